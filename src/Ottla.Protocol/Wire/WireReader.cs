@@ -1,0 +1,157 @@
+using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+using System.Text;
+using Ottla.Kernel;
+
+namespace Ottla.Protocol.Wire;
+
+/// <summary>Reads Kafka's primitive types from a frame. Every length is checked against what remains before anything is allocated.</summary>
+/// <remarks>Strings and bytes are copied, so that a decoded message outlives its frame; records are not.</remarks>
+public ref struct WireReader
+{
+    private readonly Memory<byte> _memory;
+    private readonly ReadOnlySpan<byte> _span;
+    private int _position;
+
+    /// <summary>Reads from the start of <paramref name="frame"/>.</summary>
+    public WireReader(Memory<byte> frame)
+    {
+        _memory = frame;
+        _span = frame.Span;
+    }
+
+    /// <summary>Bytes read so far.</summary>
+    public readonly int Position => _position;
+
+    /// <summary>Bytes left.</summary>
+    public readonly int Remaining => _span.Length - _position;
+
+    public bool ReadBoolean() => Take(1)[0] != 0;
+
+    public sbyte ReadInt8() => (sbyte)Take(1)[0];
+
+    public short ReadInt16() => BinaryPrimitives.ReadInt16BigEndian(Take(2));
+
+    public ushort ReadUInt16() => BinaryPrimitives.ReadUInt16BigEndian(Take(2));
+
+    public int ReadInt32() => BinaryPrimitives.ReadInt32BigEndian(Take(4));
+
+    public uint ReadUInt32() => BinaryPrimitives.ReadUInt32BigEndian(Take(4));
+
+    public long ReadInt64() => BinaryPrimitives.ReadInt64BigEndian(Take(8));
+
+    public double ReadFloat64() => BinaryPrimitives.ReadDoubleBigEndian(Take(8));
+
+    public Uuid ReadUuid() => Uuid.Read(Take(Uuid.SizeBytes));
+
+    /// <summary>Reads an unsigned variable-length integer.</summary>
+    public uint ReadUnsignedVarint()
+    {
+        if (!Varint.TryReadUnsigned(_span, ref _position, out var value))
+            Fail("a variable-length integer does not end, or is too wide");
+        return value;
+    }
+
+    /// <summary>Reads a string that must not be null.</summary>
+    public string ReadString(bool flexible, string field) => ReadNullableString(flexible) ?? throw MalformedMessageException.NotNullable(field);
+
+    /// <summary>Reads a string.</summary>
+    public string? ReadNullableString(bool flexible)
+    {
+        var length = flexible ? ReadCompactLength() : ReadInt16();
+        return length < 0 ? null : Encoding.UTF8.GetString(Take(length));
+    }
+
+    /// <summary>Reads bytes that must not be null, as a copy.</summary>
+    public byte[] ReadBytes(bool flexible, string field) => ReadNullableBytes(flexible) ?? throw MalformedMessageException.NotNullable(field);
+
+    /// <summary>Reads bytes, as a copy.</summary>
+    public byte[]? ReadNullableBytes(bool flexible)
+    {
+        var length = flexible ? ReadCompactLength() : ReadInt32();
+        return length < 0 ? null : Take(length).ToArray();
+    }
+
+    /// <summary>Reads records, as a window of the frame.</summary>
+    public Records ReadRecords(bool flexible)
+    {
+        var length = flexible ? ReadCompactLength() : ReadInt32();
+        if (length < 0)
+            return default;
+        var start = _position;
+        Take(length);
+        return new Records(_memory.Slice(start, length));
+    }
+
+    /// <summary>Reads the length of an array; -1 when the array is null.</summary>
+    /// <param name="flexible">Whether the length is compact.</param>
+    /// <param name="elementBytesMin">The least bytes that an element takes: a length that cannot fit is refused before it is allocated.</param>
+    /// <param name="field">The array's name, for the error.</param>
+    public int ReadArrayLength(bool flexible, int elementBytesMin, string field)
+    {
+        var length = flexible ? ReadCompactLength() : ReadInt32();
+        if ((long)length * Math.Max(elementBytesMin, 1) > Remaining)
+            throw new MalformedMessageException($"{field} announces {length} elements, but only {Remaining} bytes remain.");
+        return Math.Max(length, -1);
+    }
+
+    /// <summary>Reads whether a nullable struct follows (KIP-893).</summary>
+    public bool ReadPresence(string field) => ReadInt8() switch
+    {
+        1 => true,
+        < 0 => false,
+        var other => throw new MalformedMessageException($"{field} is announced by {other}: neither present (1) nor null (-1)."),
+    };
+
+    /// <summary>Reads how many tagged fields follow.</summary>
+    public int ReadTagCount()
+    {
+        var count = ReadUnsignedVarint();
+        if (count > Remaining / 2)
+            Fail($"{count} tagged fields are announced, but only {Remaining} bytes remain");
+        return (int)count;
+    }
+
+    /// <summary>Reads the tag and size of a tagged field.</summary>
+    public uint ReadTag(out int sizeBytes)
+    {
+        var tag = ReadUnsignedVarint();
+        var size = ReadUnsignedVarint();
+        if (size > Remaining)
+            Fail($"tagged field {tag} announces {size} bytes, but only {Remaining} remain");
+        sizeBytes = (int)size;
+        return tag;
+    }
+
+    /// <summary>Reads a tagged field that the schema does not know.</summary>
+    public RawTaggedField ReadRawTaggedField(uint tag, int sizeBytes) => new(tag, sizeBytes == 0 ? [] : Take(sizeBytes).ToArray());
+
+    /// <summary>Checks that a tagged field took exactly its announced size.</summary>
+    public readonly void CheckTagEnd(uint tag, int end)
+    {
+        if (_position != end)
+            Fail($"tagged field {tag} ends at byte {_position} instead of {end}");
+    }
+
+    private int ReadCompactLength()
+    {
+        var length = ReadUnsignedVarint();
+        if (length > int.MaxValue)
+            Fail($"a length of {length} is more than a frame can hold");
+        return (int)length - 1;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ReadOnlySpan<byte> Take(int count)
+    {
+        var start = _position;
+        if ((uint)count > (uint)(_span.Length - start))
+            Fail($"{count} bytes are announced, but only {Remaining} remain");
+        _position = start + count;
+        return _span.Slice(start, count);
+    }
+
+    [DoesNotReturn]
+    private static void Fail(string what) => throw new MalformedMessageException($"Malformed message: {what}.");
+}

@@ -1,0 +1,107 @@
+using System.IO.Compression;
+using System.Reflection;
+using System.Text.Json;
+using Ottla.Kernel;
+using Ottla.Protocol.Messages;
+using Ottla.Protocol.Wire;
+
+namespace Ottla.UnitTests.Protocol;
+
+/// <summary>Every message in every version, against the bytes that Apache Kafka's own classes wrote.</summary>
+public sealed class GoldenMessageTests
+{
+    private const int VectorCount = 3421;
+
+    public static TheoryData<string> Messages() => [.. Vectors.Value.Keys.Order(StringComparer.Ordinal)];
+
+    private static readonly Lazy<Dictionary<string, List<Vector>>> Vectors = new(Load);
+
+    [Fact]
+    public void All_vectors_are_there() => Assert.Equal(VectorCount, Vectors.Value.Values.Sum(v => v.Count));
+
+    [Theory]
+    [MemberData(nameof(Messages))]
+    public void Decodes_and_encodes_what_Kafka_wrote(string message)
+    {
+        foreach (var vector in Vectors.Value[message])
+            typeof(GoldenMessageTests).GetMethod(nameof(CheckVector), BindingFlags.NonPublic | BindingFlags.Static)!
+                .MakeGenericMethod(typeof(IMessage).Assembly.GetType("Ottla.Protocol.Messages." + message, throwOnError: true)!)
+                .Invoke(null, BindingFlags.DoNotWrapExceptions, null, [vector], null);
+    }
+
+    private static void CheckVector<T>(Vector vector)
+        where T : IMessage<T>
+    {
+        var reader = new WireReader(Convert.FromHexString(vector.Hex));
+        var decoded = T.Read(ref reader, vector.Version);
+        Assert.True(reader.Remaining == 0, $"{vector.Name}: {reader.Remaining} bytes left over");
+        Assert.True(vector.Hex == Encode(decoded, vector.Version), $"{vector.Name}: decoded and encoded again, it differs");
+
+        if (vector.Variant != "unknown_tags") // the JSON does not tell of the unknown tag
+            Assert.True(vector.Hex == Encode((IMessage)FromJson(vector.Json, typeof(T))!, vector.Version), $"{vector.Name}: encoded from its fields, it differs");
+    }
+
+    private static string Encode(IMessage message, short version) => Convert.ToHexStringLower(WireBuffer.Encode(message, version));
+
+    private static object? FromJson(JsonElement json, Type type)
+    {
+        if (json.ValueKind == JsonValueKind.Null)
+            return null;
+        type = Nullable.GetUnderlyingType(type) ?? type;
+        if (type == typeof(string))
+            return json.GetString();
+        if (type == typeof(bool))
+            return json.GetBoolean();
+        if (type == typeof(Uuid))
+            return Uuid.Parse(json.GetString()!);
+        if (type == typeof(byte[]))
+            return json.GetBytesFromBase64();
+        if (type == typeof(Records))
+            return new Records(json.GetBytesFromBase64());
+        if (type == typeof(double))
+            return json.ValueKind == JsonValueKind.String ? double.Parse(json.GetString()!) : json.GetDouble();
+        if (type.IsPrimitive)
+            return Convert.ChangeType(json.GetInt64(), type);
+        if (type.IsArray)
+        {
+            var array = Array.CreateInstance(type.GetElementType()!, json.GetArrayLength());
+            var index = 0;
+            foreach (var element in json.EnumerateArray())
+                array.SetValue(FromJson(element, type.GetElementType()!), index++);
+            return array;
+        }
+
+        var value = Activator.CreateInstance(type)!;
+        foreach (var member in json.EnumerateObject())
+        {
+            var property = type.GetProperty(char.ToUpperInvariant(member.Name[0]) + member.Name[1..])
+                ?? throw new InvalidOperationException($"{type.Name} has no field {member.Name}");
+            property.SetValue(value, FromJson(member.Value, property.PropertyType));
+        }
+
+        return value;
+    }
+
+    private static Dictionary<string, List<Vector>> Load()
+    {
+        using var file = File.OpenRead(Path.Combine(AppContext.BaseDirectory, "golden", "messages.jsonl.gz"));
+        using var lines = new StreamReader(new GZipStream(file, CompressionMode.Decompress));
+        var vectors = new Dictionary<string, List<Vector>>();
+        while (lines.ReadLine() is { } line)
+        {
+            var json = JsonDocument.Parse(line).RootElement;
+            var message = json.GetProperty("message").GetString()!;
+            var type = json.GetProperty("side").GetString() switch { "request" => message + "Request", "response" => message + "Response", _ => message };
+            if (!vectors.TryGetValue(type, out var list))
+                vectors[type] = list = [];
+            list.Add(new Vector(type, json.GetProperty("version").GetInt16(), json.GetProperty("variant").GetString()!, json.GetProperty("json"), json.GetProperty("hex").GetString()!));
+        }
+
+        return vectors;
+    }
+
+    private sealed record Vector(string Message, short Version, string Variant, JsonElement Json, string Hex)
+    {
+        public string Name => $"{Message} v{Version} {Variant}";
+    }
+}
