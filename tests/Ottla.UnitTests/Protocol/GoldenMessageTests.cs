@@ -38,13 +38,16 @@ public sealed class GoldenMessageTests
         Assert.True(vector.Hex == Encode(decoded, vector.Version), $"{vector.Name}: decoded and encoded again, it differs");
 
         if (vector.Variant != "unknown_tags") // the JSON does not tell of the unknown tag
-            Assert.True(vector.Hex == Encode((IMessage)FromJson(vector.Json, typeof(T))!, vector.Version), $"{vector.Name}: encoded from its fields, it differs");
+            Assert.True(vector.Hex == Encode((IMessage)FromJson(vector.Json, typeof(T), decoded)!, vector.Version), $"{vector.Name}: encoded from its fields, it differs");
     }
 
     private static string Encode(IMessage message, short version) => Convert.ToHexStringLower(WireBuffer.Encode(message, version));
 
-    private static object? FromJson(JsonElement json, Type type)
+    /// <summary>Builds a message from the fields that a vector lists; records, which it lists as empty, come from <paramref name="decoded"/>.</summary>
+    private static object? FromJson(JsonElement json, Type type, object? decoded)
     {
+        if (decoded is Records records)
+            return records;
         if (json.ValueKind == JsonValueKind.Null)
             return null;
         type = Nullable.GetUnderlyingType(type) ?? type;
@@ -56,8 +59,6 @@ public sealed class GoldenMessageTests
             return Uuid.Parse(json.GetString()!);
         if (type == typeof(byte[]))
             return json.GetBytesFromBase64();
-        if (type == typeof(Records))
-            return new Records(json.GetBytesFromBase64());
         if (type == typeof(double))
             return json.ValueKind == JsonValueKind.String ? double.Parse(json.GetString()!) : json.GetDouble();
         if (type.IsPrimitive)
@@ -67,7 +68,7 @@ public sealed class GoldenMessageTests
             var array = Array.CreateInstance(type.GetElementType()!, json.GetArrayLength());
             var index = 0;
             foreach (var element in json.EnumerateArray())
-                array.SetValue(FromJson(element, type.GetElementType()!), index++);
+                array.SetValue(FromJson(element, type.GetElementType()!, (decoded as Array)?.GetValue(index)), index++);
             return array;
         }
 
@@ -76,7 +77,7 @@ public sealed class GoldenMessageTests
         {
             var property = type.GetProperty(char.ToUpperInvariant(member.Name[0]) + member.Name[1..])
                 ?? throw new InvalidOperationException($"{type.Name} has no field {member.Name}");
-            property.SetValue(value, FromJson(member.Value, property.PropertyType));
+            property.SetValue(value, FromJson(member.Value, property.PropertyType, decoded is null ? null : property.GetValue(decoded)));
         }
 
         return value;
