@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Buffers.Binary;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
@@ -11,7 +10,7 @@ namespace Ottla.Network.Framing;
 /// <see cref="Dispose"/> releases the memory and the slices and leaves an empty buffer that may be written again: objects of this class can be pooled.
 /// Not thread-safe.
 /// </remarks>
-public sealed class FrameBuffer : IBufferWriter<byte>, IDisposable
+public sealed class FrameBuffer : IFrameOutput, IDisposable
 {
     /// <summary>Bytes of the length prefix; the first bytes of the memory are kept for it, so that a frame leaves as it lies.</summary>
     internal const int PrefixBytes = sizeof(int);

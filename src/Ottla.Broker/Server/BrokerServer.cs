@@ -1,0 +1,161 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Network.Buffers;
+using Ottla.Network.Transport;
+
+namespace Ottla.Broker.Server;
+
+/// <summary>A name and an address to listen on.</summary>
+/// <param name="Name">The listener's name, as in <c>listeners</c>.</param>
+/// <param name="EndPoint">Where it listens; port 0 takes a free one.</param>
+/// <param name="Apis">What it serves.</param>
+public sealed record ServerListener(string Name, IPEndPoint EndPoint, ApiTable Apis);
+
+/// <summary>Accepts connections on every listener, keeps them within their limits, and ends them in order.</summary>
+/// <remarks>One per node, from start to stop.</remarks>
+public sealed class BrokerServer : IAsyncDisposable
+{
+    private static readonly TimeSpan IdleSweepIntervalMax = TimeSpan.FromSeconds(30);
+
+    private readonly ITransport _transport;
+    private readonly Func<ServerSettings> _settings;
+    private readonly BufferPool _pool;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly ConnectionRegistry _connections = new();
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly List<ITransportListener> _listeners = [];
+    private readonly List<Func<Task>> _pendingLoops = [];
+    private readonly List<Task> _acceptLoops = [];
+    private ITimer? _idleSweep;
+
+    /// <summary>A server that listens nowhere yet.</summary>
+    /// <param name="transport">Sockets, or their stand-in.</param>
+    /// <param name="settings">The bounds, asked for each time: some change while the server runs.</param>
+    /// <param name="pool">Lends the buffers of all connections.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">The log.</param>
+    public BrokerServer(ITransport transport, Func<ServerSettings> settings, BufferPool pool, TimeProvider time, ILogger logger)
+    {
+        _transport = transport;
+        _settings = settings;
+        _pool = pool;
+        _time = time;
+        _logger = logger;
+    }
+
+    /// <summary>Open connections.</summary>
+    public int ConnectionCount => _connections.Count;
+
+    /// <summary>Begins to listen. Connections wait in the backlog until <see cref="StartAccepting"/>.</summary>
+    /// <returns>Where it listens, with the port that was taken.</returns>
+    /// <exception cref="System.Net.Sockets.SocketException">The address is taken, or not of this machine.</exception>
+    public IPEndPoint Listen(ServerListener listener, int backlog, SocketBufferSizes bufferSizes)
+    {
+        var listening = _transport.Listen(listener.EndPoint, backlog, bufferSizes);
+        _listeners.Add(listening);
+        _pendingLoops.Add(() => AcceptLoopAsync(listening, listener));
+        return listening.LocalEndPoint;
+    }
+
+    /// <summary>Begins to accept connections on every listener.</summary>
+    public void StartAccepting()
+    {
+        foreach (var start in _pendingLoops)
+            _acceptLoops.Add(start());
+        _pendingLoops.Clear();
+        if (_settings().ConnectionIdleMsMax is > 0 and var idleMs)
+        {
+            var interval = TimeSpan.FromMilliseconds(Math.Clamp(idleMs / 2, 1, (long)IdleSweepIntervalMax.TotalMilliseconds));
+            _idleSweep = _time.CreateTimer(_ => CloseIdle(), null, interval, interval);
+        }
+    }
+
+    /// <summary>Accepts no more connections, lets requests under way finish, and closes what is left after <paramref name="timeout"/>.</summary>
+    public async Task StopAsync(TimeSpan timeout)
+    {
+        await _stopping.CancelAsync();
+        if (_idleSweep is not null)
+            await _idleSweep.DisposeAsync();
+        foreach (var listener in _listeners)
+            await listener.DisposeAsync();
+        await Task.WhenAll(_acceptLoops);
+
+        foreach (var connection in _connections.Snapshot())
+            connection.StopReading();
+        using var patience = new CancellationTokenSource(timeout, _time);
+        try
+        {
+            await _connections.WaitUntilBelowAsync(1, patience.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            foreach (var connection in _connections.Snapshot())
+                connection.Abort();
+            await _connections.WaitUntilBelowAsync(1, CancellationToken.None);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (!_stopping.IsCancellationRequested)
+            await StopAsync(TimeSpan.Zero);
+        _stopping.Dispose();
+    }
+
+    private async Task AcceptLoopAsync(ITransportListener listening, ServerListener listener)
+    {
+        ServerLog.Listening(_logger, listener.Name, listening.LocalEndPoint);
+        try
+        {
+            while (!_stopping.IsCancellationRequested)
+            {
+                await _connections.WaitUntilBelowAsync(_settings().ConnectionsMax, _stopping.Token);
+                var accepted = await listening.AcceptAsync(_stopping.Token);
+                _ = ServeAsync(new Connection(accepted, listener.Name, listener.Apis, _settings(), _pool, _time, _logger));
+            }
+        }
+        catch (Exception) when (_stopping.IsCancellationRequested)
+        {
+            // The listener was closed under the accept: that is how it is told to end.
+        }
+        catch (Exception e)
+        {
+            ServerLog.ListenerFailed(_logger, listener.Name, e);
+        }
+    }
+
+    private async Task ServeAsync(Connection connection)
+    {
+        var limit = _settings().ConnectionsMaxOf(connection.Info.ClientAddress);
+        if (!_connections.TryAdd(connection, limit))
+        {
+            ServerLog.TooManyConnectionsOfClient(_logger, connection.Info.ClientAddress, limit);
+            await connection.DisposeAsync();
+            return;
+        }
+
+        try
+        {
+            await connection.RunAsync();
+        }
+        finally
+        {
+            await connection.DisposeAsync();
+            _connections.Remove(connection);
+        }
+    }
+
+    private void CloseIdle()
+    {
+        var now = Instant.Now(_time);
+        var idleMs = _settings().ConnectionIdleMsMax;
+        foreach (var connection in _connections.Snapshot())
+        {
+            if (connection.IsIdle(now, idleMs))
+                connection.Abort();
+        }
+    }
+}

@@ -1,0 +1,153 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Network.Buffers;
+using Ottla.Network.Framing;
+using Ottla.Network.Transport;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.Protocol.Wire;
+
+namespace Ottla.Broker.Server;
+
+/// <summary>One client connection: reads frames, starts their handlers in order, sends the replies in order.</summary>
+/// <remarks>Everything before a handler's first await runs on this connection's own task. A malformed frame ends this connection and no other.</remarks>
+internal sealed class Connection : IAsyncDisposable
+{
+    private readonly ITransportConnection _transport;
+    private readonly ApiTable _apis;
+    private readonly ILogger _logger;
+    private readonly TimeProvider _time;
+    private readonly FrameReader _reader;
+    private readonly ResponseQueue _responses;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly CancellationTokenSource _stopReading = new();
+    private readonly ConnectionInfo _info;
+    private long _lastActiveMs;
+
+    public Connection(ITransportConnection transport, string listenerName, ApiTable apis, ServerSettings settings, BufferPool pool, TimeProvider time, ILogger logger)
+    {
+        _transport = transport;
+        _apis = apis;
+        _time = time;
+        _logger = logger;
+        _reader = new FrameReader(transport, pool, settings.RequestBytesMax);
+        _responses = new ResponseQueue(new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, _closing.Token);
+        _info = new ConnectionInfo(listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, _closing.Token);
+        Touch();
+    }
+
+    /// <summary>Who is on the other side.</summary>
+    public ConnectionInfo Info => _info;
+
+    /// <summary>Whether nothing came in for longer than <paramref name="idleMs"/>, and no request waits for its reply.</summary>
+    public bool IsIdle(Instant now, long idleMs) => now.UnixMilliseconds - Volatile.Read(ref _lastActiveMs) > idleMs && _responses.InFlight == 0;
+
+    /// <summary>Serves the client until either side ends the connection.</summary>
+    public async Task RunAsync()
+    {
+        try
+        {
+            while (await _reader.ReceiveAsync(_stopReading.Token))
+            {
+                Touch();
+                while (_reader.TryReadFrame(out var frame))
+                {
+                    if (!_responses.HasRoom)
+                        await _responses.WaitForRoomAsync();
+                    Dispatch(frame);
+                }
+
+                _reader.ReleaseProcessed();
+                await _responses.FlushAsync();
+            }
+
+            await _responses.DrainAsync();
+        }
+        catch (OperationCanceledException) when (_stopReading.IsCancellationRequested)
+        {
+            await DrainQuietlyAsync();
+        }
+        catch (Exception e) when (e is ProtocolException or InvalidFrameException)
+        {
+            ServerLog.MalformedRequest(_logger, _info.ClientAddress, _info.ListenerName, e.Message);
+            await DrainQuietlyAsync(); // what came before the malformed frame still gets its replies
+        }
+        catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
+        {
+            ServerLog.ConnectionLost(_logger, _info.ClientAddress, e.Message);
+        }
+        catch (Exception e)
+        {
+            ServerLog.HandlerFailed(_logger, _info.ClientAddress, e);
+        }
+    }
+
+    /// <summary>Takes no more requests; those under way are still answered, then <see cref="RunAsync"/> ends.</summary>
+    public void StopReading() => _stopReading.Cancel();
+
+    /// <summary>Ends the connection at once.</summary>
+    public void Abort()
+    {
+        _closing.Cancel();
+        _transport.Abort();
+        _stopReading.Cancel();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _closing.Cancel();
+        _responses.Close();
+        await _transport.DisposeAsync();
+        _reader.Dispose();
+    }
+
+    private void Dispatch(Memory<byte> frame)
+    {
+        var reader = new WireReader(frame);
+        var peek = reader;
+        var key = peek.ReadInt16();
+        var version = peek.ReadInt16();
+        if (_apis.Find(key) is not { } api)
+            throw new MalformedMessageException($"API key {key} is not served here.");
+
+        if (!api.Supports(version) && api.Key != ApiKey.ApiVersions)
+            throw new UnsupportedVersionException($"{api.Key} is served in versions {api.LowestVersion} to {api.HighestVersion}, not {version}.");
+        var header = RequestHeader.Read(ref reader, api.RequestHeaderVersion(version));
+        var context = new RequestContext(api.Key, version, header.CorrelationId, header.ClientId, _info);
+        var slot = _responses.Open();
+        if (api.Supports(version))
+        {
+            api.Start(context, ref reader, slot);
+            return;
+        }
+
+        // A client newer than this broker: it learns our versions from the oldest form of the reply, which every client reads (KIP-511).
+        var response = _responses.RentFrame();
+        api.Encode(context, Api.ApiVersionsHandler.UnsupportedVersion(_apis), version: 0, response);
+        slot.Complete(response);
+    }
+
+    private async ValueTask DrainQuietlyAsync()
+    {
+        try
+        {
+            await _responses.DrainAsync();
+        }
+        catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
+        {
+            ServerLog.ConnectionLost(_logger, _info.ClientAddress, e.Message);
+        }
+    }
+
+    private void OnSendFailure(Exception exception)
+    {
+        if (exception is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
+            ServerLog.ConnectionLost(_logger, _info.ClientAddress, exception.Message);
+        else
+            ServerLog.HandlerFailed(_logger, _info.ClientAddress, exception);
+        Abort();
+    }
+
+    private void Touch() => Volatile.Write(ref _lastActiveMs, Instant.Now(_time).UnixMilliseconds);
+}

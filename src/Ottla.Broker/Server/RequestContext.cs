@@ -1,0 +1,18 @@
+using System.Net;
+using Ottla.Protocol.Messages;
+
+namespace Ottla.Broker.Server;
+
+/// <summary>What a handler knows of a request besides its body.</summary>
+/// <param name="ApiKey">The API.</param>
+/// <param name="ApiVersion">The version of request and response.</param>
+/// <param name="CorrelationId">The client's number for the request, echoed in the response.</param>
+/// <param name="ClientId">What the client calls itself; null when it does not say.</param>
+/// <param name="Connection">The connection it came over.</param>
+public sealed record RequestContext(ApiKey ApiKey, short ApiVersion, int CorrelationId, string? ClientId, ConnectionInfo Connection);
+
+/// <summary>What is known of a connection.</summary>
+/// <param name="ListenerName">The listener that accepted it.</param>
+/// <param name="ClientAddress">The client's address; none for a transport in memory.</param>
+/// <param name="Closing">Cancelled when the connection goes down: nobody waits for replies any more.</param>
+public sealed record ConnectionInfo(string ListenerName, IPAddress ClientAddress, CancellationToken Closing);

@@ -1,0 +1,226 @@
+using Ottla.Kernel;
+using Ottla.Network.Buffers;
+using Ottla.Network.Framing;
+
+namespace Ottla.Broker.Server;
+
+/// <summary>The replies of one connection, in the order of its requests, whenever each of them gets ready.</summary>
+/// <remarks>
+/// Requests are added by the connection's task; replies complete anywhere. Whoever finds the queue idle sends what is ready, all of it at once.
+/// Lives as long as its connection.
+/// </remarks>
+internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inFlightMax, Action<Exception> onFailure, CancellationToken closing)
+{
+    /// <summary>Frames and slots kept for reuse: more than this are in flight only in bursts.</summary>
+    private const int ReuseMax = 16;
+
+    private readonly Lock _lock = new();
+    private readonly Queue<ResponseSlot> _slots = new();
+    private readonly Stack<ResponseSlot> _idleSlots = new();
+    private readonly Stack<FrameBuffer> _idleFrames = new();
+    private readonly List<FrameBuffer> _sending = [];
+    private TaskCompletionSource? _roomWanted;
+    private bool _isSending;
+    private bool _hasFailed;
+
+    /// <summary>Requests without a sent reply.</summary>
+    public int InFlight
+    {
+        get
+        {
+            lock (_lock)
+                return _slots.Count + _sending.Count;
+        }
+    }
+
+    /// <summary>Takes the next place in the order of replies.</summary>
+    public ResponseSlot Open()
+    {
+        lock (_lock)
+        {
+            if (!_idleSlots.TryPop(out var slot))
+                slot = new ResponseSlot(this);
+            _slots.Enqueue(slot);
+            return slot;
+        }
+    }
+
+    /// <summary>An empty frame to encode a reply into.</summary>
+    public FrameBuffer RentFrame()
+    {
+        lock (_lock)
+            return _idleFrames.TryPop(out var frame) ? frame : new FrameBuffer(pool);
+    }
+
+    /// <summary>Whether another request may be started without waiting.</summary>
+    public bool HasRoom => InFlight < inFlightMax;
+
+    /// <summary>Sends what is ready and waits until a reply went out, when too many requests are in flight.</summary>
+    public ValueTask WaitForRoomAsync() => WaitUntilBelowAsync(inFlightMax);
+
+    /// <summary>Waits until every request was answered.</summary>
+    public ValueTask DrainAsync() => WaitUntilBelowAsync(1);
+
+    /// <summary>Sends every reply that is ready and whose turn it is. Returns at once when somebody else is sending: they will see to it.</summary>
+    public async ValueTask FlushAsync()
+    {
+        if (!TryTakeReady(isContinuing: false))
+            return;
+        do
+        {
+            try
+            {
+                await sender.SendAsync(_sending, closing);
+            }
+            catch (Exception e)
+            {
+                Fail(e);
+                throw;
+            }
+        }
+        while (TryTakeReady(isContinuing: true));
+    }
+
+    /// <summary>As <see cref="FlushAsync"/>, for a reply that got ready outside the connection's task.</summary>
+    public void FlushInBackground()
+    {
+        var flush = FlushAsync();
+        if (!flush.IsCompletedSuccessfully)
+            _ = ObserveAsync(flush);
+
+        static async ValueTask ObserveAsync(ValueTask flush)
+        {
+            try
+            {
+                await flush;
+            }
+            catch (Exception)
+            {
+                // FlushAsync has told the connection already.
+            }
+        }
+    }
+
+    /// <summary>Gives up: the connection cannot go on.</summary>
+    public void Fail(Exception exception)
+    {
+        TaskCompletionSource? waiter;
+        lock (_lock)
+        {
+            if (_hasFailed)
+                return;
+            _hasFailed = true;
+            waiter = _roomWanted;
+            _roomWanted = null;
+        }
+
+        onFailure(exception);
+        waiter?.TrySetResult();
+    }
+
+    /// <summary>Releases the replies that will never be sent. Nothing is sent afterwards.</summary>
+    public void Close()
+    {
+        lock (_lock)
+        {
+            _hasFailed = true;
+            while (_slots.TryDequeue(out var slot))
+                slot.TakeFrame()?.Dispose();
+        }
+    }
+
+    internal void Complete(ResponseSlot slot, FrameBuffer? frame)
+    {
+        lock (_lock)
+        {
+            slot.MarkComplete(frame);
+            if (_hasFailed)
+                slot.TakeFrame()?.Dispose();
+        }
+    }
+
+    /// <summary>Collects the ready replies at the head of the queue; the caller then sends them, and is the only one to.</summary>
+    private bool TryTakeReady(bool isContinuing)
+    {
+        TaskCompletionSource? waiter = null;
+        bool hasReady;
+        lock (_lock)
+        {
+            if (_isSending != isContinuing)
+                return false;
+            foreach (var sent in _sending)
+            {
+                if (_idleFrames.Count < ReuseMax)
+                    _idleFrames.Push(sent); // the sender has emptied it
+            }
+
+            _sending.Clear();
+            while (!_hasFailed && _slots.TryPeek(out var slot) && slot.IsComplete)
+            {
+                _slots.Dequeue();
+                if (slot.TakeFrame() is { } frame)
+                    _sending.Add(frame);
+                slot.Reset();
+                if (_idleSlots.Count < ReuseMax)
+                    _idleSlots.Push(slot);
+            }
+
+            _isSending = hasReady = _sending.Count > 0;
+            if (_roomWanted is not null && _slots.Count + _sending.Count < inFlightMax)
+                (waiter, _roomWanted) = (_roomWanted, null);
+        }
+
+        waiter?.TrySetResult();
+        return hasReady;
+    }
+
+    private async ValueTask WaitUntilBelowAsync(int limit)
+    {
+        await FlushAsync();
+        while (true)
+        {
+            Task waiting;
+            lock (_lock)
+            {
+                if (_hasFailed || _slots.Count + _sending.Count < limit)
+                    return;
+                // Continue elsewhere than in the sender's stack: the waiter goes on to read and handle requests.
+                _roomWanted ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                waiting = _roomWanted.Task;
+            }
+
+            await waiting;
+        }
+    }
+}
+
+/// <summary>The place of one reply in its connection's order. Reused: it is its request's only until it is complete.</summary>
+internal sealed class ResponseSlot(ResponseQueue queue)
+{
+    private FrameBuffer? _frame;
+
+    public ResponseQueue Queue => queue;
+
+    public bool IsComplete { get; private set; }
+
+    public void Complete(FrameBuffer frame) => queue.Complete(this, frame);
+
+    /// <summary>The client wanted no reply (acks=0).</summary>
+    public void CompleteWithoutResponse() => queue.Complete(this, null);
+
+    internal void MarkComplete(FrameBuffer? frame)
+    {
+        Invariant.Check(!IsComplete, "a reply completes once");
+        _frame = frame;
+        IsComplete = true;
+    }
+
+    internal FrameBuffer? TakeFrame()
+    {
+        var frame = _frame;
+        _frame = null;
+        return frame;
+    }
+
+    internal void Reset() => IsComplete = false;
+}

@@ -1,0 +1,26 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+
+namespace Ottla.Broker.Server;
+
+/// <summary>What the server logs.</summary>
+internal static partial class ServerLog
+{
+    [LoggerMessage(Level = LogLevel.Information, Message = "Listening on {Listener} {EndPoint}")]
+    public static partial void Listening(ILogger logger, string listener, IPEndPoint endPoint);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Closing the connection of {Client} on {Listener}: {Reason}")]
+    public static partial void MalformedRequest(ILogger logger, IPAddress client, string listener, string reason);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Connection of {Client} lost: {Reason}")]
+    public static partial void ConnectionLost(ILogger logger, IPAddress client, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A request of {Client} failed unexpectedly; its connection is closed")]
+    public static partial void HandlerFailed(ILogger logger, IPAddress client, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Refusing a connection of {Client}: it has the {Limit} that max.connections.per.ip allows")]
+    public static partial void TooManyConnectionsOfClient(ILogger logger, IPAddress client, int limit);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The listener {Listener} failed and accepts no more connections")]
+    public static partial void ListenerFailed(ILogger logger, string listener, Exception exception);
+}
