@@ -64,6 +64,8 @@ public sealed class FrameBuffer : IBufferWriter<byte>, IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Math.Max(_memory.Length - _end, 0));
+        if (Length + _sliceBytes + count > int.MaxValue)
+            throw new InvalidOperationException($"{count} more bytes do not fit a frame of {TotalLength} bytes");
         _end += count;
     }
 
