@@ -100,6 +100,18 @@ public sealed class FrameSenderTests
     }
 
     [Fact]
+    public async Task AFileThatTheRuntimeCannotSendIsCopied()
+    {
+        var contents = Frames.Random(1, 100_000);
+        using var file = new TemporaryFile(contents);
+        using var synchronous = new FileStream(file.Path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+        var connection = new FakeConnection(canSendFile: true);
+        await new FrameSender(connection, _pool).SendAsync(Frame(new FakeSlice(contents, synchronous)), default);
+        Assert.Equal(["send 100004"], connection.Calls);
+        Assert.Equal(Frames.Prefixed(contents), connection.Sent.ToArray());
+    }
+
+    [Fact]
     public async Task AShortSliceAbortsTheConnectionAndReleasesEverything()
     {
         FakeSlice[] slices = [new([1]), new(new byte[600_000], missingBytes: 1), new([2]), new([3])];
