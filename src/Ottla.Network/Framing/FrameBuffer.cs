@@ -63,6 +63,8 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Math.Max(_memory.Length - _end, 0));
+        if (Length + _sliceBytes + count > int.MaxValue)
+            throw new InvalidOperationException($"{count} more bytes do not fit a frame of {TotalLength} bytes");
         _end += count;
     }
 

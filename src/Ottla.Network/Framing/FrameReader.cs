@@ -48,7 +48,8 @@ public sealed class FrameReader : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(frameBytesMax);
         _connection = connection;
         _pool = pool;
-        _frameBytesMax = frameBytesMax;
+        // An array cannot be longer, whatever is configured.
+        _frameBytesMax = Math.Min(frameBytesMax, Array.MaxLength);
     }
 
     /// <summary>After <see cref="ReceiveAsync"/> returned false: whether the stream ended inside a frame instead of between two.</summary>

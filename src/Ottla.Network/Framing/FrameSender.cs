@@ -134,8 +134,9 @@ public sealed class FrameSender
         _run = bytes;
     }
 
+    /// <summary>The runtime sends only files opened for asynchronous use; the slice of another one is copied.</summary>
     private ValueTask AddSliceAsync(IFileSlice slice, CancellationToken cancellationToken) =>
-        slice.Length >= SendFileThresholdBytes && _connection.CanSendFile && slice.Source is { } source
+        slice.Length >= SendFileThresholdBytes && _connection.CanSendFile && slice.Source is { IsAsync: true } source
             ? SendFileAsync(source, slice.SourcePosition, slice.Length, cancellationToken)
             : CopySliceAsync(slice, cancellationToken);
 
@@ -157,11 +158,24 @@ public sealed class FrameSender
         {
             RentStaging();
             var count = Math.Min(slice.Length - offset, _staging.Length - _staged);
-            slice.Read(offset, _staging.Span.Slice(_staged, count));
+            Read(slice, offset, _staging.Span.Slice(_staged, count));
             _staged += count;
             offset += count;
             if (_staged == _staging.Length)
                 await FlushAsync(cancellationToken);
+        }
+    }
+
+    private static void Read(IFileSlice slice, int offset, Span<byte> destination)
+    {
+        try
+        {
+            slice.Read(offset, destination);
+        }
+        catch (IOException exception)
+        {
+            // The prefix has promised these bytes, so the frame can be neither completed nor taken back.
+            throw new IOException($"a slice of {slice.Length} bytes could not be read at its byte {offset}; the connection is aborted", exception);
         }
     }
 

@@ -55,7 +55,7 @@ public interface ITransportConnection : IAsyncDisposable
 
     /// <summary>Sends <paramref name="header"/> and then a range of a file, without the file's bytes passing through user space.</summary>
     /// <param name="header">Bytes that go first; may be empty.</param>
-    /// <param name="source">The open file; its own position is neither used nor moved in a way others could see.</param>
+    /// <param name="source">The file, opened with <see cref="FileOptions.Asynchronous"/>; its own position is neither used nor moved in a way others could see.</param>
     /// <param name="position">Where the range begins in the file, in bytes.</param>
     /// <param name="length">Bytes of the range; at least 1.</param>
     /// <param name="cancellationToken">Breaks the connection off.</param>

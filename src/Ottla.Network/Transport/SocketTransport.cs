@@ -221,6 +221,8 @@ internal sealed class SocketConnection : ITransportConnection
         // The runtime checks the range against the file with an argument exception; to a sender a short file is an I/O error.
         if (position + length > RandomAccess.GetLength(source.SafeFileHandle))
             throw new IOException($"the file ends before byte {position + length}: a promised range of {length} bytes cannot be sent");
+        if (!source.IsAsync)
+            throw new ArgumentException("the file must be opened for asynchronous use: the runtime sends no other", nameof(source));
         _sendFile ??= new SendFileOperation(this);
         return _sendFile.SendAsync(header, source, position, length, cancellationToken);
     }
