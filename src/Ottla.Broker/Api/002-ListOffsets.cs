@@ -1,0 +1,97 @@
+using Ottla.Broker.Replicas;
+using Ottla.Broker.Server;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.Storage.Log;
+using PartitionRequest = Ottla.Protocol.Messages.ListOffsetsRequest.ListOffsetsPartition;
+using PartitionResponse = Ottla.Protocol.Messages.ListOffsetsResponse.ListOffsetsPartitionResponse;
+using TopicResponse = Ottla.Protocol.Messages.ListOffsetsResponse.ListOffsetsTopicResponse;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>ListOffsets (key 2), versions 1 to 11: offsets by timestamp, or by one of the sentinels below.</summary>
+/// <remarks>
+/// READ_COMMITTED bounds latest and timestamps by the last stable offset. Nothing found is offset -1 without an error. Nothing is tiered here: the earliest
+/// local offset is the log start, the latest tiered offset is -1. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
+/// UNKNOWN_LEADER_EPOCH, INVALID_REQUEST for a partition asked twice, UNSUPPORTED_VERSION for a sentinel that its version does not have, KAFKA_STORAGE_ERROR.
+/// </remarks>
+internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<ListOffsetsRequest, ListOffsetsResponse>
+{
+    private const long Latest = -1;
+    private const long Earliest = -2;
+    private const long MaxTimestamp = -3;
+    private const long EarliestLocal = -4;
+    private const long LatestTiered = -5;
+    private const long EarliestPendingUpload = -6;
+
+    public ValueTask<ListOffsetsResponse?> HandleAsync(RequestContext context, ListOffsetsRequest request)
+    {
+        var asked = new HashSet<(string, int)>();
+        var response = new ListOffsetsResponse
+        {
+            Topics = [.. request.Topics.Select(topic => new TopicResponse
+            {
+                Name = topic.Name,
+                Partitions = [.. topic.Partitions.Select(partition => asked.Add((topic.Name, partition.PartitionIndex))
+                    ? Answer(topics.Find(topic.Name)?.Find(partition.PartitionIndex), partition, request.IsolationLevel, context.ApiVersion)
+                    : Failed(partition, ErrorCode.InvalidRequest))],
+            })],
+        };
+        return ValueTask.FromResult<ListOffsetsResponse?>(response);
+    }
+
+    private static PartitionResponse Answer(PartitionReplica? replica, PartitionRequest request, sbyte isolationLevel, short version)
+    {
+        if (replica is null)
+            return Failed(request, ErrorCode.UnknownTopicOrPartition);
+        if (replica.CheckLeader(request.CurrentLeaderEpoch) is not ErrorCode.None and var error)
+            return Failed(request, error);
+        if (!IsKnownIn(version, request.Timestamp))
+            return Failed(request, ErrorCode.UnsupportedVersion);
+        try
+        {
+            var found = Find(replica.Log, request.Timestamp, isReadCommitted: isolationLevel == 1);
+            return new PartitionResponse { PartitionIndex = request.PartitionIndex, Timestamp = found.TimestampMs, Offset = found.Offset, LeaderEpoch = found.LeaderEpoch };
+        }
+        catch (LogException e)
+        {
+            return Failed(request, e.ErrorCode);
+        }
+    }
+
+    private static bool IsKnownIn(short version, long timestamp) => timestamp switch
+    {
+        MaxTimestamp => version >= 7,
+        EarliestLocal => version >= 8,
+        LatestTiered => version >= 9,
+        EarliestPendingUpload => version >= 11,
+        _ => timestamp >= Earliest,
+    };
+
+    private static TimestampOffset Find(PartitionLog log, long timestamp, bool isReadCommitted)
+    {
+        var end = isReadCommitted ? log.LastStableOffset : log.HighWatermark;
+        switch (timestamp)
+        {
+            case Latest:
+                return new TimestampOffset(-1, end, log.LatestEpoch);
+            case Earliest or EarliestLocal:
+                return new TimestampOffset(-1, log.LogStartOffset, log.EpochForOffset(log.LogStartOffset));
+            case LatestTiered or EarliestPendingUpload:
+                return TimestampOffset.None;
+            case MaxTimestamp:
+                return log.OffsetOfMaxTimestamp();
+            default:
+                var found = log.OffsetForTimestamp(timestamp);
+                return found.IsFound && found.Offset < end ? found : TimestampOffset.None;
+        }
+    }
+
+    private static PartitionResponse Failed(PartitionRequest request, ErrorCode error) => new()
+    {
+        PartitionIndex = request.PartitionIndex,
+        ErrorCode = (short)error,
+        Timestamp = -1,
+        Offset = -1,
+    };
+}

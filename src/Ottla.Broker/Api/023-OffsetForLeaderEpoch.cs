@@ -1,0 +1,36 @@
+using Ottla.Broker.Replicas;
+using Ottla.Broker.Server;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using PartitionRequest = Ottla.Protocol.Messages.OffsetForLeaderEpochRequest.OffsetForLeaderPartition;
+using PartitionResponse = Ottla.Protocol.Messages.OffsetForLeaderEpochResponse.EpochEndOffset;
+using TopicResponse = Ottla.Protocol.Messages.OffsetForLeaderEpochResponse.OffsetForLeaderTopicResult;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>OffsetForLeaderEpoch (key 23), versions 2 to 4: where a leader epoch ends, for consumers that check for truncation (KIP-320).</summary>
+/// <remarks>An epoch that is not known is answered with -1, -1. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH.</remarks>
+internal sealed class OffsetForLeaderEpochHandler(HostedTopics topics) : IApiHandler<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>
+{
+    public ValueTask<OffsetForLeaderEpochResponse?> HandleAsync(RequestContext context, OffsetForLeaderEpochRequest request)
+    {
+        var response = new OffsetForLeaderEpochResponse
+        {
+            Topics = [.. request.Topics.Select(topic => new TopicResponse
+            {
+                Topic = topic.Topic,
+                Partitions = [.. topic.Partitions.Select(partition => Answer(topics.Find(topic.Topic)?.Find(partition.Partition), partition))],
+            })],
+        };
+        return ValueTask.FromResult<OffsetForLeaderEpochResponse?>(response);
+    }
+
+    private static PartitionResponse Answer(PartitionReplica? replica, PartitionRequest request)
+    {
+        var error = replica?.CheckLeader(request.CurrentLeaderEpoch) ?? ErrorCode.UnknownTopicOrPartition;
+        var answer = new PartitionResponse { Partition = request.Partition, ErrorCode = (short)error };
+        if (error == ErrorCode.None)
+            (answer.LeaderEpoch, answer.EndOffset) = replica!.Log.EndOffsetForEpoch(request.LeaderEpoch);
+        return answer;
+    }
+}

@@ -1,0 +1,25 @@
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Log;
+
+namespace Ottla.Broker.Replicas;
+
+/// <summary>What came of a produce to one partition.</summary>
+/// <param name="ErrorCode">Kafka's error.</param>
+/// <param name="Result">Where the records are; meaningless after an error.</param>
+/// <param name="ErrorMessage">What is wrong.</param>
+/// <param name="RecordErrors">Which records are wrong, by their index in the batch.</param>
+public readonly record struct AppendOutcome(ErrorCode ErrorCode, LogAppendResult Result, string? ErrorMessage, IReadOnlyList<RecordError> RecordErrors)
+{
+    /// <summary>The records are in the log.</summary>
+    public static AppendOutcome Appended(LogAppendResult result) => new(ErrorCode.None, result, null, []);
+
+    /// <summary>Nothing was appended.</summary>
+    public static AppendOutcome Failed(ErrorCode errorCode, string? message = null, IReadOnlyList<RecordError>? recordErrors = null) =>
+        new(errorCode, new LogAppendResult(-1, -1, -1, -1, IsDuplicate: false), message, recordErrors ?? []);
+}
+
+/// <summary>What came of a DeleteRecords of one partition.</summary>
+/// <param name="ErrorCode">Kafka's error.</param>
+/// <param name="LowWatermark">The log start offset now; -1 after an error.</param>
+public readonly record struct DeleteRecordsOutcome(ErrorCode ErrorCode, long LowWatermark);

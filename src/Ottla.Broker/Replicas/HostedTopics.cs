@@ -1,0 +1,70 @@
+using System.Collections.Concurrent;
+using Ottla.Kernel;
+
+namespace Ottla.Broker.Replicas;
+
+/// <summary>The replicas of this broker, found by topic name or id without a lock. Changed by the metadata publisher only.</summary>
+public sealed class HostedTopics
+{
+    private readonly ConcurrentDictionary<string, HostedTopic> _byName = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<Uuid, HostedTopic> _byId = new();
+
+    /// <summary>The topics that this broker has replicas of.</summary>
+    public IEnumerable<HostedTopic> Topics => _byId.Values;
+
+    /// <summary>The replicas of this broker.</summary>
+    public IEnumerable<PartitionReplica> Replicas => _byId.Values.SelectMany(topic => topic.Replicas);
+
+    /// <summary>The topic of a name; null when this broker has no replica of it.</summary>
+    public HostedTopic? Find(string name) => _byName.GetValueOrDefault(name);
+
+    /// <summary>The topic of an id; null when this broker has no replica of it.</summary>
+    public HostedTopic? Find(Uuid id) => _byId.GetValueOrDefault(id);
+
+    /// <summary>Adds a replica.</summary>
+    internal void Add(PartitionReplica replica)
+    {
+        var topic = _byId.GetOrAdd(replica.TopicId, static (id, name) => new HostedTopic(id, name), replica.Partition.Topic);
+        topic.Set(replica.Partition.Partition, replica);
+        _byName[topic.Name] = topic; // last: whoever finds the topic by name finds the partition too
+    }
+
+    /// <summary>Removes a topic and all its replicas.</summary>
+    internal void Remove(HostedTopic topic)
+    {
+        // By name only when it still names this topic: another of the same name may have been created since.
+        _byName.TryRemove(new KeyValuePair<string, HostedTopic>(topic.Name, topic));
+        _byId.TryRemove(topic.Id, out _);
+    }
+}
+
+/// <summary>A topic that this broker has replicas of.</summary>
+public sealed class HostedTopic(Uuid id, string name)
+{
+    private volatile PartitionReplica?[] _replicas = [];
+
+    /// <summary>The topic's id.</summary>
+    public Uuid Id => id;
+
+    /// <summary>The topic's name.</summary>
+    public string Name => name;
+
+    /// <summary>The replicas of this broker.</summary>
+    public IEnumerable<PartitionReplica> Replicas => _replicas.OfType<PartitionReplica>();
+
+    /// <summary>The replica of a partition; null when it is not here.</summary>
+    public PartitionReplica? Find(int partition)
+    {
+        var replicas = _replicas;
+        return (uint)partition < (uint)replicas.Length ? replicas[partition] : null;
+    }
+
+    internal void Set(int partition, PartitionReplica? replica)
+    {
+        var replicas = _replicas;
+        var copy = new PartitionReplica?[Math.Max(replicas.Length, partition + 1)];
+        replicas.CopyTo(copy, 0);
+        copy[partition] = replica;
+        _replicas = copy;
+    }
+}

@@ -1,0 +1,190 @@
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Log;
+
+namespace Ottla.Broker.Replicas;
+
+/// <summary>What the metadata says of a partition, as the replica here has to know it. Immutable.</summary>
+/// <param name="LeaderId">The leader; -1 when there is none.</param>
+/// <param name="LeaderEpoch">The leader's epoch.</param>
+/// <param name="PartitionEpoch">Grows with every change of the partition's metadata.</param>
+/// <param name="Replicas">Who has a replica.</param>
+/// <param name="InSyncReplicas">Who has everything that is committed.</param>
+/// <param name="IsLeaderHere">Whether this broker leads.</param>
+public sealed record PartitionLeadership(
+    int LeaderId, int LeaderEpoch, int PartitionEpoch, IReadOnlyList<int> Replicas, IReadOnlyList<int> InSyncReplicas, bool IsLeaderHere);
+
+/// <summary>A partition that this broker has a replica of: its log, who leads it, and who waits for its data.</summary>
+/// <remarks>Used by every connection. The log has its own lock; leadership and config are replaced whole by the metadata publisher.</remarks>
+public sealed class PartitionReplica
+{
+    private readonly Lock _waitersLock = new();
+    private readonly List<DataWaiter> _waiters = [];
+    private volatile PartitionLeadership _leadership;
+    private volatile TopicSettings _settings;
+
+    /// <summary>A replica of a partition whose log is open.</summary>
+    public PartitionReplica(Uuid topicId, PartitionLog log, PartitionLeadership leadership, TopicSettings settings)
+    {
+        TopicId = topicId;
+        Log = log;
+        _leadership = leadership;
+        _settings = settings;
+        AdvanceHighWatermark();
+    }
+
+    /// <summary>The topic's id.</summary>
+    public Uuid TopicId { get; }
+
+    /// <summary>The topic's name and the partition's index.</summary>
+    public TopicPartition Partition => Log.Partition;
+
+    /// <summary>The records.</summary>
+    public PartitionLog Log { get; }
+
+    /// <summary>Who leads, as last published.</summary>
+    public PartitionLeadership Leadership => _leadership;
+
+    /// <summary>The topic's effective configuration.</summary>
+    public TopicSettings Settings => _settings;
+
+    /// <summary>Takes over what the metadata says now.</summary>
+    public void Update(PartitionLeadership leadership)
+    {
+        var before = _leadership;
+        _leadership = leadership;
+        if (leadership.IsLeaderHere && (!before.IsLeaderHere || leadership.LeaderEpoch != before.LeaderEpoch))
+            Log.BeginEpoch(leadership.LeaderEpoch);
+        AdvanceHighWatermark();
+        WakeWaiters(); // whoever waits for data learns of the new leader
+    }
+
+    /// <summary>Takes over a changed configuration.</summary>
+    public void Update(TopicSettings settings)
+    {
+        _settings = settings;
+        Log.Config = settings.Log;
+        AdvanceHighWatermark(); // min.insync.replicas may have been lowered
+    }
+
+    /// <summary>Whether a client that believes in <paramref name="currentLeaderEpoch"/> may be served here (KIP-320).</summary>
+    /// <returns><see cref="ErrorCode.None"/>, or the error for the client.</returns>
+    public ErrorCode CheckLeader(int currentLeaderEpoch)
+    {
+        var leadership = _leadership;
+        if (currentLeaderEpoch >= 0 && currentLeaderEpoch < leadership.LeaderEpoch)
+            return ErrorCode.FencedLeaderEpoch;
+        if (currentLeaderEpoch > leadership.LeaderEpoch)
+            return ErrorCode.UnknownLeaderEpoch;
+        if (!leadership.IsLeaderHere)
+            return ErrorCode.NotLeaderOrFollower;
+        return Log.IsOffline ? ErrorCode.KafkaStorageError : ErrorCode.None;
+    }
+
+    /// <summary>Validates record batches of a producer and appends them.</summary>
+    /// <param name="records">The batches, patched in place; not used after the call.</param>
+    /// <param name="needsInSyncReplicas">acks=all: refuse when too few replicas are in sync.</param>
+    /// <param name="allowZstd">Whether the version of the request may carry zstd.</param>
+    /// <param name="now">The time.</param>
+    public AppendOutcome Append(Memory<byte> records, bool needsInSyncReplicas, bool allowZstd, Instant now)
+    {
+        var leadership = _leadership;
+        if (!leadership.IsLeaderHere)
+            return AppendOutcome.Failed(ErrorCode.NotLeaderOrFollower);
+        var settings = _settings;
+        if (needsInSyncReplicas && leadership.InSyncReplicas.Count < settings.Topic.MinInsyncReplicas)
+        {
+            return AppendOutcome.Failed(
+                ErrorCode.NotEnoughReplicas,
+                $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, less than the min.insync.replicas of {settings.Topic.MinInsyncReplicas}.");
+        }
+
+        try
+        {
+            using var validated = RecordBatchValidator.Validate(records, settings.ClientRules with { AllowZstd = allowZstd }, now);
+            if (new RecordBatchView(validated.Bytes.Span).IsTransactional)
+                return AppendOutcome.Failed(ErrorCode.InvalidTxnState, "This broker has no transaction coordinator yet: nobody can have begun the transaction.");
+            var result = Log.AppendAsLeader(validated.Bytes, leadership.LeaderEpoch, AppendOrigin.Client, now);
+            if (!result.IsDuplicate)
+            {
+                AdvanceHighWatermark();
+                WakeWaiters();
+            }
+
+            return AppendOutcome.Appended(result);
+        }
+        catch (RecordValidationException e)
+        {
+            return AppendOutcome.Failed(e.ErrorCode, e.Message, e.RecordErrors);
+        }
+        catch (LogException e)
+        {
+            return AppendOutcome.Failed(e.ErrorCode, e.Message);
+        }
+    }
+
+    /// <summary>Deletes the records before <paramref name="offset"/>; -1 means before the high watermark.</summary>
+    public DeleteRecordsOutcome DeleteRecordsBefore(long offset)
+    {
+        if (CheckLeader(currentLeaderEpoch: -1) is not ErrorCode.None and var error)
+            return new DeleteRecordsOutcome(error, -1);
+        if (!Settings.Topic.IsDeleted)
+            return new DeleteRecordsOutcome(ErrorCode.PolicyViolation, -1);
+        try
+        {
+            var target = offset == -1 ? Log.HighWatermark : offset;
+            if (target < 0 || target > Log.HighWatermark)
+                return new DeleteRecordsOutcome(ErrorCode.OffsetOutOfRange, -1);
+            Log.AdvanceLogStartOffset(target);
+            return new DeleteRecordsOutcome(ErrorCode.None, Log.LogStartOffset);
+        }
+        catch (LogException e)
+        {
+            return new DeleteRecordsOutcome(e.ErrorCode, -1);
+        }
+    }
+
+    /// <summary>Whether everything before <paramref name="offset"/> is committed: held by all in-sync replicas.</summary>
+    public bool IsCommitted(long offset) => Log.HighWatermark >= offset;
+
+    /// <summary>Wakes <paramref name="waiter"/> at the next append or change of leader.</summary>
+    public void AddWaiter(DataWaiter waiter)
+    {
+        lock (_waitersLock)
+            _waiters.Add(waiter);
+    }
+
+    /// <summary>Forgets a waiter.</summary>
+    public void RemoveWaiter(DataWaiter waiter)
+    {
+        lock (_waitersLock)
+            _waiters.Remove(waiter);
+    }
+
+    /// <summary>The log was deleted, or lost its disk: nobody can be served any more.</summary>
+    public void Retire()
+    {
+        _leadership = _leadership with { IsLeaderHere = false };
+        WakeWaiters();
+    }
+
+    private void AdvanceHighWatermark()
+    {
+        var leadership = _leadership;
+        // With other replicas in sync the high watermark follows their fetches. Below min.insync.replicas it stands still: what few hold is not shown (KIP-966).
+        if (leadership is { IsLeaderHere: true, InSyncReplicas.Count: 1 } && _settings.Topic.MinInsyncReplicas <= 1)
+            Log.AdvanceHighWatermark(Log.LogEndOffset);
+    }
+
+    private void WakeWaiters()
+    {
+        lock (_waitersLock)
+        {
+            foreach (var waiter in _waiters)
+                waiter.Wake();
+            _waiters.Clear();
+        }
+    }
+}
