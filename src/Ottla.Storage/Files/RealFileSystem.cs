@@ -132,6 +132,7 @@ public sealed class RealFileSystem : IFileSystem
 /// <summary>A file of <see cref="RealFileSystem"/>: positioned reads and writes on one handle.</summary>
 internal sealed class RealFile(SafeFileHandle handle, FileAccess access) : IFile
 {
+    private readonly Lock _streamLock = new();
     private FileStream? _stream;
 
     public long Length => RandomAccess.GetLength(handle);
@@ -141,14 +142,8 @@ internal sealed class RealFile(SafeFileHandle handle, FileAccess access) : IFile
     {
         get
         {
-            if (_stream is null)
-            {
-                var made = new FileStream(handle, FileAccess.Read, bufferSize: 0);
-                if (Interlocked.CompareExchange(ref _stream, made, null) is not null)
-                    GC.SuppressFinalize(made);
-            }
-
-            return _stream;
+            lock (_streamLock)
+                return _stream ??= new FileStream(handle, FileAccess.Read, bufferSize: 0);
         }
     }
 

@@ -1,6 +1,5 @@
 using System.Buffers;
 using Ottla.Protocol.Batches;
-using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
@@ -34,6 +33,7 @@ internal sealed partial class LogSegment
             _file.TruncateTo(end);
         FinishRebuild();
         _needsFlush = true;
+        _wasWritten = true;
         return fileLength - end;
     }
 

@@ -3,11 +3,6 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>What a search in a segment needs once the log's lock is left: the held file and where to look.</summary>
-/// <param name="File">Held; the user releases it.</param>
-/// <param name="Length">The valid bytes at that time.</param>
-internal readonly record struct SegmentReader(SharedFile File, long Length);
-
 /// <summary>One segment of a log: the batches from a base offset on, with their indexes.</summary>
 /// <remarks>The log's lock guards it; reading bytes of an acquired file needs no lock. Lives from creation or load until its files are deleted.</remarks>
 internal sealed partial class LogSegment
@@ -24,6 +19,7 @@ internal sealed partial class LogSegment
     private long _bytesSinceLastIndexEntry;
     private long? _firstBatchTimestampMs;
     private bool _needsFlush;
+    private bool _wasWritten;
 
     public LogSegment(IFileSystem fileSystem, string directory, long baseOffset, LogConfig config, long length, long jitterMs, long nowMs)
     {
@@ -47,7 +43,7 @@ internal sealed partial class LogSegment
 
     public string LogPath => _file.Path;
 
-    /// <summary>Something was written that <see cref="Flush"/> has not yet made durable.</summary>
+    /// <summary>Something was written that is not yet flushed.</summary>
     public bool NeedsFlush => _needsFlush;
 
     /// <summary>Makes the files of a new segment.</summary>
@@ -60,6 +56,7 @@ internal sealed partial class LogSegment
         segment._offsetIndex.File.WriteBack(sync: false);
         segment._timeIndex.File.WriteBack(sync: false);
         segment._needsFlush = true;
+        segment._wasWritten = true;
         return segment;
     }
 
@@ -86,8 +83,9 @@ internal sealed partial class LogSegment
     {
         EnsureIndexes(config);
         var position = Size;
-        _file.Append(batches, config.SegmentBytes, config.Preallocate);
         _needsFlush = true;
+        _wasWritten = true;
+        _file.Append(batches, config.SegmentBytes, config.Preallocate);
         while (!batches.IsEmpty)
         {
             var batch = new RecordBatchView(batches);
@@ -121,12 +119,16 @@ internal sealed partial class LogSegment
     /// <summary>The segment is not the active one any more: last time index entry, exact file lengths.</summary>
     public void OnBecomeInactive(LogConfig config)
     {
+        if (!_wasWritten)
+            return; // as the last orderly close left it
         EnsureIndexes(config);
         var max = MaxTimestamp;
         _timeIndex.MaybeAppend(max.TimestampMs, max.Offset);
         _offsetIndex.File.WriteBack(sync: false);
         _timeIndex.File.WriteBack(sync: false);
         _file.Trim();
+        _needsFlush = true;
+        _wasWritten = false;
     }
 
     /// <summary>Acquires the log file with what is needed to make it durable; the caller fsyncs it outside the lock.</summary>
@@ -144,7 +146,8 @@ internal sealed partial class LogSegment
         return _file.Acquire();
     }
 
-    public SegmentReader Acquire() => new(_file.Acquire(), _file.Length);
+    /// <summary>Holds the file open for a reader, who releases it.</summary>
+    public SharedFile Acquire() => _file.Acquire();
 
     /// <summary>Where a search for <paramref name="offset"/> starts.</summary>
     public long LookupPosition(long offset, LogConfig config)
@@ -205,6 +208,7 @@ internal sealed partial class LogSegment
         if (dropped > 0)
             _file.TruncateTo(end);
         _needsFlush = true;
+        _wasWritten = true;
         _bytesSinceLastIndexEntry = 0;
         if (end == 0)
             _firstBatchTimestampMs = null;
@@ -216,19 +220,11 @@ internal sealed partial class LogSegment
     public void ReleaseIdle(bool isActive)
     {
         _file.CloseIfIdle();
-        if (isActive)
+        if (isActive || _needsFlush)
             return;
         _offsetIndex.File.ReleaseIfIdle();
         _timeIndex.File.ReleaseIfIdle();
         _indexesAreValid = _offsetIndex.File.IsLoaded && _timeIndex.File.IsLoaded;
-    }
-
-    /// <summary>Closes in order: last time index entry, index files, trimmed log.</summary>
-    public void Close(LogConfig config, bool isActive)
-    {
-        if (isActive)
-            OnBecomeInactive(config);
-        _file.Close();
     }
 
     /// <summary>Gives the handle back without writing anything.</summary>

@@ -11,7 +11,7 @@ public sealed partial class PartitionLog
     /// <param name="batches">One or more whole batches; their headers are patched even when the append is refused.</param>
     /// <param name="leaderEpoch">The epoch of this leader.</param>
     /// <param name="origin">Who sent them: clients' sequences are checked, coordinators' are not.</param>
-    /// <param name="now">For the age of segments, and the result's append time.</param>
+    /// <param name="now">For the age of segments.</param>
     /// <param name="transactionVersion">For transaction markers: the transaction version the coordinator goes by (KIP-890).</param>
     /// <returns>The offsets; a retry of a producer's recent batch appends nothing and returns the original's.</returns>
     /// <exception cref="LogException">
@@ -33,7 +33,7 @@ public sealed partial class PartitionLog
                         ErrorCode.RecordListTooLarge, $"{bytes.Length} bytes do not fit a segment of at most {_config.SegmentBytes} bytes.");
                 _epochs.Assign(leaderEpoch, extent.FirstOffset);
                 Write(bytes, extent, now);
-                var appendTimeMs = _config.TimestampType == TimestampType.LogAppendTime ? now.UnixMilliseconds : RecordBatchLayout.NoTimestamp;
+                var appendTimeMs = _config.TimestampType == TimestampType.LogAppendTime ? extent.MaxTimestampMs : RecordBatchLayout.NoTimestamp;
                 return new LogAppendResult(extent.FirstOffset, extent.LastOffset, appendTimeMs, _logStartOffset, IsDuplicate: false);
             }
             catch (Exception failure) when (IsIoFailure(failure))
@@ -139,6 +139,8 @@ public sealed partial class PartitionLog
             if (batch.BaseOffset <= extent.LastOffset)
                 throw new LogException(
                     ErrorCode.UnknownServerError, $"The fetched batch at offset {batch.BaseOffset} lies before the next offset {extent.LastOffset + 1}.");
+            if (batch.HasProducerId && batch.IsControl && batch.RecordCount > 0)
+                _ = EndTransactionMarker.Read(batch); // a marker that cannot be applied must not be written
             extent = new AppendExtent(
                 length == 0 ? batch.BaseOffset : extent.FirstOffset, batch.LastOffset, Math.Max(extent.MaxTimestampMs, batch.MaxTimestamp));
             length += size;

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Wire;
@@ -20,21 +19,19 @@ internal readonly record struct EndTransactionMarker(bool IsAbort, int Coordinat
         {
             position++; // attributes
             if (Varint.TryReadInt64(record, ref position, out _) && Varint.TryReadInt32(record, ref position, out _)
-                && TryReadField(record, ref position, 4, out var key) && TryReadField(record, ref position, 6, out var value))
-            {
-                var type = (ControlRecordType)BinaryPrimitives.ReadInt16BigEndian(key[2..]);
-                if (type is ControlRecordType.Abort or ControlRecordType.Commit)
-                    return new EndTransactionMarker(type == ControlRecordType.Abort, BinaryPrimitives.ReadInt32BigEndian(value[2..]));
-            }
+                && TryReadField(record, ref position, out var key) && ControlBatches.TryReadType(key, out var type)
+                && type is ControlRecordType.Abort or ControlRecordType.Commit
+                && TryReadField(record, ref position, out var value) && ControlBatches.TryReadCoordinatorEpoch(value, out var coordinatorEpoch))
+                return new EndTransactionMarker(type == ControlRecordType.Abort, coordinatorEpoch);
         }
 
         throw new CorruptRecordException(ErrorCode.InvalidRecord, $"The control batch at offset {batch.BaseOffset} is no transaction marker.");
     }
 
-    private static bool TryReadField(ReadOnlySpan<byte> record, ref int position, int lengthMin, out ReadOnlySpan<byte> field)
+    private static bool TryReadField(ReadOnlySpan<byte> record, ref int position, out ReadOnlySpan<byte> field)
     {
         field = default;
-        if (!Varint.TryReadInt32(record, ref position, out var length) || length < lengthMin || length > record.Length - position)
+        if (!Varint.TryReadInt32(record, ref position, out var length) || length < 0 || length > record.Length - position)
             return false;
         field = record.Slice(position, length);
         position += length;
