@@ -1,0 +1,116 @@
+using System.Globalization;
+
+namespace Ottla.Configuration;
+
+/// <summary>What values a config allows beyond its type. Immutable; the tables of definitions share them.</summary>
+public abstract class ConfigValidator
+{
+    /// <summary>What is allowed, as Kafka's documentation writes it: <c>[1,...]</c>, <c>[producer, gzip]</c>.</summary>
+    public abstract string Description { get; }
+
+    /// <summary>True when a list loses its duplicates before it is checked, as Kafka's list validators do.</summary>
+    internal virtual bool RemovesDuplicates => false;
+
+    /// <summary>Refuses a value that is not allowed.</summary>
+    /// <exception cref="ConfigException">The value is not allowed; the message says what is.</exception>
+    public abstract void Validate(string name, ConfigValue value);
+
+    /// <summary>A number of at least <paramref name="min"/>.</summary>
+    internal static ConfigValidator AtLeast(long min) => new RangeValidator(min, null);
+
+    /// <summary>A number between two bounds, both included.</summary>
+    internal static ConfigValidator Between(double min, double max) => new RangeValidator(min, max);
+
+    /// <summary>One of the given words.</summary>
+    internal static ConfigValidator OneOf(params string[] allowed) => new WordValidator(allowed, ignoreCase: false);
+
+    /// <summary>One of the given words in any case.</summary>
+    internal static ConfigValidator OneOfIgnoringCase(params string[] allowed) => new WordValidator(allowed, ignoreCase: true);
+
+    /// <summary>A list of any values, none of them empty.</summary>
+    internal static ConfigValidator AnyList(bool allowEmpty = true, bool allowNull = false) => new ListValidator([], allowEmpty, allowNull);
+
+    /// <summary>A list of the given words.</summary>
+    internal static ConfigValidator ListOf(params string[] allowed) => new ListValidator(allowed, allowEmpty: true, allowNull: false);
+
+    /// <summary>A list of at least one of the given words.</summary>
+    internal static ConfigValidator NonEmptyListOf(params string[] allowed) => new ListValidator(allowed, allowEmpty: false, allowNull: false);
+
+    /// <summary>A rule in code; <paramref name="check"/> returns why a value is refused, or null.</summary>
+    internal static ConfigValidator Rule(string description, Func<ConfigValue, string?> check) => new RuleValidator(description, check);
+
+    private sealed class RangeValidator(double min, double? max) : ConfigValidator
+    {
+        public override string Description => max is null ? $"[{Text(min)},...]" : $"[{Text(min)},...,{Text(max.Value)}]";
+
+        public override void Validate(string name, ConfigValue value)
+        {
+            if (value.IsNull)
+                throw new ConfigException(name, null, "Value must be non-null");
+            // Written so that a NaN is refused too.
+            if (!(value.AsNumber >= min))
+                throw new ConfigException(name, value.ToText(), $"Value must be at least {Text(min)}");
+            if (max is not null && !(value.AsNumber <= max))
+                throw new ConfigException(name, value.ToText(), $"Value must be no more than {Text(max.Value)}");
+        }
+
+        private static string Text(double bound) => bound.ToString(CultureInfo.InvariantCulture);
+    }
+
+    private sealed class WordValidator(string[] allowed, bool ignoreCase) : ConfigValidator
+    {
+        public override string Description => (ignoreCase ? "(case insensitive) " : "") + $"[{string.Join(", ", allowed)}]";
+
+        public override void Validate(string name, ConfigValue value)
+        {
+            var comparer = ignoreCase ? StringComparer.OrdinalIgnoreCase : StringComparer.Ordinal;
+            if (value.IsNull || !allowed.Contains(value.AsString!, comparer))
+            {
+                throw new ConfigException(
+                    name, value.ToText(), $"String must be one of{(ignoreCase ? " (case insensitive)" : "")}: {string.Join(", ", allowed)}");
+            }
+        }
+    }
+
+    private sealed class ListValidator(string[] allowed, bool allowEmpty, bool allowNull) : ConfigValidator
+    {
+        public override string Description => allowed.Length > 0 ? $"[{string.Join(", ", allowed)}]" : allowEmpty ? "" : "non-empty list";
+
+        internal override bool RemovesDuplicates => true;
+
+        public override void Validate(string name, ConfigValue value)
+        {
+            if (value.IsNull)
+            {
+                if (allowNull)
+                    return;
+                throw new ConfigException($"Configuration '{name}' values must not be null.");
+            }
+
+            if (!allowEmpty && value.AsList.Count == 0)
+            {
+                var valid = allowed.Length == 0 ? "any non-empty value" : Description;
+                throw new ConfigException($"Configuration '{name}' must not be empty. Valid values include: {valid}");
+            }
+
+            foreach (var item in value.AsList)
+            {
+                if (item.Length == 0)
+                    throw new ConfigException($"Configuration '{name}' values must not be empty.");
+                if (allowed.Length > 0 && !allowed.Contains(item, StringComparer.Ordinal))
+                    throw new ConfigException(name, item, $"String must be one of: {string.Join(", ", allowed)}");
+            }
+        }
+    }
+
+    private sealed class RuleValidator(string description, Func<ConfigValue, string?> check) : ConfigValidator
+    {
+        public override string Description => description;
+
+        public override void Validate(string name, ConfigValue value)
+        {
+            if (check(value) is { } reason)
+                throw new ConfigException(name, value.ToText(), reason);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+using static Ottla.Configuration.ConfigRow;
+using static Ottla.Configuration.ConfigValidator;
+
+namespace Ottla.Configuration.Definitions;
+
+/// <summary>Listeners, connections and requests.</summary>
+internal static class SocketConfigs
+{
+    public static readonly ConfigDefinition[] Rows =
+    [
+        List("listeners", "PLAINTEXT://:9092", AnyList(allowEmpty: false), PerBroker, High,
+            "Where this node listens, as NAME://host:port entries; an empty host is every interface."),
+        List("advertised.listeners", null, AnyList(allowEmpty: false, allowNull: true), ReadOnly, High,
+            "The addresses clients and other nodes are told to connect to; the listeners when not set."),
+        Text("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL", null, PerBroker, Low,
+            "Which security protocol each listener name uses, as NAME:PROTOCOL entries."),
+        Int("socket.send.buffer.bytes", 102_400, null, ReadOnly, High, "The sockets' send buffer; -1 leaves it to the operating system."),
+        Int("socket.receive.buffer.bytes", 102_400, null, ReadOnly, High,
+            "The sockets' receive buffer; -1 leaves it to the operating system."),
+        Int("socket.request.max.bytes", 104_857_600, AtLeast(1), ReadOnly, High, "Largest request accepted."),
+        Int("socket.listen.backlog.size", 50, AtLeast(1), ReadOnly, Medium, "Most connections waiting to be accepted on a listener."),
+        Int("max.connections.per.ip", int.MaxValue, AtLeast(0), ClusterWide, Medium,
+            "Most connections from one address; 0 only together with overrides."),
+        Text("max.connections.per.ip.overrides", "", null, ClusterWide, Medium,
+            "Limits for single addresses or host names, as host:count entries."),
+        Int("max.connections", int.MaxValue, AtLeast(0), ClusterWide, Medium,
+            "Most connections of this broker; listeners may have their own limit."),
+        Int("max.connection.creation.rate", int.MaxValue, AtLeast(0), ClusterWide, Medium,
+            "Most connections accepted per second; listeners may have their own limit."),
+        Long("connections.max.idle.ms", 600_000, null, ReadOnly, Medium, "How long a connection may be idle before it is closed."),
+        Int("connection.failed.authentication.delay.ms", 100, AtLeast(0), ReadOnly, Low,
+            "How long the close of a connection that failed to authenticate is put off."),
+        Int("queued.max.requests", 500, AtLeast(1), ReadOnly, High,
+            "Most requests waiting to be processed before the broker stops reading from sockets."),
+        Long("queued.max.request.bytes", -1, null, ReadOnly, Medium,
+            "Most bytes of waiting requests before the broker stops reading from sockets; -1 for no limit."),
+        Int("num.network.threads", 3, AtLeast(1), ClusterWide, High, "Threads reading and writing each listener's sockets."),
+        Int("broker.id", -1, null, ReadOnly, High, "The former name of node.id, still read; both must be equal when both are set."),
+        Int("message.max.bytes", 1_048_588, AtLeast(0), ClusterWide, High, "Largest record batch accepted, after compression."),
+        Int("num.io.threads", 8, AtLeast(1), ClusterWide, High, "Threads processing requests."),
+        Int("num.replica.alter.log.dirs.threads", null, null, ReadOnly, High,
+            "Threads that move replicas between log directories; one per directory when not set."),
+        Int("background.threads", 10, AtLeast(1), ClusterWide, High, "Threads for background work."),
+        Int("request.timeout.ms", 30_000, null, ReadOnly, High, "How long the broker waits for the answer to its own requests."),
+        Long("socket.connection.setup.timeout.ms", 10_000, null, ReadOnly, Medium,
+            "How long the broker waits for its own connections to be established."),
+        Long("socket.connection.setup.timeout.max.ms", 30_000, null, ReadOnly, Medium,
+            "Upper limit of that wait, which doubles with every failure."),
+        List("config.providers", "", AnyList(), ClusterWide, Low, "Names of the providers that resolve variables in config values."),
+        Text("authorizer.class.name", "", ConfigRules.NonNull, ReadOnly, Low,
+            "The authorizer that decides who may do what; empty for none."),
+        List("early.start.listeners", null, AnyList(allowNull: true), ReadOnly, High,
+            "Listeners opened before the authorizer is ready; the controller's when not set."),
+        Text("broker.rack", null, null, ReadOnly, Medium,
+            "The rack, zone or room this broker is in, for spreading replicas and for fetching from the nearest."),
+        Bool("controlled.shutdown.enable", true, ReadOnly, Medium, "Whether the broker hands its leaderships over before it stops."),
+        Bool("delete.topic.enable", true, ReadOnly, High, "Whether topics can be deleted."),
+        Text("compression.type", "producer", OneOf("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"), ClusterWide, High,
+            "The codec of topics: producer keeps the codec of the producer, anything else recompresses."),
+        Int("compression.gzip.level", -1, ConfigRules.GzipLevel, ClusterWide, Medium, "Level used when recompressing with gzip."),
+        Int("compression.lz4.level", 9, Between(1, 17), ClusterWide, Medium, "Level used when recompressing with lz4."),
+        Int("compression.zstd.level", 3, Between(-131072, 22), ClusterWide, Medium, "Level used when recompressing with zstd."),
+        Int("max.incremental.fetch.session.cache.slots", 1000, AtLeast(0), ReadOnly, Medium, "Most fetch sessions kept."),
+        Int("fetch.max.bytes", 57_671_680, AtLeast(1024), ReadOnly, Medium, "Most bytes in one answer to a fetch."),
+        Int("max.request.partition.size.limit", 2000, AtLeast(1), ReadOnly, Medium,
+            "Most partitions in one answer to DescribeTopicPartitions."),
+    ];
+}

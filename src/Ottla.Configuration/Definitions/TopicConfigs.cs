@@ -1,0 +1,68 @@
+using static Ottla.Configuration.ConfigRow;
+using static Ottla.Configuration.ConfigValidator;
+
+namespace Ottla.Configuration.Definitions;
+
+/// <summary>What can be set on a topic.</summary>
+internal static class TopicConfigs
+{
+    public static readonly ConfigDefinition[] Rows =
+    [
+        Int("segment.bytes", 1_073_741_824, AtLeast(1_048_576), ClusterWide, Medium, "Largest size of a segment."),
+        Long("segment.ms", 604_800_000, AtLeast(1), ClusterWide, Medium, "Longest age of the active segment before it is rolled."),
+        Long("segment.jitter.ms", 0, AtLeast(0), ClusterWide, Medium,
+            "Largest random time taken off the age at which a segment is rolled."),
+        Int("segment.index.bytes", 10_485_760, AtLeast(4), ClusterWide, Medium, "Largest size of an offset or time index."),
+        Long("flush.messages", long.MaxValue, AtLeast(1), ClusterWide, Medium, "Records after which the log is flushed to disk."),
+        Long("flush.ms", long.MaxValue, AtLeast(0), ClusterWide, Medium, "Longest time a record stays unflushed."),
+        Long("retention.bytes", -1, null, ClusterWide, Medium,
+            "Size of a partition beyond which its oldest segments are deleted; -1 for no limit."),
+        Long("retention.ms", 604_800_000, AtLeast(-1), ClusterWide, Medium, "How long records are kept; -1 for ever."),
+        Int("max.message.bytes", 1_048_588, AtLeast(0), ClusterWide, Medium, "Largest record batch accepted, after compression."),
+        Int("index.interval.bytes", 4096, AtLeast(0), ClusterWide, Medium, "Bytes of records between two entries of the offset index."),
+        Long("delete.retention.ms", 86_400_000, AtLeast(0), ClusterWide, Medium,
+            "How long tombstones and transaction markers survive compaction."),
+        Long("min.compaction.lag.ms", 0, AtLeast(0), ClusterWide, Medium, "How long a record stays uncompacted at least."),
+        Long("max.compaction.lag.ms", long.MaxValue, AtLeast(1), ClusterWide, Medium,
+            "How long a record may stay out of compaction at most."),
+        Long("file.delete.delay.ms", 60_000, AtLeast(0), ClusterWide, Medium,
+            "How long a deleted segment stays on disk under its .deleted name."),
+        Double("min.cleanable.dirty.ratio", 0.5, Between(0, 1), ClusterWide, Medium,
+            "Part of the log that must be dirty before it is compacted."),
+        List("cleanup.policy", "delete", ListOf("compact", "delete"), ClusterWide, Medium,
+            "What happens to old segments: delete, compact, both, or with an empty list nothing."),
+        Bool("unclean.leader.election.enable", false, ClusterWide, Medium,
+            "Whether a replica out of the in-sync set may become leader, losing records."),
+        Int("min.insync.replicas", 1, AtLeast(1), ClusterWide, Medium, "In-sync replicas without which acks=all writes are refused."),
+        Text("compression.type", "producer", OneOf("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"), ClusterWide, Medium,
+            "The codec of the topic: producer keeps the codec of the producer, anything else recompresses."),
+        Int("compression.gzip.level", -1, ConfigRules.GzipLevel, ClusterWide, Medium, "Level used when recompressing with gzip."),
+        Int("compression.lz4.level", 9, Between(1, 17), ClusterWide, Medium, "Level used when recompressing with lz4."),
+        Int("compression.zstd.level", 3, Between(-131072, 22), ClusterWide, Medium, "Level used when recompressing with zstd."),
+        Bool("preallocate", false, ClusterWide, Medium, "Whether segment files are allocated in full when they are created."),
+        Text("message.timestamp.type", "CreateTime", OneOf("CreateTime", "LogAppendTime"), ClusterWide, Medium,
+            "Whether records carry the time they were made or the time they were appended."),
+        Long("message.timestamp.before.max.ms", long.MaxValue, AtLeast(0), ClusterWide, Medium,
+            "How far a record's own timestamp may lie in the past."),
+        Long("message.timestamp.after.max.ms", 3_600_000, AtLeast(0), ClusterWide, Medium,
+            "How far a record's own timestamp may lie in the future."),
+        List("leader.replication.throttled.replicas", "", ConfigRules.ThrottledReplicas, ClusterWide, Medium,
+            "Replicas whose leader throttles what it sends, as partition:broker entries or * for all."),
+        List("follower.replication.throttled.replicas", "", ConfigRules.ThrottledReplicas, ClusterWide, Medium,
+            "Replicas that throttle what they fetch, as partition:broker entries or * for all."),
+        Bool("remote.storage.enable", false, ClusterWide, Medium, "Whether the topic is tiered."),
+        Long("local.retention.ms", -2, AtLeast(-2), ClusterWide, Medium,
+            "How long tiered records are kept locally; -2 for retention.ms."),
+        Long("local.retention.bytes", -2, AtLeast(-2), ClusterWide, Medium, "Local size of a tiered partition; -2 for retention.bytes."),
+        Bool("remote.log.copy.disable", false, ClusterWide, Medium,
+            "Whether a tiered topic only reads from remote storage and copies nothing more to it."),
+        Long("remote.copy.lag.ms", 0, AtLeast(-1), ClusterWide, Medium,
+            "Age of a segment before it is copied to remote storage; -1 for the local retention."),
+        Long("remote.copy.lag.bytes", -1, AtLeast(-1), ClusterWide, Medium,
+            "Bytes that stay uncopied to remote storage; -1 for the local retention."),
+        Bool("remote.log.delete.on.disable", false, ClusterWide, Medium, "Whether remote data is deleted when tiering is turned off."),
+        Bool("errors.deadletterqueue.group.enable", false, ClusterWide, Medium,
+            "Whether the topic may be a share group's dead letter queue."),
+        Internal(ConfigType.Int, "internal.segment.bytes", null, null, "Segment size for tests, without the lower bound of segment.bytes."),
+    ];
+}

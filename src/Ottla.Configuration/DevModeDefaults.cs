@@ -1,0 +1,75 @@
+namespace Ottla.Configuration;
+
+/// <summary>
+/// What a node starts with when it is given no configuration file: one node that is broker and controller, for this machine.
+/// The controller listener is named as Kafka wants it named, but such a node is a quorum of its own
+/// (<see cref="BrokerConfig.IsSingleNodeQuorum"/>), so the listener need not be opened.
+/// </summary>
+public static class DevModeDefaults
+{
+    private const string ControllerName = "CONTROLLER";
+    private const string ControllerListener = "CONTROLLER://127.0.0.1:9093";
+
+    /// <summary>The values, weaker than anything given.</summary>
+    public static IReadOnlyDictionary<string, string> Values { get; } = new SortedDictionary<string, string>(StringComparer.Ordinal)
+    {
+        ["process.roles"] = "broker,controller",
+        ["node.id"] = "0",
+        ["listeners"] = $"PLAINTEXT://127.0.0.1:9092,{ControllerListener}",
+        ["advertised.listeners"] = "PLAINTEXT://localhost:9092",
+        ["controller.listener.names"] = ControllerName,
+        ["controller.quorum.voters"] = "0@127.0.0.1:9093",
+        ["log.dirs"] = "./data",
+        ["offsets.topic.replication.factor"] = "1",
+        ["transaction.state.log.replication.factor"] = "1",
+        ["transaction.state.log.min.isr"] = "1",
+        ["share.coordinator.state.topic.replication.factor"] = "1",
+        ["share.coordinator.state.topic.min.isr"] = "1",
+    };
+
+    /// <summary>
+    /// The given values over the defaults. Where they contradict the defaults the defaults give way: other listeners get the
+    /// controller's added and are advertised themselves (as localhost where they listen everywhere), another node id is
+    /// also the quorum's voter, and <c>log.dir</c> counts.
+    /// </summary>
+    internal static Dictionary<string, string> Complete(IReadOnlyDictionary<string, string> given)
+    {
+        var values = new Dictionary<string, string>(Values, StringComparer.Ordinal);
+        if (given.ContainsKey("listeners"))
+            values.Remove("advertised.listeners");
+        if (given.ContainsKey("log.dir"))
+            values.Remove("log.dirs");
+        if (given.ContainsKey("broker.id") && !given.ContainsKey("node.id"))
+            values.Remove("node.id");
+        if (given.ContainsKey("controller.quorum.bootstrap.servers"))
+            values.Remove("controller.quorum.voters");
+        foreach (var (name, value) in given)
+            values[name] = value;
+        var nodeId = values.GetValueOrDefault("node.id") ?? values["broker.id"];
+        if (!given.ContainsKey("controller.quorum.voters") && values.ContainsKey("controller.quorum.voters"))
+            values["controller.quorum.voters"] = $"{JavaText.Trim(nodeId)}@127.0.0.1:9093";
+        if (given.TryGetValue("listeners", out var listeners) && values["controller.listener.names"] == ControllerName)
+            CompleteListeners(values, listeners);
+        return values;
+    }
+
+    private static void CompleteListeners(Dictionary<string, string> values, string listeners)
+    {
+        var entries = JavaText.SplitList(JavaText.Trim(listeners));
+        var isBroker = values["process.roles"].Contains("broker", StringComparison.Ordinal);
+        var isController = values["process.roles"].Contains("controller", StringComparison.Ordinal);
+        if (isController && !entries.Any(entry => ListenerParser.NameOf(entry) == ControllerName))
+            values["listeners"] = listeners + "," + ControllerListener;
+        if (!isBroker || values.ContainsKey("advertised.listeners"))
+            return;
+        var advertised = entries.Where(entry => ListenerParser.NameOf(entry) != ControllerName).Select(Advertise).ToArray();
+        if (advertised.Length > 0)
+            values["advertised.listeners"] = string.Join(',', advertised);
+    }
+
+    private static string Advertise(string entry)
+    {
+        var wildcard = Array.Find(["://0.0.0.0:", "://[::]:", "://:"], entry.Contains);
+        return wildcard is null ? entry : entry.Replace(wildcard, "://localhost:", StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,247 @@
+using System.Collections.Frozen;
+using System.Globalization;
+
+namespace Ottla.Configuration;
+
+/// <summary>What may be changed while the cluster runs, for each kind of resource. Pure; used by brokers and by the controller.</summary>
+public static class DynamicConfigRules
+{
+    /// <summary>Longest value that can be stored, in UTF-16 characters.</summary>
+    public const int ValueLengthMax = short.MaxValue;
+
+    private static readonly FrozenSet<string> s_perListenerOnly = FrozenSet.ToFrozenSet(
+        [
+            "ssl.keystore.type", "ssl.keystore.location", "ssl.keystore.password", "ssl.key.password", "ssl.keystore.key",
+            "ssl.keystore.certificate.chain", "ssl.truststore.type", "ssl.truststore.location", "ssl.truststore.password",
+            "ssl.truststore.certificates",
+        ],
+        StringComparer.Ordinal);
+
+    private static readonly FrozenSet<string> s_clusterWideListenerConfigs = FrozenSet.ToFrozenSet(
+        ["max.connections", "max.connection.creation.rate", "num.network.threads"], StringComparer.Ordinal);
+
+    /// <summary>
+    /// Applies one operation of IncrementalAlterConfigs to one config.
+    /// </summary>
+    /// <param name="resourceType">The kind of resource.</param>
+    /// <param name="resourceName">Topic or group name, subscription, broker id, or "" for all brokers.</param>
+    /// <param name="key">The config.</param>
+    /// <param name="operation">What to do with it.</param>
+    /// <param name="value">The operand; not used to delete.</param>
+    /// <param name="existing">What is set on the resource now.</param>
+    /// <returns>The value to store, or null to remove the config.</returns>
+    /// <exception cref="ConfigException">The change is refused; its kind says which error to answer.</exception>
+    public static string? ValidateAlteration(
+        ConfigResourceType resourceType,
+        string resourceName,
+        string key,
+        AlterConfigOperation operation,
+        string? value,
+        IReadOnlyDictionary<string, string> existing)
+    {
+        ValidateResourceName(resourceType, resourceName);
+        if (operation == AlterConfigOperation.Delete)
+            return null;
+        if (value is null)
+            throw new ConfigException($"Null value not supported for : {key}", ConfigErrorKind.InvalidRequest);
+        var result = operation switch
+        {
+            AlterConfigOperation.Set => value,
+            AlterConfigOperation.Append => Combine(resourceType, key, operation, value, existing),
+            AlterConfigOperation.Subtract => Combine(resourceType, key, operation, value, existing),
+            _ => throw new ConfigException($"Unknown operations type {(int)operation}", ConfigErrorKind.InvalidRequest),
+        };
+        if (result.Length > ValueLengthMax)
+        {
+            throw new ConfigException(
+                $"The configuration value cannot be added because it exceeds the maximum value size of {ValueLengthMax} bytes.");
+        }
+
+        ValidateValue(resourceType, resourceName, key, result);
+        return result;
+    }
+
+    /// <summary>Refuses what a resource may not have set on it all together, after the single values were checked.</summary>
+    /// <param name="resourceType">The kind of resource.</param>
+    /// <param name="resourceName">Its name.</param>
+    /// <param name="updated">All that would be set on it.</param>
+    /// <param name="existing">What is set on it now.</param>
+    /// <param name="broker">The configuration of this node, for defaults and bounds.</param>
+    /// <exception cref="ConfigException">The result is refused; its kind says which error to answer.</exception>
+    public static void ValidateResource(
+        ConfigResourceType resourceType,
+        string resourceName,
+        IReadOnlyDictionary<string, string> updated,
+        IReadOnlyDictionary<string, string> existing,
+        BrokerConfig broker)
+    {
+        ValidateResourceName(resourceType, resourceName);
+        switch (resourceType)
+        {
+            case ConfigResourceType.Topic:
+                TopicConfig.Validate(updated, broker, existing);
+                break;
+            case ConfigResourceType.Group:
+                GroupConfigRules.Validate(updated, broker);
+                break;
+            default:
+                foreach (var (name, value) in updated)
+                    ValidateValue(resourceType, resourceName, name, value);
+                break;
+        }
+    }
+
+    /// <summary>
+    /// Refuses dynamic values this broker could not take over from its present ones: contradictions, and thread counts beyond
+    /// half and double of the present ones.
+    /// </summary>
+    /// <exception cref="ConfigException">The change is refused.</exception>
+    public static BrokerConfig ValidateReconfiguration(
+        BrokerConfig current, IReadOnlyDictionary<string, string> clusterDefault, IReadOnlyDictionary<string, string> perBroker)
+    {
+        foreach (var (name, value) in clusterDefault)
+            CheckBrokerValue(name, value, perBroker: false);
+        foreach (var (name, value) in perBroker)
+            CheckBrokerValue(name, value, perBroker: true);
+        BrokerConfig updated;
+        try
+        {
+            updated = current.WithDynamic(clusterDefault, perBroker);
+        }
+        catch (ConfigException e)
+        {
+            throw new ConfigException(e.Message, ConfigErrorKind.InvalidRequest);
+        }
+
+        foreach (var name in (ReadOnlySpan<string>)["num.io.threads", "num.network.threads", "num.replica.fetchers", "num.recovery.threads.per.data.dir", "background.threads"])
+            CheckThreads(name, current.Get(name).AsInt, updated.Get(name).AsInt);
+        return updated;
+    }
+
+    /// <summary>Refuses a resource name that cannot be.</summary>
+    /// <exception cref="ConfigException">The name is refused, with the kind INVALID_REQUEST.</exception>
+    public static void ValidateResourceName(ConfigResourceType resourceType, string resourceName)
+    {
+        var reason = resourceType switch
+        {
+            ConfigResourceType.Topic when resourceName.Length == 0 => "Default topic resources are not allowed.",
+            ConfigResourceType.Group when resourceName.Length == 0 => "Default group resources are not allowed.",
+            ConfigResourceType.ClientMetrics when resourceName.Length == 0 => "Subscription name can't be empty",
+            ConfigResourceType.Broker when resourceName.Length > 0 => BrokerNameError(resourceName),
+            ConfigResourceType.Topic or ConfigResourceType.Group or ConfigResourceType.ClientMetrics or ConfigResourceType.Broker => null,
+            _ => $"Unknown resource type {resourceType}",
+        };
+        if (reason is not null)
+            throw new ConfigException(reason, ConfigErrorKind.InvalidRequest);
+    }
+
+    /// <summary>Refuses a dynamic broker value: static-only names, names that need a listener or a broker, wrong values.</summary>
+    internal static void CheckBrokerValue(string key, string value, bool perBroker)
+    {
+        var isListenerKey = ListenerOverride.TryParse(key, out _, out var baseName);
+        var definition = isListenerKey ? ListenerOverride.Definition(baseName) : ConfigRegistry.Broker.Find(key);
+        if (!isListenerKey && definition is { UpdateMode: ConfigUpdateMode.ReadOnly })
+            throw BrokerRefused($"Cannot update these configs dynamically: [{key}]");
+        if (!isListenerKey && s_perListenerOnly.Contains(key))
+            throw BrokerRefused($"These security configs can be dynamically updated only per-listener using the listener prefix: [{key}]");
+        var needsBroker = isListenerKey
+            ? !s_clusterWideListenerConfigs.Contains(baseName)
+            : definition is { UpdateMode: ConfigUpdateMode.PerBroker };
+        try
+        {
+            // Names nobody knows are accepted: they may be a plug-in's.
+            if (definition is not null)
+                StaticConfigNames.Parse(definition, key, value);
+        }
+        catch (ConfigException e)
+        {
+            throw BrokerRefused(e.Message);
+        }
+
+        if (needsBroker && !perBroker)
+            throw BrokerRefused($"Cannot update these configs at default cluster level, broker id must be specified: [{key}]");
+    }
+
+    private static void ValidateValue(ConfigResourceType resourceType, string resourceName, string key, string value)
+    {
+        if (resourceType == ConfigResourceType.Broker)
+        {
+            CheckBrokerValue(key, value, perBroker: resourceName.Length > 0);
+            return;
+        }
+
+        if (ConfigRegistry.For(resourceType).Find(key) is { } definition)
+        {
+            Parse(resourceType, definition, value);
+            return;
+        }
+
+        throw resourceType switch
+        {
+            ConfigResourceType.Topic => new ConfigException($"Unknown topic config name: {key}"),
+            ConfigResourceType.Group => new ConfigException($"Unknown group config name: {key}"),
+            _ => new ConfigException($"Unknown client metrics configuration: {key}", ConfigErrorKind.InvalidRequest),
+        };
+    }
+
+    private static void Parse(ConfigResourceType resourceType, ConfigDefinition definition, string value)
+    {
+        try
+        {
+            definition.Parse(value);
+        }
+        catch (ConfigException) when (resourceType == ConfigResourceType.ClientMetrics && definition.Type == ConfigType.Int)
+        {
+            throw new ConfigException(
+                $"Invalid value {value} for {definition.Name}, interval must be between 100 and 3600000 (1 hour)", ConfigErrorKind.InvalidRequest);
+        }
+    }
+
+    private static string Combine(
+        ConfigResourceType resourceType, string key, AlterConfigOperation operation, string value, IReadOnlyDictionary<string, string> existing)
+    {
+        var definition = ConfigRegistry.For(resourceType).Find(key);
+        if (definition is null && resourceType == ConfigResourceType.Broker && ListenerOverride.TryParse(key, out _, out var baseName))
+            definition = ListenerOverride.Definition(baseName);
+        if (definition?.Type != ConfigType.List)
+        {
+            throw new ConfigException(
+                $"Can't {operation.ToString().ToUpperInvariant()} to key {key} because its type is not LIST.");
+        }
+
+        var old = existing.TryGetValue(key, out var set) ? set : definition.DefaultText ?? "";
+        var items = old.Split(',', StringSplitOptions.RemoveEmptyEntries).ToList();
+        foreach (var item in value.Split(','))
+        {
+            if (operation == AlterConfigOperation.Subtract)
+                items.Remove(item);
+            else if (!items.Contains(item))
+                items.Add(item);
+        }
+
+        return string.Join(',', items);
+    }
+
+    private static void CheckThreads(string name, int current, int updated)
+    {
+        if (updated == current)
+            return;
+        var reason = updated < current / 2 ? $"value should be at least half the current value {current}"
+            : updated > current * 2L ? $"value should not be greater than double the current value {current}"
+            : null;
+        if (reason is not null)
+        {
+            throw new ConfigException(
+                $"Dynamic thread count update validation failed for {name}={updated}: {reason}", ConfigErrorKind.InvalidRequest);
+        }
+    }
+
+    private static string? BrokerNameError(string name)
+    {
+        if (!int.TryParse(name, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var id))
+            return "Unable to parse broker name as a base 10 number.";
+        return id < 0 ? "Invalid negative broker ID." : null;
+    }
+
+    private static ConfigException BrokerRefused(string message) => new(message, ConfigErrorKind.InvalidRequest);
+}

@@ -1,0 +1,72 @@
+using System.Collections.Frozen;
+
+namespace Ottla.Configuration;
+
+/// <summary>
+/// The configs Ottla acts on. This is the one list: a name comes in when a component starts to read it. A static value of
+/// any other name, if it is not the default, makes a warning at start.
+/// </summary>
+public static class EffectiveConfigs
+{
+    private static readonly FrozenSet<string> s_broker = FrozenSet.ToFrozenSet(
+        [
+            // Identity and quorum.
+            "process.roles", "node.id", "broker.id", "controller.listener.names", "controller.quorum.voters",
+            "controller.quorum.bootstrap.servers", "metadata.log.dir",
+
+            // Listeners, connections, requests.
+            "listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name",
+            "security.inter.broker.protocol", "socket.send.buffer.bytes", "socket.receive.buffer.bytes", "socket.request.max.bytes",
+            "socket.listen.backlog.size", "max.connections", "max.connections.per.ip", "max.connections.per.ip.overrides",
+            "connections.max.idle.ms", "queued.max.requests", "message.max.bytes", "fetch.max.bytes",
+            "max.incremental.fetch.session.cache.slots", "max.request.partition.size.limit", "broker.rack", "delete.topic.enable",
+
+            // Logs and topic defaults.
+            "num.partitions", "default.replication.factor", "auto.create.topics.enable", "min.insync.replicas", "log.dir", "log.dirs",
+            "log.segment.bytes", "log.roll.ms", "log.roll.hours", "log.roll.jitter.ms", "log.roll.jitter.hours", "log.retention.ms",
+            "log.retention.minutes", "log.retention.hours", "log.retention.bytes", "log.retention.check.interval.ms",
+            "log.cleanup.policy", "log.index.size.max.bytes", "log.index.interval.bytes", "log.flush.interval.messages",
+            "log.flush.interval.ms", "log.flush.scheduler.interval.ms", "log.flush.offset.checkpoint.interval.ms",
+            "log.flush.start.offset.checkpoint.interval.ms", "log.segment.delete.delay.ms", "log.preallocate",
+            "log.message.timestamp.type", "log.message.timestamp.before.max.ms", "log.message.timestamp.after.max.ms", "compression.type",
+            "compression.gzip.level", "compression.lz4.level", "compression.zstd.level", "log.cleaner.delete.retention.ms",
+            "log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms", "log.cleaner.min.cleanable.ratio",
+            "unclean.leader.election.enable",
+
+            // Groups and transactions.
+            "offsets.topic.replication.factor", "offsets.topic.num.partitions", "offsets.topic.segment.bytes",
+            "offset.metadata.max.bytes", "offsets.retention.minutes", "offsets.retention.check.interval.ms",
+            "group.min.session.timeout.ms", "group.max.session.timeout.ms", "group.initial.rebalance.delay.ms", "group.max.size",
+            "transaction.state.log.replication.factor", "transaction.state.log.num.partitions", "transaction.state.log.min.isr",
+            "transaction.state.log.segment.bytes", "transactional.id.expiration.ms", "transaction.max.timeout.ms",
+            "producer.id.expiration.ms", "share.coordinator.state.topic.replication.factor", "share.coordinator.state.topic.min.isr",
+        ],
+        StringComparer.Ordinal);
+
+    private static readonly FrozenSet<string> s_topic = FrozenSet.ToFrozenSet(
+        [
+            "segment.bytes", "segment.ms", "segment.jitter.ms", "segment.index.bytes", "flush.messages", "flush.ms", "retention.bytes",
+            "retention.ms", "max.message.bytes", "index.interval.bytes", "file.delete.delay.ms", "cleanup.policy",
+            "min.insync.replicas", "compression.type", "compression.gzip.level", "compression.lz4.level", "compression.zstd.level",
+            "preallocate", "message.timestamp.type", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms",
+            "internal.segment.bytes",
+        ],
+        StringComparer.Ordinal);
+
+    private static readonly FrozenSet<string> s_group = FrozenSet<string>.Empty;
+
+    private static readonly FrozenSet<string> s_clientMetrics = FrozenSet<string>.Empty;
+
+    /// <summary>Whether Ottla acts on a config.</summary>
+    public static bool Contains(ConfigResourceType scope, string name) => Names(scope).Contains(name);
+
+    /// <summary>The names of one kind of resource that Ottla acts on.</summary>
+    public static IReadOnlySet<string> Names(ConfigResourceType scope) => scope switch
+    {
+        ConfigResourceType.Broker => s_broker,
+        ConfigResourceType.Topic => s_topic,
+        ConfigResourceType.Group => s_group,
+        ConfigResourceType.ClientMetrics => s_clientMetrics,
+        _ => FrozenSet<string>.Empty,
+    };
+}

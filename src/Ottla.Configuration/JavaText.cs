@@ -1,0 +1,51 @@
+using System.Globalization;
+
+namespace Ottla.Configuration;
+
+/// <summary>Text as Java reads and writes it, where clients or files of Kafka's can see the difference.</summary>
+internal static class JavaText
+{
+    /// <summary>Java's <c>String.trim</c>: everything up to and including the space character goes, no other white space.</summary>
+    public static string Trim(string text)
+    {
+        var start = 0;
+        var end = text.Length;
+        while (start < end && text[start] <= ' ')
+            start++;
+        while (end > start && text[end - 1] <= ' ')
+            end--;
+        return text[start..end];
+    }
+
+    /// <summary>Splits a list at commas, with white space around each item gone. Empty text is an empty list; empty items stay.</summary>
+    public static string[] SplitList(string trimmed)
+    {
+        if (trimmed.Length == 0)
+            return [];
+        var items = trimmed.Split(',');
+        for (var i = 0; i < items.Length; i++)
+            items[i] = Trim(items[i]);
+        return items;
+    }
+
+    /// <summary>Java's <c>Double.toString</c>: at least one decimal, and an exponent below 1e-3 and from 1e7.</summary>
+    public static string FormatDouble(double value)
+    {
+        var magnitude = Math.Abs(value);
+        if (magnitude == 0 || magnitude is >= 1e-3 and < 1e7)
+        {
+            var plain = value.ToString("0.0################", CultureInfo.InvariantCulture);
+            return double.Parse(plain, CultureInfo.InvariantCulture).Equals(value) ? plain : value.ToString("R", CultureInfo.InvariantCulture);
+        }
+
+        if (!double.IsFinite(value))
+            return double.IsNaN(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
+        var scientific = value.ToString("E16", CultureInfo.InvariantCulture);
+        var shortest = value.ToString("R", CultureInfo.InvariantCulture);
+        var exponent = int.Parse(scientific.AsSpan(scientific.IndexOf('E') + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+        var digits = string.Concat(shortest.Split('E')[0].Where(char.IsAsciiDigit)).Trim('0');
+        var sign = value < 0 ? "-" : "";
+        var fraction = digits.Length > 1 ? digits[1..] : "0";
+        return $"{sign}{digits[0]}.{fraction}E{exponent.ToString(CultureInfo.InvariantCulture)}";
+    }
+}
