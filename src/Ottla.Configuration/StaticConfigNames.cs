@@ -38,7 +38,9 @@ internal static class StaticConfigNames
         }
         catch (ConfigException e) when (e.Message.Contains(definition.Name, StringComparison.Ordinal))
         {
-            throw new ConfigException(e.Message.Replace($"configuration {definition.Name}", $"configuration {name}", StringComparison.Ordinal));
+            throw new ConfigException(e.Message
+                .Replace($"configuration {definition.Name}", $"configuration {name}", StringComparison.Ordinal)
+                .Replace($"'{definition.Name}'", $"'{name}'", StringComparison.Ordinal));
         }
     }
 

@@ -1,6 +1,8 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+#if DEBUG
 using Ottla.Kernel;
+#endif
 
 namespace Ottla.Network.Buffers;
 
@@ -49,7 +51,10 @@ public sealed class BufferPool
     public long RetainedBytes => Interlocked.Read(ref _retainedBytes);
 
     /// <summary>Lends a buffer of at least <paramref name="bytesMin"/> bytes.</summary>
-    public PooledBuffer Rent(int bytesMin, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
+    /// <param name="bytesMin">Bytes needed.</param>
+    /// <param name="member">Filled in by the compiler, for <see cref="DescribeRented"/>.</param>
+    /// <param name="line">Filled in by the compiler, for <see cref="DescribeRented"/>.</param>
+    public PooledBuffer Rent(int bytesMin, [CallerMemberName] string member = "", [CallerLineNumber] int line = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytesMin);
         byte[]? array = null;
@@ -65,7 +70,7 @@ public sealed class BufferPool
 
         array ??= GC.AllocateUninitializedArray<byte>(bytesMin);
         Interlocked.Add(ref _rentedBytes, array.Length);
-        TrackRent(array, file, line);
+        TrackRent(array, member, line);
         return new PooledBuffer(this, array);
     }
 
@@ -116,19 +121,19 @@ public sealed class BufferPool
 
 #if DEBUG
     private readonly Lock _trackingLock = new();
-    private readonly Dictionary<byte[], (string File, int Line)> _rented = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<byte[], (string Member, int Line)> _rented = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>Who rented what is lent at the moment, a line each; empty in release builds.</summary>
     public string DescribeRented()
     {
         lock (_trackingLock)
-            return string.Join('\n', _rented.Select(rent => $"{rent.Key.Length} bytes rented at {rent.Value.File}:{rent.Value.Line}"));
+            return string.Join('\n', _rented.Select(rent => $"{rent.Key.Length} bytes rented by {rent.Value.Member}, line {rent.Value.Line}"));
     }
 
-    private void TrackRent(byte[] array, string file, int line)
+    private void TrackRent(byte[] array, string member, int line)
     {
         lock (_trackingLock)
-            _rented.Add(array, (file, line));
+            _rented.Add(array, (member, line));
     }
 
     private void TrackReturn(byte[] array)
@@ -146,10 +151,10 @@ public sealed class BufferPool
     public string DescribeRented() => "";
 #pragma warning restore CA1822
 
-    private static void TrackRent(byte[] array, string file, int line)
+    private static void TrackRent(byte[] array, string member, int line)
     {
         _ = array;
-        _ = file;
+        _ = member;
         _ = line;
     }
 

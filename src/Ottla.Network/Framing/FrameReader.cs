@@ -200,7 +200,7 @@ public sealed class FrameReader : IDisposable
 
     private bool EndOfStream(bool isInsideFrame)
     {
-        EndedInsideFrame = isInsideFrame;
+        EndedInsideFrame |= isInsideFrame;
         Dispose();
         return false;
     }

@@ -293,7 +293,6 @@ internal sealed class SocketConnection : ITransportConnection
             if (!header.IsEmpty)
                 elements[0] = new SendPacketsElement(header);
             elements[^1] = new SendPacketsElement(source, position, length);
-            SendPacketsElements = elements;
             _expectedBytes = (long)header.Length + length;
             _completion.Reset();
             _cancellationToken = cancellationToken;
@@ -301,6 +300,7 @@ internal sealed class SocketConnection : ITransportConnection
             _cancellation = cancellationToken.UnsafeRegister(static state => ((SocketConnection)state!).Abort(), connection);
             try
             {
+                SendPacketsElements = elements;
                 if (!connection._socket.SendPacketsAsync(this))
                     Complete();
             }

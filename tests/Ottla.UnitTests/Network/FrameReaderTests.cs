@@ -149,8 +149,8 @@ public sealed class FrameReaderTests
             }
 
             Assert.Equal(cut >= 14 ? 1 : 0, read);
-            Assert.Equal(cut != 14, reader.EndedInsideFrame);
             Assert.False(await reader.ReceiveAsync(default));
+            Assert.Equal(cut != 14, reader.EndedInsideFrame);
         }
     }
 
