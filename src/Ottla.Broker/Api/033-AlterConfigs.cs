@@ -1,0 +1,35 @@
+using Ottla.Broker.Hosts;
+using Ottla.Broker.Server;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>AlterConfigs (key 33), versions 0 to 2: replaces all configs of a resource; what is not named is deleted. Superseded by IncrementalAlterConfigs.</summary>
+/// <remarks>Errors per resource: INVALID_CONFIG, INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, NOT_CONTROLLER.</remarks>
+internal sealed class AlterConfigsHandler(ControllerHost controller) : IApiHandler<AlterConfigsRequest, AlterConfigsResponse>
+{
+    public async ValueTask<AlterConfigsResponse?> HandleAsync(RequestContext context, AlterConfigsRequest request)
+    {
+        try
+        {
+            return await controller.SubmitAsync(new AlterConfigsCommand(request));
+        }
+        catch (ApiException e)
+        {
+            return new AlterConfigsResponse
+            {
+                Responses =
+                [
+                    .. request.Resources.Select(resource => new AlterConfigsResponse.AlterConfigsResourceResponse
+                    {
+                        ResourceType = resource.ResourceType,
+                        ResourceName = resource.ResourceName,
+                        ErrorCode = (short)e.Error.Code,
+                        ErrorMessage = e.Error.Message,
+                    }),
+                ],
+            };
+        }
+    }
+}

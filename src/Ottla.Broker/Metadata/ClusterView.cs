@@ -1,0 +1,54 @@
+using System.Collections.Immutable;
+using Ottla.Protocol;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.Broker.Metadata;
+
+/// <summary>A live broker, as reached over one listener.</summary>
+public sealed record BrokerAddress(int Id, string Host, int Port, string? Rack, bool IsFenced);
+
+/// <summary>The cluster as clients are told of it, from the committed metadata.</summary>
+/// <param name="clusterId">The cluster's id.</param>
+/// <param name="image">The newest committed image.</param>
+public sealed class ClusterView(string clusterId, Func<MetadataImage> image)
+{
+    /// <summary>The cluster's id.</summary>
+    public string ClusterId => clusterId;
+
+    /// <summary>The newest committed image.</summary>
+    public MetadataImage Image => image();
+
+    /// <summary>The brokers that serve clients over a listener, by id.</summary>
+    public IReadOnlyList<BrokerAddress> ActiveBrokers(MetadataImage current, string listener) => [.. Brokers(current, listener).Where(broker => !broker.IsFenced)];
+
+    /// <summary>All registered brokers with a listener, by id.</summary>
+    public IEnumerable<BrokerAddress> Brokers(MetadataImage current, string listener) =>
+        from broker in current.Cluster.Brokers.Values
+        orderby broker.Id
+        let endpoint = broker.EndpointAt(listener)
+        where endpoint is not null
+        select new BrokerAddress(broker.Id, endpoint.Host, endpoint.Port, broker.Rack, broker.Fenced);
+
+    /// <summary>Why a partition cannot be used just now; <see cref="ErrorCode.None"/> when it can.</summary>
+    public ErrorCode ErrorOf(MetadataImage current, PartitionRegistration partition, string listener, bool knowsListenerNotFound)
+    {
+        if (current.Cluster.Broker(partition.Leader) is not { Fenced: false } leader)
+            return ErrorCode.LeaderNotAvailable;
+        if (leader.EndpointAt(listener) is null)
+            return knowsListenerNotFound ? ErrorCode.ListenerNotFound : ErrorCode.LeaderNotAvailable;
+        return ErrorCode.None;
+    }
+
+    /// <summary>The replicas on brokers that are gone, or in log directories that are.</summary>
+    public static int[] OfflineReplicas(MetadataImage current, PartitionRegistration partition)
+    {
+        List<int>? offline = null;
+        foreach (var replica in partition.Replicas)
+        {
+            if (current.Cluster.Broker(replica) is not { Fenced: false } broker || !DirectoryIds.IsOnline(partition.DirectoryOf(replica), broker.LogDirs))
+                (offline ??= []).Add(replica);
+        }
+
+        return offline is null ? [] : [.. offline];
+    }
+}
