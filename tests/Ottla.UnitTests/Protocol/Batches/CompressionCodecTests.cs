@@ -25,7 +25,8 @@ public sealed class CompressionCodecTests
     {
         var input = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 20_000).Select(i => $"line {i * i % 977}, ")));
         var compressed = Compress(type, input, level);
-        Assert.True(compressed.Length < input.Length, $"{compressed.Length} bytes of {input.Length}");
+        const int levelThatFindsMatches = -100; // zstd's lowest levels all but copy
+        Assert.True(compressed.Length < input.Length || level < levelThatFindsMatches, $"{compressed.Length} bytes of {input.Length}");
         Assert.Equal(input, Decompress(type, compressed, 1000));
     }
 
