@@ -7,16 +7,10 @@ internal sealed class PooledBufferWriter : IBufferWriter<byte>, IDisposable
 {
     private const int GrowthBytesMin = 256;
 
-    private readonly int _writtenBytesMax;
     private byte[] _buffer;
 
     /// <param name="initialBytes">Room to begin with.</param>
-    /// <param name="writtenBytesMax">More than this is a <see cref="BufferLimitException"/>.</param>
-    public PooledBufferWriter(int initialBytes, int writtenBytesMax = int.MaxValue)
-    {
-        _writtenBytesMax = writtenBytesMax;
-        _buffer = ArrayPool<byte>.Shared.Rent(Math.Max(initialBytes, GrowthBytesMin));
-    }
+    public PooledBufferWriter(int initialBytes) => _buffer = ArrayPool<byte>.Shared.Rent(Math.Max(initialBytes, GrowthBytesMin));
 
     /// <summary>Bytes written so far.</summary>
     public int WrittenCount { get; private set; }
@@ -29,8 +23,6 @@ internal sealed class PooledBufferWriter : IBufferWriter<byte>, IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)count, (uint)(_buffer.Length - WrittenCount), nameof(count));
         WrittenCount += count;
-        if (WrittenCount > _writtenBytesMax)
-            throw new BufferLimitException(_writtenBytesMax);
     }
 
     public Memory<byte> GetMemory(int sizeHint = 0)
@@ -58,16 +50,10 @@ internal sealed class PooledBufferWriter : IBufferWriter<byte>, IDisposable
             return;
         var needed = (long)WrittenCount + count;
         if (needed > Array.MaxLength)
-            throw new BufferLimitException(Array.MaxLength);
+            throw new InvalidOperationException($"A batch cannot hold {needed} bytes");
         var larger = ArrayPool<byte>.Shared.Rent((int)Math.Min(Array.MaxLength, Math.Max(needed, 2L * _buffer.Length)));
         WrittenSpan.CopyTo(larger);
         ArrayPool<byte>.Shared.Return(_buffer);
         _buffer = larger;
     }
-}
-
-/// <summary>More was written than the writer was made for.</summary>
-internal sealed class BufferLimitException(int limitBytes) : Exception($"more than {limitBytes} bytes")
-{
-    public int LimitBytes { get; } = limitBytes;
 }

@@ -19,15 +19,9 @@ public sealed class RecordBatchBuilder : IDisposable
     /// <summary>Starts a batch.</summary>
     /// <exception cref="ArgumentException">The producer's state in <paramref name="options"/> makes no sense.</exception>
     public RecordBatchBuilder(RecordBatchOptions options)
-        : this(options, int.MaxValue)
-    {
-    }
-
-    /// <summary>Starts a batch whose uncompressed records must not exceed <paramref name="recordsBytesMax"/> (else <see cref="BufferLimitException"/>).</summary>
-    internal RecordBatchBuilder(RecordBatchOptions options, int recordsBytesMax)
     {
         CheckProducerState(options);
-        _records = new PooledBufferWriter(InitialBytes, recordsBytesMax);
+        _records = new PooledBufferWriter(InitialBytes);
         Reset(options);
     }
 
