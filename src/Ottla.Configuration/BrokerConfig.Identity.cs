@@ -87,7 +87,7 @@ public sealed partial class BrokerConfig
     public long LogFlushIntervalMs { get; private set; }
 
     /// <summary>What a topic of this broker has when nothing is set on it.</summary>
-    public TopicConfig TopicDefaults { get; private set; } = null!;
+    public TopicConfig TopicDefaults { get; }
 
     private void ReadIdentity()
     {
@@ -105,7 +105,6 @@ public sealed partial class BrokerConfig
         LogRetentionMs = Chain("retention.ms") is var retention && retention < 0 ? -1 : Chain("retention.ms");
         LogFlushIntervalMs = Chain("flush.ms");
         MaxConnectionsPerIpOverrides = ParseConnectionOverrides(Text("max.connections.per.ip.overrides") ?? "");
-        TopicDefaults = TopicConfig.Create(this, FrozenDictionary<string, string>.Empty);
     }
 
     private void ReadListeners()

@@ -31,6 +31,7 @@ public sealed partial class BrokerConfig
         ReadTransactions();
         ReadIdentity();
         BrokerConfigRules.Check(this, warnings);
+        TopicDefaults = TopicConfig.Create(this, s_none);
     }
 
     /// <summary>What an operator should know and that does not stop the node: unknown names, names without an effect yet.</summary>

@@ -20,7 +20,6 @@ public sealed class RecordBatchBuilder : IDisposable
     /// <exception cref="ArgumentException">The producer's state in <paramref name="options"/> makes no sense.</exception>
     public RecordBatchBuilder(RecordBatchOptions options)
     {
-        CheckProducerState(options);
         _records = new PooledBufferWriter(InitialBytes);
         Reset(options);
     }
@@ -44,7 +43,8 @@ public sealed class RecordBatchBuilder : IDisposable
     /// <summary>Forgets the records and starts the next batch.</summary>
     public void Reset(RecordBatchOptions options)
     {
-        CheckProducerState(options);
+        if (options.ProducerStateFault() is { } fault)
+            throw new ArgumentException(fault, nameof(options));
         _records.Clear();
         _options = options;
         _baseTimestamp = options.DeleteHorizonMs ?? RecordBatchLayout.NoTimestamp;
@@ -124,18 +124,6 @@ public sealed class RecordBatchBuilder : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _records.Dispose();
-
-    private static void CheckProducerState(in RecordBatchOptions options)
-    {
-        if (options.IsTransactional && options.ProducerId == RecordBatchLayout.NoProducerId)
-            throw new ArgumentException("Cannot write transactional messages without a valid producer ID", nameof(options));
-        if (options.ProducerId == RecordBatchLayout.NoProducerId)
-            return;
-        if (options.ProducerEpoch == RecordBatchLayout.NoProducerEpoch)
-            throw new ArgumentException("Invalid negative producer epoch", nameof(options));
-        if (options.BaseSequence < 0 && !options.IsControl)
-            throw new ArgumentException("Invalid negative sequence number used", nameof(options));
-    }
 
     private static int BodySizeOf(int offsetDelta, long timestampDelta, NullableBytes key, NullableBytes value, int headersBytes)
     {

@@ -47,4 +47,14 @@ public readonly record struct RecordBatchOptions()
         IsTransactional = batch.IsTransactional,
         IsControl = batch.IsControl,
     };
+
+    /// <summary>Why no batch may have this producer state, as Kafka's builder says it; null when one may.</summary>
+    internal string? ProducerStateFault()
+    {
+        if (ProducerId == RecordBatchLayout.NoProducerId)
+            return IsTransactional ? "Cannot write transactional messages without a valid producer ID" : null;
+        if (ProducerEpoch == RecordBatchLayout.NoProducerEpoch)
+            return "Invalid negative producer epoch";
+        return BaseSequence < 0 && !IsControl ? "Invalid negative sequence number used" : null;
+    }
 }

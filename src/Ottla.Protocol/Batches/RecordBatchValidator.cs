@@ -106,13 +106,16 @@ public static class RecordBatchValidator
             throw TooLarge($"The records of a batch to be recompressed in the append to {rules.Partition} expand to {uncompressedBytes} bytes which exceeds {RewrittenBytesMax}");
 
         var view = new RecordBatchView(batch.Span);
-        using var builder = new RecordBatchBuilder(RecordBatchOptions.Of(view) with
+        var options = RecordBatchOptions.Of(view) with
         {
             Compression = rules.TargetCompression ?? view.Compression,
             CompressionLevel = rules.TargetCompression is null ? null : rules.TargetCompressionLevel,
             TimestampType = rules.TimestampType,
             LogAppendTimeMs = now.UnixMilliseconds,
-        });
+        };
+        if (options.ProducerStateFault() is { } fault)
+            throw new RecordValidationException(ErrorCode.InvalidRecord, $"{fault} in topic partition {rules.Partition}");
+        using var builder = new RecordBatchBuilder(options);
         using (var reader = new RecordReader(batch, RecordReadMode.Full, RewrittenBytesMax))
         {
             while (reader.TryRead(out var record))

@@ -20,6 +20,13 @@ public sealed partial class PartitionLog
     /// </exception>
     public LogAppendResult AppendAsLeader(Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion = 0)
     {
+        var result = AppendLocked(batches, leaderEpoch, origin, now, transactionVersion);
+        FlushIfManyAreUnflushed();
+        return result;
+    }
+
+    private LogAppendResult AppendLocked(Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion)
+    {
         lock (_lock)
         {
             ThrowIfOffline();
@@ -54,6 +61,13 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">CORRUPT_MESSAGE (checksum or frame), UNKNOWN_SERVER_ERROR (offsets before the log's end), KAFKA_STORAGE_ERROR. Nothing was appended.</exception>
     public LogAppendResult AppendAsFollower(Memory<byte> batches, Instant now)
     {
+        var result = AppendFollowerLocked(batches, now);
+        FlushIfManyAreUnflushed();
+        return result;
+    }
+
+    private LogAppendResult AppendFollowerLocked(Memory<byte> batches, Instant now)
+    {
         lock (_lock)
         {
             ThrowIfOffline();
@@ -83,6 +97,13 @@ public sealed partial class PartitionLog
                 throw new LogException(failure.ErrorCode, failure.Message, failure);
             }
         }
+    }
+
+    /// <summary><c>flush.messages</c> is a promise about what was answered: the caller waits for the disk. <c>flush.ms</c> is left to upkeep.</summary>
+    private void FlushIfManyAreUnflushed()
+    {
+        if (UnflushedRecords >= Config.FlushMessages)
+            Flush();
     }
 
     /// <summary>Patches offsets and epoch into every batch and checks their producers.</summary>

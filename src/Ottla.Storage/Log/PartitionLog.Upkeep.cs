@@ -25,6 +25,16 @@ public sealed partial class PartitionLog
         }
     }
 
+    /// <summary>How far a flush by <see cref="NeedsFlush"/> has to go: only to the active segment when it is due because of a roll.</summary>
+    internal long FlushTarget(Instant now)
+    {
+        lock (_lock)
+        {
+            var unflushed = _logEndOffset - _recoveryPoint;
+            return unflushed >= _config.FlushMessages || now.UnixMilliseconds - _lastFlushMs >= _config.FlushMs ? _logEndOffset : Active.BaseOffset;
+        }
+    }
+
     /// <summary>Makes everything before <paramref name="upToOffset"/> survive power loss and moves the recovery point there. Appends go on meanwhile.</summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR: what is on disk is not known, the log is offline.</exception>
     public void Flush(long upToOffset = long.MaxValue)
@@ -43,7 +53,7 @@ public sealed partial class PartitionLog
                     syncDirectory = _hasRolled;
                     foreach (var segment in _segments)
                     {
-                        if (segment.NeedsFlush && segment.BaseOffset <= target)
+                        if (segment.NeedsFlush && segment.BaseOffset < target)
                             files.Add(segment.BeginFlush(isActive: segment == Active));
                     }
 
@@ -70,7 +80,8 @@ public sealed partial class PartitionLog
             {
                 // A truncation may have come in between.
                 Volatile.Write(ref _recoveryPoint, Math.Max(_recoveryPoint, Math.Min(target, _logEndOffset)));
-                _lastFlushMs = Instant.Now(_time).UnixMilliseconds;
+                if (target > Active.BaseOffset || _recoveryPoint == _logEndOffset)
+                    _lastFlushMs = Instant.Now(_time).UnixMilliseconds;
             }
         }
     }

@@ -100,6 +100,19 @@ public sealed partial class PartitionLog
     /// <summary>Bytes of all segments.</summary>
     public long SizeInBytes => Volatile.Read(ref _sizeInBytes);
 
+    /// <summary>Closed or deleted: nothing works any more.</summary>
+    public bool IsClosed => Volatile.Read(ref _isClosed);
+
+    /// <summary>Where the first segment starts.</summary>
+    public long FirstSegmentOffset
+    {
+        get
+        {
+            lock (_lock)
+                return _segments[0].BaseOffset;
+        }
+    }
+
     /// <summary>How many segments there are.</summary>
     public int SegmentCount
     {

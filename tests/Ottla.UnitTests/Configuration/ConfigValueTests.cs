@@ -32,7 +32,7 @@ public sealed class ConfigValueTests
     [InlineData("offsets.topic.replication.factor", "40000", "Invalid value 40000 for configuration offsets.topic.replication.factor: Not a number of type SHORT")]
     [InlineData("auto.create.topics.enable", "yes", "Invalid value yes for configuration auto.create.topics.enable: Expected value to be either true or false")]
     [InlineData("log.cleaner.min.cleanable.ratio", "1.01", "Invalid value 1.01 for configuration log.cleaner.min.cleanable.ratio: Value must be no more than 1")]
-    [InlineData("log.cleaner.min.cleanable.ratio", "NaN", "Invalid value NaN for configuration log.cleaner.min.cleanable.ratio: Not a number of type DOUBLE")]
+    [InlineData("log.cleaner.min.cleanable.ratio", "NaN", "Invalid value NaN for configuration log.cleaner.min.cleanable.ratio: Value must be at least 0")]
     [InlineData("compression.type", "br", "Invalid value br for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer")]
     [InlineData("compression.gzip.level", "0", "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1")]
     [InlineData("compression.gzip.level", "10", "Invalid value 10 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1")]

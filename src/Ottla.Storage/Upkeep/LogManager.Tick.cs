@@ -1,0 +1,140 @@
+using Ottla.Kernel;
+using Ottla.Storage.Log;
+
+namespace Ottla.Storage.Upkeep;
+
+public sealed partial class LogManager
+{
+    private Instant _nextRetention;
+    private Instant _nextFlush;
+    private Instant _nextRecoveryPoints;
+    private Instant _nextLogStartOffsets;
+    private Instant _nextHighWatermarks;
+    private Instant _nextIdleRelease;
+
+    /// <summary>Does what is due: flushes, checkpoints, retention, removal of deleted files. Call it about every second; one call at a time works, others return.</summary>
+    /// <param name="now">The present.</param>
+    public void Tick(Instant now)
+    {
+        if (!_upkeepLock.TryEnter())
+            return;
+        try
+        {
+            List<Entry> entries;
+            lock (_lock)
+            {
+                if (_isClosed)
+                    return;
+                entries = [.. _logs.Values];
+            }
+
+            if (IsDue(ref _nextFlush, now, _options.FlushCheckIntervalMs))
+                ForEachLog(entries, log => FlushIfNeeded(log, now));
+            if (IsDue(ref _nextRetention, now, _options.RetentionCheckIntervalMs))
+                ForEachLog(entries, log => log.DeleteOldSegments(now));
+            ForEachLog(entries, log => log.UnlinkDeletedSegments(now));
+            if (IsDue(ref _nextIdleRelease, now, _options.IdleReleaseIntervalMs))
+                ForEachLog(entries, log => log.ReleaseIdle(now));
+            Checkpoint(now);
+            RemoveDeletedDirectories(now);
+        }
+        finally
+        {
+            _upkeepLock.Exit();
+        }
+    }
+
+    /// <summary>Writes all checkpoint files now.</summary>
+    public void WriteCheckpoints()
+    {
+        lock (_upkeepLock)
+        {
+            foreach (var directory in _directories)
+            {
+                Guard(directory, () =>
+                {
+                    WriteRecoveryPoints(directory);
+                    WriteLogStartOffsets(directory);
+                    WriteHighWatermarks(directory);
+                });
+            }
+        }
+    }
+
+    private static bool IsDue(ref Instant next, Instant now, long intervalMs)
+    {
+        if (now < next)
+            return false;
+        next = now.AddMilliseconds(intervalMs);
+        return true;
+    }
+
+    private static void FlushIfNeeded(PartitionLog log, Instant now)
+    {
+        if (log.NeedsFlush(now))
+            log.Flush(log.FlushTarget(now));
+    }
+
+    private void ForEachLog(List<Entry> entries, Action<PartitionLog> work)
+    {
+        foreach (var entry in entries)
+        {
+            Guard(entry.Directory, () =>
+            {
+                // A log may have been deleted since the list was made.
+                if (!entry.Log.IsClosed)
+                    work(entry.Log);
+            });
+        }
+    }
+
+    private void Checkpoint(Instant now)
+    {
+        var recoveryPoints = IsDue(ref _nextRecoveryPoints, now, _options.RecoveryPointCheckpointIntervalMs);
+        var logStartOffsets = IsDue(ref _nextLogStartOffsets, now, _options.LogStartOffsetCheckpointIntervalMs);
+        var highWatermarks = IsDue(ref _nextHighWatermarks, now, _options.HighWatermarkCheckpointIntervalMs);
+        foreach (var directory in _directories)
+        {
+            Guard(directory, () =>
+            {
+                if (recoveryPoints)
+                    WriteRecoveryPoints(directory);
+                if (logStartOffsets)
+                    WriteLogStartOffsets(directory);
+                if (highWatermarks)
+                    WriteHighWatermarks(directory);
+            });
+        }
+    }
+
+    private void RemoveDeletedDirectories(Instant now)
+    {
+        List<(LogDirectory Directory, string Path, Instant DeleteAt)> due;
+        lock (_lock)
+        {
+            due = [.. _deletedDirectories.Where(deleted => deleted.DeleteAt <= now)];
+            _deletedDirectories.RemoveAll(deleted => deleted.DeleteAt <= now);
+        }
+
+        foreach (var deleted in due)
+            Guard(deleted.Directory, () => _fileSystem.DeleteDirectory(deleted.Path));
+    }
+
+    private void WriteRecoveryPoints(LogDirectory directory) =>
+        directory.RecoveryPoints.Write([.. LogsIn(directory).Select(log => KeyValuePair.Create(log.Partition, log.RecoveryPoint))]);
+
+    private void WriteLogStartOffsets(LogDirectory directory) =>
+        directory.LogStartOffsets.Write(
+        [
+            .. LogsIn(directory).Where(log => log.LogStartOffset > log.FirstSegmentOffset).Select(log => KeyValuePair.Create(log.Partition, log.LogStartOffset)),
+        ]);
+
+    private void WriteHighWatermarks(LogDirectory directory) =>
+        directory.HighWatermarks.Write([.. LogsIn(directory).Select(log => KeyValuePair.Create(log.Partition, log.HighWatermark))]);
+
+    private List<PartitionLog> LogsIn(LogDirectory directory)
+    {
+        lock (_lock)
+            return [.. _logs.Values.Where(entry => entry.Directory == directory).Select(entry => entry.Log)];
+    }
+}

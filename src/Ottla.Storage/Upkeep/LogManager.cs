@@ -1,0 +1,319 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
+
+namespace Ottla.Storage.Upkeep;
+
+/// <summary>All logs of a node: opens what the log directories hold, makes and deletes logs, and looks after them when <see cref="Tick"/> is called.</summary>
+/// <remarks>
+/// Thread-safe. The metadata log's directory is locked with the others but not touched: its host opens it with <see cref="PartitionLog.Open"/>.
+/// Lives from start to shutdown; <see cref="Close"/> is the orderly end, <see cref="Dispose"/> alone leaves what a crash would leave.
+/// </remarks>
+public sealed partial class LogManager : IDisposable
+{
+    /// <summary>The topic of the metadata log, which is no topic to this class.</summary>
+    public const string MetadataTopic = "__cluster_metadata";
+
+    private readonly Lock _lock = new();
+    private readonly Lock _upkeepLock = new();
+    private readonly LogManagerOptions _options;
+    private readonly IFileSystem _fileSystem;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Dictionary<TopicPartition, Entry> _logs = [];
+    private readonly List<(LogDirectory Directory, string Path, Instant DeleteAt)> _deletedDirectories = [];
+    private readonly List<LogDirectory> _directories = [];
+    private bool _isClosed;
+
+    private LogManager(LogManagerOptions options, IFileSystem fileSystem, TimeProvider time, ILogger logger)
+    {
+        _options = options;
+        _fileSystem = fileSystem;
+        _time = time;
+        _logger = logger;
+        var now = Instant.Now(time);
+        _nextRetention = now.AddMilliseconds(options.RetentionCheckIntervalMs);
+        _nextFlush = now.AddMilliseconds(options.FlushCheckIntervalMs);
+        _nextRecoveryPoints = now.AddMilliseconds(options.RecoveryPointCheckpointIntervalMs);
+        _nextLogStartOffsets = now.AddMilliseconds(options.LogStartOffsetCheckpointIntervalMs);
+        _nextHighWatermarks = now.AddMilliseconds(options.HighWatermarkCheckpointIntervalMs);
+        _nextIdleRelease = now.AddMilliseconds(options.IdleReleaseIntervalMs);
+    }
+
+    /// <summary>The log directories, also those that are offline.</summary>
+    public IReadOnlyList<LogDirectory> Directories => _directories;
+
+    /// <summary>All logs that are open.</summary>
+    public IReadOnlyList<PartitionLog> Logs
+    {
+        get
+        {
+            lock (_lock)
+                return [.. _logs.Values.Select(entry => entry.Log)];
+        }
+    }
+
+    /// <summary>The broker epoch under which all directories were closed in order, or -1 (KIP-966).</summary>
+    public long PreviousBrokerEpoch =>
+        _directories.All(directory => directory.HadCleanShutdown && directory.PreviousBrokerEpoch == _directories[0].PreviousBrokerEpoch)
+            ? _directories[0].PreviousBrokerEpoch
+            : -1;
+
+    /// <summary>Locks the log directories and opens every log in them. A directory that fails is offline; the others serve.</summary>
+    /// <exception cref="LogDirectoryInUseException">Another process uses a directory.</exception>
+    /// <exception cref="IOException">Every directory failed.</exception>
+    public static LogManager Open(LogManagerOptions options, IFileSystem fileSystem, TimeProvider time, ILogger logger)
+    {
+        if (options.LogDirectories.Count == 0)
+            throw new ArgumentException("There is no log directory.", nameof(options));
+        var manager = new LogManager(options, fileSystem, time, logger);
+        try
+        {
+            manager.OpenDirectories();
+            if (manager._directories.All(directory => directory.IsOffline))
+                throw new IOException("Every log directory has failed.", manager._directories[0].Failure);
+            return manager;
+        }
+        catch
+        {
+            manager.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The log of a partition, or null.</summary>
+    public PartitionLog? Find(TopicPartition partition)
+    {
+        lock (_lock)
+            return _logs.TryGetValue(partition, out var entry) ? entry.Log : null;
+    }
+
+    /// <summary>The directory a log lives in, or null.</summary>
+    public LogDirectory? FindDirectory(TopicPartition partition)
+    {
+        lock (_lock)
+            return _logs.TryGetValue(partition, out var entry) ? entry.Directory : null;
+    }
+
+    /// <summary>The log of a partition; an empty one is made if there is none.</summary>
+    /// <param name="partition">Whose.</param>
+    /// <param name="topicId">The topic's id, for <c>partition.metadata</c>.</param>
+    /// <param name="directoryPath">The wanted log directory for a new log; else the one with the fewest logs.</param>
+    /// <exception cref="LogException">INCONSISTENT_TOPIC_ID, KAFKA_STORAGE_ERROR.</exception>
+    public PartitionLog GetOrCreate(TopicPartition partition, Uuid topicId, string? directoryPath = null)
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_isClosed, this);
+            if (!_logs.TryGetValue(partition, out var entry))
+            {
+                entry = Create(partition, directoryPath);
+                _logs.Add(partition, entry);
+            }
+
+            entry.Log.AssignTopicId(topicId);
+            return entry.Log;
+        }
+    }
+
+    /// <summary>Takes a log out of use: its directory is renamed at once and removed by a later <see cref="Tick"/>.</summary>
+    /// <returns>False when there is no such log.</returns>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public bool Delete(TopicPartition partition)
+    {
+        lock (_lock)
+        {
+            if (!_logs.Remove(partition, out var entry))
+                return false;
+            var path = Path.Combine(entry.Directory.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
+            entry.Log.Delete(path);
+            _deletedDirectories.Add((entry.Directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
+            return true;
+        }
+    }
+
+    /// <summary>Sets a log aside that no metadata knows: its directory is renamed to <c>-stray</c> and kept for the operator.</summary>
+    /// <returns>False when there is no such log.</returns>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public bool MarkStray(TopicPartition partition)
+    {
+        lock (_lock)
+        {
+            if (!_logs.Remove(partition, out var entry))
+                return false;
+            entry.Log.Delete(Path.Combine(entry.Directory.Path, LogFileNames.StrayDirectory(partition, Uuid.NewRandom())));
+            return true;
+        }
+    }
+
+    /// <summary>The orderly end: flushes and closes every log, writes the checkpoints and the clean-shutdown marker, and unlocks the directories.</summary>
+    /// <param name="brokerEpoch">The epoch of the broker's registration, or -1.</param>
+    public void Close(long brokerEpoch = -1)
+    {
+        List<Entry> entries;
+        lock (_lock)
+        {
+            if (_isClosed)
+                return;
+            _isClosed = true;
+            entries = [.. _logs.Values];
+        }
+
+        lock (_upkeepLock)
+        {
+            ForEach(entries, entry => Guard(entry.Directory, entry.Log.Close));
+            foreach (var directory in _directories.Where(directory => !directory.IsOffline))
+            {
+                Guard(directory, () =>
+                {
+                    WriteRecoveryPoints(directory);
+                    WriteLogStartOffsets(directory);
+                    WriteHighWatermarks(directory);
+                    directory.MarkClean(brokerEpoch);
+                });
+            }
+        }
+
+        Unlock();
+    }
+
+    /// <summary>Unlocks the directories without closing anything in order.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+            _isClosed = true;
+        Unlock();
+    }
+
+    private void Unlock()
+    {
+        foreach (var directory in _directories)
+            directory.Unlock();
+    }
+
+    private void OpenDirectories()
+    {
+        var partitions = new List<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)>();
+        foreach (var path in _options.LogDirectories)
+        {
+            var directory = new LogDirectory(_fileSystem, path);
+            _directories.Add(directory);
+            Guard(directory, () =>
+            {
+                directory.Open();
+                partitions.AddRange(FindPartitions(directory));
+            });
+        }
+
+        ForEach(partitions, found => Guard(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
+    }
+
+    private IEnumerable<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> FindPartitions(LogDirectory directory)
+    {
+        var recoveryPoints = directory.RecoveryPoints.Read();
+        var logStartOffsets = directory.LogStartOffsets.Read();
+        var highWatermarks = directory.HighWatermarks.Read();
+        foreach (var name in _fileSystem.ListDirectories(directory.Path))
+        {
+            if (name.EndsWith(LogFileNames.DeleteDirectorySuffix, StringComparison.Ordinal))
+            {
+                _deletedDirectories.Add((directory, Path.Combine(directory.Path, name), Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
+                continue;
+            }
+
+            if (!LogFileNames.TryParseDirectory(name, out var partition) || partition.Topic == MetadataTopic)
+            {
+                LogSkipped(_logger, name, directory.Path);
+                continue;
+            }
+
+            yield return (directory, partition, new LogOpenOptions
+            {
+                RecoveryPoint = recoveryPoints.GetValueOrDefault(partition),
+                LogStartOffset = logStartOffsets.GetValueOrDefault(partition),
+                HighWatermark = highWatermarks.GetValueOrDefault(partition),
+                HadCleanShutdown = directory.HadCleanShutdown,
+                JitterSeed = _options.Seed ^ (ulong)partition.Partition,
+                OnFailure = (_, failure) => FailDirectory(directory, failure),
+            });
+        }
+    }
+
+    private void OpenLog(LogDirectory directory, TopicPartition partition, LogOpenOptions options)
+    {
+        var path = Path.Combine(directory.Path, partition.ToString());
+        var log = PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
+        lock (_lock)
+        {
+            if (!_logs.TryAdd(partition, new Entry(log, directory)))
+                throw new IOException($"{partition} is in {_logs[partition].Directory} and in {directory}: a partition can have only one log.");
+        }
+    }
+
+    private Entry Create(TopicPartition partition, string? directoryPath)
+    {
+        var online = _directories.Where(directory => !directory.IsOffline && (directoryPath is null || directory.Path == directoryPath));
+        var directory = online.MinBy(candidate => _logs.Values.Count(entry => entry.Directory == candidate))
+            ?? throw new LogException(ErrorCode.KafkaStorageError, $"There is no log directory in use for {partition}.");
+        try
+        {
+            var options = new LogOpenOptions
+            {
+                HadCleanShutdown = true,
+                JitterSeed = _options.Seed ^ (ulong)partition.Partition,
+                OnFailure = (_, failure) => FailDirectory(directory, failure),
+            };
+            var path = Path.Combine(directory.Path, partition.ToString());
+            var log = PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
+            _fileSystem.FlushDirectory(directory.Path);
+            return new Entry(log, directory);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            FailDirectory(directory, failure);
+            throw new LogException(ErrorCode.KafkaStorageError, $"The log of {partition} could not be made in {directory}: {failure.Message}", failure);
+        }
+    }
+
+    private void FailDirectory(LogDirectory directory, Exception failure)
+    {
+        if (!directory.Fail(failure))
+            return;
+        LogDirectoryFailure(_logger, failure, directory.Path);
+        _options.OnDirectoryFailure?.Invoke(directory, failure);
+    }
+
+    /// <summary>Runs work on a directory; a failing disk takes that directory offline and nothing else.</summary>
+    private void Guard(LogDirectory directory, Action work)
+    {
+        if (directory.IsOffline)
+            return;
+        try
+        {
+            work();
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or InvalidDataException
+            or LogException { ErrorCode: ErrorCode.KafkaStorageError } or Protocol.Batches.CorruptRecordException)
+        {
+            FailDirectory(directory, failure);
+        }
+    }
+
+    private void ForEach<T>(List<T> items, Action<T> work)
+    {
+        if (_options.RecoveryParallelism <= 1)
+            items.ForEach(work);
+        else
+            Parallel.ForEach(items, new ParallelOptions { MaxDegreeOfParallelism = _options.RecoveryParallelism }, work);
+    }
+
+    private readonly record struct Entry(PartitionLog Log, LogDirectory Directory);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Name} in {Directory} is not the log of a partition to be served")]
+    private static partial void LogSkipped(ILogger logger, string name, string directory);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The log directory {Directory} is offline")]
+    private static partial void LogDirectoryFailure(ILogger logger, Exception failure, string directory);
+}

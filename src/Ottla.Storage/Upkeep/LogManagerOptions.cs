@@ -1,0 +1,44 @@
+using Ottla.Kernel;
+using Ottla.Storage.Log;
+
+namespace Ottla.Storage.Upkeep;
+
+/// <summary>What a <see cref="LogManager"/> goes by; defaults are Kafka's.</summary>
+public sealed record LogManagerOptions
+{
+    /// <summary><c>log.dirs</c>: absolute paths.</summary>
+    public required IReadOnlyList<string> LogDirectories { get; init; }
+
+    /// <summary>The configuration of a partition's topic; asked when a log is opened or made.</summary>
+    public Func<TopicPartition, LogConfig> ConfigFor { get; init; } = _ => LogConfig.Default;
+
+    /// <summary><c>num.recovery.threads.per.data.dir</c>: how many logs are opened or closed at a time, over all directories; 1 stays on the caller's thread.</summary>
+    public int RecoveryParallelism { get; init; } = 2;
+
+    /// <summary><c>log.retention.check.interval.ms</c>.</summary>
+    public long RetentionCheckIntervalMs { get; init; } = 300_000;
+
+    /// <summary>How often <c>flush.ms</c>, <c>flush.messages</c> and rolled segments are looked after.</summary>
+    public long FlushCheckIntervalMs { get; init; } = 1_000;
+
+    /// <summary><c>log.flush.offset.checkpoint.interval.ms</c>: recovery points.</summary>
+    public long RecoveryPointCheckpointIntervalMs { get; init; } = 60_000;
+
+    /// <summary><c>log.flush.start.offset.checkpoint.interval.ms</c>: log start offsets.</summary>
+    public long LogStartOffsetCheckpointIntervalMs { get; init; } = 60_000;
+
+    /// <summary><c>replica.high.watermark.checkpoint.interval.ms</c>.</summary>
+    public long HighWatermarkCheckpointIntervalMs { get; init; } = 5_000;
+
+    /// <summary>How long memory and file handles of cold segments are kept, and how often idle producers are looked for.</summary>
+    public long IdleReleaseIntervalMs { get; init; } = 60_000;
+
+    /// <summary><c>log.segment.delete.delay.ms</c>: how long the directory of a deleted partition stays on disk.</summary>
+    public long DeleteDelayMs { get; init; } = 60_000;
+
+    /// <summary>Seed of the segment jitter.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Called when a log directory is taken offline.</summary>
+    public Action<LogDirectory, Exception>? OnDirectoryFailure { get; init; }
+}
