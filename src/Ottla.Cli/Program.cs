@@ -1,1 +1,3 @@
-Console.WriteLine("ottla");
+using Ottla.Cli.Commands;
+
+return await RootCommandFactory.Create().Parse(args).InvokeAsync();

@@ -2,9 +2,7 @@ using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
-using TopicRequest = Ottla.Protocol.Messages.ProduceRequest.TopicProduceData;
 using TopicResponse = Ottla.Protocol.Messages.ProduceResponse.TopicProduceResponse;
 using PartitionResponse = Ottla.Protocol.Messages.ProduceResponse.PartitionProduceResponse;
 

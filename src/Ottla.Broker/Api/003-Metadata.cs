@@ -3,6 +3,7 @@ using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 using PartitionResponse = Ottla.Protocol.Messages.MetadataResponse.MetadataResponsePartition;
 using TopicRequest = Ottla.Protocol.Messages.MetadataRequest.MetadataRequestTopic;
@@ -80,7 +81,7 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
         if (image.Topics.Find(request.Name) is { } topic)
             return Describe(context, image, topic);
         var error = created is not null && created.TryGetValue(request.Name, out var code) && code != ErrorCode.None ? code
-            : TopicName.IsValid(request.Name) ? ErrorCode.UnknownTopicOrPartition : ErrorCode.InvalidTopicException;
+            : TopicNames.ReasonInvalid(request.Name) is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.InvalidTopicException;
         return Failed(error, request.Name, Uuid.Zero);
     }
 
@@ -104,6 +105,6 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
             };
         }
 
-        return new TopicResponse { Name = topic.Name, TopicId = topic.Id, IsInternal = TopicName.IsInternal(topic.Name), Partitions = partitions };
+        return new TopicResponse { Name = topic.Name, TopicId = topic.Id, IsInternal = TopicNames.IsInternal(topic.Name), Partitions = partitions };
     }
 }

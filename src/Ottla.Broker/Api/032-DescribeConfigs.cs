@@ -49,7 +49,7 @@ internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerCon
         var overrides = image.Configs.Of(new ConfigResource(type, name));
         switch (type)
         {
-            case ConfigResourceType.Topic when !TopicName.IsValid(name):
+            case ConfigResourceType.Topic when TopicNames.ReasonInvalid(name) is not null:
                 throw new ApiException(ErrorCode.InvalidTopicException, $"Topic name is invalid: '{name}'");
             case ConfigResourceType.Topic:
                 return image.Topics.Find(name) is null ? throw new ApiException(ErrorCode.UnknownTopicOrPartition) : ConfigDescription.Topic(config(), overrides, names);

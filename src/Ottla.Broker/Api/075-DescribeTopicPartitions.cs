@@ -3,6 +3,7 @@ using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 using PartitionResponse = Ottla.Protocol.Messages.DescribeTopicPartitionsResponse.DescribeTopicPartitionsResponsePartition;
 using TopicResponse = Ottla.Protocol.Messages.DescribeTopicPartitionsResponse.DescribeTopicPartitionsResponseTopic;
@@ -31,7 +32,7 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
             {
                 // A topic that a cursor points to may be deleted between two pages: then the next topic follows.
                 if (!isAll)
-                    topics.Add(new TopicResponse { Name = name, ErrorCode = (short)(TopicName.IsValid(name) ? ErrorCode.UnknownTopicOrPartition : ErrorCode.InvalidTopicException) });
+                    topics.Add(new TopicResponse { Name = name, ErrorCode = (short)(TopicNames.ReasonInvalid(name) is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.InvalidTopicException) });
                 continue;
             }
 
@@ -59,7 +60,7 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
     {
         Name = topic.Name,
         TopicId = topic.Id,
-        IsInternal = TopicName.IsInternal(topic.Name),
+        IsInternal = TopicNames.IsInternal(topic.Name),
         TopicAuthorizedOperations = AuthorizedOperations.Topic,
         Partitions =
         [

@@ -6,7 +6,7 @@ namespace Ottla.Broker.Hosts;
 /// <param name="controller">Gives the blocks.</param>
 /// <param name="nodeId">This broker.</param>
 /// <param name="brokerEpoch">This broker's epoch at the moment.</param>
-public sealed class ProducerIds(ControllerHost controller, int nodeId, Func<long> brokerEpoch) : IDisposable
+public sealed class ProducerIds(ControllerChannel controller, int nodeId, Func<long> brokerEpoch) : IDisposable
 {
     private readonly SemaphoreSlim _refill = new(1, 1);
     private long _next;

@@ -7,7 +7,7 @@ using Ottla.StateMachines.Controller;
 namespace Ottla.Broker.Metadata;
 
 /// <summary>Creates topics that clients ask for without having created them (<c>auto.create.topics.enable</c>).</summary>
-public sealed class TopicAutoCreation(ControllerHost controller, Func<BrokerConfig> config)
+public sealed class TopicAutoCreation(ControllerChannel controller, Func<BrokerConfig> config)
 {
     /// <summary>Whether the broker may create topics by itself.</summary>
     public bool IsEnabled => config().AutoCreateTopicsEnable;

@@ -1,4 +1,3 @@
-using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
@@ -103,7 +102,7 @@ public sealed class PartitionReplica
 
         try
         {
-            using var validated = RecordBatchValidator.Validate(records, settings.ClientRules with { AllowZstd = allowZstd }, now);
+            using var validated = RecordBatchValidator.Validate(records, settings.ClientRules with { Partition = Partition, ZstdAllowed = allowZstd }, now);
             if (new RecordBatchView(validated.Bytes.Span).IsTransactional)
                 return AppendOutcome.Failed(ErrorCode.InvalidTxnState, "This broker has no transaction coordinator yet: nobody can have begun the transaction.");
             var result = Log.AppendAsLeader(validated.Bytes, leadership.LeaderEpoch, AppendOrigin.Client, now);
@@ -122,6 +121,10 @@ public sealed class PartitionReplica
         catch (LogException e)
         {
             return AppendOutcome.Failed(e.ErrorCode, e.Message);
+        }
+        catch (CompressionUnavailableException e)
+        {
+            return AppendOutcome.Failed(ErrorCode.UnsupportedCompressionType, e.Message);
         }
     }
 

@@ -34,7 +34,7 @@ public sealed class TopicSettings
         {
             Origin = AppendOrigin.Client,
             TargetCompression = CompressionOf(topic),
-            CompressionLevel = CompressionLevelOf(topic),
+            TargetCompressionLevel = CompressionLevelOf(topic),
             Compacted = topic.IsCompacted,
             TimestampType = TimestampTypeOf(topic),
             TimestampBeforeMaxMs = topic.MessageTimestampBeforeMaxMs,
@@ -65,11 +65,11 @@ public sealed class TopicSettings
         _ => CompressionType.None,
     };
 
-    private static int CompressionLevelOf(TopicConfig topic) => topic.CompressionType switch
+    private static int? CompressionLevelOf(TopicConfig topic) => topic.CompressionType switch
     {
         ConfiguredCompression.Gzip => topic.CompressionGzipLevel,
         ConfiguredCompression.Lz4 => topic.CompressionLz4Level,
         ConfiguredCompression.Zstd => topic.CompressionZstdLevel,
-        _ => 0,
+        _ => null,
     };
 }

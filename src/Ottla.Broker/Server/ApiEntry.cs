@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Ottla.Kernel;
 using Ottla.Network.Framing;
 using Ottla.Protocol.Messages;
@@ -68,8 +67,7 @@ public sealed class ApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRespons
             _ = CompleteLaterAsync(context, response, slot);
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask CompleteLaterAsync(RequestContext context, ValueTask<TResponse?> pending, ResponseSlot slot)
+    private async Task CompleteLaterAsync(RequestContext context, ValueTask<TResponse?> pending, ResponseSlot slot)
     {
         try
         {

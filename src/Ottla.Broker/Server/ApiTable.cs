@@ -1,5 +1,3 @@
-using Ottla.Protocol.Messages;
-
 namespace Ottla.Broker.Server;
 
 /// <summary>The one list of what this broker serves: requests are dispatched by it, ApiVersions and docs/protocol.md are written from it.</summary>

@@ -88,7 +88,7 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
         if (!flush.IsCompletedSuccessfully)
             _ = ObserveAsync(flush);
 
-        static async ValueTask ObserveAsync(ValueTask flush)
+        static async Task ObserveAsync(ValueTask flush)
         {
             try
             {

@@ -1,0 +1,79 @@
+using Ottla.Broker.Hosts;
+using Ottla.Broker.Metadata;
+using Ottla.Broker.Replicas;
+using Ottla.Broker.Server;
+using Ottla.Configuration;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Metadata;
+using Ottla.StateMachines.Raft;
+using Ottla.Storage.Upkeep;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>What the handlers of a broker work with.</summary>
+public sealed record BrokerServices
+{
+    public required Func<BrokerConfig> Config { get; init; }
+
+    public required ClusterView Cluster { get; init; }
+
+    public required HostedTopics Topics { get; init; }
+
+    public required LogManager Logs { get; init; }
+
+    public required ControllerChannel Controller { get; init; }
+
+    public required ProducerIds ProducerIds { get; init; }
+
+    public required FetchSessions FetchSessions { get; init; }
+
+    public required SupportedFeatures SupportedFeatures { get; init; }
+
+    public required Func<QuorumInfo> Quorum { get; init; }
+
+    public required TimeProvider Time { get; init; }
+}
+
+/// <summary>The one list of the APIs that a broker serves: to add an API, write its handler and name it here.</summary>
+public static class BrokerApis
+{
+    /// <summary>The table for the listeners of a broker.</summary>
+    public static ApiTable CreateTable(BrokerServices broker)
+    {
+        var leaders = new LeaderHints(() => broker.Cluster.Image);
+        ApiTable? table = null;
+        table = new ApiTable(
+        [
+            Entry<ProduceRequest, ProduceResponse>(new ProduceHandler(broker.Topics, leaders, broker.Time)),
+            Entry<FetchRequest, FetchResponse>(new FetchHandler(broker.Topics, broker.FetchSessions, leaders, () => broker.Config().FetchMaxBytes, broker.Time)),
+            Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics)),
+            Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, new TopicAutoCreation(broker.Controller, broker.Config))),
+            Entry<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorHandler()),
+            Entry<ApiVersionsRequest, ApiVersionsResponse>(
+                new ApiVersionsHandler(() => table!, broker.Cluster, broker.Config().NodeId, broker.SupportedFeatures, () => broker.Quorum().KRaftVersion)),
+            Entry<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsHandler(broker.Controller)),
+            Entry<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsHandler(broker.Controller)),
+            Entry<DeleteRecordsRequest, DeleteRecordsResponse>(new DeleteRecordsHandler(broker.Topics)),
+            Entry<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdHandler(broker.ProducerIds)),
+            Entry<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(new OffsetForLeaderEpochHandler(broker.Topics)),
+            Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config)),
+            Entry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(broker.Controller)),
+            Entry<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsHandler(broker.Logs)),
+            Entry<CreatePartitionsRequest, CreatePartitionsResponse>(new CreatePartitionsHandler(broker.Controller)),
+            Entry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(broker.Controller)),
+            Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(broker.Quorum)),
+            Entry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(broker.Controller)),
+            Entry<DescribeClusterRequest, DescribeClusterResponse>(new DescribeClusterHandler(broker.Cluster)),
+            Entry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics)),
+            Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler()),
+            Entry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler()),
+            Entry<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesHandler(broker.Cluster)),
+            Entry<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config)),
+        ]);
+        return table;
+    }
+
+    private static ApiEntry<TRequest, TResponse> Entry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
+        where TRequest : IRequestMessage<TRequest>
+        where TResponse : class, IResponseMessage<TResponse> => new(handler);
+}

@@ -1,0 +1,215 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Ottla.Broker.Api;
+using Ottla.Broker.Hosts;
+using Ottla.Broker.Metadata;
+using Ottla.Broker.Replicas;
+using Ottla.Broker.Server;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Network.Buffers;
+using Ottla.Network.Transport;
+using Ottla.StateMachines.Metadata;
+using Ottla.Storage.Upkeep;
+
+namespace Ottla.Broker;
+
+/// <summary>A node: a broker and its controller in one process. Read this first: it shows what there is and what depends on what.</summary>
+/// <remarks>
+/// Starting goes from the disk to the network: log directories, metadata log, controller, metadata publishers, registration, listeners. Stopping goes back.
+/// One instance lives from <see cref="StartAsync"/> to <see cref="StopAsync"/>; disposing without stopping leaves what a crash would leave.
+/// </remarks>
+public sealed partial class BrokerNode : IAsyncDisposable
+{
+    private static readonly TimeSpan UpkeepInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long requests under way may take at shutdown before their connections are cut.</summary>
+    private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(10);
+
+    private readonly NodePlatform _platform;
+    private readonly ILogger _logger;
+    private readonly BufferPool _pool = new();
+    private readonly EffectiveBrokerConfig _config;
+    private readonly MetadataCache _metadata;
+    private readonly HostedTopics _topics = new();
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly TaskCompletionSource<Exception> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private LogManager _logs = null!;
+    private MetadataQuorum _quorum = null!;
+    private BrokerServer _server = null!;
+    private BrokerLifecycle _lifecycle = null!;
+    private ProducerIds _producerIds = null!;
+    private Task _upkeep = Task.CompletedTask;
+
+    private BrokerNode(BrokerConfig config, NodePlatform platform)
+    {
+        _platform = platform;
+        _logger = platform.Loggers.CreateLogger(nameof(BrokerNode));
+        _config = new EffectiveBrokerConfig(config, platform.Loggers.CreateLogger(nameof(EffectiveBrokerConfig)));
+        _metadata = new MetadataCache(platform.Loggers.CreateLogger(nameof(MetadataCache)));
+    }
+
+    /// <summary>Completes with the reason when the node cannot go on: its metadata log or all its log directories are lost.</summary>
+    public Task<Exception> Failure => _failure.Task;
+
+    /// <summary>Where it listens for clients, with the ports that were taken.</summary>
+    public IReadOnlyList<IPEndPoint> EndPoints { get; private set; } = [];
+
+    /// <summary>Starts a node; when this returns, clients are served.</summary>
+    /// <param name="config">The static configuration.</param>
+    /// <param name="mayFormat">Whether log directories that are not formatted are formatted now (for development), or are an error.</param>
+    /// <param name="platform">Disk, network, clock.</param>
+    /// <exception cref="NodeStartException">The directories do not fit the configuration, or it asks for what is not there yet.</exception>
+    /// <exception cref="IOException">A disk fails.</exception>
+    /// <exception cref="SocketException">An address cannot be listened on.</exception>
+    public static async Task<BrokerNode> StartAsync(BrokerConfig config, bool mayFormat, NodePlatform platform)
+    {
+        NodeRequirements.Check(config);
+        var node = new BrokerNode(config, platform);
+        try
+        {
+            await node.StartAsync(mayFormat);
+            return node;
+        }
+        catch
+        {
+            await node.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Stops in order: takes no more requests, answers those under way, leaves the cluster, flushes, and marks the directories clean.</summary>
+    public async Task StopAsync()
+    {
+        await _server.StopAsync(DrainTimeout);
+        await _stopping.CancelAsync();
+        await _upkeep;
+        await _lifecycle.LeaveAsync();
+        await _quorum.DisposeAsync();
+        _logs.Close(_lifecycle.BrokerEpoch);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync();
+        if (_server is not null)
+            await _server.DisposeAsync();
+        await _upkeep;
+        if (_quorum is not null)
+            await _quorum.DisposeAsync();
+        _producerIds?.Dispose();
+        _logs?.Dispose();
+        _stopping.Dispose();
+    }
+
+    private async Task StartAsync(bool mayFormat)
+    {
+        var config = _config.Current;
+        var loggers = _platform.Loggers;
+        var features = SupportedByThisVersion.Features;
+
+        _logs = LogManager.Open(LogDirectories.Options(config, _platform, OnDirectoryFailure), _platform.FileSystem, _platform.Time, loggers.CreateLogger(nameof(LogManager)));
+        var identity = LogDirectories.Identify(config, _logs, mayFormat, features, _platform);
+
+        // Listening before anything else is started: a port that is taken must not leave a trace in the metadata.
+        var time = _platform.Time;
+        _server = new BrokerServer(_platform.Transport, Settings, _pool, time, loggers.CreateLogger(nameof(BrokerServer)));
+
+        _metadata.Register(_config);
+        _metadata.Register(new ReplicaManager(config.NodeId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
+        _quorum = MetadataQuorum.Start(config, identity, features, _metadata, _platform);
+        await _quorum.CaughtUpAsync();
+
+        var channel = new ControllerChannel(_quorum.Controller, _metadata);
+        _lifecycle = new BrokerLifecycle(channel, _metadata, config, identity, features, time, loggers.CreateLogger(nameof(BrokerLifecycle)));
+        _producerIds = new ProducerIds(channel, config.NodeId, () => _lifecycle.BrokerEpoch);
+        var apis = BrokerApis.CreateTable(new BrokerServices
+        {
+            Config = () => _config.Current,
+            Cluster = new ClusterView(identity.ClusterId, () => _metadata.Current),
+            Topics = _topics,
+            Logs = _logs,
+            Controller = channel,
+            ProducerIds = _producerIds,
+            FetchSessions = new FetchSessions(config.MaxIncrementalFetchSessionCacheSlots, new Prng(_platform.Seed)),
+            SupportedFeatures = features,
+            Quorum = () => _quorum.Raft.Quorum,
+            Time = time,
+        });
+        Listen(config, apis);
+
+        await _lifecycle.JoinAsync(EndPoints, _logs);
+        _server.StartAccepting();
+        _upkeep = LookAfterLogsAsync();
+        _ = WatchForFailureAsync();
+    }
+
+    private void Listen(BrokerConfig config, ApiTable apis)
+    {
+        var bufferSizes = new SocketBufferSizes(config.SocketSendBufferBytes, config.SocketReceiveBufferBytes);
+        EndPoints =
+        [
+            .. config.BrokerListeners.Select(listener =>
+                _server.Listen(new ServerListener(listener.Name, ListenerAddress.Resolve(listener), apis), config.SocketListenBacklogSize, bufferSizes)),
+        ];
+    }
+
+    private ServerSettings Settings()
+    {
+        var config = _config.Current;
+        return new ServerSettings(
+            config.SocketRequestMaxBytes,
+            config.QueuedMaxRequests,
+            config.MaxConnections,
+            config.MaxConnectionsPerIp,
+            ListenerAddress.ResolveAll(config.MaxConnectionsPerIpOverrides),
+            config.ConnectionsMaxIdleMs);
+    }
+
+    /// <summary>Retention, flushes, checkpoints and delayed deletions, once a second.</summary>
+    private async Task LookAfterLogsAsync()
+    {
+        using var timer = new PeriodicTimer(UpkeepInterval, _platform.Time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_stopping.Token))
+            {
+                _logs.Tick(Instant.Now(_platform.Time));
+                _pool.Trim();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The node stops.
+        }
+        catch (Exception e)
+        {
+            LogUpkeepFailed(e);
+            _failure.TrySetResult(e);
+        }
+    }
+
+    private async Task WatchForFailureAsync()
+    {
+        var lostMetadata = _quorum.Raft.Completion;
+        await Task.WhenAny(_metadata.Failure, lostMetadata);
+        if (_stopping.IsCancellationRequested)
+            return;
+        _failure.TrySetResult(_metadata.Failure.IsCompleted ? await _metadata.Failure : lostMetadata.Exception?.InnerException ?? new IOException("The metadata log was closed."));
+    }
+
+    private void OnDirectoryFailure(LogDirectory directory, Exception exception)
+    {
+        LogDirectoryFailed(directory.Path, exception);
+        if (_logs is { } logs && logs.Directories.All(each => each.IsOffline))
+            _failure.TrySetResult(new IOException("All log directories have failed.", exception));
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The log directory {Directory} failed and is offline")]
+    private partial void LogDirectoryFailed(string directory, Exception e);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "Looking after the logs failed")]
+    private partial void LogUpkeepFailed(Exception e);
+}

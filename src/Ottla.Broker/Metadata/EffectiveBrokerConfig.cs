@@ -1,0 +1,42 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Configuration;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.Broker.Metadata;
+
+/// <summary>The broker's configuration as it is now: the static one under what was altered dynamically (KIP-226).</summary>
+/// <remarks>Read anywhere; changed by the metadata publisher only. Registered before every publisher that reads it.</remarks>
+public sealed partial class EffectiveBrokerConfig(BrokerConfig initial, ILogger logger) : IMetadataPublisher
+{
+    private volatile BrokerConfig _current = initial;
+
+    /// <summary>The configuration in force.</summary>
+    public BrokerConfig Current => _current;
+
+    /// <inheritdoc/>
+    public string Name => "broker configuration";
+
+    /// <inheritdoc/>
+    public void Publish(MetadataDelta delta)
+    {
+        var own = ConfigResource.Broker(initial.NodeId);
+        if (!delta.Configs.Contains(ConfigResource.DefaultBroker) && !delta.Configs.Contains(own))
+            return;
+        try
+        {
+            _current = _current.WithDynamic(delta.New.Configs.Of(ConfigResource.DefaultBroker), delta.New.Configs.Of(own));
+            foreach (var warning in _current.Warnings)
+                LogWarning(warning);
+        }
+        catch (ConfigException e)
+        {
+            LogContradiction(e.Message);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Warning}")]
+    private partial void LogWarning(string warning);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The dynamic configuration contradicts the static one, and has no effect: {Reason}")]
+    private partial void LogContradiction(string reason);
+}

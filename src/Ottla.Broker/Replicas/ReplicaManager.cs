@@ -1,0 +1,147 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Broker.Metadata;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.StateMachines.Metadata;
+using Ottla.Storage.Log;
+using Ottla.Storage.Upkeep;
+
+namespace Ottla.Broker.Replicas;
+
+/// <summary>Makes the replicas of this broker follow the metadata: opens, leads, follows and deletes them, and gives them their configs.</summary>
+/// <remarks>Called by the metadata publisher only, one call at a time.</remarks>
+public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTopics topics, Func<BrokerConfig> config, ILogger logger) : IMetadataPublisher
+{
+    private BrokerConfig? _configInForce;
+    private bool _hasLookedForStrays;
+
+    /// <inheritdoc/>
+    public string Name => "replica manager";
+
+    /// <inheritdoc/>
+    public void Publish(MetadataDelta delta)
+    {
+        SetStraysAside(delta.New);
+        foreach (var topic in delta.Topics)
+        {
+            if (topic.New is null)
+                DeleteTopic(topic.Id);
+        }
+
+        var changes = delta.LocalChanges(nodeId);
+        foreach (var partition in changes.Leaders.Concat(changes.Followers))
+            Follow(delta.New, partition);
+        UpdateSettings(delta);
+    }
+
+    /// <summary>Forgets a topic that is gone, and its records.</summary>
+    private void DeleteTopic(Uuid id)
+    {
+        if (topics.Find(id) is not { } topic)
+            return;
+        topics.Remove(topic);
+        foreach (var replica in topic.Replicas)
+        {
+            replica.Retire();
+            try
+            {
+                logs.Delete(replica.Partition);
+                LogDeleted(replica.Partition);
+            }
+            catch (LogException e)
+            {
+                LogFailed(replica.Partition, e);
+            }
+        }
+    }
+
+    private void Follow(MetadataImage image, PartitionDelta change)
+    {
+        var registration = change.New!;
+        var leadership = new PartitionLeadership(
+            registration.Leader, registration.LeaderEpoch, registration.PartitionEpoch, registration.Replicas, registration.Isr, registration.Leader == nodeId);
+        if (topics.Find(change.TopicId)?.Find(change.Partition.Partition) is { } known)
+        {
+            known.Update(leadership);
+            return;
+        }
+
+        try
+        {
+            var settings = SettingsOf(image, change.Partition.Topic);
+            var directory = logs.Directories.FirstOrDefault(directory => directory.Properties?.DirectoryId == registration.DirectoryOf(nodeId));
+            var log = logs.GetOrCreate(change.Partition, change.TopicId, directory?.Path);
+            log.Config = settings.Log;
+            if (leadership.IsLeaderHere)
+                log.BeginEpoch(leadership.LeaderEpoch);
+            topics.Add(new PartitionReplica(change.TopicId, log, leadership, settings));
+        }
+        catch (LogException e)
+        {
+            LogFailed(change.Partition, e); // the other partitions go on; this one answers that nobody leads it here
+        }
+    }
+
+    private void UpdateSettings(MetadataDelta delta)
+    {
+        var haveDefaultsChanged = !ReferenceEquals(_configInForce, config());
+        _configInForce = config();
+        foreach (var topic in topics.Topics)
+        {
+            if (!haveDefaultsChanged && !delta.Configs.Contains(ConfigResource.Topic(topic.Name)))
+                continue;
+            var settings = SettingsOf(delta.New, topic.Name);
+            foreach (var replica in topic.Replicas)
+                replica.Update(settings);
+        }
+    }
+
+    private TopicSettings SettingsOf(MetadataImage image, string topic)
+    {
+        try
+        {
+            return new TopicSettings(TopicConfig.Create(config(), image.Configs.Of(ConfigResource.Topic(topic))), config());
+        }
+        catch (ConfigException e)
+        {
+            LogInvalidConfig(topic, e.Message); // written by a version with other rules: the topic must stay readable
+            return new TopicSettings(config().TopicDefaults, config());
+        }
+    }
+
+    /// <summary>Once, before anything is created: logs of topics that were deleted, or deleted and created again, while this broker was down.</summary>
+    private void SetStraysAside(MetadataImage image)
+    {
+        if (_hasLookedForStrays)
+            return;
+        _hasLookedForStrays = true;
+        foreach (var log in logs.Logs)
+        {
+            var topic = image.Topics.Find(log.Partition.Topic);
+            var isHere = topic?.Partition(log.Partition.Partition)?.Replicas.Contains(nodeId) ?? false;
+            if (isHere && (log.TopicId is null || log.TopicId == topic!.Id))
+                continue;
+            try
+            {
+                logs.MarkStray(log.Partition);
+                LogStray(log.Partition, log.TopicId);
+            }
+            catch (LogException e)
+            {
+                LogFailed(log.Partition, e);
+            }
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Deleted {Partition}: its topic was deleted")]
+    private partial void LogDeleted(TopicPartition partition);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Set {Partition} (topic id {TopicId}) aside as stray: the metadata knows no such replica here")]
+    private partial void LogStray(TopicPartition partition, Uuid? topicId);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The log of {Partition} cannot be used")]
+    private partial void LogFailed(TopicPartition partition, Exception e);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Topic {Topic} has a config that is not allowed, and goes by the broker's defaults: {Reason}")]
+    private partial void LogInvalidConfig(string topic, string reason);
+}

@@ -1,0 +1,14 @@
+using System.CommandLine;
+
+namespace Ottla.Cli.Commands;
+
+/// <summary>The command line of <c>ottla</c>.</summary>
+internal static class RootCommandFactory
+{
+    public static RootCommand Create() => new("Ottla: Apache Kafka's job in one executable.")
+    {
+        StartCommand.Create(),
+        FormatCommand.Create(),
+        VersionCommand.Create(),
+    };
+}

@@ -1,0 +1,112 @@
+using System.CommandLine;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using Ottla.Broker;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Network.Transport;
+using Ottla.Storage.Files;
+using Ottla.Storage.Upkeep;
+
+namespace Ottla.Cli.Commands;
+
+/// <summary><c>ottla start</c>: runs a node in the foreground until SIGTERM or SIGINT.</summary>
+internal static partial class StartCommand
+{
+    public static Command Create()
+    {
+        var configuration = new ConfigurationOptions();
+        var verbose = new Option<bool>("--verbose", "-v") { Description = "Log what is of interest to developers, too." };
+        var command = new Command(
+            "start",
+            "Run a broker in the foreground. It logs to standard error and stops in order at SIGTERM or SIGINT. Without --config it formats ./data by itself and listens on 127.0.0.1:9092.");
+        configuration.AddTo(command);
+        command.Options.Add(verbose);
+        command.SetAction(arguments => RunAsync(arguments, configuration, arguments.GetValue(verbose)));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(ParseResult arguments, ConfigurationOptions configuration, bool verbose)
+    {
+        using var log = new StandardErrorLog(verbose ? LogLevel.Debug : LogLevel.Information, TimeProvider.System);
+        var logger = log.CreateLogger("Ottla");
+        try
+        {
+            var config = configuration.Load(arguments);
+            foreach (var warning in config.Warnings)
+                LogWarning(logger, warning);
+            using var stop = new StopSignals();
+            using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System);
+            var platform = new NodePlatform(new RealFileSystem(), new SocketTransport(TimeProvider.System, logger), TimeProvider.System, log, NewSeed());
+            await using var node = await BrokerNode.StartAsync(config, mayFormat: configuration.IsDevMode(arguments), platform);
+            LogStarted(logger, VersionCommand.Version, config.NodeId);
+            await Task.WhenAny(stop.Requested, node.Failure);
+            if (node.Failure.IsCompleted)
+            {
+                LogFatal(logger, (await node.Failure).Message);
+                return ExitCode.Failure;
+            }
+
+            LogStopping(logger);
+            await node.StopAsync();
+            LogStopped(logger);
+            return ExitCode.Success;
+        }
+        catch (ConfigException e)
+        {
+            LogFatal(logger, e.Message);
+            return ExitCode.Usage;
+        }
+        catch (Exception e) when (e is IOException or SocketException or LogDirectoryInUseException or UnauthorizedAccessException or NodeStartException)
+        {
+            LogFatal(logger, e.Message);
+            return ExitCode.Failure;
+        }
+    }
+
+    private static ulong NewSeed() => unchecked((ulong)TimeProvider.System.GetTimestamp() ^ ((ulong)Environment.ProcessId << 32));
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Ottla {Version} started as node {NodeId}")]
+    private static partial void LogStarted(ILogger logger, string version, int nodeId);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Stopping")]
+    private static partial void LogStopping(ILogger logger);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Stopped")]
+    private static partial void LogStopped(ILogger logger);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Warning}")]
+    private static partial void LogWarning(ILogger logger, string warning);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "{Reason}")]
+    private static partial void LogFatal(ILogger logger, string reason);
+
+    /// <summary>SIGTERM and SIGINT, as a task.</summary>
+    private sealed class StopSignals : IDisposable
+    {
+        private readonly TaskCompletionSource _requested = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly PosixSignalRegistration _terminate;
+        private readonly PosixSignalRegistration _interrupt;
+
+        public StopSignals()
+        {
+            _terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
+            _interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
+        }
+
+        public Task Requested => _requested.Task;
+
+        public void Dispose()
+        {
+            _terminate.Dispose();
+            _interrupt.Dispose();
+        }
+
+        private void OnSignal(PosixSignalContext context)
+        {
+            context.Cancel = true; // the process ends by itself, once everything is flushed
+            _requested.TrySetResult();
+        }
+    }
+}

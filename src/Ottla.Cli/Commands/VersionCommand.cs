@@ -1,0 +1,23 @@
+using System.CommandLine;
+using System.Reflection;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.Cli.Commands;
+
+/// <summary><c>ottla version</c>: what this is, and what it is compatible with.</summary>
+internal static class VersionCommand
+{
+    public static Command Create()
+    {
+        var command = new Command("version", "Print the version of Ottla, and the Apache Kafka metadata version it speaks.");
+        command.SetAction(_ =>
+        {
+            Console.WriteLine($"ottla {Version} (Kafka metadata version {MetadataVersion.Latest})");
+            return ExitCode.Success;
+        });
+        return command;
+    }
+
+    public static string Version =>
+        typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
+}
