@@ -1,0 +1,42 @@
+namespace Ottla.Protocol.Batches.Compression;
+
+/// <summary>The codecs by type and by the names that configurations use.</summary>
+public static class CompressionCodecs
+{
+    private static readonly ICompressionCodec[] ByType = [new GzipCodec(), new SnappyCodec(), new Lz4Codec(), new ZstdCodec()];
+
+    /// <summary>The codec of <paramref name="type"/>, which must not be <see cref="CompressionType.None"/>.</summary>
+    /// <exception cref="CorruptRecordException">The type is none that Kafka knows.</exception>
+    public static ICompressionCodec For(CompressionType type)
+    {
+        ArgumentOutOfRangeException.ThrowIfEqual((int)type, (int)CompressionType.None, nameof(type));
+        return IsKnown(type) ? ByType[(int)type - 1] : throw new CorruptRecordException(ErrorCode.CorruptMessage, $"Unknown compression type id: {(int)type}");
+    }
+
+    /// <summary>Whether <paramref name="type"/> is one of Kafka's.</summary>
+    public static bool IsKnown(CompressionType type) => type <= CompressionType.Zstd;
+
+    /// <summary>The name that configurations and tools use.</summary>
+    public static string NameOf(CompressionType type) => type switch
+    {
+        CompressionType.None => "none",
+        CompressionType.Gzip => "gzip",
+        CompressionType.Snappy => "snappy",
+        CompressionType.Lz4 => "lz4",
+        CompressionType.Zstd => "zstd",
+        _ => $"unknown({(int)type})",
+    };
+
+    /// <summary>Parses a name that <see cref="NameOf"/> gives; <c>producer</c> is no type.</summary>
+    public static bool TryParse(string? name, out CompressionType type)
+    {
+        for (type = CompressionType.None; type <= CompressionType.Zstd; type++)
+        {
+            if (name == NameOf(type))
+                return true;
+        }
+
+        type = CompressionType.None;
+        return false;
+    }
+}

@@ -1,0 +1,144 @@
+using System.Buffers;
+using System.Buffers.Binary;
+
+namespace Ottla.Protocol.Batches.Compression;
+
+/// <summary>
+/// snappy, in managed code. Writes the framing of xerial's Java library, which Kafka's clients expect: a header of 16 bytes, then
+/// blocks of 32 KiB of input, each after its int32 length. Reads that and a single bare block, which librdkafka and others write.
+/// </summary>
+internal sealed class SnappyCodec : ICompressionCodec
+{
+    private const int HeaderBytes = 16;
+    private const int FormatVersion = 1;
+    private const int BlockInputBytes = 32 * 1024;
+
+    private static readonly ContextPool<Decoder> Decoders = new();
+
+    public CompressionType Type => CompressionType.Snappy;
+
+    /// <summary>Snappy has no levels.</summary>
+    public CompressionLevels Levels { get; } = new(0, 0, 0);
+
+    private static ReadOnlySpan<byte> Magic => [0x82, (byte)'S', (byte)'N', (byte)'A', (byte)'P', (byte)'P', (byte)'Y', 0];
+
+    public void Compress(ReadOnlySpan<byte> input, int level, IBufferWriter<byte> output)
+    {
+        var header = output.GetSpan(HeaderBytes);
+        Magic.CopyTo(header);
+        BinaryPrimitives.WriteInt32BigEndian(header[Magic.Length..], FormatVersion);
+        BinaryPrimitives.WriteInt32BigEndian(header[(Magic.Length + sizeof(int))..], FormatVersion);
+        output.Advance(HeaderBytes);
+
+        var table = ArrayPool<ushort>.Shared.Rent(SnappyBlock.TableEntries);
+        while (!input.IsEmpty)
+        {
+            var block = input[..Math.Min(input.Length, BlockInputBytes)];
+            var destination = output.GetSpan(sizeof(int) + SnappyBlock.CompressBound(block.Length));
+            var written = SnappyBlock.Compress(block, destination[sizeof(int)..], table);
+            BinaryPrimitives.WriteInt32BigEndian(destination, written);
+            output.Advance(sizeof(int) + written);
+            input = input[block.Length..];
+        }
+
+        ArrayPool<ushort>.Shared.Return(table);
+    }
+
+    public CompressionDecoder OpenDecoder(ReadOnlyMemory<byte> input)
+    {
+        var decoder = Decoders.TryRent() ?? new Decoder();
+        decoder.Start(input);
+        return decoder;
+    }
+
+    /// <summary>Expands one block at a time. A block's claimed length is believed only as far as its compressed bytes can bear out.</summary>
+    private sealed class Decoder : CompressionDecoder
+    {
+        private ReadOnlyMemory<byte> _input;
+        private bool _isFramed;
+        private byte[] _block = [];
+        private int _blockStart;
+        private int _blockEnd;
+
+        public void Start(ReadOnlyMemory<byte> input)
+        {
+            _input = input;
+            _isFramed = StartsWithHeader(input.Span);
+            _blockStart = 0;
+            _blockEnd = 0;
+        }
+
+        public override int Read(Span<byte> destination)
+        {
+            while (_blockStart == _blockEnd)
+            {
+                if (_input.IsEmpty)
+                    return 0;
+                ExpandNextBlock();
+            }
+
+            var count = Math.Min(destination.Length, _blockEnd - _blockStart);
+            _block.AsSpan(_blockStart, count).CopyTo(destination);
+            _blockStart += count;
+            return count;
+        }
+
+        protected override void Release()
+        {
+            _input = default;
+            Reserve(0);
+            Decoders.TryReturn(this);
+        }
+
+        private static bool StartsWithHeader(ReadOnlySpan<byte> input) => input.Length >= HeaderBytes && input.StartsWith(Magic);
+
+        private void ExpandNextBlock()
+        {
+            var block = TakeBlock();
+            if (!SnappyBlock.TryReadLength(block, out var length, out var prefixBytes))
+                throw Corrupt("snappy", "a block's length cannot be true");
+            Reserve(length);
+            if (!SnappyBlock.TryDecompress(block[prefixBytes..], _block.AsSpan(0, length)))
+                throw Corrupt("snappy", "a block is broken");
+            _blockStart = 0;
+            _blockEnd = length;
+        }
+
+        private ReadOnlySpan<byte> TakeBlock()
+        {
+            var remaining = _input.Span;
+            if (!_isFramed)
+            {
+                _input = default;
+                return remaining;
+            }
+
+            // Streams may be joined: then a header stands where a length would.
+            while (StartsWithHeader(remaining))
+                remaining = remaining[HeaderBytes..];
+            if (remaining.IsEmpty)
+            {
+                _input = default;
+                return [0];
+            }
+
+            if (remaining.Length < sizeof(int))
+                throw Corrupt("snappy", "the data ends within a block's length");
+            var length = BinaryPrimitives.ReadInt32BigEndian(remaining);
+            remaining = remaining[sizeof(int)..];
+            if (length < 0 || length > remaining.Length)
+                throw Corrupt("snappy", $"a block of {length} bytes where {remaining.Length} are left");
+            _input = _input[^(remaining.Length - length)..];
+            return remaining[..length];
+        }
+
+        private void Reserve(int length)
+        {
+            if (length > 0 && length <= _block.Length)
+                return;
+            if (_block.Length > 0)
+                ArrayPool<byte>.Shared.Return(_block);
+            _block = length == 0 ? [] : ArrayPool<byte>.Shared.Rent(length);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+namespace Ottla.Protocol.Batches;
+
+/// <summary>One record of a batch, read in place. Valid until the next read from the <see cref="RecordReader"/> it came from.</summary>
+public readonly ref struct Record
+{
+    /// <summary>The absolute offset.</summary>
+    public long Offset { get; init; }
+
+    /// <summary>The offset relative to the batch's base offset.</summary>
+    public int OffsetDelta { get; init; }
+
+    /// <summary>Milliseconds since the epoch: the record's own time, or the batch's append time; -1 for none.</summary>
+    public long Timestamp { get; init; }
+
+    /// <summary>The producer's sequence, or -1.</summary>
+    public int Sequence { get; init; }
+
+    /// <summary>Always 0 so far.</summary>
+    public byte Attributes { get; init; }
+
+    /// <summary>Bytes of the record uncompressed, with its length prefix.</summary>
+    public int SizeInBytes { get; init; }
+
+    /// <summary>Bytes of the key, or -1 for null.</summary>
+    public int KeySizeBytes { get; init; }
+
+    /// <summary>Bytes of the value, or -1 for null.</summary>
+    public int ValueSizeBytes { get; init; }
+
+    /// <summary>The key is not null.</summary>
+    public bool HasKey => KeySizeBytes >= 0;
+
+    /// <summary>The value is not null: the record is no tombstone.</summary>
+    public bool HasValue => ValueSizeBytes >= 0;
+
+    /// <summary>The key; empty when null, and always in <see cref="RecordReadMode.SkipContents"/>.</summary>
+    public ReadOnlySpan<byte> Key { get; init; }
+
+    /// <summary>The value; empty when null, and always in <see cref="RecordReadMode.SkipContents"/>.</summary>
+    public ReadOnlySpan<byte> Value { get; init; }
+
+    /// <summary>The number of headers.</summary>
+    public int HeaderCount { get; init; }
+
+    /// <summary>The headers' bytes as they are in the batch, after their count; empty in <see cref="RecordReadMode.SkipContents"/>.</summary>
+    public ReadOnlySpan<byte> RawHeaders { get; init; }
+
+    /// <summary>The headers, in their order.</summary>
+    public RecordHeaderEnumerator Headers => new(RawHeaders);
+}

@@ -1,0 +1,197 @@
+using System.Buffers;
+using Ottla.Protocol.Batches.Compression;
+using Ottla.Protocol.Wire;
+
+namespace Ottla.Protocol.Batches;
+
+/// <summary>Builds one record batch (magic 2), byte for byte as Kafka lays it out.</summary>
+/// <remarks>Owned by one caller, who disposes it; its buffer is pooled. <see cref="Reset"/> starts the next batch in the same buffer.</remarks>
+public sealed class RecordBatchBuilder : IDisposable
+{
+    private const int InitialBytes = 4096;
+
+    private readonly PooledBufferWriter _records;
+    private RecordBatchOptions _options;
+    private long _baseTimestamp;
+    private long _maxTimestamp;
+    private int _lastOffsetDelta;
+
+    /// <summary>Starts a batch.</summary>
+    /// <exception cref="ArgumentException">The producer's state in <paramref name="options"/> makes no sense.</exception>
+    public RecordBatchBuilder(RecordBatchOptions options)
+    {
+        CheckProducerState(options);
+        _records = new PooledBufferWriter(InitialBytes);
+        Reset(options);
+    }
+
+    /// <summary>Records appended so far.</summary>
+    public int RecordCount { get; private set; }
+
+    /// <summary>The batch's size if it were not compressed; exact without compression.</summary>
+    public int UncompressedSizeInBytes => RecordBatchLayout.HeaderSizeBytes + _records.WrittenCount;
+
+    /// <summary>The offset that the next record without one of its own gets.</summary>
+    public long NextOffset => _options.BaseOffset + _lastOffsetDelta + 1;
+
+    /// <summary>Bytes that a record takes uncompressed, with its length prefix.</summary>
+    public static int SizeOf(int offsetDelta, long timestampDelta, NullableBytes key, NullableBytes value, ReadOnlySpan<RecordHeader> headers)
+    {
+        var body = BodySizeOf(offsetDelta, timestampDelta, key, value, Varint.SizeOf(headers.Length) + SizeOf(headers));
+        return Varint.SizeOf(body) + body;
+    }
+
+    /// <summary>Forgets the records and starts the next batch.</summary>
+    public void Reset(RecordBatchOptions options)
+    {
+        CheckProducerState(options);
+        _records.Clear();
+        _options = options;
+        _baseTimestamp = options.DeleteHorizonMs ?? RecordBatchLayout.NoTimestamp;
+        _maxTimestamp = RecordBatchLayout.NoTimestamp;
+        _lastOffsetDelta = -1;
+        RecordCount = 0;
+    }
+
+    /// <summary>Appends a record at the next offset.</summary>
+    /// <param name="timestamp">Milliseconds since the epoch, or -1.</param>
+    /// <param name="key">The key.</param>
+    /// <param name="value">The value.</param>
+    /// <param name="headers">The headers.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The timestamp is negative and not -1.</exception>
+    public void Append(long timestamp, NullableBytes key, NullableBytes value, ReadOnlySpan<RecordHeader> headers = default) =>
+        AppendWithOffset(NextOffset, timestamp, key, value, headers);
+
+    /// <summary>Appends a record at <paramref name="offset"/>, which must lie after the last one's.</summary>
+    public void AppendWithOffset(long offset, long timestamp, NullableBytes key, NullableBytes value, ReadOnlySpan<RecordHeader> headers = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(timestamp, RecordBatchLayout.NoTimestamp);
+        var headersBytes = SizeOf(headers);
+        var target = BeginRecord(offset, timestamp, key, value, headers.Length, headersBytes);
+        foreach (var header in headers)
+        {
+            WriteField(ref target, new NullableBytes(header.Key.Span));
+            WriteField(ref target, NullableBytes.From(header.Value));
+        }
+    }
+
+    /// <summary>Appends a copy of <paramref name="record"/>, read in full from another batch, at <paramref name="offset"/>.</summary>
+    public void AppendCopy(long offset, in Record record)
+    {
+        var key = record.HasKey ? new NullableBytes(record.Key) : default;
+        var value = record.HasValue ? new NullableBytes(record.Value) : default;
+        var target = BeginRecord(offset, record.Timestamp, key, value, record.HeaderCount, record.RawHeaders.Length);
+        record.RawHeaders.CopyTo(target);
+    }
+
+    /// <summary>Writes the batch into a new array; empty when there are no records.</summary>
+    /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
+    public byte[] Build()
+    {
+        if (RecordCount == 0)
+            return [];
+        if (_options.Compression == CompressionType.None)
+        {
+            var batch = new byte[UncompressedSizeInBytes];
+            _records.WrittenSpan.CopyTo(batch.AsSpan(RecordBatchLayout.HeaderSizeBytes));
+            WriteHeader(batch);
+            return batch;
+        }
+
+        using var output = new PooledBufferWriter(InitialBytes);
+        BuildInto(output);
+        return output.WrittenSpan.ToArray();
+    }
+
+    /// <summary>Writes the batch at the end of <paramref name="output"/>.</summary>
+    internal void BuildInto(PooledBufferWriter output)
+    {
+        var start = output.WrittenCount;
+        output.GetSpan(RecordBatchLayout.HeaderSizeBytes);
+        output.Advance(RecordBatchLayout.HeaderSizeBytes);
+        if (_options.Compression == CompressionType.None)
+        {
+            output.Write(_records.WrittenSpan);
+        }
+        else
+        {
+            var codec = CompressionCodecs.For(_options.Compression);
+            codec.Compress(_records.WrittenSpan, _options.CompressionLevel ?? codec.Levels.Default, output);
+        }
+
+        WriteHeader(output.WrittenSpan[start..]);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _records.Dispose();
+
+    private static void CheckProducerState(in RecordBatchOptions options)
+    {
+        if (options.IsTransactional && options.ProducerId == RecordBatchLayout.NoProducerId)
+            throw new ArgumentException("Cannot write transactional messages without a valid producer ID", nameof(options));
+        if (options.ProducerId == RecordBatchLayout.NoProducerId)
+            return;
+        if (options.ProducerEpoch == RecordBatchLayout.NoProducerEpoch)
+            throw new ArgumentException("Invalid negative producer epoch", nameof(options));
+        if (options.BaseSequence < 0 && !options.IsControl)
+            throw new ArgumentException("Invalid negative sequence number used", nameof(options));
+    }
+
+    private static int BodySizeOf(int offsetDelta, long timestampDelta, NullableBytes key, NullableBytes value, int headersBytes)
+    {
+        const int attributesBytes = 1;
+        return checked(attributesBytes + Varint.SizeOf(timestampDelta) + Varint.SizeOf(offsetDelta) + key.FieldSizeBytes + value.FieldSizeBytes + headersBytes);
+    }
+
+    private static int SizeOf(ReadOnlySpan<RecordHeader> headers)
+    {
+        var size = 0;
+        foreach (var header in headers)
+            size = checked(size + new NullableBytes(header.Key.Span).FieldSizeBytes + NullableBytes.From(header.Value).FieldSizeBytes);
+        return size;
+    }
+
+    private static void WriteField(ref Span<byte> target, NullableBytes field)
+    {
+        var lengthBytes = Varint.Write(target, field.HasValue ? field.Span.Length : -1);
+        field.Span.CopyTo(target[lengthBytes..]);
+        target = target[(lengthBytes + field.Span.Length)..];
+    }
+
+    /// <summary>Writes a record up to its headers' count and returns exactly the room for the headers.</summary>
+    private Span<byte> BeginRecord(long offset, long timestamp, NullableBytes key, NullableBytes value, int headerCount, int headersBytes)
+    {
+        var offsetDelta = checked((int)(offset - _options.BaseOffset));
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(offsetDelta, _lastOffsetDelta, nameof(offset));
+        if (RecordCount == 0 && _options.DeleteHorizonMs is null)
+            _baseTimestamp = timestamp;
+        var timestampDelta = unchecked(timestamp - _baseTimestamp);
+        var bodyBytes = BodySizeOf(offsetDelta, timestampDelta, key, value, Varint.SizeOf(headerCount) + headersBytes);
+
+        var size = Varint.SizeOf(bodyBytes) + bodyBytes;
+        var target = _records.GetSpan(size)[..size];
+        target = target[Varint.Write(target, bodyBytes)..];
+        target[0] = 0; // attributes: none are defined
+        target = target[1..];
+        target = target[Varint.Write(target, timestampDelta)..];
+        target = target[Varint.Write(target, offsetDelta)..];
+        WriteField(ref target, key);
+        WriteField(ref target, value);
+        target = target[Varint.Write(target, headerCount)..];
+
+        _records.Advance(size);
+        _lastOffsetDelta = offsetDelta;
+        _maxTimestamp = Math.Max(_maxTimestamp, timestamp);
+        RecordCount++;
+        return target;
+    }
+
+    private void WriteHeader(Span<byte> batch) =>
+        RecordBatchHeader.Write(
+            batch,
+            _options,
+            _options.LastOffsetDelta ?? _lastOffsetDelta,
+            _baseTimestamp,
+            _options.TimestampType == TimestampType.LogAppendTime ? _options.LogAppendTimeMs : _maxTimestamp,
+            RecordCount);
+}

@@ -1,0 +1,54 @@
+using System.Buffers.Binary;
+
+namespace Ottla.Protocol.Batches;
+
+/// <summary>Writes batch headers.</summary>
+public static class RecordBatchHeader
+{
+    /// <summary>
+    /// A batch without records, which the cleaner leaves so that a producer's last sequence survives compaction. Never compressed.
+    /// </summary>
+    /// <param name="options">The header; base offset and last offset delta say what offsets the batch covers.</param>
+    /// <param name="lastOffsetDelta">The last offset it covers, relative to the base offset.</param>
+    /// <param name="maxTimestamp">Milliseconds since the epoch, or -1.</param>
+    public static byte[] WriteEmptyBatch(RecordBatchOptions options, int lastOffsetDelta, long maxTimestamp)
+    {
+        var batch = new byte[RecordBatchLayout.HeaderSizeBytes];
+        var header = options with { Compression = CompressionType.None, DeleteHorizonMs = null };
+        Write(batch, header, lastOffsetDelta, RecordBatchLayout.NoTimestamp, maxTimestamp, recordCount: 0);
+        return batch;
+    }
+
+    /// <summary>Writes the header of <paramref name="batch"/>, whose records are in place, with its checksum.</summary>
+    internal static void Write(
+        Span<byte> batch, in RecordBatchOptions options, int lastOffsetDelta, long baseTimestamp, long maxTimestamp, int recordCount)
+    {
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchLayout.BaseOffsetOffset..], options.BaseOffset);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchLayout.LengthOffset..], batch.Length - RecordBatchLayout.LogOverheadBytes);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchLayout.PartitionLeaderEpochOffset..], options.PartitionLeaderEpoch);
+        batch[RecordBatchLayout.MagicOffset] = RecordBatchLayout.CurrentMagic;
+        BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchLayout.AttributesOffset..], AttributesOf(options));
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchLayout.LastOffsetDeltaOffset..], lastOffsetDelta);
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchLayout.BaseTimestampOffset..], baseTimestamp);
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchLayout.MaxTimestampOffset..], maxTimestamp);
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchLayout.ProducerIdOffset..], options.ProducerId);
+        BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchLayout.ProducerEpochOffset..], options.ProducerEpoch);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchLayout.BaseSequenceOffset..], options.BaseSequence);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchLayout.RecordCountOffset..], recordCount);
+        RecordBatchEditor.UpdateCrc(batch);
+    }
+
+    private static short AttributesOf(in RecordBatchOptions options)
+    {
+        var attributes = (int)options.Compression & RecordBatchLayout.CompressionMask;
+        if (options.TimestampType == TimestampType.LogAppendTime)
+            attributes |= RecordBatchLayout.TimestampTypeMask;
+        if (options.IsTransactional)
+            attributes |= RecordBatchLayout.TransactionalMask;
+        if (options.IsControl)
+            attributes |= RecordBatchLayout.ControlMask;
+        if (options.DeleteHorizonMs is not null)
+            attributes |= RecordBatchLayout.DeleteHorizonMask;
+        return (short)attributes;
+    }
+}

@@ -1,0 +1,56 @@
+namespace Ottla.Protocol.Batches;
+
+/// <summary>Where the fields of a record batch (magic 2, KIP-98) are. All are big-endian; the records follow the header.</summary>
+public static class RecordBatchLayout
+{
+    /// <summary>The only batch format this broker reads and writes.</summary>
+    public const byte CurrentMagic = 2;
+
+    public const int BaseOffsetOffset = 0;
+    public const int LengthOffset = 8;
+    public const int PartitionLeaderEpochOffset = 12;
+    public const int MagicOffset = 16;
+    public const int CrcOffset = 17;
+    public const int AttributesOffset = 21;
+    public const int LastOffsetDeltaOffset = 23;
+    public const int BaseTimestampOffset = 27;
+    public const int MaxTimestampOffset = 35;
+    public const int ProducerIdOffset = 43;
+    public const int ProducerEpochOffset = 51;
+    public const int BaseSequenceOffset = 53;
+    public const int RecordCountOffset = 57;
+
+    /// <summary>Bytes before the records, and the size of a batch without any.</summary>
+    public const int HeaderSizeBytes = 61;
+
+    /// <summary>Bytes that the length field does not count: the base offset and the length itself.</summary>
+    public const int LogOverheadBytes = 12;
+
+    /// <summary>Bytes from which a batch's size and format can be told.</summary>
+    public const int SizeAndMagicBytes = MagicOffset + 1;
+
+    /// <summary>The smallest value of the length field in any format Kafka ever had.</summary>
+    public const int LengthFieldMin = 14;
+
+    public const int CompressionMask = 0x07;
+    public const int TimestampTypeMask = 0x08;
+    public const int TransactionalMask = 0x10;
+    public const int ControlMask = 0x20;
+    public const int DeleteHorizonMask = 0x40;
+
+    /// <summary>A record without a timestamp, and the max timestamp of a batch without records.</summary>
+    public const long NoTimestamp = -1;
+
+    public const long NoProducerId = -1;
+    public const short NoProducerEpoch = -1;
+    public const int NoSequence = -1;
+    public const int NoPartitionLeaderEpoch = -1;
+
+    /// <summary>The sequence <paramref name="increment"/> after <paramref name="sequence"/>: after int.MaxValue comes 0.</summary>
+    public static int IncrementSequence(int sequence, int increment) =>
+        unchecked(sequence > int.MaxValue - increment ? increment - (int.MaxValue - sequence) - 1 : sequence + increment);
+
+    /// <summary>The sequence <paramref name="decrement"/> before <paramref name="sequence"/>: before 0 comes int.MaxValue.</summary>
+    public static int DecrementSequence(int sequence, int decrement) =>
+        unchecked(sequence < decrement ? int.MaxValue - (decrement - sequence) + 1 : sequence - decrement);
+}

@@ -1,0 +1,153 @@
+using Ottla.Kernel;
+using Ottla.Protocol.Batches.Compression;
+
+namespace Ottla.Protocol.Batches;
+
+/// <summary>Decides whether records may be appended, and makes them what the topic wants. Stateless; allocates nothing when they stay in place.</summary>
+/// <remarks>
+/// Offsets are not assigned: the log does that by patching headers, so that everything here runs outside its lock.
+/// A compressed batch is expanded piece by piece to look at its records; only a rewrite holds them all, at most
+/// <see cref="RewrittenBytesMax"/>.
+/// </remarks>
+public static class RecordBatchValidator
+{
+    /// <summary>
+    /// The most that the records of a batch to be recompressed may expand to: what one request can carry without compression
+    /// (<c>socket.request.max.bytes</c>' default). Beyond it the batch is too large.
+    /// </summary>
+    public const int RewrittenBytesMax = 100 * 1024 * 1024;
+
+    /// <summary>Checks <paramref name="records"/> and patches or rewrites them as <paramref name="rules"/> ask.</summary>
+    /// <param name="records">Batches, one after the other. An incomplete batch after the first is cut off, as Kafka does.</param>
+    /// <param name="rules">What they must satisfy.</param>
+    /// <param name="now">The append time, and what create times are measured against.</param>
+    /// <exception cref="RecordValidationException">The records may not be appended.</exception>
+    /// <exception cref="CompressionUnavailableException">A codec's library is not installed (<see cref="ErrorCode.UnsupportedCompressionType"/>).</exception>
+    public static ValidatedRecords Validate(Memory<byte> records, in RecordValidationRules rules, Instant now)
+    {
+        try
+        {
+            var (batchCount, sizeInBytes) = RecordFrameCheck.CheckFrames(records.Span, rules);
+            return ValidateBatches(records[..sizeInBytes], batchCount, rules, now);
+        }
+        catch (CorruptRecordException e)
+        {
+            throw new RecordValidationException(e.ErrorCode, $"{e.Message} in topic partition {rules.Partition}", null, e);
+        }
+    }
+
+    private static ValidatedRecords ValidateBatches(Memory<byte> records, int batchCount, in RecordValidationRules rules, Instant now)
+    {
+        var recordCount = 0L;
+        var maxTimestamp = RecordBatchLayout.NoTimestamp;
+        for (var position = 0; position < records.Length;)
+        {
+            var batch = records.Slice(position, new RecordBatchView(records.Span[position..]).SizeInBytes);
+            position += batch.Length;
+            RecordFrameCheck.CheckHeader(new RecordBatchView(batch.Span), rules);
+            if (rules.Origin is AppendOrigin.Client or AppendOrigin.Coordinator && ValidateRecords(batch, rules, now) is { } rewritten)
+                return batchCount == 1 ? Rewritten(rewritten) : throw RefuseRewrite(rewritten, batchCount, rules);
+
+            // Read after the checks: they may have set the max timestamp.
+            var view = new RecordBatchView(batch.Span);
+            recordCount += view.RecordCount;
+            maxTimestamp = Math.Max(maxTimestamp, view.MaxTimestamp);
+        }
+
+        return new ValidatedRecords(records, batchCount, recordCount, maxTimestamp, new RecordBatchView(records.Span).Compression, null);
+    }
+
+    /// <summary>Looks at every record and sets the timestamps that the topic wants.</summary>
+    /// <returns>The batch that must take this one's place, or null.</returns>
+    private static PooledBufferWriter? ValidateRecords(Memory<byte> batch, in RecordValidationRules rules, Instant now)
+    {
+        var view = new RecordBatchView(batch.Span);
+
+        // Control records stay uncompressed.
+        var isControlPlain = view.IsControl && view.Compression == CompressionType.None;
+        var mustRecompress = rules.TargetCompression is { } target && target != view.Compression && !isControlPlain;
+        var maxTimestamp = view.MaxTimestamp;
+        if (view.Compression == CompressionType.None || rules.VerifyCompressedRecords || mustRecompress)
+        {
+            var scan = Scan(batch, view.TimestampType, rules, now);
+            maxTimestamp = scan.MaxTimestamp;
+            if (mustRecompress || !scan.HasConsecutiveOffsets)
+                return Rewrite(batch, scan.UncompressedBytes, rules, now);
+        }
+
+        if (rules.TimestampType == TimestampType.LogAppendTime)
+            maxTimestamp = now.UnixMilliseconds;
+        RecordBatchEditor.SetMaxTimestampAndType(batch.Span, rules.TimestampType, maxTimestamp);
+        return null;
+    }
+
+    private static RecordScan Scan(ReadOnlyMemory<byte> batch, TimestampType timestampType, in RecordValidationRules rules, Instant now)
+    {
+        var scan = new RecordScan(RecordBatchLayout.NoTimestamp, 0, true);
+        var errors = default(RecordErrorList);
+        using var reader = new RecordReader(batch, RecordReadMode.SkipContents);
+        for (var index = 0; !errors.IsFull && reader.TryRead(out var record); index++)
+        {
+            errors.Check(record, index, timestampType, rules, now);
+            scan = new RecordScan(
+                Math.Max(scan.MaxTimestamp, record.Timestamp),
+                scan.UncompressedBytes + record.SizeInBytes,
+                scan.HasConsecutiveOffsets && record.OffsetDelta == index);
+        }
+
+        errors.ThrowIfAny();
+        return scan;
+    }
+
+    /// <summary>Builds the batch again: in the topic's codec, and with the offsets that some clients get wrong set right.</summary>
+    private static PooledBufferWriter Rewrite(ReadOnlyMemory<byte> batch, long uncompressedBytes, in RecordValidationRules rules, Instant now)
+    {
+        if (uncompressedBytes > RewrittenBytesMax)
+            throw TooLarge($"The records of a batch to be recompressed in the append to {rules.Partition} expand to {uncompressedBytes} bytes which exceeds {RewrittenBytesMax}");
+
+        var view = new RecordBatchView(batch.Span);
+        using var builder = new RecordBatchBuilder(RecordBatchOptions.Of(view) with
+        {
+            Compression = rules.TargetCompression ?? view.Compression,
+            CompressionLevel = rules.TargetCompression is null ? null : rules.TargetCompressionLevel,
+            TimestampType = rules.TimestampType,
+            LogAppendTimeMs = now.UnixMilliseconds,
+        });
+        using (var reader = new RecordReader(batch, RecordReadMode.Full, RewrittenBytesMax))
+        {
+            while (reader.TryRead(out var record))
+                builder.AppendCopy(builder.NextOffset, record);
+        }
+
+        var output = new PooledBufferWriter(batch.Length);
+        try
+        {
+            builder.BuildInto(output);
+            RecordFrameCheck.CheckSize(output.WrittenCount, rules);
+        }
+        catch
+        {
+            output.Dispose();
+            throw;
+        }
+
+        return output;
+    }
+
+    private static ValidatedRecords Rewritten(PooledBufferWriter batch)
+    {
+        var view = new RecordBatchView(batch.WrittenSpan);
+        return new ValidatedRecords(batch.WrittenMemory, 1, view.RecordCount, view.MaxTimestamp, view.Compression, batch);
+    }
+
+    private static RecordValidationException RefuseRewrite(PooledBufferWriter rewritten, int batchCount, in RecordValidationRules rules)
+    {
+        rewritten.Dispose();
+        return new RecordValidationException(
+            ErrorCode.InvalidRecord, $"An append of {batchCount} batches cannot be rewritten, only one batch can, in topic partition {rules.Partition}");
+    }
+
+    private static RecordValidationException TooLarge(string message) => new(ErrorCode.MessageTooLarge, message);
+
+    private readonly record struct RecordScan(long MaxTimestamp, long UncompressedBytes, bool HasConsecutiveOffsets);
+}

@@ -1,0 +1,100 @@
+using Ottla.Protocol.Batches.Compression;
+
+namespace Ottla.Protocol.Batches;
+
+/// <summary>The checks of batches that need no look at their records: frames, checksums and header fields. Stateless.</summary>
+internal static class RecordFrameCheck
+{
+    /// <summary>Finds the whole batches at the start of <paramref name="records"/>.</summary>
+    /// <returns>How many there are, and their bytes.</returns>
+    /// <exception cref="RecordValidationException">There is none, more than the origin may send, or one that cannot be a batch.</exception>
+    public static (int BatchCount, int SizeInBytes) CheckFrames(ReadOnlySpan<byte> records, in RecordValidationRules rules)
+    {
+        var position = 0;
+        var batchCount = 0;
+        while (TryMeasure(records[position..], rules, out var size))
+        {
+            if (batchCount > 0 && rules.Origin == AppendOrigin.Client)
+                throw Invalid($"Produce requests with version {rules.ProduceVersion} are only allowed to contain exactly one record batch per partition");
+            position += size;
+            batchCount++;
+        }
+
+        if (batchCount == 0)
+            throw Invalid($"Produce requests with version {rules.ProduceVersion} must have at least one record batch per partition");
+        return (batchCount, position);
+    }
+
+    /// <summary>Checks one batch's header and checksum in Kafka's order.</summary>
+    public static void CheckHeader(RecordBatchView batch, in RecordValidationRules rules)
+    {
+        var isFromClient = rules.Origin == AppendOrigin.Client;
+        if (isFromClient && batch.Compression == CompressionType.Zstd && !rules.ZstdAllowed)
+            throw new RecordValidationException(ErrorCode.UnsupportedCompressionType, $"Produce requests with version {rules.ProduceVersion} are not allowed to use ZStandard compression");
+        if (isFromClient && batch.BaseOffset != 0)
+            throw Invalid($"The baseOffset of the record batch in the append to {rules.Partition} should be 0, but it is {batch.BaseOffset}");
+        if (rules.Origin != AppendOrigin.Replication)
+            CheckSize(batch.SizeInBytes, rules);
+        if (!batch.IsCrcValid)
+            throw new RecordValidationException(ErrorCode.CorruptMessage, $"Record is corrupt (stored crc = {batch.Crc}) in topic partition {rules.Partition}.");
+        if (!CompressionCodecs.IsKnown(batch.Compression))
+            throw new RecordValidationException(ErrorCode.UnsupportedCompressionType, $"Unknown compression type id: {(int)batch.Compression}");
+        if (isFromClient)
+            CheckClientHeader(batch, rules);
+    }
+
+    /// <summary>Checks a batch's size against <c>max.message.bytes</c>.</summary>
+    public static void CheckSize(int sizeInBytes, in RecordValidationRules rules)
+    {
+        if (sizeInBytes > rules.MaxMessageBytes)
+        {
+            throw new RecordValidationException(
+                ErrorCode.MessageTooLarge,
+                $"The record batch size in the append to {rules.Partition} is {sizeInBytes} bytes which exceeds the maximum configured value of {rules.MaxMessageBytes}.");
+        }
+    }
+
+    private static bool TryMeasure(ReadOnlySpan<byte> records, in RecordValidationRules rules, out int sizeInBytes)
+    {
+        if (!RecordBatchView.TryReadSize(records, out sizeInBytes, out var magic))
+        {
+            if (records.Length < RecordBatchLayout.SizeAndMagicBytes)
+                return false;
+            throw Corrupt($"Record size in topic partition {rules.Partition} is none that a record batch can have");
+        }
+
+        if (magic > RecordBatchLayout.CurrentMagic)
+            throw Corrupt($"Invalid magic found in record: {(sbyte)magic}");
+        if (sizeInBytes > records.Length)
+            return false;
+        if (magic < RecordBatchLayout.CurrentMagic)
+            throw WrongMagic(magic, rules);
+        if (sizeInBytes < RecordBatchLayout.HeaderSizeBytes)
+            throw Corrupt($"Record batch is corrupt (the size {sizeInBytes} is smaller than the minimum allowed overhead {RecordBatchLayout.HeaderSizeBytes})");
+        return true;
+    }
+
+    private static void CheckClientHeader(RecordBatchView batch, in RecordValidationRules rules)
+    {
+        var countFromOffsets = (long)batch.LastOffsetDelta + 1;
+        if (countFromOffsets <= 0)
+            throw Invalid($"Batch has an invalid offset range: [{batch.BaseOffset}, {batch.LastOffset}] in topic partition {rules.Partition}");
+        if (batch.RecordCount <= 0)
+            throw Invalid($"Invalid reported count for record batch: {batch.RecordCount} in topic partition {rules.Partition}");
+        if (countFromOffsets != batch.RecordCount)
+            throw Invalid($"Inconsistent batch offset range [{batch.BaseOffset}, {batch.LastOffset}] and count of records {batch.RecordCount} in topic partition {rules.Partition}");
+        if (batch.IsControl)
+            throw Invalid($"Clients are not allowed to write control records in topic partition {rules.Partition}");
+        if (batch.HasProducerId && batch.BaseSequence < 0)
+            throw Invalid($"Invalid sequence number {batch.BaseSequence} in record batch with producerId {batch.ProducerId} in topic partition {rules.Partition}");
+    }
+
+    private static RecordValidationException WrongMagic(byte magic, in RecordValidationRules rules) =>
+        rules.Origin == AppendOrigin.Client
+            ? Invalid($"Produce requests with version {rules.ProduceVersion} are only allowed to contain record batches with magic version 2")
+            : new RecordValidationException(ErrorCode.UnsupportedForMessageFormat, $"Record batch with magic {magic} in topic partition {rules.Partition}; only magic 2 can be appended");
+
+    private static RecordValidationException Invalid(string message) => new(ErrorCode.InvalidRecord, message);
+
+    private static RecordValidationException Corrupt(string message) => new(ErrorCode.CorruptMessage, message);
+}
