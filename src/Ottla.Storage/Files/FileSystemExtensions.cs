@@ -1,0 +1,47 @@
+namespace Ottla.Storage.Files;
+
+/// <summary>What every user of <see cref="IFileSystem"/> needs: whole small files, and replacing one so that a crash leaves either the old or the new.</summary>
+public static class FileSystemExtensions
+{
+    /// <summary>Suffix of the file that <see cref="ReplaceFile"/> writes before the rename.</summary>
+    public const string TemporarySuffix = ".tmp";
+
+    /// <summary>Reads a whole file.</summary>
+    /// <param name="fileSystem">Where.</param>
+    /// <param name="path">Which.</param>
+    /// <param name="lengthMax">The most bytes that make sense for this kind of file.</param>
+    /// <exception cref="IOException">The file is missing, longer than <paramref name="lengthMax"/>, or could not be read.</exception>
+    public static byte[] ReadAllBytes(this IFileSystem fileSystem, string path, int lengthMax)
+    {
+        using var file = fileSystem.Open(path, FileOpenMode.ReadExisting);
+        var length = file.Length;
+        if (length > lengthMax)
+            throw new IOException($"{path} has {length} bytes, more than the {lengthMax} such a file may have.");
+        var bytes = new byte[length];
+        file.ReadExactly(0, bytes);
+        return bytes;
+    }
+
+    /// <summary>Fills <paramref name="destination"/> from <paramref name="position"/> on.</summary>
+    /// <exception cref="EndOfStreamException">The file ends before.</exception>
+    public static void ReadExactly(this IFile file, long position, Span<byte> destination)
+    {
+        var read = file.Read(position, destination);
+        if (read < destination.Length)
+            throw new EndOfStreamException($"Wanted {destination.Length} bytes at {position}, but the file gave {read}.");
+    }
+
+    /// <summary>Replaces a file as Kafka does its checkpoints: write <c>.tmp</c>, fsync, rename, fsync the directory.</summary>
+    public static void ReplaceFile(this IFileSystem fileSystem, string path, ReadOnlySpan<byte> content)
+    {
+        var temporary = path + TemporarySuffix;
+        using (var file = fileSystem.Open(temporary, FileOpenMode.CreateOrTruncate))
+        {
+            file.Write(0, content);
+            file.Flush();
+        }
+
+        fileSystem.Rename(temporary, path);
+        fileSystem.FlushDirectory(Path.GetDirectoryName(path)!);
+    }
+}

@@ -1,0 +1,107 @@
+namespace Ottla.Storage.Files;
+
+/// <summary>How <see cref="IFileSystem.Open"/> treats a file that is, or is not, there.</summary>
+public enum FileOpenMode
+{
+    /// <summary>Read an existing file; <see cref="FileNotFoundException"/> when it is missing.</summary>
+    ReadExisting,
+
+    /// <summary>Read and write an existing file; <see cref="FileNotFoundException"/> when it is missing.</summary>
+    Existing,
+
+    /// <summary>Read and write; an empty file is made when there is none.</summary>
+    OpenOrCreate,
+
+    /// <summary>Read and write; an existing file loses its bytes.</summary>
+    CreateOrTruncate,
+}
+
+/// <summary>Bytes of the volume that holds a directory.</summary>
+/// <param name="TotalBytes">The volume's size.</param>
+/// <param name="FreeBytes">What this process may still use.</param>
+public readonly record struct DiskSpace(long TotalBytes, long FreeBytes);
+
+/// <summary>The disk as log code sees it: everything Storage does to files goes through here, so that the same code runs on a real or a simulated disk.</summary>
+/// <remarks>Thread-safe. Paths are absolute. Every failure is an <see cref="IOException"/> (or <see cref="UnauthorizedAccessException"/>).</remarks>
+public interface IFileSystem
+{
+    /// <summary>Opens a file.</summary>
+    IFile Open(string path, FileOpenMode mode);
+
+    /// <summary>Whether a file (not a directory) of this name is there.</summary>
+    bool FileExists(string path);
+
+    /// <summary>Whether a directory of this name is there.</summary>
+    bool DirectoryExists(string path);
+
+    /// <summary>A file's logical length in bytes.</summary>
+    /// <exception cref="FileNotFoundException">It is missing.</exception>
+    long GetLength(string path);
+
+    /// <summary>When the file was last written, in milliseconds since the Unix epoch.</summary>
+    /// <exception cref="FileNotFoundException">It is missing.</exception>
+    long GetLastWriteMs(string path);
+
+    /// <summary>Renames a file; an existing target is replaced in one step.</summary>
+    void Rename(string source, string target);
+
+    /// <summary>Removes a file's name; open handles stay usable.</summary>
+    /// <returns>False when there was no such file.</returns>
+    bool Delete(string path);
+
+    /// <summary>The names (not paths) of the files in a directory, in ordinal order.</summary>
+    IReadOnlyList<string> ListFiles(string directory);
+
+    /// <summary>The names (not paths) of the directories in a directory, in ordinal order.</summary>
+    IReadOnlyList<string> ListDirectories(string directory);
+
+    /// <summary>Makes a directory and its missing parents.</summary>
+    void CreateDirectory(string path);
+
+    /// <summary>Renames a directory; handles to files in it stay usable. The target must not exist.</summary>
+    void RenameDirectory(string source, string target);
+
+    /// <summary>Removes a directory with all it holds.</summary>
+    /// <returns>False when there was no such directory.</returns>
+    bool DeleteDirectory(string path);
+
+    /// <summary>Makes creations, renames and deletions in a directory survive power loss (fsync of the directory).</summary>
+    void FlushDirectory(string path);
+
+    /// <summary>Takes an exclusive lock on a file, made when missing.</summary>
+    /// <returns>The lock, released by disposing it; null when somebody else holds it.</returns>
+    IDisposable? TryLock(string path);
+
+    /// <summary>The size and free bytes of the volume that holds <paramref name="directory"/>.</summary>
+    DiskSpace GetSpace(string directory);
+}
+
+/// <summary>An open file. Reads and writes name their position, so that readers and the one writer share it without a lock.</summary>
+/// <remarks>Owned by whoever opened it, who disposes it once nobody uses it any more.</remarks>
+public interface IFile : IDisposable
+{
+    /// <summary>Logical length in bytes.</summary>
+    long Length { get; }
+
+    /// <summary>Reads up to <c>destination.Length</c> bytes at <paramref name="position"/>.</summary>
+    /// <returns>The bytes read; fewer than asked only at the end of the file.</returns>
+    int Read(long position, Span<byte> destination);
+
+    /// <summary>Writes all bytes at <paramref name="position"/>, growing the file as needed.</summary>
+    void Write(long position, ReadOnlySpan<byte> source);
+
+    /// <summary>Writes all buffers one after another at <paramref name="position"/> (gather write).</summary>
+    void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> sources);
+
+    /// <summary>Cuts or zero-extends the file. Blocks reserved past <paramref name="length"/> are given back.</summary>
+    void SetLength(long length);
+
+    /// <summary>Reserves blocks up to <paramref name="endPosition"/> without changing <see cref="Length"/>: a hint, never fails for want of space or support.</summary>
+    void Preallocate(long endPosition);
+
+    /// <summary>Makes the bytes and the length survive power loss (fsync).</summary>
+    void Flush();
+
+    /// <summary>The file for the kernel's own copying (sendfile); null when it lives in memory. Owned by this object.</summary>
+    FileStream? Stream { get; }
+}

@@ -1,0 +1,225 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+// The one home of File and Directory: everything else goes through IFileSystem.
+#pragma warning disable RS0030
+
+namespace Ottla.Storage.Files;
+
+/// <summary>The machine's own disk.</summary>
+/// <remarks>Stateless and thread-safe; one per process is enough.</remarks>
+public sealed class RealFileSystem : IFileSystem
+{
+    /// <inheritdoc/>
+    public IFile Open(string path, FileOpenMode mode)
+    {
+        var (fileMode, access) = mode switch
+        {
+            FileOpenMode.ReadExisting => (FileMode.Open, FileAccess.Read),
+            FileOpenMode.Existing => (FileMode.Open, FileAccess.ReadWrite),
+            FileOpenMode.OpenOrCreate => (FileMode.OpenOrCreate, FileAccess.ReadWrite),
+            FileOpenMode.CreateOrTruncate => (FileMode.Create, FileAccess.ReadWrite),
+            _ => throw new ArgumentOutOfRangeException(nameof(mode)),
+        };
+        // ReadWrite | Delete: no advisory lock is wanted on data files, they are renamed and removed while open.
+        return new RealFile(File.OpenHandle(path, fileMode, access, FileShare.ReadWrite | FileShare.Delete), access);
+    }
+
+    /// <inheritdoc/>
+    public bool FileExists(string path) => File.Exists(path);
+
+    /// <inheritdoc/>
+    public bool DirectoryExists(string path) => Directory.Exists(path);
+
+    /// <inheritdoc/>
+    public long GetLength(string path) => new FileInfo(path).Length;
+
+    /// <inheritdoc/>
+    public long GetLastWriteMs(string path)
+    {
+        var info = new FileInfo(path);
+        if (!info.Exists)
+            throw new FileNotFoundException("The file is missing.", path);
+        return new DateTimeOffset(info.LastWriteTimeUtc).ToUnixTimeMilliseconds();
+    }
+
+    /// <inheritdoc/>
+    public void Rename(string source, string target) => File.Move(source, target, overwrite: true);
+
+    /// <inheritdoc/>
+    public bool Delete(string path)
+    {
+        if (!File.Exists(path))
+            return false;
+        File.Delete(path);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> ListFiles(string directory) => Names(Directory.GetFiles(directory));
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> ListDirectories(string directory) => Names(Directory.GetDirectories(directory));
+
+    /// <inheritdoc/>
+    public void CreateDirectory(string path) => Directory.CreateDirectory(path);
+
+    /// <inheritdoc/>
+    public void RenameDirectory(string source, string target) => Directory.Move(source, target);
+
+    /// <inheritdoc/>
+    public bool DeleteDirectory(string path)
+    {
+        if (!Directory.Exists(path))
+            return false;
+        Directory.Delete(path, recursive: true);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void FlushDirectory(string path)
+    {
+        if (OperatingSystem.IsWindows())
+            return; // NTFS journals its names; there is no handle to flush
+        NativeFiles.FlushDirectory(path);
+    }
+
+    /// <inheritdoc/>
+    public IDisposable? TryLock(string path)
+    {
+        FileStream stream;
+        try
+        {
+            // flock: excludes every other Ottla, also inside this process.
+            stream = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException) when (File.Exists(path))
+        {
+            return null;
+        }
+
+        if (OperatingSystem.IsMacOS() || OperatingSystem.IsFreeBSD() || OperatingSystem.IsIOS() || OperatingSystem.IsTvOS())
+            return stream;
+        try
+        {
+            // fcntl record lock: the kind Kafka itself takes.
+            stream.Lock(0, long.MaxValue);
+            return stream;
+        }
+        catch (IOException)
+        {
+            stream.Dispose();
+            return null;
+        }
+    }
+
+    /// <inheritdoc/>
+    public DiskSpace GetSpace(string directory)
+    {
+        var drive = new DriveInfo(directory);
+        return new DiskSpace(drive.TotalSize, drive.AvailableFreeSpace);
+    }
+
+    private static string[] Names(string[] paths)
+    {
+        for (var i = 0; i < paths.Length; i++)
+            paths[i] = Path.GetFileName(paths[i]);
+        Array.Sort(paths, StringComparer.Ordinal);
+        return paths;
+    }
+}
+
+/// <summary>A file of <see cref="RealFileSystem"/>: positioned reads and writes on one handle.</summary>
+internal sealed class RealFile(SafeFileHandle handle, FileAccess access) : IFile
+{
+    private readonly Lock _streamLock = new();
+    private FileStream? _stream;
+
+    public long Length => RandomAccess.GetLength(handle);
+
+    /// <summary>Made at the first call: it shares the handle, has no buffer, and its position is never used.</summary>
+    public FileStream? Stream
+    {
+        get
+        {
+            lock (_streamLock)
+                return _stream ??= new FileStream(handle, FileAccess.Read, bufferSize: 0);
+        }
+    }
+
+    public int Read(long position, Span<byte> destination)
+    {
+        var total = 0;
+        while (total < destination.Length)
+        {
+            var read = RandomAccess.Read(handle, destination[total..], position + total);
+            if (read == 0)
+                break;
+            total += read;
+        }
+
+        return total;
+    }
+
+    public void Write(long position, ReadOnlySpan<byte> source) => RandomAccess.Write(handle, source, position);
+
+    public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> sources) => RandomAccess.Write(handle, sources, position);
+
+    public void SetLength(long length) => RandomAccess.SetLength(handle, length);
+
+    public void Preallocate(long endPosition)
+    {
+        var length = Length;
+        if (endPosition > length && access != FileAccess.Read && OperatingSystem.IsLinux())
+            NativeFiles.Reserve(handle, length, endPosition - length);
+    }
+
+    public void Flush() => RandomAccess.FlushToDisk(handle);
+
+    public void Dispose()
+    {
+        // The stream shares the handle: disposing either closes it, so only one may.
+        if (_stream is { } stream)
+            stream.Dispose();
+        else
+            handle.Dispose();
+    }
+}
+
+/// <summary>The two calls .NET has no name for: fsync of a directory, and reserving blocks of an already open file.</summary>
+internal static partial class NativeFiles
+{
+    private const int OpenReadOnly = 0;
+    private const int ReserveKeepSize = 1; // FALLOC_FL_KEEP_SIZE
+
+    public static void FlushDirectory(string path)
+    {
+        var descriptor = Open(path, OpenReadOnly);
+        if (descriptor < 0)
+            throw new IOException($"Could not open the directory {path} to flush it: {Marshal.GetLastPInvokeErrorMessage()}");
+        try
+        {
+            if (Flush(descriptor) != 0)
+                throw new IOException($"Could not flush the directory {path}: {Marshal.GetLastPInvokeErrorMessage()}");
+        }
+        finally
+        {
+            _ = Close(descriptor);
+        }
+    }
+
+    /// <summary>A hint: a volume that cannot or may not reserve goes on without, and the write itself reports a full disk.</summary>
+    public static void Reserve(SafeFileHandle handle, long offset, long length) => _ = Allocate(handle, ReserveKeepSize, offset, length);
+
+    [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    private static partial int Flush(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
+    private static partial int Close(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
+    private static partial int Allocate(SafeFileHandle handle, int mode, long offset, long length);
+}

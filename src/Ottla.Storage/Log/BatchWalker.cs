@@ -1,0 +1,74 @@
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Files;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>Walks the headers of the batches in a segment file, reading ahead in small chunks, so that many small batches cost few reads.</summary>
+/// <remarks>Lives on the stack of one search. It trusts nothing: a size that does not fit ends the walk with a <see cref="CorruptRecordException"/>.</remarks>
+internal ref struct BatchWalker
+{
+    /// <summary>Good size of the buffer the caller lends.</summary>
+    public const int BufferBytes = 2048;
+
+    private readonly IFile _file;
+    private readonly long _end;
+    private readonly Span<byte> _buffer;
+    private long _bufferedFrom;
+    private int _bufferedBytes;
+    private ReadOnlySpan<byte> _header;
+
+    /// <summary>Starts before the batch at <paramref name="position"/>.</summary>
+    /// <param name="file">The segment file.</param>
+    /// <param name="position">Where a batch starts.</param>
+    /// <param name="end">The end of the valid bytes.</param>
+    /// <param name="buffer">Scratch of at least a header's size.</param>
+    public BatchWalker(IFile file, long position, long end, Span<byte> buffer)
+    {
+        _file = file;
+        _end = end;
+        _buffer = buffer;
+        NextPosition = position;
+        Position = position;
+    }
+
+    /// <summary>Where the current batch starts.</summary>
+    public long Position { get; private set; }
+
+    /// <summary>Where the batch after the current one starts.</summary>
+    public long NextPosition { get; private set; }
+
+    /// <summary>The header of the current batch; its records are not there.</summary>
+    public readonly RecordBatchView Batch => new(_header);
+
+    /// <summary>Moves to the next batch.</summary>
+    /// <returns>False at the end.</returns>
+    /// <exception cref="CorruptRecordException">What is there is no batch.</exception>
+    /// <exception cref="IOException">The file could not be read, or is shorter than it should be.</exception>
+    public bool MoveNext()
+    {
+        if (NextPosition >= _end)
+            return false;
+        if (_end - NextPosition < RecordBatchLayout.HeaderSizeBytes)
+            throw Corrupt();
+        Position = NextPosition;
+        var offset = Position - _bufferedFrom;
+        if (offset < 0 || offset + RecordBatchLayout.HeaderSizeBytes > _bufferedBytes)
+        {
+            _bufferedFrom = Position;
+            _bufferedBytes = _file.Read(Position, _buffer[..(int)Math.Min(_buffer.Length, _end - Position)]);
+            if (_bufferedBytes < RecordBatchLayout.HeaderSizeBytes)
+                throw new EndOfStreamException($"A segment ends at {Position + _bufferedBytes}, before the {_end} bytes it should have.");
+            offset = 0;
+        }
+
+        _header = _buffer.Slice((int)offset, RecordBatchLayout.HeaderSizeBytes);
+        if (!RecordBatchView.TryReadSize(_header, out var size, out var magic) || magic != RecordBatchLayout.CurrentMagic
+            || size < RecordBatchLayout.HeaderSizeBytes || size > _end - Position)
+            throw Corrupt();
+        NextPosition = Position + size;
+        return true;
+    }
+
+    private readonly CorruptRecordException Corrupt() => new(ErrorCode.CorruptMessage, $"There is no valid batch at position {NextPosition} of a segment of {_end} bytes.");
+}

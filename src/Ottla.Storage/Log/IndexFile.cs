@@ -1,0 +1,148 @@
+using Ottla.Kernel;
+using Ottla.Storage.Files;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>The bytes of an index file (fixed-size entries): read whole at first use, appended to in memory, written back at flush, roll and close.</summary>
+/// <remarks>
+/// An index needs no more than that: whatever a crash takes from it lies past the recovery point, where recovery rebuilds it from the log.
+/// So the file has the right length at all times, and appending to a log costs no second write. The log's lock guards it.
+/// </remarks>
+internal sealed class IndexFile(IFileSystem fileSystem, string path, int entryBytes, int bytesMax)
+{
+    private const int GrowthEntries = 64;
+
+    private byte[] _bytes = [];
+    private int _length;
+    private int _writtenLength;
+    private bool _needsTruncate;
+    private bool _usedSinceTick;
+
+    public string Path { get; private set; } = path;
+
+    public bool IsLoaded { get; private set; }
+
+    public int Count => _length / entryBytes;
+
+    /// <summary>Entries that fit into the configured size.</summary>
+    public int CountMax => bytesMax / entryBytes;
+
+    public ReadOnlySpan<byte> Entries
+    {
+        get
+        {
+            _usedSinceTick = true;
+            return _bytes.AsSpan(0, _length);
+        }
+    }
+
+    /// <summary>Reads the file. A partial entry at its end, and whatever the caller then rejects, is a corrupt index.</summary>
+    /// <returns>False when the file's length is no multiple of the entry size or more than any index has.</returns>
+    public bool TryLoad()
+    {
+        var length = fileSystem.FileExists(Path) ? fileSystem.GetLength(Path) : 0;
+        if (length % entryBytes != 0 || length > int.MaxValue / 2)
+            return false;
+        _bytes = length == 0 ? [] : fileSystem.ReadAllBytes(Path, int.MaxValue / 2);
+        _length = _bytes.Length;
+        _writtenLength = _length;
+        _needsTruncate = false;
+        IsLoaded = true;
+        return true;
+    }
+
+    /// <summary>Reads only the last entry, without keeping anything.</summary>
+    /// <returns>False when there is none.</returns>
+    public bool TryReadLast(Span<byte> entry)
+    {
+        if (IsLoaded)
+        {
+            if (_length == 0)
+                return false;
+            _bytes.AsSpan(_length - entryBytes, entryBytes).CopyTo(entry);
+            return true;
+        }
+
+        if (!fileSystem.FileExists(Path))
+            return false;
+        using var file = fileSystem.Open(Path, FileOpenMode.ReadExisting);
+        var length = file.Length - file.Length % entryBytes;
+        if (length == 0)
+            return false;
+        file.ReadExactly(length - entryBytes, entry);
+        return true;
+    }
+
+    /// <summary>Forgets all entries, whatever the file holds.</summary>
+    public void Reset()
+    {
+        IsLoaded = true;
+        _length = 0;
+        _writtenLength = 0;
+        _needsTruncate = true;
+    }
+
+    public void Append(ReadOnlySpan<byte> entry)
+    {
+        Invariant.Check(IsLoaded, "an index is loaded before it is appended to");
+        if (_length + entryBytes > _bytes.Length)
+            Array.Resize(ref _bytes, Math.Max(_bytes.Length * 2, entryBytes * GrowthEntries));
+        entry.CopyTo(_bytes.AsSpan(_length));
+        _length += entryBytes;
+        _usedSinceTick = true;
+    }
+
+    /// <summary>Keeps the first <paramref name="count"/> entries.</summary>
+    public void TruncateToCount(int count)
+    {
+        var length = count * entryBytes;
+        if (length >= _length)
+            return;
+        _length = length;
+        if (_writtenLength > length)
+        {
+            _writtenLength = length;
+            _needsTruncate = true;
+        }
+    }
+
+    /// <summary>Brings the file to what memory has; makes it when it is missing.</summary>
+    /// <param name="sync">Also fsync.</param>
+    public void WriteBack(bool sync)
+    {
+        if (!IsLoaded || (!_needsTruncate && _writtenLength == _length && !sync))
+            return;
+        using var file = fileSystem.Open(Path, FileOpenMode.OpenOrCreate);
+        if (_needsTruncate)
+            file.SetLength(_writtenLength);
+        if (_length > _writtenLength)
+            file.Write(_writtenLength, _bytes.AsSpan(_writtenLength, _length - _writtenLength));
+        if (sync)
+            file.Flush();
+        _needsTruncate = false;
+        _writtenLength = _length;
+    }
+
+    /// <summary>Frees the memory if nobody used it since the last call and nothing is unwritten.</summary>
+    public void ReleaseIfIdle()
+    {
+        if (!_usedSinceTick && IsLoaded && !_needsTruncate && _writtenLength == _length)
+        {
+            IsLoaded = false;
+            _bytes = [];
+            _length = 0;
+            _writtenLength = 0;
+        }
+
+        _usedSinceTick = false;
+    }
+
+    public void RenameTo(string path)
+    {
+        if (fileSystem.FileExists(Path))
+            fileSystem.Rename(Path, path);
+        Path = path;
+    }
+
+    public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, System.IO.Path.GetFileName(Path));
+}

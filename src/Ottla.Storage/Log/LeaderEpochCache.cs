@@ -1,0 +1,119 @@
+using System.Globalization;
+using System.Text;
+using Ottla.Storage.Files;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>Where a leader epoch starts in a log.</summary>
+/// <param name="Epoch">The leader epoch.</param>
+/// <param name="StartOffset">The first offset written in it.</param>
+public readonly record struct EpochEntry(int Epoch, long StartOffset);
+
+/// <summary>The leader epochs of a log, kept in <c>leader-epoch-checkpoint</c> (KIP-101): who truncates where after a change of leader.</summary>
+/// <remarks>Epochs and start offsets both grow. The log's lock guards it; it lives as long as the log.</remarks>
+internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
+{
+    private readonly List<EpochEntry> _entries = [];
+
+    public string Path { get; private set; } = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
+
+    public IReadOnlyList<EpochEntry> Entries => _entries;
+
+    /// <summary>The latest epoch, or -1.</summary>
+    public int LatestEpoch => _entries.Count == 0 ? -1 : _entries[^1].Epoch;
+
+    /// <summary>Reads the checkpoint; a missing file is an empty cache.</summary>
+    /// <exception cref="InvalidDataException">The file is not such a checkpoint.</exception>
+    public void Load()
+    {
+        _entries.Clear();
+        foreach (var line in CheckpointText.Read(fileSystem, Path))
+        {
+            var space = line.IndexOf(' ');
+            if (space < 0
+                || !int.TryParse(line.AsSpan(0, space), NumberStyles.None, CultureInfo.InvariantCulture, out var epoch)
+                || !long.TryParse(line.AsSpan(space + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var startOffset))
+                throw new InvalidDataException($"{Path} has the malformed line '{line}'.");
+            Add(new EpochEntry(epoch, startOffset));
+        }
+    }
+
+    /// <summary>Notes that <paramref name="epoch"/> starts at <paramref name="startOffset"/>; epochs that contradict it are dropped. Nothing happens when it is known.</summary>
+    public void Assign(int epoch, long startOffset)
+    {
+        if (_entries.Count > 0 && _entries[^1].Epoch == epoch && _entries[^1].StartOffset <= startOffset)
+            return;
+        ArgumentOutOfRangeException.ThrowIfNegative(epoch);
+        ArgumentOutOfRangeException.ThrowIfNegative(startOffset);
+        Add(new EpochEntry(epoch, startOffset));
+        Write();
+    }
+
+    /// <summary>The end offset of the largest epoch not after <paramref name="epoch"/>, as OffsetForLeaderEpoch answers it.</summary>
+    public EpochEndOffset EndOffsetFor(int epoch, long logEndOffset)
+    {
+        if (epoch < 0)
+            return new EpochEndOffset(-1, -1);
+        if (LatestEpoch == epoch)
+            return new EpochEndOffset(epoch, logEndOffset);
+        var higher = _entries.FindIndex(entry => entry.Epoch > epoch);
+        if (higher < 0)
+            return new EpochEndOffset(-1, -1);
+        return new EpochEndOffset(higher == 0 ? epoch : _entries[higher - 1].Epoch, _entries[higher].StartOffset);
+    }
+
+    /// <summary>The epoch in which <paramref name="offset"/> was written, or -1.</summary>
+    public int EpochForOffset(long offset)
+    {
+        var higher = _entries.FindIndex(entry => entry.StartOffset > offset);
+        var index = (higher < 0 ? _entries.Count : higher) - 1;
+        return index < 0 ? -1 : _entries[index].Epoch;
+    }
+
+    /// <summary>Drops the epochs that start at <paramref name="endOffset"/> or after it.</summary>
+    public void TruncateFromEnd(long endOffset)
+    {
+        if (_entries.RemoveAll(entry => entry.StartOffset >= endOffset) > 0)
+            Write();
+    }
+
+    /// <summary>Drops the epochs that end before <paramref name="startOffset"/>; the one it lies in then starts there.</summary>
+    public void TruncateFromStart(long startOffset)
+    {
+        var covered = _entries.FindLastIndex(entry => entry.StartOffset <= startOffset);
+        if (covered < 0 || (covered == 0 && _entries[0].StartOffset == startOffset))
+            return;
+        var epoch = _entries[covered].Epoch;
+        _entries.RemoveRange(0, covered + 1);
+        _entries.Insert(0, new EpochEntry(epoch, startOffset));
+        Write();
+    }
+
+    /// <summary>Forgets all epochs.</summary>
+    public void Clear()
+    {
+        if (_entries.Count == 0)
+            return;
+        _entries.Clear();
+        Write();
+    }
+
+    /// <summary>The directory was renamed.</summary>
+    public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
+
+    private void Add(EpochEntry entry)
+    {
+        // A newer fact wins: whatever claims a later epoch or a later start was never committed.
+        while (_entries.Count > 0 && (_entries[^1].Epoch >= entry.Epoch || _entries[^1].StartOffset >= entry.StartOffset))
+            _entries.RemoveAt(_entries.Count - 1);
+        _entries.Add(entry);
+    }
+
+    private void Write()
+    {
+        var text = new StringBuilder();
+        foreach (var entry in _entries)
+            text.Append(CultureInfo.InvariantCulture, $"{entry.Epoch} {entry.StartOffset}\n");
+        CheckpointText.Write(fileSystem, Path, _entries.Count, text.ToString());
+    }
+}

@@ -1,0 +1,288 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Files;
+using Ottla.Storage.Producers;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>What loading a log's directory gives.</summary>
+internal sealed record LoadedLog(
+    List<LogSegment> Segments, LeaderEpochCache Epochs, ProducerStateManager Producers, long LogStartOffset, long LogEndOffset, long RecoveryPoint, Prng Jitter);
+
+/// <summary>Loads the files of a log and brings them to a state that some orderly history could have left: finishes interrupted swaps, and after a crash cuts off what was half written.</summary>
+/// <remarks>Lives for one <see cref="PartitionLog.Open"/>; nobody else sees the directory meanwhile.</remarks>
+internal sealed partial class LogLoader(
+    IFileSystem fileSystem, string directory, LogConfig config, LogOpenOptions options, Instant now, ILogger logger)
+{
+    private readonly List<LogSegment> _segments = [];
+    private readonly LeaderEpochCache _epochs = new(fileSystem, directory);
+    private readonly Prng _jitter = new(options.JitterSeed);
+
+    /// <summary>By how much a segment is rolled earlier than <c>segment.ms</c> says.</summary>
+    public static long NextJitterMs(Prng jitter, LogConfig config)
+    {
+        var max = Math.Min(config.SegmentJitterMs, config.SegmentMs);
+        return max <= 0 ? 0 : (long)(jitter.NextUInt64() % (ulong)max);
+    }
+
+    /// <summary>Brings producer state to <paramref name="lastOffset"/>: from the latest snapshot, replaying the log after it.</summary>
+    public static void RebuildProducers(
+        ProducerStateManager producers, List<LogSegment> segments, LogConfig config, long logStartOffset, long lastOffset, Instant now, bool hadCleanShutdown)
+    {
+        // The last two segments get a snapshot, so that the next rebuild is short.
+        var snapshotAt = segments.TakeLast(2).Select(segment => segment.BaseOffset).ToHashSet();
+        if (producers.LatestSnapshotOffset is null && hadCleanShutdown)
+        {
+            foreach (var offset in snapshotAt.Append(lastOffset))
+            {
+                producers.AdvanceTo(offset);
+                producers.TakeSnapshot(sync: true);
+            }
+
+            return;
+        }
+
+        var wasEmptyAtEnd = producers.IsEmpty && producers.EndOffset >= lastOffset;
+        producers.TruncateAndReload(logStartOffset, lastOffset, now);
+        if (lastOffset > producers.EndOffset && !wasEmptyAtEnd)
+            Replay(producers, segments, config, logStartOffset, lastOffset, snapshotAt);
+        producers.AdvanceTo(lastOffset);
+        producers.TakeSnapshot(sync: true);
+    }
+
+    public LoadedLog Load()
+    {
+        FinishInterruptedWork();
+        _epochs.Load();
+        LoadSegments();
+        if (!options.HadCleanShutdown)
+            RecoverUnflushed();
+        var end = DropIfStartIsPastEnd();
+        if (_segments.Count == 0)
+            _segments.Add(LogSegment.Create(fileSystem, directory, options.LogStartOffset, config, NextJitterMs(_jitter, config), now.UnixMilliseconds));
+
+        var logEndOffset = end ?? _segments[^1].ReadNextOffset(config);
+        var recoveryPoint = options.HadCleanShutdown && end is not null ? logEndOffset : Math.Min(options.RecoveryPoint, logEndOffset);
+        _epochs.TruncateFromEnd(logEndOffset);
+        var logStartOffset = Math.Max(options.LogStartOffset, _segments[0].BaseOffset);
+        _epochs.TruncateFromStart(options.LogStartOffset);
+        var producers = new ProducerStateManager(fileSystem, directory, config, logger);
+        producers.LoadSnapshotOffsets(fileSystem.ListFiles(directory));
+        producers.RemoveStraySnapshots([.. _segments.Select(segment => segment.BaseOffset)]);
+        RebuildProducers(producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown);
+        return new LoadedLog(_segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint, _jitter);
+    }
+
+    private static void Replay(
+        ProducerStateManager producers, List<LogSegment> segments, LogConfig config, long logStartOffset, long lastOffset, HashSet<long> snapshotAt)
+    {
+        for (var i = 0; i < segments.Count; i++)
+        {
+            var segment = segments[i];
+            var nextBaseOffset = i + 1 < segments.Count ? segments[i + 1].BaseOffset : long.MaxValue;
+            if (nextBaseOffset <= producers.EndOffset || segment.BaseOffset >= lastOffset)
+                continue;
+            var startOffset = Math.Max(Math.Max(segment.BaseOffset, producers.EndOffset), logStartOffset);
+            producers.AdvanceTo(startOffset);
+            if (snapshotAt.Contains(segment.BaseOffset))
+                producers.TakeSnapshot(sync: true);
+            segment.ReadBatches(segment.LookupPosition(startOffset, config), bytes =>
+            {
+                var batch = new RecordBatchView(bytes);
+                if (batch.LastOffset < startOffset || batch.LastOffset >= lastOffset)
+                    return;
+                if (producers.Apply(batch, out var completed))
+                    producers.Complete(completed);
+                producers.AdvanceTo(batch.NextOffset);
+            });
+        }
+    }
+
+    /// <summary>Drops temporary files of cleaning and deleting; completes swaps whose new files are whole.</summary>
+    private void FinishInterruptedWork()
+    {
+        var names = fileSystem.ListFiles(directory);
+        var firstCleaned = long.MaxValue;
+        foreach (var name in names)
+        {
+            if (name.EndsWith(LogFileNames.CleanedSuffix, StringComparison.Ordinal) && LogFileNames.TryParseOffset(name, out var offset))
+                firstCleaned = Math.Min(firstCleaned, offset);
+        }
+
+        var swaps = new List<string>();
+        foreach (var name in names)
+        {
+            if (!LogFileNames.TryParseOffset(name, out var offset))
+                continue;
+            var isDeleted = name.EndsWith(LogFileNames.DeletedSuffix, StringComparison.Ordinal)
+                && !name.EndsWith(LogFileNames.CheckpointDeletedSuffix, StringComparison.Ordinal);
+            var isSwap = name.EndsWith(LogFileNames.SwapSuffix, StringComparison.Ordinal);
+            // Swaps at or after an unfinished cleaned file are part of a split that did not complete.
+            if (isDeleted || name.EndsWith(LogFileNames.CleanedSuffix, StringComparison.Ordinal) || (isSwap && offset >= firstCleaned))
+                fileSystem.Delete(PathOf(name));
+            else if (isSwap)
+                swaps.Add(name);
+        }
+
+        DropReplacedSegments(swaps);
+        foreach (var name in swaps)
+            fileSystem.Rename(PathOf(name), PathOf(name[..^LogFileNames.SwapSuffix.Length]));
+    }
+
+    /// <summary>Removes the files of the segments that the swapped-in ones replace.</summary>
+    private void DropReplacedSegments(List<string> swaps)
+    {
+        var from = long.MaxValue;
+        var to = long.MinValue;
+        foreach (var name in swaps.Where(name => name.EndsWith(LogFileNames.LogSuffix + LogFileNames.SwapSuffix, StringComparison.Ordinal)))
+        {
+            _ = LogFileNames.TryParseOffset(name, out var offset);
+            from = Math.Min(from, offset);
+            to = Math.Max(to, NextOffsetOf(PathOf(name), offset));
+        }
+
+        foreach (var name in fileSystem.ListFiles(directory))
+        {
+            if (IsSegmentFile(name) && LogFileNames.TryParseOffset(name, out var offset) && offset >= from && offset < to)
+                fileSystem.Delete(PathOf(name));
+        }
+    }
+
+    private long NextOffsetOf(string path, long baseOffset)
+    {
+        using var file = fileSystem.Open(path, FileOpenMode.ReadExisting);
+        Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
+        var walker = new BatchWalker(file, 0, file.Length, buffer);
+        var next = baseOffset;
+        while (walker.MoveNext())
+            next = walker.Batch.NextOffset;
+        return next;
+    }
+
+    private void LoadSegments()
+    {
+        var names = fileSystem.ListFiles(directory);
+        var logs = new SortedSet<long>();
+        foreach (var name in names)
+        {
+            if (name.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal) && LogFileNames.TryParseOffset(name, out var offset))
+                logs.Add(offset);
+        }
+
+        foreach (var name in names)
+        {
+            if (IsSegmentFile(name) && LogFileNames.TryParseOffset(name, out var offset) && !logs.Contains(offset))
+                fileSystem.Delete(PathOf(name)); // an index without a log
+        }
+
+        foreach (var baseOffset in logs)
+        {
+            var length = fileSystem.GetLength(PathOf(LogFileNames.ForOffset(baseOffset, LogFileNames.LogSuffix)));
+            var segment = new LogSegment(fileSystem, directory, baseOffset, config, length, NextJitterMs(_jitter, config), now.UnixMilliseconds);
+            var recoversLater = !options.HadCleanShutdown && IsUnflushed(baseOffset, logs);
+            if (!recoversLater && !segment.HasIndexFiles)
+            {
+                LogMissingIndex(logger, segment.LogPath);
+                Recover(segment);
+            }
+
+            _segments.Add(segment);
+        }
+    }
+
+    /// <summary>The segment holds the recovery point or lies after it.</summary>
+    private bool IsUnflushed(long baseOffset, SortedSet<long> bases)
+    {
+        var following = bases.GetViewBetween(baseOffset + 1, long.MaxValue);
+        return following.Count == 0 || following.Min > options.RecoveryPoint;
+    }
+
+    private void RecoverUnflushed()
+    {
+        var bases = new SortedSet<long>(_segments.Select(segment => segment.BaseOffset));
+        for (var i = 0; i < _segments.Count; i++)
+        {
+            var segment = _segments[i];
+            if (!IsUnflushed(segment.BaseOffset, bases))
+                continue;
+            var dropped = Recover(segment);
+            if (dropped == 0)
+                continue;
+            LogTruncated(logger, dropped, segment.LogPath, segment.Size);
+            // What follows a hole cannot be trusted: offsets would be missing before it.
+            foreach (var later in _segments.Skip(i + 1))
+                Remove(later);
+            _segments.RemoveRange(i + 1, _segments.Count - i - 1);
+        }
+    }
+
+    private long Recover(LogSegment segment)
+    {
+        var producers = new ProducerStateManager(fileSystem, directory, config, logger);
+        producers.LoadSnapshotOffsets(fileSystem.ListFiles(directory));
+        RebuildProducers(producers, _segments, config, options.LogStartOffset, segment.BaseOffset, now, hadCleanShutdown: false);
+        var dropped = segment.Recover(config, bytes =>
+        {
+            var batch = new RecordBatchView(bytes);
+            if (batch.PartitionLeaderEpoch > _epochs.LatestEpoch)
+                _epochs.Assign(batch.PartitionLeaderEpoch, batch.BaseOffset);
+            if (producers.Apply(batch, out var completed))
+            {
+                if (completed.IsAborted)
+                    segment.Transactions.Append(new AbortedTransaction(
+                        completed.ProducerId, completed.FirstOffset, completed.LastOffset, producers.LastStableOffsetAt(completed)));
+                producers.Complete(completed);
+            }
+
+            producers.AdvanceTo(batch.NextOffset);
+        });
+        producers.TakeSnapshot(sync: true);
+        return dropped;
+    }
+
+    /// <summary>The end of the log; null when the log start offset lies past it, and everything was dropped for that.</summary>
+    private long? DropIfStartIsPastEnd()
+    {
+        if (_segments.Count == 0)
+            return null;
+        var end = _segments[^1].ReadNextOffset(config);
+        if (end >= options.LogStartOffset)
+            return end;
+        LogStartPastEnd(logger, directory, options.LogStartOffset, end);
+        foreach (var segment in _segments)
+            Remove(segment);
+        _segments.Clear();
+        _epochs.Clear();
+        foreach (var name in fileSystem.ListFiles(directory))
+        {
+            if (name.EndsWith(LogFileNames.ProducerSnapshotSuffix, StringComparison.Ordinal))
+                fileSystem.Delete(PathOf(name));
+        }
+
+        return null;
+    }
+
+    private void Remove(LogSegment segment)
+    {
+        segment.DeleteFiles();
+        fileSystem.Delete(PathOf(LogFileNames.ForOffset(segment.BaseOffset, LogFileNames.ProducerSnapshotSuffix)));
+    }
+
+    private static bool IsSegmentFile(string name) =>
+        name.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal)
+        || name.EndsWith(LogFileNames.OffsetIndexSuffix, StringComparison.Ordinal)
+        || name.EndsWith(LogFileNames.TimeIndexSuffix, StringComparison.Ordinal)
+        || name.EndsWith(LogFileNames.TransactionIndexSuffix, StringComparison.Ordinal);
+
+    private string PathOf(string name) => Path.Combine(directory, name);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "An index of {Path} is missing; the segment is recovered")]
+    private static partial void LogMissingIndex(ILogger logger, string path);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Cut {Dropped} bytes that are no valid batches off {Path}, which has {Length} bytes now")]
+    private static partial void LogTruncated(ILogger logger, long dropped, string path, long length);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Directory} should start at {LogStartOffset} but ends at {LogEndOffset}; all its segments are dropped")]
+    private static partial void LogStartPastEnd(ILogger logger, string directory, long logStartOffset, long logEndOffset);
+}

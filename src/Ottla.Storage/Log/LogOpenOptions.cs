@@ -1,0 +1,23 @@
+namespace Ottla.Storage.Log;
+
+/// <summary>What is known about a log before its files are read: its lines of the checkpoint files, and how the last process ended.</summary>
+public sealed record LogOpenOptions
+{
+    /// <summary>Everything before this offset was flushed: recovery starts at its segment.</summary>
+    public long RecoveryPoint { get; init; }
+
+    /// <summary>The first offset that clients may read, as DeleteRecords or retention left it.</summary>
+    public long LogStartOffset { get; init; }
+
+    /// <summary>The checkpointed high watermark; it is clamped to the log's offsets.</summary>
+    public long HighWatermark { get; init; }
+
+    /// <summary>The last process ended in order: nothing needs to be recovered.</summary>
+    public bool HadCleanShutdown { get; init; }
+
+    /// <summary>Seed of the segment jitter: the same seed rolls at the same times.</summary>
+    public ulong JitterSeed { get; init; }
+
+    /// <summary>Called once when an I/O failure takes the log offline.</summary>
+    public Action<PartitionLog, Exception>? OnFailure { get; init; }
+}

@@ -1,0 +1,157 @@
+using System.Buffers;
+using Ottla.Protocol.Batches;
+
+namespace Ottla.Storage.Log;
+
+internal sealed partial class LogSegment
+{
+    private const int RecoveryBufferBytes = 256 * 1024;
+
+    /// <summary>Called for every valid batch of a recovered segment; the span is the whole batch.</summary>
+    public delegate void RecoveredBatch(ReadOnlySpan<byte> batch);
+
+    /// <summary>Both index files are there.</summary>
+    public bool HasIndexFiles => _fileSystem.FileExists(_offsetIndex.File.Path) && _fileSystem.FileExists(_timeIndex.File.Path);
+
+    /// <summary>Checks every batch, cuts the file at the first bad one, and rebuilds the indexes as appending would have made them.</summary>
+    /// <param name="config">The index interval.</param>
+    /// <param name="onBatch">Sees each valid batch in order; the transaction index is empty when it is first called.</param>
+    /// <returns>The bytes cut off.</returns>
+    public long Recover(LogConfig config, RecoveredBatch onBatch)
+    {
+        ResetIndexes();
+        Transactions.Reset();
+        var fileLength = _fileSystem.GetLength(_file.Path);
+        var end = ScanBatches(fileLength, verify: true, (batch, position) =>
+        {
+            IndexBatch(new RecordBatchView(batch), position, config.IndexIntervalBytes);
+            onBatch(batch);
+            _bytesSinceLastIndexEntry += batch.Length;
+        });
+        _bytesSinceLastIndexEntry = 0;
+        if (end < fileLength || end < Size)
+            _file.TruncateTo(end);
+        FinishRebuild();
+        _needsFlush = true;
+        _wasWritten = true;
+        return fileLength - end;
+    }
+
+    /// <summary>Reads whole batches from <paramref name="position"/> up to the valid end.</summary>
+    public void ReadBatches(long position, RecoveredBatch onBatch) => ScanBatches(Size, verify: false, (batch, _) => onBatch(batch), position);
+
+    private void EnsureIndexes(LogConfig config)
+    {
+        if (_indexesAreValid)
+            return;
+        if (_offsetIndex.TryLoad(Size) && _timeIndex.TryLoad())
+        {
+            _indexesAreValid = true;
+            return;
+        }
+
+        RebuildIndexes(config);
+    }
+
+    /// <summary>Makes the offset and time index anew from the batches; the transaction index and the log stay as they are.</summary>
+    public void RebuildIndexes(LogConfig config)
+    {
+        ResetIndexes();
+        Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
+        var walker = new BatchWalker(_file.Open(), 0, Size, buffer);
+        while (walker.MoveNext())
+        {
+            IndexBatch(walker.Batch, walker.Position, config.IndexIntervalBytes);
+            _bytesSinceLastIndexEntry += walker.NextPosition - walker.Position;
+        }
+
+        _bytesSinceLastIndexEntry = 0;
+        FinishRebuild();
+    }
+
+    private void ResetIndexes()
+    {
+        _offsetIndex.File.Reset();
+        _timeIndex.File.Reset();
+        _indexesAreValid = true;
+        _isTimestampKnown = true;
+        _maxTimestampMs = -1;
+        _offsetOfMaxTimestamp = BaseOffset;
+        _bytesSinceLastIndexEntry = 0;
+    }
+
+    private void FinishRebuild()
+    {
+        _timeIndex.MaybeAppend(_maxTimestampMs, _offsetOfMaxTimestamp);
+        _offsetIndex.File.WriteBack(sync: false);
+        _timeIndex.File.WriteBack(sync: false);
+    }
+
+    /// <summary>Hands out whole batches until the first that is not one.</summary>
+    /// <returns>Where the valid batches end.</returns>
+    private long ScanBatches(long end, bool verify, Action<ReadOnlySpan<byte>, long> onBatch, long position = 0)
+    {
+        var file = _file.Open();
+        var buffer = ArrayPool<byte>.Shared.Rent(RecoveryBufferBytes);
+        try
+        {
+            while (end - position >= RecordBatchLayout.HeaderSizeBytes)
+            {
+                var filled = file.Read(position, buffer.AsSpan(0, (int)Math.Min(buffer.Length, end - position)));
+                var used = HandOutBatches(buffer.AsSpan(0, filled), position, end, verify, onBatch, out var wanted);
+                position += used;
+                if (wanted == 0)
+                    break;
+                if (wanted > buffer.Length)
+                {
+                    ArrayPool<byte>.Shared.Return(buffer);
+                    buffer = ArrayPool<byte>.Shared.Rent(wanted);
+                }
+                else if (used == 0 && filled < wanted)
+                {
+                    break;
+                }
+            }
+
+            return position;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <summary>Hands out the whole batches in <paramref name="bytes"/>.</summary>
+    /// <returns>The bytes of them; <paramref name="wanted"/> is what the next batch needs, or 0 when there is no valid one.</returns>
+    private long HandOutBatches(
+        ReadOnlySpan<byte> bytes, long position, long end, bool verify, Action<ReadOnlySpan<byte>, long> onBatch, out int wanted)
+    {
+        var used = 0;
+        while (true)
+        {
+            var rest = bytes[used..];
+            wanted = RecordBatchLayout.HeaderSizeBytes;
+            if (rest.Length < RecordBatchLayout.HeaderSizeBytes)
+                return used;
+            if (!RecordBatchView.TryReadSize(rest, out var size, out var magic) || magic != RecordBatchLayout.CurrentMagic
+                || size < RecordBatchLayout.HeaderSizeBytes || size > end - position - used)
+            {
+                wanted = 0;
+                return used;
+            }
+
+            wanted = size;
+            if (rest.Length < size)
+                return used;
+            var batch = new RecordBatchView(rest);
+            if (verify && (!batch.IsCrcValid || batch.BaseOffset < BaseOffset || batch.LastOffsetDelta < 0 || batch.LastOffset - BaseOffset > int.MaxValue))
+            {
+                wanted = 0;
+                return used;
+            }
+
+            onBatch(rest[..size], position + used);
+            used += size;
+        }
+    }
+}

@@ -1,0 +1,302 @@
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Files;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>One segment of a log: the batches from a base offset on, with their indexes.</summary>
+/// <remarks>The log's lock guards it; reading bytes of an acquired file needs no lock. Lives from creation or load until its files are deleted.</remarks>
+internal sealed partial class LogSegment
+{
+    private readonly IFileSystem _fileSystem;
+    private readonly SegmentFile _file;
+    private readonly OffsetIndex _offsetIndex;
+    private readonly TimeIndex _timeIndex;
+    private readonly long _createdMs;
+    private bool _indexesAreValid;
+    private bool _isTimestampKnown;
+    private long _maxTimestampMs = -1;
+    private long _offsetOfMaxTimestamp;
+    private long _bytesSinceLastIndexEntry;
+    private long? _firstBatchTimestampMs;
+    private bool _needsFlush;
+    private bool _wasWritten;
+
+    public LogSegment(IFileSystem fileSystem, string directory, long baseOffset, LogConfig config, long length, long jitterMs, long nowMs)
+    {
+        _fileSystem = fileSystem;
+        BaseOffset = baseOffset;
+        RollJitterMs = jitterMs;
+        _createdMs = nowMs;
+        _file = new SegmentFile(fileSystem, PathOf(directory, LogFileNames.LogSuffix), length);
+        _offsetIndex = new OffsetIndex(fileSystem, PathOf(directory, LogFileNames.OffsetIndexSuffix), baseOffset, config.SegmentIndexBytes);
+        _timeIndex = new TimeIndex(fileSystem, PathOf(directory, LogFileNames.TimeIndexSuffix), baseOffset, config.SegmentIndexBytes);
+        Transactions = new TransactionIndex(fileSystem, PathOf(directory, LogFileNames.TransactionIndexSuffix));
+    }
+
+    public long BaseOffset { get; }
+
+    public long RollJitterMs { get; }
+
+    public TransactionIndex Transactions { get; }
+
+    public long Size => _file.Length;
+
+    public string LogPath => _file.Path;
+
+    /// <summary>Something was written that is not yet flushed.</summary>
+    public bool NeedsFlush => _needsFlush;
+
+    /// <summary>Makes the files of a new segment.</summary>
+    public static LogSegment Create(IFileSystem fileSystem, string directory, long baseOffset, LogConfig config, long jitterMs, long nowMs)
+    {
+        var segment = new LogSegment(fileSystem, directory, baseOffset, config, 0, jitterMs, nowMs);
+        using (var log = fileSystem.Open(segment._file.Path, FileOpenMode.CreateOrTruncate))
+            log.SetLength(0);
+        segment.ResetIndexes();
+        segment._offsetIndex.File.WriteBack(sync: false);
+        segment._timeIndex.File.WriteBack(sync: false);
+        segment._needsFlush = true;
+        segment._wasWritten = true;
+        return segment;
+    }
+
+    /// <summary>The greatest timestamp in the segment with the offset of (the last record of) its batch; (-1, base offset) when no batch has one.</summary>
+    public (long TimestampMs, long Offset) MaxTimestamp
+    {
+        get
+        {
+            if (!_isTimestampKnown)
+            {
+                (_maxTimestampMs, _offsetOfMaxTimestamp) = _indexesAreValid ? _timeIndex.Last : _timeIndex.ReadLast();
+                _isTimestampKnown = true;
+            }
+
+            return (_maxTimestampMs, _offsetOfMaxTimestamp);
+        }
+    }
+
+    /// <summary>What retention by time goes by: the greatest timestamp, or the file's last write when no record has one.</summary>
+    public long RetentionTimestampMs => MaxTimestamp.TimestampMs >= 0 ? _maxTimestampMs : _fileSystem.GetLastWriteMs(_file.Path);
+
+    /// <summary>Appends whole batches whose offsets are final.</summary>
+    public void Append(ReadOnlySpan<byte> batches, LogConfig config)
+    {
+        EnsureIndexes(config);
+        var position = Size;
+        _needsFlush = true;
+        _wasWritten = true;
+        _file.Append(batches, config.SegmentBytes, config.Preallocate);
+        while (!batches.IsEmpty)
+        {
+            var batch = new RecordBatchView(batches);
+            if (position == 0)
+                _firstBatchTimestampMs = batch.MaxTimestamp;
+            IndexBatch(batch, position, config.IndexIntervalBytes);
+            var size = batch.SizeInBytes;
+            position += size;
+            _bytesSinceLastIndexEntry += size;
+            batches = batches[size..];
+        }
+    }
+
+    /// <summary>Whether the active segment must be rolled before an append.</summary>
+    /// <param name="config">Sizes and times.</param>
+    /// <param name="bytes">Bytes to be appended.</param>
+    /// <param name="maxTimestampMs">The greatest timestamp in them.</param>
+    /// <param name="lastOffset">The last offset in them.</param>
+    /// <param name="nowMs">For records without timestamps.</param>
+    public bool ShouldRoll(LogConfig config, int bytes, long maxTimestampMs, long lastOffset, long nowMs)
+    {
+        EnsureIndexes(config);
+        return Size > (long)config.SegmentBytes - bytes
+            || (Size > 0 && TimeWaitedForRollMs(nowMs, maxTimestampMs) > config.SegmentMs - RollJitterMs)
+            || _offsetIndex.IsFull
+            || _timeIndex.IsFull
+            || lastOffset - BaseOffset > int.MaxValue
+            || lastOffset < BaseOffset;
+    }
+
+    /// <summary>The segment is not the active one any more: last time index entry, exact file lengths.</summary>
+    public void OnBecomeInactive(LogConfig config)
+    {
+        if (!_wasWritten)
+            return; // as the last orderly close left it
+        EnsureIndexes(config);
+        var max = MaxTimestamp;
+        _timeIndex.MaybeAppend(max.TimestampMs, max.Offset);
+        _offsetIndex.File.WriteBack(sync: false);
+        _timeIndex.File.WriteBack(sync: false);
+        _file.Trim();
+        _needsFlush = true;
+        _wasWritten = false;
+    }
+
+    /// <summary>Acquires the log file with what is needed to make it durable; the caller fsyncs it outside the lock.</summary>
+    /// <remarks>The indexes of the active segment are left out: it holds the recovery point, so recovery makes them anew.</remarks>
+    public SharedFile BeginFlush(bool isActive)
+    {
+        if (!isActive)
+        {
+            _offsetIndex.File.WriteBack(sync: true);
+            _timeIndex.File.WriteBack(sync: true);
+        }
+
+        Transactions.Flush();
+        _needsFlush = false;
+        return _file.Acquire();
+    }
+
+    /// <summary>Holds the file open for a reader, who releases it.</summary>
+    public SharedFile Acquire() => _file.Acquire();
+
+    /// <summary>Where a search for <paramref name="offset"/> starts.</summary>
+    public long LookupPosition(long offset, LogConfig config)
+    {
+        EnsureIndexes(config);
+        return _offsetIndex.LookupPosition(offset);
+    }
+
+    /// <summary>The last indexed batch boundary that is not after <paramref name="position"/>.</summary>
+    public long LookupBoundary(long position, LogConfig config)
+    {
+        EnsureIndexes(config);
+        return _offsetIndex.LookupBoundary(position);
+    }
+
+    /// <summary>Where a search for the first record not older than <paramref name="timestampMs"/> starts.</summary>
+    public long LookupTimestamp(long timestampMs, long startOffset, LogConfig config)
+    {
+        EnsureIndexes(config);
+        return _offsetIndex.LookupPosition(Math.Max(_timeIndex.LookupOffset(timestampMs), startOffset));
+    }
+
+    /// <summary>The offset after the last batch, found by scanning from the last index entry on.</summary>
+    public long ReadNextOffset(LogConfig config)
+    {
+        if (Size == 0)
+            return BaseOffset;
+        EnsureIndexes(config);
+        Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
+        var walker = new BatchWalker(_file.Open(), _offsetIndex.LookupPosition(_offsetIndex.LastOffset), Size, buffer);
+        var next = BaseOffset;
+        while (walker.MoveNext())
+            next = walker.Batch.NextOffset;
+        return next;
+    }
+
+    /// <summary>Drops all batches that have a record at <paramref name="offset"/> or after it.</summary>
+    /// <returns>The bytes dropped.</returns>
+    public long TruncateTo(long offset, LogConfig config)
+    {
+        EnsureIndexes(config);
+        Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
+        var walker = new BatchWalker(_file.Open(), _offsetIndex.LookupPosition(offset), Size, buffer);
+        var end = Size;
+        while (walker.MoveNext())
+        {
+            if (walker.Batch.LastOffset >= offset)
+            {
+                end = walker.Position;
+                break;
+            }
+        }
+
+        _offsetIndex.TruncateTo(offset);
+        _timeIndex.TruncateTo(offset);
+        Transactions.TruncateTo(offset);
+        var dropped = Size - end;
+        if (dropped > 0)
+            _file.TruncateTo(end);
+        _needsFlush = true;
+        _wasWritten = true;
+        _bytesSinceLastIndexEntry = 0;
+        if (end == 0)
+            _firstBatchTimestampMs = null;
+        ReadMaxTimestamp(buffer);
+        return dropped;
+    }
+
+    /// <summary>Frees memory and handles that nobody used lately.</summary>
+    public void ReleaseIdle(bool isActive)
+    {
+        _file.CloseIfIdle();
+        if (isActive || _needsFlush)
+            return;
+        _offsetIndex.File.ReleaseIfIdle();
+        _timeIndex.File.ReleaseIfIdle();
+        _indexesAreValid = _offsetIndex.File.IsLoaded && _timeIndex.File.IsLoaded;
+    }
+
+    /// <summary>Gives the handle back without writing anything.</summary>
+    public void Abandon() => _file.Close();
+
+    /// <summary>Adds <c>.deleted</c> to all its files; readers keep theirs open.</summary>
+    public void MarkDeleted()
+    {
+        // The log goes first: after a crash in between, indexes without a log are dropped at load.
+        _file.RenameTo(_file.Path + LogFileNames.DeletedSuffix);
+        _offsetIndex.File.RenameTo(_offsetIndex.File.Path + LogFileNames.DeletedSuffix);
+        _timeIndex.File.RenameTo(_timeIndex.File.Path + LogFileNames.DeletedSuffix);
+        Transactions.RenameTo(Transactions.Path + LogFileNames.DeletedSuffix);
+        _file.Close();
+    }
+
+    /// <summary>Removes its files.</summary>
+    public void DeleteFiles()
+    {
+        _file.Close();
+        _fileSystem.Delete(_file.Path);
+        _fileSystem.Delete(_offsetIndex.File.Path);
+        _fileSystem.Delete(_timeIndex.File.Path);
+        _fileSystem.Delete(Transactions.Path);
+    }
+
+    /// <summary>The directory was renamed.</summary>
+    public void MovedTo(string directory)
+    {
+        _file.MovedTo(directory);
+        _offsetIndex.File.MovedTo(directory);
+        _timeIndex.File.MovedTo(directory);
+        Transactions.MovedTo(directory);
+    }
+
+    private string PathOf(string directory, string suffix) => Path.Combine(directory, LogFileNames.ForOffset(BaseOffset, suffix));
+
+    private void IndexBatch(in RecordBatchView batch, long position, int intervalBytes)
+    {
+        var lastOffset = batch.LastOffset;
+        var timestamp = batch.MaxTimestamp;
+        if (timestamp > MaxTimestamp.TimestampMs)
+            (_maxTimestampMs, _offsetOfMaxTimestamp) = (timestamp, lastOffset);
+        if (_bytesSinceLastIndexEntry <= intervalBytes)
+            return;
+        _offsetIndex.Append(lastOffset, position);
+        _timeIndex.MaybeAppend(_maxTimestampMs, _offsetOfMaxTimestamp);
+        _bytesSinceLastIndexEntry = 0;
+    }
+
+    private long TimeWaitedForRollMs(long nowMs, long messageTimestampMs)
+    {
+        if (_firstBatchTimestampMs is null && Size > 0)
+        {
+            Span<byte> buffer = stackalloc byte[RecordBatchLayout.HeaderSizeBytes];
+            var walker = new BatchWalker(_file.Open(), 0, Size, buffer);
+            if (walker.MoveNext())
+                _firstBatchTimestampMs = walker.Batch.MaxTimestamp;
+        }
+
+        return _firstBatchTimestampMs is { } first and >= 0 ? messageTimestampMs - first : nowMs - _createdMs;
+    }
+
+    private void ReadMaxTimestamp(Span<byte> buffer)
+    {
+        (_maxTimestampMs, _offsetOfMaxTimestamp) = _timeIndex.Last;
+        _isTimestampKnown = true;
+        var walker = new BatchWalker(_file.Open(), _offsetIndex.LookupPosition(_offsetOfMaxTimestamp), Size, buffer);
+        while (walker.MoveNext())
+        {
+            if (walker.Batch.MaxTimestamp > _maxTimestampMs)
+                (_maxTimestampMs, _offsetOfMaxTimestamp) = (walker.Batch.MaxTimestamp, walker.Batch.LastOffset);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+using System.Buffers.Binary;
+using Ottla.Kernel;
+using Ottla.Storage.Files;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>The sparse offset index of a segment (<c>.index</c>): int32 offset relative to the base, int32 position in the log; the offset is the last one of the batch at the position.</summary>
+/// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
+internal sealed class OffsetIndex(IFileSystem fileSystem, string path, long baseOffset, int bytesMax)
+{
+    public const int EntryBytes = 8;
+
+    public IndexFile File { get; } = new(fileSystem, path, EntryBytes, bytesMax);
+
+    public int Count => File.Count;
+
+    public bool IsFull => File.Count >= File.CountMax;
+
+    /// <summary>The last entry's offset, or the base offset.</summary>
+    public long LastOffset => Count == 0 ? baseOffset : OffsetAt(Count - 1);
+
+    /// <summary>Reads the file and checks that it can be the index of a log of <paramref name="logLength"/> bytes.</summary>
+    /// <returns>False when it must be rebuilt.</returns>
+    public bool TryLoad(long logLength)
+    {
+        if (!File.TryLoad())
+            return false;
+        long offset = -1;
+        long position = -1;
+        var entries = File.Entries;
+        for (var i = 0; i < entries.Length; i += EntryBytes)
+        {
+            var nextOffset = BinaryPrimitives.ReadInt32BigEndian(entries[i..]);
+            var nextPosition = BinaryPrimitives.ReadInt32BigEndian(entries[(i + 4)..]);
+            if (nextOffset <= offset || nextPosition <= position || nextPosition >= logLength)
+                return false;
+            offset = nextOffset;
+            position = nextPosition;
+        }
+
+        return true;
+    }
+
+    public void Append(long offset, long position)
+    {
+        Invariant.Check(Count == 0 || offset > LastOffset, "offsets in an index grow");
+        Span<byte> entry = stackalloc byte[EntryBytes];
+        BinaryPrimitives.WriteInt32BigEndian(entry, checked((int)(offset - baseOffset)));
+        BinaryPrimitives.WriteInt32BigEndian(entry[4..], checked((int)position));
+        File.Append(entry);
+    }
+
+    /// <summary>Where to start looking for <paramref name="offset"/>: the position of the last entry not after it, else 0.</summary>
+    public long LookupPosition(long offset)
+    {
+        var slot = LastSlotWhere(0, offset - baseOffset);
+        return slot < 0 ? 0 : PositionAt(slot);
+    }
+
+    /// <summary>The last indexed batch start that is not after <paramref name="position"/>, else 0.</summary>
+    public long LookupBoundary(long position)
+    {
+        var slot = LastSlotWhere(4, position);
+        return slot < 0 ? 0 : PositionAt(slot);
+    }
+
+    /// <summary>Drops the entries whose offset is <paramref name="offset"/> or after it.</summary>
+    public void TruncateTo(long offset) => File.TruncateToCount(LastSlotWhere(0, offset - 1 - baseOffset) + 1);
+
+    private long OffsetAt(int slot) => baseOffset + BinaryPrimitives.ReadInt32BigEndian(File.Entries[(slot * EntryBytes)..]);
+
+    private long PositionAt(int slot) => BinaryPrimitives.ReadInt32BigEndian(File.Entries[(slot * EntryBytes + 4)..]);
+
+    /// <summary>The last slot whose int32 at <paramref name="field"/> is at most <paramref name="target"/>, or -1.</summary>
+    private int LastSlotWhere(int field, long target)
+    {
+        var entries = File.Entries;
+        var low = 0;
+        var high = File.Count - 1;
+        while (low <= high)
+        {
+            var middle = (low + high) >>> 1;
+            if (BinaryPrimitives.ReadInt32BigEndian(entries[(middle * EntryBytes + field)..]) <= target)
+                low = middle + 1;
+            else
+                high = middle - 1;
+        }
+
+        return high;
+    }
+}

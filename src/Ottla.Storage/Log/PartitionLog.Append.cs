@@ -1,0 +1,209 @@
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Producers;
+
+namespace Ottla.Storage.Log;
+
+public sealed partial class PartitionLog
+{
+    /// <summary>Appends batches that a validator has accepted: assigns their offsets and leader epoch in place, and writes them.</summary>
+    /// <param name="batches">One or more whole batches; their headers are patched even when the append is refused.</param>
+    /// <param name="leaderEpoch">The epoch of this leader.</param>
+    /// <param name="origin">Who sent them: clients' sequences are checked, coordinators' are not.</param>
+    /// <param name="now">For the age of segments.</param>
+    /// <param name="transactionVersion">For transaction markers: the transaction version the coordinator goes by (KIP-890).</param>
+    /// <returns>The offsets; a retry of a producer's recent batch appends nothing and returns the original's.</returns>
+    /// <exception cref="LogException">
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, TRANSACTION_COORDINATOR_FENCED, RECORD_LIST_TOO_LARGE,
+    /// CORRUPT_MESSAGE (not whole batches), KAFKA_STORAGE_ERROR. Nothing was appended.
+    /// </exception>
+    public LogAppendResult AppendAsLeader(Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion = 0)
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            try
+            {
+                var bytes = batches.Span;
+                if (AssignOffsets(bytes, leaderEpoch, origin, transactionVersion, out var extent, out var duplicate))
+                    return new LogAppendResult(duplicate.FirstOffset, duplicate.LastOffset, duplicate.TimestampMs, _logStartOffset, IsDuplicate: true);
+                if (origin != AppendOrigin.Replication && bytes.Length > _config.SegmentBytes)
+                    throw new LogException(
+                        ErrorCode.RecordListTooLarge, $"{bytes.Length} bytes do not fit a segment of at most {_config.SegmentBytes} bytes.");
+                _epochs.Assign(leaderEpoch, extent.FirstOffset);
+                Write(bytes, extent, now);
+                var appendTimeMs = _config.TimestampType == TimestampType.LogAppendTime ? extent.MaxTimestampMs : RecordBatchLayout.NoTimestamp;
+                return new LogAppendResult(extent.FirstOffset, extent.LastOffset, appendTimeMs, _logStartOffset, IsDuplicate: false);
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+            catch (CorruptRecordException failure)
+            {
+                throw new LogException(failure.ErrorCode, failure.Message, failure);
+            }
+        }
+    }
+
+    /// <summary>Appends batches fetched from the leader, or read from elsewhere, with the offsets and epochs they have.</summary>
+    /// <param name="batches">Whole batches; a partial one at the end is left out, as a fetch may cut it.</param>
+    /// <param name="now">For the age of segments.</param>
+    /// <returns>The offsets; (-1, -1) when there was no whole batch.</returns>
+    /// <exception cref="LogException">CORRUPT_MESSAGE (checksum or frame), UNKNOWN_SERVER_ERROR (offsets before the log's end), KAFKA_STORAGE_ERROR. Nothing was appended.</exception>
+    public LogAppendResult AppendAsFollower(Memory<byte> batches, Instant now)
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            try
+            {
+                var length = MeasureFollowerBatches(batches.Span, out var extent);
+                if (length == 0)
+                    return new LogAppendResult(-1, -1, RecordBatchLayout.NoTimestamp, _logStartOffset, IsDuplicate: false);
+                var bytes = batches.Span[..length];
+                for (var rest = bytes; !rest.IsEmpty;)
+                {
+                    var batch = new RecordBatchView(rest);
+                    if (batch.PartitionLeaderEpoch >= 0)
+                        _epochs.Assign(batch.PartitionLeaderEpoch, batch.BaseOffset);
+                    rest = rest[batch.SizeInBytes..];
+                }
+
+                Write(bytes, extent, now);
+                return new LogAppendResult(extent.FirstOffset, extent.LastOffset, RecordBatchLayout.NoTimestamp, _logStartOffset, IsDuplicate: false);
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+            catch (CorruptRecordException failure)
+            {
+                throw new LogException(failure.ErrorCode, failure.Message, failure);
+            }
+        }
+    }
+
+    /// <summary>Patches offsets and epoch into every batch and checks their producers.</summary>
+    /// <returns>True when a batch is a duplicate: nothing is to be appended.</returns>
+    private bool AssignOffsets(
+        Span<byte> batches, int leaderEpoch, AppendOrigin origin, short transactionVersion, out AppendExtent extent, out ProducerBatch duplicate)
+    {
+        duplicate = default;
+        extent = new AppendExtent(_logEndOffset, _logEndOffset - 1, RecordBatchLayout.NoTimestamp);
+        if (batches.IsEmpty)
+            throw new CorruptRecordException(ErrorCode.CorruptMessage, "There is no batch to append.");
+        _checks.Begin();
+        while (!batches.IsEmpty)
+        {
+            var size = RequireBatch(batches);
+            RecordBatchEditor.SetBaseOffset(batches, extent.LastOffset + 1);
+            RecordBatchEditor.SetPartitionLeaderEpoch(batches, leaderEpoch);
+            var batch = new RecordBatchView(batches[..size]);
+            extent = new AppendExtent(extent.FirstOffset, batch.LastOffset, Math.Max(extent.MaxTimestampMs, batch.MaxTimestamp));
+            if (batch.HasProducerId)
+            {
+                if (origin == AppendOrigin.Client && !batch.IsControl && _producers.Find(batch.ProducerId) is { } producer
+                    && producer.TryFindDuplicate(batch.ProducerEpoch, batch.BaseSequence, batch.LastSequence, out duplicate))
+                    return true;
+                _checks.Check(batch, origin, transactionVersion);
+            }
+
+            batches = batches[size..];
+        }
+
+        return false;
+    }
+
+    private int MeasureFollowerBatches(ReadOnlySpan<byte> batches, out AppendExtent extent)
+    {
+        extent = new AppendExtent(-1, _logEndOffset - 1, RecordBatchLayout.NoTimestamp);
+        var length = 0;
+        while (true)
+        {
+            var rest = batches[length..];
+            if (!RecordBatchView.TryReadSize(rest, out var size, out _))
+            {
+                if (rest.Length >= RecordBatchLayout.SizeAndMagicBytes)
+                    throw new CorruptRecordException(ErrorCode.CorruptMessage, "A fetched batch has an impossible size.");
+                return length;
+            }
+
+            if (size > rest.Length)
+                return length;
+            RequireBatch(rest);
+            var batch = new RecordBatchView(rest[..size]);
+            if (!batch.IsCrcValid)
+                throw new CorruptRecordException(ErrorCode.CorruptMessage, $"The fetched batch at offset {batch.BaseOffset} does not match its checksum.");
+            if (batch.BaseOffset <= extent.LastOffset)
+                throw new LogException(
+                    ErrorCode.UnknownServerError, $"The fetched batch at offset {batch.BaseOffset} lies before the next offset {extent.LastOffset + 1}.");
+            if (batch.HasProducerId && batch.IsControl && batch.RecordCount > 0)
+                _ = EndTransactionMarker.Read(batch); // a marker that cannot be applied must not be written
+            extent = new AppendExtent(
+                length == 0 ? batch.BaseOffset : extent.FirstOffset, batch.LastOffset, Math.Max(extent.MaxTimestampMs, batch.MaxTimestamp));
+            length += size;
+        }
+    }
+
+    /// <summary>The size of the batch that <paramref name="batches"/> starts with.</summary>
+    private static int RequireBatch(ReadOnlySpan<byte> batches)
+    {
+        if (!RecordBatchView.TryReadSize(batches, out var size, out var magic) || magic != RecordBatchLayout.CurrentMagic
+            || size < RecordBatchLayout.HeaderSizeBytes || size > batches.Length || new RecordBatchView(batches).LastOffsetDelta < 0)
+            throw new CorruptRecordException(ErrorCode.CorruptMessage, "What is to be appended is not a sequence of whole batches.");
+        return size;
+    }
+
+    /// <summary>Writes accepted batches and takes over what they imply.</summary>
+    private void Write(ReadOnlySpan<byte> bytes, in AppendExtent extent, Instant now)
+    {
+        if (Active.ShouldRoll(_config, bytes.Length, extent.MaxTimestampMs, extent.LastOffset, now.UnixMilliseconds))
+            RollTo(extent.FirstOffset, now);
+        var segment = Active;
+        segment.Append(bytes, _config);
+        Volatile.Write(ref _sizeInBytes, _sizeInBytes + bytes.Length);
+        var hadProducers = false;
+        for (var rest = bytes; !rest.IsEmpty;)
+        {
+            var batch = new RecordBatchView(rest);
+            hadProducers |= batch.HasProducerId;
+            if (_producers.Apply(batch, out var completed))
+                Complete(segment, completed);
+            rest = rest[batch.SizeInBytes..];
+        }
+
+        _producers.AdvanceTo(extent.LastOffset + 1);
+        Volatile.Write(ref _logEndOffset, extent.LastOffset + 1);
+        if (hadProducers)
+            UpdateFirstUnstableOffset();
+    }
+
+    private void Complete(LogSegment segment, in CompletedTransaction completed)
+    {
+        if (completed.IsAborted)
+            segment.Transactions.Append(new AbortedTransaction(
+                completed.ProducerId, completed.FirstOffset, completed.LastOffset, _producers.LastStableOffsetAt(completed)));
+        _producers.Complete(completed);
+    }
+
+    /// <summary>Starts a new active segment, at the log's end or at a later first offset.</summary>
+    private void RollTo(long firstOffset, Instant now)
+    {
+        var baseOffset = Math.Max(firstOffset, _logEndOffset);
+        if (Active.BaseOffset == baseOffset && Active.Size == 0)
+            return; // an empty segment with a full index cannot be; one that is merely old is as good as new
+        Active.OnBecomeInactive(_config);
+        _producers.AdvanceTo(baseOffset);
+        _producers.TakeSnapshot(sync: false);
+        _segments.Add(NewSegment(baseOffset, now));
+        _hasRolled = true;
+    }
+
+    private LogSegment NewSegment(long baseOffset, Instant now) =>
+        LogSegment.Create(_fileSystem, Directory, baseOffset, _config, LogLoader.NextJitterMs(_jitter, _config), now.UnixMilliseconds);
+
+    /// <summary>The offsets and the greatest timestamp of an append.</summary>
+    private readonly record struct AppendExtent(long FirstOffset, long LastOffset, long MaxTimestampMs);
+}

@@ -1,0 +1,221 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Protocol;
+
+namespace Ottla.Storage.Log;
+
+public sealed partial class PartitionLog
+{
+    private readonly List<(LogSegment Segment, Instant DeleteAt)> _deletedSegments = [];
+
+    /// <summary>Drops every batch that has a record at <paramref name="offset"/> or after it; the log then ends there.</summary>
+    /// <returns>Whether anything changed.</returns>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public bool TruncateTo(long offset)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            try
+            {
+                if (offset >= _logEndOffset)
+                {
+                    _epochs.TruncateFromEnd(Math.Max(offset, _logEndOffset));
+                    return false;
+                }
+
+                var now = Instant.Now(_time);
+                if (_segments[0].BaseOffset > offset)
+                {
+                    StartAt(offset, now);
+                    return true;
+                }
+
+                LogTruncation(_logger, Directory, offset, _logEndOffset);
+                var keep = FloorSegment(offset) + 1;
+                RemoveSegments(keep, _segments.Count - keep, now);
+                Volatile.Write(ref _sizeInBytes, _sizeInBytes - Active.TruncateTo(offset, _config));
+                Volatile.Write(ref _logStartOffset, Math.Min(_logStartOffset, offset));
+                Volatile.Write(ref _logEndOffset, offset);
+                Volatile.Write(ref _recoveryPoint, Math.Min(_recoveryPoint, offset));
+                Volatile.Write(ref _highWatermark, Math.Min(_highWatermark, offset));
+                _epochs.TruncateFromEnd(offset);
+                LogLoader.RebuildProducers(_producers, _segments, _config, _logStartOffset, offset, now, hadCleanShutdown: false);
+                _producers.OnHighWatermark(_highWatermark);
+                UpdateFirstUnstableOffset();
+                return true;
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+        }
+    }
+
+    /// <summary>Drops everything; the log is empty and starts and ends at <paramref name="offset"/>.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public void TruncateFullyAndStartAt(long offset)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            try
+            {
+                StartAt(offset, Instant.Now(_time));
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+        }
+    }
+
+    /// <summary>Raises the log start offset (DeleteRecords, or what the leader says). Whole segments below it are deleted by <see cref="DeleteOldSegments"/>.</summary>
+    /// <returns>Whether it moved.</returns>
+    /// <exception cref="LogException">OFFSET_OUT_OF_RANGE above the high watermark; KAFKA_STORAGE_ERROR.</exception>
+    public bool AdvanceLogStartOffset(long offset)
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            if (offset > _highWatermark)
+                throw new LogException(
+                    ErrorCode.OffsetOutOfRange, $"The log of {Partition} cannot start at {offset}: its high watermark is {_highWatermark}.");
+            if (offset <= _logStartOffset)
+                return false;
+            try
+            {
+                StartReadingAt(offset);
+                return true;
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+        }
+    }
+
+    /// <summary>Deletes segments that are wholly below the log start offset and, where the topic's policy says so, too old or too much.</summary>
+    /// <returns>How many.</returns>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public int DeleteOldSegments(Instant now)
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            try
+            {
+                var count = DeleteWhile((segment, next) => next is not null && next.BaseOffset <= _logStartOffset, now);
+                if (!_config.Delete)
+                    return count;
+                if (_config.RetentionBytes >= 0 && _sizeInBytes >= _config.RetentionBytes)
+                {
+                    var excess = _sizeInBytes - _config.RetentionBytes;
+                    count += DeleteWhile((segment, _) => (excess -= segment.Size) >= 0, now);
+                }
+
+                if (_config.RetentionMs >= 0)
+                    count += DeleteWhile((segment, _) => now.UnixMilliseconds - segment.RetentionTimestampMs > _config.RetentionMs, now);
+                return count;
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+        }
+    }
+
+    /// <summary>Unlinks the files of removed segments whose time has come.</summary>
+    /// <returns>How many segments.</returns>
+    public int UnlinkDeletedSegments(Instant now)
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            try
+            {
+                return _deletedSegments.RemoveAll(deleted =>
+                {
+                    if (deleted.DeleteAt > now)
+                        return false;
+                    deleted.Segment.DeleteFiles();
+                    return true;
+                });
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+        }
+    }
+
+    /// <summary>Deletes segments from the oldest on while the rule holds and the high watermark has passed them.</summary>
+    private int DeleteWhile(Func<LogSegment, LogSegment?, bool> rule, Instant now)
+    {
+        var count = 0;
+        while (count < _segments.Count)
+        {
+            var next = count + 1 < _segments.Count ? _segments[count + 1] : null;
+            var end = next?.BaseOffset ?? _logEndOffset;
+            if (_highWatermark < end || (next is null && _segments[count].Size == 0) || !rule(_segments[count], next))
+                break;
+            count++;
+        }
+
+        if (count == 0)
+            return 0;
+        if (count == _segments.Count)
+            RollTo(_logEndOffset, now);
+        if (_segments[count].BaseOffset > _logStartOffset)
+            StartReadingAt(_segments[count].BaseOffset);
+        LogRetention(_logger, count, Directory, _logStartOffset);
+        RemoveSegments(0, count, now);
+        return count;
+    }
+
+    private void StartReadingAt(long offset)
+    {
+        Volatile.Write(ref _logStartOffset, offset);
+        _epochs.TruncateFromStart(offset);
+        _producers.OnLogStartOffset(offset);
+        UpdateFirstUnstableOffset();
+    }
+
+    private void StartAt(long offset, Instant now)
+    {
+        LogTruncation(_logger, Directory, offset, _logEndOffset);
+        RemoveSegments(0, _segments.Count, now);
+        _epochs.Clear();
+        _producers.TruncateFullyAndStartAt(offset);
+        _segments.Add(NewSegment(offset, now));
+        _hasRolled = true;
+        Volatile.Write(ref _logStartOffset, offset);
+        Volatile.Write(ref _logEndOffset, offset);
+        Volatile.Write(ref _recoveryPoint, offset);
+        Volatile.Write(ref _highWatermark, offset);
+        UpdateFirstUnstableOffset();
+    }
+
+    /// <summary>Takes segments out of the log; their files are renamed now and unlinked later, so that readers and other processes can finish.</summary>
+    private void RemoveSegments(int index, int count, Instant now)
+    {
+        for (var i = index; i < index + count; i++)
+        {
+            var segment = _segments[i];
+            segment.MarkDeleted();
+            _producers.DeleteSnapshot(segment.BaseOffset);
+            _deletedSegments.Add((segment, now.AddMilliseconds(_config.FileDeleteDelayMs)));
+            Volatile.Write(ref _sizeInBytes, _sizeInBytes - segment.Size);
+        }
+
+        _segments.RemoveRange(index, count);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Truncating {Directory} to offset {Offset}; it ended at {LogEndOffset}")]
+    private static partial void LogTruncation(ILogger logger, string directory, long offset, long logEndOffset);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Deleting the {Count} oldest segments of {Directory}; it now starts at {LogStartOffset}")]
+    private static partial void LogRetention(ILogger logger, int count, string directory, long logStartOffset);
+}

@@ -1,0 +1,186 @@
+using Ottla.Kernel;
+
+namespace Ottla.Storage.Log;
+
+public sealed partial class PartitionLog
+{
+    /// <summary>Keeps flushes apart; taken before the log's lock, and held while the disk works.</summary>
+    private readonly Lock _flushLock = new();
+
+    private long _lastFlushMs;
+    private bool _hasRolled;
+
+    /// <summary>Records written since the last flush.</summary>
+    public long UnflushedRecords => LogEndOffset - RecoveryPoint;
+
+    /// <summary>A segment was rolled and not flushed since, or <c>flush.messages</c> or <c>flush.ms</c> is due.</summary>
+    public bool NeedsFlush(Instant now)
+    {
+        lock (_lock)
+        {
+            var unflushed = _logEndOffset - _recoveryPoint;
+            return !_isClosed && _failure is null && (_hasRolled
+                || unflushed >= _config.FlushMessages
+                || (unflushed > 0 && now.UnixMilliseconds - _lastFlushMs >= _config.FlushMs));
+        }
+    }
+
+    /// <summary>Makes everything before <paramref name="upToOffset"/> survive power loss and moves the recovery point there. Appends go on meanwhile.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR: what is on disk is not known, the log is offline.</exception>
+    public void Flush(long upToOffset = long.MaxValue)
+    {
+        lock (_flushLock)
+        {
+            var files = new List<SharedFile>();
+            bool syncDirectory;
+            long target;
+            try
+            {
+                lock (_lock)
+                {
+                    ThrowIfOffline();
+                    target = Math.Min(upToOffset, _logEndOffset);
+                    syncDirectory = _hasRolled;
+                    foreach (var segment in _segments)
+                    {
+                        if (segment.NeedsFlush && segment.BaseOffset <= target)
+                            files.Add(segment.BeginFlush(isActive: segment == Active));
+                    }
+
+                    _producers.FlushSnapshots();
+                    _hasRolled = false;
+                }
+
+                foreach (var file in files)
+                    file.File.Flush();
+                if (syncDirectory)
+                    _fileSystem.FlushDirectory(Directory);
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+            finally
+            {
+                foreach (var file in files)
+                    file.Release();
+            }
+
+            lock (_lock)
+            {
+                // A truncation may have come in between.
+                Volatile.Write(ref _recoveryPoint, Math.Max(_recoveryPoint, Math.Min(target, _logEndOffset)));
+                _lastFlushMs = Instant.Now(_time).UnixMilliseconds;
+            }
+        }
+    }
+
+    /// <summary>Starts a new segment even though the active one has room.</summary>
+    public void Roll(Instant now)
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            try
+            {
+                RollTo(_logEndOffset, now);
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+        }
+    }
+
+    /// <summary>Forgets idle producers, and gives back memory and file handles that nobody used since the last call.</summary>
+    public void ReleaseIdle(Instant now)
+    {
+        lock (_lock)
+        {
+            if (_isClosed || _failure is not null)
+                return;
+            _producers.RemoveExpired(now, _config.ProducerIdExpirationMs);
+            foreach (var segment in _segments)
+                segment.ReleaseIdle(isActive: segment == Active);
+        }
+    }
+
+    /// <summary>Flushes, writes a producer snapshot at the log's end, trims all files: the next start needs no recovery. Slices that are out stay readable.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public void Close()
+    {
+        lock (_lock)
+        {
+            if (_isClosed)
+                return;
+        }
+
+        if (!IsOffline)
+            Flush();
+        lock (_lock)
+        {
+            try
+            {
+                if (_failure is null)
+                    CloseInOrder();
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+            finally
+            {
+                Abandon();
+            }
+        }
+    }
+
+    /// <summary>Renames the directory to one that is to be deleted, and closes the log. Whoever called removes the directory later.</summary>
+    /// <param name="newDirectory">Its path, in the same log directory.</param>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public void Delete(string newDirectory)
+    {
+        lock (_lock)
+        {
+            try
+            {
+                _fileSystem.RenameDirectory(Directory, newDirectory);
+                _fileSystem.FlushDirectory(Path.GetDirectoryName(newDirectory)!);
+                Directory = newDirectory;
+                foreach (var segment in _segments)
+                    segment.MovedTo(newDirectory);
+                _epochs.MovedTo(newDirectory);
+                _producers.MovedTo(newDirectory);
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+            finally
+            {
+                Abandon();
+            }
+        }
+    }
+
+    private void CloseInOrder()
+    {
+        Active.OnBecomeInactive(_config);
+        _producers.AdvanceTo(_logEndOffset);
+        _producers.TakeSnapshot(sync: true);
+        foreach (var (segment, _) in _deletedSegments)
+            segment.DeleteFiles();
+        _deletedSegments.Clear();
+        if (!Active.NeedsFlush)
+            return;
+        Active.BeginFlush(isActive: false).Release();
+        _fileSystem.FlushDirectory(Directory);
+    }
+
+    private void Abandon()
+    {
+        _isClosed = true;
+        foreach (var segment in _segments)
+            segment.Abandon();
+    }
+}

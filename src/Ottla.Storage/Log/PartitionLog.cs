@@ -1,0 +1,290 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Storage.Files;
+using Ottla.Storage.Producers;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>
+/// The log of one replica: an ordered sequence of record batches in segments, with the producers and leader epochs they imply.
+/// Append, read, truncate, delete the old; nothing here knows of replication or requests.
+/// </summary>
+/// <remarks>
+/// Thread-safe. One short lock covers what must be one step: assign offsets, patch headers, one write, index and producer state.
+/// Readers take it only to find their segment; they read bytes without it, from files they hold open.
+/// An I/O failure takes the log offline: from then on every operation fails with KAFKA_STORAGE_ERROR, because what is on disk is not known.
+/// Owned by a <c>LogManager</c>, or by whoever called <see cref="Open"/>; lives until <see cref="Close"/> or <see cref="Delete"/>.
+/// </remarks>
+public sealed partial class PartitionLog
+{
+    private readonly Lock _lock = new();
+    private readonly IFileSystem _fileSystem;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Prng _jitter;
+    private readonly Action<PartitionLog, Exception>? _onFailure;
+    private readonly List<LogSegment> _segments;
+    private readonly LeaderEpochCache _epochs;
+    private readonly ProducerStateManager _producers;
+    private readonly ProducerAppendChecks _checks;
+    private LogConfig _config;
+    private long _logStartOffset;
+    private long _logEndOffset;
+    private long _highWatermark;
+    private long _firstUnstableOffset = long.MaxValue;
+    private long _recoveryPoint;
+    private long _sizeInBytes;
+    private Exception? _failure;
+    private bool _isClosed;
+
+    private PartitionLog(
+        IFileSystem fileSystem, string directory, TopicPartition partition, LogConfig config, LogOpenOptions options, TimeProvider time, ILogger logger, LoadedLog loaded)
+    {
+        _fileSystem = fileSystem;
+        _time = time;
+        _logger = logger;
+        _config = config;
+        _jitter = loaded.Jitter;
+        _onFailure = options.OnFailure;
+        _segments = loaded.Segments;
+        _epochs = loaded.Epochs;
+        _producers = loaded.Producers;
+        _checks = new ProducerAppendChecks(_producers);
+        _logStartOffset = loaded.LogStartOffset;
+        _logEndOffset = loaded.LogEndOffset;
+        _recoveryPoint = loaded.RecoveryPoint;
+        _highWatermark = Math.Clamp(options.HighWatermark, _logStartOffset, _logEndOffset);
+        _lastFlushMs = Instant.Now(time).UnixMilliseconds;
+        Partition = partition;
+        Directory = directory;
+        _producers.OnHighWatermark(_highWatermark);
+        UpdateFirstUnstableOffset();
+        _sizeInBytes = _segments.Sum(segment => segment.Size);
+    }
+
+    /// <summary>Whose log it is.</summary>
+    public TopicPartition Partition { get; }
+
+    /// <summary>Where its files are.</summary>
+    public string Directory { get; private set; }
+
+    /// <summary>The topic's id as <c>partition.metadata</c> says; null while unknown.</summary>
+    public Uuid? TopicId { get; private set; }
+
+    /// <summary>What the log goes by; replaced as a whole when the topic's configuration changes.</summary>
+    public LogConfig Config
+    {
+        get => Volatile.Read(ref _config);
+        set => Volatile.Write(ref _config, value);
+    }
+
+    /// <summary>The first offset that may be read.</summary>
+    public long LogStartOffset => Volatile.Read(ref _logStartOffset);
+
+    /// <summary>The offset the next record gets.</summary>
+    public long LogEndOffset => Volatile.Read(ref _logEndOffset);
+
+    /// <summary>Everything before it is on all in-sync replicas.</summary>
+    public long HighWatermark => Volatile.Read(ref _highWatermark);
+
+    /// <summary>The first offset of a transaction that is open, or decided above the high watermark; null when there is none.</summary>
+    public long? FirstUnstableOffset => Volatile.Read(ref _firstUnstableOffset) is var offset and not long.MaxValue ? offset : null;
+
+    /// <summary>How far READ_COMMITTED readers may read.</summary>
+    public long LastStableOffset => Math.Min(HighWatermark, Volatile.Read(ref _firstUnstableOffset));
+
+    /// <summary>Everything before it is flushed.</summary>
+    public long RecoveryPoint => Volatile.Read(ref _recoveryPoint);
+
+    /// <summary>Bytes of all segments.</summary>
+    public long SizeInBytes => Volatile.Read(ref _sizeInBytes);
+
+    /// <summary>How many segments there are.</summary>
+    public int SegmentCount
+    {
+        get
+        {
+            lock (_lock)
+                return _segments.Count;
+        }
+    }
+
+    /// <summary>An I/O failure took the log offline.</summary>
+    public bool IsOffline => Volatile.Read(ref _failure) is not null;
+
+    /// <summary>The latest leader epoch in the log, or -1.</summary>
+    public int LatestEpoch
+    {
+        get
+        {
+            lock (_lock)
+                return _epochs.LatestEpoch;
+        }
+    }
+
+    /// <summary>All leader epochs with their start offsets, oldest first.</summary>
+    public IReadOnlyList<EpochEntry> LeaderEpochs
+    {
+        get
+        {
+            lock (_lock)
+                return [.. _epochs.Entries];
+        }
+    }
+
+    /// <summary>Opens a log, or makes an empty one; recovers it if the last process did not end in order.</summary>
+    /// <param name="fileSystem">The disk.</param>
+    /// <param name="directory">The log's directory; made when missing.</param>
+    /// <param name="partition">Whose log it is.</param>
+    /// <param name="config">What it goes by.</param>
+    /// <param name="options">What the checkpoints say.</param>
+    /// <param name="time">For expiry of producers and the age of segments without timestamps.</param>
+    /// <param name="logger">For what recovery finds.</param>
+    /// <exception cref="IOException">The disk fails.</exception>
+    /// <exception cref="InvalidDataException">A file is of an unknown format.</exception>
+    public static PartitionLog Open(
+        IFileSystem fileSystem, string directory, TopicPartition partition, LogConfig config, LogOpenOptions options, TimeProvider time, ILogger logger)
+    {
+        fileSystem.CreateDirectory(directory);
+        var loaded = new LogLoader(fileSystem, directory, config, options, Instant.Now(time), logger).Load();
+        return new PartitionLog(fileSystem, directory, partition, config, options, time, logger, loaded)
+        {
+            TopicId = PartitionMetadataFile.Read(fileSystem, directory),
+        };
+    }
+
+    /// <summary>Writes <c>partition.metadata</c>.</summary>
+    /// <exception cref="LogException">INCONSISTENT_TOPIC_ID when the log belongs to another topic.</exception>
+    public void AssignTopicId(Uuid topicId)
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            if (TopicId == topicId)
+                return;
+            if (TopicId is { } known)
+                throw new LogException(ErrorCode.InconsistentTopicId, $"{Directory} belongs to topic {known}, not {topicId}.");
+            try
+            {
+                PartitionMetadataFile.Write(_fileSystem, Directory, topicId);
+                TopicId = topicId;
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+        }
+    }
+
+    /// <summary>Raises the high watermark; never above the log end, never back.</summary>
+    /// <returns>Whether it moved.</returns>
+    public bool AdvanceHighWatermark(long offset)
+    {
+        lock (_lock)
+        {
+            offset = Math.Min(offset, _logEndOffset);
+            if (offset <= _highWatermark)
+                return false;
+            Volatile.Write(ref _highWatermark, offset);
+            _producers.OnHighWatermark(offset);
+            UpdateFirstUnstableOffset();
+            return true;
+        }
+    }
+
+    /// <summary>Notes that a leader epoch starts at the log's end: its leader has taken over.</summary>
+    public void BeginEpoch(int leaderEpoch)
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            try
+            {
+                _epochs.Assign(leaderEpoch, _logEndOffset);
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+        }
+    }
+
+    /// <summary>Where the largest epoch not after <paramref name="epoch"/> ends (OffsetForLeaderEpoch).</summary>
+    public EpochEndOffset EndOffsetForEpoch(int epoch)
+    {
+        lock (_lock)
+            return _epochs.EndOffsetFor(epoch, _logEndOffset);
+    }
+
+    /// <summary>The leader epoch in which <paramref name="offset"/> was written, or -1.</summary>
+    public int EpochForOffset(long offset)
+    {
+        lock (_lock)
+            return _epochs.EpochForOffset(offset);
+    }
+
+    /// <summary>The producers with state in this log (DescribeProducers).</summary>
+    public IReadOnlyList<ActiveProducer> ActiveProducers()
+    {
+        lock (_lock)
+            return _producers.ActiveProducers();
+    }
+
+    /// <summary>Whether a producer has an open transaction here in this epoch (KIP-890's verification).</summary>
+    public bool HasOpenTransaction(long producerId, short producerEpoch)
+    {
+        lock (_lock)
+            return _producers.Find(producerId) is { } producer && producer.CurrentTransactionFirstOffset >= 0 && producer.ProducerEpoch == producerEpoch;
+    }
+
+    private LogSegment Active => _segments[^1];
+
+    private static bool IsIoFailure(Exception failure) => failure is IOException or UnauthorizedAccessException;
+
+    private void ThrowIfOffline()
+    {
+        if (_failure is not null)
+            throw new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} is offline: {_failure.Message}", _failure);
+        if (_isClosed)
+            throw new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} is closed.");
+    }
+
+    /// <summary>Takes the log offline.</summary>
+    private LogException Fail(Exception failure)
+    {
+        if (Interlocked.CompareExchange(ref _failure, failure, null) is null)
+        {
+            LogFailure(_logger, failure, Directory);
+            _onFailure?.Invoke(this, failure);
+        }
+
+        return new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} failed: {failure.Message}", failure);
+    }
+
+    private void UpdateFirstUnstableOffset()
+    {
+        var offset = _producers.FirstUnstableOffset is { } first ? Math.Max(first, _logStartOffset) : long.MaxValue;
+        Volatile.Write(ref _firstUnstableOffset, offset);
+    }
+
+    /// <summary>The index of the last segment that starts at <paramref name="offset"/> or before it, or -1.</summary>
+    private int FloorSegment(long offset)
+    {
+        var low = 0;
+        var high = _segments.Count - 1;
+        while (low <= high)
+        {
+            var middle = (low + high) >>> 1;
+            if (_segments[middle].BaseOffset <= offset)
+                low = middle + 1;
+            else
+                high = middle - 1;
+        }
+
+        return high;
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "An I/O failure takes the log {Directory} offline")]
+    private static partial void LogFailure(ILogger logger, Exception failure, string directory);
+}

@@ -1,0 +1,32 @@
+using System.Text;
+using Ottla.Kernel;
+using Ottla.Storage.Files;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>The file <c>partition.metadata</c>: which topic (by id) a log's directory belongs to. A different id means stale data.</summary>
+public static class PartitionMetadataFile
+{
+    private const int LengthMaxBytes = 4096;
+    private const string VersionKey = "version: ";
+    private const string TopicIdKey = "topic_id: ";
+
+    /// <summary>Reads the topic id; null when there is no such file.</summary>
+    /// <exception cref="InvalidDataException">The file is not of this format.</exception>
+    public static Uuid? Read(IFileSystem fileSystem, string directory)
+    {
+        var path = Path.Combine(directory, LogFileNames.PartitionMetadata);
+        if (!fileSystem.FileExists(path))
+            return null;
+        var lines = Encoding.UTF8.GetString(fileSystem.ReadAllBytes(path, LengthMaxBytes)).Split('\n', StringSplitOptions.TrimEntries);
+        if (lines.Length < 2 || lines[0] != VersionKey + "0" || !lines[1].StartsWith(TopicIdKey, StringComparison.Ordinal)
+            || !Uuid.TryParse(lines[1][TopicIdKey.Length..], out var topicId) || topicId == Uuid.Zero)
+            throw new InvalidDataException($"{path} is malformed.");
+        return topicId;
+    }
+
+    /// <summary>Replaces the file.</summary>
+    public static void Write(IFileSystem fileSystem, string directory, Uuid topicId) =>
+        fileSystem.ReplaceFile(
+            Path.Combine(directory, LogFileNames.PartitionMetadata), Encoding.UTF8.GetBytes($"{VersionKey}0\n{TopicIdKey}{topicId}"));
+}

@@ -1,0 +1,135 @@
+using Ottla.Kernel;
+using Ottla.Storage.Files;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>The <c>.log</c> file of a segment: opened at first use, its blocks reserved ahead in steps, closed when idle.</summary>
+/// <remarks>The log's lock guards it. What <see cref="Acquire"/> gives may be read without the lock. Lives as long as its segment.</remarks>
+internal sealed class SegmentFile(IFileSystem fileSystem, string path, long length)
+{
+    /// <summary>A file smaller than this reserves nothing: ten thousand small partitions must not eat the disk.</summary>
+    private const long PreallocationThresholdBytes = 64 * 1024;
+
+    /// <summary>The largest step. Steps double with the file, so at most as much is reserved as is used.</summary>
+    private const long PreallocationStepBytesMax = 32 * 1024 * 1024;
+
+    private const int CopyBufferBytes = 256 * 1024;
+
+    private SharedFile? _shared;
+    private bool _usedSinceTick;
+    private long _reservedEnd;
+
+    public string Path { get; private set; } = path;
+
+    /// <summary>Bytes of valid batches: the logical length.</summary>
+    public long Length { get; private set; } = length;
+
+    /// <summary>Opens the file if needed; the caller ends its hold with <see cref="SharedFile.Release"/>.</summary>
+    public SharedFile Acquire()
+    {
+        Open();
+        _shared!.Acquire();
+        return _shared;
+    }
+
+    /// <summary>The open file, for use under the log's lock only.</summary>
+    public IFile Open()
+    {
+        _shared ??= new SharedFile(fileSystem.Open(Path, FileOpenMode.OpenOrCreate));
+        _usedSinceTick = true;
+        return _shared.File;
+    }
+
+    /// <summary>Writes at the end.</summary>
+    /// <param name="bytes">Whole batches.</param>
+    /// <param name="sizeMax">How far the segment may grow: nothing is reserved past it.</param>
+    /// <param name="reserveAll">Reserve up to <paramref name="sizeMax"/> at once (<c>preallocate</c>).</param>
+    public void Append(ReadOnlySpan<byte> bytes, long sizeMax, bool reserveAll)
+    {
+        var file = Open();
+        var end = Length + bytes.Length;
+        if (end > _reservedEnd && (reserveAll || end >= PreallocationThresholdBytes))
+        {
+            var step = reserveAll ? sizeMax : Math.Min(end, PreallocationStepBytesMax);
+            _reservedEnd = Math.Max(end, Math.Min(sizeMax, end + step));
+            file.Preallocate(_reservedEnd);
+        }
+
+        file.Write(Length, bytes);
+        Length = end;
+    }
+
+    /// <summary>Cuts the file. Readers of it keep seeing the old bytes: the kept part then moves to a new file of the same name.</summary>
+    public void TruncateTo(long length)
+    {
+        Invariant.Check(length <= Length, "a log is truncated to less than it has");
+        var file = Open();
+        if (_shared!.IsShared)
+            ReplaceByCopy(file, length);
+        else
+            file.SetLength(length);
+        Length = length;
+        _reservedEnd = 0;
+    }
+
+    /// <summary>Gives back the blocks reserved past the end: the segment is not written any more.</summary>
+    public void Trim()
+    {
+        Open().SetLength(Length);
+        _reservedEnd = 0;
+    }
+
+    /// <summary>Renames the file; handles stay usable.</summary>
+    public void RenameTo(string path)
+    {
+        fileSystem.Rename(Path, path);
+        Path = path;
+    }
+
+    /// <summary>The directory was renamed.</summary>
+    public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, System.IO.Path.GetFileName(Path));
+
+    /// <summary>Closes the handle if nobody used it since the last call, so that cold segments cost no descriptor.</summary>
+    public void CloseIfIdle()
+    {
+        if (!_usedSinceTick)
+            Close();
+        _usedSinceTick = false;
+    }
+
+    /// <summary>Ends the segment's own hold; readers keep theirs.</summary>
+    public void Close()
+    {
+        _shared?.Release();
+        _shared = null;
+    }
+
+    private void ReplaceByCopy(IFile old, long length)
+    {
+        // ".cleaned" is what Kafka and we drop at the next start if this is interrupted.
+        var replacementPath = Path + LogFileNames.CleanedSuffix;
+        var replacement = fileSystem.Open(replacementPath, FileOpenMode.CreateOrTruncate);
+        try
+        {
+            var buffer = new byte[(int)Math.Min(length, CopyBufferBytes)];
+            for (long position = 0; position < length;)
+            {
+                var chunk = buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - position));
+                old.ReadExactly(position, chunk);
+                replacement.Write(position, chunk);
+                position += chunk.Length;
+            }
+
+            replacement.Flush();
+            fileSystem.Rename(replacementPath, Path);
+        }
+        catch
+        {
+            replacement.Dispose();
+            throw;
+        }
+
+        _shared!.Release();
+        _shared = new SharedFile(replacement);
+    }
+}

@@ -1,0 +1,32 @@
+using Ottla.Kernel;
+using Ottla.Storage.Files;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>An open file with several holders: the segment it belongs to, and the readers that were promised bytes of it. The last one closes it.</summary>
+/// <remarks>Thread-safe. Made with one hold, its owner's.</remarks>
+internal sealed class SharedFile(IFile file)
+{
+    private int _holders = 1;
+
+    public IFile File => file;
+
+    /// <summary>Somebody besides the owner holds it.</summary>
+    public bool IsShared => Volatile.Read(ref _holders) > 1;
+
+    /// <summary>One more hold; only for somebody who knows that another hold exists.</summary>
+    public void Acquire()
+    {
+        var holders = Interlocked.Increment(ref _holders);
+        Invariant.Check(holders > 1, "a closed file is not acquired");
+    }
+
+    /// <summary>Ends one hold.</summary>
+    public void Release()
+    {
+        var holders = Interlocked.Decrement(ref _holders);
+        Invariant.Check(holders >= 0, "a file is released as often as it was acquired");
+        if (holders == 0)
+            file.Dispose();
+    }
+}

@@ -1,0 +1,93 @@
+using System.Buffers.Binary;
+using Ottla.Storage.Files;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>The sparse time index of a segment (<c>.timeindex</c>): int64 greatest timestamp so far, int32 relative offset of the last record of the batch that has it.</summary>
+/// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
+internal sealed class TimeIndex(IFileSystem fileSystem, string path, long baseOffset, int bytesMax)
+{
+    public const int EntryBytes = 12;
+
+    public IndexFile File { get; } = new(fileSystem, path, EntryBytes, bytesMax);
+
+    public int Count => File.Count;
+
+    /// <summary>The last slot is kept for the entry that closing the segment adds.</summary>
+    public bool IsFull => File.Count >= File.CountMax - 1;
+
+    /// <summary>The last entry, or (-1, base offset).</summary>
+    public (long TimestampMs, long Offset) Last => Count == 0 ? (-1, baseOffset) : EntryAt(Count - 1);
+
+    /// <summary>Reads the file and checks that its entries grow.</summary>
+    /// <returns>False when it must be rebuilt.</returns>
+    public bool TryLoad()
+    {
+        if (!File.TryLoad())
+            return false;
+        long timestamp = -1;
+        long offset = -1;
+        var entries = File.Entries;
+        for (var i = 0; i < entries.Length; i += EntryBytes)
+        {
+            var nextTimestamp = BinaryPrimitives.ReadInt64BigEndian(entries[i..]);
+            var nextOffset = BinaryPrimitives.ReadInt32BigEndian(entries[(i + 8)..]);
+            if (nextTimestamp <= timestamp || nextOffset < offset)
+                return false;
+            timestamp = nextTimestamp;
+            offset = nextOffset;
+        }
+
+        return true;
+    }
+
+    /// <summary>The last entry as the file has it, without loading the index.</summary>
+    public (long TimestampMs, long Offset) ReadLast()
+    {
+        Span<byte> entry = stackalloc byte[EntryBytes];
+        return File.TryReadLast(entry) ? Parse(entry) : (-1, baseOffset);
+    }
+
+    /// <summary>Adds an entry if its timestamp is greater than the last one's.</summary>
+    public void MaybeAppend(long timestampMs, long offset)
+    {
+        var last = Last;
+        if (timestampMs <= last.TimestampMs || (Count > 0 && offset < last.Offset))
+            return;
+        Span<byte> entry = stackalloc byte[EntryBytes];
+        BinaryPrimitives.WriteInt64BigEndian(entry, timestampMs);
+        BinaryPrimitives.WriteInt32BigEndian(entry[8..], checked((int)(offset - baseOffset)));
+        File.Append(entry);
+    }
+
+    /// <summary>The offset of the last entry whose timestamp is at most <paramref name="timestampMs"/>, else the base offset.</summary>
+    public long LookupOffset(long timestampMs)
+    {
+        var low = 0;
+        var high = Count - 1;
+        while (low <= high)
+        {
+            var middle = (low + high) >>> 1;
+            if (EntryAt(middle).TimestampMs <= timestampMs)
+                low = middle + 1;
+            else
+                high = middle - 1;
+        }
+
+        return high < 0 ? baseOffset : EntryAt(high).Offset;
+    }
+
+    /// <summary>Drops the entries whose offset is <paramref name="offset"/> or after it.</summary>
+    public void TruncateTo(long offset)
+    {
+        var count = Count;
+        while (count > 0 && EntryAt(count - 1).Offset >= offset)
+            count--;
+        File.TruncateToCount(count);
+    }
+
+    private (long TimestampMs, long Offset) EntryAt(int slot) => Parse(File.Entries.Slice(slot * EntryBytes, EntryBytes));
+
+    private (long TimestampMs, long Offset) Parse(ReadOnlySpan<byte> entry) =>
+        (BinaryPrimitives.ReadInt64BigEndian(entry), baseOffset + BinaryPrimitives.ReadInt32BigEndian(entry[8..]));
+}

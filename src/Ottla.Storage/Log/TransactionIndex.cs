@@ -1,0 +1,127 @@
+using System.Buffers.Binary;
+using Ottla.Storage.Files;
+
+namespace Ottla.Storage.Log;
+
+/// <summary>A transaction that was aborted.</summary>
+/// <param name="ProducerId">Whose it was.</param>
+/// <param name="FirstOffset">The offset of its first record in this partition.</param>
+/// <param name="LastOffset">The offset of its abort marker.</param>
+/// <param name="LastStableOffset">The last stable offset when the marker was written.</param>
+public readonly record struct AbortedTransaction(long ProducerId, long FirstOffset, long LastOffset, long LastStableOffset);
+
+/// <summary>The aborted transactions whose markers lie in a segment (<c>.txnindex</c>): 34-byte entries in marker order. The file is made with the first entry.</summary>
+/// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
+internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
+{
+    public const int EntryBytes = 34;
+
+    private const short CurrentVersion = 0;
+
+    private List<AbortedTransaction>? _entries;
+    private bool _hasUnsynced;
+
+    public string Path { get; private set; } = path;
+
+    /// <summary>The entries, read at first use.</summary>
+    /// <exception cref="InvalidDataException">The file is not a transaction index.</exception>
+    public IReadOnlyList<AbortedTransaction> Entries => Load();
+
+    /// <summary>Adds an entry, to the file too: markers are rare, and recovery starts where the last flush was.</summary>
+    public void Append(AbortedTransaction transaction)
+    {
+        var entries = Load();
+        Span<byte> bytes = stackalloc byte[EntryBytes];
+        BinaryPrimitives.WriteInt16BigEndian(bytes, CurrentVersion);
+        BinaryPrimitives.WriteInt64BigEndian(bytes[2..], transaction.ProducerId);
+        BinaryPrimitives.WriteInt64BigEndian(bytes[10..], transaction.FirstOffset);
+        BinaryPrimitives.WriteInt64BigEndian(bytes[18..], transaction.LastOffset);
+        BinaryPrimitives.WriteInt64BigEndian(bytes[26..], transaction.LastStableOffset);
+        using var file = fileSystem.Open(Path, FileOpenMode.OpenOrCreate);
+        file.Write((long)entries.Count * EntryBytes, bytes);
+        entries.Add(transaction);
+        _hasUnsynced = true;
+    }
+
+    /// <summary>Collects what overlaps [<paramref name="startOffset"/>, <paramref name="upperBound"/>).</summary>
+    /// <returns>True when no later segment can have more.</returns>
+    public bool Collect(long startOffset, long upperBound, List<AbortedTransaction> destination)
+    {
+        foreach (var transaction in Load())
+        {
+            if (transaction.LastOffset >= startOffset && transaction.FirstOffset < upperBound)
+                destination.Add(transaction);
+            if (transaction.LastStableOffset >= upperBound)
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Drops the entries whose marker is at <paramref name="offset"/> or after it.</summary>
+    public void TruncateTo(long offset)
+    {
+        var entries = Load();
+        var count = entries.FindIndex(transaction => transaction.LastOffset >= offset);
+        if (count >= 0)
+            Keep(count);
+    }
+
+    /// <summary>Forgets all entries.</summary>
+    public void Reset()
+    {
+        _entries = [];
+        Keep(0);
+    }
+
+    public void Flush()
+    {
+        if (!_hasUnsynced)
+            return;
+        using var file = fileSystem.Open(Path, FileOpenMode.Existing);
+        file.Flush();
+        _hasUnsynced = false;
+    }
+
+    public void RenameTo(string path)
+    {
+        if (fileSystem.FileExists(Path))
+            fileSystem.Rename(Path, path);
+        Path = path;
+    }
+
+    public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, System.IO.Path.GetFileName(Path));
+
+    private void Keep(int count)
+    {
+        _entries!.RemoveRange(count, _entries.Count - count);
+        if (!fileSystem.FileExists(Path))
+            return;
+        using var file = fileSystem.Open(Path, FileOpenMode.Existing);
+        file.SetLength((long)count * EntryBytes);
+        _hasUnsynced = true;
+    }
+
+    private List<AbortedTransaction> Load()
+    {
+        if (_entries is not null)
+            return _entries;
+        if (!fileSystem.FileExists(Path))
+            return _entries = [];
+        var bytes = fileSystem.ReadAllBytes(Path, int.MaxValue / 2).AsSpan();
+        var entries = new List<AbortedTransaction>(bytes.Length / EntryBytes);
+        for (; bytes.Length >= EntryBytes; bytes = bytes[EntryBytes..])
+        {
+            var version = BinaryPrimitives.ReadInt16BigEndian(bytes);
+            if (version != CurrentVersion)
+                throw new InvalidDataException($"{Path} has an entry of the unknown version {version}.");
+            entries.Add(new AbortedTransaction(
+                BinaryPrimitives.ReadInt64BigEndian(bytes[2..]),
+                BinaryPrimitives.ReadInt64BigEndian(bytes[10..]),
+                BinaryPrimitives.ReadInt64BigEndian(bytes[18..]),
+                BinaryPrimitives.ReadInt64BigEndian(bytes[26..])));
+        }
+
+        return _entries = entries;
+    }
+}

@@ -1,0 +1,40 @@
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Protocol.Wire;
+
+namespace Ottla.Storage.Producers;
+
+/// <summary>What the one record of a transaction marker says.</summary>
+/// <param name="IsAbort">Aborted, else committed.</param>
+/// <param name="CoordinatorEpoch">The epoch of the coordinator that wrote it.</param>
+internal readonly record struct EndTransactionMarker(bool IsAbort, int CoordinatorEpoch)
+{
+    /// <summary>Reads a control batch of a producer.</summary>
+    /// <exception cref="CorruptRecordException">It is no transaction marker.</exception>
+    public static EndTransactionMarker Read(in RecordBatchView batch)
+    {
+        var record = batch.Records;
+        var position = 0;
+        if (Varint.TryReadInt32(record, ref position, out _) && position < record.Length)
+        {
+            position++; // attributes
+            if (Varint.TryReadInt64(record, ref position, out _) && Varint.TryReadInt32(record, ref position, out _)
+                && TryReadField(record, ref position, out var key) && ControlBatches.TryReadType(key, out var type)
+                && type is ControlRecordType.Abort or ControlRecordType.Commit
+                && TryReadField(record, ref position, out var value) && ControlBatches.TryReadCoordinatorEpoch(value, out var coordinatorEpoch))
+                return new EndTransactionMarker(type == ControlRecordType.Abort, coordinatorEpoch);
+        }
+
+        throw new CorruptRecordException(ErrorCode.InvalidRecord, $"The control batch at offset {batch.BaseOffset} is no transaction marker.");
+    }
+
+    private static bool TryReadField(ReadOnlySpan<byte> record, ref int position, out ReadOnlySpan<byte> field)
+    {
+        field = default;
+        if (!Varint.TryReadInt32(record, ref position, out var length) || length < 0 || length > record.Length - position)
+            return false;
+        field = record.Slice(position, length);
+        position += length;
+        return true;
+    }
+}

@@ -1,0 +1,124 @@
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Log;
+
+namespace Ottla.Storage.Producers;
+
+/// <summary>The rules by which a producer's batches may be appended: epochs never go back, sequences have no gaps, markers come from a current coordinator (KIP-98, KIP-360, KIP-890).</summary>
+/// <remarks>
+/// Checks the batches of one append in order, each against what the ones before it would leave behind, and changes nothing else:
+/// the state is updated only once the bytes are written. The log's lock guards it; its scratch lives as long as the log.
+/// </remarks>
+internal sealed class ProducerAppendChecks(ProducerStateManager producers)
+{
+    /// <summary>The transaction version from which every marker bumps the epoch (KIP-890).</summary>
+    private const short EpochBumpingTransactionVersion = 2;
+
+    private readonly List<Pending> _pending = [];
+
+    /// <summary>Starts the checks of an append.</summary>
+    public void Begin() => _pending.Clear();
+
+    /// <summary>Checks the next batch of the append.</summary>
+    /// <exception cref="LogException">It must not be appended.</exception>
+    public void Check(in RecordBatchView batch, AppendOrigin origin, short transactionVersion)
+    {
+        var slot = FindOrAdd(batch.ProducerId);
+        var pending = _pending[slot];
+        if (!batch.IsControl)
+            CheckData(batch, origin, ref pending);
+        else if (batch.RecordCount > 0)
+            CheckMarker(batch, origin, transactionVersion, ref pending);
+        _pending[slot] = pending;
+    }
+
+    private static void CheckData(in RecordBatchView batch, AppendOrigin origin, ref Pending pending)
+    {
+        var epoch = batch.ProducerEpoch;
+        if (epoch < pending.Epoch && origin != AppendOrigin.Replication)
+            throw InvalidEpoch(batch, pending.Epoch);
+        if (origin == AppendOrigin.Client)
+            CheckSequence(batch, pending);
+        if (pending.TransactionFirstOffset >= 0 && !batch.IsTransactional && origin != AppendOrigin.Replication)
+            throw new LogException(
+                ErrorCode.InvalidTxnState,
+                $"Producer {batch.ProducerId} has an open transaction from offset {pending.TransactionFirstOffset} on and sent a batch outside of it.");
+        pending.Epoch = epoch;
+        pending.LastSequence = batch.LastSequence;
+        if (batch.IsTransactional && pending.TransactionFirstOffset < 0)
+            pending.TransactionFirstOffset = batch.BaseOffset;
+    }
+
+    private static void CheckSequence(in RecordBatchView batch, in Pending pending)
+    {
+        // Without state (all was deleted, or the producer is new) any sequence may come first.
+        if (!pending.HadState)
+            return;
+        var first = batch.BaseSequence;
+        var expected = batch.ProducerEpoch != pending.Epoch || pending.LastSequence == int.MaxValue ? 0 : pending.LastSequence + 1;
+        if (first != expected)
+            throw new LogException(
+                ErrorCode.OutOfOrderSequenceNumber,
+                $"Producer {batch.ProducerId} (epoch {batch.ProducerEpoch}, known epoch {pending.Epoch}) sent sequence {first} where {expected} was expected.");
+    }
+
+    private static void CheckMarker(in RecordBatchView batch, AppendOrigin origin, short transactionVersion, ref Pending pending)
+    {
+        var epoch = batch.ProducerEpoch;
+        var marker = EndTransactionMarker.Read(batch);
+        if (origin != AppendOrigin.Replication)
+        {
+            var bumps = transactionVersion >= EpochBumpingTransactionVersion;
+            var isStale = bumps ? epoch <= pending.Epoch : epoch < pending.Epoch;
+            // A coordinator that recovers writes its marker again: harmless once the transaction has ended.
+            var isRetry = bumps && epoch == pending.Epoch && (pending.TransactionFirstOffset < 0 || epoch == short.MaxValue);
+            if (isStale && !isRetry)
+                throw InvalidEpoch(batch, pending.Epoch);
+            if (marker.CoordinatorEpoch < pending.CoordinatorEpoch)
+                throw new LogException(
+                    ErrorCode.TransactionCoordinatorFenced,
+                    $"A marker for producer {batch.ProducerId} is of coordinator epoch {marker.CoordinatorEpoch}; {pending.CoordinatorEpoch} is known.");
+        }
+
+        if (pending.Epoch != epoch)
+            pending.LastSequence = RecordBatchLayout.NoSequence;
+        pending.Epoch = epoch;
+        pending.CoordinatorEpoch = marker.CoordinatorEpoch;
+        pending.TransactionFirstOffset = -1;
+    }
+
+    private static LogException InvalidEpoch(in RecordBatchView batch, short known) => new(
+        ErrorCode.InvalidProducerEpoch, $"Epoch {batch.ProducerEpoch} of producer {batch.ProducerId} is not after the last seen epoch {known}.");
+
+    private int FindOrAdd(long producerId)
+    {
+        for (var i = 0; i < _pending.Count; i++)
+        {
+            if (_pending[i].ProducerId == producerId)
+                return i;
+        }
+
+        var state = producers.Find(producerId);
+        _pending.Add(new Pending
+        {
+            ProducerId = producerId,
+            HadState = state is not null && state.ProducerEpoch != RecordBatchLayout.NoProducerEpoch,
+            Epoch = state?.ProducerEpoch ?? RecordBatchLayout.NoProducerEpoch,
+            LastSequence = state?.LastSequence ?? RecordBatchLayout.NoSequence,
+            CoordinatorEpoch = state?.CoordinatorEpoch ?? -1,
+            TransactionFirstOffset = state?.CurrentTransactionFirstOffset ?? -1,
+        });
+        return _pending.Count - 1;
+    }
+
+    /// <summary>What a producer's state will be after the batches checked so far.</summary>
+    private struct Pending
+    {
+        public long ProducerId;
+        public bool HadState;
+        public short Epoch;
+        public int LastSequence;
+        public int CoordinatorEpoch;
+        public long TransactionFirstOffset;
+    }
+}

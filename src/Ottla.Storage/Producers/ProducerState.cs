@@ -1,0 +1,113 @@
+using System.Runtime.CompilerServices;
+using Ottla.Kernel;
+using Ottla.Protocol.Batches;
+
+namespace Ottla.Storage.Producers;
+
+/// <summary>One of the last batches of an idempotent producer: what a retry of it is recognised by.</summary>
+/// <param name="LastSequence">The sequence of its last record.</param>
+/// <param name="LastOffset">The offset of its last record.</param>
+/// <param name="OffsetDelta">Last offset minus first offset.</param>
+/// <param name="TimestampMs">Its greatest timestamp.</param>
+internal readonly record struct ProducerBatch(int LastSequence, long LastOffset, int OffsetDelta, long TimestampMs)
+{
+    public int FirstSequence => RecordBatchLayout.DecrementSequence(LastSequence, OffsetDelta);
+
+    public long FirstOffset => LastOffset - OffsetDelta;
+}
+
+/// <summary>What a log knows of a producer: its epoch, its last five batches, its open transaction.</summary>
+/// <remarks>The log's lock guards it. Lives until the producer is idle for <c>producer.id.expiration.ms</c>.</remarks>
+internal sealed class ProducerState(long producerId)
+{
+    /// <summary>How many batches an idempotent producer may have in flight, so how many retries must be recognised.</summary>
+    public const int BatchesMax = 5;
+
+    private Ring _batches;
+    private int _start;
+
+    public long ProducerId => producerId;
+
+    public short ProducerEpoch { get; private set; } = RecordBatchLayout.NoProducerEpoch;
+
+    public int CoordinatorEpoch { get; set; } = -1;
+
+    public long LastTimestampMs { get; set; } = RecordBatchLayout.NoTimestamp;
+
+    /// <summary>The first offset of the open transaction, or -1.</summary>
+    public long CurrentTransactionFirstOffset { get; set; } = -1;
+
+    /// <summary>Batches known: 0 to 5.</summary>
+    public int BatchCount { get; private set; }
+
+    /// <summary>The sequence of the last record, or -1.</summary>
+    public int LastSequence => BatchCount == 0 ? RecordBatchLayout.NoSequence : Last.LastSequence;
+
+    /// <summary>The offset of the last data record, or -1.</summary>
+    public long LastDataOffset => BatchCount == 0 ? -1 : Last.LastOffset;
+
+    /// <summary>The last batch's last offset minus its first, or 0.</summary>
+    public int LastOffsetDelta => BatchCount == 0 ? 0 : Last.OffsetDelta;
+
+    private ProducerBatch Last => BatchAt(BatchCount - 1);
+
+    /// <summary>Takes over a new epoch: sequences start again.</summary>
+    public void SetEpoch(short epoch)
+    {
+        if (ProducerEpoch == epoch)
+            return;
+        ProducerEpoch = epoch;
+        BatchCount = 0;
+        _start = 0;
+    }
+
+    public void AddBatch(short epoch, ProducerBatch batch)
+    {
+        SetEpoch(epoch);
+        if (BatchCount == BatchesMax)
+        {
+            _start = (_start + 1) % BatchesMax;
+            BatchCount--;
+        }
+
+        _batches[(_start + BatchCount) % BatchesMax] = batch;
+        BatchCount++;
+        LastTimestampMs = batch.TimestampMs;
+    }
+
+    /// <summary>Finds the batch with exactly these sequences among the last five of this epoch.</summary>
+    public bool TryFindDuplicate(short epoch, int firstSequence, int lastSequence, out ProducerBatch duplicate)
+    {
+        for (var i = 0; epoch == ProducerEpoch && i < BatchCount; i++)
+        {
+            duplicate = BatchAt(i);
+            if (duplicate.FirstSequence == firstSequence && duplicate.LastSequence == lastSequence)
+                return true;
+        }
+
+        duplicate = default;
+        return false;
+    }
+
+    private ProducerBatch BatchAt(int index)
+    {
+        Invariant.Check((uint)index < (uint)BatchCount, "only known batches are looked at");
+        return _batches[(_start + index) % BatchesMax];
+    }
+
+    [InlineArray(BatchesMax)]
+    private struct Ring
+    {
+        private ProducerBatch _first;
+    }
+}
+
+/// <summary>A producer with state in a log, as DescribeProducers shows it.</summary>
+/// <param name="ProducerId">Its id.</param>
+/// <param name="ProducerEpoch">Its epoch.</param>
+/// <param name="LastSequence">The sequence of its last record, or -1.</param>
+/// <param name="LastTimestampMs">When it last wrote.</param>
+/// <param name="CoordinatorEpoch">The transaction coordinator's epoch in its last marker, or -1.</param>
+/// <param name="CurrentTransactionStartOffset">The first offset of its open transaction, or -1.</param>
+public readonly record struct ActiveProducer(
+    long ProducerId, short ProducerEpoch, int LastSequence, long LastTimestampMs, int CoordinatorEpoch, long CurrentTransactionStartOffset);

@@ -1,0 +1,74 @@
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
+
+namespace Ottla.Storage.Producers;
+
+internal sealed partial class ProducerStateManager
+{
+    /// <summary>Finds the snapshots on disk.</summary>
+    public void LoadSnapshotOffsets(IEnumerable<string> fileNames)
+    {
+        _snapshots.Clear();
+        foreach (var name in fileNames)
+        {
+            if (name.EndsWith(LogFileNames.ProducerSnapshotSuffix, StringComparison.Ordinal) && LogFileNames.TryParseOffset(name, out var offset))
+                _snapshots.Add(offset);
+        }
+    }
+
+    /// <summary>Deletes snapshots that belong to no segment, except the latest if it is newer than every segment: the one of the last clean shutdown.</summary>
+    public void RemoveStraySnapshots(IReadOnlyCollection<long> segmentBaseOffsets)
+    {
+        var lastSegment = segmentBaseOffsets.Count == 0 ? long.MinValue : segmentBaseOffsets.Max();
+        var strays = _snapshots.Where(offset => !segmentBaseOffsets.Contains(offset)).ToList();
+        foreach (var offset in strays)
+        {
+            if (offset != strays[^1] || offset < lastSegment)
+                DeleteSnapshot(offset);
+        }
+    }
+
+    /// <summary>Writes a snapshot of the state at <see cref="EndOffset"/>, unless the latest is as new.</summary>
+    /// <param name="sync">Fsync now; else <see cref="FlushSnapshots"/> does.</param>
+    public void TakeSnapshot(bool sync)
+    {
+        if (EndOffset <= _snapshotOffset)
+            return;
+        var path = SnapshotPath(EndOffset);
+        ProducerSnapshotFile.Write(fileSystem, path, _producers.Values, sync);
+        if (!sync)
+            _unsyncedSnapshots.Add(path);
+        _snapshots.Add(EndOffset);
+        _snapshotOffset = EndOffset;
+    }
+
+    /// <summary>Makes the snapshots durable that were written without.</summary>
+    public void FlushSnapshots()
+    {
+        foreach (var path in _unsyncedSnapshots)
+        {
+            if (!fileSystem.FileExists(path))
+                continue;
+            using var file = fileSystem.Open(path, FileOpenMode.Existing);
+            file.Flush();
+        }
+
+        _unsyncedSnapshots.Clear();
+    }
+
+    /// <summary>Deletes the snapshot of a segment that is gone.</summary>
+    public void DeleteSnapshot(long offset)
+    {
+        if (_snapshots.Remove(offset))
+            fileSystem.Delete(SnapshotPath(offset));
+    }
+
+    /// <summary>The directory was renamed.</summary>
+    public void MovedTo(string directory)
+    {
+        _directory = directory;
+        _unsyncedSnapshots.Clear();
+    }
+
+    private string SnapshotPath(long offset) => Path.Combine(_directory, LogFileNames.ForOffset(offset, LogFileNames.ProducerSnapshotSuffix));
+}

@@ -1,0 +1,231 @@
+using System.Diagnostics.CodeAnalysis;
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
+
+namespace Ottla.Storage.Producers;
+
+/// <summary>A transaction that a marker ended.</summary>
+internal readonly record struct CompletedTransaction(long ProducerId, long FirstOffset, long LastOffset, bool IsAborted);
+
+/// <summary>The producers of a log: their sequences for duplicate detection, their open transactions for the last stable offset, and the snapshots of both on disk.</summary>
+/// <remarks>The log's lock guards it; it lives as long as the log. Recovery uses short-lived ones of its own.</remarks>
+internal sealed partial class ProducerStateManager(IFileSystem fileSystem, string directory, LogConfig config, ILogger logger)
+{
+    private readonly Dictionary<long, ProducerState> _producers = [];
+
+    /// <summary>Transactions without a marker: first offset to producer.</summary>
+    private readonly SortedList<long, long> _openTransactions = [];
+
+    /// <summary>Transactions whose marker may still be above the high watermark: first offset to the marker's.</summary>
+    private readonly SortedList<long, long> _unreplicatedTransactions = [];
+
+    private readonly SortedSet<long> _snapshots = [];
+    private readonly List<string> _unsyncedSnapshots = [];
+    private string _directory = directory;
+    private long _snapshotOffset;
+
+    /// <summary>The state covers the log up to here.</summary>
+    public long EndOffset { get; private set; }
+
+    public int Count => _producers.Count;
+
+    public bool IsEmpty => _producers.Count == 0 && _unreplicatedTransactions.Count == 0;
+
+    /// <summary>The offset of the latest snapshot on disk, or null.</summary>
+    public long? LatestSnapshotOffset => _snapshots.Count == 0 ? null : _snapshots.Max;
+
+    /// <summary>Offsets of the snapshots on disk.</summary>
+    public IReadOnlyCollection<long> SnapshotOffsets => _snapshots;
+
+    /// <summary>The first offset whose fate is not yet known by every replica, or null.</summary>
+    public long? FirstUnstableOffset
+    {
+        get
+        {
+            long? open = _openTransactions.Count > 0 ? _openTransactions.Keys[0] : null;
+            long? unreplicated = _unreplicatedTransactions.Count > 0 ? _unreplicatedTransactions.Keys[0] : null;
+            return open is null || unreplicated < open ? unreplicated ?? open : open;
+        }
+    }
+
+    /// <summary>The first offset of the oldest open transaction, or null: how far compaction may go.</summary>
+    public long? FirstUndecidedOffset => _openTransactions.Count > 0 ? _openTransactions.Keys[0] : null;
+
+    public ProducerState? Find(long producerId) => _producers.GetValueOrDefault(producerId);
+
+    public IReadOnlyList<ActiveProducer> ActiveProducers() =>
+    [
+        .. _producers.Values.Select(producer => new ActiveProducer(
+            producer.ProducerId, producer.ProducerEpoch, producer.LastSequence, producer.LastTimestampMs, producer.CoordinatorEpoch, producer.CurrentTransactionFirstOffset)),
+    ];
+
+    /// <summary>Takes over a batch that is in the log.</summary>
+    /// <returns>True when it ended a transaction; the caller indexes it and then calls <see cref="Complete"/>.</returns>
+    public bool Apply(in RecordBatchView batch, out CompletedTransaction completed)
+    {
+        completed = default;
+        if (!batch.HasProducerId)
+            return false;
+        if (batch.IsControl)
+            return batch.RecordCount > 0 && ApplyMarker(batch, out completed);
+        var producer = FindOrAdd(batch.ProducerId);
+        producer.AddBatch(
+            batch.ProducerEpoch, new ProducerBatch(batch.LastSequence, batch.LastOffset, batch.LastOffsetDelta, batch.MaxTimestamp));
+        if (batch.IsTransactional && producer.CurrentTransactionFirstOffset < 0)
+        {
+            producer.CurrentTransactionFirstOffset = batch.BaseOffset;
+            _openTransactions[batch.BaseOffset] = batch.ProducerId;
+        }
+
+        return false;
+    }
+
+    /// <summary>The last stable offset that an aborted transaction is indexed with: the next open one's start, else what follows the marker.</summary>
+    public long LastStableOffsetAt(in CompletedTransaction completed)
+    {
+        foreach (var (firstOffset, producerId) in _openTransactions)
+        {
+            if (producerId != completed.ProducerId)
+                return firstOffset;
+        }
+
+        return completed.LastOffset + 1;
+    }
+
+    /// <summary>The transaction is decided; it stays unstable until its marker is below the high watermark.</summary>
+    public void Complete(in CompletedTransaction completed)
+    {
+        var wasOpen = _openTransactions.Remove(completed.FirstOffset);
+        Invariant.Check(wasOpen, "a completed transaction was open");
+        _unreplicatedTransactions[completed.FirstOffset] = completed.LastOffset;
+    }
+
+    /// <summary>Markers below <paramref name="highWatermark"/> are on every replica.</summary>
+    public void OnHighWatermark(long highWatermark)
+    {
+        for (var i = _unreplicatedTransactions.Count - 1; i >= 0; i--)
+        {
+            if (_unreplicatedTransactions.Values[i] < highWatermark)
+                _unreplicatedTransactions.RemoveAt(i);
+        }
+    }
+
+    public void OnLogStartOffset(long logStartOffset)
+    {
+        OnHighWatermark(logStartOffset);
+        EndOffset = Math.Max(EndOffset, logStartOffset);
+        _snapshotOffset = LatestSnapshotOffset ?? logStartOffset;
+    }
+
+    public void AdvanceTo(long endOffset) => EndOffset = endOffset;
+
+    /// <summary>Forgets producers that are idle for too long and have no open transaction.</summary>
+    public void RemoveExpired(Instant now, long expirationMs)
+    {
+        foreach (var (producerId, producer) in _producers)
+        {
+            if (IsExpired(producer, now, expirationMs))
+                _producers.Remove(producerId);
+        }
+    }
+
+    /// <summary>Goes back (or forward) to what the latest snapshot in range says; the caller replays the log from <see cref="EndOffset"/> on.</summary>
+    public void TruncateAndReload(long logStartOffset, long logEndOffset, Instant now)
+    {
+        foreach (var offset in _snapshots.Where(offset => offset > logEndOffset || offset <= logStartOffset).ToList())
+            DeleteSnapshot(offset);
+        if (logEndOffset == EndOffset)
+        {
+            OnLogStartOffset(logStartOffset);
+            return;
+        }
+
+        Clear();
+        while (LatestSnapshotOffset is { } offset)
+        {
+            if (TryRead(offset, out var producers))
+            {
+                foreach (var producer in producers.Where(producer => !IsExpired(producer, now, config.ProducerIdExpirationMs)))
+                    Add(producer);
+                _snapshotOffset = offset;
+                EndOffset = offset;
+                return;
+            }
+
+            DeleteSnapshot(offset);
+        }
+
+        _snapshotOffset = logStartOffset;
+        EndOffset = logStartOffset;
+    }
+
+    /// <summary>The log is empty and starts at <paramref name="offset"/>.</summary>
+    public void TruncateFullyAndStartAt(long offset)
+    {
+        Clear();
+        foreach (var snapshot in _snapshots.ToList())
+            DeleteSnapshot(snapshot);
+        _snapshotOffset = 0;
+        EndOffset = offset;
+    }
+
+    private bool ApplyMarker(in RecordBatchView batch, out CompletedTransaction completed)
+    {
+        var marker = EndTransactionMarker.Read(batch);
+        var producer = FindOrAdd(batch.ProducerId);
+        var firstOffset = producer.CurrentTransactionFirstOffset;
+        producer.SetEpoch(batch.ProducerEpoch);
+        producer.CoordinatorEpoch = marker.CoordinatorEpoch;
+        producer.LastTimestampMs = batch.MaxTimestamp;
+        producer.CurrentTransactionFirstOffset = -1;
+        completed = new CompletedTransaction(batch.ProducerId, firstOffset, batch.BaseOffset, marker.IsAbort);
+        return firstOffset >= 0;
+    }
+
+    private static bool IsExpired(ProducerState producer, Instant now, long expirationMs) =>
+        producer.CurrentTransactionFirstOffset < 0 && now.UnixMilliseconds - producer.LastTimestampMs >= expirationMs;
+
+    private ProducerState FindOrAdd(long producerId)
+    {
+        if (_producers.TryGetValue(producerId, out var producer))
+            return producer;
+        producer = new ProducerState(producerId);
+        _producers.Add(producerId, producer);
+        return producer;
+    }
+
+    private void Add(ProducerState producer)
+    {
+        _producers[producer.ProducerId] = producer;
+        if (producer.CurrentTransactionFirstOffset >= 0)
+            _openTransactions[producer.CurrentTransactionFirstOffset] = producer.ProducerId;
+    }
+
+    private void Clear()
+    {
+        _producers.Clear();
+        _openTransactions.Clear();
+        _unreplicatedTransactions.Clear();
+    }
+
+    private bool TryRead(long offset, [NotNullWhen(true)] out List<ProducerState>? producers)
+    {
+        try
+        {
+            producers = ProducerSnapshotFile.Read(fileSystem, SnapshotPath(offset));
+            return true;
+        }
+        catch (InvalidDataException failure)
+        {
+            LogCorruptSnapshot(logger, failure, SnapshotPath(offset));
+            producers = null;
+            return false;
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The producer snapshot {Path} is corrupt and is deleted")]
+    private static partial void LogCorruptSnapshot(ILogger logger, Exception failure, string path);
+}
