@@ -47,6 +47,9 @@ public sealed class WireBuffer : IFrameOutput
         Advance(slice.Length);
     }
 
+    /// <summary>Forgets what was written; the memory is kept.</summary>
+    public void Clear() => _length = 0;
+
     private void Grow(int count)
     {
         if (_bytes.Length - _length < count)

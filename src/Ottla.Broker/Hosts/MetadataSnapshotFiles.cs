@@ -1,0 +1,115 @@
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Protocol.Messages;
+using Ottla.Protocol.Metadata;
+using Ottla.StateMachines.Raft;
+using Ottla.Storage.Files;
+
+namespace Ottla.Broker.Hosts;
+
+/// <summary>The snapshot files of the metadata log: <c>&lt;20-digit end offset&gt;-&lt;10-digit epoch&gt;.checkpoint</c> in its directory.</summary>
+/// <remarks>Stateless but for the directory's name; safe from any thread as long as no two write the same snapshot.</remarks>
+internal sealed partial class MetadataSnapshotFiles(IFileSystem fileSystem, string directory, ILogger logger)
+{
+    private const string Suffix = ".checkpoint";
+    private const string PartSuffix = ".checkpoint.part";
+    private const string DeletedSuffix = ".checkpoint.deleted";
+    private const int OffsetDigits = 20;
+    private const int EpochDigits = 10;
+
+    /// <summary>The file of a snapshot.</summary>
+    public static string NameOf(LogPosition id) => string.Create(CultureInfo.InvariantCulture, $"{id.Offset:D20}-{id.Epoch:D10}{Suffix}");
+
+    /// <summary>Reads the id from a file's name.</summary>
+    public static bool TryParse(string fileName, out LogPosition id)
+    {
+        id = default;
+        if (fileName.Length != OffsetDigits + 1 + EpochDigits + Suffix.Length || fileName[OffsetDigits] != '-' || !fileName.EndsWith(Suffix, StringComparison.Ordinal)
+            || !long.TryParse(fileName.AsSpan(0, OffsetDigits), NumberStyles.None, CultureInfo.InvariantCulture, out var offset)
+            || !int.TryParse(fileName.AsSpan(OffsetDigits + 1, EpochDigits), NumberStyles.None, CultureInfo.InvariantCulture, out var epoch))
+            return false;
+        id = new LogPosition(offset, epoch);
+        return true;
+    }
+
+    /// <summary>Removes what was being written or deleted when the last process ended, and lists the snapshots, oldest first.</summary>
+    public List<LogPosition> Recover()
+    {
+        var ids = new List<LogPosition>();
+        foreach (var name in fileSystem.ListFiles(directory))
+        {
+            if (name.EndsWith(PartSuffix, StringComparison.Ordinal) || name.EndsWith(DeletedSuffix, StringComparison.Ordinal))
+                fileSystem.Delete(Path.Combine(directory, name));
+            else if (TryParse(name, out var id))
+                ids.Add(id);
+        }
+
+        ids.Sort();
+        return ids;
+    }
+
+    /// <summary>Writes a snapshot: <c>.part</c>, fsync, rename, fsync of the directory.</summary>
+    public void Write(LogPosition id, IEnumerable<byte[]> batches)
+    {
+        var path = Path.Combine(directory, NameOf(id));
+        var part = path[..^Suffix.Length] + PartSuffix;
+        using (var file = fileSystem.Open(part, FileOpenMode.CreateOrTruncate))
+        {
+            var position = 0L;
+            foreach (var batch in batches)
+            {
+                file.Write(position, batch);
+                position += batch.Length;
+            }
+
+            file.Flush();
+        }
+
+        fileSystem.Rename(part, path);
+        fileSystem.FlushDirectory(directory);
+        LogWritten(logger, path);
+    }
+
+    /// <summary>Reads a snapshot, wholly checked.</summary>
+    /// <exception cref="ProtocolException">It is not whole.</exception>
+    public MetadataSnapshot Read(LogPosition id, bool controlOnly = false)
+    {
+        using var file = fileSystem.Open(Path.Combine(directory, NameOf(id)), FileOpenMode.ReadExisting);
+        var reader = new SnapshotReader(controlOnly);
+        Span<byte> head = stackalloc byte[RecordBatchLayout.SizeAndMagicBytes];
+        for (var position = 0L; position < file.Length;)
+        {
+            var read = file.Read(position, head);
+            if (!RecordBatchView.TryReadSize(head[..read], out var size, out _) || size > file.Length - position)
+                throw new MalformedMessageException($"The snapshot {NameOf(id)} ends in the middle of a batch.");
+            var batch = new byte[size];
+            file.ReadExactly(position, batch);
+            reader.Add(batch);
+            position += size;
+        }
+
+        return reader.Finish();
+    }
+
+    /// <summary>The size of a snapshot, in bytes.</summary>
+    public long SizeOf(LogPosition id) => fileSystem.GetLength(Path.Combine(directory, NameOf(id)));
+
+    /// <summary>Deletes a snapshot.</summary>
+    public void Delete(LogPosition id)
+    {
+        fileSystem.Delete(Path.Combine(directory, NameOf(id)));
+        LogDeleted(logger, NameOf(id));
+    }
+
+    /// <summary>The voters as a snapshot carries them: none with static voters.</summary>
+    public static VotersRecord? VotersOf(QuorumHistory history, long endOffset) =>
+        history.KRaftVersionAt(endOffset) > 0 ? history.VotersAt(endOffset).ToRecord() : null;
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Wrote the metadata snapshot {Path}")]
+    private static partial void LogWritten(ILogger logger, string path);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Deleted the metadata snapshot {Name}")]
+    private static partial void LogDeleted(ILogger logger, string name);
+}

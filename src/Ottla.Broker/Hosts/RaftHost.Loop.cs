@@ -1,0 +1,304 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Protocol.Messages;
+using Ottla.Protocol.Metadata;
+using Ottla.StateMachines.Raft;
+using Ottla.Storage.Log;
+
+namespace Ottla.Broker.Hosts;
+
+/// <content>The loop: commands in, effects out.</content>
+public sealed partial class RaftHost
+{
+    private readonly List<PendingAppend> _toWrite = [];
+    private readonly Queue<PendingAppend> _uncommitted = new();
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            while (!_isClosing)
+            {
+                SetTimer();
+                await _commands.Reader.WaitToReadAsync();
+                for (var i = 0; i < CommandsPerFlushMax && _commands.Reader.TryRead(out var command); i++)
+                    Handle(command);
+                WriteAppends();
+                Step(new RaftEvent.Timer());
+                Settle();
+            }
+
+            FailAppends(null);
+            _store.Close();
+            End(null);
+        }
+        catch (Exception exception)
+        {
+            // Whatever it is, the log's state is not known any more: nothing may be acknowledged from here on.
+            LogFailure(_logger, exception);
+            End(exception);
+        }
+    }
+
+    private void Handle(in Command command)
+    {
+        if (command.Append is { } append)
+        {
+            _toWrite.Add(append);
+            return;
+        }
+
+        if (command == Command.Tick)
+            return;
+
+        // What was asked before comes first.
+        WriteAppends();
+        if (command.Register is { } listener)
+            _listeners.Add(new ListenerState(listener));
+        if (command.Snapshot is { } id)
+            Step(_store.AddSnapshot(id));
+        if (command.Event is { } raftEvent)
+            Step(raftEvent);
+        if (command.Request is { } request)
+        {
+            _requests.Add(_nextRequestId, command.Answer!);
+            Step(new RaftEvent.RequestReceived(_nextRequestId++, request));
+        }
+    }
+
+    /// <summary>Writes the appends that wait, all in one go.</summary>
+    private void WriteAppends()
+    {
+        if (_toWrite.Count == 0)
+            return;
+        var length = 0;
+        foreach (var append in _toWrite)
+        {
+            lock (_gate)
+                _pendingBytes -= append.Bytes.Length;
+            if (_machine.Role == RaftRole.Leader && _machine.Epoch == append.Batch.Epoch)
+                length += append.Bytes.Length;
+        }
+
+        var bytes = new byte[length];
+        length = 0;
+        foreach (var append in _toWrite)
+        {
+            if (_machine.Role != RaftRole.Leader || _machine.Epoch != append.Batch.Epoch)
+            {
+                append.Committed.TrySetException(LostLeadership(append.Batch.Epoch));
+                continue;
+            }
+
+            append.Bytes.CopyTo(bytes, length);
+            length += append.Bytes.Length;
+            _uncommitted.Enqueue(append);
+        }
+
+        _toWrite.Clear();
+        if (length > 0)
+            Step(new RaftEvent.Appended(_store.Append(bytes)));
+    }
+
+    /// <summary>Flushes while there is something to flush, then tells the listeners and those who wait.</summary>
+    private void Settle()
+    {
+        while (_needsFlush)
+        {
+            _needsFlush = false;
+            var end = _store.EndOffset;
+            _store.Flush();
+            Step(new RaftEvent.Flushed(end));
+        }
+
+        Volatile.Write(ref _quorum, _machine.Describe());
+        Deliver();
+        if (_machine.IsShutdownComplete)
+            _isClosing = true;
+    }
+
+    private void Step(RaftEvent raftEvent)
+    {
+        _effects.Clear();
+        _machine.Step(raftEvent, Instant.Now(_time), _effects);
+        if (_effects.Save is { } state)
+            _store.Save(state, _machine.History);
+        _needsFlush |= _effects.Flush;
+        var appends = _effects.Log.Count > 0 ? _effects.Log.ToArray() : [];
+        foreach (var reply in _effects.Replies)
+            Answer(reply);
+        foreach (var send in _effects.Sends)
+            Send(send);
+        if (_effects.FetchSnapshot is { } fetch)
+            LogSnapshotNeeded(_logger, fetch.Id.Offset, fetch.Id.Epoch, fetch.LeaderId);
+        var leaderChanged = _effects.LeaderChanged;
+        if (_effects.HighWatermarkAdvanced)
+        {
+            _store.AdvanceHighWatermark(_machine.HighWatermark);
+            Volatile.Write(ref _highWatermark, _machine.HighWatermark);
+        }
+
+        foreach (var effect in appends)
+            ApplyToLog(effect);
+        if (leaderChanged)
+            FailAppends(_machine.Role == RaftRole.Leader ? _machine.Epoch : null);
+        Publish();
+    }
+
+    private void ApplyToLog(RaftLogEffect effect)
+    {
+        switch (effect)
+        {
+            case RaftLogEffect.Truncate truncate:
+                _store.TruncateTo(truncate.EndOffset);
+                break;
+            case RaftLogEffect.AppendEpochStart start:
+                Step(new RaftEvent.Appended(_store.Append(EncodeEpochStart(start))));
+                break;
+            case RaftLogEffect.AppendFetched fetched:
+                Step(new RaftEvent.Appended(AppendFetched(fetched.Records)));
+                break;
+        }
+    }
+
+    private static byte[] EncodeEpochStart(RaftLogEffect.AppendEpochStart start)
+    {
+        var leaderChange = new LeaderChangeMessage
+        {
+            LeaderId = start.LeaderId,
+            Voters = [.. start.VoterIds.Select(id => new LeaderChangeMessage.Voter { VoterId = id })],
+            GrantingVoters = [.. start.GrantingVoterIds.Select(id => new LeaderChangeMessage.Voter { VoterId = id })],
+        };
+        var timestampMs = start.Timestamp.UnixMilliseconds;
+        return start is { KRaftVersion: { } version, Voters: { } voters }
+            ? MetadataBatch.EncodeControl(
+                start.BaseOffset,
+                start.Epoch,
+                timestampMs,
+                (ControlRecordType.LeaderChange, leaderChange),
+                (ControlRecordType.KRaftVersion, new KRaftVersionRecord { KRaftVersion = version }),
+                (ControlRecordType.KRaftVoters, voters.ToRecord()))
+            : MetadataBatch.EncodeControl(start.BaseOffset, start.Epoch, timestampMs, (ControlRecordType.LeaderChange, leaderChange));
+    }
+
+    /// <summary>Appends what the leader sent, unless it does not fit: then it is fetched again.</summary>
+    private List<AppendedBatch> AppendFetched(ReadOnlyMemory<byte> records)
+    {
+        try
+        {
+            var expected = _store.EndOffset;
+            foreach (var batch in RaftLogStore.Describe(records))
+            {
+                if (batch.BaseOffset != expected || batch.Epoch > _machine.Epoch || batch.Epoch < _machine.Log.End.Epoch)
+                    throw new MalformedMessageException($"A batch at {batch.BaseOffset} of epoch {batch.Epoch} does not follow the log's end {expected}.");
+                expected = batch.EndOffset;
+            }
+
+            return _store.Append(records.ToArray());
+        }
+        catch (ProtocolException exception)
+        {
+            LogBadFetch(_logger, exception);
+            return [];
+        }
+    }
+
+    private void Answer(in RaftReply reply)
+    {
+        if (!_requests.Remove(reply.RequestId, out var answer))
+            return;
+        var response = reply.Response is FetchReply { ReadFrom: { } offset } fetch
+            ? fetch with { Records = _store.Read(offset, _store.EndOffset) }
+            : reply.Response;
+        answer.TrySetResult(response);
+    }
+
+    private void Send(in RaftSend send)
+    {
+        if (_transport is not null && _machine.History.Voters.Find(send.To) is { } voter)
+            _transport.Send(send.CorrelationId, voter, send.Request);
+        else
+            Post(new Command { Event = new RaftEvent.RequestFailed(send.CorrelationId) });
+    }
+
+    /// <summary>Lets the other threads see where things stand.</summary>
+    private void Publish()
+    {
+        lock (_gate)
+        {
+            var leads = _machine.Role == RaftRole.Leader && _machine.Log.EndOffset > _machine.EpochStartOffset;
+            var leader = new LeaderAndEpoch(_machine.LeaderId, _machine.Epoch);
+            // While this node leads, Append counts the offsets; otherwise the log does.
+            if (!leads || !_canAppend || leader != _leader)
+                _nextOffset = _machine.Log.EndOffset;
+            _canAppend = leads;
+            _leader = leader;
+            _history = _machine.History;
+            if (_latestSnapshot is null || _machine.Log.LatestSnapshot > _latestSnapshot)
+                _latestSnapshot = _machine.Log.LatestSnapshot;
+        }
+    }
+
+    private void SetTimer()
+    {
+        if (_machine.NextDeadline is not { } deadline)
+            return;
+        var dueMs = Math.Clamp(deadline.MillisecondsSince(Instant.Now(_time)), 0, int.MaxValue);
+        _timer.Change(TimeSpan.FromMilliseconds(dueMs), Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>Fails the appends that this node can no longer commit: all but those of <paramref name="epoch"/>.</summary>
+    private void FailAppends(int? epoch)
+    {
+        for (var count = _uncommitted.Count; count > 0; count--)
+        {
+            var append = _uncommitted.Dequeue();
+            if (append.Batch.Epoch == epoch)
+                _uncommitted.Enqueue(append);
+            else
+                append.Committed.TrySetException(LostLeadership(append.Batch.Epoch));
+        }
+    }
+
+    private static MetadataLogException LostLeadership(int epoch) =>
+        new(ErrorCode.NotController, $"This node ceased to lead the metadata quorum in epoch {epoch}; the records may or may not be committed.");
+
+    /// <summary>Nothing more will happen: whoever waits learns so.</summary>
+    private void End(Exception? failure)
+    {
+        var reason = failure ?? new MetadataLogException(ErrorCode.BrokerNotAvailable, "The metadata log is closed.");
+        lock (_gate)
+        {
+            _failure = reason;
+            _canAppend = false;
+        }
+
+        _timer.Dispose();
+        _commands.Writer.TryComplete();
+        while (_commands.Reader.TryRead(out var command))
+        {
+            command.Append?.Committed.TrySetException(reason);
+            command.Answer?.TrySetException(reason);
+        }
+
+        foreach (var append in _toWrite.Concat(_uncommitted))
+            append.Committed.TrySetException(reason);
+        foreach (var answer in _requests.Values)
+            answer.TrySetException(reason);
+        if (failure is null)
+            _completion.TrySetResult();
+        else
+            _completion.TrySetException(failure);
+    }
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "The metadata log has failed")]
+    private static partial void LogFailure(ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "What the leader sent cannot be appended; it is fetched again")]
+    private static partial void LogBadFetch(ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The log of leader {LeaderId} begins after this replica's: it needs the snapshot {Offset}-{Epoch}")]
+    private static partial void LogSnapshotNeeded(ILogger logger, long offset, int epoch, int leaderId);
+}

@@ -1,0 +1,237 @@
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Protocol.Metadata;
+using Ottla.StateMachines.Raft;
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
+
+namespace Ottla.Broker.Hosts;
+
+/// <summary>Runs a <see cref="RaftMachine"/> over the metadata log on disk: the replicated log that the controller and the brokers use.</summary>
+/// <remarks>
+/// One loop owns the machine, the log and the listeners: it takes commands from a channel, carries out the effects of each step in their order
+/// (save, log, flush, send, tell), and flushes once for all appends that wait. Public members may be called from anywhere; they never wait for the
+/// disk, but for <see cref="WriteSnapshot"/>, which writes its own file. Lives as long as the node. A failing disk or listener ends the loop: see <see cref="Completion"/>.
+/// </remarks>
+public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
+{
+    /// <summary>Commands taken before the log is flushed: the bound of a group commit.</summary>
+    private const int CommandsPerFlushMax = 4096;
+
+    private readonly Channel<Command> _commands = Channel.CreateUnbounded<Command>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Lock _gate = new();
+    private readonly Lock _snapshotGate = new();
+    private readonly RaftHostOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly IRaftTransport? _transport;
+    private readonly RaftLogStore _store;
+    private readonly RaftMachine _machine;
+    private readonly RaftEffects _effects = new();
+    private readonly ITimer _timer;
+    private readonly Dictionary<long, TaskCompletionSource<RaftResponse>> _requests = [];
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // Guarded by _gate.
+    private LeaderAndEpoch _leader = new(-1, 0);
+    private long _nextOffset;
+    private long _pendingBytes;
+    private bool _canAppend;
+    private Exception? _failure;
+    private QuorumHistory _history = QuorumHistory.Begin(VoterSet.Empty);
+    private LogPosition? _latestSnapshot;
+
+    // Owned by the loop.
+    private long _highWatermark;
+    private QuorumInfo _quorum;
+    private long _nextRequestId;
+    private bool _needsFlush;
+    private bool _isClosing;
+
+    private RaftHost(IFileSystem fileSystem, RaftHostOptions options, TimeProvider time, ILogger logger, IRaftTransport? transport)
+    {
+        _options = options;
+        _time = time;
+        _logger = logger;
+        _transport = transport;
+        _machine = new RaftMachine(options.Raft, new Prng(options.Seed));
+        _store = RaftLogStore.Open(fileSystem, options, time, logger, out var started);
+        _timer = time.CreateTimer(_ => _commands.Writer.TryWrite(Command.Tick), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        try
+        {
+            Step(started);
+            Settle();
+        }
+        catch
+        {
+            _timer.Dispose();
+            _store.Close();
+            throw;
+        }
+
+        _quorum = _machine.Describe();
+        _ = RunAsync();
+    }
+
+    /// <summary>Opens (or makes) the metadata log in <c>__cluster_metadata-0</c> of the log directory, and starts. A single voter leads when this returns.</summary>
+    /// <param name="fileSystem">The disk.</param>
+    /// <param name="options">Who this replica is, and where its log is.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">The log for people.</param>
+    /// <param name="transport">The way to other voters; null for a quorum of one.</param>
+    /// <exception cref="IOException">The disk fails.</exception>
+    /// <exception cref="InvalidDataException">The files are corrupt.</exception>
+    public static RaftHost Open(IFileSystem fileSystem, RaftHostOptions options, TimeProvider time, ILogger logger, IRaftTransport? transport = null) =>
+        new(fileSystem, options, time, logger, transport);
+
+    /// <inheritdoc/>
+    public LeaderAndEpoch Leader
+    {
+        get
+        {
+            lock (_gate)
+                return _leader;
+        }
+    }
+
+    /// <inheritdoc/>
+    public long HighWatermark => Volatile.Read(ref _highWatermark);
+
+    /// <inheritdoc/>
+    public long EndOffset
+    {
+        get
+        {
+            lock (_gate)
+                return _nextOffset;
+        }
+    }
+
+    /// <summary>The newest snapshot of this replica, if there is one.</summary>
+    public OffsetAndEpoch? LatestSnapshot
+    {
+        get
+        {
+            lock (_gate)
+                return _latestSnapshot is { } id ? new OffsetAndEpoch(id.Offset, id.Epoch) : null;
+        }
+    }
+
+    /// <summary>The quorum as of the last step: for DescribeQuorum and metrics.</summary>
+    public QuorumInfo Quorum => Volatile.Read(ref _quorum);
+
+    /// <summary>Ends when the host was closed; faulted when the disk or a listener failed, which the node does not survive.</summary>
+    public Task Completion => _completion.Task;
+
+    /// <inheritdoc/>
+    /// <exception cref="MetadataLogException">NOT_CONTROLLER: this replica does not lead <paramref name="epoch"/>; MESSAGE_TOO_LARGE: more than 8 MiB; THROTTLING_QUOTA_EXCEEDED: too much waits already.</exception>
+    public (long LastOffset, Task Committed) Append(int epoch, IReadOnlyList<MetadataRecord> records)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(records.Count, nameof(records));
+        var timestampMs = Instant.Now(_time).UnixMilliseconds;
+        var batch = MetadataBatch.Encode(0, epoch, timestampMs, records);
+        if (batch.Length > MetadataBatch.SizeBytesMax)
+            throw new MetadataLogException(ErrorCode.MessageTooLarge, $"A metadata batch of {batch.Length} bytes is more than the {MetadataBatch.SizeBytesMax} that one may have.");
+        lock (_gate)
+        {
+            if (_failure is not null)
+                throw new MetadataLogException(ErrorCode.KafkaStorageError, "The metadata log has failed.", _failure);
+            if (!_canAppend || epoch != _leader.Epoch)
+                throw new MetadataLogException(ErrorCode.NotController, $"This node does not lead the metadata quorum in epoch {epoch}.");
+            if (_pendingBytes + batch.Length > _options.PendingBytesMax)
+                throw new MetadataLogException(ErrorCode.ThrottlingQuotaExceeded, $"{_pendingBytes} bytes of metadata wait for the disk already.");
+            RecordBatchEditor.SetBaseOffset(batch, _nextOffset);
+            var decoded = new MetadataBatch(_nextOffset, _nextOffset + records.Count - 1, epoch, timestampMs, records, []);
+            var append = new PendingAppend(decoded, batch);
+            _nextOffset += records.Count;
+            _pendingBytes += batch.Length;
+            _commands.Writer.TryWrite(new Command { Append = append });
+            return (decoded.LastOffset, append.Committed.Task);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Register(IMetadataLogListener listener) => Post(new Command { Register = listener });
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The id is not committed, or its epoch is not that of the log.</exception>
+    public void WriteSnapshot(OffsetAndEpoch id, long lastContainedLogTimestampMs, IEnumerable<MetadataRecord> records)
+    {
+        var position = new LogPosition(id.Offset, id.Epoch);
+        lock (_snapshotGate)
+        {
+            QuorumHistory history;
+            lock (_gate)
+            {
+                if (_latestSnapshot is { } latest && position <= latest)
+                    return; // there is one that says as much
+                history = _history;
+            }
+
+            if (id.Offset > HighWatermark)
+                throw new ArgumentException($"A snapshot cannot end at {id.Offset}, after the high watermark {HighWatermark}.", nameof(id));
+            if (_store.EpochBefore(id.Offset) is >= 0 and var epoch && epoch != id.Epoch)
+                throw new ArgumentException($"A snapshot that ends at {id.Offset} is of epoch {epoch}, not {id.Epoch}.", nameof(id));
+            _store.WriteSnapshotFile(position, lastContainedLogTimestampMs, history, records);
+            lock (_gate)
+                _latestSnapshot = position;
+            Post(new Command { Snapshot = position });
+        }
+    }
+
+    /// <summary>Handles a request of another replica (Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch).</summary>
+    /// <returns>The answer; of a fetch with the record batches it may have. Fails when the host was closed.</returns>
+    public Task<RaftResponse> HandleAsync(RaftRequest request)
+    {
+        var answer = new TaskCompletionSource<RaftResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (!Post(new Command { Request = request, Answer = answer }))
+            answer.TrySetException(new MetadataLogException(ErrorCode.BrokerNotAvailable, "The metadata log is closed."));
+        return answer.Task;
+    }
+
+    /// <summary>Takes an answer from the transport.</summary>
+    public void Receive(long correlationId, RaftResponse response) => Post(new Command { Event = new RaftEvent.ResponseReceived(correlationId, response) });
+
+    /// <summary>Learns from the transport that there will be no answer.</summary>
+    public void ReceiveFailure(long correlationId) => Post(new Command { Event = new RaftEvent.RequestFailed(correlationId) });
+
+    /// <summary>Hands leadership over, writes what waits, flushes and closes the log. Afterwards <see cref="Completion"/> has ended.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Post(new Command { Event = new RaftEvent.Shutdown() });
+        await _completion.Task.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+    }
+
+    private bool Post(in Command command) => _commands.Writer.TryWrite(command);
+
+    /// <summary>What the loop is asked to do: one of its members is set, or none for the timer.</summary>
+    private readonly record struct Command
+    {
+        public static readonly Command Tick;
+
+        public PendingAppend? Append { get; init; }
+
+        public IMetadataLogListener? Register { get; init; }
+
+        public LogPosition? Snapshot { get; init; }
+
+        public RaftRequest? Request { get; init; }
+
+        public TaskCompletionSource<RaftResponse>? Answer { get; init; }
+
+        public RaftEvent? Event { get; init; }
+    }
+
+    /// <summary>An append on its way: waiting for the loop, then for the quorum.</summary>
+    private sealed class PendingAppend(MetadataBatch batch, byte[] bytes)
+    {
+        public MetadataBatch Batch { get; } = batch;
+
+        public byte[] Bytes { get; } = bytes;
+
+        public TaskCompletionSource Committed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+}
