@@ -41,6 +41,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private BrokerLifecycle _lifecycle = null!;
     private ProducerIds _producerIds = null!;
     private Task _upkeep = Task.CompletedTask;
+    private volatile Tuple<BrokerConfig, ServerSettings>? _settings;
 
     private BrokerNode(BrokerConfig config, NodePlatform platform)
     {
@@ -112,8 +113,6 @@ public sealed partial class BrokerNode : IAsyncDisposable
 
         _logs = LogManager.Open(LogDirectories.Options(config, _platform, OnDirectoryFailure), _platform.FileSystem, _platform.Time, loggers.CreateLogger(nameof(LogManager)));
         var identity = LogDirectories.Identify(config, _logs, mayFormat, features, _platform);
-
-        // Listening before anything else is started: a port that is taken must not leave a trace in the metadata.
         var time = _platform.Time;
         _server = new BrokerServer(_platform.Transport, Settings, _pool, time, loggers.CreateLogger(nameof(BrokerServer)));
 
@@ -123,7 +122,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await _quorum.CaughtUpAsync();
 
         var channel = new ControllerChannel(_quorum.Controller, _metadata);
-        _lifecycle = new BrokerLifecycle(channel, _metadata, config, identity, features, time, loggers.CreateLogger(nameof(BrokerLifecycle)));
+        _lifecycle = new BrokerLifecycle(channel, _metadata, config, identity, SupportedFeatures.Latest, loggers.CreateLogger(nameof(BrokerLifecycle)));
         _producerIds = new ProducerIds(channel, config.NodeId, () => _lifecycle.BrokerEpoch);
         var apis = BrokerApis.CreateTable(new BrokerServices
         {
@@ -138,7 +137,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
             Quorum = () => _quorum.Raft.Quorum,
             Time = time,
         });
-        Listen(config, apis);
+        Listen(config, apis); // before the broker registers: a port that is taken must not leave a trace in the metadata
 
         await _lifecycle.JoinAsync(EndPoints, _logs);
         _server.StartAccepting();
@@ -156,16 +155,21 @@ public sealed partial class BrokerNode : IAsyncDisposable
         ];
     }
 
+    /// <summary>The server's bounds, made anew only when the configuration changed.</summary>
     private ServerSettings Settings()
     {
         var config = _config.Current;
-        return new ServerSettings(
+        if (_settings is var (madeFrom, settings) && ReferenceEquals(madeFrom, config))
+            return settings;
+        settings = new ServerSettings(
             config.SocketRequestMaxBytes,
             config.QueuedMaxRequests,
             config.MaxConnections,
             config.MaxConnectionsPerIp,
             ListenerAddress.ResolveAll(config.MaxConnectionsPerIpOverrides),
             config.ConnectionsMaxIdleMs);
+        _settings = Tuple.Create(config, settings);
+        return settings;
     }
 
     /// <summary>Retention, flushes, checkpoints and delayed deletions, once a second.</summary>

@@ -1,0 +1,83 @@
+using Ottla.Broker.Replicas;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Storage.Log;
+using Ottla.Storage.Upkeep;
+
+namespace Ottla.Broker.Metadata;
+
+/// <summary>Who a node is, as its log directories say.</summary>
+/// <param name="ClusterId">The cluster's id.</param>
+/// <param name="NodeId">The node's id.</param>
+/// <param name="MetadataDirectory">The path of the log directory that holds the metadata log.</param>
+/// <param name="MetadataDirectoryId">That directory's id.</param>
+public sealed record NodeIdentity(string ClusterId, int NodeId, string MetadataDirectory, Uuid MetadataDirectoryId);
+
+/// <summary>Opens the log directories of a node, and makes sure that they are its own.</summary>
+internal static class LogDirectories
+{
+    /// <summary>How the logs are opened and looked after.</summary>
+    public static LogManagerOptions Options(BrokerConfig config, NodePlatform platform, Action<LogDirectory, Exception> onFailure)
+    {
+        // A topic's own configuration is known only once the metadata is read, from these very directories.
+        var defaults = new TopicSettings(config.TopicDefaults, config).Log;
+        return new LogManagerOptions
+        {
+            LogDirectories = [.. Paths(config)],
+            ConfigFor = _ => defaults,
+            RecoveryParallelism = config.NumRecoveryThreadsPerDataDir,
+            RetentionCheckIntervalMs = config.LogRetentionCheckIntervalMs,
+            RecoveryPointCheckpointIntervalMs = config.LogFlushOffsetCheckpointIntervalMs,
+            LogStartOffsetCheckpointIntervalMs = config.LogFlushStartOffsetCheckpointIntervalMs,
+            HighWatermarkCheckpointIntervalMs = config.ReplicaHighWatermarkCheckpointIntervalMs,
+            DeleteDelayMs = config.LogSegmentDeleteDelayMs,
+            Seed = platform.Seed,
+            OnDirectoryFailure = onFailure,
+        };
+    }
+
+    /// <summary>Reads who this node is from <c>meta.properties</c>.</summary>
+    /// <exception cref="NodeStartException">A directory is not formatted, or belongs to another node or cluster.</exception>
+    public static NodeIdentity Identify(BrokerConfig config, LogManager logs)
+    {
+        var online = logs.Directories.Where(directory => !directory.IsOffline).ToList();
+        var unformatted = online.Where(directory => directory.Properties is null).ToList();
+        if (unformatted.Count == online.Count)
+            throw new NodeStartException($"{string.Join(", ", unformatted)} is not formatted. Run 'ottla format --cluster-id ID' with the same configuration first.");
+
+        string? clusterId = null;
+        foreach (var directory in online.Except(unformatted))
+        {
+            var properties = directory.Properties!;
+            if (properties.NodeId != config.NodeId)
+                throw new NodeStartException($"node.id is {config.NodeId}, but {directory} belongs to node {properties.NodeId}: set node.id={properties.NodeId}, or use another directory.");
+            clusterId ??= properties.ClusterId;
+            if (properties.ClusterId is null || properties.ClusterId != clusterId)
+                throw new NodeStartException($"{directory} belongs to cluster {properties.ClusterId}, the others to {clusterId}.");
+        }
+
+        foreach (var directory in unformatted) // a disk that was added, or replaced
+            directory.Format(new MetaProperties { ClusterId = clusterId, NodeId = config.NodeId, DirectoryId = Uuid.NewRandom() });
+
+        var metadataPath = MetadataPath(config);
+        var metadata = online.Find(directory => directory.Path == metadataPath)
+            ?? throw new NodeStartException($"The log directory of the metadata, {metadataPath}, is offline.");
+        return new NodeIdentity(clusterId!, config.NodeId, metadataPath, DirectoryIdOf(metadata));
+    }
+
+    /// <summary>The absolute paths of all log directories, that of the metadata included.</summary>
+    public static IEnumerable<string> Paths(BrokerConfig config) => config.LogDirs.Select(Path.GetFullPath).Append(MetadataPath(config)).Distinct();
+
+    /// <summary>The absolute path of the log directory that holds the metadata log.</summary>
+    public static string MetadataPath(BrokerConfig config) => Path.GetFullPath(config.MetadataLogDir);
+
+    /// <summary>The directory's id; directories formatted before there were ids (KIP-858) get one.</summary>
+    private static Uuid DirectoryIdOf(LogDirectory directory)
+    {
+        if (directory.Properties!.DirectoryId is { } id)
+            return id;
+        var given = Uuid.NewRandom();
+        directory.Format(directory.Properties with { DirectoryId = given, Version = 1 });
+        return given;
+    }
+}
