@@ -10,7 +10,7 @@ using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Transport;
-using Ottla.StateMachines.Metadata;
+using Ottla.StateMachines.Controller;
 using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker;
@@ -26,6 +26,9 @@ public sealed partial class BrokerNode : IAsyncDisposable
 
     /// <summary>How long requests under way may take at shutdown before their connections are cut.</summary>
     private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long the controller may take to let the broker go.</summary>
+    private static readonly TimeSpan LeaveTimeout = TimeSpan.FromSeconds(10);
 
     private readonly NodePlatform _platform;
     private readonly ILogger _logger;
@@ -70,8 +73,13 @@ public sealed partial class BrokerNode : IAsyncDisposable
         var node = new BrokerNode(config, platform);
         try
         {
-            await node.StartAsync(mayFormat);
+            await node.RunUpAsync(mayFormat);
             return node;
+        }
+        catch (ApiException e)
+        {
+            await node.DisposeAsync();
+            throw new NodeStartException($"The controller refuses this broker: {e.Message}");
         }
         catch
         {
@@ -86,7 +94,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await _server.StopAsync(DrainTimeout);
         await _stopping.CancelAsync();
         await _upkeep;
-        await _lifecycle.LeaveAsync();
+        await LeaveAsync();
         await _quorum.DisposeAsync();
         _logs.Close(_lifecycle.BrokerEpoch);
     }
@@ -105,25 +113,25 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _stopping.Dispose();
     }
 
-    private async Task StartAsync(bool mayFormat)
+    private async Task RunUpAsync(bool mayFormat)
     {
         var config = _config.Current;
         var loggers = _platform.Loggers;
         var features = SupportedByThisVersion.Features;
 
+        if (mayFormat && LogDirectories.AreUnformatted(config, _platform.FileSystem))
+            Format(config);
         _logs = LogManager.Open(LogDirectories.Options(config, _platform, OnDirectoryFailure), _platform.FileSystem, _platform.Time, loggers.CreateLogger(nameof(LogManager)));
-        var identity = LogDirectories.Identify(config, _logs, mayFormat, features, _platform);
+        var identity = LogDirectories.Identify(config, _logs);
         var time = _platform.Time;
         _server = new BrokerServer(_platform.Transport, Settings, _pool, time, loggers.CreateLogger(nameof(BrokerServer)));
 
         _metadata.Register(_config);
         _metadata.Register(new ReplicaManager(config.NodeId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
         _quorum = MetadataQuorum.Start(config, identity, features, _metadata, _platform);
-        await _quorum.CaughtUpAsync();
 
         var channel = new ControllerChannel(_quorum.Controller, _metadata);
-        _lifecycle = new BrokerLifecycle(channel, _metadata, config, identity, SupportedFeatures.Latest, loggers.CreateLogger(nameof(BrokerLifecycle)));
-        _producerIds = new ProducerIds(channel, config.NodeId, () => _lifecycle.BrokerEpoch);
+        _producerIds = new ProducerIds(channel, config.NodeId, () => _lifecycle!.BrokerEpoch);
         var apis = BrokerApis.CreateTable(new BrokerServices
         {
             Config = () => _config.Current,
@@ -139,10 +147,35 @@ public sealed partial class BrokerNode : IAsyncDisposable
         });
         Listen(config, apis); // before the broker registers: a port that is taken must not leave a trace in the metadata
 
-        await _lifecycle.JoinAsync(EndPoints, _logs);
+        _lifecycle = new BrokerLifecycle(NodeIdentities.Of(config, identity, EndPoints, _logs), _quorum.Controller, _metadata, time);
+        await _lifecycle.RegisterAsync();
+        await _lifecycle.UnfenceAsync();
         _server.StartAccepting();
         _upkeep = LookAfterLogsAsync();
         _ = WatchForFailureAsync();
+    }
+
+    /// <summary>Makes a cluster of one in the log directories.</summary>
+    private void Format(BrokerConfig config)
+    {
+        var clusterId = Uuid.NewRandom().ToString();
+        var plan = StorageFormatter.Plan(LogDirectories.FormatRequestOf(config, clusterId), path => LogDirectories.Existing(_platform.FileSystem, path));
+        LogDirectories.Format(plan, config.ControllerListenerNames[0], _platform.FileSystem, Instant.Now(_platform.Time));
+        LogFormatted(string.Join(", ", LogDirectories.Paths(config)), clusterId);
+    }
+
+    /// <summary>Controlled shutdown. The node stops also when the controller does not go along.</summary>
+    private async Task LeaveAsync()
+    {
+        using var patience = new CancellationTokenSource(LeaveTimeout, _platform.Time);
+        try
+        {
+            await _lifecycle.ShutDownAsync(patience.Token);
+        }
+        catch (Exception e) when (e is ApiException or OperationCanceledException)
+        {
+            LogLeaveFailed(e.Message);
+        }
     }
 
     private void Listen(BrokerConfig config, ApiTable apis)
@@ -210,6 +243,12 @@ public sealed partial class BrokerNode : IAsyncDisposable
         if (_logs is { } logs && logs.Directories.All(each => each.IsOffline))
             _failure.TrySetResult(new IOException("All log directories have failed.", exception));
     }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Formatted {Directories} for the new cluster {ClusterId}")]
+    private partial void LogFormatted(string directories, string clusterId);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Leaving the cluster in order failed: {Reason}")]
+    private partial void LogLeaveFailed(string reason);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The log directory {Directory} failed and is offline")]
     private partial void LogDirectoryFailed(string directory, Exception e);

@@ -46,7 +46,7 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
     {
         var image = cluster.Image;
         var version = context.ApiVersion;
-        var brokers = cluster.ActiveBrokers(image, context.Connection.ListenerName);
+        var brokers = ClusterView.ActiveBrokers(image, context.Connection.ListenerName);
         var isAll = version == 0 ? request.Topics is null or { Length: 0 } : request.Topics is null;
         var topics = isAll
             ? image.Topics.ByName.Values.Select(topic => Describe(context, image, topic))
@@ -69,7 +69,7 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
         return response;
     }
 
-    private TopicResponse Find(RequestContext context, MetadataImage image, TopicRequest request, IReadOnlyDictionary<string, ErrorCode>? created)
+    private static TopicResponse Find(RequestContext context, MetadataImage image, TopicRequest request, IReadOnlyDictionary<string, ErrorCode>? created)
     {
         if (request.Name is null)
         {
@@ -87,7 +87,7 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
 
     private static TopicResponse Failed(ErrorCode error, string? name, Uuid id) => new() { ErrorCode = (short)error, Name = name, TopicId = id };
 
-    private TopicResponse Describe(RequestContext context, MetadataImage image, TopicImage topic)
+    private static TopicResponse Describe(RequestContext context, MetadataImage image, TopicImage topic)
     {
         var partitions = new PartitionResponse[topic.Partitions.Length];
         for (var i = 0; i < partitions.Length; i++)
@@ -95,7 +95,7 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
             var partition = topic.Partitions[i];
             partitions[i] = new PartitionResponse
             {
-                ErrorCode = (short)cluster.ErrorOf(image, partition, context.Connection.ListenerName, knowsListenerNotFound: context.ApiVersion >= FirstVersionWithListenerNotFound),
+                ErrorCode = (short)ClusterView.ErrorOf(image, partition, context.Connection.ListenerName, knowsListenerNotFound: context.ApiVersion >= FirstVersionWithListenerNotFound),
                 PartitionIndex = i,
                 LeaderId = partition.Leader,
                 LeaderEpoch = partition.LeaderEpoch,

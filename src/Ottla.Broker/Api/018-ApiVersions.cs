@@ -71,7 +71,7 @@ internal sealed partial class ApiVersionsHandler(Func<ApiTable> apis, ClusterVie
         var image = cluster.Image;
         if (image.Features.MetadataVersion is not { } metadataVersion)
             return;
-        var finalized = new SortedDictionary<string, short>(StringComparer.Ordinal) { ["metadata.version"] = metadataVersion.FeatureLevel };
+        var finalized = new SortedDictionary<string, short>(StringComparer.Ordinal) { ["metadata.version"] = metadataVersion.Level };
         foreach (var (name, level) in image.Features.Levels)
             finalized[name] = level;
         if (kraftVersion() is > 0 and var kraft)

@@ -33,7 +33,7 @@ internal sealed class DescribeLogDirsHandler(LogManager logs) : IApiHandler<Desc
         try
         {
             var space = directory.Space;
-            (response.TotalBytes, response.UsableBytes) = (space.TotalBytes, space.UsableBytes);
+            (response.TotalBytes, response.UsableBytes) = (space.TotalBytes, space.FreeBytes);
         }
         catch (IOException)
         {

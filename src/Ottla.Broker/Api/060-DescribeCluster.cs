@@ -25,7 +25,7 @@ internal sealed class DescribeClusterHandler(ClusterView cluster) : IApiHandler<
         }
 
         var image = cluster.Image;
-        var brokers = cluster.Brokers(image, context.Connection.ListenerName).Where(broker => !broker.IsFenced || request.IncludeFencedBrokers).ToList();
+        var brokers = ClusterView.Brokers(image, context.Connection.ListenerName).Where(broker => !broker.IsFenced || request.IncludeFencedBrokers).ToList();
         var response = new DescribeClusterResponse
         {
             ClusterId = cluster.ClusterId,

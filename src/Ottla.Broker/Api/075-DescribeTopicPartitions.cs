@@ -56,7 +56,7 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
         return ValueTask.FromResult<DescribeTopicPartitionsResponse?>(response);
     }
 
-    private TopicResponse Describe(RequestContext context, MetadataImage image, TopicImage topic, int first, int last) => new()
+    private static TopicResponse Describe(RequestContext context, MetadataImage image, TopicImage topic, int first, int last) => new()
     {
         Name = topic.Name,
         TopicId = topic.Id,
@@ -69,7 +69,7 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
                 var partition = topic.Partitions[index];
                 return new PartitionResponse
                 {
-                    ErrorCode = (short)cluster.ErrorOf(image, partition, context.Connection.ListenerName, knowsListenerNotFound: true),
+                    ErrorCode = (short)ClusterView.ErrorOf(image, partition, context.Connection.ListenerName, knowsListenerNotFound: true),
                     PartitionIndex = index,
                     LeaderId = partition.Leader,
                     LeaderEpoch = partition.LeaderEpoch,

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using Ottla.Broker.Metadata;
 using Ottla.Configuration;
 using Ottla.Kernel;
@@ -11,13 +10,10 @@ namespace Ottla.Broker.Hosts;
 /// <summary>The metadata log and the controller upon it, wired together. One per node.</summary>
 public sealed class MetadataQuorum : IAsyncDisposable
 {
-    private readonly MetadataCache _metadata;
-
-    private MetadataQuorum(RaftHost raft, ControllerHost controller, MetadataCache metadata)
+    private MetadataQuorum(RaftHost raft, ControllerHost controller)
     {
         Raft = raft;
         Controller = controller;
-        _metadata = metadata;
     }
 
     /// <summary>The metadata log.</summary>
@@ -29,7 +25,7 @@ public sealed class MetadataQuorum : IAsyncDisposable
     /// <summary>Opens the metadata log, and has controller and metadata cache follow it.</summary>
     /// <exception cref="IOException">The disk fails.</exception>
     /// <exception cref="InvalidDataException">The files are corrupt.</exception>
-    public static MetadataQuorum Start(BrokerConfig config, NodeIdentity identity, SupportedFeatures features, MetadataCache metadata, NodePlatform platform)
+    public static MetadataQuorum Start(BrokerConfig config, StorageIdentity identity, SupportedFeatures features, MetadataCache metadata, NodePlatform platform)
     {
         var loggers = platform.Loggers;
         var raft = RaftHost.Open(platform.FileSystem, RaftOptionsOf(config, identity, platform), platform.Time, loggers.CreateLogger(nameof(RaftHost)));
@@ -49,20 +45,13 @@ public sealed class MetadataQuorum : IAsyncDisposable
         var controller = new ControllerHost(settings, raft, raft.ReadBootstrap(), platform.Time, loggers.CreateLogger(nameof(ControllerHost)));
         raft.Register(metadata); // before the controller: what it answers, the broker has taken over
         controller.Start();
-        return new MetadataQuorum(raft, controller, metadata);
-    }
-
-    /// <summary>Waits until the broker follows everything that was committed when it started, the bootstrap records included.</summary>
-    public async Task CaughtUpAsync()
-    {
-        var offset = await Controller.ActivatedAsync();
-        await _metadata.WaitForOffset(offset);
+        return new MetadataQuorum(raft, controller);
     }
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => Raft.DisposeAsync();
 
-    private static RaftHostOptions RaftOptionsOf(BrokerConfig config, NodeIdentity identity, NodePlatform platform) => new()
+    private static RaftHostOptions RaftOptionsOf(BrokerConfig config, StorageIdentity identity, NodePlatform platform) => new()
     {
         LogDirectory = identity.MetadataDirectory,
         Raft = new RaftOptions

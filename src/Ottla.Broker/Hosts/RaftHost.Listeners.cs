@@ -26,7 +26,8 @@ public sealed partial class RaftHost
         if (!state.HasStarted || state.NextOffset < _store.LogStartOffset)
         {
             state.HasStarted = true;
-            if (_store.LatestSnapshot is { } id && id.Offset >= state.NextOffset)
+            // The bootstrap snapshot is not state: the first controller writes what it holds to the log.
+            if (_store.LatestSnapshot is { Offset: > 0 } id && id.Offset >= state.NextOffset)
             {
                 state.Listener.HandleSnapshot(new OffsetAndEpoch(id.Offset, id.Epoch), _store.ReadSnapshot(id).Records);
                 state.NextOffset = id.Offset;

@@ -5,7 +5,6 @@ using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Raft;
-using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Hosts;
 

@@ -6,7 +6,6 @@ using Ottla.Protocol.Batches;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Raft;
 using Ottla.Storage.Files;
-using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Hosts;
 
@@ -126,6 +125,10 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     /// <summary>Ends when the host was closed; faulted when the disk or a listener failed, which the node does not survive.</summary>
     public Task Completion => _completion.Task;
 
+    /// <summary>The records that an empty log begins with: those of the bootstrap snapshot that <c>format</c> wrote; none when there is no such snapshot.</summary>
+    /// <exception cref="Protocol.ProtocolException">The snapshot is not whole.</exception>
+    public IReadOnlyList<MetadataRecord> ReadBootstrap() => _store.ReadBootstrap();
+
     /// <inheritdoc/>
     /// <exception cref="MetadataLogException">NOT_CONTROLLER: this replica does not lead <paramref name="epoch"/>; MESSAGE_TOO_LARGE: more than 8 MiB; THROTTLING_QUOTA_EXCEEDED: too much waits already.</exception>
     public (long LastOffset, Task Committed) Append(int epoch, IReadOnlyList<MetadataRecord> records)
@@ -210,7 +213,7 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     /// <summary>What the loop is asked to do: one of its members is set, or none for the timer.</summary>
     private readonly record struct Command
     {
-        public static readonly Command Tick;
+        public static Command Tick => default;
 
         public PendingAppend? Append { get; init; }
 

@@ -155,6 +155,13 @@ internal sealed partial class RaftLogStore
     /// <summary>Reads a snapshot.</summary>
     public MetadataSnapshot ReadSnapshot(LogPosition id) => _files.Read(id);
 
+    /// <summary>The records of the bootstrap snapshot; none when there is no such snapshot.</summary>
+    public IReadOnlyList<MetadataRecord> ReadBootstrap()
+    {
+        var id = new LogPosition(RaftBootstrap.SnapshotId.Offset, RaftBootstrap.SnapshotId.Epoch);
+        return _snapshots.Contains(id) ? _files.Read(id).Records : [];
+    }
+
     /// <summary>The epoch of the record before <paramref name="endOffset"/>; -1 when the log does not say. Safe from any thread.</summary>
     public int EpochBefore(long endOffset) => endOffset > _log.LogStartOffset ? _log.EpochForOffset(endOffset - 1) : -1;
 

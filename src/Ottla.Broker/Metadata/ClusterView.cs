@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Ottla.Protocol;
 using Ottla.StateMachines.Metadata;
 
@@ -19,10 +18,10 @@ public sealed class ClusterView(string clusterId, Func<MetadataImage> image)
     public MetadataImage Image => image();
 
     /// <summary>The brokers that serve clients over a listener, by id.</summary>
-    public IReadOnlyList<BrokerAddress> ActiveBrokers(MetadataImage current, string listener) => [.. Brokers(current, listener).Where(broker => !broker.IsFenced)];
+    public static IReadOnlyList<BrokerAddress> ActiveBrokers(MetadataImage current, string listener) => [.. Brokers(current, listener).Where(broker => !broker.IsFenced)];
 
     /// <summary>All registered brokers with a listener, by id.</summary>
-    public IEnumerable<BrokerAddress> Brokers(MetadataImage current, string listener) =>
+    public static IEnumerable<BrokerAddress> Brokers(MetadataImage current, string listener) =>
         from broker in current.Cluster.Brokers.Values
         orderby broker.Id
         let endpoint = broker.EndpointAt(listener)
@@ -30,7 +29,7 @@ public sealed class ClusterView(string clusterId, Func<MetadataImage> image)
         select new BrokerAddress(broker.Id, endpoint.Host, endpoint.Port, broker.Rack, broker.Fenced);
 
     /// <summary>Why a partition cannot be used just now; <see cref="ErrorCode.None"/> when it can.</summary>
-    public ErrorCode ErrorOf(MetadataImage current, PartitionRegistration partition, string listener, bool knowsListenerNotFound)
+    public static ErrorCode ErrorOf(MetadataImage current, PartitionRegistration partition, string listener, bool knowsListenerNotFound)
     {
         if (current.Cluster.Broker(partition.Leader) is not { Fenced: false } leader)
             return ErrorCode.LeaderNotAvailable;

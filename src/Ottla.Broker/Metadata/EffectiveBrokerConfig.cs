@@ -8,6 +8,7 @@ namespace Ottla.Broker.Metadata;
 /// <remarks>Read anywhere; changed by the metadata publisher only. Registered before every publisher that reads it.</remarks>
 public sealed partial class EffectiveBrokerConfig(BrokerConfig initial, ILogger logger) : IMetadataPublisher
 {
+    private readonly int _nodeId = initial.NodeId;
     private volatile BrokerConfig _current = initial;
 
     /// <summary>The configuration in force.</summary>
@@ -19,7 +20,7 @@ public sealed partial class EffectiveBrokerConfig(BrokerConfig initial, ILogger 
     /// <inheritdoc/>
     public void Publish(MetadataDelta delta)
     {
-        var own = ConfigResource.Broker(initial.NodeId);
+        var own = ConfigResource.Broker(_nodeId);
         if (!delta.Configs.Contains(ConfigResource.DefaultBroker) && !delta.Configs.Contains(own))
             return;
         try

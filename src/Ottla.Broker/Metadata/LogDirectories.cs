@@ -1,21 +1,55 @@
+using Ottla.Broker.Hosts;
 using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Kernel;
+using Ottla.StateMachines.Raft;
+using Ottla.Storage.Files;
 using Ottla.Storage.Log;
 using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Metadata;
 
-/// <summary>Who a node is, as its log directories say.</summary>
+/// <summary>Whose log directories these are.</summary>
 /// <param name="ClusterId">The cluster's id.</param>
 /// <param name="NodeId">The node's id.</param>
 /// <param name="MetadataDirectory">The path of the log directory that holds the metadata log.</param>
 /// <param name="MetadataDirectoryId">That directory's id.</param>
-public sealed record NodeIdentity(string ClusterId, int NodeId, string MetadataDirectory, Uuid MetadataDirectoryId);
+public sealed record StorageIdentity(string ClusterId, int NodeId, string MetadataDirectory, Uuid MetadataDirectoryId);
 
-/// <summary>Opens the log directories of a node, and makes sure that they are its own.</summary>
-internal static class LogDirectories
+/// <summary>Prepares the log directories of a node, and makes sure that they are its own.</summary>
+public static class LogDirectories
 {
+    /// <summary>Whether no log directory is formatted yet.</summary>
+    public static bool AreUnformatted(BrokerConfig config, IFileSystem fileSystem) => Paths(config).All(path => MetaProperties.Read(fileSystem, path) is null);
+
+    /// <summary>What formatting the directories for this configuration comes to, with all defaults.</summary>
+    public static FormatRequest FormatRequestOf(BrokerConfig config, string clusterId) => new()
+    {
+        ClusterId = clusterId,
+        NodeId = config.NodeId,
+        LogDirs = [.. Paths(config)],
+        MetadataLogDir = config.IsController ? MetadataPath(config) : null,
+        SupportedFeatures = SupportedByThisVersion.Features,
+    };
+
+    /// <summary>Writes what formatting comes to.</summary>
+    /// <exception cref="IOException">The disk fails.</exception>
+    public static void Format(FormatPlan plan, string controllerListener, IFileSystem fileSystem, Instant now)
+    {
+        foreach (var directory in plan.Directories)
+        {
+            fileSystem.CreateDirectory(directory.Path);
+            if (directory.HoldsMetadata)
+                RaftBootstrap.Write(fileSystem, directory.Path, plan.KRaftVersion, VotersOf(plan, controllerListener), plan.Records, now);
+            // Last: a directory with this file counts as formatted.
+            new MetaProperties { ClusterId = plan.ClusterId, NodeId = plan.NodeId, DirectoryId = directory.DirectoryId }.Write(fileSystem, directory.Path);
+        }
+    }
+
+    /// <summary>What a directory's <c>meta.properties</c> says; null when it has none.</summary>
+    public static FormattedDirectory? Existing(IFileSystem fileSystem, string path) =>
+        MetaProperties.Read(fileSystem, path) is { } properties ? new FormattedDirectory(properties.ClusterId, properties.NodeId) : null;
+
     /// <summary>How the logs are opened and looked after.</summary>
     public static LogManagerOptions Options(BrokerConfig config, NodePlatform platform, Action<LogDirectory, Exception> onFailure)
     {
@@ -38,7 +72,7 @@ internal static class LogDirectories
 
     /// <summary>Reads who this node is from <c>meta.properties</c>.</summary>
     /// <exception cref="NodeStartException">A directory is not formatted, or belongs to another node or cluster.</exception>
-    public static NodeIdentity Identify(BrokerConfig config, LogManager logs)
+    public static StorageIdentity Identify(BrokerConfig config, LogManager logs)
     {
         var online = logs.Directories.Where(directory => !directory.IsOffline).ToList();
         var unformatted = online.Where(directory => directory.Properties is null).ToList();
@@ -62,7 +96,7 @@ internal static class LogDirectories
         var metadataPath = MetadataPath(config);
         var metadata = online.Find(directory => directory.Path == metadataPath)
             ?? throw new NodeStartException($"The log directory of the metadata, {metadataPath}, is offline.");
-        return new NodeIdentity(clusterId!, config.NodeId, metadataPath, DirectoryIdOf(metadata));
+        return new StorageIdentity(clusterId!, config.NodeId, metadataPath, DirectoryIdOf(metadata));
     }
 
     /// <summary>The absolute paths of all log directories, that of the metadata included.</summary>
@@ -70,6 +104,10 @@ internal static class LogDirectories
 
     /// <summary>The absolute path of the log directory that holds the metadata log.</summary>
     public static string MetadataPath(BrokerConfig config) => Path.GetFullPath(config.MetadataLogDir);
+
+    private static VoterSet? VotersOf(FormatPlan plan, string controllerListener) => plan.Voters is null
+        ? null
+        : new VoterSet(plan.Voters.Select(voter => new Voter(new ReplicaKey(voter.Id, voter.DirectoryId), [new RaftEndpoint(controllerListener, voter.Host, (ushort)voter.Port)])));
 
     /// <summary>The directory's id; directories formatted before there were ids (KIP-858) get one.</summary>
     private static Uuid DirectoryIdOf(LogDirectory directory)

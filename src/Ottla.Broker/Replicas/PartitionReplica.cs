@@ -1,6 +1,7 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
+using Ottla.Protocol.Batches.Compression;
 using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Replicas;

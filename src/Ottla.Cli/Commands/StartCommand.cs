@@ -4,7 +4,6 @@ using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker;
 using Ottla.Configuration;
-using Ottla.Kernel;
 using Ottla.Network.Transport;
 using Ottla.Storage.Files;
 using Ottla.Storage.Upkeep;
