@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Ottla.Configuration;
 
 namespace Ottla.StateMachines.Metadata;
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
 

@@ -1,0 +1,237 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Metadata;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.Broker.Hosts;
+
+/// <summary>The shell of the controller: decides commands one at a time, writes what was decided to the metadata log, and answers once it is committed.</summary>
+/// <remarks>
+/// Lives as long as the node. Commands may come from any thread: a lock puts them in a row, and is held while one is decided and appended, never
+/// while waiting. The metadata log calls it as a listener, one call at a time. Only while this node leads the metadata quorum are commands
+/// decided; they see everything that was appended before them, committed or not. When leadership is lost, what was not committed is forgotten.
+/// </remarks>
+public sealed partial class ControllerHost : IMetadataLogListener
+{
+    /// <summary>Records in one batch; a decision that need not be atomic is split there.</summary>
+    private const int RecordsPerBatchMax = 10_000;
+
+    private readonly Lock _lock = new();
+    private readonly QuorumController _controller;
+    private readonly IMetadataLog _log;
+    private readonly int _nodeId;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly SnapshotPolicy _snapshots;
+    private readonly MetadataReplayer _committed = new(MetadataImage.Empty);
+    private IReadOnlyList<MetadataRecord> _bootstrap;
+    private TaskCompletionSource _active = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private MetadataReplayer? _speculative;
+    private int _activeEpoch = -1;
+    private LeaderAndEpoch _leader = new(-1, -1);
+    private long _lastOffset = -1;
+    private Task _lastAppend = Task.CompletedTask;
+
+    /// <summary>Makes the host; <see cref="Start"/> begins.</summary>
+    /// <param name="settings">What the controller must know.</param>
+    /// <param name="log">The metadata log.</param>
+    /// <param name="bootstrap">The records that an empty log begins with, unless the formatter left others in a snapshot before it.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">Where to log.</param>
+    public ControllerHost(ControllerSettings settings, IMetadataLog log, IReadOnlyList<MetadataRecord> bootstrap, TimeProvider time, ILogger logger)
+    {
+        _controller = new QuorumController(settings);
+        _log = log;
+        _bootstrap = bootstrap;
+        _nodeId = settings.NodeId;
+        _time = time;
+        _logger = logger;
+        _snapshots = SnapshotPolicy.From(settings.Config);
+    }
+
+    /// <summary>Whether this node is the active controller.</summary>
+    public bool IsActive
+    {
+        get
+        {
+            lock (_lock)
+                return _speculative is not null;
+        }
+    }
+
+    /// <summary>The active controller's node id; -1 when nobody is known to be it.</summary>
+    public int ActiveControllerId
+    {
+        get
+        {
+            lock (_lock)
+                return _leader.LeaderId;
+        }
+    }
+
+    /// <summary>Completes when this node is the active controller. Once it is not any more, there is a new task to wait for.</summary>
+    public Task WhenActive
+    {
+        get
+        {
+            lock (_lock)
+                return _active.Task;
+        }
+    }
+
+    /// <summary>Begins to follow the metadata log.</summary>
+    public void Start() => _log.Register(this);
+
+    /// <summary>Decides a command and writes what was decided.</summary>
+    /// <returns>Completes with the answer when the records are committed.</returns>
+    /// <exception cref="ApiException">The command fails: NOT_CONTROLLER when this node is not (or no longer) the active controller.</exception>
+    public async Task<TReply> SubmitAsync<TReply>(ControllerCommand<TReply> command) => (await SubmitWithOffsetAsync(command)).Reply;
+
+    /// <summary>As <see cref="SubmitAsync"/>, and says up to which offset the metadata must be read to see the effect.</summary>
+    public async Task<(TReply Reply, long Offset)> SubmitWithOffsetAsync<TReply>(ControllerCommand<TReply> command)
+    {
+        var (reply, offset, committed) = Decide(command);
+        try
+        {
+            await committed;
+        }
+        catch (Exception e) when (e is not ApiException)
+        {
+            throw NotController();
+        }
+
+        return (reply, offset);
+    }
+
+    /// <inheritdoc/>
+    public void HandleSnapshot(OffsetAndEpoch id, IReadOnlyList<MetadataRecord> records)
+    {
+        lock (_lock)
+        {
+            // The snapshot before the log is what the formatter wrote (KIP-1170): the first controller puts its records into the log.
+            if (id.Offset == 0)
+            {
+                if (records.Count > 0)
+                    _bootstrap = records;
+                return;
+            }
+
+            _committed.Load(records, new MetadataProvenance(id.Offset - 1, id.Epoch, -1));
+            _snapshots.Reset();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void HandleCommit(long baseOffset, int epoch, long appendTimestampMs, IReadOnlyList<MetadataRecord> records, long lastOffset)
+    {
+        MetadataImage? due = null;
+        lock (_lock)
+        {
+            var now = Instant.Now(_time);
+            _committed.Apply(records, baseOffset, new MetadataProvenance(lastOffset, epoch, appendTimestampMs));
+            _snapshots.Committed(records, now);
+            if (_snapshots.IsDue(now) && _committed.TransactionStartOffset < 0 && _committed.Image.Features.MetadataVersion is not null)
+            {
+                due = _committed.Image;
+                _snapshots.Reset();
+            }
+        }
+
+        if (due is not null)
+            WriteSnapshot(due);
+    }
+
+    /// <inheritdoc/>
+    public void HandleLeaderChange(LeaderAndEpoch leader)
+    {
+        lock (_lock)
+        {
+            _leader = leader;
+            _speculative = null;
+            _activeEpoch = -1;
+            _lastAppend = Task.CompletedTask;
+            if (_active.Task.IsCompleted)
+                _active = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (leader.LeaderId == _nodeId)
+                Activate(leader.Epoch);
+            else
+                LogInactive(_logger, leader.LeaderId, leader.Epoch);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "This node is the active controller at epoch {Epoch}, metadata offset {Offset}.")]
+    private static partial void LogActive(ILogger logger, int epoch, long offset);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The active controller is node {LeaderId} at epoch {Epoch}.")]
+    private static partial void LogInactive(ILogger logger, int leaderId, int epoch);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Wrote the metadata snapshot {Offset}-{Epoch}.")]
+    private static partial void LogSnapshot(ILogger logger, long offset, int epoch);
+
+    private static ApiException NotController() => new(ErrorCode.NotController, "This node is not the active controller.");
+
+    private void Activate(int epoch)
+    {
+        _speculative = _committed.Copy();
+        _activeEpoch = epoch;
+        _lastOffset = _committed.Image.Provenance.LastOffset;
+        LogActive(_logger, epoch, _log.EndOffset);
+        Decide(new ActivateCommand(_bootstrap, _speculative.TransactionStartOffset));
+        _active.TrySetResult();
+    }
+
+    private (TReply Reply, long Offset, Task Committed) Decide<TReply>(ControllerCommand<TReply> command)
+    {
+        lock (_lock)
+        {
+            var speculative = _speculative ?? throw NotController();
+            var now = Instant.Now(_time);
+            var decision = _controller.Decide(command, new ControllerState(speculative.Image, _log.EndOffset, now));
+
+            // An answer may rest on what was appended before it: it is no better than that.
+            if (decision.Records.Count == 0)
+                return (decision.Reply, _lastOffset, _lastAppend);
+            if (decision.IsAtomic || decision.Records.Count <= RecordsPerBatchMax)
+                Append(decision.Records, now);
+            else
+                AppendInParts(decision.Records, now);
+            return (decision.Reply, _lastOffset, _lastAppend);
+        }
+    }
+
+    private void AppendInParts(IReadOnlyList<MetadataRecord> records, Instant now)
+    {
+        foreach (var part in records.Chunk(RecordsPerBatchMax))
+            Append(part, now);
+    }
+
+    private void Append(IReadOnlyList<MetadataRecord> records, Instant now)
+    {
+        // First where it cannot hurt: a decision that does not apply must not reach the log.
+        var next = _speculative!.Copy();
+        next.Apply(records, _log.EndOffset, new MetadataProvenance(_log.EndOffset + records.Count - 1, _activeEpoch, now.UnixMilliseconds));
+        long lastOffset;
+        Task committed;
+        try
+        {
+            (lastOffset, committed) = _log.Append(_activeEpoch, records);
+        }
+        catch (Exception e) when (_log.Leader != new LeaderAndEpoch(_nodeId, _activeEpoch))
+        {
+            throw new ApiException(ErrorCode.NotController, $"This node is not the active controller any more: {e.Message}");
+        }
+
+        _speculative = next;
+        _lastOffset = lastOffset;
+        _lastAppend = committed;
+    }
+
+    private void WriteSnapshot(MetadataImage image)
+    {
+        var id = new OffsetAndEpoch(image.Provenance.LastOffset + 1, image.Provenance.LastEpoch);
+        _log.WriteSnapshot(id, image.Provenance.LastTimestampMs, image.ToRecords());
+        LogSnapshot(_logger, id.Offset, id.Epoch);
+    }
+}

@@ -1,0 +1,152 @@
+using System.Collections.Immutable;
+using Ottla.Broker.Hosts;
+using Ottla.Kernel;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.Broker.Metadata;
+
+/// <summary>What a node says of itself when it registers.</summary>
+public sealed record NodeIdentity
+{
+    public required int NodeId { get; init; }
+
+    public required string ClusterId { get; init; }
+
+    /// <summary>Names this run of the process: a fresh one every time.</summary>
+    public required Uuid IncarnationId { get; init; }
+
+    /// <summary>Where clients and brokers reach it: the advertised listeners.</summary>
+    public required ImmutableArray<Endpoint> BrokerEndpoints { get; init; }
+
+    /// <summary>Where the controller is reached; empty on a node that is none.</summary>
+    public required ImmutableArray<Endpoint> ControllerEndpoints { get; init; }
+
+    public required SupportedFeatures SupportedFeatures { get; init; }
+
+    public string? Rack { get; init; }
+
+    /// <summary>The ids of the online log directories.</summary>
+    public required ImmutableArray<Uuid> LogDirs { get; init; }
+
+    /// <summary>The ids of those that take no new replicas.</summary>
+    public ImmutableArray<Uuid> CordonedLogDirs { get; init; } = [];
+
+    /// <summary>The broker epoch in the file that a clean shutdown leaves; -1 when there is none.</summary>
+    public long PreviousBrokerEpoch { get; init; } = -1;
+}
+
+/// <summary>The life of a broker in its cluster, as the controller of its own node sees it: registered, unfenced, in controlled shutdown.</summary>
+/// <remarks>Lives as long as the node. Its methods are called once each, in order, by whoever starts and stops the node.</remarks>
+public sealed class BrokerLifecycle(NodeIdentity node, ControllerHost controller, MetadataCache metadata, TimeProvider time)
+{
+    /// <summary>How long to wait before asking again whether to shut down, as Kafka does.</summary>
+    private static readonly TimeSpan ShutdownRetryDelay = TimeSpan.FromMilliseconds(50);
+
+    private long _brokerEpoch = -1;
+
+    /// <summary>The epoch that the controller gave this incarnation; -1 before. A clean shutdown leaves it in a file.</summary>
+    public long BrokerEpoch => Interlocked.Read(ref _brokerEpoch);
+
+    /// <summary>Registers the node as controller and as broker, and waits until its own metadata shows it.</summary>
+    /// <exception cref="ApiException">The controller refuses, such as UNSUPPORTED_VERSION when a finalized feature is not supported.</exception>
+    public async Task RegisterAsync(CancellationToken cancellation = default)
+    {
+        await controller.WhenActive.WaitAsync(cancellation);
+        if (!node.ControllerEndpoints.IsEmpty && await SupportsControllerRegistrationAsync(cancellation))
+            await controller.SubmitAsync(new RegisterControllerCommand(ControllerRegistration())).WaitAsync(cancellation);
+        var (response, offset) = await controller.SubmitWithOffsetAsync(new RegisterBrokerCommand(BrokerRegistration())).WaitAsync(cancellation);
+        Interlocked.Exchange(ref _brokerEpoch, response.BrokerEpoch);
+        await metadata.WaitForOffset(offset).WaitAsync(cancellation);
+    }
+
+    /// <summary>Unfences the broker: its replicas are ready to lead. Waits until its own metadata shows it.</summary>
+    /// <exception cref="ApiException">The controller refuses.</exception>
+    public async Task UnfenceAsync(CancellationToken cancellation = default)
+    {
+        while (true)
+        {
+            var (reply, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(Heartbeat(wantShutDown: false))).WaitAsync(cancellation);
+            await metadata.WaitForOffset(offset).WaitAsync(cancellation);
+            if (!reply.IsFenced)
+                return;
+        }
+    }
+
+    /// <summary>Shuts down under control: leaderships are given up, then the broker is fenced.</summary>
+    /// <exception cref="ApiException">The controller refuses.</exception>
+    public async Task ShutDownAsync(CancellationToken cancellation = default)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            var (reply, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(Heartbeat(wantShutDown: true))).WaitAsync(cancellation);
+            await metadata.WaitForOffset(offset).WaitAsync(cancellation);
+            if (reply.ShouldShutDown)
+                return;
+
+            // Alone, a node has nobody to wait for: what it asks for is done when it is answered.
+            if (attempt > 0)
+                await Task.Delay(ShutdownRetryDelay, time, cancellation);
+        }
+    }
+
+    private async Task<bool> SupportsControllerRegistrationAsync(CancellationToken cancellation)
+    {
+        // The first image with a metadata.version is the bootstrap records' or older.
+        while (metadata.Current.Features.MetadataVersion is null)
+            await metadata.WaitForOffset(metadata.PublishedOffset + 1).WaitAsync(cancellation);
+        return metadata.Current.Features.MetadataVersionOrThrow.SupportsControllerRegistration;
+    }
+
+    private ControllerRegistrationRequest ControllerRegistration() => new()
+    {
+        ControllerId = node.NodeId,
+        IncarnationId = node.IncarnationId,
+        Listeners = [.. node.ControllerEndpoints.Select(e => new ControllerRegistrationRequest.Listener
+        {
+            Name = e.Listener,
+            Host = e.Host,
+            Port = e.Port,
+            SecurityProtocol = e.SecurityProtocol,
+        })],
+        Features = [.. node.SupportedFeatures.Ranges.Select(f => new ControllerRegistrationRequest.Feature
+        {
+            Name = f.Key,
+            MinSupportedVersion = f.Value.Min,
+            MaxSupportedVersion = f.Value.Max,
+        })],
+    };
+
+    private BrokerRegistrationRequest BrokerRegistration() => new()
+    {
+        BrokerId = node.NodeId,
+        ClusterId = node.ClusterId,
+        IncarnationId = node.IncarnationId,
+        Listeners = [.. node.BrokerEndpoints.Select(e => new BrokerRegistrationRequest.Listener
+        {
+            Name = e.Listener,
+            Host = e.Host,
+            Port = e.Port,
+            SecurityProtocol = e.SecurityProtocol,
+        })],
+        Features = [.. node.SupportedFeatures.Ranges.Select(f => new BrokerRegistrationRequest.Feature
+        {
+            Name = f.Key,
+            MinSupportedVersion = f.Value.Min,
+            MaxSupportedVersion = f.Value.Max,
+        })],
+        Rack = node.Rack,
+        LogDirs = [.. node.LogDirs],
+        PreviousBrokerEpoch = node.PreviousBrokerEpoch,
+    };
+
+    private BrokerHeartbeatRequest Heartbeat(bool wantShutDown) => new()
+    {
+        BrokerId = node.NodeId,
+        BrokerEpoch = BrokerEpoch,
+        CurrentMetadataOffset = metadata.PublishedOffset,
+        WantShutDown = wantShutDown,
+        CordonedLogDirs = [.. node.CordonedLogDirs],
+    };
+}
