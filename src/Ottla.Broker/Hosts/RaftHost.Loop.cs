@@ -5,7 +5,6 @@ using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Raft;
-using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Hosts;
 
@@ -49,9 +48,6 @@ public sealed partial class RaftHost
             _toWrite.Add(append);
             return;
         }
-
-        if (command == Command.Tick)
-            return;
 
         // What was asked before comes first.
         WriteAppends();

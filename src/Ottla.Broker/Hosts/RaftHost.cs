@@ -6,7 +6,6 @@ using Ottla.Protocol.Batches;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Raft;
 using Ottla.Storage.Files;
-using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Hosts;
 
@@ -59,7 +58,7 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
         _transport = transport;
         _machine = new RaftMachine(options.Raft, new Prng(options.Seed));
         _store = RaftLogStore.Open(fileSystem, options, time, logger, out var started);
-        _timer = time.CreateTimer(_ => _commands.Writer.TryWrite(Command.Tick), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer = time.CreateTimer(_ => _commands.Writer.TryWrite(default), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         try
         {
             Step(started);
@@ -210,8 +209,6 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     /// <summary>What the loop is asked to do: one of its members is set, or none for the timer.</summary>
     private readonly record struct Command
     {
-        public static readonly Command Tick;
-
         public PendingAppend? Append { get; init; }
 
         public IMetadataLogListener? Register { get; init; }
