@@ -119,8 +119,22 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
         }
     }
 
-    /// <summary>The quorum as of the last step: for DescribeQuorum and metrics.</summary>
-    public QuorumInfo Quorum => Volatile.Read(ref _quorum);
+    /// <summary>The quorum as of the last step, for DescribeQuorum and metrics; a leader itself is always caught up.</summary>
+    public QuorumInfo Quorum
+    {
+        get
+        {
+            var quorum = Volatile.Read(ref _quorum);
+            if (quorum.Role != RaftRole.Leader)
+                return quorum;
+            var nowMs = Instant.Now(_time).UnixMilliseconds;
+            return quorum with
+            {
+                Voters = [.. quorum.Voters.Select(voter =>
+                    voter.Key.Id == _options.Raft.Local.Id ? voter with { LastFetchTimestampMs = nowMs, LastCaughtUpTimestampMs = nowMs } : voter)],
+            };
+        }
+    }
 
     /// <summary>Ends when the host was closed; faulted when the disk or a listener failed, which the node does not survive.</summary>
     public Task Completion => _completion.Task;

@@ -106,9 +106,9 @@ public sealed class RaftHostTests
         var host = Open(Format());
         Assert.Equal(ErrorCode.NotController, Assert.Throws<MetadataLogException>(() => host.Append(2, [Topic("a")])).ErrorCode);
         Assert.Throws<ArgumentOutOfRangeException>(() => host.Append(1, []));
-        var waiting = host.Append(1, [Topic("a")]).Committed;
+        var waiting = Enumerable.Range(0, 200).Select(i => host.Append(1, [Topic($"t{i}")]).Committed).ToArray();
         await host.DisposeAsync();
-        await waiting; // what was taken before the end is written
+        await Task.WhenAll(waiting); // what was taken before the end is committed
         Assert.Throws<MetadataLogException>(() => host.Append(1, [Topic("b")]));
         await host.DisposeAsync();
         Assert.True(host.Completion.IsCompletedSuccessfully);
