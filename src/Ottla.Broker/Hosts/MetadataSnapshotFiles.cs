@@ -99,8 +99,9 @@ internal sealed partial class MetadataSnapshotFiles(IFileSystem fileSystem, stri
     /// <summary>Deletes a snapshot.</summary>
     public void Delete(LogPosition id)
     {
-        fileSystem.Delete(Path.Combine(directory, NameOf(id)));
-        LogDeleted(logger, NameOf(id));
+        var path = Path.Combine(directory, NameOf(id));
+        fileSystem.Delete(path);
+        LogDeleted(logger, path);
     }
 
     /// <summary>The voters as a snapshot carries them: none with static voters.</summary>
@@ -110,6 +111,6 @@ internal sealed partial class MetadataSnapshotFiles(IFileSystem fileSystem, stri
     [LoggerMessage(Level = LogLevel.Information, Message = "Wrote the metadata snapshot {Path}")]
     private static partial void LogWritten(ILogger logger, string path);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Deleted the metadata snapshot {Name}")]
-    private static partial void LogDeleted(ILogger logger, string name);
+    [LoggerMessage(Level = LogLevel.Information, Message = "Deleted the metadata snapshot {Path}")]
+    private static partial void LogDeleted(ILogger logger, string path);
 }

@@ -64,15 +64,11 @@ public sealed partial class RaftHost
 
     private void TellLeader(ListenerState state)
     {
-        var leader = new LeaderAndEpoch(_machine.LeaderId, _machine.Epoch);
+        var leader = LeaderOf(_machine);
         if (leader == state.Leader)
             return;
         // A new leader first sees everything that was committed before it.
         if (_machine.Role == RaftRole.Leader && state.NextOffset <= _machine.EpochStartOffset)
-            return;
-        if (_machine.Role == RaftRole.Resigned)
-            leader = leader with { LeaderId = -1 };
-        if (leader == state.Leader)
             return;
         state.Leader = leader;
         state.Listener.HandleLeaderChange(leader);

@@ -49,15 +49,14 @@ public sealed partial class RaftHost
             return;
         }
 
-        if (command == Command.Tick)
-            return;
-
         // What was asked before comes first.
         WriteAppends();
         if (command.Register is { } listener)
             _listeners.Add(new ListenerState(listener));
         if (command.Snapshot is { } id)
             Step(_store.AddSnapshot(id));
+        if (command.Event is RaftEvent.Shutdown)
+            Settle(); // what was taken before is still committed by this leader
         if (command.Event is { } raftEvent)
             Step(raftEvent);
         if (command.Request is { } request)
@@ -228,7 +227,7 @@ public sealed partial class RaftHost
         lock (_gate)
         {
             var leads = _machine.Role == RaftRole.Leader && _machine.Log.EndOffset > _machine.EpochStartOffset;
-            var leader = new LeaderAndEpoch(_machine.LeaderId, _machine.Epoch);
+            var leader = LeaderOf(_machine);
             // While this node leads, Append counts the offsets; otherwise the log does.
             if (!leads || !_canAppend || leader != _leader)
                 _nextOffset = _machine.Log.EndOffset;
@@ -239,6 +238,10 @@ public sealed partial class RaftHost
                 _latestSnapshot = _machine.Log.LatestSnapshot;
         }
     }
+
+    /// <summary>Who leads; a replica that resigned is no leader, though the epoch was its own.</summary>
+    private LeaderAndEpoch LeaderOf(RaftMachine machine) =>
+        new(machine.LeaderId == _options.Raft.Local.Id && machine.Role != RaftRole.Leader ? -1 : machine.LeaderId, machine.Epoch);
 
     private void SetTimer()
     {

@@ -58,7 +58,7 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
         _transport = transport;
         _machine = new RaftMachine(options.Raft, new Prng(options.Seed));
         _store = RaftLogStore.Open(fileSystem, options, time, logger, out var started);
-        _timer = time.CreateTimer(_ => _commands.Writer.TryWrite(Command.Tick), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer = time.CreateTimer(_ => _commands.Writer.TryWrite(default), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         try
         {
             Step(started);
@@ -119,8 +119,22 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
         }
     }
 
-    /// <summary>The quorum as of the last step: for DescribeQuorum and metrics.</summary>
-    public QuorumInfo Quorum => Volatile.Read(ref _quorum);
+    /// <summary>The quorum as of the last step, for DescribeQuorum and metrics; a leader itself is always caught up.</summary>
+    public QuorumInfo Quorum
+    {
+        get
+        {
+            var quorum = Volatile.Read(ref _quorum);
+            if (quorum.Role != RaftRole.Leader)
+                return quorum;
+            var nowMs = Instant.Now(_time).UnixMilliseconds;
+            return quorum with
+            {
+                Voters = [.. quorum.Voters.Select(voter =>
+                    voter.Key.Id == _options.Raft.Local.Id ? voter with { LastFetchTimestampMs = nowMs, LastCaughtUpTimestampMs = nowMs } : voter)],
+            };
+        }
+    }
 
     /// <summary>Ends when the host was closed; faulted when the disk or a listener failed, which the node does not survive.</summary>
     public Task Completion => _completion.Task;
@@ -213,8 +227,6 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     /// <summary>What the loop is asked to do: one of its members is set, or none for the timer.</summary>
     private readonly record struct Command
     {
-        public static Command Tick => default;
-
         public PendingAppend? Append { get; init; }
 
         public IMetadataLogListener? Register { get; init; }

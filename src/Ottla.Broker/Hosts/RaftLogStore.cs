@@ -249,7 +249,7 @@ internal sealed partial class RaftLogStore
             }
             catch (ProtocolException exception)
             {
-                LogBadSnapshot(_logger, MetadataSnapshotFiles.NameOf(id), exception);
+                LogBadSnapshot(_logger, id.Offset, id.Epoch, exception);
                 _snapshots.RemoveAt(_snapshots.Count - 1);
                 continue;
             }
@@ -292,6 +292,6 @@ internal sealed partial class RaftLogStore
         return changes;
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The metadata snapshot {Name} is not whole; an older one is used")]
-    private static partial void LogBadSnapshot(ILogger logger, string name, Exception exception);
+    [LoggerMessage(Level = LogLevel.Error, Message = "The metadata snapshot {Offset}-{Epoch} is not whole; an older one is used")]
+    private static partial void LogBadSnapshot(ILogger logger, long offset, int epoch, Exception exception);
 }
