@@ -127,6 +127,14 @@ public sealed partial class LogManager
             Guard(deleted.Directory, () => _fileSystem.DeleteDirectory(deleted.Path));
     }
 
+    private void WriteRecoveryPointsOf(PartitionLog log)
+    {
+        if (FindDirectory(log.Partition) is not { } directory)
+            return;
+        lock (_upkeepLock)
+            Guard(directory, () => WriteRecoveryPoints(directory));
+    }
+
     private void WriteRecoveryPoints(LogDirectory directory) =>
         directory.RecoveryPoints.Write([.. LogsIn(directory).Select(log => KeyValuePair.Create(log.Partition, log.RecoveryPoint))]);
 

@@ -135,6 +135,25 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
+    /// <summary><see cref="PartitionLog.TruncateTo"/>, and the recovery point on disk follows at once: a later power loss must not trust what is rewritten.</summary>
+    /// <returns>Whether anything changed.</returns>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public bool Truncate(PartitionLog log, long offset)
+    {
+        if (!log.TruncateTo(offset))
+            return false;
+        WriteRecoveryPointsOf(log);
+        return true;
+    }
+
+    /// <summary><see cref="PartitionLog.TruncateFullyAndStartAt"/>, and the recovery point on disk follows at once.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public void TruncateFullyAndStartAt(PartitionLog log, long offset)
+    {
+        log.TruncateFullyAndStartAt(offset);
+        WriteRecoveryPointsOf(log);
+    }
+
     /// <summary>The orderly end: flushes and closes every log, writes the checkpoints and the clean-shutdown marker, and unlocks the directories.</summary>
     /// <param name="brokerEpoch">The epoch of the broker's registration, or -1.</param>
     public void Close(long brokerEpoch = -1)

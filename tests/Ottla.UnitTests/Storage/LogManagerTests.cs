@@ -149,6 +149,25 @@ public sealed class LogManagerTests
     }
 
     [Fact]
+    public void TruncationIsCheckpointedAtOnce()
+    {
+        using var disk = TestDisk.Create(real: false);
+        using var manager = Open(disk);
+        var log = manager.GetOrCreate(A, TopicId);
+        for (var i = 0; i < 10; i++)
+            log.Append(TestLog.Batch("x"));
+        log.Flush();
+        manager.WriteCheckpoints();
+        var file = new OffsetCheckpointFile(disk.FileSystem, disk.Root, OffsetCheckpointFile.RecoveryPoint);
+        Assert.Equal(10, file.Read()[A]);
+        Assert.True(manager.Truncate(log, 6));
+        Assert.Equal(6, file.Read()[A]);
+        Assert.False(manager.Truncate(log, 6));
+        manager.TruncateFullyAndStartAt(log, 3);
+        Assert.Equal(3, file.Read()[A]);
+    }
+
+    [Fact]
     public void JavaPropertiesAreRead()
     {
         using var disk = TestDisk.Create(real: false);
