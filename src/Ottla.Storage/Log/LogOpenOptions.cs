@@ -18,6 +18,6 @@ public sealed record LogOpenOptions
     /// <summary>Seed of the segment jitter: the same seed rolls at the same times.</summary>
     public ulong JitterSeed { get; init; }
 
-    /// <summary>Called once when an I/O failure takes the log offline.</summary>
+    /// <summary>Called once when an I/O failure takes the log offline, possibly under its lock: it must neither block nor call back.</summary>
     public Action<PartitionLog, Exception>? OnFailure { get; init; }
 }

@@ -35,7 +35,7 @@ internal sealed class SegmentFile(IFileSystem fileSystem, string path, long leng
     /// <summary>The open file, for use under the log's lock only.</summary>
     public IFile Open()
     {
-        _shared ??= new SharedFile(fileSystem.Open(Path, FileOpenMode.OpenOrCreate));
+        _shared ??= new SharedFile(fileSystem.Open(Path, FileOpenMode.Existing));
         _usedSinceTick = true;
         return _shared.File;
     }

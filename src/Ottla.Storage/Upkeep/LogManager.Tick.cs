@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Ottla.Kernel;
 using Ottla.Storage.Log;
 
@@ -20,13 +21,9 @@ public sealed partial class LogManager
             return;
         try
         {
-            List<Entry> entries;
-            lock (_lock)
-            {
-                if (_isClosed)
-                    return;
-                entries = [.. _logs.Values];
-            }
+            if (Volatile.Read(ref _isClosed))
+                return;
+            var entries = _logs.Values.ToList();
 
             if (IsDue(ref _nextFlush, now, _options.FlushCheckIntervalMs))
                 ForEachLog(entries, log => FlushIfNeeded(log, now));
@@ -82,11 +79,21 @@ public sealed partial class LogManager
             Guard(entry.Directory, () =>
             {
                 // A log may have been deleted since the list was made.
-                if (!entry.Log.IsClosed)
-                    work(entry.Log);
+                try
+                {
+                    if (!entry.Log.IsClosed)
+                        work(entry.Log);
+                }
+                catch (LogException) when (entry.Log.IsClosed && !entry.Log.IsOffline)
+                {
+                    LogVanished(_logger, entry.Log.Directory);
+                }
             });
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The log {Directory} was closed while it was looked after")]
+    private static partial void LogVanished(ILogger logger, string directory);
 
     private void Checkpoint(Instant now)
     {
@@ -120,6 +127,14 @@ public sealed partial class LogManager
             Guard(deleted.Directory, () => _fileSystem.DeleteDirectory(deleted.Path));
     }
 
+    private void WriteRecoveryPointsOf(PartitionLog log)
+    {
+        if (FindDirectory(log.Partition) is not { } directory)
+            return;
+        lock (_upkeepLock)
+            Guard(directory, () => WriteRecoveryPoints(directory));
+    }
+
     private void WriteRecoveryPoints(LogDirectory directory) =>
         directory.RecoveryPoints.Write([.. LogsIn(directory).Select(log => KeyValuePair.Create(log.Partition, log.RecoveryPoint))]);
 
@@ -132,9 +147,6 @@ public sealed partial class LogManager
     private void WriteHighWatermarks(LogDirectory directory) =>
         directory.HighWatermarks.Write([.. LogsIn(directory).Select(log => KeyValuePair.Create(log.Partition, log.HighWatermark))]);
 
-    private List<PartitionLog> LogsIn(LogDirectory directory)
-    {
-        lock (_lock)
-            return [.. _logs.Values.Where(entry => entry.Directory == directory).Select(entry => entry.Log)];
-    }
+    private List<PartitionLog> LogsIn(LogDirectory directory) =>
+        [.. _logs.Values.Where(entry => entry.Directory == directory).Select(entry => entry.Log)];
 }

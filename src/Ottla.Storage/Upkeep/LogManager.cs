@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -16,13 +17,14 @@ public sealed partial class LogManager : IDisposable
     /// <summary>The topic of the metadata log, which is no topic to this class.</summary>
     public const string MetadataTopic = "__cluster_metadata";
 
+    /// <summary>Keeps makers and deleters of logs apart; finding one takes no lock.</summary>
     private readonly Lock _lock = new();
     private readonly Lock _upkeepLock = new();
     private readonly LogManagerOptions _options;
     private readonly IFileSystem _fileSystem;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly Dictionary<TopicPartition, Entry> _logs = [];
+    private readonly ConcurrentDictionary<TopicPartition, Entry> _logs = [];
     private readonly List<(LogDirectory Directory, string Path, Instant DeleteAt)> _deletedDirectories = [];
     private readonly List<LogDirectory> _directories = [];
     private bool _isClosed;
@@ -46,14 +48,7 @@ public sealed partial class LogManager : IDisposable
     public IReadOnlyList<LogDirectory> Directories => _directories;
 
     /// <summary>All logs that are open.</summary>
-    public IReadOnlyList<PartitionLog> Logs
-    {
-        get
-        {
-            lock (_lock)
-                return [.. _logs.Values.Select(entry => entry.Log)];
-        }
-    }
+    public IReadOnlyList<PartitionLog> Logs => [.. _logs.Values.Select(entry => entry.Log)];
 
     /// <summary>The broker epoch under which all directories were closed in order, or -1 (KIP-966).</summary>
     public long PreviousBrokerEpoch =>
@@ -84,18 +79,10 @@ public sealed partial class LogManager : IDisposable
     }
 
     /// <summary>The log of a partition, or null.</summary>
-    public PartitionLog? Find(TopicPartition partition)
-    {
-        lock (_lock)
-            return _logs.TryGetValue(partition, out var entry) ? entry.Log : null;
-    }
+    public PartitionLog? Find(TopicPartition partition) => _logs.TryGetValue(partition, out var entry) ? entry.Log : null;
 
     /// <summary>The directory a log lives in, or null.</summary>
-    public LogDirectory? FindDirectory(TopicPartition partition)
-    {
-        lock (_lock)
-            return _logs.TryGetValue(partition, out var entry) ? entry.Directory : null;
-    }
+    public LogDirectory? FindDirectory(TopicPartition partition) => _logs.TryGetValue(partition, out var entry) ? entry.Directory : null;
 
     /// <summary>The log of a partition; an empty one is made if there is none.</summary>
     /// <param name="partition">Whose.</param>
@@ -110,7 +97,7 @@ public sealed partial class LogManager : IDisposable
             if (!_logs.TryGetValue(partition, out var entry))
             {
                 entry = Create(partition, directoryPath);
-                _logs.Add(partition, entry);
+                _logs[partition] = entry;
             }
 
             entry.Log.AssignTopicId(topicId);
@@ -125,7 +112,7 @@ public sealed partial class LogManager : IDisposable
     {
         lock (_lock)
         {
-            if (!_logs.Remove(partition, out var entry))
+            if (!_logs.TryRemove(partition, out var entry))
                 return false;
             var path = Path.Combine(entry.Directory.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
             entry.Log.Delete(path);
@@ -141,11 +128,30 @@ public sealed partial class LogManager : IDisposable
     {
         lock (_lock)
         {
-            if (!_logs.Remove(partition, out var entry))
+            if (!_logs.TryRemove(partition, out var entry))
                 return false;
             entry.Log.Delete(Path.Combine(entry.Directory.Path, LogFileNames.StrayDirectory(partition, Uuid.NewRandom())));
             return true;
         }
+    }
+
+    /// <summary><see cref="PartitionLog.TruncateTo"/>, and the recovery point on disk follows at once: a later power loss must not trust what is rewritten.</summary>
+    /// <returns>Whether anything changed.</returns>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public bool Truncate(PartitionLog log, long offset)
+    {
+        if (!log.TruncateTo(offset))
+            return false;
+        WriteRecoveryPointsOf(log);
+        return true;
+    }
+
+    /// <summary><see cref="PartitionLog.TruncateFullyAndStartAt"/>, and the recovery point on disk follows at once.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public void TruncateFullyAndStartAt(PartitionLog log, long offset)
+    {
+        log.TruncateFullyAndStartAt(offset);
+        WriteRecoveryPointsOf(log);
     }
 
     /// <summary>The orderly end: flushes and closes every log, writes the checkpoints and the clean-shutdown marker, and unlocks the directories.</summary>
@@ -245,11 +251,8 @@ public sealed partial class LogManager : IDisposable
     {
         var path = Path.Combine(directory.Path, partition.ToString());
         var log = PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
-        lock (_lock)
-        {
-            if (!_logs.TryAdd(partition, new Entry(log, directory)))
-                throw new IOException($"{partition} is in {_logs[partition].Directory} and in {directory}: a partition can have only one log.");
-        }
+        if (!_logs.TryAdd(partition, new Entry(log, directory)))
+            throw new IOException($"{partition} is in {_logs[partition].Directory} and in {directory}: a partition can have only one log.");
     }
 
     private Entry Create(TopicPartition partition, string? directoryPath)

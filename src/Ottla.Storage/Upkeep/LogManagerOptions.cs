@@ -39,6 +39,6 @@ public sealed record LogManagerOptions
     /// <summary>Seed of the segment jitter.</summary>
     public ulong Seed { get; init; }
 
-    /// <summary>Called when a log directory is taken offline.</summary>
+    /// <summary>Called once when a log directory is taken offline, possibly under a log's lock: it must neither block nor call back.</summary>
     public Action<LogDirectory, Exception>? OnDirectoryFailure { get; init; }
 }

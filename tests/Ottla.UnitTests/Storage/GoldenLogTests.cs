@@ -46,8 +46,11 @@ public sealed class GoldenLogTests
     {
         using var disk = TestDisk.CopyOf(GoldenData.CleanDirectory, real: false);
         var compared = 0;
+        var different = new List<string>();
         foreach (var directory in disk.FileSystem.ListDirectories(disk.Root))
         {
+            if (directory == "__cluster_metadata-0")
+                continue; // appended to in three runs of the broker: every close added a time entry and restarted the interval
             foreach (var name in disk.FileSystem.ListFiles(disk.At(directory)).Where(name => name.EndsWith("index", StringComparison.Ordinal)))
                 disk.FileSystem.Delete(disk.At(directory, name));
             var start = directory == "trimmed-0" ? 7000 : 0;
@@ -57,10 +60,13 @@ public sealed class GoldenLogTests
             foreach (var path in Directory.EnumerateFiles(Path.Combine(GoldenData.CleanDirectory, directory), "*index"))
             {
                 var ours = disk.Read(disk.At(directory, Path.GetFileName(path)));
-                Assert.True(File.ReadAllBytes(path).AsSpan().SequenceEqual(ours), $"{directory}/{Path.GetFileName(path)}: {new FileInfo(path).Length} bytes expected, {ours.Length} written");
                 compared++;
+                if (!File.ReadAllBytes(path).AsSpan().SequenceEqual(ours))
+                    different.Add($"{directory}/{Path.GetFileName(path)}: {new FileInfo(path).Length} bytes expected, {ours.Length} written");
             }
         }
+
+        Assert.Empty(different);
 
         Assert.True(compared > 50, $"{compared} index files were compared");
     }

@@ -1,0 +1,195 @@
+using System.Text;
+using Microsoft.Extensions.Logging.Abstractions;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
+using Ottla.Storage.Upkeep;
+
+namespace Ottla.UnitTests.Storage;
+
+/// <summary>Log directories as a whole: locks, checkpoints, deletion, upkeep, failure.</summary>
+public sealed class LogManagerTests
+{
+    private static readonly Uuid TopicId = new(3, 4);
+    private static readonly TopicPartition A = new("a", 0);
+    private static readonly TopicPartition B = new("b-with-dash", 1);
+    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+
+    [Theory]
+    [MemberData(nameof(TestDisk.Kinds), MemberType = typeof(TestDisk))]
+    public void ClosedInOrderOpensWithoutRecovery(bool real)
+    {
+        using var disk = TestDisk.Create(real);
+        var manager = Open(disk);
+        Assert.Throws<LogDirectoryInUseException>(() => Open(disk));
+        manager.Directories[0].Format(new MetaProperties { ClusterId = "c", NodeId = 5, DirectoryId = TopicId });
+        for (var i = 0; i < 10; i++)
+            manager.GetOrCreate(A, TopicId).Append(TestLog.Batch($"a{i}"));
+        manager.GetOrCreate(B, TopicId).Append(TestLog.Batch("b"));
+        manager.Find(A)!.AdvanceLogStartOffset(4);
+        manager.Close(brokerEpoch: 77);
+        Assert.Equal("{\"version\":0,\"brokerEpoch\":77}", Encoding.UTF8.GetString(disk.Read(disk.At(CleanShutdownFile.Name))));
+        Assert.Equal("0\n1\na 0 4\n", Encoding.UTF8.GetString(disk.Read(disk.At(OffsetCheckpointFile.LogStartOffset))));
+
+        using var again = Open(disk);
+        Assert.Equal(77, again.PreviousBrokerEpoch);
+        Assert.Equal(new MetaProperties { ClusterId = "c", NodeId = 5, DirectoryId = TopicId }, again.Directories[0].Properties);
+        Assert.Equal((4, 10, 10), (again.Find(A)!.LogStartOffset, again.Find(A)!.LogEndOffset, again.Find(A)!.HighWatermark));
+        Assert.Single(again.Find(B)!.ReadAll());
+        Assert.Equal(TopicId, again.Find(B)!.TopicId);
+    }
+
+    [Fact]
+    public void CrashKeepsWhatWasWrittenAndTheLastCheckpoints()
+    {
+        using var disk = TestDisk.Create(real: false);
+        using var manager = Open(disk);
+        var log = manager.GetOrCreate(A, TopicId);
+        for (var i = 0; i < 10; i++)
+            log.Append(TestLog.Batch($"a{i}"));
+        log.AdvanceLogStartOffset(3);
+        _time.AdvanceMs(61_000);
+        manager.Tick(Instant.Now(_time));
+        log.Append(TestLog.Batch("later"));
+        using var crashed = disk.Crash();
+        using var again = Open(crashed);
+        Assert.False(again.Directories[0].HadCleanShutdown);
+        Assert.Equal(-1, again.PreviousBrokerEpoch);
+        Assert.Equal((3, 11, 10), (again.Find(A)!.LogStartOffset, again.Find(A)!.LogEndOffset, again.Find(A)!.HighWatermark));
+    }
+
+    [Fact]
+    public void DeletedLogsGoLaterAndStrayOnesStay()
+    {
+        using var disk = TestDisk.Create(real: false);
+        using var manager = Open(disk);
+        var log = manager.GetOrCreate(A, TopicId);
+        log.Append(TestLog.Batch("a"));
+        var slice = log.Read(0, 1000, true, long.MaxValue).Slice!;
+        Assert.True(manager.Delete(A));
+        Assert.False(manager.Delete(A));
+        Assert.Null(manager.Find(A));
+        Assert.Matches("^a-0\\.[0-9a-f]{32}-delete$", Assert.Single(disk.FileSystem.ListDirectories(disk.Root)));
+        Assert.Equal(ErrorCode.KafkaStorageError, Assert.Throws<LogException>(() => log.Append(TestLog.Batch("b"))).ErrorCode);
+        manager.GetOrCreate(A, new Uuid(9, 9)).Append(TestLog.Batch("new"));
+        _time.AdvanceMs(60_000);
+        manager.Tick(Instant.Now(_time));
+        Assert.Equal(["a-0"], disk.FileSystem.ListDirectories(disk.Root));
+        slice.Read(0, new byte[slice.Length]);
+        slice.Dispose();
+        Assert.True(manager.MarkStray(A));
+        Assert.Matches("^a-0\\.[0-9a-f]{32}-stray$", Assert.Single(disk.FileSystem.ListDirectories(disk.Root)));
+        Assert.False(manager.Directories[0].IsOffline);
+    }
+
+    [Fact]
+    public void HalfDeletedDirectoriesOfTheLastProcessAreRemoved()
+    {
+        using var disk = TestDisk.Create(real: false);
+        disk.FileSystem.CreateDirectory(disk.At($"a-0.{new string('0', 32)}-delete"));
+        disk.FileSystem.CreateDirectory(disk.At("__cluster_metadata-0"));
+        using var manager = Open(disk);
+        Assert.Empty(manager.Logs);
+        _time.AdvanceMs(60_000);
+        manager.Tick(Instant.Now(_time));
+        Assert.Equal(["__cluster_metadata-0"], disk.FileSystem.ListDirectories(disk.Root));
+    }
+
+    [Fact]
+    public void UpkeepFlushesRetainsAndUnlinks()
+    {
+        using var disk = TestDisk.Create(real: false);
+        var config = LogConfig.Default with { SegmentBytes = 200, RetentionMs = 100_000, FlushMs = 5_000 };
+        using var manager = Open(disk, config);
+        var log = manager.GetOrCreate(A, TopicId);
+        for (var i = 0; i < 4; i++)
+            log.Append(TestLog.Batch("padded to be about a hundred", timestamp: 1_000 + i));
+        Assert.Equal(0, log.RecoveryPoint);
+        _time.AdvanceMs(1_000);
+        manager.Tick(Instant.Now(_time));
+        Assert.InRange(log.RecoveryPoint, 1, 3);
+        _time.AdvanceMs(5_000);
+        manager.Tick(Instant.Now(_time));
+        Assert.Equal(4, log.RecoveryPoint);
+        _time.AdvanceMs(300_000);
+        manager.Tick(Instant.Now(_time));
+        Assert.Equal((4, 1), (log.LogStartOffset, log.SegmentCount));
+        Assert.Contains(disk.FileSystem.ListFiles(log.Directory), name => name.EndsWith(".deleted", StringComparison.Ordinal));
+        _time.AdvanceMs(60_000);
+        manager.Tick(Instant.Now(_time));
+        Assert.DoesNotContain(disk.FileSystem.ListFiles(log.Directory), name => name.EndsWith(".deleted", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void FailingDirectoryLeavesTheOthersInUse()
+    {
+        using var disk = TestDisk.Create(real: false);
+        var fileSystem = (InMemoryFileSystem)disk.FileSystem;
+        var failed = new List<string>();
+        var options = new LogManagerOptions
+        {
+            LogDirectories = [disk.At("one"), disk.At("two")],
+            RecoveryParallelism = 1,
+            OnDirectoryFailure = (directory, _) => failed.Add(directory.Path),
+        };
+        using var manager = LogManager.Open(options, fileSystem, _time, NullLogger.Instance);
+        var one = manager.GetOrCreate(A, TopicId);
+        var two = manager.GetOrCreate(B, TopicId);
+        Assert.Equal([disk.At("one"), disk.At("two")], [manager.FindDirectory(A)!.Path, manager.FindDirectory(B)!.Path]);
+        fileSystem.Fault = (_, path) => path.StartsWith(disk.At("one"), StringComparison.Ordinal) ? new IOException("broken") : null;
+        Assert.Throws<LogException>(() => one.Append(TestLog.Batch("x")));
+        two.Append(TestLog.Batch("x"));
+        Assert.Equal([disk.At("one")], failed);
+        Assert.Equal([true, false], manager.Directories.Select(directory => directory.IsOffline));
+        Assert.Equal(disk.At("two"), manager.FindDirectory(new TopicPartition("c", 0)) is null ? Path.GetDirectoryName(manager.GetOrCreate(new TopicPartition("c", 0), TopicId).Directory) : null);
+        manager.Close();
+        Assert.False(fileSystem.FileExists(disk.At("one", CleanShutdownFile.Name)));
+        Assert.True(fileSystem.FileExists(disk.At("two", CleanShutdownFile.Name)));
+    }
+
+    [Fact]
+    public void TruncationIsCheckpointedAtOnce()
+    {
+        using var disk = TestDisk.Create(real: false);
+        using var manager = Open(disk);
+        var log = manager.GetOrCreate(A, TopicId);
+        for (var i = 0; i < 10; i++)
+            log.Append(TestLog.Batch("x"));
+        log.Flush();
+        manager.WriteCheckpoints();
+        var file = new OffsetCheckpointFile(disk.FileSystem, disk.Root, OffsetCheckpointFile.RecoveryPoint);
+        Assert.Equal(10, file.Read()[A]);
+        Assert.True(manager.Truncate(log, 6));
+        Assert.Equal(6, file.Read()[A]);
+        Assert.False(manager.Truncate(log, 6));
+        manager.TruncateFullyAndStartAt(log, 3);
+        Assert.Equal(3, file.Read()[A]);
+    }
+
+    [Fact]
+    public void JavaPropertiesAreRead()
+    {
+        using var disk = TestDisk.Create(real: false);
+        disk.Write(disk.At(MetaProperties.Name), Encoding.Latin1.GetBytes("# comment\n!other\n\nversion = 0\r\nbroker.id:7\ncluster.id=a\\=b\\:c\n"));
+        Assert.Equal(new MetaProperties { Version = 0, NodeId = 7, ClusterId = "a=b:c" }, MetaProperties.Read(disk.FileSystem, disk.Root));
+        disk.Write(disk.At(MetaProperties.Name), "version=x"u8);
+        Assert.Throws<InvalidDataException>(() => MetaProperties.Read(disk.FileSystem, disk.Root));
+    }
+
+    [Fact]
+    public void MalformedCheckpointsAreRefused()
+    {
+        using var disk = TestDisk.Create(real: false);
+        var file = new OffsetCheckpointFile(disk.FileSystem, disk.Root, OffsetCheckpointFile.RecoveryPoint);
+        Assert.Empty(file.Read());
+        foreach (var text in (string[])["", "1\n0\n", "0\n2\na 0 1\n", "0\n1\na 0\n", "0\n1\na x 1\n", "0\n"])
+        {
+            disk.Write(disk.At(OffsetCheckpointFile.RecoveryPoint), Encoding.UTF8.GetBytes(text));
+            Assert.Throws<InvalidDataException>(() => file.Read());
+        }
+    }
+
+    private LogManager Open(TestDisk disk, LogConfig? config = null) => LogManager.Open(
+        new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => config ?? LogConfig.Default with { RetentionMs = -1 } }, disk.FileSystem, _time, NullLogger.Instance);
+}
