@@ -1,0 +1,74 @@
+using Ottla.Broker.Hosts;
+using Ottla.Protocol.Metadata;
+
+namespace Ottla.UnitTests.Controller;
+
+/// <summary>A metadata log in memory: commits at once, or when it is told to.</summary>
+internal sealed class FakeMetadataLog : IMetadataLog
+{
+    private readonly List<IMetadataLogListener> _listeners = [];
+    private readonly List<(long Base, int Epoch, IReadOnlyList<MetadataRecord> Records, TaskCompletionSource Committed)> _batches = [];
+    private int _committedBatches;
+
+    public bool CommitsAtOnce { get; set; } = true;
+
+    public LeaderAndEpoch Leader { get; private set; } = new(-1, 0);
+
+    public long HighWatermark { get; private set; }
+
+    public long EndOffset { get; private set; }
+
+    public List<(OffsetAndEpoch Id, List<MetadataRecord> Records)> Snapshots { get; } = [];
+
+    public int BatchCount => _batches.Count;
+
+    public (long LastOffset, Task Committed) Append(int epoch, IReadOnlyList<MetadataRecord> records)
+    {
+        if (Leader != new LeaderAndEpoch(1, epoch))
+            throw new InvalidOperationException("not the leader");
+        var committed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _batches.Add((EndOffset, epoch, records, committed));
+        EndOffset += records.Count;
+        var last = EndOffset - 1;
+        if (CommitsAtOnce)
+            Commit();
+        return (last, committed.Task);
+    }
+
+    public void Register(IMetadataLogListener listener)
+    {
+        _listeners.Add(listener);
+        foreach (var (@base, epoch, records, _) in _batches.Take(_committedBatches))
+            listener.HandleCommit(@base, epoch, 1, records, @base + records.Count - 1);
+        if (Leader.LeaderId >= 0)
+            listener.HandleLeaderChange(Leader);
+    }
+
+    public void WriteSnapshot(OffsetAndEpoch id, long lastContainedLogTimestampMs, IEnumerable<MetadataRecord> records) =>
+        Snapshots.Add((id, [.. records]));
+
+    public void Commit()
+    {
+        while (_committedBatches < _batches.Count)
+        {
+            var (@base, epoch, records, committed) = _batches[_committedBatches++];
+            HighWatermark = @base + records.Count;
+            foreach (var listener in _listeners)
+                listener.HandleCommit(@base, epoch, 1, records, HighWatermark - 1);
+            committed.SetResult();
+        }
+    }
+
+    /// <summary>Another leader: what was not committed is lost.</summary>
+    public void Elect(int leader, int epoch)
+    {
+        var lost = _batches.Skip(_committedBatches).ToList();
+        _batches.RemoveRange(_committedBatches, lost.Count);
+        EndOffset = HighWatermark;
+        Leader = new LeaderAndEpoch(leader, epoch);
+        foreach (var listener in _listeners)
+            listener.HandleLeaderChange(Leader);
+        foreach (var (_, _, _, committed) in lost)
+            committed.SetException(new InvalidOperationException("leadership lost"));
+    }
+}
