@@ -78,15 +78,15 @@ public sealed class ClientPairAttribute : DataAttribute
             .Select(codec => new object[] { Producer, Consumer, codec });
 }
 
-/// <summary>A fact that needs a client. Skipped like <see cref="ClientDataAttribute"/>.</summary>
+/// <summary>A fact that needs one client or more. Skipped like <see cref="ClientDataAttribute"/>.</summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class ClientFactAttribute : FactAttribute
 {
-    public ClientFactAttribute(string client)
+    public ClientFactAttribute(params string[] clients)
     {
-        Client = client;
-        Skip = Requirements.SkipReason(ClientCatalog.Get(client));
+        Clients = clients;
+        Skip = clients.Select(client => Requirements.SkipReason(ClientCatalog.Get(client))).FirstOrDefault(reason => reason is not null);
     }
 
-    public string Client { get; }
+    public IReadOnlyList<string> Clients { get; }
 }

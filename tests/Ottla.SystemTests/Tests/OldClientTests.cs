@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Ottla.SystemTests.Clients;
 using Ottla.SystemTests.Harness;
@@ -11,7 +12,7 @@ namespace Ottla.SystemTests.Tests;
 [Trait(Categories.Trait, Categories.Clients)]
 public sealed class OldClientTests(NoAutoCreateBrokerFixture fixture) : IClassFixture<NoAutoCreateBrokerFixture>
 {
-    [ClientFact("kafka-go")]
+    [ClientFact("kafka-go", "confluent-dotnet")]
     public async Task MetadataOffsetsAndDeletionStillWork()
     {
         var confluent = ClientCatalog.Get("confluent-dotnet");
@@ -21,7 +22,7 @@ public sealed class OldClientTests(NoAutoCreateBrokerFixture fixture) : IClassFi
         await confluent.ProduceAsync(fixture.Bootstrap, topic, "none", records);
 
         var output = (await ClientCatalog.KafkaGo.RunAsync(default, "offsets", fixture.Bootstrap, topic)).OrFail().Output;
-        var latest = System.Text.Encoding.UTF8.GetString(output)
+        var latest = Encoding.UTF8.GetString(output)
             .Split('\n', StringSplitOptions.RemoveEmptyEntries)
             .Select(line => JsonSerializer.Deserialize<Dictionary<string, long>>(line)!)
             .ToDictionary(offsets => (int)offsets["partition"], offsets => offsets["latest"]);
@@ -32,7 +33,7 @@ public sealed class OldClientTests(NoAutoCreateBrokerFixture fixture) : IClassFi
         Assert.Equal(3, described[0].Error);
     }
 
-    [ClientFact("kafka-go")]
+    [ClientFact("kafka-go", "confluent-dotnet")]
     public async Task RemovedVersionsAreRefused()
     {
         var confluent = ClientCatalog.Get("confluent-dotnet");
