@@ -41,7 +41,7 @@ public static class ClientCatalog
         new(name, Python, Path.Combine(RepositoryPaths.Clients, "kafka-python", "driver.py"))
         {
             Check = () => Requirements.PythonModules(Python, "kafka", "lz4.frame", "snappy", "zstandard"),
-            DeclaredLimits = ClientLimits.NoKeylessTombstones,
+            DeclaredLimits = ClientLimits.NoKeylessTombstones | ClientLimits.NoNullHeaderValues,
             DeclaredCodecs = codecs,
             DeclaredMissingOperations = new HashSet<string> { "delete-records" },
             Environment = new Dictionary<string, string> { ["KAFKA_PYTHON_API_VERSION"] = apiVersion },
