@@ -1,4 +1,4 @@
-"""The driver for kafka-python. See ../README.md for the contract.
+"""The driver for kafka-python. See ../../README.md for the contract.
 
 KAFKA_PYTHON_API_VERSION ("1.0.0", "2.4.0") pins the request versions; without it the client asks the broker.
 """

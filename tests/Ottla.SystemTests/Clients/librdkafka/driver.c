@@ -1,5 +1,5 @@
 /*
- * The driver for librdkafka's C interface. See ../README.md for the contract:
+ * The driver for librdkafka's C interface. See ../../README.md for the contract:
  *   driver create-topic <bootstrap> <topic> <partitions>
  *   driver produce      <bootstrap> <topic> <codec>       records as JSON lines on stdin
  *   driver consume      <bootstrap> <topic>               records as JSON lines on stdout

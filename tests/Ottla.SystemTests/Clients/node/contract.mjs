@@ -1,4 +1,4 @@
-// What the JavaScript drivers share: the contract of ../README.md in JSON lines.
+// What the JavaScript drivers share: the contract of ../../README.md in JSON lines.
 import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 

@@ -1,4 +1,4 @@
-// The driver for kafkajs. See ../README.md for the contract.
+// The driver for kafkajs. See ../../README.md for the contract.
 // kafkajs has no consumer without a group, so `consume` joins a group of its own.
 import { randomUUID } from 'node:crypto'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'

@@ -1,4 +1,4 @@
-// The driver for @platformatic/kafka. See ../README.md for the contract.
+// The driver for @platformatic/kafka. See ../../README.md for the contract.
 // Its stream needs a group, so `consume` joins a group of its own.
 import { randomUUID } from 'node:crypto'
 import {
