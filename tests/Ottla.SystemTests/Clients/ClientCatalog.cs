@@ -1,0 +1,60 @@
+using Ottla.SystemTests.Harness;
+
+namespace Ottla.SystemTests.Clients;
+
+/// <summary>The clients, by the names that tests use.</summary>
+public static class ClientCatalog
+{
+    private const string Python = "/usr/bin/python3";
+
+    private static readonly Dictionary<string, KafkaClient> ByName = CreateAll().ToDictionary(client => client.Name);
+
+    /// <summary>kafka-go, which only the tests of what old clients meet use.</summary>
+    public static DriverClient KafkaGo { get; } = new("kafka-go", Path.Combine(RepositoryPaths.CompiledDrivers, "kafka-go-driver"))
+    {
+        Check = () => Requirements.CompiledDriver("kafka-go-driver", "kafka-go/driver.go"),
+    };
+
+    /// <summary>kcat, with what only it can do.</summary>
+    public static KcatClient Kcat => (KcatClient)Get("kcat");
+
+    /// <summary>The client of that name.</summary>
+    public static KafkaClient Get(string name) => name == KafkaGo.Name ? KafkaGo : ByName[name];
+
+    private static IEnumerable<KafkaClient> CreateAll()
+    {
+        yield return new KcatClient();
+        yield return new ConfluentClient();
+        yield return new DriverClient("librdkafka", Path.Combine(RepositoryPaths.CompiledDrivers, "librdkafka-driver"))
+        {
+            Check = () => Requirements.CompiledDriver("librdkafka-driver", "librdkafka/driver.c"),
+        };
+        yield return CreateKafkaPython("kafka-python", apiVersion: "", KafkaClient.AllCodecs);
+        yield return CreateKafkaPython("kafka-python-2.4.0", "2.4.0", KafkaClient.AllCodecs);
+        // Brokers of that time had no zstd.
+        yield return CreateKafkaPython("kafka-python-1.0.0", "1.0.0", [.. KafkaClient.AllCodecs.Where(codec => codec != "zstd")]);
+        yield return CreateNode("kafkajs", ClientLimits.NoNullHeaderValues);
+        yield return CreateNode("platformatic", ClientLimits.None);
+    }
+
+    private static DriverClient CreateKafkaPython(string name, string apiVersion, IReadOnlyList<string> codecs) =>
+        new(name, Python, Path.Combine(RepositoryPaths.Clients, "kafka-python", "driver.py"))
+        {
+            Check = () => Requirements.PythonModules(Python, "kafka", "lz4.frame", "snappy", "zstandard"),
+            DeclaredLimits = ClientLimits.NoKeylessTombstones | ClientLimits.NoNullHeaderValues,
+            DeclaredCodecs = codecs,
+            DeclaredMissingOperations = new HashSet<string> { "delete-records" },
+            Environment = new Dictionary<string, string> { ["KAFKA_PYTHON_API_VERSION"] = apiVersion },
+        };
+
+    private static DriverClient CreateNode(string name, ClientLimits limits)
+    {
+        var folder = Path.Combine(RepositoryPaths.Clients, "node");
+        var node = Path.Combine(folder, "node_modules", ".bin", "node");
+        return new DriverClient(name, node, Path.Combine(folder, $"{name}.mjs"))
+        {
+            Check = () => Requirements.Program(node),
+            DeclaredLimits = limits,
+        };
+    }
+}

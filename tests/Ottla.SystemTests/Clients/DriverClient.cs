@@ -1,0 +1,88 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Ottla.SystemTests.Harness;
+
+namespace Ottla.SystemTests.Clients;
+
+/// <summary>A client behind a driver program that keeps the contract of README.md: commands as arguments, JSON lines on stdin and stdout.</summary>
+/// <param name="name">See <see cref="KafkaClient.Name"/>.</param>
+/// <param name="program">What is started: an interpreter, or the driver itself.</param>
+/// <param name="arguments">What comes before the command: the script of an interpreter.</param>
+public sealed class DriverClient(string name, string program, params string[] arguments) : KafkaClient
+{
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+    };
+
+    private static readonly JsonSerializerOptions OperationJson = new(Json) { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
+
+    /// <inheritdoc/>
+    public override string Name => name;
+
+    /// <inheritdoc/>
+    public override ClientLimits Limits => DeclaredLimits;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Codecs => DeclaredCodecs;
+
+    /// <inheritdoc/>
+    public override IReadOnlySet<string> MissingOperations => DeclaredMissingOperations;
+
+    /// <summary>See <see cref="KafkaClient.Limits"/>.</summary>
+    public ClientLimits DeclaredLimits { get; init; }
+
+    /// <summary>See <see cref="KafkaClient.Codecs"/>.</summary>
+    public IReadOnlyList<string> DeclaredCodecs { get; init; } = AllCodecs;
+
+    /// <summary>See <see cref="KafkaClient.MissingOperations"/>.</summary>
+    public IReadOnlySet<string> DeclaredMissingOperations { get; init; } = new HashSet<string>();
+
+    /// <summary>Variables of the driver's environment.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Checks the machine; see <see cref="Requirements"/>.</summary>
+    public required Func<string?> Check { get; init; }
+
+    /// <inheritdoc/>
+    public override string? FindMissing() => Check();
+
+    /// <inheritdoc/>
+    public override async Task CreateTopicAsync(string bootstrap, string topic, int partitions) =>
+        (await RunAsync(default, "create-topic", bootstrap, topic, partitions.ToString(CultureInfo.InvariantCulture))).OrFail();
+
+    /// <inheritdoc/>
+    public override async Task ProduceAsync(string bootstrap, string topic, string codec, IReadOnlyList<TestRecord> records) =>
+        (await RunAsync(ToLines(records, Json), "produce", bootstrap, topic, codec)).OrFail();
+
+    /// <inheritdoc/>
+    public override async Task<IReadOnlyList<ConsumedRecord>> ConsumeAsync(string bootstrap, string topic) =>
+        FromLines<ConsumedRecord>((await RunAsync(default, "consume", bootstrap, topic)).OrFail().Output);
+
+    /// <inheritdoc/>
+    public override async Task<IReadOnlyList<AdminAnswer>> AdminAsync(string bootstrap, IReadOnlyList<AdminOperation> operations) =>
+        FromLines<AdminAnswer>((await RunAsync(ToLines(operations, OperationJson), "admin", bootstrap)).OrFail().Output);
+
+    /// <summary>Runs any command of the driver; a failure is a result.</summary>
+    public Task<ToolResult> RunAsync(ReadOnlyMemory<byte> input, params string[] command) =>
+        ClientTool.RunAsync(program, [.. arguments, .. command], input, environment: Environment);
+
+    private static byte[] ToLines<T>(IEnumerable<T> items, JsonSerializerOptions options)
+    {
+        var lines = new MemoryStream();
+        foreach (var item in items)
+        {
+            JsonSerializer.Serialize(lines, item, options);
+            lines.WriteByte((byte)'\n');
+        }
+
+        return lines.ToArray();
+    }
+
+    private static List<T> FromLines<T>(byte[] output) =>
+        [.. Encoding.UTF8.GetString(output)
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => JsonSerializer.Deserialize<T>(line, Json) ?? throw new JsonException($"A line is null."))];
+}

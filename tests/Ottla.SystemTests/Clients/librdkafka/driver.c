@@ -1,0 +1,262 @@
+/*
+ * The driver for librdkafka's C interface. See ../../README.md for the contract:
+ *   driver create-topic <bootstrap> <topic> <partitions>
+ *   driver produce      <bootstrap> <topic> <codec>       records as JSON lines on stdin
+ *   driver consume      <bootstrap> <topic>               records as JSON lines on stdout
+ */
+#include <librdkafka/rdkafka.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TIMEOUT_MS = 30000, HEADERS_MAX = 64 };
+
+static _Noreturn void die(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+/* Base64. Absent (null) data is a NULL pointer; empty data is a pointer and size 0. */
+
+static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static void print_base64(const unsigned char *data, size_t size) {
+    if (data == NULL) {
+        fputs("null", stdout);
+        return;
+    }
+    putchar('"');
+    for (size_t i = 0; i < size; i += 3) {
+        unsigned bits = data[i] << 16 | (i + 1 < size ? data[i + 1] << 8 : 0) | (i + 2 < size ? data[i + 2] : 0);
+        putchar(ALPHABET[bits >> 18 & 63]);
+        putchar(ALPHABET[bits >> 12 & 63]);
+        putchar(i + 1 < size ? ALPHABET[bits >> 6 & 63] : '=');
+        putchar(i + 2 < size ? ALPHABET[bits & 63] : '=');
+    }
+    putchar('"');
+}
+
+typedef struct {
+    unsigned char *data; /* NULL for null */
+    size_t size;
+} bytes_t;
+
+/* Reads a base64 string or null at *cursor and moves the cursor behind it. Decodes in place: the text is longer than its bytes. */
+static bytes_t parse_base64(char **cursor) {
+    char *text = *cursor;
+    if (strncmp(text, "null", 4) == 0) {
+        *cursor = text + 4;
+        return (bytes_t){NULL, 0};
+    }
+    if (*text++ != '"')
+        die("a base64 string or null is expected at: %.20s", *cursor);
+    unsigned char *out = (unsigned char *)text, *start = out;
+    unsigned bits = 0, count = 0;
+    for (; *text != '"'; text++) {
+        if (*text == '\0')
+            die("unterminated string");
+        const char *found = strchr(ALPHABET, *text);
+        if (found == NULL)
+            continue; /* padding */
+        bits = bits << 6 | (unsigned)(found - ALPHABET);
+        if (++count % 4 != 1)
+            *out++ = (unsigned char)(bits >> (6 - 2 * ((count - 1) % 4)));
+    }
+    *cursor = text + 1;
+    return (bytes_t){start, (size_t)(out - start)};
+}
+
+/* Moves behind `"name":`. No base64 text contains a quote or a colon, so the first match is the field. */
+static char *find_field(char *line, const char *name) {
+    char pattern[32];
+    snprintf(pattern, sizeof pattern, "\"%s\":", name);
+    char *found = strstr(line, pattern);
+    if (found == NULL)
+        die("the record has no field %s", name);
+    return found + strlen(pattern);
+}
+
+static rd_kafka_t *create_client(rd_kafka_type_t type, const char *bootstrap, rd_kafka_conf_t *conf) {
+    char error[512];
+    if (rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap, error, sizeof error) != RD_KAFKA_CONF_OK)
+        die("%s", error);
+    rd_kafka_t *client = rd_kafka_new(type, conf, error, sizeof error);
+    if (client == NULL)
+        die("%s", error);
+    return client;
+}
+
+static void set(rd_kafka_conf_t *conf, const char *name, const char *value) {
+    char error[512];
+    if (rd_kafka_conf_set(conf, name, value, error, sizeof error) != RD_KAFKA_CONF_OK)
+        die("%s", error);
+}
+
+static void create_topic(const char *bootstrap, const char *topic, int partitions) {
+    char error[512];
+    rd_kafka_t *client = create_client(RD_KAFKA_PRODUCER, bootstrap, rd_kafka_conf_new());
+    rd_kafka_NewTopic_t *new_topic = rd_kafka_NewTopic_new(topic, partitions, 1, error, sizeof error);
+    if (new_topic == NULL)
+        die("%s", error);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_CreateTopics(client, &new_topic, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
+    if (event == NULL)
+        die("CreateTopics timed out");
+    if (rd_kafka_event_error(event))
+        die("CreateTopics: %s", rd_kafka_event_error_string(event));
+    size_t count;
+    const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+    if (count != 1)
+        die("CreateTopics gave %zu results", count);
+    if (rd_kafka_topic_result_error(results[0]))
+        die("CreateTopics: %s: %s", rd_kafka_err2name(rd_kafka_topic_result_error(results[0])), rd_kafka_topic_result_error_string(results[0]));
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewTopic_destroy(new_topic);
+    rd_kafka_destroy(client);
+}
+
+static size_t delivered;
+
+static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque) {
+    (void)client;
+    (void)opaque;
+    if (message->err)
+        die("delivery failed: %s", rd_kafka_err2str(message->err));
+    delivered++;
+}
+
+static void produce(const char *bootstrap, const char *topic, const char *codec) {
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "compression.codec", codec);
+    set(conf, "acks", "all");
+    set(conf, "enable.idempotence", "true");
+    set(conf, "message.timeout.ms", "30000");
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_t *client = create_client(RD_KAFKA_PRODUCER, bootstrap, conf);
+
+    char *line = NULL;
+    size_t capacity = 0, produced = 0;
+    while (getline(&line, &capacity, stdin) > 0) {
+        /* Fields are found before any of them is decoded: decoding overwrites the line. */
+        char *partition = find_field(line, "partition"), *timestamp = find_field(line, "timestamp");
+        char *key_text = find_field(line, "key"), *value_text = find_field(line, "value"), *cursor = find_field(line, "headers");
+        int32_t partition_id = (int32_t)strtol(partition, NULL, 10);
+        int64_t timestamp_ms = strtoll(timestamp, NULL, 10);
+        bytes_t key = parse_base64(&key_text), value = parse_base64(&value_text);
+
+        rd_kafka_headers_t *headers = rd_kafka_headers_new(HEADERS_MAX);
+        for (cursor++; *cursor == '[' || *cursor == ',';) {
+            cursor += *cursor == ',' ? 2 : 1;
+            bytes_t name = parse_base64(&cursor);
+            cursor++;
+            bytes_t header = parse_base64(&cursor);
+            cursor++;
+            rd_kafka_header_add(headers, (char *)name.data, (ssize_t)name.size, header.data, (ssize_t)header.size);
+        }
+        rd_kafka_resp_err_t error = rd_kafka_producev(client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition_id),
+            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK), RD_KAFKA_V_TIMESTAMP(timestamp_ms),
+            RD_KAFKA_V_KEY(key.data, key.size), RD_KAFKA_V_VALUE(value.data, value.size), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+        if (error)
+            die("produce: %s", rd_kafka_err2str(error));
+        produced++;
+        rd_kafka_poll(client, 0);
+    }
+    free(line);
+    if (rd_kafka_flush(client, TIMEOUT_MS) || delivered != produced)
+        die("delivered %zu of %zu records", delivered, produced);
+    rd_kafka_destroy(client);
+}
+
+static void print_record(const rd_kafka_message_t *message) {
+    rd_kafka_timestamp_type_t type;
+    printf("{\"partition\":%d,\"offset\":%lld,\"timestamp\":%lld,\"key\":", message->partition, (long long)message->offset,
+        (long long)rd_kafka_message_timestamp(message, &type));
+    print_base64(message->key, message->key_len);
+    fputs(",\"value\":", stdout);
+    print_base64(message->payload, message->len);
+    fputs(",\"headers\":[", stdout);
+    rd_kafka_headers_t *headers;
+    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const char *name;
+        const void *value;
+        size_t size;
+        for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+            fputs(i == 0 ? "[" : ",[", stdout);
+            print_base64((const unsigned char *)name, strlen(name));
+            putchar(',');
+            print_base64(value, size);
+            putchar(']');
+        }
+    }
+    puts("]}");
+}
+
+static void consume(const char *bootstrap, const char *topic) {
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "group.id", "unused");
+    set(conf, "enable.auto.commit", "false");
+    set(conf, "auto.offset.reset", "error");
+    set(conf, "enable.partition.eof", "false");
+    set(conf, "check.crcs", "true");
+    rd_kafka_t *client = create_client(RD_KAFKA_CONSUMER, bootstrap, conf);
+    rd_kafka_poll_set_consumer(client);
+
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_resp_err_t error = rd_kafka_metadata(client, 0, handle, &metadata, TIMEOUT_MS);
+    if (error || metadata->topic_cnt != 1 || metadata->topics[0].err)
+        die("metadata: %s", rd_kafka_err2str(error ? error : metadata->topics[0].err));
+    int partitions = metadata->topics[0].partition_cnt;
+    rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(handle);
+
+    int64_t *ends = calloc((size_t)partitions, sizeof *ends);
+    int unfinished = 0;
+    rd_kafka_topic_partition_list_t *assignment = rd_kafka_topic_partition_list_new(partitions);
+    for (int i = 0; i < partitions; i++) {
+        int64_t low, high;
+        if ((error = rd_kafka_query_watermark_offsets(client, topic, i, &low, &high, TIMEOUT_MS)))
+            die("watermarks: %s", rd_kafka_err2str(error));
+        ends[i] = high;
+        if (low == high)
+            continue;
+        unfinished++;
+        rd_kafka_topic_partition_list_add(assignment, topic, i)->offset = low;
+    }
+    if ((error = rd_kafka_assign(client, assignment)))
+        die("assign: %s", rd_kafka_err2str(error));
+    while (unfinished > 0) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(client, TIMEOUT_MS);
+        if (message == NULL)
+            die("no record within %d ms", TIMEOUT_MS);
+        if (message->err)
+            die("consume: %s", rd_kafka_message_errstr(message));
+        print_record(message);
+        if (message->offset == ends[message->partition] - 1)
+            unfinished--;
+        rd_kafka_message_destroy(message);
+    }
+    rd_kafka_topic_partition_list_destroy(assignment);
+    free(ends);
+    rd_kafka_consumer_close(client);
+    rd_kafka_destroy(client);
+}
+
+int main(int argc, char **argv) {
+    if (argc == 5 && strcmp(argv[1], "create-topic") == 0)
+        create_topic(argv[2], argv[3], atoi(argv[4]));
+    else if (argc == 5 && strcmp(argv[1], "produce") == 0)
+        produce(argv[2], argv[3], argv[4]);
+    else if (argc == 4 && strcmp(argv[1], "consume") == 0)
+        consume(argv[2], argv[3]);
+    else
+        die("usage: driver create-topic|produce|consume <bootstrap> <topic> [<partitions>|<codec>]");
+    return 0;
+}

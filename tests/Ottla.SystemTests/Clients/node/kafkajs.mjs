@@ -1,0 +1,147 @@
+// The driver for kafkajs. See ../../README.md for the contract.
+// kafkajs has no consumer without a group, so `consume` joins a group of its own.
+import { randomUUID } from 'node:crypto'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import kafkajs from 'kafkajs'
+import snappy from 'kafkajs-snappy'
+import lz4 from 'lz4js'
+import { decode, main, printRecord, readLines, runAdmin, TIMEOUT_MS } from './contract.mjs'
+
+const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs
+
+const CODECS = {
+  none: CompressionTypes.None,
+  gzip: CompressionTypes.GZIP,
+  snappy: CompressionTypes.Snappy,
+  lz4: CompressionTypes.LZ4,
+  zstd: CompressionTypes.ZSTD
+}
+CompressionCodecs[CompressionTypes.Snappy] = snappy
+CompressionCodecs[CompressionTypes.LZ4] = () => ({
+  compress: async encoder => Buffer.from(lz4.compress(encoder.buffer)),
+  decompress: async buffer => Buffer.from(lz4.decompress(buffer))
+})
+CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  compress: async encoder => zstdCompressSync(encoder.buffer),
+  decompress: async buffer => zstdDecompressSync(buffer)
+})
+
+const connect = bootstrap =>
+  new Kafka({
+    clientId: 'kafkajs-driver',
+    brokers: [bootstrap],
+    logLevel: logLevel.ERROR,
+    logCreator: () => ({ log }) => process.stderr.write(JSON.stringify(log) + '\n')
+  })
+
+async function withAdmin(bootstrap, action) {
+  const admin = connect(bootstrap).admin()
+  await admin.connect()
+  try {
+    return await action(admin)
+  } finally {
+    await admin.disconnect()
+  }
+}
+
+async function createTopic(bootstrap, topic, partitions) {
+  await withAdmin(bootstrap, admin =>
+    admin.createTopics({ topics: [{ topic, numPartitions: Number(partitions), replicationFactor: 1 }], timeout: TIMEOUT_MS }))
+}
+
+// kafkajs takes several values of one header name as an array.
+function headersOf(pairs) {
+  const headers = {}
+  for (const [name, value] of pairs) {
+    const key = decode(name).toString('utf8')
+    headers[key] = key in headers ? [].concat(headers[key], [decode(value)]) : decode(value)
+  }
+  return headers
+}
+
+async function produce(bootstrap, topic, codec) {
+  const messages = (await readLines()).map(record => ({
+    partition: record.partition,
+    timestamp: String(record.timestamp),
+    key: decode(record.key),
+    value: decode(record.value),
+    headers: headersOf(record.headers)
+  }))
+  const producer = connect(bootstrap).producer({ allowAutoTopicCreation: false })
+  await producer.connect()
+  await producer.send({ topic, messages, acks: -1, compression: CODECS[codec] })
+  await producer.disconnect()
+}
+
+async function consume(bootstrap, topic) {
+  const offsets = await withAdmin(bootstrap, admin => admin.fetchTopicOffsets(topic))
+  const ends = new Map(offsets.filter(({ low, high }) => low !== high).map(({ partition, high }) => [partition, BigInt(high)]))
+  const consumer = connect(bootstrap).consumer({ groupId: `kafkajs-driver-${randomUUID()}`, allowAutoTopicCreation: false, maxWaitTimeInMs: 100 })
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  await new Promise((resolve, reject) => {
+    consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error))
+    consumer.run({
+      autoCommit: false,
+      eachMessage: async ({ partition, message }) => {
+        const headers = Object.entries(message.headers ?? {}).flatMap(([name, value]) => [].concat(value).map(one => [Buffer.from(name), one]))
+        printRecord({ ...message, partition, headers })
+        if (BigInt(message.offset) === ends.get(partition) - 1n) {
+          ends.delete(partition)
+          if (ends.size === 0) {
+            resolve()
+          }
+        }
+      }
+    }).catch(reject)
+  })
+  await consumer.disconnect()
+}
+
+const configsOf = admin => async ({ topic }) => {
+  const { resources } = await admin.describeConfigs({ resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }] })
+  return { configs: Object.fromEntries(resources[0].configEntries.map(({ configName, configValue }) => [configName, configValue])) }
+}
+
+async function admin(bootstrap) {
+  await withAdmin(bootstrap, client =>
+    runAdmin(
+      {
+        'create-topic': async ({ topic, partitions, configs }) => {
+          const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
+          const created = await client.createTopics({
+            topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
+            timeout: TIMEOUT_MS
+          })
+          // kafkajs answers false, instead of throwing, when the topic exists.
+          return created ? {} : { ok: false, error: 36, message: 'createTopics answered false' }
+        },
+        'delete-topic': ({ topic }) => client.deleteTopics({ topics: [topic], timeout: TIMEOUT_MS }),
+        'describe-topic': async ({ topic }) => {
+          const { topics } = await client.fetchTopicMetadata({ topics: [topic] })
+          return { partitions: topics[0].partitions.length }
+        },
+        'create-partitions': async ({ topic, partitions }) => {
+          await client.createPartitions({ topicPartitions: [{ topic, count: partitions }], timeout: TIMEOUT_MS })
+        },
+        'describe-configs': configsOf(client),
+        'alter-config': async ({ topic, name, value }) => {
+          await client.alterConfigs({
+            validateOnly: false,
+            resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name, value }] }]
+          })
+        },
+        'list-offsets': async ({ topic, partition }) => {
+          const offsets = await client.fetchTopicOffsets(topic)
+          const { low, high } = offsets.find(entry => entry.partition === partition)
+          return { earliest: Number(low), latest: Number(high) }
+        },
+        'delete-records': async ({ topic, partition, offset }) => {
+          await client.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] })
+        }
+      },
+      error => [error, error.cause, error.errors?.[0], ...(error.partitions ?? []).map(entry => entry.error)].find(one => typeof one?.code === 'number')?.code
+    ))
+}
+
+await main({ 'create-topic': createTopic, produce, consume, admin })

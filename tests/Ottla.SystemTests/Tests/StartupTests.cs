@@ -1,0 +1,107 @@
+using System.Text;
+using System.Text.RegularExpressions;
+using Ottla.SystemTests.Harness;
+
+namespace Ottla.SystemTests.Tests;
+
+/// <summary>The command line's answers: help, version, and what it says and returns when a broker cannot start.</summary>
+[Trait(Categories.Trait, Categories.Process)]
+public sealed partial class StartupTests
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
+    [Theory]
+    [InlineData("--help")]
+    [InlineData("start", "--help")]
+    public async Task HelpIsNoError(params string[] arguments)
+    {
+        var result = await RunAsync(arguments);
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains("start", Encoding.UTF8.GetString(result.Output), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task VersionIsANumber()
+    {
+        var result = await RunAsync("--version");
+        Assert.Equal(0, result.ExitCode);
+        Assert.Matches(VersionPattern(), Encoding.UTF8.GetString(result.Output));
+    }
+
+    [Theory]
+    [InlineData("no-such-command")]
+    [InlineData("start", "--no-such-option")]
+    [InlineData("start", "--set", "without-equals-sign")]
+    public async Task UnknownArgumentsAreRefused(params string[] arguments)
+    {
+        var result = await RunAsync(arguments);
+        Assert.NotEqual(0, result.ExitCode);
+        Assert.Contains(arguments[^1], result.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>The message names the config, the value that it got, and what it would take.</summary>
+    [Theory]
+    [InlineData("num.network.threads", "many", "")]
+    [InlineData("log.cleanup.policy", "burn", "compact")]
+    [InlineData("compression.type", "rar", "zstd")]
+    [InlineData("log.segment.bytes", "-5", "")]
+    [InlineData("auto.create.topics.enable", "perhaps", "true")]
+    [InlineData("listeners", "nonsense", "")]
+    public async Task BadConfigValueIsNamedAndRefused(string key, string value, string allowed)
+    {
+        var data = Directory.CreateTempSubdirectory("ottla-system-test-");
+        try
+        {
+            var settings = new Dictionary<string, string> { [key] = value };
+            var result = await RunAsync([.. BrokerProcess.StartArguments(BrokerProcess.FindFreePort(), data.FullName, settings)]);
+            Assert.NotEqual(0, result.ExitCode);
+            Assert.Contains(key, result.Error, StringComparison.Ordinal);
+            Assert.Contains(value, result.Error, StringComparison.Ordinal);
+            Assert.Contains(allowed, result.Error, StringComparison.Ordinal);
+            AssertNoStackTrace(result.Error);
+        }
+        finally
+        {
+            data.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task PortInUseIsNamedAndRefused()
+    {
+        await using var running = await BrokerProcess.StartAsync();
+        var data = Directory.CreateTempSubdirectory("ottla-system-test-");
+        try
+        {
+            var result = await RunAsync([.. BrokerProcess.StartArguments(running.Port, data.FullName, new Dictionary<string, string>())]);
+            Assert.NotEqual(0, result.ExitCode);
+            Assert.Contains(running.Port.ToString(System.Globalization.CultureInfo.InvariantCulture), result.Error, StringComparison.Ordinal);
+            AssertNoStackTrace(result.Error);
+            Assert.True(await running.AnswersAsync());
+        }
+        finally
+        {
+            data.Delete(recursive: true);
+        }
+    }
+
+    /// <summary>A directory that one broker holds (Kafka's .lock) is refused to a second one.</summary>
+    [Fact]
+    public async Task DataDirectoryInUseIsNamedAndRefused()
+    {
+        await using var running = await BrokerProcess.StartAsync();
+        var result = await RunAsync([.. BrokerProcess.StartArguments(BrokerProcess.FindFreePort(), running.DataDirectory, new Dictionary<string, string>())]);
+        Assert.NotEqual(0, result.ExitCode);
+        Assert.Contains(running.DataDirectory, result.Error, StringComparison.Ordinal);
+        AssertNoStackTrace(result.Error);
+        Assert.True(await running.AnswersAsync());
+    }
+
+    private static void AssertNoStackTrace(string error) => Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
+
+    private static Task<ToolResult> RunAsync(params string[] arguments) =>
+        ClientTool.RunAsync(RepositoryPaths.BrokerExecutable, arguments, limit: Limit);
+
+    [GeneratedRegex(@"\d+\.\d+\.\d+")]
+    private static partial Regex VersionPattern();
+}
