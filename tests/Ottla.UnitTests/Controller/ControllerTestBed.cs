@@ -128,7 +128,7 @@ internal sealed class ControllerTestBed
                 if (partition.Leader == PartitionRegistration.NoLeader)
                     continue;
                 Assert.Contains(partition.Leader, partition.Isr);
-                Assert.True(Image.Cluster.IsActive(partition.Leader), $"{topic.Name} is led by a broker that is not active.");
+                Assert.True(Image.Cluster.IsActive(partition.Leader), $"{topic.Name} is led by a broker that is not active, seed {Settings.Seed}.");
             }
         }
     }
