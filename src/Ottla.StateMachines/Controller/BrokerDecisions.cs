@@ -173,7 +173,9 @@ internal sealed class BrokerDecisions(QuorumController controller)
         {
             if (request.WantShutDown)
                 return BrokerState.ShutdownNow;
-            return !request.WantFence && isCaughtUp ? BrokerState.Unfenced : BrokerState.Fenced;
+
+            // An incarnation that began to shut down does not come back: were it unfenced, it could be elected and yet not lead.
+            return !request.WantFence && isCaughtUp && !broker.InControlledShutdown ? BrokerState.Unfenced : BrokerState.Fenced;
         }
 
         if (request.WantFence)

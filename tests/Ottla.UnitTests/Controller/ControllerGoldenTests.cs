@@ -60,7 +60,7 @@ public sealed class ControllerGoldenTests
         var partition = bed.Image.Topics.Partition(new TopicPartition("plain", 0))!;
         Assert.Equal(1, partition.Leader);
         Assert.Equal(4, partition.LeaderEpoch);
-        Assert.Equal([1], partition.Isr);
+        Assert.Equal([1], partition.Isr.AsEnumerable());
         Assert.Empty(partition.EligibleLeaderReplicas);
         Assert.Empty(partition.LastKnownElr);
     }

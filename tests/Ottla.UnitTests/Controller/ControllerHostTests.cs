@@ -32,7 +32,7 @@ public sealed class ControllerHostTests
         Assert.Equal(1, _cache.Current.Topics.Find("a")!.Partitions[0].Leader);
         await lifecycle.ShutDownAsync();
         Assert.True(_cache.Current.Cluster.Broker(1)!.Fenced);
-        Assert.Equal([1], _cache.Current.Topics.Find("a")!.Partitions[0].EligibleLeaderReplicas);
+        Assert.Equal([1], _cache.Current.Topics.Find("a")!.Partitions[0].EligibleLeaderReplicas.AsEnumerable());
 
         var again = Lifecycle(lifecycle.BrokerEpoch);
         await again.RegisterAsync();
@@ -91,7 +91,7 @@ public sealed class ControllerHostTests
         _log.Register(_cache);
         _log.Elect(1, 1);
         await new BrokerLifecycle(Node(-1), host, _cache, TimeProvider.System).RegisterAsync();
-        for (var i = 0; i < 40 && _log.Snapshots.Count == 0; i++)
+        for (var i = 0; i < 200 && _log.Snapshots.Count == 0; i++)
             await host.SubmitAsync(new AllocateProducerIdsCommand(1, _cache.Current.Cluster.Broker(1)!.Epoch));
         var (id, records) = Assert.Single(_log.Snapshots);
         Assert.Equal(_log.EndOffset, id.Offset);

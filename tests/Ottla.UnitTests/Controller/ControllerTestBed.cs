@@ -5,7 +5,6 @@ using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
-using Ottla.UnitTests.Metadata;
 
 namespace Ottla.UnitTests.Controller;
 
@@ -129,7 +128,7 @@ internal sealed class ControllerTestBed
                 if (partition.Leader == PartitionRegistration.NoLeader)
                     continue;
                 Assert.Contains(partition.Leader, partition.Isr);
-                Assert.True(Image.Cluster.IsActive(partition.Leader), $"{topic.Name} is led by a broker that is not active.");
+                Assert.True(Image.Cluster.IsActive(partition.Leader), $"{topic.Name} is led by a broker that is not active, seed {Settings.Seed}.");
             }
         }
     }

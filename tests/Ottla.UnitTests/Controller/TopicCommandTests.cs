@@ -74,7 +74,7 @@ public sealed class TopicCommandTests
         bed.AddBroker(4, unfence: false);
         var created = bed.Create("ok", assignments: [[2, 4], [3, 1]]);
         Assert.Equal(0, created.ErrorCode);
-        Assert.Equal([2], bed.Image.Topics.Find("ok")!.Partitions[0].Isr);
+        Assert.Equal([2], bed.Image.Topics.Find("ok")!.Partitions[0].Isr.AsEnumerable());
         Assert.Equal(3, bed.Image.Topics.Find("ok")!.Partitions[1].Leader);
 
         AssertInvalid("includes broker 9, but no such broker is registered", [[9]]);

@@ -66,7 +66,7 @@ public sealed class MetadataImageGoldenTests
         var partition = image.Topics.Partition(new TopicPartition("plain", 0))!;
         Assert.Equal(PartitionRegistration.NoLeader, partition.Leader);
         Assert.Equal(3, partition.LeaderEpoch);
-        Assert.Equal([1], partition.EligibleLeaderReplicas);
+        Assert.Equal([1], partition.EligibleLeaderReplicas.AsEnumerable());
         Assert.Equal(LeaderRecoveryState.Recovering, partition.LeaderRecoveryState);
         Assert.Equal("compact", image.Configs.Value(ConfigResource.Topic("compacted"), "cleanup.policy"));
         Assert.Equal("earliest", image.Configs.Value(new ConfigResource(ConfigResourceType.Group, "shared-group"), "share.auto.offset.reset"));

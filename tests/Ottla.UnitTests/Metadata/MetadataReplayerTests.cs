@@ -112,7 +112,7 @@ public sealed class MetadataReplayerTests
         var image = replayer.Image;
         var broker = Assert.Single(image.Cluster.Brokers).Value;
         Assert.True(broker is { Fenced: false, InControlledShutdown: true, Rack: "r" });
-        Assert.Equal([new Uuid(9, 201)], broker.LogDirs);
+        Assert.Equal([new Uuid(9, 201)], broker.LogDirs.AsEnumerable());
         Assert.False(broker.CordonedLogDirs.IsDefault);
         Assert.Equal(4, Assert.Single(image.Cluster.Controllers).Key);
         Assert.Equal(2, image.Topics.Find("a")!.Partitions.Length);
