@@ -23,6 +23,13 @@ internal static class FloorServer
             listener.Dispose();
         });
         listener.Bind(new IPEndPoint(IPAddress.Loopback, port));
+        await AcceptAsync(listener, topic);
+        return 0;
+    }
+
+    /// <summary>Accepts on a bound socket until it is closed.</summary>
+    internal static async Task AcceptAsync(Socket listener, FloorTopic topic)
+    {
         listener.Listen();
         try
         {
@@ -35,7 +42,7 @@ internal static class FloorServer
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            return 0; // the listener was closed: SIGTERM
+            // The listener was closed: the floor is to stop.
         }
     }
 }
