@@ -15,8 +15,8 @@ internal static class ResultTable
     [
         new("MB/s", 8, "0.0", sample => sample.MegabytesPerSecond),
         new("req/s", 8, "0", sample => sample.RequestsPerSecond),
-        new("CPU s/GB", 9, "0.000", sample => sample.CpuSecondsPerGigabyte),
-        new("client", 7, "0.000", sample => sample.ClientCpuSecondsPerGigabyte),
+        new("CPU s/GB", 10, "0.000", sample => sample.CpuSecondsPerGigabyte),
+        new("client", 8, "0.000", sample => sample.ClientCpuSecondsPerGigabyte),
         new("p50 ms", 8, "0.00", sample => sample.P50Ms),
         new("p99 ms", 8, "0.00", sample => sample.P99Ms),
         new("p99.9", 8, "0.00", sample => sample.P999Ms),
@@ -61,7 +61,7 @@ internal static class ResultTable
         {
             Add("MB/s", median.MegabytesPerSecond / floor.MegabytesPerSecond);
             Add("CPU", median.Bytes is null ? null : median.CpuSeconds / floor.CpuSeconds);
-            Add("p50", median.Bytes is null ? median.P50Ms / floor.P50Ms : null);
+            Add("p50", median.P50Ms / floor.P50Ms);
         }
 
         if (median.Bytes is null && median.CpuSeconds is { } cpu)
