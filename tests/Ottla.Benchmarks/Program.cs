@@ -2,24 +2,19 @@ using Ottla.Benchmarks;
 using Ottla.Benchmarks.Floor;
 using Ottla.Benchmarks.Results;
 
-return args switch
+try
 {
-    ["run", .. var rest] => Run(rest),
-    ["show", .. var files] => Show(files),
-    ["floor", var port, var directory] when int.TryParse(port, out var number) => await FloorServer.RunAsync(number, directory),
-    _ => Fail(BenchOptions.Usage),
-};
-
-static int Run(string[] arguments)
+    return args switch
+    {
+        ["run", .. var rest] => BenchOptions.Parse(rest) is { } options ? new BenchRun(options).Execute() : Fail(BenchOptions.Usage),
+        ["show", .. var files] => Show(files),
+        ["floor", var port, var directory] when int.TryParse(port, out var number) => await FloorServer.RunAsync(number, directory),
+        _ => Fail(BenchOptions.Usage),
+    };
+}
+catch (BenchException e)
 {
-    try
-    {
-        return BenchOptions.Parse(arguments) is { } options ? new BenchRun(options).Execute() : Fail(BenchOptions.Usage);
-    }
-    catch (BenchException e)
-    {
-        return Fail(e.Message);
-    }
+    return Fail(e.Message);
 }
 
 static int Show(string[] files)
