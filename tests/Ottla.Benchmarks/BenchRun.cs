@@ -1,6 +1,6 @@
 using System.Net.Sockets;
 using Ottla.Benchmarks.Measure;
-using Ottla.Benchmarks.Results;
+using Ottla.Benchmarks.Reports;
 using Ottla.Benchmarks.Scenarios;
 using Ottla.Benchmarks.Targets;
 

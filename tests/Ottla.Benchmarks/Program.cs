@@ -1,6 +1,6 @@
 using Ottla.Benchmarks;
 using Ottla.Benchmarks.Floor;
-using Ottla.Benchmarks.Results;
+using Ottla.Benchmarks.Reports;
 
 try
 {

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using Ottla.Benchmarks.Load;
-using Ottla.Benchmarks.Results;
+using Ottla.Benchmarks.Reports;
 using Ottla.Benchmarks.Scenarios;
 using Ottla.Benchmarks.Targets;
 

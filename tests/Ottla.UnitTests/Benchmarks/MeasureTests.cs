@@ -1,6 +1,6 @@
 using Ottla.Benchmarks;
 using Ottla.Benchmarks.Measure;
-using Ottla.Benchmarks.Results;
+using Ottla.Benchmarks.Reports;
 
 namespace Ottla.UnitTests.Benchmarks;
 

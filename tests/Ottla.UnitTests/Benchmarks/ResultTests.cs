@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Ottla.Benchmarks.Measure;
-using Ottla.Benchmarks.Results;
+using Ottla.Benchmarks.Reports;
 
 namespace Ottla.UnitTests.Benchmarks;
 

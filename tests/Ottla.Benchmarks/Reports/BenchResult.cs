@@ -1,7 +1,7 @@
 using System.Text.Json.Serialization;
 using Ottla.Benchmarks.Measure;
 
-namespace Ottla.Benchmarks.Results;
+namespace Ottla.Benchmarks.Reports;
 
 /// <summary>One run of the tool, as it is stored.</summary>
 /// <param name="Date">When it began, UTC.</param>

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace Ottla.Benchmarks.Results;
+namespace Ottla.Benchmarks.Reports;
 
 /// <summary>Results as text: a line per scenario and target, with the ratio to the floor behind.</summary>
 internal static class ResultTable

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 
-namespace Ottla.Benchmarks.Results;
+namespace Ottla.Benchmarks.Reports;
 
 /// <summary>Results as files: one per run, named by date, commit and machine.</summary>
 internal static class ResultStore

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Ottla.Benchmarks.Results;
+namespace Ottla.Benchmarks.Reports;
 
 /// <summary>Asks the machine what it is.</summary>
 internal static class MachineInfo
