@@ -1,0 +1,121 @@
+using System.Globalization;
+using Ottla.Benchmarks.Scenarios;
+
+namespace Ottla.Benchmarks;
+
+/// <summary>A broker that runs already.</summary>
+internal sealed record RunningBroker(string Host, int Port, int ProcessId);
+
+/// <summary>What to measure, as the command line says.</summary>
+internal sealed record BenchOptions
+{
+    public const int DefaultRounds = 3;
+    public const int RoundsMax = 100;
+
+    public static string Usage { get; } =
+        $"""
+        usage: bench run [OPTIONS]     measure the broker beside the floor
+               bench show [FILE...]    print stored results, all when none is named
+               bench floor PORT DIR    be the floor (`run` starts it by itself)
+
+          --only NAME,...             these scenarios: {string.Join(", ", ScenarioCatalog.Names)}
+          --rounds N                  rounds to take the median of (default {DefaultRounds})
+          --quick                     a smoke test: one round of small volumes, nothing stored
+          --no-floor                  the broker alone
+          --no-store                  do not store the result
+          --executable PATH           the broker to start (default artifacts/bin/ottla)
+          --broker HOST:PORT:PID      measure this running broker instead
+          --counters FILE             the running broker's OTTLA_COUNTERS_FILE
+          --set KEY=VALUE             one more config for the broker that is started
+          --directory DIR             where data goes while it runs (default the temporary directory)
+        """;
+
+    public IReadOnlyList<string> Only { get; init; } = ScenarioCatalog.Names;
+
+    public int Rounds { get; init; } = DefaultRounds;
+
+    public bool IsQuick { get; init; }
+
+    public bool HasFloor { get; init; } = true;
+
+    public bool IsStored { get; init; } = true;
+
+    public string Executable { get; init; } = Repository.Executable;
+
+    public RunningBroker? Broker { get; init; }
+
+    public string? CountersFile { get; init; }
+
+    public IReadOnlyList<string> Settings { get; init; } = [];
+
+    public string Directory { get; init; } = Path.GetTempPath();
+
+    /// <summary>Reads the arguments of <c>bench run</c>.</summary>
+    /// <returns>Null when help is asked for.</returns>
+    /// <exception cref="BenchException">An argument makes no sense.</exception>
+    public static BenchOptions? Parse(IReadOnlyList<string> arguments)
+    {
+        var options = new BenchOptions();
+        for (var i = 0; i < arguments.Count; i++)
+        {
+            var name = arguments[i];
+            switch (name)
+            {
+                case "--help" or "-h":
+                    return null;
+                case "--quick":
+                    options = options with { IsQuick = true, IsStored = false, Rounds = 1 };
+                    break;
+                case "--no-floor":
+                    options = options with { HasFloor = false };
+                    break;
+                case "--no-store":
+                    options = options with { IsStored = false };
+                    break;
+                default:
+                    if (++i == arguments.Count)
+                        throw new BenchException($"{name} is unknown or has no value; --help lists what there is.");
+                    options = options.With(name, arguments[i]);
+                    break;
+            }
+        }
+
+        return options;
+    }
+
+    private BenchOptions With(string name, string value) => name switch
+    {
+        "--only" => this with { Only = ParseNames(value) },
+        "--rounds" => this with { Rounds = ParseRounds(value) },
+        "--executable" => this with { Executable = Path.GetFullPath(value) },
+        "--broker" => this with { Broker = ParseBroker(value) },
+        "--counters" => this with { CountersFile = Path.GetFullPath(value) },
+        "--set" => this with { Settings = [.. Settings, value] },
+        "--directory" => this with { Directory = Path.GetFullPath(value) },
+        _ => throw new BenchException($"{name} is unknown; --help lists what there is."),
+    };
+
+    private static string[] ParseNames(string value)
+    {
+        var names = value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        var unknown = names.Except(ScenarioCatalog.Names).ToArray();
+        if (names.Length == 0 || unknown.Length > 0)
+            throw new BenchException($"--only {value}: there are {string.Join(", ", ScenarioCatalog.Names)}.");
+        return names;
+    }
+
+    private static int ParseRounds(string value) =>
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var rounds) && rounds is > 0 and <= RoundsMax
+            ? rounds
+            : throw new BenchException($"--rounds {value}: a number from 1 to {RoundsMax} is expected.");
+
+    private static RunningBroker ParseBroker(string value)
+    {
+        var parts = value.Split(':');
+        return parts.Length == 3
+            && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out var port)
+            && int.TryParse(parts[2], NumberStyles.None, CultureInfo.InvariantCulture, out var processId)
+            ? new RunningBroker(parts[0], port, processId)
+            : throw new BenchException($"--broker {value}: HOST:PORT:PID is expected.");
+    }
+}

@@ -1,0 +1,33 @@
+using Ottla.Benchmarks;
+using Ottla.Benchmarks.Floor;
+using Ottla.Benchmarks.Reports;
+
+try
+{
+    return args switch
+    {
+        ["run", .. var rest] => BenchOptions.Parse(rest) is { } options ? new BenchRun(options).Execute() : Fail(BenchOptions.Usage),
+        ["show", .. var files] => Show(files),
+        ["floor", var port, var directory] when int.TryParse(port, out var number) => await FloorServer.RunAsync(number, directory),
+        _ => Fail(BenchOptions.Usage),
+    };
+}
+catch (BenchException e)
+{
+    return Fail(e.Message);
+}
+
+static int Show(string[] files)
+{
+    if (files.Length == 0)
+        files = ResultStore.List(Repository.ResultsDirectory);
+    foreach (var file in files)
+        Console.WriteLine(ResultTable.Render(ResultStore.Read(file)));
+    return files.Length > 0 ? 0 : Fail("No results are stored.");
+}
+
+static int Fail(string message)
+{
+    Console.Error.WriteLine(message);
+    return 2;
+}
