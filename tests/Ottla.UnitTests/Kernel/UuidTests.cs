@@ -55,7 +55,10 @@ public sealed class UuidTests
             for (var j = 0; j < sorted.Length; j++)
             {
                 Assert.Equal(i.CompareTo(j), Math.Sign(sorted[i].CompareTo(sorted[j])));
-                Assert.Equal((i < j, i > j, i <= j, i >= j), (sorted[i] < sorted[j], sorted[i] > sorted[j], sorted[i] <= sorted[j], sorted[i] >= sorted[j]));
+                Assert.Equal(i < j, sorted[i] < sorted[j]);
+                Assert.Equal(i > j, sorted[i] > sorted[j]);
+                Assert.Equal(i <= j, sorted[i] <= sorted[j]);
+                Assert.Equal(i >= j, sorted[i] >= sorted[j]);
             }
         }
     }

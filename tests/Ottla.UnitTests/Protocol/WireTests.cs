@@ -193,7 +193,7 @@ public sealed class WireTests
         reader = new WireReader(bytes);
         var decoded = PartitionChangeRecord.Read(ref reader, 1);
         Assert.Equal(record.UnknownTaggedFields.Select(f => (f.Tag, Convert.ToHexString(f.Data))), decoded.UnknownTaggedFields!.Select(f => (f.Tag, Convert.ToHexString(f.Data))));
-        Assert.Equal([1, 2], decoded.Isr);
+        Assert.Equal([1, 2], decoded.Isr!);
     }
 
     [Fact]
