@@ -109,6 +109,9 @@ internal sealed class Schema
     /// <summary>The file it was read from, for errors.</summary>
     public required string Path { get; init; }
 
+    /// <summary>The line of its header.</summary>
+    public required int Line { get; init; }
+
     public required string Name { get; init; }
 
     /// <summary>api, data, or "something-record".</summary>

@@ -52,13 +52,15 @@ internal sealed class SchemaParser
         var description = Take().Text;
         if (!description.StartsWith("# "))
             throw new FormatException("a schema starts with a line '# what it is for'");
-        var words = Take().Text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        var (line, header) = Take();
+        var words = header.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         var on = Array.IndexOf(words, "on") is >= 0 and var found ? found : words.Length;
         if (words[..on] is not [var kind, var name, .. { Length: <= 1 } key])
             throw new FormatException("expected 'KIND NAME [KEY] [on LISTENER, LISTENER]'");
         var schema = new Schema
         {
             Path = _path,
+            Line = line,
             Kind = kind,
             Name = name,
             Key = key is [var number] ? ParseNumber(number) : null,

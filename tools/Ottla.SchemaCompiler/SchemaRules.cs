@@ -41,7 +41,7 @@ internal static class SchemaRules
     public static void Check(Schema schema)
     {
         if (!schema.Messages.Select(message => message.Side).SequenceEqual(SidesOf(schema)))
-            throw Error(schema, schema.Messages.Count > 0 ? schema.Messages[^1].Body.Line : 1, $"a schema of this kind has {string.Join(" and ", SidesOf(schema))}, once and in this order");
+            throw Error(schema, schema.Messages.Count > 0 ? schema.Messages[^1].Body.Line : schema.Line, $"a schema of this kind has {string.Join(" and ", SidesOf(schema))}, once and in this order");
         foreach (var message in schema.Messages)
         {
             CheckStructs(schema, message);
@@ -68,7 +68,7 @@ internal static class SchemaRules
     public static void CheckTogether(IReadOnlyList<Schema> schemas)
     {
         foreach (var group in schemas.Where(s => s.Key is not null).GroupBy(s => (s.Kind, s.Key)).Where(g => g.Count() > 1))
-            throw Error(group.Last(), 1, $"{group.First().Path} has number {group.Key.Key} already");
+            throw Error(group.Last(), group.Last().Line, $"{group.First().Path} has number {group.Key.Key} already");
         foreach (var group in schemas.SelectMany(s => s.Messages.Select(m => (Schema: s, Message: m))).GroupBy(m => m.Message.Name).Where(g => g.Count() > 1))
             throw Error(group.Last().Schema, group.Last().Message.Body.Line, $"{group.First().Schema.Path} has a {group.Key} already");
     }

@@ -56,8 +56,9 @@ internal sealed class MessageBuilder(Message schema, short version)
         var array = Array.CreateInstance(elementType, length);
         var unreachable = new Struct { Name = "", Line = 0, Versions = VersionRange.None };
         object? none = null;
+        var element = field.IsStruct ? ReachingStruct(_structs[field.TypeName], elementType, unreachable, ref none) : EmptyValue(elementType);
         for (var i = 0; i < length; i++)
-            array.SetValue(field.IsStruct ? ReachingStruct(_structs[field.TypeName], elementType, unreachable, ref none) : EmptyValue(elementType), i);
+            array.SetValue(element, i);
         return array;
     }
 

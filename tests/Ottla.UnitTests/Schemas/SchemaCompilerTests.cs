@@ -125,7 +125,7 @@ public sealed partial class SchemaCompilerTests : IDisposable
         { Body("A: int8", "\tB: int8"), 5, "expected 'body VERSIONS" },
         { Body("A: int8").Replace("flexible 0+", "flexible none").Replace("int8", "int8 tag 0"), 4, "tagged fields are there from version none on" },
         // the structs
-        { Body("struct"), 4, "expected 'struct NAME" },
+        { Body("struct"), 4, "expected 'Name: type'" },
         { Body("struct S 0+ 1+"), 4, "expected 'struct NAME" },
         { Body("struct S", "  A: int8"), 4, "S is not used" },
         { Body("A: []S", "struct S", "  B: int8", "struct S", "  B: int8"), 7, "S is declared twice" },
@@ -153,7 +153,7 @@ public sealed partial class SchemaCompilerTests : IDisposable
         var group = Parse("# Purpose.\ngroup-record Two 1\nkey 0 flexible none\nvalue 0 flexible 0+", "Group");
         SchemaRules.CheckTogether([one, group]);
         var number = Assert.Throws<SchemaException>(() => SchemaRules.CheckTogether([one, two]));
-        Assert.Contains("Two.schema(1): ", number.Message, StringComparison.Ordinal);
+        Assert.Contains("Two.schema(2): ", number.Message, StringComparison.Ordinal);
         var name = Assert.Throws<SchemaException>(() => SchemaRules.CheckTogether([one, data]));
         Assert.Contains("Data.schema(3): ", name.Message, StringComparison.Ordinal);
     }
@@ -182,7 +182,7 @@ public sealed partial class SchemaCompilerTests : IDisposable
     [GeneratedRegex(@"\.schema\(\d+\): .")]
     private static partial Regex FileAndLine();
 
-    private static string Body(params string[] fields) => "# Purpose.\ndata A\nbody 0 flexible 0+\n  " + string.Join("\n  ", fields);
+    private static string Body(params string[] fields) => "# Purpose.\ndata Sample\nbody 0 flexible 0+\n  " + string.Join("\n  ", fields);
 
     private static string Text(Field field) =>
         $"{field.Name} {(field.IsArray ? "[]" : "")}{field.TypeName} {field.Versions}{(field.IsNullable ? $" null {field.NullableVersions}" : "")}"
