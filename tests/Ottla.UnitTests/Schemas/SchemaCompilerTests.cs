@@ -119,7 +119,7 @@ public sealed partial class SchemaCompilerTests : IDisposable
         { Body("A: string = \"quoted\""), 4, "is no default of a string" },
         { Body("A: []int8 = 1"), 4, "'1' is no default of a []int8" },
         { Body("A: uuid = 1"), 4, "'1' is no default of a uuid" },
-        { Body("A: int8", "  B: int8"), 5, "int8 has no fields" },
+        { Body("A: int8", "  B: int8"), 4, "int8 has no fields" },
         { Body("A: int8", "    B: int8"), 4, "int8 has no fields" },
         { Body(" A: int8"), 4, "expected 'body VERSIONS" },
         { Body("A: int8", "\tB: int8"), 5, "expected 'body VERSIONS" },
