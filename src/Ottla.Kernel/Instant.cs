@@ -19,8 +19,13 @@ public readonly record struct Instant(long UnixMilliseconds) : IComparable<Insta
         return new Instant(!overflowed ? sum : milliseconds > 0 ? long.MaxValue : long.MinValue);
     }
 
-    /// <summary>Milliseconds from <paramref name="earlier"/> to this instant.</summary>
-    public long MillisecondsSince(Instant earlier) => UnixMilliseconds - earlier.UnixMilliseconds;
+    /// <summary>Milliseconds from <paramref name="earlier"/> to this instant; saturates, as <see cref="AddMilliseconds"/> does.</summary>
+    public long MillisecondsSince(Instant earlier)
+    {
+        var difference = unchecked(UnixMilliseconds - earlier.UnixMilliseconds);
+        var overflowed = ((UnixMilliseconds ^ earlier.UnixMilliseconds) & (UnixMilliseconds ^ difference)) < 0;
+        return !overflowed ? difference : UnixMilliseconds < 0 ? long.MinValue : long.MaxValue;
+    }
 
     public static bool operator <(Instant left, Instant right) => left.UnixMilliseconds < right.UnixMilliseconds;
 

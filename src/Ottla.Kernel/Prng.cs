@@ -43,7 +43,11 @@ public sealed class Prng
     }
 
     /// <summary>A value in [<paramref name="inclusiveMin"/>, <paramref name="exclusiveMax"/>).</summary>
-    public int NextInt(int inclusiveMin, int exclusiveMax) => inclusiveMin + NextInt(exclusiveMax - inclusiveMin);
+    public int NextInt(int inclusiveMin, int exclusiveMax)
+    {
+        Invariant.Check(inclusiveMin < exclusiveMax, "a range needs at least one value");
+        return (int)(inclusiveMin + (long)Math.BigMul(NextUInt64(), (ulong)((long)exclusiveMax - inclusiveMin), out _));
+    }
 
     /// <summary>True with probability <paramref name="percent"/> in a hundred.</summary>
     public bool NextChance(int percent) => NextInt(100) < percent;

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Buffers.Text;
 using System.Security.Cryptography;
@@ -11,6 +12,8 @@ public readonly record struct Uuid(ulong High, ulong Low) : IComparable<Uuid>
 {
     /// <summary>Bytes of a UUID on the wire.</summary>
     public const int SizeBytes = 16;
+
+    private const int TextLength = 22;
 
     /// <summary>No UUID: all zeroes. As a directory id: a replica whose directory is being migrated.</summary>
     public static readonly Uuid Zero = new(0, 0);
@@ -56,10 +59,10 @@ public readonly record struct Uuid(ulong High, ulong Low) : IComparable<Uuid>
     public static bool TryParse(string? text, out Uuid uuid)
     {
         uuid = Zero;
-        if (text is null || text.Length > 24)
+        if (text?.Length != TextLength)
             return false;
-        Span<byte> bytes = stackalloc byte[18];
-        if (!Base64Url.TryDecodeFromChars(text, bytes, out var written) || written != SizeBytes)
+        Span<byte> bytes = stackalloc byte[SizeBytes];
+        if (Base64Url.DecodeFromChars(text, bytes, out _, out var written) != OperationStatus.Done || written != SizeBytes)
             return false;
         uuid = Read(bytes);
         return true;

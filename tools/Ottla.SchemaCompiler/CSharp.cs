@@ -8,10 +8,13 @@ internal static class CSharp
     /// <summary>A tagged struct that is absent is null, so that the many empty ones cost nothing.</summary>
     public static bool IsAbsentAsNull(Field field) => field is { IsStruct: true, IsArray: false, Tag: not null, IsNullable: false };
 
+    /// <summary>Whether a property can be null, allowed or not.</summary>
+    public static bool CanBeNull(Field field) => field.IsArray || field.IsStruct || field.TypeName is "string" or "bytes" or "records";
+
     public static string PropertyType(Field field)
     {
         if (field is { TypeName: "records", IsArray: false })
-            return "Records"; // the default value of the struct is null
+            return "Records"; // which has a null of its own: the default value of the struct
         return ElementType(field) + (field.IsArray ? "[]" : "") + (field.IsNullable || IsAbsentAsNull(field) ? "?" : "");
     }
 
@@ -23,6 +26,7 @@ internal static class CSharp
             return field.IsNullable && field.Default == "null" || IsAbsentAsNull(field) ? "" : " = new();";
         return field switch
         {
+            { TypeName: "records", IsNullable: false } => " = Records.Empty;",
             { TypeName: "string", Default: "null" } => "",
             { TypeName: "string" } => $" = \"{field.Default}\";",
             { Default: { } value } => $" = {value};",
@@ -35,14 +39,15 @@ internal static class CSharp
     {
         var name = field.Name;
         if (field.IsArray || field.TypeName == "bytes")
-            return field.Default == "null" ? $"{name} is null" : field.IsNullable ? $"{name} is {{ Length: 0 }}" : $"{name}.Length == 0";
+            return field.Default == "null" ? $"{name} is null" : $"{name} is {{ Length: 0 }}";
         if (field.IsStruct)
             return IsAbsentAsNull(field) ? $"{name} is null or {{ IsDefault: true }}"
                 : field.Default == "null" ? $"{name} is null"
-                : field.IsNullable ? $"{name} is {{ IsDefault: true }}" : $"{name}.IsDefault";
+                : $"{name} is {{ IsDefault: true }}";
         return field switch
         {
-            { TypeName: "records" } => $"{name}.IsNull",
+            { TypeName: "records", IsNullable: true } => $"{name}.IsNull",
+            { TypeName: "records" } => $"{name} is {{ IsNull: false, Length: 0 }}",
             { TypeName: "bool", Default: "true" } => name,
             { TypeName: "bool" } => $"!{name}",
             { TypeName: "uuid" } => $"{name} == Uuid.Zero",

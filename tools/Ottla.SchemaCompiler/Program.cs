@@ -13,6 +13,7 @@ try
         .Order(StringComparer.Ordinal)
         .Select(SchemaParser.Parse)
         .ToList();
+    SchemaRules.CheckTogether(schemas);
     Directory.CreateDirectory(outputDirectory);
     var written = new HashSet<string>();
     foreach (var schema in schemas)

@@ -55,9 +55,7 @@ internal static class ReadEmitter
             return;
         }
 
-        if (field.TypeName == "records")
-            code.Line($"value.{field.Name} = reader.ReadRecords({flexible});");
-        else if (!field.IsNullable)
+        if (!field.IsNullable)
             code.Line($"value.{field.Name} = reader.Read{method}({flexible}, \"{field.Name}\");");
         else if (CSharp.VersionCondition(field.NullableVersions, field.Versions) is { } condition)
             code.Line($"value.{field.Name} = {condition} ? reader.ReadNullable{method}({flexible}) : reader.Read{method}({flexible}, \"{field.Name}\");");

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Ottla.SchemaCompiler;
 
 /// <summary>An inclusive range of message versions: <c>3+</c>, <c>0-12</c>, <c>4</c> or <c>none</c>.</summary>
@@ -18,10 +20,15 @@ internal readonly record struct VersionRange(int Low, int High)
     public static VersionRange Parse(string text) => text switch
     {
         "none" => None,
-        _ when text.EndsWith('+') => new(int.Parse(text[..^1]), short.MaxValue),
-        _ when text.Split('-') is [var low, var high] => new(int.Parse(low), int.Parse(high)),
-        _ => new(int.Parse(text), int.Parse(text)),
+        _ when text.EndsWith('+') => Checked(text, text[..^1], $"{short.MaxValue}"),
+        _ when text.Split('-') is [var low, var high] => Checked(text, low, high),
+        _ => Checked(text, text, text),
     };
+
+    private static VersionRange Checked(string text, string low, string high) =>
+        short.TryParse(low, NumberStyles.None, CultureInfo.InvariantCulture, out var from) && short.TryParse(high, NumberStyles.None, CultureInfo.InvariantCulture, out var to) && from <= to
+            ? new VersionRange(from, to)
+            : throw new FormatException($"'{text}' are no versions");
 
     public override string ToString() => IsEmpty ? "none" : IsOpen ? $"{Low}+" : Low == High ? $"{Low}" : $"{Low}-{High}";
 }
@@ -30,6 +37,9 @@ internal readonly record struct VersionRange(int Low, int High)
 internal sealed class Field
 {
     public required string Name { get; init; }
+
+    /// <summary>The line of the schema that declares it.</summary>
+    public required int Line { get; init; }
 
     /// <summary>The type without <c>[]</c> and <c>?</c>: a primitive or the name of a struct.</summary>
     public required string TypeName { get; init; }
@@ -64,6 +74,9 @@ internal sealed class Struct
 {
     public required string Name { get; init; }
 
+    /// <summary>The line of the schema that declares it.</summary>
+    public required int Line { get; init; }
+
     public required VersionRange Versions { get; init; }
 
     public List<Field> Fields { get; } = [];
@@ -93,6 +106,12 @@ internal sealed class Message
 /// <summary>A schema file: an API or a record type, with its messages.</summary>
 internal sealed class Schema
 {
+    /// <summary>The file it was read from, for errors.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>The line of its header.</summary>
+    public required int Line { get; init; }
+
     public required string Name { get; init; }
 
     /// <summary>api, data, or "something-record".</summary>

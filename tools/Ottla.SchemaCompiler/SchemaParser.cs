@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Ottla.SchemaCompiler;
 
 /// <summary>Reads the notation of <c>schemas/README.md</c>. Any line that it does not understand is an error that names file and line.</summary>
@@ -18,8 +20,15 @@ internal sealed class SchemaParser
             number++;
             var text = line.Trim();
             if (text.Length > 0 && !(text[0] == '#' && _lines.Count > 0))
-                _lines.Add((number, (line.Length - line.TrimStart().Length) / IndentWidth, text));
+                _lines.Add((number, Depth(line), text));
         }
+    }
+
+    /// <summary>The levels a line is indented by; -1, which nothing expects, when it is not a whole number of them.</summary>
+    private static int Depth(string line)
+    {
+        var width = line.Length - line.TrimStart(' ').Length;
+        return line[width] == '\t' || width % IndentWidth != 0 ? -1 : width / IndentWidth;
     }
 
     public static Schema Parse(string path)
@@ -27,11 +36,13 @@ internal sealed class SchemaParser
         var parser = new SchemaParser(path);
         try
         {
-            return parser.ParseSchema();
+            var schema = parser.ParseSchema();
+            SchemaRules.Check(schema);
+            return schema;
         }
-        catch (Exception e) when (e is FormatException or ArgumentException or OverflowException)
+        catch (FormatException e)
         {
-            var line = parser._lines[Math.Clamp(parser._next - 1, 0, parser._lines.Count - 1)];
+            var line = parser._lines[Math.Max(parser._next - 1, 0)];
             throw new SchemaException($"{path}({line.Number}): {e.Message} in '{line.Text}'");
         }
     }
@@ -41,16 +52,22 @@ internal sealed class SchemaParser
         var description = Take().Text;
         if (!description.StartsWith("# "))
             throw new FormatException("a schema starts with a line '# what it is for'");
-        var words = Take().Text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        var listeners = Array.IndexOf(words, "on") is > 0 and var on ? string.Join("", words[(on + 1)..]).Split(',') : [];
+        var (line, header) = Take();
+        var words = header.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        var on = Array.IndexOf(words, "on") is >= 0 and var found ? found : words.Length;
+        if (words[..on] is not [var kind, var name, .. { Length: <= 1 } key])
+            throw new FormatException("expected 'KIND NAME [KEY] [on LISTENER, LISTENER]'");
         var schema = new Schema
         {
-            Kind = words[0],
-            Name = words[1],
-            Key = words.Length > 2 ? int.Parse(words[2]) : null,
+            Path = _path,
+            Line = line,
+            Kind = kind,
+            Name = name,
+            Key = key is [var number] ? ParseNumber(number) : null,
             Description = description[2..],
-            Listeners = listeners,
+            Listeners = on < words.Length ? string.Join("", words[(on + 1)..]).Split(',') : [],
         };
+        SchemaRules.CheckHeader(schema);
         while (_next < _lines.Count)
             schema.Messages.Add(ParseMessage(schema));
         return schema;
@@ -58,9 +75,10 @@ internal sealed class SchemaParser
 
     private Message ParseMessage(Schema schema)
     {
-        var words = Take().Text.Split(' ');
-        if (words is not [var side, var versions, "flexible", var flexible, ..])
-            throw new FormatException("expected 'request|response|key|value|body VERSIONS flexible VERSIONS'");
+        var depth = _next < _lines.Count ? _lines[_next].Depth : 0;
+        var (line, text) = Take();
+        if (depth != 0 || text.Split(' ') is not [var side, var versions, "flexible", var flexible, .. [] or ["unstable"]] words || !SchemaRules.SidesOf(schema).Contains(side))
+            throw new FormatException($"expected '{string.Join('|', SchemaRules.SidesOf(schema))} VERSIONS flexible VERSIONS [unstable]'");
         var name = side == "body" ? schema.Name : schema.Name + char.ToUpperInvariant(side[0]) + side[1..];
         var message = new Message
         {
@@ -70,12 +88,20 @@ internal sealed class SchemaParser
             FlexibleVersions = VersionRange.Parse(flexible),
             IsLatestVersionUnstable = words is [.., "unstable"],
         };
-        message.Structs.Add(new Struct { Name = name, Versions = message.Versions });
+        SchemaRules.CheckVersions(message);
+        message.Structs.Add(new Struct { Name = name, Line = line, Versions = message.Versions });
         ParseFields(message, message.Body, 1);
-        while (_next < _lines.Count && _lines[_next].Text.StartsWith("struct "))
+        while (_next < _lines.Count && _lines[_next].Depth == 1 && _lines[_next].Text.Split(' ')[0] == "struct")
         {
-            var header = Take().Text.Split(' ');
-            var declared = new Struct { Name = header[1], Versions = message.Versions.Intersect(header.Length > 2 ? VersionRange.Parse(header[2]) : VersionRange.All) };
+            var header = Take();
+            if (header.Text.Split(' ') is not [_, var structName, .. { Length: <= 1 } structVersions])
+                throw new FormatException("expected 'struct NAME [VERSIONS]'");
+            var declared = new Struct
+            {
+                Name = structName,
+                Line = header.Line,
+                Versions = message.Versions.Intersect(structVersions is [var range] ? VersionRange.Parse(range) : VersionRange.All),
+            };
             message.Structs.Add(declared);
             ParseFields(message, declared, 2);
         }
@@ -87,12 +113,15 @@ internal sealed class SchemaParser
     {
         while (_next < _lines.Count && _lines[_next].Depth == depth && !_lines[_next].Text.StartsWith("struct "))
         {
-            var field = ParseField(Take().Text, owner.Versions);
+            var (line, text) = Take();
+            var field = ParseField(line, text, owner.Versions);
             if (!field.Versions.IsEmpty) // else it went with versions that are no longer spoken
                 owner.Fields.Add(field);
             if (_next < _lines.Count && _lines[_next].Depth > depth)
             {
-                var nested = new Struct { Name = field.TypeName, Versions = field.Versions.Intersect(owner.Versions) };
+                if (field.IsPrimitive)
+                    throw new FormatException($"{field.TypeName} has no fields");
+                var nested = new Struct { Name = field.TypeName, Line = line, Versions = field.Versions.Intersect(owner.Versions) };
                 message.Structs.Add(nested);
                 ParseFields(message, nested, depth + 1);
             }
@@ -100,14 +129,14 @@ internal sealed class SchemaParser
     }
 
     /// <summary><c>Name: type[?[versions]] [versions] [tag N] [ignorable] [inflexible] [= default]</c></summary>
-    private static Field ParseField(string text, VersionRange ownerVersions)
+    private static Field ParseField(int line, string text, VersionRange ownerVersions)
     {
         var (declaration, defaultValue) = text.Split(" = ", 2) is [var before, var after] ? (before, after) : (text, null);
         var words = declaration.Split(' ');
-        if (words.Length < 2 || !words[0].EndsWith(':'))
+        if (words.Length < 2 || !words[0].EndsWith(':') || words[1].Split('?').Length > 2)
             throw new FormatException("expected 'Name: type'");
         var (type, nullable) = words[1].Split('?') is [var t, var n] ? (t, n) : (words[1], null);
-        var versions = VersionRange.All;
+        VersionRange? declared = null;
         int? tag = null;
         bool isIgnorable = false, isInflexible = false;
         for (var i = 2; i < words.Length; i++)
@@ -115,7 +144,7 @@ internal sealed class SchemaParser
             switch (words[i])
             {
                 case "tag":
-                    tag = int.Parse(words[++i]);
+                    tag = ParseNumber(++i < words.Length ? words[i] : "");
                     break;
                 case "ignorable":
                     isIgnorable = true;
@@ -124,15 +153,18 @@ internal sealed class SchemaParser
                     isInflexible = true;
                     break;
                 default:
-                    versions = VersionRange.Parse(words[i]);
+                    if (declared is not null)
+                        throw new FormatException($"'{words[i]}' is not understood");
+                    declared = VersionRange.Parse(words[i]);
                     break;
             }
         }
 
-        versions = versions.Intersect(ownerVersions);
+        var versions = (declared ?? VersionRange.All).Intersect(ownerVersions);
         return new Field
         {
             Name = words[0][..^1],
+            Line = line,
             IsArray = type.StartsWith("[]"),
             TypeName = type.StartsWith("[]") ? type[2..] : type,
             Versions = versions,
@@ -144,8 +176,16 @@ internal sealed class SchemaParser
         };
     }
 
-    private (int Number, int Depth, string Text) Take() =>
-        _next < _lines.Count ? _lines[_next++] : throw new SchemaException($"{_path}: ends too early");
+    private static int ParseNumber(string text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : throw new FormatException($"'{text}' is not a number");
+
+    private (int Line, string Text) Take()
+    {
+        if (_next == _lines.Count)
+            throw new SchemaException($"{_path}({(_lines.Count == 0 ? 1 : _lines[^1].Number)}): the schema ends too early");
+        var (number, _, text) = _lines[_next++];
+        return (number, text);
+    }
 }
 
 /// <summary>A schema that cannot be compiled.</summary>

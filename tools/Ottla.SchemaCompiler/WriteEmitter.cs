@@ -43,20 +43,14 @@ internal static class WriteEmitter
     {
         var name = field.Name;
         var flexible = CSharp.FlexibleArgument(message, field);
-        if (field.IsNullable && CSharp.VersionCondition(field.NullableVersions, field.Versions) is { } nullableCondition)
-        {
-            var isNull = field.TypeName == "records" ? $"{name}.IsNull" : $"{name} is null";
-            code.Line($"if (!({nullableCondition}) && {isNull})");
-            code.Line($"    throw UnsupportedFieldException.NotNullable(\"{name}\", version);");
-        }
-
+        EmitNullCheck(code, field);
         if (field.IsArray)
         {
             code.Line($"writer.WriteArrayLength({(field.IsNullable ? $"{name}?.Length ?? -1" : $"{name}.Length")}, {flexible});");
             code.Line($"foreach (var element in {name}{(field.IsNullable ? " ?? []" : "")})");
             var element = field.IsStruct ? "element.Write(ref writer, version);"
                 : Primitives.All[field.TypeName] is { Size: > 0 } fixedSize ? $"writer.Write{fixedSize.Method}(element);"
-                : $"writer.Write{Primitives.All[field.TypeName].Method}(element, {flexible});";
+                : $"writer.Write{Primitives.All[field.TypeName].Method}(element ?? throw UnsupportedFieldException.NotNullable(\"{name}\", version), {flexible});";
             code.Line($"    {element}");
         }
         else if (field.IsStruct)
@@ -70,6 +64,19 @@ internal static class WriteEmitter
             var (_, method, size) = Primitives.All[field.TypeName];
             code.Line(size > 0 ? $"writer.Write{method}({name});" : $"writer.Write{method}({name}, {flexible});");
         }
+    }
+
+    /// <summary>A null that the version does not allow would be encoded as a null nevertheless, and refused by whoever reads it.</summary>
+    private static void EmitNullCheck(CodeWriter code, Field field)
+    {
+        if (!CSharp.CanBeNull(field) || CSharp.IsAbsentAsNull(field))
+            return;
+        var condition = field.IsNullable ? CSharp.VersionCondition(field.NullableVersions, field.Versions) : "false";
+        if (condition is null)
+            return;
+        var isNull = field is { TypeName: "records", IsArray: false } ? $"{field.Name}.IsNull" : $"{field.Name} is null";
+        code.Line($"if ({(field.IsNullable ? $"!({condition}) && " : "")}{isNull})");
+        code.Line($"    throw UnsupportedFieldException.NotNullable(\"{field.Name}\", version);");
     }
 
     private static void EmitTagged(CodeWriter code, Message message, Struct owner)
@@ -107,6 +114,6 @@ internal static class WriteEmitter
             }
         }
 
-        code.Line("writer.WriteUnknownTaggedFieldsBelow(uint.MaxValue, UnknownTaggedFields, ref unknownIndex);");
+        code.Line("writer.WriteRemainingUnknownTaggedFields(UnknownTaggedFields, ref unknownIndex);");
     }
 }

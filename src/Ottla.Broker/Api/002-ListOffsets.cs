@@ -17,6 +17,7 @@ namespace Ottla.Broker.Api;
 /// </remarks>
 internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<ListOffsetsRequest, ListOffsetsResponse>
 {
+    private const short FirstVersionWithLeaderEpoch = 4;
     private const long Latest = -1;
     private const long Earliest = -2;
     private const long MaxTimestamp = -3;
@@ -51,7 +52,13 @@ internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<List
         try
         {
             var found = Find(replica.Log, request.Timestamp, isReadCommitted: isolationLevel == 1);
-            return new PartitionResponse { PartitionIndex = request.PartitionIndex, Timestamp = found.TimestampMs, Offset = found.Offset, LeaderEpoch = found.LeaderEpoch };
+            return new PartitionResponse
+            {
+                PartitionIndex = request.PartitionIndex,
+                Timestamp = found.TimestampMs,
+                Offset = found.Offset,
+                LeaderEpoch = version >= FirstVersionWithLeaderEpoch ? found.LeaderEpoch : -1,
+            };
         }
         catch (LogException e)
         {

@@ -11,8 +11,15 @@ public sealed class ControllerChannel(ControllerHost controller, MetadataCache m
     /// <exception cref="ApiException">The command fails; NOT_CONTROLLER when there is no active controller.</exception>
     public async Task<TReply> SubmitAsync<TReply>(ControllerCommand<TReply> command)
     {
-        var (reply, offset) = await controller.SubmitWithOffsetAsync(command);
-        await metadata.WaitForOffset(offset);
-        return reply;
+        try
+        {
+            var (reply, offset) = await controller.SubmitWithOffsetAsync(command);
+            await metadata.WaitForOffset(offset);
+            return reply;
+        }
+        catch (MetadataLogException e)
+        {
+            throw new ApiException(e.ErrorCode, e.Message);
+        }
     }
 }

@@ -10,6 +10,9 @@ namespace Ottla.Protocol.Wire;
 /// <remarks>Strings and bytes are copied, so that a decoded message outlives its frame; records are not.</remarks>
 public ref struct WireReader
 {
+    /// <summary>Up to here a string can be written back even if it is not UTF-8: every byte becomes at most one replacement character of 3 bytes.</summary>
+    private const int StringBytesSafe = WireWriter.StringBytesMax / 3;
+
     private readonly Memory<byte> _memory;
     private readonly ReadOnlySpan<byte> _span;
     private int _position;
@@ -60,7 +63,14 @@ public ref struct WireReader
     public string? ReadNullableString(bool flexible)
     {
         var length = flexible ? ReadCompactLength() : ReadInt16();
-        return length < 0 ? null : Encoding.UTF8.GetString(Take(length));
+        if (length < 0)
+            return null;
+        if (length > WireWriter.StringBytesMax)
+            Fail($"a string of {length} bytes is longer than the {WireWriter.StringBytesMax} that the protocol allows");
+        var text = Encoding.UTF8.GetString(Take(length));
+        if (length > StringBytesSafe && Encoding.UTF8.GetByteCount(text) > WireWriter.StringBytesMax)
+            Fail("a string is not UTF-8, and too long with its errors replaced");
+        return text;
     }
 
     /// <summary>Reads bytes that must not be null, as a copy.</summary>
@@ -73,8 +83,15 @@ public ref struct WireReader
         return length < 0 ? null : Take(length).ToArray();
     }
 
+    /// <summary>Reads records that must not be null, as a window of the frame.</summary>
+    public Records ReadRecords(bool flexible, string field)
+    {
+        var records = ReadNullableRecords(flexible);
+        return records.IsNull ? throw MalformedMessageException.NotNullable(field) : records;
+    }
+
     /// <summary>Reads records, as a window of the frame.</summary>
-    public Records ReadRecords(bool flexible)
+    public Records ReadNullableRecords(bool flexible)
     {
         var length = flexible ? ReadCompactLength() : ReadInt32();
         if (length < 0)

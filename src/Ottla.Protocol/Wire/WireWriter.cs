@@ -8,6 +8,9 @@ namespace Ottla.Protocol.Wire;
 /// <summary>Writes Kafka's primitive types to a frame. What it writes is there for others only after <see cref="Flush"/>.</summary>
 public ref struct WireWriter(IFrameOutput output)
 {
+    /// <summary>The longest string that the protocol allows, in bytes of UTF-8.</summary>
+    public const int StringBytesMax = short.MaxValue;
+
     private const int MinimumSpanBytes = 256;
 
     private Span<byte> _span;
@@ -50,8 +53,8 @@ public ref struct WireWriter(IFrameOutput output)
     public void WriteString(string? value, bool flexible)
     {
         var length = value is null ? -1 : Encoding.UTF8.GetByteCount(value);
-        if (length > short.MaxValue)
-            throw new MalformedMessageException($"A string of {length} bytes is longer than the {short.MaxValue} that the protocol allows.");
+        if (length > StringBytesMax)
+            throw new MalformedMessageException($"A string of {length} bytes is longer than the {StringBytesMax} that the protocol allows.");
         if (flexible)
             WriteUnsignedVarint((uint)(length + 1));
         else
@@ -124,19 +127,28 @@ public ref struct WireWriter(IFrameOutput output)
     {
         WriteTagCount(fields?.Count ?? 0);
         var index = 0;
-        WriteUnknownTaggedFieldsBelow(uint.MaxValue, fields, ref index);
+        WriteRemainingUnknownTaggedFields(fields, ref index);
     }
 
     /// <summary>Writes the unknown tagged fields with a number below <paramref name="tag"/>, from <paramref name="index"/> on: tags ascend on the wire.</summary>
     public void WriteUnknownTaggedFieldsBelow(uint tag, List<RawTaggedField>? fields, ref int index)
     {
         for (; fields is not null && index < fields.Count && fields[index].Tag < tag; index++)
-        {
-            var (number, data) = fields[index];
-            WriteUnsignedVarint(number);
-            WriteUnsignedVarint((uint)data.Length);
-            data.CopyTo(Reserve(data.Length));
-        }
+            WriteUnknownTaggedField(fields[index]);
+    }
+
+    /// <summary>Writes all unknown tagged fields from <paramref name="index"/> on, whatever their number.</summary>
+    public void WriteRemainingUnknownTaggedFields(List<RawTaggedField>? fields, ref int index)
+    {
+        for (; fields is not null && index < fields.Count; index++)
+            WriteUnknownTaggedField(fields[index]);
+    }
+
+    private void WriteUnknownTaggedField(RawTaggedField field)
+    {
+        WriteUnsignedVarint(field.Tag);
+        WriteUnsignedVarint((uint)field.Data.Length);
+        field.Data.CopyTo(Reserve(field.Data.Length));
     }
 
     private void WriteLength(int length, bool flexible)

@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using System.Reflection;
 using System.Text.Json;
 using Ottla.Kernel;
@@ -12,24 +11,22 @@ public sealed class GoldenMessageTests
 {
     private const int VectorCount = 3421;
 
-    public static TheoryData<string> Messages() => [.. Vectors.Value.Keys.Order(StringComparer.Ordinal)];
-
-    private static readonly Lazy<Dictionary<string, List<Vector>>> Vectors = new(Load);
+    public static TheoryData<string> Messages() => [.. GoldenVectors.ByMessage.Keys.Order(StringComparer.Ordinal)];
 
     [Fact]
-    public void All_vectors_are_there() => Assert.Equal(VectorCount, Vectors.Value.Values.Sum(v => v.Count));
+    public void All_vectors_are_there() => Assert.Equal(VectorCount, GoldenVectors.ByMessage.Values.Sum(v => v.Count));
 
     [Theory]
     [MemberData(nameof(Messages))]
     public void Decodes_and_encodes_what_Kafka_wrote(string message)
     {
-        foreach (var vector in Vectors.Value[message])
+        foreach (var vector in GoldenVectors.ByMessage[message])
             typeof(GoldenMessageTests).GetMethod(nameof(CheckVector), BindingFlags.NonPublic | BindingFlags.Static)!
                 .MakeGenericMethod(typeof(IMessage).Assembly.GetType("Ottla.Protocol.Messages." + message, throwOnError: true)!)
                 .Invoke(null, BindingFlags.DoNotWrapExceptions, null, [vector], null);
     }
 
-    private static void CheckVector<T>(Vector vector)
+    private static void CheckVector<T>(GoldenVector vector)
         where T : IMessage<T>
     {
         var reader = new WireReader(Convert.FromHexString(vector.Hex));
@@ -81,28 +78,5 @@ public sealed class GoldenMessageTests
         }
 
         return value;
-    }
-
-    private static Dictionary<string, List<Vector>> Load()
-    {
-        using var file = File.OpenRead(Path.Combine(AppContext.BaseDirectory, "golden", "messages.jsonl.gz"));
-        using var lines = new StreamReader(new GZipStream(file, CompressionMode.Decompress));
-        var vectors = new Dictionary<string, List<Vector>>();
-        while (lines.ReadLine() is { } line)
-        {
-            var json = JsonDocument.Parse(line).RootElement;
-            var message = json.GetProperty("message").GetString()!;
-            var type = json.GetProperty("side").GetString() switch { "request" => message + "Request", "response" => message + "Response", _ => message };
-            if (!vectors.TryGetValue(type, out var list))
-                vectors[type] = list = [];
-            list.Add(new Vector(type, json.GetProperty("version").GetInt16(), json.GetProperty("variant").GetString()!, json.GetProperty("json"), json.GetProperty("hex").GetString()!));
-        }
-
-        return vectors;
-    }
-
-    private sealed record Vector(string Message, short Version, string Variant, JsonElement Json, string Hex)
-    {
-        public string Name => $"{Message} v{Version} {Variant}";
     }
 }

@@ -1,0 +1,116 @@
+using System.Text.RegularExpressions;
+using Ottla.Protocol.Messages;
+
+namespace Ottla.UnitTests.Repository;
+
+/// <summary>House rules that a reader would otherwise have to watch over.</summary>
+public sealed partial class SourceRulesTests
+{
+    private const int SourceLinesMax = 600;
+
+    private static readonly string[] TextPatterns =
+        ["*.cs", "*.csproj", "*.props", "*.slnx", "*.md", "*.schema", "*.json", "*.yml", "*.yaml", "*.sh", "*.js", "*.mjs", "*.py", "*.go", "*.java", "*.properties", "dev"];
+
+    /// <summary>Homes of people and machines; put together here, so that this file does not name them.</summary>
+    private static readonly Regex MachinePath = new(@"(?<![\w.~$}])(/(" + string.Join('|', "work", "home", "Users", "root") + @")/\w|[A-Z]:\\" + "Users)");
+
+    [Fact]
+    public void Files_in_src_fit_a_head()
+    {
+        foreach (var file in RepositoryFiles.Find("src", "*.cs"))
+        {
+            var lines = File.ReadLines(file).Count();
+            Assert.True(lines <= SourceLinesMax, $"{RepositoryFiles.Relative(file)} has {lines} lines: it is two ideas");
+        }
+    }
+
+    [Fact]
+    public void Api_files_are_named_by_key_and_hold_its_handler()
+    {
+        var directory = RepositoryFiles.Path("src/Ottla.Broker/Api");
+        var seen = 0;
+        foreach (var file in Directory.EnumerateFiles(directory, "*.cs"))
+        {
+            var source = File.ReadAllText(file);
+            var handlers = Handler().Matches(source);
+            if (NumberedFile().Match(Path.GetFileName(file)) is not { Success: true } name)
+            {
+                Assert.True(handlers.Count == 0, $"{RepositoryFiles.Relative(file)} holds a handler: name it NNN-Name.cs");
+                continue;
+            }
+
+            seen++;
+            Assert.True(Enum.TryParse<ApiKey>(name.Groups["name"].Value, out var key), $"{RepositoryFiles.Relative(file)} is named after no API");
+            Assert.Equal($"{(int)key:000}", name.Groups["number"].Value);
+            Assert.Equal([$"{key}"], handlers.Select(h => h.Groups["class"].Value));
+            Assert.Equal(($"{key}Request", $"{key}Response"), (handlers[0].Groups["request"].Value, handlers[0].Groups["response"].Value));
+        }
+
+        Assert.NotEqual(0, seen);
+    }
+
+    [Fact]
+    public void Nothing_names_a_path_of_the_machine_it_was_made_on()
+    {
+        foreach (var file in TextPatterns.SelectMany(pattern => RepositoryFiles.Find(".", pattern)))
+        {
+            var number = 0;
+            foreach (var line in File.ReadLines(file))
+            {
+                number++;
+                Assert.False(MachinePath.IsMatch(line), $"{RepositoryFiles.Relative(file)}({number}): {line.Trim()}");
+            }
+        }
+    }
+
+    [Fact]
+    public void Links_in_documents_lead_somewhere()
+    {
+        foreach (var file in RepositoryFiles.Find(".", "*.md"))
+        {
+            foreach (Match link in Link().Matches(WithoutCode(File.ReadAllText(file))))
+            {
+                var target = link.Groups["target"].Value;
+                if (target.Contains("://", StringComparison.Ordinal) || target.StartsWith("mailto:", StringComparison.Ordinal))
+                    continue;
+                var (path, anchor) = target.Split('#', 2) is [var p, var a] ? (p, a) : (target, null);
+                var full = path.Length == 0 ? file : Path.GetFullPath(Path.Combine(Path.GetDirectoryName(file)!, Uri.UnescapeDataString(path)));
+                Assert.True(File.Exists(full) || Directory.Exists(full), $"{RepositoryFiles.Relative(file)}: {target} is not there");
+                if (anchor is not null && full.EndsWith(".md", StringComparison.Ordinal))
+                    Assert.True(Anchors(full).Contains(anchor), $"{RepositoryFiles.Relative(file)}: {target} has no such heading");
+            }
+        }
+    }
+
+    [Fact]
+    public void Sources_end_with_a_newline_and_have_no_tabs()
+    {
+        foreach (var file in new[] { "src", "tests", "tools" }.SelectMany(directory => RepositoryFiles.Find(directory, "*.cs")))
+        {
+            var text = File.ReadAllText(file);
+            Assert.True(text.EndsWith('\n'), RepositoryFiles.Relative(file));
+            Assert.False(text.Contains('\t') || text.Contains('\r'), RepositoryFiles.Relative(file));
+        }
+    }
+
+    /// <summary>The anchors that a document's headings get.</summary>
+    private static HashSet<string> Anchors(string file) =>
+        [.. WithoutCode(File.ReadAllText(file)).Split('\n').Where(line => line.StartsWith('#')).Select(line => NotInAnchors().Replace(line.TrimStart('#').Trim().ToLowerInvariant(), "").Replace(' ', '-'))];
+
+    private static string WithoutCode(string markdown) => Code().Replace(markdown, "");
+
+    [GeneratedRegex(@"^(?<number>\d{3})-(?<name>\w+)\.cs$")]
+    private static partial Regex NumberedFile();
+
+    [GeneratedRegex(@"class (?<class>\w+)Handler\b[^{]*?: IApiHandler<(?<request>\w+), (?<response>\w+)>")]
+    private static partial Regex Handler();
+
+    [GeneratedRegex(@"\[[^\]]*\]\((?<target>[^)\s]+)[^)]*\)")]
+    private static partial Regex Link();
+
+    [GeneratedRegex(@"```.*?```", RegexOptions.Singleline)]
+    private static partial Regex Code();
+
+    [GeneratedRegex(@"[^\w\- ]")]
+    private static partial Regex NotInAnchors();
+}
