@@ -9,13 +9,13 @@ public sealed class DynamicConfigRulesTests
     private static readonly Dictionary<string, string> s_nothing = [];
 
     [Theory]
-    [InlineData(Broker, "", "log.segment.bytes", "2097152")]
-    [InlineData(Broker, "1", "log.segment.bytes", "2097152")]
-    [InlineData(Broker, "1", "leader.replication.throttled.rate", "5")]
-    [InlineData(Broker, "1", "listeners", "A://:1")]
-    [InlineData(Broker, "1", "listener.name.external.ssl.keystore.location", "/k")]
-    [InlineData(Broker, "", "listener.name.external.max.connections", "5")]
-    [InlineData(Broker, "", "a.plugin.key", "x")]
+    [InlineData(ConfigResourceType.Broker, "", "log.segment.bytes", "2097152")]
+    [InlineData(ConfigResourceType.Broker, "1", "log.segment.bytes", "2097152")]
+    [InlineData(ConfigResourceType.Broker, "1", "leader.replication.throttled.rate", "5")]
+    [InlineData(ConfigResourceType.Broker, "1", "listeners", "A://:1")]
+    [InlineData(ConfigResourceType.Broker, "1", "listener.name.external.ssl.keystore.location", "/k")]
+    [InlineData(ConfigResourceType.Broker, "", "listener.name.external.max.connections", "5")]
+    [InlineData(ConfigResourceType.Broker, "", "a.plugin.key", "x")]
     [InlineData(Topic, "t", "retention.ms", "-1")]
     [InlineData(Group, "g", "consumer.session.timeout.ms", "45000")]
     [InlineData(ClientMetrics, "s", "interval.ms", "100")]
@@ -23,14 +23,14 @@ public sealed class DynamicConfigRulesTests
         Assert.Equal(value, DynamicConfigRules.ValidateAlteration(type, resource, key, Set, value, s_nothing));
 
     [Theory]
-    [InlineData(Broker, "1", "node.id", "2", "Cannot update these configs dynamically: [node.id]", ConfigErrorKind.InvalidRequest)]
-    [InlineData(Broker, "", "listeners", "A://:1", "Cannot update these configs at default cluster level, broker id must be specified: [listeners]", ConfigErrorKind.InvalidRequest)]
-    [InlineData(Broker, "", "listener.name.external.ssl.keystore.location", "/k", "Cannot update these configs at default cluster level, broker id must be specified: [listener.name.external.ssl.keystore.location]", ConfigErrorKind.InvalidRequest)]
-    [InlineData(Broker, "1", "ssl.keystore.location", "/k", "These security configs can be dynamically updated only per-listener using the listener prefix: [ssl.keystore.location]", ConfigErrorKind.InvalidRequest)]
-    [InlineData(Broker, "1", "num.io.threads", "0", "Invalid value 0 for configuration num.io.threads: Value must be at least 1", ConfigErrorKind.InvalidRequest)]
-    [InlineData(Broker, "1", "listener.name.a.max.connections", "-1", "Invalid value -1 for configuration listener.name.a.max.connections: Value must be at least 0", ConfigErrorKind.InvalidRequest)]
-    [InlineData(Broker, "x", "num.io.threads", "1", "Unable to parse broker name as a base 10 number.", ConfigErrorKind.InvalidRequest)]
-    [InlineData(Broker, "-1", "num.io.threads", "1", "Invalid negative broker ID.", ConfigErrorKind.InvalidRequest)]
+    [InlineData(ConfigResourceType.Broker, "1", "node.id", "2", "Cannot update these configs dynamically: [node.id]", ConfigErrorKind.InvalidRequest)]
+    [InlineData(ConfigResourceType.Broker, "", "listeners", "A://:1", "Cannot update these configs at default cluster level, broker id must be specified: [listeners]", ConfigErrorKind.InvalidRequest)]
+    [InlineData(ConfigResourceType.Broker, "", "listener.name.external.ssl.keystore.location", "/k", "Cannot update these configs at default cluster level, broker id must be specified: [listener.name.external.ssl.keystore.location]", ConfigErrorKind.InvalidRequest)]
+    [InlineData(ConfigResourceType.Broker, "1", "ssl.keystore.location", "/k", "These security configs can be dynamically updated only per-listener using the listener prefix: [ssl.keystore.location]", ConfigErrorKind.InvalidRequest)]
+    [InlineData(ConfigResourceType.Broker, "1", "num.io.threads", "0", "Invalid value 0 for configuration num.io.threads: Value must be at least 1", ConfigErrorKind.InvalidRequest)]
+    [InlineData(ConfigResourceType.Broker, "1", "listener.name.a.max.connections", "-1", "Invalid value -1 for configuration listener.name.a.max.connections: Value must be at least 0", ConfigErrorKind.InvalidRequest)]
+    [InlineData(ConfigResourceType.Broker, "x", "num.io.threads", "1", "Unable to parse broker name as a base 10 number.", ConfigErrorKind.InvalidRequest)]
+    [InlineData(ConfigResourceType.Broker, "-1", "num.io.threads", "1", "Invalid negative broker ID.", ConfigErrorKind.InvalidRequest)]
     [InlineData(Topic, "", "retention.ms", "1", "Default topic resources are not allowed.", ConfigErrorKind.InvalidRequest)]
     [InlineData(Topic, "t", "retention.msx", "1", "Unknown topic config name: retention.msx", ConfigErrorKind.InvalidConfig)]
     [InlineData(Topic, "t", "retention.ms", "x", "Invalid value x for configuration retention.ms: Not a number of type LONG", ConfigErrorKind.InvalidConfig)]
@@ -80,9 +80,9 @@ public sealed class DynamicConfigRulesTests
     public void ValuesHaveALimit()
     {
         var longest = new string('x', DynamicConfigRules.ValueLengthMax);
-        Assert.Equal(longest, DynamicConfigRules.ValidateAlteration(Broker, "", "a.plugin.key", Set, longest, s_nothing));
+        Assert.Equal(longest, DynamicConfigRules.ValidateAlteration(ConfigResourceType.Broker, "", "a.plugin.key", Set, longest, s_nothing));
         var error = Assert.Throws<ConfigException>(
-            () => DynamicConfigRules.ValidateAlteration(Broker, "", "a.plugin.key", Set, longest + "x", s_nothing));
+            () => DynamicConfigRules.ValidateAlteration(ConfigResourceType.Broker, "", "a.plugin.key", Set, longest + "x", s_nothing));
         Assert.Contains("exceeds the maximum value size of 32767 bytes", error.Message);
     }
 
