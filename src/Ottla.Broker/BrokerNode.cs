@@ -64,7 +64,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <param name="config">The static configuration.</param>
     /// <param name="mayFormat">Whether log directories that are not formatted are formatted now (for development), or are an error.</param>
     /// <param name="platform">Disk, network, clock.</param>
-    /// <exception cref="NodeStartException">The directories do not fit the configuration, or it asks for what is not there yet.</exception>
+    /// <exception cref="ConfigException">The configuration asks for what is not there yet.</exception>
+    /// <exception cref="NodeStartException">The directories do not fit the configuration.</exception>
     /// <exception cref="IOException">A disk fails.</exception>
     /// <exception cref="SocketException">An address cannot be listened on.</exception>
     public static async Task<BrokerNode> StartAsync(BrokerConfig config, bool mayFormat, NodePlatform platform)

@@ -5,17 +5,17 @@ namespace Ottla.Broker;
 /// <summary>What a configuration may ask of this version: a clear refusal at start beats a surprise later.</summary>
 internal static class NodeRequirements
 {
-    /// <exception cref="NodeStartException">The configuration asks for something that is not there yet.</exception>
+    /// <exception cref="ConfigException">The configuration asks for something that is not there yet.</exception>
     public static void Check(BrokerConfig config)
     {
         if (!config.IsCombined)
-            throw new NodeStartException("process.roles: this version runs as 'broker,controller' only.");
+            throw new ConfigException("process.roles: this version runs as 'broker,controller' only.");
         if (config.QuorumVoters.Any(voter => voter.Id != config.NodeId))
-            throw new NodeStartException($"controller.quorum.voters: this version runs as the only voter, {config.NodeId}@host:port.");
+            throw new ConfigException($"controller.quorum.voters: this version runs as the only voter, {config.NodeId}@host:port.");
         foreach (var listener in config.BrokerListeners)
         {
             if (listener.SecurityProtocol != SecurityProtocol.PLAINTEXT)
-                throw new NodeStartException($"listeners: {listener} is {listener.SecurityProtocol}; this version serves PLAINTEXT only.");
+                throw new ConfigException($"listeners: {listener} is {listener.SecurityProtocol}; this version serves PLAINTEXT only.");
         }
     }
 }

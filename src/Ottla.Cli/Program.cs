@@ -1,3 +1,5 @@
 using Ottla.Cli.Commands;
 
-return await RootCommandFactory.Create().Parse(args).InvokeAsync();
+var arguments = RootCommandFactory.Create().Parse(args);
+var exitCode = await arguments.InvokeAsync();
+return arguments.Errors.Count > 0 ? ExitCode.Usage : exitCode;

@@ -12,7 +12,10 @@ public static class EffectiveConfigs
         [
             // Identity and quorum.
             "process.roles", "node.id", "broker.id", "controller.listener.names", "controller.quorum.voters",
-            "controller.quorum.bootstrap.servers", "metadata.log.dir",
+            "controller.quorum.bootstrap.servers", "controller.quorum.election.timeout.ms", "controller.quorum.fetch.timeout.ms",
+            "controller.quorum.election.backoff.max.ms", "controller.quorum.request.timeout.ms", "controller.quorum.retry.backoff.ms",
+            "metadata.log.dir", "metadata.log.segment.bytes", "metadata.log.segment.ms", "metadata.max.retention.bytes",
+            "metadata.max.retention.ms", "metadata.log.max.record.bytes.between.snapshots", "metadata.log.max.snapshot.interval.ms",
 
             // Listeners, connections, requests.
             "listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name",
@@ -26,20 +29,15 @@ public static class EffectiveConfigs
             "log.segment.bytes", "log.roll.ms", "log.roll.hours", "log.roll.jitter.ms", "log.roll.jitter.hours", "log.retention.ms",
             "log.retention.minutes", "log.retention.hours", "log.retention.bytes", "log.retention.check.interval.ms",
             "log.cleanup.policy", "log.index.size.max.bytes", "log.index.interval.bytes", "log.flush.interval.messages",
-            "log.flush.interval.ms", "log.flush.scheduler.interval.ms", "log.flush.offset.checkpoint.interval.ms",
+            "log.flush.interval.ms", "log.flush.offset.checkpoint.interval.ms",
             "log.flush.start.offset.checkpoint.interval.ms", "log.segment.delete.delay.ms", "log.preallocate",
             "log.message.timestamp.type", "log.message.timestamp.before.max.ms", "log.message.timestamp.after.max.ms", "compression.type",
-            "compression.gzip.level", "compression.lz4.level", "compression.zstd.level", "log.cleaner.delete.retention.ms",
-            "log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms", "log.cleaner.min.cleanable.ratio",
-            "unclean.leader.election.enable",
+            "compression.gzip.level", "compression.lz4.level", "compression.zstd.level", "log.cleaner.max.compaction.lag.ms",
 
-            // Groups and transactions.
-            "offsets.topic.replication.factor", "offsets.topic.num.partitions", "offsets.topic.segment.bytes",
-            "offset.metadata.max.bytes", "offsets.retention.minutes", "offsets.retention.check.interval.ms",
-            "group.min.session.timeout.ms", "group.max.session.timeout.ms", "group.initial.rebalance.delay.ms", "group.max.size",
-            "transaction.state.log.replication.factor", "transaction.state.log.num.partitions", "transaction.state.log.min.isr",
-            "transaction.state.log.segment.bytes", "transactional.id.expiration.ms", "transaction.max.timeout.ms",
-            "producer.id.expiration.ms", "share.coordinator.state.topic.replication.factor", "share.coordinator.state.topic.min.isr",
+            "num.recovery.threads.per.data.dir", "replica.high.watermark.checkpoint.interval.ms", "request.timeout.ms",
+
+            // Producers.
+            "producer.id.expiration.ms",
         ],
         StringComparer.Ordinal);
 

@@ -12,7 +12,7 @@ namespace Ottla.Broker.Api;
 /// <remarks>
 /// acks 0: no response; 1: after the append; -1: after the high watermark passed the records. A bad batch fails alone, with the records to blame (v8+).
 /// Version 13 names topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER
-/// (with the leader, v10+, KIP-951), NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT, and those of validation and of the log.
+/// (with the leader, v10+, KIP-951), NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, and those of validation and of the log.
 /// Transactional batches are refused with INVALID_TXN_STATE: there is no transaction coordinator yet that could have begun their transaction.
 /// </remarks>
 internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TimeProvider time) : IApiHandler<ProduceRequest, ProduceResponse>

@@ -124,22 +124,25 @@ public sealed partial class RaftHost
         if (_effects.Save is { } state)
             _store.Save(state, _machine.History);
         _needsFlush |= _effects.Flush;
-        var appends = _effects.Log.Count > 0 ? _effects.Log.ToArray() : [];
-        foreach (var reply in _effects.Replies)
+        // What is done to the log steps the machine again, which reuses the effects: take out what is left to do.
+        RaftLogEffect[] appends = [.. _effects.Log];
+        RaftReply[] replies = [.. _effects.Replies];
+        RaftSend[] sends = [.. _effects.Sends];
+        var (fetchSnapshot, leaderChanged, highWatermarkAdvanced) = (_effects.FetchSnapshot, _effects.LeaderChanged, _effects.HighWatermarkAdvanced);
+        foreach (var effect in appends)
+            ApplyToLog(effect);
+        foreach (var reply in replies)
             Answer(reply);
-        foreach (var send in _effects.Sends)
+        foreach (var send in sends)
             Send(send);
-        if (_effects.FetchSnapshot is { } fetch)
+        if (fetchSnapshot is { } fetch)
             LogSnapshotNeeded(_logger, fetch.Id.Offset, fetch.Id.Epoch, fetch.LeaderId);
-        var leaderChanged = _effects.LeaderChanged;
-        if (_effects.HighWatermarkAdvanced)
+        if (highWatermarkAdvanced)
         {
             _store.AdvanceHighWatermark(_machine.HighWatermark);
             Volatile.Write(ref _highWatermark, _machine.HighWatermark);
         }
 
-        foreach (var effect in appends)
-            ApplyToLog(effect);
         if (leaderChanged)
             FailAppends(_machine.Role == RaftRole.Leader ? _machine.Epoch : null);
         Publish();

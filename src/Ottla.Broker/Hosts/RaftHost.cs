@@ -219,7 +219,14 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Post(new Command { Event = new RaftEvent.Shutdown() });
-        await _completion.Task.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        try
+        {
+            await _completion.Task;
+        }
+        catch (Exception)
+        {
+            // Whoever watches Completion has learnt why the log ended.
+        }
     }
 
     private bool Post(in Command command) => _commands.Writer.TryWrite(command);

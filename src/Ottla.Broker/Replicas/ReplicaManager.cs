@@ -60,14 +60,14 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         var registration = change.New!;
         var leadership = new PartitionLeadership(
             registration.Leader, registration.LeaderEpoch, registration.PartitionEpoch, registration.Replicas, registration.Isr, registration.Leader == nodeId);
-        if (topics.Find(change.TopicId)?.Find(change.Partition.Partition) is { } known)
-        {
-            known.Update(leadership);
-            return;
-        }
-
         try
         {
+            if (topics.Find(change.TopicId)?.Find(change.Partition.Partition) is { } known)
+            {
+                known.Update(leadership);
+                return;
+            }
+
             var settings = SettingsOf(image, change.Partition.Topic);
             var directory = logs.Directories.FirstOrDefault(directory => directory.Properties?.DirectoryId == registration.DirectoryOf(nodeId));
             var log = logs.GetOrCreate(change.Partition, change.TopicId, directory?.Path);

@@ -1,5 +1,6 @@
 using Ottla.Kernel;
 using Ottla.Network.Framing;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
 
@@ -35,20 +36,28 @@ public abstract class ApiEntry
     /// <summary>The version of the request header that goes with a version of the request.</summary>
     public short RequestHeaderVersion(short version) => version >= Schema.LowestFlexibleVersion ? (short)2 : (short)1;
 
-    /// <summary>Decodes the request and starts its handler; the response goes to <paramref name="slot"/>, now or later.</summary>
-    /// <exception cref="Protocol.ProtocolException">The request is malformed.</exception>
-    internal abstract void Start(RequestContext context, ref WireReader reader, ResponseSlot slot);
+    /// <summary>Decodes the request and starts its handler; the response takes the next place in <paramref name="queue"/>, now or later.</summary>
+    /// <exception cref="ProtocolException">The request is malformed; it takes no place.</exception>
+    internal abstract void Start(RequestContext context, ref WireReader reader, ResponseQueue queue);
 
     /// <summary>Encodes a response behind its header.</summary>
     internal void Encode(RequestContext context, IMessage response, short version, FrameBuffer frame)
     {
-        var writer = new WireWriter(frame);
-        writer.WriteInt32(context.CorrelationId);
-        // An ApiVersions response always has the old header: the client cannot know yet which one to expect (KIP-511).
-        if (version >= Schema.LowestFlexibleVersion && Key != ApiKey.ApiVersions)
-            writer.WriteTagCount(0);
-        response.Write(ref writer, version);
-        writer.Flush();
+        try
+        {
+            var writer = new WireWriter(frame);
+            writer.WriteInt32(context.CorrelationId);
+            // An ApiVersions response always has the old header: the client cannot know yet which one to expect (KIP-511).
+            if (version >= Schema.LowestFlexibleVersion && Key != ApiKey.ApiVersions)
+                writer.WriteTagCount(0);
+            response.Write(ref writer, version);
+            writer.Flush();
+        }
+        catch (ProtocolException e)
+        {
+            frame.Dispose();
+            throw new InvalidOperationException($"The response to {Key} version {version} cannot be encoded.", e); // our bug, not the client's
+        }
     }
 }
 
@@ -57,9 +66,10 @@ public sealed class ApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRespons
     where TRequest : IRequestMessage<TRequest>
     where TResponse : class, IResponseMessage<TResponse>
 {
-    internal override void Start(RequestContext context, ref WireReader reader, ResponseSlot slot)
+    internal override void Start(RequestContext context, ref WireReader reader, ResponseQueue queue)
     {
         var request = TRequest.Read(ref reader, context.ApiVersion);
+        var slot = queue.Open();
         var response = handler.HandleAsync(context, request);
         if (response.IsCompletedSuccessfully)
             Complete(context, response.Result, slot);

@@ -118,15 +118,20 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
         waiter?.TrySetResult();
     }
 
-    /// <summary>Releases the replies that will never be sent. Nothing is sent afterwards.</summary>
+    /// <summary>Releases the replies that will never be sent, and whoever waits for them. Nothing is sent afterwards.</summary>
     public void Close()
     {
+        TaskCompletionSource? waiter;
         lock (_lock)
         {
             _hasFailed = true;
             while (_slots.TryDequeue(out var slot))
                 slot.TakeFrame()?.Dispose();
+            waiter = _roomWanted;
+            _roomWanted = null;
         }
+
+        waiter?.TrySetResult();
     }
 
     internal void Complete(ResponseSlot slot, FrameBuffer? frame)

@@ -3,8 +3,11 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker;
+using Ottla.Broker.Hosts;
 using Ottla.Configuration;
 using Ottla.Network.Transport;
+using Ottla.Protocol;
+using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Files;
 using Ottla.Storage.Upkeep;
 
@@ -57,7 +60,8 @@ internal static partial class StartCommand
             LogFatal(logger, e.Message);
             return ExitCode.Usage;
         }
-        catch (Exception e) when (e is IOException or SocketException or LogDirectoryInUseException or UnauthorizedAccessException or NodeStartException)
+        catch (Exception e) when (e is IOException or InvalidDataException or ProtocolException or MetadataException or MetadataLogException
+            or SocketException or LogDirectoryInUseException or UnauthorizedAccessException or NodeStartException)
         {
             LogFatal(logger, e.Message);
             return ExitCode.Failure;

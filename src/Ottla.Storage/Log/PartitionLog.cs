@@ -263,7 +263,10 @@ public sealed partial class PartitionLog
             throw new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} is closed.");
     }
 
-    /// <summary>Takes the log offline.</summary>
+    /// <summary>Takes the log offline because its directory is: every use answers KAFKA_STORAGE_ERROR from now on. Takes no lock.</summary>
+    internal void TakeOffline(Exception failure) => Interlocked.CompareExchange(ref _failure, failure, null);
+
+    /// <summary>Takes the log offline, and its directory with it.</summary>
     private LogException Fail(Exception failure)
     {
         if (Interlocked.CompareExchange(ref _failure, failure, null) is null)

@@ -284,6 +284,12 @@ public sealed partial class LogManager : IDisposable
     {
         if (!directory.Fail(failure))
             return;
+        foreach (var entry in _logs.Values)
+        {
+            if (entry.Directory == directory)
+                entry.Log.TakeOffline(failure); // nobody looks after its logs any more: they must not go on acknowledging
+        }
+
         LogDirectoryFailure(_logger, failure, directory.Path);
         _options.OnDirectoryFailure?.Invoke(directory, failure);
     }
