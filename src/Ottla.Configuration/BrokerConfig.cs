@@ -75,7 +75,7 @@ public sealed partial class BrokerConfig
         var given = new Dictionary<string, string>(KafkaEnvironment.ToConfigs(environment ?? []), StringComparer.Ordinal);
         foreach (var (name, value) in overrides ?? [])
             given[name] = value;
-        return FromStatic(DevModeDefaults.Complete(given));
+        return FromStatic(DevModeDefaults.Complete(given), given.Keys);
     }
 
     /// <summary>
@@ -130,7 +130,9 @@ public sealed partial class BrokerConfig
         return null;
     }
 
-    private static BrokerConfig FromStatic(Dictionary<string, string> values)
+    /// <param name="values">The static values.</param>
+    /// <param name="given">Those that somebody chose, and is to be warned of; null for all.</param>
+    private static BrokerConfig FromStatic(Dictionary<string, string> values, IReadOnlyCollection<string>? given = null)
     {
         // The two names of one thing: whichever is given stands for both.
         if (values.TryGetValue("node.id", out var nodeId))
@@ -139,7 +141,7 @@ public sealed partial class BrokerConfig
             values["node.id"] = brokerId;
         var warnings = new List<string>();
         foreach (var (name, value) in values.OrderBy(pair => pair.Key, StringComparer.Ordinal))
-            StaticConfigNames.Check(values, name, value, warnings);
+            StaticConfigNames.Check(values, name, value, given is null || given.Contains(name) ? warnings : []);
         return new BrokerConfig(values.ToFrozenDictionary(StringComparer.Ordinal), s_none, s_none, warnings);
     }
 
