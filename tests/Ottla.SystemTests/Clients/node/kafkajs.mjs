@@ -7,7 +7,7 @@ import Batch from 'kafkajs/src/consumer/batch.js'
 import createSocketFactory from 'kafkajs/src/network/socketFactory.js'
 import isolationLevels from 'kafkajs/src/protocol/isolationLevel.js'
 import snappy from 'kafkajs-snappy'
-import lz4 from 'lz4js'
+import lz4 from 'lz4-napi'
 import { decode, main, printRecord, readLines, runAdmin, TIMEOUT_MS } from './contract.mjs'
 
 const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs
@@ -26,8 +26,8 @@ const CODECS = {
 }
 CompressionCodecs[CompressionTypes.Snappy] = snappy
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async encoder => Buffer.from(lz4.compress(encoder.buffer)),
-  decompress: async buffer => Buffer.from(lz4.decompress(buffer))
+  compress: async encoder => lz4.compressFrame(encoder.buffer),
+  decompress: async buffer => lz4.decompressFrame(buffer)
 })
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   compress: async encoder => zstdCompressSync(encoder.buffer),
@@ -139,6 +139,12 @@ const configsOf = admin => async ({ topic }) => {
   return { configs: Object.fromEntries(resources[0].configEntries.map(({ configName, configValue }) => [configName, configValue])) }
 }
 
+// The broker's error code, however deep the client wrapped it.
+function errorCodeOf(error) {
+  const wrapped = [error.cause, ...(error.errors ?? []), ...(error.partitions ?? []).map(entry => entry.error)].filter(Boolean)
+  return typeof error.code === 'number' ? error.code : wrapped.map(errorCodeOf).find(code => code !== undefined)
+}
+
 async function admin(bootstrap) {
   await withAdmin(bootstrap, client =>
     runAdmin(
@@ -178,7 +184,7 @@ async function admin(bootstrap) {
           await client.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] })
         }
       },
-      error => [error, error.cause, error.errors?.[0], ...(error.partitions ?? []).map(entry => entry.error)].find(one => typeof one?.code === 'number')?.code
+      errorCodeOf
     ))
 }
 

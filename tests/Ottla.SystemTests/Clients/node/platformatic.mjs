@@ -1,12 +1,13 @@
 // The driver for @platformatic/kafka. See ../../README.md for the contract.
 // Its stream needs a group, so `consume` goes below the stream: to the consumer's own fetch, whose batches the stream reads.
 import {
-  Admin, ConfigResourceTypes, Consumer, IncrementalAlterConfigOperationTypes, ListOffsetTimestamps, Producer
+  Admin, ConfigResourceTypes, Consumer, IncrementalAlterConfigOperationTypes, ListOffsetTimestamps, Producer, UserError
 } from '@platformatic/kafka'
 import { decode, main, printRecord, readLines, runAdmin } from './contract.mjs'
 
 const FETCH_WAIT_MS_MAX = 100
 const PARTITION_BYTES_MAX = 1048576
+const UNKNOWN_TOPIC_OR_PARTITION = 3
 
 const options = bootstrap => ({ clientId: 'platformatic-driver', bootstrapBrokers: [bootstrap], autocreateTopics: false, strict: true })
 
@@ -90,8 +91,11 @@ async function offsetsOf(admin, topic, partition) {
   return { earliest: await at(ListOffsetTimestamps.EARLIEST), latest: await at(ListOffsetTimestamps.LATEST) }
 }
 
-// The broker's error code, however deep the client wrapped it.
+// The broker's error code, however deep the client wrapped it. It keeps no code where Metadata answers that a topic is unknown: only its own words.
 function errorCodeOf(error) {
+  if (error instanceof UserError && error.message.startsWith('Unknown topic ')) {
+    return UNKNOWN_TOPIC_OR_PARTITION
+  }
   return error.apiCode ?? [...(error.errors ?? []), ...(error.cause ? [error.cause] : [])].map(errorCodeOf).find(code => code !== undefined)
 }
 
