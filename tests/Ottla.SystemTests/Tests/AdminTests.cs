@@ -52,7 +52,7 @@ public sealed class AdminTests(NoAutoCreateBrokerFixture fixture) : IClassFixtur
             client,
             AdminOperation.CreateTopic(topic, 2),
             AdminOperation.CreateTopic(topic, 2),
-            AdminOperation.CreateTopic("not/a topic", 1),
+            AdminOperation.CreateTopic("not/a/topic", 1),
             AdminOperation.CreateTopic($"{topic}-value", 1, ("retention.ms", "never")),
             AdminOperation.CreateTopic($"{topic}-name", 1, ("no.such.config", "1")),
             AdminOperation.CreatePartitions(topic, 1),

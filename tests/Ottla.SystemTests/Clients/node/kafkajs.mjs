@@ -1,13 +1,21 @@
 // The driver for kafkajs. See ../../README.md for the contract.
-// kafkajs has no consumer without a group, so `consume` joins a group of its own.
-import { randomUUID } from 'node:crypto'
+// kafkajs has no consumer without a group, so `consume` goes below its consumer: to the cluster, broker and batch that the consumer is made of.
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import kafkajs from 'kafkajs'
+import Cluster from 'kafkajs/src/cluster/index.js'
+import Batch from 'kafkajs/src/consumer/batch.js'
+import createSocketFactory from 'kafkajs/src/network/socketFactory.js'
+import isolationLevels from 'kafkajs/src/protocol/isolationLevel.js'
 import snappy from 'kafkajs-snappy'
-import lz4 from 'lz4js'
+import lz4 from 'lz4-napi'
 import { decode, main, printRecord, readLines, runAdmin, TIMEOUT_MS } from './contract.mjs'
 
 const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs
+
+const CONNECT_TIMEOUT_MS = 5000
+const METADATA_AGE_MS_MAX = 300000
+const FETCH_WAIT_MS_MAX = 100
+const PARTITION_BYTES_MAX = 1048576
 
 const CODECS = {
   none: CompressionTypes.None,
@@ -18,8 +26,8 @@ const CODECS = {
 }
 CompressionCodecs[CompressionTypes.Snappy] = snappy
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async encoder => Buffer.from(lz4.compress(encoder.buffer)),
-  decompress: async buffer => Buffer.from(lz4.decompress(buffer))
+  compress: async encoder => lz4.compressFrame(encoder.buffer),
+  decompress: async buffer => lz4.decompressFrame(buffer)
 })
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   compress: async encoder => zstdCompressSync(encoder.buffer),
@@ -73,34 +81,68 @@ async function produce(bootstrap, topic, codec) {
   await producer.disconnect()
 }
 
+const connectCluster = async bootstrap => {
+  const cluster = new Cluster({
+    logger: connect(bootstrap).logger(),
+    socketFactory: createSocketFactory(),
+    brokers: [bootstrap],
+    clientId: 'kafkajs-driver',
+    connectionTimeout: CONNECT_TIMEOUT_MS,
+    enforceRequestTimeout: true,
+    metadataMaxAge: METADATA_AGE_MS_MAX,
+    allowAutoTopicCreation: false
+  })
+  await cluster.connect()
+  return cluster
+}
+
 async function consume(bootstrap, topic) {
   const offsets = await withAdmin(bootstrap, admin => admin.fetchTopicOffsets(topic))
-  const ends = new Map(offsets.filter(({ low, high }) => low !== high).map(({ partition, high }) => [partition, BigInt(high)]))
-  const consumer = connect(bootstrap).consumer({ groupId: `kafkajs-driver-${randomUUID()}`, allowAutoTopicCreation: false, maxWaitTimeInMs: 100 })
-  await consumer.connect()
-  await consumer.subscribe({ topic, fromBeginning: true })
-  await new Promise((resolve, reject) => {
-    consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error))
-    consumer.run({
-      autoCommit: false,
-      eachMessage: async ({ partition, message }) => {
-        const headers = Object.entries(message.headers ?? {}).flatMap(([name, value]) => [].concat(value).map(one => [Buffer.from(name), one]))
-        printRecord({ ...message, partition, headers })
-        if (BigInt(message.offset) === ends.get(partition) - 1n) {
-          ends.delete(partition)
-          if (ends.size === 0) {
-            resolve()
-          }
-        }
-      }
-    }).catch(reject)
+  const unread = new Map(offsets.filter(({ low, high }) => low !== high).map(({ partition, low, high }) => [partition, { next: BigInt(low), end: BigInt(high) }]))
+  const cluster = await connectCluster(bootstrap)
+  await cluster.addTargetTopic(topic)
+  while (unread.size > 0) {
+    for (const [nodeId, partitions] of Object.entries(cluster.findLeaderForPartitions(topic, [...unread.keys()]))) {
+      await readFrom(await cluster.findBroker({ nodeId }), topic, partitions, unread)
+    }
+  }
+  await cluster.disconnect()
+}
+
+async function readFrom(broker, topic, partitions, unread) {
+  const { responses } = await broker.fetch({
+    isolationLevel: isolationLevels.READ_COMMITTED,
+    maxWaitTime: FETCH_WAIT_MS_MAX,
+    topics: [{
+      topic,
+      partitions: partitions.map(partition => ({ partition, fetchOffset: String(unread.get(partition).next), maxBytes: PARTITION_BYTES_MAX }))
+    }]
   })
-  await consumer.disconnect()
+  for (const data of responses.flatMap(response => response.partitions)) {
+    const position = unread.get(data.partition)
+    const batch = new Batch(topic, String(position.next), data)
+    for (const message of batch.messages) {
+      const headers = Object.entries(message.headers ?? {}).flatMap(([name, value]) => [].concat(value).map(one => [Buffer.from(name), one]))
+      printRecord({ ...message, partition: data.partition, headers })
+    }
+    if (!batch.isEmptyIncludingFiltered()) {
+      position.next = BigInt(batch.lastOffset()) + 1n
+    }
+    if (position.next >= position.end) {
+      unread.delete(data.partition)
+    }
+  }
 }
 
 const configsOf = admin => async ({ topic }) => {
   const { resources } = await admin.describeConfigs({ resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }] })
   return { configs: Object.fromEntries(resources[0].configEntries.map(({ configName, configValue }) => [configName, configValue])) }
+}
+
+// The broker's error code, however deep the client wrapped it.
+function errorCodeOf(error) {
+  const wrapped = [error.cause, ...(error.errors ?? []), ...(error.partitions ?? []).map(entry => entry.error)].filter(Boolean)
+  return typeof error.code === 'number' ? error.code : wrapped.map(errorCodeOf).find(code => code !== undefined)
 }
 
 async function admin(bootstrap) {
@@ -137,10 +179,12 @@ async function admin(bootstrap) {
           return { earliest: Number(low), latest: Number(high) }
         },
         'delete-records': async ({ topic, partition, offset }) => {
+          // kafkajs looks for the leader before it loads the topic's metadata; this loads it.
+          await client.fetchTopicOffsets(topic)
           await client.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] })
         }
       },
-      error => [error, error.cause, error.errors?.[0], ...(error.partitions ?? []).map(entry => entry.error)].find(one => typeof one?.code === 'number')?.code
+      errorCodeOf
     ))
 }
 

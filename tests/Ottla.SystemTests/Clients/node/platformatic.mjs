@@ -1,10 +1,13 @@
 // The driver for @platformatic/kafka. See ../../README.md for the contract.
-// Its stream needs a group, so `consume` joins a group of its own.
-import { randomUUID } from 'node:crypto'
+// Its stream needs a group, so `consume` goes below the stream: to the consumer's own fetch, whose batches the stream reads.
 import {
-  Admin, ConfigResourceTypes, Consumer, IncrementalAlterConfigOperationTypes, ListOffsetTimestamps, MessagesStreamModes, Producer
+  Admin, ConfigResourceTypes, Consumer, IncrementalAlterConfigOperationTypes, ListOffsetTimestamps, Producer, UserError
 } from '@platformatic/kafka'
 import { decode, main, printRecord, readLines, runAdmin } from './contract.mjs'
+
+const FETCH_WAIT_MS_MAX = 100
+const PARTITION_BYTES_MAX = 1048576
+const UNKNOWN_TOPIC_OR_PARTITION = 3
 
 const options = bootstrap => ({ clientId: 'platformatic-driver', bootstrapBrokers: [bootstrap], autocreateTopics: false, strict: true })
 
@@ -37,29 +40,47 @@ async function produce(bootstrap, topic, codec) {
 }
 
 async function consume(bootstrap, topic) {
-  const ends = await withAdmin(bootstrap, async admin => {
-    const partitions = (await admin.metadata({ topics: [topic] })).topics.get(topic).partitionsCount
-    const ends = new Map()
-    for (let partition = 0; partition < partitions; partition++) {
+  const { id, partitions } = await withAdmin(bootstrap, async admin => {
+    const { id, partitions } = (await admin.metadata({ topics: [topic] })).topics.get(topic)
+    const unread = []
+    for (const [partition, { leader }] of partitions.entries()) {
       const { earliest, latest } = await offsetsOf(admin, topic, partition)
-      if (earliest !== latest) {
-        ends.set(partition, BigInt(latest))
-      }
+      unread.push({ partition, leader, next: BigInt(earliest), end: BigInt(latest) })
     }
-    return ends
+    return { id, partitions: unread }
   })
-  const consumer = new Consumer({ ...options(bootstrap), groupId: `platformatic-driver-${randomUUID()}`, maxWaitTime: 100 })
-  const stream = await consumer.consume({ topics: [topic], mode: MessagesStreamModes.EARLIEST, autocommit: false })
-  for await (const { partition, offset, timestamp, key, value, headers } of stream) {
-    printRecord({ partition, offset, timestamp, key, value, headers: [...headers] })
-    if (offset === ends.get(partition) - 1n) {
-      ends.delete(partition)
-    }
-    if (ends.size === 0) {
-      break
+  // The group is only a name: nothing here asks for its coordinator.
+  const consumer = new Consumer({ ...options(bootstrap), groupId: 'unused', maxWaitTime: FETCH_WAIT_MS_MAX })
+  consumer.topics.trackAll(topic)
+  let unread
+  while ((unread = partitions.filter(({ next, end }) => next < end)).length > 0) {
+    const node = unread[0].leader
+    await readFrom(consumer, id, node, unread.filter(({ leader }) => leader === node))
+  }
+  await consumer.close()
+}
+
+async function readFrom(consumer, topicId, node, unread) {
+  const { responses } = await consumer.fetch({
+    node,
+    topics: [{
+      topicId,
+      partitions: unread.map(({ partition, next }) => (
+        { partition, currentLeaderEpoch: -1, fetchOffset: next, lastFetchedEpoch: -1, partitionMaxBytes: PARTITION_BYTES_MAX }))
+    }]
+  })
+  for (const { partitionIndex, records: batches } of responses.flatMap(response => response.partitions)) {
+    const position = unread.find(({ partition }) => partition === partitionIndex)
+    for (const { firstOffset, firstTimestamp, lastOffsetDelta, records } of batches ?? []) {
+      for (const { offsetDelta, timestampDelta, key, value, headers } of records) {
+        const offset = firstOffset + BigInt(offsetDelta)
+        if (offset >= position.next) {
+          printRecord({ partition: partitionIndex, offset, timestamp: firstTimestamp + timestampDelta, key, value, headers })
+        }
+      }
+      position.next = firstOffset + BigInt(lastOffsetDelta) + 1n
     }
   }
-  await consumer.close(true)
 }
 
 async function offsetsOf(admin, topic, partition) {
@@ -70,8 +91,11 @@ async function offsetsOf(admin, topic, partition) {
   return { earliest: await at(ListOffsetTimestamps.EARLIEST), latest: await at(ListOffsetTimestamps.LATEST) }
 }
 
-// The broker's error code, however deep the client wrapped it.
+// The broker's error code, however deep the client wrapped it. It keeps no code where Metadata answers that a topic is unknown: only its own words.
 function errorCodeOf(error) {
+  if (error instanceof UserError && error.message.startsWith('Unknown topic ')) {
+    return UNKNOWN_TOPIC_OR_PARTITION
+  }
   return error.apiCode ?? [...(error.errors ?? []), ...(error.cause ? [error.cause] : [])].map(errorCodeOf).find(code => code !== undefined)
 }
 
@@ -89,7 +113,7 @@ async function admin(bootstrap) {
           return { partitions: topics.get(topic).partitionsCount }
         },
         'create-partitions': async ({ topic, partitions }) => {
-          await client.createPartitions({ topics: [{ name: topic, count: partitions, assignments: null }] })
+          await client.createPartitions({ topics: [{ name: topic, count: partitions }] })
         },
         'describe-configs': async ({ topic }) => {
           const [{ configs }] = await client.describeConfigs({ resources: [{ resourceType: ConfigResourceTypes.TOPIC, resourceName: topic }] })
