@@ -65,9 +65,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <param name="mayFormat">Whether log directories that are not formatted are formatted now (for development), or are an error.</param>
     /// <param name="platform">Disk, network, clock.</param>
     /// <exception cref="ConfigException">The configuration asks for what is not there yet.</exception>
-    /// <exception cref="NodeStartException">The directories do not fit the configuration.</exception>
+    /// <exception cref="NodeStartException">The directories do not fit the configuration, an address cannot be listened on, or the controller refuses.</exception>
     /// <exception cref="IOException">A disk fails.</exception>
-    /// <exception cref="SocketException">An address cannot be listened on.</exception>
     public static async Task<BrokerNode> StartAsync(BrokerConfig config, bool mayFormat, NodePlatform platform)
     {
         NodeRequirements.Check(config);
@@ -184,11 +183,19 @@ public sealed partial class BrokerNode : IAsyncDisposable
         // Left alone, the receive buffer grows with the sender; Kafka's default would pin it at 100 KiB, and cost a third more CPU (docs/adr/0006).
         var receiveBytes = config.IsSet("socket.receive.buffer.bytes") ? config.SocketReceiveBufferBytes : SocketBufferSizes.OperatingSystemDefault;
         var bufferSizes = new SocketBufferSizes(config.SocketSendBufferBytes, receiveBytes);
-        EndPoints =
-        [
-            .. config.BrokerListeners.Select(listener =>
-                _server.Listen(new ServerListener(listener.Name, ListenerAddress.Resolve(listener), apis), config.SocketListenBacklogSize, bufferSizes)),
-        ];
+        EndPoints = [.. config.BrokerListeners.Select(ListenOn)];
+
+        IPEndPoint ListenOn(Listener listener)
+        {
+            try
+            {
+                return _server.Listen(new ServerListener(listener.Name, ListenerAddress.Resolve(listener), apis), config.SocketListenBacklogSize, bufferSizes);
+            }
+            catch (SocketException e)
+            {
+                throw new NodeStartException($"Cannot listen on {listener}: {e.Message}");
+            }
+        }
     }
 
     /// <summary>The server's bounds, made anew only when the configuration changed.</summary>

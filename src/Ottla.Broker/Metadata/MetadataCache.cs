@@ -20,6 +20,8 @@ public sealed partial class MetadataCache : IMetadataLogListener
     private readonly MetadataReplayer _replayer = new(MetadataImage.Empty);
     private volatile MetadataImage _current = MetadataImage.Empty;
     private long _publishedOffset = -1;
+    private long _replayedOffset = -1;
+    private bool _hasCaughtUp;
 
     /// <summary>Makes an empty cache; registering it with the metadata log fills it.</summary>
     public MetadataCache(ILogger logger) => _logger = logger;
@@ -69,8 +71,16 @@ public sealed partial class MetadataCache : IMetadataLogListener
         Follow(lastOffset, () => _replayer.Apply(records, baseOffset, new MetadataProvenance(lastOffset, epoch, appendTimestampMs)));
 
     /// <inheritdoc/>
+    /// <remarks>
+    /// A leader is named only once everything before it was handed over: until then nothing is published. Publishers see what a restart finds as
+    /// one change; replaying history at them would have them undo today's disk by yesterday's metadata.
+    /// </remarks>
     public void HandleLeaderChange(LeaderAndEpoch leader)
     {
+        if (_hasCaughtUp || leader.LeaderId < 0)
+            return;
+        _hasCaughtUp = true;
+        Publish(_replayedOffset, () => MetadataDelta.Between(MetadataImage.Empty, _replayer.Image));
     }
 
     [LoggerMessage(Level = LogLevel.Critical, Message = "Cannot follow the metadata log beyond offset {Offset} ({Stage}).")]
@@ -78,12 +88,20 @@ public sealed partial class MetadataCache : IMetadataLogListener
 
     private void Follow(long lastOffset, Func<MetadataDelta> apply)
     {
+        _replayedOffset = lastOffset;
+        Publish(lastOffset, apply);
+    }
+
+    private void Publish(long lastOffset, Func<MetadataDelta> apply)
+    {
         var stage = "applying records";
         try
         {
             if (_failure.Task.IsCompleted)
                 return;
             var delta = apply();
+            if (!_hasCaughtUp)
+                return;
             foreach (var publisher in _publishers)
             {
                 stage = publisher.Name;
