@@ -35,9 +35,9 @@ public abstract class ApiEntry
     /// <summary>The version of the request header that goes with a version of the request.</summary>
     public short RequestHeaderVersion(short version) => version >= Schema.LowestFlexibleVersion ? (short)2 : (short)1;
 
-    /// <summary>Decodes the request and starts its handler; the response goes to <paramref name="slot"/>, now or later.</summary>
-    /// <exception cref="Protocol.ProtocolException">The request is malformed.</exception>
-    internal abstract void Start(RequestContext context, ref WireReader reader, ResponseSlot slot);
+    /// <summary>Decodes the request and starts its handler; the response takes its place in <paramref name="responses"/> now, and is completed now or later.</summary>
+    /// <exception cref="Protocol.ProtocolException">The request is malformed; it has no place then, as nobody would ever complete it.</exception>
+    internal abstract void Start(RequestContext context, ref WireReader reader, ResponseQueue responses);
 
     /// <summary>Encodes a response behind its header.</summary>
     internal void Encode(RequestContext context, IMessage response, short version, FrameBuffer frame)
@@ -57,9 +57,10 @@ public sealed class ApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRespons
     where TRequest : IRequestMessage<TRequest>
     where TResponse : class, IResponseMessage<TResponse>
 {
-    internal override void Start(RequestContext context, ref WireReader reader, ResponseSlot slot)
+    internal override void Start(RequestContext context, ref WireReader reader, ResponseQueue responses)
     {
         var request = TRequest.Read(ref reader, context.ApiVersion);
+        var slot = responses.Open();
         var response = handler.HandleAsync(context, request);
         if (response.IsCompletedSuccessfully)
             Complete(context, response.Result, slot);

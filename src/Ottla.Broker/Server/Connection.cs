@@ -115,17 +115,16 @@ internal sealed class Connection : IAsyncDisposable
             throw new UnsupportedVersionException($"{api.Key} is served in versions {api.LowestVersion} to {api.HighestVersion}, not {version}.");
         var header = RequestHeader.Read(ref reader, api.RequestHeaderVersion(version));
         var context = new RequestContext(api.Key, version, header.CorrelationId, header.ClientId, _info);
-        var slot = _responses.Open();
         if (api.Supports(version))
         {
-            api.Start(context, ref reader, slot);
+            api.Start(context, ref reader, _responses);
             return;
         }
 
         // A client newer than this broker: it learns our versions from the oldest form of the reply, which every client reads (KIP-511).
         var response = _responses.RentFrame();
         api.Encode(context, Api.ApiVersionsHandler.UnsupportedVersion(_apis), version: 0, response);
-        slot.Complete(response);
+        _responses.Open().Complete(response);
     }
 
     private async ValueTask DrainQuietlyAsync()
