@@ -208,7 +208,7 @@ public sealed class FetchApiTests
         await first.ProduceAsync("t", Batch(3));
         await node.RestartAsync();
         await using var client = await node.ConnectAsync();
-        var metadata = await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest());
+        var metadata = await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null });
         var epoch = metadata.Topics[0].Partitions[0].LeaderEpoch;
         Assert.True(epoch > 0, "the epoch stays what it was over a restart");
         AssertError(ErrorCode.FencedLeaderEpoch, (await client.FetchAsync("t", 0, each => each.CurrentLeaderEpoch = epoch - 1)).ErrorCode);

@@ -76,7 +76,7 @@ public sealed class LogApiTests
         await node.RestartAsync();
         await using var client = await node.ConnectAsync();
         await client.ProduceAsync("t", Batch(2));
-        var epoch = (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest())).Topics[0].Partitions[0].LeaderEpoch;
+        var epoch = (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics[0].Partitions[0].LeaderEpoch;
         foreach (var version in TestConnection.VersionsOf<OffsetForLeaderEpochResponse>())
         {
             Assert.Equal((0, 0, 3L), await AskAsync("t", 0));
@@ -143,7 +143,7 @@ public sealed class LogApiTests
         await client.ProduceAsync("t", Batch());
         foreach (var version in TestConnection.VersionsOf<DescribeLogDirsResponse>())
         {
-            var all = Assert.Single((await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsRequest(), version)).Results);
+            var all = Assert.Single((await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsRequest { Topics = null }, version)).Results);
             AssertError(ErrorCode.None, all.ErrorCode);
             Assert.Equal("/data", all.LogDir);
             Assert.Equal(version >= 4 ? node.Disk.Space.TotalBytes : -1, all.TotalBytes);

@@ -29,7 +29,7 @@ public sealed class MetadataApiTests
             AssertError(ErrorCode.None, topic.ErrorCode);
             Assert.Equal([0, 1, 2], topic.Partitions.Select(partition => partition.PartitionIndex));
             Assert.All(topic.Partitions, partition => Assert.Equal((0, 0), (partition.ErrorCode, partition.LeaderId)));
-            Assert.All(topic.Partitions, partition => Assert.Equal(([0], [0]), (partition.ReplicaNodes, partition.IsrNodes)));
+            Assert.All(topic.Partitions, partition => Assert.Equal((0, 0), (Assert.Single(partition.ReplicaNodes), Assert.Single(partition.IsrNodes))));
             Assert.Equal(version >= 10, topic.TopicId != Uuid.Zero);
 
             var missing = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(Named(version, "no/topic"), version)).Topics);
@@ -45,7 +45,7 @@ public sealed class MetadataApiTests
         }
 
         async Task<TopicAnswer> AskById(Uuid topicId, short version) => Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(
-            new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { TopicId = topicId }] }, version)).Topics);
+            new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = null, TopicId = topicId }] }, version)).Topics);
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public sealed class MetadataApiTests
     {
         await using var node = await TestNode.StartAsync();
         await using var client = await node.ConnectAsync();
-        var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic()] };
+        var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = null }] };
         foreach (var version in new short[] { 10, 11 })
         {
             var topic = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(request, version)).Topics);
@@ -96,7 +96,7 @@ public sealed class MetadataApiTests
         await using var _1 = node;
         foreach (var version in TestConnection.VersionsOf<MetadataResponse>().Where(version => version >= 8))
         {
-            var request = new MetadataRequest { IncludeTopicAuthorizedOperations = true, IncludeClusterAuthorizedOperations = version <= 10 };
+            var request = new MetadataRequest { Topics = null, IncludeTopicAuthorizedOperations = true, IncludeClusterAuthorizedOperations = version <= 10 };
             var response = await client.CallAsync<MetadataRequest, MetadataResponse>(request, version);
             Assert.True(response.Topics[0].TopicAuthorizedOperations > 0);
             Assert.Equal(version <= 10, response.ClusterAuthorizedOperations > 0);

@@ -15,7 +15,7 @@ public sealed class ProducerApiTests
         var ids = new HashSet<long>();
         foreach (var version in TestConnection.VersionsOf<InitProducerIdResponse>())
         {
-            var response = await client.CallAsync<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdRequest(), version);
+            var response = await client.CallAsync<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdRequest { TransactionalId = null }, version);
             AssertError(ErrorCode.None, response.ErrorCode);
             Assert.Equal(0, response.ProducerEpoch);
             Assert.True(ids.Add(response.ProducerId) && response.ProducerId >= 0);
@@ -23,7 +23,7 @@ public sealed class ProducerApiTests
             AssertError(ErrorCode.InvalidRequest, await ErrorOf(new InitProducerIdRequest { TransactionalId = "" }));
             AssertError(ErrorCode.CoordinatorNotAvailable, await ErrorOf(new InitProducerIdRequest { TransactionalId = "tx", TransactionTimeoutMs = 1000 }));
             if (version >= 3)
-                AssertError(ErrorCode.InvalidRequest, await ErrorOf(new InitProducerIdRequest { ProducerId = 5 }));
+                AssertError(ErrorCode.InvalidRequest, await ErrorOf(new InitProducerIdRequest { TransactionalId = null, ProducerId = 5 }));
 
             async Task<short> ErrorOf(InitProducerIdRequest request)
             {

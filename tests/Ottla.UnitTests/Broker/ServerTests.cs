@@ -21,7 +21,7 @@ public sealed class ServerTests
         var waiting = node.Clock.NextTimerAsync(LongWaitMs);
         await client.SendAsync(LongPoll(), FetchVersion);
         await client.SendAsync(new ApiVersionsRequest(), 0);
-        await client.SendAsync(new MetadataRequest(), 1);
+        await client.SendAsync(new MetadataRequest { Topics = null }, 1);
         await waiting;
         await producer.ProduceAsync("t", Batch());
         Assert.Equal([0L], BaseOffsets((await client.ReceiveAsync<FetchResponse>()).Responses[0].Partitions[0].Records));
@@ -97,7 +97,7 @@ public sealed class ServerTests
         { "a negative API", [0xFF, 0xFF, 0, 0, 0, 0, 0, 1, 0xFF, 0xFF] },
         { "a version that is not served", [0, 3, 0, 99, 0, 0, 0, 1, 0xFF, 0xFF] },
         { "a version that is gone", [0, 0, 0, 2, 0, 0, 0, 1, 0xFF, 0xFF] },
-        { "a truncated body", TestConnection.Encode(ApiKey.Metadata, 1, 1, new MetadataRequest())[..^2] },
+        { "a truncated body", TestConnection.Encode(ApiKey.Metadata, 1, 1, new MetadataRequest { Topics = null })[..^2] },
         { "an array longer than the frame", [0, 3, 0, 1, 0, 0, 0, 1, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF] },
     };
 
@@ -254,7 +254,7 @@ public sealed class ServerTests
         foreach (var (index, host) in new[] { (0, "inside.example"), (1, "outside.example") })
         {
             await using var client = await node.ConnectAsync(index);
-            var broker = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest())).Brokers);
+            var broker = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Brokers);
             Assert.Equal((host, node.Node.EndPoints[index].Port), (broker.Host, broker.Port));
         }
     }

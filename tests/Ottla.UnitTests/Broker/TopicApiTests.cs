@@ -83,7 +83,7 @@ public sealed class TopicApiTests
         AssertError(ErrorCode.None, Assert.Single((await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(byName, 6)).Responses).ErrorCode);
 
         static DeleteTopicsRequest Delete(short version, string name, Uuid id) =>
-            version >= 6 ? new() { Topics = [new DeleteTopicsRequest.DeleteTopicState { TopicId = id }] } : new() { TopicNames = [name] };
+            version >= 6 ? new() { Topics = [new DeleteTopicsRequest.DeleteTopicState { Name = null, TopicId = id }] } : new() { TopicNames = [name] };
     }
 
     [Fact]
