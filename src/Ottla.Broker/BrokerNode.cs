@@ -30,6 +30,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <summary>How long the controller may take to let the broker go.</summary>
     private static readonly TimeSpan LeaveTimeout = TimeSpan.FromSeconds(10);
 
+    /// <summary>Names this run.</summary>
+    private readonly Uuid _incarnationId = Uuid.NewRandom();
     private readonly NodePlatform _platform;
     private readonly ILogger _logger;
     private readonly BufferPool _pool = new();
@@ -127,7 +129,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _server = new BrokerServer(_platform.Transport, Settings, _pool, time, loggers.CreateLogger(nameof(BrokerServer)));
 
         _metadata.Register(_config);
-        _metadata.Register(new ReplicaManager(config.NodeId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
+        _metadata.Register(new ReplicaManager(config.NodeId, _incarnationId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
         _quorum = MetadataQuorum.Start(config, identity, features, _metadata, _platform);
 
         var channel = new ControllerChannel(_quorum.Controller, _metadata);
@@ -147,7 +149,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         });
         Listen(config, apis); // before the broker registers: a port that is taken must not leave a trace in the metadata
 
-        _lifecycle = new BrokerLifecycle(NodeIdentities.Of(config, identity, EndPoints, _logs), _quorum.Controller, _metadata, time);
+        _lifecycle = new BrokerLifecycle(NodeIdentities.Of(config, identity, _incarnationId, EndPoints, _logs), _quorum.Controller, _metadata, time);
         await _lifecycle.RegisterAsync();
         await _lifecycle.UnfenceAsync();
         _server.StartAccepting();

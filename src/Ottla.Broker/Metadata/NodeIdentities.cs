@@ -11,13 +11,14 @@ internal static class NodeIdentities
 {
     /// <param name="config">The static configuration.</param>
     /// <param name="storage">Whose directories these are.</param>
+    /// <param name="incarnationId">Names this run of the process.</param>
     /// <param name="endPoints">Where each broker listener listens, in their order.</param>
     /// <param name="logs">The log directories.</param>
-    public static NodeIdentity Of(BrokerConfig config, StorageIdentity storage, IReadOnlyList<IPEndPoint> endPoints, LogManager logs) => new()
+    public static NodeIdentity Of(BrokerConfig config, StorageIdentity storage, Uuid incarnationId, IReadOnlyList<IPEndPoint> endPoints, LogManager logs) => new()
     {
         NodeId = storage.NodeId,
         ClusterId = storage.ClusterId,
-        IncarnationId = Uuid.NewRandom(),
+        IncarnationId = incarnationId,
         BrokerEndpoints = [.. config.AdvertisedListeners.Select(listener => Advertise(listener, config, endPoints))],
         ControllerEndpoints = [.. config.AdvertisedControllerListeners.Select(listener => ToEndpoint(listener, listener.Port))],
         // The directories may hold what an Apache Kafka of the newest version finalized; it is kept, and offered to clients as far as it works here.

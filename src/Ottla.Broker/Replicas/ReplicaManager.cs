@@ -9,11 +9,14 @@ using Ottla.Storage.Upkeep;
 namespace Ottla.Broker.Replicas;
 
 /// <summary>Makes the replicas of this broker follow the metadata: opens, leads, follows and deletes them, and gives them their configs.</summary>
-/// <remarks>Called by the metadata publisher only, one call at a time.</remarks>
-public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTopics topics, Func<BrokerConfig> config, ILogger logger) : IMetadataPublisher
+/// <remarks>
+/// Called by the metadata publisher only, one call at a time. It starts with the registration of this run of the broker: before that the publisher goes
+/// through the past, in which topics that are there now are still missing.
+/// </remarks>
+public sealed partial class ReplicaManager(int nodeId, Uuid incarnationId, LogManager logs, HostedTopics topics, Func<BrokerConfig> config, ILogger logger) : IMetadataPublisher
 {
     private BrokerConfig? _configInForce;
-    private bool _hasLookedForStrays;
+    private bool _hasStarted;
 
     /// <inheritdoc/>
     public string Name => "replica manager";
@@ -21,7 +24,15 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
     /// <inheritdoc/>
     public void Publish(MetadataDelta delta)
     {
-        SetStraysAside(delta.New);
+        if (!_hasStarted)
+        {
+            if (delta.New.Cluster.Broker(nodeId)?.IncarnationId != incarnationId)
+                return;
+            _hasStarted = true;
+            delta = MetadataDelta.Between(MetadataImage.Empty, delta.New);
+            SetStraysAside(delta.New);
+        }
+
         foreach (var topic in delta.Topics)
         {
             if (topic.New is null)
@@ -112,9 +123,6 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
     /// <summary>Once, before anything is created: logs of topics that were deleted, or deleted and created again, while this broker was down.</summary>
     private void SetStraysAside(MetadataImage image)
     {
-        if (_hasLookedForStrays)
-            return;
-        _hasLookedForStrays = true;
         foreach (var log in logs.Logs)
         {
             var topic = image.Topics.Find(log.Partition.Topic);
