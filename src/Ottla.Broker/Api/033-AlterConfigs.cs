@@ -1,5 +1,6 @@
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Server;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
 
@@ -13,7 +14,11 @@ internal sealed class AlterConfigsHandler(ControllerChannel controller) : IApiHa
     {
         try
         {
-            return await controller.SubmitAsync(new AlterConfigsCommand(request));
+            var response = await controller.SubmitAsync(new AlterConfigsCommand(request));
+            // Of a resource type that nobody knows a broker says this, and a controller that.
+            foreach (var answer in response.Responses.Where(answer => answer.ErrorCode == (short)ErrorCode.UnsupportedVersion))
+                answer.ErrorCode = (short)ErrorCode.InvalidRequest;
+            return response;
         }
         catch (ApiException e)
         {

@@ -46,7 +46,7 @@ internal sealed class ControllerTestBed
     public static ControllerTestBed WithBrokers(int brokers = 1, ulong seed = 7, params (string Name, string Value)[] configs)
     {
         var bed = new ControllerTestBed(seed, configs);
-        bed.Do(new ActivateCommand(Broker.Metadata.StorageFormatter.DefaultBootstrap(SupportedFeatures.Latest), -1));
+        bed.Do(new ActivateCommand(Ottla.Broker.Metadata.StorageFormatter.DefaultBootstrap(SupportedFeatures.Latest), -1));
         for (var id = 1; id <= brokers; id++)
             bed.AddBroker(id);
         return bed;

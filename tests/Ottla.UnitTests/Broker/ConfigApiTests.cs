@@ -1,0 +1,150 @@
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using static Ottla.UnitTests.Broker.Requests;
+using ConfigAnswer = Ottla.Protocol.Messages.DescribeConfigsResponse.DescribeConfigsResourceResult;
+
+namespace Ottla.UnitTests.Broker;
+
+public sealed class ConfigApiTests
+{
+    private const sbyte TopicResource = 2;
+    private const sbyte BrokerResource = 4;
+    private const sbyte ClientMetricsResource = 16;
+    private const sbyte GroupResource = 32;
+
+    private const sbyte SetValue = 0;
+    private const sbyte DeleteValue = 1;
+    private const sbyte AppendValue = 2;
+
+    private const sbyte SourceTopic = 1;
+    private const sbyte SourceDefault = 5;
+
+    [Fact]
+    public async Task DescribeConfigs_in_every_version()
+    {
+        await using var node = await TestNode.StartAsync();
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t", 1, ("retention.ms", "1234"));
+        foreach (var version in TestConnection.VersionsOf<DescribeConfigsResponse>())
+        {
+            foreach (var (type, name) in new[] { (TopicResource, "t"), (BrokerResource, "0"), (BrokerResource, ""), (GroupResource, "g"), (ClientMetricsResource, "m") })
+            {
+                var request = Describe(type, name);
+                (request.IncludeSynonyms, request.IncludeDocumentation) = (true, version >= 3);
+                var all = Assert.Single((await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(request, version)).Results);
+                AssertError(ErrorCode.None, all.ErrorCode, all.ErrorMessage);
+                Assert.Equal((type, name), (all.ResourceType, all.ResourceName));
+                Assert.NotEmpty(all.Configs); // of all brokers: the min.insync.replicas that eligible leader replicas come with
+                if (version >= 3)
+                    Assert.All(all.Configs, config => Assert.True(config.Documentation is not null && config.ConfigType > 0));
+            }
+
+            var retention = Assert.Single((await DescribeAsync(client, TopicResource, "t", version, "retention.ms")).Configs);
+            Assert.Equal(("retention.ms", "1234", SourceTopic, false), (retention.Name, retention.Value, retention.ConfigSource, retention.ReadOnly));
+            AssertError(ErrorCode.UnknownTopicOrPartition, (await DescribeAsync(client, TopicResource, "nowhere", version)).ErrorCode);
+            AssertError(ErrorCode.InvalidTopicException, (await DescribeAsync(client, TopicResource, "no/topic", version)).ErrorCode);
+            AssertError(ErrorCode.InvalidRequest, (await DescribeAsync(client, BrokerResource, "7", version)).ErrorCode);
+            AssertError(ErrorCode.InvalidRequest, (await DescribeAsync(client, 99, "x", version)).ErrorCode);
+        }
+    }
+
+    [Fact]
+    public async Task IncrementalAlterConfigs_in_every_version()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        foreach (var version in TestConnection.VersionsOf<IncrementalAlterConfigsResponse>())
+        {
+            AssertError(ErrorCode.None, await AlterAsync(client, TopicResource, "t", "max.message.bytes", SetValue, "100", version));
+            AssertError(ErrorCode.MessageTooLarge, (await client.ProduceAsync("t", Batch(valueBytes: 200))).ErrorCode); // at once
+            AssertError(ErrorCode.None, await AlterAsync(client, TopicResource, "t", "cleanup.policy", AppendValue, "compact", version));
+            Assert.Equal("delete,compact", (await ValueOfAsync(client, TopicResource, "t", "cleanup.policy")).Value);
+            AssertError(ErrorCode.None, await AlterAsync(client, TopicResource, "t", "cleanup.policy", DeleteValue, null, version));
+            AssertError(ErrorCode.None, await AlterAsync(client, TopicResource, "t", "max.message.bytes", DeleteValue, null, version));
+            Assert.Equal(SourceDefault, (await ValueOfAsync(client, TopicResource, "t", "max.message.bytes")).ConfigSource);
+            AssertError(ErrorCode.None, (await client.ProduceAsync("t", Batch(valueBytes: 200))).ErrorCode);
+
+            AssertError(ErrorCode.InvalidConfig, await AlterAsync(client, TopicResource, "t", "retention.ms", SetValue, "often", version));
+            AssertError(ErrorCode.UnknownTopicOrPartition, await AlterAsync(client, TopicResource, "nowhere", "retention.ms", SetValue, "1", version));
+            AssertError(ErrorCode.InvalidRequest, await AlterAsync(client, 99, "x", "retention.ms", SetValue, "1", version));
+        }
+    }
+
+    [Fact]
+    public async Task Configs_of_the_broker_change_while_it_runs()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        AssertError(ErrorCode.None, await AlterAsync(client, BrokerResource, "", "message.max.bytes", SetValue, "100", 1));
+        AssertError(ErrorCode.MessageTooLarge, (await client.ProduceAsync("t", Batch(valueBytes: 200))).ErrorCode);
+        AssertError(ErrorCode.None, await AlterAsync(client, BrokerResource, "0", "message.max.bytes", SetValue, "1000", 1));
+        AssertError(ErrorCode.None, (await client.ProduceAsync("t", Batch(valueBytes: 200))).ErrorCode);
+        Assert.Equal("1000", (await ValueOfAsync(client, BrokerResource, "0", "message.max.bytes")).Value);
+        Assert.Equal("100", (await ValueOfAsync(client, BrokerResource, "", "message.max.bytes")).Value);
+        AssertError(ErrorCode.InvalidRequest, await AlterAsync(client, BrokerResource, "0", "node.id", SetValue, "1", 1));
+    }
+
+    [Fact]
+    public async Task AlterConfigs_replaces_everything()
+    {
+        await using var node = await TestNode.StartAsync();
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t", 1, ("retention.ms", "1234"), ("segment.bytes", "2000000"));
+        foreach (var version in TestConnection.VersionsOf<AlterConfigsResponse>())
+        {
+            AssertError(ErrorCode.None, await AskAsync("t", "retention.ms", "99"));
+            Assert.Equal("99", (await ValueOfAsync(client, TopicResource, "t", "retention.ms")).Value);
+            Assert.Equal(SourceDefault, (await ValueOfAsync(client, TopicResource, "t", "segment.bytes")).ConfigSource);
+            AssertError(ErrorCode.InvalidConfig, await AskAsync("t", "retention.ms", "often"));
+            AssertError(ErrorCode.UnknownTopicOrPartition, await AskAsync("nowhere", "retention.ms", "1"));
+
+            async Task<short> AskAsync(string topic, string name, string value)
+            {
+                var resource = new AlterConfigsRequest.AlterConfigsResource { ResourceType = TopicResource, ResourceName = topic, Configs = [new AlterConfigsRequest.AlterableConfig { Name = name, Value = value }] };
+                var response = await client.CallAsync<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsRequest { Resources = [resource] }, version);
+                return Assert.Single(response.Responses).ErrorCode;
+            }
+        }
+    }
+
+    [Fact]
+    public async Task ListConfigResources_in_every_version()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        AssertError(ErrorCode.None, await AlterAsync(client, ClientMetricsResource, "m", "interval.ms", SetValue, "1000", 1));
+        AssertError(ErrorCode.None, await AlterAsync(client, GroupResource, "g", "consumer.session.timeout.ms", SetValue, "50000", 1));
+        foreach (var version in TestConnection.VersionsOf<ListConfigResourcesResponse>())
+        {
+            var all = await client.CallAsync<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesRequest(), version);
+            AssertError(ErrorCode.None, all.ErrorCode);
+            var found = all.ConfigResources.Select(resource => (resource.ResourceType, resource.ResourceName)).Order();
+            Assert.Equal(version == 0 ? [(ClientMetricsResource, "m")] : [(TopicResource, "t"), (BrokerResource, "0"), (8, "0"), (ClientMetricsResource, "m"), (GroupResource, "g")], found);
+            if (version < 1)
+                continue;
+            var topics = await client.CallAsync<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesRequest { ResourceTypes = [TopicResource] }, version);
+            Assert.Equal("t", Assert.Single(topics.ConfigResources).ResourceName);
+            var unknown = await client.CallAsync<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesRequest { ResourceTypes = [99] }, version);
+            AssertError(ErrorCode.UnsupportedVersion, unknown.ErrorCode);
+        }
+    }
+
+    private static DescribeConfigsRequest Describe(sbyte type, string name, params string[] keys) => new()
+    {
+        Resources = [new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = type, ResourceName = name, ConfigurationKeys = keys.Length == 0 ? null : keys }],
+    };
+
+    private static async Task<DescribeConfigsResponse.DescribeConfigsResult> DescribeAsync(TestConnection client, sbyte type, string name, short version, params string[] keys) =>
+        Assert.Single((await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(Describe(type, name, keys), version)).Results);
+
+    private static async Task<ConfigAnswer> ValueOfAsync(TestConnection client, sbyte type, string name, string config) =>
+        Assert.Single((await DescribeAsync(client, type, name, 4, config)).Configs);
+
+    private static async Task<short> AlterAsync(TestConnection client, sbyte type, string name, string config, sbyte operation, string? value, short version)
+    {
+        var alteration = new IncrementalAlterConfigsRequest.AlterableConfig { Name = config, ConfigOperation = operation, Value = value };
+        var resource = new IncrementalAlterConfigsRequest.AlterConfigsResource { ResourceType = type, ResourceName = name, Configs = [alteration] };
+        var response = await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsRequest { Resources = [resource] }, version);
+        return Assert.Single(response.Responses).ErrorCode;
+    }
+}

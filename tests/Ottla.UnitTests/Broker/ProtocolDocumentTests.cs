@@ -1,0 +1,96 @@
+using System.Text;
+using Ottla.Broker.Api;
+using Ottla.Broker.Server;
+using Ottla.Configuration;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Metadata;
+using Ottla.UnitTests.Repository;
+
+namespace Ottla.UnitTests.Broker;
+
+/// <summary>Keeps the table of docs/protocol.md equal to the APIs that are served. <c>OTTLA_UPDATE_DOCS=1</c> writes it anew.</summary>
+public sealed class ProtocolDocumentTests
+{
+    private const string Begin = "<!-- table: generated, do not edit -->";
+    private const string TestDirectory = "tests/Ottla.UnitTests/Broker";
+
+    private static readonly string Document = RepositoryFiles.Path("docs/protocol.md");
+
+    /// <summary>The table as a broker makes it. Handlers keep what they work with for later; none of it is used here.</summary>
+    private static readonly ApiTable Served = BrokerApis.CreateTable(new BrokerServices
+    {
+        Config = () => BrokerConfig.LoadDevMode(),
+        Cluster = null!,
+        Topics = null!,
+        Logs = null!,
+        Controller = null!,
+        ProducerIds = null!,
+        FetchSessions = null!,
+        SupportedFeatures = SupportedFeatures.Latest,
+        Quorum = null!,
+        Time = TimeProvider.System,
+    });
+
+    [Fact]
+    public void The_table_is_that_of_the_broker()
+    {
+        var document = File.ReadAllText(Document);
+        var at = document.IndexOf(Begin, StringComparison.Ordinal);
+        Assert.True(at >= 0, "docs/protocol.md has lost its marker");
+        var expected = document[..at] + Begin + "\n\n" + Table();
+        if (Environment.GetEnvironmentVariable("OTTLA_UPDATE_DOCS") == "1")
+            File.WriteAllText(Document, expected);
+        else
+            Assert.True(expected == document, "docs/protocol.md is out of date: run './dev docs'");
+    }
+
+    [Fact]
+    public void Every_API_that_is_served_is_tested()
+    {
+        foreach (var api in Served.Entries)
+            Assert.True(TestsOf(api.Key).Any(), $"no test file in {TestDirectory} names {api.Key}Request");
+    }
+
+    private static string Table()
+    {
+        var text = new StringBuilder();
+        text.Append("| Key | API | Served | Schema | Listener | Handler | Tests | Purpose |\n|---:|---|---|---|---|---|---|---|\n");
+        foreach (var schema in ApiSchemas.All.OrderBy(schema => schema.Key))
+        {
+            var entry = Served.Find((short)schema.Key);
+            string[] cells =
+            [
+                ((short)schema.Key).ToString(System.Globalization.CultureInfo.InvariantCulture),
+                schema.Key.ToString(),
+                entry is null ? "not yet" : $"{entry.LowestVersion} to {entry.HighestVersion}",
+                schema.IsLatestVersionUnstable ? $"{schema.HighestVersion} (unstable)" : $"{schema.HighestVersion}",
+                Listeners(schema),
+                entry is null ? "" : Link(HandlerOf(entry)),
+                entry is null ? "" : string.Join(", ", TestsOf(schema.Key).Select(Link)),
+                schema.Description,
+            ];
+            text.Append("| ").Append(string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal)))).Append(" |\n");
+        }
+
+        return text.ToString();
+    }
+
+    private static string Listeners(ApiSchema schema) => (schema.OnBroker, schema.OnController) switch
+    {
+        (true, true) => "broker, controller",
+        (true, false) => "broker",
+        (false, true) => "controller",
+        _ => "",
+    };
+
+    /// <summary>The file that declares the handler.</summary>
+    private static string HandlerOf(ApiEntry entry) => RepositoryFiles.Relative(
+        RepositoryFiles.Find("src/Ottla.Broker", "*.cs").Single(file => File.ReadAllText(file).Contains($"class {entry.HandlerType.Name}(", StringComparison.Ordinal)
+            || File.ReadAllText(file).Contains($"class {entry.HandlerType.Name} ", StringComparison.Ordinal)));
+
+    private static IEnumerable<string> TestsOf(ApiKey key) => RepositoryFiles.Find(TestDirectory, "*Tests.cs")
+        .Where(file => File.ReadAllText(file).Contains($"<{key}Request,", StringComparison.Ordinal))
+        .Select(RepositoryFiles.Relative);
+
+    private static string Link(string path) => $"[{Path.GetFileName(path)}](../{path})";
+}

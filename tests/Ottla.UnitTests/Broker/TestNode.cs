@@ -1,0 +1,96 @@
+using System.Net;
+using Microsoft.Extensions.Logging.Abstractions;
+using Ottla.Broker;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Network.Transport;
+using Ottla.Storage.Files;
+
+namespace Ottla.UnitTests.Broker;
+
+/// <summary>A whole node in memory: its disk, its network and its clock are the test's. Made and disposed by one test.</summary>
+internal sealed class TestNode : IAsyncDisposable
+{
+    /// <summary>Bounds every wait: reached only when something hangs.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    private const ulong Seed = 42;
+
+    private readonly Dictionary<string, string> _configs;
+    private BrokerNode? _node;
+
+    private TestNode(Dictionary<string, string> configs) => _configs = configs;
+
+    public TestClock Clock { get; } = new();
+
+    public InMemoryTransport Network { get; } = new();
+
+    public InMemoryFileSystem Disk { get; private set; } = null!;
+
+    public BrokerNode Node => _node!;
+
+    /// <summary>Starts a node on an empty disk, configured as for development but for <paramref name="configs"/>.</summary>
+    public static async Task<TestNode> StartAsync(params (string Name, string Value)[] configs)
+    {
+        var all = new Dictionary<string, string> { ["log.dirs"] = "/data" };
+        foreach (var (name, value) in configs)
+            all[name] = value;
+        var node = new TestNode(all);
+        node.Disk = new InMemoryFileSystem(node.Clock);
+        await node.RunUpAsync();
+        return node;
+    }
+
+    /// <summary>Starts a node with one topic.</summary>
+    public static async Task<(TestNode Node, TestConnection Client, Uuid TopicId)> StartWithTopicAsync(string topic, params (string Name, string Value)[] configs)
+    {
+        var node = await StartAsync(configs);
+        var client = await node.ConnectAsync();
+        return (node, client, await client.CreateTopicAsync(topic));
+    }
+
+    /// <summary>Connects to a listener of the node.</summary>
+    /// <param name="listener">Its index.</param>
+    /// <param name="from">The client's address.</param>
+    public async Task<TestConnection> ConnectAsync(int listener = 0, IPAddress? from = null)
+    {
+        var network = from is null ? Network : Network.ForHost(from);
+        return new TestConnection(await network.ConnectAsync(Node.EndPoints[listener], default));
+    }
+
+    /// <summary>Stops in order and starts again.</summary>
+    public async Task RestartAsync()
+    {
+        await StopAsync();
+        await RunUpAsync();
+    }
+
+    /// <summary>Stops in order.</summary>
+    public async Task StopAsync()
+    {
+        var node = _node!;
+        _node = null;
+        await node.StopAsync().WaitAsync(Patience);
+        await node.DisposeAsync().AsTask().WaitAsync(Patience);
+    }
+
+    /// <summary>Starts again on the disk as it is at this moment, as after a crash.</summary>
+    public async Task CrashAsync()
+    {
+        Disk = Disk.Clone(); // what the old node still does to its own disk is lost
+        await _node!.DisposeAsync().AsTask().WaitAsync(Patience);
+        await RunUpAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_node is not null)
+            await _node.DisposeAsync().AsTask().WaitAsync(Patience);
+    }
+
+    private async Task RunUpAsync()
+    {
+        var platform = new NodePlatform(Disk, Network, Clock, NullLoggerFactory.Instance, Seed);
+        _node = await BrokerNode.StartAsync(BrokerConfig.LoadDevMode([], _configs), mayFormat: true, platform).WaitAsync(Patience);
+    }
+}
