@@ -144,7 +144,9 @@ public sealed class FetchApiTests
         await client.SendAsync(request, 12);
         await waiting;
         await admin.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsRequest { TopicNames = ["t"] }, 5);
-        AssertError(ErrorCode.UnknownTopicOrPartition, (await client.ReceiveAsync<FetchResponse>()).Responses[0].Partitions[0].ErrorCode);
+        // Woken in the middle of the deletion it may still see the topic in the metadata; both errors make a client ask for metadata again.
+        var error = (ErrorCode)(await client.ReceiveAsync<FetchResponse>()).Responses[0].Partitions[0].ErrorCode;
+        Assert.Contains(error, new[] { ErrorCode.UnknownTopicOrPartition, ErrorCode.NotLeaderOrFollower });
     }
 
     [Fact]
