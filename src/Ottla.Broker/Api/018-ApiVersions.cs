@@ -73,7 +73,7 @@ internal sealed partial class ApiVersionsHandler(Func<ApiTable> apis, ClusterVie
             return;
         var finalized = new SortedDictionary<string, short>(StringComparer.Ordinal) { ["metadata.version"] = metadataVersion.Level };
         foreach (var (name, level) in image.Features.Levels)
-            finalized[name] = level;
+            finalized[name] = Math.Min(level, supportedFeatures[name].Max); // the log may come from a broker that could do more
         if (kraftVersion() is > 0 and var kraft)
             finalized[Feature.KRaftVersion] = kraft;
         response.FinalizedFeatures =
