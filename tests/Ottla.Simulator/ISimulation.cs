@@ -12,9 +12,9 @@ public interface ISimulation
     /// <summary>Runs one seed to its end.</summary>
     /// <param name="seed">Everything random follows from it.</param>
     /// <param name="log">Where to tell what happens, for whoever looks at one seed; null for silence.</param>
-    /// <exception cref="SimulationFailure">An invariant does not hold.</exception>
+    /// <exception cref="SimulationException">An invariant does not hold.</exception>
     void Run(ulong seed, TextWriter? log = null);
 }
 
 /// <summary>What a simulation found: an invariant that does not hold.</summary>
-public sealed class SimulationFailure(string message, Exception? cause = null) : Exception(message, cause);
+public sealed class SimulationException(string message, Exception? cause = null) : Exception(message, cause);

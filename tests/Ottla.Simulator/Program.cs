@@ -18,7 +18,7 @@ for (var seed = first; seed <= last; seed++)
     {
         simulation.Run(seed, first == last ? Console.Out : null);
     }
-    catch (SimulationFailure e)
+    catch (SimulationException e)
     {
         failures++;
         Console.Error.WriteLine($"seed {seed}: {e}");
