@@ -207,9 +207,13 @@ internal sealed partial class LogLoader(
             if (!IsUnflushed(segment.BaseOffset, bases))
                 continue;
             var dropped = Recover(segment);
-            if (dropped == 0)
+            var lost = i + 1 < _segments.Count ? _segments[i + 1].BaseOffset - segment.ReadNextOffset(config) : 0;
+            if (dropped > 0)
+                LogTruncated(logger, dropped, segment.LogPath, segment.Size);
+            else if (lost > 0 && lost <= LogSegment.OffsetGapMax && !config.Compact)
+                LogHole(logger, lost, segment.LogPath);
+            else
                 continue;
-            LogTruncated(logger, dropped, segment.LogPath, segment.Size);
             // What follows a hole cannot be trusted: offsets would be missing before it.
             foreach (var later in _segments.Skip(i + 1))
                 Remove(later);
@@ -282,6 +286,9 @@ internal sealed partial class LogLoader(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Cut {Dropped} bytes that are no valid batches off {Path}, which has {Length} bytes now")]
     private static partial void LogTruncated(ILogger logger, long dropped, string path, long length);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The last {Lost} offsets of {Path} are missing: the segments after it are dropped")]
+    private static partial void LogHole(ILogger logger, long lost, string path);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Directory} should start at {LogStartOffset} but ends at {LogEndOffset}; all its segments are dropped")]
     private static partial void LogStartPastEnd(ILogger logger, string directory, long logStartOffset, long logEndOffset);

@@ -7,6 +7,9 @@ namespace Ottla.Storage.Log;
 /// <remarks>The log's lock guards it; reading bytes of an acquired file needs no lock. Lives from creation or load until its files are deleted.</remarks>
 internal sealed partial class LogSegment
 {
+    /// <summary>The largest gap of offsets before the first batch of a segment; its indexes have 32-bit offsets.</summary>
+    public const long OffsetGapMax = int.MaxValue / 2;
+
     private readonly IFileSystem _fileSystem;
     private readonly SegmentFile _file;
     private readonly OffsetIndex _offsetIndex;
@@ -145,6 +148,9 @@ internal sealed partial class LogSegment
         _needsFlush = false;
         return _file.Acquire();
     }
+
+    /// <summary>Makes the batches durable, not their indexes.</summary>
+    public void Flush() => _file.Open().Flush();
 
     /// <summary>Holds the file open for a reader, who releases it.</summary>
     public SharedFile Acquire() => _file.Acquire();

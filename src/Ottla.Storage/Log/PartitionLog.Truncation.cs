@@ -34,8 +34,10 @@ public sealed partial class PartitionLog
 
                 LogTruncation(_logger, Directory, offset, _logEndOffset);
                 var keep = FloorSegment(offset) + 1;
-                RemoveSegments(keep, _segments.Count - keep, now);
+                RemoveSegmentsFrom(keep, now);
                 Volatile.Write(ref _sizeInBytes, _sizeInBytes - Active.TruncateTo(offset, _config));
+                Active.Flush(); // what is written next must not survive a power loss together with what it replaces
+                _lastBatchEndOffset = Active.ReadNextOffset(_config);
                 Volatile.Write(ref _logStartOffset, Math.Min(_logStartOffset, offset));
                 Volatile.Write(ref _logEndOffset, offset);
                 Volatile.Write(ref _recoveryPoint, Math.Min(_recoveryPoint, offset));
@@ -171,7 +173,9 @@ public sealed partial class PartitionLog
         if (_segments[count].BaseOffset > _logStartOffset)
             StartReadingAt(_segments[count].BaseOffset);
         LogRetention(_logger, count, Directory, _logStartOffset);
-        RemoveSegments(0, count, now);
+        for (var i = 0; i < count; i++)
+            RemoveFiles(_segments[i], now);
+        _segments.RemoveRange(0, count);
         return count;
     }
 
@@ -186,31 +190,38 @@ public sealed partial class PartitionLog
     private void StartAt(long offset, Instant now)
     {
         LogTruncation(_logger, Directory, offset, _logEndOffset);
-        RemoveSegments(0, _segments.Count, now);
+        RemoveSegmentsFrom(0, now);
         _epochs.Clear();
         _producers.TruncateFullyAndStartAt(offset);
         _segments.Add(NewSegment(offset, now));
         _hasRolled = true;
         Volatile.Write(ref _logStartOffset, offset);
         Volatile.Write(ref _logEndOffset, offset);
+        _lastBatchEndOffset = offset;
         Volatile.Write(ref _recoveryPoint, offset);
         Volatile.Write(ref _highWatermark, offset);
         UpdateFirstUnstableOffset();
     }
 
-    /// <summary>Takes segments out of the log; their files are renamed now and unlinked later, so that readers and other processes can finish.</summary>
-    private void RemoveSegments(int index, int count, Instant now)
+    /// <summary>Takes the last segments out of the log, for good: none may be back after a power loss, when others have been written in their place.</summary>
+    /// <remarks>From the end on, so that there is no hole if the process dies in between.</remarks>
+    private void RemoveSegmentsFrom(int index, Instant now)
     {
-        for (var i = index; i < index + count; i++)
-        {
-            var segment = _segments[i];
-            segment.MarkDeleted();
-            _producers.DeleteSnapshot(segment.BaseOffset);
-            _deletedSegments.Add((segment, now.AddMilliseconds(_config.FileDeleteDelayMs)));
-            Volatile.Write(ref _sizeInBytes, _sizeInBytes - segment.Size);
-        }
+        if (index == _segments.Count)
+            return;
+        for (var i = _segments.Count - 1; i >= index; i--)
+            RemoveFiles(_segments[i], now);
+        _segments.RemoveRange(index, _segments.Count - index);
+        _fileSystem.FlushDirectory(Directory);
+    }
 
-        _segments.RemoveRange(index, count);
+    /// <summary>The files of a segment are renamed now and unlinked later, so that readers and other processes can finish.</summary>
+    private void RemoveFiles(LogSegment segment, Instant now)
+    {
+        segment.MarkDeleted();
+        _producers.DeleteSnapshot(segment.BaseOffset);
+        _deletedSegments.Add((segment, now.AddMilliseconds(_config.FileDeleteDelayMs)));
+        Volatile.Write(ref _sizeInBytes, _sizeInBytes - segment.Size);
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Truncating {Directory} to offset {Offset}; it ended at {LogEndOffset}")]

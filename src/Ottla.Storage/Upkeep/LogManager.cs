@@ -114,6 +114,7 @@ public sealed partial class LogManager : IDisposable
         {
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
+            entry.Directory.StaleCheckpoints.Add(partition);
             var path = Path.Combine(entry.Directory.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
             entry.Log.Delete(path);
             _deletedDirectories.Add((entry.Directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
@@ -130,6 +131,7 @@ public sealed partial class LogManager : IDisposable
         {
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
+            entry.Directory.StaleCheckpoints.Add(partition);
             entry.Log.Delete(Path.Combine(entry.Directory.Path, LogFileNames.StrayDirectory(partition, Uuid.NewRandom())));
             return true;
         }
@@ -174,9 +176,7 @@ public sealed partial class LogManager : IDisposable
             {
                 Guard(directory, () =>
                 {
-                    WriteRecoveryPoints(directory);
-                    WriteLogStartOffsets(directory);
-                    WriteHighWatermarks(directory);
+                    WriteCheckpoints(directory);
                     directory.MarkClean(brokerEpoch);
                 });
             }
@@ -221,6 +221,7 @@ public sealed partial class LogManager : IDisposable
         var recoveryPoints = directory.RecoveryPoints.Read();
         var logStartOffsets = directory.LogStartOffsets.Read();
         var highWatermarks = directory.HighWatermarks.Read();
+        directory.StaleCheckpoints.UnionWith(recoveryPoints.Keys.Concat(logStartOffsets.Keys).Concat(highWatermarks.Keys));
         foreach (var name in _fileSystem.ListDirectories(directory.Path))
         {
             if (name.EndsWith(LogFileNames.DeleteDirectorySuffix, StringComparison.Ordinal))
@@ -235,6 +236,7 @@ public sealed partial class LogManager : IDisposable
                 continue;
             }
 
+            directory.StaleCheckpoints.Remove(partition);
             yield return (directory, partition, new LogOpenOptions
             {
                 RecoveryPoint = recoveryPoints.GetValueOrDefault(partition),
@@ -268,9 +270,14 @@ public sealed partial class LogManager : IDisposable
                 JitterSeed = _options.Seed ^ (ulong)partition.Partition,
                 OnFailure = (_, failure) => FailDirectory(directory, failure),
             };
+            if (directory.StaleCheckpoints.Count > 0)
+            {
+                WriteCheckpoints(directory);
+                directory.StaleCheckpoints.Clear();
+            }
+
             var path = Path.Combine(directory.Path, partition.ToString());
             var log = PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
-            _fileSystem.FlushDirectory(directory.Path);
             return new Entry(log, directory);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
