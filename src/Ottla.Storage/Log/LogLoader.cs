@@ -32,9 +32,9 @@ internal sealed partial class LogLoader(
     {
         // The last two segments get a snapshot, so that the next rebuild is short.
         var snapshotAt = segments.TakeLast(2).Select(segment => segment.BaseOffset).ToHashSet();
-        if (producers.LatestSnapshotOffset is null && hadCleanShutdown)
+        if (producers.LatestSnapshotOffset is null && hadCleanShutdown && lastOffset > logStartOffset)
         {
-            foreach (var offset in snapshotAt.Append(lastOffset))
+            foreach (var offset in snapshotAt.Append(lastOffset).Where(offset => offset > logStartOffset))
             {
                 producers.AdvanceTo(offset);
                 producers.TakeSnapshot(sync: true);
@@ -57,7 +57,11 @@ internal sealed partial class LogLoader(
         _epochs.Load();
         LoadSegments();
         if (!options.HadCleanShutdown)
+        {
+            DropUnflushedSnapshots();
             RecoverUnflushed();
+        }
+
         var end = DropIfStartIsPastEnd();
         if (_segments.Count == 0)
             _segments.Add(LogSegment.Create(fileSystem, directory, options.LogStartOffset, config, NextJitterMs(_jitter, config), now.UnixMilliseconds));
@@ -198,6 +202,14 @@ internal sealed partial class LogLoader(
         return following.Count == 0 || following.Min > options.RecoveryPoint;
     }
 
+    /// <summary>Snapshots past the recovery point may be torn, or of batches that were truncated: recovery reads those batches anyway.</summary>
+    private void DropUnflushedSnapshots()
+    {
+        var producers = new ProducerStateManager(fileSystem, directory, config, logger);
+        producers.LoadSnapshotOffsets(fileSystem.ListFiles(directory));
+        producers.DeleteSnapshotsAfter(options.RecoveryPoint);
+    }
+
     private void RecoverUnflushed()
     {
         var bases = new SortedSet<long>(_segments.Select(segment => segment.BaseOffset));
@@ -210,7 +222,7 @@ internal sealed partial class LogLoader(
             var lost = i + 1 < _segments.Count ? _segments[i + 1].BaseOffset - segment.ReadNextOffset(config) : 0;
             if (dropped > 0)
                 LogTruncated(logger, dropped, segment.LogPath, segment.Size);
-            else if (lost > 0 && lost <= LogSegment.OffsetGapMax && !config.Compact)
+            else if (lost > 0 && lost <= LogSegment.OffsetGapMax && !options.IsCompacted)
                 LogHole(logger, lost, segment.LogPath);
             else
                 continue;

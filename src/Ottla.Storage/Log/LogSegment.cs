@@ -136,7 +136,9 @@ internal sealed partial class LogSegment
 
     /// <summary>Acquires the log file with what is needed to make it durable; the caller fsyncs it outside the lock.</summary>
     /// <remarks>The indexes of the active segment are left out: it holds the recovery point, so recovery makes them anew.</remarks>
-    public SharedFile BeginFlush(bool isActive)
+    /// <param name="isActive">It is the active segment.</param>
+    /// <param name="hasNewFile">A file was made since the last flush: the directory has to be flushed too.</param>
+    public SharedFile BeginFlush(bool isActive, out bool hasNewFile)
     {
         if (!isActive)
         {
@@ -144,7 +146,7 @@ internal sealed partial class LogSegment
             _timeIndex.File.WriteBack(sync: true);
         }
 
-        Transactions.Flush();
+        hasNewFile = Transactions.Flush();
         _needsFlush = false;
         return _file.Acquire();
     }

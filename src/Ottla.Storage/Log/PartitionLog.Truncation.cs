@@ -33,8 +33,7 @@ public sealed partial class PartitionLog
                 }
 
                 LogTruncation(_logger, Directory, offset, _logEndOffset);
-                var keep = FloorSegment(offset) + 1;
-                RemoveSegmentsFrom(keep, now);
+                RemoveSegmentsFrom(FloorSegment(offset) + 1, offset, now);
                 Volatile.Write(ref _sizeInBytes, _sizeInBytes - Active.TruncateTo(offset, _config));
                 Active.Flush(); // what is written next must not survive a power loss together with what it replaces
                 _lastBatchEndOffset = Active.ReadNextOffset(_config);
@@ -190,7 +189,7 @@ public sealed partial class PartitionLog
     private void StartAt(long offset, Instant now)
     {
         LogTruncation(_logger, Directory, offset, _logEndOffset);
-        RemoveSegmentsFrom(0, now);
+        RemoveSegmentsFrom(0, offset, now);
         _epochs.Clear();
         _producers.TruncateFullyAndStartAt(offset);
         _segments.Add(NewSegment(offset, now));
@@ -203,16 +202,20 @@ public sealed partial class PartitionLog
         UpdateFirstUnstableOffset();
     }
 
-    /// <summary>Takes the last segments out of the log, for good: none may be back after a power loss, when others have been written in their place.</summary>
+    /// <summary>Takes the last segments out of the log, with the snapshots after <paramref name="offset"/>, for good: none may be back after a power loss, when others have been written in their place.</summary>
     /// <remarks>From the end on, so that there is no hole if the process dies in between.</remarks>
-    private void RemoveSegmentsFrom(int index, Instant now)
+    private void RemoveSegmentsFrom(int index, long offset, Instant now)
     {
-        if (index == _segments.Count)
-            return;
+        var isChanged = _producers.DeleteSnapshotsAfter(offset);
         for (var i = _segments.Count - 1; i >= index; i--)
+        {
             RemoveFiles(_segments[i], now);
+            isChanged = true;
+        }
+
         _segments.RemoveRange(index, _segments.Count - index);
-        _fileSystem.FlushDirectory(Directory);
+        if (isChanged)
+            _fileSystem.FlushDirectory(Directory);
     }
 
     /// <summary>The files of a segment are renamed now and unlinked later, so that readers and other processes can finish.</summary>

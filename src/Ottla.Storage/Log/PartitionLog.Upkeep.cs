@@ -54,7 +54,10 @@ public sealed partial class PartitionLog
                     foreach (var segment in _segments)
                     {
                         if (segment.NeedsFlush && segment.BaseOffset < target)
-                            files.Add(segment.BeginFlush(isActive: segment == Active));
+                        {
+                            files.Add(segment.BeginFlush(isActive: segment == Active, out var hasNewFile));
+                            syncDirectory |= hasNewFile;
+                        }
                     }
 
                     _producers.FlushSnapshots();
@@ -184,7 +187,8 @@ public sealed partial class PartitionLog
         _deletedSegments.Clear();
         if (!Active.NeedsFlush)
             return;
-        Active.BeginFlush(isActive: false).Release();
+        Active.Flush();
+        Active.BeginFlush(isActive: false, out _).Release();
         _fileSystem.FlushDirectory(Directory);
     }
 

@@ -20,6 +20,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
 
     private List<AbortedTransaction>? _entries;
     private bool _hasUnsynced;
+    private bool _isNewFile;
 
     public string Path { get; private set; } = path;
 
@@ -37,6 +38,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
         BinaryPrimitives.WriteInt64BigEndian(bytes[10..], transaction.FirstOffset);
         BinaryPrimitives.WriteInt64BigEndian(bytes[18..], transaction.LastOffset);
         BinaryPrimitives.WriteInt64BigEndian(bytes[26..], transaction.LastStableOffset);
+        _isNewFile |= entries.Count == 0;
         using var file = fileSystem.Open(Path, FileOpenMode.OpenOrCreate);
         file.Write((long)entries.Count * EntryBytes, bytes);
         entries.Add(transaction);
@@ -74,13 +76,20 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
         Keep(0);
     }
 
-    public void Flush()
+    /// <summary>Makes the entries durable.</summary>
+    /// <returns>Whether the file may be a new one, so that the directory has to be flushed too.</returns>
+    public bool Flush()
     {
-        if (!_hasUnsynced)
-            return;
-        using var file = fileSystem.Open(Path, FileOpenMode.Existing);
-        file.Flush();
+        if (_hasUnsynced)
+        {
+            using var file = fileSystem.Open(Path, FileOpenMode.Existing);
+            file.Flush();
+        }
+
+        var isNewFile = _isNewFile;
         _hasUnsynced = false;
+        _isNewFile = false;
+        return isNewFile;
     }
 
     public void RenameTo(string path)

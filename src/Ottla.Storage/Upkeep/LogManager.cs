@@ -27,6 +27,10 @@ public sealed partial class LogManager : IDisposable
     private readonly ConcurrentDictionary<TopicPartition, Entry> _logs = [];
     private readonly List<(LogDirectory Directory, string Path, Instant DeleteAt)> _deletedDirectories = [];
     private readonly List<LogDirectory> _directories = [];
+
+    /// <summary>For names of directories that go; guarded by <see cref="_lock"/>.</summary>
+    private readonly Prng _random;
+
     private bool _isClosed;
 
     private LogManager(LogManagerOptions options, IFileSystem fileSystem, TimeProvider time, ILogger logger)
@@ -35,6 +39,7 @@ public sealed partial class LogManager : IDisposable
         _fileSystem = fileSystem;
         _time = time;
         _logger = logger;
+        _random = new Prng(options.Seed);
         var now = Instant.Now(time);
         _nextRetention = now.AddMilliseconds(options.RetentionCheckIntervalMs);
         _nextFlush = now.AddMilliseconds(options.FlushCheckIntervalMs);
@@ -114,9 +119,7 @@ public sealed partial class LogManager : IDisposable
         {
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
-            entry.Directory.StaleCheckpoints.Add(partition);
-            var path = Path.Combine(entry.Directory.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
-            entry.Log.Delete(path);
+            var path = Retire(entry, LogFileNames.DeletedDirectory);
             _deletedDirectories.Add((entry.Directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
             return true;
         }
@@ -131,10 +134,23 @@ public sealed partial class LogManager : IDisposable
         {
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
-            entry.Directory.StaleCheckpoints.Add(partition);
-            entry.Log.Delete(Path.Combine(entry.Directory.Path, LogFileNames.StrayDirectory(partition, Uuid.NewRandom())));
+            Retire(entry, LogFileNames.StrayDirectory);
             return true;
         }
+    }
+
+    /// <summary>Closes a log and gives its directory a name that nothing has yet.</summary>
+    /// <returns>The directory's new path.</returns>
+    private string Retire(Entry entry, Func<TopicPartition, Uuid, string> nameOf)
+    {
+        var partition = entry.Log.Partition;
+        entry.Directory.StaleCheckpoints.Add(partition);
+        string path;
+        do
+            path = Path.Combine(entry.Directory.Path, nameOf(partition, Uuid.NewRandom(_random)));
+        while (_fileSystem.DirectoryExists(path));
+        entry.Log.Delete(path);
+        return path;
     }
 
     /// <summary><see cref="PartitionLog.TruncateTo"/>, and the recovery point on disk follows at once: a later power loss must not trust what is rewritten.</summary>
@@ -214,6 +230,16 @@ public sealed partial class LogManager : IDisposable
         }
 
         ForEach(partitions, found => Guard(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
+        foreach (var directory in _directories)
+            Guard(directory, () => LowerRecoveryPoints(directory));
+    }
+
+    /// <summary>A log that ends before its recovery point must not be written on while the file says so: it would be trusted after a crash.</summary>
+    private void LowerRecoveryPoints(LogDirectory directory)
+    {
+        var known = directory.RecoveryPoints.Read();
+        if (LogsIn(directory).Any(log => known.GetValueOrDefault(log.Partition) > log.RecoveryPoint))
+            WriteRecoveryPoints(directory);
     }
 
     private IEnumerable<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> FindPartitions(LogDirectory directory)
@@ -221,6 +247,7 @@ public sealed partial class LogManager : IDisposable
         var recoveryPoints = directory.RecoveryPoints.Read();
         var logStartOffsets = directory.LogStartOffsets.Read();
         var highWatermarks = directory.HighWatermarks.Read();
+        var compacted = new OffsetCheckpointFile(_fileSystem, directory.Path, OffsetCheckpointFile.Cleaner).Read();
         directory.StaleCheckpoints.UnionWith(recoveryPoints.Keys.Concat(logStartOffsets.Keys).Concat(highWatermarks.Keys));
         foreach (var name in _fileSystem.ListDirectories(directory.Path))
         {
@@ -243,6 +270,7 @@ public sealed partial class LogManager : IDisposable
                 LogStartOffset = logStartOffsets.GetValueOrDefault(partition),
                 HighWatermark = highWatermarks.GetValueOrDefault(partition),
                 HadCleanShutdown = directory.HadCleanShutdown,
+                IsCompacted = compacted.ContainsKey(partition),
                 JitterSeed = _options.Seed ^ (ulong)partition.Partition,
                 OnFailure = (_, failure) => FailDirectory(directory, failure),
             });

@@ -17,6 +17,7 @@ internal sealed class CrashMachine
     private readonly Dictionary<TopicPartition, LogConfig> _configs = [];
     private readonly SimulatedClock _clock = new(StartMs);
     private LogManager? _logs;
+    private ulong _topics;
 
     public CrashMachine(ulong seed)
     {
@@ -63,7 +64,7 @@ internal sealed class CrashMachine
                 LogStartOffsetCheckpointIntervalMs = 500,
                 HighWatermarkCheckpointIntervalMs = 200,
                 IdleReleaseIntervalMs = 600,
-                Seed = 1,
+                Seed = Random.NextUInt64(),
             },
             Disk,
             _clock,
@@ -73,7 +74,7 @@ internal sealed class CrashMachine
     /// <summary>Makes a topic's log, as a broker does that hears of it.</summary>
     public LogModel Create(TopicPartition partition)
     {
-        var model = new LogModel(partition, new Uuid(0x1234, (ulong)Models.Count + 1));
+        var model = new LogModel(partition, new Uuid(0x1234, ++_topics));
         Models.Add(model);
         model.Log = Logs.GetOrCreate(partition, model.TopicId);
         return model;

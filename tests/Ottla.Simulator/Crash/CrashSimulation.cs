@@ -105,6 +105,8 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
             machine.Die(losesPower: true);
         }
 
+        foreach (var (path, content) in log is null ? [] : machine.Disk.ReadAllFiles())
+            log!.WriteLine($"    found {path}, {content.Length} bytes{(path.Contains("checkpoint", StringComparison.Ordinal) ? ": " + System.Text.Encoding.UTF8.GetString(content).Replace('\n', ';') : "")}");
         machine.Start();
         log?.WriteLine("recovered");
         foreach (var directory in machine.Logs.Directories)
@@ -154,7 +156,7 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
         foreach (var path in before.Keys.Union(after.Keys))
         {
             if (!before.TryGetValue(path, out var old) || !after.TryGetValue(path, out var now) || !old.AsSpan().SequenceEqual(now))
-                throw new SimulationException($"a second start changed {path}");
+                throw new SimulationException($"a second start changed {path} of {before.GetValueOrDefault(path)?.Length} bytes, now {after.GetValueOrDefault(path)?.Length}");
         }
     }
 }

@@ -19,6 +19,7 @@ public sealed partial class SimDisk : IFileSystem
     private readonly SimDirectory _root;
     private readonly List<NameChange> _unsyncedNames;
     private readonly HashSet<string> _locks = new(StringComparer.Ordinal);
+    private readonly List<SimFileNode> _postponed = [];
     private long _usedBytes;
     private bool _isDead;
 
@@ -201,6 +202,8 @@ public sealed partial class SimDisk : IFileSystem
                 change.Apply(directory.DurableNames);
                 return true;
             });
+            _postponed.ForEach(file => file.Flush());
+            _postponed.Clear();
         }
     }
 
@@ -275,7 +278,9 @@ public sealed partial class SimDisk : IFileSystem
                 throw;
             }
 
-            if (Faults.IgnoresFlush?.Invoke(FileOperation.Flush, path) != true)
+            if (Faults.PostponesFlush?.Invoke(path) == true)
+                _postponed.Add(node);
+            else if (Faults.IgnoresFlush?.Invoke(FileOperation.Flush, path) != true)
                 node.Flush();
         }
     }
