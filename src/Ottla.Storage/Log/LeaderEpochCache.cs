@@ -14,6 +14,7 @@ public readonly record struct EpochEntry(int Epoch, long StartOffset);
 internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
 {
     private readonly List<EpochEntry> _entries = [];
+    private bool _isUnsaved;
 
     public string Path { get; private set; } = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
 
@@ -47,6 +48,23 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         ArgumentOutOfRangeException.ThrowIfNegative(startOffset);
         Add(new EpochEntry(epoch, startOffset));
         Write();
+    }
+
+    /// <summary>Takes over the epoch of a batch that recovery found: what contradicts it, or claims something for later offsets, is dropped. <see cref="Save"/> writes it.</summary>
+    public void Recover(int epoch, long baseOffset)
+    {
+        _isUnsaved |= _entries.RemoveAll(entry => entry.StartOffset > baseOffset || (entry.StartOffset == baseOffset && entry.Epoch != epoch)) > 0;
+        if (epoch < 0 || LatestEpoch == epoch)
+            return;
+        Add(new EpochEntry(epoch, baseOffset));
+        _isUnsaved = true;
+    }
+
+    /// <summary>Writes what <see cref="Recover"/> changed.</summary>
+    public void Save()
+    {
+        if (_isUnsaved)
+            Write();
     }
 
     /// <summary>The end offset of the largest epoch not after <paramref name="epoch"/>, as OffsetForLeaderEpoch answers it.</summary>
@@ -114,6 +132,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         var text = new StringBuilder();
         foreach (var entry in _entries)
             text.Append(CultureInfo.InvariantCulture, $"{entry.Epoch} {entry.StartOffset}\n");
+        _isUnsaved = false;
         CheckpointText.Write(fileSystem, Path, _entries.Count, text.ToString());
     }
 }

@@ -18,6 +18,7 @@ internal sealed partial class LogLoader(
     private readonly List<LogSegment> _segments = [];
     private readonly LeaderEpochCache _epochs = new(fileSystem, directory);
     private readonly Prng _jitter = new(options.JitterSeed);
+    private bool _isDirectoryChanged;
 
     /// <summary>By how much a segment is rolled earlier than <c>segment.ms</c> says.</summary>
     public static long NextJitterMs(Prng jitter, LogConfig config)
@@ -67,7 +68,10 @@ internal sealed partial class LogLoader(
             _segments.Add(LogSegment.Create(fileSystem, directory, options.LogStartOffset, config, NextJitterMs(_jitter, config), now.UnixMilliseconds));
 
         var logEndOffset = end ?? _segments[^1].ReadNextOffset(config);
-        var recoveryPoint = options.HadCleanShutdown && end is not null ? logEndOffset : Math.Min(options.RecoveryPoint, logEndOffset);
+        // Either nothing was unflushed, or it has just been flushed.
+        var recoveryPoint = end is not null ? logEndOffset : Math.Min(options.RecoveryPoint, logEndOffset);
+        if (_isDirectoryChanged)
+            SettleRecovered();
         _epochs.TruncateFromEnd(logEndOffset);
         var logStartOffset = Math.Max(options.LogStartOffset, _segments[0].BaseOffset);
         _epochs.TruncateFromStart(options.LogStartOffset);
@@ -233,16 +237,22 @@ internal sealed partial class LogLoader(
         }
     }
 
+    /// <summary>What recovery kept is made durable: it must neither be lost nor come back once others have been written in its place.</summary>
+    private void SettleRecovered()
+    {
+        fileSystem.FlushDirectory(directory);
+        _epochs.Save();
+    }
+
     private long Recover(LogSegment segment)
     {
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
         producers.LoadSnapshotOffsets(fileSystem.ListFiles(directory));
         RebuildProducers(producers, _segments, config, options.LogStartOffset, segment.BaseOffset, now, hadCleanShutdown: false);
-        var dropped = segment.Recover(config, bytes =>
+        var dropped = segment.Recover(config, (epoch, baseOffset) => epoch < 0 || epoch >= _epochs.EpochForOffset(baseOffset), bytes =>
         {
             var batch = new RecordBatchView(bytes);
-            if (batch.PartitionLeaderEpoch > _epochs.LatestEpoch)
-                _epochs.Assign(batch.PartitionLeaderEpoch, batch.BaseOffset);
+            _epochs.Recover(batch.PartitionLeaderEpoch, batch.BaseOffset);
             if (producers.Apply(batch, out var completed))
             {
                 if (completed.IsAborted)
@@ -254,6 +264,9 @@ internal sealed partial class LogLoader(
             producers.AdvanceTo(batch.NextOffset);
         });
         producers.TakeSnapshot(sync: true);
+        segment.Flush();
+        segment.BeginFlush(isActive: false, out _).Release();
+        _isDirectoryChanged = true;
         return dropped;
     }
 

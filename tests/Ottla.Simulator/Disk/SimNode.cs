@@ -132,21 +132,10 @@ internal sealed class SimFileNode : SimNode
             if (fate < KeptPercent)
                 target.Write(position, sector);
             else if (fate < KeptPercent + TornPercent)
-                target.Write(position, Tear(sector, random));
+                target.Write(position, sector[..random.NextInt(sector.Length)]);
             position += sector.Length;
             rest = rest[sector.Length..];
         }
-    }
-
-    /// <summary>Some bytes of a sector, sometimes with garbage behind them.</summary>
-    private static Span<byte> Tear(ReadOnlySpan<byte> sector, Prng random)
-    {
-        var torn = sector.ToArray().AsSpan();
-        var written = random.NextInt(torn.Length);
-        if (!random.NextChance(30))
-            return torn[..written];
-        random.NextBytes(torn[written..]);
-        return torn;
     }
 
     /// <summary>A write, or a new length when there are no bytes.</summary>
