@@ -265,7 +265,6 @@ internal sealed partial class LogLoader(
         });
         producers.TakeSnapshot(sync: true);
         segment.Flush();
-        segment.BeginFlush(isActive: false, out _).Release();
         _isDirectoryChanged = true;
         return dropped;
     }

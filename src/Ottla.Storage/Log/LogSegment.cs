@@ -151,8 +151,19 @@ internal sealed partial class LogSegment
         return _file.Acquire();
     }
 
-    /// <summary>Makes the batches durable, not their indexes.</summary>
-    public void Flush() => _file.Open().Flush();
+    /// <summary>Makes the segment durable as it is, indexes included; the names of new files are left to the caller.</summary>
+    public void Flush()
+    {
+        var file = BeginFlush(isActive: false, out _);
+        try
+        {
+            file.File.Flush();
+        }
+        finally
+        {
+            file.Release();
+        }
+    }
 
     /// <summary>Holds the file open for a reader, who releases it.</summary>
     public SharedFile Acquire() => _file.Acquire();

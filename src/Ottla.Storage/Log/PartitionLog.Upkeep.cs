@@ -188,7 +188,6 @@ public sealed partial class PartitionLog
         if (!Active.NeedsFlush)
             return;
         Active.Flush();
-        Active.BeginFlush(isActive: false, out _).Release();
         _fileSystem.FlushDirectory(Directory);
     }
 

@@ -23,7 +23,7 @@ internal static class CrashInvariants
         var maxTimestamp = found.Count == 0 ? -1 : found.Max(batch => batch.View.MaxTimestamp);
         // The records that remain of the first batch may be older ones.
         Demand(log.OffsetOfMaxTimestamp().TimestampMs <= maxTimestamp || log.LogStartOffset > log.FirstSegmentOffset, model, $"its greatest timestamp is {log.OffsetOfMaxTimestamp().TimestampMs}, not {maxTimestamp}");
-        model.Tip = found.LastOrDefault();
+        model.Tip = found.LastOrDefault() ?? model.Tip?.Backwards().FirstOrDefault(batch => batch.LastOffset < log.LogStartOffset);
         model.LeaderEpoch = Math.Max(model.LeaderEpoch, log.LatestEpoch) + 1;
         model.TruncatesTo = null;
         model.Log = log;

@@ -43,7 +43,6 @@ internal sealed class SimFileNode : SimNode
 
     private readonly InMemoryNode _platter;
     private readonly List<Change> _unsynced = [];
-    private bool _isFlushLost;
 
     public SimFileNode(InMemoryNode content)
     {
@@ -70,21 +69,25 @@ internal sealed class SimFileNode : SimNode
 
     public void Flush()
     {
-        // After a failed flush the kernel takes the pages for clean: a later one writes nothing.
-        if (_isFlushLost)
-            return;
         foreach (var change in _unsynced)
         {
             if (change.Bytes is null)
                 _platter.SetLength(change.Length);
-            else
+            else if (!change.IsLost)
                 _platter.Write(change.Position, change.Bytes);
+            else
+                _platter.SetLength(Math.Max(_platter.Length, change.Position + change.Bytes.Length));
         }
 
         _unsynced.Clear();
     }
 
-    public void FailFlush() => _isFlushLost = true;
+    /// <summary>After a failed flush the kernel takes the pages for clean: a later flush does not write them.</summary>
+    public void FailFlush()
+    {
+        for (var i = 0; i < _unsynced.Count; i++)
+            _unsynced[i] = _unsynced[i] with { IsLost = true };
+    }
 
     public void FlipBit(long position, int bit)
     {
@@ -139,5 +142,5 @@ internal sealed class SimFileNode : SimNode
     }
 
     /// <summary>A write, or a new length when there are no bytes.</summary>
-    private readonly record struct Change(long Position, byte[]? Bytes, long Length);
+    private readonly record struct Change(long Position, byte[]? Bytes, long Length, bool IsLost = false);
 }
