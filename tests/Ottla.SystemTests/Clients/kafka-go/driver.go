@@ -6,12 +6,17 @@
 //	driver create-topic <bootstrap> <topic> <partitions>
 //	driver produce      <bootstrap> <topic>               one record
 //	driver consume      <bootstrap> <topic>               one record
+//	driver group        <bootstrap> <group> <topic>       a member that commits 1 for each partition it gets; events until the end of stdin
+//
+// Its groups still work: JoinGroup v1, SyncGroup v0, OffsetFetch v1, OffsetCommit v2.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"io/ioutil"
 	"os"
 	"strconv"
 	"time"
@@ -30,6 +35,8 @@ func main() {
 	}
 	command, bootstrap, topic := os.Args[1], os.Args[2], os.Args[3]
 	switch command {
+	case "group":
+		group(bootstrap, os.Args[3], os.Args[4])
 	case "offsets":
 		offsets(bootstrap, topic)
 	case "delete-topic":
@@ -70,6 +77,44 @@ func offsets(bootstrap, topic string) {
 		leader.Close()
 		check(output.Encode(map[string]int64{"partition": int64(partition.ID), "earliest": first, "latest": last}))
 	}
+}
+
+func group(bootstrap, groupID, topic string) {
+	member, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID: groupID, Brokers: []string{bootstrap}, Topics: []string{topic},
+		HeartbeatInterval: 500 * time.Millisecond, SessionTimeout: 6 * time.Second, RebalanceTimeout: 6 * time.Second,
+	})
+	check(err)
+	ended, end := context.WithCancel(context.Background())
+	go func() {
+		io.Copy(ioutil.Discard, os.Stdin)
+		end()
+	}()
+	output := json.NewEncoder(os.Stdout)
+	for {
+		generation, err := member.Next(ended)
+		if ended.Err() != nil {
+			break
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			continue
+		}
+		partitions, offsets := []int{}, map[int]int64{}
+		for _, assignment := range generation.Assignments[topic] {
+			partitions = append(partitions, assignment.ID)
+			offsets[assignment.ID] = 1
+		}
+		check(output.Encode(map[string]interface{}{"event": "assigned", "partitions": partitions}))
+		if err := generation.CommitOffsets(map[string]map[int]int64{topic: offsets}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			continue
+		}
+		for _, partition := range partitions {
+			check(output.Encode(map[string]interface{}{"event": "committed", "partition": partition, "offset": 1}))
+		}
+	}
+	check(member.Close())
 }
 
 func dial(bootstrap string) *kafka.Conn {
