@@ -17,8 +17,11 @@ import (
 	"fmt"
 	"io"
 	"io/ioutil"
+	"log"
 	"os"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	kafka "github.com/segmentio/kafka-go"
@@ -79,43 +82,49 @@ func offsets(bootstrap, topic string) {
 	}
 }
 
+// Tells the assignments, which only the reader's log has, and commits the first record of each partition.
 func group(bootstrap, groupID, topic string) {
-	member, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID: groupID, Brokers: []string{bootstrap}, Topics: []string{topic},
+	assigned := make(chan []int, 16)
+	reader := kafka.NewReader(kafka.ReaderConfig{
+		Brokers: []string{bootstrap}, GroupID: groupID, Topic: topic,
 		HeartbeatInterval: 500 * time.Millisecond, SessionTimeout: 6 * time.Second, RebalanceTimeout: 6 * time.Second,
+		Logger: log.New(assignmentLog(assigned), "", 0),
 	})
-	check(err)
-	ended, end := context.WithCancel(context.Background())
 	go func() {
-		io.Copy(ioutil.Discard, os.Stdin)
-		end()
+		output := json.NewEncoder(os.Stdout)
+		for partitions := range assigned {
+			check(output.Encode(map[string]interface{}{"event": "assigned", "partitions": partitions}))
+			for _, partition := range partitions {
+				if err := reader.CommitMessages(context.Background(), kafka.Message{Topic: topic, Partition: partition, Offset: 0}); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+				} else {
+					check(output.Encode(map[string]interface{}{"event": "committed", "partition": partition, "offset": 1}))
+				}
+			}
+		}
 	}()
-	output := json.NewEncoder(os.Stdout)
-	for {
-		generation, err := member.Next(ended)
-		if ended.Err() != nil {
-			break
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			continue
-		}
-		partitions, offsets := []int{}, map[int]int64{}
-		for _, assignment := range generation.Assignments[topic] {
-			partitions = append(partitions, assignment.ID)
-			offsets[assignment.ID] = 1
-		}
-		check(output.Encode(map[string]interface{}{"event": "assigned", "partitions": partitions}))
-		if err := generation.CommitOffsets(map[string]map[int]int64{topic: offsets}); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			continue
-		}
-		for _, partition := range partitions {
-			check(output.Encode(map[string]interface{}{"event": "committed", "partition": partition, "offset": 1}))
-		}
-	}
-	check(member.Close())
+	io.Copy(ioutil.Discard, os.Stdin)
+	check(reader.Close())
 }
+
+type assignmentLog chan []int
+
+// Write finds "subscribed to partitions: map[0:1 3:1]".
+func (assigned assignmentLog) Write(line []byte) (int, error) {
+	os.Stderr.Write(line)
+	if found := subscribed.FindSubmatch(line); found != nil {
+		partitions := []int{}
+		for _, entry := range strings.Fields(string(found[1])) {
+			partition, err := strconv.Atoi(strings.Split(entry, ":")[0])
+			check(err)
+			partitions = append(partitions, partition)
+		}
+		assigned <- partitions
+	}
+	return len(line), nil
+}
+
+var subscribed = regexp.MustCompile(`subscribed to partitions: map\[(.*)\]`)
 
 func dial(bootstrap string) *kafka.Conn {
 	connection, err := (&kafka.Dialer{Timeout: timeout}).Dial("tcp", bootstrap)
