@@ -25,6 +25,14 @@ public abstract class Group(string groupId)
     /// <summary>Its kind.</summary>
     public abstract GroupType Type { get; }
 
+    /// <summary>Its kind as ListGroups names it.</summary>
+    public string TypeName => Type switch
+    {
+        GroupType.Classic => "classic",
+        GroupType.Consumer => "consumer",
+        _ => throw new InvariantViolationException($"a kind of groups without a name: {Type}"),
+    };
+
     /// <summary>Its state as ListGroups and descriptions name it.</summary>
     public abstract string StateName { get; }
 
