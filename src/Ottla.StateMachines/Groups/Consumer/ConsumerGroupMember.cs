@@ -21,10 +21,12 @@ public enum MemberState
 }
 
 /// <summary>A protocol that a classic member supports: the name of a client-side assignor, and the bytes of its subscription.</summary>
-public sealed record ClassicProtocol(string Name, ImmutableArray<byte> Metadata)
+/// <param name="Name">The name.</param>
+/// <param name="Metadata">The bytes; nobody changes them.</param>
+public sealed record ClassicProtocol(string Name, byte[] Metadata)
 {
     /// <inheritdoc/>
-    public bool Equals(ClassicProtocol? other) => other is not null && Name == other.Name && Metadata.AsSpan().SequenceEqual(other.Metadata.AsSpan());
+    public bool Equals(ClassicProtocol? other) => other is not null && Name == other.Name && Metadata.AsSpan().SequenceEqual(other.Metadata);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Name, Metadata.Length);
@@ -137,7 +139,7 @@ public sealed record ConsumerGroupMember(string MemberId)
         Classic = value.ClassicMemberMetadata is { } classic
             ? new ClassicMemberMetadata(
                 classic.SessionTimeoutMs,
-                [.. classic.SupportedProtocols.Select(protocol => new ClassicProtocol(protocol.Name, [.. protocol.Metadata.Span]))])
+                [.. classic.SupportedProtocols.Select(protocol => new ClassicProtocol(protocol.Name, protocol.Metadata))])
             : null,
     };
 

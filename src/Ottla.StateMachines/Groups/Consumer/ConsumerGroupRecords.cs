@@ -26,7 +26,7 @@ public static class ConsumerGroupRecords
                 {
                     SessionTimeoutMs = classic.SessionTimeoutMs,
                     SupportedProtocols = [.. classic.SupportedProtocols.Select(
-                        protocol => new ConsumerGroupMemberMetadataValue.ClassicProtocol { Name = protocol.Name, Metadata = protocol.Metadata.ToArray() })],
+                        protocol => new ConsumerGroupMemberMetadataValue.ClassicProtocol { Name = protocol.Name, Metadata = protocol.Metadata })],
                 }
                 : null,
         },
@@ -117,6 +117,19 @@ public static class ConsumerGroupRecords
         TargetEpoch(group.GroupId, group.AssignmentEpoch, group.AssignmentTimestamp),
         .. group.Members.Select(member => Assignment(group.GroupId, member)),
     ];
+
+    /// <summary>The group that a key is about.</summary>
+    public static string GroupIdOf(IRecordMessage key) => key switch
+    {
+        ConsumerGroupMetadataKey of => of.GroupId,
+        ConsumerGroupPartitionMetadataKey of => of.GroupId,
+        ConsumerGroupMemberMetadataKey of => of.GroupId,
+        ConsumerGroupTargetAssignmentMetadataKey of => of.GroupId,
+        ConsumerGroupTargetAssignmentMemberKey of => of.GroupId,
+        ConsumerGroupCurrentMemberAssignmentKey of => of.GroupId,
+        ConsumerGroupRegularExpressionKey of => of.GroupId,
+        _ => throw new InvariantViolationException($"a record of type {key.RecordKey} is not of a consumer group"),
+    };
 
     /// <summary>Partitions in the order of their topics, an array for each topic.</summary>
     public static IEnumerable<(Uuid Id, int[] Partitions)> ByTopic(IEnumerable<TopicIdPartition> partitions) =>
