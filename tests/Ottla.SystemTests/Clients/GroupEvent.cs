@@ -27,8 +27,8 @@ public sealed record GroupEvent
     [JsonPropertyName("offset")]
     public long Offset { get; init; }
 
-    /// <summary>Reads a line of a driver; null when it is something else.</summary>
-    public static GroupEvent? ParseJson(string line) => line.StartsWith('{') ? JsonSerializer.Deserialize<GroupEvent>(line) : null;
+    /// <summary>Reads a line of a driver; null when it is something else, such as a client's log in JSON.</summary>
+    public static GroupEvent? ParseJson(string line) => line.StartsWith("{\"event\":", StringComparison.Ordinal) ? JsonSerializer.Deserialize<GroupEvent>(line) : null;
 }
 
 /// <summary>How a member of a group is started.</summary>

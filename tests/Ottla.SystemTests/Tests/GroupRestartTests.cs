@@ -18,7 +18,7 @@ public sealed class GroupRestartTests
     [ClientData("platformatic-kip848")]
     public async Task GroupsGoOnAfterTheBrokerComesBack(string client)
     {
-        await using var broker = await BrokerProcess.StartAsync();
+        await using var broker = await BrokerProcess.StartAsync(GroupBrokerFixture.ShortSessions);
         await using var scene = await GroupScene.CreateAsync(client, broker.Bootstrap, () => broker.Output);
         await scene.ProduceAsync(20);
         var first = scene.Join();

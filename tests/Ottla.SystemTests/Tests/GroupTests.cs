@@ -5,7 +5,7 @@ namespace Ottla.SystemTests.Tests;
 
 /// <summary>Consumer groups of real clients: they share partitions, leave, crash and come back, and go on where they committed.</summary>
 [Trait(Categories.Trait, Categories.Clients)]
-public sealed class GroupTests(BrokerFixture fixture) : IClassFixture<BrokerFixture>
+public sealed class GroupTests(GroupBrokerFixture fixture) : IClassFixture<GroupBrokerFixture>
 {
     private const int NonEmptyGroup = 68;
     private const int GroupIdNotFound = 69;
