@@ -73,7 +73,7 @@ public sealed class KcatClient : KafkaClient
         string[] options =
         [
             "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=500", "-X", "auto.commit.interval.ms=100", "-X", "auto.offset.reset=earliest",
-            "-X", "reconnect.backoff.max.ms=200", "-u", "-f", "record %p %o\\n",
+            "-X", "reconnect.backoff.max.ms=200", "-E", "-u", "-f", "record %p %o\\n",
         ];
         return new MemberCommand(
             Program, ["-b", bootstrap, .. options, .. statics, "-G", group, topic], new Dictionary<string, string>(), line => ParseEvent(line, topic), EndsWithInput: false);

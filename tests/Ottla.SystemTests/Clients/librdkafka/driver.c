@@ -256,6 +256,8 @@ static void consume(const char *bootstrap, const char *topic) {
 static void print_assignment(rd_kafka_t *client) {
     rd_kafka_topic_partition_list_t *assignment;
     rd_kafka_resp_err_t error = rd_kafka_assignment(client, &assignment);
+    if (error == RD_KAFKA_RESP_ERR__DESTROY)
+        return; /* it is closing */
     if (error)
         die("assignment: %s", rd_kafka_err2str(error));
     fputs("{\"event\":\"assigned\",\"partitions\":[", stdout);
