@@ -93,40 +93,32 @@ public sealed class PartitionReplica
         var leadership = _leadership;
         if (!leadership.IsLeaderHere)
             return AppendOutcome.Failed(ErrorCode.NotLeaderOrFollower);
-        var settings = _settings;
-        if (needsInSyncReplicas && leadership.InSyncReplicas.Count < settings.Topic.MinInsyncReplicas)
-        {
-            return AppendOutcome.Failed(
-                ErrorCode.NotEnoughReplicas,
-                $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, less than the min.insync.replicas of {settings.Topic.MinInsyncReplicas}.");
-        }
+        if (needsInSyncReplicas && !HasEnoughInSync(leadership))
+            return NotEnoughInSync(leadership);
+        return Append(records, _settings.ClientRules with { Partition = Partition, ZstdAllowed = allowZstd }, leadership.LeaderEpoch, transactionVersion: 0, now);
+    }
 
-        try
-        {
-            using var validated = RecordBatchValidator.Validate(records, settings.ClientRules with { Partition = Partition, ZstdAllowed = allowZstd }, now);
-            if (new RecordBatchView(validated.Bytes.Span).IsTransactional)
-                return AppendOutcome.Failed(ErrorCode.InvalidTxnState, "This broker has no transaction coordinator yet: nobody can have begun the transaction.");
-            var result = Log.AppendAsLeader(validated.Bytes, leadership.LeaderEpoch, AppendOrigin.Client, now);
-            if (!result.IsDuplicate)
-            {
-                AdvanceHighWatermark();
-                WakeWaiters();
-            }
+    /// <summary>Whether the coordinator that began with <paramref name="leaderEpoch"/> may write here; <see cref="ErrorCode.None"/> when it may.</summary>
+    public AppendOutcome CheckCoordinatorAppend(int leaderEpoch)
+    {
+        var leadership = _leadership;
+        return !leadership.IsLeaderHere || leadership.LeaderEpoch != leaderEpoch ? AppendOutcome.Failed(ErrorCode.NotLeaderOrFollower)
+            : Log.IsOffline ? AppendOutcome.Failed(ErrorCode.KafkaStorageError)
+            : HasEnoughInSync(leadership) ? default
+            : NotEnoughInSync(leadership);
+    }
 
-            return AppendOutcome.Appended(result);
-        }
-        catch (RecordValidationException e)
-        {
-            return AppendOutcome.Failed(e.ErrorCode, e.Message, e.RecordErrors);
-        }
-        catch (LogException e)
-        {
-            return AppendOutcome.Failed(e.ErrorCode, e.Message);
-        }
-        catch (CompressionUnavailableException e)
-        {
-            return AppendOutcome.Failed(ErrorCode.UnsupportedCompressionType, e.Message);
-        }
+    /// <summary>Appends a batch of the coordinator that lives on this partition, as acks=all would be.</summary>
+    /// <param name="batch">The batch, patched in place; not used after the call.</param>
+    /// <param name="leaderEpoch">The epoch in which the coordinator began.</param>
+    /// <param name="transactionVersion">For transaction markers: the transaction version that the transaction coordinator goes by.</param>
+    /// <param name="now">The time.</param>
+    public AppendOutcome AppendAsCoordinator(Memory<byte> batch, int leaderEpoch, short transactionVersion, Instant now)
+    {
+        var refusal = CheckCoordinatorAppend(leaderEpoch);
+        return refusal.ErrorCode != ErrorCode.None
+            ? refusal
+            : Append(batch, _settings.ClientRules with { Partition = Partition, Origin = AppendOrigin.Coordinator }, leaderEpoch, transactionVersion, now);
     }
 
     /// <summary>Deletes the records before <paramref name="offset"/>; -1 means before the high watermark.</summary>
@@ -173,6 +165,42 @@ public sealed class PartitionReplica
         _leadership = _leadership with { IsLeaderHere = false };
         WakeWaiters();
     }
+
+    private AppendOutcome Append(Memory<byte> records, in RecordValidationRules rules, int leaderEpoch, short transactionVersion, Instant now)
+    {
+        try
+        {
+            using var validated = RecordBatchValidator.Validate(records, rules, now);
+            if (rules.Origin == AppendOrigin.Client && new RecordBatchView(validated.Bytes.Span).IsTransactional)
+                return AppendOutcome.Failed(ErrorCode.InvalidTxnState, "This broker has no transaction coordinator yet: nobody can have begun the transaction.");
+            var result = Log.AppendAsLeader(validated.Bytes, leaderEpoch, rules.Origin, now, transactionVersion);
+            if (!result.IsDuplicate)
+            {
+                AdvanceHighWatermark();
+                WakeWaiters();
+            }
+
+            return AppendOutcome.Appended(result);
+        }
+        catch (RecordValidationException e)
+        {
+            return AppendOutcome.Failed(e.ErrorCode, e.Message, e.RecordErrors);
+        }
+        catch (LogException e)
+        {
+            return AppendOutcome.Failed(e.ErrorCode, e.Message);
+        }
+        catch (CompressionUnavailableException e)
+        {
+            return AppendOutcome.Failed(ErrorCode.UnsupportedCompressionType, e.Message);
+        }
+    }
+
+    private bool HasEnoughInSync(PartitionLeadership leadership) => leadership.InSyncReplicas.Count >= _settings.Topic.MinInsyncReplicas;
+
+    private AppendOutcome NotEnoughInSync(PartitionLeadership leadership) => AppendOutcome.Failed(
+        ErrorCode.NotEnoughReplicas,
+        $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, less than the min.insync.replicas of {_settings.Topic.MinInsyncReplicas}.");
 
     private void AdvanceHighWatermark()
     {
