@@ -8,22 +8,21 @@ namespace Ottla.StateMachines.Transactions;
 public sealed partial class TransactionMachine
 {
     /// <summary>Writes the decision, and has markers written once it is committed. Without partitions it is complete at once.</summary>
-    private void Prepare(TransactionMetadata prepared, Step step)
+    private void Prepare(TransactionalId id, TransactionMetadata prepared, Step step)
     {
         Write(prepared, step);
         if (prepared.Partitions.Count == 0)
             Write(prepared.Complete(step.Now), step);
         else
-            step.Effects.Output(MarkersOf(prepared, prepared.Partitions));
+            SendMarkers(id, prepared, prepared.Partitions, step.Effects);
     }
 
     private void TakeMarkers(MarkersWrittenCommand written, Step step)
     {
         step.Reply(written.Markers.Producer);
-        // An answer of an earlier machine, or of an earlier transaction, means nothing.
-        if (written.Markers.CoordinatorEpoch != coordinatorEpoch || !_ids.TryGetValue(written.Markers.TransactionalId, out var id)
-            || !id.Metadata.State.IsCompleting() || id.Metadata.Producer != written.Markers.Producer)
+        if (!_ids.TryGetValue(written.Markers.TransactionalId, out var id) || !ReferenceEquals(id.MarkersUnderWay, written.Markers))
             return;
+        id.MarkersUnderWay = null;
         if (written.Results.Values.Contains(ErrorCode.TransactionCoordinatorFenced))
             return; // another coordinator has taken over, and writes the markers
         foreach (var (partition, error) in written.Results)
@@ -71,7 +70,7 @@ public sealed partial class TransactionMachine
         foreach (var id in unmarked)
         {
             id.RetryAt = null;
-            effects.Output(MarkersOf(id.Metadata, [.. id.Unmarked]));
+            SendMarkers(id, id.Metadata, [.. id.Unmarked], effects);
         }
 
         foreach (var id in unmarked.Count > 0 ? [] : due.Take(SweepIdsMax))
@@ -82,12 +81,14 @@ public sealed partial class TransactionMachine
     /// <summary>Aborts what took too long. False when there may be more.</summary>
     private bool AbortTimedOut(Instant now, CoordinatorEffects effects)
     {
-        var timedOut = _ids.Values.Where(id => IsTimedOut(id.Metadata, now)).Take(SweepIdsMax).ToList();
+        var partitions = 0;
+        var timedOut = _ids.Values.Where(id => IsTimedOut(id.Metadata, now))
+            .TakeWhile(id => (partitions += id.Metadata.Partitions.Count) <= SweepPartitionsMax || partitions == id.Metadata.Partitions.Count).Take(SweepIdsMax).ToList();
         // Those that need another producer id come one at a time, since most of them have to ask for it.
         var fenced = timedOut.Where(id => !id.Metadata.IsEpochExhausted).ToList();
         foreach (var id in fenced.Count > 0 ? fenced : timedOut.Take(1))
             Decide(new FenceTransactionCommand(id.Metadata.TransactionalId, id.Metadata.Producer), replyTo: null, newProducerId: null, now, effects);
-        return timedOut.Count == fenced.Count && timedOut.Count < SweepIdsMax;
+        return timedOut.Count == fenced.Count && timedOut.Count < SweepIdsMax && partitions <= SweepPartitionsMax;
     }
 
     private static bool IsTimedOut(TransactionMetadata metadata, Instant now) =>
@@ -98,15 +99,20 @@ public sealed partial class TransactionMachine
     {
         var before = now.UnixMilliseconds - Config.TransactionalIdExpirationMs;
         var expired = _ids.Values.Select(id => id.Metadata).Where(id => id.State.IsIdle() && id.LastUpdateMs <= before).Take(SweepIdsMax).ToList();
+        effects.IsAtomic = false;
         effects.Write(expired.Select(id => id.ToTombstone()));
         return expired.Count < SweepIdsMax;
     }
 
-    private WriteMarkersOutput MarkersOf(TransactionMetadata metadata, IReadOnlyCollection<TopicPartition> partitions) => new(
-        metadata.TransactionalId,
-        metadata.Producer,
-        metadata.State == TransactionState.PrepareCommit,
-        coordinatorEpoch,
-        metadata.ClientTransactionVersion,
-        partitions);
+    private void SendMarkers(TransactionalId id, TransactionMetadata metadata, IReadOnlyCollection<TopicPartition> partitions, CoordinatorEffects effects)
+    {
+        id.MarkersUnderWay = new WriteMarkersOutput(
+            metadata.TransactionalId,
+            metadata.Producer,
+            metadata.State == TransactionState.PrepareCommit,
+            coordinatorEpoch,
+            metadata.ClientTransactionVersion,
+            partitions);
+        effects.Output(id.MarkersUnderWay);
+    }
 }

@@ -120,7 +120,7 @@ public sealed partial class TransactionMachine
         if (known.State.IsCompleting())
             throw new ApiException(ErrorCode.ConcurrentTransactions);
         if (known.State == TransactionState.Ongoing)
-            Prepare(known.Prepare(end.IsCommit, known.ProducerEpoch, nextProducerId: -1, clientTransactionVersion: 0, step.Now), step);
+            Prepare(id, known.Prepare(end.IsCommit, known.ProducerEpoch, nextProducerId: -1, clientTransactionVersion: 0, step.Now), step);
         else if (known.State != CompleteState(end.IsCommit))
             throw new ApiException(ErrorCode.InvalidTxnState);
         step.Reply(ProducerIdAndEpoch.None);
@@ -163,7 +163,7 @@ public sealed partial class TransactionMachine
     {
         if (TransactionVersion >= TransactionMetadata.EpochBumpingVersion)
             return PrepareWithBump(id, isCommit: false, TransactionVersion, step) is not null;
-        Prepare(id.Metadata.Prepare(isCommit: false, NextEpoch(id.Metadata), nextProducerId: -1, clientTransactionVersion: 0, step.Now), step);
+        Prepare(id, id.Metadata.Prepare(isCommit: false, NextEpoch(id.Metadata), nextProducerId: -1, clientTransactionVersion: 0, step.Now), step);
         return true;
     }
 
@@ -174,7 +174,7 @@ public sealed partial class TransactionMachine
         if (known.IsEpochExhausted && !TryTakeProducerId(step, out nextProducerId))
             return null;
         var prepared = known.Prepare(isCommit, NextEpoch(known), nextProducerId, clientTransactionVersion, step.Now);
-        Prepare(prepared, step);
+        Prepare(id, prepared, step);
         return prepared;
     }
 

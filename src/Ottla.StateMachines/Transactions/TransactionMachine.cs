@@ -23,6 +23,9 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
     /// <summary>How many transactional ids one step of a sweep changes: its records are one batch.</summary>
     private const int SweepIdsMax = 100;
 
+    /// <summary>How many partitions they have together.</summary>
+    private const int SweepPartitionsMax = 1_000;
+
     private readonly Dictionary<string, TransactionalId> _ids = new(StringComparer.Ordinal);
 
     /// <summary>Ids that have a <see cref="TransactionalId.RetryAt"/>; some of them have not any more.</summary>
@@ -111,7 +114,7 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
         foreach (var id in _ids.Values)
         {
             if (id.Unmarked.Count > 0)
-                effects.Output(MarkersOf(id.Metadata, [.. id.Unmarked]));
+                SendMarkers(id, id.Metadata, [.. id.Unmarked], effects);
             else if (id.Metadata.State.IsCompleting())
                 RetryLater(id, now);
         }

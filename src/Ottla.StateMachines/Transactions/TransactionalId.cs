@@ -26,6 +26,9 @@ internal sealed class TransactionalId
     /// <summary>The partitions that still need a marker.</summary>
     public HashSet<TopicPartition> Unmarked { get; private set; } = [];
 
+    /// <summary>The markers that are being written: an answer about any other is late, and may be about an earlier transaction.</summary>
+    public WriteMarkersOutput? MarkersUnderWay { get; set; }
+
     /// <summary>When to try again to write markers, or the completion; null while nothing is to be tried.</summary>
     public Instant? RetryAt { get; set; }
 
