@@ -17,7 +17,7 @@ namespace Ottla.Broker.Api;
 /// <summary>Produce (key 0), versions 3 to 13: appends record batches to the partitions led here.</summary>
 /// <remarks>
 /// acks 0: no response; 1: after the append; -1: after the high watermark passed the records. A bad batch fails alone, with the records to blame (v8+).
-/// Version 13 names topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER
+/// Version 13 names topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION (an internal topic), NOT_LEADER_OR_FOLLOWER
 /// (with the leader, v10+, KIP-951), NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, and those of validation and of the log.
 /// The first batch of a transaction waits for its coordinator's word (KIP-890): up to version 11 the partition must be in the transaction, from version 12
 /// on it is added. Errors of that: INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v11+), INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING,
@@ -25,6 +25,9 @@ namespace Ottla.Broker.Api;
 /// </remarks>
 internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TransactionVerifier verifier, TimeProvider time) : IApiHandler<ProduceRequest, ProduceResponse>
 {
+    /// <summary>The client id that may write to the brokers' own topics, as in Kafka.</summary>
+    private const string InternalTopicWriter = "__admin_client";
+
     private const short AcksAll = -1;
     private const short FirstVersionWithZstd = 7;
     private const short FirstVersionWithAbortable = 11;
@@ -94,11 +97,23 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
             }
         }
 
-        var verified = await verifier.VerifyAsync(transactionalId, producer, writes, SupportOf(context.ApiVersion));
+        var support = SupportOf(context.ApiVersion);
+        var verified = await verifier.VerifyAsync(transactionalId, producer, writes, support);
         for (var i = 0; i < verified.Length; i++)
-            verdicts[places[i]] = verified[i];
+            verdicts[places[i]] = verified[i] with { Error = ForProducer(verified[i].Error, support) };
         return verdicts;
     }
+
+    /// <summary>What a producer is told, which knows leaders and not coordinators.</summary>
+    private static ApiError ForProducer(ApiError error, TransactionSupport support) => error.Code switch
+    {
+        ErrorCode.InvalidTxnState => new ApiError(ErrorCode.InvalidTxnState, "Partition was not added to the transaction"),
+        ErrorCode.ConcurrentTransactions when support == TransactionSupport.LeavesPartitionsToBroker => error,
+        ErrorCode.NetworkException or ErrorCode.CoordinatorLoadInProgress or ErrorCode.CoordinatorNotAvailable or ErrorCode.NotCoordinator or ErrorCode.ConcurrentTransactions =>
+            // An error that every producer repeats its request on, without asking for new metadata.
+            new ApiError(ErrorCode.NotEnoughReplicas, $"Unable to verify the partition has been added to the transaction. Underlying error: {error.Code}"),
+        _ => error,
+    };
 
     /// <summary>Looks at a batch before it is validated: what is read is checked again when it is.</summary>
     private static bool TryReadTransaction(ReadOnlySpan<byte> records, out ProducerIdAndEpoch producer, out int sequence)
@@ -146,6 +161,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                 var data = topic.PartitionData[j];
                 var replica = hosted?.Find(data.Index);
                 var outcome = !isValidAcks ? AppendOutcome.Failed(ErrorCode.InvalidRequiredAcks)
+                    : hosted is not null && TopicNames.IsInternal(hosted.Name) && context.ClientId != InternalTopicWriter
+                        ? AppendOutcome.Failed(ErrorCode.InvalidTopicException, $"Cannot append to internal topic {hosted.Name}")
                     : replica is null ? AppendOutcome.Failed(leaders.ErrorForMissing(context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, data.Index))
                     : verdicts?[place].Error is { IsFailure: true } refusal ? AppendOutcome.Failed(refusal.Code, refusal.Message)
                     : replica.Append(data.Records.Memory, request.Acks == AcksAll, context.ApiVersion >= FirstVersionWithZstd, Instant.Now(time), verdicts?[place].Guard);

@@ -191,7 +191,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         try
         {
             var batch = _batch.Take(Settings.CachedBufferBytesMax);
-            outcome = _replica.AppendAsCoordinator(batch, _partition.LeaderEpoch, transactionVersion: 0, now);
+            outcome = _replica.AppendAsCoordinator(batch, _partition.LeaderEpoch, transactionVersion: 0, now, _guard);
         }
         catch (CompressionUnavailableException e)
         {

@@ -6,6 +6,7 @@ using Ottla.Protocol;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Metadata;
+using Ottla.Storage.Producers;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
@@ -36,6 +37,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     private MetadataImage _image = MetadataImage.Empty;
     private bool _isLoading;
     private long _lastReplyTo;
+    private VerificationGuard _guard;
 
     public CoordinatorShard(
         CoordinatorDefinition<TCommand> definition, CoordinatorPartition partition, PartitionReplica replica, Func<BrokerConfig> config, TimeProvider time, ILogger logger)
@@ -62,11 +64,13 @@ internal sealed partial class CoordinatorShard<TCommand>
     public void Start(Task predecessor) => Enqueue(() => BeginLoad(predecessor));
 
     /// <summary>Has a command decided. Completes when its answer is committed.</summary>
+    /// <param name="command">The command.</param>
+    /// <param name="guard">What the verification of its transaction gave, when what it writes is part of one.</param>
     /// <exception cref="ApiException">It fails, or this node is not the coordinator (any more).</exception>
-    public Task<object?> SubmitAsync(TCommand command)
+    public Task<object?> SubmitAsync(TCommand command, VerificationGuard guard)
     {
         var waiter = NewWaiter();
-        Enqueue(() => Decide(command, waiter));
+        Enqueue(() => Decide(command, guard, waiter));
         return waiter.Task;
     }
 
@@ -181,10 +185,11 @@ internal sealed partial class CoordinatorShard<TCommand>
             Step(static (machine, it, now, effects) => machine.OnMetadata(it.delta, it.shard._config(), now, effects), (delta, shard: this));
     }
 
-    private void Decide(TCommand command, TaskCompletionSource<object?> waiter)
+    private void Decide(TCommand command, VerificationGuard guard, TaskCompletionSource<object?> waiter)
     {
         if (Admit(waiter) is not { } replyTo)
             return;
+        _guard = guard; // a step that is part of a transaction is written by itself, at once
         Step(static (machine, it, now, effects) => machine.Decide(it.command, it.replyTo, now, effects), (command, replyTo), replyTo);
     }
 

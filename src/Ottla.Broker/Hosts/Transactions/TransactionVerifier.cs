@@ -61,7 +61,7 @@ public sealed class TransactionVerifier(ITransactionCoordinators coordinators, F
         for (var i = 0; i < verdicts.Length; i++)
         {
             if (verdicts[i].Guard != VerificationGuard.None && errors.TryGetValue(writes[i].Replica.Partition, out var error) && error != ErrorCode.None)
-                verdicts[i] = new TransactionVerdict(ForProducer(error, support), VerificationGuard.None);
+                verdicts[i] = new TransactionVerdict(new ApiError(Known(error, support)), VerificationGuard.None);
         }
 
         return verdicts;
@@ -117,20 +117,11 @@ public sealed class TransactionVerifier(ITransactionCoordinators coordinators, F
         }
     }
 
-    /// <summary>What a producer is told, which knows leaders and not coordinators.</summary>
-    private static ApiError ForProducer(ErrorCode error, TransactionSupport support) => error switch
+    /// <summary>What clients of any version know.</summary>
+    private static ErrorCode Known(ErrorCode error, TransactionSupport support) => error switch
     {
-        ErrorCode.ProducerFenced => new ApiError(ErrorCode.InvalidProducerEpoch),
-        ErrorCode.TransactionAbortable when support == TransactionSupport.AddsPartitions => NotInTransaction,
-        ErrorCode.InvalidTxnState => NotInTransaction,
-        ErrorCode.NetworkException or ErrorCode.CoordinatorLoadInProgress or ErrorCode.CoordinatorNotAvailable or ErrorCode.NotCoordinator => Again(error),
-        ErrorCode.ConcurrentTransactions when support != TransactionSupport.LeavesPartitionsToBroker => Again(error),
-        _ => new ApiError(error),
+        ErrorCode.ProducerFenced => ErrorCode.InvalidProducerEpoch,
+        ErrorCode.TransactionAbortable when support == TransactionSupport.AddsPartitions => ErrorCode.InvalidTxnState,
+        _ => error,
     };
-
-    private static ApiError NotInTransaction => new(ErrorCode.InvalidTxnState, "Partition was not added to the transaction");
-
-    /// <summary>An error that every producer repeats its request on, and without asking for new metadata.</summary>
-    private static ApiError Again(ErrorCode error) =>
-        new(ErrorCode.NotEnoughReplicas, $"Unable to verify the partition has been added to the transaction. Underlying error: {error}");
 }

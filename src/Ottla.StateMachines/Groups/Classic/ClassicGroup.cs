@@ -11,7 +11,7 @@ namespace Ottla.StateMachines.Groups.Classic;
 /// Owned by <see cref="ClassicDecisions"/>. Its record is written when a leader has assigned, when a static member was replaced, and when the
 /// last member has gone: in between, a rebalance is soft state, and a coordinator that takes over knows the last generation that was complete.
 /// </remarks>
-public sealed class ClassicGroup(string groupId) : Group(groupId)
+public sealed partial class ClassicGroup(string groupId) : Group(groupId)
 {
     private readonly Dictionary<string, ClassicGroupMember> _members = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _staticMemberIds = new(StringComparer.Ordinal);
@@ -40,6 +40,9 @@ public sealed class ClassicGroup(string groupId) : Group(groupId)
 
     /// <summary>Whether a member was added since the initial rebalance was last extended.</summary>
     public bool HasNewMembers { get; set; }
+
+    /// <summary>How much longer the initial rebalance may be extended after the delay it is in, in milliseconds.</summary>
+    public int InitialRebalanceLeftMs { get; set; }
 
     /// <summary>Since when the group is in its state, as its record says; null when an old record does not say.</summary>
     public Instant? StateSince { get; private set; }
@@ -79,6 +82,9 @@ public sealed class ClassicGroup(string groupId) : Group(groupId)
 
     /// <summary>A group without members, whose offsets are committed by who does not join.</summary>
     public static ClassicGroup CreateSimple(string groupId) => new(groupId);
+
+    /// <summary>A group that comes to be now.</summary>
+    public static ClassicGroup Create(string groupId, Instant now) => new(groupId) { StateSince = now };
 
     /// <inheritdoc/>
     public override bool HasMember(string memberId) => _members.ContainsKey(memberId);
