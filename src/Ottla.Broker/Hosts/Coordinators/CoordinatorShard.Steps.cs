@@ -52,8 +52,6 @@ internal sealed partial class CoordinatorShard<TCommand>
         }
     }
 
-    private int BatchBytesMax => Math.Min(_replica.Settings.Topic.MaxMessageBytes, _replica.Settings.Topic.SegmentBytes);
-
     /// <summary>Lets the machine take a step, and takes what comes of it.</summary>
     /// <param name="step">The step.</param>
     /// <param name="input">What it is about.</param>
@@ -90,20 +88,14 @@ internal sealed partial class CoordinatorShard<TCommand>
         var settings = Settings;
         if (_effects.Records.Count > 0)
         {
-            var refusal = Refusal();
-            if (refusal == ErrorCode.None && !_batch.HasRoom(BatchBytesMax) && !Write(now))
+            if (_effects.Transaction != ProducerIdAndEpoch.None && !Write(now))
                 return false; // the machine is gone, and everybody was told
-            if (refusal == ErrorCode.None && !_batch.HasRoom(BatchBytesMax))
-                refusal = CoordinatorErrors.OfAppend(ErrorCode.MessageTooLarge);
-            if (refusal != ErrorCode.None)
+            if (!(_effects.IsAtomic ? TryAdd(_effects.Records, now, settings, out var refusal) : TryAddOneByOne(now, settings, out refusal)))
             {
-                FailStep(refusal, replyTo);
+                if (refusal != ErrorCode.None)
+                    FailStep(refusal, replyTo);
                 return false;
             }
-
-            if (_effects.Transaction != ProducerIdAndEpoch.None && !Write(now))
-                return false;
-            Apply(now, settings);
         }
 
         Await(now.AddMilliseconds(settings.WriteTimeoutMs));
@@ -111,12 +103,56 @@ internal sealed partial class CoordinatorShard<TCommand>
         return !isAlone || Write(now);
     }
 
-    /// <summary>Encodes the step's records, and says why they cannot be written as they are.</summary>
-    private ErrorCode Refusal()
+    private bool TryAddOneByOne(Instant now, CoordinatorSettings settings, out ErrorCode refusal)
+    {
+        refusal = ErrorCode.None;
+        var one = new CoordinatorRecord[1];
+        foreach (var record in _effects.Records)
+        {
+            one[0] = record;
+            if (!TryAdd(one, now, settings, out refusal))
+                return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>Adds records to the batch and has the machine take them over; writes what is in the batch before, if they do not fit in as well.</summary>
+    /// <param name="records">The records: all or none.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="settings">What the log is written by.</param>
+    /// <param name="refusal">Why the step cannot be written; none when the machine had to be dropped, and everybody was told.</param>
+    private bool TryAdd(IReadOnlyList<CoordinatorRecord> records, Instant now, CoordinatorSettings settings, out ErrorCode refusal)
+    {
+        refusal = Encode(records, settings);
+        if (refusal != ErrorCode.None)
+            return false;
+        var batchBytesMax = Math.Min(_replica.Settings.Topic.MaxMessageBytes, _replica.Settings.Topic.SegmentBytes);
+        if (!_batch.HasRoom(batchBytesMax))
+        {
+            if (!Write(now))
+                return false;
+            if (!_batch.HasRoom(batchBytesMax))
+            {
+                refusal = CoordinatorErrors.OfAppend(ErrorCode.MessageTooLarge);
+                return false;
+            }
+        }
+
+        if (_batch.IsEmpty)
+            _batchBegan = now;
+        _batch.Add(now, settings.Compression, _effects.Transaction);
+        foreach (var record in records)
+            _machine!.Apply(_endOffset++, record, _effects.Transaction);
+        return true;
+    }
+
+    /// <summary>Encodes records, and says why they cannot be written just now.</summary>
+    private ErrorCode Encode(IReadOnlyList<CoordinatorRecord> records, CoordinatorSettings settings)
     {
         try
         {
-            _batch.Encode(_effects.Records, Settings.CachedBufferBytesMax);
+            _batch.Encode(records, settings.CachedBufferBytesMax);
         }
         catch (ProtocolException e)
         {
@@ -134,15 +170,6 @@ internal sealed partial class CoordinatorShard<TCommand>
             Answer(new CoordinatorReply(reply.To, null, new ApiError(error)));
         if (replyTo is { } to)
             Answer(new CoordinatorReply(to, null, new ApiError(error))); // even if it was to be answered later: nothing of it is there
-    }
-
-    private void Apply(Instant now, CoordinatorSettings settings)
-    {
-        if (_batch.IsEmpty)
-            _batchBegan = now;
-        _batch.Add(now, settings.Compression, _effects.Transaction);
-        foreach (var record in _effects.Records)
-            _machine!.Apply(_endOffset++, record, _effects.Transaction);
     }
 
     /// <summary>Has the step's replies and outputs wait for everything that the machine knows.</summary>
