@@ -213,6 +213,9 @@ public sealed class CoordinatorHostTests
 
         var fenced = await Assert.ThrowsAsync<ApiException>(() => bed.Host.CompleteTransactionAsync(0, producer with { Epoch = 2 }, 0, isCommit, 1));
         Assert.Equal(ErrorCode.InvalidProducerEpoch, fenced.Error.Code);
+        var machine = bed.Machine;
+        Assert.Equal(ErrorCode.InvalidProducerEpoch, await bed.ErrorOf(new WriteNotes("fenced") { Transaction = producer with { Epoch = 2 } }));
+        Assert.Same(machine, bed.Machine); // the others have nothing to do with it
         await bed.Host.CompleteTransactionAsync(0, producer, coordinatorEpoch: 0, isCommit, transactionVersion: 1);
         var expected = isCommit ? "a,b,before" : "before";
         Assert.Equal(expected, await bed.ReadAsync());
