@@ -35,8 +35,12 @@ public static class EffectiveConfigs
             "compression.gzip.level", "compression.lz4.level", "compression.zstd.level", "log.cleaner.max.compaction.lag.ms",
             "num.recovery.threads.per.data.dir", "replica.high.watermark.checkpoint.interval.ms", "request.timeout.ms",
 
-            // Producers.
-            "producer.id.expiration.ms",
+            // Producers and transactions.
+            "producer.id.expiration.ms", "transaction.state.log.min.isr", "transaction.state.log.load.buffer.size",
+            "transaction.state.log.replication.factor", "transaction.state.log.num.partitions", "transaction.state.log.segment.bytes",
+            "transaction.partition.verification.enable", "transactional.id.expiration.ms", "transaction.max.timeout.ms",
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms", "transaction.remove.expired.transaction.cleanup.interval.ms",
+            "transaction.two.phase.commit.enable", "add.partitions.to.txn.retry.backoff.max.ms", "add.partitions.to.txn.retry.backoff.ms",
         ],
         StringComparer.Ordinal);
 
