@@ -21,7 +21,7 @@ public sealed class GroupApiTests
             Assert.Equal((0, "localhost"), (group.NodeId, group.Host));
             if (version < 1)
                 continue;
-            AssertError(ErrorCode.CoordinatorNotAvailable, (await FindAsync(1, "transactional id")).ErrorCode);
+            AssertError(ErrorCode.None, (await FindAsync(1, "transactional id")).ErrorCode);
             AssertError(version >= 6 ? ErrorCode.CoordinatorNotAvailable : ErrorCode.InvalidRequest, (await FindAsync(2, $"group:{new Uuid(1, 2)}:0")).ErrorCode);
             AssertError(ErrorCode.InvalidRequest, (await FindAsync(2, "group:0")).ErrorCode);
             AssertError(ErrorCode.InvalidRequest, (await FindAsync(3, "group")).ErrorCode);

@@ -77,7 +77,10 @@ public sealed class OffsetApiTests
         await client.FindCoordinatorAsync("g");
         foreach (var version in TestConnection.VersionsOf<TxnOffsetCommitResponse>())
         {
-            var group = $"g {version}";
+            var (group, transactionalId) = ($"g {version}", $"tx {version}");
+            var producer = await client.BeginAsync(transactionalId);
+            foreach (var each in version < 5 ? new[] { group, "", "none" } : [])
+                Assert.Equal(ErrorCode.None, await client.AddOffsetsAsync(producer, each, transactionalId));
             Assert.Equal(ErrorCode.None, await CommitAsync(group, "t", id));
             Assert.Equal((ErrorCode.UnstableOffsetCommit, -1L), await client.FetchOffsetAsync(group, "t", id, 9, requireStable: true));
             Assert.Equal(-1, await client.FetchOffsetAsync(group, "t"));
@@ -90,10 +93,10 @@ public sealed class OffsetApiTests
             {
                 var request = new TxnOffsetCommitRequest
                 {
-                    TransactionalId = "tx",
+                    TransactionalId = transactionalId,
                     GroupId = group,
-                    ProducerId = 1000 + version,
-                    ProducerEpoch = 0,
+                    ProducerId = producer.Id,
+                    ProducerEpoch = producer.Epoch,
                     GenerationIdOrMemberEpoch = generation,
                     Topics =
                     [

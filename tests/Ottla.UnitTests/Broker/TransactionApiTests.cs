@@ -217,7 +217,7 @@ public sealed class TransactionApiTests
         await client.CreateTopicAsync("stuck");
         var producer = await client.BeginAsync();
         AssertError(ErrorCode.None, (await client.ProduceInTransactionAsync(producer, 0, topic: "stuck")).ErrorCode);
-        await SetMinInsyncReplicasAsync(client, "stuck", "2");
+        await client.SetMinInsyncReplicasAsync("stuck", "2");
         var ended = await client.EndAsync(producer, commit: true);
         AssertError(ErrorCode.None, ended.ErrorCode);
         var next = new ProducerIdAndEpoch(ended.ProducerId, ended.ProducerEpoch);
@@ -229,7 +229,7 @@ public sealed class TransactionApiTests
 
         for (var sequence = 0; sequence < 5; sequence++)
             await client.SendAsync(ProduceInTransaction(next, sequence, 12), 12);
-        await SetMinInsyncReplicasAsync(other, "stuck", "1");
+        await other.SetMinInsyncReplicasAsync("stuck", "1");
         var offsets = new List<long>();
         for (var i = 0; i < 5; i++)
         {
@@ -253,7 +253,7 @@ public sealed class TransactionApiTests
         await client.CreateTopicAsync("stuck");
         var producer = await client.BeginAsync();
         await client.ProduceInTransactionAsync(producer, 0, topic: "stuck");
-        await SetMinInsyncReplicasAsync(client, "stuck", "2");
+        await client.SetMinInsyncReplicasAsync("stuck", "2");
         var ended = await client.EndAsync(producer, commit: true);
         var next = new ProducerIdAndEpoch(ended.ProducerId, ended.ProducerEpoch);
         AssertError(ErrorCode.NotEnoughReplicas, (await client.ProduceInTransactionAsync(next, 0, OldProduce)).ErrorCode);
@@ -491,23 +491,6 @@ public sealed class TransactionApiTests
         };
         var response = await client.CallAsync<UpdateFeaturesRequest, UpdateFeaturesResponse>(request);
         AssertError(ErrorCode.None, response.ErrorCode, response.ErrorMessage);
-    }
-
-    private static async Task SetMinInsyncReplicasAsync(TestConnection client, string topic, string value)
-    {
-        var request = new IncrementalAlterConfigsRequest
-        {
-            Resources =
-            [
-                new IncrementalAlterConfigsRequest.AlterConfigsResource
-                {
-                    ResourceType = 2,
-                    ResourceName = topic,
-                    Configs = [new IncrementalAlterConfigsRequest.AlterableConfig { Name = "min.insync.replicas", Value = value }],
-                },
-            ],
-        };
-        AssertError(ErrorCode.None, (await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(request)).Responses[0].ErrorCode);
     }
 
     private static async Task<long> ListLatestAsync(TestConnection client, sbyte isolationLevel)

@@ -128,36 +128,68 @@ internal static class TransactionCalls
             Assert.True(Environment.TickCount64 < deadline, $"{id} stays {described.TransactionState} {(ErrorCode)described.ErrorCode} and does not become {state}");
     }
 
-    /// <summary>What a consumer of an isolation level reads of partition 0: the values' keys with their offsets, filtered as clients do.</summary>
-    public static async Task<(List<(long Offset, string? Key)> Records, FetchResponse.PartitionData Fetched)> ConsumeAsync(this TestConnection client, string topic, bool committed)
+    /// <summary>Sets how many replicas must be in sync: with 2, nothing that needs all of them can be written here.</summary>
+    public static async Task SetMinInsyncReplicasAsync(this TestConnection client, string topic, string value)
     {
-        var fetched = await client.FetchAsync(topic, 0, changeRequest: request => request.IsolationLevel = (sbyte)(committed ? 1 : 0));
-        AssertError(ErrorCode.None, fetched.ErrorCode);
+        var request = new IncrementalAlterConfigsRequest
+        {
+            Resources =
+            [
+                new IncrementalAlterConfigsRequest.AlterConfigsResource
+                {
+                    ResourceType = 2,
+                    ResourceName = topic,
+                    Configs = [new IncrementalAlterConfigsRequest.AlterableConfig { Name = "min.insync.replicas", Value = value }],
+                },
+            ],
+        };
+        AssertError(ErrorCode.None, (await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(request)).Responses[0].ErrorCode);
+    }
+
+    /// <summary>What a consumer of an isolation level reads of partition 0, filtered as clients do; and the last fetch that brought something.</summary>
+    public static async Task<(List<(long Offset, string? Value)> Records, FetchResponse.PartitionData Fetched)> ConsumeAsync(this TestConnection client, string topic, bool committed)
+    {
+        var records = new List<(long, string?)>();
+        FetchResponse.PartitionData? last = null;
+        for (var offset = 0L; ;)
+        {
+            var fetched = await client.FetchAsync(topic, offset, changeRequest: request => request.IsolationLevel = (sbyte)(committed ? 1 : 0));
+            AssertError(ErrorCode.None, fetched.ErrorCode);
+            if (fetched.Records.Length == 0)
+                return (records, last ?? fetched);
+            records.AddRange(ReadVisible(fetched, offset, out offset));
+            last = fetched;
+        }
+    }
+
+    private static List<(long Offset, string? Value)> ReadVisible(FetchResponse.PartitionData fetched, long from, out long next)
+    {
+        var records = new List<(long Offset, string? Value)>();
         var aborted = (fetched.AbortedTransactions ?? []).OrderBy(transaction => transaction.FirstOffset).ToList();
         var abortedProducers = new HashSet<long>();
-        var records = new List<(long, string?)>();
+        next = from;
         for (var rest = fetched.Records.Memory; rest.Length > 0;)
         {
             var batch = new RecordBatchView(rest.Span);
             for (; aborted.Count > 0 && aborted[0].FirstOffset <= batch.LastOffset; aborted.RemoveAt(0))
                 abortedProducers.Add(aborted[0].ProducerId);
-
             if (batch.IsControl)
                 abortedProducers.Remove(batch.ProducerId);
             else if (!(batch.IsTransactional && abortedProducers.Contains(batch.ProducerId)))
                 records.AddRange(Read(rest[..batch.SizeInBytes]));
+            next = batch.NextOffset;
             rest = rest[batch.SizeInBytes..];
         }
 
-        return (records, fetched);
+        return records;
     }
 
-    private static List<(long Offset, string? Key)> Read(Memory<byte> batch)
+    private static List<(long Offset, string? Value)> Read(Memory<byte> batch)
     {
         var records = new List<(long, string?)>();
         using var reader = new RecordReader(batch);
         while (reader.TryRead(out var record))
-            records.Add((record.Offset, record.HasKey ? System.Text.Encoding.UTF8.GetString(record.Key) : null));
+            records.Add((record.Offset, record.HasValue ? System.Text.Encoding.Latin1.GetString(record.Value) : null));
         return records;
     }
 }
