@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Ottla.Broker.Api;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
@@ -46,6 +47,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private BrokerLifecycle _lifecycle = null!;
     private ProducerIds _producerIds = null!;
     private CoordinatorHost<GroupCommand> _groups = null!;
+    private TransactionHost _transactions = null!;
     private Task _upkeep = Task.CompletedTask;
     private volatile Tuple<BrokerConfig, ServerSettings>? _settings;
 
@@ -96,6 +98,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     {
         _groups.Close(); // first: members wait for others to join, and must not be waited for
         await _server.StopAsync(DrainTimeout);
+        _transactions.Coordinators.Close();
         await _stopping.CancelAsync();
         await _upkeep;
         await LeaveAsync();
@@ -110,6 +113,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         if (_server is not null)
             await _server.DisposeAsync();
         _groups?.Close();
+        _transactions?.Coordinators.Close();
         await _upkeep;
         if (_quorum is not null)
             await _quorum.DisposeAsync();
@@ -134,7 +138,10 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _metadata.Register(_config);
         _metadata.Register(new ReplicaManager(config.NodeId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
         _groups = new CoordinatorHost<GroupCommand>(GroupCoordinator.Define(_platform.Seed), config.NodeId, _topics, () => _config.Current, time, loggers.CreateLogger(nameof(GroupCoordinator)));
-        _metadata.Register(_groups); // after the replicas: it reads and writes their logs
+        var markers = new TransactionMarkers(_topics, _groups, () => _config.Current, time);
+        _transactions = new TransactionHost(config.NodeId, _topics, markers, () => _producerIds!.NextAsync(), () => _config.Current, time, loggers.CreateLogger(nameof(TransactionHost)));
+        _metadata.Register(_groups); // after the replicas: they read and write their logs
+        _metadata.Register(_transactions.Coordinators);
         _quorum = MetadataQuorum.Start(config, identity, features, _metadata, _platform);
 
         var channel = new ControllerChannel(_quorum.Controller, _metadata);
@@ -148,6 +155,9 @@ public sealed partial class BrokerNode : IAsyncDisposable
             Controller = channel,
             ProducerIds = _producerIds,
             Groups = _groups,
+            Transactions = _transactions.Coordinators,
+            TransactionVerifier = new TransactionVerifier(_transactions, () => _config.Current, time),
+            TransactionMarkers = markers,
             FetchSessions = new FetchSessions(config.MaxIncrementalFetchSessionCacheSlots, new Prng(_platform.Seed)),
             SupportedFeatures = features,
             Quorum = () => _quorum.Raft.Quorum,

@@ -13,7 +13,7 @@ namespace Ottla.Broker.Api;
 /// <remarks>
 /// It is the leader of the partition of the internal topic that the key hashes to; the first request creates the topic. Version 4 takes many keys.
 /// Errors: INVALID_REQUEST (no such key type, or not the key of a share partition), COORDINATOR_NOT_AVAILABLE: the partition has no leader, or the topic
-/// cannot be created. Transactional ids and share partitions have no coordinator yet, which is COORDINATOR_NOT_AVAILABLE as well.
+/// cannot be created. Share partitions have no coordinator yet, which is COORDINATOR_NOT_AVAILABLE as well.
 /// </remarks>
 internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreation topics) : IApiHandler<FindCoordinatorRequest, FindCoordinatorResponse>
 {
@@ -62,7 +62,12 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
     }
 
     /// <summary>The topic that keys of a type hash to; null where there is no coordinator yet.</summary>
-    private static string? InternalTopicOf(sbyte keyType) => keyType == GroupKey ? TopicNames.ConsumerOffsets : null;
+    private static string? InternalTopicOf(sbyte keyType) => keyType switch
+    {
+        GroupKey => TopicNames.ConsumerOffsets,
+        TransactionKey => TopicNames.TransactionState,
+        _ => null,
+    };
 
     private static bool IsValid(RequestContext context, sbyte keyType, string key) => keyType switch
     {

@@ -1,5 +1,6 @@
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
@@ -8,6 +9,7 @@ using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Raft;
+using Ottla.StateMachines.Transactions;
 using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Api;
@@ -29,6 +31,12 @@ public sealed record BrokerServices
 
     public required CoordinatorHost<GroupCommand> Groups { get; init; }
 
+    public required CoordinatorHost<TransactionCommand> Transactions { get; init; }
+
+    public required TransactionVerifier TransactionVerifier { get; init; }
+
+    public required TransactionMarkers TransactionMarkers { get; init; }
+
     public required FetchSessions FetchSessions { get; init; }
 
     public required SupportedFeatures SupportedFeatures { get; init; }
@@ -49,7 +57,7 @@ public static class BrokerApis
         ApiTable? table = null;
         table = new ApiTable(
         [
-            Entry<ProduceRequest, ProduceResponse>(new ProduceHandler(broker.Topics, leaders, broker.Time)),
+            Entry<ProduceRequest, ProduceResponse>(new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, broker.Time)),
             Entry<FetchRequest, FetchResponse>(new FetchHandler(broker.Topics, broker.FetchSessions, leaders, () => broker.Config().FetchMaxBytes, broker.Time)),
             Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics)),
             Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, topicCreation)),
@@ -67,9 +75,13 @@ public static class BrokerApis
             Entry<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsHandler(broker.Controller)),
             Entry<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsHandler(broker.Controller)),
             Entry<DeleteRecordsRequest, DeleteRecordsResponse>(new DeleteRecordsHandler(broker.Topics)),
-            Entry<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdHandler(broker.ProducerIds)),
+            Entry<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdHandler(broker.ProducerIds, broker.Transactions)),
             Entry<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(new OffsetForLeaderEpochHandler(broker.Topics)),
-            Entry<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(new TxnOffsetCommitHandler(broker.Groups, broker.Cluster)),
+            Entry<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(new AddPartitionsToTxnHandler(broker.Transactions, broker.Cluster)),
+            Entry<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(new AddOffsetsToTxnHandler(broker.Transactions, broker.Groups, broker.Config)),
+            Entry<EndTxnRequest, EndTxnResponse>(new EndTxnHandler(broker.Transactions)),
+            Entry<WriteTxnMarkersRequest, WriteTxnMarkersResponse>(new WriteTxnMarkersHandler(broker.TransactionMarkers)),
+            Entry<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(new TxnOffsetCommitHandler(broker.Groups, broker.Cluster, broker.Topics, broker.TransactionVerifier)),
             Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config)),
             Entry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(broker.Controller)),
             Entry<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsHandler(broker.Logs)),
@@ -80,9 +92,9 @@ public static class BrokerApis
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(broker.Quorum)),
             Entry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(broker.Controller)),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(new DescribeClusterHandler(broker.Cluster)),
-            Entry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics)),
-            Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler()),
-            Entry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler()),
+            Entry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics, leaders)),
+            Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler(broker.Transactions)),
+            Entry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler(broker.Transactions)),
             Entry<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(new ConsumerGroupHeartbeatHandler(broker.Groups, broker.Cluster, broker.Config)),
             Entry<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(new ConsumerGroupDescribeHandler(broker.Groups, broker.Cluster, broker.Config)),
             Entry<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesHandler(broker.Cluster)),

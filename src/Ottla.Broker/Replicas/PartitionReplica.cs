@@ -3,6 +3,7 @@ using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Batches.Compression;
 using Ottla.Storage.Log;
+using Ottla.Storage.Producers;
 
 namespace Ottla.Broker.Replicas;
 
@@ -88,14 +89,15 @@ public sealed class PartitionReplica
     /// <param name="needsInSyncReplicas">acks=all: refuse when too few replicas are in sync.</param>
     /// <param name="allowZstd">Whether the version of the request may carry zstd.</param>
     /// <param name="now">The time.</param>
-    public AppendOutcome Append(Memory<byte> records, bool needsInSyncReplicas, bool allowZstd, Instant now)
+    /// <param name="guard">What the verification of a transactional producer gave; null when the producer has no transactional id.</param>
+    public AppendOutcome Append(Memory<byte> records, bool needsInSyncReplicas, bool allowZstd, Instant now, VerificationGuard? guard = null)
     {
         var leadership = _leadership;
         if (!leadership.IsLeaderHere)
             return AppendOutcome.Failed(ErrorCode.NotLeaderOrFollower);
         if (needsInSyncReplicas && !HasEnoughInSync(leadership))
             return NotEnoughInSync(leadership);
-        return Append(records, _settings.ClientRules with { Partition = Partition, ZstdAllowed = allowZstd }, leadership.LeaderEpoch, transactionVersion: 0, now);
+        return Append(records, _settings.ClientRules with { Partition = Partition, ZstdAllowed = allowZstd }, leadership.LeaderEpoch, transactionVersion: 0, guard, now);
     }
 
     /// <summary>Whether the coordinator that began with <paramref name="leaderEpoch"/> may write here; <see cref="ErrorCode.None"/> when it may.</summary>
@@ -113,12 +115,13 @@ public sealed class PartitionReplica
     /// <param name="leaderEpoch">The epoch in which the coordinator began.</param>
     /// <param name="transactionVersion">For transaction markers: the transaction version that the transaction coordinator goes by.</param>
     /// <param name="now">The time.</param>
-    public AppendOutcome AppendAsCoordinator(Memory<byte> batch, int leaderEpoch, short transactionVersion, Instant now)
+    /// <param name="guard">For transactional records: what their verification gave.</param>
+    public AppendOutcome AppendAsCoordinator(Memory<byte> batch, int leaderEpoch, short transactionVersion, Instant now, VerificationGuard guard = default)
     {
         var refusal = CheckCoordinatorAppend(leaderEpoch);
         return refusal.ErrorCode != ErrorCode.None
             ? refusal
-            : Append(batch, _settings.ClientRules with { Partition = Partition, Origin = AppendOrigin.Coordinator }, leaderEpoch, transactionVersion, now);
+            : Append(batch, _settings.ClientRules with { Partition = Partition, Origin = AppendOrigin.Coordinator }, leaderEpoch, transactionVersion, guard, now);
     }
 
     /// <summary>Deletes the records before <paramref name="offset"/>; -1 means before the high watermark.</summary>
@@ -145,6 +148,24 @@ public sealed class PartitionReplica
     /// <summary>Whether everything before <paramref name="offset"/> is committed: held by all in-sync replicas.</summary>
     public bool IsCommitted(long offset) => Log.HighWatermark >= offset;
 
+    /// <summary>Waits until everything before <paramref name="offset"/> is committed.</summary>
+    /// <returns>NOT_LEADER_OR_FOLLOWER or REQUEST_TIMED_OUT when that is not to be, or not in time.</returns>
+    /// <exception cref="OperationCanceledException">Nobody waits any more.</exception>
+    public async ValueTask<ErrorCode> WaitForCommitAsync(long offset, Instant deadline, TimeProvider time, CancellationToken cancellationToken)
+    {
+        while (!IsCommitted(offset))
+        {
+            if (!Leadership.IsLeaderHere)
+                return ErrorCode.NotLeaderOrFollower;
+            var remainingMs = deadline.MillisecondsSince(Instant.Now(time));
+            if (remainingMs <= 0)
+                return ErrorCode.RequestTimedOut;
+            await new DataWaiter(time).WaitAsync([this], () => IsCommitted(offset), TimeSpan.FromMilliseconds(remainingMs), cancellationToken);
+        }
+
+        return ErrorCode.None;
+    }
+
     /// <summary>Wakes <paramref name="waiter"/> at the next append or change of leader.</summary>
     public void AddWaiter(DataWaiter waiter)
     {
@@ -166,14 +187,15 @@ public sealed class PartitionReplica
         WakeWaiters();
     }
 
-    private AppendOutcome Append(Memory<byte> records, in RecordValidationRules rules, int leaderEpoch, short transactionVersion, Instant now)
+    private AppendOutcome Append(
+        Memory<byte> records, in RecordValidationRules rules, int leaderEpoch, short transactionVersion, VerificationGuard? guard, Instant now)
     {
         try
         {
             using var validated = RecordBatchValidator.Validate(records, rules, now);
-            if (rules.Origin == AppendOrigin.Client && new RecordBatchView(validated.Bytes.Span).IsTransactional)
-                return AppendOutcome.Failed(ErrorCode.InvalidTxnState, "This broker has no transaction coordinator yet: nobody can have begun the transaction.");
-            var result = Log.AppendAsLeader(validated.Bytes, leaderEpoch, rules.Origin, now, transactionVersion);
+            if (guard is null && new RecordBatchView(validated.Bytes.Span).IsTransactional)
+                return AppendOutcome.Failed(ErrorCode.TransactionalIdAuthorizationFailed, "A transactional batch came without a transactional id.");
+            var result = Log.AppendAsLeader(validated.Bytes, leaderEpoch, rules.Origin, now, transactionVersion, guard ?? VerificationGuard.None);
             if (!result.IsDuplicate)
             {
                 AdvanceHighWatermark();

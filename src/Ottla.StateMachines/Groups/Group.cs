@@ -52,9 +52,9 @@ public abstract class Group(string groupId)
     /// <exception cref="ApiException">UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH, REBALANCE_IN_PROGRESS, ...</exception>
     public abstract void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion);
 
-    /// <summary>Checks one partition of a commit that <see cref="ValidateOffsetCommit"/> let through: a member may commit in an older epoch what it has had since (KIP-1251).</summary>
-    /// <exception cref="ApiException">STALE_MEMBER_EPOCH, ILLEGAL_GENERATION: for this partition alone.</exception>
-    public virtual void ValidatePartitionCommit(string memberId, int generationIdOrMemberEpoch, TopicIdPartition partition)
+    /// <summary>Checks whether who commits may still commit for a partition. Asked of each, after <see cref="ValidateOffsetCommit"/>.</summary>
+    /// <exception cref="ApiException">STALE_MEMBER_EPOCH, ILLEGAL_GENERATION: the partition was assigned after the epoch that the member knows.</exception>
+    public virtual void ValidatePartitionCommit(string memberId, int generationIdOrMemberEpoch, string topic, Uuid topicId, int partition)
     {
     }
 

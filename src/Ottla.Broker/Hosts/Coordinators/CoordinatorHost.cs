@@ -8,6 +8,7 @@ using Ottla.Protocol;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Metadata;
+using Ottla.Storage.Producers;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
@@ -42,11 +43,15 @@ public sealed class CoordinatorHost<TCommand>(
     /// It fails. NOT_COORDINATOR: the coordinator is elsewhere; COORDINATOR_LOAD_IN_PROGRESS: it is not ready; COORDINATOR_NOT_AVAILABLE: the node
     /// stops, or the log cannot be written just now.
     /// </exception>
-    public ValueTask<TReply> SubmitAsync<TReply>(string key, TCommand command) => SubmitAsync<TReply>(PartitionOf(key) ?? -1, command);
+    /// <param name="key">The key.</param>
+    /// <param name="command">The command.</param>
+    /// <param name="guard">What the verification of its transaction gave, when what it writes is part of one.</param>
+    public ValueTask<TReply> SubmitAsync<TReply>(string key, TCommand command, VerificationGuard guard = default) => SubmitAsync<TReply>(PartitionOf(key) ?? -1, command, guard);
 
     /// <summary>Has a command decided by the coordinator of a partition.</summary>
-    /// <inheritdoc cref="SubmitAsync{TReply}(string, TCommand)"/>
-    public async ValueTask<TReply> SubmitAsync<TReply>(int partition, TCommand command) => (TReply)(await Find(partition).SubmitAsync(command))!;
+    /// <inheritdoc cref="SubmitAsync{TReply}(string, TCommand, VerificationGuard)"/>
+    public async ValueTask<TReply> SubmitAsync<TReply>(int partition, TCommand command, VerificationGuard guard = default) =>
+        (TReply)(await Find(partition).SubmitAsync(command, guard))!;
 
     /// <summary>Ends a transaction in a partition of the internal topic: writes the marker, and has the machine take it over.</summary>
     /// <param name="partition">The partition.</param>

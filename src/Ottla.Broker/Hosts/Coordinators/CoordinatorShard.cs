@@ -6,6 +6,7 @@ using Ottla.Protocol;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Metadata;
+using Ottla.Storage.Producers;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
@@ -26,6 +27,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     private readonly ILogger _logger;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _lock = new();
+    private readonly Action _settle;
     private Queue<Action> _queue = new();
     private Queue<Action> _taken = new();
     private bool _isDraining;
@@ -36,6 +38,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     private MetadataImage _image = MetadataImage.Empty;
     private bool _isLoading;
     private long _lastReplyTo;
+    private VerificationGuard _guard;
 
     public CoordinatorShard(
         CoordinatorDefinition<TCommand> definition, CoordinatorPartition partition, PartitionReplica replica, Func<BrokerConfig> config, TimeProvider time, ILogger logger)
@@ -46,6 +49,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         _config = config;
         _time = time;
         _logger = logger;
+        _settle = Settle;
         _timer = time.CreateTimer(static shard => ((CoordinatorShard<TCommand>)shard!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -62,11 +66,13 @@ internal sealed partial class CoordinatorShard<TCommand>
     public void Start(Task predecessor) => Enqueue(() => BeginLoad(predecessor));
 
     /// <summary>Has a command decided. Completes when its answer is committed.</summary>
+    /// <param name="command">The command.</param>
+    /// <param name="guard">What the verification of its transaction gave, when what it writes is part of one.</param>
     /// <exception cref="ApiException">It fails, or this node is not the coordinator (any more).</exception>
-    public Task<object?> SubmitAsync(TCommand command)
+    public Task<object?> SubmitAsync(TCommand command, VerificationGuard guard)
     {
         var waiter = NewWaiter();
-        Enqueue(() => Decide(command, waiter));
+        Enqueue(() => Decide(command, guard, waiter));
         return waiter.Task;
     }
 
@@ -121,17 +127,22 @@ internal sealed partial class CoordinatorShard<TCommand>
                 (_queue, _taken) = (_taken, _queue);
             }
 
-            try
-            {
-                while (_taken.TryDequeue(out var work))
-                    work();
-                Settle();
-            }
-            catch (Exception e) // a bug, but nobody awaits the loop: what the machine made of it is not to be trusted
-            {
-                LogBroken(_replica.Partition, e);
-                Reload(ErrorCode.UnknownServerError);
-            }
+            while (_taken.TryDequeue(out var work))
+                Run(work);
+            Run(_settle);
+        }
+    }
+
+    private void Run(Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (Exception e) // a bug, but nobody awaits the loop: what the machine made of it is not to be trusted
+        {
+            LogBroken(_replica.Partition, e);
+            Reload(ErrorCode.UnknownServerError);
         }
     }
 
@@ -181,10 +192,11 @@ internal sealed partial class CoordinatorShard<TCommand>
             Step(static (machine, it, now, effects) => machine.OnMetadata(it.delta, it.shard._config(), now, effects), (delta, shard: this));
     }
 
-    private void Decide(TCommand command, TaskCompletionSource<object?> waiter)
+    private void Decide(TCommand command, VerificationGuard guard, TaskCompletionSource<object?> waiter)
     {
         if (Admit(waiter) is not { } replyTo)
             return;
+        _guard = guard; // a step that is part of a transaction is written by itself, at once
         Step(static (machine, it, now, effects) => machine.Decide(it.command, it.replyTo, now, effects), (command, replyTo), replyTo);
     }
 

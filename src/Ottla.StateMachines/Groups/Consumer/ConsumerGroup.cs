@@ -131,14 +131,16 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
     }
 
     /// <inheritdoc/>
-    public override void ValidatePartitionCommit(string memberId, int generationIdOrMemberEpoch, TopicIdPartition partition)
+    public override void ValidatePartitionCommit(string memberId, int generationIdOrMemberEpoch, string topic, Uuid topicId, int partition)
     {
+        // A member may commit in an older epoch what it has had since (KIP-1251).
         if (generationIdOrMemberEpoch < 0 || Find(memberId) is not { } member || generationIdOrMemberEpoch >= member.MemberEpoch)
             return;
-        if (!member.AssignedPartitions.TryGetValue(partition, out var epoch) && !member.PartitionsPendingRevocation.TryGetValue(partition, out epoch))
-            throw RefuseEpoch(member, $"Partition {partition} is not assigned or pending revocation for member.");
+        var id = new TopicIdPartition(topicId, partition);
+        if (!member.AssignedPartitions.TryGetValue(id, out var epoch) && !member.PartitionsPendingRevocation.TryGetValue(id, out epoch))
+            throw RefuseEpoch(member, $"Partition {topic}-{partition} is not assigned or pending revocation for member.");
         if (generationIdOrMemberEpoch < epoch)
-            throw RefuseEpoch(member, $"Received epoch {generationIdOrMemberEpoch} is older than assignment epoch {epoch} for partition {partition}.");
+            throw RefuseEpoch(member, $"Received epoch {generationIdOrMemberEpoch} is older than assignment epoch {epoch} for partition {topic}-{partition}.");
     }
 
     /// <inheritdoc/>

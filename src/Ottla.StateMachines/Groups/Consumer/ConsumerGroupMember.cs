@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Groups.Classic;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
@@ -20,18 +21,6 @@ public enum MemberState
     Unknown = 127,
 }
 
-/// <summary>A protocol that a classic member supports: the name of a client-side assignor, and the bytes of its subscription.</summary>
-/// <param name="Name">The name.</param>
-/// <param name="Metadata">The bytes; nobody changes them.</param>
-public sealed record ClassicProtocol(string Name, byte[] Metadata)
-{
-    /// <inheritdoc/>
-    public bool Equals(ClassicProtocol? other) => other is not null && Name == other.Name && Metadata.AsSpan().SequenceEqual(other.Metadata);
-
-    /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Name, Metadata.Length);
-}
-
 /// <summary>What is known of a member that speaks the classic protocol in a consumer group.</summary>
 /// <param name="SessionTimeoutMs">How long it may be silent.</param>
 /// <param name="SupportedProtocols">Its protocols, the one it likes best first.</param>
@@ -39,7 +28,10 @@ public sealed record ClassicMemberMetadata(int SessionTimeoutMs, ImmutableArray<
 {
     /// <inheritdoc/>
     public bool Equals(ClassicMemberMetadata? other) =>
-        other is not null && SessionTimeoutMs == other.SessionTimeoutMs && SupportedProtocols.AsSpan().SequenceEqual(other.SupportedProtocols.AsSpan());
+        other is not null
+        && SessionTimeoutMs == other.SessionTimeoutMs
+        && SupportedProtocols.Length == other.SupportedProtocols.Length
+        && SupportedProtocols.Zip(other.SupportedProtocols).All(pair => pair.First.Name == pair.Second.Name && pair.First.Metadata.AsSpan().SequenceEqual(pair.Second.Metadata));
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(SessionTimeoutMs, SupportedProtocols.Length);

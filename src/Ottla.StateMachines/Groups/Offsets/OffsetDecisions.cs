@@ -63,7 +63,7 @@ public sealed partial class OffsetDecisions(GroupContext context)
         {
             if (IsTooLong(partition.CommittedMetadata))
                 return ErrorCode.OffsetMetadataTooLarge;
-            group?.ValidatePartitionCommit(request.MemberId, request.GenerationIdOrMemberEpoch, new TopicIdPartition(topic.TopicId, partition.PartitionIndex));
+            group?.ValidatePartitionCommit(request.MemberId, request.GenerationIdOrMemberEpoch, topic.Name, topic.TopicId, partition.PartitionIndex);
             var offset = new CommittedOffset(
                 RecordOffset: -1, partition.CommittedOffset, partition.CommittedLeaderEpoch, partition.CommittedMetadata ?? "", now, expiresAt, topic.TopicId);
             effects.Write(offset.ToRecord(new OffsetName(request.GroupId, topic.Name, partition.PartitionIndex)));
@@ -110,7 +110,7 @@ public sealed partial class OffsetDecisions(GroupContext context)
         {
             if (IsTooLong(partition.CommittedMetadata))
                 return ErrorCode.OffsetMetadataTooLarge;
-            group?.ValidatePartitionCommit(request.MemberId, request.GenerationIdOrMemberEpoch, new TopicIdPartition(topic.TopicId, partition.PartitionIndex));
+            group?.ValidatePartitionCommit(request.MemberId, request.GenerationIdOrMemberEpoch, topic.Name, topic.TopicId, partition.PartitionIndex);
             var offset = new CommittedOffset(
                 RecordOffset: -1, partition.CommittedOffset, partition.CommittedLeaderEpoch, partition.CommittedMetadata ?? "", now, ExpiresAt: null, topic.TopicId);
             effects.Write(offset.ToRecord(new OffsetName(request.GroupId, topic.Name, partition.PartitionIndex)));
