@@ -52,6 +52,12 @@ public abstract class Group(string groupId)
     /// <exception cref="ApiException">UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH, REBALANCE_IN_PROGRESS, ...</exception>
     public abstract void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion);
 
+    /// <summary>Checks whether who commits may still commit for a partition. Asked of each, after <see cref="ValidateOffsetCommit"/>.</summary>
+    /// <exception cref="ApiException">STALE_MEMBER_EPOCH, ILLEGAL_GENERATION: the partition was assigned after the epoch that the member knows.</exception>
+    public virtual void ValidatePartitionCommit(string memberId, int generationIdOrMemberEpoch, string topic, Uuid topicId, int partition)
+    {
+    }
+
     /// <summary>Checks who fetches offsets: version 9 names the member.</summary>
     /// <exception cref="ApiException">UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.</exception>
     public abstract void ValidateOffsetFetch(string? memberId, int memberEpoch);

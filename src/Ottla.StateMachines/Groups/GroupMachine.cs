@@ -57,7 +57,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
             case LeaveGroupCommand leave: _classic.Leave(leave, replyTo, now, effects); break;
             case TxnOffsetCommitCommand commit: _offsets.CommitInTransaction(commit, replyTo, now, effects); break;
             case OffsetDeleteCommand delete: _offsets.Delete(delete, replyTo, now, effects); break;
-            case ConsumerGroupDescribeCommand describe: _consumer.Describe(describe, replyTo, now, effects); break;
+            case ConsumerGroupDescribeCommand describe: _consumer.Describe(describe, replyTo, effects); break;
             case DescribeGroupCommand describe: _classic.Describe(describe, replyTo, effects); break;
             case ListGroupsCommand list: _administration.List(list, replyTo, effects); break;
             case DeleteGroupCommand delete: _administration.Delete(delete, replyTo, effects); break;
@@ -126,7 +126,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
         Invariant.Check(!_context.IsLoaded, "a machine is loaded once");
         (_context.Image, _context.Config, _context.IsLoaded) = (image, config, true);
         _classic.OnLoaded(now, effects);
-        _consumer.OnLoaded(now, effects);
+        _consumer.OnLoaded(now);
         _offsets.OnLoaded(now, effects);
     }
 
@@ -134,7 +134,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     public void OnMetadata(MetadataDelta delta, BrokerConfig config, Instant now, CoordinatorEffects effects)
     {
         (_context.Image, _context.Config) = (delta.New, config);
-        _consumer.OnMetadata(delta, now, effects);
+        _consumer.OnMetadata(delta);
         _offsets.OnMetadata(delta, now, effects);
     }
 

@@ -90,33 +90,125 @@ internal sealed partial class CoordinatorShard<TCommand>
         var settings = Settings;
         if (_effects.Records.Count > 0)
         {
-            var refusal = Refusal();
-            if (refusal == ErrorCode.None && !_batch.HasRoom(BatchBytesMax) && !Write(now))
-                return false; // the machine is gone, and everybody was told
-            if (refusal == ErrorCode.None && !_batch.HasRoom(BatchBytesMax))
-                refusal = CoordinatorErrors.OfAppend(ErrorCode.MessageTooLarge);
-            if (refusal != ErrorCode.None)
+            ErrorCode refusal;
+            var isAdded = _effects.Transaction != ProducerIdAndEpoch.None ? TryWriteAlone(now, settings, out refusal)
+                : _effects.IsAtomic ? TryAdd(_effects.Records, now, settings, out refusal)
+                : TryAddOneByOne(now, settings, out refusal);
+            if (!isAdded)
             {
-                FailStep(refusal, replyTo);
+                if (refusal != ErrorCode.None)
+                    FailStep(refusal, replyTo);
                 return false;
             }
-
-            if (_effects.Transaction != ProducerIdAndEpoch.None && !Write(now))
-                return false;
-            Apply(now, settings);
         }
 
         Await(now.AddMilliseconds(settings.WriteTimeoutMs));
-        var isAlone = _effects.Transaction != ProducerIdAndEpoch.None || settings.AppendLingerMs == 0;
-        return !isAlone || Write(now);
+        return settings.AppendLingerMs != 0 || Write(now);
     }
 
-    /// <summary>Encodes the step's records, and says why they cannot be written as they are.</summary>
-    private ErrorCode Refusal()
+    /// <summary>Writes a transaction's records, in a batch of their own, and has the machine take them over afterwards: the log knows which producers are fenced.</summary>
+    /// <inheritdoc cref="TryAdd"/>
+    private bool TryWriteAlone(Instant now, CoordinatorSettings settings, out ErrorCode refusal)
+    {
+        refusal = ErrorCode.None;
+        if (!Write(now))
+            return false;
+        refusal = Encode(_effects.Records, settings);
+        if (refusal == ErrorCode.None && !_batch.HasRoom(BatchBytesMax))
+            refusal = CoordinatorErrors.OfAppend(ErrorCode.MessageTooLarge);
+        if (refusal != ErrorCode.None)
+            return false;
+        _batch.Add(now, settings.Compression, _effects.Transaction);
+        var outcome = Append(_batch, now);
+        if (outcome.ErrorCode != ErrorCode.None)
+        {
+            refusal = CoordinatorErrors.OfAppend(outcome.ErrorCode);
+            return false;
+        }
+
+        if (!HasTakenOver(outcome))
+            return false;
+        var offset = outcome.Result.FirstOffset;
+        foreach (var record in _effects.Records)
+            _machine!.Apply(offset++, record, _effects.Transaction);
+        return true;
+    }
+
+    /// <summary>Takes over that a batch was written of which the machine knows nothing yet.</summary>
+    /// <returns>False when somebody else has written to this log as well: then the machine is dropped.</returns>
+    private bool HasTakenOver(in AppendOutcome outcome)
+    {
+        if (outcome.Result.FirstOffset != _endOffset)
+        {
+            Reload(ErrorCode.NotCoordinator);
+            return false;
+        }
+
+        _writtenOffset = _endOffset = outcome.Result.LastOffset + 1;
+        return true;
+    }
+
+    private AppendOutcome Append(CoordinatorBatch batch, Instant now)
     {
         try
         {
-            _batch.Encode(_effects.Records, Settings.CachedBufferBytesMax);
+            return _replica.AppendAsCoordinator(batch.Take(Settings.CachedBufferBytesMax), _partition.LeaderEpoch, transactionVersion: 0, now);
+        }
+        catch (CompressionUnavailableException e)
+        {
+            return AppendOutcome.Failed(ErrorCode.UnknownServerError, e.Message);
+        }
+    }
+
+    private bool TryAddOneByOne(Instant now, CoordinatorSettings settings, out ErrorCode refusal)
+    {
+        refusal = ErrorCode.None;
+        var one = new CoordinatorRecord[1];
+        foreach (var record in _effects.Records)
+        {
+            one[0] = record;
+            if (!TryAdd(one, now, settings, out refusal))
+                return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>Adds records to the batch and has the machine take them over; writes what is in the batch before, if they do not fit in as well.</summary>
+    /// <param name="records">The records: all or none.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="settings">What the log is written by.</param>
+    /// <param name="refusal">Why the step cannot be written; none when the machine had to be dropped, and everybody was told.</param>
+    private bool TryAdd(IReadOnlyList<CoordinatorRecord> records, Instant now, CoordinatorSettings settings, out ErrorCode refusal)
+    {
+        refusal = Encode(records, settings);
+        if (refusal != ErrorCode.None)
+            return false;
+        if (!_batch.HasRoom(BatchBytesMax))
+        {
+            if (!Write(now))
+                return false;
+            if (!_batch.HasRoom(BatchBytesMax))
+            {
+                refusal = CoordinatorErrors.OfAppend(ErrorCode.MessageTooLarge);
+                return false;
+            }
+        }
+
+        if (_batch.IsEmpty)
+            _batchBegan = now;
+        _batch.Add(now, settings.Compression, ProducerIdAndEpoch.None);
+        foreach (var record in records)
+            _machine!.Apply(_endOffset++, record, ProducerIdAndEpoch.None);
+        return true;
+    }
+
+    /// <summary>Encodes records, and says why they cannot be written just now.</summary>
+    private ErrorCode Encode(IReadOnlyList<CoordinatorRecord> records, CoordinatorSettings settings)
+    {
+        try
+        {
+            _batch.Encode(records, settings.CachedBufferBytesMax);
         }
         catch (ProtocolException e)
         {
@@ -136,15 +228,6 @@ internal sealed partial class CoordinatorShard<TCommand>
             Answer(new CoordinatorReply(to, null, new ApiError(error))); // even if it was to be answered later: nothing of it is there
     }
 
-    private void Apply(Instant now, CoordinatorSettings settings)
-    {
-        if (_batch.IsEmpty)
-            _batchBegan = now;
-        _batch.Add(now, settings.Compression, _effects.Transaction);
-        foreach (var record in _effects.Records)
-            _machine!.Apply(_endOffset++, record, _effects.Transaction);
-    }
-
     /// <summary>Has the step's replies and outputs wait for everything that the machine knows.</summary>
     private void Await(Instant deadline)
     {
@@ -160,17 +243,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     {
         if (_batch.IsEmpty)
             return true;
-        AppendOutcome outcome;
-        try
-        {
-            var batch = _batch.Take(Settings.CachedBufferBytesMax);
-            outcome = _replica.AppendAsCoordinator(batch, _partition.LeaderEpoch, transactionVersion: 0, now);
-        }
-        catch (CompressionUnavailableException e)
-        {
-            outcome = AppendOutcome.Failed(ErrorCode.UnknownServerError, e.Message);
-        }
-
+        var outcome = Append(_batch, now);
         if (outcome.ErrorCode == ErrorCode.None && (outcome.Result.FirstOffset, outcome.Result.LastOffset + 1) == (_writtenOffset, _endOffset))
         {
             _writtenOffset = _endOffset;
@@ -199,13 +272,8 @@ internal sealed partial class CoordinatorShard<TCommand>
             return;
         }
 
-        if (outcome.Result.FirstOffset != _endOffset)
-        {
-            Reload(ErrorCode.NotCoordinator);
+        if (!HasTakenOver(outcome))
             return;
-        }
-
-        _writtenOffset = _endOffset = outcome.Result.LastOffset + 1;
         _machine!.ApplyMarker(producer, isCommit);
         var deadline = now.AddMilliseconds(Settings.WriteTimeoutMs);
         _replies.Enqueue(new DueReply(_endOffset, new CoordinatorReply(replyTo, null, ApiError.None), deadline));
