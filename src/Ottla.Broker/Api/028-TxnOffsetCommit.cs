@@ -54,21 +54,11 @@ internal sealed class TxnOffsetCommitHandler(CoordinatorHost<GroupCommand> group
     private TopicResponse Check(RequestContext context, TopicRequest topic, List<TopicRequest> topics, List<PartitionResponse> pending)
     {
         var found = CommittedTopics.Find(cluster.Image, context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, out var error);
-        var known = new List<TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition>();
-        var response = new TopicResponse { Name = topic.Name, TopicId = topic.TopicId, Partitions = new PartitionResponse[topic.Partitions.Length] };
-        for (var i = 0; i < topic.Partitions.Length; i++)
-        {
-            var partition = topic.Partitions[i];
-            var isKnown = found?.Partition(partition.PartitionIndex) is not null;
-            response.Partitions[i] = new PartitionResponse { PartitionIndex = partition.PartitionIndex, ErrorCode = (short)(isKnown ? ErrorCode.None : error) };
-            if (!isKnown)
-                continue;
-            known.Add(partition);
-            pending.Add(response.Partitions[i]);
-        }
-
-        if (known.Count > 0)
-            topics.Add(new TopicRequest { Name = found!.Name, TopicId = found.Id, Partitions = [.. known] });
-        return response;
+        var answers = CommittedTopics.Answer(found, error, topic.Partitions, partition => partition.PartitionIndex, Answer, pending, out var known);
+        if (known.Length > 0)
+            topics.Add(new TopicRequest { Name = found!.Name, TopicId = found.Id, Partitions = known });
+        return new TopicResponse { Name = topic.Name, TopicId = topic.TopicId, Partitions = answers };
     }
+
+    private static PartitionResponse Answer(int partition, ErrorCode error) => new() { PartitionIndex = partition, ErrorCode = (short)error };
 }

@@ -1,6 +1,7 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
+using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
@@ -42,26 +43,12 @@ internal sealed class OffsetDeleteHandler(CoordinatorHost<GroupCommand> groups, 
 
     private TopicResponse Check(TopicRequest topic, List<TopicRequest> topics, List<PartitionResponse> pending)
     {
-        var found = cluster.Image.Topics.Find(topic.Name);
-        var known = new List<OffsetDeleteRequest.OffsetDeleteRequestPartition>();
-        var response = new TopicResponse { Name = topic.Name, Partitions = new PartitionResponse[topic.Partitions.Length] };
-        for (var i = 0; i < topic.Partitions.Length; i++)
-        {
-            var partition = topic.Partitions[i];
-            var isKnown = found?.Partition(partition.PartitionIndex) is not null;
-            response.Partitions[i] = new PartitionResponse
-            {
-                PartitionIndex = partition.PartitionIndex,
-                ErrorCode = (short)(isKnown ? ErrorCode.None : ErrorCode.UnknownTopicOrPartition),
-            };
-            if (!isKnown)
-                continue;
-            known.Add(partition);
-            pending.Add(response.Partitions[i]);
-        }
-
-        if (known.Count > 0)
-            topics.Add(new TopicRequest { Name = topic.Name, Partitions = [.. known] });
-        return response;
+        var found = CommittedTopics.Find(cluster.Image, byId: false, topic.Name, Uuid.Zero, out var error);
+        var answers = CommittedTopics.Answer(found, error, topic.Partitions, partition => partition.PartitionIndex, Answer, pending, out var known);
+        if (known.Length > 0)
+            topics.Add(new TopicRequest { Name = topic.Name, Partitions = known });
+        return new TopicResponse { Name = topic.Name, Partitions = answers };
     }
+
+    private static PartitionResponse Answer(int partition, ErrorCode error) => new() { PartitionIndex = partition, ErrorCode = (short)error };
 }

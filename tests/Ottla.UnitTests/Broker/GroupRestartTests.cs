@@ -69,7 +69,7 @@ public sealed class GroupRestartTests
         var records = ReadRecords(node.Disk);
         // A member given an id, the generation; then the offset; then the consumer group's member, epoch, assignment; its offset.
         Assert.Equal([(2, 3), (1, 4), (5, 0), (3, 0), (7, 0), (6, 0), (8, 0), (1, 4)], records.Select(record => ((int)record.Type, (int)record.Version)).SkipWhile(record => record == (2, 3)).Prepend((2, 3)));
-        Assert.All(records, record => Assert.Equal((-1, -1, 0), (record.ProducerId, record.ProducerEpoch, record.BaseSequence)));
+        Assert.All(records, record => Assert.Equal((-1L, -1, 0), (record.ProducerId, (int)record.ProducerEpoch, record.BaseSequence)));
     }
 
     [Fact]
