@@ -60,7 +60,7 @@ public sealed class GroupDeadlines
     public int Count => _entries.Count;
 
     /// <summary>Places in the queue: those of deadlines that are set, and some that are left over.</summary>
-    internal int QueuedCount => _queue.Count;
+    public int QueuedCount => _queue.Count;
 
     /// <summary>The earliest deadline; null when there is none.</summary>
     public Instant? Next

@@ -42,7 +42,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     public Instant? NextDeadline => _context.Deadlines.Next;
 
     /// <summary>What the parts share; for tests and simulations to look at.</summary>
-    internal GroupContext Context => _context;
+    public GroupContext Context => _context;
 
     /// <inheritdoc/>
     public void Decide(GroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)

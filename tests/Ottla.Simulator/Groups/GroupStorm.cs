@@ -170,7 +170,7 @@ public sealed class GroupStorm : ISimulation
             Check(_world.Owners.Values.All(consumer => consumer.MayConsume), "a partition is owned by who may not consume");
             Check(_world.Coordinator.WaitingCount == 0, $"{_world.Coordinator.WaitingCount} requests wait");
             Check(_world.UnknownMemberAnswers <= _world.Requests / 20, $"{_world.UnknownMemberAnswers} of {_world.Requests} requests were told UNKNOWN_MEMBER_ID");
-            _world.Tell($"settled: {running.Length} consumers, {_world.Requests} requests, {_world.UnknownMemberAnswers} of unknown members, a {group.TypeName} group");
+            _world.Tell($"settled: {running.Length} consumers, {_world.Requests} requests, {_world.UnknownMemberAnswers} of unknown members, a {group!.TypeName} group");
         }
 
         private void Check(bool holds, string message)

@@ -14,7 +14,7 @@ public sealed class ClassicGroupTests
     {
         var bed = new GroupTestBed();
         var joins = new[] { bed.JoinWithNewId().Answer, bed.JoinWithNewId().Answer, bed.JoinWithNewId().Answer };
-        bed.Advance(RebalanceTimeoutMs);
+        bed.AdvanceUntil(joins[0]);
         var early = bed.Sync(joins[1].Value);
         Assert.False(early.IsThere);
 
@@ -39,7 +39,7 @@ public sealed class ClassicGroupTests
     {
         var bed = new GroupTestBed();
         var joins = new[] { bed.JoinWithNewId().Answer, bed.JoinWithNewId().Answer };
-        bed.Advance(RebalanceTimeoutMs);
+        bed.AdvanceUntil(joins[0]);
         var follower = bed.Sync(joins[1].Value);
         bed.Coordinator.FailingWrites = 1;
 
@@ -74,7 +74,7 @@ public sealed class ClassicGroupTests
     {
         var bed = new GroupTestBed();
         var joins = new[] { bed.JoinWithNewId().Answer, bed.JoinWithNewId().Answer };
-        bed.Advance(RebalanceTimeoutMs);
+        bed.AdvanceUntil(joins[0]);
         var sync = bed.Sync(joins[1].Value);
 
         bed.Leave((joins[0].Value.MemberId, null));
@@ -89,7 +89,7 @@ public sealed class ClassicGroupTests
     {
         var bed = new GroupTestBed();
         var joins = new[] { bed.JoinWithNewId().Answer, bed.JoinWithNewId().Answer };
-        bed.Advance(RebalanceTimeoutMs);
+        bed.AdvanceUntil(joins[0]);
         var first = bed.Sync(joins[1].Value);
         var second = bed.Sync(joins[1].Value);
 
@@ -103,7 +103,7 @@ public sealed class ClassicGroupTests
     {
         var bed = new GroupTestBed();
         var joins = new[] { bed.JoinWithNewId().Answer, bed.JoinWithNewId().Answer };
-        bed.Advance(RebalanceTimeoutMs / 2);
+        bed.AdvanceUntil(joins[0]);
         bed.Sync(joins[0].Value);
         for (var waitedMs = 0; waitedMs < RebalanceTimeoutMs; waitedMs += 5_000)
         {

@@ -117,7 +117,7 @@ public sealed class ClassicJoinTests
         string[][] offers = [["range", "sticky", "mine"], ["sticky", "range"], ["sticky", "range", "yours"]];
         var joins = offers.Select(offer => bed.JoinWithNewId(offer).Answer).ToArray();
 
-        bed.Advance(RebalanceTimeoutMs);
+        bed.AdvanceUntil(joins[0]);
 
         Assert.All(joins, join => Assert.Equal("sticky", join.Value.ProtocolName));
         Assert.All(joins, join => Assert.Equal("consumer", join.Value.ProtocolType));
@@ -277,7 +277,7 @@ public sealed class ClassicJoinTests
     {
         var bed = new GroupTestBed();
         var joins = new[] { bed.JoinWithNewId().Answer, bed.JoinWithNewId().Answer };
-        bed.Advance(RebalanceTimeoutMs);
+        bed.AdvanceUntil(joins[0]);
 
         Assert.Equal((1, 2), (bed.Join(joins[0].Value.MemberId).Value.GenerationId, bed.Join(joins[0].Value.MemberId).Value.Members.Length));
         Assert.Equal((1, 0), (bed.Join(joins[1].Value.MemberId).Value.GenerationId, bed.Join(joins[1].Value.MemberId).Value.Members.Length));

@@ -143,8 +143,16 @@ internal sealed class GroupTestBed
         var joins = Enumerable.Range(0, members).Select(i => instances?[i] is { } instance
             ? Join(instance: instance, protocols: protocols)
             : JoinWithNewId(protocols).Answer).ToArray();
-        Advance(RebalanceTimeoutMs);
+        AdvanceUntil(joins[0]);
         return Stabilize([.. joins.Select(join => join.Value)], instances);
+    }
+
+    /// <summary>Lets the initial rebalance take its time, which members that come meanwhile make longer.</summary>
+    public void AdvanceUntil<TReply>(Answer<TReply> answer)
+        where TReply : class
+    {
+        for (var waitedMs = 0; !answer.IsThere && waitedMs < RebalanceTimeoutMs; waitedMs += InitialDelayMs)
+            Advance(InitialDelayMs);
     }
 
     /// <summary>Has the members of a new generation ask for their assignments, the leader last: each gets its id's bytes.</summary>

@@ -158,15 +158,7 @@ public sealed class ClassicDecisions
             _rebalance.CancelDeadlines(current);
             _context.Remove(groupId);
         }
-        else if (_context.TryPutStaged(record))
-        {
-            // With its members, who have joined already.
-        }
-        else if (_context.IsLoaded && current is not null)
-        {
-            current.TakeOver(value);
-        }
-        else
+        else if (!_context.TryPutStaged(record) && current?.TryTakeOver(value) != true)
         {
             _context.Put(ClassicGroup.FromRecord(groupId, value));
         }
