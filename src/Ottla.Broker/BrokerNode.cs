@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Api;
 using Ottla.Broker.Hosts;
+using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
@@ -11,6 +12,7 @@ using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Transport;
 using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Groups;
 using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker;
@@ -43,6 +45,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private BrokerServer _server = null!;
     private BrokerLifecycle _lifecycle = null!;
     private ProducerIds _producerIds = null!;
+    private CoordinatorHost<GroupCommand> _groups = null!;
     private Task _upkeep = Task.CompletedTask;
     private volatile Tuple<BrokerConfig, ServerSettings>? _settings;
 
@@ -91,6 +94,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <summary>Stops in order: takes no more requests, answers those under way, leaves the cluster, flushes, and marks the directories clean.</summary>
     public async Task StopAsync()
     {
+        _groups.Close(); // first: members wait for others to join, and must not be waited for
         await _server.StopAsync(DrainTimeout);
         await _stopping.CancelAsync();
         await _upkeep;
@@ -105,6 +109,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await _stopping.CancelAsync();
         if (_server is not null)
             await _server.DisposeAsync();
+        _groups?.Close();
         await _upkeep;
         if (_quorum is not null)
             await _quorum.DisposeAsync();
@@ -128,6 +133,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
 
         _metadata.Register(_config);
         _metadata.Register(new ReplicaManager(config.NodeId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
+        _groups = new CoordinatorHost<GroupCommand>(GroupCoordinator.Define(_platform.Seed), config.NodeId, _topics, () => _config.Current, time, loggers.CreateLogger(nameof(GroupCoordinator)));
+        _metadata.Register(_groups); // after the replicas: it reads and writes their logs
         _quorum = MetadataQuorum.Start(config, identity, features, _metadata, _platform);
 
         var channel = new ControllerChannel(_quorum.Controller, _metadata);
@@ -140,6 +147,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
             Logs = _logs,
             Controller = channel,
             ProducerIds = _producerIds,
+            Groups = _groups,
             FetchSessions = new FetchSessions(config.MaxIncrementalFetchSessionCacheSlots, new Prng(_platform.Seed)),
             SupportedFeatures = features,
             Quorum = () => _quorum.Raft.Quorum,

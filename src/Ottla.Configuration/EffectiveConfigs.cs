@@ -37,6 +37,18 @@ public static class EffectiveConfigs
 
             // Producers.
             "producer.id.expiration.ms",
+
+            // Groups and offsets.
+            "group.coordinator.rebalance.protocols", "group.coordinator.append.linger.ms", "group.coordinator.cached.buffer.max.bytes",
+            "offsets.topic.replication.factor", "offsets.topic.num.partitions", "offsets.topic.segment.bytes",
+            "offsets.topic.compression.codec", "offsets.commit.timeout.ms", "offsets.load.buffer.size", "offset.metadata.max.bytes",
+            "offsets.retention.minutes", "offsets.retention.check.interval.ms", "group.min.session.timeout.ms",
+            "group.max.session.timeout.ms", "group.initial.rebalance.delay.ms", "group.max.size", "group.consumer.session.timeout.ms",
+            "group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms",
+            "group.consumer.heartbeat.interval.ms", "group.consumer.min.heartbeat.interval.ms",
+            "group.consumer.max.heartbeat.interval.ms", "group.consumer.max.size", "group.consumer.assignment.interval.ms",
+            "group.consumer.min.assignment.interval.ms", "group.consumer.max.assignment.interval.ms",
+            "group.consumer.regex.refresh.interval.ms",
         ],
         StringComparer.Ordinal);
 
@@ -50,7 +62,8 @@ public static class EffectiveConfigs
         ],
         StringComparer.Ordinal);
 
-    private static readonly FrozenSet<string> s_group = FrozenSet<string>.Empty;
+    private static readonly FrozenSet<string> s_group = FrozenSet.ToFrozenSet(
+        ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms", "consumer.assignment.interval.ms"], StringComparer.Ordinal);
 
     private static readonly FrozenSet<string> s_clientMetrics = FrozenSet<string>.Empty;
 

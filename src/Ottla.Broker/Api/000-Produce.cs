@@ -3,6 +3,7 @@ using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
 using TopicResponse = Ottla.Protocol.Messages.ProduceResponse.TopicProduceResponse;
 using PartitionResponse = Ottla.Protocol.Messages.ProduceResponse.PartitionProduceResponse;
 
@@ -11,12 +12,15 @@ namespace Ottla.Broker.Api;
 /// <summary>Produce (key 0), versions 3 to 13: appends record batches to the partitions led here.</summary>
 /// <remarks>
 /// acks 0: no response; 1: after the append; -1: after the high watermark passed the records. A bad batch fails alone, with the records to blame (v8+).
-/// Version 13 names topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER
+/// Version 13 names topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION (an internal topic), NOT_LEADER_OR_FOLLOWER
 /// (with the leader, v10+, KIP-951), NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, and those of validation and of the log.
 /// Transactional batches are refused with INVALID_TXN_STATE: there is no transaction coordinator yet that could have begun their transaction.
 /// </remarks>
 internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TimeProvider time) : IApiHandler<ProduceRequest, ProduceResponse>
 {
+    /// <summary>The client id that may write to the brokers' own topics, as in Kafka.</summary>
+    private const string InternalTopicWriter = "__admin_client";
+
     private const short AcksAll = -1;
     private const short FirstVersionWithZstd = 7;
     private const short FirstVersionWithTopicIds = 13;
@@ -38,6 +42,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                 var data = topic.PartitionData[j];
                 var replica = hosted?.Find(data.Index);
                 var outcome = !isValidAcks ? AppendOutcome.Failed(ErrorCode.InvalidRequiredAcks)
+                    : hosted is not null && TopicNames.IsInternal(hosted.Name) && context.ClientId != InternalTopicWriter
+                        ? AppendOutcome.Failed(ErrorCode.InvalidTopicException, $"Cannot append to internal topic {hosted.Name}")
                     : replica is null ? AppendOutcome.Failed(leaders.ErrorForMissing(context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, data.Index))
                     : replica.Append(data.Records.Memory, request.Acks == AcksAll, context.ApiVersion >= FirstVersionWithZstd, Instant.Now(time));
                 answers[j] = ToResponse(data.Index, outcome);

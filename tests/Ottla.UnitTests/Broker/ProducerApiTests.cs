@@ -35,29 +35,6 @@ public sealed class ProducerApiTests
     }
 
     [Fact]
-    public async Task FindCoordinator_in_every_version()
-    {
-        await using var node = await TestNode.StartAsync();
-        await using var client = await node.ConnectAsync();
-        foreach (var version in TestConnection.VersionsOf<FindCoordinatorResponse>())
-        {
-            AssertError(ErrorCode.CoordinatorNotAvailable, await ErrorOf(0));
-            if (version < 1)
-                continue;
-            AssertError(ErrorCode.CoordinatorNotAvailable, await ErrorOf(1));
-            AssertError(version >= 6 ? ErrorCode.CoordinatorNotAvailable : ErrorCode.InvalidRequest, await ErrorOf(2));
-            AssertError(ErrorCode.InvalidRequest, await ErrorOf(3));
-
-            async Task<short> ErrorOf(sbyte type)
-            {
-                var request = version >= 4 ? new FindCoordinatorRequest { CoordinatorKeys = ["k"], KeyType = type } : new FindCoordinatorRequest { Key = "k", KeyType = type };
-                var response = await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(request, version);
-                return version >= 4 ? Assert.Single(response.Coordinators).ErrorCode : response.ErrorCode;
-            }
-        }
-    }
-
-    [Fact]
     public async Task DescribeTransactions_in_every_version()
     {
         await using var node = await TestNode.StartAsync();

@@ -25,6 +25,7 @@ public sealed class ProtocolDocumentTests
         Logs = null!,
         Controller = null!,
         ProducerIds = null!,
+        Groups = null!,
         FetchSessions = null!,
         SupportedFeatures = SupportedFeatures.Latest,
         Quorum = null!,

@@ -101,12 +101,14 @@ internal sealed class CoordinatorBatch : IDisposable
 
     private void Begin(CompressionType compression, ProducerIdAndEpoch transaction)
     {
-        var options = new RecordBatchOptions { Compression = compression };
-        if (transaction != ProducerIdAndEpoch.None)
+        var options = new RecordBatchOptions
         {
-            // Coordinators' sequences are not checked; Kafka's always begin at 0.
-            options = options with { ProducerId = transaction.Id, ProducerEpoch = transaction.Epoch, BaseSequence = 0, IsTransactional = true };
-        }
+            Compression = compression,
+            ProducerId = transaction.Id,
+            ProducerEpoch = transaction.Epoch,
+            BaseSequence = 0, // nobody checks it; Kafka writes this
+            IsTransactional = transaction != ProducerIdAndEpoch.None,
+        };
 
         if (_builder is null)
             _builder = new RecordBatchBuilder(options);

@@ -52,6 +52,8 @@ internal sealed partial class CoordinatorShard<TCommand>
         }
     }
 
+    private int BatchBytesMax => Math.Min(_replica.Settings.Topic.MaxMessageBytes, _replica.Settings.Topic.SegmentBytes);
+
     /// <summary>Lets the machine take a step, and takes what comes of it.</summary>
     /// <param name="step">The step.</param>
     /// <param name="input">What it is about.</param>
@@ -88,9 +90,11 @@ internal sealed partial class CoordinatorShard<TCommand>
         var settings = Settings;
         if (_effects.Records.Count > 0)
         {
-            if (_effects.Transaction != ProducerIdAndEpoch.None && !Write(now))
-                return false; // the machine is gone, and everybody was told
-            if (!(_effects.IsAtomic ? TryAdd(_effects.Records, now, settings, out var refusal) : TryAddOneByOne(now, settings, out refusal)))
+            ErrorCode refusal;
+            var isAdded = _effects.Transaction != ProducerIdAndEpoch.None ? TryWriteAlone(now, settings, out refusal)
+                : _effects.IsAtomic ? TryAdd(_effects.Records, now, settings, out refusal)
+                : TryAddOneByOne(now, settings, out refusal);
+            if (!isAdded)
             {
                 if (refusal != ErrorCode.None)
                     FailStep(refusal, replyTo);
@@ -99,8 +103,61 @@ internal sealed partial class CoordinatorShard<TCommand>
         }
 
         Await(now.AddMilliseconds(settings.WriteTimeoutMs));
-        var isAlone = _effects.Transaction != ProducerIdAndEpoch.None || settings.AppendLingerMs == 0;
-        return !isAlone || Write(now);
+        return settings.AppendLingerMs != 0 || Write(now);
+    }
+
+    /// <summary>Writes a transaction's records, in a batch of their own, and has the machine take them over afterwards: the log knows which producers are fenced.</summary>
+    /// <inheritdoc cref="TryAdd"/>
+    private bool TryWriteAlone(Instant now, CoordinatorSettings settings, out ErrorCode refusal)
+    {
+        refusal = ErrorCode.None;
+        if (!Write(now))
+            return false;
+        refusal = Encode(_effects.Records, settings);
+        if (refusal == ErrorCode.None && !_batch.HasRoom(BatchBytesMax))
+            refusal = CoordinatorErrors.OfAppend(ErrorCode.MessageTooLarge);
+        if (refusal != ErrorCode.None)
+            return false;
+        _batch.Add(now, settings.Compression, _effects.Transaction);
+        var outcome = Append(_batch, now);
+        if (outcome.ErrorCode != ErrorCode.None)
+        {
+            refusal = CoordinatorErrors.OfAppend(outcome.ErrorCode);
+            return false;
+        }
+
+        if (!HasTakenOver(outcome))
+            return false;
+        var offset = outcome.Result.FirstOffset;
+        foreach (var record in _effects.Records)
+            _machine!.Apply(offset++, record, _effects.Transaction);
+        return true;
+    }
+
+    /// <summary>Takes over that a batch was written of which the machine knows nothing yet.</summary>
+    /// <returns>False when somebody else has written to this log as well: then the machine is dropped.</returns>
+    private bool HasTakenOver(in AppendOutcome outcome)
+    {
+        if (outcome.Result.FirstOffset != _endOffset)
+        {
+            Reload(ErrorCode.NotCoordinator);
+            return false;
+        }
+
+        _writtenOffset = _endOffset = outcome.Result.LastOffset + 1;
+        return true;
+    }
+
+    private AppendOutcome Append(CoordinatorBatch batch, Instant now)
+    {
+        try
+        {
+            return _replica.AppendAsCoordinator(batch.Take(Settings.CachedBufferBytesMax), _partition.LeaderEpoch, transactionVersion: 0, now);
+        }
+        catch (CompressionUnavailableException e)
+        {
+            return AppendOutcome.Failed(ErrorCode.UnknownServerError, e.Message);
+        }
     }
 
     private bool TryAddOneByOne(Instant now, CoordinatorSettings settings, out ErrorCode refusal)
@@ -127,12 +184,11 @@ internal sealed partial class CoordinatorShard<TCommand>
         refusal = Encode(records, settings);
         if (refusal != ErrorCode.None)
             return false;
-        var batchBytesMax = Math.Min(_replica.Settings.Topic.MaxMessageBytes, _replica.Settings.Topic.SegmentBytes);
-        if (!_batch.HasRoom(batchBytesMax))
+        if (!_batch.HasRoom(BatchBytesMax))
         {
             if (!Write(now))
                 return false;
-            if (!_batch.HasRoom(batchBytesMax))
+            if (!_batch.HasRoom(BatchBytesMax))
             {
                 refusal = CoordinatorErrors.OfAppend(ErrorCode.MessageTooLarge);
                 return false;
@@ -141,9 +197,9 @@ internal sealed partial class CoordinatorShard<TCommand>
 
         if (_batch.IsEmpty)
             _batchBegan = now;
-        _batch.Add(now, settings.Compression, _effects.Transaction);
+        _batch.Add(now, settings.Compression, ProducerIdAndEpoch.None);
         foreach (var record in records)
-            _machine!.Apply(_endOffset++, record, _effects.Transaction);
+            _machine!.Apply(_endOffset++, record, ProducerIdAndEpoch.None);
         return true;
     }
 
@@ -187,17 +243,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     {
         if (_batch.IsEmpty)
             return true;
-        AppendOutcome outcome;
-        try
-        {
-            var batch = _batch.Take(Settings.CachedBufferBytesMax);
-            outcome = _replica.AppendAsCoordinator(batch, _partition.LeaderEpoch, transactionVersion: 0, now);
-        }
-        catch (CompressionUnavailableException e)
-        {
-            outcome = AppendOutcome.Failed(ErrorCode.UnknownServerError, e.Message);
-        }
-
+        var outcome = Append(_batch, now);
         if (outcome.ErrorCode == ErrorCode.None && (outcome.Result.FirstOffset, outcome.Result.LastOffset + 1) == (_writtenOffset, _endOffset))
         {
             _writtenOffset = _endOffset;
@@ -226,13 +272,8 @@ internal sealed partial class CoordinatorShard<TCommand>
             return;
         }
 
-        if (outcome.Result.FirstOffset != _endOffset)
-        {
-            Reload(ErrorCode.NotCoordinator);
+        if (!HasTakenOver(outcome))
             return;
-        }
-
-        _writtenOffset = _endOffset = outcome.Result.LastOffset + 1;
         _machine!.ApplyMarker(producer, isCommit);
         var deadline = now.AddMilliseconds(Settings.WriteTimeoutMs);
         _replies.Enqueue(new DueReply(_endOffset, new CoordinatorReply(replyTo, null, ApiError.None), deadline));

@@ -26,6 +26,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     private readonly ILogger _logger;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _lock = new();
+    private readonly Action _settle;
     private Queue<Action> _queue = new();
     private Queue<Action> _taken = new();
     private bool _isDraining;
@@ -46,6 +47,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         _config = config;
         _time = time;
         _logger = logger;
+        _settle = Settle;
         _timer = time.CreateTimer(static shard => ((CoordinatorShard<TCommand>)shard!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -121,17 +123,22 @@ internal sealed partial class CoordinatorShard<TCommand>
                 (_queue, _taken) = (_taken, _queue);
             }
 
-            try
-            {
-                while (_taken.TryDequeue(out var work))
-                    work();
-                Settle();
-            }
-            catch (Exception e) // a bug, but nobody awaits the loop: what the machine made of it is not to be trusted
-            {
-                LogBroken(_replica.Partition, e);
-                Reload(ErrorCode.UnknownServerError);
-            }
+            while (_taken.TryDequeue(out var work))
+                Run(work);
+            Run(_settle);
+        }
+    }
+
+    private void Run(Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (Exception e) // a bug, but nobody awaits the loop: what the machine made of it is not to be trusted
+        {
+            LogBroken(_replica.Partition, e);
+            Reload(ErrorCode.UnknownServerError);
         }
     }
 
