@@ -20,6 +20,9 @@ public enum DeadlinePurpose
     /// <summary>A member of a consumer group has had its time to give up partitions.</summary>
     ConsumerRebalance,
 
+    /// <summary>A member of a consumer group that uses the classic protocol has had its time to join again.</summary>
+    ConsumerJoin,
+
     /// <summary>A member of a consumer group that uses the classic protocol has had its time to ask for its assignment.</summary>
     ConsumerSync,
 

@@ -43,6 +43,18 @@ public sealed partial class ClassicGroup
         CurrentStateTimestamp = StateSince?.UnixMilliseconds ?? -1,
     });
 
+    /// <summary>A stable group of consumers that had another protocol before. The first of the members leads.</summary>
+    public static ClassicGroup FromConsumers(string groupId, int generationId, IEnumerable<ClassicGroupMember> members, Instant now)
+    {
+        var group = new ClassicGroup(groupId) { GenerationId = generationId };
+        foreach (var member in members)
+            group.Add(member, ConsumerProtocol.ProtocolType);
+        group.ProtocolName = group.SelectProtocol();
+        group._subscribedTopics = group.ComputeSubscribedTopics();
+        group.EnterState(ClassicGroupState.Stable, now);
+        return group;
+    }
+
     /// <summary>The group that a record tells of.</summary>
     public static ClassicGroup FromRecord(string groupId, GroupMetadataValue value)
     {
