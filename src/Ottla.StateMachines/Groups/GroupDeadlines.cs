@@ -26,12 +26,6 @@ public enum DeadlinePurpose
     /// <summary>A member of a consumer group that uses the classic protocol has had its time to ask for its assignment.</summary>
     ConsumerSync,
 
-    /// <summary>A consumer group may be assigned anew: <c>group.consumer.assignment.interval.ms</c> is over.</summary>
-    ConsumerAssignment,
-
-    /// <summary>The topics that a consumer group's regular expressions match are to be looked up again.</summary>
-    ConsumerRegexRefresh,
-
     /// <summary>Offsets that nobody uses are to be looked for.</summary>
     OffsetExpiration,
 }

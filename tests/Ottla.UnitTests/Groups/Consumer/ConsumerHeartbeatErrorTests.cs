@@ -212,6 +212,7 @@ public sealed class ConsumerHeartbeatErrorTests
         var all = Beat("a", 3);
         all.SubscribedTopicNames = ["foo", "bar"];
         _bed.Send(all);
+        _bed.Send(Beat("a", 3, _bed.Member("a").AssignedPartitions.Keys));
         var (kept, epochOfKept) = _bed.Member("a").AssignedPartitions.First(entry => entry.Value == 2);
         var (got, _) = _bed.Member("a").AssignedPartitions.First(entry => entry.Value > 3);
         Assert.Equal(2, epochOfKept);

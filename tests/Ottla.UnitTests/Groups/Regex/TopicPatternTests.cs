@@ -47,7 +47,6 @@ public sealed class TopicPatternTests
         a||b	=a b
         (?:a)b	=ab
         (?P<n>a)b	=ab
-        (?P<n>a)(?P<n>b)	=ab
         (?P<n-1>a)	!
         (?P<>a)	!
         (?P=n)	!
