@@ -6,10 +6,7 @@ namespace Ottla.Simulator;
 public static class SimulationCatalog
 {
     /// <summary>All simulations.</summary>
-    public static IReadOnlyList<ISimulation> All { get; } =
-    [
-        new CrashSimulation(),
-    ];
+    public static IReadOnlyList<ISimulation> All { get; } = [new CrashSimulation(), new Groups.GroupStorm()];
 
     /// <summary>The simulation called <paramref name="name"/>; null when there is none.</summary>
     public static ISimulation? Find(string name) => All.FirstOrDefault(simulation => simulation.Name == name);

@@ -1,7 +1,7 @@
 using Ottla.Simulator;
 using Ottla.Simulator.Crash;
 
-namespace Ottla.UnitTests.Simulator;
+namespace Ottla.UnitTests.Storage;
 
 /// <summary>A few hundred seeds of the crash simulation, and that it finds what it is there for. More seeds: <c>./dev sim crash 1..5000</c>.</summary>
 public sealed class CrashSimulationTests
