@@ -117,6 +117,7 @@ internal sealed class CrashMachine
         RetentionMs = Random.NextChance(30) ? 1_500 : -1,
         FileDeleteDelayMs = Random.NextInt(200),
         Compact = Random.NextChance(30),
+        VerifyTransactions = false, // there is no coordinator that could be asked
     };
 }
 
