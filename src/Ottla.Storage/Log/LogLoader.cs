@@ -79,6 +79,8 @@ internal sealed partial class LogLoader(
         producers.LoadSnapshotOffsets(fileSystem.ListFiles(directory));
         producers.RemoveStraySnapshots([.. _segments.Select(segment => segment.BaseOffset)]);
         RebuildProducers(producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown);
+        foreach (var segment in _segments)
+            segment.Abandon(); // no handle is kept: ten thousand logs that nobody uses must not cost a descriptor each
         return new LoadedLog(_segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint, _jitter);
     }
 

@@ -246,7 +246,7 @@ internal sealed partial class LogSegment
         _indexesAreValid = _offsetIndex.File.IsLoaded && _timeIndex.File.IsLoaded;
     }
 
-    /// <summary>Gives the handle back without writing anything.</summary>
+    /// <summary>Gives the handle back without writing anything; the next use opens the file again.</summary>
     public void Abandon() => _file.Close();
 
     /// <summary>Adds <c>.deleted</c> to all its files; readers keep theirs open.</summary>

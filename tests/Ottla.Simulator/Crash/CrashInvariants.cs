@@ -109,7 +109,7 @@ internal static class CrashInvariants
         foreach (var (producerId, expected) in new ReplayedProducers(found).Producers)
         {
             var known = actual.FirstOrDefault(producer => producer.ProducerId == producerId, new ActiveProducer(-1, -1, -1, -1, -1, -1));
-            Demand(expected.IsLike(known) || ever[producerId].IsLike(known), model, $"its batches leave producer {producerId} as {expected} (all together as {ever[producerId]}), the log knows it as {known}");
+            Demand(expected.IsLike(known, ever[producerId]), model, $"its batches leave producer {producerId} as {expected} (all together as {ever[producerId]}), the log knows it as {known}");
         }
 
         foreach (var producer in actual)

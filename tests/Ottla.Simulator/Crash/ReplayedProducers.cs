@@ -48,7 +48,12 @@ internal sealed class ReplayedProducers
     /// <summary>A producer after the batches.</summary>
     public readonly record struct Producer(short Epoch, int LastSequence, long TransactionFirstOffset)
     {
-        public bool IsLike(ActiveProducer producer) =>
-            producer.ProducerEpoch == Epoch && producer.LastSequence == LastSequence && producer.CurrentTransactionStartOffset == TransactionFirstOffset;
+        /// <summary>Whether a log that has these batches may know the producer so: of deleted batches it may remember all, some or none.</summary>
+        public bool IsLike(ActiveProducer producer, Producer ever) =>
+            producer.ProducerEpoch == Epoch
+            && (producer.LastSequence == LastSequence || producer.LastSequence == ever.LastSequence)
+            && (producer.CurrentTransactionStartOffset == TransactionFirstOffset
+                || (ever.TransactionFirstOffset >= 0 && producer.CurrentTransactionStartOffset >= ever.TransactionFirstOffset
+                    && (TransactionFirstOffset < 0 || producer.CurrentTransactionStartOffset < TransactionFirstOffset)));
     }
 }
