@@ -52,7 +52,7 @@ public static class EffectiveConfigs
             "group.consumer.heartbeat.interval.ms", "group.consumer.min.heartbeat.interval.ms",
             "group.consumer.max.heartbeat.interval.ms", "group.consumer.max.size", "group.consumer.assignment.interval.ms",
             "group.consumer.min.assignment.interval.ms", "group.consumer.max.assignment.interval.ms",
-            "group.consumer.regex.refresh.interval.ms",
+            "group.consumer.regex.refresh.interval.ms", "group.consumer.assignors", "group.consumer.migration.policy",
         ],
         StringComparer.Ordinal);
 

@@ -1,5 +1,7 @@
 using Ottla.Configuration;
 using Ottla.Kernel;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups;
@@ -9,6 +11,7 @@ namespace Ottla.StateMachines.Groups;
 public sealed class GroupContext(Prng random)
 {
     private readonly Dictionary<string, Group> _groups = new(StringComparer.Ordinal);
+    private (IRecordMessage Value, Group Group)? _staged;
 
     /// <summary>All groups.</summary>
     public IReadOnlyCollection<Group> Groups => _groups.Values;
@@ -48,6 +51,20 @@ public sealed class GroupContext(Prng random)
 
     /// <summary>Forgets a group, if there is one.</summary>
     public void Remove(string groupId) => _groups.Remove(groupId);
+
+    /// <summary>Has a group come to be with a record: if that is not written, nothing has happened. At most one in a step.</summary>
+    public void Stage(in CoordinatorRecord record, Group group) => _staged = (record.Value!, group);
+
+    /// <summary>Takes in the group that was to come to be with this record.</summary>
+    /// <returns>False when there is none.</returns>
+    public bool TryPutStaged(in CoordinatorRecord record)
+    {
+        if (_staged is not { } staged || !ReferenceEquals(staged.Value, record.Value))
+            return false;
+        _staged = null;
+        Put(staged.Group);
+        return true;
+    }
 
     /// <summary>A new id for a member: its group instance id or its client id, and a random UUID as Java writes it.</summary>
     public string NewMemberId(string clientIdOrInstanceId) => $"{clientIdOrInstanceId}-{NewUuidText()}";

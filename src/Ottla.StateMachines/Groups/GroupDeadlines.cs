@@ -20,14 +20,11 @@ public enum DeadlinePurpose
     /// <summary>A member of a consumer group has had its time to give up partitions.</summary>
     ConsumerRebalance,
 
+    /// <summary>A member of a consumer group that uses the classic protocol has had its time to join again.</summary>
+    ConsumerJoin,
+
     /// <summary>A member of a consumer group that uses the classic protocol has had its time to ask for its assignment.</summary>
     ConsumerSync,
-
-    /// <summary>A consumer group may be assigned anew: <c>group.consumer.assignment.interval.ms</c> is over.</summary>
-    ConsumerAssignment,
-
-    /// <summary>The topics that a consumer group's regular expressions match are to be looked up again.</summary>
-    ConsumerRegexRefresh,
 
     /// <summary>Offsets that nobody uses are to be looked for.</summary>
     OffsetExpiration,
@@ -57,7 +54,7 @@ public sealed class GroupDeadlines
     public int Count => _entries.Count;
 
     /// <summary>Places in the queue: those of deadlines that are set, and some that are left over.</summary>
-    internal int QueuedCount => _queue.Count;
+    public int QueuedCount => _queue.Count;
 
     /// <summary>The earliest deadline; null when there is none.</summary>
     public Instant? Next

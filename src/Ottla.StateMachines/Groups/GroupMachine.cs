@@ -6,6 +6,7 @@ using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups.Classic;
 using Ottla.StateMachines.Groups.Consumer;
+using Ottla.StateMachines.Groups.Migration;
 using Ottla.StateMachines.Groups.Offsets;
 using Ottla.StateMachines.Metadata;
 
@@ -23,25 +24,25 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     private readonly OffsetDecisions _offsets;
     private readonly GroupAdministration _administration;
 
-    // What was due last, and the key of the first record that it wanted written: what could not be written is still to be done.
-    private (GroupDeadline Due, IRecordMessage Key)? _unwritten;
-
     /// <summary>Makes a machine without groups.</summary>
     /// <param name="random">Where the ids of members come from.</param>
     public GroupMachine(Prng random)
     {
         _context = new GroupContext(random);
         _consumer = new ConsumerDecisions(_context);
-        _classic = new ClassicDecisions(_context, _consumer);
+        var rebalance = new ClassicRebalance(_context);
+        var migration = new GroupMigration(_context, _consumer, rebalance);
+        _consumer.Migration = migration;
+        _classic = new ClassicDecisions(_context, rebalance, new ClassicMembers(_context, _consumer, migration));
         _offsets = new OffsetDecisions(_context);
         _administration = new GroupAdministration(_context, _offsets);
     }
 
     /// <inheritdoc/>
-    public Instant? NextDeadline => _unwritten is null ? _context.Deadlines.Next : new Instant(long.MinValue);
+    public Instant? NextDeadline => _context.Deadlines.Next;
 
     /// <summary>What the parts share; for tests and simulations to look at.</summary>
-    internal GroupContext Context => _context;
+    public GroupContext Context => _context;
 
     /// <inheritdoc/>
     public void Decide(GroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
@@ -68,7 +69,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     /// <inheritdoc/>
     public void OnDeadline(Instant now, CoordinatorEffects effects)
     {
-        if (!TryTakeDue(now, out var due))
+        if (!_context.Deadlines.TryTakeDue(now, out var due))
             return;
         switch (due.Purpose)
         {
@@ -82,17 +83,12 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
                 _consumer.OnDeadline(due, now, effects);
                 break;
         }
-
-        if (effects.Records.Count > 0)
-            _unwritten = (due, effects.Records[0].Key);
     }
 
     /// <inheritdoc/>
     /// <exception cref="InvariantViolationException">The record is of no type that Kafka 4.4 writes here: the log is of a newer version, or damaged.</exception>
     public void Apply(long offset, in CoordinatorRecord record, ProducerIdAndEpoch transaction)
     {
-        if (_unwritten is { } unwritten && ReferenceEquals(unwritten.Key, record.Key))
-            _unwritten = null;
         switch (record.Key)
         {
             case OffsetCommitKey or LegacyOffsetCommitKey:
@@ -140,12 +136,4 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
 
     /// <inheritdoc/>
     public void OnUnloading() => _context.Deadlines.Clear();
-
-    private bool TryTakeDue(Instant now, out GroupDeadline due)
-    {
-        due = _unwritten?.Due ?? default;
-        var isAgain = _unwritten is not null && _context.Deadlines.At(due.Purpose, due.GroupId, due.MemberId) is null;
-        _unwritten = null;
-        return isAgain || _context.Deadlines.TryTakeDue(now, out due);
-    }
 }

@@ -12,7 +12,10 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.Simulator.Groups;
 
 /// <summary>Drives a <see cref="GroupMachine"/> as its host would, in simulated time: a log in memory, in which everything is committed at once.</summary>
-/// <remarks>Every answer is given once, to who asked: an answer to nobody, or a second one, is a <see cref="SimulationException"/>.</remarks>
+/// <remarks>
+/// Every answer is given once, to who asked, and can be written in the version of the request; every record can be written and read: what is not
+/// so ends the simulation.
+/// </remarks>
 public sealed class SimulatedCoordinator
 {
     private readonly Prng _random;
@@ -58,7 +61,12 @@ public sealed class SimulatedCoordinator
     public void Send(GroupCommand command, Action<CoordinatorReply> onReply)
     {
         var replyTo = new ReplyTo(++_lastReplyNumber);
-        _waiting.Add(replyTo.Number, onReply);
+        _waiting.Add(replyTo.Number, reply =>
+        {
+            if (reply.Reply is IMessage message && VersionOf(command) is { } version)
+                WireBuffer.Encode(message, version);
+            onReply(reply);
+        });
         _effects.Clear();
         try
         {
@@ -101,6 +109,9 @@ public sealed class SimulatedCoordinator
         Machine.OnMetadata(delta, _config, Now, _effects);
         Finish(null);
     }
+
+    /// <summary>Has the log grow by a record that the machine learns of at its next restart.</summary>
+    public void Append(in CoordinatorRecord record) => _log.Add((record, ProducerIdAndEpoch.None, null));
 
     /// <summary>Ends a transaction.</summary>
     public void EndTransaction(ProducerIdAndEpoch transaction, bool isCommit)
@@ -163,6 +174,18 @@ public sealed class SimulatedCoordinator
         return new CoordinatorRecord(key, GroupRecords.ReadValue(record.Value.RecordKey, record.ValueVersion, ref valueReader), record.ValueVersion);
     }
 
+    private static short? VersionOf(GroupCommand command) => command switch
+    {
+        JoinGroupCommand join => join.Origin.ApiVersion,
+        SyncGroupCommand sync => sync.Origin.ApiVersion,
+        HeartbeatCommand heartbeat => heartbeat.Origin.ApiVersion,
+        LeaveGroupCommand leave => leave.Origin.ApiVersion,
+        ConsumerGroupHeartbeatCommand heartbeat => heartbeat.Origin.ApiVersion,
+        OffsetCommitCommand commit => commit.Origin.ApiVersion,
+        TxnOffsetCommitCommand commit => commit.Origin.ApiVersion,
+        _ => null,
+    };
+
     private GroupMachine NewMachine() => new(new Prng(_random.NextUInt64()));
 
     private void Load()
@@ -190,6 +213,7 @@ public sealed class SimulatedCoordinator
             var transaction = _effects.Transaction;
             foreach (var record in LastRecords)
             {
+                ReadBack(record);
                 _log.Add((record, transaction, null));
                 Machine.Apply(_log.Count - 1, record, transaction);
             }

@@ -44,9 +44,11 @@ internal sealed class UniformHeterogeneousAssignment
             .ThenBy(topic => topic.Subscribers.Count)];
         foreach (var topic in topics)
             AssignFree(topic);
-        var rounds = 0;
-        while (rounds++ < RoundsMax && topics.Count(Balance) > 0)
+        for (var (round, anyMoved) = (0, true); anyMoved && round < RoundsMax; round++)
         {
+            anyMoved = false;
+            foreach (var topic in topics)
+                anyMoved |= Balance(topic);
         }
 
         return Result();

@@ -4,31 +4,29 @@ using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups.Consumer;
+using Ottla.StateMachines.Groups.Migration;
 
 namespace Ottla.StateMachines.Groups.Classic;
 
 /// <summary>Decides about classic groups: JoinGroup, SyncGroup, Heartbeat, LeaveGroup and DescribeGroups.</summary>
 /// <remarks>
-/// Part of a <see cref="GroupMachine"/>; lives as long. A group that is about to come to be, or to stop being a consumer group, is not among the
-/// groups before its record is written: when it cannot be written, nothing has happened.
+/// Part of a <see cref="GroupMachine"/>; lives as long. Members of a consumer group that use the classic protocol are <see cref="ClassicMembers"/>'.
 /// </remarks>
 public sealed class ClassicDecisions
 {
     private readonly GroupContext _context;
-    private readonly ConsumerDecisions _consumer;
     private readonly ClassicRebalance _rebalance;
     private readonly ClassicJoins _joins;
-    private (IRecordMessage Value, ClassicGroup Group)? _staged;
+    private readonly ClassicMembers _members;
 
     /// <summary>Makes the part.</summary>
     /// <param name="context">What the machine's parts share.</param>
-    /// <param name="consumer">Whose the members of the classic protocol are in a consumer group.</param>
-    public ClassicDecisions(GroupContext context, ConsumerDecisions consumer)
+    /// <param name="rebalance">How classic groups rebalance.</param>
+    /// <param name="members">Whose the members of the classic protocol are in a consumer group.</param>
+    internal ClassicDecisions(GroupContext context, ClassicRebalance rebalance, ClassicMembers members)
     {
-        _context = context;
-        _consumer = consumer;
-        _rebalance = new ClassicRebalance(context);
-        _joins = new ClassicJoins(context, _rebalance);
+        (_context, _rebalance, _members) = (context, rebalance, members);
+        _joins = new ClassicJoins(context, rebalance);
     }
 
     /// <summary>JoinGroup.</summary>
@@ -46,6 +44,8 @@ public sealed class ClassicDecisions
             ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.InvalidSessionTimeout, request.MemberId);
         else if (_context.Find(request.GroupId) is ClassicGroup group)
             _joins.Join(group, command, replyTo, now, effects);
+        else if (_context.Find(request.GroupId) is ConsumerGroup { IsEmpty: false } consumerGroup)
+            _members.Join(consumerGroup, command, awaiting, now, effects);
         else
             JoinNewGroup(command, awaiting, now, effects);
     }
@@ -60,6 +60,8 @@ public sealed class ClassicDecisions
             ClassicReplies.SyncFailed(effects, awaiting, ErrorCode.InvalidGroupId);
         else if (command.Origin.ApiVersion >= 5 && (request.ProtocolType is null || request.ProtocolName is null))
             ClassicReplies.SyncFailed(effects, awaiting, ErrorCode.InconsistentGroupProtocol);
+        else if (_context.Find(request.GroupId) is ConsumerGroup consumerGroup)
+            _members.Sync(consumerGroup, request, replyTo, now, effects);
         else if (_context.Find(request.GroupId) is not ClassicGroup group)
             ClassicReplies.SyncFailed(effects, awaiting, ErrorCode.UnknownMemberId);
         else if (CheckSync(group, request) is var error and not ErrorCode.None)
@@ -92,6 +94,7 @@ public sealed class ClassicDecisions
         var errors = _context.Find(request.GroupId) switch
         {
             ClassicGroup group => Leave(group, members, now, effects),
+            ConsumerGroup group => _members.Leave(group, members, now, effects),
             _ => [.. members.Select(_ => ErrorCode.UnknownMemberId)],
         };
         effects.Reply(replyTo, namesOneMember
@@ -150,19 +153,12 @@ public sealed class ClassicDecisions
         var current = _context.Find<ClassicGroup>(groupId);
         if (record.Value is not GroupMetadataValue value)
         {
-            if (current is not null)
-                _context.Remove(groupId);
+            if (current is null)
+                return;
+            _rebalance.CancelDeadlines(current);
+            _context.Remove(groupId);
         }
-        else if (_staged is { } staged && ReferenceEquals(staged.Value, value))
-        {
-            _staged = null;
-            _context.Put(staged.Group);
-        }
-        else if (_context.IsLoaded && current is not null)
-        {
-            current.TakeOver(value);
-        }
-        else
+        else if (!_context.TryPutStaged(record) && current?.TryTakeOver(value) != true)
         {
             _context.Put(ClassicGroup.FromRecord(groupId, value));
         }
@@ -188,12 +184,6 @@ public sealed class ClassicDecisions
     {
         var request = command.Request;
         var former = _context.Find(request.GroupId);
-        if (former is { IsEmpty: false })
-        {
-            ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.InconsistentGroupProtocol);
-            return;
-        }
-
         if (request.MemberId.Length > 0)
         {
             ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.UnknownMemberId, request.MemberId);
@@ -210,8 +200,8 @@ public sealed class ClassicDecisions
         former?.WriteTombstones(effects);
         var record = group.ToNewRecord();
         effects.Write(record);
+        _context.Stage(record, group);
         _joins.Join(group, command, awaiting.ReplyTo, now, effects);
-        _staged = (record.Value!, group);
     }
 
     private static ErrorCode CheckSync(ClassicGroup group, SyncGroupRequest request)
@@ -265,6 +255,8 @@ public sealed class ClassicDecisions
     {
         if (request.GroupId.Length == 0)
             return ErrorCode.InvalidGroupId;
+        if (_context.Find(request.GroupId) is ConsumerGroup consumerGroup)
+            return _members.Heartbeat(consumerGroup, request, now);
         if (_context.Find(request.GroupId) is not ClassicGroup group)
             return ErrorCode.UnknownMemberId;
         if (group.CheckMember(request.MemberId, request.GroupInstanceId) is var error and not ErrorCode.None)

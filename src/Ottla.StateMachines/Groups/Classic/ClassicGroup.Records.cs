@@ -10,6 +10,8 @@ public sealed partial class ClassicGroup
     // What Kafka writes, whatever newer versions its schema has.
     private const short ValueVersion = 3;
 
+    private GroupMetadataValue? _lastWritten;
+
     /// <summary>The group as it is, with the assignments that <paramref name="assignments"/> has for its members, and empty ones for the others.</summary>
     public CoordinatorRecord ToRecord(IReadOnlyDictionary<string, byte[]> assignments) => Record(new GroupMetadataValue
     {
@@ -43,6 +45,18 @@ public sealed partial class ClassicGroup
         CurrentStateTimestamp = StateSince?.UnixMilliseconds ?? -1,
     });
 
+    /// <summary>A stable group of consumers that had another protocol before. The first of the members leads.</summary>
+    public static ClassicGroup FromConsumers(string groupId, int generationId, IEnumerable<ClassicGroupMember> members, Instant now)
+    {
+        var group = new ClassicGroup(groupId) { GenerationId = generationId };
+        foreach (var member in members)
+            group.Add(member, ConsumerProtocol.ProtocolType);
+        group.ProtocolName = group.SelectProtocol();
+        group._subscribedTopics = group.ComputeSubscribedTopics();
+        group.EnterState(ClassicGroupState.Stable, now);
+        return group;
+    }
+
     /// <summary>The group that a record tells of.</summary>
     public static ClassicGroup FromRecord(string groupId, GroupMetadataValue value)
     {
@@ -72,13 +86,16 @@ public sealed partial class ClassicGroup
         return group;
     }
 
-    /// <summary>Takes over the record that was written of this group: from now on its members have their assignments.</summary>
-    public void TakeOver(GroupMetadataValue value)
+    /// <summary>Takes over a record, if it is the one that this group has written last: from now on its members have their assignments.</summary>
+    /// <returns>False when it is another, which tells of another group.</returns>
+    public bool TryTakeOver(GroupMetadataValue value)
     {
-        Invariant.Check(value.Generation == GenerationId, "a group takes over its record before anything else happens");
+        if (!ReferenceEquals(value, _lastWritten))
+            return false;
         foreach (var member in value.Members)
             _members[member.MemberId].Assignment = member.Assignment;
         TakeOverState(value);
+        return true;
     }
 
     private void TakeOverState(GroupMetadataValue value)
@@ -88,5 +105,9 @@ public sealed partial class ClassicGroup
         _subscribedTopics = ComputeSubscribedTopics();
     }
 
-    private CoordinatorRecord Record(GroupMetadataValue value) => new(new GroupMetadataKey { Group = GroupId }, value, ValueVersion);
+    private CoordinatorRecord Record(GroupMetadataValue value)
+    {
+        _lastWritten = value;
+        return new CoordinatorRecord(new GroupMetadataKey { Group = GroupId }, value, ValueVersion);
+    }
 }

@@ -38,7 +38,7 @@ public sealed class ClassicGroupMember
     /// <summary>The protocols it offers, the one it likes best first. The group counts them: change them there.</summary>
     public required IReadOnlyList<ClassicProtocol> Protocols { get; set; }
 
-    /// <summary>What the leader assigned to it; empty before.</summary>
+    /// <summary>What a leader last assigned to it; empty before.</summary>
     public byte[] Assignment { get; set; } = [];
 
     /// <summary>Its JoinGroup that waits. The group counts them: change it there.</summary>

@@ -26,7 +26,7 @@ internal sealed class ClassicRebalance(GroupContext context)
     public void Prepare(ClassicGroup group, Instant now, CoordinatorEffects effects)
     {
         if (group.State == ClassicGroupState.CompletingRebalance)
-            DropAssignments(group, now, effects);
+            InterruptSyncs(group, now, effects);
         Deadlines.Cancel(DeadlinePurpose.ClassicSync, group.GroupId);
         group.PrepareRebalance(now);
         if (group.IsInitialRebalance)
@@ -97,6 +97,15 @@ internal sealed class ClassicRebalance(GroupContext context)
     /// <summary>Gives a member, or an id that is expected, some time.</summary>
     public void ScheduleSession(ClassicGroup group, string memberId, int timeoutMs, Instant now) =>
         Deadlines.Schedule(DeadlinePurpose.ClassicSession, group.GroupId, memberId, now.AddMilliseconds(timeoutMs));
+
+    /// <summary>Forgets the deadlines of a group that is no more, or is of another kind now.</summary>
+    public void CancelDeadlines(ClassicGroup group)
+    {
+        Deadlines.Cancel(DeadlinePurpose.ClassicJoin, group.GroupId);
+        Deadlines.Cancel(DeadlinePurpose.ClassicSync, group.GroupId);
+        foreach (var memberId in group.Members.Select(member => member.MemberId).Concat(group.PendingJoins))
+            Deadlines.Cancel(DeadlinePurpose.ClassicSession, group.GroupId, memberId);
+    }
 
     /// <summary>Does what is due.</summary>
     public void OnDeadline(GroupDeadline due, Instant now, CoordinatorEffects effects)
@@ -180,13 +189,10 @@ internal sealed class ClassicRebalance(GroupContext context)
         Deadlines.Schedule(DeadlinePurpose.ClassicSync, group.GroupId, "", now.AddMilliseconds(group.RebalanceTimeoutMs));
     }
 
-    private void DropAssignments(ClassicGroup group, Instant now, CoordinatorEffects effects)
+    private void InterruptSyncs(ClassicGroup group, Instant now, CoordinatorEffects effects)
     {
-        foreach (var member in group.Members)
+        foreach (var member in group.Members.Where(member => member.AwaitingSync is not null))
         {
-            member.Assignment = [];
-            if (member.AwaitingSync is null)
-                continue;
             AnswerAwaiting(group, member, ErrorCode.RebalanceInProgress, member.MemberId, effects);
             ScheduleSession(group, member, now);
         }

@@ -14,7 +14,10 @@ public interface IGroupMigration
     /// <summary>Makes a consumer group of a classic one that a member of the consumer protocol joins; writes its records.</summary>
     /// <returns>The group, which need not be the context's yet.</returns>
     /// <exception cref="ApiException">GROUP_ID_NOT_FOUND: it cannot be, or may not be.</exception>
-    ConsumerGroup Upgrade(Group classic, Instant now, CoordinatorEffects effects);
+    ConsumerGroup Upgrade(Group classic, CoordinatorEffects effects);
+
+    /// <summary>The step in which a group is upgraded has come to its end: whoever waits for the classic group has to join again.</summary>
+    void FinishUpgrade(Group classic, Instant now, CoordinatorEffects effects);
 
     /// <summary>Makes a classic group of a consumer group that its last members of the consumer protocol leave, if that may be.</summary>
     /// <returns>False when it may not: the members are to be removed from the consumer group.</returns>
@@ -29,7 +32,7 @@ public sealed class ConsumerDecisions(GroupContext context)
     private const int DeadlineRetryMs = 500;
 
     private static readonly DeadlinePurpose[] s_memberDeadlines =
-        [DeadlinePurpose.ConsumerSession, DeadlinePurpose.ConsumerRebalance, DeadlinePurpose.ConsumerSync];
+        [DeadlinePurpose.ConsumerSession, DeadlinePurpose.ConsumerRebalance, DeadlinePurpose.ConsumerJoin, DeadlinePurpose.ConsumerSync];
 
     /// <summary>The offset of the metadata image with the newest topics: what expressions matched before is out of date.</summary>
     private long _lastTopicsVersion;
@@ -176,7 +179,7 @@ public sealed class ConsumerDecisions(GroupContext context)
     private ConsumerGroupHeartbeatResponse Beat(ConsumerGroupHeartbeatCommand command, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
-        var group = request.MemberEpoch == MemberEpochs.Join ? GetOrMake(request.GroupId, now, effects) : Get(request.GroupId);
+        var group = request.MemberEpoch == MemberEpochs.Join ? GetOrMake(request.GroupId, effects) : Get(request.GroupId);
         MemberAdmission.RefuseIfFull(group, request.MemberId, request.InstanceId, context.Config.GroupConsumerMaxSize);
         var memberId = request.MemberId.Length == 0 ? context.NewUuid() : request.MemberId;
         var owned = request.TopicPartitions?
@@ -184,6 +187,8 @@ public sealed class ConsumerDecisions(GroupContext context)
         var admitted = MemberAdmission.Admit(group, memberId, request.InstanceId, request.MemberEpoch, owned, effects);
         var member = Update(group, admitted, Described(admitted.Member, command), owned, now, effects);
         ScheduleSession(group.GroupId, memberId, now);
+        if (context.Find(group.GroupId) is { Type: GroupType.Classic } classic)
+            Migration?.FinishUpgrade(classic, now, effects);
         var isAssignmentAnswered = request.MemberEpoch == MemberEpochs.Join
             || ConsumerHeartbeatRules.IsFull(request)
             || !ConsumerGroupMember.SamePartitions(member.AssignedPartitions, admitted.Member.AssignedPartitions);
@@ -252,7 +257,7 @@ public sealed class ConsumerDecisions(GroupContext context)
         _ => throw NotAConsumerGroup(groupId),
     };
 
-    private ConsumerGroup GetOrMake(string groupId, Instant now, CoordinatorEffects effects)
+    private ConsumerGroup GetOrMake(string groupId, CoordinatorEffects effects)
     {
         switch (context.Find(groupId))
         {
@@ -264,7 +269,7 @@ public sealed class ConsumerDecisions(GroupContext context)
                 empty.WriteTombstones(effects);
                 break;
             case var classic:
-                return Migration?.Upgrade(classic, now, effects) ?? throw NotAConsumerGroup(groupId);
+                return Migration?.Upgrade(classic, effects) ?? throw NotAConsumerGroup(groupId);
         }
 
         return new ConsumerGroup(groupId);

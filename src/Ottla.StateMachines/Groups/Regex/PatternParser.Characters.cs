@@ -9,7 +9,7 @@ internal sealed partial class PatternParser
     private const int LongS = 0x17F;
     private const int KelvinSign = 0x212A;
 
-    private PatternNode Literal(int codePoint) => new PatternNode.Characters(Range(codePoint, codePoint));
+    private PatternNode.Characters Literal(int codePoint) => new(Range(codePoint, codePoint));
 
     private AsciiSet Range(int low, int high)
     {

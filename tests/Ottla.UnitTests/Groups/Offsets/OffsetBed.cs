@@ -56,11 +56,11 @@ internal sealed class OffsetBed
         Take(() => Machine.OnLoaded(_image, _config, Now, _effects));
     }
 
-    /// <summary>Puts a record into the log that somebody else has written.</summary>
+    /// <summary>Puts a record into the log that somebody else has written, and makes the machine anew.</summary>
     public void Append(CoordinatorRecord record)
     {
-        Machine.Apply(_log.Count, record, ProducerIdAndEpoch.None);
         _log.Add((record, ProducerIdAndEpoch.None));
+        Load();
     }
 
     public TReply Send<TReply>(GroupCommand command)

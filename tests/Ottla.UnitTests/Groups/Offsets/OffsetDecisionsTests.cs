@@ -236,7 +236,6 @@ public sealed class OffsetDecisionsTests
         bed.Send<OffsetCommitResponse>(Commit("g", 1, topic: "other", generation: 1, member: "m"));
         var record = new GroupMetadataValue { ProtocolType = "consumer", Generation = 2, CurrentStateTimestamp = bed.Now.UnixMilliseconds };
         bed.Append(new CoordinatorRecord(new GroupMetadataKey { Group = "g" }, record, 3)); // all have left
-        bed.Load();
         bed.Advance(DefaultRetentionMs - CheckIntervalMs);
         Assert.Equal("t-0=1 other-0=1", bed.FetchAll("g"));
         bed.Advance(CheckIntervalMs);
@@ -288,8 +287,7 @@ public sealed class OffsetDecisionsTests
     }
 
     /// <summary>A group with one member, as its record says.</summary>
-    private static void Join(OffsetBed bed, string protocolType, string topic)
-    {
+    private static void Join(OffsetBed bed, string protocolType, string topic) =>
         bed.Append(new CoordinatorRecord(new GroupMetadataKey { Group = "g" }, new GroupMetadataValue
         {
             ProtocolType = protocolType,
@@ -310,8 +308,6 @@ public sealed class OffsetDecisionsTests
                 },
             ],
         }, 3));
-        bed.Load();
-    }
 
     private static OffsetDeleteCommand DeleteCommand(string group, int partition, string topic = "t") => new(new OffsetDeleteRequest
     {
