@@ -476,9 +476,11 @@ public sealed class TransactionApiTests
         await client.CreateTopicAsync("t");
         var producer = new ProducerIdAndEpoch(1, 0);
         AssertError(ErrorCode.NotCoordinator, (await client.InitAsync()).ErrorCode);
-        AssertError(ErrorCode.NotCoordinator, (await client.EndAsync(producer, commit: true)).ErrorCode);
+        foreach (var version in TestConnection.VersionsOf<EndTxnResponse>())
+            AssertError(ErrorCode.NotCoordinator, (await client.CallAsync<EndTxnRequest, EndTxnResponse>(new EndTxnRequest { TransactionalId = "tx" }, version)).ErrorCode);
+        foreach (var version in TestConnection.VersionsOf<AddOffsetsToTxnResponse>())
+            AssertError(ErrorCode.NotCoordinator, (await client.CallAsync<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(new AddOffsetsToTxnRequest { TransactionalId = "tx" }, version)).ErrorCode);
         Assert.Equal(ErrorCode.NotCoordinator, await client.AddPartitionAsync(producer, "t"));
-        Assert.Equal(ErrorCode.NotCoordinator, await client.AddOffsetsAsync(producer, "g"));
         AssertError(ErrorCode.NotEnoughReplicas, (await client.ProduceInTransactionAsync(producer, 0)).ErrorCode);
         AssertError(ErrorCode.NotCoordinator, (await client.DescribeTransactionAsync()).ErrorCode);
         Assert.Empty((await client.AwaitTransactionsAsync()).TransactionStates);
