@@ -44,6 +44,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private BrokerLifecycle _lifecycle = null!;
     private ProducerIds _producerIds = null!;
     private Task _upkeep = Task.CompletedTask;
+    private Task _compaction = Task.CompletedTask;
     private volatile Tuple<BrokerConfig, ServerSettings>? _settings;
 
     private BrokerNode(BrokerConfig config, NodePlatform platform)
@@ -94,6 +95,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await _server.StopAsync(DrainTimeout);
         await _stopping.CancelAsync();
         await _upkeep;
+        await _compaction;
         await LeaveAsync();
         await _quorum.DisposeAsync();
         _logs.Close(_lifecycle.BrokerEpoch);
@@ -106,6 +108,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         if (_server is not null)
             await _server.DisposeAsync();
         await _upkeep;
+        await _compaction;
         if (_quorum is not null)
             await _quorum.DisposeAsync();
         _producerIds?.Dispose();
@@ -121,7 +124,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
 
         if (mayFormat && LogDirectories.AreUnformatted(config, _platform.FileSystem))
             Format(config);
-        _logs = LogManager.Open(LogDirectories.Options(config, _platform, OnDirectoryFailure), _platform.FileSystem, _platform.Time, loggers.CreateLogger(nameof(LogManager)));
+        _logs = LogManager.Open(LogDirectories.Options(() => _config.Current, _platform, OnDirectoryFailure), _platform.FileSystem, _platform.Time, loggers.CreateLogger(nameof(LogManager)));
         var identity = LogDirectories.Identify(config, _logs);
         var time = _platform.Time;
         _server = new BrokerServer(_platform.Transport, Settings, _pool, time, loggers.CreateLogger(nameof(BrokerServer)));
@@ -152,6 +155,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await _lifecycle.UnfenceAsync();
         _server.StartAccepting();
         _upkeep = LookAfterLogsAsync();
+        if (config.LogCleanerEnable)
+            _compaction = _logs.Cleaner.RunAsync(_stopping.Token);
         _ = WatchForFailureAsync();
     }
 

@@ -42,6 +42,10 @@ public interface IFileSystem
     /// <exception cref="FileNotFoundException">It is missing.</exception>
     long GetLastWriteMs(string path);
 
+    /// <summary>Makes the file look as if it was last written then: a file that takes another's place also takes its age.</summary>
+    /// <exception cref="FileNotFoundException">It is missing.</exception>
+    void SetLastWriteMs(string path, long lastWriteMs);
+
     /// <summary>Renames a file; an existing target is replaced in one step.</summary>
     void Rename(string source, string target);
 

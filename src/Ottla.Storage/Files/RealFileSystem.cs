@@ -44,6 +44,9 @@ public sealed class RealFileSystem : IFileSystem
     }
 
     /// <inheritdoc/>
+    public void SetLastWriteMs(string path, long lastWriteMs) => File.SetLastWriteTimeUtc(path, DateTimeOffset.FromUnixTimeMilliseconds(lastWriteMs).UtcDateTime);
+
+    /// <inheritdoc/>
     public void Rename(string source, string target) => File.Move(source, target, overwrite: true);
 
     /// <inheritdoc/>

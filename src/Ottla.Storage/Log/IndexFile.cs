@@ -24,6 +24,9 @@ internal sealed class IndexFile(IFileSystem fileSystem, string path, int entryBy
 
     public int Count => _length / entryBytes;
 
+    /// <summary>Bytes of its entries, without loading them.</summary>
+    public long LengthBytes => IsLoaded ? _length : fileSystem.FileExists(Path) ? fileSystem.GetLength(Path) : 0;
+
     /// <summary>Entries that fit into the configured size.</summary>
     public int CountMax => bytesMax / entryBytes;
 

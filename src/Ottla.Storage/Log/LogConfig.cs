@@ -44,6 +44,18 @@ public sealed record LogConfig
     /// <summary><c>cleanup.policy</c> contains <c>delete</c>.</summary>
     public bool Delete { get; init; } = true;
 
+    /// <summary><c>min.cleanable.dirty.ratio</c>: a log is compacted when more of it than this is dirty, 0 to 1.</summary>
+    public double MinCleanableDirtyRatio { get; init; } = 0.5;
+
+    /// <summary><c>min.compaction.lag.ms</c>: a segment with a younger record is not compacted.</summary>
+    public long MinCompactionLagMs { get; init; }
+
+    /// <summary><c>max.compaction.lag.ms</c>: a log whose oldest dirty segment begins before this is compacted, whatever its ratio.</summary>
+    public long MaxCompactionLagMs { get; init; } = long.MaxValue;
+
+    /// <summary><c>delete.retention.ms</c>: how long tombstones and markers stay after compaction has first seen them.</summary>
+    public long DeleteRetentionMs { get; init; } = 24L * 60 * 60 * 1000;
+
     /// <summary><c>file.delete.delay.ms</c>: how long a removed segment's files stay on disk.</summary>
     public long FileDeleteDelayMs { get; init; } = 60_000;
 

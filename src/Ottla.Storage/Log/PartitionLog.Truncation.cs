@@ -33,6 +33,7 @@ public sealed partial class PartitionLog
                 }
 
                 LogTruncation(_logger, Directory, offset, _logEndOffset);
+                _cleaningGeneration++;
                 var keep = FloorSegment(offset) + 1;
                 RemoveSegments(keep, _segments.Count - keep, now);
                 Volatile.Write(ref _sizeInBytes, _sizeInBytes - Active.TruncateTo(offset, _config));
@@ -198,14 +199,22 @@ public sealed partial class PartitionLog
         UpdateFirstUnstableOffset();
     }
 
-    /// <summary>Takes segments out of the log; their files are renamed now and unlinked later, so that readers and other processes can finish.</summary>
+    /// <summary>Takes segments out of the log, and the producer snapshots that were theirs.</summary>
     private void RemoveSegments(int index, int count, Instant now)
+    {
+        _cleaningGeneration++;
+        for (var i = index; i < index + count; i++)
+            _producers.DeleteSnapshot(_segments[i].BaseOffset);
+        TakeOut(index, count, now);
+    }
+
+    /// <summary>Takes segments out of the list; their files are renamed now and unlinked later, so that readers and other processes can finish.</summary>
+    private void TakeOut(int index, int count, Instant now)
     {
         for (var i = index; i < index + count; i++)
         {
             var segment = _segments[i];
             segment.MarkDeleted();
-            _producers.DeleteSnapshot(segment.BaseOffset);
             _deletedSegments.Add((segment, now.AddMilliseconds(_config.FileDeleteDelayMs)));
             Volatile.Write(ref _sizeInBytes, _sizeInBytes - segment.Size);
         }

@@ -113,6 +113,16 @@ public sealed partial class PartitionLog
         }
     }
 
+    /// <summary>Where the active segment starts.</summary>
+    public long ActiveSegmentOffset
+    {
+        get
+        {
+            lock (_lock)
+                return Active.BaseOffset;
+        }
+    }
+
     /// <summary>How many segments there are.</summary>
     public int SegmentCount
     {

@@ -56,6 +56,9 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
 
     public ProducerState? Find(long producerId) => _producers.GetValueOrDefault(producerId);
 
+    public IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords() =>
+        _producers.Values.ToDictionary(producer => producer.ProducerId, producer => new LastRecordOfProducer(producer.LastDataOffset, producer.ProducerEpoch));
+
     public IReadOnlyList<ActiveProducer> ActiveProducers() =>
     [
         .. _producers.Values.Select(producer => new ActiveProducer(

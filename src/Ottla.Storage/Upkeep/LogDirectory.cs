@@ -21,6 +21,7 @@ public sealed class LogDirectory
         RecoveryPoints = new OffsetCheckpointFile(fileSystem, path, OffsetCheckpointFile.RecoveryPoint);
         LogStartOffsets = new OffsetCheckpointFile(fileSystem, path, OffsetCheckpointFile.LogStartOffset);
         HighWatermarks = new OffsetCheckpointFile(fileSystem, path, OffsetCheckpointFile.HighWatermark);
+        Cleaned = new CleanedOffsets(new OffsetCheckpointFile(fileSystem, path, OffsetCheckpointFile.Cleaner));
     }
 
     /// <summary>Its absolute path.</summary>
@@ -50,6 +51,8 @@ public sealed class LogDirectory
     internal OffsetCheckpointFile LogStartOffsets { get; }
 
     internal OffsetCheckpointFile HighWatermarks { get; }
+
+    internal CleanedOffsets Cleaned { get; }
 
     /// <summary>Writes <c>meta.properties</c>.</summary>
     public void Format(MetaProperties properties)

@@ -28,7 +28,7 @@ public sealed partial class LogManager
             if (IsDue(ref _nextFlush, now, _options.FlushCheckIntervalMs))
                 ForEachLog(entries, log => FlushIfNeeded(log, now));
             if (IsDue(ref _nextRetention, now, _options.RetentionCheckIntervalMs))
-                ForEachLog(entries, log => log.DeleteOldSegments(now));
+                ForEachLog(entries.Where(entry => !Cleaner.IsCleaning(entry.Log.Partition)), log => log.DeleteOldSegments(now));
             ForEachLog(entries, log => log.UnlinkDeletedSegments(now));
             if (IsDue(ref _nextIdleRelease, now, _options.IdleReleaseIntervalMs))
                 ForEachLog(entries, log => log.ReleaseIdle(now));
@@ -72,7 +72,7 @@ public sealed partial class LogManager
             log.Flush(log.FlushTarget(now));
     }
 
-    private void ForEachLog(List<Entry> entries, Action<PartitionLog> work)
+    private void ForEachLog(IEnumerable<Entry> entries, Action<PartitionLog> work)
     {
         foreach (var entry in entries)
         {

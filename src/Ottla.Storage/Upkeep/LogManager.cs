@@ -42,7 +42,11 @@ public sealed partial class LogManager : IDisposable
         _nextLogStartOffsets = now.AddMilliseconds(options.LogStartOffsetCheckpointIntervalMs);
         _nextHighWatermarks = now.AddMilliseconds(options.HighWatermarkCheckpointIntervalMs);
         _nextIdleRelease = now.AddMilliseconds(options.IdleReleaseIntervalMs);
+        Cleaner = new LogCleaner(this, options.Cleaner, fileSystem, time, logger);
     }
+
+    /// <summary>Compacts the logs, once it is run.</summary>
+    public LogCleaner Cleaner { get; }
 
     /// <summary>The log directories, also those that are offline.</summary>
     public IReadOnlyList<LogDirectory> Directories => _directories;
@@ -116,6 +120,7 @@ public sealed partial class LogManager : IDisposable
                 return false;
             var path = Path.Combine(entry.Directory.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
             entry.Log.Delete(path);
+            Cleaner.OnRemoved(partition, entry.Directory);
             _deletedDirectories.Add((entry.Directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
             return true;
         }
@@ -131,6 +136,7 @@ public sealed partial class LogManager : IDisposable
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
             entry.Log.Delete(Path.Combine(entry.Directory.Path, LogFileNames.StrayDirectory(partition, Uuid.NewRandom())));
+            Cleaner.OnRemoved(partition, entry.Directory);
             return true;
         }
     }
@@ -143,6 +149,7 @@ public sealed partial class LogManager : IDisposable
         if (!log.TruncateTo(offset))
             return false;
         WriteRecoveryPointsOf(log);
+        Cleaner.OnTruncated(log);
         return true;
     }
 
@@ -152,6 +159,7 @@ public sealed partial class LogManager : IDisposable
     {
         log.TruncateFullyAndStartAt(offset);
         WriteRecoveryPointsOf(log);
+        Cleaner.OnTruncated(log);
     }
 
     /// <summary>The orderly end: flushes and closes every log, writes the checkpoints and the clean-shutdown marker, and unlocks the directories.</summary>
@@ -221,6 +229,7 @@ public sealed partial class LogManager : IDisposable
         var recoveryPoints = directory.RecoveryPoints.Read();
         var logStartOffsets = directory.LogStartOffsets.Read();
         var highWatermarks = directory.HighWatermarks.Read();
+        LoadCleanedOffsets(directory);
         foreach (var name in _fileSystem.ListDirectories(directory.Path))
         {
             if (name.EndsWith(LogFileNames.DeleteDirectorySuffix, StringComparison.Ordinal))
@@ -244,6 +253,18 @@ public sealed partial class LogManager : IDisposable
                 JitterSeed = _options.Seed ^ (ulong)partition.Partition,
                 OnFailure = (_, failure) => FailDirectory(directory, failure),
             });
+        }
+    }
+
+    private void LoadCleanedOffsets(LogDirectory directory)
+    {
+        try
+        {
+            directory.Cleaned.Load();
+        }
+        catch (InvalidDataException failure)
+        {
+            LogCleanedOffsetsLost(_logger, failure, directory.Path);
         }
     }
 
@@ -280,7 +301,7 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    private void FailDirectory(LogDirectory directory, Exception failure)
+    internal void FailDirectory(LogDirectory directory, Exception failure)
     {
         if (!directory.Fail(failure))
             return;
@@ -295,7 +316,7 @@ public sealed partial class LogManager : IDisposable
     }
 
     /// <summary>Runs work on a directory; a failing disk takes that directory offline and nothing else.</summary>
-    private void Guard(LogDirectory directory, Action work)
+    internal void Guard(LogDirectory directory, Action work)
     {
         if (directory.IsOffline)
             return;
@@ -322,6 +343,9 @@ public sealed partial class LogManager : IDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Name} in {Directory} is not the log of a partition to be served")]
     private static partial void LogSkipped(ILogger logger, string name, string directory);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "How far the logs of {Directory} are compacted cannot be read; they are compacted from the start")]
+    private static partial void LogCleanedOffsetsLost(ILogger logger, Exception failure, string directory);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The log directory {Directory} is offline")]
     private static partial void LogDirectoryFailure(ILogger logger, Exception failure, string directory);
