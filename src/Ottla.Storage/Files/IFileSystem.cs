@@ -22,7 +22,8 @@ public enum FileOpenMode
 public readonly record struct DiskSpace(long TotalBytes, long FreeBytes);
 
 /// <summary>The disk as log code sees it: everything Storage does to files goes through here, so that the same code runs on a real or a simulated disk.</summary>
-/// <remarks>Thread-safe. Paths are absolute. Every failure is an <see cref="IOException"/> (or <see cref="UnauthorizedAccessException"/>).</remarks>
+/// <remarks>Thread-safe. Paths are absolute. Every failure is an <see cref="IOException"/> (or <see cref="UnauthorizedAccessException"/>).
+/// What needs room and finds none fails with <see cref="DiskFullException"/>, except for a flush: after one that failed, nothing is known of what was written before it.</remarks>
 public interface IFileSystem
 {
     /// <summary>Opens a file.</summary>

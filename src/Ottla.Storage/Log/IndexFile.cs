@@ -109,6 +109,19 @@ internal sealed class IndexFile(IFileSystem fileSystem, string path, int entryBy
         }
     }
 
+    /// <summary>Brings the file to what memory has, unless the disk is full: then that is left to the next flush, which recovery waits for.</summary>
+    public void TryWriteBack()
+    {
+        try
+        {
+            WriteBack(sync: false);
+        }
+        catch (DiskFullException)
+        {
+            // Memory has it all, and keeps it until it is written.
+        }
+    }
+
     /// <summary>Brings the file to what memory has; makes it when it is missing.</summary>
     /// <param name="sync">Also fsync.</param>
     public void WriteBack(bool sync)

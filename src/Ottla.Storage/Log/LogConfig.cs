@@ -62,6 +62,9 @@ public sealed record LogConfig
     /// <summary><c>preallocate</c>: reserve a whole segment at once instead of in growing steps.</summary>
     public bool Preallocate { get; init; }
 
+    /// <summary>Room to keep reserved past the end of the log, in bytes, so that it can be appended to for a while when the disk is full; 0 for none.</summary>
+    public int ReserveBytes { get; init; }
+
     /// <summary><c>producer.id.expiration.ms</c>: an idle producer is forgotten after this.</summary>
     public long ProducerIdExpirationMs { get; init; } = 86_400_000;
 

@@ -121,7 +121,7 @@ internal sealed partial class LogSegment
         var position = Size;
         _needsFlush = true;
         _wasWritten = true;
-        _file.Append(batches, config.SegmentBytes, config.Preallocate);
+        _file.Append(batches, config.SegmentBytes, config.Preallocate, config.ReserveBytes);
         while (!batches.IsEmpty)
         {
             var batch = new RecordBatchView(batches);
@@ -160,9 +160,9 @@ internal sealed partial class LogSegment
         EnsureIndexes(config);
         var max = MaxTimestamp;
         _timeIndex.MaybeAppend(max.TimestampMs, max.Offset);
-        _offsetIndex.File.WriteBack(sync: false);
-        _timeIndex.File.WriteBack(sync: false);
-        _file.Trim();
+        _offsetIndex.File.TryWriteBack();
+        _timeIndex.File.TryWriteBack();
+        _file.GiveBackReserve();
         _needsFlush = true;
         _wasWritten = false;
     }
@@ -181,6 +181,12 @@ internal sealed partial class LogSegment
         _needsFlush = false;
         return _file.Acquire();
     }
+
+    /// <summary>A flush that <see cref="BeginFlush"/> began did not come to its end.</summary>
+    public void UndoFlush() => _needsFlush = true;
+
+    /// <summary>Gives back what is reserved past the end.</summary>
+    public void GiveBackReserve() => _file.GiveBackReserve();
 
     /// <summary>Holds the file open for a reader, who releases it.</summary>
     public SharedFile Acquire() => _file.Acquire();

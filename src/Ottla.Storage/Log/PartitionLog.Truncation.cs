@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Kernel;
 using Ottla.Protocol;
+using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
@@ -123,7 +124,7 @@ public sealed partial class PartitionLog
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
-                throw Fail(failure);
+                throw FailOrRefuse(failure);
             }
         }
     }
@@ -214,7 +215,15 @@ public sealed partial class PartitionLog
         for (var i = index; i < index + count; i++)
         {
             var segment = _segments[i];
-            segment.MarkDeleted();
+            try
+            {
+                segment.MarkDeleted();
+            }
+            catch (DiskFullException failure)
+            {
+                throw Fail(failure); // some of its files are renamed and some are not
+            }
+
             _deletedSegments.Add((segment, now.AddMilliseconds(_config.FileDeleteDelayMs)));
             Volatile.Write(ref _sizeInBytes, _sizeInBytes - segment.Size);
         }

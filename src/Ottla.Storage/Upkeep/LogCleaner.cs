@@ -72,7 +72,7 @@ public sealed partial class LogCleaner
     }
 
     /// <summary>Compacts the dirtiest log of those that need it.</summary>
-    /// <returns>False when there is none.</returns>
+    /// <returns>False when there is none, or it could not be compacted.</returns>
     public async Task<bool> CleanDirtiestAsync(CancellationToken stopping = default)
     {
         var now = Instant.Now(_time);
@@ -80,8 +80,7 @@ public sealed partial class LogCleaner
             return false;
         try
         {
-            await CleanAsync(choice, now, stopping);
-            return true;
+            return await CleanAsync(choice, now, stopping);
         }
         finally
         {
@@ -151,7 +150,8 @@ public sealed partial class LogCleaner
         }
     }
 
-    private async Task CleanAsync(Choice choice, Instant now, CancellationToken stopping)
+    /// <returns>Whether it was compacted.</returns>
+    private async Task<bool> CleanAsync(Choice choice, Instant now, CancellationToken stopping)
     {
         var (log, directory, section) = choice;
         try
@@ -173,6 +173,7 @@ public sealed partial class LogCleaner
             if (result.RecordsWithoutKey > 0)
                 LogWithoutKey(_logger, result.RecordsWithoutKey, log.Partition);
             log.DeleteOldSegments(Instant.Now(_time)); // retention has kept away so far
+            return true;
         }
         catch (CleaningVoidException reason)
         {
@@ -190,6 +191,11 @@ public sealed partial class LogCleaner
         {
             LogVoid(_logger, log.Partition, "the node stops");
         }
+        catch (DiskFullException failure)
+        {
+            _logs.OnDiskFull(directory);
+            LogVoid(_logger, log.Partition, failure.Message);
+        }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
             _logs.FailDirectory(directory, failure);
@@ -199,6 +205,8 @@ public sealed partial class LogCleaner
             // Corrupt data, a codec that is not installed, a bug: trying again would not help, and the other logs go on.
             LeaveAlone(log, failure);
         }
+
+        return false;
     }
 
     private void LeaveAlone(PartitionLog log, Exception failure)

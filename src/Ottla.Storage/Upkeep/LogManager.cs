@@ -177,8 +177,13 @@ public sealed partial class LogManager : IDisposable
 
         lock (_upkeepLock)
         {
-            ForEach(entries, entry => Guard(entry.Directory, entry.Log.Close));
-            foreach (var directory in _directories.Where(directory => !directory.IsOffline))
+            var unclean = new ConcurrentDictionary<LogDirectory, bool>();
+            ForEach(entries, entry =>
+            {
+                if (!Guard(entry.Directory, entry.Log.Close))
+                    unclean[entry.Directory] = true;
+            });
+            foreach (var directory in _directories.Where(directory => !directory.IsOffline && !unclean.ContainsKey(directory)))
             {
                 Guard(directory, () =>
                 {
@@ -214,14 +219,14 @@ public sealed partial class LogManager : IDisposable
         {
             var directory = new LogDirectory(_fileSystem, path);
             _directories.Add(directory);
-            Guard(directory, () =>
+            Demand(directory, () =>
             {
                 directory.Open();
                 partitions.AddRange(FindPartitions(directory));
             });
         }
 
-        ForEach(partitions, found => Guard(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
+        ForEach(partitions, found => Demand(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
     }
 
     private IEnumerable<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> FindPartitions(LogDirectory directory)
@@ -252,6 +257,7 @@ public sealed partial class LogManager : IDisposable
                 HadCleanShutdown = directory.HadCleanShutdown,
                 JitterSeed = _options.Seed ^ (ulong)partition.Partition,
                 OnFailure = (_, failure) => FailDirectory(directory, failure),
+                OnDiskFull = (_, _) => OnDiskFull(directory),
             });
         }
     }
@@ -281,6 +287,7 @@ public sealed partial class LogManager : IDisposable
         var online = _directories.Where(directory => !directory.IsOffline && (directoryPath is null || directory.Path == directoryPath));
         var directory = online.MinBy(candidate => _logs.Values.Count(entry => entry.Directory == candidate))
             ?? throw new LogException(ErrorCode.KafkaStorageError, $"There is no log directory in use for {partition}.");
+        var path = Path.Combine(directory.Path, partition.ToString());
         try
         {
             var options = new LogOpenOptions
@@ -288,11 +295,17 @@ public sealed partial class LogManager : IDisposable
                 HadCleanShutdown = true,
                 JitterSeed = _options.Seed ^ (ulong)partition.Partition,
                 OnFailure = (_, failure) => FailDirectory(directory, failure),
+                OnDiskFull = (_, _) => OnDiskFull(directory),
             };
-            var path = Path.Combine(directory.Path, partition.ToString());
             var log = PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
             _fileSystem.FlushDirectory(directory.Path);
             return new Entry(log, directory);
+        }
+        catch (DiskFullException failure)
+        {
+            OnDiskFull(directory);
+            _fileSystem.DeleteDirectory(path);
+            throw new LogException(ErrorCode.KafkaStorageError, $"There is no space left for the log of {partition} in {directory}.", failure);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
@@ -315,8 +328,31 @@ public sealed partial class LogManager : IDisposable
         _options.OnDirectoryFailure?.Invoke(directory, failure);
     }
 
-    /// <summary>Runs work on a directory; a failing disk takes that directory offline and nothing else.</summary>
-    internal void Guard(LogDirectory directory, Action work)
+    /// <summary>Runs work on a directory; a failing disk takes that directory offline and nothing else, a full one is waited for.</summary>
+    /// <returns>Whether the work was done.</returns>
+    internal bool Guard(LogDirectory directory, Action work)
+    {
+        if (directory.IsOffline)
+            return false;
+        try
+        {
+            work();
+            return true;
+        }
+        catch (Exception failure) when (failure is DiskFullException or LogException { IsDiskFull: true })
+        {
+            OnDiskFull(directory);
+            return false;
+        }
+        catch (Exception failure) when (IsDiskFailure(failure))
+        {
+            FailDirectory(directory, failure);
+            return false;
+        }
+    }
+
+    /// <summary>As <see cref="Guard"/>, for what must not be left out: without room for it, the directory cannot be used.</summary>
+    private void Demand(LogDirectory directory, Action work)
     {
         if (directory.IsOffline)
             return;
@@ -324,11 +360,19 @@ public sealed partial class LogManager : IDisposable
         {
             work();
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or InvalidDataException
-            or LogException { ErrorCode: ErrorCode.KafkaStorageError } or Protocol.Batches.CorruptRecordException)
+        catch (Exception failure) when (IsDiskFailure(failure))
         {
             FailDirectory(directory, failure);
         }
+    }
+
+    private static bool IsDiskFailure(Exception failure) => failure is IOException or UnauthorizedAccessException or InvalidDataException
+        or LogException { ErrorCode: ErrorCode.KafkaStorageError } or Protocol.Batches.CorruptRecordException;
+
+    internal void OnDiskFull(LogDirectory directory)
+    {
+        if (directory.NoteFull())
+            LogDiskFull(_logger, directory.Path);
     }
 
     private void ForEach<T>(List<T> items, Action<T> work)
@@ -346,6 +390,9 @@ public sealed partial class LogManager : IDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "How far the logs of {Directory} are compacted cannot be read; they are compacted from the start")]
     private static partial void LogCleanedOffsetsLost(ILogger logger, Exception failure, string directory);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "There is no space left in {Directory}: its logs are readable, but appends are refused until there is")]
+    private static partial void LogDiskFull(ILogger logger, string directory);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The log directory {Directory} is offline")]
     private static partial void LogDirectoryFailure(ILogger logger, Exception failure, string directory);
