@@ -2,6 +2,7 @@ using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;
+using Ottla.Storage.Upkeep;
 
 namespace Ottla.Storage.Compaction;
 
@@ -21,7 +22,7 @@ internal readonly record struct CompactionResult(
 /// Works beside appends and reads: the log is asked for segments, and told of new ones, a group of segments at a time.
 /// Lives for one <see cref="RunAsync"/>, which gives way after every chunk.
 /// </remarks>
-internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, CleanerOptions options, CleanerPace pace, Instant now)
+internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, CleanerOptions options, IoPace pace, Instant now)
 {
     private long _mappedBytes;
     private long _readBytes;

@@ -106,6 +106,13 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
             WriteNow();
     }
 
+    /// <summary>Writes the epochs to another directory, which is theirs from now on.</summary>
+    public void CopyTo(string directory)
+    {
+        MovedTo(directory);
+        WriteNow();
+    }
+
     /// <summary>The directory was renamed.</summary>
     public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
 

@@ -35,6 +35,7 @@ public sealed partial class PartitionLog
 
                 LogTruncation(_logger, Directory, offset, _logEndOffset);
                 _cleaningGeneration++;
+                _truncations++;
                 var keep = FloorSegment(offset) + 1;
                 RemoveSegments(keep, _segments.Count - keep, now);
                 Volatile.Write(ref _sizeInBytes, _sizeInBytes - Active.TruncateTo(offset, _config));
@@ -188,6 +189,7 @@ public sealed partial class PartitionLog
     private void StartAt(long offset, Instant now)
     {
         LogTruncation(_logger, Directory, offset, _logEndOffset);
+        _truncations++;
         RemoveSegments(0, _segments.Count, now);
         _epochs.Clear();
         _producers.TruncateFullyAndStartAt(offset);

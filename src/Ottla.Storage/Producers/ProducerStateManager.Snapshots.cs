@@ -82,5 +82,22 @@ internal sealed partial class ProducerStateManager
         _unsyncedSnapshots.Clear();
     }
 
+    /// <summary>Writes the state to another directory, with whose snapshots it goes on.</summary>
+    public void CopyTo(string directory)
+    {
+        MovedTo(directory);
+        LoadSnapshotOffsets(fileSystem.ListFiles(directory));
+        _snapshotOffset = -1;
+        TakeSnapshot(sync: true, isRequired: true);
+    }
+
+    /// <summary>Undoes <see cref="CopyTo"/>.</summary>
+    public void ReturnTo(string directory)
+    {
+        MovedTo(directory);
+        LoadSnapshotOffsets(fileSystem.ListFiles(directory));
+        _snapshotOffset = LatestSnapshotOffset ?? 0;
+    }
+
     private string SnapshotPath(long offset) => Path.Combine(_directory, LogFileNames.ForOffset(offset, LogFileNames.ProducerSnapshotSuffix));
 }

@@ -21,7 +21,7 @@ public sealed partial class LogCleaner
     private readonly IFileSystem _fileSystem;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly CleanerPace _pace;
+    private readonly IoPace _pace;
 
     /// <summary>Keeps those who choose a log apart, so that each gets another one.</summary>
     private readonly Lock _choiceLock = new();
@@ -35,7 +35,7 @@ public sealed partial class LogCleaner
         _fileSystem = fileSystem;
         _time = time;
         _logger = logger;
-        _pace = new CleanerPace(time, () => _options().IoBytesPerSecondMax);
+        _pace = new IoPace(time, () => _options().IoBytesPerSecondMax);
     }
 
     /// <summary>The partitions whose logs are left alone because compaction found them corrupt.</summary>
@@ -98,11 +98,22 @@ public sealed partial class LogCleaner
             _logs.Guard(directory, () => WriteCheckpoint(directory));
     }
 
-    /// <summary>The log is gone, or is about to live in another directory.</summary>
+    /// <summary>The log is gone.</summary>
     internal void OnRemoved(TopicPartition partition, LogDirectory directory)
     {
         _uncleanable.TryRemove(partition, out _);
         if (directory.Cleaned.Remove(partition))
+            _logs.Guard(directory, () => WriteCheckpoint(directory));
+    }
+
+    /// <summary>The log lives in another directory now.</summary>
+    internal void OnMoved(TopicPartition partition, LogDirectory source, LogDirectory target)
+    {
+        if (source.Cleaned.Find(partition) is not { } offset)
+            return;
+        target.Cleaned.Set(partition, offset);
+        source.Cleaned.Remove(partition);
+        foreach (var directory in (LogDirectory[])[target, source])
             _logs.Guard(directory, () => WriteCheckpoint(directory));
     }
 
@@ -120,7 +131,7 @@ public sealed partial class LogCleaner
             Choice? dirtiest = null;
             foreach (var log in _logs.Logs)
             {
-                if (!log.Config.Compact || log.IsOffline || log.IsClosed || _uncleanable.ContainsKey(log.Partition) || IsCleaning(log.Partition)
+                if (!log.Config.Compact || log.IsOffline || log.IsClosed || _uncleanable.ContainsKey(log.Partition) || IsCleaning(log.Partition) || _logs.Mover.IsMoving(log.Partition)
                     || _logs.FindDirectory(log.Partition) is not { } directory)
                     continue;
                 if (Measure(log, directory, now) is { } section && section.IsDue(log.Config) && !(dirtiest?.Section.DirtyRatio >= section.DirtyRatio))

@@ -40,6 +40,12 @@ public sealed record LogManagerOptions
     /// <summary>The <c>log.cleaner</c> configs as they are now.</summary>
     public Func<CleanerOptions> Cleaner { get; init; } = static () => CleanerOptions.Default;
 
+    /// <summary><c>replica.alter.log.dirs.io.max.bytes.per.second</c> as it is now.</summary>
+    public Func<double> MoveBytesPerSecondMax { get; init; } = static () => double.MaxValue;
+
+    /// <summary><c>cordoned.log.dirs</c> as they are now, absolute: they get no new logs unless one is wanted there.</summary>
+    public Func<IReadOnlyCollection<string>> CordonedDirectories { get; init; } = static () => [];
+
     /// <summary>Seed of the segment jitter.</summary>
     public ulong Seed { get; init; }
 

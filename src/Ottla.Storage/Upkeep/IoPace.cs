@@ -1,8 +1,8 @@
-namespace Ottla.Storage.Compaction;
+namespace Ottla.Storage.Upkeep;
 
-/// <summary>Holds all compaction of a node to <c>log.cleaner.io.max.bytes.per.second</c>, and lets other work in between.</summary>
-/// <remarks>Thread-safe; one for all logs. Lives as long as the node.</remarks>
-internal sealed class CleanerPace(TimeProvider time, Func<double> bytesPerSecondMax)
+/// <summary>Holds a kind of background work to so many bytes per second, and lets other work in between.</summary>
+/// <remarks>Thread-safe; one for all logs that are compacted, one for all that are moved. Lives as long as the node.</remarks>
+internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
 {
     /// <summary>Shorter waits are saved up: a timer is no more exact than this.</summary>
     private static readonly TimeSpan WaitMin = TimeSpan.FromMilliseconds(10);
