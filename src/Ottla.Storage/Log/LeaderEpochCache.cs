@@ -14,7 +14,7 @@ public readonly record struct EpochEntry(int Epoch, long StartOffset);
 internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
 {
     private readonly List<EpochEntry> _entries = [];
-    private bool _isUnsaved;
+    private bool _isUnwritten;
 
     public string Path { get; private set; } = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
 
@@ -53,17 +53,17 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     /// <summary>Takes over the epoch of a batch that recovery found: what contradicts it, or claims something for later offsets, is dropped. <see cref="Save"/> writes it.</summary>
     public void Recover(int epoch, long baseOffset)
     {
-        _isUnsaved |= _entries.RemoveAll(entry => entry.StartOffset > baseOffset || (entry.StartOffset == baseOffset && entry.Epoch != epoch)) > 0;
+        _isUnwritten |= _entries.RemoveAll(entry => entry.StartOffset > baseOffset || (entry.StartOffset == baseOffset && entry.Epoch != epoch)) > 0;
         if (epoch < 0 || LatestEpoch == epoch)
             return;
         Add(new EpochEntry(epoch, baseOffset));
-        _isUnsaved = true;
+        _isUnwritten = true;
     }
 
     /// <summary>Writes what <see cref="Recover"/> changed.</summary>
     public void Save()
     {
-        if (_isUnsaved)
+        if (_isUnwritten)
             Write();
     }
 
@@ -116,6 +116,20 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         Write();
     }
 
+    /// <summary>Writes what a full disk kept from being written.</summary>
+    public void WriteBack()
+    {
+        if (_isUnwritten)
+            WriteNow();
+    }
+
+    /// <summary>Writes the epochs to another directory, which is theirs from now on.</summary>
+    public void CopyTo(string directory)
+    {
+        MovedTo(directory);
+        WriteNow();
+    }
+
     /// <summary>The directory was renamed.</summary>
     public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
 
@@ -129,10 +143,23 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
 
     private void Write()
     {
+        try
+        {
+            WriteNow();
+        }
+        catch (DiskFullException)
+        {
+            // The recovery point cannot pass this: Flush writes it first. Until then recovery reads the epochs from the batches.
+            _isUnwritten = true;
+        }
+    }
+
+    private void WriteNow()
+    {
         var text = new StringBuilder();
         foreach (var entry in _entries)
             text.Append(CultureInfo.InvariantCulture, $"{entry.Epoch} {entry.StartOffset}\n");
-        _isUnsaved = false;
         CheckpointText.Write(fileSystem, Path, _entries.Count, text.ToString());
+        _isUnwritten = false;
     }
 }

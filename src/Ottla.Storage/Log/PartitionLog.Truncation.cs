@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Kernel;
 using Ottla.Protocol;
+using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
@@ -123,7 +124,7 @@ public sealed partial class PartitionLog
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
-                throw Fail(failure);
+                throw FailOrRefuse(failure);
             }
         }
     }
@@ -172,9 +173,7 @@ public sealed partial class PartitionLog
         if (_segments[count].BaseOffset > _logStartOffset)
             StartReadingAt(_segments[count].BaseOffset);
         LogRetention(_logger, count, Directory, _logStartOffset);
-        for (var i = 0; i < count; i++)
-            RemoveFiles(_segments[i], now);
-        _segments.RemoveRange(0, count);
+        RemoveSegments(0, count, now);
         return count;
     }
 
@@ -206,25 +205,44 @@ public sealed partial class PartitionLog
     /// <remarks>From the end on, so that there is no hole if the process dies in between.</remarks>
     private void RemoveSegmentsFrom(int index, long offset, Instant now)
     {
-        var isChanged = _producers.DeleteSnapshotsAfter(offset);
-        for (var i = _segments.Count - 1; i >= index; i--)
-        {
-            RemoveFiles(_segments[i], now);
-            isChanged = true;
-        }
-
-        _segments.RemoveRange(index, _segments.Count - index);
+        _cleaningGeneration++;
+        _truncations++;
+        var isChanged = _producers.DeleteSnapshotsAfter(offset) || index < _segments.Count;
+        while (_segments.Count > index)
+            RemoveSegments(_segments.Count - 1, 1, now);
         if (isChanged)
             _fileSystem.FlushDirectory(Directory);
     }
 
-    /// <summary>The files of a segment are renamed now and unlinked later, so that readers and other processes can finish.</summary>
-    private void RemoveFiles(LogSegment segment, Instant now)
+    /// <summary>Takes segments out of the log, and the producer snapshots that were theirs.</summary>
+    private void RemoveSegments(int index, int count, Instant now)
     {
-        segment.MarkDeleted();
-        _producers.DeleteSnapshot(segment.BaseOffset);
-        _deletedSegments.Add((segment, now.AddMilliseconds(_config.FileDeleteDelayMs)));
-        Volatile.Write(ref _sizeInBytes, _sizeInBytes - segment.Size);
+        _cleaningGeneration++;
+        for (var i = index; i < index + count; i++)
+            _producers.DeleteSnapshot(_segments[i].BaseOffset);
+        TakeOut(index, count, now);
+    }
+
+    /// <summary>Takes segments out of the list; their files are renamed now and unlinked later, so that readers and other processes can finish.</summary>
+    private void TakeOut(int index, int count, Instant now)
+    {
+        for (var i = index; i < index + count; i++)
+        {
+            var segment = _segments[i];
+            try
+            {
+                segment.MarkDeleted();
+            }
+            catch (DiskFullException failure)
+            {
+                throw Fail(failure); // some of its files are renamed and some are not
+            }
+
+            _deletedSegments.Add((segment, now.AddMilliseconds(_config.FileDeleteDelayMs)));
+            Volatile.Write(ref _sizeInBytes, _sizeInBytes - segment.Size);
+        }
+
+        _segments.RemoveRange(index, count);
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Truncating {Directory} to offset {Offset}; it ended at {LogEndOffset}")]

@@ -250,7 +250,7 @@ public sealed partial class SimDisk : IFileSystem
             }
 
             if (fits.Length < source.Length)
-                throw SimDiskFaults.OutOfSpace(path);
+                throw new DiskFullException(path);
         }
     }
 
@@ -313,7 +313,7 @@ public sealed partial class SimDisk : IFileSystem
     {
         // What is added are holes: they take no space, but are counted, so that a disk is full sooner rather than later.
         if (length - node.Cache.Length > Faults.CapacityBytes - _usedBytes)
-            throw SimDiskFaults.OutOfSpace(path);
+            throw new DiskFullException(path);
         Account(node, length - node.Cache.Length);
         node.SetLength(length);
     }

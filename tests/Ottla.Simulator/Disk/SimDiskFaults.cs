@@ -7,8 +7,6 @@ namespace Ottla.Simulator.Disk;
 /// <param name="random">Decides by chance; it is the disk's own, so that faults do not change what the workload does.</param>
 public sealed class SimDiskFaults(Prng random)
 {
-    private const int OutOfSpaceErrorCode = 28; // ENOSPC, as .NET passes it on in HResult
-
     /// <summary>Bytes that all files together may have.</summary>
     public long CapacityBytes { get; set; } = 1L << 40;
 
@@ -35,8 +33,6 @@ public sealed class SimDiskFaults(Prng random)
 
     /// <summary>Sees every operation; an exception it returns is thrown instead of doing it.</summary>
     public Func<FileOperation, string, IOException?>? Fault { get; set; }
-
-    internal static IOException OutOfSpace(string path) => new($"No space left on device : '{path}'", OutOfSpaceErrorCode);
 
     /// <summary>Decides about an operation that is about to be done.</summary>
     /// <exception cref="IOException">It fails.</exception>
