@@ -1,4 +1,5 @@
 using Ottla.Benchmarks;
+using Ottla.Benchmarks.Compaction;
 using Ottla.Benchmarks.Floor;
 using Ottla.Benchmarks.Reports;
 
@@ -8,6 +9,7 @@ try
     {
         ["run", .. var rest] => BenchOptions.Parse(rest) is { } options ? new BenchRun(options).Execute() : Fail(BenchOptions.Usage),
         ["show", .. var files] => Show(files),
+        ["compaction", .. var rest] => await CompactionBench.RunAsync(rest),
         ["floor", var port, var directory] when int.TryParse(port, out var number) => await FloorServer.RunAsync(number, directory),
         _ => Fail(BenchOptions.Usage),
     };
