@@ -7,9 +7,10 @@ using Ottla.Network.Transport;
 
 namespace Ottla.UnitTests.Network;
 
-public sealed class SocketTransportTests
+/// <summary>What holds for every transport over real sockets.</summary>
+public abstract class SocketTransportTests(ITransport transport)
 {
-    private readonly SocketTransport _transport = new(TimeProvider.System);
+    private readonly ITransport _transport = transport;
     private readonly BufferPool _pool = new();
 
     [Fact]
@@ -46,7 +47,7 @@ public sealed class SocketTransportTests
         Assert.All(slices, slice => Assert.Equal(1, slice.Disposals));
         Assert.Equal(0, _pool.RentedBytes);
 
-        FakeSlice Slice(int position, int length) => new(contents[position..(position + length)], file.Stream, position);
+        FakeSlice Slice(int position, int length) => new(contents[position..(position + length)], file.Stream.SafeFileHandle, position);
     }
 
     [Fact]
@@ -55,7 +56,7 @@ public sealed class SocketTransportTests
         using var file = new TemporaryFile(new byte[200_000]);
         var (client, server) = await Frames.ConnectAsync(_transport);
         await using var _ = client;
-        var slice = new FakeSlice(new byte[200_001], file.Stream);
+        var slice = new FakeSlice(new byte[200_001], file.Stream.SafeFileHandle);
         var frame = new FrameBuffer(_pool);
         frame.AppendSlice(slice);
         await Assert.ThrowsAsync<IOException>(async () => await new FrameSender(server, _pool).SendAsync(frame, default));
@@ -71,7 +72,7 @@ public sealed class SocketTransportTests
         file.Stream.SetLength(Bytes);
         var (client, server) = await Frames.ConnectAsync(_transport);
         await using var _ = client;
-        var slice = new FakeSlice(new byte[Bytes], file.Stream);
+        var slice = new FakeSlice(new byte[Bytes], file.Stream.SafeFileHandle);
         var frame = new FrameBuffer(_pool);
         frame.AppendSlice(slice);
         var sending = new FrameSender(server, _pool).SendAsync(frame, default).AsTask();
@@ -93,11 +94,11 @@ public sealed class SocketTransportTests
         var (client, server) = await Frames.ConnectAsync(_transport);
         await using var _ = client;
         using var cancellation = new CancellationTokenSource();
-        var sending = server.SendFileAsync(new byte[10], file.Stream, 0, 64 * 1024 * 1024, cancellation.Token).AsTask();
+        var sending = server.SendFileAsync(new byte[10], file.Stream.SafeFileHandle, 0, 64 * 1024 * 1024, cancellation.Token).AsTask();
         await client.ReceiveAsync(new byte[1], default);
         await cancellation.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => sending.WaitAsync(Frames.Patience));
-        Assert.Equal(SocketError.OperationAborted, await ErrorOf(async () => await server.SendFileAsync(default, file.Stream, 0, 10, default)));
+        Assert.Equal(SocketError.OperationAborted, await ErrorOf(async () => await server.SendFileAsync(default, file.Stream.SafeFileHandle, 0, 10, default)));
     }
 
     [Fact]
