@@ -2,7 +2,6 @@ using System.Net.Sockets;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Framing;
-using Ottla.Network.Transport;
 using Ottla.Network.Transport.Epoll;
 
 namespace Ottla.UnitTests.Network;

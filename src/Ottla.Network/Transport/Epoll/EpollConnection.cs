@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Win32.SafeHandles;
-using Ottla.Kernel;
 
 namespace Ottla.Network.Transport.Epoll;
 

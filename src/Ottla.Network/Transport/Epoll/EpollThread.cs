@@ -3,6 +3,7 @@ using Ottla.Kernel;
 
 // The one home of Thread: handlers run to completion on the few threads that wait for the network (docs/adr/0009).
 #pragma warning disable RS0030
+#pragma warning disable CA1001 // Threads, and what wakes them, live as long as the process.
 
 namespace Ottla.Network.Transport.Epoll;
 
