@@ -4,7 +4,7 @@ namespace Ottla.Simulator;
 public static class SimulationCatalog
 {
     /// <summary>All simulations.</summary>
-    public static IReadOnlyList<ISimulation> All { get; } = [];
+    public static IReadOnlyList<ISimulation> All { get; } = [new Groups.GroupStorm()];
 
     /// <summary>The simulation called <paramref name="name"/>; null when there is none.</summary>
     public static ISimulation? Find(string name) => All.FirstOrDefault(simulation => simulation.Name == name);

@@ -39,6 +39,9 @@ public sealed class CoordinatorEffects
     /// <summary>Whose transaction the records are part of; <see cref="ProducerIdAndEpoch.None"/> when they are part of none.</summary>
     public ProducerIdAndEpoch Transaction { get; set; } = ProducerIdAndEpoch.None;
 
+    /// <summary>Whether the records must be written as one batch or not at all; otherwise they may be split anywhere, and some may be missing.</summary>
+    public bool IsAtomic { get; set; } = true;
+
     /// <summary>Whether there is nothing to do.</summary>
     public bool IsEmpty => _records.Count == 0 && _replies.Count == 0 && _outputs.Count == 0;
 
@@ -64,5 +67,6 @@ public sealed class CoordinatorEffects
         _replies.Clear();
         _outputs.Clear();
         Transaction = ProducerIdAndEpoch.None;
+        IsAtomic = true;
     }
 }

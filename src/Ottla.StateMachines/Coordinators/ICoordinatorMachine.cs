@@ -29,7 +29,8 @@ public interface ICoordinatorMachine<in TCommand>
     /// <summary>Does what is due. Called again, with other effects, as long as <see cref="NextDeadline"/> is not after <paramref name="now"/>: one step need not do all.</summary>
     void OnDeadline(Instant now, CoordinatorEffects effects);
 
-    /// <summary>Takes over a record: of the log while it is loaded, or of a step that was written.</summary>
+    /// <summary>Takes over a record: of the log while it is loaded, or of a step that was written, before the next step.</summary>
+    /// <remarks>Of a step, it is the very object that the machine wrote: it may know what belongs to it.</remarks>
     /// <param name="offset">Where it is in the log.</param>
     /// <param name="record">The record.</param>
     /// <param name="transaction">The transaction it is part of, and then pending until the marker; or <see cref="ProducerIdAndEpoch.None"/>.</param>

@@ -25,6 +25,14 @@ public abstract class Group(string groupId)
     /// <summary>Its kind.</summary>
     public abstract GroupType Type { get; }
 
+    /// <summary>Its kind as ListGroups names it.</summary>
+    public string TypeName => Type switch
+    {
+        GroupType.Classic => "classic",
+        GroupType.Consumer => "consumer",
+        _ => throw new InvariantViolationException($"a kind of groups without a name: {Type}"),
+    };
+
     /// <summary>Its state as ListGroups and descriptions name it.</summary>
     public abstract string StateName { get; }
 
@@ -43,6 +51,12 @@ public abstract class Group(string groupId)
     /// <summary>Checks who commits.</summary>
     /// <exception cref="ApiException">UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH, REBALANCE_IN_PROGRESS, ...</exception>
     public abstract void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion);
+
+    /// <summary>Checks whether who commits may still commit for a partition. Asked of each, after <see cref="ValidateOffsetCommit"/>.</summary>
+    /// <exception cref="ApiException">STALE_MEMBER_EPOCH, ILLEGAL_GENERATION: the partition was assigned after the epoch that the member knows.</exception>
+    public virtual void ValidatePartitionCommit(string memberId, int generationIdOrMemberEpoch, string topic, Uuid topicId, int partition)
+    {
+    }
 
     /// <summary>Checks who fetches offsets: version 9 names the member.</summary>
     /// <exception cref="ApiException">UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.</exception>
