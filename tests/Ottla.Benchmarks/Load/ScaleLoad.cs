@@ -11,7 +11,7 @@ namespace Ottla.Benchmarks.Load;
 internal static class ScaleLoad
 {
     private const int PartitionsOfTopicMax = 1000;
-    private const int SessionFetchVersion = RequestFrame.FetchVersion;
+    private const short SessionFetchVersion = RequestFrame.FetchVersion;
     private const int SettleMs = 1500; // the runtime and the broker give back what they do not need
 
     public static Sample Run(ScaleScenario scenario, Target target, string name) => scenario switch
@@ -52,7 +52,7 @@ internal static class ScaleLoad
             Topic = topic.Name,
             Partitions = [.. Enumerable.Range(0, topic.Partitions).Select(partition => new FetchRequest.FetchPartition { Partition = partition, PartitionMaxBytes = 1 << 20 })],
         });
-        var request = new FetchRequest { MinBytes = 1, MaxBytes = 50 << 20, Topics = [.. topics] };
+        var request = new FetchRequest { MinBytes = 1, MaxBytes = 50 << 20, SessionEpoch = 0, Topics = [.. topics] };
         var session = connection.Ask<FetchRequest, FetchResponse>(request, SessionFetchVersion).SessionId;
         var epoch = 0;
         var polls = 0;
