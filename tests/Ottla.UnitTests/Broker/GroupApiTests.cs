@@ -35,7 +35,7 @@ public sealed class GroupApiTests
             }
         }
 
-        var offsets = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics);
+        var offsets = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics, topic => topic.Name == "__consumer_offsets");
         Assert.Equal(("__consumer_offsets", true, 3), (offsets.Name, offsets.IsInternal, offsets.Partitions.Length));
         var describe = new DescribeConfigsRequest { Resources = [new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = 2, ResourceName = "__consumer_offsets", ConfigurationKeys = ["cleanup.policy", "segment.bytes"] }] };
         Assert.Equal(["compact", "104857600"], (await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(describe)).Results[0].Configs.OrderBy(config => config.Name).Select(config => config.Value));

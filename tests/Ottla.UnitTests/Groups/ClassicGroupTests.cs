@@ -21,7 +21,8 @@ public sealed class ClassicGroupTests
         var leader = bed.Sync(joins[0].Value, assignments: [(joins[0].Value.MemberId, Bytes("0")), (joins[1].Value.MemberId, Bytes("1"))]);
         var late = bed.Sync(joins[2].Value);
 
-        Assert.Equal((Bytes("0"), "consumer", "range"), (leader.Value.Assignment, leader.Value.ProtocolType, leader.Value.ProtocolName));
+        Assert.Equal(Bytes("0"), leader.Value.Assignment);
+        Assert.Equal(("consumer", "range"), (leader.Value.ProtocolType, leader.Value.ProtocolName));
         Assert.Equal(Bytes("1"), early.Value.Assignment);
         Assert.Empty(late.Value.Assignment);
         var record = bed.Coordinator.Log.Last();
@@ -31,7 +32,8 @@ public sealed class ClassicGroupTests
         var member = value.Members.Single(each => each.MemberId == joins[1].Value.MemberId);
         Assert.Equal((null, "client", "/127.0.0.1"), (member.GroupInstanceId, member.ClientId, member.ClientHost));
         Assert.Equal((RebalanceTimeoutMs, SessionTimeoutMs), (member.RebalanceTimeout, member.SessionTimeout));
-        Assert.Equal((Subscription("topic"), Bytes("1")), (member.Subscription, member.Assignment));
+        Assert.Equal(Subscription("topic"), member.Subscription);
+        Assert.Equal(Bytes("1"), member.Assignment);
     }
 
     [Fact]
@@ -268,7 +270,7 @@ public sealed class ClassicGroupTests
         bed.Advance(InitialDelayMs);
         Assert.Equal([0xff, 0, 1, 0xfe], Assert.Single(join.Value.Members).Metadata);
 
-        var sync = bed.Sync(join.Value, version: 0, assignments: [(join.Value.MemberId, [0xde, 0xad])]);
+        var sync = bed.Sync(join.Value, version: 0, type: null, name: null, assignments: [(join.Value.MemberId, [0xde, 0xad])]);
 
         Assert.Equal([0xde, 0xad], sync.Value.Assignment);
         Assert.Equal("connect", bed.Group.ProtocolType);
@@ -291,8 +293,7 @@ public sealed class ClassicGroupTests
         Assert.Equal(Bytes(members[1].MemberId), bed.Sync(members[1]).Value.Assignment);
         bed.Advance(SessionTimeoutMs);
         Assert.All(members, member => Assert.Equal(ErrorCode.UnknownMemberId, bed.Heartbeat(member)));
-        Assert.Equal(ClassicGroupState.PreparingRebalance, bed.Group.State);
-        bed.Advance(SessionTimeoutMs);
+        Assert.Equal(ClassicGroupState.Empty, bed.Group.State);
     }
 
     [Fact]
