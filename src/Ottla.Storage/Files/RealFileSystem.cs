@@ -82,6 +82,7 @@ public sealed class RealFileSystem : IFileSystem
     {
         if (OperatingSystem.IsWindows())
             return; // NTFS journals its names; there is no handle to flush
+        HandlerThread.AboutToBlock();
         NativeFiles.FlushDirectory(path);
     }
 
