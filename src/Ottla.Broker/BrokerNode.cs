@@ -49,6 +49,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private CoordinatorHost<GroupCommand> _groups = null!;
     private TransactionHost _transactions = null!;
     private Task _upkeep = Task.CompletedTask;
+    private Task _compaction = Task.CompletedTask;
     private volatile Tuple<BrokerConfig, ServerSettings>? _settings;
 
     private BrokerNode(BrokerConfig config, NodePlatform platform)
@@ -101,6 +102,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _transactions.Coordinators.Close();
         await _stopping.CancelAsync();
         await _upkeep;
+        await _compaction;
         await LeaveAsync();
         await _quorum.DisposeAsync();
         _logs.Close(_lifecycle.BrokerEpoch);
@@ -115,6 +117,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _groups?.Close();
         _transactions?.Coordinators.Close();
         await _upkeep;
+        await _compaction;
         if (_quorum is not null)
             await _quorum.DisposeAsync();
         _producerIds?.Dispose();
@@ -130,7 +133,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
 
         if (mayFormat && LogDirectories.AreUnformatted(config, _platform.FileSystem))
             Format(config);
-        _logs = LogManager.Open(LogDirectories.Options(config, _platform, OnDirectoryFailure), _platform.FileSystem, _platform.Time, loggers.CreateLogger(nameof(LogManager)));
+        _logs = LogManager.Open(LogDirectories.Options(() => _config.Current, _platform, OnDirectoryFailure), _platform.FileSystem, _platform.Time, loggers.CreateLogger(nameof(LogManager)));
         var identity = LogDirectories.Identify(config, _logs);
         var time = _platform.Time;
         _server = new BrokerServer(_platform.Transport, Settings, _pool, time, loggers.CreateLogger(nameof(BrokerServer)));
@@ -170,6 +173,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await _lifecycle.UnfenceAsync();
         _server.StartAccepting();
         _upkeep = LookAfterLogsAsync();
+        if (config.LogCleanerEnable)
+            _compaction = _logs.Cleaner.RunAsync(_stopping.Token);
         _ = WatchForFailureAsync();
     }
 

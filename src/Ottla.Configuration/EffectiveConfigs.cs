@@ -33,6 +33,9 @@ public static class EffectiveConfigs
             "log.flush.start.offset.checkpoint.interval.ms", "log.segment.delete.delay.ms", "log.preallocate",
             "log.message.timestamp.type", "log.message.timestamp.before.max.ms", "log.message.timestamp.after.max.ms", "compression.type",
             "compression.gzip.level", "compression.lz4.level", "compression.zstd.level", "log.cleaner.max.compaction.lag.ms",
+            "log.cleaner.min.compaction.lag.ms", "log.cleaner.delete.retention.ms", "log.cleaner.min.cleanable.ratio", "log.cleaner.enable",
+            "log.cleaner.threads", "log.cleaner.dedupe.buffer.size", "log.cleaner.io.buffer.size", "log.cleaner.io.buffer.load.factor",
+            "log.cleaner.io.max.bytes.per.second", "log.cleaner.backoff.ms",
             "num.recovery.threads.per.data.dir", "replica.high.watermark.checkpoint.interval.ms", "request.timeout.ms",
 
             // Producers and transactions.
@@ -60,6 +63,7 @@ public static class EffectiveConfigs
         [
             "segment.bytes", "segment.ms", "segment.jitter.ms", "segment.index.bytes", "flush.messages", "flush.ms", "retention.bytes",
             "retention.ms", "max.message.bytes", "index.interval.bytes", "file.delete.delay.ms", "cleanup.policy",
+            "min.cleanable.dirty.ratio", "min.compaction.lag.ms", "max.compaction.lag.ms", "delete.retention.ms",
             "min.insync.replicas", "compression.type", "compression.gzip.level", "compression.lz4.level", "compression.zstd.level",
             "preallocate", "message.timestamp.type", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms",
             "internal.segment.bytes",

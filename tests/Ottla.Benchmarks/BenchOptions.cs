@@ -1,4 +1,5 @@
 using System.Globalization;
+using Ottla.Benchmarks.Compaction;
 using Ottla.Benchmarks.Scenarios;
 
 namespace Ottla.Benchmarks;
@@ -16,6 +17,7 @@ internal sealed record BenchOptions
         $"""
         usage: bench run [OPTIONS]     measure the broker beside the floor
                bench show [FILE...]    print stored results, all when none is named
+               {CompactionBench.Usage}
                bench floor PORT DIR    be the floor (`run` starts it by itself)
 
           --only NAME,...             these scenarios: {string.Join(", ", ScenarioCatalog.Names)}

@@ -4,6 +4,7 @@ using Ottla.Protocol;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
+using Ottla.Storage.Files;
 
 namespace Ottla.Broker.Hosts;
 
@@ -167,6 +168,9 @@ public sealed partial class ControllerHost : IMetadataLogListener
     [LoggerMessage(Level = LogLevel.Information, Message = "The active controller is node {LeaderId} at epoch {Epoch}.")]
     private static partial void LogInactive(ILogger logger, int leaderId, int epoch);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "There is no space for the metadata snapshot {Offset}-{Epoch}")]
+    private static partial void LogNoSnapshot(ILogger logger, Exception failure, long offset, int epoch);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "Wrote the metadata snapshot {Offset}-{Epoch}.")]
     private static partial void LogSnapshot(ILogger logger, long offset, int epoch);
 
@@ -231,7 +235,14 @@ public sealed partial class ControllerHost : IMetadataLogListener
     private void WriteSnapshot(MetadataImage image)
     {
         var id = new OffsetAndEpoch(image.Provenance.LastOffset + 1, image.Provenance.LastEpoch);
-        _log.WriteSnapshot(id, image.Provenance.LastTimestampMs, image.ToRecords());
-        LogSnapshot(_logger, id.Offset, id.Epoch);
+        try
+        {
+            _log.WriteSnapshot(id, image.Provenance.LastTimestampMs, image.ToRecords());
+            LogSnapshot(_logger, id.Offset, id.Epoch);
+        }
+        catch (DiskFullException failure)
+        {
+            LogNoSnapshot(_logger, failure, id.Offset, id.Epoch); // the log has all of it; the next one due will be written
+        }
     }
 }

@@ -55,19 +55,28 @@ internal sealed partial class MetadataSnapshotFiles(IFileSystem fileSystem, stri
     {
         var path = Path.Combine(directory, NameOf(id));
         var part = path[..^Suffix.Length] + PartSuffix;
-        using (var file = fileSystem.Open(part, FileOpenMode.CreateOrTruncate))
+        try
         {
-            var position = 0L;
-            foreach (var batch in batches)
+            using (var file = fileSystem.Open(part, FileOpenMode.CreateOrTruncate))
             {
-                file.Write(position, batch);
-                position += batch.Length;
+                var position = 0L;
+                foreach (var batch in batches)
+                {
+                    file.Write(position, batch);
+                    position += batch.Length;
+                }
+
+                file.Flush();
             }
 
-            file.Flush();
+            fileSystem.Rename(part, path);
+        }
+        catch (DiskFullException)
+        {
+            fileSystem.Delete(part);
+            throw;
         }
 
-        fileSystem.Rename(part, path);
         fileSystem.FlushDirectory(directory);
         LogWritten(logger, path);
     }

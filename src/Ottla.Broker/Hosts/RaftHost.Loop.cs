@@ -5,14 +5,19 @@ using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Raft;
+using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Hosts;
 
 /// <content>The loop: commands in, effects out.</content>
 public sealed partial class RaftHost
 {
+    /// <summary>How soon a full disk is tried again.</summary>
+    private const long SpaceRetryMs = 500;
+
     private readonly List<PendingAppend> _toWrite = [];
     private readonly Queue<PendingAppend> _uncommitted = new();
+    private bool _waitsForSpace;
 
     private async Task RunAsync()
     {
@@ -66,38 +71,58 @@ public sealed partial class RaftHost
         }
     }
 
-    /// <summary>Writes the appends that wait, all in one go.</summary>
+    /// <summary>Writes the appends that wait, all in one go. On a full disk they wait on.</summary>
     private void WriteAppends()
     {
         if (_toWrite.Count == 0)
             return;
+        foreach (var append in _toWrite.Where(append => !IsOurs(append)))
+            append.Committed.TrySetException(LostLeadership(append.Batch.Epoch));
+        Forget(_toWrite.Where(append => !IsOurs(append)));
+        _toWrite.RemoveAll(append => !IsOurs(append));
+        var bytes = new byte[_toWrite.Sum(append => append.Bytes.Length)];
         var length = 0;
         foreach (var append in _toWrite)
         {
-            lock (_gate)
-                _pendingBytes -= append.Bytes.Length;
-            if (_machine.Role == RaftRole.Leader && _machine.Epoch == append.Batch.Epoch)
-                length += append.Bytes.Length;
-        }
-
-        var bytes = new byte[length];
-        length = 0;
-        foreach (var append in _toWrite)
-        {
-            if (_machine.Role != RaftRole.Leader || _machine.Epoch != append.Batch.Epoch)
-            {
-                append.Committed.TrySetException(LostLeadership(append.Batch.Epoch));
-                continue;
-            }
-
             append.Bytes.CopyTo(bytes, length);
             length += append.Bytes.Length;
-            _uncommitted.Enqueue(append);
         }
 
+        if (length == 0)
+            return;
+        List<AppendedBatch> appended;
+        try
+        {
+            appended = _store.Append(bytes);
+        }
+        catch (LogException failure) when (failure.IsDiskFull)
+        {
+            WaitForSpace(failure);
+            return;
+        }
+
+        Forget(_toWrite);
+        foreach (var append in _toWrite)
+            _uncommitted.Enqueue(append);
         _toWrite.Clear();
-        if (length > 0)
-            Step(new RaftEvent.Appended(_store.Append(bytes)));
+        Step(new RaftEvent.Appended(appended));
+    }
+
+    private bool IsOurs(PendingAppend append) => _machine.Role == RaftRole.Leader && _machine.Epoch == append.Batch.Epoch;
+
+    /// <summary>These appends do not wait for the disk any more.</summary>
+    private void Forget(IEnumerable<PendingAppend> appends)
+    {
+        lock (_gate)
+            _pendingBytes -= appends.Sum(append => append.Bytes.Length);
+    }
+
+    /// <summary>The disk is full, which ends nothing: what was asked waits, bounded by <c>PendingBytesMax</c>, and is tried again soon.</summary>
+    private void WaitForSpace(LogException failure)
+    {
+        if (!_waitsForSpace)
+            LogDiskFull(_logger, failure);
+        _waitsForSpace = true;
     }
 
     /// <summary>Flushes while there is something to flush, then tells the listeners and those who wait.</summary>
@@ -105,9 +130,18 @@ public sealed partial class RaftHost
     {
         while (_needsFlush)
         {
-            _needsFlush = false;
             var end = _store.EndOffset;
-            _store.Flush();
+            try
+            {
+                _store.Flush();
+            }
+            catch (LogException failure) when (failure.IsDiskFull)
+            {
+                WaitForSpace(failure);
+                break;
+            }
+
+            _needsFlush = false;
             Step(new RaftEvent.Flushed(end));
         }
 
@@ -248,9 +282,12 @@ public sealed partial class RaftHost
 
     private void SetTimer()
     {
-        if (_machine.NextDeadline is not { } deadline)
+        var dueMs = _machine.NextDeadline is { } deadline ? Math.Clamp(deadline.MillisecondsSince(Instant.Now(_time)), 0, int.MaxValue) : int.MaxValue;
+        _waitsForSpace &= _needsFlush || _toWrite.Count > 0;
+        if (_waitsForSpace)
+            dueMs = Math.Min(dueMs, SpaceRetryMs);
+        if (dueMs == int.MaxValue)
             return;
-        var dueMs = Math.Clamp(deadline.MillisecondsSince(Instant.Now(_time)), 0, int.MaxValue);
         _timer.Change(TimeSpan.FromMilliseconds(dueMs), Timeout.InfiniteTimeSpan);
     }
 
@@ -300,6 +337,9 @@ public sealed partial class RaftHost
 
     [LoggerMessage(Level = LogLevel.Critical, Message = "The metadata log has failed")]
     private static partial void LogFailure(ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "There is no space left for the metadata log: changes of metadata wait until there is")]
+    private static partial void LogDiskFull(ILogger logger, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "What the leader sent cannot be appended; it is fetched again")]
     private static partial void LogBadFetch(ILogger logger, Exception exception);

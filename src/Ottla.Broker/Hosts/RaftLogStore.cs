@@ -16,6 +16,9 @@ internal sealed partial class RaftLogStore
 {
     private const int ReadBytes = 1024 * 1024;
 
+    /// <summary>Room kept for the log on a disk that others fill: enough for thousands of changes, so that topics can be deleted.</summary>
+    private const int ReserveBytes = 1024 * 1024;
+
     private readonly IFileSystem _fileSystem;
     private readonly RaftHostOptions _options;
     private readonly TimeProvider _time;
@@ -41,6 +44,7 @@ internal sealed partial class RaftLogStore
             SegmentBytes = options.SegmentBytes,
             SegmentMs = options.SegmentMs,
             MaxMessageBytes = MetadataBatch.SizeBytesMax,
+            ReserveBytes = ReserveBytes,
             RetentionMs = -1,
             RetentionBytes = -1,
             Delete = true,

@@ -3,6 +3,7 @@ using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.StateMachines.Raft;
+using Ottla.Storage.Compaction;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;
 using Ottla.Storage.Upkeep;
@@ -51,8 +52,13 @@ public static class LogDirectories
         MetaProperties.Read(fileSystem, path) is { } properties ? new FormattedDirectory(properties.ClusterId, properties.NodeId) : null;
 
     /// <summary>How the logs are opened and looked after.</summary>
-    public static LogManagerOptions Options(BrokerConfig config, NodePlatform platform, Action<LogDirectory, Exception> onFailure)
+    /// <param name="current">The configuration in force, asked again and again.</param>
+    /// <param name="platform">Disk, network, clock.</param>
+    /// <param name="onFailure">Told when a directory is taken offline.</param>
+    public static LogManagerOptions Options(Func<BrokerConfig> current, NodePlatform platform, Action<LogDirectory, Exception> onFailure)
     {
+        var config = current();
+        var hashSecret = Uuid.NewRandom();
         // A topic's own configuration is known only once the metadata is read, from these very directories.
         var defaults = new TopicSettings(config.TopicDefaults, config).Log;
         return new LogManagerOptions
@@ -65,10 +71,22 @@ public static class LogDirectories
             LogStartOffsetCheckpointIntervalMs = config.LogFlushStartOffsetCheckpointIntervalMs,
             HighWatermarkCheckpointIntervalMs = config.ReplicaHighWatermarkCheckpointIntervalMs,
             DeleteDelayMs = config.LogSegmentDeleteDelayMs,
+            Cleaner = () => CleanerOptionsOf(current(), hashSecret),
             Seed = platform.Seed,
             OnDirectoryFailure = onFailure,
         };
     }
+
+    private static CleanerOptions CleanerOptionsOf(BrokerConfig config, Uuid hashSecret) => new()
+    {
+        Threads = config.LogCleanerThreads,
+        DedupeBufferBytes = config.LogCleanerDedupeBufferSize,
+        LoadFactor = config.LogCleanerIoBufferLoadFactor,
+        IoBufferBytes = config.LogCleanerIoBufferSize,
+        IoBytesPerSecondMax = config.LogCleanerIoMaxBytesPerSecond,
+        BackoffMs = config.LogCleanerBackoffMs,
+        HashSecret = hashSecret,
+    };
 
     /// <summary>Reads who this node is from <c>meta.properties</c>.</summary>
     /// <exception cref="NodeStartException">A directory is not formatted, or belongs to another node or cluster.</exception>

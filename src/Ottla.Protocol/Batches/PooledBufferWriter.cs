@@ -3,7 +3,7 @@ using System.Buffers;
 namespace Ottla.Protocol.Batches;
 
 /// <summary>A growing pooled buffer. Owned by one caller, who disposes it; the written bytes are valid until then.</summary>
-internal sealed class PooledBufferWriter : IBufferWriter<byte>, IDisposable
+public sealed class PooledBufferWriter : IBufferWriter<byte>, IDisposable
 {
     private const int GrowthBytesMin = 256;
 

@@ -104,7 +104,7 @@ public sealed class RecordBatchBuilder : IDisposable
     }
 
     /// <summary>Writes the batch at the end of <paramref name="output"/>.</summary>
-    internal void BuildInto(PooledBufferWriter output)
+    public void BuildInto(PooledBufferWriter output)
     {
         var start = output.WrittenCount;
         output.GetSpan(RecordBatchLayout.HeaderSizeBytes);

@@ -35,13 +35,22 @@ public static class FileSystemExtensions
     public static void ReplaceFile(this IFileSystem fileSystem, string path, ReadOnlySpan<byte> content)
     {
         var temporary = path + TemporarySuffix;
-        using (var file = fileSystem.Open(temporary, FileOpenMode.CreateOrTruncate))
+        try
         {
-            file.Write(0, content);
-            file.Flush();
+            using (var file = fileSystem.Open(temporary, FileOpenMode.CreateOrTruncate))
+            {
+                file.Write(0, content);
+                file.Flush();
+            }
+
+            fileSystem.Rename(temporary, path);
+        }
+        catch (DiskFullException)
+        {
+            fileSystem.Delete(temporary); // what there is of it takes room
+            throw;
         }
 
-        fileSystem.Rename(temporary, path);
         fileSystem.FlushDirectory(Path.GetDirectoryName(path)!);
     }
 }

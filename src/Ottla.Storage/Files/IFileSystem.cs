@@ -24,7 +24,8 @@ public enum FileOpenMode
 public readonly record struct DiskSpace(long TotalBytes, long FreeBytes);
 
 /// <summary>The disk as log code sees it: everything Storage does to files goes through here, so that the same code runs on a real or a simulated disk.</summary>
-/// <remarks>Thread-safe. Paths are absolute. Every failure is an <see cref="IOException"/> (or <see cref="UnauthorizedAccessException"/>).</remarks>
+/// <remarks>Thread-safe. Paths are absolute. Every failure is an <see cref="IOException"/> (or <see cref="UnauthorizedAccessException"/>).
+/// What needs room and finds none fails with <see cref="DiskFullException"/>, except for a flush: after one that failed, nothing is known of what was written before it.</remarks>
 public interface IFileSystem
 {
     /// <summary>Opens a file.</summary>
@@ -43,6 +44,10 @@ public interface IFileSystem
     /// <summary>When the file was last written, in milliseconds since the Unix epoch.</summary>
     /// <exception cref="FileNotFoundException">It is missing.</exception>
     long GetLastWriteMs(string path);
+
+    /// <summary>Makes the file look as if it was last written then: a file that takes another's place also takes its age.</summary>
+    /// <exception cref="FileNotFoundException">It is missing.</exception>
+    void SetLastWriteMs(string path, long lastWriteMs);
 
     /// <summary>Renames a file; an existing target is replaced in one step.</summary>
     void Rename(string source, string target);

@@ -9,6 +9,7 @@ public enum FileOperation
     Read,
     Write,
     SetLength,
+    SetLastWrite,
     Flush,
     Rename,
     Delete,
@@ -96,6 +97,13 @@ public sealed class InMemoryFileSystem(TimeProvider? time = null) : IFileSystem
 
     /// <inheritdoc/>
     public long GetLastWriteMs(string path) => Find(path).LastWriteMs;
+
+    /// <inheritdoc/>
+    public void SetLastWriteMs(string path, long lastWriteMs)
+    {
+        Check(FileOperation.SetLastWrite, path);
+        Find(path).LastWriteMs = lastWriteMs;
+    }
 
     /// <inheritdoc/>
     public void Rename(string source, string target)

@@ -22,8 +22,15 @@ public sealed class RealFileSystem : IFileSystem
             FileOpenMode.CreateOrTruncate => (FileMode.Create, FileAccess.ReadWrite),
             _ => throw new ArgumentOutOfRangeException(nameof(mode)),
         };
-        // ReadWrite | Delete: no advisory lock is wanted on data files, they are renamed and removed while open.
-        return new RealFile(File.OpenHandle(path, fileMode, access, FileShare.ReadWrite | FileShare.Delete), access);
+        try
+        {
+            // ReadWrite | Delete: no advisory lock is wanted on data files, they are renamed and removed while open.
+            return new RealFile(File.OpenHandle(path, fileMode, access, FileShare.ReadWrite | FileShare.Delete), access, path);
+        }
+        catch (IOException failure) when (NativeFiles.IsDiskFull(failure))
+        {
+            throw new DiskFullException(path, failure);
+        }
     }
 
     /// <inheritdoc/>
@@ -45,7 +52,10 @@ public sealed class RealFileSystem : IFileSystem
     }
 
     /// <inheritdoc/>
-    public void Rename(string source, string target) => File.Move(source, target, overwrite: true);
+    public void SetLastWriteMs(string path, long lastWriteMs) => File.SetLastWriteTimeUtc(path, DateTimeOffset.FromUnixTimeMilliseconds(lastWriteMs).UtcDateTime);
+
+    /// <inheritdoc/>
+    public void Rename(string source, string target) => Try(target, () => File.Move(source, target, overwrite: true));
 
     /// <inheritdoc/>
     public bool Delete(string path)
@@ -63,10 +73,10 @@ public sealed class RealFileSystem : IFileSystem
     public IReadOnlyList<string> ListDirectories(string directory) => Names(Directory.GetDirectories(directory));
 
     /// <inheritdoc/>
-    public void CreateDirectory(string path) => Directory.CreateDirectory(path);
+    public void CreateDirectory(string path) => Try(path, () => Directory.CreateDirectory(path));
 
     /// <inheritdoc/>
-    public void RenameDirectory(string source, string target) => Directory.Move(source, target);
+    public void RenameDirectory(string source, string target) => Try(target, () => Directory.Move(source, target));
 
     /// <inheritdoc/>
     public bool DeleteDirectory(string path)
@@ -122,6 +132,19 @@ public sealed class RealFileSystem : IFileSystem
         return new DiskSpace(drive.TotalSize, drive.AvailableFreeSpace);
     }
 
+    /// <summary>Tells a full disk from a broken one.</summary>
+    private static void Try(string path, Action operation)
+    {
+        try
+        {
+            operation();
+        }
+        catch (IOException failure) when (NativeFiles.IsDiskFull(failure))
+        {
+            throw new DiskFullException(path, failure);
+        }
+    }
+
     private static string[] Names(string[] paths)
     {
         for (var i = 0; i < paths.Length; i++)
@@ -132,7 +155,7 @@ public sealed class RealFileSystem : IFileSystem
 }
 
 /// <summary>A file of <see cref="RealFileSystem"/>: positioned reads and writes on one handle.</summary>
-internal sealed class RealFile(SafeFileHandle handle, FileAccess access) : IFile
+internal sealed class RealFile(SafeFileHandle handle, FileAccess access, string path) : IFile
 {
     public long Length => RandomAccess.GetLength(handle);
 
@@ -152,11 +175,41 @@ internal sealed class RealFile(SafeFileHandle handle, FileAccess access) : IFile
         return total;
     }
 
-    public void Write(long position, ReadOnlySpan<byte> source) => RandomAccess.Write(handle, source, position);
+    public void Write(long position, ReadOnlySpan<byte> source)
+    {
+        try
+        {
+            RandomAccess.Write(handle, source, position);
+        }
+        catch (IOException failure) when (NativeFiles.IsDiskFull(failure))
+        {
+            throw new DiskFullException(path, failure);
+        }
+    }
 
-    public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> sources) => RandomAccess.Write(handle, sources, position);
+    public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> sources)
+    {
+        try
+        {
+            RandomAccess.Write(handle, sources, position);
+        }
+        catch (IOException failure) when (NativeFiles.IsDiskFull(failure))
+        {
+            throw new DiskFullException(path, failure);
+        }
+    }
 
-    public void SetLength(long length) => RandomAccess.SetLength(handle, length);
+    public void SetLength(long length)
+    {
+        try
+        {
+            RandomAccess.SetLength(handle, length);
+        }
+        catch (IOException failure) when (NativeFiles.IsDiskFull(failure))
+        {
+            throw new DiskFullException(path, failure);
+        }
+    }
 
     public void Preallocate(long endPosition)
     {
@@ -179,6 +232,14 @@ internal static partial class NativeFiles
 {
     private const int OpenReadOnly = 0;
     private const int ReserveKeepSize = 1; // FALLOC_FL_KEEP_SIZE
+
+    /// <summary>ENOSPC and EDQUOT, of Linux and of macOS and the BSDs; ERROR_DISK_FULL, ERROR_HANDLE_DISK_FULL and ERROR_DISK_QUOTA_EXCEEDED of Windows.</summary>
+    private static readonly int[] s_diskFull = OperatingSystem.IsWindows()
+        ? [unchecked((int)0x80070070), unchecked((int)0x80070027), unchecked((int)0x8007050F)]
+        : OperatingSystem.IsLinux() ? [28, 122] : [28, 69];
+
+    /// <summary>Whether a failure says that there is no room.</summary>
+    public static bool IsDiskFull(IOException failure) => s_diskFull.Contains(failure.HResult);
 
     public static void FlushDirectory(string path)
     {

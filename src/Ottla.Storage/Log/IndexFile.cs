@@ -24,6 +24,9 @@ internal sealed class IndexFile(IFileSystem fileSystem, string path, int entryBy
 
     public int Count => _length / entryBytes;
 
+    /// <summary>Bytes of its entries, without loading them.</summary>
+    public long LengthBytes => IsLoaded ? _length : fileSystem.FileExists(Path) ? fileSystem.GetLength(Path) : 0;
+
     /// <summary>Entries that fit into the configured size.</summary>
     public int CountMax => bytesMax / entryBytes;
 
@@ -103,6 +106,19 @@ internal sealed class IndexFile(IFileSystem fileSystem, string path, int entryBy
         {
             _writtenLength = length;
             _needsTruncate = true;
+        }
+    }
+
+    /// <summary>Brings the file to what memory has, unless the disk is full: then that is left to the next flush, which recovery waits for.</summary>
+    public void TryWriteBack()
+    {
+        try
+        {
+            WriteBack(sync: false);
+        }
+        catch (DiskFullException)
+        {
+            // Memory has it all, and keeps it until it is written.
         }
     }
 

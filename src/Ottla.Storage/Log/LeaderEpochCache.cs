@@ -14,6 +14,7 @@ public readonly record struct EpochEntry(int Epoch, long StartOffset);
 internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
 {
     private readonly List<EpochEntry> _entries = [];
+    private bool _isUnwritten;
 
     public string Path { get; private set; } = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
 
@@ -98,6 +99,20 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         Write();
     }
 
+    /// <summary>Writes what a full disk kept from being written.</summary>
+    public void WriteBack()
+    {
+        if (_isUnwritten)
+            WriteNow();
+    }
+
+    /// <summary>Writes the epochs to another directory, which is theirs from now on.</summary>
+    public void CopyTo(string directory)
+    {
+        MovedTo(directory);
+        WriteNow();
+    }
+
     /// <summary>The directory was renamed.</summary>
     public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
 
@@ -111,9 +126,23 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
 
     private void Write()
     {
+        try
+        {
+            WriteNow();
+        }
+        catch (DiskFullException)
+        {
+            // The recovery point cannot pass this: Flush writes it first. Until then recovery reads the epochs from the batches.
+            _isUnwritten = true;
+        }
+    }
+
+    private void WriteNow()
+    {
         var text = new StringBuilder();
         foreach (var entry in _entries)
             text.Append(CultureInfo.InvariantCulture, $"{entry.Epoch} {entry.StartOffset}\n");
         CheckpointText.Write(fileSystem, Path, _entries.Count, text.ToString());
+        _isUnwritten = false;
     }
 }

@@ -44,11 +44,26 @@ public sealed record LogConfig
     /// <summary><c>cleanup.policy</c> contains <c>delete</c>.</summary>
     public bool Delete { get; init; } = true;
 
+    /// <summary><c>min.cleanable.dirty.ratio</c>: a log is compacted when more of it than this is dirty, 0 to 1.</summary>
+    public double MinCleanableDirtyRatio { get; init; } = 0.5;
+
+    /// <summary><c>min.compaction.lag.ms</c>: a segment with a younger record is not compacted.</summary>
+    public long MinCompactionLagMs { get; init; }
+
+    /// <summary><c>max.compaction.lag.ms</c>: a log whose oldest dirty segment begins before this is compacted, whatever its ratio.</summary>
+    public long MaxCompactionLagMs { get; init; } = long.MaxValue;
+
+    /// <summary><c>delete.retention.ms</c>: how long tombstones and markers stay after compaction has first seen them.</summary>
+    public long DeleteRetentionMs { get; init; } = 24L * 60 * 60 * 1000;
+
     /// <summary><c>file.delete.delay.ms</c>: how long a removed segment's files stay on disk.</summary>
     public long FileDeleteDelayMs { get; init; } = 60_000;
 
     /// <summary><c>preallocate</c>: reserve a whole segment at once instead of in growing steps.</summary>
     public bool Preallocate { get; init; }
+
+    /// <summary>Room to keep reserved past the end of the log, in bytes, so that it can be appended to for a while when the disk is full; 0 for none.</summary>
+    public int ReserveBytes { get; init; }
 
     /// <summary><c>producer.id.expiration.ms</c>: an idle producer is forgotten after this.</summary>
     public long ProducerIdExpirationMs { get; init; } = 86_400_000;

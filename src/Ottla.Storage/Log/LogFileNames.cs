@@ -53,6 +53,14 @@ public static class LogFileNames
         return true;
     }
 
+    /// <summary>Reads the partition from the name of a directory that a replica is being moved to.</summary>
+    public static bool TryParseFuture(string directoryName, out TopicPartition partition)
+    {
+        partition = default;
+        var dot = directoryName.LastIndexOf('.');
+        return dot > 0 && directoryName.EndsWith(FutureDirectorySuffix, StringComparison.Ordinal) && TryParseDirectory(directoryName[..dot], out partition);
+    }
+
     /// <summary>The directory name of a log that is being deleted.</summary>
     public static string DeletedDirectory(TopicPartition partition, Uuid unique) => WithUnique(partition, unique, DeleteDirectorySuffix);
 

@@ -126,20 +126,25 @@ internal sealed partial class LogLoader(
         }
 
         DropReplacedSegments(swaps);
-        foreach (var name in swaps)
+        // A log goes before its indexes: without one, what is left of a swap are files of segments that are in place.
+        foreach (var name in swaps.OrderByDescending(IsSwapLog))
             fileSystem.Rename(PathOf(name), PathOf(name[..^LogFileNames.SwapSuffix.Length]));
+        if (swaps.Count > 0)
+            fileSystem.FlushDirectory(directory);
     }
+
+    private static bool IsSwapLog(string name) => name.EndsWith(LogFileNames.LogSuffix + LogFileNames.SwapSuffix, StringComparison.Ordinal);
 
     /// <summary>Removes the files of the segments that the swapped-in ones replace.</summary>
     private void DropReplacedSegments(List<string> swaps)
     {
         var from = long.MaxValue;
         var to = long.MinValue;
-        foreach (var name in swaps.Where(name => name.EndsWith(LogFileNames.LogSuffix + LogFileNames.SwapSuffix, StringComparison.Ordinal)))
+        foreach (var name in swaps.Where(IsSwapLog))
         {
             _ = LogFileNames.TryParseOffset(name, out var offset);
             from = Math.Min(from, offset);
-            to = Math.Max(to, NextOffsetOf(PathOf(name), offset));
+            to = Math.Max(to, Math.Max(NextOffsetOf(PathOf(name), offset), offset + 1)); // one that is empty still replaces its namesake
         }
 
         foreach (var name in fileSystem.ListFiles(directory))

@@ -1,3 +1,5 @@
+using Ottla.Storage.Files;
+
 namespace Ottla.Storage.Log;
 
 /// <summary>What is known about a log before its files are read: its lines of the checkpoint files, and how the last process ended.</summary>
@@ -20,4 +22,7 @@ public sealed record LogOpenOptions
 
     /// <summary>Called once when an I/O failure takes the log offline, possibly under its lock: it must neither block nor call back.</summary>
     public Action<PartitionLog, Exception>? OnFailure { get; init; }
+
+    /// <summary>Called whenever something was refused because the disk is full, possibly under the log's lock: it must neither block nor call back.</summary>
+    public Action<PartitionLog, DiskFullException>? OnDiskFull { get; init; }
 }

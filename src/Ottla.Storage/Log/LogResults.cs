@@ -1,5 +1,6 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
+using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
@@ -46,4 +47,7 @@ public sealed class LogException(ErrorCode errorCode, string message, Exception?
 {
     /// <summary>Kafka's error.</summary>
     public ErrorCode ErrorCode { get; } = errorCode;
+
+    /// <summary>Only room is missing: the log is in use, and what was refused may be tried again.</summary>
+    public bool IsDiskFull => InnerException is DiskFullException;
 }

@@ -83,8 +83,8 @@ internal sealed partial class LogSegment
     private void FinishRebuild()
     {
         _timeIndex.MaybeAppend(_maxTimestampMs, _offsetOfMaxTimestamp);
-        _offsetIndex.File.WriteBack(sync: false);
-        _timeIndex.File.WriteBack(sync: false);
+        _offsetIndex.File.TryWriteBack();
+        _timeIndex.File.TryWriteBack();
     }
 
     /// <summary>Hands out whole batches until the first that is not one.</summary>

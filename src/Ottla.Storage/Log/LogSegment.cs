@@ -21,16 +21,17 @@ internal sealed partial class LogSegment
     private bool _needsFlush;
     private bool _wasWritten;
 
-    public LogSegment(IFileSystem fileSystem, string directory, long baseOffset, LogConfig config, long length, long jitterMs, long nowMs)
+    public LogSegment(
+        IFileSystem fileSystem, string directory, long baseOffset, LogConfig config, long length, long jitterMs, long nowMs, string nameSuffix = "")
     {
         _fileSystem = fileSystem;
         BaseOffset = baseOffset;
         RollJitterMs = jitterMs;
         _createdMs = nowMs;
-        _file = new SegmentFile(fileSystem, PathOf(directory, LogFileNames.LogSuffix), length);
-        _offsetIndex = new OffsetIndex(fileSystem, PathOf(directory, LogFileNames.OffsetIndexSuffix), baseOffset, config.SegmentIndexBytes);
-        _timeIndex = new TimeIndex(fileSystem, PathOf(directory, LogFileNames.TimeIndexSuffix), baseOffset, config.SegmentIndexBytes);
-        Transactions = new TransactionIndex(fileSystem, PathOf(directory, LogFileNames.TransactionIndexSuffix));
+        _file = new SegmentFile(fileSystem, PathOf(directory, LogFileNames.LogSuffix + nameSuffix), length);
+        _offsetIndex = new OffsetIndex(fileSystem, PathOf(directory, LogFileNames.OffsetIndexSuffix + nameSuffix), baseOffset, config.SegmentIndexBytes);
+        _timeIndex = new TimeIndex(fileSystem, PathOf(directory, LogFileNames.TimeIndexSuffix + nameSuffix), baseOffset, config.SegmentIndexBytes);
+        Transactions = new TransactionIndex(fileSystem, PathOf(directory, LogFileNames.TransactionIndexSuffix + nameSuffix));
     }
 
     public long BaseOffset { get; }
@@ -47,9 +48,17 @@ internal sealed partial class LogSegment
     public bool NeedsFlush => _needsFlush;
 
     /// <summary>Makes the files of a new segment.</summary>
-    public static LogSegment Create(IFileSystem fileSystem, string directory, long baseOffset, LogConfig config, long jitterMs, long nowMs)
+    /// <param name="fileSystem">The disk.</param>
+    /// <param name="directory">The log's directory.</param>
+    /// <param name="baseOffset">The first offset it may have.</param>
+    /// <param name="config">Sizes of indexes.</param>
+    /// <param name="jitterMs">By how much it is rolled earlier.</param>
+    /// <param name="nowMs">Its age begins now.</param>
+    /// <param name="nameSuffix">What its files' names have after the usual: those of a cleaned segment are not yet the log's.</param>
+    public static LogSegment Create(
+        IFileSystem fileSystem, string directory, long baseOffset, LogConfig config, long jitterMs, long nowMs, string nameSuffix = "")
     {
-        var segment = new LogSegment(fileSystem, directory, baseOffset, config, 0, jitterMs, nowMs);
+        var segment = new LogSegment(fileSystem, directory, baseOffset, config, 0, jitterMs, nowMs, nameSuffix);
         using (var log = fileSystem.Open(segment._file.Path, FileOpenMode.CreateOrTruncate))
             log.SetLength(0);
         segment.ResetIndexes();
@@ -76,7 +85,34 @@ internal sealed partial class LogSegment
     }
 
     /// <summary>What retention by time goes by: the greatest timestamp, or the file's last write when no record has one.</summary>
-    public long RetentionTimestampMs => MaxTimestamp.TimestampMs >= 0 ? _maxTimestampMs : _fileSystem.GetLastWriteMs(_file.Path);
+    public long RetentionTimestampMs => MaxTimestamp.TimestampMs >= 0 ? _maxTimestampMs : LastWriteMs;
+
+    /// <summary>When the log file was last written; compaction hands it on to the file that takes its place.</summary>
+    public long LastWriteMs
+    {
+        get => _fileSystem.GetLastWriteMs(_file.Path);
+        set => _fileSystem.SetLastWriteMs(_file.Path, value);
+    }
+
+    /// <summary>The greatest timestamp of the first batch, or -1.</summary>
+    public long FirstBatchTimestampMs
+    {
+        get
+        {
+            if (_firstBatchTimestampMs is null && Size > 0)
+            {
+                Span<byte> buffer = stackalloc byte[RecordBatchLayout.HeaderSizeBytes];
+                var walker = new BatchWalker(_file.Open(), 0, Size, buffer);
+                if (walker.MoveNext())
+                    _firstBatchTimestampMs = walker.Batch.MaxTimestamp;
+            }
+
+            return _firstBatchTimestampMs ?? RecordBatchLayout.NoTimestamp;
+        }
+    }
+
+    /// <summary>Bytes of the larger of its indexes.</summary>
+    public long IndexBytes => Math.Max(_offsetIndex.File.LengthBytes, _timeIndex.File.LengthBytes);
 
     /// <summary>Appends whole batches whose offsets are final.</summary>
     public void Append(ReadOnlySpan<byte> batches, LogConfig config)
@@ -85,7 +121,7 @@ internal sealed partial class LogSegment
         var position = Size;
         _needsFlush = true;
         _wasWritten = true;
-        _file.Append(batches, config.SegmentBytes, config.Preallocate);
+        _file.Append(batches, config.SegmentBytes, config.Preallocate, config.ReserveBytes);
         while (!batches.IsEmpty)
         {
             var batch = new RecordBatchView(batches);
@@ -124,9 +160,9 @@ internal sealed partial class LogSegment
         EnsureIndexes(config);
         var max = MaxTimestamp;
         _timeIndex.MaybeAppend(max.TimestampMs, max.Offset);
-        _offsetIndex.File.WriteBack(sync: false);
-        _timeIndex.File.WriteBack(sync: false);
-        _file.Trim();
+        _offsetIndex.File.TryWriteBack();
+        _timeIndex.File.TryWriteBack();
+        _file.GiveBackReserve();
         _needsFlush = true;
         _wasWritten = false;
     }
@@ -145,6 +181,12 @@ internal sealed partial class LogSegment
         _needsFlush = false;
         return _file.Acquire();
     }
+
+    /// <summary>A flush that <see cref="BeginFlush"/> began did not come to its end.</summary>
+    public void UndoFlush() => _needsFlush = true;
+
+    /// <summary>Gives back what is reserved past the end.</summary>
+    public void GiveBackReserve() => _file.GiveBackReserve();
 
     /// <summary>Holds the file open for a reader, who releases it.</summary>
     public SharedFile Acquire() => _file.Acquire();
@@ -233,12 +275,20 @@ internal sealed partial class LogSegment
     /// <summary>Adds <c>.deleted</c> to all its files; readers keep theirs open.</summary>
     public void MarkDeleted()
     {
-        // The log goes first: after a crash in between, indexes without a log are dropped at load.
-        _file.RenameTo(_file.Path + LogFileNames.DeletedSuffix);
-        _offsetIndex.File.RenameTo(_offsetIndex.File.Path + LogFileNames.DeletedSuffix);
-        _timeIndex.File.RenameTo(_timeIndex.File.Path + LogFileNames.DeletedSuffix);
-        Transactions.RenameTo(Transactions.Path + LogFileNames.DeletedSuffix);
+        ChangeNameSuffix("", LogFileNames.DeletedSuffix);
         _file.Close();
+    }
+
+    /// <summary>Renames all its files to end in another suffix, or in none.</summary>
+    public void ChangeNameSuffix(string from, string to)
+    {
+        // The log goes first: after a crash in between, indexes without a log are dropped at load, and what is missing is made anew.
+        _file.RenameTo(Renamed(_file.Path));
+        _offsetIndex.File.RenameTo(Renamed(_offsetIndex.File.Path));
+        _timeIndex.File.RenameTo(Renamed(_timeIndex.File.Path));
+        Transactions.RenameTo(Renamed(Transactions.Path));
+
+        string Renamed(string path) => path[..^from.Length] + to;
     }
 
     /// <summary>Removes its files.</summary>
@@ -275,18 +325,8 @@ internal sealed partial class LogSegment
         _bytesSinceLastIndexEntry = 0;
     }
 
-    private long TimeWaitedForRollMs(long nowMs, long messageTimestampMs)
-    {
-        if (_firstBatchTimestampMs is null && Size > 0)
-        {
-            Span<byte> buffer = stackalloc byte[RecordBatchLayout.HeaderSizeBytes];
-            var walker = new BatchWalker(_file.Open(), 0, Size, buffer);
-            if (walker.MoveNext())
-                _firstBatchTimestampMs = walker.Batch.MaxTimestamp;
-        }
-
-        return _firstBatchTimestampMs is { } first and >= 0 ? messageTimestampMs - first : nowMs - _createdMs;
-    }
+    private long TimeWaitedForRollMs(long nowMs, long messageTimestampMs) =>
+        FirstBatchTimestampMs is var first and >= 0 ? messageTimestampMs - first : nowMs - _createdMs;
 
     private void ReadMaxTimestamp(Span<byte> buffer)
     {

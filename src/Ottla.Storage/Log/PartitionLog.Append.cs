@@ -1,6 +1,7 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
+using Ottla.Storage.Files;
 using Ottla.Storage.Producers;
 
 namespace Ottla.Storage.Log;
@@ -72,7 +73,7 @@ public sealed partial class PartitionLog
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
-                throw Fail(failure);
+                throw FailOrRefuse(failure);
             }
             catch (CorruptRecordException failure)
             {
@@ -117,7 +118,7 @@ public sealed partial class PartitionLog
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
-                throw Fail(failure);
+                throw FailOrRefuse(failure);
             }
             catch (CorruptRecordException failure)
             {
@@ -255,8 +256,19 @@ public sealed partial class PartitionLog
         _hasRolled = true;
     }
 
-    private LogSegment NewSegment(long baseOffset, Instant now) =>
-        LogSegment.Create(_fileSystem, Directory, baseOffset, _config, LogLoader.NextJitterMs(_jitter, _config), now.UnixMilliseconds);
+    private LogSegment NewSegment(long baseOffset, Instant now)
+    {
+        try
+        {
+            return LogSegment.Create(_fileSystem, Directory, baseOffset, _config, LogLoader.NextJitterMs(_jitter, _config), now.UnixMilliseconds);
+        }
+        catch (DiskFullException)
+        {
+            // Smaller batches may still fit the active segment: no file may say that another one begins here.
+            new LogSegment(_fileSystem, Directory, baseOffset, _config, length: 0, jitterMs: 0, now.UnixMilliseconds).DeleteFiles();
+            throw;
+        }
+    }
 
     /// <summary>The offsets and the greatest timestamp of an append.</summary>
     private readonly record struct AppendExtent(long FirstOffset, long LastOffset, long MaxTimestampMs);

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Kernel;
 using Ottla.Protocol;
+using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
@@ -33,6 +34,8 @@ public sealed partial class PartitionLog
                 }
 
                 LogTruncation(_logger, Directory, offset, _logEndOffset);
+                _cleaningGeneration++;
+                _truncations++;
                 var keep = FloorSegment(offset) + 1;
                 RemoveSegments(keep, _segments.Count - keep, now);
                 Volatile.Write(ref _sizeInBytes, _sizeInBytes - Active.TruncateTo(offset, _config));
@@ -122,7 +125,7 @@ public sealed partial class PartitionLog
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
-                throw Fail(failure);
+                throw FailOrRefuse(failure);
             }
         }
     }
@@ -186,6 +189,7 @@ public sealed partial class PartitionLog
     private void StartAt(long offset, Instant now)
     {
         LogTruncation(_logger, Directory, offset, _logEndOffset);
+        _truncations++;
         RemoveSegments(0, _segments.Count, now);
         _epochs.Clear();
         _producers.TruncateFullyAndStartAt(offset);
@@ -198,14 +202,30 @@ public sealed partial class PartitionLog
         UpdateFirstUnstableOffset();
     }
 
-    /// <summary>Takes segments out of the log; their files are renamed now and unlinked later, so that readers and other processes can finish.</summary>
+    /// <summary>Takes segments out of the log, and the producer snapshots that were theirs.</summary>
     private void RemoveSegments(int index, int count, Instant now)
+    {
+        _cleaningGeneration++;
+        for (var i = index; i < index + count; i++)
+            _producers.DeleteSnapshot(_segments[i].BaseOffset);
+        TakeOut(index, count, now);
+    }
+
+    /// <summary>Takes segments out of the list; their files are renamed now and unlinked later, so that readers and other processes can finish.</summary>
+    private void TakeOut(int index, int count, Instant now)
     {
         for (var i = index; i < index + count; i++)
         {
             var segment = _segments[i];
-            segment.MarkDeleted();
-            _producers.DeleteSnapshot(segment.BaseOffset);
+            try
+            {
+                segment.MarkDeleted();
+            }
+            catch (DiskFullException failure)
+            {
+                throw Fail(failure); // some of its files are renamed and some are not
+            }
+
             _deletedSegments.Add((segment, now.AddMilliseconds(_config.FileDeleteDelayMs)));
             Volatile.Write(ref _sizeInBytes, _sizeInBytes - segment.Size);
         }

@@ -1,4 +1,5 @@
 using Ottla.Kernel;
+using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
@@ -42,7 +43,8 @@ public sealed partial class PartitionLog
         lock (_flushLock)
         {
             var files = new List<SharedFile>();
-            bool syncDirectory;
+            var flushed = new List<LogSegment>();
+            var syncDirectory = false;
             long target;
             try
             {
@@ -50,14 +52,17 @@ public sealed partial class PartitionLog
                 {
                     ThrowIfOffline();
                     target = Math.Min(upToOffset, _logEndOffset);
-                    syncDirectory = _hasRolled;
+                    _epochs.WriteBack();
                     foreach (var segment in _segments)
                     {
-                        if (segment.NeedsFlush && segment.BaseOffset < target)
-                            files.Add(segment.BeginFlush(isActive: segment == Active));
+                        if (!segment.NeedsFlush || segment.BaseOffset >= target)
+                            continue;
+                        flushed.Add(segment);
+                        files.Add(segment.BeginFlush(isActive: segment == Active));
                     }
 
                     _producers.FlushSnapshots();
+                    syncDirectory = _hasRolled;
                     _hasRolled = false;
                 }
 
@@ -65,6 +70,18 @@ public sealed partial class PartitionLog
                     file.File.Flush();
                 if (syncDirectory)
                     _fileSystem.FlushDirectory(Directory);
+            }
+            catch (DiskFullException failure)
+            {
+                // An index could not be written: nothing counts as flushed, and all of it is flushed again.
+                lock (_lock)
+                {
+                    foreach (var segment in flushed)
+                        segment.UndoFlush();
+                    _hasRolled |= syncDirectory;
+                }
+
+                throw OutOfSpace(failure);
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
@@ -95,6 +112,24 @@ public sealed partial class PartitionLog
             try
             {
                 RollTo(_logEndOffset, now);
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw FailOrRefuse(failure);
+            }
+        }
+    }
+
+    /// <summary>Gives back the room that is reserved past the log's end: others need it now.</summary>
+    public void GiveBackReserve()
+    {
+        lock (_lock)
+        {
+            if (_isClosed || _failure is not null || _config.ReserveBytes > 0)
+                return;
+            try
+            {
+                Active.GiveBackReserve();
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
@@ -137,7 +172,7 @@ public sealed partial class PartitionLog
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
-                throw Fail(failure);
+                throw FailOrRefuse(failure);
             }
             finally
             {
@@ -165,7 +200,7 @@ public sealed partial class PartitionLog
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
-                throw Fail(failure);
+                throw FailOrRefuse(failure);
             }
             finally
             {
@@ -178,7 +213,7 @@ public sealed partial class PartitionLog
     {
         Active.OnBecomeInactive(_config);
         _producers.AdvanceTo(_logEndOffset);
-        _producers.TakeSnapshot(sync: true);
+        _producers.TakeSnapshot(sync: true, isRequired: true);
         foreach (var (segment, _) in _deletedSegments)
             segment.DeleteFiles();
         _deletedSegments.Clear();

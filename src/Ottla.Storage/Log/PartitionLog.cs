@@ -14,6 +14,7 @@ namespace Ottla.Storage.Log;
 /// Thread-safe. One short lock covers what must be one step: assign offsets, patch headers, one write, index and producer state.
 /// Readers take it only to find their segment; they read bytes without it, from files they hold open.
 /// An I/O failure takes the log offline: from then on every operation fails with KAFKA_STORAGE_ERROR, because what is on disk is not known.
+/// A full disk does not: what needs room is refused with the same error and leaves no trace, everything else goes on (ADR 0008).
 /// Owned by a <c>LogManager</c>, or by whoever called <see cref="Open"/>; lives until <see cref="Close"/> or <see cref="Delete"/>.
 /// </remarks>
 public sealed partial class PartitionLog
@@ -24,6 +25,7 @@ public sealed partial class PartitionLog
     private readonly ILogger _logger;
     private readonly Prng _jitter;
     private readonly Action<PartitionLog, Exception>? _onFailure;
+    private readonly Action<PartitionLog, DiskFullException>? _onDiskFull;
     private readonly List<LogSegment> _segments;
     private readonly LeaderEpochCache _epochs;
     private readonly ProducerStateManager _producers;
@@ -47,6 +49,7 @@ public sealed partial class PartitionLog
         _config = config;
         _jitter = loaded.Jitter;
         _onFailure = options.OnFailure;
+        _onDiskFull = options.OnDiskFull;
         _segments = loaded.Segments;
         _epochs = loaded.Epochs;
         _producers = loaded.Producers;
@@ -110,6 +113,16 @@ public sealed partial class PartitionLog
         {
             lock (_lock)
                 return _segments[0].BaseOffset;
+        }
+    }
+
+    /// <summary>Where the active segment starts.</summary>
+    public long ActiveSegmentOffset
+    {
+        get
+        {
+            lock (_lock)
+                return Active.BaseOffset;
         }
     }
 
@@ -185,7 +198,7 @@ public sealed partial class PartitionLog
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
-                throw Fail(failure);
+                throw FailOrRefuse(failure);
             }
         }
     }
@@ -258,6 +271,15 @@ public sealed partial class PartitionLog
 
     /// <summary>Takes the log offline because its directory is: every use answers KAFKA_STORAGE_ERROR from now on. Takes no lock.</summary>
     internal void TakeOffline(Exception failure) => Interlocked.CompareExchange(ref _failure, failure, null);
+
+    /// <summary>What a failing disk comes to: where room is all that is missing, the log stays in use, and as it was; anything else takes it offline.</summary>
+    private LogException FailOrRefuse(Exception failure) => failure is DiskFullException full ? OutOfSpace(full) : Fail(failure);
+
+    private LogException OutOfSpace(DiskFullException failure)
+    {
+        _onDiskFull?.Invoke(this, failure);
+        return new LogException(ErrorCode.KafkaStorageError, $"There is no space left on the disk of {Directory}.", failure);
+    }
 
     /// <summary>Takes the log offline, and its directory with it.</summary>
     private LogException Fail(Exception failure)

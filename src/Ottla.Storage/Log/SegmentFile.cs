@@ -44,19 +44,39 @@ internal sealed class SegmentFile(IFileSystem fileSystem, string path, long leng
     /// <param name="bytes">Whole batches.</param>
     /// <param name="sizeMax">How far the segment may grow: nothing is reserved past it.</param>
     /// <param name="reserveAll">Reserve up to <paramref name="sizeMax"/> at once (<c>preallocate</c>).</param>
-    public void Append(ReadOnlySpan<byte> bytes, long sizeMax, bool reserveAll)
+    /// <param name="reserveBytes">Keep at least about half as much room reserved past the end, if there is any: what a full disk cannot take.</param>
+    /// <exception cref="DiskFullException">There is no room; the file is as it was.</exception>
+    public void Append(ReadOnlySpan<byte> bytes, long sizeMax, bool reserveAll, int reserveBytes)
     {
         var file = Open();
         var end = Length + bytes.Length;
-        if (end > _reservedEnd && (reserveAll || end >= PreallocationThresholdBytes))
+        if (reserveBytes > 0 ? end + reserveBytes / 2 > _reservedEnd : end > _reservedEnd && (reserveAll || end >= PreallocationThresholdBytes))
         {
-            var step = reserveAll ? sizeMax : Math.Min(end, PreallocationStepBytesMax);
-            _reservedEnd = Math.Max(end, Math.Min(sizeMax, end + step));
-            file.Preallocate(_reservedEnd);
+            var step = reserveAll ? sizeMax : reserveBytes > 0 ? reserveBytes : Math.Min(end, PreallocationStepBytesMax);
+            var reservedEnd = Math.Max(end, Math.Min(sizeMax, end + step));
+            // What is reserved already stays so when more cannot be had.
+            file.Preallocate(reservedEnd);
+            _reservedEnd = reservedEnd;
         }
 
-        file.Write(Length, bytes);
+        try
+        {
+            file.Write(Length, bytes);
+        }
+        catch (DiskFullException)
+        {
+            GiveBackReserve(); // with what was written of these bytes
+            throw;
+        }
+
         Length = end;
+    }
+
+    /// <summary>Cuts off everything past the end: what was reserved, and what is left of a write that failed.</summary>
+    public void GiveBackReserve()
+    {
+        Open().SetLength(Length);
+        _reservedEnd = 0;
     }
 
     /// <summary>Cuts the file. Readers of it keep seeing the old bytes: the kept part then moves to a new file of the same name.</summary>
@@ -69,13 +89,6 @@ internal sealed class SegmentFile(IFileSystem fileSystem, string path, long leng
         else
             file.SetLength(length);
         Length = length;
-        _reservedEnd = 0;
-    }
-
-    /// <summary>Gives back the blocks reserved past the end: the segment is not written any more.</summary>
-    public void Trim()
-    {
-        Open().SetLength(Length);
         _reservedEnd = 0;
     }
 

@@ -19,6 +19,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
     private const short CurrentVersion = 0;
 
     private List<AbortedTransaction>? _entries;
+    private int _writtenCount;
     private bool _hasUnsynced;
 
     public string Path { get; private set; } = path;
@@ -27,20 +28,19 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
     /// <exception cref="InvalidDataException">The file is not a transaction index.</exception>
     public IReadOnlyList<AbortedTransaction> Entries => Load();
 
-    /// <summary>Adds an entry, to the file too: markers are rare, and recovery starts where the last flush was.</summary>
+    /// <summary>Adds an entry, to the file too: markers are rare, and recovery starts where the last flush was. On a full disk the next flush writes it.</summary>
     public void Append(AbortedTransaction transaction)
     {
-        var entries = Load();
-        Span<byte> bytes = stackalloc byte[EntryBytes];
-        BinaryPrimitives.WriteInt16BigEndian(bytes, CurrentVersion);
-        BinaryPrimitives.WriteInt64BigEndian(bytes[2..], transaction.ProducerId);
-        BinaryPrimitives.WriteInt64BigEndian(bytes[10..], transaction.FirstOffset);
-        BinaryPrimitives.WriteInt64BigEndian(bytes[18..], transaction.LastOffset);
-        BinaryPrimitives.WriteInt64BigEndian(bytes[26..], transaction.LastStableOffset);
-        using var file = fileSystem.Open(Path, FileOpenMode.OpenOrCreate);
-        file.Write((long)entries.Count * EntryBytes, bytes);
-        entries.Add(transaction);
+        Load().Add(transaction);
         _hasUnsynced = true;
+        try
+        {
+            WriteBack();
+        }
+        catch (DiskFullException)
+        {
+            // The marker is in the log, so this must not fail. The recovery point cannot pass it before Flush has written it.
+        }
     }
 
     /// <summary>Collects what overlaps [<paramref name="startOffset"/>, <paramref name="upperBound"/>).</summary>
@@ -78,6 +78,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
     {
         if (!_hasUnsynced)
             return;
+        WriteBack();
         using var file = fileSystem.Open(Path, FileOpenMode.Existing);
         file.Flush();
         _hasUnsynced = false;
@@ -92,13 +93,35 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
 
     public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, System.IO.Path.GetFileName(Path));
 
+    /// <summary>Writes the entries that the file does not have.</summary>
+    private void WriteBack()
+    {
+        if (_writtenCount == _entries!.Count)
+            return;
+        var bytes = new byte[(_entries.Count - _writtenCount) * EntryBytes];
+        for (var i = _writtenCount; i < _entries.Count; i++)
+        {
+            var entry = bytes.AsSpan((i - _writtenCount) * EntryBytes);
+            BinaryPrimitives.WriteInt16BigEndian(entry, CurrentVersion);
+            BinaryPrimitives.WriteInt64BigEndian(entry[2..], _entries[i].ProducerId);
+            BinaryPrimitives.WriteInt64BigEndian(entry[10..], _entries[i].FirstOffset);
+            BinaryPrimitives.WriteInt64BigEndian(entry[18..], _entries[i].LastOffset);
+            BinaryPrimitives.WriteInt64BigEndian(entry[26..], _entries[i].LastStableOffset);
+        }
+
+        using var file = fileSystem.Open(Path, FileOpenMode.OpenOrCreate);
+        file.Write((long)_writtenCount * EntryBytes, bytes);
+        _writtenCount = _entries.Count;
+    }
+
     private void Keep(int count)
     {
         _entries!.RemoveRange(count, _entries.Count - count);
+        _writtenCount = Math.Min(_writtenCount, count);
         if (!fileSystem.FileExists(Path))
             return;
         using var file = fileSystem.Open(Path, FileOpenMode.Existing);
-        file.SetLength((long)count * EntryBytes);
+        file.SetLength((long)_writtenCount * EntryBytes);
         _hasUnsynced = true;
     }
 
@@ -122,6 +145,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
                 BinaryPrimitives.ReadInt64BigEndian(bytes[26..])));
         }
 
+        _writtenCount = entries.Count;
         return _entries = entries;
     }
 }

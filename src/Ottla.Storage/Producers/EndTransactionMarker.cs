@@ -11,21 +11,27 @@ internal readonly record struct EndTransactionMarker(bool IsAbort, int Coordinat
 {
     /// <summary>Reads a control batch of a producer.</summary>
     /// <exception cref="CorruptRecordException">It is no transaction marker.</exception>
-    public static EndTransactionMarker Read(in RecordBatchView batch)
+    public static EndTransactionMarker Read(in RecordBatchView batch) =>
+        TryRead(batch, out var marker)
+            ? marker
+            : throw new CorruptRecordException(ErrorCode.InvalidRecord, $"The control batch at offset {batch.BaseOffset} is no transaction marker.");
+
+    /// <summary>Reads a control batch; false when it is none that ends a transaction.</summary>
+    public static bool TryRead(in RecordBatchView batch, out EndTransactionMarker marker)
     {
+        marker = default;
         var record = batch.Records;
         var position = 0;
-        if (Varint.TryReadInt32(record, ref position, out _) && position < record.Length)
-        {
-            position++; // attributes
-            if (Varint.TryReadInt64(record, ref position, out _) && Varint.TryReadInt32(record, ref position, out _)
-                && TryReadField(record, ref position, out var key) && ControlBatches.TryReadType(key, out var type)
-                && type is ControlRecordType.Abort or ControlRecordType.Commit
-                && TryReadField(record, ref position, out var value) && ControlBatches.TryReadCoordinatorEpoch(value, out var coordinatorEpoch))
-                return new EndTransactionMarker(type == ControlRecordType.Abort, coordinatorEpoch);
-        }
-
-        throw new CorruptRecordException(ErrorCode.InvalidRecord, $"The control batch at offset {batch.BaseOffset} is no transaction marker.");
+        if (!Varint.TryReadInt32(record, ref position, out _) || position >= record.Length)
+            return false;
+        position++; // attributes
+        if (!Varint.TryReadInt64(record, ref position, out _) || !Varint.TryReadInt32(record, ref position, out _)
+            || !TryReadField(record, ref position, out var key) || !ControlBatches.TryReadType(key, out var type)
+            || type is not (ControlRecordType.Abort or ControlRecordType.Commit)
+            || !TryReadField(record, ref position, out var value) || !ControlBatches.TryReadCoordinatorEpoch(value, out var coordinatorEpoch))
+            return false;
+        marker = new EndTransactionMarker(type == ControlRecordType.Abort, coordinatorEpoch);
+        return true;
     }
 
     private static bool TryReadField(ReadOnlySpan<byte> record, ref int position, out ReadOnlySpan<byte> field)

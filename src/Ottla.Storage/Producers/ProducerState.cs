@@ -16,6 +16,11 @@ internal readonly record struct ProducerBatch(int LastSequence, long LastOffset,
     public long FirstOffset => LastOffset - OffsetDelta;
 }
 
+/// <summary>Where a producer's sequence stands in a log: what compaction must leave of it.</summary>
+/// <param name="LastDataOffset">The offset of its last record, or -1 when only a marker is left of it.</param>
+/// <param name="ProducerEpoch">Its epoch.</param>
+internal readonly record struct LastRecordOfProducer(long LastDataOffset, short ProducerEpoch);
+
 /// <summary>What a log knows of a producer: its epoch, its last five batches, its open transaction.</summary>
 /// <remarks>The log's lock guards it. Lives until the producer is idle for <c>producer.id.expiration.ms</c>.</remarks>
 internal sealed class ProducerState(long producerId)

@@ -30,12 +30,24 @@ internal sealed partial class ProducerStateManager
 
     /// <summary>Writes a snapshot of the state at <see cref="EndOffset"/>, unless the latest is as new.</summary>
     /// <param name="sync">Fsync now; else <see cref="FlushSnapshots"/> does.</param>
-    public void TakeSnapshot(bool sync)
+    /// <param name="isRequired">A full disk is an error; else it only makes the next start longer, which replays the log from an older snapshot.</param>
+    public void TakeSnapshot(bool sync, bool isRequired = false)
     {
         if (EndOffset <= _snapshotOffset)
             return;
         var path = SnapshotPath(EndOffset);
-        ProducerSnapshotFile.Write(fileSystem, path, _producers.Values, sync);
+        try
+        {
+            ProducerSnapshotFile.Write(fileSystem, path, _producers.Values, sync);
+        }
+        catch (DiskFullException)
+        {
+            fileSystem.Delete(path);
+            if (isRequired)
+                throw;
+            return;
+        }
+
         if (!sync)
             _unsyncedSnapshots.Add(path);
         _snapshots.Add(EndOffset);
@@ -68,6 +80,23 @@ internal sealed partial class ProducerStateManager
     {
         _directory = directory;
         _unsyncedSnapshots.Clear();
+    }
+
+    /// <summary>Writes the state to another directory, with whose snapshots it goes on.</summary>
+    public void CopyTo(string directory)
+    {
+        MovedTo(directory);
+        LoadSnapshotOffsets(fileSystem.ListFiles(directory));
+        _snapshotOffset = -1;
+        TakeSnapshot(sync: true, isRequired: true);
+    }
+
+    /// <summary>Undoes <see cref="CopyTo"/>.</summary>
+    public void ReturnTo(string directory)
+    {
+        MovedTo(directory);
+        LoadSnapshotOffsets(fileSystem.ListFiles(directory));
+        _snapshotOffset = LatestSnapshotOffset ?? 0;
     }
 
     private string SnapshotPath(long offset) => Path.Combine(_directory, LogFileNames.ForOffset(offset, LogFileNames.ProducerSnapshotSuffix));

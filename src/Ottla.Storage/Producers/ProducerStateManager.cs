@@ -76,6 +76,9 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
         return guard;
     }
 
+    public IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords() =>
+        _producers.Values.ToDictionary(producer => producer.ProducerId, producer => new LastRecordOfProducer(producer.LastDataOffset, producer.ProducerEpoch));
+
     public IReadOnlyList<ActiveProducer> ActiveProducers() =>
     [
         .. _producers.Values.Select(producer => new ActiveProducer(

@@ -13,6 +13,8 @@ public sealed class LogDirectory
     private readonly IFileSystem _fileSystem;
     private IDisposable? _lock;
     private Exception? _failure;
+    private bool _isFull;
+    private bool _wasRefused;
 
     internal LogDirectory(IFileSystem fileSystem, string path)
     {
@@ -21,6 +23,7 @@ public sealed class LogDirectory
         RecoveryPoints = new OffsetCheckpointFile(fileSystem, path, OffsetCheckpointFile.RecoveryPoint);
         LogStartOffsets = new OffsetCheckpointFile(fileSystem, path, OffsetCheckpointFile.LogStartOffset);
         HighWatermarks = new OffsetCheckpointFile(fileSystem, path, OffsetCheckpointFile.HighWatermark);
+        Cleaned = new CleanedOffsets(new OffsetCheckpointFile(fileSystem, path, OffsetCheckpointFile.Cleaner));
     }
 
     /// <summary>Its absolute path.</summary>
@@ -41,6 +44,9 @@ public sealed class LogDirectory
     /// <summary>Whether an I/O failure took it out of use.</summary>
     public bool IsOffline => Failure is not null;
 
+    /// <summary>Its disk is full: appends to its logs are refused until there is room again.</summary>
+    public bool IsFull => Volatile.Read(ref _isFull);
+
     /// <summary>Size and free bytes of its volume.</summary>
     /// <exception cref="IOException">The volume cannot be asked.</exception>
     public DiskSpace Space => _fileSystem.GetSpace(Path);
@@ -50,6 +56,8 @@ public sealed class LogDirectory
     internal OffsetCheckpointFile LogStartOffsets { get; }
 
     internal OffsetCheckpointFile HighWatermarks { get; }
+
+    internal CleanedOffsets Cleaned { get; }
 
     /// <summary>Writes <c>meta.properties</c>.</summary>
     public void Format(MetaProperties properties)
@@ -75,6 +83,18 @@ public sealed class LogDirectory
     /// <summary>Takes it out of use.</summary>
     /// <returns>False when it already was.</returns>
     internal bool Fail(Exception failure) => Interlocked.CompareExchange(ref _failure, failure, null) is null;
+
+    /// <summary>Something found no room.</summary>
+    /// <returns>False when that is no news.</returns>
+    internal bool NoteFull()
+    {
+        Volatile.Write(ref _wasRefused, true);
+        return !Interlocked.Exchange(ref _isFull, true);
+    }
+
+    /// <summary>Something that needs room was written: the disk is not full any more, unless something else was refused meanwhile.</summary>
+    /// <returns>Whether that is news.</returns>
+    internal bool NoteRoom() => !Interlocked.Exchange(ref _wasRefused, false) && Interlocked.Exchange(ref _isFull, false);
 
     /// <summary>Writes the marker of an orderly end.</summary>
     internal void MarkClean(long brokerEpoch) => CleanShutdownFile.Write(_fileSystem, Path, brokerEpoch);

@@ -28,10 +28,12 @@ public sealed partial class LogManager
             if (IsDue(ref _nextFlush, now, _options.FlushCheckIntervalMs))
                 ForEachLog(entries, log => FlushIfNeeded(log, now));
             if (IsDue(ref _nextRetention, now, _options.RetentionCheckIntervalMs))
-                ForEachLog(entries, log => log.DeleteOldSegments(now));
+                ForEachLog(entries.Where(entry => !Cleaner.IsCleaning(entry.Log.Partition)), log => log.DeleteOldSegments(now));
             ForEachLog(entries, log => log.UnlinkDeletedSegments(now));
             if (IsDue(ref _nextIdleRelease, now, _options.IdleReleaseIntervalMs))
                 ForEachLog(entries, log => log.ReleaseIdle(now));
+            foreach (var directory in _directories.Where(directory => directory.IsFull && !directory.IsOffline))
+                MakeRoom(directory, now);
             Checkpoint(now);
             RemoveDeletedDirectories(now);
         }
@@ -72,7 +74,7 @@ public sealed partial class LogManager
             log.Flush(log.FlushTarget(now));
     }
 
-    private void ForEachLog(List<Entry> entries, Action<PartitionLog> work)
+    private void ForEachLog(IEnumerable<Entry> entries, Action<PartitionLog> work)
     {
         foreach (var entry in entries)
         {
@@ -94,6 +96,19 @@ public sealed partial class LogManager
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "The log {Directory} was closed while it was looked after")]
     private static partial void LogVanished(ILogger logger, string directory);
+
+    /// <summary>On a full disk retention does not wait for its time, nor does anybody keep room reserved; and whether there is room again is tried out.</summary>
+    private void MakeRoom(LogDirectory directory, Instant now)
+    {
+        var entries = _logs.Values.Where(entry => entry.Directory == directory).ToList();
+        ForEachLog(entries, log => log.GiveBackReserve());
+        ForEachLog(entries.Where(entry => !Cleaner.IsCleaning(entry.Log.Partition)), log => log.DeleteOldSegments(now));
+        if (Guard(directory, () => WriteRecoveryPoints(directory)) && directory.NoteRoom())
+            LogRoom(_logger, directory.Path);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "There is space in {Directory} again")]
+    private static partial void LogRoom(ILogger logger, string directory);
 
     private void Checkpoint(Instant now)
     {

@@ -28,6 +28,7 @@ public sealed partial class LogManager : IDisposable
     private readonly List<(LogDirectory Directory, string Path, Instant DeleteAt)> _deletedDirectories = [];
     private readonly List<LogDirectory> _directories = [];
     private bool _isClosed;
+    private int _placementVersion;
 
     private LogManager(LogManagerOptions options, IFileSystem fileSystem, TimeProvider time, ILogger logger)
     {
@@ -42,7 +43,12 @@ public sealed partial class LogManager : IDisposable
         _nextLogStartOffsets = now.AddMilliseconds(options.LogStartOffsetCheckpointIntervalMs);
         _nextHighWatermarks = now.AddMilliseconds(options.HighWatermarkCheckpointIntervalMs);
         _nextIdleRelease = now.AddMilliseconds(options.IdleReleaseIntervalMs);
+        Cleaner = new LogCleaner(this, options.Cleaner, fileSystem, time, logger);
+        Mover = new LogMover(this, options.MoveBytesPerSecondMax, time, logger);
     }
+
+    /// <summary>Compacts the logs, once it is run.</summary>
+    public LogCleaner Cleaner { get; }
 
     /// <summary>The log directories, also those that are offline.</summary>
     public IReadOnlyList<LogDirectory> Directories => _directories;
@@ -87,7 +93,7 @@ public sealed partial class LogManager : IDisposable
     /// <summary>The log of a partition; an empty one is made if there is none.</summary>
     /// <param name="partition">Whose.</param>
     /// <param name="topicId">The topic's id, for <c>partition.metadata</c>.</param>
-    /// <param name="directoryPath">The wanted log directory for a new log; else the one with the fewest logs.</param>
+    /// <param name="directoryPath">The wanted log directory for a new log; else the one with the fewest logs of those that are not cordoned.</param>
     /// <exception cref="LogException">INCONSISTENT_TOPIC_ID, KAFKA_STORAGE_ERROR.</exception>
     public PartitionLog GetOrCreate(TopicPartition partition, Uuid topicId, string? directoryPath = null)
     {
@@ -98,6 +104,7 @@ public sealed partial class LogManager : IDisposable
             {
                 entry = Create(partition, directoryPath);
                 _logs[partition] = entry;
+                NotePlacement();
             }
 
             entry.Log.AssignTopicId(topicId);
@@ -112,10 +119,13 @@ public sealed partial class LogManager : IDisposable
     {
         lock (_lock)
         {
+            if (Mover.Find(partition) is { } move)
+                GiveUp(move);
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
             var path = Path.Combine(entry.Directory.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
             entry.Log.Delete(path);
+            Cleaner.OnRemoved(partition, entry.Directory);
             _deletedDirectories.Add((entry.Directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
             return true;
         }
@@ -131,6 +141,7 @@ public sealed partial class LogManager : IDisposable
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
             entry.Log.Delete(Path.Combine(entry.Directory.Path, LogFileNames.StrayDirectory(partition, Uuid.NewRandom())));
+            Cleaner.OnRemoved(partition, entry.Directory);
             return true;
         }
     }
@@ -143,6 +154,7 @@ public sealed partial class LogManager : IDisposable
         if (!log.TruncateTo(offset))
             return false;
         WriteRecoveryPointsOf(log);
+        Cleaner.OnTruncated(log);
         return true;
     }
 
@@ -152,6 +164,7 @@ public sealed partial class LogManager : IDisposable
     {
         log.TruncateFullyAndStartAt(offset);
         WriteRecoveryPointsOf(log);
+        Cleaner.OnTruncated(log);
     }
 
     /// <summary>The orderly end: flushes and closes every log, writes the checkpoints and the clean-shutdown marker, and unlocks the directories.</summary>
@@ -169,8 +182,15 @@ public sealed partial class LogManager : IDisposable
 
         lock (_upkeepLock)
         {
-            ForEach(entries, entry => Guard(entry.Directory, entry.Log.Close));
-            foreach (var directory in _directories.Where(directory => !directory.IsOffline))
+            var unclean = new ConcurrentDictionary<LogDirectory, bool>();
+            foreach (var move in Mover.Moves)
+                Guard(move.Target, move.Copy.Close);
+            ForEach(entries, entry =>
+            {
+                if (!Guard(entry.Directory, entry.Log.Close))
+                    unclean[entry.Directory] = true;
+            });
+            foreach (var directory in _directories.Where(directory => !directory.IsOffline && !unclean.ContainsKey(directory)))
             {
                 Guard(directory, () =>
                 {
@@ -197,53 +217,84 @@ public sealed partial class LogManager : IDisposable
     {
         foreach (var directory in _directories)
             directory.Unlock();
+        Mover.Dispose();
     }
 
     private void OpenDirectories()
     {
         var partitions = new List<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)>();
+        var copies = new List<(LogDirectory Directory, TopicPartition Partition, string Path)>();
         foreach (var path in _options.LogDirectories)
         {
             var directory = new LogDirectory(_fileSystem, path);
             _directories.Add(directory);
-            Guard(directory, () =>
+            Demand(directory, () =>
             {
                 directory.Open();
-                partitions.AddRange(FindPartitions(directory));
+                FindLogs(directory, partitions, copies);
             });
         }
 
-        ForEach(partitions, found => Guard(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
+        ForEach(partitions, found => Demand(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
+        ResumeMoves(copies);
     }
 
-    private IEnumerable<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> FindPartitions(LogDirectory directory)
+    private void FindLogs(
+        LogDirectory directory,
+        List<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> partitions,
+        List<(LogDirectory Directory, TopicPartition Partition, string Path)> copies)
     {
         var recoveryPoints = directory.RecoveryPoints.Read();
         var logStartOffsets = directory.LogStartOffsets.Read();
         var highWatermarks = directory.HighWatermarks.Read();
+        LoadCleanedOffsets(directory);
         foreach (var name in _fileSystem.ListDirectories(directory.Path))
         {
+            var path = Path.Combine(directory.Path, name);
             if (name.EndsWith(LogFileNames.DeleteDirectorySuffix, StringComparison.Ordinal))
             {
-                _deletedDirectories.Add((directory, Path.Combine(directory.Path, name), Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
-                continue;
+                _deletedDirectories.Add((directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
             }
-
-            if (!LogFileNames.TryParseDirectory(name, out var partition) || partition.Topic == MetadataTopic)
+            else if (LogFileNames.TryParseFuture(name, out var moving))
+            {
+                copies.Add((directory, moving, path));
+            }
+            else if (!LogFileNames.TryParseDirectory(name, out var partition) || partition.Topic == MetadataTopic)
             {
                 LogSkipped(_logger, name, directory.Path);
-                continue;
             }
-
-            yield return (directory, partition, new LogOpenOptions
+            else
             {
-                RecoveryPoint = recoveryPoints.GetValueOrDefault(partition),
-                LogStartOffset = logStartOffsets.GetValueOrDefault(partition),
-                HighWatermark = highWatermarks.GetValueOrDefault(partition),
-                HadCleanShutdown = directory.HadCleanShutdown,
-                JitterSeed = _options.Seed ^ (ulong)partition.Partition,
-                OnFailure = (_, failure) => FailDirectory(directory, failure),
-            });
+                partitions.Add((directory, partition, OpenOptionsOf(directory, partition) with
+                {
+                    RecoveryPoint = recoveryPoints.GetValueOrDefault(partition),
+                    LogStartOffset = logStartOffsets.GetValueOrDefault(partition),
+                    HighWatermark = highWatermarks.GetValueOrDefault(partition),
+                    HadCleanShutdown = directory.HadCleanShutdown,
+                }));
+            }
+        }
+    }
+
+    private LogOpenOptions OpenOptionsOf(LogDirectory directory, TopicPartition partition) => new()
+    {
+        JitterSeed = _options.Seed ^ (ulong)partition.Partition,
+        OnFailure = (log, failure) => FailDirectory(DirectoryOf(log) ?? directory, failure),
+        OnDiskFull = (log, _) => OnDiskFull(DirectoryOf(log) ?? directory),
+    };
+
+    /// <summary>Where a log is now: it may have been moved since it was opened.</summary>
+    private LogDirectory? DirectoryOf(PartitionLog log) => _logs.TryGetValue(log.Partition, out var entry) && entry.Log == log ? entry.Directory : null;
+
+    private void LoadCleanedOffsets(LogDirectory directory)
+    {
+        try
+        {
+            directory.Cleaned.Load();
+        }
+        catch (InvalidDataException failure)
+        {
+            LogCleanedOffsetsLost(_logger, failure, directory.Path);
         }
     }
 
@@ -251,27 +302,46 @@ public sealed partial class LogManager : IDisposable
     {
         var path = Path.Combine(directory.Path, partition.ToString());
         var log = PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
-        if (!_logs.TryAdd(partition, new Entry(log, directory)))
-            throw new IOException($"{partition} is in {_logs[partition].Directory} and in {directory}: a partition can have only one log.");
+        var opened = new Entry(log, directory);
+        lock (_lock)
+        {
+            if (_logs.TryAdd(partition, opened))
+                return;
+            // A process that moved the log died between the two renames: both were whole and the same then.
+            var known = _logs[partition];
+            var superfluous = log.LogEndOffset > known.Log.LogEndOffset ? known : opened;
+            _logs[partition] = superfluous == known ? opened : known;
+            LogTwice(_logger, partition, known.Directory.Path, directory.Path, superfluous.Directory.Path);
+            var deleted = Path.Combine(superfluous.Directory.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
+            superfluous.Log.Delete(deleted);
+            _deletedDirectories.Add((superfluous.Directory, deleted, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
+        }
     }
 
     private Entry Create(TopicPartition partition, string? directoryPath)
     {
-        var online = _directories.Where(directory => !directory.IsOffline && (directoryPath is null || directory.Path == directoryPath));
-        var directory = online.MinBy(candidate => _logs.Values.Count(entry => entry.Directory == candidate))
+        var online = _directories.Where(directory => !directory.IsOffline && (directoryPath is null || directory.Path == directoryPath)).ToList();
+        var directory = online.Where(directory => directoryPath is not null || !IsCordoned(directory)).DefaultIfEmpty(online.FirstOrDefault())
+            .MinBy(candidate => _logs.Values.Count(entry => entry.Directory == candidate))
             ?? throw new LogException(ErrorCode.KafkaStorageError, $"There is no log directory in use for {partition}.");
+        return new Entry(OpenNew(directory, Path.Combine(directory.Path, partition.ToString()), partition), directory);
+    }
+
+    /// <summary>Makes an empty log.</summary>
+    private PartitionLog OpenNew(LogDirectory directory, string path, TopicPartition partition)
+    {
         try
         {
-            var options = new LogOpenOptions
-            {
-                HadCleanShutdown = true,
-                JitterSeed = _options.Seed ^ (ulong)partition.Partition,
-                OnFailure = (_, failure) => FailDirectory(directory, failure),
-            };
-            var path = Path.Combine(directory.Path, partition.ToString());
+            var options = OpenOptionsOf(directory, partition) with { HadCleanShutdown = true };
             var log = PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
             _fileSystem.FlushDirectory(directory.Path);
-            return new Entry(log, directory);
+            return log;
+        }
+        catch (DiskFullException failure)
+        {
+            OnDiskFull(directory);
+            _fileSystem.DeleteDirectory(path);
+            throw new LogException(ErrorCode.KafkaStorageError, $"There is no space left for the log of {partition} in {directory}.", failure);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
@@ -280,7 +350,7 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    private void FailDirectory(LogDirectory directory, Exception failure)
+    internal void FailDirectory(LogDirectory directory, Exception failure)
     {
         if (!directory.Fail(failure))
             return;
@@ -290,12 +360,36 @@ public sealed partial class LogManager : IDisposable
                 entry.Log.TakeOffline(failure); // nobody looks after its logs any more: they must not go on acknowledging
         }
 
+        NotePlacement();
         LogDirectoryFailure(_logger, failure, directory.Path);
         _options.OnDirectoryFailure?.Invoke(directory, failure);
     }
 
-    /// <summary>Runs work on a directory; a failing disk takes that directory offline and nothing else.</summary>
-    private void Guard(LogDirectory directory, Action work)
+    /// <summary>Runs work on a directory; a failing disk takes that directory offline and nothing else, a full one is waited for.</summary>
+    /// <returns>Whether the work was done.</returns>
+    internal bool Guard(LogDirectory directory, Action work)
+    {
+        if (directory.IsOffline)
+            return false;
+        try
+        {
+            work();
+            return true;
+        }
+        catch (Exception failure) when (failure is DiskFullException or LogException { IsDiskFull: true })
+        {
+            OnDiskFull(directory);
+            return false;
+        }
+        catch (Exception failure) when (IsDiskFailure(failure))
+        {
+            FailDirectory(directory, failure);
+            return false;
+        }
+    }
+
+    /// <summary>As <see cref="Guard"/>, for what must not be left out: without room for it, the directory cannot be used.</summary>
+    private void Demand(LogDirectory directory, Action work)
     {
         if (directory.IsOffline)
             return;
@@ -303,11 +397,19 @@ public sealed partial class LogManager : IDisposable
         {
             work();
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or InvalidDataException
-            or LogException { ErrorCode: ErrorCode.KafkaStorageError } or Protocol.Batches.CorruptRecordException)
+        catch (Exception failure) when (IsDiskFailure(failure))
         {
             FailDirectory(directory, failure);
         }
+    }
+
+    private static bool IsDiskFailure(Exception failure) => failure is IOException or UnauthorizedAccessException or InvalidDataException
+        or LogException { ErrorCode: ErrorCode.KafkaStorageError } or Protocol.Batches.CorruptRecordException;
+
+    internal void OnDiskFull(LogDirectory directory)
+    {
+        if (directory.NoteFull())
+            LogDiskFull(_logger, directory.Path);
     }
 
     private void ForEach<T>(List<T> items, Action<T> work)
@@ -318,10 +420,31 @@ public sealed partial class LogManager : IDisposable
             Parallel.ForEach(items, new ParallelOptions { MaxDegreeOfParallelism = _options.RecoveryParallelism }, work);
     }
 
-    private readonly record struct Entry(PartitionLog Log, LogDirectory Directory);
+    /// <summary>A log and where it is.</summary>
+    private sealed class Entry(PartitionLog log, LogDirectory directory)
+    {
+        private volatile LogDirectory _directory = directory;
+
+        public PartitionLog Log => log;
+
+        public LogDirectory Directory
+        {
+            get => _directory;
+            set => _directory = value;
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Partition} is in {First} and in {Second}; the log in {Superfluous} is superfluous and is deleted")]
+    private static partial void LogTwice(ILogger logger, TopicPartition partition, string first, string second, string superfluous);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Name} in {Directory} is not the log of a partition to be served")]
     private static partial void LogSkipped(ILogger logger, string name, string directory);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "How far the logs of {Directory} are compacted cannot be read; they are compacted from the start")]
+    private static partial void LogCleanedOffsetsLost(ILogger logger, Exception failure, string directory);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "There is no space left in {Directory}: its logs are readable, but appends are refused until there is")]
+    private static partial void LogDiskFull(ILogger logger, string directory);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The log directory {Directory} is offline")]
     private static partial void LogDirectoryFailure(ILogger logger, Exception failure, string directory);

@@ -1,4 +1,5 @@
 using Ottla.Kernel;
+using Ottla.Storage.Compaction;
 using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
@@ -35,6 +36,15 @@ public sealed record LogManagerOptions
 
     /// <summary><c>log.segment.delete.delay.ms</c>: how long the directory of a deleted partition stays on disk.</summary>
     public long DeleteDelayMs { get; init; } = 60_000;
+
+    /// <summary>The <c>log.cleaner</c> configs as they are now.</summary>
+    public Func<CleanerOptions> Cleaner { get; init; } = static () => CleanerOptions.Default;
+
+    /// <summary><c>replica.alter.log.dirs.io.max.bytes.per.second</c> as it is now.</summary>
+    public Func<double> MoveBytesPerSecondMax { get; init; } = static () => double.MaxValue;
+
+    /// <summary><c>cordoned.log.dirs</c> as they are now, absolute: they get no new logs unless one is wanted there.</summary>
+    public Func<IReadOnlyCollection<string>> CordonedDirectories { get; init; } = static () => [];
 
     /// <summary>Seed of the segment jitter.</summary>
     public ulong Seed { get; init; }

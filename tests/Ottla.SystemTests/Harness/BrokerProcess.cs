@@ -22,11 +22,11 @@ public sealed class BrokerProcess : IAsyncDisposable
     private OutputTail _output = new(OutputBytesMax);
     private Task _outputEnd = Task.CompletedTask;
 
-    private BrokerProcess(IReadOnlyDictionary<string, string> settings)
+    private BrokerProcess(IReadOnlyDictionary<string, string> settings, string? dataDirectory)
     {
         _settings = settings;
         Port = FindFreePort();
-        DataDirectory = Directory.CreateTempSubdirectory("ottla-system-test-").FullName;
+        DataDirectory = dataDirectory ?? Directory.CreateTempSubdirectory("ottla-system-test-").FullName;
     }
 
     /// <summary>The port on 127.0.0.1; the broker advertises it as localhost.</summary>
@@ -57,9 +57,10 @@ public sealed class BrokerProcess : IAsyncDisposable
 
     /// <summary>Starts a broker and waits until it answers.</summary>
     /// <param name="settings">Configs on top of those that every broker gets here.</param>
-    public static async Task<BrokerProcess> StartAsync(IReadOnlyDictionary<string, string>? settings = null)
+    /// <param name="dataDirectory">Where its data goes; removed with it.</param>
+    public static async Task<BrokerProcess> StartAsync(IReadOnlyDictionary<string, string>? settings = null, string? dataDirectory = null)
     {
-        var broker = new BrokerProcess(settings ?? new Dictionary<string, string>());
+        var broker = new BrokerProcess(settings ?? new Dictionary<string, string>(), dataDirectory);
         try
         {
             await broker.StartAgainAsync();

@@ -16,6 +16,9 @@ public static class Categories
     /// <summary>Brokers that are killed and started again.</summary>
     public const string Kill = "Kill";
 
+    /// <summary>Disks that have no room.</summary>
+    public const string Disk = "Disk";
+
     /// <summary>Bytes that no client would send.</summary>
     public const string Malformed = "Malformed";
 

@@ -25,9 +25,11 @@ public readonly record struct TransactionMarker(ProducerIdAndEpoch Producer, boo
 public sealed class TransactionMarkers(HostedTopics topics, CoordinatorHost<GroupCommand> groups, Func<BrokerConfig> config, TimeProvider time)
 {
     /// <summary>Writes a marker to each of the partitions.</summary>
-    /// <returns>What came of each: an error of the log, NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION or REQUEST_TIMED_OUT.</returns>
+    /// <returns>What came of each: an error of the log, NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION or REQUEST_TIMED_OUT; INVALID_REQUEST for a marker of no producer.</returns>
     public async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> WriteAsync(TransactionMarker marker, IReadOnlyCollection<TopicPartition> partitions)
     {
+        if (marker.Producer.Id < 0 || marker.Producer.Epoch < 0)
+            return partitions.ToDictionary(partition => partition, _ => ErrorCode.InvalidRequest);
         var results = new Dictionary<TopicPartition, ErrorCode>(partitions.Count);
         List<(PartitionReplica Replica, long Offset)>? uncommitted = null;
         foreach (var partition in partitions)

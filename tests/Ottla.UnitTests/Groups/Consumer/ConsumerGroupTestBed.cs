@@ -1,6 +1,5 @@
 using Ottla.Configuration;
 using Ottla.Kernel;
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
 using Ottla.StateMachines.Controller;

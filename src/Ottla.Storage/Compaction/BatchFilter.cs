@@ -1,0 +1,128 @@
+using System.Buffers;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Log;
+using Ottla.Storage.Producers;
+
+namespace Ottla.Storage.Compaction;
+
+/// <summary>What decides over the records of a log in one cleaning.</summary>
+/// <param name="Map">The last offset of every key in the dirty part.</param>
+/// <param name="LastRecords">The last records of the producers that are known: their sequences must survive.</param>
+/// <param name="HighWatermark">The batch right before it stays, if empty.</param>
+/// <param name="NowMs">The time of the cleaning.</param>
+/// <param name="DeleteRetentionMs"><c>delete.retention.ms</c>.</param>
+internal sealed record RetentionRules(
+    KeyOffsetMap Map, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords, long HighWatermark, long NowMs, long DeleteRetentionMs);
+
+/// <summary>Decides what is left of each batch, and writes it: as it was, rebuilt from the records that stay, without records, or not at all.</summary>
+/// <remarks>
+/// Offsets never change: a batch keeps its first and last offset, and with them its first and last sequence.
+/// Tombstones, and markers of transactions that left nothing, get a delete horizon when they are first seen; once it is passed they go (KIP-534).
+/// Owned by one cleaning, which disposes it.
+/// </remarks>
+internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning transactions) : IDisposable
+{
+    private readonly RecordBatchBuilder _builder = new(new RecordBatchOptions());
+    private readonly List<bool> _stays = [];
+
+    /// <summary>Records looked at.</summary>
+    public long RecordsRead { get; private set; }
+
+    /// <summary>Records that stayed.</summary>
+    public long RecordsKept { get; private set; }
+
+    /// <summary>Records without a key, which have no place in a compacted log and are dropped.</summary>
+    public long RecordsWithoutKey { get; private set; }
+
+    /// <summary>Writes what is left of a batch to the end of <paramref name="output"/>.</summary>
+    /// <param name="bytes">The whole batch, its checksum verified.</param>
+    /// <param name="output">Where to.</param>
+    /// <param name="kept">An aborted transaction whose marker this is, and that is still to be indexed.</param>
+    public void Filter(ReadOnlyMemory<byte> bytes, PooledBufferWriter output, out AbortedTransaction? kept)
+    {
+        kept = null;
+        var batch = new RecordBatchView(bytes.Span);
+        var isSuperfluous = batch.IsControl ? transactions.IsMarkerOfNothing(batch, out kept) : transactions.IsAborted(batch);
+        var isMarkerOfNothing = isSuperfluous && batch.IsControl;
+        var dropsRecords = isSuperfluous && (!batch.IsControl || IsPastHorizon(batch));
+        var staysEmpty = IsLastOfProducer(batch) || batch.NextOffset == rules.HighWatermark;
+        if (dropsRecords && !staysEmpty)
+            return;
+
+        var (count, hasTombstones) = Decide(bytes, batch, dropsRecords);
+        if (count == 0)
+        {
+            if (staysEmpty)
+                output.Write(RecordBatchHeader.WriteEmptyBatch(RecordBatchOptions.Of(batch), batch.LastOffsetDelta, batch.MaxTimestamp));
+            return;
+        }
+
+        RecordsKept += count;
+        var needsHorizon = (hasTombstones || isMarkerOfNothing) && batch.DeleteHorizonMs is null;
+        if (count == _stays.Count && !needsHorizon)
+            output.Write(bytes.Span);
+        else
+            Rebuild(bytes, batch, needsHorizon, output);
+    }
+
+    public void Dispose() => _builder.Dispose();
+
+    private bool IsPastHorizon(RecordBatchView batch) => batch.DeleteHorizonMs is { } horizonMs && horizonMs <= rules.NowMs;
+
+    private bool IsLastOfProducer(RecordBatchView batch)
+    {
+        if (!batch.HasProducerId || !rules.LastRecords.TryGetValue(batch.ProducerId, out var last))
+            return false;
+        return last.LastDataOffset >= 0 ? batch.LastOffset == last.LastDataOffset : batch.IsControl && batch.ProducerEpoch == last.ProducerEpoch;
+    }
+
+    /// <summary>Notes for every record of the batch whether it stays.</summary>
+    private (int Count, bool HasTombstones) Decide(ReadOnlyMemory<byte> bytes, RecordBatchView batch, bool dropsRecords)
+    {
+        _stays.Clear();
+        var (count, hasTombstones) = (0, false);
+        using var reader = new RecordReader(bytes);
+        while (reader.TryRead(out var record))
+        {
+            var stays = !dropsRecords && (batch.IsControl || Stays(batch, record));
+            _stays.Add(stays);
+            if (!stays)
+                continue;
+            count++;
+            hasTombstones |= !record.HasValue;
+        }
+
+        RecordsRead += _stays.Count;
+        return (count, hasTombstones);
+    }
+
+    private bool Stays(RecordBatchView batch, in Record record)
+    {
+        if (record.Offset > rules.Map.LatestOffset)
+            return true;
+        if (!record.HasKey)
+        {
+            RecordsWithoutKey++;
+            return false;
+        }
+
+        return (record.HasValue || !IsPastHorizon(batch)) && record.Offset >= rules.Map.Find(record.Key);
+    }
+
+    private void Rebuild(ReadOnlyMemory<byte> bytes, RecordBatchView batch, bool needsHorizon, PooledBufferWriter output)
+    {
+        _builder.Reset(RecordBatchOptions.Of(batch) with
+        {
+            DeleteHorizonMs = needsHorizon ? rules.NowMs + rules.DeleteRetentionMs : batch.DeleteHorizonMs,
+            LastOffsetDelta = batch.LastOffsetDelta,
+        });
+        using var reader = new RecordReader(bytes);
+        for (var i = 0; reader.TryRead(out var record); i++)
+        {
+            if (_stays[i])
+                _builder.AppendCopy(record.Offset, record);
+        }
+
+        _builder.BuildInto(output);
+    }
+}

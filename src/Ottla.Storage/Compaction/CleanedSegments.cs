@@ -1,0 +1,105 @@
+using Ottla.Kernel;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
+
+namespace Ottla.Storage.Compaction;
+
+/// <summary>The segments, mostly one, that a group of segments is compacted into, in files named <c>.cleaned</c>.</summary>
+/// <remarks>Owned by a compaction until the log takes them over. A second one is begun only where rebuilt batches have grown so much that file positions or offsets would not fit.</remarks>
+internal sealed class CleanedSegments
+{
+    private readonly IFileSystem _fileSystem;
+    private readonly string _directory;
+    private readonly LogConfig _config;
+    private readonly Instant _now;
+    private readonly List<LogSegment> _segments = [];
+
+    public CleanedSegments(IFileSystem fileSystem, string directory, LogConfig config, long baseOffset, Instant now)
+    {
+        _fileSystem = fileSystem;
+        _directory = directory;
+        _config = config;
+        _now = now;
+        Begin(baseOffset);
+    }
+
+    /// <summary>When the segment that is being copied was last written: what the copy says of itself, too.</summary>
+    public long LastWriteMs { get; set; }
+
+    private LogSegment Current => _segments[^1];
+
+    /// <summary>Writes batches that stay.</summary>
+    /// <param name="batches">Whole batches; may be empty.</param>
+    /// <param name="aborted">Aborted transactions whose markers are among them.</param>
+    public void Append(ReadOnlySpan<byte> batches, IReadOnlyList<AbortedTransaction> aborted)
+    {
+        if (!batches.IsEmpty)
+        {
+            if (Current.Size > 0 && !Fits(batches))
+            {
+                Finish(Current);
+                Begin(new RecordBatchView(batches).BaseOffset);
+            }
+
+            Current.Append(batches, _config);
+        }
+
+        foreach (var transaction in aborted)
+            Current.Transactions.Append(transaction);
+    }
+
+    /// <summary>Makes the files durable.</summary>
+    public IReadOnlyList<LogSegment> Complete()
+    {
+        Finish(Current);
+        return _segments;
+    }
+
+    /// <summary>Removes the files. What cannot be removed the next start of the log does away with.</summary>
+    public void Discard()
+    {
+        foreach (var segment in _segments)
+        {
+            try
+            {
+                segment.DeleteFiles();
+            }
+            catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+            {
+                // The reason for discarding is under way to the caller; files named .cleaned harm nobody.
+                segment.Abandon();
+            }
+        }
+    }
+
+    private bool Fits(ReadOnlySpan<byte> batches)
+    {
+        long lastOffset = -1;
+        for (var rest = batches; !rest.IsEmpty; rest = rest[new RecordBatchView(rest).SizeInBytes..])
+            lastOffset = new RecordBatchView(rest).LastOffset;
+        return Current.Size + batches.Length <= int.MaxValue && lastOffset - Current.BaseOffset <= int.MaxValue;
+    }
+
+    private void Begin(long baseOffset)
+    {
+        new LogSegment(_fileSystem, _directory, baseOffset, _config, 0, 0, _now.UnixMilliseconds, LogFileNames.CleanedSuffix).DeleteFiles(); // of an attempt that failed
+        _segments.Add(LogSegment.Create(_fileSystem, _directory, baseOffset, _config, jitterMs: 0, _now.UnixMilliseconds, LogFileNames.CleanedSuffix));
+    }
+
+    private void Finish(LogSegment segment)
+    {
+        segment.OnBecomeInactive(_config);
+        var file = segment.BeginFlush(isActive: false);
+        try
+        {
+            file.File.Flush();
+        }
+        finally
+        {
+            file.Release();
+        }
+
+        segment.LastWriteMs = LastWriteMs;
+    }
+}

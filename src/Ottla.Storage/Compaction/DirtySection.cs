@@ -1,0 +1,67 @@
+using Ottla.Storage.Log;
+using Ottla.Storage.Producers;
+
+namespace Ottla.Storage.Compaction;
+
+/// <summary>What compaction would find to do in a log.</summary>
+/// <param name="FirstDirtyOffset">Everything before it was compacted already.</param>
+/// <param name="EndOffset">Where the last segment that may be compacted ends.</param>
+/// <param name="CleanBytes">Bytes of the segments that begin before the first dirty offset.</param>
+/// <param name="DirtyBytes">Bytes of the segments with dirty records that may be compacted.</param>
+/// <param name="IsOverdue"><c>max.compaction.lag.ms</c> has passed for the oldest dirty segment.</param>
+internal sealed record DirtySection(long FirstDirtyOffset, long EndOffset, long CleanBytes, long DirtyBytes, bool IsOverdue)
+{
+    /// <summary>The part of the log that is dirty, 0 to 1.</summary>
+    public double DirtyRatio => CleanBytes + DirtyBytes == 0 ? 0 : (double)DirtyBytes / (CleanBytes + DirtyBytes);
+
+    /// <summary>Whether compaction is worth it, as the topic's configuration says.</summary>
+    public bool IsDue(LogConfig config) => (IsOverdue && DirtyBytes > 0) || DirtyRatio > config.MinCleanableDirtyRatio;
+}
+
+/// <summary>A segment to be compacted, as it was when that began.</summary>
+/// <param name="Segment">The segment; only its log touches it.</param>
+/// <param name="BaseOffset">The first offset it may have.</param>
+/// <param name="NextBaseOffset">Where the segment after it begins.</param>
+/// <param name="SizeBytes">Bytes of its batches.</param>
+/// <param name="IndexBytes">Bytes of the larger of its indexes.</param>
+internal sealed record SourceSegment(LogSegment Segment, long BaseOffset, long NextBaseOffset, long SizeBytes, long IndexBytes);
+
+/// <summary>The state of a log that a compaction starts from.</summary>
+/// <param name="Generation">Tells whether segments were cut or removed since: then the compaction is void.</param>
+/// <param name="Config">The topic's configuration.</param>
+/// <param name="Segments">The segments before the end of the dirty section, also clean ones.</param>
+/// <param name="LastRecords">Where the sequences of the producers stand.</param>
+/// <param name="HighWatermark">The high watermark.</param>
+internal sealed record CleaningSource(
+    int Generation, LogConfig Config, IReadOnlyList<SourceSegment> Segments, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords, long HighWatermark)
+{
+    /// <summary>Puts segments together that make one when they are compacted: in the worst case nothing of them goes.</summary>
+    /// <param name="endOffset">Only segments that begin before it.</param>
+    public IEnumerable<IReadOnlyList<SourceSegment>> Groups(long endOffset)
+    {
+        var group = new List<SourceSegment>();
+        long sizeBytes = 0;
+        long indexBytes = 0;
+        foreach (var segment in Segments.TakeWhile(segment => segment.BaseOffset < endOffset))
+        {
+            sizeBytes += segment.SizeBytes;
+            indexBytes += segment.IndexBytes;
+            var fits = group.Count == 0
+                || (sizeBytes <= Config.SegmentBytes && indexBytes <= Config.SegmentIndexBytes
+                    && (segment.SizeBytes == 0 || segment.NextBaseOffset - 1 - group[0].BaseOffset <= int.MaxValue));
+            if (!fits)
+            {
+                yield return group;
+                (group, sizeBytes, indexBytes) = ([], segment.SizeBytes, segment.IndexBytes);
+            }
+
+            group.Add(segment);
+        }
+
+        if (group.Count > 0)
+            yield return group;
+    }
+}
+
+/// <summary>The log was closed, cut, or lost segments while it was compacted: what was done so far is for nothing.</summary>
+internal sealed class CleaningVoidException(string message) : Exception(message);

@@ -1,0 +1,171 @@
+using Ottla.Kernel;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
+using Ottla.Storage.Upkeep;
+
+namespace Ottla.Storage.Compaction;
+
+/// <summary>What one compaction of a log did.</summary>
+/// <param name="EndOffset">Everything before it is clean now.</param>
+/// <param name="MappedBytes">Bytes read to learn the keys of the dirty part.</param>
+/// <param name="ReadBytes">Bytes read to be copied.</param>
+/// <param name="WrittenBytes">Bytes that stayed.</param>
+/// <param name="RecordsRead">Records looked at.</param>
+/// <param name="RecordsKept">Records that stayed.</param>
+/// <param name="RecordsWithoutKey">Records dropped because they have no key.</param>
+internal readonly record struct CompactionResult(
+    long EndOffset, long MappedBytes, long ReadBytes, long WrittenBytes, long RecordsRead, long RecordsKept, long RecordsWithoutKey);
+
+/// <summary>One compaction of one log: learns the last offset of every key in the dirty part, then copies the log up to there without what later records replace.</summary>
+/// <remarks>
+/// Works beside appends and reads: the log is asked for segments, and told of new ones, a group of segments at a time.
+/// Lives for one <see cref="RunAsync"/>, which gives way after every chunk.
+/// </remarks>
+internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, CleanerOptions options, IoPace pace, Instant now)
+{
+    private long _mappedBytes;
+    private long _readBytes;
+    private long _writtenBytes;
+
+    /// <summary>Compacts the log up to the end of the section, or as far as the map of keys reaches.</summary>
+    /// <exception cref="CleaningVoidException">The log was cut meanwhile; what was not finished is undone.</exception>
+    /// <exception cref="LogException">The log failed, or was closed.</exception>
+    /// <exception cref="IOException">The disk failed, or is full: the log is as it was.</exception>
+    /// <exception cref="CorruptRecordException">A batch in the log is not valid: it cannot be compacted.</exception>
+    public async Task<CompactionResult> RunAsync(DirtySection section, CancellationToken cancellation)
+    {
+        var source = log.BeginCleaning(section.EndOffset);
+        var map = options.MapFor(section.EndOffset - section.FirstDirtyOffset);
+        await MapKeysAsync(source, map, section.FirstDirtyOffset, cancellation);
+
+        var endOffset = map.LatestOffset + 1;
+        var transactions = new TransactionsInCleaning();
+        using var filter = new BatchFilter(
+            new RetentionRules(map, source.LastRecords, source.HighWatermark, now.UnixMilliseconds, source.Config.DeleteRetentionMs), transactions);
+        using var output = new PooledBufferWriter(options.ReadBufferBytes);
+        foreach (var group in source.Groups(endOffset))
+            await CleanAsync(source, group, filter, transactions, output, cancellation);
+        return new CompactionResult(endOffset, _mappedBytes, _readBytes, _writtenBytes, filter.RecordsRead, filter.RecordsKept, filter.RecordsWithoutKey);
+    }
+
+    /// <summary>Reads the dirty segments until they end or the map is full.</summary>
+    private async Task MapKeysAsync(CleaningSource source, KeyOffsetMap map, long firstDirtyOffset, CancellationToken cancellation)
+    {
+        var transactions = new TransactionsInCleaning();
+        foreach (var segment in source.Segments.Where(segment => segment.NextBaseOffset > firstDirtyOffset))
+        {
+            transactions.Add(log.CollectAbortedTransactions(Math.Max(segment.BaseOffset, firstDirtyOffset), segment.NextBaseOffset));
+            var file = log.AcquireForCleaning(segment, source.Generation);
+            try
+            {
+                using var reader = new BatchChunkReader(file.File, 0, segment.SizeBytes, options.ReadBufferBytes);
+                while (reader.TryRead(out var chunk))
+                {
+                    _mappedBytes += chunk.Length;
+                    if (!TryMapKeys(chunk, map, firstDirtyOffset, transactions))
+                        return;
+                    await pace.SpendAsync(chunk.Length, cancellation);
+                    log.ThrowIfVoid(source.Generation);
+                }
+            }
+            finally
+            {
+                file.Release();
+            }
+
+            map.LatestOffset = segment.NextBaseOffset - 1; // what is missing up to there was compacted away
+        }
+    }
+
+    /// <returns>False when the map is full: the offset before the key that did not fit is the last that was mapped.</returns>
+    private static bool TryMapKeys(ReadOnlyMemory<byte> chunk, KeyOffsetMap map, long firstDirtyOffset, TransactionsInCleaning transactions)
+    {
+        for (; !chunk.IsEmpty; chunk = chunk[new RecordBatchView(chunk.Span).SizeInBytes..])
+        {
+            var batch = new RecordBatchView(chunk.Span);
+            if (batch.IsControl)
+            {
+                transactions.IsMarkerOfNothing(batch, out _);
+            }
+            else if (!transactions.IsAborted(batch) && batch.LastOffset >= firstDirtyOffset)
+            {
+                using var reader = new RecordReader(chunk);
+                while (reader.TryRead(out var record))
+                {
+                    if (!record.HasKey || record.Offset < firstDirtyOffset)
+                        continue;
+                    if (map.IsFull)
+                        return false;
+                    map.Put(record.Key, record.Offset);
+                }
+            }
+
+            if (batch.LastOffset >= firstDirtyOffset)
+                map.LatestOffset = batch.LastOffset;
+        }
+
+        return true;
+    }
+
+    private async Task CleanAsync(
+        CleaningSource source,
+        IReadOnlyList<SourceSegment> group,
+        BatchFilter filter,
+        TransactionsInCleaning transactions,
+        PooledBufferWriter output,
+        CancellationToken cancellation)
+    {
+        var target = new CleanedSegments(fileSystem, log.Directory, source.Config, group[0].BaseOffset, now);
+        try
+        {
+            foreach (var segment in group)
+            {
+                transactions.Add(log.CollectAbortedTransactions(segment.BaseOffset, segment.NextBaseOffset));
+                var file = log.AcquireForCleaning(segment, source.Generation);
+                try
+                {
+                    using var reader = new BatchChunkReader(file.File, 0, segment.SizeBytes, options.ReadBufferBytes);
+                    while (reader.TryRead(out var chunk))
+                    {
+                        output.Clear();
+                        var aborted = Filter(chunk, filter, output);
+                        target.Append(output.WrittenSpan, aborted);
+                        _readBytes += chunk.Length;
+                        _writtenBytes += output.WrittenCount;
+                        await pace.SpendAsync(chunk.Length + output.WrittenCount, cancellation);
+                        log.ThrowIfVoid(source.Generation);
+                    }
+                }
+                finally
+                {
+                    file.Release();
+                }
+
+                target.LastWriteMs = segment.Segment.LastWriteMs;
+            }
+
+            log.ReplaceSegments(source.Generation, group, target.Complete(), now);
+        }
+        catch
+        {
+            target.Discard();
+            throw;
+        }
+    }
+
+    private static List<AbortedTransaction> Filter(ReadOnlyMemory<byte> chunk, BatchFilter filter, PooledBufferWriter output)
+    {
+        var aborted = new List<AbortedTransaction>();
+        while (!chunk.IsEmpty)
+        {
+            var size = new RecordBatchView(chunk.Span).SizeInBytes;
+            filter.Filter(chunk[..size], output, out var kept);
+            if (kept is { } transaction)
+                aborted.Add(transaction);
+            chunk = chunk[size..];
+        }
+
+        return aborted;
+    }
+}

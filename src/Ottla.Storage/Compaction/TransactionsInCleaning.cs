@@ -1,0 +1,72 @@
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Log;
+using Ottla.Storage.Producers;
+
+namespace Ottla.Storage.Compaction;
+
+/// <summary>Follows the transactions of a log while its batches are read in order: what was aborted is dropped, and a marker may go once nothing of its transaction is left.</summary>
+/// <remarks>Owned by one pass over a log.</remarks>
+internal sealed class TransactionsInCleaning
+{
+    private readonly PriorityQueue<AbortedTransaction, long> _abortedAhead = new();
+    private readonly Dictionary<long, OngoingAbort> _aborted = [];
+    private readonly HashSet<long> _committed = [];
+
+    /// <summary>Adds what the log knows of aborted transactions; the same may come again from the next segment.</summary>
+    public void Add(IEnumerable<AbortedTransaction> transactions)
+    {
+        foreach (var transaction in transactions)
+            _abortedAhead.Enqueue(transaction, transaction.FirstOffset);
+    }
+
+    /// <summary>Whether the records of a batch are to be dropped because their transaction was aborted.</summary>
+    public bool IsAborted(RecordBatchView batch)
+    {
+        MeetTransactionsUpTo(batch.LastOffset);
+        if (!batch.IsTransactional)
+            return false;
+        if (_aborted.TryGetValue(batch.ProducerId, out var abort))
+        {
+            abort.HasRecords = true;
+            return true;
+        }
+
+        _committed.Add(batch.ProducerId);
+        return false;
+    }
+
+    /// <summary>Whether a control batch has nothing left to say, because no record of its transaction is left before it.</summary>
+    /// <param name="batch">The whole batch.</param>
+    /// <param name="kept">The aborted transaction that is still to be indexed, as its records were there until now.</param>
+    public bool IsMarkerOfNothing(RecordBatchView batch, out AbortedTransaction? kept)
+    {
+        kept = null;
+        MeetTransactionsUpTo(batch.LastOffset);
+        if (batch.RecordCount == 0)
+            return true;
+        if (!EndTransactionMarker.TryRead(batch, out var marker))
+            return false;
+        if (!marker.IsAbort)
+            return !_committed.Remove(batch.ProducerId);
+        if (!_aborted.Remove(batch.ProducerId, out var abort) || !abort.HasRecords)
+            return true;
+        kept = abort.Transaction;
+        return false;
+    }
+
+    private void MeetTransactionsUpTo(long offset)
+    {
+        while (_abortedAhead.TryPeek(out var transaction, out var firstOffset) && firstOffset <= offset)
+        {
+            _abortedAhead.Dequeue();
+            _aborted.TryAdd(transaction.ProducerId, new OngoingAbort(transaction));
+        }
+    }
+
+    private sealed class OngoingAbort(AbortedTransaction transaction)
+    {
+        public AbortedTransaction Transaction { get; } = transaction;
+
+        public bool HasRecords { get; set; }
+    }
+}

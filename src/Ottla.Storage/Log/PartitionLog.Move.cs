@@ -1,0 +1,127 @@
+using Ottla.Kernel;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Files;
+using Ottla.Storage.Producers;
+
+namespace Ottla.Storage.Log;
+
+/// <content>Moving a log to another log directory: another log is filled beside this one, which then takes over its files.</content>
+public sealed partial class PartitionLog
+{
+    private int _truncations;
+
+    /// <summary>Moves when batches at the end are cut off: a copy may have them still.</summary>
+    internal int Truncations => Volatile.Read(ref _truncations);
+
+    /// <summary>Takes over the files of a copy of this log: from then on they are this log's, and what it had is to be deleted. Readers keep their old files open.</summary>
+    /// <remarks>
+    /// Appends wait for the last batches to be copied, flushed, and two renames. A death between the renames leaves two whole logs, one of which the next start removes.
+    /// </remarks>
+    /// <param name="copy">The copy, which has nearly everything; nobody else uses it, and it is closed afterwards.</param>
+    /// <param name="truncations">What <see cref="Truncations"/> was when the copy was begun.</param>
+    /// <param name="directory">The new directory, which does not exist yet, beside that of the copy.</param>
+    /// <param name="deletedDirectory">What the old directory is renamed to.</param>
+    /// <returns>False when the log was truncated meanwhile, or is closed: nothing was done.</returns>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR, of either log.</exception>
+    internal bool TryTakeOver(PartitionLog copy, int truncations, string directory, string deletedDirectory)
+    {
+        lock (_lock)
+        {
+            if (_isClosed || _truncations != truncations)
+                return false;
+            ThrowIfOffline();
+            CopyBatches(copy, long.MaxValue);
+            if (copy.SizeInBytes == 0)
+                copy.TruncateFullyAndStartAt(_logEndOffset);
+            copy.Flush();
+            List<LogSegment> copied;
+            try
+            {
+                copied = copy.Surrender(_epochs, _producers, directory);
+            }
+            catch (LogException)
+            {
+                _epochs.MovedTo(Directory);
+                _producers.ReturnTo(Directory);
+                throw;
+            }
+
+            try
+            {
+                _fileSystem.RenameDirectory(Directory, deletedDirectory);
+                _fileSystem.FlushDirectory(Path.GetDirectoryName(deletedDirectory)!);
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+
+            foreach (var segment in _segments)
+                segment.Abandon();
+            _segments.Clear();
+            _segments.AddRange(copied);
+            _deletedSegments.Clear(); // they go with their directory
+            _cleaningGeneration++;
+            _hasRolled = false;
+            Directory = directory;
+            Volatile.Write(ref _recoveryPoint, _logEndOffset);
+            Volatile.Write(ref _sizeInBytes, _segments.Sum(segment => segment.Size));
+            return true;
+        }
+    }
+
+    /// <summary>Copies batches from the end of <paramref name="copy"/> on.</summary>
+    /// <param name="copy">Where to; empty and unused, or the result of earlier calls.</param>
+    /// <param name="maxBytes">How many bytes at most, but one batch at least.</param>
+    /// <returns>The bytes copied; 0 when the copy has everything.</returns>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR, of either log; OFFSET_OUT_OF_RANGE: this log lost what comes next to retention.</exception>
+    internal long CopyBatches(PartitionLog copy, long maxBytes)
+    {
+        const int chunkBytesMax = 1024 * 1024;
+        long copied = 0;
+        while (copied < maxBytes)
+        {
+            using var slice = Read(Math.Max(copy.LogEndOffset, LogStartOffset), chunkBytesMax, minOneBatch: true, long.MaxValue).Slice;
+            if (slice is null)
+                break;
+            var bytes = new byte[slice.Length];
+            slice.Read(0, bytes);
+            var start = Math.Min(new RecordBatchView(bytes).BaseOffset, LogStartOffset); // the log may start inside a batch
+            if (copy.SizeInBytes == 0 && copy.LogEndOffset != start)
+                copy.TruncateFullyAndStartAt(start);
+            copy.AppendAsFollower(bytes, Instant.Now(_time));
+            copied += bytes.Length;
+        }
+
+        return copied;
+    }
+
+    /// <summary>Gives the files up to the log that this one is a copy of, under their final name, together with what only that log knows.</summary>
+    private List<LogSegment> Surrender(LeaderEpochCache epochs, ProducerStateManager producers, string directory)
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            try
+            {
+                epochs.CopyTo(Directory);
+                producers.CopyTo(Directory);
+                _fileSystem.RenameDirectory(Directory, directory);
+                _fileSystem.FlushDirectory(Path.GetDirectoryName(directory)!);
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw Fail(failure);
+            }
+
+            Directory = directory;
+            epochs.MovedTo(directory);
+            producers.MovedTo(directory);
+            foreach (var segment in _segments)
+                segment.MovedTo(directory);
+            List<LogSegment> surrendered = [.. _segments];
+            _isClosed = true;
+            return surrendered;
+        }
+    }
+}

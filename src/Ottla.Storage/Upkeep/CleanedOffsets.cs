@@ -1,0 +1,63 @@
+using Ottla.Kernel;
+using Ottla.Storage.Log;
+
+namespace Ottla.Storage.Upkeep;
+
+/// <summary>How far the logs of a directory are compacted (<c>cleaner-offset-checkpoint</c>).</summary>
+/// <remarks>Thread-safe; lives as long as its directory. Losing it costs a compaction from the start, no more.</remarks>
+internal sealed class CleanedOffsets(OffsetCheckpointFile file)
+{
+    private readonly Lock _lock = new();
+    private Dictionary<TopicPartition, long> _offsets = [];
+
+    /// <summary>Reads the file.</summary>
+    /// <exception cref="InvalidDataException">The file is malformed; there are no offsets then.</exception>
+    public void Load()
+    {
+        lock (_lock)
+            _offsets = file.Read();
+    }
+
+    /// <summary>How far a log is compacted; null when it never was.</summary>
+    public long? Find(TopicPartition partition)
+    {
+        lock (_lock)
+            return _offsets.TryGetValue(partition, out var offset) ? offset : null;
+    }
+
+    public void Set(TopicPartition partition, long offset)
+    {
+        lock (_lock)
+            _offsets[partition] = offset;
+    }
+
+    /// <summary>Goes back to <paramref name="offset"/>.</summary>
+    /// <returns>False when it was not beyond.</returns>
+    public bool Lower(TopicPartition partition, long offset)
+    {
+        lock (_lock)
+        {
+            if (!_offsets.TryGetValue(partition, out var cleaned) || cleaned <= offset)
+                return false;
+            _offsets[partition] = offset;
+            return true;
+        }
+    }
+
+    public bool Remove(TopicPartition partition)
+    {
+        lock (_lock)
+            return _offsets.Remove(partition);
+    }
+
+    /// <summary>Replaces the file, and forgets the partitions that are not in the directory any more.</summary>
+    public void Write(Func<TopicPartition, bool> isHere)
+    {
+        lock (_lock)
+        {
+            foreach (var partition in _offsets.Keys.Where(partition => !isHere(partition)))
+                _offsets.Remove(partition);
+            file.Write(_offsets);
+        }
+    }
+}

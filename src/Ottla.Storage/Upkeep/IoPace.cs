@@ -1,0 +1,37 @@
+namespace Ottla.Storage.Upkeep;
+
+/// <summary>Holds a kind of background work to so many bytes per second, and lets other work in between.</summary>
+/// <remarks>Thread-safe; one for all logs that are compacted, one for all that are moved. Lives as long as the node.</remarks>
+internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
+{
+    /// <summary>Shorter waits are saved up: a timer is no more exact than this.</summary>
+    private static readonly TimeSpan WaitMin = TimeSpan.FromMilliseconds(10);
+
+    private readonly Lock _lock = new();
+    private readonly long _start = time.GetTimestamp();
+    private TimeSpan _paidUntil;
+
+    /// <summary>Waits until <paramref name="bytes"/> that were read and written are within the limit; without a limit it only gives way.</summary>
+    public async ValueTask SpendAsync(long bytes, CancellationToken cancellation)
+    {
+        if (Charge(bytes) is var wait && wait > TimeSpan.Zero)
+            await Task.Delay(wait, time, cancellation);
+        else
+            await Task.Yield();
+        cancellation.ThrowIfCancellationRequested();
+    }
+
+    private TimeSpan Charge(long bytes)
+    {
+        var rate = bytesPerSecondMax();
+        if (rate <= 0 || rate >= double.MaxValue)
+            return TimeSpan.Zero;
+        lock (_lock)
+        {
+            var now = time.GetElapsedTime(_start);
+            var seconds = Math.Min(bytes / rate, TimeSpan.FromHours(1).TotalSeconds);
+            _paidUntil = (_paidUntil > now ? _paidUntil : now) + TimeSpan.FromSeconds(seconds);
+            return _paidUntil - now is var wait && wait >= WaitMin ? wait : TimeSpan.Zero;
+        }
+    }
+}

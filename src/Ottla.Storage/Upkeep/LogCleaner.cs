@@ -1,0 +1,246 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Compaction;
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
+
+namespace Ottla.Storage.Upkeep;
+
+/// <summary>Compacts the logs of a node whose <c>cleanup.policy</c> has compact, the dirtiest first.</summary>
+/// <remarks>
+/// Owned by a <see cref="LogManager"/>; whoever runs the node runs <see cref="RunAsync"/>. Thread-safe. A log that cannot be compacted because something in it
+/// is corrupt is left alone until the next start; a full disk ends a compaction without a trace, and it is tried again.
+/// </remarks>
+public sealed partial class LogCleaner
+{
+    private readonly LogManager _logs;
+    private readonly Func<CleanerOptions> _options;
+    private readonly IFileSystem _fileSystem;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly IoPace _pace;
+
+    /// <summary>Keeps those who choose a log apart, so that each gets another one.</summary>
+    private readonly Lock _choiceLock = new();
+    private readonly ConcurrentDictionary<TopicPartition, bool> _inProgress = [];
+    private readonly ConcurrentDictionary<TopicPartition, bool> _uncleanable = [];
+
+    internal LogCleaner(LogManager logs, Func<CleanerOptions> options, IFileSystem fileSystem, TimeProvider time, ILogger logger)
+    {
+        _logs = logs;
+        _options = options;
+        _fileSystem = fileSystem;
+        _time = time;
+        _logger = logger;
+        _pace = new IoPace(time, () => _options().IoBytesPerSecondMax);
+    }
+
+    /// <summary>The partitions whose logs are left alone because compaction found them corrupt.</summary>
+    public IReadOnlyCollection<TopicPartition> Uncleanable => [.. _uncleanable.Keys];
+
+    /// <summary>Compacts what is dirty enough, again and again, with as many logs at a time as <c>log.cleaner.threads</c> says now.</summary>
+    /// <returns>When <paramref name="stopping"/> is cancelled.</returns>
+    public async Task RunAsync(CancellationToken stopping)
+    {
+        await Task.Yield(); // whoever starts this has other things to do
+        var workers = new List<Task>();
+        try
+        {
+            while (true)
+            {
+                for (var i = 0; i < _options().Threads; i++)
+                {
+                    if (i == workers.Count)
+                        workers.Add(Task.CompletedTask);
+                    if (!workers[i].IsCompleted)
+                        continue;
+                    await workers[i];
+                    workers[i] = WorkAsync(i, stopping);
+                }
+
+                await Task.Delay(TimeSpan.FromMilliseconds(Math.Max(_options().BackoffMs, 1)), _time, stopping);
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            foreach (var worker in workers)
+                await worker; // ends at its next chunk
+        }
+    }
+
+    /// <summary>Compacts the dirtiest log of those that need it.</summary>
+    /// <returns>False when there is none, or it could not be compacted.</returns>
+    public async Task<bool> CleanDirtiestAsync(CancellationToken stopping = default)
+    {
+        var now = Instant.Now(_time);
+        if (Choose(now) is not { } choice)
+            return false;
+        try
+        {
+            return await CleanAsync(choice, now, stopping);
+        }
+        finally
+        {
+            _inProgress.TryRemove(choice.Log.Partition, out _);
+        }
+    }
+
+    /// <summary>Whether a log is being compacted: then it must not lose segments to retention, which follows the compaction.</summary>
+    internal bool IsCleaning(TopicPartition partition) => _inProgress.ContainsKey(partition);
+
+    /// <summary>The log was truncated: what is written from there on is dirty.</summary>
+    internal void OnTruncated(PartitionLog log)
+    {
+        if (_logs.FindDirectory(log.Partition) is { } directory && directory.Cleaned.Lower(log.Partition, log.ActiveSegmentOffset))
+            _logs.Guard(directory, () => WriteCheckpoint(directory));
+    }
+
+    /// <summary>The log is gone.</summary>
+    internal void OnRemoved(TopicPartition partition, LogDirectory directory)
+    {
+        _uncleanable.TryRemove(partition, out _);
+        if (directory.Cleaned.Remove(partition))
+            _logs.Guard(directory, () => WriteCheckpoint(directory));
+    }
+
+    /// <summary>The log lives in another directory now.</summary>
+    internal void OnMoved(TopicPartition partition, LogDirectory source, LogDirectory target)
+    {
+        if (source.Cleaned.Find(partition) is not { } offset)
+            return;
+        target.Cleaned.Set(partition, offset);
+        source.Cleaned.Remove(partition);
+        foreach (var directory in (LogDirectory[])[target, source])
+            _logs.Guard(directory, () => WriteCheckpoint(directory));
+    }
+
+    private async Task WorkAsync(int index, CancellationToken stopping)
+    {
+        while (!stopping.IsCancellationRequested && index < _options().Threads && await CleanDirtiestAsync(stopping))
+        {
+        }
+    }
+
+    private Choice? Choose(Instant now)
+    {
+        lock (_choiceLock)
+        {
+            Choice? dirtiest = null;
+            foreach (var log in _logs.Logs)
+            {
+                if (!log.Config.Compact || log.IsOffline || log.IsClosed || _uncleanable.ContainsKey(log.Partition) || IsCleaning(log.Partition) || _logs.Mover.IsMoving(log.Partition)
+                    || _logs.FindDirectory(log.Partition) is not { } directory)
+                    continue;
+                if (Measure(log, directory, now) is { } section && section.IsDue(log.Config) && !(dirtiest?.Section.DirtyRatio >= section.DirtyRatio))
+                    dirtiest = new Choice(log, directory, section);
+            }
+
+            if (dirtiest is not null)
+                _inProgress[dirtiest.Log.Partition] = true;
+            return dirtiest;
+        }
+    }
+
+    private DirtySection? Measure(PartitionLog log, LogDirectory directory, Instant now)
+    {
+        try
+        {
+            return log.MeasureDirt(directory.Cleaned.Find(log.Partition), now);
+        }
+        catch (LogException)
+        {
+            return null; // offline or closed: whoever made it so has said why
+        }
+        catch (Exception failure) when (failure is InvalidDataException or CorruptRecordException)
+        {
+            LeaveAlone(log, failure);
+            return null;
+        }
+    }
+
+    /// <returns>Whether it was compacted.</returns>
+    private async Task<bool> CleanAsync(Choice choice, Instant now, CancellationToken stopping)
+    {
+        var (log, directory, section) = choice;
+        try
+        {
+            var started = _time.GetTimestamp();
+            var result = await new LogCompaction(_fileSystem, log, _options(), _pace, now).RunAsync(section, stopping);
+            directory.Cleaned.Set(log.Partition, result.EndOffset);
+            WriteCheckpoint(directory);
+            LogCompacted(
+                _logger,
+                log.Partition,
+                section.FirstDirtyOffset,
+                result.EndOffset,
+                result.ReadBytes,
+                result.WrittenBytes,
+                result.RecordsRead,
+                result.RecordsKept,
+                _time.GetElapsedTime(started).TotalMilliseconds);
+            if (result.RecordsWithoutKey > 0)
+                LogWithoutKey(_logger, result.RecordsWithoutKey, log.Partition);
+            log.DeleteOldSegments(Instant.Now(_time)); // retention has kept away so far
+            return true;
+        }
+        catch (CleaningVoidException reason)
+        {
+            LogVoid(_logger, log.Partition, reason.Message);
+        }
+        catch (LogException failure) when (failure.ErrorCode == ErrorCode.KafkaStorageError)
+        {
+            LogVoid(_logger, log.Partition, failure.Message); // the log has taken its directory offline, or was closed
+        }
+        catch (Exception) when (log.IsClosed)
+        {
+            LogVoid(_logger, log.Partition, "it was closed"); // its directory was renamed under the compaction
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            LogVoid(_logger, log.Partition, "the node stops");
+        }
+        catch (DiskFullException failure)
+        {
+            _logs.OnDiskFull(directory);
+            LogVoid(_logger, log.Partition, failure.Message);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            _logs.FailDirectory(directory, failure);
+        }
+        catch (Exception failure)
+        {
+            // Corrupt data, a codec that is not installed, a bug: trying again would not help, and the other logs go on.
+            LeaveAlone(log, failure);
+        }
+
+        return false;
+    }
+
+    private void LeaveAlone(PartitionLog log, Exception failure)
+    {
+        _uncleanable[log.Partition] = true;
+        LogUncleanable(_logger, failure, log.Partition);
+    }
+
+    /// <summary>Writes <c>cleaner-offset-checkpoint</c> for the logs that are in a directory.</summary>
+    private void WriteCheckpoint(LogDirectory directory) => directory.Cleaned.Write(partition => _logs.FindDirectory(partition) == directory);
+
+    private sealed record Choice(PartitionLog Log, LogDirectory Directory, DirtySection Section);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Compacted {Partition} from {FirstDirtyOffset} to {EndOffset}: {ReadBytes} bytes to {WrittenBytes}, {RecordsRead} records to {RecordsKept}, in {ElapsedMs:F0} ms")]
+    private static partial void LogCompacted(
+        ILogger logger, TopicPartition partition, long firstDirtyOffset, long endOffset, long readBytes, long writtenBytes, long recordsRead, long recordsKept, double elapsedMs);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Dropped {Count} records without a key while compacting {Partition}")]
+    private static partial void LogWithoutKey(ILogger logger, long count, TopicPartition partition);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The compaction of {Partition} was ended: {Reason}")]
+    private static partial void LogVoid(ILogger logger, TopicPartition partition, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Partition} cannot be compacted and is left alone until the next start")]
+    private static partial void LogUncleanable(ILogger logger, Exception failure, TopicPartition partition);
+}

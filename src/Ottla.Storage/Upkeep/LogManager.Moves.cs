@@ -1,0 +1,128 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Storage.Log;
+
+namespace Ottla.Storage.Upkeep;
+
+/// <content>Logs that change their directory.</content>
+public sealed partial class LogManager
+{
+    /// <summary>Moves logs to other directories, once it is run.</summary>
+    public LogMover Mover { get; }
+
+    /// <summary>Counts changes of where logs are, and of what directories are in use.</summary>
+    public int PlacementVersion => Volatile.Read(ref _placementVersion);
+
+    /// <summary>Has a log moved to another directory; one that is there already stays, and a move to elsewhere is given up.</summary>
+    /// <param name="partition">Whose log.</param>
+    /// <param name="directoryPath">The log directory.</param>
+    /// <exception cref="LogException">
+    /// LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR (a directory is offline), INVALID_REPLICA_ASSIGNMENT (it is cordoned), REPLICA_NOT_AVAILABLE (there is no such log).
+    /// </exception>
+    public void Move(TopicPartition partition, string directoryPath)
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_isClosed, this);
+            var target = _directories.Find(directory => directory.Path == directoryPath)
+                ?? throw new LogException(ErrorCode.LogDirNotFound, $"{directoryPath} is none of the log directories.");
+            if (target.IsOffline)
+                throw new LogException(ErrorCode.KafkaStorageError, $"The log directory {target} is offline.");
+            if (IsCordoned(target))
+                throw new LogException(ErrorCode.InvalidReplicaAssignment, $"The log directory {target} is cordoned.");
+            if (Mover.Find(partition) is { } move && move.Target != target)
+                GiveUp(move);
+            if (!_logs.TryGetValue(partition, out var entry))
+                throw new LogException(ErrorCode.ReplicaNotAvailable, $"There is no log of {partition} here.");
+            if (entry.Log.IsOffline)
+                throw new LogException(ErrorCode.KafkaStorageError, $"The log of {partition} is offline.");
+            if (entry.Directory == target || Mover.IsMoving(partition))
+                return;
+            // One of them may hold a copy that was begun earlier.
+            if (_directories.Any(directory => directory.IsOffline))
+                throw new LogException(ErrorCode.KafkaStorageError, "Nothing is moved while a log directory is offline.");
+            var path = Path.Combine(target.Path, LogFileNames.FutureDirectory(partition, Uuid.NewRandom()));
+            var copy = OpenNew(target, path, partition);
+            if (entry.Log.TopicId is { } topicId)
+                copy.AssignTopicId(topicId);
+            Mover.Add(new LogMove(entry.Log, copy, target));
+        }
+    }
+
+    /// <summary>Lets a log take over its copy.</summary>
+    /// <returns>False when that has to be tried again.</returns>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    internal bool Finish(LogMove move)
+    {
+        lock (_lock)
+        {
+            var partition = move.Log.Partition;
+            if (_isClosed || !_logs.TryGetValue(partition, out var entry) || entry.Log != move.Log || Mover.Find(partition) != move)
+                return true; // deleted, or given up, in the meantime
+            var source = entry.Directory;
+            var deleted = Path.Combine(source.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
+            if (!move.Log.TryTakeOver(move.Copy, move.Truncations, Path.Combine(move.Target.Path, partition.ToString()), deleted))
+                return true;
+            Mover.Remove(move);
+            entry.Directory = move.Target;
+            _deletedDirectories.Add((source, deleted, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
+            Cleaner.OnMoved(partition, source, move.Target);
+            NotePlacement();
+            LogMoved(_logger, partition, source.Path, move.Target.Path);
+        }
+
+        lock (_upkeepLock)
+        {
+            Guard(move.Target, () =>
+            {
+                WriteRecoveryPoints(move.Target);
+                WriteLogStartOffsets(move.Target);
+                WriteHighWatermarks(move.Target);
+            });
+        }
+
+        return true;
+    }
+
+    /// <summary>Goes on with the moves that the last process did not finish.</summary>
+    private void ResumeMoves(IReadOnlyList<(LogDirectory Directory, TopicPartition Partition, string Path)> copies)
+    {
+        foreach (var (directory, partition, path) in copies)
+        {
+            if (directory.IsOffline)
+                continue;
+            if (_logs.TryGetValue(partition, out var entry) && entry.Directory != directory && !Mover.IsMoving(partition))
+            {
+                Demand(directory, () => Mover.Add(new LogMove(
+                    entry.Log,
+                    PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), OpenOptionsOf(directory, partition) with { HadCleanShutdown = directory.HadCleanShutdown }, _time, _logger),
+                    directory)));
+            }
+            else if (_directories.All(each => !each.IsOffline))
+            {
+                LogLeftOver(_logger, path);
+                Demand(directory, () => _fileSystem.DeleteDirectory(path));
+            }
+        }
+    }
+
+    private void GiveUp(LogMove move)
+    {
+        if (!Mover.Remove(move))
+            return;
+        var path = Path.Combine(move.Target.Path, LogFileNames.DeletedDirectory(move.Log.Partition, Uuid.NewRandom()));
+        move.Copy.Delete(path);
+        _deletedDirectories.Add((move.Target, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
+    }
+
+    private bool IsCordoned(LogDirectory directory) => _options.CordonedDirectories().Contains(directory.Path);
+
+    private void NotePlacement() => Interlocked.Increment(ref _placementVersion);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Moved {Partition} from {Source} to {Target}")]
+    private static partial void LogMoved(ILogger logger, TopicPartition partition, string source, string target);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Path} was to become a log that is not here any more, and is deleted")]
+    private static partial void LogLeftOver(ILogger logger, string path);
+}

@@ -1,0 +1,155 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Storage.Log;
+
+namespace Ottla.Storage.Upkeep;
+
+/// <summary>A log on its way to another directory.</summary>
+/// <param name="Log">The log.</param>
+/// <param name="Copy">Its copy in a directory named <c>-future</c>; lives until the log takes over its files, or the move is given up.</param>
+/// <param name="Target">Where it goes.</param>
+public sealed record LogMove(PartitionLog Log, PartitionLog Copy, LogDirectory Target)
+{
+    /// <summary>How often the log was truncated when the copy was begun.</summary>
+    internal int Truncations { get; set; } = Log.Truncations;
+}
+
+/// <summary>Moves logs between the log directories of a node (AlterReplicaLogDirs): copies each, and lets the log take over the copy once it has everything.</summary>
+/// <remarks>Owned by a <see cref="LogManager"/>; whoever runs the node runs <see cref="RunAsync"/>. Thread-safe. What is being moved is read and written as always.</remarks>
+public sealed partial class LogMover : IDisposable
+{
+    private const int ChunkBytes = 1024 * 1024;
+
+    /// <summary>How soon a move that found no room, or whose disk failed, is tried again.</summary>
+    private static readonly TimeSpan s_retryDelay = TimeSpan.FromSeconds(1);
+
+    private readonly LogManager _logs;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly IoPace _pace;
+    private readonly Lock _lock = new();
+    private readonly Dictionary<TopicPartition, LogMove> _moves = [];
+    private readonly SemaphoreSlim _wake = new(0);
+
+    internal LogMover(LogManager logs, Func<double> bytesPerSecondMax, TimeProvider time, ILogger logger)
+    {
+        _logs = logs;
+        _time = time;
+        _logger = logger;
+        _pace = new IoPace(time, bytesPerSecondMax);
+    }
+
+    /// <summary>What is being moved now.</summary>
+    public IReadOnlyList<LogMove> Moves
+    {
+        get
+        {
+            lock (_lock)
+                return [.. _moves.Values];
+        }
+    }
+
+    /// <summary>Moves what there is to move, one log after the other.</summary>
+    /// <returns>When <paramref name="stopping"/> is cancelled.</returns>
+    public async Task RunAsync(CancellationToken stopping)
+    {
+        await Task.Yield();
+        try
+        {
+            while (true)
+            {
+                var isHeldUp = false;
+                foreach (var move in Moves)
+                    isHeldUp |= !await AdvanceAsync(move, stopping);
+                if (isHeldUp)
+                    await Task.Delay(s_retryDelay, _time, stopping);
+                else if (Moves.Count == 0)
+                    await _wake.WaitAsync(stopping);
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // The node stops; the copies go on with the next start.
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _wake.Dispose();
+
+    internal bool IsMoving(TopicPartition partition)
+    {
+        lock (_lock)
+            return _moves.ContainsKey(partition);
+    }
+
+    internal LogMove? Find(TopicPartition partition)
+    {
+        lock (_lock)
+            return _moves.GetValueOrDefault(partition);
+    }
+
+    internal void Add(LogMove move)
+    {
+        lock (_lock)
+            _moves.Add(move.Log.Partition, move);
+        LogBegun(_logger, move.Log.Partition, move.Target.Path);
+        _wake.Release();
+    }
+
+    internal bool Remove(LogMove move)
+    {
+        lock (_lock)
+            return _moves.TryGetValue(move.Log.Partition, out var known) && known == move && _moves.Remove(move.Log.Partition);
+    }
+
+    /// <summary>Copies one chunk, or lets the log take over a copy that has everything.</summary>
+    /// <returns>False when it has to wait.</returns>
+    private async Task<bool> AdvanceAsync(LogMove move, CancellationToken stopping)
+    {
+        stopping.ThrowIfCancellationRequested();
+        try
+        {
+            if (move.Target.IsOffline || move.Log.IsOffline || move.Log.IsClosed)
+            {
+                Remove(move);
+                return true;
+            }
+
+            if (move.Truncations != move.Log.Truncations)
+                Restart(move);
+            move.Copy.Config = move.Log.Config;
+            var copied = move.Log.CopyBatches(move.Copy, ChunkBytes);
+            if (copied == 0)
+            {
+                move.Copy.Flush();
+                return _logs.Finish(move);
+            }
+
+            await _pace.SpendAsync(copied, stopping);
+            return true;
+        }
+        catch (LogException failure) when (failure.ErrorCode == ErrorCode.OffsetOutOfRange)
+        {
+            Restart(move); // retention was faster
+            return true;
+        }
+        catch (LogException failure)
+        {
+            LogHeldUp(_logger, failure, move.Log.Partition, move.Target.Path);
+            return false;
+        }
+    }
+
+    private static void Restart(LogMove move)
+    {
+        move.Truncations = move.Log.Truncations;
+        move.Copy.TruncateFullyAndStartAt(move.Log.LogStartOffset);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Moving {Partition} to {Directory}")]
+    private static partial void LogBegun(ILogger logger, TopicPartition partition, string directory);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Partition} cannot be moved to {Directory} now")]
+    private static partial void LogHeldUp(ILogger logger, Exception failure, TopicPartition partition, string directory);
+}
