@@ -92,7 +92,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     public async Task StopAsync()
     {
         await _server.StopAsync(DrainTimeout);
-        await _stopping.CancelAsync();
+        _stopping.Cancel();
         await _upkeep;
         await LeaveAsync();
         await _quorum.DisposeAsync();
@@ -102,7 +102,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        await _stopping.CancelAsync();
+        _stopping.Cancel();
         if (_server is not null)
             await _server.DisposeAsync();
         await _upkeep;
@@ -152,7 +152,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await _lifecycle.UnfenceAsync();
         _server.StartAccepting();
         _upkeep = LookAfterLogsAsync();
-        _ = WatchForFailureAsync();
+        _ = WatchMetadataAsync();
+        _ = WatchMetadataLogAsync();
     }
 
     /// <summary>Makes a cluster of one in the log directories.</summary>
@@ -238,13 +239,27 @@ public sealed partial class BrokerNode : IAsyncDisposable
         }
     }
 
-    private async Task WatchForFailureAsync()
+    private async Task WatchMetadataAsync()
     {
-        var lostMetadata = _quorum.Raft.Completion;
-        await Task.WhenAny(_metadata.Failure, lostMetadata);
-        if (_stopping.IsCancellationRequested)
-            return;
-        _failure.TrySetResult(_metadata.Failure.IsCompleted ? await _metadata.Failure : lostMetadata.Exception?.InnerException ?? new IOException("The metadata log was closed."));
+        var failure = await _metadata.Failure;
+        if (!_stopping.IsCancellationRequested)
+            _failure.TrySetResult(failure);
+    }
+
+    private async Task WatchMetadataLogAsync()
+    {
+        Exception failure = new IOException("The metadata log was closed.");
+        try
+        {
+            await _quorum.Raft.Completion;
+        }
+        catch (Exception e)
+        {
+            failure = e;
+        }
+
+        if (!_stopping.IsCancellationRequested)
+            _failure.TrySetResult(failure);
     }
 
     private void OnDirectoryFailure(LogDirectory directory, Exception exception)

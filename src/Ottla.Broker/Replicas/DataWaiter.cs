@@ -24,7 +24,8 @@ public sealed class DataWaiter(TimeProvider time)
             if (hasNews())
                 return;
             using var timer = time.CreateTimer(static waiter => ((DataWaiter)waiter!).Wake(), this, timeout, Timeout.InfiniteTimeSpan);
-            await _woken.Task.WaitAsync(cancellationToken);
+            using var cancellation = cancellationToken.UnsafeRegister(static (waiter, token) => ((DataWaiter)waiter!)._woken.TrySetCanceled(token), this);
+            await _woken.Task;
         }
         finally
         {

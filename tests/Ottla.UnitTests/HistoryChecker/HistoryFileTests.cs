@@ -56,14 +56,20 @@ public sealed class HistoryFileTests
     }
 
     [Fact]
-    public void A_recorder_writes_as_it_goes()
+    public void A_recorder_writes_what_ends_and_at_last_what_never_does()
     {
         var file = new StringWriter();
-        var recorder = new HistoryRecorder(file);
+        using var recorder = new HistoryRecorder(file);
         Assert.NotEqual(recorder.NextProcess(), recorder.NextProcess());
-        foreach (var operation in Everything)
-            recorder.Add(operation);
-        Assert.Equal(Everything, recorder.Operations);
-        Assert.Equal(Everything.Length, HistoryFile.Read(new StringReader(file.ToString())).Count);
+        recorder.Begin(Ok(8, Send("a", 1)));
+        var ended = recorder.Begin(Ok(9, Send("a", 2)));
+        recorder.Add(Ok(10, Poll("a", (0, 2))));
+        recorder.End(ended, Ok(9, Send("a", 2, 0)));
+        Assert.Equal(["process 8, info: send 1 to a", "process 9, ok: send 2 to a at 0", "process 10, ok: poll [a 0:2]"], recorder.Operations.Select(operation => operation.ToString()));
+        Assert.Equal([10L, 9], Read());
+        recorder.Dispose();
+        Assert.Equal([10L, 9, 8], Read());
+
+        IEnumerable<long> Read() => HistoryFile.Read(new StringReader(file.ToString())).Select(operation => operation.Process);
     }
 }
