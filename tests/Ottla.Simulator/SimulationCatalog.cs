@@ -6,7 +6,7 @@ namespace Ottla.Simulator;
 public static class SimulationCatalog
 {
     /// <summary>All simulations.</summary>
-    public static IReadOnlyList<ISimulation> All { get; } = [new ProduceWorkload(), new TransactionWorkload()];
+    public static IReadOnlyList<ISimulation> All { get; } = [new Groups.GroupStorm(), new ProduceWorkload(), new TransactionWorkload()];
 
     /// <summary>The simulation called <paramref name="name"/>; null when there is none.</summary>
     public static ISimulation? Find(string name) => All.FirstOrDefault(simulation => simulation.Name == name);

@@ -121,6 +121,14 @@ public ref struct WireReader
         var other => throw new MalformedMessageException($"{field} is announced by {other}: neither present (1) nor null (-1)."),
     };
 
+    /// <summary>Reads whether a nullable struct follows in a tagged field, where Kafka writes null as 0.</summary>
+    public bool ReadTaggedPresence(string field) => ReadUnsignedVarint() switch
+    {
+        1 => true,
+        0 => false,
+        var other => throw new MalformedMessageException($"{field} is announced by {other}: neither present (1) nor null (0)."),
+    };
+
     /// <summary>Reads how many tagged fields follow.</summary>
     public int ReadTagCount()
     {

@@ -244,13 +244,6 @@ public sealed partial class PartitionLog
             return _producers.ActiveProducers();
     }
 
-    /// <summary>Whether a producer has an open transaction here in this epoch (KIP-890's verification).</summary>
-    public bool HasOpenTransaction(long producerId, short producerEpoch)
-    {
-        lock (_lock)
-            return _producers.Find(producerId) is { } producer && producer.CurrentTransactionFirstOffset >= 0 && producer.ProducerEpoch == producerEpoch;
-    }
-
     private LogSegment Active => _segments[^1];
 
     private static bool IsIoFailure(Exception failure) => failure is IOException or UnauthorizedAccessException;

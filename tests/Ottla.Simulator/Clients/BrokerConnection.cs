@@ -34,7 +34,7 @@ internal sealed class BrokerConnection
         try
         {
             var connection = new BrokerConnection(process, await process.Transport.ConnectAsync(endpoint, default), clientId);
-            _ = connection.ReceiveAsync();
+            process.Watch(connection.ReceiveAsync());
             return connection;
         }
         catch (SocketException e)

@@ -39,7 +39,7 @@ internal sealed class RecordSender
         ProducerId = producerId;
         ProducerEpoch = producerEpoch;
         TransactionalId = transactionalId;
-        _ = RunAsync();
+        client.Process.Watch(RunAsync());
     }
 
     public long ProducerId { get; }
@@ -122,7 +122,7 @@ internal sealed class RecordSender
             {
                 if (UsesTopicIds)
                     await _client.TopicIdAsync(batch.Partition.Topic); // so that nothing is waited for between here and the wire
-                _ = TransmitAsync(connection, batch);
+                _client.Process.Watch(TransmitAsync(connection, batch));
             }
             else
             {

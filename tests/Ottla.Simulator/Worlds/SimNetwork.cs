@@ -39,7 +39,7 @@ public sealed class SimNetwork
     {
         _scheduler = scheduler;
         _random = random;
-        Wires = new SimProcess(scheduler, this, 0, "network", IPAddress.None);
+        Wires = new SimProcess(scheduler, this, 0, "network", IPAddress.None) { Fail = static failure => throw failure };
     }
 
     /// <summary>How it treats what is sent.</summary>

@@ -33,6 +33,9 @@ public sealed class SimProcess : SynchronizationContext
     /// <summary>Its network: connections die with it.</summary>
     public SimTransport Transport { get; }
 
+    /// <summary>Takes an exception that nobody awaits.</summary>
+    public required Action<SimulationException> Fail { get; init; }
+
     /// <summary>Takes what it does, for whoever looks at this seed; null when nobody does.</summary>
     public Action<FormattableString>? Tell { get; init; }
 
@@ -64,6 +67,19 @@ public sealed class SimProcess : SynchronizationContext
             {
                 ended.SetException(e);
             }
+        }
+    }
+
+    /// <summary>Sees to it that nothing that goes on by itself ends in silence: its exception ends the run.</summary>
+    public async void Watch(Task task)
+    {
+        try
+        {
+            await task;
+        }
+        catch (Exception e)
+        {
+            Fail(new SimulationException($"{Name}: {e.Message}", e));
         }
     }
 

@@ -5,6 +5,7 @@ namespace Ottla.Simulator.Worlds;
 /// <summary>One direction of a simulated connection: what was sent, on its way or arrived.</summary>
 internal sealed class SimStream(SimNetwork network)
 {
+    private readonly Queue<Action> _underWay = new();
     private readonly Queue<ReadOnlyMemory<byte>> _arrived = new();
     private long _lastArrivalTicks;
     private bool _isEnded;
@@ -119,10 +120,11 @@ internal sealed class SimStream(SimNetwork network)
 
     private void Carry(Action arrive)
     {
-        // What is sent later does not arrive earlier; two timers of the same moment may fire in any order.
-        var arrival = Math.Max(network.NowTicks + network.NextDelay().Ticks, _lastArrivalTicks + 1);
+        // What is sent later does not arrive earlier. Timers that are due together fire in any order: each takes what is next.
+        var arrival = Math.Max(network.NowTicks + network.NextDelay().Ticks, _lastArrivalTicks);
         _lastArrivalTicks = arrival;
-        network.Carry(TimeSpan.FromTicks(arrival - network.NowTicks), arrive);
+        _underWay.Enqueue(arrive);
+        network.Carry(TimeSpan.FromTicks(arrival - network.NowTicks), () => _underWay.Dequeue()());
     }
 
     private void Wake()

@@ -45,6 +45,7 @@ public sealed class World
         var number = ++_lastProcess;
         return new SimProcess(Scheduler, Network, number, name, address ?? new IPAddress([10, 1, (byte)(number >> 8), (byte)number]))
         {
+            Fail = Fail,
             Tell = _log is null ? null : what => Tell(name, what),
         };
     }
