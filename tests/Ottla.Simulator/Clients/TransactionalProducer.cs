@@ -29,8 +29,8 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
 
     /// <summary>The versions of APIs that go with a level of the protocol.</summary>
     public static (ApiKey Key, short Lowest, short Highest)[] Versions(bool isVersion2) => isVersion2
-        ? [(ApiKey.Produce, 12, 13), (ApiKey.EndTxn, 5, 5), (ApiKey.TxnOffsetCommit, 5, 5), (ApiKey.InitProducerId, 3, 5), (ApiKey.OffsetFetch, 8, 9)]
-        : [(ApiKey.Produce, 3, 11), (ApiKey.EndTxn, 0, 4), (ApiKey.TxnOffsetCommit, 0, 4), (ApiKey.InitProducerId, 3, 5), (ApiKey.OffsetFetch, 8, 9), (ApiKey.AddPartitionsToTxn, 0, 3), (ApiKey.AddOffsetsToTxn, 0, 3)];
+        ? [(ApiKey.Produce, 12, 13), (ApiKey.EndTxn, 5, 5), (ApiKey.TxnOffsetCommit, 5, 5), (ApiKey.InitProducerId, 3, 5), (ApiKey.OffsetFetch, 8, 9), (ApiKey.FindCoordinator, 1, 6)]
+        : [(ApiKey.Produce, 3, 11), (ApiKey.EndTxn, 0, 4), (ApiKey.TxnOffsetCommit, 0, 4), (ApiKey.InitProducerId, 3, 5), (ApiKey.OffsetFetch, 8, 9), (ApiKey.FindCoordinator, 1, 6), (ApiKey.AddPartitionsToTxn, 0, 3), (ApiKey.AddOffsetsToTxn, 0, 3)];
 
     private long ProducerId => _sender!.ProducerId;
 

@@ -75,6 +75,7 @@ internal abstract class ClientSession(World world, IReadOnlyDictionary<string, s
         var number = History.NextProcess();
         var process = world.NewProcess($"{name}#{number}");
         var life = process.Start(() => body(process, number));
+        director.Watch(life); // its failure ends the run, not only its own client
         if (world.Random.NextChance(killPercent))
         {
             await director.Delay(TimeSpan.FromMilliseconds(world.Random.NextInt(1, lifeMsMax)));
