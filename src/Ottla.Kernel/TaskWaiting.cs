@@ -1,7 +1,7 @@
 namespace Ottla.Kernel;
 
 /// <summary>Waiting for a task with a way out that stays on the waiter's scheduler.</summary>
-/// <remarks><see cref="Task.WaitAsync(CancellationToken)"/> and <see cref="Task.WhenAny(Task[])"/> go on by way of the thread pool, where a simulation cannot follow.</remarks>
+/// <remarks><c>Task.WaitAsync</c> and <c>Task.WhenAny</c> go on by way of the thread pool, where a simulation cannot follow.</remarks>
 public static class TaskWaiting
 {
     /// <summary>Waits for <paramref name="task"/>, at most until the token is cancelled. The task itself goes on.</summary>

@@ -36,19 +36,27 @@ public sealed class TransactionWorkload : ISimulation
     public string Description => "transactional producers and consume-transform-produce loops; kills, zombies, resets, requests that arrive late";
 
     /// <inheritdoc/>
-    public void Run(ulong seed, TextWriter? log = null) => RunSession(seed, log);
+    public void Run(ulong seed, TextWriter? log = null)
+    {
+        var isVersion2 = seed % 3 != 0;
+        RunSession(seed, isVersion2, hasLateRequests: isVersion2, log);
+    }
 
     /// <summary>One run of it.</summary>
+    /// <param name="seed">Where everything comes from.</param>
+    /// <param name="isVersion2">Whether clients speak the protocol of <c>transaction.version</c> 2.</param>
+    /// <param name="hasLateRequests">Whether requests may arrive long after they were given up.</param>
+    /// <param name="log">Where to tell what happens.</param>
     /// <returns>What is left of it.</returns>
     /// <exception cref="SimulationException">An invariant does not hold.</exception>
-    internal static ClientSession RunSession(ulong seed, TextWriter? log = null)
+    internal static ClientSession RunSession(ulong seed, bool isVersion2, bool hasLateRequests, TextWriter? log = null)
     {
-        var session = new Session(new World(seed, log), isVersion2: seed % 3 != 0);
+        var session = new Session(new World(seed, log), isVersion2, hasLateRequests);
         session.Run();
         return session;
     }
 
-    private sealed class Session(World world, bool isVersion2) : ClientSession(world, Configs)
+    private sealed class Session(World world, bool isVersion2, bool hasLateRequests) : ClientSession(world, Configs)
     {
         private static readonly Dictionary<string, string> Configs = new()
         {
@@ -61,7 +69,7 @@ public sealed class TransactionWorkload : ISimulation
 
         protected override async Task DirectAsync(SimProcess director)
         {
-            World.Network.Weather = new NetworkWeather { StallsPerThousand = isVersion2 ? World.Random.NextInt(10) : 0, StallMsMax = 10_000 };
+            World.Network.Weather = new NetworkWeather { StallsPerThousand = hasLateRequests ? World.Random.NextInt(10) : 0, StallMsMax = 10_000 };
             await Node.StartAsync();
             foreach (var (topic, partitions) in new[] { (Topic, Partitions), (Input, Pipes), (Output, Pipes) })
                 await CreateTopicAsync(NewClient(director), topic, partitions);
