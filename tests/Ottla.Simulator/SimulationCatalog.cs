@@ -1,4 +1,5 @@
 using Ottla.Simulator.Crash;
+using Ottla.Simulator.Workloads;
 
 namespace Ottla.Simulator;
 
@@ -6,7 +7,7 @@ namespace Ottla.Simulator;
 public static class SimulationCatalog
 {
     /// <summary>All simulations.</summary>
-    public static IReadOnlyList<ISimulation> All { get; } = [new CrashSimulation(), new Groups.GroupStorm()];
+    public static IReadOnlyList<ISimulation> All { get; } = [new CrashSimulation(), new Groups.GroupStorm(), new ProduceWorkload(), new TransactionWorkload()];
 
     /// <summary>The simulation called <paramref name="name"/>; null when there is none.</summary>
     public static ISimulation? Find(string name) => All.FirstOrDefault(simulation => simulation.Name == name);
