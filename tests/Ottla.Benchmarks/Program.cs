@@ -8,7 +8,7 @@ try
     {
         ["run", .. var rest] => BenchOptions.Parse(rest) is { } options ? new BenchRun(options).Execute() : Fail(BenchOptions.Usage),
         ["show", .. var files] => Show(files),
-        ["floor", var port, var directory] when int.TryParse(port, out var number) => await FloorServer.RunAsync(number, directory),
+        ["floor", var port, var directory] when int.TryParse(port, out var number) => FloorServer.Run(number, directory),
         _ => Fail(BenchOptions.Usage),
     };
 }

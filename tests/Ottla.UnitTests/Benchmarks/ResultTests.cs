@@ -48,6 +48,39 @@ public sealed class ResultTests
         Assert.Equal("20260304T050607Z-abc1234-dirty-some-processor-2.80ghz-2c.json", ResultStore.FileName(Result));
 
     [Fact]
+    public void A_broker_that_got_dearer_by_more_than_a_tenth_is_named()
+    {
+        Assert.Empty(RegressionCheck.Find(Result, Result));
+        Assert.Empty(RegressionCheck.Find(Result, With(BrokerRound with { CpuSeconds = 1.64, AllocatedBytes = 210_000 }, FloorRound)));
+        Assert.Empty(RegressionCheck.Find(Result, With(BrokerRound with { CpuSeconds = 3 }, FloorRound with { CpuSeconds = 1 }))); // the machine was slower
+        var dearer = RegressionCheck.Find(Result, With(BrokerRound with { CpuSeconds = 1.66, AllocatedBytes = 300_000 }, FloorRound));
+        Assert.Equal(
+            [
+                "produce-16K-8conn: CPU to the floor was 3.00 in abc1234-dirty and is 3.32 now",
+                "produce-16K-8conn: bytes allocated per request was 200.00 in abc1234-dirty and is 300.00 now",
+            ],
+            dearer);
+
+        static BenchResult With(Sample broker, Sample floor) => Result with
+        {
+            Scenarios = [new ScenarioResult("produce-16K-8conn", "ottla", broker, [broker]), new ScenarioResult("produce-16K-8conn", "floor", floor, [floor])],
+        };
+    }
+
+    [Fact]
+    public void System_calls_are_added_up_from_the_summary_of_strace() => Assert.Equal(
+        5361 + 5360,
+        SystemCalls.Parse(
+            """
+            % time     seconds  usecs/call     calls    errors syscall
+            ------ ----------- ----------- --------- --------- ----------------
+             73.72    1.598236       24588      5361        11 futex
+              4.35    0.094218          17      5360           sendto
+            ------ ----------- ----------- --------- --------- ----------------
+            100.00    1.692454                 10721        11 total
+            """));
+
+    [Fact]
     public void Rates_are_taken_from_totals()
     {
         Assert.Equal(500, BrokerRound.MegabytesPerSecond);
