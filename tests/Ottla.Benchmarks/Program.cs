@@ -1,4 +1,5 @@
 using Ottla.Benchmarks;
+using Ottla.Benchmarks.Coordinators;
 using Ottla.Benchmarks.Floor;
 using Ottla.Benchmarks.Reports;
 
@@ -8,6 +9,7 @@ try
     {
         ["run", .. var rest] => BenchOptions.Parse(rest) is { } options ? new BenchRun(options).Execute() : Fail(BenchOptions.Usage),
         ["show", .. var files] => Show(files),
+        ["coordinators", .. var rest] => BenchOptions.Parse(rest) is { } options ? new CoordinatorBench(options).Execute() : Fail(BenchOptions.Usage),
         ["floor", var port, var directory] when int.TryParse(port, out var number) => FloorServer.Run(number, directory),
         _ => Fail(BenchOptions.Usage),
     };
