@@ -1,5 +1,6 @@
 using Ottla.Benchmarks;
 using Ottla.Benchmarks.Compaction;
+using Ottla.Benchmarks.Coordinators;
 using Ottla.Benchmarks.Floor;
 using Ottla.Benchmarks.Reports;
 
@@ -9,6 +10,7 @@ try
     {
         ["run", .. var rest] => BenchOptions.Parse(rest) is { } options ? new BenchRun(options).Execute() : Fail(BenchOptions.Usage),
         ["show", .. var files] => Show(files),
+        ["coordinators", .. var rest] => BenchOptions.Parse(rest) is { } options ? new CoordinatorBench(options).Execute() : Fail(BenchOptions.Usage),
         ["floor", var port, var directory] when int.TryParse(port, out var number) => FloorServer.Run(number, directory),
         ["compaction", .. var rest] => await CompactionBench.RunAsync(rest),
         _ => Fail(BenchOptions.Usage),

@@ -52,12 +52,12 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
             case HeartbeatCommand heartbeat: _classic.Heartbeat(heartbeat, replyTo, now, effects); break;
             case ConsumerGroupHeartbeatCommand heartbeat: _consumer.Heartbeat(heartbeat, replyTo, now, effects); break;
             case OffsetCommitCommand commit: _offsets.Commit(commit, replyTo, now, effects); break;
-            case OffsetFetchCommand fetch: _offsets.Fetch(fetch, replyTo, now, effects); break;
+            case OffsetFetchCommand fetch: _offsets.Fetch(fetch, replyTo, effects); break;
             case JoinGroupCommand join: _classic.Join(join, replyTo, now, effects); break;
             case SyncGroupCommand sync: _classic.Sync(sync, replyTo, now, effects); break;
             case LeaveGroupCommand leave: _classic.Leave(leave, replyTo, now, effects); break;
             case TxnOffsetCommitCommand commit: _offsets.CommitInTransaction(commit, replyTo, now, effects); break;
-            case OffsetDeleteCommand delete: _offsets.Delete(delete, replyTo, now, effects); break;
+            case OffsetDeleteCommand delete: _offsets.Delete(delete, replyTo, effects); break;
             case ConsumerGroupDescribeCommand describe: _consumer.Describe(describe, replyTo, effects); break;
             case DescribeGroupCommand describe: _classic.Describe(describe, replyTo, effects); break;
             case ListGroupsCommand list: _administration.List(list, replyTo, effects); break;
@@ -123,7 +123,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
         (_context.Image, _context.Config, _context.IsLoaded) = (image, config, true);
         _classic.OnLoaded(now, effects);
         _consumer.OnLoaded(now);
-        _offsets.OnLoaded(now, effects);
+        _offsets.OnLoaded(now);
     }
 
     /// <inheritdoc/>
@@ -131,7 +131,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     {
         (_context.Image, _context.Config) = (delta.New, config);
         _consumer.OnMetadata(delta);
-        _offsets.OnMetadata(delta, now, effects);
+        _offsets.OnMetadata(delta, effects);
     }
 
     /// <inheritdoc/>

@@ -1,6 +1,5 @@
 using Ottla.Kernel;
 using Ottla.Protocol.Batches;
-using Ottla.Storage.Files;
 using Ottla.Storage.Producers;
 
 namespace Ottla.Storage.Log;

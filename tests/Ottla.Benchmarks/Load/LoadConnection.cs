@@ -64,8 +64,16 @@ internal sealed class LoadConnection : IDisposable
     {
         const int correlationId = 1;
         Send(RequestFrame.Encode(request, version, correlationId));
-        var response = Receive(correlationId);
-        var reader = new WireReader(response[sizeof(int)..]);
+        return Receive<TResponse>(correlationId, version);
+    }
+
+    /// <summary>The next response, decoded: for what is not measured, or measured by what comes of it.</summary>
+    public TResponse Receive<TResponse>(int correlationId, short version)
+        where TResponse : IResponseMessage<TResponse>
+    {
+        const int tagsBytes = 1; // of a response header, which has none
+        var body = Receive(correlationId)[(sizeof(int) + (version >= TResponse.LowestFlexibleVersion ? tagsBytes : 0))..];
+        var reader = new WireReader(body);
         return TResponse.Read(ref reader, version);
     }
 

@@ -13,18 +13,18 @@ internal static class RequestFrame
     public const short FetchVersion = 11;
 
     private const short HeaderVersion = 1;
+    private const short FlexibleHeaderVersion = 2;
     private const string ClientId = "bench";
     private const int CorrelationIdOffset = LengthBytes + (2 * sizeof(short));
     private const int ProduceTimeoutMs = 30_000;
 
-    /// <summary>A request of any API at a version that is not flexible.</summary>
+    /// <summary>A request of any API.</summary>
     public static byte[] Encode<TRequest>(TRequest request, short version, int correlationId)
         where TRequest : IRequestMessage<TRequest>
     {
-        if (version >= TRequest.LowestFlexibleVersion)
-            throw new ArgumentOutOfRangeException(nameof(version), "The header would need tagged fields.");
+        var headerVersion = version >= TRequest.LowestFlexibleVersion ? FlexibleHeaderVersion : HeaderVersion;
         var header = new RequestHeader { RequestApiKey = (short)TRequest.ApiKey, RequestApiVersion = version, CorrelationId = correlationId, ClientId = ClientId };
-        byte[] frame = [.. new byte[LengthBytes], .. WireBuffer.Encode(header, HeaderVersion), .. WireBuffer.Encode(request, version)];
+        byte[] frame = [.. new byte[LengthBytes], .. WireBuffer.Encode(header, headerVersion), .. WireBuffer.Encode(request, version)];
         BinaryPrimitives.WriteInt32BigEndian(frame, frame.Length - LengthBytes);
         return frame;
     }

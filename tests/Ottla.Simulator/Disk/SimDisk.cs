@@ -109,6 +109,13 @@ public sealed partial class SimDisk : IFileSystem
     }
 
     /// <inheritdoc/>
+    public void SetLastWriteMs(string path, long lastWriteMs)
+    {
+        lock (_lock)
+            FindFile(path).Cache.LastWriteMs = lastWriteMs;
+    }
+
+    /// <inheritdoc/>
     public void Rename(string source, string target)
     {
         lock (_lock)

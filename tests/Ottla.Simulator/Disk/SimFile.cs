@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using Ottla.Storage.Files;
 
 namespace Ottla.Simulator.Disk;
@@ -9,7 +10,7 @@ internal sealed class SimFile(SimDisk disk, SimFileNode node, string path) : IFi
 
     public long Length => node.Cache.Length;
 
-    public FileStream? Stream => null;
+    public SafeFileHandle? Handle => null;
 
     public int Read(long position, Span<byte> destination)
     {

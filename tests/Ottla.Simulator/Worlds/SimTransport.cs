@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Win32.SafeHandles;
 using Ottla.Network.Transport;
 
 namespace Ottla.Simulator.Worlds;
@@ -174,7 +175,7 @@ internal sealed class SimConnection(SimLink link, SimStream incoming, SimStream 
         await Task.Yield(); // others may go first: a send is no atomic step
     }
 
-    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, FileStream source, long position, int length, CancellationToken cancellationToken) =>
+    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
         throw new NotSupportedException("the simulated network has no sendfile");
 
     public void Abort()

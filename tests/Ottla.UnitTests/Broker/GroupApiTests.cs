@@ -90,6 +90,26 @@ public sealed class GroupApiTests
     }
 
     [Fact]
+    public async Task A_static_member_is_fenced_by_its_successor()
+    {
+        await using var node = await TestNode.StartAsync(QuickGroups);
+        await using var client = await node.ConnectAsync();
+        await client.FindCoordinatorAsync("any");
+        var old = await client.JoinAndSyncAsync("g", instanceId: "instance");
+        var successor = await client.JoinAsync("g", instanceId: "instance");
+        AssertError(ErrorCode.None, successor.ErrorCode);
+        Assert.NotEqual(old.MemberId, successor.MemberId);
+        Assert.Equal(old.GenerationId, successor.GenerationId); // its place, and nobody else is disturbed
+        Assert.Equal((ErrorCode.FencedInstanceId, ErrorCode.None), (await HeartbeatAsync(old.MemberId), await HeartbeatAsync(successor.MemberId)));
+
+        async Task<ErrorCode> HeartbeatAsync(string memberId)
+        {
+            var request = new HeartbeatRequest { GroupId = "g", MemberId = memberId, GenerationId = old.GenerationId, GroupInstanceId = "instance" };
+            return (ErrorCode)(await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(request)).ErrorCode;
+        }
+    }
+
+    [Fact]
     public async Task Groups_are_described_and_listed_in_every_version()
     {
         await using var node = await TestNode.StartAsync(QuickGroups);

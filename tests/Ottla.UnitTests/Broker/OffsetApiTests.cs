@@ -38,6 +38,39 @@ public sealed class OffsetApiTests
     }
 
     [Fact]
+    public async Task Partitions_that_do_not_exist_fail_alone_and_answers_keep_the_order()
+    {
+        await using var node = await TestNode.StartAsync(QuickGroups);
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("a", 2);
+        await client.CreateTopicAsync("b");
+        await client.FindCoordinatorAsync("g");
+        var request = new OffsetCommitRequest
+        {
+            GroupId = "g",
+            Topics =
+            [
+                .. new[] { "a", "none", "b" }.Select(topic => new OffsetCommitRequest.OffsetCommitRequestTopic
+                {
+                    Name = topic,
+                    Partitions = [.. new[] { 1, 7, 0 }.Select(partition => new OffsetCommitRequest.OffsetCommitRequestPartition
+                    {
+                        PartitionIndex = partition,
+                        CommittedOffset = 5,
+                        CommittedMetadata = topic == "a" && partition == 1 ? new string('x', 4097) : null,
+                    })],
+                }),
+            ],
+        };
+        var topics = (await client.CallAsync<OffsetCommitRequest, OffsetCommitResponse>(request, 9)).Topics;
+        const short unknown = (short)ErrorCode.UnknownTopicOrPartition;
+        Assert.Equal(
+            [("a", 1, (short)ErrorCode.OffsetMetadataTooLarge), ("a", 7, unknown), ("a", 0, 0), ("none", 1, unknown), ("none", 7, unknown), ("none", 0, unknown), ("b", 1, unknown), ("b", 7, unknown), ("b", 0, 0)],
+            topics.SelectMany(topic => topic.Partitions.Select(partition => (topic.Name, partition.PartitionIndex, partition.ErrorCode))));
+        Assert.Equal("a-0=5 b-0=5", await client.FetchAllOffsetsAsync("g"));
+    }
+
+    [Fact]
     public async Task All_offsets_are_fetched_of_one_group_and_of_many()
     {
         await using var node = await TestNode.StartAsync(QuickGroups);

@@ -8,7 +8,7 @@ using Ottla.StateMachines.Coordinators;
 namespace Ottla.Broker.Hosts.Coordinators;
 
 /// <summary>The record batch that a coordinator's steps are gathered in until it is written. Owned by its shard's loop; lives as long as the shard.</summary>
-internal sealed class CoordinatorBatch : IDisposable
+internal sealed class CoordinatorBatch
 {
     private readonly List<(int KeyEnd, int ValueEnd)> _encoded = [];
     private WireBuffer _scratch = new();
@@ -88,12 +88,12 @@ internal sealed class CoordinatorBatch : IDisposable
     public void Clear(int cachedBufferBytesMax)
     {
         if (_builder?.UncompressedSizeInBytes > cachedBufferBytesMax)
-            Dispose();
+            Release();
         _builder?.Reset(new RecordBatchOptions());
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Gives its buffer back.</summary>
+    public void Release()
     {
         _builder?.Dispose();
         _builder = null;

@@ -3,7 +3,6 @@ using Microsoft.Extensions.Logging;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Replicas;
 using Ottla.Configuration;
-using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;

@@ -239,7 +239,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         _isLoading = false;
         _commitWaiter?.Wake();
         _timer.Dispose();
-        _batch.Dispose();
+        _batch.Release();
         _ended.TrySetResult();
     }
 

@@ -10,7 +10,7 @@ public sealed partial class OffsetDecisions
     private const long MillisecondsPerMinute = 60_000;
 
     /// <summary>The log has been read to its end.</summary>
-    public void OnLoaded(Instant now, CoordinatorEffects effects) => ScheduleExpiration(now);
+    public void OnLoaded(Instant now) => ScheduleExpiration(now);
 
     /// <summary>Looks for expired offsets, and for groups that nothing is left of.</summary>
     public void OnDeadline(GroupDeadline due, Instant now, CoordinatorEffects effects)
@@ -26,7 +26,7 @@ public sealed partial class OffsetDecisions
     }
 
     /// <summary>Takes over a change of the metadata: deleted topics lose their offsets.</summary>
-    public void OnMetadata(MetadataDelta delta, Instant now, CoordinatorEffects effects)
+    public void OnMetadata(MetadataDelta delta, CoordinatorEffects effects)
     {
         foreach (var topic in delta.Topics)
         {

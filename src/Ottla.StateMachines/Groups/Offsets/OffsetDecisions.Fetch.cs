@@ -14,7 +14,7 @@ public sealed partial class OffsetDecisions
 
     /// <summary>OffsetFetch. What nobody has committed has the offset -1; what a transaction is about to change is UNSTABLE_OFFSET_COMMIT for who wants stable offsets.</summary>
     /// <remarks>Fails as a whole: UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH. A group that does not exist has no offsets, which is no error.</remarks>
-    public void Fetch(OffsetFetchCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void Fetch(OffsetFetchCommand command, ReplyTo replyTo, CoordinatorEffects effects)
     {
         var request = command.Group;
         context.Find(request.GroupId)?.ValidateOffsetFetch(request.MemberId, request.MemberEpoch);

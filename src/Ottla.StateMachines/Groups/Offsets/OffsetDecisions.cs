@@ -4,7 +4,6 @@ using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups.Classic;
-using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups.Offsets;
 
@@ -120,7 +119,7 @@ public sealed partial class OffsetDecisions(GroupContext context)
 
     /// <summary>OffsetDelete. GROUP_SUBSCRIBED_TO_TOPIC fails the partitions of a topic that members consume.</summary>
     /// <remarks>Fails as a whole: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.</remarks>
-    public void Delete(OffsetDeleteCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void Delete(OffsetDeleteCommand command, ReplyTo replyTo, CoordinatorEffects effects)
     {
         var request = command.Request;
         var group = context.Find(request.GroupId) ?? throw GroupIdNotFound(request.GroupId);

@@ -268,7 +268,7 @@ public sealed class CoordinatorHostTests
 
     private static byte[] CoordinatorBatchOf(string text)
     {
-        using var batch = new CoordinatorBatch();
+        var batch = new CoordinatorBatch();
         batch.Encode([new CoordinatorRecord(NoteMachine.KeyOf(text), new OffsetCommitValue(), 4)], 1000);
         batch.Add(new Instant(0), CompressionType.None, ProducerIdAndEpoch.None);
         return batch.Take(1000);
