@@ -52,8 +52,15 @@ public sealed class LoadTests
     }
 
     [Fact]
-    public void A_flexible_version_is_refused() =>
-        Assert.Throws<ArgumentOutOfRangeException>(() => RequestFrame.Encode(new MetadataRequest(), version: 9, correlationId: 1));
+    public void A_flexible_version_has_the_tags_of_its_header()
+    {
+        var plain = RequestFrame.Encode(new MetadataRequest { Topics = [] }, version: 8, correlationId: 1);
+        var flexible = RequestFrame.Encode(new MetadataRequest { Topics = [] }, version: 9, correlationId: 1);
+        var headerBytes = RequestFrame.LengthBytes + (2 * sizeof(short)) + sizeof(int) + sizeof(short) + "bench".Length;
+        Assert.Equal(plain[8..headerBytes], flexible[8..headerBytes]);
+        Assert.Equal(0, flexible[headerBytes]); // no tags
+        Assert.Equal(1, flexible[headerBytes + 1]); // no topics, in a compact array
+    }
 
     [Fact]
     public void A_failed_produce_is_noticed()

@@ -8,6 +8,7 @@ namespace Ottla.UnitTests.Network;
 public sealed class NetworkAllocationTests
 {
     private const int Rounds = 500;
+    private const int Measurements = 5;
 
 #if DEBUG
     // Unoptimised code keeps the state of every async method in an object; that is all the debug build may allocate, whatever the frames' sizes.
@@ -33,11 +34,18 @@ public sealed class NetworkAllocationTests
         for (var i = 0; i < Rounds; i++)
             Round();
 
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        for (var i = 0; i < Rounds; i++)
-            Round();
-        var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        Assert.True(allocated <= BytesPerRoundMax * Rounds, $"{allocated / (double)Rounds} bytes per round");
+        // The median of several measurements: a collection that another test causes empties the pools once.
+        var allocated = new long[Measurements];
+        for (var measurement = 0; measurement < Measurements; measurement++)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            for (var i = 0; i < Rounds; i++)
+                Round();
+            allocated[measurement] = GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+
+        Array.Sort(allocated);
+        Assert.True(allocated[Measurements / 2] <= BytesPerRoundMax * Rounds, $"{allocated[Measurements / 2] / (double)Rounds} bytes per round");
 
         void Round()
         {
