@@ -100,7 +100,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _groups.Close(); // first: members wait for others to join, and must not be waited for
         await _server.StopAsync(DrainTimeout);
         _transactions.Coordinators.Close();
-        await _stopping.CancelAsync();
+        _stopping.Cancel();
         await _upkeep;
         await _compaction;
         await LeaveAsync();
@@ -111,7 +111,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        await _stopping.CancelAsync();
+        _stopping.Cancel();
         if (_server is not null)
             await _server.DisposeAsync();
         _groups?.Close();
@@ -175,7 +175,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _upkeep = LookAfterLogsAsync();
         if (config.LogCleanerEnable)
             _compaction = _logs.Cleaner.RunAsync(_stopping.Token);
-        _ = WatchForFailureAsync();
+        _ = WatchMetadataAsync();
+        _ = WatchMetadataLogAsync();
     }
 
     /// <summary>Makes a cluster of one in the log directories.</summary>
@@ -261,13 +262,27 @@ public sealed partial class BrokerNode : IAsyncDisposable
         }
     }
 
-    private async Task WatchForFailureAsync()
+    private async Task WatchMetadataAsync()
     {
-        var lostMetadata = _quorum.Raft.Completion;
-        await Task.WhenAny(_metadata.Failure, lostMetadata);
-        if (_stopping.IsCancellationRequested)
-            return;
-        _failure.TrySetResult(_metadata.Failure.IsCompleted ? await _metadata.Failure : lostMetadata.Exception?.InnerException ?? new IOException("The metadata log was closed."));
+        var failure = await _metadata.Failure;
+        if (!_stopping.IsCancellationRequested)
+            _failure.TrySetResult(failure);
+    }
+
+    private async Task WatchMetadataLogAsync()
+    {
+        Exception failure = new IOException("The metadata log was closed.");
+        try
+        {
+            await _quorum.Raft.Completion;
+        }
+        catch (Exception e)
+        {
+            failure = e;
+        }
+
+        if (!_stopping.IsCancellationRequested)
+            _failure.TrySetResult(failure);
     }
 
     private void OnDirectoryFailure(LogDirectory directory, Exception exception)

@@ -53,12 +53,12 @@ public sealed class BrokerLifecycle(NodeIdentity node, ControllerHost controller
     /// <exception cref="ApiException">The controller refuses, such as UNSUPPORTED_VERSION when a finalized feature is not supported.</exception>
     public async Task RegisterAsync(CancellationToken cancellation = default)
     {
-        await controller.WhenActive.WaitAsync(cancellation);
+        await controller.WhenActive.UntilCanceled(cancellation);
         if (!node.ControllerEndpoints.IsEmpty && await SupportsControllerRegistrationAsync(cancellation))
-            await controller.SubmitAsync(new RegisterControllerCommand(ControllerRegistration())).WaitAsync(cancellation);
-        var (response, offset) = await controller.SubmitWithOffsetAsync(new RegisterBrokerCommand(BrokerRegistration())).WaitAsync(cancellation);
+            await controller.SubmitAsync(new RegisterControllerCommand(ControllerRegistration())).UntilCanceled(cancellation);
+        var (response, offset) = await controller.SubmitWithOffsetAsync(new RegisterBrokerCommand(BrokerRegistration())).UntilCanceled(cancellation);
         Interlocked.Exchange(ref _brokerEpoch, response.BrokerEpoch);
-        await metadata.WaitForOffset(offset).WaitAsync(cancellation);
+        await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
     }
 
     /// <summary>Unfences the broker: its replicas are ready to lead. Waits until its own metadata shows it.</summary>
@@ -67,8 +67,8 @@ public sealed class BrokerLifecycle(NodeIdentity node, ControllerHost controller
     {
         while (true)
         {
-            var (reply, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(Heartbeat(wantShutDown: false))).WaitAsync(cancellation);
-            await metadata.WaitForOffset(offset).WaitAsync(cancellation);
+            var (reply, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(Heartbeat(wantShutDown: false))).UntilCanceled(cancellation);
+            await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
             if (!reply.IsFenced)
                 return;
         }
@@ -80,8 +80,8 @@ public sealed class BrokerLifecycle(NodeIdentity node, ControllerHost controller
     {
         for (var attempt = 0; ; attempt++)
         {
-            var (reply, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(Heartbeat(wantShutDown: true))).WaitAsync(cancellation);
-            await metadata.WaitForOffset(offset).WaitAsync(cancellation);
+            var (reply, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(Heartbeat(wantShutDown: true))).UntilCanceled(cancellation);
+            await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
             if (reply.ShouldShutDown)
                 return;
 
@@ -95,7 +95,7 @@ public sealed class BrokerLifecycle(NodeIdentity node, ControllerHost controller
     {
         // The first image with a metadata.version is the bootstrap records' or older.
         while (metadata.Current.Features.MetadataVersion is null)
-            await metadata.WaitForOffset(metadata.PublishedOffset + 1).WaitAsync(cancellation);
+            await metadata.WaitForOffset(metadata.PublishedOffset + 1).UntilCanceled(cancellation);
         return metadata.Current.Features.MetadataVersionOrThrow.SupportsControllerRegistration;
     }
 

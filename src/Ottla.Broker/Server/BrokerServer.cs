@@ -75,7 +75,7 @@ public sealed class BrokerServer : IAsyncDisposable
     /// <summary>Accepts no more connections, lets requests under way finish, and closes what is left after <paramref name="timeout"/>.</summary>
     public async Task StopAsync(TimeSpan timeout)
     {
-        await _stopping.CancelAsync();
+        _stopping.Cancel();
         if (_idleSweep is not null)
             await _idleSweep.DisposeAsync();
         foreach (var listener in _listeners)

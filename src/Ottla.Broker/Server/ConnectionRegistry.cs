@@ -1,4 +1,5 @@
 using System.Net;
+using Ottla.Kernel;
 
 namespace Ottla.Broker.Server;
 
@@ -76,7 +77,7 @@ internal sealed class ConnectionRegistry
                 closed = _closed.Task;
             }
 
-            await closed.WaitAsync(cancellationToken);
+            await closed.UntilCanceled(cancellationToken);
         }
     }
 }

@@ -67,7 +67,7 @@ public ref struct WireReader
             return null;
         if (length > WireWriter.StringBytesMax)
             Fail($"a string of {length} bytes is longer than the {WireWriter.StringBytesMax} that the protocol allows");
-        var text = Encoding.UTF8.GetString(Take(length));
+        var text = RecentStrings.Get(Take(length));
         if (length > StringBytesSafe && Encoding.UTF8.GetByteCount(text) > WireWriter.StringBytesMax)
             Fail("a string is not UTF-8, and too long with its errors replaced");
         return text;

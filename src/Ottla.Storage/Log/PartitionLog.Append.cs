@@ -231,6 +231,7 @@ public sealed partial class PartitionLog
 
         _producers.AdvanceTo(extent.LastOffset + 1);
         Volatile.Write(ref _logEndOffset, extent.LastOffset + 1);
+        _lastBatchEndOffset = _logEndOffset;
         if (hadProducers)
             UpdateFirstUnstableOffset();
     }
@@ -243,13 +244,19 @@ public sealed partial class PartitionLog
         _producers.Complete(completed);
     }
 
-    /// <summary>Starts a new active segment, at the log's end or at a later first offset.</summary>
+    /// <summary>Starts a new active segment for a batch at <paramref name="firstOffset"/>.</summary>
+    /// <remarks>
+    /// It is named after the end of the last batch, so that segments follow each other without gaps even where offsets have some: recovery can then tell
+    /// that a segment lost its end. Compaction makes gaps, so a log that is compacted has its segments flushed before there is a next one.
+    /// </remarks>
     private void RollTo(long firstOffset, Instant now)
     {
-        var baseOffset = Math.Max(firstOffset, _logEndOffset);
-        if (Active.BaseOffset == baseOffset && Active.Size == 0)
+        var baseOffset = firstOffset - _lastBatchEndOffset <= LogSegment.OffsetGapMax ? _lastBatchEndOffset : firstOffset;
+        if (Active.Size == 0 && Active.BaseOffset == baseOffset)
             return; // an empty segment with a full index cannot be; one that is merely old is as good as new
         Active.OnBecomeInactive(_config);
+        if (_config.Compact)
+            Active.Flush();
         _producers.AdvanceTo(baseOffset);
         _producers.TakeSnapshot(sync: false);
         _segments.Add(NewSegment(baseOffset, now));

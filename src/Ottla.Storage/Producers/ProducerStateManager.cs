@@ -166,8 +166,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
     /// <summary>Goes back (or forward) to what the latest snapshot in range says; the caller replays the log from <see cref="EndOffset"/> on.</summary>
     public void TruncateAndReload(long logStartOffset, long logEndOffset, Instant now)
     {
-        foreach (var offset in _snapshots.Where(offset => offset > logEndOffset || offset <= logStartOffset).ToList())
-            DeleteSnapshot(offset);
+        DeleteSnapshots(offset => offset > logEndOffset || offset <= logStartOffset);
         if (logEndOffset == EndOffset)
         {
             OnLogStartOffset(logStartOffset);
@@ -197,8 +196,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
     public void TruncateFullyAndStartAt(long offset)
     {
         Clear();
-        foreach (var snapshot in _snapshots.ToList())
-            DeleteSnapshot(snapshot);
+        DeleteSnapshots(_ => true);
         _snapshotOffset = 0;
         EndOffset = offset;
     }

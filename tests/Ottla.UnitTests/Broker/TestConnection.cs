@@ -1,9 +1,8 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
-using System.Text;
 using Ottla.Network.Transport;
 using Ottla.Protocol.Messages;
-using Ottla.Protocol.Wire;
+using Ottla.Simulator.Clients;
 
 namespace Ottla.UnitTests.Broker;
 
@@ -17,17 +16,13 @@ internal sealed class TestConnection(ITransportConnection transport) : IAsyncDis
     public static IEnumerable<short> VersionsOf<TResponse>()
         where TResponse : IResponseMessage<TResponse>
     {
-        var schema = SchemaOf(TResponse.ApiKey);
+        var schema = ClientFrames.SchemaOf(TResponse.ApiKey);
         return Enumerable.Range(schema.LowestVersion, schema.HighestStableVersion - schema.LowestVersion + 1).Select(version => (short)version);
     }
 
     /// <summary>A request as it goes over the wire, without its length.</summary>
-    public static byte[] Encode(ApiKey key, short version, int correlationId, IMessage request, string? clientId = "test")
-    {
-        var header = new RequestHeader { RequestApiKey = (short)key, RequestApiVersion = version, CorrelationId = correlationId, ClientId = clientId };
-        var isFlexible = version >= SchemaOf(key).LowestFlexibleVersion;
-        return [.. WireBuffer.Encode(header, isFlexible ? (short)2 : (short)1), .. WireBuffer.Encode(request, version)];
-    }
+    public static byte[] Encode(ApiKey key, short version, int correlationId, IMessage request, string? clientId = "test") =>
+        ClientFrames.Encode(key, version, correlationId, request, clientId);
 
     /// <summary>Sends a request; its reply is to be received later.</summary>
     public async Task SendAsync<TRequest>(TRequest request, short version, bool expectsReply = true)
@@ -66,7 +61,7 @@ internal sealed class TestConnection(ITransportConnection transport) : IAsyncDis
         where TRequest : IRequestMessage<TRequest>
         where TResponse : IResponseMessage<TResponse>
     {
-        await SendAsync(request, version ?? SchemaOf(TRequest.ApiKey).HighestStableVersion);
+        await SendAsync(request, version ?? ClientFrames.SchemaOf(TRequest.ApiKey).HighestStableVersion);
         return await ReceiveAsync<TResponse>();
     }
 
@@ -90,20 +85,9 @@ internal sealed class TestConnection(ITransportConnection transport) : IAsyncDis
 
     /// <summary>Decodes a reply, all of it.</summary>
     public static TResponse Decode<TResponse>(byte[] frame, short version, int correlationId)
-        where TResponse : IResponseMessage<TResponse>
-    {
-        var reader = new WireReader(frame);
-        Assert.Equal(correlationId, reader.ReadInt32());
-        if (version >= TResponse.LowestFlexibleVersion && TResponse.ApiKey != ApiKey.ApiVersions)
-            Assert.Equal(0, reader.ReadTagCount());
-        var response = TResponse.Read(ref reader, version);
-        Assert.True(reader.Remaining == 0, $"{reader.Remaining} bytes behind {typeof(TResponse).Name} v{version}: {Encoding.Latin1.GetString(frame)}");
-        return response;
-    }
+        where TResponse : IResponseMessage<TResponse> => ClientFrames.Decode<TResponse>(frame, version, correlationId);
 
     public ValueTask DisposeAsync() => transport.DisposeAsync();
-
-    private static ApiSchema SchemaOf(ApiKey key) => ApiSchemas.All.Single(schema => schema.Key == key);
 
     /// <returns>False when the stream ended before the first byte.</returns>
     private async Task<bool> FillAsync(byte[] buffer)

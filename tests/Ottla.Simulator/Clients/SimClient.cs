@@ -1,0 +1,184 @@
+using System.Net;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.Simulator.Worlds;
+
+namespace Ottla.Simulator.Clients;
+
+/// <summary>What every client has: one connection at a time to the one broker, versions of its own of every API, patience, and a clock to wait by.</summary>
+/// <remarks>Lives as long as its process, and is used by that alone.</remarks>
+internal sealed class SimClient
+{
+    /// <summary>What FindCoordinator calls the kind of key that a group is.</summary>
+    public const sbyte GroupKey = 0;
+
+    /// <summary>What FindCoordinator calls the kind of key that a transactional id is.</summary>
+    public const sbyte TransactionKey = 1;
+
+    private const int BackoffMsMin = 20;
+    private const int BackoffMsMax = 100;
+
+    private readonly IPEndPoint _broker;
+    private readonly Prng _random;
+    private readonly ClientVersions _versions;
+    private readonly Dictionary<string, Uuid> _topicIds = [];
+    private Task<BrokerConnection>? _connection;
+
+    public SimClient(SimProcess process, IPEndPoint broker, ClientVersions versions, Prng random)
+    {
+        Process = process;
+        _broker = broker;
+        _versions = versions;
+        _random = random;
+    }
+
+    public SimProcess Process { get; }
+
+    /// <summary>How long an answer may take before the connection is given up.</summary>
+    public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(2);
+
+    public DateTimeOffset Now => Process.Clock.GetUtcNow();
+
+    /// <summary>The version that this client uses of an API.</summary>
+    public short VersionOf(ApiKey key) => _versions.Of(key);
+
+    /// <summary>The connection that is open, or a new one.</summary>
+    /// <exception cref="ConnectionLostException">Nobody answers there.</exception>
+    public Task<BrokerConnection> ConnectAsync()
+    {
+        if (_connection is null or { IsFaulted: true } || (_connection.IsCompletedSuccessfully && !_connection.Result.IsOpen))
+            _connection = BrokerConnection.OpenAsync(Process, _broker, Process.Name);
+        return _connection;
+    }
+
+    /// <summary>Asks once.</summary>
+    /// <exception cref="ConnectionLostException">There is no answer, and there will be none.</exception>
+    public async Task<TResponse> CallAsync<TRequest, TResponse>(TRequest request)
+        where TRequest : IRequestMessage<TRequest>
+        where TResponse : IResponseMessage<TResponse> =>
+        await (await ConnectAsync()).CallAsync<TRequest, TResponse>(request, VersionOf(TRequest.ApiKey), RequestTimeout);
+
+    /// <summary>Asks again and again, until there is an answer that does not ask for a retry.</summary>
+    /// <param name="request">What to ask; may be asked more than once.</param>
+    /// <param name="errorOf">Says what an answer says.</param>
+    /// <param name="patience">How long to go on.</param>
+    /// <param name="onUnanswered">Called whenever there is no answer.</param>
+    /// <returns>The last answer; null when there was none in time, and what was asked is in doubt.</returns>
+    public async Task<TResponse?> CallUntilAnsweredAsync<TRequest, TResponse>(TRequest request, Func<TResponse, ErrorCode> errorOf, TimeSpan patience, Action? onUnanswered = null)
+        where TRequest : IRequestMessage<TRequest>
+        where TResponse : class, IResponseMessage<TResponse>
+    {
+        var deadline = Now + patience;
+        while (Now < deadline)
+        {
+            try
+            {
+                var response = await CallAsync<TRequest, TResponse>(request);
+                if (!IsRetriable(errorOf(response)))
+                    return response;
+            }
+            catch (ConnectionLostException)
+            {
+                onUnanswered?.Invoke();
+            }
+
+            await BackOffAsync();
+        }
+
+        return null;
+    }
+
+    /// <summary>Waits until the coordinator of a key is known: with one broker, until that is ready.</summary>
+    /// <exception cref="SimulationException">It never is.</exception>
+    public async Task FindCoordinatorAsync(string key, sbyte keyType)
+    {
+        const short firstVersionWithBatches = 4;
+        var patience = TimeSpan.FromMinutes(2);
+        var isBatch = VersionOf(ApiKey.FindCoordinator) >= firstVersionWithBatches;
+        var request = new FindCoordinatorRequest { Key = isBatch ? "" : key, KeyType = keyType, CoordinatorKeys = isBatch ? [key] : [] };
+        var response = await CallUntilAnsweredAsync<FindCoordinatorRequest, FindCoordinatorResponse>(request, ErrorOf, patience);
+        if (response is null || ErrorOf(response) != ErrorCode.None)
+            throw new SimulationException($"there is no coordinator of {key}: {(response is null ? null : ErrorOf(response))}");
+
+        ErrorCode ErrorOf(FindCoordinatorResponse answer) => (ErrorCode)(isBatch ? answer.Coordinators[0].ErrorCode : answer.ErrorCode);
+    }
+
+    /// <summary>The offset that a group has committed, once no transaction may change it; -1 when there is none.</summary>
+    /// <exception cref="SimulationException">The broker does not say.</exception>
+    public async Task<long> CommittedOffsetAsync(string group, TopicPartition partition)
+    {
+        var patience = TimeSpan.FromMinutes(2);
+        var request = new OffsetFetchRequest
+        {
+            RequireStable = true,
+            Groups =
+            [
+                new OffsetFetchRequest.OffsetFetchRequestGroup
+                {
+                    GroupId = group,
+                    Topics = [new OffsetFetchRequest.OffsetFetchRequestTopics { Name = partition.Topic, PartitionIndexes = [partition.Partition] }],
+                },
+            ],
+        };
+        var response = await CallUntilAnsweredAsync<OffsetFetchRequest, OffsetFetchResponse>(request, ErrorOf, patience);
+        if (response is null || ErrorOf(response) != ErrorCode.None)
+            throw new SimulationException($"the offset of {group} in {partition} is not to be had: {(response is null ? null : ErrorOf(response))}");
+        return response.Groups[0].Topics[0].Partitions[0].CommittedOffset;
+
+        static ErrorCode ErrorOf(OffsetFetchResponse answer) =>
+            (ErrorCode)(answer.Groups[0].ErrorCode != 0 ? answer.Groups[0].ErrorCode : answer.Groups[0].Topics[0].Partitions[0].ErrorCode);
+    }
+
+    /// <summary>The offset behind the last record that is committed.</summary>
+    /// <exception cref="SimulationException">The broker does not say.</exception>
+    public async Task<long> EndOffsetAsync(TopicPartition partition)
+    {
+        const long latest = -1;
+        var patience = TimeSpan.FromMinutes(2);
+        var request = new ListOffsetsRequest
+        {
+            ReplicaId = -1,
+            IsolationLevel = (sbyte)(VersionOf(ApiKey.ListOffsets) >= 2 ? 1 : 0),
+            Topics =
+            [
+                new ListOffsetsRequest.ListOffsetsTopic
+                {
+                    Name = partition.Topic,
+                    Partitions = [new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition.Partition, Timestamp = latest }],
+                },
+            ],
+        };
+        var response = await CallUntilAnsweredAsync<ListOffsetsRequest, ListOffsetsResponse>(request, ErrorOf, patience);
+        if (response is null || ErrorOf(response) != ErrorCode.None)
+            throw new SimulationException($"the end of {partition} is not to be had: {(response is null ? null : ErrorOf(response))}");
+        return response.Topics[0].Partitions[0].Offset;
+
+        static ErrorCode ErrorOf(ListOffsetsResponse answer) => (ErrorCode)answer.Topics[0].Partitions[0].ErrorCode;
+    }
+
+    /// <summary>Waits a moment before something is tried again: longer than bytes usually travel.</summary>
+    public Task BackOffAsync() => Process.Delay(TimeSpan.FromMilliseconds(_random.NextInt(BackoffMsMin, BackoffMsMax)));
+
+    /// <summary>The id of a topic that is there.</summary>
+    /// <exception cref="ConnectionLostException">The broker does not say.</exception>
+    public async Task<Uuid> TopicIdAsync(string topic)
+    {
+        if (_topicIds.TryGetValue(topic, out var known))
+            return known;
+        // Whatever versions the client has otherwise: before these, metadata has no ids.
+        const short firstVersionWithIds = 12;
+        var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = topic }] };
+        var response = await (await ConnectAsync()).CallAsync<MetadataRequest, MetadataResponse>(request, Math.Max(firstVersionWithIds, VersionOf(ApiKey.Metadata)), RequestTimeout);
+        var found = response.Topics.Single();
+        if (found.ErrorCode != (short)ErrorCode.None)
+            throw new ConnectionLostException($"{topic}: {(ErrorCode)found.ErrorCode}");
+        return _topicIds[topic] = found.TopicId;
+    }
+
+    /// <summary>Whether Kafka's clients ask again after this error.</summary>
+    public static bool IsRetriable(ErrorCode error) => error is ErrorCode.CoordinatorLoadInProgress or ErrorCode.CoordinatorNotAvailable or ErrorCode.NotCoordinator
+        or ErrorCode.ConcurrentTransactions or ErrorCode.NotLeaderOrFollower or ErrorCode.LeaderNotAvailable or ErrorCode.UnknownTopicOrPartition or ErrorCode.UnknownTopicId
+        or ErrorCode.RequestTimedOut or ErrorCode.NotEnoughReplicas or ErrorCode.NotEnoughReplicasAfterAppend or ErrorCode.NotController or ErrorCode.UnstableOffsetCommit
+        or ErrorCode.UnknownLeaderEpoch or ErrorCode.BrokerNotAvailable;
+}

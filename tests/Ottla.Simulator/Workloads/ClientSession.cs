@@ -1,0 +1,199 @@
+using System.Net;
+using Ottla.HistoryChecker;
+using Ottla.HistoryChecker.History;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.Simulator.Clients;
+using Ottla.Simulator.Worlds;
+
+namespace Ottla.Simulator.Workloads;
+
+/// <summary>One run of a workload: a node, clients that live and die, and a history of what they did, which is checked in the end.</summary>
+internal abstract class ClientSession(World world, IReadOnlyDictionary<string, string> configs)
+{
+    private static readonly TimeSpan LongPatience = TimeSpan.FromMinutes(5);
+
+    private long _lastValue;
+
+    public World World => world;
+
+    public IReadOnlyList<Operation> Operations => History.Operations;
+
+    protected HistoryRecorder History { get; } = new();
+
+    protected SimNode Node { get; } = new(world, IPAddress.Parse("10.0.0.1"), configs);
+
+    /// <summary>Whether clients are to come to an end.</summary>
+    protected bool IsOver { get; set; }
+
+    /// <summary>Runs it, and has its history checked.</summary>
+    /// <exception cref="SimulationException">An invariant does not hold.</exception>
+    public void Run()
+    {
+        world.Run(DirectAsync);
+        var report = HistoryAnalysis.Check(Operations);
+        world.Tell("checker", $"{report}");
+        if (!report.IsClean)
+            throw new SimulationException(report.ToString());
+    }
+
+    /// <summary>What happens, from the first to the last.</summary>
+    protected abstract Task DirectAsync(SimProcess director);
+
+    /// <summary>A value that nobody was given before.</summary>
+    protected long NextValue() => ++_lastValue;
+
+    protected SimClient NewClient(SimProcess process, params (ApiKey Key, short Lowest, short Highest)[] versions) =>
+        new(process, Node.EndPoint, new ClientVersions(new Prng(world.Random.NextUInt64()), versions), new Prng(world.Random.NextUInt64()));
+
+    protected static IEnumerable<TopicPartition> PartitionsOf(string topic, int count) => Enumerable.Range(0, count).Select(partition => new TopicPartition(topic, partition));
+
+    protected static async Task CreateTopicAsync(SimClient client, string topic, int partitions)
+    {
+        var request = new CreateTopicsRequest { TimeoutMs = 1000, Topics = [new CreateTopicsRequest.CreatableTopic { Name = topic, NumPartitions = partitions, ReplicationFactor = 1 }] };
+        var response = await client.CallUntilAnsweredAsync<CreateTopicsRequest, CreateTopicsResponse>(request, answer => (ErrorCode)answer.Topics[0].ErrorCode, LongPatience);
+        if ((ErrorCode?)response?.Topics[0].ErrorCode is not (ErrorCode.None or ErrorCode.TopicAlreadyExists))
+            throw new SimulationException($"the topic {topic} was not created: {(ErrorCode?)response?.Topics[0].ErrorCode}");
+    }
+
+    /// <summary>A client, and after its end or its death another one, until the time is over.</summary>
+    /// <param name="director">Whose clock decides when.</param>
+    /// <param name="name">What they are called.</param>
+    /// <param name="killPercent">How many of a hundred are killed.</param>
+    /// <param name="lifeMsMax">How long one lives that is killed, at most.</param>
+    /// <param name="body">What each does, as a process of the history.</param>
+    protected async Task KeepRunningAsync(SimProcess director, string name, int killPercent, int lifeMsMax, Func<SimProcess, long, Task> body)
+    {
+        while (!IsOver)
+            await RunClientAsync(director, name, killPercent, lifeMsMax, body);
+    }
+
+    /// <summary>One client, to its end or its death.</summary>
+    protected async Task RunClientAsync(SimProcess director, string name, int killPercent, int lifeMsMax, Func<SimProcess, long, Task> body)
+    {
+        var number = History.NextProcess();
+        var process = world.NewProcess($"{name}#{number}");
+        var life = process.Start(() => body(process, number));
+        director.Watch(life); // its failure ends the run, not only its own client
+        if (world.Random.NextChance(killPercent))
+        {
+            await director.Delay(TimeSpan.FromMilliseconds(world.Random.NextInt(1, lifeMsMax)));
+            if (!life.IsCompleted)
+            {
+                world.Tell(process.Name, $"is killed");
+                process.Kill();
+                return;
+            }
+        }
+
+        await life;
+        world.Tell(process.Name, $"ends");
+    }
+
+    /// <summary>An idempotent producer's life: sends records of its own to partitions of a topic, several at a time.</summary>
+    protected async Task ProduceAsync(SimProcess process, long number, IReadOnlyList<TopicPartition> partitions, Func<bool> isOver)
+    {
+        var client = NewClient(process);
+        var request = new InitProducerIdRequest { TransactionalId = null };
+        var response = await client.CallUntilAnsweredAsync<InitProducerIdRequest, InitProducerIdResponse>(request, answer => (ErrorCode)answer.ErrorCode, LongPatience);
+        if (response is not { ErrorCode: (short)ErrorCode.None })
+            throw new SimulationException($"there is no producer id: {(ErrorCode?)response?.ErrorCode}");
+        var sender = new RecordSender(client, response.ProducerId, response.ProducerEpoch);
+        var sends = new List<Task>();
+        while (!isOver() && !sender.HasFailed) // after a failure, the next one has another producer id
+        {
+            for (var count = world.Random.NextInt(1, 4); count > 0; count--)
+                sends.Add(SendAsync(process, number, sender, partitions[world.Random.NextInt(partitions.Count)]));
+            await process.Delay(TimeSpan.FromMilliseconds(world.Random.NextInt(1, 300)));
+        }
+
+        foreach (var send in sends)
+            await send;
+        sender.Close();
+    }
+
+    private async Task SendAsync(SimProcess process, long number, RecordSender sender, TopicPartition partition)
+    {
+        var value = NextValue();
+        var operation = new Operation { Process = number, Outcome = Outcome.Info, Steps = [new Send(partition.ToString(), value)] };
+        var recorded = History.Begin(operation);
+        var starts = Node.Starts;
+        try
+        {
+            var offset = await sender.SendAsync(partition, value);
+            History.End(recorded, operation with { Outcome = Outcome.Ok, Steps = [new Send(partition.ToString(), value, offset)] });
+        }
+        catch (SendFailedException e) when (e.Error is ErrorCode.RequestTimedOut || IsForgotten(e, starts))
+        {
+            History.End(recorded, operation with { Outcome = e.IsInDoubt ? Outcome.Info : Outcome.Fail });
+        }
+        catch (SendFailedException e)
+        {
+            world.Fail(new SimulationException($"{process.Name} sent {value} to {partition}: {e.Error}"));
+        }
+    }
+
+    /// <summary>
+    /// A broker that starts knows only the last of each producer's batches, as Kafka does: its snapshot's format has no room for more. A batch that is
+    /// repeated then, with others behind it, is taken for one out of order. Kafka's producer tells its application the same.
+    /// </summary>
+    private bool IsForgotten(SendFailedException e, int startsBefore) => e is { Error: ErrorCode.OutOfOrderSequenceNumber, IsInDoubt: true } && Node.Starts > startsBefore;
+
+    /// <summary>A consumer's life: reads partitions of its choice from their beginning.</summary>
+    protected async Task ConsumeAsync(SimProcess process, long number, IReadOnlyList<TopicPartition> partitions, bool isReadCommitted)
+    {
+        var receiver = new RecordReceiver(NewClient(process), partitions, isReadCommitted);
+        History.Add(AssignOf(number, receiver));
+        while (!IsOver)
+        {
+            await PollAsync(receiver, number);
+            await process.Delay(TimeSpan.FromMilliseconds(world.Random.NextInt(1, 200)));
+        }
+    }
+
+    /// <summary>Says in the history where a consumer begins.</summary>
+    protected static Operation AssignOf(long number, RecordReceiver receiver) => new()
+    {
+        Process = number,
+        Outcome = Outcome.Ok,
+        Steps = [new Assign([.. receiver.Positions.Select(position => new AssignedPartition(position.Key.ToString(), position.Value))])],
+    };
+
+    /// <summary>Reads everything that is committed, once nothing is open any more.</summary>
+    /// <returns>What there is.</returns>
+    /// <exception cref="SimulationException">Something stays open.</exception>
+    protected async Task<List<PolledRecord>> ReadToEndAsync(SimProcess director, IReadOnlyList<TopicPartition> partitions)
+    {
+        var number = History.NextProcess();
+        var receiver = new RecordReceiver(NewClient(director), partitions, isReadCommitted: true);
+        var all = new List<PolledRecord>();
+        History.Add(AssignOf(number, receiver));
+        var deadline = director.Clock.GetUtcNow() + LongPatience;
+        while (true)
+        {
+            var result = await PollAsync(receiver, number);
+            all.AddRange(result?.Records ?? []);
+            if (result is { IsAtEnd: true })
+                return all;
+            if (director.Clock.GetUtcNow() > deadline)
+                throw new SimulationException($"a transaction stays open: only {string.Join(", ", receiver.Positions)} are to be read");
+            await director.Delay(TimeSpan.FromMilliseconds(50));
+        }
+    }
+
+    private async Task<PollResult?> PollAsync(RecordReceiver receiver, long number)
+    {
+        try
+        {
+            var result = await receiver.PollAsync();
+            if (result.Records.Count > 0)
+                History.Add(new Operation { Process = number, Outcome = Outcome.Ok, Steps = [new Poll(result.Records)] });
+            return result;
+        }
+        catch (ConnectionLostException)
+        {
+            return null; // tried again
+        }
+    }
+}

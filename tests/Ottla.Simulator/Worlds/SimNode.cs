@@ -1,0 +1,153 @@
+using System.Net;
+using Ottla.Broker;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Storage.Files;
+
+namespace Ottla.Simulator.Worlds;
+
+/// <summary>A broker node in a world: started, stopped, killed between any two steps or file operations, and started again on what it left behind.</summary>
+/// <remarks>A kill is that of a process: what was written stays written, flushed or not. Each start is a process of its own; the node is one.</remarks>
+public sealed class SimNode
+{
+    private const int Port = 9092;
+
+    private readonly World _world;
+    private readonly Dictionary<string, string> _configs;
+    private readonly Prng _random;
+    private InMemoryFileSystem _disk;
+    private SimProcess? _process;
+    private BrokerNode? _node;
+    private TaskCompletionSource _ended = new();
+    private int _fileOperationsLeft = -1;
+
+    /// <summary>A node that was never started, on an empty disk.</summary>
+    /// <param name="world">Where it lives.</param>
+    /// <param name="address">Its host.</param>
+    /// <param name="configs">What is configured otherwise than for development.</param>
+    public SimNode(World world, IPAddress address, IReadOnlyDictionary<string, string> configs)
+    {
+        _world = world;
+        EndPoint = new IPEndPoint(address, Port);
+        _random = new Prng(world.Random.NextUInt64());
+        _disk = new InMemoryFileSystem(world.NewProcess("disk").Clock);
+        _configs = new Dictionary<string, string>(configs)
+        {
+            ["log.dirs"] = "/data",
+            ["listeners"] = $"PLAINTEXT://{EndPoint}",
+            ["num.recovery.threads.per.data.dir"] = "1", // more would be threads of nobody's
+        };
+    }
+
+    /// <summary>Where it listens.</summary>
+    public IPEndPoint EndPoint { get; }
+
+    /// <summary>Whether it was started and neither stopped nor killed.</summary>
+    public bool IsRunning => _process is { IsAlive: true };
+
+    /// <summary>How often it was started.</summary>
+    public int Starts { get; private set; }
+
+    /// <summary>Completes when it runs no more: stopped or killed.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>Starts it on its disk. Completes when clients are served, or when it was killed on the way.</summary>
+    /// <exception cref="SimulationException">It does not start, or fails later.</exception>
+    public async Task StartAsync()
+    {
+        Invariant.Check(!IsRunning, "a node runs once");
+        var process = _world.NewProcess($"node.{++Starts}", EndPoint.Address);
+        _process = process;
+        _ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _disk.Fault = (_, _) => CountFileOperation(process);
+        var platform = new NodePlatform(_disk, process.Transport, process.Clock, new SimLog(process.Tell), _random.NextUInt64());
+        var started = process.Start(async () =>
+        {
+            var node = await BrokerNode.StartAsync(BrokerConfig.LoadDevMode([], _configs), mayFormat: true, platform);
+            _node = node;
+            _ = WatchAsync(process, node);
+        });
+        _world.Tell(process.Name, $"starts");
+        await FirstOf(started, _ended.Task);
+        if (process.IsAlive)
+        {
+            await started;
+            _world.Tell(process.Name, $"serves clients");
+        }
+    }
+
+    /// <summary>Stops it in order.</summary>
+    public async Task StopAsync()
+    {
+        if (_process is not { IsAlive: true } process)
+            return; // it was killed before
+        _world.Tell(process.Name, $"stops");
+        var stopped = process.Start(async () =>
+        {
+            await _node!.StopAsync();
+            await _node.DisposeAsync();
+        });
+        await FirstOf(stopped, _ended.Task);
+        if (!process.IsAlive)
+            return; // killed on the way
+        await stopped;
+        End(process);
+    }
+
+    /// <summary>Kills it now.</summary>
+    public void Kill()
+    {
+        if (_process is not { IsAlive: true } process)
+            return;
+        _world.Tell(process.Name, $"is killed");
+        var left = _disk.Clone();
+        End(process);
+        _disk.Fault = static (_, _) => new IOException("the process is dead"); // what its code still does on the way out
+        _disk = left;
+    }
+
+    /// <summary>Kills it before the file operation after so many.</summary>
+    public void KillAfterFileOperations(int count) => _fileOperationsLeft = count;
+
+    private void End(SimProcess process)
+    {
+        _fileOperationsLeft = -1;
+        process.Kill();
+        _ended.TrySetResult();
+    }
+
+    private IOException? CountFileOperation(SimProcess process)
+    {
+        if (_fileOperationsLeft < 0 || _fileOperationsLeft-- > 0)
+            return null;
+        Kill();
+        return new IOException($"{process.Name} was killed");
+    }
+
+    private async Task WatchAsync(SimProcess process, BrokerNode node)
+    {
+        var failure = await node.Failure;
+        if (process.IsAlive)
+            _world.Fail(new SimulationException($"{process.Name} cannot go on: {failure}", failure));
+    }
+
+    private static Task FirstOf(Task one, Task other)
+    {
+        var first = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        foreach (var task in new[] { one, other })
+            _ = CompleteWithAsync(task);
+        return first.Task;
+
+        async Task CompleteWithAsync(Task task)
+        {
+            try
+            {
+                await task;
+            }
+            finally
+            {
+                first.TrySetResult();
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+using System.Net.Sockets;
+
+namespace Ottla.Simulator.Worlds;
+
+/// <summary>One direction of a simulated connection: what was sent, on its way or arrived.</summary>
+internal sealed class SimStream(SimNetwork network)
+{
+    private readonly Queue<Action> _underWay = new();
+    private readonly Queue<ReadOnlyMemory<byte>> _arrived = new();
+    private long _lastArrivalTicks;
+    private bool _isEnded;
+    private bool _isClosedByReader;
+    private SocketError _readerError;
+    private SocketError _writerError;
+    private TaskCompletionSource? _reader;
+
+    /// <summary>Called when bytes arrive that nobody will read any more.</summary>
+    public Action? OnRefused { get; set; }
+
+    /// <summary>Sends bytes on their way.</summary>
+    public void Write(ReadOnlyMemory<byte> bytes)
+    {
+        if (_writerError != SocketError.Success)
+            throw new SocketException((int)_writerError);
+        for (ReadOnlyMemory<byte> rest = bytes.ToArray(); !rest.IsEmpty;)
+        {
+            var piece = rest[..network.NextPiece(rest.Length)];
+            rest = rest[piece.Length..];
+            Carry(() => Arrive(piece));
+        }
+    }
+
+    /// <summary>Ends the stream in order, behind what was sent.</summary>
+    public void End()
+    {
+        FailWriter(SocketError.OperationAborted);
+        Carry(() =>
+        {
+            _isEnded = true;
+            Wake();
+        });
+    }
+
+    /// <summary>The writer breaks off: the reader learns of it behind what was sent before, and loses what it has not read then.</summary>
+    public void Reset(Action? onArrival = null)
+    {
+        FailWriter(SocketError.OperationAborted);
+        Carry(() =>
+        {
+            FailReader(SocketError.ConnectionReset);
+            onArrival?.Invoke();
+        });
+    }
+
+    /// <summary>From now on the writer cannot send.</summary>
+    public void FailWriter(SocketError error)
+    {
+        if (_writerError == SocketError.Success)
+            _writerError = error;
+    }
+
+    /// <summary>From now on the reader gets nothing any more.</summary>
+    public void FailReader(SocketError error)
+    {
+        _isClosedByReader |= error == SocketError.OperationAborted;
+        if (_readerError == SocketError.Success)
+            _readerError = error;
+        _arrived.Clear();
+        Wake();
+    }
+
+    /// <summary>Reads what there is; an empty buffer waits until there is something.</summary>
+    public async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (_readerError != SocketError.Success)
+                throw new SocketException((int)_readerError);
+            if (_arrived.Count > 0)
+                return Take(buffer);
+            if (_isEnded)
+                return 0;
+            _reader = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            using (cancellationToken.UnsafeRegister(static reader => ((TaskCompletionSource)reader!).TrySetResult(), _reader))
+                await _reader.Task;
+        }
+    }
+
+    private int Take(Memory<byte> buffer)
+    {
+        var taken = 0;
+        while (taken < buffer.Length && _arrived.TryDequeue(out var piece))
+        {
+            var count = Math.Min(piece.Length, buffer.Length - taken);
+            piece[..count].CopyTo(buffer[taken..]);
+            taken += count;
+            if (count == piece.Length)
+                continue;
+            // The rest stays the first in the queue.
+            var later = _arrived.ToArray();
+            _arrived.Clear();
+            _arrived.Enqueue(piece[count..]);
+            foreach (var each in later)
+                _arrived.Enqueue(each);
+        }
+
+        return taken;
+    }
+
+    private void Arrive(ReadOnlyMemory<byte> piece)
+    {
+        if (_isClosedByReader)
+            OnRefused?.Invoke();
+        if (_readerError != SocketError.Success)
+            return;
+        _arrived.Enqueue(piece);
+        Wake();
+    }
+
+    private void Carry(Action arrive)
+    {
+        // What is sent later does not arrive earlier. Timers that are due together fire in any order: each takes what is next.
+        var arrival = Math.Max(network.NowTicks + network.NextDelay().Ticks, _lastArrivalTicks);
+        _lastArrivalTicks = arrival;
+        _underWay.Enqueue(arrive);
+        network.Carry(TimeSpan.FromTicks(arrival - network.NowTicks), () => _underWay.Dequeue()());
+    }
+
+    private void Wake()
+    {
+        var reader = _reader;
+        _reader = null;
+        reader?.TrySetResult();
+    }
+}
