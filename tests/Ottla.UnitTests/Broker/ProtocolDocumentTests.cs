@@ -92,7 +92,8 @@ public sealed class ProtocolDocumentTests
         RepositoryFiles.Find("src/Ottla.Broker", "*.cs").Single(file => File.ReadAllText(file).Contains($"class {entry.HandlerType.Name}(", StringComparison.Ordinal)
             || File.ReadAllText(file).Contains($"class {entry.HandlerType.Name} ", StringComparison.Ordinal)));
 
-    private static IEnumerable<string> TestsOf(ApiKey key) => RepositoryFiles.Find(TestDirectory, "*Tests.cs")
+    /// <summary>The files whose tests call an API, or that call it for them.</summary>
+    private static IEnumerable<string> TestsOf(ApiKey key) => RepositoryFiles.Find(TestDirectory, "*Tests.cs").Concat(RepositoryFiles.Find(TestDirectory, "*Calls.cs"))
         .Where(file => File.ReadAllText(file).Contains($"<{key}Request,", StringComparison.Ordinal))
         .Select(RepositoryFiles.Relative);
 
