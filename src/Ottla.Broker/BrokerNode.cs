@@ -45,6 +45,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private ProducerIds _producerIds = null!;
     private Task _upkeep = Task.CompletedTask;
     private Task _compaction = Task.CompletedTask;
+    private Task _moves = Task.CompletedTask;
+    private Task _directoryReports = Task.CompletedTask;
     private volatile Tuple<BrokerConfig, ServerSettings>? _settings;
 
     private BrokerNode(BrokerConfig config, NodePlatform platform)
@@ -95,7 +97,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await _server.StopAsync(DrainTimeout);
         await _stopping.CancelAsync();
         await _upkeep;
-        await _compaction;
+        await Task.WhenAll(_compaction, _moves, _directoryReports);
         await LeaveAsync();
         await _quorum.DisposeAsync();
         _logs.Close(_lifecycle.BrokerEpoch);
@@ -108,7 +110,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         if (_server is not null)
             await _server.DisposeAsync();
         await _upkeep;
-        await _compaction;
+        await Task.WhenAll(_compaction, _moves, _directoryReports);
         if (_quorum is not null)
             await _quorum.DisposeAsync();
         _producerIds?.Dispose();
@@ -157,6 +159,9 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _upkeep = LookAfterLogsAsync();
         if (config.LogCleanerEnable)
             _compaction = _logs.Cleaner.RunAsync(_stopping.Token);
+        _moves = _logs.Mover.RunAsync(_stopping.Token);
+        _directoryReports = ReportDirectoriesAsync(
+            new DirectoryReports(config.NodeId, _logs, _lifecycle, () => _metadata.Current, loggers.CreateLogger(nameof(DirectoryReports))));
         _ = WatchForFailureAsync();
     }
 
@@ -231,6 +236,26 @@ public sealed partial class BrokerNode : IAsyncDisposable
                 _logs.Tick(Instant.Now(_platform.Time));
                 _pool.Trim();
             }
+        }
+        catch (OperationCanceledException)
+        {
+            // The node stops.
+        }
+        catch (Exception e)
+        {
+            LogUpkeepFailed(e);
+            _failure.TrySetResult(e);
+        }
+    }
+
+    /// <summary>Tells the controller about the log directories; apart from upkeep, which must not wait for a controller.</summary>
+    private async Task ReportDirectoriesAsync(DirectoryReports reports)
+    {
+        using var timer = new PeriodicTimer(UpkeepInterval, _platform.Time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_stopping.Token))
+                await reports.ReportAsync(_stopping.Token);
         }
         catch (OperationCanceledException)
         {

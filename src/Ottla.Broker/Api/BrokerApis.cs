@@ -58,7 +58,9 @@ public static class BrokerApis
             Entry<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(new OffsetForLeaderEpochHandler(broker.Topics)),
             Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config)),
             Entry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(broker.Controller)),
-            Entry<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsHandler(broker.Logs)),
+            Entry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(new AlterReplicaLogDirsHandler(broker.Logs)),
+            Entry<DescribeLogDirsRequest, DescribeLogDirsResponse>(
+                new DescribeLogDirsHandler(broker.Logs, () => broker.Cluster.Image.Features.MetadataVersion?.SupportsCordonedLogDirs ?? false)),
             Entry<CreatePartitionsRequest, CreatePartitionsResponse>(new CreatePartitionsHandler(broker.Controller)),
             Entry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(broker.Controller)),
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(broker.Quorum)),
