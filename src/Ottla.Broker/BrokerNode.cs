@@ -3,6 +3,8 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Api;
 using Ottla.Broker.Hosts;
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
@@ -11,6 +13,7 @@ using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Transport;
 using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Groups;
 using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker;
@@ -43,6 +46,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private BrokerServer _server = null!;
     private BrokerLifecycle _lifecycle = null!;
     private ProducerIds _producerIds = null!;
+    private CoordinatorHost<GroupCommand> _groups = null!;
+    private TransactionHost _transactions = null!;
     private Task _upkeep = Task.CompletedTask;
     private Task _compaction = Task.CompletedTask;
     private Task _moves = Task.CompletedTask;
@@ -94,7 +99,9 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <summary>Stops in order: takes no more requests, answers those under way, leaves the cluster, flushes, and marks the directories clean.</summary>
     public async Task StopAsync()
     {
+        _groups.Close(); // first: members wait for others to join, and must not be waited for
         await _server.StopAsync(DrainTimeout);
+        _transactions.Coordinators.Close();
         await _stopping.CancelAsync();
         await _upkeep;
         await Task.WhenAll(_compaction, _moves, _directoryReports);
@@ -109,6 +116,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await _stopping.CancelAsync();
         if (_server is not null)
             await _server.DisposeAsync();
+        _groups?.Close();
+        _transactions?.Coordinators.Close();
         await _upkeep;
         await Task.WhenAll(_compaction, _moves, _directoryReports);
         if (_quorum is not null)
@@ -133,6 +142,11 @@ public sealed partial class BrokerNode : IAsyncDisposable
 
         _metadata.Register(_config);
         _metadata.Register(new ReplicaManager(config.NodeId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
+        _groups = new CoordinatorHost<GroupCommand>(GroupCoordinator.Define(_platform.Seed), config.NodeId, _topics, () => _config.Current, time, loggers.CreateLogger(nameof(GroupCoordinator)));
+        var markers = new TransactionMarkers(_topics, _groups, () => _config.Current, time);
+        _transactions = new TransactionHost(config.NodeId, _topics, markers, () => _producerIds!.NextAsync(), () => _config.Current, time, loggers.CreateLogger(nameof(TransactionHost)));
+        _metadata.Register(_groups); // after the replicas: they read and write their logs
+        _metadata.Register(_transactions.Coordinators);
         _quorum = MetadataQuorum.Start(config, identity, features, _metadata, _platform);
 
         var channel = new ControllerChannel(_quorum.Controller, _metadata);
@@ -145,6 +159,10 @@ public sealed partial class BrokerNode : IAsyncDisposable
             Logs = _logs,
             Controller = channel,
             ProducerIds = _producerIds,
+            Groups = _groups,
+            Transactions = _transactions.Coordinators,
+            TransactionVerifier = new TransactionVerifier(_transactions, () => _config.Current, time),
+            TransactionMarkers = markers,
             FetchSessions = new FetchSessions(config.MaxIncrementalFetchSessionCacheSlots, new Prng(_platform.Seed)),
             SupportedFeatures = features,
             Quorum = () => _quorum.Raft.Quorum,

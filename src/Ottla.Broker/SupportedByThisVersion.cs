@@ -7,8 +7,6 @@ public static class SupportedByThisVersion
 {
     /// <summary>Kafka's features, but for what waits for its coordinator: a level that is offered must work.</summary>
     public static SupportedFeatures Features { get; } = SupportedFeatures.Latest
-        .UpTo(Feature.TransactionVersion, 0)
-        .UpTo(Feature.GroupVersion, 0)
         .UpTo(Feature.ShareVersion, 0)
         .UpTo(Feature.StreamsVersion, 0);
 }

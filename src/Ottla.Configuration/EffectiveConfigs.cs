@@ -21,7 +21,7 @@ public static class EffectiveConfigs
             "listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name",
             "security.inter.broker.protocol", "socket.send.buffer.bytes", "socket.receive.buffer.bytes", "socket.request.max.bytes",
             "socket.listen.backlog.size", "max.connections", "max.connections.per.ip", "max.connections.per.ip.overrides",
-            "connections.max.idle.ms", "queued.max.requests", "message.max.bytes", "fetch.max.bytes",
+            "connections.max.idle.ms", "num.network.threads", "queued.max.requests", "message.max.bytes", "fetch.max.bytes",
             "max.incremental.fetch.session.cache.slots", "max.request.partition.size.limit", "broker.rack", "delete.topic.enable",
 
             // Logs and topic defaults.
@@ -39,8 +39,24 @@ public static class EffectiveConfigs
             "log.cleaner.io.max.bytes.per.second", "log.cleaner.backoff.ms",
             "num.recovery.threads.per.data.dir", "replica.high.watermark.checkpoint.interval.ms", "request.timeout.ms",
 
-            // Producers.
-            "producer.id.expiration.ms",
+            // Producers and transactions.
+            "producer.id.expiration.ms", "transaction.state.log.min.isr", "transaction.state.log.load.buffer.size",
+            "transaction.state.log.replication.factor", "transaction.state.log.num.partitions", "transaction.state.log.segment.bytes",
+            "transaction.partition.verification.enable", "transactional.id.expiration.ms", "transaction.max.timeout.ms",
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms", "transaction.remove.expired.transaction.cleanup.interval.ms",
+            "transaction.two.phase.commit.enable", "add.partitions.to.txn.retry.backoff.max.ms", "add.partitions.to.txn.retry.backoff.ms",
+
+            // Groups and offsets.
+            "group.coordinator.rebalance.protocols", "group.coordinator.append.linger.ms", "group.coordinator.cached.buffer.max.bytes",
+            "offsets.topic.replication.factor", "offsets.topic.num.partitions", "offsets.topic.segment.bytes",
+            "offsets.topic.compression.codec", "offsets.commit.timeout.ms", "offsets.load.buffer.size", "offset.metadata.max.bytes",
+            "offsets.retention.minutes", "offsets.retention.check.interval.ms", "group.min.session.timeout.ms",
+            "group.max.session.timeout.ms", "group.initial.rebalance.delay.ms", "group.max.size", "group.consumer.session.timeout.ms",
+            "group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms",
+            "group.consumer.heartbeat.interval.ms", "group.consumer.min.heartbeat.interval.ms",
+            "group.consumer.max.heartbeat.interval.ms", "group.consumer.max.size", "group.consumer.assignment.interval.ms",
+            "group.consumer.min.assignment.interval.ms", "group.consumer.max.assignment.interval.ms",
+            "group.consumer.regex.refresh.interval.ms", "group.consumer.assignors", "group.consumer.migration.policy",
         ],
         StringComparer.Ordinal);
 
@@ -55,7 +71,8 @@ public static class EffectiveConfigs
         ],
         StringComparer.Ordinal);
 
-    private static readonly FrozenSet<string> s_group = FrozenSet<string>.Empty;
+    private static readonly FrozenSet<string> s_group = FrozenSet.ToFrozenSet(
+        ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms", "consumer.assignment.interval.ms"], StringComparer.Ordinal);
 
     private static readonly FrozenSet<string> s_clientMetrics = FrozenSet<string>.Empty;
 

@@ -1,3 +1,5 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace Ottla.Kernel;
 
 /// <summary>A range of an open file, promised to a reader: where Storage and Network meet, without knowing each other.</summary>
@@ -15,7 +17,7 @@ public interface IFileSlice : IDisposable
     void Read(int offset, Span<byte> destination);
 
     /// <summary>The open file for the kernel's own copying (sendfile); null when the slice lives in memory.</summary>
-    FileStream? Source { get; }
+    SafeFileHandle? Source { get; }
 
     /// <summary>Where the slice begins in <see cref="Source"/>, in bytes.</summary>
     long SourcePosition { get; }

@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Buffers.Text;
-using System.Security.Cryptography;
 
 namespace Ottla.Kernel;
 
@@ -27,7 +26,7 @@ public readonly record struct Uuid(ulong High, ulong Low) : IComparable<Uuid>
         Span<byte> bytes = stackalloc byte[SizeBytes];
         while (true)
         {
-            RandomNumberGenerator.Fill(bytes);
+            Guid.NewGuid().TryWriteBytes(bytes, bigEndian: true, out _); // as random as any, without a start of the cryptography library
             if (FromRandomBits(bytes) is { } uuid)
                 return uuid;
         }

@@ -9,6 +9,9 @@ public sealed class MalformedMessageException(string message) : ProtocolExceptio
     internal static MalformedMessageException NotNullable(string field) => new($"{field} is null, which its version does not allow.");
 }
 
+/// <summary>A record of a type that no schema has: a newer version wrote it, or it belongs to another log.</summary>
+public sealed class UnknownRecordTypeException(string kind, short recordKey) : ProtocolException($"{kind} type {recordKey} is not known.");
+
 /// <summary>A version that the schema of a message does not have.</summary>
 public sealed class UnsupportedVersionException(string message) : ProtocolException(message)
 {

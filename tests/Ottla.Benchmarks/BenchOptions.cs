@@ -27,6 +27,8 @@ internal sealed record BenchOptions
           --no-store                  do not store the result
           --executable PATH           the broker to start (default artifacts/bin/ottla)
           --broker HOST:PORT:PID      measure this running broker instead
+          --compare HOST:PORT:PID     the same loads on this other running Kafka broker, in turn, and the ratios to it
+          --no-check                  do not compare with the last stored result of this machine
           --counters FILE             the running broker's OTTLA_COUNTERS_FILE
           --set KEY=VALUE             one more config for the broker that is started
           --directory DIR             where data goes while it runs (default the temporary directory)
@@ -45,6 +47,12 @@ internal sealed record BenchOptions
     public string Executable { get; init; } = Repository.Executable;
 
     public RunningBroker? Broker { get; init; }
+
+    /// <summary>Another broker to compare with.</summary>
+    public RunningBroker? Compared { get; init; }
+
+    /// <summary>Whether a regression against the last stored result fails the run.</summary>
+    public bool IsChecked { get; init; } = true;
 
     public string? CountersFile { get; init; }
 
@@ -66,10 +74,13 @@ internal sealed record BenchOptions
                 case "--help" or "-h":
                     return null;
                 case "--quick":
-                    options = options with { IsQuick = true, IsStored = false, Rounds = 1 };
+                    options = options with { IsQuick = true, IsStored = false, IsChecked = false, Rounds = 1 };
                     break;
                 case "--no-floor":
                     options = options with { HasFloor = false };
+                    break;
+                case "--no-check":
+                    options = options with { IsChecked = false };
                     break;
                 case "--no-store":
                     options = options with { IsStored = false };
@@ -90,7 +101,8 @@ internal sealed record BenchOptions
         "--only" => this with { Only = ParseNames(value) },
         "--rounds" => this with { Rounds = ParseRounds(value) },
         "--executable" => this with { Executable = Path.GetFullPath(value) },
-        "--broker" => this with { Broker = ParseBroker(value) },
+        "--broker" => this with { Broker = ParseBroker(name, value) },
+        "--compare" => this with { Compared = ParseBroker(name, value) },
         "--counters" => this with { CountersFile = Path.GetFullPath(value) },
         "--set" => this with { Settings = [.. Settings, value] },
         "--directory" => this with { Directory = Path.GetFullPath(value) },
@@ -111,13 +123,13 @@ internal sealed record BenchOptions
             ? rounds
             : throw new BenchException($"--rounds {value}: a number from 1 to {RoundsMax} is expected.");
 
-    private static RunningBroker ParseBroker(string value)
+    private static RunningBroker ParseBroker(string name, string value)
     {
         var parts = value.Split(':');
         return parts.Length == 3
             && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out var port)
             && int.TryParse(parts[2], NumberStyles.None, CultureInfo.InvariantCulture, out var processId)
             ? new RunningBroker(parts[0], port, processId)
-            : throw new BenchException($"--broker {value}: HOST:PORT:PID is expected.");
+            : throw new BenchException($"{name} {value}: HOST:PORT:PID is expected.");
     }
 }

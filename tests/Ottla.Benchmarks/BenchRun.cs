@@ -17,7 +17,7 @@ internal sealed class BenchRun(BenchOptions options)
     private int _failures;
 
     /// <summary>Runs.</summary>
-    /// <returns>The exit code: 0 when every scenario gave a number.</returns>
+    /// <returns>The exit code: 0 when every scenario gave a number, 3 when the broker got dearer since the last stored result.</returns>
     public int Execute()
     {
         var workDirectory = Directory.CreateDirectory(Path.Combine(options.Directory, $"ottla-bench-{Guid.NewGuid():N}")).FullName;
@@ -30,6 +30,9 @@ internal sealed class BenchRun(BenchOptions options)
             if (!options.IsQuick)
                 WarmUp(targets);
             MeasureLoads(targets);
+            CountSystemCalls(targets, workDirectory);
+            foreach (var scenario in _scenarios.OfType<ScaleScenario>())
+                MeasureAll(scenario, targets);
             return Report(workDirectory);
         }
         finally
@@ -55,7 +58,7 @@ internal sealed class BenchRun(BenchOptions options)
 
     private void MeasureLoads(TargetSet targets)
     {
-        var loads = _scenarios.Where(scenario => scenario is not (IdleScenario or StartScenario)).ToArray();
+        var loads = _scenarios.Where(IsLoad).ToArray();
         for (var round = 0; round < options.Rounds; round++)
         {
             for (var i = 0; i < loads.Length; i++)
@@ -63,16 +66,37 @@ internal sealed class BenchRun(BenchOptions options)
         }
     }
 
+    private static bool IsLoad(Scenario scenario) => scenario is not (IdleScenario or StartScenario or ScaleScenario);
+
+    /// <summary>A pass of its own at the end: whoever is counted is slowed down.</summary>
+    private void CountSystemCalls(TargetSet targets, string workDirectory)
+    {
+        if (!SystemCalls.CanCount)
+            return;
+        foreach (var scenario in _scenarios.Where(IsLoad))
+        {
+            foreach (var target in targets.All.Where(target => _samples.ContainsKey((scenario.Name, target.Name))))
+            {
+                var counted = Try(scenario.Name, target.Name, () => new Sample
+                {
+                    SystemCallsPerRequest = Measurement.SystemCallsOf(ScenarioCatalog.Shrink(scenario, WarmUpDivisor), target, workDirectory),
+                });
+                var samples = _samples[(scenario.Name, target.Name)];
+                samples[^1] = samples[^1] with { SystemCallsPerRequest = counted?.SystemCallsPerRequest };
+            }
+        }
+    }
+
     private void MeasureAll(Scenario scenario, TargetSet targets, bool isReversed = false)
     {
-        foreach (var target in isReversed ? targets.All.Reverse() : targets.All)
+        foreach (var target in (isReversed ? targets.All.Reverse() : targets.All).Where(target => scenario is not ScaleScenario || target.Name != ResultTable.FloorName))
             Attempt(scenario.Name, target.Name, () => Measurement.Of(scenario, target));
     }
 
     /// <summary>Lets the runtimes compile what they will run, so that the first round is like the others.</summary>
     private void WarmUp(TargetSet targets)
     {
-        foreach (var scenario in _scenarios.Where(scenario => scenario is not (IdleScenario or StartScenario)))
+        foreach (var scenario in _scenarios.Where(IsLoad))
         {
             foreach (var target in targets.All)
                 Try(scenario.Name, target.Name, () => Measurement.Of(ScenarioCatalog.Shrink(scenario, WarmUpDivisor), target));
@@ -117,8 +141,11 @@ internal sealed class BenchRun(BenchOptions options)
             return 1;
         }
 
+        var regressions = options.IsChecked && ResultStore.LatestOf(Repository.ResultsDirectory, result.Machine) is { } before ? RegressionCheck.Find(before, result) : [];
         if (options.IsStored)
             Console.WriteLine($"Stored as {Path.GetRelativePath(Environment.CurrentDirectory, ResultStore.Write(Repository.ResultsDirectory, result))}");
-        return 0;
+        foreach (var regression in regressions)
+            Console.Error.WriteLine($"REGRESSION {regression}");
+        return regressions.Count == 0 ? 0 : 3;
     }
 }

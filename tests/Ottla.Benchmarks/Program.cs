@@ -9,8 +9,8 @@ try
     {
         ["run", .. var rest] => BenchOptions.Parse(rest) is { } options ? new BenchRun(options).Execute() : Fail(BenchOptions.Usage),
         ["show", .. var files] => Show(files),
+        ["floor", var port, var directory] when int.TryParse(port, out var number) => FloorServer.Run(number, directory),
         ["compaction", .. var rest] => await CompactionBench.RunAsync(rest),
-        ["floor", var port, var directory] when int.TryParse(port, out var number) => await FloorServer.RunAsync(number, directory),
         _ => Fail(BenchOptions.Usage),
     };
 }

@@ -13,7 +13,7 @@ internal static class Repository
     /// <summary>Where results are stored.</summary>
     public static string ResultsDirectory => Path.Combine(Root, "tests", "Ottla.Benchmarks", "results");
 
-    /// <summary>What <c>./dev build</c> makes.</summary>
+    /// <summary>What <c>./dev publish</c> makes.</summary>
     public static string Executable => Path.Combine(Root, "artifacts", "bin", "ottla");
 
     /// <summary>The commit's short hash, with <c>-dirty</c> behind it when files differ from it; <c>unknown</c> outside of git.</summary>

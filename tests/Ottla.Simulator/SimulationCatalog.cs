@@ -1,10 +1,12 @@
+using Ottla.Simulator.Crash;
+
 namespace Ottla.Simulator;
 
 /// <summary>The one list of the simulations: name a new one here.</summary>
 public static class SimulationCatalog
 {
     /// <summary>All simulations.</summary>
-    public static IReadOnlyList<ISimulation> All { get; } = [];
+    public static IReadOnlyList<ISimulation> All { get; } = [new CrashSimulation(), new Groups.GroupStorm()];
 
     /// <summary>The simulation called <paramref name="name"/>; null when there is none.</summary>
     public static ISimulation? Find(string name) => All.FirstOrDefault(simulation => simulation.Name == name);

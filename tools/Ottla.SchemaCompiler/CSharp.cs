@@ -8,6 +8,9 @@ internal static class CSharp
     /// <summary>A tagged struct that is absent is null, so that the many empty ones cost nothing.</summary>
     public static bool IsAbsentAsNull(Field field) => field is { IsStruct: true, IsArray: false, Tag: not null, IsNullable: false };
 
+    /// <summary>How a nullable struct is announced: in a tagged field otherwise than elsewhere.</summary>
+    public static string PresenceMethod(Field field) => field.Tag is null ? "Presence" : "TaggedPresence";
+
     /// <summary>Whether a property can be null, allowed or not.</summary>
     public static bool CanBeNull(Field field) => field.IsArray || field.IsStruct || field.TypeName is "string" or "bytes" or "records";
 

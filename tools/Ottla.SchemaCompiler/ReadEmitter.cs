@@ -44,7 +44,7 @@ internal static class ReadEmitter
         if (field.IsStruct)
         {
             var read = $"{field.TypeName}.Read(ref reader, version)";
-            code.Line(!field.IsNullable ? $"value.{field.Name} = {read};" : $"value.{field.Name} = reader.ReadPresence(\"{field.Name}\") ? {read} : null;");
+            code.Line(!field.IsNullable ? $"value.{field.Name} = {read};" : $"value.{field.Name} = reader.Read{CSharp.PresenceMethod(field)}(\"{field.Name}\") ? {read} : null;");
             return;
         }
 

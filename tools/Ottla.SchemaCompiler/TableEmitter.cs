@@ -60,7 +60,7 @@ internal static class TableEmitter
                 {
                     foreach (var schema in schemas.OrderBy(s => s.Key))
                         code.Line($"{schema.Key} => {schema.Messages.Single(m => m.Side == side).Name}.Read(ref reader, version),");
-                    code.Line($"_ => throw new MalformedMessageException($\"{kind} type {{recordKey}} is not known.\"),");
+                    code.Line($"_ => throw new UnknownRecordTypeException(\"{kind}\", recordKey),");
                 }
 
                 code.Line(";");

@@ -56,7 +56,7 @@ internal static class WriteEmitter
         else if (field.IsStruct)
         {
             if (field.IsNullable)
-                code.Line($"writer.WritePresence({name} is not null);");
+                code.Line($"writer.Write{CSharp.PresenceMethod(field)}({name} is not null);");
             code.Line($"{name}{(field.IsNullable || CSharp.IsAbsentAsNull(field) ? "?" : "")}.Write(ref writer, version);");
         }
         else

@@ -1,8 +1,14 @@
+using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
+using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
+using Ottla.Protocol.Wire;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.Storage.Producers;
 using TopicResponse = Ottla.Protocol.Messages.ProduceResponse.TopicProduceResponse;
 using PartitionResponse = Ottla.Protocol.Messages.ProduceResponse.PartitionProduceResponse;
 
@@ -11,35 +17,155 @@ namespace Ottla.Broker.Api;
 /// <summary>Produce (key 0), versions 3 to 13: appends record batches to the partitions led here.</summary>
 /// <remarks>
 /// acks 0: no response; 1: after the append; -1: after the high watermark passed the records. A bad batch fails alone, with the records to blame (v8+).
-/// Version 13 names topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER
+/// Version 13 names topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION (an internal topic), NOT_LEADER_OR_FOLLOWER
 /// (with the leader, v10+, KIP-951), NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, and those of validation and of the log.
-/// Transactional batches are refused with INVALID_TXN_STATE: there is no transaction coordinator yet that could have begun their transaction.
+/// The first batch of a transaction waits for its coordinator's word (KIP-890): up to version 11 the partition must be in the transaction, from version 12
+/// on it is added. Errors of that: INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v11+), INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING,
+/// CONCURRENT_TRANSACTIONS (v12+), NOT_ENOUGH_REPLICAS (ask again), TRANSACTIONAL_ID_AUTHORIZATION_FAILED (no transactional id).
 /// </remarks>
-internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TimeProvider time) : IApiHandler<ProduceRequest, ProduceResponse>
+internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TransactionVerifier verifier, TimeProvider time) : IApiHandler<ProduceRequest, ProduceResponse>
 {
+    /// <summary>The client id that may write to the brokers' own topics, as in Kafka.</summary>
+    private const string InternalTopicWriter = "__admin_client";
+
     private const short AcksAll = -1;
     private const short FirstVersionWithZstd = 7;
+    private const short FirstVersionWithAbortable = 11;
+    private const short FirstVersionThatAddsPartitions = 12;
     private const short FirstVersionWithTopicIds = 13;
 
     public ValueTask<ProduceResponse?> HandleAsync(RequestContext context, ProduceRequest request)
     {
         // Stage one, in request order: everything that is appended is appended before the first await.
+        if (request.TransactionalId is null)
+            return Finish(context, request, Append(context, request, verdicts: null, out var waiting), waiting);
+        return AppendVerifiedAsync(context, request, request.TransactionalId);
+    }
+
+    /// <summary>Appends once the coordinator has spoken. Mostly that is at once; else the records are copied, and later requests of the connection keep behind.</summary>
+    private async ValueTask<ProduceResponse?> AppendVerifiedAsync(RequestContext context, ProduceRequest request, string transactionalId)
+    {
+        var verification = VerifyAsync(context, request, transactionalId);
+        var before = context.Connection.PendingAppends;
+        if (before.IsCompleted && verification.IsCompleted)
+            return await Finish(context, request, Append(context, request, await verification, out var waitingNow), waitingNow);
+        CopyRecords(request);
+        var appended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        context.Connection.PendingAppends = appended.Task;
+        ProduceResponse response;
+        List<Waiting>? waiting;
+        try
+        {
+            var verdicts = await verification;
+            await before;
+            response = Append(context, request, verdicts, out waiting);
+        }
+        finally
+        {
+            appended.SetResult();
+        }
+
+        return await Finish(context, request, response, waiting);
+    }
+
+    /// <summary>Has the transactional batches of a request verified.</summary>
+    /// <returns>A verdict for each partition of the request, in its order.</returns>
+    private async ValueTask<TransactionVerdict[]> VerifyAsync(RequestContext context, ProduceRequest request, string transactionalId)
+    {
+        var verdicts = new TransactionVerdict[request.TopicData.Sum(topic => topic.PartitionData.Length)];
+        var writes = new List<TransactionalWrite>();
+        var places = new List<int>();
+        var producer = ProducerIdAndEpoch.None;
+        var place = -1;
+        foreach (var topic in request.TopicData)
+        {
+            var hosted = Find(context, topic);
+            foreach (var data in topic.PartitionData)
+            {
+                place++;
+                if (!TryReadTransaction(data.Records.Memory.Span, out var writer, out var sequence) || hosted?.Find(data.Index) is not { } replica)
+                    continue;
+                if (producer != ProducerIdAndEpoch.None && producer != writer)
+                {
+                    Array.Fill(verdicts, new TransactionVerdict(new ApiError(ErrorCode.InvalidProducerIdMapping, "A request has batches of one transactional producer only."), VerificationGuard.None));
+                    return verdicts;
+                }
+
+                producer = writer;
+                writes.Add(new TransactionalWrite(replica, sequence));
+                places.Add(place);
+            }
+        }
+
+        var support = SupportOf(context.ApiVersion);
+        var verified = await verifier.VerifyAsync(transactionalId, producer, writes, support);
+        for (var i = 0; i < verified.Length; i++)
+            verdicts[places[i]] = verified[i] with { Error = ForProducer(verified[i].Error, support) };
+        return verdicts;
+    }
+
+    /// <summary>What a producer is told, which knows leaders and not coordinators.</summary>
+    private static ApiError ForProducer(ApiError error, TransactionSupport support) => error.Code switch
+    {
+        ErrorCode.InvalidTxnState => new ApiError(ErrorCode.InvalidTxnState, "Partition was not added to the transaction"),
+        ErrorCode.ConcurrentTransactions when support == TransactionSupport.LeavesPartitionsToBroker => error,
+        ErrorCode.NetworkException or ErrorCode.CoordinatorLoadInProgress or ErrorCode.CoordinatorNotAvailable or ErrorCode.NotCoordinator or ErrorCode.ConcurrentTransactions =>
+            // An error that every producer repeats its request on, without asking for new metadata.
+            new ApiError(ErrorCode.NotEnoughReplicas, $"Unable to verify the partition has been added to the transaction. Underlying error: {error.Code}"),
+        _ => error,
+    };
+
+    /// <summary>Looks at a batch before it is validated: what is read is checked again when it is.</summary>
+    private static bool TryReadTransaction(ReadOnlySpan<byte> records, out ProducerIdAndEpoch producer, out int sequence)
+    {
+        (producer, sequence) = (ProducerIdAndEpoch.None, RecordBatchLayout.NoSequence);
+        if (records.Length < RecordBatchLayout.HeaderSizeBytes || new RecordBatchView(records) is not { Magic: RecordBatchLayout.CurrentMagic, IsTransactional: true, HasProducerId: true } batch)
+            return false;
+        (producer, sequence) = (new ProducerIdAndEpoch(batch.ProducerId, batch.ProducerEpoch), batch.BaseSequence);
+        return true;
+    }
+
+    private static TransactionSupport SupportOf(short version) =>
+        version >= FirstVersionThatAddsPartitions ? TransactionSupport.LeavesPartitionsToBroker
+        : version >= FirstVersionWithAbortable ? TransactionSupport.KnowsAbortable
+        : TransactionSupport.AddsPartitions;
+
+    private static void CopyRecords(ProduceRequest request)
+    {
+        foreach (var data in request.TopicData.SelectMany(topic => topic.PartitionData))
+            data.Records = new Records(data.Records.Memory.ToArray());
+    }
+
+    private HostedTopic? Find(RequestContext context, ProduceRequest.TopicProduceData topic) =>
+        context.ApiVersion >= FirstVersionWithTopicIds ? topics.Find(topic.TopicId) : topics.Find(topic.Name);
+
+    /// <summary>Appends all that a request brings.</summary>
+    /// <param name="context">The request's.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="verdicts">What its coordinator says of each partition; null for a producer without a transactional id.</param>
+    /// <param name="waiting">What is to be waited for; null when there is nothing.</param>
+    private ProduceResponse Append(RequestContext context, ProduceRequest request, TransactionVerdict[]? verdicts, out List<Waiting>? waiting)
+    {
         var isValidAcks = request.Acks is 0 or 1 or AcksAll;
         var response = new ProduceResponse { Responses = new TopicResponse[request.TopicData.Length] };
-        List<Waiting>? waiting = null;
+        waiting = null;
+        var place = 0;
         for (var i = 0; i < request.TopicData.Length; i++)
         {
             var topic = request.TopicData[i];
             var answers = new PartitionResponse[topic.PartitionData.Length];
             response.Responses[i] = new TopicResponse { Name = topic.Name, TopicId = topic.TopicId, PartitionResponses = answers };
-            var hosted = context.ApiVersion >= FirstVersionWithTopicIds ? topics.Find(topic.TopicId) : topics.Find(topic.Name);
-            for (var j = 0; j < answers.Length; j++)
+            var hosted = Find(context, topic);
+            for (var j = 0; j < answers.Length; j++, place++)
             {
                 var data = topic.PartitionData[j];
                 var replica = hosted?.Find(data.Index);
                 var outcome = !isValidAcks ? AppendOutcome.Failed(ErrorCode.InvalidRequiredAcks)
+                    : hosted is not null && TopicNames.IsInternal(hosted.Name) && context.ClientId != InternalTopicWriter
+                        ? AppendOutcome.Failed(ErrorCode.InvalidTopicException, $"Cannot append to internal topic {hosted.Name}")
                     : replica is null ? AppendOutcome.Failed(leaders.ErrorForMissing(context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, data.Index))
-                    : replica.Append(data.Records.Memory, request.Acks == AcksAll, context.ApiVersion >= FirstVersionWithZstd, Instant.Now(time));
+                    : verdicts?[place].Error is { IsFailure: true } refusal ? AppendOutcome.Failed(refusal.Code, refusal.Message)
+                    : replica.Append(data.Records.Memory, request.Acks == AcksAll, context.ApiVersion >= FirstVersionWithZstd, Instant.Now(time), verdicts?[place].Guard);
                 answers[j] = ToResponse(data.Index, outcome);
                 if (outcome.ErrorCode == ErrorCode.NotLeaderOrFollower && leaders.Find(topic.Name, topic.TopicId, data.Index, context.Connection.ListenerName) is { } leader)
                     answers[j].CurrentLeader = AddHint(response, leader, context.ApiVersion);
@@ -48,10 +174,13 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
             }
         }
 
-        if (request.Acks == 0)
-            return ValueTask.FromResult<ProduceResponse?>(null);
-        return waiting is null ? ValueTask.FromResult<ProduceResponse?>(response) : WaitForCommitAsync(context, response, waiting, request.TimeoutMs);
+        return response;
     }
+
+    private ValueTask<ProduceResponse?> Finish(RequestContext context, ProduceRequest request, ProduceResponse response, List<Waiting>? waiting) =>
+        request.Acks == 0 ? ValueTask.FromResult<ProduceResponse?>(null)
+        : waiting is null ? ValueTask.FromResult<ProduceResponse?>(response)
+        : WaitForCommitAsync(context, response, waiting, request.TimeoutMs);
 
     /// <summary>Stage two: waits until all in-sync replicas have the records.</summary>
     private async ValueTask<ProduceResponse?> WaitForCommitAsync(RequestContext context, ProduceResponse response, List<Waiting> waiting, int timeoutMs)
@@ -59,18 +188,9 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         var deadline = Instant.Now(time).AddMilliseconds(timeoutMs);
         foreach (var (replica, offset, answer) in waiting)
         {
-            while (!replica.IsCommitted(offset))
-            {
-                var remainingMs = deadline.MillisecondsSince(Instant.Now(time));
-                if (!replica.Leadership.IsLeaderHere || remainingMs <= 0)
-                {
-                    answer.ErrorCode = (short)(replica.Leadership.IsLeaderHere ? ErrorCode.RequestTimedOut : ErrorCode.NotLeaderOrFollower);
-                    answer.BaseOffset = -1;
-                    break;
-                }
-
-                await new DataWaiter(time).WaitAsync([replica], () => replica.IsCommitted(offset), TimeSpan.FromMilliseconds(remainingMs), context.Connection.Closing);
-            }
+            answer.ErrorCode = (short)await replica.WaitForCommitAsync(offset, deadline, time, context.Connection.Closing);
+            if (answer.ErrorCode != (short)ErrorCode.None)
+                answer.BaseOffset = -1;
         }
 
         return response;

@@ -86,10 +86,8 @@ internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<List
                 return new TimestampOffset(-1, log.LogStartOffset, log.EpochForOffset(log.LogStartOffset));
             case LatestTiered or EarliestPendingUpload:
                 return TimestampOffset.None;
-            case MaxTimestamp:
-                return log.OffsetOfMaxTimestamp();
             default:
-                var found = log.OffsetForTimestamp(timestamp);
+                var found = timestamp == MaxTimestamp ? log.OffsetOfMaxTimestamp() : log.OffsetForTimestamp(timestamp);
                 return found.IsFound && found.Offset < end ? found : TimestampOffset.None;
         }
     }

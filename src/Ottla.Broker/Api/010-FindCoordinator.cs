@@ -1,27 +1,84 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
+using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Coordinator = Ottla.Protocol.Messages.FindCoordinatorResponse.Coordinator;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>FindCoordinator (key 10), versions 0 to 6: the coordinator of a group (key type 0), a transactional id (1) or a share partition (2, from version 6).</summary>
-/// <remarks>This broker has no coordinators yet: every valid key is answered with COORDINATOR_NOT_AVAILABLE, which clients retry. Errors: INVALID_REQUEST for other key types.</remarks>
-internal sealed class FindCoordinatorHandler : IApiHandler<FindCoordinatorRequest, FindCoordinatorResponse>
+/// <summary>FindCoordinator (key 10), versions 0 to 6: the coordinator of a group (key type 0), a transactional id (1, from version 1) or a share partition (2, from version 6).</summary>
+/// <remarks>
+/// It is the leader of the partition of the internal topic that the key hashes to; the first request creates the topic. Version 4 takes many keys.
+/// Errors: INVALID_REQUEST (no such key type, or not the key of a share partition), COORDINATOR_NOT_AVAILABLE: the partition has no leader, or the topic
+/// cannot be created. Share partitions have no coordinator yet, which is COORDINATOR_NOT_AVAILABLE as well.
+/// </remarks>
+internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreation topics) : IApiHandler<FindCoordinatorRequest, FindCoordinatorResponse>
 {
+    private const sbyte GroupKey = 0;
+    private const sbyte TransactionKey = 1;
     private const sbyte ShareKey = 2;
     private const short FirstVersionWithBatches = 4;
     private const short FirstVersionWithShareKeys = 6;
+    private const string NoErrorText = "NONE"; // old versions spell success out
 
-    public ValueTask<FindCoordinatorResponse?> HandleAsync(RequestContext context, FindCoordinatorRequest request)
+    public async ValueTask<FindCoordinatorResponse?> HandleAsync(RequestContext context, FindCoordinatorRequest request)
     {
-        var isKnownType = request.KeyType is >= 0 and < ShareKey || (request.KeyType == ShareKey && context.ApiVersion >= FirstVersionWithShareKeys);
-        var error = isKnownType ? ErrorCode.CoordinatorNotAvailable : ErrorCode.InvalidRequest;
-        var response = context.ApiVersion >= FirstVersionWithBatches
-            ? new FindCoordinatorResponse
-            {
-                Coordinators = [.. request.CoordinatorKeys.Select(key => new FindCoordinatorResponse.Coordinator { Key = key, NodeId = -1, Port = -1, ErrorCode = (short)error })],
-            }
-            : new FindCoordinatorResponse { NodeId = -1, Port = -1, ErrorCode = (short)error };
-        return ValueTask.FromResult<FindCoordinatorResponse?>(response);
+        string[] keys = context.ApiVersion >= FirstVersionWithBatches ? request.CoordinatorKeys : [request.Key];
+        var answers = new Coordinator[keys.Length];
+        for (var i = 0; i < keys.Length; i++)
+            answers[i] = await FindAsync(context, request.KeyType, keys[i]);
+        if (context.ApiVersion >= FirstVersionWithBatches)
+            return new FindCoordinatorResponse { Coordinators = answers };
+        var answer = answers[0];
+        return new FindCoordinatorResponse
+        {
+            ErrorCode = answer.ErrorCode,
+            ErrorMessage = answer.ErrorCode == (short)ErrorCode.None ? NoErrorText : null,
+            NodeId = answer.NodeId,
+            Host = answer.Host,
+            Port = answer.Port,
+        };
     }
+
+    private async ValueTask<Coordinator> FindAsync(RequestContext context, sbyte keyType, string key)
+    {
+        if (!IsValid(context, keyType, key))
+            return Failed(key, ErrorCode.InvalidRequest);
+        if (InternalTopicOf(keyType) is not { } name)
+            return Failed(key, ErrorCode.CoordinatorNotAvailable);
+        if (cluster.Image.Topics.Find(name) is null)
+            await topics.CreateAsync([name]); // whether it failed is seen below
+        var image = cluster.Image;
+        if (image.Topics.Find(name) is not { } topic)
+            return Failed(key, ErrorCode.CoordinatorNotAvailable);
+        var partition = topic.Partitions[CoordinatorKeys.PartitionOf(key, topic.Partitions.Length)];
+        var broker = ClusterView.ActiveBrokers(image, context.Connection.ListenerName).FirstOrDefault(broker => broker.Id == partition.Leader);
+        return broker is null
+            ? Failed(key, ErrorCode.CoordinatorNotAvailable)
+            : new Coordinator { Key = key, NodeId = broker.Id, Host = broker.Host, Port = broker.Port };
+    }
+
+    /// <summary>The topic that keys of a type hash to; null where there is no coordinator yet.</summary>
+    private static string? InternalTopicOf(sbyte keyType) => keyType switch
+    {
+        GroupKey => TopicNames.ConsumerOffsets,
+        TransactionKey => TopicNames.TransactionState,
+        _ => null,
+    };
+
+    private static bool IsValid(RequestContext context, sbyte keyType, string key) => keyType switch
+    {
+        GroupKey or TransactionKey => true,
+        ShareKey => context.ApiVersion >= FirstVersionWithShareKeys && IsShareKey(key),
+        _ => false,
+    };
+
+    /// <summary>"group:topic id:partition".</summary>
+    private static bool IsShareKey(string key) =>
+        key.Split(':') is [{ Length: > 0 }, var topicId, var partition] && Uuid.TryParse(topicId, out _) && int.TryParse(partition, out var index) && index >= 0;
+
+    private static Coordinator Failed(string key, ErrorCode error) => new() { Key = key, NodeId = -1, Port = -1, ErrorCode = (short)error };
 }

@@ -1,31 +1,38 @@
 using Ottla.Broker.Hosts;
+using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Transactions;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>InitProducerId (key 22), versions 0 to 5 (6 is unstable): a fresh producer id with epoch 0 for an idempotent producer.</summary>
+/// <summary>InitProducerId (key 22), versions 0 to 5 (6 is unstable): a producer id and epoch, fresh for an idempotent producer; for a transactional id one that fences all others.</summary>
 /// <remarks>
-/// Transactional ids are answered with COORDINATOR_NOT_AVAILABLE: there is no transaction coordinator yet. Errors: INVALID_REQUEST for an empty transactional id
-/// or for only one of producer id and epoch; those of the controller when it hands out no ids.
+/// Errors: INVALID_REQUEST for an empty transactional id or for only one of producer id and epoch, INVALID_TRANSACTION_TIMEOUT, PRODUCER_FENCED
+/// (before version 4 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS while an open transaction is aborted or one completes, NOT_COORDINATOR,
+/// COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE; those of the controller when it hands out no ids.
 /// </remarks>
-internal sealed class InitProducerIdHandler(ProducerIds producerIds) : IApiHandler<InitProducerIdRequest, InitProducerIdResponse>
+internal sealed class InitProducerIdHandler(ProducerIds producerIds, CoordinatorHost<TransactionCommand> transactions) : IApiHandler<InitProducerIdRequest, InitProducerIdResponse>
 {
+    private const short FirstVersionWithProducerFenced = 4;
+
     public async ValueTask<InitProducerIdResponse?> HandleAsync(RequestContext context, InitProducerIdRequest request)
     {
         if (request.TransactionalId is "" || request.ProducerId < 0 != request.ProducerEpoch < 0)
             return Failed(ErrorCode.InvalidRequest);
-        if (request.TransactionalId is not null)
-            return Failed(ErrorCode.CoordinatorNotAvailable);
         try
         {
-            return new InitProducerIdResponse { ProducerId = await producerIds.NextAsync(), ProducerEpoch = 0 };
+            var producer = request.TransactionalId is { } id
+                ? await transactions.SubmitAsync<ProducerIdAndEpoch>(id, new InitProducerIdCommand(request))
+                : new ProducerIdAndEpoch(await producerIds.NextAsync(), 0);
+            return new InitProducerIdResponse { ProducerId = producer.Id, ProducerEpoch = producer.Epoch };
         }
         catch (ApiException e)
         {
-            return Failed(e.Error.Code);
+            return Failed(TransactionErrors.ForVersion(e.Error.Code, context.ApiVersion, FirstVersionWithProducerFenced));
         }
     }
 

@@ -1,23 +1,38 @@
+using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Transactions;
+using TransactionStateData = Ottla.Protocol.Messages.DescribeTransactionsResponse.TransactionStateData;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>DescribeTransactions (key 65), version 0: the state of transactional ids.</summary>
-/// <remarks>This broker coordinates none yet: every id is TRANSACTIONAL_ID_NOT_FOUND; an empty one INVALID_REQUEST.</remarks>
-internal sealed class DescribeTransactionsHandler : IApiHandler<DescribeTransactionsRequest, DescribeTransactionsResponse>
+/// <summary>DescribeTransactions (key 65), version 0: the state of transactional ids that this broker coordinates.</summary>
+/// <remarks>Errors, for each id: INVALID_REQUEST for an empty one, TRANSACTIONAL_ID_NOT_FOUND, NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.</remarks>
+internal sealed class DescribeTransactionsHandler(CoordinatorHost<TransactionCommand> transactions) : IApiHandler<DescribeTransactionsRequest, DescribeTransactionsResponse>
 {
-    public ValueTask<DescribeTransactionsResponse?> HandleAsync(RequestContext context, DescribeTransactionsRequest request) =>
-        ValueTask.FromResult<DescribeTransactionsResponse?>(new DescribeTransactionsResponse
+    public async ValueTask<DescribeTransactionsResponse?> HandleAsync(RequestContext context, DescribeTransactionsRequest request)
+    {
+        var states = new TransactionStateData[request.TransactionalIds.Length];
+        for (var i = 0; i < states.Length; i++)
+            states[i] = await DescribeAsync(request.TransactionalIds[i]);
+        return new DescribeTransactionsResponse { TransactionStates = states };
+    }
+
+    private async ValueTask<TransactionStateData> DescribeAsync(string id)
+    {
+        if (id.Length == 0)
+            return Failed(id, ErrorCode.InvalidRequest);
+        try
         {
-            TransactionStates =
-            [
-                .. request.TransactionalIds.Select(id => new DescribeTransactionsResponse.TransactionStateData
-                {
-                    TransactionalId = id,
-                    ErrorCode = (short)(id.Length == 0 ? ErrorCode.InvalidRequest : ErrorCode.TransactionalIdNotFound),
-                }),
-            ],
-        });
+            return await transactions.SubmitAsync<TransactionStateData>(id, new DescribeTransactionCommand(id));
+        }
+        catch (ApiException e)
+        {
+            return Failed(id, e.Error.Code);
+        }
+    }
+
+    private static TransactionStateData Failed(string id, ErrorCode error) => new() { TransactionalId = id, ErrorCode = (short)error };
 }

@@ -20,6 +20,9 @@ internal static class AuthorizedOperations
     /// <summary>All operations of a topic.</summary>
     public const int Topic = Read | Write | Create | Delete | Alter | Describe | DescribeConfigs | AlterConfigs;
 
+    /// <summary>All operations of a group.</summary>
+    public const int Group = Read | Delete | Describe | DescribeConfigs | AlterConfigs;
+
     /// <summary>All operations of the cluster.</summary>
     public const int Cluster = Create | Alter | Describe | ClusterAction | DescribeConfigs | AlterConfigs | IdempotentWrite;
 }

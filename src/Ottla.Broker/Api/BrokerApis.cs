@@ -1,11 +1,15 @@
 using Ottla.Broker.Hosts;
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Raft;
+using Ottla.StateMachines.Transactions;
 using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Api;
@@ -25,6 +29,14 @@ public sealed record BrokerServices
 
     public required ProducerIds ProducerIds { get; init; }
 
+    public required CoordinatorHost<GroupCommand> Groups { get; init; }
+
+    public required CoordinatorHost<TransactionCommand> Transactions { get; init; }
+
+    public required TransactionVerifier TransactionVerifier { get; init; }
+
+    public required TransactionMarkers TransactionMarkers { get; init; }
+
     public required FetchSessions FetchSessions { get; init; }
 
     public required SupportedFeatures SupportedFeatures { get; init; }
@@ -40,35 +52,53 @@ public static class BrokerApis
     /// <summary>The table for the listeners of a broker.</summary>
     public static ApiTable CreateTable(BrokerServices broker)
     {
+        var topicCreation = new TopicAutoCreation(broker.Controller, broker.Config);
         var leaders = new LeaderHints(() => broker.Cluster.Image);
         ApiTable? table = null;
         table = new ApiTable(
         [
-            Entry<ProduceRequest, ProduceResponse>(new ProduceHandler(broker.Topics, leaders, broker.Time)),
+            Entry<ProduceRequest, ProduceResponse>(new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, broker.Time)),
             Entry<FetchRequest, FetchResponse>(new FetchHandler(broker.Topics, broker.FetchSessions, leaders, () => broker.Config().FetchMaxBytes, broker.Time)),
             Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics)),
-            Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, new TopicAutoCreation(broker.Controller, broker.Config))),
-            Entry<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorHandler()),
+            Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, topicCreation)),
+            Entry<OffsetCommitRequest, OffsetCommitResponse>(new OffsetCommitHandler(broker.Groups, broker.Cluster)),
+            Entry<OffsetFetchRequest, OffsetFetchResponse>(new OffsetFetchHandler(broker.Groups, broker.Cluster)),
+            Entry<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorHandler(broker.Cluster, topicCreation)),
+            Entry<JoinGroupRequest, JoinGroupResponse>(new JoinGroupHandler(broker.Groups)),
+            Entry<HeartbeatRequest, HeartbeatResponse>(new HeartbeatHandler(broker.Groups)),
+            Entry<LeaveGroupRequest, LeaveGroupResponse>(new LeaveGroupHandler(broker.Groups)),
+            Entry<SyncGroupRequest, SyncGroupResponse>(new SyncGroupHandler(broker.Groups)),
+            Entry<DescribeGroupsRequest, DescribeGroupsResponse>(new DescribeGroupsHandler(broker.Groups)),
+            Entry<ListGroupsRequest, ListGroupsResponse>(new ListGroupsHandler(broker.Groups)),
             Entry<ApiVersionsRequest, ApiVersionsResponse>(
                 new ApiVersionsHandler(() => table!, broker.Cluster, broker.Config().NodeId, broker.SupportedFeatures, () => broker.Quorum().KRaftVersion)),
             Entry<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsHandler(broker.Controller)),
             Entry<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsHandler(broker.Controller)),
             Entry<DeleteRecordsRequest, DeleteRecordsResponse>(new DeleteRecordsHandler(broker.Topics)),
-            Entry<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdHandler(broker.ProducerIds)),
+            Entry<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdHandler(broker.ProducerIds, broker.Transactions)),
             Entry<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(new OffsetForLeaderEpochHandler(broker.Topics)),
+            Entry<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(new AddPartitionsToTxnHandler(broker.Transactions, broker.Cluster)),
+            Entry<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(new AddOffsetsToTxnHandler(broker.Transactions, broker.Groups, broker.Config)),
+            Entry<EndTxnRequest, EndTxnResponse>(new EndTxnHandler(broker.Transactions)),
+            Entry<WriteTxnMarkersRequest, WriteTxnMarkersResponse>(new WriteTxnMarkersHandler(broker.TransactionMarkers)),
+            Entry<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(new TxnOffsetCommitHandler(broker.Groups, broker.Cluster, broker.Topics, broker.TransactionVerifier)),
             Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config)),
             Entry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(broker.Controller)),
             Entry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(new AlterReplicaLogDirsHandler(broker.Logs)),
             Entry<DescribeLogDirsRequest, DescribeLogDirsResponse>(
                 new DescribeLogDirsHandler(broker.Logs, () => broker.Cluster.Image.Features.MetadataVersion?.SupportsCordonedLogDirs ?? false)),
             Entry<CreatePartitionsRequest, CreatePartitionsResponse>(new CreatePartitionsHandler(broker.Controller)),
+            Entry<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsHandler(broker.Groups)),
             Entry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(broker.Controller)),
+            Entry<OffsetDeleteRequest, OffsetDeleteResponse>(new OffsetDeleteHandler(broker.Groups, broker.Cluster)),
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(broker.Quorum)),
             Entry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(broker.Controller)),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(new DescribeClusterHandler(broker.Cluster)),
-            Entry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics)),
-            Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler()),
-            Entry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler()),
+            Entry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics, leaders)),
+            Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler(broker.Transactions)),
+            Entry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler(broker.Transactions)),
+            Entry<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(new ConsumerGroupHeartbeatHandler(broker.Groups, broker.Cluster, broker.Config)),
+            Entry<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(new ConsumerGroupDescribeHandler(broker.Groups, broker.Cluster, broker.Config)),
             Entry<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesHandler(broker.Cluster)),
             Entry<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config)),
         ]);

@@ -33,7 +33,7 @@ public static class RaftBootstrap
         IFileSystem fileSystem, string logDirectory, short kraftVersion, VoterSet? voters, IEnumerable<MetadataRecord> records, Instant now)
     {
         var directory = Path.Combine(logDirectory, Partition.ToString());
-        fileSystem.CreateDirectory(directory);
+        fileSystem.CreateDurableDirectory(directory);
         PartitionMetadataFile.Write(fileSystem, directory, TopicId);
         new MetadataSnapshotFiles(fileSystem, directory, NullLogger.Instance).Write(
             new LogPosition(SnapshotId.Offset, SnapshotId.Epoch),

@@ -35,7 +35,7 @@ internal sealed partial class RaftLogStore
         _time = time;
         _logger = logger;
         _directory = Path.Combine(options.LogDirectory, RaftBootstrap.Partition.ToString());
-        fileSystem.CreateDirectory(_directory);
+        fileSystem.CreateDurableDirectory(_directory);
         _files = new MetadataSnapshotFiles(fileSystem, _directory, logger);
         _snapshots = _files.Recover();
         // Retention is by snapshot, never by the log's own rules; and as Kafka does, the log is always recovered: it is the one that must be right.

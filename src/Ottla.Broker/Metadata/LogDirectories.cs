@@ -39,7 +39,7 @@ public static class LogDirectories
     {
         foreach (var directory in plan.Directories)
         {
-            fileSystem.CreateDirectory(directory.Path);
+            fileSystem.CreateDurableDirectory(directory.Path);
             if (directory.HoldsMetadata)
                 RaftBootstrap.Write(fileSystem, directory.Path, plan.KRaftVersion, VotersOf(plan, controllerListener), plan.Records, now);
             // Last: a directory with this file counts as formatted.

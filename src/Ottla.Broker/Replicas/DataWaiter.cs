@@ -1,14 +1,32 @@
+using System.Threading.Tasks.Sources;
+using Ottla.Kernel;
+
 namespace Ottla.Broker.Replicas;
 
 /// <summary>One wait of a long poll: ends when any of its partitions has news, or when its time is over.</summary>
-/// <remarks>Made for one wait, by the request that waits; woken by whoever appends.</remarks>
-public sealed class DataWaiter(TimeProvider time)
+/// <remarks>
+/// Made for one wait, by the request that waits; woken by whoever appends. A waiter woken on a thread of the network goes on there once the append is
+/// answered: nothing is cheaper than a thread that is running already. Elsewhere it goes on in a task of its own, for who appends has other things to do.
+/// </remarks>
+public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoolWorkItem
 {
-    // The waiter goes on in a task of its own: who appends has other things to do.
-    private readonly TaskCompletionSource _woken = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private ManualResetValueTaskSourceCore<bool> _woken;
+    private bool _isWoken;
 
     /// <summary>Ends the wait.</summary>
-    public void Wake() => _woken.TrySetResult();
+    public void Wake()
+    {
+        if (Interlocked.Exchange(ref _isWoken, true))
+            return;
+        if (HandlerThread.Current is { } thread)
+        {
+            thread.Defer(this);
+            return;
+        }
+
+        _woken.RunContinuationsAsynchronously = true;
+        _woken.SetResult(true);
+    }
 
     /// <summary>Waits for news of <paramref name="partitions"/>, at most <paramref name="timeout"/>.</summary>
     /// <param name="partitions">The partitions to watch.</param>
@@ -24,7 +42,9 @@ public sealed class DataWaiter(TimeProvider time)
             if (hasNews())
                 return;
             using var timer = time.CreateTimer(static waiter => ((DataWaiter)waiter!).Wake(), this, timeout, Timeout.InfiniteTimeSpan);
-            await _woken.Task.WaitAsync(cancellationToken);
+            using var cancellation = cancellationToken.UnsafeRegister(static waiter => ((DataWaiter)waiter!).Wake(), this);
+            await new ValueTask(this, _woken.Version);
+            cancellationToken.ThrowIfCancellationRequested();
         }
         finally
         {
@@ -32,4 +52,13 @@ public sealed class DataWaiter(TimeProvider time)
                 partition.RemoveWaiter(this);
         }
     }
+
+    void IThreadPoolWorkItem.Execute() => _woken.SetResult(true);
+
+    void IValueTaskSource.GetResult(short token) => _woken.GetResult(token);
+
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _woken.GetStatus(token);
+
+    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _woken.OnCompleted(continuation, state, token, flags);
 }

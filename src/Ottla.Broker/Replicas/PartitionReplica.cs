@@ -3,6 +3,7 @@ using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Batches.Compression;
 using Ottla.Storage.Log;
+using Ottla.Storage.Producers;
 
 namespace Ottla.Broker.Replicas;
 
@@ -88,45 +89,39 @@ public sealed class PartitionReplica
     /// <param name="needsInSyncReplicas">acks=all: refuse when too few replicas are in sync.</param>
     /// <param name="allowZstd">Whether the version of the request may carry zstd.</param>
     /// <param name="now">The time.</param>
-    public AppendOutcome Append(Memory<byte> records, bool needsInSyncReplicas, bool allowZstd, Instant now)
+    /// <param name="guard">What the verification of a transactional producer gave; null when the producer has no transactional id.</param>
+    public AppendOutcome Append(Memory<byte> records, bool needsInSyncReplicas, bool allowZstd, Instant now, VerificationGuard? guard = null)
     {
         var leadership = _leadership;
         if (!leadership.IsLeaderHere)
             return AppendOutcome.Failed(ErrorCode.NotLeaderOrFollower);
-        var settings = _settings;
-        if (needsInSyncReplicas && leadership.InSyncReplicas.Count < settings.Topic.MinInsyncReplicas)
-        {
-            return AppendOutcome.Failed(
-                ErrorCode.NotEnoughReplicas,
-                $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, less than the min.insync.replicas of {settings.Topic.MinInsyncReplicas}.");
-        }
+        if (needsInSyncReplicas && !HasEnoughInSync(leadership))
+            return NotEnoughInSync(leadership);
+        return Append(records, _settings.ClientRules with { Partition = Partition, ZstdAllowed = allowZstd }, leadership.LeaderEpoch, transactionVersion: 0, guard, now);
+    }
 
-        try
-        {
-            using var validated = RecordBatchValidator.Validate(records, settings.ClientRules with { Partition = Partition, ZstdAllowed = allowZstd }, now);
-            if (new RecordBatchView(validated.Bytes.Span).IsTransactional)
-                return AppendOutcome.Failed(ErrorCode.InvalidTxnState, "This broker has no transaction coordinator yet: nobody can have begun the transaction.");
-            var result = Log.AppendAsLeader(validated.Bytes, leadership.LeaderEpoch, AppendOrigin.Client, now);
-            if (!result.IsDuplicate)
-            {
-                AdvanceHighWatermark();
-                WakeWaiters();
-            }
+    /// <summary>Whether the coordinator that began with <paramref name="leaderEpoch"/> may write here; <see cref="ErrorCode.None"/> when it may.</summary>
+    public AppendOutcome CheckCoordinatorAppend(int leaderEpoch)
+    {
+        var leadership = _leadership;
+        return !leadership.IsLeaderHere || leadership.LeaderEpoch != leaderEpoch ? AppendOutcome.Failed(ErrorCode.NotLeaderOrFollower)
+            : Log.IsOffline ? AppendOutcome.Failed(ErrorCode.KafkaStorageError)
+            : HasEnoughInSync(leadership) ? default
+            : NotEnoughInSync(leadership);
+    }
 
-            return AppendOutcome.Appended(result);
-        }
-        catch (RecordValidationException e)
-        {
-            return AppendOutcome.Failed(e.ErrorCode, e.Message, e.RecordErrors);
-        }
-        catch (LogException e)
-        {
-            return AppendOutcome.Failed(e.ErrorCode, e.Message);
-        }
-        catch (CompressionUnavailableException e)
-        {
-            return AppendOutcome.Failed(ErrorCode.UnsupportedCompressionType, e.Message);
-        }
+    /// <summary>Appends a batch of the coordinator that lives on this partition, as acks=all would be.</summary>
+    /// <param name="batch">The batch, patched in place; not used after the call.</param>
+    /// <param name="leaderEpoch">The epoch in which the coordinator began.</param>
+    /// <param name="transactionVersion">For transaction markers: the transaction version that the transaction coordinator goes by.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="guard">For transactional records: what their verification gave.</param>
+    public AppendOutcome AppendAsCoordinator(Memory<byte> batch, int leaderEpoch, short transactionVersion, Instant now, VerificationGuard guard = default)
+    {
+        var refusal = CheckCoordinatorAppend(leaderEpoch);
+        return refusal.ErrorCode != ErrorCode.None
+            ? refusal
+            : Append(batch, _settings.ClientRules with { Partition = Partition, Origin = AppendOrigin.Coordinator }, leaderEpoch, transactionVersion, guard, now);
     }
 
     /// <summary>Deletes the records before <paramref name="offset"/>; -1 means before the high watermark.</summary>
@@ -153,6 +148,24 @@ public sealed class PartitionReplica
     /// <summary>Whether everything before <paramref name="offset"/> is committed: held by all in-sync replicas.</summary>
     public bool IsCommitted(long offset) => Log.HighWatermark >= offset;
 
+    /// <summary>Waits until everything before <paramref name="offset"/> is committed.</summary>
+    /// <returns>NOT_LEADER_OR_FOLLOWER or REQUEST_TIMED_OUT when that is not to be, or not in time.</returns>
+    /// <exception cref="OperationCanceledException">Nobody waits any more.</exception>
+    public async ValueTask<ErrorCode> WaitForCommitAsync(long offset, Instant deadline, TimeProvider time, CancellationToken cancellationToken)
+    {
+        while (!IsCommitted(offset))
+        {
+            if (!Leadership.IsLeaderHere)
+                return ErrorCode.NotLeaderOrFollower;
+            var remainingMs = deadline.MillisecondsSince(Instant.Now(time));
+            if (remainingMs <= 0)
+                return ErrorCode.RequestTimedOut;
+            await new DataWaiter(time).WaitAsync([this], () => IsCommitted(offset), TimeSpan.FromMilliseconds(remainingMs), cancellationToken);
+        }
+
+        return ErrorCode.None;
+    }
+
     /// <summary>Wakes <paramref name="waiter"/> at the next append or change of leader.</summary>
     public void AddWaiter(DataWaiter waiter)
     {
@@ -173,6 +186,43 @@ public sealed class PartitionReplica
         _leadership = _leadership with { IsLeaderHere = false };
         WakeWaiters();
     }
+
+    private AppendOutcome Append(
+        Memory<byte> records, in RecordValidationRules rules, int leaderEpoch, short transactionVersion, VerificationGuard? guard, Instant now)
+    {
+        try
+        {
+            using var validated = RecordBatchValidator.Validate(records, rules, now);
+            if (guard is null && new RecordBatchView(validated.Bytes.Span).IsTransactional)
+                return AppendOutcome.Failed(ErrorCode.TransactionalIdAuthorizationFailed, "A transactional batch came without a transactional id.");
+            var result = Log.AppendAsLeader(validated.Bytes, leaderEpoch, rules.Origin, now, transactionVersion, guard ?? VerificationGuard.None);
+            if (!result.IsDuplicate)
+            {
+                AdvanceHighWatermark();
+                WakeWaiters();
+            }
+
+            return AppendOutcome.Appended(result);
+        }
+        catch (RecordValidationException e)
+        {
+            return AppendOutcome.Failed(e.ErrorCode, e.Message, e.RecordErrors);
+        }
+        catch (LogException e)
+        {
+            return AppendOutcome.Failed(e.ErrorCode, e.Message);
+        }
+        catch (CompressionUnavailableException e)
+        {
+            return AppendOutcome.Failed(ErrorCode.UnsupportedCompressionType, e.Message);
+        }
+    }
+
+    private bool HasEnoughInSync(PartitionLeadership leadership) => leadership.InSyncReplicas.Count >= _settings.Topic.MinInsyncReplicas;
+
+    private AppendOutcome NotEnoughInSync(PartitionLeadership leadership) => AppendOutcome.Failed(
+        ErrorCode.NotEnoughReplicas,
+        $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, less than the min.insync.replicas of {_settings.Topic.MinInsyncReplicas}.");
 
     private void AdvanceHighWatermark()
     {

@@ -32,6 +32,7 @@ public sealed class TopicSettings
             FileDeleteDelayMs = topic.FileDeleteDelayMs,
             Preallocate = topic.Preallocate,
             ProducerIdExpirationMs = broker.ProducerIdExpirationMs,
+            VerifyTransactions = broker.TransactionPartitionVerificationEnable,
             TimestampType = TimestampTypeOf(topic),
         };
         ClientRules = new RecordValidationRules

@@ -15,4 +15,8 @@ public sealed record RequestContext(ApiKey ApiKey, short ApiVersion, int Correla
 /// <param name="ListenerName">The listener that accepted it.</param>
 /// <param name="ClientAddress">The client's address; none for a transport in memory.</param>
 /// <param name="Closing">Cancelled when the connection goes down: nobody waits for replies any more.</param>
-public sealed record ConnectionInfo(string ListenerName, IPAddress ClientAddress, CancellationToken Closing);
+public sealed record ConnectionInfo(string ListenerName, IPAddress ClientAddress, CancellationToken Closing)
+{
+    /// <summary>Completes once all transactional batches of this connection are appended (or refused) that had to wait for their coordinator. Touched before a handler's first await only.</summary>
+    public Task PendingAppends { get; set; } = Task.CompletedTask;
+}

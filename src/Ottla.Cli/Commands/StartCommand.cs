@@ -40,7 +40,7 @@ internal static partial class StartCommand
                 LogWarning(logger, warning);
             using var stop = new StopSignals();
             using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System);
-            var platform = new NodePlatform(new RealFileSystem(), new SocketTransport(TimeProvider.System, logger), TimeProvider.System, log, NewSeed());
+            var platform = new NodePlatform(new RealFileSystem(), Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, log, NewSeed());
             await using var node = await BrokerNode.StartAsync(config, mayFormat: configuration.IsDevMode(arguments), platform);
             LogStarted(logger, VersionCommand.Version, config.NodeId);
             await Task.WhenAny(stop.Requested, node.Failure);

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Microsoft.Win32.SafeHandles;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Transport;
@@ -134,14 +135,13 @@ public sealed class FrameSender
         _run = bytes;
     }
 
-    /// <summary>The runtime sends only files opened for asynchronous use; the slice of another one is copied.</summary>
     private ValueTask AddSliceAsync(IFileSlice slice, CancellationToken cancellationToken) =>
-        slice.Length >= SendFileThresholdBytes && _connection.CanSendFile && slice.Source is { IsAsync: true } source
+        slice.Length >= SendFileThresholdBytes && _connection.CanSendFile && slice.Source is { } source
             ? SendFileAsync(source, slice.SourcePosition, slice.Length, cancellationToken)
             : CopySliceAsync(slice, cancellationToken);
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask SendFileAsync(FileStream source, long position, int length, CancellationToken cancellationToken)
+    private async ValueTask SendFileAsync(SafeFileHandle source, long position, int length, CancellationToken cancellationToken)
     {
         await _connection.SendFileAsync(Pending, source, position, length, cancellationToken);
         _run = default;

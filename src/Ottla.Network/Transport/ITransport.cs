@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Win32.SafeHandles;
 
 namespace Ottla.Network.Transport;
 
@@ -55,15 +56,15 @@ public interface ITransportConnection : IAsyncDisposable
 
     /// <summary>Sends <paramref name="header"/> and then a range of a file, without the file's bytes passing through user space.</summary>
     /// <param name="header">Bytes that go first; may be empty.</param>
-    /// <param name="source">The file, opened with <see cref="FileOptions.Asynchronous"/>; its own position is neither used nor moved in a way others could see.</param>
+    /// <param name="source">The file; its own position is neither used nor moved.</param>
     /// <param name="position">Where the range begins in the file, in bytes.</param>
     /// <param name="length">Bytes of the range; at least 1.</param>
     /// <param name="cancellationToken">Breaks the connection off.</param>
     /// <exception cref="IOException">The file ended early: the stream is incomplete, the caller must abort.</exception>
     /// <exception cref="NotSupportedException"><see cref="CanSendFile"/> is false.</exception>
-    ValueTask SendFileAsync(ReadOnlyMemory<byte> header, FileStream source, long position, int length, CancellationToken cancellationToken);
+    ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken);
 
-    /// <summary>Whether <see cref="SendFileAsync"/> works here: plain sockets only, not TLS and not memory.</summary>
+    /// <summary>Whether <see cref="SendFileAsync"/> works here: Linux's plain sockets only, not TLS and not memory.</summary>
     bool CanSendFile { get; }
 
     /// <summary>Breaks the connection off at once (TCP: a reset). Pending operations of both sides fail. Idempotent.</summary>

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
+using Microsoft.Win32.SafeHandles;
 
 namespace Ottla.Network.Transport;
 
@@ -182,7 +183,7 @@ internal sealed class InMemoryConnection(InMemoryPipe incoming, InMemoryPipe out
 
     public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) => outgoing.WriteAsync(bytes, cancellationToken);
 
-    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, FileStream source, long position, int length, CancellationToken cancellationToken) =>
+    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
         throw new NotSupportedException("memory has no sendfile");
 
     public void Abort()

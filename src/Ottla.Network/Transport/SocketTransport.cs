@@ -1,14 +1,14 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Threading.Tasks.Sources;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Win32.SafeHandles;
 using Ottla.Kernel;
 
 namespace Ottla.Network.Transport;
 
-/// <summary>TCP over the operating system's sockets. Thread-safe; one per process.</summary>
-/// <remarks>This file is the only one that touches <see cref="Socket"/>: another way to drive sockets (epoll, io_uring) replaces it behind <see cref="ITransport"/>.</remarks>
+/// <summary>TCP wherever .NET runs, by its asynchronous sockets. Thread-safe; one per process.</summary>
+/// <remarks>Linux has a cheaper way (<see cref="Epoll.EpollTransport"/>).</remarks>
 /// <param name="time">Paces accepts while the machine lacks file descriptors or memory.</param>
 /// <param name="logger">Told about accept errors; null logs nothing.</param>
 public sealed class SocketTransport(TimeProvider time, ILogger? logger = null) : ITransport
@@ -18,26 +18,8 @@ public sealed class SocketTransport(TimeProvider time, ILogger? logger = null) :
     /// <inheritdoc/>
     public ITransportListener Listen(IPEndPoint endpoint, int backlog, SocketBufferSizes sizes)
     {
-        ArgumentNullException.ThrowIfNull(endpoint);
-        ArgumentOutOfRangeException.ThrowIfLessThan(backlog, 1);
-        var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        try
-        {
-            // Java's wildcard socket serves IPv4 and IPv6; so does ours.
-            if (endpoint.Address.Equals(IPAddress.IPv6Any))
-                socket.DualMode = true;
-            // TCP's window scale is settled in the handshake, so accepted sockets must inherit the size from the listener.
-            if (sizes.ReceiveBytes != SocketBufferSizes.OperatingSystemDefault)
-                socket.ReceiveBufferSize = sizes.ReceiveBytes;
-            socket.Bind(endpoint);
-            socket.Listen(backlog);
-            return new SocketListener(socket, sizes, time, _logger);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
+        var socket = SocketListener.Open(endpoint, backlog, sizes);
+        return new SocketListener(socket, new SocketAcceptor(socket), sizes, time, _logger);
     }
 
     /// <inheritdoc/>
@@ -71,8 +53,28 @@ internal enum AcceptErrorKind
     ClientNoise,
 }
 
+/// <summary>How a transport accepts. Owned by a listener, whose socket it closes.</summary>
+internal interface IAcceptor : IDisposable
+{
+    /// <summary>The next connection's socket.</summary>
+    ValueTask<Socket> AcceptAsync(CancellationToken cancellationToken);
+
+    /// <summary>Takes an accepted socket over.</summary>
+    ITransportConnection Serve(Socket accepted);
+}
+
+/// <summary>Accepts by .NET's asynchronous sockets.</summary>
+internal sealed class SocketAcceptor(Socket socket) : IAcceptor
+{
+    public ValueTask<Socket> AcceptAsync(CancellationToken cancellationToken) => socket.AcceptAsync(cancellationToken);
+
+    public ITransportConnection Serve(Socket accepted) => new SocketConnection(accepted);
+
+    public void Dispose() => socket.Dispose();
+}
+
 /// <summary>A listening TCP socket. Owned by the accept loop.</summary>
-internal sealed partial class SocketListener(Socket socket, SocketBufferSizes sizes, TimeProvider time, ILogger logger) : ITransportListener
+internal sealed partial class SocketListener(Socket socket, IAcceptor acceptor, SocketBufferSizes sizes, TimeProvider time, ILogger logger) : ITransportListener
 {
     /// <summary>First wait under resource pressure: long enough not to spin, short enough that clients do not notice a short lack.</summary>
     private const int BackoffMsMin = 10;
@@ -83,6 +85,32 @@ internal sealed partial class SocketListener(Socket socket, SocketBufferSizes si
 
     public IPEndPoint LocalEndPoint { get; } = (IPEndPoint)socket.LocalEndPoint!;
 
+    /// <summary>Begins to listen.</summary>
+    /// <exception cref="SocketException">The endpoint is taken or not ours.</exception>
+    public static Socket Open(IPEndPoint endpoint, int backlog, SocketBufferSizes sizes)
+    {
+        ArgumentNullException.ThrowIfNull(endpoint);
+        ArgumentOutOfRangeException.ThrowIfLessThan(backlog, 1);
+        var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            // Java's wildcard socket serves IPv4 and IPv6; so does ours.
+            if (endpoint.Address.Equals(IPAddress.IPv6Any))
+                socket.DualMode = true;
+            // TCP's window scale is settled in the handshake, so accepted sockets must inherit the size from the listener.
+            if (sizes.ReceiveBytes != SocketBufferSizes.OperatingSystemDefault)
+                socket.ReceiveBufferSize = sizes.ReceiveBytes;
+            socket.Bind(endpoint);
+            socket.Listen(backlog);
+            return socket;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
     public async ValueTask<ITransportConnection> AcceptAsync(CancellationToken cancellationToken)
     {
         var backoffMs = BackoffMsMin;
@@ -90,7 +118,7 @@ internal sealed partial class SocketListener(Socket socket, SocketBufferSizes si
         {
             try
             {
-                return Configure(await socket.AcceptAsync(cancellationToken));
+                return Configure(await acceptor.AcceptAsync(cancellationToken));
             }
             catch (SocketException exception)
             {
@@ -115,7 +143,7 @@ internal sealed partial class SocketListener(Socket socket, SocketBufferSizes si
     public ValueTask DisposeAsync()
     {
         _isDisposed = true;
-        socket.Dispose();
+        acceptor.Dispose();
         return ValueTask.CompletedTask;
     }
 
@@ -133,7 +161,7 @@ internal sealed partial class SocketListener(Socket socket, SocketBufferSizes si
         _ => AcceptErrorKind.ResourcePressure,
     };
 
-    private SocketConnection Configure(Socket accepted)
+    private ITransportConnection Configure(Socket accepted)
     {
         try
         {
@@ -148,7 +176,7 @@ internal sealed partial class SocketListener(Socket socket, SocketBufferSizes si
             LogClientNoise(logger, exception.SocketErrorCode);
         }
 
-        return new SocketConnection(accepted);
+        return acceptor.Serve(accepted);
     }
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "A connection failed before it was accepted: {Error}")]
@@ -162,28 +190,20 @@ internal sealed partial class SocketListener(Socket socket, SocketBufferSizes si
 internal sealed class SocketConnection : ITransportConnection
 {
     private readonly Socket _socket;
-    private SendFileOperation? _sendFile;
     private int _isClosed;
 
     public SocketConnection(Socket socket)
     {
         _socket = socket;
-        try
-        {
-            RemoteEndPoint = Unmap(socket.RemoteEndPoint);
-            LocalEndPoint = Unmap(socket.LocalEndPoint);
-        }
-        catch (SocketException)
-        {
-            // The peer reset the connection before it could be asked for; the first receive reports it.
-        }
+        RemoteEndPoint = EndPointOf(socket, static socket => socket.RemoteEndPoint);
+        LocalEndPoint = EndPointOf(socket, static socket => socket.LocalEndPoint);
     }
 
     public IPEndPoint? RemoteEndPoint { get; }
 
     public IPEndPoint? LocalEndPoint { get; }
 
-    public bool CanSendFile => true;
+    public bool CanSendFile => false;
 
     public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {
@@ -213,54 +233,66 @@ internal sealed class SocketConnection : ITransportConnection
         }
     }
 
-    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, FileStream source, long position, int length, CancellationToken cancellationToken)
-    {
-        ArgumentNullException.ThrowIfNull(source);
-        ArgumentOutOfRangeException.ThrowIfNegative(position);
-        ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
-        // The runtime checks the range against the file with an argument exception; to a sender a short file is an I/O error.
-        if (position + length > RandomAccess.GetLength(source.SafeFileHandle))
-            throw new IOException($"the file ends before byte {position + length}: a promised range of {length} bytes cannot be sent");
-        if (!source.IsAsync)
-            throw new ArgumentException("the file must be opened for asynchronous use: the runtime sends no other", nameof(source));
-        _sendFile ??= new SendFileOperation(this);
-        return _sendFile.SendAsync(header, source, position, length, cancellationToken);
-    }
+    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
+        throw new NotSupportedException("The runtime's sockets send only whole streams from files.");
 
     public void Abort()
     {
-        if (Interlocked.Exchange(ref _isClosed, 1) != 0)
-            return;
+        if (Interlocked.Exchange(ref _isClosed, 1) == 0)
+            Reset(_socket);
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _isClosed, 1) == 0)
+            End(_socket);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Closes a socket so that the peer learns that what it has is incomplete.</summary>
+    internal static void Reset(Socket socket)
+    {
         try
         {
-            // No lingering means a reset: the peer learns that what it has is incomplete.
-            _socket.LingerState = new LingerOption(enable: true, seconds: 0);
+            socket.LingerState = new LingerOption(enable: true, seconds: 0); // no lingering means a reset
         }
         catch (SocketException)
         {
             // Already disconnected: closing is all that is left to do.
         }
 
-        _socket.Dispose();
-        _sendFile?.Dispose();
+        socket.Dispose();
     }
 
-    public ValueTask DisposeAsync()
+    /// <summary>Ends both directions in order, and closes.</summary>
+    internal static void End(Socket socket)
     {
-        if (Interlocked.Exchange(ref _isClosed, 1) != 0)
-            return ValueTask.CompletedTask;
         try
         {
-            _socket.Shutdown(SocketShutdown.Both);
+            socket.Shutdown(SocketShutdown.Both);
         }
         catch (SocketException)
         {
             // The peer closed first: there is nothing left to end in order.
         }
 
-        _socket.Dispose();
-        _sendFile?.Dispose();
-        return ValueTask.CompletedTask;
+        socket.Dispose();
+    }
+
+    /// <summary>An address of a socket; null when the peer reset the connection before it could be asked for, which the first receive reports.</summary>
+    /// <remarks>Clients of a dual-mode listener come with IPv4 addresses inside IPv6 ones; access lists and logs speak of the former.</remarks>
+    internal static IPEndPoint? EndPointOf(Socket socket, Func<Socket, EndPoint?> get)
+    {
+        try
+        {
+            return get(socket) is IPEndPoint { Address.IsIPv4MappedToIPv6: true } mapped
+                ? new IPEndPoint(mapped.Address.MapToIPv4(), mapped.Port)
+                : get(socket) as IPEndPoint;
+        }
+        catch (SocketException)
+        {
+            return null;
+        }
     }
 
     [System.Runtime.CompilerServices.AsyncMethodBuilder(typeof(System.Runtime.CompilerServices.PoolingAsyncValueTaskMethodBuilder))]
@@ -268,74 +300,5 @@ internal sealed class SocketConnection : ITransportConnection
     {
         var sent = await sending;
         Invariant.Check(sent == length, "an asynchronous send on a stream socket sends everything");
-    }
-
-    /// <summary>Clients of a dual-mode listener come with IPv4 addresses inside IPv6 ones; access lists and logs speak of the former.</summary>
-    private static IPEndPoint? Unmap(EndPoint? endPoint) =>
-        endPoint is IPEndPoint { Address.IsIPv4MappedToIPv6: true } mapped
-            ? new IPEndPoint(mapped.Address.MapToIPv4(), mapped.Port)
-            : endPoint as IPEndPoint;
-
-    /// <summary>The reusable state of a connection's sendfile calls: one at a time, lives with the connection.</summary>
-    private sealed class SendFileOperation(SocketConnection connection) : SocketAsyncEventArgs(true), IValueTaskSource
-    {
-        private readonly SendPacketsElement[] _fileOnly = new SendPacketsElement[1];
-        private readonly SendPacketsElement[] _headerAndFile = new SendPacketsElement[2];
-        private ManualResetValueTaskSourceCore<bool> _completion;
-        private CancellationTokenRegistration _cancellation;
-        private CancellationToken _cancellationToken;
-        private long _expectedBytes;
-
-        public ValueTask SendAsync(ReadOnlyMemory<byte> header, FileStream source, long position, int length, CancellationToken cancellationToken)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            var elements = header.IsEmpty ? _fileOnly : _headerAndFile;
-            if (!header.IsEmpty)
-                elements[0] = new SendPacketsElement(header);
-            elements[^1] = new SendPacketsElement(source, position, length);
-            _expectedBytes = (long)header.Length + length;
-            _completion.Reset();
-            _cancellationToken = cancellationToken;
-            // The runtime cannot cancel this operation; breaking the connection off can, and a half-sent frame leaves no other way.
-            _cancellation = cancellationToken.UnsafeRegister(static state => ((SocketConnection)state!).Abort(), connection);
-            try
-            {
-                SendPacketsElements = elements;
-                if (!connection._socket.SendPacketsAsync(this))
-                    Complete();
-            }
-            catch (ObjectDisposedException)
-            {
-                _cancellation.Dispose();
-                throw new SocketException((int)SocketError.OperationAborted);
-            }
-
-            return new ValueTask(this, _completion.Version);
-        }
-
-        public void GetResult(short token) => _completion.GetResult(token);
-
-        public ValueTaskSourceStatus GetStatus(short token) => _completion.GetStatus(token);
-
-        public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-            _completion.OnCompleted(continuation, state, token, flags);
-
-        protected override void OnCompleted(SocketAsyncEventArgs e) => Complete();
-
-        private void Complete()
-        {
-            _cancellation.Dispose();
-            // The elements would keep the file and the header alive until the next large slice.
-            Array.Clear(_fileOnly);
-            Array.Clear(_headerAndFile);
-            if (SocketError == SocketError.Success && BytesTransferred == _expectedBytes)
-                _completion.SetResult(true);
-            else if (_cancellationToken.IsCancellationRequested)
-                _completion.SetException(new OperationCanceledException(_cancellationToken));
-            else if (SocketError != SocketError.Success)
-                _completion.SetException(new SocketException((int)SocketError));
-            else
-                _completion.SetException(new IOException($"the file ended early: {BytesTransferred} of {_expectedBytes} bytes were sent"));
-        }
     }
 }

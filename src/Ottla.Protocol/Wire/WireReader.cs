@@ -67,7 +67,7 @@ public ref struct WireReader
             return null;
         if (length > WireWriter.StringBytesMax)
             Fail($"a string of {length} bytes is longer than the {WireWriter.StringBytesMax} that the protocol allows");
-        var text = Encoding.UTF8.GetString(Take(length));
+        var text = RecentStrings.Get(Take(length));
         if (length > StringBytesSafe && Encoding.UTF8.GetByteCount(text) > WireWriter.StringBytesMax)
             Fail("a string is not UTF-8, and too long with its errors replaced");
         return text;
@@ -119,6 +119,14 @@ public ref struct WireReader
         1 => true,
         < 0 => false,
         var other => throw new MalformedMessageException($"{field} is announced by {other}: neither present (1) nor null (-1)."),
+    };
+
+    /// <summary>Reads whether a nullable struct follows in a tagged field, where Kafka writes null as 0.</summary>
+    public bool ReadTaggedPresence(string field) => ReadUnsignedVarint() switch
+    {
+        1 => true,
+        0 => false,
+        var other => throw new MalformedMessageException($"{field} is announced by {other}: neither present (1) nor null (0)."),
     };
 
     /// <summary>Reads how many tagged fields follow.</summary>

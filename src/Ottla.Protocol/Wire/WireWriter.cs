@@ -91,6 +91,9 @@ public ref struct WireWriter(IFrameOutput output)
     /// <summary>Writes whether a nullable struct follows (KIP-893).</summary>
     public void WritePresence(bool isPresent) => WriteInt8(isPresent ? (sbyte)1 : (sbyte)-1);
 
+    /// <summary>Writes whether a nullable struct follows in a tagged field, where Kafka writes null as 0.</summary>
+    public void WriteTaggedPresence(bool isPresent) => WriteUnsignedVarint(isPresent ? 1u : 0u);
+
     /// <summary>Writes how many tagged fields follow.</summary>
     public void WriteTagCount(int count) => WriteUnsignedVarint((uint)count);
 

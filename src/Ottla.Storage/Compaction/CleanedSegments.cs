@@ -90,16 +90,7 @@ internal sealed class CleanedSegments
     private void Finish(LogSegment segment)
     {
         segment.OnBecomeInactive(_config);
-        var file = segment.BeginFlush(isActive: false);
-        try
-        {
-            file.File.Flush();
-        }
-        finally
-        {
-            file.Release();
-        }
-
+        segment.Flush();
         segment.LastWriteMs = LastWriteMs;
     }
 }

@@ -31,6 +31,19 @@ public static class FileSystemExtensions
             throw new EndOfStreamException($"Wanted {destination.Length} bytes at {position}, but the file gave {read}.");
     }
 
+    /// <summary>Makes a directory and its missing parents so that they survive power loss. Nothing happens when it is there.</summary>
+    public static void CreateDurableDirectory(this IFileSystem fileSystem, string path)
+    {
+        if (fileSystem.DirectoryExists(path))
+            return;
+        var parent = Path.GetDirectoryName(path);
+        if (parent is not null)
+            fileSystem.CreateDurableDirectory(parent);
+        fileSystem.CreateDirectory(path);
+        if (parent is not null)
+            fileSystem.FlushDirectory(parent);
+    }
+
     /// <summary>Replaces a file as Kafka does its checkpoints: write <c>.tmp</c>, fsync, rename, fsync the directory.</summary>
     public static void ReplaceFile(this IFileSystem fileSystem, string path, ReadOnlySpan<byte> content)
     {

@@ -1,3 +1,5 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace Ottla.Storage.Files;
 
 /// <summary>How <see cref="IFileSystem.Open"/> treats a file that is, or is not, there.</summary>
@@ -108,5 +110,5 @@ public interface IFile : IDisposable
     void Flush();
 
     /// <summary>The file for the kernel's own copying (sendfile); null when it lives in memory. Owned by this object.</summary>
-    FileStream? Stream { get; }
+    SafeFileHandle? Handle { get; }
 }

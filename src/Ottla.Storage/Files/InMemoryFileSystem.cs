@@ -1,3 +1,5 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace Ottla.Storage.Files;
 
 /// <summary>What is being done to a file; lets a test or the simulator decide which calls fail.</summary>
@@ -324,7 +326,7 @@ internal sealed class InMemoryFile(InMemoryFileSystem fileSystem, InMemoryNode n
 
     public long Length => node.Length;
 
-    public FileStream? Stream => null;
+    public SafeFileHandle? Handle => null;
 
     public int Read(long position, Span<byte> destination)
     {

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using Ottla.Kernel;
 
 // The one home of File and Directory: everything else goes through IFileSystem.
 #pragma warning disable RS0030
@@ -91,6 +92,7 @@ public sealed class RealFileSystem : IFileSystem
     {
         if (OperatingSystem.IsWindows())
             return; // NTFS journals its names; there is no handle to flush
+        HandlerThread.AboutToBlock();
         NativeFiles.FlushDirectory(path);
     }
 
@@ -155,20 +157,9 @@ public sealed class RealFileSystem : IFileSystem
 /// <summary>A file of <see cref="RealFileSystem"/>: positioned reads and writes on one handle.</summary>
 internal sealed class RealFile(SafeFileHandle handle, FileAccess access, string path) : IFile
 {
-    private readonly Lock _streamLock = new();
-    private FileStream? _stream;
-
     public long Length => RandomAccess.GetLength(handle);
 
-    /// <summary>Made at the first call: it shares the handle, has no buffer, and its position is never used.</summary>
-    public FileStream? Stream
-    {
-        get
-        {
-            lock (_streamLock)
-                return _stream ??= new FileStream(handle, FileAccess.Read, bufferSize: 0);
-        }
-    }
+    public SafeFileHandle Handle => handle;
 
     public int Read(long position, Span<byte> destination)
     {
@@ -227,16 +218,13 @@ internal sealed class RealFile(SafeFileHandle handle, FileAccess access, string 
             NativeFiles.Reserve(handle, length, endPosition - length);
     }
 
-    public void Flush() => RandomAccess.FlushToDisk(handle);
-
-    public void Dispose()
+    public void Flush()
     {
-        // The stream shares the handle: disposing either closes it, so only one may.
-        if (_stream is { } stream)
-            stream.Dispose();
-        else
-            handle.Dispose();
+        HandlerThread.AboutToBlock();
+        RandomAccess.FlushToDisk(handle);
     }
+
+    public void Dispose() => handle.Dispose();
 }
 
 /// <summary>The two calls .NET has no name for: fsync of a directory, and reserving blocks of an already open file.</summary>

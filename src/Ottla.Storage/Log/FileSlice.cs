@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using Ottla.Kernel;
 using Ottla.Storage.Files;
 
@@ -11,7 +12,7 @@ internal sealed class FileSlice(SharedFile shared, long position, int length) : 
 
     public int Length => length;
 
-    public FileStream? Source => shared.File.Stream;
+    public SafeFileHandle? Source => shared.File.Handle;
 
     public long SourcePosition => position;
 

@@ -50,6 +50,23 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         Write();
     }
 
+    /// <summary>Takes over the epoch of a batch that recovery found: what contradicts it, or claims something for later offsets, is dropped. <see cref="Save"/> writes it.</summary>
+    public void Recover(int epoch, long baseOffset)
+    {
+        _isUnwritten |= _entries.RemoveAll(entry => entry.StartOffset > baseOffset || (entry.StartOffset == baseOffset && entry.Epoch != epoch)) > 0;
+        if (epoch < 0 || LatestEpoch == epoch)
+            return;
+        Add(new EpochEntry(epoch, baseOffset));
+        _isUnwritten = true;
+    }
+
+    /// <summary>Writes what <see cref="Recover"/> changed.</summary>
+    public void Save()
+    {
+        if (_isUnwritten)
+            Write();
+    }
+
     /// <summary>The end offset of the largest epoch not after <paramref name="epoch"/>, as OffsetForLeaderEpoch answers it.</summary>
     public EpochEndOffset EndOffsetFor(int epoch, long logEndOffset)
     {

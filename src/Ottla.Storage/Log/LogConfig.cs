@@ -68,6 +68,9 @@ public sealed record LogConfig
     /// <summary><c>producer.id.expiration.ms</c>: an idle producer is forgotten after this.</summary>
     public long ProducerIdExpirationMs { get; init; } = 86_400_000;
 
+    /// <summary><c>transaction.partition.verification.enable</c>: a transaction's first batch needs a <see cref="Producers.VerificationGuard"/>.</summary>
+    public bool VerifyTransactions { get; init; } = true;
+
     /// <summary><c>message.timestamp.type</c>.</summary>
     public TimestampType TimestampType { get; init; } = TimestampType.CreateTime;
 }

@@ -18,6 +18,7 @@ internal sealed partial class LogLoader(
     private readonly List<LogSegment> _segments = [];
     private readonly LeaderEpochCache _epochs = new(fileSystem, directory);
     private readonly Prng _jitter = new(options.JitterSeed);
+    private bool _isDirectoryChanged;
 
     /// <summary>By how much a segment is rolled earlier than <c>segment.ms</c> says.</summary>
     public static long NextJitterMs(Prng jitter, LogConfig config)
@@ -32,9 +33,9 @@ internal sealed partial class LogLoader(
     {
         // The last two segments get a snapshot, so that the next rebuild is short.
         var snapshotAt = segments.TakeLast(2).Select(segment => segment.BaseOffset).ToHashSet();
-        if (producers.LatestSnapshotOffset is null && hadCleanShutdown)
+        if (producers.LatestSnapshotOffset is null && hadCleanShutdown && lastOffset > logStartOffset)
         {
-            foreach (var offset in snapshotAt.Append(lastOffset))
+            foreach (var offset in snapshotAt.Append(lastOffset).Where(offset => offset > logStartOffset))
             {
                 producers.AdvanceTo(offset);
                 producers.TakeSnapshot(sync: true);
@@ -57,13 +58,20 @@ internal sealed partial class LogLoader(
         _epochs.Load();
         LoadSegments();
         if (!options.HadCleanShutdown)
+        {
+            DropUnflushedSnapshots();
             RecoverUnflushed();
+        }
+
         var end = DropIfStartIsPastEnd();
         if (_segments.Count == 0)
             _segments.Add(LogSegment.Create(fileSystem, directory, options.LogStartOffset, config, NextJitterMs(_jitter, config), now.UnixMilliseconds));
 
         var logEndOffset = end ?? _segments[^1].ReadNextOffset(config);
-        var recoveryPoint = options.HadCleanShutdown && end is not null ? logEndOffset : Math.Min(options.RecoveryPoint, logEndOffset);
+        // Either nothing was unflushed, or it has just been flushed.
+        var recoveryPoint = end is not null ? logEndOffset : Math.Min(options.RecoveryPoint, logEndOffset);
+        if (_isDirectoryChanged)
+            SettleRecovered();
         _epochs.TruncateFromEnd(logEndOffset);
         var logStartOffset = Math.Max(options.LogStartOffset, _segments[0].BaseOffset);
         _epochs.TruncateFromStart(options.LogStartOffset);
@@ -71,6 +79,8 @@ internal sealed partial class LogLoader(
         producers.LoadSnapshotOffsets(fileSystem.ListFiles(directory));
         producers.RemoveStraySnapshots([.. _segments.Select(segment => segment.BaseOffset)]);
         RebuildProducers(producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown);
+        foreach (var segment in _segments)
+            segment.Abandon(); // no handle is kept: ten thousand logs that nobody uses must not cost a descriptor each
         return new LoadedLog(_segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint, _jitter);
     }
 
@@ -203,6 +213,14 @@ internal sealed partial class LogLoader(
         return following.Count == 0 || following.Min > options.RecoveryPoint;
     }
 
+    /// <summary>Snapshots past the recovery point may be torn, or of batches that were truncated: recovery reads those batches anyway.</summary>
+    private void DropUnflushedSnapshots()
+    {
+        var producers = new ProducerStateManager(fileSystem, directory, config, logger);
+        producers.LoadSnapshotOffsets(fileSystem.ListFiles(directory));
+        producers.DeleteSnapshotsAfter(options.RecoveryPoint);
+    }
+
     private void RecoverUnflushed()
     {
         var bases = new SortedSet<long>(_segments.Select(segment => segment.BaseOffset));
@@ -212,9 +230,13 @@ internal sealed partial class LogLoader(
             if (!IsUnflushed(segment.BaseOffset, bases))
                 continue;
             var dropped = Recover(segment);
-            if (dropped == 0)
+            var lost = i + 1 < _segments.Count ? _segments[i + 1].BaseOffset - segment.ReadNextOffset(config) : 0;
+            if (dropped > 0)
+                LogTruncated(logger, dropped, segment.LogPath, segment.Size);
+            else if (lost > 0 && lost <= LogSegment.OffsetGapMax && !options.IsCompacted)
+                LogHole(logger, lost, segment.LogPath);
+            else
                 continue;
-            LogTruncated(logger, dropped, segment.LogPath, segment.Size);
             // What follows a hole cannot be trusted: offsets would be missing before it.
             foreach (var later in _segments.Skip(i + 1))
                 Remove(later);
@@ -222,16 +244,22 @@ internal sealed partial class LogLoader(
         }
     }
 
+    /// <summary>What recovery kept is made durable: it must neither be lost nor come back once others have been written in its place.</summary>
+    private void SettleRecovered()
+    {
+        fileSystem.FlushDirectory(directory);
+        _epochs.Save();
+    }
+
     private long Recover(LogSegment segment)
     {
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
         producers.LoadSnapshotOffsets(fileSystem.ListFiles(directory));
         RebuildProducers(producers, _segments, config, options.LogStartOffset, segment.BaseOffset, now, hadCleanShutdown: false);
-        var dropped = segment.Recover(config, bytes =>
+        var dropped = segment.Recover(config, (epoch, baseOffset) => epoch < 0 || epoch >= _epochs.EpochForOffset(baseOffset), bytes =>
         {
             var batch = new RecordBatchView(bytes);
-            if (batch.PartitionLeaderEpoch > _epochs.LatestEpoch)
-                _epochs.Assign(batch.PartitionLeaderEpoch, batch.BaseOffset);
+            _epochs.Recover(batch.PartitionLeaderEpoch, batch.BaseOffset);
             if (producers.Apply(batch, out var completed))
             {
                 if (completed.IsAborted)
@@ -243,6 +271,8 @@ internal sealed partial class LogLoader(
             producers.AdvanceTo(batch.NextOffset);
         });
         producers.TakeSnapshot(sync: true);
+        segment.Flush();
+        _isDirectoryChanged = true;
         return dropped;
     }
 
@@ -287,6 +317,9 @@ internal sealed partial class LogLoader(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Cut {Dropped} bytes that are no valid batches off {Path}, which has {Length} bytes now")]
     private static partial void LogTruncated(ILogger logger, long dropped, string path, long length);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The last {Lost} offsets of {Path} are missing: the segments after it are dropped")]
+    private static partial void LogHole(ILogger logger, long lost, string path);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Directory} should start at {LogStartOffset} but ends at {LogEndOffset}; all its segments are dropped")]
     private static partial void LogStartPastEnd(ILogger logger, string directory, long logStartOffset, long logEndOffset);

@@ -17,6 +17,9 @@ public sealed record LogOpenOptions
     /// <summary>The last process ended in order: nothing needs to be recovered.</summary>
     public bool HadCleanShutdown { get; init; }
 
+    /// <summary>The log was compacted before: there may be gaps between its segments.</summary>
+    public bool IsCompacted { get; init; }
+
     /// <summary>Seed of the segment jitter: the same seed rolls at the same times.</summary>
     public ulong JitterSeed { get; init; }
 

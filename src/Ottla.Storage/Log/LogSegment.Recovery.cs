@@ -15,14 +15,16 @@ internal sealed partial class LogSegment
 
     /// <summary>Checks every batch, cuts the file at the first bad one, and rebuilds the indexes as appending would have made them.</summary>
     /// <param name="config">The index interval.</param>
+    /// <param name="isEpochPossible">Whether a batch of a leader epoch can begin at an offset. Neither is under the batch's checksum, so a torn write may have left other ones.</param>
     /// <param name="onBatch">Sees each valid batch in order; the transaction index is empty when it is first called.</param>
     /// <returns>The bytes cut off.</returns>
-    public long Recover(LogConfig config, RecoveredBatch onBatch)
+    public long Recover(LogConfig config, Func<int, long, bool> isEpochPossible, RecoveredBatch onBatch)
     {
+        var check = new RecoveryCheck(BaseOffset, isEpochPossible);
         ResetIndexes();
         Transactions.Reset();
         var fileLength = _fileSystem.GetLength(_file.Path);
-        var end = ScanBatches(fileLength, verify: true, (batch, position) =>
+        var end = ScanBatches(fileLength, check, (batch, position) =>
         {
             IndexBatch(new RecordBatchView(batch), position, config.IndexIntervalBytes);
             onBatch(batch);
@@ -38,7 +40,7 @@ internal sealed partial class LogSegment
     }
 
     /// <summary>Reads whole batches from <paramref name="position"/> up to the valid end.</summary>
-    public void ReadBatches(long position, RecoveredBatch onBatch) => ScanBatches(Size, verify: false, (batch, _) => onBatch(batch), position);
+    public void ReadBatches(long position, RecoveredBatch onBatch) => ScanBatches(Size, check: null, (batch, _) => onBatch(batch), position);
 
     private void EnsureIndexes(LogConfig config)
     {
@@ -89,7 +91,7 @@ internal sealed partial class LogSegment
 
     /// <summary>Hands out whole batches until the first that is not one.</summary>
     /// <returns>Where the valid batches end.</returns>
-    private long ScanBatches(long end, bool verify, Action<ReadOnlySpan<byte>, long> onBatch, long position = 0)
+    private long ScanBatches(long end, RecoveryCheck? check, Action<ReadOnlySpan<byte>, long> onBatch, long position = 0)
     {
         var file = _file.Open();
         var buffer = ArrayPool<byte>.Shared.Rent(RecoveryBufferBytes);
@@ -98,7 +100,7 @@ internal sealed partial class LogSegment
             while (end - position >= RecordBatchLayout.HeaderSizeBytes)
             {
                 var filled = file.Read(position, buffer.AsSpan(0, (int)Math.Min(buffer.Length, end - position)));
-                var used = HandOutBatches(buffer.AsSpan(0, filled), position, end, verify, onBatch, out var wanted);
+                var used = HandOutBatches(buffer.AsSpan(0, filled), position, end, check, onBatch, out var wanted);
                 position += used;
                 if (wanted == 0)
                     break;
@@ -123,8 +125,8 @@ internal sealed partial class LogSegment
 
     /// <summary>Hands out the whole batches in <paramref name="bytes"/>.</summary>
     /// <returns>The bytes of them; <paramref name="wanted"/> is what the next batch needs, or 0 when there is no valid one.</returns>
-    private long HandOutBatches(
-        ReadOnlySpan<byte> bytes, long position, long end, bool verify, Action<ReadOnlySpan<byte>, long> onBatch, out int wanted)
+    private static long HandOutBatches(
+        ReadOnlySpan<byte> bytes, long position, long end, RecoveryCheck? check, Action<ReadOnlySpan<byte>, long> onBatch, out int wanted)
     {
         var used = 0;
         while (true)
@@ -144,7 +146,7 @@ internal sealed partial class LogSegment
             if (rest.Length < size)
                 return used;
             var batch = new RecordBatchView(rest);
-            if (verify && (!batch.IsCrcValid || batch.BaseOffset < BaseOffset || batch.LastOffsetDelta < 0 || batch.LastOffset - BaseOffset > int.MaxValue))
+            if (check is not null && !check.Accepts(batch))
             {
                 wanted = 0;
                 return used;
@@ -152,6 +154,24 @@ internal sealed partial class LogSegment
 
             onBatch(rest[..size], position + used);
             used += size;
+        }
+    }
+
+    /// <summary>Whether a batch can follow those before it. Lives for one recovery of a segment.</summary>
+    private sealed class RecoveryCheck(long segmentBaseOffset, Func<int, long, bool> isEpochPossible)
+    {
+        private long _nextOffset;
+        private int _epoch = RecordBatchLayout.NoPartitionLeaderEpoch;
+
+        public bool Accepts(in RecordBatchView batch)
+        {
+            var epoch = batch.PartitionLeaderEpoch;
+            if (!batch.IsCrcValid || batch.BaseOffset < Math.Max(_nextOffset, segmentBaseOffset) || batch.LastOffsetDelta < 0 || batch.LastOffset - segmentBaseOffset > int.MaxValue
+                || (epoch >= 0 && epoch < _epoch) || !isEpochPossible(epoch, batch.BaseOffset))
+                return false;
+            _nextOffset = batch.NextOffset;
+            _epoch = Math.Max(_epoch, epoch);
+            return true;
         }
     }
 }

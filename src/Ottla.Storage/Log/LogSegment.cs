@@ -7,6 +7,9 @@ namespace Ottla.Storage.Log;
 /// <remarks>The log's lock guards it; reading bytes of an acquired file needs no lock. Lives from creation or load until its files are deleted.</remarks>
 internal sealed partial class LogSegment
 {
+    /// <summary>The largest gap of offsets before the first batch of a segment; its indexes have 32-bit offsets.</summary>
+    public const long OffsetGapMax = int.MaxValue / 2;
+
     private readonly IFileSystem _fileSystem;
     private readonly SegmentFile _file;
     private readonly OffsetIndex _offsetIndex;
@@ -169,7 +172,9 @@ internal sealed partial class LogSegment
 
     /// <summary>Acquires the log file with what is needed to make it durable; the caller fsyncs it outside the lock.</summary>
     /// <remarks>The indexes of the active segment are left out: it holds the recovery point, so recovery makes them anew.</remarks>
-    public SharedFile BeginFlush(bool isActive)
+    /// <param name="isActive">It is the active segment.</param>
+    /// <param name="hasNewFile">A file was made since the last flush: the directory has to be flushed too.</param>
+    public SharedFile BeginFlush(bool isActive, out bool hasNewFile)
     {
         if (!isActive)
         {
@@ -177,9 +182,23 @@ internal sealed partial class LogSegment
             _timeIndex.File.WriteBack(sync: true);
         }
 
-        Transactions.Flush();
+        hasNewFile = Transactions.Flush();
         _needsFlush = false;
         return _file.Acquire();
+    }
+
+    /// <summary>Makes the segment durable as it is, indexes included; the names of new files are left to the caller.</summary>
+    public void Flush()
+    {
+        var file = BeginFlush(isActive: false, out _);
+        try
+        {
+            file.File.Flush();
+        }
+        finally
+        {
+            file.Release();
+        }
     }
 
     /// <summary>A flush that <see cref="BeginFlush"/> began did not come to its end.</summary>
@@ -269,7 +288,7 @@ internal sealed partial class LogSegment
         _indexesAreValid = _offsetIndex.File.IsLoaded && _timeIndex.File.IsLoaded;
     }
 
-    /// <summary>Gives the handle back without writing anything.</summary>
+    /// <summary>Gives the handle back without writing anything; the next use opens the file again.</summary>
     public void Abandon() => _file.Close();
 
     /// <summary>Adds <c>.deleted</c> to all its files; readers keep theirs open.</summary>

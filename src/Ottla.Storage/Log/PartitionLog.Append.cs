@@ -14,19 +14,46 @@ public sealed partial class PartitionLog
     /// <param name="origin">Who sent them: clients' sequences are checked, coordinators' are not.</param>
     /// <param name="now">For the age of segments.</param>
     /// <param name="transactionVersion">For transaction markers: the transaction version the coordinator goes by (KIP-890).</param>
+    /// <param name="guard">For the first batch of a transaction: what <see cref="StartTransactionVerification"/> gave before the coordinator was asked.</param>
     /// <returns>The offsets; a retry of a producer's recent batch appends nothing and returns the original's.</returns>
     /// <exception cref="LogException">
     /// OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, TRANSACTION_COORDINATOR_FENCED, RECORD_LIST_TOO_LARGE,
     /// CORRUPT_MESSAGE (not whole batches), KAFKA_STORAGE_ERROR. Nothing was appended.
     /// </exception>
-    public LogAppendResult AppendAsLeader(Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion = 0)
+    public LogAppendResult AppendAsLeader(
+        Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion = 0, VerificationGuard guard = default)
     {
-        var result = AppendLocked(batches, leaderEpoch, origin, now, transactionVersion);
+        var result = AppendLocked(batches, leaderEpoch, origin, now, transactionVersion, guard);
         FlushIfManyAreUnflushed();
         return result;
     }
 
-    private LogAppendResult AppendLocked(Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion)
+    /// <summary>Begins to verify that a producer's transaction includes this partition: to be called before its coordinator is asked.</summary>
+    /// <param name="producerId">Whose transaction.</param>
+    /// <param name="producerEpoch">The epoch of the batch that is to be appended.</param>
+    /// <param name="sequence">Its first sequence.</param>
+    /// <param name="bumpsEpoch">Whether the producer's epoch grows with each transaction (transaction version 2).</param>
+    /// <param name="now">The time.</param>
+    /// <returns>What the append needs; <see cref="VerificationGuard.None"/> when the transaction is open here already, and the coordinator need not be asked.</returns>
+    /// <exception cref="LogException">INVALID_PRODUCER_EPOCH.</exception>
+    public VerificationGuard StartTransactionVerification(long producerId, short producerEpoch, int sequence, bool bumpsEpoch, Instant now)
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            if (_producers.Find(producerId) is { } producer)
+            {
+                if (producerEpoch < producer.ProducerEpoch)
+                    throw ProducerAppendChecks.InvalidEpoch(producerId, producerEpoch, producer.ProducerEpoch);
+                if (producer.CurrentTransactionFirstOffset >= 0 && producerEpoch == producer.ProducerEpoch)
+                    return VerificationGuard.None;
+            }
+
+            return _producers.StartVerification(producerId, producerEpoch, sequence, bumpsEpoch, now);
+        }
+    }
+
+    private LogAppendResult AppendLocked(Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion, VerificationGuard guard)
     {
         lock (_lock)
         {
@@ -34,7 +61,7 @@ public sealed partial class PartitionLog
             try
             {
                 var bytes = batches.Span;
-                if (AssignOffsets(bytes, leaderEpoch, origin, transactionVersion, out var extent, out var duplicate))
+                if (AssignOffsets(bytes, leaderEpoch, origin, transactionVersion, guard, out var extent, out var duplicate))
                     return new LogAppendResult(duplicate.FirstOffset, duplicate.LastOffset, duplicate.TimestampMs, _logStartOffset, IsDuplicate: true);
                 if (origin != AppendOrigin.Replication && bytes.Length > _config.SegmentBytes)
                     throw new LogException(
@@ -110,7 +137,13 @@ public sealed partial class PartitionLog
     /// <summary>Patches offsets and epoch into every batch and checks their producers.</summary>
     /// <returns>True when a batch is a duplicate: nothing is to be appended.</returns>
     private bool AssignOffsets(
-        Span<byte> batches, int leaderEpoch, AppendOrigin origin, short transactionVersion, out AppendExtent extent, out ProducerBatch duplicate)
+        Span<byte> batches,
+        int leaderEpoch,
+        AppendOrigin origin,
+        short transactionVersion,
+        VerificationGuard guard,
+        out AppendExtent extent,
+        out ProducerBatch duplicate)
     {
         duplicate = default;
         extent = new AppendExtent(_logEndOffset, _logEndOffset - 1, RecordBatchLayout.NoTimestamp);
@@ -129,7 +162,7 @@ public sealed partial class PartitionLog
                 if (origin == AppendOrigin.Client && !batch.IsControl && _producers.Find(batch.ProducerId) is { } producer
                     && producer.TryFindDuplicate(batch.ProducerEpoch, batch.BaseSequence, batch.LastSequence, out duplicate))
                     return true;
-                _checks.Check(batch, origin, transactionVersion);
+                _checks.Check(batch, origin, transactionVersion, _config.VerifyTransactions ? guard : null);
             }
 
             batches = batches[size..];
@@ -198,6 +231,7 @@ public sealed partial class PartitionLog
 
         _producers.AdvanceTo(extent.LastOffset + 1);
         Volatile.Write(ref _logEndOffset, extent.LastOffset + 1);
+        _lastBatchEndOffset = _logEndOffset;
         if (hadProducers)
             UpdateFirstUnstableOffset();
     }
@@ -210,13 +244,19 @@ public sealed partial class PartitionLog
         _producers.Complete(completed);
     }
 
-    /// <summary>Starts a new active segment, at the log's end or at a later first offset.</summary>
+    /// <summary>Starts a new active segment for a batch at <paramref name="firstOffset"/>.</summary>
+    /// <remarks>
+    /// It is named after the end of the last batch, so that segments follow each other without gaps even where offsets have some: recovery can then tell
+    /// that a segment lost its end. Compaction makes gaps, so a log that is compacted has its segments flushed before there is a next one.
+    /// </remarks>
     private void RollTo(long firstOffset, Instant now)
     {
-        var baseOffset = Math.Max(firstOffset, _logEndOffset);
-        if (Active.BaseOffset == baseOffset && Active.Size == 0)
+        var baseOffset = firstOffset - _lastBatchEndOffset <= LogSegment.OffsetGapMax ? _lastBatchEndOffset : firstOffset;
+        if (Active.Size == 0 && Active.BaseOffset == baseOffset)
             return; // an empty segment with a full index cannot be; one that is merely old is as good as new
         Active.OnBecomeInactive(_config);
+        if (_config.Compact)
+            Active.Flush();
         _producers.AdvanceTo(baseOffset);
         _producers.TakeSnapshot(sync: false);
         _segments.Add(NewSegment(baseOffset, now));

@@ -34,11 +34,10 @@ public sealed partial class PartitionLog
                 }
 
                 LogTruncation(_logger, Directory, offset, _logEndOffset);
-                _cleaningGeneration++;
-                _truncations++;
-                var keep = FloorSegment(offset) + 1;
-                RemoveSegments(keep, _segments.Count - keep, now);
+                RemoveSegmentsFrom(FloorSegment(offset) + 1, offset, now);
                 Volatile.Write(ref _sizeInBytes, _sizeInBytes - Active.TruncateTo(offset, _config));
+                Active.Flush(); // what is written next must not survive a power loss together with what it replaces
+                _lastBatchEndOffset = Active.ReadNextOffset(_config);
                 Volatile.Write(ref _logStartOffset, Math.Min(_logStartOffset, offset));
                 Volatile.Write(ref _logEndOffset, offset);
                 Volatile.Write(ref _recoveryPoint, Math.Min(_recoveryPoint, offset));
@@ -189,17 +188,30 @@ public sealed partial class PartitionLog
     private void StartAt(long offset, Instant now)
     {
         LogTruncation(_logger, Directory, offset, _logEndOffset);
-        _truncations++;
-        RemoveSegments(0, _segments.Count, now);
+        RemoveSegmentsFrom(0, offset, now);
         _epochs.Clear();
         _producers.TruncateFullyAndStartAt(offset);
         _segments.Add(NewSegment(offset, now));
         _hasRolled = true;
         Volatile.Write(ref _logStartOffset, offset);
         Volatile.Write(ref _logEndOffset, offset);
+        _lastBatchEndOffset = offset;
         Volatile.Write(ref _recoveryPoint, offset);
         Volatile.Write(ref _highWatermark, offset);
         UpdateFirstUnstableOffset();
+    }
+
+    /// <summary>Takes the last segments out of the log, with the snapshots after <paramref name="offset"/>, for good: none may be back after a power loss, when others have been written in their place.</summary>
+    /// <remarks>From the end on, so that there is no hole if the process dies in between.</remarks>
+    private void RemoveSegmentsFrom(int index, long offset, Instant now)
+    {
+        _cleaningGeneration++;
+        _truncations++;
+        var isChanged = _producers.DeleteSnapshotsAfter(offset) || index < _segments.Count;
+        while (_segments.Count > index)
+            RemoveSegments(_segments.Count - 1, 1, now);
+        if (isChanged)
+            _fileSystem.FlushDirectory(Directory);
     }
 
     /// <summary>Takes segments out of the log, and the producer snapshots that were theirs.</summary>

@@ -58,11 +58,12 @@ public sealed partial class PartitionLog
                         if (!segment.NeedsFlush || segment.BaseOffset >= target)
                             continue;
                         flushed.Add(segment);
-                        files.Add(segment.BeginFlush(isActive: segment == Active));
+                        files.Add(segment.BeginFlush(isActive: segment == Active, out var hasNewFile));
+                        syncDirectory |= hasNewFile;
                     }
 
                     _producers.FlushSnapshots();
-                    syncDirectory = _hasRolled;
+                    syncDirectory |= _hasRolled;
                     _hasRolled = false;
                 }
 
@@ -219,7 +220,7 @@ public sealed partial class PartitionLog
         _deletedSegments.Clear();
         if (!Active.NeedsFlush)
             return;
-        Active.BeginFlush(isActive: false).Release();
+        Active.Flush();
         _fileSystem.FlushDirectory(Directory);
     }
 

@@ -33,6 +33,9 @@ public sealed partial class PartitionLog
     private LogConfig _config;
     private long _logStartOffset;
     private long _logEndOffset;
+
+    /// <summary>The end of the last batch: before the log's end where a truncation fell into a batch, which then went as a whole.</summary>
+    private long _lastBatchEndOffset;
     private long _highWatermark;
     private long _firstUnstableOffset = long.MaxValue;
     private long _recoveryPoint;
@@ -56,6 +59,7 @@ public sealed partial class PartitionLog
         _checks = new ProducerAppendChecks(_producers);
         _logStartOffset = loaded.LogStartOffset;
         _logEndOffset = loaded.LogEndOffset;
+        _lastBatchEndOffset = loaded.LogEndOffset;
         _recoveryPoint = loaded.RecoveryPoint;
         _highWatermark = Math.Clamp(options.HighWatermark, _logStartOffset, _logEndOffset);
         _lastFlushMs = Instant.Now(time).UnixMilliseconds;
@@ -172,7 +176,7 @@ public sealed partial class PartitionLog
     public static PartitionLog Open(
         IFileSystem fileSystem, string directory, TopicPartition partition, LogConfig config, LogOpenOptions options, TimeProvider time, ILogger logger)
     {
-        fileSystem.CreateDirectory(directory);
+        fileSystem.CreateDurableDirectory(directory);
         var loaded = new LogLoader(fileSystem, directory, config, options, Instant.Now(time), logger).Load();
         return new PartitionLog(fileSystem, directory, partition, config, options, time, logger, loaded)
         {
@@ -255,13 +259,6 @@ public sealed partial class PartitionLog
     {
         lock (_lock)
             return _producers.ActiveProducers();
-    }
-
-    /// <summary>Whether a producer has an open transaction here in this epoch (KIP-890's verification).</summary>
-    public bool HasOpenTransaction(long producerId, short producerEpoch)
-    {
-        lock (_lock)
-            return _producers.Find(producerId) is { } producer && producer.CurrentTransactionFirstOffset >= 0 && producer.ProducerEpoch == producerEpoch;
     }
 
     private LogSegment Active => _segments[^1];

@@ -21,6 +21,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
     private List<AbortedTransaction>? _entries;
     private int _writtenCount;
     private bool _hasUnsynced;
+    private bool _isNewFile;
 
     public string Path { get; private set; } = path;
 
@@ -74,14 +75,21 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
         Keep(0);
     }
 
-    public void Flush()
+    /// <summary>Makes the entries durable.</summary>
+    /// <returns>Whether the file may be a new one, so that the directory has to be flushed too.</returns>
+    public bool Flush()
     {
-        if (!_hasUnsynced)
-            return;
-        WriteBack();
-        using var file = fileSystem.Open(Path, FileOpenMode.Existing);
-        file.Flush();
+        if (_hasUnsynced)
+        {
+            WriteBack();
+            using var file = fileSystem.Open(Path, FileOpenMode.Existing);
+            file.Flush();
+        }
+
+        var isNewFile = _isNewFile;
         _hasUnsynced = false;
+        _isNewFile = false;
+        return isNewFile;
     }
 
     public void RenameTo(string path)
@@ -111,6 +119,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
 
         using var file = fileSystem.Open(Path, FileOpenMode.OpenOrCreate);
         file.Write((long)_writtenCount * EntryBytes, bytes);
+        _isNewFile |= _writtenCount == 0;
         _writtenCount = _entries.Count;
     }
 

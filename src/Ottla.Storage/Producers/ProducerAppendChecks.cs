@@ -20,23 +20,29 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
     public void Begin() => _pending.Clear();
 
     /// <summary>Checks the next batch of the append.</summary>
+    /// <param name="batch">The batch, with its offsets.</param>
+    /// <param name="origin">Who sends it.</param>
+    /// <param name="transactionVersion">For markers: what the coordinator goes by.</param>
+    /// <param name="guard">For data of a transaction that is not open yet: what its verification began with; null when it needs none.</param>
     /// <exception cref="LogException">It must not be appended.</exception>
-    public void Check(in RecordBatchView batch, AppendOrigin origin, short transactionVersion)
+    public void Check(in RecordBatchView batch, AppendOrigin origin, short transactionVersion, VerificationGuard? guard)
     {
         var slot = FindOrAdd(batch.ProducerId);
         var pending = _pending[slot];
         if (!batch.IsControl)
-            CheckData(batch, origin, ref pending);
+            CheckData(batch, origin, guard, ref pending);
         else if (batch.RecordCount > 0)
             CheckMarker(batch, origin, transactionVersion, ref pending);
         _pending[slot] = pending;
     }
 
-    private static void CheckData(in RecordBatchView batch, AppendOrigin origin, ref Pending pending)
+    private static void CheckData(in RecordBatchView batch, AppendOrigin origin, VerificationGuard? guard, ref Pending pending)
     {
         var epoch = batch.ProducerEpoch;
         if (epoch < pending.Epoch && origin != AppendOrigin.Replication)
             throw InvalidEpoch(batch, pending.Epoch);
+        if (batch.IsTransactional && guard is { } given && origin != AppendOrigin.Replication)
+            CheckVerified(batch, given, pending);
         if (origin == AppendOrigin.Client)
             CheckSequence(batch, pending);
         if (pending.TransactionFirstOffset >= 0 && !batch.IsTransactional && origin != AppendOrigin.Replication)
@@ -45,12 +51,25 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
                 $"Producer {batch.ProducerId} has an open transaction from offset {pending.TransactionFirstOffset} on and sent a batch outside of it.");
         pending.Epoch = epoch;
         pending.LastSequence = batch.LastSequence;
+        pending.Verification = null;
         if (batch.IsTransactional && pending.TransactionFirstOffset < 0)
             pending.TransactionFirstOffset = batch.BaseOffset;
     }
 
+    private static void CheckVerified(in RecordBatchView batch, VerificationGuard guard, in Pending pending)
+    {
+        var isOpen = pending.TransactionFirstOffset >= 0 && pending.Epoch == batch.ProducerEpoch;
+        if (!isOpen && (guard == VerificationGuard.None || pending.Verification?.Guard != guard))
+            throw new LogException(ErrorCode.InvalidTxnState, $"The batch of producer {batch.ProducerId} is not part of a transaction that is known to be open.");
+    }
+
     private static void CheckSequence(in RecordBatchView batch, in Pending pending)
     {
+        if (pending.Verification is { } verification
+            && (batch.BaseSequence > verification.LowestSequence || (verification.BumpsEpoch && !pending.HadBatches && batch.BaseSequence != 0)))
+            throw new LogException(
+                ErrorCode.OutOfOrderSequenceNumber,
+                $"Producer {batch.ProducerId} (epoch {batch.ProducerEpoch}) began a transaction with sequence {batch.BaseSequence}; {(verification.BumpsEpoch ? 0 : verification.LowestSequence)} comes first.");
         // Without state (all was deleted, or the producer is new) any sequence may come first.
         if (!pending.HadState)
             return;
@@ -87,8 +106,10 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
         pending.TransactionFirstOffset = -1;
     }
 
-    private static LogException InvalidEpoch(in RecordBatchView batch, short known) => new(
-        ErrorCode.InvalidProducerEpoch, $"Epoch {batch.ProducerEpoch} of producer {batch.ProducerId} is not after the last seen epoch {known}.");
+    public static LogException InvalidEpoch(long producerId, short producerEpoch, short known) =>
+        new(ErrorCode.InvalidProducerEpoch, $"Epoch {producerEpoch} of producer {producerId} is not after the last seen epoch {known}.");
+
+    private static LogException InvalidEpoch(in RecordBatchView batch, short known) => InvalidEpoch(batch.ProducerId, batch.ProducerEpoch, known);
 
     private int FindOrAdd(long producerId)
     {
@@ -102,6 +123,8 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
         _pending.Add(new Pending
         {
             ProducerId = producerId,
+            HadBatches = state is { BatchCount: > 0 },
+            Verification = producers.FindVerification(producerId),
             HadState = state is not null && state.ProducerEpoch != RecordBatchLayout.NoProducerEpoch,
             Epoch = state?.ProducerEpoch ?? RecordBatchLayout.NoProducerEpoch,
             LastSequence = state?.LastSequence ?? RecordBatchLayout.NoSequence,
@@ -116,6 +139,8 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
     {
         public long ProducerId;
         public bool HadState;
+        public bool HadBatches;
+        public TransactionVerification? Verification;
         public short Epoch;
         public int LastSequence;
         public int CoordinatorEpoch;

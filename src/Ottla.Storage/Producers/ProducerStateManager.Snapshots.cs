@@ -75,11 +75,22 @@ internal sealed partial class ProducerStateManager
             fileSystem.Delete(SnapshotPath(offset));
     }
 
+    /// <summary>Deletes the snapshots after an offset: the log ends there, or is not known to be what they were taken of.</summary>
+    /// <returns>Whether there were any.</returns>
+    public bool DeleteSnapshotsAfter(long offset) => DeleteSnapshots(snapshot => snapshot > offset);
+
     /// <summary>The directory was renamed.</summary>
     public void MovedTo(string directory)
     {
         _directory = directory;
         _unsyncedSnapshots.Clear();
+    }
+
+    private bool DeleteSnapshots(Predicate<long> isUnwanted)
+    {
+        var unwanted = _snapshots.Where(offset => isUnwanted(offset)).ToList();
+        unwanted.ForEach(DeleteSnapshot);
+        return unwanted.Count > 0;
     }
 
     /// <summary>Writes the state to another directory, with whose snapshots it goes on.</summary>

@@ -22,10 +22,14 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
     /// <summary>Transactions whose marker may still be above the high watermark: first offset to the marker's.</summary>
     private readonly SortedList<long, long> _unreplicatedTransactions = [];
 
+    /// <summary>Transactions that wait to begin here, by producer.</summary>
+    private readonly Dictionary<long, TransactionVerification> _verifications = [];
+
     private readonly SortedSet<long> _snapshots = [];
     private readonly List<string> _unsyncedSnapshots = [];
     private string _directory = directory;
     private long _snapshotOffset;
+    private long _lastGuard;
 
     /// <summary>The state covers the log up to here.</summary>
     public long EndOffset { get; private set; }
@@ -56,6 +60,22 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
 
     public ProducerState? Find(long producerId) => _producers.GetValueOrDefault(producerId);
 
+    public TransactionVerification? FindVerification(long producerId) => _verifications.GetValueOrDefault(producerId);
+
+    /// <summary>Begins, or goes on with, the verification of a producer's transaction.</summary>
+    public VerificationGuard StartVerification(long producerId, short epoch, int sequence, bool bumpsEpoch, Instant now)
+    {
+        if (_verifications.TryGetValue(producerId, out var verification))
+        {
+            verification.Note(sequence, epoch);
+            return verification.Guard;
+        }
+
+        var guard = new VerificationGuard(++_lastGuard);
+        _verifications.Add(producerId, new TransactionVerification(guard, now, sequence, epoch, bumpsEpoch));
+        return guard;
+    }
+
     public IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords() =>
         _producers.Values.ToDictionary(producer => producer.ProducerId, producer => new LastRecordOfProducer(producer.LastDataOffset, producer.ProducerEpoch));
 
@@ -72,6 +92,8 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
         completed = default;
         if (!batch.HasProducerId)
             return false;
+        if (batch.IsTransactional && _verifications.Count > 0)
+            EndVerification(batch);
         if (batch.IsControl)
             return batch.RecordCount > 0 && ApplyMarker(batch, out completed);
         var producer = FindOrAdd(batch.ProducerId);
@@ -133,13 +155,18 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
             if (IsExpired(producer, now, expirationMs))
                 _producers.Remove(producerId);
         }
+
+        foreach (var (producerId, verification) in _verifications)
+        {
+            if (now.MillisecondsSince(verification.StartedAt) >= expirationMs)
+                _verifications.Remove(producerId);
+        }
     }
 
     /// <summary>Goes back (or forward) to what the latest snapshot in range says; the caller replays the log from <see cref="EndOffset"/> on.</summary>
     public void TruncateAndReload(long logStartOffset, long logEndOffset, Instant now)
     {
-        foreach (var offset in _snapshots.Where(offset => offset > logEndOffset || offset <= logStartOffset).ToList())
-            DeleteSnapshot(offset);
+        DeleteSnapshots(offset => offset > logEndOffset || offset <= logStartOffset);
         if (logEndOffset == EndOffset)
         {
             OnLogStartOffset(logStartOffset);
@@ -169,10 +196,17 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
     public void TruncateFullyAndStartAt(long offset)
     {
         Clear();
-        foreach (var snapshot in _snapshots.ToList())
-            DeleteSnapshot(snapshot);
+        DeleteSnapshots(_ => true);
         _snapshotOffset = 0;
         EndOffset = offset;
+    }
+
+    private void EndVerification(in RecordBatchView batch)
+    {
+        // A marker of this very epoch ended the transaction before, when each has an epoch of its own: the one that waits is the next.
+        if (_verifications.TryGetValue(batch.ProducerId, out var verification)
+            && !(batch.IsControl && verification.BumpsEpoch && batch.ProducerEpoch == verification.Epoch))
+            _verifications.Remove(batch.ProducerId);
     }
 
     private bool ApplyMarker(in RecordBatchView batch, out CompletedTransaction completed)

@@ -1,10 +1,11 @@
+using Ottla.Kernel;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
 /// <summary>One of <c>log.dirs</c>: its lock, its identity, its checkpoint files.</summary>
-/// <remarks>Owned by a <see cref="LogManager"/>; thread-safe except for checkpoints, which the manager writes under its upkeep lock.</remarks>
+/// <remarks>Owned by a <see cref="LogManager"/>; thread-safe but for what says otherwise.</remarks>
 public sealed class LogDirectory
 {
     /// <summary>The file that is locked while a process uses the directory.</summary>
@@ -51,6 +52,12 @@ public sealed class LogDirectory
     /// <exception cref="IOException">The volume cannot be asked.</exception>
     public DiskSpace Space => _fileSystem.GetSpace(Path);
 
+    /// <summary>Keeps writers of the checkpoint files apart; nothing else is locked under it.</summary>
+    internal Lock CheckpointLock { get; } = new();
+
+    /// <summary>Partitions that have lines in the checkpoint files and no log any more: the lines must be gone before another log of that name is made. The manager's lock guards it.</summary>
+    internal HashSet<TopicPartition> StaleCheckpoints { get; } = [];
+
     internal OffsetCheckpointFile RecoveryPoints { get; }
 
     internal OffsetCheckpointFile LogStartOffsets { get; }
@@ -71,7 +78,7 @@ public sealed class LogDirectory
     /// <exception cref="IOException">The disk fails.</exception>
     internal void Open()
     {
-        _fileSystem.CreateDirectory(Path);
+        _fileSystem.CreateDurableDirectory(Path);
         _lock = _fileSystem.TryLock(System.IO.Path.Combine(Path, LockName))
             ?? throw new LogDirectoryInUseException($"Failed to acquire the lock of {Path}: another process or thread is using this directory.");
         Properties = MetaProperties.Read(_fileSystem, Path);

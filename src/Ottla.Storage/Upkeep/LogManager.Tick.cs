@@ -50,14 +50,16 @@ public sealed partial class LogManager
         {
             foreach (var directory in _directories)
             {
-                Guard(directory, () =>
-                {
-                    WriteRecoveryPoints(directory);
-                    WriteLogStartOffsets(directory);
-                    WriteHighWatermarks(directory);
-                });
+                Guard(directory, () => WriteCheckpoints(directory));
             }
         }
+    }
+
+    private void WriteCheckpoints(LogDirectory directory)
+    {
+        WriteRecoveryPoints(directory);
+        WriteLogStartOffsets(directory);
+        WriteHighWatermarks(directory);
     }
 
     private static bool IsDue(ref Instant next, Instant now, long intervalMs)
@@ -146,22 +148,23 @@ public sealed partial class LogManager
     {
         if (FindDirectory(log.Partition) is not { } directory)
             return;
-        lock (_upkeepLock)
-            Guard(directory, () => WriteRecoveryPoints(directory));
+        Guard(directory, () => WriteRecoveryPoints(directory));
     }
 
-    private void WriteRecoveryPoints(LogDirectory directory) =>
-        directory.RecoveryPoints.Write([.. LogsIn(directory).Select(log => KeyValuePair.Create(log.Partition, log.RecoveryPoint))]);
+    private void WriteRecoveryPoints(LogDirectory directory) => Write(directory, directory.RecoveryPoints, LogsIn(directory), log => log.RecoveryPoint);
 
     private void WriteLogStartOffsets(LogDirectory directory) =>
-        directory.LogStartOffsets.Write(
-        [
-            .. LogsIn(directory).Where(log => log.LogStartOffset > log.FirstSegmentOffset).Select(log => KeyValuePair.Create(log.Partition, log.LogStartOffset)),
-        ]);
+        Write(directory, directory.LogStartOffsets, LogsIn(directory).Where(log => log.LogStartOffset > log.FirstSegmentOffset), log => log.LogStartOffset);
 
-    private void WriteHighWatermarks(LogDirectory directory) =>
-        directory.HighWatermarks.Write([.. LogsIn(directory).Select(log => KeyValuePair.Create(log.Partition, log.HighWatermark))]);
+    private void WriteHighWatermarks(LogDirectory directory) => Write(directory, directory.HighWatermarks, LogsIn(directory), log => log.HighWatermark);
 
-    private List<PartitionLog> LogsIn(LogDirectory directory) =>
-        [.. _logs.Values.Where(entry => entry.Directory == directory).Select(entry => entry.Log)];
+    private static void Write(LogDirectory directory, OffsetCheckpointFile file, IEnumerable<PartitionLog> logs, Func<PartitionLog, long> offsetOf)
+    {
+        lock (directory.CheckpointLock)
+            file.Write([.. logs.Select(log => KeyValuePair.Create(log.Partition, offsetOf(log)))]);
+    }
+
+    /// <summary>Looked up when it is enumerated, so that a writer of a checkpoint never writes what was before the one before it.</summary>
+    private IEnumerable<PartitionLog> LogsIn(LogDirectory directory) =>
+        _logs.Values.Where(entry => entry.Directory == directory).Select(entry => entry.Log);
 }

@@ -27,6 +27,10 @@ public sealed partial class LogManager : IDisposable
     private readonly ConcurrentDictionary<TopicPartition, Entry> _logs = [];
     private readonly List<(LogDirectory Directory, string Path, Instant DeleteAt)> _deletedDirectories = [];
     private readonly List<LogDirectory> _directories = [];
+
+    /// <summary>For names of directories that go; guarded by <see cref="_lock"/>.</summary>
+    private readonly Prng _random;
+
     private bool _isClosed;
     private int _placementVersion;
 
@@ -36,6 +40,7 @@ public sealed partial class LogManager : IDisposable
         _fileSystem = fileSystem;
         _time = time;
         _logger = logger;
+        _random = new Prng(options.Seed);
         var now = Instant.Now(time);
         _nextRetention = now.AddMilliseconds(options.RetentionCheckIntervalMs);
         _nextFlush = now.AddMilliseconds(options.FlushCheckIntervalMs);
@@ -123,9 +128,7 @@ public sealed partial class LogManager : IDisposable
                 GiveUp(move);
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
-            var path = Path.Combine(entry.Directory.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
-            entry.Log.Delete(path);
-            Cleaner.OnRemoved(partition, entry.Directory);
+            var path = Retire(entry, LogFileNames.DeletedDirectory);
             _deletedDirectories.Add((entry.Directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
             return true;
         }
@@ -140,10 +143,24 @@ public sealed partial class LogManager : IDisposable
         {
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
-            entry.Log.Delete(Path.Combine(entry.Directory.Path, LogFileNames.StrayDirectory(partition, Uuid.NewRandom())));
-            Cleaner.OnRemoved(partition, entry.Directory);
+            Retire(entry, LogFileNames.StrayDirectory);
             return true;
         }
+    }
+
+    /// <summary>Closes a log and gives its directory a name that nothing has yet.</summary>
+    /// <returns>The directory's new path.</returns>
+    private string Retire(Entry entry, Func<TopicPartition, Uuid, string> nameOf)
+    {
+        var partition = entry.Log.Partition;
+        entry.Directory.StaleCheckpoints.Add(partition);
+        string path;
+        do
+            path = Path.Combine(entry.Directory.Path, nameOf(partition, Uuid.NewRandom(_random)));
+        while (_fileSystem.DirectoryExists(path));
+        entry.Log.Delete(path);
+        Cleaner.OnRemoved(partition, entry.Directory);
+        return path;
     }
 
     /// <summary><see cref="PartitionLog.TruncateTo"/>, and the recovery point on disk follows at once: a later power loss must not trust what is rewritten.</summary>
@@ -194,9 +211,7 @@ public sealed partial class LogManager : IDisposable
             {
                 Guard(directory, () =>
                 {
-                    WriteRecoveryPoints(directory);
-                    WriteLogStartOffsets(directory);
-                    WriteHighWatermarks(directory);
+                    WriteCheckpoints(directory);
                     directory.MarkClean(brokerEpoch);
                 });
             }
@@ -236,7 +251,17 @@ public sealed partial class LogManager : IDisposable
         }
 
         ForEach(partitions, found => Demand(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
+        foreach (var directory in _directories)
+            Demand(directory, () => LowerRecoveryPoints(directory));
         ResumeMoves(copies);
+    }
+
+    /// <summary>A log that ends before its recovery point must not be written on while the file says so: it would be trusted after a crash.</summary>
+    private void LowerRecoveryPoints(LogDirectory directory)
+    {
+        var known = directory.RecoveryPoints.Read();
+        if (LogsIn(directory).Any(log => known.GetValueOrDefault(log.Partition) > log.RecoveryPoint))
+            WriteRecoveryPoints(directory);
     }
 
     private void FindLogs(
@@ -247,6 +272,7 @@ public sealed partial class LogManager : IDisposable
         var recoveryPoints = directory.RecoveryPoints.Read();
         var logStartOffsets = directory.LogStartOffsets.Read();
         var highWatermarks = directory.HighWatermarks.Read();
+        directory.StaleCheckpoints.UnionWith(recoveryPoints.Keys.Concat(logStartOffsets.Keys).Concat(highWatermarks.Keys));
         LoadCleanedOffsets(directory);
         foreach (var name in _fileSystem.ListDirectories(directory.Path))
         {
@@ -265,12 +291,14 @@ public sealed partial class LogManager : IDisposable
             }
             else
             {
+                directory.StaleCheckpoints.Remove(partition);
                 partitions.Add((directory, partition, OpenOptionsOf(directory, partition) with
                 {
                     RecoveryPoint = recoveryPoints.GetValueOrDefault(partition),
                     LogStartOffset = logStartOffsets.GetValueOrDefault(partition),
                     HighWatermark = highWatermarks.GetValueOrDefault(partition),
                     HadCleanShutdown = directory.HadCleanShutdown,
+                    IsCompacted = directory.Cleaned.Find(partition) is not null,
                 }));
             }
         }
@@ -332,10 +360,14 @@ public sealed partial class LogManager : IDisposable
     {
         try
         {
+            if (directory.StaleCheckpoints.Count > 0)
+            {
+                WriteCheckpoints(directory);
+                directory.StaleCheckpoints.Clear();
+            }
+
             var options = OpenOptionsOf(directory, partition) with { HadCleanShutdown = true };
-            var log = PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
-            _fileSystem.FlushDirectory(directory.Path);
-            return log;
+            return PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
         }
         catch (DiskFullException failure)
         {

@@ -7,29 +7,30 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Benchmarks.Floor;
 
-/// <summary>
-/// Serves one connection, one request after the other. Small frames are taken several from one receive, a large one is received on its own so that
-/// nothing of it moves; the answers to all frames of a receive leave in one send.
-/// </summary>
+/// <summary>Serves one connection, one request after the other, on a thread of its own: receive the length, receive the frame, answer.</summary>
 internal sealed class FloorConnection(Socket socket, FloorTopic topic)
 {
-    private const int WindowBytes = 64 * 1024;
+    private const int InitialFrameBytes = 64 * 1024;
     private const int HeaderBytes = 2 * sizeof(short) + sizeof(int);
 
     private readonly FloorResponses _responses = new();
-    private byte[] _input = new byte[WindowBytes];
-    private int _received;
+    private readonly byte[] _prefix = new byte[RequestFrame.LengthBytes];
+    private byte[] _frame = new byte[InitialFrameBytes];
 
-    public async Task ServeAsync()
+    public void Serve()
     {
         using (socket)
         {
             try
             {
-                while (await ReceiveAsync())
+                while (TryReceive(_prefix))
                 {
-                    await AnswerAllAsync();
-                    await FlushAsync();
+                    var length = BinaryPrimitives.ReadInt32BigEndian(_prefix);
+                    if (length > _frame.Length)
+                        _frame = new byte[length];
+                    if (!TryReceive(_frame.AsSpan(0, length)))
+                        return;
+                    Answer(_frame.AsMemory(0, length));
                 }
             }
             catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException)
@@ -39,38 +40,33 @@ internal sealed class FloorConnection(Socket socket, FloorTopic topic)
         }
     }
 
-    /// <summary>Receives into what is free of the window, or exactly to the end of a frame that is larger.</summary>
-    private async ValueTask<bool> ReceiveAsync()
+    private bool TryReceive(Span<byte> bytes)
     {
-        var end = WindowBytes;
-        if (_received >= RequestFrame.LengthBytes)
-            end = Math.Max(end, FrameBytes(0));
-        if (end > _input.Length)
-            Array.Resize(ref _input, end);
-        var count = await socket.ReceiveAsync(_input.AsMemory(_received..end));
-        _received += count;
-        return count > 0;
-    }
-
-    private async ValueTask AnswerAllAsync()
-    {
-        var consumed = 0;
-        while (_received - consumed >= RequestFrame.LengthBytes && _received - consumed >= FrameBytes(consumed))
+        while (!bytes.IsEmpty)
         {
-            var frame = _input.AsMemory(consumed + RequestFrame.LengthBytes, FrameBytes(consumed) - RequestFrame.LengthBytes);
-            consumed += FrameBytes(consumed);
-            var key = (ApiKey)BinaryPrimitives.ReadInt16BigEndian(frame.Span);
-            if (key == ApiKey.Produce)
-                Produce(frame.Span);
-            else if (key == ApiKey.Fetch)
-                await FetchAsync(frame);
-            else
-                FloorAdmin.Answer(key, frame, topic, _responses);
+            var count = socket.Receive(bytes);
+            if (count == 0)
+                return false;
+            bytes = bytes[count..];
         }
 
-        if (consumed > 0 && consumed < _received)
-            _input.AsSpan(consumed, _received - consumed).CopyTo(_input);
-        _received -= consumed;
+        return true;
+    }
+
+    private void Answer(Memory<byte> frame)
+    {
+        var key = (ApiKey)BinaryPrimitives.ReadInt16BigEndian(frame.Span);
+        if (key == ApiKey.Fetch)
+        {
+            Fetch(frame.Span);
+            return;
+        }
+
+        if (key == ApiKey.Produce)
+            Produce(frame.Span);
+        else
+            FloorAdmin.Answer(key, frame, topic, _responses);
+        Send(more: false);
     }
 
     private void Produce(Span<byte> frame)
@@ -89,30 +85,21 @@ internal sealed class FloorConnection(Socket socket, FloorTopic topic)
         _responses.AddProduce(CorrelationIdOf(frame), name, index, isIntact ? ErrorCode.None : ErrorCode.CorruptMessage, offset);
     }
 
-    private async ValueTask FetchAsync(Memory<byte> frame)
+    private void Fetch(ReadOnlySpan<byte> frame)
     {
-        var request = FloorFetch.Parse(frame.Span);
+        var request = FloorFetch.Parse(frame);
         var partition = topic[request.Partition];
-        var range = partition.Find(request.Offset, request.MaxBytes);
-        if (range.Length == 0 && request.MaxWaitMs > 0)
-        {
-            await FlushAsync(); // what was asked before is answered before the wait
-            await partition.WaitAsync(request.Offset, request.MaxWaitMs);
-            range = partition.Find(request.Offset, request.MaxBytes);
-        }
-
-        partition.Read(range, _responses.AddFetch(CorrelationIdOf(frame.Span), frame.Span[request.Name], request.Partition, range));
+        var range = partition.Find(request.Offset, request.MaxBytes, request.MaxWaitMs);
+        _responses.AddFetch(CorrelationIdOf(frame), frame[request.Name], request.Partition, range);
+        Send(more: range.Length > 0);
+        partition.Send(range, socket.SafeHandle);
     }
 
-    private async ValueTask FlushAsync()
+    private void Send(bool more)
     {
-        var bytes = _responses.Bytes;
-        while (bytes.Length > 0)
-            bytes = bytes[await socket.SendAsync(bytes)..];
+        NativeMethods.SendAll(socket.SafeHandle, _responses.Bytes.Span, more);
         _responses.Clear();
     }
-
-    private int FrameBytes(int start) => RequestFrame.LengthBytes + BinaryPrimitives.ReadInt32BigEndian(_input.AsSpan(start));
 
     private static int CorrelationIdOf(ReadOnlySpan<byte> frame) => BinaryPrimitives.ReadInt32BigEndian(frame[(2 * sizeof(short))..]);
 

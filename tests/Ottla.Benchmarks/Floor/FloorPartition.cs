@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Ottla.Protocol.Batches;
 
@@ -7,19 +9,17 @@ namespace Ottla.Benchmarks.Floor;
 /// <summary>One file of batches, and where each begins. Shared by all connections, under its own lock.</summary>
 internal sealed class FloorPartition : IDisposable
 {
-    private const long PreallocatedBytes = 1L << 30; // a segment's size, reserved as brokers reserve it
     private const int InitialIndexEntries = 1024;
 
-    private readonly Lock _lock = new();
+    private readonly object _lock = new(); // waited on, too
     private readonly SafeFileHandle _file;
     private (long Offset, long Position)[] _index = new (long, long)[InitialIndexEntries];
     private int _batches;
     private long _nextOffset;
     private long _size;
-    private TaskCompletionSource? _arrival;
 
     public FloorPartition(string path) =>
-        _file = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.None, FileOptions.None, PreallocatedBytes);
+        _file = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.None);
 
     public long NextOffset
     {
@@ -33,7 +33,6 @@ internal sealed class FloorPartition : IDisposable
     /// <summary>Appends a batch whose checksum was checked, under the offset it gets.</summary>
     public long Append(Span<byte> batch)
     {
-        TaskCompletionSource? arrival;
         long offset;
         lock (_lock)
         {
@@ -46,19 +45,20 @@ internal sealed class FloorPartition : IDisposable
             _index[_batches++] = (offset, _size);
             _size += batch.Length;
             _nextOffset += BinaryPrimitives.ReadInt32BigEndian(batch[RecordBatchLayout.RecordCountOffset..]);
-            arrival = _arrival;
-            _arrival = null;
+            Monitor.PulseAll(_lock);
         }
 
-        arrival?.SetResult();
         return offset;
     }
 
-    /// <summary>Where the batch with that offset begins, and how much of the file follows.</summary>
-    public FloorRange Find(long offset, int maxBytes)
+    /// <summary>Where the batch with that offset begins, and how much of the file follows; waits for it while there is nothing.</summary>
+    public FloorRange Find(long offset, int maxBytes, int maxWaitMs)
     {
         lock (_lock)
         {
+            var waited = Stopwatch.GetTimestamp();
+            while (offset >= _nextOffset && maxWaitMs - Stopwatch.GetElapsedTime(waited).TotalMilliseconds is > 1 and var left)
+                Monitor.Wait(_lock, (int)left);
             if (offset >= _nextOffset)
                 return new FloorRange(_size, 0, _nextOffset);
             var low = 0;
@@ -77,32 +77,8 @@ internal sealed class FloorPartition : IDisposable
         }
     }
 
-    /// <summary>Reads a range that <see cref="Find"/> gave, whole.</summary>
-    public void Read(FloorRange range, Span<byte> destination)
-    {
-        for (var done = 0; done < range.Length;)
-        {
-            var count = RandomAccess.Read(_file, destination[done..range.Length], range.Position + done);
-            if (count == 0)
-                throw new EndOfStreamException();
-            done += count;
-        }
-    }
-
-    /// <summary>Ends when something lies at <paramref name="offset"/>, or when time is up.</summary>
-    public async Task WaitAsync(long offset, int maxWaitMs)
-    {
-        Task arrival;
-        lock (_lock)
-        {
-            if (offset < _nextOffset)
-                return;
-            _arrival ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            arrival = _arrival.Task;
-        }
-
-        await arrival.WaitAsync(TimeSpan.FromMilliseconds(maxWaitMs)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-    }
+    /// <summary>Sends a range that <see cref="Find"/> gave, whole.</summary>
+    public void Send(FloorRange range, SafeHandle socket) => NativeMethods.SendFile(socket, _file, range.Position, range.Length);
 
     public void Dispose()
     {

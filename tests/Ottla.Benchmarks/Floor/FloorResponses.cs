@@ -44,10 +44,10 @@ internal sealed class FloorResponses
         End(start);
     }
 
-    /// <summary>Adds a Fetch response up to its records, and returns the room for those.</summary>
-    public Span<byte> AddFetch(int correlationId, ReadOnlySpan<byte> topic, int partition, FloorRange range)
+    /// <summary>Adds a Fetch response up to its records, which follow it.</summary>
+    public void AddFetch(int correlationId, ReadOnlySpan<byte> topic, int partition, FloorRange range)
     {
-        var start = Begin(correlationId, topic.Length + range.Length);
+        var start = Begin(correlationId, topic.Length);
         Put(0); // throttle time
         Put((short)ErrorCode.None);
         Put(0); // session
@@ -58,10 +58,7 @@ internal sealed class FloorResponses
         Put(-1); // aborted transactions
         Put(-1); // preferred read replica
         Put(range.Length);
-        var records = _bytes.AsSpan(_length, range.Length);
-        _length += range.Length;
-        End(start);
-        return records;
+        End(start, range.Length);
     }
 
     private int Begin(int correlationId, int variableBytes)
@@ -75,8 +72,8 @@ internal sealed class FloorResponses
         return start;
     }
 
-    private void End(int start) =>
-        BinaryPrimitives.WriteInt32BigEndian(_bytes.AsSpan(start), _length - start - RequestFrame.LengthBytes);
+    private void End(int start, int followingBytes = 0) =>
+        BinaryPrimitives.WriteInt32BigEndian(_bytes.AsSpan(start), _length - start - RequestFrame.LengthBytes + followingBytes);
 
     private void PutTopic(ReadOnlySpan<byte> topic, int partition, ErrorCode error)
     {

@@ -6,13 +6,13 @@ using Ottla.Cli;
 namespace Ottla.Benchmarks.Floor;
 
 /// <summary>
-/// The least that a broker in this runtime could do for the loads: receive the frame, check the CRC, patch the base offset, append to a file, answer;
-/// and read fetches back from it. One topic at a time, no replication, no recovery, no limits on what a client may do. Lives until SIGTERM.
+/// The least that a broker could do for the loads: bare blocking sockets with a thread each, files, a checksum. One topic at a time, no replication, no
+/// recovery, no limits on what a client may do. Lives until SIGTERM.
 /// </summary>
 internal static class FloorServer
 {
-    /// <summary>Listens on the loopback address and serves every connection as a task of its own.</summary>
-    public static async Task<int> RunAsync(int port, string directory)
+    /// <summary>Listens on the loopback address and serves every connection on a thread of its own.</summary>
+    public static int Run(int port, string directory)
     {
         using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System);
         using var topic = new FloorTopic(directory);
@@ -23,21 +23,21 @@ internal static class FloorServer
             listener.Dispose();
         });
         listener.Bind(new IPEndPoint(IPAddress.Loopback, port));
-        await AcceptAsync(listener, topic);
+        Accept(listener, topic);
         return 0;
     }
 
     /// <summary>Accepts on a bound socket until it is closed.</summary>
-    internal static async Task AcceptAsync(Socket listener, FloorTopic topic)
+    internal static void Accept(Socket listener, FloorTopic topic)
     {
-        listener.Listen();
         try
         {
+            listener.Listen();
             while (true)
             {
-                var socket = await listener.AcceptAsync();
+                var socket = listener.Accept();
                 socket.NoDelay = true;
-                _ = new FloorConnection(socket, topic).ServeAsync();
+                new Thread(new FloorConnection(socket, topic).Serve) { IsBackground = true }.Start();
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)

@@ -15,12 +15,13 @@ internal sealed class LoadConnection : IDisposable
     private const int TimeoutMs = 30_000;
 
     private readonly Socket _socket;
-    private byte[] _buffer = new byte[InitialBufferBytes];
+    private byte[] _buffer;
     private int _consumed;
     private int _received;
 
-    public LoadConnection(string host, int port)
+    public LoadConnection(string host, int port, int bufferBytes = InitialBufferBytes)
     {
+        _buffer = new byte[bufferBytes];
         _socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = TimeoutMs, SendTimeout = TimeoutMs };
         try
         {

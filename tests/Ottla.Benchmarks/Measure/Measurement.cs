@@ -16,11 +16,9 @@ internal static class Measurement
     /// <exception cref="BenchException">It failed.</exception>
     public static Sample Of(Scenario scenario, Target target) => scenario switch
     {
-        ProduceScenario produce => OfLoad(produce, target, topic => ProduceLoad.Run(produce, target.Host, target.Port, topic)),
-        FetchScenario fetch => OfLoad(fetch, target, topic => FetchLoad.Run(fetch, target.Host, target.Port, topic)),
-        EndToEndScenario endToEnd => OfLoad(endToEnd, target, topic => EndToEndLoad.Run(endToEnd, target.Host, target.Port, topic)),
         IdleScenario idle => OfIdle(idle, target),
-        _ => throw new BenchException($"{scenario.Name} is no load."),
+        ScaleScenario scale => ScaleLoad.Run(scale, target, $"bench-{Self}-{++_topics}"),
+        _ => OfLoad(scenario, target, topic => RunLoad(scenario, target, topic)),
     };
 
     /// <summary>Starts and stops processes; the latency is the time to the first answer.</summary>
@@ -39,6 +37,28 @@ internal static class Measurement
 
         return new Sample { CpuSeconds = Median.Of(cpuSeconds), ResidentBytes = Median.Of(residentBytes) }.With(Latency.Of(firstAnswers, TimeSpan.TicksPerSecond));
     }
+
+    /// <summary>Counts the system calls of a load per request, on a topic of its own.</summary>
+    /// <returns>Null when they cannot be counted.</returns>
+    public static double? SystemCallsOf(Scenario scenario, Target target, string directory)
+    {
+        long? calls = null;
+        var sample = OfLoad(scenario, target, topic =>
+        {
+            LoadOutcome? outcome = null;
+            calls = SystemCalls.During(target.ProcessId, directory, () => outcome = RunLoad(scenario, target, topic));
+            return outcome ?? RunLoad(scenario, target, topic);
+        });
+        return calls / sample.Requests;
+    }
+
+    private static LoadOutcome RunLoad(Scenario scenario, Target target, string topic) => scenario switch
+    {
+        ProduceScenario produce => ProduceLoad.Run(produce, target.Host, target.Port, topic),
+        FetchScenario fetch => FetchLoad.Run(fetch, target.Host, target.Port, topic),
+        EndToEndScenario endToEnd => EndToEndLoad.Run(endToEnd, target.Host, target.Port, topic),
+        _ => throw new BenchException($"{scenario.Name} is no load."),
+    };
 
     private static Sample OfIdle(IdleScenario scenario, Target target)
     {

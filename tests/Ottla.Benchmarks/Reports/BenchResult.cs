@@ -60,6 +60,12 @@ internal sealed record Sample
     /// <summary>Resident bytes of the target when the load had ended.</summary>
     public double? ResidentBytes { get; init; }
 
+    /// <summary>Resident bytes that came with each connection or partition of a scale scenario.</summary>
+    public double? ResidentBytesEach { get; init; }
+
+    /// <summary>System calls of the target per request, from a pass of its own.</summary>
+    public double? SystemCallsPerRequest { get; init; }
+
     /// <summary>Bytes that the target's runtime allocated during the load.</summary>
     public double? AllocatedBytes { get; init; }
 
@@ -125,6 +131,8 @@ internal sealed record Sample
             AckP99Ms = Of(s => s.AckP99Ms),
             AckP999Ms = Of(s => s.AckP999Ms),
             ResidentBytes = Of(s => s.ResidentBytes),
+            ResidentBytesEach = Of(s => s.ResidentBytesEach),
+            SystemCallsPerRequest = Of(s => s.SystemCallsPerRequest),
             AllocatedBytes = Of(s => s.AllocatedBytes),
             Gen0Collections = Of(s => s.Gen0Collections),
             Gen1Collections = Of(s => s.Gen1Collections),

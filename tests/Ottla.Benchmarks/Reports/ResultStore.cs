@@ -35,6 +35,10 @@ internal static class ResultStore
     public static string[] List(string directory) =>
         Directory.Exists(directory) ? [.. Directory.GetFiles(directory, "*.json").Order(StringComparer.Ordinal)] : [];
 
+    /// <summary>The newest stored result of the same machine; null when there is none.</summary>
+    public static BenchResult? LatestOf(string directory, Machine machine) =>
+        List(directory).LastOrDefault(path => Path.GetFileNameWithoutExtension(path).EndsWith(Slug(machine), StringComparison.Ordinal)) is { } path ? Read(path) : null;
+
     public static string Serialize(BenchResult result) => JsonSerializer.Serialize(result, BenchResultContext.Default.BenchResult);
 
     /// <exception cref="JsonException">It is not a result.</exception>

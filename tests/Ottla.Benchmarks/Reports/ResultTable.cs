@@ -6,10 +6,12 @@ namespace Ottla.Benchmarks.Reports;
 /// <summary>Results as text: a line per scenario and target, with the ratio to the floor behind.</summary>
 internal static class ResultTable
 {
+    public const string BrokerName = "ottla";
     public const string FloorName = "floor";
+    public const string ComparedName = "compared";
 
     private const int ScenarioWidth = 25;
-    private const int TargetWidth = 7;
+    private const int TargetWidth = 9;
 
     private static readonly Column[] Columns =
     [
@@ -22,6 +24,7 @@ internal static class ResultTable
         new("p99.9", 8, "0.00", sample => sample.P999Ms),
         new("RSS MB", 7, "0", sample => sample.ResidentBytes / 1e6),
         new("B/req", 8, "0", sample => sample.AllocatedBytesPerRequest),
+        new("calls/req", 10, "0.00", sample => sample.SystemCallsPerRequest),
         new("B/record", 9, "0.00", sample => sample.AllocatedBytesPerRecord),
         new("GCs", 5, "0", sample => sample.Gen0Collections),
         new("pause ms", 9, "0", sample => sample.GcPauseMs),
@@ -39,36 +42,46 @@ internal static class ResultTable
             text.Append(column.Title.PadLeft(column.Width));
         text.Append("   to the floor\n");
         foreach (var row in result.Scenarios)
-            AppendRow(text, row, result.Scenarios.FirstOrDefault(other => other.Scenario == row.Scenario && other.Target == FloorName)?.Median);
+            AppendRow(text, row, MedianOf(result, row.Scenario, FloorName), row.Target == BrokerName ? MedianOf(result, row.Scenario, ComparedName) : null);
         return text.ToString();
     }
 
-    private static void AppendRow(StringBuilder text, ScenarioResult row, Sample? floor)
+    private static Sample? MedianOf(BenchResult result, string scenario, string target) =>
+        result.Scenarios.FirstOrDefault(row => row.Scenario == scenario && row.Target == target)?.Median;
+
+    private static void AppendRow(StringBuilder text, ScenarioResult row, Sample? floor, Sample? compared)
     {
         text.Append(row.Scenario.PadRight(ScenarioWidth)).Append(row.Target.PadRight(TargetWidth));
         foreach (var column in Columns)
             text.Append(Format(column.Value(row.Median), column.Format).PadLeft(column.Width));
-        if (Notes(row, floor) is { Length: > 0 } notes)
+        if (Notes(row, floor, compared) is { Length: > 0 } notes)
             text.Append("   ").Append(notes);
         text.Append('\n');
     }
 
-    private static string Notes(ScenarioResult row, Sample? floor)
+    private static string Notes(ScenarioResult row, Sample? floor, Sample? compared)
     {
         var median = row.Median;
         var notes = new List<string>();
         if (floor is not null && row.Target != FloorName)
-        {
-            Add("MB/s", median.MegabytesPerSecond / floor.MegabytesPerSecond);
-            Add("CPU", median.Bytes is null ? null : median.CpuSeconds / floor.CpuSeconds);
-            Add("p50", median.P50Ms / floor.P50Ms);
-        }
-
+            AddRatios("", floor);
+        if (compared is not null)
+            AddRatios("to compared: ", compared);
+        if (median.ResidentBytesEach is { } each)
+            notes.Add($"{Format(each / 1000, "0.0")} KB each");
         if (median.Bytes is null && median.CpuSeconds is { } cpu)
             notes.Add($"{Format(cpu * 1000, "0")} ms CPU{(median.Seconds is { } seconds ? $" in {Format(seconds, "0.0")} s" : "")}");
         if (median.AckP99Ms is not null)
             notes.Add($"ack p50 {Format(median.AckP50Ms, "0.00")} p99 {Format(median.AckP99Ms, "0.00")} ms");
         return string.Join(", ", notes);
+
+        void AddRatios(string prefix, Sample other)
+        {
+            Add($"{prefix}MB/s", median.MegabytesPerSecond / other.MegabytesPerSecond);
+            Add($"{prefix}CPU", median.CpuSeconds / other.CpuSeconds);
+            Add($"{prefix}p50", median.P50Ms / other.P50Ms);
+            Add($"{prefix}p99", median.P99Ms / other.P99Ms);
+        }
 
         void Add(string what, double? ratio)
         {

@@ -39,3 +39,18 @@ internal sealed record IdleScenario(string Name, double Seconds) : Scenario(Name
 /// <param name="Name">See <see cref="Scenario"/>.</param>
 /// <param name="Starts">Starts in a round.</param>
 internal sealed record StartScenario(string Name, int Starts) : Scenario(Name);
+
+/// <summary>Many of something that does nothing: what each of them holds and costs. Not for the floor, which has threads in their place.</summary>
+/// <param name="Name">See <see cref="Scenario"/>.</param>
+/// <param name="Count">How many.</param>
+/// <param name="Seconds">How long they do nothing.</param>
+internal abstract record ScaleScenario(string Name, int Count, double Seconds) : Scenario(Name);
+
+/// <summary>Connections that asked once.</summary>
+internal sealed record ConnectionsScenario(string Name, int Count, double Seconds) : ScaleScenario(Name, Count, Seconds);
+
+/// <summary>Empty partitions.</summary>
+internal sealed record PartitionsScenario(string Name, int Count, double Seconds) : ScaleScenario(Name, Count, Seconds);
+
+/// <summary>Partitions in the incremental fetch session of one consumer, which polls them.</summary>
+internal sealed record SessionScenario(string Name, int Count, double Seconds) : ScaleScenario(Name, Count, Seconds);

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Ottla.Benchmarks.Measure;
+using Ottla.Benchmarks.Reports;
 using Ottla.Cli;
 
 namespace Ottla.Benchmarks.Targets;
@@ -28,8 +29,8 @@ internal sealed class TargetLauncher
     public static TargetLauncher ForBroker(BenchOptions options, string workDirectory)
     {
         if (!File.Exists(options.Executable))
-            throw new BenchException($"There is no {options.Executable}: ./dev build makes it.");
-        return new TargetLauncher("ottla", workDirectory, options.Executable, (port, directory) =>
+            throw new BenchException($"There is no {options.Executable}: ./dev publish makes it.");
+        return new TargetLauncher(ResultTable.BrokerName, workDirectory, options.Executable, (port, directory) =>
         [
             "start",
             "--set", $"listeners=PLAINTEXT://127.0.0.1:{port}",
@@ -45,7 +46,7 @@ internal sealed class TargetLauncher
         var process = Environment.ProcessPath ?? throw new BenchException("The tool does not know its own path.");
         var isHosted = Path.GetFileNameWithoutExtension(process) == "dotnet";
         string[] prefix = isHosted ? [Path.Combine(AppContext.BaseDirectory, "bench.dll")] : [];
-        return new TargetLauncher("floor", workDirectory, process, (port, directory) =>
+        return new TargetLauncher(ResultTable.FloorName, workDirectory, process, (port, directory) =>
             [.. prefix, "floor", port.ToString(CultureInfo.InvariantCulture), directory]);
     }
 

@@ -1,8 +1,9 @@
 using Ottla.Benchmarks.Measure;
+using Ottla.Benchmarks.Reports;
 
 namespace Ottla.Benchmarks.Targets;
 
-/// <summary>The targets of a run: the broker, and the floor beside it. All run throughout; only one at a time has work.</summary>
+/// <summary>The targets of a run: the broker, one to compare it with, and the floor beside them. All run throughout; only one at a time has work.</summary>
 internal sealed class TargetSet : IDisposable
 {
     private readonly List<Target> _targets = [];
@@ -15,8 +16,11 @@ internal sealed class TargetSet : IDisposable
             if (options.Broker is { } running)
             {
                 var counters = options.CountersFile is { } file ? new CountersFile(file) : null;
-                _targets.Add(new Target("ottla", running.Host, running.Port, running.ProcessId, counters));
+                _targets.Add(new Target(ResultTable.BrokerName, running.Host, running.Port, running.ProcessId, counters));
             }
+
+            if (options.Compared is { } compared)
+                _targets.Add(new Target(ResultTable.ComparedName, compared.Host, compared.Port, compared.ProcessId, counters: null));
 
             foreach (var launcher in Launchers(options, workDirectory))
                 _targets.Add(launcher.Start(out _));

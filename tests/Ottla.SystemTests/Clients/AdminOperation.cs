@@ -9,7 +9,10 @@ public sealed record AdminOperation
     public required string Op { get; init; }
 
     [JsonPropertyName("topic")]
-    public required string Topic { get; init; }
+    public string? Topic { get; init; }
+
+    [JsonPropertyName("group")]
+    public string? Group { get; init; }
 
     [JsonPropertyName("partitions")]
     public int? Partitions { get; init; }
@@ -48,6 +51,14 @@ public sealed record AdminOperation
 
     public static AdminOperation DeleteRecords(string topic, int partition, long offset) =>
         new() { Op = "delete-records", Topic = topic, Partition = partition, Offset = offset };
+
+    public static AdminOperation ListGroups() => new() { Op = "list-groups" };
+
+    public static AdminOperation DescribeGroup(string group) => new() { Op = "describe-group", Group = group };
+
+    public static AdminOperation GroupOffsets(string group, string topic) => new() { Op = "group-offsets", Group = group, Topic = topic };
+
+    public static AdminOperation DeleteGroup(string group) => new() { Op = "delete-group", Group = group };
 }
 
 /// <summary>What an operation came to: Kafka's error code, or the fields that the operation answers.</summary>
@@ -76,4 +87,16 @@ public sealed record AdminAnswer
 
     [JsonPropertyName("configs")]
     public IReadOnlyDictionary<string, string?>? Configs { get; init; }
+
+    [JsonPropertyName("groups")]
+    public IReadOnlyList<string>? Groups { get; init; }
+
+    [JsonPropertyName("state")]
+    public string? State { get; init; }
+
+    [JsonPropertyName("members")]
+    public int? Members { get; init; }
+
+    [JsonPropertyName("offsets")]
+    public IReadOnlyDictionary<int, long>? Offsets { get; init; }
 }

@@ -35,6 +35,8 @@ public static class ClientCatalog
         yield return CreateKafkaPython("kafka-python-1.0.0", "1.0.0", [.. KafkaClient.AllCodecs.Where(codec => codec != "zstd")]);
         yield return CreateNode("kafkajs", ClientLimits.NoNullHeaderValues);
         yield return CreateNode("platformatic", ClientLimits.None);
+        // The only one of them that speaks the new group protocol (KIP-848).
+        yield return CreateNode("platformatic-kip848", ClientLimits.None, "platformatic", ("PLATFORMATIC_GROUP_PROTOCOL", "consumer"));
     }
 
     private static DriverClient CreateKafkaPython(string name, string apiVersion, IReadOnlyList<string> codecs) =>
@@ -47,14 +49,15 @@ public static class ClientCatalog
             Environment = new Dictionary<string, string> { ["KAFKA_PYTHON_API_VERSION"] = apiVersion },
         };
 
-    private static DriverClient CreateNode(string name, ClientLimits limits)
+    private static DriverClient CreateNode(string name, ClientLimits limits, string? script = null, params (string Name, string Value)[] environment)
     {
         var folder = Path.Combine(RepositoryPaths.Clients, "node");
         var node = Path.Combine(folder, "node_modules", ".bin", "node");
-        return new DriverClient(name, node, Path.Combine(folder, $"{name}.mjs"))
+        return new DriverClient(name, node, Path.Combine(folder, $"{script ?? name}.mjs"))
         {
             Check = () => Requirements.Program(node),
             DeclaredLimits = limits,
+            Environment = environment.ToDictionary(variable => variable.Name, variable => variable.Value),
         };
     }
 }

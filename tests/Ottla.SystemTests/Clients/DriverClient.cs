@@ -65,6 +65,19 @@ public sealed class DriverClient(string name, string program, params string[] ar
     public override async Task<IReadOnlyList<AdminAnswer>> AdminAsync(string bootstrap, IReadOnlyList<AdminOperation> operations) =>
         FromLines<AdminAnswer>((await RunAsync(ToLines(operations, OperationJson), "admin", bootstrap)).OrFail().Output);
 
+    /// <inheritdoc/>
+    public override MemberCommand GroupMemberCommand(string bootstrap, string group, string topic, string? instance) =>
+        new(program, [.. arguments, "group", bootstrap, group, topic, instance ?? "-"], Environment, GroupEvent.ParseJson, EndsWithInput: true);
+
+    /// <summary>The command line of a process that copies a topic's records to another topic in transactions, its group's offsets among them.</summary>
+    /// <param name="bootstrap">The cluster.</param>
+    /// <param name="group">The group's id.</param>
+    /// <param name="topic">Where from.</param>
+    /// <param name="toTopic">Where to.</param>
+    /// <param name="id">The transactional id, and the static member's where the client has such.</param>
+    public MemberCommand TransformCommand(string bootstrap, string group, string topic, string toTopic, string id) =>
+        new(program, [.. arguments, "transform", bootstrap, group, topic, toTopic, id], Environment, GroupEvent.ParseJson, EndsWithInput: true);
+
     /// <summary>Runs any command of the driver; a failure is a result.</summary>
     public Task<ToolResult> RunAsync(ReadOnlyMemory<byte> input, params string[] command) =>
         ClientTool.RunAsync(program, [.. arguments, .. command], input, environment: Environment);

@@ -34,6 +34,14 @@ public abstract class KafkaClient
     public virtual Task<IReadOnlyList<AdminAnswer>> AdminAsync(string bootstrap, IReadOnlyList<AdminOperation> operations) =>
         throw new NotSupportedException($"{Name} has no admin operations here.");
 
+    /// <summary>The command line of a member of a group; it lives until its input ends, and tells events as <see cref="GroupMember"/> reads them.</summary>
+    /// <param name="bootstrap">The cluster.</param>
+    /// <param name="group">The group's id.</param>
+    /// <param name="topic">What to subscribe to.</param>
+    /// <param name="instance">The static member's id; null for a dynamic member.</param>
+    public virtual MemberCommand GroupMemberCommand(string bootstrap, string group, string topic, string? instance) =>
+        throw new NotSupportedException($"{Name} has no groups here.");
+
     /// <inheritdoc/>
     public override string ToString() => Name;
 }

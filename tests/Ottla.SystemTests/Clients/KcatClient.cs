@@ -66,6 +66,33 @@ public sealed class KcatClient : KafkaClient
     public async Task<byte[]> ConsumeLinesAsync(string bootstrap, string topic) =>
         (await RunAsync(default, ["-C", "-b", bootstrap, "-t", topic, "-p", "0", "-o", "beginning", "-e", "-q", "-X", "check.crcs=true"])).OrFail().Output;
 
+    /// <inheritdoc/>
+    public override MemberCommand GroupMemberCommand(string bootstrap, string group, string topic, string? instance)
+    {
+        string[] statics = instance is null ? [] : ["-X", $"group.instance.id={instance}"];
+        string[] options =
+        [
+            "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=500", "-X", "auto.commit.interval.ms=100", "-X", "auto.offset.reset=earliest",
+            "-X", "reconnect.backoff.max.ms=200", "-E", "-u", "-f", "record %p %o\\n",
+        ];
+        return new MemberCommand(
+            Program, ["-b", bootstrap, .. options, .. statics, "-G", group, topic], new Dictionary<string, string>(), line => ParseEvent(line, topic), EndsWithInput: false);
+    }
+
+    /// <summary>"record 0 12" is ours; "% Group g rebalanced (memberid m): assigned: t [0], t [1]" is kcat's. What was revoked is not told: an assignment follows it.</summary>
+    private static GroupEvent? ParseEvent(string line, string topic)
+    {
+        const string assigned = "): assigned: ";
+        if (line.Split(' ') is ["record", var partition, var offset])
+            return new GroupEvent { Event = GroupEvent.Record, Partition = int.Parse(partition, CultureInfo.InvariantCulture), Offset = long.Parse(offset, CultureInfo.InvariantCulture) };
+        var start = line.IndexOf(assigned, StringComparison.Ordinal);
+        if (!line.StartsWith("% Group ", StringComparison.Ordinal) || start < 0)
+            return null;
+        var partitions = line[(start + assigned.Length)..].Split(", ", StringSplitOptions.RemoveEmptyEntries)
+            .Select(item => int.Parse(item[(topic.Length + " [".Length)..^1], CultureInfo.InvariantCulture));
+        return new GroupEvent { Event = GroupEvent.Assigned, Partitions = [.. partitions] };
+    }
+
     private static Task<ToolResult> RunAsync(ReadOnlyMemory<byte> input, IReadOnlyList<string> arguments) =>
         ClientTool.RunAsync(Program, arguments, input);
 

@@ -46,3 +46,19 @@ public sealed class NoAutoCreateBrokerFixture : BrokerFixture
     /// <inheritdoc/>
     protected override IReadOnlyDictionary<string, string> Settings { get; } = new Dictionary<string, string> { ["auto.create.topics.enable"] = "false" };
 }
+
+/// <summary>A broker whose KIP-848 sessions end as soon as those of the classic clients here, which set their own.</summary>
+public sealed class GroupBrokerFixture : BrokerFixture
+{
+    /// <summary>See <see cref="GroupBrokerFixture"/>; the longest session of a member that says nothing is the bound of every wait for a crash to be noticed.</summary>
+    public static readonly IReadOnlyDictionary<string, string> ShortSessions = new Dictionary<string, string>
+    {
+        ["group.consumer.min.session.timeout.ms"] = "6000",
+        ["group.consumer.session.timeout.ms"] = "6000",
+        ["group.consumer.min.heartbeat.interval.ms"] = "500",
+        ["group.consumer.heartbeat.interval.ms"] = "500",
+    };
+
+    /// <inheritdoc/>
+    protected override IReadOnlyDictionary<string, string> Settings => ShortSessions;
+}

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 
 namespace Ottla.SystemTests.Harness;
 
@@ -11,9 +10,8 @@ namespace Ottla.SystemTests.Harness;
 /// Owned by one test or fixture; may be stopped, killed and started again on the same directory and port.
 /// Disposing it kills the process and removes the directory (unless OTTLA_KEEP_DATA is set).
 /// </summary>
-public sealed partial class BrokerProcess : IAsyncDisposable
+public sealed class BrokerProcess : IAsyncDisposable
 {
-    private const int SignalTerminate = 15;
     private const int OutputBytesMax = 256 * 1024;
 
     /// <summary>How long a broker may take from its start to its first answer, and from SIGTERM to its end.</summary>
@@ -122,8 +120,7 @@ public sealed partial class BrokerProcess : IAsyncDisposable
     /// <summary>Sends SIGTERM and awaits the end. Returns the exit code.</summary>
     public async Task<int> TerminateAsync()
     {
-        if (SendSignal(Running.Id, SignalTerminate) != 0)
-            throw new InvalidOperationException($"kill failed: {Marshal.GetLastPInvokeError()}");
+        Signals.Terminate(Running.Id);
         return await WaitForExitAsync();
     }
 
@@ -195,7 +192,4 @@ public sealed partial class BrokerProcess : IAsyncDisposable
         _process = null;
         return exitCode;
     }
-
-    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
-    private static partial int SendSignal(int processId, int signal);
 }

@@ -25,6 +25,9 @@ public sealed class OutputTail(int bytesMax)
             return Encoding.UTF8.GetString(_kept, 0, _count);
     }
 
+    /// <summary>Appends a line of text.</summary>
+    public void Append(string line) => Append(Encoding.UTF8.GetBytes(line + "\n"));
+
     private void Append(ReadOnlySpan<byte> bytes)
     {
         lock (_lock)

@@ -22,7 +22,7 @@ public sealed class FloorTests : IDisposable
         _topic = new FloorTopic(_directory.FullName);
         _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         _port = ((IPEndPoint)_listener.LocalEndPoint!).Port;
-        _ = FloorServer.AcceptAsync(_listener, _topic);
+        new Thread(() => FloorServer.Accept(_listener, _topic)) { IsBackground = true }.Start();
         Admin.CreateTopic(Topic, ScenarioCatalog.Partitions);
     }
 

@@ -48,6 +48,39 @@ public sealed class ResultTests
         Assert.Equal("20260304T050607Z-abc1234-dirty-some-processor-2.80ghz-2c.json", ResultStore.FileName(Result));
 
     [Fact]
+    public void A_broker_that_got_dearer_by_more_than_a_tenth_is_named()
+    {
+        Assert.Empty(RegressionCheck.Find(Result, Result));
+        Assert.Empty(RegressionCheck.Find(Result, With(BrokerRound with { CpuSeconds = 1.64, AllocatedBytes = 210_000 }, FloorRound)));
+        Assert.Empty(RegressionCheck.Find(Result, With(BrokerRound with { CpuSeconds = 3 }, FloorRound with { CpuSeconds = 1 }))); // the machine was slower
+        var dearer = RegressionCheck.Find(Result, With(BrokerRound with { CpuSeconds = 1.66, AllocatedBytes = 300_000 }, FloorRound));
+        Assert.Equal(
+            [
+                "produce-16K-8conn: CPU to the floor was 3.00 in abc1234-dirty and is 3.32 now",
+                "produce-16K-8conn: bytes allocated per request was 200.00 in abc1234-dirty and is 300.00 now",
+            ],
+            dearer);
+
+        static BenchResult With(Sample broker, Sample floor) => Result with
+        {
+            Scenarios = [new ScenarioResult("produce-16K-8conn", "ottla", broker, [broker]), new ScenarioResult("produce-16K-8conn", "floor", floor, [floor])],
+        };
+    }
+
+    [Fact]
+    public void System_calls_are_added_up_from_the_summary_of_strace() => Assert.Equal(
+        5361 + 5360,
+        SystemCalls.Parse(
+            """
+            % time     seconds  usecs/call     calls    errors syscall
+            ------ ----------- ----------- --------- --------- ----------------
+             73.72    1.598236       24588      5361        11 futex
+              4.35    0.094218          17      5360           sendto
+            ------ ----------- ----------- --------- --------- ----------------
+            100.00    1.692454                 10721        11 total
+            """));
+
+    [Fact]
     public void Rates_are_taken_from_totals()
     {
         Assert.Equal(500, BrokerRound.MegabytesPerSecond);
@@ -82,9 +115,9 @@ public sealed class ResultTests
         Assert.Contains("2026-03-04 05:06 UTC, commit abc1234-dirty, median of 3", lines[0], StringComparison.Ordinal);
         Assert.Contains("Linux 6.1.0", lines[1], StringComparison.Ordinal);
         var broker = lines.Single(line => line.StartsWith("produce-16K-8conn        ottla", StringComparison.Ordinal));
-        var columns = broker.Split(' ', StringSplitOptions.RemoveEmptyEntries)[2..14];
-        Assert.Equal(["500.0", "500", "1.500", "0.250", "1.25", "4.00", "8.00", "80", "200", "2.00", "2", "7"], columns);
-        Assert.EndsWith("MB/s 0.50x, CPU 3.00x, p50 2.50x", broker, StringComparison.Ordinal);
+        var columns = broker.Split(' ', StringSplitOptions.RemoveEmptyEntries)[2..15];
+        Assert.Equal(["500.0", "500", "1.500", "0.250", "1.25", "4.00", "8.00", "80", "200", "-", "2.00", "2", "7"], columns);
+        Assert.EndsWith("MB/s 0.50x, CPU 3.00x, p50 2.50x, p99 4.00x", broker, StringComparison.Ordinal);
         var floor = lines.Single(line => line.StartsWith("produce-16K-8conn        floor", StringComparison.Ordinal));
         Assert.EndsWith("-", floor, StringComparison.Ordinal);
         var start = lines.Single(line => line.StartsWith("start", StringComparison.Ordinal));

@@ -120,12 +120,12 @@ public sealed class ProduceApiTests
     }
 
     [Fact]
-    public async Task Transactional_batches_are_refused()
+    public async Task Transactional_batches_without_a_transactional_id_are_refused()
     {
         var (node, client, _) = await TestNode.StartWithTopicAsync("t");
         await using var _1 = node;
         var batch = Batch(options: new RecordBatchOptions { ProducerId = 7, ProducerEpoch = 0, BaseSequence = 0, IsTransactional = true });
-        AssertError(ErrorCode.InvalidTxnState, (await client.ProduceAsync("t", batch)).ErrorCode);
+        AssertError(ErrorCode.TransactionalIdAuthorizationFailed, (await client.ProduceAsync("t", batch)).ErrorCode);
         Assert.Equal(0, (await client.FetchAsync("t", 0)).HighWatermark);
     }
 

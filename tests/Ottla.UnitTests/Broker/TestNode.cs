@@ -30,13 +30,16 @@ internal sealed class TestNode : IAsyncDisposable
     public BrokerNode Node => _node!;
 
     /// <summary>Starts a node on an empty disk, configured as for development but for <paramref name="configs"/>.</summary>
-    public static async Task<TestNode> StartAsync(params (string Name, string Value)[] configs)
+    public static Task<TestNode> StartAsync(params (string Name, string Value)[] configs) => StartOnAsync(null, configs);
+
+    /// <summary>Starts a node on a disk with something on it; null for an empty one.</summary>
+    public static async Task<TestNode> StartOnAsync(InMemoryFileSystem? disk, params (string Name, string Value)[] configs)
     {
         var all = new Dictionary<string, string> { ["log.dirs"] = "/data" };
         foreach (var (name, value) in configs)
             all[name] = value;
         var node = new TestNode(all);
-        node.Disk = new InMemoryFileSystem(node.Clock);
+        node.Disk = disk ?? new InMemoryFileSystem(node.Clock);
         await node.RunUpAsync();
         return node;
     }
@@ -59,9 +62,11 @@ internal sealed class TestNode : IAsyncDisposable
     }
 
     /// <summary>Stops in order and starts again.</summary>
-    public async Task RestartAsync()
+    /// <param name="meanwhile">What happens to the disk in between.</param>
+    public async Task RestartAsync(Action<InMemoryFileSystem>? meanwhile = null)
     {
         await StopAsync();
+        meanwhile?.Invoke(Disk);
         await RunUpAsync();
     }
 

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Win32.SafeHandles;
 using Ottla.Network.Transport;
 
 namespace Ottla.UnitTests.Network;
@@ -56,12 +57,12 @@ internal sealed class FakeConnection(IEnumerable<byte[]> chunks, bool canSendFil
         return default;
     }
 
-    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, FileStream source, long position, int length, CancellationToken cancellationToken)
+    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken)
     {
         Record($"file {header.Length}+{length}");
         Sent.Write(header.Span);
         var bytes = new byte[length];
-        Assert.Equal(length, RandomAccess.Read(source.SafeFileHandle, bytes, position));
+        Assert.Equal(length, RandomAccess.Read(source, bytes, position));
         Sent.Write(bytes);
         return default;
     }

@@ -1,9 +1,10 @@
+using Microsoft.Win32.SafeHandles;
 using Ottla.Kernel;
 
 namespace Ottla.UnitTests.Network;
 
 /// <summary>A slice over bytes in memory or over a file, that counts its disposals and can be shorter than it promises.</summary>
-internal sealed class FakeSlice(byte[] bytes, FileStream? source = null, long sourcePosition = 0, int missingBytes = 0) : IFileSlice
+internal sealed class FakeSlice(byte[] bytes, SafeFileHandle? source = null, long sourcePosition = 0, int missingBytes = 0) : IFileSlice
 {
     private int _disposals;
 
@@ -13,7 +14,7 @@ internal sealed class FakeSlice(byte[] bytes, FileStream? source = null, long so
 
     public int Length => bytes.Length;
 
-    public FileStream? Source => source;
+    public SafeFileHandle? Source => source;
 
     public long SourcePosition => sourcePosition;
 

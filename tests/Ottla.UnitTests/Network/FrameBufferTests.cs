@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Microsoft.Win32.SafeHandles;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Framing;
@@ -116,7 +117,7 @@ public sealed class FrameBufferTests
 
         public int Length => int.MaxValue - 7;
 
-        public FileStream? Source => null;
+        public SafeFileHandle? Source => null;
 
         public long SourcePosition => 0;
 

@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using Ottla.Network.Buffers;
 using Ottla.Network.Framing;
 using Ottla.Network.Transport;
@@ -74,7 +75,7 @@ public sealed class NetworkAllocationTests
     {
         public int Length => 5000;
 
-        public FileStream? Source => null;
+        public SafeFileHandle? Source => null;
 
         public long SourcePosition => 0;
 

@@ -7,9 +7,10 @@ using Ottla.Network.Transport;
 
 namespace Ottla.UnitTests.Network;
 
-public sealed class SocketTransportTests
+/// <summary>What holds for every transport over real sockets.</summary>
+public abstract class SocketTransportTests(ITransport transport)
 {
-    private readonly SocketTransport _transport = new(TimeProvider.System);
+    private readonly ITransport _transport = transport;
     private readonly BufferPool _pool = new();
 
     [Fact]
@@ -46,58 +47,7 @@ public sealed class SocketTransportTests
         Assert.All(slices, slice => Assert.Equal(1, slice.Disposals));
         Assert.Equal(0, _pool.RentedBytes);
 
-        FakeSlice Slice(int position, int length) => new(contents[position..(position + length)], file.Stream, position);
-    }
-
-    [Fact]
-    public async Task AFileShorterThanItsSliceAbortsTheConnection()
-    {
-        using var file = new TemporaryFile(new byte[200_000]);
-        var (client, server) = await Frames.ConnectAsync(_transport);
-        await using var _ = client;
-        var slice = new FakeSlice(new byte[200_001], file.Stream);
-        var frame = new FrameBuffer(_pool);
-        frame.AppendSlice(slice);
-        await Assert.ThrowsAsync<IOException>(async () => await new FrameSender(server, _pool).SendAsync(frame, default));
-        Assert.Equal(1, slice.Disposals);
-        Assert.Equal(SocketError.ConnectionReset, await ErrorOf(() => DrainAsync(client)));
-    }
-
-    [Fact]
-    public async Task AFileTruncatedWhileItIsSentAbortsTheConnection()
-    {
-        const int Bytes = 64 * 1024 * 1024;
-        using var file = new TemporaryFile([]);
-        file.Stream.SetLength(Bytes);
-        var (client, server) = await Frames.ConnectAsync(_transport);
-        await using var _ = client;
-        var slice = new FakeSlice(new byte[Bytes], file.Stream);
-        var frame = new FrameBuffer(_pool);
-        frame.AppendSlice(slice);
-        var sending = new FrameSender(server, _pool).SendAsync(frame, default).AsTask();
-        // The socket buffers hold less than the file: the send is under way and waits.
-        await client.ReceiveAsync(new byte[1], default);
-        Assert.False(sending.IsCompleted);
-        file.Stream.SetLength(0);
-        var draining = ErrorOf(() => DrainAsync(client));
-        await Assert.ThrowsAsync<IOException>(() => sending.WaitAsync(Frames.Patience));
-        Assert.Equal(SocketError.ConnectionReset, await draining);
-        Assert.Equal(1, slice.Disposals);
-    }
-
-    [Fact]
-    public async Task CancellingABlockedSendFileAbortsTheConnection()
-    {
-        using var file = new TemporaryFile([]);
-        file.Stream.SetLength(64 * 1024 * 1024);
-        var (client, server) = await Frames.ConnectAsync(_transport);
-        await using var _ = client;
-        using var cancellation = new CancellationTokenSource();
-        var sending = server.SendFileAsync(new byte[10], file.Stream, 0, 64 * 1024 * 1024, cancellation.Token).AsTask();
-        await client.ReceiveAsync(new byte[1], default);
-        await cancellation.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => sending.WaitAsync(Frames.Patience));
-        Assert.Equal(SocketError.OperationAborted, await ErrorOf(async () => await server.SendFileAsync(default, file.Stream, 0, 10, default)));
+        FakeSlice Slice(int position, int length) => new(contents[position..(position + length)], file.Stream.SafeFileHandle, position);
     }
 
     [Fact]
@@ -231,7 +181,6 @@ public sealed class SocketTransportTests
         var (client, server) = await Frames.ConnectAsync(_transport);
         Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
         Assert.Equal(server.LocalEndPoint, client.RemoteEndPoint);
-        Assert.True(server.CanSendFile);
         await client.SendAsync(new byte[] { 1 }, default);
         await client.DisposeAsync();
         var buffer = new byte[5];
@@ -290,7 +239,7 @@ public sealed class SocketTransportTests
     [InlineData(SocketError.HostUnreachable, nameof(AcceptErrorKind.ClientNoise))]
     public void AcceptErrorsHaveThreeTiers(SocketError error, string kind) => Assert.Equal(kind, SocketListener.Classify(error).ToString());
 
-    private static async Task DrainAsync(ITransportConnection connection)
+    protected static async Task DrainAsync(ITransportConnection connection)
     {
         var buffer = new byte[256 * 1024];
         while (await connection.ReceiveAsync(buffer, default) > 0)
@@ -298,6 +247,6 @@ public sealed class SocketTransportTests
         }
     }
 
-    private static async Task<SocketError> ErrorOf(Func<Task> action) =>
+    protected static async Task<SocketError> ErrorOf(Func<Task> action) =>
         (await Assert.ThrowsAsync<SocketException>(() => action().WaitAsync(Frames.Patience))).SocketErrorCode;
 }

@@ -101,6 +101,10 @@ public sealed class WireTests
         Assert.False(new WireReader(Write((ref WireWriter writer) => writer.WritePresence(false))).ReadPresence("Struct"));
         Assert.True(new WireReader(Write((ref WireWriter writer) => writer.WritePresence(true))).ReadPresence("Struct"));
         Refused([2], (ref WireReader reader) => reader.ReadPresence("Struct"));
+        Assert.Equal([0], Write((ref WireWriter writer) => writer.WriteTaggedPresence(false)));
+        Assert.False(new WireReader(Write((ref WireWriter writer) => writer.WriteTaggedPresence(false))).ReadTaggedPresence("Struct"));
+        Assert.True(new WireReader(Write((ref WireWriter writer) => writer.WriteTaggedPresence(true))).ReadTaggedPresence("Struct"));
+        Refused([2], (ref WireReader reader) => reader.ReadTaggedPresence("Struct"));
     }
 
     [Theory]

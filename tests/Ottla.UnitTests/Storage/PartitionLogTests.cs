@@ -190,9 +190,9 @@ public sealed class PartitionLogTests
             var now = new byte[slice.Length];
             slice.Read(0, now);
             Assert.Equal(expected, now);
-            if (slice.Source is { } stream)
+            if (slice.Source is { } handle)
             {
-                Assert.Equal(expected.Length, RandomAccess.Read(stream.SafeFileHandle, now, slice.SourcePosition));
+                Assert.Equal(expected.Length, RandomAccess.Read(handle, now, slice.SourcePosition));
                 Assert.Equal(expected, now);
             }
         }

@@ -80,7 +80,6 @@ public sealed class ProducerRulesTests : IDisposable
         _log.Append(TestLog.Idempotent(7, 0, 0, transactional: true));
         _log.Append(TestLog.Idempotent(8, 0, 0, transactional: true));
         Assert.Equal((2, 4), (_log.LastStableOffset, _log.HighWatermark));
-        Assert.True(_log.HasOpenTransaction(7, 0));
         _log.Append(Marker(7, 0, ControlRecordType.Abort), AppendOrigin.Coordinator);
         Assert.Equal(3, _log.LastStableOffset);
         _log.Append(Marker(8, 0, ControlRecordType.Commit), AppendOrigin.Coordinator);
@@ -94,7 +93,8 @@ public sealed class ProducerRulesTests : IDisposable
     public void DecidedTransactionIsUnstableUntilItsMarkerIsReplicated()
     {
         var log = TestLog.Open(_disk, LogConfig.Default, _time, name: "u-0");
-        log.AppendAsLeader(TestLog.Idempotent(7, 0, 0, transactional: true), 0, AppendOrigin.Client, new Instant(1));
+        var guard = log.StartTransactionVerification(7, 0, 0, bumpsEpoch: false, new Instant(1));
+        log.AppendAsLeader(TestLog.Idempotent(7, 0, 0, transactional: true), 0, AppendOrigin.Client, new Instant(1), guard: guard);
         log.AppendAsLeader(Marker(7, 0, ControlRecordType.Commit), 0, AppendOrigin.Coordinator, new Instant(1));
         log.AdvanceHighWatermark(1);
         Assert.Equal(0, log.LastStableOffset);

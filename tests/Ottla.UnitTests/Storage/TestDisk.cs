@@ -4,6 +4,7 @@ using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;
+using Ottla.Storage.Producers;
 
 namespace Ottla.UnitTests.Storage;
 
@@ -92,9 +93,14 @@ public static class TestLog
             IsTransactional = transactional,
         });
 
+    /// <summary>Appends, as if a coordinator had said of every transaction that it is open.</summary>
     public static LogAppendResult Append(this PartitionLog log, byte[] batch, AppendOrigin origin = AppendOrigin.Client, int epoch = 0, long nowMs = 1_000, short transactionVersion = 0)
     {
-        var result = log.AppendAsLeader(batch, epoch, origin, new Instant(nowMs), transactionVersion);
+        var header = new RecordBatchView(batch);
+        var guard = header is { IsTransactional: true, IsControl: false }
+            ? log.StartTransactionVerification(header.ProducerId, header.ProducerEpoch, header.BaseSequence, bumpsEpoch: false, new Instant(nowMs))
+            : VerificationGuard.None;
+        var result = log.AppendAsLeader(batch, epoch, origin, new Instant(nowMs), transactionVersion, guard);
         log.AdvanceHighWatermark(log.LogEndOffset);
         return result;
     }

@@ -6,14 +6,22 @@
 //	driver create-topic <bootstrap> <topic> <partitions>
 //	driver produce      <bootstrap> <topic>               one record
 //	driver consume      <bootstrap> <topic>               one record
+//	driver group        <bootstrap> <group> <topic>       a member that commits 1 for each partition it gets; events until the end of stdin
+//
+// Its groups still work: JoinGroup v1, SyncGroup v0, OffsetFetch v1, OffsetCommit v2.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"io/ioutil"
+	"log"
 	"os"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	kafka "github.com/segmentio/kafka-go"
@@ -30,6 +38,8 @@ func main() {
 	}
 	command, bootstrap, topic := os.Args[1], os.Args[2], os.Args[3]
 	switch command {
+	case "group":
+		group(bootstrap, os.Args[3], os.Args[4])
 	case "offsets":
 		offsets(bootstrap, topic)
 	case "delete-topic":
@@ -71,6 +81,50 @@ func offsets(bootstrap, topic string) {
 		check(output.Encode(map[string]int64{"partition": int64(partition.ID), "earliest": first, "latest": last}))
 	}
 }
+
+// Tells the assignments, which only the reader's log has, and commits the first record of each partition.
+func group(bootstrap, groupID, topic string) {
+	assigned := make(chan []int, 16)
+	reader := kafka.NewReader(kafka.ReaderConfig{
+		Brokers: []string{bootstrap}, GroupID: groupID, Topic: topic,
+		HeartbeatInterval: 500 * time.Millisecond, SessionTimeout: 6 * time.Second, RebalanceTimeout: 6 * time.Second,
+		Logger: log.New(assignmentLog(assigned), "", 0),
+	})
+	go func() {
+		output := json.NewEncoder(os.Stdout)
+		for partitions := range assigned {
+			check(output.Encode(map[string]interface{}{"event": "assigned", "partitions": partitions}))
+			for _, partition := range partitions {
+				if err := reader.CommitMessages(context.Background(), kafka.Message{Topic: topic, Partition: partition, Offset: 0}); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+				} else {
+					check(output.Encode(map[string]interface{}{"event": "committed", "partition": partition, "offset": 1}))
+				}
+			}
+		}
+	}()
+	io.Copy(ioutil.Discard, os.Stdin)
+	check(reader.Close())
+}
+
+type assignmentLog chan []int
+
+// Write finds "subscribed to partitions: map[0:1 3:1]".
+func (assigned assignmentLog) Write(line []byte) (int, error) {
+	os.Stderr.Write(line)
+	if found := subscribed.FindSubmatch(line); found != nil {
+		partitions := []int{}
+		for _, entry := range strings.Fields(string(found[1])) {
+			partition, err := strconv.Atoi(strings.Split(entry, ":")[0])
+			check(err)
+			partitions = append(partitions, partition)
+		}
+		assigned <- partitions
+	}
+	return len(line), nil
+}
+
+var subscribed = regexp.MustCompile(`subscribed to partitions: map\[(.*)\]`)
 
 func dial(bootstrap string) *kafka.Conn {
 	connection, err := (&kafka.Dialer{Timeout: timeout}).Dial("tcp", bootstrap)

@@ -6,11 +6,13 @@ import base64
 import json
 import logging
 import os
+import select
 import sys
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
 from kafka.errors import KafkaError, for_code
+from kafka.structs import OffsetAndMetadata
 
 TIMEOUT_S = 30
 
@@ -81,6 +83,39 @@ def consume(bootstrap, topic):
     consumer.close()
 
 
+def emit(**event):
+    print(json.dumps(event, separators=(",", ":")), flush=True)
+
+
+class TellsAssignments(ConsumerRebalanceListener):
+    def on_partitions_revoked(self, revoked):
+        pass
+
+    def on_partitions_assigned(self, assigned):
+        emit(event="assigned", partitions=sorted(partition.partition for partition in assigned))
+
+
+def group(bootstrap, group_id, topic, instance):
+    if instance != "-":
+        raise ValueError("kafka-python has no static members")
+    consumer = KafkaConsumer(
+        group_id=group_id, auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=6000,
+        heartbeat_interval_ms=500, reconnect_backoff_max_ms=200, **options(bootstrap))
+    consumer.subscribe([topic], listener=TellsAssignments())
+    while not (select.select([sys.stdin], [], [], 0)[0] and not os.read(sys.stdin.fileno(), 64)):
+        for partition, records in consumer.poll(timeout_ms=50).items():
+            for record in records:
+                emit(event="record", partition=record.partition, offset=record.offset)
+            next_offset = records[-1].offset + 1
+            try:
+                consumer.commit({partition: OffsetAndMetadata(next_offset, "")})
+                emit(event="committed", partition=partition.partition, offset=next_offset)
+            except KafkaError as error:
+                # A rebalance or a restart refuses it; whoever reads the records next commits them.
+                print(f"commit: {error}", file=sys.stderr)
+    consumer.close()
+
+
 class Admin:
     """One method per operation of the contract; each gets the operation's fields and returns what it prints."""
 
@@ -120,6 +155,23 @@ class Admin:
         return {"earliest": earliest, "latest": latest}
 
 
+    def list_groups(self):
+        return {"groups": [name for name, _ in self.client.list_consumer_groups()]}
+
+    def describe_group(self, group):
+        described, = self.client.describe_consumer_groups([group])
+        raise_for(described.error_code)
+        return {"state": described.state, "members": len(described.members)}
+
+    def group_offsets(self, group, topic):
+        offsets = self.client.list_consumer_group_offsets(group)
+        return {"offsets": {str(partition.partition): entry.offset for partition, entry in offsets.items()}}
+
+    def delete_group(self, group):
+        (_, error), = self.client.delete_consumer_groups([group])
+        raise_for(error.errno)
+
+
 def raise_for(code):
     if code:
         raise for_code(code)
@@ -140,5 +192,5 @@ def admin(bootstrap):
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    COMMANDS = {"create-topic": create_topic, "produce": produce, "consume": consume, "admin": admin}
+    COMMANDS = {"create-topic": create_topic, "produce": produce, "consume": consume, "group": group, "admin": admin}
     COMMANDS[sys.argv[1]](*sys.argv[2:])

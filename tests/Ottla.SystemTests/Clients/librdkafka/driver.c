@@ -3,12 +3,16 @@
  *   driver create-topic <bootstrap> <topic> <partitions>
  *   driver produce      <bootstrap> <topic> <codec>       records as JSON lines on stdin
  *   driver consume      <bootstrap> <topic>               records as JSON lines on stdout
+ *   driver group        <bootstrap> <group> <topic> <instance or ->   a member's events as JSON lines on stdout, until the end of stdin
+ *   driver transform    <bootstrap> <group> <topic> <to topic> <id>   copies records exactly once, until the end of stdin
  */
 #include <librdkafka/rdkafka.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TIMEOUT_MS = 30000, HEADERS_MAX = 64 };
 
@@ -249,6 +253,178 @@ static void consume(const char *bootstrap, const char *topic) {
     rd_kafka_destroy(client);
 }
 
+static void print_assignment(rd_kafka_t *client) {
+    rd_kafka_topic_partition_list_t *assignment;
+    rd_kafka_resp_err_t error = rd_kafka_assignment(client, &assignment);
+    if (error == RD_KAFKA_RESP_ERR__DESTROY)
+        return; /* it is closing */
+    if (error)
+        die("assignment: %s", rd_kafka_err2str(error));
+    fputs("{\"event\":\"assigned\",\"partitions\":[", stdout);
+    for (int i = 0; i < assignment->cnt; i++)
+        printf("%s%d", i == 0 ? "" : ",", assignment->elems[i].partition);
+    puts("]}");
+    rd_kafka_topic_partition_list_destroy(assignment);
+}
+
+static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *partitions, void *opaque) {
+    (void)opaque;
+    rd_kafka_error_t *failure;
+    if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+        failure = rd_kafka_incremental_assign(client, partitions);
+    else
+        failure = rd_kafka_incremental_unassign(client, partitions);
+    if (failure)
+        die("rebalance: %s", rd_kafka_error_string(failure));
+    print_assignment(client);
+}
+
+static int is_stdin_at_end(void) {
+    struct pollfd input = {STDIN_FILENO, POLLIN, 0};
+    char ignored[64];
+    return poll(&input, 1, 0) > 0 && read(STDIN_FILENO, ignored, sizeof ignored) <= 0;
+}
+
+/* Commits what it reads, one record at a time, and tells what was acknowledged. Commits that a rebalance or a restart refuses are done again by whoever reads the record next. */
+static void group(const char *bootstrap, const char *group_id, const char *topic, const char *instance) {
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "group.id", group_id);
+    if (strcmp(instance, "-") != 0)
+        set(conf, "group.instance.id", instance);
+    set(conf, "enable.auto.commit", "false");
+    set(conf, "auto.offset.reset", "earliest");
+    set(conf, "partition.assignment.strategy", "cooperative-sticky");
+    set(conf, "session.timeout.ms", "6000");
+    set(conf, "heartbeat.interval.ms", "500");
+    set(conf, "reconnect.backoff.max.ms", "200");
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_t *client = create_client(RD_KAFKA_CONSUMER, bootstrap, conf);
+    rd_kafka_poll_set_consumer(client);
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t error = rd_kafka_subscribe(client, topics);
+    if (error)
+        die("subscribe: %s", rd_kafka_err2str(error));
+    rd_kafka_topic_partition_list_destroy(topics);
+    while (!is_stdin_at_end()) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(client, 50);
+        if (message == NULL)
+            continue;
+        if (!message->err) {
+            printf("{\"event\":\"record\",\"partition\":%d,\"offset\":%lld}\n", message->partition, (long long)message->offset);
+            error = rd_kafka_commit_message(client, message, 0);
+            if (error)
+                fprintf(stderr, "commit: %s\n", rd_kafka_err2str(error));
+            else
+                printf("{\"event\":\"committed\",\"partition\":%d,\"offset\":%lld}\n", message->partition, (long long)message->offset + 1);
+        }
+        rd_kafka_message_destroy(message);
+    }
+    rd_kafka_consumer_close(client);
+    rd_kafka_destroy(client);
+}
+
+enum { TRANSFORM_BATCH_MAX = 50, TRANSFORM_POLL_MS = 50 };
+
+/* True when the transaction has to be aborted, false when all is well; any other failure ends the process, and whoever started it starts another. */
+static int must_abort(const char *what, rd_kafka_error_t *error) {
+    if (error == NULL)
+        return 0;
+    fprintf(stderr, "%s: %s\n", what, rd_kafka_error_string(error));
+    if (!rd_kafka_error_txn_requires_abort(error))
+        exit(3);
+    rd_kafka_error_destroy(error);
+    return 1;
+}
+
+/* Goes back to what the group has committed: the aborted transaction did not happen. */
+static void rewind_to_committed(rd_kafka_t *consumer) {
+    rd_kafka_topic_partition_list_t *partitions;
+    rd_kafka_resp_err_t error = rd_kafka_assignment(consumer, &partitions);
+    if (!error)
+        error = rd_kafka_committed(consumer, partitions, TIMEOUT_MS);
+    if (error)
+        exit(3);
+    for (int i = 0; i < partitions->cnt; i++)
+        if (partitions->elems[i].offset < 0)
+            partitions->elems[i].offset = RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_error_t *failure = rd_kafka_seek_partitions(consumer, partitions, TIMEOUT_MS);
+    if (failure)
+        exit(3);
+    rd_kafka_topic_partition_list_destroy(partitions);
+}
+
+static void transform(const char *bootstrap, const char *group_id, const char *topic, const char *to_topic, const char *id) {
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "transactional.id", id);
+    set(conf, "transaction.timeout.ms", "20000");
+    set(conf, "reconnect.backoff.max.ms", "200");
+    rd_kafka_t *producer = create_client(RD_KAFKA_PRODUCER, bootstrap, conf);
+    /* The transaction of whoever had this id before ends here, before its offsets are asked for. */
+    if (must_abort("init", rd_kafka_init_transactions(producer, TIMEOUT_MS)))
+        exit(3);
+
+    conf = rd_kafka_conf_new();
+    set(conf, "group.id", group_id);
+    set(conf, "group.instance.id", id);
+    set(conf, "enable.auto.commit", "false");
+    set(conf, "auto.offset.reset", "earliest");
+    set(conf, "isolation.level", "read_committed");
+    set(conf, "session.timeout.ms", "6000");
+    set(conf, "reconnect.backoff.max.ms", "200");
+    rd_kafka_t *consumer = create_client(RD_KAFKA_CONSUMER, bootstrap, conf);
+    rd_kafka_poll_set_consumer(consumer);
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
+    if (rd_kafka_subscribe(consumer, topics))
+        die("subscribe failed");
+    rd_kafka_topic_partition_list_destroy(topics);
+
+    while (!is_stdin_at_end()) {
+        rd_kafka_message_t *batch[TRANSFORM_BATCH_MAX];
+        int count = 0;
+        rd_kafka_message_t *message;
+        while (count < TRANSFORM_BATCH_MAX && (message = rd_kafka_consumer_poll(consumer, TRANSFORM_POLL_MS)) != NULL) {
+            if (message->err)
+                rd_kafka_message_destroy(message);
+            else
+                batch[count++] = message;
+        }
+        if (count == 0)
+            continue;
+        if (must_abort("begin", rd_kafka_begin_transaction(producer)))
+            exit(3);
+        rd_kafka_topic_partition_list_t *positions = rd_kafka_topic_partition_list_new(count);
+        for (int i = 0; i < count; i++) {
+            rd_kafka_resp_err_t error = rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(to_topic), RD_KAFKA_V_PARTITION(batch[i]->partition),
+                RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE(batch[i]->payload, batch[i]->len), RD_KAFKA_V_END);
+            if (error)
+                exit(3);
+            rd_kafka_topic_partition_t *position = rd_kafka_topic_partition_list_find(positions, topic, batch[i]->partition);
+            if (position == NULL)
+                position = rd_kafka_topic_partition_list_add(positions, topic, batch[i]->partition);
+            position->offset = batch[i]->offset + 1;
+            rd_kafka_message_destroy(batch[i]);
+        }
+        rd_kafka_consumer_group_metadata_t *metadata = rd_kafka_consumer_group_metadata(consumer);
+        if (must_abort("offsets", rd_kafka_send_offsets_to_transaction(producer, positions, metadata, TIMEOUT_MS))
+            || must_abort("commit", rd_kafka_commit_transaction(producer, TIMEOUT_MS))) {
+            if (must_abort("abort", rd_kafka_abort_transaction(producer, TIMEOUT_MS)))
+                exit(3);
+            rewind_to_committed(consumer);
+        } else {
+            printf("{\"event\":\"committed\",\"partition\":-1,\"offset\":%d}\n", count);
+        }
+        rd_kafka_consumer_group_metadata_destroy(metadata);
+        rd_kafka_topic_partition_list_destroy(positions);
+    }
+    rd_kafka_consumer_close(consumer);
+    rd_kafka_destroy(consumer);
+    rd_kafka_destroy(producer);
+}
+
 int main(int argc, char **argv) {
     if (argc == 5 && strcmp(argv[1], "create-topic") == 0)
         create_topic(argv[2], argv[3], atoi(argv[4]));
@@ -256,7 +432,11 @@ int main(int argc, char **argv) {
         produce(argv[2], argv[3], argv[4]);
     else if (argc == 4 && strcmp(argv[1], "consume") == 0)
         consume(argv[2], argv[3]);
+    else if (argc == 6 && strcmp(argv[1], "group") == 0)
+        group(argv[2], argv[3], argv[4], argv[5]);
+    else if (argc == 7 && strcmp(argv[1], "transform") == 0)
+        transform(argv[2], argv[3], argv[4], argv[5], argv[6]);
     else
-        die("usage: driver create-topic|produce|consume <bootstrap> <topic> [<partitions>|<codec>]");
+        die("usage: driver create-topic|produce|consume <bootstrap> <topic> [<partitions>|<codec>], group <bootstrap> <group> <topic> <instance>, or transform <bootstrap> <group> <topic> <to topic> <id>");
     return 0;
 }

@@ -27,6 +27,14 @@ export function printRecord({ partition, offset, timestamp, key, value, headers 
   process.stdout.write(JSON.stringify(record) + '\n')
 }
 
+export const printEvent = event => process.stdout.write(JSON.stringify(event) + '\n')
+
+// A member of a group lives until whoever started it closes its input.
+export function endOfInput() {
+  process.stdin.resume()
+  return new Promise(resolve => process.stdin.once('end', resolve))
+}
+
 // Runs admin operations one after another. `errorCodeOf` finds Kafka's error code in what the client throws.
 export async function runAdmin(operations, errorCodeOf) {
   for (const { op, ...fields } of await readLines()) {
@@ -48,7 +56,8 @@ export async function runAdmin(operations, errorCodeOf) {
 // Runs the command named on the command line. A client may leave timers behind, so the process ends explicitly, after its output left.
 export async function main(commands) {
   const [command, ...parameters] = process.argv.slice(2)
-  const deadline = setTimeout(() => fail(new Error(`${command} took longer than ${TIMEOUT_MS} ms`)), TIMEOUT_MS)
+  // A member of a group ends when its input does.
+  const deadline = ['group', 'transform'].includes(command) ? undefined : setTimeout(() => fail(new Error(`${command} took longer than ${TIMEOUT_MS} ms`)), TIMEOUT_MS)
   try {
     await commands[command](...parameters)
     clearTimeout(deadline)

@@ -8,7 +8,7 @@ import createSocketFactory from 'kafkajs/src/network/socketFactory.js'
 import isolationLevels from 'kafkajs/src/protocol/isolationLevel.js'
 import snappy from 'kafkajs-snappy'
 import lz4 from 'lz4-napi'
-import { decode, main, printRecord, readLines, runAdmin, TIMEOUT_MS } from './contract.mjs'
+import { decode, endOfInput, main, printEvent, printRecord, readLines, runAdmin, TIMEOUT_MS } from './contract.mjs'
 
 const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs
 
@@ -134,6 +134,75 @@ async function readFrom(broker, topic, partitions, unread) {
   }
 }
 
+async function group(bootstrap, groupId, topic, instance) {
+  if (instance !== '-') {
+    throw new Error('kafkajs has no static members')
+  }
+  const consumer = connect(bootstrap).consumer({
+    groupId,
+    sessionTimeout: 6000,
+    heartbeatInterval: 500,
+    maxWaitTimeInMs: FETCH_WAIT_MS_MAX,
+    retry: { initialRetryTime: 100, maxRetryTime: 500, retries: 1000 }
+  })
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => printEvent({ event: 'assigned', partitions: payload.memberAssignment[topic] ?? [] }))
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  await consumer.run({
+    autoCommit: false,
+    eachBatchAutoResolve: true,
+    eachBatch: async ({ batch, heartbeat }) => {
+      for (const message of batch.messages) {
+        printEvent({ event: 'record', partition: batch.partition, offset: Number(message.offset) })
+      }
+      const next = Number(batch.lastOffset()) + 1
+      await consumer.commitOffsets([{ topic, partition: batch.partition, offset: String(next) }])
+      printEvent({ event: 'committed', partition: batch.partition, offset: next })
+      await heartbeat()
+    }
+  })
+  await endOfInput()
+  await consumer.disconnect()
+}
+
+// Copies records exactly once, until the end of the input. Any failure ends the process: whoever started it starts another, which goes on where
+// the group has committed.
+async function transform(bootstrap, groupId, topic, toTopic, id) {
+  const giveUp = error => {
+    process.stderr.write(`${error.message}\n`, () => process.exit(3))
+  }
+  const kafka = connect(bootstrap)
+  const producer = kafka.producer({ transactionalId: id, maxInFlightRequests: 1, idempotent: true, transactionTimeout: 20000 })
+  await producer.connect()
+  // The transaction of whoever had this id before ends here, before its offsets are asked for.
+  await (await producer.transaction()).abort()
+  const consumer = kafka.consumer({ groupId, sessionTimeout: 6000, heartbeatInterval: 500, maxWaitTimeInMs: FETCH_WAIT_MS_MAX, readUncommitted: false })
+  consumer.on(consumer.events.CRASH, ({ payload }) => giveUp(payload.error))
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  await consumer.run({
+    autoCommit: false,
+    eachBatchAutoResolve: true,
+    eachBatch: async ({ batch, heartbeat }) => {
+      try {
+        const transaction = await producer.transaction()
+        await transaction.send({ topic: toTopic, messages: batch.messages.map(({ value }) => ({ partition: batch.partition, value })) })
+        const offset = String(BigInt(batch.lastOffset()) + 1n)
+        await transaction.sendOffsets({ consumerGroupId: groupId, topics: [{ topic, partitions: [{ partition: batch.partition, offset }] }] })
+        await transaction.commit()
+      } catch (error) {
+        giveUp(error)
+        await new Promise(() => {})
+      }
+      printEvent({ event: 'committed', partition: batch.partition, offset: batch.messages.length })
+      await heartbeat()
+    }
+  })
+  await endOfInput()
+  await consumer.disconnect()
+  await producer.disconnect()
+}
+
 const configsOf = admin => async ({ topic }) => {
   const { resources } = await admin.describeConfigs({ resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }] })
   return { configs: Object.fromEntries(resources[0].configEntries.map(({ configName, configValue }) => [configName, configValue])) }
@@ -141,7 +210,7 @@ const configsOf = admin => async ({ topic }) => {
 
 // The broker's error code, however deep the client wrapped it.
 function errorCodeOf(error) {
-  const wrapped = [error.cause, ...(error.errors ?? []), ...(error.partitions ?? []).map(entry => entry.error)].filter(Boolean)
+  const wrapped = [error.cause, ...(error.errors ?? []), ...[...(error.partitions ?? []), ...(error.groups ?? [])].map(entry => entry.error)].filter(Boolean)
   return typeof error.code === 'number' ? error.code : wrapped.map(errorCodeOf).find(code => code !== undefined)
 }
 
@@ -182,10 +251,22 @@ async function admin(bootstrap) {
           // kafkajs looks for the leader before it loads the topic's metadata; this loads it.
           await client.fetchTopicOffsets(topic)
           await client.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] })
+        },
+        'list-groups': async () => ({ groups: (await client.listGroups()).groups.map(({ groupId }) => groupId) }),
+        'describe-group': async ({ group }) => {
+          const [{ state, members }] = (await client.describeGroups([group])).groups
+          return { state, members: members.length }
+        },
+        'group-offsets': async ({ group, topic }) => {
+          const [{ partitions }] = await client.fetchOffsets({ groupId: group, topics: [topic] })
+          return { offsets: Object.fromEntries(partitions.filter(({ offset }) => offset !== '-1').map(({ partition, offset }) => [partition, Number(offset)])) }
+        },
+        'delete-group': async ({ group }) => {
+          await client.deleteGroups([group])
         }
       },
       errorCodeOf
     ))
 }
 
-await main({ 'create-topic': createTopic, produce, consume, admin })
+await main({ 'create-topic': createTopic, produce, consume, group, transform, admin })

@@ -1,9 +1,10 @@
 // The driver for @platformatic/kafka. See ../../README.md for the contract.
 // Its stream needs a group, so `consume` goes below the stream: to the consumer's own fetch, whose batches the stream reads.
 import {
-  Admin, ConfigResourceTypes, Consumer, IncrementalAlterConfigOperationTypes, ListOffsetTimestamps, Producer, UserError
+  Admin, ConfigResourceTypes, Consumer, IncrementalAlterConfigOperationTypes, ListOffsetTimestamps, MessagesStreamFallbackModes, MessagesStreamModes,
+  Producer, UserError
 } from '@platformatic/kafka'
-import { decode, main, printRecord, readLines, runAdmin } from './contract.mjs'
+import { decode, endOfInput, main, printEvent, printRecord, readLines, runAdmin } from './contract.mjs'
 
 const FETCH_WAIT_MS_MAX = 100
 const PARTITION_BYTES_MAX = 1048576
@@ -83,6 +84,49 @@ async function readFrom(consumer, topicId, node, unread) {
   }
 }
 
+async function group(bootstrap, groupId, topic, instance) {
+  const consumer = new Consumer({
+    ...options(bootstrap),
+    groupId,
+    groupProtocol: process.env.PLATFORMATIC_GROUP_PROTOCOL ?? 'classic',
+    groupInstanceId: instance === '-' ? undefined : instance,
+    sessionTimeout: 6000,
+    heartbeatInterval: 500,
+    maxWaitTime: FETCH_WAIT_MS_MAX,
+    retries: true,
+    retryDelay: 200
+  })
+  // Under KIP-848 no event says that the assignment changed, but it changes with heartbeats only.
+  let known
+  const tellAssignment = () => {
+    const partitions = (consumer.assignments ?? []).filter(entry => entry.topic === topic).flatMap(entry => entry.partitions).sort((a, b) => a - b)
+    if (consumer.assignments && String(partitions) !== known) {
+      known = String(partitions)
+      printEvent({ event: 'assigned', partitions })
+    }
+  }
+  consumer.on('consumer:group:join', tellAssignment)
+  consumer.on('consumer:heartbeat:end', tellAssignment)
+  const stream = await consumer.consume({
+    topics: [topic], autocommit: false, mode: MessagesStreamModes.COMMITTED, fallbackMode: MessagesStreamFallbackModes.EARLIEST
+  })
+  const reading = (async () => {
+    for await (const message of stream) {
+      printEvent({ event: 'record', partition: message.partition, offset: Number(message.offset) })
+      try {
+        await message.commit()
+        printEvent({ event: 'committed', partition: message.partition, offset: Number(message.offset) + 1 })
+      } catch (error) {
+        // A rebalance or a restart refuses it; whoever reads the record next commits it.
+        process.stderr.write(`commit: ${error.message}\n`)
+      }
+    }
+  })()
+  await Promise.race([endOfInput(), reading])
+  await stream.close()
+  await consumer.close()
+}
+
 async function offsetsOf(admin, topic, partition) {
   const at = async timestamp => {
     const [listed] = await admin.listOffsets({ topics: [{ name: topic, partitions: [{ partitionIndex: partition, timestamp }] }] })
@@ -126,10 +170,23 @@ async function admin(bootstrap) {
         'list-offsets': ({ topic, partition }) => offsetsOf(client, topic, partition),
         'delete-records': async ({ topic, partition, offset }) => {
           await client.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: BigInt(offset) }] }] })
+        },
+        'list-groups': async () => ({ groups: [...(await client.listGroups()).keys()] }),
+        'describe-group': async ({ group }) => {
+          const described = (await client.describeGroups({ groups: [group] })).get(group)
+          return { state: described.state, members: described.members.size }
+        },
+        'group-offsets': async ({ group, topic }) => {
+          const [{ topics }] = await client.listConsumerGroupOffsets({ groups: [group] })
+          const partitions = topics.filter(({ name }) => name === topic).flatMap(entry => entry.partitions)
+          return { offsets: Object.fromEntries(partitions.map(({ partitionIndex, committedOffset }) => [partitionIndex, Number(committedOffset)])) }
+        },
+        'delete-group': async ({ group }) => {
+          await client.deleteGroups({ groups: [group] })
         }
       },
       errorCodeOf
     ))
 }
 
-await main({ 'create-topic': createTopic, produce, consume, admin })
+await main({ 'create-topic': createTopic, produce, consume, group, admin })

@@ -62,7 +62,7 @@ public sealed class CompactionCrashTests
         var count = 0;
         var fileSystem = (InMemoryFileSystem)disk.FileSystem;
         fileSystem.Fault = (_, path) => path.Contains("t-0", StringComparison.Ordinal) && ++count > survivors ? new IOException("dead") : null;
-        _ = Record.Exception(() => new CompactedLog(disk, config).Dispose());
+        _ = Xunit.Record.Exception(() => new CompactedLog(disk, config).Dispose());
         fileSystem.Fault = null;
     }
 

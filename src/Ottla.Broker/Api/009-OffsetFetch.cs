@@ -1,0 +1,120 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Metadata;
+using Ottla.Broker.Server;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Groups;
+using GroupRequest = Ottla.Protocol.Messages.OffsetFetchRequest.OffsetFetchRequestGroup;
+using GroupResponse = Ottla.Protocol.Messages.OffsetFetchResponse.OffsetFetchResponseGroup;
+using PartitionResponse = Ottla.Protocol.Messages.OffsetFetchResponse.OffsetFetchResponsePartitions;
+using TopicRequest = Ottla.Protocol.Messages.OffsetFetchRequest.OffsetFetchRequestTopics;
+using TopicResponse = Ottla.Protocol.Messages.OffsetFetchResponse.OffsetFetchResponseTopics;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>OffsetFetch (key 9), versions 1 to 10: how far groups have come.</summary>
+/// <remarks>
+/// Null topics ask for all offsets of the group (v2+). Version 7 may ask for stable offsets only, version 8 for several groups, version 9 names the member,
+/// version 10 names topics by id: those that were deleted are then left out of all offsets. What nobody committed has the offset -1.
+/// Errors per group (v1: of each partition): UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, and those of <see cref="CoordinatorHost{TCommand}"/>, where NOT_COORDINATOR
+/// stands for COORDINATOR_NOT_AVAILABLE, which old consumers do not retry. Per partition: UNSTABLE_OFFSET_COMMIT, UNKNOWN_TOPIC_ID (v10).
+/// </remarks>
+internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster) : IApiHandler<OffsetFetchRequest, OffsetFetchResponse>
+{
+    private const short FirstVersionWithGroupError = 2;
+    private const short FirstVersionWithGroups = 8;
+    private const short FirstVersionWithTopicIds = 10;
+    private const long NoOffset = -1;
+
+    public async ValueTask<OffsetFetchResponse?> HandleAsync(RequestContext context, OffsetFetchRequest request)
+    {
+        if (context.ApiVersion < FirstVersionWithGroups)
+            return ToOldResponse(await FetchAsync(context, ToGroup(request), request.RequireStable));
+        Task<GroupResponse>[] fetches = [.. request.Groups.Select(group => FetchAsync(context, group, request.RequireStable))];
+        return new OffsetFetchResponse { Groups = await Task.WhenAll(fetches) };
+    }
+
+    private async Task<GroupResponse> FetchAsync(RequestContext context, GroupRequest group, bool requireStable)
+    {
+        var usesIds = context.ApiVersion >= FirstVersionWithTopicIds;
+        var unknown = new List<TopicRequest>();
+        var asked = group.Topics is null || !usesIds ? group : WithNames(group, unknown);
+        try
+        {
+            var response = await groups.SubmitAsync<GroupResponse>(group.GroupId, new OffsetFetchCommand(asked, requireStable));
+            if (group.Topics is null && usesIds)
+                response.Topics = [.. response.Topics.Where(HasId)];
+            else if (unknown.Count > 0)
+                response.Topics = [.. response.Topics, .. unknown.Select(topic => Failed(topic, ErrorCode.UnknownTopicId))];
+            return response;
+        }
+        catch (ApiException e)
+        {
+            var error = e.Error.Code == ErrorCode.CoordinatorNotAvailable ? ErrorCode.NotCoordinator : e.Error.Code;
+            return context.ApiVersion >= FirstVersionWithGroupError
+                ? new GroupResponse { GroupId = group.GroupId, ErrorCode = (short)error }
+                : new GroupResponse { GroupId = group.GroupId, Topics = [.. group.Topics!.Select(topic => Failed(topic, error))] };
+        }
+    }
+
+    /// <summary>The group's topics by name; those that no topic has the id of are set apart.</summary>
+    private GroupRequest WithNames(GroupRequest group, List<TopicRequest> unknown)
+    {
+        var topics = new List<TopicRequest>();
+        foreach (var topic in group.Topics!)
+        {
+            if (cluster.Image.Topics.Find(topic.TopicId) is { } found)
+                topics.Add(new TopicRequest { Name = found.Name, TopicId = found.Id, PartitionIndexes = topic.PartitionIndexes });
+            else
+                unknown.Add(topic);
+        }
+
+        return new GroupRequest { GroupId = group.GroupId, MemberId = group.MemberId, MemberEpoch = group.MemberEpoch, Topics = [.. topics] };
+    }
+
+    /// <summary>Gives a topic its id; false when there is no such topic any more.</summary>
+    private bool HasId(TopicResponse topic)
+    {
+        if (topic.TopicId == Uuid.Zero)
+            topic.TopicId = cluster.Image.Topics.Find(topic.Name)?.Id ?? Uuid.Zero;
+        return topic.TopicId != Uuid.Zero;
+    }
+
+    private static TopicResponse Failed(TopicRequest topic, ErrorCode error) => new()
+    {
+        Name = topic.Name,
+        TopicId = topic.TopicId,
+        Partitions = [.. topic.PartitionIndexes.Select(partition => new PartitionResponse { PartitionIndex = partition, CommittedOffset = NoOffset, ErrorCode = (short)error })],
+    };
+
+    private static GroupRequest ToGroup(OffsetFetchRequest request) => new()
+    {
+        GroupId = request.GroupId,
+        Topics = request.Topics is { } topics ? [.. topics.Select(topic => new TopicRequest { Name = topic.Name, PartitionIndexes = topic.PartitionIndexes })] : null,
+    };
+
+    private static OffsetFetchResponse ToOldResponse(GroupResponse group) => new()
+    {
+        ErrorCode = group.ErrorCode,
+        Topics =
+        [
+            .. group.Topics.Select(topic => new OffsetFetchResponse.OffsetFetchResponseTopic
+            {
+                Name = topic.Name,
+                Partitions =
+                [
+                    .. topic.Partitions.Select(partition => new OffsetFetchResponse.OffsetFetchResponsePartition
+                    {
+                        PartitionIndex = partition.PartitionIndex,
+                        CommittedOffset = partition.CommittedOffset,
+                        CommittedLeaderEpoch = partition.CommittedLeaderEpoch,
+                        Metadata = partition.Metadata,
+                        ErrorCode = partition.ErrorCode,
+                    }),
+                ],
+            }),
+        ],
+    };
+}

@@ -1,0 +1,33 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Server;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Groups;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>JoinGroup (key 11), versions 0 to 9: a member joins, or joins again; answered when the group's next generation begins.</summary>
+/// <remarks>
+/// From version 4 on a new member is first given its id (MEMBER_ID_REQUIRED), from version 5 on it may be static. Errors: INVALID_GROUP_ID, INVALID_SESSION_TIMEOUT,
+/// UNKNOWN_MEMBER_ID, INCONSISTENT_GROUP_PROTOCOL, FENCED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED, and those of <see cref="CoordinatorHost{TCommand}"/>.
+/// </remarks>
+internal sealed class JoinGroupHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<JoinGroupRequest, JoinGroupResponse>
+{
+    private const short FirstVersionWithNullProtocol = 7;
+
+    public async ValueTask<JoinGroupResponse?> HandleAsync(RequestContext context, JoinGroupRequest request)
+    {
+        JoinGroupResponse response;
+        try
+        {
+            response = await groups.SubmitAsync<JoinGroupResponse>(request.GroupId, new JoinGroupCommand(GroupRequests.OriginOf(context), request));
+        }
+        catch (ApiException e)
+        {
+            response = new JoinGroupResponse { ErrorCode = (short)e.Error.Code, MemberId = request.MemberId };
+        }
+
+        response.ProtocolName = context.ApiVersion < FirstVersionWithNullProtocol ? response.ProtocolName ?? "" : response.ProtocolName is "" ? null : response.ProtocolName;
+        return response;
+    }
+}

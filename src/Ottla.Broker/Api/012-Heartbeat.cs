@@ -1,0 +1,28 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Server;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Groups;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>Heartbeat (key 12), versions 0 to 4: a member of a classic group is alive, and learns of rebalances.</summary>
+/// <remarks>
+/// While groups are loaded every heartbeat is welcome. Errors: REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, INVALID_GROUP_ID,
+/// and those of <see cref="CoordinatorHost{TCommand}"/>.
+/// </remarks>
+internal sealed class HeartbeatHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<HeartbeatRequest, HeartbeatResponse>
+{
+    public async ValueTask<HeartbeatResponse?> HandleAsync(RequestContext context, HeartbeatRequest request)
+    {
+        try
+        {
+            return await groups.SubmitAsync<HeartbeatResponse>(request.GroupId, new HeartbeatCommand(GroupRequests.OriginOf(context), request));
+        }
+        catch (ApiException e)
+        {
+            return new HeartbeatResponse { ErrorCode = (short)(e.Error.Code == ErrorCode.CoordinatorLoadInProgress ? ErrorCode.None : e.Error.Code) };
+        }
+    }
+}

@@ -1,0 +1,52 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Server;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Groups;
+using DescribedGroup = Ottla.Protocol.Messages.DescribeGroupsResponse.DescribedGroup;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>DescribeGroups (key 15), versions 0 to 6: the state and the members of classic groups.</summary>
+/// <remarks>
+/// A group that does not exist, or is of another kind, is dead: GROUP_ID_NOT_FOUND from version 6 on, no error before. Other errors per group: those of
+/// <see cref="CoordinatorHost{TCommand}"/>.
+/// </remarks>
+internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<DescribeGroupsRequest, DescribeGroupsResponse>
+{
+    private const short FirstVersionWithOperations = 3;
+    private const short FirstVersionWithGroupIdNotFound = 6;
+    private const string Dead = "Dead";
+
+    public async ValueTask<DescribeGroupsResponse?> HandleAsync(RequestContext context, DescribeGroupsRequest request)
+    {
+        var described = await Task.WhenAll(request.Groups.Select(DescribeAsync));
+        foreach (var group in described)
+        {
+            if (group.ErrorCode == (short)ErrorCode.GroupIdNotFound)
+            {
+                group.GroupState = Dead;
+                if (context.ApiVersion < FirstVersionWithGroupIdNotFound)
+                    (group.ErrorCode, group.ErrorMessage) = ((short)ErrorCode.None, null);
+            }
+
+            if (request.IncludeAuthorizedOperations && context.ApiVersion >= FirstVersionWithOperations && group.ErrorCode == (short)ErrorCode.None)
+                group.AuthorizedOperations = AuthorizedOperations.Group;
+        }
+
+        return new DescribeGroupsResponse { Groups = described };
+    }
+
+    private async Task<DescribedGroup> DescribeAsync(string groupId)
+    {
+        try
+        {
+            return await groups.SubmitAsync<DescribedGroup>(groupId, new DescribeGroupCommand(groupId));
+        }
+        catch (ApiException e)
+        {
+            return new DescribedGroup { GroupId = groupId, ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message };
+        }
+    }
+}

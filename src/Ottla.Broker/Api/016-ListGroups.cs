@@ -1,0 +1,40 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Server;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Groups;
+using ListedGroup = Ottla.Protocol.Messages.ListGroupsResponse.ListedGroup;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>ListGroups (key 16), versions 0 to 5: the groups whose coordinator is this broker.</summary>
+/// <remarks>Version 4 may ask for certain states, version 5 for certain types; without regard to case. Errors: COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.</remarks>
+internal sealed class ListGroupsHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<ListGroupsRequest, ListGroupsResponse>
+{
+    public async ValueTask<ListGroupsResponse?> HandleAsync(RequestContext context, ListGroupsRequest request)
+    {
+        try
+        {
+            var command = new ListGroupsCommand(request.StatesFilter, request.TypesFilter);
+            var listed = await Task.WhenAll(groups.Partitions.Select(partition => ListAsync(partition, command)));
+            return new ListGroupsResponse { Groups = [.. listed.SelectMany(each => each)] };
+        }
+        catch (ApiException e)
+        {
+            return new ListGroupsResponse { ErrorCode = (short)e.Error.Code };
+        }
+    }
+
+    private async Task<IReadOnlyList<ListedGroup>> ListAsync(int partition, ListGroupsCommand command)
+    {
+        try
+        {
+            return await groups.SubmitAsync<IReadOnlyList<ListedGroup>>(partition, command);
+        }
+        catch (ApiException e) when (e.Error.Code == ErrorCode.NotCoordinator)
+        {
+            return []; // moved meanwhile: another broker lists them
+        }
+    }
+}

@@ -1,0 +1,98 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Metadata;
+using Ottla.Broker.Server;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Transactions;
+using TopicResult = Ottla.Protocol.Messages.AddPartitionsToTxnResponse.AddPartitionsToTxnTopicResult;
+using Transaction = Ottla.Protocol.Messages.AddPartitionsToTxnRequest.AddPartitionsToTxnTransaction;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>AddPartitionsToTxn (key 24), versions 0 to 5: adds partitions to a transaction, or asks whether they are in it. From version 4 on brokers send it, for several transactions.</summary>
+/// <remarks>
+/// All partitions of a transaction are added, or none. Errors, for each partition: UNKNOWN_TOPIC_OR_PARTITION (and OPERATION_NOT_ATTEMPTED for the
+/// others), INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS,
+/// TRANSACTION_ABORTABLE (verify only), NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.
+/// </remarks>
+internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionCommand> transactions, ClusterView cluster)
+    : IApiHandler<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>
+{
+    private const short FirstVersionWithProducerFenced = 2;
+    private const short FirstVersionOfBrokers = 4;
+
+    public async ValueTask<AddPartitionsToTxnResponse?> HandleAsync(RequestContext context, AddPartitionsToTxnRequest request)
+    {
+        if (context.ApiVersion < FirstVersionOfBrokers)
+        {
+            return new AddPartitionsToTxnResponse
+            {
+                ResultsByTopicV3AndBelow = await AnswerAsync(context.ApiVersion, new Transaction
+                {
+                    TransactionalId = request.V3AndBelowTransactionalId,
+                    ProducerId = request.V3AndBelowProducerId,
+                    ProducerEpoch = request.V3AndBelowProducerEpoch,
+                    Topics = request.V3AndBelowTopics,
+                }),
+            };
+        }
+
+        var results = new AddPartitionsToTxnResponse.AddPartitionsToTxnResult[request.Transactions.Length];
+        for (var i = 0; i < results.Length; i++)
+        {
+            results[i] = new AddPartitionsToTxnResponse.AddPartitionsToTxnResult
+            {
+                TransactionalId = request.Transactions[i].TransactionalId,
+                TopicResults = await AnswerAsync(context.ApiVersion, request.Transactions[i]),
+            };
+        }
+
+        return new AddPartitionsToTxnResponse { ResultsByTransaction = results };
+    }
+
+    private async ValueTask<TopicResult[]> AnswerAsync(short version, Transaction transaction)
+    {
+        var partitions = transaction.Topics.SelectMany(topic => topic.Partitions.Select(index => new TopicPartition(topic.Name, index))).ToHashSet();
+        var unknown = partitions.Where(partition => cluster.Image.Topics.Partition(partition) is null).ToHashSet();
+        if (unknown.Count > 0)
+            return Results(transaction, partition => unknown.Contains(partition) ? ErrorCode.UnknownTopicOrPartition : ErrorCode.OperationNotAttempted);
+        try
+        {
+            var producer = new ProducerIdAndEpoch(transaction.ProducerId, transaction.ProducerEpoch);
+            if (transaction.VerifyOnly)
+            {
+                var errors = await transactions.SubmitAsync<IReadOnlyDictionary<TopicPartition, ErrorCode>>(
+                    transaction.TransactionalId, new VerifyPartitionsCommand(transaction.TransactionalId, producer, partitions));
+                return Results(transaction, partition => errors[partition]);
+            }
+
+            var clientTransactionVersion = version >= FirstVersionOfBrokers ? TransactionMetadata.EpochBumpingVersion : (short)0;
+            await transactions.SubmitAsync<ProducerIdAndEpoch>(
+                transaction.TransactionalId, new AddPartitionsCommand(transaction.TransactionalId, producer, partitions, clientTransactionVersion));
+            return Results(transaction, _ => ErrorCode.None);
+        }
+        catch (ApiException e)
+        {
+            return Results(transaction, _ => TransactionErrors.ForVersion(e.Error.Code, version, FirstVersionWithProducerFenced));
+        }
+    }
+
+    private static TopicResult[] Results(Transaction transaction, Func<TopicPartition, ErrorCode> errorOf) =>
+    [
+        .. transaction.Topics.Select(topic => new TopicResult
+        {
+            Name = topic.Name,
+            ResultsByPartition =
+            [
+                .. topic.Partitions.Select(index => new AddPartitionsToTxnResponse.AddPartitionsToTxnPartitionResult
+                {
+                    PartitionIndex = index,
+                    PartitionErrorCode = (short)errorOf(new TopicPartition(topic.Name, index)),
+                }),
+            ],
+        }),
+    ];
+}

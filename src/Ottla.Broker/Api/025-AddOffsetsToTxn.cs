@@ -1,0 +1,36 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Server;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Groups;
+using Ottla.StateMachines.Transactions;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>AddOffsetsToTxn (key 25), versions 0 to 4: adds the partition of <c>__consumer_offsets</c> that a group lives in to a transaction, before TxnOffsetCommit.</summary>
+/// <remarks>Errors as AddPartitionsToTxn: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS, those of coordinators.</remarks>
+internal sealed class AddOffsetsToTxnHandler(CoordinatorHost<TransactionCommand> transactions, CoordinatorHost<GroupCommand> groups, Func<BrokerConfig> config)
+    : IApiHandler<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>
+{
+    private const short FirstVersionWithProducerFenced = 2;
+
+    public async ValueTask<AddOffsetsToTxnResponse?> HandleAsync(RequestContext context, AddOffsetsToTxnRequest request)
+    {
+        try
+        {
+            var partition = groups.PartitionOf(request.GroupId) ?? CoordinatorKeys.PartitionOf(request.GroupId, config().OffsetsTopicNumPartitions);
+            var producer = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
+            await transactions.SubmitAsync<ProducerIdAndEpoch>(
+                request.TransactionalId,
+                new AddPartitionsCommand(request.TransactionalId, producer, [new TopicPartition(groups.TopicName, partition)], ClientTransactionVersion: 0));
+            return new AddOffsetsToTxnResponse();
+        }
+        catch (ApiException e)
+        {
+            return new AddOffsetsToTxnResponse { ErrorCode = (short)TransactionErrors.ForVersion(e.Error.Code, context.ApiVersion, FirstVersionWithProducerFenced) };
+        }
+    }
+}

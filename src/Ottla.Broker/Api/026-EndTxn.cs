@@ -1,0 +1,40 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Server;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Transactions;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>EndTxn (key 26), versions 0 to 5: commits or aborts a transaction. From version 5 on (transaction version 2) it answers with the producer id and epoch of the next.</summary>
+/// <remarks>
+/// Answered once the outcome is decided for good; markers follow. Errors: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2
+/// INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS while the transaction before completes, INVALID_TXN_STATE, those of coordinators.
+/// </remarks>
+internal sealed class EndTxnHandler(CoordinatorHost<TransactionCommand> transactions) : IApiHandler<EndTxnRequest, EndTxnResponse>
+{
+    private const short FirstVersionWithProducerFenced = 2;
+    private const short FirstVersionThatBumpsEpoch = 5;
+
+    public async ValueTask<EndTxnResponse?> HandleAsync(RequestContext context, EndTxnRequest request)
+    {
+        try
+        {
+            var producer = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
+            var clientTransactionVersion = context.ApiVersion >= FirstVersionThatBumpsEpoch ? TransactionMetadata.EpochBumpingVersion : (short)0;
+            var next = await transactions.SubmitAsync<ProducerIdAndEpoch>(
+                request.TransactionalId, new EndTransactionCommand(request.TransactionalId, producer, request.Committed, clientTransactionVersion));
+            return new EndTxnResponse { ProducerId = next.Id, ProducerEpoch = next.Epoch };
+        }
+        catch (ApiException e)
+        {
+            return new EndTxnResponse
+            {
+                ErrorCode = (short)TransactionErrors.ForVersion(e.Error.Code, context.ApiVersion, FirstVersionWithProducerFenced),
+                ProducerId = -1,
+                ProducerEpoch = -1,
+            };
+        }
+    }
+}

@@ -1,0 +1,89 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Hosts.Transactions;
+using Ottla.Broker.Metadata;
+using Ottla.Broker.Replicas;
+using Ottla.Broker.Server;
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Groups;
+using Ottla.Storage.Producers;
+using PartitionResponse = Ottla.Protocol.Messages.TxnOffsetCommitResponse.TxnOffsetCommitResponsePartition;
+using TopicRequest = Ottla.Protocol.Messages.TxnOffsetCommitRequest.TxnOffsetCommitRequestTopic;
+using TopicResponse = Ottla.Protocol.Messages.TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>TxnOffsetCommit (key 28), versions 0 to 6: offsets that count when the transaction is committed.</summary>
+/// <remarks>
+/// Version 3 names the group's member, version 6 names topics by id (KIP-1319). Errors per partition, as of OffsetCommit: UNKNOWN_TOPIC_OR_PARTITION,
+/// UNKNOWN_TOPIC_ID (v6), OFFSET_METADATA_TOO_LARGE, UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION (below v6 also for STALE_MEMBER_EPOCH and GROUP_ID_NOT_FOUND),
+/// FENCED_INSTANCE_ID, INVALID_GROUP_ID, INVALID_PRODUCER_EPOCH; of the verification (KIP-890), where up to version 4 the group must have been added to the
+/// transaction and from version 5 on is: INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v4+), INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS; and those of <see cref="CoordinatorHost{TCommand}"/>, of which versions 0 and 1 do not know
+/// COORDINATOR_LOAD_IN_PROGRESS.
+/// </remarks>
+internal sealed class TxnOffsetCommitHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster, HostedTopics hosted, TransactionVerifier verifier) : IApiHandler<TxnOffsetCommitRequest, TxnOffsetCommitResponse>
+{
+    private const short FirstVersionWithLoadInProgress = 2;
+    private const short FirstVersionWithAbortable = 4;
+    private const short FirstVersionThatAddsPartitions = 5;
+    private const short FirstVersionWithTopicIds = 6;
+
+    public async ValueTask<TxnOffsetCommitResponse?> HandleAsync(RequestContext context, TxnOffsetCommitRequest request)
+    {
+        var topics = new List<TopicRequest>();
+        var pending = new List<PartitionResponse>();
+        var response = new TxnOffsetCommitResponse { Topics = [.. request.Topics.Select(topic => Check(context, topic, topics, pending))] };
+        if (topics.Count == 0)
+            return response;
+        try
+        {
+            if (request.GroupId.Length == 0)
+                throw new ApiException(ErrorCode.InvalidGroupId);
+            request.Topics = [.. topics];
+            var answer = await groups.SubmitAsync<TxnOffsetCommitResponse>(request.GroupId, new TxnOffsetCommitCommand(GroupRequests.OriginOf(context), request), await VerifyAsync(context, request));
+            var index = 0;
+            foreach (var partition in answer.Topics.SelectMany(topic => topic.Partitions))
+                pending[index++].ErrorCode = partition.ErrorCode;
+        }
+        catch (ApiException e)
+        {
+            var isKnown = e.Error.Code != ErrorCode.CoordinatorLoadInProgress || context.ApiVersion >= FirstVersionWithLoadInProgress;
+            foreach (var partition in pending)
+                partition.ErrorCode = (short)(isKnown ? e.Error.Code : ErrorCode.CoordinatorNotAvailable);
+        }
+
+        return response;
+    }
+
+    /// <summary>Has the transaction verified, or the group's partition added to it.</summary>
+    /// <exception cref="ApiException">It is not open.</exception>
+    private async ValueTask<VerificationGuard> VerifyAsync(RequestContext context, TxnOffsetCommitRequest request)
+    {
+        if (groups.PartitionOf(request.GroupId) is not { } partition || hosted.Find(groups.TopicName)?.Find(partition) is not { } replica)
+            throw new ApiException(ErrorCode.NotCoordinator);
+        var support = context.ApiVersion >= FirstVersionThatAddsPartitions ? TransactionSupport.LeavesPartitionsToBroker
+            : context.ApiVersion >= FirstVersionWithAbortable ? TransactionSupport.KnowsAbortable
+            : TransactionSupport.AddsPartitions;
+        var producer = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
+        var write = new TransactionalWrite(replica, RecordBatchLayout.NoSequence);
+        var (error, guard) = (await verifier.VerifyAsync(request.TransactionalId, producer, [write], support))[0];
+        if (error.IsFailure)
+            throw new ApiException(error.Code == ErrorCode.NetworkException ? ErrorCode.CoordinatorLoadInProgress : CoordinatorErrors.OfAppend(error.Code), error.Message);
+        return guard;
+    }
+
+    /// <summary>Answers what can be answered of a topic here, and gives the rest to the coordinator.</summary>
+    private TopicResponse Check(RequestContext context, TopicRequest topic, List<TopicRequest> topics, List<PartitionResponse> pending)
+    {
+        var found = CommittedTopics.Find(cluster.Image, context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, out var error);
+        var answers = CommittedTopics.Answer(found, error, topic.Partitions, partition => partition.PartitionIndex, Answer, pending, out var known);
+        if (known.Length > 0)
+            topics.Add(new TopicRequest { Name = found!.Name, TopicId = found.Id, Partitions = known });
+        return new TopicResponse { Name = topic.Name, TopicId = topic.TopicId, Partitions = answers };
+    }
+
+    private static PartitionResponse Answer(int partition, ErrorCode error) => new() { PartitionIndex = partition, ErrorCode = (short)error };
+}

@@ -1,0 +1,28 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Server;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Groups;
+using GroupResult = Ottla.Protocol.Messages.DeleteGroupsResponse.DeletableGroupResult;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>DeleteGroups (key 42), versions 0 to 3: groups of any kind without members go, with their offsets.</summary>
+/// <remarks>Errors per group: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, and those of <see cref="CoordinatorHost{TCommand}"/>.</remarks>
+internal sealed class DeleteGroupsHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<DeleteGroupsRequest, DeleteGroupsResponse>
+{
+    public async ValueTask<DeleteGroupsResponse?> HandleAsync(RequestContext context, DeleteGroupsRequest request) =>
+        new() { Results = await Task.WhenAll(request.GroupsNames.Distinct(StringComparer.Ordinal).Select(DeleteAsync)) };
+
+    private async Task<GroupResult> DeleteAsync(string groupId)
+    {
+        try
+        {
+            return await groups.SubmitAsync<GroupResult>(groupId, new DeleteGroupCommand(groupId));
+        }
+        catch (ApiException e)
+        {
+            return new GroupResult { GroupId = groupId, ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message };
+        }
+    }
+}

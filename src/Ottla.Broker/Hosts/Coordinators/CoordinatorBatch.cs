@@ -1,0 +1,123 @@
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Protocol.Batches.Compression;
+using Ottla.Protocol.Wire;
+using Ottla.StateMachines.Coordinators;
+
+namespace Ottla.Broker.Hosts.Coordinators;
+
+/// <summary>The record batch that a coordinator's steps are gathered in until it is written. Owned by its shard's loop; lives as long as the shard.</summary>
+internal sealed class CoordinatorBatch : IDisposable
+{
+    private readonly List<(int KeyEnd, int ValueEnd)> _encoded = [];
+    private WireBuffer _scratch = new();
+    private RecordBatchBuilder? _builder;
+
+    /// <summary>How many records are to be written.</summary>
+    public int RecordCount => _builder?.RecordCount ?? 0;
+
+    /// <summary>Whether nothing is to be written.</summary>
+    public bool IsEmpty => RecordCount == 0;
+
+    /// <summary>Encodes a step's records, to be looked at by <see cref="HasRoom"/> and taken by <see cref="Add"/>.</summary>
+    /// <param name="records">The records.</param>
+    /// <param name="cachedBufferBytesMax">The largest buffer to use again.</param>
+    /// <exception cref="ProtocolException">A record cannot be written.</exception>
+    public void Encode(IReadOnlyList<CoordinatorRecord> records, int cachedBufferBytesMax)
+    {
+        if (_scratch.Written.Length > cachedBufferBytesMax)
+            _scratch = new WireBuffer();
+        _scratch.Clear();
+        _encoded.Clear();
+        foreach (var record in records)
+        {
+            CoordinatorRecordSerde.EncodeKey(record.Key, _scratch);
+            var keyEnd = _scratch.Written.Length;
+            if (record.Value is { } value)
+                CoordinatorRecordSerde.EncodeValue(value, record.ValueVersion, _scratch);
+            _encoded.Add((keyEnd, record.Value is null ? -1 : _scratch.Written.Length));
+        }
+    }
+
+    /// <summary>Whether the encoded records fit in as well. Compression is not counted on.</summary>
+    public bool HasRoom(int batchBytesMax)
+    {
+        long size = _builder is { RecordCount: > 0 } builder ? builder.UncompressedSizeInBytes : RecordBatchLayout.HeaderSizeBytes;
+        var index = RecordCount;
+        var start = 0;
+        foreach (var encoded in _encoded)
+        {
+            // Timestamps of one batch differ by little; the widest costs nothing to assume.
+            size += RecordBatchBuilder.SizeOf(index++, int.MaxValue, KeyOf(start, encoded), ValueOf(encoded), []);
+            start = Math.Max(encoded.KeyEnd, encoded.ValueEnd);
+        }
+
+        return size <= batchBytesMax;
+    }
+
+    /// <summary>Takes the encoded records in.</summary>
+    public void Add(Instant now, CompressionType compression, ProducerIdAndEpoch transaction)
+    {
+        if (IsEmpty)
+            Begin(compression, transaction);
+        var start = 0;
+        foreach (var encoded in _encoded)
+        {
+            _builder!.Append(now.UnixMilliseconds, KeyOf(start, encoded), ValueOf(encoded));
+            start = Math.Max(encoded.KeyEnd, encoded.ValueEnd);
+        }
+    }
+
+    /// <summary>The batch as it is to be appended; empty afterwards.</summary>
+    /// <param name="cachedBufferBytesMax">The largest buffer to keep for the next batch.</param>
+    /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
+    public byte[] Take(int cachedBufferBytesMax)
+    {
+        try
+        {
+            return _builder!.Build();
+        }
+        finally
+        {
+            Clear(cachedBufferBytesMax);
+        }
+    }
+
+    /// <summary>Forgets what is not written.</summary>
+    public void Clear(int cachedBufferBytesMax)
+    {
+        if (_builder?.UncompressedSizeInBytes > cachedBufferBytesMax)
+            Dispose();
+        _builder?.Reset(new RecordBatchOptions());
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _builder?.Dispose();
+        _builder = null;
+    }
+
+    private void Begin(CompressionType compression, ProducerIdAndEpoch transaction)
+    {
+        var options = new RecordBatchOptions
+        {
+            Compression = compression,
+            ProducerId = transaction.Id,
+            ProducerEpoch = transaction.Epoch,
+            BaseSequence = 0, // nobody checks it; Kafka writes this
+            IsTransactional = transaction != ProducerIdAndEpoch.None,
+        };
+
+        if (_builder is null)
+            _builder = new RecordBatchBuilder(options);
+        else
+            _builder.Reset(options);
+    }
+
+    private NullableBytes KeyOf(int start, (int KeyEnd, int ValueEnd) encoded) => new(_scratch.Written[start..encoded.KeyEnd]);
+
+    private NullableBytes ValueOf((int KeyEnd, int ValueEnd) encoded) =>
+        encoded.ValueEnd < 0 ? NullableBytes.Null : new NullableBytes(_scratch.Written[encoded.KeyEnd..encoded.ValueEnd]);
+}

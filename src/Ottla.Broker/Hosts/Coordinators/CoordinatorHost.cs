@@ -1,0 +1,121 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using Ottla.Broker.Metadata;
+using Ottla.Broker.Replicas;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Metadata;
+using Ottla.Storage.Producers;
+
+namespace Ottla.Broker.Hosts.Coordinators;
+
+/// <summary>The coordinators of one kind on this node: one for each partition of their internal topic that is led here.</summary>
+/// <remarks>
+/// Lives as long as the node. Follows the metadata, registered after the replica manager: a partition that this node begins to lead is loaded, one
+/// that it leads no more is let go. Requests may come from any thread.
+/// </remarks>
+/// <typeparam name="TCommand">The base of the machines' commands.</typeparam>
+public sealed class CoordinatorHost<TCommand>(
+    CoordinatorDefinition<TCommand> definition, int nodeId, HostedTopics topics, Func<BrokerConfig> config, TimeProvider time, ILogger logger) : IMetadataPublisher
+{
+    private readonly ConcurrentDictionary<int, CoordinatorShard<TCommand>> _shards = new();
+    private volatile int _partitionCount;
+    private volatile bool _isClosed;
+
+    /// <inheritdoc/>
+    public string Name => definition.Name;
+
+    /// <summary>The internal topic.</summary>
+    public string TopicName => definition.TopicName;
+
+    /// <summary>The partitions whose coordinator is here, or is being loaded here.</summary>
+    public IReadOnlyCollection<int> Partitions => [.. _shards.Keys.Order()];
+
+    /// <summary>The partition that a key (a group id, a transactional id) belongs to; null while there is no internal topic.</summary>
+    public int? PartitionOf(string key) => _partitionCount is var count and > 0 ? CoordinatorKeys.PartitionOf(key, count) : null;
+
+    /// <summary>Has a command decided by the coordinator of <paramref name="key"/>. Completes when the answer is committed.</summary>
+    /// <typeparam name="TReply">What the command says it is answered with.</typeparam>
+    /// <exception cref="ApiException">
+    /// It fails. NOT_COORDINATOR: the coordinator is elsewhere; COORDINATOR_LOAD_IN_PROGRESS: it is not ready; COORDINATOR_NOT_AVAILABLE: the node
+    /// stops, or the log cannot be written just now.
+    /// </exception>
+    /// <param name="key">The key.</param>
+    /// <param name="command">The command.</param>
+    /// <param name="guard">What the verification of its transaction gave, when what it writes is part of one.</param>
+    public ValueTask<TReply> SubmitAsync<TReply>(string key, TCommand command, VerificationGuard guard = default) => SubmitAsync<TReply>(PartitionOf(key) ?? -1, command, guard);
+
+    /// <summary>Has a command decided by the coordinator of a partition.</summary>
+    /// <inheritdoc cref="SubmitAsync{TReply}(string, TCommand, VerificationGuard)"/>
+    public async ValueTask<TReply> SubmitAsync<TReply>(int partition, TCommand command, VerificationGuard guard = default) =>
+        (TReply)(await Find(partition).SubmitAsync(command, guard))!;
+
+    /// <summary>Ends a transaction in a partition of the internal topic: writes the marker, and has the machine take it over.</summary>
+    /// <param name="partition">The partition.</param>
+    /// <param name="producer">Whose transaction it is.</param>
+    /// <param name="coordinatorEpoch">The epoch of the transaction coordinator that decided.</param>
+    /// <param name="isCommit">Committed, else aborted.</param>
+    /// <param name="transactionVersion">The transaction version that it goes by.</param>
+    /// <exception cref="ApiException">The log refuses the marker, or the coordinator is elsewhere.</exception>
+    public Task CompleteTransactionAsync(int partition, ProducerIdAndEpoch producer, int coordinatorEpoch, bool isCommit, short transactionVersion) =>
+        Find(partition).CompleteTransactionAsync(producer, coordinatorEpoch, isCommit, transactionVersion);
+
+    /// <inheritdoc/>
+    public void Publish(MetadataDelta delta)
+    {
+        _partitionCount = delta.New.Topics.Find(TopicName)?.Partitions.Length ?? 0;
+        List<Action>? starts = null;
+        foreach (var topic in delta.Topics.Where(topic => topic.Name == TopicName).OrderBy(topic => topic.New is not null)) // deletions first
+        {
+            foreach (var partition in topic.Partitions())
+            {
+                if (Follow(partition) is { } start)
+                    (starts ??= []).Add(start);
+            }
+        }
+
+        foreach (var shard in _shards.Values)
+            shard.Publish(delta);
+        starts?.ForEach(static start => start()); // they load with the metadata in hand
+    }
+
+    /// <summary>The node stops: whoever waits is sent elsewhere, and nothing is written any more.</summary>
+    public void Close()
+    {
+        _isClosed = true;
+        foreach (var partition in Partitions)
+            Stop(partition);
+    }
+
+    /// <summary>Ends and begins what the metadata says of a partition.</summary>
+    /// <returns>What begins it; null when nothing begins.</returns>
+    private Action? Follow(in PartitionDelta change)
+    {
+        var index = change.Partition.Partition;
+        var known = _shards.GetValueOrDefault(index);
+        var isLedHere = change.New is { } partition && partition.Leader == nodeId;
+        if (known is not null && isLedHere && known.TopicId == change.TopicId && known.LeaderEpoch == change.New!.LeaderEpoch)
+            return null;
+        if (known is not null && (isLedHere || known.TopicId == change.TopicId))
+            Stop(index);
+        if (!isLedHere || _isClosed || topics.Find(change.TopicId)?.Find(index) is not { } replica)
+            return null;
+        var shard = new CoordinatorShard<TCommand>(definition, new CoordinatorPartition(index, change.New!.LeaderEpoch), replica, config, time, logger);
+        _shards[index] = shard;
+        var predecessor = known?.Ended ?? Task.CompletedTask;
+        return () => shard.Start(predecessor);
+    }
+
+    private void Stop(int partition)
+    {
+        if (_shards.TryRemove(partition, out var shard))
+            shard.Close();
+    }
+
+    private CoordinatorShard<TCommand> Find(int partition) => _shards.TryGetValue(partition, out var shard)
+        ? shard
+        : throw new ApiException(_isClosed ? ErrorCode.CoordinatorNotAvailable : ErrorCode.NotCoordinator);
+}

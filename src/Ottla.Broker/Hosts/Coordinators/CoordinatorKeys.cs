@@ -1,0 +1,21 @@
+namespace Ottla.Broker.Hosts.Coordinators;
+
+/// <summary>Which partition of an internal topic a key belongs to: clients do not choose, but every broker must say the same, and so must Kafka's.</summary>
+public static class CoordinatorKeys
+{
+    /// <summary>The partition of <paramref name="key"/> among <paramref name="partitionCount"/>.</summary>
+    public static int PartitionOf(string key, int partitionCount)
+    {
+        var hash = JavaHashCode(key);
+        return (hash == int.MinValue ? 0 : Math.Abs(hash)) % partitionCount;
+    }
+
+    /// <summary>What Java's String.hashCode gives: over UTF-16 code units, as C# has them.</summary>
+    private static int JavaHashCode(string text)
+    {
+        var hash = 0;
+        foreach (var unit in text)
+            hash = unchecked((31 * hash) + unit);
+        return hash;
+    }
+}

@@ -1,0 +1,124 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Replicas;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Transactions;
+
+namespace Ottla.Broker.Hosts.Transactions;
+
+/// <summary>The transaction coordinators of this node: a machine for each partition of <c>__transaction_state</c> that is led here, and what they want done outside.</summary>
+/// <remarks>Lives as long as the node. Used by all connections.</remarks>
+public sealed partial class TransactionHost : ITransactionCoordinators
+{
+    private readonly TransactionMarkers _markers;
+    private readonly Func<ValueTask<long>> _nextProducerId;
+    private readonly ILogger _logger;
+
+    /// <summary>Coordinators that follow the metadata once they are registered.</summary>
+    /// <param name="nodeId">This node.</param>
+    /// <param name="topics">The replicas of this node.</param>
+    /// <param name="markers">Writes markers.</param>
+    /// <param name="nextProducerId">Gives a producer id that nobody was ever given.</param>
+    /// <param name="config">The configuration in force.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">For what fails.</param>
+    public TransactionHost(
+        int nodeId, HostedTopics topics, TransactionMarkers markers, Func<ValueTask<long>> nextProducerId, Func<BrokerConfig> config, TimeProvider time, ILogger logger)
+    {
+        _markers = markers;
+        _nextProducerId = nextProducerId;
+        _logger = logger;
+        var definition = new CoordinatorDefinition<TransactionCommand>
+        {
+            Name = "transaction coordinator",
+            TopicName = TopicNames.TransactionState,
+            Serde = CoordinatorRecordSerde.Transactions,
+            CreateMachine = partition => new TransactionMachine(partition.LeaderEpoch),
+            Settings = SettingsOf,
+            OnOutput = OnOutput,
+        };
+        Coordinators = new CoordinatorHost<TransactionCommand>(definition, nodeId, topics, config, time, logger);
+    }
+
+    /// <summary>The machines: commands go here.</summary>
+    public CoordinatorHost<TransactionCommand> Coordinators { get; }
+
+    /// <inheritdoc/>
+    public async ValueTask AddPartitionsAsync(string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions) =>
+        await Coordinators.SubmitAsync<ProducerIdAndEpoch>(
+            transactionalId, new AddPartitionsCommand(transactionalId, producer, partitions, TransactionMetadata.EpochBumpingVersion));
+
+    /// <inheritdoc/>
+    public ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> VerifyPartitionsAsync(
+        string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions) =>
+        Coordinators.SubmitAsync<IReadOnlyDictionary<TopicPartition, ErrorCode>>(transactionalId, new VerifyPartitionsCommand(transactionalId, producer, partitions));
+
+    private static CoordinatorSettings SettingsOf(BrokerConfig config) => new(
+        CompressionType.None,
+        AppendLingerMs: -1,
+        config.RequestTimeoutMs,
+        config.TransactionStateLogLoadBufferSize,
+        CachedBufferBytesMax: config.TransactionStateLogLoadBufferSize);
+
+    private void OnOutput(CoordinatorPartition partition, CoordinatorOutput output) => _ = output switch
+    {
+        WriteMarkersOutput markers => WriteMarkersAsync(partition, markers),
+        AllocateProducerIdOutput => AllocateProducerIdAsync(partition),
+        _ => throw new InvalidOperationException($"{output.GetType().Name} is no output of transactions."),
+    };
+
+    private async Task WriteMarkersAsync(CoordinatorPartition partition, WriteMarkersOutput markers)
+    {
+        var marker = new TransactionMarker(markers.Producer, markers.IsCommit, markers.CoordinatorEpoch, markers.TransactionVersion);
+        var results = await _markers.WriteAsync(marker, markers.Partitions);
+        foreach (var (written, error) in results)
+        {
+            if (error != ErrorCode.None)
+                LogMarkerFailed(markers.TransactionalId, written, markers.Producer.Id, markers.Producer.Epoch, error);
+        }
+
+        await TellAsync(partition, new MarkersWrittenCommand(markers, results));
+    }
+
+    private async Task AllocateProducerIdAsync(CoordinatorPartition partition)
+    {
+        var producerId = -1L;
+        try
+        {
+            producerId = await _nextProducerId();
+        }
+        catch (Exception e) when (e is ApiException or ObjectDisposedException)
+        {
+            LogNoProducerId(e.Message);
+        }
+
+        await TellAsync(partition, new ProducerIdAllocatedCommand(producerId));
+    }
+
+    /// <summary>Tells a machine what came of its output. One that is gone needs no answer: its successor asks anew.</summary>
+    private async Task TellAsync(CoordinatorPartition partition, TransactionCommand command)
+    {
+        try
+        {
+            await Coordinators.SubmitAsync<ProducerIdAndEpoch>(partition.Partition, command);
+        }
+        catch (ApiException e)
+        {
+            LogMachineGone(TopicNames.TransactionState, partition.Partition, e.Error.Code);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The marker of {TransactionalId} (producer {ProducerId}, epoch {ProducerEpoch}) was not written to {Partition}: {Error}")]
+    private partial void LogMarkerFailed(string transactionalId, TopicPartition partition, long producerId, short producerEpoch, ErrorCode error);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "There is no producer id to be had: {Reason}")]
+    private partial void LogNoProducerId(string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The coordinator of {Topic}-{Partition} did not take an answer: {Error}")]
+    private partial void LogMachineGone(string topic, int partition, ErrorCode error);
+}

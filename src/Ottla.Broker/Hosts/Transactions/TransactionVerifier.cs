@@ -1,0 +1,127 @@
+using Ottla.Broker.Replicas;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.Storage.Log;
+using Ottla.Storage.Producers;
+
+namespace Ottla.Broker.Hosts.Transactions;
+
+/// <summary>What a transactional producer knows of, by the version of its Produce or TxnOffsetCommit request.</summary>
+public enum TransactionSupport
+{
+    /// <summary>It has added its partitions itself, and knows no TRANSACTION_ABORTABLE.</summary>
+    AddsPartitions,
+
+    /// <summary>It has added its partitions itself, and knows TRANSACTION_ABORTABLE (KIP-890).</summary>
+    KnowsAbortable,
+
+    /// <summary>Transaction version 2: whoever takes its records adds the partition.</summary>
+    LeavesPartitionsToBroker,
+}
+
+/// <summary>A partition that a transactional batch is to be appended to.</summary>
+/// <param name="Replica">The partition.</param>
+/// <param name="Sequence">The first sequence of the batch.</param>
+public readonly record struct TransactionalWrite(PartitionReplica Replica, int Sequence);
+
+/// <summary>Whether a transactional batch may be appended.</summary>
+/// <param name="Error">Why not; <see cref="ApiError.None"/> when it may.</param>
+/// <param name="Guard">What the append needs.</param>
+public readonly record struct TransactionVerdict(ApiError Error, VerificationGuard Guard);
+
+/// <summary>Asks the coordinator before the first batch of a transaction is appended to a partition (KIP-890). Used by all connections.</summary>
+/// <param name="coordinators">Whom to ask.</param>
+/// <param name="config">The configuration in force.</param>
+/// <param name="time">The clock.</param>
+public sealed class TransactionVerifier(ITransactionCoordinators coordinators, Func<BrokerConfig> config, TimeProvider time)
+{
+    /// <summary>Verifies, or adds, the partitions of a request.</summary>
+    /// <returns>A verdict for each of <paramref name="writes"/>, in their order. At once, when all transactions are open there already.</returns>
+    public async ValueTask<TransactionVerdict[]> VerifyAsync(
+        string transactionalId, ProducerIdAndEpoch producer, IReadOnlyList<TransactionalWrite> writes, TransactionSupport support)
+    {
+        var verdicts = new TransactionVerdict[writes.Count];
+        var adds = support == TransactionSupport.LeavesPartitionsToBroker;
+        if (!adds && !config().TransactionPartitionVerificationEnable)
+            return verdicts;
+        var asked = new List<TopicPartition>();
+        for (var i = 0; i < verdicts.Length; i++)
+        {
+            verdicts[i] = Start(producer, writes[i], adds);
+            if (verdicts[i].Guard != VerificationGuard.None)
+                asked.Add(writes[i].Replica.Partition);
+        }
+
+        if (asked.Count == 0)
+            return verdicts;
+        var errors = adds ? await AddAsync(transactionalId, producer, asked) : await AskAsync(transactionalId, producer, asked);
+        for (var i = 0; i < verdicts.Length; i++)
+        {
+            if (verdicts[i].Guard != VerificationGuard.None && errors.TryGetValue(writes[i].Replica.Partition, out var error) && error != ErrorCode.None)
+                verdicts[i] = new TransactionVerdict(new ApiError(Known(error, support)), VerificationGuard.None);
+        }
+
+        return verdicts;
+    }
+
+    private TransactionVerdict Start(ProducerIdAndEpoch producer, TransactionalWrite write, bool bumpsEpoch)
+    {
+        if (write.Replica.CheckLeader(currentLeaderEpoch: -1) is not ErrorCode.None and var error)
+            return new TransactionVerdict(new ApiError(error), VerificationGuard.None);
+        try
+        {
+            var guard = write.Replica.Log.StartTransactionVerification(producer.Id, producer.Epoch, write.Sequence, bumpsEpoch, Instant.Now(time));
+            return new TransactionVerdict(ApiError.None, guard);
+        }
+        catch (LogException e)
+        {
+            return new TransactionVerdict(new ApiError(e.ErrorCode, e.Message), VerificationGuard.None);
+        }
+    }
+
+    /// <summary>Adds the partitions. While the transaction before is completing this is tried for a while: it takes little time, and the producer's own pause would be longer.</summary>
+    private async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> AddAsync(string transactionalId, ProducerIdAndEpoch producer, List<TopicPartition> partitions)
+    {
+        var settings = config();
+        var deadline = Instant.Now(time).AddMilliseconds(Math.Min(settings.AddPartitionsToTxnRetryBackoffMaxMs, settings.RequestTimeoutMs));
+        while (true)
+        {
+            try
+            {
+                await coordinators.AddPartitionsAsync(transactionalId, producer, partitions);
+                return new Dictionary<TopicPartition, ErrorCode>();
+            }
+            catch (ApiException e) when (e.Error.Code == ErrorCode.ConcurrentTransactions && Instant.Now(time) < deadline)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(settings.AddPartitionsToTxnRetryBackoffMs), time);
+            }
+            catch (ApiException e)
+            {
+                return partitions.ToDictionary(partition => partition, _ => e.Error.Code);
+            }
+        }
+    }
+
+    private async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> AskAsync(string transactionalId, ProducerIdAndEpoch producer, List<TopicPartition> partitions)
+    {
+        try
+        {
+            return await coordinators.VerifyPartitionsAsync(transactionalId, producer, partitions);
+        }
+        catch (ApiException e)
+        {
+            return partitions.ToDictionary(partition => partition, _ => e.Error.Code);
+        }
+    }
+
+    /// <summary>What clients of any version know.</summary>
+    private static ErrorCode Known(ErrorCode error, TransactionSupport support) => error switch
+    {
+        ErrorCode.ProducerFenced => ErrorCode.InvalidProducerEpoch,
+        ErrorCode.TransactionAbortable when support == TransactionSupport.AddsPartitions => ErrorCode.InvalidTxnState,
+        _ => error,
+    };
+}

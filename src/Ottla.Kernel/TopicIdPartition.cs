@@ -1,0 +1,25 @@
+namespace Ottla.Kernel;
+
+/// <summary>A partition of a topic by the topic's id: another topic of the same name is another. Ordered by topic, then by index.</summary>
+/// <param name="TopicId">The topic's id.</param>
+/// <param name="Partition">The partition's index, from 0.</param>
+public readonly record struct TopicIdPartition(Uuid TopicId, int Partition) : IComparable<TopicIdPartition>
+{
+    /// <inheritdoc/>
+    public int CompareTo(TopicIdPartition other)
+    {
+        var byTopic = TopicId.CompareTo(other.TopicId);
+        return byTopic != 0 ? byTopic : Partition.CompareTo(other.Partition);
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{TopicId}-{Partition}";
+
+    public static bool operator <(TopicIdPartition left, TopicIdPartition right) => left.CompareTo(right) < 0;
+
+    public static bool operator >(TopicIdPartition left, TopicIdPartition right) => left.CompareTo(right) > 0;
+
+    public static bool operator <=(TopicIdPartition left, TopicIdPartition right) => left.CompareTo(right) <= 0;
+
+    public static bool operator >=(TopicIdPartition left, TopicIdPartition right) => left.CompareTo(right) >= 0;
+}

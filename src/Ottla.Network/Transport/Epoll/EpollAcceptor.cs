@@ -1,0 +1,54 @@
+using System.Net.Sockets;
+
+namespace Ottla.Network.Transport.Epoll;
+
+/// <summary>Accepts the connections of a listening socket. One accept at a time, by the accept loop; lives as long as its listener.</summary>
+internal sealed class EpollAcceptor : EpollOperation<Socket>, IAcceptor, IEpollHandler
+{
+    private readonly Socket _socket;
+    private readonly EpollLoop _loop;
+    private readonly Func<EpollLoop> _nextLoop;
+    private bool _isDisposed;
+
+    public EpollAcceptor(Socket socket, Func<EpollLoop> nextLoop)
+    {
+        _socket = socket;
+        _nextLoop = nextLoop;
+        _loop = nextLoop();
+        socket.Blocking = false;
+        _loop.Add(socket.SafeHandle, this);
+    }
+
+    public long Token { get; set; }
+
+    public ValueTask<Socket> AcceptAsync(CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return TryRun(out var accepted) ? new ValueTask<Socket>(accepted) : new ValueTask<Socket>(this, Wait(cancellationToken));
+    }
+
+    public ITransportConnection Serve(Socket accepted) => EpollConnection.Serve(accepted, _nextLoop());
+
+    public void OnEvents(uint events) => Raise();
+
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _isDisposed, true))
+            return;
+        _loop.Remove(this);
+        _socket.Dispose();
+        Break();
+    }
+
+    protected override Attempt TryCall(out Socket result)
+    {
+        if (!_socket.Poll(0, SelectMode.SelectRead)) // a failed accept would be an exception for each connection
+        {
+            result = null!;
+            return Attempt.WouldBlock;
+        }
+
+        result = _socket.Accept();
+        return Attempt.Done;
+    }
+}

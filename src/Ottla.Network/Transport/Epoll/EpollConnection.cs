@@ -1,0 +1,297 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Win32.SafeHandles;
+
+namespace Ottla.Network.Transport.Epoll;
+
+/// <summary>A connected TCP socket of a loop. Owned by the connection's task, which runs on the loop's thread wherever it waited for this; <see cref="Abort"/> from any thread.</summary>
+internal sealed class EpollConnection : ITransportConnection, IEpollHandler
+{
+    private readonly Socket _socket;
+    private readonly SafeSocketHandle _handle;
+    private readonly EpollLoop _loop;
+    private readonly Receiving _receiving;
+    private readonly Sending _sending;
+    private volatile bool _peerEnded;
+    private int _isClosed;
+
+    private EpollConnection(Socket socket, EpollLoop loop)
+    {
+        _socket = socket;
+        _loop = loop;
+        _handle = socket.SafeHandle;
+        _receiving = new Receiving(this);
+        _sending = new Sending(this);
+        socket.Blocking = false;
+        loop.Add(_handle, this);
+    }
+
+    public long Token { get; set; }
+
+    public IPEndPoint? RemoteEndPoint { get; private init; }
+
+    public IPEndPoint? LocalEndPoint { get; private set; }
+
+    public bool CanSendFile => true;
+
+    private bool IsClosed => Volatile.Read(ref _isClosed) != 0;
+
+    /// <summary>Takes over an accepted socket.</summary>
+    public static EpollConnection Serve(Socket accepted, EpollLoop loop) => new(accepted, loop)
+    {
+        RemoteEndPoint = SocketConnection.EndPointOf(accepted, static socket => socket.RemoteEndPoint),
+        LocalEndPoint = SocketConnection.EndPointOf(accepted, static socket => socket.LocalEndPoint),
+    };
+
+    /// <summary>Opens a connection.</summary>
+    public static async ValueTask<ITransportConnection> ConnectAsync(IPEndPoint endpoint, EpollLoop loop, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var connection = new EpollConnection(new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }, loop) { RemoteEndPoint = endpoint };
+        try
+        {
+            await connection._sending.ConnectAsync(endpoint, cancellationToken);
+            connection.LocalEndPoint = LinuxSockets.LocalEndPointOf(connection._handle, endpoint);
+            return connection;
+        }
+        catch
+        {
+            connection.Abort();
+            throw;
+        }
+    }
+
+    public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) => _receiving.StartAsync(buffer, cancellationToken);
+
+    public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) => _sending.StartAsync(bytes, null, 0, 0, cancellationToken);
+
+    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        ArgumentOutOfRangeException.ThrowIfNegative(position);
+        ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
+        return _sending.StartAsync(header, source, position, length, cancellationToken);
+    }
+
+    public void OnEvents(uint events)
+    {
+        const uint ended = LinuxSockets.EventPeerClosed | LinuxSockets.EventHangUp | LinuxSockets.EventError;
+        if ((events & ended) != 0)
+            _peerEnded = true;
+        if ((events & (LinuxSockets.EventOut | ended)) != 0)
+            _sending.Raise();
+        if ((events & (LinuxSockets.EventIn | ended)) != 0)
+            _receiving.Raise();
+    }
+
+    public void Abort()
+    {
+        if (Interlocked.Exchange(ref _isClosed, 1) != 0)
+            return;
+        SocketConnection.Reset(_socket);
+        Leave();
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _isClosed, 1) != 0)
+            return ValueTask.CompletedTask;
+        SocketConnection.End(_socket);
+        Leave();
+        return ValueTask.CompletedTask;
+    }
+
+    private void Leave()
+    {
+        _loop.Remove(this);
+        _receiving.Break();
+        _sending.Break();
+    }
+
+    private void ThrowIfClosed()
+    {
+        if (IsClosed)
+            throw new SocketException((int)SocketError.OperationAborted);
+    }
+
+    /// <summary>An error of the kernel as an exception; the socket closed under a call is an abort of this side.</summary>
+    private SocketException ExceptionOf(int error) => IsClosed ? new SocketException((int)SocketError.OperationAborted) : LinuxSockets.ExceptionOf(error);
+
+    /// <summary>What comes in.</summary>
+    private sealed class Receiving(EpollConnection connection) : EpollOperation<int>
+    {
+        private Memory<byte> _buffer;
+
+        public ValueTask<int> StartAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            connection.ThrowIfClosed();
+            _buffer = buffer;
+            if (!TryRun(out var received))
+                return new ValueTask<int>(this, Wait(cancellationToken));
+            _buffer = default;
+            return new ValueTask<int>(received);
+        }
+
+        protected override unsafe Attempt TryCall(out int received)
+        {
+            connection.ThrowIfClosed();
+            received = 0;
+            var buffer = _buffer.Span;
+            if (buffer.IsEmpty)
+                return Attempt.Done;
+            while (true)
+            {
+                nint count;
+                try
+                {
+                    fixed (byte* bytes = buffer)
+                        count = LinuxSockets.Receive(connection._handle, bytes, buffer.Length, 0);
+                }
+                catch (ObjectDisposedException)
+                {
+                    throw new SocketException((int)SocketError.OperationAborted);
+                }
+
+                if (count >= 0)
+                {
+                    received = (int)count;
+                    // Less than there was room for is all there was. What comes later is told again, an end that came before is not.
+                    return count < buffer.Length && count > 0 && !connection._peerEnded ? Attempt.DoneAndDrained : Attempt.Done;
+                }
+
+                var error = LinuxSockets.LastError;
+                if (error == LinuxSockets.WouldBlock)
+                    return Attempt.WouldBlock;
+                if (error != LinuxSockets.Interrupted)
+                    throw connection.ExceptionOf(error);
+            }
+        }
+
+        protected override void OnCompleted() => _buffer = default;
+    }
+
+    /// <summary>What goes out: bytes, then perhaps a range of a file.</summary>
+    private sealed class Sending(EpollConnection connection) : EpollOperation<bool>
+    {
+        private ReadOnlyMemory<byte> _bytes;
+        private SafeFileHandle? _file;
+        private long _filePosition;
+        private int _fileLength;
+        private bool _isConnecting;
+
+        public ValueTask StartAsync(ReadOnlyMemory<byte> bytes, SafeFileHandle? file, long filePosition, int fileLength, CancellationToken cancellationToken)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            connection.ThrowIfClosed();
+            _bytes = bytes;
+            _file = file;
+            _filePosition = filePosition;
+            _fileLength = fileLength;
+            if (!TryRun(out _))
+                return new ValueTask(this, Wait(cancellationToken));
+            OnCompleted();
+            return ValueTask.CompletedTask;
+        }
+
+        public unsafe ValueTask ConnectAsync(IPEndPoint endpoint, CancellationToken cancellationToken)
+        {
+            var address = endpoint.Serialize();
+            fixed (byte* bytes = address.Buffer.Span)
+            {
+                if (LinuxSockets.Connect(connection._handle, bytes, address.Size) == 0)
+                    return ValueTask.CompletedTask;
+            }
+
+            var error = LinuxSockets.LastError;
+            if (error is not (LinuxSockets.ConnectionInProgress or LinuxSockets.Interrupted))
+                throw LinuxSockets.ExceptionOf(error);
+            _isConnecting = true;
+            return new ValueTask(this, Wait(cancellationToken));
+        }
+
+        protected override Attempt TryCall(out bool result)
+        {
+            result = true;
+            connection.ThrowIfClosed();
+            try
+            {
+                if (_isConnecting)
+                    return FinishConnect();
+                return TrySendBytes() && TrySendFile() ? Attempt.Done : Attempt.WouldBlock;
+            }
+            catch (ObjectDisposedException)
+            {
+                throw new SocketException((int)SocketError.OperationAborted);
+            }
+        }
+
+        /// <summary>What follows half a frame is no stream of frames.</summary>
+        protected override void OnCancelled() => connection.Abort();
+
+        protected override void OnCompleted()
+        {
+            _bytes = default;
+            _file = null;
+            _isConnecting = false;
+        }
+
+        private Attempt FinishConnect()
+        {
+            if (!connection._socket.Poll(0, SelectMode.SelectWrite))
+                return Attempt.WouldBlock;
+            var error = connection._socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error);
+            return error is 0 ? Attempt.Done : throw new SocketException((int)error!);
+        }
+
+        private unsafe bool TrySendBytes()
+        {
+            while (!_bytes.IsEmpty)
+            {
+                nint count;
+                // With the file's first bytes behind it, a header does not leave as a packet of its own.
+                var flags = LinuxSockets.MessageNoSignal | (_file is null ? 0 : LinuxSockets.MessageMore);
+                fixed (byte* bytes = _bytes.Span)
+                    count = LinuxSockets.Send(connection._handle, bytes, _bytes.Length, flags);
+                if (count >= 0)
+                    _bytes = _bytes[(int)count..];
+                else if (!MayRepeat())
+                    return false;
+            }
+
+            return true;
+        }
+
+        private unsafe bool TrySendFile()
+        {
+            while (_file is not null && _fileLength > 0)
+            {
+                var position = _filePosition;
+                var count = LinuxSockets.SendFile(connection._handle, _file, &position, _fileLength);
+                if (count > 0)
+                {
+                    _filePosition += count;
+                    _fileLength -= (int)count;
+                }
+                else if (count == 0)
+                {
+                    throw new IOException($"the file ended early: {_fileLength} promised bytes are missing");
+                }
+                else if (!MayRepeat())
+                {
+                    return false;
+                }
+            }
+
+            return true;
+        }
+
+        /// <summary>Whether to call again at once, after an error.</summary>
+        private bool MayRepeat() => LinuxSockets.LastError switch
+        {
+            LinuxSockets.Interrupted => true,
+            LinuxSockets.WouldBlock => false,
+            var error => throw connection.ExceptionOf(error),
+        };
+    }
+}

@@ -1,0 +1,73 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Ottla.Network.Transport.Epoll;
+
+/// <summary>TCP on Linux, by loops of our own: what waits for a connection continues on the thread that waited for the network. Thread-safe; one per process.</summary>
+/// <param name="loops">How many threads serve the network; connections are spread over them.</param>
+/// <param name="time">Paces accepts while the machine lacks file descriptors or memory.</param>
+/// <param name="logger">Told about accept errors; null logs nothing.</param>
+public sealed class EpollTransport(int loops, TimeProvider time, ILogger? logger = null) : ITransport
+{
+    private readonly ILogger _logger = logger ?? NullLogger.Instance;
+    private readonly EpollLoop[] _loops = StartLoops(loops);
+
+    /// <inheritdoc/>
+    public ITransportListener Listen(IPEndPoint endpoint, int backlog, SocketBufferSizes sizes)
+    {
+        var socket = SocketListener.Open(endpoint, backlog, sizes);
+        return new SocketListener(socket, new EpollAcceptor(socket, NextLoop), sizes, time, _logger);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<ITransportConnection> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(endpoint);
+        if (endpoint is IPEndPoint address)
+            return await EpollConnection.ConnectAsync(address, NextLoop(), cancellationToken);
+        var name = endpoint as DnsEndPoint ?? throw new ArgumentException($"No way to connect to a {endpoint.GetType().Name}.", nameof(endpoint));
+        SocketException? last = null;
+        foreach (var candidate in await Dns.GetHostAddressesAsync(name.Host, cancellationToken))
+        {
+            try
+            {
+                return await EpollConnection.ConnectAsync(new IPEndPoint(candidate, name.Port), NextLoop(), cancellationToken);
+            }
+            catch (SocketException e)
+            {
+                last = e; // the host's next address may answer
+            }
+        }
+
+        throw last ?? new SocketException((int)SocketError.HostNotFound);
+    }
+
+    private static EpollLoop[] StartLoops(int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
+        var loops = new EpollLoop[count];
+        for (var i = 0; i < count; i++)
+        {
+            loops[i] = new EpollLoop(i);
+            if (!EpollThread.TryStart(loops[i]))
+                throw new InvalidOperationException("There are too many loops.");
+        }
+
+        return loops;
+    }
+
+    /// <summary>The loop with the fewest connections.</summary>
+    private EpollLoop NextLoop()
+    {
+        var best = _loops[0];
+        foreach (var loop in _loops)
+        {
+            if (loop.HandlerCount < best.HandlerCount)
+                best = loop;
+        }
+
+        return best;
+    }
+}

@@ -1,0 +1,354 @@
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+
+namespace Ottla.StateMachines.Groups.Classic;
+
+/// <summary>A group whose members join and whose leader assigns; or no more than the name of offsets (a "simple" group).</summary>
+/// <remarks>
+/// Owned by <see cref="ClassicDecisions"/>. Its record is written when a leader has assigned, when a static member was replaced, and when the
+/// last member has gone: in between, a rebalance is soft state, and a coordinator that takes over knows the last generation that was complete.
+/// </remarks>
+public sealed partial class ClassicGroup(string groupId) : Group(groupId)
+{
+    private readonly Dictionary<string, ClassicGroupMember> _members = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _staticMemberIds = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> _membersByProtocol = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _pendingJoins = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _pendingSyncs = new(StringComparer.Ordinal);
+    private HashSet<string>? _subscribedTopics;
+
+    /// <inheritdoc/>
+    public override GroupType Type => GroupType.Classic;
+
+    /// <inheritdoc/>
+    public override string StateName => State.ToString();
+
+    /// <inheritdoc/>
+    public override string ProtocolType => MemberProtocolType ?? "";
+
+    /// <inheritdoc/>
+    public override bool IsEmpty => State == ClassicGroupState.Empty;
+
+    /// <summary>The state.</summary>
+    public ClassicGroupState State { get; private set; }
+
+    /// <summary>Whether the rebalance that is being prepared began without members: it waits for more, however many have joined.</summary>
+    public bool IsInitialRebalance { get; private set; }
+
+    /// <summary>Whether a member was added since the initial rebalance was last extended.</summary>
+    public bool HasNewMembers { get; set; }
+
+    /// <summary>How much longer the initial rebalance may be extended after the delay it is in, in milliseconds.</summary>
+    public int InitialRebalanceLeftMs { get; set; }
+
+    /// <summary>Since when the group is in its state, as its record says; null when an old record does not say.</summary>
+    public Instant? StateSince { get; private set; }
+
+    /// <summary>The number of completed rebalances.</summary>
+    public int GenerationId { get; private set; }
+
+    /// <summary>"consumer", "connect" or the like; null for a simple group.</summary>
+    public string? MemberProtocolType { get; private set; }
+
+    /// <summary>The protocol that the members agreed on; null before they did.</summary>
+    public string? ProtocolName { get; private set; }
+
+    /// <summary>The member that assigns; null without members.</summary>
+    public string? LeaderId { get; private set; }
+
+    /// <summary>The members.</summary>
+    public IReadOnlyCollection<ClassicGroupMember> Members => _members.Values;
+
+    /// <summary>How many members wait for the answer to their join.</summary>
+    public int AwaitingJoinCount { get; private set; }
+
+    /// <summary>Ids that were given to clients that have not come back with them yet.</summary>
+    public IReadOnlyCollection<string> PendingJoins => _pendingJoins;
+
+    /// <summary>Members that have not asked for the assignment of this generation yet.</summary>
+    public IReadOnlyCollection<string> PendingSyncs => _pendingSyncs;
+
+    /// <summary>Whether all have joined that are expected.</summary>
+    public bool HaveAllJoined => AwaitingJoinCount == _members.Count && _pendingJoins.Count == 0;
+
+    /// <summary>Whether its members are consumers, by the protocol type.</summary>
+    public bool UsesConsumerProtocol => MemberProtocolType == ConsumerProtocol.ProtocolType;
+
+    /// <summary>How long a rebalance may take: as long as the slowest member asked for, in milliseconds.</summary>
+    public int RebalanceTimeoutMs => _members.Count == 0 ? 0 : Math.Max(0, _members.Values.Max(member => member.RebalanceTimeoutMs));
+
+    /// <summary>A group without members, whose offsets are committed by who does not join.</summary>
+    public static ClassicGroup CreateSimple(string groupId) => new(groupId);
+
+    /// <summary>A group that comes to be now.</summary>
+    public static ClassicGroup Create(string groupId, Instant now) => new(groupId) { StateSince = now };
+
+    /// <inheritdoc/>
+    public override bool HasMember(string memberId) => _members.ContainsKey(memberId);
+
+    /// <summary>The member of that id; null when there is none.</summary>
+    public ClassicGroupMember? Member(string memberId) => _members.GetValueOrDefault(memberId);
+
+    /// <summary>The id of the static member of that name; null when there is none.</summary>
+    public string? StaticMemberId(string groupInstanceId) => _staticMemberIds.GetValueOrDefault(groupInstanceId);
+
+    /// <summary>Whether a client was given that id and has not come back with it yet.</summary>
+    public bool IsPendingJoin(string memberId) => _pendingJoins.Contains(memberId);
+
+    /// <summary>Expects a client to come back with that id.</summary>
+    public void AddPendingJoin(string memberId) => _pendingJoins.Add(memberId);
+
+    /// <summary>Has a member asked for its assignment.</summary>
+    public void RemovePendingSync(string memberId) => _pendingSyncs.Remove(memberId);
+
+    /// <summary>Waits for no member to ask for its assignment any more.</summary>
+    public void ClearPendingSyncs() => _pendingSyncs.Clear();
+
+    /// <summary>Adds a member. The first is the leader.</summary>
+    public void Add(ClassicGroupMember member, string protocolType)
+    {
+        Invariant.Check(!_members.ContainsKey(member.MemberId), "a member is added once");
+        if (_members.Count == 0)
+            MemberProtocolType = protocolType;
+        Invariant.Check(MemberProtocolType == protocolType, "all members have the group's protocol type");
+        if (member.GroupInstanceId is { } instance)
+            Invariant.Check(_staticMemberIds.TryAdd(instance, member.MemberId), "a static member is replaced, not added twice");
+        LeaderId ??= member.MemberId;
+        _members.Add(member.MemberId, member);
+        CountProtocols(member, 1);
+        if (member.AwaitingJoin is not null)
+            AwaitingJoinCount++;
+        _pendingJoins.Remove(member.MemberId);
+    }
+
+    /// <summary>Removes a member, or an id that was expected. Whoever it was, nobody waits for it any more.</summary>
+    public void Remove(string memberId)
+    {
+        if (_members.Remove(memberId, out var member))
+        {
+            Invariant.Check(member.AwaitingJoin is null && member.AwaitingSync is null, "a member that goes was answered");
+            CountProtocols(member, -1);
+            if (member.GroupInstanceId is { } instance)
+                _staticMemberIds.Remove(instance);
+        }
+
+        if (LeaderId == memberId)
+            LeaderId = _members.Values.FirstOrDefault()?.MemberId;
+        _pendingJoins.Remove(memberId);
+        _pendingSyncs.Remove(memberId);
+    }
+
+    /// <summary>Gives a static member's place to its successor, with its assignment.</summary>
+    public ClassicGroupMember ReplaceStatic(ClassicGroupMember old, string newMemberId)
+    {
+        Invariant.Check(old.AwaitingJoin is null && old.AwaitingSync is null, "a member that is replaced was answered");
+        var successor = new ClassicGroupMember
+        {
+            MemberId = newMemberId,
+            GroupInstanceId = old.GroupInstanceId,
+            ClientId = old.ClientId,
+            ClientHost = old.ClientHost,
+            RebalanceTimeoutMs = old.RebalanceTimeoutMs,
+            SessionTimeoutMs = old.SessionTimeoutMs,
+            Protocols = old.Protocols,
+            Assignment = old.Assignment,
+        };
+        _members.Remove(old.MemberId);
+        _members.Add(newMemberId, successor);
+        _staticMemberIds[old.GroupInstanceId!] = newMemberId;
+        _pendingSyncs.Remove(old.MemberId);
+        if (LeaderId == old.MemberId)
+            LeaderId = newMemberId;
+        return successor;
+    }
+
+    /// <summary>Takes over what a member asks for when it joins again.</summary>
+    public void Update(ClassicGroupMember member, IReadOnlyList<ClassicProtocol> protocols, int rebalanceTimeoutMs, int sessionTimeoutMs)
+    {
+        CountProtocols(member, -1);
+        member.Protocols = protocols;
+        CountProtocols(member, 1);
+        (member.RebalanceTimeoutMs, member.SessionTimeoutMs) = (rebalanceTimeoutMs, sessionTimeoutMs);
+    }
+
+    /// <summary>Has a member wait for the answer to its join, or no longer.</summary>
+    public void SetAwaitingJoin(ClassicGroupMember member, AwaitingReply? awaiting)
+    {
+        AwaitingJoinCount += (awaiting is null ? 0 : 1) - (member.AwaitingJoin is null ? 0 : 1);
+        member.AwaitingJoin = awaiting;
+    }
+
+    /// <summary>Whether a member with these protocols could be in the group.</summary>
+    public bool Supports(string protocolType, IReadOnlyList<ClassicProtocol> protocols) =>
+        State == ClassicGroupState.Empty
+            ? protocolType.Length > 0 && protocols.Count > 0
+            : MemberProtocolType == protocolType && protocols.Any(protocol => _membersByProtocol.GetValueOrDefault(protocol.Name) == _members.Count);
+
+    /// <summary>The protocol that all members offer and most like best.</summary>
+    public string SelectProtocol()
+    {
+        var votes = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach (var member in _members.Values)
+        {
+            var favourite = member.Protocols.First(protocol => _membersByProtocol[protocol.Name] == _members.Count).Name;
+            votes[favourite] = votes.GetValueOrDefault(favourite) + 1;
+        }
+
+        return votes.MaxBy(vote => vote.Value).Key;
+    }
+
+    /// <summary>Makes sure that the leader is one of those that have joined; false when nobody has.</summary>
+    public bool TryElectJoinedLeader()
+    {
+        if (LeaderId is null)
+            return false;
+        if (_members[LeaderId].AwaitingJoin is not null)
+            return true;
+        if (_members.Values.FirstOrDefault(member => member.AwaitingJoin is not null) is not { } joined)
+            return false;
+        LeaderId = joined.MemberId;
+        return true;
+    }
+
+    /// <summary>Begins to wait for members to join.</summary>
+    public void PrepareRebalance(Instant now)
+    {
+        Invariant.Check(State != ClassicGroupState.PreparingRebalance, "a rebalance is prepared once");
+        IsInitialRebalance = State == ClassicGroupState.Empty;
+        HasNewMembers = false;
+        _pendingSyncs.Clear();
+        EnterState(ClassicGroupState.PreparingRebalance, now);
+    }
+
+    /// <summary>Begins the next generation: with those that have joined, or with nobody.</summary>
+    public void BeginGeneration(Instant now)
+    {
+        Invariant.Check(State == ClassicGroupState.PreparingRebalance, "a generation begins with a rebalance");
+        GenerationId = GenerationId == int.MaxValue ? 1 : GenerationId + 1;
+        IsInitialRebalance = false;
+        ProtocolName = _members.Count == 0 ? null : SelectProtocol();
+        _subscribedTopics = ComputeSubscribedTopics();
+        _pendingSyncs.Clear();
+        _pendingSyncs.UnionWith(_members.Keys);
+        EnterState(_members.Count == 0 ? ClassicGroupState.Empty : ClassicGroupState.CompletingRebalance, now);
+    }
+
+    /// <inheritdoc/>
+    public override bool IsSubscribedTo(string topic) => _subscribedTopics?.Contains(topic) ?? UsesConsumerProtocol;
+
+    /// <inheritdoc/>
+    public override void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion)
+    {
+        if (generationIdOrMemberEpoch < 0 && State == ClassicGroupState.Empty)
+            return;
+        if (generationIdOrMemberEpoch >= 0 || memberId.Length > 0 || groupInstanceId is not null)
+        {
+            ValidateMember(memberId, groupInstanceId);
+            if (generationIdOrMemberEpoch != GenerationId)
+                throw Refuse(ErrorCode.IllegalGeneration, $"Generation {generationIdOrMemberEpoch} is not the group's, which is {GenerationId}.");
+        }
+        else if (!isTransactional)
+        {
+            throw Refuse(ErrorCode.UnknownMemberId, "The group has members, so only they may commit.");
+        }
+
+        if (!isTransactional && State == ClassicGroupState.CompletingRebalance)
+            throw Refuse(ErrorCode.RebalanceInProgress, "The group waits for its assignment.");
+    }
+
+    /// <inheritdoc/>
+    public override void ValidateOffsetFetch(string? memberId, int memberEpoch)
+    {
+    }
+
+    /// <inheritdoc/>
+    public override void ValidateOffsetDelete()
+    {
+        if (!IsEmpty && !UsesConsumerProtocol)
+            throw Refuse(ErrorCode.NonEmptyGroup, $"Group {GroupId} has members, and they do not say what they use.");
+    }
+
+    /// <inheritdoc/>
+    public override void ValidateDelete()
+    {
+        if (!IsEmpty)
+            throw Refuse(ErrorCode.NonEmptyGroup, $"Group {GroupId} has members.");
+    }
+
+    /// <summary>Checks that a member is one, and has not been replaced.</summary>
+    /// <exception cref="ApiException">UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID.</exception>
+    public void ValidateMember(string memberId, string? groupInstanceId)
+    {
+        if (CheckMember(memberId, groupInstanceId) is var error and not ErrorCode.None)
+            throw Refuse(error, $"Member {memberId} is not in group {GroupId}, or was replaced.");
+    }
+
+    /// <summary>UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, or none when the member is one.</summary>
+    public ErrorCode CheckMember(string memberId, string? groupInstanceId)
+    {
+        if (groupInstanceId is not null)
+        {
+            if (!_staticMemberIds.TryGetValue(groupInstanceId, out var current))
+                return ErrorCode.UnknownMemberId;
+            if (current != memberId)
+                return ErrorCode.FencedInstanceId;
+        }
+
+        return _members.ContainsKey(memberId) ? ErrorCode.None : ErrorCode.UnknownMemberId;
+    }
+
+    /// <inheritdoc/>
+    public override void WriteTombstones(CoordinatorEffects effects) =>
+        effects.Write(CoordinatorRecord.Tombstone(new GroupMetadataKey { Group = GroupId }));
+
+    /// <inheritdoc/>
+    public override Instant? ExpirationBase(string topic, Instant committedAt)
+    {
+        if (MemberProtocolType is null)
+            return committedAt;
+        if (IsSubscribedTo(topic))
+            return null;
+        if (State == ClassicGroupState.Empty)
+            return StateSince ?? committedAt;
+        return State == ClassicGroupState.Stable && UsesConsumerProtocol ? committedAt : null;
+    }
+
+    private void EnterState(ClassicGroupState state, Instant now) => (State, StateSince) = (state, now);
+
+    private void CountProtocols(ClassicGroupMember member, int change)
+    {
+        foreach (var name in member.Protocols.Select(protocol => protocol.Name).Distinct(StringComparer.Ordinal))
+        {
+            var count = _membersByProtocol.GetValueOrDefault(name) + change;
+            if (count == 0)
+                _membersByProtocol.Remove(name);
+            else
+                _membersByProtocol[name] = count;
+        }
+    }
+
+    // Null when the group is of consumers, and one of them does not say what it subscribes to in the way they are meant to.
+    private HashSet<string>? ComputeSubscribedTopics()
+    {
+        if (!UsesConsumerProtocol)
+            return null;
+        var topics = new HashSet<string>(StringComparer.Ordinal);
+        if (_members.Count == 0)
+            return topics;
+        if (ProtocolName is null)
+            return null;
+        try
+        {
+            foreach (var member in _members.Values)
+                topics.UnionWith(ConsumerProtocol.ReadSubscribedTopics(member.Metadata(ProtocolName)));
+            return topics;
+        }
+        catch (ProtocolException)
+        {
+            return null;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.StateMachines.Coordinators;
+
+namespace Ottla.StateMachines.Groups.Classic;
+
+/// <summary>Decides about JoinGroup to a classic group.</summary>
+/// <remarks>Part of <see cref="ClassicDecisions"/>; lives as long. It has no state: that is the groups'.</remarks>
+internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebalance)
+{
+    // From this version on, a client without an id is given one, and has to join again with it (KIP-394).
+    private const short RequiredMemberIdVersion = 4;
+
+    // From this version on, a static leader is told that it has nothing to assign (KIP-814).
+    private const short SkipAssignmentVersion = 9;
+
+    /// <summary>Has a client join, now or when the others have too.</summary>
+    public void Join(ClassicGroup group, JoinGroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    {
+        var request = command.Request;
+        var join = new Joining(command, ClassicGroupMember.ProtocolsOf(request), new AwaitingReply(replyTo, command.Origin.ApiVersion));
+        if (!IsAccepted(group, request.MemberId))
+        {
+            rebalance.Remove(group, request.MemberId, effects);
+            ClassicReplies.JoinFailed(effects, join.Awaiting, ErrorCode.GroupMaxSizeReached);
+            rebalance.TryCompleteJoin(group, now, effects);
+        }
+        else if (!group.Supports(request.ProtocolType, join.Protocols))
+        {
+            ClassicReplies.JoinFailed(effects, join.Awaiting, ErrorCode.InconsistentGroupProtocol, request.MemberId);
+        }
+        else if (request.MemberId.Length == 0)
+        {
+            JoinNew(group, join, now, effects);
+        }
+        else
+        {
+            JoinKnown(group, join, now, effects);
+        }
+    }
+
+    private void JoinNew(ClassicGroup group, Joining join, Instant now, CoordinatorEffects effects)
+    {
+        var request = join.Command.Request;
+        var memberId = context.NewMemberId(request.GroupInstanceId ?? join.Command.Origin.ClientId);
+        if (request.GroupInstanceId is { } instance && group.StaticMemberId(instance) is { } current)
+        {
+            Succeed(group, group.Member(current)!, memberId, join, now, effects);
+        }
+        else if (request.GroupInstanceId is null && join.Command.Origin.ApiVersion >= RequiredMemberIdVersion)
+        {
+            group.AddPendingJoin(memberId);
+            rebalance.ScheduleSession(group, memberId, request.SessionTimeoutMs, now);
+            ClassicReplies.JoinFailed(effects, join.Awaiting, ErrorCode.MemberIdRequired, memberId);
+        }
+        else
+        {
+            Add(group, memberId, join, now, effects);
+        }
+    }
+
+    private void JoinKnown(ClassicGroup group, Joining join, Instant now, CoordinatorEffects effects)
+    {
+        var request = join.Command.Request;
+        if (group.IsPendingJoin(request.MemberId) && request.GroupInstanceId is null)
+        {
+            Add(group, request.MemberId, join, now, effects);
+            return;
+        }
+
+        if (group.CheckMember(request.MemberId, request.GroupInstanceId) is var error and not ErrorCode.None)
+        {
+            ClassicReplies.JoinFailed(effects, join.Awaiting, error, request.MemberId);
+            return;
+        }
+
+        var member = group.Member(request.MemberId)!;
+        var mayKeepGeneration = group.State switch
+        {
+            // It may not have received the answer to its join.
+            ClassicGroupState.CompletingRebalance => member.Offers(join.Protocols),
+
+            // A leader that joins wants to assign anew, since it knows what we do not: new partitions, say.
+            ClassicGroupState.Stable => group.LeaderId != member.MemberId && member.Offers(join.Protocols),
+            _ => false,
+        };
+        if (mayKeepGeneration)
+        {
+            ClassicReplies.Joined(effects, join.Awaiting, group, member.MemberId);
+            return;
+        }
+
+        Update(group, member, join, effects);
+        rebalance.PrepareOrTryComplete(group, now, effects);
+    }
+
+    private void Add(ClassicGroup group, string memberId, Joining join, Instant now, CoordinatorEffects effects)
+    {
+        var request = join.Command.Request;
+        if (group is { State: ClassicGroupState.PreparingRebalance, IsInitialRebalance: true })
+            group.HasNewMembers = true;
+        group.Add(
+            new ClassicGroupMember
+            {
+                MemberId = memberId,
+                GroupInstanceId = request.GroupInstanceId,
+                ClientId = join.Command.Origin.ClientId,
+                ClientHost = join.Command.Origin.ClientHost,
+                RebalanceTimeoutMs = join.RebalanceTimeoutMs,
+                SessionTimeoutMs = request.SessionTimeoutMs,
+                Protocols = join.Protocols,
+                AwaitingJoin = join.Awaiting,
+                IsNew = true,
+            },
+            request.ProtocolType);
+        rebalance.ScheduleSession(group, memberId, ClassicRebalance.NewMemberJoinTimeoutMs, now);
+        rebalance.PrepareOrTryComplete(group, now, effects);
+    }
+
+    // A static member has come back without its id. In a stable group that is no reason to rebalance, if all else stays as it is.
+    private void Succeed(ClassicGroup group, ClassicGroupMember old, string memberId, Joining join, Instant now, CoordinatorEffects effects)
+    {
+        var formerLeaderId = group.LeaderId ?? "";
+        ClassicRebalance.AnswerAwaiting(group, old, ErrorCode.FencedInstanceId, old.MemberId, effects);
+        var successor = group.ReplaceStatic(old, memberId);
+        context.Deadlines.Cancel(DeadlinePurpose.ClassicSession, group.GroupId, old.MemberId);
+        rebalance.ScheduleSession(group, successor, now);
+        Update(group, successor, join, effects);
+        if (group.State != ClassicGroupState.Stable || group.SelectProtocol() != group.ProtocolName)
+        {
+            rebalance.PrepareOrTryComplete(group, now, effects);
+            return;
+        }
+
+        group.SetAwaitingJoin(successor, null);
+        effects.Write(group.ToRecord());
+        var knowsSkipping = join.Command.Origin.ApiVersion >= SkipAssignmentVersion;
+        var isLeader = group.LeaderId == memberId;
+
+        // Whoever does not know how to skip the assignment must not take itself for the leader.
+        ClassicReplies.Joined(
+            effects, join.Awaiting, group, memberId, knowsSkipping ? group.LeaderId! : formerLeaderId, knowsSkipping && isLeader, knowsSkipping && isLeader);
+    }
+
+    private static void Update(ClassicGroup group, ClassicGroupMember member, Joining join, CoordinatorEffects effects)
+    {
+        // The client has given up its earlier request, or it would not send another.
+        ClassicRebalance.AnswerAwaiting(group, member, ErrorCode.RebalanceInProgress, member.MemberId, effects);
+        group.Update(member, join.Protocols, join.RebalanceTimeoutMs, join.Command.Request.SessionTimeoutMs);
+        group.SetAwaitingJoin(member, join.Awaiting);
+    }
+
+    // While the group waits for members, those that have not joined again lose their place to who comes first: the limit may have been lowered.
+    private bool IsAccepted(ClassicGroup group, string memberId) => group.State switch
+    {
+        ClassicGroupState.Empty => true,
+        ClassicGroupState.PreparingRebalance =>
+            group.Member(memberId)?.AwaitingJoin is not null || group.AwaitingJoinCount < context.Config.GroupMaxSize,
+        _ => group.HasMember(memberId) || group.Members.Count < context.Config.GroupMaxSize,
+    };
+
+    private readonly record struct Joining(JoinGroupCommand Command, ClassicProtocol[] Protocols, AwaitingReply Awaiting)
+    {
+        // Version 0 had none: the session timeout was both.
+        public int RebalanceTimeoutMs => Command.Origin.ApiVersion == 0 ? Command.Request.SessionTimeoutMs : Command.Request.RebalanceTimeoutMs;
+    }
+}

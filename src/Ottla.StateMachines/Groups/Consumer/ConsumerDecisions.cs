@@ -1,0 +1,285 @@
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Groups.Assignors;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.StateMachines.Groups.Consumer;
+
+/// <summary>Takes groups from one protocol to the other while they go on.</summary>
+public interface IGroupMigration
+{
+    /// <summary>Makes a consumer group of a classic one that a member of the consumer protocol joins; writes its records.</summary>
+    /// <returns>The group, which need not be the context's yet.</returns>
+    /// <exception cref="ApiException">GROUP_ID_NOT_FOUND: it cannot be, or may not be.</exception>
+    ConsumerGroup Upgrade(Group classic, CoordinatorEffects effects);
+
+    /// <summary>The step in which a group is upgraded has come to its end: whoever waits for the classic group has to join again.</summary>
+    void FinishUpgrade(Group classic, Instant now, CoordinatorEffects effects);
+
+    /// <summary>Makes a classic group of a consumer group that its last members of the consumer protocol leave, if that may be.</summary>
+    /// <returns>False when it may not: the members are to be removed from the consumer group.</returns>
+    bool TryDowngrade(ConsumerGroup group, IReadOnlyCollection<ConsumerGroupMember> leaving, Instant now, CoordinatorEffects effects);
+}
+
+/// <summary>Decides about consumer groups (KIP-848).</summary>
+/// <remarks>Part of a <see cref="GroupMachine"/>; lives as long.</remarks>
+public sealed class ConsumerDecisions(GroupContext context)
+{
+    /// <summary>When what is due is tried again, should it come to nothing: if it succeeds, the member's deadlines go with it.</summary>
+    private const int DeadlineRetryMs = 500;
+
+    private static readonly DeadlinePurpose[] s_memberDeadlines =
+        [DeadlinePurpose.ConsumerSession, DeadlinePurpose.ConsumerRebalance, DeadlinePurpose.ConsumerJoin, DeadlinePurpose.ConsumerSync];
+
+    /// <summary>The offset of the metadata image with the newest topics: what expressions matched before is out of date.</summary>
+    private long _lastTopicsVersion;
+
+    /// <summary>How groups change their protocol; without one, they do not.</summary>
+    public IGroupMigration? Migration { get; set; }
+
+    private PartitionAssignors Assignors
+    {
+        get
+        {
+            if (!ReferenceEquals(field?.Config, context.Config))
+                field = new PartitionAssignors(context.Config);
+            return field;
+        }
+    }
+
+    /// <summary>ConsumerGroupHeartbeat.</summary>
+    /// <exception cref="ApiException">
+    /// INVALID_REQUEST, UNSUPPORTED_ASSIGNOR, GROUP_ID_NOT_FOUND, GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, FENCED_INSTANCE_ID,
+    /// UNRELEASED_INSTANCE_ID, INVALID_REGULAR_EXPRESSION.
+    /// </exception>
+    public void Heartbeat(ConsumerGroupHeartbeatCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    {
+        ConsumerHeartbeatRules.Check(command.Request, command.Origin.ApiVersion, Assignors);
+        effects.Reply(replyTo, command.Request.MemberEpoch is MemberEpochs.Leave or MemberEpochs.StaticLeave
+            ? Leave(command.Request, now, effects)
+            : Beat(command, now, effects));
+    }
+
+    /// <summary>ConsumerGroupDescribe.</summary>
+    /// <exception cref="ApiException">GROUP_ID_NOT_FOUND.</exception>
+    public void Describe(ConsumerGroupDescribeCommand command, ReplyTo replyTo, CoordinatorEffects effects) =>
+        effects.Reply(replyTo, ConsumerGroupDescription.Of(Get(command.GroupId), Assignors, context.Image.Topics));
+
+    /// <summary>Takes in what a member says of itself, and writes all that follows for the group and the member.</summary>
+    /// <param name="group">The member's group.</param>
+    /// <param name="admitted">The member as it was.</param>
+    /// <param name="member">The member as it describes itself now.</param>
+    /// <param name="owned">What the member says it has; null when it does not say.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="effects">What is written.</param>
+    /// <returns>The member with its assignment as it will be.</returns>
+    /// <exception cref="ApiException">INVALID_REGULAR_EXPRESSION, FENCED_MEMBER_EPOCH.</exception>
+    public ConsumerGroupMember Update(
+        ConsumerGroup group,
+        AdmittedMember admitted,
+        ConsumerGroupMember member,
+        IReadOnlySet<TopicIdPartition>? owned,
+        Instant now,
+        CoordinatorEffects effects) =>
+        new MemberUpdate(context, Assignors, group, admitted, member, now, effects).Run(owned, _lastTopicsVersion);
+
+    /// <summary>Removes members from a group, which may make it a classic one.</summary>
+    public void Remove(ConsumerGroup group, IReadOnlyCollection<ConsumerGroupMember> leaving, Instant now, CoordinatorEffects effects)
+    {
+        if (leaving.Count == 0 || Migration?.TryDowngrade(group, leaving, now, effects) == true)
+            return;
+        foreach (var member in leaving)
+            effects.Write(ConsumerGroupRecords.MemberTombstones(group.GroupId, member.MemberId));
+        var leavingIds = leaving.Select(member => member.MemberId).ToHashSet(StringComparer.Ordinal);
+        ConsumerGroupMember[] remaining = [.. group.Members.Where(member => !leavingIds.Contains(member.MemberId))];
+        foreach (var regex in leaving.Select(member => member.SubscribedTopicRegex).Where(regex => regex.Length > 0).Distinct())
+        {
+            if (!remaining.Any(member => member.SubscribedTopicRegex == regex))
+                effects.Write(ConsumerGroupRecords.RegularExpressionTombstone(group.GroupId, regex));
+        }
+
+        var topics = GroupSubscription.Of(remaining, group.ResolvedRegularExpressions).Topics;
+        effects.Write(ConsumerGroupRecords.Epoch(group.GroupId, group.GroupEpoch + 1, TopicMetadataHash.Of(topics, context.Image)));
+
+        // Nobody waits for an assignment: with the time of a new group's, the next member need not wait either.
+        if (remaining.Length == 0)
+            effects.Write(ConsumerGroupRecords.TargetEpoch(group.GroupId, group.GroupEpoch + 1, default));
+    }
+
+    /// <summary>The session of a member begins anew.</summary>
+    public void ScheduleSession(string groupId, string memberId, Instant now) =>
+        ScheduleSession(groupId, memberId, new ConsumerGroupSettings(context, groupId).SessionTimeoutMs, now);
+
+    /// <summary>The session of a member begins anew, with a timeout of its own.</summary>
+    public void ScheduleSession(string groupId, string memberId, int timeoutMs, Instant now) =>
+        context.Deadlines.Schedule(DeadlinePurpose.ConsumerSession, groupId, memberId, now.AddMilliseconds(timeoutMs));
+
+    /// <summary>Takes over a record of a consumer group.</summary>
+    public void Apply(in CoordinatorRecord record)
+    {
+        var groupId = ConsumerGroupRecords.GroupIdOf(record.Key);
+        if (record is { Key: ConsumerGroupMemberMetadataKey member, Value: null })
+            CancelDeadlines(groupId, member.MemberId);
+        var group = context.Find<ConsumerGroup>(groupId);
+        if (group is null)
+        {
+            if (record.Value is null)
+                return;
+            group = new ConsumerGroup(groupId);
+            context.Put(group);
+        }
+
+        if (!group.Apply(record))
+            context.Remove(groupId);
+    }
+
+    /// <summary>Does what is due about a consumer group: a member has not been heard of, or has not done its part, and is removed.</summary>
+    public void OnDeadline(GroupDeadline due, Instant now, CoordinatorEffects effects)
+    {
+        if (context.Find<ConsumerGroup>(due.GroupId) is not { } group || group.Find(due.MemberId) is not { } member)
+            return;
+        if (due.Purpose == DeadlinePurpose.ConsumerRebalance && member.State != MemberState.UnrevokedPartitions)
+            return;
+        context.Deadlines.Schedule(due.Purpose, due.GroupId, due.MemberId, now.AddMilliseconds(DeadlineRetryMs));
+        Remove(group, [member], now, effects);
+    }
+
+    /// <summary>The sessions of all members begin.</summary>
+    public void OnLoaded(Instant now)
+    {
+        _lastTopicsVersion = context.Image.Provenance.LastOffset;
+        foreach (var group in context.Groups.OfType<ConsumerGroup>())
+        {
+            foreach (var member in group.Members)
+            {
+                ScheduleSession(group.GroupId, member.MemberId, now);
+                if (member.State == MemberState.UnrevokedPartitions)
+                    context.Deadlines.Schedule(DeadlinePurpose.ConsumerRebalance, group.GroupId, member.MemberId, now.AddMilliseconds(member.RebalanceTimeoutMs));
+            }
+        }
+    }
+
+    /// <summary>Takes over a change of the metadata; the context has it already. Groups look at their topics with the next heartbeat.</summary>
+    public void OnMetadata(MetadataDelta delta)
+    {
+        if (delta.Topics.Any(topic => topic.Old is null))
+            _lastTopicsVersion = delta.New.Provenance.LastOffset;
+        if (delta.Topics.Count == 0)
+            return;
+        foreach (var group in context.Groups.OfType<ConsumerGroup>())
+        {
+            if (delta.Topics.Any(topic => group.IsSubscribedTo(topic.Name)))
+                group.RequestMetadataCheck();
+        }
+    }
+
+    private ConsumerGroupHeartbeatResponse Beat(ConsumerGroupHeartbeatCommand command, Instant now, CoordinatorEffects effects)
+    {
+        var request = command.Request;
+        var group = request.MemberEpoch == MemberEpochs.Join ? GetOrMake(request.GroupId, effects) : Get(request.GroupId);
+        MemberAdmission.RefuseIfFull(group, request.MemberId, request.InstanceId, context.Config.GroupConsumerMaxSize);
+        var memberId = request.MemberId.Length == 0 ? context.NewUuid() : request.MemberId;
+        var owned = request.TopicPartitions?
+            .SelectMany(topic => topic.Partitions, (topic, partition) => new TopicIdPartition(topic.TopicId, partition)).ToHashSet();
+        var admitted = MemberAdmission.Admit(group, memberId, request.InstanceId, request.MemberEpoch, owned, effects);
+        var member = Update(group, admitted, Described(admitted.Member, command), owned, now, effects);
+        ScheduleSession(group.GroupId, memberId, now);
+        if (context.Find(group.GroupId) is { Type: GroupType.Classic } classic)
+            Migration?.FinishUpgrade(classic, now, effects);
+        var isAssignmentAnswered = request.MemberEpoch == MemberEpochs.Join
+            || ConsumerHeartbeatRules.IsFull(request)
+            || !ConsumerGroupMember.SamePartitions(member.AssignedPartitions, admitted.Member.AssignedPartitions);
+        return new ConsumerGroupHeartbeatResponse
+        {
+            MemberId = memberId,
+            MemberEpoch = member.MemberEpoch,
+            HeartbeatIntervalMs = new ConsumerGroupSettings(context, group.GroupId).HeartbeatIntervalMs,
+            Assignment = isAssignmentAnswered ? AssignmentOf(member) : null,
+        };
+    }
+
+    /// <summary>A member with what a request says of it; what the request leaves out has not changed.</summary>
+    private static ConsumerGroupMember Described(ConsumerGroupMember member, ConsumerGroupHeartbeatCommand command)
+    {
+        var request = command.Request;
+        return member with
+        {
+            InstanceId = request.InstanceId ?? member.InstanceId,
+            RackId = request.RackId ?? member.RackId,
+            RebalanceTimeoutMs = request.RebalanceTimeoutMs == -1 ? member.RebalanceTimeoutMs : request.RebalanceTimeoutMs,
+            ServerAssignor = request.ServerAssignor ?? member.ServerAssignor,
+            SubscribedTopicNames = request.SubscribedTopicNames is { } names ? GroupSubscription.NoTopics.Union(names) : member.SubscribedTopicNames,
+            SubscribedTopicRegex = request.SubscribedTopicRegex ?? member.SubscribedTopicRegex,
+            ClientId = command.Origin.ClientId,
+            ClientHost = command.Origin.ClientHost,
+            Classic = null,
+        };
+    }
+
+    private static ConsumerGroupHeartbeatResponse.AssignmentData AssignmentOf(ConsumerGroupMember member) => new()
+    {
+        TopicPartitions =
+        [
+            .. ConsumerGroupRecords.ByTopic(member.AssignedPartitions.Keys).Select(topic => new ConsumerGroupHeartbeatResponse.TopicPartitionsData
+            {
+                TopicId = topic.Id,
+                Partitions = topic.Partitions,
+            }),
+        ],
+    };
+
+    private ConsumerGroupHeartbeatResponse Leave(ConsumerGroupHeartbeatRequest request, Instant now, CoordinatorEffects effects)
+    {
+        var group = Get(request.GroupId);
+        var member = request.InstanceId is { } instanceId ? MemberAdmission.GetStatic(group, request.MemberId, instanceId) : group.Get(request.MemberId);
+        if (request.MemberEpoch == MemberEpochs.StaticLeave && request.InstanceId is not null)
+            effects.Write(ConsumerGroupRecords.Assignment(group.GroupId, Away(member)));
+        else
+            Remove(group, [member], now, effects);
+        return new ConsumerGroupHeartbeatResponse { MemberId = member.MemberId, MemberEpoch = request.MemberEpoch };
+    }
+
+    /// <summary>A static member that is away: what it had is kept for whoever comes with its instance id, as if had from the start.</summary>
+    private static ConsumerGroupMember Away(ConsumerGroupMember member) => member with
+    {
+        MemberEpoch = MemberEpochs.StaticLeave,
+        PartitionsPendingRevocation = ConsumerGroupMember.NoPartitions,
+        AssignedPartitions = member.AssignedPartitions.SetItems(member.AssignedPartitions.Keys.Select(partition => KeyValuePair.Create(partition, 0))),
+    };
+
+    private ConsumerGroup Get(string groupId) => context.Find(groupId) switch
+    {
+        ConsumerGroup group => group,
+        null => throw new ApiException(ErrorCode.GroupIdNotFound, $"Group {groupId} not found."),
+        _ => throw NotAConsumerGroup(groupId),
+    };
+
+    private ConsumerGroup GetOrMake(string groupId, CoordinatorEffects effects)
+    {
+        switch (context.Find(groupId))
+        {
+            case ConsumerGroup group:
+                return group;
+            case null:
+                break;
+            case { IsEmpty: true } empty:
+                empty.WriteTombstones(effects);
+                break;
+            case var classic:
+                return Migration?.Upgrade(classic, effects) ?? throw NotAConsumerGroup(groupId);
+        }
+
+        return new ConsumerGroup(groupId);
+    }
+
+    private static ApiException NotAConsumerGroup(string groupId) => new(ErrorCode.GroupIdNotFound, $"Group {groupId} is not a consumer group.");
+
+    private void CancelDeadlines(string groupId, string memberId)
+    {
+        foreach (var purpose in s_memberDeadlines)
+            context.Deadlines.Cancel(purpose, groupId, memberId);
+    }
+}

@@ -1,0 +1,36 @@
+using System.Globalization;
+using Ottla.Configuration;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.StateMachines.Groups.Consumer;
+
+/// <summary>The settings of one consumer group as they are now: its own configs, within the broker's bounds, or else the broker's.</summary>
+public readonly struct ConsumerGroupSettings(GroupContext context, string groupId)
+{
+    /// <summary><c>consumer.session.timeout.ms</c>: how long a member may be silent.</summary>
+    public int SessionTimeoutMs => Value(
+        "consumer.session.timeout.ms",
+        context.Config.GroupConsumerSessionTimeoutMs,
+        context.Config.GroupConsumerMinSessionTimeoutMs,
+        context.Config.GroupConsumerMaxSessionTimeoutMs);
+
+    /// <summary><c>consumer.heartbeat.interval.ms</c>: how often members are to be heard of.</summary>
+    public int HeartbeatIntervalMs => Value(
+        "consumer.heartbeat.interval.ms",
+        context.Config.GroupConsumerHeartbeatIntervalMs,
+        context.Config.GroupConsumerMinHeartbeatIntervalMs,
+        context.Config.GroupConsumerMaxHeartbeatIntervalMs);
+
+    /// <summary><c>consumer.assignment.interval.ms</c>: the shortest time between two assignments.</summary>
+    public int AssignmentIntervalMs => Value(
+        "consumer.assignment.interval.ms",
+        context.Config.GroupConsumerAssignmentIntervalMs,
+        context.Config.Get("group.consumer.min.assignment.interval.ms").AsInt,
+        context.Config.Get("group.consumer.max.assignment.interval.ms").AsInt);
+
+    private int Value(string name, int ofBroker, int min, int max)
+    {
+        var text = context.Image.Configs.Value(new ConfigResource(ConfigResourceType.Group, groupId), name);
+        return text is null ? ofBroker : Math.Clamp(int.Parse(text, CultureInfo.InvariantCulture), min, max);
+    }
+}

@@ -1,0 +1,72 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using Ottla.Kernel;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.StateMachines.Groups.Consumer;
+
+/// <summary>The hash by which a group notices that its topics have changed: their ids, names, partitions and racks (KIP-1101).</summary>
+/// <remarks>It is written in records that another broker, also Kafka's, compares with its own: every byte that goes in counts.</remarks>
+public static class TopicMetadataHash
+{
+    /// <summary>The version of what is hashed.</summary>
+    private const byte Version = 0;
+
+    /// <summary>The hash of some topics; those that do not exist do not count, and without any it is 0.</summary>
+    public static long Of(IEnumerable<string> topicsInOrder, MetadataImage image)
+    {
+        var hashes = new ArrayBufferWriter<byte>();
+        foreach (var name in topicsInOrder)
+        {
+            if (image.Topics.Find(name) is { } topic)
+                Put(hashes, Of(topic, image.Cluster));
+        }
+
+        return hashes.WrittenCount == 0 ? 0 : (long)XxHash3.Hash(hashes.WrittenSpan);
+    }
+
+    private static ulong Of(TopicImage topic, ClusterImage cluster)
+    {
+        var bytes = new ArrayBufferWriter<byte>();
+        bytes.Write([Version]);
+        Put(bytes, topic.Id.High);
+        Put(bytes, topic.Id.Low);
+        Put(bytes, topic.Name);
+        Put(bytes, topic.Name.Length);
+        Put(bytes, topic.Partitions.Length);
+        for (var i = 0; i < topic.Partitions.Length; i++)
+        {
+            Put(bytes, i);
+            foreach (var rack in topic.Partitions[i].Replicas.Select(replica => cluster.Broker(replica)?.Rack).OfType<string>().Order(StringComparer.Ordinal))
+            {
+                // The length stands before the rack, and again behind every text.
+                Put(bytes, rack.Length);
+                Put(bytes, rack);
+                Put(bytes, rack.Length);
+            }
+        }
+
+        return XxHash3.Hash(bytes.WrittenSpan);
+    }
+
+    private static void Put(ArrayBufferWriter<byte> bytes, ulong value)
+    {
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes.GetSpan(sizeof(ulong)), value);
+        bytes.Advance(sizeof(ulong));
+    }
+
+    private static void Put(ArrayBufferWriter<byte> bytes, int value)
+    {
+        BinaryPrimitives.WriteInt32LittleEndian(bytes.GetSpan(sizeof(int)), value);
+        bytes.Advance(sizeof(int));
+    }
+
+    private static void Put(ArrayBufferWriter<byte> bytes, string text)
+    {
+        foreach (var character in text)
+        {
+            BinaryPrimitives.WriteUInt16LittleEndian(bytes.GetSpan(sizeof(char)), character);
+            bytes.Advance(sizeof(char));
+        }
+    }
+}

@@ -1,0 +1,39 @@
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Groups.Offsets;
+
+namespace Ottla.StateMachines.Groups;
+
+/// <summary>Lists and deletes groups of all kinds.</summary>
+/// <remarks>Part of a <see cref="GroupMachine"/>; lives as long.</remarks>
+internal sealed class GroupAdministration(GroupContext context, OffsetDecisions offsets)
+{
+    /// <summary>ListGroups. States and types are compared without regard to case, as Kafka does; a type that does not exist matches none.</summary>
+    public void List(ListGroupsCommand command, ReplyTo replyTo, CoordinatorEffects effects) =>
+        effects.Reply(replyTo, context.Groups
+            .Where(group => Passes(command.StatesFilter, group.StateName) && Passes(command.TypesFilter, group.TypeName))
+            .Select(group => new ListGroupsResponse.ListedGroup
+            {
+                GroupId = group.GroupId,
+                ProtocolType = group.ProtocolType,
+                GroupState = group.StateName,
+                GroupType = group.TypeName,
+            })
+            .ToList());
+
+    /// <summary>DeleteGroups: a group without members goes, with its offsets.</summary>
+    /// <remarks>GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.</remarks>
+    public void Delete(DeleteGroupCommand command, ReplyTo replyTo, CoordinatorEffects effects)
+    {
+        var group = context.Find(command.GroupId)
+            ?? throw new ApiException(ErrorCode.GroupIdNotFound, $"Group {command.GroupId} not found.");
+        group.ValidateDelete();
+        offsets.WriteTombstones(group.GroupId, effects);
+        group.WriteTombstones(effects);
+        effects.Reply(replyTo, new DeleteGroupsResponse.DeletableGroupResult { GroupId = group.GroupId });
+    }
+
+    private static bool Passes(IReadOnlyList<string> filter, string value) => filter.Count == 0 || filter.Contains(value, StringComparer.OrdinalIgnoreCase);
+}

@@ -1,0 +1,139 @@
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Groups.Classic;
+using Ottla.StateMachines.Groups.Consumer;
+using Ottla.StateMachines.Groups.Migration;
+using Ottla.StateMachines.Groups.Offsets;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.StateMachines.Groups;
+
+/// <summary>The coordinator of the groups of one partition of <c>__consumer_offsets</c>: classic groups, consumer groups (KIP-848), and their offsets.</summary>
+/// <remarks>
+/// It decides nothing itself: it knows whose a command, a record or a deadline is. The parts share a <see cref="GroupContext"/>.
+/// </remarks>
+public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
+{
+    private readonly GroupContext _context;
+    private readonly ClassicDecisions _classic;
+    private readonly ConsumerDecisions _consumer;
+    private readonly OffsetDecisions _offsets;
+    private readonly GroupAdministration _administration;
+
+    /// <summary>Makes a machine without groups.</summary>
+    /// <param name="random">Where the ids of members come from.</param>
+    public GroupMachine(Prng random)
+    {
+        _context = new GroupContext(random);
+        _consumer = new ConsumerDecisions(_context);
+        var rebalance = new ClassicRebalance(_context);
+        var migration = new GroupMigration(_context, _consumer, rebalance);
+        _consumer.Migration = migration;
+        _classic = new ClassicDecisions(_context, rebalance, new ClassicMembers(_context, _consumer, migration));
+        _offsets = new OffsetDecisions(_context);
+        _administration = new GroupAdministration(_context, _offsets);
+    }
+
+    /// <inheritdoc/>
+    public Instant? NextDeadline => _context.Deadlines.Next;
+
+    /// <summary>What the parts share; for tests and simulations to look at.</summary>
+    public GroupContext Context => _context;
+
+    /// <inheritdoc/>
+    public void Decide(GroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    {
+        switch (command)
+        {
+            case HeartbeatCommand heartbeat: _classic.Heartbeat(heartbeat, replyTo, now, effects); break;
+            case ConsumerGroupHeartbeatCommand heartbeat: _consumer.Heartbeat(heartbeat, replyTo, now, effects); break;
+            case OffsetCommitCommand commit: _offsets.Commit(commit, replyTo, now, effects); break;
+            case OffsetFetchCommand fetch: _offsets.Fetch(fetch, replyTo, now, effects); break;
+            case JoinGroupCommand join: _classic.Join(join, replyTo, now, effects); break;
+            case SyncGroupCommand sync: _classic.Sync(sync, replyTo, now, effects); break;
+            case LeaveGroupCommand leave: _classic.Leave(leave, replyTo, now, effects); break;
+            case TxnOffsetCommitCommand commit: _offsets.CommitInTransaction(commit, replyTo, now, effects); break;
+            case OffsetDeleteCommand delete: _offsets.Delete(delete, replyTo, now, effects); break;
+            case ConsumerGroupDescribeCommand describe: _consumer.Describe(describe, replyTo, effects); break;
+            case DescribeGroupCommand describe: _classic.Describe(describe, replyTo, effects); break;
+            case ListGroupsCommand list: _administration.List(list, replyTo, effects); break;
+            case DeleteGroupCommand delete: _administration.Delete(delete, replyTo, effects); break;
+            default: throw new ApiException(ErrorCode.UnsupportedVersion, $"The coordinator of groups knows no {command.GetType().Name}.");
+        }
+    }
+
+    /// <inheritdoc/>
+    public void OnDeadline(Instant now, CoordinatorEffects effects)
+    {
+        if (!_context.Deadlines.TryTakeDue(now, out var due))
+            return;
+        switch (due.Purpose)
+        {
+            case DeadlinePurpose.ClassicSession or DeadlinePurpose.ClassicJoin or DeadlinePurpose.ClassicSync:
+                _classic.OnDeadline(due, now, effects);
+                break;
+            case DeadlinePurpose.OffsetExpiration:
+                _offsets.OnDeadline(due, now, effects);
+                break;
+            default:
+                _consumer.OnDeadline(due, now, effects);
+                break;
+        }
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="InvariantViolationException">The record is of no type that Kafka 4.4 writes here: the log is of a newer version, or damaged.</exception>
+    public void Apply(long offset, in CoordinatorRecord record, ProducerIdAndEpoch transaction)
+    {
+        switch (record.Key)
+        {
+            case OffsetCommitKey or LegacyOffsetCommitKey:
+                _offsets.Apply(offset, record, transaction);
+                break;
+            case GroupMetadataKey:
+                _classic.Apply(record);
+                break;
+            case ConsumerGroupMetadataKey or ConsumerGroupPartitionMetadataKey or ConsumerGroupMemberMetadataKey
+                or ConsumerGroupTargetAssignmentMetadataKey or ConsumerGroupTargetAssignmentMemberKey
+                or ConsumerGroupCurrentMemberAssignmentKey or ConsumerGroupRegularExpressionKey:
+                _consumer.Apply(record);
+                break;
+            case ShareGroupMemberMetadataKey or ShareGroupMetadataKey or ShareGroupTargetAssignmentMetadataKey
+                or ShareGroupTargetAssignmentMemberKey or ShareGroupCurrentMemberAssignmentKey or ShareGroupStatePartitionMetadataKey
+                or StreamsGroupMetadataKey or StreamsGroupMemberMetadataKey or StreamsGroupTargetAssignmentMetadataKey
+                or StreamsGroupTargetAssignmentMemberKey or StreamsGroupCurrentMemberAssignmentKey or StreamsGroupTopologyKey:
+                // Share and streams groups are not served: their records stay in the log as they are.
+                break;
+            default:
+                throw new InvariantViolationException($"the coordinator of groups knows no records of type {record.Key.RecordKey}");
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ApplyMarker(ProducerIdAndEpoch transaction, bool isCommit) => _offsets.ApplyMarker(transaction, isCommit);
+
+    /// <inheritdoc/>
+    public void OnLoaded(MetadataImage image, BrokerConfig config, Instant now, CoordinatorEffects effects)
+    {
+        Invariant.Check(!_context.IsLoaded, "a machine is loaded once");
+        (_context.Image, _context.Config, _context.IsLoaded) = (image, config, true);
+        _classic.OnLoaded(now, effects);
+        _consumer.OnLoaded(now);
+        _offsets.OnLoaded(now, effects);
+    }
+
+    /// <inheritdoc/>
+    public void OnMetadata(MetadataDelta delta, BrokerConfig config, Instant now, CoordinatorEffects effects)
+    {
+        (_context.Image, _context.Config) = (delta.New, config);
+        _consumer.OnMetadata(delta);
+        _offsets.OnMetadata(delta, now, effects);
+    }
+
+    /// <inheritdoc/>
+    public void OnUnloading() => _context.Deadlines.Clear();
+}

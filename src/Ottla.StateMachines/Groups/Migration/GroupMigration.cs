@@ -1,0 +1,193 @@
+using System.Collections.Immutable;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Groups.Classic;
+using Ottla.StateMachines.Groups.Consumer;
+
+namespace Ottla.StateMachines.Groups.Migration;
+
+/// <summary>Takes groups from one protocol to the other, as <c>group.consumer.migration.policy</c> allows.</summary>
+/// <remarks>
+/// Part of a <see cref="GroupMachine"/>; lives as long. A group changes with the first member of the consumer protocol that joins it, and when the
+/// last one is gone: its members, their subscriptions and what they have are taken along, and so are the offsets, which are not part of the group.
+/// </remarks>
+internal sealed class GroupMigration(GroupContext context, ConsumerDecisions consumer, ClassicRebalance rebalance) : IGroupMigration
+{
+    private string Policy => context.Config.GroupConsumerMigrationPolicy.ToUpperInvariant();
+
+    /// <summary>Whether members of the two protocols may be in a group together.</summary>
+    public bool IsEnabled => Policy != "DISABLED";
+
+    private bool IsUpgradeEnabled => Policy is "UPGRADE" or "BIDIRECTIONAL";
+
+    private bool IsDowngradeEnabled => Policy is "DOWNGRADE" or "BIDIRECTIONAL";
+
+    /// <inheritdoc/>
+    public ConsumerGroup Upgrade(Group classic, CoordinatorEffects effects)
+    {
+        var from = (ClassicGroup)classic;
+        if (!IsUpgradeEnabled)
+            throw RefuseUpgrade(from, "online upgrade is disabled");
+        if (!from.UsesConsumerProtocol)
+            throw RefuseUpgrade(from, "the group does not use the consumer embedded protocol");
+        if (from.Members.Count > context.Config.GroupConsumerMaxSize)
+            throw RefuseUpgrade(from, "the group size exceeds the consumer group maximum size");
+        ConsumerGroupMember[] members;
+        try
+        {
+            members = [.. from.Members.Select(member => ToConsumer(member, from))];
+        }
+        catch (ProtocolException)
+        {
+            throw RefuseUpgrade(from, "the embedded consumer protocol is malformed");
+        }
+
+        from.WriteTombstones(effects);
+        var to = new ConsumerGroup(from.GroupId);
+        foreach (var record in Records(from, members))
+        {
+            to.Apply(record);
+            effects.Write(record);
+        }
+
+        return to;
+    }
+
+    /// <inheritdoc/>
+    public void FinishUpgrade(Group classic, Instant now, CoordinatorEffects effects)
+    {
+        var from = (ClassicGroup)classic;
+        foreach (var member in from.Members)
+        {
+            ClassicRebalance.AnswerAwaiting(from, member, ErrorCode.RebalanceInProgress, member.MemberId, effects);
+            consumer.ScheduleSession(from.GroupId, member.MemberId, member.SessionTimeoutMs, now);
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool TryDowngrade(ConsumerGroup group, IReadOnlyCollection<ConsumerGroupMember> leaving, Instant now, CoordinatorEffects effects)
+    {
+        var leavingIds = leaving.Select(member => member.MemberId).ToHashSet(StringComparer.Ordinal);
+        ConsumerGroupMember[] remaining = [.. group.Members.Where(member => !leavingIds.Contains(member.MemberId))];
+        if (remaining.Length == 0 || !MayBeClassic(remaining) || ToClassic(group, remaining, now) is not { } classic)
+            return false;
+        Replace(group, classic, now, effects);
+        rebalance.Prepare(classic, now, effects);
+        return true;
+    }
+
+    /// <summary>Makes a classic group of a consumer group whose last member of the consumer protocol is replaced by one of the classic protocol, if that may be.</summary>
+    /// <param name="group">The group.</param>
+    /// <param name="replaced">The static member that is replaced.</param>
+    /// <param name="successor">The member in its place, with its subscription.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="effects">What is written.</param>
+    /// <returns>The classic group; null when it has to stay a consumer group.</returns>
+    public ClassicGroup? TryDowngrade(ConsumerGroup group, ConsumerGroupMember replaced, ConsumerGroupMember successor, Instant now, CoordinatorEffects effects)
+    {
+        ConsumerGroupMember[] others = [.. group.Members.Where(member => member.MemberId != replaced.MemberId)];
+        if (replaced.Classic is not null || !MayBeClassic([.. others, successor]) || ToClassic(group, [.. others, successor], now, replaced.MemberId) is not { } classic)
+            return null;
+        Replace(group, classic, now, effects);
+
+        // Unless all have what they are to have, and it fits, somebody may still use what another would be told to.
+        if (group.AssignmentEpoch < group.GroupEpoch || !successor.SubscribesToSame(replaced) || !others.All(member => member.IsReconciledTo(group.AssignmentEpoch)))
+            rebalance.Prepare(classic, now, effects);
+        return classic;
+    }
+
+    private static ApiException RefuseUpgrade(ClassicGroup group, string reason) =>
+        new(ErrorCode.GroupIdNotFound, $"Cannot upgrade classic group {group.GroupId} to consumer group because {reason}.");
+
+    private IEnumerable<CoordinatorRecord> Records(ClassicGroup from, ConsumerGroupMember[] members)
+    {
+        var topics = GroupSubscription.Of(members, new Dictionary<string, ResolvedRegularExpression>()).Topics;
+        return
+        [
+            .. members.Select(member => ConsumerGroupRecords.Member(from.GroupId, member)),
+            ConsumerGroupRecords.Epoch(from.GroupId, from.GenerationId, TopicMetadataHash.Of(topics, context.Image)),
+            .. members.Select(member => ConsumerGroupRecords.Target(from.GroupId, member.MemberId, [.. member.AssignedPartitions.Keys])),
+            ConsumerGroupRecords.TargetEpoch(from.GroupId, from.GenerationId, default),
+            .. members.Select(member => ConsumerGroupRecords.Assignment(from.GroupId, member)),
+        ];
+    }
+
+    // Its target is what it has. If the classic group rebalances, the member is told to join again, and gets another.
+    private ConsumerGroupMember ToConsumer(ClassicGroupMember member, ClassicGroup group)
+    {
+        var subscription = ConsumerProtocol.ReadSubscription(member.Metadata(group.ProtocolName ?? group.SelectProtocol()));
+        return new ConsumerGroupMember(member.MemberId)
+        {
+            MemberEpoch = group.GenerationId,
+            PreviousMemberEpoch = group.GenerationId,
+            InstanceId = member.GroupInstanceId,
+            RackId = subscription.RackId,
+            RebalanceTimeoutMs = member.RebalanceTimeoutMs,
+            ClientId = member.ClientId,
+            ClientHost = member.ClientHost,
+            SubscribedTopicNames = GroupSubscription.NoTopics.Union(subscription.Topics),
+            AssignedPartitions = AssignedTo(member, group).ToImmutableSortedDictionary(partition => partition, _ => group.GenerationId),
+            Classic = new ClassicMemberMetadata(member.SessionTimeoutMs, [.. member.Protocols]),
+        };
+    }
+
+    private IReadOnlySet<TopicIdPartition> AssignedTo(ClassicGroupMember member, ClassicGroup group)
+    {
+        if (member.Assignment.Length == 0)
+            return ImmutableHashSet<TopicIdPartition>.Empty;
+        var assignment = ConsumerProtocol.ReadAssignment(member.Assignment);
+        if (assignment.UserData is { Length: > 0 })
+            throw RefuseUpgrade(group, "an unsupported custom assignor is in use");
+        return ClassicMembers.Identify(assignment.AssignedPartitions.Select(topic => (topic.Topic, topic.Partitions)), context.Image.Topics);
+    }
+
+    private bool MayBeClassic(ConsumerGroupMember[] members) =>
+        IsDowngradeEnabled && members.Length <= context.Config.GroupMaxSize && members.All(member => member.Classic is not null);
+
+    private void Replace(ConsumerGroup group, ClassicGroup classic, Instant now, CoordinatorEffects effects)
+    {
+        group.WriteTombstones(effects);
+        var record = classic.ToRecord();
+        effects.Write(record);
+        context.Stage(record, classic);
+        foreach (var member in classic.Members)
+            rebalance.ScheduleSession(classic, member, now);
+    }
+
+    // Null when the members' subscriptions cannot be read. Who takes another's place has its assignment.
+    private ClassicGroup? ToClassic(ConsumerGroup group, ConsumerGroupMember[] members, Instant now, string? replacedMemberId = null)
+    {
+        var classic = ClassicGroup.FromConsumers(
+            group.GroupId,
+            group.GroupEpoch,
+            members.Select(member => new ClassicGroupMember
+            {
+                MemberId = member.MemberId,
+                GroupInstanceId = member.InstanceId,
+                ClientId = member.ClientId,
+                ClientHost = member.ClientHost,
+                RebalanceTimeoutMs = member.RebalanceTimeoutMs,
+                SessionTimeoutMs = member.Classic!.SessionTimeoutMs,
+                Protocols = member.Classic.SupportedProtocols,
+            }),
+            now);
+        try
+        {
+            foreach (var member in classic.Members)
+            {
+                var target = group.TargetOf(group.HasMember(member.MemberId) ? member.MemberId : replacedMemberId!);
+                var version = ConsumerProtocol.ReadVersion(member.Metadata(classic.ProtocolName!));
+                member.Assignment = ClassicMembers.WriteAssignment(target, version, context.Image.Topics);
+            }
+        }
+        catch (ProtocolException)
+        {
+            return null;
+        }
+
+        return classic;
+    }
+}

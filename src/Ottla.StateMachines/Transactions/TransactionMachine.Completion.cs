@@ -1,0 +1,118 @@
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.StateMachines.Coordinators;
+
+namespace Ottla.StateMachines.Transactions;
+
+// From the decision to the last marker, and what time does.
+public sealed partial class TransactionMachine
+{
+    /// <summary>Writes the decision, and has markers written once it is committed. Without partitions it is complete at once.</summary>
+    private void Prepare(TransactionalId id, TransactionMetadata prepared, Step step)
+    {
+        Write(prepared, step);
+        if (prepared.Partitions.Count == 0)
+            Write(prepared.Complete(step.Now), step);
+        else
+            SendMarkers(id, prepared, prepared.Partitions, step.Effects);
+    }
+
+    private void TakeMarkers(MarkersWrittenCommand written, Step step)
+    {
+        step.Reply(written.Markers.Producer);
+        if (!_ids.TryGetValue(written.Markers.TransactionalId, out var id) || !ReferenceEquals(id.MarkersUnderWay, written.Markers))
+            return;
+        id.MarkersUnderWay = null;
+        if (written.Results.Values.Contains(ErrorCode.TransactionCoordinatorFenced))
+            return; // another coordinator has taken over, and writes the markers
+        foreach (var (partition, error) in written.Results)
+        {
+            if (NeedsNoMarker(partition, error))
+                id.Unmarked.Remove(partition);
+        }
+
+        if (id.Unmarked.Count == 0)
+            Complete(id, step.Now, step.Effects);
+        else
+            RetryLater(id, step.Now);
+    }
+
+    private void Complete(TransactionalId id, Instant now, CoordinatorEffects effects)
+    {
+        effects.Write(id.Metadata.Complete(now).ToRecord(TransactionVersion));
+        RetryLater(id, now); // forgotten as soon as it is written
+    }
+
+    private bool NeedsNoMarker(TopicPartition partition, ErrorCode error) => error switch
+    {
+        ErrorCode.None => true,
+        // Nothing of this transaction is open there: the producer's later epoch came with a marker.
+        ErrorCode.InvalidProducerEpoch => true,
+        // It cannot have taken a record of a transaction.
+        ErrorCode.UnsupportedVersion or ErrorCode.UnsupportedForMessageFormat => true,
+        // Its topic was deleted.
+        _ => _image.Topics.Partition(partition) is null,
+    };
+
+    private void RetryLater(TransactionalId id, Instant now)
+    {
+        id.RetryAt = now.AddMilliseconds(RetryBackoffMs);
+        _retries.Add(id.Metadata.TransactionalId);
+    }
+
+    /// <summary>Goes on with what is due. A step that writes asks for nothing outside: that would be lost with a write that fails.</summary>
+    /// <returns>False when nothing was due.</returns>
+    private bool Retry(Instant now, CoordinatorEffects effects)
+    {
+        _retries.RemoveWhere(transactionalId => _ids.GetValueOrDefault(transactionalId)?.RetryAt is null);
+        var due = _retries.Select(transactionalId => _ids[transactionalId]).Where(id => id.RetryAt <= now).ToList();
+        var unmarked = due.Where(id => id.Unmarked.Count > 0).ToList();
+        foreach (var id in unmarked)
+        {
+            id.RetryAt = null;
+            SendMarkers(id, id.Metadata, [.. id.Unmarked], effects);
+        }
+
+        foreach (var id in unmarked.Count > 0 ? [] : due.Take(SweepIdsMax))
+            Complete(id, now, effects);
+        return due.Count > 0;
+    }
+
+    /// <summary>Aborts what took too long. False when there may be more.</summary>
+    private bool AbortTimedOut(Instant now, CoordinatorEffects effects)
+    {
+        var partitions = 0;
+        var timedOut = _ids.Values.Where(id => IsTimedOut(id.Metadata, now))
+            .TakeWhile(id => (partitions += id.Metadata.Partitions.Count) <= SweepPartitionsMax || partitions == id.Metadata.Partitions.Count).Take(SweepIdsMax).ToList();
+        // Those that need another producer id come one at a time, since most of them have to ask for it.
+        var fenced = timedOut.Where(id => !id.Metadata.IsEpochExhausted).ToList();
+        foreach (var id in fenced.Count > 0 ? fenced : timedOut.Take(1))
+            Decide(new FenceTransactionCommand(id.Metadata.TransactionalId, id.Metadata.Producer), replyTo: null, newProducerId: null, now, effects);
+        return timedOut.Count == fenced.Count && timedOut.Count < SweepIdsMax && partitions <= SweepPartitionsMax;
+    }
+
+    private static bool IsTimedOut(TransactionMetadata metadata, Instant now) =>
+        metadata.State == TransactionState.Ongoing && metadata.TimeoutMs != int.MaxValue && metadata.StartMs + metadata.TimeoutMs < now.UnixMilliseconds;
+
+    /// <summary>Forgets ids that nobody used for long. False when there may be more.</summary>
+    private bool RemoveExpired(Instant now, CoordinatorEffects effects)
+    {
+        var before = now.UnixMilliseconds - Config.TransactionalIdExpirationMs;
+        var expired = _ids.Values.Select(id => id.Metadata).Where(id => id.State.IsIdle() && id.LastUpdateMs <= before).Take(SweepIdsMax).ToList();
+        effects.IsAtomic = false;
+        effects.Write(expired.Select(id => id.ToTombstone()));
+        return expired.Count < SweepIdsMax;
+    }
+
+    private void SendMarkers(TransactionalId id, TransactionMetadata metadata, IReadOnlyCollection<TopicPartition> partitions, CoordinatorEffects effects)
+    {
+        id.MarkersUnderWay = new WriteMarkersOutput(
+            metadata.TransactionalId,
+            metadata.Producer,
+            metadata.State == TransactionState.PrepareCommit,
+            coordinatorEpoch,
+            metadata.ClientTransactionVersion,
+            partitions);
+        effects.Output(id.MarkersUnderWay);
+    }
+}

@@ -1,0 +1,198 @@
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+
+namespace Ottla.StateMachines.Transactions;
+
+// What producers ask for. The order of the checks is Kafka's: clients tell by the error what to do next.
+public sealed partial class TransactionMachine
+{
+    private void Initialize(InitProducerIdRequest request, Step step)
+    {
+        CheckInitialize(request);
+        var timeoutMs = request.Enable2Pc ? int.MaxValue : request.TransactionTimeoutMs;
+        ProducerIdAndEpoch? expected = request.ProducerId >= 0 ? new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch) : null;
+        if (!_ids.TryGetValue(request.TransactionalId!, out var id))
+        {
+            if (TryTakeProducerId(step, out var producerId))
+                AnswerInitialized(TransactionMetadata.Create(request.TransactionalId!, producerId, timeoutMs, step.Now), step);
+            return;
+        }
+
+        var known = id.Metadata;
+        if (known.State.IsCompleting())
+            throw new ApiException(ErrorCode.ConcurrentTransactions);
+        if (expected is { } claimed && claimed.Id != known.ProducerId
+            && !(claimed.Id == known.PreviousProducerId && claimed.Epoch >= TransactionMetadata.LastUsableEpoch))
+            throw new ApiException(ErrorCode.ProducerFenced);
+        if (known.State == TransactionState.Ongoing)
+        {
+            // Aborted first, under an epoch that nobody is told. The producer asks again, and then gets the next one.
+            if (Abort(id, step))
+                step.Fail(ErrorCode.ConcurrentTransactions);
+            return;
+        }
+
+        if (NextProducer(id, expected, step) is { } next)
+            AnswerInitialized(known.Initialize(next, timeoutMs, step.Now), step);
+    }
+
+    private void CheckInitialize(InitProducerIdRequest request)
+    {
+        if (string.IsNullOrEmpty(request.TransactionalId) || request.ProducerId < 0 != request.ProducerEpoch < 0)
+            throw new ApiException(ErrorCode.InvalidRequest);
+        if (request.Enable2Pc && !Config.TransactionTwoPhaseCommitEnable)
+            throw new ApiException(ErrorCode.TransactionalIdAuthorizationFailed);
+        if (request.KeepPreparedTxn)
+            throw new ApiException(ErrorCode.UnsupportedVersion);
+        if (!request.Enable2Pc && (request.TransactionTimeoutMs <= 0 || request.TransactionTimeoutMs > Config.TransactionMaxTimeoutMs))
+            throw new ApiException(ErrorCode.InvalidTransactionTimeout);
+    }
+
+    /// <summary>The producer id and epoch for a producer that begins anew; null when a producer id must be fetched first.</summary>
+    private ProducerIdAndEpoch? NextProducer(TransactionalId id, ProducerIdAndEpoch? expected, Step step)
+    {
+        var known = id.Metadata;
+        if (expected is { } claimed && claimed.Epoch != known.ProducerEpoch)
+        {
+            // A producer that never got the answer asks again: it is still the last one, or the last epoch would be another.
+            return claimed.Epoch == id.LastProducerEpoch ? known.Producer : throw new ApiException(ErrorCode.ProducerFenced);
+        }
+
+        var lastEpoch = expected is null ? (short)-1 : known.ProducerEpoch;
+        ProducerIdAndEpoch next;
+        if (!known.IsEpochExhausted)
+            next = new ProducerIdAndEpoch(known.ProducerId, (short)(known.ProducerEpoch + 1));
+        else if (TryTakeProducerId(step, out var producerId))
+            next = new ProducerIdAndEpoch(producerId, 0);
+        else
+            return null;
+        id.NoteBump(next, lastEpoch);
+        return next;
+    }
+
+    private void AnswerInitialized(TransactionMetadata metadata, Step step)
+    {
+        Write(metadata, step);
+        step.Reply(metadata.Producer);
+    }
+
+    private void AddPartitions(AddPartitionsCommand add, Step step)
+    {
+        RequireTransactionalId(add.TransactionalId);
+        var known = Find(add.TransactionalId, ErrorCode.InvalidProducerIdMapping).Metadata;
+        if (known.State.IsCompleting())
+            throw new ApiException(ErrorCode.ConcurrentTransactions); // before the rest: the producer may know the id already that it gets with the completion
+        CheckProducer(known, add.Producer);
+        if (known.State != TransactionState.Ongoing || !known.Partitions.IsSupersetOf(add.Partitions))
+            Write(known.Add(add.Partitions, add.ClientTransactionVersion, step.Now), step);
+        step.Reply(known.Producer);
+    }
+
+    private void Verify(VerifyPartitionsCommand verify, Step step)
+    {
+        RequireTransactionalId(verify.TransactionalId);
+        var known = Find(verify.TransactionalId, ErrorCode.InvalidProducerIdMapping).Metadata;
+        CheckProducer(known, verify.Producer);
+        if (known.State.IsCompleting())
+            throw new ApiException(ErrorCode.ConcurrentTransactions);
+        step.Reply(verify.Partitions.Distinct().ToDictionary(
+            partition => partition, partition => known.Partitions.Contains(partition) ? ErrorCode.None : ErrorCode.TransactionAbortable));
+    }
+
+    private void EndTransaction(EndTransactionCommand end, Step step)
+    {
+        RequireTransactionalId(end.TransactionalId);
+        var id = Find(end.TransactionalId, ErrorCode.InvalidProducerIdMapping);
+        if (end.ClientTransactionVersion >= TransactionMetadata.EpochBumpingVersion)
+            EndAndBump(id, end, step);
+        else
+            EndInEpoch(id, end, step);
+    }
+
+    /// <summary>EndTxn up to version 4: the next transaction has the same epoch, so that a late request cannot be told from a current one.</summary>
+    private void EndInEpoch(TransactionalId id, EndTransactionCommand end, Step step)
+    {
+        var known = id.Metadata;
+        CheckProducer(known, end.Producer);
+        if (known.State.IsCompleting())
+            throw new ApiException(ErrorCode.ConcurrentTransactions);
+        if (known.State == TransactionState.Ongoing)
+            Prepare(id, known.Prepare(end.IsCommit, known.ProducerEpoch, nextProducerId: -1, clientTransactionVersion: 0, step.Now), step);
+        else if (known.State != CompleteState(end.IsCommit))
+            throw new ApiException(ErrorCode.InvalidTxnState);
+        step.Reply(ProducerIdAndEpoch.None);
+    }
+
+    /// <summary>EndTxn from version 5 on: every end bumps the epoch, so that a late request has an old one.</summary>
+    private void EndAndBump(TransactionalId id, EndTransactionCommand end, Step step)
+    {
+        var known = id.Metadata;
+        if (known.State.IsCompleting())
+            throw new ApiException(ErrorCode.ConcurrentTransactions);
+        var isCurrent = end.Producer == known.Producer;
+        // The answer was lost: the producer has not heard of its new epoch, or of the producer id that follows the last epoch.
+        var isRetry = known.State != TransactionState.Empty && known.State != TransactionState.Ongoing
+            && (end.Producer == new ProducerIdAndEpoch(known.ProducerId, (short)(known.ProducerEpoch - 1))
+                || (known.ProducerEpoch == 0 && end.Producer == new ProducerIdAndEpoch(known.PreviousProducerId, TransactionMetadata.LastUsableEpoch)));
+        if (!isRetry)
+            CheckProducer(known, end.Producer);
+        if (isRetry && known.State == CompleteState(end.IsCommit))
+        {
+            step.Reply(known.Producer);
+            return;
+        }
+
+        // Only an abort may end what never began: the producer cannot know whether its first write arrived.
+        if (!isCurrent || (known.State != TransactionState.Ongoing && end.IsCommit))
+            throw new ApiException(ErrorCode.InvalidTxnState);
+        if (PrepareWithBump(id, end.IsCommit, end.ClientTransactionVersion, step) is { } prepared)
+            step.Reply(prepared.Complete(step.Now).Producer);
+    }
+
+    private void Fence(FenceTransactionCommand fence, Step step)
+    {
+        if (_ids.TryGetValue(fence.TransactionalId, out var id) && id.Metadata.State == TransactionState.Ongoing && id.Metadata.Producer == fence.Producer)
+            Abort(id, step);
+    }
+
+    /// <summary>Aborts an open transaction under an epoch that fences its producer. False when a producer id must be fetched first.</summary>
+    private bool Abort(TransactionalId id, Step step)
+    {
+        if (TransactionVersion >= TransactionMetadata.EpochBumpingVersion)
+            return PrepareWithBump(id, isCommit: false, TransactionVersion, step) is not null;
+        Prepare(id, id.Metadata.Prepare(isCommit: false, NextEpoch(id.Metadata), nextProducerId: -1, clientTransactionVersion: 0, step.Now), step);
+        return true;
+    }
+
+    private TransactionMetadata? PrepareWithBump(TransactionalId id, bool isCommit, short clientTransactionVersion, Step step)
+    {
+        var known = id.Metadata;
+        var nextProducerId = -1L;
+        if (known.IsEpochExhausted && !TryTakeProducerId(step, out nextProducerId))
+            return null;
+        var prepared = known.Prepare(isCommit, NextEpoch(known), nextProducerId, clientTransactionVersion, step.Now);
+        Prepare(id, prepared, step);
+        return prepared;
+    }
+
+    /// <summary>The epoch after this one; the very last one stays, which only a transaction that Kafka began wrongly can have.</summary>
+    private static short NextEpoch(TransactionMetadata metadata) => (short)Math.Min(metadata.ProducerEpoch + 1, short.MaxValue);
+
+    private static TransactionState CompleteState(bool isCommit) => isCommit ? TransactionState.CompleteCommit : TransactionState.CompleteAbort;
+
+    private static void RequireTransactionalId(string transactionalId)
+    {
+        if (transactionalId.Length == 0)
+            throw new ApiException(ErrorCode.InvalidRequest);
+    }
+
+    private static void CheckProducer(TransactionMetadata known, ProducerIdAndEpoch producer)
+    {
+        if (known.ProducerId != producer.Id)
+            throw new ApiException(ErrorCode.InvalidProducerIdMapping);
+        if (known.ProducerEpoch != producer.Epoch)
+            throw new ApiException(ErrorCode.ProducerFenced);
+    }
+}

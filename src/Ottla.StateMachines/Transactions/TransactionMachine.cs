@@ -1,0 +1,245 @@
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.StateMachines.Transactions;
+
+/// <summary>The coordinator of the transactional ids that hash to one partition of <c>__transaction_state</c> (KIP-98, KIP-360, KIP-890). Pure.</summary>
+/// <remarks>
+/// A transaction's outcome is decided by the record that prepares it; from then on markers are written until every partition has one, however often
+/// the coordinator dies, and the record that completes it is the last. Until then the id answers CONCURRENT_TRANSACTIONS, so that nothing of a next
+/// transaction can be mistaken for this one's. What the log says is in <see cref="TransactionMetadata"/>; the rest is soft.
+/// </remarks>
+/// <param name="coordinatorEpoch">The leader epoch of the partition: markers carry it.</param>
+public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordinatorMachine<TransactionCommand>
+{
+    /// <summary>How long to wait before markers are written again, and before a sweep that found too much goes on.</summary>
+    public const int RetryBackoffMs = 100;
+
+    /// <summary>How many transactional ids one step of a sweep changes: its records are one batch.</summary>
+    private const int SweepIdsMax = 100;
+
+    /// <summary>How many partitions they have together.</summary>
+    private const int SweepPartitionsMax = 1_000;
+
+    private readonly Dictionary<string, TransactionalId> _ids = new(StringComparer.Ordinal);
+
+    /// <summary>Ids that have a <see cref="TransactionalId.RetryAt"/>; some of them have not any more.</summary>
+    private readonly HashSet<string> _retries = new(StringComparer.Ordinal);
+
+    /// <summary>Commands that wait for a producer id, in the order of the outputs that ask for one.</summary>
+    private readonly Queue<(TransactionCommand Command, ReplyTo? ReplyTo)> _waiting = [];
+
+    /// <summary>Producer ids that were asked for and then not needed.</summary>
+    private readonly Queue<long> _spareProducerIds = [];
+
+    private MetadataImage _image = MetadataImage.Empty;
+    private BrokerConfig? _config;
+    private Instant _nextTimeoutSweep;
+    private Instant _nextExpirationSweep;
+
+    /// <inheritdoc/>
+    public Instant? NextDeadline
+    {
+        get
+        {
+            if (_config is null)
+                return null;
+            var next = _nextTimeoutSweep < _nextExpirationSweep ? _nextTimeoutSweep : _nextExpirationSweep;
+            foreach (var id in _retries)
+            {
+                if (_ids.GetValueOrDefault(id)?.RetryAt is { } retryAt && retryAt < next)
+                    next = retryAt;
+            }
+
+            return next;
+        }
+    }
+
+    /// <summary>What is known of every id, as the log says it.</summary>
+    public IEnumerable<TransactionMetadata> Transactions => _ids.Values.Select(id => id.Metadata);
+
+    private BrokerConfig Config => _config ?? throw new InvalidOperationException("Commands come after OnLoaded.");
+
+    /// <summary>The finalized transaction version.</summary>
+    private short TransactionVersion => _image.Features.LevelOf(Feature.TransactionVersion);
+
+    /// <inheritdoc/>
+    public void Decide(TransactionCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects) => Decide(command, replyTo, newProducerId: null, now, effects);
+
+    /// <inheritdoc/>
+    public void OnDeadline(Instant now, CoordinatorEffects effects)
+    {
+        if (Retry(now, effects))
+            return; // called again for the rest
+        if (_nextTimeoutSweep <= now)
+            _nextTimeoutSweep = now.AddMilliseconds(AbortTimedOut(now, effects) ? Config.TransactionAbortTimedOutTransactionCleanupIntervalMs : RetryBackoffMs);
+        else if (_nextExpirationSweep <= now)
+            _nextExpirationSweep = now.AddMilliseconds(RemoveExpired(now, effects) ? Config.TransactionRemoveExpiredTransactionCleanupIntervalMs : RetryBackoffMs);
+    }
+
+    /// <inheritdoc/>
+    public void Apply(long offset, in CoordinatorRecord record, ProducerIdAndEpoch transaction)
+    {
+        if (record.Key is not TransactionLogKey key)
+            throw new InvalidDataException($"The record at offset {offset} of the transaction log has a key of type {record.Key.RecordKey}.");
+        if (record.Value is not TransactionLogValue value)
+        {
+            _ids.Remove(key.TransactionalId);
+            return;
+        }
+
+        var metadata = TransactionMetadata.FromRecord(key, value);
+        if (_ids.TryGetValue(key.TransactionalId, out var known))
+            known.Take(metadata);
+        else
+            _ids.Add(key.TransactionalId, new TransactionalId(metadata));
+    }
+
+    /// <inheritdoc/>
+    public void ApplyMarker(ProducerIdAndEpoch transaction, bool isCommit) =>
+        throw new InvalidDataException("The transaction log has no transactions of its own.");
+
+    /// <inheritdoc/>
+    public void OnLoaded(MetadataImage image, BrokerConfig config, Instant now, CoordinatorEffects effects)
+    {
+        _image = image;
+        _config = config;
+        _nextTimeoutSweep = now.AddMilliseconds(config.TransactionAbortTimedOutTransactionCleanupIntervalMs);
+        _nextExpirationSweep = now.AddMilliseconds(config.TransactionRemoveExpiredTransactionCleanupIntervalMs);
+        foreach (var id in _ids.Values)
+        {
+            if (id.Unmarked.Count > 0)
+                SendMarkers(id, id.Metadata, [.. id.Unmarked], effects);
+            else if (id.Metadata.State.IsCompleting())
+                RetryLater(id, now);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void OnMetadata(MetadataDelta delta, BrokerConfig config, Instant now, CoordinatorEffects effects)
+    {
+        _image = delta.New;
+        _config = config;
+    }
+
+    /// <inheritdoc/>
+    public void OnUnloading() => _waiting.Clear();
+
+    private void Decide(TransactionCommand command, ReplyTo? replyTo, long? newProducerId, Instant now, CoordinatorEffects effects)
+    {
+        var step = new Step(command, replyTo, newProducerId, now, effects);
+        switch (command)
+        {
+            case InitProducerIdCommand init:
+                Initialize(init.Request, step);
+                break;
+            case AddPartitionsCommand add:
+                AddPartitions(add, step);
+                break;
+            case VerifyPartitionsCommand verify:
+                Verify(verify, step);
+                break;
+            case EndTransactionCommand end:
+                EndTransaction(end, step);
+                break;
+            case FenceTransactionCommand fence:
+                Fence(fence, step);
+                break;
+            case DescribeTransactionCommand describe:
+                step.Reply(Describe(describe.TransactionalId));
+                break;
+            case ListTransactionsCommand list:
+                step.Reply(List(list, now));
+                break;
+            case MarkersWrittenCommand written:
+                TakeMarkers(written, step);
+                break;
+            case ProducerIdAllocatedCommand allocated:
+                TakeProducerId(allocated.ProducerId, step);
+                break;
+            default:
+                throw new InvalidOperationException($"{command.GetType().Name} is no command of transactions.");
+        }
+
+        if (step.NewProducerId is { } unused)
+            _spareProducerIds.Enqueue(unused);
+    }
+
+    /// <summary>Takes a producer id, or has the command wait for one: it is decided again when there is one.</summary>
+    private bool TryTakeProducerId(Step step, out long producerId)
+    {
+        if (step.NewProducerId is { } given)
+        {
+            step.NewProducerId = null;
+            producerId = given;
+            return true;
+        }
+
+        if (_spareProducerIds.TryDequeue(out producerId))
+            return true;
+        _waiting.Enqueue((step.Command, step.ReplyTo));
+        step.Effects.Output(new AllocateProducerIdOutput());
+        return false;
+    }
+
+    private void TakeProducerId(long producerId, Step step)
+    {
+        step.Reply(new ProducerIdAndEpoch(producerId, -1));
+        if (!_waiting.TryDequeue(out var waiting))
+        {
+            if (producerId >= 0)
+                _spareProducerIds.Enqueue(producerId);
+            return;
+        }
+
+        try
+        {
+            if (producerId < 0)
+                throw new ApiException(ErrorCode.CoordinatorLoadInProgress, "There is no producer id to be had at the moment.");
+            Decide(waiting.Command, waiting.ReplyTo, producerId, step.Now, step.Effects);
+        }
+        catch (ApiException refusal)
+        {
+            if (waiting.ReplyTo is { } to)
+                step.Effects.Fail(to, refusal.Error.Code, refusal.Error.Message);
+        }
+    }
+
+    private void Write(TransactionMetadata metadata, Step step) => step.Effects.Write(metadata.ToRecord(TransactionVersion));
+
+    private TransactionalId Find(string transactionalId, ErrorCode errorIfMissing) =>
+        _ids.GetValueOrDefault(transactionalId) ?? throw new ApiException(errorIfMissing);
+
+    /// <summary>One decision: what is asked, by whom, and what it may use.</summary>
+    private sealed class Step(TransactionCommand command, ReplyTo? replyTo, long? newProducerId, Instant now, CoordinatorEffects effects)
+    {
+        public TransactionCommand Command => command;
+
+        /// <summary>Whom to answer; null when nobody asked.</summary>
+        public ReplyTo? ReplyTo => replyTo;
+
+        /// <summary>A producer id that nobody was ever given; null when there is none yet.</summary>
+        public long? NewProducerId { get; set; } = newProducerId;
+
+        public Instant Now => now;
+
+        public CoordinatorEffects Effects => effects;
+
+        public void Reply(object reply)
+        {
+            if (replyTo is { } to)
+                effects.Reply(to, reply);
+        }
+
+        public void Fail(ErrorCode error)
+        {
+            if (replyTo is { } to)
+                effects.Fail(to, error);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+using Ottla.Protocol.Batches;
+using Ottla.Storage.Log;
+using Ottla.Storage.Producers;
+
+namespace Ottla.Simulator.Crash;
+
+/// <summary>What must hold of a log that was opened again, whatever happened before.</summary>
+internal static class CrashInvariants
+{
+    private const int ReadBytesMax = 64 * 1024;
+
+    /// <summary>Checks a recovered log against its model, which takes over what was found.</summary>
+    /// <exception cref="SimulationException">Something does not hold.</exception>
+    public static void Check(LogModel model, PartitionLog log)
+    {
+        Demand(log.TopicId == model.TopicId, model, $"it has the topic id {log.TopicId}");
+        var found = ReadAll(model, log);
+        CheckOffsets(model, log, found);
+        CheckFlushed(model, found);
+        CheckEpochs(model, log, found);
+        CheckProducers(model, log, found);
+        CheckAborted(model, log, found);
+        var maxTimestamp = found.Count == 0 ? -1 : found.Max(batch => batch.View.MaxTimestamp);
+        // The records that remain of the first batch may be older ones.
+        Demand(log.OffsetOfMaxTimestamp().TimestampMs <= maxTimestamp || log.LogStartOffset > log.FirstSegmentOffset, model, $"its greatest timestamp is {log.OffsetOfMaxTimestamp().TimestampMs}, not {maxTimestamp}");
+        model.Tip = found.LastOrDefault() ?? model.Tip?.Backwards().FirstOrDefault(batch => batch.LastOffset < log.LogStartOffset);
+        model.LeaderEpoch = Math.Max(model.LeaderEpoch, log.LatestEpoch) + 1;
+        model.TruncatesTo = null;
+        model.Log = log;
+    }
+
+    /// <summary>A log that is not there must have had nothing to lose.</summary>
+    /// <exception cref="SimulationException">It had.</exception>
+    public static void CheckMissing(LogModel model)
+    {
+        var lost = model.Flushed().FirstOrDefault();
+        Demand(model.MayBeGone || lost is null, model, $"the log is gone with {lost}, which was flushed");
+    }
+
+    /// <summary>Reads every batch and finds out who wrote it.</summary>
+    private static List<WrittenBatch> ReadAll(LogModel model, PartitionLog log)
+    {
+        var found = new List<WrittenBatch>();
+        var next = log.LogStartOffset;
+        while (true)
+        {
+            using var slice = log.Read(next, ReadBytesMax, minOneBatch: true, long.MaxValue).Slice;
+            if (slice is null)
+                return found;
+            var bytes = new byte[slice.Length];
+            slice.Read(0, bytes);
+            for (var rest = bytes.AsMemory(); !rest.IsEmpty;)
+            {
+                var batch = new RecordBatchView(rest.Span);
+                var (baseOffset, size) = (batch.BaseOffset, batch.SizeInBytes);
+                Demand(batch.IsCrcValid, model, $"the batch at offset {baseOffset} is corrupt");
+                Demand(batch.LastOffset >= next, model, $"the batch at offset {baseOffset} comes after offset {next - 1}");
+                var writers = model.Find(rest[..size]).ToList();
+                Demand(writers.Count > 0, model, $"nobody wrote the batch at offset {baseOffset}: {new WrittenBatch(rest[..size], null)} of producer {new RecordBatchView(rest.Span).ProducerId}, control {new RecordBatchView(rest.Span).IsControl}");
+                var written = found.Count > 0
+                    ? writers.FirstOrDefault(writer => writer.Previous == found[^1])
+                    : writers.FirstOrDefault(writer => writer.Previous is null || writer.Previous.LastOffset < log.LogStartOffset);
+                Demand(written is not null, model, $"{writers[0]} was written after {writers[0].Previous}, and now follows {found.LastOrDefault()}; the log starts at {log.LogStartOffset}");
+                found.Add(written!);
+                next = batch.NextOffset;
+                rest = rest[size..];
+            }
+        }
+    }
+
+    private static void CheckOffsets(LogModel model, PartitionLog log, List<WrittenBatch> found)
+    {
+        // It may end later than its last batch: a follower's log has gaps, and may have rolled at the end of one.
+        Demand(found.Count == 0 || log.LogEndOffset > found[^1].LastOffset, model, $"it ends at {log.LogEndOffset}, before the end of {found.LastOrDefault()}");
+        Demand(log.LogStartOffset <= log.LogEndOffset, model, $"it starts at {log.LogStartOffset} and ends at {log.LogEndOffset}");
+        Demand(log.HighWatermark >= log.LogStartOffset && log.HighWatermark <= log.LogEndOffset, model, $"its high watermark {log.HighWatermark} is not in [{log.LogStartOffset}, {log.LogEndOffset}]");
+        Demand(log.RecoveryPoint <= log.LogEndOffset, model, $"its recovery point {log.RecoveryPoint} is past its end {log.LogEndOffset}");
+        Demand(log.LogStartOffset <= model.StartOffsetMax || found.Count == 0, model, $"it starts at {log.LogStartOffset}, which nobody asked for: {model.StartOffsetMax}");
+        Demand(log.LastStableOffset <= log.HighWatermark, model, $"its last stable offset {log.LastStableOffset} is past its high watermark {log.HighWatermark}");
+    }
+
+    private static void CheckFlushed(LogModel model, List<WrittenBatch> found)
+    {
+        foreach (var batch in model.Flushed())
+            Demand(found.Contains(batch), model, $"{batch} was flushed (to {model.FlushedEndOffset}) and is gone; there are {found.FirstOrDefault()} to {found.LastOrDefault()}");
+    }
+
+    private static void CheckEpochs(LogModel model, PartitionLog log, List<WrittenBatch> found)
+    {
+        foreach (var batch in found)
+        {
+            var offset = Math.Max(batch.BaseOffset, log.LogStartOffset);
+            var epoch = log.EpochForOffset(offset);
+            // Deleted records may come back when their deletion was not yet written down; their epoch does not.
+            var isDeleted = epoch == -1 && offset < model.StartOffsetMax;
+            Demand(epoch == batch.View.PartitionLeaderEpoch || isDeleted, model, $"offset {offset} should be of epoch {epoch}, but there is {batch}");
+        }
+
+        foreach (var (earlier, later) in log.LeaderEpochs.Zip(log.LeaderEpochs.Skip(1)))
+            Demand(earlier.Epoch < later.Epoch && earlier.StartOffset < later.StartOffset, model, $"its epochs {earlier} and {later} do not grow");
+        Demand(log.LeaderEpochs.All(epoch => epoch.StartOffset <= log.LogEndOffset), model, $"an epoch begins past its end {log.LogEndOffset}");
+    }
+
+    /// <summary>The log may know producers from batches that are deleted; of those it has batches of, it must know what these say.</summary>
+    private static void CheckProducers(LogModel model, PartitionLog log, List<WrittenBatch> found)
+    {
+        var actual = log.ActiveProducers();
+        var ever = new ReplayedProducers((found.LastOrDefault()?.Backwards() ?? []).Reverse()).Producers;
+        foreach (var (producerId, expected) in new ReplayedProducers(found).Producers)
+        {
+            var known = actual.FirstOrDefault(producer => producer.ProducerId == producerId, new ActiveProducer(-1, -1, -1, -1, -1, -1));
+            Demand(expected.IsLike(known, ever[producerId]), model, $"its batches leave producer {producerId} as {expected} (all together as {ever[producerId]}), the log knows it as {known}");
+        }
+
+        foreach (var producer in actual)
+        {
+            Demand(model.Knows(producer.ProducerId), model, $"it knows producer {producer}, who never wrote");
+            Demand(producer.CurrentTransactionStartOffset < log.LogEndOffset, model, $"{producer} has a transaction that starts past the log's end {log.LogEndOffset}");
+            Demand(producer.CurrentTransactionStartOffset < 0 || log.LastStableOffset <= Math.Max(producer.CurrentTransactionStartOffset, log.LogStartOffset), model, $"its last stable offset {log.LastStableOffset} is past the open transaction of {producer}");
+        }
+    }
+
+    private static void CheckAborted(LogModel model, PartitionLog log, List<WrittenBatch> found)
+    {
+        var actual = log.CollectAbortedTransactions(log.LogStartOffset, log.LogEndOffset).Select(aborted => (aborted.ProducerId, aborted.FirstOffset, aborted.LastOffset)).ToList();
+        // Of a transaction that began in deleted batches, the beginning may be forgotten, or the whole transaction.
+        foreach (var aborted in new ReplayedProducers(found).Aborted)
+            Demand(actual.Any(known => IsFrom(aborted, known)), model, $"the aborted transaction {aborted} is in no transaction index");
+        var ever = new ReplayedProducers((found.LastOrDefault()?.Backwards() ?? []).Reverse()).Aborted;
+        foreach (var aborted in actual)
+            Demand(ever.Any(known => IsFrom(aborted, known)), model, $"{aborted} is indexed as an aborted transaction");
+        Demand(actual.Distinct().Count() == actual.Count, model, "an aborted transaction is indexed twice");
+    }
+
+    private static bool IsFrom(
+        (long ProducerId, long FirstOffset, long LastOffset) transaction, (long ProducerId, long FirstOffset, long LastOffset) whole) =>
+        transaction.ProducerId == whole.ProducerId && transaction.LastOffset == whole.LastOffset && transaction.FirstOffset >= whole.FirstOffset;
+
+    private static void Demand(bool holds, LogModel model, string finding)
+    {
+        if (!holds)
+            throw new SimulationException($"{model.Partition}: {finding}");
+    }
+}

@@ -1,0 +1,229 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.Protocol.Wire;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Groups;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.Simulator.Groups;
+
+/// <summary>Drives a <see cref="GroupMachine"/> as its host would, in simulated time: a log in memory, in which everything is committed at once.</summary>
+/// <remarks>
+/// Every answer is given once, to who asked, and can be written in the version of the request; every record can be written and read: what is not
+/// so ends the simulation.
+/// </remarks>
+public sealed class SimulatedCoordinator
+{
+    private readonly Prng _random;
+    private readonly CoordinatorEffects _effects = new();
+    private readonly Dictionary<long, Action<CoordinatorReply>> _waiting = [];
+    private readonly List<(CoordinatorRecord Record, ProducerIdAndEpoch Transaction, bool? Marker)> _log = [];
+    private long _lastReplyNumber;
+    private BrokerConfig _config;
+
+    /// <summary>Makes a coordinator with an empty log, and starts it.</summary>
+    public SimulatedCoordinator(ulong seed, MetadataImage image, BrokerConfig config, Instant now)
+    {
+        _random = new Prng(seed);
+        (Image, _config, Now) = (image, config, now);
+        Machine = NewMachine();
+        Load();
+    }
+
+    /// <summary>The machine; another after each restart.</summary>
+    public GroupMachine Machine { get; private set; }
+
+    /// <summary>The time.</summary>
+    public Instant Now { get; private set; }
+
+    /// <summary>The metadata that the machine knows.</summary>
+    public MetadataImage Image { get; private set; }
+
+    /// <summary>Requests without an answer.</summary>
+    public int WaitingCount => _waiting.Count;
+
+    /// <summary>The records that were written, markers left out.</summary>
+    public IEnumerable<CoordinatorRecord> Log => _log.Where(entry => entry.Marker is null).Select(entry => entry.Record);
+
+    /// <summary>The records of the last step.</summary>
+    public IReadOnlyList<CoordinatorRecord> LastRecords { get; private set; } = [];
+
+    /// <summary>How many of the coming writes fail with <see cref="ErrorCode.CoordinatorNotAvailable"/>.</summary>
+    public int FailingWrites { get; set; }
+
+    /// <summary>Sends a request.</summary>
+    /// <param name="command">The request.</param>
+    /// <param name="onReply">Gets the answer, at once or later.</param>
+    public void Send(GroupCommand command, Action<CoordinatorReply> onReply)
+    {
+        var replyTo = new ReplyTo(++_lastReplyNumber);
+        _waiting.Add(replyTo.Number, reply =>
+        {
+            if (reply.Reply is IMessage message && VersionOf(command) is { } version)
+                WireBuffer.Encode(message, version);
+            onReply(reply);
+        });
+        _effects.Clear();
+        try
+        {
+            Machine.Decide(command, replyTo, Now, _effects);
+        }
+        catch (ApiException e)
+        {
+            _effects.Clear();
+            _effects.Fail(replyTo, e.Error.Code, e.Error.Message);
+        }
+
+        Finish(replyTo);
+    }
+
+    /// <summary>Lets time pass, and has done what is due meanwhile, in order.</summary>
+    public void AdvanceTo(Instant until)
+    {
+        while (Machine.NextDeadline is { } next && next <= until)
+        {
+            Now = next > Now ? next : Now;
+            _effects.Clear();
+            Machine.OnDeadline(Now, _effects);
+            var isRefused = FailingWrites > 0 && _effects.Records.Count > 0;
+            Finish(null);
+            if (isRefused)
+                break;
+        }
+
+        Now = until > Now ? until : Now;
+    }
+
+    /// <summary>Lets time pass.</summary>
+    public void Advance(long milliseconds) => AdvanceTo(Now.AddMilliseconds(milliseconds));
+
+    /// <summary>Changes the metadata or the configuration.</summary>
+    public void Publish(MetadataDelta delta, BrokerConfig? config = null)
+    {
+        (Image, _config) = (delta.New, config ?? _config);
+        _effects.Clear();
+        Machine.OnMetadata(delta, _config, Now, _effects);
+        Finish(null);
+    }
+
+    /// <summary>Has the log grow by a record that the machine learns of at its next restart.</summary>
+    public void Append(in CoordinatorRecord record) => _log.Add((record, ProducerIdAndEpoch.None, null));
+
+    /// <summary>Ends a transaction.</summary>
+    public void EndTransaction(ProducerIdAndEpoch transaction, bool isCommit)
+    {
+        _log.Add((default, transaction, isCommit));
+        Machine.ApplyMarker(transaction, isCommit);
+    }
+
+    /// <summary>Loses the leadership and gets it back: whoever waits is told, and a new machine reads the log.</summary>
+    public void Restart()
+    {
+        Machine.OnUnloading();
+        Machine = Replay();
+        Load();
+        foreach (var (number, onReply) in _waiting.ToArray())
+        {
+            _waiting.Remove(number);
+            onReply(new CoordinatorReply(new ReplyTo(number), null, new ApiError(ErrorCode.NotCoordinator)));
+        }
+    }
+
+    /// <summary>A new machine that has read the log, but has not begun.</summary>
+    public GroupMachine Replay()
+    {
+        var machine = NewMachine();
+        for (var offset = 0; offset < _log.Count; offset++)
+        {
+            var (record, transaction, marker) = _log[offset];
+            if (marker is { } isCommit)
+                machine.ApplyMarker(transaction, isCommit);
+            else
+                machine.Apply(offset, ReadBack(record), transaction);
+        }
+
+        return machine;
+    }
+
+    /// <summary>Forgets the records that newer ones have replaced, as the cleaner does. Not to be called with transactions in the log.</summary>
+    public void Compact()
+    {
+        var newest = new Dictionary<string, int>(StringComparer.Ordinal);
+        for (var i = 0; i < _log.Count; i++)
+            newest[KeyText(_log[i].Record)] = i;
+        var kept = newest.Values.Order().Select(i => _log[i]).Where(entry => entry.Record.Value is not null).ToList();
+        _log.Clear();
+        _log.AddRange(kept);
+    }
+
+    private static string KeyText(in CoordinatorRecord record) =>
+        $"{record.Key.RecordKey}:{Convert.ToHexString(WireBuffer.Encode(record.Key, 0))}";
+
+    // What is written can be read, and says the same.
+    private static CoordinatorRecord ReadBack(in CoordinatorRecord record)
+    {
+        var keyReader = new WireReader(WireBuffer.Encode(record.Key, 0));
+        var key = GroupRecords.ReadKey(record.Key.RecordKey, 0, ref keyReader);
+        if (record.Value is null)
+            return CoordinatorRecord.Tombstone(key);
+        var valueReader = new WireReader(WireBuffer.Encode(record.Value, record.ValueVersion));
+        return new CoordinatorRecord(key, GroupRecords.ReadValue(record.Value.RecordKey, record.ValueVersion, ref valueReader), record.ValueVersion);
+    }
+
+    private static short? VersionOf(GroupCommand command) => command switch
+    {
+        JoinGroupCommand join => join.Origin.ApiVersion,
+        SyncGroupCommand sync => sync.Origin.ApiVersion,
+        HeartbeatCommand heartbeat => heartbeat.Origin.ApiVersion,
+        LeaveGroupCommand leave => leave.Origin.ApiVersion,
+        ConsumerGroupHeartbeatCommand heartbeat => heartbeat.Origin.ApiVersion,
+        OffsetCommitCommand commit => commit.Origin.ApiVersion,
+        TxnOffsetCommitCommand commit => commit.Origin.ApiVersion,
+        _ => null,
+    };
+
+    private GroupMachine NewMachine() => new(new Prng(_random.NextUInt64()));
+
+    private void Load()
+    {
+        _effects.Clear();
+        Machine.OnLoaded(Image, _config, Now, _effects);
+        Finish(null);
+    }
+
+    private void Finish(ReplyTo? replyTo)
+    {
+        LastRecords = [.. _effects.Records];
+        var replies = _effects.Replies.ToArray();
+        var isRefused = FailingWrites > 0 && LastRecords.Count > 0;
+        if (isRefused)
+        {
+            FailingWrites--;
+            var error = new ApiError(ErrorCode.CoordinatorNotAvailable);
+            replies = [.. replies.Select(reply => new CoordinatorReply(reply.To, null, error))];
+            if (replyTo is { } to && !replies.Any(reply => reply.To == to))
+                replies = [.. replies, new CoordinatorReply(to, null, error)];
+        }
+        else
+        {
+            var transaction = _effects.Transaction;
+            foreach (var record in LastRecords)
+            {
+                ReadBack(record);
+                _log.Add((record, transaction, null));
+                Machine.Apply(_log.Count - 1, record, transaction);
+            }
+        }
+
+        foreach (var reply in replies)
+        {
+            if (!_waiting.Remove(reply.To.Number, out var onReply))
+                throw new SimulationException($"request {reply.To.Number} was answered twice");
+            onReply(reply);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+using System.Runtime.InteropServices;
+
+namespace Ottla.SystemTests.Harness;
+
+/// <summary>POSIX signals to other processes.</summary>
+internal static partial class Signals
+{
+    private const int SignalTerminate = 15;
+
+    /// <summary>SIGTERM: please end in order.</summary>
+    public static void Terminate(int processId)
+    {
+        if (Kill(processId, SignalTerminate) != 0)
+            throw new InvalidOperationException($"kill failed: {Marshal.GetLastPInvokeError()}");
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int Kill(int processId, int signal);
+}

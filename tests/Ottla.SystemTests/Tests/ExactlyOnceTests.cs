@@ -1,0 +1,156 @@
+using System.Globalization;
+using System.Text;
+using Confluent.Kafka;
+using Ottla.SystemTests.Clients;
+using Ottla.SystemTests.Harness;
+
+namespace Ottla.SystemTests.Tests;
+
+/// <summary>
+/// Processes copy records from one topic to another in transactions that commit their group's offsets too. They and the broker are killed with
+/// SIGKILL at random; in the end a READ_COMMITTED reader finds every record once, and in order.
+/// </summary>
+[Trait(Categories.Trait, Categories.Kill)]
+public sealed class ExactlyOnceTests
+{
+    private const int Partitions = 4;
+    private const int RecordsPerRound = 25;
+    private const int Seed = 20261126;
+
+    private static readonly TimeSpan ProgressLimit = TimeSpan.FromSeconds(60);
+
+    /// <summary>How often something is killed; OTTLA_KILLS says otherwise.</summary>
+    private static readonly int? Kills =
+        int.TryParse(Environment.GetEnvironmentVariable("OTTLA_KILLS"), NumberStyles.None, CultureInfo.InvariantCulture, out var kills) ? kills : null;
+
+    [ClientFact("librdkafka", "confluent-dotnet")]
+    public Task CopiesOfLibrdkafkaAreExact() => CopiesAreExactAsync("librdkafka", processes: 2, kills: Kills ?? 50);
+
+    // kafkajs has no static members: after a crash its group waits for the session's end.
+    [ClientFact("kafkajs", "confluent-dotnet")]
+    public Task CopiesOfKafkajsAreExact() => CopiesAreExactAsync("kafkajs", processes: 1, kills: Kills ?? 8);
+
+    private static async Task CopiesAreExactAsync(string client, int processes, int kills)
+    {
+        await using var broker = await BrokerProcess.StartAsync();
+        var (from, to, group) = (BrokerFixture.NewTopicName("from"), BrokerFixture.NewTopicName("to"), BrokerFixture.NewTopicName("copy"));
+        var admin = ClientCatalog.Get("confluent-dotnet");
+        await admin.CreateTopicAsync(broker.Bootstrap, from, Partitions);
+        await admin.CreateTopicAsync(broker.Bootstrap, to, Partitions);
+
+        var copiers = new GroupMember[processes];
+        for (var i = 0; i < processes; i++)
+            copiers[i] = Start(i);
+        try
+        {
+            var random = new Random(Seed);
+            var produced = 0;
+            for (var kill = 0; kill < kills; kill++)
+            {
+                await admin.ProduceAsync(broker.Bootstrap, from, "none", Records(produced, RecordsPerRound));
+                produced += RecordsPerRound;
+
+                // Not when all is done: somewhere in the middle of it.
+                var target = (produced - random.Next(1, RecordsPerRound)) * Partitions;
+                await AwaitCopiesAsync(target);
+                var victim = random.Next(processes + 1);
+                if (victim == processes)
+                {
+                    await broker.KillAsync();
+                    await broker.StartAgainAsync();
+                }
+                else
+                {
+                    await copiers[victim].KillAsync();
+                    await RestartAsync(victim);
+                }
+            }
+
+            await AwaitCopiesAsync(produced * Partitions);
+            AssertExact(await Task.Run(() => ReadCommitted(broker.Bootstrap, to)), produced);
+        }
+        finally
+        {
+            foreach (var copier in copiers)
+                await copier.DisposeAsync();
+        }
+
+        GroupMember Start(int number) => GroupMember.Start(
+            ((DriverClient)ClientCatalog.Get(client)).TransformCommand(broker.Bootstrap, group, from, to, string.Create(CultureInfo.InvariantCulture, $"{group}-{number}")));
+
+        async Task RestartAsync(int number)
+        {
+            await copiers[number].DisposeAsync();
+            copiers[number] = Start(number);
+        }
+
+        // A copier that meets what it cannot go on from ends, and is started again, as a supervisor would.
+        async Task AwaitCopiesAsync(int target)
+        {
+            try
+            {
+                await Until.TrueAsync($"{target} records are copied", ProgressLimit, async () =>
+                {
+                    for (var i = 0; i < processes; i++)
+                    {
+                        if (copiers[i].HasEnded)
+                            await RestartAsync(i);
+                    }
+
+                    return CountCommitted(broker.Bootstrap, group, from) >= target;
+                });
+            }
+            catch (TimeoutException e)
+            {
+                throw new TimeoutException($"{e.Message}\n{CountCommitted(broker.Bootstrap, group, from)} are\n{string.Join<GroupMember>('\n', copiers)}\nbroker:\n{broker.Output}");
+            }
+        }
+    }
+
+    private static List<TestRecord> Records(int first, int count) =>
+        [.. Enumerable.Range(0, Partitions).SelectMany(partition => Enumerable.Range(first, count).Select(number => new TestRecord(
+            partition, 1_700_000_000_000 + number, null, Encoding.ASCII.GetBytes(number.ToString(CultureInfo.InvariantCulture)), [])))];
+
+    /// <summary>How far the group has come: the sum of its committed offsets. They commit together with the copies.</summary>
+    private static long CountCommitted(string bootstrap, string group, string topic)
+    {
+        using var consumer = new ConsumerBuilder<Ignore, Ignore>(new ConsumerConfig { BootstrapServers = bootstrap, GroupId = group, IsolationLevel = IsolationLevel.ReadUncommitted })
+            .SetLogHandler((_, _) => { }).Build();
+        return consumer.Committed(Enumerable.Range(0, Partitions).Select(partition => new TopicPartition(topic, partition)), ProgressLimit)
+            .Sum(committed => Math.Max(committed.Offset.Value, 0));
+    }
+
+    private static List<(int Partition, string Value)> ReadCommitted(string bootstrap, string topic)
+    {
+        using var consumer = new ConsumerBuilder<Ignore, string>(new ConsumerConfig
+        {
+            BootstrapServers = bootstrap,
+            GroupId = "reader",
+            EnableAutoCommit = false,
+            IsolationLevel = IsolationLevel.ReadCommitted,
+            AutoOffsetReset = AutoOffsetReset.Earliest,
+            EnablePartitionEof = true,
+        }).SetLogHandler((_, _) => { }).Build();
+        consumer.Assign(Enumerable.Range(0, Partitions).Select(partition => new TopicPartitionOffset(topic, partition, Offset.Beginning)));
+        var values = new List<(int, string)>();
+        for (var ends = 0; ends < Partitions;)
+        {
+            var result = consumer.Consume(ProgressLimit) ?? throw new TimeoutException("The end of a partition was not reached.");
+            if (result.IsPartitionEOF)
+                ends++;
+            else
+                values.Add((result.Partition.Value, result.Message.Value));
+        }
+
+        return values;
+    }
+
+    private static void AssertExact(List<(int Partition, string Value)> copies, int produced)
+    {
+        for (var partition = 0; partition < Partitions; partition++)
+        {
+            var expected = Enumerable.Range(0, produced).Select(number => number.ToString(CultureInfo.InvariantCulture));
+            Assert.Equal(expected, copies.Where(copy => copy.Partition == partition).Select(copy => copy.Value));
+        }
+    }
+}

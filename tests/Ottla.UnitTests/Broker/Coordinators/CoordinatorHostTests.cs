@@ -1,0 +1,283 @@
+using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Replicas;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.Storage.Files;
+
+namespace Ottla.UnitTests.Broker.Coordinators;
+
+/// <summary>What any coordinator can rely on: records are written before they are answered for, and a log makes the same machine again.</summary>
+public sealed class CoordinatorHostTests
+{
+    [Fact]
+    public async Task What_is_answered_is_written_and_makes_the_same_machine_after_the_next_election()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        Assert.Equal(1, bed.Machine.LoadedTopics);
+        Assert.Equal(3, await bed.WriteAsync("a", "bb"));
+        await bed.WriteAsync("c");
+        await bed.SubmitAsync<int>(new EraseNote("bb"));
+        Assert.Equal("a,c", await bed.ReadAsync());
+        Assert.Equal([(0L, 2), (2, 1), (3, 1)], bed.Batches().Select(batch => (batch.BaseOffset, batch.Records)));
+
+        var before = bed.Machine;
+        await bed.LeadAsync(epoch: 2);
+        Assert.NotSame(before, bed.Machine);
+        Assert.True(before.IsUnloaded);
+        Assert.Equal(before.Notes, bed.Machine.Notes); // with the offsets
+        Assert.Equal("a,c", await bed.ReadAsync());
+    }
+
+    [Fact]
+    public async Task Only_the_coordinator_answers()
+    {
+        using var bed = new CoordinatorBed();
+        Assert.Null(bed.Host.PartitionOf("key"));
+        Assert.Equal(ErrorCode.NotCoordinator, await bed.ErrorOf(new ReadNotes()));
+        bed.Elect(leader: 5, epoch: 1);
+        Assert.Equal(0, bed.Host.PartitionOf("key"));
+        Assert.Empty(bed.Host.Partitions);
+        Assert.Equal(ErrorCode.NotCoordinator, await bed.ErrorOf(new ReadNotes()));
+
+        await bed.LeadAsync(epoch: 2);
+        Assert.Equal([0], bed.Host.Partitions);
+        var waiting = bed.SubmitAsync<string>(new NoteAt(bed.Now.AddMilliseconds(1000)));
+        Assert.False(waiting.IsCompleted);
+        bed.Elect(leader: 5, epoch: 3);
+        Assert.Equal(ErrorCode.NotCoordinator, (await Assert.ThrowsAsync<ApiException>(() => waiting)).Error.Code);
+        Assert.Equal(ErrorCode.NotCoordinator, await bed.ErrorOf(new ReadNotes()));
+
+        bed.Host.Close();
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, await bed.ErrorOf(new ReadNotes()));
+    }
+
+    [Fact]
+    public async Task A_deadline_is_kept_by_the_clock_alone()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        var later = bed.SubmitAsync<string>(new NoteAt(bed.Now.AddMilliseconds(2000)));
+        var sooner = bed.SubmitAsync<string>(new NoteAt(bed.Now.AddMilliseconds(1000)));
+        bed.Clock.AdvanceMs(999);
+        Assert.Empty(bed.Batches());
+        bed.Clock.AdvanceMs(1);
+        Assert.Equal("due", await sooner);
+        Assert.Single(bed.Batches());
+        Assert.False(later.IsCompleted);
+        bed.Clock.AdvanceMs(1000);
+        Assert.Equal("due", await later);
+    }
+
+    [Fact]
+    public async Task A_change_of_the_metadata_is_a_step()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        bed.Apply(new TopicRecord { Name = "new", TopicId = new Uuid(1, 1) });
+        Assert.Equal("topic new", await bed.ReadAsync());
+        Assert.Single(bed.Batches());
+    }
+
+    [Fact]
+    public async Task A_step_that_fails_writes_nothing_and_fails_alone()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        Assert.Equal(ErrorCode.IllegalGeneration, await bed.ErrorOf(new FailNote(new ApiException(ErrorCode.IllegalGeneration))));
+        Assert.Equal(ErrorCode.UnknownServerError, await bed.ErrorOf(new FailNote(new InvalidOperationException("a bug"))));
+        Assert.Equal(ErrorCode.UnknownServerError, await bed.ErrorOf(new WriteNonsense()));
+        Assert.Empty(bed.Batches());
+        await bed.WriteAsync("a");
+        Assert.Equal("a", await bed.ReadAsync());
+    }
+
+    [Fact]
+    public async Task A_record_that_the_machine_cannot_take_over_is_not_written()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        await bed.WriteAsync("a");
+        Assert.Equal(ErrorCode.NotCoordinator, await bed.ErrorOf(new WritePoison()));
+        await bed.LoadedAsync();
+        Assert.Equal("a", await bed.ReadAsync());
+        Assert.Single(bed.Batches());
+    }
+
+    [Fact]
+    public async Task Records_that_do_not_fit_a_batch_fail_alone_unless_they_may_be_split()
+    {
+        using var bed = new CoordinatorBed(new Dictionary<string, string> { ["max.message.bytes"] = "1000" });
+        await bed.LeadAsync(epoch: 1);
+        string[] many = [.. Enumerable.Range(0, 40).Select(i => $"a note of some length, number {i:d3}")];
+        Assert.Equal(ErrorCode.UnknownServerError, await bed.ErrorOf(new WriteNotes(many)));
+        Assert.Empty(bed.Batches());
+        await bed.SubmitAsync<int>(new WriteNotes(many) { IsAtomic = false });
+        Assert.Equal(many, bed.Machine.Notes.Keys);
+        Assert.InRange(bed.Batches().Count, 2, 10);
+        Assert.Equal(ErrorCode.UnknownServerError, await bed.ErrorOf(new WriteNotes("b", new string('x', 1000)) { IsAtomic = false }));
+        await bed.LeadAsync(epoch: 2);
+        Assert.Equal([.. many, "b"], bed.Machine.Notes.Keys);
+    }
+
+    [Fact]
+    public async Task Nobody_is_answered_before_the_records_are_committed()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        await bed.WriteAsync("committed");
+        bed.Elect(CoordinatorBed.NodeId, epoch: 1, inSyncReplicas: 2); // a follower that does not fetch: the high watermark stands still
+        var write = bed.SubmitAsync<int>(new WriteNotes("a") { WantsOutput = true });
+        var read = bed.ReadAsync(); // rests on it
+        Assert.False(write.IsCompleted || read.IsCompleted);
+        Assert.Equal(2, bed.Log.LogEndOffset);
+        Assert.Empty(bed.Outputs);
+        bed.Elect(CoordinatorBed.NodeId, epoch: 1); // the follower is out of sync now
+        Assert.Equal(1, await write);
+        Assert.Equal("a,committed", await read);
+        Assert.Equal(new NoteOutput("a"), Assert.Single(bed.Outputs));
+    }
+
+    [Fact]
+    public async Task Who_has_waited_long_enough_for_a_commit_is_told_so_and_what_is_to_be_done_is_done_later()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1, inSyncReplicas: 1);
+        bed.Elect(CoordinatorBed.NodeId, epoch: 1, inSyncReplicas: 2);
+        var write = bed.ErrorOf(new WriteNotes("a") { WantsOutput = true });
+        bed.Clock.AdvanceMs(bed.Settings.WriteTimeoutMs - 1);
+        Assert.False(write.IsCompleted);
+        bed.Clock.AdvanceMs(1);
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, await write);
+        bed.Elect(CoordinatorBed.NodeId, epoch: 1);
+        Assert.Equal("a", await bed.ReadAsync()); // it was written all the same
+        Assert.Single(bed.Outputs);
+    }
+
+    [Fact]
+    public async Task Too_few_replicas_refuse_the_write_and_leave_the_machine_as_it_was()
+    {
+        using var bed = new CoordinatorBed(new Dictionary<string, string> { ["min.insync.replicas"] = "2" });
+        await bed.LeadAsync(epoch: 1, inSyncReplicas: 1);
+        var machine = bed.Machine;
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, await bed.ErrorOf(new WriteNotes("a")));
+        Assert.Equal("", await bed.ReadAsync());
+        Assert.Same(machine, bed.Machine);
+    }
+
+    [Fact]
+    public async Task A_disk_that_fails_makes_the_node_no_coordinator()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        await bed.WriteAsync("a");
+        var waiting = bed.ErrorOf(new NoteAt(bed.Now.AddMilliseconds(1000)));
+        bed.Disk.Fault = (operation, _) => operation == FileOperation.Write ? new IOException("broken") : null;
+        Assert.Equal(ErrorCode.NotCoordinator, await bed.ErrorOf(new WriteNotes("b")));
+        Assert.Equal(ErrorCode.NotCoordinator, await waiting);
+        Assert.Equal(ErrorCode.NotCoordinator, await UntilLoadedOrFailed(bed));
+    }
+
+    [Fact]
+    public async Task A_log_that_somebody_else_has_written_to_is_read_again()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        await bed.WriteAsync("a");
+        var machine = bed.Machine;
+        bed.Log.AppendAsLeader(CoordinatorBatchOf("other"), 1, AppendOrigin.Coordinator, bed.Now);
+        Assert.Equal(ErrorCode.NotCoordinator, await bed.ErrorOf(new WriteNotes("b")));
+        await bed.LoadedAsync();
+        Assert.NotSame(machine, bed.Machine);
+        Assert.Equal([("a", 0L), ("b", 2), ("other", 1)], bed.Machine.Notes.Select(note => (note.Key, note.Value)));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_transaction_is_pending_until_its_marker_also_for_who_loads_the_log(bool isCommit)
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        var producer = new ProducerIdAndEpoch(7, 3);
+        await bed.WriteAsync("before");
+        await bed.SubmitAsync<int>(new WriteNotes("a") { Transaction = producer });
+        await bed.SubmitAsync<int>(new WriteNotes("b") { Transaction = producer });
+        Assert.Equal("before", await bed.ReadAsync());
+        await bed.LeadAsync(epoch: 2);
+        Assert.Equal("before", await bed.ReadAsync());
+
+        var fenced = await Assert.ThrowsAsync<ApiException>(() => bed.Host.CompleteTransactionAsync(0, producer with { Epoch = 2 }, 0, isCommit, 1));
+        Assert.Equal(ErrorCode.InvalidProducerEpoch, fenced.Error.Code);
+        var machine = bed.Machine;
+        Assert.Equal(ErrorCode.InvalidProducerEpoch, await bed.ErrorOf(new WriteNotes("fenced") { Transaction = producer with { Epoch = 2 } }));
+        Assert.Same(machine, bed.Machine); // the others have nothing to do with it
+        await bed.Host.CompleteTransactionAsync(0, producer, coordinatorEpoch: 0, isCommit, transactionVersion: 1);
+        var expected = isCommit ? "a,b,before" : "before";
+        Assert.Equal(expected, await bed.ReadAsync());
+        Assert.Equal([(0L, 1, false, false, -1L), (1, 1, true, false, 7), (2, 1, true, false, 7), (3, 1, true, true, 7)], bed.Batches());
+        await bed.LeadAsync(epoch: 3);
+        Assert.Equal(expected, await bed.ReadAsync());
+        await bed.WriteAsync("after");
+    }
+
+    [Fact]
+    public async Task A_linger_gathers_steps_and_zero_writes_each_by_itself()
+    {
+        using var bed = new CoordinatorBed();
+        bed.Settings = bed.Settings with { AppendLingerMs = 10 };
+        await bed.LeadAsync(epoch: 1);
+        Task[] writes = [bed.WriteAsync("a"), bed.WriteAsync("b")];
+        Assert.Empty(bed.Batches());
+        bed.Clock.AdvanceMs(10);
+        await Task.WhenAll(writes).WaitAsync(TestNode.Patience);
+        Assert.Equal([(0L, 2)], bed.Batches().Select(batch => (batch.BaseOffset, batch.Records)));
+    }
+
+    [Fact]
+    public async Task A_damaged_or_foreign_record_stops_the_load_and_one_of_an_unknown_type_does_not()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        await bed.WriteAsync("a");
+        bed.Elect(leader: 5, epoch: 2);
+        bed.Log.AppendAsLeader(BatchOf([0, 99, 1, 2, 3], [0, 0]), 2, AppendOrigin.Coordinator, bed.Now);
+        await bed.LeadAsync(epoch: 3);
+        Assert.Equal("a", await bed.ReadAsync());
+
+        bed.Elect(leader: 5, epoch: 4);
+        bed.Log.AppendAsLeader(BatchOf([0, 1, 1], [0, 0]), 4, AppendOrigin.Coordinator, bed.Now);
+        bed.Elect(CoordinatorBed.NodeId, epoch: 5);
+        Assert.Equal(ErrorCode.NotCoordinator, await UntilLoadedOrFailed(bed));
+    }
+
+    private static async Task<ErrorCode> UntilLoadedOrFailed(CoordinatorBed bed)
+    {
+        while (true)
+        {
+            var error = await bed.ErrorOf(new ReadNotes());
+            if (error != ErrorCode.CoordinatorLoadInProgress)
+                return error;
+            await Task.Yield();
+        }
+    }
+
+    private static byte[] CoordinatorBatchOf(string text)
+    {
+        using var batch = new CoordinatorBatch();
+        batch.Encode([new CoordinatorRecord(NoteMachine.KeyOf(text), new OffsetCommitValue(), 4)], 1000);
+        batch.Add(new Instant(0), CompressionType.None, ProducerIdAndEpoch.None);
+        return batch.Take(1000);
+    }
+
+    private static byte[] BatchOf(byte[] key, byte[] value)
+    {
+        using var builder = new RecordBatchBuilder(new RecordBatchOptions());
+        builder.Append(0, key, value);
+        return builder.Build();
+    }
+}

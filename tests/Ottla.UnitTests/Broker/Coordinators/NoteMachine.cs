@@ -1,0 +1,134 @@
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+using Ottla.StateMachines.Metadata;
+
+namespace Ottla.UnitTests.Broker.Coordinators;
+
+/// <summary>What a <see cref="NoteMachine"/> is asked.</summary>
+internal abstract record NoteCommand;
+
+/// <summary>Writes notes. Answered with the sum of all lengths.</summary>
+internal sealed record WriteNotes(params string[] Texts) : NoteCommand
+{
+    public ProducerIdAndEpoch Transaction { get; init; } = ProducerIdAndEpoch.None;
+
+    public bool IsAtomic { get; init; } = true;
+
+    public bool WantsOutput { get; init; }
+}
+
+/// <summary>Forgets a note.</summary>
+internal sealed record EraseNote(string Text) : NoteCommand;
+
+/// <summary>Answered with all notes.</summary>
+internal sealed record ReadNotes : NoteCommand;
+
+/// <summary>Answered at a time, with a note that is written then.</summary>
+internal sealed record NoteAt(Instant At) : NoteCommand;
+
+/// <summary>Fails.</summary>
+internal sealed record FailNote(Exception Exception) : NoteCommand;
+
+/// <summary>Writes a note that cannot be taken over.</summary>
+internal sealed record WritePoison : NoteCommand;
+
+/// <summary>Writes what no version carries.</summary>
+internal sealed record WriteNonsense : NoteCommand;
+
+/// <summary>What is done outside.</summary>
+internal sealed record NoteOutput(string Text) : CoordinatorOutput;
+
+/// <summary>The smallest machine that has everything a host must deal with: it keeps a set of texts, in records of offsets.</summary>
+internal sealed class NoteMachine : ICoordinatorMachine<NoteCommand>
+{
+    private const string Poison = "poison";
+    private readonly Dictionary<long, List<string>> _pending = [];
+    private readonly List<(Instant At, ReplyTo To)> _due = [];
+
+    public SortedDictionary<string, long> Notes { get; } = new(StringComparer.Ordinal);
+
+    public bool IsUnloaded { get; private set; }
+
+    public int LoadedTopics { get; private set; } = -1;
+
+    public Instant? NextDeadline => _due.Count == 0 ? null : _due.Min(due => due.At);
+
+    public void Decide(NoteCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    {
+        switch (command)
+        {
+            case WriteNotes write:
+                effects.Write(write.Texts.Select(RecordOf));
+                (effects.Transaction, effects.IsAtomic) = (write.Transaction, write.IsAtomic);
+                effects.Reply(replyTo, write.Texts.Sum(text => text.Length));
+                if (write.WantsOutput)
+                    effects.Output(new NoteOutput(string.Join(',', write.Texts)));
+                break;
+            case EraseNote erase:
+                effects.Write(CoordinatorRecord.Tombstone(KeyOf(erase.Text)));
+                effects.Reply(replyTo, 0);
+                break;
+            case ReadNotes:
+                effects.Reply(replyTo, string.Join(',', Notes.Keys));
+                break;
+            case NoteAt at:
+                _due.Add((at.At, replyTo));
+                break;
+            case FailNote fail:
+                effects.Write(RecordOf("not written"));
+                throw fail.Exception;
+            case WritePoison:
+                effects.Write(RecordOf(Poison));
+                effects.Reply(replyTo, 0);
+                break;
+            case WriteNonsense:
+                effects.Write(new CoordinatorRecord(KeyOf("nonsense"), new OffsetCommitValue(), 99));
+                effects.Reply(replyTo, 0);
+                break;
+        }
+    }
+
+    public void OnDeadline(Instant now, CoordinatorEffects effects)
+    {
+        var due = _due.MinBy(each => each.At);
+        _due.Remove(due);
+        effects.Write(RecordOf($"due at {due.At.UnixMilliseconds}"));
+        effects.Reply(due.To, "due");
+    }
+
+    public void Apply(long offset, in CoordinatorRecord record, ProducerIdAndEpoch transaction)
+    {
+        var text = ((OffsetCommitKey)record.Key).Topic;
+        Invariant.Check(text != Poison, "nobody can take this over");
+        if (record.Value is null)
+            Notes.Remove(text);
+        else if (transaction == ProducerIdAndEpoch.None)
+            Notes[text] = offset;
+        else
+            (_pending.TryGetValue(transaction.Id, out var pending) ? pending : _pending[transaction.Id] = []).Add(text);
+    }
+
+    public void ApplyMarker(ProducerIdAndEpoch transaction, bool isCommit)
+    {
+        if (_pending.Remove(transaction.Id, out var texts) && isCommit)
+            texts.ForEach(text => Notes[text] = -1);
+    }
+
+    public void OnLoaded(MetadataImage image, BrokerConfig config, Instant now, CoordinatorEffects effects) => LoadedTopics = image.Topics.ByName.Count;
+
+    public void OnMetadata(MetadataDelta delta, BrokerConfig config, Instant now, CoordinatorEffects effects)
+    {
+        foreach (var topic in delta.Topics.Where(topic => topic.Old is null))
+            effects.Write(RecordOf($"topic {topic.Name}"));
+    }
+
+    public void OnUnloading() => IsUnloaded = true;
+
+    public static OffsetCommitKey KeyOf(string text) => new() { Group = "notes", Topic = text };
+
+    private static CoordinatorRecord RecordOf(string text) => new(KeyOf(text), new OffsetCommitValue(), 4);
+}

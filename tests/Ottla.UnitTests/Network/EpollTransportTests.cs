@@ -1,0 +1,144 @@
+using System.Net.Sockets;
+using Ottla.Kernel;
+using Ottla.Network.Buffers;
+using Ottla.Network.Framing;
+using Ottla.Network.Transport.Epoll;
+
+namespace Ottla.UnitTests.Network;
+
+public sealed class EpollTransportTests() : SocketTransportTests(Transport)
+{
+    /// <summary>Its threads live as long as the process, so the tests share them.</summary>
+    private static readonly EpollTransport Transport = new(loops: 2, TimeProvider.System);
+
+    private readonly BufferPool _pool = new();
+
+    [Fact]
+    public async Task WhatWaitedForAConnectionContinuesOnAThreadOfTheTransport()
+    {
+        var (client, server) = await Frames.ConnectAsync(Transport);
+        await using var _ = client;
+        await using var __ = server;
+        var received = ReceiveAsync();
+        await client.SendAsync(new byte[] { 1 }, default);
+        Assert.True(await received.WaitAsync(Frames.Patience));
+
+        async Task<bool> ReceiveAsync()
+        {
+            await server.ReceiveAsync(new byte[1], default).ConfigureAwait(false);
+            return HandlerThread.Current is not null;
+        }
+    }
+
+    [Fact]
+    public async Task DeferredWorkRunsOnceTheHandlerIsDone()
+    {
+        var (client, server) = await Frames.ConnectAsync(Transport);
+        await using var _ = client;
+        await using var __ = server;
+        var work = new Work();
+        var received = ReceiveAsync();
+        await client.SendAsync(new byte[] { 1 }, default);
+        Assert.False(await received.WaitAsync(Frames.Patience));
+        Assert.Same(await received.ContinueWith(_ => work.Thread, TaskScheduler.Default), await work.Ran.Task.WaitAsync(Frames.Patience));
+
+        async Task<bool> ReceiveAsync()
+        {
+            await server.ReceiveAsync(new byte[1], default).ConfigureAwait(false);
+            work.Thread = HandlerThread.Current;
+            HandlerThread.Current!.Defer(work);
+            return work.Ran.Task.IsCompleted;
+        }
+    }
+
+    [Fact]
+    public async Task ABlockedHandlerStopsNoOtherConnection()
+    {
+        var transport = new EpollTransport(loops: 1, TimeProvider.System);
+        var (slowClient, slowServer) = await Frames.ConnectAsync(transport);
+        var (client, server) = await Frames.ConnectAsync(transport);
+        using var release = new SemaphoreSlim(0);
+        for (var round = 0; round < 3; round++)
+        {
+            var slow = BlockAsync();
+            await slowClient.SendAsync(new byte[] { 1 }, default);
+            var received = server.ReceiveAsync(new byte[1], default);
+            await client.SendAsync(new byte[] { 2 }, default);
+            Assert.Equal(1, await received.AsTask().WaitAsync(Frames.Patience));
+            Assert.False(slow.IsCompleted);
+            release.Release();
+            Assert.Equal(1, await slow.WaitAsync(Frames.Patience));
+        }
+
+        foreach (var connection in new[] { slowClient, slowServer, client, server })
+            await connection.DisposeAsync();
+
+        async Task<int> BlockAsync()
+        {
+            var count = await slowServer.ReceiveAsync(new byte[1], default).ConfigureAwait(false);
+            HandlerThread.AboutToBlock();
+            release.Wait(Frames.Patience);
+            return count;
+        }
+    }
+
+    [Fact]
+    public async Task AFileShorterThanItsSliceAbortsTheConnection()
+    {
+        using var file = new TemporaryFile(new byte[200_000]);
+        var (client, server) = await Frames.ConnectAsync(Transport);
+        await using var _ = client;
+        var slice = new FakeSlice(new byte[200_001], file.Stream.SafeFileHandle);
+        var frame = new FrameBuffer(_pool);
+        frame.AppendSlice(slice);
+        await Assert.ThrowsAsync<IOException>(async () => await new FrameSender(server, _pool).SendAsync(frame, default));
+        Assert.Equal(1, slice.Disposals);
+        Assert.Equal(SocketError.ConnectionReset, await ErrorOf(() => DrainAsync(client)));
+    }
+
+    [Fact]
+    public async Task AFileTruncatedWhileItIsSentAbortsTheConnection()
+    {
+        const int Bytes = 64 * 1024 * 1024;
+        using var file = new TemporaryFile([]);
+        file.Stream.SetLength(Bytes);
+        var (client, server) = await Frames.ConnectAsync(Transport);
+        await using var _ = client;
+        var slice = new FakeSlice(new byte[Bytes], file.Stream.SafeFileHandle);
+        var frame = new FrameBuffer(_pool);
+        frame.AppendSlice(slice);
+        var sending = new FrameSender(server, _pool).SendAsync(frame, default).AsTask();
+        // The socket buffers hold less than the file: the send is under way and waits.
+        await client.ReceiveAsync(new byte[1], default);
+        Assert.False(sending.IsCompleted);
+        file.Stream.SetLength(0);
+        var draining = ErrorOf(() => DrainAsync(client));
+        await Assert.ThrowsAsync<IOException>(() => sending.WaitAsync(Frames.Patience));
+        Assert.Equal(SocketError.ConnectionReset, await draining);
+        Assert.Equal(1, slice.Disposals);
+    }
+
+    [Fact]
+    public async Task CancellingABlockedSendFileAbortsTheConnection()
+    {
+        using var file = new TemporaryFile([]);
+        file.Stream.SetLength(64 * 1024 * 1024);
+        var (client, server) = await Frames.ConnectAsync(Transport);
+        await using var _ = client;
+        using var cancellation = new CancellationTokenSource();
+        var sending = server.SendFileAsync(new byte[10], file.Stream.SafeFileHandle, 0, 64 * 1024 * 1024, cancellation.Token).AsTask();
+        await client.ReceiveAsync(new byte[1], default);
+        await cancellation.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => sending.WaitAsync(Frames.Patience));
+        Assert.Equal(SocketError.OperationAborted, await ErrorOf(async () => await server.SendFileAsync(default, file.Stream.SafeFileHandle, 0, 10, default)));
+    }
+
+    private sealed class Work : IThreadPoolWorkItem
+    {
+        public TaskCompletionSource<HandlerThread?> Ran { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public HandlerThread? Thread { get; set; }
+
+        public void Execute() => Ran.SetResult(HandlerThread.Current);
+    }
+}

@@ -1,0 +1,5 @@
+using Ottla.Network.Transport;
+
+namespace Ottla.UnitTests.Network;
+
+public sealed class PortableTransportTests() : SocketTransportTests(new SocketTransport(TimeProvider.System));

@@ -1,0 +1,59 @@
+using Ottla.Simulator;
+using Ottla.Simulator.Crash;
+
+namespace Ottla.UnitTests.Storage;
+
+/// <summary>A few hundred seeds of the crash simulation, and that it finds what it is there for. More seeds: <c>./dev sim crash 1..5000</c>.</summary>
+public sealed class CrashSimulationTests
+{
+    private const ulong CleanSeeds = 400;
+    private const ulong SeedsToFindABug = 200;
+
+    public static TheoryData<string> Bugs => [.. InjectedBug.All.Select(bug => bug.Name)];
+
+    [Fact]
+    public void Recovered_logs_are_what_was_written()
+    {
+        var simulation = new CrashSimulation();
+        for (var seed = 1UL; seed <= CleanSeeds; seed++)
+        {
+            var finding = Run(simulation, seed);
+            Assert.True(finding is null, $"seed {seed}: {finding}");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Bugs))]
+    public void Injected_bugs_are_found(string name)
+    {
+        var simulation = new CrashSimulation(InjectedBug.All.Single(bug => bug.Name == name).Inject);
+        var found = false;
+        for (var seed = 1UL; seed <= SeedsToFindABug && !found; seed++)
+            found = Run(simulation, seed) is not null;
+        Assert.True(found, $"{SeedsToFindABug} seeds find nothing wrong when {name}");
+    }
+
+    [Fact]
+    public void The_same_seed_is_the_same_run()
+    {
+        using var first = new StringWriter();
+        using var second = new StringWriter();
+        new CrashSimulation().Run(7, first);
+        new CrashSimulation().Run(7, second);
+        Assert.Equal(first.ToString(), second.ToString());
+        Assert.Contains("recovered", first.ToString(), StringComparison.Ordinal);
+    }
+
+    private static SimulationException? Run(CrashSimulation simulation, ulong seed)
+    {
+        try
+        {
+            simulation.Run(seed);
+            return null;
+        }
+        catch (SimulationException finding)
+        {
+            return finding;
+        }
+    }
+}
