@@ -50,6 +50,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private TransactionHost _transactions = null!;
     private Task _upkeep = Task.CompletedTask;
     private Task _compaction = Task.CompletedTask;
+    private Task _moves = Task.CompletedTask;
+    private Task _directoryReports = Task.CompletedTask;
     private volatile Tuple<BrokerConfig, ServerSettings>? _settings;
 
     private BrokerNode(BrokerConfig config, NodePlatform platform)
@@ -103,6 +105,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _stopping.Cancel();
         await _upkeep;
         await _compaction;
+        await _moves;
+        await _directoryReports;
         await LeaveAsync();
         await _quorum.DisposeAsync();
         _logs.Close(_lifecycle.BrokerEpoch);
@@ -118,6 +122,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _transactions?.Coordinators.Close();
         await _upkeep;
         await _compaction;
+        await _moves;
+        await _directoryReports;
         if (_quorum is not null)
             await _quorum.DisposeAsync();
         _producerIds?.Dispose();
@@ -175,6 +181,9 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _upkeep = LookAfterLogsAsync();
         if (config.LogCleanerEnable)
             _compaction = _logs.Cleaner.RunAsync(_stopping.Token);
+        _moves = _logs.Mover.RunAsync(_stopping.Token);
+        _directoryReports = ReportDirectoriesAsync(
+            new DirectoryReports(config.NodeId, _logs, _lifecycle, () => _metadata.Current, loggers.CreateLogger(nameof(DirectoryReports))));
         _ = WatchMetadataAsync();
         _ = WatchMetadataLogAsync();
     }
@@ -250,6 +259,26 @@ public sealed partial class BrokerNode : IAsyncDisposable
                 _logs.Tick(Instant.Now(_platform.Time));
                 _pool.Trim();
             }
+        }
+        catch (OperationCanceledException)
+        {
+            // The node stops.
+        }
+        catch (Exception e)
+        {
+            LogUpkeepFailed(e);
+            _failure.TrySetResult(e);
+        }
+    }
+
+    /// <summary>Tells the controller about the log directories; apart from upkeep, which must not wait for a controller.</summary>
+    private async Task ReportDirectoriesAsync(DirectoryReports reports)
+    {
+        using var timer = new PeriodicTimer(UpkeepInterval, _platform.Time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_stopping.Token))
+                await reports.ReportAsync(_stopping.Token);
         }
         catch (OperationCanceledException)
         {

@@ -26,6 +26,7 @@ public static class EffectiveConfigs
 
             // Logs and topic defaults.
             "num.partitions", "default.replication.factor", "auto.create.topics.enable", "min.insync.replicas", "log.dir", "log.dirs",
+            "cordoned.log.dirs", "replica.alter.log.dirs.io.max.bytes.per.second",
             "log.segment.bytes", "log.roll.ms", "log.roll.hours", "log.roll.jitter.ms", "log.roll.jitter.hours", "log.retention.ms",
             "log.retention.minutes", "log.retention.hours", "log.retention.bytes", "log.retention.check.interval.ms",
             "log.cleanup.policy", "log.index.size.max.bytes", "log.index.interval.bytes", "log.flush.interval.messages",

@@ -8,20 +8,22 @@ using DirectoryResponse = Ottla.Protocol.Messages.DescribeLogDirsResponse.Descri
 namespace Ottla.Broker.Api;
 
 /// <summary>DescribeLogDirs (key 35), versions 1 to 5: the size of each replica in each log directory, and the room left there.</summary>
-/// <remarks>No topics named (null): all. Errors per directory: KAFKA_STORAGE_ERROR when it is offline.</remarks>
-internal sealed class DescribeLogDirsHandler(LogManager logs) : IApiHandler<DescribeLogDirsRequest, DescribeLogDirsResponse>
+/// <remarks>No topics named (null): all. A replica that is being moved is in two. Errors per directory: KAFKA_STORAGE_ERROR when it is offline.</remarks>
+internal sealed class DescribeLogDirsHandler(LogManager logs, Func<bool> supportsCordoning) : IApiHandler<DescribeLogDirsRequest, DescribeLogDirsResponse>
 {
     public ValueTask<DescribeLogDirsResponse?> HandleAsync(RequestContext context, DescribeLogDirsRequest request)
     {
         var wanted = request.Topics?.SelectMany(topic => topic.Partitions.Select(partition => new Kernel.TopicPartition(topic.Topic, partition))).ToHashSet();
-        var byDirectory = logs.Logs
-            .Where(log => wanted is null || wanted.Contains(log.Partition))
-            .ToLookup(log => logs.FindDirectory(log.Partition));
-        var response = new DescribeLogDirsResponse { Results = [.. logs.Directories.Select(directory => Describe(directory, byDirectory[directory]))] };
+        var moves = logs.Mover.Moves;
+        var replicas = logs.Logs.Select(log => (Log: log, Directory: logs.FindDirectory(log.Partition), Original: (PartitionLog?)null))
+            .Concat(moves.Select(move => (Log: move.Copy, Directory: (LogDirectory?)move.Target, Original: (PartitionLog?)move.Log)))
+            .Where(replica => wanted is null || wanted.Contains(replica.Log.Partition))
+            .ToLookup(replica => replica.Directory, replica => (replica.Log, replica.Original));
+        var response = new DescribeLogDirsResponse { Results = [.. logs.Directories.Select(directory => Describe(directory, replicas[directory]))] };
         return ValueTask.FromResult<DescribeLogDirsResponse?>(response);
     }
 
-    private static DirectoryResponse Describe(LogDirectory directory, IEnumerable<PartitionLog> logs)
+    private DirectoryResponse Describe(LogDirectory directory, IEnumerable<(PartitionLog Log, PartitionLog? Original)> replicas)
     {
         var response = new DirectoryResponse { LogDir = directory.Path };
         if (directory.IsOffline)
@@ -41,18 +43,23 @@ internal sealed class DescribeLogDirsHandler(LogManager logs) : IApiHandler<Desc
             return response;
         }
 
+        response.IsCordoned = supportsCordoning() && logs.IsCordoned(directory);
         response.Topics =
         [
-            .. logs.GroupBy(log => log.Partition.Topic).Select(topic => new DescribeLogDirsResponse.DescribeLogDirsTopic
+            .. replicas.GroupBy(replica => replica.Log.Partition.Topic).Select(topic => new DescribeLogDirsResponse.DescribeLogDirsTopic
             {
                 Name = topic.Key,
                 Partitions =
                 [
-                    .. topic.Select(log => new DescribeLogDirsResponse.DescribeLogDirsPartition
+                    .. topic.Select(replica => new DescribeLogDirsResponse.DescribeLogDirsPartition
                     {
-                        PartitionIndex = log.Partition.Partition,
-                        PartitionSize = log.SizeInBytes,
-                        OffsetLag = Math.Max(log.HighWatermark - log.LogEndOffset, 0), // of a current log: what it still has to catch up with
+                        PartitionIndex = replica.Log.Partition.Partition,
+                        PartitionSize = replica.Log.SizeInBytes,
+                        // What it still has to catch up with: a copy with its original, a replica with what is committed.
+                        OffsetLag = replica.Original is { } original
+                            ? original.LogEndOffset - replica.Log.LogEndOffset
+                            : Math.Max(replica.Log.HighWatermark - replica.Log.LogEndOffset, 0),
+                        IsFutureKey = replica.Original is not null,
                     }),
                 ],
             }),

@@ -84,7 +84,9 @@ public static class BrokerApis
             Entry<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(new TxnOffsetCommitHandler(broker.Groups, broker.Cluster, broker.Topics, broker.TransactionVerifier)),
             Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config)),
             Entry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(broker.Controller)),
-            Entry<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsHandler(broker.Logs)),
+            Entry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(new AlterReplicaLogDirsHandler(broker.Logs)),
+            Entry<DescribeLogDirsRequest, DescribeLogDirsResponse>(
+                new DescribeLogDirsHandler(broker.Logs, () => broker.Cluster.Image.Features.MetadataVersion?.SupportsCordonedLogDirs ?? false)),
             Entry<CreatePartitionsRequest, CreatePartitionsResponse>(new CreatePartitionsHandler(broker.Controller)),
             Entry<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsHandler(broker.Groups)),
             Entry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(broker.Controller)),

@@ -91,6 +91,44 @@ public sealed class BrokerLifecycle(NodeIdentity node, ControllerHost controller
         }
     }
 
+    /// <summary>Tells the controller what became of the log directories, and waits until the node's own metadata shows it.</summary>
+    /// <param name="offline">The ids of those that have failed.</param>
+    /// <param name="cordoned">The ids of those that take no new replicas.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <exception cref="ApiException">The controller refuses.</exception>
+    public async Task ReportDirectoriesAsync(IReadOnlyList<Uuid> offline, IReadOnlyList<Uuid> cordoned, CancellationToken cancellation)
+    {
+        var heartbeat = Heartbeat(wantShutDown: false);
+        heartbeat.OfflineLogDirs = [.. offline];
+        heartbeat.CordonedLogDirs = [.. cordoned];
+        var (_, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(heartbeat)).WaitAsync(cancellation);
+        await metadata.WaitForOffset(offset).WaitAsync(cancellation);
+    }
+
+    /// <summary>Tells the controller in which log directories replicas are.</summary>
+    /// <param name="replicas">The ids of directory and topic, and the partition.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <exception cref="ApiException">The controller refuses.</exception>
+    public async Task AssignDirectoriesAsync(IReadOnlyList<(Uuid Directory, Uuid TopicId, int Partition)> replicas, CancellationToken cancellation)
+    {
+        var request = new AssignReplicasToDirsRequest
+        {
+            BrokerId = node.NodeId,
+            BrokerEpoch = BrokerEpoch,
+            Directories = [.. replicas.GroupBy(replica => replica.Directory).Select(directory => new AssignReplicasToDirsRequest.DirectoryData
+            {
+                Id = directory.Key,
+                Topics = [.. directory.GroupBy(replica => replica.TopicId).Select(topic => new AssignReplicasToDirsRequest.TopicData
+                {
+                    TopicId = topic.Key,
+                    Partitions = [.. topic.Select(replica => new AssignReplicasToDirsRequest.PartitionData { PartitionIndex = replica.Partition })],
+                })],
+            })],
+        };
+        var (_, offset) = await controller.SubmitWithOffsetAsync(new AssignReplicasToDirsCommand(request)).WaitAsync(cancellation);
+        await metadata.WaitForOffset(offset).WaitAsync(cancellation);
+    }
+
     private async Task<bool> SupportsControllerRegistrationAsync(CancellationToken cancellation)
     {
         // The first image with a metadata.version is the bootstrap records' or older.

@@ -71,6 +71,8 @@ public static class LogDirectories
             LogStartOffsetCheckpointIntervalMs = config.LogFlushStartOffsetCheckpointIntervalMs,
             HighWatermarkCheckpointIntervalMs = config.ReplicaHighWatermarkCheckpointIntervalMs,
             DeleteDelayMs = config.LogSegmentDeleteDelayMs,
+            MoveBytesPerSecondMax = () => current().ReplicaAlterLogDirsIoMaxBytesPerSecond is var rate and < long.MaxValue ? rate : double.MaxValue,
+            CordonedDirectories = () => [.. current().CordonedLogDirs.Select(Path.GetFullPath)],
             Cleaner = () => CleanerOptionsOf(current(), hashSecret),
             Seed = platform.Seed,
             OnDirectoryFailure = onFailure,

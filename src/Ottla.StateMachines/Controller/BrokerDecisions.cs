@@ -158,7 +158,9 @@ internal sealed class BrokerDecisions(QuorumController controller)
         return new([new MetadataRecord(record, 0)], new ProducerIdBlock(first, QuorumController.ProducerIdBlockSize), false);
     }
 
-    private static BrokerRegistration CheckedBroker(MetadataImage image, int id, long epoch)
+    /// <summary>The registration of a broker that speaks for its present incarnation.</summary>
+    /// <exception cref="ApiException">STALE_BROKER_EPOCH.</exception>
+    internal static BrokerRegistration CheckedBroker(MetadataImage image, int id, long epoch)
     {
         if (image.Cluster.Broker(id) is not { } broker)
             throw new ApiException(ErrorCode.StaleBrokerEpoch, $"No broker registration found for broker id {id}");

@@ -122,6 +122,14 @@ public sealed record BrokerHeartbeatCommand(BrokerHeartbeatRequest Request) : Co
         controller.Brokers.Heartbeat(this, state);
 }
 
+/// <summary>AssignReplicasToDirs (KIP-858): the log directories that a broker put replicas in.</summary>
+/// <param name="Request">The request.</param>
+public sealed record AssignReplicasToDirsCommand(AssignReplicasToDirsRequest Request) : ControllerCommand<AssignReplicasToDirsResponse>
+{
+    internal override Decision<MetadataRecord, AssignReplicasToDirsResponse> Decide(QuorumController controller, in ControllerState state) =>
+        DirectoryDecisions.Assign(this, controller, state);
+}
+
 /// <summary>Nothing to say but that it is done.</summary>
 public sealed record Done
 {

@@ -116,7 +116,8 @@ public sealed partial class LogManager
         _deletedDirectories.Add((move.Target, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
     }
 
-    private bool IsCordoned(LogDirectory directory) => _options.CordonedDirectories().Contains(directory.Path);
+    /// <summary>Whether a directory gets no new logs, as <c>cordoned.log.dirs</c> says.</summary>
+    public bool IsCordoned(LogDirectory directory) => _options.CordonedDirectories().Contains(directory.Path);
 
     private void NotePlacement() => Interlocked.Increment(ref _placementVersion);
 

@@ -4,7 +4,6 @@ using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
-using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Clients;
 

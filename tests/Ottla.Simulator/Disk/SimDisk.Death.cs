@@ -1,5 +1,3 @@
-using Ottla.Kernel;
-
 namespace Ottla.Simulator.Disk;
 
 public sealed partial class SimDisk

@@ -1,10 +1,8 @@
-using System.Collections.Immutable;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Groups;

@@ -1,4 +1,3 @@
-using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;

@@ -2,7 +2,6 @@ using System.Globalization;
 using Ottla.HistoryChecker.History;
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.Protocol.Messages;
 using Ottla.Simulator.Clients;
 using Ottla.Simulator.Worlds;
 

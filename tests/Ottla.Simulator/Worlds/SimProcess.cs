@@ -1,5 +1,4 @@
 using System.Net;
-using Ottla.Network.Transport;
 
 namespace Ottla.Simulator.Worlds;
 

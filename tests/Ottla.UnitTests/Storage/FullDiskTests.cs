@@ -157,7 +157,7 @@ public sealed class FullDiskTests
         Assert.Throws<DiskFullException>(() => file.Write(0, [1]));
     }
 
-    private static IOException? NoRoom(FileOperation operation, string path) =>
+    private static DiskFullException? NoRoom(FileOperation operation, string path) =>
         operation is FileOperation.Write ? new DiskFullException(path) : null;
 
     private static void Fill(PartitionLog log, List<string> acknowledged, string text, bool tolerant)

@@ -8,7 +8,7 @@ using Ottla.StateMachines.Coordinators;
 namespace Ottla.Broker.Hosts.Coordinators;
 
 /// <summary>The record batch that a coordinator's steps are gathered in until it is written. Owned by its shard's loop; lives as long as the shard.</summary>
-internal sealed class CoordinatorBatch
+internal sealed class CoordinatorBatch : IDisposable
 {
     private readonly List<(int KeyEnd, int ValueEnd)> _encoded = [];
     private WireBuffer _scratch = new();
@@ -88,12 +88,12 @@ internal sealed class CoordinatorBatch
     public void Clear(int cachedBufferBytesMax)
     {
         if (_builder?.UncompressedSizeInBytes > cachedBufferBytesMax)
-            Release();
+            Dispose();
         _builder?.Reset(new RecordBatchOptions());
     }
 
-    /// <summary>Gives its buffer back.</summary>
-    public void Release()
+    /// <inheritdoc/>
+    public void Dispose()
     {
         _builder?.Dispose();
         _builder = null;

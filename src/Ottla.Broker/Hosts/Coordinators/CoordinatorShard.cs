@@ -17,7 +17,7 @@ namespace Ottla.Broker.Hosts.Coordinators;
 /// is held while it is. The queue is bounded by the requests that connections may have in flight.
 /// One round of the loop: take all that is queued, step by step; write what it made as one batch; send the replies that are committed.
 /// </remarks>
-internal sealed partial class CoordinatorShard<TCommand>
+internal sealed partial class CoordinatorShard<TCommand> : IDisposable
 {
     private readonly CoordinatorDefinition<TCommand> _definition;
     private readonly CoordinatorPartition _partition;
@@ -94,6 +94,8 @@ internal sealed partial class CoordinatorShard<TCommand>
         _isClosing = true;
         Enqueue(End);
     }
+
+    void IDisposable.Dispose() => Close();
 
     private static TaskCompletionSource<object?> NewWaiter() =>
         new(TaskCreationOptions.RunContinuationsAsynchronously); // who drains has other things to do than to go on with somebody's request
@@ -239,7 +241,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         _isLoading = false;
         _commitWaiter?.Wake();
         _timer.Dispose();
-        _batch.Release();
+        _batch.Dispose();
         _ended.TrySetResult();
     }
 

@@ -8,7 +8,6 @@ using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;

@@ -1,5 +1,4 @@
 using Ottla.Broker.Hosts.Coordinators;
-using Ottla.Broker.Replicas;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
@@ -268,7 +267,7 @@ public sealed class CoordinatorHostTests
 
     private static byte[] CoordinatorBatchOf(string text)
     {
-        var batch = new CoordinatorBatch();
+        using var batch = new CoordinatorBatch();
         batch.Encode([new CoordinatorRecord(NoteMachine.KeyOf(text), new OffsetCommitValue(), 4)], 1000);
         batch.Add(new Instant(0), CompressionType.None, ProducerIdAndEpoch.None);
         return batch.Take(1000);

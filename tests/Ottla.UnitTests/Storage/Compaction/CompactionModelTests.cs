@@ -1,7 +1,6 @@
 using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Compaction;
-using Ottla.Storage.Log;
 
 namespace Ottla.UnitTests.Storage.Compaction;
 
@@ -42,8 +41,6 @@ public sealed class CompactionModelTests
         private readonly Dictionary<long, List<(long Offset, string Key, string? Value)>> _open = [];
         private readonly Dictionary<long, int> _sequences = [];
         private CompactedLog _log = New(null, prng, null);
-
-        private long Now => _log.NowMs;
 
         public async Task StepAsync()
         {
