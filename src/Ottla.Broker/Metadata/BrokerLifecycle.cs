@@ -101,8 +101,8 @@ public sealed class BrokerLifecycle(NodeIdentity node, ControllerHost controller
         var heartbeat = Heartbeat(wantShutDown: false);
         heartbeat.OfflineLogDirs = [.. offline];
         heartbeat.CordonedLogDirs = [.. cordoned];
-        var (_, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(heartbeat)).WaitAsync(cancellation);
-        await metadata.WaitForOffset(offset).WaitAsync(cancellation);
+        var (_, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(heartbeat)).UntilCanceled(cancellation);
+        await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
     }
 
     /// <summary>Tells the controller in which log directories replicas are.</summary>
@@ -125,8 +125,8 @@ public sealed class BrokerLifecycle(NodeIdentity node, ControllerHost controller
                 })],
             })],
         };
-        var (_, offset) = await controller.SubmitWithOffsetAsync(new AssignReplicasToDirsCommand(request)).WaitAsync(cancellation);
-        await metadata.WaitForOffset(offset).WaitAsync(cancellation);
+        var (_, offset) = await controller.SubmitWithOffsetAsync(new AssignReplicasToDirsCommand(request)).UntilCanceled(cancellation);
+        await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
     }
 
     private async Task<bool> SupportsControllerRegistrationAsync(CancellationToken cancellation)
