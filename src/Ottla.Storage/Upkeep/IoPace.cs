@@ -1,3 +1,5 @@
+using Ottla.Kernel;
+
 namespace Ottla.Storage.Upkeep;
 
 /// <summary>Holds a kind of background work to so many bytes per second, and lets other work in between.</summary>
@@ -15,7 +17,7 @@ internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
     public async ValueTask SpendAsync(long bytes, CancellationToken cancellation)
     {
         if (Charge(bytes) is var wait && wait > TimeSpan.Zero)
-            await Task.Delay(wait, time, cancellation);
+            await Task.Delay(wait, time, CancellationToken.None).UntilCanceled(cancellation);
         else
             await Task.Yield();
         cancellation.ThrowIfCancellationRequested();

@@ -61,7 +61,7 @@ public sealed partial class LogCleaner
                     workers[i] = WorkAsync(i, stopping);
                 }
 
-                await Task.Delay(TimeSpan.FromMilliseconds(Math.Max(_options().BackoffMs, 1)), _time, stopping);
+                await Task.Delay(TimeSpan.FromMilliseconds(Math.Max(_options().BackoffMs, 1)), _time, CancellationToken.None).UntilCanceled(stopping);
             }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)

@@ -232,7 +232,6 @@ public sealed partial class LogManager : IDisposable
     {
         foreach (var directory in _directories)
             directory.Unlock();
-        Mover.Dispose();
     }
 
     private void OpenDirectories()

@@ -17,7 +17,7 @@ public sealed record LogMove(PartitionLog Log, PartitionLog Copy, LogDirectory T
 
 /// <summary>Moves logs between the log directories of a node (AlterReplicaLogDirs): copies each, and lets the log take over the copy once it has everything.</summary>
 /// <remarks>Owned by a <see cref="LogManager"/>; whoever runs the node runs <see cref="RunAsync"/>. Thread-safe. What is being moved is read and written as always.</remarks>
-public sealed partial class LogMover : IDisposable
+public sealed partial class LogMover
 {
     private const int ChunkBytes = 1024 * 1024;
 
@@ -30,7 +30,7 @@ public sealed partial class LogMover : IDisposable
     private readonly IoPace _pace;
     private readonly Lock _lock = new();
     private readonly Dictionary<TopicPartition, LogMove> _moves = [];
-    private readonly SemaphoreSlim _wake = new(0);
+    private TaskCompletionSource _added = NewSignal();
 
     internal LogMover(LogManager logs, Func<double> bytesPerSecondMax, TimeProvider time, ILogger logger)
     {
@@ -63,9 +63,9 @@ public sealed partial class LogMover : IDisposable
                 foreach (var move in Moves)
                     isHeldUp |= !await AdvanceAsync(move, stopping);
                 if (isHeldUp)
-                    await Task.Delay(s_retryDelay, _time, stopping);
+                    await Task.Delay(s_retryDelay, _time, CancellationToken.None).UntilCanceled(stopping);
                 else if (Moves.Count == 0)
-                    await _wake.WaitAsync(stopping);
+                    await NextMove().UntilCanceled(stopping);
             }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
@@ -74,8 +74,14 @@ public sealed partial class LogMover : IDisposable
         }
     }
 
-    /// <inheritdoc/>
-    public void Dispose() => _wake.Dispose();
+    /// <summary>Completes when there is something to move.</summary>
+    private Task NextMove()
+    {
+        lock (_lock)
+            return _moves.Count > 0 ? Task.CompletedTask : _added.Task;
+    }
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     internal bool IsMoving(TopicPartition partition)
     {
@@ -91,10 +97,15 @@ public sealed partial class LogMover : IDisposable
 
     internal void Add(LogMove move)
     {
+        TaskCompletionSource added;
         lock (_lock)
+        {
             _moves.Add(move.Log.Partition, move);
+            (added, _added) = (_added, NewSignal());
+        }
+
         LogBegun(_logger, move.Log.Partition, move.Target.Path);
-        _wake.Release();
+        added.SetResult();
     }
 
     internal bool Remove(LogMove move)
