@@ -155,6 +155,47 @@ public sealed class LogApiTests
         }
     }
 
+    [Fact]
+    public async Task AlterReplicaLogDirs_moves_a_replica_in_every_version()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t", ("log.dirs", "/one,/two"));
+        await using var _1 = node;
+        await client.ProduceAsync("t", Batch());
+        foreach (var version in TestConnection.VersionsOf<AlterReplicaLogDirsResponse>())
+        {
+            Assert.Equal(ErrorCode.LogDirNotFound, await MoveAsync("/three", "t", version));
+            Assert.Equal(ErrorCode.ReplicaNotAvailable, await MoveAsync("/one", "none", version));
+            var target = await DirectoryAsync() == "/one" ? "/two" : "/one";
+            Assert.Equal(ErrorCode.None, await MoveAsync(target, "t", version));
+            await node.Clock.AdvanceUntilAsync(MovedAsync(target), stepMs: 100);
+            await client.ProduceAsync("t", Batch());
+        }
+
+        Assert.Equal(3, (await client.FetchAsync("t", 0)).HighWatermark); // everything is there, and new records go on behind it
+
+        async Task<ErrorCode> MoveAsync(string path, string topic, short version)
+        {
+            var request = new AlterReplicaLogDirsRequest
+            {
+                Dirs = [new AlterReplicaLogDirsRequest.AlterReplicaLogDir { Path = path, Topics = [new AlterReplicaLogDirsRequest.AlterReplicaLogDirTopic { Name = topic, Partitions = [0] }] }],
+            };
+            var response = await client.CallAsync<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(request, version);
+            return (ErrorCode)Assert.Single(Assert.Single(response.Results).Partitions).ErrorCode;
+        }
+
+        async Task<string> DirectoryAsync()
+        {
+            var directories = (await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsRequest { Topics = null })).Results;
+            return directories.Single(directory => directory.Topics.Any(topic => topic.Name == "t" && topic.Partitions.Any(partition => !partition.IsFutureKey))).LogDir;
+        }
+
+        async Task MovedAsync(string target)
+        {
+            while (await DirectoryAsync() != target)
+                await Task.Yield();
+        }
+    }
+
     private static ListOffsetsRequest ListRequest(string topic, int partition, long timestamp, int leaderEpoch = -1) => new()
     {
         ReplicaId = -1,
