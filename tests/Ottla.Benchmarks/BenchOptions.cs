@@ -18,7 +18,7 @@ internal sealed record BenchOptions
         usage: bench run [OPTIONS]     measure the broker beside the floor
                bench show [FILE...]    print stored results, all when none is named
                {CompactionBench.Usage}
-               bench coordinators [OPTIONS]    heartbeats of many groups, and offset commits beside the floor's appends
+               bench coordinators [OPTIONS]    heartbeats of many groups, offset commits beside the floor's appends, transactions
                bench floor PORT DIR    be the floor (`run` starts it by itself)
 
           --only NAME,...             these scenarios: {string.Join(", ", ScenarioCatalog.Names)}

@@ -8,7 +8,7 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Benchmarks.Coordinators;
 
-/// <summary><c>bench coordinators</c>: heartbeats of many groups under both protocols, and offset commits beside what the floor takes for an append.</summary>
+/// <summary><c>bench coordinators</c>: heartbeats of many groups under both protocols, offset commits beside what the floor takes for an append, and transactions.</summary>
 internal sealed class CoordinatorBench(BenchOptions options)
 {
     private const int Groups = 1000;
@@ -19,6 +19,7 @@ internal sealed class CoordinatorBench(BenchOptions options)
     private const int HeartbeatsEach = 40_000;
     private const int HeartbeatsInFlight = 16;
     private const int CommitsEach = 8_000;
+    private const int TransactionsOfAll = 5_000;
     private const string Topic = "coordinators";
     private const short FindCoordinatorVersion = 2;
     private const short OffsetCommitVersion = 7;
@@ -49,6 +50,8 @@ internal sealed class CoordinatorBench(BenchOptions options)
             Heartbeats(broker, "consumer", ConsumerHeartbeatErrorPosition, (connection, groups) => GroupMembers.JoinConsumer(connection, groups, MembersEach, Topic));
             foreach (var inFlight in new[] { 1, 5 })
                 Commits(broker, floor, inFlight);
+            foreach (var producers in new[] { 1, 10, 100 })
+                Print($"transactions of {producers} producers", broker, () => TransactionLoad.Run((broker.Host, broker.Port), Topic, producers, TransactionsOfAll / producers));
             return 0;
         }
         finally
@@ -114,7 +117,9 @@ internal sealed class CoordinatorBench(BenchOptions options)
     private static void AwaitCoordinators(StartedTarget broker)
     {
         using var connection = new LoadConnection(broker.Host, broker.Port);
-        while (connection.Ask<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { Key = "any" }, FindCoordinatorVersion).ErrorCode != (short)ErrorCode.None
+        while (Enumerable.Range(0, 2).Any(type =>
+                connection.Ask<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { Key = "any", KeyType = (sbyte)type }, FindCoordinatorVersion).ErrorCode != (short)ErrorCode.None)
+            || connection.Ask<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsRequest(), version: 0).ErrorCode != (short)ErrorCode.None
             || connection.Ask<ListGroupsRequest, ListGroupsResponse>(new ListGroupsRequest(), version: 2).ErrorCode != (short)ErrorCode.None)
             Thread.Sleep(PollMs);
     }
