@@ -10,6 +10,7 @@ try
     {
         ["run", .. var rest] => BenchOptions.Parse(rest) is { } options ? new BenchRun(options).Execute() : Fail(BenchOptions.Usage),
         ["show", .. var files] => Show(files),
+        ["group-storm", .. var rest] => BenchOptions.Parse(rest) is { } options ? new GroupStorm(options).Execute() : Fail(BenchOptions.Usage),
         ["coordinators", .. var rest] => BenchOptions.Parse(rest) is { } options ? new CoordinatorBench(options).Execute() : Fail(BenchOptions.Usage),
         ["floor", var port, var directory] when int.TryParse(port, out var number) => FloorServer.Run(number, directory),
         ["compaction", .. var rest] => await CompactionBench.RunAsync(rest),

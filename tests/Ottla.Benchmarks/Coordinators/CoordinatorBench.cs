@@ -114,7 +114,8 @@ internal sealed class CoordinatorBench(BenchOptions options)
         return perSecond;
     }
 
-    private static void AwaitCoordinators(StartedTarget broker)
+    /// <summary>Waits until both kinds of coordinators are there and loaded.</summary>
+    public static void AwaitCoordinators(StartedTarget broker)
     {
         using var connection = new LoadConnection(broker.Host, broker.Port);
         while (Enumerable.Range(0, 2).Any(type =>
