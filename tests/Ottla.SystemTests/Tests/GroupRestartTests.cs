@@ -15,7 +15,6 @@ public sealed class GroupRestartTests
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]
-    [ClientData("platformatic-kip848")]
     public async Task GroupsGoOnAfterTheBrokerComesBack(string client)
     {
         await using var broker = await BrokerProcess.StartAsync(GroupBrokerFixture.ShortSessions);
