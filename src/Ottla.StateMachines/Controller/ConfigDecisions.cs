@@ -33,66 +33,35 @@ internal sealed class ConfigDecisions(QuorumController controller)
     public Decision<MetadataRecord, IncrementalAlterConfigsResponse> Alter(IncrementalAlterConfigsCommand command, in ControllerState state)
     {
         List<MetadataRecord> records = [];
-        var responses = new List<IncrementalAlterConfigsResponse.AlterConfigsResourceResponse>();
         var image = state.Image;
-        var repeated = Repeated(command.Request.Resources.Select(r => (r.ResourceType, r.ResourceName)));
-        var answered = new HashSet<(sbyte, string)>();
-        foreach (var requested in command.Request.Resources)
+        var requested = command.Request.Resources.Select(resource => (
+            Resource(resource.ResourceType, resource.ResourceName),
+            resource.Configs.Select(c => new Alteration(c.Name, (AlterConfigOperation)c.ConfigOperation, c.Value))));
+        var responses = AlterEach(image, [.. requested], command.MayAlter, records, (resource, error) => new IncrementalAlterConfigsResponse.AlterConfigsResourceResponse
         {
-            if (!answered.Add((requested.ResourceType, requested.ResourceName)))
-                continue;
-            var resource = new ConfigResource((ConfigResourceType)requested.ResourceType, requested.ResourceName);
-            var error = Admit(resource, repeated, command.MayAlter);
-            if (!error.IsFailure)
-            {
-                var alterations = requested.Configs.Select(c => new Alteration(c.Name, (AlterConfigOperation)c.ConfigOperation, c.Value));
-                error = Alter(image, resource, [.. alterations], isNew: false, records);
-            }
-
-            responses.Add(new IncrementalAlterConfigsResponse.AlterConfigsResourceResponse
-            {
-                ErrorCode = (short)error.Code,
-                ErrorMessage = error.Message,
-                ResourceType = requested.ResourceType,
-                ResourceName = requested.ResourceName,
-            });
-        }
-
-        return new(Finish(image, records, command.Request.ValidateOnly), new IncrementalAlterConfigsResponse { Responses = [.. responses] }, true);
+            ErrorCode = (short)error.Code,
+            ErrorMessage = error.Message,
+            ResourceType = (sbyte)resource.Type,
+            ResourceName = resource.Name,
+        });
+        return new(Finish(image, records, command.Request.ValidateOnly), new IncrementalAlterConfigsResponse { Responses = responses }, true);
     }
 
     public Decision<MetadataRecord, AlterConfigsResponse> AlterLegacy(AlterConfigsCommand command, in ControllerState state)
     {
         List<MetadataRecord> records = [];
-        var responses = new List<AlterConfigsResponse.AlterConfigsResourceResponse>();
         var image = state.Image;
-        var repeated = Repeated(command.Request.Resources.Select(r => (r.ResourceType, r.ResourceName)));
-        var answered = new HashSet<(sbyte, string)>();
-        foreach (var requested in command.Request.Resources)
+        var requested = command.Request.Resources.Select(resource => (
+            Resource(resource.ResourceType, resource.ResourceName),
+            resource.Configs.Select(c => new Alteration(c.Name, AlterConfigOperation.Set, c.Value)).Concat(DeletionsOfUnnamed(image, resource))));
+        var responses = AlterEach(image, [.. requested], command.MayAlter, records, (resource, error) => new AlterConfigsResponse.AlterConfigsResourceResponse
         {
-            if (!answered.Add((requested.ResourceType, requested.ResourceName)))
-                continue;
-            var resource = new ConfigResource((ConfigResourceType)requested.ResourceType, requested.ResourceName);
-            var error = Admit(resource, repeated, command.MayAlter);
-            if (!error.IsFailure)
-            {
-                var named = requested.Configs.Select(c => c.Name).ToHashSet(StringComparer.Ordinal);
-                var alterations = requested.Configs
-                    .Select(c => new Alteration(c.Name, AlterConfigOperation.Set, c.Value))
-                    .Concat(image.Configs.Of(resource).Keys.Where(name => !named.Contains(name)).Select(name => new Alteration(name, AlterConfigOperation.Delete, null)));
-                error = Alter(image, resource, [.. alterations], isNew: false, records);
-            }
-
-            responses.Add(new AlterConfigsResponse.AlterConfigsResourceResponse
-            {
-                ErrorCode = (short)error.Code,
-                ErrorMessage = error.Message,
-                ResourceType = requested.ResourceType,
-                ResourceName = requested.ResourceName,
-            });
-        }
-
-        return new(Finish(image, records, command.Request.ValidateOnly), new AlterConfigsResponse { Responses = [.. responses] }, true);
+            ErrorCode = (short)error.Code,
+            ErrorMessage = error.Message,
+            ResourceType = (sbyte)resource.Type,
+            ResourceName = resource.Name,
+        });
+        return new(Finish(image, records, command.Request.ValidateOnly), new AlterConfigsResponse { Responses = responses }, true);
     }
 
     /// <summary>Adds the records of one resource's changes; none of them when one is refused.</summary>
@@ -165,17 +134,41 @@ internal sealed class ConfigDecisions(QuorumController controller)
         return validateOnly ? [] : records;
     }
 
-    private static HashSet<(sbyte, string)> Repeated(IEnumerable<(sbyte, string)> resources) =>
-        [.. resources.GroupBy(resource => resource).Where(group => group.Count() > 1).Select(group => group.Key)];
+    private static ConfigResource Resource(sbyte type, string name) => new((ConfigResourceType)type, name);
 
-    private static ApiError Admit(ConfigResource resource, HashSet<(sbyte, string)> repeated, ConfigPermission? mayAlter)
+    private static IEnumerable<Alteration> DeletionsOfUnnamed(MetadataImage image, AlterConfigsRequest.AlterConfigsResource requested)
+    {
+        var named = requested.Configs.Select(c => c.Name).ToHashSet(StringComparer.Ordinal);
+        return image.Configs.Of(Resource(requested.ResourceType, requested.ResourceName)).Keys
+            .Where(name => !named.Contains(name))
+            .Select(name => new Alteration(name, AlterConfigOperation.Delete, null));
+    }
+
+    /// <summary>Answers every resource once, one that is named repeatedly with a refusal, and adds the records of those that are altered.</summary>
+    private TAnswer[] AlterEach<TAnswer>(
+        MetadataImage image,
+        IReadOnlyList<(ConfigResource Resource, IEnumerable<Alteration> Alterations)> requested,
+        ConfigPermission? mayAlter,
+        List<MetadataRecord> records,
+        Func<ConfigResource, ApiError, TAnswer> answer)
+    {
+        var answers = new List<TAnswer>(requested.Count);
+        foreach (var sameResource in requested.GroupBy(one => one.Resource))
+        {
+            var (resource, alterations) = sameResource.First();
+            var error = Admit(resource, isRepeated: sameResource.Skip(1).Any(), mayAlter);
+            answers.Add(answer(resource, error.IsFailure ? error : Alter(image, resource, [.. alterations], isNew: false, records)));
+        }
+
+        return [.. answers];
+    }
+
+    private static ApiError Admit(ConfigResource resource, bool isRepeated, ConfigPermission? mayAlter)
     {
         if (resource.Type is not (ConfigResourceType.Topic or ConfigResourceType.Broker or ConfigResourceType.BrokerLogger
             or ConfigResourceType.ClientMetrics or ConfigResourceType.Group))
             return new ApiError(ErrorCode.UnsupportedVersion, $"Unknown resource type {(sbyte)resource.Type}.");
-        return repeated.Contains(((sbyte)resource.Type, resource.Name))
-            ? new ApiError(ErrorCode.InvalidRequest, "Duplicate resource.")
-            : mayAlter?.Invoke(resource) ?? ApiError.None;
+        return isRepeated ? new ApiError(ErrorCode.InvalidRequest, "Duplicate resource.") : mayAlter?.Invoke(resource) ?? ApiError.None;
     }
 
     private static string? RefusedForCluster(MetadataImage image, ConfigResource resource, string name, string? value)
