@@ -92,7 +92,7 @@ public sealed class GroupWorld
             Requests++;
             Coordinator.Send(command, reply =>
             {
-                NoteAnswer(command, reply);
+                NoteAnswer(sender, command, reply);
                 Schedule(isLost ? TimeoutMs : Random.NextInt(1, LatencyMaxMs), () => onAnswer(isLost ? null : reply));
             });
         });
@@ -145,16 +145,30 @@ public sealed class GroupWorld
         }
     }
 
+    private static string MemberIdOf(GroupCommand command) => command switch
+    {
+        JoinGroupCommand join => join.Request.MemberId,
+        SyncGroupCommand sync => sync.Request.MemberId,
+        HeartbeatCommand heartbeat => heartbeat.Request.MemberId,
+        ConsumerGroupHeartbeatCommand heartbeat => heartbeat.Request.MemberId,
+        _ => "",
+    };
+
     private void AdvanceTo(Instant until)
     {
         Now = until;
         Coordinator.AdvanceTo(until);
     }
 
-    private void NoteAnswer(GroupCommand command, CoordinatorReply reply)
+    private void NoteAnswer(SimulatedConsumer sender, GroupCommand command, CoordinatorReply reply)
     {
         if (SimulatedConsumer.ErrorOf(reply) == ErrorCode.UnknownMemberId)
+        {
             UnknownMemberAnswers++;
+            if (sender.IsRunning && !Coordinator.HasForgotten(MemberIdOf(command)))
+                throw new SimulationException($"at {Now.UnixMilliseconds}: {sender} is told UNKNOWN_MEMBER_ID, though it has not gone and no failover made the coordinator forget it");
+        }
+
         if (command is not OffsetCommitCommand commit || reply.Reply is not OffsetCommitResponse response)
             return;
         foreach (var (topic, answered) in commit.Request.Topics.Zip(response.Topics))
