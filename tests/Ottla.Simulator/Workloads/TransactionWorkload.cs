@@ -25,6 +25,7 @@ public sealed class TransactionWorkload : ISimulation
     private const string Group = "pipes";
     private const int Producers = 3;
     private const int Consumers = 2;
+    private const int StallMsMax = 10_000;
     private static readonly TimeSpan Duration = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan TransactionTimeout = TimeSpan.FromSeconds(8);
 
@@ -68,7 +69,7 @@ public sealed class TransactionWorkload : ISimulation
 
         protected override async Task DirectAsync(SimProcess director)
         {
-            World.Network.Weather = new NetworkWeather { StallsPerThousand = hasLateRequests ? World.Random.NextInt(10) : 0, StallMsMax = 10_000 };
+            World.Network.Weather = new NetworkWeather { StallsPerThousand = hasLateRequests ? World.Random.NextInt(10) : 0, StallMsMax = StallMsMax };
             await Node.StartAsync();
             foreach (var (topic, partitions) in new[] { (Topic, Partitions), (Input, Pipes), (Output, Pipes) })
                 await CreateTopicAsync(NewClient(director), topic, partitions);
@@ -90,6 +91,7 @@ public sealed class TransactionWorkload : ISimulation
             await new Chaos(World, Node).RunAsync(director, Duration);
             _isFed = true;
             await feeder;
+            await director.Delay(TimeSpan.FromMilliseconds(StallMsMax)); // what the feeders sent last, and gave up, may be still on its way
             await WaitUntilPipedAsync(director);
             IsOver = true;
             foreach (var client in clients.Concat(pipes))
