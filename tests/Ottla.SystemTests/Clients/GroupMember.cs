@@ -110,8 +110,9 @@ public sealed class GroupMember : IAsyncDisposable
     {
         while (await reader.ReadLineAsync() is { } line)
         {
-            _transcript.Append(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(_started).TotalSeconds,7:0.000} {line}"));
-            if (_command.Parse(line) is not { } told)
+            var told = _command.Parse(line);
+            _transcript.Append(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(_started).TotalSeconds,7:0.000} {told?.ToString() ?? line}"));
+            if (told is null)
                 continue;
             lock (_lock)
                 _events.Add(told);
