@@ -27,6 +27,9 @@ public sealed record GroupEvent
     [JsonPropertyName("offset")]
     public long Offset { get; init; }
 
+    /// <inheritdoc/>
+    public override string ToString() => Event == Assigned ? $"{Event} {string.Join(',', Partitions)}" : $"{Event} {Partition}@{Offset}";
+
     /// <summary>Reads a line of a driver; null when it is something else, such as a client's log in JSON.</summary>
     public static GroupEvent? ParseJson(string line) => line.StartsWith("{\"event\":", StringComparison.Ordinal) ? JsonSerializer.Deserialize<GroupEvent>(line) : null;
 }

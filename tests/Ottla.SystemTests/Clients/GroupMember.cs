@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using Ottla.SystemTests.Harness;
 
 namespace Ottla.SystemTests.Clients;
@@ -7,14 +8,15 @@ namespace Ottla.SystemTests.Clients;
 /// <remarks>Owned by one test, which awaits conditions; two tasks read the process's output.</remarks>
 public sealed class GroupMember : IAsyncDisposable
 {
-    private const int ErrorBytesMax = 64 * 1024;
+    private const int TranscriptBytesMax = 12 * 1024;
 
     private static readonly TimeSpan LeaveLimit = TimeSpan.FromSeconds(30);
 
     private readonly Lock _lock = new();
     private readonly Process _process;
     private readonly MemberCommand _command;
-    private readonly OutputTail _output = new(ErrorBytesMax);
+    private readonly OutputTail _transcript = new(TranscriptBytesMax);
+    private readonly long _started = Stopwatch.GetTimestamp();
     private readonly Task _reading;
     private readonly List<GroupEvent> _events = [];
 
@@ -47,8 +49,10 @@ public sealed class GroupMember : IAsyncDisposable
     /// <summary>The records that it got.</summary>
     public IEnumerable<(int Partition, long Offset)> Records => Events.Where(one => one.Event == GroupEvent.Record).Select(one => (one.Partition, one.Offset));
 
-    /// <summary>The last of its output, for messages of failures.</summary>
-    public override string ToString() => $"{_command.Program} {string.Join(' ', _command.Arguments)}\n{_output}";
+    /// <summary>What became of it and the last that it wrote, for messages of failures. The times are seconds since its start.</summary>
+    public override string ToString() =>
+        $"member {_process.Id} with {string.Join(",", Partitions)} ({(HasEnded ? $"ended with {_process.ExitCode}" : "runs")}): "
+        + $"{_command.Program} {string.Join(' ', _command.Arguments)}\n{_transcript}";
 
     /// <summary>Starts a member.</summary>
     public static GroupMember Start(MemberCommand command)
@@ -72,7 +76,15 @@ public sealed class GroupMember : IAsyncDisposable
         else
             Signals.Terminate(_process.Id);
         using var deadline = new CancellationTokenSource(LeaveLimit);
-        await _process.WaitForExitAsync(deadline.Token);
+        try
+        {
+            await _process.WaitForExitAsync(deadline.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            throw new ToolFailedException($"Did not leave within {LeaveLimit.TotalSeconds} s: {this}");
+        }
+
         await _reading;
         if (_process.ExitCode != 0)
             throw new ToolFailedException($"Ended with {_process.ExitCode}: {this}");
@@ -98,12 +110,10 @@ public sealed class GroupMember : IAsyncDisposable
     {
         while (await reader.ReadLineAsync() is { } line)
         {
-            if (_command.Parse(line) is not { } told)
-            {
-                _output.Append(line);
+            var told = _command.Parse(line);
+            _transcript.Append(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(_started).TotalSeconds,7:0.000} {told?.ToString() ?? line}"));
+            if (told is null)
                 continue;
-            }
-
             lock (_lock)
                 _events.Add(told);
         }

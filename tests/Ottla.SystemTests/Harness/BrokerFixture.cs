@@ -16,6 +16,9 @@ public class BrokerFixture : IAsyncLifetime
     /// <summary>The process. A test that needs it cannot run against another cluster.</summary>
     public BrokerProcess Broker => _broker ?? throw new InvalidOperationException("There is no broker process: OTTLA_BOOTSTRAP names another.");
 
+    /// <summary>The last that the process wrote; empty where it is not ours.</summary>
+    public string BrokerOutput => _broker?.Output ?? "";
+
     /// <summary>Configs of this class's broker.</summary>
     protected virtual IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>();
 

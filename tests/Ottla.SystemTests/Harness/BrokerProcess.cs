@@ -12,7 +12,7 @@ namespace Ottla.SystemTests.Harness;
 /// </summary>
 public sealed class BrokerProcess : IAsyncDisposable
 {
-    private const int OutputBytesMax = 256 * 1024;
+    private const int OutputBytesMax = 32 * 1024;
 
     /// <summary>How long a broker may take from its start to its first answer, and from SIGTERM to its end.</summary>
     public static readonly TimeSpan TransitionLimit = TimeSpan.FromSeconds(30);

@@ -3,10 +3,14 @@ using System.Text;
 using Confluent.Kafka;
 using Ottla.SystemTests.Clients;
 using Ottla.SystemTests.Harness;
+using Xunit.Abstractions;
 
 namespace Ottla.SystemTests.Tests;
 
-/// <summary>A topic and a group of one test: what is produced, who its members are, and what is committed.</summary>
+/// <summary>
+/// A topic and a group of one test: what is produced, who its members are, and what is committed. In the end it tells the test's output what the
+/// members and the broker said last, which is shown if the test failed.
+/// </summary>
 internal sealed class GroupScene : IAsyncDisposable
 {
     public const int PartitionCount = 6;
@@ -18,12 +22,14 @@ internal sealed class GroupScene : IAsyncDisposable
     private readonly KafkaClient _client;
     private readonly string _bootstrap;
     private readonly Func<string> _brokerOutput;
+    private readonly ITestOutputHelper _output;
 
-    private GroupScene(KafkaClient client, string bootstrap, Func<string> brokerOutput)
+    private GroupScene(KafkaClient client, string bootstrap, Func<string> brokerOutput, ITestOutputHelper output)
     {
         _client = client;
         _bootstrap = bootstrap;
         _brokerOutput = brokerOutput;
+        _output = output;
         Topic = BrokerFixture.NewTopicName("group");
         Group = BrokerFixture.NewTopicName("members");
     }
@@ -35,9 +41,9 @@ internal sealed class GroupScene : IAsyncDisposable
     /// <summary>How many records each partition has.</summary>
     public int Produced { get; private set; }
 
-    public static async Task<GroupScene> CreateAsync(string client, string bootstrap, Func<string> brokerOutput)
+    public static async Task<GroupScene> CreateAsync(string client, string bootstrap, Func<string> brokerOutput, ITestOutputHelper output)
     {
-        var scene = new GroupScene(ClientCatalog.Get(client), bootstrap, brokerOutput);
+        var scene = new GroupScene(ClientCatalog.Get(client), bootstrap, brokerOutput, output);
         await ClientCatalog.Get("confluent-dotnet").CreateTopicAsync(bootstrap, scene.Topic, PartitionCount);
         return scene;
     }
@@ -67,7 +73,20 @@ internal sealed class GroupScene : IAsyncDisposable
     public Task AllCommittedAsync() => HoldsAsync($"{Produced} records of each partition are committed", () =>
         Committed() is var committed && committed.Count == PartitionCount && committed.Values.All(offset => offset == Produced));
 
-    /// <summary>Awaits a condition, and fails with what the members and the broker said.</summary>
+    /// <summary>
+    /// These members read so many records of the topic, each at least once, and no others. What is committed was read before, but a member's words come
+    /// through a pipe and may be on their way.
+    /// </summary>
+    public async Task ReadAsync(int count, params GroupMember[] members)
+    {
+        await HoldsAsync($"{count} records are read", () => Read() >= count);
+        Assert.Equal(count, Read());
+
+        int Read() => members.SelectMany(member => member.Records).Distinct().Count();
+    }
+
+    /// <summary>Awaits a condition.</summary>
+    /// <exception cref="TimeoutException">It does not come to hold.</exception>
     public async Task HoldsAsync(string what, Func<bool> condition)
     {
         try
@@ -76,8 +95,7 @@ internal sealed class GroupScene : IAsyncDisposable
         }
         catch (TimeoutException e)
         {
-            var members = _members.Select(member => $"member with {string.Join(",", member.Partitions)} (ended: {member.HasEnded}): {member}");
-            throw new TimeoutException($"{e.Message}\ncommitted: {string.Join(", ", Committed())}\n{string.Join('\n', members)}\nbroker:\n{_brokerOutput()}");
+            throw new TimeoutException($"{e.Message} Committed: {string.Join(", ", Committed())}");
         }
     }
 
@@ -94,6 +112,11 @@ internal sealed class GroupScene : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         foreach (var member in _members)
+        {
+            _output.WriteLine(member.ToString());
             await member.DisposeAsync();
+        }
+
+        _output.WriteLine($"broker:\n{_brokerOutput()}");
     }
 }
