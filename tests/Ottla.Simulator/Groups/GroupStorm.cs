@@ -10,7 +10,7 @@ namespace Ottla.Simulator.Groups;
 /// <summary>Two minutes in which consumers come, go and crash at random, the coordinator fails over, and answers get lost; then quiet.</summary>
 /// <remarks>
 /// At no time may two consumers own a partition (<see cref="GroupWorld.Own"/>), nor may a committed offset be lost. When it is quiet, all partitions
-/// are owned, all consumers have settled, and nobody is told any more that it is unknown. The seed decides which protocols there are.
+/// are owned, all consumers have settled, and nobody is told any more that it is unknown; before, only with a reason (<see cref="MembershipLedger"/>). The seed decides which protocols there are.
 /// </remarks>
 public sealed class GroupStorm : ISimulation
 {
@@ -114,9 +114,7 @@ public sealed class GroupStorm : ISimulation
                     running[_world.Random.NextInt(running.Length)].Crash();
                     break;
                 case < 87:
-                    _world.Tell("the coordinator fails over");
-                    _world.Coordinator.Compact();
-                    _world.Coordinator.Restart();
+                    _world.FailOver();
                     break;
                 case < 90:
                     _world.Coordinator.FailingWrites = _world.Random.NextInt(1, 4);
@@ -167,7 +165,6 @@ public sealed class GroupStorm : ISimulation
             Check(_world.Owners.Count == TopicCount * PartitionsPerTopic, $"{_world.Owners.Count} partitions are owned");
             Check(_world.Owners.Values.All(consumer => consumer.MayConsume), "a partition is owned by who may not consume");
             Check(_world.Coordinator.WaitingCount == 0, $"{_world.Coordinator.WaitingCount} requests wait");
-            Check(_world.UnknownMemberAnswers <= _world.Requests / 20, $"{_world.UnknownMemberAnswers} of {_world.Requests} requests were told UNKNOWN_MEMBER_ID");
             _world.Tell($"settled: {running.Length} consumers, {_world.Requests} requests, {_world.UnknownMemberAnswers} of unknown members, a {group!.TypeName} group");
         }
 

@@ -9,7 +9,10 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.Simulator.Groups;
 
 /// <summary>One group, its coordinator, its consumers, and a network between them that is slow and loses answers. Everything follows from the seed.</summary>
-/// <remarks>It knows who may consume what, and what was committed: that two may consume one partition, or that a commit is lost, is a <see cref="SimulationException"/>.</remarks>
+/// <remarks>
+/// It knows who may consume what, what was committed and whom the coordinator knew: that two may consume one partition, that a commit is lost, or
+/// that a member is forgotten without a reason (<see cref="MembershipLedger"/>), is a <see cref="SimulationException"/>.
+/// </remarks>
 public sealed class GroupWorld
 {
     /// <summary>The group's id.</summary>
@@ -21,6 +24,7 @@ public sealed class GroupWorld
     private readonly PriorityQueue<Action, (Instant At, long Number)> _events = new();
     private readonly Dictionary<TopicPartition, SimulatedConsumer> _owners = [];
     private readonly Dictionary<TopicPartition, long> _committed = [];
+    private readonly MembershipLedger _members = new();
     private long _lastEvent;
 
     /// <summary>Makes a world without consumers.</summary>
@@ -93,9 +97,19 @@ public sealed class GroupWorld
             Coordinator.Send(command, reply =>
             {
                 NoteAnswer(command, reply);
+                _members.NoteAnswer(sender, command, reply, !isLost, Coordinator.Now);
                 Schedule(isLost ? TimeoutMs : Random.NextInt(1, LatencyMaxMs), () => onAnswer(isLost ? null : reply));
             });
         });
+    }
+
+    /// <summary>The coordinator fails over, with a log that was compacted.</summary>
+    public void FailOver()
+    {
+        Tell("the coordinator fails over");
+        _members.NoteFailover();
+        Coordinator.Compact();
+        Coordinator.Restart();
     }
 
     /// <summary>A consumer begins to consume a partition, from where the group has committed.</summary>
