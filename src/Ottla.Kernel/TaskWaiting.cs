@@ -1,7 +1,7 @@
 namespace Ottla.Kernel;
 
-/// <summary>Waiting for a task with a way out that stays on the waiter's scheduler.</summary>
-/// <remarks><c>Task.WaitAsync</c> and <c>Task.WhenAny</c> go on by way of the thread pool, where a simulation cannot follow.</remarks>
+/// <summary>Waiting for tasks in ways that stay on the waiter's scheduler.</summary>
+/// <remarks><c>Task.WaitAsync</c>, <c>Task.WhenAny</c> and <c>Task.WhenAll</c> may go on by way of the thread pool, where a simulation cannot follow.</remarks>
 public static class TaskWaiting
 {
     /// <summary>Waits for <paramref name="task"/>, at most until the token is cancelled. The task itself goes on.</summary>
@@ -14,6 +14,17 @@ public static class TaskWaiting
     {
         await UntilCanceled((Task)task, cancellationToken);
         return await task;
+    }
+
+    /// <summary>Starts all tasks, then awaits one after the other: their results, in their order.</summary>
+    /// <remarks>Throws what the first of them throws that fails; the others go on.</remarks>
+    public static async Task<T[]> InOrderAsync<T>(this IEnumerable<Task<T>> tasks)
+    {
+        Task<T>[] started = [.. tasks];
+        var results = new T[started.Length];
+        for (var i = 0; i < started.Length; i++)
+            results[i] = await started[i];
+        return results;
     }
 
     private static async Task WaitAsync(Task task, CancellationToken cancellationToken)

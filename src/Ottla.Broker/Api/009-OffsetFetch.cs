@@ -32,8 +32,7 @@ internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, C
     {
         if (context.ApiVersion < FirstVersionWithGroups)
             return ToOldResponse(await FetchAsync(context, ToGroup(request), request.RequireStable));
-        Task<GroupResponse>[] fetches = [.. request.Groups.Select(group => FetchAsync(context, group, request.RequireStable))];
-        return new OffsetFetchResponse { Groups = await Task.WhenAll(fetches) };
+        return new OffsetFetchResponse { Groups = await request.Groups.Select(group => FetchAsync(context, group, request.RequireStable)).InOrderAsync() };
     }
 
     private async Task<GroupResponse> FetchAsync(RequestContext context, GroupRequest group, bool requireStable)

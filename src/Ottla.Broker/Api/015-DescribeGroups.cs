@@ -1,5 +1,6 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
+using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
@@ -21,7 +22,7 @@ internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups
 
     public async ValueTask<DescribeGroupsResponse?> HandleAsync(RequestContext context, DescribeGroupsRequest request)
     {
-        var described = await Task.WhenAll(request.Groups.Select(DescribeAsync));
+        var described = await request.Groups.Select(DescribeAsync).InOrderAsync();
         foreach (var group in described)
         {
             if (group.ErrorCode == (short)ErrorCode.GroupIdNotFound)

@@ -1,5 +1,6 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
+using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
@@ -17,7 +18,7 @@ internal sealed class ListGroupsHandler(CoordinatorHost<GroupCommand> groups) : 
         try
         {
             var command = new ListGroupsCommand(request.StatesFilter, request.TypesFilter);
-            var listed = await Task.WhenAll(groups.Partitions.Select(partition => ListAsync(partition, command)));
+            var listed = await groups.Partitions.Select(partition => ListAsync(partition, command)).InOrderAsync();
             return new ListGroupsResponse { Groups = [.. listed.SelectMany(each => each)] };
         }
         catch (ApiException e)

@@ -1,5 +1,6 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
+using Ottla.Kernel;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
@@ -12,7 +13,7 @@ namespace Ottla.Broker.Api;
 internal sealed class DeleteGroupsHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<DeleteGroupsRequest, DeleteGroupsResponse>
 {
     public async ValueTask<DeleteGroupsResponse?> HandleAsync(RequestContext context, DeleteGroupsRequest request) =>
-        new() { Results = await Task.WhenAll(request.GroupsNames.Distinct(StringComparer.Ordinal).Select(DeleteAsync)) };
+        new() { Results = await request.GroupsNames.Distinct(StringComparer.Ordinal).Select(DeleteAsync).InOrderAsync() };
 
     private async Task<GroupResult> DeleteAsync(string groupId)
     {

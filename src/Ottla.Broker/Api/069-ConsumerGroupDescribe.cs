@@ -2,6 +2,7 @@ using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
+using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
@@ -20,7 +21,7 @@ internal sealed class ConsumerGroupDescribeHandler(CoordinatorHost<GroupCommand>
 {
     public async ValueTask<ConsumerGroupDescribeResponse?> HandleAsync(RequestContext context, ConsumerGroupDescribeRequest request)
     {
-        var described = await Task.WhenAll(request.GroupIds.Select(DescribeAsync));
+        var described = await request.GroupIds.Select(DescribeAsync).InOrderAsync();
         if (request.IncludeAuthorizedOperations)
         {
             foreach (var group in described.Where(group => group.ErrorCode == (short)ErrorCode.None))

@@ -36,7 +36,7 @@ public sealed class ClassicConsumer : SimulatedConsumer
     public override bool IsSettled => _isStable;
 
     /// <inheritdoc/>
-    protected override int SessionTimeoutMs => 10_000;
+    public override int SessionTimeoutMs => 10_000;
 
     /// <inheritdoc/>
     protected override int? CommitGeneration => _generation >= 0 ? _generation : null;

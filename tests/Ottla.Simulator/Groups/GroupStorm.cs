@@ -9,8 +9,8 @@ namespace Ottla.Simulator.Groups;
 
 /// <summary>Two minutes in which consumers come, go and crash at random, the coordinator fails over, and answers get lost; then quiet.</summary>
 /// <remarks>
-/// At no time may two consumers own a partition (<see cref="GroupWorld.Own"/>), nor may a committed offset be lost. Nobody is told
-/// that it is unknown unless a failover lost it. When it is quiet, all partitions are owned, all consumers have settled, and no failover is felt any more. The seed decides which protocols there are.
+/// At no time may two consumers own a partition (<see cref="GroupWorld.Own"/>), nor may a committed offset be lost. When it is quiet, all partitions
+/// are owned, all consumers have settled, and nobody is told any more that it is unknown; before, only with a reason (<see cref="MembershipLedger"/>). The seed decides which protocols there are.
 /// </remarks>
 public sealed class GroupStorm : ISimulation
 {
@@ -114,9 +114,7 @@ public sealed class GroupStorm : ISimulation
                     running[_world.Random.NextInt(running.Length)].Crash();
                     break;
                 case < 87:
-                    _world.Tell("the coordinator fails over");
-                    _world.Coordinator.Compact();
-                    _world.Coordinator.Restart();
+                    _world.FailOver();
                     break;
                 case < 90:
                     _world.Coordinator.FailingWrites = _world.Random.NextInt(1, 4);

@@ -9,7 +9,10 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.Simulator.Groups;
 
 /// <summary>One group, its coordinator, its consumers, and a network between them that is slow and loses answers. Everything follows from the seed.</summary>
-/// <remarks>It knows who may consume what, and what was committed: that two may consume one partition, or that a commit is lost, is a <see cref="SimulationException"/>.</remarks>
+/// <remarks>
+/// It knows who may consume what, what was committed and whom the coordinator knew: that two may consume one partition, that a commit is lost, or
+/// that a member is forgotten without a reason (<see cref="MembershipLedger"/>), is a <see cref="SimulationException"/>.
+/// </remarks>
 public sealed class GroupWorld
 {
     /// <summary>The group's id.</summary>
@@ -21,6 +24,7 @@ public sealed class GroupWorld
     private readonly PriorityQueue<Action, (Instant At, long Number)> _events = new();
     private readonly Dictionary<TopicPartition, SimulatedConsumer> _owners = [];
     private readonly Dictionary<TopicPartition, long> _committed = [];
+    private readonly MembershipLedger _members = new();
     private long _lastEvent;
 
     /// <summary>Makes a world without consumers.</summary>
@@ -92,10 +96,20 @@ public sealed class GroupWorld
             Requests++;
             Coordinator.Send(command, reply =>
             {
-                NoteAnswer(sender, command, reply);
+                NoteAnswer(command, reply);
+                _members.NoteAnswer(sender, command, reply, !isLost, Coordinator.Now);
                 Schedule(isLost ? TimeoutMs : Random.NextInt(1, LatencyMaxMs), () => onAnswer(isLost ? null : reply));
             });
         });
+    }
+
+    /// <summary>The coordinator fails over, with a log that was compacted.</summary>
+    public void FailOver()
+    {
+        Tell("the coordinator fails over");
+        _members.NoteFailover();
+        Coordinator.Compact();
+        Coordinator.Restart();
     }
 
     /// <summary>A consumer begins to consume a partition, from where the group has committed.</summary>
@@ -145,30 +159,16 @@ public sealed class GroupWorld
         }
     }
 
-    private static string MemberIdOf(GroupCommand command) => command switch
-    {
-        JoinGroupCommand join => join.Request.MemberId,
-        SyncGroupCommand sync => sync.Request.MemberId,
-        HeartbeatCommand heartbeat => heartbeat.Request.MemberId,
-        ConsumerGroupHeartbeatCommand heartbeat => heartbeat.Request.MemberId,
-        _ => "",
-    };
-
     private void AdvanceTo(Instant until)
     {
         Now = until;
         Coordinator.AdvanceTo(until);
     }
 
-    private void NoteAnswer(SimulatedConsumer sender, GroupCommand command, CoordinatorReply reply)
+    private void NoteAnswer(GroupCommand command, CoordinatorReply reply)
     {
         if (SimulatedConsumer.ErrorOf(reply) == ErrorCode.UnknownMemberId)
-        {
             UnknownMemberAnswers++;
-            if (sender.IsRunning && !Coordinator.HasForgotten(MemberIdOf(command)))
-                throw new SimulationException($"at {Now.UnixMilliseconds}: {sender} is told UNKNOWN_MEMBER_ID, though it has not gone and no failover made the coordinator forget it");
-        }
-
         if (command is not OffsetCommitCommand commit || reply.Reply is not OffsetCommitResponse response)
             return;
         foreach (var (topic, answered) in commit.Request.Topics.Zip(response.Topics))

@@ -23,7 +23,7 @@ public sealed class ModernConsumer(GroupWorld world, string name, string? instan
     public override bool IsSettled => _epoch > 0 && !_isReconciling;
 
     /// <inheritdoc/>
-    protected override int SessionTimeoutMs => 45_000;
+    public override int SessionTimeoutMs => 45_000;
 
     /// <inheritdoc/>
     protected override int? CommitGeneration => _epoch > 0 ? _epoch : null;

@@ -32,7 +32,7 @@ public abstract class SimulatedConsumer(GroupWorld world, string name, string? i
     protected string MemberId { get; set; } = "";
 
     /// <summary>How long it may be silent, in milliseconds.</summary>
-    protected abstract int SessionTimeoutMs { get; }
+    public abstract int SessionTimeoutMs { get; }
 
     /// <summary>Until when it believes that the coordinator counts on it.</summary>
     protected Instant Lease { get; set; }

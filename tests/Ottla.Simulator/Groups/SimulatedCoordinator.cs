@@ -6,7 +6,6 @@ using Ottla.Protocol.Wire;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
-using Ottla.StateMachines.Groups.Classic;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Groups;
@@ -22,7 +21,6 @@ public sealed class SimulatedCoordinator
     private readonly CoordinatorEffects _effects = new();
     private readonly Dictionary<long, Action<CoordinatorReply>> _waiting = [];
     private readonly List<(CoordinatorRecord Record, ProducerIdAndEpoch Transaction, bool? Marker)> _log = [];
-    private readonly HashSet<string> _forgotten = new(StringComparer.Ordinal);
     private long _lastReplyNumber;
     private BrokerConfig _config;
 
@@ -55,9 +53,6 @@ public sealed class SimulatedCoordinator
 
     /// <summary>How many of the coming writes fail with <see cref="ErrorCode.CoordinatorNotAvailable"/>.</summary>
     public int FailingWrites { get; set; }
-
-    /// <summary>Whether a restart made it forget a member: those of a classic group are in the log only when a rebalance has ended with them.</summary>
-    public bool HasForgotten(string memberId) => _forgotten.Contains(memberId);
 
     /// <summary>Sends a request.</summary>
     /// <param name="command">The request.</param>
@@ -128,9 +123,7 @@ public sealed class SimulatedCoordinator
     public void Restart()
     {
         Machine.OnUnloading();
-        _forgotten.UnionWith(ClassicMemberIds());
         Machine = Replay();
-        _forgotten.ExceptWith(ClassicMemberIds());
         Load();
         foreach (var (number, onReply) in _waiting.ToArray())
         {
@@ -191,9 +184,6 @@ public sealed class SimulatedCoordinator
         TxnOffsetCommitCommand commit => commit.Origin.ApiVersion,
         _ => null,
     };
-
-    private IEnumerable<string> ClassicMemberIds() =>
-        Machine.Context.Groups.OfType<ClassicGroup>().SelectMany(group => group.Members.Select(member => member.MemberId).Concat(group.PendingJoins));
 
     private GroupMachine NewMachine() => new(new Prng(_random.NextUInt64()));
 

@@ -1,6 +1,7 @@
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups;
+using static Ottla.UnitTests.Groups.CoordinatorTestBed;
 using static Ottla.UnitTests.Groups.GroupTestBed;
 
 namespace Ottla.UnitTests.Groups;

@@ -1,52 +1,21 @@
-using Ottla.Configuration;
-using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.Simulator.Groups;
-using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Groups.Classic;
-using Ottla.StateMachines.Metadata;
 
 namespace Ottla.UnitTests.Groups;
 
-/// <summary>The answer to a request, once there is one.</summary>
-internal sealed class Answer<TReply>
-    where TReply : class
-{
-    private CoordinatorReply? _reply;
-
-    public bool IsThere => _reply is not null;
-
-    public ErrorCode Error => Reply.Error.Code;
-
-    public TReply Value => Reply.Reply as TReply ?? throw new InvalidOperationException($"the answer is {Reply}");
-
-    private CoordinatorReply Reply => _reply ?? throw new InvalidOperationException("there is no answer yet");
-
-    public void Take(CoordinatorReply reply) => _reply = reply;
-}
-
 /// <summary>A coordinator and its clients' requests, in the words of tests.</summary>
-internal sealed class GroupTestBed
+internal sealed class GroupTestBed : CoordinatorTestBed
 {
-    public const string GroupId = "group";
     public const int SessionTimeoutMs = 10_000;
     public const int RebalanceTimeoutMs = 60_000;
     public const int InitialDelayMs = 3_000;
 
     public GroupTestBed(params (string Name, string Value)[] configs)
+        : base(seed: 1, configs.Prepend(("group.initial.rebalance.delay.ms", $"{InitialDelayMs}")))
     {
-        (string Name, string Value)[] all = [("group.initial.rebalance.delay.ms", $"{InitialDelayMs}"), .. configs];
-        Config = BrokerConfig.LoadDevMode(null, all.Select(config => KeyValuePair.Create(config.Name, config.Value)));
-        Coordinator = new SimulatedCoordinator(seed: 1, MetadataImage.Empty, Config, new Instant(1_000_000));
     }
-
-    public BrokerConfig Config { get; }
-
-    public SimulatedCoordinator Coordinator { get; }
-
-    public IReadOnlyList<CoordinatorRecord> LastRecords => Coordinator.LastRecords;
 
     public ClassicGroup Group => Coordinator.Machine.Context.Find<ClassicGroup>(GroupId)!;
 
@@ -54,16 +23,6 @@ internal sealed class GroupTestBed
 
     public static byte[] Subscription(params string[] topics) =>
         ConsumerProtocol.WriteSubscription(new ConsumerProtocolSubscription { Topics = topics }, 1);
-
-    public void Advance(long milliseconds) => Coordinator.Advance(milliseconds);
-
-    public Answer<TReply> Send<TReply>(GroupCommand command)
-        where TReply : class
-    {
-        var answer = new Answer<TReply>();
-        Coordinator.Send(command, answer.Take);
-        return answer;
-    }
 
     public Answer<JoinGroupResponse> Join(
         string memberId = "",

@@ -1,3 +1,4 @@
+using Ottla.Simulator.Groups;
 using Ottla.Simulator.Workloads;
 
 namespace Ottla.UnitTests.Simulator;
@@ -18,9 +19,16 @@ public sealed class WorkloadTests
     [MemberData(nameof(Groups))]
     public void Transactions_are_whole_and_exactly_once(ulong first) => RunGroup(new TransactionWorkload(), first);
 
-    private static void RunGroup(Ottla.Simulator.ISimulation workload, ulong first)
+    /// <summary>Five seeds, for each kind of storm.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(6)]
+    [InlineData(11)]
+    public void Storms_of_group_members_settle(ulong first) => RunGroup(new GroupStorm(), first, count: 5);
+
+    private static void RunGroup(Ottla.Simulator.ISimulation workload, ulong first, ulong count = SeedsPerGroup)
     {
-        for (var seed = first; seed < first + SeedsPerGroup; seed++)
+        for (var seed = first; seed < first + count; seed++)
         {
             try
             {

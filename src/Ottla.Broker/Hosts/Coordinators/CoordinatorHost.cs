@@ -17,7 +17,7 @@ namespace Ottla.Broker.Hosts.Coordinators;
 /// that it leads no more is let go. Requests may come from any thread.
 /// </remarks>
 /// <typeparam name="TCommand">The base of the machines' commands.</typeparam>
-public sealed class CoordinatorHost<TCommand>(
+public sealed partial class CoordinatorHost<TCommand>(
     CoordinatorDefinition<TCommand> definition, int nodeId, HostedTopics topics, Func<BrokerConfig> config, TimeProvider time, ILogger logger) : IMetadataPublisher
 {
     private readonly ConcurrentDictionary<int, CoordinatorShard<TCommand>> _shards = new();
@@ -78,7 +78,10 @@ public sealed class CoordinatorHost<TCommand>(
 
         foreach (var shard in _shards.Values)
             shard.Publish(delta);
-        starts?.ForEach(static start => start()); // they load with the metadata in hand
+        if (starts is null)
+            return;
+        LogBegins(Name, starts.Count, TopicName);
+        starts.ForEach(static start => start()); // they load with the metadata in hand
     }
 
     /// <summary>The node stops: whoever waits is sent elsewhere, and nothing is written any more.</summary>
@@ -117,4 +120,7 @@ public sealed class CoordinatorHost<TCommand>(
     private CoordinatorShard<TCommand> Find(int partition) => _shards.TryGetValue(partition, out var shard)
         ? shard
         : throw new ApiException(_isClosed ? ErrorCode.CoordinatorNotAvailable : ErrorCode.NotCoordinator);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "This node begins to be the {Name} of {Count} partitions of {Topic}")]
+    private partial void LogBegins(string name, int count, string topic);
 }

@@ -245,7 +245,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         _ended.TrySetResult();
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "This node is the {Name} of {Partition}, loaded up to offset {Offset}")]
+    [LoggerMessage(Level = LogLevel.Debug, Message = "This node is the {Name} of {Partition}, loaded up to offset {Offset}")]
     private partial void LogLoaded(string name, TopicPartition partition, long offset);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Loading {Partition} failed: this node cannot be its coordinator")]

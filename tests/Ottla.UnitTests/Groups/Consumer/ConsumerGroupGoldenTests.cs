@@ -46,7 +46,7 @@ public sealed class ConsumerGroupGoldenTests
     {
         var bed = new ConsumerGroupTestBed();
         bed.CreateTopic("partitions", 3, PartitionsId);
-        bed.Pass(1795348260973 - bed.Now.UnixMilliseconds);
+        bed.Advance(1795348260973 - bed.Now.UnixMilliseconds);
         var join = Join(MemberId, "partitions");
         join.GroupId = Golden;
         bed.Send(join, clientId: "console-consumer");

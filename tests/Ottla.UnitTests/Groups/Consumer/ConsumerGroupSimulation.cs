@@ -3,6 +3,7 @@ using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
 using static Ottla.UnitTests.Groups.Consumer.ConsumerGroupTestBed;
+using static Ottla.UnitTests.Groups.CoordinatorTestBed;
 
 namespace Ottla.UnitTests.Groups.Consumer;
 
@@ -48,7 +49,7 @@ internal sealed class ConsumerGroupSimulation
         // A session (nine heartbeats) to notice who is gone, and a few to hand over what they had.
         for (var round = 0; round < 25; round++)
         {
-            _bed.Pass(HeartbeatIntervalMs);
+            _bed.Advance(HeartbeatIntervalMs);
             foreach (var client in Living)
             {
                 Heartbeat(client, isLost: false);
@@ -85,7 +86,7 @@ internal sealed class ConsumerGroupSimulation
                 FailOver();
                 break;
             case < 35:
-                _bed.Pass(_random.NextInt(HeartbeatIntervalMs));
+                _bed.Advance(_random.NextInt(HeartbeatIntervalMs));
                 break;
             case < 50 when client is not null:
                 client.Revoke();

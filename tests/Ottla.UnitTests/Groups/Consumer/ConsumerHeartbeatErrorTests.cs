@@ -4,6 +4,7 @@ using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 using static Ottla.UnitTests.Groups.Consumer.ConsumerGroupTestBed;
+using static Ottla.UnitTests.Groups.CoordinatorTestBed;
 
 namespace Ottla.UnitTests.Groups.Consumer;
 
@@ -117,7 +118,7 @@ public sealed class ConsumerHeartbeatErrorTests
         var other = Join("b", "foo");
         other.InstanceId = "i";
         Assert.Equal(ErrorCode.UnreleasedInstanceId, _bed.Fails(other).Code);
-        _bed.Pass(45_000);
+        _bed.Advance(45_000);
         Assert.Equal("Empty", _bed.Group.StateName);
         Assert.Equal(6, Partitions(_bed.Send(other).Assignment!).Count());
     }

@@ -3,6 +3,7 @@ using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Groups.Consumer;
 using static Ottla.UnitTests.Groups.Consumer.ConsumerGroupTestBed;
+using static Ottla.UnitTests.Groups.CoordinatorTestBed;
 
 namespace Ottla.UnitTests.Groups.Consumer;
 
@@ -148,9 +149,9 @@ public sealed class ConsumerHeartbeatTests
     {
         _bed.Send(Join("a", "foo"));
         _bed.Send(Join("b", "foo"));
-        _bed.Pass(44_999);
+        _bed.Advance(44_999);
         _bed.Send(Beat("b", 3));
-        _bed.Pass(1);
+        _bed.Advance(1);
         Assert.Equal(["b"], _bed.Group.Members.Select(member => member.MemberId));
         Assert.Equal(6, Partitions(_bed.Send(Beat("b", 3)).Assignment!).Count());
     }
@@ -163,10 +164,10 @@ public sealed class ConsumerHeartbeatTests
         _bed.Send(join);
         _bed.Send(Join("b", "foo"));
         _bed.Send(Beat("a", 2));
-        _bed.Pass(9_999);
+        _bed.Advance(9_999);
         _bed.Send(Beat("a", 2));
         Assert.True(_bed.Group.HasMember("a"));
-        _bed.Pass(1);
+        _bed.Advance(1);
         Assert.False(_bed.Group.HasMember("a"));
     }
 
@@ -179,7 +180,7 @@ public sealed class ConsumerHeartbeatTests
         _bed.Send(Join("b", "foo"));
         _bed.Send(Beat("a", 2));
         _bed.Send(Beat("a", 2, _bed.Member("a").AssignedPartitions.Keys));
-        _bed.Pass(20_000);
+        _bed.Advance(20_000);
         Assert.True(_bed.Group.HasMember("a"));
     }
 
@@ -191,13 +192,13 @@ public sealed class ConsumerHeartbeatTests
         _bed.Send(join);
         _bed.Send(Join("b", "foo"));
         _bed.Send(Beat("a", 2));
-        _bed.Pass(9_000);
+        _bed.Advance(9_000);
         _bed.FailOver();
-        _bed.Pass(9_999);
+        _bed.Advance(9_999);
         Assert.True(_bed.Group.HasMember("a"));
-        _bed.Pass(1);
+        _bed.Advance(1);
         Assert.False(_bed.Group.HasMember("a"));
-        _bed.Pass(35_000);
+        _bed.Advance(35_000);
         Assert.True(_bed.Group.IsEmpty);
     }
 
@@ -226,7 +227,7 @@ public sealed class ConsumerHeartbeatTests
         Assert.Equal([8, 7, 5, 5, 7, 8, 8], Types());
         Assert.False(_bed.Group.HasMember("a"));
         Assert.Null(_bed.Send(Beat("b", 3)).Assignment);
-        _bed.Pass(44_999);
+        _bed.Advance(44_999);
         Assert.True(_bed.Group.HasMember("a2"));
     }
 
@@ -239,7 +240,7 @@ public sealed class ConsumerHeartbeatTests
         var leave = Beat("a", -2);
         leave.InstanceId = "i";
         _bed.Send(leave);
-        _bed.Pass(45_000);
+        _bed.Advance(45_000);
         Assert.True(_bed.Group.IsEmpty);
         _bed.Send(join);
         leave.MemberEpoch = -1;
@@ -267,9 +268,9 @@ public sealed class ConsumerHeartbeatTests
         _bed.ConfigureGroup("consumer.heartbeat.interval.ms", "7000");
         _bed.ConfigureGroup("consumer.session.timeout.ms", "50000");
         Assert.Equal(7000, _bed.Send(Join("a", "foo")).HeartbeatIntervalMs);
-        _bed.Pass(49_999);
+        _bed.Advance(49_999);
         Assert.False(_bed.Group.IsEmpty);
-        _bed.Pass(1);
+        _bed.Advance(1);
         Assert.True(_bed.Group.IsEmpty);
         _bed.ConfigureGroup("consumer.heartbeat.interval.ms", "700000");
         Assert.Equal(15_000, _bed.Send(Join("a", "foo")).HeartbeatIntervalMs);
@@ -284,9 +285,9 @@ public sealed class ConsumerHeartbeatTests
         var second = bed.Send(Join("b", "foo"));
         Assert.Equal((2, 3, 2), (second.MemberEpoch, bed.Group.GroupEpoch, bed.Group.AssignmentEpoch));
         Assert.Equal("Assigning", bed.Group.StateName);
-        bed.Pass(999);
+        bed.Advance(999);
         Assert.Equal(2, bed.Send(Beat("b", 2)).MemberEpoch);
-        bed.Pass(1);
+        bed.Advance(1);
         Assert.Equal(3, bed.Send(Beat("b", 2)).MemberEpoch);
         bed.Send(Beat("a", -1));
         bed.Send(Beat("b", -1));
@@ -304,10 +305,10 @@ public sealed class ConsumerHeartbeatTests
         Assert.True(_bed.Group.IsSubscribedTo("foo-bar"));
         _bed.CreateTopic("foo-new", 2);
         Assert.Null(_bed.Send(Beat("a", 2)).Assignment);
-        _bed.Pass(10_001);
+        _bed.Advance(10_001);
         Assert.Equal(9, Partitions(_bed.Send(Beat("a", 2)).Assignment!).Count());
         Assert.Equal([16, 3, 7, 6, 8], Types());
-        _bed.Pass(10_001);
+        _bed.Advance(10_001);
         _bed.Send(Beat("a", 3));
         Assert.Empty(_bed.LastRecords);
     }
@@ -318,12 +319,12 @@ public sealed class ConsumerHeartbeatTests
         _bed.Send(JoinByRegex("a", "foo.*"));
         for (var i = 0; i < 15; i++)
         {
-            _bed.Pass(40_000);
+            _bed.Advance(40_000);
             _bed.Send(Beat("a", 2));
             Assert.Empty(_bed.LastRecords);
         }
 
-        _bed.Pass(40_000);
+        _bed.Advance(40_000);
         _bed.Send(Beat("a", 2));
         Assert.Equal([16], Types());
         Assert.Equal(2, _bed.Group.GroupEpoch);
@@ -362,7 +363,7 @@ public sealed class ConsumerHeartbeatTests
         _bed.CreateTopic("bar", 1);
         _bed.Send(JoinByRegex("a", "foo.*"));
         Assert.Empty(_bed.Send(JoinByRegex("b", "bar")).Assignment!.TopicPartitions);
-        _bed.Pass(10_001);
+        _bed.Advance(10_001);
         Assert.Single(Partitions(_bed.Send(Beat("b", _bed.Member("b").MemberEpoch)).Assignment!));
     }
 

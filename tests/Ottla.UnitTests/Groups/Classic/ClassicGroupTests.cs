@@ -2,9 +2,10 @@ using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Groups.Classic;
+using static Ottla.UnitTests.Groups.CoordinatorTestBed;
 using static Ottla.UnitTests.Groups.GroupTestBed;
 
-namespace Ottla.UnitTests.Groups;
+namespace Ottla.UnitTests.Groups.Classic;
 
 /// <summary>SyncGroup, Heartbeat, LeaveGroup, and what a group is after them.</summary>
 public sealed class ClassicGroupTests

@@ -1,9 +1,10 @@
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups.Classic;
+using static Ottla.UnitTests.Groups.CoordinatorTestBed;
 using static Ottla.UnitTests.Groups.GroupTestBed;
 
-namespace Ottla.UnitTests.Groups;
+namespace Ottla.UnitTests.Groups.Classic;
 
 public sealed class ClassicJoinTests
 {

@@ -3,7 +3,7 @@ using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups.Classic;
 using static Ottla.UnitTests.Groups.GroupTestBed;
 
-namespace Ottla.UnitTests.Groups;
+namespace Ottla.UnitTests.Groups.Classic;
 
 /// <summary>Static membership (KIP-345) and its leader's return (KIP-814).</summary>
 public sealed class ClassicStaticMemberTests
