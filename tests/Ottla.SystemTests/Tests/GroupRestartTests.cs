@@ -16,6 +16,7 @@ public sealed class GroupRestartTests(ITestOutputHelper output)
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]
+    [ClientData("platformatic-kip848")]
     public async Task GroupsGoOnAfterTheBrokerComesBack(string client)
     {
         await using var broker = await BrokerProcess.StartAsync(GroupBrokerFixture.ShortSessions);

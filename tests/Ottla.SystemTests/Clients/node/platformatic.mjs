@@ -93,9 +93,12 @@ async function group(bootstrap, groupId, topic, instance) {
     sessionTimeout: 6000,
     heartbeatInterval: 500,
     maxWaitTime: FETCH_WAIT_MS_MAX,
-    retries: true,
+    // Not endless: the client lists offsets with a fenced leader epoch again and again, and asks for the new one when its retries are spent.
+    retries: 50,
     retryDelay: 200
   })
+  // Saves it that: after a broker's restart the leader epochs that it remembers are fenced.
+  consumer.on('client:broker:disconnect', () => consumer.clearMetadata())
   // Under KIP-848 no event says that the assignment changed, but it changes with heartbeats only.
   let known
   const tellAssignment = () => {
