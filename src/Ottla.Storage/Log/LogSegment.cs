@@ -236,9 +236,15 @@ internal sealed partial class LogSegment
     {
         if (Size == 0)
             return BaseOffset;
-        EnsureIndexes(config);
+        var from = _indexesAreValid ? -1 : _offsetIndex.ReadLastPosition(Size);
+        if (from < 0)
+        {
+            EnsureIndexes(config);
+            from = _offsetIndex.LookupPosition(_offsetIndex.LastOffset);
+        }
+
         Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
-        var walker = new BatchWalker(_file.Open(), _offsetIndex.LookupPosition(_offsetIndex.LastOffset), Size, buffer);
+        var walker = new BatchWalker(_file.Open(), from, Size, buffer);
         var next = BaseOffset;
         while (walker.MoveNext())
             next = walker.Batch.NextOffset;

@@ -41,6 +41,16 @@ internal sealed class OffsetIndex(IFileSystem fileSystem, string path, long base
         return true;
     }
 
+    /// <summary>The position in the last entry as the file has it, without loading the index: 0 when there is none, -1 when it cannot be one of a log of <paramref name="logLength"/> bytes.</summary>
+    public long ReadLastPosition(long logLength)
+    {
+        Span<byte> entry = stackalloc byte[EntryBytes];
+        if (!File.TryReadLast(entry))
+            return 0;
+        var position = BinaryPrimitives.ReadInt32BigEndian(entry[4..]);
+        return position < logLength ? position : -1;
+    }
+
     public void Append(long offset, long position)
     {
         Invariant.Check(Count == 0 || offset > LastOffset, "offsets in an index grow");
