@@ -18,6 +18,7 @@ public readonly record struct EpochEntry(int Epoch, long StartOffset);
 internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
 {
     private readonly List<EpochEntry> _entries = [];
+    private string _directory = directory;
 
     /// <summary>So many of the first entries are in the file.</summary>
     private int _writtenCount;
@@ -25,7 +26,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     /// <summary>From this offset on the file says what is not so; long.MaxValue when all it says is true.</summary>
     private long _wrongFrom = long.MaxValue;
 
-    public string Path { get; private set; } = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
+    public string Path => System.IO.Path.Combine(_directory, LogFileNames.LeaderEpochCheckpoint);
 
     public IReadOnlyList<EpochEntry> Entries => _entries;
 
@@ -149,7 +150,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     }
 
     /// <summary>The directory was renamed.</summary>
-    public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
+    public void MovedTo(string directory) => _directory = directory;
 
     private void Add(EpochEntry entry)
     {
