@@ -19,6 +19,7 @@ internal sealed record BenchOptions
                bench show [FILE...]    print stored results, all when none is named
                {CompactionBench.Usage}
                bench coordinators [OPTIONS]    heartbeats of many groups, offset commits beside the floor's appends, transactions
+               bench restart [OPTIONS]         start on 10,000 partitions, after a stop and after a kill
                bench group-storm [OPTIONS]     200 members come and go for two minutes, under each group protocol; checks who owns what
                bench floor PORT DIR    be the floor (`run` starts it by itself)
 

@@ -3,6 +3,7 @@ using Ottla.Benchmarks.Compaction;
 using Ottla.Benchmarks.Coordinators;
 using Ottla.Benchmarks.Floor;
 using Ottla.Benchmarks.Reports;
+using Ottla.Benchmarks.Restart;
 
 try
 {
@@ -13,6 +14,7 @@ try
         ["group-storm", .. var rest] => BenchOptions.Parse(rest) is { } options ? new GroupStorm(options).Execute() : Fail(BenchOptions.Usage),
         ["coordinators", .. var rest] => BenchOptions.Parse(rest) is { } options ? new CoordinatorBench(options).Execute() : Fail(BenchOptions.Usage),
         ["floor", var port, var directory] when int.TryParse(port, out var number) => FloorServer.Run(number, directory),
+        ["restart", .. var rest] => BenchOptions.Parse(rest) is { } options ? new RestartBench(options).Execute() : Fail(BenchOptions.Usage),
         ["compaction", .. var rest] => await CompactionBench.RunAsync(rest),
         _ => Fail(BenchOptions.Usage),
     };

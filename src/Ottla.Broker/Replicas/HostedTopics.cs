@@ -62,9 +62,9 @@ public sealed class HostedTopic(Uuid id, string name)
     internal void Set(int partition, PartitionReplica? replica)
     {
         var replicas = _replicas;
-        var copy = new PartitionReplica?[Math.Max(replicas.Length, partition + 1)];
-        replicas.CopyTo(copy, 0);
-        copy[partition] = replica;
-        _replicas = copy;
+        if (partition >= replicas.Length)
+            Array.Resize(ref replicas, Math.Max(replicas.Length * 2, partition + 1));
+        Volatile.Write(ref replicas[partition], replica);
+        _replicas = replicas; // readers of the array before see one that is as it was, or has one more
     }
 }

@@ -1,3 +1,4 @@
+using System.IO.Enumeration;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Ottla.Kernel;
@@ -11,6 +12,9 @@ namespace Ottla.Storage.Files;
 /// <remarks>Stateless and thread-safe; one per process is enough.</remarks>
 public sealed class RealFileSystem : IFileSystem
 {
+    /// <summary>As <see cref="Directory.GetFiles(string)"/>, hidden files too; a directory that cannot be read is an error.</summary>
+    private static readonly EnumerationOptions s_everything = new() { AttributesToSkip = 0, IgnoreInaccessible = false };
+
     /// <inheritdoc/>
     public IFile Open(string path, FileOpenMode mode)
     {
@@ -67,10 +71,10 @@ public sealed class RealFileSystem : IFileSystem
     }
 
     /// <inheritdoc/>
-    public IReadOnlyList<string> ListFiles(string directory) => Names(Directory.GetFiles(directory));
+    public IReadOnlyList<string> ListFiles(string directory) => Names(directory, wantsDirectories: false);
 
     /// <inheritdoc/>
-    public IReadOnlyList<string> ListDirectories(string directory) => Names(Directory.GetDirectories(directory));
+    public IReadOnlyList<string> ListDirectories(string directory) => Names(directory, wantsDirectories: true);
 
     /// <inheritdoc/>
     public void CreateDirectory(string path) => Try(path, () => Directory.CreateDirectory(path));
@@ -145,12 +149,17 @@ public sealed class RealFileSystem : IFileSystem
         }
     }
 
-    private static string[] Names(string[] paths)
+    private static string[] Names(string directory, bool wantsDirectories)
     {
-        for (var i = 0; i < paths.Length; i++)
-            paths[i] = Path.GetFileName(paths[i]);
-        Array.Sort(paths, StringComparer.Ordinal);
-        return paths;
+        string[] names =
+        [
+            .. new FileSystemEnumerable<string>(directory, static (ref entry) => entry.FileName.ToString(), s_everything)
+            {
+                ShouldIncludePredicate = (ref entry) => entry.IsDirectory == wantsDirectories,
+            },
+        ];
+        Array.Sort(names, StringComparer.Ordinal);
+        return names;
     }
 }
 

@@ -8,7 +8,7 @@ namespace Ottla.Storage.Log;
 /// An index needs no more than that: whatever a crash takes from it lies past the recovery point, where recovery rebuilds it from the log.
 /// So the file has the right length at all times, and appending to a log costs no second write. The log's lock guards it.
 /// </remarks>
-internal sealed class IndexFile(IFileSystem fileSystem, string path, int entryBytes, int bytesMax)
+internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, string suffix, int entryBytes, int bytesMax)
 {
     private const int GrowthEntries = 64;
 
@@ -18,14 +18,14 @@ internal sealed class IndexFile(IFileSystem fileSystem, string path, int entryBy
     private bool _needsTruncate;
     private bool _usedSinceTick;
 
-    public string Path { get; private set; } = path;
+    public string Path => names.PathOf(suffix);
 
     public bool IsLoaded { get; private set; }
 
     public int Count => _length / entryBytes;
 
     /// <summary>Bytes of its entries, without loading them.</summary>
-    public long LengthBytes => IsLoaded ? _length : fileSystem.FileExists(Path) ? fileSystem.GetLength(Path) : 0;
+    public long LengthBytes => IsLoaded ? _length : FileLength(Path);
 
     /// <summary>Entries that fit into the configured size.</summary>
     public int CountMax => bytesMax / entryBytes;
@@ -43,10 +43,11 @@ internal sealed class IndexFile(IFileSystem fileSystem, string path, int entryBy
     /// <returns>False when the file's length is no multiple of the entry size or more than any index has.</returns>
     public bool TryLoad()
     {
-        var length = fileSystem.FileExists(Path) ? fileSystem.GetLength(Path) : 0;
+        var path = Path;
+        var length = FileLength(path);
         if (length % entryBytes != 0 || length > int.MaxValue / 2)
             return false;
-        _bytes = length == 0 ? [] : fileSystem.ReadAllBytes(Path, int.MaxValue / 2);
+        _bytes = length == 0 ? [] : fileSystem.ReadAllBytes(path, int.MaxValue / 2);
         _length = _bytes.Length;
         _writtenLength = _length;
         _needsTruncate = false;
@@ -66,12 +67,12 @@ internal sealed class IndexFile(IFileSystem fileSystem, string path, int entryBy
             return true;
         }
 
-        if (!fileSystem.FileExists(Path))
-            return false;
-        using var file = fileSystem.Open(Path, FileOpenMode.ReadExisting);
-        var length = file.Length - file.Length % entryBytes;
+        var path = Path;
+        var length = FileLength(path);
+        length -= length % entryBytes;
         if (length == 0)
             return false;
+        using var file = fileSystem.Open(path, FileOpenMode.ReadExisting);
         file.ReadExactly(length - entryBytes, entry);
         return true;
     }
@@ -153,12 +154,5 @@ internal sealed class IndexFile(IFileSystem fileSystem, string path, int entryBy
         _usedSinceTick = false;
     }
 
-    public void RenameTo(string path)
-    {
-        if (fileSystem.FileExists(Path))
-            fileSystem.Rename(Path, path);
-        Path = path;
-    }
-
-    public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, System.IO.Path.GetFileName(Path));
+    private long FileLength(string path) => fileSystem.FileExists(path) ? fileSystem.GetLength(path) : 0;
 }

@@ -10,13 +10,23 @@ namespace Ottla.Storage.Log;
 public readonly record struct EpochEntry(int Epoch, long StartOffset);
 
 /// <summary>The leader epochs of a log, kept in <c>leader-epoch-checkpoint</c> (KIP-101): who truncates where after a change of leader.</summary>
-/// <remarks>Epochs and start offsets both grow. The log's lock guards it; it lives as long as the log.</remarks>
+/// <remarks>
+/// Epochs and start offsets both grow. The file may lack the latest: before the recovery point passes their first batch, <see cref="WriteBack"/> writes
+/// them, and until then recovery reads them from the batches. An epoch that has no batches yet costs no write at all. What the file must never do is claim an
+/// epoch for batches of another: whatever makes it wrong is written before a batch follows. The log's lock guards it; it lives as long as the log.
+/// </remarks>
 internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
 {
     private readonly List<EpochEntry> _entries = [];
-    private bool _isUnwritten;
+    private string _directory = directory;
 
-    public string Path { get; private set; } = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
+    /// <summary>So many of the first entries are in the file.</summary>
+    private int _writtenCount;
+
+    /// <summary>From this offset on the file says what is not so; long.MaxValue when all it says is true.</summary>
+    private long _wrongFrom = long.MaxValue;
+
+    public string Path => System.IO.Path.Combine(_directory, LogFileNames.LeaderEpochCheckpoint);
 
     public IReadOnlyList<EpochEntry> Entries => _entries;
 
@@ -27,7 +37,6 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     /// <exception cref="InvalidDataException">The file is not such a checkpoint.</exception>
     public void Load()
     {
-        _entries.Clear();
         foreach (var line in CheckpointText.Read(fileSystem, Path))
         {
             var space = line.IndexOf(' ');
@@ -36,34 +45,42 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
                 || !long.TryParse(line.AsSpan(space + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var startOffset))
                 throw new InvalidDataException($"{Path} has the malformed line '{line}'.");
             Add(new EpochEntry(epoch, startOffset));
+            _writtenCount = _entries.Count;
         }
     }
 
-    /// <summary>Notes that <paramref name="epoch"/> starts at <paramref name="startOffset"/>; epochs that contradict it are dropped. Nothing happens when it is known.</summary>
-    public void Assign(int epoch, long startOffset)
+    /// <summary>Notes that <paramref name="epoch"/> starts at <paramref name="startOffset"/>, where batches of it may follow later; epochs that contradict it are dropped. Nothing happens when it is known.</summary>
+    public void Begin(int epoch, long startOffset)
     {
         if (_entries.Count > 0 && _entries[^1].Epoch == epoch && _entries[^1].StartOffset <= startOffset)
             return;
         ArgumentOutOfRangeException.ThrowIfNegative(epoch);
         ArgumentOutOfRangeException.ThrowIfNegative(startOffset);
         Add(new EpochEntry(epoch, startOffset));
-        Write();
+    }
+
+    /// <summary>As <see cref="Begin"/>, for batches that are about to be written.</summary>
+    public void Assign(int epoch, long startOffset)
+    {
+        Begin(epoch, startOffset);
+        if (_wrongFrom != long.MaxValue)
+            Write();
     }
 
     /// <summary>Takes over the epoch of a batch that recovery found: what contradicts it, or claims something for later offsets, is dropped. <see cref="Save"/> writes it.</summary>
     public void Recover(int epoch, long baseOffset)
     {
-        _isUnwritten |= _entries.RemoveAll(entry => entry.StartOffset > baseOffset || (entry.StartOffset == baseOffset && entry.Epoch != epoch)) > 0;
-        if (epoch < 0 || LatestEpoch == epoch)
-            return;
-        Add(new EpochEntry(epoch, baseOffset));
-        _isUnwritten = true;
+        var contradicted = _entries.FindIndex(entry => entry.StartOffset > baseOffset || (entry.StartOffset == baseOffset && entry.Epoch != epoch));
+        if (contradicted >= 0)
+            Keep(contradicted);
+        if (epoch >= 0 && LatestEpoch != epoch)
+            Add(new EpochEntry(epoch, baseOffset));
     }
 
     /// <summary>Writes what <see cref="Recover"/> changed.</summary>
     public void Save()
     {
-        if (_isUnwritten)
+        if (_wrongFrom != long.MaxValue || _writtenCount < _entries.Count)
             Write();
     }
 
@@ -88,11 +105,12 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         return index < 0 ? -1 : _entries[index].Epoch;
     }
 
-    /// <summary>Drops the epochs that start at <paramref name="endOffset"/> or after it.</summary>
+    /// <summary>Drops the epochs that start at <paramref name="endOffset"/> or after it. The file follows when batches do: to the next load they say nothing either.</summary>
     public void TruncateFromEnd(long endOffset)
     {
-        if (_entries.RemoveAll(entry => entry.StartOffset >= endOffset) > 0)
-            Write();
+        var first = _entries.FindIndex(entry => entry.StartOffset >= endOffset);
+        if (first >= 0)
+            Keep(first);
     }
 
     /// <summary>Drops the epochs that end before <paramref name="startOffset"/>; the one it lies in then starts there.</summary>
@@ -104,7 +122,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         var epoch = _entries[covered].Epoch;
         _entries.RemoveRange(0, covered + 1);
         _entries.Insert(0, new EpochEntry(epoch, startOffset));
-        Write();
+        WriteAll();
     }
 
     /// <summary>Forgets all epochs.</summary>
@@ -113,13 +131,14 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         if (_entries.Count == 0)
             return;
         _entries.Clear();
-        Write();
+        WriteAll();
     }
 
-    /// <summary>Writes what a full disk kept from being written.</summary>
-    public void WriteBack()
+    /// <summary>Writes what the file lacks of the epochs that have batches before <paramref name="endOffset"/>, so that the recovery point may go there.</summary>
+    /// <exception cref="DiskFullException">There is no room.</exception>
+    public void WriteBack(long endOffset)
     {
-        if (_isUnwritten)
+        if (_wrongFrom < endOffset || (_writtenCount < _entries.Count && _entries[_writtenCount].StartOffset < endOffset))
             WriteNow();
     }
 
@@ -131,14 +150,36 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     }
 
     /// <summary>The directory was renamed.</summary>
-    public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
+    public void MovedTo(string directory) => _directory = directory;
 
     private void Add(EpochEntry entry)
     {
         // A newer fact wins: whatever claims a later epoch or a later start was never committed.
-        while (_entries.Count > 0 && (_entries[^1].Epoch >= entry.Epoch || _entries[^1].StartOffset >= entry.StartOffset))
-            _entries.RemoveAt(_entries.Count - 1);
+        var count = _entries.Count;
+        while (count > 0 && (_entries[count - 1].Epoch >= entry.Epoch || _entries[count - 1].StartOffset >= entry.StartOffset))
+            count--;
+        Keep(count);
         _entries.Add(entry);
+    }
+
+    /// <summary>Drops all but the first <paramref name="count"/> entries.</summary>
+    private void Keep(int count)
+    {
+        if (count < _writtenCount)
+        {
+            _wrongFrom = Math.Min(_wrongFrom, _entries[count].StartOffset);
+            _writtenCount = count;
+        }
+
+        _entries.RemoveRange(count, _entries.Count - count);
+    }
+
+    /// <summary>Writes, for entries of the file have changed.</summary>
+    private void WriteAll()
+    {
+        _writtenCount = 0;
+        _wrongFrom = long.MinValue;
+        Write();
     }
 
     private void Write()
@@ -150,7 +191,6 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         catch (DiskFullException)
         {
             // The recovery point cannot pass this: Flush writes it first. Until then recovery reads the epochs from the batches.
-            _isUnwritten = true;
         }
     }
 
@@ -160,6 +200,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         foreach (var entry in _entries)
             text.Append(CultureInfo.InvariantCulture, $"{entry.Epoch} {entry.StartOffset}\n");
         CheckpointText.Write(fileSystem, Path, _entries.Count, text.ToString());
-        _isUnwritten = false;
+        _writtenCount = _entries.Count;
+        _wrongFrom = long.MaxValue;
     }
 }

@@ -19,6 +19,7 @@ internal sealed partial class LogLoader(
     private readonly LeaderEpochCache _epochs = new(fileSystem, directory);
     private readonly Prng _jitter = new(options.JitterSeed);
     private bool _isDirectoryChanged;
+    private IReadOnlyList<string>? _names;
 
     /// <summary>By how much a segment is rolled earlier than <c>segment.ms</c> says.</summary>
     public static long NextJitterMs(Prng jitter, LogConfig config)
@@ -32,10 +33,10 @@ internal sealed partial class LogLoader(
         ProducerStateManager producers, List<LogSegment> segments, LogConfig config, long logStartOffset, long lastOffset, Instant now, bool hadCleanShutdown)
     {
         // The last two segments get a snapshot, so that the next rebuild is short.
-        var snapshotAt = segments.TakeLast(2).Select(segment => segment.BaseOffset).ToHashSet();
+        HashSet<long> SnapshotsAt() => [.. segments.TakeLast(2).Select(segment => segment.BaseOffset)];
         if (producers.LatestSnapshotOffset is null && hadCleanShutdown && lastOffset > logStartOffset)
         {
-            foreach (var offset in snapshotAt.Append(lastOffset).Where(offset => offset > logStartOffset))
+            foreach (var offset in SnapshotsAt().Append(lastOffset).Where(offset => offset > logStartOffset))
             {
                 producers.AdvanceTo(offset);
                 producers.TakeSnapshot(sync: true);
@@ -47,10 +48,13 @@ internal sealed partial class LogLoader(
         var wasEmptyAtEnd = producers.IsEmpty && producers.EndOffset >= lastOffset;
         producers.TruncateAndReload(logStartOffset, lastOffset, now);
         if (lastOffset > producers.EndOffset && !wasEmptyAtEnd)
-            Replay(producers, segments, config, logStartOffset, lastOffset, snapshotAt);
+            Replay(producers, segments, config, logStartOffset, lastOffset, SnapshotsAt());
         producers.AdvanceTo(lastOffset);
         producers.TakeSnapshot(sync: true);
     }
+
+    /// <summary>The names of the files; read again once any was made or removed. Ten thousand logs are listed once each, not five times.</summary>
+    private IReadOnlyList<string> Names => _names ??= fileSystem.ListFiles(directory);
 
     public LoadedLog Load()
     {
@@ -76,7 +80,7 @@ internal sealed partial class LogLoader(
         var logStartOffset = Math.Max(options.LogStartOffset, _segments[0].BaseOffset);
         _epochs.TruncateFromStart(options.LogStartOffset);
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
-        producers.LoadSnapshotOffsets(fileSystem.ListFiles(directory));
+        producers.LoadSnapshotOffsets(Names);
         producers.RemoveStraySnapshots([.. _segments.Select(segment => segment.BaseOffset)]);
         RebuildProducers(producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown);
         foreach (var segment in _segments)
@@ -112,7 +116,7 @@ internal sealed partial class LogLoader(
     /// <summary>Drops temporary files of cleaning and deleting; completes swaps whose new files are whole.</summary>
     private void FinishInterruptedWork()
     {
-        var names = fileSystem.ListFiles(directory);
+        var names = Names;
         var firstCleaned = long.MaxValue;
         foreach (var name in names)
         {
@@ -130,17 +134,19 @@ internal sealed partial class LogLoader(
             var isSwap = name.EndsWith(LogFileNames.SwapSuffix, StringComparison.Ordinal);
             // Swaps at or after an unfinished cleaned file are part of a split that did not complete.
             if (isDeleted || name.EndsWith(LogFileNames.CleanedSuffix, StringComparison.Ordinal) || (isSwap && offset >= firstCleaned))
-                fileSystem.Delete(PathOf(name));
+                Delete(name);
             else if (isSwap)
                 swaps.Add(name);
         }
 
+        if (swaps.Count == 0)
+            return;
         DropReplacedSegments(swaps);
         // A log goes before its indexes: without one, what is left of a swap are files of segments that are in place.
         foreach (var name in swaps.OrderByDescending(IsSwapLog))
             fileSystem.Rename(PathOf(name), PathOf(name[..^LogFileNames.SwapSuffix.Length]));
-        if (swaps.Count > 0)
-            fileSystem.FlushDirectory(directory);
+        fileSystem.FlushDirectory(directory);
+        _names = null;
     }
 
     private static bool IsSwapLog(string name) => name.EndsWith(LogFileNames.LogSuffix + LogFileNames.SwapSuffix, StringComparison.Ordinal);
@@ -157,10 +163,10 @@ internal sealed partial class LogLoader(
             to = Math.Max(to, Math.Max(NextOffsetOf(PathOf(name), offset), offset + 1)); // one that is empty still replaces its namesake
         }
 
-        foreach (var name in fileSystem.ListFiles(directory))
+        foreach (var name in Names)
         {
             if (IsSegmentFile(name) && LogFileNames.TryParseOffset(name, out var offset) && offset >= from && offset < to)
-                fileSystem.Delete(PathOf(name));
+                Delete(name);
         }
     }
 
@@ -177,7 +183,7 @@ internal sealed partial class LogLoader(
 
     private void LoadSegments()
     {
-        var names = fileSystem.ListFiles(directory);
+        var names = Names;
         var logs = new SortedSet<long>();
         foreach (var name in names)
         {
@@ -188,7 +194,7 @@ internal sealed partial class LogLoader(
         foreach (var name in names)
         {
             if (IsSegmentFile(name) && LogFileNames.TryParseOffset(name, out var offset) && !logs.Contains(offset))
-                fileSystem.Delete(PathOf(name)); // an index without a log
+                Delete(name); // an index without a log
         }
 
         foreach (var baseOffset in logs)
@@ -196,7 +202,7 @@ internal sealed partial class LogLoader(
             var length = fileSystem.GetLength(PathOf(LogFileNames.ForOffset(baseOffset, LogFileNames.LogSuffix)));
             var segment = new LogSegment(fileSystem, directory, baseOffset, config, length, NextJitterMs(_jitter, config), now.UnixMilliseconds);
             var recoversLater = !options.HadCleanShutdown && IsUnflushed(baseOffset, logs);
-            if (!recoversLater && !segment.HasIndexFiles)
+            if (!recoversLater && !(Has(baseOffset, LogFileNames.OffsetIndexSuffix) && Has(baseOffset, LogFileNames.TimeIndexSuffix)))
             {
                 LogMissingIndex(logger, segment.LogPath);
                 Recover(segment);
@@ -217,8 +223,9 @@ internal sealed partial class LogLoader(
     private void DropUnflushedSnapshots()
     {
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
-        producers.LoadSnapshotOffsets(fileSystem.ListFiles(directory));
-        producers.DeleteSnapshotsAfter(options.RecoveryPoint);
+        producers.LoadSnapshotOffsets(Names);
+        if (producers.DeleteSnapshotsAfter(options.RecoveryPoint))
+            _names = null;
     }
 
     private void RecoverUnflushed()
@@ -254,7 +261,7 @@ internal sealed partial class LogLoader(
     private long Recover(LogSegment segment)
     {
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
-        producers.LoadSnapshotOffsets(fileSystem.ListFiles(directory));
+        producers.LoadSnapshotOffsets(Names);
         RebuildProducers(producers, _segments, config, options.LogStartOffset, segment.BaseOffset, now, hadCleanShutdown: false);
         var dropped = segment.Recover(config, (epoch, baseOffset) => epoch < 0 || epoch >= _epochs.EpochForOffset(baseOffset), bytes =>
         {
@@ -273,6 +280,7 @@ internal sealed partial class LogLoader(
         producers.TakeSnapshot(sync: true);
         segment.Flush();
         _isDirectoryChanged = true;
+        _names = null;
         return dropped;
     }
 
@@ -289,10 +297,10 @@ internal sealed partial class LogLoader(
             Remove(segment);
         _segments.Clear();
         _epochs.Clear();
-        foreach (var name in fileSystem.ListFiles(directory))
+        foreach (var name in Names)
         {
             if (name.EndsWith(LogFileNames.ProducerSnapshotSuffix, StringComparison.Ordinal))
-                fileSystem.Delete(PathOf(name));
+                Delete(name);
         }
 
         return null;
@@ -301,8 +309,16 @@ internal sealed partial class LogLoader(
     private void Remove(LogSegment segment)
     {
         segment.DeleteFiles();
-        fileSystem.Delete(PathOf(LogFileNames.ForOffset(segment.BaseOffset, LogFileNames.ProducerSnapshotSuffix)));
+        Delete(LogFileNames.ForOffset(segment.BaseOffset, LogFileNames.ProducerSnapshotSuffix));
     }
+
+    private void Delete(string name)
+    {
+        fileSystem.Delete(PathOf(name));
+        _names = null;
+    }
+
+    private bool Has(long baseOffset, string suffix) => Names.Contains(LogFileNames.ForOffset(baseOffset, suffix));
 
     private static bool IsSegmentFile(string name) =>
         name.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal)

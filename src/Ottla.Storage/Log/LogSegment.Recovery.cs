@@ -10,9 +10,6 @@ internal sealed partial class LogSegment
     /// <summary>Called for every valid batch of a recovered segment; the span is the whole batch.</summary>
     public delegate void RecoveredBatch(ReadOnlySpan<byte> batch);
 
-    /// <summary>Both index files are there.</summary>
-    public bool HasIndexFiles => _fileSystem.FileExists(_offsetIndex.File.Path) && _fileSystem.FileExists(_timeIndex.File.Path);
-
     /// <summary>Checks every batch, cuts the file at the first bad one, and rebuilds the indexes as appending would have made them.</summary>
     /// <param name="config">The index interval.</param>
     /// <param name="isEpochPossible">Whether a batch of a leader epoch can begin at an offset. Neither is under the batch's checksum, so a torn write may have left other ones.</param>

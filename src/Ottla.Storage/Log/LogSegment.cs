@@ -10,7 +10,11 @@ internal sealed partial class LogSegment
     /// <summary>The largest gap of offsets before the first batch of a segment; its indexes have 32-bit offsets.</summary>
     public const long OffsetGapMax = int.MaxValue / 2;
 
+    private static readonly string[] s_fileSuffixes =
+        [LogFileNames.LogSuffix, LogFileNames.OffsetIndexSuffix, LogFileNames.TimeIndexSuffix, LogFileNames.TransactionIndexSuffix];
+
     private readonly IFileSystem _fileSystem;
+    private readonly SegmentNames _names;
     private readonly SegmentFile _file;
     private readonly OffsetIndex _offsetIndex;
     private readonly TimeIndex _timeIndex;
@@ -23,6 +27,7 @@ internal sealed partial class LogSegment
     private long? _firstBatchTimestampMs;
     private bool _needsFlush;
     private bool _wasWritten;
+    private TransactionIndex? _transactions;
 
     public LogSegment(
         IFileSystem fileSystem, string directory, long baseOffset, LogConfig config, long length, long jitterMs, long nowMs, string nameSuffix = "")
@@ -31,17 +36,18 @@ internal sealed partial class LogSegment
         BaseOffset = baseOffset;
         RollJitterMs = jitterMs;
         _createdMs = nowMs;
-        _file = new SegmentFile(fileSystem, PathOf(directory, LogFileNames.LogSuffix + nameSuffix), length);
-        _offsetIndex = new OffsetIndex(fileSystem, PathOf(directory, LogFileNames.OffsetIndexSuffix + nameSuffix), baseOffset, config.SegmentIndexBytes);
-        _timeIndex = new TimeIndex(fileSystem, PathOf(directory, LogFileNames.TimeIndexSuffix + nameSuffix), baseOffset, config.SegmentIndexBytes);
-        Transactions = new TransactionIndex(fileSystem, PathOf(directory, LogFileNames.TransactionIndexSuffix + nameSuffix));
+        _names = new SegmentNames(directory, baseOffset, nameSuffix);
+        _file = new SegmentFile(fileSystem, _names, length);
+        _offsetIndex = new OffsetIndex(fileSystem, _names, baseOffset, config.SegmentIndexBytes);
+        _timeIndex = new TimeIndex(fileSystem, _names, baseOffset, config.SegmentIndexBytes);
     }
 
     public long BaseOffset { get; }
 
     public long RollJitterMs { get; }
 
-    public TransactionIndex Transactions { get; }
+    /// <summary>Its aborted transactions: mostly there are none, and nobody asks.</summary>
+    public TransactionIndex Transactions => _transactions ??= new TransactionIndex(_fileSystem, _names);
 
     public long Size => _file.Length;
 
@@ -182,7 +188,7 @@ internal sealed partial class LogSegment
             _timeIndex.File.WriteBack(sync: true);
         }
 
-        hasNewFile = Transactions.Flush();
+        hasNewFile = _transactions?.Flush() ?? false;
         _needsFlush = false;
         return _file.Acquire();
     }
@@ -236,9 +242,15 @@ internal sealed partial class LogSegment
     {
         if (Size == 0)
             return BaseOffset;
-        EnsureIndexes(config);
+        var from = _indexesAreValid ? -1 : _offsetIndex.ReadLastPosition(Size);
+        if (from < 0)
+        {
+            EnsureIndexes(config);
+            from = _offsetIndex.LookupPosition(_offsetIndex.LastOffset);
+        }
+
         Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
-        var walker = new BatchWalker(_file.Open(), _offsetIndex.LookupPosition(_offsetIndex.LastOffset), Size, buffer);
+        var walker = new BatchWalker(_file.Open(), from, Size, buffer);
         var next = BaseOffset;
         while (walker.MoveNext())
             next = walker.Batch.NextOffset;
@@ -302,34 +314,26 @@ internal sealed partial class LogSegment
     public void ChangeNameSuffix(string from, string to)
     {
         // The log goes first: after a crash in between, indexes without a log are dropped at load, and what is missing is made anew.
-        _file.RenameTo(Renamed(_file.Path));
-        _offsetIndex.File.RenameTo(Renamed(_offsetIndex.File.Path));
-        _timeIndex.File.RenameTo(Renamed(_timeIndex.File.Path));
-        Transactions.RenameTo(Renamed(Transactions.Path));
+        foreach (var kind in s_fileSuffixes)
+        {
+            var path = _names.PathOf(kind);
+            if (kind == LogFileNames.LogSuffix || _fileSystem.FileExists(path))
+                _fileSystem.Rename(path, path[..^from.Length] + to);
+        }
 
-        string Renamed(string path) => path[..^from.Length] + to;
+        _names.NameSuffix = to;
     }
 
     /// <summary>Removes its files.</summary>
     public void DeleteFiles()
     {
         _file.Close();
-        _fileSystem.Delete(_file.Path);
-        _fileSystem.Delete(_offsetIndex.File.Path);
-        _fileSystem.Delete(_timeIndex.File.Path);
-        _fileSystem.Delete(Transactions.Path);
+        foreach (var kind in s_fileSuffixes)
+            _fileSystem.Delete(_names.PathOf(kind));
     }
 
     /// <summary>The directory was renamed.</summary>
-    public void MovedTo(string directory)
-    {
-        _file.MovedTo(directory);
-        _offsetIndex.File.MovedTo(directory);
-        _timeIndex.File.MovedTo(directory);
-        Transactions.MovedTo(directory);
-    }
-
-    private string PathOf(string directory, string suffix) => Path.Combine(directory, LogFileNames.ForOffset(BaseOffset, suffix));
+    public void MovedTo(string directory) => _names.Directory = directory;
 
     private void IndexBatch(in RecordBatchView batch, long position, int intervalBytes)
     {

@@ -6,11 +6,11 @@ namespace Ottla.Storage.Log;
 
 /// <summary>The sparse offset index of a segment (<c>.index</c>): int32 offset relative to the base, int32 position in the log; the offset is the last one of the batch at the position.</summary>
 /// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
-internal sealed class OffsetIndex(IFileSystem fileSystem, string path, long baseOffset, int bytesMax)
+internal sealed class OffsetIndex(IFileSystem fileSystem, SegmentNames names, long baseOffset, int bytesMax)
 {
     public const int EntryBytes = 8;
 
-    public IndexFile File { get; } = new(fileSystem, path, EntryBytes, bytesMax);
+    public IndexFile File { get; } = new(fileSystem, names, LogFileNames.OffsetIndexSuffix, EntryBytes, bytesMax);
 
     public int Count => File.Count;
 
@@ -39,6 +39,16 @@ internal sealed class OffsetIndex(IFileSystem fileSystem, string path, long base
         }
 
         return true;
+    }
+
+    /// <summary>The position in the last entry as the file has it, without loading the index: 0 when there is none, -1 when it cannot be one of a log of <paramref name="logLength"/> bytes.</summary>
+    public long ReadLastPosition(long logLength)
+    {
+        Span<byte> entry = stackalloc byte[EntryBytes];
+        if (!File.TryReadLast(entry))
+            return 0;
+        var position = BinaryPrimitives.ReadInt32BigEndian(entry[4..]);
+        return position < logLength ? position : -1;
     }
 
     public void Append(long offset, long position)

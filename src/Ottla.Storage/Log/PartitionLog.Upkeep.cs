@@ -52,7 +52,7 @@ public sealed partial class PartitionLog
                 {
                     ThrowIfOffline();
                     target = Math.Min(upToOffset, _logEndOffset);
-                    _epochs.WriteBack();
+                    _epochs.WriteBack(_logEndOffset);
                     foreach (var segment in _segments)
                     {
                         if (!segment.NeedsFlush || segment.BaseOffset >= target)

@@ -229,14 +229,7 @@ public sealed partial class PartitionLog
         lock (_lock)
         {
             ThrowIfOffline();
-            try
-            {
-                _epochs.Assign(leaderEpoch, _logEndOffset);
-            }
-            catch (Exception failure) when (IsIoFailure(failure))
-            {
-                throw Fail(failure);
-            }
+            _epochs.Begin(leaderEpoch, _logEndOffset);
         }
     }
 

@@ -5,7 +5,7 @@ namespace Ottla.Storage.Log;
 
 /// <summary>The <c>.log</c> file of a segment: opened at first use, its blocks reserved ahead in steps, closed when idle.</summary>
 /// <remarks>The log's lock guards it. What <see cref="Acquire"/> gives may be read without the lock. Lives as long as its segment.</remarks>
-internal sealed class SegmentFile(IFileSystem fileSystem, string path, long length)
+internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, long length)
 {
     /// <summary>A file smaller than this reserves nothing: ten thousand small partitions must not eat the disk.</summary>
     private const long PreallocationThresholdBytes = 64 * 1024;
@@ -19,7 +19,7 @@ internal sealed class SegmentFile(IFileSystem fileSystem, string path, long leng
     private bool _usedSinceTick;
     private long _reservedEnd;
 
-    public string Path { get; private set; } = path;
+    public string Path => names.PathOf(LogFileNames.LogSuffix);
 
     /// <summary>Bytes of valid batches: the logical length.</summary>
     public long Length { get; private set; } = length;
@@ -92,16 +92,6 @@ internal sealed class SegmentFile(IFileSystem fileSystem, string path, long leng
         _reservedEnd = 0;
     }
 
-    /// <summary>Renames the file; handles stay usable.</summary>
-    public void RenameTo(string path)
-    {
-        fileSystem.Rename(Path, path);
-        Path = path;
-    }
-
-    /// <summary>The directory was renamed.</summary>
-    public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, System.IO.Path.GetFileName(Path));
-
     /// <summary>Closes the handle if nobody used it since the last call, so that cold segments cost no descriptor.</summary>
     public void CloseIfIdle()
     {
@@ -120,7 +110,8 @@ internal sealed class SegmentFile(IFileSystem fileSystem, string path, long leng
     private void ReplaceByCopy(IFile old, long length)
     {
         // ".cleaned" is what Kafka and we drop at the next start if this is interrupted.
-        var replacementPath = Path + LogFileNames.CleanedSuffix;
+        var path = Path;
+        var replacementPath = path + LogFileNames.CleanedSuffix;
         var replacement = fileSystem.Open(replacementPath, FileOpenMode.CreateOrTruncate);
         try
         {
@@ -134,7 +125,7 @@ internal sealed class SegmentFile(IFileSystem fileSystem, string path, long leng
             }
 
             replacement.Flush();
-            fileSystem.Rename(replacementPath, Path);
+            fileSystem.Rename(replacementPath, path);
         }
         catch
         {

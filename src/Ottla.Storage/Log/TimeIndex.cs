@@ -5,11 +5,11 @@ namespace Ottla.Storage.Log;
 
 /// <summary>The sparse time index of a segment (<c>.timeindex</c>): int64 greatest timestamp so far, int32 relative offset of the last record of the batch that has it.</summary>
 /// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
-internal sealed class TimeIndex(IFileSystem fileSystem, string path, long baseOffset, int bytesMax)
+internal sealed class TimeIndex(IFileSystem fileSystem, SegmentNames names, long baseOffset, int bytesMax)
 {
     public const int EntryBytes = 12;
 
-    public IndexFile File { get; } = new(fileSystem, path, EntryBytes, bytesMax);
+    public IndexFile File { get; } = new(fileSystem, names, LogFileNames.TimeIndexSuffix, EntryBytes, bytesMax);
 
     public int Count => File.Count;
 

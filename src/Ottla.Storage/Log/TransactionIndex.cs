@@ -12,7 +12,7 @@ public readonly record struct AbortedTransaction(long ProducerId, long FirstOffs
 
 /// <summary>The aborted transactions whose markers lie in a segment (<c>.txnindex</c>): 34-byte entries in marker order. The file is made with the first entry.</summary>
 /// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
-internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
+internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames names)
 {
     public const int EntryBytes = 34;
 
@@ -23,7 +23,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
     private bool _hasUnsynced;
     private bool _isNewFile;
 
-    public string Path { get; private set; } = path;
+    private string Path => names.PathOf(LogFileNames.TransactionIndexSuffix);
 
     /// <summary>The entries, read at first use.</summary>
     /// <exception cref="InvalidDataException">The file is not a transaction index.</exception>
@@ -91,15 +91,6 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, string path)
         _isNewFile = false;
         return isNewFile;
     }
-
-    public void RenameTo(string path)
-    {
-        if (fileSystem.FileExists(Path))
-            fileSystem.Rename(Path, path);
-        Path = path;
-    }
-
-    public void MovedTo(string directory) => Path = System.IO.Path.Combine(directory, System.IO.Path.GetFileName(Path));
 
     /// <summary>Writes the entries that the file does not have.</summary>
     private void WriteBack()

@@ -16,6 +16,7 @@ public sealed class LogDirectory
     private Exception? _failure;
     private bool _isFull;
     private bool _wasRefused;
+    private int _logCount;
 
     internal LogDirectory(IFileSystem fileSystem, string path)
     {
@@ -52,6 +53,9 @@ public sealed class LogDirectory
     /// <exception cref="IOException">The volume cannot be asked.</exception>
     public DiskSpace Space => _fileSystem.GetSpace(Path);
 
+    /// <summary>How many logs of the node are in it.</summary>
+    internal int LogCount => Volatile.Read(ref _logCount);
+
     /// <summary>Keeps writers of the checkpoint files apart; nothing else is locked under it.</summary>
     internal Lock CheckpointLock { get; } = new();
 
@@ -86,6 +90,9 @@ public sealed class LogDirectory
         PreviousBrokerEpoch = CleanShutdownFile.ReadBrokerEpoch(_fileSystem, Path) ?? -1;
         CleanShutdownFile.Delete(_fileSystem, Path);
     }
+
+    /// <summary>Logs came, or went.</summary>
+    internal void CountLogs(int change) => Interlocked.Add(ref _logCount, change);
 
     /// <summary>Takes it out of use.</summary>
     /// <returns>False when it already was.</returns>

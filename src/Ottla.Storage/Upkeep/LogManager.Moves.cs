@@ -96,7 +96,7 @@ public sealed partial class LogManager
             {
                 Demand(directory, () => Mover.Add(new LogMove(
                     entry.Log,
-                    PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), OpenOptionsOf(directory, partition) with { HadCleanShutdown = directory.HadCleanShutdown }, _time, _logger),
+                    PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), OpenOptionsOf(directory) with { JitterSeed = JitterSeedOf(partition), HadCleanShutdown = directory.HadCleanShutdown }, _time, _logger),
                     directory)));
             }
             else if (_directories.All(each => !each.IsOffline))

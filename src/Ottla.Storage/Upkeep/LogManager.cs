@@ -128,6 +128,7 @@ public sealed partial class LogManager : IDisposable
                 GiveUp(move);
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
+            entry.Leave();
             var path = Retire(entry, LogFileNames.DeletedDirectory);
             _deletedDirectories.Add((entry.Directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
             return true;
@@ -143,6 +144,7 @@ public sealed partial class LogManager : IDisposable
         {
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
+            entry.Leave();
             Retire(entry, LogFileNames.StrayDirectory);
             return true;
         }
@@ -273,6 +275,8 @@ public sealed partial class LogManager : IDisposable
         var highWatermarks = directory.HighWatermarks.Read();
         directory.StaleCheckpoints.UnionWith(recoveryPoints.Keys.Concat(logStartOffsets.Keys).Concat(highWatermarks.Keys));
         LoadCleanedOffsets(directory);
+        var defaults = OpenOptionsOf(directory);
+        var topic = "";
         foreach (var name in _fileSystem.ListDirectories(directory.Path))
         {
             var path = Path.Combine(directory.Path, name);
@@ -290,9 +294,13 @@ public sealed partial class LogManager : IDisposable
             }
             else
             {
+                if (partition.Topic == topic)
+                    partition = new TopicPartition(topic, partition.Partition); // one string for the partitions of a topic, which are listed together
+                topic = partition.Topic;
                 directory.StaleCheckpoints.Remove(partition);
-                partitions.Add((directory, partition, OpenOptionsOf(directory, partition) with
+                partitions.Add((directory, partition, defaults with
                 {
+                    JitterSeed = JitterSeedOf(partition),
                     RecoveryPoint = recoveryPoints.GetValueOrDefault(partition),
                     LogStartOffset = logStartOffsets.GetValueOrDefault(partition),
                     HighWatermark = highWatermarks.GetValueOrDefault(partition),
@@ -303,9 +311,11 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    private LogOpenOptions OpenOptionsOf(LogDirectory directory, TopicPartition partition) => new()
+    private ulong JitterSeedOf(TopicPartition partition) => _options.Seed ^ (ulong)partition.Partition;
+
+    /// <summary>What the logs of a directory have in common.</summary>
+    private LogOpenOptions OpenOptionsOf(LogDirectory directory) => new()
     {
-        JitterSeed = _options.Seed ^ (ulong)partition.Partition,
         OnFailure = (log, failure) => FailDirectory(DirectoryOf(log) ?? directory, failure),
         OnDiskFull = (log, _) => OnDiskFull(DirectoryOf(log) ?? directory),
     };
@@ -338,6 +348,7 @@ public sealed partial class LogManager : IDisposable
             var known = _logs[partition];
             var superfluous = log.LogEndOffset > known.Log.LogEndOffset ? known : opened;
             _logs[partition] = superfluous == known ? opened : known;
+            superfluous.Leave();
             LogTwice(_logger, partition, known.Directory.Path, directory.Path, superfluous.Directory.Path);
             var deleted = Path.Combine(superfluous.Directory.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
             superfluous.Log.Delete(deleted);
@@ -348,8 +359,8 @@ public sealed partial class LogManager : IDisposable
     private Entry Create(TopicPartition partition, string? directoryPath)
     {
         var online = _directories.Where(directory => !directory.IsOffline && (directoryPath is null || directory.Path == directoryPath)).ToList();
-        var directory = online.Where(directory => directoryPath is not null || !IsCordoned(directory)).DefaultIfEmpty(online.FirstOrDefault())
-            .MinBy(candidate => _logs.Values.Count(entry => entry.Directory == candidate))
+        var candidates = online.Where(directory => directoryPath is not null || !IsCordoned(directory)).ToList();
+        var directory = (candidates.Count > 1 ? candidates.MinBy(candidate => candidate.LogCount) : candidates.FirstOrDefault() ?? online.FirstOrDefault())
             ?? throw new LogException(ErrorCode.KafkaStorageError, $"There is no log directory in use for {partition}.");
         return new Entry(OpenNew(directory, Path.Combine(directory.Path, partition.ToString()), partition), directory);
     }
@@ -365,7 +376,7 @@ public sealed partial class LogManager : IDisposable
                 directory.StaleCheckpoints.Clear();
             }
 
-            var options = OpenOptionsOf(directory, partition) with { HadCleanShutdown = true };
+            var options = OpenOptionsOf(directory) with { JitterSeed = JitterSeedOf(partition), HadCleanShutdown = true };
             return PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
         }
         catch (DiskFullException failure)
@@ -452,17 +463,32 @@ public sealed partial class LogManager : IDisposable
     }
 
     /// <summary>A log and where it is.</summary>
-    private sealed class Entry(PartitionLog log, LogDirectory directory)
+    private sealed class Entry
     {
-        private volatile LogDirectory _directory = directory;
+        private volatile LogDirectory _directory;
 
-        public PartitionLog Log => log;
+        public Entry(PartitionLog log, LogDirectory directory)
+        {
+            Log = log;
+            _directory = directory;
+            directory.CountLogs(1);
+        }
+
+        public PartitionLog Log { get; }
 
         public LogDirectory Directory
         {
             get => _directory;
-            set => _directory = value;
+            set
+            {
+                _directory.CountLogs(-1);
+                _directory = value;
+                value.CountLogs(1);
+            }
         }
+
+        /// <summary>It is not a log of this node any more.</summary>
+        public void Leave() => _directory.CountLogs(-1);
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Partition} is in {First} and in {Second}; the log in {Superfluous} is superfluous and is deleted")]

@@ -59,6 +59,13 @@ internal sealed class TargetAdmin(string host, int port)
             throw new BenchException($"DeleteTopics was answered with {(ErrorCode)error}.");
     }
 
+    /// <summary>Whether all partitions of a topic have a leader that answers for them.</summary>
+    public bool Serves(string topic, int partitions)
+    {
+        using var connection = new LoadConnection(host, port);
+        return HasLeaders(connection, topic, partitions) && EndOffsets(connection, topic, partitions) is not null;
+    }
+
     /// <summary>The end offsets of all partitions, added up: as many records as a new topic has been given.</summary>
     public long CountRecords(string topic, int partitions)
     {

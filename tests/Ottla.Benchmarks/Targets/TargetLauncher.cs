@@ -64,7 +64,8 @@ internal sealed class TargetLauncher
         return StartedTarget.Start(Name, start, port, directory, new CountersFile(counters), out firstAnswer);
     }
 
-    private static int FreePort()
+    /// <summary>A port that nobody listens on at the moment.</summary>
+    public static int FreePort()
     {
         using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         probe.Bind(new IPEndPoint(IPAddress.Loopback, 0));

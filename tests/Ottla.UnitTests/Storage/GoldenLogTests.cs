@@ -146,6 +146,7 @@ public sealed class GoldenLogTests
             cache.Clear();
             foreach (var entry in entries)
                 cache.Assign(entry.Epoch, entry.StartOffset);
+            cache.WriteBack(long.MaxValue);
             Assert.Equal(expected, disk.Read(disk.At(directory, LogFileNames.LeaderEpochCheckpoint)));
         }
     }

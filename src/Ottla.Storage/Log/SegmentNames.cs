@@ -1,0 +1,15 @@
+namespace Ottla.Storage.Log;
+
+/// <summary>What the files of a segment are called. They make their paths of it when they need them: kept, the paths would be most of what a segment that nobody uses holds in memory.</summary>
+/// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
+internal sealed class SegmentNames(string directory, long baseOffset, string nameSuffix)
+{
+    /// <summary>The log's directory.</summary>
+    public string Directory { get; set; } = directory;
+
+    /// <summary>What the names have after the usual; empty for a segment that is in use.</summary>
+    public string NameSuffix { get; set; } = nameSuffix;
+
+    /// <summary>The path of the file with one of the suffixes in <see cref="LogFileNames"/>.</summary>
+    public string PathOf(string suffix) => Path.Combine(Directory, LogFileNames.ForOffset(baseOffset, suffix + NameSuffix));
+}
