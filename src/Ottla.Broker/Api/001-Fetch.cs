@@ -118,7 +118,7 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
                 HighWatermark = read.HighWatermark,
                 LastStableOffset = read.LastStableOffset,
                 LogStartOffset = read.LogStartOffset,
-                AbortedTransactions = !isReadCommitted ? null : read.Slice is null ? [] : Aborted(log, request.FetchOffset, bound),
+                AbortedTransactions = !isReadCommitted ? null : read.Slice is null ? [] : Aborted(log, request.FetchOffset, read.UpperBoundOffset),
                 Records = read.Slice is null ? Records.Empty : new Records(read.Slice),
             });
         }
@@ -149,8 +149,9 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
         };
     }
 
-    private static FetchResponse.AbortedTransaction[] Aborted(PartitionLog log, long fetchOffset, long bound) =>
-        [.. log.CollectAbortedTransactions(fetchOffset, bound).Select(aborted => new FetchResponse.AbortedTransaction { ProducerId = aborted.ProducerId, FirstOffset = aborted.FirstOffset })];
+    /// <summary>Of the records that are in the answer, no later ones: a reader far behind would else be told of the whole log's with each fetch.</summary>
+    private static FetchResponse.AbortedTransaction[] Aborted(PartitionLog log, long fetchOffset, long upperBoundOffset) =>
+        [.. log.CollectAbortedTransactions(fetchOffset, upperBoundOffset).Select(aborted => new FetchResponse.AbortedTransaction { ProducerId = aborted.ProducerId, FirstOffset = aborted.FirstOffset })];
 
     private FetchResponse Respond(RequestContext context, FetchContext fetch, PartitionRead[] reads)
     {

@@ -132,10 +132,12 @@ public sealed partial class TransactionMachine
         if (known.State.IsCompleting())
             throw new ApiException(ErrorCode.ConcurrentTransactions);
         var isCurrent = end.Producer == known.Producer;
+        var hasLastEpochBefore = known.ProducerEpoch == 0 && end.Producer == new ProducerIdAndEpoch(known.PreviousProducerId, TransactionMetadata.LastUsableEpoch);
         // The answer was lost: the producer has not heard of its new epoch, or of the producer id that follows the last epoch.
         var isRetry = known.State != TransactionState.Empty && known.State != TransactionState.Ongoing
-            && (end.Producer == new ProducerIdAndEpoch(known.ProducerId, (short)(known.ProducerEpoch - 1))
-                || (known.ProducerEpoch == 0 && end.Producer == new ProducerIdAndEpoch(known.PreviousProducerId, TransactionMetadata.LastUsableEpoch)));
+            && (hasLastEpochBefore || end.Producer == new ProducerIdAndEpoch(known.ProducerId, (short)(known.ProducerEpoch - 1)));
+        if (hasLastEpochBefore && !isRetry)
+            throw new ApiException(ErrorCode.ProducerFenced); // by one that began anew; its producer id is not a wrong one
         if (!isRetry)
             CheckProducer(known, end.Producer);
         if (isRetry && known.State == CompleteState(end.IsCommit))

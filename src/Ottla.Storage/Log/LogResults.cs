@@ -19,7 +19,11 @@ public readonly record struct LogAppendResult(long FirstOffset, long LastOffset,
 /// <param name="HighWatermark">The high watermark at the time of the read.</param>
 /// <param name="LastStableOffset">The last stable offset at the time of the read.</param>
 public readonly record struct LogReadResult(
-    IFileSlice? Slice, long LogStartOffset, long LogEndOffset, long HighWatermark, long LastStableOffset);
+    IFileSlice? Slice, long LogStartOffset, long LogEndOffset, long HighWatermark, long LastStableOffset)
+{
+    /// <summary>An offset that the slice does not reach, though everything before it that is left of the log it has; without a slice it says nothing.</summary>
+    public long UpperBoundOffset { get; init; }
+}
 
 /// <summary>An answer to ListOffsets.</summary>
 /// <param name="TimestampMs">The record's timestamp, or -1.</param>

@@ -24,9 +24,9 @@ public sealed partial class PartitionLog
                 var result = PlanRead(startOffset, segmentFrom, maxBytes, upperBoundOffset, out var plan);
                 if (plan.File is null)
                     return result;
-                var slice = Cut(plan, startOffset, maxBytes, minOneBatch, out var isPastSegment);
+                var slice = Cut(plan, startOffset, maxBytes, minOneBatch, out var isPastSegment, out var upperBound);
                 if (!isPastSegment)
-                    return result with { Slice = slice };
+                    return result with { Slice = slice, UpperBoundOffset = upperBound };
                 segmentFrom = plan.NextBaseOffset;
                 if (segmentFrom == long.MaxValue)
                     return result;
@@ -121,9 +121,10 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>Without the lock: finds exact batch boundaries. Gives the file back unless a slice keeps it.</summary>
-    private static FileSlice? Cut(in ReadPlan plan, long startOffset, int maxBytes, bool minOneBatch, out bool isPastSegment)
+    private static FileSlice? Cut(in ReadPlan plan, long startOffset, int maxBytes, bool minOneBatch, out bool isPastSegment, out long upperBound)
     {
         var keep = false;
+        upperBound = Math.Min(plan.Bound, plan.NextBaseOffset);
         try
         {
             Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
@@ -135,12 +136,13 @@ public sealed partial class PartitionLog
             if (plan.EndSearchFrom >= 0 && TryFind(file, Math.Max(plan.EndSearchFrom, start), plan.Length, plan.Bound, buffer, out var boundary, out _, out _))
                 end = boundary;
             if (end - start > maxBytes)
-                end = FindLastBoundary(file, Math.Max(plan.SizeSearchFrom, start), end, start + maxBytes, buffer);
+                end = FindLastBoundary(file, Math.Max(plan.SizeSearchFrom, start), end, start + maxBytes, buffer, ref upperBound);
             if (end <= start)
             {
                 if (!minOneBatch)
                     return null;
                 end = firstEnd;
+                upperBound = firstLastOffset + 1;
             }
 
             keep = true;
@@ -173,14 +175,16 @@ public sealed partial class PartitionLog
         return false;
     }
 
-    /// <summary>The last batch boundary that is not after <paramref name="limit"/>.</summary>
-    private static long FindLastBoundary(IFile file, long from, long end, long limit, Span<byte> buffer)
+    /// <summary>The last batch boundary that is not after <paramref name="limit"/>, and the offset that is not reached there.</summary>
+    private static long FindLastBoundary(IFile file, long from, long end, long limit, Span<byte> buffer, ref long upperBound)
     {
         var walker = new BatchWalker(file, from, end, buffer);
         while (walker.MoveNext())
         {
-            if (walker.NextPosition > limit)
-                return walker.Position;
+            if (walker.NextPosition <= limit)
+                continue;
+            upperBound = walker.Batch.BaseOffset;
+            return walker.Position;
         }
 
         return end;

@@ -89,6 +89,39 @@ public sealed class ProducerRulesTests : IDisposable
         Assert.Empty(_log.CollectAbortedTransactions(0, 2));
     }
 
+    [Theory]
+    [InlineData(1 << 20)]
+    [InlineData(150)] // a segment for each batch
+    public void ReadSaysUpToWhereAbortedTransactionsMatter(int segmentBytes)
+    {
+        var log = TestLog.Open(_disk, LogConfig.Default with { SegmentBytes = segmentBytes }, _time, name: "r-0");
+        for (var i = 0; i < 3; i++)
+        {
+            log.Append(TestLog.Idempotent(7, 0, i * 2, count: 2, transactional: true));
+            log.Append(Marker(7, 0, ControlRecordType.Abort), AppendOrigin.Coordinator);
+        }
+
+        Assert.Equal(9, log.LastStableOffset);
+        var first = Read(0, maxBytes: 0, bound: 9);
+        var isOneSegment = segmentBytes > 150;
+        Assert.Equal(2, first.UpperBound);
+        Assert.Equal([0], FirstOffsetsOfAborted(0, first.UpperBound));
+        Assert.Equal(2, Read(1, maxBytes: 0, bound: 9).UpperBound);
+        Assert.Equal(isOneSegment ? 6 : 5, Read(3, isOneSegment ? Read(3, int.MaxValue, bound: 6).Bytes : int.MaxValue, bound: 9).UpperBound);
+        Assert.Equal([3], FirstOffsetsOfAborted(3, isOneSegment ? 6 : 5));
+        Assert.Equal(isOneSegment ? 9 : 2, Read(0, int.MaxValue, bound: 9).UpperBound);
+        Assert.Equal(isOneSegment ? 5 : 2, Read(0, int.MaxValue, bound: 5).UpperBound);
+
+        (long UpperBound, int Bytes) Read(long offset, int maxBytes, long bound)
+        {
+            var read = log.Read(offset, maxBytes, minOneBatch: true, bound);
+            using var slice = read.Slice;
+            return (read.UpperBoundOffset, slice!.Length);
+        }
+
+        IEnumerable<long> FirstOffsetsOfAborted(long offset, long upperBound) => log.CollectAbortedTransactions(offset, upperBound).Select(aborted => aborted.FirstOffset);
+    }
+
     [Fact]
     public void DecidedTransactionIsUnstableUntilItsMarkerIsReplicated()
     {

@@ -201,6 +201,20 @@ public sealed class EndTransactionTests
         Assert.Equal(ErrorCode.InvalidProducerIdMapping, bed.EndError(last, commit: true, 2));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void ProducerWithTheLastEpochIsFencedByOneThatBeginsAnewWithAnotherProducerId(bool commit)
+    {
+        var bed = InitProducerIdTests.WithEpoch(TransactionMetadata.LastUsableEpoch);
+        var last = bed.Get().Producer;
+        var next = bed.Init();
+        Assert.NotEqual(last.Id, next.Id);
+        Assert.Equal(ErrorCode.ProducerFenced, bed.EndError(last, commit, 2));
+        Assert.Equal(ErrorCode.InvalidProducerIdMapping, bed.EndError(last with { Epoch = 5 }, commit, 2));
+        Assert.Equal((next, TransactionState.Empty), (bed.Get().Producer, bed.Get().State));
+    }
+
     [Fact]
     public void EndWaitsForTheProducerIdItNeeds()
     {
