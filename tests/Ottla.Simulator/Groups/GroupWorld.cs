@@ -4,6 +4,7 @@ using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
+using Ottla.StateMachines.Groups.Consumer;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Groups;
@@ -104,12 +105,16 @@ public sealed class GroupWorld
     }
 
     /// <summary>The coordinator fails over, with a log that was compacted.</summary>
+    /// <exception cref="SimulationException">The log tells of another group than the one that failed: all of a consumer group is written.</exception>
     public void FailOver()
     {
         Tell("the coordinator fails over");
         _members.NoteFailover();
+        var before = DescribeConsumerGroup();
         Coordinator.Compact();
         Coordinator.Restart();
+        if (DescribeConsumerGroup() is var after && after != before)
+            throw new SimulationException($"at {Now.UnixMilliseconds}: the log tells of another group\n{after}\nthan there was\n{before}");
     }
 
     /// <summary>A consumer begins to consume a partition, from where the group has committed.</summary>
@@ -158,6 +163,10 @@ public sealed class GroupWorld
                 FetchCommitted(new TopicPartition(topic.Name, i));
         }
     }
+
+    private string DescribeConsumerGroup() => Coordinator.Machine.Context.Find<ConsumerGroup>(GroupId) is { } group
+        ? string.Join('\n', ConsumerGroupRecords.Group(group).Select(SimulatedCoordinator.Text))
+        : "no consumer group";
 
     private void AdvanceTo(Instant until)
     {

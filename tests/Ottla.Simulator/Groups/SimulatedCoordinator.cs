@@ -159,6 +159,10 @@ public sealed class SimulatedCoordinator
         _log.AddRange(kept);
     }
 
+    /// <summary>A record in words: its bytes.</summary>
+    public static string Text(CoordinatorRecord record) =>
+        $"{KeyText(record)} {(record.Value is { } value ? Convert.ToHexString(WireBuffer.Encode(value, record.ValueVersion)) : "deleted")}";
+
     private static string KeyText(in CoordinatorRecord record) =>
         $"{record.Key.RecordKey}:{Convert.ToHexString(WireBuffer.Encode(record.Key, 0))}";
 

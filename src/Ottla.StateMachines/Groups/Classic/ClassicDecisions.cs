@@ -1,3 +1,4 @@
+using System.Text;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
@@ -14,6 +15,9 @@ namespace Ottla.StateMachines.Groups.Classic;
 /// </remarks>
 public sealed class ClassicDecisions
 {
+    // What a name may be long, in bytes of UTF-8: with the random part of a member's id it still is a string of the group's record.
+    private const int NameBytesMax = short.MaxValue - 64;
+
     private readonly GroupContext _context;
     private readonly ClassicRebalance _rebalance;
     private readonly ClassicJoins _joins;
@@ -32,7 +36,7 @@ public sealed class ClassicDecisions
     /// <summary>JoinGroup.</summary>
     /// <remarks>
     /// INVALID_GROUP_ID, INVALID_SESSION_TIMEOUT, UNKNOWN_MEMBER_ID, MEMBER_ID_REQUIRED, INCONSISTENT_GROUP_PROTOCOL, FENCED_INSTANCE_ID,
-    /// GROUP_MAX_SIZE_REACHED, REBALANCE_IN_PROGRESS (the client has sent another join meanwhile).
+    /// GROUP_MAX_SIZE_REACHED, REBALANCE_IN_PROGRESS (the client has sent another join meanwhile), INVALID_REQUEST (a name of more than 32 KB).
     /// </remarks>
     public void Join(JoinGroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
@@ -42,6 +46,8 @@ public sealed class ClassicDecisions
             ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.InvalidGroupId, request.MemberId);
         else if (request.SessionTimeoutMs < _context.Config.GroupMinSessionTimeoutMs || request.SessionTimeoutMs > _context.Config.GroupMaxSessionTimeoutMs)
             ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.InvalidSessionTimeout, request.MemberId);
+        else if (!FitsRecord(request))
+            ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.InvalidRequest, request.MemberId);
         else if (_context.Find(request.GroupId) is ClassicGroup group)
             _joins.Join(group, command, replyTo, now, effects);
         else if (_context.Find(request.GroupId) is ConsumerGroup { IsEmpty: false } consumerGroup)
@@ -203,6 +209,12 @@ public sealed class ClassicDecisions
         _context.Stage(record, group);
         _joins.Join(group, command, awaiting.ReplyTo, now, effects);
     }
+
+    // Strings of flexible requests may be longer than those of the group's record, which then could not be written, and nobody have an assignment.
+    private static bool FitsRecord(JoinGroupRequest request) =>
+        Fits(request.GroupId) && Fits(request.GroupInstanceId) && Fits(request.ProtocolType) && request.Protocols.All(protocol => Fits(protocol.Name));
+
+    private static bool Fits(string? name) => name is null || Encoding.UTF8.GetByteCount(name) <= NameBytesMax;
 
     private static ErrorCode CheckSync(ClassicGroup group, SyncGroupRequest request)
     {

@@ -134,7 +134,7 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
     public override void ValidatePartitionCommit(string memberId, int generationIdOrMemberEpoch, string topic, Uuid topicId, int partition)
     {
         // A member may commit in an older epoch what it has had since (KIP-1251).
-        if (generationIdOrMemberEpoch < 0 || Find(memberId) is not { } member || generationIdOrMemberEpoch >= member.MemberEpoch)
+        if (Find(memberId) is not { } member || generationIdOrMemberEpoch >= member.MemberEpoch)
             return;
         var id = new TopicIdPartition(topicId, partition);
         if (!member.AssignedPartitions.TryGetValue(id, out var epoch) && !member.PartitionsPendingRevocation.TryGetValue(id, out epoch))

@@ -76,6 +76,21 @@ public sealed class ClassicJoinTests
     }
 
     [Fact]
+    public void ANameThatTheGroupsRecordHasNoRoomForIsRefused()
+    {
+        var bed = new GroupTestBed();
+        var tooLong = new string('x', short.MaxValue);
+        Assert.Equal((short)ErrorCode.InvalidRequest, bed.Join(instance: tooLong).Value.ErrorCode);
+        Assert.Equal((short)ErrorCode.InvalidRequest, bed.Join(type: tooLong).Value.ErrorCode);
+        Assert.Equal((short)ErrorCode.InvalidRequest, bed.Join(protocols: ["range", tooLong]).Value.ErrorCode);
+        Assert.Equal((short)ErrorCode.InvalidRequest, bed.Join(groupId: tooLong).Value.ErrorCode);
+        Assert.Empty(bed.Coordinator.Log);
+        var longest = bed.Join(instance: new string('x', short.MaxValue - 64));
+        bed.AdvanceUntil(longest);
+        Assert.Equal((short)ErrorCode.None, bed.Sync(longest.Value, instance: new string('x', short.MaxValue - 64)).Value.ErrorCode);
+    }
+
+    [Fact]
     public void AnIdThatNobodyGaveIsUnknown()
     {
         var bed = new GroupTestBed();

@@ -1,6 +1,6 @@
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
-using Ottla.Protocol.Wire;
+using Ottla.Simulator.Groups;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
@@ -79,14 +79,5 @@ internal sealed class ConsumerGroupTestBed : CoordinatorTestBed
         .Select(Text));
 
     /// <summary>A record in words: its bytes.</summary>
-    public static string Text(CoordinatorRecord record) => $"{record.Key.RecordKey} {Bytes(record.Key)} {(record.Value is null ? "deleted" : Bytes(record.Value))}";
-
-    private static string Bytes(IRecordMessage message)
-    {
-        var buffer = new WireBuffer();
-        var writer = new WireWriter(buffer);
-        message.Write(ref writer, 0);
-        writer.Flush();
-        return Convert.ToHexString(buffer.Written);
-    }
+    public static string Text(CoordinatorRecord record) => SimulatedCoordinator.Text(record);
 }

@@ -220,6 +220,7 @@ public sealed class ConsumerHeartbeatErrorTests
         _bed.Group.ValidateOffsetCommit("a", null, 2, false, 9);
         Check(kept, 2);
         Assert.Equal(ErrorCode.StaleMemberEpoch, Code(() => Check(kept, 1)));
+        Assert.Equal(ErrorCode.StaleMemberEpoch, Code(() => Check(kept, -1)));
         Assert.Equal(ErrorCode.StaleMemberEpoch, Code(() => Check(got, 3)));
         Assert.Equal(ErrorCode.StaleMemberEpoch, Code(() => Check(new TopicIdPartition(TopicId("foo"), 99), 3)));
 
