@@ -5,7 +5,7 @@ using Ottla.StateMachines.Groups.Classic;
 
 namespace Ottla.UnitTests.Groups;
 
-/// <summary>A coordinator and its clients' requests, in the words of tests.</summary>
+/// <summary>A coordinator and its clients' requests of the classic protocol, in the words of tests.</summary>
 internal sealed class GroupTestBed : CoordinatorTestBed
 {
     public const int SessionTimeoutMs = 10_000;

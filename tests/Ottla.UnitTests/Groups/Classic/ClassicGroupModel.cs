@@ -184,6 +184,7 @@ internal sealed class ClassicGroupModel(ulong seed)
         client.Phase = Phase.Joining;
         client.Join = _bed.Join(
             client.Id, client.Instance, client.JoinVersion, protocols: protocols, metadata: Subscription(_random.NextChance(20) ? "other" : "topic"));
+        client.HasToWait = !client.Join.IsThere;
     }
 
     private void Sync(Client client)
@@ -197,6 +198,7 @@ internal sealed class ClassicGroupModel(ulong seed)
         client.Phase = Phase.Syncing;
         client.Sync = _bed.Sync(
             joined, instance: client.Instance, name: joined.ProtocolName, assignments: [.. assignments.Select(assignment => (assignment.Id, assignment.Bytes))]);
+        client.HasToWait = !client.Sync.IsThere;
         if (!mayAssign || !client.Sync.IsThere || client.Sync.Value.ErrorCode != 0)
             return;
         foreach (var member in joined.Members)
@@ -262,7 +264,7 @@ internal sealed class ClassicGroupModel(ulong seed)
                 client.Hear(before, _failovers);
                 break;
             default:
-                Forget(client, (ErrorCode)joined.ErrorCode, "join");
+                Forget(client, (ErrorCode)joined.ErrorCode, "join", client.HasToWait);
                 break;
         }
     }
@@ -299,7 +301,9 @@ internal sealed class ClassicGroupModel(ulong seed)
                 Require(expected is not null && expected.AsSpan().SequenceEqual(answer.Value.Assignment), $"{client} is not given what its leader assigned");
                 client.Phase = Phase.Stable;
 
-                // Only an answer that was waited for is a sign of life: that of a stable group is not.
+                // A session begins anew with an answer that was waited for, and not with that of a stable group.
+                if (client.HasToWait)
+                    client.Hear(before, _failovers);
                 break;
             case ErrorCode.RebalanceInProgress:
                 break;
@@ -307,12 +311,12 @@ internal sealed class ClassicGroupModel(ulong seed)
                 Require(_bed.Group?.GenerationId != client.Generation || before != Now, $"the generation of {client} is the group's");
                 break;
             case var error:
-                Forget(client, error, "sync");
+                Forget(client, error, "sync", client.HasToWait);
                 break;
         }
     }
 
-    private void Forget(Client client, ErrorCode error, string request)
+    private void Forget(Client client, ErrorCode error, string request, bool isAnswerAwaited = false)
     {
         // The coordinator that failed had called it otherwise than the log: it stops, as clients do.
         if (error == ErrorCode.FencedInstanceId && client.Instance is not null && client.FailoversWhenHeard < _failovers)
@@ -322,14 +326,16 @@ internal sealed class ClassicGroupModel(ulong seed)
         }
 
         Require(error == ErrorCode.UnknownMemberId, $"{client} is told {error} to its {request}");
-        Require(MayBeForgotten(client), $"{client} was heard of at {client.LastHeardAt.UnixMilliseconds}, and is unknown to its {request}");
+        Require(MayBeForgotten(client, isAnswerAwaited), $"{client} was heard of at {client.LastHeardAt.UnixMilliseconds}, and is unknown to its {request}");
         (client.Id, client.Phase) = ("", Phase.Out);
     }
 
-    private bool MayBeForgotten(Client client) =>
-        client.FailoversWhenHeard < _failovers
-        || Now.MillisecondsSince(client.LastHeardAt) >= SessionTimeoutMs
-        || Now.MillisecondsSince(client.LastJoinAt) >= RebalanceTimeoutMs;
+    // Whoever waits for an answer need not be heard of. A failover would have been the answer.
+    private bool MayBeForgotten(Client client, bool isAnswerAwaited) =>
+        !isAnswerAwaited
+        && (client.FailoversWhenHeard < _failovers
+            || Now.MillisecondsSince(client.LastHeardAt) >= SessionTimeoutMs
+            || Now.MillisecondsSince(client.LastJoinAt) >= RebalanceTimeoutMs);
 
     private void Check()
     {
@@ -389,6 +395,9 @@ internal sealed class ClassicGroupModel(ulong seed)
         public Answer<SyncGroupResponse>? Sync { get; set; }
 
         public JoinGroupResponse? Joined { get; set; }
+
+        /// <summary>Whether its last join or sync was not answered at once.</summary>
+        public bool HasToWait { get; set; }
 
         public Instant LastJoinAt { get; set; }
 

@@ -320,6 +320,7 @@ public sealed class GroupMigrationTests
         }
 
         Assert.Equal(ClassicGroupState.PreparingRebalance, bed.Group.State);
+        Assert.All(bed.Group.Members, member => Assert.NotEmpty(ConsumerProtocol.ReadAssignment(member.Assignment).AssignedPartitions));
         Assert.Equal(classic.Select(member => member.MemberId).Order(StringComparer.Ordinal), bed.Group.Members.Select(member => member.MemberId).Order(StringComparer.Ordinal));
         Assert.All(classic, member => Assert.Equal(ErrorCode.RebalanceInProgress, bed.Heartbeat(member.MemberId, bed.Group.GenerationId)));
         var joins = classic.Select(member => bed.Join(member.MemberId, metadata: Subscription())).ToArray();
@@ -339,6 +340,12 @@ public sealed class GroupMigrationTests
     {
         var (live, replayed) = (bed.Machine.Context.Find(GroupId)!, bed.Coordinator.Replay().Context.Find(GroupId)!);
         Assert.Equal(live.Type, replayed.Type);
+
+        // And nothing else: of what the group was before, there are tombstones.
+        bed.Coordinator.Compact();
+        Assert.All(
+            bed.Coordinator.Log.Where(record => record.Key is not OffsetCommitKey),
+            record => Assert.Equal(live.Type == GroupType.Classic, record.Key is GroupMetadataKey));
         if (live is ConsumerGroup)
         {
             Assert.Equal(ConsumerGroupTestBed.Text((ConsumerGroup)live), ConsumerGroupTestBed.Text((ConsumerGroup)replayed));
