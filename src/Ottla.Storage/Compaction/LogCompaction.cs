@@ -35,6 +35,7 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
     /// <exception cref="CorruptRecordException">A batch in the log is not valid: it cannot be compacted.</exception>
     public async Task<CompactionResult> RunAsync(DirtySection section, CancellationToken cancellation)
     {
+        log.Flush(); // what replaces a record, and the marker that commits it, must be as durable as the record was
         var source = log.BeginCleaning(section.EndOffset);
         var map = options.MapFor(section.EndOffset - section.FirstDirtyOffset);
         await MapKeysAsync(source, map, section.FirstDirtyOffset, cancellation);

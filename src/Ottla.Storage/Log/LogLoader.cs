@@ -235,7 +235,12 @@ internal sealed partial class LogLoader(
         {
             var segment = _segments[i];
             if (!IsUnflushed(segment.BaseOffset, bases))
+            {
+                if (i + 1 < _segments.Count && _segments[i + 1].BaseOffset == options.RecoveryPoint)
+                    ReindexFlushed(segment);
                 continue;
+            }
+
             var dropped = Recover(segment);
             var lost = i + 1 < _segments.Count ? _segments[i + 1].BaseOffset - segment.ReadNextOffset(config) : 0;
             if (dropped > 0)
@@ -249,6 +254,14 @@ internal sealed partial class LogLoader(
                 Remove(later);
             _segments.RemoveRange(i + 1, _segments.Count - i - 1);
         }
+    }
+
+    /// <summary>A segment that was flushed to its end when it was the active one: its batches are durable, its indexes may not be.</summary>
+    private void ReindexFlushed(LogSegment segment)
+    {
+        segment.RebuildIndexes(config);
+        segment.Flush();
+        _isDirectoryChanged = true;
     }
 
     /// <summary>What recovery kept is made durable: it must neither be lost nor come back once others have been written in its place.</summary>

@@ -62,8 +62,8 @@ public sealed partial class PartitionLog
                         syncDirectory |= hasNewFile;
                     }
 
+                    syncDirectory |= _hasRolled || _producers.HasNewSnapshots;
                     _producers.FlushSnapshots();
-                    syncDirectory |= _hasRolled;
                     _hasRolled = false;
                 }
 
@@ -218,9 +218,11 @@ public sealed partial class PartitionLog
         foreach (var (segment, _) in _deletedSegments)
             segment.DeleteFiles();
         _deletedSegments.Clear();
-        if (!Active.NeedsFlush)
+        if (!Active.NeedsFlush && !_producers.HasNewSnapshots)
             return;
-        Active.Flush();
+        if (Active.NeedsFlush)
+            Active.Flush();
+        // Without its snapshot, a log that was closed in order is taken for one that never had a producer.
         _fileSystem.FlushDirectory(Directory);
     }
 

@@ -5,6 +5,9 @@ namespace Ottla.Storage.Producers;
 
 internal sealed partial class ProducerStateManager
 {
+    /// <summary>A snapshot was made since <see cref="FlushSnapshots"/>: its name is durable only once the directory is flushed.</summary>
+    public bool HasNewSnapshots { get; private set; }
+
     /// <summary>Finds the snapshots on disk.</summary>
     public void LoadSnapshotOffsets(IEnumerable<string> fileNames)
     {
@@ -52,11 +55,13 @@ internal sealed partial class ProducerStateManager
             _unsyncedSnapshots.Add(path);
         _snapshots.Add(EndOffset);
         _snapshotOffset = EndOffset;
+        HasNewSnapshots = true;
     }
 
-    /// <summary>Makes the snapshots durable that were written without.</summary>
+    /// <summary>Makes the snapshots durable that were written without; their names are left to the caller.</summary>
     public void FlushSnapshots()
     {
+        HasNewSnapshots = false;
         foreach (var path in _unsyncedSnapshots)
         {
             if (!fileSystem.FileExists(path))

@@ -5,7 +5,7 @@ using Ottla.Storage.Producers;
 namespace Ottla.Simulator.Crash;
 
 /// <summary>What must hold of a log that was opened again, whatever happened before.</summary>
-internal static class CrashInvariants
+internal static partial class CrashInvariants
 {
     private const int ReadBytesMax = 64 * 1024;
 
@@ -14,16 +14,22 @@ internal static class CrashInvariants
     public static void Check(LogModel model, PartitionLog log)
     {
         Demand(log.TopicId == model.TopicId, model, $"it has the topic id {log.TopicId}");
-        var found = ReadAll(model, log);
+        var (found, actual) = ReadAll(model, log);
         CheckOffsets(model, log, found);
-        CheckFlushed(model, found);
+        if (model.IsCompacted)
+            CheckCompacted(model, log, found, actual);
+        else
+            CheckFlushed(model, found);
         CheckEpochs(model, log, found);
-        CheckProducers(model, log, found);
-        CheckAborted(model, log, found);
-        var maxTimestamp = found.Count == 0 ? -1 : found.Max(batch => batch.View.MaxTimestamp);
+        CheckProducers(model, log, found, actual);
+        CheckAborted(model, log, found, actual);
+        CheckLookups(model, log, actual);
+        var maxTimestamp = actual.Count == 0 ? -1 : actual.Max(batch => batch.View.MaxTimestamp);
         // The records that remain of the first batch may be older ones.
         Demand(log.OffsetOfMaxTimestamp().TimestampMs <= maxTimestamp || log.LogStartOffset > log.FirstSegmentOffset, model, $"its greatest timestamp is {log.OffsetOfMaxTimestamp().TimestampMs}, not {maxTimestamp}");
-        model.Tip = found.LastOrDefault() ?? model.Tip?.Backwards().FirstOrDefault(batch => batch.LastOffset < log.LogStartOffset);
+        model.Tip = model.IsCompacted
+            ? Lineage(model, log, found).LastOrDefault()
+            : found.LastOrDefault() ?? model.Tip?.Backwards().FirstOrDefault(batch => batch.LastOffset < log.LogStartOffset);
         model.LeaderEpoch = Math.Max(model.LeaderEpoch, log.LatestEpoch) + 1;
         model.TruncatesTo = null;
         model.Log = log;
@@ -37,16 +43,17 @@ internal static class CrashInvariants
         Demand(model.MayBeGone || lost is null, model, $"the log is gone with {lost}, which was flushed");
     }
 
-    /// <summary>Reads every batch and finds out who wrote it.</summary>
-    private static List<WrittenBatch> ReadAll(LogModel model, PartitionLog log)
+    /// <summary>Reads every batch and finds out what it was when it was written.</summary>
+    private static (List<WrittenBatch> Written, List<WrittenBatch> Actual) ReadAll(LogModel model, PartitionLog log)
     {
         var found = new List<WrittenBatch>();
+        var actual = new List<WrittenBatch>();
         var next = log.LogStartOffset;
         while (true)
         {
             using var slice = log.Read(next, ReadBytesMax, minOneBatch: true, long.MaxValue).Slice;
             if (slice is null)
-                return found;
+                return (found, actual);
             var bytes = new byte[slice.Length];
             slice.Read(0, bytes);
             for (var rest = bytes.AsMemory(); !rest.IsEmpty;)
@@ -57,15 +64,23 @@ internal static class CrashInvariants
                 Demand(batch.LastOffset >= next, model, $"the batch at offset {baseOffset} comes after offset {next - 1}");
                 var writers = model.Find(rest[..size]).ToList();
                 Demand(writers.Count > 0, model, $"nobody wrote the batch at offset {baseOffset}: {new WrittenBatch(rest[..size], null)} of producer {new RecordBatchView(rest.Span).ProducerId}, control {new RecordBatchView(rest.Span).IsControl}");
-                var written = found.Count > 0
-                    ? writers.FirstOrDefault(writer => writer.Previous == found[^1])
-                    : writers.FirstOrDefault(writer => writer.Previous is null || writer.Previous.LastOffset < log.LogStartOffset);
-                Demand(written is not null, model, $"{writers[0]} was written after {writers[0].Previous}, and now follows {found.LastOrDefault()}; the log starts at {log.LogStartOffset}");
+                var previous = found.LastOrDefault();
+                var written = writers.FirstOrDefault(writer => Follows(model, writer, previous, log.LogStartOffset));
+                Demand(written is not null, model, $"{writers[0]} was written after {writers[0].Previous}, and now follows {previous}; the log starts at {log.LogStartOffset}");
                 found.Add(written!);
+                actual.Add(new WrittenBatch(rest[..size], written!.Previous));
                 next = batch.NextOffset;
                 rest = rest[size..];
             }
         }
+    }
+
+    /// <summary>Whether a batch may come after another: compaction may have taken out what was between them.</summary>
+    private static bool Follows(LogModel model, WrittenBatch batch, WrittenBatch? previous, long logStartOffset)
+    {
+        if (model.IsCompacted)
+            return previous is null || batch.Backwards().Skip(1).Any(earlier => ReferenceEquals(earlier, previous));
+        return previous is null ? batch.Previous is null || batch.Previous.LastOffset < logStartOffset : batch.Previous == previous;
     }
 
     private static void CheckOffsets(LogModel model, PartitionLog log, List<WrittenBatch> found)
@@ -101,18 +116,23 @@ internal static class CrashInvariants
         Demand(log.LeaderEpochs.All(epoch => epoch.StartOffset <= log.LogEndOffset), model, $"an epoch begins past its end {log.LogEndOffset}");
     }
 
-    /// <summary>The log may know producers from batches that are deleted; of those it has batches of, it must know what these say.</summary>
-    private static void CheckProducers(LogModel model, PartitionLog log, List<WrittenBatch> found)
+    /// <summary>
+    /// Of the producers that it has batches of, the log must know what these say. It may know more, from batches that are gone, and it may know less of batches that
+    /// are deleted: when a deletion was not yet written down these are back, and what was made of the log meanwhile does not have them.
+    /// </summary>
+    private static void CheckProducers(LogModel model, PartitionLog log, List<WrittenBatch> found, List<WrittenBatch> actual)
     {
-        var actual = log.ActiveProducers();
+        var known = log.ActiveProducers();
         var ever = new ReplayedProducers((found.LastOrDefault()?.Backwards() ?? []).Reverse()).Producers;
-        foreach (var (producerId, expected) in new ReplayedProducers(found).Producers)
+        var views = Enumerable.Range(0, 1 + actual.Count(batch => batch.BaseOffset < model.StartOffsetMax)).Select(deleted => new ReplayedProducers(actual.Skip(deleted)).Producers).ToList();
+        foreach (var (producerId, expected) in views[0])
         {
-            var known = actual.FirstOrDefault(producer => producer.ProducerId == producerId, new ActiveProducer(-1, -1, -1, -1, -1, -1));
-            Demand(expected.IsLike(known, ever[producerId]), model, $"its batches leave producer {producerId} as {expected} (all together as {ever[producerId]}), the log knows it as {known}");
+            var producer = known.FirstOrDefault(producer => producer.ProducerId == producerId, new ActiveProducer(-1, -1, -1, -1, -1, -1));
+            var holds = views.Any(view => view.TryGetValue(producerId, out var state) ? state.IsLike(producer, ever[producerId]) : producer.ProducerId < 0);
+            Demand(holds, model, $"its batches leave producer {producerId} as {expected} (all together as {ever[producerId]}), the log knows it as {producer}");
         }
 
-        foreach (var producer in actual)
+        foreach (var producer in known)
         {
             Demand(model.Knows(producer.ProducerId), model, $"it knows producer {producer}, who never wrote");
             Demand(producer.CurrentTransactionStartOffset < log.LogEndOffset, model, $"{producer} has a transaction that starts past the log's end {log.LogEndOffset}");
@@ -120,16 +140,31 @@ internal static class CrashInvariants
         }
     }
 
-    private static void CheckAborted(LogModel model, PartitionLog log, List<WrittenBatch> found)
+    private static void CheckAborted(LogModel model, PartitionLog log, List<WrittenBatch> found, List<WrittenBatch> actual)
     {
-        var actual = log.CollectAbortedTransactions(log.LogStartOffset, log.LogEndOffset).Select(aborted => (aborted.ProducerId, aborted.FirstOffset, aborted.LastOffset)).ToList();
+        var indexed = log.CollectAbortedTransactions(log.LogStartOffset, log.LogEndOffset).Select(aborted => (aborted.ProducerId, aborted.FirstOffset, aborted.LastOffset)).ToList();
         // Of a transaction that began in deleted batches, the beginning may be forgotten, or the whole transaction.
-        foreach (var aborted in new ReplayedProducers(found).Aborted)
-            Demand(actual.Any(known => IsFrom(aborted, known)), model, $"the aborted transaction {aborted} is in no transaction index");
+        foreach (var aborted in new ReplayedProducers(actual).Aborted)
+            Demand(indexed.Any(known => IsFrom(aborted, known)), model, $"the aborted transaction {aborted} is in no transaction index");
         var ever = new ReplayedProducers((found.LastOrDefault()?.Backwards() ?? []).Reverse()).Aborted;
-        foreach (var aborted in actual)
+        foreach (var aborted in indexed)
             Demand(ever.Any(known => IsFrom(aborted, known)), model, $"{aborted} is indexed as an aborted transaction");
-        Demand(actual.Distinct().Count() == actual.Count, model, "an aborted transaction is indexed twice");
+        Demand(indexed.Distinct().Count() == indexed.Count, model, "an aborted transaction is indexed twice");
+    }
+
+    /// <summary>The indexes lead to every batch.</summary>
+    private static void CheckLookups(LogModel model, PartitionLog log, List<WrittenBatch> actual)
+    {
+        foreach (var batch in actual)
+        {
+            foreach (var offset in (long[])[Math.Max(batch.BaseOffset, log.LogStartOffset), batch.LastOffset])
+            {
+                using var slice = log.Read(offset, 1, minOneBatch: true, long.MaxValue).Slice;
+                var header = new byte[RecordBatchLayout.HeaderSizeBytes];
+                slice?.Read(0, header);
+                Demand(slice is not null && new RecordBatchView(header).BaseOffset == batch.BaseOffset, model, $"a read at offset {offset} does not lead to {batch}");
+            }
+        }
     }
 
     private static bool IsFrom(

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Kernel;
 using Ottla.Simulator.Disk;
+using Ottla.Storage.Compaction;
 using Ottla.Storage.Log;
 using Ottla.Storage.Upkeep;
 
@@ -16,6 +17,7 @@ internal sealed class CrashMachine
 
     private readonly Dictionary<TopicPartition, LogConfig> _configs = [];
     private readonly SimulatedClock _clock = new(StartMs);
+    private readonly CleanerOptions _cleaner;
     private LogManager? _logs;
     private ulong _topics;
 
@@ -27,7 +29,9 @@ internal sealed class CrashMachine
         Disk.Faults.OnLatencyMs = _clock.AdvanceMs;
         Partitions = [.. Enumerable.Range(0, 1 + Random.NextInt(PartitionsMax)).Select(index => new TopicPartition("t", index))];
         foreach (var partition in Partitions)
-            _configs.Add(partition, NextConfig());
+            _configs.Add(partition, NextConfig(isCompacted: Random.NextChance(40)));
+        // Now and then there is room for two keys at a time only, and a log is compacted in many passes.
+        _cleaner = new CleanerOptions { DedupeBufferBytes = KeyOffsetMap.BytesPerSlot * (3 + Random.NextInt(20)), IoBufferBytes = 600 + Random.NextInt(4_000), HashSecret = new Uuid(1, seed) };
     }
 
     public Prng Random { get; }
@@ -40,6 +44,9 @@ internal sealed class CrashMachine
     public List<LogModel> Models { get; } = [];
 
     public LogManager Logs => _logs!;
+
+    /// <summary>Null while no process lives.</summary>
+    public CrashCompaction? Compaction { get; private set; }
 
     public Instant Now => Instant.Now(_clock);
 
@@ -64,17 +71,19 @@ internal sealed class CrashMachine
                 LogStartOffsetCheckpointIntervalMs = 500,
                 HighWatermarkCheckpointIntervalMs = 200,
                 IdleReleaseIntervalMs = 600,
+                Cleaner = () => _cleaner,
                 Seed = Random.NextUInt64(),
             },
             Disk,
             _clock,
             NullLogger.Instance);
+        Compaction = new CrashCompaction(_logs.Cleaner, Disk);
     }
 
     /// <summary>Makes a topic's log, as a broker does that hears of it.</summary>
     public LogModel Create(TopicPartition partition)
     {
-        var model = new LogModel(partition, new Uuid(0x1234, ++_topics));
+        var model = new LogModel(partition, new Uuid(0x1234, ++_topics), _configs[partition].Compact);
         Models.Add(model);
         model.Log = Logs.GetOrCreate(partition, model.TopicId);
         return model;
@@ -85,6 +94,7 @@ internal sealed class CrashMachine
     {
         foreach (var model in Open)
             model.Note(model.Log!);
+        Compaction!.Stop();
         Logs.Close(brokerEpoch: 7);
         foreach (var model in Open)
         {
@@ -102,10 +112,12 @@ internal sealed class CrashMachine
             model.Log = null;
         }
 
+        Compaction?.Dispose();
+        Compaction = null;
         Disk = losesPower ? Disk.AfterPowerLoss() : Disk.AfterProcessDeath();
     }
 
-    private LogConfig NextConfig() => new()
+    private LogConfig NextConfig(bool isCompacted) => new()
     {
         SegmentBytes = 600 + Random.NextInt(3_500),
         SegmentMs = Random.NextChance(20) ? 400 : long.MaxValue,
@@ -116,7 +128,11 @@ internal sealed class CrashMachine
         RetentionBytes = Random.NextChance(30) ? 4_000 + Random.NextInt(8_000) : -1,
         RetentionMs = Random.NextChance(30) ? 1_500 : -1,
         FileDeleteDelayMs = Random.NextInt(200),
-        Compact = Random.NextChance(30),
+        Compact = isCompacted,
+        Delete = !isCompacted || Random.NextChance(30),
+        MinCleanableDirtyRatio = Random.NextInt(50) / 100.0,
+        MinCompactionLagMs = Random.NextChance(20) ? 200 : 0,
+        DeleteRetentionMs = Random.NextInt(600),
         VerifyTransactions = false, // there is no coordinator that could be asked
     };
 }

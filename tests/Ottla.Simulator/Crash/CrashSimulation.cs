@@ -18,7 +18,7 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
     public string Name => "crash";
 
     /// <inheritdoc/>
-    public string Description => "logs on a disk that loses power: appends, transactions, truncations, retention, crashes, recovery";
+    public string Description => "logs on a disk that loses power: appends, transactions, truncations, retention, compaction, crashes, recovery";
 
     /// <inheritdoc/>
     public void Run(ulong seed, TextWriter? log = null)

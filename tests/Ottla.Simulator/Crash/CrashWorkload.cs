@@ -11,6 +11,7 @@ internal sealed class CrashWorkload
 {
     private const int IdempotentProducers = 3;
     private const int TransactionalProducers = 3;
+    private const int KeysMax = 6;
     private const long FirstTransactionalId = 100;
     private const short EpochBumpingTransactionVersion = 2;
 
@@ -36,6 +37,7 @@ internal sealed class CrashWorkload
             (4, "roll", model => model.Log!.Roll(Now)),
             (7, "flush", Flush),
             (10, "upkeep", _ => Tick()),
+            (5, "compaction", _ => Compact()),
             (2, "checkpoints", _ => _machine.Logs.WriteCheckpoints()),
             (3, "delete records", DeleteRecords),
             (3, "truncation", Truncate),
@@ -62,6 +64,7 @@ internal sealed class CrashWorkload
             choice -= _operations[index++].Weight;
         _log?.WriteLine($"  {model.Partition}: {_operations[index].Name}");
         _operations[index].Run(model);
+        _machine.Compaction!.GoOn(Random.NextInt(3));
         _log?.WriteLine($"    [{model.Log?.LogStartOffset}, {model.Log?.LogEndOffset}), flushed to {model.Log?.RecoveryPoint}, {model.Log?.SegmentCount} segments, disk operation {_machine.Disk.OperationCount}");
     }
 
@@ -70,11 +73,11 @@ internal sealed class CrashWorkload
         var options = new RecordBatchOptions();
         if (Random.NextChance(50))
             options = Continue(model, 1 + Random.NextInt(IdempotentProducers));
-        AppendAsLeader(model, NextBatch(options));
+        AppendAsLeader(model, NextBatch(model, options));
     }
 
     private void AppendTransactional(LogModel model) =>
-        AppendAsLeader(model, NextBatch(Continue(model, FirstTransactionalId + Random.NextInt(TransactionalProducers)) with { IsTransactional = true }));
+        AppendAsLeader(model, NextBatch(model, Continue(model, FirstTransactionalId + Random.NextInt(TransactionalProducers)) with { IsTransactional = true }));
 
     private void EndTransaction(LogModel model)
     {
@@ -109,7 +112,7 @@ internal sealed class CrashWorkload
         var log = model.Log!;
         if (Random.NextChance(20))
             model.LeaderEpoch++;
-        var batch = NextBatch(new RecordBatchOptions());
+        var batch = NextBatch(model, new RecordBatchOptions());
         RecordBatchEditor.SetBaseOffset(batch, log.LogEndOffset + (Random.NextChance(30) ? Random.NextInt(5) : 0)); // the leader may have compacted
         RecordBatchEditor.SetPartitionLeaderEpoch(batch, model.LeaderEpoch);
         var written = model.Try(batch, model.Tip);
@@ -141,12 +144,26 @@ internal sealed class CrashWorkload
         _machine.Logs.Tick(Now);
     }
 
+    private void Compact()
+    {
+        if (_machine.Compaction!.IsRunning)
+        {
+            _machine.Compaction!.GoOn(int.MaxValue);
+            return;
+        }
+
+        foreach (var model in _machine.Open.Where(model => model.IsCompacted))
+            model.NoteCompaction(model.Log!);
+        _machine.Compaction!.Begin();
+    }
+
     private void DeleteRecords(LogModel model) => model.Log!.AdvanceLogStartOffset(Between(model.Log.LogStartOffset, model.Log.HighWatermark));
 
     private void Truncate(LogModel model)
     {
         var log = model.Log!;
-        var offset = Between(log.LogStartOffset, log.LogEndOffset);
+        // What was compacted was committed, and what is committed is not truncated.
+        var offset = Between(Math.Max(log.LogStartOffset, Math.Min(model.CompactedTo, log.LogEndOffset)), log.LogEndOffset);
         model.TruncatesTo = offset;
         _machine.Logs.Truncate(log, offset);
         model.TruncatesTo = null;
@@ -178,7 +195,7 @@ internal sealed class CrashWorkload
         if (Random.NextChance(5))
             model.LeaderEpoch++;
         // An append of two batches is one write, and may be torn between them.
-        var second = origin == AppendOrigin.Client && Random.NextChance(15) ? NextBatch(new RecordBatchOptions()) : [];
+        var second = origin == AppendOrigin.Client && Random.NextChance(15) ? NextBatch(model, new RecordBatchOptions()) : [];
         byte[] all = [.. bytes, .. second];
         var written = model.Try(all.AsMemory(0, bytes.Length), model.Tip);
         if (second.Length > 0)
@@ -201,14 +218,19 @@ internal sealed class CrashWorkload
         return new RecordBatchOptions { ProducerId = producerId, ProducerEpoch = known.ProducerEpoch, BaseSequence = known.LastSequence + 1 };
     }
 
-    private byte[] NextBatch(RecordBatchOptions options)
+    private byte[] NextBatch(LogModel model, RecordBatchOptions options)
     {
         using var builder = new RecordBatchBuilder(options);
         var padding = Random.NextInt(Random.NextChance(10) ? 1_200 : 120);
         for (var left = 1 + Random.NextInt(4); left > 0; left--)
-            builder.Append(Now.UnixMilliseconds + Random.NextInt(30), default, new NullableBytes(Encoding.UTF8.GetBytes($"{_values++}{new string('.', padding)}")));
+            builder.Append(Now.UnixMilliseconds + Random.NextInt(30), model.IsCompacted ? NextKey() : default, NextValue(model, padding));
         return builder.Build();
     }
+
+    private NullableBytes NextKey() => new(Encoding.UTF8.GetBytes($"k{Random.NextInt(KeysMax)}"));
+
+    private NullableBytes NextValue(LogModel model, int padding) =>
+        model.IsCompacted && Random.NextChance(15) ? default : new NullableBytes(Encoding.UTF8.GetBytes($"{_values++}{new string('.', padding)}"));
 
     private long Between(long low, long high) => low + Random.NextInt((int)(high - low) + 1);
 }

@@ -5,13 +5,22 @@ namespace Ottla.Simulator.Crash;
 
 /// <summary>What one log was told, over all its lives: by it a recovered log is judged.</summary>
 /// <remarks>A topic that is deleted and made again is another log, with another id.</remarks>
-internal sealed class LogModel(TopicPartition partition, Uuid topicId)
+internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCompacted)
 {
     private readonly List<WrittenBatch> _written = [];
 
     public TopicPartition Partition => partition;
 
     public Uuid TopicId => topicId;
+
+    /// <summary>Compaction takes records out of it.</summary>
+    public bool IsCompacted => isCompacted;
+
+    /// <summary>What lies before this offset may be compacted.</summary>
+    public long CompactedTo { get; private set; }
+
+    /// <summary>Offsets of records that are gone without compaction, as they may be: they were not flushed, or their truncation was begun.</summary>
+    public HashSet<long> Lost { get; } = [];
 
     /// <summary>The log while a process has it open; afterwards what it last said.</summary>
     public PartitionLog? Log { get; set; }
@@ -49,15 +58,24 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId)
         FlushedEndOffset = Math.Min(log.RecoveryPoint, TruncatesTo ?? long.MaxValue);
     }
 
+    /// <summary>A compaction is about to begin.</summary>
+    public void NoteCompaction(PartitionLog log) => CompactedTo = Math.Max(CompactedTo, Math.Min(log.LastStableOffset, log.ActiveSegmentOffset));
+
     /// <summary>The log was emptied: it starts anew, possibly before where it once started.</summary>
     public void Restart(long offset)
     {
         Tip = null;
         StartOffsetMax = offset;
+        CompactedTo = 0;
+        Lost.Clear();
     }
 
-    /// <summary>The batch that was written with exactly these bytes; null when nobody wrote it.</summary>
-    public IEnumerable<WrittenBatch> Find(ReadOnlyMemory<byte> bytes) => _written.Where(batch => batch.Bytes.Span.SequenceEqual(bytes.Span));
+    /// <summary>The batches that were written with exactly these bytes or, in a log that is compacted, that these bytes may be what is left of.</summary>
+    public IEnumerable<WrittenBatch> Find(ReadOnlyMemory<byte> bytes)
+    {
+        var found = new WrittenBatch(bytes, null);
+        return _written.Where(batch => batch.Bytes.Span.SequenceEqual(bytes.Span) || (isCompacted && found.IsPartOf(batch)));
+    }
 
     /// <summary>Whether a producer ever wrote to the log.</summary>
     public bool Knows(long producerId) => _written.Any(batch => batch.View.ProducerId == producerId);

@@ -23,7 +23,7 @@ internal sealed class ReplayedProducers
     private void Add(WrittenBatch written)
     {
         var batch = written.View;
-        if (!batch.HasProducerId)
+        if (!batch.HasProducerId || (batch.IsControl && batch.RecordCount == 0))
             return;
         var known = _producers.GetValueOrDefault(batch.ProducerId, new Producer(-1, -1, -1));
         var lastSequence = batch.ProducerEpoch == known.Epoch ? known.LastSequence : -1;
@@ -39,7 +39,8 @@ internal sealed class ReplayedProducers
         _producers[batch.ProducerId] = new Producer(batch.ProducerEpoch, lastSequence, -1);
     }
 
-    private static bool IsAbort(WrittenBatch marker)
+    /// <summary>Whether a marker ends a transaction for nothing.</summary>
+    public static bool IsAbort(WrittenBatch marker)
     {
         using var reader = new RecordReader(marker.Bytes);
         return reader.TryRead(out var record) && ControlBatches.TryReadType(record.Key, out var type) && type == ControlRecordType.Abort;
@@ -50,7 +51,7 @@ internal sealed class ReplayedProducers
     {
         /// <summary>Whether a log that has these batches may know the producer so: of deleted batches it may remember all, some or none.</summary>
         public bool IsLike(ActiveProducer producer, Producer ever) =>
-            producer.ProducerEpoch == Epoch
+            (producer.ProducerEpoch == Epoch || producer.ProducerEpoch == ever.Epoch)
             && (producer.LastSequence == LastSequence || producer.LastSequence == ever.LastSequence)
             && (producer.CurrentTransactionStartOffset == TransactionFirstOffset
                 || (ever.TransactionFirstOffset >= 0 && producer.CurrentTransactionStartOffset >= ever.TransactionFirstOffset

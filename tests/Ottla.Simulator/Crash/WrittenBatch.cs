@@ -1,3 +1,4 @@
+using System.Text;
 using Ottla.Protocol.Batches;
 
 namespace Ottla.Simulator.Crash;
@@ -20,5 +21,31 @@ internal sealed record WrittenBatch(ReadOnlyMemory<byte> Bytes, WrittenBatch? Pr
             yield return batch;
     }
 
+    /// <summary>The records that are in it.</summary>
+    public List<WrittenRecord> Records()
+    {
+        var records = new List<WrittenRecord>();
+        using var reader = new RecordReader(Bytes);
+        while (reader.TryRead(out var record))
+            records.Add(new WrittenRecord(record.Offset, record.Timestamp, TextOf(record.HasKey, record.Key), TextOf(record.HasValue, record.Value)));
+        return records;
+    }
+
+    /// <summary>Whether this may be left of <paramref name="original"/> after compaction: the same batch, with some of its records or all.</summary>
+    public bool IsPartOf(WrittenBatch original)
+    {
+        var mine = View;
+        var its = original.View;
+        return mine.BaseOffset == its.BaseOffset && mine.LastOffset == its.LastOffset && mine.PartitionLeaderEpoch == its.PartitionLeaderEpoch
+            && mine.ProducerId == its.ProducerId && mine.ProducerEpoch == its.ProducerEpoch && mine.BaseSequence == its.BaseSequence
+            && mine.IsTransactional == its.IsTransactional && mine.IsControl == its.IsControl
+            && Records() is var records && records.SequenceEqual(original.Records().IntersectBy(records.Select(record => record.Offset), record => record.Offset));
+    }
+
+    private static string? TextOf(bool isThere, ReadOnlySpan<byte> bytes) => isThere ? Encoding.Latin1.GetString(bytes) : null;
+
     public override string ToString() => $"[{BaseOffset}..{LastOffset}] of epoch {View.PartitionLeaderEpoch}";
 }
+
+/// <summary>A record of a batch.</summary>
+internal readonly record struct WrittenRecord(long Offset, long Timestamp, string? Key, string? Value);

@@ -54,6 +54,16 @@ public sealed partial class SimDisk : IFileSystem
         }
     }
 
+    /// <summary>Nothing that is still tried happens.</summary>
+    public bool IsDead
+    {
+        get
+        {
+            lock (_lock)
+                return _isDead;
+        }
+    }
+
     /// <summary>Operations so far, for whoever wants to die at one of them.</summary>
     public int OperationCount { get; private set; }
 
