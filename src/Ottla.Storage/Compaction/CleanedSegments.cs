@@ -73,6 +73,13 @@ internal sealed class CleanedSegments
         }
     }
 
+    /// <summary>Leaves the files as they are: the log is offline, and where it was being replaced they may be all that is left of it.</summary>
+    public void Abandon()
+    {
+        foreach (var segment in _segments)
+            segment.Abandon();
+    }
+
     private bool Fits(ReadOnlySpan<byte> batches)
     {
         long lastOffset = -1;

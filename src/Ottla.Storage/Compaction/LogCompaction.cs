@@ -148,6 +148,11 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
 
             log.ReplaceSegments(source.Generation, group, target.Complete(), now);
         }
+        catch (LogException)
+        {
+            target.Abandon();
+            throw;
+        }
         catch
         {
             target.Discard();

@@ -162,8 +162,7 @@ internal sealed class CrashWorkload
     private void Truncate(LogModel model)
     {
         var log = model.Log!;
-        // What was compacted was committed, and what is committed is not truncated.
-        var offset = Between(Math.Max(log.LogStartOffset, Math.Min(model.CompactedTo, log.LogEndOffset)), log.LogEndOffset);
+        var offset = Between(Math.Max(log.LogStartOffset, Math.Min(model.CommittedTo, log.LogEndOffset)), log.LogEndOffset);
         model.TruncatesTo = offset;
         _machine.Logs.Truncate(log, offset);
         model.TruncatesTo = null;

@@ -19,6 +19,9 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCo
     /// <summary>What lies before this offset may be compacted.</summary>
     public long CompactedTo { get; private set; }
 
+    /// <summary>What compaction relied on having been committed, the markers of its transactions among it: a log is not truncated to before that.</summary>
+    public long CommittedTo { get; private set; }
+
     /// <summary>Offsets of records that are gone without compaction, as they may be: they were not flushed, or their truncation was begun.</summary>
     public HashSet<long> Lost { get; } = [];
 
@@ -59,14 +62,18 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCo
     }
 
     /// <summary>A compaction is about to begin.</summary>
-    public void NoteCompaction(PartitionLog log) => CompactedTo = Math.Max(CompactedTo, Math.Min(log.LastStableOffset, log.ActiveSegmentOffset));
+    public void NoteCompaction(PartitionLog log)
+    {
+        CompactedTo = Math.Max(CompactedTo, Math.Min(log.LastStableOffset, log.ActiveSegmentOffset));
+        CommittedTo = Math.Max(CommittedTo, log.HighWatermark);
+    }
 
     /// <summary>The log was emptied: it starts anew, possibly before where it once started.</summary>
     public void Restart(long offset)
     {
         Tip = null;
         StartOffsetMax = offset;
-        CompactedTo = 0;
+        CompactedTo = CommittedTo = 0;
         Lost.Clear();
     }
 
