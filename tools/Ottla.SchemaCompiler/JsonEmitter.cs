@@ -64,6 +64,8 @@ internal static class JsonEmitter
             "uuid" => $"json.WriteStringValue({value}.ToString());",
             "string" => $"json.WriteStringValue({value});",
             "bytes" => $"json.WriteBase64StringValue({value});",
+            // JSON has no number for those that are not finite.
+            "float64" => $"if (double.IsFinite({value})) json.WriteNumberValue({value}); else json.WriteStringValue({value}.ToString(System.Globalization.CultureInfo.InvariantCulture));",
             "records" => throw new InvalidOperationException("records are in APIs only, which have no JSON"),
             _ => $"json.WriteNumberValue({value});",
         });
