@@ -66,8 +66,21 @@ internal static class TableEmitter
                 code.Line(";");
                 code.Line();
             }
+
+            code.Line("/// <summary>The name that Kafka's tools give to the record type <paramref name=\"recordKey\"/>; its number when it is not known.</summary>");
+            using (code.Block("public static string NameOf(short recordKey) => recordKey switch"))
+            {
+                foreach (var schema in schemas.OrderBy(s => s.Key))
+                    code.Line($"{schema.Key} => \"{UpperSnakeCase(schema.Name)}\",");
+                code.Line("_ => recordKey.ToString(System.Globalization.CultureInfo.InvariantCulture),");
+            }
+
+            code.Line(";");
         }
 
         return code.ToString();
     }
+
+    private static string UpperSnakeCase(string name) =>
+        string.Concat(name.Select((letter, i) => i > 0 && char.IsUpper(letter) ? $"_{letter}" : $"{char.ToUpperInvariant(letter)}"));
 }

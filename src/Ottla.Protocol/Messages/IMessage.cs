@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Messages;
@@ -45,8 +46,15 @@ public interface IRequestMessage<TSelf> : IApiMessage<TSelf>
 public interface IResponseMessage<TSelf> : IApiMessage<TSelf>
     where TSelf : IResponseMessage<TSelf>;
 
+/// <summary>A message that is stored in files, and that tools show as JSON.</summary>
+public interface IJsonMessage : IMessage
+{
+    /// <summary>Writes the fields that the version has, with the names and forms of Kafka's JSON converters: bytes in base64, tagged fields only when they are not the default.</summary>
+    void WriteJson(Utf8JsonWriter json, short version);
+}
+
 /// <summary>A record of a log that the broker itself writes, or the key or value of one.</summary>
-public interface IRecordMessage : IMessage
+public interface IRecordMessage : IJsonMessage
 {
     /// <summary>The number that names the type within its log.</summary>
     short RecordKey { get; }

@@ -94,7 +94,9 @@ public sealed record MetadataBatch(
         }
     }
 
-    private static IMessage DecodeControl(ControlRecordType type, ReadOnlySpan<byte> value)
+    /// <summary>Decodes the value of a control record of the Raft log.</summary>
+    /// <exception cref="ProtocolException">It is none.</exception>
+    public static IJsonMessage DecodeControl(ControlRecordType type, ReadOnlySpan<byte> value)
     {
         if (value.Length < sizeof(short))
             throw new MalformedMessageException($"A control record of type {type} has only {value.Length} bytes.");

@@ -37,15 +37,23 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     /// <exception cref="InvalidDataException">The file is not such a checkpoint.</exception>
     public void Load()
     {
-        foreach (var line in CheckpointText.Read(fileSystem, Path))
+        foreach (var entry in Read(fileSystem, Path))
+            Add(entry);
+        _writtenCount = _entries.Count;
+    }
+
+    /// <summary>Reads the lines of a checkpoint as they are; a missing file has none.</summary>
+    /// <exception cref="InvalidDataException">The file is not such a checkpoint.</exception>
+    public static IEnumerable<EpochEntry> Read(IFileSystem fileSystem, string path)
+    {
+        foreach (var line in CheckpointText.Read(fileSystem, path))
         {
             var space = line.IndexOf(' ');
             if (space < 0
                 || !int.TryParse(line.AsSpan(0, space), NumberStyles.None, CultureInfo.InvariantCulture, out var epoch)
                 || !long.TryParse(line.AsSpan(space + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var startOffset))
-                throw new InvalidDataException($"{Path} has the malformed line '{line}'.");
-            Add(new EpochEntry(epoch, startOffset));
-            _writtenCount = _entries.Count;
+                throw new InvalidDataException($"{path} has the malformed line '{line}'.");
+            yield return new EpochEntry(epoch, startOffset);
         }
     }
 

@@ -77,6 +77,10 @@ internal sealed class OffsetIndex(IFileSystem fileSystem, SegmentNames names, lo
     /// <summary>Drops the entries whose offset is <paramref name="offset"/> or after it.</summary>
     public void TruncateTo(long offset) => File.TruncateToCount(LastSlotWhere(0, offset - 1 - baseOffset) + 1);
 
+    /// <summary>Reads one entry of the index of a segment.</summary>
+    public static (long Offset, long Position) Parse(ReadOnlySpan<byte> entry, long baseOffset) =>
+        (baseOffset + BinaryPrimitives.ReadInt32BigEndian(entry), BinaryPrimitives.ReadInt32BigEndian(entry[4..]));
+
     private long OffsetAt(int slot) => baseOffset + BinaryPrimitives.ReadInt32BigEndian(File.Entries[(slot * EntryBytes)..]);
 
     private long PositionAt(int slot) => BinaryPrimitives.ReadInt32BigEndian(File.Entries[(slot * EntryBytes + 4)..]);

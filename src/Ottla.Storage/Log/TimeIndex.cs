@@ -45,7 +45,7 @@ internal sealed class TimeIndex(IFileSystem fileSystem, SegmentNames names, long
     public (long TimestampMs, long Offset) ReadLast()
     {
         Span<byte> entry = stackalloc byte[EntryBytes];
-        return File.TryReadLast(entry) ? Parse(entry) : (-1, baseOffset);
+        return File.TryReadLast(entry) ? Parse(entry, baseOffset) : (-1, baseOffset);
     }
 
     /// <summary>Adds an entry if its timestamp is greater than the last one's.</summary>
@@ -86,8 +86,9 @@ internal sealed class TimeIndex(IFileSystem fileSystem, SegmentNames names, long
         File.TruncateToCount(count);
     }
 
-    private (long TimestampMs, long Offset) EntryAt(int slot) => Parse(File.Entries.Slice(slot * EntryBytes, EntryBytes));
+    private (long TimestampMs, long Offset) EntryAt(int slot) => Parse(File.Entries.Slice(slot * EntryBytes, EntryBytes), baseOffset);
 
-    private (long TimestampMs, long Offset) Parse(ReadOnlySpan<byte> entry) =>
+    /// <summary>Reads one entry of the index of a segment.</summary>
+    public static (long TimestampMs, long Offset) Parse(ReadOnlySpan<byte> entry, long baseOffset) =>
         (BinaryPrimitives.ReadInt64BigEndian(entry), baseOffset + BinaryPrimitives.ReadInt32BigEndian(entry[8..]));
 }

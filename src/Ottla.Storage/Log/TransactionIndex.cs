@@ -92,6 +92,16 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
         return isNewFile;
     }
 
+    /// <summary>Reads one entry; null when it is of an unknown version.</summary>
+    public static AbortedTransaction? Parse(ReadOnlySpan<byte> entry) =>
+        BinaryPrimitives.ReadInt16BigEndian(entry) != CurrentVersion
+            ? null
+            : new AbortedTransaction(
+                BinaryPrimitives.ReadInt64BigEndian(entry[2..]),
+                BinaryPrimitives.ReadInt64BigEndian(entry[10..]),
+                BinaryPrimitives.ReadInt64BigEndian(entry[18..]),
+                BinaryPrimitives.ReadInt64BigEndian(entry[26..]));
+
     /// <summary>Writes the entries that the file does not have.</summary>
     private void WriteBack()
     {
@@ -134,16 +144,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
         var bytes = fileSystem.ReadAllBytes(Path, int.MaxValue / 2).AsSpan();
         var entries = new List<AbortedTransaction>(bytes.Length / EntryBytes);
         for (; bytes.Length >= EntryBytes; bytes = bytes[EntryBytes..])
-        {
-            var version = BinaryPrimitives.ReadInt16BigEndian(bytes);
-            if (version != CurrentVersion)
-                throw new InvalidDataException($"{Path} has an entry of the unknown version {version}.");
-            entries.Add(new AbortedTransaction(
-                BinaryPrimitives.ReadInt64BigEndian(bytes[2..]),
-                BinaryPrimitives.ReadInt64BigEndian(bytes[10..]),
-                BinaryPrimitives.ReadInt64BigEndian(bytes[18..]),
-                BinaryPrimitives.ReadInt64BigEndian(bytes[26..])));
-        }
+            entries.Add(Parse(bytes) ?? throw new InvalidDataException($"{Path} has an entry of an unknown version."));
 
         _writtenCount = entries.Count;
         return _entries = entries;

@@ -201,6 +201,15 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
         EndOffset = offset;
     }
 
+    /// <summary>Goes on from what a snapshot says, for a replay that has no business with the snapshots on disk.</summary>
+    public void StartFrom(IEnumerable<ProducerState> producers, long offset)
+    {
+        Clear();
+        foreach (var producer in producers)
+            Add(producer);
+        EndOffset = offset;
+    }
+
     private void EndVerification(in RecordBatchView batch)
     {
         // A marker of this very epoch ended the transaction before, when each has an epoch of its own: the one that waits is the next.

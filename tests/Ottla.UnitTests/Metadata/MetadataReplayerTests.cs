@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
@@ -209,5 +210,7 @@ public sealed class MetadataReplayerTests
         public short RecordKey => 6;
 
         public void Write(ref WireWriter writer, short version) => throw new NotSupportedException();
+
+        public void WriteJson(Utf8JsonWriter json, short version) => throw new NotSupportedException();
     }
 }

@@ -1,0 +1,150 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text;
+using Ottla.Storage.Files;
+using Ottla.Storage.Inspection;
+
+namespace Ottla.Cli.Commands;
+
+/// <summary><c>ottla log</c>: looks into the files of logs while no broker has to run. Changes nothing.</summary>
+internal static class LogCommand
+{
+    public static Command Create() => new("log", "Look into the files of logs, offline: print or check them. Changes nothing.")
+    {
+        CreateDump(),
+        CreateVerify(),
+    };
+
+    private static Command CreateDump()
+    {
+        var paths = Paths("FILE|DIRECTORY", "Files of logs, or directories: of a partition, or a log directory with all its partitions.");
+        var records = new Option<bool>("--records") { Description = "Also print the records of batches. The broker's own logs always come with them." };
+        var decode = new Option<string>("--decode") { Description = "What the records mean: metadata, offsets, transactions, share or none; by default what the topic's name says.", HelpName = "DECODER" };
+        decode.AcceptOnlyFromAmong("metadata", "offsets", "transactions", "share", "none");
+        var offset = new Option<string>("--offset") { Description = "Only these offsets.", HelpName = "FROM[..TO]" };
+        var json = Json();
+        var command = new Command("dump", "Print batches, records, indexes, snapshots and checkpoints, as kafka-dump-log does.") { paths, records, decode, offset, json };
+        command.SetAction(arguments =>
+        {
+            if (!TryParseOffsets(arguments.GetValue(offset), out var from, out var to))
+            {
+                Console.Error.WriteLine($"--offset takes FROM or FROM..TO, two offsets of which the first is not the greater, not '{arguments.GetValue(offset)}'.");
+                return ExitCode.Usage;
+            }
+
+            return Dump(arguments.GetValue(paths)!, new LogDumpOptions
+            {
+                Records = arguments.GetValue(records),
+                Decoder = arguments.GetValue(decode) is { } decoder ? Enum.Parse<RecordDecoder>(decoder, ignoreCase: true) : null,
+                FromOffset = from,
+                ToOffset = to,
+                Json = arguments.GetValue(json),
+            });
+        });
+        return command;
+    }
+
+    private static int Dump(string[] paths, LogDumpOptions options)
+    {
+        var disk = new RealFileSystem();
+        using var output = StandardOutput();
+        using var dump = new LogDump(disk, output, options);
+        var exitCode = ExitCode.Success;
+        foreach (var path in paths)
+        {
+            try
+            {
+                foreach (var file in FilesOf(disk, path))
+                {
+                    if (!dump.Dump(Path.GetFullPath(file), file))
+                        exitCode = ExitCode.Failure;
+                }
+            }
+            catch (ArgumentException failure)
+            {
+                Console.Error.WriteLine(failure.Message);
+                return ExitCode.Usage;
+            }
+            catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+            {
+                Console.Error.WriteLine(failure.Message);
+                exitCode = ExitCode.Failure;
+            }
+        }
+
+        return exitCode;
+    }
+
+    private static Command CreateVerify()
+    {
+        var paths = Paths("DIRECTORY", "Log directories, or directories of partitions.");
+        var json = Json();
+        var command = new Command("verify", "Check segments, indexes, snapshots and checkpoints against each other, and say what is wrong where.") { paths, json };
+        command.SetAction(arguments => Verify(arguments.GetValue(paths)!, arguments.GetValue(json)));
+        return command;
+    }
+
+    private static int Verify(string[] paths, bool json)
+    {
+        var disk = new RealFileSystem();
+        if (paths.FirstOrDefault(path => !disk.DirectoryExists(Path.GetFullPath(path))) is { } missing)
+        {
+            Console.Error.WriteLine($"There is no directory {missing}.");
+            return ExitCode.Usage;
+        }
+
+        using var output = StandardOutput();
+        var counts = new int[3];
+        try
+        {
+            var verifier = new LogVerifier(disk, finding =>
+            {
+                counts[(int)finding.Severity]++;
+                output.WriteLine(json ? finding.ToJson() : finding.ToString());
+            });
+            foreach (var path in paths)
+                verifier.Verify(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)));
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            output.Flush();
+            Console.Error.WriteLine(failure.Message);
+            return ExitCode.Failure;
+        }
+
+        if (!json)
+            output.WriteLine($"{counts[(int)FindingSeverity.Error]} errors, {counts[(int)FindingSeverity.Warning]} warnings, {counts[(int)FindingSeverity.Info]} infos");
+        return counts[(int)FindingSeverity.Error] > 0 ? ExitCode.Failure : ExitCode.Success;
+    }
+
+    /// <summary>The files that a path stands for: itself, or what can be dumped in the directory and the partitions in it.</summary>
+    private static IEnumerable<string> FilesOf(RealFileSystem disk, string path)
+    {
+        var full = Path.GetFullPath(path);
+        if (disk.FileExists(full))
+            return [path];
+        if (!disk.DirectoryExists(full))
+            throw new ArgumentException($"There is no file or directory {path}.");
+        return disk.ListFiles(full).Where(LogDump.CanDump).Select(name => Path.Combine(path, name))
+            .Concat(disk.ListDirectories(full).SelectMany(directory =>
+                disk.ListFiles(Path.Combine(full, directory)).Where(LogDump.CanDump).Select(name => Path.Combine(path, directory, name))));
+    }
+
+    private static Argument<string[]> Paths(string name, string description) =>
+        new(name) { Description = description, Arity = ArgumentArity.OneOrMore };
+
+    private static Option<bool> Json() => new("--json") { Description = "Print one JSON object per line." };
+
+    private static StreamWriter StandardOutput() => new(Console.OpenStandardOutput(), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), 64 * 1024);
+
+    private static bool TryParseOffsets(string? text, out long from, out long to)
+    {
+        from = 0;
+        to = long.MaxValue;
+        if (text is null)
+            return true;
+        var dots = text.IndexOf("..", StringComparison.Ordinal);
+        return long.TryParse(dots < 0 ? text : text[..dots], NumberStyles.None, CultureInfo.InvariantCulture, out from)
+            && (dots < 0 || long.TryParse(text[(dots + 2)..], NumberStyles.None, CultureInfo.InvariantCulture, out to)) && from <= to;
+    }
+}

@@ -1,0 +1,59 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace Ottla.Storage.Inspection;
+
+/// <summary>How bad a finding is.</summary>
+public enum FindingSeverity
+{
+    /// <summary>Worth knowing; nothing to do. What an unclean shutdown explains and the next start repairs.</summary>
+    Info,
+
+    /// <summary>Not as it should be; no record is lost by it.</summary>
+    Warning,
+
+    /// <summary>The files contradict each other or themselves.</summary>
+    Error,
+}
+
+/// <summary>Something that is wrong with the files of logs.</summary>
+/// <param name="Severity">How bad it is.</param>
+/// <param name="File">The path of the file or directory.</param>
+/// <param name="Position">Where in the file, in bytes; null when it is about all of it.</param>
+/// <param name="Offset">The offset in the log that it is about, or null.</param>
+/// <param name="Problem">What is wrong.</param>
+public sealed record LogFinding(FindingSeverity Severity, string File, long? Position, long? Offset, string Problem)
+{
+    /// <summary>The finding as one line: <c>severity: file, position, offset: problem</c>.</summary>
+    public override string ToString() => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{Name}: {File}{(Position is { } position ? $", position {position}" : "")}{(Offset is { } offset ? $", offset {offset}" : "")}: {Problem}");
+
+    /// <summary>The finding as one JSON object on one line.</summary>
+    public string ToJson()
+    {
+        using var bytes = new MemoryStream();
+        using (var json = new Utf8JsonWriter(bytes, RecordJson.Options))
+        {
+            json.WriteStartObject();
+            json.WriteString("severity", Name);
+            json.WriteString("file", File);
+            if (Position is { } position)
+                json.WriteNumber("position", position);
+            if (Offset is { } offset)
+                json.WriteNumber("offset", offset);
+            json.WriteString("problem", Problem);
+            json.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(bytes.GetBuffer().AsSpan(0, (int)bytes.Length));
+    }
+
+    private string Name => Severity switch
+    {
+        FindingSeverity.Info => "info",
+        FindingSeverity.Warning => "warning",
+        _ => "error",
+    };
+}

@@ -1,0 +1,140 @@
+using Ottla.Kernel;
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
+using Ottla.Storage.Upkeep;
+
+namespace Ottla.Storage.Inspection;
+
+/// <summary>Checks log directories, or directories of single partitions, while no broker runs on them, and says what is wrong where. Never writes to them.</summary>
+/// <remarks>Owned by one command.</remarks>
+public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> report)
+{
+    private readonly Dictionary<string, Uuid> _topicIds = new(StringComparer.Ordinal);
+
+    /// <summary>Checks a directory and all it holds.</summary>
+    /// <param name="directory">The absolute path of a log directory or of a partition's.</param>
+    /// <exception cref="IOException">A file could not be read.</exception>
+    public void Verify(string directory)
+    {
+        var isPartition = LogFileNames.TryParseDirectory(Path.GetFileName(directory), out var partition) && !fileSystem.FileExists(Path.Combine(directory, MetaProperties.Name));
+        var logDirectory = isPartition ? Path.GetDirectoryName(directory)! : directory;
+        CheckLock(logDirectory);
+        var checkpoints = new[] { OffsetCheckpointFile.RecoveryPoint, OffsetCheckpointFile.LogStartOffset, OffsetCheckpointFile.HighWatermark, OffsetCheckpointFile.Cleaner }
+            .ToDictionary(name => name, name => ReadCheckpoint(logDirectory, name));
+        var wasClean = CleanShutdownFile.Exists(fileSystem, logDirectory);
+        if (isPartition)
+        {
+            VerifyPartition(directory, partition, checkpoints, wasClean);
+            return;
+        }
+
+        if (!wasClean)
+            report(new LogFinding(FindingSeverity.Info, directory, null, null, "the directory was not closed in order, or a broker runs: the next start recovers what was not flushed"));
+        CheckProperties(directory);
+        foreach (var name in fileSystem.ListFiles(directory))
+            CheckName(directory, name);
+        foreach (var name in fileSystem.ListDirectories(directory))
+        {
+            var path = Path.Combine(directory, name);
+            if (name.EndsWith(LogFileNames.DeleteDirectorySuffix, StringComparison.Ordinal))
+                report(new LogFinding(FindingSeverity.Info, path, null, null, "the log is being deleted"));
+            else if (name.EndsWith(LogFileNames.StrayDirectorySuffix, StringComparison.Ordinal))
+                report(new LogFinding(FindingSeverity.Warning, path, null, null, "the log is a stray: no metadata has it"));
+            else if (LogFileNames.TryParseDirectory(name, out var found) || LogFileNames.TryParseFuture(name, out found))
+                VerifyPartition(path, found, checkpoints, wasClean);
+            else
+                report(new LogFinding(FindingSeverity.Warning, path, null, null, "the directory is none of a log"));
+        }
+    }
+
+    private void VerifyPartition(string path, TopicPartition partition, Dictionary<string, Dictionary<TopicPartition, long>> checkpoints, bool wasClean)
+    {
+        var recoveryPoint = checkpoints[OffsetCheckpointFile.RecoveryPoint].GetValueOrDefault(partition);
+        var verifier = new PartitionVerifier(
+            fileSystem, path, checkpoints[OffsetCheckpointFile.Cleaner].ContainsKey(partition), wasClean ? long.MaxValue : recoveryPoint, report);
+        verifier.Verify();
+        CheckTopicId(path, partition);
+        if (path.EndsWith(LogFileNames.FutureDirectorySuffix, StringComparison.Ordinal))
+            return; // the checkpoints are those of the log that it will replace
+        foreach (var (name, offsets) in checkpoints)
+        {
+            if (offsets.TryGetValue(partition, out var offset) && offset > verifier.EndOffset)
+                report(new LogFinding(FindingSeverity.Error, Path.Combine(Path.GetDirectoryName(path)!, name), null, offset, $"{partition} has the offset {offset}, behind the log's end, {verifier.EndOffset}"));
+            else if (offset < 0)
+                report(new LogFinding(FindingSeverity.Error, Path.Combine(Path.GetDirectoryName(path)!, name), null, offset, $"{partition} has the negative offset {offset}"));
+        }
+    }
+
+    private void CheckTopicId(string path, TopicPartition partition)
+    {
+        var file = Path.Combine(path, LogFileNames.PartitionMetadata);
+        try
+        {
+            var id = PartitionMetadataFile.Read(fileSystem, path);
+            if (id is null && partition.Topic != "__cluster_metadata")
+                report(new LogFinding(FindingSeverity.Warning, file, null, null, "the file is missing: the topic's id is not known"));
+            else if (id is { } known && !_topicIds.TryAdd(partition.Topic, known) && _topicIds[partition.Topic] != known)
+                report(new LogFinding(FindingSeverity.Error, file, null, null, $"the topic id {known} is not that of another partition of the topic, {_topicIds[partition.Topic]}"));
+        }
+        catch (InvalidDataException failure)
+        {
+            report(new LogFinding(FindingSeverity.Error, file, null, null, failure.Message));
+        }
+    }
+
+    private void CheckProperties(string directory)
+    {
+        var path = Path.Combine(directory, MetaProperties.Name);
+        try
+        {
+            var properties = MetaProperties.Read(fileSystem, directory);
+            if (properties is null)
+                report(new LogFinding(FindingSeverity.Error, path, null, null, "the file is missing: this is no formatted log directory"));
+            else if (properties.ClusterId is null || properties.NodeId is null || (properties.Version > 0 && properties.DirectoryId is null))
+                report(new LogFinding(FindingSeverity.Error, path, null, null, "cluster.id, node.id or directory.id is missing"));
+        }
+        catch (InvalidDataException failure)
+        {
+            report(new LogFinding(FindingSeverity.Error, path, null, null, failure.Message));
+        }
+    }
+
+    private void CheckName(string directory, string name)
+    {
+        if (name.EndsWith(FileSystemExtensions.TemporarySuffix, StringComparison.Ordinal))
+            report(new LogFinding(FindingSeverity.Warning, Path.Combine(directory, name), null, null, "a checkpoint was being replaced; the file is left over"));
+        else if (!LogDump.CanDump(name) && name is not (LogDirectory.LockName or CleanShutdownFile.Name))
+            report(new LogFinding(FindingSeverity.Warning, Path.Combine(directory, name), null, null, "the file is none of a log directory"));
+    }
+
+    private Dictionary<TopicPartition, long> ReadCheckpoint(string directory, string name)
+    {
+        try
+        {
+            return new OffsetCheckpointFile(fileSystem, directory, name).Read();
+        }
+        catch (InvalidDataException failure)
+        {
+            report(new LogFinding(FindingSeverity.Error, Path.Combine(directory, name), null, null, failure.Message));
+            return [];
+        }
+    }
+
+    /// <summary>A lock file is only tried when there is one: trying makes it.</summary>
+    private void CheckLock(string directory)
+    {
+        var path = Path.Combine(directory, LogDirectory.LockName);
+        if (!fileSystem.FileExists(path))
+            return;
+        try
+        {
+            using var held = fileSystem.TryLock(path);
+            if (held is null)
+                report(new LogFinding(FindingSeverity.Warning, path, null, null, "a running broker uses the directory: findings at the ends of logs may be of what it is just writing"));
+        }
+        catch (UnauthorizedAccessException)
+        {
+            report(new LogFinding(FindingSeverity.Info, path, null, null, "whether a broker runs is not known: the lock may not be tried"));
+        }
+    }
+}

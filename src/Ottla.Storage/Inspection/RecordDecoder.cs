@@ -1,0 +1,20 @@
+namespace Ottla.Storage.Inspection;
+
+/// <summary>What the records of a log mean.</summary>
+public enum RecordDecoder
+{
+    /// <summary>What clients wrote: bytes.</summary>
+    None,
+
+    /// <summary>Records of <c>__cluster_metadata</c>.</summary>
+    Metadata,
+
+    /// <summary>Records of <c>__consumer_offsets</c>.</summary>
+    Offsets,
+
+    /// <summary>Records of <c>__transaction_state</c>.</summary>
+    Transactions,
+
+    /// <summary>Records of <c>__share_group_state</c>.</summary>
+    Share,
+}

@@ -1,0 +1,181 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Ottla.Protocol;
+using Ottla.Protocol.Batches;
+using Ottla.Protocol.Messages;
+using Ottla.Protocol.Metadata;
+using Ottla.Protocol.Wire;
+
+namespace Ottla.Storage.Inspection;
+
+/// <summary>Turns keys and values of the broker's own logs into the JSON that Kafka's tools print. Stateless.</summary>
+internal static class RecordJson
+{
+    /// <summary>Escapes no more than JSON needs: what is printed is read by people and parsers, not by browsers.</summary>
+    public static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private const string ConsumerProtocolType = "consumer";
+
+    /// <summary>The decoder of a topic's records.</summary>
+    public static RecordDecoder DecoderOf(string topic) => topic switch
+    {
+        "__cluster_metadata" => RecordDecoder.Metadata,
+        "__consumer_offsets" => RecordDecoder.Offsets,
+        "__transaction_state" => RecordDecoder.Transactions,
+        "__share_group_state" => RecordDecoder.Share,
+        _ => RecordDecoder.None,
+    };
+
+    /// <summary>The value of a record of the metadata log.</summary>
+    /// <exception cref="ProtocolException">It is none.</exception>
+    public static string OfMetadata(ReadOnlySpan<byte> value)
+    {
+        var record = MetadataRecordSerde.Decode(value);
+        return Write(json =>
+        {
+            json.WriteString("type", MetadataRecords.NameOf(record.Message.RecordKey));
+            json.WriteNumber("version", record.Version);
+            json.WritePropertyName("data");
+            record.Message.WriteJson(json, record.Version);
+        });
+    }
+
+    /// <summary>The key of a coordinator's record.</summary>
+    /// <exception cref="ProtocolException">It is none.</exception>
+    public static string OfKey(RecordDecoder decoder, ReadOnlySpan<byte> key)
+    {
+        var type = TypeOf(key);
+        var reader = new WireReader(key[sizeof(short)..].ToArray());
+        const short version = 0;
+        var message = decoder switch
+        {
+            RecordDecoder.Offsets => GroupRecords.ReadKey(type, version, ref reader),
+            RecordDecoder.Transactions => TransactionRecords.ReadKey(type, version, ref reader),
+            _ => ShareRecords.ReadKey(type, version, ref reader),
+        };
+        return Write(json =>
+        {
+            json.WriteString("type", type.ToString(CultureInfo.InvariantCulture));
+            json.WritePropertyName("data");
+            message.WriteJson(json, version);
+        });
+    }
+
+    /// <summary>The value of a coordinator's record that has the given key.</summary>
+    /// <exception cref="ProtocolException">It is none.</exception>
+    public static string OfValue(RecordDecoder decoder, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
+    {
+        var type = TypeOf(key);
+        var version = TypeOf(value);
+        var reader = new WireReader(value[sizeof(short)..].ToArray());
+        var message = decoder switch
+        {
+            RecordDecoder.Offsets => GroupRecords.ReadValue(type, version, ref reader),
+            RecordDecoder.Transactions => TransactionRecords.ReadValue(type, version, ref reader),
+            _ => ShareRecords.ReadValue(type, version, ref reader),
+        };
+        return Write(json =>
+        {
+            json.WriteString("version", version.ToString(CultureInfo.InvariantCulture));
+            json.WritePropertyName("data");
+            if (message is GroupMetadataValue { ProtocolType: ConsumerProtocolType })
+                WriteWithConsumerProtocol(json, message, version);
+            else
+                message.WriteJson(json, version);
+        });
+    }
+
+    /// <summary>The value of a control record of the Raft log, and what Kafka calls it.</summary>
+    /// <exception cref="ProtocolException">It is none.</exception>
+    public static (string Name, string Json) OfRaftControl(ControlRecordType type, ReadOnlySpan<byte> value)
+    {
+        var message = MetadataBatch.DecodeControl(type, value);
+        var version = TypeOf(value);
+        return (type.ToString(), WriteBare(json => message.WriteJson(json, version)));
+    }
+
+    private static short TypeOf(ReadOnlySpan<byte> bytes) =>
+        bytes.Length >= sizeof(short)
+            ? BinaryPrimitives.ReadInt16BigEndian(bytes)
+            : throw new MalformedMessageException($"A record of {bytes.Length} bytes has no type.");
+
+    private static string Write(Action<Utf8JsonWriter> properties) => WriteBare(json =>
+    {
+        json.WriteStartObject();
+        properties(json);
+        json.WriteEndObject();
+    });
+
+    private static string WriteBare(Action<Utf8JsonWriter> value)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer, Options))
+            value(json);
+        return Encoding.UTF8.GetString(buffer.WrittenSpan);
+    }
+
+    /// <summary>A classic group's members with what their consumers said and got, which to the broker is opaque.</summary>
+    private static void WriteWithConsumerProtocol(Utf8JsonWriter json, IJsonMessage message, short version)
+    {
+        using var document = JsonDocument.Parse(WriteBare(plain => message.WriteJson(plain, version)));
+        json.WriteStartObject();
+        foreach (var property in document.RootElement.EnumerateObject())
+        {
+            if (!property.NameEquals("members"))
+            {
+                property.WriteTo(json);
+                continue;
+            }
+
+            json.WriteStartArray(property.Name);
+            foreach (var member in property.Value.EnumerateArray())
+                WriteMember(json, member);
+            json.WriteEndArray();
+        }
+
+        json.WriteEndObject();
+    }
+
+    private static void WriteMember(Utf8JsonWriter json, JsonElement member)
+    {
+        json.WriteStartObject();
+        foreach (var property in member.EnumerateObject())
+        {
+            if (property.Name is not ("subscription" or "assignment")
+                || !property.Value.TryGetBytesFromBase64(out var bytes) || !TryReadConsumerProtocol(property.Name, bytes, out var protocol, out var version))
+            {
+                property.WriteTo(json);
+                continue;
+            }
+
+            json.WritePropertyName(property.Name);
+            protocol!.WriteJson(json, version);
+        }
+
+        json.WriteEndObject();
+    }
+
+    private static bool TryReadConsumerProtocol(string name, byte[] bytes, out IJsonMessage? message, out short version)
+    {
+        message = null;
+        version = 0;
+        if (bytes.Length < sizeof(short))
+            return false;
+        try
+        {
+            // Members may speak a version that is not known yet: what is known of it comes first.
+            version = Math.Min(TypeOf(bytes), ConsumerProtocolSubscription.HighestVersion);
+            var reader = new WireReader(bytes.AsMemory(sizeof(short)));
+            message = name == "subscription" ? ConsumerProtocolSubscription.Read(ref reader, version) : ConsumerProtocolAssignment.Read(ref reader, version);
+            return true;
+        }
+        catch (ProtocolException)
+        {
+            return false; // a client's own format under the consumers' name: shown as bytes
+        }
+    }
+}
