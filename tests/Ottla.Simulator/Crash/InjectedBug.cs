@@ -24,7 +24,6 @@ public sealed record InjectedBug(string Name, Action<SimDisk> Inject)
         LeftOut(
             "the indexes of compacted segments are not flushed",
             path => path.EndsWith(LogFileNames.CleanedSuffix, StringComparison.Ordinal) && !path.EndsWith(LogFileNames.LogSuffix + LogFileNames.CleanedSuffix, StringComparison.Ordinal)),
-        new InjectedBug("the cleaner's checkpoint is written before the compacted segments are in place for good", LeaveSwapsInTheAir),
     ];
 
     /// <inheritdoc/>
@@ -35,16 +34,4 @@ public sealed record InjectedBug(string Name, Action<SimDisk> Inject)
 
     private static InjectedBug LeftOutForDirectories(string name, Func<string, bool> isLeftOut) =>
         new(name, disk => disk.Faults.IgnoresFlush = (operation, path) => operation == FileOperation.FlushDirectory && isLeftOut(path));
-
-    private static void LeaveSwapsInTheAir(SimDisk disk)
-    {
-        var isSwap = false;
-        disk.Faults.Fault = (operation, path) =>
-        {
-            if (operation == FileOperation.Rename)
-                isSwap = path.EndsWith(LogFileNames.CleanedSuffix, StringComparison.Ordinal) || path.EndsWith(LogFileNames.SwapSuffix, StringComparison.Ordinal);
-            return null;
-        };
-        disk.Faults.IgnoresFlush = (operation, _) => operation == FileOperation.FlushDirectory && isSwap;
-    }
 }
