@@ -86,6 +86,10 @@ public sealed class ConfluentClient : KafkaClient
         return answers;
     }
 
+    /// <inheritdoc/>
+    public override MemberCommand GroupMemberCommand(string bootstrap, string group, string topic, string? instance) =>
+        new("dotnet", [typeof(ConfluentGroupMember).Assembly.Location, "group", bootstrap, group, topic, instance ?? "-"], new Dictionary<string, string>(), GroupEvent.ParseJson, EndsWithInput: true);
+
     private static IAdminClient BuildAdmin(string bootstrap) =>
         new AdminClientBuilder(new AdminClientConfig { BootstrapServers = bootstrap }).SetLogHandler((_, _) => { }).Build();
 
@@ -175,9 +179,26 @@ public sealed class ConfluentClient : KafkaClient
             case "delete-records":
                 await admin.DeleteRecordsAsync([new TopicPartitionOffset(operation.Topic, operation.Partition!.Value, operation.Offset!.Value)]);
                 return new AdminAnswer();
+            case "list-groups":
+                return new AdminAnswer { Groups = [.. admin.ListGroups(Limit).Select(group => group.Group)] };
+            case "describe-group":
+                var group = admin.ListGroup(operation.Group, Limit);
+                return new AdminAnswer { State = group.State, Members = group.Members.Count };
+            case "group-offsets":
+                return new AdminAnswer { Offsets = CommittedOffsets(admin, bootstrap, operation.Group!, operation.Topic!) };
+            case "delete-group":
+                await admin.DeleteGroupsAsync([operation.Group]);
+                return new AdminAnswer();
             default:
                 throw new ArgumentException($"Unknown operation {operation.Op}.", nameof(operation));
         }
+    }
+
+    private static Dictionary<int, long> CommittedOffsets(IAdminClient admin, string bootstrap, string group, string topic)
+    {
+        var partitions = admin.GetMetadata(topic, Limit).Topics.Single().Partitions.Select(partition => new TopicPartition(topic, partition.PartitionId));
+        using var consumer = new ConsumerBuilder<Ignore, Ignore>(new ConsumerConfig { BootstrapServers = bootstrap, GroupId = group }).SetLogHandler((_, _) => { }).Build();
+        return consumer.Committed(partitions, Limit).Where(one => one.Offset >= 0).ToDictionary(one => one.Partition.Value, one => one.Offset.Value);
     }
 
     // The exceptions of several results carry each result's own error.
@@ -188,6 +209,7 @@ public sealed class ConfluentClient : KafkaClient
         CreatePartitionsException partitions => partitions.Results.Single().Error,
         DescribeConfigsException describe => describe.Results.Single().Error,
         AlterConfigsException alter => alter.Results.Single().Error,
+        DeleteGroupsException groups => groups.Results.Single().Error,
         DeleteRecordsException records => records.Results.Single().Error,
         _ => exception.Error,
     };

@@ -13,6 +13,7 @@ public sealed class GroupRestartTests(ITestOutputHelper output)
     [Theory]
     [ClientData("kcat")]
     [ClientData("librdkafka")]
+    [ClientData("confluent-dotnet")]
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]

@@ -14,6 +14,7 @@ public sealed class GroupTests(GroupBrokerFixture fixture, ITestOutputHelper out
     [Theory]
     [ClientData("kcat")]
     [ClientData("librdkafka")]
+    [ClientData("confluent-dotnet")]
     [ClientData("kafka-python")]
     [ClientData("kafka-python-1.0.0")]
     [ClientData("kafkajs")]
@@ -50,6 +51,7 @@ public sealed class GroupTests(GroupBrokerFixture fixture, ITestOutputHelper out
     [Theory]
     [ClientData("kcat")]
     [ClientData("librdkafka")]
+    [ClientData("confluent-dotnet")]
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]
@@ -74,6 +76,7 @@ public sealed class GroupTests(GroupBrokerFixture fixture, ITestOutputHelper out
     [Theory]
     [ClientData("kcat")]
     [ClientData("librdkafka")]
+    [ClientData("confluent-dotnet")]
     [ClientData("platformatic")]
     public async Task StaticMembersKeepTheirPartitionsOverARestart(string client)
     {
@@ -108,6 +111,7 @@ public sealed class GroupTests(GroupBrokerFixture fixture, ITestOutputHelper out
     }
 
     [Theory]
+    [ClientData("confluent-dotnet")]
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]
