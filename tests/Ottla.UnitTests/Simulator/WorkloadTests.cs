@@ -19,6 +19,31 @@ public sealed class WorkloadTests
     [MemberData(nameof(Groups))]
     public void Transactions_are_whole_and_exactly_once(ulong first) => RunGroup(new TransactionWorkload(), first);
 
+    /// <summary>A seed whose feeders' late requests came in after all was thought to be over.</summary>
+    [Fact]
+    public void Late_requests_of_the_feeders_are_piped_too() => RunGroup(new TransactionWorkload(), 451, count: 1);
+
+    /// <summary>The protocol before <c>transaction.version</c> 2 takes a late EndTxn or AddPartitionsToTxn for one of a later transaction: the workload has to see what comes of it.</summary>
+    [Fact]
+    public void Late_requests_of_the_older_protocol_are_found()
+    {
+        const ulong seeds = 100;
+        var found = new List<string>();
+        for (var seed = 1UL; seed <= seeds && found.Count == 0; seed++)
+        {
+            try
+            {
+                TransactionWorkload.RunSession(seed, isVersion2: false, hasLateRequests: true);
+            }
+            catch (Ottla.Simulator.SimulationException e)
+            {
+                found.Add($"seed {seed}: {e.Message}");
+            }
+        }
+
+        Assert.True(found.Count > 0, $"{seeds} seeds find nothing wrong");
+    }
+
     /// <summary>Five seeds, for each kind of storm.</summary>
     [Theory]
     [InlineData(1)]
