@@ -98,7 +98,8 @@ async function group(bootstrap, groupId, topic, instance) {
     retryDelay: 200
   })
   // Saves it that: after a broker's restart the leader epochs that it remembers are fenced.
-  consumer.on('client:broker:disconnect', () => consumer.clearMetadata())
+  const forgetMetadata = () => consumer.clearMetadata()
+  consumer.on('client:broker:disconnect', forgetMetadata)
   // Under KIP-848 no event says that the assignment changed, but it changes with heartbeats only.
   let known
   const tellAssignment = () => {
@@ -126,6 +127,8 @@ async function group(bootstrap, groupId, topic, instance) {
     }
   })()
   await Promise.race([endOfInput(), reading])
+  // The stream ends with a connection of its own, and without metadata the client goes without leaving the group.
+  consumer.off('client:broker:disconnect', forgetMetadata)
   await stream.close()
   await consumer.close()
 }
