@@ -83,6 +83,41 @@ public sealed class EpollTransportTests() : SocketTransportTests(Transport)
     }
 
     [Fact]
+    public async Task AConnectionThatAlwaysHasMoreLeavesTheOthersTheirTurn()
+    {
+        const int roundsMax = 10_000;
+        var transport = new EpollTransport(loops: 1, TimeProvider.System);
+        var (busyClient, busyServer) = await Frames.ConnectAsync(transport);
+        var (client, server) = await Frames.ConnectAsync(transport);
+        var received = ReceiveAsync();
+        var flood = FloodAsync();
+        await busyServer.SendAsync(new byte[] { 1 }, default);
+        Assert.InRange(await flood.WaitAsync(Frames.Patience), 0, roundsMax - 1);
+        Assert.Equal(1, await received.WaitAsync(Frames.Patience));
+        foreach (var connection in new[] { busyClient, busyServer, client, server })
+            await connection.DisposeAsync();
+
+        async Task<int> ReceiveAsync() => await server.ReceiveAsync(new byte[1], default).ConfigureAwait(false);
+
+        // On the loop's thread, which has no reason to wait: there is always more than it receives.
+        async Task<int> FloodAsync()
+        {
+            var bytes = new byte[4 * 1024];
+            await busyClient.ReceiveAsync(bytes.AsMemory(0, 1), default).ConfigureAwait(false);
+            await busyClient.SendAsync(new byte[4 * bytes.Length], default).ConfigureAwait(false);
+            await client.SendAsync(new byte[] { 2 }, default).ConfigureAwait(false);
+            var rounds = 0;
+            for (; rounds < roundsMax && !received.IsCompleted; rounds++)
+            {
+                await busyClient.SendAsync(bytes, default).ConfigureAwait(false);
+                await busyServer.ReceiveAsync(bytes, default).ConfigureAwait(false);
+            }
+
+            return rounds;
+        }
+    }
+
+    [Fact]
     public async Task AFileShorterThanItsSliceAbortsTheConnection()
     {
         using var file = new TemporaryFile(new byte[200_000]);

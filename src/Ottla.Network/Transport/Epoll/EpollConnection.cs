@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Win32.SafeHandles;
+using Ottla.Kernel;
 
 namespace Ottla.Network.Transport.Epoll;
 
@@ -118,20 +119,36 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
     private SocketException ExceptionOf(int error) => IsClosed ? new SocketException((int)SocketError.OperationAborted) : LinuxSockets.ExceptionOf(error);
 
     /// <summary>What comes in.</summary>
-    private sealed class Receiving(EpollConnection connection) : EpollOperation<int>
+    private sealed class Receiving(EpollConnection connection) : EpollOperation<int>, IEpollTurn
     {
+        /// <summary>What one connection may receive, in bytes, before the others of its loop get their turn: a client that never stops sending stops nobody else.</summary>
+        private const int TurnBytes = 256 * 1024;
+
         private Memory<byte> _buffer;
+        private int _turnBytes;
 
         public ValueTask<int> StartAsync(Memory<byte> buffer, CancellationToken cancellationToken)
         {
             cancellationToken.ThrowIfCancellationRequested();
             connection.ThrowIfClosed();
             _buffer = buffer;
-            if (!TryRun(out var received))
-                return new ValueTask<int>(this, Wait(cancellationToken));
-            _buffer = default;
-            return new ValueTask<int>(received);
+            if (_turnBytes >= TurnBytes && HandlerThread.Current is EpollThread thread && thread.Loop == connection._loop)
+            {
+                Forget();
+                connection._loop.EndTurn(this);
+            }
+            else if (TryRun(out var received))
+            {
+                _turnBytes += received;
+                _buffer = default;
+                return new ValueTask<int>(received);
+            }
+
+            _turnBytes = 0;
+            return new ValueTask<int>(this, Wait(cancellationToken));
         }
+
+        public void Begin() => Raise();
 
         protected override unsafe Attempt TryCall(out int received)
         {

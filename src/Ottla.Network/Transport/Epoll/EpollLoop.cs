@@ -12,6 +12,13 @@ internal interface IEpollHandler
     void OnEvents(uint events);
 }
 
+/// <summary>Work of a connection that has had its turn, and goes on with the next.</summary>
+internal interface IEpollTurn
+{
+    /// <summary>Goes on, on the loop's thread. Does not throw.</summary>
+    void Begin();
+}
+
 /// <summary>An epoll descriptor and the connections it watches. Served by one <see cref="EpollThread"/> at a time, whose it is; lives as long as the process.</summary>
 internal sealed unsafe class EpollLoop
 {
@@ -24,6 +31,7 @@ internal sealed unsafe class EpollLoop
     private readonly int _epoll;
     private readonly EpollEvents _events = new(EventsMax);
     private readonly Queue<IThreadPoolWorkItem> _deferred = new();
+    private readonly Queue<IEpollTurn> _turns = new();
     private readonly Lock _handlersLock = new();
     private readonly Stack<int> _freeSlots = new();
     private IEpollHandler?[] _handlers = new IEpollHandler?[16];
@@ -31,6 +39,7 @@ internal sealed unsafe class EpollLoop
     private int _generation;
     private int _next;
     private int _count;
+    private int _turnsLeft;
 
     public EpollLoop(int index)
     {
@@ -96,6 +105,9 @@ internal sealed unsafe class EpollLoop
         return true;
     }
 
+    /// <summary>Puts the rest of a connection's work off until every other one has had its turn. The serving thread only.</summary>
+    public void EndTurn(IEpollTurn next) => _turns.Enqueue(next);
+
     /// <summary>Waits for events and handles them, for as long as the loop is <paramref name="thread"/>'s.</summary>
     public void Serve(EpollThread thread)
     {
@@ -110,10 +122,16 @@ internal sealed unsafe class EpollLoop
                 var index = _next++;
                 Find(_events.Data(index))?.OnEvents(_events.Interest(index));
             }
+            else if (_turnsLeft > 0)
+            {
+                _turnsLeft--;
+                _turns.Dequeue().Begin();
+            }
             else
             {
                 _next = 0;
-                _count = LinuxSockets.Wait(_epoll, _events.Pointer, EventsMax, timeoutMs: -1);
+                _turnsLeft = _turns.Count;
+                _count = LinuxSockets.Wait(_epoll, _events.Pointer, EventsMax, timeoutMs: _turnsLeft > 0 ? 0 : -1);
                 if (_count < 0 && LinuxSockets.LastError != LinuxSockets.Interrupted)
                     throw new InvalidOperationException($"epoll_wait: {Marshal.GetLastPInvokeErrorMessage()}");
             }

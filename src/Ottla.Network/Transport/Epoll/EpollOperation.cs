@@ -92,6 +92,9 @@ internal abstract class EpollOperation<TResult> : IValueTaskSource<TResult>, IVa
         return false;
     }
 
+    /// <summary>Takes this direction for not ready. The caller sees to it that <see cref="Raise"/> follows.</summary>
+    protected void Forget() => _signal.Reset();
+
     /// <summary>Begins to wait; the token of the completion is returned.</summary>
     protected short Wait(CancellationToken cancellationToken)
     {
