@@ -33,16 +33,16 @@ public readonly ref struct Record
     /// <summary>The value is not null: the record is no tombstone.</summary>
     public bool HasValue => ValueSizeBytes >= 0;
 
-    /// <summary>The key; empty when null, and always in <see cref="RecordReadMode.SkipContents"/>.</summary>
+    /// <summary>The key; empty when null.</summary>
     public ReadOnlySpan<byte> Key { get; init; }
 
-    /// <summary>The value; empty when null, and always in <see cref="RecordReadMode.SkipContents"/>.</summary>
+    /// <summary>The value; empty when null.</summary>
     public ReadOnlySpan<byte> Value { get; init; }
 
     /// <summary>The number of headers.</summary>
     public int HeaderCount { get; init; }
 
-    /// <summary>The headers' bytes as they are in the batch, after their count; empty in <see cref="RecordReadMode.SkipContents"/>.</summary>
+    /// <summary>The headers' bytes as they are in the batch, after their count.</summary>
     public ReadOnlySpan<byte> RawHeaders { get; init; }
 
     /// <summary>The headers, in their order.</summary>

@@ -85,8 +85,8 @@ public static class RecordBatchValidator
     {
         var scan = new RecordScan(RecordBatchLayout.NoTimestamp, 0, true);
         var errors = default(RecordErrorList);
-        using var reader = new RecordReader(batch, RecordReadMode.SkipContents);
-        for (var index = 0; !errors.IsFull && reader.TryRead(out var record); index++)
+        using var reader = new RecordReader(batch);
+        for (var index = 0; !errors.IsFull && reader.TryReadOutline(out var record); index++)
         {
             errors.Check(record, index, timestampType, rules, now);
             scan = new RecordScan(
@@ -116,7 +116,7 @@ public static class RecordBatchValidator
         if (options.ProducerStateFault() is { } fault)
             throw new RecordValidationException(ErrorCode.InvalidRecord, $"{fault} in topic partition {rules.Partition}");
         using var builder = new RecordBatchBuilder(options);
-        using (var reader = new RecordReader(batch, RecordReadMode.Full, RewrittenBytesMax))
+        using (var reader = new RecordReader(batch, RewrittenBytesMax))
         {
             while (reader.TryRead(out var record))
                 builder.AppendCopy(builder.NextOffset, record);

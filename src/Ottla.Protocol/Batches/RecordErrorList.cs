@@ -19,7 +19,7 @@ internal struct RecordErrorList
     public readonly bool IsEmpty => _errors is null;
 
     /// <summary>Checks one record as Kafka does: first its key, then its timestamp.</summary>
-    public void Check(in Record record, int index, TimestampType batchTimestampType, in RecordValidationRules rules, Instant now)
+    public void Check(in RecordOutline record, int index, TimestampType batchTimestampType, in RecordValidationRules rules, Instant now)
     {
         if (rules.Compacted && !record.HasKey)
             Add(index, $"Compacted topic cannot accept message without key in topic partition {rules.Partition}");
@@ -41,7 +41,7 @@ internal struct RecordErrorList
             _errors);
     }
 
-    private void CheckTimestamp(in Record record, int index, TimestampType batchTimestampType, in RecordValidationRules rules, long now)
+    private void CheckTimestamp(in RecordOutline record, int index, TimestampType batchTimestampType, in RecordValidationRules rules, long now)
     {
         if (rules.TimestampType == TimestampType.CreateTime && record.Timestamp != RecordBatchLayout.NoTimestamp)
         {

@@ -7,7 +7,7 @@ namespace Ottla.Protocol.Batches;
 /// <remarks>
 /// Owned by one caller, who disposes it (pooled buffers and contexts go back). After an exception only disposing is allowed.
 /// Compressed data is expanded piece by piece into a pooled window that grows, as bytes really arrive, to the largest single record
-/// (bounded by <c>recordSizeBytesMax</c>), and does not grow at all in <see cref="RecordReadMode.SkipContents"/>.
+/// (bounded by <c>recordSizeBytesMax</c>), and does not grow at all for <see cref="TryReadOutline"/>.
 /// The checksum is not looked at: that is the caller's choice.
 /// </remarks>
 public ref struct RecordReader : IDisposable
@@ -15,7 +15,6 @@ public ref struct RecordReader : IDisposable
     /// <summary>The most bytes one compressed record may expand to unless the caller says otherwise.</summary>
     public const int RecordSizeBytesMaxDefault = 256 * 1024 * 1024;
 
-    private readonly RecordReadMode _mode;
     private readonly long _baseOffset;
     private readonly long _baseTimestamp;
     private readonly long? _logAppendTime;
@@ -29,17 +28,15 @@ public ref struct RecordReader : IDisposable
 
     /// <summary>Starts at the first record of <paramref name="batch"/>.</summary>
     /// <param name="batch">A whole batch (magic 2); bytes after it are ignored.</param>
-    /// <param name="mode">How much to hand out.</param>
-    /// <param name="recordSizeBytesMax">The most bytes one compressed record may expand to; nothing is held in <see cref="RecordReadMode.SkipContents"/>.</param>
+    /// <param name="recordSizeBytesMax">The most bytes one compressed record may expand to; nothing is held for <see cref="TryReadOutline"/>.</param>
     /// <exception cref="CorruptRecordException">The header is none of a readable batch, or the compressed data does not start like its codec's.</exception>
     /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
-    public RecordReader(ReadOnlyMemory<byte> batch, RecordReadMode mode = RecordReadMode.Full, int recordSizeBytesMax = RecordSizeBytesMaxDefault)
+    public RecordReader(ReadOnlyMemory<byte> batch, int recordSizeBytesMax = RecordSizeBytesMaxDefault)
     {
         var view = new RecordBatchView(batch.Span);
         if (view.Magic != RecordBatchLayout.CurrentMagic)
             throw new CorruptRecordException(ErrorCode.CorruptMessage, $"Record batch has magic {view.Magic}; only {RecordBatchLayout.CurrentMagic} can be read");
         _records = view.Records;
-        _mode = mode;
         _baseOffset = view.BaseOffset;
         _baseTimestamp = view.BaseTimestamp;
         _logAppendTime = view.TimestampType == TimestampType.LogAppendTime ? view.MaxTimestamp : null;
@@ -74,19 +71,83 @@ public ref struct RecordReader : IDisposable
             return false;
         }
 
-        _recordsRead++;
-        record = _isCompressed ? ReadCompressed() : ReadInPlace();
-        if (_recordsRead == _recordCount && !IsAtEnd())
-            throw new CorruptRecordException(ErrorCode.InvalidRecord, "Incorrect declared batch size, records still remaining after the last");
+        var body = _isCompressed ? TakeBody(ReadBodySize(), out var sizeInBytes) : NextBody(out sizeInBytes);
+        Walk(body, out var fields);
+        record = new Record
+        {
+            Offset = unchecked(_baseOffset + fields.OffsetDelta),
+            OffsetDelta = fields.OffsetDelta,
+            Timestamp = _logAppendTime ?? unchecked(_baseTimestamp + fields.TimestampDelta),
+            Sequence = SequenceOf(fields.OffsetDelta),
+            Attributes = body[0],
+            SizeInBytes = sizeInBytes,
+            KeySizeBytes = fields.KeySizeBytes,
+            ValueSizeBytes = fields.ValueSizeBytes,
+            Key = fields.KeySizeBytes > 0 ? body.Slice(fields.KeyStart, fields.KeySizeBytes) : default,
+            Value = fields.ValueSizeBytes > 0 ? body.Slice(fields.ValueStart, fields.ValueSizeBytes) : default,
+            HeaderCount = fields.HeaderCount,
+            RawHeaders = body[fields.HeadersStart..],
+        };
+        EndRecord();
+        return true;
+    }
+
+    /// <summary>
+    /// Reads the next record as <see cref="TryRead"/> does, but hands out no contents: compressed ones are walked over without being held, so that memory
+    /// does not grow with what they expand to.
+    /// </summary>
+    /// <param name="outline">The record's outline.</param>
+    /// <returns>False after the promised number of records.</returns>
+    /// <exception cref="CorruptRecordException">As for <see cref="TryRead"/>.</exception>
+    public bool TryReadOutline(out RecordOutline outline)
+    {
+        if (_recordsRead == _recordCount)
+        {
+            outline = default;
+            return false;
+        }
+
+        RecordFields fields;
+        int sizeInBytes;
+        if (!_isCompressed)
+        {
+            Walk(NextBody(out sizeInBytes), out fields);
+        }
+        else if (ReadBodySize() is var bodySize && bodySize > _window.CapacityBytes)
+        {
+            sizeInBytes = SizeOfRecord(bodySize);
+            SkipBody(bodySize, out fields);
+        }
+        else
+        {
+            Walk(TakeBody(bodySize, out sizeInBytes), out fields);
+        }
+
+        outline = new RecordOutline
+        {
+            Offset = unchecked(_baseOffset + fields.OffsetDelta),
+            Timestamp = _logAppendTime ?? unchecked(_baseTimestamp + fields.TimestampDelta),
+            OffsetDelta = fields.OffsetDelta,
+            SizeInBytes = sizeInBytes,
+            HasKey = fields.KeySizeBytes >= 0,
+        };
+        EndRecord();
         return true;
     }
 
     /// <summary>Gives pooled buffers and contexts back.</summary>
     public void Dispose() => _window.Dispose();
 
+    private void EndRecord()
+    {
+        if (++_recordsRead == _recordCount && !IsAtEnd())
+            throw new CorruptRecordException(ErrorCode.InvalidRecord, "Incorrect declared batch size, records still remaining after the last");
+    }
+
     private readonly bool IsAtEnd() => _isCompressed ? _window.IsAtEnd() : _position == _records.Length;
 
-    private Record ReadInPlace()
+    /// <summary>The next record after its length, where it lies.</summary>
+    private ReadOnlySpan<byte> NextBody(out int sizeInBytes)
     {
         var start = _position;
         if (!Varint.TryReadInt32(_records, ref _position, out var bodySize))
@@ -95,76 +156,65 @@ public ref struct RecordReader : IDisposable
             throw WrongSize(bodySize, _records.Length - _position);
         var body = _records.Slice(_position, bodySize);
         _position += bodySize;
-        return Parse(body, _position - start);
+        sizeInBytes = _position - start;
+        return body;
     }
 
-    private Record ReadCompressed()
+    private int ReadBodySize()
     {
         if (!_window.TryReadInt32(out var bodySize))
             throw Truncated();
-        if (bodySize < 0)
-            throw WrongSize(bodySize, 0);
-        var sizeInBytes = (int)Math.Min(int.MaxValue, (long)bodySize + Varint.SizeOf(bodySize));
-        if (_mode == RecordReadMode.SkipContents && bodySize > _window.CapacityBytes)
-            return SkipBody(bodySize, sizeInBytes);
-        if (!_window.TryTake(bodySize, out var body))
-            throw Truncated();
-        return Parse(body, sizeInBytes);
+        return bodySize >= 0 ? bodySize : throw WrongSize(bodySize, 0);
     }
 
-    private readonly Record Parse(ReadOnlySpan<byte> body, int sizeInBytes)
+    /// <summary>The next record after its length, expanded.</summary>
+    private ReadOnlySpan<byte> TakeBody(int bodySize, out int sizeInBytes)
     {
+        sizeInBytes = SizeOfRecord(bodySize);
+        return _window.TryTake(bodySize, out var body) ? body : throw Truncated();
+    }
+
+    private static int SizeOfRecord(int bodySize) => (int)Math.Min(int.MaxValue, (long)bodySize + Varint.SizeOf(bodySize));
+
+    /// <summary>Checks a record and finds its fields.</summary>
+    private static void Walk(ReadOnlySpan<byte> body, out RecordFields fields)
+    {
+        fields = default;
         if (body.IsEmpty)
             throw Malformed();
         var position = 1;
-        if (!Varint.TryReadInt64(body, ref position, out var timestampDelta) ||
-            !Varint.TryReadInt32(body, ref position, out var offsetDelta) ||
-            !TryReadField(body, ref position, out var key, out var keySize) ||
-            !TryReadField(body, ref position, out var value, out var valueSize) ||
-            !Varint.TryReadInt32(body, ref position, out var headerCount))
+        if (!Varint.TryReadInt64(body, ref position, out fields.TimestampDelta) ||
+            !Varint.TryReadInt32(body, ref position, out fields.OffsetDelta) ||
+            !TryWalkField(body, ref position, out fields.KeyStart, out fields.KeySizeBytes) ||
+            !TryWalkField(body, ref position, out fields.ValueStart, out fields.ValueSizeBytes) ||
+            !Varint.TryReadInt32(body, ref position, out fields.HeaderCount))
             throw Malformed();
-        if (headerCount < 0 || headerCount > body.Length - position)
-            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Found invalid number of record headers {headerCount}");
+        if (fields.HeaderCount < 0 || fields.HeaderCount > body.Length - position)
+            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Found invalid number of record headers {fields.HeaderCount}");
 
-        var headersStart = position;
-        for (var i = 0; i < headerCount; i++)
+        fields.HeadersStart = position;
+        for (var i = 0; i < fields.HeaderCount; i++)
             RecordHeaderEnumerator.Read(body, ref position);
         if (position != body.Length)
             throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Invalid record size: expected to read {body.Length} bytes in record payload, but instead read {position}");
-
-        var isFull = _mode == RecordReadMode.Full;
-        return new Record
-        {
-            Offset = unchecked(_baseOffset + offsetDelta),
-            OffsetDelta = offsetDelta,
-            Timestamp = _logAppendTime ?? unchecked(_baseTimestamp + timestampDelta),
-            Sequence = SequenceOf(offsetDelta),
-            Attributes = body[0],
-            SizeInBytes = sizeInBytes,
-            KeySizeBytes = keySize,
-            ValueSizeBytes = valueSize,
-            Key = isFull ? key : default,
-            Value = isFull ? value : default,
-            HeaderCount = headerCount,
-            RawHeaders = isFull ? body[headersStart..] : default,
-        };
     }
 
     /// <summary>Walks over a record that is larger than the window.</summary>
-    private Record SkipBody(int bodySize, int sizeInBytes)
+    private void SkipBody(int bodySize, out RecordFields fields)
     {
+        fields = default;
         var end = _window.ConsumedBytes + bodySize;
-        if (!_window.TryReadByte(out var attributes) ||
-            !_window.TryReadInt64(out var timestampDelta) ||
-            !_window.TryReadInt32(out var offsetDelta) ||
-            !TrySkipField(out var keySize) ||
-            !TrySkipField(out var valueSize) ||
-            !_window.TryReadInt32(out var headerCount))
+        if (!_window.TryReadByte(out _) ||
+            !_window.TryReadInt64(out fields.TimestampDelta) ||
+            !_window.TryReadInt32(out fields.OffsetDelta) ||
+            !TrySkipField(out fields.KeySizeBytes) ||
+            !TrySkipField(out fields.ValueSizeBytes) ||
+            !_window.TryReadInt32(out fields.HeaderCount))
             throw Malformed();
-        if (headerCount < 0)
-            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Found invalid number of record headers {headerCount}");
+        if (fields.HeaderCount < 0)
+            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Found invalid number of record headers {fields.HeaderCount}");
 
-        for (var i = 0; i < headerCount; i++)
+        for (var i = 0; i < fields.HeaderCount; i++)
         {
             // A lying count must not outrun the record: every header takes two bytes at least.
             if (_window.ConsumedBytes >= end || !TrySkipField(out var headerKeySize) || headerKeySize < 0 || !TrySkipField(out _))
@@ -173,19 +223,6 @@ public ref struct RecordReader : IDisposable
 
         if (_window.ConsumedBytes != end)
             throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Invalid record size: expected to read {bodySize} bytes in record payload, but instead read {bodySize + _window.ConsumedBytes - end}");
-
-        return new Record
-        {
-            Offset = unchecked(_baseOffset + offsetDelta),
-            OffsetDelta = offsetDelta,
-            Timestamp = _logAppendTime ?? unchecked(_baseTimestamp + timestampDelta),
-            Sequence = SequenceOf(offsetDelta),
-            Attributes = attributes,
-            SizeInBytes = sizeInBytes,
-            KeySizeBytes = keySize,
-            ValueSizeBytes = valueSize,
-            HeaderCount = headerCount,
-        };
     }
 
     private readonly int SequenceOf(int offsetDelta) =>
@@ -199,20 +236,14 @@ public ref struct RecordReader : IDisposable
         return true;
     }
 
-    private static bool TryReadField(ReadOnlySpan<byte> body, scoped ref int position, out ReadOnlySpan<byte> field, out int sizeBytes)
+    private static bool TryWalkField(ReadOnlySpan<byte> body, ref int position, out int start, out int sizeBytes)
     {
-        field = default;
-        if (!Varint.TryReadInt32(body, ref position, out sizeBytes) || sizeBytes > body.Length - position)
-            return false;
-        if (sizeBytes < 0)
-        {
-            sizeBytes = -1;
-            return true;
-        }
-
-        field = body.Slice(position, sizeBytes);
-        position += sizeBytes;
-        return true;
+        var ok = Varint.TryReadInt32(body, ref position, out sizeBytes) && sizeBytes <= body.Length - position;
+        start = position;
+        sizeBytes = Math.Max(sizeBytes, -1);
+        if (ok)
+            position += Math.Max(sizeBytes, 0);
+        return ok;
     }
 
     private static CorruptRecordException Truncated() =>
@@ -222,4 +253,17 @@ public ref struct RecordReader : IDisposable
 
     private static CorruptRecordException WrongSize(int bodySize, int remaining) =>
         new(ErrorCode.InvalidRecord, $"Invalid record size: expected {bodySize} bytes in record payload, but only {remaining} remain");
+
+    /// <summary>What a record says besides its contents, and where these lie in its body. Filled field by field, and never copied.</summary>
+    private struct RecordFields
+    {
+        public long TimestampDelta;
+        public int OffsetDelta;
+        public int KeyStart;
+        public int KeySizeBytes;
+        public int ValueStart;
+        public int ValueSizeBytes;
+        public int HeaderCount;
+        public int HeadersStart;
+    }
 }

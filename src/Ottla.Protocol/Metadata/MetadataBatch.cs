@@ -82,7 +82,7 @@ public sealed record MetadataBatch(
 
     private static void ReadRecords(ReadOnlyMemory<byte> batch, bool isControl, List<MetadataRecord> records, List<MetadataControlRecord> controls)
     {
-        using var reader = new RecordReader(batch, RecordReadMode.Full, SizeBytesMax);
+        using var reader = new RecordReader(batch, SizeBytesMax);
         while (reader.TryRead(out var record))
         {
             if (!isControl)

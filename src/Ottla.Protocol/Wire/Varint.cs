@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Ottla.Protocol.Wire;
 
@@ -23,7 +24,20 @@ public static class Varint
 
     /// <summary>Reads an unsigned 32-bit value at <paramref name="position"/> and moves past it.</summary>
     /// <returns>False when it does not end within <paramref name="source"/> or within 5 bytes, or is wider than 32 bits.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryReadUnsigned(ReadOnlySpan<byte> source, ref int position, out uint value)
+    {
+        // Most lengths, counts and deltas are of one byte.
+        if ((uint)position < (uint)source.Length && source[position] < 0x80)
+        {
+            value = source[position++];
+            return true;
+        }
+
+        return TryReadLongerUnsigned(source, ref position, out value);
+    }
+
+    private static bool TryReadLongerUnsigned(ReadOnlySpan<byte> source, ref int position, out uint value)
     {
         value = 0;
         for (var shift = 0; shift < 35 && (uint)position < (uint)source.Length; shift += 7)
@@ -41,6 +55,7 @@ public static class Varint
 
     /// <summary>Reads a zigzag 32-bit value at <paramref name="position"/> and moves past it.</summary>
     /// <returns>False when it does not end within <paramref name="source"/> or is wider than 32 bits.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryReadInt32(ReadOnlySpan<byte> source, ref int position, out int value)
     {
         var ok = TryReadUnsigned(source, ref position, out var raw);

@@ -84,8 +84,8 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
         var maxTimestamp = RecordBatchLayout.NoTimestamp;
         try
         {
-            using var reader = new RecordReader(bytes, RecordReadMode.SkipContents);
-            while (reader.TryRead(out var record))
+            using var reader = new RecordReader(bytes);
+            while (reader.TryReadOutline(out var record))
             {
                 if (record.OffsetDelta <= last || record.OffsetDelta > batch.LastOffsetDelta)
                     Bad(position, record.Offset, $"a record has the offset {record.Offset}, out of order or outside its batch ({batch.BaseOffset} to {batch.LastOffset})");

@@ -263,8 +263,8 @@ public sealed partial class PartitionLog
         try
         {
             file.ReadExactly(position, bytes.AsSpan(0, size));
-            using var reader = new RecordReader(bytes.AsMemory(0, size), RecordReadMode.SkipContents);
-            while (reader.TryRead(out var record))
+            using var reader = new RecordReader(bytes.AsMemory(0, size));
+            while (reader.TryReadOutline(out var record))
             {
                 if (record.Offset >= startOffset && (exact ? record.Timestamp == timestampMs : record.Timestamp >= timestampMs))
                     return new TimestampOffset(record.Timestamp, record.Offset, -1);

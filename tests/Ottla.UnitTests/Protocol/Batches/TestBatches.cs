@@ -49,10 +49,19 @@ internal static class TestBatches
         return bytes[..length];
     }
 
-    public static int ReadAll(ReadOnlyMemory<byte> batch, RecordReadMode mode = RecordReadMode.Full)
+    public static int ReadOutlines(ReadOnlyMemory<byte> batch)
     {
         var count = 0;
-        using var reader = new RecordReader(batch, mode);
+        using var reader = new RecordReader(batch);
+        while (reader.TryReadOutline(out _))
+            count++;
+        return count;
+    }
+
+    public static int ReadAll(ReadOnlyMemory<byte> batch)
+    {
+        var count = 0;
+        using var reader = new RecordReader(batch);
         while (reader.TryRead(out var record))
         {
             foreach (var header in record.Headers)
