@@ -17,12 +17,14 @@ internal static class ScaleLoad
     public static Sample Run(ScaleScenario scenario, Target target, string name) => scenario switch
     {
         ConnectionsScenario => OfConnections(scenario, target),
+        LongPollsScenario => WithPartitions(ScenarioCatalog.Partitions, target, name, _ => OfConnections(scenario, target, LongPoll(target, name))),
         PartitionsScenario => WithPartitions(scenario.Count, target, name, before => Rest(scenario, target, before)),
         SessionScenario => OfSession(scenario, target, name),
         _ => throw new BenchException($"{scenario.Name} is no scale."),
     };
 
-    private static Sample OfConnections(ScaleScenario scenario, Target target)
+    /// <summary>Of connections that asked once, and then <paramref name="last"/> of all, whose answer does not come as long as it is measured.</summary>
+    private static Sample OfConnections(ScaleScenario scenario, Target target, byte[]? last = null)
     {
         var before = ProcessUsage.ResidentBytes(target.ProcessId);
         var connections = new List<LoadConnection>(scenario.Count);
@@ -34,12 +36,27 @@ internal static class ScaleLoad
                 connections[i].Ask<ApiVersionsRequest, ApiVersionsResponse>(new ApiVersionsRequest(), TargetAdmin.ApiVersionsVersion);
             }
 
+            if (last is not null)
+                connections.ForEach(connection => connection.Send(last));
             return Rest(scenario, target, before);
         }
         finally
         {
             connections.ForEach(connection => connection.Dispose());
         }
+    }
+
+    /// <summary>A Fetch that waits, and is known to: an answer within the first moment would be an error.</summary>
+    private static byte[] LongPoll(Target target, string name)
+    {
+        const int maxWaitMs = 60_000;
+        const int momentMs = 100;
+        var topic = Topics(ScenarioCatalog.Partitions, name).Single().Name;
+        using var connection = new LoadConnection(target.Host, target.Port);
+        connection.Send(RequestFrame.Fetch(topic, 0, 1 << 20, momentMs, offset: 0));
+        if (connection.Receive<FetchResponse>(0, RequestFrame.FetchVersion).Responses is not [{ Partitions: [{ ErrorCode: 0 }] }])
+            throw new BenchException("An empty partition cannot be polled.");
+        return RequestFrame.Fetch(topic, 0, 1 << 20, maxWaitMs, offset: 0);
     }
 
     private static Sample OfSession(ScaleScenario scenario, Target target, string name) => WithPartitions(scenario.Count, target, name, _ =>

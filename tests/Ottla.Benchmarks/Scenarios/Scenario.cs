@@ -49,6 +49,9 @@ internal abstract record ScaleScenario(string Name, int Count, double Seconds) :
 /// <summary>Connections that asked once.</summary>
 internal sealed record ConnectionsScenario(string Name, int Count, double Seconds) : ScaleScenario(Name, Count, Seconds);
 
+/// <summary>Connections that wait in a Fetch for data that does not come.</summary>
+internal sealed record LongPollsScenario(string Name, int Count, double Seconds) : ScaleScenario(Name, Count, Seconds);
+
 /// <summary>Empty partitions.</summary>
 internal sealed record PartitionsScenario(string Name, int Count, double Seconds) : ScaleScenario(Name, Count, Seconds);
 

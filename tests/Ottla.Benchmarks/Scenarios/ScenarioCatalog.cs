@@ -23,6 +23,7 @@ internal static class ScenarioCatalog
         new FetchScenario("fetch-64K-4conn", Connections: 4, MaxBytes: 65_536, Megabytes: 800),
         new EndToEndScenario("e2e-1000", RatePerSecond: 1000, BatchBytes: 1000, RecordBytes: 100, Acks: -1, Requests: 5000),
         new ConnectionsScenario("connections-5000", Count: 5000, Seconds: 5),
+        new LongPollsScenario("long-polls-5000", Count: 5000, Seconds: 5),
         new SessionScenario("session-2000", Count: 2000, Seconds: 5),
         new PartitionsScenario("partitions-10000", Count: 10_000, Seconds: 5),
     ];
@@ -42,6 +43,7 @@ internal static class ScenarioCatalog
         EndToEndScenario endToEnd => endToEnd with { Requests = Math.Max(1, endToEnd.Requests / divisor) },
         IdleScenario idle => idle with { Seconds = Math.Max(0.5, idle.Seconds / divisor) },
         ConnectionsScenario many => many with { Count = many.Count / divisor, Seconds = 0.5 },
+        LongPollsScenario many => many with { Count = many.Count / divisor, Seconds = 0.5 },
         SessionScenario many => many with { Count = many.Count / divisor, Seconds = 0.5 },
         PartitionsScenario many => many with { Count = many.Count / divisor, Seconds = 0.5 },
         StartScenario start => start with { Starts = 1 },
