@@ -1,4 +1,11 @@
+using System.Globalization;
 using Ottla.SystemTests.Clients;
 
-// The test runner loads this assembly and never comes here. As a program of its own it is a member of a group, which a test can kill.
-return args is ["group", var bootstrap, var group, var topic, var instance] ? ConfluentGroupMember.Run(bootstrap, group, topic, instance) : 2;
+// The test runner loads this assembly and never comes here. As a program of its own it is a client, which a test can kill.
+return args switch
+{
+    ["group", var bootstrap, var group, var topic, var instance] => ConfluentGroupMember.Run(bootstrap, group, topic, instance),
+    ["copy", var port, var group, var topic, var toTopic, var id, .. var partitions] => await TransactionalCopier.RunAsync(
+        int.Parse(port, CultureInfo.InvariantCulture), group, topic, toTopic, id, [.. partitions.Select(partition => int.Parse(partition, CultureInfo.InvariantCulture))]),
+    _ => 2,
+};

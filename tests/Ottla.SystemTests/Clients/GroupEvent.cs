@@ -15,6 +15,12 @@ public sealed record GroupEvent
     /// <summary>The broker acknowledged that this offset is committed.</summary>
     public const string Committed = "committed";
 
+    /// <summary>A transaction begins that copies the <see cref="Records"/>: told before anything is sent.</summary>
+    public const string Transaction = "transaction";
+
+    /// <summary>The broker acknowledged that the transaction is aborted.</summary>
+    public const string Aborted = "aborted";
+
     [JsonPropertyName("event")]
     public required string Event { get; init; }
 
@@ -27,8 +33,12 @@ public sealed record GroupEvent
     [JsonPropertyName("offset")]
     public long Offset { get; init; }
 
+    /// <summary>Of a transaction: what was read, each as partition, offset and value.</summary>
+    [JsonPropertyName("records")]
+    public IReadOnlyList<long[]> Records { get; init; } = [];
+
     /// <inheritdoc/>
-    public override string ToString() => Event == Assigned ? $"{Event} {string.Join(',', Partitions)}" : $"{Event} {Partition}@{Offset}";
+    public override string ToString() => Event == Transaction ? $"{Event} of {Records.Count}" : Event == Assigned ? $"{Event} {string.Join(',', Partitions)}" : $"{Event} {Partition}@{Offset}";
 
     /// <summary>Reads a line of a driver; null when it is something else, such as a client's log in JSON.</summary>
     public static GroupEvent? ParseJson(string line) => line.StartsWith("{\"event\":", StringComparison.Ordinal) ? JsonSerializer.Deserialize<GroupEvent>(line) : null;

@@ -103,6 +103,7 @@ public sealed class GroupMember : IAsyncDisposable
     {
         if (!_process.HasExited)
             await KillAsync();
+        await _reading;
         _process.Dispose();
     }
 

@@ -56,6 +56,15 @@ public sealed class RawConnection : IAsyncDisposable
         return response;
     }
 
+    /// <summary>Sends a request of a flexible version, and returns the response behind its header.</summary>
+    public async Task<WireReader> RequestFlexibleAsync(short apiKey, short apiVersion, WireWriter body)
+    {
+        var tagsOfTheHeader = new WireWriter().NoTags().ToArray();
+        var response = await RequestAsync(apiKey, apiVersion, [.. tagsOfTheHeader, .. body.NoTags().ToArray()]);
+        response.SkipTags();
+        return response;
+    }
+
     /// <summary>Sends ApiVersions v0, and returns the lowest and highest version of each API.</summary>
     public async Task<IReadOnlyDictionary<short, (short Lowest, short Highest)>> ApiVersionsAsync()
     {

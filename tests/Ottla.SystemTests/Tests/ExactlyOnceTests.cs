@@ -8,7 +8,7 @@ namespace Ottla.SystemTests.Tests;
 
 /// <summary>
 /// Processes copy records from one topic to another in transactions that commit their group's offsets too. They and the broker are killed with
-/// SIGKILL at random; in the end a READ_COMMITTED reader finds every record once, and in order.
+/// SIGKILL at random; in the end a READ_COMMITTED reader finds every record once, and in order, and the history of all that was read and sent has no anomaly.
 /// </summary>
 [Trait(Categories.Trait, Categories.Kill)]
 public sealed class ExactlyOnceTests
@@ -24,13 +24,37 @@ public sealed class ExactlyOnceTests
         int.TryParse(Environment.GetEnvironmentVariable("OTTLA_KILLS"), NumberStyles.None, CultureInfo.InvariantCulture, out var kills) ? kills : null;
 
     [ClientFact("librdkafka", "confluent-dotnet")]
-    public Task CopiesOfLibrdkafkaAreExact() => CopiesAreExactAsync("librdkafka", processes: 2, kills: Kills ?? 50);
+    public Task CopiesOfLibrdkafkaAreExact() => CopiesAreExactAsync(CommandOf("librdkafka"), processes: 2, kills: Kills ?? 50);
+
+    // At the protocol level of transaction.version 2; each process has half of the partitions.
+    [ClientFact("confluent-dotnet")]
+    public Task CopiesOfOurOwnClientAreExact() => CopiesAreExactAsync(CommandOfOurOwn, processes: 2, kills: Kills ?? 50);
 
     // kafkajs has no static members: after a crash its group waits for the session's end.
     [ClientFact("kafkajs", "confluent-dotnet")]
-    public Task CopiesOfKafkajsAreExact() => CopiesAreExactAsync("kafkajs", processes: 1, kills: Kills ?? 8);
+    public Task CopiesOfKafkajsAreExact() => CopiesAreExactAsync(CommandOf("kafkajs"), processes: 1, kills: Kills ?? 8);
 
-    private static async Task CopiesAreExactAsync(string client, int processes, int kills)
+    /// <summary>How the copier of a number is started.</summary>
+    private delegate MemberCommand CopierCommand(BrokerProcess broker, string group, string from, string to, int number);
+
+    private static CopierCommand CommandOf(string client) => (broker, group, from, to, number) =>
+        ((DriverClient)ClientCatalog.Get(client)).TransformCommand(broker.Bootstrap, group, from, to, IdOf(group, number));
+
+    private static MemberCommand CommandOfOurOwn(BrokerProcess broker, string group, string from, string to, int number)
+    {
+        const int processes = 2;
+        var partitions = Enumerable.Range(0, Partitions).Where(partition => partition % processes == number).Select(partition => partition.ToString(CultureInfo.InvariantCulture));
+        return new MemberCommand(
+            "dotnet",
+            [typeof(TransactionalCopier).Assembly.Location, "copy", broker.Port.ToString(CultureInfo.InvariantCulture), group, from, to, IdOf(group, number), .. partitions],
+            new Dictionary<string, string>(),
+            GroupEvent.ParseJson,
+            EndsWithInput: true);
+    }
+
+    private static string IdOf(string group, int number) => string.Create(CultureInfo.InvariantCulture, $"{group}-{number}");
+
+    private static async Task CopiesAreExactAsync(CopierCommand command, int processes, int kills)
     {
         await using var broker = await BrokerProcess.StartAsync();
         var (from, to, group) = (BrokerFixture.NewTopicName("from"), BrokerFixture.NewTopicName("to"), BrokerFixture.NewTopicName("copy"));
@@ -38,6 +62,7 @@ public sealed class ExactlyOnceTests
         await admin.CreateTopicAsync(broker.Bootstrap, from, Partitions);
         await admin.CreateTopicAsync(broker.Bootstrap, to, Partitions);
 
+        var history = new CopyHistory(from, to);
         var copiers = new GroupMember[processes];
         for (var i = 0; i < processes; i++)
             copiers[i] = Start(i);
@@ -47,7 +72,9 @@ public sealed class ExactlyOnceTests
             var produced = 0;
             for (var kill = 0; kill < kills; kill++)
             {
-                await admin.ProduceAsync(broker.Bootstrap, from, "none", Records(produced, RecordsPerRound));
+                var records = Records(produced, RecordsPerRound);
+                await admin.ProduceAsync(broker.Bootstrap, from, "none", records);
+                history.AddProduced(records);
                 produced += RecordsPerRound;
 
                 // Not when all is done: somewhere in the middle of it.
@@ -67,7 +94,19 @@ public sealed class ExactlyOnceTests
             }
 
             await AwaitCopiesAsync(produced * Partitions);
-            AssertExact(await Task.Run(() => ReadCommitted(broker.Bootstrap, to)), produced);
+            var copies = await Task.Run(() => ReadCommitted(broker.Bootstrap, to));
+            AssertExact(copies, produced);
+            foreach (var copier in copiers)
+            {
+                await copier.KillAsync();
+                history.AddProcess(copier.Events);
+            }
+
+            history.AddReader(from, await Task.Run(() => ReadCommitted(broker.Bootstrap, from)));
+            history.AddReader(to, copies);
+            var report = history.Check();
+            Assert.True(report.IsClean, report.ToString());
+            Assert.True(report.SendCount >= 2 * produced * Partitions, $"The history has less than was sent and copied: {report}");
         }
         finally
         {
@@ -75,12 +114,12 @@ public sealed class ExactlyOnceTests
                 await copier.DisposeAsync();
         }
 
-        GroupMember Start(int number) => GroupMember.Start(
-            ((DriverClient)ClientCatalog.Get(client)).TransformCommand(broker.Bootstrap, group, from, to, string.Create(CultureInfo.InvariantCulture, $"{group}-{number}")));
+        GroupMember Start(int number) => GroupMember.Start(command(broker, group, from, to, number));
 
         async Task RestartAsync(int number)
         {
             await copiers[number].DisposeAsync();
+            history.AddProcess(copiers[number].Events);
             copiers[number] = Start(number);
         }
 
@@ -120,7 +159,7 @@ public sealed class ExactlyOnceTests
             .Sum(committed => Math.Max(committed.Offset.Value, 0));
     }
 
-    private static List<(int Partition, string Value)> ReadCommitted(string bootstrap, string topic)
+    private static List<(int Partition, long Offset, string Value)> ReadCommitted(string bootstrap, string topic)
     {
         using var consumer = new ConsumerBuilder<Ignore, string>(new ConsumerConfig
         {
@@ -132,20 +171,20 @@ public sealed class ExactlyOnceTests
             EnablePartitionEof = true,
         }).SetLogHandler((_, _) => { }).Build();
         consumer.Assign(Enumerable.Range(0, Partitions).Select(partition => new TopicPartitionOffset(topic, partition, Offset.Beginning)));
-        var values = new List<(int, string)>();
+        var values = new List<(int, long, string)>();
         for (var ends = 0; ends < Partitions;)
         {
             var result = consumer.Consume(ProgressLimit) ?? throw new TimeoutException("The end of a partition was not reached.");
             if (result.IsPartitionEOF)
                 ends++;
             else
-                values.Add((result.Partition.Value, result.Message.Value));
+                values.Add((result.Partition.Value, result.Offset.Value, result.Message.Value));
         }
 
         return values;
     }
 
-    private static void AssertExact(List<(int Partition, string Value)> copies, int produced)
+    private static void AssertExact(List<(int Partition, long Offset, string Value)> copies, int produced)
     {
         for (var partition = 0; partition < Partitions; partition++)
         {

@@ -31,6 +31,15 @@ public sealed class BatchBuilder
 
     public int Records { get; init; } = 3;
 
+    /// <summary>The value of every record.</summary>
+    public Func<int, byte[]> Value { get; init; } = _ => "value"u8.ToArray();
+
+    public long ProducerId { get; init; } = -1;
+
+    public int ProducerEpoch { get; init; } = -1;
+
+    public int BaseSequence { get; init; } = -1;
+
     /// <summary>Bytes in place of the records, for what only looks compressed.</summary>
     public byte[]? Payload { get; init; }
 
@@ -47,9 +56,9 @@ public sealed class BatchBuilder
             .Int32(LastOffsetDelta ?? Records - 1)
             .Int64(TimestampMs)
             .Int64(TimestampMs)
-            .Int64(-1) // producer id
-            .Int16(-1) // producer epoch
-            .Int32(-1) // base sequence
+            .Int64(ProducerId)
+            .Int16(ProducerEpoch)
+            .Int32(BaseSequence)
             .Int32(RecordCount ?? Records);
         if (Payload is not null)
             writer.Raw(Payload);
@@ -66,12 +75,13 @@ public sealed class BatchBuilder
     {
         for (var index = 0; index < Records; index++)
         {
+            var value = Value(index);
             var body = new WireWriter()
                 .Int8(0) // attributes
                 .Varint(0) // timestamp delta
                 .Varint(index) // offset delta
                 .Varint(-1) // key: null
-                .Varint(5).Raw("value"u8)
+                .Varint(value.Length).Raw(value)
                 .Varint(0) // headers
                 .ToArray();
             writer.Varint(body.Length + RecordLengthError).Raw(body);

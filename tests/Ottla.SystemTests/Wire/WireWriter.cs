@@ -57,6 +57,21 @@ public sealed class WireWriter
         return Int16(bytes.Length).Raw(bytes);
     }
 
+    /// <summary>A length of a flexible version: one more than it is, and 0 for null.</summary>
+    public WireWriter CompactLength(int? length) => UnsignedVarint((uint)(length + 1 ?? 0));
+
+    /// <summary>A COMPACT_STRING, or with null a COMPACT_NULLABLE_STRING.</summary>
+    public WireWriter CompactString(string? value)
+    {
+        if (value is null)
+            return CompactLength(null);
+        var bytes = Encoding.UTF8.GetBytes(value);
+        return CompactLength(bytes.Length).Raw(bytes);
+    }
+
+    /// <summary>Tagged fields: none.</summary>
+    public WireWriter NoTags() => UnsignedVarint(0);
+
     /// <summary>BYTES or RECORDS of the versions that are not flexible.</summary>
     public WireWriter Bytes(ReadOnlySpan<byte> value) => Int32(value.Length).Raw(value);
 

@@ -325,7 +325,7 @@ static void group(const char *bootstrap, const char *group_id, const char *topic
     rd_kafka_destroy(client);
 }
 
-enum { TRANSFORM_BATCH_MAX = 50, TRANSFORM_POLL_MS = 50 };
+enum { TRANSFORM_BATCH_MAX = 50, TRANSFORM_POLL_MS = 50, STDOUT_BYTES = 64 * 1024 };
 
 /* True when the transaction has to be aborted, false when all is well; any other failure ends the process, and whoever started it starts another. */
 static int must_abort(const char *what, rd_kafka_error_t *error) {
@@ -356,7 +356,7 @@ static void rewind_to_committed(rd_kafka_t *consumer) {
 }
 
 static void transform(const char *bootstrap, const char *group_id, const char *topic, const char *to_topic, const char *id) {
-    setvbuf(stdout, NULL, _IOLBF, 0);
+    setvbuf(stdout, NULL, _IOLBF, STDOUT_BYTES); /* a line is one write: it comes whole, or not at all */
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     set(conf, "transactional.id", id);
     set(conf, "transaction.timeout.ms", "20000");
@@ -394,6 +394,10 @@ static void transform(const char *bootstrap, const char *group_id, const char *t
         }
         if (count == 0)
             continue;
+        printf("{\"event\":\"transaction\",\"records\":[");
+        for (int i = 0; i < count; i++)
+            printf("%s[%d,%lld,%.*s]", i == 0 ? "" : ",", batch[i]->partition, (long long)batch[i]->offset, (int)batch[i]->len, (const char *)batch[i]->payload);
+        printf("]}\n");
         if (must_abort("begin", rd_kafka_begin_transaction(producer)))
             exit(3);
         rd_kafka_topic_partition_list_t *positions = rd_kafka_topic_partition_list_new(count);
@@ -413,6 +417,7 @@ static void transform(const char *bootstrap, const char *group_id, const char *t
             || must_abort("commit", rd_kafka_commit_transaction(producer, TIMEOUT_MS))) {
             if (must_abort("abort", rd_kafka_abort_transaction(producer, TIMEOUT_MS)))
                 exit(3);
+            printf("{\"event\":\"aborted\"}\n");
             rewind_to_committed(consumer);
         } else {
             printf("{\"event\":\"committed\",\"partition\":-1,\"offset\":%d}\n", count);

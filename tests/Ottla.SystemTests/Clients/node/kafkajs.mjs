@@ -185,6 +185,7 @@ async function transform(bootstrap, groupId, topic, toTopic, id) {
     eachBatchAutoResolve: true,
     eachBatch: async ({ batch, heartbeat }) => {
       try {
+        printEvent({ event: 'transaction', records: batch.messages.map(({ offset, value }) => [batch.partition, Number(offset), Number(value)]) })
         const transaction = await producer.transaction()
         await transaction.send({ topic: toTopic, messages: batch.messages.map(({ value }) => ({ partition: batch.partition, value })) })
         const offset = String(BigInt(batch.lastOffset()) + 1n)
