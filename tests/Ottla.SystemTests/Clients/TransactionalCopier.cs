@@ -18,7 +18,15 @@ internal sealed class TransactionalCopier(TransactionProtocol protocol, string g
     private Dictionary<int, long> _positions = [];
     private int _transactions;
 
-    /// <summary>The process of that number of several: copies until the input ends.</summary>
+    /// <summary>The command line of such a process.</summary>
+    public static MemberCommand Command(int port, string group, string topic, string toTopic, string id, IEnumerable<int> partitions) => new(
+        "dotnet",
+        [typeof(TransactionalCopier).Assembly.Location, "copy", Text(port), group, topic, toTopic, id, .. partitions.Select(Text)],
+        new Dictionary<string, string>(),
+        GroupEvent.ParseJson,
+        EndsWithInput: true);
+
+    /// <summary>What the process does: copies until the input ends.</summary>
     /// <returns>The exit code: 0, or 3 after an error that no producer may go on from.</returns>
     public static async Task<int> RunAsync(int port, string group, string topic, string toTopic, string id, IReadOnlyList<int> partitions)
     {
@@ -112,6 +120,8 @@ internal sealed class TransactionalCopier(TransactionProtocol protocol, string g
     }
 
     private static long ValueOf(CopiedRecord record) => long.Parse(Encoding.ASCII.GetString(record.Value), CultureInfo.InvariantCulture);
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 
     private static void Tell(GroupEvent what) => Console.Out.WriteLine(JsonSerializer.Serialize(what));
 }

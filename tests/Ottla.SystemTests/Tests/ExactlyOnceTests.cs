@@ -28,7 +28,7 @@ public sealed class ExactlyOnceTests
 
     // At the protocol level of transaction.version 2; each process has half of the partitions.
     [ClientFact("confluent-dotnet")]
-    public Task CopiesOfOurOwnClientAreExact() => CopiesAreExactAsync(CommandOfOurOwn, processes: 2, kills: Kills ?? 50);
+    public Task CopiesOfOurOwnClientAreExact() => CopiesAreExactAsync(CommandOfOurOwn(processes: 2), processes: 2, kills: Kills ?? 50);
 
     // kafkajs has no static members: after a crash its group waits for the session's end.
     [ClientFact("kafkajs", "confluent-dotnet")]
@@ -40,17 +40,8 @@ public sealed class ExactlyOnceTests
     private static CopierCommand CommandOf(string client) => (broker, group, from, to, number) =>
         ((DriverClient)ClientCatalog.Get(client)).TransformCommand(broker.Bootstrap, group, from, to, IdOf(group, number));
 
-    private static MemberCommand CommandOfOurOwn(BrokerProcess broker, string group, string from, string to, int number)
-    {
-        const int processes = 2;
-        var partitions = Enumerable.Range(0, Partitions).Where(partition => partition % processes == number).Select(partition => partition.ToString(CultureInfo.InvariantCulture));
-        return new MemberCommand(
-            "dotnet",
-            [typeof(TransactionalCopier).Assembly.Location, "copy", broker.Port.ToString(CultureInfo.InvariantCulture), group, from, to, IdOf(group, number), .. partitions],
-            new Dictionary<string, string>(),
-            GroupEvent.ParseJson,
-            EndsWithInput: true);
-    }
+    private static CopierCommand CommandOfOurOwn(int processes) => (broker, group, from, to, number) =>
+        TransactionalCopier.Command(broker.Port, group, from, to, IdOf(group, number), Enumerable.Range(0, Partitions).Where(partition => partition % processes == number));
 
     private static string IdOf(string group, int number) => string.Create(CultureInfo.InvariantCulture, $"{group}-{number}");
 
