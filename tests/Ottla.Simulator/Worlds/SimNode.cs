@@ -68,7 +68,11 @@ public sealed class SimNode
         var process = _world.NewProcess($"node.{++Starts}", EndPoint.Address);
         _process = process;
         _ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _disk.Faults.Fault = (_, _) => CountFileOperation(process);
+        _disk.Faults.Fault = (_, _) =>
+        {
+            CountFileOperation();
+            return null;
+        };
         var platform = new NodePlatform(_disk, process.Transport, process.Clock, new SimLog(process.Tell), _random.NextUInt64());
         var started = process.Start(async () =>
         {
@@ -124,12 +128,13 @@ public sealed class SimNode
         _ended.TrySetResult();
     }
 
-    private IOException? CountFileOperation(SimProcess process)
+    /// <exception cref="PowerLossException">The node is killed instead.</exception>
+    private void CountFileOperation()
     {
         if (_fileOperationsLeft < 0 || _fileOperationsLeft-- > 0)
-            return null;
+            return;
         Kill();
-        return new IOException($"{process.Name} was killed");
+        throw new PowerLossException(); // no I/O error: nobody lives to see the operation fail
     }
 
     private async Task WatchAsync(SimProcess process, BrokerNode node)
