@@ -127,7 +127,7 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
 
         _partitions.Clear();
         _groups.Clear();
-        if (IsVersion2 && (response.ProducerId, response.ProducerEpoch) != (ProducerId, ProducerEpoch))
+        if (IsVersion2)
             BeginEpoch(response.ProducerId, response.ProducerEpoch);
         else if (_sender!.HasFailed)
             await InitAsync(ProducerId, ProducerEpoch); // its numbers have a gap: only another epoch goes on
