@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Ottla.Network.Transport;
 using Ottla.Protocol.Messages;
+using Ottla.Simulator.Bugs;
 using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Clients;
@@ -16,24 +17,26 @@ internal sealed class BrokerConnection
     private readonly SimProcess _process;
     private readonly ITransportConnection _transport;
     private readonly string _clientId;
+    private readonly BrokerBug? _bug;
     private readonly Queue<(int CorrelationId, TaskCompletionSource<byte[]> Frame)> _pending = new();
     private int _lastCorrelationId;
 
-    private BrokerConnection(SimProcess process, ITransportConnection transport, string clientId)
+    private BrokerConnection(SimProcess process, ITransportConnection transport, string clientId, BrokerBug? bug)
     {
         _process = process;
         _transport = transport;
         _clientId = clientId;
+        _bug = bug;
     }
 
     /// <summary>Whether nothing went wrong yet.</summary>
     public bool IsOpen { get; private set; } = true;
 
-    public static async Task<BrokerConnection> OpenAsync(SimProcess process, IPEndPoint endpoint, string clientId)
+    public static async Task<BrokerConnection> OpenAsync(SimProcess process, IPEndPoint endpoint, string clientId, BrokerBug? bug = null)
     {
         try
         {
-            var connection = new BrokerConnection(process, await process.Transport.ConnectAsync(endpoint, default), clientId);
+            var connection = new BrokerConnection(process, await process.Transport.ConnectAsync(endpoint, default), clientId, bug);
             process.Watch(connection.ReceiveAsync());
             return connection;
         }
@@ -51,6 +54,7 @@ internal sealed class BrokerConnection
     {
         if (!IsOpen)
             throw new ConnectionLostException("the connection is closed");
+        _bug?.Wire?.Before(request);
         var correlationId = ++_lastCorrelationId;
         var body = ClientFrames.Encode(TRequest.ApiKey, version, correlationId, request, _clientId);
         var bytes = new byte[sizeof(int) + body.Length];
@@ -68,7 +72,9 @@ internal sealed class BrokerConnection
             Close(e.Message);
         }
 
-        return ClientFrames.Decode<TResponse>(await answer.Task, version, correlationId);
+        var response = ClientFrames.Decode<TResponse>(await answer.Task, version, correlationId);
+        _bug?.Wire?.After(response);
+        return response;
     }
 
     /// <summary>Ends it; what was sent may still arrive.</summary>

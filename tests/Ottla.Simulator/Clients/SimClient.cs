@@ -2,6 +2,7 @@ using System.Net;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.Simulator.Bugs;
 using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Clients;
@@ -38,17 +39,23 @@ internal sealed class SimClient
     /// <summary>How long an answer may take before the connection is given up.</summary>
     public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>A bug that the broker is to seem to have; null for none.</summary>
+    public BrokerBug? Bug { get; init; }
+
     public DateTimeOffset Now => Process.Clock.GetUtcNow();
 
     /// <summary>The version that this client uses of an API.</summary>
     public short VersionOf(ApiKey key) => _versions.Of(key);
+
+    /// <summary>Uses other versions from now on, as clients do that hear of another finalized feature.</summary>
+    public void Rebind(params (ApiKey Key, short Lowest, short Highest)[] bounds) => _versions.Rebind(bounds);
 
     /// <summary>The connection that is open, or a new one.</summary>
     /// <exception cref="ConnectionLostException">Nobody answers there.</exception>
     public Task<BrokerConnection> ConnectAsync()
     {
         if (_connection is null or { IsFaulted: true } || (_connection.IsCompletedSuccessfully && !_connection.Result.IsOpen))
-            _connection = BrokerConnection.OpenAsync(Process, _broker, Process.Name);
+            _connection = BrokerConnection.OpenAsync(Process, _broker, Process.Name, Bug);
         return _connection;
     }
 

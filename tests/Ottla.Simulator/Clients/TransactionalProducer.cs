@@ -18,8 +18,14 @@ internal sealed class TransactionFailedException(ErrorCode error, bool isFatal) 
 /// It speaks the protocol of <c>transaction.version</c> 0 and 1, where partitions are added before they are written to, or that of 2 (KIP-890), where
 /// writing adds them and each end of a transaction begins a new epoch. Lives as long as its process; a fenced one is done.
 /// </remarks>
-internal sealed class TransactionalProducer(SimClient client, string transactionalId, bool isVersion2, TimeSpan transactionTimeout)
+/// <param name="client">What it asks through; its versions are bound here.</param>
+/// <param name="transactionalId">Its transactional id.</param>
+/// <param name="transactionVersion">The <c>transaction.version</c> that it knows to be finalized.</param>
+/// <param name="transactionTimeout">How long its transactions may take.</param>
+internal sealed class TransactionalProducer(SimClient client, string transactionalId, short transactionVersion, TimeSpan transactionTimeout)
 {
+    private const short FirstVersionThatBumpsEpoch = 2;
+
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan LongPatience = TimeSpan.FromMinutes(3);
 
@@ -27,8 +33,13 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
     private readonly HashSet<string> _groups = [];
     private RecordSender? _sender;
 
-    /// <summary>The versions of APIs that go with a level of the protocol.</summary>
-    public static (ApiKey Key, short Lowest, short Highest)[] Versions(bool isVersion2) => isVersion2
+    /// <summary>The <c>transaction.version</c> that it goes by.</summary>
+    public short TransactionVersion { get; private set; } = transactionVersion;
+
+    private bool IsVersion2 => TransactionVersion >= FirstVersionThatBumpsEpoch;
+
+    /// <summary>The versions of APIs that go with a finalized <c>transaction.version</c>.</summary>
+    public static (ApiKey Key, short Lowest, short Highest)[] Versions(short transactionVersion) => transactionVersion >= FirstVersionThatBumpsEpoch
         ? [(ApiKey.Produce, 12, 13), (ApiKey.EndTxn, 5, 5), (ApiKey.TxnOffsetCommit, 5, 5), (ApiKey.InitProducerId, 3, 5), (ApiKey.OffsetFetch, 8, 9), (ApiKey.FindCoordinator, 1, 6)]
         : [(ApiKey.Produce, 3, 11), (ApiKey.EndTxn, 0, 4), (ApiKey.TxnOffsetCommit, 0, 4), (ApiKey.InitProducerId, 3, 5), (ApiKey.OffsetFetch, 8, 9), (ApiKey.FindCoordinator, 1, 6), (ApiKey.AddPartitionsToTxn, 0, 3), (ApiKey.AddOffsetsToTxn, 0, 3)];
 
@@ -40,12 +51,19 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
     /// <exception cref="TransactionFailedException">It was fenced meanwhile.</exception>
     public Task InitAsync() => InitAsync(producerId: -1, producerEpoch: -1);
 
+    /// <summary>Hears of another finalized <c>transaction.version</c>, between two transactions: the epoch and the numbers in it go on.</summary>
+    public void Learn(short transactionVersion)
+    {
+        TransactionVersion = transactionVersion;
+        client.Rebind(Versions(transactionVersion));
+    }
+
     /// <summary>Sends a record in the transaction.</summary>
     /// <returns>Its offset; null when the broker does not remember it.</returns>
     /// <exception cref="TransactionFailedException">The transaction fails.</exception>
     public async Task<long?> SendAsync(TopicPartition partition, long value)
     {
-        if (!isVersion2 && !_partitions.Contains(partition))
+        if (!IsVersion2 && !_partitions.Contains(partition))
             await AddPartitionAsync(partition);
         _partitions.Add(partition);
         try
@@ -62,7 +80,7 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
     /// <exception cref="TransactionFailedException">The transaction fails.</exception>
     public async Task SendOffsetsAsync(string group, IReadOnlyDictionary<TopicPartition, long> offsets)
     {
-        if (!isVersion2 && !_groups.Contains(group))
+        if (!IsVersion2 && !_groups.Contains(group))
         {
             var add = new AddOffsetsToTxnRequest { TransactionalId = transactionalId, ProducerId = ProducerId, ProducerEpoch = ProducerEpoch, GroupId = group };
             ThrowIfFailed((ErrorCode?)(await client.CallUntilAnsweredAsync<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(add, answer => (ErrorCode)answer.ErrorCode, Patience))?.ErrorCode);
@@ -109,7 +127,7 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
 
         _partitions.Clear();
         _groups.Clear();
-        if (isVersion2)
+        if (IsVersion2)
             BeginEpoch(response.ProducerId, response.ProducerEpoch);
         else if (_sender!.HasFailed)
             await InitAsync(ProducerId, ProducerEpoch); // its numbers have a gap: only another epoch goes on

@@ -255,6 +255,8 @@ public sealed partial class SimDisk : IFileSystem
         lock (_lock)
         {
             Begin(FileOperation.Write, path);
+            if (Faults.RewritesWrite?.Invoke(path, source.ToArray()) is { } rewritten)
+                source = rewritten;
             var growth = Math.Max(0, position + source.Length - node.Cache.Length);
             var free = Math.Max(0, Faults.CapacityBytes - _usedBytes);
             // A full disk takes what fits, then refuses.

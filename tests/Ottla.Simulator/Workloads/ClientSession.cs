@@ -4,15 +4,20 @@ using Ottla.HistoryChecker.History;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.Simulator.Bugs;
 using Ottla.Simulator.Clients;
 using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Workloads;
 
 /// <summary>One run of a workload: a node, clients that live and die, and a history of what they did, which is checked in the end.</summary>
-internal abstract class ClientSession(World world, IReadOnlyDictionary<string, string> configs)
+/// <param name="world">Where.</param>
+/// <param name="configs">What is configured otherwise than for development.</param>
+/// <param name="powerLossPercent">Of a hundred kills of the node, how many take the power of its host.</param>
+/// <param name="bug">A bug that the node is to have; null for none.</param>
+internal abstract class ClientSession(World world, IReadOnlyDictionary<string, string> configs, int powerLossPercent = 0, BrokerBug? bug = null)
 {
-    private static readonly TimeSpan LongPatience = TimeSpan.FromMinutes(5);
+    protected static readonly TimeSpan LongPatience = TimeSpan.FromMinutes(5);
 
     private long _lastValue;
 
@@ -22,7 +27,7 @@ internal abstract class ClientSession(World world, IReadOnlyDictionary<string, s
 
     protected HistoryRecorder History { get; } = new();
 
-    protected SimNode Node { get; } = new(world, IPAddress.Parse("10.0.0.1"), configs);
+    protected SimNode Node { get; } = new(world, IPAddress.Parse("10.0.0.1"), configs) { PowerLossPercent = powerLossPercent };
 
     /// <summary>Whether clients are to come to an end.</summary>
     protected bool IsOver { get; set; }
@@ -31,6 +36,7 @@ internal abstract class ClientSession(World world, IReadOnlyDictionary<string, s
     /// <exception cref="SimulationException">An invariant does not hold.</exception>
     public void Run()
     {
+        bug?.Disk?.Invoke(Node.DiskFaults);
         world.Run(DirectAsync);
         var report = HistoryAnalysis.Check(Operations);
         world.Tell("checker", $"{report}");
@@ -45,7 +51,7 @@ internal abstract class ClientSession(World world, IReadOnlyDictionary<string, s
     protected long NextValue() => ++_lastValue;
 
     protected SimClient NewClient(SimProcess process, params (ApiKey Key, short Lowest, short Highest)[] versions) =>
-        new(process, Node.EndPoint, new ClientVersions(new Prng(world.Random.NextUInt64()), versions), new Prng(world.Random.NextUInt64()));
+        new(process, Node.EndPoint, new ClientVersions(new Prng(world.Random.NextUInt64()), versions), new Prng(world.Random.NextUInt64())) { Bug = bug };
 
     protected static IEnumerable<TopicPartition> PartitionsOf(string topic, int count) => Enumerable.Range(0, count).Select(partition => new TopicPartition(topic, partition));
 

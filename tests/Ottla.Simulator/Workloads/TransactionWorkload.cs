@@ -2,8 +2,10 @@ using System.Globalization;
 using Ottla.HistoryChecker.History;
 using Ottla.Kernel;
 using Ottla.Protocol;
+using Ottla.Protocol.Messages;
 using Ottla.Simulator.Clients;
 using Ottla.Simulator.Worlds;
+using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Workloads;
 
@@ -11,10 +13,7 @@ namespace Ottla.Simulator.Workloads;
 /// Jepsen's workload of transactions: producers with transactional ids that send, poll, commit and abort; loops that consume, transform and produce with
 /// their offsets in the transaction; zombies of both; and all that can go wrong around them.
 /// </summary>
-/// <remarks>
-/// Two seeds in three speak the protocol of <c>transaction.version</c> 2, and meet requests that arrive long after they were given up. The third speaks the
-/// older one, which cannot tell such a request from one of a later transaction: its network is quicker than its clients' patience.
-/// </remarks>
+/// <remarks>Each seed has conditions of its own: which <c>transaction.version</c> is finalized, whether requests arrive late, whether power is lost (<see cref="TransactionConditions"/>).</remarks>
 public sealed class TransactionWorkload : ISimulation
 {
     private const string Topic = "t";
@@ -33,30 +32,27 @@ public sealed class TransactionWorkload : ISimulation
     public string Name => "transactions";
 
     /// <inheritdoc/>
-    public string Description => "transactional producers and consume-transform-produce loops; kills, zombies, resets, requests that arrive late";
+    public string Description => "transactional producers and consume-transform-produce loops by every transaction.version; kills, power loss, zombies, resets, requests that arrive late";
 
     /// <inheritdoc/>
-    public void Run(ulong seed, TextWriter? log = null)
-    {
-        var isVersion2 = seed % 3 != 0;
-        RunSession(seed, isVersion2, hasLateRequests: isVersion2, log);
-    }
+    public void Run(ulong seed, TextWriter? log = null) => RunSession(seed, TransactionConditions.Of(seed), log);
 
     /// <summary>One run of it.</summary>
     /// <param name="seed">Where everything comes from.</param>
-    /// <param name="isVersion2">Whether clients speak the protocol of <c>transaction.version</c> 2.</param>
-    /// <param name="hasLateRequests">Whether requests may arrive long after they were given up.</param>
+    /// <param name="conditions">What may go wrong, and by which protocol.</param>
     /// <param name="log">Where to tell what happens.</param>
     /// <returns>What is left of it.</returns>
     /// <exception cref="SimulationException">An invariant does not hold.</exception>
-    internal static ClientSession RunSession(ulong seed, bool isVersion2, bool hasLateRequests, TextWriter? log = null)
+    internal static ClientSession RunSession(ulong seed, TransactionConditions conditions, TextWriter? log = null)
     {
-        var session = new Session(new World(seed, log), isVersion2, hasLateRequests);
+        log?.WriteLine(conditions);
+        var session = new Session(new World(seed, log), conditions);
         session.Run();
         return session;
     }
 
-    private sealed class Session(World world, bool isVersion2, bool hasLateRequests) : ClientSession(world, Configs)
+    private sealed class Session(World world, TransactionConditions conditions)
+        : ClientSession(world, conditions.PowerLossPercent > 0 ? FlushedConfigs : Configs, conditions.PowerLossPercent, conditions.Bug)
     {
         private static readonly Dictionary<string, string> Configs = new()
         {
@@ -65,12 +61,18 @@ public sealed class TransactionWorkload : ISimulation
             ["transaction.abort.timed.out.transaction.cleanup.interval.ms"] = "1000",
         };
 
+        private static readonly Dictionary<string, string> FlushedConfigs = new(Configs) { ["log.flush.interval.messages"] = "1" };
+
         private bool _isFed;
+
+        /// <summary>The finalized version, as far as clients know.</summary>
+        private short _transactionVersion = TransactionConditions.Newest; // a new cluster's
 
         protected override async Task DirectAsync(SimProcess director)
         {
-            World.Network.Weather = new NetworkWeather { StallsPerThousand = hasLateRequests ? World.Random.NextInt(10) : 0, StallMsMax = StallMsMax };
+            World.Network.Weather = new NetworkWeather { StallsPerThousand = conditions.HasLateRequests ? World.Random.NextInt(10) : 0, StallMsMax = StallMsMax };
             await Node.StartAsync();
+            await FinalizeAsync(director, conditions.Versions.First);
             foreach (var (topic, partitions) in new[] { (Topic, Partitions), (Input, Pipes), (Output, Pipes) })
                 await CreateTopicAsync(NewClient(director), topic, partitions);
 
@@ -88,7 +90,9 @@ public sealed class TransactionWorkload : ISimulation
             for (var i = 0; i < Consumers; i++)
                 clients.Add(KeepRunningAsync(director, $"consumer.{i}", 30, (int)Duration.TotalMilliseconds, (process, number) => ConsumeAsync(process, number, all, isReadCommitted: true)));
             var feeder = KeepFeedingAsync(director);
+            var change = ChangeVersionAsync(director);
             await new Chaos(World, Node).RunAsync(director, Duration);
+            await change;
             _isFed = true;
             await feeder;
             await director.Delay(TimeSpan.FromMilliseconds(StallMsMax)); // what the feeders sent last, and gave up, may be still on its way
@@ -97,6 +101,28 @@ public sealed class TransactionWorkload : ISimulation
             foreach (var client in clients.Concat(pipes))
                 await client;
             CheckPiped(await ReadToEndAsync(director, all));
+        }
+
+        /// <summary>Finalizes the last version in the middle of the run, when transactions of all kinds are open.</summary>
+        private async Task ChangeVersionAsync(SimProcess director)
+        {
+            await director.Delay(Duration / 2);
+            await FinalizeAsync(director, conditions.Versions.Last);
+        }
+
+        private async Task FinalizeAsync(SimProcess director, short version)
+        {
+            const sbyte upgrade = 1, safeDowngrade = 2;
+            if (version == _transactionVersion)
+                return;
+            var client = NewClient(director, (ApiKey.UpdateFeatures, 1, 2));
+            var update = new UpdateFeaturesRequest.FeatureUpdateKey { Feature = Feature.TransactionVersion, MaxVersionLevel = version, UpgradeType = version > _transactionVersion ? upgrade : safeDowngrade };
+            var request = new UpdateFeaturesRequest { TimeoutMs = 1_000, FeatureUpdates = [update] };
+            var response = await client.CallUntilAnsweredAsync<UpdateFeaturesRequest, UpdateFeaturesResponse>(request, answer => (ErrorCode)answer.ErrorCode, LongPatience);
+            if (response is not { ErrorCode: (short)ErrorCode.None })
+                throw new SimulationException($"{Feature.TransactionVersion} {version} was not finalized: {response?.ErrorMessage}");
+            _transactionVersion = version;
+            World.Tell(director.Name, $"{Feature.TransactionVersion} is {version}");
         }
 
         /// <summary>One client after another with the same transactional id, where now and then the next one begins while the one before still goes on.</summary>
@@ -120,8 +146,7 @@ public sealed class TransactionWorkload : ISimulation
         /// <summary>A transactional producer's life: transactions of sends and polls.</summary>
         private async Task TransactAsync(SimProcess process, long number, string transactionalId)
         {
-            var versions = TransactionalProducer.Versions(isVersion2);
-            var producer = new TransactionalProducer(NewClient(process, versions), transactionalId, isVersion2, TransactionTimeout);
+            var producer = new TransactionalProducer(NewClient(process, TransactionalProducer.Versions(_transactionVersion)), transactionalId, _transactionVersion, TransactionTimeout);
             var partitions = PartitionsOf(Topic, Partitions).ToList();
             var receiver = new RecordReceiver(NewClient(process), partitions, isReadCommitted: true);
             try
@@ -152,8 +177,8 @@ public sealed class TransactionWorkload : ISimulation
         /// <summary>A loop's life: what it reads from a partition, it writes to another, with the offset it read up to.</summary>
         private async Task PipeAsync(SimProcess process, long number, string transactionalId, int pipe)
         {
-            var client = NewClient(process, TransactionalProducer.Versions(isVersion2));
-            var producer = new TransactionalProducer(client, transactionalId, isVersion2, TransactionTimeout);
+            var client = NewClient(process, TransactionalProducer.Versions(_transactionVersion));
+            var producer = new TransactionalProducer(client, transactionalId, _transactionVersion, TransactionTimeout);
             var (input, output) = (new TopicPartition(Input, pipe), new TopicPartition(Output, pipe));
             var receiver = new RecordReceiver(NewClient(process), [input], isReadCommitted: true);
             try
@@ -193,6 +218,8 @@ public sealed class TransactionWorkload : ISimulation
             var operation = new Operation { Process = number, Outcome = Outcome.Info, IsTransaction = true, Steps = steps };
             var recorded = History.Begin(operation);
             var outcome = Outcome.Fail; // until a commit is asked for, there can be none
+            if (producer.TransactionVersion != _transactionVersion && World.Random.NextChance(50))
+                producer.Learn(_transactionVersion);
             try
             {
                 var isCommit = World.Random.NextChance(80);
@@ -268,7 +295,7 @@ public sealed class TransactionWorkload : ISimulation
         /// <summary>Waits until the loops have committed the end of their input.</summary>
         private async Task WaitUntilPipedAsync(SimProcess director)
         {
-            var client = NewClient(director, TransactionalProducer.Versions(isVersion2));
+            var client = NewClient(director, TransactionalProducer.Versions(_transactionVersion));
             var deadline = director.Clock.GetUtcNow() + TimeSpan.FromMinutes(5);
             foreach (var partition in PartitionsOf(Input, Pipes))
             {

@@ -2,12 +2,15 @@ using System.Net;
 using Ottla.Broker;
 using Ottla.Configuration;
 using Ottla.Kernel;
-using Ottla.Storage.Files;
+using Ottla.Simulator.Disk;
 
 namespace Ottla.Simulator.Worlds;
 
 /// <summary>A broker node in a world: started, stopped, killed between any two steps or file operations, and started again on what it left behind.</summary>
-/// <remarks>A kill is that of a process: what was written stays written, flushed or not. Each start is a process of its own; the node is one.</remarks>
+/// <remarks>
+/// A kill is that of a process: what was written stays written, flushed or not. Where its host loses power, its disk keeps what was flushed, and of the
+/// rest what chance leaves. Each start is a process of its own; the node is one.
+/// </remarks>
 public sealed class SimNode
 {
     private const int Port = 9092;
@@ -15,7 +18,7 @@ public sealed class SimNode
     private readonly World _world;
     private readonly Dictionary<string, string> _configs;
     private readonly Prng _random;
-    private InMemoryFileSystem _disk;
+    private SimDisk _disk;
     private SimProcess? _process;
     private BrokerNode? _node;
     private TaskCompletionSource _ended = new();
@@ -30,7 +33,7 @@ public sealed class SimNode
         _world = world;
         EndPoint = new IPEndPoint(address, Port);
         _random = new Prng(world.Random.NextUInt64());
-        _disk = new InMemoryFileSystem(world.NewProcess("disk").Clock);
+        _disk = new SimDisk(world.NewProcess("disk").Clock, new Prng(~world.Seed)); // of its own: what it loses does not change what the world does
         _configs = new Dictionary<string, string>(configs)
         {
             ["log.dirs"] = "/data",
@@ -44,6 +47,12 @@ public sealed class SimNode
 
     /// <summary>Whether it was started and neither stopped nor killed.</summary>
     public bool IsRunning => _process is { IsAlive: true };
+
+    /// <summary>What goes wrong with its disk. A node that was killed, or lost power, goes on with the same.</summary>
+    public SimDiskFaults DiskFaults => _disk.Faults;
+
+    /// <summary>Of a hundred kills, how many take the power of the whole host.</summary>
+    public int PowerLossPercent { get; init; }
 
     /// <summary>How often it was started.</summary>
     public int Starts { get; private set; }
@@ -59,7 +68,11 @@ public sealed class SimNode
         var process = _world.NewProcess($"node.{++Starts}", EndPoint.Address);
         _process = process;
         _ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _disk.Fault = (_, _) => CountFileOperation(process);
+        _disk.Faults.Fault = (_, _) =>
+        {
+            CountFileOperation();
+            return null;
+        };
         var platform = new NodePlatform(_disk, process.Transport, process.Clock, new SimLog(process.Tell), _random.NextUInt64());
         var started = process.Start(async () =>
         {
@@ -94,16 +107,15 @@ public sealed class SimNode
         End(process);
     }
 
-    /// <summary>Kills it now.</summary>
+    /// <summary>Kills it now: the process, or the whole host.</summary>
     public void Kill()
     {
         if (_process is not { IsAlive: true } process)
             return;
-        _world.Tell(process.Name, $"is killed");
-        var left = _disk.Clone();
+        var losesPower = PowerLossPercent > 0 && _random.NextChance(PowerLossPercent);
+        _world.Tell(process.Name, $"{(losesPower ? "loses power" : "is killed")}");
         End(process);
-        _disk.Fault = static (_, _) => new IOException("the process is dead"); // what its code still does on the way out
-        _disk = left;
+        _disk = losesPower ? _disk.AfterPowerLoss() : _disk.AfterProcessDeath(); // the old one does nothing of what its code still tries on the way out
     }
 
     /// <summary>Kills it before the file operation after so many.</summary>
@@ -116,12 +128,13 @@ public sealed class SimNode
         _ended.TrySetResult();
     }
 
-    private IOException? CountFileOperation(SimProcess process)
+    /// <exception cref="PowerLossException">The node is killed instead.</exception>
+    private void CountFileOperation()
     {
         if (_fileOperationsLeft < 0 || _fileOperationsLeft-- > 0)
-            return null;
+            return;
         Kill();
-        return new IOException($"{process.Name} was killed");
+        throw new PowerLossException(); // no I/O error: nobody lives to see the operation fail
     }
 
     private async Task WatchAsync(SimProcess process, BrokerNode node)

@@ -33,7 +33,7 @@ public sealed class WorkloadTests
         {
             try
             {
-                TransactionWorkload.RunSession(seed, isVersion2: false, hasLateRequests: true);
+                TransactionWorkload.RunSession(seed, new TransactionConditions { Versions = (1, 1), HasLateRequests = true });
             }
             catch (Ottla.Simulator.SimulationException e)
             {
