@@ -68,6 +68,7 @@ public static class LogDirectories
             ConfigFor = _ => defaults,
             RecoveryParallelism = config.NumRecoveryThreadsPerDataDir,
             RetentionCheckIntervalMs = config.LogRetentionCheckIntervalMs,
+            InitialRetentionDelayMs = config.LogInitialTaskDelayMs,
             RecoveryPointCheckpointIntervalMs = config.LogFlushOffsetCheckpointIntervalMs,
             LogStartOffsetCheckpointIntervalMs = config.LogFlushStartOffsetCheckpointIntervalMs,
             HighWatermarkCheckpointIntervalMs = config.ReplicaHighWatermarkCheckpointIntervalMs,
