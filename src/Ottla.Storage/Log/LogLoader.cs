@@ -286,8 +286,14 @@ internal sealed partial class LogLoader(
             producers.AdvanceTo(batch.NextOffset);
         });
         producers.TakeSnapshot(sync: true);
-        segment.Flush();
-        _isDirectoryChanged = true;
+        // What was flushed before stays so. The indexes are not, but neither are those of any active segment: the next recovery makes them again.
+        var isAsFlushed = dropped == 0 && segment == _segments.LastOrDefault() && producers.EndOffset <= options.RecoveryPoint;
+        if (!isAsFlushed)
+        {
+            segment.Flush();
+            _isDirectoryChanged = true;
+        }
+
         _names = null;
         return dropped;
     }
