@@ -109,7 +109,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await _directoryReports;
         await LeaveAsync();
         await _quorum.DisposeAsync();
-        _logs.Close(_lifecycle.BrokerEpoch);
+        _logs.Close(_lifecycle.BrokerEpoch, _config.Current.NumRecoveryThreadsPerDataDir);
     }
 
     /// <inheritdoc/>

@@ -2,13 +2,14 @@ using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
 using PartitionResponse = Ottla.Protocol.Messages.DeleteRecordsResponse.DeleteRecordsPartitionResult;
 using TopicResponse = Ottla.Protocol.Messages.DeleteRecordsResponse.DeleteRecordsTopicResult;
 
 namespace Ottla.Broker.Api;
 
 /// <summary>DeleteRecords (key 21), versions 0 to 2: advances the log start offset of partitions; -1 deletes all that is committed.</summary>
-/// <remarks>Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE beyond the high watermark, POLICY_VIOLATION unless cleanup.policy has delete.</remarks>
+/// <remarks>Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE beyond the high watermark, POLICY_VIOLATION where records are only compacted, INVALID_TOPIC_EXCEPTION for internal topics.</remarks>
 internal sealed class DeleteRecordsHandler(HostedTopics topics) : IApiHandler<DeleteRecordsRequest, DeleteRecordsResponse>
 {
     public ValueTask<DeleteRecordsResponse?> HandleAsync(RequestContext context, DeleteRecordsRequest request)
@@ -20,8 +21,10 @@ internal sealed class DeleteRecordsHandler(HostedTopics topics) : IApiHandler<De
                 Name = topic.Name,
                 Partitions = [.. topic.Partitions.Select(partition =>
                 {
-                    var outcome = topics.Find(topic.Name)?.Find(partition.PartitionIndex)?.DeleteRecordsBefore(partition.Offset)
-                        ?? new DeleteRecordsOutcome(ErrorCode.UnknownTopicOrPartition, -1);
+                    var outcome = TopicNames.IsInternal(topic.Name)
+                        ? new DeleteRecordsOutcome(ErrorCode.InvalidTopicException, -1)
+                        : topics.Find(topic.Name)?.Find(partition.PartitionIndex)?.DeleteRecordsBefore(partition.Offset)
+                            ?? new DeleteRecordsOutcome(ErrorCode.UnknownTopicOrPartition, -1);
                     return new PartitionResponse { PartitionIndex = partition.PartitionIndex, LowWatermark = outcome.LowWatermark, ErrorCode = (short)outcome.ErrorCode };
                 })],
             })],

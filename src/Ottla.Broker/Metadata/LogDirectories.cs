@@ -2,6 +2,7 @@ using Ottla.Broker.Hosts;
 using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Kernel;
+using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Raft;
 using Ottla.Storage.Compaction;
 using Ottla.Storage.Files;
@@ -67,6 +68,7 @@ public static class LogDirectories
             ConfigFor = _ => defaults,
             RecoveryParallelism = config.NumRecoveryThreadsPerDataDir,
             RetentionCheckIntervalMs = config.LogRetentionCheckIntervalMs,
+            InitialRetentionDelayMs = config.LogInitialTaskDelayMs,
             RecoveryPointCheckpointIntervalMs = config.LogFlushOffsetCheckpointIntervalMs,
             LogStartOffsetCheckpointIntervalMs = config.LogFlushStartOffsetCheckpointIntervalMs,
             HighWatermarkCheckpointIntervalMs = config.ReplicaHighWatermarkCheckpointIntervalMs,
@@ -91,7 +93,7 @@ public static class LogDirectories
     };
 
     /// <summary>Reads who this node is from <c>meta.properties</c>.</summary>
-    /// <exception cref="NodeStartException">A directory is not formatted, or belongs to another node or cluster.</exception>
+    /// <exception cref="NodeStartException">A directory is not formatted, belongs to another node or cluster, or is a copy of another.</exception>
     public static StorageIdentity Identify(BrokerConfig config, LogManager logs)
     {
         var online = logs.Directories.Where(directory => !directory.IsOffline).ToList();
@@ -100,6 +102,7 @@ public static class LogDirectories
             throw new NodeStartException($"{string.Join(", ", unformatted)} is not formatted. Run 'ottla format --cluster-id ID' with the same configuration first.");
 
         string? clusterId = null;
+        var ids = new Dictionary<Uuid, LogDirectory>();
         foreach (var directory in online.Except(unformatted))
         {
             var properties = directory.Properties!;
@@ -108,15 +111,23 @@ public static class LogDirectories
             clusterId ??= properties.ClusterId;
             if (properties.ClusterId is null || properties.ClusterId != clusterId)
                 throw new NodeStartException($"{directory} belongs to cluster {properties.ClusterId}, the others to {clusterId}.");
+            if (properties.DirectoryId is not { } id)
+                continue;
+            if (DirectoryIds.IsReserved(id))
+                throw new NodeStartException($"{directory} has the directory.id {id}, which is reserved.");
+            if (!ids.TryAdd(id, directory))
+                throw new NodeStartException($"{directory} has the directory.id {id} of {ids[id]}: one of them is a copy of the other, and must not be used.");
         }
 
         foreach (var directory in unformatted) // a disk that was added, or replaced
             directory.Format(new MetaProperties { ClusterId = clusterId, NodeId = config.NodeId, DirectoryId = Uuid.NewRandom() });
+        foreach (var directory in online.Where(directory => directory.Properties!.DirectoryId is null)) // formatted before there were ids (KIP-858)
+            directory.Format(directory.Properties! with { DirectoryId = Uuid.NewRandom(), Version = 1 });
 
         var metadataPath = MetadataPath(config);
         var metadata = online.Find(directory => directory.Path == metadataPath)
             ?? throw new NodeStartException($"The log directory of the metadata, {metadataPath}, is offline.");
-        return new StorageIdentity(clusterId!, config.NodeId, metadataPath, DirectoryIdOf(metadata));
+        return new StorageIdentity(clusterId!, config.NodeId, metadataPath, metadata.Properties!.DirectoryId!.Value);
     }
 
     /// <summary>The absolute paths of all log directories, that of the metadata included.</summary>
@@ -128,14 +139,4 @@ public static class LogDirectories
     private static VoterSet? VotersOf(FormatPlan plan, string controllerListener) => plan.Voters is null
         ? null
         : new VoterSet(plan.Voters.Select(voter => new Voter(new ReplicaKey(voter.Id, voter.DirectoryId), [new RaftEndpoint(controllerListener, voter.Host, (ushort)voter.Port)])));
-
-    /// <summary>The directory's id; directories formatted before there were ids (KIP-858) get one.</summary>
-    private static Uuid DirectoryIdOf(LogDirectory directory)
-    {
-        if (directory.Properties!.DirectoryId is { } id)
-            return id;
-        var given = Uuid.NewRandom();
-        directory.Format(directory.Properties with { DirectoryId = given, Version = 1 });
-        return given;
-    }
 }

@@ -129,7 +129,7 @@ public sealed class PartitionReplica
     {
         if (CheckLeader(currentLeaderEpoch: -1) is not ErrorCode.None and var error)
             return new DeleteRecordsOutcome(error, -1);
-        if (!Settings.Topic.IsDeleted)
+        if (Settings.Topic is { IsCompacted: true, IsDeleted: false }) // an empty policy allows it
             return new DeleteRecordsOutcome(ErrorCode.PolicyViolation, -1);
         try
         {

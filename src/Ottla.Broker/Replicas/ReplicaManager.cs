@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Ottla.Broker.Metadata;
 using Ottla.Configuration;
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Log;
 using Ottla.Storage.Upkeep;
@@ -69,8 +70,8 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
             }
 
             var settings = SettingsOf(image, change.Partition.Topic);
-            var directory = logs.Directories.FirstOrDefault(directory => directory.Properties?.DirectoryId == registration.DirectoryOf(nodeId));
-            var log = logs.GetOrCreate(change.Partition, change.TopicId, directory?.Path);
+            var log = logs.Find(change.Partition) ?? MakeLog(change, registration.DirectoryOf(nodeId));
+            log.AssignTopicId(change.TopicId);
             log.Config = settings.Log;
             if (leadership.IsLeaderHere)
                 log.BeginEpoch(leadership.LeaderEpoch);
@@ -80,6 +81,15 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         {
             LogFailed(change.Partition, e); // the other partitions go on; this one answers that nobody leads it here
         }
+    }
+
+    /// <summary>Makes an empty log, unless its directory cannot be asked whether it has one already: an empty log in another place would be led, and what was acknowledged be lost.</summary>
+    private PartitionLog MakeLog(PartitionDelta change, Uuid directoryId)
+    {
+        var directory = logs.Directories.FirstOrDefault(directory => directory.Properties?.DirectoryId == directoryId);
+        if (directory is null && directoryId != DirectoryIds.Unassigned && logs.Directories.Any(each => each.IsOffline))
+            throw new LogException(ErrorCode.KafkaStorageError, $"{change.Partition} belongs into the log directory with the id {directoryId}, which may be among those that are offline.");
+        return logs.GetOrCreate(change.Partition, change.TopicId, directory?.Path);
     }
 
     private void UpdateSettings(MetadataDelta delta)

@@ -40,6 +40,7 @@ internal static partial class StartCommand
                 LogWarning(logger, warning);
             using var stop = new StopSignals();
             using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System);
+            using var idleMemory = IdleMemory.Start(TimeProvider.System);
             var platform = new NodePlatform(new RealFileSystem(), Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, log, NewSeed());
             await using var node = await BrokerNode.StartAsync(config, mayFormat: configuration.IsDevMode(arguments), platform);
             LogStarted(logger, VersionCommand.Version, config.NodeId);

@@ -90,8 +90,8 @@ internal sealed class CleanedSegments
 
     private void Begin(long baseOffset)
     {
-        new LogSegment(_fileSystem, _directory, baseOffset, _config, 0, 0, _now.UnixMilliseconds, LogFileNames.CleanedSuffix).DeleteFiles(); // of an attempt that failed
-        _segments.Add(LogSegment.Create(_fileSystem, _directory, baseOffset, _config, jitterMs: 0, _now.UnixMilliseconds, LogFileNames.CleanedSuffix));
+        new LogSegment(_fileSystem, _directory, baseOffset, 0, 0, _now.UnixMilliseconds, LogFileNames.CleanedSuffix).DeleteFiles(); // of an attempt that failed
+        _segments.Add(LogSegment.Create(_fileSystem, _directory, baseOffset, jitter: 0, _now.UnixMilliseconds, LogFileNames.CleanedSuffix));
     }
 
     private void Finish(LogSegment segment)

@@ -8,7 +8,7 @@ namespace Ottla.Storage.Log;
 /// An index needs no more than that: whatever a crash takes from it lies past the recovery point, where recovery rebuilds it from the log.
 /// So the file has the right length at all times, and appending to a log costs no second write. The log's lock guards it.
 /// </remarks>
-internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, string suffix, int entryBytes, int bytesMax)
+internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, string suffix, int entryBytes)
 {
     private const int GrowthEntries = 64;
 
@@ -26,9 +26,6 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
 
     /// <summary>Bytes of its entries, without loading them.</summary>
     public long LengthBytes => IsLoaded ? _length : FileLength(Path);
-
-    /// <summary>Entries that fit into the configured size.</summary>
-    public int CountMax => bytesMax / entryBytes;
 
     public ReadOnlySpan<byte> Entries
     {

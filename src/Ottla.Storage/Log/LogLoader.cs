@@ -8,7 +8,7 @@ namespace Ottla.Storage.Log;
 
 /// <summary>What loading a log's directory gives.</summary>
 internal sealed record LoadedLog(
-    List<LogSegment> Segments, LeaderEpochCache Epochs, ProducerStateManager Producers, long LogStartOffset, long LogEndOffset, long RecoveryPoint, Prng Jitter);
+    List<LogSegment> Segments, LeaderEpochCache Epochs, ProducerStateManager Producers, long LogStartOffset, long LogEndOffset, long RecoveryPoint);
 
 /// <summary>Loads the files of a log and brings them to a state that some orderly history could have left: finishes interrupted swaps, and after a crash cuts off what was half written.</summary>
 /// <remarks>Lives for one <see cref="PartitionLog.Open"/>; nobody else sees the directory meanwhile.</remarks>
@@ -17,16 +17,11 @@ internal sealed partial class LogLoader(
 {
     private readonly List<LogSegment> _segments = [];
     private readonly LeaderEpochCache _epochs = new(fileSystem, directory);
-    private readonly Prng _jitter = new(options.JitterSeed);
     private bool _isDirectoryChanged;
     private IReadOnlyList<string>? _names;
 
-    /// <summary>By how much a segment is rolled earlier than <c>segment.ms</c> says.</summary>
-    public static long NextJitterMs(Prng jitter, LogConfig config)
-    {
-        var max = Math.Min(config.SegmentJitterMs, config.SegmentMs);
-        return max <= 0 ? 0 : (long)(jitter.NextUInt64() % (ulong)max);
-    }
+    /// <summary>The random number of a segment: the same after every start.</summary>
+    public static ulong JitterOf(ulong seed, long baseOffset) => new Prng(seed ^ (ulong)baseOffset).NextUInt64();
 
     /// <summary>Brings producer state to <paramref name="lastOffset"/>: from the latest snapshot, replaying the log after it.</summary>
     public static void RebuildProducers(
@@ -69,7 +64,7 @@ internal sealed partial class LogLoader(
 
         var end = DropIfStartIsPastEnd();
         if (_segments.Count == 0)
-            _segments.Add(LogSegment.Create(fileSystem, directory, options.LogStartOffset, config, NextJitterMs(_jitter, config), now.UnixMilliseconds));
+            _segments.Add(LogSegment.Create(fileSystem, directory, options.LogStartOffset, JitterOf(options.JitterSeed, options.LogStartOffset), now.UnixMilliseconds));
 
         var logEndOffset = end ?? _segments[^1].ReadNextOffset(config);
         // Either nothing was unflushed, or it has just been flushed.
@@ -85,7 +80,7 @@ internal sealed partial class LogLoader(
         RebuildProducers(producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown);
         foreach (var segment in _segments)
             segment.Abandon(); // no handle is kept: ten thousand logs that nobody uses must not cost a descriptor each
-        return new LoadedLog(_segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint, _jitter);
+        return new LoadedLog(_segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint);
     }
 
     private static void Replay(
@@ -200,7 +195,7 @@ internal sealed partial class LogLoader(
         foreach (var baseOffset in logs)
         {
             var length = fileSystem.GetLength(PathOf(LogFileNames.ForOffset(baseOffset, LogFileNames.LogSuffix)));
-            var segment = new LogSegment(fileSystem, directory, baseOffset, config, length, NextJitterMs(_jitter, config), now.UnixMilliseconds);
+            var segment = new LogSegment(fileSystem, directory, baseOffset, length, JitterOf(options.JitterSeed, baseOffset), now.UnixMilliseconds);
             var recoversLater = !options.HadCleanShutdown && IsUnflushed(baseOffset, logs);
             if (!recoversLater && !(Has(baseOffset, LogFileNames.OffsetIndexSuffix) && Has(baseOffset, LogFileNames.TimeIndexSuffix)))
             {
@@ -291,8 +286,14 @@ internal sealed partial class LogLoader(
             producers.AdvanceTo(batch.NextOffset);
         });
         producers.TakeSnapshot(sync: true);
-        segment.Flush();
-        _isDirectoryChanged = true;
+        // What was flushed before stays so. The indexes are not, but neither are those of any active segment: the next recovery makes them again.
+        var isAsFlushed = dropped == 0 && segment == _segments.LastOrDefault() && producers.EndOffset <= options.RecoveryPoint;
+        if (!isAsFlushed)
+        {
+            segment.Flush();
+            _isDirectoryChanged = true;
+        }
+
         _names = null;
         return dropped;
     }

@@ -19,6 +19,7 @@ internal sealed partial class LogSegment
     private readonly OffsetIndex _offsetIndex;
     private readonly TimeIndex _timeIndex;
     private readonly long _createdMs;
+    private readonly ulong _jitter;
     private bool _indexesAreValid;
     private bool _isTimestampKnown;
     private long _maxTimestampMs = -1;
@@ -30,21 +31,19 @@ internal sealed partial class LogSegment
     private TransactionIndex? _transactions;
 
     public LogSegment(
-        IFileSystem fileSystem, string directory, long baseOffset, LogConfig config, long length, long jitterMs, long nowMs, string nameSuffix = "")
+        IFileSystem fileSystem, string directory, long baseOffset, long length, ulong jitter, long nowMs, string nameSuffix = "")
     {
         _fileSystem = fileSystem;
         BaseOffset = baseOffset;
-        RollJitterMs = jitterMs;
+        _jitter = jitter;
         _createdMs = nowMs;
         _names = new SegmentNames(directory, baseOffset, nameSuffix);
         _file = new SegmentFile(fileSystem, _names, length);
-        _offsetIndex = new OffsetIndex(fileSystem, _names, baseOffset, config.SegmentIndexBytes);
-        _timeIndex = new TimeIndex(fileSystem, _names, baseOffset, config.SegmentIndexBytes);
+        _offsetIndex = new OffsetIndex(fileSystem, _names, baseOffset);
+        _timeIndex = new TimeIndex(fileSystem, _names, baseOffset);
     }
 
     public long BaseOffset { get; }
-
-    public long RollJitterMs { get; }
 
     /// <summary>Its aborted transactions: mostly there are none, and nobody asks.</summary>
     public TransactionIndex Transactions => _transactions ??= new TransactionIndex(_fileSystem, _names);
@@ -60,14 +59,13 @@ internal sealed partial class LogSegment
     /// <param name="fileSystem">The disk.</param>
     /// <param name="directory">The log's directory.</param>
     /// <param name="baseOffset">The first offset it may have.</param>
-    /// <param name="config">Sizes of indexes.</param>
-    /// <param name="jitterMs">By how much it is rolled earlier.</param>
+    /// <param name="jitter">A random number that says by how much of <c>segment.jitter.ms</c> it is rolled earlier.</param>
     /// <param name="nowMs">Its age begins now.</param>
     /// <param name="nameSuffix">What its files' names have after the usual: those of a cleaned segment are not yet the log's.</param>
     public static LogSegment Create(
-        IFileSystem fileSystem, string directory, long baseOffset, LogConfig config, long jitterMs, long nowMs, string nameSuffix = "")
+        IFileSystem fileSystem, string directory, long baseOffset, ulong jitter, long nowMs, string nameSuffix = "")
     {
-        var segment = new LogSegment(fileSystem, directory, baseOffset, config, 0, jitterMs, nowMs, nameSuffix);
+        var segment = new LogSegment(fileSystem, directory, baseOffset, 0, jitter, nowMs, nameSuffix);
         using (var log = fileSystem.Open(segment._file.Path, FileOpenMode.CreateOrTruncate))
             log.SetLength(0);
         segment.ResetIndexes();
@@ -154,9 +152,9 @@ internal sealed partial class LogSegment
     {
         EnsureIndexes(config);
         return Size > (long)config.SegmentBytes - bytes
-            || (Size > 0 && TimeWaitedForRollMs(nowMs, maxTimestampMs) > config.SegmentMs - RollJitterMs)
-            || _offsetIndex.IsFull
-            || _timeIndex.IsFull
+            || (Size > 0 && TimeWaitedForRollMs(nowMs, maxTimestampMs) > config.SegmentMs - RollJitterMs(config))
+            || _offsetIndex.IsFull(config.SegmentIndexBytes)
+            || _timeIndex.IsFull(config.SegmentIndexBytes)
             || lastOffset - BaseOffset > int.MaxValue
             || lastOffset < BaseOffset;
     }
@@ -347,6 +345,10 @@ internal sealed partial class LogSegment
         _timeIndex.MaybeAppend(_maxTimestampMs, _offsetOfMaxTimestamp);
         _bytesSinceLastIndexEntry = 0;
     }
+
+    /// <summary>By how much the segment is rolled earlier than <c>segment.ms</c> says. The configuration may be another one than when the segment was made, or opened.</summary>
+    private long RollJitterMs(LogConfig config) =>
+        Math.Min(config.SegmentJitterMs, config.SegmentMs) is var max and > 0 ? (long)(_jitter % (ulong)max) : 0;
 
     private long TimeWaitedForRollMs(long nowMs, long messageTimestampMs) =>
         FirstBatchTimestampMs is var first and >= 0 ? messageTimestampMs - first : nowMs - _createdMs;

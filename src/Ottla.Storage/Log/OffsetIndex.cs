@@ -6,15 +6,15 @@ namespace Ottla.Storage.Log;
 
 /// <summary>The sparse offset index of a segment (<c>.index</c>): int32 offset relative to the base, int32 position in the log; the offset is the last one of the batch at the position.</summary>
 /// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
-internal sealed class OffsetIndex(IFileSystem fileSystem, SegmentNames names, long baseOffset, int bytesMax)
+internal sealed class OffsetIndex(IFileSystem fileSystem, SegmentNames names, long baseOffset)
 {
     public const int EntryBytes = 8;
 
-    public IndexFile File { get; } = new(fileSystem, names, LogFileNames.OffsetIndexSuffix, EntryBytes, bytesMax);
+    public IndexFile File { get; } = new(fileSystem, names, LogFileNames.OffsetIndexSuffix, EntryBytes);
 
     public int Count => File.Count;
 
-    public bool IsFull => File.Count >= File.CountMax;
+    public bool IsFull(int bytesMax) => Count >= bytesMax / EntryBytes;
 
     /// <summary>The last entry's offset, or the base offset.</summary>
     public long LastOffset => Count == 0 ? baseOffset : OffsetAt(Count - 1);

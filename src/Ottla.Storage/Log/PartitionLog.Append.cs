@@ -267,12 +267,12 @@ public sealed partial class PartitionLog
     {
         try
         {
-            return LogSegment.Create(_fileSystem, Directory, baseOffset, _config, LogLoader.NextJitterMs(_jitter, _config), now.UnixMilliseconds);
+            return LogSegment.Create(_fileSystem, Directory, baseOffset, LogLoader.JitterOf(_jitterSeed, baseOffset), now.UnixMilliseconds);
         }
         catch (DiskFullException)
         {
             // Smaller batches may still fit the active segment: no file may say that another one begins here.
-            new LogSegment(_fileSystem, Directory, baseOffset, _config, length: 0, jitterMs: 0, now.UnixMilliseconds).DeleteFiles();
+            new LogSegment(_fileSystem, Directory, baseOffset, length: 0, jitter: 0, now.UnixMilliseconds).DeleteFiles();
             throw;
         }
     }

@@ -9,6 +9,9 @@ public sealed partial class PartitionLog
 {
     private readonly List<(LogSegment Segment, Instant DeleteAt)> _deletedSegments = [];
 
+    /// <summary>Files of removed segments wait for <see cref="UnlinkDeletedSegments"/>. Takes no lock: what was just removed has time.</summary>
+    internal bool HasDeletedSegments => _deletedSegments.Count > 0;
+
     /// <summary>Drops every batch that has a record at <paramref name="offset"/> or after it; the log then ends there.</summary>
     /// <returns>Whether anything changed.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>

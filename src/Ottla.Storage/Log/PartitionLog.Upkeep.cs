@@ -17,6 +17,8 @@ public sealed partial class PartitionLog
     /// <summary>A segment was rolled and not flushed since, or <c>flush.messages</c> or <c>flush.ms</c> is due.</summary>
     public bool NeedsFlush(Instant now)
     {
+        if (UnflushedRecords == 0 && !Volatile.Read(ref _hasRolled))
+            return false; // without the lock: of ten thousand logs most are idle
         lock (_lock)
         {
             var unflushed = _logEndOffset - _recoveryPoint;

@@ -23,7 +23,7 @@ public sealed partial class PartitionLog
     private readonly IFileSystem _fileSystem;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly Prng _jitter;
+    private readonly ulong _jitterSeed;
     private readonly Action<PartitionLog, Exception>? _onFailure;
     private readonly Action<PartitionLog, DiskFullException>? _onDiskFull;
     private readonly List<LogSegment> _segments;
@@ -50,7 +50,7 @@ public sealed partial class PartitionLog
         _time = time;
         _logger = logger;
         _config = config;
-        _jitter = loaded.Jitter;
+        _jitterSeed = options.JitterSeed;
         _onFailure = options.OnFailure;
         _onDiskFull = options.OnDiskFull;
         _segments = loaded.Segments;

@@ -5,16 +5,16 @@ namespace Ottla.Storage.Log;
 
 /// <summary>The sparse time index of a segment (<c>.timeindex</c>): int64 greatest timestamp so far, int32 relative offset of the last record of the batch that has it.</summary>
 /// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
-internal sealed class TimeIndex(IFileSystem fileSystem, SegmentNames names, long baseOffset, int bytesMax)
+internal sealed class TimeIndex(IFileSystem fileSystem, SegmentNames names, long baseOffset)
 {
     public const int EntryBytes = 12;
 
-    public IndexFile File { get; } = new(fileSystem, names, LogFileNames.TimeIndexSuffix, EntryBytes, bytesMax);
+    public IndexFile File { get; } = new(fileSystem, names, LogFileNames.TimeIndexSuffix, EntryBytes);
 
     public int Count => File.Count;
 
     /// <summary>The last slot is kept for the entry that closing the segment adds.</summary>
-    public bool IsFull => File.Count >= File.CountMax - 1;
+    public bool IsFull(int bytesMax) => Count >= bytesMax / EntryBytes - 1;
 
     /// <summary>The last entry, or (-1, base offset).</summary>
     public (long TimestampMs, long Offset) Last => Count == 0 ? (-1, baseOffset) : EntryAt(Count - 1);

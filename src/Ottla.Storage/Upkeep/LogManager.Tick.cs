@@ -26,10 +26,10 @@ public sealed partial class LogManager
             var entries = _logs.Values.ToList();
 
             if (IsDue(ref _nextFlush, now, _options.FlushCheckIntervalMs))
-                ForEachLog(entries, log => FlushIfNeeded(log, now));
+                ForEachLog(entries.Where(entry => entry.Log.NeedsFlush(now)), log => log.Flush(log.FlushTarget(now)));
             if (IsDue(ref _nextRetention, now, _options.RetentionCheckIntervalMs))
                 ForEachLog(entries.Where(entry => !Cleaner.IsCleaning(entry.Log.Partition)), log => log.DeleteOldSegments(now));
-            ForEachLog(entries, log => log.UnlinkDeletedSegments(now));
+            ForEachLog(entries.Where(entry => entry.Log.HasDeletedSegments), log => log.UnlinkDeletedSegments(now));
             if (IsDue(ref _nextIdleRelease, now, _options.IdleReleaseIntervalMs))
                 ForEachLog(entries, log => log.ReleaseIdle(now));
             foreach (var directory in _directories.Where(directory => directory.IsFull && !directory.IsOffline))
@@ -68,12 +68,6 @@ public sealed partial class LogManager
             return false;
         next = now.AddMilliseconds(intervalMs);
         return true;
-    }
-
-    private static void FlushIfNeeded(PartitionLog log, Instant now)
-    {
-        if (log.NeedsFlush(now))
-            log.Flush(log.FlushTarget(now));
     }
 
     private void ForEachLog(IEnumerable<Entry> entries, Action<PartitionLog> work)

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Text;
 using Microsoft.Extensions.Logging;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -42,7 +43,7 @@ public sealed partial class LogManager : IDisposable
         _logger = logger;
         _random = new Prng(options.Seed);
         var now = Instant.Now(time);
-        _nextRetention = now.AddMilliseconds(options.RetentionCheckIntervalMs);
+        _nextRetention = now.AddMilliseconds(options.InitialRetentionDelayMs);
         _nextFlush = now.AddMilliseconds(options.FlushCheckIntervalMs);
         _nextRecoveryPoints = now.AddMilliseconds(options.RecoveryPointCheckpointIntervalMs);
         _nextLogStartOffsets = now.AddMilliseconds(options.LogStartOffsetCheckpointIntervalMs);
@@ -188,7 +189,8 @@ public sealed partial class LogManager : IDisposable
 
     /// <summary>The orderly end: flushes and closes every log, writes the checkpoints and the clean-shutdown marker, and unlocks the directories.</summary>
     /// <param name="brokerEpoch">The epoch of the broker's registration, or -1.</param>
-    public void Close(long brokerEpoch = -1)
+    /// <param name="parallelism"><c>num.recovery.threads.per.data.dir</c> as it is now; null for what it was at the start.</param>
+    public void Close(long brokerEpoch = -1, int? parallelism = null)
     {
         List<Entry> entries;
         lock (_lock)
@@ -204,7 +206,7 @@ public sealed partial class LogManager : IDisposable
             var unclean = new ConcurrentDictionary<LogDirectory, bool>();
             foreach (var move in Mover.Moves)
                 Guard(move.Target, move.Copy.Close);
-            ForEach(entries, entry =>
+            ForEach(entries, entry => entry.Directory, parallelism ?? _options.RecoveryParallelism, entry =>
             {
                 if (!Guard(entry.Directory, entry.Log.Close))
                     unclean[entry.Directory] = true;
@@ -251,7 +253,7 @@ public sealed partial class LogManager : IDisposable
             });
         }
 
-        ForEach(partitions, found => Demand(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
+        ForEach(partitions, found => found.Directory, _options.RecoveryParallelism, found => Demand(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
         foreach (var directory in _directories)
             Demand(directory, () => LowerRecoveryPoints(directory));
         ResumeMoves(copies);
@@ -311,7 +313,8 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    private ulong JitterSeedOf(TopicPartition partition) => _options.Seed ^ (ulong)partition.Partition;
+    /// <summary>Another one for every partition, and the same after every start.</summary>
+    private ulong JitterSeedOf(TopicPartition partition) => _options.Seed ^ XxHash3.Hash(Encoding.UTF8.GetBytes(partition.ToString()));
 
     /// <summary>What the logs of a directory have in common.</summary>
     private LogOpenOptions OpenOptionsOf(LogDirectory directory) => new()
@@ -454,12 +457,19 @@ public sealed partial class LogManager : IDisposable
             LogDiskFull(_logger, directory.Path);
     }
 
-    private void ForEach<T>(List<T> items, Action<T> work)
+    /// <summary>Works on all directories at the same time: their disks have nothing to do with each other.</summary>
+    private static void ForEach<T>(IEnumerable<T> items, Func<T, LogDirectory> directoryOf, int parallelismOfDirectory, Action<T> work)
     {
-        if (_options.RecoveryParallelism <= 1)
+        var directories = items.GroupBy(directoryOf).ToList();
+        ForEach(directories, directories.Count, directory => ForEach([.. directory], parallelismOfDirectory, work));
+    }
+
+    private static void ForEach<T>(List<T> items, int parallelism, Action<T> work)
+    {
+        if (parallelism <= 1)
             items.ForEach(work);
         else
-            Parallel.ForEach(items, new ParallelOptions { MaxDegreeOfParallelism = _options.RecoveryParallelism }, work);
+            Parallel.ForEach(items, new ParallelOptions { MaxDegreeOfParallelism = parallelism }, work);
     }
 
     /// <summary>A log and where it is.</summary>

@@ -13,11 +13,14 @@ public sealed record LogManagerOptions
     /// <summary>The configuration of a partition's topic; asked when a log is opened or made.</summary>
     public Func<TopicPartition, LogConfig> ConfigFor { get; init; } = _ => LogConfig.Default;
 
-    /// <summary><c>num.recovery.threads.per.data.dir</c>: how many logs are opened or closed at a time, over all directories; 1 stays on the caller's thread.</summary>
+    /// <summary><c>num.recovery.threads.per.data.dir</c>: how many logs of a directory are opened or closed at a time. With 1 and a single directory that stays on the caller's thread.</summary>
     public int RecoveryParallelism { get; init; } = 2;
 
     /// <summary><c>log.retention.check.interval.ms</c>.</summary>
     public long RetentionCheckIntervalMs { get; init; } = 300_000;
+
+    /// <summary><c>log.initial.task.delay.ms</c>: when retention is looked after for the first time, from the start on.</summary>
+    public long InitialRetentionDelayMs { get; init; } = 30_000;
 
     /// <summary>How often <c>flush.ms</c>, <c>flush.messages</c> and rolled segments are looked after.</summary>
     public long FlushCheckIntervalMs { get; init; } = 1_000;

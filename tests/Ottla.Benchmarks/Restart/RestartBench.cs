@@ -8,7 +8,7 @@ internal sealed class RestartBench(BenchOptions options)
 {
     private const int Partitions = 10_000;
     private const int QuickPartitions = 1_000;
-    private const int SettleMs = 1_500;
+    private const int SettleMs = 4_000; // the process gives memory back once it rests
     private const int IdleSeconds = 20;
 
     private static readonly int[] s_directories = [1, 2];

@@ -102,6 +102,9 @@ public sealed class LogApiTests
         var (node, client, _) = await TestNode.StartWithTopicAsync("t");
         await using var _1 = node;
         await client.CreateTopicAsync("compacted", 1, ("cleanup.policy", "compact"));
+        await client.CreateTopicAsync("both", 1, ("cleanup.policy", "compact,delete"));
+        await client.CreateTopicAsync("neither", 1, ("cleanup.policy", ""));
+        await client.CreateTopicAsync("__consumer_offsets");
         await client.ProduceAsync("t", Batch(10));
         foreach (var version in TestConnection.VersionsOf<DeleteRecordsResponse>())
         {
@@ -109,6 +112,9 @@ public sealed class LogApiTests
             Assert.Equal((ErrorCode.OffsetOutOfRange, -1L), await DeleteAsync(client, "t", 11, version));
             Assert.Equal((ErrorCode.OffsetOutOfRange, -1L), await DeleteAsync(client, "t", -2, version));
             Assert.Equal((ErrorCode.PolicyViolation, -1L), await DeleteAsync(client, "compacted", 0, version));
+            Assert.Equal((ErrorCode.None, 0L), await DeleteAsync(client, "both", -1, version));
+            Assert.Equal((ErrorCode.None, 0L), await DeleteAsync(client, "neither", -1, version)); // an empty policy keeps records from retention only
+            Assert.Equal((ErrorCode.InvalidTopicException, -1L), await DeleteAsync(client, "__consumer_offsets", 0, version));
             Assert.Equal((ErrorCode.UnknownTopicOrPartition, -1L), await DeleteAsync(client, "nowhere", 0, version));
         }
 

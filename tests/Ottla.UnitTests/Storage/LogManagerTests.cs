@@ -149,6 +149,41 @@ public sealed class LogManagerTests
     }
 
     [Fact]
+    public void DirectoriesAreOpenedBesideEachOtherEachWithItsOwnThreads()
+    {
+        const int logsEach = 10;
+        using var disk = TestDisk.Create(real: false);
+        var fileSystem = (InMemoryFileSystem)disk.FileSystem;
+        var options = new LogManagerOptions { LogDirectories = [disk.At("one"), disk.At("two")], RecoveryParallelism = 1 };
+        using (var manager = LogManager.Open(options, fileSystem, _time, NullLogger.Instance))
+        {
+            for (var i = 0; i < 2 * logsEach; i++)
+                manager.GetOrCreate(new TopicPartition("t", i), TopicId).Append(TestLog.Batch("x"));
+            manager.Close();
+        }
+
+        // Whoever comes first to a directory waits for whoever comes first to the other.
+        using var bothAreAtWork = new Barrier(2);
+        var threads = options.LogDirectories.ToDictionary(path => path, _ => new HashSet<int>());
+        fileSystem.Fault = (operation, path) =>
+        {
+            if (operation != FileOperation.List || threads.Keys.FirstOrDefault(each => path.StartsWith(each + "/t-", StringComparison.Ordinal)) is not { } directory)
+                return null;
+            lock (threads[directory])
+            {
+                if (!threads[directory].Add(Environment.CurrentManagedThreadId) || threads[directory].Count > 1)
+                    return null;
+            }
+
+            return bothAreAtWork.SignalAndWait(TimeSpan.FromSeconds(30)) ? null : new IOException("Nobody works on the other directory.");
+        };
+        using var again = LogManager.Open(options, fileSystem, _time, NullLogger.Instance);
+        Assert.Equal(2 * logsEach, again.Logs.Count);
+        Assert.All(threads.Values, each => Assert.Single(each));
+        Assert.NotEqual(threads[disk.At("one")], threads[disk.At("two")]);
+    }
+
+    [Fact]
     public void TruncationIsCheckpointedAtOnce()
     {
         using var disk = TestDisk.Create(real: false);
