@@ -152,7 +152,7 @@ internal static partial class CrashInvariants
         Demand(indexed.Distinct().Count() == indexed.Count, model, "an aborted transaction is indexed twice");
     }
 
-    /// <summary>The indexes lead to every batch.</summary>
+    /// <summary>The indexes lead to every batch, by its offsets and by its time.</summary>
     private static void CheckLookups(LogModel model, PartitionLog log, List<WrittenBatch> actual)
     {
         foreach (var batch in actual)
@@ -164,6 +164,16 @@ internal static partial class CrashInvariants
                 slice?.Read(0, header);
                 Demand(slice is not null && new RecordBatchView(header).BaseOffset == batch.BaseOffset, model, $"a read at offset {offset} does not lead to {batch}");
             }
+        }
+
+        if (log.LogStartOffset > log.FirstSegmentOffset)
+            return; // a segment counts as a whole, with records that are deleted
+        var records = actual.SelectMany(batch => batch.Records()).ToList();
+        foreach (var timestamp in records.Select(record => record.Timestamp).Distinct())
+        {
+            var first = records.First(record => record.Timestamp >= timestamp);
+            var answer = log.OffsetForTimestamp(timestamp);
+            Demand(answer.Offset == first.Offset, model, $"the first record of time {timestamp} or later is at {first.Offset}, and the log says {answer}");
         }
     }
 
