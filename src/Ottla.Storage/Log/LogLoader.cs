@@ -113,7 +113,7 @@ internal sealed partial class LogLoader(
         }
     }
 
-    /// <summary>Drops temporary files of cleaning and deleting; completes swaps whose new files are whole.</summary>
+    /// <summary>Drops temporary files of cleaning, deleting and checkpoints; completes swaps whose new files are whole.</summary>
     private void FinishInterruptedWork()
     {
         var names = Names;
@@ -127,6 +127,8 @@ internal sealed partial class LogLoader(
         var swaps = new List<string>();
         foreach (var name in names)
         {
+            if (name.EndsWith(FileSystemExtensions.TemporarySuffix, StringComparison.Ordinal))
+                Delete(name); // of a checkpoint that was not replaced
             if (!LogFileNames.TryParseOffset(name, out var offset))
                 continue;
             var isDeleted = name.EndsWith(LogFileNames.DeletedSuffix, StringComparison.Ordinal)

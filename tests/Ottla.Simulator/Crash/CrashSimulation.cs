@@ -121,13 +121,16 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
     private static void CheckLogs(CrashMachine machine)
     {
         var logs = machine.Logs;
+        var paths = machine.Disk.ReadAllFiles().Keys.ToList();
         foreach (var log in logs.Logs)
         {
             var model = machine.Models.Find(known => known.Partition == log.Partition && known.TopicId == log.TopicId);
             if (model is null && (log.TopicId is not null || log.LogEndOffset > 0))
                 throw new SimulationException($"{log.Partition} has a log with topic id {log.TopicId} that ends at {log.LogEndOffset}, and nobody made it");
-            if (model is not null)
-                CrashInvariants.Check(model, log);
+            if (model is null)
+                continue;
+            CrashInvariants.Check(model, log);
+            CrashInvariants.CheckFiles(model, log, paths);
         }
 
         foreach (var model in machine.Models.Where(model => model.Log is null).ToList())

@@ -146,6 +146,8 @@ public sealed partial class SimDisk : IFileSystem
             Begin(FileOperation.Delete, path);
             if (TryFind(path) is not SimFileNode file)
                 return false;
+            if (Faults.IgnoresDelete?.Invoke(path) == true)
+                return true;
             Unlink(file);
             var (directory, name) = Locate(path);
             ChangeName(new NameChange(directory, name, null, null));

@@ -31,6 +31,9 @@ public sealed class SimDiskFaults(Prng random)
     /// <summary>Which flushes of files reach the platter only with the next flush of a directory: bugs to be found.</summary>
     public Func<string, bool>? PostponesFlush { get; set; }
 
+    /// <summary>Which files are said to have been deleted and are not: bugs to be found.</summary>
+    public Func<string, bool>? IgnoresDelete { get; set; }
+
     /// <summary>Sees every operation; an exception it returns is thrown instead of doing it.</summary>
     public Func<FileOperation, string, IOException?>? Fault { get; set; }
 
