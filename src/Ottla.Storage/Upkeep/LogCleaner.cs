@@ -167,7 +167,7 @@ public sealed partial class LogCleaner
         var (log, directory, section) = choice;
         try
         {
-            if (directory.Cleaned.Find(log.Partition) is null)
+            if (!directory.Cleaned.IsWritten(log.Partition))
             {
                 // From here on there may be gaps between its segments, which a recovery would take for lost batches if nothing told it.
                 directory.Cleaned.Set(log.Partition, section.FirstDirtyOffset);

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Simulator.Disk;
+using Ottla.Storage.Files;
 using Ottla.Storage.Log;
 using Ottla.Storage.Upkeep;
 
@@ -82,6 +83,32 @@ public sealed class CompactionPowerLossTests
         }
 
         Assert.True(wasReplaced, "it died after the segments were replaced, too");
+    }
+
+    /// <summary>Nor may there be gaps when there is no room to write down that there may be.</summary>
+    [Fact]
+    public async Task NothingIsReplacedBeforeItIsWrittenDownThatThereMayBeGaps()
+    {
+        var time = new ManualTimeProvider();
+        var disk = new SimDisk(time, new Prng(1));
+        using var manager = Open(disk, time);
+        var log = manager.GetOrCreate(TestLog.Partition, new Uuid(7, 7));
+        foreach (var value in (string[])["old", "new"])
+        {
+            Append(log, time, CompactedLog.Batch(new RecordBatchOptions(), NowMs(time), ("k", value)));
+            log.Roll(Instant.Now(time));
+        }
+
+        disk.Faults.Fault = (_, path) => path.Contains(OffsetCheckpointFile.Cleaner, StringComparison.Ordinal) ? new DiskFullException(path) : null;
+        for (var attempt = 0; attempt < 2; attempt++)
+        {
+            Assert.False(await manager.Cleaner.CleanDirtiestAsync());
+            Assert.Equal(2, CompactedLog.Records(log).Count);
+        }
+
+        disk.Faults.Fault = null;
+        Assert.True(await manager.Cleaner.CleanDirtiestAsync());
+        Assert.Equal((1L, "k", "new"), Assert.Single(CompactedLog.Records(log)));
     }
 
     private static long NowMs(TimeProvider time) => Instant.Now(time).UnixMilliseconds;

@@ -6,7 +6,7 @@ using Ottla.Storage.Log;
 namespace Ottla.UnitTests.Storage;
 
 /// <summary>Power that is lost at moments that <see cref="Ottla.Simulator.Crash.CrashSimulation"/> found to matter.</summary>
-public sealed class PowerLossTests
+public sealed class LogPowerLossTests
 {
     private const int Seeds = 20;
 
