@@ -43,6 +43,24 @@ internal static partial class CrashInvariants
         Demand(model.MayBeGone || lost is null, model, $"the log is gone with {lost}, which was flushed");
     }
 
+    /// <summary>Checks a log one of whose flushed batches is damaged: that one is gone, or does not match its checksum, and what else is there was written.</summary>
+    /// <exception cref="SimulationException">Something does not hold.</exception>
+    public static void CheckDamaged(LogModel model, PartitionLog log, long baseOffset)
+    {
+        for (var next = log.LogStartOffset; ;)
+        {
+            using var slice = log.Read(next, 1, minOneBatch: true, long.MaxValue).Slice;
+            if (slice is null)
+                return;
+            var bytes = new byte[slice.Length];
+            slice.Read(0, bytes);
+            var batch = new RecordBatchView(bytes);
+            Demand(batch.IsCrcValid ? model.Find(bytes).Any() : batch.BaseOffset == baseOffset, model, $"the batch at offset {batch.BaseOffset} was changed, and not that at {baseOffset}");
+            Demand(batch.NextOffset > next, model, $"the batch at offset {batch.BaseOffset} comes after offset {next - 1}");
+            next = batch.NextOffset;
+        }
+    }
+
     /// <summary>Reads every batch and finds out what it was when it was written.</summary>
     private static (List<WrittenBatch> Written, List<WrittenBatch> Actual) ReadAll(LogModel model, PartitionLog log)
     {

@@ -27,6 +27,7 @@ internal sealed class CrashMachine
     public CrashMachine(ulong seed)
     {
         Random = new Prng(seed);
+        DamageRandom = new Prng(seed ^ 0x5DEECE66D);
         Disk = new SimDisk(_clock, new Prng(~seed));
         Disk.Faults.LatencyMsMax = 500;
         Disk.Faults.OnLatencyMs = _clock.AdvanceMs;
@@ -38,6 +39,9 @@ internal sealed class CrashMachine
     }
 
     public Prng Random { get; }
+
+    /// <summary>Decides about damage alone, which so does not change what else happens.</summary>
+    public Prng DamageRandom { get; }
 
     public SimDisk Disk { get; private set; }
 

@@ -64,6 +64,9 @@ public sealed partial class SimDisk : IFileSystem
         }
     }
 
+    /// <summary>A flush failed: files look whole to every process, and the platter will never have what was to be flushed. Only power loss shows it.</summary>
+    public bool HasFailedFlush { get; private set; }
+
     /// <summary>Operations so far, for whoever wants to die at one of them.</summary>
     public int OperationCount { get; private set; }
 
@@ -294,6 +297,7 @@ public sealed partial class SimDisk : IFileSystem
             catch (IOException)
             {
                 node.FailFlush();
+                HasFailedFlush = true;
                 throw;
             }
 
