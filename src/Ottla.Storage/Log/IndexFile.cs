@@ -120,6 +120,21 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
         }
     }
 
+    /// <summary>Replaces the file by what memory has, so that power loss leaves the old one or the new; a full disk leaves the old one.</summary>
+    public void TryReplace()
+    {
+        try
+        {
+            fileSystem.ReplaceFile(Path, Entries);
+            _needsTruncate = false;
+            _writtenLength = _length;
+        }
+        catch (DiskFullException)
+        {
+            // Memory has it all. The next load finds the old file, and makes it anew again.
+        }
+    }
+
     /// <summary>Brings the file to what memory has; makes it when it is missing.</summary>
     /// <param name="sync">Also fsync.</param>
     public void WriteBack(bool sync)

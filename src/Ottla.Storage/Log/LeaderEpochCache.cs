@@ -34,10 +34,10 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     public int LatestEpoch => _entries.Count == 0 ? -1 : _entries[^1].Epoch;
 
     /// <summary>Reads the checkpoint; a missing file is an empty cache.</summary>
-    /// <exception cref="InvalidDataException">The file is not such a checkpoint.</exception>
+    /// <exception cref="InvalidDataException">The file is not such a checkpoint: the cache is empty.</exception>
     public void Load()
     {
-        foreach (var entry in Read(fileSystem, Path))
+        foreach (var entry in Read(fileSystem, Path).ToList())
             Add(entry);
         _writtenCount = _entries.Count;
     }

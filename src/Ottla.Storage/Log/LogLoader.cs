@@ -54,8 +54,8 @@ internal sealed partial class LogLoader(
     public LoadedLog Load()
     {
         FinishInterruptedWork();
-        _epochs.Load();
-        LoadSegments();
+        var hasEpochs = TryLoadEpochs();
+        LoadSegments(readsEpochs: !hasEpochs);
         if (!options.HadCleanShutdown)
         {
             DropUnflushedSnapshots();
@@ -108,7 +108,7 @@ internal sealed partial class LogLoader(
         }
     }
 
-    /// <summary>Drops temporary files of cleaning and deleting; completes swaps whose new files are whole.</summary>
+    /// <summary>Drops temporary files of cleaning, deleting and checkpoints; completes swaps whose new files are whole.</summary>
     private void FinishInterruptedWork()
     {
         var names = Names;
@@ -122,6 +122,8 @@ internal sealed partial class LogLoader(
         var swaps = new List<string>();
         foreach (var name in names)
         {
+            if (name.EndsWith(FileSystemExtensions.TemporarySuffix, StringComparison.Ordinal))
+                Delete(name); // of a checkpoint that was not replaced
             if (!LogFileNames.TryParseOffset(name, out var offset))
                 continue;
             var isDeleted = name.EndsWith(LogFileNames.DeletedSuffix, StringComparison.Ordinal)
@@ -176,7 +178,22 @@ internal sealed partial class LogLoader(
         return next;
     }
 
-    private void LoadSegments()
+    private bool TryLoadEpochs()
+    {
+        try
+        {
+            _epochs.Load();
+            return true;
+        }
+        catch (InvalidDataException failure)
+        {
+            LogEpochsLost(logger, failure, directory);
+            return false;
+        }
+    }
+
+    /// <param name="readsEpochs">Also makes the checkpoint of leader epochs anew from the batches.</param>
+    private void LoadSegments(bool readsEpochs)
     {
         var names = Names;
         var logs = new SortedSet<long>();
@@ -197,15 +214,27 @@ internal sealed partial class LogLoader(
             var length = fileSystem.GetLength(PathOf(LogFileNames.ForOffset(baseOffset, LogFileNames.LogSuffix)));
             var segment = new LogSegment(fileSystem, directory, baseOffset, length, JitterOf(options.JitterSeed, baseOffset), now.UnixMilliseconds);
             var recoversLater = !options.HadCleanShutdown && IsUnflushed(baseOffset, logs);
-            if (!recoversLater && !(Has(baseOffset, LogFileNames.OffsetIndexSuffix) && Has(baseOffset, LogFileNames.TimeIndexSuffix)))
+            if (!recoversLater && !HasIndexes(segment))
             {
                 LogMissingIndex(logger, segment.LogPath);
-                Recover(segment);
+                Delete(LogFileNames.ForOffset(baseOffset, LogFileNames.OffsetIndexSuffix)); // whoever dies in the middle of it begins again
+                fileSystem.FlushDirectory(directory);
+                Recover(segment, takesEpochs: readsEpochs, isFlushed: true);
+            }
+            else if (!recoversLater && readsEpochs)
+            {
+                segment.ReadBatches(0, bytes => _epochs.Recover(new RecordBatchView(bytes).PartitionLeaderEpoch, new RecordBatchView(bytes).BaseOffset));
+                _isDirectoryChanged = true;
             }
 
             _segments.Add(segment);
         }
     }
+
+    /// <summary>Its indexes are there. The transaction index, which is small and mostly not there, must also make sense; the others are looked at when they are first used.</summary>
+    private bool HasIndexes(LogSegment segment) =>
+        Has(segment.BaseOffset, LogFileNames.OffsetIndexSuffix) && Has(segment.BaseOffset, LogFileNames.TimeIndexSuffix)
+        && (!Has(segment.BaseOffset, LogFileNames.TransactionIndexSuffix) || segment.Transactions.IsPlausible(segment.BaseOffset));
 
     /// <summary>The segment holds the recovery point or lies after it.</summary>
     private bool IsUnflushed(long baseOffset, SortedSet<long> bases)
@@ -236,7 +265,7 @@ internal sealed partial class LogLoader(
                 continue;
             }
 
-            var dropped = Recover(segment);
+            var dropped = Recover(segment, takesEpochs: true, isFlushed: false);
             var lost = i + 1 < _segments.Count ? _segments[i + 1].BaseOffset - segment.ReadNextOffset(config) : 0;
             if (dropped > 0)
                 LogTruncated(logger, dropped, segment.LogPath, segment.Size);
@@ -266,7 +295,10 @@ internal sealed partial class LogLoader(
         _epochs.Save();
     }
 
-    private long Recover(LogSegment segment)
+    /// <param name="segment">Which.</param>
+    /// <param name="takesEpochs">The leader epochs from here on are those of the batches. Else they are known, and those of later segments stay.</param>
+    /// <param name="isFlushed">The next start would not recover it again.</param>
+    private long Recover(LogSegment segment, bool takesEpochs, bool isFlushed)
     {
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
         producers.LoadSnapshotOffsets(Names);
@@ -274,7 +306,8 @@ internal sealed partial class LogLoader(
         var dropped = segment.Recover(config, (epoch, baseOffset) => epoch < 0 || epoch >= _epochs.EpochForOffset(baseOffset), bytes =>
         {
             var batch = new RecordBatchView(bytes);
-            _epochs.Recover(batch.PartitionLeaderEpoch, batch.BaseOffset);
+            if (takesEpochs)
+                _epochs.Recover(batch.PartitionLeaderEpoch, batch.BaseOffset);
             if (producers.Apply(batch, out var completed))
             {
                 if (completed.IsAborted)
@@ -286,6 +319,8 @@ internal sealed partial class LogLoader(
             producers.AdvanceTo(batch.NextOffset);
         });
         producers.TakeSnapshot(sync: true);
+        if (isFlushed)
+            segment.ReplaceIndexes();
         // What was flushed before stays so. The indexes are not, but neither are those of any active segment: the next recovery makes them again.
         var isAsFlushed = dropped == 0 && segment == _segments.LastOrDefault() && producers.EndOffset <= options.RecoveryPoint;
         if (!isAsFlushed)
@@ -342,8 +377,11 @@ internal sealed partial class LogLoader(
 
     private string PathOf(string name) => Path.Combine(directory, name);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "An index of {Path} is missing; the segment is recovered")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "An index of {Path} is missing or damaged; the segment is recovered")]
     private static partial void LogMissingIndex(ILogger logger, string path);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The leader epochs of {Directory} cannot be read, and are taken from its batches")]
+    private static partial void LogEpochsLost(ILogger logger, Exception failure, string directory);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Cut {Dropped} bytes that are no valid batches off {Path}, which has {Length} bytes now")]
     private static partial void LogTruncated(ILogger logger, long dropped, string path, long length);

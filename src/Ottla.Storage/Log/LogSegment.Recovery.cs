@@ -10,7 +10,7 @@ internal sealed partial class LogSegment
     /// <summary>Called for every valid batch of a recovered segment; the span is the whole batch.</summary>
     public delegate void RecoveredBatch(ReadOnlySpan<byte> batch);
 
-    /// <summary>Checks every batch, cuts the file at the first bad one, and rebuilds the indexes as appending would have made them.</summary>
+    /// <summary>Checks every batch, cuts the file at the first bad one, and rebuilds the indexes as appending would have made them; <see cref="Flush"/> writes them.</summary>
     /// <param name="config">The index interval.</param>
     /// <param name="isEpochPossible">Whether a batch of a leader epoch can begin at an offset. Neither is under the batch's checksum, so a torn write may have left other ones.</param>
     /// <param name="onBatch">Sees each valid batch in order; the transaction index is empty when it is first called.</param>
@@ -30,7 +30,7 @@ internal sealed partial class LogSegment
         _bytesSinceLastIndexEntry = 0;
         if (end < fileLength || end < Size)
             _file.TruncateTo(end);
-        FinishRebuild();
+        _timeIndex.MaybeAppend(_maxTimestampMs, _offsetOfMaxTimestamp);
         _needsFlush = true;
         _wasWritten = true;
         return fileLength - end;
@@ -65,7 +65,16 @@ internal sealed partial class LogSegment
         }
 
         _bytesSinceLastIndexEntry = 0;
-        FinishRebuild();
+        _timeIndex.MaybeAppend(_maxTimestampMs, _offsetOfMaxTimestamp);
+        ReplaceIndexes();
+    }
+
+    /// <summary>Puts indexes that were made anew in the place of the old ones, where no recovery would look again: half of one would be believed. The offset index comes last.</summary>
+    public void ReplaceIndexes()
+    {
+        _transactions?.Flush();
+        _timeIndex.File.TryReplace();
+        _offsetIndex.File.TryReplace();
     }
 
     private void ResetIndexes()
@@ -77,13 +86,6 @@ internal sealed partial class LogSegment
         _maxTimestampMs = -1;
         _offsetOfMaxTimestamp = BaseOffset;
         _bytesSinceLastIndexEntry = 0;
-    }
-
-    private void FinishRebuild()
-    {
-        _timeIndex.MaybeAppend(_maxTimestampMs, _offsetOfMaxTimestamp);
-        _offsetIndex.File.TryWriteBack();
-        _timeIndex.File.TryWriteBack();
     }
 
     /// <summary>Hands out whole batches until the first that is not one.</summary>

@@ -83,7 +83,12 @@ internal sealed partial class LogSegment
         {
             if (!_isTimestampKnown)
             {
-                (_maxTimestampMs, _offsetOfMaxTimestamp) = _indexesAreValid ? _timeIndex.Last : _timeIndex.ReadLast();
+                if (_indexesAreValid)
+                    (_maxTimestampMs, _offsetOfMaxTimestamp) = _timeIndex.Last;
+                else if (_timeIndex.TryReadLast(out var last))
+                    (_maxTimestampMs, _offsetOfMaxTimestamp) = last;
+                else
+                    FindMaxTimestamp(0, stackalloc byte[BatchWalker.BufferBytes]); // whoever loads the index makes it anew
                 _isTimestampKnown = true;
             }
 
@@ -247,6 +252,19 @@ internal sealed partial class LogSegment
             from = _offsetIndex.LookupPosition(_offsetIndex.LastOffset);
         }
 
+        try
+        {
+            return ReadNextOffset(from);
+        }
+        catch (CorruptRecordException) when (from > 0)
+        {
+            RebuildIndexes(config); // its last entry led to where no batch starts
+            return ReadNextOffset(_offsetIndex.LookupPosition(_offsetIndex.LastOffset));
+        }
+    }
+
+    private long ReadNextOffset(long from)
+    {
         Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
         var walker = new BatchWalker(_file.Open(), from, Size, buffer);
         var next = BaseOffset;
@@ -357,7 +375,13 @@ internal sealed partial class LogSegment
     {
         (_maxTimestampMs, _offsetOfMaxTimestamp) = _timeIndex.Last;
         _isTimestampKnown = true;
-        var walker = new BatchWalker(_file.Open(), _offsetIndex.LookupPosition(_offsetOfMaxTimestamp), Size, buffer);
+        FindMaxTimestamp(_offsetIndex.LookupPosition(_offsetOfMaxTimestamp), buffer);
+    }
+
+    /// <summary>Looks for a greater timestamp than the one that is known, from <paramref name="position"/> on.</summary>
+    private void FindMaxTimestamp(long position, Span<byte> buffer)
+    {
+        var walker = new BatchWalker(_file.Open(), position, Size, buffer);
         while (walker.MoveNext())
         {
             if (walker.Batch.MaxTimestamp > _maxTimestampMs)

@@ -48,7 +48,7 @@ internal sealed class OffsetIndex(IFileSystem fileSystem, SegmentNames names, lo
         if (!File.TryReadLast(entry))
             return 0;
         var position = BinaryPrimitives.ReadInt32BigEndian(entry[4..]);
-        return position < logLength ? position : -1;
+        return position > 0 && position < logLength ? position : -1;
     }
 
     public void Append(long offset, long position)

@@ -255,7 +255,8 @@ public sealed partial class PartitionLog
         if (Active.Size == 0 && Active.BaseOffset == baseOffset)
             return; // an empty segment with a full index cannot be; one that is merely old is as good as new
         Active.OnBecomeInactive(_config);
-        if (_config.Compact)
+        // Where a truncation fell into a batch, the recovery point may be past the new segment's start, and recovery would take the indexes before it for flushed.
+        if (_config.Compact || _recoveryPoint > baseOffset)
             Active.Flush();
         _producers.AdvanceTo(baseOffset);
         _producers.TakeSnapshot(sync: false);

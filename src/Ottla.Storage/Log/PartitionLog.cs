@@ -14,7 +14,7 @@ namespace Ottla.Storage.Log;
 /// Thread-safe. One short lock covers what must be one step: assign offsets, patch headers, one write, index and producer state.
 /// Readers take it only to find their segment; they read bytes without it, from files they hold open.
 /// An I/O failure takes the log offline: from then on every operation fails with KAFKA_STORAGE_ERROR, because what is on disk is not known.
-/// A full disk does not: what needs room is refused with the same error and leaves no trace, everything else goes on (ADR 0008).
+/// A full disk does not: what needs room is refused with the same error and leaves no trace, everything else goes on (ADR 0010).
 /// Owned by a <c>LogManager</c>, or by whoever called <see cref="Open"/>; lives until <see cref="Close"/> or <see cref="Delete"/>.
 /// </remarks>
 public sealed partial class PartitionLog

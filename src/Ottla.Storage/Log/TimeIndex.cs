@@ -41,11 +41,16 @@ internal sealed class TimeIndex(IFileSystem fileSystem, SegmentNames names, long
         return true;
     }
 
-    /// <summary>The last entry as the file has it, without loading the index.</summary>
-    public (long TimestampMs, long Offset) ReadLast()
+    /// <summary>The last entry as the file has it, without loading the index; (-1, base offset) when there is none.</summary>
+    /// <returns>False when it cannot be an entry: of a file that is damaged, or longer than its entries.</returns>
+    public bool TryReadLast(out (long TimestampMs, long Offset) last)
     {
         Span<byte> entry = stackalloc byte[EntryBytes];
-        return File.TryReadLast(entry) ? Parse(entry, baseOffset) : (-1, baseOffset);
+        last = (-1, baseOffset);
+        if (!File.TryReadLast(entry))
+            return true;
+        last = Parse(entry, baseOffset);
+        return last.TimestampMs >= 0 && last.Offset >= baseOffset && last != (0, baseOffset);
     }
 
     /// <summary>Adds an entry if its timestamp is greater than the last one's.</summary>

@@ -44,6 +44,25 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
         }
     }
 
+    /// <summary>Reads the file, without keeping anything, and checks that it can be the index of a segment that starts at <paramref name="baseOffset"/>.</summary>
+    /// <returns>False when it must be rebuilt.</returns>
+    public bool IsPlausible(long baseOffset)
+    {
+        var bytes = fileSystem.ReadAllBytes(Path, int.MaxValue / 2).AsSpan();
+        if (bytes.Length % EntryBytes != 0)
+            return false;
+        var previous = baseOffset - 1;
+        for (; !bytes.IsEmpty; bytes = bytes[EntryBytes..])
+        {
+            if (Parse(bytes) is not { ProducerId: >= 0, FirstOffset: >= 0, LastStableOffset: >= 0 } entry
+                || entry.LastOffset <= previous || entry.FirstOffset > entry.LastOffset || entry.LastStableOffset > entry.LastOffset + 1)
+                return false;
+            previous = entry.LastOffset;
+        }
+
+        return true;
+    }
+
     /// <summary>Collects what overlaps [<paramref name="startOffset"/>, <paramref name="upperBound"/>).</summary>
     /// <returns>True when no later segment can have more.</returns>
     public bool Collect(long startOffset, long upperBound, List<AbortedTransaction> destination)

@@ -3,19 +3,23 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <summary>How far the logs of a directory are compacted (<c>cleaner-offset-checkpoint</c>).</summary>
-/// <remarks>Thread-safe; lives as long as its directory. Losing it costs a compaction from the start, no more.</remarks>
+/// <summary>How far the logs of a directory are compacted (<c>cleaner-offset-checkpoint</c>). That a log has a line at all says that there may be gaps between its segments.</summary>
+/// <remarks>Thread-safe; lives as long as its directory.</remarks>
 internal sealed class CleanedOffsets(OffsetCheckpointFile file)
 {
     private readonly Lock _lock = new();
     private Dictionary<TopicPartition, long> _offsets = [];
+    private HashSet<TopicPartition> _written = [];
 
     /// <summary>Reads the file.</summary>
     /// <exception cref="InvalidDataException">The file is malformed; there are no offsets then.</exception>
     public void Load()
     {
         lock (_lock)
+        {
             _offsets = file.Read();
+            _written = [.. _offsets.Keys];
+        }
     }
 
     /// <summary>How far a log is compacted; null when it never was.</summary>
@@ -23,6 +27,13 @@ internal sealed class CleanedOffsets(OffsetCheckpointFile file)
     {
         lock (_lock)
             return _offsets.TryGetValue(partition, out var offset) ? offset : null;
+    }
+
+    /// <summary>Whether the file has a line of a log.</summary>
+    public bool IsWritten(TopicPartition partition)
+    {
+        lock (_lock)
+            return _written.Contains(partition);
     }
 
     public void Set(TopicPartition partition, long offset)
@@ -58,6 +69,7 @@ internal sealed class CleanedOffsets(OffsetCheckpointFile file)
             foreach (var partition in _offsets.Keys.Where(partition => !isHere(partition)))
                 _offsets.Remove(partition);
             file.Write(_offsets);
+            _written = [.. _offsets.Keys];
         }
     }
 }

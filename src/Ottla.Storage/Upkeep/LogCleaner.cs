@@ -167,6 +167,13 @@ public sealed partial class LogCleaner
         var (log, directory, section) = choice;
         try
         {
+            if (!directory.Cleaned.IsWritten(log.Partition))
+            {
+                // From here on there may be gaps between its segments, which a recovery would take for lost batches if nothing told it.
+                directory.Cleaned.Set(log.Partition, section.FirstDirtyOffset);
+                WriteCheckpoint(directory);
+            }
+
             var started = _time.GetTimestamp();
             var result = await new LogCompaction(_fileSystem, log, _options(), _pace, now).RunAsync(section, stopping);
             directory.Cleaned.Set(log.Partition, result.EndOffset);

@@ -262,7 +262,7 @@ public sealed partial class LogManager : IDisposable
     /// <summary>A log that ends before its recovery point must not be written on while the file says so: it would be trusted after a crash.</summary>
     private void LowerRecoveryPoints(LogDirectory directory)
     {
-        var known = directory.RecoveryPoints.Read();
+        var known = Read(directory, directory.RecoveryPoints);
         if (LogsIn(directory).Any(log => known.GetValueOrDefault(log.Partition) > log.RecoveryPoint))
             WriteRecoveryPoints(directory);
     }
@@ -272,11 +272,11 @@ public sealed partial class LogManager : IDisposable
         List<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> partitions,
         List<(LogDirectory Directory, TopicPartition Partition, string Path)> copies)
     {
-        var recoveryPoints = directory.RecoveryPoints.Read();
-        var logStartOffsets = directory.LogStartOffsets.Read();
-        var highWatermarks = directory.HighWatermarks.Read();
+        var recoveryPoints = Read(directory, directory.RecoveryPoints);
+        var logStartOffsets = Read(directory, directory.LogStartOffsets);
+        var highWatermarks = Read(directory, directory.HighWatermarks);
         directory.StaleCheckpoints.UnionWith(recoveryPoints.Keys.Concat(logStartOffsets.Keys).Concat(highWatermarks.Keys));
-        LoadCleanedOffsets(directory);
+        var isCleaningKnown = TryLoadCleanedOffsets(directory);
         var defaults = OpenOptionsOf(directory);
         var topic = "";
         foreach (var name in _fileSystem.ListDirectories(directory.Path))
@@ -300,6 +300,8 @@ public sealed partial class LogManager : IDisposable
                     partition = new TopicPartition(topic, partition.Partition); // one string for the partitions of a topic, which are listed together
                 topic = partition.Topic;
                 directory.StaleCheckpoints.Remove(partition);
+                if (!isCleaningKnown)
+                    directory.Cleaned.Set(partition, 0); // any of them may have gaps
                 partitions.Add((directory, partition, defaults with
                 {
                     JitterSeed = JitterSeedOf(partition),
@@ -326,15 +328,31 @@ public sealed partial class LogManager : IDisposable
     /// <summary>Where a log is now: it may have been moved since it was opened.</summary>
     private LogDirectory? DirectoryOf(PartitionLog log) => _logs.TryGetValue(log.Partition, out var entry) && entry.Log == log ? entry.Directory : null;
 
-    private void LoadCleanedOffsets(LogDirectory directory)
+    /// <summary>Reads a checkpoint. One that is damaged counts for nothing, as with Kafka: logs are recovered from their beginning, and deleted records may be back.</summary>
+    private Dictionary<TopicPartition, long> Read(LogDirectory directory, OffsetCheckpointFile checkpoint)
+    {
+        try
+        {
+            return checkpoint.Read();
+        }
+        catch (InvalidDataException failure)
+        {
+            LogCheckpointLost(_logger, failure, directory.Path);
+            return [];
+        }
+    }
+
+    private bool TryLoadCleanedOffsets(LogDirectory directory)
     {
         try
         {
             directory.Cleaned.Load();
+            return true;
         }
         catch (InvalidDataException failure)
         {
             LogCleanedOffsetsLost(_logger, failure, directory.Path);
+            return false;
         }
     }
 
@@ -506,6 +524,9 @@ public sealed partial class LogManager : IDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Name} in {Directory} is not the log of a partition to be served")]
     private static partial void LogSkipped(ILogger logger, string name, string directory);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A checkpoint of {Directory} cannot be read and counts for nothing")]
+    private static partial void LogCheckpointLost(ILogger logger, Exception failure, string directory);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "How far the logs of {Directory} are compacted cannot be read; they are compacted from the start")]
     private static partial void LogCleanedOffsetsLost(ILogger logger, Exception failure, string directory);

@@ -33,7 +33,7 @@ internal static partial class CrashInvariants
 
                 Demand(record.Offset < model.CompactedTo, model, $"{batch} was flushed (to {model.FlushedEndOffset}), not compacted (to {model.CompactedTo}), and offset {record.Offset} is gone");
                 var isReplaced = record.Key is { } key && (latestKept.GetValueOrDefault(key, -1) > record.Offset || latestTombstone.GetValueOrDefault(key, -1) >= record.Offset);
-                var mayGo = batch.View.IsControl || fate == Fate.Aborted || (fate == Fate.Committed && isReplaced) || (fate == Fate.Open && model.WasAborted(batch));
+                var mayGo = batch.View.IsControl || fate == Fate.Aborted || (fate == Fate.Committed && isReplaced) || (fate == Fate.Open && (model.WasEnded(batch, isAbort: true) || (isReplaced && model.WasEnded(batch, isAbort: false))));
                 Demand(mayGo, model, $"offset {record.Offset} of {batch} was flushed (to {model.FlushedEndOffset}) and is {fate}, and is gone while nothing replaces key {record.Key}");
             }
         }

@@ -43,6 +43,24 @@ internal static partial class CrashInvariants
         Demand(model.MayBeGone || lost is null, model, $"the log is gone with {lost}, which was flushed");
     }
 
+    /// <summary>Checks a log one of whose flushed batches is damaged: that one is gone, or does not match its checksum, and what else is there was written.</summary>
+    /// <exception cref="SimulationException">Something does not hold.</exception>
+    public static void CheckDamaged(LogModel model, PartitionLog log, long baseOffset)
+    {
+        for (var next = log.LogStartOffset; ;)
+        {
+            using var slice = log.Read(next, 1, minOneBatch: true, long.MaxValue).Slice;
+            if (slice is null)
+                return;
+            var bytes = new byte[slice.Length];
+            slice.Read(0, bytes);
+            var batch = new RecordBatchView(bytes);
+            Demand(batch.IsCrcValid ? model.Find(bytes).Any() : batch.BaseOffset == baseOffset, model, $"the batch at offset {batch.BaseOffset} was changed, and not that at {baseOffset}");
+            Demand(batch.NextOffset > next, model, $"the batch at offset {batch.BaseOffset} comes after offset {next - 1}");
+            next = batch.NextOffset;
+        }
+    }
+
     /// <summary>Reads every batch and finds out what it was when it was written.</summary>
     private static (List<WrittenBatch> Written, List<WrittenBatch> Actual) ReadAll(LogModel model, PartitionLog log)
     {
@@ -152,7 +170,7 @@ internal static partial class CrashInvariants
         Demand(indexed.Distinct().Count() == indexed.Count, model, "an aborted transaction is indexed twice");
     }
 
-    /// <summary>The indexes lead to every batch.</summary>
+    /// <summary>The indexes lead to every batch, by its offsets and by its time.</summary>
     private static void CheckLookups(LogModel model, PartitionLog log, List<WrittenBatch> actual)
     {
         foreach (var batch in actual)
@@ -164,6 +182,16 @@ internal static partial class CrashInvariants
                 slice?.Read(0, header);
                 Demand(slice is not null && new RecordBatchView(header).BaseOffset == batch.BaseOffset, model, $"a read at offset {offset} does not lead to {batch}");
             }
+        }
+
+        if (log.LogStartOffset > log.FirstSegmentOffset)
+            return; // a segment counts as a whole, with records that are deleted
+        var records = actual.SelectMany(batch => batch.Records()).ToList();
+        foreach (var timestamp in records.Select(record => record.Timestamp).Distinct())
+        {
+            var first = records.First(record => record.Timestamp >= timestamp);
+            var answer = log.OffsetForTimestamp(timestamp);
+            Demand(answer.Offset == first.Offset, model, $"the first record of time {timestamp} or later is at {first.Offset}, and the log says {answer}");
         }
     }
 

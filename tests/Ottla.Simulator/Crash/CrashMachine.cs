@@ -12,6 +12,9 @@ internal sealed class CrashMachine
 {
     public const string LogDirectory = "/logs";
 
+    /// <summary>No file that is deleted is kept for longer.</summary>
+    public const int DeleteDelayMsMax = 200;
+
     private const int PartitionsMax = 3;
     private const long StartMs = 1_800_000_000_000;
 
@@ -24,6 +27,7 @@ internal sealed class CrashMachine
     public CrashMachine(ulong seed)
     {
         Random = new Prng(seed);
+        DamageRandom = new Prng(seed ^ 0x5DEECE66D);
         Disk = new SimDisk(_clock, new Prng(~seed));
         Disk.Faults.LatencyMsMax = 500;
         Disk.Faults.OnLatencyMs = _clock.AdvanceMs;
@@ -35,6 +39,9 @@ internal sealed class CrashMachine
     }
 
     public Prng Random { get; }
+
+    /// <summary>Decides about damage alone, which so does not change what else happens.</summary>
+    public Prng DamageRandom { get; }
 
     public SimDisk Disk { get; private set; }
 
@@ -127,7 +134,7 @@ internal sealed class CrashMachine
         FlushMs = Random.NextChance(25) ? 300 : long.MaxValue,
         RetentionBytes = Random.NextChance(30) ? 4_000 + Random.NextInt(8_000) : -1,
         RetentionMs = Random.NextChance(30) ? 1_500 : -1,
-        FileDeleteDelayMs = Random.NextInt(200),
+        FileDeleteDelayMs = Random.NextInt(DeleteDelayMsMax),
         Compact = isCompacted,
         Delete = !isCompacted || Random.NextChance(30),
         MinCleanableDirtyRatio = Random.NextInt(50) / 100.0,

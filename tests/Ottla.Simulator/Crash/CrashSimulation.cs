@@ -6,13 +6,14 @@ namespace Ottla.Simulator.Crash;
 
 /// <summary>
 /// Logs on a <see cref="SimDisk"/> that lose power or their process at any moment, are recovered, and judged: what was flushed is there, what is
-/// there was written, and everything derived from it agrees.
+/// there was written, everything derived from it agrees, and no file is there that nobody owns. The disk also is slow, full, fails, and flips bits (<see cref="CrashDamage"/>).
 /// </summary>
 /// <param name="arrange">Prepares the disk, for runs that must fail: the bug that is to be found.</param>
 public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulation
 {
     private const int LivesMax = 6;
     private const int StepsMax = 45;
+    private const int DamagePercent = 15;
 
     /// <inheritdoc/>
     public string Name => "crash";
@@ -49,6 +50,7 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
         machine.Stop();
         log?.WriteLine("stopped in order");
         CheckThatReopeningChangesNothing(machine);
+        CheckDamage(machine, log);
     }
 
     /// <summary>One life of the process: some work, then an end of any kind.</summary>
@@ -84,12 +86,15 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
         faults.ErrorPerMille = 0;
         faults.CapacityBytes = 1L << 40;
         faults.OperationsUntilDeath = null;
-        machine.Die(losesPower);
+        // Who starts only the process after a failed flush finds whole files in the cache, and cannot know: it takes a start of the machine.
+        machine.Die(losesPower || machine.Disk.HasFailedFlush);
     }
 
     /// <summary>Starts until it succeeds: the machine may die in the middle of a recovery too.</summary>
     private static void Recover(CrashMachine machine, TextWriter? log)
     {
+        if (machine.DamageRandom.NextChance(DamagePercent) && CrashDamage.Strike(machine, machine.DamageRandom) is { } damage)
+            log?.WriteLine($"flipped {damage}");
         while (machine.Random.NextChance(15))
         {
             machine.Disk.Faults.OperationsUntilDeath = machine.Random.NextInt(150);
@@ -121,13 +126,16 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
     private static void CheckLogs(CrashMachine machine)
     {
         var logs = machine.Logs;
+        var paths = machine.Disk.ReadAllFiles().Keys.ToList();
         foreach (var log in logs.Logs)
         {
             var model = machine.Models.Find(known => known.Partition == log.Partition && known.TopicId == log.TopicId);
             if (model is null && (log.TopicId is not null || log.LogEndOffset > 0))
                 throw new SimulationException($"{log.Partition} has a log with topic id {log.TopicId} that ends at {log.LogEndOffset}, and nobody made it");
-            if (model is not null)
-                CrashInvariants.Check(model, log);
+            if (model is null)
+                continue;
+            CrashInvariants.Check(model, log);
+            CrashInvariants.CheckFiles(model, log, paths);
         }
 
         foreach (var model in machine.Models.Where(model => model.Log is null).ToList())
@@ -140,6 +148,31 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
             machine.Create(partition);
         foreach (var model in machine.Open)
             model.MayBeGone = false;
+    }
+
+    /// <summary>Flushed data goes bad while no process lives; the next may find an orderly end, or none.</summary>
+    private static void CheckDamage(CrashMachine machine, TextWriter? log)
+    {
+        if (machine.DamageRandom.NextChance(50))
+        {
+            machine.Start();
+            CheckLogs(machine);
+            machine.Die(losesPower: true);
+        }
+
+        if (CrashDamage.StrikeFlushed(machine, machine.DamageRandom) is not { } damaged)
+            return;
+        log?.WriteLine($"flipped a bit of the batch at {damaged.BaseOffset} of {damaged.Model.Partition}");
+        machine.Start();
+        foreach (var partition in machine.Partitions)
+        {
+            var model = machine.Models.Last(known => known.Partition == partition);
+            var recovered = machine.Logs.Find(partition) ?? throw new SimulationException($"{partition} is gone with one damaged batch");
+            if (model == damaged.Model)
+                CrashInvariants.CheckDamaged(model, recovered, damaged.BaseOffset);
+            else
+                CrashInvariants.Check(model, recovered);
+        }
     }
 
     /// <summary>After an orderly end nothing is left to do: opening and closing once more leaves every byte as it was.</summary>

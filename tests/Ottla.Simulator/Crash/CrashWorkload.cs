@@ -140,8 +140,14 @@ internal sealed class CrashWorkload
 
     private void Tick()
     {
-        _machine.AdvanceMs(Random.NextInt(400));
+        var deleted = _machine.Disk.ReadAllFiles().Keys.Where(CrashInvariants.IsDeleted).ToList();
+        var passedMs = Random.NextInt(400);
+        _machine.AdvanceMs(passedMs);
         _machine.Logs.Tick(Now);
+        if (passedMs < CrashMachine.DeleteDelayMsMax || _machine.Logs.Directories.Any(directory => directory.IsOffline))
+            return;
+        if (deleted.FirstOrDefault(_machine.Disk.FileExists) is { } left)
+            throw new SimulationException($"{left} is still there, {passedMs} ms after it was deleted");
     }
 
     private void Compact()

@@ -84,9 +84,12 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCo
         return _written.Where(batch => batch.Bytes.Span.SequenceEqual(bytes.Span) || (isCompacted && found.IsPartOf(batch)));
     }
 
-    /// <summary>Whether a batch's transaction was aborted, even by a marker that was truncated since: the coordinator does not change its mind.</summary>
-    public bool WasAborted(WrittenBatch batch) => _written.Any(marker =>
-        marker.View.IsControl && marker.View.ProducerId == batch.View.ProducerId && ReplayedProducers.IsAbort(marker) && marker.Backwards().Any(earlier => ReferenceEquals(earlier, batch)));
+    /// <summary>
+    /// Whether a batch's transaction was aborted, or committed, even by a marker that was truncated since: the coordinator does not change its mind. So a log may go by
+    /// a marker above the high watermark: as with Kafka, after a restart it does not know any more that such a transaction is unstable.
+    /// </summary>
+    public bool WasEnded(WrittenBatch batch, bool isAbort) => _written.Any(marker =>
+        marker.View.IsControl && marker.View.ProducerId == batch.View.ProducerId && ReplayedProducers.IsAbort(marker) == isAbort && marker.Backwards().Any(earlier => ReferenceEquals(earlier, batch)));
 
     /// <summary>Whether a producer ever wrote to the log.</summary>
     public bool Knows(long producerId) => _written.Any(batch => batch.View.ProducerId == producerId);

@@ -64,6 +64,9 @@ public sealed partial class SimDisk : IFileSystem
         }
     }
 
+    /// <summary>A flush failed: files look whole to every process, and the platter will never have what was to be flushed. Only power loss shows it.</summary>
+    public bool HasFailedFlush { get; private set; }
+
     /// <summary>Operations so far, for whoever wants to die at one of them.</summary>
     public int OperationCount { get; private set; }
 
@@ -146,6 +149,8 @@ public sealed partial class SimDisk : IFileSystem
             Begin(FileOperation.Delete, path);
             if (TryFind(path) is not SimFileNode file)
                 return false;
+            if (Faults.IgnoresDelete?.Invoke(path) == true)
+                return true;
             Unlink(file);
             var (directory, name) = Locate(path);
             ChangeName(new NameChange(directory, name, null, null));
@@ -294,6 +299,7 @@ public sealed partial class SimDisk : IFileSystem
             catch (IOException)
             {
                 node.FailFlush();
+                HasFailedFlush = true;
                 throw;
             }
 

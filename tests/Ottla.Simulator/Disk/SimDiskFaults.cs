@@ -34,6 +34,9 @@ public sealed class SimDiskFaults(Prng random)
     /// <summary>What is written instead, to this path, of these bytes; null for the bytes themselves: bugs to be found.</summary>
     public Func<string, byte[], byte[]?>? RewritesWrite { get; set; }
 
+    /// <summary>Which files are said to have been deleted and are not: bugs to be found.</summary>
+    public Func<string, bool>? IgnoresDelete { get; set; }
+
     /// <summary>Sees every operation; an exception it returns is thrown instead of doing it.</summary>
     public Func<FileOperation, string, IOException?>? Fault { get; set; }
 

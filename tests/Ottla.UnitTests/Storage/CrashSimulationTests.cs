@@ -23,6 +23,21 @@ public sealed class CrashSimulationTests
     }
 
     [Theory]
+    [InlineData(312)] // the time index of a segment that was rolled after a truncation into a batch
+    [InlineData(2249)]
+    [InlineData(638)] // a time index that was made anew
+    [InlineData(784)] // leader epochs after a segment that was recovered for its transaction index
+    [InlineData(2859)] // damage of what is flushed, while a truncation is under way
+    [InlineData(10445)] // a process that is started again after a flush failed
+    [InlineData(15298)] // a marker above the high watermark, and a restart
+    [InlineData(19885)] // an offset index that was made anew
+    public void Seeds_that_found_something_do_so_no_more(ulong seed)
+    {
+        var finding = Run(new CrashSimulation(), seed);
+        Assert.True(finding is null, $"{finding}");
+    }
+
+    [Theory]
     [MemberData(nameof(Bugs))]
     public void Injected_bugs_are_found(string name)
     {

@@ -342,7 +342,7 @@ public sealed class CompactionTests
 
         Assert.Equal(["k0", "k1", "k2"], log.Records().Select(record => record.Key));
         Assert.Empty(log.Files("cleaned"));
-        Assert.Null(Checkpoint(log));
+        Assert.Equal(0, Checkpoint(log)); // it was begun, and so there may be gaps
         Assert.False(log.Log.IsOffline);
     }
 
