@@ -77,7 +77,8 @@ internal sealed partial class LogLoader(
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
         producers.LoadSnapshotOffsets(Names);
         producers.RemoveStraySnapshots([.. _segments.Select(segment => segment.BaseOffset)]);
-        RebuildProducers(producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown);
+        // Without snapshots, a log that was stopped in order has no producers to speak of; but recovering a segment deletes snapshots.
+        RebuildProducers(producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown && !_isDirectoryChanged);
         foreach (var segment in _segments)
             segment.Abandon(); // no handle is kept: ten thousand logs that nobody uses must not cost a descriptor each
         return new LoadedLog(_segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint);
@@ -321,14 +322,8 @@ internal sealed partial class LogLoader(
         producers.TakeSnapshot(sync: true);
         if (isFlushed)
             segment.ReplaceIndexes();
-        // What was flushed before stays so. The indexes are not, but neither are those of any active segment: the next recovery makes them again.
-        var isAsFlushed = dropped == 0 && segment == _segments.LastOrDefault() && producers.EndOffset <= options.RecoveryPoint;
-        if (!isAsFlushed)
-        {
-            segment.Flush();
-            _isDirectoryChanged = true;
-        }
-
+        segment.Flush();
+        _isDirectoryChanged = true;
         _names = null;
         return dropped;
     }

@@ -27,6 +27,7 @@ public sealed class CrashSimulationTests
     [InlineData(2249)]
     [InlineData(638)] // a time index that was made anew
     [InlineData(784)] // leader epochs after a segment that was recovered for its transaction index
+    [InlineData(1158)] // the producers of a log that was stopped in order, after a segment was recovered for its transaction index
     [InlineData(2859)] // damage of what is flushed, while a truncation is under way
     [InlineData(10445)] // a process that is started again after a flush failed
     [InlineData(15298)] // a marker above the high watermark, and a restart
