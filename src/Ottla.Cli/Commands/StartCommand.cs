@@ -38,6 +38,7 @@ internal static partial class StartCommand
             var config = configuration.Load(arguments);
             foreach (var warning in config.Warnings)
                 LogWarning(logger, warning);
+            DescriptorLimit.Raise();
             using var stop = new StopSignals();
             using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System);
             using var idleMemory = IdleMemory.Start(TimeProvider.System);

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.RegularExpressions;
 using Ottla.SystemTests.Harness;
@@ -26,6 +28,40 @@ public sealed partial class StartupTests
         var result = await RunAsync("--version");
         Assert.Equal(0, result.ExitCode);
         Assert.Matches(VersionPattern(), Encoding.UTF8.GetString(result.Output));
+    }
+
+    [Fact]
+    public async Task TheSoftLimitOfDescriptorsIsRaisedToTheHardOne()
+    {
+        var data = Directory.CreateTempSubdirectory("ottla-system-test-");
+        var port = BrokerProcess.FindFreePort();
+        string[] command = ["-c", "ulimit -Sn 256; exec \"$@\"", "sh", RepositoryPaths.BrokerExecutable, .. BrokerProcess.StartArguments(port, data.FullName, new Dictionary<string, string>())];
+        using var broker = Process.Start(new ProcessStartInfo("/bin/sh", command) { RedirectStandardError = true })!;
+        try
+        {
+            await Until.TrueAsync("the broker listens", Limit, async () =>
+            {
+                try
+                {
+                    await using var connection = await RawConnection.OpenAsync(port);
+                    return true;
+                }
+                catch (SocketException)
+                {
+                    return false;
+                }
+            });
+            var limits = (await File.ReadAllLinesAsync($"/proc/{broker.Id}/limits")).Single(line => line.StartsWith("Max open files", StringComparison.Ordinal))
+                .Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            Assert.Equal(limits[4], limits[3]);
+            Assert.NotEqual("256", limits[3]);
+        }
+        finally
+        {
+            broker.Kill();
+            await broker.WaitForExitAsync();
+            data.Delete(recursive: true);
+        }
     }
 
     [Theory]
