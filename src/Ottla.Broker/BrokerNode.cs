@@ -68,6 +68,9 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <summary>Where it listens for clients, with the ports that were taken.</summary>
     public IReadOnlyList<IPEndPoint> EndPoints { get; private set; } = [];
 
+    /// <summary>What is served on every listener.</summary>
+    internal ApiTable Apis { get; private set; } = null!;
+
     /// <summary>Starts a node; when this returns, clients are served.</summary>
     /// <param name="config">The static configuration.</param>
     /// <param name="mayFormat">Whether log directories that are not formatted are formatted now (for development), or are an error.</param>
@@ -155,7 +158,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
 
         var channel = new ControllerChannel(_quorum.Controller, _metadata);
         _producerIds = new ProducerIds(channel, config.NodeId, () => _lifecycle!.BrokerEpoch);
-        var apis = BrokerApis.CreateTable(new BrokerServices
+        Apis = BrokerApis.CreateTable(new BrokerServices
         {
             Config = () => _config.Current,
             Cluster = new ClusterView(identity.ClusterId, () => _metadata.Current),
@@ -172,7 +175,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
             Quorum = () => _quorum.Raft.Quorum,
             Time = time,
         });
-        Listen(config, apis); // before the broker registers: a port that is taken must not leave a trace in the metadata
+        Listen(config); // before the broker registers: a port that is taken must not leave a trace in the metadata
 
         _lifecycle = new BrokerLifecycle(NodeIdentities.Of(config, identity, EndPoints, _logs), _quorum.Controller, _metadata, time);
         await _lifecycle.RegisterAsync();
@@ -211,7 +214,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         }
     }
 
-    private void Listen(BrokerConfig config, ApiTable apis)
+    private void Listen(BrokerConfig config)
     {
         // Left alone, the receive buffer grows with the sender; Kafka's default would pin it at 100 KiB, and cost a third more CPU (docs/adr/0006).
         var receiveBytes = config.IsSet("socket.receive.buffer.bytes") ? config.SocketReceiveBufferBytes : SocketBufferSizes.OperatingSystemDefault;
@@ -222,7 +225,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         {
             try
             {
-                return _server.Listen(new ServerListener(listener.Name, ListenerAddress.Resolve(listener), apis), config.SocketListenBacklogSize, bufferSizes);
+                return _server.Listen(new ServerListener(listener.Name, ListenerAddress.Resolve(listener), Apis), config.SocketListenBacklogSize, bufferSizes);
             }
             catch (SocketException e)
             {

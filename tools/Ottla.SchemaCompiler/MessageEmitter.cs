@@ -31,7 +31,7 @@ internal static class MessageEmitter
     {
         code.Line($"/// <summary>{schema.Description}</summary>");
         code.Line($"/// <remarks>Versions {message.Versions}, flexible {message.FlexibleVersions}.</remarks>");
-        using var _ = code.Block($"public sealed class {message.Name} : {Interfaces(schema, message)}");
+        using var _ = code.Block($"public sealed class {message.Name} : {Interfaces(schema, message)}{(message.IsReused ? ", IReusableMessage" : "")}");
         code.Line($"/// <inheritdoc/>");
         code.Line($"public static short LowestVersion => {message.Versions.Low};");
         code.Line();
@@ -59,7 +59,7 @@ internal static class MessageEmitter
         {
             code.Line();
             code.Line($"/// <summary>Part of <see cref=\"{message.Name}\"/>, versions {nested.Versions.Intersect(message.Versions)}.</summary>");
-            using (code.Block($"public sealed class {nested.Name}"))
+            using (code.Block($"public sealed class {nested.Name}{(message.IsReused ? " : IReusable" : "")}"))
                 EmitStructBody(code, schema, message, nested);
         }
     }
@@ -85,6 +85,12 @@ internal static class MessageEmitter
         {
             code.Line("/// <summary>Tagged fields that this version of the schema does not know: kept when read, written back.</summary>");
             code.Line("public List<RawTaggedField>? UnknownTaggedFields { get; set; }");
+            code.Line();
+        }
+
+        if (message.IsReused)
+        {
+            ReuseEmitter.Emit(code, message, owner);
             code.Line();
         }
 

@@ -8,15 +8,50 @@ internal static class ReadEmitter
         var isTop = owner == message.Body;
         if (isTop)
             code.Line("/// <inheritdoc/>");
-        using var _ = code.Block($"{(isTop ? "public" : "internal")} static {owner.Name} Read(ref WireReader reader, short version)");
+        using (code.Block($"{(isTop ? "public" : "internal")} static {owner.Name} Read(ref WireReader reader, short version)"))
+        {
+            if (isTop)
+                code.Line($"UnsupportedVersionException.ThrowIfOutside(LowestVersion, HighestVersion, version, nameof({owner.Name}));");
+            code.Line($"var value = new {owner.Name}();");
+            if (message.IsReused)
+                code.Line("value.Fill(ref reader, version);");
+            else
+                EmitFields(code, message, owner);
+            code.Line("return value;");
+        }
+
+        if (message.IsReused)
+            EmitFill(code, message, owner, isTop);
+    }
+
+    /// <summary>The decoding into an object that is as new, which a message that is reused has besides.</summary>
+    private static void EmitFill(CodeWriter code, Message message, Struct owner, bool isTop)
+    {
+        code.Line();
         if (isTop)
-            code.Line($"UnsupportedVersionException.ThrowIfOutside(LowestVersion, HighestVersion, version, nameof({owner.Name}));");
+        {
+            code.Line("/// <inheritdoc/>");
+            using (code.Block("public void ReadAgain(ref WireReader reader, short version)"))
+            {
+                code.Line($"UnsupportedVersionException.ThrowIfOutside(LowestVersion, HighestVersion, version, nameof({owner.Name}));");
+                code.Line("Reset();");
+                code.Line("Fill(ref reader, version);");
+            }
+
+            code.Line();
+        }
+
+        using var _ = code.Block($"{(isTop ? "private" : "internal")} void Fill(ref WireReader reader, short version)");
+        code.Line("var value = this;");
+        EmitFields(code, message, owner);
+    }
+
+    private static void EmitFields(CodeWriter code, Message message, Struct owner)
+    {
         CSharp.DeclareFlexible(code, message);
-        code.Line($"var value = new {owner.Name}();");
         foreach (var field in owner.Fields.Where(f => f.Tag is null))
             EmitConditional(code, message, owner, field);
         EmitTagged(code, message, owner);
-        code.Line("return value;");
     }
 
     private static void EmitConditional(CodeWriter code, Message message, Struct owner, Field field)
@@ -82,17 +117,24 @@ internal static class ReadEmitter
             using (code.Block($"if ({local} < 0)"))
                 code.Line($"value.{field.Name} = null;");
             using (code.Block("else"))
-                EmitElements(code, field, local, flexible);
+                EmitElements(code, message, field, local, flexible);
         }
         else
         {
-            EmitElements(code, field, local, flexible);
+            EmitElements(code, message, field, local, flexible);
         }
     }
 
-    private static void EmitElements(CodeWriter code, Field field, string length, string flexible)
+    private static void EmitElements(CodeWriter code, Message message, Field field, string length, string flexible)
     {
         var array = "array" + field.Name;
+        if (ReuseEmitter.HasParts(message, field))
+        {
+            code.Line($"foreach (var part in value.{ReuseEmitter.TakeMethod(field)}({length}))");
+            code.Line("    part.Fill(ref reader, version);");
+            return;
+        }
+
         code.Line($"var {array} = {length} == 0 ? [] : new {CSharp.ElementType(field)}[{length}];");
         code.Line($"for (var i = 0; i < {array}.Length; i++)");
         var element = field.IsStruct ? $"{field.TypeName}.Read(ref reader, version)"

@@ -97,6 +97,9 @@ internal sealed class Message
     /// <summary>Whether the newest version may still change upstream, and is not offered to clients.</summary>
     public required bool IsLatestVersionUnstable { get; init; }
 
+    /// <summary>Whether its objects can be filled again and again: for messages of the hot path.</summary>
+    public required bool IsReused { get; init; }
+
     /// <summary>The message's own fields come first, then its structs.</summary>
     public List<Struct> Structs { get; } = [];
 

@@ -7,6 +7,9 @@ internal sealed class SchemaParser
 {
     private const int IndentWidth = 2;
 
+    /// <summary>What may stand behind the versions of a message.</summary>
+    private static readonly string[] s_marks = ["unstable", "reused"];
+
     private readonly string _path;
     private readonly List<(int Number, int Depth, string Text)> _lines = [];
     private int _next;
@@ -77,8 +80,8 @@ internal sealed class SchemaParser
     {
         var depth = _next < _lines.Count ? _lines[_next].Depth : 0;
         var (line, text) = Take();
-        if (depth != 0 || text.Split(' ') is not [var side, var versions, "flexible", var flexible, .. [] or ["unstable"]] words || !SchemaRules.SidesOf(schema).Contains(side))
-            throw new FormatException($"expected '{string.Join('|', SchemaRules.SidesOf(schema))} VERSIONS flexible VERSIONS [unstable]'");
+        if (depth != 0 || text.Split(' ') is not [var side, var versions, "flexible", var flexible, .. var marks] || marks.Except(s_marks).Any() || !SchemaRules.SidesOf(schema).Contains(side))
+            throw new FormatException($"expected '{string.Join('|', SchemaRules.SidesOf(schema))} VERSIONS flexible VERSIONS [{string.Join("] [", s_marks)}]'");
         var name = side == "body" ? schema.Name : schema.Name + char.ToUpperInvariant(side[0]) + side[1..];
         var message = new Message
         {
@@ -86,7 +89,8 @@ internal sealed class SchemaParser
             Side = side,
             Versions = VersionRange.Parse(versions),
             FlexibleVersions = VersionRange.Parse(flexible),
-            IsLatestVersionUnstable = words is [.., "unstable"],
+            IsLatestVersionUnstable = marks.Contains("unstable"),
+            IsReused = marks.Contains("reused"),
         };
         SchemaRules.CheckVersions(message);
         message.Structs.Add(new Struct { Name = name, Line = line, Versions = message.Versions });

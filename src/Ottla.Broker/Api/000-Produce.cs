@@ -9,7 +9,6 @@ using Ottla.Protocol.Wire;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.Storage.Producers;
-using TopicResponse = Ottla.Protocol.Messages.ProduceResponse.TopicProduceResponse;
 using PartitionResponse = Ottla.Protocol.Messages.ProduceResponse.PartitionProduceResponse;
 
 namespace Ottla.Broker.Api;
@@ -23,7 +22,7 @@ namespace Ottla.Broker.Api;
 /// on it is added. Errors of that: INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v11+), INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING,
 /// CONCURRENT_TRANSACTIONS (v12+), NOT_ENOUGH_REPLICAS (ask again), TRANSACTIONAL_ID_AUTHORIZATION_FAILED (no transactional id).
 /// </remarks>
-internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TransactionVerifier verifier, TimeProvider time) : IApiHandler<ProduceRequest, ProduceResponse>
+internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TransactionVerifier verifier, TimeProvider time) : IReusingApiHandler<ProduceRequest, ProduceResponse>
 {
     /// <summary>The client id that may write to the brokers' own topics, as in Kafka.</summary>
     private const string InternalTopicWriter = "__admin_client";
@@ -34,31 +33,30 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     private const short FirstVersionThatAddsPartitions = 12;
     private const short FirstVersionWithTopicIds = 13;
 
-    public ValueTask<ProduceResponse?> HandleAsync(RequestContext context, ProduceRequest request)
+    public ValueTask<ProduceResponse?> HandleAsync(RequestContext context, ProduceRequest request, ProduceResponse response)
     {
         // Stage one, in request order: everything that is appended is appended before the first await.
         if (request.TransactionalId is null)
-            return Finish(context, request, Append(context, request, verdicts: null, out var waiting), waiting);
-        return AppendVerifiedAsync(context, request, request.TransactionalId);
+            return Finish(context, request, response, Append(context, request, response, verdicts: null));
+        return AppendVerifiedAsync(context, request, response, request.TransactionalId);
     }
 
     /// <summary>Appends once the coordinator has spoken. Mostly that is at once; else the records are copied, and later requests of the connection keep behind.</summary>
-    private async ValueTask<ProduceResponse?> AppendVerifiedAsync(RequestContext context, ProduceRequest request, string transactionalId)
+    private async ValueTask<ProduceResponse?> AppendVerifiedAsync(RequestContext context, ProduceRequest request, ProduceResponse response, string transactionalId)
     {
         var verification = VerifyAsync(context, request, transactionalId);
         var before = context.Connection.PendingAppends;
         if (before.IsCompleted && verification.IsCompleted)
-            return await Finish(context, request, Append(context, request, await verification, out var waitingNow), waitingNow);
+            return await Finish(context, request, response, Append(context, request, response, await verification));
         CopyRecords(request);
         var appended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         context.Connection.PendingAppends = appended.Task;
-        ProduceResponse response;
         List<Waiting>? waiting;
         try
         {
             var verdicts = await verification;
             await before;
-            response = Append(context, request, verdicts, out waiting);
+            waiting = Append(context, request, response, verdicts);
         }
         finally
         {
@@ -142,19 +140,21 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     /// <summary>Appends all that a request brings.</summary>
     /// <param name="context">The request's.</param>
     /// <param name="request">The request.</param>
+    /// <param name="response">To be filled.</param>
     /// <param name="verdicts">What its coordinator says of each partition; null for a producer without a transactional id.</param>
-    /// <param name="waiting">What is to be waited for; null when there is nothing.</param>
-    private ProduceResponse Append(RequestContext context, ProduceRequest request, TransactionVerdict[]? verdicts, out List<Waiting>? waiting)
+    /// <returns>What is to be waited for; null when there is nothing.</returns>
+    private List<Waiting>? Append(RequestContext context, ProduceRequest request, ProduceResponse response, TransactionVerdict[]? verdicts)
     {
         var isValidAcks = request.Acks is 0 or 1 or AcksAll;
-        var response = new ProduceResponse { Responses = new TopicResponse[request.TopicData.Length] };
-        waiting = null;
+        List<Waiting>? waiting = null;
         var place = 0;
-        for (var i = 0; i < request.TopicData.Length; i++)
+        var topicAnswers = response.TakeResponses(request.TopicData.Length);
+        for (var i = 0; i < topicAnswers.Length; i++)
         {
             var topic = request.TopicData[i];
-            var answers = new PartitionResponse[topic.PartitionData.Length];
-            response.Responses[i] = new TopicResponse { Name = topic.Name, TopicId = topic.TopicId, PartitionResponses = answers };
+            topicAnswers[i].Name = topic.Name;
+            topicAnswers[i].TopicId = topic.TopicId;
+            var answers = topicAnswers[i].TakePartitionResponses(topic.PartitionData.Length);
             var hosted = Find(context, topic);
             for (var j = 0; j < answers.Length; j++, place++)
             {
@@ -166,7 +166,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                     : replica is null ? AppendOutcome.Failed(leaders.ErrorForMissing(context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, data.Index))
                     : verdicts?[place].Error is { IsFailure: true } refusal ? AppendOutcome.Failed(refusal.Code, refusal.Message)
                     : replica.Append(data.Records.Memory, request.Acks == AcksAll, context.ApiVersion >= FirstVersionWithZstd, Instant.Now(time), verdicts?[place].Guard);
-                answers[j] = ToResponse(data.Index, outcome);
+                Fill(answers[j], data.Index, outcome);
                 if (outcome.ErrorCode == ErrorCode.NotLeaderOrFollower && leaders.Find(topic.Name, topic.TopicId, data.Index, context.Connection.ListenerName) is { } leader)
                     answers[j].CurrentLeader = AddHint(response, leader, context.ApiVersion);
                 if (outcome.ErrorCode == ErrorCode.None && request.Acks == AcksAll && !replica!.IsCommitted(outcome.Result.LastOffset + 1))
@@ -174,7 +174,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
             }
         }
 
-        return response;
+        return waiting;
     }
 
     private ValueTask<ProduceResponse?> Finish(RequestContext context, ProduceRequest request, ProduceResponse response, List<Waiting>? waiting) =>
@@ -196,18 +196,21 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         return response;
     }
 
-    private static PartitionResponse ToResponse(int index, AppendOutcome outcome) => new()
+    private static void Fill(PartitionResponse answer, int index, in AppendOutcome outcome)
     {
-        Index = index,
-        ErrorCode = (short)outcome.ErrorCode,
-        BaseOffset = outcome.Result.FirstOffset,
-        LogAppendTimeMs = outcome.Result.LogAppendTimeMs,
-        LogStartOffset = outcome.Result.LogStartOffset,
-        ErrorMessage = outcome.ErrorMessage,
-        RecordErrors = outcome.RecordErrors.Count == 0
-            ? []
-            : [.. outcome.RecordErrors.Select(e => new ProduceResponse.BatchIndexAndErrorMessage { BatchIndex = e.BatchIndex, BatchIndexErrorMessage = e.Message })],
-    };
+        answer.Index = index;
+        answer.ErrorCode = (short)outcome.ErrorCode;
+        answer.BaseOffset = outcome.Result.FirstOffset;
+        answer.LogAppendTimeMs = outcome.Result.LogAppendTimeMs;
+        answer.LogStartOffset = outcome.Result.LogStartOffset;
+        answer.ErrorMessage = outcome.ErrorMessage;
+        var errors = answer.TakeRecordErrors(outcome.RecordErrors.Count);
+        for (var i = 0; i < errors.Length; i++)
+        {
+            errors[i].BatchIndex = outcome.RecordErrors[i].BatchIndex;
+            errors[i].BatchIndexErrorMessage = outcome.RecordErrors[i].Message;
+        }
+    }
 
     private static ProduceResponse.LeaderIdAndEpoch? AddHint(ProduceResponse response, LeaderHint leader, short version)
     {

@@ -6,7 +6,6 @@ using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
 using Ottla.Storage.Log;
 using PartitionResponse = Ottla.Protocol.Messages.FetchResponse.PartitionData;
-using TopicResponse = Ottla.Protocol.Messages.FetchResponse.FetchableTopicResponse;
 
 namespace Ottla.Broker.Api;
 
@@ -19,39 +18,43 @@ namespace Ottla.Broker.Api;
 /// UNKNOWN_LEADER_EPOCH, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR; of the session: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
 /// </remarks>
 internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, LeaderHints leaders, Func<int> fetchBytesMax, TimeProvider time)
-    : IApiHandler<FetchRequest, FetchResponse>
+    : IReusingApiHandler<FetchRequest, FetchResponse>
 {
     private const short FirstVersionWithTopicIds = 13;
     private const short FirstVersionWithReplicaState = 15;
     private const short FirstVersionWithHints = 16;
     private const sbyte ReadCommitted = 1;
 
-    public ValueTask<FetchResponse?> HandleAsync(RequestContext context, FetchRequest request)
+    public ValueTask<FetchResponse?> HandleAsync(RequestContext context, FetchRequest request, FetchResponse response)
     {
         var now = Instant.Now(time);
         var usesTopicIds = context.ApiVersion >= FirstVersionWithTopicIds;
         var fetch = sessions.Begin(request, usesTopicIds, now);
         if (fetch.Error != ErrorCode.None)
-            return ValueTask.FromResult<FetchResponse?>(new FetchResponse { ErrorCode = (short)fetch.Error });
+        {
+            response.ErrorCode = (short)fetch.Error;
+            return ValueTask.FromResult<FetchResponse?>(response);
+        }
 
         var reads = ReadAll(context, request, fetch.Partitions, out var isSatisfied);
         return isSatisfied || request.MaxWaitMs <= 0
-            ? ValueTask.FromResult<FetchResponse?>(Respond(context, fetch, reads))
-            : WaitAsync(context, request, fetch, reads, now.AddMilliseconds(request.MaxWaitMs));
+            ? ValueTask.FromResult<FetchResponse?>(Respond(context, fetch, reads, response))
+            : WaitAsync(context, request, response, fetch, reads, now.AddMilliseconds(request.MaxWaitMs));
     }
 
     /// <summary>The long poll: reads again at every news of one of the partitions, until there is enough or time is up.</summary>
-    private async ValueTask<FetchResponse?> WaitAsync(RequestContext context, FetchRequest request, FetchContext fetch, PartitionRead[] reads, Instant deadline)
+    private async ValueTask<FetchResponse?> WaitAsync(
+        RequestContext context, FetchRequest request, FetchResponse response, FetchContext fetch, PartitionRead[] reads, Instant deadline)
     {
         while (true)
         {
             var remainingMs = deadline.MillisecondsSince(Instant.Now(time));
             if (remainingMs <= 0)
-                return Respond(context, fetch, reads);
+                return Respond(context, fetch, reads, response);
             var replicas = new List<PartitionReplica>(reads.Length);
             foreach (var read in reads)
             {
-                read.Response.Records.Slice?.Dispose(); // a waiting fetch holds no files
+                read.Slice?.Dispose(); // a waiting fetch holds no files
                 if (read.Replica is { } replica)
                     replicas.Add(replica);
             }
@@ -60,7 +63,7 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
             await new DataWaiter(time).WaitAsync(replicas, () => HaveNews(seen), TimeSpan.FromMilliseconds(remainingMs), context.Connection.Closing);
             reads = ReadAll(context, request, fetch.Partitions, out var isSatisfied);
             if (isSatisfied)
-                return Respond(context, fetch, reads);
+                return Respond(context, fetch, reads, response);
         }
     }
 
@@ -86,9 +89,9 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
         {
             var read = Read(context, partitions[i], request.IsolationLevel == ReadCommitted, isFromReplica, Math.Max(remainingBytes, 0), minOneBatch: bytes == 0);
             reads[i] = read;
-            bytes += read.Response.Records.Length;
-            remainingBytes -= read.Response.Records.Length;
-            isSatisfied |= read.Response.ErrorCode != (short)ErrorCode.None || read.Response.DivergingEpoch is not null;
+            bytes += read.Bytes;
+            remainingBytes -= read.Bytes;
+            isSatisfied |= read.Error != ErrorCode.None || read.Divergence is not null;
         }
 
         isSatisfied |= bytes >= request.MinBytes;
@@ -97,127 +100,164 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
 
     private PartitionRead Read(RequestContext context, FetchedPartition partition, bool isReadCommitted, bool isFromReplica, int maxBytes, bool minOneBatch)
     {
-        var request = partition.Request;
+        var position = partition.Position;
         var usesTopicIds = context.ApiVersion >= FirstVersionWithTopicIds;
-        var replica = (usesTopicIds ? topics.Find(partition.TopicId) : topics.Find(partition.Topic))?.Find(request.Partition);
-        var error = replica is null ? leaders.ErrorForMissing(usesTopicIds, partition.Topic, partition.TopicId, request.Partition)
+        var replica = (usesTopicIds ? topics.Find(partition.TopicId) : topics.Find(partition.Topic))?.Find(position.Partition);
+        var error = replica is null ? leaders.ErrorForMissing(usesTopicIds, partition.Topic, partition.TopicId, position.Partition)
             : isFromReplica ? ErrorCode.NotLeaderOrFollower // no other broker is assigned a replica
-            : replica.CheckLeader(request.CurrentLeaderEpoch);
+            : replica.CheckLeader(position.CurrentLeaderEpoch);
         if (error != ErrorCode.None)
-            return new PartitionRead(partition, replica, -1, Failed(request.Partition, error));
+            return new PartitionRead(partition, replica) { Error = error };
         try
         {
-            if (FindDivergence(replica!.Log, request) is { } divergence)
-                return new PartitionRead(partition, replica, -1, divergence);
-            var log = replica.Log;
+            var log = replica!.Log;
+            if (FindDivergence(log, position) is { } divergence)
+                return new PartitionRead(partition, replica)
+                {
+                    HighWatermark = log.HighWatermark,
+                    LastStableOffset = log.LastStableOffset,
+                    LogStartOffset = log.LogStartOffset,
+                    Divergence = divergence,
+                };
             var bound = isReadCommitted ? log.LastStableOffset : log.HighWatermark;
-            var read = log.Read(request.FetchOffset, Math.Min(request.PartitionMaxBytes, maxBytes), minOneBatch, bound);
-            return new PartitionRead(partition, replica, read.HighWatermark, new PartitionResponse
+            var read = log.Read(position.FetchOffset, Math.Min(position.MaxBytes, maxBytes), minOneBatch, bound);
+            return new PartitionRead(partition, replica)
             {
-                PartitionIndex = request.Partition,
                 HighWatermark = read.HighWatermark,
                 LastStableOffset = read.LastStableOffset,
                 LogStartOffset = read.LogStartOffset,
-                AbortedTransactions = !isReadCommitted ? null : read.Slice is null ? [] : Aborted(log, request.FetchOffset, read.UpperBoundOffset),
-                Records = read.Slice is null ? Records.Empty : new Records(read.Slice),
-            });
+                Aborted = !isReadCommitted ? null : read.Slice is null ? [] : log.CollectAbortedTransactions(position.FetchOffset, read.UpperBoundOffset),
+                Slice = read.Slice,
+            };
         }
         catch (LogException e)
         {
-            return new PartitionRead(partition, replica, -1, Failed(request.Partition, e.ErrorCode));
+            return new PartitionRead(partition, replica) { Error = e.ErrorCode };
         }
     }
 
     /// <summary>A consumer that read from an epoch that ended earlier than it thinks holds records that were truncated (KIP-595).</summary>
-    private static PartitionResponse? FindDivergence(PartitionLog log, FetchRequest.FetchPartition request)
+    private static FetchResponse.EpochEndOffset? FindDivergence(PartitionLog log, FetchPosition position)
     {
-        if (request.LastFetchedEpoch < 0)
+        if (position.LastFetchedEpoch < 0)
             return null;
-        var end = log.EndOffsetForEpoch(request.LastFetchedEpoch);
+        var end = log.EndOffsetForEpoch(position.LastFetchedEpoch);
         if (end.EndOffset < 0)
-            throw new LogException(ErrorCode.OffsetOutOfRange, $"Epoch {request.LastFetchedEpoch} is not in the log.");
-        if (end.Epoch >= request.LastFetchedEpoch && end.EndOffset >= request.FetchOffset)
-            return null;
-        return new PartitionResponse
-        {
-            PartitionIndex = request.Partition,
-            HighWatermark = log.HighWatermark,
-            LastStableOffset = log.LastStableOffset,
-            LogStartOffset = log.LogStartOffset,
-            DivergingEpoch = new FetchResponse.EpochEndOffset { Epoch = end.Epoch, EndOffset = end.EndOffset },
-            Records = Records.Empty,
-        };
+            throw new LogException(ErrorCode.OffsetOutOfRange, $"Epoch {position.LastFetchedEpoch} is not in the log.");
+        return end.Epoch >= position.LastFetchedEpoch && end.EndOffset >= position.FetchOffset
+            ? null
+            : new FetchResponse.EpochEndOffset { Epoch = end.Epoch, EndOffset = end.EndOffset };
     }
 
-    /// <summary>Of the records that are in the answer, no later ones: a reader far behind would else be told of the whole log's with each fetch.</summary>
-    private static FetchResponse.AbortedTransaction[] Aborted(PartitionLog log, long fetchOffset, long upperBoundOffset) =>
-        [.. log.CollectAbortedTransactions(fetchOffset, upperBoundOffset).Select(aborted => new FetchResponse.AbortedTransaction { ProducerId = aborted.ProducerId, FirstOffset = aborted.FirstOffset })];
-
-    private FetchResponse Respond(RequestContext context, FetchContext fetch, PartitionRead[] reads)
+    private FetchResponse Respond(RequestContext context, FetchContext fetch, PartitionRead[] reads, FetchResponse response)
     {
-        var response = new FetchResponse { SessionId = fetch.Session?.Id ?? 0 };
-        var topicResponses = new List<TopicResponse>();
-        var inTopic = new List<PartitionResponse>(reads.Length);
+        response.SessionId = fetch.Session?.Id ?? 0;
+        var toldCount = 0;
         foreach (var read in reads)
         {
-            if (fetch.Session is { } session && !TellSession(session, read) && fetch.IsIncremental)
-                continue;
-            if (topicResponses.Count == 0 || topicResponses[^1].Topic != read.Partition.Topic || topicResponses[^1].TopicId != read.Partition.TopicId)
+            if (fetch.Session is not { } session || TellSession(session, read) || !fetch.IsIncremental)
+                reads[toldCount++] = read;
+        }
+
+        var told = reads.AsSpan(0, toldCount);
+        foreach (var topic in response.TakeResponses(CountTopics(told)))
+        {
+            topic.Topic = told[0].Partition.Topic;
+            topic.TopicId = told[0].Partition.TopicId;
+            var answers = topic.TakePartitions(CountOfSameTopic(told));
+            for (var i = 0; i < answers.Length; i++)
             {
-                CloseTopic();
-                topicResponses.Add(new TopicResponse { Topic = read.Partition.Topic, TopicId = read.Partition.TopicId });
+                told[i].Fill(answers[i]);
+                AddHint(context, response, told[i], answers[i]);
             }
 
-            AddHint(context, response, read);
-            inTopic.Add(read.Response);
+            told = told[answers.Length..];
         }
 
-        CloseTopic();
-        response.Responses = [.. topicResponses];
         return response;
+    }
 
-        void CloseTopic()
-        {
-            if (topicResponses.Count > 0)
-                topicResponses[^1].Partitions = [.. inTopic];
-            inTopic.Clear();
-        }
+    private static int CountTopics(ReadOnlySpan<PartitionRead> reads)
+    {
+        var count = 0;
+        for (; !reads.IsEmpty; count++)
+            reads = reads[CountOfSameTopic(reads)..];
+        return count;
+    }
+
+    /// <summary>How many reads at the start are of one topic.</summary>
+    private static int CountOfSameTopic(ReadOnlySpan<PartitionRead> reads)
+    {
+        var count = 1;
+        while (count < reads.Length && reads[count].Partition.IsOfSameTopic(reads[0].Partition))
+            count++;
+        return count;
     }
 
     /// <summary>Notes in the session what the client will know.</summary>
     /// <returns>Whether there is news for it.</returns>
-    private static bool TellSession(FetchSession session, PartitionRead read)
+    private static bool TellSession(FetchSession session, in PartitionRead read)
     {
-        var response = read.Response;
-        var hasNews = response.Records.Length > 0 || response.ErrorCode != (short)ErrorCode.None || response.DivergingEpoch is not null
-            || response.HighWatermark != read.Partition.KnownHighWatermark || response.LogStartOffset != read.Partition.KnownLogStartOffset;
+        var failed = read.Error != ErrorCode.None;
+        var hasNews = read.Bytes > 0 || failed || read.Divergence is not null
+            || read.HighWatermark != read.Partition.KnownHighWatermark || read.LogStartOffset != read.Partition.KnownLogStartOffset;
         // After an error everything is news again.
-        var failed = response.ErrorCode != (short)ErrorCode.None;
-        read.Partition.KnownHighWatermark = failed ? -1 : response.HighWatermark;
-        read.Partition.KnownLogStartOffset = failed ? -1 : response.LogStartOffset;
-        if (response.Records.Length > 0)
+        read.Partition.KnownHighWatermark = failed ? -1 : read.HighWatermark;
+        read.Partition.KnownLogStartOffset = failed ? -1 : read.LogStartOffset;
+        if (read.Bytes > 0)
             session.MoveToEnd(read.Partition);
         return hasNews;
     }
 
-    private void AddHint(RequestContext context, FetchResponse response, PartitionRead read)
+    private void AddHint(RequestContext context, FetchResponse response, in PartitionRead read, PartitionResponse answer)
     {
-        if (read.Response.ErrorCode is not ((short)ErrorCode.NotLeaderOrFollower or (short)ErrorCode.FencedLeaderEpoch) || context.ApiVersion < FirstVersionWithHints)
+        if (read.Error is not (ErrorCode.NotLeaderOrFollower or ErrorCode.FencedLeaderEpoch) || context.ApiVersion < FirstVersionWithHints)
             return;
-        if (leaders.Find(read.Partition.Topic, read.Partition.TopicId, read.Partition.Request.Partition, context.Connection.ListenerName) is not { } leader)
+        if (leaders.Find(read.Partition.Topic, read.Partition.TopicId, read.Partition.Position.Partition, context.Connection.ListenerName) is not { } leader)
             return;
-        read.Response.CurrentLeader = new FetchResponse.LeaderIdAndEpoch { LeaderId = leader.LeaderId, LeaderEpoch = leader.LeaderEpoch };
+        answer.CurrentLeader = new FetchResponse.LeaderIdAndEpoch { LeaderId = leader.LeaderId, LeaderEpoch = leader.LeaderEpoch };
         if (leader.Node is { } node && !response.NodeEndpoints.Any(known => known.NodeId == node.Id))
             response.NodeEndpoints = [.. response.NodeEndpoints, new FetchResponse.NodeEndpoint { NodeId = node.Id, Host = node.Host, Port = node.Port, Rack = node.Rack }];
     }
 
-    private static PartitionResponse Failed(int partition, ErrorCode error) => new()
+    /// <summary>What was found of a partition; offsets are -1 after an error.</summary>
+    private readonly record struct PartitionRead(FetchedPartition Partition, PartitionReplica? Replica)
     {
-        PartitionIndex = partition,
-        ErrorCode = (short)error,
-        HighWatermark = -1,
-        Records = Records.Empty,
-    };
+        public ErrorCode Error { get; init; }
 
-    private readonly record struct PartitionRead(FetchedPartition Partition, PartitionReplica? Replica, long HighWatermark, PartitionResponse Response);
+        public long HighWatermark { get; init; } = -1;
+
+        public long LastStableOffset { get; init; } = -1;
+
+        public long LogStartOffset { get; init; } = -1;
+
+        public FetchResponse.EpochEndOffset? Divergence { get; init; }
+
+        /// <summary>Of the records that are in the answer, no later ones: a reader far behind would else be told of the whole log's with each fetch.</summary>
+        public IReadOnlyList<AbortedTransaction>? Aborted { get; init; }
+
+        public IFileSlice? Slice { get; init; }
+
+        public int Bytes => Slice?.Length ?? 0;
+
+        public void Fill(PartitionResponse answer)
+        {
+            answer.PartitionIndex = Partition.Position.Partition;
+            answer.ErrorCode = (short)Error;
+            answer.HighWatermark = HighWatermark;
+            answer.LastStableOffset = LastStableOffset;
+            answer.LogStartOffset = LogStartOffset;
+            answer.DivergingEpoch = Divergence;
+            answer.Records = Slice is null ? Records.Empty : new Records(Slice);
+            answer.AbortedTransactions = null;
+            if (Aborted is null)
+                return;
+            var answers = answer.TakeAbortedTransactions(Aborted.Count);
+            for (var i = 0; i < answers.Length; i++)
+            {
+                answers[i].ProducerId = Aborted[i].ProducerId;
+                answers[i].FirstOffset = Aborted[i].FirstOffset;
+            }
+        }
+    }
 }

@@ -57,8 +57,8 @@ public static class BrokerApis
         ApiTable? table = null;
         table = new ApiTable(
         [
-            Entry<ProduceRequest, ProduceResponse>(new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, broker.Time)),
-            Entry<FetchRequest, FetchResponse>(new FetchHandler(broker.Topics, broker.FetchSessions, leaders, () => broker.Config().FetchMaxBytes, broker.Time)),
+            ReusingEntry<ProduceRequest, ProduceResponse>(new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, broker.Time)),
+            ReusingEntry<FetchRequest, FetchResponse>(new FetchHandler(broker.Topics, broker.FetchSessions, leaders, () => broker.Config().FetchMaxBytes, broker.Time)),
             Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics)),
             Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, topicCreation)),
             Entry<OffsetCommitRequest, OffsetCommitResponse>(new OffsetCommitHandler(broker.Groups, broker.Cluster)),
@@ -105,7 +105,11 @@ public static class BrokerApis
         return table;
     }
 
-    private static ApiEntry<TRequest, TResponse> Entry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
+    private static PlainApiEntry<TRequest, TResponse> Entry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
         where TRequest : IRequestMessage<TRequest>
         where TResponse : class, IResponseMessage<TResponse> => new(handler);
+
+    private static ReusingApiEntry<TRequest, TResponse> ReusingEntry<TRequest, TResponse>(IReusingApiHandler<TRequest, TResponse> handler)
+        where TRequest : class, IRequestMessage<TRequest>, IReusableMessage, new()
+        where TResponse : class, IResponseMessage<TResponse>, IReusableMessage, new() => new(handler);
 }

@@ -4,6 +4,18 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Replicas;
 
+/// <summary>Where and how much a client wants to read of a partition. Immutable.</summary>
+/// <param name="Partition">The partition's index.</param>
+/// <param name="CurrentLeaderEpoch">The leader epoch that the client knows; -1 when it does not say.</param>
+/// <param name="FetchOffset">Where to read from.</param>
+/// <param name="LastFetchedEpoch">The epoch of the last record it has; -1 when it does not say.</param>
+/// <param name="MaxBytes">The most to read, in bytes.</param>
+public sealed record FetchPosition(int Partition, int CurrentLeaderEpoch, long FetchOffset, int LastFetchedEpoch, int MaxBytes)
+{
+    internal static FetchPosition Of(FetchRequest.FetchPartition asked) =>
+        new(asked.Partition, asked.CurrentLeaderEpoch, asked.FetchOffset, asked.LastFetchedEpoch, asked.PartitionMaxBytes);
+}
+
 /// <summary>A partition that a fetch asks for, and what its session last told of it.</summary>
 public sealed class FetchedPartition
 {
@@ -13,8 +25,8 @@ public sealed class FetchedPartition
     /// <summary>The topic's id; zero in versions that name topics by name.</summary>
     public required Uuid TopicId { get; init; }
 
-    /// <summary>The partition as the client last asked for it.</summary>
-    public required FetchRequest.FetchPartition Request { get; set; }
+    /// <summary>What the client last asked for.</summary>
+    public required FetchPosition Position { get; set; }
 
     /// <summary>The high watermark that the client knows.</summary>
     public long KnownHighWatermark { get; set; } = -1;
@@ -22,7 +34,9 @@ public sealed class FetchedPartition
     /// <summary>The log start offset that the client knows.</summary>
     public long KnownLogStartOffset { get; set; } = -1;
 
-    internal (Uuid, string, int) Key => (TopicId, Topic, Request.Partition);
+    internal bool IsOfSameTopic(FetchedPartition other) => Topic == other.Topic && TopicId == other.TopicId;
+
+    internal (Uuid, string, int) Key => (TopicId, Topic, Position.Partition);
 }
 
 /// <summary>An incremental fetch session (KIP-227): the partitions a client fetches, remembered so that it only names those that change.</summary>
@@ -60,9 +74,9 @@ public sealed class FetchSession(int id, bool usesTopicIds)
                 {
                     var key = (topic.TopicId, topic.Topic, partition.Partition);
                     if (_nodes.TryGetValue(key, out var known))
-                        known.Value.Request = partition;
+                        known.Value.Position = FetchPosition.Of(partition);
                     else
-                        _nodes[key] = _order.AddLast(new FetchedPartition { Topic = topic.Topic, TopicId = topic.TopicId, Request = partition });
+                        _nodes[key] = _order.AddLast(new FetchedPartition { Topic = topic.Topic, TopicId = topic.TopicId, Position = FetchPosition.Of(partition) });
                 }
             }
 
@@ -166,7 +180,7 @@ public sealed class FetchSessions(int slotsMax, Prng prng)
         foreach (var topic in request.Topics)
         {
             foreach (var partition in topic.Partitions)
-                partitions.Add(new FetchedPartition { Topic = topic.Topic, TopicId = topic.TopicId, Request = partition });
+                partitions.Add(new FetchedPartition { Topic = topic.Topic, TopicId = topic.TopicId, Position = FetchPosition.Of(partition) });
         }
 
         return partitions;

@@ -62,26 +62,33 @@ public abstract class ApiEntry
 }
 
 /// <inheritdoc cref="ApiEntry"/>
-public sealed class ApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler) : ApiEntry(TRequest.ApiKey, handler.GetType())
+public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     where TRequest : IRequestMessage<TRequest>
     where TResponse : class, IResponseMessage<TResponse>
 {
-    internal override void Start(RequestContext context, ref WireReader reader, ResponseQueue queue)
+    private protected ApiEntry(Type handlerType)
+        : base(TRequest.ApiKey, handlerType)
     {
-        var request = TRequest.Read(ref reader, context.ApiVersion);
-        var slot = queue.Open();
-        var response = handler.HandleAsync(context, request);
-        if (response.IsCompletedSuccessfully)
-            Complete(context, response.Result, slot);
-        else
-            _ = CompleteLaterAsync(context, response, slot);
     }
 
-    private async Task CompleteLaterAsync(RequestContext context, ValueTask<TResponse?> pending, ResponseSlot slot)
+    /// <summary>Sends the response in its turn, now or once the handler is done.</summary>
+    /// <param name="context">The request's.</param>
+    /// <param name="response">What the handler is making.</param>
+    /// <param name="slot">The response's place.</param>
+    /// <param name="exchange">The messages to give back then; null when they are garbage.</param>
+    private protected void Answer(RequestContext context, ValueTask<TResponse?> response, ResponseSlot slot, MessageExchange? exchange)
+    {
+        if (response.IsCompletedSuccessfully)
+            Complete(context, response.Result, slot, exchange);
+        else
+            _ = AnswerLaterAsync(context, response, slot, exchange);
+    }
+
+    private async Task AnswerLaterAsync(RequestContext context, ValueTask<TResponse?> response, ResponseSlot slot, MessageExchange? exchange)
     {
         try
         {
-            Complete(context, await pending, slot);
+            Complete(context, await response, slot, exchange);
             slot.Queue.FlushInBackground();
         }
         catch (Exception e) // whatever it is, it must reach the connection: nobody awaits this method
@@ -90,17 +97,48 @@ public sealed class ApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRespons
         }
     }
 
-    private void Complete(RequestContext context, TResponse? response, ResponseSlot slot)
+    private void Complete(RequestContext context, TResponse? response, ResponseSlot slot, MessageExchange? exchange)
     {
         Invariant.Check(!slot.IsComplete, "a request is answered once");
         if (response is null)
         {
             slot.CompleteWithoutResponse();
-            return;
+        }
+        else
+        {
+            var frame = slot.Queue.RentFrame();
+            Encode(context, response, context.ApiVersion, frame);
+            slot.Complete(frame);
         }
 
-        var frame = slot.Queue.RentFrame();
-        Encode(context, response, context.ApiVersion, frame);
-        slot.Complete(frame);
+        if (exchange is not null)
+            slot.Queue.Exchanges.Return(exchange);
+    }
+}
+
+/// <summary>An API whose messages are made for each request.</summary>
+public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler) : ApiEntry<TRequest, TResponse>(handler.GetType())
+    where TRequest : IRequestMessage<TRequest>
+    where TResponse : class, IResponseMessage<TResponse>
+{
+    internal override void Start(RequestContext context, ref WireReader reader, ResponseQueue queue)
+    {
+        var request = TRequest.Read(ref reader, context.ApiVersion);
+        var slot = queue.Open();
+        Answer(context, handler.HandleAsync(context, request), slot, exchange: null);
+    }
+}
+
+/// <summary>An API of the hot path, whose messages are used again.</summary>
+public sealed class ReusingApiEntry<TRequest, TResponse>(IReusingApiHandler<TRequest, TResponse> handler) : ApiEntry<TRequest, TResponse>(handler.GetType())
+    where TRequest : class, IRequestMessage<TRequest>, IReusableMessage, new()
+    where TResponse : class, IResponseMessage<TResponse>, IReusableMessage, new()
+{
+    internal override void Start(RequestContext context, ref WireReader reader, ResponseQueue queue)
+    {
+        var exchange = queue.Exchanges.Rent<MessageExchange<TRequest, TResponse>>();
+        exchange.Request.ReadAgain(ref reader, context.ApiVersion);
+        var slot = queue.Open();
+        Answer(context, handler.HandleAsync(context, exchange.Request, exchange.Response), slot, exchange);
     }
 }

@@ -23,6 +23,7 @@ internal sealed class Connection : IAsyncDisposable
     private readonly CancellationTokenSource _closing = new();
     private readonly CancellationTokenSource _stopReading = new();
     private readonly ConnectionInfo _info;
+    private readonly RequestHeader _header = new();
     private long _lastActiveMs;
 
     public Connection(ITransportConnection transport, string listenerName, ApiTable apis, ServerSettings settings, BufferPool pool, TimeProvider time, ILogger logger)
@@ -114,8 +115,8 @@ internal sealed class Connection : IAsyncDisposable
 
         if (!api.Supports(version) && api.Key != ApiKey.ApiVersions)
             throw new UnsupportedVersionException($"{api.Key} is served in versions {api.LowestVersion} to {api.HighestVersion}, not {version}.");
-        var header = RequestHeader.Read(ref reader, api.RequestHeaderVersion(version));
-        var context = new RequestContext(api.Key, version, header.CorrelationId, header.ClientId, _info);
+        _header.ReadAgain(ref reader, api.RequestHeaderVersion(version));
+        var context = new RequestContext(api.Key, version, _header.CorrelationId, _header.ClientId, _info);
         if (api.Supports(version))
         {
             api.Start(context, ref reader, _responses);

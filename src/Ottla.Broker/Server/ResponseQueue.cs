@@ -23,6 +23,9 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
     private bool _isSending;
     private bool _hasFailed;
 
+    /// <summary>The messages of the hot path that this connection uses again.</summary>
+    public MessageExchanges Exchanges { get; } = new();
+
     /// <summary>Requests without a sent reply.</summary>
     public int InFlight
     {

@@ -64,6 +64,21 @@ public interface IRecordMessage : IJsonMessage
 public interface IRecordMessage<TSelf> : IRecordMessage, IMessage<TSelf>
     where TSelf : IRecordMessage<TSelf>;
 
+/// <summary>An object that is emptied and filled again instead of made anew.</summary>
+public interface IReusable
+{
+    /// <summary>Makes the object as new, and takes back what it gave out. References into it are dead.</summary>
+    void Reset();
+}
+
+/// <summary>A message of the hot path, marked <c>reused</c> in its schema.</summary>
+public interface IReusableMessage : IMessage, IReusable
+{
+    /// <summary>Decodes a message into this object, whatever it was before.</summary>
+    /// <exception cref="ProtocolException">The schema has no such version, or the bytes are not such a message; the object is to be reset.</exception>
+    void ReadAgain(ref WireReader reader, short version);
+}
+
 /// <summary>What the schemas say of an API.</summary>
 /// <param name="Key">The API.</param>
 /// <param name="LowestVersion">The oldest version.</param>

@@ -31,13 +31,13 @@ public sealed class FetchSessionsTests
 
         var same = sessions.Begin(Request(full.Session.Id, 1), usesTopicIds: false, Start);
         Assert.True(same.IsIncremental);
-        Assert.Equal([("a", 0), ("b", 1)], same.Partitions.Select(each => (each.Topic, each.Request.Partition)));
+        Assert.Equal([("a", 0), ("b", 1)], same.Partitions.Select(each => (each.Topic, each.Position.Partition)));
 
         var changed = Request(full.Session.Id, 2, ("c", 2), ("b", 1));
         changed.Topics[1].Partitions[0].FetchOffset = 7;
         changed.ForgottenTopicsData = [new FetchRequest.ForgottenTopic { Topic = "a", Partitions = [0] }];
         var third = sessions.Begin(changed, usesTopicIds: false, Start);
-        Assert.Equal([("b", 1, 7L), ("c", 2, 0L)], third.Partitions.Select(each => (each.Topic, each.Request.Partition, each.Request.FetchOffset)));
+        Assert.Equal([("b", 1, 7L), ("c", 2, 0L)], third.Partitions.Select(each => (each.Topic, each.Position.Partition, each.Position.FetchOffset)));
     }
 
     [Fact]

@@ -22,9 +22,34 @@ public sealed class GoldenMessageTests
     {
         foreach (var vector in GoldenVectors.ByMessage[message])
             typeof(GoldenMessageTests).GetMethod(nameof(CheckVector), BindingFlags.NonPublic | BindingFlags.Static)!
-                .MakeGenericMethod(typeof(IMessage).Assembly.GetType("Ottla.Protocol.Messages." + message, throwOnError: true)!)
+                .MakeGenericMethod(TypeOf(message))
                 .Invoke(null, BindingFlags.DoNotWrapExceptions, null, [vector], null);
     }
+
+    public static TheoryData<string> ReusedMessages() =>
+        [.. GoldenVectors.ByMessage.Keys.Where(name => typeof(IReusableMessage).IsAssignableFrom(TypeOf(name))).Order(StringComparer.Ordinal)];
+
+    /// <summary>One object takes all vectors of its message, twice, each over what the one before left.</summary>
+    [Theory]
+    [MemberData(nameof(ReusedMessages))]
+    public void Decodes_into_an_object_that_was_used_before(string message)
+    {
+        var reused = (IReusableMessage)Activator.CreateInstance(TypeOf(message))!;
+        var vectors = GoldenVectors.ByMessage[message];
+        foreach (var vector in vectors.Concat(vectors))
+        {
+            var reader = new WireReader(Convert.FromHexString(vector.Hex));
+            reused.ReadAgain(ref reader, vector.Version);
+            Assert.True(reader.Remaining == 0, $"{vector.Name}: {reader.Remaining} bytes left over");
+            Assert.True(vector.Hex == Encode(reused, vector.Version), $"{vector.Name}: decoded into a used object, it differs");
+        }
+
+        reused.Reset();
+        foreach (var property in reused.GetType().GetProperties())
+            Assert.Equal(property.GetValue(Activator.CreateInstance(reused.GetType())), property.GetValue(reused));
+    }
+
+    private static Type TypeOf(string message) => typeof(IMessage).Assembly.GetType("Ottla.Protocol.Messages." + message, throwOnError: true)!;
 
     private static void CheckVector<T>(GoldenVector vector)
         where T : IMessage<T>

@@ -102,7 +102,7 @@ public sealed partial class SourceRulesTests
     [GeneratedRegex(@"^(?<number>\d{3})-(?<name>\w+)\.cs$")]
     private static partial Regex NumberedFile();
 
-    [GeneratedRegex(@"class (?<class>\w+)Handler\b[^{]*?: IApiHandler<(?<request>\w+), (?<response>\w+)>")]
+    [GeneratedRegex(@"class (?<class>\w+)Handler\b[^{]*?: I(?:Reusing)?ApiHandler<(?<request>\w+), (?<response>\w+)>")]
     private static partial Regex Handler();
 
     [GeneratedRegex(@"\[[^\]]*\]\((?<target>[^)\s]+)[^)]*\)")]

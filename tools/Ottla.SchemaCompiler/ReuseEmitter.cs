@@ -1,0 +1,37 @@
+namespace Ottla.SchemaCompiler;
+
+/// <summary>Emits what makes a struct one whose objects are filled again: for messages marked <c>reused</c>.</summary>
+internal static class ReuseEmitter
+{
+    /// <summary>Whether the elements of a field are kept for the next use.</summary>
+    public static bool HasParts(Message message, Field field) => message.IsReused && field is { IsArray: true, IsStruct: true };
+
+    /// <summary>The method that makes such a field an array of kept elements.</summary>
+    public static string TakeMethod(Field field) => $"Take{field.Name}";
+
+    public static void Emit(CodeWriter code, Message message, Struct owner)
+    {
+        foreach (var field in owner.Fields.Where(field => HasParts(message, field)))
+        {
+            code.Line($"private ReusableParts<{field.TypeName}> {PartsOf(field)};");
+            code.Line();
+            code.Line($"/// <summary>Makes <see cref=\"{field.Name}\"/> an array of elements that are as new, and belong to this object until its <see cref=\"Reset\"/>.</summary>");
+            code.Line($"public {field.TypeName}[] {TakeMethod(field)}(int length) => {field.Name} = {PartsOf(field)}.Take(length);");
+            code.Line();
+        }
+
+        code.Line("/// <inheritdoc/>");
+        using var _ = code.Block("public void Reset()");
+        foreach (var field in owner.Fields)
+        {
+            code.Line($"{field.Name}{(CSharp.Initializer(field) is { Length: > 0 } initializer ? initializer : " = default;")}");
+            if (HasParts(message, field))
+                code.Line($"{PartsOf(field)}.Reset();");
+        }
+
+        if (!message.FlexibleVersions.IsEmpty)
+            code.Line("UnknownTaggedFields = null;");
+    }
+
+    private static string PartsOf(Field field) => $"_parts{field.Name}";
+}
