@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Kernel;
@@ -43,6 +44,7 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
     }
 
     /// <summary>The long poll: reads again at every news of one of the partitions, until there is enough or time is up.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<FetchResponse?> WaitAsync(
         RequestContext context, FetchRequest request, FetchResponse response, FetchContext fetch, PartitionRead[] reads, Instant deadline)
     {
@@ -59,8 +61,7 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
                     replicas.Add(replica);
             }
 
-            var seen = reads;
-            await new DataWaiter(time).WaitAsync(replicas, () => HaveNews(seen), TimeSpan.FromMilliseconds(remainingMs), context.Connection.Closing);
+            await new DataWaiter(time).WaitAsync(replicas, reads, HaveNews, TimeSpan.FromMilliseconds(remainingMs), context.Connection.Closing);
             reads = ReadAll(context, request, fetch.Partitions, out var isSatisfied);
             if (isSatisfied)
                 return Respond(context, fetch, reads, response);

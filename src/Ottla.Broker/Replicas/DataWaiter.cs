@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Threading.Tasks.Sources;
 using Ottla.Kernel;
 
@@ -30,16 +31,19 @@ public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoo
 
     /// <summary>Waits for news of <paramref name="partitions"/>, at most <paramref name="timeout"/>.</summary>
     /// <param name="partitions">The partitions to watch.</param>
+    /// <param name="state">What <paramref name="hasNews"/> is asked about.</param>
     /// <param name="hasNews">Asked once all are watched: true ends the wait at once, so that nothing is missed in between.</param>
     /// <param name="timeout">The longest wait.</param>
     /// <param name="cancellationToken">Ends the wait with an <see cref="OperationCanceledException"/>.</param>
-    public async ValueTask WaitAsync(IReadOnlyList<PartitionReplica> partitions, Func<bool> hasNews, TimeSpan timeout, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    public async ValueTask WaitAsync<TState>(
+        IReadOnlyList<PartitionReplica> partitions, TState state, Func<TState, bool> hasNews, TimeSpan timeout, CancellationToken cancellationToken)
     {
         foreach (var partition in partitions)
             partition.AddWaiter(this);
         try
         {
-            if (hasNews())
+            if (hasNews(state))
                 return;
             using var timer = time.CreateTimer(static waiter => ((DataWaiter)waiter!).Wake(), this, timeout, Timeout.InfiniteTimeSpan);
             using var cancellation = cancellationToken.UnsafeRegister(static waiter => ((DataWaiter)waiter!).Wake(), this);

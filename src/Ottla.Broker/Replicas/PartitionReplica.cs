@@ -160,7 +160,8 @@ public sealed class PartitionReplica
             var remainingMs = deadline.MillisecondsSince(Instant.Now(time));
             if (remainingMs <= 0)
                 return ErrorCode.RequestTimedOut;
-            await new DataWaiter(time).WaitAsync([this], () => IsCommitted(offset), TimeSpan.FromMilliseconds(remainingMs), cancellationToken);
+            await new DataWaiter(time).WaitAsync(
+                [this], (Replica: this, Offset: offset), static wanted => wanted.Replica.IsCommitted(wanted.Offset), TimeSpan.FromMilliseconds(remainingMs), cancellationToken);
         }
 
         return ErrorCode.None;

@@ -350,7 +350,8 @@ internal sealed partial class CoordinatorShard<TCommand>
     {
         await waiter.WaitAsync(
             [_replica],
-            () => _replica.Log.HighWatermark > highWatermark || _isClosing,
+            (Shard: this, HighWatermark: highWatermark),
+            static known => known.Shard._replica.Log.HighWatermark > known.HighWatermark || known.Shard._isClosing,
             TimeSpan.FromMilliseconds(Math.Clamp(timeoutMs, 0, TimerMsMax)),
             CancellationToken.None);
         Enqueue(() => _commitWaiter = null);
