@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Kernel;
@@ -44,7 +43,6 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
     }
 
     /// <summary>The long poll: reads again at every news of one of the partitions, until there is enough or time is up.</summary>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<FetchResponse?> WaitAsync(
         RequestContext context, FetchRequest request, FetchResponse response, FetchContext fetch, PartitionRead[] reads, Instant deadline)
     {

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Threading.Tasks.Sources;
 using Ottla.Kernel;
 
@@ -35,7 +34,6 @@ public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoo
     /// <param name="hasNews">Asked once all are watched: true ends the wait at once, so that nothing is missed in between.</param>
     /// <param name="timeout">The longest wait.</param>
     /// <param name="cancellationToken">Ends the wait with an <see cref="OperationCanceledException"/>.</param>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WaitAsync<TState>(
         IReadOnlyList<PartitionReplica> partitions, TState state, Func<TState, bool> hasNews, TimeSpan timeout, CancellationToken cancellationToken)
     {
