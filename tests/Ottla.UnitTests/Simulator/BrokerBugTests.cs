@@ -7,7 +7,8 @@ namespace Ottla.UnitTests.Simulator;
 /// <summary>The workload of transactions finds what it is there for: every bug that is put in, within a few seeds that are clean without it.</summary>
 public sealed class BrokerBugTests
 {
-    private const ulong SeedsToFindABug = 40;
+    /// <summary>The shyest bug shows in one seed of 40, and which one it is changes with every change of what the broker awaits.</summary>
+    private const ulong SeedsToFindABug = 300;
 
     public static TheoryData<string> Bugs => [.. BrokerBugs.All.Select(bug => bug.Name)];
 
