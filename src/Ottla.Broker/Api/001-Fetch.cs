@@ -36,8 +36,8 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
             return ValueTask.FromResult<FetchResponse?>(response);
         }
 
-        var reads = ReadAll(context, request, fetch.Partitions, out var isSatisfied);
-        return isSatisfied || request.MaxWaitMs <= 0
+        var reads = new PartitionRead[fetch.Partitions.Count];
+        return ReadAll(context, request, fetch.Partitions, reads) || request.MaxWaitMs <= 0
             ? ValueTask.FromResult<FetchResponse?>(Respond(context, fetch, reads, response))
             : WaitAsync(context, request, response, fetch, reads, now.AddMilliseconds(request.MaxWaitMs));
     }
@@ -60,8 +60,7 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
             }
 
             await new DataWaiter(time).WaitAsync(replicas, reads, HaveNews, TimeSpan.FromMilliseconds(remainingMs), context.Connection.Closing);
-            reads = ReadAll(context, request, fetch.Partitions, out var isSatisfied);
-            if (isSatisfied)
+            if (ReadAll(context, request, fetch.Partitions, reads))
                 return Respond(context, fetch, reads, response);
         }
     }
@@ -77,13 +76,13 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
         return false;
     }
 
-    private PartitionRead[] ReadAll(RequestContext context, FetchRequest request, List<FetchedPartition> partitions, out bool isSatisfied)
+    /// <returns>Whether the client need not wait for more.</returns>
+    private bool ReadAll(RequestContext context, FetchRequest request, List<FetchedPartition> partitions, PartitionRead[] reads)
     {
         var isFromReplica = (context.ApiVersion >= FirstVersionWithReplicaState ? request.ReplicaState?.ReplicaId ?? -1 : request.ReplicaId) >= 0;
         var remainingBytes = Math.Min(request.MaxBytes, fetchBytesMax());
-        var reads = new PartitionRead[partitions.Count];
         var bytes = 0L;
-        isSatisfied = partitions.Count == 0;
+        var isSatisfied = reads.Length == 0;
         for (var i = 0; i < reads.Length; i++)
         {
             var read = Read(context, partitions[i], request.IsolationLevel == ReadCommitted, isFromReplica, Math.Max(remainingBytes, 0), minOneBatch: bytes == 0);
@@ -93,8 +92,7 @@ internal sealed class FetchHandler(HostedTopics topics, FetchSessions sessions, 
             isSatisfied |= read.Error != ErrorCode.None || read.Divergence is not null;
         }
 
-        isSatisfied |= bytes >= request.MinBytes;
-        return reads;
+        return isSatisfied || bytes >= request.MinBytes;
     }
 
     private PartitionRead Read(RequestContext context, FetchedPartition partition, bool isReadCommitted, bool isFromReplica, int maxBytes, bool minOneBatch)
