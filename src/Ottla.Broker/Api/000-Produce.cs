@@ -21,7 +21,8 @@ namespace Ottla.Broker.Api;
 /// (with the leader, v10+, KIP-951), NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, and those of validation and of the log.
 /// The first batch of a transaction waits for its coordinator's word (KIP-890): up to version 11 the partition must be in the transaction, from version 12
 /// on it is added. Errors of that: INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v11+), INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING,
-/// CONCURRENT_TRANSACTIONS (v12+), NOT_ENOUGH_REPLICAS (ask again), TRANSACTIONAL_ID_AUTHORIZATION_FAILED (no transactional id).
+/// CONCURRENT_TRANSACTIONS (v12+), NOT_ENOUGH_REPLICAS (ask again). A request with transactional batches and without a transactional id fails as a whole:
+/// TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
 /// </remarks>
 internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TransactionVerifier verifier, TimeProvider time) : IApiHandler<ProduceRequest, ProduceResponse>
 {
@@ -37,9 +38,11 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     public ValueTask<ProduceResponse?> HandleAsync(RequestContext context, ProduceRequest request)
     {
         // Stage one, in request order: everything that is appended is appended before the first await.
-        if (request.TransactionalId is null)
-            return Finish(context, request, Append(context, request, verdicts: null, out var waiting), waiting);
-        return AppendVerifiedAsync(context, request, request.TransactionalId);
+        if (request.TransactionalId is not null)
+            return AppendVerifiedAsync(context, request, request.TransactionalId);
+        if (HasTransactionalBatch(request))
+            return Finish(context, request, Refuse(request, new ApiError(ErrorCode.TransactionalIdAuthorizationFailed, "A transactional batch came without a transactional id.")), waiting: null);
+        return Finish(context, request, Append(context, request, verdicts: null, out var waiting), waiting);
     }
 
     /// <summary>Appends once the coordinator has spoken. Mostly that is at once; else the records are copied, and later requests of the connection keep behind.</summary>
@@ -83,7 +86,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
             foreach (var data in topic.PartitionData)
             {
                 place++;
-                if (!TryReadTransaction(data.Records.Memory.Span, out var writer, out var sequence) || hosted?.Find(data.Index) is not { } replica)
+                if (!TryReadTransaction(data.Records.Memory.Span, out var writer, out var sequence) || hosted?.Find(data.Index) is not { } replica || IsForbidden(context, hosted))
                     continue;
                 if (producer != ProducerIdAndEpoch.None && producer != writer)
                 {
@@ -125,6 +128,23 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         return true;
     }
 
+    private static bool HasTransactionalBatch(ProduceRequest request)
+    {
+        foreach (var topic in request.TopicData)
+        {
+            foreach (var data in topic.PartitionData)
+            {
+                if (TryReadTransaction(data.Records.Memory.Span, out _, out _))
+                    return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Whether the client may not write to the topic, which is the brokers' own.</summary>
+    private static bool IsForbidden(RequestContext context, HostedTopic topic) => TopicNames.IsInternal(topic.Name) && context.ClientId != InternalTopicWriter;
+
     private static TransactionSupport SupportOf(short version) =>
         version >= FirstVersionThatAddsPartitions ? TransactionSupport.LeavesPartitionsToBroker
         : version >= FirstVersionWithAbortable ? TransactionSupport.KnowsAbortable
@@ -161,7 +181,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                 var data = topic.PartitionData[j];
                 var replica = hosted?.Find(data.Index);
                 var outcome = !isValidAcks ? AppendOutcome.Failed(ErrorCode.InvalidRequiredAcks)
-                    : hosted is not null && TopicNames.IsInternal(hosted.Name) && context.ClientId != InternalTopicWriter
+                    : hosted is not null && IsForbidden(context, hosted)
                         ? AppendOutcome.Failed(ErrorCode.InvalidTopicException, $"Cannot append to internal topic {hosted.Name}")
                     : replica is null ? AppendOutcome.Failed(leaders.ErrorForMissing(context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, data.Index))
                     : verdicts?[place].Error is { IsFailure: true } refusal ? AppendOutcome.Failed(refusal.Code, refusal.Message)
@@ -176,6 +196,20 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
 
         return response;
     }
+
+    /// <summary>Appends nothing of a request.</summary>
+    private static ProduceResponse Refuse(ProduceRequest request, ApiError error) => new()
+    {
+        Responses =
+        [
+            .. request.TopicData.Select(topic => new TopicResponse
+            {
+                Name = topic.Name,
+                TopicId = topic.TopicId,
+                PartitionResponses = [.. topic.PartitionData.Select(data => ToResponse(data.Index, AppendOutcome.Failed(error.Code, error.Message)))],
+            }),
+        ],
+    };
 
     private ValueTask<ProduceResponse?> Finish(RequestContext context, ProduceRequest request, ProduceResponse response, List<Waiting>? waiting) =>
         request.Acks == 0 ? ValueTask.FromResult<ProduceResponse?>(null)
