@@ -20,7 +20,8 @@ namespace Ottla.Broker.Api;
 /// (with the leader, v10+, KIP-951), NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, and those of validation and of the log.
 /// The first batch of a transaction waits for its coordinator's word (KIP-890): up to version 11 the partition must be in the transaction, from version 12
 /// on it is added. Errors of that: INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v11+), INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING,
-/// CONCURRENT_TRANSACTIONS (v12+), NOT_ENOUGH_REPLICAS (ask again), TRANSACTIONAL_ID_AUTHORIZATION_FAILED (no transactional id).
+/// CONCURRENT_TRANSACTIONS (v12+), NOT_ENOUGH_REPLICAS (ask again). A request with transactional batches and without a transactional id fails as a whole:
+/// TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
 /// </remarks>
 internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TransactionVerifier verifier, TimeProvider time) : IReusingApiHandler<ProduceRequest, ProduceResponse>
 {
@@ -36,9 +37,12 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     public ValueTask<ProduceResponse?> HandleAsync(RequestContext context, ProduceRequest request, ProduceResponse response)
     {
         // Stage one, in request order: everything that is appended is appended before the first await.
-        if (request.TransactionalId is null)
-            return Finish(context, request, response, Append(context, request, response, verdicts: null));
-        return AppendVerifiedAsync(context, request, response, request.TransactionalId);
+        if (request.TransactionalId is not null)
+            return AppendVerifiedAsync(context, request, response, request.TransactionalId);
+        var waiting = HasTransactionalBatch(request)
+            ? Refuse(request, response, AppendOutcome.Failed(ErrorCode.TransactionalIdAuthorizationFailed, "A transactional batch came without a transactional id."))
+            : Append(context, request, response, verdicts: null);
+        return Finish(context, request, response, waiting);
     }
 
     /// <summary>Appends once the coordinator has spoken. Mostly that is at once; else the records are copied, and later requests of the connection keep behind.</summary>
@@ -81,7 +85,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
             foreach (var data in topic.PartitionData)
             {
                 place++;
-                if (!TryReadTransaction(data.Records.Memory.Span, out var writer, out var sequence) || hosted?.Find(data.Index) is not { } replica)
+                if (!TryReadTransaction(data.Records.Memory.Span, out var writer, out var sequence) || hosted?.Find(data.Index) is not { } replica || IsForbidden(context, hosted))
                     continue;
                 if (producer != ProducerIdAndEpoch.None && producer != writer)
                 {
@@ -123,6 +127,23 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         return true;
     }
 
+    private static bool HasTransactionalBatch(ProduceRequest request)
+    {
+        foreach (var topic in request.TopicData)
+        {
+            foreach (var data in topic.PartitionData)
+            {
+                if (TryReadTransaction(data.Records.Memory.Span, out _, out _))
+                    return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Whether the client may not write to the topic, which is the brokers' own.</summary>
+    private static bool IsForbidden(RequestContext context, HostedTopic topic) => TopicNames.IsInternal(topic.Name) && context.ClientId != InternalTopicWriter;
+
     private static TransactionSupport SupportOf(short version) =>
         version >= FirstVersionThatAddsPartitions ? TransactionSupport.LeavesPartitionsToBroker
         : version >= FirstVersionWithAbortable ? TransactionSupport.KnowsAbortable
@@ -161,7 +182,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                 var data = topic.PartitionData[j];
                 var replica = hosted?.Find(data.Index);
                 var outcome = !isValidAcks ? AppendOutcome.Failed(ErrorCode.InvalidRequiredAcks)
-                    : hosted is not null && TopicNames.IsInternal(hosted.Name) && context.ClientId != InternalTopicWriter
+                    : hosted is not null && IsForbidden(context, hosted)
                         ? AppendOutcome.Failed(ErrorCode.InvalidTopicException, $"Cannot append to internal topic {hosted.Name}")
                     : replica is null ? AppendOutcome.Failed(leaders.ErrorForMissing(context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, data.Index))
                     : verdicts?[place].Error is { IsFailure: true } refusal ? AppendOutcome.Failed(refusal.Code, refusal.Message)
@@ -175,6 +196,21 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         }
 
         return waiting;
+    }
+
+    /// <summary>Appends nothing of a request.</summary>
+    /// <returns>Null: there is nothing to be waited for.</returns>
+    private static List<Waiting>? Refuse(ProduceRequest request, ProduceResponse response, AppendOutcome outcome)
+    {
+        foreach (var (answer, topic) in response.TakeResponses(request.TopicData.Length).Zip(request.TopicData))
+        {
+            answer.Name = topic.Name;
+            answer.TopicId = topic.TopicId;
+            foreach (var (partition, data) in answer.TakePartitionResponses(topic.PartitionData.Length).Zip(topic.PartitionData))
+                Fill(partition, data.Index, outcome);
+        }
+
+        return null;
     }
 
     private ValueTask<ProduceResponse?> Finish(RequestContext context, ProduceRequest request, ProduceResponse response, List<Waiting>? waiting) =>

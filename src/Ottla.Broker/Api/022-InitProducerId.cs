@@ -21,7 +21,7 @@ internal sealed class InitProducerIdHandler(ProducerIds producerIds, Coordinator
 
     public async ValueTask<InitProducerIdResponse?> HandleAsync(RequestContext context, InitProducerIdRequest request)
     {
-        if (request.TransactionalId is "" || request.ProducerId < 0 != request.ProducerEpoch < 0)
+        if (request.TransactionalId is "" || request.ProducerId == -1 != (request.ProducerEpoch == -1))
             return Failed(ErrorCode.InvalidRequest);
         try
         {

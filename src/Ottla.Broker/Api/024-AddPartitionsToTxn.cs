@@ -14,8 +14,8 @@ namespace Ottla.Broker.Api;
 
 /// <summary>AddPartitionsToTxn (key 24), versions 0 to 5: adds partitions to a transaction, or asks whether they are in it. From version 4 on brokers send it, for several transactions.</summary>
 /// <remarks>
-/// All partitions of a transaction are added, or none. Errors, for each partition: UNKNOWN_TOPIC_OR_PARTITION (and OPERATION_NOT_ATTEMPTED for the
-/// others), INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS,
+/// All partitions of a transaction are added, or none. Errors, for each partition: UNKNOWN_TOPIC_OR_PARTITION, TOPIC_AUTHORIZATION_FAILED (an internal
+/// topic, before version 4; OPERATION_NOT_ATTEMPTED for the others), INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS,
 /// TRANSACTION_ABORTABLE (verify only), NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.
 /// </remarks>
 internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionCommand> transactions, ClusterView cluster)
@@ -56,9 +56,9 @@ internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionComma
     private async ValueTask<TopicResult[]> AnswerAsync(short version, Transaction transaction)
     {
         var partitions = transaction.Topics.SelectMany(topic => topic.Partitions.Select(index => new TopicPartition(topic.Name, index))).ToHashSet();
-        var unknown = partitions.Where(partition => cluster.Image.Topics.Partition(partition) is null).ToHashSet();
-        if (unknown.Count > 0)
-            return Results(transaction, partition => unknown.Contains(partition) ? ErrorCode.UnknownTopicOrPartition : ErrorCode.OperationNotAttempted);
+        var refused = partitions.Where(partition => Check(version, partition) != ErrorCode.None).ToHashSet();
+        if (refused.Count > 0)
+            return Results(transaction, partition => refused.Contains(partition) ? Check(version, partition) : ErrorCode.OperationNotAttempted);
         try
         {
             var producer = new ProducerIdAndEpoch(transaction.ProducerId, transaction.ProducerEpoch);
@@ -79,6 +79,12 @@ internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionComma
             return Results(transaction, _ => TransactionErrors.ForVersion(e.Error.Code, version, FirstVersionWithProducerFenced));
         }
     }
+
+    /// <summary>Whether a partition may be in a transaction at all. Brokers' own topics are for brokers to add: clients do that by AddOffsetsToTxn.</summary>
+    private ErrorCode Check(short version, TopicPartition partition) =>
+        version < FirstVersionOfBrokers && TopicNames.IsInternal(partition.Topic) ? ErrorCode.TopicAuthorizationFailed
+        : cluster.Image.Topics.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition
+        : ErrorCode.None;
 
     private static TopicResult[] Results(Transaction transaction, Func<TopicPartition, ErrorCode> errorOf) =>
     [

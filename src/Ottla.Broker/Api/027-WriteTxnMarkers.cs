@@ -18,13 +18,15 @@ internal sealed class WriteTxnMarkersHandler(TransactionMarkers markers) : IApiH
 {
     public async ValueTask<WriteTxnMarkersResponse?> HandleAsync(RequestContext context, WriteTxnMarkersRequest request)
     {
-        // One result for a producer, as Kafka answers, even if several markers of the request are its.
+        // One result for a producer, as Kafka answers, even if several markers of the request are its; none for one without partitions.
         var results = new Dictionary<long, Dictionary<TopicPartition, ErrorCode>>();
         foreach (var wanted in request.Markers)
         {
             var marker = new TransactionMarker(
                 new ProducerIdAndEpoch(wanted.ProducerId, wanted.ProducerEpoch), wanted.TransactionResult, wanted.CoordinatorEpoch, wanted.TransactionVersion);
             var partitions = wanted.Topics.SelectMany(topic => topic.PartitionIndexes.Select(index => new TopicPartition(topic.Name, index))).ToHashSet();
+            if (partitions.Count == 0)
+                continue;
             if (!results.TryGetValue(wanted.ProducerId, out var ofProducer))
                 results.Add(wanted.ProducerId, ofProducer = []);
             foreach (var (partition, error) in await markers.WriteAsync(marker, partitions))

@@ -1,6 +1,6 @@
+using Ottla.Broker.Metadata;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
-using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
@@ -10,8 +10,11 @@ using TopicResponse = Ottla.Protocol.Messages.DescribeProducersResponse.TopicRes
 namespace Ottla.Broker.Api;
 
 /// <summary>DescribeProducers (key 61), version 0: the producers whose state partitions remember, and their open transactions.</summary>
-/// <remarks>Errors, for each partition: INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR.</remarks>
-internal sealed class DescribeProducersHandler(HostedTopics topics, LeaderHints leaders) : IApiHandler<DescribeProducersRequest, DescribeProducersResponse>
+/// <remarks>
+/// Any replica answers, also one that does not lead. Errors, for each partition: INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION,
+/// NOT_LEADER_OR_FOLLOWER (there is no replica here), KAFKA_STORAGE_ERROR.
+/// </remarks>
+internal sealed class DescribeProducersHandler(HostedTopics topics, ClusterView cluster) : IApiHandler<DescribeProducersRequest, DescribeProducersResponse>
 {
     public ValueTask<DescribeProducersResponse?> HandleAsync(RequestContext context, DescribeProducersRequest request)
     {
@@ -29,11 +32,13 @@ internal sealed class DescribeProducersHandler(HostedTopics topics, LeaderHints 
     private PartitionResponse Answer(string topic, int partition)
     {
         if (TopicNames.ReasonInvalid(topic) is { } reason)
-            return Failed(partition, ErrorCode.InvalidTopicException, $"Topic name is invalid: {reason}");
+            return Failed(partition, ErrorCode.InvalidTopicException, reason);
+        if (cluster.Image.Topics.Find(topic) is not { } known)
+            return Failed(partition, ErrorCode.UnknownTopicOrPartition, "This server does not host this topic-partition.");
         if (topics.Find(topic)?.Find(partition) is not { } replica)
-            return Failed(partition, leaders.ErrorForMissing(usesTopicIds: false, topic, Uuid.Zero, partition));
-        if (replica.CheckLeader(currentLeaderEpoch: -1) is not ErrorCode.None and var error)
-            return Failed(partition, error);
+            return Failed(partition, known.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.NotLeaderOrFollower);
+        if (replica.Log.IsOffline)
+            return Failed(partition, ErrorCode.KafkaStorageError);
         return new PartitionResponse
         {
             PartitionIndex = partition,

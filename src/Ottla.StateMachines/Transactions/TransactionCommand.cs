@@ -1,4 +1,3 @@
-using System.Text.RegularExpressions;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
@@ -43,7 +42,7 @@ public sealed record DescribeTransactionCommand(string TransactionalId) : Transa
 /// <param name="DurationMs">Lists only those whose transaction began longer ago; negative for all.</param>
 /// <param name="Pattern">Matches the whole of the ids to list; null for all.</param>
 public sealed record ListTransactionsCommand(
-    IReadOnlySet<TransactionState>? States, IReadOnlySet<long> ProducerIds, long DurationMs, Regex? Pattern) : TransactionCommand;
+    IReadOnlySet<TransactionState>? States, IReadOnlySet<long> ProducerIds, long DurationMs, TransactionalIdPattern? Pattern) : TransactionCommand;
 
 /// <summary>What came of a <see cref="WriteMarkersOutput"/>. Answered with the output's producer.</summary>
 /// <param name="Markers">What was to be written.</param>

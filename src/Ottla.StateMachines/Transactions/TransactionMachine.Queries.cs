@@ -48,5 +48,5 @@ public sealed partial class TransactionMachine
         filter.States?.Contains(transaction.State) != false
         && (filter.ProducerIds.Count == 0 || filter.ProducerIds.Contains(transaction.ProducerId))
         && (filter.DurationMs < 0 || now.UnixMilliseconds - transaction.StartMs > filter.DurationMs)
-        && filter.Pattern?.IsMatch(transaction.TransactionalId) != false;
+        && filter.Pattern?.Matches(transaction.TransactionalId) != false;
 }

@@ -12,7 +12,7 @@ public sealed partial class TransactionMachine
     {
         CheckInitialize(request);
         var timeoutMs = request.Enable2Pc ? int.MaxValue : request.TransactionTimeoutMs;
-        ProducerIdAndEpoch? expected = request.ProducerId >= 0 ? new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch) : null;
+        ProducerIdAndEpoch? expected = request.ProducerId != -1 ? new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch) : null;
         if (!_ids.TryGetValue(request.TransactionalId!, out var id))
         {
             if (TryTakeProducerId(step, out var producerId))
@@ -40,7 +40,7 @@ public sealed partial class TransactionMachine
 
     private void CheckInitialize(InitProducerIdRequest request)
     {
-        if (string.IsNullOrEmpty(request.TransactionalId) || request.ProducerId < 0 != request.ProducerEpoch < 0)
+        if (string.IsNullOrEmpty(request.TransactionalId) || request.ProducerId == -1 != (request.ProducerEpoch == -1))
             throw new ApiException(ErrorCode.InvalidRequest);
         if (request.Enable2Pc && !Config.TransactionTwoPhaseCommitEnable)
             throw new ApiException(ErrorCode.TransactionalIdAuthorizationFailed);

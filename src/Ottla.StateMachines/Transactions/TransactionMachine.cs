@@ -101,8 +101,10 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
     }
 
     /// <inheritdoc/>
-    public void ApplyMarker(ProducerIdAndEpoch transaction, bool isCommit) =>
-        throw new InvalidDataException("The transaction log has no transactions of its own.");
+    /// <remarks>The log has no transactions of its own. Who may write markers may write one here by mistake, and nothing ends with it.</remarks>
+    public void ApplyMarker(ProducerIdAndEpoch transaction, bool isCommit)
+    {
+    }
 
     /// <inheritdoc/>
     public void OnLoaded(MetadataImage image, BrokerConfig config, Instant now, CoordinatorEffects effects)

@@ -126,6 +126,13 @@ public sealed class ProduceApiTests
         await using var _1 = node;
         var batch = Batch(options: new RecordBatchOptions { ProducerId = 7, ProducerEpoch = 0, BaseSequence = 0, IsTransactional = true });
         AssertError(ErrorCode.TransactionalIdAuthorizationFailed, (await client.ProduceAsync("t", batch)).ErrorCode);
+
+        // The request fails as a whole, whatever else is in it.
+        var mixed = Produce("t", Uuid.Zero, Batch(), 9);
+        mixed.TopicData = [.. mixed.TopicData, .. Produce("none", Uuid.Zero, batch, 9).TopicData];
+        var response = await client.CallAsync<ProduceRequest, ProduceResponse>(mixed, 9);
+        Assert.Equal(["t", "none"], response.Responses.Select(topic => topic.Name));
+        Assert.All(response.Responses, topic => AssertError(ErrorCode.TransactionalIdAuthorizationFailed, topic.PartitionResponses[0].ErrorCode));
         Assert.Equal(0, (await client.FetchAsync("t", 0)).HighWatermark);
     }
 

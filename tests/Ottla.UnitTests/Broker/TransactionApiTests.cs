@@ -321,6 +321,7 @@ public sealed class TransactionApiTests
             if (version < 4)
             {
                 Assert.Equal(ErrorCode.UnknownTopicOrPartition, await client.AddPartitionAsync(producer, "none", version: version));
+                Assert.Equal(ErrorCode.TopicAuthorizationFailed, await client.AddPartitionAsync(producer, "__transaction_state", version: version));
                 Assert.Equal(ErrorCode.None, await client.AddPartitionAsync(producer, "t", version: version));
                 continue;
             }

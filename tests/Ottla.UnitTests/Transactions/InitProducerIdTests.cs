@@ -34,6 +34,11 @@ public sealed class InitProducerIdTests
         var bed = new TransactionTestBed();
         Assert.Equal(ErrorCode.InvalidRequest, bed.InitError(expected: new ProducerIdAndEpoch(1, -1)));
         Assert.Equal(ErrorCode.InvalidRequest, bed.InitError(expected: new ProducerIdAndEpoch(-1, 1)));
+
+        // Only -1 says that there is none: anything else is somebody, and a stranger here.
+        bed.Init();
+        Assert.Equal(ErrorCode.ProducerFenced, bed.InitError(expected: new ProducerIdAndEpoch(-5, -5)));
+        Assert.Equal(ErrorCode.ProducerFenced, bed.InitError(expected: new ProducerIdAndEpoch(-5, 0)));
     }
 
     [Fact]
