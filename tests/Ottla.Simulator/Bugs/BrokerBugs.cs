@@ -18,6 +18,7 @@ internal static class BrokerBugs
     [
         new("the last stable offset is ignored by committed reads") { Wire = new IgnoredLastStableOffset() },
         new("committed reads are not told of aborted transactions") { Wire = new ForgottenAborts() },
+        new("the epoch is not bumped at the end of a transaction") { Wire = new UnbumpedEpoch() },
         new("aborted transactions are not added to the transaction index") { Disk = faults => faults.RewritesWrite = ForgetAborts },
         new("producer snapshots are empty, so that a restart forgets who sent what") { Disk = faults => faults.RewritesWrite = ForgetProducers },
         new("offsets of aborted transactions count after a restart") { Disk = faults => WrittenBatches.CommitAborts(faults, TopicNames.ConsumerOffsets) },

@@ -54,7 +54,7 @@ internal sealed class BrokerConnection
     {
         if (!IsOpen)
             throw new ConnectionLostException("the connection is closed");
-        _bug?.Wire?.Before(request);
+        version = _bug?.Wire?.Before(request, version) ?? version;
         var correlationId = ++_lastCorrelationId;
         var body = ClientFrames.Encode(TRequest.ApiKey, version, correlationId, request, _clientId);
         var bytes = new byte[sizeof(int) + body.Length];
@@ -73,7 +73,7 @@ internal sealed class BrokerConnection
         }
 
         var response = ClientFrames.Decode<TResponse>(await answer.Task, version, correlationId);
-        _bug?.Wire?.After(response);
+        _bug?.Wire?.After(request, response);
         return response;
     }
 

@@ -33,6 +33,9 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
     private readonly HashSet<string> _groups = [];
     private RecordSender? _sender;
 
+    /// <summary>Called with each EndTxn once the producer has done with it, answered or not.</summary>
+    public Action<EndTxnRequest>? OnEndSent { get; init; }
+
     /// <summary>The <c>transaction.version</c> that it goes by.</summary>
     public short TransactionVersion { get; private set; } = transactionVersion;
 
@@ -116,6 +119,7 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
         var request = new EndTxnRequest { TransactionalId = transactionalId, ProducerId = ProducerId, ProducerEpoch = ProducerEpoch, Committed = isCommit };
         var unanswered = 0;
         var response = await client.CallUntilAnsweredAsync<EndTxnRequest, EndTxnResponse>(request, answer => (ErrorCode)answer.ErrorCode, Patience, () => unanswered++);
+        OnEndSent?.Invoke(request);
         client.Process.Tell?.Invoke($"{transactionalId} {ProducerId}/{ProducerEpoch} {(isCommit ? "commits" : "aborts")}: {(ErrorCode?)response?.ErrorCode}");
         if (response is null)
             return isCommit ? Outcome.Info : throw new TransactionFailedException(ErrorCode.RequestTimedOut, isFatal: true);
@@ -127,7 +131,7 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
 
         _partitions.Clear();
         _groups.Clear();
-        if (IsVersion2)
+        if (IsVersion2 && (response.ProducerId, response.ProducerEpoch) != (ProducerId, ProducerEpoch)) // the same only from a broker with a bug
             BeginEpoch(response.ProducerId, response.ProducerEpoch);
         else if (_sender!.HasFailed)
             await InitAsync(ProducerId, ProducerEpoch); // its numbers have a gap: only another epoch goes on

@@ -25,6 +25,8 @@ public sealed class TransactionWorkload : ISimulation
     private const int Producers = 3;
     private const int Consumers = 2;
     private const int StallMsMax = 10_000;
+    private const int RepeatedEndsPercent = 50;
+    private const int RepeatedAfterMsMax = 2_000;
     private static readonly TimeSpan Duration = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan TransactionTimeout = TimeSpan.FromSeconds(8);
 
@@ -146,7 +148,7 @@ public sealed class TransactionWorkload : ISimulation
         /// <summary>A transactional producer's life: transactions of sends and polls.</summary>
         private async Task TransactAsync(SimProcess process, long number, string transactionalId)
         {
-            var producer = new TransactionalProducer(NewClient(process, TransactionalProducer.Versions(_transactionVersion)), transactionalId, _transactionVersion, TransactionTimeout);
+            var producer = NewProducer(NewClient(process, TransactionalProducer.Versions(_transactionVersion)), transactionalId);
             var partitions = PartitionsOf(Topic, Partitions).ToList();
             var receiver = new RecordReceiver(NewClient(process), partitions, isReadCommitted: true);
             try
@@ -178,7 +180,7 @@ public sealed class TransactionWorkload : ISimulation
         private async Task PipeAsync(SimProcess process, long number, string transactionalId, int pipe)
         {
             var client = NewClient(process, TransactionalProducer.Versions(_transactionVersion));
-            var producer = new TransactionalProducer(client, transactionalId, _transactionVersion, TransactionTimeout);
+            var producer = NewProducer(client, transactionalId);
             var (input, output) = (new TopicPartition(Input, pipe), new TopicPartition(Output, pipe));
             var receiver = new RecordReceiver(NewClient(process), [input], isReadCommitted: true);
             try
@@ -208,6 +210,29 @@ public sealed class TransactionWorkload : ISimulation
             {
                 process.Tell?.Invoke($"ends: {e.Message}");
             }
+        }
+
+        private TransactionalProducer NewProducer(SimClient client, string transactionalId) =>
+            new(client, transactionalId, _transactionVersion, TransactionTimeout) { OnEndSent = conditions.HasRepeatedEnds ? RepeatLater : null };
+
+        /// <summary>Has an EndTxn arrive once more, over another connection, whatever became of its producer.</summary>
+        private void RepeatLater(EndTxnRequest end)
+        {
+            if (!World.Random.NextChance(RepeatedEndsPercent))
+                return;
+            var process = World.NewProcess("repeater");
+            process.Watch(process.Start(async () =>
+            {
+                await process.Delay(TimeSpan.FromMilliseconds(World.Random.NextInt(1, RepeatedAfterMsMax)));
+                try
+                {
+                    await NewClient(process, TransactionalProducer.Versions(_transactionVersion)).CallAsync<EndTxnRequest, EndTxnResponse>(end);
+                }
+                catch (ConnectionLostException e)
+                {
+                    process.Tell?.Invoke($"did not repeat EndTxn: {e.Message}");
+                }
+            }));
         }
 
         /// <returns>Whether it was committed.</returns>
