@@ -326,7 +326,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         LogDirectoryFailed(directory.Path, exception);
         if (directory.Path == LogDirectories.MetadataPath(_config.Current))
             _failure.TrySetResult(new IOException("The log directory of the metadata has failed.", exception));
-        else if (_logs is { } logs && logs.Directories.All(each => each.IsOffline))
+        else if (_logs is { } logs && logs.Directories.Where(logs.IsForPartitions).All(each => each.IsOffline))
             _failure.TrySetResult(new IOException("All log directories have failed.", exception));
     }
 

@@ -71,7 +71,7 @@ internal sealed partial class DirectoryReports(
             : [];
 
     private List<Uuid> Ids(Func<LogDirectory, bool> which) =>
-        [.. logs.Directories.Where(which).Select(directory => directory.Properties?.DirectoryId).OfType<Uuid>()];
+        [.. logs.Directories.Where(logs.IsForPartitions).Where(which).Select(directory => directory.Properties?.DirectoryId).OfType<Uuid>()];
 
     /// <summary>The replicas of which the metadata says another directory than they are in.</summary>
     private IEnumerable<(Uuid Directory, Uuid TopicId, int Partition)> Misplaced(MetadataImage current)

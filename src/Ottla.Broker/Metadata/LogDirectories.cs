@@ -65,6 +65,7 @@ public static class LogDirectories
         return new LogManagerOptions
         {
             LogDirectories = [.. Paths(config)],
+            MetadataOnlyDirectory = config.LogDirs.Select(Path.GetFullPath).Contains(MetadataPath(config)) ? null : MetadataPath(config),
             ConfigFor = _ => defaults,
             RecoveryParallelism = config.NumRecoveryThreadsPerDataDir,
             RetentionCheckIntervalMs = config.LogRetentionCheckIntervalMs,

@@ -34,7 +34,7 @@ public sealed partial class LogManager
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_isClosed, this);
-            var target = _directories.Find(directory => directory.Path == directoryPath)
+            var target = _directories.Find(directory => directory.Path == directoryPath && directory.Path != _options.MetadataOnlyDirectory)
                 ?? throw new LogException(ErrorCode.LogDirNotFound, $"{directoryPath} is none of the log directories.");
             if (target.IsOffline)
                 throw new LogException(ErrorCode.KafkaStorageError, $"The log directory {target} is offline.");

@@ -56,6 +56,9 @@ public sealed partial class LogManager : IDisposable
     /// <summary>The log directories, also those that are offline.</summary>
     public IReadOnlyList<LogDirectory> Directories => _directories;
 
+    /// <summary>Whether a directory holds logs of partitions, or may: one that is only the metadata log's does not, unless it was in <c>log.dirs</c> before.</summary>
+    public bool IsForPartitions(LogDirectory directory) => directory.Path != _options.MetadataOnlyDirectory || directory.LogCount > 0;
+
     /// <summary>All logs that are open.</summary>
     public IReadOnlyList<PartitionLog> Logs => [.. _logs.Values.Select(entry => entry.Log)];
 
@@ -379,7 +382,7 @@ public sealed partial class LogManager : IDisposable
 
     private Entry Create(TopicPartition partition, string? directoryPath)
     {
-        var online = _directories.Where(directory => !directory.IsOffline && (directoryPath is null || directory.Path == directoryPath)).ToList();
+        var online = _directories.Where(directory => !directory.IsOffline && directory.Path != _options.MetadataOnlyDirectory && (directoryPath is null || directory.Path == directoryPath)).ToList();
         var candidates = online.Where(directory => directoryPath is not null || !IsCordoned(directory)).ToList();
         var directory = (candidates.Count > 1 ? candidates.MinBy(candidate => candidate.LogCount) : candidates.FirstOrDefault() ?? online.FirstOrDefault())
             ?? throw new LogException(ErrorCode.KafkaStorageError, $"There is no log directory in use for {partition}.");

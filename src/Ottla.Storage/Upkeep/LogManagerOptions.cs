@@ -10,6 +10,9 @@ public sealed record LogManagerOptions
     /// <summary><c>log.dirs</c>: absolute paths.</summary>
     public required IReadOnlyList<string> LogDirectories { get; init; }
 
+    /// <summary>The one of them that is only <c>metadata.log.dir</c>, and none of <c>log.dirs</c>: no partition gets its log there.</summary>
+    public string? MetadataOnlyDirectory { get; init; }
+
     /// <summary>The configuration of a partition's topic; asked when a log is opened or made.</summary>
     public Func<TopicPartition, LogConfig> ConfigFor { get; init; } = _ => LogConfig.Default;
 

@@ -131,6 +131,19 @@ public sealed class LogDirectoryTests
     }
 
     [Fact]
+    public async Task A_directory_of_the_metadata_log_alone_gets_no_partitions()
+    {
+        await using var node = await TestNode.StartAsync(("log.dirs", "/one"), ("metadata.log.dir", "/meta"));
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t", Partitions);
+        Assert.Equal(["__cluster_metadata-0"], node.Disk.ListDirectories("/meta"));
+        var described = await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsRequest { Topics = null });
+        Assert.Equal("/one", Assert.Single(described.Results).LogDir);
+        await node.RestartAsync();
+        Assert.Equal(Partitions, PartitionsIn(node, "/one").Count);
+    }
+
+    [Fact]
     public async Task Directories_without_an_id_get_one_at_start()
     {
         await using var node = await StartWithTopicAsync();

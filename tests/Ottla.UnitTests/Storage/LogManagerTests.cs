@@ -164,6 +164,26 @@ public sealed class LogManagerTests
     }
 
     [Fact]
+    public void DirectoriesThatAreOnlyAlmostNamedAsALogAreLeftAlone()
+    {
+        using var disk = TestDisk.Create(real: false);
+        using (var manager = Open(disk))
+        {
+            manager.GetOrCreate(A, TopicId).Append(TestLog.Batch("x"));
+            manager.Close();
+        }
+
+        foreach (var name in (string[])["a-00", "a-+0", "a--", "-0", "a-2147483648", "lost+found"])
+            disk.FileSystem.CreateDirectory(disk.At(name));
+        using var again = Open(disk);
+        Assert.Equal([A], again.Logs.Select(log => log.Partition));
+        Assert.Single(again.Find(A)!.ReadAll());
+        _time.AdvanceMs(1_000_000);
+        again.Tick(Instant.Now(_time));
+        Assert.Equal(["-0", "a-+0", "a--", "a-0", "a-00", "a-2147483648", "lost+found"], disk.FileSystem.ListDirectories(disk.Root).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
     public void FailingDirectoryLeavesTheOthersInUse()
     {
         using var disk = TestDisk.Create(real: false);
