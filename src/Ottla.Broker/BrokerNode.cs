@@ -62,7 +62,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _metadata = new MetadataCache(platform.Loggers.CreateLogger(nameof(MetadataCache)));
     }
 
-    /// <summary>Completes with the reason when the node cannot go on: its metadata log or all its log directories are lost.</summary>
+    /// <summary>Completes with the reason when the node cannot go on: its metadata log or all its log directories are lost, or the controller does not hear of one that is.</summary>
     public Task<Exception> Failure => _failure.Task;
 
     /// <summary>Where it listens for clients, with the ports that were taken.</summary>
@@ -186,7 +186,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
             _compaction = _logs.Cleaner.RunAsync(_stopping.Token);
         _moves = _logs.Mover.RunAsync(_stopping.Token);
         _directoryReports = ReportDirectoriesAsync(
-            new DirectoryReports(config.NodeId, _logs, _lifecycle, () => _metadata.Current, loggers.CreateLogger(nameof(DirectoryReports))));
+            new DirectoryReports(config.NodeId, _logs, _lifecycle, () => _metadata.Current, config.LogDirFailureTimeoutMs, loggers.CreateLogger(nameof(DirectoryReports))));
         _ = WatchMetadataAsync();
         _ = WatchMetadataLogAsync();
     }
@@ -278,10 +278,17 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private async Task ReportDirectoriesAsync(DirectoryReports reports)
     {
         using var timer = new PeriodicTimer(UpkeepInterval, _platform.Time);
+        var report = Task.CompletedTask;
         try
         {
             while (await timer.WaitForNextTickAsync(_stopping.Token))
-                await reports.ReportAsync(_stopping.Token);
+            {
+                reports.CheckFailuresAreNoted(Instant.Now(_platform.Time)); // also while a report waits for its answer
+                if (!report.IsCompleted)
+                    continue;
+                await report;
+                report = reports.ReportAsync(_stopping.Token);
+            }
         }
         catch (OperationCanceledException)
         {
@@ -320,7 +327,9 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private void OnDirectoryFailure(LogDirectory directory, Exception exception)
     {
         LogDirectoryFailed(directory.Path, exception);
-        if (_logs is { } logs && logs.Directories.All(each => each.IsOffline))
+        if (directory.Path == LogDirectories.MetadataPath(_config.Current))
+            _failure.TrySetResult(new IOException("The log directory of the metadata has failed.", exception));
+        else if (_logs is { } logs && logs.Directories.Where(logs.IsForPartitions).All(each => each.IsOffline))
             _failure.TrySetResult(new IOException("All log directories have failed.", exception));
     }
 

@@ -39,8 +39,9 @@ internal static class BrokerConfigRules
         Require(
             config.LogRetentionMs is >= 1 or -1, "log.retention.ms must be unlimited (-1) or, greater than or equal to 1");
         Require(config.LogDirs.Count > 0, "At least one log directory must be defined via log.dirs or log.dir.");
+        Require(config.LogCleanerThreads >= 1, "log.cleaner.threads must be at least 1"); // its bound is 0, with which Kafka fails to start
         Require(
-            config.LogCleanerThreads == 0 || config.LogCleanerDedupeBufferSize / config.LogCleanerThreads > 1024 * 1024,
+            config.LogCleanerDedupeBufferSize / config.LogCleanerThreads > 1024 * 1024,
             "log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.");
         TopicConfigRules.CheckCompactionLag(config.LogCleanerMinCompactionLagMs, config.LogCleanerMaxCompactionLagMs);
         if (config.RemoteLogStorageSystemEnable)

@@ -115,6 +115,7 @@ public static class DynamicConfigRules
 
         foreach (var name in (ReadOnlySpan<string>)["num.io.threads", "num.network.threads", "num.replica.fetchers", "num.recovery.threads.per.data.dir", "background.threads"])
             CheckThreads(name, current.Get(name).AsInt, updated.Get(name).AsInt);
+        CheckCleanerThreads(current.LogCleanerThreads, updated.LogCleanerThreads);
         return updated;
     }
 
@@ -234,6 +235,15 @@ public static class DynamicConfigRules
             throw new ConfigException(
                 $"Dynamic thread count update validation failed for {name}={updated}: {reason}", ConfigErrorKind.InvalidRequest);
         }
+    }
+
+    /// <summary>As <see cref="CheckThreads"/>, in the words of Kafka's cleaner.</summary>
+    private static void CheckCleanerThreads(int current, int updated)
+    {
+        if (updated < current / 2)
+            throw BrokerRefused($"Log cleaner threads cannot be reduced to less than half the current value {current}");
+        if (updated > current * 2L)
+            throw BrokerRefused($"Log cleaner threads cannot be increased to more than double the current value {current}");
     }
 
     private static string? BrokerNameError(string name)

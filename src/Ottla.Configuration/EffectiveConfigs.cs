@@ -26,11 +26,11 @@ public static class EffectiveConfigs
 
             // Logs and topic defaults.
             "num.partitions", "default.replication.factor", "auto.create.topics.enable", "min.insync.replicas", "log.dir", "log.dirs",
-            "cordoned.log.dirs", "replica.alter.log.dirs.io.max.bytes.per.second",
+            "cordoned.log.dirs", "log.dir.failure.timeout.ms", "replica.alter.log.dirs.io.max.bytes.per.second",
             "log.segment.bytes", "log.roll.ms", "log.roll.hours", "log.roll.jitter.ms", "log.roll.jitter.hours", "log.retention.ms",
             "log.retention.minutes", "log.retention.hours", "log.retention.bytes", "log.retention.check.interval.ms",
             "log.cleanup.policy", "log.index.size.max.bytes", "log.index.interval.bytes", "log.flush.interval.messages",
-            "log.flush.interval.ms", "log.flush.offset.checkpoint.interval.ms",
+            "log.flush.interval.ms", "log.flush.scheduler.interval.ms", "log.flush.offset.checkpoint.interval.ms",
             "log.flush.start.offset.checkpoint.interval.ms", "log.segment.delete.delay.ms", "log.preallocate",
             "log.message.timestamp.type", "log.message.timestamp.before.max.ms", "log.message.timestamp.after.max.ms", "compression.type",
             "compression.gzip.level", "compression.lz4.level", "compression.zstd.level", "log.cleaner.max.compaction.lag.ms",

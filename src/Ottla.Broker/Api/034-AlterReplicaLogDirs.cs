@@ -13,7 +13,7 @@ namespace Ottla.Broker.Api;
 /// <remarks>
 /// Answered once the move has begun; DescribeLogDirs shows the copies. Naming the directory that a replica is in already gives up its move.
 /// Errors: LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR (a directory is offline or full), INVALID_REPLICA_ASSIGNMENT (it is cordoned), INVALID_TOPIC_EXCEPTION (the
-/// copy's name would be too long), REPLICA_NOT_AVAILABLE (no such replica here).
+/// copy's name would be too long), REPLICA_NOT_AVAILABLE (no such replica here; if it is made later, then in that directory).
 /// </remarks>
 internal sealed class AlterReplicaLogDirsHandler(LogManager logs) : IApiHandler<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>
 {

@@ -19,7 +19,7 @@ internal sealed class DescribeLogDirsHandler(LogManager logs, Func<bool> support
             .Concat(moves.Select(move => (Log: move.Copy, Directory: (LogDirectory?)move.Target, Original: (PartitionLog?)move.Log)))
             .Where(replica => wanted is null || wanted.Contains(replica.Log.Partition))
             .ToLookup(replica => replica.Directory, replica => (replica.Log, replica.Original));
-        var response = new DescribeLogDirsResponse { Results = [.. logs.Directories.Select(directory => Describe(directory, replicas[directory]))] };
+        var response = new DescribeLogDirsResponse { Results = [.. logs.Directories.Where(logs.IsForPartitions).Select(directory => Describe(directory, replicas[directory]))] };
         return ValueTask.FromResult<DescribeLogDirsResponse?>(response);
     }
 

@@ -65,10 +65,12 @@ public static class LogDirectories
         return new LogManagerOptions
         {
             LogDirectories = [.. Paths(config)],
+            MetadataOnlyDirectory = config.LogDirs.Select(Path.GetFullPath).Contains(MetadataPath(config)) ? null : MetadataPath(config),
             ConfigFor = _ => defaults,
             RecoveryParallelism = config.NumRecoveryThreadsPerDataDir,
             RetentionCheckIntervalMs = config.LogRetentionCheckIntervalMs,
-            InitialRetentionDelayMs = config.LogInitialTaskDelayMs,
+            InitialTaskDelayMs = config.LogInitialTaskDelayMs,
+            TimedFlushCheckIntervalMs = config.LogFlushSchedulerIntervalMs,
             RecoveryPointCheckpointIntervalMs = config.LogFlushOffsetCheckpointIntervalMs,
             LogStartOffsetCheckpointIntervalMs = config.LogFlushStartOffsetCheckpointIntervalMs,
             HighWatermarkCheckpointIntervalMs = config.ReplicaHighWatermarkCheckpointIntervalMs,

@@ -23,7 +23,7 @@ internal static class NodeIdentities
         // The directories may hold what an Apache Kafka of the newest version finalized; it is kept, and offered to clients as far as it works here.
         SupportedFeatures = SupportedFeatures.Latest,
         Rack = config.BrokerRack,
-        LogDirs = [.. logs.Directories.Where(directory => !directory.IsOffline).Select(directory => directory.Properties?.DirectoryId).OfType<Uuid>()],
+        LogDirs = [.. logs.Directories.Where(directory => !directory.IsOffline && logs.IsForPartitions(directory)).Select(directory => directory.Properties?.DirectoryId).OfType<Uuid>()],
         PreviousBrokerEpoch = logs.PreviousBrokerEpoch,
     };
 

@@ -56,7 +56,7 @@ internal static class LogCommand
             {
                 foreach (var file in FilesOf(disk, path))
                 {
-                    if (!dump.Dump(Path.GetFullPath(file), file))
+                    if (!TryDump(dump, file))
                         exitCode = ExitCode.Failure;
                 }
             }
@@ -73,6 +73,20 @@ internal static class LogCommand
         }
 
         return exitCode;
+    }
+
+    /// <returns>False when something in the file is broken, or it cannot be read: the others are dumped nevertheless.</returns>
+    private static bool TryDump(LogDump dump, string file)
+    {
+        try
+        {
+            return dump.Dump(Path.GetFullPath(file), file);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            Console.Error.WriteLine(failure.Message);
+            return false;
+        }
     }
 
     private static Command CreateVerify()

@@ -109,7 +109,7 @@ public sealed class RealFileSystem : IFileSystem
             // flock: excludes every other Ottla, also inside this process.
             stream = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException) when (File.Exists(path))
+        catch (IOException failure) when (NativeFiles.IsInUse(failure))
         {
             return null;
         }
@@ -249,6 +249,13 @@ internal static partial class NativeFiles
 
     /// <summary>Whether a failure says that there is no room.</summary>
     public static bool IsDiskFull(IOException failure) => s_diskFull.Contains(failure.HResult);
+
+    /// <summary>ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION, or EWOULDBLOCK of flock.</summary>
+    private static readonly int[] s_inUse = OperatingSystem.IsWindows() ? [unchecked((int)0x80070020), unchecked((int)0x80070021)]
+        : OperatingSystem.IsLinux() ? [11] : [35];
+
+    /// <summary>Whether a failure says that another process has the file.</summary>
+    public static bool IsInUse(IOException failure) => s_inUse.Contains(failure.HResult);
 
     public static void FlushDirectory(string path)
     {

@@ -13,10 +13,11 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
 
     /// <summary>Checks a directory and all it holds.</summary>
     /// <param name="directory">The absolute path of a log directory or of a partition's.</param>
-    /// <exception cref="IOException">A file could not be read.</exception>
-    public void Verify(string directory)
+    public void Verify(string directory) => TryRead(directory, () => VerifyReadable(directory));
+
+    private void VerifyReadable(string directory)
     {
-        var isPartition = LogFileNames.TryParseDirectory(Path.GetFileName(directory), out var partition) && !fileSystem.FileExists(Path.Combine(directory, MetaProperties.Name));
+        var isPartition = TryParseLog(Path.GetFileName(directory), out var partition) && !fileSystem.FileExists(Path.Combine(directory, MetaProperties.Name));
         var logDirectory = isPartition ? Path.GetDirectoryName(directory)! : directory;
         CheckLock(logDirectory);
         var checkpoints = new[] { OffsetCheckpointFile.RecoveryPoint, OffsetCheckpointFile.LogStartOffset, OffsetCheckpointFile.HighWatermark, OffsetCheckpointFile.Cleaner }
@@ -30,7 +31,7 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
 
         if (!wasClean)
             report(new LogFinding(FindingSeverity.Info, directory, null, null, "the directory was not closed in order, or a broker runs: the next start recovers what was not flushed"));
-        CheckProperties(directory);
+        TryRead(directory, () => CheckProperties(directory));
         foreach (var name in fileSystem.ListFiles(directory))
             CheckName(directory, name);
         foreach (var name in fileSystem.ListDirectories(directory))
@@ -40,10 +41,26 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
                 report(new LogFinding(FindingSeverity.Info, path, null, null, "the log is being deleted"));
             else if (name.EndsWith(LogFileNames.StrayDirectorySuffix, StringComparison.Ordinal))
                 report(new LogFinding(FindingSeverity.Warning, path, null, null, "the log is a stray: no metadata has it"));
-            else if (LogFileNames.TryParseDirectory(name, out var found) || LogFileNames.TryParseFuture(name, out found))
-                VerifyPartition(path, found, checkpoints, wasClean);
+            else if (TryParseLog(name, out var found))
+                TryRead(path, () => VerifyPartition(path, found, checkpoints, wasClean));
             else
                 report(new LogFinding(FindingSeverity.Warning, path, null, null, "the directory is none of a log"));
+        }
+    }
+
+    private static bool TryParseLog(string name, out TopicPartition partition) =>
+        LogFileNames.TryParseDirectory(name, out partition) || LogFileNames.TryParseFuture(name, out partition);
+
+    /// <summary>What cannot be read is a finding, and no reason to leave out the rest.</summary>
+    private void TryRead(string path, Action check)
+    {
+        try
+        {
+            check();
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            report(new LogFinding(FindingSeverity.Error, path, null, null, $"not all of it can be read: {failure.Message}"));
         }
     }
 
@@ -113,7 +130,7 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
         {
             return new OffsetCheckpointFile(fileSystem, directory, name).Read();
         }
-        catch (InvalidDataException failure)
+        catch (Exception failure) when (failure is InvalidDataException or IOException or UnauthorizedAccessException)
         {
             report(new LogFinding(FindingSeverity.Error, Path.Combine(directory, name), null, null, failure.Message));
             return [];
@@ -132,9 +149,9 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
             if (held is null)
                 report(new LogFinding(FindingSeverity.Warning, path, null, null, "a running broker uses the directory: findings at the ends of logs may be of what it is just writing"));
         }
-        catch (UnauthorizedAccessException)
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            report(new LogFinding(FindingSeverity.Info, path, null, null, "whether a broker runs is not known: the lock may not be tried"));
+            report(new LogFinding(FindingSeverity.Info, path, null, null, $"whether a broker runs is not known: {failure.Message}"));
         }
     }
 }

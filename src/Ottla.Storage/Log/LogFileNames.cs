@@ -42,7 +42,7 @@ public static class LogFileNames
             && long.TryParse(fileName.AsSpan(0, OffsetDigits), NumberStyles.None, CultureInfo.InvariantCulture, out offset);
     }
 
-    /// <summary>Reads <c>topic-partition</c>: the partition is what follows the last dash.</summary>
+    /// <summary>Reads <c>topic-partition</c>: the partition is what follows the last dash, in the digits that it is written with.</summary>
     public static bool TryParseDirectory(string directoryName, out TopicPartition partition)
     {
         partition = default;
@@ -50,7 +50,7 @@ public static class LogFileNames
         if (dash <= 0 || !int.TryParse(directoryName.AsSpan(dash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var index))
             return false;
         partition = new TopicPartition(directoryName[..dash], index);
-        return true;
+        return directoryName[dash + 1] != '0' || directoryName.Length == dash + 2; // t-00 would be taken for t-0
     }
 
     /// <summary>Reads the partition from the name of a directory that a replica is being moved to.</summary>

@@ -122,7 +122,7 @@ public sealed partial class PartitionLog
                 }
 
                 if (_config.RetentionMs >= 0)
-                    count += DeleteWhile((segment, _) => now.UnixMilliseconds - segment.RetentionTimestampMs > _config.RetentionMs, now);
+                    count += DeleteWhile((segment, _) => IsTooOld(segment, now), now);
                 return count;
             }
             catch (Exception failure) when (IsIoFailure(failure))
@@ -130,6 +130,14 @@ public sealed partial class PartitionLog
                 throw FailOrRefuse(failure);
             }
         }
+    }
+
+    private bool IsTooOld(LogSegment segment, Instant now)
+    {
+        var ageMs = now.MillisecondsSince(new Instant(segment.RetentionTimestampMs));
+        if (ageMs < 0)
+            LogFutureTimestamp(_logger, segment.BaseOffset, Directory);
+        return ageMs > _config.RetentionMs;
     }
 
     /// <summary>Unlinks the files of removed segments whose time has come.</summary>
@@ -247,6 +255,9 @@ public sealed partial class PartitionLog
 
         _segments.RemoveRange(index, count);
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The segment {BaseOffset} of {Directory} has timestamps in the future: neither it nor what follows can be deleted for its age before")]
+    private static partial void LogFutureTimestamp(ILogger logger, long baseOffset, string directory);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Truncating {Directory} to offset {Offset}; it ended at {LogEndOffset}")]
     private static partial void LogTruncation(ILogger logger, string directory, long offset, long logEndOffset);

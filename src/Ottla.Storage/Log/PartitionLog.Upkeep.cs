@@ -14,28 +14,30 @@ public sealed partial class PartitionLog
     /// <summary>Records written since the last flush.</summary>
     public long UnflushedRecords => LogEndOffset - RecoveryPoint;
 
-    /// <summary>A segment was rolled and not flushed since, or <c>flush.messages</c> or <c>flush.ms</c> is due.</summary>
-    public bool NeedsFlush(Instant now)
+    /// <summary>A segment was rolled and not flushed since, or <c>flush.messages</c> is due, or <c>flush.ms</c>.</summary>
+    /// <param name="now">The present.</param>
+    /// <param name="isTimed">Whether <c>flush.ms</c> is looked after now.</param>
+    public bool NeedsFlush(Instant now, bool isTimed)
     {
         if (UnflushedRecords == 0 && !Volatile.Read(ref _hasRolled))
             return false; // without the lock: of ten thousand logs most are idle
         lock (_lock)
         {
-            var unflushed = _logEndOffset - _recoveryPoint;
-            return !_isClosed && _failure is null && (_hasRolled
-                || unflushed >= _config.FlushMessages
-                || (unflushed > 0 && now.UnixMilliseconds - _lastFlushMs >= _config.FlushMs));
+            return !_isClosed && _failure is null && (_hasRolled || IsFlushDue(now, isTimed));
         }
     }
 
     /// <summary>How far a flush by <see cref="NeedsFlush"/> has to go: only to the active segment when it is due because of a roll.</summary>
-    internal long FlushTarget(Instant now)
+    internal long FlushTarget(Instant now, bool isTimed)
     {
         lock (_lock)
-        {
-            var unflushed = _logEndOffset - _recoveryPoint;
-            return unflushed >= _config.FlushMessages || now.UnixMilliseconds - _lastFlushMs >= _config.FlushMs ? _logEndOffset : Active.BaseOffset;
-        }
+            return IsFlushDue(now, isTimed) ? _logEndOffset : Active.BaseOffset;
+    }
+
+    private bool IsFlushDue(Instant now, bool isTimed)
+    {
+        var unflushed = _logEndOffset - _recoveryPoint;
+        return unflushed >= _config.FlushMessages || (isTimed && unflushed > 0 && now.UnixMilliseconds - _lastFlushMs >= _config.FlushMs);
     }
 
     /// <summary>Makes everything before <paramref name="upToOffset"/> survive power loss and moves the recovery point there. Appends go on meanwhile.</summary>

@@ -9,6 +9,9 @@ internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
     /// <summary>Shorter waits are saved up: a timer is no more exact than this.</summary>
     private static readonly TimeSpan WaitMin = TimeSpan.FromMilliseconds(10);
 
+    /// <summary>How soon a change of the limit takes effect.</summary>
+    private static readonly TimeSpan s_nap = TimeSpan.FromSeconds(1);
+
     private readonly Lock _lock = new();
     private readonly long _start = time.GetTimestamp();
     private TimeSpan _paidUntil;
@@ -16,16 +19,30 @@ internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
     /// <summary>Waits until <paramref name="bytes"/> that were read and written are within the limit; without a limit it only gives way.</summary>
     public async ValueTask SpendAsync(long bytes, CancellationToken cancellation)
     {
-        if (Charge(bytes) is var wait && wait > TimeSpan.Zero)
-            await Task.Delay(wait, time, CancellationToken.None).UntilCanceled(cancellation);
-        else
+        var rate = bytesPerSecondMax();
+        var wait = Charge(bytes, rate);
+        if (wait <= TimeSpan.Zero)
             await Task.Yield();
+        for (; wait > TimeSpan.Zero; wait -= s_nap)
+        {
+            await Task.Delay(wait < s_nap ? wait : s_nap, time, CancellationToken.None).UntilCanceled(cancellation);
+            if (bytesPerSecondMax().Equals(rate))
+                continue;
+            Forgive(); // what is owed at the old rate is owed to nobody
+            break;
+        }
+
         cancellation.ThrowIfCancellationRequested();
     }
 
-    private TimeSpan Charge(long bytes)
+    private void Forgive()
     {
-        var rate = bytesPerSecondMax();
+        lock (_lock)
+            _paidUntil = TimeSpan.Zero;
+    }
+
+    private TimeSpan Charge(long bytes, double rate)
+    {
         if (rate <= 0 || rate >= double.MaxValue)
             return TimeSpan.Zero;
         lock (_lock)

@@ -16,6 +16,8 @@ namespace Ottla.Storage.Upkeep;
 /// </remarks>
 public sealed partial class LogCleaner
 {
+    private const long NapMs = 1_000;
+
     private readonly LogManager _logs;
     private readonly Func<CleanerOptions> _options;
     private readonly IFileSystem _fileSystem;
@@ -61,7 +63,7 @@ public sealed partial class LogCleaner
                     workers[i] = WorkAsync(i, stopping);
                 }
 
-                await Task.Delay(TimeSpan.FromMilliseconds(Math.Max(_options().BackoffMs, 1)), _time, CancellationToken.None).UntilCanceled(stopping);
+                await BackOffAsync(stopping);
             }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
@@ -71,9 +73,29 @@ public sealed partial class LogCleaner
         }
     }
 
-    /// <summary>Compacts the dirtiest log of those that need it.</summary>
-    /// <returns>False when there is none, or it could not be compacted.</returns>
+    /// <summary>Sleeps for <c>log.cleaner.backoff.ms</c>, in naps: a change of the configuration is not to wait for the end of what was configured before.</summary>
+    private async Task BackOffAsync(CancellationToken stopping)
+    {
+        var threads = _options().Threads;
+        var began = _time.GetTimestamp();
+        long remainingMs;
+        while (_options().Threads == threads
+            && (remainingMs = _options().BackoffMs - (long)_time.GetElapsedTime(began).TotalMilliseconds) > 0)
+            await Task.Delay(TimeSpan.FromMilliseconds(Math.Min(remainingMs, NapMs)), _time, CancellationToken.None).UntilCanceled(stopping);
+        await Task.Yield(); // with a backoff of 0, others get a turn
+        stopping.ThrowIfCancellationRequested();
+    }
+
+    /// <summary>Compacts the dirtiest log of those that need it; then deletes what is too old, or too much, of all that are compacted.</summary>
+    /// <returns>False when there is none to compact, or it could not be compacted.</returns>
     public async Task<bool> CleanDirtiestAsync(CancellationToken stopping = default)
+    {
+        var isCleaned = await CompactDirtiestAsync(stopping);
+        DeleteOldSegments();
+        return isCleaned;
+    }
+
+    private async Task<bool> CompactDirtiestAsync(CancellationToken stopping)
     {
         var now = Instant.Now(_time);
         if (Choose(now) is not { } choice)
@@ -124,6 +146,28 @@ public sealed partial class LogCleaner
         }
     }
 
+    /// <summary>Retention of the logs that are compacted, each time the cleaner has looked for something to compact, as with Kafka.</summary>
+    private void DeleteOldSegments()
+    {
+        foreach (var log in _logs.Logs.Where(IsCandidate))
+        {
+            if (!_inProgress.TryAdd(log.Partition, true))
+                continue;
+            try
+            {
+                _logs.DeleteOldSegments(log);
+            }
+            finally
+            {
+                _inProgress.TryRemove(log.Partition, out _);
+            }
+        }
+    }
+
+    /// <summary>Whether a log is compacted here, and nothing keeps it from that.</summary>
+    private bool IsCandidate(PartitionLog log) =>
+        log.Config.Compact && !log.IsOffline && !log.IsClosed && !_uncleanable.ContainsKey(log.Partition) && !IsCleaning(log.Partition) && !_logs.Mover.IsMoving(log.Partition);
+
     private Choice? Choose(Instant now)
     {
         lock (_choiceLock)
@@ -131,8 +175,7 @@ public sealed partial class LogCleaner
             Choice? dirtiest = null;
             foreach (var log in _logs.Logs)
             {
-                if (!log.Config.Compact || log.IsOffline || log.IsClosed || _uncleanable.ContainsKey(log.Partition) || IsCleaning(log.Partition) || _logs.Mover.IsMoving(log.Partition)
-                    || _logs.FindDirectory(log.Partition) is not { } directory)
+                if (!IsCandidate(log) || _logs.FindDirectory(log.Partition) is not { } directory)
                     continue;
                 if (Measure(log, directory, now) is { } section && section.IsDue(log.Config) && !(dirtiest?.Section.DirtyRatio >= section.DirtyRatio))
                     dirtiest = new Choice(log, directory, section);
@@ -190,7 +233,6 @@ public sealed partial class LogCleaner
                 _time.GetElapsedTime(started).TotalMilliseconds);
             if (result.RecordsWithoutKey > 0)
                 LogWithoutKey(_logger, result.RecordsWithoutKey, log.Partition);
-            log.DeleteOldSegments(Instant.Now(_time)); // retention has kept away so far
             return true;
         }
         catch (CleaningVoidException reason)

@@ -8,13 +8,22 @@ namespace Ottla.Storage.Upkeep;
 /// <content>Logs that change their directory.</content>
 public sealed partial class LogManager
 {
+    /// <summary>Wishes that are remembered for logs that are not here yet.</summary>
+    internal const int WishesMax = 10_000;
+
+    /// <summary>Where logs are wanted that are not here yet; guarded by <see cref="_lock"/>.</summary>
+    private readonly Dictionary<TopicPartition, string> _wishes = [];
+
     /// <summary>Moves logs to other directories, once it is run.</summary>
     public LogMover Mover { get; }
 
     /// <summary>Counts changes of where logs are, and of what directories are in use.</summary>
     public int PlacementVersion => Volatile.Read(ref _placementVersion);
 
-    /// <summary>Has a log moved to another directory; one that is there already stays, and a move to elsewhere is given up.</summary>
+    /// <summary>
+    /// Has a log moved to another directory; one that is there already stays, and a move to elsewhere is given up. One that is not here yet is made there
+    /// when its time comes, as long as the process lives.
+    /// </summary>
     /// <param name="partition">Whose log.</param>
     /// <param name="directoryPath">The log directory.</param>
     /// <exception cref="LogException">
@@ -25,7 +34,7 @@ public sealed partial class LogManager
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_isClosed, this);
-            var target = _directories.Find(directory => directory.Path == directoryPath)
+            var target = _directories.Find(directory => directory.Path == directoryPath && directory.Path != _options.MetadataOnlyDirectory)
                 ?? throw new LogException(ErrorCode.LogDirNotFound, $"{directoryPath} is none of the log directories.");
             if (target.IsOffline)
                 throw new LogException(ErrorCode.KafkaStorageError, $"The log directory {target} is offline.");
@@ -34,7 +43,12 @@ public sealed partial class LogManager
             if (Mover.Find(partition) is { } move && move.Target != target)
                 GiveUp(move);
             if (!_logs.TryGetValue(partition, out var entry))
+            {
+                if (_wishes.Count < WishesMax || _wishes.ContainsKey(partition))
+                    _wishes[partition] = directoryPath;
                 throw new LogException(ErrorCode.ReplicaNotAvailable, $"There is no log of {partition} here.");
+            }
+
             if (entry.Log.IsOffline)
                 throw new LogException(ErrorCode.KafkaStorageError, $"The log of {partition} is offline.");
             if (entry.Directory == target || Mover.IsMoving(partition))

@@ -7,7 +7,7 @@ namespace Ottla.Storage.Upkeep;
 public sealed partial class LogManager
 {
     private Instant _nextRetention;
-    private Instant _nextFlush;
+    private Instant _nextTimedFlush;
     private Instant _nextRecoveryPoints;
     private Instant _nextLogStartOffsets;
     private Instant _nextHighWatermarks;
@@ -25,10 +25,10 @@ public sealed partial class LogManager
                 return;
             var entries = _logs.Values.ToList();
 
-            if (IsDue(ref _nextFlush, now, _options.FlushCheckIntervalMs))
-                ForEachLog(entries.Where(entry => entry.Log.NeedsFlush(now)), log => log.Flush(log.FlushTarget(now)));
+            var isTimed = IsDue(ref _nextTimedFlush, now, _options.TimedFlushCheckIntervalMs);
+            ForEachLog(entries.Where(entry => entry.Log.NeedsFlush(now, isTimed)), log => log.Flush(log.FlushTarget(now, isTimed)));
             if (IsDue(ref _nextRetention, now, _options.RetentionCheckIntervalMs))
-                ForEachLog(entries.Where(entry => !Cleaner.IsCleaning(entry.Log.Partition)), log => log.DeleteOldSegments(now));
+                ForEachLog(entries.Where(entry => !entry.Log.Config.Compact), log => log.DeleteOldSegments(now)); // that of the others is the cleaner's
             ForEachLog(entries.Where(entry => entry.Log.HasDeletedSegments), log => log.UnlinkDeletedSegments(now));
             if (IsDue(ref _nextIdleRelease, now, _options.IdleReleaseIntervalMs))
                 ForEachLog(entries, log => log.ReleaseIdle(now));
@@ -66,9 +66,13 @@ public sealed partial class LogManager
     {
         if (now < next)
             return false;
-        next = now.AddMilliseconds(intervalMs);
+        next = now.AddMilliseconds(intervalMs >= 0 ? intervalMs : long.MaxValue); // Kafka's scheduler takes a negative period for "once"
         return true;
     }
+
+    /// <summary>Retention of one log, now.</summary>
+    internal void DeleteOldSegments(PartitionLog log) =>
+        ForEachLog(_logs.TryGetValue(log.Partition, out var entry) ? [entry] : [], one => one.DeleteOldSegments(Instant.Now(_time)));
 
     private void ForEachLog(IEnumerable<Entry> entries, Action<PartitionLog> work)
     {

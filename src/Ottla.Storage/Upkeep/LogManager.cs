@@ -43,10 +43,7 @@ public sealed partial class LogManager : IDisposable
         _logger = logger;
         _random = new Prng(options.Seed);
         var now = Instant.Now(time);
-        _nextRetention = now.AddMilliseconds(options.InitialRetentionDelayMs);
-        _nextFlush = now.AddMilliseconds(options.FlushCheckIntervalMs);
-        _nextRecoveryPoints = now.AddMilliseconds(options.RecoveryPointCheckpointIntervalMs);
-        _nextLogStartOffsets = now.AddMilliseconds(options.LogStartOffsetCheckpointIntervalMs);
+        _nextRetention = _nextTimedFlush = _nextRecoveryPoints = _nextLogStartOffsets = now.AddMilliseconds(options.InitialTaskDelayMs);
         _nextHighWatermarks = now.AddMilliseconds(options.HighWatermarkCheckpointIntervalMs);
         _nextIdleRelease = now.AddMilliseconds(options.IdleReleaseIntervalMs);
         Cleaner = new LogCleaner(this, options.Cleaner, fileSystem, time, logger);
@@ -58,6 +55,9 @@ public sealed partial class LogManager : IDisposable
 
     /// <summary>The log directories, also those that are offline.</summary>
     public IReadOnlyList<LogDirectory> Directories => _directories;
+
+    /// <summary>Whether a directory holds logs of partitions, or may: one that is only the metadata log's does not, unless it was in <c>log.dirs</c> before.</summary>
+    public bool IsForPartitions(LogDirectory directory) => directory.Path != _options.MetadataOnlyDirectory || directory.LogCount > 0;
 
     /// <summary>All logs that are open.</summary>
     public IReadOnlyList<PartitionLog> Logs => [.. _logs.Values.Select(entry => entry.Log)];
@@ -99,7 +99,9 @@ public sealed partial class LogManager : IDisposable
     /// <summary>The log of a partition; an empty one is made if there is none.</summary>
     /// <param name="partition">Whose.</param>
     /// <param name="topicId">The topic's id, for <c>partition.metadata</c>.</param>
-    /// <param name="directoryPath">The wanted log directory for a new log; else the one with the fewest logs of those that are not cordoned.</param>
+    /// <param name="directoryPath">
+    /// The log directory for a new log, unless another one was wanted by <see cref="Move"/>; without either the one with the fewest logs of those that are not cordoned.
+    /// </param>
     /// <exception cref="LogException">INCONSISTENT_TOPIC_ID, KAFKA_STORAGE_ERROR.</exception>
     public PartitionLog GetOrCreate(TopicPartition partition, Uuid topicId, string? directoryPath = null)
     {
@@ -108,8 +110,9 @@ public sealed partial class LogManager : IDisposable
             ObjectDisposedException.ThrowIf(_isClosed, this);
             if (!_logs.TryGetValue(partition, out var entry))
             {
-                entry = Create(partition, directoryPath);
+                entry = Create(partition, _wishes.GetValueOrDefault(partition) ?? directoryPath);
                 _logs[partition] = entry;
+                _wishes.Remove(partition);
                 NotePlacement();
             }
 
@@ -379,7 +382,7 @@ public sealed partial class LogManager : IDisposable
 
     private Entry Create(TopicPartition partition, string? directoryPath)
     {
-        var online = _directories.Where(directory => !directory.IsOffline && (directoryPath is null || directory.Path == directoryPath)).ToList();
+        var online = _directories.Where(directory => !directory.IsOffline && directory.Path != _options.MetadataOnlyDirectory && (directoryPath is null || directory.Path == directoryPath)).ToList();
         var candidates = online.Where(directory => directoryPath is not null || !IsCordoned(directory)).ToList();
         var directory = (candidates.Count > 1 ? candidates.MinBy(candidate => candidate.LogCount) : candidates.FirstOrDefault() ?? online.FirstOrDefault())
             ?? throw new LogException(ErrorCode.KafkaStorageError, $"There is no log directory in use for {partition}.");

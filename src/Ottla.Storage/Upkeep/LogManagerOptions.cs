@@ -10,6 +10,9 @@ public sealed record LogManagerOptions
     /// <summary><c>log.dirs</c>: absolute paths.</summary>
     public required IReadOnlyList<string> LogDirectories { get; init; }
 
+    /// <summary>The one of them that is only <c>metadata.log.dir</c>, and none of <c>log.dirs</c>: no partition gets its log there.</summary>
+    public string? MetadataOnlyDirectory { get; init; }
+
     /// <summary>The configuration of a partition's topic; asked when a log is opened or made.</summary>
     public Func<TopicPartition, LogConfig> ConfigFor { get; init; } = _ => LogConfig.Default;
 
@@ -19,11 +22,11 @@ public sealed record LogManagerOptions
     /// <summary><c>log.retention.check.interval.ms</c>.</summary>
     public long RetentionCheckIntervalMs { get; init; } = 300_000;
 
-    /// <summary><c>log.initial.task.delay.ms</c>: when retention is looked after for the first time, from the start on.</summary>
-    public long InitialRetentionDelayMs { get; init; } = 30_000;
+    /// <summary><c>log.initial.task.delay.ms</c>: when retention, <c>flush.ms</c> and the checkpoints are looked after for the first time, from the start on.</summary>
+    public long InitialTaskDelayMs { get; init; } = 30_000;
 
-    /// <summary>How often <c>flush.ms</c>, <c>flush.messages</c> and rolled segments are looked after.</summary>
-    public long FlushCheckIntervalMs { get; init; } = 1_000;
+    /// <summary><c>log.flush.scheduler.interval.ms</c>: how often <c>flush.ms</c> is looked after. By default never again after the first time, as with Kafka.</summary>
+    public long TimedFlushCheckIntervalMs { get; init; } = long.MaxValue;
 
     /// <summary><c>log.flush.offset.checkpoint.interval.ms</c>: recovery points.</summary>
     public long RecoveryPointCheckpointIntervalMs { get; init; } = 60_000;

@@ -1,6 +1,7 @@
 using Ottla.Broker;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.Storage.Files;
 using Ottla.Storage.Log;
 using static Ottla.UnitTests.Broker.Requests;
 
@@ -51,6 +52,97 @@ public sealed class LogDirectoryTests
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task The_node_stops_when_the_controller_does_not_hear_of_a_failed_directory_in_time(bool isMetadataStuck)
+    {
+        await using var node = await StartWithTopicAsync(("log.dir.failure.timeout.ms", "20000"));
+        node.Disk.Fault = (operation, path) =>
+            path.StartsWith("/two/t-", StringComparison.Ordinal) ? new IOException("The disk is gone.")
+            : isMetadataStuck && operation == FileOperation.Write && path.Contains("/__cluster_metadata-0/", StringComparison.Ordinal) ? new DiskFullException("full")
+            : null;
+        await using var client = await node.ConnectAsync();
+        var lost = PartitionsIn(node, "/two")[0];
+        AssertError(ErrorCode.KafkaStorageError, (await client.ProduceAsync("t", Batch(), partition: lost)).ErrorCode);
+        if (isMetadataStuck)
+        {
+            for (var second = 0; second < 15; second++)
+                await AdvanceASecondAsync();
+            Assert.False(node.Node.Failure.IsCompleted);
+            await node.Clock.AdvanceUntilAsync(node.Node.Failure, stepMs: 1_000);
+            Assert.Contains("log directories have failed", (await node.Node.Failure).Message, StringComparison.Ordinal);
+        }
+        else
+        {
+            await node.Clock.AdvanceUntilAsync(IsNotedAsync(), stepMs: 100);
+            for (var second = 0; second < 60; second++)
+                await AdvanceASecondAsync();
+            Assert.False(node.Node.Failure.IsCompleted);
+            AssertError(ErrorCode.None, (await client.ProduceAsync("t", Batch(), partition: PartitionsIn(node, "/one")[0])).ErrorCode);
+        }
+
+        async Task IsNotedAsync()
+        {
+            while ((await MetadataAsync()).Topics.Single(topic => topic.Name == "t").Partitions.Single(partition => partition.PartitionIndex == lost).LeaderId != -1)
+                await Task.Yield();
+        }
+
+        Task<MetadataResponse> MetadataAsync() => client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null });
+
+        async Task AdvanceASecondAsync()
+        {
+            node.Clock.AdvanceMs(1_000);
+            await MetadataAsync();
+        }
+    }
+
+    [Fact]
+    public async Task A_replica_that_is_not_here_yet_is_made_in_the_directory_that_was_asked_for()
+    {
+        await using var node = await StartWithTopicAsync();
+        await using var client = await node.ConnectAsync();
+        Assert.All(await MoveAsync("/two"), error => Assert.Equal(ErrorCode.ReplicaNotAvailable, error));
+        Assert.All(await MoveAsync("/three"), error => Assert.Equal(ErrorCode.LogDirNotFound, error)); // and is forgotten
+        await client.CreateTopicAsync("later", 3);
+        Assert.Equal((0, 3), (CountIn("/one"), CountIn("/two")));
+        await client.CreateTopicAsync("other", 2);
+        Assert.Contains("other-0", node.Disk.ListDirectories("/one"));
+
+        int CountIn(string directory) => node.Disk.ListDirectories(directory).Count(name => name.StartsWith("later-", StringComparison.Ordinal));
+
+        async Task<List<ErrorCode>> MoveAsync(string path)
+        {
+            var topic = new AlterReplicaLogDirsRequest.AlterReplicaLogDirTopic { Name = "later", Partitions = [0, 1, 2] };
+            var request = new AlterReplicaLogDirsRequest { Dirs = [new AlterReplicaLogDirsRequest.AlterReplicaLogDir { Path = path, Topics = [topic] }] };
+            var response = await client.CallAsync<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(request);
+            return [.. response.Results[0].Partitions.Select(partition => (ErrorCode)partition.ErrorCode)];
+        }
+    }
+
+    [Fact]
+    public async Task The_node_stops_when_the_directory_of_its_metadata_fails_in_whatever_file()
+    {
+        await using var node = await StartWithTopicAsync();
+        node.Disk.Fault = (_, path) => path.StartsWith("/one/t-", StringComparison.Ordinal) ? new IOException("The disk is gone.") : null;
+        await using var client = await node.ConnectAsync();
+        AssertError(ErrorCode.KafkaStorageError, (await client.ProduceAsync("t", Batch(), partition: PartitionsIn(node, "/one")[0])).ErrorCode);
+        Assert.Contains("metadata", (await node.Node.Failure.WaitAsync(TestNode.Patience)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_directory_of_the_metadata_log_alone_gets_no_partitions()
+    {
+        await using var node = await TestNode.StartAsync(("log.dirs", "/one"), ("metadata.log.dir", "/meta"));
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t", Partitions);
+        Assert.Equal(["__cluster_metadata-0"], node.Disk.ListDirectories("/meta"));
+        var described = await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsRequest { Topics = null });
+        Assert.Equal("/one", Assert.Single(described.Results).LogDir);
+        await node.RestartAsync();
+        Assert.Equal(Partitions, PartitionsIn(node, "/one").Count);
+    }
+
     [Fact]
     public async Task Directories_without_an_id_get_one_at_start()
     {
@@ -75,9 +167,9 @@ public sealed class LogDirectoryTests
         Assert.Contains("/two has the directory.id", failure.Message, StringComparison.Ordinal);
     }
 
-    private static async Task<TestNode> StartWithTopicAsync()
+    private static async Task<TestNode> StartWithTopicAsync(params (string Name, string Value)[] configs)
     {
-        var node = await TestNode.StartAsync(("log.dirs", "/one,/two"));
+        var node = await TestNode.StartAsync([("log.dirs", "/one,/two"), .. configs]);
         await using var client = await node.ConnectAsync();
         await client.CreateTopicAsync("t", Partitions);
         for (var partition = 0; partition < Partitions; partition++)

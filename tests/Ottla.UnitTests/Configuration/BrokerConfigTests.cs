@@ -92,6 +92,7 @@ public sealed class BrokerConfigTests
     [InlineData("process.roles", "controller", "The listeners config must only contain KRaft controller listeners")]
     [InlineData("log.roll.ms", "0", "log.roll.ms must be greater than or equal to 1")]
     [InlineData("log.retention.ms", "0", "log.retention.ms must be unlimited (-1) or, greater than or equal to 1")]
+    [InlineData("log.cleaner.threads", "0", "log.cleaner.threads must be at least 1")]
     [InlineData("log.cleaner.dedupe.buffer.size", "1048576", "log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.")]
     [InlineData("log.cleaner.max.compaction.lag.ms", "1", null)]
     [InlineData("replica.fetch.wait.max.ms", "30001", "replica.socket.timeout.ms should always be at least replica.fetch.wait.max.ms")]

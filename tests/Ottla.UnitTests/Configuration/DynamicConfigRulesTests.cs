@@ -140,6 +140,26 @@ public sealed class DynamicConfigRulesTests
             Assert.EndsWith(reason, Assert.Throws<ConfigException>(() => DynamicConfigRules.ValidateReconfiguration(broker, updated, s_nothing)).Message);
     }
 
+    [Theory]
+    [InlineData("1", "Log cleaner threads cannot be reduced to less than half the current value 4")]
+    [InlineData("9", "Log cleaner threads cannot be increased to more than double the current value 4")]
+    [InlineData("0", "log.cleaner.threads must be at least 1")]
+    [InlineData("2", null)]
+    [InlineData("8", null)]
+    public void CleanerThreadsChangeByAFactorOfTwoAtMost(string value, string? message)
+    {
+        var broker = ConfigTestData.Broker(("log.cleaner.threads", "4"));
+        var updated = new Dictionary<string, string> { ["log.cleaner.threads"] = value };
+        if (message is null)
+        {
+            Assert.Equal(value, DynamicConfigRules.ValidateReconfiguration(broker, updated, s_nothing).Get("log.cleaner.threads").ToText());
+            return;
+        }
+
+        var error = Assert.Throws<ConfigException>(() => DynamicConfigRules.ValidateReconfiguration(broker, updated, s_nothing));
+        Assert.Equal((ConfigErrorKind.InvalidRequest, message), (error.Kind, error.Message));
+    }
+
     [Fact]
     public void ContradictionsAreRefusedBeforeTheyAreStored()
     {

@@ -101,7 +101,7 @@ public sealed class LogManagerTests
     {
         using var disk = TestDisk.Create(real: false);
         var config = LogConfig.Default with { SegmentBytes = 200, RetentionMs = 100_000, FlushMs = 5_000 };
-        using var manager = Open(disk, config);
+        using var manager = Open(disk, config, options => options with { InitialTaskDelayMs = 2_000, TimedFlushCheckIntervalMs = 1_000 });
         var log = manager.GetOrCreate(A, TopicId);
         for (var i = 0; i < 4; i++)
             log.Append(TestLog.Batch("padded to be about a hundred", timestamp: 1_000 + i));
@@ -119,6 +119,68 @@ public sealed class LogManagerTests
         _time.AdvanceMs(60_000);
         manager.Tick(Instant.Now(_time));
         Assert.DoesNotContain(disk.FileSystem.ListFiles(log.Directory), name => name.EndsWith(".deleted", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void LogsAreLookedAtForFlushesByTimeOnlyAsOftenAsConfigured()
+    {
+        using var disk = TestDisk.Create(real: false);
+        using var manager = Open(disk, LogConfig.Default with { FlushMs = 1_000, RetentionMs = -1, SegmentMs = long.MaxValue });
+        Assert.Equal((1, 1), Append(manager, thenWaitSeconds: 31)); // log.initial.task.delay.ms has passed
+        Assert.Equal((2, 1), Append(manager, thenWaitSeconds: 1_000_000)); // log.flush.scheduler.interval.ms is "for ever"
+
+        using var another = TestDisk.Create(real: false);
+        using var often = Open(another, LogConfig.Default with { FlushMs = 1_000 }, options => options with { InitialTaskDelayMs = 0, TimedFlushCheckIntervalMs = 10_000 });
+        Assert.Equal((1, 0), Append(often, thenWaitSeconds: 0)); // looked at, but too young
+        Assert.Equal((2, 0), Append(often, thenWaitSeconds: 9));
+        Assert.Equal((3, 3), Append(often, thenWaitSeconds: 1));
+
+        (long End, long RecoveryPoint) Append(LogManager logs, int thenWaitSeconds)
+        {
+            var log = logs.GetOrCreate(A, TopicId);
+            var now = Instant.Now(_time).UnixMilliseconds;
+            log.Append(TestLog.Batch("x", timestamp: now), nowMs: now);
+            _time.AdvanceMs(thenWaitSeconds * 1_000L);
+            logs.Tick(Instant.Now(_time));
+            return (log.LogEndOffset, log.RecoveryPoint);
+        }
+    }
+
+    [Fact]
+    public void TimestampsInTheFutureAreWarnedOfAndKeepTheirSegment()
+    {
+        using var disk = TestDisk.Create(real: false);
+        var logger = new WarningLogger();
+        var options = new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => LogConfig.Default with { RetentionMs = 1_000 }, InitialTaskDelayMs = 0, RetentionCheckIntervalMs = 0 };
+        using var manager = LogManager.Open(options, disk.FileSystem, _time, logger);
+        var log = manager.GetOrCreate(A, TopicId);
+        log.Append(TestLog.Batch("x", timestamp: 50_000));
+        manager.Tick(Instant.Now(_time));
+        Assert.Equal(1, log.LogEndOffset - log.LogStartOffset);
+        Assert.Contains("timestamps in the future", Assert.Single(logger.Warnings), StringComparison.Ordinal);
+        _time.AdvanceMs(60_000);
+        manager.Tick(Instant.Now(_time));
+        Assert.Equal((1, 1), (log.LogStartOffset, logger.Warnings.Count));
+    }
+
+    [Fact]
+    public void DirectoriesThatAreOnlyAlmostNamedAsALogAreLeftAlone()
+    {
+        using var disk = TestDisk.Create(real: false);
+        using (var manager = Open(disk))
+        {
+            manager.GetOrCreate(A, TopicId).Append(TestLog.Batch("x"));
+            manager.Close();
+        }
+
+        foreach (var name in (string[])["a-00", "a-+0", "a--", "-0", "a-2147483648", "lost+found"])
+            disk.FileSystem.CreateDirectory(disk.At(name));
+        using var again = Open(disk);
+        Assert.Equal([A], again.Logs.Select(log => log.Partition));
+        Assert.Single(again.Find(A)!.ReadAll());
+        _time.AdvanceMs(1_000_000);
+        again.Tick(Instant.Now(_time));
+        Assert.Equal(["-0", "a-+0", "a--", "a-0", "a-00", "a-2147483648", "lost+found"], disk.FileSystem.ListDirectories(disk.Root).Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -225,6 +287,9 @@ public sealed class LogManagerTests
         }
     }
 
-    private LogManager Open(TestDisk disk, LogConfig? config = null) => LogManager.Open(
-        new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => config ?? LogConfig.Default with { RetentionMs = -1 } }, disk.FileSystem, _time, NullLogger.Instance);
+    private LogManager Open(TestDisk disk, LogConfig? config = null, Func<LogManagerOptions, LogManagerOptions>? change = null)
+    {
+        var options = new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => config ?? LogConfig.Default with { RetentionMs = -1 } };
+        return LogManager.Open(change?.Invoke(options) ?? options, disk.FileSystem, _time, NullLogger.Instance);
+    }
 }

@@ -262,10 +262,69 @@ public sealed class CompactionTests
         log.Time.AdvanceMs(300_000);
         log.Append(("d", "1"));
         log.Manager.Tick(Instant.Now(log.Time));
+        Assert.Equal(0, log.Log.LogStartOffset); // that of a compacted log is the cleaner's
+        await log.Manager.Cleaner.CleanDirtiestAsync();
         Assert.Equal([(4, "d", "1")], log.Records());
         Assert.Equal(4, log.Log.LogStartOffset);
         await log.CompactAsync();
         Assert.Equal([(4, "d", "1")], log.Records());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task DeletedRecordsLeaveTheDiskAtTheNextRoundOfTheCleaner(bool delete)
+    {
+        using var log = new CompactedLog(config: CompactedLog.Config with { Delete = delete, MinCleanableDirtyRatio = 1 });
+        log.Append(("a", "1"));
+        log.Roll();
+        log.Append(("b", "1"));
+        log.Log.AdvanceLogStartOffset(1);
+        Assert.Equal(2, log.Log.SegmentCount);
+        using var stopping = new CancellationTokenSource();
+        var running = log.Manager.Cleaner.RunAsync(stopping.Token);
+        while (log.Log.SegmentCount > 1)
+            await Task.Yield();
+        log.Append(("c", "1"));
+        log.Roll();
+        log.Append(("d", "1"));
+        log.Log.AdvanceLogStartOffset(3);
+        while (log.Log.SegmentCount > 1) // after log.cleaner.backoff.ms, not after log.retention.check.interval.ms
+        {
+            Assert.True(log.NowMs < 1_000_000 + 2 * log.Options.BackoffMs + 1_000, "one round is enough");
+            await Task.Delay(1);
+            log.Time.AdvanceMs(100);
+        }
+
+        Assert.Equal([(3, "d", "1")], log.Records());
+        await stopping.CancelAsync();
+        await running;
+    }
+
+    [Fact]
+    public async Task ChangesOfTheConfigurationDoNotWaitForWhatWasConfiguredBefore()
+    {
+        using var log = new CompactedLog(options: CleanerOptions.Default with { BackoffMs = 1_000_000_000_000 });
+        using var stopping = new CancellationTokenSource();
+        var running = log.Manager.Cleaner.RunAsync(stopping.Token);
+        log.Append(("a", "1"));
+        log.Append(("a", "2"));
+        log.Roll();
+        log.Options = log.Options with { BackoffMs = 1, IoBytesPerSecondMax = 0.001 };
+        while (!log.Manager.Cleaner.IsCleaning(TestLog.Partition))
+            await NapAsync();
+        log.Options = log.Options with { IoBytesPerSecondMax = double.MaxValue };
+        while (log.Records().Count > 1)
+            await NapAsync();
+        Assert.True(log.NowMs < 1_000_000 + 3_600_000, "an hour was owed for the first chunk alone");
+        await stopping.CancelAsync();
+        await running;
+
+        async Task NapAsync()
+        {
+            await Task.Delay(1);
+            log.Time.AdvanceMs(1_000);
+        }
     }
 
     [Fact]

@@ -1,5 +1,7 @@
+using Ottla.Kernel;
 using Ottla.Storage.Files;
 using Ottla.Storage.Inspection;
+using Ottla.Storage.Log;
 
 namespace Ottla.UnitTests.Storage.Inspection;
 
@@ -88,6 +90,28 @@ public sealed class LogVerifierTests
         Flip(root, SecondBatchOfZstd, 3122 + 70);
         Assert.NotEmpty(Verify(Path.Combine(root, "codec-zstd-0")));
         Assert.Empty(Verify(Path.Combine(root, "codec-lz4-0")));
+    }
+
+    [Fact]
+    public void WhatCannotBeReadIsAFindingAndTheRestIsChecked()
+    {
+        var root = GoldenData.CleanCopy();
+        Delete(root, "codec-gzip-0/" + FirstLog);
+        File.CreateSymbolicLink(Path.Combine(root, "codec-gzip-0", FirstLog), Path.Combine(root, "nowhere"));
+        Flip(root, SecondBatchOfZstd, 3122 + 70);
+        var findings = new List<LogFinding>();
+        new LogVerifier(new RealFileSystem(), findings.Add).Verify(root);
+        Assert.Contains(findings, finding => finding.Severity == FindingSeverity.Error && finding.File == Path.Combine(root, "codec-gzip-0") && finding.Problem.StartsWith("not all of it can be read", StringComparison.Ordinal));
+        Assert.Contains(findings, finding => finding.File == Path.Combine(root, SecondBatchOfZstd));
+    }
+
+    [Fact]
+    public void ALogThatIsBeingMovedCanBeCheckedAlone()
+    {
+        var root = GoldenData.CleanCopy();
+        var future = Path.Combine(root, LogFileNames.FutureDirectory(new TopicPartition("codec-zstd", 0), new Uuid(1, 2)));
+        Directory.Move(Path.Combine(root, "codec-zstd-0"), future);
+        Assert.Empty(Verify(future));
     }
 
     [Fact]
