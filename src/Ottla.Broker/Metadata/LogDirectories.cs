@@ -70,7 +70,7 @@ public static class LogDirectories
             RecoveryParallelism = config.NumRecoveryThreadsPerDataDir,
             RetentionCheckIntervalMs = config.LogRetentionCheckIntervalMs,
             InitialTaskDelayMs = config.LogInitialTaskDelayMs,
-            TimedFlushCheckIntervalMs = config.LogFlushSchedulerIntervalMs,
+            TimedFlushCheckIntervalMs = config.IsSet("log.flush.scheduler.interval.ms") ? config.LogFlushSchedulerIntervalMs : LogManagerOptions.DefaultTimedFlushCheckIntervalMs,
             RecoveryPointCheckpointIntervalMs = config.LogFlushOffsetCheckpointIntervalMs,
             LogStartOffsetCheckpointIntervalMs = config.LogFlushStartOffsetCheckpointIntervalMs,
             HighWatermarkCheckpointIntervalMs = config.ReplicaHighWatermarkCheckpointIntervalMs,

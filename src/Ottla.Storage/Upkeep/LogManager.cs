@@ -43,7 +43,8 @@ public sealed partial class LogManager : IDisposable
         _logger = logger;
         _random = new Prng(options.Seed);
         var now = Instant.Now(time);
-        _nextRetention = _nextTimedFlush = _nextRecoveryPoints = _nextLogStartOffsets = now.AddMilliseconds(options.InitialTaskDelayMs);
+        _nextTimedFlush = now.AddMilliseconds(Math.Min(options.InitialTaskDelayMs, options.TimedFlushCheckIntervalMs));
+        _nextRetention = _nextRecoveryPoints = _nextLogStartOffsets = now.AddMilliseconds(options.InitialTaskDelayMs);
         _nextHighWatermarks = now.AddMilliseconds(options.HighWatermarkCheckpointIntervalMs);
         _nextIdleRelease = now.AddMilliseconds(options.IdleReleaseIntervalMs);
         Cleaner = new LogCleaner(this, options.Cleaner, fileSystem, time, logger);

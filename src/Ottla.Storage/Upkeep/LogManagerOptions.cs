@@ -7,6 +7,9 @@ namespace Ottla.Storage.Upkeep;
 /// <summary>What a <see cref="LogManager"/> goes by; defaults are Kafka's.</summary>
 public sealed record LogManagerOptions
 {
+    /// <summary>How often <c>flush.ms</c> is looked after when nothing is configured. Kafka's default is never, which makes <c>flush.ms</c> a promise that nobody keeps.</summary>
+    public const long DefaultTimedFlushCheckIntervalMs = 1_000;
+
     /// <summary><c>log.dirs</c>: absolute paths.</summary>
     public required IReadOnlyList<string> LogDirectories { get; init; }
 
@@ -22,11 +25,11 @@ public sealed record LogManagerOptions
     /// <summary><c>log.retention.check.interval.ms</c>.</summary>
     public long RetentionCheckIntervalMs { get; init; } = 300_000;
 
-    /// <summary><c>log.initial.task.delay.ms</c>: when retention, <c>flush.ms</c> and the checkpoints are looked after for the first time, from the start on.</summary>
+    /// <summary><c>log.initial.task.delay.ms</c>: when retention and the checkpoints are looked after for the first time, from the start on.</summary>
     public long InitialTaskDelayMs { get; init; } = 30_000;
 
-    /// <summary><c>log.flush.scheduler.interval.ms</c>: how often <c>flush.ms</c> is looked after. By default never again after the first time, as with Kafka.</summary>
-    public long TimedFlushCheckIntervalMs { get; init; } = long.MaxValue;
+    /// <summary><c>log.flush.scheduler.interval.ms</c>: how often <c>flush.ms</c> is looked after.</summary>
+    public long TimedFlushCheckIntervalMs { get; init; } = DefaultTimedFlushCheckIntervalMs;
 
     /// <summary><c>log.flush.offset.checkpoint.interval.ms</c>: recovery points.</summary>
     public long RecoveryPointCheckpointIntervalMs { get; init; } = 60_000;

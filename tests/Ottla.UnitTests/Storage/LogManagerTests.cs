@@ -125,7 +125,8 @@ public sealed class LogManagerTests
     public void LogsAreLookedAtForFlushesByTimeOnlyAsOftenAsConfigured()
     {
         using var disk = TestDisk.Create(real: false);
-        using var manager = Open(disk, LogConfig.Default with { FlushMs = 1_000, RetentionMs = -1, SegmentMs = long.MaxValue });
+        using var manager = Open(
+            disk, LogConfig.Default with { FlushMs = 1_000, RetentionMs = -1, SegmentMs = long.MaxValue }, options => options with { TimedFlushCheckIntervalMs = long.MaxValue });
         Assert.Equal((1, 1), Append(manager, thenWaitSeconds: 31)); // log.initial.task.delay.ms has passed
         Assert.Equal((2, 1), Append(manager, thenWaitSeconds: 1_000_000)); // log.flush.scheduler.interval.ms is "for ever"
 
@@ -134,6 +135,10 @@ public sealed class LogManagerTests
         Assert.Equal((1, 0), Append(often, thenWaitSeconds: 0)); // looked at, but too young
         Assert.Equal((2, 0), Append(often, thenWaitSeconds: 9));
         Assert.Equal((3, 3), Append(often, thenWaitSeconds: 1));
+
+        using var third = TestDisk.Create(real: false);
+        using var unconfigured = Open(third, LogConfig.Default with { FlushMs = 1_000 });
+        Assert.Equal((1, 1), Append(unconfigured, thenWaitSeconds: 1));
 
         (long End, long RecoveryPoint) Append(LogManager logs, int thenWaitSeconds)
         {
