@@ -65,7 +65,7 @@ public static class LogDirectories
         return new LogManagerOptions
         {
             LogDirectories = [.. Paths(config)],
-            MetadataOnlyDirectory = config.LogDirs.Select(Path.GetFullPath).Contains(MetadataPath(config)) ? null : MetadataPath(config),
+            MetadataOnlyDirectory = config.LogDirs.Select(AbsolutePath).Contains(MetadataPath(config)) ? null : MetadataPath(config),
             ConfigFor = _ => defaults,
             RecoveryParallelism = config.NumRecoveryThreadsPerDataDir,
             RetentionCheckIntervalMs = config.LogRetentionCheckIntervalMs,
@@ -76,7 +76,7 @@ public static class LogDirectories
             HighWatermarkCheckpointIntervalMs = config.ReplicaHighWatermarkCheckpointIntervalMs,
             DeleteDelayMs = config.LogSegmentDeleteDelayMs,
             MoveBytesPerSecondMax = () => current().ReplicaAlterLogDirsIoMaxBytesPerSecond is var rate and < long.MaxValue ? rate : double.MaxValue,
-            CordonedDirectories = () => [.. current().CordonedLogDirs.Select(Path.GetFullPath)],
+            CordonedDirectories = () => [.. current().CordonedLogDirs.Select(AbsolutePath)],
             Cleaner = () => CleanerOptionsOf(current(), hashSecret),
             Seed = platform.Seed,
             OnDirectoryFailure = onFailure,
@@ -133,10 +133,13 @@ public static class LogDirectories
     }
 
     /// <summary>The absolute paths of all log directories, that of the metadata included.</summary>
-    public static IEnumerable<string> Paths(BrokerConfig config) => config.LogDirs.Select(Path.GetFullPath).Append(MetadataPath(config)).Distinct();
+    public static IEnumerable<string> Paths(BrokerConfig config) => config.LogDirs.Select(AbsolutePath).Append(MetadataPath(config)).Distinct();
 
     /// <summary>The absolute path of the log directory that holds the metadata log.</summary>
-    public static string MetadataPath(BrokerConfig config) => Path.GetFullPath(config.MetadataLogDir);
+    public static string MetadataPath(BrokerConfig config) => AbsolutePath(config.MetadataLogDir);
+
+    /// <summary>The one spelling of a path that directories are compared by, and shown with: without a separator at its end, as Java has it.</summary>
+    private static string AbsolutePath(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
 
     private static VoterSet? VotersOf(FormatPlan plan, string controllerListener) => plan.Voters is null
         ? null

@@ -16,7 +16,8 @@ namespace Ottla.Storage.Upkeep;
 /// </remarks>
 public sealed partial class LogCleaner
 {
-    private const long NapMs = 1_000;
+    /// <summary>Within what time a change of <c>log.cleaner.backoff.ms</c> takes effect at the latest.</summary>
+    private const long NapMs = 15_000;
 
     private readonly LogManager _logs;
     private readonly Func<CleanerOptions> _options;

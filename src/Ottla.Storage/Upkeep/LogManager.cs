@@ -134,8 +134,18 @@ public sealed partial class LogManager : IDisposable
             if (!_logs.TryRemove(partition, out var entry))
                 return false;
             entry.Leave();
-            var path = Retire(entry, LogFileNames.DeletedDirectory);
-            _deletedDirectories.Add((entry.Directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
+            try
+            {
+                var path = Retire(entry, LogFileNames.DeletedDirectory);
+                _deletedDirectories.Add((entry.Directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
+            }
+            catch (LogException failure) when (failure.IsDiskFull)
+            {
+                // No room for its new name: it must not be in the way of the next log of its name, nor wait when room is wanted.
+                Guard(entry.Directory, () => _fileSystem.DeleteDirectory(entry.Log.Directory));
+                Cleaner.OnRemoved(partition, entry.Directory);
+            }
+
             return true;
         }
     }

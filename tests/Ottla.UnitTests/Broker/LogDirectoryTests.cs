@@ -131,6 +131,17 @@ public sealed class LogDirectoryTests
     }
 
     [Fact]
+    public async Task Directories_are_known_by_one_spelling()
+    {
+        await using var node = await TestNode.StartAsync(("log.dirs", "/one/,/two/"), ("cordoned.log.dirs", "/one/"));
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t", Partitions);
+        Assert.Equal(Partitions, PartitionsIn(node, "/two").Count);
+        var described = await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsRequest { Topics = null });
+        Assert.Equal([("/one", true, 0), ("/two", false, 1)], described.Results.Select(each => (each.LogDir, each.IsCordoned, each.Topics.Length)));
+    }
+
+    [Fact]
     public async Task A_directory_of_the_metadata_log_alone_gets_no_partitions()
     {
         await using var node = await TestNode.StartAsync(("log.dirs", "/one"), ("metadata.log.dir", "/meta"));

@@ -113,6 +113,22 @@ public sealed class FullDiskTests
     }
 
     [Fact]
+    public void ALogIsDeletedAtOnceWhereThereIsNoRoomToRenameIt()
+    {
+        using var disk = TestDisk.Create(real: false);
+        var fileSystem = (InMemoryFileSystem)disk.FileSystem;
+        using var manager = Open(disk);
+        manager.GetOrCreate(Partition, new Uuid(1, 1)).Append(TestLog.Batch("old"));
+        fileSystem.Fault = (operation, path) => operation == FileOperation.RenameDirectory ? new DiskFullException(path) : null;
+        Assert.True(manager.Delete(Partition));
+        Assert.Empty(fileSystem.ListDirectories(disk.Root));
+        fileSystem.Fault = null;
+        var again = manager.GetOrCreate(Partition, new Uuid(2, 2));
+        Assert.Equal(0, again.Append(TestLog.Batch("new")).FirstOffset);
+        Assert.False(manager.Directories[0].IsOffline);
+    }
+
+    [Fact]
     public async Task CompactionWithoutRoomLeavesNoTraceAndIsTriedAgain()
     {
         using var log = new CompactedLog();
