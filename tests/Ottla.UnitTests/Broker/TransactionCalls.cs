@@ -162,6 +162,25 @@ internal static class TransactionCalls
         }
     }
 
+    /// <summary>The offsets that a committed reader sees from an offset on, as <see cref="ConsumeAsync"/>.</summary>
+    /// <param name="client">Over which connection.</param>
+    /// <param name="topic">The topic, of which partition 0 is read.</param>
+    /// <param name="from">Where to begin.</param>
+    /// <param name="maxBytes">How much to ask for at a time; the first batch comes whole.</param>
+    public static async Task<List<long>> ConsumeFromAsync(this TestConnection client, string topic, long from, int maxBytes)
+    {
+        var offsets = new List<long>();
+        for (var offset = from; ;)
+        {
+            var fetched = await client.FetchAsync(topic, offset, partition => partition.PartitionMaxBytes = maxBytes, request => request.IsolationLevel = 1);
+            AssertError(ErrorCode.None, fetched.ErrorCode);
+            if (fetched.Records.Length == 0)
+                return offsets;
+            var start = offset;
+            offsets.AddRange(ReadVisible(fetched, offset, out offset).Select(record => record.Offset).Where(read => read >= start));
+        }
+    }
+
     private static List<(long Offset, string? Value)> ReadVisible(FetchResponse.PartitionData fetched, long from, out long next)
     {
         var records = new List<(long Offset, string? Value)>();
