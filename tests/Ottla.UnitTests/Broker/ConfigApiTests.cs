@@ -84,6 +84,34 @@ public sealed class ConfigApiTests
         AssertError(ErrorCode.InvalidRequest, await AlterAsync(client, BrokerResource, "0", "node.id", SetValue, "1", 1));
     }
 
+    [Theory]
+    [InlineData(TopicResource, "t", "message.timestamp.")]
+    [InlineData(BrokerResource, "", "log.message.timestamp.")]
+    public async Task What_timestamps_may_be_changes_while_the_broker_runs(sbyte type, string name, string prefix)
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await ProduceAsync(StartMs - 100_000, ErrorCode.None);
+        await SetAsync("before.max.ms", "1000");
+        await ProduceAsync(StartMs - 100_000, ErrorCode.InvalidTimestamp);
+        await ProduceAsync(StartMs + 100_000, ErrorCode.None);
+        await SetAsync("after.max.ms", "1000");
+        await ProduceAsync(StartMs + 100_000, ErrorCode.InvalidTimestamp);
+        await SetAsync("type", "LogAppendTime");
+        Assert.Equal(node.Clock.NowMs, await ProduceAsync(StartMs + 100_000, ErrorCode.None)); // whatever the producer says
+        await SetAsync("type", "CreateTime");
+        Assert.Equal(-1, await ProduceAsync(StartMs, ErrorCode.None));
+
+        async Task SetAsync(string config, string value) => AssertError(ErrorCode.None, await AlterAsync(client, type, name, prefix + config, SetValue, value, 1));
+
+        async Task<long> ProduceAsync(long timestampMs, ErrorCode expected)
+        {
+            var produced = await client.ProduceAsync("t", Batch(timestampMs: timestampMs));
+            AssertError(expected, produced.ErrorCode);
+            return produced.LogAppendTimeMs;
+        }
+    }
+
     [Fact]
     public async Task AlterConfigs_replaces_everything()
     {
