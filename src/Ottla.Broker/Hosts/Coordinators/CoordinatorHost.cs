@@ -52,6 +52,12 @@ public sealed partial class CoordinatorHost<TCommand>(
     public async ValueTask<TReply> SubmitAsync<TReply>(int partition, TCommand command, VerificationGuard guard = default) =>
         (TReply)(await Find(partition).SubmitAsync(command, guard))!;
 
+    /// <summary>Tells the coordinator of a partition something, such as what came of an output of its machine. Nothing lengthy may await this.</summary>
+    /// <param name="partition">The partition.</param>
+    /// <param name="command">What.</param>
+    /// <exception cref="ApiException">As of <see cref="SubmitAsync{TReply}(int, TCommand, VerificationGuard)"/>.</exception>
+    public Task TellAsync(int partition, TCommand command) => Find(partition).TellAsync(command);
+
     /// <summary>Ends a transaction in a partition of the internal topic: writes the marker, and has the machine take it over.</summary>
     /// <param name="partition">The partition.</param>
     /// <param name="producer">Whose transaction it is.</param>

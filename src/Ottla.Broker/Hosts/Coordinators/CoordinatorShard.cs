@@ -76,6 +76,15 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         return waiter.Task;
     }
 
+    /// <summary>Tells the machine something, where nobody goes on with the answer: what awaits this runs in the midst of the loop.</summary>
+    /// <inheritdoc cref="SubmitAsync"/>
+    public Task TellAsync(TCommand command)
+    {
+        var waiter = new TaskCompletionSource<object?>(); // no thread of the pool is woken for nothing
+        Enqueue(() => Decide(command, default, waiter));
+        return waiter.Task;
+    }
+
     /// <summary>Writes the marker that ends a transaction in this partition. Completes when it is committed.</summary>
     /// <exception cref="ApiException">The log refuses it, or this node is not the coordinator (any more).</exception>
     public Task CompleteTransactionAsync(ProducerIdAndEpoch producer, int coordinatorEpoch, bool isCommit, short transactionVersion)

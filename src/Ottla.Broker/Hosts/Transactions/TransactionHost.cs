@@ -105,7 +105,7 @@ public sealed partial class TransactionHost : ITransactionCoordinators
     {
         try
         {
-            await Coordinators.SubmitAsync<ProducerIdAndEpoch>(partition.Partition, command);
+            await Coordinators.TellAsync(partition.Partition, command);
         }
         catch (ApiException e)
         {
