@@ -15,7 +15,7 @@ namespace Ottla.Broker.Api;
 
 /// <summary>Produce (key 0), versions 3 to 13: appends record batches to the partitions led here.</summary>
 /// <remarks>
-/// acks 0: no response; 1: after the append; -1: after the high watermark passed the records. A bad batch fails alone, with the records to blame (v8+).
+/// acks 0: no response, and after a failure no connection; 1: after the append; -1: after the high watermark passed the records. A bad batch fails alone, with the records to blame (v8+).
 /// Version 13 names topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION (an internal topic), NOT_LEADER_OR_FOLLOWER
 /// (with the leader, v10+, KIP-951), NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, and those of validation and of the log.
 /// The first batch of a transaction waits for its coordinator's word (KIP-890): up to version 11 the partition must be in the transaction, from version 12
@@ -213,10 +213,32 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         return null;
     }
 
-    private ValueTask<ProduceResponse?> Finish(RequestContext context, ProduceRequest request, ProduceResponse response, List<Waiting>? waiting) =>
-        request.Acks == 0 ? ValueTask.FromResult<ProduceResponse?>(null)
-        : waiting is null ? ValueTask.FromResult<ProduceResponse?>(response)
-        : WaitForCommitAsync(context, response, waiting, request.TimeoutMs);
+    private ValueTask<ProduceResponse?> Finish(RequestContext context, ProduceRequest request, ProduceResponse response, List<Waiting>? waiting)
+    {
+        if (request.Acks == 0)
+        {
+            EndIfFailed(context, response);
+            return ValueTask.FromResult<ProduceResponse?>(null);
+        }
+
+        return waiting is null ? ValueTask.FromResult<ProduceResponse?>(response) : WaitForCommitAsync(context, response, waiting, request.TimeoutMs);
+    }
+
+    /// <summary>A producer that wants no answer learns of a failure by losing its connection: it asks for the metadata again.</summary>
+    private static void EndIfFailed(RequestContext context, ProduceResponse response)
+    {
+        foreach (var topic in response.Responses)
+        {
+            foreach (var partition in topic.PartitionResponses)
+            {
+                if (partition.ErrorCode == (short)ErrorCode.None)
+                    continue;
+                context.Connection.End(
+                    $"produce request {context.CorrelationId} of client id {context.ClientId} with acks=0 failed: {(ErrorCode)partition.ErrorCode} for partition {partition.Index} of {(topic.Name.Length > 0 ? topic.Name : topic.TopicId)}");
+                return;
+            }
+        }
+    }
 
     /// <summary>Stage two: waits until all in-sync replicas have the records.</summary>
     private async ValueTask<ProduceResponse?> WaitForCommitAsync(RequestContext context, ProduceResponse response, List<Waiting> waiting, int timeoutMs)

@@ -34,7 +34,7 @@ internal sealed class Connection : IAsyncDisposable
         _logger = logger;
         _reader = new FrameReader(transport, pool, settings.RequestBytesMax);
         _responses = new ResponseQueue(new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, _closing.Token);
-        _info = new ConnectionInfo(listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, _closing.Token);
+        _info = new ConnectionInfo(listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, End, _closing.Token);
         Touch();
     }
 
@@ -49,10 +49,10 @@ internal sealed class Connection : IAsyncDisposable
     {
         try
         {
-            while (await _reader.ReceiveAsync(_stopReading.Token))
+            while (!_stopReading.IsCancellationRequested && await _reader.ReceiveAsync(_stopReading.Token))
             {
                 Touch();
-                while (_reader.TryReadFrame(out var frame))
+                while (!_stopReading.IsCancellationRequested && _reader.TryReadFrame(out var frame))
                 {
                     if (!_responses.HasRoom)
                         await _responses.WaitForRoomAsync();
@@ -102,6 +102,12 @@ internal sealed class Connection : IAsyncDisposable
         _responses.Close();
         await _transport.DisposeAsync();
         _reader.Dispose();
+    }
+
+    private void End(string reason)
+    {
+        ServerLog.Ended(_logger, _info.ClientAddress, _info.ListenerName, reason);
+        StopReading();
     }
 
     private void Dispatch(Memory<byte> frame)

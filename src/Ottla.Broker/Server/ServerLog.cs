@@ -12,6 +12,9 @@ internal static partial class ServerLog
     [LoggerMessage(Level = LogLevel.Warning, Message = "Closing the connection of {Client} on {Listener}: {Reason}")]
     public static partial void MalformedRequest(ILogger logger, IPAddress client, string listener, string reason);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "Closing the connection of {Client} on {Listener}: {Reason}")]
+    public static partial void Ended(ILogger logger, IPAddress client, string listener, string reason);
+
     [LoggerMessage(Level = LogLevel.Debug, Message = "Connection of {Client} lost: {Reason}")]
     public static partial void ConnectionLost(ILogger logger, IPAddress client, string reason);
 

@@ -47,8 +47,23 @@ public sealed class ServerTests
         var (node, client, _) = await TestNode.StartWithTopicAsync("t");
         await using var _1 = node;
         await client.SendAsync(Produce("t", Uuid.Zero, Batch(3), 9, acks: 0), 9, expectsReply: false);
-        await client.SendAsync(Produce("nowhere", Uuid.Zero, Batch(3), 9, acks: 0), 9, expectsReply: false);
         Assert.Equal(3, (await client.ProduceAsync("t", Batch())).BaseOffset);
+    }
+
+    [Fact]
+    public async Task A_failed_produce_without_acks_ends_the_connection_once_what_came_before_is_answered()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await using var other = await node.ConnectAsync();
+        var waiting = node.Clock.NextTimerAsync(LongWaitMs);
+        await client.SendAsync(LongPoll(), FetchVersion);
+        await client.SendAsync(Produce("nowhere", Uuid.Zero, Batch(3), 9, acks: 0), 9, expectsReply: false);
+        await waiting;
+        await other.ProduceAsync("t", Batch());
+        Assert.Equal([0L], BaseOffsets((await client.ReceiveAsync<FetchResponse>()).Responses[0].Partitions[0].Records));
+        await client.AssertClosedAsync();
+        Assert.Equal(1, (await other.ProduceAsync("t", Batch())).BaseOffset);
     }
 
     [Fact]
