@@ -63,6 +63,9 @@ public sealed partial class BrokerConfig
     /// <summary><c>message.max.bytes</c>: Largest record batch accepted, after compression.</summary>
     public int MessageMaxBytes { get; private set; }
 
+    /// <summary><c>max.decompressed.message.bytes</c>: Largest size that one record of a compressed batch may have when it is expanded.</summary>
+    public int MaxDecompressedMessageBytes { get; private set; }
+
     /// <summary><c>max.incremental.fetch.session.cache.slots</c>: Most fetch sessions kept.</summary>
     public int MaxIncrementalFetchSessionCacheSlots { get; private set; }
 
@@ -163,6 +166,7 @@ public sealed partial class BrokerConfig
         SocketConnectionSetupTimeoutMs = Long("socket.connection.setup.timeout.ms");
         SocketConnectionSetupTimeoutMaxMs = Long("socket.connection.setup.timeout.max.ms");
         MessageMaxBytes = Int("message.max.bytes");
+        MaxDecompressedMessageBytes = Int("max.decompressed.message.bytes");
         MaxIncrementalFetchSessionCacheSlots = Int("max.incremental.fetch.session.cache.slots");
         FetchMaxBytes = Int("fetch.max.bytes");
         MaxRequestPartitionSizeLimit = Int("max.request.partition.size.limit");

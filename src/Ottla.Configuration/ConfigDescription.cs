@@ -38,7 +38,7 @@ public static class ConfigDescription
     {
         var topic = TopicConfig.Create(broker, overrides);
         var entries = new List<ConfigEntry>();
-        foreach (var definition in Selected(ConfigRegistry.Topic.Public, names))
+        foreach (var definition in Selected(ConfigRegistry.Topic, overrides, names))
         {
             var value = topic.Get(definition.Name);
             var synonyms = definition.Synonyms.Count > 0 ? BrokerSynonyms(broker, definition.Synonyms[0].Name, definition.IsSensitive) : [];
@@ -54,7 +54,7 @@ public static class ConfigDescription
         BrokerConfig broker, IReadOnlyDictionary<string, string> overrides, IReadOnlyCollection<string>? names = null)
     {
         var entries = new List<ConfigEntry>();
-        foreach (var definition in Selected(ConfigRegistry.Group.Public, names))
+        foreach (var definition in Selected(ConfigRegistry.Group, overrides, names))
         {
             var synonym = definition.Synonyms.Count > 0 ? definition.Synonyms[0].Name : null;
             var value = definition.Parse(overrides.TryGetValue(definition.Name, out var text) ? text : InheritedByGroup(broker, definition, synonym));
@@ -73,7 +73,7 @@ public static class ConfigDescription
         IReadOnlyDictionary<string, string> overrides, IReadOnlyCollection<string>? names = null)
     {
         var entries = new List<ConfigEntry>();
-        foreach (var definition in Selected(ConfigRegistry.ClientMetrics.Public, names))
+        foreach (var definition in Selected(ConfigRegistry.ClientMetrics, overrides, names))
         {
             var value = overrides.TryGetValue(definition.Name, out var text) ? definition.Parse(text) : definition.Default;
             entries.Add(Entry(definition, value, overrides, ConfigSource.ClientMetrics, []));
@@ -194,8 +194,11 @@ public static class ConfigDescription
         }
     }
 
-    private static IEnumerable<ConfigDefinition> Selected(IReadOnlyList<ConfigDefinition> definitions, IReadOnlyCollection<string>? names) =>
-        definitions.Where(definition => IsSelected(definition.Name, names));
+    /// <summary>What is asked for; internal configs only where they are set.</summary>
+    private static IEnumerable<ConfigDefinition> Selected(
+        ConfigTable table, IReadOnlyDictionary<string, string> overrides, IReadOnlyCollection<string>? names) =>
+        table.All.Where(definition =>
+            (!definition.IsInternal || overrides.ContainsKey(definition.Name)) && IsSelected(definition.Name, names));
 
     private static bool IsSelected(string name, IReadOnlyCollection<string>? names) => names is null or { Count: 0 } || names.Contains(name);
 }

@@ -36,6 +36,7 @@ public static class ConfigSynonyms
         ["retention.bytes"] = [new("log.retention.bytes")],
         ["retention.ms"] = s_retention,
         ["max.message.bytes"] = [new("message.max.bytes")],
+        ["max.decompressed.message.bytes"] = [new("max.decompressed.message.bytes")],
         ["index.interval.bytes"] = [new("log.index.interval.bytes")],
         ["delete.retention.ms"] = [new("log.cleaner.delete.retention.ms")],
         ["min.compaction.lag.ms"] = [new("log.cleaner.min.compaction.lag.ms")],

@@ -23,6 +23,7 @@ public sealed class TopicConfig
         RetentionBytes = Long("retention.bytes");
         RetentionMs = Long("retention.ms");
         MaxMessageBytes = Int("max.message.bytes");
+        MaxDecompressedMessageBytes = Int("max.decompressed.message.bytes");
         IndexIntervalBytes = Int("index.interval.bytes");
         DeleteRetentionMs = Long("delete.retention.ms");
         MinCompactionLagMs = Long("min.compaction.lag.ms");
@@ -84,6 +85,9 @@ public sealed class TopicConfig
 
     /// <summary><c>max.message.bytes</c>: Largest record batch accepted.</summary>
     public int MaxMessageBytes { get; }
+
+    /// <summary><c>max.decompressed.message.bytes</c>: Largest size that one record of a compressed batch may have when it is expanded.</summary>
+    public int MaxDecompressedMessageBytes { get; }
 
     /// <summary><c>index.interval.bytes</c>: Bytes of records between two index entries.</summary>
     public int IndexIntervalBytes { get; }

@@ -37,6 +37,8 @@ internal static class SocketConfigs
         Int("num.network.threads", 3, AtLeast(1), ClusterWide, High, "Threads reading and writing each listener's sockets."),
         Int("broker.id", -1, null, ReadOnly, High, "The former name of node.id, still read; both must be equal when both are set."),
         Int("message.max.bytes", 1_048_588, AtLeast(0), ClusterWide, High, "Largest record batch accepted, after compression."),
+        Int("max.decompressed.message.bytes", 2_147_483_639, AtLeast(1), ClusterWide, Medium,
+            "Largest size that one record of a compressed batch may have when it is expanded."),
         Int("num.io.threads", 8, AtLeast(1), ClusterWide, High, "Threads processing requests."),
         Int("num.replica.alter.log.dirs.threads", null, null, ReadOnly, High,
             "Threads that move replicas between log directories; one per directory when not set."),

@@ -19,6 +19,8 @@ internal static class TopicConfigs
             "Size of a partition beyond which its oldest segments are deleted; -1 for no limit."),
         Long("retention.ms", 604_800_000, AtLeast(-1), ClusterWide, Medium, "How long records are kept; -1 for ever."),
         Int("max.message.bytes", 1_048_588, AtLeast(0), ClusterWide, Medium, "Largest record batch accepted, after compression."),
+        Int("max.decompressed.message.bytes", 2_147_483_639, AtLeast(1), ClusterWide, Medium,
+            "Largest size that one record of a compressed batch may have when it is expanded."),
         Int("index.interval.bytes", 4096, AtLeast(0), ClusterWide, Medium, "Bytes of records between two entries of the offset index."),
         Long("delete.retention.ms", 86_400_000, AtLeast(0), ClusterWide, Medium,
             "How long tombstones and transaction markers survive compaction."),

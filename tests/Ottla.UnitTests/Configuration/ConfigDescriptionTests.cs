@@ -32,7 +32,7 @@ public sealed class ConfigDescriptionTests
     public void ATopicShowsEveryPublicConfig()
     {
         var entries = ConfigDescription.Topic(ConfigTestData.Broker(), s_nothing);
-        Assert.Equal(36, entries.Count);
+        Assert.Equal(37, entries.Count);
         Assert.All(entries, entry => Assert.Equal(ConfigSource.Default, entry.Source));
         Assert.Equal("604800000", entries.Single(entry => entry.Name == "retention.ms").Value);
         // The default is log.retention.hours', and the chain starts at the first synonym's own name.
@@ -40,11 +40,32 @@ public sealed class ConfigDescriptionTests
     }
 
     [Fact]
+    public void InternalConfigsCanBeAlteredAndAreShownOnlyWhereTheyAreSet()
+    {
+        const string Offload = "consumer.assignor.offload.enable";
+        const string Warmup = "streams.num.warmup.replicas";
+        Assert.DoesNotContain(ConfigDescription.Group(ConfigTestData.Broker(), s_nothing), entry => entry.Name is Offload or Warmup);
+        Assert.DoesNotContain(ConfigDescription.Broker(ConfigTestData.Broker()), entry => entry.Name.EndsWith(Offload, StringComparison.Ordinal));
+
+        var set = new Dictionary<string, string> { [Offload] = "false" };
+        Assert.Equal("false", DynamicConfigRules.ValidateAlteration(ConfigResourceType.Group, "g", Offload, AlterConfigOperation.Set, "false", s_nothing));
+        var ofGroup = Assert.Single(ConfigDescription.Group(ConfigTestData.Broker(), set), entry => entry.Name == Offload);
+        Assert.Equal(("false", ConfigSource.Group), (ofGroup.Value, ofGroup.Source));
+
+        var broker = ConfigTestData.Broker(("group.streams.num.warmup.replicas", "3"))
+            .WithDynamic(new Dictionary<string, string> { ["group.consumer.assignor.offload.enable"] = "false" }, s_nothing);
+        var ofBroker = ConfigDescription.Broker(broker).ToDictionary(entry => entry.Name);
+        Assert.Equal(("3", ConfigSource.StaticBroker, true), (ofBroker["group.streams.num.warmup.replicas"].Value, ofBroker["group.streams.num.warmup.replicas"].Source, ofBroker["group.streams.num.warmup.replicas"].IsReadOnly));
+        Assert.Equal(ConfigSource.DynamicDefaultBroker, ofBroker["group.consumer.assignor.offload.enable"].Source);
+        Assert.DoesNotContain("group.share.assignor.offload.enable", ofBroker.Keys);
+    }
+
+    [Fact]
     public void ABrokerShowsEverythingStatic()
     {
         var broker = ConfigTestData.Broker(("ssl.key.password", "s3cret"), ("my.own.key", "x"), ("log.retention.minutes", "5"));
         var entries = ConfigDescription.Broker(broker).ToDictionary(entry => entry.Name);
-        Assert.Equal(360 - 3 + 1, entries.Count);
+        Assert.Equal(353 - 3 + 1, entries.Count);
         Assert.Equal(("1", ConfigSource.StaticBroker, true), (entries["node.id"].Value, entries["node.id"].Source, entries["node.id"].IsReadOnly));
         Assert.False(entries["log.segment.bytes"].IsReadOnly);
         Assert.False(entries["listeners"].IsReadOnly);
@@ -94,7 +115,7 @@ public sealed class ConfigDescriptionTests
         var broker = ConfigTestData.Broker(("group.consumer.session.timeout.ms", "50000"));
         var entries = ConfigDescription.Group(broker, new Dictionary<string, string> { ["consumer.heartbeat.interval.ms"] = "6000" })
             .ToDictionary(entry => entry.Name);
-        Assert.Equal(27, entries.Count);
+        Assert.Equal(21, entries.Count);
         Assert.Equal(("6000", ConfigSource.Group), (entries["consumer.heartbeat.interval.ms"].Value, entries["consumer.heartbeat.interval.ms"].Source));
         Assert.Equal(("50000", ConfigSource.StaticBroker), (entries["consumer.session.timeout.ms"].Value, entries["consumer.session.timeout.ms"].Source));
         Assert.Equal("sticky", entries["streams.assignor.name"].Value);
