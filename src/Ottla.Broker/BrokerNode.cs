@@ -39,7 +39,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private readonly EffectiveBrokerConfig _config;
     private readonly MetadataCache _metadata;
     private readonly HostedTopics _topics = new();
-    private readonly CancellationTokenSource _stopping = new();
+    private readonly BackgroundWork _background;
     private readonly TaskCompletionSource<Exception> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private LogManager _logs = null!;
     private MetadataQuorum _quorum = null!;
@@ -48,10 +48,6 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private ProducerIds _producerIds = null!;
     private CoordinatorHost<GroupCommand> _groups = null!;
     private TransactionHost _transactions = null!;
-    private Task _upkeep = Task.CompletedTask;
-    private Task _compaction = Task.CompletedTask;
-    private Task _moves = Task.CompletedTask;
-    private Task _directoryReports = Task.CompletedTask;
     private volatile Tuple<BrokerConfig, ServerSettings>? _settings;
 
     private BrokerNode(BrokerConfig config, NodePlatform platform)
@@ -60,6 +56,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _logger = platform.Loggers.CreateLogger(nameof(BrokerNode));
         _config = new EffectiveBrokerConfig(config, platform.Loggers.CreateLogger(nameof(EffectiveBrokerConfig)));
         _metadata = new MetadataCache(platform.Loggers.CreateLogger(nameof(MetadataCache)));
+        _background = new BackgroundWork(failure => _failure.TrySetResult(failure), platform.Loggers.CreateLogger(nameof(BackgroundWork)));
     }
 
     /// <summary>Completes with the reason when the node cannot go on: its metadata log or all its log directories are lost, or the controller does not hear of one that is.</summary>
@@ -100,38 +97,50 @@ public sealed partial class BrokerNode : IAsyncDisposable
     }
 
     /// <summary>Stops in order: takes no more requests, answers those under way, leaves the cluster, flushes, and marks the directories clean.</summary>
+    /// <remarks>A step that fails is logged, and the next is taken: whatever has failed, the logs are closed.</remarks>
     public async Task StopAsync()
     {
-        _groups.Close(); // first: members wait for others to join, and must not be waited for
-        await _server.StopAsync(DrainTimeout);
-        _transactions.Coordinators.Close();
-        _stopping.Cancel();
-        await _upkeep;
-        await _compaction;
-        await _moves;
-        await _directoryReports;
-        await LeaveAsync();
-        await _quorum.DisposeAsync();
-        _logs.Close(_lifecycle.BrokerEpoch, _config.Current.NumRecoveryThreadsPerDataDir);
+        await StepAsync("sending away who waits for a group", () => _groups.Close()); // first: members wait for others to join, and must not be waited for
+        await StepAsync("answering the requests under way", () => _server.StopAsync(DrainTimeout));
+        await StepAsync("ending the transaction coordinators", () => _transactions.Coordinators.Close());
+        await _background.StopAsync();
+        await StepAsync("leaving the cluster", LeaveAsync);
+        await StepAsync("closing the metadata log", () => _quorum.DisposeAsync().AsTask());
+        await StepAsync("closing the logs", () => _logs.Close(_lifecycle.BrokerEpoch, _config.Current.NumRecoveryThreadsPerDataDir));
+    }
+
+    private Task StepAsync(string name, Action step) => StepAsync(name, () =>
+    {
+        step();
+        return Task.CompletedTask;
+    });
+
+    private async Task StepAsync(string name, Func<Task> step)
+    {
+        try
+        {
+            await step();
+        }
+        catch (Exception e)
+        {
+            LogStopStepFailed(name, e);
+        }
     }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        _stopping.Cancel();
+        var loopsHaveEnded = _background.StopAsync();
         if (_server is not null)
             await _server.DisposeAsync();
         _groups?.Close();
         _transactions?.Coordinators.Close();
-        await _upkeep;
-        await _compaction;
-        await _moves;
-        await _directoryReports;
+        await loopsHaveEnded;
         if (_quorum is not null)
             await _quorum.DisposeAsync();
         _producerIds?.Dispose();
         _logs?.Dispose();
-        _stopping.Dispose();
+        _background.Dispose();
     }
 
     private async Task RunUpAsync(bool mayFormat)
@@ -151,7 +160,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _metadata.Register(new ReplicaManager(config.NodeId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
         _groups = new CoordinatorHost<GroupCommand>(GroupCoordinator.Define(_platform.Seed), config.NodeId, _topics, () => _config.Current, time, loggers.CreateLogger(nameof(GroupCoordinator)));
         var markers = new TransactionMarkers(_topics, _groups, () => _config.Current, time);
-        _transactions = new TransactionHost(config.NodeId, _topics, markers, () => _producerIds!.NextAsync(), () => _config.Current, time, loggers.CreateLogger(nameof(TransactionHost)));
+        _transactions = new TransactionHost(config.NodeId, _topics, markers, () => _producerIds!.NextAsync(), () => _config.Current, _background, time, loggers.CreateLogger(nameof(TransactionHost)));
         _metadata.Register(_groups); // after the replicas: they read and write their logs
         _metadata.Register(_transactions.Coordinators);
         _quorum = MetadataQuorum.Start(config, identity, features, _metadata, _platform);
@@ -181,14 +190,14 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await _lifecycle.RegisterAsync();
         await _lifecycle.UnfenceAsync();
         _server.StartAccepting();
-        _upkeep = LookAfterLogsAsync();
+        _background.StartLoop("the upkeep of logs", LookAfterLogsAsync);
         if (config.LogCleanerEnable)
-            _compaction = _logs.Cleaner.RunAsync(_stopping.Token);
-        _moves = _logs.Mover.RunAsync(_stopping.Token);
-        _directoryReports = ReportDirectoriesAsync(
-            new DirectoryReports(config.NodeId, _logs, _lifecycle, () => _metadata.Current, config.LogDirFailureTimeoutMs, loggers.CreateLogger(nameof(DirectoryReports))));
-        _ = WatchMetadataAsync();
-        _ = WatchMetadataLogAsync();
+            _background.StartLoop("the compaction of logs", _logs.Cleaner.RunAsync);
+        _background.StartLoop("moving logs between directories", _logs.Mover.RunAsync);
+        var reports = new DirectoryReports(config.NodeId, _logs, _lifecycle, () => _metadata.Current, config.LogDirFailureTimeoutMs, loggers.CreateLogger(nameof(DirectoryReports)));
+        _background.StartLoop("reporting log directories to the controller", stopping => ReportDirectoriesAsync(reports, stopping));
+        _background.StartLoop("following the metadata", WatchMetadataAsync);
+        _background.StartLoop("the metadata log", WatchMetadataLogAsync);
     }
 
     /// <summary>Makes a cluster of one in the log directories.</summary>
@@ -252,77 +261,36 @@ public sealed partial class BrokerNode : IAsyncDisposable
     }
 
     /// <summary>Retention, flushes, checkpoints and delayed deletions, once a second.</summary>
-    private async Task LookAfterLogsAsync()
+    private async Task LookAfterLogsAsync(CancellationToken stopping)
     {
         using var timer = new PeriodicTimer(UpkeepInterval, _platform.Time);
-        try
+        while (await timer.WaitForNextTickAsync(stopping))
         {
-            while (await timer.WaitForNextTickAsync(_stopping.Token))
-            {
-                _logs.Tick(Instant.Now(_platform.Time));
-                _pool.Trim();
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The node stops.
-        }
-        catch (Exception e)
-        {
-            LogUpkeepFailed(e);
-            _failure.TrySetResult(e);
+            _logs.Tick(Instant.Now(_platform.Time));
+            _pool.Trim();
         }
     }
 
     /// <summary>Tells the controller about the log directories; apart from upkeep, which must not wait for a controller.</summary>
-    private async Task ReportDirectoriesAsync(DirectoryReports reports)
+    private async Task ReportDirectoriesAsync(DirectoryReports reports, CancellationToken stopping)
     {
         using var timer = new PeriodicTimer(UpkeepInterval, _platform.Time);
         var report = Task.CompletedTask;
-        try
+        while (await timer.WaitForNextTickAsync(stopping))
         {
-            while (await timer.WaitForNextTickAsync(_stopping.Token))
-            {
-                reports.CheckFailuresAreNoted(Instant.Now(_platform.Time)); // also while a report waits for its answer
-                if (!report.IsCompleted)
-                    continue;
-                await report;
-                report = reports.ReportAsync(_stopping.Token);
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The node stops.
-        }
-        catch (Exception e)
-        {
-            LogUpkeepFailed(e);
-            _failure.TrySetResult(e);
+            reports.CheckFailuresAreNoted(Instant.Now(_platform.Time)); // also while a report waits for its answer
+            if (!report.IsCompleted)
+                continue;
+            await report;
+            report = reports.ReportAsync(stopping);
         }
     }
 
-    private async Task WatchMetadataAsync()
-    {
-        var failure = await _metadata.Failure;
-        if (!_stopping.IsCancellationRequested)
-            _failure.TrySetResult(failure);
-    }
+    /// <summary>The metadata cache logs why it cannot follow the log, and this is how the node learns of it.</summary>
+    private async Task WatchMetadataAsync(CancellationToken stopping) => throw await _metadata.Failure.UntilCanceled(stopping);
 
-    private async Task WatchMetadataLogAsync()
-    {
-        Exception failure = new IOException("The metadata log was closed.");
-        try
-        {
-            await _quorum.Raft.Completion;
-        }
-        catch (Exception e)
-        {
-            failure = e;
-        }
-
-        if (!_stopping.IsCancellationRequested)
-            _failure.TrySetResult(failure);
-    }
+    /// <summary>The metadata log ends when the node stops, or fails.</summary>
+    private Task WatchMetadataLogAsync(CancellationToken stopping) => _quorum.Raft.Completion.UntilCanceled(stopping);
 
     private void OnDirectoryFailure(LogDirectory directory, Exception exception)
     {
@@ -342,6 +310,6 @@ public sealed partial class BrokerNode : IAsyncDisposable
     [LoggerMessage(Level = LogLevel.Error, Message = "The log directory {Directory} failed and is offline")]
     private partial void LogDirectoryFailed(string directory, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Critical, Message = "Looking after the logs failed")]
-    private partial void LogUpkeepFailed(Exception e);
+    [LoggerMessage(Level = LogLevel.Error, Message = "The stop of the node goes on, but a step of it has failed: {Step}")]
+    private partial void LogStopStepFailed(string step, Exception e);
 }

@@ -215,27 +215,46 @@ public sealed partial class LogManager : IDisposable
             entries = [.. _logs.Values];
         }
 
-        lock (_upkeepLock)
+        try
         {
-            var unclean = new ConcurrentDictionary<LogDirectory, bool>();
-            foreach (var move in Mover.Moves)
-                Guard(move.Target, move.Copy.Close);
-            ForEach(entries, entry => entry.Directory, parallelism ?? _options.RecoveryParallelism, entry =>
+            lock (_upkeepLock)
             {
-                if (!Guard(entry.Directory, entry.Log.Close))
-                    unclean[entry.Directory] = true;
-            });
-            foreach (var directory in _directories.Where(directory => !directory.IsOffline && !unclean.ContainsKey(directory)))
-            {
-                Guard(directory, () =>
+                var unclean = new ConcurrentDictionary<LogDirectory, bool>();
+                foreach (var move in Mover.Moves)
+                    TryClose(move.Target, move.Copy.Close);
+                ForEach(entries, entry => entry.Directory, parallelism ?? _options.RecoveryParallelism, entry =>
                 {
-                    WriteCheckpoints(directory);
-                    directory.MarkClean(brokerEpoch);
+                    if (!TryClose(entry.Directory, entry.Log.Close))
+                        unclean[entry.Directory] = true;
                 });
+                foreach (var directory in _directories.Where(directory => !directory.IsOffline && !unclean.ContainsKey(directory)))
+                {
+                    TryClose(directory, () =>
+                    {
+                        WriteCheckpoints(directory);
+                        directory.MarkClean(brokerEpoch);
+                    });
+                }
             }
         }
+        finally
+        {
+            Unlock();
+        }
+    }
 
-        Unlock();
+    /// <summary>As <see cref="Guard"/>; and whatever it is that fails, the others are closed.</summary>
+    private bool TryClose(LogDirectory directory, Action close)
+    {
+        try
+        {
+            return Guard(directory, close);
+        }
+        catch (Exception failure)
+        {
+            LogCloseFailed(_logger, failure, directory.Path);
+            return false;
+        }
     }
 
     /// <summary>Unlocks the directories without closing anything in order.</summary>
@@ -547,6 +566,9 @@ public sealed partial class LogManager : IDisposable
 
     [LoggerMessage(Level = LogLevel.Error, Message = "There is no space left in {Directory}: its logs are readable, but appends are refused until there is")]
     private static partial void LogDiskFull(ILogger logger, string directory);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A log of {Directory} could not be closed in order: the next start recovers the directory")]
+    private static partial void LogCloseFailed(ILogger logger, Exception failure, string directory);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The log directory {Directory} is offline")]
     private static partial void LogDirectoryFailure(ILogger logger, Exception failure, string directory);

@@ -17,6 +17,7 @@ public sealed partial class TransactionHost : ITransactionCoordinators
 {
     private readonly TransactionMarkers _markers;
     private readonly Func<ValueTask<long>> _nextProducerId;
+    private readonly BackgroundWork _background;
     private readonly ILogger _logger;
 
     /// <summary>Coordinators that follow the metadata once they are registered.</summary>
@@ -25,13 +26,22 @@ public sealed partial class TransactionHost : ITransactionCoordinators
     /// <param name="markers">Writes markers.</param>
     /// <param name="nextProducerId">Gives a producer id that nobody was ever given.</param>
     /// <param name="config">The configuration in force.</param>
+    /// <param name="background">Watches what is done about outputs, which nobody awaits.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">For what fails.</param>
     public TransactionHost(
-        int nodeId, HostedTopics topics, TransactionMarkers markers, Func<ValueTask<long>> nextProducerId, Func<BrokerConfig> config, TimeProvider time, ILogger logger)
+        int nodeId,
+        HostedTopics topics,
+        TransactionMarkers markers,
+        Func<ValueTask<long>> nextProducerId,
+        Func<BrokerConfig> config,
+        BackgroundWork background,
+        TimeProvider time,
+        ILogger logger)
     {
         _markers = markers;
         _nextProducerId = nextProducerId;
+        _background = background;
         _logger = logger;
         var definition = new CoordinatorDefinition<TransactionCommand>
         {
@@ -65,17 +75,35 @@ public sealed partial class TransactionHost : ITransactionCoordinators
         config.TransactionStateLogLoadBufferSize,
         CachedBufferBytesMax: config.TransactionStateLogLoadBufferSize);
 
-    private void OnOutput(CoordinatorPartition partition, CoordinatorOutput output) => _ = output switch
+    private void OnOutput(CoordinatorPartition partition, CoordinatorOutput output)
     {
-        WriteMarkersOutput markers => WriteMarkersAsync(partition, markers),
-        AllocateProducerIdOutput => AllocateProducerIdAsync(partition),
-        _ => throw new InvalidOperationException($"{output.GetType().Name} is no output of transactions."),
-    };
+        switch (output)
+        {
+            case WriteMarkersOutput markers:
+                _background.Watch("writing transaction markers", WriteMarkersAsync(partition, markers));
+                break;
+            case AllocateProducerIdOutput:
+                _background.Watch("allocating a producer id", AllocateProducerIdAsync(partition));
+                break;
+            default:
+                throw new InvalidOperationException($"{output.GetType().Name} is no output of transactions.");
+        }
+    }
 
     private async Task WriteMarkersAsync(CoordinatorPartition partition, WriteMarkersOutput markers)
     {
         var marker = new TransactionMarker(markers.Producer, markers.IsCommit, markers.CoordinatorEpoch, markers.TransactionVersion);
-        var results = await _markers.WriteAsync(marker, markers.Partitions);
+        IReadOnlyDictionary<TopicPartition, ErrorCode> results;
+        try
+        {
+            results = await _markers.WriteAsync(marker, markers.Partitions);
+        }
+        catch (Exception e) // a bug; the machine waits for an answer, and tries again
+        {
+            LogMarkersBroken(markers.TransactionalId, e);
+            results = markers.Partitions.ToDictionary(partition => partition, _ => ErrorCode.UnknownServerError);
+        }
+
         foreach (var (written, error) in results)
         {
             if (error != ErrorCode.None)
@@ -96,6 +124,10 @@ public sealed partial class TransactionHost : ITransactionCoordinators
         {
             LogNoProducerId(e.Message);
         }
+        catch (Exception e) // a bug; the machine waits for an answer
+        {
+            LogProducerIdsBroken(e);
+        }
 
         await TellAsync(partition, new ProducerIdAllocatedCommand(producerId));
     }
@@ -115,6 +147,12 @@ public sealed partial class TransactionHost : ITransactionCoordinators
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The marker of {TransactionalId} (producer {ProducerId}, epoch {ProducerEpoch}) was not written to {Partition}: {Error}")]
     private partial void LogMarkerFailed(string transactionalId, TopicPartition partition, long producerId, short producerEpoch, ErrorCode error);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Writing the markers of {TransactionalId} failed, and is tried again")]
+    private partial void LogMarkersBroken(string transactionalId, Exception e);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Allocating a producer id failed")]
+    private partial void LogProducerIdsBroken(Exception e);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "There is no producer id to be had: {Reason}")]
     private partial void LogNoProducerId(string reason);
