@@ -37,7 +37,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly BufferPool _pool = new();
     private readonly EffectiveBrokerConfig _config;
-    private readonly MetadataCache _metadata;
+    private readonly MetadataCache _metadata = new();
+    private readonly MetadataLoader _loader;
     private readonly HostedTopics _topics = new();
     private readonly BackgroundWork _background;
     private readonly TaskCompletionSource<Exception> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -55,8 +56,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _platform = platform;
         _logger = platform.Loggers.CreateLogger(nameof(BrokerNode));
         _config = new EffectiveBrokerConfig(config, platform.Loggers.CreateLogger(nameof(EffectiveBrokerConfig)));
-        _metadata = new MetadataCache(platform.Loggers.CreateLogger(nameof(MetadataCache)));
         _background = new BackgroundWork(failure => _failure.TrySetResult(failure), platform.Loggers.CreateLogger(nameof(BackgroundWork)));
+        _loader = new MetadataLoader(_metadata, platform.Loggers.CreateLogger(nameof(MetadataLoader)));
     }
 
     /// <summary>Completes with the reason when the node cannot go on: its metadata log or all its log directories are lost, or the controller does not hear of one that is.</summary>
@@ -156,14 +157,14 @@ public sealed partial class BrokerNode : IAsyncDisposable
         var time = _platform.Time;
         _server = new BrokerServer(_platform.Transport, Settings, _pool, time, loggers.CreateLogger(nameof(BrokerServer)));
 
-        _metadata.Register(_config);
-        _metadata.Register(new ReplicaManager(config.NodeId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
+        _loader.Register(_config);
+        _loader.Register(new ReplicaManager(config.NodeId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
         _groups = new CoordinatorHost<GroupCommand>(GroupCoordinator.Define(_platform.Seed), config.NodeId, _topics, () => _config.Current, time, loggers.CreateLogger(nameof(GroupCoordinator)));
         var markers = new TransactionMarkers(_topics, _groups, () => _config.Current, time);
         _transactions = new TransactionHost(config.NodeId, _topics, markers, () => _producerIds!.NextAsync(), () => _config.Current, _background, time, loggers.CreateLogger(nameof(TransactionHost)));
-        _metadata.Register(_groups); // after the replicas: they read and write their logs
-        _metadata.Register(_transactions.Coordinators);
-        _quorum = MetadataQuorum.Start(config, identity, features, _metadata, _platform);
+        _loader.Register(_groups); // after the replicas: they read and write their logs
+        _loader.Register(_transactions.Coordinators);
+        _quorum = MetadataQuorum.Start(config, identity, features, _loader, _platform);
 
         var channel = new ControllerChannel(_quorum.Controller, _metadata);
         _producerIds = new ProducerIds(channel, config.NodeId, () => _lifecycle!.BrokerEpoch);
@@ -286,8 +287,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
         }
     }
 
-    /// <summary>The metadata cache logs why it cannot follow the log, and this is how the node learns of it.</summary>
-    private async Task WatchMetadataAsync(CancellationToken stopping) => throw await _metadata.Failure.UntilCanceled(stopping);
+    /// <summary>The metadata loader logs why it cannot follow the log, and this is how the node learns of it.</summary>
+    private async Task WatchMetadataAsync(CancellationToken stopping) => throw await _loader.Failure.UntilCanceled(stopping);
 
     /// <summary>The metadata log ends when the node stops, or fails.</summary>
     private Task WatchMetadataLogAsync(CancellationToken stopping) => _quorum.Raft.Completion.UntilCanceled(stopping);

@@ -1,20 +1,19 @@
 using Microsoft.Extensions.Logging;
+using Ottla.Broker.Metadata;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
-using Ottla.Storage.Files;
 
 namespace Ottla.Broker.Hosts;
 
 /// <summary>The shell of the controller: decides commands one at a time, writes what was decided to the metadata log, and answers once it is committed.</summary>
 /// <remarks>
 /// Lives as long as the node. Commands may come from any thread: a lock puts them in a row, and is held while one is decided and appended, never
-/// while waiting. The metadata log calls it as a listener, one call at a time. Only while this node leads the metadata quorum are commands
-/// decided; they see everything that was appended before them, committed or not. When leadership is lost, what was not committed is forgotten.
+/// while waiting. The metadata loader tells it who leads. Only while this node leads the metadata quorum are commands decided; they see everything that was appended before them, committed or not. When leadership is lost, what was not committed is forgotten.
 /// </remarks>
-public sealed partial class ControllerHost : IMetadataLogListener
+public sealed partial class ControllerHost : ILeadershipFollower
 {
     /// <summary>Records in one batch; a decision that need not be atomic is split there.</summary>
     private const int RecordsPerBatchMax = 10_000;
@@ -25,9 +24,7 @@ public sealed partial class ControllerHost : IMetadataLogListener
     private readonly int _nodeId;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly SnapshotPolicy _snapshots;
-    private readonly MetadataReplayer _committed = new(MetadataImage.Empty);
-    private IReadOnlyList<MetadataRecord> _bootstrap;
+    private readonly IReadOnlyList<MetadataRecord> _bootstrap;
     private TaskCompletionSource _active = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private MetadataReplayer? _speculative;
     private int _activeEpoch = -1;
@@ -35,10 +32,10 @@ public sealed partial class ControllerHost : IMetadataLogListener
     private long _lastOffset = -1;
     private Task _lastAppend = Task.CompletedTask;
 
-    /// <summary>Makes the host; <see cref="Start"/> begins.</summary>
+    /// <summary>Makes the host. It is active once the metadata loader says that this node leads.</summary>
     /// <param name="settings">What the controller must know.</param>
     /// <param name="log">The metadata log.</param>
-    /// <param name="bootstrap">The records that an empty log begins with, unless the formatter left others in a snapshot before it.</param>
+    /// <param name="bootstrap">The records that an empty log begins with.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Where to log.</param>
     public ControllerHost(ControllerSettings settings, IMetadataLog log, IReadOnlyList<MetadataRecord> bootstrap, TimeProvider time, ILogger logger)
@@ -49,7 +46,6 @@ public sealed partial class ControllerHost : IMetadataLogListener
         _nodeId = settings.NodeId;
         _time = time;
         _logger = logger;
-        _snapshots = SnapshotPolicy.From(settings.Config);
     }
 
     /// <summary>Whether this node is the active controller.</summary>
@@ -82,9 +78,6 @@ public sealed partial class ControllerHost : IMetadataLogListener
         }
     }
 
-    /// <summary>Begins to follow the metadata log.</summary>
-    public void Start() => _log.Register(this);
-
     /// <summary>Decides a command and writes what was decided.</summary>
     /// <returns>Completes with the answer when the records are committed.</returns>
     /// <exception cref="ApiException">The command fails: NOT_CONTROLLER when this node is not (or no longer) the active controller.</exception>
@@ -107,45 +100,7 @@ public sealed partial class ControllerHost : IMetadataLogListener
     }
 
     /// <inheritdoc/>
-    public void HandleSnapshot(OffsetAndEpoch id, IReadOnlyList<MetadataRecord> records)
-    {
-        lock (_lock)
-        {
-            // The snapshot before the log is what the formatter wrote (KIP-1170): the first controller puts its records into the log.
-            if (id.Offset == 0)
-            {
-                if (records.Count > 0)
-                    _bootstrap = records;
-                return;
-            }
-
-            _committed.Load(records, new MetadataProvenance(id.Offset - 1, id.Epoch, -1));
-            _snapshots.Reset();
-        }
-    }
-
-    /// <inheritdoc/>
-    public void HandleCommit(long baseOffset, int epoch, long appendTimestampMs, IReadOnlyList<MetadataRecord> records, long lastOffset)
-    {
-        MetadataImage? due = null;
-        lock (_lock)
-        {
-            var now = Instant.Now(_time);
-            _committed.Apply(records, baseOffset, new MetadataProvenance(lastOffset, epoch, appendTimestampMs));
-            _snapshots.Committed(records, now);
-            if (_snapshots.IsDue(now) && _committed.TransactionStartOffset < 0 && _committed.Image.Features.MetadataVersion is not null)
-            {
-                due = _committed.Image;
-                _snapshots.Reset();
-            }
-        }
-
-        if (due is not null)
-            WriteSnapshot(due);
-    }
-
-    /// <inheritdoc/>
-    public void HandleLeaderChange(LeaderAndEpoch leader)
+    public void HandleLeaderChange(LeaderAndEpoch leader, MetadataReplayer committed)
     {
         lock (_lock)
         {
@@ -156,7 +111,7 @@ public sealed partial class ControllerHost : IMetadataLogListener
             if (_active.Task.IsCompleted)
                 _active = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             if (leader.LeaderId == _nodeId)
-                Activate(leader.Epoch);
+                Activate(leader.Epoch, committed);
             else
                 LogInactive(_logger, leader.LeaderId, leader.Epoch);
         }
@@ -168,21 +123,24 @@ public sealed partial class ControllerHost : IMetadataLogListener
     [LoggerMessage(Level = LogLevel.Information, Message = "The active controller is node {LeaderId} at epoch {Epoch}.")]
     private static partial void LogInactive(ILogger logger, int leaderId, int epoch);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "There is no space for the metadata snapshot {Offset}-{Epoch}")]
-    private static partial void LogNoSnapshot(ILogger logger, Exception failure, long offset, int epoch);
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "Wrote the metadata snapshot {Offset}-{Epoch}.")]
-    private static partial void LogSnapshot(ILogger logger, long offset, int epoch);
-
     private static ApiException NotController() => new(ErrorCode.NotController, "This node is not the active controller.");
 
-    private void Activate(int epoch)
+    private void Activate(int epoch, MetadataReplayer committed)
     {
-        _speculative = _committed.Copy();
+        _speculative = committed.Copy();
         _activeEpoch = epoch;
-        _lastOffset = _committed.Image.Provenance.LastOffset;
+        _lastOffset = committed.Image.Provenance.LastOffset;
+        try
+        {
+            Decide(new ActivateCommand(_bootstrap, _speculative.TransactionStartOffset));
+        }
+        catch (ApiException e) when (e.Error.Code == ErrorCode.NotController)
+        {
+            _speculative = null; // the leadership ended before this was told of it: the next change of the leader is on its way
+            return;
+        }
+
         LogActive(_logger, epoch, _log.EndOffset);
-        Decide(new ActivateCommand(_bootstrap, _speculative.TransactionStartOffset));
         _active.TrySetResult();
     }
 
@@ -230,19 +188,5 @@ public sealed partial class ControllerHost : IMetadataLogListener
         _speculative = next;
         _lastOffset = lastOffset;
         _lastAppend = committed;
-    }
-
-    private void WriteSnapshot(MetadataImage image)
-    {
-        var id = new OffsetAndEpoch(image.Provenance.LastOffset + 1, image.Provenance.LastEpoch);
-        try
-        {
-            _log.WriteSnapshot(id, image.Provenance.LastTimestampMs, image.ToRecords());
-            LogSnapshot(_logger, id.Offset, id.Epoch);
-        }
-        catch (DiskFullException failure)
-        {
-            LogNoSnapshot(_logger, failure, id.Offset, id.Epoch); // the log has all of it; the next one due will be written
-        }
     }
 }

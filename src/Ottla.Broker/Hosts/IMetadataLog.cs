@@ -31,23 +31,24 @@ public interface IMetadataLog
     /// <summary>Tells <paramref name="listener"/> everything: the newest snapshot, what was committed since, and what will be. Calls come one at a time, in order.</summary>
     void Register(IMetadataLogListener listener);
 
+    /// <summary>A listener that was not ready is so again: it is told what was held back.</summary>
+    void Resume(IMetadataLogListener listener);
+
     /// <summary>Writes a snapshot that replaces the log below <paramref name="id"/>, and deletes what it makes superfluous.</summary>
     void WriteSnapshot(OffsetAndEpoch id, long lastContainedLogTimestampMs, IEnumerable<MetadataRecord> records);
 }
 
-/// <summary>Follows the metadata log.</summary>
+/// <summary>Follows the metadata log. Called on the log's own loop: it must only take note, never work or wait.</summary>
 public interface IMetadataLogListener
 {
-    /// <summary>Start afresh from a snapshot.</summary>
-    void HandleSnapshot(OffsetAndEpoch id, IReadOnlyList<MetadataRecord> records);
+    /// <summary>Whether it takes more batches now. One that is not ready calls <see cref="IMetadataLog.Resume"/> when it is.</summary>
+    bool IsReady { get; }
 
-    /// <summary>A batch was committed.</summary>
-    /// <param name="baseOffset">The offset of the first record.</param>
-    /// <param name="epoch">The quorum epoch it was written in.</param>
-    /// <param name="appendTimestampMs">When it was written.</param>
-    /// <param name="records">The records; empty for a batch of control records.</param>
-    /// <param name="lastOffset">The offset of the last record.</param>
-    void HandleCommit(long baseOffset, int epoch, long appendTimestampMs, IReadOnlyList<MetadataRecord> records, long lastOffset);
+    /// <summary>Start afresh from a snapshot, which the listener disposes.</summary>
+    void HandleSnapshot(OpenMetadataSnapshot snapshot);
+
+    /// <summary>A batch was committed. It has no records if it is one of control records.</summary>
+    void HandleCommit(MetadataBatch batch);
 
     /// <summary>The leader changed. When this node became it, everything before was committed and handed over.</summary>
     void HandleLeaderChange(LeaderAndEpoch leader);

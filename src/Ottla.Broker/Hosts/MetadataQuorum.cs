@@ -10,10 +10,13 @@ namespace Ottla.Broker.Hosts;
 /// <summary>The metadata log and the controller upon it, wired together. One per node.</summary>
 public sealed class MetadataQuorum : IAsyncDisposable
 {
-    private MetadataQuorum(RaftHost raft, ControllerHost controller)
+    private readonly MetadataLoader _loader;
+
+    private MetadataQuorum(RaftHost raft, ControllerHost controller, MetadataLoader loader)
     {
         Raft = raft;
         Controller = controller;
+        _loader = loader;
     }
 
     /// <summary>The metadata log.</summary>
@@ -22,10 +25,10 @@ public sealed class MetadataQuorum : IAsyncDisposable
     /// <summary>The controller.</summary>
     public ControllerHost Controller { get; }
 
-    /// <summary>Opens the metadata log, and has controller and metadata cache follow it.</summary>
+    /// <summary>Opens the metadata log, and has the loader follow it, and with it the controller. The publishers are registered with the loader before.</summary>
     /// <exception cref="IOException">The disk fails.</exception>
     /// <exception cref="InvalidDataException">The files are corrupt.</exception>
-    public static MetadataQuorum Start(BrokerConfig config, StorageIdentity identity, SupportedFeatures features, MetadataCache metadata, NodePlatform platform)
+    public static MetadataQuorum Start(BrokerConfig config, StorageIdentity identity, SupportedFeatures features, MetadataLoader loader, NodePlatform platform)
     {
         var loggers = platform.Loggers;
         var raft = RaftHost.Open(platform.FileSystem, RaftOptionsOf(config, identity, platform), platform.Time, loggers.CreateLogger(nameof(RaftHost)));
@@ -43,13 +46,17 @@ public sealed class MetadataQuorum : IAsyncDisposable
             Seed = platform.Seed,
         };
         var controller = new ControllerHost(settings, raft, raft.ReadBootstrap(), platform.Time, loggers.CreateLogger(nameof(ControllerHost)));
-        raft.Register(metadata); // before the controller: what it answers, the broker has taken over
-        controller.Start();
-        return new MetadataQuorum(raft, controller);
+        loader.Register(controller);
+        loader.Start(raft, new SnapshotGenerator(raft, SnapshotPolicy.From(config), platform.Time, loggers.CreateLogger(nameof(SnapshotGenerator))));
+        return new MetadataQuorum(raft, controller, loader);
     }
 
-    /// <inheritdoc/>
-    public ValueTask DisposeAsync() => Raft.DisposeAsync();
+    /// <summary>Ends the loader, which reads from the log, then the log.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _loader.DisposeAsync();
+        await Raft.DisposeAsync();
+    }
 
     private static RaftHostOptions RaftOptionsOf(BrokerConfig config, StorageIdentity identity, NodePlatform platform) => new()
     {

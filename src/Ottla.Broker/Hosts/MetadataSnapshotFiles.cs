@@ -85,14 +85,24 @@ internal sealed partial class MetadataSnapshotFiles(IFileSystem fileSystem, stri
     /// <exception cref="ProtocolException">It is not whole.</exception>
     public MetadataSnapshot Read(LogPosition id, bool controlOnly = false)
     {
-        using var file = fileSystem.Open(Path.Combine(directory, NameOf(id)), FileOpenMode.ReadExisting);
+        using var file = Open(id);
+        return Read(file, NameOf(id), controlOnly);
+    }
+
+    /// <summary>Opens the file of a snapshot for reading.</summary>
+    public IFile Open(LogPosition id) => fileSystem.Open(Path.Combine(directory, NameOf(id)), FileOpenMode.ReadExisting);
+
+    /// <summary>Reads a snapshot from its open file, wholly checked.</summary>
+    /// <exception cref="ProtocolException">It is not whole.</exception>
+    public static MetadataSnapshot Read(IFile file, string name, bool controlOnly)
+    {
         var reader = new SnapshotReader(controlOnly);
         Span<byte> head = stackalloc byte[RecordBatchLayout.SizeAndMagicBytes];
         for (var position = 0L; position < file.Length;)
         {
             var read = file.Read(position, head);
             if (!RecordBatchView.TryReadSize(head[..read], out var size, out _) || size > file.Length - position)
-                throw new MalformedMessageException($"The snapshot {NameOf(id)} ends in the middle of a batch.");
+                throw new MalformedMessageException($"The snapshot {name} ends in the middle of a batch.");
             var batch = new byte[size];
             file.ReadExactly(position, batch);
             reader.Add(batch);

@@ -14,13 +14,15 @@ public sealed partial class RaftHost
         foreach (var listener in _listeners)
         {
             CatchUp(listener, highWatermark);
-            TellLeader(listener);
+            if (listener.NextOffset >= highWatermark)
+                NotifyOfLeader(listener);
         }
 
         while (_uncommitted.TryPeek(out var append) && append.Batch.LastOffset < highWatermark)
             _uncommitted.Dequeue().Committed.TrySetResult();
     }
 
+    /// <summary>Tells a listener what it does not know yet, as far as it is ready to take it.</summary>
     private void CatchUp(ListenerState state, long highWatermark)
     {
         if (!state.HasStarted || state.NextOffset < _store.LogStartOffset)
@@ -29,40 +31,41 @@ public sealed partial class RaftHost
             // The bootstrap snapshot is not state: the first controller writes what it holds to the log.
             if (_store.LatestSnapshot is { Offset: > 0 } id && id.Offset >= state.NextOffset)
             {
-                state.Listener.HandleSnapshot(new OffsetAndEpoch(id.Offset, id.Epoch), _store.ReadSnapshot(id).Records);
+                state.Listener.HandleSnapshot(_store.OpenSnapshot(id));
                 state.NextOffset = id.Offset;
             }
         }
 
-        if (state.NextOffset >= highWatermark)
-            return;
-        // This leader's own batches are still at hand, decoded; the rest is read.
-        var ownFrom = _uncommitted.TryPeek(out var first) ? first.Batch.BaseOffset : long.MaxValue;
-        var readUpTo = Math.Min(highWatermark, Math.Max(ownFrom, state.NextOffset));
-        foreach (var batch in _store.ReadBatches(state.NextOffset, readUpTo))
-            Tell(state, batch);
+        foreach (var batch in CommittedBatches(state.NextOffset, highWatermark))
+        {
+            if (!state.Listener.IsReady)
+                return;
+            state.Listener.HandleCommit(batch);
+            state.NextOffset = batch.LastOffset + 1;
+        }
+    }
+
+    /// <summary>The committed batches from an offset on. This leader's own are still at hand, decoded; the others are read.</summary>
+    private IEnumerable<MetadataBatch> CommittedBatches(long offset, long highWatermark)
+    {
         foreach (var append in _uncommitted)
         {
             if (append.Batch.LastOffset >= highWatermark)
                 break;
-            if (append.Batch.BaseOffset < state.NextOffset)
+            if (append.Batch.BaseOffset < offset)
                 continue;
             // An epoch's control batch may lie between.
-            foreach (var batch in _store.ReadBatches(state.NextOffset, append.Batch.BaseOffset))
-                Tell(state, batch);
-            Tell(state, append.Batch);
+            foreach (var batch in _store.ReadBatches(offset, append.Batch.BaseOffset))
+                yield return batch;
+            yield return append.Batch;
+            offset = append.Batch.LastOffset + 1;
         }
+
+        foreach (var batch in _store.ReadBatches(offset, highWatermark))
+            yield return batch;
     }
 
-    private static void Tell(ListenerState state, MetadataBatch batch)
-    {
-        if (batch.BaseOffset < state.NextOffset)
-            return;
-        state.Listener.HandleCommit(batch.BaseOffset, batch.Epoch, batch.AppendTimestampMs, batch.Records, batch.LastOffset);
-        state.NextOffset = batch.LastOffset + 1;
-    }
-
-    private void TellLeader(ListenerState state)
+    private void NotifyOfLeader(ListenerState state)
     {
         var leader = LeaderOf(_machine);
         if (leader == state.Leader)

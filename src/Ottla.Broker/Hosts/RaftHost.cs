@@ -161,7 +161,7 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
             if (_pendingBytes + batch.Length > _options.PendingBytesMax)
                 throw new MetadataLogException(ErrorCode.ThrottlingQuotaExceeded, $"{_pendingBytes} bytes of metadata wait for the disk already.");
             RecordBatchEditor.SetBaseOffset(batch, _nextOffset);
-            var decoded = new MetadataBatch(_nextOffset, _nextOffset + records.Count - 1, epoch, timestampMs, records, []);
+            var decoded = new MetadataBatch(_nextOffset, _nextOffset + records.Count - 1, epoch, timestampMs, batch.Length, records, []);
             var append = new PendingAppend(decoded, batch);
             _nextOffset += records.Count;
             _pendingBytes += batch.Length;
@@ -172,6 +172,9 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
 
     /// <inheritdoc/>
     public void Register(IMetadataLogListener listener) => Post(new Command { Register = listener });
+
+    /// <inheritdoc/>
+    public void Resume(IMetadataLogListener listener) => Post(default); // every round of the loop delivers
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The id is not committed, or its epoch is not that of the log.</exception>

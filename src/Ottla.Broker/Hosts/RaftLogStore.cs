@@ -156,8 +156,8 @@ internal sealed partial class RaftLogStore
         }
     }
 
-    /// <summary>Reads a snapshot.</summary>
-    public MetadataSnapshot ReadSnapshot(LogPosition id) => _files.Read(id);
+    /// <summary>Opens a snapshot for reading.</summary>
+    public OpenMetadataSnapshot OpenSnapshot(LogPosition id) => new(new OffsetAndEpoch(id.Offset, id.Epoch), _files.Open(id));
 
     /// <summary>The records of the bootstrap snapshot; none when there is no such snapshot.</summary>
     public IReadOnlyList<MetadataRecord> ReadBootstrap()

@@ -16,6 +16,7 @@ public readonly record struct MetadataControlRecord(long Offset, ControlRecordTy
 /// <param name="LastOffset">The offset of its last record.</param>
 /// <param name="Epoch">The quorum epoch it was written in.</param>
 /// <param name="AppendTimestampMs">When it was written.</param>
+/// <param name="SizeBytes">Its size in the log.</param>
 /// <param name="Records">Its records; empty for a control batch.</param>
 /// <param name="ControlRecords">Its control records; empty for others.</param>
 public sealed record MetadataBatch(
@@ -23,6 +24,7 @@ public sealed record MetadataBatch(
     long LastOffset,
     int Epoch,
     long AppendTimestampMs,
+    int SizeBytes,
     IReadOnlyList<MetadataRecord> Records,
     IReadOnlyList<MetadataControlRecord> ControlRecords)
 {
@@ -72,7 +74,7 @@ public sealed record MetadataBatch(
             var controls = new List<MetadataControlRecord>();
             if (view.IsControl || !controlOnly)
                 ReadRecords(source[..size], view.IsControl, records, controls);
-            return new MetadataBatch(view.BaseOffset, view.LastOffset, view.PartitionLeaderEpoch, view.MaxTimestamp, records, controls);
+            return new MetadataBatch(view.BaseOffset, view.LastOffset, view.PartitionLeaderEpoch, view.MaxTimestamp, size, records, controls);
         }
         catch (CorruptRecordException exception)
         {

@@ -9,18 +9,27 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.UnitTests.Controller;
 
-public sealed class ControllerHostTests
+public sealed class ControllerHostTests : IAsyncDisposable
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+
     private readonly FakeMetadataLog _log = new();
-    private readonly MetadataCache _cache = new(NullLogger.Instance);
+    private readonly MetadataCache _cache = new();
+    private readonly MetadataLoader _loader;
     private readonly ControllerHost _host;
 
-    public ControllerHostTests() => _host = Host();
+    public ControllerHostTests()
+    {
+        _loader = new MetadataLoader(_cache, NullLogger.Instance);
+        _host = Host();
+    }
+
+    public ValueTask DisposeAsync() => _loader.DisposeAsync();
 
     [Fact]
     public async Task Node_registers_serves_and_shuts_down()
     {
-        Start();
+        await StartAsync();
         var lifecycle = Lifecycle();
         await lifecycle.RegisterAsync();
         Assert.True(_cache.Current.Cluster.Broker(1)!.Fenced);
@@ -63,6 +72,7 @@ public sealed class ControllerHostTests
         _log.CommitsAtOnce = false;
         var lost = _host.SubmitAsync(Create("a"));
         _log.Elect(2, 2);
+        await UntilAsync(() => !_host.IsActive);
         Assert.Equal(ErrorCode.NotController, (await Assert.ThrowsAsync<ApiException>(() => lost)).Error.Code);
         Assert.Equal(ErrorCode.NotController, (await Assert.ThrowsAsync<ApiException>(() => _host.SubmitAsync(Create("a")))).Error.Code);
         Assert.False(_host.IsActive || _host.WhenActive.IsCompleted);
@@ -73,38 +83,58 @@ public sealed class ControllerHostTests
     }
 
     [Fact]
-    public void Bootstrap_is_written_once()
+    public async Task Bootstrap_is_written_once()
     {
-        Start();
+        await StartAsync();
         Assert.Equal(1, _log.BatchCount);
         Assert.Equal(MetadataVersion.Latest, _cache.Current.Features.MetadataVersion);
         Assert.Equal("1", _cache.Current.Configs.Value(ConfigResource.DefaultBroker, "min.insync.replicas"));
-        _log.Elect(1, 2);
+        _log.Elect(2, 2);
+        await UntilAsync(() => !_host.IsActive);
+        _log.Elect(1, 3);
+        await _host.WhenActive.WaitAsync(Patience);
         Assert.Equal(1, _log.BatchCount);
     }
 
     [Fact]
     public async Task Snapshot_is_written_when_there_is_enough_to_write()
     {
-        var host = Host(("metadata.log.max.record.bytes.between.snapshots", "2000"));
-        host.Start();
-        _log.Register(_cache);
-        _log.Elect(1, 1);
-        await new BrokerLifecycle(Node(-1), host, _cache, TimeProvider.System).RegisterAsync();
-        for (var i = 0; i < 200 && _log.Snapshots.Count == 0; i++)
-            await host.SubmitAsync(new AllocateProducerIdsCommand(1, _cache.Current.Cluster.Broker(1)!.Epoch));
-        var (id, records) = Assert.Single(_log.Snapshots);
-        Assert.Equal(_log.EndOffset, id.Offset);
-        Assert.True(MetadataImage.Empty.Apply(records, 0, default).ContentEquals(_cache.Current));
+        var config = new ControllerTestBed(7, ("metadata.log.max.record.bytes.between.snapshots", "2000")).Settings.Config;
+        await StartAsync(SnapshotPolicy.From(config));
+        await Lifecycle().RegisterAsync();
+        for (var i = 0; i < 200 && !_log.FirstSnapshot.IsCompleted; i++)
+            await _host.SubmitAsync(new AllocateProducerIdsCommand(1, _cache.Current.Cluster.Broker(1)!.Epoch));
+        await _log.FirstSnapshot.WaitAsync(Patience);
+        var (id, records) = _log.Snapshots[0];
+        var image = MetadataImage.Empty.Apply(records, 0, default);
+        Assert.True(id.Offset <= _log.EndOffset && image.NextProducerId <= _cache.Current.NextProducerId);
+        Assert.Equal(_cache.Current.Cluster.Brokers.Keys, image.Cluster.Brokers.Keys);
     }
 
     [Fact]
-    public void Failing_publisher_fails_who_waits()
+    public async Task Failing_publisher_fails_who_waits()
     {
-        _cache.Register(new FailingPublisher());
+        _loader.Register(new FailingPublisher());
         var waiting = _cache.WaitForOffset(0);
-        Assert.Throws<InvalidOperationException>(Start);
-        Assert.True(waiting.IsFaulted && _cache.Failure.IsCompleted);
+        Start();
+        Assert.IsType<InvalidOperationException>(await _loader.Failure.WaitAsync(Patience));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => waiting.WaitAsync(Patience));
+    }
+
+    [Fact]
+    public async Task Publisher_that_takes_its_time_delays_no_commit()
+    {
+        using var publisher = new BlockedPublisher();
+        _loader.Register(publisher);
+        await StartWithBrokerAsync();
+        publisher.Block();
+        var (first, offset) = await _host.SubmitWithOffsetAsync(Create("a")).WaitAsync(Patience);
+        Assert.Equal(0, first.Topics[0].ErrorCode);
+        Assert.Equal(0, (await _host.SubmitAsync(Create("b")).WaitAsync(Patience)).Topics[0].ErrorCode);
+        Assert.Null(_cache.Current.Topics.Find("a"));
+        publisher.Release();
+        await _cache.WaitForOffset(offset).WaitAsync(Patience);
+        Assert.NotNull(_cache.Current.Topics.Find("a"));
     }
 
     private static CreateTopicsCommand Create(string name) => new(new CreateTopicsRequest { Topics = [ControllerTestBed.Topic(name)] });
@@ -126,19 +156,57 @@ public sealed class ControllerHostTests
 
     private BrokerLifecycle Lifecycle(long previousEpoch = -1) => new(Node(previousEpoch), _host, _cache, TimeProvider.System);
 
-    private void Start()
+    private void Start(SnapshotPolicy? snapshots = null)
     {
-        _host.Start();
-        _log.Register(_cache);
+        _loader.Register(_host);
+        var policy = snapshots ?? SnapshotPolicy.From(new ControllerTestBed(7).Settings.Config);
+        _loader.Start(_log, new SnapshotGenerator(_log, policy, TimeProvider.System, NullLogger.Instance));
         _log.Elect(1, 1);
+    }
+
+    /// <summary>Starts, and waits until the controller is active and its first records are published.</summary>
+    private async Task StartAsync(SnapshotPolicy? snapshots = null)
+    {
+        Start(snapshots);
+        await _host.WhenActive.WaitAsync(Patience);
+        await _cache.WaitForOffset(_log.EndOffset - 1).WaitAsync(Patience);
     }
 
     private async Task StartWithBrokerAsync()
     {
-        Start();
+        await StartAsync();
         var lifecycle = Lifecycle();
         await lifecycle.RegisterAsync();
         await lifecycle.UnfenceAsync();
+    }
+
+    private static async Task UntilAsync(Func<bool> condition)
+    {
+        using var timeout = new CancellationTokenSource(Patience);
+        while (!condition())
+        {
+            timeout.Token.ThrowIfCancellationRequested();
+            await Task.Yield();
+        }
+    }
+
+    private sealed class BlockedPublisher : IMetadataPublisher, IDisposable
+    {
+        private readonly ManualResetEventSlim _mayGoOn = new(true);
+
+        public string Name => "blocked";
+
+        public void Publish(MetadataDelta delta) => _mayGoOn.Wait();
+
+        public void Block() => _mayGoOn.Reset();
+
+        public void Release() => _mayGoOn.Set();
+
+        public void Dispose()
+        {
+            Release();
+            _mayGoOn.Dispose();
+        }
     }
 
     private sealed class FailingPublisher : IMetadataPublisher

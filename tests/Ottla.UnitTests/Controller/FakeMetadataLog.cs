@@ -8,6 +8,7 @@ internal sealed class FakeMetadataLog : IMetadataLog
 {
     private readonly List<IMetadataLogListener> _listeners = [];
     private readonly List<(long Base, int Epoch, IReadOnlyList<MetadataRecord> Records, TaskCompletionSource Committed)> _batches = [];
+    private readonly TaskCompletionSource _firstSnapshot = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _committedBatches;
 
     public bool CommitsAtOnce { get; set; } = true;
@@ -19,6 +20,9 @@ internal sealed class FakeMetadataLog : IMetadataLog
     public long EndOffset { get; private set; }
 
     public List<(OffsetAndEpoch Id, List<MetadataRecord> Records)> Snapshots { get; } = [];
+
+    /// <summary>Completes when a snapshot was written.</summary>
+    public Task FirstSnapshot => _firstSnapshot.Task;
 
     public int BatchCount => _batches.Count;
 
@@ -39,13 +43,18 @@ internal sealed class FakeMetadataLog : IMetadataLog
     {
         _listeners.Add(listener);
         foreach (var (@base, epoch, records, _) in _batches.Take(_committedBatches))
-            listener.HandleCommit(@base, epoch, 1, records, @base + records.Count - 1);
+            listener.HandleCommit(Batch(@base, epoch, records));
         if (Leader.LeaderId >= 0)
             listener.HandleLeaderChange(Leader);
     }
 
-    public void WriteSnapshot(OffsetAndEpoch id, long lastContainedLogTimestampMs, IEnumerable<MetadataRecord> records) =>
+    public void Resume(IMetadataLogListener listener) => throw new InvalidOperationException("This log holds nothing back.");
+
+    public void WriteSnapshot(OffsetAndEpoch id, long lastContainedLogTimestampMs, IEnumerable<MetadataRecord> records)
+    {
         Snapshots.Add((id, [.. records]));
+        _firstSnapshot.TrySetResult();
+    }
 
     public void Commit()
     {
@@ -54,7 +63,7 @@ internal sealed class FakeMetadataLog : IMetadataLog
             var (@base, epoch, records, committed) = _batches[_committedBatches++];
             HighWatermark = @base + records.Count;
             foreach (var listener in _listeners)
-                listener.HandleCommit(@base, epoch, 1, records, HighWatermark - 1);
+                listener.HandleCommit(Batch(@base, epoch, records));
             committed.SetResult();
         }
     }
@@ -71,4 +80,7 @@ internal sealed class FakeMetadataLog : IMetadataLog
         foreach (var (_, _, _, committed) in lost)
             committed.SetException(new InvalidOperationException("leadership lost"));
     }
+
+    private static MetadataBatch Batch(long baseOffset, int epoch, IReadOnlyList<MetadataRecord> records) =>
+        new(baseOffset, baseOffset + records.Count - 1, epoch, 1, MetadataBatch.Encode(baseOffset, epoch, 1, records).Length, records, []);
 }

@@ -250,6 +250,28 @@ public sealed class RaftHostTests
         Assert.Equal("ours", listener.Topics[^1]);
     }
 
+    [Fact]
+    public async Task Listener_that_is_not_ready_holds_up_nobody_and_is_told_the_rest_later()
+    {
+        await using var host = Open(Format());
+        var slow = new Listener();
+        var other = new Listener();
+        host.Register(slow);
+        host.Register(other);
+        await slow.UntilLeader(1);
+        await other.UntilLeader(1);
+        slow.GiveRoom(1);
+        foreach (var name in (string[])["a", "b", "c"])
+            await host.Append(1, [Topic(name)]).Committed;
+        Assert.Equal(["a"], slow.Topics);
+        Assert.Equal(["a", "b", "c"], other.Topics);
+
+        slow.GiveRoom(10);
+        host.Resume(slow);
+        await host.Append(1, [Topic("d")]).Committed;
+        Assert.Equal(["a", "b", "c", "d"], slow.Topics);
+    }
+
     private static MetadataRecord Topic(string name) => new(new TopicRecord { Name = name, TopicId = new Uuid(1, 2) }, 0);
 
     private static RaftHostOptions Options() => new() { LogDirectory = Root, Raft = new RaftOptions { Local = Local, Endpoints = [Endpoint] } };
@@ -269,6 +291,7 @@ public sealed class RaftHostTests
     {
         private readonly List<string> _told = [];
         private readonly Dictionary<int, TaskCompletionSource> _leaders = [];
+        private int _room = int.MaxValue;
 
         public string Told
         {
@@ -283,12 +306,22 @@ public sealed class RaftHostTests
 
         public Task UntilLeader(int epoch) => Leader(epoch).Task.WaitAsync(TimeSpan.FromMinutes(1));
 
-        public void HandleSnapshot(OffsetAndEpoch id, IReadOnlyList<MetadataRecord> records) => Tell($"snapshot {id.Offset}-{id.Epoch} [{Names(records)}]");
+        public bool IsReady => Volatile.Read(ref _room) > 0;
 
-        public void HandleCommit(long baseOffset, int epoch, long appendTimestampMs, IReadOnlyList<MetadataRecord> records, long lastOffset)
+        /// <summary>Takes no more than so many batches until there is room again.</summary>
+        public void GiveRoom(int batches) => Volatile.Write(ref _room, batches);
+
+        public void HandleSnapshot(OpenMetadataSnapshot snapshot)
         {
-            Topics.AddRange(records.Select(record => record.Message).OfType<TopicRecord>().Select(topic => topic.Name));
-            Tell($"{baseOffset}-{lastOffset} e{epoch} [{Names(records)}]");
+            using (snapshot)
+                Tell($"snapshot {snapshot.Id.Offset}-{snapshot.Id.Epoch} [{Names(snapshot.Read().Records)}]");
+        }
+
+        public void HandleCommit(MetadataBatch batch)
+        {
+            Interlocked.Decrement(ref _room);
+            Topics.AddRange(batch.Records.Select(record => record.Message).OfType<TopicRecord>().Select(topic => topic.Name));
+            Tell($"{batch.BaseOffset}-{batch.LastOffset} e{batch.Epoch} [{Names(batch.Records)}]");
         }
 
         public void HandleLeaderChange(LeaderAndEpoch leader)
@@ -319,9 +352,11 @@ public sealed class RaftHostTests
 
     private sealed class FailingListener : IMetadataLogListener
     {
-        public void HandleSnapshot(OffsetAndEpoch id, IReadOnlyList<MetadataRecord> records) => throw new InvalidOperationException("listener");
+        public bool IsReady => true;
 
-        public void HandleCommit(long baseOffset, int epoch, long appendTimestampMs, IReadOnlyList<MetadataRecord> records, long lastOffset) => throw new InvalidOperationException("listener");
+        public void HandleSnapshot(OpenMetadataSnapshot snapshot) => throw new InvalidOperationException("listener");
+
+        public void HandleCommit(MetadataBatch batch) => throw new InvalidOperationException("listener");
 
         public void HandleLeaderChange(LeaderAndEpoch leader) => throw new InvalidOperationException("listener");
     }

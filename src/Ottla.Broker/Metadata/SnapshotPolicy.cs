@@ -1,17 +1,12 @@
 using Ottla.Configuration;
 using Ottla.Kernel;
-using Ottla.Protocol.Metadata;
-using Ottla.Protocol.Wire;
 
-namespace Ottla.Broker.Hosts;
+namespace Ottla.Broker.Metadata;
 
 /// <summary>Says when the metadata log is due for a snapshot: after so many bytes of records, or after so long with any.</summary>
-/// <remarks>Not thread-safe; owned by the controller's host.</remarks>
+/// <remarks>Not thread-safe; owned by the <see cref="SnapshotGenerator"/>.</remarks>
 internal sealed class SnapshotPolicy(long bytesMax, long intervalMs)
 {
-    /// <summary>What a record costs beside its message: lengths, deltas, and the frame of type and version.</summary>
-    private const int RecordOverheadBytes = 10;
-
     private long _bytes;
     private Instant? _oldest;
 
@@ -22,14 +17,11 @@ internal sealed class SnapshotPolicy(long bytesMax, long intervalMs)
     /// <summary>When a snapshot is due for age alone; null when nothing waits for one.</summary>
     public Instant? Deadline => intervalMs > 0 ? _oldest?.AddMilliseconds(intervalMs) : null;
 
-    /// <summary>Records were committed that no snapshot has.</summary>
-    public void Committed(IReadOnlyList<MetadataRecord> records, Instant now)
+    /// <summary>A batch of records was committed that no snapshot has.</summary>
+    public void Committed(int sizeBytes, Instant now)
     {
-        if (records.Count == 0)
-            return;
         _oldest ??= now;
-        foreach (var record in records)
-            _bytes += RecordOverheadBytes + WireBuffer.Encode(record.Message, record.Version).Length;
+        _bytes += sizeBytes;
     }
 
     /// <summary>Whether a snapshot is due.</summary>
