@@ -150,8 +150,9 @@ internal static class ReadEmitter
             return;
         using var _ = CSharp.Flexible(message) == "true" ? null : code.Block("if (flexible)");
         code.Line("var tagCount = reader.ReadTagCount();");
+        code.Line("var lastTag = -1L;");
         using var loop = code.Block("for (var tagIndex = 0; tagIndex < tagCount; tagIndex++)");
-        code.Line("var tag = reader.ReadTag(out var tagSize);");
+        code.Line("var tag = reader.ReadTag(ref lastTag, out var tagSize);");
         var tagged = owner.Fields.Where(f => f.Tag is not null).OrderBy(f => f.Tag).ToList();
         if (tagged.Count == 0)
         {

@@ -154,7 +154,7 @@ public sealed class BrokerServer : IAsyncDisposable
         var idleMs = _settings().ConnectionIdleMsMax;
         foreach (var connection in _connections.Snapshot())
         {
-            if (connection.IsIdle(now, idleMs))
+            if (connection.CheckIdle(now, idleMs))
                 connection.Abort();
         }
     }

@@ -25,6 +25,7 @@ internal sealed class Connection : IAsyncDisposable
     private readonly ConnectionInfo _info;
     private readonly RequestHeader _header = new();
     private long _lastActiveMs;
+    private long _movedBytes;
 
     public Connection(ITransportConnection transport, string listenerName, ApiTable apis, ServerSettings settings, BufferPool pool, TimeProvider time, ILogger logger)
     {
@@ -41,8 +42,17 @@ internal sealed class Connection : IAsyncDisposable
     /// <summary>Who is on the other side.</summary>
     public ConnectionInfo Info => _info;
 
-    /// <summary>Whether nothing came in for longer than <paramref name="idleMs"/>, and no request waits for its reply.</summary>
-    public bool IsIdle(Instant now, long idleMs) => now.UnixMilliseconds - Volatile.Read(ref _lastActiveMs) > idleMs && _responses.InFlight == 0;
+    /// <summary>
+    /// Whether no byte came in or went out for longer than <paramref name="idleMs"/>, and no reply is being made. A client that does not read its replies is
+    /// idle, too. Called now and then: what moved since the last call counts as moved now.
+    /// </summary>
+    public bool CheckIdle(Instant now, long idleMs)
+    {
+        var movedBytes = _reader.ReceivedBytes + _transport.SentBytes;
+        if (Interlocked.Exchange(ref _movedBytes, movedBytes) != movedBytes)
+            Volatile.Write(ref _lastActiveMs, now.UnixMilliseconds);
+        return now.UnixMilliseconds - Volatile.Read(ref _lastActiveMs) > idleMs && !_responses.AwaitsHandler;
+    }
 
     /// <summary>Serves the client until either side ends the connection.</summary>
     public async Task RunAsync()

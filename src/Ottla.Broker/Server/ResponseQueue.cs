@@ -14,27 +14,25 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
     /// <summary>Frames and slots kept for reuse: more than this are in flight only in bursts.</summary>
     private const int ReuseMax = 16;
 
+    /// <summary>
+    /// Bytes of replies that a connection may have ready and not sent before its next request waits: more than goes out in one send saves nothing, and a
+    /// client that asks without reading would fill the memory. Ranges of files do not count: they are read when they are sent. One reply may be larger.
+    /// </summary>
+    public const int UnsentBytesMax = 128 * 1024;
+
     private readonly Lock _lock = new();
     private readonly Queue<ResponseSlot> _slots = new();
     private readonly Stack<ResponseSlot> _idleSlots = new();
     private readonly Stack<FrameBuffer> _idleFrames = new();
     private readonly List<FrameBuffer> _sending = [];
     private TaskCompletionSource? _roomWanted;
+    private long _unsentBytes;
+    private long _sendingBytes;
     private bool _isSending;
     private bool _hasFailed;
 
     /// <summary>The messages of the hot path that this connection uses again.</summary>
     public MessageExchanges Exchanges { get; } = new();
-
-    /// <summary>Requests without a sent reply.</summary>
-    public int InFlight
-    {
-        get
-        {
-            lock (_lock)
-                return _slots.Count + _sending.Count;
-        }
-    }
 
     /// <summary>Takes the next place in the order of replies.</summary>
     public ResponseSlot Open()
@@ -55,14 +53,31 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
             return _idleFrames.TryPop(out var frame) ? frame : new FrameBuffer(pool);
     }
 
-    /// <summary>Whether another request may be started without waiting.</summary>
-    public bool HasRoom => InFlight < inFlightMax;
+    /// <summary>Whether the next reply is still being made, so that the client waits for this broker and not the other way round.</summary>
+    public bool AwaitsHandler
+    {
+        get
+        {
+            lock (_lock)
+                return !_isSending && _slots.Count > 0;
+        }
+    }
 
-    /// <summary>Sends what is ready and waits until a reply went out, when too many requests are in flight.</summary>
-    public ValueTask WaitForRoomAsync() => WaitUntilBelowAsync(inFlightMax);
+    /// <summary>Whether another request may be started without waiting.</summary>
+    public bool HasRoom
+    {
+        get
+        {
+            lock (_lock)
+                return HasRoomFor(inFlightMax, UnsentBytesMax);
+        }
+    }
+
+    /// <summary>Sends what is ready and waits until enough replies went out, when too many requests are in flight or too many bytes wait for the client.</summary>
+    public ValueTask WaitForRoomAsync() => WaitUntilBelowAsync(inFlightMax, UnsentBytesMax);
 
     /// <summary>Waits until every request was answered.</summary>
-    public ValueTask DrainAsync() => WaitUntilBelowAsync(1);
+    public ValueTask DrainAsync() => WaitUntilBelowAsync(1, UnsentBytesMax);
 
     /// <summary>Sends every reply that is ready and whose turn it is. Returns at once when somebody else is sending: they will see to it.</summary>
     public async ValueTask FlushAsync()
@@ -144,6 +159,8 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
             slot.MarkComplete(frame);
             if (_hasFailed)
                 slot.TakeFrame()?.Dispose();
+            else
+                _unsentBytes += frame?.Length ?? 0;
         }
     }
 
@@ -163,18 +180,24 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
             }
 
             _sending.Clear();
+            _unsentBytes -= _sendingBytes;
+            _sendingBytes = 0;
             while (!_hasFailed && _slots.TryPeek(out var slot) && slot.IsComplete)
             {
                 _slots.Dequeue();
                 if (slot.TakeFrame() is { } frame)
+                {
                     _sending.Add(frame);
+                    _sendingBytes += frame.Length;
+                }
+
                 slot.Reset();
                 if (_idleSlots.Count < ReuseMax)
                     _idleSlots.Push(slot);
             }
 
             _isSending = hasReady = _sending.Count > 0;
-            if (_roomWanted is not null && _slots.Count + _sending.Count < inFlightMax)
+            if (_roomWanted is not null && HasRoomFor(inFlightMax, UnsentBytesMax))
                 (waiter, _roomWanted) = (_roomWanted, null);
         }
 
@@ -182,7 +205,9 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
         return hasReady;
     }
 
-    private async ValueTask WaitUntilBelowAsync(int limit)
+    private bool HasRoomFor(int requests, long bytes) => _slots.Count + _sending.Count < requests && _unsentBytes < bytes;
+
+    private async ValueTask WaitUntilBelowAsync(int requests, long bytes)
     {
         await FlushAsync();
         while (true)
@@ -190,7 +215,7 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
             Task waiting;
             lock (_lock)
             {
-                if (_hasFailed || _slots.Count + _sending.Count < limit)
+                if (_hasFailed || HasRoomFor(requests, bytes))
                     return;
                 // Continue elsewhere than in the sender's stack: the waiter goes on to read and handle requests.
                 _roomWanted ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -7,8 +7,9 @@ namespace Ottla.Network.Framing;
 
 /// <summary>Cuts what a connection receives into frames: a big-endian 32-bit length, then that many bytes. One per connection, owned by its task.</summary>
 /// <remarks>
-/// Small frames lie in a slab, lent by the pool only while it holds bytes: between requests the connection waits with a zero-byte receive.
-/// A larger frame is received straight into a buffer of its own. Frames are mutable, so that records can be patched where they lie.
+/// Small frames lie in a slab, lent by the pool only while there is something to receive: a connection waits with a zero-byte receive, and with no more
+/// memory than the part of a frame that has come. A larger frame is received straight into a buffer of its own.
+/// Frames are mutable, so that records can be patched where they lie.
 /// Use: <c>while (await reader.ReceiveAsync(token)) while (reader.TryReadFrame(out var frame)) ...</c>
 /// </remarks>
 public sealed class FrameReader : IDisposable
@@ -17,10 +18,19 @@ public sealed class FrameReader : IDisposable
     public const int SlabBytes = 64 * 1024;
 
     /// <summary>
-    /// What an announced length alone is worth, in bytes. A full batch of the default 1 MiB with its request around it arrives without a copy;
-    /// beyond, the buffer doubles with what has really arrived, so that a lie costs the liar as many bytes as it costs us.
+    /// What an announced length alone is worth on a new connection, in bytes. Beyond, the buffer doubles with what has really arrived, so that a lie costs
+    /// the liar as many bytes as it costs us.
     /// </summary>
-    public const int UnprovenFrameBytesMax = 1280 * 1024;
+    public const int UnprovenFrameBytesMax = 128 * 1024;
+
+    /// <summary>
+    /// What an announced length is worth at most, in bytes, on a connection that has sent frames as long before: from its second full batch on (1 MiB by
+    /// default, with its request around it) a producer's frames arrive without a copy.
+    /// </summary>
+    public const int ProvenFrameBytesMax = 1280 * 1024;
+
+    /// <summary>The rest of a slab that is moved to a smaller buffer while more is waited for, in bytes at most: a larger one would cost as much as it gives back.</summary>
+    private const int ParkedBytesMax = SlabBytes / 4;
 
     private const int PrefixBytes = sizeof(int);
 
@@ -36,6 +46,8 @@ public sealed class FrameReader : IDisposable
     private int _largeBytes;
     private int _largeReceived;
     private bool _isLargeHandedOut;
+    private int _provenBytes = UnprovenFrameBytesMax;
+    private long _receivedBytes;
 
     /// <summary>A reader of what <paramref name="connection"/> receives from now on.</summary>
     /// <param name="connection">Stays the caller's: the reader neither aborts nor disposes it.</param>
@@ -55,6 +67,9 @@ public sealed class FrameReader : IDisposable
     /// <summary>After <see cref="ReceiveAsync"/> returned false: whether the stream ended inside a frame instead of between two.</summary>
     public bool EndedInsideFrame { get; private set; }
 
+    /// <summary>Bytes received since the beginning. Any thread.</summary>
+    public long ReceivedBytes => Volatile.Read(ref _receivedBytes);
+
     /// <summary>Waits until at least one whole frame is there for <see cref="TryReadFrame"/>. Ends the life of the frames handed out before.</summary>
     /// <returns>False at the end of the stream; an incomplete last frame is dropped (<see cref="EndedInsideFrame"/>).</returns>
     /// <exception cref="InvalidFrameException">The next frame's length is negative or over the limit. Frames before it were handed out.</exception>
@@ -69,18 +84,17 @@ public sealed class FrameReader : IDisposable
                 return true;
             if (!_large.IsEmpty)
                 return await ReceiveLargeAsync(cancellationToken);
-            if (_slab.IsEmpty)
-            {
-                // Idle connections are many and slabs are large: wait for the first byte without one.
-                await _connection.ReceiveAsync(Memory<byte>.Empty, cancellationToken);
-                _slab = _pool.Rent(SlabBytes);
-            }
-
-            MoveRestToFront();
+            // Connections that wait are many and slabs are large: wait without one.
+            var arriving = _connection.ReceiveAsync(Memory<byte>.Empty, cancellationToken);
+            if (!arriving.IsCompleted)
+                ParkRest();
+            await arriving;
+            MoveRestToSlab();
             var received = await _connection.ReceiveAsync(_slab.Memory[_slabEnd..], cancellationToken);
             if (received == 0)
                 return EndOfStream(isInsideFrame: _slabEnd > _slabStart);
             _slabEnd += received;
+            Count(received);
         }
     }
 
@@ -114,6 +128,7 @@ public sealed class FrameReader : IDisposable
     {
         if (_isLargeHandedOut)
         {
+            _provenBytes = Math.Clamp(_largeBytes, _provenBytes, ProvenFrameBytesMax);
             _large.Dispose();
             _isLargeHandedOut = false;
         }
@@ -140,7 +155,7 @@ public sealed class FrameReader : IDisposable
             throw new InvalidFrameException(length, _frameBytesMax);
         if (length <= _slabEnd - _slabStart - PrefixBytes)
             return true;
-        if (length > _slab.Length - PrefixBytes)
+        if (length > SlabBytes - PrefixBytes)
             BeginLarge(length);
         return false;
     }
@@ -155,7 +170,7 @@ public sealed class FrameReader : IDisposable
     private void BeginLarge(int length)
     {
         var arrived = _slab.Span[(_slabStart + PrefixBytes).._slabEnd];
-        _large = _pool.Rent(Math.Min(length, UnprovenFrameBytesMax));
+        _large = _pool.Rent(Math.Min(length, _provenBytes));
         arrived.CopyTo(_large.Span);
         _largeBytes = length;
         _largeReceived = arrived.Length;
@@ -175,6 +190,7 @@ public sealed class FrameReader : IDisposable
             if (received == 0)
                 return EndOfStream(isInsideFrame: true);
             _largeReceived += received;
+            Count(received);
         }
 
         return true;
@@ -188,15 +204,39 @@ public sealed class FrameReader : IDisposable
         _large = grown;
     }
 
-    /// <summary>Makes room for at least one more byte. The frames before the rest are dead by now.</summary>
-    private void MoveRestToFront()
+    /// <summary>Gives the slab back for as long as nothing comes, but for the part of a frame in it. The frames before that are dead by now.</summary>
+    private void ParkRest()
     {
-        if (_slabStart == 0)
-            return;
-        _slab.Span[_slabStart.._slabEnd].CopyTo(_slab.Span);
+        var restBytes = _slabEnd - _slabStart;
+        if (_slab.Length == SlabBytes && restBytes <= ParkedBytesMax)
+            MoveRestTo(_pool.Rent(restBytes));
+    }
+
+    /// <summary>Makes room for at least one more byte. The frames before the rest are dead by now.</summary>
+    private void MoveRestToSlab()
+    {
+        if (_slab.Length < SlabBytes)
+        {
+            MoveRestTo(_pool.Rent(SlabBytes));
+        }
+        else if (_slabStart > 0)
+        {
+            _slab.Span[_slabStart.._slabEnd].CopyTo(_slab.Span);
+            _slabEnd -= _slabStart;
+            _slabStart = 0;
+        }
+    }
+
+    private void MoveRestTo(PooledBuffer buffer)
+    {
+        _slab.Span[_slabStart.._slabEnd].CopyTo(buffer.Span);
+        _slab.Dispose();
+        _slab = buffer;
         _slabEnd -= _slabStart;
         _slabStart = 0;
     }
+
+    private void Count(int received) => Volatile.Write(ref _receivedBytes, _receivedBytes + received);
 
     private bool EndOfStream(bool isInsideFrame)
     {

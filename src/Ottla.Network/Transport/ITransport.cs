@@ -67,6 +67,9 @@ public interface ITransportConnection : IAsyncDisposable
     /// <summary>Whether <see cref="SendFileAsync"/> works here: Linux's plain sockets only, not TLS and not memory.</summary>
     bool CanSendFile { get; }
 
+    /// <summary>Bytes that were sent since the connection began, as the operating system took them: a peer that does not read stops them. Any thread.</summary>
+    long SentBytes { get; }
+
     /// <summary>Breaks the connection off at once (TCP: a reset). Pending operations of both sides fail. Idempotent.</summary>
     void Abort();
 }

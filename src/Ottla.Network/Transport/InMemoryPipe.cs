@@ -16,9 +16,13 @@ internal sealed class InMemoryPipe(int capacityBytes)
     private byte[] _ring = [];
     private int _head;
     private int _count;
+    private long _writtenBytes;
     private bool _isWriterDone;
     private SocketError _readerError;
     private SocketError _writerError;
+
+    /// <summary>Bytes that the writer has put in since the beginning.</summary>
+    public long WrittenBytes => Interlocked.Read(ref _writtenBytes);
 
     /// <summary>Reads what there is into <paramref name="buffer"/>; an empty one waits until there is something.</summary>
     public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
@@ -141,6 +145,7 @@ internal sealed class InMemoryPipe(int capacityBytes)
         bytes[..first].CopyTo(_ring.AsSpan(tail));
         bytes[first..count].CopyTo(_ring);
         _count += count;
+        Interlocked.Add(ref _writtenBytes, count);
         _readable.Fire();
         return count;
     }

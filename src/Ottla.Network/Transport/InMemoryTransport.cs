@@ -179,6 +179,8 @@ internal sealed class InMemoryConnection(InMemoryPipe incoming, InMemoryPipe out
 
     public bool CanSendFile => false;
 
+    public long SentBytes => outgoing.WrittenBytes;
+
     public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) => incoming.ReadAsync(buffer, cancellationToken);
 
     public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) => outgoing.WriteAsync(bytes, cancellationToken);

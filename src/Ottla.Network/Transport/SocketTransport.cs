@@ -190,6 +190,7 @@ internal sealed partial class SocketListener(Socket socket, IAcceptor acceptor, 
 internal sealed class SocketConnection : ITransportConnection
 {
     private readonly Socket _socket;
+    private long _sentBytes;
     private int _isClosed;
 
     public SocketConnection(Socket socket)
@@ -204,6 +205,8 @@ internal sealed class SocketConnection : ITransportConnection
     public IPEndPoint? LocalEndPoint { get; }
 
     public bool CanSendFile => false;
+
+    public long SentBytes => Interlocked.Read(ref _sentBytes);
 
     public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {
@@ -225,6 +228,7 @@ internal sealed class SocketConnection : ITransportConnection
             if (!sending.IsCompletedSuccessfully)
                 return FinishSendAsync(sending, bytes.Length);
             Invariant.Check(sending.Result == bytes.Length, "an asynchronous send on a stream socket sends everything");
+            Interlocked.Add(ref _sentBytes, bytes.Length);
             return ValueTask.CompletedTask;
         }
         catch (ObjectDisposedException)
@@ -296,9 +300,10 @@ internal sealed class SocketConnection : ITransportConnection
     }
 
     [System.Runtime.CompilerServices.AsyncMethodBuilder(typeof(System.Runtime.CompilerServices.PoolingAsyncValueTaskMethodBuilder))]
-    private static async ValueTask FinishSendAsync(ValueTask<int> sending, int length)
+    private async ValueTask FinishSendAsync(ValueTask<int> sending, int length)
     {
         var sent = await sending;
         Invariant.Check(sent == length, "an asynchronous send on a stream socket sends everything");
+        Interlocked.Add(ref _sentBytes, length);
     }
 }

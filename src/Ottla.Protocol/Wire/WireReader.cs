@@ -13,6 +13,12 @@ public ref struct WireReader
     /// <summary>Up to here a string can be written back even if it is not UTF-8: every byte becomes at most one replacement character of 3 bytes.</summary>
     private const int StringBytesSafe = WireWriter.StringBytesMax / 3;
 
+    /// <summary>Elements of an array at most, even where the bytes for more have come: far above what a client sends, and a bound on the objects made of one length (CVE-2026-111108).</summary>
+    public const int ArrayElementsMax = 1_000_000;
+
+    /// <summary>Tagged fields of a struct at most (CVE-2026-111115).</summary>
+    public const int TaggedFieldsMax = 10_000;
+
     private readonly Memory<byte> _memory;
     private readonly ReadOnlySpan<byte> _span;
     private int _position;
@@ -110,6 +116,8 @@ public ref struct WireReader
         var length = flexible ? ReadCompactLength() : ReadInt32();
         if ((long)length * Math.Max(elementBytesMin, 1) > Remaining)
             throw new MalformedMessageException($"{field} announces {length} elements, but only {Remaining} bytes remain.");
+        if (length > ArrayElementsMax)
+            throw new MalformedMessageException($"{field} announces {length} elements, more than the {ArrayElementsMax} allowed.");
         return Math.Max(length, -1);
     }
 
@@ -135,13 +143,20 @@ public ref struct WireReader
         var count = ReadUnsignedVarint();
         if (count > Remaining / 2)
             Fail($"{count} tagged fields are announced, but only {Remaining} bytes remain");
+        if (count > TaggedFieldsMax)
+            Fail($"{count} tagged fields are announced, more than the {TaggedFieldsMax} allowed");
         return (int)count;
     }
 
     /// <summary>Reads the tag and size of a tagged field.</summary>
-    public uint ReadTag(out int sizeBytes)
+    /// <param name="lastTag">The tag of the field before, -1 for the first: tags ascend, so that none comes twice. This tag afterwards.</param>
+    /// <param name="sizeBytes">Bytes of the field.</param>
+    public uint ReadTag(ref long lastTag, out int sizeBytes)
     {
         var tag = ReadUnsignedVarint();
+        if (tag <= lastTag)
+            Fail($"tagged field {tag} follows tagged field {lastTag}");
+        lastTag = tag;
         var size = ReadUnsignedVarint();
         if (size > Remaining)
             Fail($"tagged field {tag} announces {size} bytes, but only {Remaining} remain");

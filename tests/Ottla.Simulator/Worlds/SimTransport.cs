@@ -163,6 +163,8 @@ internal sealed class SimConnection(SimLink link, SimStream incoming, SimStream 
 
     public bool CanSendFile => false;
 
+    public long SentBytes { get; private set; }
+
     /// <summary>Whose it is; null while it waits to be accepted.</summary>
     public SimTransport? Owner { get; set; }
 
@@ -172,6 +174,7 @@ internal sealed class SimConnection(SimLink link, SimStream incoming, SimStream 
     {
         cancellationToken.ThrowIfCancellationRequested();
         outgoing.Write(bytes);
+        SentBytes += bytes.Length;
         await Task.Yield(); // others may go first: a send is no atomic step
     }
 

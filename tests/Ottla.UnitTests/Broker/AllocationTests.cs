@@ -105,6 +105,8 @@ public sealed class AllocationTests
 
         public bool CanSendFile => false;
 
+        public long SentBytes => 0;
+
         public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
         {
             if (buffer.IsEmpty)

@@ -31,6 +31,8 @@ internal sealed class FakeConnection(IEnumerable<byte[]> chunks, bool canSendFil
 
     public bool CanSendFile => canSendFile;
 
+    public long SentBytes => Sent.Length;
+
     public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {
         if (_chunks.Count == 0 || buffer.IsEmpty)

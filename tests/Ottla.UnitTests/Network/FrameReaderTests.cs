@@ -61,11 +61,13 @@ public sealed class FrameReaderTests
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(1)]
-    public async Task FramesAroundTheUnprovenSize(int difference)
+    [InlineData(FrameReader.UnprovenFrameBytesMax)]
+    [InlineData(FrameReader.UnprovenFrameBytesMax + 1)]
+    [InlineData(FrameReader.ProvenFrameBytesMax)]
+    [InlineData(FrameReader.ProvenFrameBytesMax + 1)]
+    public async Task FramesAroundTheUnprovenAndProvenSizes(int size)
     {
-        byte[][] frames = [Frames.Random(1, FrameReader.UnprovenFrameBytesMax + difference), [7]];
+        byte[][] frames = [Frames.Random(1, size), [7], Frames.Random(2, size), Frames.Random(3, size)];
         Assert.Equal(frames, await Frames.ReadAllAsync(new FakeConnection([Frames.Prefixed(frames)]), _pool));
     }
 
@@ -177,6 +179,49 @@ public sealed class FrameReaderTests
         Assert.NotEqual(0, _pool.RentedBytes);
         reader.ReleaseProcessed();
         Assert.Equal(0, _pool.RentedBytes);
+    }
+
+    /// <summary>What a connection holds while it waits is in proportion to what it has sent.</summary>
+    [Theory]
+    [InlineData(1000, 3, 1024)]
+    [InlineData(1000, 900, 1024)]
+    [InlineData(60_000, 10, 1024)]
+    [InlineData(60_000, 10_000, 10 * 1024)]
+    [InlineData(60_000, 40_000, FrameReader.SlabBytes)]
+    [InlineData(90_000_000, 10, FrameReader.UnprovenFrameBytesMax)]
+    [InlineData(90_000_000, 1_000_000, 1024 * 1024)]
+    public async Task HalfAFrameHoldsWhatItNeeds(int frameBytes, int sentBytes, int heldBytesMax)
+    {
+        var (client, server) = await Frames.ConnectAsync(new InMemoryTransport());
+        using var reader = new FrameReader(server, _pool, Frames.FrameBytesMax);
+        var receiving = reader.ReceiveAsync(default).AsTask();
+        await client.SendAsync(Frames.Prefix(frameBytes), default);
+        await client.SendAsync(new byte[sentBytes], default);
+        // The reader continues elsewhere: all is received once that much is counted, and held back once it waits again.
+        await Frames.UntilAsync(() => reader.ReceivedBytes == 4 + sentBytes && _pool.RentedBytes <= heldBytesMax);
+        Assert.False(receiving.IsCompleted);
+
+        await client.SendAsync(new byte[frameBytes - sentBytes], default);
+        Assert.True(await receiving.WaitAsync(Frames.Patience));
+        Assert.True(reader.TryReadFrame(out var frame));
+        Assert.Equal(frameBytes, frame.Length);
+    }
+
+    [Fact]
+    public async Task AConnectionThatHasSentLargeFramesIsBelievedTheNext()
+    {
+        var (client, server) = await Frames.ConnectAsync(new InMemoryTransport());
+        using var reader = new FrameReader(server, _pool, Frames.FrameBytesMax);
+        foreach (var (size, expected) in new[] { (800_000, FrameReader.UnprovenFrameBytesMax), (50_000_000, 800_000), (50_000_000, FrameReader.ProvenFrameBytesMax) })
+        {
+            var receiving = reader.ReceiveAsync(default).AsTask();
+            await client.SendAsync(Frames.Prefix(size), default);
+            await Frames.UntilAsync(() => _pool.RentedBytes >= expected);
+            Assert.InRange(_pool.RentedBytes, expected, expected * 5 / 4); // a buffer's class is at most a quarter larger
+            await client.SendAsync(new byte[size], default);
+            Assert.True(await receiving.WaitAsync(Frames.Patience));
+            Assert.True(reader.TryReadFrame(out _));
+        }
     }
 
     [Fact]

@@ -253,6 +253,8 @@ public sealed class FrameSenderTests
 
         public bool CanSendFile => true;
 
+        public long SentBytes => Sent.Length;
+
         public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) => new(0);
 
         public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Framing;
@@ -69,6 +70,17 @@ internal static class Frames
         }
 
         return frames;
+    }
+
+    /// <summary>Waits until something holds that another thread brings about.</summary>
+    public static async Task UntilAsync(Func<bool> condition)
+    {
+        var watch = Stopwatch.StartNew();
+        while (!condition())
+        {
+            Assert.True(watch.Elapsed < Patience, "it never holds");
+            await Task.Yield();
+        }
     }
 
     public static async Task<(ITransportConnection Client, ITransportConnection Server)> ConnectAsync(ITransport transport)

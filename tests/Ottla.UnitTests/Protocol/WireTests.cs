@@ -76,9 +76,69 @@ public sealed class WireTests
         Refused(fixedLength, (ref WireReader reader) => reader.ReadArrayLength(false, 1, "Array"));
         Refused(compactLength, (ref WireReader reader) => reader.ReadArrayLength(true, 0, "Array"));
         Refused(compactLength, (ref WireReader reader) => reader.ReadTagCount());
-        Refused(tag, (ref WireReader reader) => reader.ReadTag(out _));
+        Refused(tag, (ref WireReader reader) =>
+        {
+            var lastTag = -1L;
+            reader.ReadTag(ref lastTag, out _);
+        });
         Refused([0xFF, 0xFF, 0xFF, 0xFF, 0x0F], (ref WireReader reader) => reader.ReadBytes(true, "Bytes")); // more than an int
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, AllocatedBytesMax);
+    }
+
+    /// <summary>Bytes that have come are no excuse: the objects made of them are far larger.</summary>
+    [Theory]
+    [InlineData(WireReader.ArrayElementsMax, true)]
+    [InlineData(WireReader.ArrayElementsMax + 1, false)]
+    public void Arrays_have_at_most_a_million_elements(int length, bool isAllowed)
+    {
+        foreach (var flexible in new[] { false, true })
+        {
+            var frame = Write((ref WireWriter writer) =>
+            {
+                if (flexible)
+                    writer.WriteUnsignedVarint((uint)length + 1);
+                else
+                    writer.WriteInt32(length);
+                writer.WriteRecords(new Records(new byte[length]), flexible: true);
+            });
+            if (isAllowed)
+                Assert.Equal(length, new WireReader(frame).ReadArrayLength(flexible, 1, "Array"));
+            else
+                Refused(frame, (ref WireReader reader) => reader.ReadArrayLength(flexible, 1, "Array"));
+        }
+    }
+
+    [Theory]
+    [InlineData(WireReader.TaggedFieldsMax, true)]
+    [InlineData(WireReader.TaggedFieldsMax + 1, false)]
+    public void Structs_have_at_most_ten_thousand_tagged_fields(int count, bool isAllowed)
+    {
+        var header = new RequestHeader { UnknownTaggedFields = [.. Enumerable.Range(0, count).Select(tag => new RawTaggedField((uint)tag, []))] };
+        var frame = WireBuffer.Encode(header, 2);
+        if (!isAllowed)
+            Refused(frame, (ref WireReader reader) => RequestHeader.Read(ref reader, 2));
+        else
+            Assert.Equal(count, ((RequestHeader)MessageType.All[nameof(RequestHeader)].ReadAll(frame, 2)).UnknownTaggedFields!.Count);
+    }
+
+    [Theory]
+    [InlineData(0u, 0u)]
+    [InlineData(7u, 7u)]
+    [InlineData(7u, 6u)]
+    [InlineData(uint.MaxValue, 0u)]
+    public void Tags_ascend(uint first, uint second)
+    {
+        var header = new RequestHeader { UnknownTaggedFields = [new RawTaggedField(first, []), new RawTaggedField(second, [])] };
+        var frame = WireBuffer.Encode(header, 2);
+        Refused(frame, (ref WireReader reader) => RequestHeader.Read(ref reader, 2));
+    }
+
+    /// <summary>A known field that comes twice would be decoded twice, and only the second kept.</summary>
+    [Fact]
+    public void Known_tags_come_once()
+    {
+        var frame = Convert.FromHexString("00000001" + new string('0', 32) + "020104ffffffff0104ffffffff");
+        Refused(frame, (ref WireReader reader) => PartitionChangeRecord.Read(ref reader, 0));
     }
 
     [Fact]
@@ -140,10 +200,11 @@ public sealed class WireTests
         {
             var reader = new WireReader(bytes);
             Assert.Equal(-1, reader.ReadInt16());
-            Assert.Equal(300u, reader.ReadTag(out var outerSize));
+            long lastOuterTag = -1, lastInnerTag = -1;
+            Assert.Equal(300u, reader.ReadTag(ref lastOuterTag, out var outerSize));
             var outerEnd = reader.Position + outerSize;
             Assert.Equal(1, reader.ReadInt8());
-            Assert.Equal(2u, reader.ReadTag(out var innerSize));
+            Assert.Equal(2u, reader.ReadTag(ref lastInnerTag, out var innerSize));
             var innerEnd = reader.Position + innerSize;
             for (var i = 0; i < Math.Min(size, 300); i++)
                 Assert.Equal(0x5A, reader.ReadInt8());
@@ -185,9 +246,10 @@ public sealed class WireTests
         reader.ReadInt32();
         reader.ReadUuid();
         var tags = new List<uint>();
+        var lastTag = -1L;
         for (var count = reader.ReadTagCount(); count > 0; count--)
         {
-            tags.Add(reader.ReadTag(out var size));
+            tags.Add(reader.ReadTag(ref lastTag, out var size));
             reader.ReadRawTaggedField(0, size);
         }
 

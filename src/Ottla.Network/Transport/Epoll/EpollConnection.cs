@@ -35,6 +35,8 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
 
     public bool CanSendFile => true;
 
+    public long SentBytes => _sending.SentBytes;
+
     private bool IsClosed => Volatile.Read(ref _isClosed) != 0;
 
     /// <summary>Takes over an accepted socket.</summary>
@@ -196,6 +198,10 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         private long _filePosition;
         private int _fileLength;
         private bool _isConnecting;
+        private long _sentBytes;
+
+        /// <summary>Bytes that the kernel took.</summary>
+        public long SentBytes => Volatile.Read(ref _sentBytes);
 
         public ValueTask StartAsync(ReadOnlyMemory<byte> bytes, SafeFileHandle? file, long filePosition, int fileLength, CancellationToken cancellationToken)
         {
@@ -271,9 +277,14 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
                 fixed (byte* bytes = _bytes.Span)
                     count = LinuxSockets.Send(connection._handle, bytes, _bytes.Length, flags);
                 if (count >= 0)
+                {
                     _bytes = _bytes[(int)count..];
+                    Volatile.Write(ref _sentBytes, _sentBytes + count);
+                }
                 else if (!MayRepeat())
+                {
                     return false;
+                }
             }
 
             return true;
@@ -289,6 +300,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
                 {
                     _filePosition += count;
                     _fileLength -= (int)count;
+                    Volatile.Write(ref _sentBytes, _sentBytes + count);
                 }
                 else if (count == 0)
                 {
