@@ -79,7 +79,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
     public static async Task<BrokerNode> StartAsync(BrokerConfig config, bool mayFormat, NodePlatform platform)
     {
         NodeRequirements.Check(config);
-        var node = new BrokerNode(config, platform);
+        var loggers = platform.Loggers as LeveledLoggers ?? new LeveledLoggers(platform.Loggers, LogLevel.Trace);
+        var node = new BrokerNode(config, platform with { Loggers = loggers });
         try
         {
             await node.RunUpAsync(mayFormat);
@@ -183,6 +184,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
             FetchSessions = new FetchSessions(config.MaxIncrementalFetchSessionCacheSlots, new Prng(_platform.Seed)),
             SupportedFeatures = features,
             Quorum = () => _quorum.Raft.Quorum,
+            Loggers = (LeveledLoggers)loggers,
             Time = time,
         });
         Listen(config); // before the broker registers: a port that is taken must not leave a trace in the metadata

@@ -9,6 +9,9 @@ namespace Ottla.Configuration;
 /// </summary>
 public sealed partial class BrokerConfig
 {
+    private const string NoControllerListener =
+        "this node is its own controller and needs no connection to it. Tools with --bootstrap-controller, and other nodes, cannot connect.";
+
     private static readonly FrozenDictionary<string, string> s_none = FrozenDictionary<string, string>.Empty;
 
     private readonly FrozenDictionary<string, ConfigValue> _values;
@@ -36,6 +39,12 @@ public sealed partial class BrokerConfig
 
     /// <summary>What an operator should know and that does not stop the node: unknown names, names without an effect yet.</summary>
     public IReadOnlyList<string> Warnings { get; }
+
+    /// <summary>
+    /// The cluster that directories are formatted for by a node that formats them itself, from the variable CLUSTER_ID as in Kafka's
+    /// container images; null for a new one.
+    /// </summary>
+    public string? ClusterId { get; private set; }
 
     /// <summary>The static values as they were given, before parsing.</summary>
     public IReadOnlyDictionary<string, string> StaticValues { get; }
@@ -72,25 +81,13 @@ public sealed partial class BrokerConfig
         IEnumerable<KeyValuePair<string, string>>? environment = null,
         IEnumerable<KeyValuePair<string, string>>? overrides = null)
     {
-        var given = new Dictionary<string, string>(KafkaEnvironment.ToConfigs(environment ?? []), StringComparer.Ordinal);
+        var variables = environment?.ToList() ?? [];
+        var given = new Dictionary<string, string>(KafkaEnvironment.ToConfigs(variables), StringComparer.Ordinal);
         foreach (var (name, value) in overrides ?? [])
             given[name] = value;
-        return FromStatic(DevModeDefaults.Complete(given), given.Keys);
-    }
-
-    /// <summary>
-    /// The configuration with other dynamic values. Values that may not be dynamic or do not parse are left out with a
-    /// warning, as Kafka does with what it finds in the metadata log.
-    /// </summary>
-    /// <exception cref="ConfigException">The values contradict each other or the static ones.</exception>
-    public BrokerConfig WithDynamic(IReadOnlyDictionary<string, string> clusterDefault, IReadOnlyDictionary<string, string> perBroker)
-    {
-        var warnings = new List<string>();
-        return new BrokerConfig(
-            (FrozenDictionary<string, string>)StaticValues,
-            KeepValid(clusterDefault, perBroker: false, warnings),
-            KeepValid(perBroker, perBroker: true, warnings),
-            warnings);
+        var config = FromStatic(DevModeDefaults.Complete(given), given);
+        config.ClusterId = variables.LastOrDefault(variable => variable.Key == KafkaEnvironment.ClusterId).Value is { Length: > 0 } clusterId ? clusterId : null;
+        return config;
     }
 
     /// <summary>The effective value of a broker config.</summary>
@@ -132,7 +129,7 @@ public sealed partial class BrokerConfig
 
     /// <param name="values">The static values.</param>
     /// <param name="given">Those that somebody chose, and is to be warned of; null for all.</param>
-    private static BrokerConfig FromStatic(Dictionary<string, string> values, IReadOnlyCollection<string>? given = null)
+    private static BrokerConfig FromStatic(Dictionary<string, string> values, Dictionary<string, string>? given = null)
     {
         // The two names of one thing: whichever is given stands for both.
         if (values.TryGetValue("node.id", out var nodeId))
@@ -141,8 +138,14 @@ public sealed partial class BrokerConfig
             values["node.id"] = brokerId;
         var warnings = new List<string>();
         foreach (var (name, value) in values.OrderBy(pair => pair.Key, StringComparer.Ordinal))
-            StaticConfigNames.Check(values, name, value, given is null || given.Contains(name) ? warnings : []);
-        return new BrokerConfig(values.ToFrozenDictionary(StringComparer.Ordinal), s_none, s_none, warnings);
+            StaticConfigNames.Check(values, name, value, given is null || given.ContainsKey(name) ? warnings : []);
+        var config = new BrokerConfig(values.ToFrozenDictionary(StringComparer.Ordinal), s_none, s_none, warnings);
+        var listeners = given is null ? values.GetValueOrDefault("listeners") : given.GetValueOrDefault("listeners");
+        if (config.IsCombined && listeners is not null)
+            warnings.AddRange(config.ControllerListeners.Where(IsAskedFor).Select(listener => $"listeners: {listener} is not opened: {NoControllerListener}"));
+        return config;
+
+        bool IsAskedFor(Listener listener) => JavaText.SplitList(JavaText.Trim(listeners)).Any(entry => ListenerParser.NameOf(entry) == listener.Name);
     }
 
     private FrozenDictionary<string, ConfigValue> ParseAll()
@@ -162,26 +165,6 @@ public sealed partial class BrokerConfig
         if (definition.IsRequired)
             throw new ConfigException($"Missing required configuration \"{definition.Name}\" which has no default value.");
         return definition.Default;
-    }
-
-    private static FrozenDictionary<string, string> KeepValid(
-        IReadOnlyDictionary<string, string> values, bool perBroker, List<string> warnings)
-    {
-        var kept = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var (name, value) in values)
-        {
-            try
-            {
-                DynamicConfigRules.CheckBrokerValue(name, value, perBroker);
-                kept[name] = value;
-            }
-            catch (ConfigException e)
-            {
-                warnings.Add($"Dynamic configuration '{name}' is left out: {e.Message}");
-            }
-        }
-
-        return kept.ToFrozenDictionary(StringComparer.Ordinal);
     }
 
     private bool Boolean(string name) => _values[name].AsBoolean;

@@ -86,21 +86,17 @@ public static class ConfigDescription
     public static IReadOnlyList<ConfigEntry> Broker(BrokerConfig broker, IReadOnlyCollection<string>? names = null)
     {
         var entries = new List<ConfigEntry>();
-        var known = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var definition in ConfigRegistry.Broker.Public)
+        var described = ConfigRegistry.Broker.Described.Select(definition => definition.Name).ToHashSet(StringComparer.Ordinal);
+        foreach (var name in JavaHashOrder.Of(broker.OriginalNames.Where(name => !described.Contains(name)), name => name))
         {
-            // Dynamic-only configs are listed where they are set, below.
-            if (definition.UpdateMode == ConfigUpdateMode.DynamicOnly)
-                continue;
-            known.Add(definition.Name);
-            if (IsSelected(definition.Name, names))
-                entries.Add(BrokerEntry(broker, definition.Name, broker.Get(definition.Name).ToText(), _ => true));
+            if (IsSelected(name, names))
+                entries.Add(BrokerEntry(broker, name, broker.Original(name), _ => true));
         }
 
-        foreach (var name in broker.OriginalNames.Order(StringComparer.Ordinal))
+        foreach (var definition in ConfigRegistry.Broker.Described)
         {
-            if (!known.Contains(name) && IsSelected(name, names))
-                entries.Add(BrokerEntry(broker, name, broker.Original(name), _ => true));
+            if (IsSelected(definition.Name, names))
+                entries.Add(BrokerEntry(broker, definition.Name, broker.Get(definition.Name).ToText(), _ => true));
         }
 
         return entries;
@@ -109,9 +105,8 @@ public static class ConfigDescription
     /// <summary>The cluster-wide default resource of brokers: only what is set on it.</summary>
     public static IReadOnlyList<ConfigEntry> BrokerDefaults(BrokerConfig broker, IReadOnlyCollection<string>? names = null) =>
     [
-        .. broker.DynamicClusterDefaults
+        .. JavaHashOrder.Of(broker.DynamicClusterDefaults, pair => pair.Key)
             .Where(pair => IsSelected(pair.Key, names))
-            .OrderBy(pair => pair.Key, StringComparer.Ordinal)
             .Select(pair => BrokerEntry(
                 broker, pair.Key, pair.Value, synonym => synonym.Source == ConfigSource.DynamicDefaultBroker)),
     ];
@@ -197,8 +192,9 @@ public static class ConfigDescription
     /// <summary>What is asked for; internal configs only where they are set.</summary>
     private static IEnumerable<ConfigDefinition> Selected(
         ConfigTable table, IReadOnlyDictionary<string, string> overrides, IReadOnlyCollection<string>? names) =>
-        table.All.Where(definition =>
-            (!definition.IsInternal || overrides.ContainsKey(definition.Name)) && IsSelected(definition.Name, names));
+        table.All.Where(definition => definition.IsInternal && overrides.ContainsKey(definition.Name))
+            .Concat(table.Described)
+            .Where(definition => IsSelected(definition.Name, names));
 
     private static bool IsSelected(string name, IReadOnlyCollection<string>? names) => names is null or { Count: 0 } || names.Contains(name);
 }

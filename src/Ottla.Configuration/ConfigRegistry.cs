@@ -8,18 +8,18 @@ public static class ConfigRegistry
     /// <summary>Broker and controller configs.</summary>
     public static ConfigTable Broker { get; } = new(
         ConfigResourceType.Broker,
-        ("Identity, roles, quorum", QuorumConfigs.Rows),
-        ("Sockets and request handling", SocketConfigs.Rows),
-        ("Log and topic defaults", LogConfigs.Rows),
-        ("Replication", ReplicationConfigs.Rows),
-        ("Group coordinator (classic, consumer, streams)", GroupCoordinatorConfigs.Rows),
-        ("Share groups and the share coordinator", ShareCoordinatorConfigs.Rows),
-        ("Transactions", TransactionConfigs.Rows),
-        ("Quotas", QuotaConfigs.Rows),
-        ("Security and tokens", SecurityConfigs.Rows),
-        ("Tiered storage", TieredStorageConfigs.Rows),
-        ("Metrics", MetricsConfigs.Rows),
-        ("Internal", InternalConfigs.Rows));
+        (ConfigSections.Quorum, QuorumConfigs.Rows),
+        (ConfigSections.Sockets, SocketConfigs.Rows),
+        (ConfigSections.Logs, LogConfigs.Rows),
+        (ConfigSections.Replication, ReplicationConfigs.Rows),
+        (ConfigSections.Groups, GroupCoordinatorConfigs.Rows),
+        (ConfigSections.Shares, ShareCoordinatorConfigs.Rows),
+        (ConfigSections.Transactions, TransactionConfigs.Rows),
+        (ConfigSections.Quotas, QuotaConfigs.Rows),
+        (ConfigSections.Security, SecurityConfigs.Rows),
+        (ConfigSections.TieredStorage, TieredStorageConfigs.Rows),
+        (ConfigSections.Metrics, MetricsConfigs.Rows),
+        (ConfigSections.Internal, InternalConfigs.Rows));
 
     /// <summary>Topic configs.</summary>
     public static ConfigTable Topic { get; } = new(ConfigResourceType.Topic, ("Topic", TopicConfigs.Rows));
@@ -41,4 +41,21 @@ public static class ConfigRegistry
         ConfigResourceType.ClientMetrics => ClientMetrics,
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, "no configs are defined for this resource type"),
     };
+}
+
+/// <summary>The headings of the broker configs.</summary>
+internal static class ConfigSections
+{
+    public const string Quorum = "Identity, roles, quorum";
+    public const string Sockets = "Sockets and request handling";
+    public const string Logs = "Log and topic defaults";
+    public const string Replication = "Replication";
+    public const string Groups = "Group coordinator (classic, consumer, streams)";
+    public const string Shares = "Share groups and the share coordinator";
+    public const string Transactions = "Transactions";
+    public const string Quotas = "Quotas";
+    public const string Security = "Security and tokens";
+    public const string TieredStorage = "Tiered storage";
+    public const string Metrics = "Metrics";
+    public const string Internal = "Internal";
 }

@@ -42,15 +42,15 @@ internal static partial class ConfigRules
             return bad is null ? null : $"Each entry should be in the form {{host}}:{{port}}, and {bad} is not";
         });
 
-    public static readonly ConfigValidator ThrottledReplicas = ConfigValidator.Rule(
+    public static readonly ConfigValidator ThrottledReplicas = ConfigValidator.ListRule(
         "[partitionId]:[brokerId],[partitionId]:[brokerId],...",
-        value =>
+        (name, value) =>
         {
             if (value.IsNull)
                 return "Value must be non-null";
             if (string.Concat(value.AsList) == "*" || value.AsList.All(entry => entry.Length == 0 || ThrottledReplica().IsMatch(entry)))
                 return null;
-            return "must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...";
+            return $"{name} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...";
         });
 
     public static readonly ConfigValidator ShareAutoOffsetReset = ConfigValidator.Rule(
@@ -59,7 +59,7 @@ internal static partial class ConfigRules
             ? null
             : "the value must be either 'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS.>'");
 
-    public static readonly ConfigValidator ClientMatch = ConfigValidator.Rule(
+    public static readonly ConfigValidator ClientMatch = ConfigValidator.Sentence(
         "list of selector=pattern",
         value =>
         {

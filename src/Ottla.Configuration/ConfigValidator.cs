@@ -37,7 +37,12 @@ public abstract class ConfigValidator
     internal static ConfigValidator NonEmptyListOf(params string[] allowed) => new ListValidator(allowed, allowEmpty: false, allowNull: false);
 
     /// <summary>A rule in code; <paramref name="check"/> returns why a value is refused, or null.</summary>
-    internal static ConfigValidator Rule(string description, Func<ConfigValue, string?> check) => new RuleValidator(description, check);
+    internal static ConfigValidator Rule(string description, Func<ConfigValue, string?> check) =>
+        new RuleValidator(description, (_, value) => check(value), value => value.ToText());
+
+    /// <summary>A rule in code for a list as a whole; <paramref name="check"/> is also told the name of the config.</summary>
+    internal static ConfigValidator ListRule(string description, Func<string, ConfigValue, string?> check) =>
+        new RuleValidator(description, check, value => value.IsNull ? null : $"[{string.Join(", ", value.AsList)}]"); // as Java shows a list
 
     private sealed class RangeValidator(double min, double? max) : ConfigValidator
     {
@@ -103,14 +108,28 @@ public abstract class ConfigValidator
         }
     }
 
-    private sealed class RuleValidator(string description, Func<ConfigValue, string?> check) : ConfigValidator
+    /// <summary>A rule whose refusal is a sentence of its own.</summary>
+    internal static ConfigValidator Sentence(string description, Func<ConfigValue, string?> check) => new SentenceValidator(description, check);
+
+    private sealed class SentenceValidator(string description, Func<ConfigValue, string?> check) : ConfigValidator
     {
         public override string Description => description;
 
         public override void Validate(string name, ConfigValue value)
         {
             if (check(value) is { } reason)
-                throw new ConfigException(name, value.ToText(), reason);
+                throw new ConfigException(reason);
+        }
+    }
+
+    private sealed class RuleValidator(string description, Func<string, ConfigValue, string?> check, Func<ConfigValue, string?> show) : ConfigValidator
+    {
+        public override string Description => description;
+
+        public override void Validate(string name, ConfigValue value)
+        {
+            if (check(name, value) is { } reason)
+                throw new ConfigException(name, show(value), reason);
         }
     }
 }

@@ -9,6 +9,8 @@ public static class DynamicConfigRules
     /// <summary>Longest value that can be stored, in UTF-16 characters.</summary>
     public const int ValueLengthMax = short.MaxValue;
 
+    private const string MetricReporters = "metric.reporters";
+
     private static readonly FrozenSet<string> s_perListenerOnly = FrozenSet.ToFrozenSet(
         [
             "ssl.keystore.type", "ssl.keystore.location", "ssl.keystore.password", "ssl.key.password", "ssl.keystore.key",
@@ -91,34 +93,6 @@ public static class DynamicConfigRules
         }
     }
 
-    /// <summary>
-    /// Refuses dynamic values this broker could not take over from its present ones: contradictions, and thread counts beyond
-    /// half and double of the present ones.
-    /// </summary>
-    /// <exception cref="ConfigException">The change is refused.</exception>
-    public static BrokerConfig ValidateReconfiguration(
-        BrokerConfig current, IReadOnlyDictionary<string, string> clusterDefault, IReadOnlyDictionary<string, string> perBroker)
-    {
-        foreach (var (name, value) in clusterDefault)
-            CheckBrokerValue(name, value, perBroker: false);
-        foreach (var (name, value) in perBroker)
-            CheckBrokerValue(name, value, perBroker: true);
-        BrokerConfig updated;
-        try
-        {
-            updated = current.WithDynamic(clusterDefault, perBroker);
-        }
-        catch (ConfigException e)
-        {
-            throw new ConfigException(e.Message, ConfigErrorKind.InvalidRequest);
-        }
-
-        foreach (var name in (ReadOnlySpan<string>)["num.io.threads", "num.network.threads", "num.replica.fetchers", "num.recovery.threads.per.data.dir", "background.threads"])
-            CheckThreads(name, current.Get(name).AsInt, updated.Get(name).AsInt);
-        CheckCleanerThreads(current.LogCleanerThreads, updated.LogCleanerThreads);
-        return updated;
-    }
-
     /// <summary>Refuses a resource name that cannot be.</summary>
     /// <exception cref="ConfigException">The name is refused, with the kind INVALID_REQUEST.</exception>
     public static void ValidateResourceName(ConfigResourceType resourceType, string resourceName)
@@ -140,7 +114,7 @@ public static class DynamicConfigRules
     internal static void CheckBrokerValue(string key, string value, bool perBroker)
     {
         var isListenerKey = ListenerOverride.TryParse(key, out _, out var baseName);
-        var definition = isListenerKey ? ListenerOverride.Definition(baseName) : ConfigRegistry.Broker.Find(key);
+        var definition = Definition(key);
         if (!isListenerKey && definition is { UpdateMode: ConfigUpdateMode.ReadOnly })
             throw BrokerRefused($"Cannot update these configs dynamically: [{key}]");
         if (!isListenerKey && s_perListenerOnly.Contains(key))
@@ -152,7 +126,10 @@ public static class DynamicConfigRules
         {
             // Names nobody knows are accepted: they may be a plug-in's.
             if (definition is not null)
+            {
                 StaticConfigNames.Parse(definition, key, value);
+                CheckClass(definition, key, value);
+            }
         }
         catch (ConfigException e)
         {
@@ -161,6 +138,21 @@ public static class DynamicConfigRules
 
         if (needsBroker && !perBroker)
             throw BrokerRefused($"Cannot update these configs at default cluster level, broker id must be specified: [{key}]");
+    }
+
+    /// <summary>The broker config that a key sets, for one listener or for all; null when the key is not known.</summary>
+    internal static ConfigDefinition? Definition(string key) =>
+        ListenerOverride.TryParse(key, out _, out var baseName) ? ListenerOverride.Definition(baseName) : ConfigRegistry.Broker.Find(key);
+
+    /// <summary>There are no Java classes to load here: a class is known only where it is the default.</summary>
+    private static void CheckClass(ConfigDefinition definition, string key, string value)
+    {
+        IReadOnlyList<string> classes = definition.Type == ConfigType.Class ? [JavaText.Trim(value)]
+            : definition.Name == MetricReporters ? definition.Parse(value).AsList
+            : [];
+        var known = definition.DefaultText?.Split(',') ?? [];
+        if (classes.FirstOrDefault(name => !known.Contains(name)) is { } unknown)
+            throw new ConfigException(key, unknown, $"Class {unknown} could not be found.");
     }
 
     private static void ValidateValue(ConfigResourceType resourceType, string resourceName, string key, string value)
@@ -191,7 +183,7 @@ public static class DynamicConfigRules
         {
             definition.Parse(value);
         }
-        catch (ConfigException) when (resourceType == ConfigResourceType.ClientMetrics && definition.Type == ConfigType.Int)
+        catch (ConfigException) when (resourceType == ConfigResourceType.ClientMetrics && int.TryParse(value, CultureInfo.InvariantCulture, out _))
         {
             throw new ConfigException(
                 $"Invalid value {value} for {definition.Name}, interval must be between 100 and 3600000 (1 hour)", ConfigErrorKind.InvalidRequest);
@@ -201,13 +193,13 @@ public static class DynamicConfigRules
     private static string Combine(
         ConfigResourceType resourceType, string key, AlterConfigOperation operation, string value, IReadOnlyDictionary<string, string> existing)
     {
-        var definition = ConfigRegistry.For(resourceType).Find(key);
-        if (definition is null && resourceType == ConfigResourceType.Broker && ListenerOverride.TryParse(key, out _, out var baseName))
-            definition = ListenerOverride.Definition(baseName);
+        var definition = resourceType == ConfigResourceType.Broker ? Definition(key) : ConfigRegistry.For(resourceType).Find(key);
         if (definition?.Type != ConfigType.List)
         {
             throw new ConfigException(
-                $"Can't {operation.ToString().ToUpperInvariant()} to key {key} because its type is not LIST.");
+                resourceType != ConfigResourceType.Broker ? $"Can't {operation.ToString().ToUpperInvariant()} to key {key} because its type is not LIST."
+                : definition is null ? $"Unknown config name: {key}"
+                : $"Config value {operation.ToString().ToLowerInvariant()} is not allowed for config key: {key}");
         }
 
         var old = existing.TryGetValue(key, out var set) ? set : definition.DefaultText ?? "";
@@ -221,29 +213,6 @@ public static class DynamicConfigRules
         }
 
         return string.Join(',', items);
-    }
-
-    private static void CheckThreads(string name, int current, int updated)
-    {
-        if (updated == current)
-            return;
-        var reason = updated < current / 2 ? $"value should be at least half the current value {current}"
-            : updated > current * 2L ? $"value should not be greater than double the current value {current}"
-            : null;
-        if (reason is not null)
-        {
-            throw new ConfigException(
-                $"Dynamic thread count update validation failed for {name}={updated}: {reason}", ConfigErrorKind.InvalidRequest);
-        }
-    }
-
-    /// <summary>As <see cref="CheckThreads"/>, in the words of Kafka's cleaner.</summary>
-    private static void CheckCleanerThreads(int current, int updated)
-    {
-        if (updated < current / 2)
-            throw BrokerRefused($"Log cleaner threads cannot be reduced to less than half the current value {current}");
-        if (updated > current * 2L)
-            throw BrokerRefused($"Log cleaner threads cannot be increased to more than double the current value {current}");
     }
 
     private static string? BrokerNameError(string name)

@@ -8,6 +8,9 @@ namespace Ottla.Configuration;
 /// </summary>
 public static class KafkaEnvironment
 {
+    /// <summary>The variable by which Kafka's image is told the id of the cluster to format for.</summary>
+    public const string ClusterId = "CLUSTER_ID";
+
     private const string Prefix = "KAFKA_";
 
     /// <summary>Variables of Kafka's image and scripts that are no configs.</summary>

@@ -11,37 +11,49 @@ using ResourceResponse = Ottla.Protocol.Messages.DescribeConfigsResponse.Describ
 
 namespace Ottla.Broker.Api;
 
-/// <summary>DescribeConfigs (key 32), versions 1 to 4: the effective configs of topics, this broker, groups and client metrics, with where they come from.</summary>
+/// <summary>DescribeConfigs (key 32), versions 1 to 4: the effective configs of topics, this broker, groups and client metrics, with where they come from; levels of loggers.</summary>
 /// <remarks>Passwords are never shown. Errors per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker, or no such resource type), INVALID_CONFIG.</remarks>
-internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerConfig> config) : IApiHandler<DescribeConfigsRequest, DescribeConfigsResponse>
+internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerConfig> config, LeveledLoggers loggers)
+    : IApiHandler<DescribeConfigsRequest, DescribeConfigsResponse>
 {
     public ValueTask<DescribeConfigsResponse?> HandleAsync(RequestContext context, DescribeConfigsRequest request)
     {
         var image = cluster.Image;
-        var response = new DescribeConfigsResponse { Results = [.. request.Resources.Select(resource => Describe(image, resource, request))] };
-        return ValueTask.FromResult<DescribeConfigsResponse?>(response);
+        var results = Array.Find(request.Resources, resource => !IsKnown(resource)) is { } unknown
+            ? request.Resources.Select(resource => Refuse(resource, ErrorCode.InvalidRequest, $"Unexpected resource type UNKNOWN for resource {unknown.ResourceName}"))
+            : request.Resources.Select(resource => Describe(image, resource, request));
+        return ValueTask.FromResult<DescribeConfigsResponse?>(new DescribeConfigsResponse { Results = [.. results] });
     }
+
+    private static bool IsKnown(ResourceRequest resource) =>
+        Enum.IsDefined((ConfigResourceType)resource.ResourceType) && resource.ResourceType != (sbyte)ConfigResourceType.Unknown;
 
     private ResourceResponse Describe(MetadataImage image, ResourceRequest resource, DescribeConfigsRequest request)
     {
-        var response = new ResourceResponse { ResourceType = resource.ResourceType, ResourceName = resource.ResourceName };
         try
         {
-            response.Configs = [.. Entries(image, resource).Select(entry => ToResponse(entry, request.IncludeSynonyms, request.IncludeDocumentation))];
+            return new ResourceResponse
+            {
+                ErrorMessage = "", // Kafka has no null here
+                ResourceType = resource.ResourceType,
+                ResourceName = resource.ResourceName,
+                Configs = [.. Entries(image, resource).Select(entry => ToResponse(entry, request.IncludeSynonyms, request.IncludeDocumentation))],
+            };
         }
         catch (ApiException e)
         {
-            (response.ErrorCode, response.ErrorMessage) = ((short)e.Error.Code, e.Error.Message);
+            return Refuse(resource, e.Error.Code, e.Error.Message ?? "");
         }
         catch (ConfigException e)
         {
-            (response.ErrorCode, response.ErrorMessage) = ((short)ErrorCode.InvalidConfig, e.Message);
+            return Refuse(resource, ErrorCode.InvalidConfig, e.Message);
         }
-
-        return response;
     }
 
-    private IReadOnlyList<ConfigEntry> Entries(MetadataImage image, ResourceRequest resource)
+    private static ResourceResponse Refuse(ResourceRequest resource, ErrorCode error, string message) =>
+        new() { ResourceType = resource.ResourceType, ResourceName = resource.ResourceName, ErrorCode = (short)error, ErrorMessage = message };
+
+    private IEnumerable<ConfigEntry> Entries(MetadataImage image, ResourceRequest resource)
     {
         var type = (ConfigResourceType)resource.ResourceType;
         var name = resource.ResourceName;
@@ -49,26 +61,41 @@ internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerCon
         var overrides = image.Configs.Of(new ConfigResource(type, name));
         switch (type)
         {
-            case ConfigResourceType.Topic when TopicNames.ReasonInvalid(name) is not null:
-                throw new ApiException(ErrorCode.InvalidTopicException, $"Topic name is invalid: '{name}'");
             case ConfigResourceType.Topic:
+                if (TopicNames.ReasonInvalid(name) is { } reason)
+                    throw new ApiException(ErrorCode.InvalidTopicException, reason);
                 return image.Topics.Find(name) is null ? throw new ApiException(ErrorCode.UnknownTopicOrPartition) : ConfigDescription.Topic(config(), overrides, names);
             case ConfigResourceType.Broker when name.Length == 0:
                 return ConfigDescription.BrokerDefaults(config(), names);
             case ConfigResourceType.Broker:
-                return name == config().NodeId.ToString(CultureInfo.InvariantCulture)
-                    ? ConfigDescription.Broker(config(), names)
-                    : throw new ApiException(ErrorCode.InvalidRequest, $"Unexpected broker id, expected {config().NodeId} or empty string, but received {name}");
+                CheckIsThisBroker(name, " or empty string,");
+                return ConfigDescription.Broker(config(), names);
+            case ConfigResourceType.BrokerLogger when name.Length == 0:
+                throw new ApiException(ErrorCode.InvalidRequest, "Broker id must not be empty");
+            case ConfigResourceType.BrokerLogger:
+                CheckIsThisBroker(name, "");
+                return loggers.Levels.Where(logger => names?.Contains(logger.Key) ?? true).Select(ToEntry);
             case ConfigResourceType.Group when name.Length > 0:
                 return ConfigDescription.Group(config(), overrides, names);
+            case ConfigResourceType.Group:
+                throw new ApiException(ErrorCode.InvalidRequest, "Group name must not be empty");
             case ConfigResourceType.ClientMetrics when name.Length > 0:
                 return ConfigDescription.ClientMetrics(overrides, names);
-            case ConfigResourceType.Group or ConfigResourceType.ClientMetrics:
-                throw new ApiException(ErrorCode.InvalidRequest, $"The name of a {type} resource must not be empty.");
             default:
-                throw new ApiException(ErrorCode.InvalidRequest, $"Configs of resource type {resource.ResourceType} are not served here.");
+                throw new ApiException(ErrorCode.InvalidRequest, "Client metrics subscription name must not be empty");
         }
     }
+
+    private void CheckIsThisBroker(string name, string otherwise)
+    {
+        if (!int.TryParse(name, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var id))
+            throw new ApiException(ErrorCode.InvalidRequest, $"Broker id must be an integer, but it is: {name}");
+        if (id != config().NodeId)
+            throw new ApiException(ErrorCode.InvalidRequest, $"Unexpected broker id, expected {config().NodeId}{otherwise} but received {name}");
+    }
+
+    private static ConfigEntry ToEntry(KeyValuePair<string, string> logger) =>
+        new(logger.Key, logger.Value, ConfigSource.DynamicBrokerLogger, IsSensitive: false, IsReadOnly: false, ConfigType.Unknown, null, []);
 
     private static DescribeConfigsResponse.DescribeConfigsResourceResult ToResponse(ConfigEntry entry, bool includeSynonyms, bool includeDocumentation) => new()
     {

@@ -1,40 +1,36 @@
-using Ottla.Broker.Hosts;
+using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
-using Ottla.Protocol;
+using Ottla.Configuration;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Api;
 
 /// <summary>AlterConfigs (key 33), versions 0 to 2: replaces all configs of a resource; what is not named is deleted. Superseded by IncrementalAlterConfigs.</summary>
 /// <remarks>Errors per resource: INVALID_CONFIG, INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, NOT_CONTROLLER.</remarks>
-internal sealed class AlterConfigsHandler(ControllerChannel controller) : IApiHandler<AlterConfigsRequest, AlterConfigsResponse>
+internal sealed class AlterConfigsHandler(ConfigAlterer alterer) : IApiHandler<AlterConfigsRequest, AlterConfigsResponse>
 {
     public async ValueTask<AlterConfigsResponse?> HandleAsync(RequestContext context, AlterConfigsRequest request)
     {
-        try
+        var errors = await alterer.AlterAsync([.. request.Resources.Select(ToChange)], request.ValidateOnly);
+        return new AlterConfigsResponse
         {
-            var response = await controller.SubmitAsync(new AlterConfigsCommand(request));
-            // Of a resource type that nobody knows a broker says this, and a controller that.
-            foreach (var answer in response.Responses.Where(answer => answer.ErrorCode == (short)ErrorCode.UnsupportedVersion))
-                answer.ErrorCode = (short)ErrorCode.InvalidRequest;
-            return response;
-        }
-        catch (ApiException e)
-        {
-            return new AlterConfigsResponse
-            {
-                Responses =
-                [
-                    .. request.Resources.Select(resource => new AlterConfigsResponse.AlterConfigsResourceResponse
-                    {
-                        ResourceType = resource.ResourceType,
-                        ResourceName = resource.ResourceName,
-                        ErrorCode = (short)e.Error.Code,
-                        ErrorMessage = e.Error.Message,
-                    }),
-                ],
-            };
-        }
+            Responses =
+            [
+                .. request.Resources.Zip(errors, (resource, error) => new AlterConfigsResponse.AlterConfigsResourceResponse
+                {
+                    ResourceType = resource.ResourceType,
+                    ResourceName = resource.ResourceName,
+                    ErrorCode = (short)error.Code,
+                    ErrorMessage = error.Message,
+                }),
+            ],
+        };
     }
+
+    private static ConfigChange ToChange(AlterConfigsRequest.AlterConfigsResource resource) => new(
+        new ConfigResource((ConfigResourceType)resource.ResourceType, resource.ResourceName),
+        [.. resource.Configs.Select(altered => new ConfigAlteration(altered.Name, AlterConfigOperation.Set, altered.Value))],
+        ReplacesAll: true);
 }

@@ -1,40 +1,36 @@
-using Ottla.Broker.Hosts;
+using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
-using Ottla.Protocol;
+using Ottla.Configuration;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>IncrementalAlterConfigs (key 44), versions 0 to 1: sets, deletes, appends to or subtracts from single configs of topics, brokers, groups and client metrics.</summary>
+/// <summary>IncrementalAlterConfigs (key 44), versions 0 to 1: sets, deletes, appends to or subtracts from single configs of topics, brokers, groups and client metrics, and levels of broker loggers.</summary>
 /// <remarks>Errors per resource: INVALID_CONFIG, INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, NOT_CONTROLLER.</remarks>
-internal sealed class IncrementalAlterConfigsHandler(ControllerChannel controller) : IApiHandler<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>
+internal sealed class IncrementalAlterConfigsHandler(ConfigAlterer alterer) : IApiHandler<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>
 {
     public async ValueTask<IncrementalAlterConfigsResponse?> HandleAsync(RequestContext context, IncrementalAlterConfigsRequest request)
     {
-        try
+        var errors = await alterer.AlterAsync([.. request.Resources.Select(ToChange)], request.ValidateOnly);
+        return new IncrementalAlterConfigsResponse
         {
-            var response = await controller.SubmitAsync(new IncrementalAlterConfigsCommand(request));
-            // Of a resource type that nobody knows a broker says this, and a controller that.
-            foreach (var answer in response.Responses.Where(answer => answer.ErrorCode == (short)ErrorCode.UnsupportedVersion))
-                answer.ErrorCode = (short)ErrorCode.InvalidRequest;
-            return response;
-        }
-        catch (ApiException e)
-        {
-            return new IncrementalAlterConfigsResponse
-            {
-                Responses =
-                [
-                    .. request.Resources.Select(resource => new IncrementalAlterConfigsResponse.AlterConfigsResourceResponse
-                    {
-                        ResourceType = resource.ResourceType,
-                        ResourceName = resource.ResourceName,
-                        ErrorCode = (short)e.Error.Code,
-                        ErrorMessage = e.Error.Message,
-                    }),
-                ],
-            };
-        }
+            Responses =
+            [
+                .. request.Resources.Zip(errors, (resource, error) => new IncrementalAlterConfigsResponse.AlterConfigsResourceResponse
+                {
+                    ResourceType = resource.ResourceType,
+                    ResourceName = resource.ResourceName,
+                    ErrorCode = (short)error.Code,
+                    ErrorMessage = error.Message,
+                }),
+            ],
+        };
     }
+
+    private static ConfigChange ToChange(IncrementalAlterConfigsRequest.AlterConfigsResource resource) => new(
+        new ConfigResource((ConfigResourceType)resource.ResourceType, resource.ResourceName),
+        [.. resource.Configs.Select(altered => new ConfigAlteration(altered.Name, (AlterConfigOperation)altered.ConfigOperation, altered.Value))],
+        ReplacesAll: false);
 }

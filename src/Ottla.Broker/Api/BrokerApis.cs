@@ -43,6 +43,8 @@ public sealed record BrokerServices
 
     public required Func<QuorumInfo> Quorum { get; init; }
 
+    public required LeveledLoggers Loggers { get; init; }
+
     public required TimeProvider Time { get; init; }
 }
 
@@ -54,6 +56,7 @@ public static class BrokerApis
     {
         var topicCreation = new TopicAutoCreation(broker.Controller, broker.Config);
         var leaders = new LeaderHints(() => broker.Cluster.Image);
+        var configs = new ConfigAlterer(broker.Controller, broker.Config, broker.Loggers);
         ApiTable? table = null;
         table = new ApiTable(
         [
@@ -82,14 +85,14 @@ public static class BrokerApis
             Entry<EndTxnRequest, EndTxnResponse>(new EndTxnHandler(broker.Transactions)),
             Entry<WriteTxnMarkersRequest, WriteTxnMarkersResponse>(new WriteTxnMarkersHandler(broker.TransactionMarkers)),
             Entry<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(new TxnOffsetCommitHandler(broker.Groups, broker.Cluster, broker.Topics, broker.TransactionVerifier)),
-            Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config)),
-            Entry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(broker.Controller)),
+            Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config, broker.Loggers)),
+            Entry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(configs)),
             Entry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(new AlterReplicaLogDirsHandler(broker.Logs)),
             Entry<DescribeLogDirsRequest, DescribeLogDirsResponse>(
                 new DescribeLogDirsHandler(broker.Logs, () => broker.Cluster.Image.Features.MetadataVersion?.SupportsCordonedLogDirs ?? false)),
             Entry<CreatePartitionsRequest, CreatePartitionsResponse>(new CreatePartitionsHandler(broker.Controller)),
             Entry<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsHandler(broker.Groups)),
-            Entry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(broker.Controller)),
+            Entry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(configs)),
             Entry<OffsetDeleteRequest, OffsetDeleteResponse>(new OffsetDeleteHandler(broker.Groups, broker.Cluster)),
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(broker.Quorum)),
             Entry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(broker.Controller)),

@@ -23,21 +23,12 @@ public sealed partial class EffectiveBrokerConfig(BrokerConfig initial, ILogger 
         var own = ConfigResource.Broker(_nodeId);
         if (!delta.Configs.Contains(ConfigResource.DefaultBroker) && !delta.Configs.Contains(own))
             return;
-        try
-        {
-            _current = _current.WithDynamic(delta.New.Configs.Of(ConfigResource.DefaultBroker), delta.New.Configs.Of(own));
-            foreach (var warning in _current.Warnings)
-                LogWarning(warning);
-        }
-        catch (ConfigException e)
-        {
-            LogContradiction(e.Message);
-        }
+        var before = _current;
+        _current = before.WithDynamic(delta.New.Configs.Of(ConfigResource.DefaultBroker), delta.New.Configs.Of(own));
+        foreach (var warning in _current.Warnings.Except(before.Warnings))
+            LogWarning(warning);
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Warning}")]
     private partial void LogWarning(string warning);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "The dynamic configuration contradicts the static one, and has no effect: {Reason}")]
-    private partial void LogContradiction(string reason);
 }

@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker;
 using Ottla.Broker.Hosts;
+using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Network.Transport;
 using Ottla.Protocol;
@@ -31,8 +32,9 @@ internal static partial class StartCommand
 
     private static async Task<int> RunAsync(ParseResult arguments, ConfigurationOptions configuration, bool verbose)
     {
-        using var log = new StandardErrorLog(verbose ? LogLevel.Debug : LogLevel.Information, TimeProvider.System);
-        var logger = log.CreateLogger("Ottla");
+        using var log = new StandardErrorLog(LogLevel.Trace, TimeProvider.System);
+        using var loggers = new LeveledLoggers(log, verbose ? LogLevel.Debug : LogLevel.Information);
+        var logger = loggers.CreateLogger("Ottla");
         try
         {
             var config = configuration.Load(arguments);
@@ -42,7 +44,7 @@ internal static partial class StartCommand
             using var stop = new StopSignals();
             using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System);
             using var idleMemory = IdleMemory.Start(TimeProvider.System);
-            var platform = new NodePlatform(new RealFileSystem(), Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, log, NewSeed());
+            var platform = new NodePlatform(new RealFileSystem(), Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, loggers, NewSeed());
             await using var node = await BrokerNode.StartAsync(config, mayFormat: configuration.IsDevMode(arguments), platform);
             LogStarted(logger, VersionCommand.Version, config.NodeId);
             await Task.WhenAny(stop.Requested, node.Failure);

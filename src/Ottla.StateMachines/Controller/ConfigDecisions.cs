@@ -13,9 +13,6 @@ internal sealed class ConfigDecisions(QuorumController controller)
     public const string UncleanLeaderElection = "unclean.leader.election.enable";
     private const string CordonedLogDirs = "cordoned.log.dirs";
 
-    /// <summary>A change of one config.</summary>
-    public readonly record struct Alteration(string Name, AlterConfigOperation Operation, string? Value);
-
     public static MetadataRecord Record(ConfigResource resource, string name, string? value) =>
         new(new ConfigRecord { ResourceType = (sbyte)resource.Type, ResourceName = resource.Name, Name = name, Value = value }, 0);
 
@@ -30,38 +27,21 @@ internal sealed class ConfigDecisions(QuorumController controller)
         return controller.Settings.Config.Get(name).ToText()!;
     }
 
-    public Decision<MetadataRecord, IncrementalAlterConfigsResponse> Alter(IncrementalAlterConfigsCommand command, in ControllerState state)
+    public Decision<MetadataRecord, IReadOnlyList<ApiError>> Alter(AlterConfigsCommand command, in ControllerState state)
     {
         List<MetadataRecord> records = [];
         var image = state.Image;
-        var requested = command.Request.Resources.Select(resource => (
-            Resource(resource.ResourceType, resource.ResourceName),
-            resource.Configs.Select(c => new Alteration(c.Name, (AlterConfigOperation)c.ConfigOperation, c.Value))));
-        var responses = AlterEach(image, [.. requested], command.MayAlter, records, (resource, error) => new IncrementalAlterConfigsResponse.AlterConfigsResourceResponse
+        var repeated = command.Changes.GroupBy(change => change.Resource).Where(same => same.Skip(1).Any()).Select(same => same.Key).ToHashSet();
+        var answers = new List<ApiError>(command.Changes.Count);
+        foreach (var change in command.Changes)
         {
-            ErrorCode = (short)error.Code,
-            ErrorMessage = error.Message,
-            ResourceType = (sbyte)resource.Type,
-            ResourceName = resource.Name,
-        });
-        return new(Finish(image, records, command.Request.ValidateOnly), new IncrementalAlterConfigsResponse { Responses = responses }, true);
-    }
+            var error = Admit(change.Resource, repeated.Contains(change.Resource), command.MayAlter);
+            answers.Add(error.IsFailure ? error : Alter(image, change.Resource, WithDeletions(image, change), isNew: false, records));
+        }
 
-    public Decision<MetadataRecord, AlterConfigsResponse> AlterLegacy(AlterConfigsCommand command, in ControllerState state)
-    {
-        List<MetadataRecord> records = [];
-        var image = state.Image;
-        var requested = command.Request.Resources.Select(resource => (
-            Resource(resource.ResourceType, resource.ResourceName),
-            resource.Configs.Select(c => new Alteration(c.Name, AlterConfigOperation.Set, c.Value)).Concat(DeletionsOfUnnamed(image, resource))));
-        var responses = AlterEach(image, [.. requested], command.MayAlter, records, (resource, error) => new AlterConfigsResponse.AlterConfigsResourceResponse
-        {
-            ErrorCode = (short)error.Code,
-            ErrorMessage = error.Message,
-            ResourceType = (sbyte)resource.Type,
-            ResourceName = resource.Name,
-        });
-        return new(Finish(image, records, command.Request.ValidateOnly), new AlterConfigsResponse { Responses = responses }, true);
+        AddClearElr(image, records);
+        QuorumController.CheckSize(records);
+        return new(command.ValidateOnly ? [] : records, answers, true);
     }
 
     /// <summary>Adds the records of one resource's changes; none of them when one is refused.</summary>
@@ -70,7 +50,7 @@ internal sealed class ConfigDecisions(QuorumController controller)
     /// <param name="alterations">Its changes.</param>
     /// <param name="isNew">Whether it is a topic that is being created.</param>
     /// <param name="records">Where to add them.</param>
-    public ApiError Alter(MetadataImage image, ConfigResource resource, IReadOnlyList<Alteration> alterations, bool isNew, List<MetadataRecord> records)
+    public ApiError Alter(MetadataImage image, ConfigResource resource, IReadOnlyList<ConfigAlteration> alterations, bool isNew, List<MetadataRecord> records)
     {
         var existing = image.Configs.Of(resource);
         var updated = existing.ToBuilder();
@@ -127,40 +107,14 @@ internal sealed class ConfigDecisions(QuorumController controller)
         }
     }
 
-    private static List<MetadataRecord> Finish(MetadataImage image, List<MetadataRecord> records, bool validateOnly)
+    /// <summary>The changes of a resource, with the deletions of what is not named where they replace all.</summary>
+    private static IReadOnlyList<ConfigAlteration> WithDeletions(MetadataImage image, ConfigChange change)
     {
-        AddClearElr(image, records);
-        QuorumController.CheckSize(records);
-        return validateOnly ? [] : records;
-    }
-
-    private static ConfigResource Resource(sbyte type, string name) => new((ConfigResourceType)type, name);
-
-    private static IEnumerable<Alteration> DeletionsOfUnnamed(MetadataImage image, AlterConfigsRequest.AlterConfigsResource requested)
-    {
-        var named = requested.Configs.Select(c => c.Name).ToHashSet(StringComparer.Ordinal);
-        return image.Configs.Of(Resource(requested.ResourceType, requested.ResourceName)).Keys
-            .Where(name => !named.Contains(name))
-            .Select(name => new Alteration(name, AlterConfigOperation.Delete, null));
-    }
-
-    /// <summary>Answers every resource once, one that is named repeatedly with a refusal, and adds the records of those that are altered.</summary>
-    private TAnswer[] AlterEach<TAnswer>(
-        MetadataImage image,
-        IReadOnlyList<(ConfigResource Resource, IEnumerable<Alteration> Alterations)> requested,
-        ConfigPermission? mayAlter,
-        List<MetadataRecord> records,
-        Func<ConfigResource, ApiError, TAnswer> answer)
-    {
-        var answers = new List<TAnswer>(requested.Count);
-        foreach (var sameResource in requested.GroupBy(one => one.Resource))
-        {
-            var (resource, alterations) = sameResource.First();
-            var error = Admit(resource, isRepeated: sameResource.Skip(1).Any(), mayAlter);
-            answers.Add(answer(resource, error.IsFailure ? error : Alter(image, resource, [.. alterations], isNew: false, records)));
-        }
-
-        return [.. answers];
+        if (!change.ReplacesAll)
+            return change.Alterations;
+        var named = change.Alterations.Select(alteration => alteration.Name).ToHashSet(StringComparer.Ordinal);
+        var unnamed = image.Configs.Of(change.Resource).Keys.Where(name => !named.Contains(name));
+        return [.. change.Alterations, .. unnamed.Select(name => new ConfigAlteration(name, AlterConfigOperation.Delete, null))];
     }
 
     private static ApiError Admit(ConfigResource resource, bool isRepeated, ConfigPermission? mayAlter)

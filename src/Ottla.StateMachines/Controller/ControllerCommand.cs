@@ -1,4 +1,5 @@
 using Ottla.Kernel;
+using Ottla.Configuration;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 
@@ -67,26 +68,28 @@ public sealed record CreatePartitionsCommand(CreatePartitionsRequest Request) : 
 /// <param name="resource">The resource.</param>
 public delegate ApiError ConfigPermission(Metadata.ConfigResource resource);
 
-/// <summary>IncrementalAlterConfigs (KIP-339), except of broker loggers. Fails per resource.</summary>
-/// <param name="Request">The request.</param>
-public sealed record IncrementalAlterConfigsCommand(IncrementalAlterConfigsRequest Request) : ControllerCommand<IncrementalAlterConfigsResponse>
+/// <summary>A change of one config.</summary>
+/// <param name="Name">The config.</param>
+/// <param name="Operation">What to do with it.</param>
+/// <param name="Value">The operand; not used to delete.</param>
+public readonly record struct ConfigAlteration(string Name, AlterConfigOperation Operation, string? Value);
+
+/// <summary>A change of the configs of one resource.</summary>
+/// <param name="Resource">The resource.</param>
+/// <param name="Alterations">The changes of its configs.</param>
+/// <param name="ReplacesAll">Whether configs that are not named are deleted, as AlterConfigs does.</param>
+public sealed record ConfigChange(Metadata.ConfigResource Resource, IReadOnlyList<ConfigAlteration> Alterations, bool ReplacesAll);
+
+/// <summary>AlterConfigs (KIP-133) and IncrementalAlterConfigs (KIP-339), except of broker loggers. Fails per resource: an answer for each change, in their order.</summary>
+/// <param name="Changes">The changes.</param>
+/// <param name="ValidateOnly">Whether they are only checked.</param>
+public sealed record AlterConfigsCommand(IReadOnlyList<ConfigChange> Changes, bool ValidateOnly) : ControllerCommand<IReadOnlyList<ApiError>>
 {
     /// <summary>Which configs the client may alter.</summary>
     public ConfigPermission? MayAlter { get; init; }
 
-    internal override Decision<MetadataRecord, IncrementalAlterConfigsResponse> Decide(QuorumController controller, in ControllerState state) =>
+    internal override Decision<MetadataRecord, IReadOnlyList<ApiError>> Decide(QuorumController controller, in ControllerState state) =>
         controller.Configs.Alter(this, state);
-}
-
-/// <summary>AlterConfigs (KIP-133): what is not named is deleted. Fails per resource.</summary>
-/// <param name="Request">The request.</param>
-public sealed record AlterConfigsCommand(AlterConfigsRequest Request) : ControllerCommand<AlterConfigsResponse>
-{
-    /// <summary>Which configs the client may alter.</summary>
-    public ConfigPermission? MayAlter { get; init; }
-
-    internal override Decision<MetadataRecord, AlterConfigsResponse> Decide(QuorumController controller, in ControllerState state) =>
-        controller.Configs.AlterLegacy(this, state);
 }
 
 /// <summary>UpdateFeatures (KIP-584).</summary>

@@ -177,7 +177,7 @@ internal sealed partial class TopicDecisions(QuorumController controller)
             return records;
         var alterations = topic.Configs
             .DistinctBy(config => config.Name)
-            .Select(config => new ConfigDecisions.Alteration(config.Name, AlterConfigOperation.Set, LastValue(topic, config.Name)));
+            .Select(config => new ConfigAlteration(config.Name, AlterConfigOperation.Set, LastValue(topic, config.Name)));
         var error = controller.Configs.Alter(image, ConfigResource.Topic(topic.Name), [.. alterations], isNew: true, records);
         if (error.IsFailure)
             throw new ApiException(error.Code, error.Message);

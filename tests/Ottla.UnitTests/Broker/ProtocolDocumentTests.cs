@@ -32,6 +32,7 @@ public sealed class ProtocolDocumentTests
         FetchSessions = null!,
         SupportedFeatures = SupportedFeatures.Latest,
         Quorum = null!,
+        Loggers = null!,
         Time = TimeProvider.System,
     });
 

@@ -36,7 +36,7 @@ public sealed class BrokerConfigTests
         Assert.Equal([new QuorumVoter(1, "broker.example", 9093)], config.QuorumVoters);
         Assert.Equal(["/data/a", "/data/b"], config.LogDirs);
         Assert.Equal("/data/a", config.MetadataLogDir);
-        Assert.Empty(config.Warnings);
+        Assert.StartsWith("listeners: CONTROLLER://broker.example:9093 is not opened: ", Assert.Single(config.Warnings));
     }
 
     [Theory]
@@ -177,7 +177,7 @@ public sealed class BrokerConfigTests
                 "Configuration 'leader.replication.throttled.rate' can only be set dynamically; it is ignored here.",
                 "Unknown configuration 'no.such.thing' is ignored.",
             ],
-            config.Warnings);
+            config.Warnings.SkipLast(1)); // the last one is of the controller listener
         Assert.Equal("User:admin", config.Original("super.users"));
     }
 

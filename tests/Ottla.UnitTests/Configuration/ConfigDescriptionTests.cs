@@ -40,6 +40,32 @@ public sealed class ConfigDescriptionTests
     }
 
     [Fact]
+    public void ATopicsConfigsAreInKafkasOrder() => Assert.Equal(
+        [
+            "compression.type", "errors.deadletterqueue.group.enable", "remote.copy.lag.bytes", "remote.log.delete.on.disable",
+            "leader.replication.throttled.replicas", "remote.storage.enable", "min.insync.replicas", "segment.jitter.ms", "remote.log.copy.disable",
+            "local.retention.ms", "cleanup.policy", "flush.ms", "follower.replication.throttled.replicas", "compression.lz4.level", "segment.bytes",
+            "retention.ms", "compression.gzip.level", "remote.copy.lag.ms", "flush.messages", "compression.zstd.level", "max.compaction.lag.ms",
+            "file.delete.delay.ms", "max.message.bytes", "min.compaction.lag.ms", "message.timestamp.type", "local.retention.bytes", "preallocate",
+            "index.interval.bytes", "min.cleanable.dirty.ratio", "unclean.leader.election.enable", "retention.bytes", "delete.retention.ms",
+            "message.timestamp.after.max.ms", "max.decompressed.message.bytes", "message.timestamp.before.max.ms", "segment.ms", "segment.index.bytes",
+        ],
+        ConfigDescription.Topic(ConfigTestData.Broker(), s_nothing).Select(entry => entry.Name));
+
+    [Fact]
+    public void ABrokersConfigsAreInKafkasOrder()
+    {
+        var names = ConfigDescription.Broker(ConfigTestData.Broker()).Select(entry => entry.Name).ToList();
+        Assert.Equal(
+            [
+                "log.cleaner.min.compaction.lag.ms", "offsets.topic.num.partitions", "sasl.oauthbearer.jwks.endpoint.refresh.ms",
+                "remote.log.metadata.manager.listener.name", "log.flush.interval.messages", "controller.socket.timeout.ms", "log.flush.interval.ms",
+                "principal.builder.class",
+            ],
+            names.Take(8));
+    }
+
+    [Fact]
     public void InternalConfigsCanBeAlteredAndAreShownOnlyWhereTheyAreSet()
     {
         const string Offload = "consumer.assignor.offload.enable";

@@ -39,6 +39,9 @@ public sealed class DynamicConfigRulesTests
     [InlineData(Group, "g", "session.timeout.ms", "1", "Unknown group config name: session.timeout.ms", ConfigErrorKind.InvalidConfig)]
     [InlineData(ClientMetrics, "", "interval.ms", "100", "Subscription name can't be empty", ConfigErrorKind.InvalidRequest)]
     [InlineData(ClientMetrics, "s", "interval.ms", "99", "Invalid value 99 for interval.ms, interval must be between 100 and 3600000 (1 hour)", ConfigErrorKind.InvalidRequest)]
+    [InlineData(ClientMetrics, "s", "interval.ms", "often", "Invalid value often for configuration interval.ms: Not a number of type INT", ConfigErrorKind.InvalidConfig)]
+    [InlineData(ClientMetrics, "s", "match", "colour=red", "Illegal client matching pattern: colour=red", ConfigErrorKind.InvalidConfig)]
+    [InlineData(Topic, "t", "leader.replication.throttled.replicas", "a,b", "Invalid value [a, b] for configuration leader.replication.throttled.replicas: leader.replication.throttled.replicas must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...", ConfigErrorKind.InvalidConfig)]
     [InlineData(ClientMetrics, "s", "bogus", "1", "Unknown client metrics configuration: bogus", ConfigErrorKind.InvalidRequest)]
     [InlineData(BrokerLogger, "1", "root", "INFO", "Unknown resource type BrokerLogger", ConfigErrorKind.InvalidRequest)]
     public void Refuses(ConfigResourceType type, string resource, string key, string? value, string message, ConfigErrorKind kind)
@@ -70,6 +73,15 @@ public sealed class DynamicConfigRulesTests
     {
         var error = Assert.Throws<ConfigException>(() => DynamicConfigRules.ValidateAlteration(Topic, "t", "retention.ms", Append, "1", s_nothing));
         Assert.Equal("Can't APPEND to key retention.ms because its type is not LIST.", error.Message);
+    }
+
+    [Theory]
+    [InlineData("num.io.threads", "Config value append is not allowed for config key: num.io.threads")]
+    [InlineData("my.own", "Unknown config name: my.own")]
+    public void OnlyKnownListsOfBrokersGrow(string key, string message)
+    {
+        var error = Assert.Throws<ConfigException>(() => DynamicConfigRules.ValidateAlteration(ConfigResourceType.Broker, "", key, Append, "1", s_nothing));
+        Assert.Equal((ConfigErrorKind.InvalidConfig, message), (error.Kind, error.Message));
     }
 
     [Fact]
@@ -123,49 +135,5 @@ public sealed class DynamicConfigRulesTests
     {
         var updated = new Dictionary<string, string> { ["min.compaction.lag.ms"] = "2", ["max.compaction.lag.ms"] = "1" };
         Assert.Throws<ConfigException>(() => DynamicConfigRules.ValidateResource(Topic, "t", updated, s_nothing, ConfigTestData.Broker()));
-    }
-
-    [Theory]
-    [InlineData("3", "value should be at least half the current value 8")]
-    [InlineData("17", "value should not be greater than double the current value 8")]
-    [InlineData("4", null)]
-    [InlineData("16", null)]
-    public void ThreadsChangeByAFactorOfTwoAtMost(string value, string? reason)
-    {
-        var broker = ConfigTestData.Broker();
-        var updated = new Dictionary<string, string> { ["num.io.threads"] = value };
-        if (reason is null)
-            Assert.Equal(value, DynamicConfigRules.ValidateReconfiguration(broker, updated, s_nothing).Get("num.io.threads").ToText());
-        else
-            Assert.EndsWith(reason, Assert.Throws<ConfigException>(() => DynamicConfigRules.ValidateReconfiguration(broker, updated, s_nothing)).Message);
-    }
-
-    [Theory]
-    [InlineData("1", "Log cleaner threads cannot be reduced to less than half the current value 4")]
-    [InlineData("9", "Log cleaner threads cannot be increased to more than double the current value 4")]
-    [InlineData("0", "log.cleaner.threads must be at least 1")]
-    [InlineData("2", null)]
-    [InlineData("8", null)]
-    public void CleanerThreadsChangeByAFactorOfTwoAtMost(string value, string? message)
-    {
-        var broker = ConfigTestData.Broker(("log.cleaner.threads", "4"));
-        var updated = new Dictionary<string, string> { ["log.cleaner.threads"] = value };
-        if (message is null)
-        {
-            Assert.Equal(value, DynamicConfigRules.ValidateReconfiguration(broker, updated, s_nothing).Get("log.cleaner.threads").ToText());
-            return;
-        }
-
-        var error = Assert.Throws<ConfigException>(() => DynamicConfigRules.ValidateReconfiguration(broker, updated, s_nothing));
-        Assert.Equal((ConfigErrorKind.InvalidRequest, message), (error.Kind, error.Message));
-    }
-
-    [Fact]
-    public void ContradictionsAreRefusedBeforeTheyAreStored()
-    {
-        var updated = new Dictionary<string, string> { ["max.connections.per.ip"] = "0" };
-        var error = Assert.Throws<ConfigException>(() => DynamicConfigRules.ValidateReconfiguration(ConfigTestData.Broker(), updated, s_nothing));
-        Assert.Equal(ConfigErrorKind.InvalidRequest, error.Kind);
-        Assert.StartsWith("max.connections.per.ip can be set to zero only if", error.Message);
     }
 }

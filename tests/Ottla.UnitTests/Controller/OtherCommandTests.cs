@@ -54,16 +54,13 @@ public sealed class OtherCommandTests
     public void A_refused_resource_does_not_stop_the_others()
     {
         _bed.Create("a");
-        var response = _bed.Do(new IncrementalAlterConfigsCommand(new IncrementalAlterConfigsRequest
-        {
-            Resources = [Resource(2, "a", ("retention.ms", 0, "5")), Resource(2, "none", ("retention.ms", 0, "5")), Resource(2, "d"), Resource(2, "d"), Resource(4, "1")],
-        })
+        var errors = _bed.Do(new AlterConfigsCommand([Change(2, "a", ("retention.ms", 0, "5")), Change(2, "none", ("retention.ms", 0, "5")), Change(2, "d"), Change(2, "d"), Change(4, "1")], ValidateOnly: false)
         {
             MayAlter = resource => resource.Type == ConfigResourceType.Broker ? new ApiError(ErrorCode.ClusterAuthorizationFailed) : ApiError.None,
         });
         Assert.Equal(
-            [ErrorCode.None, ErrorCode.UnknownTopicOrPartition, ErrorCode.InvalidRequest, ErrorCode.ClusterAuthorizationFailed],
-            response.Responses.Select(r => (ErrorCode)r.ErrorCode));
+            [ErrorCode.None, ErrorCode.UnknownTopicOrPartition, ErrorCode.InvalidRequest, ErrorCode.InvalidRequest, ErrorCode.ClusterAuthorizationFailed],
+            errors.Select(error => error.Code));
         Assert.Equal("5", Value("a", "retention.ms"));
         Assert.Equal(ErrorCode.InvalidRequest, Alter(2, "a", ("retention.ms", 0, "5"), ("retention.ms", 0, "6")));
     }
@@ -72,15 +69,10 @@ public sealed class OtherCommandTests
     public void Legacy_alteration_deletes_what_it_does_not_name()
     {
         _bed.Create("a", configs: [("retention.ms", "5"), ("flush.ms", "6")]);
-        var request = new AlterConfigsRequest
-        {
-            Resources = [new() { ResourceType = 2, ResourceName = "a", Configs = [new() { Name = "retention.ms", Value = "7" }] }],
-            ValidateOnly = true,
-        };
-        Assert.Equal(0, _bed.Do(new AlterConfigsCommand(request)).Responses.Single().ErrorCode);
+        var command = new AlterConfigsCommand([Change(2, "a", ("retention.ms", 0, "7")) with { ReplacesAll = true }], ValidateOnly: true);
+        Assert.False(_bed.Do(command).Single().IsFailure);
         Assert.Equal("6", Value("a", "flush.ms"));
-        request.ValidateOnly = false;
-        _bed.Do(new AlterConfigsCommand(request));
+        _bed.Do(command with { ValidateOnly = false });
         Assert.Equal(("7", null), (Value("a", "retention.ms"), Value("a", "flush.ms")));
     }
 
@@ -257,15 +249,13 @@ public sealed class OtherCommandTests
         Assert.NotEmpty(ids);
     }
 
-    private static IncrementalAlterConfigsRequest.AlterConfigsResource Resource(sbyte type, string name, params (string, sbyte, string?)[] configs) => new()
-    {
-        ResourceType = type,
-        ResourceName = name,
-        Configs = [.. configs.Select(config => new IncrementalAlterConfigsRequest.AlterableConfig { Name = config.Item1, ConfigOperation = config.Item2, Value = config.Item3 })],
-    };
+    private static ConfigChange Change(sbyte type, string name, params (string Name, sbyte Operation, string? Value)[] configs) => new(
+        new ConfigResource((ConfigResourceType)type, name),
+        [.. configs.Select(config => new ConfigAlteration(config.Name, (AlterConfigOperation)config.Operation, config.Value))],
+        ReplacesAll: false);
 
     private static ErrorCode Alter(ControllerTestBed bed, sbyte type, string name, params (string, sbyte, string?)[] configs) =>
-        (ErrorCode)bed.Do(new IncrementalAlterConfigsCommand(new IncrementalAlterConfigsRequest { Resources = [Resource(type, name, configs)] })).Responses.Single().ErrorCode;
+        bed.Do(new AlterConfigsCommand([Change(type, name, configs)], ValidateOnly: false)).Single().Code;
 
     private ErrorCode Alter(sbyte type, string name, params (string, sbyte, string?)[] configs) => Alter(_bed, type, name, configs);
 
