@@ -165,7 +165,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _transactions = new TransactionHost(config.NodeId, _topics, markers, () => _producerIds!.NextAsync(), () => _config.Current, _background, time, loggers.CreateLogger(nameof(TransactionHost)));
         _loader.Register(_groups); // after the replicas: they read and write their logs
         _loader.Register(_transactions.Coordinators);
-        _quorum = MetadataQuorum.Start(config, identity, features, _loader, _platform);
+        _quorum = await MetadataQuorum.StartAsync(config, identity, features, _loader, _platform);
 
         var channel = new ControllerChannel(_quorum.Controller, _metadata);
         _producerIds = new ProducerIds(channel, config.NodeId, () => _lifecycle!.BrokerEpoch);
@@ -190,8 +190,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
         Listen(config); // before the broker registers: a port that is taken must not leave a trace in the metadata
 
         _lifecycle = new BrokerLifecycle(NodeIdentities.Of(config, identity, EndPoints, _logs), _quorum.Controller, _metadata, time);
-        await _lifecycle.RegisterAsync();
-        await _lifecycle.UnfenceAsync();
+        var failure = Task.WhenAny(_failure.Task, _quorum.Raft.Completion);
+        await _lifecycle.JoinAsync(TimeSpan.FromMilliseconds(config.InitialBrokerRegistrationTimeoutMs), failure, loggers.CreateLogger(nameof(BrokerLifecycle)));
         _server.StartAccepting();
         _background.StartLoop("the upkeep of logs", LookAfterLogsAsync);
         if (config.LogCleanerEnable)
@@ -206,9 +206,18 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <summary>Makes a cluster of one in the log directories.</summary>
     private void Format(BrokerConfig config)
     {
-        var clusterId = Uuid.NewRandom().ToString();
-        var plan = StorageFormatter.Plan(LogDirectories.FormatRequestOf(config, clusterId), path => LogDirectories.Existing(_platform.FileSystem, path));
-        LogDirectories.Format(plan, config.ControllerListenerNames[0], _platform.FileSystem, Instant.Now(_platform.Time));
+        var clusterId = config.ClusterId ?? Uuid.NewRandom().ToString();
+        var request = LogDirectories.FormatRequestOf(config, clusterId);
+        try
+        {
+            var plan = StorageFormatter.Plan(request, path => LogDirectories.Existing(_platform.FileSystem, path));
+            LogDirectories.Format(plan, config.ControllerListenerNames[0], _platform.FileSystem, Instant.Now(_platform.Time));
+        }
+        catch (FormatterException e)
+        {
+            throw new NodeStartException($"The log directories are not formatted, and cannot be formatted for this configuration: {e.Message}");
+        }
+
         LogFormatted(string.Join(", ", LogDirectories.Paths(config)), clusterId);
     }
 

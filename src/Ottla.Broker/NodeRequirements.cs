@@ -12,6 +12,12 @@ internal static class NodeRequirements
             throw new ConfigException("process.roles: this version runs as 'broker,controller' only.");
         if (config.QuorumVoters.Any(voter => voter.Id != config.NodeId))
             throw new ConfigException($"controller.quorum.voters: this version runs as the only voter, {config.NodeId}@host:port.");
+        if (config.Get("authorizer.class.name").AsString is { Length: > 0 } authorizer)
+        {
+            throw new ConfigException(
+                $"authorizer.class.name: this version enforces no ACLs, so {authorizer} would protect nothing. Remove it to run without an authorizer.");
+        }
+
         foreach (var listener in config.BrokerListeners)
         {
             if (listener.SecurityProtocol != SecurityProtocol.PLAINTEXT)

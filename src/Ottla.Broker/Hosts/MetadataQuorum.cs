@@ -28,13 +28,18 @@ public sealed class MetadataQuorum : IAsyncDisposable
     /// <summary>Opens the metadata log, and has the loader follow it, and with it the controller. The publishers are registered with the loader before.</summary>
     /// <exception cref="IOException">The disk fails.</exception>
     /// <exception cref="InvalidDataException">The files are corrupt.</exception>
-    public static MetadataQuorum Start(BrokerConfig config, StorageIdentity identity, SupportedFeatures features, MetadataLoader loader, NodePlatform platform)
+    /// <exception cref="NodeStartException">This node can never lead the metadata log, and would wait for ever.</exception>
+    public static async Task<MetadataQuorum> StartAsync(BrokerConfig config, StorageIdentity identity, SupportedFeatures features, MetadataLoader loader, NodePlatform platform)
     {
         var loggers = platform.Loggers;
         var raft = RaftHost.Open(platform.FileSystem, RaftOptionsOf(config, identity, platform), platform.Time, loggers.CreateLogger(nameof(RaftHost)));
         var voters = raft.Quorum.VoterSet.Voters;
-        if (voters.Any(voter => voter.Key.Id != identity.NodeId))
-            throw new NodeStartException($"The metadata log names the voters {string.Join(", ", voters.Select(voter => voter.Key))}: this version runs as the only voter.");
+        if (ReasonNotToLead([.. voters.Select(voter => voter.Key)], identity) is { } reason)
+        {
+            await raft.DisposeAsync();
+            throw new NodeStartException(reason);
+        }
+
         var settings = new ControllerSettings
         {
             NodeId = identity.NodeId,
@@ -56,6 +61,24 @@ public sealed class MetadataQuorum : IAsyncDisposable
     {
         await _loader.DisposeAsync();
         await Raft.DisposeAsync();
+    }
+
+    /// <summary>Why a node that runs as the only voter cannot be it; null when it can.</summary>
+    private static string? ReasonNotToLead(IReadOnlyList<ReplicaKey> voters, StorageIdentity identity)
+    {
+        var directory = identity.MetadataDirectory;
+        if (voters.Count == 0)
+        {
+            return $"The metadata log in {directory} has no voters, so no controller can start. If the directory was formatted for static voters, set "
+                + $"controller.quorum.voters={identity.NodeId}@host:port. If it is new, format it with --standalone. If its metadata log was lost, restore it.";
+        }
+
+        if (voters.Any(voter => voter.Id != identity.NodeId))
+            return $"The metadata log in {directory} names the voters {string.Join(", ", voters)}: this version runs as the only voter.";
+        return voters[0].DirectoryId is var named && named != Uuid.Zero && named != identity.MetadataDirectoryId
+            ? $"The metadata log in {directory} names node {identity.NodeId} with the directory.id {named} as its voter, but the meta.properties "
+                + $"there has {identity.MetadataDirectoryId}: restore the meta.properties that belongs to this log."
+            : null;
     }
 
     private static RaftHostOptions RaftOptionsOf(BrokerConfig config, StorageIdentity identity, NodePlatform platform) => new()

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Microsoft.Extensions.Logging;
 using Ottla.Broker.Hosts;
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
@@ -39,25 +40,67 @@ public sealed record NodeIdentity
 
 /// <summary>The life of a broker in its cluster, as the controller of its own node sees it: registered, unfenced, in controlled shutdown.</summary>
 /// <remarks>Lives as long as the node. Its methods are called once each, in order, by whoever starts and stops the node.</remarks>
-public sealed class BrokerLifecycle(NodeIdentity node, ControllerHost controller, MetadataCache metadata, TimeProvider time)
+public sealed partial class BrokerLifecycle(NodeIdentity node, ControllerHost controller, MetadataCache metadata, TimeProvider time)
 {
     /// <summary>How long to wait before asking again whether to shut down, as Kafka does.</summary>
     private static readonly TimeSpan ShutdownRetryDelay = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>How often a node that waits at its start says what for.</summary>
+    private static readonly TimeSpan ReminderInterval = TimeSpan.FromSeconds(5);
+
     private long _brokerEpoch = -1;
+    private volatile string _waitsFor = "its start";
 
     /// <summary>The epoch that the controller gave this incarnation; -1 before. A clean shutdown leaves it in a file.</summary>
     public long BrokerEpoch => Interlocked.Read(ref _brokerEpoch);
+
+    /// <summary>Registers the node and unfences its broker. Says now and then what it waits for, and gives up after a time.</summary>
+    /// <param name="timeout">How long to wait: <c>initial.broker.registration.timeout.ms</c>.</param>
+    /// <param name="failure">Completes when the metadata log or what follows it has failed.</param>
+    /// <param name="logger">The log for people.</param>
+    /// <exception cref="ApiException">The controller refuses.</exception>
+    /// <exception cref="NodeStartException">The time is over, or the metadata log has failed.</exception>
+    public async Task JoinAsync(TimeSpan timeout, Task failure, ILogger logger)
+    {
+        using var patience = new CancellationTokenSource(timeout, time);
+        using var reminder = time.CreateTimer(_ => LogWaiting(logger, _waitsFor), null, ReminderInterval, ReminderInterval);
+        try
+        {
+            var joining = RegisterAndUnfenceAsync(patience.Token);
+            if (await Task.WhenAny(joining, failure) != joining)
+                throw new NodeStartException($"The metadata log failed while this node waited for {_waitsFor}.");
+            await joining;
+        }
+        catch (OperationCanceledException) when (patience.IsCancellationRequested)
+        {
+            throw new NodeStartException(
+                $"This node waited {timeout.TotalMilliseconds} ms (initial.broker.registration.timeout.ms) for {_waitsFor}, and gives up.");
+        }
+    }
+
+    private async Task RegisterAndUnfenceAsync(CancellationToken cancellation)
+    {
+        await RegisterAsync(cancellation);
+        await UnfenceAsync(cancellation);
+    }
 
     /// <summary>Registers the node as controller and as broker, and waits until its own metadata shows it.</summary>
     /// <exception cref="ApiException">The controller refuses, such as UNSUPPORTED_VERSION when a finalized feature is not supported.</exception>
     public async Task RegisterAsync(CancellationToken cancellation = default)
     {
+        _waitsFor = "the controller to become active";
         await controller.WhenActive.UntilCanceled(cancellation);
+        _waitsFor = "a metadata.version in the metadata log";
         if (!node.ControllerEndpoints.IsEmpty && await SupportsControllerRegistrationAsync(cancellation))
+        {
+            _waitsFor = "the controller's answer to the registration of this controller";
             await controller.SubmitAsync(new RegisterControllerCommand(ControllerRegistration())).UntilCanceled(cancellation);
+        }
+
+        _waitsFor = "the controller's answer to the registration of this broker";
         var (response, offset) = await controller.SubmitWithOffsetAsync(new RegisterBrokerCommand(BrokerRegistration())).UntilCanceled(cancellation);
         Interlocked.Exchange(ref _brokerEpoch, response.BrokerEpoch);
+        _waitsFor = "its own metadata to show the registration of this broker";
         await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
     }
 
@@ -65,6 +108,7 @@ public sealed class BrokerLifecycle(NodeIdentity node, ControllerHost controller
     /// <exception cref="ApiException">The controller refuses.</exception>
     public async Task UnfenceAsync(CancellationToken cancellation = default)
     {
+        _waitsFor = "the controller to unfence this broker";
         while (true)
         {
             var (reply, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(Heartbeat(wantShutDown: false))).UntilCanceled(cancellation);
@@ -187,4 +231,7 @@ public sealed class BrokerLifecycle(NodeIdentity node, ControllerHost controller
         WantShutDown = wantShutDown,
         CordonedLogDirs = [.. node.CordonedLogDirs],
     };
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Still waiting for {Event}")]
+    private static partial void LogWaiting(ILogger logger, string @event);
 }

@@ -31,6 +31,7 @@ public static class LogDirectories
         NodeId = config.NodeId,
         LogDirs = [.. Paths(config)],
         MetadataLogDir = config.IsController ? MetadataPath(config) : null,
+        HasDynamicQuorum = config.QuorumVoters.Count == 0,
         SupportedFeatures = SupportedByThisVersion.Features,
     };
 
@@ -121,6 +122,8 @@ public static class LogDirectories
                 throw new NodeStartException($"{directory} has the directory.id {id} of {ids[id]}: one of them is a copy of the other, and must not be used.");
         }
 
+        if (config.ClusterId is { } wanted && wanted != clusterId)
+            throw new NodeStartException($"CLUSTER_ID is {wanted}, but the log directories belong to cluster {clusterId}: unset it, or use other directories.");
         foreach (var directory in unformatted) // a disk that was added, or replaced
             directory.Format(new MetaProperties { ClusterId = clusterId, NodeId = config.NodeId, DirectoryId = Uuid.NewRandom() });
         foreach (var directory in online.Where(directory => directory.Properties!.DirectoryId is null)) // formatted before there were ids (KIP-858)

@@ -40,8 +40,11 @@ public sealed record FormatRequest
     /// <summary><c>--initial-controllers</c>, or this node alone for <c>--standalone</c>; null with static voters and for <c>--no-initial-controllers</c>.</summary>
     public IReadOnlyList<InitialController>? InitialControllers { get; init; }
 
-    /// <summary>Whether the voters are in the log: none are configured, and one of the flags for them was given.</summary>
+    /// <summary>Whether the voters are in the log: none are configured.</summary>
     public bool HasDynamicQuorum { get; init; }
+
+    /// <summary><c>--no-initial-controllers</c>: the voters are not known yet.</summary>
+    public bool HasNoInitialControllers { get; init; }
 
     /// <summary><c>--ignore-formatted</c>.</summary>
     public bool IgnoreFormatted { get; init; }
@@ -78,6 +81,7 @@ public static class StorageFormatter
     public static FormatPlan Plan(FormatRequest request, Func<string, FormattedDirectory?> existing, Func<Uuid>? newId = null)
     {
         CheckRequest(request);
+        CheckQuorum(request);
         var version = EffectiveVersion(request);
         var kraftVersion = EffectiveKRaftVersion(request);
         var records = BootstrapRecords(version, EffectiveLevels(request, version));
@@ -111,6 +115,24 @@ public static class StorageFormatter
         {
             throw new FormatterException(
                 $"The specified metadata log directory, {metadataLogDir} was not one of the given directories: [{string.Join(", ", request.LogDirs)}]");
+        }
+    }
+
+    /// <summary>Refuses a quorum that nobody could lead, as kafka-storage does.</summary>
+    private static void CheckQuorum(FormatRequest request)
+    {
+        if (!request.HasDynamicQuorum && request.InitialControllers is not null)
+        {
+            throw new FormatterException(
+                "You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. If you want to use "
+                + "dynamic quorum, please remove controller.quorum.voters and specify controller.quorum.bootstrap.servers instead.");
+        }
+
+        if (request is { HasDynamicQuorum: true, MetadataLogDir: not null, InitialControllers: null or [], HasNoInitialControllers: false })
+        {
+            throw new FormatterException(
+                "Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone, "
+                + "--initial-controllers, or --no-initial-controllers.");
         }
     }
 

@@ -26,11 +26,16 @@ internal static class FormatCommand
             clusterId, standalone, initialControllers, noInitialControllers, feature, releaseVersion, addScram, ignoreFormatted,
         };
         configuration.AddTo(command);
+        command.Validators.Add(arguments =>
+        {
+            string[] given = [.. new Option[] { standalone, noInitialControllers, initialControllers }.Where(option => arguments.GetResult(option) is { Implicit: false }).Select(option => option.Name)];
+            if (given.Length > 1)
+                arguments.AddError($"argument {given[1]}: not allowed with argument {given[0]}");
+        });
         command.SetAction(arguments => Run(() =>
         {
             var config = configuration.Load(arguments);
             var listener = config.ControllerListenerNames.Count > 0 ? config.ControllerListenerNames[0] : "CONTROLLER";
-            var hasDynamicQuorum = arguments.GetValue(standalone) || arguments.GetValue(noInitialControllers) || arguments.GetValue(initialControllers) is not null;
             return (LogDirectories.FormatRequestOf(config, arguments.GetValue(clusterId)!) with
             {
                 ReleaseVersion = arguments.GetValue(releaseVersion),
@@ -38,7 +43,7 @@ internal static class FormatCommand
                 ScramArguments = arguments.GetValue(addScram) ?? [],
                 InitialControllers = arguments.GetValue(standalone) ? [Self(config)]
                     : arguments.GetValue(initialControllers) is { } voters ? ParseControllers(voters) : null,
-                HasDynamicQuorum = hasDynamicQuorum,
+                HasNoInitialControllers = arguments.GetValue(noInitialControllers),
                 IgnoreFormatted = arguments.GetValue(ignoreFormatted),
             }, listener);
         }));
@@ -73,8 +78,8 @@ internal static class FormatCommand
 
     private static InitialController Self(BrokerConfig config)
     {
-        if (config.AdvertisedControllerListeners.Count == 0)
-            throw new FormatterException("--standalone needs a controller listener: set controller.listener.names and listeners.");
+        if (!config.IsController)
+            throw new FormatterException("You can only use --standalone on a controller.");
         var listener = config.AdvertisedControllerListeners[0];
         return new InitialController(config.NodeId, listener.Host ?? "localhost", listener.Port, Uuid.NewRandom());
     }

@@ -133,6 +133,21 @@ public sealed partial class StartupTests
         Assert.True(await running.AnswersAsync());
     }
 
+    /// <summary>As kafka-storage: one flag says where the voters come from, and without configured voters one must.</summary>
+    [Theory]
+    [InlineData("argument --no-initial-controllers: not allowed with argument --standalone", "--set", "controller.quorum.bootstrap.servers=localhost:9093", "--standalone", "-N")]
+    [InlineData("you must specify one of the following: --standalone, --initial-controllers, or --no-initial-controllers.", "--set", "controller.quorum.bootstrap.servers=localhost:9093")]
+    [InlineData("You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone.", "--standalone")]
+    public async Task FormattingWithoutAWayToALeaderIsRefused(string reason, params string[] arguments)
+    {
+        var data = Path.Combine(Path.GetTempPath(), "ottla-system-test-unformatted");
+        var result = await RunAsync(["format", "--cluster-id", "4L6g3nShT-eMCtK--X86sw", "--set", $"log.dirs={data}", .. arguments]);
+        Assert.NotEqual(0, result.ExitCode);
+        Assert.Contains(reason, result.Error, StringComparison.Ordinal);
+        AssertNoStackTrace(result.Error);
+        Assert.False(Directory.Exists(data));
+    }
+
     private static void AssertNoStackTrace(string error) => Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
 
     private static Task<ToolResult> RunAsync(params string[] arguments) =>

@@ -38,6 +38,19 @@ public sealed class StorageFormatterTests
     }
 
     [Fact]
+    public void A_quorum_that_nobody_could_lead_is_refused()
+    {
+        var self = new InitialController(1, "h", 9093, new Uuid(4, 400));
+        AssertRefused(
+            "Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone, --initial-controllers, or --no-initial-controllers.",
+            Request with { HasDynamicQuorum = true });
+        AssertRefused("You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone.", Request with { InitialControllers = [self] });
+        AssertRefused("Cannot set kraft.version to 0", Request with { HasDynamicQuorum = true, InitialControllers = [self], Features = new Dictionary<string, short> { ["kraft.version"] = 0 } });
+        Assert.Equal(1, Plan(Request with { HasDynamicQuorum = true, HasNoInitialControllers = true }).KRaftVersion);
+        Assert.Equal(1, Plan(Request with { HasDynamicQuorum = true, MetadataLogDir = null }).KRaftVersion); // a broker finds its controllers
+    }
+
+    [Fact]
     public void Refusals()
     {
         AssertRefused("negative node ID", Request with { NodeId = -1 });

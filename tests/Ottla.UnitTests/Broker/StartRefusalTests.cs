@@ -1,0 +1,150 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Ottla.Broker;
+using Ottla.Broker.Hosts;
+using Ottla.Broker.Metadata;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Network.Transport;
+using Ottla.StateMachines.Metadata;
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
+using Ottla.UnitTests.Controller;
+
+namespace Ottla.UnitTests.Broker;
+
+/// <summary>A node that cannot become what it must says why, and does not wait.</summary>
+public sealed class StartRefusalTests
+{
+    private const string Data = "/data";
+
+    private static readonly (string, string) s_bootstrap = ("controller.quorum.bootstrap.servers", "127.0.0.1:9093");
+
+    private readonly TestClock _clock = new();
+    private readonly InMemoryFileSystem _disk;
+
+    public StartRefusalTests() => _disk = new InMemoryFileSystem(_clock);
+
+    [Fact]
+    public async Task Without_voters_nothing_is_formatted()
+    {
+        var refused = await RefusedAsync(s_bootstrap);
+        Assert.Contains("Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone", refused);
+        Assert.Null(MetaProperties.Read(_disk, Data));
+    }
+
+    [Fact]
+    public async Task Bootstrap_servers_do_where_the_voters_are_in_the_log()
+    {
+        Format(standalone: true);
+        await using var node = await StartAsync(s_bootstrap);
+    }
+
+    [Fact]
+    public async Task Bootstrap_servers_do_not_where_it_was_formatted_for_static_voters()
+    {
+        await (await StartAsync()).StopAsync();
+        var refused = await RefusedAsync(s_bootstrap);
+        Assert.Contains("has no voters, so no controller can start", refused);
+        Assert.Contains("controller.quorum.voters=0@", refused);
+        await using var node = await StartAsync();
+    }
+
+    [Fact]
+    public async Task Another_directory_id_is_named_with_the_one_that_belongs_there()
+    {
+        Format(standalone: true);
+        var right = MetaProperties.Read(_disk, Data)!;
+        var wrong = Uuid.NewRandom();
+        var changed = right with { DirectoryId = wrong };
+        changed.Write(_disk, Data);
+        var refused = await RefusedAsync(s_bootstrap);
+        Assert.Contains($"names node 0 with the directory.id {right.DirectoryId} as its voter, but the meta.properties there has {wrong}", refused);
+        right.Write(_disk, Data);
+        await using var node = await StartAsync(s_bootstrap);
+    }
+
+    [Fact]
+    public async Task A_lost_metadata_log_is_reported()
+    {
+        Format(standalone: true);
+        foreach (var file in _disk.ListFiles(Data + "/__cluster_metadata-0"))
+            _disk.Delete(Data + "/__cluster_metadata-0/" + file);
+        Assert.Contains("If its metadata log was lost, restore it.", await RefusedAsync(s_bootstrap));
+    }
+
+    [Fact]
+    public async Task A_wait_says_what_for_and_ends()
+    {
+        var controller = new ControllerHost(new ControllerTestBed().Settings, new FakeMetadataLog(), [], _clock, NullLogger.Instance); // nobody ever leads
+        var identity = new NodeIdentity
+        {
+            NodeId = 1, ClusterId = "c", IncarnationId = Uuid.NewRandom(), BrokerEndpoints = [], ControllerEndpoints = [], SupportedFeatures = SupportedFeatures.Latest, LogDirs = [],
+        };
+        var lifecycle = new BrokerLifecycle(identity, controller, new MetadataCache(), _clock);
+        var log = new WarningLogger();
+        var never = new TaskCompletionSource();
+        var joining = lifecycle.JoinAsync(TimeSpan.FromSeconds(7), never.Task, log);
+        _clock.AdvanceMs(5_000);
+        Assert.Equal(["Still waiting for the controller to become active"], log.Warnings);
+        Assert.False(joining.IsCompleted);
+        _clock.AdvanceMs(2_000);
+        var refused = await Assert.ThrowsAsync<NodeStartException>(() => joining.WaitAsync(TestNode.Patience));
+        Assert.Equal("This node waited 7000 ms (initial.broker.registration.timeout.ms) for the controller to become active, and gives up.", refused.Message);
+
+        joining = lifecycle.JoinAsync(TimeSpan.FromSeconds(7), never.Task, log);
+        never.SetResult();
+        refused = await Assert.ThrowsAsync<NodeStartException>(() => joining.WaitAsync(TestNode.Patience));
+        Assert.Equal("The metadata log failed while this node waited for the controller to become active.", refused.Message);
+    }
+
+    [Fact]
+    public async Task Cluster_id_comes_from_the_variable_of_Kafkas_images()
+    {
+        await using (await StartAsync([KeyValuePair.Create("CLUSTER_ID", "4L6g3nShT-eMCtK--X86sw")]))
+        {
+            Assert.Equal("4L6g3nShT-eMCtK--X86sw", MetaProperties.Read(_disk, Data)!.ClusterId);
+        }
+
+        var refused = await Assert.ThrowsAsync<NodeStartException>(() => StartAsync([KeyValuePair.Create("CLUSTER_ID", "other")]));
+        Assert.Contains("CLUSTER_ID is other, but the log directories belong to cluster 4L6g3nShT-eMCtK--X86sw", refused.Message);
+    }
+
+    [Fact]
+    public async Task An_authorizer_is_refused_since_none_is_enforced()
+    {
+        var refused = await Assert.ThrowsAsync<ConfigException>(() => StartAsync(("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")));
+        Assert.StartsWith("authorizer.class.name: this version enforces no ACLs", refused.Message);
+        await using var node = await StartAsync(("authorizer.class.name", ""));
+    }
+
+    [Fact]
+    public void A_controller_listener_that_is_not_opened_is_warned_of_where_somebody_asked_for_it()
+    {
+        Assert.Empty(BrokerConfig.LoadDevMode().Warnings);
+        Assert.Empty(BrokerConfig.LoadDevMode([], [KeyValuePair.Create("listeners", "PLAINTEXT://:9092")]).Warnings);
+        var config = BrokerConfig.LoadDevMode([], [KeyValuePair.Create("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093")]);
+        Assert.StartsWith("listeners: CONTROLLER://:9093 is not opened: ", Assert.Single(config.Warnings));
+    }
+
+    private void Format(bool standalone)
+    {
+        var request = LogDirectories.FormatRequestOf(Config([]), "c") with
+        {
+            HasDynamicQuorum = standalone,
+            InitialControllers = standalone ? [new InitialController(0, "127.0.0.1", 9093, Uuid.NewRandom())] : null,
+        };
+        var plan = StorageFormatter.Plan(request, path => LogDirectories.Existing(_disk, path));
+        LogDirectories.Format(plan, "CONTROLLER", _disk, Instant.Now(_clock));
+    }
+
+    private async Task<string> RefusedAsync(params (string, string)[] configs) =>
+        (await Assert.ThrowsAsync<NodeStartException>(() => StartAsync(configs).WaitAsync(TestNode.Patience))).Message;
+
+    private Task<BrokerNode> StartAsync(params (string, string)[] configs) => StartAsync([], configs);
+
+    private Task<BrokerNode> StartAsync(KeyValuePair<string, string>[] environment, params (string, string)[] configs) => BrokerNode.StartAsync(
+        Config(environment, configs), mayFormat: true, new NodePlatform(_disk, new InMemoryTransport(), _clock, NullLoggerFactory.Instance, 42));
+
+    private static BrokerConfig Config(KeyValuePair<string, string>[] environment, params (string Name, string Value)[] configs) => BrokerConfig.LoadDevMode(
+        environment, [KeyValuePair.Create("log.dirs", Data), .. configs.Select(config => KeyValuePair.Create(config.Name, config.Value))]);
+}
