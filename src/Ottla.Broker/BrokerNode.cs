@@ -153,6 +153,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
 
         if (mayFormat && LogDirectories.AreUnformatted(config, _platform.FileSystem))
             Format(config);
+        LogDirectories.Verify(config, _platform.FileSystem);
         _logs = LogManager.Open(LogDirectories.Options(() => _config.Current, _platform, OnDirectoryFailure), _platform.FileSystem, _platform.Time, loggers.CreateLogger(nameof(LogManager)));
         var identity = LogDirectories.Identify(config, _logs);
         var time = _platform.Time;

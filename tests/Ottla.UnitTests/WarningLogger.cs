@@ -30,3 +30,17 @@ internal sealed class WarningLogger : ILogger
             _warnings.Add(formatter(state, exception));
     }
 }
+
+/// <summary>Gives everybody the same <see cref="WarningLogger"/>.</summary>
+internal sealed class WarningLoggers : ILoggerFactory
+{
+    public WarningLogger Logger { get; } = new();
+
+    public ILogger CreateLogger(string categoryName) => Logger;
+
+    public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException();
+
+    public void Dispose()
+    {
+    }
+}

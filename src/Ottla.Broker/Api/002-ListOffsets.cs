@@ -34,17 +34,17 @@ internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<List
             {
                 Name = topic.Name,
                 Partitions = [.. topic.Partitions.Select(partition => asked.Add((topic.Name, partition.PartitionIndex))
-                    ? Answer(topics.Find(topic.Name)?.Find(partition.PartitionIndex), partition, request.IsolationLevel, context.ApiVersion)
+                    ? Answer(topic.Name, partition, request.IsolationLevel, context.ApiVersion)
                     : Failed(partition, ErrorCode.InvalidRequest))],
             })],
         };
         return ValueTask.FromResult<ListOffsetsResponse?>(response);
     }
 
-    private static PartitionResponse Answer(PartitionReplica? replica, PartitionRequest request, sbyte isolationLevel, short version)
+    private PartitionResponse Answer(string topic, PartitionRequest request, sbyte isolationLevel, short version)
     {
-        if (replica is null)
-            return Failed(request, ErrorCode.UnknownTopicOrPartition);
+        if (topics.Find(topic)?.Find(request.PartitionIndex) is not { } replica)
+            return Failed(request, topics.ErrorForMissing(topic, request.PartitionIndex));
         if (replica.CheckLeader(request.CurrentLeaderEpoch) is not ErrorCode.None and var error)
             return Failed(request, error);
         if (!IsKnownIn(version, request.Timestamp))

@@ -24,7 +24,7 @@ internal sealed class DeleteRecordsHandler(HostedTopics topics) : IApiHandler<De
                     var outcome = TopicNames.IsInternal(topic.Name)
                         ? new DeleteRecordsOutcome(ErrorCode.InvalidTopicException, -1)
                         : topics.Find(topic.Name)?.Find(partition.PartitionIndex)?.DeleteRecordsBefore(partition.Offset)
-                            ?? new DeleteRecordsOutcome(ErrorCode.UnknownTopicOrPartition, -1);
+                            ?? new DeleteRecordsOutcome(topics.ErrorForMissing(topic.Name, partition.PartitionIndex), -1);
                     return new PartitionResponse { PartitionIndex = partition.PartitionIndex, LowWatermark = outcome.LowWatermark, ErrorCode = (short)outcome.ErrorCode };
                 })],
             })],

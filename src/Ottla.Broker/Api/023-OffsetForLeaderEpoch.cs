@@ -9,7 +9,7 @@ using TopicResponse = Ottla.Protocol.Messages.OffsetForLeaderEpochResponse.Offse
 namespace Ottla.Broker.Api;
 
 /// <summary>OffsetForLeaderEpoch (key 23), versions 2 to 4: where a leader epoch ends, for consumers that check for truncation (KIP-320).</summary>
-/// <remarks>An epoch that is not known is answered with -1, -1. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH.</remarks>
+/// <remarks>An epoch that is not known is answered with -1, -1. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR.</remarks>
 internal sealed class OffsetForLeaderEpochHandler(HostedTopics topics) : IApiHandler<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>
 {
     public ValueTask<OffsetForLeaderEpochResponse?> HandleAsync(RequestContext context, OffsetForLeaderEpochRequest request)
@@ -19,15 +19,16 @@ internal sealed class OffsetForLeaderEpochHandler(HostedTopics topics) : IApiHan
             Topics = [.. request.Topics.Select(topic => new TopicResponse
             {
                 Topic = topic.Topic,
-                Partitions = [.. topic.Partitions.Select(partition => Answer(topics.Find(topic.Topic)?.Find(partition.Partition), partition))],
+                Partitions = [.. topic.Partitions.Select(partition => Answer(topic.Topic, partition))],
             })],
         };
         return ValueTask.FromResult<OffsetForLeaderEpochResponse?>(response);
     }
 
-    private static PartitionResponse Answer(PartitionReplica? replica, PartitionRequest request)
+    private PartitionResponse Answer(string topic, PartitionRequest request)
     {
-        var error = replica?.CheckLeader(request.CurrentLeaderEpoch) ?? ErrorCode.UnknownTopicOrPartition;
+        var replica = topics.Find(topic)?.Find(request.Partition);
+        var error = replica?.CheckLeader(request.CurrentLeaderEpoch) ?? topics.ErrorForMissing(topic, request.Partition);
         var answer = new PartitionResponse { Partition = request.Partition, ErrorCode = (short)error };
         if (error == ErrorCode.None)
             (answer.LeaderEpoch, answer.EndOffset) = replica!.Log.EndOffsetForEpoch(request.LeaderEpoch);

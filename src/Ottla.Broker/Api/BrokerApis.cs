@@ -55,7 +55,7 @@ public static class BrokerApis
     public static ApiTable CreateTable(BrokerServices broker)
     {
         var topicCreation = new TopicAutoCreation(broker.Controller, broker.Config);
-        var leaders = new LeaderHints(() => broker.Cluster.Image);
+        var leaders = new LeaderHints(() => broker.Cluster.Image, broker.Topics);
         var configs = new ConfigAlterer(broker.Controller, broker.Config, broker.Loggers);
         ApiTable? table = null;
         table = new ApiTable(

@@ -49,7 +49,7 @@ internal sealed partial class RaftLogStore
             RetentionBytes = -1,
             Delete = true,
         };
-        _log = PartitionLog.Open(fileSystem, _directory, RaftBootstrap.Partition, config, new LogOpenOptions { HadCleanShutdown = false }, time, logger);
+        _log = PartitionLog.Open(fileSystem, _directory, RaftBootstrap.Partition, config, new LogOpenOptions { HadCleanShutdown = false, MayHaveGaps = false }, time, logger);
     }
 
     /// <summary>The newest snapshot.</summary>

@@ -21,8 +21,21 @@ public sealed record StorageIdentity(string ClusterId, int NodeId, string Metada
 /// <summary>Prepares the log directories of a node, and makes sure that they are its own.</summary>
 public static class LogDirectories
 {
-    /// <summary>Whether no log directory is formatted yet.</summary>
-    public static bool AreUnformatted(BrokerConfig config, IFileSystem fileSystem) => Paths(config).All(path => MetaProperties.Read(fileSystem, path) is null);
+    /// <summary>Whether no log directory is formatted yet, so that all may be formatted at a start for development.</summary>
+    /// <exception cref="NodeStartException">There are logs in one: its <c>meta.properties</c> was lost, and it must not be made another node's.</exception>
+    public static bool AreUnformatted(BrokerConfig config, IFileSystem fileSystem)
+    {
+        if (!Paths(config).All(path => TryRead(fileSystem, path, out var properties) && properties is null))
+            return false;
+        if (Paths(config).FirstOrDefault(path => HasLogs(fileSystem, path)) is { } withLogs)
+        {
+            throw new NodeStartException(
+                $"{withLogs} has logs, but no {MetaProperties.Name}: it is not formatted again, for its logs would be lost. Bring the file back, or write it anew with the "
+                + "cluster.id, the node.id and the directory.id that the node had; or use an empty directory.");
+        }
+
+        return true;
+    }
 
     /// <summary>What formatting the directories for this configuration comes to, with all defaults.</summary>
     public static FormatRequest FormatRequestOf(BrokerConfig config, string clusterId) => new()
@@ -95,45 +108,93 @@ public static class LogDirectories
         HashSecret = hashSecret,
     };
 
-    /// <summary>Reads who this node is from <c>meta.properties</c>.</summary>
-    /// <exception cref="NodeStartException">A directory is not formatted, belongs to another node or cluster, or is a copy of another.</exception>
-    public static StorageIdentity Identify(BrokerConfig config, LogManager logs)
+    /// <summary>Makes sure that the log directories are this node's, before anything is written in them. A directory that cannot be read is left out: it is taken offline when it is opened.</summary>
+    /// <exception cref="NodeStartException">A directory is missing or not formatted, belongs to another node or cluster, is a copy of another, or has a metadata log that does not belong there.</exception>
+    public static void Verify(BrokerConfig config, IFileSystem fileSystem)
     {
-        var online = logs.Directories.Where(directory => !directory.IsOffline).ToList();
-        var unformatted = online.Where(directory => directory.Properties is null).ToList();
-        if (unformatted.Count == online.Count)
-            throw new NodeStartException($"{string.Join(", ", unformatted)} is not formatted. Run 'ottla format --cluster-id ID' with the same configuration first.");
-
-        string? clusterId = null;
-        var ids = new Dictionary<Uuid, LogDirectory>();
-        foreach (var directory in online.Except(unformatted))
+        var readable = new Dictionary<string, MetaProperties?>();
+        foreach (var path in Paths(config))
         {
-            var properties = directory.Properties!;
+            if (TryRead(fileSystem, path, out var properties))
+                readable.Add(path, properties);
+        }
+
+        RefuseUnformatted(readable);
+        string? clusterId = null;
+        var ids = new Dictionary<Uuid, string>();
+        foreach (var (path, properties) in readable)
+        {
+            if (properties!.NodeId is null)
+                throw new NodeStartException($"{Path.Combine(path, MetaProperties.Name)} has no node.id: it is damaged, or no {MetaProperties.Name} at all. Bring it back from a copy.");
             if (properties.NodeId != config.NodeId)
-                throw new NodeStartException($"node.id is {config.NodeId}, but {directory} belongs to node {properties.NodeId}: set node.id={properties.NodeId}, or use another directory.");
+                throw new NodeStartException($"node.id is {config.NodeId}, but {path} belongs to node {properties.NodeId}: set node.id={properties.NodeId}, or use another directory.");
+            if (properties.ClusterId is null)
+                throw new NodeStartException($"{Path.Combine(path, MetaProperties.Name)} has no cluster.id: it is damaged. Bring it back from a copy.");
             clusterId ??= properties.ClusterId;
-            if (properties.ClusterId is null || properties.ClusterId != clusterId)
-                throw new NodeStartException($"{directory} belongs to cluster {properties.ClusterId}, the others to {clusterId}.");
+            if (properties.ClusterId != clusterId)
+                throw new NodeStartException($"{path} belongs to cluster {properties.ClusterId}, the others to {clusterId}.");
+            if (path != MetadataPath(config) && fileSystem.DirectoryExists(Path.Combine(path, RaftBootstrap.Partition.ToString())))
+                throw new NodeStartException($"There is a metadata log in {path}, but metadata.log.dir is {MetadataPath(config)}: set it to the directory that has the metadata log.");
             if (properties.DirectoryId is not { } id)
                 continue;
             if (DirectoryIds.IsReserved(id))
-                throw new NodeStartException($"{directory} has the directory.id {id}, which is reserved.");
-            if (!ids.TryAdd(id, directory))
-                throw new NodeStartException($"{directory} has the directory.id {id} of {ids[id]}: one of them is a copy of the other, and must not be used.");
+                throw new NodeStartException($"{path} has the directory.id {id}, which is reserved.");
+            if (!ids.TryAdd(id, path))
+                throw new NodeStartException($"{path} has the directory.id {id} of {ids[id]}: one of them is a copy of the other, and must not be used.");
         }
 
-        if (config.ClusterId is { } wanted && wanted != clusterId)
+        if (config.ClusterId is { } wanted && clusterId is not null && wanted != clusterId)
             throw new NodeStartException($"CLUSTER_ID is {wanted}, but the log directories belong to cluster {clusterId}: unset it, or use other directories.");
-        foreach (var directory in unformatted) // a disk that was added, or replaced
-            directory.Format(new MetaProperties { ClusterId = clusterId, NodeId = config.NodeId, DirectoryId = Uuid.NewRandom() });
+    }
+
+    /// <summary>Reads who this node is from the <c>meta.properties</c> of directories that <see cref="Verify"/> accepted.</summary>
+    /// <exception cref="NodeStartException">The directory of the metadata is offline.</exception>
+    public static StorageIdentity Identify(BrokerConfig config, LogManager logs)
+    {
+        var online = logs.Directories.Where(directory => !directory.IsOffline).ToList();
         foreach (var directory in online.Where(directory => directory.Properties!.DirectoryId is null)) // formatted before there were ids (KIP-858)
             directory.Format(directory.Properties! with { DirectoryId = Uuid.NewRandom(), Version = 1 });
 
         var metadataPath = MetadataPath(config);
         var metadata = online.Find(directory => directory.Path == metadataPath)
-            ?? throw new NodeStartException($"The log directory of the metadata, {metadataPath}, is offline.");
-        return new StorageIdentity(clusterId!, config.NodeId, metadataPath, metadata.Properties!.DirectoryId!.Value);
+            ?? throw new NodeStartException(
+                $"The log directory of the metadata, {metadataPath}, is offline: {logs.Directories.First(directory => directory.Path == metadataPath).Failure?.Message}");
+        return new StorageIdentity(metadata.Properties!.ClusterId!, config.NodeId, metadataPath, metadata.Properties!.DirectoryId!.Value);
     }
+
+    /// <summary>A node does not format a directory by itself when others are formatted: what is missing may be a disk that is not mounted, with logs.</summary>
+    private static void RefuseUnformatted(Dictionary<string, MetaProperties?> readable)
+    {
+        var unformatted = readable.Where(directory => directory.Value is null).Select(directory => directory.Key).ToList();
+        if (unformatted.Count == 0)
+            return;
+        throw new NodeStartException(unformatted.Count == readable.Count
+            ? $"{string.Join(", ", unformatted)} is not formatted. Run 'ottla format --cluster-id ID' with the same configuration first."
+            : $"No {MetaProperties.Name} found in {string.Join(", ", unformatted)}. If its disk is not mounted, or the file was lost, bring that back. If the directory is new, "
+                + "run 'ottla format --ignore-formatted --cluster-id ID' with the same configuration and the cluster.id of the other directories.");
+    }
+
+    /// <summary>Reads <c>meta.properties</c>; null when there is none.</summary>
+    /// <returns>False when it cannot be read.</returns>
+    private static bool TryRead(IFileSystem fileSystem, string path, out MetaProperties? properties)
+    {
+        try
+        {
+            properties = MetaProperties.Read(fileSystem, path);
+            return true;
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or InvalidDataException)
+        {
+            properties = null;
+            return false;
+        }
+    }
+
+    /// <summary>Whether a directory has logs. A metadata log without a segment is what an interrupted formatting leaves.</summary>
+    private static bool HasLogs(IFileSystem fileSystem, string path) =>
+        fileSystem.DirectoryExists(path) && fileSystem.ListDirectories(path).Any(name =>
+            LogFileNames.TryParseDirectory(name, out var partition)
+            && (partition != RaftBootstrap.Partition || fileSystem.ListFiles(Path.Combine(path, name)).Any(file => file.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal))));
 
     /// <summary>The absolute paths of all log directories, that of the metadata included.</summary>
     public static IEnumerable<string> Paths(BrokerConfig config) => config.LogDirs.Select(AbsolutePath).Append(MetadataPath(config)).Distinct();

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Ottla.Kernel;
+using Ottla.Protocol;
 
 namespace Ottla.Broker.Replicas;
 
@@ -8,6 +9,7 @@ public sealed class HostedTopics
 {
     private readonly ConcurrentDictionary<string, HostedTopic> _byName = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<Uuid, HostedTopic> _byId = new();
+    private readonly ConcurrentDictionary<TopicPartition, Uuid> _offline = new();
 
     /// <summary>The topics that this broker has replicas of.</summary>
     public IEnumerable<HostedTopic> Topics => _byId.Values;
@@ -21,9 +23,29 @@ public sealed class HostedTopics
     /// <summary>The topic of an id; null when this broker has no replica of it.</summary>
     public HostedTopic? Find(Uuid id) => _byId.GetValueOrDefault(id);
 
+    /// <summary>Whether this broker should have a replica of a partition, but its log cannot be used.</summary>
+    public bool IsOffline(string topic, int partition) => _offline.ContainsKey(new TopicPartition(topic, partition));
+
+    /// <summary>Why a partition that this broker has no replica of is refused, where nobody is told of its leader.</summary>
+    public ErrorCode ErrorForMissing(string topic, int partition) =>
+        IsOffline(topic, partition) ? ErrorCode.KafkaStorageError : ErrorCode.UnknownTopicOrPartition;
+
+    /// <summary>Notes a replica whose log cannot be used.</summary>
+    internal void AddOffline(Uuid topicId, TopicPartition partition) => _offline[partition] = topicId;
+
+    /// <summary>Forgets the replicas of a topic whose logs cannot be used.</summary>
+    /// <returns>Which these were.</returns>
+    internal IReadOnlyList<TopicPartition> RemoveOffline(Uuid topicId)
+    {
+        List<TopicPartition> partitions = [.. _offline.Where(known => known.Value == topicId).Select(known => known.Key)];
+        partitions.ForEach(partition => _offline.TryRemove(partition, out _));
+        return partitions;
+    }
+
     /// <summary>Adds a replica.</summary>
     internal void Add(PartitionReplica replica)
     {
+        _offline.TryRemove(replica.Partition, out _);
         var topic = _byId.GetOrAdd(replica.TopicId, static (id, name) => new HostedTopic(id, name), replica.Partition.Topic);
         topic.Set(replica.Partition.Partition, replica);
         _byName[topic.Name] = topic; // last: whoever finds the topic by name finds the partition too

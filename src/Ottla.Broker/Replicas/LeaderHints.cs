@@ -14,16 +14,18 @@ public sealed record LeaderHint(int LeaderId, int LeaderEpoch, LeaderNode? Node)
 public sealed record LeaderNode(int Id, string Host, int Port, string? Rack);
 
 /// <summary>Tells clients that ask the wrong broker whom to ask, from the committed metadata.</summary>
-public sealed class LeaderHints(Func<MetadataImage> image)
+public sealed class LeaderHints(Func<MetadataImage> image, HostedTopics hosted)
 {
-    /// <summary>Why a partition is not found here: it does not exist, or it is elsewhere.</summary>
+    /// <summary>Why a partition is not found here: it does not exist, its log cannot be used, or it is elsewhere.</summary>
     public ErrorCode ErrorForMissing(bool usesTopicIds, string topic, Uuid topicId, int partition)
     {
         var topics = image().Topics;
         if (usesTopicIds && topics.Find(topicId) is null)
             return ErrorCode.UnknownTopicId;
         var found = usesTopicIds ? topics.Find(topicId) : topics.Find(topic);
-        return found?.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.NotLeaderOrFollower;
+        return found?.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition
+            : hosted.IsOffline(found.Name, partition) ? ErrorCode.KafkaStorageError
+            : ErrorCode.NotLeaderOrFollower;
     }
 
     /// <summary>The leader of a partition; null when the partition does not exist.</summary>

@@ -75,13 +75,13 @@ public sealed class PartitionReplica
     public ErrorCode CheckLeader(int currentLeaderEpoch)
     {
         var leadership = _leadership;
+        if (Log.IsOffline)
+            return ErrorCode.KafkaStorageError; // whoever leads: this replica cannot be used
         if (currentLeaderEpoch >= 0 && currentLeaderEpoch < leadership.LeaderEpoch)
             return ErrorCode.FencedLeaderEpoch;
         if (currentLeaderEpoch > leadership.LeaderEpoch)
             return ErrorCode.UnknownLeaderEpoch;
-        if (!leadership.IsLeaderHere)
-            return ErrorCode.NotLeaderOrFollower;
-        return Log.IsOffline ? ErrorCode.KafkaStorageError : ErrorCode.None;
+        return leadership.IsLeaderHere ? ErrorCode.None : ErrorCode.NotLeaderOrFollower;
     }
 
     /// <summary>Validates record batches of a producer and appends them.</summary>
@@ -93,6 +93,8 @@ public sealed class PartitionReplica
     public AppendOutcome Append(Memory<byte> records, bool needsInSyncReplicas, bool allowZstd, Instant now, VerificationGuard? guard = null)
     {
         var leadership = _leadership;
+        if (Log.IsOffline)
+            return AppendOutcome.Failed(ErrorCode.KafkaStorageError);
         if (!leadership.IsLeaderHere)
             return AppendOutcome.Failed(ErrorCode.NotLeaderOrFollower);
         if (needsInSyncReplicas && !HasEnoughInSync(leadership))

@@ -38,21 +38,28 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
     /// <summary>Forgets a topic that is gone, and its records.</summary>
     private void DeleteTopic(Uuid id)
     {
+        foreach (var partition in topics.RemoveOffline(id))
+            DeleteLog(partition);
         if (topics.Find(id) is not { } topic)
             return;
         topics.Remove(topic);
         foreach (var replica in topic.Replicas)
         {
             replica.Retire();
-            try
-            {
-                logs.Delete(replica.Partition);
-                LogDeleted(replica.Partition);
-            }
-            catch (LogException e)
-            {
-                LogFailed(replica.Partition, e);
-            }
+            DeleteLog(replica.Partition);
+        }
+    }
+
+    private void DeleteLog(TopicPartition partition)
+    {
+        try
+        {
+            logs.Delete(partition);
+            LogDeleted(partition);
+        }
+        catch (LogException e)
+        {
+            LogFailed(partition, e);
         }
     }
 
@@ -79,7 +86,8 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         }
         catch (LogException e)
         {
-            LogFailed(change.Partition, e); // the other partitions go on; this one answers that nobody leads it here
+            topics.AddOffline(change.TopicId, change.Partition); // the other partitions go on; this one answers KAFKA_STORAGE_ERROR
+            LogFailed(change.Partition, e);
         }
     }
 

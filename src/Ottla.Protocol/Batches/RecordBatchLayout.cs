@@ -1,9 +1,10 @@
 namespace Ottla.Protocol.Batches;
 
 /// <summary>Where the fields of a record batch (magic 2, KIP-98) are. All are big-endian; the records follow the header.</summary>
+/// <remarks>Of the older formats, magic 0 and 1, only what finds their batches is here; <see cref="MessageLayout"/> has the rest.</remarks>
 public static class RecordBatchLayout
 {
-    /// <summary>The only batch format this broker reads and writes.</summary>
+    /// <summary>The only batch format that this broker writes. It reads the older ones too.</summary>
     public const byte CurrentMagic = 2;
 
     public const int BaseOffsetOffset = 0;
@@ -32,6 +33,9 @@ public static class RecordBatchLayout
     /// <summary>The smallest value of the length field in any format Kafka ever had.</summary>
     public const int LengthFieldMin = 14;
 
+    /// <summary>The size of the smallest batch of any format.</summary>
+    public const int SizeBytesMinOfAnyFormat = LogOverheadBytes + LengthFieldMin;
+
     public const int CompressionMask = 0x07;
     public const int TimestampTypeMask = 0x08;
     public const int TransactionalMask = 0x10;
@@ -53,4 +57,13 @@ public static class RecordBatchLayout
     /// <summary>The sequence <paramref name="decrement"/> before <paramref name="sequence"/>: before 0 comes int.MaxValue.</summary>
     public static int DecrementSequence(int sequence, int decrement) =>
         unchecked(sequence < decrement ? int.MaxValue - (decrement - sequence) + 1 : sequence - decrement);
+
+    /// <summary>The fewest bytes that a batch of a format has; int.MaxValue for a format that does not exist.</summary>
+    public static int SizeBytesMin(byte magic) => magic switch
+    {
+        CurrentMagic => HeaderSizeBytes,
+        MessageLayout.Magic1 => MessageLayout.SizeBytesMin1,
+        MessageLayout.Magic0 => MessageLayout.SizeBytesMin0,
+        _ => int.MaxValue,
+    };
 }

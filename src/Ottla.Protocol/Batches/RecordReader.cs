@@ -3,7 +3,7 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>Reads the records of one batch in order, in place when they are not compressed and streaming when they are.</summary>
+/// <summary>Reads the records of one batch of any format in order, in place when they are not compressed and streaming when they are.</summary>
 /// <remarks>
 /// Owned by one caller, who disposes it (pooled buffers and contexts go back). After an exception only disposing is allowed.
 /// Compressed data is expanded piece by piece into a pooled window that grows, as bytes really arrive, to the largest single record
@@ -22,20 +22,30 @@ public ref struct RecordReader : IDisposable
     private readonly int _recordCount;
     private readonly bool _isCompressed;
     private readonly ReadOnlySpan<byte> _records;
+    private readonly MessageSetReader? _messages;
     private int _position;
     private int _recordsRead;
     private ExpansionWindow _window;
 
     /// <summary>Starts at the first record of <paramref name="batch"/>.</summary>
-    /// <param name="batch">A whole batch (magic 2); bytes after it are ignored.</param>
-    /// <param name="recordSizeBytesMax">The most bytes one compressed record may expand to; nothing is held for <see cref="TryReadOutline"/>.</param>
+    /// <param name="batch">A whole batch; bytes after it are ignored.</param>
+    /// <param name="recordSizeBytesMax">
+    /// The most bytes one compressed record may expand to, nothing being held for <see cref="TryReadOutline"/>; of magic 0 and 1, which must be expanded whole, all records together.
+    /// </param>
     /// <exception cref="CorruptRecordException">The header is none of a readable batch, or the compressed data does not start like its codec's.</exception>
     /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
     public RecordReader(ReadOnlyMemory<byte> batch, int recordSizeBytesMax = RecordSizeBytesMaxDefault)
     {
         var view = new RecordBatchView(batch.Span);
-        if (view.Magic != RecordBatchLayout.CurrentMagic)
-            throw new CorruptRecordException(ErrorCode.CorruptMessage, $"Record batch has magic {view.Magic}; only {RecordBatchLayout.CurrentMagic} can be read");
+        if (view.Magic > RecordBatchLayout.CurrentMagic)
+            throw new CorruptRecordException(ErrorCode.CorruptMessage, $"Record batch has magic {view.Magic}; only 0 to {RecordBatchLayout.CurrentMagic} can be read");
+        if (view.IsMessage)
+        {
+            _messages = new MessageSetReader(batch, recordSizeBytesMax);
+            _recordCount = _messages.RecordCount;
+            return;
+        }
+
         _records = view.Records;
         _baseOffset = view.BaseOffset;
         _baseTimestamp = view.BaseTimestamp;
@@ -53,7 +63,7 @@ public ref struct RecordReader : IDisposable
         }
     }
 
-    /// <summary>The records that the batch's header promises.</summary>
+    /// <summary>The records that the batch's header promises, or that a compressed message of magic 0 or 1 has.</summary>
     public readonly int RecordCount => _recordCount;
 
     /// <summary>Reads the next record.</summary>
@@ -65,6 +75,8 @@ public ref struct RecordReader : IDisposable
     /// </exception>
     public bool TryRead(out Record record)
     {
+        if (_messages is not null)
+            return _messages.TryRead(out record);
         if (_recordsRead == _recordCount)
         {
             record = default;
@@ -101,6 +113,8 @@ public ref struct RecordReader : IDisposable
     /// <exception cref="CorruptRecordException">As for <see cref="TryRead"/>.</exception>
     public bool TryReadOutline(out RecordOutline outline)
     {
+        if (_messages is not null)
+            return ReadOutline(_messages, out outline);
         if (_recordsRead == _recordCount)
         {
             outline = default;
@@ -136,7 +150,25 @@ public ref struct RecordReader : IDisposable
     }
 
     /// <summary>Gives pooled buffers and contexts back.</summary>
-    public void Dispose() => _window.Dispose();
+    public void Dispose()
+    {
+        _window.Dispose();
+        _messages?.Dispose();
+    }
+
+    private static bool ReadOutline(MessageSetReader messages, out RecordOutline outline)
+    {
+        var isThere = messages.TryRead(out var record);
+        outline = new RecordOutline
+        {
+            Offset = record.Offset,
+            Timestamp = record.Timestamp,
+            OffsetDelta = record.OffsetDelta,
+            SizeInBytes = record.SizeInBytes,
+            HasKey = record.HasKey,
+        };
+        return isThere;
+    }
 
     private void EndRecord()
     {

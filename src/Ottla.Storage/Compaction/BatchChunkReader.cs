@@ -56,16 +56,15 @@ internal sealed class BatchChunkReader(IFile file, long position, long end, int 
         while (true)
         {
             var rest = bytes[length..];
-            wanted = RecordBatchLayout.HeaderSizeBytes;
-            if (rest.Length < RecordBatchLayout.HeaderSizeBytes)
+            wanted = RecordBatchLayout.SizeBytesMinOfAnyFormat;
+            if (rest.Length < wanted)
             {
-                if (end - Position - length is > 0 and < RecordBatchLayout.HeaderSizeBytes)
+                if (end - Position - length > 0 && end - Position - length < wanted)
                     throw Corrupt();
                 return length;
             }
 
-            if (!RecordBatchView.TryReadSize(rest, out var size, out var magic) || magic != RecordBatchLayout.CurrentMagic
-                || size < RecordBatchLayout.HeaderSizeBytes || size > end - Position - length)
+            if (!RecordBatchView.TryReadSize(rest, out var size, out var magic) || size < RecordBatchLayout.SizeBytesMin(magic) || size > end - Position - length)
                 throw Corrupt();
             wanted = size;
             if (rest.Length < size)

@@ -17,6 +17,7 @@ internal sealed record RetentionRules(
 /// <summary>Decides what is left of each batch, and writes it: as it was, rebuilt from the records that stay, without records, or not at all.</summary>
 /// <remarks>
 /// Offsets never change: a batch keeps its first and last offset, and with them its first and last sequence.
+/// Messages of magic 0 and 1 stay as they are; what must be rebuilt of them becomes a batch of today's format.
 /// Tombstones, and markers of transactions that left nothing, get a delete horizon when they are first seen; once it is passed they go (KIP-534).
 /// Owned by one cleaning, which disposes it.
 /// </remarks>
@@ -24,6 +25,7 @@ internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning t
 {
     private readonly RecordBatchBuilder _builder = new(new RecordBatchOptions());
     private readonly List<bool> _stays = [];
+    private long _firstOffset;
 
     /// <summary>Records looked at.</summary>
     public long RecordsRead { get; private set; }
@@ -84,6 +86,8 @@ internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning t
         using var reader = new RecordReader(bytes);
         while (reader.TryRead(out var record))
         {
+            if (_stays.Count == 0)
+                _firstOffset = record.Offset;
             var stays = !dropsRecords && (batch.IsControl || Stays(batch, record));
             _stays.Add(stays);
             if (!stays)
@@ -111,10 +115,12 @@ internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning t
 
     private void Rebuild(ReadOnlyMemory<byte> bytes, RecordBatchView batch, bool needsHorizon, PooledBufferWriter output)
     {
+        var baseOffset = batch.IsMessage ? _firstOffset : batch.BaseOffset; // a compressed message only says where it ends
         _builder.Reset(RecordBatchOptions.Of(batch) with
         {
+            BaseOffset = baseOffset,
             DeleteHorizonMs = needsHorizon ? rules.NowMs + rules.DeleteRetentionMs : batch.DeleteHorizonMs,
-            LastOffsetDelta = batch.LastOffsetDelta,
+            LastOffsetDelta = checked((int)(batch.LastOffset - baseOffset)),
         });
         using var reader = new RecordReader(bytes);
         for (var i = 0; reader.TryRead(out var record); i++)

@@ -4,7 +4,7 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>Walks the headers of the batches in a segment file, reading ahead in small chunks, so that many small batches cost few reads.</summary>
+/// <summary>Walks the headers of the batches in a segment file, of whatever format they are, reading ahead in small chunks, so that many small batches cost few reads.</summary>
 /// <remarks>Lives on the stack of one search. It trusts nothing: a size that does not fit ends the walk with a <see cref="CorruptRecordException"/>.</remarks>
 internal ref struct BatchWalker
 {
@@ -49,25 +49,39 @@ internal ref struct BatchWalker
     {
         if (NextPosition >= _end)
             return false;
-        if (_end - NextPosition < RecordBatchLayout.HeaderSizeBytes)
+        var headerBytes = (int)Math.Min(RecordBatchLayout.HeaderSizeBytes, _end - NextPosition); // a message of magic 0 or 1 may be smaller
+        if (headerBytes < RecordBatchLayout.SizeBytesMinOfAnyFormat)
             throw Corrupt();
         Position = NextPosition;
         var offset = Position - _bufferedFrom;
-        if (offset < 0 || offset + RecordBatchLayout.HeaderSizeBytes > _bufferedBytes)
+        if (offset < 0 || offset + headerBytes > _bufferedBytes)
         {
             _bufferedFrom = Position;
             _bufferedBytes = _file.Read(Position, _buffer[..(int)Math.Min(_buffer.Length, _end - Position)]);
-            if (_bufferedBytes < RecordBatchLayout.HeaderSizeBytes)
+            if (_bufferedBytes < headerBytes)
                 throw new EndOfStreamException($"A segment ends at {Position + _bufferedBytes}, before the {_end} bytes it should have.");
             offset = 0;
         }
 
-        _header = _buffer.Slice((int)offset, RecordBatchLayout.HeaderSizeBytes);
-        if (!RecordBatchView.TryReadSize(_header, out var size, out var magic) || magic != RecordBatchLayout.CurrentMagic
-            || size < RecordBatchLayout.HeaderSizeBytes || size > _end - Position)
+        _header = _buffer.Slice((int)offset, headerBytes);
+        if (!RecordBatchView.TryReadSize(_header, out var size, out var magic) || size < RecordBatchLayout.SizeBytesMin(magic) || size > _end - Position)
             throw Corrupt();
         NextPosition = Position + size;
         return true;
+    }
+
+    /// <summary>As <see cref="MoveNext"/>, for who makes do with the batches before the first that is none.</summary>
+    /// <returns>False at the end, or where no batch is.</returns>
+    public bool MoveToWhole()
+    {
+        try
+        {
+            return MoveNext();
+        }
+        catch (CorruptRecordException)
+        {
+            return false;
+        }
     }
 
     private readonly CorruptRecordException Corrupt() => new(ErrorCode.CorruptMessage, $"There is no valid batch at position {NextPosition} of a segment of {_end} bytes.");

@@ -10,14 +10,17 @@ internal static class CheckpointText
     private const string CurrentVersion = "0";
     private const int LengthMaxBytes = 256 * 1024 * 1024;
 
-    /// <summary>Reads the lines; a missing file has none.</summary>
+    /// <summary>Reads the lines; a missing or empty file has none.</summary>
     /// <exception cref="InvalidDataException">The file is not such a checkpoint.</exception>
     public static IReadOnlyList<string> Read(IFileSystem fileSystem, string path)
     {
         if (!fileSystem.FileExists(path))
             return [];
-        var lines = Encoding.UTF8.GetString(fileSystem.ReadAllBytes(path, LengthMaxBytes)).Split('\n');
-        if (lines.Length > 0 && lines[0].TrimEnd('\r') != CurrentVersion)
+        var text = Encoding.UTF8.GetString(fileSystem.ReadAllBytes(path, LengthMaxBytes));
+        if (text.Length == 0)
+            return [];
+        var lines = text.Split('\n');
+        if (lines[0].TrimEnd('\r') != CurrentVersion)
             throw new InvalidDataException($"{path} has the unknown version '{lines[0]}'.");
         if (lines.Length < 2 || !int.TryParse(lines[1], NumberStyles.None, CultureInfo.InvariantCulture, out var count))
             throw new InvalidDataException($"{path} does not say how many lines it has.");

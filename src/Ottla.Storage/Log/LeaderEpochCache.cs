@@ -26,6 +26,9 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     /// <summary>From this offset on the file says what is not so; long.MaxValue when all it says is true.</summary>
     private long _wrongFrom = long.MaxValue;
 
+    /// <summary>The epoch of the last batch that <see cref="Recover"/> believed, or -1.</summary>
+    private int _recoveredEpoch = -1;
+
     public string Path => System.IO.Path.Combine(_directory, LogFileNames.LeaderEpochCheckpoint);
 
     public IReadOnlyList<EpochEntry> Entries => _entries;
@@ -75,20 +78,56 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
             Write();
     }
 
-    /// <summary>Takes over the epoch of a batch that recovery found: what contradicts it, or claims something for later offsets, is dropped. <see cref="Save"/> writes it.</summary>
-    public void Recover(int epoch, long baseOffset)
+    /// <summary>
+    /// Takes over the epoch of a batch that recovery found, in the order of the log: what the file claims for its offset or later ones is dropped. <see cref="Save"/> writes it.
+    /// </summary>
+    /// <remarks>
+    /// Epochs lie outside the checksum of a batch. One that is damaged must not take the epochs of the others away: a batch whose epoch is too high counts for nothing
+    /// once the epoch before it goes on, and one whose epoch is lower than that of the batches before it counts for nothing at all.
+    /// </remarks>
+    /// <returns>False when it contradicts what is known.</returns>
+    public bool Recover(int epoch, long baseOffset)
     {
-        var contradicted = _entries.FindIndex(entry => entry.StartOffset > baseOffset || (entry.StartOffset == baseOffset && entry.Epoch != epoch));
-        if (contradicted >= 0)
-            Keep(contradicted);
-        if (epoch >= 0 && LatestEpoch != epoch)
+        if (epoch < 0)
+            return true;
+        var isConsistent = true;
+        var later = _entries.FindIndex(entry => entry.StartOffset > baseOffset || (entry.StartOffset == baseOffset && entry.Epoch != epoch));
+        if (later >= 0)
+        {
+            var claimed = _entries[later]; // it may start later, or it had no batches
+            isConsistent = claimed.StartOffset > baseOffset ? claimed.Epoch > epoch : claimed.Epoch < epoch;
+            Keep(later);
+        }
+
+        if (LatestEpoch > epoch)
+        {
+            isConsistent = false;
+            var known = _entries.FindIndex(entry => entry.Epoch >= epoch);
+            if (_entries[known].Epoch == epoch)
+                Keep(known + 1);
+            else if (_recoveredEpoch != LatestEpoch)
+                Keep(known); // only the file says that there was a later one
+            else
+                return false;
+        }
+
+        if (LatestEpoch != epoch)
             Add(new EpochEntry(epoch, baseOffset));
+        _recoveredEpoch = epoch;
+        return isConsistent;
     }
 
-    /// <summary>Writes what <see cref="Recover"/> changed.</summary>
+    /// <summary>Forgets all epochs, for <see cref="Recover"/> to find them in all batches of the log.</summary>
+    public void BeginRecovery()
+    {
+        Keep(0);
+        _recoveredEpoch = -1;
+    }
+
+    /// <summary>Writes what <see cref="Recover"/> changed; a file that is missing, too.</summary>
     public void Save()
     {
-        if (_wrongFrom != long.MaxValue || _writtenCount < _entries.Count)
+        if (_wrongFrom != long.MaxValue || _writtenCount < _entries.Count || !fileSystem.FileExists(Path))
             Write();
     }
 

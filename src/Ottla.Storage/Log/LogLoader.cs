@@ -18,6 +18,7 @@ internal sealed partial class LogLoader(
     private readonly List<LogSegment> _segments = [];
     private readonly LeaderEpochCache _epochs = new(fileSystem, directory);
     private bool _isDirectoryChanged;
+    private bool _isEpochContradicted;
     private IReadOnlyList<string>? _names;
 
     /// <summary>The random number of a segment: the same after every start.</summary>
@@ -54,7 +55,7 @@ internal sealed partial class LogLoader(
     public LoadedLog Load()
     {
         FinishInterruptedWork();
-        var hasEpochs = TryLoadEpochs();
+        var hasEpochs = TryLoadEpochs() && !IsEpochFileMissing();
         LoadSegments(readsEpochs: !hasEpochs);
         if (!options.HadCleanShutdown)
         {
@@ -63,6 +64,8 @@ internal sealed partial class LogLoader(
         }
 
         var end = DropIfStartIsPastEnd();
+        if (_isEpochContradicted && hasEpochs)
+            ReadAllEpochs();
         if (_segments.Count == 0)
             _segments.Add(LogSegment.Create(fileSystem, directory, options.LogStartOffset, JitterOf(options.JitterSeed, options.LogStartOffset), now.UnixMilliseconds));
 
@@ -71,6 +74,7 @@ internal sealed partial class LogLoader(
         var recoveryPoint = end is not null ? logEndOffset : Math.Min(options.RecoveryPoint, logEndOffset);
         if (_isDirectoryChanged)
             SettleRecovered();
+        ReportLoss(logEndOffset);
         _epochs.TruncateFromEnd(logEndOffset);
         var logStartOffset = Math.Max(options.LogStartOffset, _segments[0].BaseOffset);
         _epochs.TruncateFromStart(options.LogStartOffset);
@@ -174,7 +178,7 @@ internal sealed partial class LogLoader(
         Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
         var walker = new BatchWalker(file, 0, file.Length, buffer);
         var next = baseOffset;
-        while (walker.MoveNext())
+        while (walker.MoveToWhole())
             next = walker.Batch.NextOffset;
         return next;
     }
@@ -218,13 +222,11 @@ internal sealed partial class LogLoader(
             if (!recoversLater && !HasIndexes(segment))
             {
                 LogMissingIndex(logger, segment.LogPath);
-                Delete(LogFileNames.ForOffset(baseOffset, LogFileNames.OffsetIndexSuffix)); // whoever dies in the middle of it begins again
-                fileSystem.FlushDirectory(directory);
-                Recover(segment, takesEpochs: readsEpochs, isFlushed: true);
+                RecoverFlushed(segment, takesEpochs: readsEpochs);
             }
             else if (!recoversLater && readsEpochs)
             {
-                segment.ReadBatches(0, bytes => _epochs.Recover(new RecordBatchView(bytes).PartitionLeaderEpoch, new RecordBatchView(bytes).BaseOffset));
+                segment.ReadBatches(0, bytes => TakeEpoch(new RecordBatchView(bytes), segment));
                 _isDirectoryChanged = true;
             }
 
@@ -267,18 +269,57 @@ internal sealed partial class LogLoader(
             }
 
             var dropped = Recover(segment, takesEpochs: true, isFlushed: false);
-            var lost = i + 1 < _segments.Count ? _segments[i + 1].BaseOffset - segment.ReadNextOffset(config) : 0;
             if (dropped > 0)
-                LogTruncated(logger, dropped, segment.LogPath, segment.Size);
-            else if (lost > 0 && lost <= LogSegment.OffsetGapMax && !options.IsCompacted)
-                LogHole(logger, lost, segment.LogPath);
-            else
+                ReportCut(segment, dropped);
+            if (i + 1 == _segments.Count || (dropped == 0 && !IsHole(segment, _segments[i + 1])))
                 continue;
-            // What follows a hole cannot be trusted: offsets would be missing before it.
+            LogDropped(logger, _segments.Count - i - 1, directory, _segments[i + 1].BaseOffset);
             foreach (var later in _segments.Skip(i + 1))
                 Remove(later);
             _segments.RemoveRange(i + 1, _segments.Count - i - 1);
         }
+    }
+
+    /// <summary>Offsets are missing between two segments of a log that never has gaps. Anywhere else they may have been compacted away, and are no reason to drop anything.</summary>
+    private bool IsHole(LogSegment segment, LogSegment following) => !options.MayHaveGaps && following.BaseOffset > segment.ReadNextOffset(config);
+
+    /// <summary>Recovers a segment that no start would recover again: whoever dies in the middle of it begins again, because its index is gone.</summary>
+    private void RecoverFlushed(LogSegment segment, bool takesEpochs)
+    {
+        Delete(LogFileNames.ForOffset(segment.BaseOffset, LogFileNames.OffsetIndexSuffix));
+        fileSystem.FlushDirectory(directory);
+        var dropped = Recover(segment, takesEpochs, isFlushed: true);
+        if (dropped > 0)
+            ReportCut(segment, dropped);
+    }
+
+    /// <summary>Says what was cut off a segment.</summary>
+    private void ReportCut(LogSegment segment, long dropped) =>
+        LogTruncated(logger, dropped, segment.LogPath, segment.Size, segment.ReadNextOffset(config));
+
+    /// <summary>A log that lost records must not go on as if it never had them.</summary>
+    private void ReportLoss(long logEndOffset)
+    {
+        var known = Math.Max(options.RecoveryPoint, options.HighWatermark);
+        if (known > logEndOffset)
+            LogLost(logger, directory, logEndOffset, known, known - logEndOffset);
+    }
+
+    /// <summary>What the checkpoint says of flushed batches may be wrong too.</summary>
+    private void ReadAllEpochs()
+    {
+        _epochs.BeginRecovery();
+        foreach (var segment in _segments)
+            segment.ReadBatches(0, bytes => TakeEpoch(new RecordBatchView(bytes), segment));
+    }
+
+    /// <summary>The leader epochs of a batch are what was written, and win over the checkpoint.</summary>
+    private void TakeEpoch(in RecordBatchView batch, LogSegment segment)
+    {
+        if (_epochs.Recover(batch.PartitionLeaderEpoch, batch.BaseOffset) || _isEpochContradicted)
+            return;
+        _isEpochContradicted = true; // one line a log
+        LogEpochContradicted(logger, _epochs.Path, batch.PartitionLeaderEpoch, batch.BaseOffset, segment.LogPath);
     }
 
     /// <summary>A segment that was flushed to its end when it was the active one: its batches are durable, its indexes may not be.</summary>
@@ -304,11 +345,11 @@ internal sealed partial class LogLoader(
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
         producers.LoadSnapshotOffsets(Names);
         RebuildProducers(producers, _segments, config, options.LogStartOffset, segment.BaseOffset, now, hadCleanShutdown: false);
-        var dropped = segment.Recover(config, (epoch, baseOffset) => epoch < 0 || epoch >= _epochs.EpochForOffset(baseOffset), bytes =>
+        var dropped = segment.Recover(config, bytes =>
         {
             var batch = new RecordBatchView(bytes);
             if (takesEpochs)
-                _epochs.Recover(batch.PartitionLeaderEpoch, batch.BaseOffset);
+                TakeEpoch(batch, segment);
             if (producers.Apply(batch, out var completed))
             {
                 if (completed.IsAborted)
@@ -333,7 +374,7 @@ internal sealed partial class LogLoader(
     {
         if (_segments.Count == 0)
             return null;
-        var end = _segments[^1].ReadNextOffset(config);
+        var end = ReadEnd(_segments[^1]);
         if (end >= options.LogStartOffset)
             return end;
         LogStartPastEnd(logger, directory, options.LogStartOffset, end);
@@ -350,6 +391,20 @@ internal sealed partial class LogLoader(
         return null;
     }
 
+    /// <summary>The end of the last segment. One that is damaged, though the log was closed in order, is cut to what is whole: the log must not keep others from being served.</summary>
+    private long ReadEnd(LogSegment last)
+    {
+        try
+        {
+            return last.ReadNextOffset(config);
+        }
+        catch (CorruptRecordException)
+        {
+            RecoverFlushed(last, takesEpochs: true);
+            return last.ReadNextOffset(config);
+        }
+    }
+
     private void Remove(LogSegment segment)
     {
         segment.DeleteFiles();
@@ -363,6 +418,11 @@ internal sealed partial class LogLoader(
     }
 
     private bool Has(long baseOffset, string suffix) => Names.Contains(LogFileNames.ForOffset(baseOffset, suffix));
+
+    /// <summary>There are batches, but no checkpoint of their leader epochs: it was lost, or the log is older than such files.</summary>
+    private bool IsEpochFileMissing() =>
+        !Names.Contains(LogFileNames.LeaderEpochCheckpoint)
+        && Names.Any(name => name.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal) && fileSystem.GetLength(PathOf(name)) > 0);
 
     private static bool IsSegmentFile(string name) =>
         name.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal)
@@ -378,11 +438,17 @@ internal sealed partial class LogLoader(
     [LoggerMessage(Level = LogLevel.Warning, Message = "The leader epochs of {Directory} cannot be read, and are taken from its batches")]
     private static partial void LogEpochsLost(ILogger logger, Exception failure, string directory);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Cut {Dropped} bytes that are no valid batches off {Path}, which has {Length} bytes now")]
-    private static partial void LogTruncated(ILogger logger, long dropped, string path, long length);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Cut the last {Dropped} bytes, which are no valid batches, off {Path}: it has {Length} bytes now, and the records from offset {NextOffset} on are lost")]
+    private static partial void LogTruncated(ILogger logger, long dropped, string path, long length, long nextOffset);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The last {Lost} offsets of {Path} are missing: the segments after it are dropped")]
-    private static partial void LogHole(ILogger logger, long lost, string path);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Deleted the {Count} segments of {Directory} from offset {Offset} on: the records before them are lost")]
+    private static partial void LogDropped(ILogger logger, int count, string directory, long offset);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Directory} ends at offset {LogEndOffset}, but its checkpoints say that it went to {Known}: {Lost} offsets are lost, with files that are missing, empty or cut. New records get these offsets again. To keep the old ones, stop the broker and bring the files back from a copy")]
+    private static partial void LogLost(ILogger logger, string directory, long logEndOffset, long known, long lost);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Checkpoint} does not fit the batches: they have leader epoch {Epoch} at offset {Offset} of {Path}. The batches are kept, and the checkpoint is made anew")]
+    private static partial void LogEpochContradicted(ILogger logger, string checkpoint, int epoch, long offset, string path);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Directory} should start at {LogStartOffset} but ends at {LogEndOffset}; all its segments are dropped")]
     private static partial void LogStartPastEnd(ILogger logger, string directory, long logStartOffset, long logEndOffset);

@@ -17,8 +17,8 @@ public sealed record LogOpenOptions
     /// <summary>The last process ended in order: nothing needs to be recovered.</summary>
     public bool HadCleanShutdown { get; init; }
 
-    /// <summary>The log was compacted before: there may be gaps between its segments.</summary>
-    public bool IsCompacted { get; init; }
+    /// <summary>Offsets may be missing between its segments, as where compaction took records out. False for a log whose batches follow each other without gaps: what comes after one is dropped.</summary>
+    public bool MayHaveGaps { get; init; } = true;
 
     /// <summary>Seed of the segment jitter: the same seed rolls at the same times.</summary>
     public ulong JitterSeed { get; init; }

@@ -12,12 +12,11 @@ internal sealed partial class LogSegment
 
     /// <summary>Checks every batch, cuts the file at the first bad one, and rebuilds the indexes as appending would have made them; <see cref="Flush"/> writes them.</summary>
     /// <param name="config">The index interval.</param>
-    /// <param name="isEpochPossible">Whether a batch of a leader epoch can begin at an offset. Neither is under the batch's checksum, so a torn write may have left other ones.</param>
     /// <param name="onBatch">Sees each valid batch in order; the transaction index is empty when it is first called.</param>
     /// <returns>The bytes cut off.</returns>
-    public long Recover(LogConfig config, Func<int, long, bool> isEpochPossible, RecoveredBatch onBatch)
+    public long Recover(LogConfig config, RecoveredBatch onBatch)
     {
-        var check = new RecoveryCheck(BaseOffset, isEpochPossible);
+        var check = new RecoveryCheck(BaseOffset);
         ResetIndexes();
         Transactions.Reset();
         var fileLength = _fileSystem.GetLength(_file.Path);
@@ -52,13 +51,13 @@ internal sealed partial class LogSegment
         RebuildIndexes(config);
     }
 
-    /// <summary>Makes the offset and time index anew from the batches; the transaction index and the log stay as they are.</summary>
+    /// <summary>Makes the offset and time index anew from the batches, as far as these are whole; the transaction index and the log stay as they are.</summary>
     public void RebuildIndexes(LogConfig config)
     {
         ResetIndexes();
         Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
         var walker = new BatchWalker(_file.Open(), 0, Size, buffer);
-        while (walker.MoveNext())
+        while (walker.MoveToWhole())
         {
             IndexBatch(walker.Batch, walker.Position, config.IndexIntervalBytes);
             _bytesSinceLastIndexEntry += walker.NextPosition - walker.Position;
@@ -96,7 +95,7 @@ internal sealed partial class LogSegment
         var buffer = ArrayPool<byte>.Shared.Rent(RecoveryBufferBytes);
         try
         {
-            while (end - position >= RecordBatchLayout.HeaderSizeBytes)
+            while (end - position >= RecordBatchLayout.SizeBytesMinOfAnyFormat)
             {
                 var filled = file.Read(position, buffer.AsSpan(0, (int)Math.Min(buffer.Length, end - position)));
                 var used = HandOutBatches(buffer.AsSpan(0, filled), position, end, check, onBatch, out var wanted);
@@ -131,11 +130,10 @@ internal sealed partial class LogSegment
         while (true)
         {
             var rest = bytes[used..];
-            wanted = RecordBatchLayout.HeaderSizeBytes;
-            if (rest.Length < RecordBatchLayout.HeaderSizeBytes)
+            wanted = RecordBatchLayout.SizeBytesMinOfAnyFormat;
+            if (rest.Length < wanted)
                 return used;
-            if (!RecordBatchView.TryReadSize(rest, out var size, out var magic) || magic != RecordBatchLayout.CurrentMagic
-                || size < RecordBatchLayout.HeaderSizeBytes || size > end - position - used)
+            if (!RecordBatchView.TryReadSize(rest, out var size, out var magic) || size < RecordBatchLayout.SizeBytesMin(magic) || size > end - position - used)
             {
                 wanted = 0;
                 return used;
@@ -156,20 +154,16 @@ internal sealed partial class LogSegment
         }
     }
 
-    /// <summary>Whether a batch can follow those before it. Lives for one recovery of a segment.</summary>
-    private sealed class RecoveryCheck(long segmentBaseOffset, Func<int, long, bool> isEpochPossible)
+    /// <summary>Whether a batch is whole and can follow those before it. Its leader epoch decides nothing: it lies outside the checksum. Lives for one recovery of a segment.</summary>
+    private sealed class RecoveryCheck(long segmentBaseOffset)
     {
-        private long _nextOffset;
-        private int _epoch = RecordBatchLayout.NoPartitionLeaderEpoch;
+        private long? _nextOffset;
 
         public bool Accepts(in RecordBatchView batch)
         {
-            var epoch = batch.PartitionLeaderEpoch;
-            if (!batch.IsCrcValid || batch.BaseOffset < Math.Max(_nextOffset, segmentBaseOffset) || batch.LastOffsetDelta < 0 || batch.LastOffset - segmentBaseOffset > int.MaxValue
-                || (epoch >= 0 && epoch < _epoch) || !isEpochPossible(epoch, batch.BaseOffset))
+            if (!batch.IsCrcValid || batch.BaseOffset < (_nextOffset ?? segmentBaseOffset) || batch.LastOffsetDelta < 0 || batch.LastOffset - segmentBaseOffset > int.MaxValue)
                 return false;
             _nextOffset = batch.NextOffset;
-            _epoch = Math.Max(_epoch, epoch);
             return true;
         }
     }

@@ -382,7 +382,7 @@ internal sealed partial class LogSegment
     private void FindMaxTimestamp(long position, Span<byte> buffer)
     {
         var walker = new BatchWalker(_file.Open(), position, Size, buffer);
-        while (walker.MoveNext())
+        while (walker.MoveToWhole()) // retention asks: a damaged segment must not stop it
         {
             if (walker.Batch.MaxTimestamp > _maxTimestampMs)
                 (_maxTimestampMs, _offsetOfMaxTimestamp) = (walker.Batch.MaxTimestamp, walker.Batch.LastOffset);

@@ -11,10 +11,11 @@ public sealed record MetaProperties
     /// <summary>The file's name in a log directory.</summary>
     public const string Name = "meta.properties";
 
+    private const int CurrentVersion = 1;
     private const int LengthMaxBytes = 64 * 1024;
 
     /// <summary>0 or 1; only 1 is written.</summary>
-    public int Version { get; init; } = 1;
+    public int Version { get; init; } = CurrentVersion;
 
     /// <summary>The cluster's id.</summary>
     public string? ClusterId { get; init; }
@@ -26,17 +27,30 @@ public sealed record MetaProperties
     public Uuid? DirectoryId { get; init; }
 
     /// <summary>Reads the file; null when there is none.</summary>
-    /// <exception cref="InvalidDataException">The file is malformed.</exception>
+    /// <exception cref="InvalidDataException">The file is malformed, or of an unknown version.</exception>
+    /// <exception cref="IOException">The disk fails.</exception>
     public static MetaProperties? Read(IFileSystem fileSystem, string logDirectory)
     {
         var path = Path.Combine(logDirectory, Name);
-        if (!fileSystem.FileExists(path))
-            return null;
-        var values = Parse(Encoding.Latin1.GetString(fileSystem.ReadAllBytes(path, LengthMaxBytes)));
+        byte[] bytes;
+        try
+        {
+            bytes = fileSystem.ReadAllBytes(path, LengthMaxBytes);
+        }
+        catch (Exception missing) when (missing is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null; // not asked before: a file that may not be read looks as if it were missing
+        }
+
+        var values = Parse(Encoding.Latin1.GetString(bytes));
         try
         {
             var version = values.TryGetValue("version", out var text) ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
+            if (version is < 0 or > CurrentVersion)
+                throw new InvalidDataException($"{path} has the unknown version {version}: only 0 and {CurrentVersion} can be read.");
             var nodeId = values.GetValueOrDefault(version == 0 ? "broker.id" : "node.id") ?? values.GetValueOrDefault("node.id");
+            if (nodeId is null && version > 0)
+                throw new InvalidDataException($"{path} has no node.id.");
             return new MetaProperties
             {
                 Version = version,

@@ -187,7 +187,7 @@ public sealed partial class PartitionLog
 
             if (size > rest.Length)
                 return length;
-            RequireBatch(rest);
+            RequireBatch(rest, magicMin: 0); // what is copied may be of any age
             var batch = new RecordBatchView(rest[..size]);
             if (!batch.IsCrcValid)
                 throw new CorruptRecordException(ErrorCode.CorruptMessage, $"The fetched batch at offset {batch.BaseOffset} does not match its checksum.");
@@ -203,10 +203,9 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>The size of the batch that <paramref name="batches"/> starts with.</summary>
-    private static int RequireBatch(ReadOnlySpan<byte> batches)
+    private static int RequireBatch(ReadOnlySpan<byte> batches, byte magicMin = RecordBatchLayout.CurrentMagic)
     {
-        if (!RecordBatchView.TryReadSize(batches, out var size, out var magic) || magic != RecordBatchLayout.CurrentMagic
-            || size < RecordBatchLayout.HeaderSizeBytes || size > batches.Length || new RecordBatchView(batches).LastOffsetDelta < 0)
+        if (!RecordBatchView.TryReadSize(batches, out var size, out var magic) || magic < magicMin || size < RecordBatchLayout.SizeBytesMin(magic) || size > batches.Length || new RecordBatchView(batches).LastOffsetDelta < 0)
             throw new CorruptRecordException(ErrorCode.CorruptMessage, "What is to be appended is not a sequence of whole batches.");
         return size;
     }

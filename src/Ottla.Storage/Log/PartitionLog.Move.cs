@@ -14,12 +14,12 @@ public sealed partial class PartitionLog
 
     /// <summary>Takes over the files of a copy of this log: from then on they are this log's, and what it had is to be deleted. Readers keep their old files open.</summary>
     /// <remarks>
-    /// Appends wait for the last batches to be copied, flushed, and two renames. A death between the renames leaves two whole logs, one of which the next start removes.
+    /// Appends wait for the last batches to be copied, flushed, and two renames. A death between the renames leaves the copy beside the old directory, and the next start finishes the rest.
     /// </remarks>
     /// <param name="copy">The copy, which has nearly everything; nobody else uses it, and it is closed afterwards.</param>
     /// <param name="truncations">What <see cref="Truncations"/> was when the copy was begun.</param>
     /// <param name="directory">The new directory, which does not exist yet, beside that of the copy.</param>
-    /// <param name="deletedDirectory">What the old directory is renamed to.</param>
+    /// <param name="deletedDirectory">What the old directory is renamed to: <see cref="LogFileNames.ReplacedBy"/> of the copy's.</param>
     /// <returns>False when the log was truncated meanwhile, or is closed: nothing was done.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR, of either log.</exception>
     internal bool TryTakeOver(PartitionLog copy, int truncations, string directory, string deletedDirectory)
@@ -33,10 +33,9 @@ public sealed partial class PartitionLog
             if (copy.SizeInBytes == 0)
                 copy.TruncateFullyAndStartAt(_logEndOffset);
             copy.Flush();
-            List<LogSegment> copied;
             try
             {
-                copied = copy.Surrender(_epochs, _producers, directory);
+                copy.TakeKnowledge(_epochs, _producers);
             }
             catch (LogException)
             {
@@ -45,10 +44,15 @@ public sealed partial class PartitionLog
                 throw;
             }
 
+            List<LogSegment> copied;
             try
             {
+                // In this order there are never two logs of the partition. Where there is none, the names tell the next start that this one was to take over.
                 _fileSystem.RenameDirectory(Directory, deletedDirectory);
                 _fileSystem.FlushDirectory(Path.GetDirectoryName(deletedDirectory)!);
+                copied = copy.Surrender(directory);
+                _epochs.MovedTo(directory);
+                _producers.MovedTo(directory);
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
@@ -95,8 +99,8 @@ public sealed partial class PartitionLog
         return copied;
     }
 
-    /// <summary>Gives the files up to the log that this one is a copy of, under their final name, together with what only that log knows.</summary>
-    private List<LogSegment> Surrender(LeaderEpochCache epochs, ProducerStateManager producers, string directory)
+    /// <summary>Writes down what only the log knows that this one is a copy of.</summary>
+    private void TakeKnowledge(LeaderEpochCache epochs, ProducerStateManager producers)
     {
         lock (_lock)
         {
@@ -105,17 +109,23 @@ public sealed partial class PartitionLog
             {
                 epochs.CopyTo(Directory);
                 producers.CopyTo(Directory);
-                _fileSystem.RenameDirectory(Directory, directory);
-                _fileSystem.FlushDirectory(Path.GetDirectoryName(directory)!);
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
                 throw Fail(failure);
             }
+        }
+    }
 
+    /// <summary>Gives the files up to the log that this one is a copy of, under their final name.</summary>
+    /// <exception cref="IOException">The disk fails.</exception>
+    private List<LogSegment> Surrender(string directory)
+    {
+        lock (_lock)
+        {
+            _fileSystem.RenameDirectory(Directory, directory);
+            _fileSystem.FlushDirectory(Path.GetDirectoryName(directory)!);
             Directory = directory;
-            epochs.MovedTo(directory);
-            producers.MovedTo(directory);
             foreach (var segment in _segments)
                 segment.MovedTo(directory);
             List<LogSegment> surrendered = [.. _segments];

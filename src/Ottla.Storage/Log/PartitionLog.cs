@@ -180,8 +180,22 @@ public sealed partial class PartitionLog
         var loaded = new LogLoader(fileSystem, directory, config, options, Instant.Now(time), logger).Load();
         return new PartitionLog(fileSystem, directory, partition, config, options, time, logger, loaded)
         {
-            TopicId = PartitionMetadataFile.Read(fileSystem, directory),
+            TopicId = ReadTopicId(fileSystem, directory, logger),
         };
+    }
+
+    /// <summary>The topic's id. A file that is damaged counts as missing: the records must stay, and the metadata knows the id.</summary>
+    private static Uuid? ReadTopicId(IFileSystem fileSystem, string directory, ILogger logger)
+    {
+        try
+        {
+            return PartitionMetadataFile.Read(fileSystem, directory);
+        }
+        catch (InvalidDataException failure)
+        {
+            LogTopicIdLost(logger, failure.Message);
+            return null;
+        }
     }
 
     /// <summary>Writes <c>partition.metadata</c>.</summary>
@@ -312,6 +326,9 @@ public sealed partial class PartitionLog
 
         return high;
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Reason} The log takes the id that the metadata has for its topic, and writes the file anew")]
+    private static partial void LogTopicIdLost(ILogger logger, string reason);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "An I/O failure takes the log {Directory} offline")]
     private static partial void LogFailure(ILogger logger, Exception failure, string directory);

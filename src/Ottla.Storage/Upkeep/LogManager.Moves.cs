@@ -75,7 +75,7 @@ public sealed partial class LogManager
             if (_isClosed || !_logs.TryGetValue(partition, out var entry) || entry.Log != move.Log || Mover.Find(partition) != move)
                 return true; // deleted, or given up, in the meantime
             var source = entry.Directory;
-            var deleted = Path.Combine(source.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
+            var deleted = Path.Combine(source.Path, LogFileNames.ReplacedBy(Path.GetFileName(move.Copy.Directory)));
             if (!move.Log.TryTakeOver(move.Copy, move.Truncations, Path.Combine(move.Target.Path, partition.ToString()), deleted))
                 return true;
             Mover.Remove(move);
@@ -97,6 +97,39 @@ public sealed partial class LogManager
         }
 
         return true;
+    }
+
+    /// <summary>Copies that were whole, and whose logs were already put away when the process died, become the logs.</summary>
+    /// <returns>The directories whose checkpoints do not have them yet.</returns>
+    private HashSet<LogDirectory> FinishTakeOvers(
+        List<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> partitions,
+        List<(LogDirectory Directory, TopicPartition Partition, string Path)> copies)
+    {
+        var targets = new HashSet<LogDirectory>();
+        foreach (var copy in copies.Where(copy => partitions.All(known => known.Partition != copy.Partition)).ToList())
+        {
+            var replaced = LogFileNames.ReplacedBy(Path.GetFileName(copy.Path));
+            if (copy.Directory.IsOffline
+                || _directories.Find(each => each != copy.Directory && !each.IsOffline && _fileSystem.DirectoryExists(Path.Combine(each.Path, replaced))) is not { } source)
+                continue;
+            copies.Remove(copy);
+            targets.Add(copy.Directory);
+            Demand(copy.Directory, () =>
+            {
+                _fileSystem.RenameDirectory(copy.Path, Path.Combine(copy.Directory.Path, copy.Partition.ToString()));
+                _fileSystem.FlushDirectory(copy.Directory.Path);
+                LogMoved(_logger, copy.Partition, source.Path, copy.Directory.Path);
+                copy.Directory.StaleCheckpoints.Remove(copy.Partition);
+                partitions.Add((copy.Directory, copy.Partition, OpenOptionsOf(copy.Directory) with
+                {
+                    JitterSeed = JitterSeedOf(copy.Partition),
+                    LogStartOffset = Read(source, source.LogStartOffsets).GetValueOrDefault(copy.Partition),
+                    HighWatermark = Read(source, source.HighWatermarks).GetValueOrDefault(copy.Partition),
+                }));
+            });
+        }
+
+        return targets;
     }
 
     /// <summary>Goes on with the moves that the last process did not finish.</summary>

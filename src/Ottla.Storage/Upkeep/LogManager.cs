@@ -71,6 +71,7 @@ public sealed partial class LogManager : IDisposable
 
     /// <summary>Locks the log directories and opens every log in them. A directory that fails is offline; the others serve.</summary>
     /// <exception cref="LogDirectoryInUseException">Another process uses a directory.</exception>
+    /// <exception cref="InvalidDataException">A partition has a log in two directories.</exception>
     /// <exception cref="IOException">Every directory failed.</exception>
     public static LogManager Open(LogManagerOptions options, IFileSystem fileSystem, TimeProvider time, ILogger logger)
     {
@@ -111,6 +112,8 @@ public sealed partial class LogManager : IDisposable
             ObjectDisposedException.ThrowIf(_isClosed, this);
             if (!_logs.TryGetValue(partition, out var entry))
             {
+                ThrowIfUnopened(partition);
+                ReportMissing(partition);
                 entry = Create(partition, _wishes.GetValueOrDefault(partition) ?? directoryPath);
                 _logs[partition] = entry;
                 _wishes.Remove(partition);
@@ -132,7 +135,7 @@ public sealed partial class LogManager : IDisposable
             if (Mover.Find(partition) is { } move)
                 GiveUp(move);
             if (!_logs.TryRemove(partition, out var entry))
-                return false;
+                return DeleteUnopened(partition);
             entry.Leave();
             try
             {
@@ -286,10 +289,28 @@ public sealed partial class LogManager : IDisposable
             });
         }
 
+        var takenOver = FinishTakeOvers(partitions, copies);
+        RefuseDuplicates(partitions);
         ForEach(partitions, found => found.Directory, _options.RecoveryParallelism, found => Demand(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
         foreach (var directory in _directories)
             Demand(directory, () => LowerRecoveryPoints(directory));
+        foreach (var directory in takenOver)
+            Demand(directory, () => WriteCheckpoints(directory));
         ResumeMoves(copies);
+    }
+
+    /// <summary>Which of two logs of a partition is the right one, only the operator can tell.</summary>
+    private static void RefuseDuplicates(IEnumerable<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> partitions)
+    {
+        var found = new Dictionary<TopicPartition, LogDirectory>();
+        foreach (var (directory, partition, _) in partitions)
+        {
+            if (found.TryAdd(partition, directory))
+                continue;
+            throw new InvalidDataException(
+                $"Duplicate log directories for {partition} are found in both {Path.Combine(found[partition].Path, partition.ToString())} and {Path.Combine(directory.Path, partition.ToString())}. "
+                + "Compare their records (ottla log dump), move the one that has fewer out of the log directories, and start again.");
+        }
     }
 
     /// <summary>A log that ends before its recovery point must not be written on while the file says so: it would be trusted after a crash.</summary>
@@ -309,7 +330,7 @@ public sealed partial class LogManager : IDisposable
         var logStartOffsets = Read(directory, directory.LogStartOffsets);
         var highWatermarks = Read(directory, directory.HighWatermarks);
         directory.StaleCheckpoints.UnionWith(recoveryPoints.Keys.Concat(logStartOffsets.Keys).Concat(highWatermarks.Keys));
-        var isCleaningKnown = TryLoadCleanedOffsets(directory);
+        LoadCleanedOffsets(directory);
         var defaults = OpenOptionsOf(directory);
         var topic = "";
         foreach (var name in _fileSystem.ListDirectories(directory.Path))
@@ -333,8 +354,6 @@ public sealed partial class LogManager : IDisposable
                     partition = new TopicPartition(topic, partition.Partition); // one string for the partitions of a topic, which are listed together
                 topic = partition.Topic;
                 directory.StaleCheckpoints.Remove(partition);
-                if (!isCleaningKnown)
-                    directory.Cleaned.Set(partition, 0); // any of them may have gaps
                 partitions.Add((directory, partition, defaults with
                 {
                     JitterSeed = JitterSeedOf(partition),
@@ -342,10 +361,11 @@ public sealed partial class LogManager : IDisposable
                     LogStartOffset = logStartOffsets.GetValueOrDefault(partition),
                     HighWatermark = highWatermarks.GetValueOrDefault(partition),
                     HadCleanShutdown = directory.HadCleanShutdown,
-                    IsCompacted = directory.Cleaned.Find(partition) is not null,
                 }));
             }
         }
+
+        NoteMissing(directory, recoveryPoints, highWatermarks);
     }
 
     /// <summary>Another one for every partition, and the same after every start.</summary>
@@ -375,38 +395,30 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    private bool TryLoadCleanedOffsets(LogDirectory directory)
+    private void LoadCleanedOffsets(LogDirectory directory)
     {
         try
         {
             directory.Cleaned.Load();
-            return true;
         }
         catch (InvalidDataException failure)
         {
             LogCleanedOffsetsLost(_logger, failure, directory.Path);
-            return false;
         }
     }
 
     private void OpenLog(LogDirectory directory, TopicPartition partition, LogOpenOptions options)
     {
         var path = Path.Combine(directory.Path, partition.ToString());
-        var log = PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
-        var opened = new Entry(log, directory);
-        lock (_lock)
+        try
         {
-            if (_logs.TryAdd(partition, opened))
-                return;
-            // A process that moved the log died between the two renames: both were whole and the same then.
-            var known = _logs[partition];
-            var superfluous = log.LogEndOffset > known.Log.LogEndOffset ? known : opened;
-            _logs[partition] = superfluous == known ? opened : known;
-            superfluous.Leave();
-            LogTwice(_logger, partition, known.Directory.Path, directory.Path, superfluous.Directory.Path);
-            var deleted = Path.Combine(superfluous.Directory.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom()));
-            superfluous.Log.Delete(deleted);
-            _deletedDirectories.Add((superfluous.Directory, deleted, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
+            var log = PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
+            lock (_lock)
+                _logs[partition] = new Entry(log, directory);
+        }
+        catch (Exception failure) when (failure is InvalidDataException or Protocol.Batches.CorruptRecordException)
+        {
+            LeaveUnopened(directory, partition, failure);
         }
     }
 
@@ -551,9 +563,6 @@ public sealed partial class LogManager : IDisposable
         /// <summary>It is not a log of this node any more.</summary>
         public void Leave() => _directory.CountLogs(-1);
     }
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Partition} is in {First} and in {Second}; the log in {Superfluous} is superfluous and is deleted")]
-    private static partial void LogTwice(ILogger logger, TopicPartition partition, string first, string second, string superfluous);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Name} in {Directory} is not the log of a partition to be served")]
     private static partial void LogSkipped(ILogger logger, string name, string directory);

@@ -19,7 +19,7 @@ internal static partial class CrashInvariants
         if (model.IsCompacted)
             CheckCompacted(model, log, found, actual);
         else
-            CheckFlushed(model, found);
+            CheckFlushed(model, log, found);
         CheckEpochs(model, log, found);
         CheckProducers(model, log, found, actual);
         CheckAborted(model, log, found, actual);
@@ -93,12 +93,21 @@ internal static partial class CrashInvariants
         }
     }
 
-    /// <summary>Whether a batch may come after another: compaction may have taken out what was between them.</summary>
+    /// <summary>Whether a batch may come after another: compaction may have taken out what was between them, or power loss, if it was not flushed.</summary>
     private static bool Follows(LogModel model, WrittenBatch batch, WrittenBatch? previous, long logStartOffset)
     {
         if (model.IsCompacted)
             return previous is null || batch.Backwards().Skip(1).Any(earlier => ReferenceEquals(earlier, previous));
-        return previous is null ? batch.Previous is null || batch.Previous.LastOffset < logStartOffset : batch.Previous == previous;
+        // Where the end of a segment was not flushed, power loss may take it and leave the segments after it.
+        var earlier = batch.Previous;
+        for (; earlier is not null && !ReferenceEquals(earlier, previous); earlier = earlier.Previous)
+        {
+            var isDeleted = previous is null && earlier.LastOffset < logStartOffset;
+            if (!isDeleted && earlier.LastOffset < model.FlushedEndOffset && !model.Lost.Contains(earlier.BaseOffset))
+                return false;
+        }
+
+        return ReferenceEquals(earlier, previous);
     }
 
     private static void CheckOffsets(LogModel model, PartitionLog log, List<WrittenBatch> found)
@@ -112,10 +121,15 @@ internal static partial class CrashInvariants
         Demand(log.LastStableOffset <= log.HighWatermark, model, $"its last stable offset {log.LastStableOffset} is past its high watermark {log.HighWatermark}");
     }
 
-    private static void CheckFlushed(LogModel model, List<WrittenBatch> found)
+    private static void CheckFlushed(LogModel model, PartitionLog log, List<WrittenBatch> found)
     {
         foreach (var batch in model.Flushed())
             Demand(found.Contains(batch), model, $"{batch} was flushed (to {model.FlushedEndOffset}) and is gone; there are {found.FirstOrDefault()} to {found.LastOrDefault()}");
+        foreach (var batch in found.LastOrDefault()?.Backwards().TakeWhile(batch => batch.LastOffset >= log.LogStartOffset) ?? [])
+        {
+            if (!found.Contains(batch))
+                model.Lost.Add(batch.BaseOffset);
+        }
     }
 
     private static void CheckEpochs(LogModel model, PartitionLog log, List<WrittenBatch> found)

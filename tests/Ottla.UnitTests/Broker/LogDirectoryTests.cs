@@ -33,7 +33,7 @@ public sealed class LogDirectoryTests
             {
                 Assert.Equal(lost.Contains(partition.PartitionIndex) ? -1 : 0, partition.LeaderId);
                 var produced = await client.ProduceAsync("t", Batch(), partition: partition.PartitionIndex);
-                AssertError(lost.Contains(partition.PartitionIndex) ? ErrorCode.NotLeaderOrFollower : ErrorCode.None, produced.ErrorCode);
+                AssertError(lost.Contains(partition.PartitionIndex) ? ErrorCode.KafkaStorageError : ErrorCode.None, produced.ErrorCode);
             }
 
             Assert.Equal(Partitions - lost.Count, PartitionsIn(node, "/one").Count);

@@ -1,0 +1,197 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using Ottla.Protocol.Batches.Compression;
+
+namespace Ottla.Protocol.Batches;
+
+/// <summary>Reads the records of one message of magic 0 or 1: the message itself or, when it is compressed, the messages in its value.</summary>
+/// <remarks>
+/// Owned by one <see cref="RecordReader"/>, which disposes it. A compressed set is expanded as a whole, into a pooled buffer that grows as bytes arrive:
+/// with magic 1 only the last message says what the offsets of all are relative to.
+/// </remarks>
+internal sealed class MessageSetReader : IDisposable
+{
+    private const int InitialBytes = 16 * 1024;
+
+    private readonly long _wrapperOffset;
+    private readonly long? _logAppendTime;
+    private readonly byte _magic;
+    private readonly long _offsetShift;
+    private readonly ReadOnlyMemory<byte> _messages;
+    private byte[]? _expanded;
+    private int _position;
+
+    /// <summary>Starts at the first record.</summary>
+    /// <param name="batch">A whole message; bytes after it are ignored.</param>
+    /// <param name="expandedBytesMax">The most bytes that a compressed one may expand to.</param>
+    /// <exception cref="CorruptRecordException">It is not what Kafka wrote, or too large.</exception>
+    /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
+    public MessageSetReader(ReadOnlyMemory<byte> batch, int expandedBytesMax)
+    {
+        var view = new RecordBatchView(batch.Span);
+        if (!view.IsComplete)
+            throw new CorruptRecordException(ErrorCode.CorruptMessage, $"Record batch is corrupt: it claims {view.SizeInBytes} bytes and {batch.Length} are there");
+        batch = batch[..view.SizeInBytes];
+        _magic = view.Magic;
+        _wrapperOffset = view.LastOffset;
+        _logAppendTime = view.TimestampType == TimestampType.LogAppendTime ? view.MaxTimestamp : null;
+        if (view.Compression == CompressionType.None)
+        {
+            _messages = batch;
+            RecordCount = 1;
+            return;
+        }
+
+        _messages = Expand(batch, view.Compression, expandedBytesMax);
+        try
+        {
+            _offsetShift = CountMessages();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>How many records there are.</summary>
+    public int RecordCount { get; private set; }
+
+    /// <summary>Reads the next record; it is valid until the reader is disposed.</summary>
+    /// <exception cref="CorruptRecordException">The message is malformed.</exception>
+    public bool TryRead(out Record record)
+    {
+        if (!TryTake(out var message))
+        {
+            record = default;
+            return false;
+        }
+
+        var position = MessageLayout.KeyOffset(_magic);
+        var keySize = ReadSize(message, ref position);
+        var key = message.Slice(position, Math.Max(keySize, 0));
+        position += key.Length;
+        var valueSize = ReadSize(message, ref position);
+        var value = message.Slice(position, Math.Max(valueSize, 0));
+        if (position + value.Length != message.Length)
+            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Invalid record size: a message of {message.Length} bytes has {position + value.Length}");
+        var offset = OffsetOf(message) + _offsetShift;
+        record = new Record
+        {
+            Offset = offset,
+            OffsetDelta = unchecked((int)(offset - _wrapperOffset)),
+            Timestamp = _logAppendTime ?? TimestampOf(message),
+            Sequence = RecordBatchLayout.NoSequence,
+            SizeInBytes = message.Length,
+            KeySizeBytes = keySize,
+            ValueSizeBytes = valueSize,
+            Key = key,
+            Value = value,
+        };
+        return true;
+    }
+
+    public void Dispose()
+    {
+        if (_expanded is not null)
+            ArrayPool<byte>.Shared.Return(_expanded);
+        _expanded = null;
+    }
+
+    private static long OffsetOf(ReadOnlySpan<byte> message) => BinaryPrimitives.ReadInt64BigEndian(message);
+
+    private long TimestampOf(ReadOnlySpan<byte> message) =>
+        _magic == MessageLayout.Magic0 ? RecordBatchLayout.NoTimestamp : BinaryPrimitives.ReadInt64BigEndian(message[MessageLayout.TimestampOffset..]);
+
+    /// <summary>Reads the length of a key or value: -1 for null.</summary>
+    private static int ReadSize(ReadOnlySpan<byte> message, ref int position)
+    {
+        if (message.Length - position < sizeof(int))
+            throw new CorruptRecordException(ErrorCode.InvalidRecord, "Found invalid record structure");
+        var size = BinaryPrimitives.ReadInt32BigEndian(message[position..]);
+        position += sizeof(int);
+        return size <= message.Length - position ? Math.Max(size, -1) : throw new CorruptRecordException(ErrorCode.InvalidRecord, "Found invalid record structure");
+    }
+
+    /// <summary>The next whole message; what is cut off at the end of a set is left out, as Kafka does.</summary>
+    private bool TryTake(out ReadOnlySpan<byte> message)
+    {
+        message = default;
+        var rest = _messages.Span[_position..];
+        if (!RecordBatchView.TryReadSize(rest, out var size, out var magic) || size > rest.Length)
+            return false;
+        if (magic != _magic || size < RecordBatchLayout.SizeBytesMin(magic))
+            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Compressed message magic {magic} does not match wrapper magic {_magic}");
+        message = rest[..size];
+        _position += size;
+        return true;
+    }
+
+    /// <summary>Counts the messages of a compressed set.</summary>
+    /// <returns>What is to be added to their offsets.</returns>
+    private long CountMessages()
+    {
+        long lastOffset = 0;
+        while (TryTake(out var message))
+        {
+            if ((message[MessageLayout.AttributesOffset] & RecordBatchLayout.CompressionMask) != 0)
+                throw new CorruptRecordException(ErrorCode.InvalidRecord, "Inner messages must not be compressed");
+            lastOffset = OffsetOf(message);
+            RecordCount++;
+        }
+
+        if (RecordCount == 0)
+            throw new CorruptRecordException(ErrorCode.InvalidRecord, "Found invalid compressed record set with no inner records");
+        _position = 0;
+        if (_magic == MessageLayout.Magic0 || _wrapperOffset == 0) // some producers left the wrapper's offset at 0
+            return 0;
+        return lastOffset <= _wrapperOffset
+            ? _wrapperOffset - lastOffset
+            : throw new CorruptRecordException(ErrorCode.InvalidRecord, $"A compressed message has the offset {_wrapperOffset}, and the last one in it the relative offset {lastOffset}");
+    }
+
+    private ReadOnlyMemory<byte> Expand(ReadOnlyMemory<byte> batch, CompressionType compression, int expandedBytesMax)
+    {
+        if (compression >= CompressionType.Zstd) // younger than these formats
+            throw new CorruptRecordException(ErrorCode.CorruptMessage, $"A message of magic {_magic} has the compression type {(int)compression}");
+        var position = MessageLayout.KeyOffset(_magic);
+        var keySize = ReadSize(batch.Span, ref position);
+        position += Math.Max(keySize, 0);
+        if (ReadSize(batch.Span, ref position) < 0)
+            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Found invalid compressed record set with null value (magic = {_magic})");
+        var value = batch[position..];
+        if (compression == CompressionType.Lz4 && _magic == MessageLayout.Magic0)
+            value = Lz4FrameRepair.WithRightHeaderChecksum(value);
+
+        using var decoder = CompressionCodecs.For(compression).OpenDecoder(value);
+        var expanded = ArrayPool<byte>.Shared.Rent(InitialBytes);
+        _expanded = expanded;
+        try
+        {
+            var length = 0;
+            while (decoder.Read(expanded.AsSpan(length)) is var read and > 0)
+            {
+                length += read;
+                if (length > expandedBytesMax)
+                    throw new CorruptRecordException(ErrorCode.InvalidRecord, $"A compressed message expands to more than the {expandedBytesMax} bytes allowed");
+                if (length == expanded.Length)
+                    _expanded = expanded = Grow(expanded);
+            }
+
+            return expanded.AsMemory(0, length);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    private static byte[] Grow(byte[] full)
+    {
+        var larger = ArrayPool<byte>.Shared.Rent((int)Math.Min(Array.MaxLength, 2L * full.Length));
+        full.CopyTo(larger, 0);
+        ArrayPool<byte>.Shared.Return(full);
+        return larger;
+    }
+}
