@@ -151,7 +151,7 @@ public static class LogDirectories
     /// <exception cref="NodeStartException">The directory of the metadata is offline.</exception>
     public static StorageIdentity Identify(BrokerConfig config, LogManager logs)
     {
-        var online = logs.Directories.Where(directory => !directory.IsOffline).ToList();
+        var online = logs.Directories.Where(directory => !directory.IsOffline && directory.Properties is not null).ToList();
         foreach (var directory in online.Where(directory => directory.Properties!.DirectoryId is null)) // formatted before there were ids (KIP-858)
             directory.Format(directory.Properties! with { DirectoryId = Uuid.NewRandom(), Version = 1 });
 

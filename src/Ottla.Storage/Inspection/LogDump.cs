@@ -134,17 +134,10 @@ public sealed class LogDump : IDisposable
         if (scan.Problem is null && !IsWanted(batch.BaseOffset, batch.LastOffset))
             return;
         _output.Begin(DumpKinds.Batch);
-        _output.Add("baseOffset", batch.BaseOffset);
-        _output.Add("lastOffset", batch.LastOffset);
-        _output.Add("count", batch.RecordCount);
-        _output.Add("baseSequence", batch.BaseSequence);
-        _output.Add("lastSequence", batch.LastSequence);
-        _output.Add("producerId", batch.ProducerId);
-        _output.Add("producerEpoch", batch.ProducerEpoch);
-        _output.Add("partitionLeaderEpoch", batch.PartitionLeaderEpoch);
-        _output.Add("isTransactional", batch.IsTransactional);
-        _output.Add("isControl", batch.IsControl);
-        _output.Add("deleteHorizonMs", batch.DeleteHorizonMs);
+        if (batch.IsMessage)
+            _output.Add("offset", batch.LastOffset);
+        else
+            DumpHeader(batch);
         _output.Add("position", scan.Position);
         _output.Add(batch.TimestampType, batch.MaxTimestamp);
         _output.Add("size", batch.SizeInBytes);
@@ -157,6 +150,21 @@ public sealed class LogDump : IDisposable
             Problem(scan.Position, scan.Problem);
         else if (_options.Records || decoder != RecordDecoder.None)
             DumpRecords(scan, batch, decoder);
+    }
+
+    private void DumpHeader(in RecordBatchView batch)
+    {
+        _output.Add("baseOffset", batch.BaseOffset);
+        _output.Add("lastOffset", batch.LastOffset);
+        _output.Add("count", batch.RecordCount);
+        _output.Add("baseSequence", batch.BaseSequence);
+        _output.Add("lastSequence", batch.LastSequence);
+        _output.Add("producerId", batch.ProducerId);
+        _output.Add("producerEpoch", batch.ProducerEpoch);
+        _output.Add("partitionLeaderEpoch", batch.PartitionLeaderEpoch);
+        _output.Add("isTransactional", batch.IsTransactional);
+        _output.Add("isControl", batch.IsControl);
+        _output.Add("deleteHorizonMs", batch.DeleteHorizonMs);
     }
 
     private void DumpRecords(SegmentScan scan, in RecordBatchView batch, RecordDecoder decoder)

@@ -72,24 +72,35 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
             Bad(position, batch.BaseOffset, $"the batch of the offsets {batch.BaseOffset} to {batch.LastOffset} does not belong in the segment that begins at {baseOffset}");
         else if (batch.BaseOffset < NextOffset)
             Bad(position, batch.BaseOffset, $"the batch begins at offset {batch.BaseOffset}, but the one before it ends at {NextOffset - 1}");
-        else if (batch.BaseOffset > NextOffset && !mayHaveGaps)
-            Bad(position, NextOffset, $"the offsets {NextOffset} to {batch.BaseOffset - 1} are missing, and the log is not compacted");
+        else if (!batch.IsMessage) // of which only its records tell where it begins
+            CheckGap(batch.BaseOffset, position);
         if (batch.LastOffsetDelta < 0)
             Bad(position, batch.BaseOffset, $"the batch ends {-(long)batch.LastOffsetDelta} offsets before it begins");
     }
 
+    private void CheckGap(long firstOffset, long position)
+    {
+        if (firstOffset > NextOffset && !mayHaveGaps)
+            Bad(position, NextOffset, $"the offsets {NextOffset} to {firstOffset - 1} are missing, and the log is not compacted");
+    }
+
     private void CheckRecords(ReadOnlyMemory<byte> bytes, in RecordBatchView batch, long position)
     {
-        long last = -1;
+        var first = batch.IsMessage ? NextOffset : batch.BaseOffset;
+        var last = first - 1;
+        var count = 0;
         var maxTimestamp = RecordBatchLayout.NoTimestamp;
         try
         {
             using var reader = new RecordReader(bytes);
             while (reader.TryReadOutline(out var record))
             {
-                if (record.OffsetDelta <= last || record.OffsetDelta > batch.LastOffsetDelta)
-                    Bad(position, record.Offset, $"a record has the offset {record.Offset}, out of order or outside its batch ({batch.BaseOffset} to {batch.LastOffset})");
-                last = record.OffsetDelta;
+                if (batch.IsMessage && count == 0)
+                    CheckGap(first = record.Offset, position);
+                if (record.Offset <= last || record.Offset > batch.LastOffset)
+                    Bad(position, record.Offset, $"a record has the offset {record.Offset}, out of order or outside its batch ({first} to {batch.LastOffset})");
+                last = record.Offset;
+                count++;
                 maxTimestamp = Math.Max(maxTimestamp, record.Timestamp);
             }
         }
@@ -104,9 +115,9 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
             return;
         }
 
-        if (!mayHaveGaps && batch.RecordCount != batch.LastOffsetDelta + 1)
-            Bad(position, batch.BaseOffset, $"the batch has {batch.RecordCount} records for {batch.LastOffsetDelta + 1} offsets, and the log is not compacted");
-        if (batch.RecordCount > 0 && maxTimestamp != batch.MaxTimestamp)
+        if (!mayHaveGaps && count != batch.LastOffset - first + 1)
+            Bad(position, first, $"the batch has {count} records for {batch.LastOffset - first + 1} offsets, and the log is not compacted");
+        if (count > 0 && maxTimestamp != batch.MaxTimestamp)
             Bad(position, batch.BaseOffset, $"the batch says that its greatest timestamp is {batch.MaxTimestamp}, but it is {maxTimestamp}");
     }
 
@@ -163,7 +174,7 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
         for (; _nextTimeEntry < _timeEntries.Count && _timeEntries[_nextTimeEntry].Offset <= batch.LastOffset; _nextTimeEntry++)
         {
             var entry = _timeEntries[_nextTimeEntry];
-            if (entry.Offset < batch.BaseOffset)
+            if (entry.Offset < Math.Min(batch.BaseOffset, NextOffset))
                 BadTimeEntry(entry, "is of an offset that is in no batch");
             else if (entry.TimestampMs != batch.MaxTimestamp)
                 BadTimeEntry(entry, $"is not true: the batch there has the greatest timestamp {batch.MaxTimestamp}");

@@ -245,8 +245,8 @@ public sealed partial class PartitionLog
 
     /// <summary>Starts a new active segment for a batch at <paramref name="firstOffset"/>.</summary>
     /// <remarks>
-    /// It is named after the end of the last batch, so that segments follow each other without gaps even where offsets have some: recovery can then tell
-    /// that a segment lost its end. Compaction makes gaps, so a log that is compacted has its segments flushed before there is a next one.
+    /// It is named after the end of the last batch, so that segments follow each other without gaps even where offsets have some: where a log never has gaps, recovery
+    /// can then tell that a segment lost its end. A log that is compacted may not lose any: its segments are flushed before there is a next one.
     /// </remarks>
     private void RollTo(long firstOffset, Instant now)
     {

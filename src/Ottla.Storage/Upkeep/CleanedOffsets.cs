@@ -3,7 +3,7 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <summary>How far the logs of a directory are compacted (<c>cleaner-offset-checkpoint</c>). That a log has a line at all says that there may be gaps between its segments.</summary>
+/// <summary>How far the logs of a directory are compacted (<c>cleaner-offset-checkpoint</c>).</summary>
 /// <remarks>Thread-safe; lives as long as its directory.</remarks>
 internal sealed class CleanedOffsets(OffsetCheckpointFile file)
 {

@@ -82,7 +82,7 @@ public sealed partial class LogManager : IDisposable
         {
             manager.OpenDirectories();
             if (manager._directories.All(directory => directory.IsOffline))
-                throw new IOException("Every log directory has failed.", manager._directories[0].Failure);
+                throw new IOException($"Every log directory has failed: {string.Join("; ", manager._directories.Select(directory => directory.Failure!.Message))}", manager._directories[0].Failure);
             return manager;
         }
         catch

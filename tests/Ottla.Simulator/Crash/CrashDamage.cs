@@ -14,7 +14,7 @@ namespace Ottla.Simulator.Crash;
 /// <item>A checkpoint is text: the top bits, which no digit has. Leader epochs are read from the batches. What is lost of the others makes recovery begin at the
 /// log's start, and may bring deleted records back. A digit that becomes another one cannot be noticed.</item>
 /// <item>Batches past the recovery point are compared with their checksums: any bit under these, or of the size. They are cut off from there on.
-/// Offset and leader epoch lie outside the checksum; impossible ones are cut off too.</item>
+/// Offset and leader epoch lie outside the checksum; an impossible offset is cut off too, a leader epoch decides nothing.</item>
 /// </list>
 /// Of flushed batches little is promised: recovery reads only those of the segment that holds the recovery point, and can do no more than cut them off. Others are served
 /// as they are, and clients compare the checksum. <see cref="CrashInvariants.CheckDamaged"/> makes sure that a damaged batch never looks like a good one, and that nothing else changes.

@@ -1,3 +1,4 @@
+using System.Text;
 using Ottla.Broker;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
@@ -176,6 +177,95 @@ public sealed class LogDirectoryTests
         await using var node = await StartWithTopicAsync();
         var failure = await Assert.ThrowsAsync<NodeStartException>(() => node.RestartAsync(disk => MetaProperties.Read(disk, "/one")!.Write(disk, "/two")));
         Assert.Contains("/two has the directory.id", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_directory_without_meta_properties_is_refused_and_nothing_is_written(bool isGone)
+    {
+        await using var node = await StartWithTopicAsync();
+        List<string> left = [];
+        var refused = await Assert.ThrowsAsync<NodeStartException>(() => node.RestartAsync(disk =>
+        {
+            if (isGone)
+                disk.DeleteDirectory("/two");
+            else
+                disk.Delete($"/two/{MetaProperties.Name}");
+            left = [.. disk.ListFiles("/one")];
+        }));
+        Assert.Contains("No meta.properties found in /two", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(left, node.Disk.ListFiles("/one")); // the mark of the clean stop, too
+        Assert.Contains(CleanShutdownFile.Name, left);
+        Assert.Equal(!isGone, node.Disk.DirectoryExists("/two"));
+    }
+
+    [Theory]
+    [InlineData("version=7\ncluster.id=a\nnode.id=1\n")]
+    [InlineData("version=x\n")]
+    [InlineData("version=1\ncluster.id=a\n")]
+    public async Task A_directory_whose_meta_properties_cannot_be_read_is_offline_or_refused_when_it_has_the_metadata(string properties)
+    {
+        await using var node = await StartWithTopicAsync();
+        var lost = PartitionsIn(node, "/two");
+        byte[] good = [];
+        await node.RestartAsync(disk =>
+        {
+            good = disk.ReadAllBytes($"/two/{MetaProperties.Name}", 1 << 16);
+            Replace(disk, "/two", Encoding.UTF8.GetBytes(properties));
+        });
+        await using (var client = await node.ConnectAsync())
+        {
+            foreach (var partition in Enumerable.Range(0, Partitions))
+            {
+                var expected = lost.Contains(partition) ? ErrorCode.KafkaStorageError : ErrorCode.None;
+                AssertError(expected, (await client.ProduceAsync("t", Batch(), partition: partition)).ErrorCode);
+                AssertError(expected, (await client.FetchAsync("t", 0, change: asked => asked.Partition = partition)).ErrorCode);
+                var listed = new ListOffsetsRequest
+                {
+                    ReplicaId = -1,
+                    Topics = [new ListOffsetsRequest.ListOffsetsTopic { Name = "t", Partitions = [new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition, CurrentLeaderEpoch = -1, Timestamp = -2 }] }],
+                };
+                AssertError(expected, (await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(listed)).Topics[0].Partitions[0].ErrorCode);
+            }
+        }
+
+        var refused = await Assert.ThrowsAsync<NodeStartException>(() => node.RestartAsync(disk =>
+        {
+            Replace(disk, "/two", good);
+            Replace(disk, "/one", Encoding.UTF8.GetBytes(properties));
+        }));
+        Assert.Contains("/one/meta.properties", refused.Message, StringComparison.Ordinal);
+
+        static void Replace(InMemoryFileSystem disk, string directory, byte[] bytes)
+        {
+            using var file = disk.Open($"{directory}/{MetaProperties.Name}", FileOpenMode.CreateOrTruncate);
+            file.Write(0, bytes);
+        }
+    }
+
+    [Fact]
+    public async Task Development_never_formats_over_logs_but_ends_a_formatting_that_was_interrupted()
+    {
+        await using var node = await TestNode.StartAsync();
+        await using (var client = await node.ConnectAsync())
+            await client.CreateTopicAsync("t");
+        var refused = await Assert.ThrowsAsync<NodeStartException>(() => node.RestartAsync(disk => disk.Delete($"/data/{MetaProperties.Name}")));
+        Assert.Contains("/data has logs, but no meta.properties", refused.Message, StringComparison.Ordinal);
+        Assert.False(node.Disk.FileExists($"/data/{MetaProperties.Name}"));
+
+        var interrupted = new InMemoryFileSystem();
+        interrupted.CreateDirectory("/data/__cluster_metadata-0");
+        await using var another = await TestNode.StartOnAsync(interrupted);
+        Assert.NotNull(MetaProperties.Read(interrupted, "/data"));
+    }
+
+    [Fact]
+    public async Task A_metadata_log_in_another_directory_than_that_of_the_metadata_is_refused()
+    {
+        await using var node = await StartWithTopicAsync();
+        var refused = await Assert.ThrowsAsync<NodeStartException>(() => node.RestartAsync(disk => disk.CreateDirectory("/two/__cluster_metadata-0")));
+        Assert.Contains("There is a metadata log in /two", refused.Message, StringComparison.Ordinal);
     }
 
     private static async Task<TestNode> StartWithTopicAsync(params (string Name, string Value)[] configs)
