@@ -1,5 +1,4 @@
 using Microsoft.Extensions.Logging.Abstractions;
-using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Inspection;
 using Ottla.Storage.Log;
