@@ -69,6 +69,9 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <summary>What is served on every listener.</summary>
     internal ApiTable Apis { get; private set; } = null!;
 
+    /// <summary>The replicas of this node.</summary>
+    internal HostedTopics Topics => _topics;
+
     /// <summary>Starts a node; when this returns, clients are served.</summary>
     /// <param name="config">The static configuration.</param>
     /// <param name="mayFormat">Whether log directories that are not formatted are formatted now (for development), or are an error.</param>

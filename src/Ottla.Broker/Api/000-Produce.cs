@@ -190,8 +190,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                 Fill(answers[j], data.Index, outcome);
                 if (outcome.ErrorCode == ErrorCode.NotLeaderOrFollower && leaders.Find(topic.Name, topic.TopicId, data.Index, context.Connection.ListenerName) is { } leader)
                     answers[j].CurrentLeader = AddHint(response, leader, context.ApiVersion);
-                if (outcome.ErrorCode == ErrorCode.None && request.Acks == AcksAll && !replica!.IsCommitted(outcome.Result.LastOffset + 1))
-                    (waiting ??= []).Add(new Waiting(replica, outcome.Result.LastOffset + 1, answers[j]));
+                if (outcome.ErrorCode == ErrorCode.None && request.Acks == AcksAll && CommitWait.For(replica!, outcome.Result) is { IsCommitted: false } commit)
+                    (waiting ??= []).Add(new Waiting(commit, answers[j]));
             }
         }
 
@@ -244,9 +244,9 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     private async ValueTask<ProduceResponse?> WaitForCommitAsync(RequestContext context, ProduceResponse response, List<Waiting> waiting, int timeoutMs)
     {
         var deadline = Instant.Now(time).AddMilliseconds(timeoutMs);
-        foreach (var (replica, offset, answer) in waiting)
+        foreach (var (commit, answer) in waiting)
         {
-            answer.ErrorCode = (short)await replica.WaitForCommitAsync(offset, deadline, time, context.Connection.Closing);
+            answer.ErrorCode = (short)await commit.WaitAsync(deadline, time, context.Connection.Closing);
             if (answer.ErrorCode != (short)ErrorCode.None)
                 answer.BaseOffset = -1;
         }
@@ -260,7 +260,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         answer.ErrorCode = (short)outcome.ErrorCode;
         answer.BaseOffset = outcome.Result.FirstOffset;
         answer.LogAppendTimeMs = outcome.Result.LogAppendTimeMs;
-        answer.LogStartOffset = outcome.Result.LogStartOffset;
+        answer.LogStartOffset = outcome.LogStartOffset;
         answer.ErrorMessage = outcome.ErrorMessage;
         var errors = answer.TakeRecordErrors(outcome.RecordErrors.Count);
         for (var i = 0; i < errors.Length; i++)
@@ -280,5 +280,5 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         return new ProduceResponse.LeaderIdAndEpoch { LeaderId = leader.LeaderId, LeaderEpoch = leader.LeaderEpoch };
     }
 
-    private readonly record struct Waiting(PartitionReplica Replica, long Offset, PartitionResponse Answer);
+    private readonly record struct Waiting(CommitWait Commit, PartitionResponse Answer);
 }

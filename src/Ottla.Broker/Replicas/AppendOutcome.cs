@@ -14,6 +14,9 @@ public readonly record struct AppendOutcome(ErrorCode ErrorCode, LogAppendResult
     /// <summary>The records are in the log.</summary>
     public static AppendOutcome Appended(LogAppendResult result) => new(ErrorCode.None, result, null, []);
 
+    /// <summary>The log's start offset; -1 where a refusal does not say it.</summary>
+    public long LogStartOffset { get; init; } = Result.LogStartOffset;
+
     /// <summary>Nothing was appended.</summary>
     public static AppendOutcome Failed(ErrorCode errorCode, string? message = null, IReadOnlyList<RecordError>? recordErrors = null) =>
         new(errorCode, new LogAppendResult(-1, -1, -1, -1, IsDuplicate: false), message, recordErrors ?? []);

@@ -25,6 +25,9 @@ public sealed class FetchedPartition
     /// <summary>The topic's id; zero in versions that name topics by name.</summary>
     public required Uuid TopicId { get; init; }
 
+    /// <summary>The name of the topic that has the id, once it was found; null until then, and where partitions are named by name.</summary>
+    public string? KnownName { get; set; }
+
     /// <summary>What the client last asked for.</summary>
     public required FetchPosition Position { get; set; }
 
@@ -62,6 +65,16 @@ public sealed class FetchSession(int id, bool usesTopicIds)
     {
         lock (_order)
             return [.. _order];
+    }
+
+    /// <summary>Whether there is nothing to fetch any more.</summary>
+    internal bool IsEmpty
+    {
+        get
+        {
+            lock (_order)
+                return _nodes.Count == 0;
+        }
     }
 
     internal void Update(FetchRequest request)
@@ -150,9 +163,15 @@ public sealed class FetchSessions(int slotsMax, Prng prng)
                 return Refused(ErrorCode.InvalidFetchSessionEpoch);
             if (session.UsesTopicIds != usesTopicIds)
                 return Refused(ErrorCode.FetchSessionTopicIdError);
+            session.Update(request);
+            if (session.IsEmpty)
+            {
+                _sessions.Remove(session.Id); // a client that has nothing more to fetch has forgotten it
+                return new FetchContext(ErrorCode.None, null, IsIncremental: false, []);
+            }
+
             session.NextEpoch = request.SessionEpoch == int.MaxValue ? 1 : request.SessionEpoch + 1;
             session.LastUsed = now;
-            session.Update(request);
             return new FetchContext(ErrorCode.None, session, IsIncremental: true, session.Partitions());
         }
     }
@@ -176,7 +195,10 @@ public sealed class FetchSessions(int slotsMax, Prng prng)
 
     private static List<FetchedPartition> Listed(FetchRequest request)
     {
-        var partitions = new List<FetchedPartition>();
+        var count = 0;
+        foreach (var topic in request.Topics)
+            count += topic.Partitions.Length;
+        var partitions = new List<FetchedPartition>(count);
         foreach (var topic in request.Topics)
         {
             foreach (var partition in topic.Partitions)

@@ -16,6 +16,16 @@ public sealed record LeaderNode(int Id, string Host, int Port, string? Rack);
 /// <summary>Tells clients that ask the wrong broker whom to ask, from the committed metadata.</summary>
 public sealed class LeaderHints(Func<MetadataImage> image, HostedTopics hosted)
 {
+    /// <summary>Why a partition of a fetch is not found here.</summary>
+    /// <remarks>A topic that the fetch has found by its id before may be gone, or another may have its name by now.</remarks>
+    public ErrorCode ErrorForMissing(bool usesTopicIds, FetchedPartition fetched, int partition)
+    {
+        var error = ErrorForMissing(usesTopicIds, fetched.Topic, fetched.TopicId, partition);
+        if (error != ErrorCode.UnknownTopicId || fetched.KnownName is not { } name)
+            return error;
+        return image().Topics.Find(name)?.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.InconsistentTopicId;
+    }
+
     /// <summary>Why a partition is not found here: it does not exist, its log cannot be used, or it is elsewhere.</summary>
     public ErrorCode ErrorForMissing(bool usesTopicIds, string topic, Uuid topicId, int partition)
     {

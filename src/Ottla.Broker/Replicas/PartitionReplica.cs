@@ -68,6 +68,7 @@ public sealed class PartitionReplica
         _settings = settings;
         Log.Config = settings.Log;
         AdvanceHighWatermark(); // min.insync.replicas may have been lowered
+        WakeWaiters();
     }
 
     /// <summary>Whether a client that believes in <paramref name="currentLeaderEpoch"/> may be served here (KIP-320).</summary>
@@ -147,28 +148,6 @@ public sealed class PartitionReplica
         }
     }
 
-    /// <summary>Whether everything before <paramref name="offset"/> is committed: held by all in-sync replicas.</summary>
-    public bool IsCommitted(long offset) => Log.HighWatermark >= offset;
-
-    /// <summary>Waits until everything before <paramref name="offset"/> is committed.</summary>
-    /// <returns>NOT_LEADER_OR_FOLLOWER or REQUEST_TIMED_OUT when that is not to be, or not in time.</returns>
-    /// <exception cref="OperationCanceledException">Nobody waits any more.</exception>
-    public async ValueTask<ErrorCode> WaitForCommitAsync(long offset, Instant deadline, TimeProvider time, CancellationToken cancellationToken)
-    {
-        while (!IsCommitted(offset))
-        {
-            if (!Leadership.IsLeaderHere)
-                return ErrorCode.NotLeaderOrFollower;
-            var remainingMs = deadline.MillisecondsSince(Instant.Now(time));
-            if (remainingMs <= 0)
-                return ErrorCode.RequestTimedOut;
-            await new DataWaiter(time).WaitAsync(
-                [this], (Replica: this, Offset: offset), static wanted => wanted.Replica.IsCommitted(wanted.Offset), TimeSpan.FromMilliseconds(remainingMs), cancellationToken);
-        }
-
-        return ErrorCode.None;
-    }
-
     /// <summary>Wakes <paramref name="waiter"/> at the next append or change of leader.</summary>
     public void AddWaiter(DataWaiter waiter)
     {
@@ -209,29 +188,42 @@ public sealed class PartitionReplica
         }
         catch (RecordValidationException e)
         {
-            return AppendOutcome.Failed(e.ErrorCode, e.Message, e.RecordErrors);
+            return Refused(e.ErrorCode, e.Message, e.RecordErrors, isRefusedByLog: !e.IsOfRequest);
         }
         catch (LogException e)
         {
-            return AppendOutcome.Failed(e.ErrorCode, e.Message);
+            return Refused(e.ErrorCode, e.Message);
         }
         catch (CompressionUnavailableException e)
         {
-            return AppendOutcome.Failed(ErrorCode.UnsupportedCompressionType, e.Message);
+            return Refused(ErrorCode.UnsupportedCompressionType, e.Message);
         }
     }
 
-    private bool HasEnoughInSync(PartitionLeadership leadership) => leadership.InSyncReplicas.Count >= _settings.Topic.MinInsyncReplicas;
+    /// <summary>As in Kafka, a refusal says where the log starts, except where the request was refused before the log was asked, and for a few errors.</summary>
+    private AppendOutcome Refused(ErrorCode error, string message, IReadOnlyList<RecordError>? recordErrors = null, bool isRefusedByLog = true)
+    {
+        var saysWhereLogStarts = isRefusedByLog && error is not (ErrorCode.MessageTooLarge or ErrorCode.RecordListTooLarge or ErrorCode.CorruptMessage or ErrorCode.KafkaStorageError);
+        return AppendOutcome.Failed(error, message, recordErrors) with { LogStartOffset = saysWhereLogStarts ? Log.LogStartOffset : -1 };
+    }
+
+    /// <summary>
+    /// How many in-sync replicas a write needs: <c>min.insync.replicas</c>, but no more than there are replicas, as Kafka has it. Producers with acks=all,
+    /// coordinators and the high watermark all go by it.
+    /// </summary>
+    private int MinInSync(PartitionLeadership leadership) => Math.Min(_settings.Topic.MinInsyncReplicas, leadership.Replicas.Count);
+
+    private bool HasEnoughInSync(PartitionLeadership leadership) => leadership.InSyncReplicas.Count >= MinInSync(leadership);
 
     private AppendOutcome NotEnoughInSync(PartitionLeadership leadership) => AppendOutcome.Failed(
         ErrorCode.NotEnoughReplicas,
-        $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, less than the min.insync.replicas of {_settings.Topic.MinInsyncReplicas}.");
+        $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, less than the min.insync.replicas of {MinInSync(leadership)}.") with { LogStartOffset = Log.LogStartOffset };
 
     private void AdvanceHighWatermark()
     {
         var leadership = _leadership;
         // With other replicas in sync the high watermark follows their fetches. Below min.insync.replicas it stands still: what few hold is not shown (KIP-966).
-        if (leadership is { IsLeaderHere: true, InSyncReplicas.Count: 1 } && _settings.Topic.MinInsyncReplicas <= 1)
+        if (leadership is { IsLeaderHere: true, InSyncReplicas.Count: 1 } && HasEnoughInSync(leadership))
             Log.AdvanceHighWatermark(Log.LogEndOffset);
     }
 

@@ -15,13 +15,13 @@ internal static class RecordFrameCheck
         while (TryMeasure(records[position..], rules, out var size))
         {
             if (batchCount > 0 && rules.Origin == AppendOrigin.Client)
-                throw Invalid($"Produce requests with version {rules.ProduceVersion} are only allowed to contain exactly one record batch per partition");
+                throw WrongRequest($"Produce requests with version {rules.ProduceVersion} are only allowed to contain exactly one record batch per partition");
             position += size;
             batchCount++;
         }
 
         if (batchCount == 0)
-            throw Invalid($"Produce requests with version {rules.ProduceVersion} must have at least one record batch per partition");
+            throw WrongRequest($"Produce requests with version {rules.ProduceVersion} must have at least one record batch per partition");
         return (batchCount, position);
     }
 
@@ -30,7 +30,7 @@ internal static class RecordFrameCheck
     {
         var isFromClient = rules.Origin == AppendOrigin.Client;
         if (isFromClient && batch.Compression == CompressionType.Zstd && !rules.ZstdAllowed)
-            throw new RecordValidationException(ErrorCode.UnsupportedCompressionType, $"Produce requests with version {rules.ProduceVersion} are not allowed to use ZStandard compression");
+            throw new RecordValidationException(ErrorCode.UnsupportedCompressionType, $"Produce requests with version {rules.ProduceVersion} are not allowed to use ZStandard compression") { IsOfRequest = true };
         if (isFromClient && batch.BaseOffset != 0)
             throw Invalid($"The baseOffset of the record batch in the append to {rules.Partition} should be 0, but it is {batch.BaseOffset}");
         if (rules.Origin != AppendOrigin.Replication)
@@ -91,10 +91,12 @@ internal static class RecordFrameCheck
 
     private static RecordValidationException WrongMagic(byte magic, in RecordValidationRules rules) =>
         rules.Origin == AppendOrigin.Client
-            ? Invalid($"Produce requests with version {rules.ProduceVersion} are only allowed to contain record batches with magic version 2")
+            ? WrongRequest($"Produce requests with version {rules.ProduceVersion} are only allowed to contain record batches with magic version 2")
             : new RecordValidationException(ErrorCode.UnsupportedForMessageFormat, $"Record batch with magic {magic} in topic partition {rules.Partition}; only magic 2 can be appended");
 
     private static RecordValidationException Invalid(string message) => new(ErrorCode.InvalidRecord, message);
+
+    private static RecordValidationException WrongRequest(string message) => new(ErrorCode.InvalidRecord, message) { IsOfRequest = true };
 
     private static RecordValidationException Corrupt(string message) => new(ErrorCode.CorruptMessage, message);
 }

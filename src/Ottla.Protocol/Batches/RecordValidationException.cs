@@ -12,6 +12,9 @@ public sealed class RecordValidationException(
     /// <summary>What the client is answered.</summary>
     public ErrorCode ErrorCode { get; } = errorCode;
 
+    /// <summary>The request itself is wrong: it is refused before its records are looked at.</summary>
+    public bool IsOfRequest { get; init; }
+
     /// <summary>The faulty records; empty when the batch as a whole is.</summary>
     public IReadOnlyList<RecordError> RecordErrors { get; } = recordErrors ?? [];
 }

@@ -12,17 +12,59 @@ namespace Ottla.Storage.Log;
 /// <param name="IsDuplicate">An idempotent producer's retry of one of its last five batches: nothing was appended.</param>
 public readonly record struct LogAppendResult(long FirstOffset, long LastOffset, long LogAppendTimeMs, long LogStartOffset, bool IsDuplicate);
 
-/// <summary>What a read found.</summary>
+/// <summary>How far a reader may read.</summary>
+public enum ReadBound
+{
+    /// <summary>To the log's end: replicas.</summary>
+    LogEnd,
+
+    /// <summary>What is committed: READ_UNCOMMITTED consumers.</summary>
+    HighWatermark,
+
+    /// <summary>What is committed and not of an open transaction: READ_COMMITTED consumers, who also need the aborted transactions.</summary>
+    LastStableOffset,
+}
+
+/// <summary>What a reader wants of a log.</summary>
+/// <param name="StartOffset">Where to start: within the batch that contains it, or the next, if compaction left a gap there. The log's end gives nothing.</param>
+/// <param name="Bound">How far it may read.</param>
+/// <param name="MaxBytes">How many bytes at most; batches are never cut.</param>
+/// <param name="MinOneBatch">Return the first batch even if it alone is more than <paramref name="MaxBytes"/>.</param>
+public readonly record struct LogReadRequest(long StartOffset, ReadBound Bound, int MaxBytes, bool MinOneBatch)
+{
+    /// <summary>No batch that has this offset or a later one is returned.</summary>
+    public long UpperBoundOffset { get; init; } = long.MaxValue;
+
+    /// <summary>The epoch of the last record that the reader has; -1 when it does not say.</summary>
+    public int LastFetchedEpoch { get; init; } = -1;
+}
+
+/// <summary>What a read found. The offsets are those of the moment at which the log's lock was held, and so are the aborted transactions.</summary>
 /// <param name="Slice">Whole batches, the first of which contains or follows the asked offset; null when there is nothing (yet). The caller disposes it.</param>
-/// <param name="LogStartOffset">The log's start offset at the time of the read.</param>
-/// <param name="LogEndOffset">The log's end offset at the time of the read.</param>
-/// <param name="HighWatermark">The high watermark at the time of the read.</param>
-/// <param name="LastStableOffset">The last stable offset at the time of the read.</param>
+/// <param name="LogStartOffset">The log's start offset.</param>
+/// <param name="LogEndOffset">The log's end offset.</param>
+/// <param name="HighWatermark">The high watermark.</param>
+/// <param name="LastStableOffset">The last stable offset.</param>
 public readonly record struct LogReadResult(
     IFileSlice? Slice, long LogStartOffset, long LogEndOffset, long HighWatermark, long LastStableOffset)
 {
+    /// <summary>The offset that bounded the read: there is news once it is another.</summary>
+    public long BoundOffset { get; init; }
+
     /// <summary>An offset that the slice does not reach, though everything before it that is left of the log it has; without a slice it says nothing.</summary>
     public long UpperBoundOffset { get; init; }
+
+    /// <summary>The bytes of the segment from the first batch to the bound, whatever the size that was asked for.</summary>
+    public long AvailableBytes { get; init; }
+
+    /// <summary>The bound lies in a later segment: the next read finds more.</summary>
+    public bool HasMoreInLaterSegments { get; init; }
+
+    /// <summary>For READ_COMMITTED: the aborted transactions that the slice has records of, and no later ones; null for others.</summary>
+    public IReadOnlyList<AbortedTransaction>? AbortedTransactions { get; init; }
+
+    /// <summary>Where the reader's epoch ended, when that is before what it has read; nothing is read then.</summary>
+    public EpochEndOffset? DivergingEpoch { get; init; }
 }
 
 /// <summary>An answer to ListOffsets.</summary>

@@ -226,6 +226,20 @@ internal sealed partial class LogSegment
         return _offsetIndex.LookupPosition(offset);
     }
 
+    /// <summary>A position that the batch with <paramref name="offset"/> does not start after.</summary>
+    public long LookupPositionFrom(long offset, LogConfig config)
+    {
+        EnsureIndexes(config);
+        return _offsetIndex.LookupPositionFrom(offset, Size);
+    }
+
+    /// <summary>An offset that a slice of <paramref name="maxBytes"/>, or of one batch, from <paramref name="offset"/> on does not reach.</summary>
+    public long LookupUpperBound(long offset, int maxBytes, LogConfig config)
+    {
+        EnsureIndexes(config);
+        return _offsetIndex.LookupUpperBound(offset, maxBytes);
+    }
+
     /// <summary>The last indexed batch boundary that is not after <paramref name="position"/>.</summary>
     public long LookupBoundary(long position, LogConfig config)
     {

@@ -211,12 +211,31 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>Writes accepted batches and takes over what they imply.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR: bytes are in the file that the log does not know of. It is offline, for it would use their offsets again.</exception>
     private void Write(ReadOnlySpan<byte> bytes, in AppendExtent extent, Instant now)
     {
         if (Active.ShouldRoll(_config, bytes.Length, extent.MaxTimestampMs, extent.LastOffset, now.UnixMilliseconds))
             RollTo(extent.FirstOffset, now);
         var segment = Active;
-        segment.Append(bytes, _config);
+        var sizeBefore = segment.Size;
+        try
+        {
+            segment.Append(bytes, _config);
+            TakeOver(segment, bytes, extent);
+        }
+        catch (DiskFullException) when (segment.Size == sizeBefore)
+        {
+            throw; // the file is as it was
+        }
+        catch (Exception failure)
+        {
+            throw IsIoFailure(failure) ? Fail(failure) : FailAlone(failure);
+        }
+    }
+
+    /// <summary>Takes over what batches imply that are in the segment's file.</summary>
+    private void TakeOver(LogSegment segment, ReadOnlySpan<byte> bytes, in AppendExtent extent)
+    {
         Volatile.Write(ref _sizeInBytes, _sizeInBytes + bytes.Length);
         var hadProducers = false;
         for (var rest = bytes; !rest.IsEmpty;)

@@ -11,26 +11,53 @@ public sealed partial class PartitionLog
     /// <param name="startOffset">Where to start; the log's end gives nothing.</param>
     /// <param name="maxBytes">How many bytes at most; batches are never cut.</param>
     /// <param name="minOneBatch">Return the first batch even if it alone is more than <paramref name="maxBytes"/>.</param>
-    /// <param name="upperBoundOffset">High watermark, last stable offset or log end: no batch that has this offset or a later one is returned.</param>
+    /// <param name="upperBoundOffset">No batch that has this offset or a later one is returned.</param>
     /// <exception cref="LogException">OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR.</exception>
-    public LogReadResult Read(long startOffset, int maxBytes, bool minOneBatch, long upperBoundOffset)
+    public LogReadResult Read(long startOffset, int maxBytes, bool minOneBatch, long upperBoundOffset) =>
+        Read(new LogReadRequest(startOffset, ReadBound.LogEnd, maxBytes, minOneBatch) { UpperBoundOffset = upperBoundOffset });
+
+    /// <summary>Reads whole batches. Everything in the result is of one moment: the bound, the records, the offsets and the aborted transactions.</summary>
+    /// <exception cref="LogException">OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR, UNKNOWN_SERVER_ERROR (a negative size, a damaged transaction index).</exception>
+    public LogReadResult Read(in LogReadRequest request)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(maxBytes);
         try
         {
-            var segmentFrom = startOffset;
+            var segmentFrom = request.StartOffset;
             while (true)
             {
-                var result = PlanRead(startOffset, segmentFrom, maxBytes, upperBoundOffset, out var plan);
-                if (plan.File is null)
+                var result = PlanRead(request, segmentFrom, out var plan);
+                if (plan.Segment is null)
                     return result;
-                var slice = Cut(plan, startOffset, maxBytes, minOneBatch, out var isPastSegment, out var upperBound);
+                var cut = Cut(plan, request, out var isPastSegment);
                 if (!isPastSegment)
-                    return result with { Slice = slice, UpperBoundOffset = upperBound };
+                    return result with { Slice = cut.Slice, UpperBoundOffset = cut.UpperBound, AvailableBytes = cut.AvailableBytes };
                 segmentFrom = plan.NextBaseOffset;
                 if (segmentFrom == long.MaxValue)
-                    return result;
+                    return result with { AvailableBytes = 0 };
             }
+        }
+        catch (Exception failure) when (IsIoFailure(failure))
+        {
+            throw Fail(failure);
+        }
+        catch (CorruptRecordException failure)
+        {
+            throw new LogException(failure.ErrorCode, failure.Message, failure);
+        }
+        catch (InvalidDataException failure)
+        {
+            throw new LogException(ErrorCode.UnknownServerError, failure.Message, failure);
+        }
+    }
+
+    /// <summary>What <see cref="Read(in LogReadRequest)"/> would find, without looking into the segment: no slice, and at least as many available bytes as there are.</summary>
+    /// <inheritdoc cref="Read(in LogReadRequest)"/>
+    public LogReadResult Measure(in LogReadRequest request)
+    {
+        try
+        {
+            lock (_lock)
+                return PlanLocked(request, request.StartOffset, out _);
         }
         catch (Exception failure) when (IsIoFailure(failure))
         {
@@ -42,7 +69,16 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>The aborted transactions that have records in [<paramref name="startOffset"/>, <paramref name="upperBound"/>): what READ_COMMITTED readers are told with a fetch.</summary>
+    /// <summary>The offset that a reader of a kind may not reach just now. Takes no lock.</summary>
+    public long OffsetOf(ReadBound bound) => bound switch
+    {
+        ReadBound.LogEnd => LogEndOffset,
+        ReadBound.HighWatermark => HighWatermark,
+        ReadBound.LastStableOffset => LastStableOffset,
+        _ => throw new ArgumentOutOfRangeException(nameof(bound)),
+    };
+
+    /// <summary>The aborted transactions that have records in [<paramref name="startOffset"/>, <paramref name="upperBound"/>).</summary>
     public IReadOnlyList<AbortedTransaction> CollectAbortedTransactions(long startOffset, long upperBound)
     {
         lock (_lock)
@@ -50,20 +86,25 @@ public sealed partial class PartitionLog
             ThrowIfOffline();
             try
             {
-                var found = new List<AbortedTransaction>();
-                for (var i = Math.Max(FloorSegment(startOffset), 0); i < _segments.Count; i++)
-                {
-                    if (_segments[i].Transactions.Collect(startOffset, upperBound, found))
-                        break;
-                }
-
-                return found;
+                return CollectAborted(startOffset, upperBound) ?? [];
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
                 throw Fail(failure);
             }
         }
+    }
+
+    private List<AbortedTransaction>? CollectAborted(long startOffset, long upperBound)
+    {
+        List<AbortedTransaction>? found = null;
+        for (var i = Math.Max(FloorSegment(startOffset), 0); i < _segments.Count; i++)
+        {
+            if (_segments[i].Transactions.Collect(startOffset, upperBound, ref found))
+                break;
+        }
+
+        return found;
     }
 
     /// <summary>The first record whose timestamp is not before <paramref name="timestampMs"/> (ListOffsets by time).</summary>
@@ -87,71 +128,128 @@ public sealed partial class PartitionLog
         return max < 0 ? TimestampOffset.None : Search(max, exact: true);
     }
 
-    /// <summary>Under the lock: finds the segment and takes hold of its file.</summary>
-    private LogReadResult PlanRead(long startOffset, long segmentFrom, int maxBytes, long upperBoundOffset, out ReadPlan plan)
+    /// <summary>Under the lock: decides all that a read goes by, and takes hold of the segment's file and of the aborted transactions.</summary>
+    private LogReadResult PlanRead(in LogReadRequest request, long segmentFrom, out ReadPlan plan)
     {
-        plan = default;
         lock (_lock)
         {
-            ThrowIfOffline();
-            if (startOffset < _logStartOffset || startOffset > _logEndOffset)
-                throw new LogException(
-                    ErrorCode.OffsetOutOfRange, $"Offset {startOffset} of {Partition} is not in [{_logStartOffset}, {_logEndOffset}].");
-            var result = new LogReadResult(null, _logStartOffset, _logEndOffset, _highWatermark, Math.Min(_highWatermark, _firstUnstableOffset));
-            var bound = Math.Min(upperBoundOffset, _logEndOffset);
-            var index = FloorSegment(segmentFrom);
-            if (startOffset >= bound || index < 0 || _segments[index].BaseOffset >= bound)
+            var result = PlanLocked(request, segmentFrom, out plan);
+            if (plan.Segment is not { } segment)
                 return result;
-            var segment = _segments[index];
-            var nextBaseOffset = index + 1 < _segments.Count ? _segments[index + 1].BaseOffset : long.MaxValue;
-            var searchFrom = segment.LookupPosition(startOffset, _config);
-            var isBounded = bound < Math.Min(nextBaseOffset, _logEndOffset);
-            plan = new ReadPlan
+            if (request is { MaxBytes: 0, MinOneBatch: false })
             {
-                SearchFrom = searchFrom,
-                EndSearchFrom = isBounded ? segment.LookupPosition(bound, _config) : -1,
-                SizeSearchFrom = segment.LookupBoundary(searchFrom + maxBytes, _config),
-                Bound = bound,
-                NextBaseOffset = nextBaseOffset,
-                Length = segment.Size,
-                File = segment.Acquire(),
-            };
+                plan.Segment = null; // the limit is used up: only the offsets are wanted
+                return result;
+            }
+
+            if (request.Bound == ReadBound.LastStableOffset)
+            {
+                // Not the last offset of the slice, which is found without the lock, but one that it cannot pass.
+                plan.Aborted = CollectAborted(request.StartOffset, Math.Min(UpperBoundOf(plan), segment.LookupUpperBound(request.StartOffset, request.MaxBytes, _config)));
+                result = result with { AbortedTransactions = plan.Aborted ?? result.AbortedTransactions };
+            }
+
+            plan.File = segment.Acquire();
             return result;
         }
     }
 
+    private LogReadResult PlanLocked(in LogReadRequest request, long segmentFrom, out ReadPlan plan)
+    {
+        plan = default;
+        ThrowIfOffline();
+        var startOffset = request.StartOffset;
+        var bound = Math.Min(OffsetOf(request.Bound), request.UpperBoundOffset);
+        var result = new LogReadResult(null, _logStartOffset, _logEndOffset, _highWatermark, LastStableOffset) { BoundOffset = bound };
+        if (request.LastFetchedEpoch >= 0 && FindDivergence(request.LastFetchedEpoch, startOffset) is { } divergence)
+            return result with { DivergingEpoch = divergence };
+        if (startOffset < _logStartOffset || startOffset > _logEndOffset)
+            throw new LogException(
+                ErrorCode.OffsetOutOfRange, $"Offset {startOffset} of {Partition} is not in [{_logStartOffset}, {_logEndOffset}].");
+        if (request.Bound == ReadBound.LastStableOffset)
+            result = result with { AbortedTransactions = [] };
+        bound = Math.Min(bound, _logEndOffset);
+        var index = FloorSegment(segmentFrom);
+        if (startOffset >= bound || index < 0 || _segments[index].BaseOffset >= bound)
+            return result;
+        if (request.MaxBytes < 0)
+            throw new LogException(ErrorCode.UnknownServerError, $"A read of {Partition} cannot be of {request.MaxBytes} bytes.");
+        var segment = _segments[index];
+        var nextBaseOffset = index + 1 < _segments.Count ? _segments[index + 1].BaseOffset : long.MaxValue;
+        var searchFrom = segment.LookupPosition(startOffset, _config);
+        var isBounded = bound < Math.Min(nextBaseOffset, _logEndOffset);
+        plan = new ReadPlan
+        {
+            Segment = segment,
+            SearchFrom = searchFrom,
+            EndSearchFrom = isBounded ? segment.LookupPosition(bound, _config) : -1,
+            SizeSearchFrom = segment.LookupBoundary(searchFrom + request.MaxBytes, _config),
+            Bound = bound,
+            NextBaseOffset = nextBaseOffset,
+            Length = segment.Size,
+        };
+        var end = isBounded ? segment.LookupPositionFrom(bound, _config) : segment.Size;
+        return result with { AvailableBytes = end - searchFrom, HasMoreInLaterSegments = bound > nextBaseOffset };
+    }
+
+    /// <summary>Where a reader's epoch ended, if that is before what it has read: it holds records that were truncated (KIP-595).</summary>
+    private EpochEndOffset? FindDivergence(int lastFetchedEpoch, long startOffset)
+    {
+        var end = _epochs.EndOffsetFor(lastFetchedEpoch, _logEndOffset);
+        if (end.EndOffset < 0)
+            throw new LogException(ErrorCode.OffsetOutOfRange, $"Epoch {lastFetchedEpoch} is not in the log of {Partition}.");
+        return end.Epoch >= lastFetchedEpoch && end.EndOffset >= startOffset ? null : end;
+    }
+
+    private static long UpperBoundOf(in ReadPlan plan) => Math.Min(plan.Bound, plan.NextBaseOffset);
+
     /// <summary>Without the lock: finds exact batch boundaries. Gives the file back unless a slice keeps it.</summary>
-    private static FileSlice? Cut(in ReadPlan plan, long startOffset, int maxBytes, bool minOneBatch, out bool isPastSegment, out long upperBound)
+    private static (FileSlice? Slice, long UpperBound, long AvailableBytes) Cut(in ReadPlan plan, in LogReadRequest request, out bool isPastSegment)
     {
         var keep = false;
-        upperBound = Math.Min(plan.Bound, plan.NextBaseOffset);
+        var upperBound = UpperBoundOf(plan);
         try
         {
             Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
             var file = plan.File!.File;
-            isPastSegment = !TryFind(file, plan.SearchFrom, plan.Length, startOffset, buffer, out var start, out var firstEnd, out var firstLastOffset);
+            isPastSegment = !TryFind(file, plan.SearchFrom, plan.Length, request.StartOffset, buffer, out var start, out var firstEnd, out var firstLastOffset);
             if (isPastSegment || firstLastOffset >= plan.Bound)
-                return null;
+                return (null, upperBound, 0);
             var end = plan.Length;
             if (plan.EndSearchFrom >= 0 && TryFind(file, Math.Max(plan.EndSearchFrom, start), plan.Length, plan.Bound, buffer, out var boundary, out _, out _))
                 end = boundary;
-            if (end - start > maxBytes)
-                end = FindLastBoundary(file, Math.Max(plan.SizeSearchFrom, start), end, start + maxBytes, buffer, ref upperBound);
+            var availableBytes = end - start;
+            if (availableBytes > request.MaxBytes)
+                end = FindLastBoundary(file, Math.Max(plan.SizeSearchFrom, start), end, start + request.MaxBytes, buffer, ref upperBound);
             if (end <= start)
             {
-                if (!minOneBatch)
-                    return null;
+                if (!request.MinOneBatch)
+                    return (null, upperBound, availableBytes);
                 end = firstEnd;
                 upperBound = firstLastOffset + 1;
             }
 
+            RemoveFrom(upperBound, plan.Aborted);
             keep = true;
-            return new FileSlice(plan.File, start, (int)(end - start));
+            return (new FileSlice(plan.File, start, (int)(end - start)), upperBound, availableBytes);
         }
         finally
         {
             if (!keep)
+            {
+                plan.Aborted?.Clear();
                 plan.File!.Release();
+            }
+        }
+    }
+
+    /// <summary>Leaves out the transactions that begin after the slice: a reader far behind would else be told of many again and again.</summary>
+    private static void RemoveFrom(long upperBound, List<AbortedTransaction>? aborted)
+    {
+        for (var i = (aborted?.Count ?? 0) - 1; i >= 0; i--)
+        {
+            if (aborted![i].FirstOffset >= upperBound)
+                aborted.RemoveAt(i);
         }
     }
 
@@ -281,8 +379,14 @@ public sealed partial class PartitionLog
     /// <summary>What a read found out under the lock.</summary>
     private struct ReadPlan
     {
-        /// <summary>Held for the read; null when there is nothing to read.</summary>
+        /// <summary>Where to read; null when there is nothing to read.</summary>
+        public LogSegment? Segment;
+
+        /// <summary>The segment's file, held for the read.</summary>
         public SharedFile? File;
+
+        /// <summary>For READ_COMMITTED: the aborted transactions that the slice may have records of; null when there are none.</summary>
+        public List<AbortedTransaction>? Aborted;
 
         /// <summary>The valid bytes of the segment.</summary>
         public long Length;

@@ -50,12 +50,14 @@ public sealed partial class PartitionLog
             var flushed = new List<LogSegment>();
             var syncDirectory = false;
             long target;
+            int truncations;
             try
             {
                 lock (_lock)
                 {
                     ThrowIfOffline();
                     target = Math.Min(upToOffset, _logEndOffset);
+                    truncations = _truncations;
                     _epochs.WriteBack(_logEndOffset);
                     foreach (var segment in _segments)
                     {
@@ -100,8 +102,10 @@ public sealed partial class PartitionLog
 
             lock (_lock)
             {
-                // A truncation may have come in between.
-                Volatile.Write(ref _recoveryPoint, Math.Max(_recoveryPoint, Math.Min(target, _logEndOffset)));
+                // After a truncation the offsets before the target may be those of other records, which are not flushed.
+                if (_truncations != truncations)
+                    return;
+                Volatile.Write(ref _recoveryPoint, Math.Max(_recoveryPoint, target));
                 if (target > Active.BaseOffset || _recoveryPoint == _logEndOffset)
                     _lastFlushMs = Instant.Now(_time).UnixMilliseconds;
             }

@@ -304,6 +304,14 @@ public sealed partial class PartitionLog
         return new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} failed: {failure.Message}", failure);
     }
 
+    /// <summary>Takes the log offline, and no other: the disk works, but what is in memory does not say what is in the files. The next start recovers it.</summary>
+    private LogException FailAlone(Exception failure)
+    {
+        if (Interlocked.CompareExchange(ref _failure, failure, null) is null)
+            LogFailureAlone(_logger, failure, Directory);
+        return new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} failed: {failure.Message}", failure);
+    }
+
     private void UpdateFirstUnstableOffset()
     {
         var offset = _producers.FirstUnstableOffset is { } first ? Math.Max(first, _logStartOffset) : long.MaxValue;
@@ -329,6 +337,9 @@ public sealed partial class PartitionLog
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Reason} The log takes the id that the metadata has for its topic, and writes the file anew")]
     private static partial void LogTopicIdLost(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "An append to the log {Directory} failed after its records were written. The log is offline; restart the broker to recover it")]
+    private static partial void LogFailureAlone(ILogger logger, Exception failure, string directory);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "An I/O failure takes the log {Directory} offline")]
     private static partial void LogFailure(ILogger logger, Exception failure, string directory);

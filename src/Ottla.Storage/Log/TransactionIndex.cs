@@ -63,14 +63,14 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
         return true;
     }
 
-    /// <summary>Collects what overlaps [<paramref name="startOffset"/>, <paramref name="upperBound"/>).</summary>
+    /// <summary>Collects what overlaps [<paramref name="startOffset"/>, <paramref name="upperBound"/>), in a list that is made with the first find.</summary>
     /// <returns>True when no later segment can have more.</returns>
-    public bool Collect(long startOffset, long upperBound, List<AbortedTransaction> destination)
+    public bool Collect(long startOffset, long upperBound, ref List<AbortedTransaction>? destination)
     {
         foreach (var transaction in Load())
         {
             if (transaction.LastOffset >= startOffset && transaction.FirstOffset < upperBound)
-                destination.Add(transaction);
+                (destination ??= []).Add(transaction);
             if (transaction.LastStableOffset >= upperBound)
                 return true;
         }

@@ -83,7 +83,7 @@ public sealed partial class LogManager
                 // A log may have been deleted since the list was made.
                 try
                 {
-                    if (!entry.Log.IsClosed)
+                    if (!entry.Log.IsClosed && !entry.Log.IsOffline)
                         work(entry.Log);
                 }
                 catch (LogException) when (entry.Log.IsClosed && !entry.Log.IsOffline)

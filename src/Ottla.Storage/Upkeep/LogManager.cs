@@ -227,7 +227,7 @@ public sealed partial class LogManager : IDisposable
                     TryClose(move.Target, move.Copy.Close);
                 ForEach(entries, entry => entry.Directory, parallelism ?? _options.RecoveryParallelism, entry =>
                 {
-                    if (!TryClose(entry.Directory, entry.Log.Close))
+                    if (!TryClose(entry.Directory, entry.Log.Close) || entry.Log.IsOffline) // the next start has to recover it
                         unclean[entry.Directory] = true;
                 });
                 foreach (var directory in _directories.Where(directory => !directory.IsOffline && !unclean.ContainsKey(directory)))

@@ -74,7 +74,7 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
                 machine.Stop();
             log?.WriteLine(stops ? "stopped in order" : losesPower ? "power lost" : "process died");
         }
-        catch (PowerLossException)
+        catch (Exception failure) when (failure is PowerLossException or LogException { InnerException: PowerLossException })
         {
             log?.WriteLine(losesPower ? "power lost in the middle" : "process died in the middle");
         }

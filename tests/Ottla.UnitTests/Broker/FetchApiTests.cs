@@ -1,6 +1,7 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.Storage.Files;
 using static Ottla.UnitTests.Broker.Requests;
 
 namespace Ottla.UnitTests.Broker;
@@ -118,6 +119,72 @@ public sealed class FetchApiTests
     }
 
     [Fact]
+    public async Task More_than_may_be_read_is_not_waited_for()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t", ("fetch.max.bytes", "2500"));
+        await using var _1 = node;
+        for (var i = 0; i < 4; i++)
+            await client.ProduceAsync("t", Batch(valueBytes: 1000));
+        Assert.Single(BaseOffsets((await client.FetchAsync("t", 0, changeRequest: each => (each.MinBytes, each.MaxBytes, each.MaxWaitMs) = (5000, 1200, LongWaitMs))).Records));
+        // Two batches fit, and end before the limit: what counts is what could be read.
+        Assert.Equal(2, BaseOffsets((await client.FetchAsync("t", 0, changeRequest: each => (each.MinBytes, each.MaxWaitMs) = (5000, LongWaitMs))).Records).Count);
+    }
+
+    [Fact]
+    public async Task A_reader_of_an_older_segment_does_not_wait_for_enough_bytes()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await client.ProduceAsync("t", Batch());
+        node.Replica("t").Log.Roll(new Instant(node.Clock.NowMs));
+        await client.ProduceAsync("t", Batch());
+        Assert.Equal([0L], BaseOffsets((await client.FetchAsync("t", 0, changeRequest: each => (each.MinBytes, each.MaxWaitMs) = (100_000, LongWaitMs))).Records));
+    }
+
+    [Fact]
+    public async Task A_long_poll_does_not_read_the_disk_for_what_is_not_enough()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await using var producer = await node.ConnectAsync();
+        var reads = 0;
+        node.Disk.Fault = (operation, path) =>
+        {
+            if (operation == FileOperation.Read && path.Contains("/t-0/", StringComparison.Ordinal))
+                Interlocked.Increment(ref reads);
+            return null;
+        };
+        var request = Fetch("t", Uuid.Zero, 0, 12);
+        (request.MaxWaitMs, request.MinBytes) = (LongWaitMs, 3 * Batch().Length);
+        var waiting = node.Clock.NextTimerAsync(LongWaitMs);
+        await client.SendAsync(request, 12);
+        for (var i = 0; i < 2; i++)
+        {
+            await waiting;
+            waiting = node.Clock.NextTimerAsync(LongWaitMs);
+            await producer.ProduceAsync("t", Batch());
+        }
+
+        await waiting;
+        Assert.Equal(0, reads);
+        await producer.ProduceAsync("t", Batch());
+        Assert.Equal([0L, 1, 2], BaseOffsets((await client.ReceiveAsync<FetchResponse>()).Responses[0].Partitions[0].Records));
+        Assert.NotEqual(0, reads);
+    }
+
+    [Fact]
+    public async Task A_negative_size_is_an_error_of_its_partition()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        AssertError(ErrorCode.None, (await client.FetchAsync("t", 0, each => each.PartitionMaxBytes = -1)).ErrorCode);
+        await client.ProduceAsync("t", Batch());
+        AssertError(ErrorCode.UnknownServerError, (await client.FetchAsync("t", 0, each => each.PartitionMaxBytes = -1)).ErrorCode);
+        AssertError(ErrorCode.UnknownServerError, (await client.FetchAsync("t", 0, changeRequest: each => each.MaxBytes = -1)).ErrorCode);
+        AssertError(ErrorCode.None, (await client.FetchAsync("t", 1, each => each.PartitionMaxBytes = -1)).ErrorCode);
+    }
+
+    [Fact]
     public async Task A_long_poll_ends_when_its_time_is_over()
     {
         var (node, client, _) = await TestNode.StartWithTopicAsync("t");
@@ -188,6 +255,54 @@ public sealed class FetchApiTests
                 await client.CallAsync<FetchRequest, FetchResponse>(
                     new FetchRequest { SessionId = sessionId ?? created.SessionId, SessionEpoch = epoch, MaxBytes = 1 << 20, MinBytes = 1, ForgottenTopicsData = forgotten is null ? [] : [forgotten] }, version);
         }
+    }
+
+    [Fact]
+    public async Task A_session_whose_last_partition_is_forgotten_ends()
+    {
+        var (node, client, id) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        foreach (var version in new short[] { 7, 12, 13, 18 })
+        {
+            var isById = version >= FirstVersionWithTopicIds;
+            var full = Fetch("t", id, 0, version);
+            full.SessionEpoch = 0;
+            var session = (await client.CallAsync<FetchRequest, FetchResponse>(full, version)).SessionId;
+            var forgotten = new FetchRequest.ForgottenTopic { Topic = isById ? "" : "t", TopicId = isById ? id : Uuid.Zero, Partitions = [0] };
+            var last = await client.CallAsync<FetchRequest, FetchResponse>(
+                new FetchRequest { SessionId = session, SessionEpoch = 1, MaxWaitMs = LongWaitMs, MinBytes = 1, MaxBytes = 1 << 20, ForgottenTopicsData = [forgotten] }, version);
+            AssertError(ErrorCode.None, last.ErrorCode);
+            Assert.Equal((0, 0), (last.SessionId, last.Responses.Length));
+            var next = await client.CallAsync<FetchRequest, FetchResponse>(new FetchRequest { SessionId = session, SessionEpoch = 2, MaxBytes = 1 << 20 }, version);
+            AssertError(ErrorCode.FetchSessionIdNotFound, next.ErrorCode);
+        }
+    }
+
+    [Fact]
+    public async Task A_session_tells_of_a_topic_that_is_deleted_and_made_anew()
+    {
+        var (node, client, id) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        var byId = await SessionAsync(Fetch("t", id, 0, 13), 13);
+        var byName = await SessionAsync(Fetch("t", id, 0, 12), 12);
+        await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsRequest { TopicNames = ["t"] }, 5);
+        AssertError(ErrorCode.UnknownTopicOrPartition, await ErrorAsync(byId, 1, 13));
+        AssertError(ErrorCode.UnknownTopicOrPartition, await ErrorAsync(byName, 1, 12));
+        AssertError(ErrorCode.UnknownTopicId, (await client.CallAsync<FetchRequest, FetchResponse>(Fetch("t", id, 0, 13), 13)).Responses[0].Partitions[0].ErrorCode);
+        await client.CreateTopicAsync("t");
+        AssertError(ErrorCode.InconsistentTopicId, await ErrorAsync(byId, 2, 13));
+        AssertError(ErrorCode.None, await ErrorAsync(byName, 2, 12));
+        AssertError(ErrorCode.UnknownTopicId, (await client.CallAsync<FetchRequest, FetchResponse>(Fetch("t", id, 0, 13), 13)).Responses[0].Partitions[0].ErrorCode);
+
+        async Task<int> SessionAsync(FetchRequest request, short version)
+        {
+            request.SessionEpoch = 0;
+            return (await client.CallAsync<FetchRequest, FetchResponse>(request, version)).SessionId;
+        }
+
+        async Task<short> ErrorAsync(int session, int epoch, short version) =>
+            Assert.Single(Assert.Single((await client.CallAsync<FetchRequest, FetchResponse>(
+                new FetchRequest { SessionId = session, SessionEpoch = epoch, MaxBytes = 1 << 20 }, version)).Responses).Partitions).ErrorCode;
     }
 
     [Fact]

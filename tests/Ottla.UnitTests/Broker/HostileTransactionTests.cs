@@ -14,6 +14,69 @@ public sealed class HostileTransactionTests
     private const string Longest = "the longest that the protocol has";
     private const int StringBytesMax = short.MaxValue;
 
+    /// <summary>Kafka takes the last of the two; here each is a batch of its own, in the order of the request.</summary>
+    [Theory]
+    [InlineData(TransactionCalls.OldProduce)]
+    [InlineData((short)12)]
+    public async Task A_request_may_name_a_partition_twice(short version)
+    {
+        await using var node = await TestNode.StartAsync(TransactionCalls.FewPartitions);
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t");
+        var producer = await client.BeginAsync();
+        if (version == TransactionCalls.OldProduce)
+            Assert.Equal(ErrorCode.None, await client.AddPartitionAsync(producer, "t"));
+        Assert.Equal([ErrorCode.None, ErrorCode.None], await TwiceAsync(producer, 0, 1, "tx"));
+        // Neither a transactional id that nobody knows nor a sequence that is given twice ends the connection.
+        var unknown = await TwiceAsync(new ProducerIdAndEpoch(77, 0), 0, 1, "nobody");
+        Assert.Equal(unknown[0], unknown[1]);
+        Assert.NotEqual(ErrorCode.None, unknown[0]);
+        Assert.Equal([ErrorCode.None, ErrorCode.None], await TwiceAsync(producer, 2, 2, "tx"));
+        AssertError(ErrorCode.None, (await client.EndAsync(producer, commit: true)).ErrorCode);
+        await client.AwaitStateAsync("CompleteCommit");
+        Assert.Equal(3, (await client.ConsumeAsync("t", committed: true)).Records.Count);
+
+        async Task<ErrorCode[]> TwiceAsync(ProducerIdAndEpoch of, int first, int second, string id)
+        {
+            var request = TransactionCalls.ProduceInTransaction(of, first, version, id: id);
+            request.TopicData[0].PartitionData = [request.TopicData[0].PartitionData[0], TransactionCalls.ProduceInTransaction(of, second, version, id: id).TopicData[0].PartitionData[0]];
+            var response = await client.CallAsync<ProduceRequest, ProduceResponse>(request, version);
+            return [.. Assert.Single(response.Responses).PartitionResponses.Select(partition => (ErrorCode)partition.ErrorCode)];
+        }
+    }
+
+    /// <summary>As Kafka's: transactions' coordinators write no sequence, those of groups write 0.</summary>
+    [Fact]
+    public async Task Batches_of_coordinators_have_the_base_sequence_that_Kafka_writes()
+    {
+        await using var node = await TestNode.StartAsync([("transaction.state.log.num.partitions", "1"), ("offsets.topic.num.partitions", "1"), ("group.initial.rebalance.delay.ms", "0")]);
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t");
+        var producer = await client.BeginAsync();
+        AssertError(ErrorCode.None, (await client.ProduceInTransactionAsync(producer, 0)).ErrorCode);
+        Assert.NotEmpty(await SequencesAsync("__transaction_state"));
+        Assert.All(await SequencesAsync("__transaction_state"), sequence => Assert.Equal(RecordBatchLayout.NoSequence, sequence));
+
+        await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { CoordinatorKeys = ["g"], KeyType = 0 });
+        while (await client.CommitOffsetAsync(producer, "g", "t", 1) is not ErrorCode.None and var error) // the coordinator is loaded
+            Assert.Contains(error, new[] { ErrorCode.CoordinatorLoadInProgress, ErrorCode.NotCoordinator, ErrorCode.CoordinatorNotAvailable });
+        Assert.NotEmpty(await SequencesAsync("__consumer_offsets"));
+        Assert.All(await SequencesAsync("__consumer_offsets"), sequence => Assert.Equal(0, sequence));
+
+        async Task<List<int>> SequencesAsync(string topic)
+        {
+            var sequences = new List<int>();
+            for (var rest = (await client.FetchAsync(topic, 0)).Records.Memory; rest.Length > 0;)
+            {
+                var batch = new RecordBatchView(rest.Span);
+                sequences.Add(batch.BaseSequence);
+                rest = rest[batch.SizeInBytes..];
+            }
+
+            return sequences;
+        }
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

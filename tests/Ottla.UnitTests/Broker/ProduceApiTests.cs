@@ -157,8 +157,80 @@ public sealed class ProduceApiTests
         var (node, client, _) = await TestNode.StartWithTopicAsync("t");
         await using var _1 = node;
         await client.CreateTopicAsync("two", 1, ("min.insync.replicas", "2"));
+        var replica = node.Replica("two");
+        replica.Update(replica.Leadership with { Replicas = [0, 1] });
         AssertError(ErrorCode.NotEnoughReplicas, (await client.ProduceAsync("two", Batch(), acks: -1)).ErrorCode);
         Assert.Equal(0, (await client.ProduceAsync("two", Batch(), acks: 1)).BaseOffset);
+        Assert.Equal(0, replica.Log.HighWatermark); // what too few hold is not shown
+    }
+
+    [Fact]
+    public async Task No_more_in_sync_replicas_are_needed_than_there_are_replicas()
+    {
+        await using var node = await TestNode.StartAsync([.. TransactionCalls.FewPartitions, ("min.insync.replicas", "3"), ("transaction.state.log.min.isr", "2")]);
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t", 1, ("min.insync.replicas", "2"));
+        AssertError(ErrorCode.None, (await client.ProduceAsync("t", Batch(), acks: -1)).ErrorCode);
+        Assert.Equal(1, (await client.ProduceAsync("t", Batch(), acks: 1)).BaseOffset);
+        Assert.Equal([0L, 1L], BaseOffsets((await client.FetchAsync("t", 0)).Records));
+
+        var producer = await client.BeginAsync();
+        AssertError(ErrorCode.None, (await client.ProduceInTransactionAsync(producer, 0)).ErrorCode);
+        AssertError(ErrorCode.None, (await client.EndAsync(producer, commit: true)).ErrorCode);
+        await client.AwaitStateAsync("CompleteCommit");
+    }
+
+    /// <summary>As in Kafka: where the log itself refused, but for a few errors; not where it was never asked.</summary>
+    [Fact]
+    public async Task A_refusal_says_where_the_log_starts()
+    {
+        await using var node = await TestNode.StartAsync();
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t");
+        await client.CreateTopicAsync("small", 1, ("max.message.bytes", "200"));
+        await client.CreateTopicAsync("compacted", 1, ("cleanup.policy", "compact"));
+        for (var i = 0; i < 2; i++)
+            await client.ProduceAsync("t", Batch());
+        node.Replica("t").Log.AdvanceLogStartOffset(1);
+
+        await RefusedAsync(ErrorCode.InvalidTimestamp, 1, Batch(timestampMs: StartMs + 86_400_000));
+        await RefusedAsync(ErrorCode.InvalidRecord, 1, Batch(options: new RecordBatchOptions { IsControl = true }));
+        await RefusedAsync(ErrorCode.InvalidRecord, 1, Changed(7, 5)); // its base offset
+        await RefusedAsync(ErrorCode.InvalidRecord, 0, BatchWithoutKey(), "compacted");
+        await RefusedAsync(ErrorCode.CorruptMessage, -1, Changed(Batch().Length - 1, 1));
+        await RefusedAsync(ErrorCode.MessageTooLarge, -1, Batch(valueBytes: 500), "small");
+        await RefusedAsync(ErrorCode.InvalidRecord, -1, []);
+        await RefusedAsync(ErrorCode.InvalidRecord, -1, [.. Batch(), .. Batch()]);
+        await RefusedAsync(ErrorCode.UnknownTopicOrPartition, -1, Batch(), partition: 9);
+        AssertError(ErrorCode.None, (await client.ProduceAsync("t", Numbered(epoch: 1, 0))).ErrorCode);
+        await RefusedAsync(ErrorCode.OutOfOrderSequenceNumber, 1, Numbered(epoch: 1, 9));
+        await RefusedAsync(ErrorCode.InvalidProducerEpoch, 1, Numbered(epoch: 0, 1));
+        var replica = node.Replica("t");
+        replica.Update(replica.Leadership with { Replicas = [0, 1], InSyncReplicas = [] });
+        await RefusedAsync(ErrorCode.NotEnoughReplicas, 1, Batch(), acks: -1);
+
+        async Task RefusedAsync(ErrorCode error, long logStartOffset, byte[] records, string topic = "t", int partition = 0, short acks = 1)
+        {
+            var answer = await client.ProduceAsync(topic, records, acks, version: 9, partition);
+            AssertError(error, answer.ErrorCode);
+            Assert.Equal((error, logStartOffset), (error, answer.LogStartOffset));
+        }
+
+        static byte[] Numbered(short epoch, int sequence) => Batch(1, new RecordBatchOptions { ProducerId = 4711, ProducerEpoch = epoch, BaseSequence = sequence });
+
+        static byte[] Changed(int at, byte by)
+        {
+            var batch = Batch();
+            batch[at] ^= by;
+            return batch;
+        }
+
+        static byte[] BatchWithoutKey()
+        {
+            using var builder = new RecordBatchBuilder(new RecordBatchOptions());
+            builder.Append(StartMs, default, new byte[1]);
+            return builder.Build();
+        }
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker;
+using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Network.Transport;
@@ -18,6 +19,7 @@ internal sealed class TestNode : IAsyncDisposable
 
     private readonly Dictionary<string, string> _configs;
     private BrokerNode? _node;
+    private string? _unwritable;
 
     private TestNode(Dictionary<string, string> configs) => _configs = configs;
 
@@ -61,6 +63,16 @@ internal sealed class TestNode : IAsyncDisposable
         return new TestConnection(await network.ConnectAsync(Node.EndPoints[listener], default));
     }
 
+    /// <summary>The replica of a partition.</summary>
+    public PartitionReplica Replica(string topic, int partition = 0) => Node.Topics.Find(topic)!.Find(partition)!;
+
+    /// <summary>Says whether records can be written to a partition: if not, it is refused as on a full disk, over restarts too.</summary>
+    public void SetWritable(string partition, bool isWritable)
+    {
+        _unwritable = isWritable ? null : partition;
+        Disk.Fault = isWritable ? null : RefuseWrites;
+    }
+
     /// <summary>Stops in order and starts again.</summary>
     /// <param name="meanwhile">What happens to the disk in between.</param>
     public async Task RestartAsync(Action<InMemoryFileSystem>? meanwhile = null)
@@ -83,6 +95,8 @@ internal sealed class TestNode : IAsyncDisposable
     public async Task CrashAsync()
     {
         Disk = Disk.Clone(); // what the old node still does to its own disk is lost
+        if (_unwritable is not null)
+            Disk.Fault = RefuseWrites;
         await _node!.DisposeAsync().AsTask().WaitAsync(Patience);
         await RunUpAsync();
     }
@@ -92,6 +106,10 @@ internal sealed class TestNode : IAsyncDisposable
         if (_node is not null)
             await _node.DisposeAsync().AsTask().WaitAsync(Patience);
     }
+
+    private IOException? RefuseWrites(FileOperation operation, string path) =>
+        operation == FileOperation.Write && path.EndsWith(".log", StringComparison.Ordinal) && path.Contains($"/{_unwritable}/", StringComparison.Ordinal)
+            ? new DiskFullException("There is no room for this partition.") : null;
 
     private async Task RunUpAsync()
     {

@@ -218,7 +218,7 @@ public sealed class TransactionApiTests
         await client.CreateTopicAsync("stuck");
         var producer = await client.BeginAsync();
         AssertError(ErrorCode.None, (await client.ProduceInTransactionAsync(producer, 0, topic: "stuck")).ErrorCode);
-        await client.SetMinInsyncReplicasAsync("stuck", "2");
+        node.SetWritable("stuck-0", false);
         var ended = await client.EndAsync(producer, commit: true);
         AssertError(ErrorCode.None, ended.ErrorCode);
         var next = new ProducerIdAndEpoch(ended.ProducerId, ended.ProducerEpoch);
@@ -230,7 +230,7 @@ public sealed class TransactionApiTests
 
         for (var sequence = 0; sequence < 5; sequence++)
             await client.SendAsync(ProduceInTransaction(next, sequence, 12), 12);
-        await other.SetMinInsyncReplicasAsync("stuck", "1");
+        node.SetWritable("stuck-0", true);
         var offsets = new List<long>();
         for (var i = 0; i < 5; i++)
         {
@@ -254,7 +254,7 @@ public sealed class TransactionApiTests
         await client.CreateTopicAsync("stuck");
         var producer = await client.BeginAsync();
         await client.ProduceInTransactionAsync(producer, 0, topic: "stuck");
-        await client.SetMinInsyncReplicasAsync("stuck", "2");
+        node.SetWritable("stuck-0", false);
         var ended = await client.EndAsync(producer, commit: true);
         var next = new ProducerIdAndEpoch(ended.ProducerId, ended.ProducerEpoch);
         AssertError(ErrorCode.NotEnoughReplicas, (await client.ProduceInTransactionAsync(next, 0, OldProduce)).ErrorCode);

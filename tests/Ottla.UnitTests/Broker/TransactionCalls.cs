@@ -128,24 +128,6 @@ internal static class TransactionCalls
             Assert.True(Environment.TickCount64 < deadline, $"{id} stays {described.TransactionState} {(ErrorCode)described.ErrorCode} and does not become {state}");
     }
 
-    /// <summary>Sets how many replicas must be in sync: with 2, nothing that needs all of them can be written here.</summary>
-    public static async Task SetMinInsyncReplicasAsync(this TestConnection client, string topic, string value)
-    {
-        var request = new IncrementalAlterConfigsRequest
-        {
-            Resources =
-            [
-                new IncrementalAlterConfigsRequest.AlterConfigsResource
-                {
-                    ResourceType = 2,
-                    ResourceName = topic,
-                    Configs = [new IncrementalAlterConfigsRequest.AlterableConfig { Name = "min.insync.replicas", Value = value }],
-                },
-            ],
-        };
-        AssertError(ErrorCode.None, (await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(request)).Responses[0].ErrorCode);
-    }
-
     /// <summary>What a consumer of an isolation level reads of partition 0, filtered as clients do; and the last fetch that brought something.</summary>
     public static async Task<(List<(long Offset, string? Value)> Records, FetchResponse.PartitionData Fetched)> ConsumeAsync(this TestConnection client, string topic, bool committed)
     {

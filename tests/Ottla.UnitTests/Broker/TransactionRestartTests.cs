@@ -24,7 +24,7 @@ public sealed class TransactionRestartTests
         var prepared = await before.BeginAsync("prepared");
         await before.ProduceInTransactionAsync(prepared, 0, id: "prepared");
         await before.ProduceInTransactionAsync(prepared, 0, topic: "stuck", id: "prepared");
-        await before.SetMinInsyncReplicasAsync("stuck", "2");
+        node.SetWritable("stuck-0", false);
         var ended = await before.EndAsync(prepared, commit: true, "prepared");
         AssertError(ErrorCode.None, ended.ErrorCode);
         Assert.Equal("PrepareCommit", (await before.DescribeTransactionAsync("prepared")).TransactionState);
@@ -39,7 +39,7 @@ public sealed class TransactionRestartTests
         }
 
         await using var after = await node.ConnectAsync();
-        await after.SetMinInsyncReplicasAsync("stuck", "1");
+        node.SetWritable("stuck-0", true);
         await node.Clock.AdvanceUntilAsync(after.AwaitStateAsync("CompleteCommit", "prepared"), stepMs: 10);
         // The transaction that is open bounds what is stable; it goes on as if nothing had been.
         AssertError(ErrorCode.None, (await after.ProduceInTransactionAsync(open, 1, id: "open")).ErrorCode);

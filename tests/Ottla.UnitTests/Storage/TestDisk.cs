@@ -105,7 +105,7 @@ public static class TestLog
         return result;
     }
 
-    /// <summary>All records from <paramref name="start"/> on, through <see cref="PartitionLog.Read"/>.</summary>
+    /// <summary>All records from <paramref name="start"/> on, through <see cref="PartitionLog.Read(long, int, bool, long)"/>.</summary>
     public static List<(long Offset, string? Value)> ReadAll(this PartitionLog log, long? start = null, int maxBytes = 1 << 20, long bound = long.MaxValue)
     {
         var records = new List<(long Offset, string? Value)>();

@@ -8,7 +8,8 @@ using Ottla.StateMachines.Coordinators;
 namespace Ottla.Broker.Hosts.Coordinators;
 
 /// <summary>The record batch that a coordinator's steps are gathered in until it is written. Owned by its shard's loop; lives as long as the shard.</summary>
-internal sealed class CoordinatorBatch : IDisposable
+/// <param name="baseSequence">The base sequence of batches without a producer.</param>
+internal sealed class CoordinatorBatch(int baseSequence) : IDisposable
 {
     private readonly List<(int KeyEnd, int ValueEnd)> _encoded = [];
     private WireBuffer _scratch = new();
@@ -106,7 +107,7 @@ internal sealed class CoordinatorBatch : IDisposable
             Compression = compression,
             ProducerId = transaction.Id,
             ProducerEpoch = transaction.Epoch,
-            BaseSequence = 0, // nobody checks it; Kafka writes this
+            BaseSequence = transaction != ProducerIdAndEpoch.None ? 0 : baseSequence, // nobody checks either; Kafka writes these
             IsTransactional = transaction != ProducerIdAndEpoch.None,
         };
 

@@ -36,6 +36,9 @@ public sealed record CoordinatorDefinition<TCommand>
     /// <summary>What the broker's configuration says of it.</summary>
     public required Func<BrokerConfig, CoordinatorSettings> Settings { get; init; }
 
+    /// <summary>The base sequence of its batches without a producer: Kafka's coordinators of groups write 0.</summary>
+    public int BaseSequence { get; init; } = RecordBatchLayout.NoSequence;
+
     /// <summary>Does what a machine wants done outside, once it is committed. Called by the partition's loop: starts the work and returns.</summary>
     public Action<CoordinatorPartition, CoordinatorOutput> OnOutput { get; init; } = static (_, _) => { };
 }

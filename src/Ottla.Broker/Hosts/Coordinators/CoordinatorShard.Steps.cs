@@ -23,7 +23,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     private const long TimerMsMax = int.MaxValue;
 
     private readonly CoordinatorEffects _effects = new();
-    private readonly CoordinatorBatch _batch = new();
+    private readonly CoordinatorBatch _batch;
     private readonly Dictionary<long, TaskCompletionSource<object?>> _waiting = [];
     private readonly Queue<DueReply> _replies = new();
     private readonly Queue<DueOutput> _outputs = new();
@@ -31,7 +31,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     private Instant? _timerSetFor;
     private Instant _deadlinesRestUntil = new(long.MinValue);
     private Instant _batchBegan;
-    private DataWaiter? _commitWaiter;
+    private bool _isWatchingCommit;
     private BrokerConfig? _settingsOf;
     private CoordinatorSettings _settings = null!;
 
@@ -322,7 +322,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         }
     }
 
-    private bool IsCommitted(long offset) => offset <= _writtenOffset && _replica.IsCommitted(offset);
+    private bool IsCommitted(long offset) => offset <= _writtenOffset && new CommitWait(_replica, offset).IsCommitted;
 
     private void Answer(in CoordinatorReply reply)
     {
@@ -334,27 +334,38 @@ internal sealed partial class CoordinatorShard<TCommand>
             waiter.SetResult(reply.Reply);
     }
 
-    /// <summary>Comes back when more is committed, or when the first reply has waited long enough.</summary>
+    /// <summary>Comes back when what waits first is committed. Replies that have waited too long are the timer's.</summary>
     private void WatchCommit(Instant now)
     {
-        if (_commitWaiter is not null || _machine is null)
+        if (_isWatchingCommit || _machine is null)
             return;
         var isReplyDue = _replies.TryPeek(out var reply) && reply.Offset <= _writtenOffset;
-        if (!isReplyDue && !(_outputs.TryPeek(out var output) && output.Offset <= _writtenOffset))
+        var isOutputDue = _outputs.TryPeek(out var output) && output.Offset <= _writtenOffset;
+        if (!isReplyDue && !isOutputDue)
             return;
-        _commitWaiter = new DataWaiter(_time);
-        _ = WatchCommitAsync(_commitWaiter, _replica.Log.HighWatermark, isReplyDue ? reply.Deadline.MillisecondsSince(now) : TimerMsMax);
+        _isWatchingCommit = true;
+        var offset = Math.Min(isReplyDue ? reply.Offset : long.MaxValue, isOutputDue ? output.Offset : long.MaxValue);
+        _ = WatchCommitAsync(new CommitWait(_replica, offset), now.AddMilliseconds(TimerMsMax));
     }
 
-    private async Task WatchCommitAsync(DataWaiter waiter, long highWatermark, long timeoutMs)
+    private async Task WatchCommitAsync(CommitWait commit, Instant deadline)
     {
-        await waiter.WaitAsync(
-            [_replica],
-            (Shard: this, HighWatermark: highWatermark),
-            static known => known.Shard._replica.Log.HighWatermark > known.HighWatermark || known.Shard._isClosing,
-            TimeSpan.FromMilliseconds(Math.Clamp(timeoutMs, 0, TimerMsMax)),
-            CancellationToken.None);
-        Enqueue(() => _commitWaiter = null);
+        try
+        {
+            var error = await commit.WaitAsync(deadline, _time, _closing.Token);
+            Enqueue(() => EndWatch(error));
+        }
+        catch (OperationCanceledException)
+        {
+            // The shard is closed: whoever waited has been told.
+        }
+    }
+
+    private void EndWatch(ErrorCode error)
+    {
+        _isWatchingCommit = false;
+        if (error == ErrorCode.NotLeaderOrFollower)
+            Abandon(ErrorCode.NotCoordinator); // it will be closed, once the metadata says so here too
     }
 
     private void OnTimer() => Enqueue(() => _timerSetFor = null);
@@ -366,6 +377,8 @@ internal sealed partial class CoordinatorShard<TCommand>
             next = due > _deadlinesRestUntil ? due : _deadlinesRestUntil;
         if (!_batch.IsEmpty && _batchBegan.AddMilliseconds(lingerMs) is var written && (next is null || written < next))
             next = written;
+        if (_replies.TryPeek(out var reply) && (next is null || reply.Deadline < next))
+            next = reply.Deadline;
         if (next == _timerSetFor && (next is null || next > now))
             return;
         _timerSetFor = next;

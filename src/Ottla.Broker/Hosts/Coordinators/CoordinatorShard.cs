@@ -27,6 +27,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     private readonly ILogger _logger;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _lock = new();
+    private readonly CancellationTokenSource _closing = new();
     private readonly Action _settle;
     private Queue<Action> _queue = new();
     private Queue<Action> _taken = new();
@@ -49,6 +50,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         _config = config;
         _time = time;
         _logger = logger;
+        _batch = new CoordinatorBatch(definition.BaseSequence);
         _settle = Settle;
         _timer = time.CreateTimer(static shard => ((CoordinatorShard<TCommand>)shard!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
@@ -248,7 +250,8 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     {
         Abandon(ErrorCode.NotCoordinator);
         _isLoading = false;
-        _commitWaiter?.Wake();
+        _closing.Cancel();
+        _closing.Dispose();
         _timer.Dispose();
         _batch.Dispose();
         _ended.TrySetResult();

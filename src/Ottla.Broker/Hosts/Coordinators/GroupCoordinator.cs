@@ -18,6 +18,7 @@ internal static class GroupCoordinator
         {
             Name = "group coordinator",
             TopicName = TopicNames.ConsumerOffsets,
+            BaseSequence = 0,
             Serde = CoordinatorRecordSerde.Groups,
             CreateMachine = partition => new GroupMachine(new Prng(Mix(Mix(Mix(seed, (ulong)partition.Partition), (ulong)partition.LeaderEpoch), Interlocked.Increment(ref made)))),
             Settings = SettingsOf,

@@ -31,7 +31,7 @@ public sealed class TransactionMarkers(HostedTopics topics, CoordinatorHost<Grou
         if (marker.Producer.Id < 0 || marker.Producer.Epoch < 0)
             return partitions.ToDictionary(partition => partition, _ => ErrorCode.InvalidRequest);
         var results = new Dictionary<TopicPartition, ErrorCode>(partitions.Count);
-        List<(PartitionReplica Replica, long Offset)>? uncommitted = null;
+        List<CommitWait>? uncommitted = null;
         foreach (var partition in partitions)
         {
             if (topics.Find(partition.Topic)?.Find(partition.Partition) is not { } replica)
@@ -48,8 +48,8 @@ public sealed class TransactionMarkers(HostedTopics topics, CoordinatorHost<Grou
 
             var outcome = Append(replica, marker);
             results[partition] = outcome.ErrorCode;
-            if (outcome.ErrorCode == ErrorCode.None && !replica.IsCommitted(outcome.Result.LastOffset + 1))
-                (uncommitted ??= []).Add((replica, outcome.Result.LastOffset + 1));
+            if (outcome.ErrorCode == ErrorCode.None && CommitWait.For(replica, outcome.Result) is { IsCommitted: false } commit)
+                (uncommitted ??= []).Add(commit);
         }
 
         if (uncommitted is not null)
@@ -81,10 +81,10 @@ public sealed class TransactionMarkers(HostedTopics topics, CoordinatorHost<Grou
         }
     }
 
-    private async Task WaitForCommitAsync(List<(PartitionReplica Replica, long Offset)> uncommitted, Dictionary<TopicPartition, ErrorCode> results)
+    private async Task WaitForCommitAsync(List<CommitWait> uncommitted, Dictionary<TopicPartition, ErrorCode> results)
     {
         var deadline = Instant.Now(time).AddMilliseconds(config().RequestTimeoutMs);
-        foreach (var (replica, offset) in uncommitted)
-            results[replica.Partition] = await replica.WaitForCommitAsync(offset, deadline, time, CancellationToken.None);
+        foreach (var commit in uncommitted)
+            results[commit.Replica.Partition] = await commit.WaitAsync(deadline, time, CancellationToken.None);
     }
 }

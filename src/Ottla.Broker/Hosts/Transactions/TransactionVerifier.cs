@@ -51,7 +51,7 @@ public sealed class TransactionVerifier(ITransactionCoordinators coordinators, F
         for (var i = 0; i < verdicts.Length; i++)
         {
             verdicts[i] = Start(producer, writes[i], adds);
-            if (verdicts[i].Guard != VerificationGuard.None)
+            if (verdicts[i].Guard != VerificationGuard.None && !asked.Contains(writes[i].Replica.Partition)) // a request may name a partition twice
                 asked.Add(writes[i].Replica.Partition);
         }
 

@@ -38,7 +38,11 @@ internal sealed class CoordinatorBed : IDisposable
             Serde = CoordinatorRecordSerde.Groups,
             CreateMachine = _ => Machine = new NoteMachine(),
             Settings = _ => Settings,
-            OnOutput = (_, output) => Outputs.Add((NoteOutput)output),
+            OnOutput = (_, output) =>
+            {
+                Outputs.Add((NoteOutput)output);
+                OnOutput?.Invoke((NoteOutput)output);
+            },
         };
         Host = new CoordinatorHost<NoteCommand>(definition, NodeId, _topics, () => Config, Clock, NullLogger.Instance);
         Log = PartitionLog.Open(Disk, $"/data/{Topic}-0", new TopicPartition(Topic, 0), TopicSettings.Log, new LogOpenOptions(), Clock, NullLogger.Instance);
@@ -64,6 +68,9 @@ internal sealed class CoordinatorBed : IDisposable
 
     public List<NoteOutput> Outputs { get; } = [];
 
+    /// <summary>Called with each output, by the coordinator's loop.</summary>
+    public Action<NoteOutput>? OnOutput { get; set; }
+
     private TopicSettings TopicSettings => new(TopicConfig.Create(Config ?? BrokerConfig.LoadDevMode(), _topicConfigs), Config ?? BrokerConfig.LoadDevMode());
 
     /// <summary>Makes this node the leader, as the controller and the replica manager would, and waits until the log is loaded.</summary>
@@ -74,17 +81,17 @@ internal sealed class CoordinatorBed : IDisposable
     }
 
     /// <summary>Says who leads.</summary>
-    public void Elect(int leader, int epoch, int inSyncReplicas = 1)
+    public void Elect(int leader, int epoch, int inSyncReplicas = 1, int? replicas = null)
     {
-        int[] replicas = [.. Enumerable.Range(0, inSyncReplicas)];
-        var leadership = new PartitionLeadership(leader, epoch, epoch, replicas, replicas, leader == NodeId);
+        int[] all = [.. Enumerable.Range(0, replicas ?? inSyncReplicas)];
+        var leadership = new PartitionLeadership(leader, epoch, epoch, all, all[..inSyncReplicas], leader == NodeId);
         if (_topics.Find(TopicId)?.Find(0) is { } replica)
             replica.Update(leadership);
         else
             _topics.Add(new PartitionReplica(TopicId, Log, leadership, TopicSettings));
         if (_image.Topics.Find(TopicId) is null)
             Apply(new TopicRecord { Name = Topic, TopicId = TopicId });
-        Apply(new PartitionRecord { TopicId = TopicId, PartitionId = 0, Replicas = replicas, Isr = replicas, Directories = [.. replicas.Select(_ => DirectoryIds.Unassigned)], Leader = leader, LeaderEpoch = epoch, PartitionEpoch = epoch });
+        Apply(new PartitionRecord { TopicId = TopicId, PartitionId = 0, Replicas = all, Isr = all[..inSyncReplicas], Directories = [.. all.Select(_ => DirectoryIds.Unassigned)], Leader = leader, LeaderEpoch = epoch, PartitionEpoch = epoch });
     }
 
     /// <summary>Waits until requests are decided.</summary>

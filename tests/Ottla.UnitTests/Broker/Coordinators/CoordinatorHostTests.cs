@@ -162,10 +162,41 @@ public sealed class CoordinatorHostTests
     {
         using var bed = new CoordinatorBed(new Dictionary<string, string> { ["min.insync.replicas"] = "2" });
         await bed.LeadAsync(epoch: 1, inSyncReplicas: 1);
+        bed.Elect(CoordinatorBed.NodeId, epoch: 1, inSyncReplicas: 1, replicas: 2);
         var machine = bed.Machine;
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, await bed.ErrorOf(new WriteNotes("a")));
         Assert.Equal("", await bed.ReadAsync());
         Assert.Same(machine, bed.Machine);
+    }
+
+    [Fact]
+    public async Task A_commit_between_the_look_and_the_watch_is_not_missed()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        bed.Elect(CoordinatorBed.NodeId, epoch: 1, inSyncReplicas: 2);
+        var first = bed.SubmitAsync<int>(new WriteNotes("a") { WantsOutput = true });
+        var second = bed.WriteAsync("b");
+        bed.OnOutput = _ => bed.Log.AdvanceHighWatermark(2); // after the replies were looked through, before what is left of them is watched
+        bed.Log.AdvanceHighWatermark(1);
+        bed.Elect(CoordinatorBed.NodeId, epoch: 1, inSyncReplicas: 2); // has those who wait look again
+        await first;
+        await second;
+    }
+
+    [Fact]
+    public async Task Replies_time_out_while_an_output_waits_for_longer()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        bed.Elect(CoordinatorBed.NodeId, epoch: 1, inSyncReplicas: 2);
+        var first = bed.ErrorOf(new WriteNotes("a") { WantsOutput = true });
+        bed.Clock.AdvanceMs(bed.Settings.WriteTimeoutMs);
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, await first); // its output waits on
+        var second = bed.ErrorOf(new WriteNotes("b"));
+        bed.Clock.AdvanceMs(bed.Settings.WriteTimeoutMs);
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, await second);
+        Assert.Empty(bed.Outputs);
     }
 
     [Fact]
@@ -267,7 +298,7 @@ public sealed class CoordinatorHostTests
 
     private static byte[] CoordinatorBatchOf(string text)
     {
-        using var batch = new CoordinatorBatch();
+        using var batch = new CoordinatorBatch(baseSequence: 0);
         batch.Encode([new CoordinatorRecord(NoteMachine.KeyOf(text), new OffsetCommitValue(), 4)], 1000);
         batch.Add(new Instant(0), CompressionType.None, ProducerIdAndEpoch.None);
         return batch.Take(1000);

@@ -1,0 +1,72 @@
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Storage.Log;
+
+namespace Ottla.Broker.Replicas;
+
+/// <summary>What a fetch found of one partition, all of one moment. A value in the array of its fetch, made anew with each look; its slice is the fetch's until it is answered.</summary>
+/// <param name="Partition">The partition.</param>
+/// <param name="Replica">The replica here; null when there is none.</param>
+/// <param name="Leadership">Who led when it was read: a change is news.</param>
+public readonly record struct PartitionRead(FetchedPartition Partition, PartitionReplica? Replica, PartitionLeadership? Leadership)
+{
+    // Apart, they are half the size of an EpochEndOffset that may be missing: there are as many of these values as partitions in a fetch.
+    private readonly int _divergingEpoch = -1;
+    private readonly long _divergingEndOffset = -1;
+
+    /// <summary>An error.</summary>
+    public PartitionRead(FetchedPartition partition, PartitionReplica? replica, PartitionLeadership? leadership, ErrorCode error)
+        : this(partition, replica, leadership)
+    {
+        Error = error;
+        HighWatermark = LastStableOffset = LogStartOffset = -1;
+    }
+
+    /// <summary>What the log gave.</summary>
+    public PartitionRead(FetchedPartition partition, PartitionReplica? replica, PartitionLeadership? leadership, in LogReadResult result)
+        : this(partition, replica, leadership)
+    {
+        HighWatermark = result.HighWatermark;
+        LastStableOffset = result.LastStableOffset;
+        LogStartOffset = result.LogStartOffset;
+        BoundOffset = result.BoundOffset;
+        AbortedTransactions = result.AbortedTransactions;
+        if (result.DivergingEpoch is { } end)
+            (_divergingEpoch, _divergingEndOffset) = (end.Epoch, end.EndOffset);
+        Slice = result.Slice;
+        HasMoreInLaterSegments = result.HasMoreInLaterSegments;
+    }
+
+    /// <summary>Why nothing was read.</summary>
+    public ErrorCode Error { get; }
+
+    /// <inheritdoc cref="LogReadResult.HasMoreInLaterSegments"/>
+    public bool HasMoreInLaterSegments { get; }
+
+    /// <inheritdoc cref="LogReadResult.HighWatermark"/>
+    public long HighWatermark { get; }
+
+    /// <inheritdoc cref="LogReadResult.LastStableOffset"/>
+    public long LastStableOffset { get; }
+
+    /// <inheritdoc cref="LogReadResult.LogStartOffset"/>
+    public long LogStartOffset { get; }
+
+    /// <inheritdoc cref="LogReadResult.BoundOffset"/>
+    public long BoundOffset { get; }
+
+    /// <inheritdoc cref="LogReadResult.AbortedTransactions"/>
+    public IReadOnlyList<AbortedTransaction>? AbortedTransactions { get; }
+
+    /// <inheritdoc cref="LogReadResult.DivergingEpoch"/>
+    public EpochEndOffset? DivergingEpoch => _divergingEndOffset < 0 ? null : new EpochEndOffset(_divergingEpoch, _divergingEndOffset);
+
+    /// <summary>The records, if there are any.</summary>
+    public IFileSlice? Slice { get; }
+
+    /// <summary>The bytes of the records.</summary>
+    public int Bytes => Slice?.Length ?? 0;
+
+    /// <summary>The client has to know of it at once, whether or not there are records.</summary>
+    public bool EndsWait => Error != ErrorCode.None || DivergingEpoch is not null || HasMoreInLaterSegments;
+}
