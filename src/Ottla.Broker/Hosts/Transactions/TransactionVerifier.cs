@@ -47,16 +47,17 @@ public sealed class TransactionVerifier(ITransactionCoordinators coordinators, F
         var adds = support == TransactionSupport.LeavesPartitionsToBroker;
         if (!adds && !config().TransactionPartitionVerificationEnable)
             return verdicts;
-        var asked = new List<TopicPartition>();
+        HashSet<TopicPartition>? askedFor = null; // a request may name a partition twice
         for (var i = 0; i < verdicts.Length; i++)
         {
             verdicts[i] = Start(producer, writes[i], adds);
-            if (verdicts[i].Guard != VerificationGuard.None && !asked.Contains(writes[i].Replica.Partition)) // a request may name a partition twice
-                asked.Add(writes[i].Replica.Partition);
+            if (verdicts[i].Guard != VerificationGuard.None)
+                (askedFor ??= []).Add(writes[i].Replica.Partition);
         }
 
-        if (asked.Count == 0)
+        if (askedFor is null)
             return verdicts;
+        List<TopicPartition> asked = [.. askedFor];
         var errors = adds ? await AddAsync(transactionalId, producer, asked) : await AskAsync(transactionalId, producer, asked);
         for (var i = 0; i < verdicts.Length; i++)
         {
