@@ -107,7 +107,7 @@ internal sealed class TestNode : IAsyncDisposable
             await _node.DisposeAsync().AsTask().WaitAsync(Patience);
     }
 
-    private IOException? RefuseWrites(FileOperation operation, string path) =>
+    private DiskFullException? RefuseWrites(FileOperation operation, string path) =>
         operation == FileOperation.Write && path.EndsWith(".log", StringComparison.Ordinal) && path.Contains($"/{_unwritable}/", StringComparison.Ordinal)
             ? new DiskFullException("There is no room for this partition.") : null;
 

@@ -3,7 +3,6 @@ using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;
-using Ottla.Storage.Producers;
 using Ottla.Storage.Upkeep;
 
 namespace Ottla.UnitTests.Storage;
