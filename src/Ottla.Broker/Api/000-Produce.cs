@@ -190,7 +190,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                 Fill(answers[j], data.Index, outcome);
                 if (outcome.ErrorCode == ErrorCode.NotLeaderOrFollower && leaders.Find(topic.Name, topic.TopicId, data.Index, context.Connection.ListenerName) is { } leader)
                     answers[j].CurrentLeader = AddHint(response, leader, context.ApiVersion);
-                if (outcome.ErrorCode == ErrorCode.None && request.Acks == AcksAll && CommitWait.For(replica!, outcome.Result) is { IsCommitted: false } commit)
+                if (outcome.ErrorCode == ErrorCode.None && request.Acks == AcksAll
+                    && CommitWait.For(replica!, outcome.Result) is { IsCommitted: false } commit)
                     (waiting ??= []).Add(new Waiting(commit, answers[j]));
             }
         }

@@ -15,10 +15,12 @@ namespace Ottla.Broker.Api;
 /// gets on; after that max_bytes and partition_max_bytes hold. READ_COMMITTED reads up to the last stable offset, and is told of aborted transactions.
 /// Incremental sessions (v7+) leave out what has no news. From version 13 on topics are named by id. last_fetched_epoch (v12+) answers with the diverging epoch.
 /// Errors: OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER (with the leader, v16+), FENCED_LEADER_EPOCH,
-/// UNKNOWN_LEADER_EPOCH, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR, UNKNOWN_SERVER_ERROR (a negative size), INCONSISTENT_TOPIC_ID (the topic was made anew since
+/// UNKNOWN_LEADER_EPOCH, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR, UNKNOWN_SERVER_ERROR (a negative size), INCONSISTENT_TOPIC_ID (the topic
+/// was made anew since
 /// the session began); of the session: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
 /// </remarks>
-internal sealed class FetchHandler(FetchPlanner planner, FetchSessions sessions, LeaderHints leaders, Func<int> fetchBytesMax, TimeProvider time)
+internal sealed class FetchHandler(
+    FetchPlanner planner, FetchSessions sessions, LeaderHints leaders, Func<int> fetchBytesMax, TimeProvider time)
     : IReusingApiHandler<FetchRequest, FetchResponse>
 {
     private const short FirstVersionWithTopicIds = 13;
@@ -44,7 +46,8 @@ internal sealed class FetchHandler(FetchPlanner planner, FetchSessions sessions,
             : WaitAsync(context, terms, response, fetch, reads, now.AddMilliseconds(request.MaxWaitMs));
     }
 
-    private async ValueTask<FetchResponse?> WaitAsync(RequestContext context, FetchTerms terms, FetchResponse response, FetchContext fetch, PartitionRead[] reads, Instant deadline)
+    private async ValueTask<FetchResponse?> WaitAsync(
+        RequestContext context, FetchTerms terms, FetchResponse response, FetchContext fetch, PartitionRead[] reads, Instant deadline)
     {
         await planner.WaitAsync(terms, fetch.Partitions, reads, deadline, context.Connection.Closing);
         return Respond(context, fetch, reads, response);
@@ -153,7 +156,9 @@ internal sealed class FetchHandler(FetchPlanner planner, FetchSessions sessions,
         answer.HighWatermark = read.HighWatermark;
         answer.LastStableOffset = read.LastStableOffset;
         answer.LogStartOffset = read.LogStartOffset;
-        answer.DivergingEpoch = read.DivergingEpoch is { } end ? new FetchResponse.EpochEndOffset { Epoch = end.Epoch, EndOffset = end.EndOffset } : null;
+        answer.DivergingEpoch = read.DivergingEpoch is { } end
+            ? new FetchResponse.EpochEndOffset { Epoch = end.Epoch, EndOffset = end.EndOffset }
+            : null;
         answer.Records = read.Slice is null ? Records.Empty : new Records(read.Slice);
         answer.AbortedTransactions = null;
         if (read.AbortedTransactions is not { } aborted)

@@ -61,7 +61,8 @@ public static class BrokerApis
         table = new ApiTable(
         [
             ReusingEntry<ProduceRequest, ProduceResponse>(new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, broker.Time)),
-            ReusingEntry<FetchRequest, FetchResponse>(new FetchHandler(new FetchPlanner(broker.Topics, leaders, broker.Time), broker.FetchSessions, leaders, () => broker.Config().FetchMaxBytes, broker.Time)),
+            ReusingEntry<FetchRequest, FetchResponse>(new FetchHandler(
+                new FetchPlanner(broker.Topics, leaders, broker.Time), broker.FetchSessions, leaders, () => broker.Config().FetchMaxBytes, broker.Time)),
             Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics)),
             Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, topicCreation)),
             Entry<OffsetCommitRequest, OffsetCommitResponse>(new OffsetCommitHandler(broker.Groups, broker.Cluster)),

@@ -5,7 +5,9 @@ using Ottla.Storage.Log;
 namespace Ottla.Broker.Replicas;
 
 /// <summary>Records that were appended and are acknowledged once they are committed: held by all in-sync replicas.</summary>
-/// <remarks>Made by the one who appended (Produce, transaction markers, coordinators). A value: it holds nothing and may be dropped.</remarks>
+/// <remarks>
+/// Made by the one who appended (Produce, transaction markers, coordinators). A value: it holds nothing and may be dropped.
+/// </remarks>
 /// <param name="Replica">The partition that they are in.</param>
 /// <param name="Offset">The offset after the last of them.</param>
 public readonly record struct CommitWait(PartitionReplica Replica, long Offset)
@@ -33,7 +35,11 @@ public readonly record struct CommitWait(PartitionReplica Replica, long Offset)
                 return ErrorCode.RequestTimedOut;
             // Asked after the waiter is registered, about what is waited for and not about what was seen before: no commit is missed.
             await new DataWaiter(time).WaitAsync(
-                [Replica], this, static wait => wait.IsCommitted || !wait.Replica.Leadership.IsLeaderHere, TimeSpan.FromMilliseconds(Math.Min(remainingMs, int.MaxValue)), cancellationToken);
+                [Replica],
+                this,
+                static wait => wait.IsCommitted || !wait.Replica.Leadership.IsLeaderHere,
+                TimeSpan.FromMilliseconds(Math.Min(remainingMs, int.MaxValue)),
+                cancellationToken);
         }
 
         return ErrorCode.None;

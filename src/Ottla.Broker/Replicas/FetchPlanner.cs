@@ -14,8 +14,10 @@ public readonly record struct FetchTerms(ReadBound Bound, bool UsesTopicIds, boo
 
 /// <summary>Reads the partitions of a fetch, and waits until there is enough. Used by all connections; keeps nothing.</summary>
 /// <remarks>
-/// Everything that is known of a partition comes from one moment under its log's lock (<see cref="PartitionLog.Read(in LogReadRequest)"/>). There is news when
-/// that which bounded the read is another, and it is asked for after the wait is registered: no append is missed. While a fetch waits it holds no file, and an
+/// Everything that is known of a partition comes from one moment under its log's lock
+/// (<see cref="PartitionLog.Read(in LogReadRequest)"/>). There is news when
+/// that which bounded the read is another, and it is asked for after the wait is registered: no append is missed. While a fetch waits it
+/// holds no file, and an
 /// append that cannot be enough yet costs it no look at the disk.
 /// </remarks>
 /// <param name="topics">The replicas of this broker.</param>
@@ -52,7 +54,8 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
     /// <param name="deadline">When the fetch is answered with what there is.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="OperationCanceledException">Nobody waits any more. No slice is left.</exception>
-    public async ValueTask WaitAsync(FetchTerms terms, List<FetchedPartition> partitions, PartitionRead[] reads, Instant deadline, CancellationToken cancellationToken)
+    public async ValueTask WaitAsync(
+        FetchTerms terms, List<FetchedPartition> partitions, PartitionRead[] reads, Instant deadline, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -67,7 +70,11 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
                 }
 
                 await new DataWaiter(time).WaitAsync(
-                    replicas, (Reads: reads, terms.Bound), static fetch => HaveNews(fetch.Reads, fetch.Bound), TimeSpan.FromMilliseconds(remainingMs), cancellationToken);
+                    replicas,
+                    (Reads: reads, terms.Bound),
+                    static fetch => HaveNews(fetch.Reads, fetch.Bound),
+                    TimeSpan.FromMilliseconds(remainingMs),
+                    cancellationToken);
             }
 
             var mayWait = Instant.Now(time) < deadline;
@@ -87,8 +94,9 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
     {
         foreach (var read in reads)
         {
-            if (read.Replica is { } replica
-                && (replica.Log.OffsetOf(bound) != read.BoundOffset || replica.Log.IsOffline || !ReferenceEquals(replica.Leadership, read.Leadership)))
+            if (read.Replica is not { } replica)
+                continue;
+            if (replica.Log.OffsetOf(bound) != read.BoundOffset || replica.Log.IsOffline || !ReferenceEquals(replica.Leadership, read.Leadership))
                 return true;
         }
 
@@ -108,7 +116,7 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
         for (var i = 0; i < reads.Length; i++)
         {
             var maxBytes = partitions[i].Position.MaxBytes;
-            var read = Read(terms, partitions[i], Math.Min(maxBytes, remainingBytes), minOneBatch: isFirst, isMeasure, out var availableBytes);
+            var read = Read(terms, partitions[i], Math.Min(maxBytes, remainingBytes), isFirst, isMeasure, out var availableBytes);
             reads[i] = read;
             // As in Kafka what counts is what could be read, and not where batches happen to end below the limit.
             readableBytes += Math.Max(Math.Min(availableBytes, maxBytes), read.Bytes);
@@ -120,7 +128,8 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
         return isEnough || readableBytes >= terms.MinBytes;
     }
 
-    private PartitionRead Read(in FetchTerms terms, FetchedPartition partition, int maxBytes, bool minOneBatch, bool isMeasure, out long availableBytes)
+    private PartitionRead Read(
+        in FetchTerms terms, FetchedPartition partition, int maxBytes, bool minOneBatch, bool isMeasure, out long availableBytes)
     {
         availableBytes = 0;
         var position = partition.Position;
@@ -134,7 +143,10 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
         partition.KnownName = replica!.Partition.Topic;
         try
         {
-            var request = new LogReadRequest(position.FetchOffset, terms.Bound, maxBytes, minOneBatch) { LastFetchedEpoch = position.LastFetchedEpoch };
+            var request = new LogReadRequest(position.FetchOffset, terms.Bound, maxBytes, minOneBatch)
+            {
+                LastFetchedEpoch = position.LastFetchedEpoch,
+            };
             var result = isMeasure ? replica.Log.Measure(request) : replica.Log.Read(request);
             availableBytes = result.AvailableBytes;
             return new PartitionRead(partition, replica, leadership, result);

@@ -25,7 +25,9 @@ public sealed class FetchedPartition
     /// <summary>The topic's id; zero in versions that name topics by name.</summary>
     public required Uuid TopicId { get; init; }
 
-    /// <summary>The name of the topic that has the id, once it was found; null until then, and where partitions are named by name.</summary>
+    /// <summary>
+    /// The name of the topic that has the id, once it was found; null until then, and where partitions are named by name.
+    /// </summary>
     public string? KnownName { get; set; }
 
     /// <summary>What the client last asked for.</summary>

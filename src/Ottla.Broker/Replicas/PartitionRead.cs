@@ -4,7 +4,10 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Replicas;
 
-/// <summary>What a fetch found of one partition, all of one moment. A value in the array of its fetch, made anew with each look; its slice is the fetch's until it is answered.</summary>
+/// <summary>
+/// What a fetch found of one partition, all of one moment. A value in the array of its fetch, made anew with each look; its slice is the
+/// fetch's until it is answered.
+/// </summary>
 /// <param name="Partition">The partition.</param>
 /// <param name="Replica">The replica here; null when there is none.</param>
 /// <param name="Leadership">Who led when it was read: a change is news.</param>

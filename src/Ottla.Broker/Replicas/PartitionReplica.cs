@@ -200,15 +200,20 @@ public sealed class PartitionReplica
         }
     }
 
-    /// <summary>As in Kafka, a refusal says where the log starts, except where the request was refused before the log was asked, and for a few errors.</summary>
+    /// <summary>
+    /// As in Kafka, a refusal says where the log starts, except where the request was refused before the log was asked, and for a few
+    /// errors.
+    /// </summary>
     private AppendOutcome Refused(ErrorCode error, string message, IReadOnlyList<RecordError>? recordErrors = null, bool isRefusedByLog = true)
     {
-        var saysWhereLogStarts = isRefusedByLog && error is not (ErrorCode.MessageTooLarge or ErrorCode.RecordListTooLarge or ErrorCode.CorruptMessage or ErrorCode.KafkaStorageError);
+        var saysWhereLogStarts = isRefusedByLog
+            && error is not (ErrorCode.MessageTooLarge or ErrorCode.RecordListTooLarge or ErrorCode.CorruptMessage or ErrorCode.KafkaStorageError);
         return AppendOutcome.Failed(error, message, recordErrors) with { LogStartOffset = saysWhereLogStarts ? Log.LogStartOffset : -1 };
     }
 
     /// <summary>
-    /// How many in-sync replicas a write needs: <c>min.insync.replicas</c>, but no more than there are replicas, as Kafka has it. Producers with acks=all,
+    /// How many in-sync replicas a write needs: <c>min.insync.replicas</c>, but no more than there are replicas, as Kafka has it.
+    /// Producers with acks=all,
     /// coordinators and the high watermark all go by it.
     /// </summary>
     private int MinInSync(PartitionLeadership leadership) => Math.Min(_settings.Topic.MinInsyncReplicas, leadership.Replicas.Count);
@@ -217,7 +222,8 @@ public sealed class PartitionReplica
 
     private AppendOutcome NotEnoughInSync(PartitionLeadership leadership) => AppendOutcome.Failed(
         ErrorCode.NotEnoughReplicas,
-        $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, less than the min.insync.replicas of {MinInSync(leadership)}.") with { LogStartOffset = Log.LogStartOffset };
+        $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, "
+            + $"less than the min.insync.replicas of {MinInSync(leadership)}.") with { LogStartOffset = Log.LogStartOffset };
 
     private void AdvanceHighWatermark()
     {

@@ -21,12 +21,15 @@ public enum ReadBound
     /// <summary>What is committed: READ_UNCOMMITTED consumers.</summary>
     HighWatermark,
 
-    /// <summary>What is committed and not of an open transaction: READ_COMMITTED consumers, who also need the aborted transactions.</summary>
+    /// <summary>
+    /// What is committed and not of an open transaction: READ_COMMITTED consumers, who also need the aborted transactions.
+    /// </summary>
     LastStableOffset,
 }
 
 /// <summary>What a reader wants of a log.</summary>
-/// <param name="StartOffset">Where to start: within the batch that contains it, or the next, if compaction left a gap there. The log's end gives nothing.</param>
+/// <param name="StartOffset">Where to start: within the batch that contains it, or the next, if compaction left a gap there. The log's
+/// end gives nothing.</param>
 /// <param name="Bound">How far it may read.</param>
 /// <param name="MaxBytes">How many bytes at most; batches are never cut.</param>
 /// <param name="MinOneBatch">Return the first batch even if it alone is more than <paramref name="MaxBytes"/>.</param>
@@ -39,7 +42,9 @@ public readonly record struct LogReadRequest(long StartOffset, ReadBound Bound, 
     public int LastFetchedEpoch { get; init; } = -1;
 }
 
-/// <summary>What a read found. The offsets are those of the moment at which the log's lock was held, and so are the aborted transactions.</summary>
+/// <summary>
+/// What a read found. The offsets are those of the moment at which the log's lock was held, and so are the aborted transactions.
+/// </summary>
 /// <param name="Slice">Whole batches, the first of which contains or follows the asked offset; null when there is nothing (yet). The caller disposes it.</param>
 /// <param name="LogStartOffset">The log's start offset.</param>
 /// <param name="LogEndOffset">The log's end offset.</param>

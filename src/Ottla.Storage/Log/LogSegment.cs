@@ -233,7 +233,9 @@ internal sealed partial class LogSegment
         return _offsetIndex.LookupPositionFrom(offset, Size);
     }
 
-    /// <summary>An offset that a slice of <paramref name="maxBytes"/>, or of one batch, from <paramref name="offset"/> on does not reach.</summary>
+    /// <summary>
+    /// An offset that a slice of <paramref name="maxBytes"/>, or of one batch, from <paramref name="offset"/> on does not reach.
+    /// </summary>
     public long LookupUpperBound(long offset, int maxBytes, LogConfig config)
     {
         EnsureIndexes(config);

@@ -67,14 +67,19 @@ internal sealed class OffsetIndex(IFileSystem fileSystem, SegmentNames names, lo
         return slot < 0 ? 0 : PositionAt(slot);
     }
 
-    /// <summary>A position that the batch with <paramref name="offset"/> does not start after; <paramref name="end"/> when the index does not reach so far.</summary>
+    /// <summary>
+    /// A position that the batch with <paramref name="offset"/> does not start after; <paramref name="end"/> when the index does not
+    /// reach so far.
+    /// </summary>
     public long LookupPositionFrom(long offset, long end)
     {
         var slot = LastSlotWhere(0, offset - 1 - baseOffset) + 1;
         return slot < Count ? PositionAt(slot) : end;
     }
 
-    /// <summary>An offset that a slice of <paramref name="maxBytes"/>, or of one batch, from <paramref name="offset"/> on does not reach.</summary>
+    /// <summary>
+    /// An offset that a slice of <paramref name="maxBytes"/>, or of one batch, from <paramref name="offset"/> on does not reach.
+    /// </summary>
     public long LookupUpperBound(long offset, int maxBytes)
     {
         // The slice starts at the first entry after the offset, or before it.

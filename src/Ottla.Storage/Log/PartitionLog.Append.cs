@@ -211,7 +211,8 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>Writes accepted batches and takes over what they imply.</summary>
-    /// <exception cref="LogException">KAFKA_STORAGE_ERROR: bytes are in the file that the log does not know of. It is offline, for it would use their offsets again.</exception>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR: bytes are in the file that the log does not know of. It is offline, for it
+    /// would use their offsets again.</exception>
     private void Write(ReadOnlySpan<byte> bytes, in AppendExtent extent, Instant now)
     {
         if (Active.ShouldRoll(_config, bytes.Length, extent.MaxTimestampMs, extent.LastOffset, now.UnixMilliseconds))

@@ -16,8 +16,11 @@ public sealed partial class PartitionLog
     public LogReadResult Read(long startOffset, int maxBytes, bool minOneBatch, long upperBoundOffset) =>
         Read(new LogReadRequest(startOffset, ReadBound.LogEnd, maxBytes, minOneBatch) { UpperBoundOffset = upperBoundOffset });
 
-    /// <summary>Reads whole batches. Everything in the result is of one moment: the bound, the records, the offsets and the aborted transactions.</summary>
-    /// <exception cref="LogException">OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR, UNKNOWN_SERVER_ERROR (a negative size, a damaged transaction index).</exception>
+    /// <summary>
+    /// Reads whole batches. Everything in the result is of one moment: the bound, the records, the offsets and the aborted transactions.
+    /// </summary>
+    /// <exception cref="LogException">OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR, UNKNOWN_SERVER_ERROR (a negative size, a
+    /// damaged transaction index).</exception>
     public LogReadResult Read(in LogReadRequest request)
     {
         try
@@ -50,7 +53,10 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>What <see cref="Read(in LogReadRequest)"/> would find, without looking into the segment: no slice, and at least as many available bytes as there are.</summary>
+    /// <summary>
+    /// What <see cref="Read(in LogReadRequest)"/> would find, without looking into the segment: no slice, and at least as many available
+    /// bytes as there are.
+    /// </summary>
     /// <inheritdoc cref="Read(in LogReadRequest)"/>
     public LogReadResult Measure(in LogReadRequest request)
     {
@@ -128,7 +134,9 @@ public sealed partial class PartitionLog
         return max < 0 ? TimestampOffset.None : Search(max, exact: true);
     }
 
-    /// <summary>Under the lock: decides all that a read goes by, and takes hold of the segment's file and of the aborted transactions.</summary>
+    /// <summary>
+    /// Under the lock: decides all that a read goes by, and takes hold of the segment's file and of the aborted transactions.
+    /// </summary>
     private LogReadResult PlanRead(in LogReadRequest request, long segmentFrom, out ReadPlan plan)
     {
         lock (_lock)
@@ -145,7 +153,8 @@ public sealed partial class PartitionLog
             if (request.Bound == ReadBound.LastStableOffset)
             {
                 // Not the last offset of the slice, which is found without the lock, but one that it cannot pass.
-                plan.Aborted = CollectAborted(request.StartOffset, Math.Min(UpperBoundOf(plan), segment.LookupUpperBound(request.StartOffset, request.MaxBytes, _config)));
+                var upperBound = segment.LookupUpperBound(request.StartOffset, request.MaxBytes, _config);
+                plan.Aborted = CollectAborted(request.StartOffset, Math.Min(UpperBoundOf(plan), upperBound));
                 result = result with { AbortedTransactions = plan.Aborted ?? result.AbortedTransactions };
             }
 
@@ -204,7 +213,8 @@ public sealed partial class PartitionLog
     private static long UpperBoundOf(in ReadPlan plan) => Math.Min(plan.Bound, plan.NextBaseOffset);
 
     /// <summary>Without the lock: finds exact batch boundaries. Gives the file back unless a slice keeps it.</summary>
-    private static (FileSlice? Slice, long UpperBound, long AvailableBytes) Cut(in ReadPlan plan, in LogReadRequest request, out bool isPastSegment)
+    private static (FileSlice? Slice, long UpperBound, long AvailableBytes) Cut(
+        in ReadPlan plan, in LogReadRequest request, out bool isPastSegment)
     {
         var keep = false;
         var upperBound = UpperBoundOf(plan);
@@ -212,7 +222,8 @@ public sealed partial class PartitionLog
         {
             Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
             var file = plan.File!.File;
-            isPastSegment = !TryFind(file, plan.SearchFrom, plan.Length, request.StartOffset, buffer, out var start, out var firstEnd, out var firstLastOffset);
+            isPastSegment = !TryFind(
+                file, plan.SearchFrom, plan.Length, request.StartOffset, buffer, out var start, out var firstEnd, out var firstLastOffset);
             if (isPastSegment || firstLastOffset >= plan.Bound)
                 return (null, upperBound, 0);
             var end = plan.Length;
@@ -243,7 +254,9 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Leaves out the transactions that begin after the slice: a reader far behind would else be told of many again and again.</summary>
+    /// <summary>
+    /// Leaves out the transactions that begin after the slice: a reader far behind would else be told of many again and again.
+    /// </summary>
     private static void RemoveFrom(long upperBound, List<AbortedTransaction>? aborted)
     {
         for (var i = (aborted?.Count ?? 0) - 1; i >= 0; i--)

@@ -304,7 +304,10 @@ public sealed partial class PartitionLog
         return new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} failed: {failure.Message}", failure);
     }
 
-    /// <summary>Takes the log offline, and no other: the disk works, but what is in memory does not say what is in the files. The next start recovers it.</summary>
+    /// <summary>
+    /// Takes the log offline, and no other: the disk works, but what is in memory does not say what is in the files. The next start
+    /// recovers it.
+    /// </summary>
     private LogException FailAlone(Exception failure)
     {
         if (Interlocked.CompareExchange(ref _failure, failure, null) is null)
@@ -338,7 +341,9 @@ public sealed partial class PartitionLog
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Reason} The log takes the id that the metadata has for its topic, and writes the file anew")]
     private static partial void LogTopicIdLost(ILogger logger, string reason);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "An append to the log {Directory} failed after its records were written. The log is offline; restart the broker to recover it")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+        Message = "An append to the log {Directory} failed after its records were written. The log is offline; restart the broker to recover it")]
     private static partial void LogFailureAlone(ILogger logger, Exception failure, string directory);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "An I/O failure takes the log {Directory} offline")]

@@ -63,7 +63,10 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
         return true;
     }
 
-    /// <summary>Collects what overlaps [<paramref name="startOffset"/>, <paramref name="upperBound"/>), in a list that is made with the first find.</summary>
+    /// <summary>
+    /// Collects what overlaps [<paramref name="startOffset"/>, <paramref name="upperBound"/>), in a list that is made with the first
+    /// find.
+    /// </summary>
     /// <returns>True when no later segment can have more.</returns>
     public bool Collect(long startOffset, long upperBound, ref List<AbortedTransaction>? destination)
     {

@@ -6,12 +6,16 @@ using static Ottla.UnitTests.Broker.Requests;
 
 namespace Ottla.UnitTests.Broker;
 
-/// <summary>What others do to a log in the midst of a fetch. The disk is the seam: a fault that returns nothing runs between two steps.</summary>
+/// <summary>
+/// What others do to a log in the midst of a fetch. The disk is the seam: a fault that returns nothing runs between two steps.
+/// </summary>
 public sealed class FetchInterleavingTests
 {
     private const int LongWaitMs = 12_345;
 
-    /// <summary>The fetch waits for the log's lock while records are appended: who wakes waiters does so before this one is there.</summary>
+    /// <summary>
+    /// The fetch waits for the log's lock while records are appended: who wakes waiters does so before this one is there.
+    /// </summary>
     [Fact]
     public async Task A_fetch_does_not_miss_what_is_appended_while_it_waits_for_the_log()
     {

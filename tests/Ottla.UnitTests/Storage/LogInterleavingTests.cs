@@ -19,7 +19,9 @@ public sealed class LogInterleavingTests : IDisposable
 
     public void Dispose() => _disk.Dispose();
 
-    /// <summary>The records are in the file, and what they imply cannot be taken over: nothing may be written at their offsets again.</summary>
+    /// <summary>
+    /// The records are in the file, and what they imply cannot be taken over: nothing may be written at their offsets again.
+    /// </summary>
     [Fact]
     public void Whatever_fails_after_the_write_takes_the_log_offline()
     {
