@@ -277,7 +277,12 @@ internal sealed partial class RaftLogStore
     {
         var path = Path.Combine(_directory, QuorumStateFile.FileName);
         if (!_fileSystem.FileExists(path))
+        {
+            if (_log.LatestEpoch >= 0)
+                LogElectionLost(_logger, path, _log.LatestEpoch);
             return ElectionState.None;
+        }
+
         var data = QuorumStateFile.Parse(_fileSystem.ReadAllBytes(path, QuorumStateFile.LengthMaxBytes), out _);
         return new ElectionState(data.LeaderEpoch, data.LeaderId, data.VotedId >= 0 ? new ReplicaKey(data.VotedId, data.VotedDirectoryId) : null);
     }
@@ -295,6 +300,9 @@ internal sealed partial class RaftLogStore
 
         return changes;
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Path} is missing, though the metadata log has records of epoch {Epoch}. The node goes on from that epoch and does not know whom it voted for")]
+    private static partial void LogElectionLost(ILogger logger, string path, int epoch);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The metadata snapshot {Offset}-{Epoch} is not whole; an older one is used")]
     private static partial void LogBadSnapshot(ILogger logger, long offset, int epoch, Exception exception);

@@ -438,7 +438,7 @@ internal sealed partial class LogLoader(
     [LoggerMessage(Level = LogLevel.Warning, Message = "The leader epochs of {Directory} cannot be read, and are taken from its batches")]
     private static partial void LogEpochsLost(ILogger logger, Exception failure, string directory);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Cut the last {Dropped} bytes, which are no valid batches, off {Path}: it has {Length} bytes now, and the records from offset {NextOffset} on are lost")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Cut the last {Dropped} bytes, which are no valid batches, off {Path}, which has {Length} bytes now. Any records from offset {NextOffset} on are lost")]
     private static partial void LogTruncated(ILogger logger, long dropped, string path, long length, long nextOffset);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Deleted the {Count} segments of {Directory} from offset {Offset} on: the records before them are lost")]

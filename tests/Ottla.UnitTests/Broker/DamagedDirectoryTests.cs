@@ -75,6 +75,13 @@ public sealed class DamagedDirectoryTests
     }
 
     [Fact]
+    public async Task A_missing_quorum_state_is_named()
+    {
+        await using var node = await DamagedNode.StartAsync("quorum_state_missing", ["a", "b"]);
+        Assert.Contains(node.Warnings, warning => warning.Contains("__cluster_metadata-0/quorum-state is missing", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task A_log_whose_files_are_gone_does_not_start_in_silence()
     {
         await using var node = await DamagedNode.StartAsync("partition-damages-1", ["a"]);
