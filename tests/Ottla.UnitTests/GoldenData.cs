@@ -35,7 +35,10 @@ public static class GoldenData
     /// <summary>The path of a file in tests/golden.</summary>
     public static string Path(string name) => System.IO.Path.Combine(GoldenDirectory, name);
 
-    /// <summary>A fresh copy of the directories of a broker that were damaged afterwards (tests/golden/damaged); the caller may write in it, and deletes it.</summary>
+    /// <summary>
+    /// A fresh copy of the directories of a broker that were damaged afterwards (tests/golden/damaged); the caller may write in it, and
+    /// deletes it.
+    /// </summary>
     /// <param name="name">The archive.</param>
     /// <returns>Where its log directories are.</returns>
     public static string DamagedCopy(string name)

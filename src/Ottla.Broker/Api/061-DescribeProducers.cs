@@ -36,7 +36,8 @@ internal sealed class DescribeProducersHandler(HostedTopics topics, ClusterView 
         if (cluster.Image.Topics.Find(topic) is not { } known)
             return Failed(partition, ErrorCode.UnknownTopicOrPartition, "This server does not host this topic-partition.");
         if (topics.Find(topic)?.Find(partition) is not { } replica)
-            return Failed(partition, known.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition : topics.IsOffline(topic, partition) ? ErrorCode.KafkaStorageError : ErrorCode.NotLeaderOrFollower);
+            return Failed(partition, known.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition
+                : topics.IsOffline(topic, partition) ? ErrorCode.KafkaStorageError : ErrorCode.NotLeaderOrFollower);
         if (replica.Log.IsOffline)
             return Failed(partition, ErrorCode.KafkaStorageError);
         return new PartitionResponse

@@ -49,7 +49,8 @@ internal sealed partial class RaftLogStore
             RetentionBytes = -1,
             Delete = true,
         };
-        _log = PartitionLog.Open(fileSystem, _directory, RaftBootstrap.Partition, config, new LogOpenOptions { HadCleanShutdown = false, MayHaveGaps = false }, time, logger);
+        _log = PartitionLog.Open(fileSystem, _directory, RaftBootstrap.Partition, config,
+            new LogOpenOptions { HadCleanShutdown = false, MayHaveGaps = false }, time, logger);
     }
 
     /// <summary>The newest snapshot.</summary>
@@ -301,7 +302,10 @@ internal sealed partial class RaftLogStore
         return changes;
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Path} is missing, though the metadata log has records of epoch {Epoch}. The node goes on from that epoch and does not know whom it voted for")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "{Path} is missing, though the metadata log has records of epoch {Epoch}. The node goes on from that epoch and does "
+            + "not know whom it voted for")]
     private static partial void LogElectionLost(ILogger logger, string path, int epoch);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The metadata snapshot {Offset}-{Epoch} is not whole; an older one is used")]

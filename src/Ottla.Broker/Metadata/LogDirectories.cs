@@ -22,7 +22,9 @@ public sealed record StorageIdentity(string ClusterId, int NodeId, string Metada
 public static class LogDirectories
 {
     /// <summary>Whether no log directory is formatted yet, so that all may be formatted at a start for development.</summary>
-    /// <exception cref="NodeStartException">There are logs in one: its <c>meta.properties</c> was lost, and it must not be made another node's.</exception>
+    /// <exception cref="NodeStartException">
+    /// There are logs in one: its <c>meta.properties</c> was lost, and it must not be made another node's.
+    /// </exception>
     public static bool AreUnformatted(BrokerConfig config, IFileSystem fileSystem)
     {
         if (!Paths(config).All(path => TryRead(fileSystem, path, out var properties) && properties is null))
@@ -30,7 +32,8 @@ public static class LogDirectories
         if (Paths(config).FirstOrDefault(path => HasLogs(fileSystem, path)) is { } withLogs)
         {
             throw new NodeStartException(
-                $"{withLogs} has logs, but no {MetaProperties.Name}: it is not formatted again, for its logs would be lost. Bring the file back, or write it anew with the "
+                $"{withLogs} has logs, but no {MetaProperties.Name}: it is not formatted again, for its logs would be lost. Bring the "
+                    + "file back, or write it anew with the "
                 + "cluster.id, the node.id and the directory.id that the node had; or use an empty directory.");
         }
 
@@ -108,8 +111,14 @@ public static class LogDirectories
         HashSecret = hashSecret,
     };
 
-    /// <summary>Makes sure that the log directories are this node's, before anything is written in them. A directory that cannot be read is left out: it is taken offline when it is opened.</summary>
-    /// <exception cref="NodeStartException">A directory is missing or not formatted, belongs to another node or cluster, is a copy of another, or has a metadata log that does not belong there.</exception>
+    /// <summary>
+    /// Makes sure that the log directories are this node's, before anything is written in them. A directory that cannot be read is left
+    /// out: it is taken offline when it is opened.
+    /// </summary>
+    /// <exception cref="NodeStartException">
+    /// A directory is missing or not formatted, belongs to another node or cluster, is a copy of another, or has a metadata log that does
+    /// not belong there.
+    /// </exception>
     public static void Verify(BrokerConfig config, IFileSystem fileSystem)
     {
         var readable = new Dictionary<string, MetaProperties?>();
@@ -125,22 +134,30 @@ public static class LogDirectories
         foreach (var (path, properties) in readable)
         {
             if (properties!.NodeId is null)
-                throw new NodeStartException($"{Path.Combine(path, MetaProperties.Name)} has no node.id: it is damaged, or no {MetaProperties.Name} at all. Bring it back from a copy.");
+                throw new NodeStartException(
+                    $"{Path.Combine(path, MetaProperties.Name)} has no node.id: it is damaged, or no {MetaProperties.Name} at all. Bring "
+                    + "it back from a copy.");
             if (properties.NodeId != config.NodeId)
-                throw new NodeStartException($"node.id is {config.NodeId}, but {path} belongs to node {properties.NodeId}: set node.id={properties.NodeId}, or use another directory.");
+                throw new NodeStartException(
+                    $"node.id is {config.NodeId}, but {path} belongs to node {properties.NodeId}: set node.id={properties.NodeId}, or "
+                    + "use another directory.");
             if (properties.ClusterId is null)
-                throw new NodeStartException($"{Path.Combine(path, MetaProperties.Name)} has no cluster.id: it is damaged. Bring it back from a copy.");
+                throw new NodeStartException(
+                    $"{Path.Combine(path, MetaProperties.Name)} has no cluster.id: it is damaged. Bring it back from a copy.");
             clusterId ??= properties.ClusterId;
             if (properties.ClusterId != clusterId)
                 throw new NodeStartException($"{path} belongs to cluster {properties.ClusterId}, the others to {clusterId}.");
             if (path != MetadataPath(config) && fileSystem.DirectoryExists(Path.Combine(path, RaftBootstrap.Partition.ToString())))
-                throw new NodeStartException($"There is a metadata log in {path}, but metadata.log.dir is {MetadataPath(config)}: set it to the directory that has the metadata log.");
+                throw new NodeStartException(
+                    $"There is a metadata log in {path}, but metadata.log.dir is {MetadataPath(config)}: set it to the directory that "
+                    + "has the metadata log.");
             if (properties.DirectoryId is not { } id)
                 continue;
             if (DirectoryIds.IsReserved(id))
                 throw new NodeStartException($"{path} has the directory.id {id}, which is reserved.");
             if (!ids.TryAdd(id, path))
-                throw new NodeStartException($"{path} has the directory.id {id} of {ids[id]}: one of them is a copy of the other, and must not be used.");
+                throw new NodeStartException(
+                    $"{path} has the directory.id {id} of {ids[id]}: one of them is a copy of the other, and must not be used.");
         }
 
         if (config.ClusterId is { } wanted && clusterId is not null && wanted != clusterId)
@@ -158,11 +175,15 @@ public static class LogDirectories
         var metadataPath = MetadataPath(config);
         var metadata = online.Find(directory => directory.Path == metadataPath)
             ?? throw new NodeStartException(
-                $"The log directory of the metadata, {metadataPath}, is offline: {logs.Directories.First(directory => directory.Path == metadataPath).Failure?.Message}");
+                $"The log directory of the metadata, {metadataPath}, is offline: "
+                    + $"{logs.Directories.First(directory => directory.Path == metadataPath).Failure?.Message}");
         return new StorageIdentity(metadata.Properties!.ClusterId!, config.NodeId, metadataPath, metadata.Properties!.DirectoryId!.Value);
     }
 
-    /// <summary>A node does not format a directory by itself when others are formatted: what is missing may be a disk that is not mounted, with logs.</summary>
+    /// <summary>
+    /// A node does not format a directory by itself when others are formatted: what is missing may be a disk that is not mounted, with
+    /// logs.
+    /// </summary>
     private static void RefuseUnformatted(Dictionary<string, MetaProperties?> readable)
     {
         var unformatted = readable.Where(directory => directory.Value is null).Select(directory => directory.Key).ToList();
@@ -170,8 +191,10 @@ public static class LogDirectories
             return;
         throw new NodeStartException(unformatted.Count == readable.Count
             ? $"{string.Join(", ", unformatted)} is not formatted. Run 'ottla format --cluster-id ID' with the same configuration first."
-            : $"No {MetaProperties.Name} found in {string.Join(", ", unformatted)}. If its disk is not mounted, or the file was lost, bring that back. If the directory is new, "
-                + "run 'ottla format --ignore-formatted --cluster-id ID' with the same configuration and the cluster.id of the other directories.");
+            : $"No {MetaProperties.Name} found in {string.Join(", ", unformatted)}. If its disk is not mounted, or the file was lost, "
+                + "bring that back. If the directory is new, "
+                + "run 'ottla format --ignore-formatted --cluster-id ID' with the same configuration and the cluster.id of the other "
+                    + "directories.");
     }
 
     /// <summary>Reads <c>meta.properties</c>; null when there is none.</summary>
@@ -194,7 +217,8 @@ public static class LogDirectories
     private static bool HasLogs(IFileSystem fileSystem, string path) =>
         fileSystem.DirectoryExists(path) && fileSystem.ListDirectories(path).Any(name =>
             LogFileNames.TryParseDirectory(name, out var partition)
-            && (partition != RaftBootstrap.Partition || fileSystem.ListFiles(Path.Combine(path, name)).Any(file => file.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal))));
+            && (partition != RaftBootstrap.Partition || fileSystem.ListFiles(Path.Combine(path, name))
+                .Any(file => file.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal))));
 
     /// <summary>The absolute paths of all log directories, that of the metadata included.</summary>
     public static IEnumerable<string> Paths(BrokerConfig config) => config.LogDirs.Select(AbsolutePath).Append(MetadataPath(config)).Distinct();

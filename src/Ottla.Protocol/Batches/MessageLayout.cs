@@ -1,8 +1,12 @@
 namespace Ottla.Protocol.Batches;
 
-/// <summary>Where the fields of a message (magic 0 and 1, before KIP-98) are: offset, length, CRC-32, magic, attributes, with magic 1 a timestamp, then key and value, each after its length.</summary>
+/// <summary>
+/// Where the fields of a message (magic 0 and 1, before KIP-98) are: offset, length, CRC-32, magic, attributes, with magic 1 a timestamp,
+/// then key and value, each after its length.
+/// </summary>
 /// <remarks>
-/// A message counts as a batch of its own. The value of a compressed one holds messages, and its offset and timestamp are those of the last and of the latest of them.
+/// A message counts as a batch of its own. The value of a compressed one holds messages, and its offset and timestamp are those of the last
+/// and of the latest of them.
 /// Kafka wrote magic 0 until 0.10 and magic 1 until 0.11; logs of that time still have them.
 /// </remarks>
 internal static class MessageLayout

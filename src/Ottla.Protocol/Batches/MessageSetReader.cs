@@ -4,9 +4,12 @@ using Ottla.Protocol.Batches.Compression;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>Reads the records of one message of magic 0 or 1: the message itself or, when it is compressed, the messages in its value.</summary>
+/// <summary>
+/// Reads the records of one message of magic 0 or 1: the message itself or, when it is compressed, the messages in its value.
+/// </summary>
 /// <remarks>
-/// Owned by one <see cref="RecordReader"/>, which disposes it. A compressed set is expanded as a whole, into a pooled buffer that grows as bytes arrive:
+/// Owned by one <see cref="RecordReader"/>, which disposes it. A compressed set is expanded as a whole, into a pooled buffer that grows as
+/// bytes arrive:
 /// with magic 1 only the last message says what the offsets of all are relative to.
 /// </remarks>
 internal sealed class MessageSetReader : IDisposable
@@ -30,7 +33,8 @@ internal sealed class MessageSetReader : IDisposable
     {
         var view = new RecordBatchView(batch.Span);
         if (!view.IsComplete)
-            throw new CorruptRecordException(ErrorCode.CorruptMessage, $"Record batch is corrupt: it claims {view.SizeInBytes} bytes and {batch.Length} are there");
+            throw new CorruptRecordException(ErrorCode.CorruptMessage,
+                $"Record batch is corrupt: it claims {view.SizeInBytes} bytes and {batch.Length} are there");
         batch = batch[..view.SizeInBytes];
         _magic = view.Magic;
         _wrapperOffset = view.LastOffset;
@@ -74,7 +78,8 @@ internal sealed class MessageSetReader : IDisposable
         var valueSize = ReadSize(message, ref position);
         var value = message.Slice(position, Math.Max(valueSize, 0));
         if (position + value.Length != message.Length)
-            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Invalid record size: a message of {message.Length} bytes has {position + value.Length}");
+            throw new CorruptRecordException(ErrorCode.InvalidRecord,
+                $"Invalid record size: a message of {message.Length} bytes has {position + value.Length}");
         var offset = OffsetOf(message) + _offsetShift;
         record = new Record
         {
@@ -101,7 +106,8 @@ internal sealed class MessageSetReader : IDisposable
     private static long OffsetOf(ReadOnlySpan<byte> message) => BinaryPrimitives.ReadInt64BigEndian(message);
 
     private long TimestampOf(ReadOnlySpan<byte> message) =>
-        _magic == MessageLayout.Magic0 ? RecordBatchLayout.NoTimestamp : BinaryPrimitives.ReadInt64BigEndian(message[MessageLayout.TimestampOffset..]);
+        _magic == MessageLayout.Magic0 ? RecordBatchLayout.NoTimestamp
+            : BinaryPrimitives.ReadInt64BigEndian(message[MessageLayout.TimestampOffset..]);
 
     /// <summary>Reads the length of a key or value: -1 for null.</summary>
     private static int ReadSize(ReadOnlySpan<byte> message, ref int position)
@@ -110,7 +116,8 @@ internal sealed class MessageSetReader : IDisposable
             throw new CorruptRecordException(ErrorCode.InvalidRecord, "Found invalid record structure");
         var size = BinaryPrimitives.ReadInt32BigEndian(message[position..]);
         position += sizeof(int);
-        return size <= message.Length - position ? Math.Max(size, -1) : throw new CorruptRecordException(ErrorCode.InvalidRecord, "Found invalid record structure");
+        return size <= message.Length - position ? Math.Max(size, -1) : throw new CorruptRecordException(ErrorCode.InvalidRecord,
+            "Found invalid record structure");
     }
 
     /// <summary>The next whole message; what is cut off at the end of a set is left out, as Kafka does.</summary>
@@ -121,7 +128,8 @@ internal sealed class MessageSetReader : IDisposable
         if (!RecordBatchView.TryReadSize(rest, out var size, out var magic) || size > rest.Length)
             return false;
         if (magic != _magic || size < RecordBatchLayout.SizeBytesMin(magic))
-            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Compressed message magic {magic} does not match wrapper magic {_magic}");
+            throw new CorruptRecordException(ErrorCode.InvalidRecord,
+                $"Compressed message magic {magic} does not match wrapper magic {_magic}");
         message = rest[..size];
         _position += size;
         return true;
@@ -147,18 +155,21 @@ internal sealed class MessageSetReader : IDisposable
             return 0;
         return lastOffset <= _wrapperOffset
             ? _wrapperOffset - lastOffset
-            : throw new CorruptRecordException(ErrorCode.InvalidRecord, $"A compressed message has the offset {_wrapperOffset}, and the last one in it the relative offset {lastOffset}");
+            : throw new CorruptRecordException(ErrorCode.InvalidRecord,
+                $"A compressed message has the offset {_wrapperOffset}, and the last one in it the relative offset {lastOffset}");
     }
 
     private ReadOnlyMemory<byte> Expand(ReadOnlyMemory<byte> batch, CompressionType compression, int expandedBytesMax)
     {
         if (compression >= CompressionType.Zstd) // younger than these formats
-            throw new CorruptRecordException(ErrorCode.CorruptMessage, $"A message of magic {_magic} has the compression type {(int)compression}");
+            throw new CorruptRecordException(ErrorCode.CorruptMessage,
+                $"A message of magic {_magic} has the compression type {(int)compression}");
         var position = MessageLayout.KeyOffset(_magic);
         var keySize = ReadSize(batch.Span, ref position);
         position += Math.Max(keySize, 0);
         if (ReadSize(batch.Span, ref position) < 0)
-            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Found invalid compressed record set with null value (magic = {_magic})");
+            throw new CorruptRecordException(ErrorCode.InvalidRecord,
+                $"Found invalid compressed record set with null value (magic = {_magic})");
         var value = batch[position..];
         if (compression == CompressionType.Lz4 && _magic == MessageLayout.Magic0)
             value = Lz4FrameRepair.WithRightHeaderChecksum(value);
@@ -173,7 +184,8 @@ internal sealed class MessageSetReader : IDisposable
             {
                 length += read;
                 if (length > expandedBytesMax)
-                    throw new CorruptRecordException(ErrorCode.InvalidRecord, $"A compressed message expands to more than the {expandedBytesMax} bytes allowed");
+                    throw new CorruptRecordException(ErrorCode.InvalidRecord,
+                        $"A compressed message expands to more than the {expandedBytesMax} bytes allowed");
                 if (length == expanded.Length)
                     _expanded = expanded = Grow(expanded);
             }

@@ -2,9 +2,13 @@ using System.Buffers.Binary;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>The header of one record batch read in place: magic 2, or a message of magic 0 or 1, which counts as a batch. Lives as long as the span under it.</summary>
+/// <summary>
+/// The header of one record batch read in place: magic 2, or a message of magic 0 or 1, which counts as a batch. Lives as long as the span
+/// under it.
+/// </summary>
 /// <remarks>
-/// The span needs the 61 bytes of the header, or fewer for a message; what covers the records (<see cref="Records"/>, the checksum) needs the whole batch.
+/// The span needs the 61 bytes of the header, or fewer for a message; what covers the records (<see cref="Records"/>, the checksum) needs
+/// the whole batch.
 /// Bytes after the batch are ignored. Nothing in the header is believed before <see cref="IsCrcValid"/>.
 /// What a message does not have (leader epoch, producer, transaction) it says as a batch without it does.
 /// </remarks>
@@ -17,20 +21,26 @@ public readonly ref struct RecordBatchView
     /// <exception cref="CorruptRecordException">There are fewer bytes than a header has.</exception>
     public RecordBatchView(ReadOnlySpan<byte> batch)
     {
-        _isMessage = batch.Length >= RecordBatchLayout.SizeAndMagicBytes && batch[RecordBatchLayout.MagicOffset] < RecordBatchLayout.CurrentMagic;
-        if (batch.Length < (_isMessage ? RecordBatchLayout.SizeBytesMin(batch[RecordBatchLayout.MagicOffset]) : RecordBatchLayout.HeaderSizeBytes))
+        _isMessage = batch.Length >= RecordBatchLayout.SizeAndMagicBytes
+            && batch[RecordBatchLayout.MagicOffset] < RecordBatchLayout.CurrentMagic;
+        if (batch.Length < (_isMessage ? RecordBatchLayout.SizeBytesMin(batch[RecordBatchLayout.MagicOffset])
+            : RecordBatchLayout.HeaderSizeBytes))
             throw new CorruptRecordException(ErrorCode.CorruptMessage, $"Record batch is corrupt: {batch.Length} bytes are less than a header has");
         _batch = batch;
     }
 
-    /// <summary>The offset of the first record, also after compaction removed it; of a compressed message (magic 0 or 1) that of the last, for it does not say more.</summary>
+    /// <summary>
+    /// The offset of the first record, also after compaction removed it; of a compressed message (magic 0 or 1) that of the last, for it
+    /// does not say more.
+    /// </summary>
     public long BaseOffset => ReadInt64(RecordBatchLayout.BaseOffsetOffset);
 
     /// <summary>The batch's size with its header, as the length field says; not checked against what is there.</summary>
     public int SizeInBytes => unchecked(RecordBatchLayout.LogOverheadBytes + ReadInt32(RecordBatchLayout.LengthOffset));
 
     /// <summary>The epoch of the leader that appended the batch, or -1. Outside the checksum.</summary>
-    public int PartitionLeaderEpoch => _isMessage ? RecordBatchLayout.NoPartitionLeaderEpoch : ReadInt32(RecordBatchLayout.PartitionLeaderEpochOffset);
+    public int PartitionLeaderEpoch => _isMessage ? RecordBatchLayout.NoPartitionLeaderEpoch
+        : ReadInt32(RecordBatchLayout.PartitionLeaderEpochOffset);
 
     /// <summary>The format.</summary>
     public byte Magic => _batch[RecordBatchLayout.MagicOffset];
@@ -38,7 +48,9 @@ public readonly ref struct RecordBatchView
     /// <summary>It is a message of magic 0 or 1.</summary>
     public bool IsMessage => _isMessage;
 
-    /// <summary>The stored checksum: CRC-32C over everything from the attributes on; of a message CRC-32 over everything from the magic on.</summary>
+    /// <summary>
+    /// The stored checksum: CRC-32C over everything from the attributes on; of a message CRC-32 over everything from the magic on.
+    /// </summary>
     public uint Crc => (uint)ReadInt32(_isMessage ? MessageLayout.CrcOffset : RecordBatchLayout.CrcOffset);
 
     /// <summary>All of the batch and nothing after it is there.</summary>
@@ -48,7 +60,8 @@ public readonly ref struct RecordBatchView
     public bool IsCrcValid => IsComplete && Crc == ComputeCrc();
 
     public short Attributes =>
-        (short)(_isMessage ? _batch[MessageLayout.AttributesOffset] & MessageLayout.AttributesMask(Magic) : ReadInt16(RecordBatchLayout.AttributesOffset));
+        (short)(_isMessage ? _batch[MessageLayout.AttributesOffset] & MessageLayout.AttributesMask(Magic)
+            : ReadInt16(RecordBatchLayout.AttributesOffset));
 
     public CompressionType Compression => (CompressionType)(Attributes & RecordBatchLayout.CompressionMask);
 
@@ -95,7 +108,9 @@ public readonly ref struct RecordBatchView
     /// <summary>The number of records; -1 when only reading them tells, as with a compressed message.</summary>
     public int RecordCount => !_isMessage ? ReadInt32(RecordBatchLayout.RecordCountOffset) : Compression == CompressionType.None ? 1 : -1;
 
-    /// <summary>The records' bytes, compressed as <see cref="Compression"/> says; not those of a message, which <see cref="RecordReader"/> reads.</summary>
+    /// <summary>
+    /// The records' bytes, compressed as <see cref="Compression"/> says; not those of a message, which <see cref="RecordReader"/> reads.
+    /// </summary>
     /// <exception cref="CorruptRecordException">The batch is not all there.</exception>
     public ReadOnlySpan<byte> Records => CompleteBatch()[RecordBatchLayout.HeaderSizeBytes..];
 
@@ -125,7 +140,8 @@ public readonly ref struct RecordBatchView
     }
 
     /// <summary>The message's timestamp; -1 with magic 0.</summary>
-    private long MessageTimestamp => Magic == MessageLayout.Magic1 ? ReadInt64(MessageLayout.TimestampOffset) : RecordBatchLayout.NoTimestamp;
+    private long MessageTimestamp => Magic == MessageLayout.Magic1 ? ReadInt64(MessageLayout.TimestampOffset)
+        : RecordBatchLayout.NoTimestamp;
 
     private ReadOnlySpan<byte> CompleteBatch() =>
         IsComplete

@@ -3,7 +3,9 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>Reads the records of one batch of any format in order, in place when they are not compressed and streaming when they are.</summary>
+/// <summary>
+/// Reads the records of one batch of any format in order, in place when they are not compressed and streaming when they are.
+/// </summary>
 /// <remarks>
 /// Owned by one caller, who disposes it (pooled buffers and contexts go back). After an exception only disposing is allowed.
 /// Compressed data is expanded piece by piece into a pooled window that grows, as bytes really arrive, to the largest single record
@@ -30,7 +32,8 @@ public ref struct RecordReader : IDisposable
     /// <summary>Starts at the first record of <paramref name="batch"/>.</summary>
     /// <param name="batch">A whole batch; bytes after it are ignored.</param>
     /// <param name="recordSizeBytesMax">
-    /// The most bytes one compressed record may expand to, nothing being held for <see cref="TryReadOutline"/>; of magic 0 and 1, which must be expanded whole, all records together.
+    /// The most bytes one compressed record may expand to, nothing being held for <see cref="TryReadOutline"/>; of magic 0 and 1, which
+    /// must be expanded whole, all records together.
     /// </param>
     /// <exception cref="CorruptRecordException">The header is none of a readable batch, or the compressed data does not start like its codec's.</exception>
     /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
@@ -38,7 +41,8 @@ public ref struct RecordReader : IDisposable
     {
         var view = new RecordBatchView(batch.Span);
         if (view.Magic > RecordBatchLayout.CurrentMagic)
-            throw new CorruptRecordException(ErrorCode.CorruptMessage, $"Record batch has magic {view.Magic}; only 0 to {RecordBatchLayout.CurrentMagic} can be read");
+            throw new CorruptRecordException(ErrorCode.CorruptMessage,
+                $"Record batch has magic {view.Magic}; only 0 to {RecordBatchLayout.CurrentMagic} can be read");
         if (view.IsMessage)
         {
             _messages = new MessageSetReader(batch, recordSizeBytesMax);

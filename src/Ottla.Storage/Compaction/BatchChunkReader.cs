@@ -64,7 +64,8 @@ internal sealed class BatchChunkReader(IFile file, long position, long end, int 
                 return length;
             }
 
-            if (!RecordBatchView.TryReadSize(rest, out var size, out var magic) || size < RecordBatchLayout.SizeBytesMin(magic) || size > end - Position - length)
+            if (!RecordBatchView.TryReadSize(rest, out var size, out var magic) || size < RecordBatchLayout.SizeBytesMin(magic)
+                || size > end - Position - length)
                 throw Corrupt();
             wanted = size;
             if (rest.Length < size)

@@ -98,7 +98,8 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
                 if (batch.IsMessage && count == 0)
                     CheckGap(first = record.Offset, position);
                 if (record.Offset <= last || record.Offset > batch.LastOffset)
-                    Bad(position, record.Offset, $"a record has the offset {record.Offset}, out of order or outside its batch ({first} to {batch.LastOffset})");
+                    Bad(position, record.Offset,
+                        $"a record has the offset {record.Offset}, out of order or outside its batch ({first} to {batch.LastOffset})");
                 last = record.Offset;
                 count++;
                 maxTimestamp = Math.Max(maxTimestamp, record.Timestamp);

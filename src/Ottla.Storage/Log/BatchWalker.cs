@@ -4,7 +4,10 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>Walks the headers of the batches in a segment file, of whatever format they are, reading ahead in small chunks, so that many small batches cost few reads.</summary>
+/// <summary>
+/// Walks the headers of the batches in a segment file, of whatever format they are, reading ahead in small chunks, so that many small
+/// batches cost few reads.
+/// </summary>
 /// <remarks>Lives on the stack of one search. It trusts nothing: a size that does not fit ends the walk with a <see cref="CorruptRecordException"/>.</remarks>
 internal ref struct BatchWalker
 {
@@ -64,7 +67,8 @@ internal ref struct BatchWalker
         }
 
         _header = _buffer.Slice((int)offset, headerBytes);
-        if (!RecordBatchView.TryReadSize(_header, out var size, out var magic) || size < RecordBatchLayout.SizeBytesMin(magic) || size > _end - Position)
+        if (!RecordBatchView.TryReadSize(_header, out var size, out var magic) || size < RecordBatchLayout.SizeBytesMin(magic)
+            || size > _end - Position)
             throw Corrupt();
         NextPosition = Position + size;
         return true;

@@ -79,10 +79,12 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     }
 
     /// <summary>
-    /// Takes over the epoch of a batch that recovery found, in the order of the log: what the file claims for its offset or later ones is dropped. <see cref="Save"/> writes it.
+    /// Takes over the epoch of a batch that recovery found, in the order of the log: what the file claims for its offset or later ones is
+    /// dropped. <see cref="Save"/> writes it.
     /// </summary>
     /// <remarks>
-    /// Epochs lie outside the checksum of a batch. One that is damaged must not take the epochs of the others away: a batch whose epoch is too high counts for nothing
+    /// Epochs lie outside the checksum of a batch. One that is damaged must not take the epochs of the others away: a batch whose epoch is
+    /// too high counts for nothing
     /// once the epoch before it goes on, and one whose epoch is lower than that of the batches before it counts for nothing at all.
     /// </remarks>
     /// <returns>False when it contradicts what is known.</returns>
@@ -91,7 +93,8 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         if (epoch < 0)
             return true;
         var isConsistent = true;
-        var later = _entries.FindIndex(entry => entry.StartOffset > baseOffset || (entry.StartOffset == baseOffset && entry.Epoch != epoch));
+        var later = _entries.FindIndex(entry => entry.StartOffset > baseOffset
+            || (entry.StartOffset == baseOffset && entry.Epoch != epoch));
         if (later >= 0)
         {
             var claimed = _entries[later]; // it may start later, or it had no batches

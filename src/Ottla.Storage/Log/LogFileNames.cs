@@ -74,9 +74,12 @@ public static class LogFileNames
     /// <summary>The directory name of a replica that is being moved between log directories.</summary>
     public static string FutureDirectory(TopicPartition partition, Uuid unique) => WithUnique(partition, unique, FutureDirectorySuffix);
 
-    /// <summary>What the directory of a log is renamed to when its copy takes over: by the copy's name, a start can tell that this was begun.</summary>
+    /// <summary>
+    /// What the directory of a log is renamed to when its copy takes over: by the copy's name, a start can tell that this was begun.
+    /// </summary>
     /// <param name="futureName">The name of the copy's directory.</param>
-    public static string ReplacedBy(string futureName) => string.Concat(futureName.AsSpan(0, futureName.Length - FutureDirectorySuffix.Length), DeleteDirectorySuffix);
+    public static string ReplacedBy(string futureName) => string.Concat(
+        futureName.AsSpan(0, futureName.Length - FutureDirectorySuffix.Length), DeleteDirectorySuffix);
 
     private static string WithUnique(TopicPartition partition, Uuid unique, string suffix)
     {

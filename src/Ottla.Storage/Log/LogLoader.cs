@@ -280,10 +280,16 @@ internal sealed partial class LogLoader(
         }
     }
 
-    /// <summary>Offsets are missing between two segments of a log that never has gaps. Anywhere else they may have been compacted away, and are no reason to drop anything.</summary>
-    private bool IsHole(LogSegment segment, LogSegment following) => !options.MayHaveGaps && following.BaseOffset > segment.ReadNextOffset(config);
+    /// <summary>
+    /// Offsets are missing between two segments of a log that never has gaps. Anywhere else they may have been compacted away, and are no
+    /// reason to drop anything.
+    /// </summary>
+    private bool IsHole(LogSegment segment, LogSegment following) => !options.MayHaveGaps
+        && following.BaseOffset > segment.ReadNextOffset(config);
 
-    /// <summary>Recovers a segment that no start would recover again: whoever dies in the middle of it begins again, because its index is gone.</summary>
+    /// <summary>
+    /// Recovers a segment that no start would recover again: whoever dies in the middle of it begins again, because its index is gone.
+    /// </summary>
     private void RecoverFlushed(LogSegment segment, bool takesEpochs)
     {
         Delete(LogFileNames.ForOffset(segment.BaseOffset, LogFileNames.OffsetIndexSuffix));
@@ -391,7 +397,10 @@ internal sealed partial class LogLoader(
         return null;
     }
 
-    /// <summary>The end of the last segment. One that is damaged, though the log was closed in order, is cut to what is whole: the log must not keep others from being served.</summary>
+    /// <summary>
+    /// The end of the last segment. One that is damaged, though the log was closed in order, is cut to what is whole: the log must not keep
+    /// others from being served.
+    /// </summary>
     private long ReadEnd(LogSegment last)
     {
         try
@@ -438,16 +447,28 @@ internal sealed partial class LogLoader(
     [LoggerMessage(Level = LogLevel.Warning, Message = "The leader epochs of {Directory} cannot be read, and are taken from its batches")]
     private static partial void LogEpochsLost(ILogger logger, Exception failure, string directory);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Cut the last {Dropped} bytes, which are no valid batches, off {Path}, which has {Length} bytes now. Any records from offset {NextOffset} on are lost")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "Cut the last {Dropped} bytes, which are no valid batches, off {Path}, which has {Length} bytes now. Any records "
+            + "from offset {NextOffset} on are lost")]
     private static partial void LogTruncated(ILogger logger, long dropped, string path, long length, long nextOffset);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Deleted the {Count} segments of {Directory} from offset {Offset} on: the records before them are lost")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "Deleted the {Count} segments of {Directory} from offset {Offset} on: the records before them are lost")]
     private static partial void LogDropped(ILogger logger, int count, string directory, long offset);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Directory} ends at offset {LogEndOffset}, but its checkpoints say that it went to {Known}: {Lost} offsets are lost, with files that are missing, empty or cut. New records get these offsets again. To keep the old ones, stop the broker and bring the files back from a copy")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+        Message = "{Directory} ends at offset {LogEndOffset}, but its checkpoints say that it went to {Known}: {Lost} offsets are "
+            + "lost, with files that are missing, empty or cut. New records get these offsets again. To keep the old ones, stop "
+            + "the broker and bring the files back from a copy")]
     private static partial void LogLost(ILogger logger, string directory, long logEndOffset, long known, long lost);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Checkpoint} does not fit the batches: they have leader epoch {Epoch} at offset {Offset} of {Path}. The batches are kept, and the checkpoint is made anew")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "{Checkpoint} does not fit the batches: they have leader epoch {Epoch} at offset {Offset} of {Path}. The batches "
+            + "are kept, and the checkpoint is made anew")]
     private static partial void LogEpochContradicted(ILogger logger, string checkpoint, int epoch, long offset, string path);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Directory} should start at {LogStartOffset} but ends at {LogEndOffset}; all its segments are dropped")]

@@ -17,7 +17,10 @@ public sealed record LogOpenOptions
     /// <summary>The last process ended in order: nothing needs to be recovered.</summary>
     public bool HadCleanShutdown { get; init; }
 
-    /// <summary>Offsets may be missing between its segments, as where compaction took records out. False for a log whose batches follow each other without gaps: what comes after one is dropped.</summary>
+    /// <summary>
+    /// Offsets may be missing between its segments, as where compaction took records out. False for a log whose batches follow each other
+    /// without gaps: what comes after one is dropped.
+    /// </summary>
     public bool MayHaveGaps { get; init; } = true;
 
     /// <summary>Seed of the segment jitter: the same seed rolls at the same times.</summary>

@@ -51,7 +51,10 @@ internal sealed partial class LogSegment
         RebuildIndexes(config);
     }
 
-    /// <summary>Makes the offset and time index anew from the batches, as far as these are whole; the transaction index and the log stay as they are.</summary>
+    /// <summary>
+    /// Makes the offset and time index anew from the batches, as far as these are whole; the transaction index and the log stay as they
+    /// are.
+    /// </summary>
     public void RebuildIndexes(LogConfig config)
     {
         ResetIndexes();
@@ -133,7 +136,8 @@ internal sealed partial class LogSegment
             wanted = RecordBatchLayout.SizeBytesMinOfAnyFormat;
             if (rest.Length < wanted)
                 return used;
-            if (!RecordBatchView.TryReadSize(rest, out var size, out var magic) || size < RecordBatchLayout.SizeBytesMin(magic) || size > end - position - used)
+            if (!RecordBatchView.TryReadSize(rest, out var size, out var magic) || size < RecordBatchLayout.SizeBytesMin(magic)
+                || size > end - position - used)
             {
                 wanted = 0;
                 return used;
@@ -154,14 +158,18 @@ internal sealed partial class LogSegment
         }
     }
 
-    /// <summary>Whether a batch is whole and can follow those before it. Its leader epoch decides nothing: it lies outside the checksum. Lives for one recovery of a segment.</summary>
+    /// <summary>
+    /// Whether a batch is whole and can follow those before it. Its leader epoch decides nothing: it lies outside the checksum. Lives for
+    /// one recovery of a segment.
+    /// </summary>
     private sealed class RecoveryCheck(long segmentBaseOffset)
     {
         private long? _nextOffset;
 
         public bool Accepts(in RecordBatchView batch)
         {
-            if (!batch.IsCrcValid || batch.BaseOffset < (_nextOffset ?? segmentBaseOffset) || batch.LastOffsetDelta < 0 || batch.LastOffset - segmentBaseOffset > int.MaxValue)
+            if (!batch.IsCrcValid || batch.BaseOffset < (_nextOffset ?? segmentBaseOffset) || batch.LastOffsetDelta < 0
+                || batch.LastOffset - segmentBaseOffset > int.MaxValue)
                 return false;
             _nextOffset = batch.NextOffset;
             return true;

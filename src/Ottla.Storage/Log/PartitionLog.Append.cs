@@ -205,7 +205,8 @@ public sealed partial class PartitionLog
     /// <summary>The size of the batch that <paramref name="batches"/> starts with.</summary>
     private static int RequireBatch(ReadOnlySpan<byte> batches, byte magicMin = RecordBatchLayout.CurrentMagic)
     {
-        if (!RecordBatchView.TryReadSize(batches, out var size, out var magic) || magic < magicMin || size < RecordBatchLayout.SizeBytesMin(magic) || size > batches.Length || new RecordBatchView(batches).LastOffsetDelta < 0)
+        if (!RecordBatchView.TryReadSize(batches, out var size, out var magic) || magic < magicMin
+            || size < RecordBatchLayout.SizeBytesMin(magic) || size > batches.Length || new RecordBatchView(batches).LastOffsetDelta < 0)
             throw new CorruptRecordException(ErrorCode.CorruptMessage, "What is to be appended is not a sequence of whole batches.");
         return size;
     }
@@ -265,8 +266,10 @@ public sealed partial class PartitionLog
 
     /// <summary>Starts a new active segment for a batch at <paramref name="firstOffset"/>.</summary>
     /// <remarks>
-    /// It is named after the end of the last batch, so that segments follow each other without gaps even where offsets have some: where a log never has gaps, recovery
-    /// can then tell that a segment lost its end. A log that is compacted may not lose any: its segments are flushed before there is a next one.
+    /// It is named after the end of the last batch, so that segments follow each other without gaps even where offsets have some: where a
+    /// log never has gaps, recovery
+    /// can then tell that a segment lost its end. A log that is compacted may not lose any: its segments are flushed before there is a next
+    /// one.
     /// </remarks>
     private void RollTo(long firstOffset, Instant now)
     {

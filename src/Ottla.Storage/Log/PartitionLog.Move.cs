@@ -14,7 +14,8 @@ public sealed partial class PartitionLog
 
     /// <summary>Takes over the files of a copy of this log: from then on they are this log's, and what it had is to be deleted. Readers keep their old files open.</summary>
     /// <remarks>
-    /// Appends wait for the last batches to be copied, flushed, and two renames. A death between the renames leaves the copy beside the old directory, and the next start finishes the rest.
+    /// Appends wait for the last batches to be copied, flushed, and two renames. A death between the renames leaves the copy beside the old
+    /// directory, and the next start finishes the rest.
     /// </remarks>
     /// <param name="copy">The copy, which has nearly everything; nobody else uses it, and it is closed afterwards.</param>
     /// <param name="truncations">What <see cref="Truncations"/> was when the copy was begun.</param>
@@ -48,6 +49,7 @@ public sealed partial class PartitionLog
             try
             {
                 // In this order there are never two logs of the partition. Where there is none, the names tell the next start that this one was to take over.
+
                 _fileSystem.RenameDirectory(Directory, deletedDirectory);
                 _fileSystem.FlushDirectory(Path.GetDirectoryName(deletedDirectory)!);
                 copied = copy.Surrender(directory);

@@ -338,7 +338,9 @@ public sealed partial class PartitionLog
         return high;
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Reason} The log takes the id that the metadata has for its topic, and writes the file anew")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "{Reason} The log takes the id that the metadata has for its topic, and writes the file anew")]
     private static partial void LogTopicIdLost(ILogger logger, string reason);
 
     [LoggerMessage(

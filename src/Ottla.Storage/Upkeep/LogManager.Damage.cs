@@ -6,13 +6,18 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <content>Logs that are not what they were: they are neither served nor made anew in silence, and keep no other log from being served.</content>
+/// <content>
+/// Logs that are not what they were: they are neither served nor made anew in silence, and keep no other log from being served.
+/// </content>
 public sealed partial class LogManager
 {
     /// <summary>Logs whose files make no sense, with the directory they are in.</summary>
     private readonly ConcurrentDictionary<TopicPartition, (LogDirectory Directory, Exception Failure)> _unopened = [];
 
-    /// <summary>Partitions that the checkpoints of a directory knew at the start, and whose logs were not there then; guarded by <see cref="_lock"/>.</summary>
+    /// <summary>
+    /// Partitions that the checkpoints of a directory knew at the start, and whose logs were not there then; guarded by
+    /// <see cref="_lock"/>.
+    /// </summary>
     private readonly Dictionary<TopicPartition, (string Directory, long Offset)> _missing = [];
 
     private void LeaveUnopened(LogDirectory directory, TopicPartition partition, Exception failure)
@@ -24,7 +29,8 @@ public sealed partial class LogManager
     private void ThrowIfUnopened(TopicPartition partition)
     {
         if (_unopened.TryGetValue(partition, out var unopened))
-            throw new LogException(ErrorCode.KafkaStorageError, $"The log of {partition} in {unopened.Directory} could not be opened: {unopened.Failure.Message}", unopened.Failure);
+            throw new LogException(ErrorCode.KafkaStorageError,
+                $"The log of {partition} in {unopened.Directory} could not be opened: {unopened.Failure.Message}", unopened.Failure);
     }
 
     /// <summary>Takes the directory of a log that could not be opened out of the way.</summary>
@@ -44,7 +50,8 @@ public sealed partial class LogManager
     }
 
     /// <summary>Remembers the partitions of which a directory has checkpoints and no log.</summary>
-    private void NoteMissing(LogDirectory directory, IReadOnlyDictionary<TopicPartition, long> recoveryPoints, IReadOnlyDictionary<TopicPartition, long> highWatermarks)
+    private void NoteMissing(LogDirectory directory, IReadOnlyDictionary<TopicPartition, long> recoveryPoints,
+        IReadOnlyDictionary<TopicPartition, long> highWatermarks)
     {
         foreach (var partition in directory.StaleCheckpoints)
         {
@@ -61,9 +68,16 @@ public sealed partial class LogManager
             LogMissing(_logger, Path.Combine(missing.Directory, partition.ToString()), missing.Offset);
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The log {Path} cannot be opened: clients of {Partition} get KAFKA_STORAGE_ERROR. Look at it with 'ottla log verify', repair or replace its files while the broker is stopped, and start again")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+        Message = "The log {Path} cannot be opened: clients of {Partition} get KAFKA_STORAGE_ERROR. Look at it with 'ottla log "
+            + "verify', repair or replace its files while the broker is stopped, and start again")]
     private static partial void LogUnopened(ILogger logger, Exception failure, string path, TopicPartition partition);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Path} is gone, but the checkpoints of its log directory say that it had records up to offset {Offset}. An empty log takes its place, and new records get these offsets again. To keep the old ones, stop the broker and bring the directory back from a copy. If the topic was deleted and made anew, nothing is lost")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+        Message = "{Path} is gone, but the checkpoints of its log directory say that it had records up to offset {Offset}. An empty "
+            + "log takes its place, and new records get these offsets again. To keep the old ones, stop the broker and bring the "
+            + "directory back from a copy. If the topic was deleted and made anew, nothing is lost")]
     private static partial void LogMissing(ILogger logger, string path, long offset);
 }

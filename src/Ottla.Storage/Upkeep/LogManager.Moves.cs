@@ -110,7 +110,8 @@ public sealed partial class LogManager
         {
             var replaced = LogFileNames.ReplacedBy(Path.GetFileName(copy.Path));
             if (copy.Directory.IsOffline
-                || _directories.Find(each => each != copy.Directory && !each.IsOffline && _fileSystem.DirectoryExists(Path.Combine(each.Path, replaced))) is not { } source)
+                || _directories.Find(each => each != copy.Directory && !each.IsOffline
+                    && _fileSystem.DirectoryExists(Path.Combine(each.Path, replaced))) is not { } source)
                 continue;
             copies.Remove(copy);
             targets.Add(copy.Directory);

@@ -82,7 +82,10 @@ public sealed partial class LogManager : IDisposable
         {
             manager.OpenDirectories();
             if (manager._directories.All(directory => directory.IsOffline))
-                throw new IOException($"Every log directory has failed: {string.Join("; ", manager._directories.Select(directory => directory.Failure!.Message))}", manager._directories[0].Failure);
+                throw new IOException(
+                    "Every log directory has failed: "
+                    + $"{string.Join("; ", manager._directories.Select(directory => directory.Failure!.Message))}",
+                    manager._directories[0].Failure);
             return manager;
         }
         catch
@@ -308,7 +311,9 @@ public sealed partial class LogManager : IDisposable
             if (found.TryAdd(partition, directory))
                 continue;
             throw new InvalidDataException(
-                $"Duplicate log directories for {partition} are found in both {Path.Combine(found[partition].Path, partition.ToString())} and {Path.Combine(directory.Path, partition.ToString())}. "
+                $"Duplicate log directories for {partition} are found in both "
+                    + $"{Path.Combine(found[partition].Path, partition.ToString())} and "
+                    + $"{Path.Combine(directory.Path, partition.ToString())}. "
                 + "Compare their records (ottla log dump), move the one that has fewer out of the log directories, and start again.");
         }
     }

@@ -93,7 +93,9 @@ internal static partial class CrashInvariants
         }
     }
 
-    /// <summary>Whether a batch may come after another: compaction may have taken out what was between them, or power loss, if it was not flushed.</summary>
+    /// <summary>
+    /// Whether a batch may come after another: compaction may have taken out what was between them, or power loss, if it was not flushed.
+    /// </summary>
     private static bool Follows(LogModel model, WrittenBatch batch, WrittenBatch? previous, long logStartOffset)
     {
         if (model.IsCompacted)

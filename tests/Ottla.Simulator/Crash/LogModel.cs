@@ -96,5 +96,6 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCo
 
     /// <summary>What must have survived.</summary>
     public IEnumerable<WrittenBatch> Flushed() =>
-        Tip?.Backwards().Where(batch => batch.LastOffset < FlushedEndOffset && batch.LastOffset >= StartOffsetMax && (isCompacted || !Lost.Contains(batch.BaseOffset))) ?? [];
+        Tip?.Backwards().Where(batch => batch.LastOffset < FlushedEndOffset && batch.LastOffset >= StartOffsetMax
+            && (isCompacted || !Lost.Contains(batch.BaseOffset))) ?? [];
 }

@@ -11,7 +11,10 @@ using static Ottla.UnitTests.Broker.Requests;
 
 namespace Ottla.UnitTests.Broker;
 
-/// <summary>Log directories that Kafka wrote and that were damaged afterwards (tests/golden/damaged): a node serves at least what Kafka itself made of them, or refuses to start as Kafka does.</summary>
+/// <summary>
+/// Log directories that Kafka wrote and that were damaged afterwards (tests/golden/damaged): a node serves at least what Kafka itself made
+/// of them, or refuses to start as Kafka does.
+/// </summary>
 public sealed class DamagedDirectoryTests
 {
     /// <summary>Where more is kept than Kafka keeps.</summary>
@@ -53,7 +56,14 @@ public sealed class DamagedDirectoryTests
             await using var client = await node.ConnectAsync();
             var request = new OffsetFetchRequest
             {
-                Groups = [new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = "g", Topics = [new OffsetFetchRequest.OffsetFetchRequestTopics { Name = "d", PartitionIndexes = [0] }] }],
+                Groups =
+                [
+                    new OffsetFetchRequest.OffsetFetchRequestGroup
+                    {
+                        GroupId = "g",
+                        Topics = [new OffsetFetchRequest.OffsetFetchRequestTopics { Name = "d", PartitionIndexes = [0] }],
+                    },
+                ],
             };
             OffsetFetchResponse.OffsetFetchResponseGroup group;
             do
@@ -71,21 +81,24 @@ public sealed class DamagedDirectoryTests
         var cut = Assert.Single(node.Warnings, warning => warning.StartsWith("Cut ", StringComparison.Ordinal));
         Assert.Contains("d-0/00000000000000000024.log", cut, StringComparison.Ordinal);
         Assert.Contains("from offset 143 on", cut, StringComparison.Ordinal);
-        Assert.Contains(node.Warnings, warning => warning.Contains("d-0 ends at offset 143", StringComparison.Ordinal) && warning.Contains("144", StringComparison.Ordinal));
+        Assert.Contains(node.Warnings, warning => warning.Contains("d-0 ends at offset 143", StringComparison.Ordinal)
+            && warning.Contains("144", StringComparison.Ordinal));
     }
 
     [Fact]
     public async Task A_missing_quorum_state_is_named()
     {
         await using var node = await DamagedNode.StartAsync("quorum_state_missing", ["a", "b"]);
-        Assert.Contains(node.Warnings, warning => warning.Contains("__cluster_metadata-0/quorum-state is missing", StringComparison.Ordinal));
+        Assert.Contains(node.Warnings, warning => warning.Contains("__cluster_metadata-0/quorum-state is missing",
+            StringComparison.Ordinal));
     }
 
     [Fact]
     public async Task A_log_whose_files_are_gone_does_not_start_in_silence()
     {
         await using var node = await DamagedNode.StartAsync("partition-damages-1", ["a"]);
-        Assert.Contains(node.Warnings, warning => warning.Contains("e06-0 ends at offset 32, but its checkpoints say that it went to 47", StringComparison.Ordinal));
+        Assert.Contains(node.Warnings, warning => warning.Contains("e06-0 ends at offset 32, but its checkpoints say that it went to 47",
+            StringComparison.Ordinal));
         Assert.Contains(node.Warnings, warning => warning.Contains("e16-0/leader-epoch-checkpoint does not fit", StringComparison.Ordinal)
             || warning.Contains("e26-0/leader-epoch-checkpoint does not fit", StringComparison.Ordinal));
     }
@@ -94,10 +107,13 @@ public sealed class DamagedDirectoryTests
     public async Task A_partition_in_two_directories_refuses_the_start_and_both_stay()
     {
         var root = GoldenData.DamagedCopy("duplicate_log");
-        var before = Directory.GetFiles(root, "*.log", SearchOption.AllDirectories).Order().Select(path => (path, new FileInfo(path).Length)).ToList();
+        var before = Directory.GetFiles(root, "*.log", SearchOption.AllDirectories).Order()
+            .Select(path => (path, new FileInfo(path).Length)).ToList();
         var refused = await Assert.ThrowsAsync<InvalidDataException>(() => DamagedNode.StartInAsync(root, ["a", "b"]));
-        Assert.Contains($"Duplicate log directories for d-0 are found in both {root}/a/d-0 and {root}/b/d-0", refused.Message, StringComparison.Ordinal);
-        Assert.Equal(before, Directory.GetFiles(root, "*.log", SearchOption.AllDirectories).Order().Select(path => (path, new FileInfo(path).Length)));
+        Assert.Contains($"Duplicate log directories for d-0 are found in both {root}/a/d-0 and {root}/b/d-0", refused.Message,
+            StringComparison.Ordinal);
+        Assert.Equal(before, Directory.GetFiles(root, "*.log", SearchOption.AllDirectories).Order()
+            .Select(path => (path, new FileInfo(path).Length)));
         Directory.Delete(root, recursive: true);
     }
 
@@ -107,7 +123,8 @@ public sealed class DamagedDirectoryTests
     {
         await using var node = await DamagedNode.StartAsync("meta_snapshot_trunc", ["a", "b"]);
         await using var client = await node.ConnectAsync();
-        Assert.Equal(new Expected(0, 144, 144, "0-23 25-41 43-65 67-92 94-113 115-137 139-143", "0-14 18-23 25-41 43-62 67-86 90-92 94-113 115-134 139-143"), await ServedAsync(client, "d"));
+        Assert.Equal(new Expected(0, 144, 144, "0-23 25-41 43-65 67-92 94-113 115-137 139-143",
+            "0-14 18-23 25-41 43-62 67-86 90-92 94-113 115-134 139-143"), await ServedAsync(client, "d"));
         Assert.Contains(node.Warnings, warning => warning.Contains("is not whole", StringComparison.Ordinal));
     }
 
@@ -116,9 +133,17 @@ public sealed class DamagedDirectoryTests
         var request = new ListOffsetsRequest
         {
             ReplicaId = -1,
-            Topics = [new ListOffsetsRequest.ListOffsetsTopic { Name = topic, Partitions = [new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = 0, CurrentLeaderEpoch = -1, Timestamp = -2 }] }],
+            Topics =
+            [
+                new ListOffsetsRequest.ListOffsetsTopic
+                {
+                    Name = topic,
+                    Partitions = [new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = 0, CurrentLeaderEpoch = -1, Timestamp = -2 }],
+                },
+            ],
         };
-        var listed = Assert.Single(Assert.Single((await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(request)).Topics).Partitions);
+        var listed = Assert.Single(Assert.Single((await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(request)).Topics)
+            .Partitions);
         AssertError(ErrorCode.None, listed.ErrorCode, topic);
         var (uncommitted, fetched) = await ReadAsync(client, topic, listed.Offset, committed: false);
         var (committed, _) = await ReadAsync(client, topic, listed.Offset, committed: true);
@@ -126,7 +151,8 @@ public sealed class DamagedDirectoryTests
     }
 
     /// <summary>The offsets that a consumer gets, up to the first batch that is broken.</summary>
-    private static async Task<(string Offsets, FetchResponse.PartitionData Fetched)> ReadAsync(TestConnection client, string topic, long from, bool committed)
+    private static async Task<(string Offsets, FetchResponse.PartitionData Fetched)> ReadAsync(TestConnection client, string topic,
+        long from, bool committed)
     {
         var offsets = new List<long>();
         while (true)
@@ -148,7 +174,8 @@ public sealed class DamagedDirectoryTests
         }
     }
 
-    private static void Visit(ReadOnlyMemory<byte> bytes, List<FetchResponse.AbortedTransaction> aborted, HashSet<long> abortedProducers, List<long> offsets)
+    private static void Visit(ReadOnlyMemory<byte> bytes, List<FetchResponse.AbortedTransaction> aborted, HashSet<long> abortedProducers,
+        List<long> offsets)
     {
         var batch = new RecordBatchView(bytes.Span);
         for (; aborted.Count > 0 && aborted[0].FirstOffset <= batch.LastOffset; aborted.RemoveAt(0))
@@ -189,11 +216,13 @@ public sealed class DamagedDirectoryTests
         if (root.TryGetProperty("partitions", out var damaged))
         {
             foreach (var each in damaged.EnumerateObject())
-                partitions[each.Name] = (each.Value.GetProperty("damage").GetString()!, Expected.From(each.Value, "high_watermark", "last_stable_offset", "read_uncommitted", "read_committed"));
+                partitions[each.Name] = (each.Value.GetProperty("damage").GetString()!,
+                    Expected.From(each.Value, "high_watermark", "last_stable_offset", "read_uncommitted", "read_committed"));
         }
         else
         {
-            foreach (var each in root.GetProperty("kafka_state").EnumerateObject().Where(each => each.Value.ValueKind == JsonValueKind.Object))
+            foreach (var each in root.GetProperty("kafka_state").EnumerateObject()
+                .Where(each => each.Value.ValueKind == JsonValueKind.Object))
                 partitions[each.Name] = (root.GetProperty("damage").GetString()!, Expected.From(each.Value, "hw", "lso", "ru", "rc"));
         }
 
@@ -204,7 +233,8 @@ public sealed class DamagedDirectoryTests
     /// <summary>What is served of a partition: ranges of offsets at both isolation levels.</summary>
     private sealed record Expected(long LogStart, long HighWatermark, long LastStableOffset, string Uncommitted, string Committed)
     {
-        public static Expected From(JsonElement json, string highWatermark, string lastStableOffset, string uncommitted, string committed) => new(
+        public static Expected From(JsonElement json, string highWatermark, string lastStableOffset, string uncommitted,
+            string committed) => new(
             Number(json.GetProperty("start")),
             Number(json.GetProperty(highWatermark)),
             Number(json.GetProperty(lastStableOffset)),
@@ -220,7 +250,8 @@ public sealed class DamagedDirectoryTests
     {
         public IReadOnlyList<string> Warnings => loggers.Logger.Warnings;
 
-        public static Task<DamagedNode> StartAsync(string name, IReadOnlyList<string> logDirs) => StartInAsync(GoldenData.DamagedCopy(name), logDirs);
+        public static Task<DamagedNode> StartAsync(string name, IReadOnlyList<string> logDirs) =>
+            StartInAsync(GoldenData.DamagedCopy(name), logDirs);
 
         public static async Task<DamagedNode> StartInAsync(string root, IReadOnlyList<string> logDirs)
         {
@@ -234,7 +265,8 @@ public sealed class DamagedDirectoryTests
                 ["log.cleaner.enable"] = "false",
             });
             var platform = new NodePlatform(new RealFileSystem(), network, new TestClock(), loggers, Seed: 42);
-            return new DamagedNode(root, await BrokerNode.StartAsync(config, mayFormat: true, platform).WaitAsync(TestNode.Patience), network, loggers);
+            return new DamagedNode(root, await BrokerNode.StartAsync(config, mayFormat: true, platform).WaitAsync(TestNode.Patience),
+                network, loggers);
         }
 
         public async Task<TestConnection> ConnectAsync() => new(await network.ConnectAsync(node.EndPoints[0], default));

@@ -224,9 +224,17 @@ public sealed class LogDirectoryTests
                 var listed = new ListOffsetsRequest
                 {
                     ReplicaId = -1,
-                    Topics = [new ListOffsetsRequest.ListOffsetsTopic { Name = "t", Partitions = [new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition, CurrentLeaderEpoch = -1, Timestamp = -2 }] }],
+                    Topics =
+                    [
+                        new ListOffsetsRequest.ListOffsetsTopic
+                        {
+                            Name = "t",
+                            Partitions = [new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition, CurrentLeaderEpoch = -1, Timestamp = -2 }],
+                        },
+                    ],
                 };
-                AssertError(expected, (await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(listed)).Topics[0].Partitions[0].ErrorCode);
+                AssertError(expected, (await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(listed))
+                    .Topics[0].Partitions[0].ErrorCode);
             }
         }
 
@@ -250,7 +258,8 @@ public sealed class LogDirectoryTests
         await using var node = await TestNode.StartAsync();
         await using (var client = await node.ConnectAsync())
             await client.CreateTopicAsync("t");
-        var refused = await Assert.ThrowsAsync<NodeStartException>(() => node.RestartAsync(disk => disk.Delete($"/data/{MetaProperties.Name}")));
+        var refused = await Assert.ThrowsAsync<NodeStartException>(() =>
+            node.RestartAsync(disk => disk.Delete($"/data/{MetaProperties.Name}")));
         Assert.Contains("/data has logs, but no meta.properties", refused.Message, StringComparison.Ordinal);
         Assert.False(node.Disk.FileExists($"/data/{MetaProperties.Name}"));
 
@@ -264,7 +273,8 @@ public sealed class LogDirectoryTests
     public async Task A_metadata_log_in_another_directory_than_that_of_the_metadata_is_refused()
     {
         await using var node = await StartWithTopicAsync();
-        var refused = await Assert.ThrowsAsync<NodeStartException>(() => node.RestartAsync(disk => disk.CreateDirectory("/two/__cluster_metadata-0")));
+        var refused = await Assert.ThrowsAsync<NodeStartException>(() =>
+            node.RestartAsync(disk => disk.CreateDirectory("/two/__cluster_metadata-0")));
         Assert.Contains("There is a metadata log in /two", refused.Message, StringComparison.Ordinal);
     }
 

@@ -9,7 +9,8 @@ namespace Ottla.UnitTests.Storage;
 /// <summary>Damage costs no more records than it must, is named, and keeps no other log from being served.</summary>
 public sealed class DamagedLogTests
 {
-    private static readonly LogConfig Small = new() { SegmentBytes = 1_000, IndexIntervalBytes = 200, SegmentIndexBytes = 4_096, RetentionMs = -1 };
+    private static readonly LogConfig Small =
+        new() { SegmentBytes = 1_000, IndexIntervalBytes = 200, SegmentIndexBytes = 4_096, RetentionMs = -1 };
     private static readonly TopicPartition Other = new("other", 0);
 
     private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
@@ -117,8 +118,10 @@ public sealed class DamagedLogTests
         var end = log.LogEndOffset;
         Assert.InRange(end, 38, 39);
         Assert.Equal(end, log.ReadAll().Count);
-        Assert.Contains(_logger.Warnings, warning => warning.StartsWith("Cut ", StringComparison.Ordinal) && warning.Contains(path, StringComparison.Ordinal) && warning.Contains($"from offset {end} on", StringComparison.Ordinal));
-        Assert.Contains(_logger.Warnings, warning => warning.Contains($"ends at offset {end}, but its checkpoints say that it went to 40", StringComparison.Ordinal));
+        Assert.Contains(_logger.Warnings, warning => warning.StartsWith("Cut ", StringComparison.Ordinal)
+            && warning.Contains(path, StringComparison.Ordinal) && warning.Contains($"from offset {end} on", StringComparison.Ordinal));
+        Assert.Contains(_logger.Warnings, warning => warning.Contains($"ends at offset {end}, but its checkpoints say that it went to 40",
+            StringComparison.Ordinal));
         Assert.Equal(end, log.Append(TestLog.Batch("next")).FirstOffset);
     }
 
@@ -143,7 +146,8 @@ public sealed class DamagedLogTests
         }
 
         using var again = Manage(disk);
-        Assert.Contains(_logger.Warnings, warning => warning.Contains("but its checkpoints say that it went to 40", StringComparison.Ordinal) && warning.Contains(disk.At("t-0"), StringComparison.Ordinal));
+        Assert.Contains(_logger.Warnings, warning => warning.Contains("but its checkpoints say that it went to 40",
+            StringComparison.Ordinal) && warning.Contains(disk.At("t-0"), StringComparison.Ordinal));
     }
 
     [Fact]
@@ -178,7 +182,8 @@ public sealed class DamagedLogTests
         }
 
         // A control batch with a right checksum that is no marker.
-        using var builder = new RecordBatchBuilder(new RecordBatchOptions { BaseOffset = 5, ProducerId = 7, ProducerEpoch = 0, IsControl = true, IsTransactional = true });
+        var options = new RecordBatchOptions { BaseOffset = 5, ProducerId = 7, ProducerEpoch = 0, IsControl = true, IsTransactional = true };
+        using var builder = new RecordBatchBuilder(options);
         builder.Append(1_000, new NullableBytes([1, 2, 3, 4]), new NullableBytes([]));
         var path = disk.At("t-0", Files(disk, ".log")[^1]);
         disk.Write(path, [.. disk.Read(path), .. builder.Build()]);
@@ -187,8 +192,10 @@ public sealed class DamagedLogTests
         Assert.False(again.Directories[0].IsOffline);
         Assert.Equal(40, again.Find(Other)!.LogEndOffset);
         Assert.Null(again.Find(TestLog.Partition));
-        Assert.Contains(_logger.Warnings, warning => warning.Contains($"The log {disk.At("t-0")} cannot be opened", StringComparison.Ordinal));
-        Assert.Equal(ErrorCode.KafkaStorageError, Assert.Throws<LogException>(() => again.GetOrCreate(TestLog.Partition, new Uuid(1, 1))).ErrorCode);
+        Assert.Contains(_logger.Warnings, warning => warning.Contains($"The log {disk.At("t-0")} cannot be opened",
+            StringComparison.Ordinal));
+        Assert.Equal(ErrorCode.KafkaStorageError, Assert.Throws<LogException>(() => again.GetOrCreate(TestLog.Partition, new Uuid(1, 1)))
+            .ErrorCode);
         Assert.True(disk.FileSystem.FileExists(path));
         Assert.True(again.Delete(TestLog.Partition));
         Assert.Equal(0, again.GetOrCreate(TestLog.Partition, new Uuid(3, 3)).LogEndOffset);
@@ -252,8 +259,10 @@ public sealed class DamagedLogTests
         [.. disk.FileSystem.ListFiles(disk.At("t-0")).Where(name => name.EndsWith(suffix, StringComparison.Ordinal))];
 
     private PartitionLog Open(TestDisk disk, LogOpenOptions? options = null, LogConfig? config = null) =>
-        PartitionLog.Open(disk.FileSystem, disk.At("t-0"), TestLog.Partition, config ?? Small, options ?? new LogOpenOptions(), _time, _logger);
+        PartitionLog.Open(disk.FileSystem, disk.At("t-0"), TestLog.Partition, config ?? Small, options ?? new LogOpenOptions(), _time,
+            _logger);
 
     private LogManager Manage(TestDisk disk) =>
-        LogManager.Open(new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => Small, RecoveryParallelism = 1 }, disk.FileSystem, _time, _logger);
+        LogManager.Open(new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => Small, RecoveryParallelism = 1 },
+            disk.FileSystem, _time, _logger);
 }

@@ -8,7 +8,9 @@ using Ottla.UnitTests.Storage.Compaction;
 
 namespace Ottla.UnitTests.Storage;
 
-/// <summary>Logs with messages of magic 0 and 1, as brokers before 0.11 wrote them: kept, indexed, served, compacted and inspected.</summary>
+/// <summary>
+/// Logs with messages of magic 0 and 1, as brokers before 0.11 wrote them: kept, indexed, served, compacted and inspected.
+/// </summary>
 public sealed class OldFormatTests
 {
     private const int Messages = 60;
@@ -40,7 +42,8 @@ public sealed class OldFormatTests
         using (var crashed = disk.Crash())
             Assert.Equal(all, TestLog.Open(crashed, Config, _time).ReadAll());
         log.Close();
-        Assert.Equal(all, TestLog.Open(disk, Config, _time, new LogOpenOptions { HadCleanShutdown = true, RecoveryPoint = Messages + 1 }).ReadAll());
+        Assert.Equal(all, TestLog.Open(disk, Config, _time, new LogOpenOptions { HadCleanShutdown = true, RecoveryPoint = Messages + 1 })
+            .ReadAll());
     }
 
     [Fact]
@@ -62,13 +65,15 @@ public sealed class OldFormatTests
     {
         using var disk = TestDisk.Create(real: false);
         disk.FileSystem.CreateDirectory(disk.At("t-0"));
-        byte[] bytes = [.. OldMessages.Compressed(1, 0, CompressionType.Gzip, false, 1_002, (1_000, "a", "0"), (1_001, "b", "1"), (1_002, "c", "2")),
+        byte[] bytes = [.. OldMessages.Compressed(1, 0, CompressionType.Gzip, false, 1_002, (1_000, "a", "0"), (1_001, "b", "1"),
+            (1_002, "c", "2")),
             .. OldMessages.Compressed(1, 3, CompressionType.Snappy, false, 1_005, (1_003, "a", "3"), (1_005, "b", "4"), (1_004, "c", "5"))];
         disk.Write(disk.At("t-0", "00000000000000000000.log"), bytes);
         var log = TestLog.Open(disk, Config, _time);
         Assert.Equal(6, log.LogEndOffset);
         Assert.Equal([(4L, "4"), (5, "5")], log.ReadAll(4)!);
-        Assert.Equal((1, 4, 4), (log.OffsetForTimestamp(1_001).Offset, log.OffsetForTimestamp(1_004).Offset, log.OffsetOfMaxTimestamp().Offset));
+        Assert.Equal((1, 4, 4), (log.OffsetForTimestamp(1_001).Offset, log.OffsetForTimestamp(1_004).Offset, log.OffsetOfMaxTimestamp()
+            .Offset));
         log.TruncateTo(4); // within a compressed message, which goes as a whole
         Assert.Equal([(0L, "0"), (1, "1"), (2, "2")], log.ReadAll()!);
     }
@@ -80,15 +85,18 @@ public sealed class OldFormatTests
         disk.FileSystem.CreateDirectory(disk.At("t-0"));
         byte[] bytes = [.. OldMessages.Message(0, 0, 0, "a", "0"), .. OldMessages.Message(1, 1, 1_001, "b", "1"),
             .. OldMessages.Compressed(1, 2, CompressionType.Gzip, false, 1_004, (1_002, "a", "2"), (1_003, "c", "3"), (1_004, "d", "4")),
-            .. OldMessages.Message(1, 5, 1_005, "c", "5"), .. OldMessages.Message(1, 6, 1_006, "d", null), .. OldMessages.Message(1, 7, 1_007, "e", "7")];
+            .. OldMessages.Message(1, 5, 1_005, "c", "5"), .. OldMessages.Message(1, 6, 1_006, "d", null),
+                .. OldMessages.Message(1, 7, 1_007, "e", "7")];
         disk.Write(disk.At("t-0", "00000000000000000000.log"), bytes);
         using var log = new CompactedLog(disk);
         await log.CompactAsync();
         Assert.Equal([(1, "b", "1"), (2, "a", "2"), (5, "c", "5"), (6, "d", null), (7, "e", "7")], log.Records());
         var batches = new List<(byte, long, long, CompressionType)>();
-        log.Log.Visit(0, 1 << 20, long.MaxValue, (batch, _) => batches.Add((batch.Magic, batch.BaseOffset, batch.LastOffset, batch.Compression)), (_, _) => { });
+        log.Log.Visit(0, 1 << 20, long.MaxValue, (batch, _) => batches.Add(
+            (batch.Magic, batch.BaseOffset, batch.LastOffset, batch.Compression)), (_, _) => { });
         // What is whole stays as it is; what is not, and the tombstone, which gets a time to go, are written in today's format.
-        Assert.Equal([((byte)1, 1, 1, CompressionType.None), (2, 2, 4, CompressionType.Gzip), (1, 5, 5, CompressionType.None), (2, 6, 6, CompressionType.None), (1, 7, 7, CompressionType.None)], batches);
+        Assert.Equal([((byte)1, 1, 1, CompressionType.None), (2, 2, 4, CompressionType.Gzip), (1, 5, 5, CompressionType.None),
+            (2, 6, 6, CompressionType.None), (1, 7, 7, CompressionType.None)], batches);
         Assert.Equal(2, log.Log.OffsetForTimestamp(1_002).Offset);
         log.Time.AdvanceMs(2_000);
         log.Append(("b", "8"));
@@ -154,7 +162,8 @@ public sealed class OldFormatTests
             }
 
             (long, string?, string?) At(int index) => (1_000 + index * 10, $"key-{index}", $"value-{index}");
-            bytes.AddRange(OldMessages.Compressed(magic, i, CompressionType.Gzip, isLogAppendTime: false, 1_000 + (i + 2) * 10, At(i), At(i + 1), At(i + 2)));
+            bytes.AddRange(OldMessages.Compressed(magic, i, CompressionType.Gzip, isLogAppendTime: false, 1_000 + (i + 2) * 10, At(i),
+                At(i + 1), At(i + 2)));
             i += 3;
         }
 

@@ -3,7 +3,10 @@ using System.Numerics;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>Makes lz4 frames readable that Kafka wrote with magic 0: it computed the checksum of their header over the wrong bytes (KAFKA-3160). Stateless.</summary>
+/// <summary>
+/// Makes lz4 frames readable that Kafka wrote with magic 0: it computed the checksum of their header over the wrong bytes (KAFKA-3160).
+/// Stateless.
+/// </summary>
 internal static class Lz4FrameRepair
 {
     private const int FlagsOffset = 4;

@@ -21,7 +21,8 @@ public sealed class OldMessageTests
         var view = new RecordBatchView(bytes);
         Assert.True(view.IsCrcValid);
         Assert.Equal((magic, 7L, 7L, 8L, bytes.Length), (view.Magic, view.BaseOffset, view.LastOffset, view.NextOffset, view.SizeInBytes));
-        Assert.Equal((magic == 0 ? -1 : 1_000, 1, -1, false), (view.MaxTimestamp, view.RecordCount, view.PartitionLeaderEpoch, view.HasProducerId));
+        Assert.Equal((magic == 0 ? -1 : 1_000, 1, -1, false), (view.MaxTimestamp, view.RecordCount, view.PartitionLeaderEpoch,
+            view.HasProducerId));
         Assert.Equal((false, false, (long?)null), (view.IsControl, view.IsTransactional, view.DeleteHorizonMs));
         Assert.Equal([(7, magic == 0 ? -1 : 1_000, "key", null)], Read(bytes));
         for (var position = RecordBatchLayout.MagicOffset + 1; position < bytes.Length; position++)
@@ -36,7 +37,8 @@ public sealed class OldMessageTests
     [MemberData(nameof(Compressions))]
     public void ACompressedMessageHasTheRecordsInIt(byte magic, CompressionType codec)
     {
-        var bytes = OldMessages.Compressed(magic, 40, codec, isLogAppendTime: false, 1_002, (1_000, "a", "1"), (1_002, null, "2"), (1_001, "c", null));
+        var bytes = OldMessages.Compressed(magic, 40, codec, isLogAppendTime: false, 1_002, (1_000, "a", "1"), (1_002, null, "2"),
+            (1_001, "c", null));
         var view = new RecordBatchView(bytes);
         Assert.True(view.IsCrcValid);
         Assert.Equal((42L, codec, -1), (view.LastOffset, view.Compression, view.RecordCount));
@@ -46,11 +48,13 @@ public sealed class OldMessageTests
 
     [Fact]
     public void CompactedAwayOffsetsStayMissing() =>
-        Assert.Equal([(40, 1, "a", "1"), (44, 2, "b", "2")], Read(OldMessages.CompressedAt(1, [40, 44], CompressionType.Gzip, isLogAppendTime: false, 2, (1, "a", "1"), (2, "b", "2"))));
+        Assert.Equal([(40, 1, "a", "1"), (44, 2, "b", "2")], Read(OldMessages.CompressedAt(1, [40, 44], CompressionType.Gzip,
+            isLogAppendTime: false, 2, (1, "a", "1"), (2, "b", "2"))));
 
     [Fact]
     public void TheAppendTimeOfTheLogCountsForAllRecords() =>
-        Assert.Equal([(5, 9_000, "a", "1"), (6, 9_000, "b", "2")], Read(OldMessages.Compressed(1, 5, CompressionType.Snappy, isLogAppendTime: true, 9_000, (1, "a", "1"), (2, "b", "2"))));
+        Assert.Equal([(5, 9_000, "a", "1"), (6, 9_000, "b", "2")], Read(
+            OldMessages.Compressed(1, 5, CompressionType.Snappy, isLogAppendTime: true, 9_000, (1, "a", "1"), (2, "b", "2"))));
 
     [Fact]
     public void WhatExpandsTooMuchOrIsMalformedIsRefused()
@@ -82,7 +86,11 @@ public sealed class OldMessageTests
         var records = new List<(long, long, string?, string?)>();
         using var reader = new RecordReader(bytes);
         while (reader.TryRead(out var record))
-            records.Add((record.Offset, record.Timestamp, record.HasKey ? Encoding.UTF8.GetString(record.Key) : null, record.HasValue ? Encoding.UTF8.GetString(record.Value) : null));
+        {
+            var key = record.HasKey ? Encoding.UTF8.GetString(record.Key) : null;
+            records.Add((record.Offset, record.Timestamp, key, record.HasValue ? Encoding.UTF8.GetString(record.Value) : null));
+        }
+
         return records;
     }
 }

@@ -7,29 +7,36 @@ using Ottla.Protocol.Batches.Compression;
 
 namespace Ottla.UnitTests.Protocol.Batches;
 
-/// <summary>Writes messages of magic 0 and 1 as Kafka did before 0.11. Independent of what reads them: even the checksum is that of gzip's trailer.</summary>
+/// <summary>
+/// Writes messages of magic 0 and 1 as Kafka did before 0.11. Independent of what reads them: even the checksum is that of gzip's trailer.
+/// </summary>
 internal static class OldMessages
 {
     private const int LogAppendTimeMask = 0x08;
 
     /// <summary>An uncompressed message.</summary>
-    public static byte[] Message(byte magic, long offset, long timestamp, string? key, string? value) => Frame(magic, offset, 0, timestamp, Bytes(key), Bytes(value));
+    public static byte[] Message(byte magic, long offset, long timestamp, string? key, string? value) =>
+        Frame(magic, offset, 0, timestamp, Bytes(key), Bytes(value));
 
     /// <summary>A compressed message with messages in it at offsets that follow each other.</summary>
-    public static byte[] Compressed(byte magic, long baseOffset, CompressionType codec, bool isLogAppendTime, long wrapperTimestamp, params (long Timestamp, string? Key, string? Value)[] records) =>
+    public static byte[] Compressed(byte magic, long baseOffset, CompressionType codec, bool isLogAppendTime, long wrapperTimestamp,
+        params (long Timestamp, string? Key, string? Value)[] records) =>
         CompressedAt(magic, [.. records.Select((_, i) => baseOffset + i)], codec, isLogAppendTime, wrapperTimestamp, records);
 
     /// <summary>A compressed message with messages in it; their offsets are relative with magic 1, and absolute with magic 0.</summary>
-    public static byte[] CompressedAt(byte magic, long[] offsets, CompressionType codec, bool isLogAppendTime, long wrapperTimestamp, params (long Timestamp, string? Key, string? Value)[] records)
+    public static byte[] CompressedAt(byte magic, long[] offsets, CompressionType codec, bool isLogAppendTime, long wrapperTimestamp,
+        params (long Timestamp, string? Key, string? Value)[] records)
     {
         using var inner = new PooledBufferWriter(256);
         for (var i = 0; i < records.Length; i++)
-            inner.Write(Message(magic, magic == 0 ? offsets[i] : offsets[i] - offsets[0], records[i].Timestamp, records[i].Key, records[i].Value));
+            inner.Write(Message(magic, magic == 0 ? offsets[i] : offsets[i] - offsets[0], records[i].Timestamp, records[i].Key,
+                records[i].Value));
         using var compressed = new PooledBufferWriter(256);
         CompressionCodecs.For(codec).Compress(inner.WrittenSpan, CompressionCodecs.For(codec).Levels.Default, compressed);
         if (codec == CompressionType.Lz4 && magic == 0)
             compressed.WrittenSpan[6] ^= 0x55; // the checksum of the header, which Kafka had wrong
-        return Frame(magic, offsets[^1], (int)codec | (isLogAppendTime ? LogAppendTimeMask : 0), wrapperTimestamp, null, compressed.WrittenSpan.ToArray());
+        return Frame(magic, offsets[^1], (int)codec | (isLogAppendTime ? LogAppendTimeMask : 0), wrapperTimestamp, null,
+            compressed.WrittenSpan.ToArray());
     }
 
     private static byte[] Frame(byte magic, long offset, int attributes, long timestamp, byte[]? key, byte[]? value)
