@@ -45,6 +45,13 @@ public sealed class ManualTimeProvider(DateTimeOffset? start = null) : TimeProvi
         }
     }
 
+    /// <summary>Moves the clock by milliseconds and fires nothing, as if the process had stood still: what became due meanwhile fires with the next <see cref="Advance"/>.</summary>
+    public void SkipMs(long milliseconds)
+    {
+        lock (_lock)
+            _now += TimeSpan.FromMilliseconds(milliseconds);
+    }
+
     /// <summary>Moves the clock by milliseconds.</summary>
     public void AdvanceMs(long milliseconds) => Advance(TimeSpan.FromMilliseconds(milliseconds));
 

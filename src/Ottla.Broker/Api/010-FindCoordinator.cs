@@ -23,6 +23,9 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
     private const short FirstVersionWithBatches = 4;
     private const short FirstVersionWithShareKeys = 6;
     private const string NoErrorText = "NONE"; // old versions spell success out
+    private const string NotAvailableText = "The coordinator is not available.";
+    private const string InvalidRequestText = "This most likely occurs because of a request being malformed by the client library or the message was sent to an "
+        + "incompatible broker. See the broker logs for more details.";
 
     public async ValueTask<FindCoordinatorResponse?> HandleAsync(RequestContext context, FindCoordinatorRequest request)
     {
@@ -36,7 +39,12 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
         return new FindCoordinatorResponse
         {
             ErrorCode = answer.ErrorCode,
-            ErrorMessage = answer.ErrorCode == (short)ErrorCode.None ? NoErrorText : null,
+            ErrorMessage = answer.ErrorCode switch
+            {
+                (short)ErrorCode.None => NoErrorText,
+                (short)ErrorCode.InvalidRequest => InvalidRequestText,
+                _ => NotAvailableText,
+            },
             NodeId = answer.NodeId,
             Host = answer.Host,
             Port = answer.Port,
@@ -45,6 +53,8 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
 
     private async ValueTask<Coordinator> FindAsync(RequestContext context, sbyte keyType, string key)
     {
+        if (keyType is not (GroupKey or TransactionKey or ShareKey))
+            return Failed(key, ErrorCode.InvalidRequest, InvalidRequestText); // only for this one a new version has a text
         if (!IsValid(context, keyType, key))
             return Failed(key, ErrorCode.InvalidRequest);
         if (InternalTopicOf(keyType) is not { } name)
@@ -72,13 +82,13 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
     private static bool IsValid(RequestContext context, sbyte keyType, string key) => keyType switch
     {
         GroupKey or TransactionKey => true,
-        ShareKey => context.ApiVersion >= FirstVersionWithShareKeys && IsShareKey(key),
-        _ => false,
+        _ => context.ApiVersion >= FirstVersionWithShareKeys && IsShareKey(key),
     };
 
     /// <summary>"group:topic id:partition".</summary>
     private static bool IsShareKey(string key) =>
         key.Split(':') is [{ Length: > 0 }, var topicId, var partition] && Uuid.TryParse(topicId, out _) && int.TryParse(partition, out var index) && index >= 0;
 
-    private static Coordinator Failed(string key, ErrorCode error) => new() { Key = key, NodeId = -1, Port = -1, ErrorCode = (short)error };
+    private static Coordinator Failed(string key, ErrorCode error, string message = "") =>
+        new() { Key = key, NodeId = -1, Port = -1, ErrorCode = (short)error, ErrorMessage = message };
 }

@@ -1,3 +1,4 @@
+using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.StateMachines.Controller;
 
@@ -19,13 +20,15 @@ public abstract record CoordinatorOutput;
 /// <remarks>
 /// Made by the host and lent to the machine for one step. When the records cannot be written, none is applied, and every reply of the step is
 /// replaced by the error. A step without records has its replies sent once everything that was written before it is committed: an answer may
-/// rest on it.
+/// rest on it. Soft state that goes with a record changes in <see cref="WhenTaken"/>, or is set right again in <see cref="WhenRefused"/>.
 /// </remarks>
 public sealed class CoordinatorEffects
 {
     private readonly List<CoordinatorRecord> _records = [];
     private readonly List<CoordinatorReply> _replies = [];
     private readonly List<CoordinatorOutput> _outputs = [];
+    private readonly List<Action<CoordinatorEffects>> _whenTaken = [];
+    private readonly List<Action<Instant, CoordinatorEffects>> _whenRefused = [];
 
     /// <summary>What to write, in order.</summary>
     public IReadOnlyList<CoordinatorRecord> Records => _records;
@@ -60,12 +63,38 @@ public sealed class CoordinatorEffects
     /// <summary>Has something done outside.</summary>
     public void Output(CoordinatorOutput output) => _outputs.Add(output);
 
+    /// <summary>Has something done once the step's records are applied, or at the end of a step without records. It may add replies and outputs, but no records.</summary>
+    public void WhenTaken(Action<CoordinatorEffects> action) => _whenTaken.Add(action);
+
+    /// <summary>Has something done as a step of its own if the records of this one cannot be written. Replies of this step are answered with the error before.</summary>
+    public void WhenRefused(Action<Instant, CoordinatorEffects> action) => _whenRefused.Add(action);
+
+    /// <summary>The records are applied: does what was to be done then. Called by the host.</summary>
+    public void Take()
+    {
+        var recordCount = _records.Count;
+        foreach (var action in _whenTaken)
+            action(this);
+        Invariant.Check(_records.Count == recordCount, "nothing is written once the records are applied");
+    }
+
+    /// <summary>The records cannot be written: what is to be done as the next step; null when there is nothing. Called by the host.</summary>
+    public Action<Instant, CoordinatorEffects>? Refuse()
+    {
+        if (_whenRefused.Count == 0)
+            return null;
+        Action<Instant, CoordinatorEffects>[] actions = [.. _whenRefused];
+        return (now, effects) => Array.ForEach(actions, action => action(now, effects));
+    }
+
     /// <summary>Forgets everything, for the next step.</summary>
     public void Clear()
     {
         _records.Clear();
         _replies.Clear();
         _outputs.Clear();
+        _whenTaken.Clear();
+        _whenRefused.Clear();
         Transaction = ProducerIdAndEpoch.None;
         IsAtomic = true;
     }

@@ -13,6 +13,12 @@ public enum GroupType
 
     /// <summary>KIP-848.</summary>
     Consumer,
+
+    /// <summary>KIP-932. Known by its records only.</summary>
+    Share,
+
+    /// <summary>KIP-1071. Known by its records only.</summary>
+    Streams,
 }
 
 /// <summary>A group, as all kinds of groups have to look to offsets and to administrators.</summary>
@@ -30,6 +36,8 @@ public abstract class Group(string groupId)
     {
         GroupType.Classic => "classic",
         GroupType.Consumer => "consumer",
+        GroupType.Share => "share",
+        GroupType.Streams => "streams",
         _ => throw new InvariantViolationException($"a kind of groups without a name: {Type}"),
     };
 
@@ -42,6 +50,9 @@ public abstract class Group(string groupId)
     /// <summary>Whether it has no members.</summary>
     public abstract bool IsEmpty { get; }
 
+    /// <summary>Whether it goes, without members, with the last of its offsets.</summary>
+    public virtual bool ExpiresWithItsOffsets => true;
+
     /// <summary>Whether a member of that id is in it.</summary>
     public abstract bool HasMember(string memberId);
 
@@ -49,7 +60,7 @@ public abstract class Group(string groupId)
     public abstract bool IsSubscribedTo(string topic);
 
     /// <summary>Checks who commits.</summary>
-    /// <exception cref="ApiException">UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH, REBALANCE_IN_PROGRESS, ...</exception>
+    /// <exception cref="ApiException">GROUP_ID_NOT_FOUND (the group has no offsets), UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH, REBALANCE_IN_PROGRESS, ...</exception>
     public abstract void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion);
 
     /// <summary>Checks whether who commits may still commit for a partition. Asked of each, after <see cref="ValidateOffsetCommit"/>.</summary>
@@ -59,7 +70,7 @@ public abstract class Group(string groupId)
     }
 
     /// <summary>Checks who fetches offsets: version 9 names the member.</summary>
-    /// <exception cref="ApiException">UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.</exception>
+    /// <exception cref="ApiException">GROUP_ID_NOT_FOUND (the group has no offsets), UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.</exception>
     public abstract void ValidateOffsetFetch(string? memberId, int memberEpoch);
 
     /// <summary>Checks whether offsets may be deleted.</summary>

@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Groups.Consumer;
 
 namespace Ottla.StateMachines.Groups;
 
@@ -44,6 +46,11 @@ public sealed record OffsetDeleteCommand(OffsetDeleteRequest Request) : GroupCom
 
 /// <summary>ListGroups, of the groups of one partition. Empty filters let everything through. Answered with a list of <see cref="ListGroupsResponse.ListedGroup"/>.</summary>
 public sealed record ListGroupsCommand(IReadOnlyList<string> StatesFilter, IReadOnlyList<string> TypesFilter) : GroupCommand;
+
+/// <summary>What a <see cref="ResolveExpressionsOutput"/> has found. Answered with itself.</summary>
+/// <param name="Output">What was asked.</param>
+/// <param name="Topics">The topics that each expression matches; null when that could not be found out.</param>
+public sealed record ExpressionsResolvedCommand(ResolveExpressionsOutput Output, IReadOnlyDictionary<string, ImmutableSortedSet<string>>? Topics) : GroupCommand;
 
 /// <summary>DescribeGroups of one (classic) group. Answered with a <see cref="DescribeGroupsResponse.DescribedGroup"/>.</summary>
 public sealed record DescribeGroupCommand(string GroupId) : GroupCommand;

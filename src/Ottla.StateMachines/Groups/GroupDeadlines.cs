@@ -26,6 +26,9 @@ public enum DeadlinePurpose
     /// <summary>A member of a consumer group that uses the classic protocol has had its time to ask for its assignment.</summary>
     ConsumerSync,
 
+    /// <summary>A member of a group that is not served cannot be heard from.</summary>
+    UnservedSession,
+
     /// <summary>Offsets that nobody uses are to be looked for.</summary>
     OffsetExpiration,
 }

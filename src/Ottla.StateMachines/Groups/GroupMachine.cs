@@ -8,6 +8,7 @@ using Ottla.StateMachines.Groups.Classic;
 using Ottla.StateMachines.Groups.Consumer;
 using Ottla.StateMachines.Groups.Migration;
 using Ottla.StateMachines.Groups.Offsets;
+using Ottla.StateMachines.Groups.Unserved;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups;
@@ -18,10 +19,14 @@ namespace Ottla.StateMachines.Groups;
 /// </remarks>
 public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
 {
+    /// <summary>Groups that are listed in passing.</summary>
+    private const int CheapListGroupsMax = 1000;
+
     private readonly GroupContext _context;
     private readonly ClassicDecisions _classic;
     private readonly ConsumerDecisions _consumer;
     private readonly OffsetDecisions _offsets;
+    private readonly UnservedDecisions _unserved;
     private readonly GroupAdministration _administration;
 
     /// <summary>Makes a machine without groups.</summary>
@@ -35,6 +40,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
         _consumer.Migration = migration;
         _classic = new ClassicDecisions(_context, rebalance, new ClassicMembers(_context, _consumer, migration));
         _offsets = new OffsetDecisions(_context);
+        _unserved = new UnservedDecisions(_context);
         _administration = new GroupAdministration(_context, _offsets);
     }
 
@@ -45,12 +51,21 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     public GroupContext Context => _context;
 
     /// <inheritdoc/>
+    public bool IsCostly(GroupCommand command) => command switch
+    {
+        ConsumerGroupHeartbeatCommand heartbeat => _consumer.IsCostly(heartbeat),
+        ListGroupsCommand => _context.Groups.Count > CheapListGroupsMax,
+        _ => false,
+    };
+
+    /// <inheritdoc/>
     public void Decide(GroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
         switch (command)
         {
             case HeartbeatCommand heartbeat: _classic.Heartbeat(heartbeat, replyTo, now, effects); break;
             case ConsumerGroupHeartbeatCommand heartbeat: _consumer.Heartbeat(heartbeat, replyTo, now, effects); break;
+            case ExpressionsResolvedCommand resolved: _consumer.TakeResolution(resolved, replyTo, now, effects); break;
             case OffsetCommitCommand commit: _offsets.Commit(commit, replyTo, now, effects); break;
             case OffsetFetchCommand fetch: _offsets.Fetch(fetch, replyTo, effects); break;
             case JoinGroupCommand join: _classic.Join(join, replyTo, now, effects); break;
@@ -79,6 +94,9 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
             case DeadlinePurpose.OffsetExpiration:
                 _offsets.OnDeadline(due, now, effects);
                 break;
+            case DeadlinePurpose.UnservedSession:
+                _unserved.OnDeadline(due, effects);
+                break;
             default:
                 _consumer.OnDeadline(due, now, effects);
                 break;
@@ -106,7 +124,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
                 or ShareGroupTargetAssignmentMemberKey or ShareGroupCurrentMemberAssignmentKey or ShareGroupStatePartitionMetadataKey
                 or StreamsGroupMetadataKey or StreamsGroupMemberMetadataKey or StreamsGroupTargetAssignmentMetadataKey
                 or StreamsGroupTargetAssignmentMemberKey or StreamsGroupCurrentMemberAssignmentKey or StreamsGroupTopologyKey:
-                // Share and streams groups are not served: their records stay in the log as they are.
+                _unserved.Apply(record);
                 break;
             default:
                 throw new InvariantViolationException($"the coordinator of groups knows no records of type {record.Key.RecordKey}");
@@ -123,6 +141,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
         (_context.Image, _context.Config, _context.IsLoaded) = (image, config, true);
         _classic.OnLoaded(now, effects);
         _consumer.OnLoaded(now);
+        _unserved.OnLoaded(now);
         _offsets.OnLoaded(now);
     }
 

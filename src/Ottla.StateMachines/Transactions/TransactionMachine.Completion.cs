@@ -14,7 +14,7 @@ public sealed partial class TransactionMachine
         if (prepared.Partitions.Count == 0)
             Write(prepared.Complete(step.Now), step);
         else
-            SendMarkers(id, prepared, prepared.Partitions, step.Effects);
+            step.Effects.WhenTaken(taken => SendMarkers(id, prepared, prepared.Partitions, taken));
     }
 
     private void TakeMarkers(MarkersWrittenCommand written, Step step)

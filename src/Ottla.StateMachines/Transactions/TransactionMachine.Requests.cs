@@ -68,7 +68,7 @@ public sealed partial class TransactionMachine
             next = new ProducerIdAndEpoch(producerId, 0);
         else
             return null;
-        id.NoteBump(next, lastEpoch);
+        step.Effects.WhenTaken(_ => id.NoteBump(lastEpoch));
         return next;
     }
 

@@ -28,7 +28,7 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
 
     private readonly Dictionary<string, TransactionalId> _ids = new(StringComparer.Ordinal);
 
-    /// <summary>Ids that have a <see cref="TransactionalId.RetryAt"/>; some of them have not any more.</summary>
+    /// <summary>Ids that have a <see cref="TransactionalId.RetryAt"/>; a few of them have not any more.</summary>
     private readonly HashSet<string> _retries = new(StringComparer.Ordinal);
 
     /// <summary>Commands that wait for a producer id, in the order of the outputs that ask for one.</summary>
@@ -90,10 +90,12 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
         if (record.Value is not TransactionLogValue value)
         {
             _ids.Remove(key.TransactionalId);
+            _retries.Remove(key.TransactionalId);
             return;
         }
 
         var metadata = TransactionMetadata.FromRecord(key, value);
+        _retries.Remove(key.TransactionalId); // what was to be tried again is written
         if (_ids.TryGetValue(key.TransactionalId, out var known))
             known.Take(metadata);
         else

@@ -1,5 +1,4 @@
 using Ottla.Kernel;
-using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Transactions;
 
@@ -8,8 +7,6 @@ namespace Ottla.StateMachines.Transactions;
 internal sealed class TransactionalId
 {
     private const short NoEpoch = -1;
-
-    private (ProducerIdAndEpoch Producer, short LastEpoch) _bump = (ProducerIdAndEpoch.None, NoEpoch);
 
     public TransactionalId(TransactionMetadata metadata)
     {
@@ -32,15 +29,13 @@ internal sealed class TransactionalId
     /// <summary>When to try again to write markers, or the completion; null while nothing is to be tried.</summary>
     public Instant? RetryAt { get; set; }
 
-    /// <summary>Says which epoch a producer comes from, before its new epoch is written. It counts once that is.</summary>
-    public void NoteBump(ProducerIdAndEpoch producer, short lastEpoch) => _bump = (producer, lastEpoch);
+    /// <summary>Says which epoch a producer comes from, once its new epoch is written.</summary>
+    public void NoteBump(short lastEpoch) => LastProducerEpoch = lastEpoch;
 
     /// <summary>Takes over what was written.</summary>
     public void Take(TransactionMetadata metadata)
     {
-        if (_bump.Producer == metadata.Producer)
-            LastProducerEpoch = _bump.LastEpoch;
-        else if (EndedByEpochBump(metadata))
+        if (EndedByEpochBump(metadata))
             LastProducerEpoch = metadata.ProducerEpoch > 0 ? (short)(metadata.ProducerEpoch - 1) : TransactionMetadata.LastUsableEpoch;
         else if (metadata.Producer != Metadata.Producer)
             LastProducerEpoch = NoEpoch;

@@ -33,7 +33,7 @@ public sealed class GroupWorld
     {
         Random = new Prng(seed);
         Now = new Instant(1_700_000_000_000);
-        Coordinator = new SimulatedCoordinator(Random.NextUInt64(), image, config, Now);
+        Coordinator = new SimulatedCoordinator(Random.NextUInt64(), image, config, Now) { DelaysOutputs = true };
         Image = image;
         Log = log;
     }

@@ -6,6 +6,7 @@ using Ottla.Protocol.Wire;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
+using Ottla.StateMachines.Groups.Consumer;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Groups;
@@ -20,6 +21,7 @@ public sealed class SimulatedCoordinator
     private readonly Prng _random;
     private readonly CoordinatorEffects _effects = new();
     private readonly Dictionary<long, Action<CoordinatorReply>> _waiting = [];
+    private readonly Queue<ResolveExpressionsOutput> _outputs = new();
     private readonly List<(CoordinatorRecord Record, ProducerIdAndEpoch Transaction, bool? Marker)> _log = [];
     private long _lastReplyNumber;
     private BrokerConfig _config;
@@ -50,6 +52,12 @@ public sealed class SimulatedCoordinator
 
     /// <summary>The records of the last step.</summary>
     public IReadOnlyList<CoordinatorRecord> LastRecords { get; private set; } = [];
+
+    /// <summary>The records of the last answer to what the machine wanted done outside.</summary>
+    public IReadOnlyList<CoordinatorRecord> LastResolutionRecords { get; private set; } = [];
+
+    /// <summary>Whether what the machine wants done outside waits until time passes, or <see cref="RunOutputs"/> is called; otherwise it is done at once.</summary>
+    public bool DelaysOutputs { get; set; }
 
     /// <summary>How many of the coming writes fail with <see cref="ErrorCode.CoordinatorNotAvailable"/>.</summary>
     public int FailingWrites { get; set; }
@@ -83,6 +91,7 @@ public sealed class SimulatedCoordinator
     /// <summary>Lets time pass, and has done what is due meanwhile, in order.</summary>
     public void AdvanceTo(Instant until)
     {
+        RunOutputs();
         while (Machine.NextDeadline is { } next && next <= until)
         {
             Now = next > Now ? next : Now;
@@ -95,6 +104,17 @@ public sealed class SimulatedCoordinator
         }
 
         Now = until > Now ? until : Now;
+    }
+
+    /// <summary>Does what the machine wants done outside, and tells it what came of it.</summary>
+    public void RunOutputs()
+    {
+        while (_outputs.TryDequeue(out var output))
+        {
+            var before = LastRecords;
+            Send(new ExpressionsResolvedCommand(output, output.Resolve()), _ => { });
+            (LastRecords, LastResolutionRecords) = (before, LastRecords);
+        }
     }
 
     /// <summary>Lets time pass.</summary>
@@ -123,6 +143,7 @@ public sealed class SimulatedCoordinator
     public void Restart()
     {
         Machine.OnUnloading();
+        _outputs.Clear();
         Machine = Replay();
         Load();
         foreach (var (number, onReply) in _waiting.ToArray())
@@ -203,9 +224,11 @@ public sealed class SimulatedCoordinator
         LastRecords = [.. _effects.Records];
         var replies = _effects.Replies.ToArray();
         var isRefused = FailingWrites > 0 && LastRecords.Count > 0;
+        Action<Instant, CoordinatorEffects>? afterRefusal = null;
         if (isRefused)
         {
             FailingWrites--;
+            afterRefusal = _effects.Refuse();
             var error = new ApiError(ErrorCode.CoordinatorNotAvailable);
             replies = [.. replies.Select(reply => new CoordinatorReply(reply.To, null, error))];
             if (replyTo is { } to && !replies.Any(reply => reply.To == to))
@@ -220,6 +243,11 @@ public sealed class SimulatedCoordinator
                 _log.Add((record, transaction, null));
                 Machine.Apply(_log.Count - 1, record, transaction);
             }
+
+            _effects.Take();
+            replies = [.. _effects.Replies];
+            foreach (var output in _effects.Outputs)
+                _outputs.Enqueue((ResolveExpressionsOutput)output);
         }
 
         foreach (var reply in replies)
@@ -227,6 +255,17 @@ public sealed class SimulatedCoordinator
             if (!_waiting.Remove(reply.To.Number, out var onReply))
                 throw new SimulationException($"request {reply.To.Number} was answered twice");
             onReply(reply);
+        }
+
+        if (afterRefusal is not null)
+        {
+            _effects.Clear();
+            afterRefusal(Now, _effects);
+            Finish(null);
+        }
+        else if (!DelaysOutputs)
+        {
+            RunOutputs();
         }
     }
 }

@@ -25,13 +25,20 @@ public sealed class GroupApiTests
             AssertError(version >= 6 ? ErrorCode.CoordinatorNotAvailable : ErrorCode.InvalidRequest, (await FindAsync(2, $"group:{new Uuid(1, 2)}:0")).ErrorCode);
             AssertError(ErrorCode.InvalidRequest, (await FindAsync(2, "group:0")).ErrorCode);
             AssertError(ErrorCode.InvalidRequest, (await FindAsync(3, "group")).ErrorCode);
+            foreach (var unknown in (sbyte[])[3, 9, -1])
+            {
+                var refused = await FindAsync(unknown, "group");
+                Assert.Equal(((short)ErrorCode.InvalidRequest, -1), (refused.ErrorCode, refused.NodeId));
+                Assert.StartsWith("This most likely occurs because of a request being malformed", refused.ErrorMessage, StringComparison.Ordinal);
+            }
+
 
             async Task<FindCoordinatorResponse.Coordinator> FindAsync(sbyte type, string key)
             {
                 var request = version >= 4 ? new FindCoordinatorRequest { CoordinatorKeys = [key], KeyType = type } : new FindCoordinatorRequest { Key = key, KeyType = type };
                 var response = await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(request, version);
                 return version >= 4 ? Assert.Single(response.Coordinators)
-                    : new FindCoordinatorResponse.Coordinator { NodeId = response.NodeId, Host = response.Host, Port = response.Port, ErrorCode = response.ErrorCode };
+                    : new FindCoordinatorResponse.Coordinator { NodeId = response.NodeId, Host = response.Host, Port = response.Port, ErrorCode = response.ErrorCode, ErrorMessage = response.ErrorMessage };
             }
         }
 

@@ -106,6 +106,20 @@ public sealed class TransactionToolTests
         Assert.Empty((await client.CallAsync<WriteTxnMarkersRequest, WriteTxnMarkersResponse>(request)).Markers);
     }
 
+    [Fact]
+    public async Task A_marker_in_the_transaction_log_does_not_cost_the_answer_for_a_stored_record()
+    {
+        await using var node = await TestNode.StartAsync([.. FewPartitions, ("transaction.state.log.num.partitions", "1")]);
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t");
+        var producer = await client.BeginAsync();
+        AssertError(ErrorCode.None, (await client.ProduceInTransactionAsync(producer, 0)).ErrorCode);
+        Assert.Equal(ErrorCode.None, await MarkAsync(client, "__transaction_state", 0, producer, coordinatorEpoch: 0));
+        AssertError(ErrorCode.None, (await client.EndAsync(producer, commit: true)).ErrorCode);
+        await client.AwaitStateAsync("CompleteCommit"); // by the coordinator that has read the log again
+        Assert.Single((await client.ConsumeAsync("t", committed: true)).Records);
+    }
+
     /// <summary>Who may write markers may name any partition. One in the transaction log ends nothing, and does not keep the log from being loaded.</summary>
     [Fact]
     public async Task A_marker_in_the_transaction_log_does_no_harm()

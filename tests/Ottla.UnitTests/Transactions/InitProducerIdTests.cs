@@ -170,4 +170,19 @@ public sealed class InitProducerIdTests
         bed.Crash();
         return bed;
     }
+
+    [Fact]
+    public void An_epoch_that_could_not_be_written_makes_nobody_its_heir()
+    {
+        var bed = new TransactionTestBed();
+        bed.SetTransactionVersion(0);
+        var first = bed.Init();
+        bed.IsDiskFull = true;
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, bed.InitError(expected: first));
+        bed.IsDiskFull = false;
+        Assert.Equal(ErrorCode.None, bed.Add(first, 0, A0));
+        Assert.Equal(ErrorCode.ConcurrentTransactions, bed.InitError()); // by another, which fences the first with an epoch that nobody gets
+        bed.WriteAllMarkers();
+        Assert.Equal(ErrorCode.ProducerFenced, bed.InitError(expected: first));
+    }
 }

@@ -212,6 +212,7 @@ internal sealed class TransactionTestBed
         if (IsDiskFull && effects.Records.Count > 0)
         {
             _replies.AddRange(effects.Replies.Select(reply => reply with { Reply = null, Error = new ApiError(ErrorCode.CoordinatorNotAvailable) }));
+            effects.Refuse()?.Invoke(Now, new CoordinatorEffects());
             return;
         }
 
@@ -221,6 +222,7 @@ internal sealed class TransactionTestBed
             Log.Add(record);
         }
 
+        effects.Take();
         _replies.AddRange(effects.Replies);
         foreach (var output in effects.Outputs)
         {

@@ -19,6 +19,12 @@ internal sealed partial class CoordinatorShard<TCommand>
     /// <summary>How long what is due rests after its records could not be written.</summary>
     private const int DeadlineRetryBackoffMs = 500;
 
+    /// <summary>What is due and was not looked at for this long shows that the process stood still.</summary>
+    private const int StallMsMin = 500;
+
+    /// <summary>How long what is due then rests, so that heartbeats that wait in the sockets are heard first.</summary>
+    private const int StallGraceMs = 1000;
+
     /// <summary>The longest wait that a timer is set for.</summary>
     private const long TimerMsMax = int.MaxValue;
 
@@ -30,6 +36,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     private readonly ITimer _timer;
     private Instant? _timerSetFor;
     private Instant _deadlinesRestUntil = new(long.MinValue);
+    private Instant _deadlinesSeenAt = new(long.MinValue);
     private Instant _batchBegan;
     private bool _isWatchingCommit;
     private BrokerConfig? _settingsOf;
@@ -58,7 +65,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     /// <param name="step">The step.</param>
     /// <param name="input">What it is about.</param>
     /// <param name="replyTo">Who is answered with the error if the step throws; null when nobody asked for it.</param>
-    /// <returns>Whether what the step wanted written is about to be, or it wanted nothing.</returns>
+    /// <returns>Whether what the step wanted written is about to be, or it wanted nothing. If not, what the machine does about that was done.</returns>
     private bool Step<TInput>(Action<ICoordinatorMachine<TCommand>, TInput, Instant, CoordinatorEffects> step, TInput input, ReplyTo? replyTo = null)
     {
         var now = Instant.Now(_time);
@@ -82,11 +89,16 @@ internal sealed partial class CoordinatorShard<TCommand>
                 _effects.Fail(to, ErrorCode.UnknownServerError);
         }
 
-        return Take(now, replyTo) && !isBroken;
+        if (Take(now, replyTo, out var afterRefusal))
+            return !isBroken;
+        if (afterRefusal is not null)
+            Step(static (_, follow, now, effects) => follow(now, effects), afterRefusal);
+        return false;
     }
 
-    private bool Take(Instant now, ReplyTo? replyTo)
+    private bool Take(Instant now, ReplyTo? replyTo, out Action<Instant, CoordinatorEffects>? afterRefusal)
     {
+        afterRefusal = null;
         var settings = Settings;
         if (_effects.Records.Count > 0)
         {
@@ -96,12 +108,15 @@ internal sealed partial class CoordinatorShard<TCommand>
                 : TryAddOneByOne(now, settings, out refusal);
             if (!isAdded)
             {
-                if (refusal != ErrorCode.None)
-                    FailStep(refusal, replyTo);
+                if (refusal == ErrorCode.None)
+                    return false;
+                FailStep(refusal, replyTo);
+                afterRefusal = _effects.Refuse();
                 return false;
             }
         }
 
+        _effects.Take();
         Await(now.AddMilliseconds(settings.WriteTimeoutMs));
         return settings.AppendLingerMs != 0 || Write(now);
     }
@@ -126,26 +141,26 @@ internal sealed partial class CoordinatorShard<TCommand>
             return false;
         }
 
-        if (!HasTakenOver(outcome))
+        if (outcome.Result.FirstOffset != _endOffset)
+        {
+            _endOffset = _writtenOffset = outcome.Result.LastOffset + 1;
+            Await(now.AddMilliseconds(settings.WriteTimeoutMs));
+            ReloadAfterForeignWrite();
             return false;
+        }
+
+        _writtenOffset = _endOffset = outcome.Result.LastOffset + 1;
         var offset = outcome.Result.FirstOffset;
         foreach (var record in _effects.Records)
             _machine!.Apply(offset++, record, _effects.Transaction);
         return true;
     }
 
-    /// <summary>Takes over that a batch was written of which the machine knows nothing yet.</summary>
-    /// <returns>False when somebody else has written to this log as well: then the machine is dropped.</returns>
-    private bool HasTakenOver(in AppendOutcome outcome)
+    /// <summary>Somebody else has written to this log too, which the machine does not know. What is written is answered all the same, once it is committed.</summary>
+    private void ReloadAfterForeignWrite()
     {
-        if (outcome.Result.FirstOffset != _endOffset)
-        {
-            Reload(ErrorCode.NotCoordinator);
-            return false;
-        }
-
-        _writtenOffset = _endOffset = outcome.Result.LastOffset + 1;
-        return true;
+        LogForeignWrite(_replica.Partition, _writtenOffset);
+        Reload(ErrorCode.NotCoordinator);
     }
 
     private AppendOutcome Append(CoordinatorBatch batch, Instant now)
@@ -244,16 +259,33 @@ internal sealed partial class CoordinatorShard<TCommand>
         if (_batch.IsEmpty)
             return true;
         var outcome = Append(_batch, now);
-        if (outcome.ErrorCode == ErrorCode.None && (outcome.Result.FirstOffset, outcome.Result.LastOffset + 1) == (_writtenOffset, _endOffset))
+        if (outcome.ErrorCode != ErrorCode.None)
+        {
+            LogWriteFailed(_replica.Partition, _endOffset - _writtenOffset, outcome.ErrorCode, outcome.ErrorMessage);
+            Reload(CoordinatorErrors.OfAppend(outcome.ErrorCode));
+            return false;
+        }
+
+        if ((outcome.Result.FirstOffset, outcome.Result.LastOffset + 1) == (_writtenOffset, _endOffset))
         {
             _writtenOffset = _endOffset;
             return true;
         }
 
-        LogWriteFailed(_replica.Partition, _endOffset - _writtenOffset, outcome.ErrorCode, outcome.ErrorMessage);
-        // Written elsewhere than the machine was told: somebody else has written to this log.
-        Reload(outcome.ErrorCode == ErrorCode.None ? ErrorCode.NotCoordinator : CoordinatorErrors.OfAppend(outcome.ErrorCode));
+        MoveReplies(from: _writtenOffset, to: outcome.Result.LastOffset + 1);
+        _writtenOffset = _endOffset = outcome.Result.LastOffset + 1;
+        ReloadAfterForeignWrite();
         return false;
+    }
+
+    /// <summary>The batch was written elsewhere than its steps were told: their replies wait for its real end.</summary>
+    private void MoveReplies(long from, long to)
+    {
+        for (var left = _replies.Count; left > 0; left--)
+        {
+            var due = _replies.Dequeue();
+            _replies.Enqueue(due.Offset > from ? due with { Offset = to } : due);
+        }
     }
 
     private void WriteMarker(ProducerIdAndEpoch producer, int coordinatorEpoch, bool isCommit, short transactionVersion, TaskCompletionSource<object?> waiter)
@@ -272,11 +304,14 @@ internal sealed partial class CoordinatorShard<TCommand>
             return;
         }
 
-        if (!HasTakenOver(outcome))
-            return;
-        _machine!.ApplyMarker(producer, isCommit);
+        var isNext = outcome.Result.FirstOffset == _endOffset;
+        _writtenOffset = _endOffset = outcome.Result.LastOffset + 1;
         var deadline = now.AddMilliseconds(Settings.WriteTimeoutMs);
         _replies.Enqueue(new DueReply(_endOffset, new CoordinatorReply(replyTo, null, ApiError.None), deadline));
+        if (isNext)
+            _machine!.ApplyMarker(producer, isCommit);
+        else
+            ReloadAfterForeignWrite();
     }
 
     /// <summary>At the end of a round: what is due, the write, and what is committed.</summary>
@@ -293,13 +328,27 @@ internal sealed partial class CoordinatorShard<TCommand>
         SetTimer(now, lingerMs);
     }
 
+    /// <summary>Does what is due: at the end of a round, and before a command is decided, which comes later than that.</summary>
     private void StepDeadlines(Instant now)
     {
+        RestAfterStall(now);
         for (var i = 0; i < DeadlineStepsMax && _machine?.NextDeadline is { } due && due <= now && now >= _deadlinesRestUntil; i++)
         {
             if (!Step(static (machine, _, now, effects) => machine.OnDeadline(now, effects), 0))
                 _deadlinesRestUntil = now.AddMilliseconds(DeadlineRetryBackoffMs);
         }
+    }
+
+    private void RestAfterStall(Instant now)
+    {
+        if (_machine?.NextDeadline is { } due)
+        {
+            var wanted = due > _deadlinesRestUntil ? due : _deadlinesRestUntil;
+            if (_deadlinesSeenAt < wanted && now.MillisecondsSince(wanted) >= StallMsMin)
+                _deadlinesRestUntil = now.AddMilliseconds(StallGraceMs);
+        }
+
+        _deadlinesSeenAt = now;
     }
 
     private void SendCommitted(Instant now)
@@ -329,9 +378,9 @@ internal sealed partial class CoordinatorShard<TCommand>
         if (!_waiting.Remove(reply.To.Number, out var waiter))
             return; // its time was over before its answer came
         if (reply.Error.IsFailure)
-            waiter.SetException(new ApiException(reply.Error.Code, reply.Error.Message));
+            waiter.TrySetException(new ApiException(reply.Error.Code, reply.Error.Message));
         else
-            waiter.SetResult(reply.Reply);
+            waiter.TrySetResult(reply.Reply);
     }
 
     /// <summary>Comes back when what waits first is committed. Replies that have waited too long are the timer's.</summary>
@@ -387,16 +436,21 @@ internal sealed partial class CoordinatorShard<TCommand>
             Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>Forgets what was to be written and what waits for being committed.</summary>
-    private void ForgetSteps(ErrorCode unwritten)
+    /// <summary>Forgets what was to be written, and what the machine wanted done.</summary>
+    /// <param name="unwritten">What those are told whose records were to be written.</param>
+    /// <param name="isEnd">Whether those that wait for a commit are sent elsewhere, too: their records are in the log, but what becomes of them is not known here.</param>
+    private void ForgetSteps(ErrorCode unwritten, bool isEnd)
     {
-        foreach (var due in _replies)
+        for (var left = _replies.Count; left > 0; left--)
         {
-            var error = due.Offset > _writtenOffset ? unwritten : ErrorCode.NotCoordinator;
-            Answer(new CoordinatorReply(due.Reply.To, null, new ApiError(error)));
+            var due = _replies.Dequeue();
+            var isWritten = due.Offset <= _writtenOffset;
+            if (isWritten && !isEnd)
+                _replies.Enqueue(due);
+            else
+                Answer(new CoordinatorReply(due.Reply.To, null, new ApiError(isWritten ? ErrorCode.NotCoordinator : unwritten)));
         }
 
-        _replies.Clear();
         _outputs.Clear();
         _batch.Clear(cachedBufferBytesMax: 0);
         _endOffset = _writtenOffset;
@@ -411,6 +465,9 @@ internal sealed partial class CoordinatorShard<TCommand>
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} records of a step of the coordinator of {Partition} cannot be written: {Error}")]
     private partial void LogRefused(TopicPartition partition, int count, ErrorCode error);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Somebody else has written to {Partition} before offset {Offset}: its coordinator loads it again")]
+    private partial void LogForeignWrite(TopicPartition partition, long offset);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Writing {Count} records of the coordinator of {Partition} failed with {Error}: {Reason}. It is loaded again")]
     private partial void LogWriteFailed(TopicPartition partition, long count, ErrorCode error, string? reason);

@@ -14,11 +14,18 @@ namespace Ottla.Broker.Hosts.Coordinators;
 /// <remarks>
 /// Lives for one leadership: from <see cref="Start"/>, which loads the log, to <see cref="Close"/>. Everything that happens to it is work in a
 /// queue; whoever finds the queue idle does the work, on its own task, until there is none. So the machine is touched by one at a time, and no lock
-/// is held while it is. The queue is bounded by the requests that connections may have in flight.
+/// is held while it is. The queue is bounded by the requests that connections may have in flight. A thread of the network does a bounded part of it
+/// (<see cref="NetworkStepsMax"/>, and nothing costly) before its loop goes to another thread.
 /// One round of the loop: take all that is queued, step by step; write what it made as one batch; send the replies that are committed.
 /// </remarks>
 internal sealed partial class CoordinatorShard<TCommand> : IDisposable
 {
+    /// <summary>The work that is done by a thread before it may no longer be one that others depend on.</summary>
+    private const int NetworkStepsMax = 256;
+
+    /// <summary>The work between two writes: those that wait for its answers do not wait for all that is queued.</summary>
+    private const int RoundStepsMax = 256;
+
     private readonly CoordinatorDefinition<TCommand> _definition;
     private readonly CoordinatorPartition _partition;
     private readonly PartitionReplica _replica;
@@ -37,7 +44,11 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     // The rest belongs to whoever drains the queue.
     private ICoordinatorMachine<TCommand>? _machine;
     private MetadataImage _image = MetadataImage.Empty;
+    private Task _loading = Task.CompletedTask;
+    private int _loadNumber;
+    private bool _isStarted;
     private bool _isLoading;
+    private bool _isBroken;
     private long _lastReplyTo;
     private VerificationGuard _guard;
 
@@ -65,7 +76,11 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     public Task Ended => _ended.Task;
 
     /// <summary>Loads the log, once <paramref name="predecessor"/> is done with it. Until then requests are answered with COORDINATOR_LOAD_IN_PROGRESS.</summary>
-    public void Start(Task predecessor) => Enqueue(() => BeginLoad(predecessor));
+    public void Start(Task predecessor) => Enqueue(() =>
+    {
+        _isStarted = true;
+        BeginLoad(predecessor);
+    });
 
     /// <summary>Has a command decided. Completes when its answer is committed.</summary>
     /// <param name="command">The command.</param>
@@ -127,6 +142,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
 
     private void Drain()
     {
+        var steps = 0;
         while (true)
         {
             lock (_lock)
@@ -141,7 +157,14 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
             }
 
             while (_taken.TryDequeue(out var work))
+            {
                 Run(work);
+                if (++steps == NetworkStepsMax)
+                    HandlerThread.AboutToBlock(); // there may be no end to it
+                if (steps % RoundStepsMax == 0)
+                    Run(_settle);
+            }
+
             Run(_settle);
         }
     }
@@ -155,43 +178,71 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         catch (Exception e) // a bug, but nobody awaits the loop: what the machine made of it is not to be trusted
         {
             LogBroken(_replica.Partition, e);
-            Reload(ErrorCode.UnknownServerError);
+            Recover();
         }
     }
 
-    private void BeginLoad(Task predecessor)
+    private void Recover()
     {
-        if (_isClosing)
-            return;
-        _isLoading = true;
-        _ = LoadAsync(predecessor);
+        try
+        {
+            Reload(ErrorCode.UnknownServerError);
+        }
+        catch (Exception e) // another bug: it must not stop the loop, or nobody would get an answer any more
+        {
+            LogGivenUp(_replica.Partition, e);
+            (_machine, _isLoading, _isBroken) = (null, false, true);
+            _loadNumber++;
+            foreach (var waiter in _waiting.Values)
+                waiter.TrySetException(new ApiException(ErrorCode.NotCoordinator));
+            _waiting.Clear();
+            _replies.Clear();
+            _outputs.Clear();
+        }
     }
 
-    private async Task LoadAsync(Task predecessor)
+    /// <summary>Begins a load. One at a time: one under way is given up, and the next begins when it has ended.</summary>
+    private void BeginLoad(Task predecessor)
+    {
+        if (!_isStarted || _isClosing || _isBroken)
+            return;
+        _isLoading = true;
+        _loading = LoadAsync(++_loadNumber, predecessor, _loading);
+    }
+
+    /// <summary>Never fails: what goes wrong is logged, and nobody is the coordinator then.</summary>
+    private async Task LoadAsync(int number, Task predecessor, Task loadBefore)
     {
         try
         {
             await predecessor;
+            await loadBefore;
             await Task.Yield(); // whoever published the leadership does not wait for the disk
             var machine = _definition.CreateMachine(_partition);
             var loader = new CoordinatorLoader(_replica, _definition.Serde, MayGoOn, _logger);
             var end = await loader.LoadAsync(machine, _definition.Settings(_config()).LoadBufferBytes);
-            Enqueue(() => EndLoad(machine, end));
+            Enqueue(() => EndLoad(number, machine, end));
         }
-        catch (Exception e) // whatever the log has in it: nobody awaits this
+        catch (Exception e) // whatever the log has in it
         {
             LogLoadFailed(_replica.Partition, e);
-            Enqueue(() => _isLoading = false);
+            Enqueue(() => EndLoad(number, machine: null, end: null));
         }
 
-        bool MayGoOn() => !_isClosing && _replica.Leadership is { IsLeaderHere: true } leadership && leadership.LeaderEpoch == _partition.LeaderEpoch;
+        bool MayGoOn() => !_isClosing && number == Volatile.Read(ref _loadNumber) && _replica.Leadership is { IsLeaderHere: true } leadership && leadership.LeaderEpoch == _partition.LeaderEpoch;
     }
 
-    private void EndLoad(ICoordinatorMachine<TCommand> machine, long? end)
+    private void EndLoad(int number, ICoordinatorMachine<TCommand>? machine, long? end)
     {
+        if (number != _loadNumber)
+            return; // another has begun, which knows more
         _isLoading = false;
-        if (end is null || _isClosing)
+        if (machine is null || end is null || _isClosing)
+        {
+            Abandon(ErrorCode.NotCoordinator, isEnd: true);
             return;
+        }
+
         _machine = machine;
         _endOffset = _writtenOffset = end.Value;
         LogLoaded(_definition.Name, _replica.Partition, end.Value);
@@ -207,8 +258,11 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
 
     private void Decide(TCommand command, VerificationGuard guard, TaskCompletionSource<object?> waiter)
     {
+        StepDeadlines(Instant.Now(_time));
         if (Admit(waiter) is not { } replyTo)
             return;
+        if (_machine!.IsCostly(command))
+            HandlerThread.AboutToBlock();
         _guard = guard; // a step that is part of a transaction is written by itself, at once
         Step(static (machine, it, now, effects) => machine.Decide(it.command, it.replyTo, now, effects), (command, replyTo), replyTo);
     }
@@ -218,7 +272,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     {
         if (_machine is null)
         {
-            waiter.SetException(new ApiException(_isLoading ? ErrorCode.CoordinatorLoadInProgress : ErrorCode.NotCoordinator));
+            waiter.TrySetException(new ApiException(_isLoading ? ErrorCode.CoordinatorLoadInProgress : ErrorCode.NotCoordinator));
             return null;
         }
 
@@ -228,27 +282,43 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     }
 
     /// <summary>Drops the machine and makes another from what is in the log: what this one knows may not be there.</summary>
+    /// <remarks>Whose records are written is answered when they are committed; the others ask again.</remarks>
     private void Reload(ErrorCode unwritten)
     {
-        Abandon(unwritten);
+        Abandon(unwritten, isEnd: false);
         BeginLoad(Task.CompletedTask);
     }
 
     /// <summary>Drops the machine, and fails all that waits.</summary>
     /// <param name="unwritten">What those are told whose records were about to be written; the others get NOT_COORDINATOR.</param>
-    private void Abandon(ErrorCode unwritten)
+    /// <param name="isEnd">Whether that goes also for those whose records are written, and not committed yet.</param>
+    private void Abandon(ErrorCode unwritten, bool isEnd)
     {
-        _machine?.OnUnloading();
+        var machine = _machine;
         _machine = null;
-        ForgetSteps(unwritten);
-        foreach (var waiter in _waiting.Values)
-            waiter.SetException(new ApiException(ErrorCode.NotCoordinator));
-        _waiting.Clear();
+        ForgetSteps(unwritten, isEnd);
+        var written = _replies.Select(due => due.Reply.To.Number).ToHashSet();
+        foreach (var (number, waiter) in _waiting.ToArray())
+        {
+            if (written.Contains(number))
+                continue;
+            _waiting.Remove(number);
+            waiter.TrySetException(new ApiException(ErrorCode.NotCoordinator));
+        }
+
+        try
+        {
+            machine?.OnUnloading();
+        }
+        catch (Exception e) // a bug of a machine that is dropped anyway
+        {
+            LogUnloadFailed(_replica.Partition, e);
+        }
     }
 
     private void End()
     {
-        Abandon(ErrorCode.NotCoordinator);
+        Abandon(ErrorCode.NotCoordinator, isEnd: true);
         _isLoading = false;
         _closing.Cancel();
         _closing.Dispose();
@@ -262,6 +332,12 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Loading {Partition} failed: this node cannot be its coordinator")]
     private partial void LogLoadFailed(TopicPartition partition, Exception e);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The coordinator of {Partition} failed while it was dropped")]
+    private partial void LogUnloadFailed(TopicPartition partition, Exception e);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "The coordinator of {Partition} is broken, and cannot be loaded again. Restart the node, or move the partition's leadership")]
+    private partial void LogGivenUp(TopicPartition partition, Exception e);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The coordinator of {Partition} is broken, and loaded again")]
     private partial void LogBroken(TopicPartition partition, Exception e);

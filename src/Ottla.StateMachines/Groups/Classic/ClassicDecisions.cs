@@ -6,6 +6,7 @@ using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups.Consumer;
 using Ottla.StateMachines.Groups.Migration;
+using Ottla.StateMachines.Groups.Unserved;
 
 namespace Ottla.StateMachines.Groups.Classic;
 
@@ -52,6 +53,8 @@ public sealed class ClassicDecisions
             _joins.Join(group, command, replyTo, now, effects);
         else if (_context.Find(request.GroupId) is ConsumerGroup { IsEmpty: false } consumerGroup)
             _members.Join(consumerGroup, command, awaiting, now, effects);
+        else if (_context.Find(request.GroupId) is ShareGroup or StreamsGroup { IsEmpty: false })
+            ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.InconsistentGroupProtocol);
         else
             JoinNewGroup(command, awaiting, now, effects);
     }
@@ -185,7 +188,7 @@ public sealed class ClassicDecisions
         }
     }
 
-    // The group comes to be when its record is written, and the client's join with it. What was left of a consumer group without members goes.
+    // The group comes to be when its record is written, and the client's join with it. What was left of a consumer or streams group without members goes.
     private void JoinNewGroup(JoinGroupCommand command, AwaitingReply awaiting, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
@@ -246,7 +249,7 @@ public sealed class ClassicDecisions
             Assign(group, request.Assignments, now, effects);
     }
 
-    // The group is stable once the record is written: see ClassicGroup.TakeOver. If it cannot be, all are told to join again, and may assign again.
+    // The group is stable once the record is written: see ClassicGroup.TryTakeOver. If it cannot be, all that wait get the error, and all join again.
     private void Assign(ClassicGroup group, SyncGroupRequest.SyncGroupRequestAssignment[] assignments, Instant now, CoordinatorEffects effects)
     {
         var assignmentsByMember = new Dictionary<string, byte[]>(StringComparer.Ordinal);
@@ -261,6 +264,13 @@ public sealed class ClassicDecisions
             ClassicReplies.Synced(effects, sync, group, assignmentsByMember.GetValueOrDefault(member.MemberId, []));
             _rebalance.ScheduleSession(group, member, now);
         }
+
+        effects.WhenRefused((refusedAt, refusedEffects) =>
+        {
+            foreach (var member in group.Members)
+                member.Assignment = [];
+            _rebalance.Prepare(group, refusedAt, refusedEffects);
+        });
     }
 
     private ErrorCode Heartbeat(HeartbeatRequest request, Instant now)

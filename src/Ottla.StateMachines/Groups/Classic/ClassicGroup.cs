@@ -165,6 +165,24 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
         return successor;
     }
 
+    /// <summary>Gives a static member its place back: the group's record with its successor could not be written.</summary>
+    /// <param name="old">The member as it was before <see cref="ReplaceStatic"/>.</param>
+    /// <param name="successor">The member that was to take its place.</param>
+    /// <param name="wasPendingSync">Whether the group waited for it to ask for its assignment.</param>
+    public void RestoreStatic(ClassicGroupMember old, ClassicGroupMember successor, bool wasPendingSync)
+    {
+        SetAwaitingJoin(successor, null);
+        CountProtocols(successor, -1);
+        _members.Remove(successor.MemberId);
+        _members.Add(old.MemberId, old);
+        CountProtocols(old, 1);
+        _staticMemberIds[old.GroupInstanceId!] = old.MemberId;
+        if (wasPendingSync)
+            _pendingSyncs.Add(old.MemberId);
+        if (LeaderId == successor.MemberId)
+            LeaderId = old.MemberId;
+    }
+
     /// <summary>Takes over what a member asks for when it joins again.</summary>
     public void Update(ClassicGroupMember member, IReadOnlyList<ClassicProtocol> protocols, int rebalanceTimeoutMs, int sessionTimeoutMs)
     {

@@ -121,6 +121,7 @@ internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebala
     private void Succeed(ClassicGroup group, ClassicGroupMember old, string memberId, Joining join, Instant now, CoordinatorEffects effects)
     {
         var formerLeaderId = group.LeaderId ?? "";
+        var wasPendingSync = group.PendingSyncs.Contains(old.MemberId);
         ClassicRebalance.AnswerAwaiting(group, old, ErrorCode.FencedInstanceId, old.MemberId, effects);
         var successor = group.ReplaceStatic(old, memberId);
         context.Deadlines.Cancel(DeadlinePurpose.ClassicSession, group.GroupId, old.MemberId);
@@ -134,6 +135,14 @@ internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebala
 
         group.SetAwaitingJoin(successor, null);
         effects.Write(group.ToRecord());
+
+        // Until the record is written the old one is the member: it is not fenced by a successor that was refused.
+        effects.WhenRefused((refusedAt, _) =>
+        {
+            group.RestoreStatic(old, successor, wasPendingSync);
+            context.Deadlines.Cancel(DeadlinePurpose.ClassicSession, group.GroupId, successor.MemberId);
+            rebalance.ScheduleSession(group, old, refusedAt);
+        });
         var knowsSkipping = join.Command.Origin.ApiVersion >= SkipAssignmentVersion;
         var isLeader = group.LeaderId == memberId;
 

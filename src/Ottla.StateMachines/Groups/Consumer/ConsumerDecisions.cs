@@ -31,6 +31,9 @@ public sealed class ConsumerDecisions(GroupContext context)
     /// <summary>When what is due is tried again, should it come to nothing: if it succeeds, the member's deadlines go with it.</summary>
     private const int DeadlineRetryMs = 500;
 
+    /// <summary>Members and partitions up to which an assignment is made in passing.</summary>
+    private const int CheapAssignmentSizeMax = 1000;
+
     private static readonly DeadlinePurpose[] s_memberDeadlines =
         [DeadlinePurpose.ConsumerSession, DeadlinePurpose.ConsumerRebalance, DeadlinePurpose.ConsumerJoin, DeadlinePurpose.ConsumerSync];
 
@@ -67,6 +70,49 @@ public sealed class ConsumerDecisions(GroupContext context)
     /// <exception cref="ApiException">GROUP_ID_NOT_FOUND.</exception>
     public void Describe(ConsumerGroupDescribeCommand command, ReplyTo replyTo, CoordinatorEffects effects) =>
         effects.Reply(replyTo, ConsumerGroupDescription.Of(Get(command.GroupId), Assignors, context.Image.Topics));
+
+    /// <summary>Takes over what the group's regular expressions match. The members get it with the group's next epoch.</summary>
+    public void TakeResolution(ExpressionsResolvedCommand resolved, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    {
+        effects.Reply(replyTo, resolved);
+        if (context.Find<ConsumerGroup>(resolved.Output.GroupId) is not { } group || !group.TryEndResolution(resolved.Output) || resolved.Topics is null)
+            return;
+        var matches = new Dictionary<string, ResolvedRegularExpression>(group.ResolvedRegularExpressions, StringComparer.Ordinal);
+        var hasChanged = false;
+        foreach (var (regex, topics) in resolved.Topics)
+        {
+            if (group.CountSubscribers(regex) == 0)
+                continue;
+            var topicsBefore = matches.TryGetValue(regex, out var before) ? before.Topics : GroupSubscription.NoTopics;
+            hasChanged |= !topicsBefore.SetEquals(topics);
+            matches[regex] = new ResolvedRegularExpression(topics, resolved.Output.Image.Provenance.LastOffset, now);
+            effects.Write(ConsumerGroupRecords.RegularExpression(group.GroupId, regex, matches[regex]));
+        }
+
+        var hash = TopicMetadataHash.Of(GroupSubscription.Of(group.Members, matches).Topics, context.Image);
+        if (!hasChanged && hash == group.MetadataHash)
+            return;
+        effects.Write(ConsumerGroupRecords.Epoch(group.GroupId, group.GroupEpoch + 1, hash));
+        group.NoteMetadataCheck(now, group.GroupEpoch + 1);
+    }
+
+    /// <summary>Whether a heartbeat may have a large assignment made.</summary>
+    public bool IsCostly(ConsumerGroupHeartbeatCommand command)
+    {
+        var request = command.Request;
+        var group = context.Find<ConsumerGroup>(request.GroupId);
+        if (group is not null && request is { MemberEpoch: > MemberEpochs.Join, SubscribedTopicNames: null, SubscribedTopicRegex: null } && group.AssignmentEpoch == group.GroupEpoch)
+            return false;
+        var size = (long)(group?.Members.Count ?? 0);
+        foreach (var topic in (group?.Subscription.Topics ?? GroupSubscription.NoTopics).Concat(request.SubscribedTopicNames ?? []))
+        {
+            size += context.Image.Topics.Find(topic)?.Partitions.Length ?? 0;
+            if (size > CheapAssignmentSizeMax)
+                return true;
+        }
+
+        return size > CheapAssignmentSizeMax;
+    }
 
     /// <summary>Takes in what a member says of itself, and writes all that follows for the group and the member.</summary>
     /// <param name="group">The member's group.</param>
@@ -186,9 +232,12 @@ public sealed class ConsumerDecisions(GroupContext context)
             .SelectMany(topic => topic.Partitions, (topic, partition) => new TopicIdPartition(topic.TopicId, partition)).ToHashSet();
         var admitted = MemberAdmission.Admit(group, memberId, request.InstanceId, request.MemberEpoch, owned, effects);
         var member = Update(group, admitted, Described(admitted.Member, command), owned, now, effects);
-        ScheduleSession(group.GroupId, memberId, now);
+        if (effects.Records.Count == 0)
+            ScheduleSession(group.GroupId, memberId, now);
+        else
+            effects.WhenTaken(_ => ScheduleSession(group.GroupId, memberId, now)); // the tombstones of a member that is replaced by itself cancel it
         if (context.Find(group.GroupId) is { Type: GroupType.Classic } classic)
-            Migration?.FinishUpgrade(classic, now, effects);
+            effects.WhenTaken(taken => Migration?.FinishUpgrade(classic, now, taken));
         var isAssignmentAnswered = request.MemberEpoch == MemberEpochs.Join
             || ConsumerHeartbeatRules.IsFull(request)
             || !ConsumerGroupMember.SamePartitions(member.AssignedPartitions, admitted.Member.AssignedPartitions);
@@ -265,11 +314,13 @@ public sealed class ConsumerDecisions(GroupContext context)
                 return group;
             case null:
                 break;
-            case { IsEmpty: true } empty:
+            case { Type: GroupType.Classic, IsEmpty: true } empty:
                 empty.WriteTombstones(effects);
                 break;
-            case var classic:
+            case { Type: GroupType.Classic } classic:
                 return Migration?.Upgrade(classic, effects) ?? throw NotAConsumerGroup(groupId);
+            default:
+                throw NotAConsumerGroup(groupId);
         }
 
         return new ConsumerGroup(groupId);

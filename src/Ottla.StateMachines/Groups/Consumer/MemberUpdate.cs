@@ -28,7 +28,6 @@ internal sealed class MemberUpdate
     private readonly SortedDictionary<string, ResolvedRegularExpression> _resolved;
     private ConsumerGroupMember _after;
     private bool _epochGrows;
-    private bool _hasRegexResolution;
 
     public MemberUpdate(
         GroupContext context,
@@ -109,13 +108,13 @@ internal sealed class MemberUpdate
         }
     }
 
-    /// <summary>Looks up what the group's expressions match: if one is new, if there are new topics, or from time to time.</summary>
+    /// <summary>Has what the group's expressions match looked up: if one is new, if there are new topics, or from time to time. The answer is a step of its own.</summary>
     private void RefreshRegexes(long lastTopicsVersion)
     {
         if (_group.SubscribedRegularExpressions.Count == 0 && _after.SubscribedTopicRegex.Length == 0)
             return;
         var last = _group.ResolvedRegularExpressions.Values.FirstOrDefault();
-        if (last is not null && _now <= last.Timestamp.AddMilliseconds(RegexRefreshIntervalMinMs))
+        if (_group.ResolutionUnderWay is not null || (last is not null && _now <= last.Timestamp.AddMilliseconds(RegexRefreshIntervalMinMs)))
             return;
         string[] regexes = [.. Members.Select(member => member.SubscribedTopicRegex).Where(regex => regex.Length > 0).Distinct().Order(StringComparer.Ordinal)];
         var isDue = last is null
@@ -124,22 +123,13 @@ internal sealed class MemberUpdate
             || regexes.Any(regex => !_resolved.ContainsKey(regex));
         if (!isDue || regexes.Length == 0)
             return;
-        _hasRegexResolution = true;
-        foreach (var regex in regexes)
+        var output = new ResolveExpressionsOutput(_group.GroupId, regexes, _context.Image);
+        _effects.WhenTaken(taken =>
         {
-            var resolution = Resolve(regex);
-            _effects.Write(ConsumerGroupRecords.RegularExpression(_group.GroupId, regex, resolution));
-            var topicsBefore = _resolved.TryGetValue(regex, out var before) ? before.Topics : GroupSubscription.NoTopics;
-            _epochGrows |= !topicsBefore.SetEquals(resolution.Topics);
-            _resolved[regex] = resolution;
-        }
-    }
-
-    private ResolvedRegularExpression Resolve(string regex)
-    {
-        var pattern = TopicPattern.Parse(regex);
-        var topics = GroupSubscription.NoTopics.Union(_context.Image.Topics.ByName.Keys.Where(pattern.Matches));
-        return new ResolvedRegularExpression(topics, _context.Image.Provenance.LastOffset, _now);
+            // The group may have come to be with this step's records.
+            _context.Find<ConsumerGroup>(output.GroupId)?.BeginResolution(output);
+            taken.Output(output);
+        });
     }
 
     private bool PreferredAssignorChanges() =>
@@ -152,7 +142,7 @@ internal sealed class MemberUpdate
     /// <summary>Lets the group's epoch grow if the members ask for something else, or the topics have changed.</summary>
     private int UpdateEpoch()
     {
-        if (!_epochGrows && !_hasRegexResolution && !_group.IsMetadataCheckDue(_now))
+        if (!_epochGrows && !_group.IsMetadataCheckDue(_now))
             return _group.GroupEpoch;
         var hash = TopicMetadataHash.Of(GroupSubscription.Of(Members, _resolved).Topics, _context.Image);
         var groupEpoch = _group.GroupEpoch;
@@ -215,9 +205,12 @@ internal sealed class MemberUpdate
         _effects.Write(ConsumerGroupRecords.Assignment(_group.GroupId, _after));
         if (_after.Classic is not null)
             return;
-        if (_after.State == MemberState.UnrevokedPartitions)
-            _context.Deadlines.Schedule(DeadlinePurpose.ConsumerRebalance, _group.GroupId, _after.MemberId, _now.AddMilliseconds(_after.RebalanceTimeoutMs));
-        else
-            _context.Deadlines.Cancel(DeadlinePurpose.ConsumerRebalance, _group.GroupId, _after.MemberId);
+        _effects.WhenTaken(_ =>
+        {
+            if (_after.State == MemberState.UnrevokedPartitions)
+                _context.Deadlines.Schedule(DeadlinePurpose.ConsumerRebalance, _group.GroupId, _after.MemberId, _now.AddMilliseconds(_after.RebalanceTimeoutMs));
+            else
+                _context.Deadlines.Cancel(DeadlinePurpose.ConsumerRebalance, _group.GroupId, _after.MemberId);
+        });
     }
 }

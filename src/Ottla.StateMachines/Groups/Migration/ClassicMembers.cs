@@ -42,27 +42,24 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
 
         var replaced = isNew ? group.FindStatic(request.GroupInstanceId) : null;
         var described = Describe(Known(group, memberId, request, replaced), command, protocols, subscription);
-        if (replaced is not null && migration.TryDowngrade(group, replaced, described, now, effects) is { } classic)
+        var owned = Identify(subscription.OwnedPartitions.Select(topic => (topic.Topic, topic.Partitions)), context.Image.Topics);
+        if (replaced is not null && migration.TryDowngrade(group, replaced, described, owned, now, effects) is { } memberEpoch)
         {
-            ClassicReplies.Joined(effects, awaiting, classic, memberId, leaderId: "", sendMembers: false);
+            AnswerJoin(effects, awaiting, memberId, memberEpoch, protocols);
             return;
         }
 
         var admitted = replaced is null
             ? new AdmittedMember(Known(group, memberId, request, null), null)
             : MemberAdmission.Replace(group, replaced, memberId, usesClassicProtocol: true, effects);
-        var owned = Identify(subscription.OwnedPartitions.Select(topic => (topic.Topic, topic.Partitions)), context.Image.Topics);
         var member = consumer.Update(group, admitted, described, owned, now, effects);
-        context.Deadlines.Cancel(DeadlinePurpose.ConsumerJoin, group.GroupId, memberId);
-        consumer.ScheduleSession(group.GroupId, memberId, request.SessionTimeoutMs, now);
-        context.Deadlines.Schedule(DeadlinePurpose.ConsumerSync, group.GroupId, memberId, now.AddMilliseconds(member.RebalanceTimeoutMs));
-        effects.Reply(awaiting.ReplyTo, new JoinGroupResponse
+        effects.WhenTaken(_ =>
         {
-            MemberId = memberId,
-            GenerationId = member.MemberEpoch,
-            ProtocolType = ConsumerProtocol.ProtocolType,
-            ProtocolName = protocols[0].Name,
+            context.Deadlines.Cancel(DeadlinePurpose.ConsumerJoin, group.GroupId, memberId);
+            consumer.ScheduleSession(group.GroupId, memberId, request.SessionTimeoutMs, now);
+            context.Deadlines.Schedule(DeadlinePurpose.ConsumerSync, group.GroupId, memberId, now.AddMilliseconds(member.RebalanceTimeoutMs));
         });
+        AnswerJoin(effects, awaiting, memberId, member.MemberEpoch, protocols);
     }
 
     /// <summary>SyncGroup.</summary>
@@ -154,6 +151,15 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
                 ],
             },
             version);
+
+    private static void AnswerJoin(CoordinatorEffects effects, AwaitingReply awaiting, string memberId, int memberEpoch, ClassicProtocol[] protocols) =>
+        effects.Reply(awaiting.ReplyTo, new JoinGroupResponse
+        {
+            MemberId = memberId,
+            GenerationId = memberEpoch,
+            ProtocolType = ConsumerProtocol.ProtocolType,
+            ProtocolName = protocols[0].Name,
+        });
 
     private static (ConsumerGroupMember Member, ClassicMemberMetadata Classic) Get(ConsumerGroup group, string memberId, string? instanceId, int generationId)
     {

@@ -82,10 +82,12 @@ internal sealed class GroupMigration(GroupContext context, ConsumerDecisions con
     /// <param name="group">The group.</param>
     /// <param name="replaced">The static member that is replaced.</param>
     /// <param name="successor">The member in its place, with its subscription.</param>
+    /// <param name="owned">What the successor says it has.</param>
     /// <param name="now">The time.</param>
     /// <param name="effects">What is written.</param>
-    /// <returns>The classic group; null when it has to stay a consumer group.</returns>
-    public ClassicGroup? TryDowngrade(ConsumerGroup group, ConsumerGroupMember replaced, ConsumerGroupMember successor, Instant now, CoordinatorEffects effects)
+    /// <returns>The successor's epoch, which its join is answered with: 0 where it has to join again. Null when the group has to stay a consumer group.</returns>
+    public int? TryDowngrade(
+        ConsumerGroup group, ConsumerGroupMember replaced, ConsumerGroupMember successor, IReadOnlySet<TopicIdPartition> owned, Instant now, CoordinatorEffects effects)
     {
         ConsumerGroupMember[] others = [.. group.Members.Where(member => member.MemberId != replaced.MemberId)];
         if (replaced.Classic is not null || !MayBeClassic([.. others, successor]) || ToClassic(group, [.. others, successor], now, replaced.MemberId) is not { } classic)
@@ -93,10 +95,20 @@ internal sealed class GroupMigration(GroupContext context, ConsumerDecisions con
         Replace(group, classic, now, effects);
 
         // Unless all have what they are to have, and it fits, somebody may still use what another would be told to.
-        if (group.AssignmentEpoch < group.GroupEpoch || !successor.SubscribesToSame(replaced) || !others.All(member => member.IsReconciledTo(group.AssignmentEpoch)))
+        var isStale = IsAssignmentStale(group, [.. others, successor]) || !successor.SubscribesToSame(replaced);
+        if (isStale || !others.All(member => member.IsReconciledTo(group.AssignmentEpoch)))
             rebalance.Prepare(classic, now, effects);
-        return classic;
+        if (isStale)
+            return successor.MemberEpoch;
+        var subscribed = GroupSubscription.IdsOf(successor.SubscribedTopicNames, context.Image.Topics);
+        var reconciliation = new MemberReconciliation(group.AssignmentEpoch, group.TargetOf(replaced.MemberId), subscribed, HasSubscriptionChanged: false, owned, group.IsOwned);
+        return reconciliation.Apply(successor).MemberEpoch;
     }
+
+    // Also when topics have changed since the group's epoch began.
+    private bool IsAssignmentStale(ConsumerGroup group, ConsumerGroupMember[] members) =>
+        group.AssignmentEpoch < group.GroupEpoch
+        || TopicMetadataHash.Of(GroupSubscription.Of(members, group.ResolvedRegularExpressions).Topics, context.Image) != group.MetadataHash;
 
     private static ApiException RefuseUpgrade(ClassicGroup group, string reason) =>
         new(ErrorCode.GroupIdNotFound, $"Cannot upgrade classic group {group.GroupId} to consumer group because {reason}.");

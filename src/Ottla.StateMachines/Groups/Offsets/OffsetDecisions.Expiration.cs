@@ -20,7 +20,7 @@ public sealed partial class OffsetDecisions
         effects.IsAtomic = false;
         foreach (var group in context.Groups)
         {
-            if (Expire(group, now, effects) && group.IsEmpty)
+            if (Expire(group, now, effects) && group is { IsEmpty: true, ExpiresWithItsOffsets: true })
                 group.WriteTombstones(effects);
         }
     }

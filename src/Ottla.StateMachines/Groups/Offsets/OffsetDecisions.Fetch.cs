@@ -1,6 +1,7 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using PartitionResponse = Ottla.Protocol.Messages.OffsetFetchResponse.OffsetFetchResponsePartitions;
 using TopicRequest = Ottla.Protocol.Messages.OffsetFetchRequest.OffsetFetchRequestTopics;
@@ -17,7 +18,7 @@ public sealed partial class OffsetDecisions
     public void Fetch(OffsetFetchCommand command, ReplyTo replyTo, CoordinatorEffects effects)
     {
         var request = command.Group;
-        context.Find(request.GroupId)?.ValidateOffsetFetch(request.MemberId, request.MemberEpoch);
+        CheckFetch(request);
         effects.Reply(replyTo, new OffsetFetchResponse.OffsetFetchResponseGroup
         {
             GroupId = request.GroupId,
@@ -25,6 +26,18 @@ public sealed partial class OffsetDecisions
                 ? [.. topics.Select(topic => FetchTopic(request.GroupId, topic, command.RequireStable))]
                 : FetchAll(request.GroupId, command.RequireStable),
         });
+    }
+
+    private void CheckFetch(OffsetFetchRequest.OffsetFetchRequestGroup request)
+    {
+        try
+        {
+            context.Find(request.GroupId)?.ValidateOffsetFetch(request.MemberId, request.MemberEpoch);
+        }
+        catch (ApiException e) when (e.Error.Code == ErrorCode.GroupIdNotFound)
+        {
+            // A group of a kind that has no offsets: as if it did not exist.
+        }
     }
 
     private TopicResponse FetchTopic(string groupId, TopicRequest topic, bool requireStable) => new()

@@ -23,6 +23,7 @@ internal sealed class CoordinatorBed : IDisposable
     private readonly HostedTopics _topics = new();
     private readonly IReadOnlyDictionary<string, string> _topicConfigs;
     private MetadataImage _image = MetadataImage.Empty;
+    private int _machineCount;
 
     public CoordinatorBed(IReadOnlyDictionary<string, string>? topicConfigs = null, CoordinatorSettings? settings = null)
     {
@@ -36,8 +37,13 @@ internal sealed class CoordinatorBed : IDisposable
             Name = "notes",
             TopicName = Topic,
             Serde = CoordinatorRecordSerde.Groups,
-            CreateMachine = _ => Machine = new NoteMachine(),
-            Settings = _ => Settings,
+            CreateMachine = _ =>
+            {
+                var machine = new NoteMachine();
+                BeforeLoad(Interlocked.Increment(ref _machineCount));
+                return Machine = machine;
+            },
+            Settings = _ => SettingsFailures.Thread == Environment.CurrentManagedThreadId && SettingsFailures.Left > 0 ? throw Fail() : Settings,
             OnOutput = (_, output) =>
             {
                 Outputs.Add((NoteOutput)output);
@@ -67,6 +73,12 @@ internal sealed class CoordinatorBed : IDisposable
     public NoteMachine Machine { get; private set; } = new();
 
     public List<NoteOutput> Outputs { get; } = [];
+
+    /// <summary>Called by the thread that loads, with the number of the load.</summary>
+    public Action<int> BeforeLoad { get; set; } = _ => { };
+
+    /// <summary>The thread on which the coordinator finds a bug in its configuration, and how often.</summary>
+    public (int Thread, int Left) SettingsFailures { get; set; }
 
     /// <summary>Called with each output, by the coordinator's loop.</summary>
     public Action<NoteOutput>? OnOutput { get; set; }
@@ -142,6 +154,12 @@ internal sealed class CoordinatorBed : IDisposable
         }
 
         return batches;
+    }
+
+    private InvalidOperationException Fail()
+    {
+        SettingsFailures = (SettingsFailures.Thread, SettingsFailures.Left - 1);
+        return new InvalidOperationException("a bug");
     }
 
     public void Dispose() => Host.Close();

@@ -220,10 +220,125 @@ public sealed class CoordinatorHostTests
         await bed.WriteAsync("a");
         var machine = bed.Machine;
         bed.Log.AppendAsLeader(CoordinatorBatchOf("other"), 1, AppendOrigin.Coordinator, bed.Now);
-        Assert.Equal(ErrorCode.NotCoordinator, await bed.ErrorOf(new WriteNotes("b")));
+        Assert.Equal(1, await bed.WriteAsync("b")); // it is stored
         await bed.LoadedAsync();
         Assert.NotSame(machine, bed.Machine);
         Assert.Equal([("a", 0L), ("b", 2), ("other", 1)], bed.Machine.Notes.Select(note => (note.Key, note.Value)));
+
+        var producer = new ProducerIdAndEpoch(7, 3);
+        bed.Log.AppendAsLeader(CoordinatorBatchOf("third"), 1, AppendOrigin.Coordinator, bed.Now);
+        Assert.Equal(1, await bed.SubmitAsync<int>(new WriteNotes("c") { Transaction = producer }));
+        await bed.LoadedAsync();
+        bed.Log.AppendAsLeader(CoordinatorBatchOf("fourth"), 1, AppendOrigin.Coordinator, bed.Now);
+        await bed.Host.CompleteTransactionAsync(0, producer, coordinatorEpoch: 0, isCommit: true, transactionVersion: 1);
+        await bed.LoadedAsync();
+        Assert.Equal("a,b,c,fourth,other,third", await bed.ReadAsync());
+    }
+
+    [Fact]
+    public async Task What_goes_with_a_record_is_done_when_it_is_taken_and_set_right_when_it_is_refused()
+    {
+        using var bed = new CoordinatorBed(new Dictionary<string, string> { ["max.message.bytes"] = "1000" });
+        await bed.LeadAsync(epoch: 1);
+        await bed.SubmitAsync<string>(new WriteCounted("a"));
+        Assert.Equal((1, 0), bed.Machine.Counted);
+        Assert.Equal(ErrorCode.UnknownServerError, await bed.ErrorOf(new WriteCounted(new string('x', 1000))));
+        Assert.Equal((1, 1), bed.Machine.Counted);
+        Assert.Equal("a,refused", await bed.ReadAsync());
+    }
+
+    [Fact]
+    public async Task What_is_due_is_done_before_a_command_is_decided()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        var due = bed.SubmitAsync<string>(new NoteAt(bed.Now.AddMilliseconds(1000)));
+        bed.Clock.SkipMs(1004); // the timer is coarse
+        Assert.StartsWith("due at", await bed.ReadAsync(), StringComparison.Ordinal);
+        Assert.Equal("due", await due);
+    }
+
+    [Fact]
+    public async Task After_a_stall_what_waits_outside_comes_before_what_is_due()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        var due = bed.SubmitAsync<string>(new NoteAt(bed.Now.AddMilliseconds(1000)));
+        bed.Clock.SkipMs(60_000); // the process stood still
+        bed.Clock.AdvanceMs(0); // the timer comes first
+        Assert.Equal("", await bed.ReadAsync());
+        bed.Clock.AdvanceMs(999);
+        Assert.Equal("", await bed.ReadAsync());
+        Assert.False(due.IsCompleted);
+        bed.Clock.AdvanceMs(1);
+        Assert.Equal("due", await due);
+    }
+
+    [Fact]
+    public async Task One_load_at_a_time_and_the_last_one_counts()
+    {
+        using var bed = new CoordinatorBed();
+        var secondHasBegun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var mayGoOn = new ManualResetEventSlim();
+        bed.BeforeLoad = number =>
+        {
+            if (number != 2)
+                return;
+            secondHasBegun.SetResult();
+            Assert.True(mayGoOn.Wait(TestNode.Patience));
+        };
+
+        // The loop finds a bug before a load is under way, when there is nothing to load again, and while one is under way: then it begins another.
+        bed.SettingsFailures = (Environment.CurrentManagedThreadId, 2);
+        bed.Elect(CoordinatorBed.NodeId, epoch: 1);
+        await secondHasBegun.Task.WaitAsync(TestNode.Patience);
+        var first = bed.Machine;
+        for (var i = 0; i < 100; i++)
+        {
+            Assert.Equal(ErrorCode.CoordinatorLoadInProgress, await bed.ErrorOf(new ReadNotes()));
+            await Task.Yield();
+        }
+
+        mayGoOn.Set();
+        await bed.LoadedAsync();
+        Assert.NotSame(first, bed.Machine);
+        Assert.Equal((-1, 1), (first.LoadedTopics, bed.Machine.LoadedTopics));
+        await bed.WriteAsync("a");
+        Assert.Equal("a", await bed.ReadAsync());
+    }
+
+    [Fact]
+    public async Task A_machine_that_fails_while_it_is_dropped_is_dropped_all_the_same()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        await bed.WriteAsync("a");
+        bed.Machine.FailsUnloading = true;
+        Assert.Equal(ErrorCode.NotCoordinator, await bed.ErrorOf(new WritePoison()));
+        await bed.LoadedAsync();
+        Assert.Equal("a", await bed.ReadAsync());
+    }
+
+    [Fact]
+    public async Task Costly_and_endless_work_gives_the_threads_loop_away()
+    {
+        using var bed = new CoordinatorBed();
+        await bed.LeadAsync(epoch: 1);
+        var thread = new CountingThread();
+        thread.Run(() => _ = bed.Host.TellAsync(0, new ReadNotes()));
+        Assert.Equal(0, thread.GivenAway);
+        thread.Run(() => _ = bed.Host.TellAsync(0, new CostlyRead()));
+        Assert.Equal(1, thread.GivenAway);
+
+        // While it works, there comes more.
+        var left = 1000;
+        bed.OnOutput = _ =>
+        {
+            if (--left > 0)
+                _ = bed.Host.TellAsync(0, new WriteNotes("a") { WantsOutput = true });
+        };
+        thread.Run(() => _ = bed.Host.TellAsync(0, new WriteNotes("a") { WantsOutput = true }));
+        Assert.Equal((0, 2), (left, thread.GivenAway));
     }
 
     [Theory]
@@ -302,6 +417,28 @@ public sealed class CoordinatorHostTests
         batch.Encode([new CoordinatorRecord(NoteMachine.KeyOf(text), new OffsetCommitValue(), 4)], 1000);
         batch.Add(new Instant(0), CompressionType.None, ProducerIdAndEpoch.None);
         return batch.Take(1000);
+    }
+
+    private sealed class CountingThread : HandlerThread
+    {
+        public int GivenAway { get; private set; }
+
+        public void Run(Action work)
+        {
+            Enter(this);
+            try
+            {
+                work();
+            }
+            finally
+            {
+                Enter(null);
+            }
+        }
+
+        public override void Defer(IThreadPoolWorkItem work) => ThreadPool.UnsafeQueueUserWorkItem(work, preferLocal: false);
+
+        protected override void OnAboutToBlock() => GivenAway++;
     }
 
     private static byte[] BatchOf(byte[] key, byte[] value)

@@ -28,6 +28,12 @@ internal sealed record ReadNotes : NoteCommand;
 /// <summary>Answered at a time, with a note that is written then.</summary>
 internal sealed record NoteAt(Instant At) : NoteCommand;
 
+/// <summary>Writes a note, and counts what comes of it.</summary>
+internal sealed record WriteCounted(string Text) : NoteCommand;
+
+/// <summary>Takes long, it says.</summary>
+internal sealed record CostlyRead : NoteCommand;
+
 /// <summary>Fails.</summary>
 internal sealed record FailNote(Exception Exception) : NoteCommand;
 
@@ -51,6 +57,13 @@ internal sealed class NoteMachine : ICoordinatorMachine<NoteCommand>
 
     public bool IsUnloaded { get; private set; }
 
+    /// <summary>What became of <see cref="WriteCounted"/>.</summary>
+    public (int Taken, int Refused) Counted { get; private set; }
+
+    public bool FailsUnloading { get; set; }
+
+    public bool IsCostly(NoteCommand command) => command is CostlyRead;
+
     public int LoadedTopics { get; private set; } = -1;
 
     public Instant? NextDeadline => _due.Count == 0 ? null : _due.Min(due => due.At);
@@ -70,7 +83,17 @@ internal sealed class NoteMachine : ICoordinatorMachine<NoteCommand>
                 effects.Write(CoordinatorRecord.Tombstone(KeyOf(erase.Text)));
                 effects.Reply(replyTo, 0);
                 break;
-            case ReadNotes:
+            case WriteCounted write:
+                effects.Write(RecordOf(write.Text));
+                effects.Reply(replyTo, write.Text);
+                effects.WhenTaken(_ => Counted = (Counted.Taken + 1, Counted.Refused));
+                effects.WhenRefused((_, follow) =>
+                {
+                    Counted = (Counted.Taken, Counted.Refused + 1);
+                    follow.Write(RecordOf("refused"));
+                });
+                break;
+            case CostlyRead or ReadNotes:
                 effects.Reply(replyTo, string.Join(',', Notes.Keys));
                 break;
             case NoteAt at:
@@ -124,7 +147,12 @@ internal sealed class NoteMachine : ICoordinatorMachine<NoteCommand>
             effects.Write(RecordOf($"topic {topic.Name}"));
     }
 
-    public void OnUnloading() => IsUnloaded = true;
+    public void OnUnloading()
+    {
+        IsUnloaded = true;
+        if (FailsUnloading)
+            throw new InvalidOperationException("a bug");
+    }
 
     public static OffsetCommitKey KeyOf(string text) => new() { Group = "notes", Topic = text };
 

@@ -38,7 +38,7 @@ public sealed class ClassicGroupTests
     }
 
     [Fact]
-    public void AnAssignmentThatCannotBeWrittenIsAnErrorForAllAndMayBeSentAgain()
+    public void AnAssignmentThatCannotBeWrittenIsAnErrorForAllAndTheGroupRebalances()
     {
         var bed = new GroupTestBed();
         var joins = new[] { bed.JoinWithNewId().Answer, bed.JoinWithNewId().Answer };
@@ -48,9 +48,13 @@ public sealed class ClassicGroupTests
 
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, bed.Sync(joins[0].Value).Error);
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, follower.Error);
-        Assert.Equal(ClassicGroupState.CompletingRebalance, bed.Group.State);
+        Assert.Equal(ClassicGroupState.PreparingRebalance, bed.Group.State);
+        Assert.All(joins, join => Assert.Equal(ErrorCode.RebalanceInProgress, bed.Heartbeat(join.Value)));
+        Assert.Null(bed.Replayed()?.LeaderId);
 
-        bed.Stabilize([bed.Join(joins[0].Value.MemberId).Value, bed.Join(joins[1].Value.MemberId).Value]);
+        Answer<JoinGroupResponse>[] again = [bed.Join(joins[0].Value.MemberId), bed.Join(joins[1].Value.MemberId)];
+        Assert.Equal([2, 2], again.Select(join => join.Value.GenerationId));
+        bed.Stabilize([.. again.Select(join => join.Value)]);
     }
 
     [Fact]

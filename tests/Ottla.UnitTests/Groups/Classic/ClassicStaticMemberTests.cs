@@ -40,6 +40,29 @@ public sealed class ClassicStaticMemberTests
         Assert.Equal(Bytes(members[0].MemberId), written.Members.Single(member => member.MemberId == back.MemberId).Assignment);
     }
 
+    [Theory]
+    [InlineData("a")]
+    [InlineData("b")]
+    public void AMemberIsNotFencedByASuccessorWhoseRecordCannotBeWritten(string instance)
+    {
+        var bed = new GroupTestBed();
+        var members = bed.StableGroup(2, ["a", "b"]);
+        var old = members[instance == "a" ? 0 : 1];
+        bed.Coordinator.FailingWrites = 1;
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, bed.Join(instance: instance, protocols: ["range", "other"]).Error);
+
+        Assert.Equal((old.MemberId, members[0].MemberId), (bed.Group.StaticMemberId(instance), bed.Group.LeaderId));
+        Assert.Equal(ErrorCode.None, bed.Heartbeat(old.MemberId, 1, instance));
+        Assert.Equal(Bytes(old.MemberId), bed.Sync(old, instance: instance).Value.Assignment);
+        bed.Advance(SessionTimeoutMs - 1);
+        Assert.Equal(ErrorCode.None, bed.Heartbeat(old.MemberId, 1, instance));
+
+        // What it offers is as before, too; and a successor that can be written still takes its place.
+        var back = bed.Join(instance: instance).Value;
+        Assert.Equal((1, (short)0), (back.GenerationId, back.ErrorCode));
+        Assert.Equal(ErrorCode.FencedInstanceId, bed.Heartbeat(old.MemberId, 1, instance));
+    }
+
     [Fact]
     public void AFollowerThatComesBackIsToldTheLeaderAndNoMembers()
     {

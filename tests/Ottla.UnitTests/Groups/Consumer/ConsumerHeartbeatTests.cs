@@ -1,4 +1,5 @@
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Groups.Consumer;
@@ -300,14 +301,19 @@ public sealed class ConsumerHeartbeatTests
         _bed.CreateTopic("foo-bar", 1);
         _bed.CreateTopic("bar", 1);
         var response = _bed.Send(JoinByRegex("a", "foo.*"));
-        Assert.Equal(7, Partitions(response.Assignment!).Count());
-        Assert.Equal([5, 16, 3, 7, 6, 8], Types());
+        Assert.Empty(response.Assignment!.TopicPartitions);
+        Assert.Equal([5, 8], Types());
+        Assert.Equal([16, 3], ResolutionTypes());
         Assert.True(_bed.Group.IsSubscribedTo("foo-bar"));
+        Assert.Equal(7, Partitions(_bed.Send(Beat("a", 1)).Assignment!).Count());
+        Assert.Equal([7, 6, 8], Types());
         _bed.CreateTopic("foo-new", 2);
         Assert.Null(_bed.Send(Beat("a", 2)).Assignment);
         _bed.Advance(10_001);
+        Assert.Null(_bed.Send(Beat("a", 2)).Assignment);
+        Assert.Equal([16, 3], ResolutionTypes());
         Assert.Equal(9, Partitions(_bed.Send(Beat("a", 2)).Assignment!).Count());
-        Assert.Equal([16, 3, 7, 6, 8], Types());
+        Assert.Equal([7, 6, 8], Types());
         _bed.Advance(10_001);
         _bed.Send(Beat("a", 3));
         Assert.Empty(_bed.LastRecords);
@@ -317,6 +323,7 @@ public sealed class ConsumerHeartbeatTests
     public void Regular_expressions_are_looked_up_again_from_time_to_time()
     {
         _bed.Send(JoinByRegex("a", "foo.*"));
+        _bed.Send(Beat("a", 1));
         for (var i = 0; i < 15; i++)
         {
             _bed.Advance(40_000);
@@ -326,7 +333,8 @@ public sealed class ConsumerHeartbeatTests
 
         _bed.Advance(40_000);
         _bed.Send(Beat("a", 2));
-        Assert.Equal([16], Types());
+        Assert.Empty(_bed.LastRecords);
+        Assert.Equal([16], ResolutionTypes());
         Assert.Equal(2, _bed.Group.GroupEpoch);
     }
 
@@ -334,6 +342,7 @@ public sealed class ConsumerHeartbeatTests
     public void What_an_expression_matches_is_forgotten_with_its_last_subscriber()
     {
         _bed.Send(JoinByRegex("a", "foo.*"));
+        _bed.Send(Beat("a", 1));
         _bed.Send(JoinByRegex("b", "foo.*"));
         _bed.Send(Beat("b", -1));
         Assert.Single(_bed.Group.ResolvedRegularExpressions);
@@ -354,7 +363,72 @@ public sealed class ConsumerHeartbeatTests
         _bed.CreateTopic("bar", 1);
         var join = Join("a", "bar");
         join.SubscribedTopicRegex = "fo+";
-        Assert.Equal(7, Partitions(_bed.Send(join).Assignment!).Count());
+        var joined = _bed.Send(join);
+        Assert.Single(Partitions(joined.Assignment!)); // the names at once, and the rest with the next epoch
+        var next = _bed.Send(Beat("a", joined.MemberEpoch));
+        Assert.Equal(7, Partitions(next.Assignment!).Count());
+        Assert.Equal(joined.MemberEpoch + 1, next.MemberEpoch);
+    }
+
+    [Fact]
+    public void An_expression_is_looked_up_once_at_a_time_and_again_when_that_came_to_nothing()
+    {
+        _bed.Coordinator.DelaysOutputs = true;
+        var first = _bed.Send(JoinByRegex("a", "foo.*")).MemberEpoch;
+        var underWay = _bed.Group.ResolutionUnderWay;
+        Assert.NotNull(underWay);
+        Assert.Equal(first, _bed.Send(Beat("a", first)).MemberEpoch);
+        Assert.Same(underWay, _bed.Group.ResolutionUnderWay);
+
+        // It fails, and so does the write of the next answer: neither is the last.
+        _bed.Do(new ExpressionsResolvedCommand(underWay, null));
+        Assert.Null(_bed.Group.ResolutionUnderWay);
+        _bed.Do(new ExpressionsResolvedCommand(underWay, underWay.Resolve()));
+        Assert.Empty(_bed.LastRecords);
+        _bed.Send(Beat("a", first));
+        _bed.Coordinator.FailingWrites = 1;
+        _bed.Coordinator.RunOutputs();
+        Assert.Empty(_bed.Group.ResolvedRegularExpressions);
+        _bed.Send(Beat("a", first));
+        _bed.Coordinator.RunOutputs();
+        Assert.Equal(6, Partitions(_bed.Send(Beat("a", first)).Assignment!).Count());
+
+        // What is found for a group that is no more is forgotten.
+        _bed.Advance(10_001);
+        _bed.CreateTopic("foo-new", 1);
+        _bed.Send(Beat("a", first + 1));
+        _bed.Send(Beat("a", -1));
+        _bed.Do(new DeleteGroupCommand(GroupId));
+        _bed.Coordinator.RunOutputs();
+        Assert.Null(_bed.Machine.Context.Find(GroupId));
+    }
+
+    [Fact]
+    public void A_member_keeps_its_time_to_give_up_partitions_when_that_cannot_be_written()
+    {
+        _bed.Send(Join("a", "foo"));
+        _bed.Send(Join("b", "foo"));
+        _bed.Send(Beat("a", 2));
+        var deadline = _bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerRebalance, GroupId, "a");
+        Assert.NotNull(deadline);
+        _bed.Coordinator.FailingWrites = 1;
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, _bed.Fails(Beat("a", 2, _bed.Member("a").AssignedPartitions.Keys)).Code);
+        Assert.Equal(deadline, _bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerRebalance, GroupId, "a"));
+        _bed.Send(Beat("a", 2, _bed.Member("a").AssignedPartitions.Keys));
+        Assert.Null(_bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerRebalance, GroupId, "a"));
+    }
+
+    [Fact]
+    public void A_static_member_that_comes_back_under_its_own_id_has_a_session()
+    {
+        var join = Join("a", "foo");
+        join.InstanceId = "i";
+        var epoch = _bed.Send(join).MemberEpoch;
+        var leave = Beat("a", MemberEpochs.StaticLeave);
+        leave.InstanceId = "i";
+        _bed.Send(leave);
+        Assert.Equal(epoch, _bed.Send(join).MemberEpoch);
+        Assert.Equal(_bed.Now.AddMilliseconds(_bed.Config.GroupConsumerSessionTimeoutMs), _bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerSession, GroupId, "a"));
     }
 
     [Fact]
@@ -364,6 +438,7 @@ public sealed class ConsumerHeartbeatTests
         _bed.Send(JoinByRegex("a", "foo.*"));
         Assert.Empty(_bed.Send(JoinByRegex("b", "bar")).Assignment!.TopicPartitions);
         _bed.Advance(10_001);
+        _bed.Send(Beat("b", _bed.Member("b").MemberEpoch));
         Assert.Single(Partitions(_bed.Send(Beat("b", _bed.Member("b").MemberEpoch)).Assignment!));
     }
 
@@ -415,6 +490,8 @@ public sealed class ConsumerHeartbeatTests
         Assert.Equal(5, member.AssignedPartitions[new TopicIdPartition(TopicId("foo"), 1)]);
         Assert.Equal(MemberState.Unknown, member.State);
     }
+
+    private short[] ResolutionTypes() => [.. _bed.Coordinator.LastResolutionRecords.Select(record => record.Key.RecordKey)];
 
     private short[] Types() => [.. _bed.LastRecords.Select(record => record.Key.RecordKey)];
 

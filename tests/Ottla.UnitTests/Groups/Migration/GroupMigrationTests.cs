@@ -166,9 +166,67 @@ public sealed class GroupMigrationTests
         AssertReplays(bed);
 
         var back = bed.Join(instance: "a", metadata: Subscription());
-        Assert.Equal((short)ErrorCode.None, back.Value.ErrorCode);
+        Assert.Equal(((short)ErrorCode.None, answer.Value.MemberEpoch), (back.Value.ErrorCode, back.Value.GenerationId));
         Assert.Equal(back.Value.MemberId, bed.Group.StaticMemberId("a"));
+        Assert.Equal((ClassicGroupState.Stable, answer.Value.MemberEpoch), (bed.Group.State, bed.Group.GenerationId));
+        Assert.Equal(Assignment(Enumerable.Range(0, PartitionCount)), bed.Sync(back.Value, instance: "a").Value.Assignment);
         AssertReplays(bed);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void AStaticMemberThatComesBackToAnAssignmentThatIsOutOfDateIsInNoGeneration(bool hasItsSubscriptionChanged)
+    {
+        var bed = Bed("bidirectional");
+        var request = ConsumerGroupTestBed.Join(Modern, Topic);
+        request.InstanceId = "a";
+        var epoch = Send(bed, request).Value.MemberEpoch;
+        bed.CreateTopic("other", 1);
+        if (!hasItsSubscriptionChanged)
+            bed.AddPartitions(Topic, 1);
+        var back = bed.Join(instance: "a", metadata: hasItsSubscriptionChanged ? GroupTestBed.Subscription(Topic, "other") : Subscription());
+
+        Assert.Equal(((short)ErrorCode.None, 0), (back.Value.ErrorCode, back.Value.GenerationId));
+        Assert.Equal((ClassicGroupState.PreparingRebalance, epoch), (bed.Group.State, bed.Group.GenerationId));
+        Assert.Equal((short)ErrorCode.IllegalGeneration, bed.Sync(back.Value, instance: "a").Value.ErrorCode);
+        var again = bed.Join(back.Value.MemberId, instance: "a", metadata: Subscription());
+        Assert.Equal(epoch + 1, again.Value.GenerationId);
+    }
+
+    [Fact]
+    public void AnUpgradeThatCannotBeWrittenLeavesTheClassicGroupAsItWas()
+    {
+        var bed = Bed("bidirectional");
+        var classic = StableClassicGroup(bed, 2);
+        var rejoining = bed.Join(classic[0].MemberId, version: 3, metadata: Subscription()); // the leader waits for the other one
+        Assert.False(rejoining.IsThere);
+        bed.Coordinator.FailingWrites = 1;
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, JoinModern(bed).Error);
+
+        Assert.False(rejoining.IsThere);
+        Assert.Equal(ErrorCode.RebalanceInProgress, bed.Heartbeat(classic[1]));
+        bed.Join(classic[1].MemberId, version: 3, metadata: Subscription());
+        Assert.Equal((0, 2), (rejoining.Value.ErrorCode, rejoining.Value.GenerationId));
+
+        var upgraded = JoinModern(bed);
+        Assert.Equal(ErrorCode.None, upgraded.Error);
+    }
+
+    [Fact]
+    public void AClassicMemberWhoseJoinCannotBeWrittenNeedNotAskForAnAssignment()
+    {
+        var bed = Bed("bidirectional");
+        var classic = MixedGroup(bed);
+        bed.AddPartitions(Topic, 2);
+        Assert.Equal(ErrorCode.None, Send(bed, ConsumerGroupTestBed.Beat(Modern, ConsumerGroupOf(bed).Get(Modern).MemberEpoch)).Error);
+        Assert.Equal(ErrorCode.RebalanceInProgress, bed.Heartbeat(classic[0]));
+        var joinBy = bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerJoin, GroupId, classic[0].MemberId);
+        bed.Coordinator.FailingWrites = 1;
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, bed.Join(classic[0].MemberId, version: 3, metadata: Owning(bed, classic[0].MemberId)).Error);
+        Assert.NotNull(joinBy);
+        Assert.Equal(joinBy, bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerJoin, GroupId, classic[0].MemberId));
+        Assert.Null(bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerSync, GroupId, classic[0].MemberId));
     }
 
     [Fact]

@@ -166,6 +166,7 @@ internal sealed class OffsetBed
             _log.Add((record, _effects.Transaction));
         }
 
+        _effects.Take();
         return [.. _effects.Replies];
     }
 }

@@ -1,0 +1,110 @@
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Coordinators;
+
+namespace Ottla.StateMachines.Groups.Unserved;
+
+/// <summary>A share group (KIP-932), which this version knows by its records only. See <see cref="UnservedGroup"/>.</summary>
+public sealed class ShareGroup(string groupId) : UnservedGroup(groupId)
+{
+    private ShareGroupMetadataValue _metadata = new();
+    private bool _hasShareState;
+
+    /// <inheritdoc/>
+    public override GroupType Type => GroupType.Share;
+
+    /// <inheritdoc/>
+    public override string StateName => IsEmpty ? "Empty" : "Stable";
+
+    /// <inheritdoc/>
+    public override bool ExpiresWithItsOffsets => false;
+
+    /// <inheritdoc/>
+    public override bool IsSubscribedTo(string topic) => false;
+
+    /// <inheritdoc/>
+    public override void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion) =>
+        throw NotAConsumerGroup();
+
+    /// <inheritdoc/>
+    public override void ValidateOffsetFetch(string? memberId, int memberEpoch) => throw NotAConsumerGroup();
+
+    /// <inheritdoc/>
+    public override void ValidateOffsetDelete() => throw NotAConsumerGroup();
+
+    /// <inheritdoc/>
+    public override void ValidateDelete()
+    {
+        base.ValidateDelete();
+
+        // The share coordinator would have to delete its state first, or it would be there for the next group of this id.
+        if (_hasShareState)
+            throw Refuse(ErrorCode.CoordinatorNotAvailable, $"The state of share group {GroupId} cannot be deleted: this broker has no share coordinator.");
+    }
+
+    /// <inheritdoc/>
+    public override Instant? ExpirationBase(string topic, Instant committedAt) => null;
+
+    /// <inheritdoc/>
+    public override void WriteTombstones(CoordinatorEffects effects)
+    {
+        foreach (var memberId in MemberIds)
+            Delete(new ShareGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = memberId }, effects);
+        foreach (var memberId in Targets)
+            Delete(new ShareGroupTargetAssignmentMemberKey { GroupId = GroupId, MemberId = memberId }, effects);
+        Delete(new ShareGroupTargetAssignmentMetadataKey { GroupId = GroupId }, effects);
+        foreach (var memberId in MemberIds)
+            Delete(new ShareGroupMemberMetadataKey { GroupId = GroupId, MemberId = memberId }, effects);
+        Delete(new ShareGroupStatePartitionMetadataKey { GroupId = GroupId }, effects);
+        Delete(new ShareGroupMetadataKey { GroupId = GroupId }, effects);
+    }
+
+    /// <inheritdoc/>
+    public override void RemoveMember(string memberId, CoordinatorEffects effects)
+    {
+        Delete(new ShareGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = memberId }, effects);
+        Delete(new ShareGroupTargetAssignmentMemberKey { GroupId = GroupId, MemberId = memberId }, effects);
+        Delete(new ShareGroupMemberMetadataKey { GroupId = GroupId, MemberId = memberId }, effects);
+        var metadata = new ShareGroupMetadataValue { Epoch = _metadata.Epoch + 1, MetadataHash = _metadata.MetadataHash };
+        effects.Write(new CoordinatorRecord(new ShareGroupMetadataKey { GroupId = GroupId }, metadata, 0));
+    }
+
+    /// <inheritdoc/>
+    public override bool Apply(in CoordinatorRecord record)
+    {
+        switch (record.Key)
+        {
+            case ShareGroupMetadataKey:
+                if (record.Value is not ShareGroupMetadataValue metadata)
+                    return false;
+                _metadata = metadata;
+                break;
+            case ShareGroupMemberMetadataKey key:
+                ApplyMember(key.MemberId, record.Value is not null);
+                break;
+            case ShareGroupCurrentMemberAssignmentKey key:
+                ApplyAssignment(key.MemberId, record.Value is ShareGroupCurrentMemberAssignmentValue member ? new UnservedMember(member.MemberEpoch, member.State) : null);
+                break;
+            case ShareGroupTargetAssignmentMetadataKey:
+                AssignmentEpoch = (record.Value as ShareGroupTargetAssignmentMetadataValue)?.AssignmentEpoch ?? -1;
+                break;
+            case ShareGroupTargetAssignmentMemberKey key:
+                ApplyTarget(key.MemberId, record.Value is not null);
+                break;
+            case ShareGroupStatePartitionMetadataKey:
+                _hasShareState = record.Value is ShareGroupStatePartitionMetadataValue { } state
+                    && state.InitializingTopics.Length + state.InitializedTopics.Length + state.DeletingTopics.Length > 0;
+                break;
+            default:
+                throw new InvariantViolationException($"a record of type {record.Key.RecordKey} is not of a share group");
+        }
+
+        return true;
+    }
+
+    private ApiException NotAConsumerGroup() => Refuse(ErrorCode.GroupIdNotFound, $"Group {GroupId} is not a consumer group.");
+
+    private static void Delete(IRecordMessage key, CoordinatorEffects effects) => effects.Write(CoordinatorRecord.Tombstone(key));
+}

@@ -1,0 +1,69 @@
+using Ottla.Kernel;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Coordinators;
+
+namespace Ottla.StateMachines.Groups.Unserved;
+
+/// <summary>Keeps the share and streams groups of the log, which this version does not serve, so that no group of another type takes their ids.</summary>
+/// <remarks>Part of a <see cref="GroupMachine"/>; lives as long.</remarks>
+internal sealed class UnservedDecisions(GroupContext context)
+{
+    /// <summary>When the end of a session is tried again, should its records not be written.</summary>
+    private const int DeadlineRetryMs = 500;
+
+    /// <summary>Takes over a record of such a group.</summary>
+    public void Apply(in CoordinatorRecord record)
+    {
+        var (groupId, type) = OwnerOf(record.Key);
+        var group = context.Find(groupId) as UnservedGroup;
+        if (group?.Type != type)
+        {
+            if (record.Value is null)
+                return;
+
+            // What was made for offsets alone gives way.
+            group = type == GroupType.Share ? new ShareGroup(groupId) : new StreamsGroup(groupId);
+            context.Put(group);
+        }
+
+        if (!group.Apply(record))
+            context.Remove(groupId);
+    }
+
+    /// <summary>The sessions of all members begin; nobody of them can be heard from.</summary>
+    public void OnLoaded(Instant now)
+    {
+        foreach (var group in context.Groups.OfType<UnservedGroup>())
+        {
+            var timeoutMs = context.Config.Get($"group.{group.TypeName}.session.timeout.ms").AsInt;
+            foreach (var memberId in group.MemberIds)
+                context.Deadlines.Schedule(DeadlinePurpose.UnservedSession, group.GroupId, memberId, now.AddMilliseconds(timeoutMs));
+        }
+    }
+
+    /// <summary>The session of a member has ended.</summary>
+    public void OnDeadline(GroupDeadline due, CoordinatorEffects effects)
+    {
+        if (context.Find<UnservedGroup>(due.GroupId) is not { } group || !group.HasMember(due.MemberId))
+            return;
+        group.RemoveMember(due.MemberId, effects);
+        effects.WhenRefused((refusedAt, _) => context.Deadlines.Schedule(due.Purpose, due.GroupId, due.MemberId, refusedAt.AddMilliseconds(DeadlineRetryMs)));
+    }
+
+    private static (string GroupId, GroupType Type) OwnerOf(IRecordMessage recordKey) => recordKey switch
+    {
+        ShareGroupMetadataKey key => (key.GroupId, GroupType.Share),
+        ShareGroupMemberMetadataKey key => (key.GroupId, GroupType.Share),
+        ShareGroupTargetAssignmentMetadataKey key => (key.GroupId, GroupType.Share),
+        ShareGroupTargetAssignmentMemberKey key => (key.GroupId, GroupType.Share),
+        ShareGroupCurrentMemberAssignmentKey key => (key.GroupId, GroupType.Share),
+        ShareGroupStatePartitionMetadataKey key => (key.GroupId, GroupType.Share),
+        StreamsGroupMetadataKey key => (key.GroupId, GroupType.Streams),
+        StreamsGroupMemberMetadataKey key => (key.GroupId, GroupType.Streams),
+        StreamsGroupTargetAssignmentMetadataKey key => (key.GroupId, GroupType.Streams),
+        StreamsGroupTargetAssignmentMemberKey key => (key.GroupId, GroupType.Streams),
+        StreamsGroupCurrentMemberAssignmentKey key => (key.GroupId, GroupType.Streams),
+        StreamsGroupTopologyKey key => (key.GroupId, GroupType.Streams),
+        _ => throw new InvariantViolationException($"a record of type {recordKey.RecordKey} is not of a share or streams group"),
+    };
+}
