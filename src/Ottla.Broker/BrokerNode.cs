@@ -164,7 +164,8 @@ public sealed partial class BrokerNode : IAsyncDisposable
 
         _loader.Register(_config);
         _loader.Register(new ReplicaManager(config.NodeId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
-        _groups = new GroupHost(_platform.Seed, config.NodeId, _topics, () => _config.Current, _background, time, loggers.CreateLogger(nameof(GroupHost))).Coordinators;
+        var groupLogger = loggers.CreateLogger(nameof(GroupHost));
+        _groups = new GroupHost(_platform.Seed, config.NodeId, _topics, () => _config.Current, _background, time, groupLogger).Coordinators;
         var markers = new TransactionMarkers(_topics, _groups, () => _config.Current, time);
         _transactions = new TransactionHost(config.NodeId, _topics, markers, () => _producerIds!.NextAsync(), () => _config.Current, _background, time, loggers.CreateLogger(nameof(TransactionHost)));
         _loader.Register(_groups); // after the replicas: they read and write their logs

@@ -45,7 +45,10 @@ public sealed class ManualTimeProvider(DateTimeOffset? start = null) : TimeProvi
         }
     }
 
-    /// <summary>Moves the clock by milliseconds and fires nothing, as if the process had stood still: what became due meanwhile fires with the next <see cref="Advance"/>.</summary>
+    /// <summary>
+    /// Moves the clock by milliseconds and fires nothing, as if the process had stood still: what became due meanwhile fires with the
+    /// next <see cref="Advance"/>.
+    /// </summary>
     public void SkipMs(long milliseconds)
     {
         lock (_lock)

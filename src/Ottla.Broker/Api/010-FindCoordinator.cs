@@ -24,8 +24,8 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
     private const short FirstVersionWithShareKeys = 6;
     private const string NoErrorText = "NONE"; // old versions spell success out
     private const string NotAvailableText = "The coordinator is not available.";
-    private const string InvalidRequestText = "This most likely occurs because of a request being malformed by the client library or the message was sent to an "
-        + "incompatible broker. See the broker logs for more details.";
+    private const string InvalidRequestText = "This most likely occurs because of a request being malformed by the client library or "
+        + "the message was sent to an incompatible broker. See the broker logs for more details.";
 
     public async ValueTask<FindCoordinatorResponse?> HandleAsync(RequestContext context, FindCoordinatorRequest request)
     {

@@ -63,10 +63,16 @@ public sealed class CoordinatorEffects
     /// <summary>Has something done outside.</summary>
     public void Output(CoordinatorOutput output) => _outputs.Add(output);
 
-    /// <summary>Has something done once the step's records are applied, or at the end of a step without records. It may add replies and outputs, but no records.</summary>
+    /// <summary>
+    /// Has something done once the step's records are applied, or at the end of a step without records. It may add replies and outputs,
+    /// but no records.
+    /// </summary>
     public void WhenTaken(Action<CoordinatorEffects> action) => _whenTaken.Add(action);
 
-    /// <summary>Has something done as a step of its own if the records of this one cannot be written. Replies of this step are answered with the error before.</summary>
+    /// <summary>
+    /// Has something done as a step of its own if the records of this one cannot be written. Replies of this step are answered with the
+    /// error before.
+    /// </summary>
     public void WhenRefused(Action<Instant, CoordinatorEffects> action) => _whenRefused.Add(action);
 
     /// <summary>The records are applied: does what was to be done then. Called by the host.</summary>
@@ -78,7 +84,9 @@ public sealed class CoordinatorEffects
         Invariant.Check(_records.Count == recordCount, "nothing is written once the records are applied");
     }
 
-    /// <summary>The records cannot be written: what is to be done as the next step; null when there is nothing. Called by the host.</summary>
+    /// <summary>
+    /// The records cannot be written: what is to be done as the next step; null when there is nothing. Called by the host.
+    /// </summary>
     public Action<Instant, CoordinatorEffects>? Refuse()
     {
         if (_whenRefused.Count == 0)

@@ -9,7 +9,8 @@ namespace Ottla.StateMachines.Coordinators;
 /// <remarks>
 /// Owned by one loop of the host, which calls it one step at a time. Two kinds of state: what the records say changes in <see cref="Apply"/> and
 /// <see cref="ApplyMarker"/> alone, so that a replay of the log makes it anew; what is soft (who waits for an answer, when a session ends) may
-/// change in any step and is lost with the leadership; what of it belongs to a record waits for <see cref="CoordinatorEffects.WhenTaken"/>. The host writes the records of a step, applies them at once, and sends replies and outputs
+/// change in any step and is lost with the leadership; what of it belongs to a record waits for
+/// <see cref="CoordinatorEffects.WhenTaken"/>. The host writes the records of a step, applies them at once, and sends replies and outputs
 /// once they are committed. When a write fails that might have succeeded, or leadership is lost, the host drops the machine and makes another.
 /// </remarks>
 /// <typeparam name="TCommand">The base of the machine's commands.</typeparam>
@@ -18,8 +19,10 @@ public interface ICoordinatorMachine<in TCommand>
     /// <summary>When <see cref="OnDeadline"/> wants to be called; null for never. Asked after every step.</summary>
     Instant? NextDeadline { get; }
 
-    /// <summary>Whether deciding about a command may take long enough that nobody else should have to wait for this thread. A guess, made at once.</summary>
-    bool IsCostly(TCommand command) => false;
+    /// <summary>
+    /// Whether deciding about a command may take long enough that nobody else should have to wait for this thread. A guess, made at once.
+    /// </summary>
+    bool IsCostly(TCommand command, Instant now) => false;
 
     /// <summary>Decides about a command. It is answered in this step, or in a later one (a join that waits for others).</summary>
     /// <param name="command">What is asked for.</param>

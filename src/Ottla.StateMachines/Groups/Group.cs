@@ -60,7 +60,10 @@ public abstract class Group(string groupId)
     public abstract bool IsSubscribedTo(string topic);
 
     /// <summary>Checks who commits.</summary>
-    /// <exception cref="ApiException">GROUP_ID_NOT_FOUND (the group has no offsets), UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH, REBALANCE_IN_PROGRESS, ...</exception>
+    /// <exception cref="ApiException">
+    /// GROUP_ID_NOT_FOUND (the group has no offsets), UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH,
+    /// REBALANCE_IN_PROGRESS, ...
+    /// </exception>
     public abstract void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion);
 
     /// <summary>Checks whether who commits may still commit for a partition. Asked of each, after <see cref="ValidateOffsetCommit"/>.</summary>

@@ -50,7 +50,8 @@ public sealed record ListGroupsCommand(IReadOnlyList<string> StatesFilter, IRead
 /// <summary>What a <see cref="ResolveExpressionsOutput"/> has found. Answered with itself.</summary>
 /// <param name="Output">What was asked.</param>
 /// <param name="Topics">The topics that each expression matches; null when that could not be found out.</param>
-public sealed record ExpressionsResolvedCommand(ResolveExpressionsOutput Output, IReadOnlyDictionary<string, ImmutableSortedSet<string>>? Topics) : GroupCommand;
+public sealed record ExpressionsResolvedCommand(
+    ResolveExpressionsOutput Output, IReadOnlyDictionary<string, ImmutableSortedSet<string>>? Topics) : GroupCommand;
 
 /// <summary>DescribeGroups of one (classic) group. Answered with a <see cref="DescribeGroupsResponse.DescribedGroup"/>.</summary>
 public sealed record DescribeGroupCommand(string GroupId) : GroupCommand;

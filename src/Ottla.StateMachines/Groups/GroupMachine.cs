@@ -51,9 +51,9 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     public GroupContext Context => _context;
 
     /// <inheritdoc/>
-    public bool IsCostly(GroupCommand command) => command switch
+    public bool IsCostly(GroupCommand command, Instant now) => command switch
     {
-        ConsumerGroupHeartbeatCommand heartbeat => _consumer.IsCostly(heartbeat),
+        ConsumerGroupHeartbeatCommand heartbeat => _consumer.IsCostly(heartbeat, now),
         ListGroupsCommand => _context.Groups.Count > CheapListGroupsMax,
         _ => false,
     };

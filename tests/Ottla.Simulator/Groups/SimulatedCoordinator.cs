@@ -56,7 +56,10 @@ public sealed class SimulatedCoordinator
     /// <summary>The records of the last answer to what the machine wanted done outside.</summary>
     public IReadOnlyList<CoordinatorRecord> LastResolutionRecords { get; private set; } = [];
 
-    /// <summary>Whether what the machine wants done outside waits until time passes, or <see cref="RunOutputs"/> is called; otherwise it is done at once.</summary>
+    /// <summary>
+    /// Whether what the machine wants done outside waits until time passes, or <see cref="RunOutputs"/> is called; otherwise it is done
+    /// at once.
+    /// </summary>
     public bool DelaysOutputs { get; set; }
 
     /// <summary>How many of the coming writes fail with <see cref="ErrorCode.CoordinatorNotAvailable"/>.</summary>

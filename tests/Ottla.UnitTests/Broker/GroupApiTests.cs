@@ -29,7 +29,8 @@ public sealed class GroupApiTests
             {
                 var refused = await FindAsync(unknown, "group");
                 Assert.Equal(((short)ErrorCode.InvalidRequest, -1), (refused.ErrorCode, refused.NodeId));
-                Assert.StartsWith("This most likely occurs because of a request being malformed", refused.ErrorMessage, StringComparison.Ordinal);
+                Assert.StartsWith(
+                    "This most likely occurs because of a request being malformed", refused.ErrorMessage, StringComparison.Ordinal);
             }
 
 
@@ -38,7 +39,14 @@ public sealed class GroupApiTests
                 var request = version >= 4 ? new FindCoordinatorRequest { CoordinatorKeys = [key], KeyType = type } : new FindCoordinatorRequest { Key = key, KeyType = type };
                 var response = await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(request, version);
                 return version >= 4 ? Assert.Single(response.Coordinators)
-                    : new FindCoordinatorResponse.Coordinator { NodeId = response.NodeId, Host = response.Host, Port = response.Port, ErrorCode = response.ErrorCode, ErrorMessage = response.ErrorMessage };
+                    : new FindCoordinatorResponse.Coordinator
+                    {
+                        NodeId = response.NodeId,
+                        Host = response.Host,
+                        Port = response.Port,
+                        ErrorCode = response.ErrorCode,
+                        ErrorMessage = response.ErrorMessage,
+                    };
             }
         }
 

@@ -80,7 +80,13 @@ public sealed class GroupRestartTests
         await using var node = await TestNode.StartOnAsync(disk, ("node.id", "1"), ("log.retention.ms", "-1"), ("offsets.retention.minutes", "2147483647"));
         await using var client = await node.ConnectAsync();
         var groups = (await client.AwaitCoordinatorsAsync()).Groups;
-        Assert.Equal([("classic-group", "classic", "consumer", "Empty"), ("modern-group", "consumer", "consumer", "Empty"), ("shared-group", "share", "share", "Empty")], groups.OrderBy(group => group.GroupId).Select(group => (group.GroupId, group.GroupType, group.ProtocolType, group.GroupState)));
+        Assert.Equal(
+            [
+                ("classic-group", "classic", "consumer", "Empty"),
+                ("modern-group", "consumer", "consumer", "Empty"),
+                ("shared-group", "share", "share", "Empty"),
+            ],
+            groups.OrderBy(group => group.GroupId).Select(group => (group.GroupId, group.GroupType, group.ProtocolType, group.GroupState)));
         Assert.Equal("codec-none-0=229 codec-zstd-0=123 partitions-0=100 partitions-1=101 partitions-2=102", await client.FetchAllOffsetsAsync("classic-group"));
         Assert.Equal("partitions-0=0 partitions-1=101 partitions-2=49", await client.FetchAllOffsetsAsync("modern-group"));
         var described = await client.CallAsync<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(new ConsumerGroupDescribeRequest { GroupIds = ["modern-group"] });
@@ -91,8 +97,10 @@ public sealed class GroupRestartTests
         // Kafka could not load the partition if a group of another kind had the id.
         Assert.Equal(ErrorCode.GroupIdNotFound, await client.CommitAsync("shared-group", "partitions", 100));
         Assert.Equal("", await client.FetchAllOffsetsAsync("shared-group"));
-        var joined = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(ConsumerHeartbeat("shared-group", "m", 0, "partitions"));
-        Assert.Equal(((short)ErrorCode.GroupIdNotFound, "Group shared-group is not a consumer group."), (joined.ErrorCode, joined.ErrorMessage));
+        var joined = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
+            ConsumerHeartbeat("shared-group", "m", 0, "partitions"));
+        Assert.Equal(
+            ((short)ErrorCode.GroupIdNotFound, "Group shared-group is not a consumer group."), (joined.ErrorCode, joined.ErrorMessage));
     }
 
     internal static void CopyInto(InMemoryFileSystem disk, string source, string target)

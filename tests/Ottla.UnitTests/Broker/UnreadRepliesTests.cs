@@ -8,7 +8,6 @@ using Ottla.Network.Framing;
 using Ottla.Network.Transport;
 using Ottla.Protocol.Messages;
 using Ottla.UnitTests.Network;
-using static Ottla.UnitTests.Broker.Requests;
 
 namespace Ottla.UnitTests.Broker;
 

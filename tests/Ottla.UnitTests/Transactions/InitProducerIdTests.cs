@@ -181,7 +181,7 @@ public sealed class InitProducerIdTests
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, bed.InitError(expected: first));
         bed.IsDiskFull = false;
         Assert.Equal(ErrorCode.None, bed.Add(first, 0, A0));
-        Assert.Equal(ErrorCode.ConcurrentTransactions, bed.InitError()); // by another, which fences the first with an epoch that nobody gets
+        Assert.Equal(ErrorCode.ConcurrentTransactions, bed.InitError()); // another fences the first with an epoch that nobody gets
         bed.WriteAllMarkers();
         Assert.Equal(ErrorCode.ProducerFenced, bed.InitError(expected: first));
     }

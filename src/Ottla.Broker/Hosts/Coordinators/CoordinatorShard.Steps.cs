@@ -65,7 +65,9 @@ internal sealed partial class CoordinatorShard<TCommand>
     /// <param name="step">The step.</param>
     /// <param name="input">What it is about.</param>
     /// <param name="replyTo">Who is answered with the error if the step throws; null when nobody asked for it.</param>
-    /// <returns>Whether what the step wanted written is about to be, or it wanted nothing. If not, what the machine does about that was done.</returns>
+    /// <returns>
+    /// Whether what the step wanted written is about to be, or it wanted nothing. If not, what the machine does about that was done.
+    /// </returns>
     private bool Step<TInput>(Action<ICoordinatorMachine<TCommand>, TInput, Instant, CoordinatorEffects> step, TInput input, ReplyTo? replyTo = null)
     {
         var now = Instant.Now(_time);
@@ -156,7 +158,10 @@ internal sealed partial class CoordinatorShard<TCommand>
         return true;
     }
 
-    /// <summary>Somebody else has written to this log too, which the machine does not know. What is written is answered all the same, once it is committed.</summary>
+    /// <summary>
+    /// Somebody else has written to this log too, which the machine does not know. What is written is answered all the same, once it is
+    /// committed.
+    /// </summary>
     private void ReloadAfterForeignWrite()
     {
         LogForeignWrite(_replica.Partition, _writtenOffset);
@@ -414,7 +419,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     {
         _isWatchingCommit = false;
         if (error == ErrorCode.NotLeaderOrFollower)
-            Abandon(ErrorCode.NotCoordinator); // it will be closed, once the metadata says so here too
+            Abandon(ErrorCode.NotCoordinator, isEnd: true); // it will be closed, once the metadata says so here too
     }
 
     private void OnTimer() => Enqueue(() => _timerSetFor = null);
@@ -438,7 +443,10 @@ internal sealed partial class CoordinatorShard<TCommand>
 
     /// <summary>Forgets what was to be written, and what the machine wanted done.</summary>
     /// <param name="unwritten">What those are told whose records were to be written.</param>
-    /// <param name="isEnd">Whether those that wait for a commit are sent elsewhere, too: their records are in the log, but what becomes of them is not known here.</param>
+    /// <param name="isEnd">
+    /// Whether those that wait for a commit are sent elsewhere, too: their records are in the log, but what becomes of them is not known
+    /// here.
+    /// </param>
     private void ForgetSteps(ErrorCode unwritten, bool isEnd)
     {
         for (var left = _replies.Count; left > 0; left--)
@@ -466,7 +474,8 @@ internal sealed partial class CoordinatorShard<TCommand>
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} records of a step of the coordinator of {Partition} cannot be written: {Error}")]
     private partial void LogRefused(TopicPartition partition, int count, ErrorCode error);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Somebody else has written to {Partition} before offset {Offset}: its coordinator loads it again")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "Somebody else has written to {Partition} before offset {Offset}: its coordinator loads it again")]
     private partial void LogForeignWrite(TopicPartition partition, long offset);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Writing {Count} records of the coordinator of {Partition} failed with {Error}: {Reason}. It is loaded again")]

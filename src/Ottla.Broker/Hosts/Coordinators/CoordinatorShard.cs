@@ -14,8 +14,8 @@ namespace Ottla.Broker.Hosts.Coordinators;
 /// <remarks>
 /// Lives for one leadership: from <see cref="Start"/>, which loads the log, to <see cref="Close"/>. Everything that happens to it is work in a
 /// queue; whoever finds the queue idle does the work, on its own task, until there is none. So the machine is touched by one at a time, and no lock
-/// is held while it is. The queue is bounded by the requests that connections may have in flight. A thread of the network does a bounded part of it
-/// (<see cref="NetworkStepsMax"/>, and nothing costly) before its loop goes to another thread.
+/// is held while it is. The queue is bounded by the requests that connections may have in flight. A thread of the network
+/// does a bounded part of it (<see cref="NetworkStepsMax"/>, and nothing costly) before its loop goes to another thread.
 /// One round of the loop: take all that is queued, step by step; write what it made as one batch; send the replies that are committed.
 /// </remarks>
 internal sealed partial class CoordinatorShard<TCommand> : IDisposable
@@ -229,7 +229,10 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
             Enqueue(() => EndLoad(number, machine: null, end: null));
         }
 
-        bool MayGoOn() => !_isClosing && number == Volatile.Read(ref _loadNumber) && _replica.Leadership is { IsLeaderHere: true } leadership && leadership.LeaderEpoch == _partition.LeaderEpoch;
+        bool MayGoOn() => !_isClosing
+            && number == Volatile.Read(ref _loadNumber)
+            && _replica.Leadership is { IsLeaderHere: true } leadership
+            && leadership.LeaderEpoch == _partition.LeaderEpoch;
     }
 
     private void EndLoad(int number, ICoordinatorMachine<TCommand>? machine, long? end)
@@ -258,10 +261,11 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
 
     private void Decide(TCommand command, VerificationGuard guard, TaskCompletionSource<object?> waiter)
     {
-        StepDeadlines(Instant.Now(_time));
+        var now = Instant.Now(_time);
+        StepDeadlines(now);
         if (Admit(waiter) is not { } replyTo)
             return;
-        if (_machine!.IsCostly(command))
+        if (_machine!.IsCostly(command, now))
             HandlerThread.AboutToBlock();
         _guard = guard; // a step that is part of a transaction is written by itself, at once
         Step(static (machine, it, now, effects) => machine.Decide(it.command, it.replyTo, now, effects), (command, replyTo), replyTo);
@@ -336,7 +340,9 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     [LoggerMessage(Level = LogLevel.Error, Message = "The coordinator of {Partition} failed while it was dropped")]
     private partial void LogUnloadFailed(TopicPartition partition, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Critical, Message = "The coordinator of {Partition} is broken, and cannot be loaded again. Restart the node, or move the partition's leadership")]
+    [LoggerMessage(Level = LogLevel.Critical,
+        Message = "The coordinator of {Partition} is broken, and cannot be loaded again. Restart the node, or move the "
+            + "partition's leadership")]
     private partial void LogGivenUp(TopicPartition partition, Exception e);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The coordinator of {Partition} is broken, and loaded again")]

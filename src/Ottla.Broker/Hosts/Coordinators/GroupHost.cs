@@ -9,7 +9,10 @@ using Ottla.StateMachines.Groups.Consumer;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
-/// <summary>The group coordinators of this node: a machine for each partition of <c>__consumer_offsets</c> that is led here, and what they want done outside.</summary>
+/// <summary>
+/// The group coordinators of this node: a machine for each partition of <c>__consumer_offsets</c> that is led here, and what they want
+/// done outside.
+/// </summary>
 /// <remarks>Lives as long as the node. Used by all connections.</remarks>
 public sealed partial class GroupHost
 {
@@ -24,11 +27,19 @@ public sealed partial class GroupHost
     /// <param name="background">Watches what is done about outputs, which nobody awaits.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">For what fails.</param>
-    public GroupHost(ulong seed, int nodeId, HostedTopics topics, Func<BrokerConfig> config, BackgroundWork background, TimeProvider time, ILogger logger)
+    public GroupHost(
+        ulong seed,
+        int nodeId,
+        HostedTopics topics,
+        Func<BrokerConfig> config,
+        BackgroundWork background,
+        TimeProvider time,
+        ILogger logger)
     {
         _background = background;
         _logger = logger;
-        Coordinators = new CoordinatorHost<GroupCommand>(GroupCoordinator.Define(seed) with { OnOutput = OnOutput }, nodeId, topics, config, time, logger);
+        var definition = GroupCoordinator.Define(seed) with { OnOutput = OnOutput };
+        Coordinators = new CoordinatorHost<GroupCommand>(definition, nodeId, topics, config, time, logger);
     }
 
     /// <summary>The machines: commands go here.</summary>
@@ -64,9 +75,11 @@ public sealed partial class GroupHost
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The regular expressions of group {GroupId} cannot be resolved. It is tried again with the next heartbeat")]
+    [LoggerMessage(Level = LogLevel.Error,
+        Message = "The regular expressions of group {GroupId} cannot be resolved. It is tried again with the next heartbeat")]
     private partial void LogNotResolved(string groupId, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The coordinator of {Topic}-{Partition} did not take what regular expressions match: {Error}")]
+    [LoggerMessage(Level = LogLevel.Information,
+        Message = "The coordinator of {Topic}-{Partition} did not take what regular expressions match: {Error}")]
     private partial void LogMachineGone(string topic, int partition, ErrorCode error);
 }

@@ -188,7 +188,8 @@ public sealed class ClassicDecisions
         }
     }
 
-    // The group comes to be when its record is written, and the client's join with it. What was left of a consumer or streams group without members goes.
+    // The group comes to be when its record is written, and the client's join with it. What was left of a consumer or streams group
+    // without members goes.
     private void JoinNewGroup(JoinGroupCommand command, AwaitingReply awaiting, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
@@ -249,7 +250,8 @@ public sealed class ClassicDecisions
             Assign(group, request.Assignments, now, effects);
     }
 
-    // The group is stable once the record is written: see ClassicGroup.TryTakeOver. If it cannot be, all that wait get the error, and all join again.
+    // The group is stable once the record is written: see ClassicGroup.TryTakeOver. If it cannot be, all that wait get the error, and all
+    // join again.
     private void Assign(ClassicGroup group, SyncGroupRequest.SyncGroupRequestAssignment[] assignments, Instant now, CoordinatorEffects effects)
     {
         var assignmentsByMember = new Dictionary<string, byte[]>(StringComparer.Ordinal);

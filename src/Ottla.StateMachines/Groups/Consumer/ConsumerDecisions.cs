@@ -75,8 +75,10 @@ public sealed class ConsumerDecisions(GroupContext context)
     public void TakeResolution(ExpressionsResolvedCommand resolved, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
         effects.Reply(replyTo, resolved);
-        if (context.Find<ConsumerGroup>(resolved.Output.GroupId) is not { } group || !group.TryEndResolution(resolved.Output) || resolved.Topics is null)
+        if (context.Find<ConsumerGroup>(resolved.Output.GroupId) is not { } group || !group.TryEndResolution(resolved.Output))
             return;
+        if (resolved.Topics is null)
+            return; // the next heartbeat asks again
         var matches = new Dictionary<string, ResolvedRegularExpression>(group.ResolvedRegularExpressions, StringComparer.Ordinal);
         var hasChanged = false;
         foreach (var (regex, topics) in resolved.Topics)
@@ -97,11 +99,12 @@ public sealed class ConsumerDecisions(GroupContext context)
     }
 
     /// <summary>Whether a heartbeat may have a large assignment made.</summary>
-    public bool IsCostly(ConsumerGroupHeartbeatCommand command)
+    public bool IsCostly(ConsumerGroupHeartbeatCommand command, Instant now)
     {
         var request = command.Request;
         var group = context.Find<ConsumerGroup>(request.GroupId);
-        if (group is not null && request is { MemberEpoch: > MemberEpochs.Join, SubscribedTopicNames: null, SubscribedTopicRegex: null } && group.AssignmentEpoch == group.GroupEpoch)
+        var keepsSubscription = request is { MemberEpoch: > MemberEpochs.Join, SubscribedTopicNames: null, SubscribedTopicRegex: null };
+        if (keepsSubscription && group is not null && group.AssignmentEpoch == group.GroupEpoch && !group.IsMetadataCheckDue(now))
             return false;
         var size = (long)(group?.Members.Count ?? 0);
         foreach (var topic in (group?.Subscription.Topics ?? GroupSubscription.NoTopics).Concat(request.SubscribedTopicNames ?? []))
@@ -235,7 +238,7 @@ public sealed class ConsumerDecisions(GroupContext context)
         if (effects.Records.Count == 0)
             ScheduleSession(group.GroupId, memberId, now);
         else
-            effects.WhenTaken(_ => ScheduleSession(group.GroupId, memberId, now)); // the tombstones of a member that is replaced by itself cancel it
+            effects.WhenTaken(_ => ScheduleSession(group.GroupId, memberId, now)); // not before: tombstones cancel it
         if (context.Find(group.GroupId) is { Type: GroupType.Classic } classic)
             effects.WhenTaken(taken => Migration?.FinishUpgrade(classic, now, taken));
         var isAssignmentAnswered = request.MemberEpoch == MemberEpochs.Join

@@ -8,8 +8,9 @@ namespace Ottla.StateMachines.Groups.Consumer;
 
 /// <summary>A consumer group (KIP-848): its members, what each is to have, and what each has.</summary>
 /// <remarks>
-/// What it holds comes from records, but for when its topics are to be looked at again, and whether its regular expressions are being looked up. Epochs only grow: the group's with
-/// what is asked for, the assignment's when that has been distributed, a member's when it has taken over its part.
+/// What it holds comes from records, but for when its topics are to be looked at again, and whether its regular expressions are being
+/// looked up. Epochs only grow: the group's with what is asked for, the assignment's when that has been distributed, a member's when it
+/// has taken over its part.
 /// </remarks>
 public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
 {
@@ -106,7 +107,9 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
     /// <summary>How many members subscribe to a regular expression.</summary>
     public int CountSubscribers(string regex) => _regexSubscribers.GetValueOrDefault(regex);
 
-    /// <summary>The look-up of what the members' regular expressions match that has not been answered yet; null when there is none.</summary>
+    /// <summary>
+    /// The look-up of what the members' regular expressions match that has not been answered yet; null when there is none.
+    /// </summary>
     public ResolveExpressionsOutput? ResolutionUnderWay { get; private set; }
 
     /// <summary>What the members' regular expressions match is being looked up.</summary>

@@ -108,13 +108,18 @@ internal sealed class MemberUpdate
         }
     }
 
-    /// <summary>Has what the group's expressions match looked up: if one is new, if there are new topics, or from time to time. The answer is a step of its own.</summary>
+    /// <summary>
+    /// Has what the group's expressions match looked up: if one is new, if there are new topics, or from time to time. The answer is a
+    /// step of its own.
+    /// </summary>
     private void RefreshRegexes(long lastTopicsVersion)
     {
         if (_group.SubscribedRegularExpressions.Count == 0 && _after.SubscribedTopicRegex.Length == 0)
             return;
         var last = _group.ResolvedRegularExpressions.Values.FirstOrDefault();
-        if (_group.ResolutionUnderWay is not null || (last is not null && _now <= last.Timestamp.AddMilliseconds(RegexRefreshIntervalMinMs)))
+        if (_group.ResolutionUnderWay is not null)
+            return;
+        if (last is not null && _now <= last.Timestamp.AddMilliseconds(RegexRefreshIntervalMinMs))
             return;
         string[] regexes = [.. Members.Select(member => member.SubscribedTopicRegex).Where(regex => regex.Length > 0).Distinct().Order(StringComparer.Ordinal)];
         var isDue = last is null
@@ -207,10 +212,11 @@ internal sealed class MemberUpdate
             return;
         _effects.WhenTaken(_ =>
         {
+            const DeadlinePurpose purpose = DeadlinePurpose.ConsumerRebalance;
             if (_after.State == MemberState.UnrevokedPartitions)
-                _context.Deadlines.Schedule(DeadlinePurpose.ConsumerRebalance, _group.GroupId, _after.MemberId, _now.AddMilliseconds(_after.RebalanceTimeoutMs));
+                _context.Deadlines.Schedule(purpose, _group.GroupId, _after.MemberId, _now.AddMilliseconds(_after.RebalanceTimeoutMs));
             else
-                _context.Deadlines.Cancel(DeadlinePurpose.ConsumerRebalance, _group.GroupId, _after.MemberId);
+                _context.Deadlines.Cancel(purpose, _group.GroupId, _after.MemberId);
         });
     }
 }

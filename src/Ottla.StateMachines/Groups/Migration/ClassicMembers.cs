@@ -57,7 +57,8 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
         {
             context.Deadlines.Cancel(DeadlinePurpose.ConsumerJoin, group.GroupId, memberId);
             consumer.ScheduleSession(group.GroupId, memberId, request.SessionTimeoutMs, now);
-            context.Deadlines.Schedule(DeadlinePurpose.ConsumerSync, group.GroupId, memberId, now.AddMilliseconds(member.RebalanceTimeoutMs));
+            var syncBy = now.AddMilliseconds(member.RebalanceTimeoutMs);
+            context.Deadlines.Schedule(DeadlinePurpose.ConsumerSync, group.GroupId, memberId, syncBy);
         });
         AnswerJoin(effects, awaiting, memberId, member.MemberEpoch, protocols);
     }
@@ -152,7 +153,8 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
             },
             version);
 
-    private static void AnswerJoin(CoordinatorEffects effects, AwaitingReply awaiting, string memberId, int memberEpoch, ClassicProtocol[] protocols) =>
+    private static void AnswerJoin(
+        CoordinatorEffects effects, AwaitingReply awaiting, string memberId, int memberEpoch, ClassicProtocol[] protocols) =>
         effects.Reply(awaiting.ReplyTo, new JoinGroupResponse
         {
             MemberId = memberId,

@@ -85,9 +85,17 @@ internal sealed class GroupMigration(GroupContext context, ConsumerDecisions con
     /// <param name="owned">What the successor says it has.</param>
     /// <param name="now">The time.</param>
     /// <param name="effects">What is written.</param>
-    /// <returns>The successor's epoch, which its join is answered with: 0 where it has to join again. Null when the group has to stay a consumer group.</returns>
+    /// <returns>
+    /// The successor's epoch, which its join is answered with: 0 where it has to join again. Null when the group has to stay a consumer
+    /// group.
+    /// </returns>
     public int? TryDowngrade(
-        ConsumerGroup group, ConsumerGroupMember replaced, ConsumerGroupMember successor, IReadOnlySet<TopicIdPartition> owned, Instant now, CoordinatorEffects effects)
+        ConsumerGroup group,
+        ConsumerGroupMember replaced,
+        ConsumerGroupMember successor,
+        IReadOnlySet<TopicIdPartition> owned,
+        Instant now,
+        CoordinatorEffects effects)
     {
         ConsumerGroupMember[] others = [.. group.Members.Where(member => member.MemberId != replaced.MemberId)];
         if (replaced.Classic is not null || !MayBeClassic([.. others, successor]) || ToClassic(group, [.. others, successor], now, replaced.MemberId) is not { } classic)
@@ -101,14 +109,18 @@ internal sealed class GroupMigration(GroupContext context, ConsumerDecisions con
         if (isStale)
             return successor.MemberEpoch;
         var subscribed = GroupSubscription.IdsOf(successor.SubscribedTopicNames, context.Image.Topics);
-        var reconciliation = new MemberReconciliation(group.AssignmentEpoch, group.TargetOf(replaced.MemberId), subscribed, HasSubscriptionChanged: false, owned, group.IsOwned);
+        var target = group.TargetOf(replaced.MemberId);
+        var reconciliation = new MemberReconciliation(
+            group.AssignmentEpoch, target, subscribed, HasSubscriptionChanged: false, owned, group.IsOwned);
         return reconciliation.Apply(successor).MemberEpoch;
     }
 
     // Also when topics have changed since the group's epoch began.
-    private bool IsAssignmentStale(ConsumerGroup group, ConsumerGroupMember[] members) =>
-        group.AssignmentEpoch < group.GroupEpoch
-        || TopicMetadataHash.Of(GroupSubscription.Of(members, group.ResolvedRegularExpressions).Topics, context.Image) != group.MetadataHash;
+    private bool IsAssignmentStale(ConsumerGroup group, ConsumerGroupMember[] members)
+    {
+        var topics = GroupSubscription.Of(members, group.ResolvedRegularExpressions).Topics;
+        return group.AssignmentEpoch < group.GroupEpoch || TopicMetadataHash.Of(topics, context.Image) != group.MetadataHash;
+    }
 
     private static ApiException RefuseUpgrade(ClassicGroup group, string reason) =>
         new(ErrorCode.GroupIdNotFound, $"Cannot upgrade classic group {group.GroupId} to consumer group because {reason}.");

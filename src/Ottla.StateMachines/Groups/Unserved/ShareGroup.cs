@@ -25,7 +25,8 @@ public sealed class ShareGroup(string groupId) : UnservedGroup(groupId)
     public override bool IsSubscribedTo(string topic) => false;
 
     /// <inheritdoc/>
-    public override void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion) =>
+    public override void ValidateOffsetCommit(
+        string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion) =>
         throw NotAConsumerGroup();
 
     /// <inheritdoc/>
@@ -41,7 +42,11 @@ public sealed class ShareGroup(string groupId) : UnservedGroup(groupId)
 
         // The share coordinator would have to delete its state first, or it would be there for the next group of this id.
         if (_hasShareState)
-            throw Refuse(ErrorCode.CoordinatorNotAvailable, $"The state of share group {GroupId} cannot be deleted: this broker has no share coordinator.");
+        {
+            throw Refuse(
+                ErrorCode.CoordinatorNotAvailable,
+                $"The state of share group {GroupId} cannot be deleted: this broker has no share coordinator.");
+        }
     }
 
     /// <inheritdoc/>
@@ -85,7 +90,8 @@ public sealed class ShareGroup(string groupId) : UnservedGroup(groupId)
                 ApplyMember(key.MemberId, record.Value is not null);
                 break;
             case ShareGroupCurrentMemberAssignmentKey key:
-                ApplyAssignment(key.MemberId, record.Value is ShareGroupCurrentMemberAssignmentValue member ? new UnservedMember(member.MemberEpoch, member.State) : null);
+                var assigned = record.Value as ShareGroupCurrentMemberAssignmentValue;
+                ApplyAssignment(key.MemberId, assigned is null ? null : new UnservedMember(assigned.MemberEpoch, assigned.State));
                 break;
             case ShareGroupTargetAssignmentMetadataKey:
                 AssignmentEpoch = (record.Value as ShareGroupTargetAssignmentMetadataValue)?.AssignmentEpoch ?? -1;

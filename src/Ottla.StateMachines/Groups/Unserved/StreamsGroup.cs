@@ -5,7 +5,9 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Unserved;
 
-/// <summary>A streams group (KIP-1071), which this version knows by its records only: and its offsets. See <see cref="UnservedGroup"/>.</summary>
+/// <summary>
+/// A streams group (KIP-1071), which this version knows by its records only, and its offsets. See <see cref="UnservedGroup"/>.
+/// </summary>
 public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
 {
     private const short FirstCommitVersionWithMemberEpochs = 9;
@@ -29,7 +31,8 @@ public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
                 return "NotReady";
             if (_metadata.Epoch > AssignmentEpoch)
                 return "Assigning";
-            return Members.Values.All(member => member.State == StableMember && member.MemberEpoch == AssignmentEpoch) ? "Stable" : "Reconciling";
+            var isStable = Members.Values.All(member => member.State == StableMember && member.MemberEpoch == AssignmentEpoch);
+            return isStable ? "Stable" : "Reconciling";
         }
     }
 
@@ -38,7 +41,8 @@ public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
 
     /// <inheritdoc/>
     /// <remarks>No member gets another epoch here, so an older one is stale for every partition.</remarks>
-    public override void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion)
+    public override void ValidateOffsetCommit(
+        string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion)
     {
         if (generationIdOrMemberEpoch < 0 && IsEmpty)
             return;
@@ -46,7 +50,11 @@ public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
             return;
         var member = Get(memberId);
         if (!isTransactional && apiVersion < FirstCommitVersionWithMemberEpochs)
-            throw Refuse(ErrorCode.UnsupportedVersion, "OffsetCommit version 9 or above must be used by members using the streams group protocol");
+        {
+            throw Refuse(
+                ErrorCode.UnsupportedVersion, "OffsetCommit version 9 or above must be used by members using the streams group protocol");
+        }
+
         CheckEpoch(member, generationIdOrMemberEpoch);
     }
 
@@ -112,7 +120,8 @@ public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
                 ApplyMember(key.MemberId, record.Value is not null);
                 break;
             case StreamsGroupCurrentMemberAssignmentKey key:
-                ApplyAssignment(key.MemberId, record.Value is StreamsGroupCurrentMemberAssignmentValue member ? new UnservedMember(member.MemberEpoch, member.State) : null);
+                var assigned = record.Value as StreamsGroupCurrentMemberAssignmentValue;
+                ApplyAssignment(key.MemberId, assigned is null ? null : new UnservedMember(assigned.MemberEpoch, assigned.State));
                 break;
             case StreamsGroupTargetAssignmentMetadataKey:
                 AssignmentEpoch = (record.Value as StreamsGroupTargetAssignmentMetadataValue)?.AssignmentEpoch ?? -1;
@@ -148,7 +157,11 @@ public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
     private static void CheckEpoch(UnservedMember member, int received)
     {
         if (received != member.MemberEpoch)
-            throw Refuse(ErrorCode.StaleMemberEpoch, $"The received member epoch {received} does not match the expected member epoch {member.MemberEpoch}.");
+        {
+            throw Refuse(
+                ErrorCode.StaleMemberEpoch,
+                $"The received member epoch {received} does not match the expected member epoch {member.MemberEpoch}.");
+        }
     }
 
     private static void Delete(IRecordMessage key, CoordinatorEffects effects) => effects.Write(CoordinatorRecord.Tombstone(key));

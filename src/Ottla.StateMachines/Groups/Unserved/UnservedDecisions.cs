@@ -4,7 +4,9 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Unserved;
 
-/// <summary>Keeps the share and streams groups of the log, which this version does not serve, so that no group of another type takes their ids.</summary>
+/// <summary>
+/// Keeps the share and streams groups of the log, which this version does not serve, so that no group of another type takes their ids.
+/// </summary>
 /// <remarks>Part of a <see cref="GroupMachine"/>; lives as long.</remarks>
 internal sealed class UnservedDecisions(GroupContext context)
 {
@@ -47,7 +49,8 @@ internal sealed class UnservedDecisions(GroupContext context)
         if (context.Find<UnservedGroup>(due.GroupId) is not { } group || !group.HasMember(due.MemberId))
             return;
         group.RemoveMember(due.MemberId, effects);
-        effects.WhenRefused((refusedAt, _) => context.Deadlines.Schedule(due.Purpose, due.GroupId, due.MemberId, refusedAt.AddMilliseconds(DeadlineRetryMs)));
+        effects.WhenRefused((refusedAt, _) =>
+            context.Deadlines.Schedule(due.Purpose, due.GroupId, due.MemberId, refusedAt.AddMilliseconds(DeadlineRetryMs)));
     }
 
     private static (string GroupId, GroupType Type) OwnerOf(IRecordMessage recordKey) => recordKey switch

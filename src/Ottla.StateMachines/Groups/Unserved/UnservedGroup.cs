@@ -5,8 +5,8 @@ namespace Ottla.StateMachines.Groups.Unserved;
 
 /// <summary>A group of a type that this version does not serve: its records are in the log, so no other group may have its id.</summary>
 /// <remarks>
-/// Owned by <see cref="UnservedDecisions"/>. Follows from the log alone. Its members cannot be heard from, so they go when their sessions end; then an
-/// administrator can delete the group.
+/// Owned by <see cref="UnservedDecisions"/>. Follows from the log alone. Its members cannot be heard from, so they go when their sessions
+/// end; then an administrator can delete the group.
 /// </remarks>
 public abstract class UnservedGroup(string groupId) : Group(groupId)
 {

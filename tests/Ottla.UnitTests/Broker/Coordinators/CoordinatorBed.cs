@@ -43,7 +43,9 @@ internal sealed class CoordinatorBed : IDisposable
                 BeforeLoad(Interlocked.Increment(ref _machineCount));
                 return Machine = machine;
             },
-            Settings = _ => SettingsFailures.Thread == Environment.CurrentManagedThreadId && SettingsFailures.Left > 0 ? throw Fail() : Settings,
+            Settings = _ => SettingsFailures.Thread == Environment.CurrentManagedThreadId && SettingsFailures.Left > 0
+                ? throw Fail()
+                : Settings,
             OnOutput = (_, output) =>
             {
                 Outputs.Add((NoteOutput)output);

@@ -177,7 +177,7 @@ public sealed class CoordinatorHostTests
         bed.Elect(CoordinatorBed.NodeId, epoch: 1, inSyncReplicas: 2);
         var first = bed.SubmitAsync<int>(new WriteNotes("a") { WantsOutput = true });
         var second = bed.WriteAsync("b");
-        bed.OnOutput = _ => bed.Log.AdvanceHighWatermark(2); // after the replies were looked through, before what is left of them is watched
+        bed.OnOutput = output => bed.Log.AdvanceHighWatermark(2); // after the replies were looked through, before what is left of them is watched
         bed.Log.AdvanceHighWatermark(1);
         bed.Elect(CoordinatorBed.NodeId, epoch: 1, inSyncReplicas: 2); // has those who wait look again
         await first;
@@ -288,7 +288,8 @@ public sealed class CoordinatorHostTests
             Assert.True(mayGoOn.Wait(TestNode.Patience));
         };
 
-        // The loop finds a bug before a load is under way, when there is nothing to load again, and while one is under way: then it begins another.
+        // The loop finds a bug before a load is under way, when there is nothing to load again, and while one is under way: then it
+        // begins another.
         bed.SettingsFailures = (Environment.CurrentManagedThreadId, 2);
         bed.Elect(CoordinatorBed.NodeId, epoch: 1);
         await secondHasBegun.Task.WaitAsync(TestNode.Patience);
@@ -332,7 +333,7 @@ public sealed class CoordinatorHostTests
 
         // While it works, there comes more.
         var left = 1000;
-        bed.OnOutput = _ =>
+        bed.OnOutput = output =>
         {
             if (--left > 0)
                 _ = bed.Host.TellAsync(0, new WriteNotes("a") { WantsOutput = true });

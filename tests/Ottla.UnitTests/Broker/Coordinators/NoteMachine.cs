@@ -62,7 +62,7 @@ internal sealed class NoteMachine : ICoordinatorMachine<NoteCommand>
 
     public bool FailsUnloading { get; set; }
 
-    public bool IsCostly(NoteCommand command) => command is CostlyRead;
+    public bool IsCostly(NoteCommand command, Instant now) => command is CostlyRead;
 
     public int LoadedTopics { get; private set; } = -1;
 

@@ -428,7 +428,9 @@ public sealed class ConsumerHeartbeatTests
         leave.InstanceId = "i";
         _bed.Send(leave);
         Assert.Equal(epoch, _bed.Send(join).MemberEpoch);
-        Assert.Equal(_bed.Now.AddMilliseconds(_bed.Config.GroupConsumerSessionTimeoutMs), _bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerSession, GroupId, "a"));
+        Assert.Equal(
+            _bed.Now.AddMilliseconds(_bed.Config.GroupConsumerSessionTimeoutMs),
+            _bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerSession, GroupId, "a"));
     }
 
     [Fact]

@@ -185,7 +185,8 @@ public sealed class GroupMigrationTests
         bed.CreateTopic("other", 1);
         if (!hasItsSubscriptionChanged)
             bed.AddPartitions(Topic, 1);
-        var back = bed.Join(instance: "a", metadata: hasItsSubscriptionChanged ? GroupTestBed.Subscription(Topic, "other") : Subscription());
+        var back = bed.Join(
+            instance: "a", metadata: hasItsSubscriptionChanged ? GroupTestBed.Subscription(Topic, "other") : Subscription());
 
         Assert.Equal(((short)ErrorCode.None, 0), (back.Value.ErrorCode, back.Value.GenerationId));
         Assert.Equal((ClassicGroupState.PreparingRebalance, epoch), (bed.Group.State, bed.Group.GenerationId));
@@ -223,7 +224,8 @@ public sealed class GroupMigrationTests
         Assert.Equal(ErrorCode.RebalanceInProgress, bed.Heartbeat(classic[0]));
         var joinBy = bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerJoin, GroupId, classic[0].MemberId);
         bed.Coordinator.FailingWrites = 1;
-        Assert.Equal(ErrorCode.CoordinatorNotAvailable, bed.Join(classic[0].MemberId, version: 3, metadata: Owning(bed, classic[0].MemberId)).Error);
+        Assert.Equal(
+            ErrorCode.CoordinatorNotAvailable, bed.Join(classic[0].MemberId, version: 3, metadata: Owning(bed, classic[0].MemberId)).Error);
         Assert.NotNull(joinBy);
         Assert.Equal(joinBy, bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerJoin, GroupId, classic[0].MemberId));
         Assert.Null(bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerSync, GroupId, classic[0].MemberId));

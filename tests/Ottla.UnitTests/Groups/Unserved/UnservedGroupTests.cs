@@ -26,16 +26,22 @@ public sealed class UnservedGroupTests
             Load(type, hasMember);
             var listed = Assert.Single(List());
             var name = type.ToString().ToLowerInvariant();
-            Assert.Equal((GroupId, name, name, hasMember ? stateOfMembers : "Empty"), (listed.GroupId, listed.GroupType, listed.ProtocolType, listed.GroupState));
+            Assert.Equal(
+                (GroupId, name, name, hasMember ? stateOfMembers : "Empty"),
+                (listed.GroupId, listed.GroupType, listed.ProtocolType, listed.GroupState));
             Assert.Single(List([], [name]));
             Assert.Empty(List([], ["classic", "consumer"]));
             Assert.Empty(List([hasMember ? "empty" : stateOfMembers], []));
 
             var before = Log();
-            Assert.Equal((ErrorCode.GroupIdNotFound, $"Group {GroupId} is not a consumer group."), Failure(_bed.Send<object>(Heartbeat(MemberEpochs.Join))));
+            Assert.Equal(
+                (ErrorCode.GroupIdNotFound, $"Group {GroupId} is not a consumer group."),
+                Failure(_bed.Send<object>(Heartbeat(MemberEpochs.Join))));
             Assert.Equal(ErrorCode.GroupIdNotFound, _bed.Send<object>(Heartbeat(1)).Error);
             Assert.Equal(ErrorCode.GroupIdNotFound, _bed.Send<object>(new ConsumerGroupDescribeCommand(GroupId)).Error);
-            Assert.Equal((short)ErrorCode.GroupIdNotFound, _bed.Send<DescribeGroupsResponse.DescribedGroup>(new DescribeGroupCommand(GroupId)).Value.ErrorCode);
+            Assert.Equal(
+                (short)ErrorCode.GroupIdNotFound,
+                _bed.Send<DescribeGroupsResponse.DescribedGroup>(new DescribeGroupCommand(GroupId)).Value.ErrorCode);
             Assert.Equal(ErrorCode.UnknownMemberId, _bed.Heartbeat("m", 1));
             Assert.Equal((short)ErrorCode.UnknownMemberId, _bed.Sync(new JoinGroupResponse { MemberId = "m" }).Value.ErrorCode);
             Assert.Equal((short)ErrorCode.UnknownMemberId, _bed.Leave(("m", null)).Members[0].ErrorCode);
@@ -54,7 +60,8 @@ public sealed class UnservedGroupTests
         var commit = _bed.Send<object>(OffsetBed.Commit(GroupId, 1, topic: "topic"));
         Assert.Equal((ErrorCode.GroupIdNotFound, $"Group {GroupId} is not a consumer group."), Failure(commit));
         Assert.Equal(ErrorCode.GroupIdNotFound, _bed.Send<object>(OffsetBed.CommitIn(new ProducerIdAndEpoch(1, 0), GroupId, 1)).Error);
-        Assert.Equal(ErrorCode.GroupIdNotFound, _bed.Send<object>(new OffsetDeleteCommand(new OffsetDeleteRequest { GroupId = GroupId })).Error);
+        Assert.Equal(
+            ErrorCode.GroupIdNotFound, _bed.Send<object>(new OffsetDeleteCommand(new OffsetDeleteRequest { GroupId = GroupId })).Error);
         var fetch = new OffsetFetchCommand(new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = GroupId }, RequireStable: false);
         Assert.Empty(_bed.Send<OffsetFetchResponse.OffsetFetchResponseGroup>(fetch).Value.Topics);
         _bed.Advance(2L * 7 * 24 * 3600 * 1000);
@@ -67,10 +74,13 @@ public sealed class UnservedGroupTests
         Load(GroupType.Streams, hasMember: true);
         Assert.Equal(ErrorCode.UnknownMemberId, _bed.Send<object>(OffsetBed.Commit(GroupId, 1)).Error);
         Assert.Equal(ErrorCode.StaleMemberEpoch, _bed.Send<object>(OffsetBed.Commit(GroupId, 1, generation: 4, member: "m")).Error);
-        Assert.Equal(ErrorCode.UnsupportedVersion, _bed.Send<object>(OffsetBed.Commit(GroupId, 1, generation: 3, member: "m", version: 8)).Error);
+        Assert.Equal(
+            ErrorCode.UnsupportedVersion, _bed.Send<object>(OffsetBed.Commit(GroupId, 1, generation: 3, member: "m", version: 8)).Error);
         Assert.Equal(ErrorCode.None, _bed.Send<object>(OffsetBed.Commit(GroupId, 1, generation: 3, member: "m")).Error);
-        var delete = new OffsetDeleteCommand(new OffsetDeleteRequest { GroupId = GroupId, Topics = [new() { Name = "source", Partitions = [new() { PartitionIndex = 0 }] }] });
-        Assert.Equal((short)ErrorCode.GroupSubscribedToTopic, _bed.Send<OffsetDeleteResponse>(delete).Value.Topics[0].Partitions[0].ErrorCode);
+        OffsetDeleteRequest.OffsetDeleteRequestTopic[] source = [new() { Name = "source", Partitions = [new() { PartitionIndex = 0 }] }];
+        var delete = new OffsetDeleteCommand(new OffsetDeleteRequest { GroupId = GroupId, Topics = source });
+        Assert.Equal(
+            (short)ErrorCode.GroupSubscribedToTopic, _bed.Send<OffsetDeleteResponse>(delete).Value.Topics[0].Partitions[0].ErrorCode);
 
         // Without members anybody may; and with the last offset the group goes.
         Load(GroupType.Streams, hasMember: false);
@@ -105,7 +115,10 @@ public sealed class UnservedGroupTests
     public void A_share_group_whose_state_another_coordinator_has_is_not_deleted()
     {
         Load(GroupType.Share, hasMember: false);
-        var topics = new ShareGroupStatePartitionMetadataValue { InitializedTopics = [new() { TopicId = new Uuid(1, 2), TopicName = "t", Partitions = [0] }] };
+        var topics = new ShareGroupStatePartitionMetadataValue
+        {
+            InitializedTopics = [new() { TopicId = new Uuid(1, 2), TopicName = "t", Partitions = [0] }],
+        };
         _bed.Coordinator.Append(new CoordinatorRecord(new ShareGroupStatePartitionMetadataKey { GroupId = GroupId }, topics, 0));
         _bed.Coordinator.Restart();
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, _bed.Send<object>(new DeleteGroupCommand(GroupId)).Error);
@@ -132,9 +145,15 @@ public sealed class UnservedGroupTests
         var states = new List<string> { Assert.Single(List()).GroupState };
         foreach (var (key, value) in (ReadOnlySpan<(IRecordMessage, IRecordMessage)>)
             [
-                (new StreamsGroupMetadataKey { GroupId = GroupId }, new StreamsGroupMetadataValue { Epoch = 3, ValidatedTopologyEpoch = 0 }),
-                (new StreamsGroupTargetAssignmentMetadataKey { GroupId = GroupId }, new StreamsGroupTargetAssignmentMetadataValue { AssignmentEpoch = 3 }),
-                (new StreamsGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = "m" }, new StreamsGroupCurrentMemberAssignmentValue { MemberEpoch = 3, State = 1 }),
+                (
+                    new StreamsGroupMetadataKey { GroupId = GroupId },
+                    new StreamsGroupMetadataValue { Epoch = 3, ValidatedTopologyEpoch = 0 }),
+                (
+                    new StreamsGroupTargetAssignmentMetadataKey { GroupId = GroupId },
+                    new StreamsGroupTargetAssignmentMetadataValue { AssignmentEpoch = 3 }),
+                (
+                    new StreamsGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = "m" },
+                    new StreamsGroupCurrentMemberAssignmentValue { MemberEpoch = 3, State = 1 }),
             ])
         {
             _bed.Coordinator.Append(new CoordinatorRecord(key, value, 0));
@@ -151,19 +170,45 @@ public sealed class UnservedGroupTests
         CoordinatorRecord[] records = type == GroupType.Share
             ?
             [
-                new(new ShareGroupMemberMetadataKey { GroupId = GroupId, MemberId = "m" }, hasMember ? new ShareGroupMemberMetadataValue { ClientId = "c", ClientHost = "/h", SubscribedTopicNames = ["t"] } : null, 0),
+                new(
+                    new ShareGroupMemberMetadataKey { GroupId = GroupId, MemberId = "m" },
+                    hasMember
+                        ? new ShareGroupMemberMetadataValue { ClientId = "c", ClientHost = "/h", SubscribedTopicNames = ["t"] }
+                        : null,
+                    0),
                 new(new ShareGroupMetadataKey { GroupId = GroupId }, new ShareGroupMetadataValue { Epoch = 3, MetadataHash = 7 }, 0),
-                new(new ShareGroupTargetAssignmentMemberKey { GroupId = GroupId, MemberId = "m" }, hasMember ? new ShareGroupTargetAssignmentMemberValue() : null, 0),
-                new(new ShareGroupTargetAssignmentMetadataKey { GroupId = GroupId }, new ShareGroupTargetAssignmentMetadataValue { AssignmentEpoch = 3 }, 0),
-                new(new ShareGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = "m" }, hasMember ? new ShareGroupCurrentMemberAssignmentValue { MemberEpoch = 3 } : null, 0),
+                new(
+                    new ShareGroupTargetAssignmentMemberKey { GroupId = GroupId, MemberId = "m" },
+                    hasMember ? new ShareGroupTargetAssignmentMemberValue() : null,
+                    0),
+                new(
+                    new ShareGroupTargetAssignmentMetadataKey { GroupId = GroupId },
+                    new ShareGroupTargetAssignmentMetadataValue { AssignmentEpoch = 3 },
+                    0),
+                new(
+                    new ShareGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = "m" },
+                    hasMember ? new ShareGroupCurrentMemberAssignmentValue { MemberEpoch = 3 } : null,
+                    0),
             ]
             :
             [
-                new(new StreamsGroupMemberMetadataKey { GroupId = GroupId, MemberId = "m" }, hasMember ? new StreamsGroupMemberMetadataValue { ClientId = "c", ClientHost = "/h", ProcessId = "p" } : null, 0),
+                new(
+                    new StreamsGroupMemberMetadataKey { GroupId = GroupId, MemberId = "m" },
+                    hasMember ? new StreamsGroupMemberMetadataValue { ClientId = "c", ClientHost = "/h", ProcessId = "p" } : null,
+                    0),
                 new(new StreamsGroupMetadataKey { GroupId = GroupId }, new StreamsGroupMetadataValue { Epoch = 3, MetadataHash = 7 }, 0),
-                new(new StreamsGroupTopologyKey { GroupId = GroupId }, new StreamsGroupTopologyValue { Subtopologies = [new() { SubtopologyId = "s", SourceTopics = ["source"] }] }, 0),
-                new(new StreamsGroupTargetAssignmentMetadataKey { GroupId = GroupId }, new StreamsGroupTargetAssignmentMetadataValue { AssignmentEpoch = 2 }, 0),
-                new(new StreamsGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = "m" }, hasMember ? new StreamsGroupCurrentMemberAssignmentValue { MemberEpoch = 3, State = 2 } : null, 0),
+                new(
+                    new StreamsGroupTopologyKey { GroupId = GroupId },
+                    new StreamsGroupTopologyValue { Subtopologies = [new() { SubtopologyId = "s", SourceTopics = ["source"] }] },
+                    0),
+                new(
+                    new StreamsGroupTargetAssignmentMetadataKey { GroupId = GroupId },
+                    new StreamsGroupTargetAssignmentMetadataValue { AssignmentEpoch = 2 },
+                    0),
+                new(
+                    new StreamsGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = "m" },
+                    hasMember ? new StreamsGroupCurrentMemberAssignmentValue { MemberEpoch = 3, State = 2 } : null,
+                    0),
             ];
         foreach (var record in records)
             _bed.Coordinator.Append(record.Value is null ? CoordinatorRecord.Tombstone(record.Key) : record);
