@@ -27,6 +27,9 @@ internal sealed class CleanedSegments
     /// <summary>When the segment that is being copied was last written: what the copy says of itself, too.</summary>
     public long LastWriteMs { get; set; }
 
+    /// <summary>Where the files are.</summary>
+    public string Directory => _directory;
+
     private LogSegment Current => _segments[^1];
 
     /// <summary>Writes batches that stay.</summary>

@@ -24,7 +24,8 @@ internal sealed record DirtySection(long FirstDirtyOffset, long EndOffset, long 
 /// <param name="NextBaseOffset">Where the segment after it begins.</param>
 /// <param name="SizeBytes">Bytes of its batches.</param>
 /// <param name="IndexBytes">Bytes of the larger of its indexes.</param>
-internal sealed record SourceSegment(LogSegment Segment, long BaseOffset, long NextBaseOffset, long SizeBytes, long IndexBytes);
+/// <param name="LastWriteMs">When it was last written.</param>
+internal sealed record SourceSegment(LogSegment Segment, long BaseOffset, long NextBaseOffset, long SizeBytes, long IndexBytes, long LastWriteMs);
 
 /// <summary>The state of a log that a compaction starts from.</summary>
 /// <param name="Generation">Tells whether segments were cut or removed since: then the compaction is void.</param>

@@ -7,6 +7,7 @@ using Ottla.Storage.Upkeep;
 namespace Ottla.Storage.Compaction;
 
 /// <summary>What one compaction of a log did.</summary>
+/// <param name="Generation">The state of the log that it holds for.</param>
 /// <param name="EndOffset">Everything before it is clean now.</param>
 /// <param name="MappedBytes">Bytes read to learn the keys of the dirty part.</param>
 /// <param name="ReadBytes">Bytes read to be copied.</param>
@@ -15,11 +16,12 @@ namespace Ottla.Storage.Compaction;
 /// <param name="RecordsKept">Records that stayed.</param>
 /// <param name="RecordsWithoutKey">Records dropped because they have no key.</param>
 internal readonly record struct CompactionResult(
-    long EndOffset, long MappedBytes, long ReadBytes, long WrittenBytes, long RecordsRead, long RecordsKept, long RecordsWithoutKey);
+    int Generation, long EndOffset, long MappedBytes, long ReadBytes, long WrittenBytes, long RecordsRead, long RecordsKept, long RecordsWithoutKey);
 
 /// <summary>One compaction of one log: learns the last offset of every key in the dirty part, then copies the log up to there without what later records replace.</summary>
 /// <remarks>
-/// Works beside appends and reads: the log is asked for segments, and told of new ones, a group of segments at a time.
+/// Works beside appends and reads: the log is asked for segments, and told of new ones, a group of segments at a time. Whatever uses names of files is a
+/// step that the log keeps its directory's name for, and that does nothing once the log is deleted, cut or moved.
 /// Lives for one <see cref="RunAsync"/>, which gives way after every chunk.
 /// </remarks>
 internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, CleanerOptions options, IoPace pace, Instant now)
@@ -47,7 +49,7 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
         using var output = new PooledBufferWriter(options.ReadBufferBytes);
         foreach (var group in source.Groups(endOffset))
             await CleanAsync(source, group, filter, transactions, output, cancellation);
-        return new CompactionResult(endOffset, _mappedBytes, _readBytes, _writtenBytes, filter.RecordsRead, filter.RecordsKept, filter.RecordsWithoutKey);
+        return new CompactionResult(source.Generation, endOffset, _mappedBytes, _readBytes, _writtenBytes, filter.RecordsRead, filter.RecordsKept, filter.RecordsWithoutKey);
     }
 
     /// <summary>Reads the dirty segments until they end or the map is full.</summary>
@@ -117,9 +119,10 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
         PooledBufferWriter output,
         CancellationToken cancellation)
     {
-        var target = new CleanedSegments(fileSystem, log.Directory, source.Config, group[0].BaseOffset, now);
+        CleanedSegments? target = null;
         try
         {
+            log.InCleaning(source.Generation, () => target = new CleanedSegments(fileSystem, log.Directory, source.Config, group[0].BaseOffset, now));
             foreach (var segment in group)
             {
                 transactions.Add(log.CollectAbortedTransactions(segment.BaseOffset, segment.NextBaseOffset));
@@ -131,7 +134,7 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
                     {
                         output.Clear();
                         var aborted = Filter(chunk, filter, output);
-                        target.Append(output.WrittenSpan, aborted);
+                        log.InCleaning(source.Generation, () => target!.Append(output.WrittenSpan, aborted));
                         _readBytes += chunk.Length;
                         _writtenBytes += output.WrittenCount;
                         await pace.SpendAsync(chunk.Length + output.WrittenCount, cancellation);
@@ -143,19 +146,22 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
                     file.Release();
                 }
 
-                target.LastWriteMs = segment.Segment.LastWriteMs;
+                target!.LastWriteMs = segment.LastWriteMs;
             }
 
-            log.ReplaceSegments(source.Generation, group, target.Complete(), now);
+            IReadOnlyList<LogSegment> cleaned = [];
+            log.InCleaning(source.Generation, () => cleaned = target!.Complete());
+            log.ReplaceSegments(source.Generation, group, cleaned, now);
         }
         catch (LogException)
         {
-            target.Abandon();
+            target?.Abandon();
             throw;
         }
         catch
         {
-            target.Discard();
+            if (target is not null)
+                log.DiscardCleaned(target);
             throw;
         }
     }

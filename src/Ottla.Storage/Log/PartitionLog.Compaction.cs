@@ -6,8 +6,14 @@ namespace Ottla.Storage.Log;
 /// <content>What compaction needs of a log: to know what is dirty, to hold on to segments, and to put compacted ones in their place.</content>
 public sealed partial class PartitionLog
 {
+    /// <summary>Keeps the directory's name as it is while a step of a compaction uses it. Taken before the flush lock and the log's lock.</summary>
+    private readonly Lock _compactionLock = new();
+
     /// <summary>Moves when segments are cut or removed by anybody but compaction.</summary>
     private int _cleaningGeneration;
+
+    /// <summary>Moves whenever what a compaction has found is not so any more.</summary>
+    internal int CleaningGeneration => Volatile.Read(ref _cleaningGeneration);
 
     /// <summary>What compaction would find to do: whole inactive segments below the last stable offset, none of them too young.</summary>
     /// <param name="cleanedTo">The checkpoint of the last compaction; one that lies outside the log counts for nothing.</param>
@@ -57,13 +63,55 @@ public sealed partial class PartitionLog
             {
                 var segments = new List<SourceSegment>();
                 for (var i = 0; i + 1 < _segments.Count && _segments[i].BaseOffset < endOffset; i++)
-                    segments.Add(new SourceSegment(_segments[i], _segments[i].BaseOffset, _segments[i + 1].BaseOffset, _segments[i].Size, _segments[i].IndexBytes));
+                    segments.Add(new SourceSegment(
+                        _segments[i], _segments[i].BaseOffset, _segments[i + 1].BaseOffset, _segments[i].Size, _segments[i].IndexBytes, _segments[i].LastWriteMs));
                 return new CleaningSource(_cleaningGeneration, _config, segments, _producers.LastRecords(), _highWatermark);
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
                 throw Fail(failure);
             }
+        }
+    }
+
+    /// <summary>Makes a compaction that is under way pointless: it ends at its next step.</summary>
+    internal void AbortCleaning()
+    {
+        lock (_lock)
+            _cleaningGeneration++;
+    }
+
+    /// <summary>Does a step of a compaction that uses names of files: the directory is not renamed meanwhile.</summary>
+    /// <exception cref="CleaningVoidException">Nothing was done: the compaction has become pointless.</exception>
+    internal void InCleaning(int generation, Action step)
+    {
+        lock (_compactionLock)
+        {
+            ThrowIfVoid(generation);
+            step();
+        }
+    }
+
+    /// <summary>Notes something about a compaction, as one step with the log's own changes.</summary>
+    /// <exception cref="CleaningVoidException">Nothing was done: the compaction has become pointless.</exception>
+    internal void NoteCleaning(int generation, Action note)
+    {
+        lock (_lock)
+        {
+            ThrowIfVoid(generation);
+            note();
+        }
+    }
+
+    /// <summary>Does away with what a compaction made that was ended. Files in a directory that goes, or has gone elsewhere, go with it.</summary>
+    internal void DiscardCleaned(CleanedSegments cleaned)
+    {
+        lock (_compactionLock)
+        {
+            if (IsRetired || Directory != cleaned.Directory)
+                cleaned.Abandon();
+            else
+                cleaned.Discard();
         }
     }
 
@@ -79,7 +127,7 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>Ends a compaction that has become pointless.</summary>
-    /// <exception cref="CleaningVoidException">Segments were cut or removed since it began, or the log is not in use any more.</exception>
+    /// <exception cref="CleaningVoidException">Segments were cut or removed since it began, the log is about to be moved, or it is not in use any more.</exception>
     internal void ThrowIfVoid(int generation)
     {
         if (IsClosed || IsOffline || Volatile.Read(ref _cleaningGeneration) != generation)

@@ -14,8 +14,8 @@ public sealed partial class PartitionLog
 
     /// <summary>Takes over the files of a copy of this log: from then on they are this log's, and what it had is to be deleted. Readers keep their old files open.</summary>
     /// <remarks>
-    /// Appends wait for the last batches to be copied, flushed, and two renames. A death between the renames leaves the copy beside the old
-    /// directory, and the next start finishes the rest.
+    /// Appends wait for the last batches to be copied, flushed, and two renames, which wait for a flush and a step of a compaction
+    /// under way. A death between the renames leaves the copy beside the old directory, and the next start finishes the rest.
     /// </remarks>
     /// <param name="copy">The copy, which has nearly everything; nobody else uses it, and it is closed afterwards.</param>
     /// <param name="truncations">What <see cref="Truncations"/> was when the copy was begun.</param>
@@ -25,9 +25,11 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR, of either log.</exception>
     internal bool TryTakeOver(PartitionLog copy, int truncations, string directory, string deletedDirectory)
     {
+        lock (_compactionLock)
+        lock (_flushLock)
         lock (_lock)
         {
-            if (_isClosed || _truncations != truncations)
+            if (IsClosed || _truncations != truncations)
                 return false;
             ThrowIfOffline();
             CopyBatches(copy, long.MaxValue);
@@ -104,6 +106,7 @@ public sealed partial class PartitionLog
     /// <summary>Writes down what only the log knows that this one is a copy of.</summary>
     private void TakeKnowledge(LeaderEpochCache epochs, ProducerStateManager producers)
     {
+        lock (_flushLock)
         lock (_lock)
         {
             ThrowIfOffline();

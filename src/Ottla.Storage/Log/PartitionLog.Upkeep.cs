@@ -1,11 +1,12 @@
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
 public sealed partial class PartitionLog
 {
-    /// <summary>Keeps flushes apart; taken before the log's lock, and held while the disk works.</summary>
+    /// <summary>Keeps flushes apart, and the directory's name as it is; taken before the log's lock, and held while the disk works.</summary>
     private readonly Lock _flushLock = new();
 
     private long _lastFlushMs;
@@ -74,7 +75,12 @@ public sealed partial class PartitionLog
                 }
 
                 foreach (var file in files)
+                {
+                    if (IsRetired)
+                        throw new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} is deleted.");
                     file.File.Flush();
+                }
+
                 if (syncDirectory)
                     _fileSystem.FlushDirectory(Directory);
             }
@@ -191,10 +197,14 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>Renames the directory to one that is to be deleted, and closes the log. Whoever called removes the directory later.</summary>
+    /// <remarks>A flush and a compaction under way use the old name: they are told to end, and waited for.</remarks>
     /// <param name="newDirectory">Its path, in the same log directory.</param>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public void Delete(string newDirectory)
     {
+        Volatile.Write(ref _isRetired, true);
+        lock (_compactionLock)
+        lock (_flushLock)
         lock (_lock)
         {
             try
@@ -207,9 +217,13 @@ public sealed partial class PartitionLog
                 _epochs.MovedTo(newDirectory);
                 _producers.MovedTo(newDirectory);
             }
+            catch (DiskFullException failure)
+            {
+                throw OutOfSpace(failure);
+            }
             catch (Exception failure) when (IsIoFailure(failure))
             {
-                throw FailOrRefuse(failure);
+                throw FailDirectory(failure); // nobody else touches these files: it is the disk
             }
             finally
             {

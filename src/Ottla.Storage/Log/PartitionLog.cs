@@ -43,6 +43,9 @@ public sealed partial class PartitionLog
     private Exception? _failure;
     private bool _isClosed;
 
+    /// <summary>Set once, before anybody waits for those who work on it: its files are about to go.</summary>
+    private bool _isRetired;
+
     private PartitionLog(
         IFileSystem fileSystem, string directory, TopicPartition partition, LogConfig config, LogOpenOptions options, TimeProvider time, ILogger logger, LoadedLog loaded)
     {
@@ -108,7 +111,10 @@ public sealed partial class PartitionLog
     public long SizeInBytes => Volatile.Read(ref _sizeInBytes);
 
     /// <summary>Closed or deleted: nothing works any more.</summary>
-    public bool IsClosed => Volatile.Read(ref _isClosed);
+    public bool IsClosed => Volatile.Read(ref _isClosed) || IsRetired;
+
+    /// <summary>Deleted, or about to be: what fails from now on says nothing about the disk.</summary>
+    private bool IsRetired => Volatile.Read(ref _isRetired);
 
     /// <summary>Where the first segment starts.</summary>
     public long FirstSegmentOffset
@@ -276,7 +282,7 @@ public sealed partial class PartitionLog
     {
         if (_failure is not null)
             throw new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} is offline: {_failure.Message}", _failure);
-        if (_isClosed)
+        if (IsClosed)
             throw new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} is closed.");
     }
 
@@ -292,8 +298,11 @@ public sealed partial class PartitionLog
         return new LogException(ErrorCode.KafkaStorageError, $"There is no space left on the disk of {Directory}.", failure);
     }
 
-    /// <summary>Takes the log offline, and its directory with it.</summary>
-    private LogException Fail(Exception failure)
+    /// <summary>Takes the log offline, and its directory with it; unless the log is being deleted, which is reason enough for files to be missing.</summary>
+    private LogException Fail(Exception failure) =>
+        IsRetired ? new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} is deleted.", failure) : FailDirectory(failure);
+
+    private LogException FailDirectory(Exception failure)
     {
         if (Interlocked.CompareExchange(ref _failure, failure, null) is null)
         {

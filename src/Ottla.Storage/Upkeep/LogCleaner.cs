@@ -214,13 +214,14 @@ public sealed partial class LogCleaner
             if (!directory.Cleaned.IsWritten(log.Partition))
             {
                 // From here on there may be gaps between its segments, which a recovery would take for lost batches if nothing told it.
-                directory.Cleaned.Set(log.Partition, section.FirstDirtyOffset);
+                log.NoteCleaning(log.CleaningGeneration, () => directory.Cleaned.Set(log.Partition, section.FirstDirtyOffset));
                 WriteCheckpoint(directory);
             }
 
             var started = _time.GetTimestamp();
             var result = await new LogCompaction(_fileSystem, log, _options(), _pace, now).RunAsync(section, stopping);
-            directory.Cleaned.Set(log.Partition, result.EndOffset);
+            // Not when the log has been cut or deleted since: what is written there now, or to another log of its name, is dirty.
+            log.NoteCleaning(result.Generation, () => directory.Cleaned.Set(log.Partition, result.EndOffset));
             WriteCheckpoint(directory);
             LogCompacted(
                 _logger,
@@ -244,9 +245,9 @@ public sealed partial class LogCleaner
         {
             LogVoid(_logger, log.Partition, failure.Message); // the log has taken its directory offline, or was closed
         }
-        catch (Exception) when (log.IsClosed)
+        catch (Exception failure) when (log.IsClosed)
         {
-            LogVoid(_logger, log.Partition, "it was closed"); // its directory was renamed under the compaction
+            LogVoid(_logger, log.Partition, failure.Message); // it is deleted: whatever is missing is missing for that
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {

@@ -61,7 +61,15 @@ public sealed partial class LogManager
             if (entry.Log.TopicId is { } topicId)
                 copy.AssignTopicId(topicId);
             Mover.Add(new LogMove(entry.Log, copy, target));
+            entry.Log.AbortCleaning(); // what is copied already would be compacted for nothing
         }
+    }
+
+    /// <summary>Gives up a move that cannot succeed; the log stays where it is.</summary>
+    internal void Abandon(LogMove move)
+    {
+        lock (_lock)
+            Guard(move.Target, () => GiveUp(move));
     }
 
     /// <summary>Lets a log take over its copy.</summary>

@@ -6,6 +6,9 @@ namespace Ottla.Storage.Upkeep;
 
 public sealed partial class LogManager
 {
+    /// <summary>How soon a directory that could not be removed is tried again.</summary>
+    private const long RemovalRetryMsMin = 60_000;
+
     private Instant _nextRetention;
     private Instant _nextTimedFlush;
     private Instant _nextRecoveryPoints;
@@ -86,7 +89,7 @@ public sealed partial class LogManager
                     if (!entry.Log.IsClosed && !entry.Log.IsOffline)
                         work(entry.Log);
                 }
-                catch (LogException) when (entry.Log.IsClosed && !entry.Log.IsOffline)
+                catch (Exception failure) when (IsDiskFailure(failure) && entry.Log.IsClosed)
                 {
                     LogVanished(_logger, entry.Log.Directory);
                 }
@@ -138,9 +141,24 @@ public sealed partial class LogManager
             _deletedDirectories.RemoveAll(deleted => deleted.DeleteAt <= now);
         }
 
-        foreach (var deleted in due)
-            Guard(deleted.Directory, () => _fileSystem.DeleteDirectory(deleted.Path));
+        foreach (var deleted in due.Where(deleted => !deleted.Directory.IsOffline))
+        {
+            try
+            {
+                _fileSystem.DeleteDirectory(deleted.Path);
+            }
+            catch (Exception failure) when (IsDiskFailure(failure))
+            {
+                // What is of no use any more must not cost the logs that are: it stays, until it can be removed.
+                LogNotRemoved(_logger, failure, deleted.Path);
+                lock (_lock)
+                    _deletedDirectories.Add(deleted with { DeleteAt = now.AddMilliseconds(Math.Max(_options.DeleteDelayMs, RemovalRetryMsMin)) });
+            }
+        }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Path}, of a log that was deleted, cannot be removed; it is tried again")]
+    private static partial void LogNotRemoved(ILogger logger, Exception failure, string path);
 
     private void WriteRecoveryPointsOf(PartitionLog log)
     {

@@ -145,10 +145,21 @@ public sealed partial class LogMover
             Restart(move); // retention was faster
             return true;
         }
+        catch (LogException) when (Find(move.Log.Partition) != move)
+        {
+            return true; // deleted, or given up, while it was copied
+        }
         catch (LogException failure)
         {
             LogHeldUp(_logger, failure, move.Log.Partition, move.Target.Path);
             return false;
+        }
+        catch (Exception failure) when (failure is not OperationCanceledException)
+        {
+            // A bug: trying again would not help, and the other moves go on.
+            LogGivenUp(_logger, failure, move.Log.Partition, move.Target.Path);
+            _logs.Abandon(move);
+            return true;
         }
     }
 
@@ -160,6 +171,9 @@ public sealed partial class LogMover
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Moving {Partition} to {Directory}")]
     private static partial void LogBegun(ILogger logger, TopicPartition partition, string directory);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The move of {Partition} to {Directory} has failed and is given up; the log stays where it is")]
+    private static partial void LogGivenUp(ILogger logger, Exception failure, TopicPartition partition, string directory);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Partition} cannot be moved to {Directory} now")]
     private static partial void LogHeldUp(ILogger logger, Exception failure, TopicPartition partition, string directory);
