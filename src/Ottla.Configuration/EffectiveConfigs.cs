@@ -22,7 +22,7 @@ public static class EffectiveConfigs
             "listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name",
             "security.inter.broker.protocol", "socket.send.buffer.bytes", "socket.receive.buffer.bytes", "socket.request.max.bytes",
             "socket.listen.backlog.size", "max.connections", "max.connections.per.ip", "max.connections.per.ip.overrides",
-            "connections.max.idle.ms", "num.network.threads", "queued.max.requests", "message.max.bytes", "fetch.max.bytes",
+            "connections.max.idle.ms", "num.network.threads", "queued.max.requests", "message.max.bytes", "max.decompressed.message.bytes", "fetch.max.bytes",
             "max.incremental.fetch.session.cache.slots", "max.request.partition.size.limit", "broker.rack", "delete.topic.enable",
 
             // Logs and topic defaults.
@@ -64,7 +64,7 @@ public static class EffectiveConfigs
     private static readonly FrozenSet<string> s_topic = FrozenSet.ToFrozenSet(
         [
             "segment.bytes", "segment.ms", "segment.jitter.ms", "segment.index.bytes", "flush.messages", "flush.ms", "retention.bytes",
-            "retention.ms", "max.message.bytes", "index.interval.bytes", "file.delete.delay.ms", "cleanup.policy",
+            "retention.ms", "max.message.bytes", "max.decompressed.message.bytes", "index.interval.bytes", "file.delete.delay.ms", "cleanup.policy",
             "min.cleanable.dirty.ratio", "min.compaction.lag.ms", "max.compaction.lag.ms", "delete.retention.ms",
             "min.insync.replicas", "compression.type", "compression.gzip.level", "compression.lz4.level", "compression.zstd.level",
             "preallocate", "message.timestamp.type", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms",

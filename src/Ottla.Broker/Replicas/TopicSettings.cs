@@ -23,6 +23,7 @@ public sealed class TopicSettings
             RetentionMs = topic.RetentionMs,
             RetentionBytes = topic.RetentionBytes,
             MaxMessageBytes = topic.MaxMessageBytes,
+            MaxDecompressedMessageBytes = topic.MaxDecompressedMessageBytes,
             Compact = topic.IsCompacted,
             Delete = topic.IsDeleted,
             MinCleanableDirtyRatio = topic.MinCleanableDirtyRatio,
@@ -45,6 +46,7 @@ public sealed class TopicSettings
             TimestampBeforeMaxMs = topic.MessageTimestampBeforeMaxMs,
             TimestampAfterMaxMs = topic.MessageTimestampAfterMaxMs,
             MaxMessageBytes = topic.MaxMessageBytes,
+            MaxDecompressedMessageBytes = topic.MaxDecompressedMessageBytes,
         };
     }
 

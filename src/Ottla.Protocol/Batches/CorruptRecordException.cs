@@ -12,4 +12,7 @@ public sealed class CorruptRecordException(ErrorCode errorCode, string message, 
 {
     /// <summary>The code Kafka answers with.</summary>
     public ErrorCode ErrorCode { get; } = errorCode;
+
+    /// <summary>Nothing is broken, but a record expands to more than the reader was allowed to hold or to walk over.</summary>
+    public bool ExceedsBound { get; init; }
 }

@@ -10,18 +10,15 @@ internal struct ExpansionWindow : IDisposable
     private const int InitialBytes = 16 * 1024;
 
     private readonly CompressionDecoder _decoder;
-    private readonly int _takeBytesMax;
     private byte[]? _buffer;
     private int _start;
     private int _end;
     private bool _isExhausted;
 
     /// <param name="decoder">Owned from here on.</param>
-    /// <param name="takeBytesMax">The most that <see cref="TryTake"/> holds at once.</param>
-    public ExpansionWindow(CompressionDecoder decoder, int takeBytesMax)
+    public ExpansionWindow(CompressionDecoder decoder)
     {
         _decoder = decoder;
-        _takeBytesMax = takeBytesMax;
         _buffer = ArrayPool<byte>.Shared.Rent(InitialBytes);
     }
 
@@ -43,12 +40,10 @@ internal struct ExpansionWindow : IDisposable
         return _isExhausted || _decoder.Read(probe) == 0;
     }
 
-    /// <summary>Takes the next <paramref name="count"/> bytes; they stay valid until the next call. False when the stream ends before.</summary>
+    /// <summary>Takes the next <paramref name="count"/> bytes, which the caller has found to be no more than may be held; they stay valid until the next call. False when the stream ends before.</summary>
     public bool TryTake(int count, out ReadOnlySpan<byte> bytes)
     {
         bytes = default;
-        if (count > _takeBytesMax)
-            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"A record expands to {count} bytes, more than the {_takeBytesMax} allowed");
         if (!TryFill(count))
             return false;
         bytes = Available[..count];

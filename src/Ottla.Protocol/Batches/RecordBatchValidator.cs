@@ -85,7 +85,7 @@ public static class RecordBatchValidator
     {
         var scan = new RecordScan(RecordBatchLayout.NoTimestamp, 0, true);
         var errors = default(RecordErrorList);
-        using var reader = new RecordReader(batch);
+        using var reader = new RecordReader(batch, outlineSizeBytesMax: rules.MaxDecompressedMessageBytes);
         for (var index = 0; !errors.IsFull && reader.TryReadOutline(out var record); index++)
         {
             errors.Check(record, index, timestampType, rules, now);

@@ -23,6 +23,8 @@ public ref struct RecordReader : IDisposable
     private readonly int _baseSequence;
     private readonly int _recordCount;
     private readonly bool _isCompressed;
+    private readonly int _recordSizeBytesMax;
+    private readonly int _outlineSizeBytesMax;
     private readonly ReadOnlySpan<byte> _records;
     private readonly MessageSetReader? _messages;
     private int _position;
@@ -32,13 +34,16 @@ public ref struct RecordReader : IDisposable
     /// <summary>Starts at the first record of <paramref name="batch"/>.</summary>
     /// <param name="batch">A whole batch; bytes after it are ignored.</param>
     /// <param name="recordSizeBytesMax">
-    /// The most bytes one compressed record may expand to, nothing being held for <see cref="TryReadOutline"/>; of magic 0 and 1, which
-    /// must be expanded whole, all records together.
+    /// The most bytes one compressed record may expand to for <see cref="TryRead"/>, which holds it; of magic 0 and 1, which must be
+    /// expanded whole, all records together.
     /// </param>
+    /// <param name="outlineSizeBytesMax">The most bytes one may expand to for <see cref="TryReadOutline"/>, which only walks over it.</param>
     /// <exception cref="CorruptRecordException">The header is none of a readable batch, or the compressed data does not start like its codec's.</exception>
     /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
-    public RecordReader(ReadOnlyMemory<byte> batch, int recordSizeBytesMax = RecordSizeBytesMaxDefault)
+    public RecordReader(ReadOnlyMemory<byte> batch, int recordSizeBytesMax = RecordSizeBytesMaxDefault, int outlineSizeBytesMax = int.MaxValue)
     {
+        _recordSizeBytesMax = recordSizeBytesMax;
+        _outlineSizeBytesMax = outlineSizeBytesMax;
         var view = new RecordBatchView(batch.Span);
         if (view.Magic > RecordBatchLayout.CurrentMagic)
             throw new CorruptRecordException(ErrorCode.CorruptMessage,
@@ -63,7 +68,7 @@ public ref struct RecordReader : IDisposable
         if (_isCompressed && _recordCount > 0)
         {
             var compressed = batch.Slice(RecordBatchLayout.HeaderSizeBytes, _records.Length);
-            _window = new ExpansionWindow(CompressionCodecs.For(view.Compression).OpenDecoder(compressed), recordSizeBytesMax);
+            _window = new ExpansionWindow(CompressionCodecs.For(view.Compression).OpenDecoder(compressed));
         }
     }
 
@@ -87,7 +92,7 @@ public ref struct RecordReader : IDisposable
             return false;
         }
 
-        var body = _isCompressed ? TakeBody(ReadBodySize(), out var sizeInBytes) : NextBody(out sizeInBytes);
+        var body = _isCompressed ? TakeBody(ReadBodySize(_recordSizeBytesMax), out var sizeInBytes) : NextBody(out sizeInBytes);
         Walk(body, out var fields);
         record = new Record
         {
@@ -131,7 +136,7 @@ public ref struct RecordReader : IDisposable
         {
             Walk(NextBody(out sizeInBytes), out fields);
         }
-        else if (ReadBodySize() is var bodySize && bodySize > _window.CapacityBytes)
+        else if (ReadBodySize(_outlineSizeBytesMax) is var bodySize && bodySize > _window.CapacityBytes)
         {
             sizeInBytes = SizeOfRecord(bodySize);
             SkipBody(bodySize, out fields);
@@ -196,11 +201,15 @@ public ref struct RecordReader : IDisposable
         return body;
     }
 
-    private int ReadBodySize()
+    private int ReadBodySize(int bytesMax)
     {
         if (!_window.TryReadInt32(out var bodySize))
             throw Truncated();
-        return bodySize >= 0 ? bodySize : throw WrongSize(bodySize, 0);
+        if (bodySize < 0)
+            throw WrongSize(bodySize, 0);
+        return bodySize <= bytesMax
+            ? bodySize
+            : throw new CorruptRecordException(ErrorCode.InvalidRecord, $"A record expands to {bodySize} bytes, more than the {bytesMax} allowed") { ExceedsBound = true };
     }
 
     /// <summary>The next record after its length, expanded.</summary>

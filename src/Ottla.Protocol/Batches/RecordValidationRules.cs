@@ -32,6 +32,9 @@ public readonly record struct RecordValidationRules()
     /// <summary><c>max.message.bytes</c>: of a whole batch, compressed. Not asked of replicated batches.</summary>
     public int MaxMessageBytes { get; init; } = 1_048_588;
 
+    /// <summary><c>max.decompressed.message.bytes</c>: of one record of a compressed batch, expanded.</summary>
+    public int MaxDecompressedMessageBytes { get; init; } = int.MaxValue;
+
     /// <summary><c>compression.type</c>; null for <c>producer</c>.</summary>
     public CompressionType? TargetCompression { get; init; }
 

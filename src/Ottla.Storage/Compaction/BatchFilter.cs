@@ -11,18 +11,23 @@ namespace Ottla.Storage.Compaction;
 /// <param name="HighWatermark">The batch right before it stays, if empty.</param>
 /// <param name="NowMs">The time of the cleaning.</param>
 /// <param name="DeleteRetentionMs"><c>delete.retention.ms</c>.</param>
+/// <param name="RecordSizeBytesMax">The most bytes that a record of a compressed batch is expanded to.</param>
 internal sealed record RetentionRules(
-    KeyOffsetMap Map, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords, long HighWatermark, long NowMs, long DeleteRetentionMs);
+    KeyOffsetMap Map, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords, long HighWatermark, long NowMs, long DeleteRetentionMs, int RecordSizeBytesMax);
 
 /// <summary>Decides what is left of each batch, and writes it: as it was, rebuilt from the records that stay, without records, or not at all.</summary>
 /// <remarks>
 /// Offsets never change: a batch keeps its first and last offset, and with them its first and last sequence.
 /// Messages of magic 0 and 1 stay as they are; what must be rebuilt of them becomes a batch of today's format.
+/// A batch that cannot be expanded within bounds stays as it is: nothing is known of its keys, and it must not end the compaction of the rest.
 /// Tombstones, and markers of transactions that left nothing, get a delete horizon when they are first seen; once it is passed they go (KIP-534).
 /// Owned by one cleaning, which disposes it.
 /// </remarks>
 internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning transactions) : IDisposable
 {
+    /// <summary>The most bytes that the records of one batch may expand to: a rebuilt batch is held whole.</summary>
+    private const int ExpandedBytesMax = RecordReader.RecordSizeBytesMaxDefault;
+
     private readonly RecordBatchBuilder _builder = new(new RecordBatchOptions());
     private readonly List<bool> _stays = [];
     private long _firstOffset;
@@ -35,6 +40,9 @@ internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning t
 
     /// <summary>Records without a key, which have no place in a compacted log and are dropped.</summary>
     public long RecordsWithoutKey { get; private set; }
+
+    /// <summary>Batches that stayed as they were because their records expand to more than is allowed.</summary>
+    public long BatchesNotExpanded { get; private set; }
 
     /// <summary>Writes what is left of a batch to the end of <paramref name="output"/>.</summary>
     /// <param name="bytes">The whole batch, its checksum verified.</param>
@@ -51,7 +59,14 @@ internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning t
         if (dropsRecords && !staysEmpty)
             return;
 
-        var (count, hasTombstones) = Decide(bytes, batch, dropsRecords);
+        if (!TryDecide(bytes, batch, dropsRecords, out var count, out var hasTombstones))
+        {
+            BatchesNotExpanded++;
+            RecordsKept += batch.RecordCount;
+            output.Write(bytes.Span);
+            return;
+        }
+
         if (count == 0)
         {
             if (staysEmpty)
@@ -79,16 +94,35 @@ internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning t
     }
 
     /// <summary>Notes for every record of the batch whether it stays.</summary>
-    private (int Count, bool HasTombstones) Decide(ReadOnlyMemory<byte> bytes, RecordBatchView batch, bool dropsRecords)
+    /// <returns>False when the batch cannot be expanded within bounds.</returns>
+    private bool TryDecide(ReadOnlyMemory<byte> bytes, RecordBatchView batch, bool dropsRecords, out int count, out bool hasTombstones)
     {
+        (count, hasTombstones) = (0, false);
         _stays.Clear();
-        var (count, hasTombstones) = (0, false);
-        using var reader = new RecordReader(bytes);
+        if (dropsRecords)
+            return true;
+        try
+        {
+            return TryDecide(bytes, batch, ref count, ref hasTombstones);
+        }
+        catch (CorruptRecordException failure) when (failure.ExceedsBound)
+        {
+            return false;
+        }
+    }
+
+    private bool TryDecide(ReadOnlyMemory<byte> bytes, RecordBatchView batch, ref int count, ref bool hasTombstones)
+    {
+        var expandedBytes = 0L;
+        using var reader = new RecordReader(bytes, rules.RecordSizeBytesMax);
         while (reader.TryRead(out var record))
         {
+            expandedBytes += record.SizeInBytes;
+            if (expandedBytes > ExpandedBytesMax)
+                return false;
             if (_stays.Count == 0)
                 _firstOffset = record.Offset;
-            var stays = !dropsRecords && (batch.IsControl || Stays(batch, record));
+            var stays = batch.IsControl || Stays(batch, record);
             _stays.Add(stays);
             if (!stays)
                 continue;
@@ -97,7 +131,7 @@ internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning t
         }
 
         RecordsRead += _stays.Count;
-        return (count, hasTombstones);
+        return true;
     }
 
     private bool Stays(RecordBatchView batch, in Record record)
@@ -122,7 +156,7 @@ internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning t
             DeleteHorizonMs = needsHorizon ? rules.NowMs + rules.DeleteRetentionMs : batch.DeleteHorizonMs,
             LastOffsetDelta = checked((int)(batch.LastOffset - baseOffset)),
         });
-        using var reader = new RecordReader(bytes);
+        using var reader = new RecordReader(bytes, rules.RecordSizeBytesMax);
         for (var i = 0; reader.TryRead(out var record); i++)
         {
             if (_stays[i])

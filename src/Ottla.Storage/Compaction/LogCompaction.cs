@@ -15,8 +15,9 @@ namespace Ottla.Storage.Compaction;
 /// <param name="RecordsRead">Records looked at.</param>
 /// <param name="RecordsKept">Records that stayed.</param>
 /// <param name="RecordsWithoutKey">Records dropped because they have no key.</param>
+/// <param name="BatchesNotExpanded">Batches kept as they are because they cannot be expanded within bounds.</param>
 internal readonly record struct CompactionResult(
-    int Generation, long EndOffset, long MappedBytes, long ReadBytes, long WrittenBytes, long RecordsRead, long RecordsKept, long RecordsWithoutKey);
+    int Generation, long EndOffset, long MappedBytes, long ReadBytes, long WrittenBytes, long RecordsRead, long RecordsKept, long RecordsWithoutKey, long BatchesNotExpanded);
 
 /// <summary>One compaction of one log: learns the last offset of every key in the dirty part, then copies the log up to there without what later records replace.</summary>
 /// <remarks>
@@ -29,6 +30,7 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
     private long _mappedBytes;
     private long _readBytes;
     private long _writtenBytes;
+    private int _recordSizeBytesMax;
 
     /// <summary>Compacts the log up to the end of the section, or as far as the map of keys reaches.</summary>
     /// <exception cref="CleaningVoidException">The log was cut meanwhile; what was not finished is undone.</exception>
@@ -39,17 +41,18 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
     {
         log.Flush(); // what replaces a record, and the marker that commits it, must be as durable as the record was
         var source = log.BeginCleaning(section.EndOffset);
+        _recordSizeBytesMax = Math.Min(source.Config.MaxDecompressedMessageBytes, RecordReader.RecordSizeBytesMaxDefault);
         var map = options.MapFor(section.EndOffset - section.FirstDirtyOffset);
         await MapKeysAsync(source, map, section.FirstDirtyOffset, cancellation);
 
         var endOffset = map.LatestOffset + 1;
         var transactions = new TransactionsInCleaning();
         using var filter = new BatchFilter(
-            new RetentionRules(map, source.LastRecords, source.HighWatermark, now.UnixMilliseconds, source.Config.DeleteRetentionMs), transactions);
+            new RetentionRules(map, source.LastRecords, source.HighWatermark, now.UnixMilliseconds, source.Config.DeleteRetentionMs, _recordSizeBytesMax), transactions);
         using var output = new PooledBufferWriter(options.ReadBufferBytes);
         foreach (var group in source.Groups(endOffset))
             await CleanAsync(source, group, filter, transactions, output, cancellation);
-        return new CompactionResult(source.Generation, endOffset, _mappedBytes, _readBytes, _writtenBytes, filter.RecordsRead, filter.RecordsKept, filter.RecordsWithoutKey);
+        return new CompactionResult(source.Generation, endOffset, _mappedBytes, _readBytes, _writtenBytes, filter.RecordsRead, filter.RecordsKept, filter.RecordsWithoutKey, filter.BatchesNotExpanded);
     }
 
     /// <summary>Reads the dirty segments until they end or the map is full.</summary>
@@ -82,7 +85,7 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
     }
 
     /// <returns>False when the map is full: the offset before the key that did not fit is the last that was mapped.</returns>
-    private static bool TryMapKeys(ReadOnlyMemory<byte> chunk, KeyOffsetMap map, long firstDirtyOffset, TransactionsInCleaning transactions)
+    private bool TryMapKeys(ReadOnlyMemory<byte> chunk, KeyOffsetMap map, long firstDirtyOffset, TransactionsInCleaning transactions)
     {
         for (; !chunk.IsEmpty; chunk = chunk[new RecordBatchView(chunk.Span).SizeInBytes..])
         {
@@ -93,19 +96,35 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
             }
             else if (!transactions.IsAborted(batch) && batch.LastOffset >= firstDirtyOffset)
             {
-                using var reader = new RecordReader(chunk);
-                while (reader.TryRead(out var record))
-                {
-                    if (!record.HasKey || record.Offset < firstDirtyOffset)
-                        continue;
-                    if (map.IsFull)
-                        return false;
-                    map.Put(record.Key, record.Offset);
-                }
+                if (!TryMapKeys(chunk, map, firstDirtyOffset))
+                    return false;
             }
 
             if (batch.LastOffset >= firstDirtyOffset)
                 map.LatestOffset = batch.LastOffset;
+        }
+
+        return true;
+    }
+
+    /// <summary>Maps the keys of the batch that <paramref name="chunk"/> starts with. Where it cannot be expanded within bounds its keys stay unknown: the batch stays whole, and so does what it would replace.</summary>
+    private bool TryMapKeys(ReadOnlyMemory<byte> chunk, KeyOffsetMap map, long firstDirtyOffset)
+    {
+        try
+        {
+            using var reader = new RecordReader(chunk, _recordSizeBytesMax);
+            while (reader.TryRead(out var record))
+            {
+                if (!record.HasKey || record.Offset < firstDirtyOffset)
+                    continue;
+                if (map.IsFull)
+                    return false;
+                map.Put(record.Key, record.Offset);
+            }
+        }
+        catch (CorruptRecordException failure) when (failure.ExceedsBound)
+        {
+            // The filter counts it.
         }
 
         return true;

@@ -38,6 +38,9 @@ public sealed record LogConfig
     /// <summary><c>max.message.bytes</c>: the largest batch a client may send.</summary>
     public int MaxMessageBytes { get; init; } = 1024 * 1024 + 12;
 
+    /// <summary><c>max.decompressed.message.bytes</c>: the largest size that a record of a compressed batch is expanded to, in compaction and look-ups by time.</summary>
+    public int MaxDecompressedMessageBytes { get; init; } = int.MaxValue;
+
     /// <summary><c>cleanup.policy</c> contains <c>compact</c>.</summary>
     public bool Compact { get; init; }
 

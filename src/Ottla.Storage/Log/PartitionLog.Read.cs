@@ -327,7 +327,7 @@ public sealed partial class PartitionLog
                     };
                 }
 
-                var found = SearchSegment(plan, timestampMs, exact, startOffset);
+                var found = SearchSegment(plan, timestampMs, exact, startOffset, Config.MaxDecompressedMessageBytes);
                 if (found.IsFound)
                     return found;
                 segmentFrom = plan.NextBaseOffset;
@@ -343,7 +343,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    private static TimestampOffset SearchSegment(in ReadPlan plan, long timestampMs, bool exact, long startOffset)
+    private static TimestampOffset SearchSegment(in ReadPlan plan, long timestampMs, bool exact, long startOffset, int recordSizeBytesMax)
     {
         try
         {
@@ -355,7 +355,7 @@ public sealed partial class PartitionLog
                 var batch = walker.Batch;
                 if (batch.MaxTimestamp < timestampMs || batch.LastOffset < startOffset)
                     continue;
-                var found = SearchBatch(file, walker.Position, (int)(walker.NextPosition - walker.Position), timestampMs, exact, startOffset);
+                var found = SearchBatch(file, walker.Position, (int)(walker.NextPosition - walker.Position), timestampMs, exact, startOffset, recordSizeBytesMax);
                 if (found.IsFound)
                     return found with { LeaderEpoch = batch.PartitionLeaderEpoch };
             }
@@ -368,13 +368,13 @@ public sealed partial class PartitionLog
         }
     }
 
-    private static TimestampOffset SearchBatch(IFile file, long position, int size, long timestampMs, bool exact, long startOffset)
+    private static TimestampOffset SearchBatch(IFile file, long position, int size, long timestampMs, bool exact, long startOffset, int recordSizeBytesMax)
     {
         var bytes = ArrayPool<byte>.Shared.Rent(size);
         try
         {
             file.ReadExactly(position, bytes.AsSpan(0, size));
-            using var reader = new RecordReader(bytes.AsMemory(0, size));
+            using var reader = new RecordReader(bytes.AsMemory(0, size), outlineSizeBytesMax: recordSizeBytesMax);
             while (reader.TryReadOutline(out var record))
             {
                 if (record.Offset >= startOffset && (exact ? record.Timestamp == timestampMs : record.Timestamp >= timestampMs))

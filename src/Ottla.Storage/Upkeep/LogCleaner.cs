@@ -235,6 +235,8 @@ public sealed partial class LogCleaner
                 _time.GetElapsedTime(started).TotalMilliseconds);
             if (result.RecordsWithoutKey > 0)
                 LogWithoutKey(_logger, result.RecordsWithoutKey, log.Partition);
+            if (result.BatchesNotExpanded > 0)
+                LogNotExpanded(_logger, result.BatchesNotExpanded, log.Partition, log.Config.MaxDecompressedMessageBytes);
             return true;
         }
         catch (CleaningVoidException reason)
@@ -288,6 +290,9 @@ public sealed partial class LogCleaner
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Dropped {Count} records without a key while compacting {Partition}")]
     private static partial void LogWithoutKey(ILogger logger, long count, TopicPartition partition);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Kept {Count} batches of {Partition} as they are while compacting it: their records expand to more than max.decompressed.message.bytes ({MaxBytes}), or to more than a compaction holds")]
+    private static partial void LogNotExpanded(ILogger logger, long count, TopicPartition partition, int maxBytes);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "The compaction of {Partition} was ended: {Reason}")]
     private static partial void LogVoid(ILogger logger, TopicPartition partition, string reason);

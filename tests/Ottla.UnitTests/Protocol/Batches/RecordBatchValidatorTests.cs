@@ -13,6 +13,27 @@ public sealed class RecordBatchValidatorTests
 
     [Theory]
     [MemberData(nameof(Codecs))]
+    public void A_compressed_record_may_not_expand_beyond_its_bound_and_a_plain_one_may(CompressionType compression)
+    {
+        const int valueBytes = 100_000;
+        byte[] Batch()
+        {
+            using var builder = new RecordBatchBuilder(new RecordBatchOptions { Compression = compression });
+            builder.Append(TestBatches.Now, "small"u8.ToArray(), "value"u8.ToArray());
+            builder.Append(TestBatches.Now, "large"u8.ToArray(), new byte[valueBytes]);
+            return builder.Build();
+        }
+
+        RecordBatchValidator.Validate(Batch(), Rules with { MaxDecompressedMessageBytes = valueBytes + 100 }, Now).Dispose();
+        var bounded = Rules with { MaxDecompressedMessageBytes = valueBytes };
+        if (compression == CompressionType.None)
+            RecordBatchValidator.Validate(Batch(), bounded, Now).Dispose();
+        else
+            AssertRefused(Batch(), bounded, ErrorCode.InvalidRecord);
+    }
+
+    [Theory]
+    [MemberData(nameof(Codecs))]
     public void Valid_batches_stay_in_place_and_untouched(CompressionType compression)
     {
         var batch = TestBatches.Build(new RecordBatchOptions { Compression = compression, ProducerId = 1, ProducerEpoch = 0, BaseSequence = 5 }, 20);

@@ -1,5 +1,6 @@
 using System.Text;
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Compaction;
 using Ottla.Storage.Files;
@@ -326,6 +327,32 @@ public sealed class CompactionTests
             await Task.Delay(1); // the cleaner has to keep up with its clock
             log.Time.AdvanceMs(100);
         }
+    }
+
+    [Fact]
+    public async Task WhatCannotBeExpandedWithinBoundsStaysAndTheRestIsCompacted()
+    {
+        using var log = new CompactedLog(config: CompactedLog.Config with { MaxDecompressedMessageBytes = 1_000 });
+        log.Append(("a", "1"), ("b", "1"));
+        log.Append(new RecordBatchOptions { Compression = CompressionType.Gzip }, ("a", "2"), ("bomb", new string('x', 5_000)), ("b", "2"));
+        log.Append(new RecordBatchOptions { Compression = CompressionType.Gzip }, ("c", "1"));
+        log.Append(("c", "2"), ("bomb", "defused"));
+        log.Roll();
+        Assert.True(await log.Manager.Cleaner.CleanDirtiestAsync());
+        Assert.Empty(log.Manager.Cleaner.Uncleanable);
+        // "b" stays twice: its second record is in a batch of which nothing is known.
+        Assert.Equal(["1", "2", new string('x', 5_000), "2", "2", "defused"], log.Log.ReadAll().Select(record => record.Value));
+        Assert.Equal([1L, 2, 3, 4, 6, 7], log.Log.ReadAll().Select(record => record.Offset));
+    }
+
+    [Fact]
+    public void LookUpsByTimeExpandWithinBounds()
+    {
+        using var log = new CompactedLog(config: CompactedLog.Config with { MaxDecompressedMessageBytes = 1_000 });
+        log.Append(new RecordBatchOptions { Compression = CompressionType.Gzip }, ("bomb", new string('x', 5_000)), ("a", "1"));
+        Assert.Equal(ErrorCode.InvalidRecord, Assert.Throws<LogException>(() => log.Log.OffsetForTimestamp(log.NowMs)).ErrorCode);
+        log.Log.Config = CompactedLog.Config;
+        Assert.Equal(0, log.Log.OffsetForTimestamp(log.NowMs).Offset);
     }
 
     [Fact]
