@@ -14,6 +14,9 @@ namespace Ottla.Broker.Replicas;
 public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTopics topics, Func<BrokerConfig> config, ILogger logger) : IMetadataPublisher
 {
     private BrokerConfig? _configInForce;
+
+    /// <summary>Those of all topics that set no config of their own, and what they were made from.</summary>
+    private (BrokerConfig? MadeFrom, TopicSettings? Settings) _defaults;
     private bool _hasLookedForStrays;
 
     /// <inheritdoc/>
@@ -30,8 +33,14 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         }
 
         var changes = delta.LocalChanges(nodeId);
+        var settings = (Topic: "", Of: (TopicSettings?)null);
         foreach (var partition in changes.Leaders.Concat(changes.Followers))
-            Follow(delta.New, partition);
+        {
+            if (settings.Topic != partition.Partition.Topic)
+                settings = (partition.Partition.Topic, null);
+            Follow(delta.New, partition, ref settings.Of);
+        }
+
         UpdateSettings(delta);
     }
 
@@ -63,7 +72,10 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         }
     }
 
-    private void Follow(MetadataImage image, PartitionDelta change)
+    /// <param name="image">The metadata.</param>
+    /// <param name="change">What has changed of a partition.</param>
+    /// <param name="settings">Those of its topic; made when they are first needed.</param>
+    private void Follow(MetadataImage image, PartitionDelta change, ref TopicSettings? settings)
     {
         var registration = change.New!;
         var leadership = new PartitionLeadership(
@@ -76,7 +88,7 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
                 return;
             }
 
-            var settings = SettingsOf(image, change.Partition.Topic);
+            settings ??= SettingsOf(image, change.Partition.Topic);
             var log = logs.Find(change.Partition) ?? MakeLog(change, registration.DirectoryOf(nodeId));
             log.AssignTopicId(change.TopicId);
             log.Config = settings.Log;
@@ -116,15 +128,26 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
 
     private TopicSettings SettingsOf(MetadataImage image, string topic)
     {
+        var overrides = image.Configs.Of(ConfigResource.Topic(topic));
+        if (overrides.Count == 0)
+            return DefaultSettings();
         try
         {
-            return new TopicSettings(TopicConfig.Create(config(), image.Configs.Of(ConfigResource.Topic(topic))), config());
+            return new TopicSettings(TopicConfig.Create(config(), overrides), config());
         }
         catch (ConfigException e)
         {
             LogInvalidConfig(topic, e.Message); // written by a version with other rules: the topic must stay readable
-            return new TopicSettings(config().TopicDefaults, config());
+            return DefaultSettings();
         }
+    }
+
+    private TopicSettings DefaultSettings()
+    {
+        var current = config();
+        if (!ReferenceEquals(_defaults.MadeFrom, current))
+            _defaults = (current, new TopicSettings(current.TopicDefaults, current));
+        return _defaults.Settings!;
     }
 
     /// <summary>Once, before anything is created: logs of topics that were deleted, or deleted and created again, while this broker was down.</summary>

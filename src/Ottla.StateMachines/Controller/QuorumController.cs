@@ -9,8 +9,8 @@ namespace Ottla.StateMachines.Controller;
 
 /// <summary>Decides what happens to the cluster's metadata. Pure: commands and an image in, records and a reply out.</summary>
 /// <remarks>
-/// Owned by the loop of the active controller. It keeps no state of its own but a random sequence: the state is the image, and applying
-/// records is the image's. So a controller that loses its leadership has nothing to undo.
+/// Owned by the loop of the active controller. It keeps no state of its own but a random sequence (and what it has parsed of the configuration): the state is
+/// the image, and applying records is the image's. So a controller that loses its leadership has nothing to undo.
 /// </remarks>
 public sealed class QuorumController
 {
@@ -19,6 +19,8 @@ public sealed class QuorumController
 
     /// <summary>Producer ids in a block.</summary>
     public const int ProducerIdBlockSize = 1000;
+
+    private Tuple<object, object, BrokerConfig>? _effectiveConfig;
 
     /// <summary>Makes a controller.</summary>
     public QuorumController(ControllerSettings settings)
@@ -85,8 +87,17 @@ public sealed class QuorumController
     }
 
     /// <summary>The configuration that the controller sees: its static values under the dynamic ones of the image.</summary>
-    internal BrokerConfig EffectiveConfig(MetadataImage image) => Settings.Config.WithDynamic(
-        image.Configs.Of(ConfigResource.DefaultBroker), image.Configs.Of(ConfigResource.Broker(Settings.NodeId)));
+    /// <summary>Made anew only when one of the dynamic configurations is another: making it parses every config there is.</summary>
+    internal BrokerConfig EffectiveConfig(MetadataImage image)
+    {
+        var defaults = image.Configs.Of(ConfigResource.DefaultBroker);
+        var own = image.Configs.Of(ConfigResource.Broker(Settings.NodeId));
+        if (_effectiveConfig is var (madeFromDefaults, madeFromOwn, config) && ReferenceEquals(madeFromDefaults, defaults) && ReferenceEquals(madeFromOwn, own))
+            return config;
+        config = Settings.Config.WithDynamic(defaults, own);
+        _effectiveConfig = Tuple.Create<object, object, BrokerConfig>(defaults, own, config);
+        return config;
+    }
 
     internal static string Text(long number) => number.ToString(System.Globalization.CultureInfo.InvariantCulture);
 }

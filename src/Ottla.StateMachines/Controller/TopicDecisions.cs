@@ -25,12 +25,13 @@ internal sealed partial class TopicDecisions(QuorumController controller)
         CheckPartitionCount(admitted);
         List<MetadataRecord> records = [];
         HashSet<string>? collisions = null;
+        CreateTopicsResponse.CreatableTopicConfigs[]? defaults = null;
         foreach (var topic in admitted)
         {
             try
             {
                 CheckName(image, topic.Name, ref collisions);
-                results.Add(Create(command, image, topic, records));
+                results.Add(Create(command, image, topic, records, ref defaults));
             }
             catch (ApiException e)
             {
@@ -136,8 +137,17 @@ internal sealed partial class TopicDecisions(QuorumController controller)
             throw new ApiException(ErrorCode.PolicyViolation, "Excessively large number of partitions per request.");
     }
 
+    /// <param name="command">The command.</param>
+    /// <param name="image">The metadata.</param>
+    /// <param name="topic">The topic to create.</param>
+    /// <param name="records">Where its records go.</param>
+    /// <param name="defaults">The configs of a topic that sets none, described once for all topics of the request.</param>
     private CreateTopicsResponse.CreatableTopicResult Create(
-        CreateTopicsCommand command, MetadataImage image, CreateTopicsRequest.CreatableTopic topic, List<MetadataRecord> records)
+        CreateTopicsCommand command,
+        MetadataImage image,
+        CreateTopicsRequest.CreatableTopic topic,
+        List<MetadataRecord> records,
+        ref CreateTopicsResponse.CreatableTopicConfigs[]? defaults)
     {
         var configRecords = ConfigsOf(image, topic);
         var partitions = topic.Assignments.Length > 0 ? Assigned(image, topic) : Placed(image, topic);
@@ -151,7 +161,7 @@ internal sealed partial class TopicDecisions(QuorumController controller)
         {
             result.NumPartitions = partitions.Count;
             result.ReplicationFactor = (short)partitions[0].Replicas.Length;
-            result.Configs = Describe(image, topic);
+            result.Configs = topic.Configs.Length > 0 ? Describe(image, topic) : defaults ??= Describe(image, topic);
         }
 
         records.Add(new MetadataRecord(new TopicRecord { Name = topic.Name, TopicId = id }, 0));

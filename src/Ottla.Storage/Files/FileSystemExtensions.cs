@@ -11,16 +11,11 @@ public static class FileSystemExtensions
     /// <param name="path">Which.</param>
     /// <param name="lengthMax">The most bytes that make sense for this kind of file.</param>
     /// <exception cref="IOException">The file is missing, longer than <paramref name="lengthMax"/>, or could not be read.</exception>
-    public static byte[] ReadAllBytes(this IFileSystem fileSystem, string path, int lengthMax)
-    {
-        using var file = fileSystem.Open(path, FileOpenMode.ReadExisting);
-        var length = file.Length;
-        if (length > lengthMax)
-            throw new IOException($"{path} has {length} bytes, more than the {lengthMax} such a file may have.");
-        var bytes = new byte[length];
-        file.ReadExactly(0, bytes);
-        return bytes;
-    }
+    public static byte[] ReadAllBytes(this IFileSystem fileSystem, string path, int lengthMax) =>
+        fileSystem.TryReadAllBytes(path, lengthMax) ?? throw new FileNotFoundException("The file is missing.", path);
+
+    internal static IOException TooLong(string path, long length, int lengthMax) =>
+        new($"{path} has {length} bytes, more than the {lengthMax} such a file may have.");
 
     /// <summary>Fills <paramref name="destination"/> from <paramref name="position"/> on.</summary>
     /// <exception cref="EndOfStreamException">The file ends before.</exception>
@@ -45,7 +40,11 @@ public static class FileSystemExtensions
     }
 
     /// <summary>Replaces a file as Kafka does its checkpoints: write <c>.tmp</c>, fsync, rename, fsync the directory.</summary>
-    public static void ReplaceFile(this IFileSystem fileSystem, string path, ReadOnlySpan<byte> content)
+    /// <param name="fileSystem">Where.</param>
+    /// <param name="path">Which.</param>
+    /// <param name="content">What it has afterwards.</param>
+    /// <param name="isFlushed">False: the caller flushes the volume before it relies on it; until then power loss may leave less than either.</param>
+    public static void ReplaceFile(this IFileSystem fileSystem, string path, ReadOnlySpan<byte> content, bool isFlushed = true)
     {
         var temporary = path + TemporarySuffix;
         try
@@ -53,7 +52,8 @@ public static class FileSystemExtensions
             using (var file = fileSystem.Open(temporary, FileOpenMode.CreateOrTruncate))
             {
                 file.Write(0, content);
-                file.Flush();
+                if (isFlushed)
+                    file.Flush();
             }
 
             fileSystem.Rename(temporary, path);
@@ -64,6 +64,7 @@ public static class FileSystemExtensions
             throw;
         }
 
-        fileSystem.FlushDirectory(Path.GetDirectoryName(path)!);
+        if (isFlushed)
+            fileSystem.FlushDirectory(Path.GetDirectoryName(path)!);
     }
 }

@@ -37,6 +37,24 @@ public interface IFileSystem
     /// <summary>Whether a directory of this name is there.</summary>
     bool DirectoryExists(string path);
 
+    /// <summary>Reads a whole file, which is small.</summary>
+    /// <param name="path">Which.</param>
+    /// <param name="lengthMax">The most bytes that make sense for this kind of file.</param>
+    /// <returns>Null when there is no such file.</returns>
+    /// <exception cref="IOException">The file is longer than <paramref name="lengthMax"/>, or could not be read.</exception>
+    byte[]? TryReadAllBytes(string path, int lengthMax)
+    {
+        if (!FileExists(path))
+            return null;
+        using var file = Open(path, FileOpenMode.ReadExisting);
+        var length = file.Length;
+        if (length > lengthMax)
+            throw FileSystemExtensions.TooLong(path, length, lengthMax);
+        var bytes = new byte[length];
+        file.ReadExactly(0, bytes);
+        return bytes;
+    }
+
     /// <summary>A file's logical length in bytes.</summary>
     /// <exception cref="FileNotFoundException">It is missing.</exception>
     long GetLength(string path);
@@ -74,6 +92,12 @@ public interface IFileSystem
 
     /// <summary>Makes creations, renames and deletions in a directory survive power loss (fsync of the directory).</summary>
     void FlushDirectory(string path);
+
+    /// <summary>Makes everything that was written before on the volume of <paramref name="directory"/> survive power loss, names and contents, in one go: for many files that is cheaper than one after the other.</summary>
+    void FlushVolume(string directory);
+
+    /// <summary>Whether there is such a thing as <see cref="FlushVolume"/> here.</summary>
+    bool CanFlushVolume { get; }
 
     /// <summary>Takes an exclusive lock on a file, made when missing.</summary>
     /// <returns>The lock, released by disposing it; null when somebody else holds it.</returns>

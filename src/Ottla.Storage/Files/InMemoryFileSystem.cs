@@ -18,6 +18,7 @@ public enum FileOperation
     RenameDirectory,
     DeleteDirectory,
     FlushDirectory,
+    FlushVolume,
 }
 
 /// <summary>A disk in memory: deterministic, with failures on demand. Files live as long as it does, so that a log can be closed, or dropped as in a crash, and opened again.</summary>
@@ -205,6 +206,17 @@ public sealed class InMemoryFileSystem(TimeProvider? time = null) : IFileSystem
         Check(FileOperation.FlushDirectory, path);
         lock (_lock)
             RequireDirectory(path);
+    }
+
+    /// <inheritdoc/>
+    public bool CanFlushVolume => true;
+
+    /// <inheritdoc/>
+    public void FlushVolume(string directory)
+    {
+        Check(FileOperation.FlushVolume, directory);
+        lock (_lock)
+            RequireDirectory(directory);
     }
 
     /// <inheritdoc/>

@@ -12,6 +12,9 @@ namespace Ottla.Storage.Files;
 /// <remarks>Stateless and thread-safe; one per process is enough.</remarks>
 public sealed class RealFileSystem : IFileSystem
 {
+    /// <summary>Files up to this size are read with one call.</summary>
+    private const int SmallFileBytes = 4096;
+
     /// <summary>As <see cref="Directory.GetFiles(string)"/>, hidden files too; a directory that cannot be read is an error.</summary>
     private static readonly EnumerationOptions s_everything = new() { AttributesToSkip = 0, IgnoreInaccessible = false };
 
@@ -26,6 +29,8 @@ public sealed class RealFileSystem : IFileSystem
             FileOpenMode.CreateOrTruncate => (FileMode.Create, FileAccess.ReadWrite),
             _ => throw new ArgumentOutOfRangeException(nameof(mode)),
         };
+        if (NativeFiles.TryOpen(path, mode) is { } handle)
+            return new RealFile(handle, access, path);
         try
         {
             // ReadWrite | Delete: no advisory lock is wanted on data files, they are renamed and removed while open.
@@ -42,6 +47,36 @@ public sealed class RealFileSystem : IFileSystem
 
     /// <inheritdoc/>
     public bool DirectoryExists(string path) => Directory.Exists(path);
+
+    /// <inheritdoc/>
+    public byte[]? TryReadAllBytes(string path, int lengthMax)
+    {
+        if (NativeFiles.TryOpen(path, FileOpenMode.ReadExisting) is not { } handle)
+        {
+            if (!File.Exists(path))
+                return null;
+            handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        }
+
+        using (handle)
+            return ReadAll(handle, path, lengthMax);
+    }
+
+    /// <summary>Reads until there is no more: that takes a call less than to ask for the length first.</summary>
+    private static byte[] ReadAll(SafeFileHandle handle, string path, int lengthMax)
+    {
+        Span<byte> start = stackalloc byte[SmallFileBytes];
+        var length = RandomAccess.Read(handle, start, 0);
+        if (length < start.Length)
+            return length <= lengthMax ? start[..length].ToArray() : throw FileSystemExtensions.TooLong(path, length, lengthMax);
+        var total = RandomAccess.GetLength(handle);
+        if (total > lengthMax)
+            throw FileSystemExtensions.TooLong(path, total, lengthMax);
+        var bytes = new byte[total];
+        using var file = new RealFile(handle, FileAccess.Read, path);
+        file.ReadExactly(0, bytes);
+        return bytes;
+    }
 
     /// <inheritdoc/>
     public long GetLength(string path) => new FileInfo(path).Length;
@@ -98,6 +133,16 @@ public sealed class RealFileSystem : IFileSystem
             return; // NTFS journals its names; there is no handle to flush
         HandlerThread.AboutToBlock();
         NativeFiles.FlushDirectory(path);
+    }
+
+    /// <inheritdoc/>
+    public bool CanFlushVolume => OperatingSystem.IsLinux();
+
+    /// <inheritdoc/>
+    public void FlushVolume(string directory)
+    {
+        HandlerThread.AboutToBlock();
+        NativeFiles.FlushVolume(directory);
     }
 
     /// <inheritdoc/>
@@ -236,10 +281,17 @@ internal sealed class RealFile(SafeFileHandle handle, FileAccess access, string 
     public void Dispose() => handle.Dispose();
 }
 
-/// <summary>The two calls .NET has no name for: fsync of a directory, and reserving blocks of an already open file.</summary>
+/// <summary>The calls .NET has no name for: fsync of a directory, syncfs, and reserving blocks of an already open file; and open without the advisory lock that .NET takes and gives back with four more calls.</summary>
 internal static partial class NativeFiles
 {
     private const int OpenReadOnly = 0;
+
+    // O_RDWR, O_CREAT, O_TRUNC, O_CLOEXEC of Linux.
+    private const int OpenReadWrite = 2;
+    private const int OpenCreate = 0x40;
+    private const int OpenTruncate = 0x200;
+    private const int OpenCloseOnExec = 0x80000;
+    private const int NewFileMode = 0x1b6; // rw-rw-rw- less the process' mask, as .NET makes them
     private const int ReserveKeepSize = 1; // FALLOC_FL_KEEP_SIZE
 
     /// <summary>ENOSPC and EDQUOT, of Linux and of macOS and the BSDs; ERROR_DISK_FULL, ERROR_HANDLE_DISK_FULL and ERROR_DISK_QUOTA_EXCEEDED of Windows.</summary>
@@ -257,15 +309,36 @@ internal static partial class NativeFiles
     /// <summary>Whether a failure says that another process has the file.</summary>
     public static bool IsInUse(IOException failure) => s_inUse.Contains(failure.HResult);
 
-    public static void FlushDirectory(string path)
+    /// <summary>Opens a file.</summary>
+    /// <returns>Null when that is not possible, or not here: .NET says why.</returns>
+    public static SafeFileHandle? TryOpen(string path, FileOpenMode mode)
+    {
+        if (!OperatingSystem.IsLinux())
+            return null;
+        var flags = mode switch
+        {
+            FileOpenMode.ReadExisting => OpenReadOnly,
+            FileOpenMode.Existing => OpenReadWrite,
+            FileOpenMode.OpenOrCreate => OpenReadWrite | OpenCreate,
+            _ => OpenReadWrite | OpenCreate | OpenTruncate,
+        };
+        var descriptor = Open(path, flags | OpenCloseOnExec, NewFileMode);
+        return descriptor < 0 ? null : new SafeFileHandle(descriptor, ownsHandle: true);
+    }
+
+    public static void FlushDirectory(string path) => Flush(path, static descriptor => Flush(descriptor), "directory");
+
+    public static void FlushVolume(string directory) => Flush(directory, static descriptor => FlushVolume(descriptor), "volume of the directory");
+
+    private static void Flush(string path, Func<int, int> flush, string what)
     {
         var descriptor = Open(path, OpenReadOnly);
         if (descriptor < 0)
             throw new IOException($"Could not open the directory {path} to flush it: {Marshal.GetLastPInvokeErrorMessage()}");
         try
         {
-            if (Flush(descriptor) != 0)
-                throw new IOException($"Could not flush the directory {path}: {Marshal.GetLastPInvokeErrorMessage()}");
+            if (flush(descriptor) != 0)
+                throw new IOException($"Could not flush the {what} {path}: {Marshal.GetLastPInvokeErrorMessage()}");
         }
         finally
         {
@@ -279,8 +352,14 @@ internal static partial class NativeFiles
     [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     private static partial int Open(string path, int flags);
 
+    [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Open(string path, int flags, int mode);
+
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int Flush(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "syncfs", SetLastError = true)]
+    private static partial int FlushVolume(int descriptor);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     private static partial int Close(int descriptor);

@@ -14,12 +14,11 @@ internal static class CheckpointText
     /// <exception cref="InvalidDataException">The file is not such a checkpoint.</exception>
     public static IReadOnlyList<string> Read(IFileSystem fileSystem, string path)
     {
-        if (!fileSystem.FileExists(path))
+        if (fileSystem.TryReadAllBytes(path, LengthMaxBytes) is not { } bytes)
             return [];
-        var text = Encoding.UTF8.GetString(fileSystem.ReadAllBytes(path, LengthMaxBytes));
-        if (text.Length == 0)
+        if (bytes.Length == 0)
             return [];
-        var lines = text.Split('\n');
+        var lines = Encoding.UTF8.GetString(bytes).Split('\n');
         if (lines[0].TrimEnd('\r') != CurrentVersion)
             throw new InvalidDataException($"{path} has the unknown version '{lines[0]}'.");
         if (lines.Length < 2 || !int.TryParse(lines[1], NumberStyles.None, CultureInfo.InvariantCulture, out var count))
@@ -33,6 +32,6 @@ internal static class CheckpointText
     }
 
     /// <summary>Replaces the file.</summary>
-    public static void Write(IFileSystem fileSystem, string path, int count, string lines) =>
-        fileSystem.ReplaceFile(path, Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{CurrentVersion}\n{count}\n{lines}")));
+    public static void Write(IFileSystem fileSystem, string path, int count, string lines, bool isFlushed = true) =>
+        fileSystem.ReplaceFile(path, Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{CurrentVersion}\n{count}\n{lines}")), isFlushed);
 }

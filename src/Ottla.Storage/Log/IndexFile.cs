@@ -65,11 +65,13 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
         }
 
         var path = Path;
-        var length = FileLength(path);
+        if (!fileSystem.FileExists(path))
+            return false;
+        using var file = fileSystem.Open(path, FileOpenMode.ReadExisting);
+        var length = file.Length;
         length -= length % entryBytes;
         if (length == 0)
             return false;
-        using var file = fileSystem.Open(path, FileOpenMode.ReadExisting);
         file.ReadExactly(length - entryBytes, entry);
         return true;
     }

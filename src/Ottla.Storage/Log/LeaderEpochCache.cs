@@ -185,11 +185,13 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     }
 
     /// <summary>Writes what the file lacks of the epochs that have batches before <paramref name="endOffset"/>, so that the recovery point may go there.</summary>
+    /// <param name="endOffset">Where it may go.</param>
+    /// <param name="isFlushed">False: the caller flushes the volume before the recovery point moves.</param>
     /// <exception cref="DiskFullException">There is no room.</exception>
-    public void WriteBack(long endOffset)
+    public void WriteBack(long endOffset, bool isFlushed = true)
     {
         if (_wrongFrom < endOffset || (_writtenCount < _entries.Count && _entries[_writtenCount].StartOffset < endOffset))
-            WriteNow();
+            WriteNow(isFlushed);
     }
 
     /// <summary>Writes the epochs to another directory, which is theirs from now on.</summary>
@@ -244,12 +246,12 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         }
     }
 
-    private void WriteNow()
+    private void WriteNow(bool isFlushed = true)
     {
         var text = new StringBuilder();
         foreach (var entry in _entries)
             text.Append(CultureInfo.InvariantCulture, $"{entry.Epoch} {entry.StartOffset}\n");
-        CheckpointText.Write(fileSystem, Path, _entries.Count, text.ToString());
+        CheckpointText.Write(fileSystem, Path, _entries.Count, text.ToString(), isFlushed);
         _writtenCount = _entries.Count;
         _wrongFrom = long.MaxValue;
     }

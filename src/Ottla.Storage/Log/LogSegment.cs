@@ -55,7 +55,7 @@ internal sealed partial class LogSegment
     /// <summary>Something was written that is not yet flushed.</summary>
     public bool NeedsFlush => _needsFlush;
 
-    /// <summary>Makes the files of a new segment.</summary>
+    /// <summary>Makes the log file of a new segment; its indexes get files when it is rolled, or closed.</summary>
     /// <param name="fileSystem">The disk.</param>
     /// <param name="directory">The log's directory.</param>
     /// <param name="baseOffset">The first offset it may have.</param>
@@ -66,11 +66,8 @@ internal sealed partial class LogSegment
         IFileSystem fileSystem, string directory, long baseOffset, ulong jitter, long nowMs, string nameSuffix = "")
     {
         var segment = new LogSegment(fileSystem, directory, baseOffset, 0, jitter, nowMs, nameSuffix);
-        using (var log = fileSystem.Open(segment._file.Path, FileOpenMode.CreateOrTruncate))
-            log.SetLength(0);
+        segment._file.Create();
         segment.ResetIndexes();
-        segment._offsetIndex.File.WriteBack(sync: false);
-        segment._timeIndex.File.WriteBack(sync: false);
         segment._needsFlush = true;
         segment._wasWritten = true;
         return segment;
@@ -208,6 +205,16 @@ internal sealed partial class LogSegment
         {
             file.Release();
         }
+    }
+
+    /// <summary>Writes what <see cref="Flush"/> does, for a caller who flushes the volume afterwards.</summary>
+    public void WriteUnflushed()
+    {
+        if (!_needsFlush)
+            return;
+        _offsetIndex.File.WriteBack(sync: false);
+        _timeIndex.File.WriteBack(sync: false);
+        _transactions?.WriteUnflushed();
     }
 
     /// <summary>A flush that <see cref="BeginFlush"/> began did not come to its end.</summary>

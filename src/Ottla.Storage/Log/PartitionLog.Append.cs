@@ -216,6 +216,7 @@ public sealed partial class PartitionLog
     /// would use their offsets again.</exception>
     private void Write(ReadOnlySpan<byte> bytes, in AppendExtent extent, Instant now)
     {
+        WriteTopicId();
         if (Active.ShouldRoll(_config, bytes.Length, extent.MaxTimestampMs, extent.LastOffset, now.UnixMilliseconds))
             RollTo(extent.FirstOffset, now);
         var segment = Active;

@@ -70,6 +70,8 @@ public sealed partial class PartitionLog
             _deletedSegments.Clear(); // they go with their directory
             _cleaningGeneration++;
             _hasRolled = false;
+            _isDirectoryNew = false;
+            _isTopicIdUnwritten = _isTopicIdStaged = false; // the copy has it
             Directory = directory;
             Volatile.Write(ref _recoveryPoint, _logEndOffset);
             Volatile.Write(ref _sizeInBytes, _segments.Sum(segment => segment.Size));
@@ -112,6 +114,7 @@ public sealed partial class PartitionLog
             ThrowIfOffline();
             try
             {
+                WriteTopicId();
                 epochs.CopyTo(Directory);
                 producers.CopyTo(Directory);
             }

@@ -199,6 +199,7 @@ public sealed partial class PartitionLog
     private void StartAt(long offset, Instant now)
     {
         LogTruncation(_logger, Directory, offset, _logEndOffset);
+        WriteTopicId();
         RemoveSegmentsFrom(0, offset, now);
         _epochs.Clear();
         _producers.TruncateFullyAndStartAt(offset);

@@ -50,6 +50,7 @@ public sealed partial class PartitionLog
             var files = new List<SharedFile>();
             var flushed = new List<LogSegment>();
             var syncDirectory = false;
+            var isDirectoryNew = false;
             long target;
             int truncations;
             try
@@ -59,6 +60,7 @@ public sealed partial class PartitionLog
                     ThrowIfOffline();
                     target = Math.Min(upToOffset, _logEndOffset);
                     truncations = _truncations;
+                    isDirectoryNew = _isDirectoryNew && target > 0;
                     _epochs.WriteBack(_logEndOffset);
                     foreach (var segment in _segments)
                     {
@@ -69,7 +71,7 @@ public sealed partial class PartitionLog
                         syncDirectory |= hasNewFile;
                     }
 
-                    syncDirectory |= _hasRolled || _producers.HasNewSnapshots;
+                    syncDirectory |= isDirectoryNew || _hasRolled || _producers.HasNewSnapshots;
                     _producers.FlushSnapshots();
                     _hasRolled = false;
                 }
@@ -83,6 +85,8 @@ public sealed partial class PartitionLog
 
                 if (syncDirectory)
                     _fileSystem.FlushDirectory(Directory);
+                if (isDirectoryNew)
+                    _fileSystem.FlushDirectory(Path.GetDirectoryName(Directory)!);
             }
             catch (DiskFullException failure)
             {
@@ -108,6 +112,7 @@ public sealed partial class PartitionLog
 
             lock (_lock)
             {
+                _isDirectoryNew &= !isDirectoryNew;
                 // After a truncation the offsets before the target may be those of other records, which are not flushed.
                 if (_truncations != truncations)
                     return;
@@ -196,6 +201,70 @@ public sealed partial class PartitionLog
         }
     }
 
+    /// <summary>Something of it is not durable, or not even written: closing it takes a flush.</summary>
+    internal bool HasUnflushed
+    {
+        get
+        {
+            lock (_lock)
+                return UnflushedRecords > 0 || _hasRolled || _isTopicIdUnwritten || _producers.HasNewSnapshots || _segments.Exists(segment => segment.NeedsFlush);
+        }
+    }
+
+    /// <summary>The first half of closing many logs: writes all that <see cref="Close"/> does, which is durable only once the volume is flushed.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    internal void BeginClose()
+    {
+        lock (_flushLock)
+        lock (_lock)
+        {
+            if (IsClosed)
+                return;
+            ThrowIfOffline();
+            try
+            {
+                _epochs.WriteBack(_logEndOffset, isFlushed: false);
+                Active.OnBecomeInactive(_config);
+                foreach (var segment in _segments)
+                    segment.WriteUnflushed();
+                WriteStagedTopicId();
+                _producers.AdvanceTo(_logEndOffset);
+                _producers.TakeSnapshot(sync: false, isRequired: true);
+                foreach (var (segment, _) in _deletedSegments)
+                    segment.DeleteFiles();
+                _deletedSegments.Clear();
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw FailOrRefuse(failure);
+            }
+        }
+    }
+
+    /// <summary>The second half of closing many logs, once the volume was flushed after <see cref="BeginClose"/>.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    internal void EndClose()
+    {
+        lock (_lock)
+        {
+            try
+            {
+                if (IsClosed || IsOffline)
+                    return;
+                PublishStagedTopicId();
+                Volatile.Write(ref _recoveryPoint, _logEndOffset);
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw FailOrRefuse(failure);
+            }
+            finally
+            {
+                Abandon();
+            }
+        }
+    }
+
     /// <summary>Renames the directory to one that is to be deleted, and closes the log. Whoever called removes the directory later.</summary>
     /// <remarks>A flush and a compaction under way use the old name: they are told to end, and waited for.</remarks>
     /// <param name="newDirectory">Its path, in the same log directory.</param>
@@ -234,6 +303,7 @@ public sealed partial class PartitionLog
 
     private void CloseInOrder()
     {
+        WriteTopicId();
         Active.OnBecomeInactive(_config);
         _producers.AdvanceTo(_logEndOffset);
         _producers.TakeSnapshot(sync: true, isRequired: true);

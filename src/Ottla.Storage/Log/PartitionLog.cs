@@ -204,29 +204,6 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Writes <c>partition.metadata</c>.</summary>
-    /// <exception cref="LogException">INCONSISTENT_TOPIC_ID when the log belongs to another topic.</exception>
-    public void AssignTopicId(Uuid topicId)
-    {
-        lock (_lock)
-        {
-            ThrowIfOffline();
-            if (TopicId == topicId)
-                return;
-            if (TopicId is { } known)
-                throw new LogException(ErrorCode.InconsistentTopicId, $"{Directory} belongs to topic {known}, not {topicId}.");
-            try
-            {
-                PartitionMetadataFile.Write(_fileSystem, Directory, topicId);
-                TopicId = topicId;
-            }
-            catch (Exception failure) when (IsIoFailure(failure))
-            {
-                throw FailOrRefuse(failure);
-            }
-        }
-    }
-
     /// <summary>Raises the high watermark; never above the log end, never back.</summary>
     /// <returns>Whether it moved.</returns>
     public bool AdvanceHighWatermark(long offset)

@@ -16,9 +16,9 @@ public static class PartitionMetadataFile
     public static Uuid? Read(IFileSystem fileSystem, string directory)
     {
         var path = Path.Combine(directory, LogFileNames.PartitionMetadata);
-        if (!fileSystem.FileExists(path))
+        if (fileSystem.TryReadAllBytes(path, LengthMaxBytes) is not { } bytes)
             return null;
-        var lines = Encoding.UTF8.GetString(fileSystem.ReadAllBytes(path, LengthMaxBytes)).Split('\n', StringSplitOptions.TrimEntries);
+        var lines = Encoding.UTF8.GetString(bytes).Split('\n', StringSplitOptions.TrimEntries);
         if (lines.Length < 2 || lines[0] != VersionKey + "0" || !lines[1].StartsWith(TopicIdKey, StringComparison.Ordinal)
             || !Uuid.TryParse(lines[1][TopicIdKey.Length..], out var topicId) || topicId == Uuid.Zero)
             throw new InvalidDataException($"{path} is malformed.");
@@ -26,7 +26,20 @@ public static class PartitionMetadataFile
     }
 
     /// <summary>Replaces the file.</summary>
-    public static void Write(IFileSystem fileSystem, string directory, Uuid topicId) =>
-        fileSystem.ReplaceFile(
-            Path.Combine(directory, LogFileNames.PartitionMetadata), Encoding.UTF8.GetBytes($"{VersionKey}0\n{TopicIdKey}{topicId}"));
+    public static void Write(IFileSystem fileSystem, string directory, Uuid topicId) => fileSystem.ReplaceFile(PathIn(directory), Content(topicId));
+
+    /// <summary>Writes what the file is to have beside it, without a flush.</summary>
+    public static void Stage(IFileSystem fileSystem, string directory, Uuid topicId)
+    {
+        using var file = fileSystem.Open(PathIn(directory) + FileSystemExtensions.TemporarySuffix, FileOpenMode.CreateOrTruncate);
+        file.Write(0, Content(topicId));
+    }
+
+    /// <summary>Puts what <see cref="Stage"/> wrote in the file's place, once it was flushed.</summary>
+    public static void Publish(IFileSystem fileSystem, string directory) =>
+        fileSystem.Rename(PathIn(directory) + FileSystemExtensions.TemporarySuffix, PathIn(directory));
+
+    private static string PathIn(string directory) => Path.Combine(directory, LogFileNames.PartitionMetadata);
+
+    private static byte[] Content(Uuid topicId) => Encoding.UTF8.GetBytes($"{VersionKey}0\n{TopicIdKey}{topicId}");
 }

@@ -19,10 +19,20 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
     private bool _usedSinceTick;
     private long _reservedEnd;
 
+    /// <summary>Another process wrote to it, and may have reserved more than it has used.</summary>
+    private bool _isFromElsewhere = true;
+
     public string Path => names.PathOf(LogFileNames.LogSuffix);
 
     /// <summary>Bytes of valid batches: the logical length.</summary>
     public long Length { get; private set; } = length;
+
+    /// <summary>Makes the file, empty.</summary>
+    public void Create()
+    {
+        fileSystem.Open(Path, FileOpenMode.CreateOrTruncate).Dispose();
+        _isFromElsewhere = false;
+    }
 
     /// <summary>Opens the file if needed; the caller ends its hold with <see cref="SharedFile.Release"/>.</summary>
     public SharedFile Acquire()
@@ -65,15 +75,23 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
         }
         catch (DiskFullException)
         {
-            GiveBackReserve(); // with what was written of these bytes
+            Trim(); // with what was written of these bytes
             throw;
         }
 
         Length = end;
     }
 
-    /// <summary>Cuts off everything past the end: what was reserved, and what is left of a write that failed.</summary>
+    /// <summary>Gives back what is reserved past the end.</summary>
     public void GiveBackReserve()
+    {
+        if (_reservedEnd > Length || _isFromElsewhere)
+            Trim();
+        _isFromElsewhere = false;
+    }
+
+    /// <summary>Cuts off everything past the end: what was reserved, and what is left of a write that failed.</summary>
+    private void Trim()
     {
         Open().SetLength(Length);
         _reservedEnd = 0;

@@ -97,6 +97,13 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
         Keep(0);
     }
 
+    /// <summary>Writes the entries, for a caller who flushes the volume afterwards.</summary>
+    public void WriteUnflushed()
+    {
+        if (_hasUnsynced)
+            WriteBack();
+    }
+
     /// <summary>Makes the entries durable.</summary>
     /// <returns>Whether the file may be a new one, so that the directory has to be flushed too.</returns>
     public bool Flush()

@@ -27,6 +27,7 @@ public sealed partial class LogManager
             if (Volatile.Read(ref _isClosed))
                 return;
             var entries = _logs.Values.ToList();
+            WriteTopicIds(entries);
 
             var isTimed = IsDue(ref _nextTimedFlush, now, _options.TimedFlushCheckIntervalMs);
             ForEachLog(entries.Where(entry => entry.Log.NeedsFlush(now, isTimed)), log => log.Flush(log.FlushTarget(now, isTimed)));

@@ -228,10 +228,11 @@ public sealed partial class LogManager : IDisposable
                 var unclean = new ConcurrentDictionary<LogDirectory, bool>();
                 foreach (var move in Mover.Moves)
                     TryClose(move.Target, move.Copy.Close);
-                ForEach(entries, entry => entry.Directory, parallelism ?? _options.RecoveryParallelism, entry =>
+                var directories = entries.GroupBy(entry => entry.Directory).ToList();
+                ForEach(directories, directories.Count, directory =>
                 {
-                    if (!TryClose(entry.Directory, entry.Log.Close) || entry.Log.IsOffline) // the next start has to recover it
-                        unclean[entry.Directory] = true;
+                    if (!CloseLogs(directory.Key, [.. directory], parallelism ?? _options.RecoveryParallelism))
+                        unclean[directory.Key] = true;
                 });
                 foreach (var directory in _directories.Where(directory => !directory.IsOffline && !unclean.ContainsKey(directory)))
                 {
@@ -288,6 +289,8 @@ public sealed partial class LogManager : IDisposable
             Demand(directory, () =>
             {
                 directory.Open();
+                if (!directory.HadCleanShutdown)
+                    _fileSystem.FlushDirectory(path); // the last process may have made logs that it flushed nothing of: what is recovered must not go with their names
                 FindLogs(directory, partitions, copies);
             });
         }
@@ -448,7 +451,7 @@ public sealed partial class LogManager : IDisposable
             }
 
             var options = OpenOptionsOf(directory) with { JitterSeed = JitterSeedOf(partition), HadCleanShutdown = true };
-            return PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
+            return PartitionLog.Create(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
         }
         catch (DiskFullException failure)
         {

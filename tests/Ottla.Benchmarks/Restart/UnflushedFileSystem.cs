@@ -36,6 +36,12 @@ internal sealed class UnflushedFileSystem(IFileSystem disk) : IFileSystem
     {
     }
 
+    public bool CanFlushVolume => true;
+
+    public void FlushVolume(string directory)
+    {
+    }
+
     public IDisposable? TryLock(string path) => disk.TryLock(path);
 
     public DiskSpace GetSpace(string directory) => disk.GetSpace(directory);

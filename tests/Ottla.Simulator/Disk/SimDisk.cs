@@ -230,6 +230,36 @@ public sealed partial class SimDisk : IFileSystem
     }
 
     /// <inheritdoc/>
+    public bool CanFlushVolume => true;
+
+    /// <inheritdoc/>
+    public void FlushVolume(string directory)
+    {
+        lock (_lock)
+        {
+            Begin(FileOperation.FlushVolume, directory);
+            if (Faults.IgnoresFlush?.Invoke(FileOperation.FlushVolume, directory) == true)
+                return;
+            FlushAll(_root);
+            foreach (var change in _unsyncedNames)
+                change.Apply(change.Directory.DurableNames);
+            _unsyncedNames.Clear();
+            _postponed.Clear();
+        }
+    }
+
+    private static void FlushAll(SimDirectory directory)
+    {
+        foreach (var node in directory.Names.Values)
+        {
+            if (node is SimFileNode file)
+                file.Flush();
+            else if (node is SimDirectory inner)
+                FlushAll(inner);
+        }
+    }
+
+    /// <inheritdoc/>
     public IDisposable? TryLock(string path)
     {
         using (Open(path, FileOpenMode.OpenOrCreate))

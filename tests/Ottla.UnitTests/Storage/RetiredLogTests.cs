@@ -2,7 +2,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Files;
-using Ottla.Storage.Log;
 using Ottla.Storage.Upkeep;
 using Ottla.UnitTests.Storage.Compaction;
 
