@@ -26,12 +26,7 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
     public void Publish(MetadataDelta delta)
     {
         SetStraysAside(delta.New);
-        foreach (var topic in delta.Topics)
-        {
-            if (topic.New is null)
-                DeleteTopic(topic.Id);
-        }
-
+        DeleteTopics(delta.Topics.Where(topic => topic.New is null).Select(topic => topic.Id));
         var changes = delta.LocalChanges(nodeId);
         var settings = (Topic: "", Of: (TopicSettings?)null);
         foreach (var partition in changes.Leaders.Concat(changes.Followers))
@@ -44,32 +39,30 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         UpdateSettings(delta);
     }
 
-    /// <summary>Forgets a topic that is gone, and its records.</summary>
-    private void DeleteTopic(Uuid id)
+    /// <summary>Forgets topics that are gone, and their records.</summary>
+    private void DeleteTopics(IEnumerable<Uuid> ids)
     {
-        foreach (var partition in topics.RemoveOffline(id))
-            DeleteLog(partition);
-        if (topics.Find(id) is not { } topic)
-            return;
-        topics.Remove(topic);
-        foreach (var replica in topic.Replicas)
+        var deleted = new List<TopicPartition>();
+        foreach (var id in ids)
         {
-            replica.Retire();
-            DeleteLog(replica.Partition);
-        }
-    }
+            var count = deleted.Count;
+            deleted.AddRange(topics.RemoveOffline(id));
+            if (topics.Find(id) is { } topic)
+            {
+                topics.Remove(topic);
+                foreach (var replica in topic.Replicas)
+                {
+                    replica.Retire();
+                    deleted.Add(replica.Partition);
+                }
+            }
 
-    private void DeleteLog(TopicPartition partition)
-    {
-        try
-        {
-            logs.Delete(partition);
-            LogDeleted(partition);
+            if (deleted.Count > count)
+                LogDeleted(deleted[count].Topic, deleted.Count - count);
         }
-        catch (LogException e)
-        {
-            LogFailed(partition, e);
-        }
+
+        if (deleted.Count > 0)
+            logs.Delete(deleted, LogFailed);
     }
 
     /// <param name="image">The metadata.</param>
@@ -174,8 +167,8 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Deleted {Partition}: its topic was deleted")]
-    private partial void LogDeleted(TopicPartition partition);
+    [LoggerMessage(Level = LogLevel.Information, Message = "Topic {Topic} was deleted: its {Count} partitions here are deleted")]
+    private partial void LogDeleted(string topic, int count);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Set {Partition} (topic id {TopicId}) aside as stray: the metadata knows no such replica here")]
     private partial void LogStray(TopicPartition partition, Uuid? topicId);

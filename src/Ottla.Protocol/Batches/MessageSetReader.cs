@@ -184,8 +184,11 @@ internal sealed class MessageSetReader : IDisposable
             {
                 length += read;
                 if (length > expandedBytesMax)
-                    throw new CorruptRecordException(ErrorCode.InvalidRecord,
-                        $"A compressed message expands to more than the {expandedBytesMax} bytes allowed");
+                {
+                    throw new CorruptRecordException(
+                        ErrorCode.InvalidRecord, $"A compressed message expands to more than the {expandedBytesMax} bytes allowed") { ExceedsBound = true };
+                }
+
                 if (length == expanded.Length)
                     _expanded = expanded = Grow(expanded);
             }

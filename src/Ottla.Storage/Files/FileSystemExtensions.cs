@@ -40,11 +40,7 @@ public static class FileSystemExtensions
     }
 
     /// <summary>Replaces a file as Kafka does its checkpoints: write <c>.tmp</c>, fsync, rename, fsync the directory.</summary>
-    /// <param name="fileSystem">Where.</param>
-    /// <param name="path">Which.</param>
-    /// <param name="content">What it has afterwards.</param>
-    /// <param name="isFlushed">False: the caller flushes the volume before it relies on it; until then power loss may leave less than either.</param>
-    public static void ReplaceFile(this IFileSystem fileSystem, string path, ReadOnlySpan<byte> content, bool isFlushed = true)
+    public static void ReplaceFile(this IFileSystem fileSystem, string path, ReadOnlySpan<byte> content)
     {
         var temporary = path + TemporarySuffix;
         try
@@ -52,8 +48,7 @@ public static class FileSystemExtensions
             using (var file = fileSystem.Open(temporary, FileOpenMode.CreateOrTruncate))
             {
                 file.Write(0, content);
-                if (isFlushed)
-                    file.Flush();
+                file.Flush();
             }
 
             fileSystem.Rename(temporary, path);
@@ -64,7 +59,16 @@ public static class FileSystemExtensions
             throw;
         }
 
-        if (isFlushed)
-            fileSystem.FlushDirectory(Path.GetDirectoryName(path)!);
+        fileSystem.FlushDirectory(Path.GetDirectoryName(path)!);
     }
+
+    /// <summary>Replaces many files with two flushes of the volume: writes <c>.tmp</c>, which is durable once the volume is flushed; then comes <see cref="PublishFile"/>, and another flush.</summary>
+    public static void StageFile(this IFileSystem fileSystem, string path, ReadOnlySpan<byte> content)
+    {
+        using var file = fileSystem.Open(path + TemporarySuffix, FileOpenMode.CreateOrTruncate);
+        file.Write(0, content);
+    }
+
+    /// <summary>Puts in place what <see cref="StageFile"/> wrote, once that is durable.</summary>
+    public static void PublishFile(this IFileSystem fileSystem, string path) => fileSystem.Rename(path + TemporarySuffix, path);
 }

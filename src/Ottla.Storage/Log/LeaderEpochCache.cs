@@ -29,6 +29,9 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     /// <summary>The epoch of the last batch that <see cref="Recover"/> believed, or -1.</summary>
     private int _recoveredEpoch = -1;
 
+    /// <summary>The file that is to replace it is written.</summary>
+    private bool _isStaged;
+
     public string Path => System.IO.Path.Combine(_directory, LogFileNames.LeaderEpochCheckpoint);
 
     public IReadOnlyList<EpochEntry> Entries => _entries;
@@ -185,14 +188,34 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     }
 
     /// <summary>Writes what the file lacks of the epochs that have batches before <paramref name="endOffset"/>, so that the recovery point may go there.</summary>
-    /// <param name="endOffset">Where it may go.</param>
-    /// <param name="isFlushed">False: the caller flushes the volume before the recovery point moves.</param>
     /// <exception cref="DiskFullException">There is no room.</exception>
-    public void WriteBack(long endOffset, bool isFlushed = true)
+    public void WriteBack(long endOffset)
     {
-        if (_wrongFrom < endOffset || (_writtenCount < _entries.Count && _entries[_writtenCount].StartOffset < endOffset))
-            WriteNow(isFlushed);
+        if (NeedsWrite(endOffset))
+            WriteNow();
     }
+
+    /// <summary>As <see cref="WriteBack"/>, in two steps with a flush of the volume after each.</summary>
+    /// <exception cref="DiskFullException">There is no room.</exception>
+    public void Stage(long endOffset)
+    {
+        _isStaged = NeedsWrite(endOffset);
+        if (_isStaged)
+            CheckpointText.Stage(fileSystem, Path, _entries.Count, Text());
+    }
+
+    /// <summary>The second step.</summary>
+    public void PublishStaged()
+    {
+        if (!_isStaged)
+            return;
+        fileSystem.PublishFile(Path);
+        _isStaged = false;
+        NoteWritten();
+    }
+
+    private bool NeedsWrite(long endOffset) =>
+        _wrongFrom < endOffset || (_writtenCount < _entries.Count && _entries[_writtenCount].StartOffset < endOffset);
 
     /// <summary>Writes the epochs to another directory, which is theirs from now on.</summary>
     public void CopyTo(string directory)
@@ -246,12 +269,22 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         }
     }
 
-    private void WriteNow(bool isFlushed = true)
+    private string Text()
     {
         var text = new StringBuilder();
         foreach (var entry in _entries)
             text.Append(CultureInfo.InvariantCulture, $"{entry.Epoch} {entry.StartOffset}\n");
-        CheckpointText.Write(fileSystem, Path, _entries.Count, text.ToString(), isFlushed);
+        return text.ToString();
+    }
+
+    private void WriteNow()
+    {
+        CheckpointText.Write(fileSystem, Path, _entries.Count, Text());
+        NoteWritten();
+    }
+
+    private void NoteWritten()
+    {
         _writtenCount = _entries.Count;
         _wrongFrom = long.MaxValue;
     }

@@ -223,7 +223,7 @@ public sealed partial class PartitionLog
             ThrowIfOffline();
             try
             {
-                _epochs.WriteBack(_logEndOffset, isFlushed: false);
+                _epochs.Stage(_logEndOffset);
                 Active.OnBecomeInactive(_config);
                 foreach (var segment in _segments)
                     segment.WriteUnflushed();
@@ -233,6 +233,7 @@ public sealed partial class PartitionLog
                 foreach (var (segment, _) in _deletedSegments)
                     segment.DeleteFiles();
                 _deletedSegments.Clear();
+                _isClosed = true; // what is written is all there will be
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
@@ -241,7 +242,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>The second half of closing many logs, once the volume was flushed after <see cref="BeginClose"/>.</summary>
+    /// <summary>The second half of closing many logs, once the volume was flushed after <see cref="BeginClose"/>; it has to be flushed again.</summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal void EndClose()
     {
@@ -249,9 +250,10 @@ public sealed partial class PartitionLog
         {
             try
             {
-                if (IsClosed || IsOffline)
+                if (IsRetired || IsOffline)
                     return;
                 PublishStagedTopicId();
+                _epochs.PublishStaged();
                 Volatile.Write(ref _recoveryPoint, _logEndOffset);
             }
             catch (Exception failure) when (IsIoFailure(failure))
@@ -268,8 +270,9 @@ public sealed partial class PartitionLog
     /// <summary>Renames the directory to one that is to be deleted, and closes the log. Whoever called removes the directory later.</summary>
     /// <remarks>A flush and a compaction under way use the old name: they are told to end, and waited for.</remarks>
     /// <param name="newDirectory">Its path, in the same log directory.</param>
+    /// <param name="isFlushed">Makes the new name durable; else the caller does, for many at a time.</param>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
-    public void Delete(string newDirectory)
+    public void Delete(string newDirectory, bool isFlushed = true)
     {
         Volatile.Write(ref _isRetired, true);
         lock (_compactionLock)
@@ -279,7 +282,8 @@ public sealed partial class PartitionLog
             try
             {
                 _fileSystem.RenameDirectory(Directory, newDirectory);
-                _fileSystem.FlushDirectory(Path.GetDirectoryName(newDirectory)!);
+                if (isFlushed)
+                    _fileSystem.FlushDirectory(Path.GetDirectoryName(newDirectory)!);
                 Directory = newDirectory;
                 foreach (var segment in _segments)
                     segment.MovedTo(newDirectory);

@@ -29,15 +29,10 @@ public static class PartitionMetadataFile
     public static void Write(IFileSystem fileSystem, string directory, Uuid topicId) => fileSystem.ReplaceFile(PathIn(directory), Content(topicId));
 
     /// <summary>Writes what the file is to have beside it, without a flush.</summary>
-    public static void Stage(IFileSystem fileSystem, string directory, Uuid topicId)
-    {
-        using var file = fileSystem.Open(PathIn(directory) + FileSystemExtensions.TemporarySuffix, FileOpenMode.CreateOrTruncate);
-        file.Write(0, Content(topicId));
-    }
+    public static void Stage(IFileSystem fileSystem, string directory, Uuid topicId) => fileSystem.StageFile(PathIn(directory), Content(topicId));
 
     /// <summary>Puts what <see cref="Stage"/> wrote in the file's place, once it was flushed.</summary>
-    public static void Publish(IFileSystem fileSystem, string directory) =>
-        fileSystem.Rename(PathIn(directory) + FileSystemExtensions.TemporarySuffix, PathIn(directory));
+    public static void Publish(IFileSystem fileSystem, string directory) => fileSystem.PublishFile(PathIn(directory));
 
     private static string PathIn(string directory) => Path.Combine(directory, LogFileNames.PartitionMetadata);
 

@@ -121,11 +121,17 @@ public sealed partial class LogCleaner
             _logs.Guard(directory, () => WriteCheckpoint(directory));
     }
 
-    /// <summary>The log is gone.</summary>
-    internal void OnRemoved(TopicPartition partition, LogDirectory directory)
+    /// <summary>Logs of a directory are gone.</summary>
+    internal void OnRemoved(IReadOnlyList<TopicPartition> partitions, LogDirectory directory)
     {
-        _uncleanable.TryRemove(partition, out _);
-        if (directory.Cleaned.Remove(partition))
+        var isKnown = false;
+        foreach (var partition in partitions)
+        {
+            _uncleanable.TryRemove(partition, out _);
+            isKnown |= directory.Cleaned.Remove(partition);
+        }
+
+        if (isKnown)
             _logs.Guard(directory, () => WriteCheckpoint(directory));
     }
 

@@ -1,8 +1,6 @@
-using Ottla.Storage.Log;
-
 namespace Ottla.Storage.Upkeep;
 
-/// <content>What is done for many logs of a directory at a time: written for each, and made durable for all with one flush of the volume.</content>
+/// <content>What is done for many logs of a directory at a time: written for each, and made durable for all with a flush of the volume.</content>
 public sealed partial class LogManager
 {
     /// <summary>From so many logs on one flush of the volume is cheaper than flushing each; it also waits for what others have written there, so for a few it is not.</summary>
@@ -21,8 +19,10 @@ public sealed partial class LogManager
 
         ForEach(entries, parallelism, entry => Count(TryClose(directory, entry.Log.BeginClose)));
         Count(TryClose(directory, () => _fileSystem.FlushVolume(directory.Path)));
-        if (failures == 0)
-            ForEach(entries, parallelism, entry => Count(TryClose(directory, entry.Log.EndClose)));
+        if (failures > 0)
+            return false;
+        ForEach(entries, parallelism, entry => Count(TryClose(directory, entry.Log.EndClose)));
+        Count(TryClose(directory, () => _fileSystem.FlushVolume(directory.Path)));
         return failures == 0;
 
         void Count(bool isClosed)

