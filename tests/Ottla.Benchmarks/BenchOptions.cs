@@ -1,4 +1,5 @@
 using System.Globalization;
+using Ottla.Benchmarks.Churn;
 using Ottla.Benchmarks.Compaction;
 using Ottla.Benchmarks.Scenarios;
 
@@ -20,6 +21,7 @@ internal sealed record BenchOptions
                {CompactionBench.Usage}
                bench coordinators [OPTIONS]    heartbeats of many groups, offset commits beside the floor's appends, transactions
                bench restart [OPTIONS]         start on 10,000 partitions, after a stop and after a kill
+               {ChurnBench.Usage}
                bench group-storm [OPTIONS]     200 members come and go for two minutes, under each group protocol; checks who owns what
                bench floor PORT DIR    be the floor (`run` starts it by itself)
 

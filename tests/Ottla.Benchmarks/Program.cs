@@ -1,4 +1,5 @@
 using Ottla.Benchmarks;
+using Ottla.Benchmarks.Churn;
 using Ottla.Benchmarks.Compaction;
 using Ottla.Benchmarks.Coordinators;
 using Ottla.Benchmarks.Floor;
@@ -15,6 +16,7 @@ try
         ["coordinators", .. var rest] => BenchOptions.Parse(rest) is { } options ? new CoordinatorBench(options).Execute() : Fail(BenchOptions.Usage),
         ["floor", var port, var directory] when int.TryParse(port, out var number) => FloorServer.Run(number, directory),
         ["restart", .. var rest] => BenchOptions.Parse(rest) is { } options ? new RestartBench(options).Execute() : Fail(BenchOptions.Usage),
+        ["churn", .. var rest] => ChurnBench.Run(rest) ?? Fail(BenchOptions.Usage),
         ["compaction", .. var rest] => await CompactionBench.RunAsync(rest),
         _ => Fail(BenchOptions.Usage),
     };

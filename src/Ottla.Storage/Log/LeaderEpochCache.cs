@@ -204,6 +204,14 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
             CheckpointText.Stage(fileSystem, Path, _entries.Count, Text());
     }
 
+    /// <summary>As <see cref="Save"/>, in two steps.</summary>
+    public void StageSave()
+    {
+        _isStaged = _wrongFrom != long.MaxValue || _writtenCount < _entries.Count || !fileSystem.FileExists(Path);
+        if (_isStaged)
+            CheckpointText.Stage(fileSystem, Path, _entries.Count, Text());
+    }
+
     /// <summary>The second step.</summary>
     public void PublishStaged()
     {

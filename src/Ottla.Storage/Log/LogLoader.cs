@@ -8,7 +8,7 @@ namespace Ottla.Storage.Log;
 
 /// <summary>What loading a log's directory gives.</summary>
 internal sealed record LoadedLog(
-    List<LogSegment> Segments, LeaderEpochCache Epochs, ProducerStateManager Producers, long LogStartOffset, long LogEndOffset, long RecoveryPoint);
+    List<LogSegment> Segments, LeaderEpochCache Epochs, ProducerStateManager Producers, long LogStartOffset, long LogEndOffset, long RecoveryPoint, bool IsUnflushed = false);
 
 /// <summary>Loads the files of a log and brings them to a state that some orderly history could have left: finishes interrupted swaps, and after a crash cuts off what was half written.</summary>
 /// <remarks>Lives for one <see cref="PartitionLog.Open"/>; nobody else sees the directory meanwhile.</remarks>
@@ -26,7 +26,14 @@ internal sealed partial class LogLoader(
 
     /// <summary>Brings producer state to <paramref name="lastOffset"/>: from the latest snapshot, replaying the log after it.</summary>
     public static void RebuildProducers(
-        ProducerStateManager producers, List<LogSegment> segments, LogConfig config, long logStartOffset, long lastOffset, Instant now, bool hadCleanShutdown)
+        ProducerStateManager producers,
+        List<LogSegment> segments,
+        LogConfig config,
+        long logStartOffset,
+        long lastOffset,
+        Instant now,
+        bool hadCleanShutdown,
+        bool sync = true)
     {
         // The last two segments get a snapshot, so that the next rebuild is short.
         HashSet<long> SnapshotsAt() => [.. segments.TakeLast(2).Select(segment => segment.BaseOffset)];
@@ -35,7 +42,7 @@ internal sealed partial class LogLoader(
             foreach (var offset in SnapshotsAt().Append(lastOffset).Where(offset => offset > logStartOffset))
             {
                 producers.AdvanceTo(offset);
-                producers.TakeSnapshot(sync: true);
+                producers.TakeSnapshot(sync);
             }
 
             return;
@@ -44,9 +51,9 @@ internal sealed partial class LogLoader(
         var wasEmptyAtEnd = producers.IsEmpty && producers.EndOffset >= lastOffset;
         producers.TruncateAndReload(logStartOffset, lastOffset, now);
         if (lastOffset > producers.EndOffset && !wasEmptyAtEnd)
-            Replay(producers, segments, config, logStartOffset, lastOffset, SnapshotsAt());
+            Replay(producers, segments, config, logStartOffset, lastOffset, SnapshotsAt(), sync);
         producers.AdvanceTo(lastOffset);
-        producers.TakeSnapshot(sync: true);
+        producers.TakeSnapshot(sync);
     }
 
     /// <summary>The names of the files; read again once any was made or removed. Ten thousand logs are listed once each, not five times.</summary>
@@ -72,7 +79,7 @@ internal sealed partial class LogLoader(
         var logEndOffset = end ?? _segments[^1].ReadNextOffset(config);
         // Either nothing was unflushed, or it has just been flushed.
         var recoveryPoint = end is not null ? logEndOffset : Math.Min(options.RecoveryPoint, logEndOffset);
-        if (_isDirectoryChanged)
+        if (_isDirectoryChanged && !options.DefersFlush)
             SettleRecovered();
         ReportLoss(logEndOffset);
         _epochs.TruncateFromEnd(logEndOffset);
@@ -82,14 +89,14 @@ internal sealed partial class LogLoader(
         producers.LoadSnapshotOffsets(Names);
         producers.RemoveStraySnapshots([.. _segments.Select(segment => segment.BaseOffset)]);
         // Without snapshots, a log that was stopped in order has no producers to speak of; but recovering a segment deletes snapshots.
-        RebuildProducers(producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown && !_isDirectoryChanged);
+        RebuildProducers(producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown && !_isDirectoryChanged, sync: !options.DefersFlush);
         foreach (var segment in _segments)
             segment.Abandon(); // no handle is kept: ten thousand logs that nobody uses must not cost a descriptor each
-        return new LoadedLog(_segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint);
+        return new LoadedLog(_segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint, IsUnflushed: _isDirectoryChanged && options.DefersFlush);
     }
 
     private static void Replay(
-        ProducerStateManager producers, List<LogSegment> segments, LogConfig config, long logStartOffset, long lastOffset, HashSet<long> snapshotAt)
+        ProducerStateManager producers, List<LogSegment> segments, LogConfig config, long logStartOffset, long lastOffset, HashSet<long> snapshotAt, bool sync)
     {
         for (var i = 0; i < segments.Count; i++)
         {
@@ -100,7 +107,7 @@ internal sealed partial class LogLoader(
             var startOffset = Math.Max(Math.Max(segment.BaseOffset, producers.EndOffset), logStartOffset);
             producers.AdvanceTo(startOffset);
             if (snapshotAt.Contains(segment.BaseOffset))
-                producers.TakeSnapshot(sync: true);
+                producers.TakeSnapshot(sync);
             segment.ReadBatches(segment.LookupPosition(startOffset, config), bytes =>
             {
                 var batch = new RecordBatchView(bytes);
@@ -268,6 +275,12 @@ internal sealed partial class LogLoader(
                 continue;
             }
 
+            if (segment.Size == 0 && i + 1 == _segments.Count)
+            {
+                segment.RecoverEmpty(); // of ten thousand logs most may be new
+                continue;
+            }
+
             var dropped = Recover(segment, takesEpochs: true, isFlushed: false);
             if (dropped > 0)
                 ReportCut(segment, dropped);
@@ -350,7 +363,8 @@ internal sealed partial class LogLoader(
     {
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
         producers.LoadSnapshotOffsets(Names);
-        RebuildProducers(producers, _segments, config, options.LogStartOffset, segment.BaseOffset, now, hadCleanShutdown: false);
+        var isDeferred = options.DefersFlush && !isFlushed;
+        RebuildProducers(producers, _segments, config, options.LogStartOffset, segment.BaseOffset, now, hadCleanShutdown: false, sync: !isDeferred);
         var dropped = segment.Recover(config, bytes =>
         {
             var batch = new RecordBatchView(bytes);
@@ -366,10 +380,13 @@ internal sealed partial class LogLoader(
 
             producers.AdvanceTo(batch.NextOffset);
         });
-        producers.TakeSnapshot(sync: true);
+        producers.TakeSnapshot(sync: !isDeferred);
         if (isFlushed)
             segment.ReplaceIndexes();
-        segment.Flush();
+        if (isDeferred)
+            segment.WriteUnflushed();
+        else
+            segment.Flush();
         _isDirectoryChanged = true;
         _names = null;
         return dropped;

@@ -23,6 +23,9 @@ public sealed record LogOpenOptions
     /// </summary>
     public bool MayHaveGaps { get; init; } = true;
 
+    /// <summary>What recovery writes is left to be made durable by <see cref="PartitionLog.StageRecovered"/> and what follows it: many logs are opened at a time.</summary>
+    internal bool DefersFlush { get; init; }
+
     /// <summary>Seed of the segment jitter: the same seed rolls at the same times.</summary>
     public ulong JitterSeed { get; init; }
 

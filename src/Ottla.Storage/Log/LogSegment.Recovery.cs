@@ -35,6 +35,15 @@ internal sealed partial class LogSegment
         return fileLength - end;
     }
 
+    /// <summary>Forgets what the files of its indexes say: the segment, the last one, has no batches.</summary>
+    public void RecoverEmpty()
+    {
+        ResetIndexes();
+        Transactions.Reset();
+        _needsFlush = true;
+        _wasWritten = true;
+    }
+
     /// <summary>Reads whole batches from <paramref name="position"/> up to the valid end.</summary>
     public void ReadBatches(long position, RecoveredBatch onBatch) => ScanBatches(Size, check: null, (batch, _) => onBatch(batch), position);
 

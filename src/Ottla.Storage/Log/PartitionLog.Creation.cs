@@ -21,6 +21,12 @@ public sealed partial class PartitionLog
     /// <summary>It is written beside <c>partition.metadata</c>.</summary>
     private bool _isTopicIdStaged;
 
+    /// <summary>What its recovery wrote is not known to be durable.</summary>
+    private bool _isRecoveryUnflushed;
+
+    /// <summary>What its recovery wrote is not known to be durable: <see cref="StageRecovered"/> comes next.</summary>
+    internal bool IsRecoveryUnflushed => Volatile.Read(ref _isRecoveryUnflushed);
+
     /// <summary><c>partition.metadata</c> is still to be written.</summary>
     internal bool IsTopicIdUnwritten => Volatile.Read(ref _isTopicIdUnwritten);
 
@@ -98,6 +104,43 @@ public sealed partial class PartitionLog
                     PublishStagedTopicId();
                 else
                     WriteTopicId();
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw FailOrRefuse(failure);
+            }
+        }
+    }
+
+    /// <summary>Writes what is left of a recovery, to be put in place by <see cref="PublishRecovered"/> once the volume is flushed.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    internal void StageRecovered()
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            try
+            {
+                _epochs.StageSave();
+            }
+            catch (Exception failure) when (IsIoFailure(failure))
+            {
+                throw FailOrRefuse(failure);
+            }
+        }
+    }
+
+    /// <summary>Ends a recovery; after it the volume is flushed once more.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    internal void PublishRecovered()
+    {
+        lock (_lock)
+        {
+            ThrowIfOffline();
+            try
+            {
+                _epochs.PublishStaged();
+                Volatile.Write(ref _isRecoveryUnflushed, false);
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {

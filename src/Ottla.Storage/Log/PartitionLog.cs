@@ -66,6 +66,7 @@ public sealed partial class PartitionLog
         _recoveryPoint = loaded.RecoveryPoint;
         _highWatermark = Math.Clamp(options.HighWatermark, _logStartOffset, _logEndOffset);
         _lastFlushMs = Instant.Now(time).UnixMilliseconds;
+        _isRecoveryUnflushed = loaded.IsUnflushed;
         Partition = partition;
         Directory = directory;
         _producers.OnHighWatermark(_highWatermark);

@@ -1,3 +1,6 @@
+using Ottla.Kernel;
+using Ottla.Storage.Log;
+
 namespace Ottla.Storage.Upkeep;
 
 /// <content>What is done for many logs of a directory at a time: written for each, and made durable for all with a flush of the volume.</content>
@@ -30,6 +33,30 @@ public sealed partial class LogManager
             if (!isClosed)
                 Interlocked.Increment(ref failures);
         }
+    }
+
+    /// <summary>Where many logs have to be recovered, none of them waits for the disk.</summary>
+    private void DeferFlushes(List<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> partitions)
+    {
+        var counts = partitions.Where(found => !found.Options.HadCleanShutdown).CountBy(found => found.Directory).ToDictionary();
+        for (var i = 0; i < partitions.Count; i++)
+        {
+            var (directory, partition, options) = partitions[i];
+            if (!options.HadCleanShutdown && IsWorthAVolumeFlush(counts[directory]))
+                partitions[i] = (directory, partition, options with { DefersFlush = true });
+        }
+    }
+
+    /// <summary>Makes durable what the recovery of many logs has written. Until then their recovery points on disk are those from before, and a death begins again.</summary>
+    private void SettleRecovered(LogDirectory directory)
+    {
+        List<PartitionLog> recovered = [.. LogsIn(directory).Where(log => log.IsRecoveryUnflushed)];
+        if (recovered.Count == 0)
+            return;
+        recovered.ForEach(log => log.StageRecovered());
+        _fileSystem.FlushVolume(directory.Path);
+        recovered.ForEach(log => log.PublishRecovered());
+        _fileSystem.FlushVolume(directory.Path);
     }
 
     /// <summary>Writes <c>partition.metadata</c> of logs that were made since the last time.</summary>

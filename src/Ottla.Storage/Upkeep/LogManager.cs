@@ -239,9 +239,14 @@ public sealed partial class LogManager : IDisposable
 
         var takenOver = FinishTakeOvers(partitions, copies);
         RefuseDuplicates(partitions);
+        DeferFlushes(partitions);
         ForEach(partitions, found => found.Directory, _options.RecoveryParallelism, found => Demand(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
         foreach (var directory in _directories)
+        {
+            Demand(directory, () => SettleRecovered(directory));
             Demand(directory, () => LowerRecoveryPoints(directory));
+        }
+
         foreach (var directory in takenOver)
             Demand(directory, () => WriteCheckpoints(directory));
         ResumeMoves(copies);

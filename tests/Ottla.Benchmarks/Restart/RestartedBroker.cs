@@ -13,6 +13,9 @@ internal sealed class RestartedBroker : IDisposable
     private const int PollMs = 1;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
+    private const int ErrorsMax = 20;
+
+    private readonly List<string> _errors = [];
     private readonly Process _process;
     private readonly long _started = Stopwatch.GetTimestamp();
 
@@ -20,10 +23,30 @@ internal sealed class RestartedBroker : IDisposable
     {
         _process = Process.Start(start) ?? throw new BenchException($"{start.FileName} did not start.");
         _process.OutputDataReceived += (_, _) => { };
-        _process.ErrorDataReceived += (_, _) => { };
+        _process.ErrorDataReceived += (_, line) => Keep(line.Data);
+        Port = port;
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
-        Admin = new TargetAdmin("127.0.0.1", port);
+        Admin = new TargetAdmin(Host, port);
+    }
+
+    public string Host => "127.0.0.1";
+
+    public int Port { get; }
+
+    public bool HasEnded => _process.HasExited;
+
+    /// <summary>Once it has ended.</summary>
+    public int ExitCode => _process.ExitCode;
+
+    /// <summary>The first lines that it logged as errors.</summary>
+    public IReadOnlyList<string> LoggedErrors
+    {
+        get
+        {
+            lock (_errors)
+                return [.. _errors];
+        }
     }
 
     public TargetAdmin Admin { get; }
@@ -92,6 +115,17 @@ internal sealed class RestartedBroker : IDisposable
         if (!_process.HasExited)
             End(SignalKill);
         _process.Dispose();
+    }
+
+    private void Keep(string? line)
+    {
+        if (line is null || !(line.Contains("] ERROR ", StringComparison.Ordinal) || line.Contains("] FATAL ", StringComparison.Ordinal)))
+            return;
+        lock (_errors)
+        {
+            if (_errors.Count < ErrorsMax)
+                _errors.Add(line);
+        }
     }
 
     private void Await(Func<bool> condition, string complaint)
