@@ -218,9 +218,8 @@ public sealed partial class PartitionLog
         lock (_flushLock)
         lock (_lock)
         {
-            if (IsClosed)
+            if (IsClosed || IsOffline)
                 return;
-            ThrowIfOffline();
             try
             {
                 _epochs.Stage(_logEndOffset);

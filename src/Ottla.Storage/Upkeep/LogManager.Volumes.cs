@@ -10,17 +10,17 @@ public sealed partial class LogManager
     internal const int VolumeFlushLogsMin = 32;
 
     /// <summary>Closes the logs of a directory in order.</summary>
-    /// <returns>Whether all of them were.</returns>
+    /// <returns>Whether all of them were; else the next start has to recover some.</returns>
     private bool CloseLogs(LogDirectory directory, List<Entry> entries, int parallelism)
     {
         var failures = 0;
         if (!IsWorthAVolumeFlush(entries.Count(entry => entry.Log.HasUnflushed)))
         {
-            ForEach(entries, parallelism, entry => Count(TryClose(directory, entry.Log.Close)));
+            ForEach(entries, parallelism, entry => Count(TryClose(directory, entry.Log.Close) && !entry.Log.IsOffline));
             return failures == 0;
         }
 
-        ForEach(entries, parallelism, entry => Count(TryClose(directory, entry.Log.BeginClose)));
+        ForEach(entries, parallelism, entry => Count(TryClose(directory, entry.Log.BeginClose) && !entry.Log.IsOffline));
         Count(TryClose(directory, () => _fileSystem.FlushVolume(directory.Path)));
         if (failures > 0)
             return false;
