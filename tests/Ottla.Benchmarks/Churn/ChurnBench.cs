@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using Ottla.Benchmarks.Load;
 using Ottla.Benchmarks.Measure;
 using Ottla.Benchmarks.Restart;
 
