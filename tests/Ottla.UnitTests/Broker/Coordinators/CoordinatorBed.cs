@@ -108,6 +108,13 @@ internal sealed class CoordinatorBed : IDisposable
         Apply(new PartitionRecord { TopicId = TopicId, PartitionId = 0, Replicas = all, Isr = all[..inSyncReplicas], Directories = [.. all.Select(_ => DirectoryIds.Unassigned)], Leader = leader, LeaderEpoch = epoch, PartitionEpoch = epoch });
     }
 
+    /// <summary>Has those who wait for the partition look again, as an append does.</summary>
+    public void WakeWaiters()
+    {
+        var replica = _topics.Find(TopicId)!.Find(0)!;
+        replica.Update(replica.Leadership);
+    }
+
     /// <summary>Waits until requests are decided.</summary>
     public async Task LoadedAsync()
     {
