@@ -11,9 +11,10 @@ namespace Ottla.Broker.Api;
 
 /// <summary>ListOffsets (key 2), versions 1 to 11: offsets by timestamp, or by one of the sentinels below.</summary>
 /// <remarks>
-/// READ_COMMITTED bounds latest and timestamps by the last stable offset. Nothing found is offset -1 without an error. Nothing is tiered here: the earliest
-/// local offset is the log start, the latest tiered offset is -1. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
-/// UNKNOWN_LEADER_EPOCH, INVALID_REQUEST for a partition asked twice, UNSUPPORTED_VERSION for a sentinel that its version does not have, KAFKA_STORAGE_ERROR.
+/// A partition that is asked for twice is answered once. READ_COMMITTED bounds latest and timestamps by the last stable offset. Nothing
+/// found is offset -1 without an error. Nothing is tiered here: the earliest local offset is the log start, the latest tiered offset is -1.
+/// Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, INVALID_REQUEST for a partition
+/// asked twice, UNSUPPORTED_VERSION for a sentinel that its version does not have, KAFKA_STORAGE_ERROR.
 /// </remarks>
 internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<ListOffsetsRequest, ListOffsetsResponse>
 {
@@ -27,15 +28,18 @@ internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<List
 
     public ValueTask<ListOffsetsResponse?> HandleAsync(RequestContext context, ListOffsetsRequest request)
     {
-        var asked = new HashSet<(string, int)>();
+        var asked = from topic in request.Topics
+                    from partition in topic.Partitions
+                    group partition by (topic.Name, partition.PartitionIndex) into same
+                    group same by same.Key.Name;
         var response = new ListOffsetsResponse
         {
-            Topics = [.. request.Topics.Select(topic => new TopicResponse
+            Topics = [.. asked.Select(topic => new TopicResponse
             {
-                Name = topic.Name,
-                Partitions = [.. topic.Partitions.Select(partition => asked.Add((topic.Name, partition.PartitionIndex))
-                    ? Answer(topic.Name, partition, request.IsolationLevel, context.ApiVersion)
-                    : Failed(partition, ErrorCode.InvalidRequest))],
+                Name = topic.Key,
+                Partitions = [.. topic.Select(same => same.Count() > 1
+                    ? Failed(same.First(), ErrorCode.InvalidRequest)
+                    : Answer(topic.Key, same.First(), request.IsolationLevel, context.ApiVersion))],
             })],
         };
         return ValueTask.FromResult<ListOffsetsResponse?>(response);
@@ -43,12 +47,12 @@ internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<List
 
     private PartitionResponse Answer(string topic, PartitionRequest request, sbyte isolationLevel, short version)
     {
+        if (!IsKnownIn(version, request.Timestamp))
+            return Failed(request, ErrorCode.UnsupportedVersion);
         if (topics.Find(topic)?.Find(request.PartitionIndex) is not { } replica)
             return Failed(request, topics.ErrorForMissing(topic, request.PartitionIndex));
         if (replica.CheckLeader(request.CurrentLeaderEpoch) is not ErrorCode.None and var error)
             return Failed(request, error);
-        if (!IsKnownIn(version, request.Timestamp))
-            return Failed(request, ErrorCode.UnsupportedVersion);
         try
         {
             var found = Find(replica.Log, request.Timestamp, isReadCommitted: isolationLevel == 1);

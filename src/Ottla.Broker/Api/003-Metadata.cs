@@ -6,17 +6,17 @@ using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 using PartitionResponse = Ottla.Protocol.Messages.MetadataResponse.MetadataResponsePartition;
-using TopicRequest = Ottla.Protocol.Messages.MetadataRequest.MetadataRequestTopic;
 using TopicResponse = Ottla.Protocol.Messages.MetadataResponse.MetadataResponseTopic;
 
 namespace Ottla.Broker.Api;
 
 /// <summary>Metadata (key 3), versions 0 to 13: brokers, topics and partition leaders, as reached over the listener of the request.</summary>
 /// <remarks>
-/// No topics named: all of them (v0: an empty list; later: null). Missing topics are created before the answer where the client and
-/// auto.create.topics.enable allow it. Topics can be named by id from version 12 on. The controller id is a live broker: clients send admin requests there.
-/// Errors per topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST, and those of auto-creation.
-/// Errors per partition: LEADER_NOT_AVAILABLE, LISTENER_NOT_FOUND.
+/// No topics named: all of them (v0: an empty list; later: null). Topics can be named by id from version 12 on: as soon as one id is not
+/// zero, ids count and names are ignored. The controller id is a live broker: clients send admin requests there. A missing topic is
+/// UNKNOWN_TOPIC_OR_PARTITION, also when the broker begins to create it because the client and auto.create.topics.enable allow it: the
+/// client asks again. Errors per topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION, and INVALID_REQUEST for all
+/// topics of a request that uses ids before version 12. Errors per partition: LEADER_NOT_AVAILABLE, LISTENER_NOT_FOUND.
 /// </remarks>
 internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation autoCreation) : IApiHandler<MetadataRequest, MetadataResponse>
 {
@@ -27,65 +27,91 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
 
     public ValueTask<MetadataResponse?> HandleAsync(RequestContext context, MetadataRequest request)
     {
-        var missing = Missing(request);
-        return missing.Count > 0 && request.AllowAutoTopicCreation && autoCreation.IsEnabled
-            ? CreateAndRespondAsync(context, request, missing)
-            : ValueTask.FromResult<MetadataResponse?>(Respond(context, request, created: null));
-    }
-
-    private async ValueTask<MetadataResponse?> CreateAndRespondAsync(RequestContext context, MetadataRequest request, List<string> missing) =>
-        Respond(context, request, await autoCreation.CreateAsync(missing));
-
-    private List<string> Missing(MetadataRequest request)
-    {
-        var topics = cluster.Image.Topics;
-        return [.. (request.Topics ?? []).Where(topic => topic.Name is not null && topics.Find(topic.Name) is null).Select(topic => topic.Name!).Distinct()];
-    }
-
-    private MetadataResponse Respond(RequestContext context, MetadataRequest request, IReadOnlyDictionary<string, ErrorCode>? created)
-    {
+        if (context.ApiVersion < FirstVersionWithTopicIdsInRequest
+            && request.Topics?.Any(topic => topic.Name is null || topic.TopicId != Uuid.Zero) == true)
+            return ValueTask.FromResult<MetadataResponse?>(Refuse(request));
         var image = cluster.Image;
+        var response = Respond(context, image, request, out var missing);
+        if (missing.Count > 0 && request.AllowAutoTopicCreation && autoCreation.IsEnabled)
+            autoCreation.Begin(missing);
+        return ValueTask.FromResult<MetadataResponse?>(response);
+    }
+
+    /// <summary>The answer to a request that uses ids before they exist.</summary>
+    private static MetadataResponse Refuse(MetadataRequest request) => new()
+    {
+        Topics = [.. request.Topics!.Select(topic => Failed(ErrorCode.InvalidRequest, topic.Name ?? "", topic.TopicId))],
+    };
+
+    private MetadataResponse Respond(RequestContext context, MetadataImage image, MetadataRequest request, out List<string> missing)
+    {
         var version = context.ApiVersion;
         var brokers = ClusterView.ActiveBrokers(image, context.Connection.ListenerName);
-        var isAll = version == 0 ? request.Topics is null or { Length: 0 } : request.Topics is null;
-        var topics = isAll
-            ? image.Topics.ByName.Values.Select(topic => Describe(context, image, topic))
-            : request.Topics!.DistinctBy(topic => (topic.Name, topic.TopicId)).Select(topic => Find(context, image, topic, created));
         var response = new MetadataResponse
         {
             Brokers = [.. brokers.Select(broker => new MetadataResponse.MetadataResponseBroker { NodeId = broker.Id, Host = broker.Host, Port = broker.Port, Rack = broker.Rack })],
             ClusterId = cluster.ClusterId,
             ControllerId = brokers.Count > 0 ? brokers[0].Id : -1,
-            Topics = [.. topics],
+            Topics = [.. FindTopics(context, image, request, out missing)],
         };
         if (request.IncludeClusterAuthorizedOperations && version is >= FirstVersionWithOperations and <= LastVersionWithClusterOperations)
             response.ClusterAuthorizedOperations = AuthorizedOperations.Cluster;
         if (request.IncludeTopicAuthorizedOperations && version >= FirstVersionWithOperations)
         {
-            foreach (var topic in response.Topics.Where(topic => topic.ErrorCode == (short)ErrorCode.None))
+            foreach (var topic in response.Topics.Where(topic => topic.Name is not null))
                 topic.TopicAuthorizedOperations = AuthorizedOperations.Topic;
         }
 
         return response;
     }
 
-    private static TopicResponse Find(RequestContext context, MetadataImage image, TopicRequest request, IReadOnlyDictionary<string, ErrorCode>? created)
+    /// <summary>The topics that a request asks for.</summary>
+    /// <param name="context">The request's.</param>
+    /// <param name="image">The metadata.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="missing">The names of those that do not exist and could.</param>
+    private static List<TopicResponse> FindTopics(
+        RequestContext context, MetadataImage image, MetadataRequest request, out List<string> missing)
     {
-        if (request.Name is null)
+        missing = [];
+        if (request.Topics is null || (context.ApiVersion == 0 && request.Topics.Length == 0))
+            return [.. image.Topics.ByName.Values.Select(topic => Describe(context, image, topic))];
+        var found = new List<TopicResponse>(request.Topics.Length);
+        var ids = request.Topics.Select(topic => topic.TopicId).Where(id => id != Uuid.Zero).Distinct().ToList();
+        if (ids.Count > 0)
         {
-            return context.ApiVersion < FirstVersionWithTopicIdsInRequest ? Failed(ErrorCode.InvalidRequest, "", request.TopicId)
-                : image.Topics.Find(request.TopicId) is { } byId ? Describe(context, image, byId)
-                : Failed(ErrorCode.UnknownTopicId, null, request.TopicId);
+            found.AddRange(ids.Select(id => image.Topics.Find(id) is { } topic
+                ? Describe(context, image, topic)
+                : Failed(ErrorCode.UnknownTopicId, null, id)));
+            return found;
         }
 
-        if (image.Topics.Find(request.Name) is { } topic)
-            return Describe(context, image, topic);
-        var error = created is not null && created.TryGetValue(request.Name, out var code) && code != ErrorCode.None ? code
-            : TopicNames.ReasonInvalid(request.Name) is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.InvalidTopicException;
-        return Failed(error, request.Name, Uuid.Zero);
+        foreach (var name in request.Topics.Select(topic => topic.Name).Distinct())
+        {
+            if (name is null)
+            {
+                found.Add(Failed(ErrorCode.UnknownTopicId, null, Uuid.Zero)); // neither a name nor an id
+            }
+            else if (image.Topics.Find(name) is { } topic)
+            {
+                found.Add(Describe(context, image, topic));
+            }
+            else if (TopicNames.ReasonInvalid(name) is not null)
+            {
+                found.Add(Failed(ErrorCode.InvalidTopicException, name, Uuid.Zero));
+            }
+            else
+            {
+                missing.Add(name);
+                found.Add(Failed(ErrorCode.UnknownTopicOrPartition, name, Uuid.Zero));
+            }
+        }
+
+        return found;
     }
 
-    private static TopicResponse Failed(ErrorCode error, string? name, Uuid id) => new() { ErrorCode = (short)error, Name = name, TopicId = id };
+    private static TopicResponse Failed(ErrorCode error, string? name, Uuid id) =>
+        new() { ErrorCode = (short)error, Name = name, TopicId = id, IsInternal = name is not null && TopicNames.IsInternal(name) };
 
     private static TopicResponse Describe(RequestContext context, MetadataImage image, TopicImage topic)
     {

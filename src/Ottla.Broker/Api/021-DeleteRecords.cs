@@ -21,10 +21,12 @@ internal sealed class DeleteRecordsHandler(HostedTopics topics) : IApiHandler<De
                 Name = topic.Name,
                 Partitions = [.. topic.Partitions.Select(partition =>
                 {
-                    var outcome = TopicNames.IsInternal(topic.Name)
-                        ? new DeleteRecordsOutcome(ErrorCode.InvalidTopicException, -1)
-                        : topics.Find(topic.Name)?.Find(partition.PartitionIndex)?.DeleteRecordsBefore(partition.Offset)
-                            ?? new DeleteRecordsOutcome(topics.ErrorForMissing(topic.Name, partition.PartitionIndex), -1);
+                    var replica = topics.Find(topic.Name)?.Find(partition.PartitionIndex);
+                    var outcome = replica is null
+                        ? new DeleteRecordsOutcome(topics.ErrorForMissing(topic.Name, partition.PartitionIndex), -1)
+                        : TopicNames.IsInternal(topic.Name)
+                            ? new DeleteRecordsOutcome(ErrorCode.InvalidTopicException, -1)
+                            : replica.DeleteRecordsBefore(partition.Offset);
                     return new PartitionResponse { PartitionIndex = partition.PartitionIndex, LowWatermark = outcome.LowWatermark, ErrorCode = (short)outcome.ErrorCode };
                 })],
             })],

@@ -1,3 +1,4 @@
+using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -13,9 +14,11 @@ namespace Ottla.Broker.Api;
 /// <remarks>
 /// Answered once the move has begun; DescribeLogDirs shows the copies. Naming the directory that a replica is in already gives up its move.
 /// Errors: LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR (a directory is offline or full), INVALID_REPLICA_ASSIGNMENT (it is cordoned), INVALID_TOPIC_EXCEPTION (the
-/// copy's name would be too long), REPLICA_NOT_AVAILABLE (no such replica here; if it is made later, then in that directory).
+/// copy's name would be too long), UNKNOWN_TOPIC_OR_PARTITION, REPLICA_NOT_AVAILABLE (the replica is on other brokers). A replica that is
+/// not here, and is made later, is made in that directory.
 /// </remarks>
-internal sealed class AlterReplicaLogDirsHandler(LogManager logs) : IApiHandler<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>
+internal sealed class AlterReplicaLogDirsHandler(LogManager logs, ClusterView cluster)
+    : IApiHandler<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>
 {
     public ValueTask<AlterReplicaLogDirsResponse?> HandleAsync(RequestContext context, AlterReplicaLogDirsRequest request)
     {
@@ -48,7 +51,9 @@ internal sealed class AlterReplicaLogDirsHandler(LogManager logs) : IApiHandler<
         }
         catch (LogException failure)
         {
-            return failure.ErrorCode;
+            return failure.ErrorCode == ErrorCode.ReplicaNotAvailable && cluster.Image.Topics.Partition(partition) is null
+                ? ErrorCode.UnknownTopicOrPartition
+                : failure.ErrorCode;
         }
     }
 }

@@ -12,40 +12,59 @@ namespace Ottla.Broker.Api;
 
 /// <summary>DescribeTopicPartitions (key 75), version 0: topics in order of their names, page by page, with their eligible leader replicas (KIP-966).</summary>
 /// <remarks>
-/// No topics named: all. A page has at most response_partition_limit partitions, and never more than max.request.partition.size.limit; the cursor says where the next begins.
-/// Errors: INVALID_REQUEST for a cursor that is none; per topic UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; per partition LEADER_NOT_AVAILABLE, LISTENER_NOT_FOUND.
+/// No topics named: all. A page has at most response_partition_limit partitions, and never more than max.request.partition.size.limit; the
+/// cursor says where the next begins. Errors: INVALID_REQUEST for all topics when the cursor points at a topic that is not asked for, or
+/// before partition 0; per topic UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; per partition LEADER_NOT_AVAILABLE,
+/// LISTENER_NOT_FOUND.
 /// </remarks>
 internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<BrokerConfig> config) : IApiHandler<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>
 {
     public ValueTask<DescribeTopicPartitionsResponse?> HandleAsync(RequestContext context, DescribeTopicPartitionsRequest request)
     {
-        var image = cluster.Image;
-        var room = Math.Max(Math.Min(config().MaxRequestPartitionSizeLimit, request.ResponsePartitionLimit), 1);
         var isAll = request.Topics.Length == 0;
-        var names = (isAll ? image.Topics.ByName.Keys : request.Topics.Select(topic => topic.Name).Distinct()).Order(StringComparer.Ordinal);
+        if (request.Cursor is { } cursor && (cursor.PartitionIndex < 0
+            || (!isAll && request.Topics.All(topic => topic.Name != cursor.TopicName))))
+        {
+            return ValueTask.FromResult<DescribeTopicPartitionsResponse?>(
+                new DescribeTopicPartitionsResponse { Topics = [.. request.Topics.Select(topic =>
+                    Failed(topic.Name, ErrorCode.InvalidRequest))] });
+        }
+
+        var image = cluster.Image;
+        var names = (isAll ? image.Topics.ByName.Keys : request.Topics.Select(topic => topic.Name).Distinct())
+            .Where(name => request.Cursor is null || string.CompareOrdinal(name, request.Cursor.TopicName) >= 0)
+            .Order(StringComparer.Ordinal);
+        var room = Math.Max(Math.Min(config().MaxRequestPartitionSizeLimit, request.ResponsePartitionLimit), 1);
+        return ValueTask.FromResult<DescribeTopicPartitionsResponse?>(Page(context, image, names, request.Cursor, room));
+    }
+
+    private static DescribeTopicPartitionsResponse Page(
+        RequestContext context, MetadataImage image, IEnumerable<string> names, DescribeTopicPartitionsRequest.CursorData? cursor, int room)
+    {
         var response = new DescribeTopicPartitionsResponse();
         var topics = new List<TopicResponse>();
-        foreach (var name in names.Where(name => request.Cursor is null || string.CompareOrdinal(name, request.Cursor.TopicName) >= 0))
+        foreach (var name in names)
         {
-            var first = request.Cursor is { } cursor && cursor.TopicName == name ? Math.Max(cursor.PartitionIndex, 0) : 0;
-            if (image.Topics.Find(name) is not { } topic)
-            {
-                // A topic that a cursor points to may be deleted between two pages: then the next topic follows.
-                if (!isAll)
-                    topics.Add(new TopicResponse { Name = name, ErrorCode = (short)(TopicNames.ReasonInvalid(name) is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.InvalidTopicException) });
-                continue;
-            }
-
             if (room == 0)
             {
-                response.NextCursor = new DescribeTopicPartitionsResponse.Cursor { TopicName = name, PartitionIndex = first };
+                response.NextCursor = new DescribeTopicPartitionsResponse.Cursor { TopicName = name, PartitionIndex = 0 };
                 break;
             }
 
-            var last = Math.Min(topic.Partitions.Length, first + room);
+            if (image.Topics.Find(name) is not { } topic)
+            {
+                topics.Add(Failed(name, TopicNames.ReasonInvalid(name) is null
+                    ? ErrorCode.UnknownTopicOrPartition
+                    : ErrorCode.InvalidTopicException));
+                continue;
+            }
+
+            var count = topic.Partitions.Length;
+            var first = cursor?.TopicName == name ? Math.Min(cursor.PartitionIndex, count) : 0;
+            var last = first + Math.Min(room, count - first);
             topics.Add(Describe(context, image, topic, first, last));
-            room -= Math.Max(last - first, 0);
-            if (last < topic.Partitions.Length)
+            room -= last - first;
+            if (last < count)
             {
                 response.NextCursor = new DescribeTopicPartitionsResponse.Cursor { TopicName = name, PartitionIndex = last };
                 break;
@@ -53,8 +72,12 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
         }
 
         response.Topics = [.. topics];
-        return ValueTask.FromResult<DescribeTopicPartitionsResponse?>(response);
+        return response;
     }
+
+    private static TopicResponse Failed(string name, ErrorCode error) =>
+        new() { Name = name, ErrorCode = (short)error, IsInternal = TopicNames.IsInternal(name),
+            TopicAuthorizedOperations = AuthorizedOperations.Topic };
 
     private static TopicResponse Describe(RequestContext context, MetadataImage image, TopicImage topic, int first, int last) => new()
     {
@@ -64,7 +87,7 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
         TopicAuthorizedOperations = AuthorizedOperations.Topic,
         Partitions =
         [
-            .. Enumerable.Range(first, Math.Max(last - first, 0)).Select(index =>
+            .. Enumerable.Range(first, last - first).Select(index =>
             {
                 var partition = topic.Partitions[index];
                 return new PartitionResponse

@@ -54,7 +54,7 @@ public static class BrokerApis
     /// <summary>The table for the listeners of a broker.</summary>
     public static ApiTable CreateTable(BrokerServices broker)
     {
-        var topicCreation = new TopicAutoCreation(broker.Controller, broker.Config);
+        var topicCreation = new TopicAutoCreation(broker.Controller, broker.Config, broker.Loggers.CreateLogger(nameof(TopicAutoCreation)));
         var leaders = new LeaderHints(() => broker.Cluster.Image, broker.Topics);
         var configs = new ConfigAlterer(broker.Controller, broker.Config, broker.Loggers);
         ApiTable? table = null;
@@ -74,6 +74,7 @@ public static class BrokerApis
             Entry<SyncGroupRequest, SyncGroupResponse>(new SyncGroupHandler(broker.Groups)),
             Entry<DescribeGroupsRequest, DescribeGroupsResponse>(new DescribeGroupsHandler(broker.Groups)),
             Entry<ListGroupsRequest, ListGroupsResponse>(new ListGroupsHandler(broker.Groups)),
+            Entry<SaslHandshakeRequest, SaslHandshakeResponse>(new SaslHandshakeHandler()),
             Entry<ApiVersionsRequest, ApiVersionsResponse>(
                 new ApiVersionsHandler(() => table!, broker.Cluster, broker.Config().NodeId, broker.SupportedFeatures, () => broker.Quorum().KRaftVersion)),
             Entry<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsHandler(broker.Controller)),
@@ -86,15 +87,31 @@ public static class BrokerApis
             Entry<EndTxnRequest, EndTxnResponse>(new EndTxnHandler(broker.Transactions)),
             Entry<WriteTxnMarkersRequest, WriteTxnMarkersResponse>(new WriteTxnMarkersHandler(broker.TransactionMarkers)),
             Entry<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(new TxnOffsetCommitHandler(broker.Groups, broker.Cluster, broker.Topics, broker.TransactionVerifier)),
+            Entry<DescribeAclsRequest, DescribeAclsResponse>(new DescribeAclsHandler()),
+            Entry<CreateAclsRequest, CreateAclsResponse>(new CreateAclsHandler()),
+            Entry<DeleteAclsRequest, DeleteAclsResponse>(new DeleteAclsHandler()),
             Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config, broker.Loggers)),
             Entry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(configs)),
-            Entry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(new AlterReplicaLogDirsHandler(broker.Logs)),
+            Entry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(new AlterReplicaLogDirsHandler(broker.Logs, broker.Cluster)),
             Entry<DescribeLogDirsRequest, DescribeLogDirsResponse>(
                 new DescribeLogDirsHandler(broker.Logs, () => broker.Cluster.Image.Features.MetadataVersion?.SupportsCordonedLogDirs ?? false)),
+            Entry<SaslAuthenticateRequest, SaslAuthenticateResponse>(new SaslAuthenticateHandler()),
             Entry<CreatePartitionsRequest, CreatePartitionsResponse>(new CreatePartitionsHandler(broker.Controller)),
+            Entry<CreateDelegationTokenRequest, CreateDelegationTokenResponse>(new CreateDelegationTokenHandler(broker.Config)),
+            Entry<RenewDelegationTokenRequest, RenewDelegationTokenResponse>(new RenewDelegationTokenHandler(broker.Config)),
+            Entry<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>(new ExpireDelegationTokenHandler(broker.Config)),
+            Entry<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>(new DescribeDelegationTokenHandler(broker.Config)),
             Entry<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsHandler(broker.Groups)),
+            Entry<ElectLeadersRequest, ElectLeadersResponse>(new ElectLeadersHandler(broker.Controller)),
             Entry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(configs)),
+            Entry<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(
+                new AlterPartitionReassignmentsHandler(broker.Controller)),
+            Entry<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(
+                new ListPartitionReassignmentsHandler(broker.Controller)),
             Entry<OffsetDeleteRequest, OffsetDeleteResponse>(new OffsetDeleteHandler(broker.Groups, broker.Cluster)),
+            Entry<DescribeClientQuotasRequest, DescribeClientQuotasResponse>(new DescribeClientQuotasHandler(broker.Cluster)),
+            Entry<DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse>(
+                new DescribeUserScramCredentialsHandler(broker.Cluster)),
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(broker.Quorum)),
             Entry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(broker.Controller)),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(new DescribeClusterHandler(broker.Cluster)),

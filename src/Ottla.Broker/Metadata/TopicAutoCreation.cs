@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using System.Globalization;
+using Microsoft.Extensions.Logging;
 using Ottla.Broker.Hosts;
 using Ottla.Configuration;
 using Ottla.Protocol;
@@ -7,25 +9,64 @@ using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Metadata;
 
-/// <summary>Creates topics that clients use without having created them: the brokers' own with the first use, others as <c>auto.create.topics.enable</c> says.</summary>
-public sealed class TopicAutoCreation(ControllerChannel controller, Func<BrokerConfig> config)
+/// <summary>
+/// Creates topics that clients use without having created them: the brokers' own with the first use, others as
+/// <c>auto.create.topics.enable</c> says. Lives as long as the broker; any thread may call it.
+/// </summary>
+public sealed partial class TopicAutoCreation(ControllerChannel controller, Func<BrokerConfig> config, ILogger logger)
 {
+    /// <summary>The most topics that are created at one time without a client that waits; a client asks again for what is beyond.</summary>
+    private const int TopicsInFlightMax = 10_000;
+
+    private readonly ConcurrentDictionary<string, bool> _inFlight = new(StringComparer.Ordinal);
+
     /// <summary>Whether the broker may create topics by itself that are not its own.</summary>
     public bool IsEnabled => config().AutoCreateTopicsEnable;
 
-    /// <summary>Creates topics with the broker's defaults, or those that internal topics have, and waits until they can be used.</summary>
-    /// <returns>The error of each topic; <see cref="ErrorCode.None"/> also when it existed already.</returns>
-    public async Task<IReadOnlyDictionary<string, ErrorCode>> CreateAsync(IReadOnlyList<string> names)
+    /// <summary>Begins to create topics and does not wait; a topic that cannot be created is logged.</summary>
+    public void Begin(IReadOnlyList<string> names)
+    {
+        var mine = names.Where(name => _inFlight.Count < TopicsInFlightMax && _inFlight.TryAdd(name, true)).ToList();
+        if (mine.Count > 0)
+            _ = CreateAndForgetAsync(mine);
+    }
+
+    /// <summary>
+    /// Creates topics with the broker's defaults, or those that internal topics have, and waits until they can be used. What fails is
+    /// logged.
+    /// </summary>
+    public async Task CreateAsync(IReadOnlyList<string> names)
     {
         var request = new CreateTopicsRequest { Topics = [.. names.Select(Topic)], TimeoutMs = config().RequestTimeoutMs };
         try
         {
             var response = await controller.SubmitAsync(new CreateTopicsCommand(request));
-            return response.Topics.ToDictionary(topic => topic.Name, topic => Meaning((ErrorCode)topic.ErrorCode), StringComparer.Ordinal);
+            foreach (var topic in response.Topics)
+            {
+                if ((ErrorCode)topic.ErrorCode is not ErrorCode.None and not ErrorCode.TopicAlreadyExists and var error)
+                    LogFailed(topic.Name, error, topic.ErrorMessage);
+            }
         }
         catch (ApiException e)
         {
-            return names.ToDictionary(name => name, _ => e.Error.Code, StringComparer.Ordinal);
+            LogFailed(string.Join(", ", names), e.Error.Code, e.Error.Message);
+        }
+    }
+
+    private async Task CreateAndForgetAsync(List<string> names)
+    {
+        try
+        {
+            await CreateAsync(names);
+        }
+        catch (Exception e) // nobody awaits this method
+        {
+            LogBroken(string.Join(", ", names), e);
+        }
+        finally
+        {
+            foreach (var name in names)
+                _inFlight.TryRemove(name, out _);
         }
     }
 
@@ -55,6 +96,11 @@ public sealed class TopicAutoCreation(ControllerChannel controller, Func<BrokerC
 
     private static string Text(int value) => value.ToString(CultureInfo.InvariantCulture);
 
-    /// <summary>What another client created meanwhile is as good.</summary>
-    private static ErrorCode Meaning(ErrorCode error) => error == ErrorCode.TopicAlreadyExists ? ErrorCode.None : error;
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "The automatic creation of topic {Topic} failed with {Error}: {Reason}. "
+            + "Create the topic yourself, or change what the reason names.")]
+    private partial void LogFailed(string topic, ErrorCode error, string? reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The automatic creation of topic {Topic} failed unexpectedly.")]
+    private partial void LogBroken(string topic, Exception e);
 }

@@ -2,7 +2,8 @@ namespace Ottla.Protocol.Batches;
 
 /// <summary>A batch or record that cannot be what a correct writer wrote.</summary>
 /// <param name="errorCode">
-/// <see cref="ErrorCode.CorruptMessage"/> when the batch's frame, checksum or compressed data is broken;
+/// <see cref="ErrorCode.CorruptMessage"/> when the batch's frame or checksum is broken;
+/// <see cref="ErrorCode.UnknownServerError"/> when its data cannot be decompressed;
 /// <see cref="ErrorCode.InvalidRecord"/> when the records in it are.
 /// </param>
 /// <param name="message">What is wrong.</param>

@@ -38,7 +38,7 @@ internal static class RecordFrameCheck
         if (!batch.IsCrcValid)
             throw new RecordValidationException(ErrorCode.CorruptMessage, $"Record is corrupt (stored crc = {batch.Crc}) in topic partition {rules.Partition}.");
         if (!CompressionCodecs.IsKnown(batch.Compression))
-            throw new RecordValidationException(ErrorCode.UnsupportedCompressionType, $"Unknown compression type id: {(int)batch.Compression}");
+            throw new RecordValidationException(ErrorCode.UnknownServerError, $"Unknown compression type id: {(int)batch.Compression}");
         if (isFromClient)
             CheckClientHeader(batch, rules);
     }

@@ -80,7 +80,7 @@ public ref struct RecordReader : IDisposable
     /// <returns>False after the promised number of records.</returns>
     /// <exception cref="CorruptRecordException">
     /// The record is malformed, the data ends before it does, bytes are left after the last record
-    /// (<see cref="ErrorCode.InvalidRecord"/>), or the data cannot be decompressed (<see cref="ErrorCode.CorruptMessage"/>).
+    /// (<see cref="ErrorCode.InvalidRecord"/>), or the data cannot be decompressed (<see cref="ErrorCode.UnknownServerError"/>).
     /// </exception>
     public bool TryRead(out Record record)
     {

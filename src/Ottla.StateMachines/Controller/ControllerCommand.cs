@@ -64,6 +64,34 @@ public sealed record CreatePartitionsCommand(CreatePartitionsRequest Request) : 
         controller.Topics.CreatePartitions(this, state);
 }
 
+/// <summary>ElectLeaders (KIP-183, KIP-460). Fails per partition.</summary>
+/// <param name="Request">The request.</param>
+public sealed record ElectLeadersCommand(ElectLeadersRequest Request) : ControllerCommand<ElectLeadersResponse>
+{
+    internal override Decision<MetadataRecord, ElectLeadersResponse> Decide(QuorumController controller, in ControllerState state) =>
+        ElectionDecisions.Elect(this, controller, state);
+}
+
+/// <summary>AlterPartitionReassignments (KIP-455). Fails per partition.</summary>
+/// <param name="Request">The request.</param>
+public sealed record AlterPartitionReassignmentsCommand(AlterPartitionReassignmentsRequest Request)
+    : ControllerCommand<AlterPartitionReassignmentsResponse>
+{
+    internal override Decision<MetadataRecord, AlterPartitionReassignmentsResponse> Decide(
+        QuorumController controller, in ControllerState state) =>
+        ReassignmentDecisions.Alter(this, controller, state);
+}
+
+/// <summary>ListPartitionReassignments (KIP-455): asked of the controller, which has decided the newest ones.</summary>
+/// <param name="Request">The request.</param>
+public sealed record ListPartitionReassignmentsCommand(ListPartitionReassignmentsRequest Request)
+    : ControllerCommand<ListPartitionReassignmentsResponse>
+{
+    internal override Decision<MetadataRecord, ListPartitionReassignmentsResponse> Decide(
+        QuorumController controller, in ControllerState state) =>
+        ReassignmentDecisions.List(this, state);
+}
+
 /// <summary>Tells whether the configs of a resource may be altered; <see cref="ApiError.None"/> when they may.</summary>
 /// <param name="resource">The resource.</param>
 public delegate ApiError ConfigPermission(Metadata.ConfigResource resource);

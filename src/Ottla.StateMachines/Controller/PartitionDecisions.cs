@@ -1,11 +1,13 @@
-using System.Collections.Immutable;
 using System.Globalization;
+using Ottla.Kernel;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>Decides what happens to partitions when brokers come and go: who leaves the ISR, who leads.</summary>
+/// <summary>
+/// Begins changes of partitions, and decides what happens to them when brokers come and go: who leaves the ISR, who leads.
+/// </summary>
 internal sealed class PartitionDecisions(QuorumController controller)
 {
     /// <summary>The brokers that an event is about; the image does not know of the event yet.</summary>
@@ -36,27 +38,19 @@ internal sealed class PartitionDecisions(QuorumController controller)
     public static bool HasLeaderships(MetadataImage image, int brokerId) =>
         image.Topics.ById.Values.Any(topic => topic.Partitions.Any(partition => partition.Leader == brokerId));
 
-    private static MetadataRecord? Change(MetadataImage image, TopicImage topic, int index, BrokerEvent brokerEvent, TopicRules rules)
+    /// <summary>A change of a partition that keeps its assignment and its ISR, to be varied.</summary>
+    public static PartitionChange Begin(MetadataImage image, PartitionRegistration partition, Uuid topicId, int index, TopicRules rules) =>
+        new(partition, topicId, index)
     {
-        var partition = topic.Partitions[index];
-        ImmutableArray<int> isr = [.. partition.Isr.Where(replica => replica != brokerEvent.Removed && replica != brokerEvent.UncleanShutdown)];
-        return new PartitionChange(partition, topic.Id, index)
-        {
-            TargetIsr = isr,
-            UncleanShutdownReplica = brokerEvent.UncleanShutdown,
-            MinIsr = rules.MinIsr,
-            AllowsUncleanElection = rules.AllowsUncleanElection,
-            IsElrEnabled = image.Features.IsElrEnabled,
-            Version = image.Features.MetadataVersionOrThrow,
-            CanLead = replica => replica != brokerEvent.Removed
-                && replica != brokerEvent.UncleanShutdown
-                && (replica == brokerEvent.Added || image.Cluster.IsActive(replica))
-                && image.Cluster.Broker(replica) is { } broker
-                && DirectoryIds.IsOnline(partition.DirectoryOf(replica), broker.LogDirs),
-        }.ToRecord();
-    }
+        MinIsr = rules.MinIsr,
+        IsElrEnabled = image.Features.IsElrEnabled,
+        Version = image.Features.MetadataVersionOrThrow,
+        CanLead = replica => image.Cluster.IsActive(replica) && HasOnlineDirectory(image, partition, replica),
+        DefaultDirectory = broker => image.Cluster.DefaultDirectory(broker),
+    };
 
-    private TopicRules RulesOf(MetadataImage image, TopicImage topic)
+    /// <summary>What a topic's configs say of its partitions.</summary>
+    public TopicRules RulesOf(MetadataImage image, TopicImage topic)
     {
         var minIsr = int.Parse(
             controller.Configs.EffectiveTopicValue(image, topic.Name, ConfigDecisions.MinInsyncReplicas), CultureInfo.InvariantCulture);
@@ -66,5 +60,27 @@ internal sealed class PartitionDecisions(QuorumController controller)
                 .Equals("true", StringComparison.OrdinalIgnoreCase));
     }
 
-    private readonly record struct TopicRules(int MinIsr, bool AllowsUncleanElection);
+    private static MetadataRecord? Change(MetadataImage image, TopicImage topic, int index, BrokerEvent brokerEvent, TopicRules rules)
+    {
+        var partition = topic.Partitions[index];
+        var change = Begin(image, partition, topic.Id, index, rules) with
+        {
+            TargetIsr = [.. partition.Isr.Where(replica => replica != brokerEvent.Removed && replica != brokerEvent.UncleanShutdown)],
+            UncleanShutdownReplica = brokerEvent.UncleanShutdown,
+            Election = rules.AllowsUncleanElection ? Election.Unclean : Election.Online,
+            CanLead = replica => replica != brokerEvent.Removed
+                && replica != brokerEvent.UncleanShutdown
+                && (replica == brokerEvent.Added || image.Cluster.IsActive(replica))
+                && HasOnlineDirectory(image, partition, replica),
+        };
+        return change.ToRecord();
+    }
+
+    private static bool HasOnlineDirectory(MetadataImage image, PartitionRegistration partition, int replica) =>
+        image.Cluster.Broker(replica) is { } broker && DirectoryIds.IsOnline(partition.DirectoryOf(replica), broker.LogDirs);
+
+    /// <summary>What a topic's configs say of its partitions.</summary>
+    /// <param name="MinIsr">The replicas that must be in sync, no more than there are.</param>
+    /// <param name="AllowsUncleanElection">Whether a replica that is not in sync may lead when no other can.</param>
+    internal readonly record struct TopicRules(int MinIsr, bool AllowsUncleanElection);
 }

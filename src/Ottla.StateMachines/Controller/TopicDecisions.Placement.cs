@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
@@ -102,7 +101,9 @@ internal sealed partial class TopicDecisions
         return records;
     }
 
-    private static void CheckAssignment(ClusterImage cluster, int[] brokerIds, int? replicationFactor)
+    /// <summary>Checks replicas that a client names.</summary>
+    /// <exception cref="ApiException">INVALID_REPLICA_ASSIGNMENT.</exception>
+    internal static void CheckAssignment(ClusterImage cluster, int[] brokerIds, int? replicationFactor)
     {
         if (brokerIds.Length == 0)
             throw InvalidAssignment("The manual partition assignment includes an empty replica list.");
@@ -135,21 +136,13 @@ internal sealed partial class TopicDecisions
             : new PartitionRegistration
             {
                 Replicas = [.. replicas],
-                Directories = [.. replicas.Select(id => DefaultDirectory(cluster, id))],
+                Directories = [.. replicas.Select(cluster.DefaultDirectory)],
                 Isr = isr,
                 Leader = isr[0],
             };
     }
 
-    /// <summary>A broker with one directory has no choice; one with more chooses itself and says so later.</summary>
-    private static Uuid DefaultDirectory(ClusterImage cluster, int brokerId) => cluster.Broker(brokerId)?.LogDirs switch
-    {
-        null or { Length: > 1 } => DirectoryIds.Unassigned,
-        { Length: 0 } => DirectoryIds.Migrating,
-        { } directories => directories[0],
-    };
-
-    private static ApiException InvalidAssignment(string message) => new(ErrorCode.InvalidReplicaAssignment, message);
+    internal static ApiException InvalidAssignment(string message) => new(ErrorCode.InvalidReplicaAssignment, message);
 
     private static ApiException AllInactive(int partition) => InvalidAssignment(
         $"All brokers specified in the manual partition assignment for partition {partition} are fenced or in controlled shutdown.");

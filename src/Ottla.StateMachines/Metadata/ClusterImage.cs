@@ -204,6 +204,16 @@ public sealed record ClusterImage(
     /// <summary>Whether a broker may lead.</summary>
     public bool IsActive(int brokerId) => Broker(brokerId) is { IsActive: true };
 
+    /// <summary>
+    /// The log directory of a new replica: a broker with one directory has no choice; one with more chooses itself and says so later.
+    /// </summary>
+    public Uuid DefaultDirectory(int brokerId) => Broker(brokerId)?.LogDirs switch
+    {
+        null or { Length: > 1 } => DirectoryIds.Unassigned,
+        { Length: 0 } => DirectoryIds.Migrating,
+        { } directories => directories[0],
+    };
+
     /// <inheritdoc/>
     public bool Equals(ClusterImage? other) =>
         ReferenceEquals(this, other) || (other is not null && Same.Entries(Brokers, other.Brokers) && Same.Entries(Controllers, other.Controllers));

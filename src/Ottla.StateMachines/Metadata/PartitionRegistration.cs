@@ -81,6 +81,9 @@ public sealed record PartitionRegistration
     /// <summary>The leader that operators want: the first replica.</summary>
     public int PreferredLeader => Replicas.IsEmpty ? NoLeader : Replicas[0];
 
+    /// <summary>Whether a reassignment to other brokers is under way.</summary>
+    public bool IsReassigned => !RemovingReplicas.IsEmpty || !AddingReplicas.IsEmpty;
+
     /// <summary>The partition that a record describes.</summary>
     /// <exception cref="MetadataException">The record contradicts itself.</exception>
     public static PartitionRegistration From(PartitionRecord record) => new()

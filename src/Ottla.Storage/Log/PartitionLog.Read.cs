@@ -119,6 +119,7 @@ public sealed partial class PartitionLog
     public TimestampOffset OffsetForTimestamp(long timestampMs) => Search(timestampMs, exact: false);
 
     /// <summary>The first record that has the greatest timestamp of the log (ListOffsets -3, KIP-734).</summary>
+    /// <remarks>As in Kafka it may lie before the log start offset, as long as its segment is there.</remarks>
     /// <returns><see cref="TimestampOffset.None"/> when no record has a timestamp.</returns>
     /// <exception cref="LogException">CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR.</exception>
     public TimestampOffset OffsetOfMaxTimestamp()
@@ -313,7 +314,7 @@ public sealed partial class PartitionLog
                 lock (_lock)
                 {
                     ThrowIfOffline();
-                    startOffset = _logStartOffset;
+                    startOffset = exact ? 0 : _logStartOffset;
                     var index = _segments.FindIndex(segment => segment.BaseOffset >= segmentFrom && segment.MaxTimestamp.TimestampMs >= timestampMs);
                     if (index < 0)
                         return TimestampOffset.None;

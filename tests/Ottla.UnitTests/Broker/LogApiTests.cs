@@ -63,8 +63,28 @@ public sealed class LogApiTests
 
         var twice = ListRequest("t", 0, -1);
         twice.Topics[0].Partitions = [twice.Topics[0].Partitions[0], twice.Topics[0].Partitions[0]];
-        var answers = (await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(twice)).Topics[0].Partitions;
-        Assert.Contains(answers, answer => answer.ErrorCode == (short)ErrorCode.InvalidRequest);
+        await AssertRefusedOnceAsync();
+        twice.Topics = [ListRequest("t", 0, -1).Topics[0], ListRequest("t", 0, -2).Topics[0]]; // in two entries of the topic
+        await AssertRefusedOnceAsync();
+
+        async Task AssertRefusedOnceAsync()
+        {
+            var answers = Assert.Single((await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(twice)).Topics).Partitions;
+            Assert.Equal((ErrorCode.InvalidRequest, -1L), answers.Select(answer => ((ErrorCode)answer.ErrorCode, answer.Offset)).Single());
+        }
+    }
+
+    [Fact]
+    public async Task The_greatest_timestamp_is_told_also_where_its_record_was_deleted()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await client.ProduceAsync("t", Batch(timestampMs: StartMs + 1000));
+        await client.ProduceAsync("t", Batch(timestampMs: StartMs));
+        await DeleteAsync(client, "t", 1);
+        var found = await ListAsync(client, "t", 0, -3, 9);
+        Assert.Equal((0, 0L, StartMs + 1000), (found.ErrorCode, found.Offset, found.Timestamp));
+        Assert.Equal(1, (await ListAsync(client, "t", 0, 0, 9)).Offset); // by time: only what is there
     }
 
     [Fact]
@@ -126,6 +146,16 @@ public sealed class LogApiTests
     }
 
     [Fact]
+    public async Task Records_of_internal_topics_are_not_deleted()
+    {
+        await using var node = await TestNode.StartAsync();
+        await using var client = await node.ConnectAsync();
+        Assert.Equal((ErrorCode.UnknownTopicOrPartition, -1L), await DeleteAsync(client, "__consumer_offsets", 0));
+        await client.FindCoordinatorAsync("any");
+        Assert.Equal((ErrorCode.InvalidTopicException, -1L), await DeleteAsync(client, "__consumer_offsets", 0));
+    }
+
+    [Fact]
     public async Task DescribeProducers_in_every_version()
     {
         var (node, client, _) = await TestNode.StartWithTopicAsync("t");
@@ -170,7 +200,7 @@ public sealed class LogApiTests
         foreach (var version in TestConnection.VersionsOf<AlterReplicaLogDirsResponse>())
         {
             Assert.Equal(ErrorCode.LogDirNotFound, await MoveAsync("/three", "t", version));
-            Assert.Equal(ErrorCode.ReplicaNotAvailable, await MoveAsync("/one", "none", version));
+            Assert.Equal(ErrorCode.UnknownTopicOrPartition, await MoveAsync("/one", "none", version));
             var target = await DirectoryAsync() == "/one" ? "/two" : "/one";
             Assert.Equal(ErrorCode.None, await MoveAsync(target, "t", version));
             await node.Clock.AdvanceUntilAsync(MovedAsync(target), stepMs: 100);

@@ -49,16 +49,49 @@ public sealed class MetadataApiTests
     }
 
     [Fact]
-    public async Task A_topic_without_a_name_needs_version_12()
+    public async Task Topic_ids_need_version_12()
     {
-        await using var node = await TestNode.StartAsync();
-        await using var client = await node.ConnectAsync();
-        var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = null }] };
-        foreach (var version in new short[] { 10, 11 })
+        var (node, client, id) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        foreach (var asked in new MetadataRequest.MetadataRequestTopic[] { new() { Name = null }, new() { Name = null, TopicId = id },
+            new() { Name = "t", TopicId = id } })
         {
-            var topic = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(request, version)).Topics);
-            AssertError(ErrorCode.InvalidRequest, topic.ErrorCode);
+            foreach (var version in new short[] { 10, 11 })
+            {
+                var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = "t" }, asked] };
+                var response = await client.CallAsync<MetadataRequest, MetadataResponse>(request, version);
+                Assert.Equal([("t", ErrorCode.InvalidRequest), (asked.Name ?? "", ErrorCode.InvalidRequest)],
+                    response.Topics.Select(topic => (topic.Name!, (ErrorCode)topic.ErrorCode)));
+                Assert.Empty(response.Brokers);
+            }
         }
+    }
+
+    [Theory]
+    [InlineData("")] // what the Java client sends
+    [InlineData(null)]
+    [InlineData("another-name")]
+    public async Task With_one_topic_id_names_are_ignored(string? name)
+    {
+        var (node, client, id) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await client.CreateTopicAsync("u");
+        var unknown = Uuid.NewRandom();
+        foreach (var version in TestConnection.VersionsOf<MetadataResponse>().Where(version => version >= 12))
+        {
+            var request = new MetadataRequest
+            {
+                Topics = [new() { Name = "u" }, new() { Name = name, TopicId = id }, new() { Name = name, TopicId = id },
+                    new() { Name = name, TopicId = unknown }],
+            };
+            var topics = (await client.CallAsync<MetadataRequest, MetadataResponse>(request, version)).Topics;
+            Assert.Equal(
+                [("t", id, ErrorCode.None), (null, unknown, ErrorCode.UnknownTopicId)],
+                topics.Select(topic => (topic.Name, topic.TopicId, (ErrorCode)topic.ErrorCode)));
+        }
+
+        var all = await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null });
+        Assert.Equal(["t", "u"], all.Topics.Select(topic => topic.Name).Order()); // nothing was created
     }
 
     [Fact]
@@ -68,8 +101,11 @@ public sealed class MetadataApiTests
         await using var client = await node.ConnectAsync();
         foreach (var version in TestConnection.VersionsOf<MetadataResponse>())
         {
-            var created = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(Named(version, $"new-{version}"), version)).Topics);
-            AssertError(ErrorCode.None, created.ErrorCode);
+            var first = Assert.Single((await client.CallAsync<MetadataRequest,
+                MetadataResponse>(Named(version, $"new-{version}"), version)).Topics);
+            AssertError(ErrorCode.UnknownTopicOrPartition, first.ErrorCode);
+            Assert.Empty(first.Partitions);
+            var created = await WaitForTopicAsync(client, $"new-{version}", version);
             Assert.Equal(2, created.Partitions.Length);
             AssertError(ErrorCode.None, (await client.ProduceAsync($"new-{version}", Batch(), partition: 1)).ErrorCode);
             if (version < 4)
@@ -78,6 +114,29 @@ public sealed class MetadataApiTests
             request.AllowAutoTopicCreation = false;
             AssertError(ErrorCode.UnknownTopicOrPartition, Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(request, version)).Topics).ErrorCode);
         }
+    }
+
+    [Theory]
+    [InlineData("a_b", ErrorCode.InvalidTopicException)]
+    [InlineData("__cluster_metadata", ErrorCode.InvalidRequest)]
+    [InlineData("t", ErrorCode.InvalidReplicationFactor)]
+    public async Task An_automatic_creation_that_fails_is_logged_and_the_topic_stays_unknown(string topic, ErrorCode error)
+    {
+        var loggers = new WarningLoggers();
+        await using var node = await TestNode.StartAsync(loggers, ("default.replication.factor", "3"));
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("a.b");
+        for (var round = 1; round <= 2; round++)
+        {
+            var answer = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(Named(12, topic), 12)).Topics);
+            AssertError(ErrorCode.UnknownTopicOrPartition, answer.ErrorCode);
+            await Until(() => Warnings().Count == round);
+        }
+
+        Assert.All(Warnings(), warning => Assert.Contains($"topic {topic} failed with {error}", warning, StringComparison.Ordinal));
+
+        List<string> Warnings() => [.. loggers.Logger.Warnings.Where(warning =>
+            warning.Contains("automatic creation", StringComparison.Ordinal))];
     }
 
     [Fact]
@@ -139,6 +198,68 @@ public sealed class MetadataApiTests
             Assert.Equal(id, response.Topics[2].TopicId);
             Assert.NotNull(Assert.Single(response.Topics[2].Partitions).EligibleLeaderReplicas);
             Assert.Null(response.NextCursor);
+        }
+    }
+
+    [Theory]
+    [InlineData(null, -1)]
+    [InlineData("t", -1)]
+    [InlineData("t", int.MinValue)]
+    public async Task A_cursor_before_the_first_partition_is_refused(string? asked, int partition)
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        var topics = (await DescribeAsync(client, asked, "t", partition)).Topics;
+        if (asked is null)
+            Assert.Empty(topics); // the answer has no place for an error
+        else
+            AssertError(ErrorCode.InvalidRequest, Assert.Single(topics).ErrorCode);
+        AssertError(ErrorCode.InvalidRequest, Assert.Single(
+            (await DescribeAsync(client, "u", "t", 0)).Topics).ErrorCode); // a topic that is not asked for
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(int.MaxValue)]
+    public async Task A_cursor_behind_the_last_partition_goes_on_with_the_next_topic(int partition)
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await client.CreateTopicAsync("u");
+        var page = await DescribeAsync(client, null, "t", partition);
+        Assert.Equal([("t", 0), ("u", 1)], page.Topics.Select(topic => (topic.Name, topic.Partitions.Length)));
+        Assert.Null(page.NextCursor);
+    }
+
+    private static Task<DescribeTopicPartitionsResponse> DescribeAsync(
+        TestConnection client, string? topic, string cursorTopic, int cursorPartition) =>
+        client.CallAsync<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(new DescribeTopicPartitionsRequest
+        {
+            Topics = topic is null ? [] : [new DescribeTopicPartitionsRequest.TopicRequest { Name = topic }],
+            ResponsePartitionLimit = int.MaxValue,
+            Cursor = new DescribeTopicPartitionsRequest.CursorData { TopicName = cursorTopic, PartitionIndex = cursorPartition },
+        });
+
+    /// <summary>Asks for a topic until it is there.</summary>
+    private static async Task<TopicAnswer> WaitForTopicAsync(TestConnection client, string name, short version)
+    {
+        while (true)
+        {
+            var topic = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(Named(version, name), version)).Topics);
+            if (topic.ErrorCode == (short)ErrorCode.None)
+                return topic;
+            AssertError(ErrorCode.UnknownTopicOrPartition, topic.ErrorCode);
+            await Task.Yield();
+        }
+    }
+
+    private static async Task Until(Func<bool> condition)
+    {
+        using var patience = new CancellationTokenSource(TestNode.Patience);
+        while (!condition())
+        {
+            patience.Token.ThrowIfCancellationRequested();
+            await Task.Yield();
         }
     }
 

@@ -1,4 +1,6 @@
 using System.Text;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker.Api;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
@@ -32,7 +34,7 @@ public sealed class ProtocolDocumentTests
         FetchSessions = null!,
         SupportedFeatures = SupportedFeatures.Latest,
         Quorum = null!,
-        Loggers = null!,
+        Loggers = new LeveledLoggers(NullLoggerFactory.Instance, LogLevel.None),
         Time = TimeProvider.System,
     });
 

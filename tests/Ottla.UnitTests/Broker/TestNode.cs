@@ -1,4 +1,5 @@
 using System.Net;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker;
 using Ottla.Broker.Replicas;
@@ -18,10 +19,15 @@ internal sealed class TestNode : IAsyncDisposable
     private const ulong Seed = 42;
 
     private readonly Dictionary<string, string> _configs;
+    private readonly ILoggerFactory _loggers;
     private BrokerNode? _node;
     private string? _unwritable;
 
-    private TestNode(Dictionary<string, string> configs) => _configs = configs;
+    private TestNode(Dictionary<string, string> configs, ILoggerFactory? loggers)
+    {
+        _configs = configs;
+        _loggers = loggers ?? NullLoggerFactory.Instance;
+    }
 
     public TestClock Clock { get; } = new();
 
@@ -34,13 +40,21 @@ internal sealed class TestNode : IAsyncDisposable
     /// <summary>Starts a node on an empty disk, configured as for development but for <paramref name="configs"/>.</summary>
     public static Task<TestNode> StartAsync(params (string Name, string Value)[] configs) => StartOnAsync(null, configs);
 
+    /// <summary>As <see cref="StartAsync(ValueTuple{string, string}[])"/>, and logs.</summary>
+    public static Task<TestNode> StartAsync(ILoggerFactory loggers, params (string Name, string Value)[] configs) =>
+        StartOnAsync(null, loggers, configs);
+
     /// <summary>Starts a node on a disk with something on it; null for an empty one.</summary>
-    public static async Task<TestNode> StartOnAsync(InMemoryFileSystem? disk, params (string Name, string Value)[] configs)
+    public static Task<TestNode> StartOnAsync(InMemoryFileSystem? disk, params (string Name, string Value)[] configs) =>
+        StartOnAsync(disk, null, configs);
+
+    private static async Task<TestNode> StartOnAsync(InMemoryFileSystem? disk, ILoggerFactory? loggers,
+        (string Name, string Value)[] configs)
     {
         var all = new Dictionary<string, string> { ["log.dirs"] = "/data" };
         foreach (var (name, value) in configs)
             all[name] = value;
-        var node = new TestNode(all);
+        var node = new TestNode(all, loggers);
         node.Disk = disk ?? new InMemoryFileSystem(node.Clock);
         await node.RunUpAsync();
         return node;
@@ -113,7 +127,7 @@ internal sealed class TestNode : IAsyncDisposable
 
     private async Task RunUpAsync()
     {
-        var platform = new NodePlatform(Disk, Network, Clock, NullLoggerFactory.Instance, Seed);
+        var platform = new NodePlatform(Disk, Network, Clock, _loggers, Seed);
         _node = await BrokerNode.StartAsync(BrokerConfig.LoadDevMode([], _configs), mayFormat: true, platform).WaitAsync(Patience);
     }
 }

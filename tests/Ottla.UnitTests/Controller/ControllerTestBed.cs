@@ -55,11 +55,20 @@ internal sealed class ControllerTestBed
     public TReply Do<TReply>(ControllerCommand<TReply> command)
     {
         var decision = Controller.Decide(command, new ControllerState(Image, _nextOffset, new Instant(1000)));
-        LastRecords = decision.Records;
-        Replayer.Apply(decision.Records, _nextOffset, new MetadataProvenance(_nextOffset + decision.Records.Count - 1, 1, 1000));
-        _nextOffset += decision.Records.Count;
-        Log.AddRange(decision.Records);
+        Write(decision.Records);
         return decision.Reply;
+    }
+
+    /// <summary>Writes a record that no command of this version decides.</summary>
+    public void Write(PartitionChangeRecord record) => Write(
+        [new MetadataRecord(record, Image.Features.MetadataVersionOrThrow.PartitionRecordVersion)]);
+
+    private void Write(IReadOnlyList<MetadataRecord> records)
+    {
+        LastRecords = records;
+        Replayer.Apply(records, _nextOffset, new MetadataProvenance(_nextOffset + records.Count - 1, 1, 1000));
+        _nextOffset += records.Count;
+        Log.AddRange(records);
     }
 
     public ErrorCode Fails<TReply>(ControllerCommand<TReply> command) => Assert.Throws<ApiException>(() => Do(command)).Error.Code;

@@ -10,7 +10,8 @@ public static class CompressionCodecs
     public static ICompressionCodec For(CompressionType type)
     {
         ArgumentOutOfRangeException.ThrowIfEqual((int)type, (int)CompressionType.None, nameof(type));
-        return IsKnown(type) ? ByType[(int)type - 1] : throw new CorruptRecordException(ErrorCode.CorruptMessage, $"Unknown compression type id: {(int)type}");
+        return IsKnown(type) ? ByType[(int)type - 1] : throw new CorruptRecordException(ErrorCode.UnknownServerError,
+            $"Unknown compression type id: {(int)type}");
     }
 
     /// <summary>Whether <paramref name="type"/> is one of Kafka's.</summary>

@@ -6,7 +6,9 @@ public abstract class CompressionDecoder : IDisposable
     /// <summary>Decompresses the next bytes.</summary>
     /// <param name="destination">Not empty.</param>
     /// <returns>The bytes written: at least 1, or 0 at the proper end of the data.</returns>
-    /// <exception cref="CorruptRecordException">The data is broken or ends too early (<see cref="ErrorCode.CorruptMessage"/>).</exception>
+    /// <exception cref="CorruptRecordException">
+    /// The data is broken or ends too early (<see cref="ErrorCode.UnknownServerError"/>).
+    /// </exception>
     public abstract int Read(Span<byte> destination);
 
     /// <inheritdoc/>
@@ -19,6 +21,9 @@ public abstract class CompressionDecoder : IDisposable
     /// <summary>Lets go of the input and goes back to the pool.</summary>
     protected abstract void Release();
 
+    /// <summary>
+    /// The batch has its checksum, so its producer wrote what cannot be read: a code that producers do not send it again for.
+    /// </summary>
     private protected static CorruptRecordException Corrupt(string codec, string reason, Exception? innerException = null) =>
-        new(ErrorCode.CorruptMessage, $"Failed to decompress {codec} record data: {reason}", innerException);
+        new(ErrorCode.UnknownServerError, $"Failed to decompress {codec} record data: {reason}", innerException);
 }

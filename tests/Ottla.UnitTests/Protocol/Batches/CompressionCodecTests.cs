@@ -83,7 +83,7 @@ public sealed class CompressionCodecTests
             }
             catch (CorruptRecordException e)
             {
-                Assert.Equal(Ottla.Protocol.ErrorCode.CorruptMessage, e.ErrorCode);
+                Assert.Equal(Ottla.Protocol.ErrorCode.UnknownServerError, e.ErrorCode);
                 continue;
             }
 

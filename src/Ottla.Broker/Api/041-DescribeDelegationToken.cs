@@ -1,0 +1,17 @@
+using Ottla.Broker.Server;
+using Ottla.Configuration;
+using Ottla.Protocol.Messages;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>DescribeDelegationToken (key 41), versions 1 to 3: the tokens of owners.</summary>
+/// <remarks>
+/// Errors: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED or DELEGATION_TOKEN_AUTH_DISABLED, always: see <see cref="DelegationTokens"/>.
+/// </remarks>
+internal sealed class DescribeDelegationTokenHandler(Func<BrokerConfig> config)
+    : IApiHandler<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>
+{
+    public ValueTask<DescribeDelegationTokenResponse?> HandleAsync(RequestContext context, DescribeDelegationTokenRequest request) =>
+        ValueTask.FromResult<DescribeDelegationTokenResponse?>(
+            new DescribeDelegationTokenResponse { ErrorCode = (short)DelegationTokens.RefusalOf(context, config()) });
+}

@@ -1,0 +1,56 @@
+using Ottla.Broker.Hosts;
+using Ottla.Broker.Server;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using PartitionResponse = Ottla.Protocol.Messages.AlterPartitionReassignmentsResponse.ReassignablePartitionResponse;
+using TopicResponse = Ottla.Protocol.Messages.AlterPartitionReassignmentsResponse.ReassignableTopicResponse;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>
+/// AlterPartitionReassignments (key 45), versions 0 and 1: begins to move replicas to other brokers, or gives that up. The controller
+/// decides.
+/// </summary>
+/// <remarks>
+/// Null replicas: the reassignment is cancelled. Errors per partition: UNKNOWN_TOPIC_OR_PARTITION, INVALID_REPLICA_ASSIGNMENT,
+/// INVALID_REPLICATION_FACTOR (from version 1 on, where the client does not allow another factor), NO_REASSIGNMENT_IN_PROGRESS; for all of
+/// them: POLICY_VIOLATION (too many at once), NOT_CONTROLLER.
+/// </remarks>
+internal sealed class AlterPartitionReassignmentsHandler(ControllerChannel controller)
+    : IApiHandler<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>
+{
+    public async ValueTask<AlterPartitionReassignmentsResponse?> HandleAsync(
+        RequestContext context, AlterPartitionReassignmentsRequest request)
+    {
+        try
+        {
+            return await controller.SubmitAsync(new AlterPartitionReassignmentsCommand(request));
+        }
+        catch (ApiException e)
+        {
+            return Failed(request, e.Error);
+        }
+    }
+
+    private static AlterPartitionReassignmentsResponse Failed(AlterPartitionReassignmentsRequest request, ApiError error) => new()
+    {
+        ErrorCode = (short)error.Code,
+        ErrorMessage = error.Message,
+        Responses =
+        [
+            .. request.Topics.Select(topic => new TopicResponse
+            {
+                Name = topic.Name,
+                Partitions =
+                [
+                    .. topic.Partitions.Select(partition => new PartitionResponse
+                    {
+                        PartitionIndex = partition.PartitionIndex,
+                        ErrorCode = (short)error.Code,
+                        ErrorMessage = error.Message,
+                    }),
+                ],
+            }),
+        ],
+    };
+}
