@@ -66,6 +66,9 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <summary>Where it listens for clients, with the ports that were taken.</summary>
     public IReadOnlyList<IPEndPoint> EndPoints { get; private set; } = [];
 
+    /// <summary>Bytes of connections' buffers that were left to the garbage collector since the node began.</summary>
+    public long ReleasedBufferBytes => _pool.ReleasedBytes;
+
     /// <summary>What is served on every listener.</summary>
     internal ApiTable Apis { get; private set; } = null!;
 
@@ -272,7 +275,15 @@ public sealed partial class BrokerNode : IAsyncDisposable
             config.MaxConnections,
             config.MaxConnectionsPerIp,
             ListenerAddress.ResolveAll(config.MaxConnectionsPerIpOverrides),
-            config.ConnectionsMaxIdleMs);
+            config.ConnectionsMaxIdleMs)
+        {
+            ConnectionRates = new ConnectionRateLimits(
+                config.MaxConnectionCreationRate,
+                config.BrokerListeners.ToDictionary(listener => listener.Name, listener => config.Get(listener.Name, "max.connection.creation.rate").AsInt),
+                config.BrokerListeners.Count > 1 ? config.InterBrokerListenerName : null,
+                config.QuotaWindowNum,
+                config.QuotaWindowSizeSeconds * 1000L),
+        };
         _settings = Tuple.Create(config, settings);
         return settings;
     }

@@ -21,24 +21,28 @@ internal sealed class RuntimeCounters : IDisposable
 
     private readonly string _path;
     private readonly string _temporaryPath;
+    private readonly Action<string> _warn;
     private readonly ITimer _timer;
 
-    private RuntimeCounters(string path, TimeProvider time)
+    private RuntimeCounters(string path, TimeProvider time, Action<string> warn)
     {
         _path = path;
+        _warn = warn;
         _temporaryPath = path + ".new";
         // Due once, and again after each write: ticks cannot overlap.
         _timer = time.CreateTimer(static self => ((RuntimeCounters)self!).Write(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Starts writing to the file that the environment names.</summary>
+    /// <param name="time">The clock.</param>
+    /// <param name="warn">Told when the file cannot be written.</param>
     /// <returns>Null when it names none.</returns>
-    public static RuntimeCounters? StartFromEnvironment(TimeProvider time)
+    public static RuntimeCounters? StartFromEnvironment(TimeProvider time, Action<string> warn)
     {
         var path = Environment.GetEnvironmentVariable(FileVariable);
         if (string.IsNullOrEmpty(path))
             return null;
-        var counters = new RuntimeCounters(path, time);
+        var counters = new RuntimeCounters(path, time, warn);
         counters._timer.Change(TimeSpan.Zero, Timeout.InfiniteTimeSpan);
         return counters;
     }
@@ -78,7 +82,7 @@ internal sealed class RuntimeCounters : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Console.Error.WriteLine($"{FileVariable}: cannot write {_path}, no more counters: {e.Message}");
+            _warn($"{FileVariable}: cannot write {_path}, no more counters: {e.Message}");
         }
     }
 }

@@ -21,8 +21,9 @@ public static class EffectiveConfigs
             // Listeners, connections, requests.
             "listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name",
             "security.inter.broker.protocol", "socket.send.buffer.bytes", "socket.receive.buffer.bytes", "socket.request.max.bytes",
-            "socket.listen.backlog.size", "max.connections", "max.connections.per.ip", "max.connections.per.ip.overrides",
-            "connections.max.idle.ms", "num.network.threads", "queued.max.requests", "message.max.bytes", "max.decompressed.message.bytes", "fetch.max.bytes",
+            "socket.listen.backlog.size", "max.connections", "max.connection.creation.rate", "quota.window.num", "quota.window.size.seconds",
+            "max.connections.per.ip", "max.connections.per.ip.overrides", "connections.max.idle.ms", "num.network.threads",
+            "queued.max.requests", "message.max.bytes", "max.decompressed.message.bytes", "fetch.max.bytes",
             "max.incremental.fetch.session.cache.slots", "max.request.partition.size.limit", "broker.rack", "delete.topic.enable",
 
             // Logs and topic defaults.

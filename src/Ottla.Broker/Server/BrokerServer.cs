@@ -23,6 +23,9 @@ public sealed class BrokerServer : IAsyncDisposable
     private readonly BufferPool _pool;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly LimitedLogger _clientLog;
+    private readonly ConnectionRates _rates = new();
+    private readonly long _startedAt;
     private readonly ConnectionRegistry _connections = new();
     private readonly CancellationTokenSource _stopping = new();
     private readonly List<ITransportListener> _listeners = [];
@@ -43,6 +46,8 @@ public sealed class BrokerServer : IAsyncDisposable
         _pool = pool;
         _time = time;
         _logger = logger;
+        _clientLog = new LimitedLogger(logger, time);
+        _startedAt = time.GetTimestamp();
     }
 
     /// <summary>Open connections.</summary>
@@ -103,6 +108,7 @@ public sealed class BrokerServer : IAsyncDisposable
         if (!_stopping.IsCancellationRequested)
             await StopAsync(TimeSpan.Zero);
         _stopping.Dispose();
+        _clientLog.Dispose();
     }
 
     private async Task AcceptLoopAsync(ITransportListener listening, ServerListener listener)
@@ -114,7 +120,8 @@ public sealed class BrokerServer : IAsyncDisposable
             {
                 await _connections.WaitUntilBelowAsync(_settings().ConnectionsMax, _stopping.Token);
                 var accepted = await listening.AcceptAsync(_stopping.Token);
-                _ = ServeAsync(new Connection(accepted, listener.Name, listener.Apis, _settings(), _pool, _time, _logger));
+                await KeepToRateAsync(accepted, listener.Name);
+                _ = ServeAsync(new Connection(accepted, listener.Name, listener.Apis, _settings(), _pool, _time, _clientLog));
             }
         }
         catch (Exception) when (_stopping.IsCancellationRequested)
@@ -127,12 +134,29 @@ public sealed class BrokerServer : IAsyncDisposable
         }
     }
 
+    /// <summary>Counts a connection, and waits where more than allowed were accepted of late. The clients behind it wait in the backlog.</summary>
+    private async ValueTask KeepToRateAsync(ITransportConnection accepted, string listener)
+    {
+        var waitMs = _rates.Record(listener, _settings().ConnectionRates, (long)_time.GetElapsedTime(_startedAt).TotalMilliseconds);
+        if (waitMs == 0)
+            return;
+        try
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(waitMs), _time, _stopping.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            await accepted.DisposeAsync();
+            throw;
+        }
+    }
+
     private async Task ServeAsync(Connection connection)
     {
         var limit = _settings().ConnectionsMaxOf(connection.Info.ClientAddress);
         if (!_connections.TryAdd(connection, limit))
         {
-            ServerLog.TooManyConnectionsOfClient(_logger, connection.Info.ClientAddress, limit);
+            ServerLog.TooManyConnectionsOfClient(_clientLog, connection.Info.ClientAddress, limit);
             await connection.DisposeAsync();
             return;
         }

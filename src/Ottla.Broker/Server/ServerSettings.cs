@@ -17,6 +17,9 @@ public sealed record ServerSettings(
     IReadOnlyDictionary<IPAddress, int> ConnectionsPerIpOverrides,
     long ConnectionIdleMsMax)
 {
+    /// <summary>How many connections may be accepted per second.</summary>
+    public ConnectionRateLimits ConnectionRates { get; init; } = ConnectionRateLimits.None;
+
     /// <summary>The connections that an address may have.</summary>
     public int ConnectionsMaxOf(IPAddress address) => ConnectionsPerIpOverrides.TryGetValue(address, out var limit) ? limit : ConnectionsPerIpMax;
 }

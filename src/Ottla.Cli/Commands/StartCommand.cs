@@ -42,10 +42,10 @@ internal static partial class StartCommand
                 LogWarning(logger, warning);
             DescriptorLimit.Raise();
             using var stop = new StopSignals();
-            using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System);
-            using var idleMemory = IdleMemory.Start(TimeProvider.System);
+            using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System, warning => LogWarning(logger, warning));
             var platform = new NodePlatform(new RealFileSystem(), Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, loggers, NewSeed());
             await using var node = await BrokerNode.StartAsync(config, mayFormat: configuration.IsDevMode(arguments), platform);
+            using var heapTrimmer = HeapTrimmer.Start(node, TimeProvider.System);
             LogStarted(logger, VersionCommand.Version, config.NodeId);
             await Task.WhenAny(stop.Requested, node.Failure);
             if (node.Failure.IsCompleted)

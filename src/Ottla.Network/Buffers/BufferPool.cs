@@ -32,6 +32,7 @@ public sealed class BufferPool
     private readonly long _retainedBytesMax;
     private long _rentedBytes;
     private long _retainedBytes;
+    private long _releasedBytes;
 
     /// <summary>A pool that retains nothing yet.</summary>
     /// <param name="retainedBytesMax">Bytes kept at most for the next rent; 0 keeps nothing.</param>
@@ -49,6 +50,9 @@ public sealed class BufferPool
 
     /// <summary>Bytes kept for the next rent.</summary>
     public long RetainedBytes => Interlocked.Read(ref _retainedBytes);
+
+    /// <summary>Bytes left to the garbage collector since the beginning.</summary>
+    public long ReleasedBytes => Interlocked.Read(ref _releasedBytes);
 
     /// <summary>Lends a buffer of at least <paramref name="bytesMin"/> bytes.</summary>
     /// <param name="bytesMin">Bytes needed.</param>
@@ -82,6 +86,7 @@ public sealed class BufferPool
         foreach (var sizeClass in _classes)
             released += sizeClass.Trim();
         Interlocked.Add(ref _retainedBytes, -released);
+        Interlocked.Add(ref _releasedBytes, released);
         return released;
     }
 
@@ -90,10 +95,15 @@ public sealed class BufferPool
         TrackReturn(array);
         Interlocked.Add(ref _rentedBytes, -array.Length);
         if (array.Length > PooledBytesMax)
+        {
+            Interlocked.Add(ref _releasedBytes, array.Length);
             return;
+        }
+
         if (Interlocked.Add(ref _retainedBytes, array.Length) > _retainedBytesMax)
         {
             Interlocked.Add(ref _retainedBytes, -array.Length);
+            Interlocked.Add(ref _releasedBytes, array.Length);
             return;
         }
 

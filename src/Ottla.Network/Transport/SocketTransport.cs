@@ -19,7 +19,7 @@ public sealed class SocketTransport(TimeProvider time, ILogger? logger = null) :
     public ITransportListener Listen(IPEndPoint endpoint, int backlog, SocketBufferSizes sizes)
     {
         var socket = SocketListener.Open(endpoint, backlog, sizes);
-        return new SocketListener(socket, new SocketAcceptor(socket), sizes, time, _logger);
+        return new SocketListener(socket, new SocketAcceptor(socket), sizes, DescriptorReserve.OfThisProcess((int)socket.SafeHandle.DangerousGetHandle()), time, _logger);
     }
 
     /// <inheritdoc/>
@@ -74,13 +74,18 @@ internal sealed class SocketAcceptor(Socket socket) : IAcceptor
 }
 
 /// <summary>A listening TCP socket. Owned by the accept loop.</summary>
-internal sealed partial class SocketListener(Socket socket, IAcceptor acceptor, SocketBufferSizes sizes, TimeProvider time, ILogger logger) : ITransportListener
+internal sealed partial class SocketListener(
+    Socket socket, IAcceptor acceptor, SocketBufferSizes sizes, DescriptorReserve? reserve, TimeProvider time, ILogger logger) : ITransportListener
 {
     /// <summary>First wait under resource pressure: long enough not to spin, short enough that clients do not notice a short lack.</summary>
     private const int BackoffMsMin = 10;
 
     private const int BackoffMsMax = 1000;
 
+    /// <summary>Pressure that lasts is told again after this time.</summary>
+    private static readonly TimeSpan PressureLogInterval = TimeSpan.FromMinutes(1);
+
+    private long? _pressureLoggedAt;
     private volatile bool _isDisposed;
 
     public IPEndPoint LocalEndPoint { get; } = (IPEndPoint)socket.LocalEndPoint!;
@@ -116,9 +121,19 @@ internal sealed partial class SocketListener(Socket socket, IAcceptor acceptor, 
         var backoffMs = BackoffMsMin;
         while (true)
         {
+            if (reserve?.MayAccept() == false)
+            {
+                if (ShouldLogPressure())
+                    LogDescriptorsShort(logger, LocalEndPoint, reserve.HeldBack, reserve.Limit);
+                await BackOffAsync();
+                continue;
+            }
+
             try
             {
-                return Configure(await acceptor.AcceptAsync(cancellationToken));
+                var accepted = await acceptor.AcceptAsync(cancellationToken);
+                reserve?.Note((int)accepted.SafeHandle.DangerousGetHandle());
+                return Configure(accepted);
             }
             catch (SocketException exception)
             {
@@ -131,12 +146,19 @@ internal sealed partial class SocketListener(Socket socket, IAcceptor acceptor, 
                         LogClientNoise(logger, exception.SocketErrorCode);
                         break;
                     default:
-                        LogResourcePressure(logger, LocalEndPoint, exception.SocketErrorCode, backoffMs);
-                        await Task.Delay(TimeSpan.FromMilliseconds(backoffMs), time, cancellationToken);
-                        backoffMs = Math.Min(backoffMs * 2, BackoffMsMax);
+                        if (ShouldLogPressure())
+                            LogResourcePressure(logger, LocalEndPoint, exception.SocketErrorCode);
+                        await BackOffAsync();
                         break;
                 }
             }
+        }
+
+        async ValueTask BackOffAsync()
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(backoffMs), time, cancellationToken);
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
+            backoffMs = Math.Min(backoffMs * 2, BackoffMsMax);
         }
     }
 
@@ -161,6 +183,14 @@ internal sealed partial class SocketListener(Socket socket, IAcceptor acceptor, 
         _ => AcceptErrorKind.ResourcePressure,
     };
 
+    private bool ShouldLogPressure()
+    {
+        if (_pressureLoggedAt is { } loggedAt && time.GetElapsedTime(loggedAt) < PressureLogInterval)
+            return false;
+        _pressureLoggedAt = time.GetTimestamp();
+        return true;
+    }
+
     private ITransportConnection Configure(Socket accepted)
     {
         try
@@ -182,8 +212,11 @@ internal sealed partial class SocketListener(Socket socket, IAcceptor acceptor, 
     [LoggerMessage(Level = LogLevel.Debug, Message = "A connection failed before it was accepted: {Error}")]
     private static partial void LogClientNoise(ILogger logger, SocketError error);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Cannot accept on {EndPoint}: {Error}; next attempt in {BackoffMs} ms")]
-    private static partial void LogResourcePressure(ILogger logger, IPEndPoint endPoint, SocketError error, int backoffMs);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Cannot accept on {EndPoint}: {Error}. It is tried again every second")]
+    private static partial void LogResourcePressure(ILogger logger, IPEndPoint endPoint, SocketError error);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "New connections on {EndPoint} wait: of the {Limit} files and connections that this process may have open, the last {HeldBack} are kept for the logs. Raise the limit (ulimit -n), or set max.connections")]
+    private static partial void LogDescriptorsShort(ILogger logger, IPEndPoint endPoint, long heldBack, long limit);
 }
 
 /// <summary>A connected TCP socket. Owned by the connection's task; <see cref="Abort"/> from any thread.</summary>

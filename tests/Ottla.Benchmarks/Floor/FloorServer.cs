@@ -14,7 +14,7 @@ internal static class FloorServer
     /// <summary>Listens on the loopback address and serves every connection on a thread of its own.</summary>
     public static int Run(int port, string directory)
     {
-        using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System);
+        using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System, Console.Error.WriteLine);
         using var topic = new FloorTopic(directory);
         using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>

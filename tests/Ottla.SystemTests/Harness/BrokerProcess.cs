@@ -18,13 +18,15 @@ public sealed class BrokerProcess : IAsyncDisposable
     public static readonly TimeSpan TransitionLimit = TimeSpan.FromSeconds(30);
 
     private readonly IReadOnlyDictionary<string, string> _settings;
+    private readonly ProcessConditions _conditions;
     private Process? _process;
     private OutputTail _output = new(OutputBytesMax);
     private Task _outputEnd = Task.CompletedTask;
 
-    private BrokerProcess(IReadOnlyDictionary<string, string> settings, string? dataDirectory)
+    private BrokerProcess(IReadOnlyDictionary<string, string> settings, string? dataDirectory, ProcessConditions conditions)
     {
         _settings = settings;
+        _conditions = conditions;
         Port = FindFreePort();
         DataDirectory = dataDirectory ?? Directory.CreateTempSubdirectory("ottla-system-test-").FullName;
     }
@@ -58,9 +60,11 @@ public sealed class BrokerProcess : IAsyncDisposable
     /// <summary>Starts a broker and waits until it answers.</summary>
     /// <param name="settings">Configs on top of those that every broker gets here.</param>
     /// <param name="dataDirectory">Where its data goes; removed with it.</param>
-    public static async Task<BrokerProcess> StartAsync(IReadOnlyDictionary<string, string>? settings = null, string? dataDirectory = null)
+    /// <param name="conditions">What the process finds; null for what is usual.</param>
+    public static async Task<BrokerProcess> StartAsync(
+        IReadOnlyDictionary<string, string>? settings = null, string? dataDirectory = null, ProcessConditions? conditions = null)
     {
-        var broker = new BrokerProcess(settings ?? new Dictionary<string, string>(), dataDirectory);
+        var broker = new BrokerProcess(settings ?? new Dictionary<string, string>(), dataDirectory, conditions ?? new ProcessConditions());
         try
         {
             await broker.StartAgainAsync();
@@ -109,15 +113,20 @@ public sealed class BrokerProcess : IAsyncDisposable
             throw new FileNotFoundException($"There is no broker at {executable}: build it, or name it in OTTLA_EXECUTABLE.");
 
         _output = new OutputTail(OutputBytesMax);
-        _process = Process.Start(new ProcessStartInfo(executable, StartArguments(Port, DataDirectory, _settings))
+        var (file, arguments) = _conditions.Apply(executable, StartArguments(Port, DataDirectory, _settings));
+        _process = Process.Start(new ProcessStartInfo(file, arguments)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         }) ?? throw new InvalidOperationException($"{executable} did not start.");
-        _outputEnd = Task.WhenAll(
-            _output.ReadToEndAsync(_process.StandardOutput.BaseStream), _output.ReadToEndAsync(_process.StandardError.BaseStream));
+        if (_conditions.IsOutputRead)
+            ReadOutput();
         await WaitUntilItAnswersAsync();
     }
+
+    /// <summary>Begins to read what the process writes; it has done so from its start, unless the conditions say otherwise.</summary>
+    public void ReadOutput() => _outputEnd = Task.WhenAll(
+        _output.ReadToEndAsync(Running.StandardOutput.BaseStream), _output.ReadToEndAsync(Running.StandardError.BaseStream));
 
     /// <summary>Sends SIGTERM and awaits the end. Returns the exit code.</summary>
     public async Task<int> TerminateAsync()

@@ -18,7 +18,7 @@ public sealed class EpollTransport(int loops, TimeProvider time, ILogger? logger
     public ITransportListener Listen(IPEndPoint endpoint, int backlog, SocketBufferSizes sizes)
     {
         var socket = SocketListener.Open(endpoint, backlog, sizes);
-        return new SocketListener(socket, new EpollAcceptor(socket, NextLoop), sizes, time, _logger);
+        return new SocketListener(socket, new EpollAcceptor(socket, NextLoop), sizes, DescriptorReserve.OfThisProcess((int)socket.SafeHandle.DangerousGetHandle()), time, _logger);
     }
 
     /// <inheritdoc/>

@@ -59,6 +59,24 @@ internal static partial class LinuxSockets
         return (IPEndPoint)remote.Create(address);
     }
 
+    /// <summary>How many descriptors the process may have open; null when the system does not say.</summary>
+    public static unsafe long? OpenDescriptorsMax()
+    {
+        const int openFiles = 7; // RLIMIT_NOFILE
+        ulong* limits = stackalloc ulong[2]; // soft, hard
+        return IntPtr.Size == sizeof(ulong) && GetLimit(openFiles, limits) == 0 ? (long)Math.Min(limits[0], int.MaxValue) : null;
+    }
+
+    /// <summary>The number that the next descriptor would get; -1 when there is none.</summary>
+    /// <param name="descriptor">Any open one.</param>
+    public static int LowestFreeDescriptor(int descriptor)
+    {
+        var copy = Duplicate(descriptor);
+        if (copy >= 0)
+            _ = Close(copy);
+        return copy;
+    }
+
     /// <summary>The error number of the last call on this thread.</summary>
     public static int LastError => Marshal.GetLastPInvokeError();
 
@@ -94,6 +112,15 @@ internal static partial class LinuxSockets
 
     [LibraryImport("libc", EntryPoint = "connect", SetLastError = true)]
     public static unsafe partial int Connect(SafeHandle socket, byte* address, int addressBytes);
+
+    [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
+    private static unsafe partial int GetLimit(int resource, ulong* limits);
+
+    [LibraryImport("libc", EntryPoint = "dup", SetLastError = true)]
+    private static partial int Duplicate(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
+    private static partial int Close(int descriptor);
 
     [LibraryImport("libc", EntryPoint = "getsockname", SetLastError = true)]
     public static unsafe partial int GetName(SafeHandle socket, byte* address, int* addressBytes);

@@ -1,0 +1,68 @@
+namespace Ottla.Broker.Server;
+
+/// <summary>A rate per second over a sliding window of samples, as Kafka's quotas measure it. Not thread-safe.</summary>
+/// <remarks>
+/// All samples but the running one count as whole, also those before the first value: a rate begins low, so that a burst of as many values as the whole
+/// window allows goes through at once.
+/// </remarks>
+internal sealed class SampledRate
+{
+    private readonly Queue<Sample> _samples = new();
+    private Sample? _last;
+    private int _count = 1;
+    private long _sampleMs = 1;
+    private double _sum;
+
+    /// <summary>Counts a value.</summary>
+    /// <param name="value">How much.</param>
+    /// <param name="nowMs">When; from any origin.</param>
+    /// <param name="samples">Samples in the window, at least 1: the bound of what is kept, but for the running one.</param>
+    /// <param name="sampleMs">The length of a sample, in milliseconds.</param>
+    public void Record(double value, long nowMs, int samples, long sampleMs)
+    {
+        _count = samples;
+        _sampleMs = sampleMs;
+        Purge(nowMs);
+        if (_last is null || nowMs - _last.StartMs >= sampleMs)
+            _samples.Enqueue(_last = new Sample(nowMs));
+        _last.Value += value;
+        _sum += value;
+    }
+
+    /// <summary>How long to wait until the rate is down at <paramref name="limit"/> again, in milliseconds and <paramref name="waitMsMax"/> at most; 0 within the limit.</summary>
+    public long WaitMs(double limit, long nowMs, long waitMsMax)
+    {
+        Purge(nowMs);
+        var windowMs = WindowMs(nowMs);
+        var perSecond = _sum * 1000 / windowMs;
+        if (perSecond <= limit)
+            return 0;
+        var waitMs = limit > 0 ? (perSecond - limit) / limit * windowMs : waitMsMax;
+        return (long)Math.Min(Math.Round(waitMs), waitMsMax);
+    }
+
+    private long WindowMs(long nowMs)
+    {
+        var elapsedMs = _samples.TryPeek(out var oldest) ? nowMs - oldest.StartMs : 0;
+        var wholeSamples = elapsedMs / _sampleMs;
+        return Math.Max(elapsedMs + (Math.Max(_count - 1 - wholeSamples, 0) * _sampleMs), 1);
+    }
+
+    private void Purge(long nowMs)
+    {
+        while (_samples.TryPeek(out var oldest) && nowMs - oldest.StartMs >= _count * _sampleMs)
+        {
+            _sum -= oldest.Value;
+            _samples.Dequeue();
+            if (_samples.Count == 0)
+                _last = null;
+        }
+    }
+
+    private sealed class Sample(long startMs)
+    {
+        public long StartMs => startMs;
+
+        public double Value { get; set; }
+    }
+}

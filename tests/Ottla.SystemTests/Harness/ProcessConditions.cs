@@ -1,0 +1,18 @@
+using System.Globalization;
+
+namespace Ottla.SystemTests.Harness;
+
+/// <summary>What a broker's process finds where it starts.</summary>
+/// <param name="DescriptorsMax">How many files and sockets it may have open; null for as many as the tests themselves.</param>
+/// <param name="IsOutputRead">Whether somebody reads what it writes, or only once <see cref="BrokerProcess.ReadOutput"/> is called.</param>
+public sealed record ProcessConditions(int? DescriptorsMax = null, bool IsOutputRead = true)
+{
+    /// <summary>The command that starts <paramref name="executable"/> so; it stays the same process.</summary>
+    public (string File, IReadOnlyList<string> Arguments) Apply(string executable, IReadOnlyList<string> arguments)
+    {
+        if (DescriptorsMax is not { } limit)
+            return (executable, arguments);
+        var script = string.Create(CultureInfo.InvariantCulture, $"ulimit -n {limit}; exec \"$0\" \"$@\"");
+        return ("/bin/sh", ["-c", script, executable, .. arguments]);
+    }
+}
