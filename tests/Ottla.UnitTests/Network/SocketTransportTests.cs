@@ -157,6 +157,20 @@ public abstract class SocketTransportTests(ITransport transport)
     }
 
     [Fact]
+    public async Task ASocketThatNeverSentHoldsNoMemory()
+    {
+        var (client, server) = await Frames.ConnectAsync(_transport);
+        using var reader = new FrameReader(server, _pool, Frames.FrameBytesMax);
+        var receiving = reader.ReceiveAsync(default).AsTask();
+        Assert.Equal(0, _pool.RentedBytes);
+        await client.SendAsync(Frames.Prefixed([1]), default);
+        Assert.True(await receiving.WaitAsync(Frames.Patience));
+        Assert.True(reader.TryReadFrame(out var frame));
+        Assert.Equal([1], frame.ToArray());
+        await client.DisposeAsync();
+    }
+
+    [Fact]
     public async Task AnIdleSocketHoldsNoMemoryAndAnAbortEndsItsWait()
     {
         var (client, server) = await Frames.ConnectAsync(_transport);

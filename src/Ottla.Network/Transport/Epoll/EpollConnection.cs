@@ -128,12 +128,14 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
 
         private Memory<byte> _buffer;
         private int _turnBytes;
+        private bool _isTold;
 
         public ValueTask<int> StartAsync(Memory<byte> buffer, CancellationToken cancellationToken)
         {
             cancellationToken.ThrowIfCancellationRequested();
             connection.ThrowIfClosed();
             _buffer = buffer;
+            _isTold = false;
             if (_turnBytes >= TurnBytes && HandlerThread.Current is EpollThread thread && thread.Loop == connection._loop)
             {
                 Forget();
@@ -147,6 +149,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
             }
 
             _turnBytes = 0;
+            _isTold = true;
             return new ValueTask<int>(this, Wait(cancellationToken));
         }
 
@@ -158,14 +161,33 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
             received = 0;
             var buffer = _buffer.Span;
             if (buffer.IsEmpty)
-                return Attempt.Done;
+            {
+                // The kernel told, or nobody has looked yet: a new socket counts as ready, and who waits for its first byte would get a buffer for it at once.
+                byte peeked;
+                return _isTold || Receive(&peeked, 1, LinuxSockets.MessagePeek) >= 0 ? Attempt.Done : Attempt.WouldBlock;
+            }
+
+            nint count;
+            fixed (byte* bytes = buffer)
+                count = Receive(bytes, buffer.Length, 0);
+            if (count < 0)
+                return Attempt.WouldBlock;
+            received = (int)count;
+            // Less than there was room for is all there was. What comes later is told again, an end that came before is not.
+            return count < buffer.Length && count > 0 && !connection._peerEnded ? Attempt.DoneAndDrained : Attempt.Done;
+        }
+
+        protected override void OnCompleted() => _buffer = default;
+
+        /// <summary>Receives what there is; -1 when the kernel has to wait.</summary>
+        private unsafe nint Receive(byte* bytes, int length, int flags)
+        {
             while (true)
             {
                 nint count;
                 try
                 {
-                    fixed (byte* bytes = buffer)
-                        count = LinuxSockets.Receive(connection._handle, bytes, buffer.Length, 0);
+                    count = LinuxSockets.Receive(connection._handle, bytes, length, flags);
                 }
                 catch (ObjectDisposedException)
                 {
@@ -173,21 +195,14 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
                 }
 
                 if (count >= 0)
-                {
-                    received = (int)count;
-                    // Less than there was room for is all there was. What comes later is told again, an end that came before is not.
-                    return count < buffer.Length && count > 0 && !connection._peerEnded ? Attempt.DoneAndDrained : Attempt.Done;
-                }
-
+                    return count;
                 var error = LinuxSockets.LastError;
                 if (error == LinuxSockets.WouldBlock)
-                    return Attempt.WouldBlock;
+                    return -1;
                 if (error != LinuxSockets.Interrupted)
                     throw connection.ExceptionOf(error);
             }
         }
-
-        protected override void OnCompleted() => _buffer = default;
     }
 
     /// <summary>What goes out: bytes, then perhaps a range of a file.</summary>

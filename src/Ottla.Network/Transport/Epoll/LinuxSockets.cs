@@ -20,6 +20,7 @@ internal static partial class LinuxSockets
     public const int CloseOnExec = 0x80000;
     public const int NonBlocking = 0x800;
 
+    public const int MessagePeek = 0x2;
     public const int MessageNoSignal = 0x4000;
     public const int MessageMore = 0x8000;
 
