@@ -28,10 +28,10 @@ public sealed partial class TransactionMachine
         foreach (var (partition, error) in written.Results)
         {
             if (NeedsNoMarker(partition, error))
-                id.Unmarked.Remove(partition);
+                id.PartitionsWithoutMarker.Remove(partition);
         }
 
-        if (id.Unmarked.Count == 0)
+        if (id.PartitionsWithoutMarker.Count == 0)
             Complete(id, step.Now, step.Effects);
         else
             RetryLater(id, step.Now);
@@ -66,11 +66,11 @@ public sealed partial class TransactionMachine
     {
         _retries.RemoveWhere(transactionalId => _ids.GetValueOrDefault(transactionalId)?.RetryAt is null);
         var due = _retries.Select(transactionalId => _ids[transactionalId]).Where(id => id.RetryAt <= now).ToList();
-        var unmarked = due.Where(id => id.Unmarked.Count > 0).ToList();
+        var unmarked = due.Where(id => id.PartitionsWithoutMarker.Count > 0).ToList();
         foreach (var id in unmarked)
         {
             id.RetryAt = null;
-            SendMarkers(id, id.Metadata, [.. id.Unmarked], effects);
+            SendMarkers(id, id.Metadata, [.. id.PartitionsWithoutMarker], effects);
         }
 
         foreach (var id in unmarked.Count > 0 ? [] : due.Take(SweepIdsMax))

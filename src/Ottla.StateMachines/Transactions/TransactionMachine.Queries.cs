@@ -28,7 +28,7 @@ public sealed partial class TransactionMachine
             Topics =
             [
                 // Of those that still wait for a marker, once the outcome is decided.
-                .. (known.State.IsCompleting() ? id.Unmarked : known.Partitions).GroupBy(partition => partition.Topic, StringComparer.Ordinal).Select(topic =>
+                .. (known.State.IsCompleting() ? id.PartitionsWithoutMarker : known.Partitions).GroupBy(partition => partition.Topic, StringComparer.Ordinal).Select(topic =>
                     new DescribeTransactionsResponse.TopicData { Topic = topic.Key, Partitions = [.. topic.Select(partition => partition.Partition).Order()] }),
             ],
         };

@@ -68,7 +68,7 @@ public sealed partial class TransactionMachine
             next = new ProducerIdAndEpoch(producerId, 0);
         else
             return null;
-        step.Effects.WhenTaken(_ => id.NoteBump(lastEpoch));
+        step.Effects.WhenTaken(_ => id.RecordEpochBump(lastEpoch));
         return next;
     }
 

@@ -97,7 +97,7 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
         var metadata = TransactionMetadata.FromRecord(key, value);
         _retries.Remove(key.TransactionalId); // what was to be tried again is written
         if (_ids.TryGetValue(key.TransactionalId, out var known))
-            known.Take(metadata);
+            known.Apply(metadata);
         else
             _ids.Add(key.TransactionalId, new TransactionalId(metadata));
     }
@@ -117,8 +117,8 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
         _nextExpirationSweep = now.AddMilliseconds(config.TransactionRemoveExpiredTransactionCleanupIntervalMs);
         foreach (var id in _ids.Values)
         {
-            if (id.Unmarked.Count > 0)
-                SendMarkers(id, id.Metadata, [.. id.Unmarked], effects);
+            if (id.PartitionsWithoutMarker.Count > 0)
+                SendMarkers(id, id.Metadata, [.. id.PartitionsWithoutMarker], effects);
             else if (id.Metadata.State.IsCompleting())
                 RetryLater(id, now);
         }

@@ -21,7 +21,7 @@ internal sealed class TransactionalId
     public short LastProducerEpoch { get; private set; } = NoEpoch;
 
     /// <summary>The partitions that still need a marker.</summary>
-    public HashSet<TopicPartition> Unmarked { get; private set; } = [];
+    public HashSet<TopicPartition> PartitionsWithoutMarker { get; private set; } = [];
 
     /// <summary>The markers that are being written: an answer about any other is late, and may be about an earlier transaction.</summary>
     public WriteMarkersOutput? MarkersUnderWay { get; set; }
@@ -30,7 +30,7 @@ internal sealed class TransactionalId
     public Instant? RetryAt { get; set; }
 
     /// <summary>Says which epoch a producer comes from, once its new epoch is written.</summary>
-    public void NoteBump(short lastEpoch) => LastProducerEpoch = lastEpoch;
+    public void RecordEpochBump(short lastEpoch) => LastProducerEpoch = lastEpoch;
 
     /// <summary>Takes over what was written.</summary>
     public void Take(TransactionMetadata metadata)
@@ -40,7 +40,7 @@ internal sealed class TransactionalId
         else if (metadata.Producer != Metadata.Producer)
             LastProducerEpoch = NoEpoch;
         Metadata = metadata;
-        Unmarked = metadata.State.IsCompleting() ? [.. metadata.Partitions] : [];
+        PartitionsWithoutMarker = metadata.State.IsCompleting() ? [.. metadata.Partitions] : [];
         RetryAt = null;
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.IO.Hashing;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using Ottla.Kernel;
@@ -324,7 +325,7 @@ public sealed partial class LogManager : IDisposable
     }
 
     /// <summary>Another one for every partition, and the same after every start.</summary>
-    private ulong JitterSeedOf(TopicPartition partition) => _options.Seed ^ XxHash3.Hash(Encoding.UTF8.GetBytes(partition.ToString()));
+    private ulong JitterSeedOf(TopicPartition partition) => _options.Seed ^ XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(partition.ToString()));
 
     /// <summary>What the logs of a directory have in common.</summary>
     private LogOpenOptions OpenOptionsOf(LogDirectory directory) => new()

@@ -1,3 +1,4 @@
+using System.IO.Hashing;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -59,7 +60,7 @@ internal abstract class CoordinatorTestBed
     /// <summary>What the last step wrote.</summary>
     public IReadOnlyList<CoordinatorRecord> LastRecords => Coordinator.LastRecords;
 
-    public static Uuid TopicId(string name) => new(1, XxHash3.Hash(System.Text.Encoding.UTF8.GetBytes(name)));
+    public static Uuid TopicId(string name) => new(1, XxHash3.HashToUInt64(System.Text.Encoding.UTF8.GetBytes(name)));
 
     /// <summary>Lets time pass, and everything happen that is due on the way.</summary>
     public void Advance(long milliseconds) => Coordinator.Advance(milliseconds);

@@ -234,7 +234,7 @@ public sealed class ConsumerDecisions(GroupContext context)
         var owned = request.TopicPartitions?
             .SelectMany(topic => topic.Partitions, (topic, partition) => new TopicIdPartition(topic.TopicId, partition)).ToHashSet();
         var admitted = MemberAdmission.Admit(group, memberId, request.InstanceId, request.MemberEpoch, owned, effects);
-        var member = Update(group, admitted, Described(admitted.Member, command), owned, now, effects);
+        var member = Update(group, admitted, WithReportedMetadata(admitted.Member, command), owned, now, effects);
         if (effects.Records.Count == 0)
             ScheduleSession(group.GroupId, memberId, now);
         else

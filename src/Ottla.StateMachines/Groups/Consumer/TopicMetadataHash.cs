@@ -1,6 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
-using Ottla.Kernel;
+using System.IO.Hashing;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups.Consumer;
@@ -22,7 +22,7 @@ public static class TopicMetadataHash
                 Put(hashes, Of(topic, image.Cluster));
         }
 
-        return hashes.WrittenCount == 0 ? 0 : (long)XxHash3.Hash(hashes.WrittenSpan);
+        return hashes.WrittenCount == 0 ? 0 : (long)XxHash3.HashToUInt64(hashes.WrittenSpan);
     }
 
     private static ulong Of(TopicImage topic, ClusterImage cluster)
@@ -46,7 +46,7 @@ public static class TopicMetadataHash
             }
         }
 
-        return XxHash3.Hash(bytes.WrittenSpan);
+        return XxHash3.HashToUInt64(bytes.WrittenSpan);
     }
 
     private static void Put(ArrayBufferWriter<byte> bytes, ulong value)
