@@ -2,13 +2,18 @@ using System.Runtime.InteropServices;
 
 namespace Ottla.Cli;
 
-/// <summary>How many files and sockets the process may have open.</summary>
-/// <remarks>A shell's soft limit is mostly 1,024, which a broker has used up soon. The runtime raises it by itself, but not for native code.</remarks>
+/// <summary>Raises the limit of open files and sockets of the process.</summary>
+/// <remarks>
+/// Most shells set a soft limit of 1,024, which a broker soon reaches. The runtime raises the limit by itself, but a natively compiled
+/// program does not.
+/// </remarks>
 internal static partial class DescriptorLimit
 {
     private const int OpenFiles = 7; // RLIMIT_NOFILE of Linux
 
-    /// <summary>Takes what the hard limit allows (<c>ulimit -Hn</c>). Linux only; where it is refused the soft limit stays.</summary>
+    /// <summary>
+    /// Raises the soft limit to the hard limit (<c>ulimit -Hn</c>). Linux only. If the system refuses, the soft limit stays as it is.
+    /// </summary>
     public static unsafe void Raise()
     {
         if (!OperatingSystem.IsLinux() || IntPtr.Size != sizeof(ulong))

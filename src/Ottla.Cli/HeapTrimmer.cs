@@ -3,9 +3,9 @@ using Ottla.Broker;
 namespace Ottla.Cli;
 
 /// <summary>
-/// Gives memory back once there is rest after much was allocated or let go of: a start on many logs, topics with thousands of partitions, large frames.
-/// The runtime collects only when its budget is used up, which on a machine with large caches is after hundreds of megabytes, and an idle broker never
-/// comes to that. Owned by the command that started it, for the life of the process; works on a timer's thread.
+/// Gives memory back once there is rest after much was allocated or let go of: a start on many logs, topics with thousands of partitions,
+/// large frames. The runtime collects only when its budget is used up, which on a machine with large caches is after hundreds of megabytes,
+/// and an idle broker never comes to that. Owned by the command that started it, for the life of the process; works on a timer's thread.
 /// </summary>
 internal sealed class HeapTrimmer : IDisposable
 {
@@ -13,8 +13,8 @@ internal sealed class HeapTrimmer : IDisposable
     public const long WorthwhileBytesMin = 16 * 1024 * 1024;
 
     /// <summary>
-    /// The process rests while it uses less than this share of one processor. What it allocates says nothing: the hot path allocates next to nothing under
-    /// full load, and a collection then would stop every client for as long as it takes.
+    /// The process rests while it uses less than this share of one processor. What it allocates says nothing: the hot path allocates next
+    /// to nothing under full load, and a collection then would stop every client for as long as it takes.
     /// </summary>
     public const double RestShare = 0.02;
 

@@ -4,13 +4,14 @@ using System.Text;
 namespace Ottla.Cli;
 
 /// <summary>
-/// Tells the outside what the runtime has counted: rewrites the file that <see cref="FileVariable"/> names, every second, for benchmarks to read
-/// differences from. Owned by the command that started it, for the life of the process; works on a timer's thread, one tick at a time.
+/// Writes the runtime's counters once a second to the file that <see cref="FileVariable"/> names. Benchmarks read the file and compute
+/// differences. The command that started it owns it for the life of the process. It runs on a timer's thread, one tick at a time.
 /// </summary>
 /// <remarks>
-/// One <c>name value</c> per line, all totals since the process began: <c>allocated_bytes</c>, <c>gen0_collections</c>, <c>gen1_collections</c>,
-/// <c>gen2_collections</c>, <c>gc_pause_ms</c>; and <c>working_set_bytes</c> as of now. The file is replaced whole, so a reader never sees half of it.
-/// Collections count as .NET counts them: one of generation 2 is also one of 1 and of 0.
+/// The file has one <c>name value</c> per line. Totals since the process began: <c>allocated_bytes</c>, <c>gen0_collections</c>,
+/// <c>gen1_collections</c>, <c>gen2_collections</c> and <c>gc_pause_ms</c>. The value at the time of writing: <c>working_set_bytes</c>.
+/// Each write replaces the whole file, so a reader never sees half of it. As in .NET, a collection of generation 2 also counts as one of
+/// generations 1 and 0.
 /// </remarks>
 internal sealed class RuntimeCounters : IDisposable
 {
@@ -29,8 +30,9 @@ internal sealed class RuntimeCounters : IDisposable
         _path = path;
         _warn = warn;
         _temporaryPath = path + ".new";
-        // Due once, and again after each write: ticks cannot overlap.
-        _timer = time.CreateTimer(static self => ((RuntimeCounters)self!).Write(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        // The timer fires once and is set again after each write, so ticks cannot overlap.
+        _timer =
+            time.CreateTimer(static self => ((RuntimeCounters)self!).Write(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Starts writing to the file that the environment names.</summary>
@@ -47,7 +49,7 @@ internal sealed class RuntimeCounters : IDisposable
         return counters;
     }
 
-    /// <summary>The counters of this process as the file has them.</summary>
+    /// <summary>Formats the current counters as the content of the file.</summary>
     public static string Render()
     {
         var text = new StringBuilder(256);
@@ -70,7 +72,7 @@ internal sealed class RuntimeCounters : IDisposable
     {
         try
         {
-#pragma warning disable RS0030 // Not the broker's data: a report on the process itself, which the simulator has no part in.
+#pragma warning disable RS0030 // This file is not broker data: it reports on the process, and the simulator never runs it.
             File.WriteAllText(_temporaryPath, Render());
             File.Move(_temporaryPath, _path, overwrite: true);
 #pragma warning restore RS0030
@@ -78,7 +80,7 @@ internal sealed class RuntimeCounters : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            // Disposed while it wrote: that was the last report.
+            // The process is stopping: the file that was just written is the last one.
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -2,15 +2,16 @@ using System.Globalization;
 using System.Text;
 using Microsoft.Extensions.Logging;
 
-// A thread of its own, and its own lock to wait on: whoever reads standard error decides how long a write takes, and nothing else may wait for that.
+// A thread of its own, and its own lock to wait on: whoever reads standard error decides how long a write takes, and nothing else may wait
+// for that.
 #pragma warning disable RS0030
 
 namespace Ottla.Cli;
 
 /// <summary>Logs to standard error, a line a message, in the form Kafka's own logs have. Used by every thread; lines do not mix.</summary>
 /// <remarks>
-/// Who logs never waits: lines queue up, up to <see cref="QueuedCharsMax"/>, and one thread writes them. While nobody reads standard error the queue fills,
-/// later lines are dropped, and a line in their place says how many. Lives as long as its command.
+/// Who logs never waits: lines queue up, up to <see cref="QueuedCharsMax"/>, and one thread writes them. While nobody reads standard error
+/// the queue fills, later lines are dropped, and a line in their place says how many. Lives as long as its command.
 /// </remarks>
 internal sealed class StandardErrorLog : ILoggerFactory
 {
@@ -47,7 +48,8 @@ internal sealed class StandardErrorLog : ILoggerFactory
 
     public ILogger CreateLogger(string categoryName) => new Logger(this, categoryName[(categoryName.LastIndexOf('.') + 1)..]);
 
-    public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException("There is one log: standard error.");
+    public void AddProvider(ILoggerProvider provider) =>
+        throw new NotSupportedException("The log goes only to standard error; no other provider can be added.");
 
     /// <summary>Waits for the lines that are queued to be written, but not for ever.</summary>
     public void Dispose()
@@ -115,7 +117,8 @@ internal sealed class StandardErrorLog : ILoggerFactory
             {
                 // Here is their place: since the first was dropped, none was queued.
                 var stamp = _time.GetLocalNow().ToString("yyyy-MM-dd HH:mm:ss,fff", CultureInfo.InvariantCulture);
-                lines.Append(CultureInfo.InvariantCulture, $"[{stamp}] WARN {_droppedLines} lines of the log were dropped here, because standard error was not read ")
+                lines.Append(CultureInfo.InvariantCulture,
+                    $"[{stamp}] WARN {_droppedLines} lines of the log were dropped here, because standard error was not read ")
                     .Append(CultureInfo.InvariantCulture, $"({nameof(StandardErrorLog)}){Environment.NewLine}");
                 _droppedLines = 0;
             }
@@ -141,7 +144,8 @@ internal sealed class StandardErrorLog : ILoggerFactory
 
         public bool IsEnabled(LogLevel level) => level >= log._minimum && level != LogLevel.None;
 
-        public void Log<TState>(LogLevel level, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel level, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(level))
                 log.Write(level, category, formatter(state, exception), exception);

@@ -3,12 +3,12 @@ using System.Globalization;
 
 namespace Ottla.Configuration;
 
-// How dynamic values come into force: those that the metadata log holds, and those that somebody asks for.
+// Dynamic values: those that the metadata log holds, and those that a request wants to set.
 public sealed partial class BrokerConfig
 {
     /// <summary>
-    /// The configuration with other dynamic values, as the metadata log holds them. What may not be dynamic, does not parse or
-    /// contradicts the rest is left out, each with a warning; intervals beyond their bounds are set to the bound.
+    /// Returns the configuration with other dynamic values from the metadata log. Values that cannot be dynamic, do not parse, or
+    /// contradict others are ignored with a warning each. Intervals outside their bounds are set to the bound.
     /// </summary>
     public BrokerConfig WithDynamic(IReadOnlyDictionary<string, string> clusterDefault, IReadOnlyDictionary<string, string> perBroker)
     {
@@ -29,8 +29,8 @@ public sealed partial class BrokerConfig
         }
     }
 
-    /// <summary>The configuration with other dynamic values, all of which must be allowed.</summary>
-    /// <exception cref="ConfigException">One is not allowed, or they contradict each other or the static ones.</exception>
+    /// <summary>Returns the configuration with other dynamic values, all of which must be valid.</summary>
+    /// <exception cref="ConfigException">A value is invalid, or values contradict each other or the static ones.</exception>
     internal BrokerConfig WithAllDynamic(IReadOnlyDictionary<string, string> clusterDefault, IReadOnlyDictionary<string, string> perBroker)
     {
         foreach (var (name, value) in clusterDefault)
@@ -58,7 +58,7 @@ public sealed partial class BrokerConfig
         }
     }
 
-    /// <summary>Brings an interval between its static bounds, which may have changed since it was set.</summary>
+    /// <summary>Limits an interval to its static bounds, which may have changed since it was set.</summary>
     private DynamicValue Clamp(DynamicValue value, List<string> warnings)
     {
         const string suffix = ".assignment.interval.ms";
@@ -69,14 +69,18 @@ public sealed partial class BrokerConfig
         var clamped = Math.Clamp(interval, Int($"{kind}.min{suffix}"), Math.Max(Int($"{kind}.min{suffix}"), Int($"{kind}.max{suffix}")));
         if (clamped == interval)
             return value;
-        warnings.Add($"Dynamic configuration '{value.Name}' is {interval}, beyond what the static configuration allows; {clamped} is in force.");
+        warnings.Add(
+            $"Dynamic configuration '{value.Name}' is {interval}, outside the bounds of the static configuration. The broker uses "
+            + $"{clamped} instead.");
         return value with { Value = clamped.ToString(CultureInfo.InvariantCulture) };
     }
 
-    /// <summary>Leaves out what contradicts the rest: one value where that is enough, else each that does not go with those before it.</summary>
+    /// <summary>
+    /// Removes values that contradict the others: one value if that is enough, otherwise each value that contradicts those before it.
+    /// </summary>
     private List<DynamicValue> KeepCompatible(List<DynamicValue> values, string refusal, List<string> warnings)
     {
-        var suspects = values.Where(value => DynamicConfigRules.Definition(value.Name) is not null).ToList(); // the rest has no rules
+        var suspects = values.Where(value => DynamicConfigRules.Definition(value.Name) is not null).ToList(); // the others have no rules
         foreach (var suspect in suspects)
         {
             List<DynamicValue> others = [.. values.Where(value => value != suspect)];
@@ -107,7 +111,7 @@ public sealed partial class BrokerConfig
         return kept;
     }
 
-    /// <summary>Why these values cannot be in force together; null when they can.</summary>
+    /// <summary>Why the values cannot be used together; null when they can.</summary>
     private string? Refusal(List<DynamicValue> values)
     {
         try
@@ -128,7 +132,7 @@ public sealed partial class BrokerConfig
         warnings);
 
     private static string LeftOut(DynamicValue value, string reason) =>
-        $"Dynamic configuration '{value.Name}' of {(value.IsPerBroker ? "this broker" : "the cluster")} is left out: {reason}";
+        $"Dynamic configuration '{value.Name}' of {(value.IsPerBroker ? "this broker" : "the cluster")} is ignored: {reason}";
 
     private sealed record DynamicValue(string Name, string Value, bool IsPerBroker);
 }

@@ -9,7 +9,10 @@ public sealed partial class BrokerConfig
     /// <summary><c>group.coordinator.threads</c>: Threads of the group coordinator.</summary>
     public int GroupCoordinatorThreads { get; private set; }
 
-    /// <summary><c>group.coordinator.append.linger.ms</c>: How long the group coordinator gathers records before it writes them; -1 adapts by itself.</summary>
+    /// <summary>
+    /// <c>group.coordinator.append.linger.ms</c>: How long the group coordinator gathers records before it writes them; -1 adapts by
+    /// itself.
+    /// </summary>
     public int GroupCoordinatorAppendLingerMs { get; private set; }
 
     /// <summary><c>group.coordinator.cached.buffer.max.bytes</c>: Largest write buffer the group coordinator keeps for reuse.</summary>
@@ -48,7 +51,9 @@ public sealed partial class BrokerConfig
     /// <summary><c>group.max.session.timeout.ms</c>: Longest session timeout of a classic group's member.</summary>
     public int GroupMaxSessionTimeoutMs { get; private set; }
 
-    /// <summary><c>group.initial.rebalance.delay.ms</c>: How long an empty classic group waits for more members before its first rebalance.</summary>
+    /// <summary>
+    /// <c>group.initial.rebalance.delay.ms</c>: How long an empty classic group waits for more members before its first rebalance.
+    /// </summary>
     public int GroupInitialRebalanceDelayMs { get; private set; }
 
     /// <summary><c>group.max.size</c>: Most members of a classic group.</summary>
@@ -78,13 +83,17 @@ public sealed partial class BrokerConfig
     /// <summary><c>group.consumer.assignors</c>: Server-side assignors of consumer groups; the first is the default.</summary>
     public IReadOnlyList<string> GroupConsumerAssignors { get; private set; } = [];
 
-    /// <summary><c>group.consumer.migration.policy</c>: Whether groups may go from the classic to the consumer protocol, back, both or neither.</summary>
+    /// <summary>
+    /// <c>group.consumer.migration.policy</c>: Whether groups may go from the classic to the consumer protocol, back, both or neither.
+    /// </summary>
     public string GroupConsumerMigrationPolicy { get; private set; } = "";
 
     /// <summary><c>group.consumer.assignment.interval.ms</c>: Shortest time between two assignments of a consumer group.</summary>
     public int GroupConsumerAssignmentIntervalMs { get; private set; }
 
-    /// <summary><c>group.consumer.regex.refresh.interval.ms</c>: Time between refreshes of the topics a regular expression matches.</summary>
+    /// <summary>
+    /// <c>group.consumer.regex.refresh.interval.ms</c>: Time between refreshes of the topics a regular expression matches.
+    /// </summary>
     public int GroupConsumerRegexRefreshIntervalMs { get; private set; }
 
     /// <summary><c>group.share.session.timeout.ms</c>: How long a share group waits for a member's heartbeat.</summary>
@@ -123,13 +132,17 @@ public sealed partial class BrokerConfig
     /// <summary><c>group.streams.num.standby.replicas</c>: Standby replicas of each task with state.</summary>
     public int GroupStreamsNumStandbyReplicas { get; private set; }
 
-    /// <summary><c>group.streams.initial.rebalance.delay.ms</c>: How long an empty streams group waits for more members before its first assignment.</summary>
+    /// <summary>
+    /// <c>group.streams.initial.rebalance.delay.ms</c>: How long an empty streams group waits for more members before its first assignment.
+    /// </summary>
     public int GroupStreamsInitialRebalanceDelayMs { get; private set; }
 
     /// <summary><c>group.streams.assignment.interval.ms</c>: Shortest time between two assignments of a streams group.</summary>
     public int GroupStreamsAssignmentIntervalMs { get; private set; }
 
-    /// <summary><c>share.coordinator.state.topic.num.partitions</c>: Partitions of the share state topic; not to be changed once it exists.</summary>
+    /// <summary>
+    /// <c>share.coordinator.state.topic.num.partitions</c>: Partitions of the share state topic; not to be changed once it exists.
+    /// </summary>
     public int ShareCoordinatorStateTopicNumPartitions { get; private set; }
 
     /// <summary><c>share.coordinator.state.topic.replication.factor</c>: Replicas of the share state topic.</summary>
@@ -141,13 +154,18 @@ public sealed partial class BrokerConfig
     /// <summary><c>share.coordinator.state.topic.segment.bytes</c>: Segment size of the share state topic.</summary>
     public int ShareCoordinatorStateTopicSegmentBytes { get; private set; }
 
-    /// <summary><c>share.coordinator.snapshot.update.records.per.snapshot</c>: Update records between two snapshots of a share partition's state.</summary>
+    /// <summary>
+    /// <c>share.coordinator.snapshot.update.records.per.snapshot</c>: Update records between two snapshots of a share partition's state.
+    /// </summary>
     public int ShareCoordinatorSnapshotUpdateRecordsPerSnapshot { get; private set; }
 
     /// <summary><c>share.coordinator.write.timeout.ms</c>: How long a write of share state may take to be replicated.</summary>
     public int ShareCoordinatorWriteTimeoutMs { get; private set; }
 
-    /// <summary><c>share.coordinator.append.linger.ms</c>: How long the share coordinator gathers records before it writes them; -1 adapts by itself.</summary>
+    /// <summary>
+    /// <c>share.coordinator.append.linger.ms</c>: How long the share coordinator gathers records before it writes them; -1 adapts by
+    /// itself.
+    /// </summary>
     public int ShareCoordinatorAppendLingerMs { get; private set; }
 
     /// <summary><c>share.coordinator.load.buffer.size</c>: Bytes read at once when share state is loaded.</summary>

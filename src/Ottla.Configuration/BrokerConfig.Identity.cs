@@ -3,7 +3,7 @@ using System.Globalization;
 
 namespace Ottla.Configuration;
 
-// Who the node is, where it listens and where its logs are: what takes more than reading one value.
+// Identity, listeners and log directories: configs that need more than reading one value.
 public sealed partial class BrokerConfig
 {
     /// <summary><c>node.id</c>: The id of this node.</summary>
@@ -16,59 +16,59 @@ public sealed partial class BrokerConfig
 
     public bool IsController => (ProcessRoles & ProcessRoles.Controller) != 0;
 
-    /// <summary>True for a node that is broker and controller at once.</summary>
+    /// <summary>Whether the node is both a broker and a controller.</summary>
     public bool IsCombined => IsBroker && IsController;
 
-    /// <summary><c>listeners</c>: Where this node listens, controller listeners included.</summary>
+    /// <summary><c>listeners</c>: the listeners of this node, including those of the controller.</summary>
     public IReadOnlyList<Listener> Listeners { get; private set; } = [];
 
     /// <summary>The listeners for clients and other brokers.</summary>
     public IReadOnlyList<Listener> BrokerListeners { get; private set; } = [];
 
-    /// <summary>The listeners for the quorum and for brokers talking to this controller.</summary>
+    /// <summary>The listeners for the quorum and for brokers that connect to this controller.</summary>
     public IReadOnlyList<Listener> ControllerListeners { get; private set; } = [];
 
     /// <summary>
-    /// <c>advertised.listeners</c>, else <c>listeners</c>, without controller listeners. A null host stands for this machine's
-    /// host name, which the caller fills in.
+    /// <c>advertised.listeners</c>, else <c>listeners</c>, without controller listeners. A null host means this machine's host name, which
+    /// the caller fills in.
     /// </summary>
     public IReadOnlyList<Listener> AdvertisedListeners { get; private set; } = [];
 
-    /// <summary>The addresses of this node's controller listeners that others are told.</summary>
+    /// <summary>The advertised addresses of this node's controller listeners.</summary>
     public IReadOnlyList<Listener> AdvertisedControllerListeners { get; private set; } = [];
 
     /// <summary><c>controller.listener.names</c>, in upper case.</summary>
     public IReadOnlyList<string> ControllerListenerNames { get; private set; } = [];
 
-    /// <summary>The listener brokers use among themselves.</summary>
+    /// <summary>The listener for connections between brokers.</summary>
     public string InterBrokerListenerName { get; private set; } = "";
 
-    /// <summary>How <see cref="InterBrokerListenerName"/> is secured.</summary>
+    /// <summary>The security protocol of <see cref="InterBrokerListenerName"/>.</summary>
     public SecurityProtocol InterBrokerSecurityProtocol { get; private set; }
 
-    /// <summary>The security protocol of every listener name known to this node.</summary>
+    /// <summary>The security protocol of each listener name.</summary>
     public IReadOnlyDictionary<string, SecurityProtocol> ListenerSecurityProtocols { get; private set; } =
         FrozenDictionary<string, SecurityProtocol>.Empty;
 
     /// <summary><c>controller.quorum.voters</c>: The voters of a static quorum; empty for a dynamic one.</summary>
     public IReadOnlyList<QuorumVoter> QuorumVoters { get; private set; } = [];
 
-    /// <summary><c>controller.quorum.bootstrap.servers</c>: Endpoints from which the quorum is found.</summary>
+    /// <summary><c>controller.quorum.bootstrap.servers</c>: the endpoints from which a node finds the quorum.</summary>
     public IReadOnlyList<HostPort> QuorumBootstrapServers { get; private set; } = [];
 
     /// <summary>
-    /// True when this node is broker, controller and the quorum's only static voter: nobody else has a use for its controller
-    /// listener, which then need not be opened.
+    /// Whether this node is broker, controller and the only static voter. Then nobody else uses its controller listener, which need not be
+    /// opened.
     /// </summary>
     public bool IsSingleNodeQuorum => IsCombined && QuorumVoters.Count == 1 && QuorumVoters[0].Id == NodeId;
 
-    /// <summary><c>log.dirs</c>, else <c>log.dir</c>: The directories the logs live in.</summary>
+    /// <summary><c>log.dirs</c>, else <c>log.dir</c>: the log directories.</summary>
     public IReadOnlyList<string> LogDirs { get; private set; } = [];
 
-    /// <summary><c>metadata.log.dir</c>, else the first log directory: Where the metadata log lives.</summary>
+    /// <summary><c>metadata.log.dir</c>, else the first log directory: the directory of the metadata log.</summary>
     public string MetadataLogDir { get; private set; } = "";
 
-    /// <summary>The cordoned ones of <see cref="LogDirs"/>: they get no new replicas.</summary>
+    /// <summary>The cordoned <see cref="LogDirs"/>, which get no new replicas.</summary>
     public IReadOnlyList<string> CordonedLogDirs { get; private set; } = [];
 
     /// <summary><c>max.connections.per.ip.overrides</c>: Connection limits by host name or address.</summary>
@@ -80,13 +80,15 @@ public sealed partial class BrokerConfig
     /// <summary><c>log.roll.jitter.ms</c>, else <c>log.roll.jitter.hours</c>, in milliseconds.</summary>
     public long LogRollJitterMs { get; private set; }
 
-    /// <summary><c>log.retention.ms</c>, else <c>log.retention.minutes</c>, else <c>log.retention.hours</c>, in milliseconds; -1 for ever.</summary>
+    /// <summary>
+    /// <c>log.retention.ms</c>, else <c>log.retention.minutes</c>, else <c>log.retention.hours</c>, in milliseconds; -1 for ever.
+    /// </summary>
     public long LogRetentionMs { get; private set; }
 
     /// <summary><c>log.flush.interval.ms</c>, else <c>log.flush.scheduler.interval.ms</c>.</summary>
     public long LogFlushIntervalMs { get; private set; }
 
-    /// <summary>What a topic of this broker has when nothing is set on it.</summary>
+    /// <summary>The configuration of a topic that sets no configs.</summary>
     public TopicConfig TopicDefaults { get; }
 
     private void ReadIdentity()
@@ -95,9 +97,11 @@ public sealed partial class BrokerConfig
         foreach (var role in List("process.roles"))
             ProcessRoles |= role == "broker" ? ProcessRoles.Broker : ProcessRoles.Controller;
         ReadListeners();
-        QuorumVoters = [.. List("controller.quorum.voters").Select(text => QuorumVoter.TryParse(text, out var voter) ? voter! : throw Unreachable(text))];
+        QuorumVoters = [.. List("controller.quorum.voters")
+            .Select(text => QuorumVoter.TryParse(text, out var voter) ? voter! : throw Unreachable(text))];
         QuorumBootstrapServers =
-            [.. List("controller.quorum.bootstrap.servers").Select(text => HostPort.TryParse(text, out var server) ? server! : throw Unreachable(text))];
+            [.. List("controller.quorum.bootstrap.servers")
+                .Select(text => HostPort.TryParse(text, out var server) ? server! : throw Unreachable(text))];
         AdvertisedControllerListeners = AdvertiseControllerListeners();
         ReadLogDirs();
         LogRollMs = Chain("segment.ms");
@@ -126,7 +130,8 @@ public sealed partial class BrokerConfig
     private bool IsControllerListener(Listener listener) => ControllerListenerNames.Contains(listener.Name, StringComparer.Ordinal);
 
     /// <summary>
-    /// The protocol map; when it is the default one and nothing is secured, controller listeners need no entry and are PLAINTEXT.
+    /// The map of security protocols. When the map is the default and nothing uses security, controller listeners need no entry and use
+    /// PLAINTEXT.
     /// </summary>
     private Dictionary<string, SecurityProtocol> EffectiveProtocols(IReadOnlyList<string> listeners)
     {
@@ -177,10 +182,11 @@ public sealed partial class BrokerConfig
 
             if (ControllerListeners.FirstOrDefault(listener => listener.Name == name) is not { } listening)
                 continue;
-            // A static voter's address is known to everybody; a wildcard is an address for nobody.
+            // Every node knows the address of a static voter. A wildcard address cannot be advertised.
             var isWildcard = listening.Host is null or "0.0.0.0";
             var voter = isWildcard && name == ControllerListenerNames[0] ? QuorumVoters.FirstOrDefault(entry => entry.Id == NodeId) : null;
-            result.Add(voter is not null ? listening with { Host = voter.Host, Port = voter.Port } : isWildcard ? listening with { Host = null } : listening);
+            result.Add(voter is not null ? listening with { Host = voter.Host, Port = voter.Port } : isWildcard
+                ? listening with { Host = null } : listening);
         }
 
         return [.. result];
@@ -195,7 +201,8 @@ public sealed partial class BrokerConfig
     }
 
     private long Chain(string topicConfig) =>
-        long.Parse(FirstOf(ConfigSynonyms.Of(ConfigResourceType.Topic, topicConfig))!, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+        long.Parse(FirstOf(ConfigSynonyms.Of(ConfigResourceType.Topic, topicConfig))!, NumberStyles.AllowLeadingSign,
+            CultureInfo.InvariantCulture);
 
     private static FrozenDictionary<string, int> ParseConnectionOverrides(string text)
     {
@@ -216,5 +223,6 @@ public sealed partial class BrokerConfig
         return overrides.ToFrozenDictionary(StringComparer.Ordinal);
     }
 
-    private static InvalidOperationException Unreachable(string text) => new($"The validator let '{text}' pass.");
+    private static InvalidOperationException Unreachable(string text) =>
+        new($"The value '{text}' is invalid although its validator accepted it.");
 }

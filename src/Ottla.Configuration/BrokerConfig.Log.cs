@@ -15,7 +15,9 @@ public sealed partial class BrokerConfig
     /// <summary><c>min.insync.replicas</c>: In-sync replicas without which acks=all writes are refused.</summary>
     public int MinInsyncReplicas { get; private set; }
 
-    /// <summary><c>unclean.leader.election.enable</c>: Whether a replica out of the in-sync set may become leader, losing records.</summary>
+    /// <summary>
+    /// <c>unclean.leader.election.enable</c>: Whether a replica out of the in-sync set may become leader, losing records.
+    /// </summary>
     public bool UncleanLeaderElectionEnable { get; private set; }
 
     /// <summary><c>log.segment.bytes</c>: Largest size of a segment.</summary>
@@ -54,7 +56,9 @@ public sealed partial class BrokerConfig
     /// <summary><c>log.preallocate</c>: Whether segment files are allocated in full when they are created.</summary>
     public bool LogPreallocate { get; private set; }
 
-    /// <summary><c>num.recovery.threads.per.data.dir</c>: Threads per log directory that load logs at start and flush them at shutdown.</summary>
+    /// <summary>
+    /// <c>num.recovery.threads.per.data.dir</c>: Threads per log directory that load logs at start and flush them at shutdown.
+    /// </summary>
     public int NumRecoveryThreadsPerDataDir { get; private set; }
 
     /// <summary><c>log.message.timestamp.before.max.ms</c>: How far a record's own timestamp may lie in the past.</summary>
@@ -63,7 +67,10 @@ public sealed partial class BrokerConfig
     /// <summary><c>log.message.timestamp.after.max.ms</c>: How far a record's own timestamp may lie in the future.</summary>
     public long LogMessageTimestampAfterMaxMs { get; private set; }
 
-    /// <summary><c>log.dir.failure.timeout.ms</c>: How long a broker with a failed log directory waits for the controller to take note before it stops.</summary>
+    /// <summary>
+    /// <c>log.dir.failure.timeout.ms</c>: How long a broker with a failed log directory waits for the controller to take note before it
+    /// stops.
+    /// </summary>
     public long LogDirFailureTimeoutMs { get; private set; }
 
     /// <summary><c>log.initial.task.delay.ms</c>: Wait before the first run of the log tasks.</summary>
@@ -84,7 +91,10 @@ public sealed partial class BrokerConfig
     /// <summary><c>log.cleaner.io.buffer.size</c>: Memory for compaction's I/O buffers, all threads together.</summary>
     public int LogCleanerIoBufferSize { get; private set; }
 
-    /// <summary><c>log.cleaner.io.buffer.load.factor</c>: How full compaction's key map may get; fuller takes more keys at once and has more collisions.</summary>
+    /// <summary>
+    /// <c>log.cleaner.io.buffer.load.factor</c>: How full compaction's key map may get; fuller takes more keys at once and has more
+    /// collisions.
+    /// </summary>
     public double LogCleanerIoBufferLoadFactor { get; private set; }
 
     /// <summary><c>log.cleaner.backoff.ms</c>: How long compaction sleeps when there is nothing to do.</summary>

@@ -27,10 +27,15 @@ public sealed partial class BrokerConfig
     /// <summary><c>connections.max.idle.ms</c>: How long a connection may be idle before it is closed.</summary>
     public long ConnectionsMaxIdleMs { get; private set; }
 
-    /// <summary><c>connection.failed.authentication.delay.ms</c>: How long the close of a connection that failed to authenticate is put off.</summary>
+    /// <summary>
+    /// <c>connection.failed.authentication.delay.ms</c>: How long the close of a connection that failed to authenticate is put off.
+    /// </summary>
     public int ConnectionFailedAuthenticationDelayMs { get; private set; }
 
-    /// <summary><c>connections.max.reauth.ms</c>: How long a SASL session lasts before the client must authenticate again; 0 for as long as the connection.</summary>
+    /// <summary>
+    /// <c>connections.max.reauth.ms</c>: How long a SASL session lasts before the client must authenticate again; 0 for as long as the
+    /// connection.
+    /// </summary>
     public long ConnectionsMaxReauthMs { get; private set; }
 
     /// <summary><c>sasl.server.max.receive.size</c>: Largest SASL message accepted before authentication is done.</summary>
@@ -39,7 +44,9 @@ public sealed partial class BrokerConfig
     /// <summary><c>queued.max.requests</c>: Most requests waiting to be processed before the broker stops reading from sockets.</summary>
     public int QueuedMaxRequests { get; private set; }
 
-    /// <summary><c>queued.max.request.bytes</c>: Most bytes of waiting requests before the broker stops reading from sockets; -1 for no limit.</summary>
+    /// <summary>
+    /// <c>queued.max.request.bytes</c>: Most bytes of waiting requests before the broker stops reading from sockets; -1 for no limit.
+    /// </summary>
     public long QueuedMaxRequestBytes { get; private set; }
 
     /// <summary><c>num.network.threads</c>: Threads reading and writing each listener's sockets.</summary>
@@ -63,7 +70,9 @@ public sealed partial class BrokerConfig
     /// <summary><c>message.max.bytes</c>: Largest record batch accepted, after compression.</summary>
     public int MessageMaxBytes { get; private set; }
 
-    /// <summary><c>max.decompressed.message.bytes</c>: Largest size that one record of a compressed batch may have when it is expanded.</summary>
+    /// <summary>
+    /// <c>max.decompressed.message.bytes</c>: Largest size that one record of a compressed batch may have when it is expanded.
+    /// </summary>
     public int MaxDecompressedMessageBytes { get; private set; }
 
     /// <summary><c>max.incremental.fetch.session.cache.slots</c>: Most fetch sessions kept.</summary>
@@ -78,10 +87,14 @@ public sealed partial class BrokerConfig
     /// <summary><c>fetch.purgatory.purge.interval.requests</c>: Finished fetches after which the list of waiting ones is cleaned.</summary>
     public int FetchPurgatoryPurgeIntervalRequests { get; private set; }
 
-    /// <summary><c>producer.purgatory.purge.interval.requests</c>: Finished produces after which the list of waiting ones is cleaned.</summary>
+    /// <summary>
+    /// <c>producer.purgatory.purge.interval.requests</c>: Finished produces after which the list of waiting ones is cleaned.
+    /// </summary>
     public int ProducerPurgatoryPurgeIntervalRequests { get; private set; }
 
-    /// <summary><c>delete.records.purgatory.purge.interval.requests</c>: Finished DeleteRecords after which the list of waiting ones is cleaned.</summary>
+    /// <summary>
+    /// <c>delete.records.purgatory.purge.interval.requests</c>: Finished DeleteRecords after which the list of waiting ones is cleaned.
+    /// </summary>
     public int DeleteRecordsPurgatoryPurgeIntervalRequests { get; private set; }
 
     /// <summary><c>controlled.shutdown.enable</c>: Whether the broker hands its leaderships over before it stops.</summary>
@@ -90,7 +103,9 @@ public sealed partial class BrokerConfig
     /// <summary><c>delete.topic.enable</c>: Whether topics can be deleted.</summary>
     public bool DeleteTopicEnable { get; private set; }
 
-    /// <summary><c>broker.rack</c>: The rack, zone or room this broker is in, for spreading replicas and for fetching from the nearest.</summary>
+    /// <summary>
+    /// <c>broker.rack</c>: The rack, zone or room this broker is in, for spreading replicas and for fetching from the nearest.
+    /// </summary>
     public string? BrokerRack { get; private set; }
 
     /// <summary><c>authorizer.class.name</c>: The authorizer that decides who may do what; empty for none.</summary>
@@ -117,10 +132,14 @@ public sealed partial class BrokerConfig
     /// <summary><c>replication.quota.window.size.seconds</c>: Length of a replication quota's sample.</summary>
     public int ReplicationQuotaWindowSizeSeconds { get; private set; }
 
-    /// <summary><c>alter.log.dirs.replication.quota.window.num</c>: Samples the quota of moves between log directories is measured over.</summary>
+    /// <summary>
+    /// <c>alter.log.dirs.replication.quota.window.num</c>: Samples the quota of moves between log directories is measured over.
+    /// </summary>
     public int AlterLogDirsReplicationQuotaWindowNum { get; private set; }
 
-    /// <summary><c>alter.log.dirs.replication.quota.window.size.seconds</c>: Length of a sample of the quota of moves between log directories.</summary>
+    /// <summary>
+    /// <c>alter.log.dirs.replication.quota.window.size.seconds</c>: Length of a sample of the quota of moves between log directories.
+    /// </summary>
     public int AlterLogDirsReplicationQuotaWindowSizeSeconds { get; private set; }
 
     /// <summary><c>controller.quota.window.num</c>: Samples a controller mutation quota is measured over.</summary>

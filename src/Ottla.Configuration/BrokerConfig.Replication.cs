@@ -3,7 +3,10 @@ namespace Ottla.Configuration;
 // Replication, the quorum and the metadata log.
 public sealed partial class BrokerConfig
 {
-    /// <summary><c>initial.broker.registration.timeout.ms</c>: How long a starting broker tries to register with the controller before it gives up and exits.</summary>
+    /// <summary>
+    /// <c>initial.broker.registration.timeout.ms</c>: How long a starting broker tries to register with the controller before it gives up
+    /// and exits.
+    /// </summary>
     public int InitialBrokerRegistrationTimeoutMs { get; private set; }
 
     /// <summary><c>broker.heartbeat.interval.ms</c>: Time between a broker's heartbeats to the controller.</summary>
@@ -12,16 +15,26 @@ public sealed partial class BrokerConfig
     /// <summary><c>broker.session.timeout.ms</c>: How long the controller waits for a heartbeat before it fences a broker.</summary>
     public int BrokerSessionTimeoutMs { get; private set; }
 
-    /// <summary><c>controller.quorum.election.timeout.ms</c>: How long a candidate waits for votes before it starts another election.</summary>
+    /// <summary>
+    /// <c>controller.quorum.election.timeout.ms</c>: How long a candidate waits for votes before it starts another election.
+    /// </summary>
     public int ControllerQuorumElectionTimeoutMs { get; private set; }
 
-    /// <summary><c>controller.quorum.fetch.timeout.ms</c>: How long a follower goes without a successful fetch, or a leader without fetches from a majority, before an election.</summary>
+    /// <summary>
+    /// <c>controller.quorum.fetch.timeout.ms</c>: How long a follower goes without a successful fetch, or a leader without fetches from a
+    /// majority, before an election.
+    /// </summary>
     public int ControllerQuorumFetchTimeoutMs { get; private set; }
 
-    /// <summary><c>controller.quorum.election.backoff.max.ms</c>: Longest random wait before another election, which keeps candidates from colliding.</summary>
+    /// <summary>
+    /// <c>controller.quorum.election.backoff.max.ms</c>: Longest random wait before another election, which keeps candidates from
+    /// colliding.
+    /// </summary>
     public int ControllerQuorumElectionBackoffMaxMs { get; private set; }
 
-    /// <summary><c>controller.quorum.append.linger.ms</c>: How long the quorum leader gathers metadata records before it writes them out.</summary>
+    /// <summary>
+    /// <c>controller.quorum.append.linger.ms</c>: How long the quorum leader gathers metadata records before it writes them out.
+    /// </summary>
     public int ControllerQuorumAppendLingerMs { get; private set; }
 
     /// <summary><c>controller.quorum.request.timeout.ms</c>: How long a node waits for the answer to a quorum request.</summary>
@@ -39,10 +52,15 @@ public sealed partial class BrokerConfig
     /// <summary><c>controller.quorum.fetch.max.bytes</c>: Most bytes of the metadata log in one answer.</summary>
     public int ControllerQuorumFetchMaxBytes { get; private set; }
 
-    /// <summary><c>metadata.log.max.record.bytes.between.snapshots</c>: Bytes of new metadata records after which a snapshot is made.</summary>
+    /// <summary>
+    /// <c>metadata.log.max.record.bytes.between.snapshots</c>: Bytes of new metadata records after which a snapshot is made.
+    /// </summary>
     public long MetadataLogMaxRecordBytesBetweenSnapshots { get; private set; }
 
-    /// <summary><c>metadata.log.max.snapshot.interval.ms</c>: Longest time between snapshots while there are records not yet in one; 0 turns this off.</summary>
+    /// <summary>
+    /// <c>metadata.log.max.snapshot.interval.ms</c>: Longest time between snapshots while there are records not yet in one; 0 turns this
+    /// off.
+    /// </summary>
     public long MetadataLogMaxSnapshotIntervalMs { get; private set; }
 
     /// <summary><c>metadata.log.segment.bytes</c>: Largest size of a segment of the metadata log.</summary>
@@ -57,7 +75,9 @@ public sealed partial class BrokerConfig
     /// <summary><c>metadata.max.retention.ms</c>: Age beyond which metadata log segments and snapshots are deleted.</summary>
     public long MetadataMaxRetentionMs { get; private set; }
 
-    /// <summary><c>metadata.max.idle.interval.ms</c>: How often the active controller writes a no-op record when nothing else happens; 0 for never.</summary>
+    /// <summary>
+    /// <c>metadata.max.idle.interval.ms</c>: How often the active controller writes a no-op record when nothing else happens; 0 for never.
+    /// </summary>
     public int MetadataMaxIdleIntervalMs { get; private set; }
 
     /// <summary><c>replica.lag.time.max.ms</c>: How long a follower may go without catching up before it leaves the in-sync set.</summary>
@@ -93,7 +113,9 @@ public sealed partial class BrokerConfig
     /// <summary><c>auto.leader.rebalance.enable</c>: Whether leadership goes back to the preferred replicas by itself.</summary>
     public bool AutoLeaderRebalanceEnable { get; private set; }
 
-    /// <summary><c>leader.imbalance.check.interval.seconds</c>: Time between checks for leaders that are not the preferred replica.</summary>
+    /// <summary>
+    /// <c>leader.imbalance.check.interval.seconds</c>: Time between checks for leaders that are not the preferred replica.
+    /// </summary>
     public long LeaderImbalanceCheckIntervalSeconds { get; private set; }
 
     /// <summary><c>unclean.leader.election.interval.ms</c>: Time between checks for partitions that may elect an unclean leader.</summary>

@@ -12,13 +12,18 @@ public sealed partial class BrokerConfig
     /// <summary><c>transaction.state.log.replication.factor</c>: Replicas of the transaction topic.</summary>
     public short TransactionStateLogReplicationFactor { get; private set; }
 
-    /// <summary><c>transaction.state.log.num.partitions</c>: Partitions of the transaction topic; not to be changed once it exists.</summary>
+    /// <summary>
+    /// <c>transaction.state.log.num.partitions</c>: Partitions of the transaction topic; not to be changed once it exists.
+    /// </summary>
     public int TransactionStateLogNumPartitions { get; private set; }
 
     /// <summary><c>transaction.state.log.segment.bytes</c>: Segment size of the transaction topic.</summary>
     public int TransactionStateLogSegmentBytes { get; private set; }
 
-    /// <summary><c>transaction.partition.verification.enable</c>: Whether a transactional write is checked against its transaction before it is appended.</summary>
+    /// <summary>
+    /// <c>transaction.partition.verification.enable</c>: Whether a transactional write is checked against its transaction before it is
+    /// appended.
+    /// </summary>
     public bool TransactionPartitionVerificationEnable { get; private set; }
 
     /// <summary><c>producer.id.expiration.ms</c>: How long a partition remembers an idle producer.</summary>
@@ -33,16 +38,23 @@ public sealed partial class BrokerConfig
     /// <summary><c>transaction.max.timeout.ms</c>: Longest transaction timeout a producer may ask for.</summary>
     public int TransactionMaxTimeoutMs { get; private set; }
 
-    /// <summary><c>transaction.abort.timed.out.transaction.cleanup.interval.ms</c>: Time between checks for transactions that timed out.</summary>
+    /// <summary>
+    /// <c>transaction.abort.timed.out.transaction.cleanup.interval.ms</c>: Time between checks for transactions that timed out.
+    /// </summary>
     public int TransactionAbortTimedOutTransactionCleanupIntervalMs { get; private set; }
 
-    /// <summary><c>transaction.remove.expired.transaction.cleanup.interval.ms</c>: Time between checks for transactional ids that expired.</summary>
+    /// <summary>
+    /// <c>transaction.remove.expired.transaction.cleanup.interval.ms</c>: Time between checks for transactional ids that expired.
+    /// </summary>
     public int TransactionRemoveExpiredTransactionCleanupIntervalMs { get; private set; }
 
     /// <summary><c>transaction.two.phase.commit.enable</c>: Whether producers may take part in two-phase commits.</summary>
     public bool TransactionTwoPhaseCommitEnable { get; private set; }
 
-    /// <summary><c>add.partitions.to.txn.retry.backoff.max.ms</c>: Longest time a broker itself retries to verify a transaction that is still completing.</summary>
+    /// <summary>
+    /// <c>add.partitions.to.txn.retry.backoff.max.ms</c>: Longest time a broker itself retries to verify a transaction that is still
+    /// completing.
+    /// </summary>
     public int AddPartitionsToTxnRetryBackoffMaxMs { get; private set; }
 
     /// <summary><c>add.partitions.to.txn.retry.backoff.ms</c>: Wait between those retries.</summary>

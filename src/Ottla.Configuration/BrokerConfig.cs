@@ -3,14 +3,15 @@ using System.Collections.Frozen;
 namespace Ottla.Configuration;
 
 /// <summary>
-/// The effective configuration of one node: static values, under the dynamic ones of the cluster, under the dynamic ones of
-/// this broker. Immutable: everything is parsed and checked once, when it is made, so that properties cost a field read.
-/// A dynamic change makes another instance through <see cref="WithDynamic"/>; readers hold the latest one.
+/// The effective configuration of one node: static values, overridden by the dynamic values of the cluster, overridden by those of this
+/// broker. Immutable: all values are parsed and checked once, so that a property costs one field read. A dynamic change makes a new
+/// instance with <see cref="WithDynamic"/>; readers use the newest one.
 /// </summary>
 public sealed partial class BrokerConfig
 {
     private const string NoControllerListener =
-        "this node is its own controller and needs no connection to it. Tools with --bootstrap-controller, and other nodes, cannot connect.";
+        "the controller runs inside this node and is reached without a socket. Tools with --bootstrap-controller and other nodes cannot "
+        + "connect to it.";
 
     private static readonly FrozenDictionary<string, string> s_none = FrozenDictionary<string, string>.Empty;
 
@@ -37,29 +38,29 @@ public sealed partial class BrokerConfig
         TopicDefaults = TopicConfig.Create(this, s_none);
     }
 
-    /// <summary>What an operator should know and that does not stop the node: unknown names, names without an effect yet.</summary>
+    /// <summary>Problems that do not stop the node, for the operator: unknown names and unsupported configs.</summary>
     public IReadOnlyList<string> Warnings { get; }
 
     /// <summary>
-    /// The cluster that directories are formatted for by a node that formats them itself, from the variable CLUSTER_ID as in Kafka's
-    /// container images; null for a new one.
+    /// The cluster id that a node uses when it formats its own directories, from the variable CLUSTER_ID as in Kafka's container images;
+    /// null for a new id.
     /// </summary>
     public string? ClusterId { get; private set; }
 
-    /// <summary>The static values as they were given, before parsing.</summary>
+    /// <summary>The static values as given, unparsed.</summary>
     public IReadOnlyDictionary<string, string> StaticValues { get; }
 
-    /// <summary>The dynamic values of the whole cluster that are in force.</summary>
+    /// <summary>The active dynamic values of the whole cluster.</summary>
     public IReadOnlyDictionary<string, string> DynamicClusterDefaults { get; }
 
-    /// <summary>The dynamic values of this broker that are in force.</summary>
+    /// <summary>The active dynamic values of this broker.</summary>
     public IReadOnlyDictionary<string, string> DynamicPerBroker { get; }
 
     /// <summary>
-    /// Makes the configuration of a node: <paramref name="overrides"/> before <paramref name="environment"/> (the process's
-    /// environment, of which KAFKA_* counts) before <paramref name="file"/> before the defaults.
+    /// Makes the configuration of a node. In order of precedence: <paramref name="overrides"/>, <paramref name="environment"/> (variables
+    /// KAFKA_* of the process), <paramref name="file"/>, defaults.
     /// </summary>
-    /// <exception cref="ConfigException">A value is not allowed, is missing, or contradicts another one.</exception>
+    /// <exception cref="ConfigException">A value is invalid or missing, or contradicts another one.</exception>
     public static BrokerConfig Load(
         IEnumerable<KeyValuePair<string, string>> file,
         IEnumerable<KeyValuePair<string, string>>? environment = null,
@@ -75,8 +76,8 @@ public sealed partial class BrokerConfig
         return FromStatic(merged);
     }
 
-    /// <summary>Makes the configuration of a node started without a file: <see cref="DevModeDefaults"/> below everything else.</summary>
-    /// <exception cref="ConfigException">A value is not allowed, is missing, or contradicts another one.</exception>
+    /// <summary>Makes the configuration of a node without a file: <see cref="DevModeDefaults"/> have the lowest precedence.</summary>
+    /// <exception cref="ConfigException">A value is invalid or missing, or contradicts another one.</exception>
     public static BrokerConfig LoadDevMode(
         IEnumerable<KeyValuePair<string, string>>? environment = null,
         IEnumerable<KeyValuePair<string, string>>? overrides = null)
@@ -86,35 +87,40 @@ public sealed partial class BrokerConfig
         foreach (var (name, value) in overrides ?? [])
             given[name] = value;
         var config = FromStatic(DevModeDefaults.Complete(given), given);
-        config.ClusterId = variables.LastOrDefault(variable => variable.Key == KafkaEnvironment.ClusterId).Value is { Length: > 0 } clusterId ? clusterId : null;
+        config.ClusterId = variables.LastOrDefault(
+            variable => variable.Key == KafkaEnvironment.ClusterId).Value is { Length: > 0 } clusterId ? clusterId : null;
         return config;
     }
 
     /// <summary>The effective value of a broker config.</summary>
-    /// <exception cref="KeyNotFoundException">There is no such config.</exception>
+    /// <exception cref="KeyNotFoundException">The config does not exist.</exception>
     public ConfigValue Get(string name) => _values[name];
 
-    /// <summary>The effective value of a config on one listener: <c>listener.name.{listener}.{name}</c>, or else the general one.</summary>
-    /// <exception cref="KeyNotFoundException">There is no such config.</exception>
+    /// <summary>
+    /// The effective value of a config for one listener: <c>listener.name.{listener}.{name}</c>, or else the general one.
+    /// </summary>
+    /// <exception cref="KeyNotFoundException">The config does not exist.</exception>
     public ConfigValue Get(string listener, string name)
     {
         var definition = ConfigRegistry.Broker[name];
         return Original(ListenerOverride.Key(listener, name)) is { } text ? definition.Parse(text) : _values[name];
     }
 
-    /// <summary>The text a name was given, known or not, by the strongest source that has it; null when none has.</summary>
+    /// <summary>The text of a config, known or not, from the source with the highest precedence; null when it is not set.</summary>
     public string? Original(string name) =>
         DynamicPerBroker.TryGetValue(name, out var value) || DynamicClusterDefaults.TryGetValue(name, out value)
             || StaticValues.TryGetValue(name, out value) ? value : null;
 
-    /// <summary>True when a name was given by any source.</summary>
+    /// <summary>Whether a source sets the config.</summary>
     public bool IsSet(string name) => Original(name) is not null;
 
-    /// <summary>Every name given by any source, known or not.</summary>
+    /// <summary>Every name that a source sets, known or not.</summary>
     public IEnumerable<string> OriginalNames =>
         DynamicPerBroker.Keys.Concat(DynamicClusterDefaults.Keys).Concat(StaticValues.Keys).Distinct(StringComparer.Ordinal);
 
-    /// <summary>The value a synonym chain gives: the first one that is set, in the unit of the first, or null.</summary>
+    /// <summary>
+    /// The value of a chain of synonyms: the first one that is set, converted to the unit of the first; null when none is set.
+    /// </summary>
     internal string? FirstOf(IReadOnlyList<ConfigSynonymRule> chain)
     {
         foreach (var rule in chain)
@@ -128,10 +134,10 @@ public sealed partial class BrokerConfig
     }
 
     /// <param name="values">The static values.</param>
-    /// <param name="given">Those that somebody chose, and is to be warned of; null for all.</param>
+    /// <param name="given">The values that an operator set, for warnings; null for all.</param>
     private static BrokerConfig FromStatic(Dictionary<string, string> values, Dictionary<string, string>? given = null)
     {
-        // The two names of one thing: whichever is given stands for both.
+        // Two names of one config: the one that is set counts for both.
         if (values.TryGetValue("node.id", out var nodeId))
             values.TryAdd("broker.id", nodeId);
         else if (values.TryGetValue("broker.id", out var brokerId))
@@ -142,10 +148,12 @@ public sealed partial class BrokerConfig
         var config = new BrokerConfig(values.ToFrozenDictionary(StringComparer.Ordinal), s_none, s_none, warnings);
         var listeners = given is null ? values.GetValueOrDefault("listeners") : given.GetValueOrDefault("listeners");
         if (config.IsCombined && listeners is not null)
-            warnings.AddRange(config.ControllerListeners.Where(IsAskedFor).Select(listener => $"listeners: {listener} is not opened: {NoControllerListener}"));
+            warnings.AddRange(config.ControllerListeners.Where(IsAskedFor)
+                .Select(listener => $"The listener {listener} is not opened: {NoControllerListener}"));
         return config;
 
-        bool IsAskedFor(Listener listener) => JavaText.SplitList(JavaText.Trim(listeners)).Any(entry => ListenerParser.NameOf(entry) == listener.Name);
+        bool IsAskedFor(Listener listener) =>
+            JavaText.SplitList(JavaText.Trim(listeners)).Any(entry => ListenerParser.NameOf(entry) == listener.Name);
     }
 
     private FrozenDictionary<string, ConfigValue> ParseAll()

@@ -1,11 +1,11 @@
 namespace Ottla.Configuration;
 
-/// <summary>What the configs of a node may not be together: Kafka refuses to start then, and so does Ottla.</summary>
+/// <summary>The rules between the configs of a node. Like Kafka, Ottla does not start when one is broken.</summary>
 internal static class BrokerConfigRules
 {
     private const string ControllerNames = "controller.listener.names";
 
-    /// <summary>Pairs of which the first must not exceed the second.</summary>
+    /// <summary>Pairs of configs; the first value must not exceed the second.</summary>
     private static readonly (string Smaller, string Larger)[] s_atMost =
     [
         .. Bounds("group.consumer", "heartbeat.interval.ms", "session.timeout.ms", "assignment.interval.ms"),
@@ -39,7 +39,8 @@ internal static class BrokerConfigRules
         Require(
             config.LogRetentionMs is >= 1 or -1, "log.retention.ms must be unlimited (-1) or, greater than or equal to 1");
         Require(config.LogDirs.Count > 0, "At least one log directory must be defined via log.dirs or log.dir.");
-        Require(config.LogCleanerThreads >= 1, "log.cleaner.threads must be at least 1"); // its bound is 0, with which Kafka fails to start
+        // the definition allows 0, with which Kafka fails to start
+        Require(config.LogCleanerThreads >= 1, "log.cleaner.threads must be at least 1");
         Require(
             config.LogCleanerDedupeBufferSize / config.LogCleanerThreads > 1024 * 1024,
             "log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.");
@@ -49,7 +50,8 @@ internal static class BrokerConfigRules
             TopicConfigRules.CheckLocalRetention(
                 "log.local.retention.ms", config.Get("log.local.retention.ms").AsLong, "log.retention.ms", config.LogRetentionMs);
             TopicConfigRules.CheckLocalRetention(
-                "log.local.retention.bytes", config.Get("log.local.retention.bytes").AsLong, "log.retention.bytes", config.LogRetentionBytes);
+                "log.local.retention.bytes", config.Get("log.local.retention.bytes").AsLong, "log.retention.bytes",
+                    config.LogRetentionBytes);
         }
 
         CheckCordonedLogDirs(config);
@@ -83,8 +85,9 @@ internal static class BrokerConfigRules
         if (config.BrokerHeartbeatIntervalMs * 2L > config.BrokerSessionTimeoutMs)
         {
             warnings.Add(
-                $"broker.heartbeat.interval.ms ({config.BrokerHeartbeatIntervalMs} ms) should be at most half of broker.session.timeout.ms " +
-                $"({config.BrokerSessionTimeoutMs} ms), or brokers lose their lease.");
+                $"broker.heartbeat.interval.ms ({config.BrokerHeartbeatIntervalMs} ms) should be at most half of "
+                + "broker.session.timeout.ms " +
+                $"({config.BrokerSessionTimeoutMs} ms). Otherwise a single late heartbeat can fence a broker.");
         }
     }
 
@@ -100,13 +103,15 @@ internal static class BrokerConfigRules
         {
             Require(
                 voters.Count == 0 || voters.Contains(config.NodeId),
-                $"If process.roles contains the 'controller' role, the node id {config.NodeId} must be included in the set of voters {votersText}");
+                $"If process.roles contains the 'controller' role, the node id {config.NodeId} must be included in the set of voters "
+                + $"{votersText}");
             return;
         }
 
         Require(
             !voters.Contains(config.NodeId),
-            $"If process.roles contains just the 'broker' role, the node id {config.NodeId} must not be included in the set of voters {votersText}");
+            $"If process.roles contains just the 'broker' role, the node id {config.NodeId} must not be included in the set of voters "
+            + $"{votersText}");
         Require(
             !config.ControllerQuorumAutoJoinEnable,
             "controller.quorum.auto.join.enable is only supported when process.roles contains the 'controller' role.");
@@ -128,7 +133,8 @@ internal static class BrokerConfigRules
             Require(
                 config.Get(config.InterBrokerListenerName, "sasl.enabled.mechanisms").AsList
                     .Contains(config.Get("sasl.mechanism.inter.broker.protocol").AsString!),
-                "sasl.mechanism.inter.broker.protocol must be included in sasl.enabled.mechanisms when SASL is used for inter-broker communication");
+                "sasl.mechanism.inter.broker.protocol must be included in sasl.enabled.mechanisms when SASL is used for inter-broker "
+                + "communication");
         }
     }
 
@@ -136,11 +142,13 @@ internal static class BrokerConfigRules
     {
         Require(
             config.ControllerListeners.Count > 0,
-            $"{ControllerNames} must contain at least one value appearing in the 'listeners' configuration when running the KRaft controller role");
+            $"{ControllerNames} must contain at least one value appearing in the 'listeners' configuration when running the KRaft "
+            + "controller role");
         var names = config.Listeners.Select(listener => listener.Name).ToHashSet(StringComparer.Ordinal);
         Require(
             config.ControllerListenerNames.All(names.Contains),
-            $"{ControllerNames} must only contain values appearing in the 'listeners' configuration when running the KRaft controller role");
+            $"{ControllerNames} must only contain values appearing in the 'listeners' configuration when running the KRaft controller "
+            + "role");
         if (config.IsBroker)
             return;
         Require(
@@ -148,25 +156,30 @@ internal static class BrokerConfigRules
             $"The listeners config must only contain KRaft controller listeners from {ControllerNames} when process.roles=controller");
         Require(
             config.Get("inter.broker.listener.name").IsNull || !config.ControllerListenerNames.Contains(config.InterBrokerListenerName),
-            $"{ControllerNames} must not contain an explicitly set inter.broker.listener.name configuration value when process.roles=controller");
+            $"{ControllerNames} must not contain an explicitly set inter.broker.listener.name configuration value when "
+            + "process.roles=controller");
     }
 
     private static void CheckBrokerOnlyListeners(BrokerConfig config, List<string> warnings)
     {
         Require(
             config.ControllerListeners.Count == 0,
-            $"{ControllerNames} must not contain a value appearing in the 'listeners' configuration when running KRaft with just the broker role");
+            $"{ControllerNames} must not contain a value appearing in the 'listeners' configuration when running KRaft with just the "
+            + "broker role");
         foreach (var name in config.ControllerListenerNames)
         {
             Require(
                 config.ListenerSecurityProtocols.ContainsKey(name),
-                $"Controller listener with name {name} defined in {ControllerNames} not found in listener.security.protocol.map (an explicit " +
-                "security mapping for each controller listener is required if listener.security.protocol.map is non-empty, or if there are " +
+                $"Controller listener with name {name} defined in {ControllerNames} not found in listener.security.protocol.map (an "
+                + "explicit " +
+                "security mapping for each controller listener is required if listener.security.protocol.map is non-empty, or if there "
+                + "are " +
                 "security protocols other than PLAINTEXT in use)");
         }
 
         if (config.ControllerListenerNames.Count > 1)
-            warnings.Add($"{ControllerNames} has several entries; a broker uses only the first, {config.ControllerListenerNames[0]}.");
+            warnings.Add(
+                $"{ControllerNames} has several entries. The broker uses only the first one, {config.ControllerListenerNames[0]}.");
     }
 
     private static void CheckAdvertisedListeners(BrokerConfig config)
@@ -220,7 +233,9 @@ internal static class BrokerConfigRules
         Require(
             config.Get("group.share.assignors").AsList.Count == 1, "group.share.assignors must contain exactly one assignor");
         if (config.IsSet("group.coordinator.rebalance.protocols"))
-            warnings.Add("group.coordinator.rebalance.protocols is deprecated: group.version, streams.version and share.version decide.");
+            warnings.Add(
+                "group.coordinator.rebalance.protocols is deprecated. Use the features group.version, streams.version and share.version "
+                + "instead.");
     }
 
     private static IEnumerable<(string Smaller, string Larger)> Bounds(string kind, params string[] names)

@@ -1,8 +1,8 @@
 namespace Ottla.Configuration;
 
 /// <summary>
-/// What is known of one config: its name, type, default, allowed values and how it may be changed. Immutable; made once,
-/// in the tables of <see cref="ConfigRegistry"/>.
+/// The definition of one config: its name, type, default, valid values and update mode. Immutable; made once in the tables of
+/// <see cref="ConfigRegistry"/>.
 /// </summary>
 public sealed class ConfigDefinition
 {
@@ -17,13 +17,13 @@ public sealed class ConfigDefinition
 
     public required ConfigType Type { get; init; }
 
-    /// <summary>The default as text, or null for none.</summary>
+    /// <summary>The default as text; null for none.</summary>
     public required string? DefaultText { get; init; }
 
-    /// <summary>True when there is no default and a value has to be given.</summary>
+    /// <summary>Whether a value must be set because there is no default.</summary>
     public bool IsRequired { get; init; }
 
-    /// <summary>What is allowed beyond the type, or null for everything.</summary>
+    /// <summary>Checks beyond the type; null for none.</summary>
     public ConfigValidator? Validator { get; init; }
 
     /// <summary>How a broker config may be changed; topic, group and client metrics configs are always dynamic.</summary>
@@ -31,35 +31,35 @@ public sealed class ConfigDefinition
 
     public required ConfigImportance Importance { get; init; }
 
-    /// <summary>One sentence for people.</summary>
+    /// <summary>One sentence of documentation.</summary>
     public required string Documentation { get; init; }
 
-    /// <summary>True for configs that Kafka keeps out of its documentation and out of DescribeConfigs.</summary>
+    /// <summary>Whether Kafka omits the config from its documentation and from DescribeConfigs.</summary>
     public bool IsInternal { get; init; }
 
-    /// <summary>The heading it is documented under.</summary>
+    /// <summary>Its heading in the documentation.</summary>
     public string Section { get; internal set; } = "";
 
-    /// <summary>The kind of resource it belongs to.</summary>
+    /// <summary>The kind of resource that has the config.</summary>
     public ConfigResourceType Scope { get; internal set; }
 
-    /// <summary>True when values must not be shown.</summary>
+    /// <summary>Whether values are secret.</summary>
     public bool IsSensitive => Type == ConfigType.Password;
 
-    /// <summary>What is allowed beyond the type, as text; empty for everything.</summary>
+    /// <summary>The valid values as text; empty for all values of the type.</summary>
     public string ValidValues => Validator?.Description ?? "";
 
-    /// <summary>The configs that give the value when this one is not set, first match first; empty when there are none.</summary>
+    /// <summary>The configs that provide the value when this one is not set, in order of precedence.</summary>
     public IReadOnlyList<ConfigSynonymRule> Synonyms => ConfigSynonyms.Of(Scope, Name);
 
-    /// <summary>Whether Ottla acts on it yet; the list is <see cref="EffectiveConfigs"/>.</summary>
+    /// <summary>Whether Ottla supports the config; the list is <see cref="EffectiveConfigs"/>.</summary>
     public bool HasEffect => EffectiveConfigs.Contains(Scope, Name);
 
-    /// <summary>The parsed default; a null value when there is none.</summary>
+    /// <summary>The parsed default; a null value for none.</summary>
     public ConfigValue Default => _default.Value;
 
     /// <summary>Parses and checks a value.</summary>
-    /// <exception cref="ConfigException">The text is not of the type or not allowed.</exception>
+    /// <exception cref="ConfigException">The text has the wrong type or is not allowed.</exception>
     public ConfigValue Parse(string? text)
     {
         try

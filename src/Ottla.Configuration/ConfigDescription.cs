@@ -1,20 +1,20 @@
 namespace Ottla.Configuration;
 
-/// <summary>Where else a config's value is set, for DescribeConfigs.</summary>
-/// <param name="Name">The config it is set by.</param>
-/// <param name="Value">The value; null when it must not be shown.</param>
+/// <summary>A source of a config's value, for DescribeConfigs.</summary>
+/// <param name="Name">The config that sets it.</param>
+/// <param name="Value">The value; null when it is secret.</param>
 /// <param name="Source">What set it.</param>
 public sealed record ConfigSynonym(string Name, string? Value, ConfigSource Source);
 
 /// <summary>One config of a resource, for DescribeConfigs.</summary>
 /// <param name="Name">The config.</param>
-/// <param name="Value">The effective value; null when there is none or it must not be shown.</param>
-/// <param name="Source">What set it.</param>
-/// <param name="IsSensitive">Whether values must not be shown.</param>
+/// <param name="Value">The effective value; null when there is none or it is secret.</param>
+/// <param name="Source">The source of the value.</param>
+/// <param name="IsSensitive">Whether values are secret.</param>
 /// <param name="IsReadOnly">Whether it cannot be changed dynamically.</param>
 /// <param name="Type">The value's type.</param>
-/// <param name="Documentation">One sentence for people; null for names nobody knows.</param>
-/// <param name="Synonyms">Everything that sets it, strongest first.</param>
+/// <param name="Documentation">One sentence of documentation; null for unknown names.</param>
+/// <param name="Synonyms">All sources that set it, in order of precedence.</param>
 public sealed record ConfigEntry(
     string Name,
     string? Value,
@@ -26,13 +26,12 @@ public sealed record ConfigEntry(
     IReadOnlyList<ConfigSynonym> Synonyms);
 
 /// <summary>
-/// Lists the configs of a resource as DescribeConfigs shows them. The optional name filter is the request's; null or empty
-/// means everything.
+/// Lists the configs of a resource for DescribeConfigs. The optional names filter comes from the request; null or empty means all.
 /// </summary>
 public static class ConfigDescription
 {
-    /// <summary>A topic: its own values over the broker's.</summary>
-    /// <exception cref="ConfigException">A stored value is not allowed.</exception>
+    /// <summary>Lists a topic's configs: its own values, then the broker's.</summary>
+    /// <exception cref="ConfigException">A stored value is invalid.</exception>
     public static IReadOnlyList<ConfigEntry> Topic(
         BrokerConfig broker, IReadOnlyDictionary<string, string> overrides, IReadOnlyCollection<string>? names = null)
     {
@@ -48,8 +47,8 @@ public static class ConfigDescription
         return entries;
     }
 
-    /// <summary>A group: its own values over the broker's.</summary>
-    /// <exception cref="ConfigException">A stored value is not allowed.</exception>
+    /// <summary>Lists a group's configs: its own values, then the broker's.</summary>
+    /// <exception cref="ConfigException">A stored value is invalid.</exception>
     public static IReadOnlyList<ConfigEntry> Group(
         BrokerConfig broker, IReadOnlyDictionary<string, string> overrides, IReadOnlyCollection<string>? names = null)
     {
@@ -57,7 +56,8 @@ public static class ConfigDescription
         foreach (var definition in Selected(ConfigRegistry.Group, overrides, names))
         {
             var synonym = definition.Synonyms.Count > 0 ? definition.Synonyms[0].Name : null;
-            var value = definition.Parse(overrides.TryGetValue(definition.Name, out var text) ? text : InheritedByGroup(broker, definition, synonym));
+            var value = definition.Parse(
+                overrides.TryGetValue(definition.Name, out var text) ? text : InheritedByGroup(broker, definition, synonym));
             List<ConfigSynonym> synonyms = synonym is not null ? BrokerSynonyms(broker, synonym, definition.IsSensitive)
                 : definition.DefaultText is null ? []
                 : [new ConfigSynonym(definition.Name, definition.DefaultText, ConfigSource.Default)];
@@ -67,8 +67,8 @@ public static class ConfigDescription
         return entries;
     }
 
-    /// <summary>A client metrics subscription.</summary>
-    /// <exception cref="ConfigException">A stored value is not allowed.</exception>
+    /// <summary>Lists the configs of a client metrics subscription.</summary>
+    /// <exception cref="ConfigException">A stored value is invalid.</exception>
     public static IReadOnlyList<ConfigEntry> ClientMetrics(
         IReadOnlyDictionary<string, string> overrides, IReadOnlyCollection<string>? names = null)
     {
@@ -82,7 +82,7 @@ public static class ConfigDescription
         return entries;
     }
 
-    /// <summary>This broker: every documented config, and whatever else was set.</summary>
+    /// <summary>Lists this broker's configs: every documented one, and all others that are set.</summary>
     public static IReadOnlyList<ConfigEntry> Broker(BrokerConfig broker, IReadOnlyCollection<string>? names = null)
     {
         var entries = new List<ConfigEntry>();
@@ -102,7 +102,7 @@ public static class ConfigDescription
         return entries;
     }
 
-    /// <summary>The cluster-wide default resource of brokers: only what is set on it.</summary>
+    /// <summary>Lists the cluster-wide defaults of brokers: only the configs that are set.</summary>
     public static IReadOnlyList<ConfigEntry> BrokerDefaults(BrokerConfig broker, IReadOnlyCollection<string>? names = null) =>
     [
         .. JavaHashOrder.Of(broker.DynamicClusterDefaults, pair => pair.Key)
@@ -116,7 +116,7 @@ public static class ConfigDescription
         if (synonym is null)
             return definition.DefaultText;
         var value = broker.Get(synonym);
-        // A group has one assignor, the broker a list of them with the default in front.
+        // A group has one assignor. The broker has a list, with the default first.
         return definition.Type == ConfigType.String && value.Type == ConfigType.List ? value.AsList[0] : value.ToRawText();
     }
 
@@ -144,7 +144,7 @@ public static class ConfigDescription
     private static ConfigEntry BrokerEntry(BrokerConfig broker, string name, string? value, Func<ConfigSynonym, bool> select)
     {
         var definition = Definition(name);
-        // What nobody knows might be a secret.
+        // An unknown config may be a secret.
         var isSensitive = definition is null || definition.IsSensitive;
         var synonyms = BrokerSynonyms(broker, name, isSensitive).Where(select).ToList();
         var isReadOnly = ConfigRegistry.Broker.Find(name) is not { UpdateMode: not ConfigUpdateMode.ReadOnly };
@@ -163,7 +163,9 @@ public static class ConfigDescription
         ConfigRegistry.Broker.Find(name)
         ?? (ListenerOverride.TryParse(name, out _, out var baseName) ? ListenerOverride.Definition(baseName) : null);
 
-    /// <summary>Everything that sets a broker config or its synonyms, strongest source first, from the first that sets it by its own name.</summary>
+    /// <summary>
+    /// All sources of a broker config or its synonyms, in order of precedence, starting with the first that sets it by its own name.
+    /// </summary>
     private static List<ConfigSynonym> BrokerSynonyms(BrokerConfig broker, string name, bool isSensitive)
     {
         var names = ConfigSynonyms.DescribedBrokerNames(name);
@@ -189,12 +191,13 @@ public static class ConfigDescription
         }
     }
 
-    /// <summary>What is asked for; internal configs only where they are set.</summary>
+    /// <summary>The requested configs. Internal ones are included only where they are set.</summary>
     private static IEnumerable<ConfigDefinition> Selected(
         ConfigTable table, IReadOnlyDictionary<string, string> overrides, IReadOnlyCollection<string>? names) =>
         table.All.Where(definition => definition.IsInternal && overrides.ContainsKey(definition.Name))
             .Concat(table.Described)
             .Where(definition => IsSelected(definition.Name, names));
 
-    private static bool IsSelected(string name, IReadOnlyCollection<string>? names) => names is null or { Count: 0 } || names.Contains(name);
+    private static bool IsSelected(string name, IReadOnlyCollection<string>? names) =>
+        names is null or { Count: 0 } || names.Contains(name);
 }

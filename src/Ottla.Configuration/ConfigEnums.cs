@@ -1,6 +1,6 @@
 namespace Ottla.Configuration;
 
-/// <summary>The type of a config's value; the numbers are DescribeConfigs' type codes.</summary>
+/// <summary>The type of a config's value. The numbers are the type codes of DescribeConfigs.</summary>
 public enum ConfigType : byte
 {
     Unknown = 0,
@@ -31,7 +31,7 @@ public enum ConfigUpdateMode
     DynamicOnly,
 }
 
-/// <summary>How likely it is that somebody has to set a config.</summary>
+/// <summary>How likely it is that an operator must set a config.</summary>
 public enum ConfigImportance
 {
     High,
@@ -39,7 +39,7 @@ public enum ConfigImportance
     Low,
 }
 
-/// <summary>Where an effective value comes from; the numbers are DescribeConfigs' source codes.</summary>
+/// <summary>The source of an effective value. The numbers are the source codes of DescribeConfigs.</summary>
 public enum ConfigSource : sbyte
 {
     Unknown = 0,
@@ -53,7 +53,7 @@ public enum ConfigSource : sbyte
     Group = 8,
 }
 
-/// <summary>What a set of configs belongs to; the numbers are the protocol's resource types.</summary>
+/// <summary>The kinds of resources with configs. The numbers are the protocol's resource types.</summary>
 public enum ConfigResourceType : sbyte
 {
     Unknown = 0,
@@ -91,14 +91,14 @@ public enum ProcessRoles
     Controller = 2,
 }
 
-/// <summary>Where the timestamps of a topic's records come from; the numbers are the record batch's attribute bit.</summary>
+/// <summary>The source of the timestamps of a topic's records. The numbers are the attribute bit of record batches.</summary>
 public enum MessageTimestampType : sbyte
 {
     CreateTime = 0,
     LogAppendTime = 1,
 }
 
-/// <summary>A compression codec a topic may ask for; the numbers are the record batch's codec ids.</summary>
+/// <summary>The codec of a topic. The numbers are the codec ids of record batches.</summary>
 public enum ConfiguredCompression : byte
 {
     Uncompressed = 0,

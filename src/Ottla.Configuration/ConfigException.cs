@@ -1,16 +1,16 @@
 namespace Ottla.Configuration;
 
-/// <summary>Which protocol error a <see cref="ConfigException"/> stands for when it answers a request.</summary>
+/// <summary>The protocol error of a <see cref="ConfigException"/> in a response.</summary>
 public enum ConfigErrorKind
 {
     /// <summary>INVALID_CONFIG.</summary>
     InvalidConfig,
 
-    /// <summary>INVALID_REQUEST: Kafka answers so for broker and client metrics resources and for malformed requests.</summary>
+    /// <summary>INVALID_REQUEST: Kafka's error for broker and client metrics resources, and for malformed requests.</summary>
     InvalidRequest,
 }
 
-/// <summary>A configuration that cannot be accepted. The message names the key, the value and what is allowed, and never a password.</summary>
+/// <summary>A configuration is invalid. The message names the config, the value and the valid values, but never a password.</summary>
 public sealed class ConfigException : Exception
 {
     public ConfigException(string message)
@@ -24,16 +24,16 @@ public sealed class ConfigException : Exception
         Kind = kind;
     }
 
-    /// <summary>In Kafka's form: <c>Invalid value x for configuration y: reason</c>.</summary>
+    /// <summary>Makes an exception in Kafka's form: <c>Invalid value x for configuration y: reason</c>.</summary>
     public ConfigException(string name, string? value, string? reason)
         : base($"Invalid value {value ?? "null"} for configuration {name}{(reason is null ? "" : ": " + reason)}")
     {
         Name = name;
     }
 
-    /// <summary>The config the message is about, where it is about one.</summary>
+    /// <summary>The config, if the message is about one.</summary>
     public string? Name { get; }
 
-    /// <summary>The protocol error this answers with.</summary>
+    /// <summary>The protocol error in a response.</summary>
     public ConfigErrorKind Kind { get; }
 }

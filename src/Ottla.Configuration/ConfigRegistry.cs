@@ -2,7 +2,7 @@ using Ottla.Configuration.Definitions;
 
 namespace Ottla.Configuration;
 
-/// <summary>Every config Kafka 4.4 knows, by kind of resource.</summary>
+/// <summary>All configs of Kafka 4.4 by kind of resource.</summary>
 public static class ConfigRegistry
 {
     /// <summary>Broker and controller configs.</summary>

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Ottla.Configuration;
 
-/// <summary>The rows of the definition tables: one function per type, so that a table reads as a table.</summary>
+/// <summary>Makes the rows of the definition tables: one function per type, so that a table reads like a table.</summary>
 internal static class ConfigRow
 {
     public const ConfigUpdateMode ReadOnly = ConfigUpdateMode.ReadOnly;
@@ -56,13 +56,15 @@ internal static class ConfigRow
         string name, ConfigValidator? validator, ConfigUpdateMode mode, ConfigImportance importance, string documentation) =>
         Row(ConfigType.List, name, null, validator, mode, importance, documentation, isRequired: true);
 
-    /// <summary>A config that Kafka does not document: accepted, and shown only where it is set.</summary>
-    public static ConfigDefinition Internal(ConfigType type, string name, string? value, ConfigValidator? validator, string documentation) =>
+    /// <summary>A config that Kafka does not document. It is accepted, and shown only where it is set.</summary>
+    public static ConfigDefinition Internal(
+        ConfigType type, string name, string? value, ConfigValidator? validator, string documentation) =>
         Row(type, name, value, validator, ReadOnly, Low, documentation, isInternal: true);
 
-    /// <summary>The same config, kept out of the documentation, and of DescribeConfigs until it is set.</summary>
+    /// <summary>The same config, omitted from the documentation, and from DescribeConfigs until it is set.</summary>
     public static ConfigDefinition Internal(ConfigDefinition row) => Row(
-        row.Type, row.Name, row.DefaultText, row.Validator, row.UpdateMode, row.Importance, row.Documentation, row.IsRequired, isInternal: true);
+        row.Type, row.Name, row.DefaultText, row.Validator, row.UpdateMode, row.Importance, row.Documentation, row.IsRequired,
+            isInternal: true);
 
     private static ConfigDefinition Row(
         ConfigType type,

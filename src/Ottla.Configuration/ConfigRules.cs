@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 
 namespace Ottla.Configuration;
 
-/// <summary>Rules of single configs that no general validator covers.</summary>
+/// <summary>Validators of single configs that no general validator covers.</summary>
 internal static partial class ConfigRules
 {
     private static readonly string[] s_clientMatchSelectors =
@@ -50,7 +50,8 @@ internal static partial class ConfigRules
                 return "Value must be non-null";
             if (string.Concat(value.AsList) == "*" || value.AsList.All(entry => entry.Length == 0 || ThrottledReplica().IsMatch(entry)))
                 return null;
-            return $"{name} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...";
+            return $"{name} must be the literal '*' or a list of replicas in the following format: "
+                + "[partitionId]:[brokerId],[partitionId]:[brokerId],...";
         });
 
     public static readonly ConfigValidator ShareAutoOffsetReset = ConfigValidator.Rule(

@@ -3,16 +3,18 @@ using System.Globalization;
 
 namespace Ottla.Configuration;
 
-/// <summary>A config that gives another one its value, and the factor between their units.</summary>
-/// <param name="Name">The config the value is taken from.</param>
-/// <param name="Multiplier">What its number is multiplied with; 1 when the units are the same.</param>
+/// <summary>A config that provides the value of another one, and the factor between their units.</summary>
+/// <param name="Name">The config with the value.</param>
+/// <param name="Multiplier">The factor for its value; 1 when the units are equal.</param>
 public sealed record ConfigSynonymRule(string Name, long Multiplier = 1)
 {
     internal string Convert(ConfigValue value) =>
         Multiplier == 1 ? value.ToRawText()! : (value.AsLong * Multiplier).ToString(CultureInfo.InvariantCulture);
 }
 
-/// <summary>The synonym chains of Kafka: which broker configs stand behind a topic or group config, and behind each other.</summary>
+/// <summary>
+/// Kafka's chains of synonyms: the broker configs that provide the values of topic configs, group configs and each other.
+/// </summary>
 public static class ConfigSynonyms
 {
     private const long MinuteMs = 60_000;
@@ -73,7 +75,7 @@ public static class ConfigSynonyms
         "connections.max.reauth.ms",
     ];
 
-    /// <summary>The configs that give a config its value when it is not set itself, first match first.</summary>
+    /// <summary>The configs that provide the value when the config is not set, in order of precedence.</summary>
     public static IReadOnlyList<ConfigSynonymRule> Of(ConfigResourceType scope, string name) => scope switch
     {
         ConfigResourceType.Topic => s_topic.GetValueOrDefault(name, []),
@@ -83,8 +85,8 @@ public static class ConfigSynonyms
     };
 
     /// <summary>
-    /// The names DescribeConfigs looks for when it lists a broker config's synonyms: its chain, or for a
-    /// <c>listener.name.x.y</c> key the key itself and the config it overrides.
+    /// The names that DescribeConfigs lists as synonyms of a broker config: its chain; for a <c>listener.name.x.y</c> key, the key itself
+    /// and the config that it overrides.
     /// </summary>
     internal static IReadOnlyList<string> DescribedBrokerNames(string name)
     {
@@ -99,7 +101,7 @@ public static class ConfigSynonyms
         return ListenerOverride.TryParse(name, out _, out var baseName) ? [name, MechanismConfig(baseName) ?? baseName] : [name];
     }
 
-    /// <summary>The config a per-mechanism listener key such as <c>plain.sasl.jaas.config</c> is about, or null.</summary>
+    /// <summary>The config of a per-mechanism listener key such as <c>plain.sasl.jaas.config</c>; null for other keys.</summary>
     internal static string? MechanismConfig(string baseName) =>
         Array.Find(s_mechanismConfigs, config => baseName.EndsWith(config, StringComparison.Ordinal));
 
@@ -107,7 +109,9 @@ public static class ConfigSynonyms
     {
         if (s_groupWithoutSynonym.Contains(name))
             return [];
-        return name == "streams.assignor.name" ? [new ConfigSynonymRule("group.streams.assignors")] : [new ConfigSynonymRule("group." + name)];
+        return name == "streams.assignor.name"
+            ? [new ConfigSynonymRule("group.streams.assignors")]
+            : [new ConfigSynonymRule("group." + name)];
     }
 
     private static ConfigSynonymRule[] OfBroker(string name)

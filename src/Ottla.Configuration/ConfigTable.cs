@@ -2,7 +2,7 @@ using System.Collections.Frozen;
 
 namespace Ottla.Configuration;
 
-/// <summary>All configs of one kind of resource, in the order they are documented in. Immutable; lives as long as the process.</summary>
+/// <summary>All configs of one kind of resource, in the order of the documentation. Immutable; lives as long as the process.</summary>
 public sealed class ConfigTable
 {
     private static readonly List<string> s_kafkaParts =
@@ -31,31 +31,36 @@ public sealed class ConfigTable
         All = all;
         Public = [.. all.Where(row => !row.IsInternal)];
         Described = JavaHashOrder.Of(
-            JavaHashOrder.Of(all.OrderBy(KafkaPart), row => row.Name).Where(row => !row.IsInternal && row.UpdateMode != ConfigUpdateMode.DynamicOnly),
+            JavaHashOrder.Of(all.OrderBy(KafkaPart), row => row.Name)
+                .Where(row => !row.IsInternal && row.UpdateMode != ConfigUpdateMode.DynamicOnly),
             row => row.Name);
         _byName = all.ToFrozenDictionary(row => row.Name, StringComparer.Ordinal);
     }
 
-    /// <summary>The kind of resource these belong to.</summary>
+    /// <summary>The kind of resource.</summary>
     public ConfigResourceType Scope { get; }
 
-    /// <summary>Every config, internal ones too.</summary>
+    /// <summary>All configs, internal ones included.</summary>
     public IReadOnlyList<ConfigDefinition> All { get; }
 
-    /// <summary>Every documented config.</summary>
+    /// <summary>The documented configs.</summary>
     public IReadOnlyList<ConfigDefinition> Public { get; }
 
-    /// <summary>What DescribeConfigs shows of every resource, in Kafka's order.</summary>
+    /// <summary>The configs that DescribeConfigs always shows, in Kafka's order.</summary>
     internal IReadOnlyList<ConfigDefinition> Described { get; }
 
-    /// <summary>The config of that name.</summary>
+    /// <summary>The config with a name.</summary>
     /// <exception cref="KeyNotFoundException">There is none.</exception>
     public ConfigDefinition this[string name] => _byName[name];
 
-    /// <summary>The config of that name, or null.</summary>
+    /// <summary>The config with a name; null when there is none.</summary>
     public ConfigDefinition? Find(string name) => _byName.GetValueOrDefault(name);
 
-    /// <summary>Where in the order of its parts Kafka defines a config; that decides between names that its hash table puts together.</summary>
+    /// <summary>
+    /// The part of Kafka's definitions that has the config. It determines the order of configs in the same bucket of Kafka's hash table.
+    /// </summary>
     private static int KafkaPart(ConfigDefinition row) =>
-        row.Name.StartsWith("controller.quorum.", StringComparison.Ordinal) ? s_kafkaParts.IndexOf(ConfigSections.Quotas) : s_kafkaParts.IndexOf(row.Section);
+        row.Name.StartsWith("controller.quorum.", StringComparison.Ordinal)
+            ? s_kafkaParts.IndexOf(ConfigSections.Quotas)
+            : s_kafkaParts.IndexOf(row.Section);
 }

@@ -2,17 +2,17 @@ using System.Globalization;
 
 namespace Ottla.Configuration;
 
-/// <summary>What values a config allows beyond its type. Immutable; the tables of definitions share them.</summary>
+/// <summary>Checks the values of a config beyond their type. Immutable; shared by the tables of definitions.</summary>
 public abstract class ConfigValidator
 {
-    /// <summary>What is allowed, as Kafka's documentation writes it: <c>[1,...]</c>, <c>[producer, gzip]</c>.</summary>
+    /// <summary>The valid values in the form of Kafka's documentation: <c>[1,...]</c>, <c>[producer, gzip]</c>.</summary>
     public abstract string Description { get; }
 
-    /// <summary>True when a list loses its duplicates before it is checked, as Kafka's list validators do.</summary>
+    /// <summary>Whether duplicates are removed from a list before the check, as Kafka's list validators do.</summary>
     internal virtual bool RemovesDuplicates => false;
 
-    /// <summary>Refuses a value that is not allowed.</summary>
-    /// <exception cref="ConfigException">The value is not allowed; the message says what is.</exception>
+    /// <summary>Throws when a value is not allowed.</summary>
+    /// <exception cref="ConfigException">The value is not allowed; the message tells the valid values.</exception>
     public abstract void Validate(string name, ConfigValue value);
 
     /// <summary>A number of at least <paramref name="min"/>.</summary>
@@ -34,15 +34,17 @@ public abstract class ConfigValidator
     internal static ConfigValidator ListOf(params string[] allowed) => new ListValidator(allowed, allowEmpty: true, allowNull: false);
 
     /// <summary>A list of at least one of the given words.</summary>
-    internal static ConfigValidator NonEmptyListOf(params string[] allowed) => new ListValidator(allowed, allowEmpty: false, allowNull: false);
+    internal static ConfigValidator NonEmptyListOf(params string[] allowed) =>
+        new ListValidator(allowed, allowEmpty: false, allowNull: false);
 
-    /// <summary>A rule in code; <paramref name="check"/> returns why a value is refused, or null.</summary>
+    /// <summary>A check in code. <paramref name="check"/> returns the error, or null.</summary>
     internal static ConfigValidator Rule(string description, Func<ConfigValue, string?> check) =>
         new RuleValidator(description, (_, value) => check(value), value => value.ToText());
 
-    /// <summary>A rule in code for a list as a whole; <paramref name="check"/> is also told the name of the config.</summary>
+    /// <summary>A check in code for a whole list. <paramref name="check"/> also gets the name of the config.</summary>
     internal static ConfigValidator ListRule(string description, Func<string, ConfigValue, string?> check) =>
-        new RuleValidator(description, check, value => value.IsNull ? null : $"[{string.Join(", ", value.AsList)}]"); // as Java shows a list
+        // the form of a Java list
+        new RuleValidator(description, check, value => value.IsNull ? null : $"[{string.Join(", ", value.AsList)}]");
 
     private sealed class RangeValidator(double min, double? max) : ConfigValidator
     {
@@ -52,7 +54,7 @@ public abstract class ConfigValidator
         {
             if (value.IsNull)
                 throw new ConfigException(name, null, "Value must be non-null");
-            // Written so that a NaN is refused too.
+            // The negated form also rejects NaN.
             if (!(value.AsNumber >= min))
                 throw new ConfigException(name, value.ToText(), $"Value must be at least {Text(min)}");
             if (max is not null && !(value.AsNumber <= max))
@@ -72,7 +74,8 @@ public abstract class ConfigValidator
             if (value.IsNull || !allowed.Contains(value.AsString!, comparer))
             {
                 throw new ConfigException(
-                    name, value.ToText(), $"String must be one of{(ignoreCase ? " (case insensitive)" : "")}: {string.Join(", ", allowed)}");
+                    name, value.ToText(),
+                        $"String must be one of{(ignoreCase ? " (case insensitive)" : "")}: {string.Join(", ", allowed)}");
             }
         }
     }
@@ -108,8 +111,9 @@ public abstract class ConfigValidator
         }
     }
 
-    /// <summary>A rule whose refusal is a sentence of its own.</summary>
-    internal static ConfigValidator Sentence(string description, Func<ConfigValue, string?> check) => new SentenceValidator(description, check);
+    /// <summary>A check whose error is a complete sentence.</summary>
+    internal static ConfigValidator Sentence(string description, Func<ConfigValue, string?> check) =>
+        new SentenceValidator(description, check);
 
     private sealed class SentenceValidator(string description, Func<ConfigValue, string?> check) : ConfigValidator
     {
@@ -122,7 +126,8 @@ public abstract class ConfigValidator
         }
     }
 
-    private sealed class RuleValidator(string description, Func<string, ConfigValue, string?> check, Func<ConfigValue, string?> show) : ConfigValidator
+    private sealed class RuleValidator(string description, Func<string, ConfigValue, string?> check, Func<ConfigValue, string?> show)
+        : ConfigValidator
     {
         public override string Description => description;
 

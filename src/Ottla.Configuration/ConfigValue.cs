@@ -3,12 +3,12 @@ using System.Globalization;
 namespace Ottla.Configuration;
 
 /// <summary>
-/// One parsed config value. Immutable and shared freely between threads; typed access throws
-/// <see cref="InvalidOperationException"/> when asked for another type than the definition's.
+/// One parsed config value. Immutable; any thread may read it. Access as a type other than the definition's throws
+/// <see cref="InvalidOperationException"/>.
 /// </summary>
 public sealed class ConfigValue
 {
-    /// <summary>What is shown in place of a password.</summary>
+    /// <summary>Shown instead of a password.</summary>
     public const string Hidden = "[hidden]";
 
     private readonly string? _text;
@@ -26,10 +26,10 @@ public sealed class ConfigValue
         _list = list;
     }
 
-    /// <summary>The type it was parsed as.</summary>
+    /// <summary>The type of the value.</summary>
     public ConfigType Type { get; }
 
-    /// <summary>True for a config without a value.</summary>
+    /// <summary>Whether the config has no value.</summary>
     public bool IsNull { get; }
 
     public bool AsBoolean => Require(ConfigType.Boolean)._integer != 0;
@@ -38,27 +38,27 @@ public sealed class ConfigValue
 
     public short AsShort => (short)Require(ConfigType.Short)._integer;
 
-    /// <summary>Any of the three integer types, widened.</summary>
+    /// <summary>The value of any of the three integer types.</summary>
     public long AsLong => Type is ConfigType.Int or ConfigType.Short ? AsInt : Require(ConfigType.Long)._integer;
 
     public double AsDouble => Require(ConfigType.Double)._double;
 
     public IReadOnlyList<string> AsList => Require(ConfigType.List)._list!;
 
-    /// <summary>A string's or class name's text, or null.</summary>
+    /// <summary>The text of a string or class name; null for none.</summary>
     public string? AsString => Type is ConfigType.String or ConfigType.Class
         ? _text
         : throw new InvalidOperationException($"A {Type} config has no string value.");
 
-    /// <summary>A password in clear, or null. Never log it.</summary>
+    /// <summary>A password in clear text; null for none. Never log it.</summary>
     public string? Secret => Type == ConfigType.Password
         ? _text
-        : throw new InvalidOperationException($"A {Type} config is no password.");
+        : throw new InvalidOperationException($"A {Type} config is not a password.");
 
     /// <summary>A number of any type as a double, for range checks.</summary>
     internal double AsNumber => Type == ConfigType.Double ? _double : _integer;
 
-    /// <summary>The value as Kafka writes it: lists joined with commas, doubles as Java does, passwords as <see cref="Hidden"/>.</summary>
+    /// <summary>The value in Kafka's form: lists joined with commas, doubles as in Java, passwords as <see cref="Hidden"/>.</summary>
     public string? ToText() => Type == ConfigType.Password && !IsNull ? Hidden : ToRawText();
 
     /// <inheritdoc/>
@@ -68,8 +68,8 @@ public sealed class ConfigValue
 
     internal static ConfigValue OfList(IReadOnlyList<string> items) => new(ConfigType.List, isNull: false, null, 0, 0, items);
 
-    /// <summary>Parses text as Kafka's ConfigDef does: trimmed; numbers in decimal; lists split at commas.</summary>
-    /// <exception cref="ConfigException">The text is not of the type.</exception>
+    /// <summary>Parses text like Kafka's ConfigDef: trimmed; numbers in decimal; lists split at commas.</summary>
+    /// <exception cref="ConfigException">The text has the wrong type.</exception>
     internal static ConfigValue Parse(string name, ConfigType type, string? text)
     {
         if (text is null)
@@ -98,7 +98,8 @@ public sealed class ConfigValue
 
     private static ConfigValue ParseInteger(string name, ConfigType type, string text, string trimmed, long min, long max)
     {
-        if (!long.TryParse(trimmed, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) || value < min || value > max)
+        if (!long.TryParse(trimmed, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) || value < min
+            || value > max)
             throw NotANumber(name, type, text);
         return new ConfigValue(type, isNull: false, null, value, 0, null);
     }
@@ -114,7 +115,7 @@ public sealed class ConfigValue
     private static ConfigException NotANumber(string name, ConfigType type, string text) =>
         new(name, text, $"Not a number of type {type.ToString().ToUpperInvariant()}");
 
-    /// <summary>The value as text with passwords in clear, for comparing and storing.</summary>
+    /// <summary>The value as text, with passwords in clear text, for comparison and storage.</summary>
     internal string? ToRawText()
     {
         if (IsNull)
@@ -132,9 +133,9 @@ public sealed class ConfigValue
     private ConfigValue Require(ConfigType type)
     {
         if (Type != type)
-            throw new InvalidOperationException($"A {Type} config was read as {type}.");
+            throw new InvalidOperationException($"A config of type {Type} was read as {type}.");
         if (IsNull)
-            throw new InvalidOperationException($"A {Type} config without a value was read.");
+            throw new InvalidOperationException($"A config of type {Type} was read, but it has no value.");
         return this;
     }
 }

@@ -1,16 +1,15 @@
 namespace Ottla.Configuration;
 
 /// <summary>
-/// What a node starts with when it is given no configuration file: one node that is broker and controller, for this machine.
-/// The controller listener is named as Kafka wants it named, but such a node is a quorum of its own
-/// (<see cref="BrokerConfig.IsSingleNodeQuorum"/>), so the listener need not be opened.
+/// The defaults of a node without a configuration file: a broker and controller for this machine. Kafka's rules require a controller
+/// listener, but the node is the only voter (<see cref="BrokerConfig.IsSingleNodeQuorum"/>), so the listener need not be opened.
 /// </summary>
 public static class DevModeDefaults
 {
     private const string ControllerName = "CONTROLLER";
     private const string ControllerListener = "CONTROLLER://127.0.0.1:9093";
 
-    /// <summary>The values, weaker than anything given.</summary>
+    /// <summary>The defaults; any given value overrides them.</summary>
     public static IReadOnlyDictionary<string, string> Values { get; } = new SortedDictionary<string, string>(StringComparer.Ordinal)
     {
         ["process.roles"] = "broker,controller",
@@ -28,9 +27,8 @@ public static class DevModeDefaults
     };
 
     /// <summary>
-    /// The given values over the defaults. Where they contradict the defaults the defaults give way: other listeners get the
-    /// controller's added and are advertised themselves (as localhost where they listen everywhere), another node id is
-    /// also the quorum's voter, and <c>log.dir</c> counts.
+    /// Adds the defaults to the given values and adapts them: the controller's listener is added to other listeners, which are advertised
+    /// (as localhost if they listen on all interfaces), another node id also becomes the voter, and <c>log.dir</c> is used if set.
     /// </summary>
     internal static Dictionary<string, string> Complete(IReadOnlyDictionary<string, string> given)
     {

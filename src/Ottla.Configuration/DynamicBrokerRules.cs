@@ -1,8 +1,8 @@
 namespace Ottla.Configuration;
 
 /// <summary>
-/// What a broker checks before dynamic values of its own are stored: whether it can go from its present configuration to the
-/// new one while it runs. Pure.
+/// Checks a broker's own dynamic values before they are stored: whether the running broker can change from its current configuration to the
+/// new one. Pure.
 /// </summary>
 public static class DynamicBrokerRules
 {
@@ -15,12 +15,12 @@ public static class DynamicBrokerRules
         "remote.log.manager.follower.thread.pool.size",
     ];
 
-    /// <summary>Refuses dynamic values that this broker cannot take over from its present ones.</summary>
-    /// <param name="current">The configuration in force.</param>
-    /// <param name="clusterDefault">All dynamic values of the cluster, as they would be.</param>
-    /// <param name="perBroker">All dynamic values of this broker, as they would be.</param>
-    /// <returns>The configuration as it would be.</returns>
-    /// <exception cref="ConfigException">The change is refused, with the kind INVALID_REQUEST.</exception>
+    /// <summary>Rejects dynamic values to which this broker cannot change.</summary>
+    /// <param name="current">The current configuration.</param>
+    /// <param name="clusterDefault">All new dynamic values of the cluster.</param>
+    /// <param name="perBroker">All new dynamic values of this broker.</param>
+    /// <returns>The new configuration.</returns>
+    /// <exception cref="ConfigException">The change is invalid; the kind is INVALID_REQUEST.</exception>
     public static BrokerConfig Validate(
         BrokerConfig current, IReadOnlyDictionary<string, string> clusterDefault, IReadOnlyDictionary<string, string> perBroker)
     {
@@ -36,7 +36,7 @@ public static class DynamicBrokerRules
 
         if (Reason(current, updated) is { } reason)
         {
-            // Kafka's words for what a part of the broker refuses.
+            // Kafka's wording when a component of the broker rejects a value.
             throw new ConfigException(
                 $"Invalid value org.apache.kafka.common.config.ConfigException: {reason} for configuration Invalid dynamic configuration",
                 ConfigErrorKind.InvalidRequest);
@@ -46,11 +46,13 @@ public static class DynamicBrokerRules
     }
 
     private static string? Reason(BrokerConfig current, BrokerConfig updated) =>
-        s_threads.Select(name => ThreadsReason(name, current.Get(name).AsInt, updated.Get(name).AsInt)).FirstOrDefault(reason => reason is not null)
+        s_threads.Select(name => ThreadsReason(name, current.Get(name).AsInt, updated.Get(name).AsInt))
+            .FirstOrDefault(reason => reason is not null)
         ?? CleanerThreadsReason(current.LogCleanerThreads, updated.LogCleanerThreads)
         ?? RetentionReason(current, updated)
         ?? ListenersReason(current, updated)
-        ?? updated.BrokerListeners.Select(listener => ListenerReason(listener.Name, current, updated)).FirstOrDefault(reason => reason is not null);
+        ?? updated.BrokerListeners.Select(listener => ListenerReason(listener.Name, current, updated))
+            .FirstOrDefault(reason => reason is not null);
 
     private static string? ThreadsReason(string name, int current, int updated)
     {
@@ -63,13 +65,13 @@ public static class DynamicBrokerRules
         return reason is null ? null : $"Dynamic thread count update validation failed for {name}={updated}, {reason}";
     }
 
-    /// <summary>As <see cref="ThreadsReason"/>, in the words of Kafka's cleaner.</summary>
+    /// <summary>Like <see cref="ThreadsReason"/>, in the words of Kafka's cleaner.</summary>
     private static string? CleanerThreadsReason(int current, int updated) =>
         updated < current / 2 ? $"Log cleaner threads cannot be reduced to less than half the current value {current}"
         : updated > current * 2L ? $"Log cleaner threads cannot be increased to more than double the current value {current}"
         : null;
 
-    /// <summary>What brokers start with although tiered storage is off is not checked, but a change of it is.</summary>
+    /// <summary>Checks only changes of the values, because brokers may start with any value while tiered storage is off.</summary>
     private static string? RetentionReason(BrokerConfig current, BrokerConfig updated)
     {
         foreach (var (unit, total, totalBefore) in new[]
@@ -94,7 +96,8 @@ public static class DynamicBrokerRules
             var kept = local == -2 ? total : local;
             if (lag > 0 && kept >= 0 && lag > kept)
             {
-                return $"Invalid value {lag} for configuration log.remote.copy.lag.{unit}: Value must not exceed log.local.retention.{unit} " +
+                return $"Invalid value {lag} for configuration log.remote.copy.lag.{unit}: Value must not exceed "
+                    + $"log.local.retention.{unit} " +
                     $"(effective value: {kept})";
             }
         }
@@ -102,7 +105,7 @@ public static class DynamicBrokerRules
         return null;
     }
 
-    /// <summary>Kafka can open and close listeners while it runs. This version cannot, and does not say that it did.</summary>
+    /// <summary>Kafka can open and close listeners while it runs. Ottla cannot yet, and rejects the change.</summary>
     private static string? ListenersReason(BrokerConfig current, BrokerConfig updated)
     {
         var names = updated.Listeners.Select(listener => listener.Name).ToList();
@@ -120,7 +123,8 @@ public static class DynamicBrokerRules
 
         return current.Listeners.SequenceEqual(updated.Listeners)
             ? null
-            : "listeners: this version listens where it listened when it started; set listeners in its static configuration and start it anew";
+            : "listeners: this version cannot change its listeners while it runs. Set listeners in the static configuration and restart "
+                + "the broker";
     }
 
     private static string? ListenerReason(string listener, BrokerConfig current, BrokerConfig updated)

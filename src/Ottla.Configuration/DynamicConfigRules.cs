@@ -3,10 +3,10 @@ using System.Globalization;
 
 namespace Ottla.Configuration;
 
-/// <summary>What may be changed while the cluster runs, for each kind of resource. Pure; used by brokers and by the controller.</summary>
+/// <summary>The rules for dynamic changes of each kind of resource. Pure; brokers and the controller use it.</summary>
 public static class DynamicConfigRules
 {
-    /// <summary>Longest value that can be stored, in UTF-16 characters.</summary>
+    /// <summary>The longest value that can be stored, in UTF-16 characters.</summary>
     public const int ValueLengthMax = short.MaxValue;
 
     private const string MetricReporters = "metric.reporters";
@@ -22,17 +22,15 @@ public static class DynamicConfigRules
     private static readonly FrozenSet<string> s_clusterWideListenerConfigs = FrozenSet.ToFrozenSet(
         ["max.connections", "max.connection.creation.rate", "num.network.threads"], StringComparer.Ordinal);
 
-    /// <summary>
-    /// Applies one operation of IncrementalAlterConfigs to one config.
-    /// </summary>
+    /// <summary>Applies one operation of IncrementalAlterConfigs to one config.</summary>
     /// <param name="resourceType">The kind of resource.</param>
-    /// <param name="resourceName">Topic or group name, subscription, broker id, or "" for all brokers.</param>
+    /// <param name="resourceName">The name of a topic, group or subscription, a broker id, or "" for all brokers.</param>
     /// <param name="key">The config.</param>
-    /// <param name="operation">What to do with it.</param>
-    /// <param name="value">The operand; not used to delete.</param>
-    /// <param name="existing">What is set on the resource now.</param>
-    /// <returns>The value to store, or null to remove the config.</returns>
-    /// <exception cref="ConfigException">The change is refused; its kind says which error to answer.</exception>
+    /// <param name="operation">The operation.</param>
+    /// <param name="value">The operand; unused for a deletion.</param>
+    /// <param name="existing">The values that are set on the resource now.</param>
+    /// <returns>The value to store; null to remove the config.</returns>
+    /// <exception cref="ConfigException">The change is invalid; its kind determines the protocol error.</exception>
     public static string? ValidateAlteration(
         ConfigResourceType resourceType,
         string resourceName,
@@ -63,13 +61,13 @@ public static class DynamicConfigRules
         return result;
     }
 
-    /// <summary>Refuses what a resource may not have set on it all together, after the single values were checked.</summary>
+    /// <summary>Rejects combinations of values on a resource, after each value was checked.</summary>
     /// <param name="resourceType">The kind of resource.</param>
     /// <param name="resourceName">Its name.</param>
-    /// <param name="updated">All that would be set on it.</param>
-    /// <param name="existing">What is set on it now.</param>
+    /// <param name="updated">All values after the change.</param>
+    /// <param name="existing">All values before the change.</param>
     /// <param name="broker">The configuration of this node, for defaults and bounds.</param>
-    /// <exception cref="ConfigException">The result is refused; its kind says which error to answer.</exception>
+    /// <exception cref="ConfigException">The combination is invalid; its kind determines the protocol error.</exception>
     public static void ValidateResource(
         ConfigResourceType resourceType,
         string resourceName,
@@ -93,8 +91,8 @@ public static class DynamicConfigRules
         }
     }
 
-    /// <summary>Refuses a resource name that cannot be.</summary>
-    /// <exception cref="ConfigException">The name is refused, with the kind INVALID_REQUEST.</exception>
+    /// <summary>Rejects an invalid resource name.</summary>
+    /// <exception cref="ConfigException">The name is invalid; the kind is INVALID_REQUEST.</exception>
     public static void ValidateResourceName(ConfigResourceType resourceType, string resourceName)
     {
         var reason = resourceType switch
@@ -110,7 +108,10 @@ public static class DynamicConfigRules
             throw new ConfigException(reason, ConfigErrorKind.InvalidRequest);
     }
 
-    /// <summary>Refuses a dynamic broker value: static-only names, names that need a listener or a broker, wrong values.</summary>
+    /// <summary>
+    /// Rejects a dynamic broker value: names that can only be set statically, names that need a listener or a broker id, and invalid
+    /// values.
+    /// </summary>
     internal static void CheckBrokerValue(string key, string value, bool perBroker)
     {
         var isListenerKey = ListenerOverride.TryParse(key, out _, out var baseName);
@@ -124,7 +125,7 @@ public static class DynamicConfigRules
             : definition is { UpdateMode: ConfigUpdateMode.PerBroker };
         try
         {
-            // Names nobody knows are accepted: they may be a plug-in's.
+            // Unknown names are accepted, because they may belong to a plug-in.
             if (definition is not null)
             {
                 StaticConfigNames.Parse(definition, key, value);
@@ -140,11 +141,11 @@ public static class DynamicConfigRules
             throw BrokerRefused($"Cannot update these configs at default cluster level, broker id must be specified: [{key}]");
     }
 
-    /// <summary>The broker config that a key sets, for one listener or for all; null when the key is not known.</summary>
+    /// <summary>The broker config that a key sets, for one listener or all; null when the key is unknown.</summary>
     internal static ConfigDefinition? Definition(string key) =>
         ListenerOverride.TryParse(key, out _, out var baseName) ? ListenerOverride.Definition(baseName) : ConfigRegistry.Broker.Find(key);
 
-    /// <summary>There are no Java classes to load here: a class is known only where it is the default.</summary>
+    /// <summary>Rejects all classes but the default, because Ottla cannot load Java classes.</summary>
     private static void CheckClass(ConfigDefinition definition, string key, string value)
     {
         IReadOnlyList<string> classes = definition.Type == ConfigType.Class ? [JavaText.Trim(value)]
@@ -183,21 +184,25 @@ public static class DynamicConfigRules
         {
             definition.Parse(value);
         }
-        catch (ConfigException) when (resourceType == ConfigResourceType.ClientMetrics && int.TryParse(value, CultureInfo.InvariantCulture, out _))
+        catch (ConfigException) when (resourceType == ConfigResourceType.ClientMetrics
+            && int.TryParse(value, CultureInfo.InvariantCulture, out _))
         {
             throw new ConfigException(
-                $"Invalid value {value} for {definition.Name}, interval must be between 100 and 3600000 (1 hour)", ConfigErrorKind.InvalidRequest);
+                $"Invalid value {value} for {definition.Name}, interval must be between 100 and 3600000 (1 hour)",
+                    ConfigErrorKind.InvalidRequest);
         }
     }
 
     private static string Combine(
-        ConfigResourceType resourceType, string key, AlterConfigOperation operation, string value, IReadOnlyDictionary<string, string> existing)
+        ConfigResourceType resourceType, string key, AlterConfigOperation operation, string value,
+            IReadOnlyDictionary<string, string> existing)
     {
         var definition = resourceType == ConfigResourceType.Broker ? Definition(key) : ConfigRegistry.For(resourceType).Find(key);
         if (definition?.Type != ConfigType.List)
         {
             throw new ConfigException(
-                resourceType != ConfigResourceType.Broker ? $"Can't {operation.ToString().ToUpperInvariant()} to key {key} because its type is not LIST."
+                resourceType != ConfigResourceType.Broker
+                    ? $"Can't {operation.ToString().ToUpperInvariant()} to key {key} because its type is not LIST."
                 : definition is null ? $"Unknown config name: {key}"
                 : $"Config value {operation.ToString().ToLowerInvariant()} is not allowed for config key: {key}");
         }

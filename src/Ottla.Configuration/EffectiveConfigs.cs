@@ -3,8 +3,8 @@ using System.Collections.Frozen;
 namespace Ottla.Configuration;
 
 /// <summary>
-/// The configs Ottla acts on. This is the one list: a name comes in when a component starts to read it. A static value of
-/// any other name, if it is not the default, makes a warning at start.
+/// The configs that Ottla supports. This is the only list: a name is added when a component starts to read it. A static value of any other
+/// config causes a warning at start, unless it is the default.
 /// </summary>
 public static class EffectiveConfigs
 {
@@ -21,7 +21,8 @@ public static class EffectiveConfigs
             // Listeners, connections, requests.
             "listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name",
             "security.inter.broker.protocol", "socket.send.buffer.bytes", "socket.receive.buffer.bytes", "socket.request.max.bytes",
-            "socket.listen.backlog.size", "max.connections", "max.connection.creation.rate", "quota.window.num", "quota.window.size.seconds",
+            "socket.listen.backlog.size", "max.connections", "max.connection.creation.rate", "quota.window.num",
+                "quota.window.size.seconds",
             "max.connections.per.ip", "max.connections.per.ip.overrides", "connections.max.idle.ms", "num.network.threads",
             "queued.max.requests", "message.max.bytes", "max.decompressed.message.bytes", "fetch.max.bytes",
             "max.incremental.fetch.session.cache.slots", "max.request.partition.size.limit", "broker.rack", "delete.topic.enable",
@@ -65,7 +66,8 @@ public static class EffectiveConfigs
     private static readonly FrozenSet<string> s_topic = FrozenSet.ToFrozenSet(
         [
             "segment.bytes", "segment.ms", "segment.jitter.ms", "segment.index.bytes", "flush.messages", "flush.ms", "retention.bytes",
-            "retention.ms", "max.message.bytes", "max.decompressed.message.bytes", "index.interval.bytes", "file.delete.delay.ms", "cleanup.policy",
+            "retention.ms", "max.message.bytes", "max.decompressed.message.bytes", "index.interval.bytes", "file.delete.delay.ms",
+                "cleanup.policy",
             "min.cleanable.dirty.ratio", "min.compaction.lag.ms", "max.compaction.lag.ms", "delete.retention.ms",
             "min.insync.replicas", "compression.type", "compression.gzip.level", "compression.lz4.level", "compression.zstd.level",
             "preallocate", "message.timestamp.type", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms",
@@ -78,10 +80,10 @@ public static class EffectiveConfigs
 
     private static readonly FrozenSet<string> s_clientMetrics = FrozenSet<string>.Empty;
 
-    /// <summary>Whether Ottla acts on a config.</summary>
+    /// <summary>Whether Ottla supports a config.</summary>
     public static bool Contains(ConfigResourceType scope, string name) => Names(scope).Contains(name);
 
-    /// <summary>The names of one kind of resource that Ottla acts on.</summary>
+    /// <summary>The supported configs of one kind of resource.</summary>
     public static IReadOnlySet<string> Names(ConfigResourceType scope) => scope switch
     {
         ConfigResourceType.Broker => s_broker,

@@ -1,6 +1,6 @@
 namespace Ottla.Configuration;
 
-/// <summary>What may be set on a group: Kafka bounds it by the broker's own configuration.</summary>
+/// <summary>The rules for the configs of groups. Like in Kafka, the broker's configuration bounds them.</summary>
 internal static class GroupConfigRules
 {
     private static readonly string[] s_bounded =
@@ -27,7 +27,8 @@ internal static class GroupConfigRules
         CheckStreams(parsed, overrides, broker);
         foreach (var kind in (ReadOnlySpan<string>)["consumer", "share", "streams"])
             CheckSessionExceedsHeartbeat(parsed, kind, broker);
-        if (parsed.TryGetValue("errors.deadletterqueue.topic.name", out var topic) && topic.AsString!.StartsWith("__", StringComparison.Ordinal))
+        if (parsed.TryGetValue("errors.deadletterqueue.topic.name", out var topic)
+            && topic.AsString!.StartsWith("__", StringComparison.Ordinal))
             throw new ConfigException("errors.deadletterqueue.topic.name: DLQ topic name must not start with '__'");
     }
 
@@ -62,7 +63,8 @@ internal static class GroupConfigRules
         if (parsed.TryGetValue("streams.assignor.name", out var assignor) && !assignors.Contains(assignor.AsString!))
         {
             throw new ConfigException(
-                $"streams.assignor.name '{assignor}' is not a registered task assignor. Registered assignors are: [{string.Join(", ", assignors)}].");
+                $"streams.assignor.name '{assignor}' is not a registered task assignor. Registered assignors are: "
+                + $"[{string.Join(", ", assignors)}].");
         }
     }
 

@@ -7,8 +7,8 @@ namespace Ottla.Configuration;
 public static class JavaProperties
 {
     /// <summary>
-    /// Reads a file's text: <c>#</c> and <c>!</c> comments, <c>=</c>, <c>:</c> or white space between key and value, backslash
-    /// escapes with <c>\uXXXX</c>, and lines continued by a backslash. Of a key given twice the last value counts.
+    /// Parses a file: <c>#</c> and <c>!</c> comments, <c>=</c>, <c>:</c> or white space between key and value, backslash escapes with
+    /// <c>\uXXXX</c>, and lines continued by a backslash. If a key appears twice, the last value counts.
     /// </summary>
     /// <exception cref="ConfigException">A <c>\u</c> is not followed by four hexadecimal digits.</exception>
     public static IReadOnlyDictionary<string, string> Parse(string text)
@@ -24,7 +24,7 @@ public static class JavaProperties
         return properties;
     }
 
-    /// <summary>Writes properties in the order given, after the comment if there is one; reading them gives them back.</summary>
+    /// <summary>Formats properties in the given order, after an optional comment. Parsing the result returns the same properties.</summary>
     public static string Write(IEnumerable<KeyValuePair<string, string>> properties, string? comment = null)
     {
         var builder = new StringBuilder();
@@ -136,7 +136,7 @@ public static class JavaProperties
         }
     }
 
-    /// <summary>Gives the lines that count: without comments and blanks, and with continued lines put together.</summary>
+    /// <summary>Splits text into logical lines: without comments and blank lines, with continued lines joined.</summary>
     private sealed class LogicalLines(string text)
     {
         private int _position;
@@ -156,7 +156,7 @@ public static class JavaProperties
                     return builder.ToString();
             }
 
-            // A backslash at the very end continues nothing.
+            // A backslash at the end of the text continues nothing.
             return builder.Length > 0 ? builder.ToString() : null;
         }
 

@@ -2,10 +2,12 @@ using System.Globalization;
 
 namespace Ottla.Configuration;
 
-/// <summary>Text as Java reads and writes it, where clients or files of Kafka's can see the difference.</summary>
+/// <summary>Reads and writes text like Java, where clients or Kafka's files depend on it.</summary>
 internal static class JavaText
 {
-    /// <summary>Java's <c>String.trim</c>: everything up to and including the space character goes, no other white space.</summary>
+    /// <summary>
+    /// Java's <c>String.trim</c>: removes all characters up to and including the space from both ends, and no other white space.
+    /// </summary>
     public static string Trim(string text)
     {
         var start = 0;
@@ -17,7 +19,7 @@ internal static class JavaText
         return text[start..end];
     }
 
-    /// <summary>Splits a list at commas, with white space around each item gone. Empty text is an empty list; empty items stay.</summary>
+    /// <summary>Splits a list at commas and removes white space around the items. Empty text is an empty list; empty items stay.</summary>
     public static string[] SplitList(string trimmed)
     {
         if (trimmed.Length == 0)
@@ -35,14 +37,17 @@ internal static class JavaText
         if (magnitude == 0 || magnitude is >= 1e-3 and < 1e7)
         {
             var plain = value.ToString("0.0################", CultureInfo.InvariantCulture);
-            return double.Parse(plain, CultureInfo.InvariantCulture).Equals(value) ? plain : value.ToString("R", CultureInfo.InvariantCulture);
+            return double.Parse(plain, CultureInfo.InvariantCulture).Equals(value)
+                ? plain
+                : value.ToString("R", CultureInfo.InvariantCulture);
         }
 
         if (!double.IsFinite(value))
             return double.IsNaN(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
         var scientific = value.ToString("E16", CultureInfo.InvariantCulture);
         var shortest = value.ToString("R", CultureInfo.InvariantCulture);
-        var exponent = int.Parse(scientific.AsSpan(scientific.IndexOf('E') + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+        var exponent =
+            int.Parse(scientific.AsSpan(scientific.IndexOf('E') + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
         var digits = string.Concat(shortest.Split('E')[0].Where(char.IsAsciiDigit)).Trim('0');
         var sign = value < 0 ? "-" : "";
         var fraction = digits.Length > 1 ? digits[1..] : "0";

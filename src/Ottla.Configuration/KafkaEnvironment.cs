@@ -3,17 +3,17 @@ using System.Collections.Frozen;
 namespace Ottla.Configuration;
 
 /// <summary>
-/// Configs from environment variables, named as for Kafka's container image: <c>KAFKA_</c> in front, then <c>_</c> for a dot,
+/// Reads configs from environment variables, named as for Kafka's container image: <c>KAFKA_</c> as a prefix, then <c>_</c> for a dot,
 /// <c>__</c> for an underscore and <c>___</c> for a dash.
 /// </summary>
 public static class KafkaEnvironment
 {
-    /// <summary>The variable by which Kafka's image is told the id of the cluster to format for.</summary>
+    /// <summary>The variable of Kafka's image with the id of the cluster to format for.</summary>
     public const string ClusterId = "CLUSTER_ID";
 
     private const string Prefix = "KAFKA_";
 
-    /// <summary>Variables of Kafka's image and scripts that are no configs.</summary>
+    /// <summary>Variables of Kafka's image and scripts that are not configs.</summary>
     private static readonly FrozenSet<string> s_ignored = FrozenSet.ToFrozenSet(
         [
             "KAFKA_VERSION", "KAFKA_HEAP_OPTS", "KAFKA_OPTS", "KAFKA_JVM_PERFORMANCE_OPTS", "KAFKA_DEBUG", "KAFKA_HOME",
@@ -23,7 +23,7 @@ public static class KafkaEnvironment
 
     private static readonly string[] s_ignoredPrefixes = ["KAFKA_LOG4J_", "KAFKA_TOOLS_LOG4J_", "KAFKA_JMX_", "KAFKA_GC_"];
 
-    /// <summary>The configs in an environment, in the order of their names.</summary>
+    /// <summary>The configs in an environment, ordered by name.</summary>
     public static IReadOnlyDictionary<string, string> ToConfigs(IEnumerable<KeyValuePair<string, string>> environment)
     {
         var configs = new SortedDictionary<string, string>(StringComparer.Ordinal);
@@ -36,7 +36,7 @@ public static class KafkaEnvironment
         return configs;
     }
 
-    /// <summary>The config a variable names, or null when it names none.</summary>
+    /// <summary>The config that a variable sets; null when it sets none.</summary>
     public static string? ToConfigName(string variable)
     {
         if (!variable.StartsWith(Prefix, StringComparison.Ordinal) || variable.Length == Prefix.Length || s_ignored.Contains(variable)

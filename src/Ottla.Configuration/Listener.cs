@@ -5,15 +5,16 @@ using System.Text.RegularExpressions;
 
 namespace Ottla.Configuration;
 
-/// <summary>An endpoint of a node: a name, how it is secured, and where it is.</summary>
+/// <summary>An endpoint of a node: name, security protocol and address.</summary>
 /// <param name="Name">The listener's name, in upper case.</param>
-/// <param name="SecurityProtocol">How it is secured.</param>
-/// <param name="Host">Host name or address; null for every interface.</param>
+/// <param name="SecurityProtocol">Its security protocol.</param>
+/// <param name="Host">Host name or address; null for all interfaces.</param>
 /// <param name="Port">TCP port; 0 lets the operating system choose.</param>
 public sealed record Listener(string Name, SecurityProtocol SecurityProtocol, string? Host, int Port)
 {
     /// <inheritdoc/>
-    public override string ToString() => $"{Name}://{(Host is not null && Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]" : Host)}:{Port}";
+    public override string ToString() =>
+        $"{Name}://{(Host is not null && Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]" : Host)}:{Port}";
 }
 
 /// <summary>A host and a port, as in <c>controller.quorum.bootstrap.servers</c>.</summary>
@@ -48,7 +49,7 @@ public sealed record QuorumVoter(int Id, string Host, int Port)
     }
 }
 
-/// <summary>Parses <c>listeners</c> and its companions, and refuses what Kafka refuses.</summary>
+/// <summary>Parses <c>listeners</c> and related configs, with Kafka's checks.</summary>
 internal static partial class ListenerParser
 {
     public static bool TryParsePort(string text, out int port) =>
@@ -79,10 +80,11 @@ internal static partial class ListenerParser
         }
 
         throw new ConfigException(
-            $"Invalid security protocol `{text}` defined in {configName}. It must be one of: {string.Join(", ", Enum.GetNames<SecurityProtocol>())}");
+            $"Invalid security protocol `{text}` defined in {configName}. It must be one of: "
+            + $"{string.Join(", ", Enum.GetNames<SecurityProtocol>())}");
     }
 
-    /// <summary>The name in front of <c>://</c>, or null.</summary>
+    /// <summary>The name before <c>://</c>; null when there is none.</summary>
     public static string? NameOf(string entry)
     {
         var end = entry.IndexOf("://", StringComparison.Ordinal);
@@ -135,7 +137,8 @@ internal static partial class ListenerParser
             throw Refused(
                 configName,
                 entries,
-                $"Each listener must have a different port unless exactly one listener has an IPv4 address and the other IPv6 address, port: {group.Key}");
+                "Each listener must have a different port unless exactly one listener has an IPv4 address and the other IPv6 address, "
+                + $"port: {group.Key}");
         }
     }
 

@@ -1,11 +1,11 @@
 namespace Ottla.Configuration;
 
-/// <summary>Keys of the form <c>listener.name.{listener}.{config}</c>, which set a config for one listener.</summary>
+/// <summary>Keys of the form <c>listener.name.{listener}.{config}</c>, which set a config of one listener.</summary>
 internal static class ListenerOverride
 {
     public const string Prefix = "listener.name.";
 
-    /// <summary>Splits such a key; the base name may still start with a SASL mechanism.</summary>
+    /// <summary>Splits such a key. The base name may still begin with a SASL mechanism.</summary>
     public static bool TryParse(string key, out string listener, out string baseName)
     {
         listener = baseName = "";
@@ -19,11 +19,11 @@ internal static class ListenerOverride
         return true;
     }
 
-    /// <summary>The definition such a key overrides, or null when the base name is not known.</summary>
+    /// <summary>The config that such a key overrides; null when the base name is unknown.</summary>
     public static ConfigDefinition? Definition(string baseName) =>
         ConfigRegistry.Broker.Find(baseName)
         ?? (ConfigSynonyms.MechanismConfig(baseName) is { } config ? ConfigRegistry.Broker.Find(config) : null);
 
-    /// <summary>The key of a config for one listener.</summary>
+    /// <summary>The key that sets a config of one listener.</summary>
     public static string Key(string listener, string name) => $"{Prefix}{listener.ToLowerInvariant()}.{name}";
 }

@@ -1,9 +1,9 @@
 namespace Ottla.Configuration;
 
-/// <summary>What is said about the names of a static configuration: wrong, unknown, or without an effect yet.</summary>
+/// <summary>Warnings and errors about the names in a static configuration: invalid, unknown or unsupported.</summary>
 internal static class StaticConfigNames
 {
-    /// <summary>Names Kafka reads outside its definitions, and prefixes of configs it hands to plug-ins.</summary>
+    /// <summary>Names that Kafka reads without a definition, and prefixes of plug-in configs.</summary>
     private static readonly string[] s_otherNames = ["super.users", "allow.everyone.if.no.acl.found"];
 
     private static readonly string[] s_pluginPrefixes = ["config.providers.", "metrics.context.", "remote.log.metadata."];
@@ -29,7 +29,7 @@ internal static class StaticConfigNames
             warnings.Add($"Unknown configuration '{name}' is ignored.");
     }
 
-    /// <summary>Parses a listener's value of a config, naming the listener's key when it is refused.</summary>
+    /// <summary>Parses a listener's value of a config. Errors name the listener's key.</summary>
     internal static void Parse(ConfigDefinition definition, string name, string? value)
     {
         try
@@ -48,13 +48,14 @@ internal static class StaticConfigNames
     {
         if (definition.UpdateMode == ConfigUpdateMode.DynamicOnly)
         {
-            warnings.Add($"Configuration '{definition.Name}' can only be set dynamically; it is ignored here.");
+            warnings.Add(
+                $"Configuration '{definition.Name}' can only be set dynamically. Its value in the static configuration is ignored.");
             return;
         }
 
         var parsed = definition.Parse(value);
         if (!definition.HasEffect && parsed.ToRawText() != definition.Default.ToRawText())
-            warnings.Add($"Configuration '{definition.Name}' has no effect yet; its value '{parsed.ToText()}' is ignored.");
+            warnings.Add($"Configuration '{definition.Name}' is not supported yet. Its value '{parsed.ToText()}' is ignored.");
     }
 
     private static bool IsForPlugin(Dictionary<string, string> all, string name)
@@ -65,7 +66,8 @@ internal static class StaticConfigNames
                 return true;
         }
 
-        foreach (var prefixConfig in (ReadOnlySpan<string>)["remote.log.storage.manager.impl.prefix", "remote.log.metadata.manager.impl.prefix"])
+        foreach (var prefixConfig in (
+            ReadOnlySpan<string>)["remote.log.storage.manager.impl.prefix", "remote.log.metadata.manager.impl.prefix"])
         {
             var prefix = all.GetValueOrDefault(prefixConfig) ?? ConfigRegistry.Broker[prefixConfig].DefaultText!;
             if (name.StartsWith(prefix, StringComparison.Ordinal))

@@ -3,8 +3,8 @@ using System.Collections.Frozen;
 namespace Ottla.Configuration;
 
 /// <summary>
-/// The effective configuration of one topic: what is set on it, over the broker's defaults. Immutable and parsed once, so that
-/// logs read it on hot paths; a change makes another instance.
+/// The effective configuration of one topic: its own values, then the broker's. Immutable and parsed once, so that logs can read it on hot
+/// paths; a change makes a new instance.
 /// </summary>
 public sealed class TopicConfig
 {
@@ -56,7 +56,7 @@ public sealed class TopicConfig
         ErrorsDeadletterqueueGroupEnable = Boolean("errors.deadletterqueue.group.enable");
     }
 
-    /// <summary>What is set on the topic itself, as text.</summary>
+    /// <summary>The values that are set on the topic, as text.</summary>
     public IReadOnlyDictionary<string, string> Overrides { get; }
 
     /// <summary><c>segment.bytes</c>: Largest size of a segment.</summary>
@@ -86,7 +86,9 @@ public sealed class TopicConfig
     /// <summary><c>max.message.bytes</c>: Largest record batch accepted.</summary>
     public int MaxMessageBytes { get; }
 
-    /// <summary><c>max.decompressed.message.bytes</c>: Largest size that one record of a compressed batch may have when it is expanded.</summary>
+    /// <summary>
+    /// <c>max.decompressed.message.bytes</c>: Largest size that one record of a compressed batch may have when it is expanded.
+    /// </summary>
     public int MaxDecompressedMessageBytes { get; }
 
     /// <summary><c>index.interval.bytes</c>: Bytes of records between two index entries.</summary>
@@ -107,10 +109,10 @@ public sealed class TopicConfig
     /// <summary><c>min.cleanable.dirty.ratio</c>: Part of the log that must be dirty before it is compacted, 0 to 1.</summary>
     public double MinCleanableDirtyRatio { get; }
 
-    /// <summary>True when <c>cleanup.policy</c> has compact.</summary>
+    /// <summary>Whether <c>cleanup.policy</c> includes compact.</summary>
     public bool IsCompacted { get; }
 
-    /// <summary>True when <c>cleanup.policy</c> has delete.</summary>
+    /// <summary>Whether <c>cleanup.policy</c> includes delete.</summary>
     public bool IsDeleted { get; }
 
     /// <summary><c>unclean.leader.election.enable</c>: Whether a replica out of the in-sync set may become leader.</summary>
@@ -119,7 +121,7 @@ public sealed class TopicConfig
     /// <summary><c>min.insync.replicas</c>: In-sync replicas without which acks=all writes are refused.</summary>
     public int MinInsyncReplicas { get; }
 
-    /// <summary><c>compression.type</c>: The codec batches are recompressed with; null keeps the producer's.</summary>
+    /// <summary><c>compression.type</c>: the codec with which batches are recompressed; null keeps the producer's.</summary>
     public ConfiguredCompression? CompressionType { get; }
 
     /// <summary><c>compression.gzip.level</c>; -1 for gzip's default.</summary>
@@ -134,7 +136,7 @@ public sealed class TopicConfig
     /// <summary><c>preallocate</c>: Whether segment files are allocated in full when they are created.</summary>
     public bool Preallocate { get; }
 
-    /// <summary><c>message.timestamp.type</c>: Where record timestamps come from.</summary>
+    /// <summary><c>message.timestamp.type</c>: the source of record timestamps.</summary>
     public MessageTimestampType MessageTimestampType { get; }
 
     /// <summary><c>message.timestamp.before.max.ms</c>: How far a record's own timestamp may lie in the past.</summary>
@@ -149,7 +151,7 @@ public sealed class TopicConfig
     /// <summary><c>follower.replication.throttled.replicas</c>: partition:broker entries, or * alone.</summary>
     public IReadOnlyList<string> FollowerReplicationThrottledReplicas { get; }
 
-    /// <summary><c>remote.storage.enable</c>: Whether the topic is tiered.</summary>
+    /// <summary><c>remote.storage.enable</c>: whether the topic uses tiered storage.</summary>
     public bool RemoteStorageEnable { get; }
 
     /// <summary><c>remote.log.copy.disable</c>: Whether nothing more is copied to remote storage.</summary>
@@ -173,41 +175,43 @@ public sealed class TopicConfig
     /// <summary><c>errors.deadletterqueue.group.enable</c>: Whether the topic may be a share group's dead letter queue.</summary>
     public bool ErrorsDeadletterqueueGroupEnable { get; }
 
-    /// <summary>The configuration of a topic; names that are no topic configs are passed over, as Kafka does with what is stored.</summary>
-    /// <exception cref="ConfigException">A value is not allowed.</exception>
+    /// <summary>Makes the configuration of a topic. Like in Kafka, stored names that are not topic configs are ignored.</summary>
+    /// <exception cref="ConfigException">A value is invalid.</exception>
     public static TopicConfig Create(BrokerConfig defaults, IReadOnlyDictionary<string, string> topicOverrides)
     {
         var values = new Dictionary<string, ConfigValue>(StringComparer.Ordinal);
         foreach (var definition in ConfigRegistry.Topic.All)
-            values[definition.Name] = definition.Parse(topicOverrides.TryGetValue(definition.Name, out var text) ? text : Inherited(defaults, definition));
+            values[definition.Name] =
+                definition.Parse(topicOverrides.TryGetValue(definition.Name, out var text) ? text : Inherited(defaults, definition));
         return new TopicConfig(
             values.ToFrozenDictionary(StringComparer.Ordinal),
             topicOverrides.Count == 0 ? FrozenDictionary<string, string>.Empty : topicOverrides.ToFrozenDictionary(StringComparer.Ordinal));
     }
 
     /// <summary>
-    /// Refuses overrides a topic may not have: unknown names, values not allowed, values contradicting each other or the
-    /// defaults. CreateTopics and the AlterConfigs requests answer INVALID_CONFIG then.
+    /// Rejects invalid values of a topic: unknown names, invalid values, and values that contradict each other or the defaults.
+    /// CreateTopics and the AlterConfigs requests answer INVALID_CONFIG then.
     /// </summary>
-    /// <param name="overrides">All that would be set on the topic.</param>
-    /// <param name="defaults">The broker's configuration; null checks against Kafka's own defaults.</param>
-    /// <param name="existing">What is set on the topic now, for rules about changes; null for a new topic.</param>
-    /// <exception cref="ConfigException">An override is refused.</exception>
+    /// <param name="overrides">All values of the topic after the change.</param>
+    /// <param name="defaults">The broker's configuration; null for Kafka's own defaults.</param>
+    /// <param name="existing">The values before the change, for rules about changes; null for a new topic.</param>
+    /// <exception cref="ConfigException">A value is invalid.</exception>
     public static void Validate(
-        IReadOnlyDictionary<string, string> overrides, BrokerConfig? defaults = null, IReadOnlyDictionary<string, string>? existing = null) =>
+        IReadOnlyDictionary<string, string> overrides, BrokerConfig? defaults = null, IReadOnlyDictionary<string, string>? existing =
+            null) =>
         TopicConfigRules.Validate(overrides, defaults, existing ?? FrozenDictionary<string, string>.Empty);
 
     /// <summary>The effective value of a topic config.</summary>
-    /// <exception cref="KeyNotFoundException">There is no such config.</exception>
+    /// <exception cref="KeyNotFoundException">The config does not exist.</exception>
     public ConfigValue Get(string name) => _values[name];
 
-    /// <summary>The text a topic config has when it is not set on the topic.</summary>
+    /// <summary>The text of a topic config that is not set on the topic.</summary>
     internal static string? Inherited(BrokerConfig? defaults, ConfigDefinition definition)
     {
         if (defaults is null || definition.Synonyms.Count == 0)
             return definition.DefaultText;
         var text = defaults.FirstOf(definition.Synonyms);
-        // Any negative broker retention means for ever, while a topic knows only -1.
+        // For brokers any negative retention means unlimited; topics accept only -1.
         return definition.Name == "retention.ms" && text!.StartsWith('-') ? "-1" : text;
     }
 

@@ -1,6 +1,6 @@
 namespace Ottla.Configuration;
 
-/// <summary>What the configs of a topic may not be together.</summary>
+/// <summary>The rules between the configs of a topic.</summary>
 internal static class TopicConfigRules
 {
     public static void Validate(
@@ -22,7 +22,7 @@ internal static class TopicConfigRules
         }
 
         CheckCompactionLag(values["min.compaction.lag.ms"].AsLong, values["max.compaction.lag.ms"].AsLong);
-        // Kafka's own defaults know of no tiered storage to check against.
+        // Kafka's own defaults have no tiered storage to check.
         if (defaults is not null)
             CheckRemoteStorage(values, defaults.RemoteLogStorageSystemEnable, existing);
     }
@@ -33,7 +33,7 @@ internal static class TopicConfigRules
             throw new ConfigException($"conflict topic config setting min.compaction.lag.ms ({minMs}) > max.compaction.lag.ms ({maxMs})");
     }
 
-    /// <summary>Local retention may not exceed retention, and may not be unlimited where that is not.</summary>
+    /// <summary>Local retention must not exceed retention, and may be unlimited only if retention is.</summary>
     public static void CheckLocalRetention(string localName, long local, string totalName, long total)
     {
         const long likeTotal = -2;
@@ -55,7 +55,8 @@ internal static class TopicConfigRules
         }
 
         if (!systemEnabled)
-            throw new ConfigException("Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.");
+            throw new ConfigException(
+                "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.");
         var policy = values["cleanup.policy"].AsList;
         if (policy.Count > 0 && !(policy.Count == 1 && policy[0] == "delete"))
         {
@@ -86,7 +87,8 @@ internal static class TopicConfigRules
             return;
         throw new ConfigException(
             "It is invalid to disable remote storage without deleting remote data. If you want to keep the remote data and turn to read " +
-            "only, please set `remote.storage.enable=true,remote.log.copy.disable=true`. If you want to disable remote storage and delete " +
+            "only, please set `remote.storage.enable=true,remote.log.copy.disable=true`. If you want to disable remote storage and "
+            + "delete " +
             "all remote data, please set `remote.storage.enable=false,remote.log.delete.on.disable=true`.");
     }
 
@@ -95,9 +97,11 @@ internal static class TopicConfigRules
         if (lag > 0 && effectiveLocalRetention >= 0 && lag > effectiveLocalRetention)
         {
             throw Refused(
-                $"remote.copy.lag.{unit}", lag, $"Value must not exceed local.retention.{unit} (effective value: {effectiveLocalRetention})");
+                $"remote.copy.lag.{unit}", lag,
+                    $"Value must not exceed local.retention.{unit} (effective value: {effectiveLocalRetention})");
         }
     }
 
-    private static ConfigException Refused(string name, long value, string reason) => new(name, FormattableString.Invariant($"{value}"), reason);
+    private static ConfigException Refused(string name, long value, string reason) =>
+        new(name, FormattableString.Invariant($"{value}"), reason);
 }

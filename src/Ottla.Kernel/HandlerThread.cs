@@ -1,24 +1,35 @@
 namespace Ottla.Kernel;
 
-/// <summary>A thread that runs the handlers of many connections to completion, one after another: where those who receive, store and wake meet it without knowing the network.</summary>
-/// <remarks>Elsewhere (thread pool, simulator, tests) there is none: then nothing is deferred to it, and blocking is the thread's own matter.</remarks>
+/// <summary>
+/// A thread that runs the handlers of many connections, one handler after another, each to its end. It lets storage and replication code
+/// defer work and announce blocking calls without a reference to the network.
+/// </summary>
+/// <remarks>
+/// Other threads (thread pool, simulator, tests) have no handler thread: <see cref="Current"/> is null there and <see cref="AboutToBlock"/>
+/// does nothing.
+/// </remarks>
 public abstract class HandlerThread
 {
     [ThreadStatic]
     private static HandlerThread? _current;
 
-    /// <summary>The one that the calling code runs on; null elsewhere.</summary>
+    /// <summary>The handler thread that runs the calling code; null on other threads.</summary>
     public static HandlerThread? Current => _current;
 
-    /// <summary>Tells that the caller is about to wait for a disk for long: whoever else depends on this thread is looked after by another one from now on.</summary>
+    /// <summary>
+    /// Announces that the caller is about to wait long for a disk. Another thread then serves the connections of this one.
+    /// </summary>
     public static void AboutToBlock() => _current?.OnAboutToBlock();
 
-    /// <summary>Runs <paramref name="work"/> on this thread once the handler that runs now is done, or sooner elsewhere. Called on this thread only.</summary>
+    /// <summary>
+    /// Runs <paramref name="work"/> on this thread after the current handler, or on the thread pool if too much work is deferred already.
+    /// Only this thread may call it.
+    /// </summary>
     public abstract void Defer(IThreadPoolWorkItem work);
 
     /// <summary>The running handler is about to block.</summary>
     protected abstract void OnAboutToBlock();
 
-    /// <summary>Makes <paramref name="current"/> what the calling thread runs as.</summary>
+    /// <summary>Sets <see cref="Current"/> for the calling thread.</summary>
     protected static void Enter(HandlerThread? current) => _current = current;
 }

@@ -2,10 +2,13 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Ottla.Kernel;
 
-/// <summary>A range of an open file, promised to a reader: where Storage and Network meet, without knowing each other.</summary>
+/// <summary>
+/// A byte range of an open file that a reader holds. Storage makes slices and Network sends them; neither references the other.
+/// </summary>
 /// <remarks>
-/// Its bytes do not change or vanish while it is held: whoever truncates or deletes the file waits for the last slice.
-/// The holder disposes it exactly once, from any thread.
+/// While a slice is held, its bytes do not change and the file stays open. Nobody waits for the holder: a truncation that would change the
+/// bytes puts a copy in the place of the file, and a deletion leaves the open file readable. The last holder closes the file.
+/// The holder disposes the slice exactly once, from any thread.
 /// </remarks>
 public interface IFileSlice : IDisposable
 {
@@ -13,10 +16,10 @@ public interface IFileSlice : IDisposable
     int Length { get; }
 
     /// <summary>Fills <paramref name="destination"/> with the bytes from <paramref name="offset"/> (relative to the slice) on.</summary>
-    /// <exception cref="IOException">The file could not be read, or is shorter than was promised.</exception>
+    /// <exception cref="IOException">The file cannot be read, or is shorter than the slice.</exception>
     void Read(int offset, Span<byte> destination);
 
-    /// <summary>The open file for the kernel's own copying (sendfile); null when the slice lives in memory.</summary>
+    /// <summary>The open file, so that the kernel can copy from it (sendfile); null when the slice is in memory.</summary>
     SafeFileHandle? Source { get; }
 
     /// <summary>Where the slice begins in <see cref="Source"/>, in bytes.</summary>

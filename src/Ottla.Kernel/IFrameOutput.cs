@@ -2,12 +2,12 @@ using System.Buffers;
 
 namespace Ottla.Kernel;
 
-/// <summary>Where a message is encoded to: a growing run of bytes, with slices of files in between that are never copied here.</summary>
+/// <summary>The target of message encoding: a growing buffer with file slices in between, whose bytes are not copied.</summary>
 public interface IFrameOutput : IBufferWriter<byte>
 {
-    /// <summary>The bytes written so far (without slices), to patch or shift; valid until the next write.</summary>
+    /// <summary>The bytes written so far, without slices. The caller may patch or shift them. Valid until the next write.</summary>
     Span<byte> Written { get; }
 
-    /// <summary>Lets the bytes of <paramref name="slice"/> follow what was written so far. The output owns the slice from now on.</summary>
+    /// <summary>Appends <paramref name="slice"/> after the bytes written so far. The output owns the slice from now on.</summary>
     void AppendSlice(IFileSlice slice);
 }

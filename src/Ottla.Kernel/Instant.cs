@@ -1,17 +1,22 @@
 namespace Ottla.Kernel;
 
-/// <summary>A point in wall-clock time, in milliseconds since the Unix epoch: the unit of every timestamp and timeout in Kafka.</summary>
-/// <remarks>Pure code takes one as <c>now</c>; outside it, <see cref="Now"/> reads it from a <see cref="TimeProvider"/>.</remarks>
+/// <summary>A point in wall-clock time in milliseconds since the Unix epoch, the unit of all of Kafka's timestamps and timeouts.</summary>
+/// <remarks>
+/// Pure code takes it as a parameter <c>now</c>; other code reads it with <see cref="Now"/> from a <see cref="TimeProvider"/>.
+/// </remarks>
 /// <param name="UnixMilliseconds">Milliseconds since 1970-01-01T00:00:00Z.</param>
 public readonly record struct Instant(long UnixMilliseconds) : IComparable<Instant>
 {
-    /// <summary>The present according to <paramref name="time"/>.</summary>
+    /// <summary>Reads the current time from <paramref name="time"/>.</summary>
     public static Instant Now(TimeProvider time) => new(time.GetUtcNow().ToUnixTimeMilliseconds());
 
     /// <inheritdoc/>
     public int CompareTo(Instant other) => UnixMilliseconds.CompareTo(other.UnixMilliseconds);
 
-    /// <summary>The instant <paramref name="milliseconds"/> later; saturates instead of overflowing, as Kafka's "for ever" is Long.MAX.</summary>
+    /// <summary>
+    /// The instant <paramref name="milliseconds"/> later. It saturates instead of overflowing, because Kafka writes "for ever" as the
+    /// largest long.
+    /// </summary>
     public Instant AddMilliseconds(long milliseconds)
     {
         var sum = unchecked(UnixMilliseconds + milliseconds);

@@ -2,8 +2,10 @@ using System.Numerics;
 
 namespace Ottla.Kernel;
 
-/// <summary>A seeded pseudo-random generator (xoshiro256**): the same seed gives the same sequence on every machine, so a run can be replayed.</summary>
-/// <remarks>Not thread-safe and not for secrets. Owned by whoever was given the seed.</remarks>
+/// <summary>
+/// A seeded pseudo-random generator (xoshiro256**): the same seed gives the same sequence on every machine, so a run can be replayed.
+/// </summary>
+/// <remarks>Not thread-safe, and not for secrets. One owner per instance.</remarks>
 public sealed class Prng
 {
     private ulong _a;
@@ -11,10 +13,10 @@ public sealed class Prng
     private ulong _c;
     private ulong _d;
 
-    /// <summary>Starts the sequence that <paramref name="seed"/> names.</summary>
+    /// <summary>Starts the sequence of <paramref name="seed"/>.</summary>
     public Prng(ulong seed)
     {
-        // SplitMix64 spreads the seed: xoshiro must not start from all zeroes.
+        // SplitMix64 spreads the seed, because xoshiro must not start with all zeroes.
         _a = SplitMix(ref seed);
         _b = SplitMix(ref seed);
         _c = SplitMix(ref seed);

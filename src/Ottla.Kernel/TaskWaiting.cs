@@ -1,10 +1,15 @@
 namespace Ottla.Kernel;
 
-/// <summary>Waiting for tasks in ways that stay on the waiter's scheduler.</summary>
-/// <remarks><c>Task.WaitAsync</c>, <c>Task.WhenAny</c> and <c>Task.WhenAll</c> may go on by way of the thread pool, where a simulation cannot follow.</remarks>
+/// <summary>Waits for tasks and continues on the scheduler of the waiter.</summary>
+/// <remarks>
+/// <c>Task.WaitAsync</c>, <c>Task.WhenAny</c> and <c>Task.WhenAll</c> may continue on the thread pool, which the simulator does not
+/// control.
+/// </remarks>
 public static class TaskWaiting
 {
-    /// <summary>Waits for <paramref name="task"/>, at most until the token is cancelled. The task itself goes on.</summary>
+    /// <summary>
+    /// Waits for <paramref name="task"/> until it completes or the token is cancelled. Cancelling ends only the wait; the task continues.
+    /// </summary>
     /// <exception cref="OperationCanceledException">The token was cancelled first.</exception>
     public static Task UntilCanceled(this Task task, CancellationToken cancellationToken) =>
         task.IsCompleted || !cancellationToken.CanBeCanceled ? task : WaitAsync(task, cancellationToken);
@@ -16,8 +21,8 @@ public static class TaskWaiting
         return await task;
     }
 
-    /// <summary>Starts all tasks, then awaits one after the other: their results, in their order.</summary>
-    /// <remarks>Throws what the first of them throws that fails; the others go on.</remarks>
+    /// <summary>Starts all tasks, awaits them one after the other, and returns their results in the same order.</summary>
+    /// <remarks>Throws the exception of the first task that failed. The tasks behind it continue.</remarks>
     public static async Task<T[]> InOrderAsync<T>(this IEnumerable<Task<T>> tasks)
     {
         Task<T>[] started = [.. tasks];
@@ -31,13 +36,13 @@ public static class TaskWaiting
     {
         cancellationToken.ThrowIfCancellationRequested();
         var over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _ = TellAsync(task, over);
+        _ = SignalWhenDoneAsync(task, over);
         using (cancellationToken.UnsafeRegister(static (over, token) => ((TaskCompletionSource)over!).TrySetCanceled(token), over))
             await over.Task;
         await task;
     }
 
-    private static async Task TellAsync(Task task, TaskCompletionSource over)
+    private static async Task SignalWhenDoneAsync(Task task, TaskCompletionSource over)
     {
         await task.ConfigureAwait(ConfigureAwaitOptions.ContinueOnCapturedContext | ConfigureAwaitOptions.SuppressThrowing);
         over.TrySetResult();

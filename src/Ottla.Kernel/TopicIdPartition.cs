@@ -1,6 +1,9 @@
 namespace Ottla.Kernel;
 
-/// <summary>A partition of a topic by the topic's id: another topic of the same name is another. Ordered by topic, then by index.</summary>
+/// <summary>
+/// A partition identified by topic id and index, so a topic that is deleted and created again is a different one. Ordered by topic id, then
+/// by index.
+/// </summary>
 /// <param name="TopicId">The topic's id.</param>
 /// <param name="Partition">The partition's index, from 0.</param>
 public readonly record struct TopicIdPartition(Uuid TopicId, int Partition) : IComparable<TopicIdPartition>

@@ -4,7 +4,9 @@ using System.Buffers.Text;
 
 namespace Ottla.Kernel;
 
-/// <summary>Kafka's UUID: 16 bytes, written as 22 characters of unpadded URL-safe base64. Names topics, clusters, log directories and incarnations.</summary>
+/// <summary>
+/// Kafka's UUID: 16 bytes, written as 22 characters of unpadded URL-safe base64. Names topics, clusters, log directories and incarnations.
+/// </summary>
 /// <param name="High">The most significant 64 bits.</param>
 /// <param name="Low">The least significant 64 bits.</param>
 public readonly record struct Uuid(ulong High, ulong Low) : IComparable<Uuid>
@@ -14,19 +16,24 @@ public readonly record struct Uuid(ulong High, ulong Low) : IComparable<Uuid>
 
     private const int TextLength = 22;
 
-    /// <summary>No UUID: all zeroes. As a directory id: a replica whose directory is being migrated.</summary>
+    /// <summary>All zeroes: no UUID. As a directory id it marks a replica whose directory is not known yet (KIP-858).</summary>
     public static readonly Uuid Zero = new(0, 0);
 
-    /// <summary>The topic id of <c>__cluster_metadata</c>, and as a directory id (KIP-858): a replica not yet assigned to a directory.</summary>
+    /// <summary>
+    /// The topic id of <c>__cluster_metadata</c>, and as a directory id (KIP-858): a replica not yet assigned to a directory.
+    /// </summary>
     public static readonly Uuid One = new(0, 1);
 
-    /// <summary>A fresh random (version 4) UUID that is neither reserved nor starts with '-', as Kafka avoids for command lines.</summary>
+    /// <summary>
+    /// Makes a random (version 4) UUID. Like Kafka it avoids reserved values and a leading '-', which command lines take for an option.
+    /// </summary>
     public static Uuid NewRandom()
     {
         Span<byte> bytes = stackalloc byte[SizeBytes];
         while (true)
         {
-            Guid.NewGuid().TryWriteBytes(bytes, bigEndian: true, out _); // as random as any, without a start of the cryptography library
+            // A GUID is random enough and does not load the cryptography library.
+            Guid.NewGuid().TryWriteBytes(bytes, bigEndian: true, out _);
             if (FromRandomBits(bytes) is { } uuid)
                 return uuid;
         }
@@ -45,7 +52,8 @@ public readonly record struct Uuid(ulong High, ulong Low) : IComparable<Uuid>
     }
 
     /// <summary>Reads the 16 big-endian bytes of the wire.</summary>
-    public static Uuid Read(ReadOnlySpan<byte> source) => new(BinaryPrimitives.ReadUInt64BigEndian(source), BinaryPrimitives.ReadUInt64BigEndian(source[8..]));
+    public static Uuid Read(ReadOnlySpan<byte> source) =>
+        new(BinaryPrimitives.ReadUInt64BigEndian(source), BinaryPrimitives.ReadUInt64BigEndian(source[8..]));
 
     /// <summary>Writes the 16 big-endian bytes of the wire.</summary>
     public void Write(Span<byte> destination)
@@ -70,7 +78,9 @@ public readonly record struct Uuid(ulong High, ulong Low) : IComparable<Uuid>
     /// <summary>Parses the text form.</summary>
     /// <exception cref="FormatException">The text is not a UUID.</exception>
     public static Uuid Parse(string text) =>
-        TryParse(text, out var uuid) ? uuid : throw new FormatException($"'{text}' is not a UUID: 22 characters of URL-safe base64 are expected.");
+        TryParse(text, out var uuid)
+            ? uuid
+            : throw new FormatException($"'{text}' is not a UUID: 22 characters of URL-safe base64 are expected.");
 
     /// <inheritdoc/>
     public int CompareTo(Uuid other) => High != other.High ? High.CompareTo(other.High) : Low.CompareTo(other.Low);
@@ -83,13 +93,13 @@ public readonly record struct Uuid(ulong High, ulong Low) : IComparable<Uuid>
         return Base64Url.EncodeToString(bytes);
     }
 
-    /// <summary>Marks 16 random bytes as a version 4 UUID; null when the result must not be used.</summary>
+    /// <summary>Marks 16 random bytes as a version 4 UUID; null when the result is reserved or starts with '-'.</summary>
     private static Uuid? FromRandomBits(Span<byte> bytes)
     {
         bytes[6] = (byte)((bytes[6] & 0x0F) | 0x40);
         bytes[8] = (byte)((bytes[8] & 0x3F) | 0x80);
         var uuid = Read(bytes);
-        const byte firstByteOfLeadingDash = 0xF8; // the six bits that base64 spells '-'
+        const byte firstByteOfLeadingDash = 0xF8; // six bits that base64 writes as '-'
         var isReserved = uuid.High == 0 && uuid.Low < 100;
         return isReserved || (bytes[0] & 0xFC) == firstByteOfLeadingDash ? null : uuid;
     }

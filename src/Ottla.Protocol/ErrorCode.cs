@@ -1,6 +1,6 @@
 namespace Ottla.Protocol;
 
-/// <summary>Kafka's error codes, as responses carry them.</summary>
+/// <summary>Kafka's error codes, as in responses.</summary>
 public enum ErrorCode : short
 {
     /// <summary><c>UNKNOWN_SERVER_ERROR</c>.</summary>

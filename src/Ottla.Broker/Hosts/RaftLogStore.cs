@@ -233,13 +233,13 @@ internal sealed partial class RaftLogStore
             }
         }
 
-        var shape = RaftLogShape.Open(
+        var logState = RaftLogState.Open(
             _log.LogStartOffset,
             _log.LogEndOffset,
             _log.LeaderEpochs.Select(entry => (entry.Epoch, entry.StartOffset)),
             _snapshots.Count > 0 ? _snapshots[0] : null,
             LatestSnapshot);
-        return new RaftEvent.Started(LoadElection(), shape, history);
+        return new RaftEvent.Started(LoadElection(), logState, history);
     }
 
     /// <summary>Finds the newest whole snapshot and fits the log to it.</summary>

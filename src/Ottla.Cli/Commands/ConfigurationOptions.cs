@@ -4,18 +4,21 @@ using Ottla.Configuration;
 
 namespace Ottla.Cli.Commands;
 
-/// <summary>The options that say what a node's configuration is, and how it is read.</summary>
+/// <summary>The command line options that name a node's configuration: a file and single overrides. One instance per command.</summary>
 internal sealed class ConfigurationOptions
 {
     private readonly Option<FileInfo?> _config = new("--config", "-c")
     {
-        Description = "A Kafka server.properties file. Without one, defaults for development on one machine are used.",
+        Description =
+            "Read the configuration from this Kafka server.properties file. Without it, Ottla uses defaults for development on one "
+            + "machine.",
         HelpName = "FILE",
     };
 
     private readonly Option<string[]> _set = new("--set", "-s")
     {
-        Description = "Sets one config, over file and environment; may be repeated. Environment variables KAFKA_LOG_DIRS and the like set log.dirs and the like.",
+        Description =
+            "Set one config; may be repeated. It overrides environment variables (KAFKA_LOG_DIRS sets log.dirs), which override the file.",
         HelpName = "key=value",
         AllowMultipleArgumentsPerToken = false,
     };
@@ -27,7 +30,9 @@ internal sealed class ConfigurationOptions
         command.Options.Add(_set);
     }
 
-    /// <summary>Whether no configuration file was named: then a node may format its directories by itself.</summary>
+    /// <summary>
+    /// Whether the node runs in development mode: no configuration file is named, so it may format its log directories by itself.
+    /// </summary>
     public bool IsDevMode(ParseResult arguments) => arguments.GetValue(_config) is null;
 
     /// <summary>Reads the configuration.</summary>
@@ -60,6 +65,6 @@ internal sealed class ConfigurationOptions
         var equals = assignment.IndexOf('=', StringComparison.Ordinal);
         return equals > 0
             ? KeyValuePair.Create(assignment[..equals].Trim(), assignment[(equals + 1)..].Trim())
-            : throw new ConfigException($"--set takes key=value, not '{assignment}'.");
+            : throw new ConfigException($"Invalid value '{assignment}' for --set: expected key=value.");
     }
 }

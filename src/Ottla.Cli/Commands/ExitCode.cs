@@ -1,14 +1,14 @@
 namespace Ottla.Cli.Commands;
 
-/// <summary>What the process ends with.</summary>
+/// <summary>The exit codes of the process.</summary>
 internal static class ExitCode
 {
-    /// <summary>Done; for <c>start</c>: stopped in order by a signal.</summary>
+    /// <summary>The command succeeded. For <c>start</c>: a signal stopped the node in order.</summary>
     public const int Success = 0;
 
-    /// <summary>It failed: a port taken, a disk lost, a directory in use or not formatted.</summary>
+    /// <summary>The command failed: for example a port is taken, a disk failed, or a directory is in use or not formatted.</summary>
     public const int Failure = 1;
 
-    /// <summary>The command line or the configuration is wrong; nothing was started.</summary>
+    /// <summary>The command line or the configuration is invalid; nothing was started.</summary>
     public const int Usage = 2;
 }

@@ -13,14 +13,44 @@ internal static class FormatCommand
     public static Command Create()
     {
         var configuration = new ConfigurationOptions();
-        var clusterId = new Option<string>("--cluster-id", "-t") { Description = "The cluster's id: 22 characters of base64, such as 'ottla random-uuid' prints.", Required = true, HelpName = "ID" };
-        var standalone = new Option<bool>("--standalone") { Description = "Make this node the only voter of a new dynamic quorum (KIP-853)." };
-        var initialControllers = new Option<string?>("--initial-controllers", "-I") { Description = "The voters of a new dynamic quorum: id@host:port:directoryId, separated by commas.", HelpName = "VOTERS" };
-        var noInitialControllers = new Option<bool>("--no-initial-controllers", "-N") { Description = "Format a node that joins a dynamic quorum later." };
-        var feature = new Option<string[]>("--feature", "-f") { Description = "Begin with a feature at a level; may be repeated.", HelpName = "name=level" };
-        var releaseVersion = new Option<string?>("--release-version", "-r") { Description = "Begin with this metadata version, such as 4.3-IV0; the newest by default.", HelpName = "VERSION" };
-        var addScram = new Option<string[]>("--add-scram", "-S") { Description = "Begin with a SCRAM credential: SCRAM-SHA-256=[name=alice,password=secret]; may be repeated.", HelpName = "CREDENTIAL" };
-        var ignoreFormatted = new Option<bool>("--ignore-formatted", "-g") { Description = "Leave directories alone that are formatted already, instead of failing." };
+        var clusterId = new Option<string>("--cluster-id", "-t")
+        {
+            Description = "The id of the cluster: 22 characters of base64. 'ottla random-uuid' prints a new one.",
+            Required = true,
+            HelpName = "ID",
+        };
+        var standalone = new Option<bool>("--standalone")
+        {
+            Description = "Make this node the only voter of a new dynamic quorum (KIP-853).",
+        };
+        var initialControllers = new Option<string?>("--initial-controllers", "-I")
+        {
+            Description = "The voters of a new dynamic quorum: id@host:port:directoryId, separated by commas.",
+            HelpName = "VOTERS",
+        };
+        var noInitialControllers = new Option<bool>("--no-initial-controllers", "-N")
+        {
+            Description = "Format a node that joins a dynamic quorum later.",
+        };
+        var feature = new Option<string[]>("--feature", "-f")
+        {
+            Description = "Set the initial level of a feature; may be repeated.",
+            HelpName = "name=level",
+        };
+        var releaseVersion = new Option<string?>("--release-version", "-r")
+        {
+            Description = "Set the initial metadata version, for example 4.3-IV0. Default: the newest.",
+            HelpName = "VERSION",
+        };
+        var addScram = new Option<string[]>("--add-scram", "-S")
+        {
+            Description = "Create a SCRAM credential, for example SCRAM-SHA-256=[name=alice,password=secret]; may be repeated.",
+            HelpName = "CREDENTIAL",
+        };
+        var ignoreFormatted = new Option<bool>("--ignore-formatted", "-g")
+        {
+            Description = "Skip directories that are already formatted, instead of failing.",
+        };
         var command = new Command("format", "Prepare the log directories of a new node, as kafka-storage format does.")
         {
             clusterId, standalone, initialControllers, noInitialControllers, feature, releaseVersion, addScram, ignoreFormatted,
@@ -28,7 +58,9 @@ internal static class FormatCommand
         configuration.AddTo(command);
         command.Validators.Add(arguments =>
         {
-            string[] given = [.. new Option[] { standalone, noInitialControllers, initialControllers }.Where(option => arguments.GetResult(option) is { Implicit: false }).Select(option => option.Name)];
+            string[] given =
+                [.. new Option[] { standalone, noInitialControllers, initialControllers }.Where(
+                    option => arguments.GetResult(option) is { Implicit: false }).Select(option => option.Name)];
             if (given.Length > 1)
                 arguments.AddError($"argument {given[1]}: not allowed with argument {given[0]}");
         });
@@ -89,8 +121,9 @@ internal static class FormatCommand
         var features = new Dictionary<string, short>(StringComparer.Ordinal);
         foreach (var assignment in assignments)
         {
-            if (assignment.Split('=') is not [var name, var text] || !short.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var level))
-                throw new FormatterException($"--feature takes name=level, not '{assignment}'.");
+            if (assignment.Split('=') is not [var name, var text]
+                || !short.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var level))
+                throw new FormatterException($"Invalid value '{assignment}' for --feature: expected name=level.");
             features[name] = level;
         }
 
@@ -110,6 +143,6 @@ internal static class FormatCommand
             && ushort.TryParse(text[(portColon + 1)..directoryColon], NumberStyles.None, CultureInfo.InvariantCulture, out var port)
             && Uuid.TryParse(text[(directoryColon + 1)..], out var directoryId))
             return new InitialController(id, text[(at + 1)..portColon].Trim('[', ']'), port, directoryId);
-        throw new FormatterException($"--initial-controllers takes id@host:port:directoryId, not '{text}'.");
+        throw new FormatterException($"Invalid value '{text}' for --initial-controllers: expected id@host:port:directoryId.");
     }
 }

@@ -6,10 +6,10 @@ using Ottla.Storage.Inspection;
 
 namespace Ottla.Cli.Commands;
 
-/// <summary><c>ottla log</c>: looks into the files of logs while no broker has to run. Changes nothing.</summary>
+/// <summary><c>ottla log</c>: prints the files of logs. It needs no running broker and changes nothing.</summary>
 internal static class LogCommand
 {
-    public static Command Create() => new("log", "Look into the files of logs, offline: print or check them. Changes nothing.")
+    public static Command Create() => new("log", "Print or check the files of logs. Needs no running broker and changes nothing.")
     {
         CreateDump(),
         CreateVerify(),
@@ -17,18 +17,30 @@ internal static class LogCommand
 
     private static Command CreateDump()
     {
-        var paths = Paths("FILE|DIRECTORY", "Files of logs, or directories: of a partition, or a log directory with all its partitions.");
-        var records = new Option<bool>("--records") { Description = "Also print the records of batches. The broker's own logs always come with them." };
-        var decode = new Option<string>("--decode") { Description = "What the records mean: metadata, offsets, transactions, share or none; by default what the topic's name says.", HelpName = "DECODER" };
+        var paths = Paths("FILE|DIRECTORY", "Log files, directories of partitions, or whole log directories.");
+        var records = new Option<bool>("--records")
+        {
+            Description = "Also print the records of each batch. Logs of internal topics are always printed with records.",
+        };
+        var decode = new Option<string>("--decode")
+        {
+            Description = "How to decode the records: metadata, offsets, transactions, share or none. Default: by the name of the topic.",
+            HelpName = "DECODER",
+        };
         decode.AcceptOnlyFromAmong("metadata", "offsets", "transactions", "share", "none");
-        var offset = new Option<string>("--offset") { Description = "Only these offsets.", HelpName = "FROM[..TO]" };
+        var offset = new Option<string>("--offset") { Description = "Print only these offsets.", HelpName = "FROM[..TO]" };
         var json = Json();
-        var command = new Command("dump", "Print batches, records, indexes, snapshots and checkpoints, as kafka-dump-log does.") { paths, records, decode, offset, json };
+        var command = new Command("dump", "Print batches, records, indexes, snapshots and checkpoints, as kafka-dump-log does.")
+        {
+            paths, records, decode, offset, json,
+        };
         command.SetAction(arguments =>
         {
             if (!TryParseOffsets(arguments.GetValue(offset), out var from, out var to))
             {
-                Console.Error.WriteLine($"--offset takes FROM or FROM..TO, two offsets of which the first is not the greater, not '{arguments.GetValue(offset)}'.");
+                Console.Error.WriteLine(
+                    $"Invalid value '{arguments.GetValue(offset)}' for --offset: expected FROM or FROM..TO, where FROM is not greater "
+                    + "than TO.");
                 return ExitCode.Usage;
             }
 
@@ -75,7 +87,7 @@ internal static class LogCommand
         return exitCode;
     }
 
-    /// <returns>False when something in the file is broken, or it cannot be read: the others are dumped nevertheless.</returns>
+    /// <returns>False when the file is unreadable or part of it is corrupt. The caller goes on with the next file.</returns>
     private static bool TryDump(LogDump dump, string file)
     {
         try
@@ -93,7 +105,8 @@ internal static class LogCommand
     {
         var paths = Paths("DIRECTORY", "Log directories, or directories of partitions.");
         var json = Json();
-        var command = new Command("verify", "Check segments, indexes, snapshots and checkpoints against each other, and say what is wrong where.") { paths, json };
+        var command = new Command(
+            "verify", "Check segments, indexes, snapshots and checkpoints, and report every error with its place.") { paths, json };
         command.SetAction(arguments => Verify(arguments.GetValue(paths)!, arguments.GetValue(json)));
         return command;
     }
@@ -103,7 +116,7 @@ internal static class LogCommand
         var disk = new RealFileSystem();
         if (paths.FirstOrDefault(path => !disk.DirectoryExists(Path.GetFullPath(path))) is { } missing)
         {
-            Console.Error.WriteLine($"There is no directory {missing}.");
+            Console.Error.WriteLine($"The directory {missing} does not exist.");
             return ExitCode.Usage;
         }
 
@@ -127,18 +140,22 @@ internal static class LogCommand
         }
 
         if (!json)
-            output.WriteLine($"{counts[(int)FindingSeverity.Error]} errors, {counts[(int)FindingSeverity.Warning]} warnings, {counts[(int)FindingSeverity.Info]} infos");
+            output.WriteLine(
+                $"{counts[(int)FindingSeverity.Error]} errors, {counts[(int)FindingSeverity.Warning]} warnings, "
+                + $"{counts[(int)FindingSeverity.Info]} infos");
         return counts[(int)FindingSeverity.Error] > 0 ? ExitCode.Failure : ExitCode.Success;
     }
 
-    /// <summary>The files that a path stands for: itself, or what can be dumped in the directory and the partitions in it.</summary>
+    /// <summary>
+    /// The files to print for a path: the file itself, or every log file in the directory and in its partition directories.
+    /// </summary>
     private static IEnumerable<string> FilesOf(RealFileSystem disk, string path)
     {
         var full = Path.GetFullPath(path);
         if (disk.FileExists(full))
             return [path];
         if (!disk.DirectoryExists(full))
-            throw new ArgumentException($"There is no file or directory {path}.");
+            throw new ArgumentException($"The file or directory {path} does not exist.");
         return disk.ListFiles(full).Where(LogDump.CanDump).Select(name => Path.Combine(path, name))
             .Concat(disk.ListDirectories(full).SelectMany(directory =>
                 disk.ListFiles(Path.Combine(full, directory)).Where(LogDump.CanDump).Select(name => Path.Combine(path, directory, name))));
@@ -149,7 +166,8 @@ internal static class LogCommand
 
     private static Option<bool> Json() => new("--json") { Description = "Print one JSON object per line." };
 
-    private static StreamWriter StandardOutput() => new(Console.OpenStandardOutput(), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), 64 * 1024);
+    private static StreamWriter StandardOutput() =>
+        new(Console.OpenStandardOutput(), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), 64 * 1024);
 
     private static bool TryParseOffsets(string? text, out long from, out long to)
     {

@@ -8,7 +8,7 @@ internal static class RandomUuidCommand
 {
     public static Command Create()
     {
-        var command = new Command("random-uuid", "Print a random id, for 'ottla format --cluster-id'.");
+        var command = new Command("random-uuid", "Print a random id, for example for 'ottla format --cluster-id'.");
         command.SetAction(_ =>
         {
             Console.WriteLine(Uuid.NewRandom());

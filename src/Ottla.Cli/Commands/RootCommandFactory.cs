@@ -5,7 +5,7 @@ namespace Ottla.Cli.Commands;
 /// <summary>The command line of <c>ottla</c>.</summary>
 internal static class RootCommandFactory
 {
-    public static RootCommand Create() => new("Ottla: Apache Kafka's job in one executable.")
+    public static RootCommand Create() => new("Ottla: an Apache Kafka compatible broker in one executable.")
     {
         StartCommand.Create(),
         FormatCommand.Create(),

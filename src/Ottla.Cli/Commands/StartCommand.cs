@@ -20,10 +20,11 @@ internal static partial class StartCommand
     public static Command Create()
     {
         var configuration = new ConfigurationOptions();
-        var verbose = new Option<bool>("--verbose", "-v") { Description = "Log what is of interest to developers, too." };
+        var verbose = new Option<bool>("--verbose", "-v") { Description = "Also log debug messages." };
         var command = new Command(
             "start",
-            "Run a broker in the foreground. It logs to standard error and stops in order at SIGTERM or SIGINT. Without --config it formats ./data by itself and listens on 127.0.0.1:9092.");
+            "Run a broker in the foreground. It logs to standard error; SIGTERM or SIGINT stops it in order. Without --config it formats "
+            + "./data if needed and listens on 127.0.0.1:9092.");
         configuration.AddTo(command);
         command.Options.Add(verbose);
         command.SetAction(arguments => RunAsync(arguments, configuration, arguments.GetValue(verbose)));
@@ -43,7 +44,8 @@ internal static partial class StartCommand
             DescriptorLimit.Raise();
             using var stop = new StopSignals();
             using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System, warning => LogWarning(logger, warning));
-            var platform = new NodePlatform(new RealFileSystem(), Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, loggers, NewSeed());
+            var platform = new NodePlatform(new RealFileSystem(),
+                Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, loggers, NewSeed());
             await using var node = await BrokerNode.StartAsync(config, mayFormat: configuration.IsDevMode(arguments), platform);
             using var heapTrimmer = HeapTrimmer.Start(node, TimeProvider.System);
             LogStarted(logger, VersionCommand.Version, config.NodeId);
@@ -89,7 +91,7 @@ internal static partial class StartCommand
     [LoggerMessage(Level = LogLevel.Critical, Message = "{Reason}")]
     private static partial void LogFatal(ILogger logger, string reason);
 
-    /// <summary>SIGTERM and SIGINT, as a task.</summary>
+    /// <summary>Completes a task when SIGTERM or SIGINT arrives.</summary>
     private sealed class StopSignals : IDisposable
     {
         private readonly TaskCompletionSource _requested = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -112,7 +114,7 @@ internal static partial class StartCommand
 
         private void OnSignal(PosixSignalContext context)
         {
-            context.Cancel = true; // the process ends by itself, once everything is flushed
+            context.Cancel = true; // The node flushes its logs first; then the process ends by itself.
             _requested.TrySetResult();
         }
     }

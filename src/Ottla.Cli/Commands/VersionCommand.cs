@@ -4,12 +4,12 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Cli.Commands;
 
-/// <summary><c>ottla version</c>: what this is, and what it is compatible with.</summary>
+/// <summary><c>ottla version</c>: prints Ottla's version and the newest Kafka metadata version that it supports.</summary>
 internal static class VersionCommand
 {
     public static Command Create()
     {
-        var command = new Command("version", "Print the version of Ottla, and the Apache Kafka metadata version it speaks.");
+        var command = new Command("version", "Print the version of Ottla and the newest Apache Kafka metadata version that it supports.");
         command.SetAction(_ =>
         {
             Console.WriteLine($"ottla {Version} (Kafka metadata version {MetadataVersion.Latest})");
@@ -19,5 +19,6 @@ internal static class VersionCommand
     }
 
     public static string Version =>
-        typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
+        typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0]
+            ?? "unknown";
 }

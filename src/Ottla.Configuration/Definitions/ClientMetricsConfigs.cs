@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>What a client metrics subscription holds (KIP-714).</summary>
+/// <summary>The configs of client metrics subscriptions (KIP-714).</summary>
 internal static class ClientMetricsConfigs
 {
     public static readonly ConfigDefinition[] Rows =

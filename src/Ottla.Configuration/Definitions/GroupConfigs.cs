@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>What can be set on a group.</summary>
+/// <summary>The configs of groups.</summary>
 internal static class GroupConfigs
 {
     public static readonly ConfigDefinition[] Rows =
@@ -11,7 +11,8 @@ internal static class GroupConfigs
         Int("consumer.session.timeout.ms", 45_000, AtLeast(1), ClusterWide, Medium, "How long the group waits for a member's heartbeat."),
         Int("consumer.heartbeat.interval.ms", 5000, AtLeast(1), ClusterWide, Medium, "Time between the members' heartbeats."),
         Int("consumer.assignment.interval.ms", 1000, AtLeast(0), ClusterWide, Medium, "Shortest time between two assignments."),
-        Internal(Bool("consumer.assignor.offload.enable", true, ClusterWide, Medium, "Whether assignments are computed in the background.")),
+        Internal(
+            Bool("consumer.assignor.offload.enable", true, ClusterWide, Medium, "Whether assignments are computed in the background.")),
         Int("share.session.timeout.ms", 45_000, AtLeast(1), ClusterWide, Medium, "How long the group waits for a member's heartbeat."),
         Int("share.heartbeat.interval.ms", 5000, AtLeast(1), ClusterWide, Medium, "Time between the members' heartbeats."),
         Int("share.record.lock.duration.ms", 30_000, AtLeast(1000), ClusterWide, Medium,

@@ -3,12 +3,13 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>Classic, consumer and streams groups.</summary>
+/// <summary>The broker configs of classic, consumer and streams groups.</summary>
 internal static class GroupCoordinatorConfigs
 {
     public static readonly ConfigDefinition[] Rows =
     [
-        List("group.coordinator.rebalance.protocols", "classic,consumer,streams", NonEmptyListOf("consumer", "classic", "share", "streams"), ReadOnly, Medium,
+        List("group.coordinator.rebalance.protocols", "classic,consumer,streams", NonEmptyListOf("consumer", "classic", "share", "streams"),
+            ReadOnly, Medium,
             "The group protocols that are switched on."),
         Int("group.coordinator.threads", 4, AtLeast(1), ReadOnly, High, "Threads of the group coordinator."),
         Int("group.coordinator.background.threads", 2, AtLeast(1), ReadOnly, High,
@@ -47,7 +48,8 @@ internal static class GroupCoordinatorConfigs
         Int("group.consumer.max.size", int.MaxValue, AtLeast(1), ReadOnly, Medium, "Most members of a consumer group."),
         List("group.consumer.assignors", "uniform,range", AnyList(allowEmpty: false), ReadOnly, Medium,
             "Server-side assignors of consumer groups; the first is the default."),
-        Text("group.consumer.migration.policy", "bidirectional", OneOfIgnoringCase("disabled", "downgrade", "upgrade", "bidirectional"), ReadOnly, Medium,
+        Text("group.consumer.migration.policy", "bidirectional", OneOfIgnoringCase("disabled", "downgrade", "upgrade", "bidirectional"),
+            ReadOnly, Medium,
             "Whether groups may go from the classic to the consumer protocol, back, both or neither."),
         Int("group.consumer.assignment.interval.ms", 1000, AtLeast(0), ClusterWide, Medium,
             "Shortest time between two assignments of a consumer group."),

@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>Configs that Kafka reads and does not document: accepted, and kept out of DescribeConfigs.</summary>
+/// <summary>The configs that Kafka reads but does not document. They are accepted and omitted from DescribeConfigs.</summary>
 internal static class InternalConfigs
 {
     public static readonly ConfigDefinition[] Rows =
@@ -12,9 +12,11 @@ internal static class InternalConfigs
             "Time between refreshes of the topics a regular expression matches."),
         Internal(ConfigType.Int, "group.share.initialize.retry.interval.ms", "30000", AtLeast(1),
             "Time between attempts to initialise share partitions."),
-        Internal(ConfigType.String, "group.share.persister.class.name", "org.apache.kafka.server.share.persister.DefaultStatePersister", null,
+        Internal(
+            ConfigType.String, "group.share.persister.class.name", "org.apache.kafka.server.share.persister.DefaultStatePersister", null,
             "What persists share state."),
-        Internal(ConfigType.String, "group.share.dlq.manager.class.name", "org.apache.kafka.server.share.dlq.DefaultShareGroupDLQManager", null,
+        Internal(
+            ConfigType.String, "group.share.dlq.manager.class.name", "org.apache.kafka.server.share.dlq.DefaultShareGroupDLQManager", null,
             "What writes dead letters."),
         Internal(ConfigType.Long, "controller.performance.sample.period.ms", "60000", AtLeast(100),
             "Length of a sample of controller performance."),

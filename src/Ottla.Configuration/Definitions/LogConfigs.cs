@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>Logs, and what topics start out with.</summary>
+/// <summary>The broker configs of logs, and the defaults of topics.</summary>
 internal static class LogConfigs
 {
     public static readonly ConfigDefinition[] Rows =

@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>Metrics and client telemetry.</summary>
+/// <summary>The broker configs of metrics and client telemetry.</summary>
 internal static class MetricsConfigs
 {
     public static readonly ConfigDefinition[] Rows =

@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>Who a node is, and the metadata quorum.</summary>
+/// <summary>The configs of a node's identity and of the metadata quorum.</summary>
 internal static class QuorumConfigs
 {
     public static readonly ConfigDefinition[] Rows =

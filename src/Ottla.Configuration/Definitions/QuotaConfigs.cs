@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>Quotas.</summary>
+/// <summary>The broker configs of quotas.</summary>
 internal static class QuotaConfigs
 {
     public static readonly ConfigDefinition[] Rows =

@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>Replication and leadership.</summary>
+/// <summary>The broker configs of replication and leadership.</summary>
 internal static class ReplicationConfigs
 {
     public static readonly ConfigDefinition[] Rows =

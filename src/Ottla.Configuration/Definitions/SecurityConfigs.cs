@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>TLS, SASL and delegation tokens.</summary>
+/// <summary>The broker configs of TLS, SASL and delegation tokens.</summary>
 internal static class SecurityConfigs
 {
     public static readonly ConfigDefinition[] Rows =

@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>Share groups and the share coordinator (KIP-932).</summary>
+/// <summary>The broker configs of share groups and the share coordinator (KIP-932).</summary>
 internal static class ShareCoordinatorConfigs
 {
     public static readonly ConfigDefinition[] Rows =

@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>Listeners, connections and requests.</summary>
+/// <summary>The broker configs of listeners, connections and requests.</summary>
 internal static class SocketConfigs
 {
     public static readonly ConfigDefinition[] Rows =
@@ -12,7 +12,8 @@ internal static class SocketConfigs
             "Where this node listens, as NAME://host:port entries; an empty host is every interface."),
         List("advertised.listeners", null, AnyList(allowEmpty: false, allowNull: true), ReadOnly, High,
             "The addresses clients and other nodes are told to connect to; the listeners when not set."),
-        Text("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL", null, PerBroker, Low,
+        Text("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL", null,
+            PerBroker, Low,
             "Which security protocol each listener name uses, as NAME:PROTOCOL entries."),
         Int("socket.send.buffer.bytes", 102_400, null, ReadOnly, High, "The sockets' send buffer; -1 leaves it to the operating system."),
         Int("socket.receive.buffer.bytes", 102_400, null, ReadOnly, High,

@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>Tiered storage (KIP-405).</summary>
+/// <summary>The broker configs of tiered storage (KIP-405).</summary>
 internal static class TieredStorageConfigs
 {
     public static readonly ConfigDefinition[] Rows =
@@ -15,7 +15,9 @@ internal static class TieredStorageConfigs
             "Prefix of the configs handed to the remote log metadata manager."),
         Text("remote.log.storage.manager.class.name", null, ConfigRules.NonEmpty, ReadOnly, Medium, "The remote storage manager."),
         Text("remote.log.storage.manager.class.path", null, null, ReadOnly, Medium, "Where the remote storage manager is loaded from."),
-        Text("remote.log.metadata.manager.class.name", "org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager", ConfigRules.NonEmpty, ReadOnly, Medium,
+        Text("remote.log.metadata.manager.class.name",
+            "org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager",
+            ConfigRules.NonEmpty, ReadOnly, Medium,
             "The remote log metadata manager."),
         Text("remote.log.metadata.manager.class.path", null, null, ReadOnly, Medium,
             "Where the remote log metadata manager is loaded from."),

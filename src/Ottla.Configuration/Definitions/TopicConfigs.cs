@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>What can be set on a topic.</summary>
+/// <summary>The configs of topics.</summary>
 internal static class TopicConfigs
 {
     public static readonly ConfigDefinition[] Rows =

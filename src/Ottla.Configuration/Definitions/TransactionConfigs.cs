@@ -3,7 +3,7 @@ using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
-/// <summary>Transactions and idempotent producers.</summary>
+/// <summary>The broker configs of transactions and idempotent producers.</summary>
 internal static class TransactionConfigs
 {
     public static readonly ConfigDefinition[] Rows =

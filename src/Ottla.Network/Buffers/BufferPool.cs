@@ -6,24 +6,24 @@ using Ottla.Kernel;
 
 namespace Ottla.Network.Buffers;
 
-/// <summary>The memory of connections: arrays in size classes, lent and taken back. Thread-safe; one per process.</summary>
+/// <summary>The buffer pool of all connections: arrays in size classes. Thread-safe; one per process.</summary>
 /// <remarks>
-/// Not <see cref="System.Buffers.ArrayPool{T}.Shared"/>: that keeps an array of every size per thread and more per core, and lets go of them
-/// only when a full collection happens to run, which on an idle broker is never. It also spreads buffers over the threads that returned them,
-/// while ours are returned by other threads than took them. Here there is one short stack per size class (last in, first out: the warm one
-/// again), a bound on what is retained, and <see cref="Trim"/>, which the owner calls from time to time to let go of what was not needed.
-/// Each doubling of the size has four classes, so at most a fifth of a buffer goes unused. Contents are not cleared.
-/// Debug builds fail on a buffer returned twice, overwrite what is returned, and name who still holds what (<see cref="DescribeRented"/>).
+/// It replaces <see cref="System.Buffers.ArrayPool{T}.Shared"/>, which keeps arrays per thread and per core and frees them only in a full
+/// collection, which an idle broker never has. Our buffers are also returned on other threads than they were rented on, which spreads them
+/// there. This pool has one short stack per size class (the last buffer returned is rented next, because it is warm in the cache), a bound
+/// on what it retains, and <see cref="Trim"/>, which the owner calls now and then to free unneeded buffers. Each doubling of the size has
+/// four classes, so at most a fifth of a buffer is unused. Contents are not cleared. Debug builds throw when a buffer is returned twice,
+/// overwrite returned buffers, and list who holds the rented ones (<see cref="DescribeRented"/>).
 /// </remarks>
 public sealed class BufferPool
 {
     /// <summary>The smallest class, in bytes.</summary>
     public const int BufferBytesMin = 1024;
 
-    /// <summary>The largest class, in bytes. Larger buffers are lent too, at their exact size, but never retained.</summary>
+    /// <summary>The largest class, in bytes. Larger buffers are allocated at their exact size and never retained.</summary>
     public const int PooledBytesMax = 4 * 1024 * 1024;
 
-    /// <summary>What is retained by default at most, in bytes: slabs for some hundred busy connections.</summary>
+    /// <summary>Default bound on retained bytes: enough slabs for some hundred busy connections.</summary>
     public const long RetainedBytesMaxDefault = 32 * 1024 * 1024;
 
     private const int StepsPerDoublingLog2 = 2;
@@ -34,8 +34,8 @@ public sealed class BufferPool
     private long _retainedBytes;
     private long _releasedBytes;
 
-    /// <summary>A pool that retains nothing yet.</summary>
-    /// <param name="retainedBytesMax">Bytes kept at most for the next rent; 0 keeps nothing.</param>
+    /// <summary>Makes an empty pool.</summary>
+    /// <param name="retainedBytesMax">The most bytes to keep for later rents; 0 keeps none.</param>
     public BufferPool(long retainedBytesMax = RetainedBytesMaxDefault)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(retainedBytesMax);
@@ -45,10 +45,10 @@ public sealed class BufferPool
             _classes[i] = new SizeClass();
     }
 
-    /// <summary>Bytes lent at the moment: whole buffers, not only the parts asked for.</summary>
+    /// <summary>Bytes of the buffers that are rented now, at their full size.</summary>
     public long RentedBytes => Interlocked.Read(ref _rentedBytes);
 
-    /// <summary>Bytes kept for the next rent.</summary>
+    /// <summary>Bytes of the buffers that are kept for later rents.</summary>
     public long RetainedBytes => Interlocked.Read(ref _retainedBytes);
 
     /// <summary>Bytes left to the garbage collector since the beginning.</summary>
@@ -78,8 +78,10 @@ public sealed class BufferPool
         return new PooledBuffer(this, array);
     }
 
-    /// <summary>Lets go of the buffers that no rent needed since the previous call; on an idle broker the second call lets go of all.</summary>
-    /// <returns>Bytes given to the garbage collector.</returns>
+    /// <summary>
+    /// Frees the buffers that no rent needed since the previous call. On an idle broker the second call frees all of them.
+    /// </summary>
+    /// <returns>Bytes freed.</returns>
     public long Trim()
     {
         long released = 0;
@@ -133,11 +135,12 @@ public sealed class BufferPool
     private readonly Lock _trackingLock = new();
     private readonly Dictionary<byte[], (string Member, int Line)> _rented = new(ReferenceEqualityComparer.Instance);
 
-    /// <summary>Who rented what is lent at the moment, a line each; empty in release builds.</summary>
+    /// <summary>Lists the rented buffers and who rented them, one per line. Empty in release builds.</summary>
     public string DescribeRented()
     {
         lock (_trackingLock)
-            return string.Join('\n', _rented.Select(rent => $"{rent.Key.Length} bytes rented by {rent.Value.Member}, line {rent.Value.Line}"));
+            return string.Join(
+                '\n', _rented.Select(rent => $"{rent.Key.Length} bytes rented by {rent.Value.Member}, line {rent.Value.Line}"));
     }
 
     private void TrackRent(byte[] array, string member, int line)
@@ -151,13 +154,13 @@ public sealed class BufferPool
         bool wasRented;
         lock (_trackingLock)
             wasRented = _rented.Remove(array);
-        Invariant.Check(wasRented, "a buffer is returned once, to the pool it came from");
-        // Whoever still reads it finds garbage at once instead of another connection's bytes once in a while.
+        Invariant.Check(wasRented, "a buffer is returned exactly once, to its own pool");
+        // A use after the return reads garbage at once, instead of another connection's bytes now and then.
         array.AsSpan().Fill(0xDB);
     }
 #else
-    /// <summary>Who rented what is lent at the moment, a line each; empty in release builds.</summary>
-#pragma warning disable CA1822 // The debug build's twin is an instance method.
+    /// <summary>Lists the rented buffers and who rented them, one per line. Empty in release builds.</summary>
+#pragma warning disable CA1822 // It is an instance method in debug builds.
     public string DescribeRented() => "";
 #pragma warning restore CA1822
 
@@ -171,7 +174,7 @@ public sealed class BufferPool
     private static void TrackReturn(byte[] array) => _ = array;
 #endif
 
-    /// <summary>The retained buffers of one size, last in first out. Guarded by its own lock.</summary>
+    /// <summary>The retained buffers of one size as a stack. Guarded by its own lock.</summary>
     private sealed class SizeClass
     {
         private readonly Lock _lock = new();
@@ -206,7 +209,7 @@ public sealed class BufferPool
         {
             lock (_lock)
             {
-                // The bottom of the stack: as many as were left over even at the busiest moment since the last call.
+                // Frees the bottom of the stack: the buffers that were left over even at the busiest moment since the last call.
                 var dropped = _unneeded;
                 var released = dropped == 0 ? 0 : (long)dropped * _retained[0]!.Length;
                 _count -= dropped;

@@ -1,6 +1,9 @@
 namespace Ottla.Network.Buffers;
 
-/// <summary>A buffer lent by a <see cref="BufferPool"/>. Whoever holds this value owns the buffer and disposes it exactly once; copies are not further owners.</summary>
+/// <summary>
+/// A buffer rented from a <see cref="BufferPool"/>. The holder of this value owns the buffer and disposes it exactly once; copies of the
+/// value do not own it.
+/// </summary>
 /// <remarks>The default value owns nothing, and disposing it does nothing.</remarks>
 public struct PooledBuffer : IDisposable
 {
@@ -13,19 +16,19 @@ public struct PooledBuffer : IDisposable
         _array = array;
     }
 
-    /// <summary>Whether there is no buffer: never rented, or given back.</summary>
+    /// <summary>Whether this value holds no buffer: it never did, or it was disposed.</summary>
     public readonly bool IsEmpty => _array is null;
 
-    /// <summary>Bytes of the buffer; at least what was asked for.</summary>
+    /// <summary>Bytes of the buffer; at least as many as were asked for.</summary>
     public readonly int Length => _array?.Length ?? 0;
 
-    /// <summary>The whole buffer. Its contents are whatever the last owner left.</summary>
+    /// <summary>The whole buffer. It still has the bytes of its previous owner.</summary>
     public readonly Memory<byte> Memory => _array;
 
-    /// <summary>The whole buffer. Its contents are whatever the last owner left.</summary>
+    /// <summary>The whole buffer. It still has the bytes of its previous owner.</summary>
     public readonly Span<byte> Span => _array;
 
-    /// <summary>Gives the buffer back; nobody may touch its memory any more.</summary>
+    /// <summary>Returns the buffer to the pool. Its memory must not be used afterwards.</summary>
     public void Dispose()
     {
         if (_array is not { } array)

@@ -4,18 +4,19 @@ using Ottla.Network.Buffers;
 
 namespace Ottla.Network.Framing;
 
-/// <summary>One frame on its way out: bytes written here, with ranges of files between them. Owned by who writes it, then by the <see cref="FrameSender"/>.</summary>
+/// <summary>
+/// One outgoing frame: buffered bytes with file slices between them. The writer owns it, then the <see cref="FrameSender"/>.
+/// </summary>
 /// <remarks>
-/// Positions count the buffered bytes only, from 0; the length prefix in front of them is the sender's matter.
-/// <see cref="Dispose"/> releases the memory and the slices and leaves an empty buffer that may be written again: objects of this class can be pooled.
-/// Not thread-safe.
+/// Positions count only buffered bytes, from 0; the sender writes the length prefix. <see cref="Dispose"/> releases memory and slices and
+/// leaves an empty frame that can be written again, so objects of this class can be pooled. Not thread-safe.
 /// </remarks>
 public sealed class FrameBuffer : IFrameOutput, IDisposable
 {
-    /// <summary>Bytes of the length prefix; the first bytes of the memory are kept for it, so that a frame leaves as it lies.</summary>
+    /// <summary>Bytes of the length prefix. They are reserved at the start of the memory, so that a frame is sent without a copy.</summary>
     internal const int PrefixBytes = sizeof(int);
 
-    /// <summary>First size of the memory, in bytes: most responses fit.</summary>
+    /// <summary>Initial size of the memory, in bytes: most responses fit.</summary>
     private const int InitialBytes = 1024;
 
     private readonly BufferPool _pool;
@@ -25,7 +26,7 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
     private int _sliceCount;
     private long _sliceBytes;
 
-    /// <summary>An empty frame that takes its memory from <paramref name="pool"/> at the first write.</summary>
+    /// <summary>Makes an empty frame. It rents memory from <paramref name="pool"/> at the first write.</summary>
     public FrameBuffer(BufferPool pool)
     {
         ArgumentNullException.ThrowIfNull(pool);
@@ -35,16 +36,18 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
     /// <summary>Buffered bytes written so far, without slices and without the prefix.</summary>
     public int Length => _end - PrefixBytes;
 
-    /// <summary>The frame's length as its prefix announces it, in bytes: buffered bytes and slices.</summary>
+    /// <summary>The frame's length as the prefix states it, in bytes: buffered bytes and slices.</summary>
     public int TotalLength => (int)(Length + _sliceBytes);
 
     /// <summary>Slices in the frame.</summary>
     public int SliceCount => _sliceCount;
 
-    /// <summary>The buffered bytes written so far, to be read or patched. Valid until the next write.</summary>
+    /// <summary>The buffered bytes written so far, to read or patch. Valid until the next write.</summary>
     public Span<byte> Written => _memory.IsEmpty ? default : _memory.Span[PrefixBytes.._end];
 
-    /// <summary>Room for at least <paramref name="sizeHint"/> more bytes (at least one); <see cref="Advance"/> then says how many were written.</summary>
+    /// <summary>
+    /// Space for at least <paramref name="sizeHint"/> more bytes (at least one). <see cref="Advance"/> then counts the bytes written.
+    /// </summary>
     public Span<byte> GetSpan(int sizeHint = 0)
     {
         Reserve(Math.Max(sizeHint, 1));
@@ -58,13 +61,14 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
         return _memory.Memory[_end..];
     }
 
-    /// <summary>Counts <paramref name="count"/> bytes of the room last given as written.</summary>
+    /// <summary>Counts <paramref name="count"/> bytes of the last <see cref="GetSpan"/> or <see cref="GetMemory"/> as written.</summary>
     public void Advance(int count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Math.Max(_memory.Length - _end, 0));
         if (Length + _sliceBytes + count > int.MaxValue)
-            throw new InvalidOperationException($"{count} more bytes do not fit a frame of {TotalLength} bytes");
+            throw new InvalidOperationException(
+                $"Cannot write {count} more bytes to a frame of {TotalLength} bytes: the frame would be too long.");
         _end += count;
     }
 
@@ -77,8 +81,11 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
         Advance(bytes.Length);
     }
 
-    /// <summary>Opens a gap of <paramref name="count"/> bytes at <paramref name="position"/> and moves what follows; slices at that very position come after the gap.</summary>
-    /// <returns>The gap, to be filled at once. Valid until the next write.</returns>
+    /// <summary>
+    /// Inserts a gap of <paramref name="count"/> bytes at <paramref name="position"/> and moves the bytes behind it. Slices at that
+    /// position move behind the gap.
+    /// </summary>
+    /// <returns>The gap; the caller fills it at once. Valid until the next write.</returns>
     public Span<byte> Insert(int position, int count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(position);
@@ -96,14 +103,18 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
         return memory.Slice(start, count);
     }
 
-    /// <summary>Appends the bytes of <paramref name="slice"/>, which are read only when they are sent. Takes the slice over: it is disposed with the frame.</summary>
-    /// <exception cref="InvalidOperationException">The frame would be longer than a prefix can say; the slice is disposed.</exception>
+    /// <summary>
+    /// Appends the bytes of <paramref name="slice"/> without reading them; the sender reads them. The frame owns the slice and disposes it.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The frame would be longer than its prefix can state. The slice is disposed.</exception>
     public void AppendSlice(IFileSlice slice)
     {
         ArgumentNullException.ThrowIfNull(slice);
         if (slice.Length < 1 || Length + _sliceBytes + slice.Length > int.MaxValue)
         {
-            var message = $"a slice of {slice.Length} bytes cannot follow {Length + _sliceBytes} bytes in one frame";
+            var message =
+                $"Cannot append a slice of {slice.Length} bytes to a frame of {Length + _sliceBytes} bytes: the frame would be too long, "
+                + "or the slice is empty.";
             slice.Dispose();
             throw new InvalidOperationException(message);
         }
@@ -114,7 +125,7 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
         _sliceBytes += slice.Length;
     }
 
-    /// <summary>Releases the slices and the memory. What remains is an empty frame.</summary>
+    /// <summary>Releases the slices and the memory. The frame is empty afterwards.</summary>
     public void Dispose()
     {
         _memory.Dispose();
@@ -122,14 +133,14 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
         _sliceBytes = 0;
         while (_sliceCount > 0)
         {
-            // Forgotten before it is disposed, so that a failing Dispose cannot lead to a second one.
+            // Removed before it is disposed, so that a Dispose that throws cannot run twice.
             var slice = _slices[--_sliceCount].Slice;
             _slices[_sliceCount] = default;
             slice.Dispose();
         }
     }
 
-    /// <summary>Writes the prefix and returns it with the buffered bytes behind it.</summary>
+    /// <summary>Writes the prefix, and returns it together with the buffered bytes.</summary>
     internal ReadOnlyMemory<byte> Seal()
     {
         Reserve(0);
@@ -137,7 +148,7 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
         return _memory.Memory[.._end];
     }
 
-    /// <summary>The slice at <paramref name="index"/>, and how many buffered bytes precede it, prefix included.</summary>
+    /// <summary>The slice at <paramref name="index"/>, and how many buffered bytes precede it, the prefix included.</summary>
     internal (IFileSlice Slice, int BytesBefore) SliceBehind(int index) => (_slices[index].Slice, PrefixBytes + _slices[index].Position);
 
     private void Reserve(int count)
@@ -146,7 +157,8 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
         if (!_memory.IsEmpty && needed <= _memory.Length)
             return;
         if (needed + _sliceBytes - PrefixBytes > int.MaxValue || needed > Array.MaxLength)
-            throw new InvalidOperationException($"{count} more bytes do not fit a frame of {TotalLength} bytes");
+            throw new InvalidOperationException(
+                $"Cannot write {count} more bytes to a frame of {TotalLength} bytes: the frame would be too long.");
         var grown = _pool.Rent((int)Math.Min(Math.Max(Math.Max(needed, InitialBytes), 2L * _memory.Length), Array.MaxLength));
         if (!_memory.IsEmpty)
             _memory.Span[.._end].CopyTo(grown.Span);

@@ -5,31 +5,36 @@ using Ottla.Network.Transport;
 
 namespace Ottla.Network.Framing;
 
-/// <summary>Cuts what a connection receives into frames: a big-endian 32-bit length, then that many bytes. One per connection, owned by its task.</summary>
+/// <summary>
+/// Splits the bytes that a connection receives into frames: a big-endian 32-bit length, then that many bytes. One per connection; the
+/// connection's task owns it.
+/// </summary>
 /// <remarks>
-/// Small frames lie in a slab, lent by the pool only while there is something to receive: a connection waits with a zero-byte receive, and with no more
-/// memory than the part of a frame that has come. A larger frame is received straight into a buffer of its own.
-/// Frames are mutable, so that records can be patched where they lie.
-/// Use: <c>while (await reader.ReceiveAsync(token)) while (reader.TryReadFrame(out var frame)) ...</c>
+/// Small frames are in a slab that is rented only while bytes arrive: an idle connection waits with a zero-byte receive and keeps only the
+/// bytes of an incomplete frame. A larger frame is received directly into a buffer of its own. Frames are mutable, so that records can be
+/// patched in place. Use: <c>while (await reader.ReceiveAsync(token)) while (reader.TryReadFrame(out var frame)) ...</c>
 /// </remarks>
 public sealed class FrameReader : IDisposable
 {
-    /// <summary>The slab, in bytes: four of the 16 KiB batches producers make by default fit, and one receive call fills it.</summary>
+    /// <summary>Size of the slab, in bytes. Four producer batches of the default 16 KiB fit, and one receive call can fill it.</summary>
     public const int SlabBytes = 64 * 1024;
 
     /// <summary>
-    /// What an announced length alone is worth on a new connection, in bytes. Beyond, the buffer doubles with what has really arrived, so that a lie costs
-    /// the liar as many bytes as it costs us.
+    /// How many bytes a new connection's length prefix makes us allocate at most. Beyond that the buffer doubles as bytes arrive, so a
+    /// false length costs the sender as many bytes as it costs us.
     /// </summary>
     public const int UnprovenFrameBytesMax = 128 * 1024;
 
     /// <summary>
-    /// What an announced length is worth at most, in bytes, on a connection that has sent frames as long before: from its second full batch on (1 MiB by
-    /// default, with its request around it) a producer's frames arrive without a copy.
+    /// How many bytes a length prefix makes us allocate at most on a connection that has already sent a frame as long. From its second full
+    /// batch on (1 MiB by default, plus the request around it), a producer's frames arrive without a copy.
     /// </summary>
     public const int ProvenFrameBytesMax = 1280 * 1024;
 
-    /// <summary>The rest of a slab that is moved to a smaller buffer while more is waited for, in bytes at most: a larger one would cost as much as it gives back.</summary>
+    /// <summary>
+    /// The most bytes of an incomplete frame that are moved to a smaller buffer while the connection waits. With more, the move would cost
+    /// as much as it frees.
+    /// </summary>
     private const int ParkedBytesMax = SlabBytes / 4;
 
     private const int PrefixBytes = sizeof(int);
@@ -49,9 +54,9 @@ public sealed class FrameReader : IDisposable
     private int _provenBytes = UnprovenFrameBytesMax;
     private long _receivedBytes;
 
-    /// <summary>A reader of what <paramref name="connection"/> receives from now on.</summary>
-    /// <param name="connection">Stays the caller's: the reader neither aborts nor disposes it.</param>
-    /// <param name="pool">Lends the buffers.</param>
+    /// <summary>Makes a reader of the bytes that <paramref name="connection"/> receives from now on.</summary>
+    /// <param name="connection">The connection. The caller owns it: the reader neither aborts nor disposes it.</param>
+    /// <param name="pool">The pool to rent buffers from.</param>
     /// <param name="frameBytesMax">The longest frame allowed (<c>socket.request.max.bytes</c>), in bytes.</param>
     public FrameReader(ITransportConnection connection, BufferPool pool, int frameBytesMax)
     {
@@ -60,20 +65,24 @@ public sealed class FrameReader : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(frameBytesMax);
         _connection = connection;
         _pool = pool;
-        // An array cannot be longer, whatever is configured.
+        // No array can be longer, whatever the configuration says.
         _frameBytesMax = Math.Min(frameBytesMax, Array.MaxLength);
     }
 
-    /// <summary>After <see cref="ReceiveAsync"/> returned false: whether the stream ended inside a frame instead of between two.</summary>
+    /// <summary>Whether the stream ended inside a frame. Valid after <see cref="ReceiveAsync"/> returned false.</summary>
     public bool EndedInsideFrame { get; private set; }
 
-    /// <summary>Bytes received since the beginning. Any thread.</summary>
+    /// <summary>Bytes received since the connection began. Any thread may read it.</summary>
     public long ReceivedBytes => Volatile.Read(ref _receivedBytes);
 
-    /// <summary>Waits until at least one whole frame is there for <see cref="TryReadFrame"/>. Ends the life of the frames handed out before.</summary>
-    /// <returns>False at the end of the stream; an incomplete last frame is dropped (<see cref="EndedInsideFrame"/>).</returns>
-    /// <exception cref="InvalidFrameException">The next frame's length is negative or over the limit. Frames before it were handed out.</exception>
-    /// <exception cref="IOException">The connection failed; so too <see cref="System.Net.Sockets.SocketException"/>.</exception>
+    /// <summary>
+    /// Waits until <see cref="TryReadFrame"/> can return at least one whole frame. Frames returned earlier become invalid.
+    /// </summary>
+    /// <returns>False at the end of the stream. An incomplete last frame is dropped (<see cref="EndedInsideFrame"/>).</returns>
+    /// <exception cref="InvalidFrameException">
+    /// The next frame's length is negative or above the limit. All frames before it were returned.
+    /// </exception>
+    /// <exception cref="IOException">The connection failed; a <see cref="System.Net.Sockets.SocketException"/> means the same.</exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<bool> ReceiveAsync(CancellationToken cancellationToken)
     {
@@ -84,7 +93,7 @@ public sealed class FrameReader : IDisposable
                 return true;
             if (!_large.IsEmpty)
                 return await ReceiveLargeAsync(cancellationToken);
-            // Connections that wait are many and slabs are large: wait without one.
+            // Many connections wait, and slabs are large: wait without one.
             var arriving = _connection.ReceiveAsync(Memory<byte>.Empty, cancellationToken);
             if (!arriving.IsCompleted)
                 ParkRest();
@@ -98,9 +107,11 @@ public sealed class FrameReader : IDisposable
         }
     }
 
-    /// <summary>Hands out the next whole frame of what was received, without its length prefix. Does not wait.</summary>
-    /// <param name="frame">The frame's bytes, the caller's to read and to change until the next <see cref="ReceiveAsync"/> or <see cref="ReleaseProcessed"/>.</param>
-    /// <returns>False when the next frame has not wholly arrived; then <see cref="ReceiveAsync"/> goes on.</returns>
+    /// <summary>Returns the next whole frame that was received, without its length prefix. Does not wait.</summary>
+    /// <param name="frame">
+    /// The frame's bytes. The caller may read and change them until the next <see cref="ReceiveAsync"/> or <see cref="ReleaseProcessed"/>.
+    /// </param>
+    /// <returns>False when the next frame is incomplete; call <see cref="ReceiveAsync"/> then.</returns>
     public bool TryReadFrame(out Memory<byte> frame)
     {
         if (!_large.IsEmpty)
@@ -111,7 +122,7 @@ public sealed class FrameReader : IDisposable
             return isReady;
         }
 
-        // A length that cannot be is reported by ReceiveAsync: the frames before it still get their replies.
+        // ReceiveAsync reports an invalid length, after the frames before it were answered.
         if (!TryReadPrefix(out var length) || length < 0 || length > _slabEnd - _slabStart - PrefixBytes || length > _frameBytesMax)
         {
             frame = default;
@@ -123,7 +134,9 @@ public sealed class FrameReader : IDisposable
         return true;
     }
 
-    /// <summary>Ends the life of the frames handed out and gives back what memory is no longer needed: for a caller about to wait for something else.</summary>
+    /// <summary>
+    /// Invalidates the frames returned so far and releases memory that is no longer needed. Call it before waiting for something else.
+    /// </summary>
     public void ReleaseProcessed()
     {
         if (_isLargeHandedOut)
@@ -137,7 +150,7 @@ public sealed class FrameReader : IDisposable
             ReleaseSlab();
     }
 
-    /// <summary>Gives all memory back. No receive may be under way.</summary>
+    /// <summary>Releases all memory. No receive may be running.</summary>
     public void Dispose()
     {
         _large.Dispose();
@@ -184,7 +197,7 @@ public sealed class FrameReader : IDisposable
         {
             if (_largeReceived == _large.Length)
                 GrowLarge();
-            // Never past the frame: what follows belongs into a slab.
+            // Do not read past the frame: the next one belongs in a slab.
             var end = Math.Min(_large.Length, _largeBytes);
             var received = await _connection.ReceiveAsync(_large.Memory[_largeReceived..end], cancellationToken);
             if (received == 0)
@@ -204,7 +217,9 @@ public sealed class FrameReader : IDisposable
         _large = grown;
     }
 
-    /// <summary>Gives the slab back for as long as nothing comes, but for the part of a frame in it. The frames before that are dead by now.</summary>
+    /// <summary>
+    /// Releases the slab while the connection waits, and keeps only an incomplete frame. Frames returned earlier are invalid by now.
+    /// </summary>
     private void ParkRest()
     {
         var restBytes = _slabEnd - _slabStart;
@@ -212,7 +227,7 @@ public sealed class FrameReader : IDisposable
             MoveRestTo(_pool.Rent(restBytes));
     }
 
-    /// <summary>Makes room for at least one more byte. The frames before the rest are dead by now.</summary>
+    /// <summary>Makes room for at least one more byte. Frames returned earlier are invalid by now.</summary>
     private void MoveRestToSlab()
     {
         if (_slab.Length < SlabBytes)

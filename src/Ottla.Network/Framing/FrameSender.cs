@@ -6,23 +6,30 @@ using Ottla.Network.Transport;
 
 namespace Ottla.Network.Framing;
 
-/// <summary>Sends frames over a connection in as few sends as possible. One per connection, owned by its task: one send at a time.</summary>
+/// <summary>
+/// Sends frames over a connection in as few calls as possible. One per connection; the connection's task owns it and sends one batch at a
+/// time.
+/// </summary>
 /// <remarks>
-/// Bytes wait for company in one of two places: a single run stays where it lies (<see cref="_run"/>), several are copied side by side
-/// into <see cref="_staging"/>. So one frame alone leaves without a copy, and many small ones leave together.
+/// Bytes to send are held in one of two places: a single run stays where it is (<see cref="_run"/>), several runs are copied into
+/// <see cref="_staging"/>. So a single frame is sent without a copy, and many small ones are sent together.
 /// </remarks>
 public sealed class FrameSender
 {
     /// <summary>
-    /// Slices from here on go by sendfile, in bytes. Below, its extra calls (a send of its own for the header, lseek and fstat per slice)
-    /// cost more than copying: measured on loopback, the two are even between 64 and 128 KiB.
+    /// Slices of at least this size, in bytes, are sent with sendfile. For smaller ones its extra calls (a separate send of the header,
+    /// lseek and fstat per slice) cost more than a copy. Measured on loopback, both cost the same between 64 and 128 KiB.
     /// </summary>
     public const int SendFileThresholdBytes = 64 * 1024;
 
-    /// <summary>What is copied at most before it is sent, in bytes: larger pieces save no measurable time and leave the processor's cache.</summary>
+    /// <summary>
+    /// The most bytes to copy before they are sent. More saves no measurable time and does not fit the processor's cache.
+    /// </summary>
     public const int StagingBytesMax = 256 * 1024;
 
-    /// <summary>Runs of buffered bytes from here on are sent from where they lie, in bytes: copying them would cost more than a send.</summary>
+    /// <summary>
+    /// Runs of at least this size, in bytes, are sent from where they are: copying them would cost more than another send.
+    /// </summary>
     private const int RunBytesCopiedMax = 64 * 1024;
 
     private readonly ITransportConnection _connection;
@@ -35,9 +42,9 @@ public sealed class FrameSender
     private ReadOnlyMemory<byte> _run;
     private bool _isSending;
 
-    /// <summary>A sender to <paramref name="connection"/>.</summary>
-    /// <param name="connection">Stays the caller's to dispose; a failed send aborts it.</param>
-    /// <param name="pool">Lends the memory for what is copied.</param>
+    /// <summary>Makes a sender for <paramref name="connection"/>.</summary>
+    /// <param name="connection">The connection. The caller disposes it; a failed send aborts it.</param>
+    /// <param name="pool">The pool to rent memory for copies from.</param>
     public FrameSender(ITransportConnection connection, BufferPool pool)
     {
         ArgumentNullException.ThrowIfNull(connection);
@@ -50,21 +57,27 @@ public sealed class FrameSender
     public ValueTask SendAsync(FrameBuffer frame, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(frame);
-        Invariant.Check(!_isSending, "a connection sends one list of frames at a time");
+        Invariant.Check(!_isSending, "a connection runs one send at a time");
         _single[0] = frame;
         return SendAsync(_single, cancellationToken);
     }
 
-    /// <summary>Sends the frames in order, each behind its length. Takes them over: they are disposed when sent, and when that fails.</summary>
-    /// <param name="ready">The frames; the list may be reused when this completes.</param>
-    /// <param name="cancellationToken">Gives up and aborts the connection: what follows half a frame is no stream of frames.</param>
-    /// <exception cref="IOException">The connection failed, or a slice could not be read or was shorter than it promised. The connection is aborted.</exception>
+    /// <summary>
+    /// Sends the frames in order, each with its length prefix. It owns the frames and disposes them, also when sending fails.
+    /// </summary>
+    /// <param name="ready">The frames. The caller may reuse the list when this completes.</param>
+    /// <param name="cancellationToken">
+    /// Cancels the send and aborts the connection, because the peer cannot continue after half a frame.
+    /// </param>
+    /// <exception cref="IOException">
+    /// The connection failed, or a slice could not be read or was too short. The connection is aborted.
+    /// </exception>
     /// <exception cref="System.Net.Sockets.SocketException">The connection failed; it is aborted.</exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask SendAsync(IReadOnlyList<FrameBuffer> ready, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(ready);
-        Invariant.Check(!_isSending, "a connection sends one list of frames at a time");
+        Invariant.Check(!_isSending, "a connection runs one send at a time");
         _isSending = true;
         try
         {
@@ -174,13 +187,14 @@ public sealed class FrameSender
         }
         catch (IOException exception)
         {
-            // The prefix has promised these bytes, so the frame can be neither completed nor taken back.
-            throw new IOException($"a slice of {slice.Length} bytes could not be read at its byte {offset}; the connection is aborted", exception);
+            // The prefix already announced these bytes, so the frame can be neither completed nor taken back.
+            throw new IOException(
+                $"Cannot read a file slice of {slice.Length} bytes at byte {offset}. The connection is closed.", exception);
         }
     }
 
-    /// <summary>Moves the held run to the staging memory, if it is worth a copy and has room there.</summary>
-    /// <returns>False when the run must be sent from where it lies.</returns>
+    /// <summary>Copies the held run to the staging memory if it is small enough and fits.</summary>
+    /// <returns>False when the run must be sent from where it is.</returns>
     private bool TryStageRun()
     {
         RentStaging();
@@ -198,7 +212,7 @@ public sealed class FrameSender
             _staging = _pool.Rent(_stagingBytes);
     }
 
-    /// <summary>What waits to be sent: the run or the staged bytes, never both.</summary>
+    /// <summary>The bytes to send next: the run or the staged bytes, never both.</summary>
     private ReadOnlyMemory<byte> Pending => _staged > 0 ? _staging.Memory[.._staged] : _run;
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]

@@ -1,17 +1,20 @@
 namespace Ottla.Network.Framing;
 
-/// <summary>A peer announced a frame length that cannot be: it does not speak this protocol, or it is hostile. The connection is to be closed.</summary>
+/// <summary>
+/// A peer announced an invalid frame length: it does not speak Kafka's protocol, or it is hostile. The connection must be closed.
+/// </summary>
 public sealed class InvalidFrameException : IOException
 {
-    /// <summary>Describes the announced length and the limit it broke, both in bytes.</summary>
+    /// <summary>Describes the announced length and the limit, both in bytes.</summary>
     public InvalidFrameException(int announcedBytes, int frameBytesMax)
-        : base($"Invalid frame: a length of {announcedBytes} bytes was announced, the limit is {frameBytesMax} bytes")
+        : base(
+            $"Invalid frame: the peer announced {announcedBytes} bytes, and the limit is {frameBytesMax} bytes (socket.request.max.bytes)")
     {
         AnnouncedBytes = announcedBytes;
         FrameBytesMax = frameBytesMax;
     }
 
-    /// <summary>The length announced, in bytes; negative when the peer sent a negative one.</summary>
+    /// <summary>The announced length, in bytes; may be negative.</summary>
     public int AnnouncedBytes { get; }
 
     /// <summary>The limit (<c>socket.request.max.bytes</c>), in bytes.</summary>

@@ -3,12 +3,17 @@ using Ottla.Network.Transport.Epoll;
 namespace Ottla.Network.Transport;
 
 /// <summary>
-/// Descriptors that connections do not get: without them the next segment of a log could not be opened, which would take its directory offline.
-/// Owned by one listener; used by its accept loop.
+/// Descriptors that connections do not get: without them the next segment of a log could not be opened, which would take its directory
+/// offline. Owned by one listener; used by its accept loop.
 /// </summary>
-/// <remarks>A new descriptor always gets the lowest number that is free, so its number tells how many are in use at least: no list of them has to be read.</remarks>
+/// <remarks>
+/// A new descriptor always gets the lowest number that is free, so its number tells how many are in use at least: no list of them has to be
+/// read.
+/// </remarks>
 /// <param name="limit">How many descriptors the process may have open.</param>
-/// <param name="lowestFree">The number that the next descriptor would get; negative when there is none. Asked only while descriptors are short.</param>
+/// <param name="lowestFree">
+/// The number that the next descriptor would get; negative when there is none. Asked only while descriptors are short.
+/// </param>
 internal sealed class DescriptorReserve(long limit, Func<int> lowestFree)
 {
     /// <summary>The share of the limit that is held back.</summary>

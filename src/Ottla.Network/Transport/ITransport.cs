@@ -4,70 +4,84 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Ottla.Network.Transport;
 
-/// <summary>Where connections come from: real sockets, memory, or a simulated network. Stateless or thread-safe; lives as long as the process.</summary>
+/// <summary>
+/// Makes listeners and connections: over real sockets, in memory, or over a simulated network. Thread-safe; lives as long as the process.
+/// </summary>
 public interface ITransport
 {
-    /// <summary>Begins to listen; connections may come in before the first accept.</summary>
-    /// <param name="endpoint">Address and port; port 0 lets the transport choose (see <see cref="ITransportListener.LocalEndPoint"/>).</param>
+    /// <summary>Begins to listen. Connections may arrive before the first accept.</summary>
+    /// <param name="endpoint">
+    /// Address and port. With port 0 the transport chooses one (see <see cref="ITransportListener.LocalEndPoint"/>).
+    /// </param>
     /// <param name="backlog">Connections that may wait for an accept (<c>socket.listen.backlog.size</c>); at least 1.</param>
-    /// <param name="sizes">The accepted connections' socket buffers.</param>
-    /// <exception cref="SocketException">The endpoint is taken or not ours.</exception>
+    /// <param name="sizes">The socket buffer sizes of accepted connections.</param>
+    /// <exception cref="SocketException">The endpoint is taken, or the address is not one of this machine.</exception>
     ITransportListener Listen(IPEndPoint endpoint, int backlog, SocketBufferSizes sizes);
 
     /// <summary>Opens a connection.</summary>
     /// <param name="endpoint">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/> that the transport resolves.</param>
-    /// <param name="cancellationToken">Gives up; the only bound on how long this takes.</param>
-    /// <exception cref="SocketException">Nobody answers there.</exception>
+    /// <param name="cancellationToken">Cancels the attempt; nothing else limits how long it takes.</param>
+    /// <exception cref="SocketException">The peer cannot be reached.</exception>
     ValueTask<ITransportConnection> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken);
 }
 
-/// <summary>A listening endpoint. Owned by the accept loop; disposing it fails the pending accept and refuses what was not accepted yet.</summary>
+/// <summary>
+/// A listening endpoint. The accept loop owns it. Disposing it fails the pending accept and refuses connections that were not accepted.
+/// </summary>
 public interface ITransportListener : IAsyncDisposable
 {
-    /// <summary>The endpoint listened on, with the port chosen when 0 was asked for.</summary>
+    /// <summary>The endpoint, with the chosen port if 0 was asked for.</summary>
     IPEndPoint LocalEndPoint { get; }
 
-    /// <summary>The next connection. Errors of single clients and a lack of file descriptors are dealt with inside.</summary>
-    /// <exception cref="SocketException">The listener itself is broken: no further accept can succeed.</exception>
+    /// <summary>Returns the next connection. It handles errors of single clients and a lack of file descriptors itself.</summary>
+    /// <exception cref="SocketException">The listener itself failed: no further accept can succeed.</exception>
     /// <exception cref="ObjectDisposedException">The listener was disposed.</exception>
     ValueTask<ITransportConnection> AcceptAsync(CancellationToken cancellationToken);
 }
 
-/// <summary>A byte stream in both directions. One task receives and one task sends at a time; <see cref="Abort"/> may come from any thread.</summary>
+/// <summary>
+/// A byte stream in both directions. One task receives and one task sends at a time; <see cref="Abort"/> may come from any thread.
+/// </summary>
 /// <remarks>
-/// Operations fail with <see cref="SocketException"/> or <see cref="IOException"/>: <see cref="SocketError.ConnectionReset"/> when the peer broke off,
-/// <see cref="SocketError.OperationAborted"/> when this side aborted or disposed. After a failed or cancelled send the stream is broken off.
-/// <see cref="IAsyncDisposable.DisposeAsync"/> ends both directions in order.
+/// Operations fail with <see cref="SocketException"/> or <see cref="IOException"/>: <see cref="SocketError.ConnectionReset"/> when the peer
+/// aborted the connection, <see cref="SocketError.OperationAborted"/> when this side aborted or disposed it. A failed or cancelled send
+/// aborts the stream. <see cref="IAsyncDisposable.DisposeAsync"/> closes both directions in order.
 /// </remarks>
 public interface ITransportConnection : IAsyncDisposable
 {
-    /// <summary>The peer's address; null when the peer was gone before it could be asked for.</summary>
+    /// <summary>The peer's address; null when the peer disconnected before the address was read.</summary>
     IPEndPoint? RemoteEndPoint { get; }
 
-    /// <summary>Our address on this connection; null when the peer was gone before it could be asked for.</summary>
+    /// <summary>The local address; null when the peer disconnected before the address was read.</summary>
     IPEndPoint? LocalEndPoint { get; }
 
-    /// <summary>Receives what there is, at least one byte. A zero-length buffer waits until a receive would not wait, and returns 0.</summary>
-    /// <returns>Bytes received; 0 = end of stream (for a buffer that is not empty).</returns>
+    /// <summary>
+    /// Receives the bytes that have arrived, at least one. With an empty buffer it waits until bytes have arrived, and returns 0.
+    /// </summary>
+    /// <returns>Bytes received; 0 means end of stream, unless the buffer is empty.</returns>
     ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken);
 
-    /// <summary>Sends all of <paramref name="bytes"/>. The memory may be reused when this completes.</summary>
+    /// <summary>Sends all of <paramref name="bytes"/>. The caller may reuse the memory when this completes.</summary>
     ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken);
 
-    /// <summary>Sends <paramref name="header"/> and then a range of a file, without the file's bytes passing through user space.</summary>
-    /// <param name="header">Bytes that go first; may be empty.</param>
-    /// <param name="source">The file; its own position is neither used nor moved.</param>
+    /// <summary>Sends <paramref name="header"/>, then a range of a file without copying the file's bytes to user space.</summary>
+    /// <param name="header">Bytes to send first; may be empty.</param>
+    /// <param name="source">The file. Its own position is neither used nor moved.</param>
     /// <param name="position">Where the range begins in the file, in bytes.</param>
     /// <param name="length">Bytes of the range; at least 1.</param>
-    /// <param name="cancellationToken">Breaks the connection off.</param>
-    /// <exception cref="IOException">The file ended early: the stream is incomplete, the caller must abort.</exception>
+    /// <param name="cancellationToken">Aborts the connection.</param>
+    /// <exception cref="IOException">The file is too short: the stream is incomplete, and the caller must abort the connection.</exception>
     /// <exception cref="NotSupportedException"><see cref="CanSendFile"/> is false.</exception>
-    ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken);
+    ValueTask SendFileAsync(
+        ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken);
 
-    /// <summary>Whether <see cref="SendFileAsync"/> works here: Linux's plain sockets only, not TLS and not memory.</summary>
+    /// <summary>Whether <see cref="SendFileAsync"/> works here: only plain sockets on Linux, not TLS and not memory.</summary>
     bool CanSendFile { get; }
 
-    /// <summary>Bytes that were sent since the connection began, as the operating system took them: a peer that does not read stops them. Any thread.</summary>
+    /// <summary>
+    /// Bytes that the operating system has accepted since the connection began. It stops growing when the peer does not read. Any thread
+    /// may read it.
+    /// </summary>
     long SentBytes { get; }
 
     /// <summary>Breaks the connection off at once (TCP: a reset). Pending operations of both sides fail. Idempotent.</summary>
@@ -75,13 +89,13 @@ public interface ITransportConnection : IAsyncDisposable
 }
 
 /// <summary>Socket buffers as configured by <c>socket.send.buffer.bytes</c> and <c>socket.receive.buffer.bytes</c>.</summary>
-/// <param name="SendBytes">SO_SNDBUF in bytes; -1 leaves it to the operating system.</param>
-/// <param name="ReceiveBytes">SO_RCVBUF in bytes; -1 leaves it to the operating system.</param>
+/// <param name="SendBytes">SO_SNDBUF in bytes; -1 keeps the default of the operating system.</param>
+/// <param name="ReceiveBytes">SO_RCVBUF in bytes; -1 keeps the default of the operating system.</param>
 public readonly record struct SocketBufferSizes(int SendBytes, int ReceiveBytes)
 {
-    /// <summary>The value that leaves a size to the operating system.</summary>
+    /// <summary>The value that keeps the default of the operating system.</summary>
     public const int OperatingSystemDefault = -1;
 
-    /// <summary>Both sizes left to the operating system.</summary>
+    /// <summary>Both sizes at the default of the operating system.</summary>
     public static SocketBufferSizes OperatingSystemDefaults => new(OperatingSystemDefault, OperatingSystemDefault);
 }

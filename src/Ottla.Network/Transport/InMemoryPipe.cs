@@ -4,8 +4,10 @@ using System.Threading.Tasks.Sources;
 
 namespace Ottla.Network.Transport;
 
-/// <summary>One direction of an in-memory connection: a bounded ring of bytes with one reader and one writer. Guarded by its own lock.</summary>
-/// <remarks>The ring grows from nothing to its bound with use, so that simulated worlds of many connections stay small.</remarks>
+/// <summary>
+/// One direction of an in-memory connection: a bounded ring of bytes with one reader and one writer. Guarded by its own lock.
+/// </summary>
+/// <remarks>The ring starts empty and grows to its bound, so that simulations of many connections need little memory.</remarks>
 internal sealed class InMemoryPipe(int capacityBytes)
 {
     private const int FirstRingBytes = 4096;
@@ -21,10 +23,10 @@ internal sealed class InMemoryPipe(int capacityBytes)
     private SocketError _readerError;
     private SocketError _writerError;
 
-    /// <summary>Bytes that the writer has put in since the beginning.</summary>
+    /// <summary>Bytes written since the beginning.</summary>
     public long WrittenBytes => Interlocked.Read(ref _writtenBytes);
 
-    /// <summary>Reads what there is into <paramref name="buffer"/>; an empty one waits until there is something.</summary>
+    /// <summary>Reads the available bytes into <paramref name="buffer"/>. An empty buffer waits until there are some.</summary>
     public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -38,7 +40,7 @@ internal sealed class InMemoryPipe(int capacityBytes)
         return WaitAndReadAsync(buffer, cancellationToken);
     }
 
-    /// <summary>Writes all of <paramref name="bytes"/>, waiting for room as often as it takes.</summary>
+    /// <summary>Writes all of <paramref name="bytes"/>, and waits while the ring is full.</summary>
     public ValueTask WriteAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -53,7 +55,7 @@ internal sealed class InMemoryPipe(int capacityBytes)
         return WaitAndWriteAsync(bytes, cancellationToken);
     }
 
-    /// <summary>The writer ends the stream in order: the reader gets what is there, then the end. The writer itself may not go on.</summary>
+    /// <summary>Ends the stream in order: the reader gets the remaining bytes, then the end. The writer cannot write any more.</summary>
     public void CompleteWriter()
     {
         lock (_lock)
@@ -65,7 +67,7 @@ internal sealed class InMemoryPipe(int capacityBytes)
         }
     }
 
-    /// <summary>Breaks the stream off: what is in it is lost, and both sides fail from now on. The first to do so decides the errors.</summary>
+    /// <summary>Aborts the stream: buffered bytes are lost, and both sides fail from now on. The first call decides the errors.</summary>
     public void Break(SocketError readerError, SocketError writerError)
     {
         lock (_lock)
@@ -160,10 +162,12 @@ internal sealed class InMemoryPipe(int capacityBytes)
         _head = 0;
     }
 
-    /// <summary>A wake-up for one waiter, used again and again. A stray wake-up is harmless: the waiter looks, and arms it again.</summary>
+    /// <summary>
+    /// Wakes one waiter; reusable. A wake-up without a cause does no harm: the waiter tests its condition and waits again.
+    /// </summary>
     private sealed class Signal : IValueTaskSource
     {
-        // Asynchronously: the one that fires holds the pipe's lock. On a task scheduler of its own the waiter continues there.
+        // The caller of Fire holds the pipe's lock, so the waiter must continue asynchronously, on its own task scheduler.
         private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
         private int _isArmed;
 

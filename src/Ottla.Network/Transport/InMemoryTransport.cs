@@ -5,21 +5,23 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Ottla.Network.Transport;
 
-/// <summary>A network in memory, for tests and simulations: listeners by address and port, bounded duplex pipes, no sockets, no threads of its own.</summary>
+/// <summary>
+/// A network in memory, for tests and simulations: listeners by address and port, bounded duplex pipes, no sockets, no threads of its own.
+/// </summary>
 /// <remarks>
-/// Each instance is one host's view; <see cref="ForHost"/> gives other hosts' views of the same network. Thread-safe. Deterministic: ports are
-/// handed out in order, and waiters continue on the task scheduler they waited on.
+/// Each instance is one host's view; <see cref="ForHost"/> gives other hosts' views of the same network. Thread-safe. Deterministic: ports
+/// are handed out in order, and waiters continue on the task scheduler they waited on.
 /// </remarks>
 public sealed class InMemoryTransport : ITransport
 {
-    /// <summary>Bytes on their way in one direction at most, by default: what an operating system's socket buffers hold.</summary>
+    /// <summary>Default bound on bytes in transit in one direction: the size of an operating system's socket buffers.</summary>
     public const int PipeBytesDefault = 256 * 1024;
 
     private readonly Network _network;
     private readonly IPAddress _host;
 
-    /// <summary>A new network, seen from the host 127.0.0.1.</summary>
-    /// <param name="pipeBytes">Bytes on their way in one direction at most; a writer waits when they are reached.</param>
+    /// <summary>Makes a new network, seen from host 127.0.0.1.</summary>
+    /// <param name="pipeBytes">The most bytes in transit in one direction; a writer waits beyond that.</param>
     public InMemoryTransport(int pipeBytes = PipeBytesDefault)
         : this(new Network(pipeBytes), IPAddress.Loopback)
     {
@@ -32,14 +34,18 @@ public sealed class InMemoryTransport : ITransport
         _host = host;
     }
 
-    /// <summary>The same network, seen from another host: connections from there have its address, wildcard listeners listen on it.</summary>
+    /// <summary>
+    /// The same network seen from another host: its connections come from that address, and its wildcard listeners listen there.
+    /// </summary>
     public InMemoryTransport ForHost(IPAddress host)
     {
         ArgumentNullException.ThrowIfNull(host);
         return new InMemoryTransport(_network, host);
     }
 
-    /// <summary>Lets <see cref="DnsEndPoint"/>s with this name lead to a host. The name of no host leads to <see cref="SocketError.HostNotFound"/>.</summary>
+    /// <summary>
+    /// Gives a host a name for <see cref="DnsEndPoint"/>s. A name of no host fails with <see cref="SocketError.HostNotFound"/>.
+    /// </summary>
     public void NameHost(string name, IPAddress host)
     {
         ArgumentNullException.ThrowIfNull(name);
@@ -49,7 +55,7 @@ public sealed class InMemoryTransport : ITransport
     }
 
     /// <inheritdoc/>
-    /// <remarks>The socket buffer sizes have no meaning here.</remarks>
+    /// <remarks>The socket buffer sizes have no effect.</remarks>
     public ITransportListener Listen(IPEndPoint endpoint, int backlog, SocketBufferSizes sizes)
     {
         ArgumentNullException.ThrowIfNull(endpoint);
@@ -64,7 +70,7 @@ public sealed class InMemoryTransport : ITransport
     }
 
     /// <inheritdoc/>
-    /// <remarks>Refused at once when nobody listens there or the backlog is full.</remarks>
+    /// <remarks>Fails at once when nobody listens there or the backlog is full.</remarks>
     public ValueTask<ITransportConnection> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(endpoint);
@@ -92,10 +98,11 @@ public sealed class InMemoryTransport : ITransport
         DnsEndPoint dns when IPAddress.TryParse(dns.Host, out var address) => new IPEndPoint(address, dns.Port),
         DnsEndPoint dns when _network.Names.TryGetValue(dns.Host, out var address) => new IPEndPoint(address, dns.Port),
         DnsEndPoint => throw new SocketException((int)SocketError.HostNotFound),
-        _ => throw new ArgumentException($"an address of the kind {endpoint.AddressFamily} has no place in this network", nameof(endpoint)),
+        _ => throw new ArgumentException(
+            $"The in-memory network does not support addresses of the family {endpoint.AddressFamily}", nameof(endpoint)),
     };
 
-    /// <summary>What the hosts share. Guarded by <see cref="Lock"/>.</summary>
+    /// <summary>The state that all hosts share. Guarded by <see cref="Lock"/>.</summary>
     internal sealed class Network(int pipeBytes)
     {
         private const int FirstPort = 49152;
@@ -110,7 +117,7 @@ public sealed class InMemoryTransport : ITransport
 
         public Dictionary<string, IPAddress> Names { get; } = new(StringComparer.OrdinalIgnoreCase) { ["localhost"] = IPAddress.Loopback };
 
-        /// <summary>The next port of the dynamic range, round and round; listeners' ports are skipped.</summary>
+        /// <summary>The next free port of the dynamic range, round-robin.</summary>
         public int NextPort()
         {
             while (true)
@@ -169,7 +176,8 @@ internal sealed class InMemoryListener(InMemoryTransport.Network network, IPEndP
 }
 
 /// <summary>One end of an in-memory connection. Owned by the connection's task; <see cref="Abort"/> from any thread.</summary>
-internal sealed class InMemoryConnection(InMemoryPipe incoming, InMemoryPipe outgoing, IPEndPoint local, IPEndPoint remote) : ITransportConnection
+internal sealed class InMemoryConnection(InMemoryPipe incoming, InMemoryPipe outgoing, IPEndPoint local, IPEndPoint remote)
+    : ITransportConnection
 {
     private int _isClosed;
 
@@ -181,12 +189,15 @@ internal sealed class InMemoryConnection(InMemoryPipe incoming, InMemoryPipe out
 
     public long SentBytes => outgoing.WrittenBytes;
 
-    public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) => incoming.ReadAsync(buffer, cancellationToken);
+    public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) =>
+        incoming.ReadAsync(buffer, cancellationToken);
 
-    public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) => outgoing.WriteAsync(bytes, cancellationToken);
+    public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
+        outgoing.WriteAsync(bytes, cancellationToken);
 
-    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
-        throw new NotSupportedException("memory has no sendfile");
+    public ValueTask SendFileAsync(
+        ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
+        throw new NotSupportedException("In-memory connections do not support sendfile.");
 
     public void Abort()
     {

@@ -7,10 +7,10 @@ using Ottla.Kernel;
 
 namespace Ottla.Network.Transport;
 
-/// <summary>TCP wherever .NET runs, by its asynchronous sockets. Thread-safe; one per process.</summary>
-/// <remarks>Linux has a cheaper way (<see cref="Epoll.EpollTransport"/>).</remarks>
-/// <param name="time">Paces accepts while the machine lacks file descriptors or memory.</param>
-/// <param name="logger">Told about accept errors; null logs nothing.</param>
+/// <summary>TCP over .NET's asynchronous sockets, on every system that .NET supports. Thread-safe; one per process.</summary>
+/// <remarks>On Linux, <see cref="Epoll.EpollTransport"/> needs less CPU.</remarks>
+/// <param name="time">Times the retries of accept while the machine lacks file descriptors or memory.</param>
+/// <param name="logger">Logs accept errors; null logs nothing.</param>
 public sealed class SocketTransport(TimeProvider time, ILogger? logger = null) : ITransport
 {
     private readonly ILogger _logger = logger ?? NullLogger.Instance;
@@ -19,7 +19,8 @@ public sealed class SocketTransport(TimeProvider time, ILogger? logger = null) :
     public ITransportListener Listen(IPEndPoint endpoint, int backlog, SocketBufferSizes sizes)
     {
         var socket = SocketListener.Open(endpoint, backlog, sizes);
-        return new SocketListener(socket, new SocketAcceptor(socket), sizes, DescriptorReserve.OfThisProcess((int)socket.SafeHandle.DangerousGetHandle()), time, _logger);
+        return new SocketListener(socket, new SocketAcceptor(socket), sizes,
+            DescriptorReserve.OfThisProcess((int)socket.SafeHandle.DangerousGetHandle()), time, _logger);
     }
 
     /// <inheritdoc/>
@@ -40,30 +41,30 @@ public sealed class SocketTransport(TimeProvider time, ILogger? logger = null) :
     }
 }
 
-/// <summary>What an error of accept says about the listener.</summary>
+/// <summary>How serious an error of accept is for the listener.</summary>
 internal enum AcceptErrorKind
 {
-    /// <summary>The listening socket is gone or was never usable: stop.</summary>
+    /// <summary>The listening socket failed: stop.</summary>
     Fatal,
 
-    /// <summary>The machine lacks file descriptors or memory, or the cause is unknown: wait, keep listening.</summary>
+    /// <summary>The machine lacks file descriptors or memory, or the cause is unknown: wait, and keep listening.</summary>
     ResourcePressure,
 
     /// <summary>One client's connection failed before it was accepted: accept the next.</summary>
     ClientNoise,
 }
 
-/// <summary>How a transport accepts. Owned by a listener, whose socket it closes.</summary>
+/// <summary>Accepts connections in the way of a transport. A listener owns it; disposing it closes the listener's socket.</summary>
 internal interface IAcceptor : IDisposable
 {
-    /// <summary>The next connection's socket.</summary>
+    /// <summary>Returns the socket of the next connection.</summary>
     ValueTask<Socket> AcceptAsync(CancellationToken cancellationToken);
 
-    /// <summary>Takes an accepted socket over.</summary>
+    /// <summary>Makes a connection from an accepted socket.</summary>
     ITransportConnection Serve(Socket accepted);
 }
 
-/// <summary>Accepts by .NET's asynchronous sockets.</summary>
+/// <summary>Accepts with .NET's asynchronous sockets.</summary>
 internal sealed class SocketAcceptor(Socket socket) : IAcceptor
 {
     public ValueTask<Socket> AcceptAsync(CancellationToken cancellationToken) => socket.AcceptAsync(cancellationToken);
@@ -75,9 +76,12 @@ internal sealed class SocketAcceptor(Socket socket) : IAcceptor
 
 /// <summary>A listening TCP socket. Owned by the accept loop.</summary>
 internal sealed partial class SocketListener(
-    Socket socket, IAcceptor acceptor, SocketBufferSizes sizes, DescriptorReserve? reserve, TimeProvider time, ILogger logger) : ITransportListener
+    Socket socket, IAcceptor acceptor, SocketBufferSizes sizes, DescriptorReserve? reserve, TimeProvider time, ILogger logger)
+        : ITransportListener
 {
-    /// <summary>First wait under resource pressure: long enough not to spin, short enough that clients do not notice a short lack.</summary>
+    /// <summary>
+    /// First wait when the machine lacks resources: long enough to avoid a busy loop, short enough that clients do not notice a brief lack.
+    /// </summary>
     private const int BackoffMsMin = 10;
 
     private const int BackoffMsMax = 1000;
@@ -91,7 +95,7 @@ internal sealed partial class SocketListener(
     public IPEndPoint LocalEndPoint { get; } = (IPEndPoint)socket.LocalEndPoint!;
 
     /// <summary>Begins to listen.</summary>
-    /// <exception cref="SocketException">The endpoint is taken or not ours.</exception>
+    /// <exception cref="SocketException">The endpoint is taken, or the address is not one of this machine.</exception>
     public static Socket Open(IPEndPoint endpoint, int backlog, SocketBufferSizes sizes)
     {
         ArgumentNullException.ThrowIfNull(endpoint);
@@ -99,10 +103,10 @@ internal sealed partial class SocketListener(
         var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            // Java's wildcard socket serves IPv4 and IPv6; so does ours.
+            // Like Java, a wildcard socket serves both IPv4 and IPv6.
             if (endpoint.Address.Equals(IPAddress.IPv6Any))
                 socket.DualMode = true;
-            // TCP's window scale is settled in the handshake, so accepted sockets must inherit the size from the listener.
+            // TCP negotiates the window scale in the handshake, so accepted sockets must inherit the size from the listener.
             if (sizes.ReceiveBytes != SocketBufferSizes.OperatingSystemDefault)
                 socket.ReceiveBufferSize = sizes.ReceiveBytes;
             socket.Bind(endpoint);
@@ -143,7 +147,7 @@ internal sealed partial class SocketListener(
                     case AcceptErrorKind.Fatal:
                         throw;
                     case AcceptErrorKind.ClientNoise:
-                        LogClientNoise(logger, exception.SocketErrorCode);
+                        LogFailedConnection(logger, exception.SocketErrorCode);
                         break;
                     default:
                         if (ShouldLogPressure())
@@ -169,7 +173,9 @@ internal sealed partial class SocketListener(
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Sorts accept's errors as accept(2) describes them; an unknown one must not end the listener, nor spin.</summary>
+    /// <summary>
+    /// Classifies errors of accept as accept(2) describes them. An unknown error must neither end the listener nor cause a busy loop.
+    /// </summary>
     internal static AcceptErrorKind Classify(SocketError error) => error switch
     {
         SocketError.OperationAborted or SocketError.NotSocket or SocketError.InvalidArgument or SocketError.Fault
@@ -202,20 +208,23 @@ internal sealed partial class SocketListener(
         }
         catch (SocketException exception)
         {
-            // The client may be gone already. What is wrong then shows at the first receive, which its own task handles.
-            LogClientNoise(logger, exception.SocketErrorCode);
+            // The client may be gone already. If so, the first receive fails, and the connection's own task handles that.
+            LogFailedConnection(logger, exception.SocketErrorCode);
         }
 
         return acceptor.Serve(accepted);
     }
 
-    [LoggerMessage(Level = LogLevel.Debug, Message = "A connection failed before it was accepted: {Error}")]
-    private static partial void LogClientNoise(ILogger logger, SocketError error);
+    [LoggerMessage(Level = LogLevel.Debug, Message = "A client connection failed before the broker accepted it: {Error}")]
+    private static partial void LogFailedConnection(ILogger logger, SocketError error);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Cannot accept on {EndPoint}: {Error}. It is tried again every second")]
     private static partial void LogResourcePressure(ILogger logger, IPEndPoint endPoint, SocketError error);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "New connections on {EndPoint} wait: of the {Limit} files and connections that this process may have open, the last {HeldBack} are kept for the logs. Raise the limit (ulimit -n), or set max.connections")]
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message =
+            "New connections on {EndPoint} wait: of the {Limit} files and connections that this process may have open, the last "
+            + "{HeldBack} are kept for the logs. Raise the limit (ulimit -n), or set max.connections")]
     private static partial void LogDescriptorsShort(ILogger logger, IPEndPoint endPoint, long heldBack, long limit);
 }
 
@@ -270,8 +279,9 @@ internal sealed class SocketConnection : ITransportConnection
         }
     }
 
-    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
-        throw new NotSupportedException("The runtime's sockets send only whole streams from files.");
+    public ValueTask SendFileAsync(
+        ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
+        throw new NotSupportedException(".NET's sockets cannot send a range of a file.");
 
     public void Abort()
     {
@@ -286,22 +296,22 @@ internal sealed class SocketConnection : ITransportConnection
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Closes a socket so that the peer learns that what it has is incomplete.</summary>
+    /// <summary>Closes a socket with a reset, so that the peer knows that the data it has is incomplete.</summary>
     internal static void Reset(Socket socket)
     {
         try
         {
-            socket.LingerState = new LingerOption(enable: true, seconds: 0); // no lingering means a reset
+            socket.LingerState = new LingerOption(enable: true, seconds: 0); // a linger time of zero means a reset
         }
         catch (SocketException)
         {
-            // Already disconnected: closing is all that is left to do.
+            // Already disconnected: only closing is left.
         }
 
         socket.Dispose();
     }
 
-    /// <summary>Ends both directions in order, and closes.</summary>
+    /// <summary>Shuts both directions down in order, and closes the socket.</summary>
     internal static void End(Socket socket)
     {
         try
@@ -310,14 +320,18 @@ internal sealed class SocketConnection : ITransportConnection
         }
         catch (SocketException)
         {
-            // The peer closed first: there is nothing left to end in order.
+            // The peer closed first.
         }
 
         socket.Dispose();
     }
 
-    /// <summary>An address of a socket; null when the peer reset the connection before it could be asked for, which the first receive reports.</summary>
-    /// <remarks>Clients of a dual-mode listener come with IPv4 addresses inside IPv6 ones; access lists and logs speak of the former.</remarks>
+    /// <summary>
+    /// Reads an address of a socket; null when the peer already reset the connection. The first receive reports the reset.
+    /// </summary>
+    /// <remarks>
+    /// IPv4 clients of a dual-mode listener have IPv4-mapped IPv6 addresses; access lists and logs use the plain IPv4 address.
+    /// </remarks>
     internal static IPEndPoint? EndPointOf(Socket socket, Func<Socket, EndPoint?> get)
     {
         try

@@ -1,9 +1,9 @@
 namespace Ottla.Protocol.Batches;
 
-/// <summary>Where records to append come from; it decides how much is checked.</summary>
+/// <summary>The source of records to append. It determines which checks are made.</summary>
 public enum AppendOrigin
 {
-    /// <summary>Fetched from the leader, which has checked them: frames and checksums only.</summary>
+    /// <summary>Fetched from the leader, which has checked them: only frames and checksums are checked.</summary>
     Replication,
 
     /// <summary>Written by this broker's group or transaction coordinator.</summary>

@@ -1,6 +1,8 @@
 namespace Ottla.Protocol.Batches;
 
-/// <summary>How a batch's records are compressed: bits 0 to 2 of its attributes. Values 5 to 7 are unassigned but can be read from a header.</summary>
+/// <summary>
+/// The compression of a batch's records: bits 0 to 2 of its attributes. A header can also have the unassigned values 5 to 7.
+/// </summary>
 public enum CompressionType : byte
 {
     /// <summary><c>none</c>.</summary>
@@ -9,7 +11,7 @@ public enum CompressionType : byte
     /// <summary><c>gzip</c> (RFC 1952).</summary>
     Gzip = 1,
 
-    /// <summary><c>snappy</c>, framed as xerial's Java library does or, from some clients, one bare block.</summary>
+    /// <summary><c>snappy</c>, in the framing of xerial's Java library or, from some clients, as one bare block.</summary>
     Snappy = 2,
 
     /// <summary><c>lz4</c>: the LZ4 frame format with independent blocks.</summary>

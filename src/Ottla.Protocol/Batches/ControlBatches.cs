@@ -10,14 +10,14 @@ public static class ControlBatches
     private const short EndTransactionValueVersion = 0;
     private const int EndTransactionValueBytes = 6;
 
-    /// <summary>A batch with the marker that ends a transaction in one partition.</summary>
+    /// <summary>Builds the batch with the marker that ends a transaction in one partition.</summary>
     /// <param name="type"><see cref="ControlRecordType.Commit"/> or <see cref="ControlRecordType.Abort"/>.</param>
-    /// <param name="coordinatorEpoch">The epoch of the transaction coordinator that decided.</param>
-    /// <param name="producerId">Whose transaction ends.</param>
-    /// <param name="producerEpoch">The epoch that the end was decided under.</param>
+    /// <param name="coordinatorEpoch">The epoch of the transaction coordinator that decided the outcome.</param>
+    /// <param name="producerId">The producer of the transaction.</param>
+    /// <param name="producerEpoch">The producer epoch of the decision.</param>
     /// <param name="timestamp">Milliseconds since the epoch.</param>
     /// <param name="baseOffset">The marker's offset.</param>
-    /// <param name="partitionLeaderEpoch">The appending leader's epoch.</param>
+    /// <param name="partitionLeaderEpoch">The epoch of the appending leader.</param>
     public static byte[] BuildEndTransactionMarker(
         ControlRecordType type,
         int coordinatorEpoch,
@@ -28,7 +28,7 @@ public static class ControlBatches
         int partitionLeaderEpoch = RecordBatchLayout.NoPartitionLeaderEpoch)
     {
         if (type is not (ControlRecordType.Commit or ControlRecordType.Abort))
-            throw new ArgumentOutOfRangeException(nameof(type), type, "a transaction ends by commit or abort");
+            throw new ArgumentOutOfRangeException(nameof(type), type, "a transaction ends with a commit or an abort");
         Span<byte> value = stackalloc byte[EndTransactionValueBytes];
         BinaryPrimitives.WriteInt16BigEndian(value, EndTransactionValueVersion);
         BinaryPrimitives.WriteInt32BigEndian(value[sizeof(short)..], coordinatorEpoch);
@@ -44,13 +44,16 @@ public static class ControlBatches
         return Build(type, value, timestamp, options);
     }
 
-    /// <summary>A batch with one of the Raft log's control records (leader change, snapshot header and footer, version, voters).</summary>
-    /// <param name="type">What the record is.</param>
-    /// <param name="value">The record's value, encoded: the message, which carries its own version field.</param>
+    /// <summary>
+    /// Builds a batch with one control record of the Raft log (leader change, snapshot header or footer, version, voters).
+    /// </summary>
+    /// <param name="type">The type of the record.</param>
+    /// <param name="value">The encoded value: a message with its own version field.</param>
     /// <param name="timestamp">Milliseconds since the epoch.</param>
     /// <param name="baseOffset">The record's offset.</param>
     /// <param name="partitionLeaderEpoch">The Raft leader's epoch.</param>
-    public static byte[] BuildRaftControl(ControlRecordType type, ReadOnlySpan<byte> value, long timestamp, long baseOffset, int partitionLeaderEpoch)
+    public static byte[] BuildRaftControl(
+        ControlRecordType type, ReadOnlySpan<byte> value, long timestamp, long baseOffset, int partitionLeaderEpoch)
     {
         var options = new RecordBatchOptions { BaseOffset = baseOffset, PartitionLeaderEpoch = partitionLeaderEpoch, IsControl = true };
         return Build(type, value, timestamp, options);
@@ -64,7 +67,10 @@ public static class ControlBatches
         return key;
     }
 
-    /// <summary>Reads the type from a control record's key. False when it is too short or of a negative version; newer versions are read as this one.</summary>
+    /// <summary>
+    /// Reads the type from a control record's key. Returns false when the key is too short or has a negative version. Newer versions are
+    /// read like this one.
+    /// </summary>
     public static bool TryReadType(ReadOnlySpan<byte> key, out ControlRecordType type)
     {
         type = default;
@@ -74,7 +80,10 @@ public static class ControlBatches
         return true;
     }
 
-    /// <summary>Reads the coordinator's epoch from an end-transaction marker's value. False when it is too short or of a negative version.</summary>
+    /// <summary>
+    /// Reads the coordinator's epoch from the value of an end-transaction marker. Returns false when it is too short or has a negative
+    /// version.
+    /// </summary>
     public static bool TryReadCoordinatorEpoch(ReadOnlySpan<byte> value, out int coordinatorEpoch)
     {
         coordinatorEpoch = 0;

@@ -1,7 +1,7 @@
 namespace Ottla.Protocol.Batches;
 
-/// <summary>CRC-32 (IEEE 802.3, as zlib has it), the checksum of messages of magic 0 and 1. Stateless.</summary>
-/// <remarks>A table lookup per byte: such messages are checked in recovery, compaction and inspection only.</remarks>
+/// <summary>CRC-32 (IEEE 802.3, like zlib), the checksum of messages of magic 0 and 1. Stateless.</summary>
+/// <remarks>One table lookup per byte is fast enough: such messages are checked only in recovery, compaction and inspection.</remarks>
 public static class Crc32
 {
     private const uint ReversedPolynomial = 0xEDB88320;

@@ -5,9 +5,9 @@ namespace Ottla.Protocol.Batches;
 
 /// <summary>CRC-32C (Castagnoli), the checksum of record batches and of Raft snapshots. Stateless.</summary>
 /// <remarks>
-/// The processor's CRC instruction takes three cycles but can start every cycle, so long inputs are cut into three lanes that run
-/// side by side. Joining lanes means moving a checksum over the bytes that follow it, which is linear over GF(2): one table
-/// lookup per checksum byte. <see cref="BitOperations"/> picks the instruction (SSE4.2 or ARM) or a table where there is none.
+/// The processor's CRC instruction takes three cycles but can start in every cycle, so long inputs are split into three lanes that run in
+/// parallel. To join the lanes, a checksum is moved over the bytes that follow it; this is linear over GF(2) and takes one table lookup per
+/// checksum byte. <see cref="BitOperations"/> chooses the instruction (SSE4.2 or ARM), or a table on other processors.
 /// </remarks>
 public static class Crc32C
 {
@@ -21,7 +21,7 @@ public static class Crc32C
     /// <summary>The checksum of <paramref name="data"/>.</summary>
     public static uint Compute(ReadOnlySpan<byte> data) => Append(0, data);
 
-    /// <summary>The checksum of what <paramref name="crc"/> is the checksum of, followed by <paramref name="data"/>.</summary>
+    /// <summary>Continues checksum <paramref name="crc"/> over <paramref name="data"/>.</summary>
     public static uint Append(uint crc, ReadOnlySpan<byte> data)
     {
         crc = ~crc;
@@ -68,7 +68,10 @@ public static class Crc32C
     private static uint Shift(uint[] table, uint crc) =>
         table[crc & 0xFF] ^ table[256 + ((crc >> 8) & 0xFF)] ^ table[512 + ((crc >> 16) & 0xFF)] ^ table[768 + (crc >> 24)];
 
-    /// <summary>What each checksum byte becomes after <paramref name="zeroBytes"/> more bytes of zero: four tables of 256.</summary>
+    /// <summary>
+    /// Builds the tables that move a checksum over <paramref name="zeroBytes"/> zero bytes: four tables of 256 entries, one per checksum
+    /// byte.
+    /// </summary>
     private static uint[] BuildShiftTable(int zeroBytes)
     {
         Span<uint> shiftedBit = stackalloc uint[32];

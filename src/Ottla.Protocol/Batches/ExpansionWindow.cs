@@ -4,7 +4,7 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>The part of a decompressed stream that is being looked at. Owned by one <see cref="RecordReader"/>; never copied.</summary>
+/// <summary>The current part of a decompressed stream. One <see cref="RecordReader"/> owns it; it is never copied.</summary>
 internal struct ExpansionWindow : IDisposable
 {
     private const int InitialBytes = 16 * 1024;
@@ -15,14 +15,14 @@ internal struct ExpansionWindow : IDisposable
     private int _end;
     private bool _isExhausted;
 
-    /// <param name="decoder">Owned from here on.</param>
+    /// <param name="decoder">The decoder; owned from now on.</param>
     public ExpansionWindow(CompressionDecoder decoder)
     {
         _decoder = decoder;
         _buffer = ArrayPool<byte>.Shared.Rent(InitialBytes);
     }
 
-    /// <summary>Bytes it holds without growing.</summary>
+    /// <summary>Bytes that fit without growing.</summary>
     public readonly int CapacityBytes => Buffer.Length;
 
     /// <summary>Bytes taken or skipped since the start.</summary>
@@ -40,7 +40,10 @@ internal struct ExpansionWindow : IDisposable
         return _isExhausted || _decoder.Read(probe) == 0;
     }
 
-    /// <summary>Takes the next <paramref name="count"/> bytes, which the caller has found to be no more than may be held; they stay valid until the next call. False when the stream ends before.</summary>
+    /// <summary>
+    /// Takes the next <paramref name="count"/> bytes, which are valid until the next call. The caller has checked that the count is within
+    /// the bound. Returns false when the stream ends earlier.
+    /// </summary>
     public bool TryTake(int count, out ReadOnlySpan<byte> bytes)
     {
         bytes = default;
@@ -108,7 +111,7 @@ internal struct ExpansionWindow : IDisposable
         ConsumedBytes += count;
     }
 
-    /// <summary>Makes <paramref name="count"/> bytes available, or as many as there are. False when the stream ends before.</summary>
+    /// <summary>Makes <paramref name="count"/> bytes available, or all that remain. Returns false when the stream ends earlier.</summary>
     private bool TryFill(int count)
     {
         while (_end - _start < count && !_isExhausted)
@@ -122,7 +125,7 @@ internal struct ExpansionWindow : IDisposable
         return _end - _start >= count;
     }
 
-    /// <summary>Moves what is left to the front; grows only a window full of it, so that a lying length costs nothing.</summary>
+    /// <summary>Moves the remaining bytes to the front, and grows only a full window, so that a false length costs nothing.</summary>
     private void MakeRoom()
     {
         if (_start > 0)

@@ -8,9 +8,8 @@ namespace Ottla.Protocol.Batches;
 /// Reads the records of one message of magic 0 or 1: the message itself or, when it is compressed, the messages in its value.
 /// </summary>
 /// <remarks>
-/// Owned by one <see cref="RecordReader"/>, which disposes it. A compressed set is expanded as a whole, into a pooled buffer that grows as
-/// bytes arrive:
-/// with magic 1 only the last message says what the offsets of all are relative to.
+/// One <see cref="RecordReader"/> owns and disposes it. A compressed set is expanded as a whole into a pooled buffer that grows as bytes
+/// arrive, because in magic 1 only the last message tells the base of all offsets.
 /// </remarks>
 internal sealed class MessageSetReader : IDisposable
 {
@@ -25,9 +24,9 @@ internal sealed class MessageSetReader : IDisposable
     private int _position;
 
     /// <summary>Starts at the first record.</summary>
-    /// <param name="batch">A whole message; bytes after it are ignored.</param>
-    /// <param name="expandedBytesMax">The most bytes that a compressed one may expand to.</param>
-    /// <exception cref="CorruptRecordException">It is not what Kafka wrote, or too large.</exception>
+    /// <param name="batch">A complete message. Bytes after it are ignored.</param>
+    /// <param name="expandedBytesMax">The most bytes to which a compressed message may expand.</param>
+    /// <exception cref="CorruptRecordException">The message is corrupt or too large.</exception>
     /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
     public MessageSetReader(ReadOnlyMemory<byte> batch, int expandedBytesMax)
     {
@@ -58,10 +57,10 @@ internal sealed class MessageSetReader : IDisposable
         }
     }
 
-    /// <summary>How many records there are.</summary>
+    /// <summary>The number of records.</summary>
     public int RecordCount { get; private set; }
 
-    /// <summary>Reads the next record; it is valid until the reader is disposed.</summary>
+    /// <summary>Reads the next record, which is valid until the reader is disposed.</summary>
     /// <exception cref="CorruptRecordException">The message is malformed.</exception>
     public bool TryRead(out Record record)
     {
@@ -120,7 +119,7 @@ internal sealed class MessageSetReader : IDisposable
             "Found invalid record structure");
     }
 
-    /// <summary>The next whole message; what is cut off at the end of a set is left out, as Kafka does.</summary>
+    /// <summary>The next complete message. Like in Kafka, an incomplete message at the end of a set is ignored.</summary>
     private bool TryTake(out ReadOnlySpan<byte> message)
     {
         message = default;
@@ -136,7 +135,7 @@ internal sealed class MessageSetReader : IDisposable
     }
 
     /// <summary>Counts the messages of a compressed set.</summary>
-    /// <returns>What is to be added to their offsets.</returns>
+    /// <returns>The number to add to their offsets.</returns>
     private long CountMessages()
     {
         long lastOffset = 0;
@@ -151,7 +150,7 @@ internal sealed class MessageSetReader : IDisposable
         if (RecordCount == 0)
             throw new CorruptRecordException(ErrorCode.InvalidRecord, "Found invalid compressed record set with no inner records");
         _position = 0;
-        if (_magic == MessageLayout.Magic0 || _wrapperOffset == 0) // some producers left the wrapper's offset at 0
+        if (_magic == MessageLayout.Magic0 || _wrapperOffset == 0) // some producers left the offset of the outer message at 0
             return 0;
         return lastOffset <= _wrapperOffset
             ? _wrapperOffset - lastOffset
@@ -161,7 +160,7 @@ internal sealed class MessageSetReader : IDisposable
 
     private ReadOnlyMemory<byte> Expand(ReadOnlyMemory<byte> batch, CompressionType compression, int expandedBytesMax)
     {
-        if (compression >= CompressionType.Zstd) // younger than these formats
+        if (compression >= CompressionType.Zstd) // newer than these formats
             throw new CorruptRecordException(ErrorCode.CorruptMessage,
                 $"A message of magic {_magic} has the compression type {(int)compression}");
         var position = MessageLayout.KeyOffset(_magic);
@@ -186,7 +185,8 @@ internal sealed class MessageSetReader : IDisposable
                 if (length > expandedBytesMax)
                 {
                     throw new CorruptRecordException(
-                        ErrorCode.InvalidRecord, $"A compressed message expands to more than the {expandedBytesMax} bytes allowed") { ExceedsBound = true };
+                        ErrorCode.InvalidRecord,
+                            $"A compressed message expands to more than the {expandedBytesMax} bytes allowed") { ExceedsBound = true };
                 }
 
                 if (length == expanded.Length)

@@ -2,14 +2,14 @@ using System.Buffers;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>A growing pooled buffer. Owned by one caller, who disposes it; the written bytes are valid until then.</summary>
+/// <summary>A growing pooled buffer. One caller owns and disposes it; the written bytes are valid until then.</summary>
 public sealed class PooledBufferWriter : IBufferWriter<byte>, IDisposable
 {
     private const int GrowthBytesMin = 256;
 
     private byte[] _buffer;
 
-    /// <param name="initialBytes">Room to begin with.</param>
+    /// <param name="initialBytes">The initial size.</param>
     public PooledBufferWriter(int initialBytes) => _buffer = ArrayPool<byte>.Shared.Rent(Math.Max(initialBytes, GrowthBytesMin));
 
     /// <summary>Bytes written so far.</summary>

@@ -1,6 +1,6 @@
 namespace Ottla.Protocol.Batches;
 
-/// <summary>One record of a batch, read in place. Valid until the next read from the <see cref="RecordReader"/> it came from.</summary>
+/// <summary>One record of a batch, read in place. Valid until the next read of its <see cref="RecordReader"/>.</summary>
 public readonly ref struct Record
 {
     /// <summary>The absolute offset.</summary>
@@ -9,28 +9,28 @@ public readonly ref struct Record
     /// <summary>The offset relative to the batch's base offset.</summary>
     public int OffsetDelta { get; init; }
 
-    /// <summary>Milliseconds since the epoch: the record's own time, or the batch's append time; -1 for none.</summary>
+    /// <summary>Milliseconds since the epoch: the record's own time or the batch's append time; -1 for none.</summary>
     public long Timestamp { get; init; }
 
-    /// <summary>The producer's sequence, or -1.</summary>
+    /// <summary>The sequence number of its producer; -1 for none.</summary>
     public int Sequence { get; init; }
 
-    /// <summary>Always 0 so far.</summary>
+    /// <summary>Always 0: no attributes are defined yet.</summary>
     public byte Attributes { get; init; }
 
-    /// <summary>Bytes of the record uncompressed, with its length prefix.</summary>
+    /// <summary>Uncompressed bytes of the record, with its length prefix.</summary>
     public int SizeInBytes { get; init; }
 
-    /// <summary>Bytes of the key, or -1 for null.</summary>
+    /// <summary>Bytes of the key; -1 for null.</summary>
     public int KeySizeBytes { get; init; }
 
-    /// <summary>Bytes of the value, or -1 for null.</summary>
+    /// <summary>Bytes of the value; -1 for null.</summary>
     public int ValueSizeBytes { get; init; }
 
-    /// <summary>The key is not null.</summary>
+    /// <summary>Whether the key is not null.</summary>
     public bool HasKey => KeySizeBytes >= 0;
 
-    /// <summary>The value is not null: the record is no tombstone.</summary>
+    /// <summary>Whether the value is not null; a record with a null value is a tombstone.</summary>
     public bool HasValue => ValueSizeBytes >= 0;
 
     /// <summary>The key; empty when null.</summary>
@@ -42,9 +42,9 @@ public readonly ref struct Record
     /// <summary>The number of headers.</summary>
     public int HeaderCount { get; init; }
 
-    /// <summary>The headers' bytes as they are in the batch, after their count.</summary>
+    /// <summary>The bytes of the headers as they are in the batch, after their count.</summary>
     public ReadOnlySpan<byte> RawHeaders { get; init; }
 
-    /// <summary>The headers, in their order.</summary>
+    /// <summary>The headers in order.</summary>
     public RecordHeaderEnumerator Headers => new(RawHeaders);
 }

@@ -4,8 +4,8 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>Builds one record batch (magic 2), byte for byte as Kafka lays it out.</summary>
-/// <remarks>Owned by one caller, who disposes it; its buffer is pooled. <see cref="Reset"/> starts the next batch in the same buffer.</remarks>
+/// <summary>Builds one record batch (magic 2), byte for byte like Kafka.</summary>
+/// <remarks>One caller owns and disposes it; its buffer is pooled. <see cref="Reset"/> starts the next batch in the same buffer.</remarks>
 public sealed class RecordBatchBuilder : IDisposable
 {
     private const int InitialBytes = 4096;
@@ -17,7 +17,7 @@ public sealed class RecordBatchBuilder : IDisposable
     private int _lastOffsetDelta;
 
     /// <summary>Starts a batch.</summary>
-    /// <exception cref="ArgumentException">The producer's state in <paramref name="options"/> makes no sense.</exception>
+    /// <exception cref="ArgumentException">The producer state in <paramref name="options"/> is inconsistent.</exception>
     public RecordBatchBuilder(RecordBatchOptions options)
     {
         _records = new PooledBufferWriter(InitialBytes);
@@ -27,20 +27,21 @@ public sealed class RecordBatchBuilder : IDisposable
     /// <summary>Records appended so far.</summary>
     public int RecordCount { get; private set; }
 
-    /// <summary>The batch's size if it were not compressed; exact without compression.</summary>
+    /// <summary>The size of the batch without compression.</summary>
     public int UncompressedSizeInBytes => RecordBatchLayout.HeaderSizeBytes + _records.WrittenCount;
 
-    /// <summary>The offset that the next record without one of its own gets.</summary>
+    /// <summary>The offset of the next record that is appended without an offset.</summary>
     public long NextOffset => _options.BaseOffset + _lastOffsetDelta + 1;
 
-    /// <summary>Bytes that a record takes uncompressed, with its length prefix.</summary>
-    public static int SizeOf(int offsetDelta, long timestampDelta, NullableBytes key, NullableBytes value, ReadOnlySpan<RecordHeader> headers)
+    /// <summary>Uncompressed bytes of a record, with its length prefix.</summary>
+    public static int SizeOf(
+        int offsetDelta, long timestampDelta, NullableBytes key, NullableBytes value, ReadOnlySpan<RecordHeader> headers)
     {
         var body = BodySizeOf(offsetDelta, timestampDelta, key, value, Varint.SizeOf(headers.Length) + SizeOf(headers));
         return Varint.SizeOf(body) + body;
     }
 
-    /// <summary>Forgets the records and starts the next batch.</summary>
+    /// <summary>Removes the records and starts the next batch.</summary>
     public void Reset(RecordBatchOptions options)
     {
         if (options.ProducerStateFault() is { } fault)
@@ -62,8 +63,9 @@ public sealed class RecordBatchBuilder : IDisposable
     public void Append(long timestamp, NullableBytes key, NullableBytes value, ReadOnlySpan<RecordHeader> headers = default) =>
         AppendWithOffset(NextOffset, timestamp, key, value, headers);
 
-    /// <summary>Appends a record at <paramref name="offset"/>, which must lie after the last one's.</summary>
-    public void AppendWithOffset(long offset, long timestamp, NullableBytes key, NullableBytes value, ReadOnlySpan<RecordHeader> headers = default)
+    /// <summary>Appends a record at <paramref name="offset"/>, which must be after the last one.</summary>
+    public void AppendWithOffset(
+        long offset, long timestamp, NullableBytes key, NullableBytes value, ReadOnlySpan<RecordHeader> headers = default)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(timestamp, RecordBatchLayout.NoTimestamp);
         var headersBytes = SizeOf(headers);
@@ -75,7 +77,9 @@ public sealed class RecordBatchBuilder : IDisposable
         }
     }
 
-    /// <summary>Appends a copy of <paramref name="record"/>, read in full from another batch, at <paramref name="offset"/>.</summary>
+    /// <summary>
+    /// Appends a copy of <paramref name="record"/> from another batch at <paramref name="offset"/>. The record must have been read in full.
+    /// </summary>
     public void AppendCopy(long offset, in Record record)
     {
         var key = record.HasKey ? new NullableBytes(record.Key) : default;
@@ -84,7 +88,7 @@ public sealed class RecordBatchBuilder : IDisposable
         record.RawHeaders.CopyTo(target);
     }
 
-    /// <summary>Writes the batch into a new array; empty when there are no records.</summary>
+    /// <summary>Returns the batch in a new array; empty when there are no records.</summary>
     /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
     public byte[] Build()
     {
@@ -103,7 +107,7 @@ public sealed class RecordBatchBuilder : IDisposable
         return output.WrittenSpan.ToArray();
     }
 
-    /// <summary>Writes the batch at the end of <paramref name="output"/>.</summary>
+    /// <summary>Appends the batch to <paramref name="output"/>.</summary>
     public void BuildInto(PooledBufferWriter output)
     {
         var start = output.WrittenCount;
@@ -128,7 +132,9 @@ public sealed class RecordBatchBuilder : IDisposable
     private static int BodySizeOf(int offsetDelta, long timestampDelta, NullableBytes key, NullableBytes value, int headersBytes)
     {
         const int attributesBytes = 1;
-        return checked(attributesBytes + Varint.SizeOf(timestampDelta) + Varint.SizeOf(offsetDelta) + key.FieldSizeBytes + value.FieldSizeBytes + headersBytes);
+        return checked(
+            attributesBytes + Varint.SizeOf(timestampDelta) + Varint.SizeOf(
+                offsetDelta) + key.FieldSizeBytes + value.FieldSizeBytes + headersBytes);
     }
 
     private static int SizeOf(ReadOnlySpan<RecordHeader> headers)
@@ -146,7 +152,7 @@ public sealed class RecordBatchBuilder : IDisposable
         target = target[(lengthBytes + field.Span.Length)..];
     }
 
-    /// <summary>Writes a record up to its headers' count and returns exactly the room for the headers.</summary>
+    /// <summary>Writes a record up to the count of its headers, and returns the exact space for the headers.</summary>
     private Span<byte> BeginRecord(long offset, long timestamp, NullableBytes key, NullableBytes value, int headerCount, int headersBytes)
     {
         var offsetDelta = checked((int)(offset - _options.BaseOffset));

@@ -2,24 +2,24 @@ using System.Buffers.Binary;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>Patches the header of a batch in place, so that appending it copies and recompresses nothing.</summary>
+/// <summary>Patches the header of a batch in place, so that an append neither copies nor recompresses it.</summary>
 public static class RecordBatchEditor
 {
-    /// <summary>Sets the offset of the first record. Outside the checksum.</summary>
+    /// <summary>Sets the offset of the first record, which the checksum does not cover.</summary>
     public static void SetBaseOffset(Span<byte> batch, long baseOffset) =>
         BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchLayout.BaseOffsetOffset..], baseOffset);
 
-    /// <summary>Sets the base offset so that the last record gets <paramref name="lastOffset"/>. Outside the checksum.</summary>
+    /// <summary>Sets the base offset so that the last record gets <paramref name="lastOffset"/>. The checksum does not cover it.</summary>
     public static void SetLastOffset(Span<byte> batch, long lastOffset) =>
         SetBaseOffset(batch, lastOffset - BinaryPrimitives.ReadInt32BigEndian(batch[RecordBatchLayout.LastOffsetDeltaOffset..]));
 
-    /// <summary>Sets the epoch of the appending leader. Outside the checksum.</summary>
+    /// <summary>Sets the epoch of the appending leader, which the checksum does not cover.</summary>
     public static void SetPartitionLeaderEpoch(Span<byte> batch, int leaderEpoch) =>
         BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchLayout.PartitionLeaderEpochOffset..], leaderEpoch);
 
-    /// <summary>Sets the timestamp type and the max timestamp and renews the checksum; does nothing when both are as wanted.</summary>
+    /// <summary>Sets the timestamp type and the max timestamp and updates the checksum. Does nothing when both are set already.</summary>
     /// <param name="batch">The whole batch.</param>
-    /// <param name="timestampType">Who set the timestamps.</param>
+    /// <param name="timestampType">The source of the timestamps.</param>
     /// <param name="maxTimestamp">Milliseconds since the epoch.</param>
     /// <returns>Whether anything changed.</returns>
     public static bool SetMaxTimestampAndType(Span<byte> batch, TimestampType timestampType, long maxTimestamp)
@@ -37,17 +37,8 @@ public static class RecordBatchEditor
         return true;
     }
 
-    /// <summary>Sets the producer's id, epoch and base sequence and renews the checksum.</summary>
-    public static void SetProducerState(Span<byte> batch, long producerId, short producerEpoch, int baseSequence)
-    {
-        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchLayout.ProducerIdOffset..], producerId);
-        BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchLayout.ProducerEpochOffset..], producerEpoch);
-        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchLayout.BaseSequenceOffset..], baseSequence);
-        UpdateCrc(batch);
-    }
-
-    /// <summary>Stores the checksum that the bytes have now.</summary>
-    /// <exception cref="CorruptRecordException">The batch is not all there.</exception>
+    /// <summary>Computes and stores the checksum.</summary>
+    /// <exception cref="CorruptRecordException">The batch is truncated.</exception>
     public static void UpdateCrc(Span<byte> batch) =>
         BinaryPrimitives.WriteUInt32BigEndian(batch[RecordBatchLayout.CrcOffset..], new RecordBatchView(batch).ComputeCrc());
 }

@@ -6,9 +6,9 @@ namespace Ottla.Protocol.Batches;
 public static class RecordBatchHeader
 {
     /// <summary>
-    /// A batch without records, which the cleaner leaves so that a producer's last sequence survives compaction. Never compressed.
+    /// Makes a batch without records. The cleaner keeps it so that a producer's last sequence number survives compaction. Never compressed.
     /// </summary>
-    /// <param name="options">The header; base offset and last offset delta say what offsets the batch covers.</param>
+    /// <param name="options">The header. Base offset and last offset delta determine the offsets that the batch covers.</param>
     /// <param name="lastOffsetDelta">The last offset it covers, relative to the base offset.</param>
     /// <param name="maxTimestamp">Milliseconds since the epoch, or -1.</param>
     public static byte[] WriteEmptyBatch(RecordBatchOptions options, int lastOffsetDelta, long maxTimestamp)
@@ -19,7 +19,7 @@ public static class RecordBatchHeader
         return batch;
     }
 
-    /// <summary>Writes the header of <paramref name="batch"/>, whose records are in place, with its checksum.</summary>
+    /// <summary>Writes the header and checksum of <paramref name="batch"/>, whose records are in place.</summary>
     internal static void Write(
         Span<byte> batch, in RecordBatchOptions options, int lastOffsetDelta, long baseTimestamp, long maxTimestamp, int recordCount)
     {

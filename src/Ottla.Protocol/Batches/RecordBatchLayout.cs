@@ -1,10 +1,12 @@
 namespace Ottla.Protocol.Batches;
 
-/// <summary>Where the fields of a record batch (magic 2, KIP-98) are. All are big-endian; the records follow the header.</summary>
-/// <remarks>Of the older formats, magic 0 and 1, only what finds their batches is here; <see cref="MessageLayout"/> has the rest.</remarks>
+/// <summary>
+/// The positions of the fields of a record batch (magic 2, KIP-98). All fields are big-endian; the records follow the header.
+/// </summary>
+/// <remarks>For magic 0 and 1 it has only what is needed to find their batches; <see cref="MessageLayout"/> has the rest.</remarks>
 public static class RecordBatchLayout
 {
-    /// <summary>The only batch format that this broker writes. It reads the older ones too.</summary>
+    /// <summary>The only batch format that the broker writes. It also reads the older ones.</summary>
     public const byte CurrentMagic = 2;
 
     public const int BaseOffsetOffset = 0;
@@ -24,16 +26,16 @@ public static class RecordBatchLayout
     /// <summary>Bytes before the records, and the size of a batch without any.</summary>
     public const int HeaderSizeBytes = 61;
 
-    /// <summary>Bytes that the length field does not count: the base offset and the length itself.</summary>
+    /// <summary>Bytes before the part that the length field counts: the base offset and the length itself.</summary>
     public const int LogOverheadBytes = 12;
 
-    /// <summary>Bytes from which a batch's size and format can be told.</summary>
+    /// <summary>The number of bytes that contain a batch's size and format.</summary>
     public const int SizeAndMagicBytes = MagicOffset + 1;
 
-    /// <summary>The smallest value of the length field in any format Kafka ever had.</summary>
+    /// <summary>The smallest length field in any format of Kafka.</summary>
     public const int LengthFieldMin = 14;
 
-    /// <summary>The size of the smallest batch of any format.</summary>
+    /// <summary>The smallest batch of any format, in bytes.</summary>
     public const int SizeBytesMinOfAnyFormat = LogOverheadBytes + LengthFieldMin;
 
     public const int CompressionMask = 0x07;
@@ -42,7 +44,7 @@ public static class RecordBatchLayout
     public const int ControlMask = 0x20;
     public const int DeleteHorizonMask = 0x40;
 
-    /// <summary>A record without a timestamp, and the max timestamp of a batch without records.</summary>
+    /// <summary>The timestamp of a record without one, and the max timestamp of a batch without records.</summary>
     public const long NoTimestamp = -1;
 
     public const long NoProducerId = -1;
@@ -50,15 +52,19 @@ public static class RecordBatchLayout
     public const int NoSequence = -1;
     public const int NoPartitionLeaderEpoch = -1;
 
-    /// <summary>The sequence <paramref name="increment"/> after <paramref name="sequence"/>: after int.MaxValue comes 0.</summary>
+    /// <summary>
+    /// The sequence number <paramref name="increment"/> after <paramref name="sequence"/>; int.MaxValue is followed by 0.
+    /// </summary>
     public static int IncrementSequence(int sequence, int increment) =>
         unchecked(sequence > int.MaxValue - increment ? increment - (int.MaxValue - sequence) - 1 : sequence + increment);
 
-    /// <summary>The sequence <paramref name="decrement"/> before <paramref name="sequence"/>: before 0 comes int.MaxValue.</summary>
+    /// <summary>
+    /// The sequence number <paramref name="decrement"/> before <paramref name="sequence"/>; 0 is preceded by int.MaxValue.
+    /// </summary>
     public static int DecrementSequence(int sequence, int decrement) =>
         unchecked(sequence < decrement ? int.MaxValue - (decrement - sequence) + 1 : sequence - decrement);
 
-    /// <summary>The fewest bytes that a batch of a format has; int.MaxValue for a format that does not exist.</summary>
+    /// <summary>The smallest batch of a format, in bytes; int.MaxValue for an unknown format.</summary>
     public static int SizeBytesMin(byte magic) => magic switch
     {
         CurrentMagic => HeaderSizeBytes,

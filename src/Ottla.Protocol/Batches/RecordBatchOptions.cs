@@ -1,16 +1,18 @@
 namespace Ottla.Protocol.Batches;
 
-/// <summary>What the header of a batch to build says; the defaults are those of a plain, uncompressed batch at offset 0.</summary>
+/// <summary>The header of a batch to build. The defaults are those of an uncompressed batch at offset 0 without a producer.</summary>
 public readonly record struct RecordBatchOptions()
 {
     public CompressionType Compression { get; init; } = CompressionType.None;
 
-    /// <summary>The codec's level; null for its default.</summary>
+    /// <summary>The level of the codec; null for its default.</summary>
     public int? CompressionLevel { get; init; }
 
     public TimestampType TimestampType { get; init; } = TimestampType.CreateTime;
 
-    /// <summary>With <see cref="TimestampType.LogAppendTime"/>: the batch's max timestamp, in milliseconds since the epoch.</summary>
+    /// <summary>
+    /// The max timestamp of the batch if <see cref="TimestampType.LogAppendTime"/> is set, in milliseconds since the epoch.
+    /// </summary>
     public long LogAppendTimeMs { get; init; } = RecordBatchLayout.NoTimestamp;
 
     public long BaseOffset { get; init; }
@@ -27,13 +29,13 @@ public readonly record struct RecordBatchOptions()
 
     public bool IsControl { get; init; }
 
-    /// <summary>Set by the cleaner (KIP-534): takes the base timestamp's place, in milliseconds since the epoch.</summary>
+    /// <summary>Set by the cleaner (KIP-534): replaces the base timestamp, in milliseconds since the epoch.</summary>
     public long? DeleteHorizonMs { get; init; }
 
-    /// <summary>The last offset delta, where compaction removed the last records; null for the last record's.</summary>
+    /// <summary>The last offset delta if compaction removed the last records; null for that of the last record.</summary>
     public int? LastOffsetDelta { get; init; }
 
-    /// <summary>The header of <paramref name="batch"/>, for a batch that takes its place: all but its delete horizon and last offset.</summary>
+    /// <summary>The header of <paramref name="batch"/> for a batch that replaces it, without its delete horizon and last offset.</summary>
     public static RecordBatchOptions Of(RecordBatchView batch) => new()
     {
         Compression = batch.Compression,
@@ -48,7 +50,7 @@ public readonly record struct RecordBatchOptions()
         IsControl = batch.IsControl,
     };
 
-    /// <summary>Why no batch may have this producer state, as Kafka's builder says it; null when one may.</summary>
+    /// <summary>Why the producer state is invalid, in the words of Kafka's builder; null when it is valid.</summary>
     internal string? ProducerStateFault()
     {
         if (ProducerId == RecordBatchLayout.NoProducerId)

@@ -3,26 +3,30 @@ using Ottla.Protocol.Batches.Compression;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>Decides whether records may be appended, and makes them what the topic wants. Stateless; allocates nothing when they stay in place.</summary>
+/// <summary>
+/// Checks records before they are appended, and converts them as the topic requires. Stateless; it allocates nothing when records stay in
+/// place.
+/// </summary>
 /// <remarks>
-/// Offsets are not assigned: the log does that by patching headers, so that everything here runs outside its lock.
-/// A compressed batch is expanded piece by piece to look at its records; only a rewrite holds them all, at most
-/// <see cref="RewrittenBytesMax"/>.
+/// It does not assign offsets. The log does that by patching headers, so this code runs outside the log's lock. Compressed batches are
+/// expanded piece by piece for the checks; only a rewrite holds all records, at most <see cref="RewrittenBytesMax"/>.
 /// </remarks>
 public static class RecordBatchValidator
 {
     /// <summary>
-    /// The most that the records of a batch to be recompressed may expand to: what one request can carry without compression
-    /// (<c>socket.request.max.bytes</c>' default). Beyond it the batch is too large.
+    /// The most bytes to which a batch may expand for recompression: the size of an uncompressed request (the default of
+    /// <c>socket.request.max.bytes</c>). A larger batch is rejected as too large.
     /// </summary>
     public const int RewrittenBytesMax = 100 * 1024 * 1024;
 
-    /// <summary>Checks <paramref name="records"/> and patches or rewrites them as <paramref name="rules"/> ask.</summary>
-    /// <param name="records">Batches, one after the other. An incomplete batch after the first is cut off, as Kafka does.</param>
-    /// <param name="rules">What they must satisfy.</param>
-    /// <param name="now">The append time, and what create times are measured against.</param>
-    /// <exception cref="RecordValidationException">The records may not be appended.</exception>
-    /// <exception cref="CompressionUnavailableException">A codec's library is not installed (<see cref="ErrorCode.UnsupportedCompressionType"/>).</exception>
+    /// <summary>Checks <paramref name="records"/> and patches or rewrites them as <paramref name="rules"/> require.</summary>
+    /// <param name="records">One or more batches. Like in Kafka, an incomplete batch after the first is dropped.</param>
+    /// <param name="rules">The rules to check.</param>
+    /// <param name="now">The append time, with which create times are compared.</param>
+    /// <exception cref="RecordValidationException">The records are invalid.</exception>
+    /// <exception cref="CompressionUnavailableException">
+    /// A codec's library is not installed (<see cref="ErrorCode.UnsupportedCompressionType"/>).
+    /// </exception>
     public static ValidatedRecords Validate(Memory<byte> records, in RecordValidationRules rules, Instant now)
     {
         try
@@ -48,7 +52,7 @@ public static class RecordBatchValidator
             if (rules.Origin is AppendOrigin.Client or AppendOrigin.Coordinator && ValidateRecords(batch, rules, now) is { } rewritten)
                 return batchCount == 1 ? Rewritten(rewritten) : throw RefuseRewrite(rewritten, batchCount, rules);
 
-            // Read after the checks: they may have set the max timestamp.
+            // Read after the checks, which may have set the max timestamp.
             var view = new RecordBatchView(batch.Span);
             recordCount += view.RecordCount;
             maxTimestamp = Math.Max(maxTimestamp, view.MaxTimestamp);
@@ -57,8 +61,8 @@ public static class RecordBatchValidator
         return new ValidatedRecords(records, batchCount, recordCount, maxTimestamp, new RecordBatchView(records.Span).Compression, null);
     }
 
-    /// <summary>Looks at every record and sets the timestamps that the topic wants.</summary>
-    /// <returns>The batch that must take this one's place, or null.</returns>
+    /// <summary>Checks every record and sets the timestamps that the topic requires.</summary>
+    /// <returns>The batch that replaces this one; null when it stays.</returns>
     private static PooledBufferWriter? ValidateRecords(Memory<byte> batch, in RecordValidationRules rules, Instant now)
     {
         var view = new RecordBatchView(batch.Span);
@@ -99,11 +103,14 @@ public static class RecordBatchValidator
         return scan;
     }
 
-    /// <summary>Builds the batch again: in the topic's codec, and with the offsets that some clients get wrong set right.</summary>
-    private static PooledBufferWriter Rewrite(ReadOnlyMemory<byte> batch, long uncompressedBytes, in RecordValidationRules rules, Instant now)
+    /// <summary>Builds the batch again with the topic's codec, and corrects the offsets that some clients get wrong.</summary>
+    private static PooledBufferWriter Rewrite(
+        ReadOnlyMemory<byte> batch, long uncompressedBytes, in RecordValidationRules rules, Instant now)
     {
         if (uncompressedBytes > RewrittenBytesMax)
-            throw TooLarge($"The records of a batch to be recompressed in the append to {rules.Partition} expand to {uncompressedBytes} bytes which exceeds {RewrittenBytesMax}");
+            throw TooLarge(
+                $"The records of a batch to be recompressed in the append to {rules.Partition} expand to {uncompressedBytes} bytes which "
+                + $"exceeds {RewrittenBytesMax}");
 
         var view = new RecordBatchView(batch.Span);
         var options = RecordBatchOptions.Of(view) with
@@ -147,7 +154,8 @@ public static class RecordBatchValidator
     {
         rewritten.Dispose();
         return new RecordValidationException(
-            ErrorCode.InvalidRecord, $"An append of {batchCount} batches cannot be rewritten, only one batch can, in topic partition {rules.Partition}");
+            ErrorCode.InvalidRecord, $"Cannot rewrite an append of {batchCount} batches in topic partition {rules.Partition}: only a "
+                + "single batch can be recompressed or converted");
     }
 
     private static RecordValidationException TooLarge(string message) => new(ErrorCode.MessageTooLarge, message);

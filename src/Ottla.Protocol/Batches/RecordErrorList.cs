@@ -2,10 +2,12 @@ using Ottla.Kernel;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>Collects the faults of a batch's records. Allocates only from the first fault on; lives for one batch.</summary>
+/// <summary>Collects the errors of a batch's records. It allocates only from the first error on. Lives for one batch.</summary>
 internal struct RecordErrorList
 {
-    /// <summary>Faults that are listed; a batch of small records could otherwise make a response far larger than itself.</summary>
+    /// <summary>
+    /// The most errors to list, because a batch of small records could otherwise cause a response far larger than itself.
+    /// </summary>
     public const int ErrorsMax = 1000;
 
     private const int ErrorsShown = 3;
@@ -13,12 +15,12 @@ internal struct RecordErrorList
     private List<RecordError>? _errors;
     private bool _hasInvalidTimestamp;
 
-    /// <summary>No more are taken: stop looking.</summary>
+    /// <summary>Whether the list is full, so that the check can stop.</summary>
     public readonly bool IsFull => _errors is { Count: >= ErrorsMax };
 
     public readonly bool IsEmpty => _errors is null;
 
-    /// <summary>Checks one record as Kafka does: first its key, then its timestamp.</summary>
+    /// <summary>Checks one record in Kafka's order: first the key, then the timestamp.</summary>
     public void Check(in RecordOutline record, int index, TimestampType batchTimestampType, in RecordValidationRules rules, Instant now)
     {
         if (rules.Compacted && !record.HasKey)
@@ -27,21 +29,25 @@ internal struct RecordErrorList
             CheckTimestamp(record, index, batchTimestampType, rules, now.UnixMilliseconds);
     }
 
-    /// <exception cref="RecordValidationException">There were faults.</exception>
+    /// <exception cref="RecordValidationException">There were errors.</exception>
     public readonly void ThrowIfAny()
     {
         if (_errors is null)
             return;
         if (_hasInvalidTimestamp)
-            throw new RecordValidationException(ErrorCode.InvalidTimestamp, "One or more records have been rejected due to invalid timestamp", _errors);
-        var shown = string.Join(", ", _errors.Take(ErrorsShown).Select(e => $"RecordError(batchIndex={e.BatchIndex}, message='{e.Message}')"));
+            throw new RecordValidationException(
+                ErrorCode.InvalidTimestamp, "One or more records have been rejected due to invalid timestamp", _errors);
+        var shown =
+            string.Join(", ", _errors.Take(ErrorsShown).Select(e => $"RecordError(batchIndex={e.BatchIndex}, message='{e.Message}')"));
         throw new RecordValidationException(
             ErrorCode.InvalidRecord,
-            $"One or more records have been rejected due to {_errors.Count} record errors in total, and only showing the first three errors at most: [{shown}]",
+            $"One or more records have been rejected due to {_errors.Count} record errors in total, and only showing the first three "
+            + $"errors at most: [{shown}]",
             _errors);
     }
 
-    private void CheckTimestamp(in RecordOutline record, int index, TimestampType batchTimestampType, in RecordValidationRules rules, long now)
+    private void CheckTimestamp(
+        in RecordOutline record, int index, TimestampType batchTimestampType, in RecordValidationRules rules, long now)
     {
         if (rules.TimestampType == TimestampType.CreateTime && record.Timestamp != RecordBatchLayout.NoTimestamp)
         {
@@ -52,12 +58,14 @@ internal struct RecordErrorList
             var latest = new Instant(now).AddMilliseconds(rules.TimestampAfterMaxMs);
             Add(
                 index,
-                $"Timestamp {record.Timestamp} of message with offset {record.Offset} is out of range. The timestamp should be within [{earliest.UnixMilliseconds}, {latest.UnixMilliseconds}]");
+                $"Timestamp {record.Timestamp} of message with offset {record.Offset} is out of range. The timestamp should be within "
+                + $"[{earliest.UnixMilliseconds}, {latest.UnixMilliseconds}]");
             _hasInvalidTimestamp = true;
         }
         else if (batchTimestampType == TimestampType.LogAppendTime)
         {
-            Add(index, $"Invalid timestamp type in message with offset {record.Offset}. Producer should not set timestamp type to LogAppendTime.");
+            Add(index,
+                $"Invalid timestamp type in message with offset {record.Offset}. Producer should not set timestamp type to LogAppendTime.");
             _hasInvalidTimestamp = true;
         }
     }

@@ -2,12 +2,14 @@ using Ottla.Protocol.Batches.Compression;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>The checks of batches that need no look at their records: frames, checksums and header fields. Stateless.</summary>
+/// <summary>The checks of batches that do not read records: frames, checksums and header fields. Stateless.</summary>
 internal static class RecordFrameCheck
 {
-    /// <summary>Finds the whole batches at the start of <paramref name="records"/>.</summary>
-    /// <returns>How many there are, and their bytes.</returns>
-    /// <exception cref="RecordValidationException">There is none, more than the origin may send, or one that cannot be a batch.</exception>
+    /// <summary>Finds the complete batches at the start of <paramref name="records"/>.</summary>
+    /// <returns>Their number and their bytes.</returns>
+    /// <exception cref="RecordValidationException">
+    /// There is no batch, there are more than the origin may send, or one is invalid.
+    /// </exception>
     public static (int BatchCount, int SizeInBytes) CheckFrames(ReadOnlySpan<byte> records, in RecordValidationRules rules)
     {
         var position = 0;
@@ -15,7 +17,9 @@ internal static class RecordFrameCheck
         while (TryMeasure(records[position..], rules, out var size))
         {
             if (batchCount > 0 && rules.Origin == AppendOrigin.Client)
-                throw WrongRequest($"Produce requests with version {rules.ProduceVersion} are only allowed to contain exactly one record batch per partition");
+                throw WrongRequest(
+                    $"Produce requests with version {rules.ProduceVersion} are only allowed to contain exactly one record batch per "
+                    + "partition");
             position += size;
             batchCount++;
         }
@@ -25,18 +29,22 @@ internal static class RecordFrameCheck
         return (batchCount, position);
     }
 
-    /// <summary>Checks one batch's header and checksum in Kafka's order.</summary>
+    /// <summary>Checks the header and the checksum of one batch in Kafka's order.</summary>
     public static void CheckHeader(RecordBatchView batch, in RecordValidationRules rules)
     {
         var isFromClient = rules.Origin == AppendOrigin.Client;
         if (isFromClient && batch.Compression == CompressionType.Zstd && !rules.ZstdAllowed)
-            throw new RecordValidationException(ErrorCode.UnsupportedCompressionType, $"Produce requests with version {rules.ProduceVersion} are not allowed to use ZStandard compression") { IsOfRequest = true };
+            throw new RecordValidationException(
+                ErrorCode.UnsupportedCompressionType, $"Produce requests with version {rules.ProduceVersion} are not allowed to use "
+                    + "ZStandard compression") { IsOfRequest = true };
         if (isFromClient && batch.BaseOffset != 0)
-            throw Invalid($"The baseOffset of the record batch in the append to {rules.Partition} should be 0, but it is {batch.BaseOffset}");
+            throw Invalid(
+                $"The baseOffset of the record batch in the append to {rules.Partition} should be 0, but it is {batch.BaseOffset}");
         if (rules.Origin != AppendOrigin.Replication)
             CheckSize(batch.SizeInBytes, rules);
         if (!batch.IsCrcValid)
-            throw new RecordValidationException(ErrorCode.CorruptMessage, $"Record is corrupt (stored crc = {batch.Crc}) in topic partition {rules.Partition}.");
+            throw new RecordValidationException(
+                ErrorCode.CorruptMessage, $"Record is corrupt (stored crc = {batch.Crc}) in topic partition {rules.Partition}.");
         if (!CompressionCodecs.IsKnown(batch.Compression))
             throw new RecordValidationException(ErrorCode.UnknownServerError, $"Unknown compression type id: {(int)batch.Compression}");
         if (isFromClient)
@@ -50,7 +58,8 @@ internal static class RecordFrameCheck
         {
             throw new RecordValidationException(
                 ErrorCode.MessageTooLarge,
-                $"The record batch size in the append to {rules.Partition} is {sizeInBytes} bytes which exceeds the maximum configured value of {rules.MaxMessageBytes}.");
+                $"The record batch size in the append to {rules.Partition} is {sizeInBytes} bytes which exceeds the maximum configured "
+                + $"value of {rules.MaxMessageBytes}.");
         }
     }
 
@@ -60,7 +69,7 @@ internal static class RecordFrameCheck
         {
             if (records.Length < RecordBatchLayout.SizeAndMagicBytes)
                 return false;
-            throw Corrupt($"Record size in topic partition {rules.Partition} is none that a record batch can have");
+            throw Corrupt($"Invalid record batch size in topic partition {rules.Partition}");
         }
 
         if (magic > RecordBatchLayout.CurrentMagic)
@@ -70,7 +79,9 @@ internal static class RecordFrameCheck
         if (magic < RecordBatchLayout.CurrentMagic)
             throw WrongMagic(magic, rules);
         if (sizeInBytes < RecordBatchLayout.HeaderSizeBytes)
-            throw Corrupt($"Record batch is corrupt (the size {sizeInBytes} is smaller than the minimum allowed overhead {RecordBatchLayout.HeaderSizeBytes})");
+            throw Corrupt(
+                $"Record batch is corrupt (the size {sizeInBytes} is smaller than the minimum allowed overhead "
+                + $"{RecordBatchLayout.HeaderSizeBytes})");
         return true;
     }
 
@@ -78,21 +89,28 @@ internal static class RecordFrameCheck
     {
         var countFromOffsets = (long)batch.LastOffsetDelta + 1;
         if (countFromOffsets <= 0)
-            throw Invalid($"Batch has an invalid offset range: [{batch.BaseOffset}, {batch.LastOffset}] in topic partition {rules.Partition}");
+            throw Invalid(
+                $"Batch has an invalid offset range: [{batch.BaseOffset}, {batch.LastOffset}] in topic partition {rules.Partition}");
         if (batch.RecordCount <= 0)
             throw Invalid($"Invalid reported count for record batch: {batch.RecordCount} in topic partition {rules.Partition}");
         if (countFromOffsets != batch.RecordCount)
-            throw Invalid($"Inconsistent batch offset range [{batch.BaseOffset}, {batch.LastOffset}] and count of records {batch.RecordCount} in topic partition {rules.Partition}");
+            throw Invalid(
+                $"Inconsistent batch offset range [{batch.BaseOffset}, {batch.LastOffset}] and count of records {batch.RecordCount} in "
+                + $"topic partition {rules.Partition}");
         if (batch.IsControl)
             throw Invalid($"Clients are not allowed to write control records in topic partition {rules.Partition}");
         if (batch.HasProducerId && batch.BaseSequence < 0)
-            throw Invalid($"Invalid sequence number {batch.BaseSequence} in record batch with producerId {batch.ProducerId} in topic partition {rules.Partition}");
+            throw Invalid(
+                $"Invalid sequence number {batch.BaseSequence} in record batch with producerId {batch.ProducerId} in topic partition "
+                + $"{rules.Partition}");
     }
 
     private static RecordValidationException WrongMagic(byte magic, in RecordValidationRules rules) =>
         rules.Origin == AppendOrigin.Client
-            ? WrongRequest($"Produce requests with version {rules.ProduceVersion} are only allowed to contain record batches with magic version 2")
-            : new RecordValidationException(ErrorCode.UnsupportedForMessageFormat, $"Record batch with magic {magic} in topic partition {rules.Partition}; only magic 2 can be appended");
+            ? WrongRequest(
+                $"Produce requests with version {rules.ProduceVersion} are only allowed to contain record batches with magic version 2")
+            : new RecordValidationException(ErrorCode.UnsupportedForMessageFormat,
+                $"Record batch with magic {magic} in topic partition {rules.Partition}; only magic 2 can be appended");
 
     private static RecordValidationException Invalid(string message) => new(ErrorCode.InvalidRecord, message);
 

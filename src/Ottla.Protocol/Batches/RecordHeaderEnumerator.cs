@@ -15,7 +15,7 @@ public readonly ref struct RecordHeaderView(ReadOnlySpan<byte> key, ReadOnlySpan
     public bool HasValue { get; } = hasValue;
 }
 
-/// <summary>Walks over the headers of one record. The reader that yielded the record has checked their bytes.</summary>
+/// <summary>Enumerates the headers of one record. The reader that returned the record has checked their bytes.</summary>
 public ref struct RecordHeaderEnumerator
 {
     private readonly ReadOnlySpan<byte> _headers;
@@ -23,13 +23,13 @@ public ref struct RecordHeaderEnumerator
 
     internal RecordHeaderEnumerator(ReadOnlySpan<byte> headers) => _headers = headers;
 
-    /// <summary>The header last moved to.</summary>
+    /// <summary>The current header.</summary>
     public RecordHeaderView Current { get; private set; }
 
-    /// <summary>Lets <c>foreach</c> take the enumerator itself.</summary>
+    /// <summary>Makes the enumerator usable in <c>foreach</c>.</summary>
     public readonly RecordHeaderEnumerator GetEnumerator() => this;
 
-    /// <summary>Goes to the next header; false after the last.</summary>
+    /// <summary>Moves to the next header; false after the last.</summary>
     public bool MoveNext()
     {
         if (_position >= _headers.Length)

@@ -3,9 +3,7 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>
-/// Reads the records of one batch of any format in order, in place when they are not compressed and streaming when they are.
-/// </summary>
+/// <summary>Reads the records of one batch of any format in order: in place when uncompressed, streaming when compressed.</summary>
 /// <remarks>
 /// Owned by one caller, who disposes it (pooled buffers and contexts go back). After an exception only disposing is allowed.
 /// Compressed data is expanded piece by piece into a pooled window that grows, as bytes really arrive, to the largest single record
@@ -14,7 +12,7 @@ namespace Ottla.Protocol.Batches;
 /// </remarks>
 public ref struct RecordReader : IDisposable
 {
-    /// <summary>The most bytes one compressed record may expand to unless the caller says otherwise.</summary>
+    /// <summary>Default bound on the expanded size of one compressed record, in bytes.</summary>
     public const int RecordSizeBytesMaxDefault = 256 * 1024 * 1024;
 
     private readonly long _baseOffset;
@@ -32,15 +30,20 @@ public ref struct RecordReader : IDisposable
     private ExpansionWindow _window;
 
     /// <summary>Starts at the first record of <paramref name="batch"/>.</summary>
-    /// <param name="batch">A whole batch; bytes after it are ignored.</param>
+    /// <param name="batch">A complete batch. Bytes after it are ignored.</param>
     /// <param name="recordSizeBytesMax">
-    /// The most bytes one compressed record may expand to for <see cref="TryRead"/>, which holds it; of magic 0 and 1, which must be
-    /// expanded whole, all records together.
+    /// The most bytes to which one compressed record may expand in <see cref="TryRead"/>, which holds it. In magic 0 and 1, where the set
+    /// is expanded as a whole, the bound applies to all records together.
     /// </param>
-    /// <param name="outlineSizeBytesMax">The most bytes one may expand to for <see cref="TryReadOutline"/>, which only walks over it.</param>
-    /// <exception cref="CorruptRecordException">The header is none of a readable batch, or the compressed data does not start like its codec's.</exception>
+    /// <param name="outlineSizeBytesMax">
+    /// The most bytes to which one record may expand in <see cref="TryReadOutline"/>, which only skips it.
+    /// </param>
+    /// <exception cref="CorruptRecordException">
+    /// The header is none of a readable batch, or the compressed data does not start like its codec's.
+    /// </exception>
     /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
-    public RecordReader(ReadOnlyMemory<byte> batch, int recordSizeBytesMax = RecordSizeBytesMaxDefault, int outlineSizeBytesMax = int.MaxValue)
+    public RecordReader(
+        ReadOnlyMemory<byte> batch, int recordSizeBytesMax = RecordSizeBytesMaxDefault, int outlineSizeBytesMax = int.MaxValue)
     {
         _recordSizeBytesMax = recordSizeBytesMax;
         _outlineSizeBytesMax = outlineSizeBytesMax;
@@ -72,12 +75,12 @@ public ref struct RecordReader : IDisposable
         }
     }
 
-    /// <summary>The records that the batch's header promises, or that a compressed message of magic 0 or 1 has.</summary>
+    /// <summary>The number of records, according to the batch's header or the compressed message of magic 0 or 1.</summary>
     public readonly int RecordCount => _recordCount;
 
     /// <summary>Reads the next record.</summary>
     /// <param name="record">The record; valid until the next call.</param>
-    /// <returns>False after the promised number of records.</returns>
+    /// <returns>False after the last record.</returns>
     /// <exception cref="CorruptRecordException">
     /// The record is malformed, the data ends before it does, bytes are left after the last record
     /// (<see cref="ErrorCode.InvalidRecord"/>), or the data cannot be decompressed (<see cref="ErrorCode.UnknownServerError"/>).
@@ -114,11 +117,11 @@ public ref struct RecordReader : IDisposable
     }
 
     /// <summary>
-    /// Reads the next record as <see cref="TryRead"/> does, but hands out no contents: compressed ones are walked over without being held, so that memory
-    /// does not grow with what they expand to.
+    /// Reads the next record like <see cref="TryRead"/>, but without its contents. Compressed contents are skipped and not held, so memory
+    /// does not grow with their size.
     /// </summary>
     /// <param name="outline">The record's outline.</param>
-    /// <returns>False after the promised number of records.</returns>
+    /// <returns>False after the last record.</returns>
     /// <exception cref="CorruptRecordException">As for <see cref="TryRead"/>.</exception>
     public bool TryReadOutline(out RecordOutline outline)
     {
@@ -158,7 +161,7 @@ public ref struct RecordReader : IDisposable
         return true;
     }
 
-    /// <summary>Gives pooled buffers and contexts back.</summary>
+    /// <summary>Returns pooled buffers and contexts.</summary>
     public void Dispose()
     {
         _window.Dispose();
@@ -182,12 +185,13 @@ public ref struct RecordReader : IDisposable
     private void EndRecord()
     {
         if (++_recordsRead == _recordCount && !IsAtEnd())
-            throw new CorruptRecordException(ErrorCode.InvalidRecord, "Incorrect declared batch size, records still remaining after the last");
+            throw new CorruptRecordException(
+                ErrorCode.InvalidRecord, "Incorrect declared batch size, records still remaining after the last");
     }
 
     private readonly bool IsAtEnd() => _isCompressed ? _window.IsAtEnd() : _position == _records.Length;
 
-    /// <summary>The next record after its length, where it lies.</summary>
+    /// <summary>The bytes of the next record after its length, in place.</summary>
     private ReadOnlySpan<byte> NextBody(out int sizeInBytes)
     {
         var start = _position;
@@ -209,10 +213,11 @@ public ref struct RecordReader : IDisposable
             throw WrongSize(bodySize, 0);
         return bodySize <= bytesMax
             ? bodySize
-            : throw new CorruptRecordException(ErrorCode.InvalidRecord, $"A record expands to {bodySize} bytes, more than the {bytesMax} allowed") { ExceedsBound = true };
+            : throw new CorruptRecordException(
+                ErrorCode.InvalidRecord, $"A record expands to {bodySize} bytes, more than the {bytesMax} allowed") { ExceedsBound = true };
     }
 
-    /// <summary>The next record after its length, expanded.</summary>
+    /// <summary>The bytes of the next record after its length, expanded.</summary>
     private ReadOnlySpan<byte> TakeBody(int bodySize, out int sizeInBytes)
     {
         sizeInBytes = SizeOfRecord(bodySize);
@@ -241,10 +246,11 @@ public ref struct RecordReader : IDisposable
         for (var i = 0; i < fields.HeaderCount; i++)
             RecordHeaderEnumerator.Read(body, ref position);
         if (position != body.Length)
-            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Invalid record size: expected to read {body.Length} bytes in record payload, but instead read {position}");
+            throw new CorruptRecordException(ErrorCode.InvalidRecord,
+                $"Invalid record size: expected to read {body.Length} bytes in record payload, but instead read {position}");
     }
 
-    /// <summary>Walks over a record that is larger than the window.</summary>
+    /// <summary>Checks a record that is larger than the window, without holding it.</summary>
     private void SkipBody(int bodySize, out RecordFields fields)
     {
         fields = default;
@@ -261,13 +267,15 @@ public ref struct RecordReader : IDisposable
 
         for (var i = 0; i < fields.HeaderCount; i++)
         {
-            // A lying count must not outrun the record: every header takes two bytes at least.
+            // A false count must not make the loop leave the record: every header takes at least two bytes.
             if (_window.ConsumedBytes >= end || !TrySkipField(out var headerKeySize) || headerKeySize < 0 || !TrySkipField(out _))
                 throw Malformed();
         }
 
         if (_window.ConsumedBytes != end)
-            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Invalid record size: expected to read {bodySize} bytes in record payload, but instead read {bodySize + _window.ConsumedBytes - end}");
+            throw new CorruptRecordException(
+                ErrorCode.InvalidRecord, $"Invalid record size: expected to read {bodySize} bytes in record payload, but instead read "
+                    + $"{bodySize + _window.ConsumedBytes - end}");
     }
 
     private readonly int SequenceOf(int offsetDelta) =>
@@ -299,7 +307,9 @@ public ref struct RecordReader : IDisposable
     private static CorruptRecordException WrongSize(int bodySize, int remaining) =>
         new(ErrorCode.InvalidRecord, $"Invalid record size: expected {bodySize} bytes in record payload, but only {remaining} remain");
 
-    /// <summary>What a record says besides its contents, and where these lie in its body. Filled field by field, and never copied.</summary>
+    /// <summary>
+    /// The fields of a record except its contents, and the positions of the contents. It is filled field by field and never copied.
+    /// </summary>
     private struct RecordFields
     {
         public long TimestampDelta;

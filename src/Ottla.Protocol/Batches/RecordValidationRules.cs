@@ -2,22 +2,22 @@ using Ottla.Kernel;
 
 namespace Ottla.Protocol.Batches;
 
-/// <summary>What records must satisfy to be appended to one partition: the topic's configuration and the request's.</summary>
+/// <summary>The rules for appending records to one partition, from the topic's configuration and the request.</summary>
 public readonly record struct RecordValidationRules()
 {
-    /// <summary>Where the records go; only named in messages.</summary>
+    /// <summary>The partition; used only in messages.</summary>
     public TopicPartition Partition { get; init; } = new("", 0);
 
-    /// <summary>Where the records come from.</summary>
+    /// <summary>The source of the records.</summary>
     public AppendOrigin Origin { get; init; } = AppendOrigin.Client;
 
-    /// <summary>The Produce request's version; only named in messages.</summary>
+    /// <summary>The version of the Produce request; used only in messages.</summary>
     public short ProduceVersion { get; init; } = 13;
 
-    /// <summary>False below Produce 7, whose consumers might not know zstd (KIP-110).</summary>
+    /// <summary>Whether zstd is allowed. It is not below Produce 7, because consumers of that age may not know it (KIP-110).</summary>
     public bool ZstdAllowed { get; init; } = true;
 
-    /// <summary><c>cleanup.policy</c> includes <c>compact</c>: every record needs a key.</summary>
+    /// <summary>Whether <c>cleanup.policy</c> includes <c>compact</c>, so that every record needs a key.</summary>
     public bool Compacted { get; init; }
 
     /// <summary><c>message.timestamp.type</c>.</summary>
@@ -29,10 +29,10 @@ public readonly record struct RecordValidationRules()
     /// <summary><c>message.timestamp.after.max.ms</c>.</summary>
     public long TimestampAfterMaxMs { get; init; } = 3_600_000;
 
-    /// <summary><c>max.message.bytes</c>: of a whole batch, compressed. Not asked of replicated batches.</summary>
+    /// <summary><c>max.message.bytes</c>: the largest batch, compressed. Not applied to replicated batches.</summary>
     public int MaxMessageBytes { get; init; } = 1_048_588;
 
-    /// <summary><c>max.decompressed.message.bytes</c>: of one record of a compressed batch, expanded.</summary>
+    /// <summary><c>max.decompressed.message.bytes</c>: the largest expanded record of a compressed batch.</summary>
     public int MaxDecompressedMessageBytes { get; init; } = int.MaxValue;
 
     /// <summary><c>compression.type</c>; null for <c>producer</c>.</summary>
@@ -41,6 +41,8 @@ public readonly record struct RecordValidationRules()
     /// <summary><c>compression.*.level</c> of the target; null for the codec's default.</summary>
     public int? TargetCompressionLevel { get; init; }
 
-    /// <summary>Decompress batches that stay as they are, to check their records as Kafka does. When false, their headers are trusted.</summary>
+    /// <summary>
+    /// Whether to decompress batches that stay unchanged, to check their records as Kafka does. If false, their headers are trusted.
+    /// </summary>
     public bool VerifyCompressedRecords { get; init; } = true;
 }

@@ -3,16 +3,18 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Messages;
 
-/// <summary>A message compiled from a schema: one class for all its versions.</summary>
+/// <summary>A message generated from a schema: one class for all of its versions.</summary>
 public interface IMessage
 {
     /// <summary>Encodes the message.</summary>
-    /// <exception cref="UnsupportedVersionException">The schema has no such version.</exception>
-    /// <exception cref="UnsupportedFieldException">A field that must not be dropped has a value, and the version has no place for it.</exception>
+    /// <exception cref="UnsupportedVersionException">The schema does not have the version.</exception>
+    /// <exception cref="UnsupportedFieldException">
+    /// A field that must not be dropped has a value, but the version does not have the field.
+    /// </exception>
     void Write(ref WireWriter writer, short version);
 }
 
-/// <summary>What is known of a message type without an instance.</summary>
+/// <summary>Static members of a message type.</summary>
 public interface IMessage<TSelf> : IMessage
     where TSelf : IMessage<TSelf>
 {
@@ -22,11 +24,13 @@ public interface IMessage<TSelf> : IMessage
     /// <summary>The newest version of the schema.</summary>
     static abstract short HighestVersion { get; }
 
-    /// <summary>The oldest version with compact lengths and tagged fields (KIP-482); <see cref="short.MaxValue"/> when there is none.</summary>
+    /// <summary>
+    /// The oldest version with compact lengths and tagged fields (KIP-482); <see cref="short.MaxValue"/> when there is none.
+    /// </summary>
     static abstract short LowestFlexibleVersion { get; }
 
     /// <summary>Decodes a message.</summary>
-    /// <exception cref="ProtocolException">The schema has no such version, or the bytes are not such a message.</exception>
+    /// <exception cref="ProtocolException">The schema does not have the version, or the bytes are not such a message.</exception>
     static abstract TSelf Read(ref WireReader reader, short version);
 }
 
@@ -34,7 +38,7 @@ public interface IMessage<TSelf> : IMessage
 public interface IApiMessage<TSelf> : IMessage<TSelf>
     where TSelf : IApiMessage<TSelf>
 {
-    /// <summary>The API it belongs to.</summary>
+    /// <summary>The API of the message.</summary>
     static abstract ApiKey ApiKey { get; }
 }
 
@@ -46,17 +50,20 @@ public interface IRequestMessage<TSelf> : IApiMessage<TSelf>
 public interface IResponseMessage<TSelf> : IApiMessage<TSelf>
     where TSelf : IResponseMessage<TSelf>;
 
-/// <summary>A message that is stored in files, and that tools show as JSON.</summary>
+/// <summary>A message that is stored in files and that tools show as JSON.</summary>
 public interface IJsonMessage : IMessage
 {
-    /// <summary>Writes the fields that the version has, with the names and forms of Kafka's JSON converters: bytes in base64, tagged fields only when they are not the default.</summary>
+    /// <summary>
+    /// Writes the fields of a version in the names and forms of Kafka's JSON converters: bytes as base64, and tagged fields only when they
+    /// differ from the default.
+    /// </summary>
     void WriteJson(Utf8JsonWriter json, short version);
 }
 
-/// <summary>A record of a log that the broker itself writes, or the key or value of one.</summary>
+/// <summary>A record, or its key or value, in a log that the broker writes for itself.</summary>
 public interface IRecordMessage : IJsonMessage
 {
-    /// <summary>The number that names the type within its log.</summary>
+    /// <summary>The number of the type within its log.</summary>
     short RecordKey { get; }
 }
 
@@ -64,30 +71,32 @@ public interface IRecordMessage : IJsonMessage
 public interface IRecordMessage<TSelf> : IRecordMessage, IMessage<TSelf>
     where TSelf : IRecordMessage<TSelf>;
 
-/// <summary>An object that is emptied and filled again instead of made anew.</summary>
+/// <summary>An object that is reset and filled again instead of allocated anew.</summary>
 public interface IReusable
 {
-    /// <summary>Makes the object as new, and takes back what it gave out. References into it are dead.</summary>
+    /// <summary>Resets the object, and takes its parts back. References into it become invalid.</summary>
     void Reset();
 }
 
-/// <summary>A message of the hot path, marked <c>reused</c> in its schema.</summary>
+/// <summary>A reusable message of the hot path; its schema is marked <c>reused</c>.</summary>
 public interface IReusableMessage : IMessage, IReusable
 {
-    /// <summary>Decodes a message into this object, whatever it was before.</summary>
-    /// <exception cref="ProtocolException">The schema has no such version, or the bytes are not such a message; the object is to be reset.</exception>
+    /// <summary>Decodes a message into this object and replaces its content.</summary>
+    /// <exception cref="ProtocolException">
+    /// The schema does not have the version, or the bytes are not such a message. The object must be reset.
+    /// </exception>
     void ReadAgain(ref WireReader reader, short version);
 }
 
-/// <summary>What the schemas say of an API.</summary>
+/// <summary>The schemas' data about an API.</summary>
 /// <param name="Key">The API.</param>
 /// <param name="LowestVersion">The oldest version.</param>
 /// <param name="HighestVersion">The newest version, stable or not.</param>
 /// <param name="LowestFlexibleVersion">The oldest flexible version; <see cref="short.MaxValue"/> when there is none.</param>
-/// <param name="IsLatestVersionUnstable">Whether the newest version may still change, and is not offered to clients.</param>
-/// <param name="OnBroker">Whether brokers serve it.</param>
-/// <param name="OnController">Whether controllers serve it.</param>
-/// <param name="Description">What it is for.</param>
+/// <param name="IsLatestVersionUnstable">Whether the newest version may still change and is not offered to clients.</param>
+/// <param name="OnBroker">Whether brokers serve the API.</param>
+/// <param name="OnController">Whether controllers serve the API.</param>
+/// <param name="Description">The purpose of the API.</param>
 public sealed record ApiSchema(
     ApiKey Key,
     short LowestVersion,

@@ -1,18 +1,18 @@
 namespace Ottla.Protocol.Messages;
 
-/// <summary>The elements of an array of a message that is reused: clients send the same shape again and again.</summary>
-/// <remarks>The elements not given out are as new. An array of another length than the last is made anew, its elements are not.</remarks>
+/// <summary>The reusable elements of an array in a reused message, because clients send the same shape again and again.</summary>
+/// <remarks>Elements that are not in use are reset. An array of another length is allocated; its elements are reused.</remarks>
 internal struct ReusableParts<T>
     where T : class, IReusable, new()
 {
-    /// <summary>Arrays longer than this are not kept, lest one large request hold its memory for as long as its connection lives.</summary>
+    /// <summary>Longer arrays are not kept, so that one large request does not hold its memory for the life of the connection.</summary>
     private const int KeptMax = 64;
 
     private T[]? _kept;
     private T[]? _array;
     private int _taken;
 
-    /// <summary>An array of elements that are as new, to be used until <see cref="Reset"/>. One at a time.</summary>
+    /// <summary>Returns an array of reset elements, to be used until <see cref="Reset"/>. One at a time.</summary>
     public T[] Take(int length)
     {
         Reset();
@@ -28,7 +28,7 @@ internal struct ReusableParts<T>
         return _array;
     }
 
-    /// <summary>Takes the elements back and makes them as new.</summary>
+    /// <summary>Takes the elements back and resets them.</summary>
     public void Reset()
     {
         for (var i = 0; i < _taken; i++)

@@ -7,15 +7,15 @@ namespace Ottla.Protocol.Metadata;
 
 /// <summary>A control record of the metadata log or of a snapshot.</summary>
 /// <param name="Offset">Its offset.</param>
-/// <param name="Type">What it is.</param>
+/// <param name="Type">Its type.</param>
 /// <param name="Message">LeaderChangeMessage, SnapshotHeaderRecord, SnapshotFooterRecord, KRaftVersionRecord or VotersRecord.</param>
 public readonly record struct MetadataControlRecord(long Offset, ControlRecordType Type, IMessage Message);
 
-/// <summary>A batch of the metadata log or of a snapshot, decoded.</summary>
+/// <summary>A decoded batch of the metadata log or of a snapshot.</summary>
 /// <param name="BaseOffset">The offset of its first record.</param>
 /// <param name="LastOffset">The offset of its last record.</param>
-/// <param name="Epoch">The quorum epoch it was written in.</param>
-/// <param name="AppendTimestampMs">When it was written.</param>
+/// <param name="Epoch">The quorum epoch of the batch.</param>
+/// <param name="AppendTimestampMs">The time of the append.</param>
 /// <param name="SizeBytes">Its size in the log.</param>
 /// <param name="Records">Its records; empty for a control batch.</param>
 /// <param name="ControlRecords">Its control records; empty for others.</param>
@@ -49,9 +49,11 @@ public sealed record MetadataBatch(
     }
 
     /// <summary>Encodes control records as one batch.</summary>
-    public static byte[] EncodeControl(long baseOffset, int epoch, long timestampMs, params ReadOnlySpan<(ControlRecordType Type, IMessage Message)> records)
+    public static byte[] EncodeControl(
+        long baseOffset, int epoch, long timestampMs, params ReadOnlySpan<(ControlRecordType Type, IMessage Message)> records)
     {
-        using var builder = new RecordBatchBuilder(new RecordBatchOptions { BaseOffset = baseOffset, PartitionLeaderEpoch = epoch, IsControl = true });
+        using var builder =
+            new RecordBatchBuilder(new RecordBatchOptions { BaseOffset = baseOffset, PartitionLeaderEpoch = epoch, IsControl = true });
         foreach (var (type, message) in records)
             builder.Append(timestampMs, ControlBatches.EncodeKey(type), WireBuffer.Encode(message, ControlVersion));
         return builder.Build();
@@ -59,14 +61,14 @@ public sealed record MetadataBatch(
 
     /// <summary>Decodes the batch that <paramref name="source"/> starts with.</summary>
     /// <param name="source">At least one whole batch.</param>
-    /// <param name="controlOnly">Leave the records of other than control batches undecoded (their checksum is still looked at).</param>
-    /// <exception cref="ProtocolException">It is none, its checksum is wrong, or its records are not metadata.</exception>
+    /// <param name="controlOnly">Whether to decode only control batches. Other batches get only their checksum checked.</param>
+    /// <exception cref="ProtocolException">The bytes are not a batch, the checksum is wrong, or the records are not metadata.</exception>
     public static MetadataBatch Decode(ReadOnlyMemory<byte> source, bool controlOnly = false)
     {
         try
         {
             if (!RecordBatchView.TryReadSize(source.Span, out var size, out _) || size > source.Length)
-                throw new MalformedMessageException($"A metadata batch is not whole: {source.Length} bytes are there.");
+                throw new MalformedMessageException($"A metadata batch is truncated: it has only {source.Length} bytes.");
             var view = new RecordBatchView(source.Span[..size]);
             if (!view.IsCrcValid)
                 throw new MalformedMessageException($"The metadata batch at offset {view.BaseOffset} does not match its checksum.");
@@ -74,7 +76,8 @@ public sealed record MetadataBatch(
             var controls = new List<MetadataControlRecord>();
             if (view.IsControl || !controlOnly)
                 ReadRecords(source[..size], view.IsControl, records, controls);
-            return new MetadataBatch(view.BaseOffset, view.LastOffset, view.PartitionLeaderEpoch, view.MaxTimestamp, size, records, controls);
+            return new MetadataBatch(
+                view.BaseOffset, view.LastOffset, view.PartitionLeaderEpoch, view.MaxTimestamp, size, records, controls);
         }
         catch (CorruptRecordException exception)
         {
@@ -82,7 +85,8 @@ public sealed record MetadataBatch(
         }
     }
 
-    private static void ReadRecords(ReadOnlyMemory<byte> batch, bool isControl, List<MetadataRecord> records, List<MetadataControlRecord> controls)
+    private static void ReadRecords(
+        ReadOnlyMemory<byte> batch, bool isControl, List<MetadataRecord> records, List<MetadataControlRecord> controls)
     {
         using var reader = new RecordReader(batch, SizeBytesMax);
         while (reader.TryRead(out var record))
@@ -97,7 +101,7 @@ public sealed record MetadataBatch(
     }
 
     /// <summary>Decodes the value of a control record of the Raft log.</summary>
-    /// <exception cref="ProtocolException">It is none.</exception>
+    /// <exception cref="ProtocolException">The value is not of this type.</exception>
     public static IJsonMessage DecodeControl(ControlRecordType type, ReadOnlySpan<byte> value)
     {
         if (value.Length < sizeof(short))

@@ -5,13 +5,13 @@ using Ottla.Protocol.Wire;
 namespace Ottla.Protocol.Metadata;
 
 /// <summary>The value of a record of the metadata log: frame version, type and version as unsigned varints, then the message.</summary>
-/// <remarks>Stateless. Kafka reads a frame version of 1 only; 0 was the preview of KRaft in 2.8.</remarks>
+/// <remarks>Stateless. Like Kafka it reads only frame version 1; version 0 was the preview of KRaft in 2.8.</remarks>
 public static class MetadataRecordSerde
 {
     private const uint FrameVersion = 1;
 
-    /// <summary>The bytes of <paramref name="record"/>.</summary>
-    /// <exception cref="ProtocolException">The record's version cannot carry it.</exception>
+    /// <summary>Encodes <paramref name="record"/>.</summary>
+    /// <exception cref="ProtocolException">The record does not fit its version.</exception>
     public static byte[] Encode(in MetadataRecord record)
     {
         var buffer = new WireBuffer();
@@ -20,7 +20,7 @@ public static class MetadataRecordSerde
     }
 
     /// <summary>Appends the bytes of <paramref name="record"/> to <paramref name="output"/>.</summary>
-    /// <exception cref="ProtocolException">The record's version cannot carry it.</exception>
+    /// <exception cref="ProtocolException">The record does not fit its version.</exception>
     public static void Encode(in MetadataRecord record, IFrameOutput output)
     {
         var header = output.GetSpan(3 * Varint.SizeBytesMax32);
@@ -33,19 +33,20 @@ public static class MetadataRecordSerde
         writer.Flush();
     }
 
-    /// <summary>Reads a record; all of <paramref name="value"/> must belong to it.</summary>
-    /// <exception cref="ProtocolException">The frame version, type or version is not known, or the bytes are not such a record.</exception>
+    /// <summary>Decodes a record, which must be all of <paramref name="value"/>.</summary>
+    /// <exception cref="ProtocolException">The frame version, type or version is unknown, or the bytes are not such a record.</exception>
     public static MetadataRecord Decode(ReadOnlySpan<byte> value)
     {
         var reader = new WireReader(value.ToArray());
         var frameVersion = reader.ReadUnsignedVarint();
         if (frameVersion != FrameVersion)
-            throw new MalformedMessageException($"A metadata record has the frame version {frameVersion}; only {FrameVersion} is known.");
+            throw new MalformedMessageException(
+                $"A metadata record has frame version {frameVersion}, but only version {FrameVersion} is supported.");
         var key = ReadInt16(ref reader, "type");
         var version = ReadInt16(ref reader, "version");
         var message = MetadataRecords.Read(key, version, ref reader);
         if (reader.Remaining > 0)
-            throw new MalformedMessageException($"{reader.Remaining} bytes of garbage follow a metadata record of type {key}.");
+            throw new MalformedMessageException($"A metadata record of type {key} has {reader.Remaining} unexpected bytes at its end.");
         return new MetadataRecord(message, version);
     }
 
@@ -53,7 +54,7 @@ public static class MetadataRecordSerde
     {
         var value = reader.ReadUnsignedVarint();
         if (value > (uint)short.MaxValue)
-            throw new MalformedMessageException($"A metadata record has the {what} {value}, more than an int16 holds.");
+            throw new MalformedMessageException($"A metadata record has the {what} {value}, which does not fit an int16.");
         return (short)value;
     }
 }

@@ -6,20 +6,20 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Protocol.Metadata;
 
-/// <summary>The text of the <c>quorum-state</c> file: one line of JSON, as Kafka writes it. Pure; the Raft host owns the file.</summary>
-/// <remarks>Version 0 belongs to <c>kraft.version</c> 0 (static voters), version 1 to <c>kraft.version</c> 1 (KIP-853).</remarks>
+/// <summary>Formats and parses the <c>quorum-state</c> file: one line of JSON, like Kafka's. Pure; the Raft host owns the file.</summary>
+/// <remarks>Version 0 is for <c>kraft.version</c> 0 (static voters), version 1 for <c>kraft.version</c> 1 (KIP-853).</remarks>
 public static class QuorumStateFile
 {
-    /// <summary>The file's name within the metadata log's directory.</summary>
+    /// <summary>The file's name in the directory of the metadata log.</summary>
     public const string FileName = "quorum-state";
 
-    /// <summary>The most bytes that make sense: v0 lists the voters.</summary>
+    /// <summary>The largest file that is read; version 0 lists the voters.</summary>
     public const int LengthMaxBytes = 1024 * 1024;
 
     private const short VersionMax = 1;
     private const string DataVersion = "data_version";
 
-    /// <summary>Writes the line, without a line feed (Kafka writes none).</summary>
+    /// <summary>Formats the line, without a line feed, because Kafka writes none.</summary>
     /// <exception cref="UnsupportedVersionException"><paramref name="version"/> is neither 0 nor 1.</exception>
     public static byte[] Format(QuorumStateData state, short version)
     {
@@ -44,8 +44,8 @@ public static class QuorumStateFile
         return buffer.WrittenSpan.ToArray();
     }
 
-    /// <summary>Reads the first line. Fields that the version does not have are skipped.</summary>
-    /// <exception cref="ProtocolException">It is not such a file, or of a newer version.</exception>
+    /// <summary>Parses the first line. Fields that the version does not have are ignored.</summary>
+    /// <exception cref="ProtocolException">The file is corrupt, or has a newer version.</exception>
     public static QuorumStateData Parse(ReadOnlySpan<byte> text, out short version)
     {
         var lineEnd = text.IndexOf((byte)'\n');
@@ -55,14 +55,14 @@ public static class QuorumStateFile
             var json = new Utf8JsonReader(line);
             var state = ReadObject(ref json, out var dataVersion);
             if (dataVersion is not { } known)
-                throw new MalformedMessageException($"{FileName} has no {DataVersion}.");
+                throw new MalformedMessageException($"{FileName} is corrupt: the field {DataVersion} is missing.");
             UnsupportedVersionException.ThrowIfOutside(0, VersionMax, known, FileName);
             version = known;
             return state;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException)
         {
-            throw new MalformedMessageException($"{FileName} is not what Kafka writes: {exception.Message}");
+            throw new MalformedMessageException($"{FileName} is corrupt: {exception.Message}");
         }
     }
 
@@ -91,7 +91,7 @@ public static class QuorumStateFile
         dataVersion = null;
         var state = new QuorumStateData();
         if (!json.Read() || json.TokenType != JsonTokenType.StartObject)
-            throw new MalformedMessageException($"{FileName} is not a JSON object.");
+            throw new MalformedMessageException($"{FileName} is corrupt: it is not a JSON object.");
         while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
         {
             var name = json.GetString();
@@ -118,7 +118,7 @@ public static class QuorumStateFile
         if (json.TokenType == JsonTokenType.Null)
             return null;
         if (json.TokenType != JsonTokenType.StartArray)
-            throw new MalformedMessageException($"{FileName}: currentVoters is not an array.");
+            throw new MalformedMessageException($"{FileName} is corrupt: currentVoters is not an array.");
         var voters = new List<QuorumStateData.Voter>();
         while (json.Read() && json.TokenType == JsonTokenType.StartObject)
         {

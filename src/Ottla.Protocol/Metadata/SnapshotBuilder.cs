@@ -4,18 +4,20 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Metadata;
 
-/// <summary>Writes the content of a <c>.checkpoint</c> file (KIP-630): a header batch with the quorum's own state (KIP-853), data batches, a footer batch.</summary>
+/// <summary>
+/// Builds a <c>.checkpoint</c> file (KIP-630): a header batch with the quorum's state (KIP-853), data batches, and a footer batch.
+/// </summary>
 public static class SnapshotBuilder
 {
-    /// <summary>The file's batches, in order, one at a time.</summary>
-    /// <param name="epoch">The epoch of the last record that the snapshot contains; the batches carry it.</param>
+    /// <summary>Returns the batches of the file in order, one at a time.</summary>
+    /// <param name="epoch">The epoch of the last record in the snapshot, which the batches get.</param>
     /// <param name="lastContainedLogTimestampMs">The timestamp of that record.</param>
-    /// <param name="kraftVersion">The <c>kraft.version</c> at the snapshot's end.</param>
-    /// <param name="voters">The voters there; null with static voters.</param>
+    /// <param name="kraftVersion">The <c>kraft.version</c> at the end of the snapshot.</param>
+    /// <param name="voters">The voters at the end of the snapshot; null for static voters.</param>
     /// <param name="nowMs">The timestamp of the snapshot's own records.</param>
-    /// <param name="records">The metadata; enumerated once, lazily.</param>
-    /// <param name="batchSizeBytesMax">Data batches are cut before they grow larger.</param>
-    /// <exception cref="ArgumentException">Voters with <c>kraft.version</c> 0.</exception>
+    /// <param name="records">The metadata; enumerated once and lazily.</param>
+    /// <param name="batchSizeBytesMax">The largest data batch.</param>
+    /// <exception cref="ArgumentException">There are voters, but <c>kraft.version</c> is 0.</exception>
     public static IEnumerable<byte[]> Build(
         int epoch,
         long lastContainedLogTimestampMs,
@@ -26,12 +28,14 @@ public static class SnapshotBuilder
         int batchSizeBytesMax = MetadataBatch.SizeBytesMax)
     {
         if (kraftVersion == 0 && voters is not null)
-            throw new ArgumentException("a voter set needs kraft.version 1", nameof(voters));
+            throw new ArgumentException(
+                "A snapshot with a voter set needs kraft.version 1 or later.", nameof(voters));
         return BuildBatches(epoch, lastContainedLogTimestampMs, kraftVersion, voters, nowMs, records, batchSizeBytesMax);
     }
 
     private static IEnumerable<byte[]> BuildBatches(
-        int epoch, long lastContainedLogTimestampMs, short kraftVersion, VotersRecord? voters, long nowMs, IEnumerable<MetadataRecord> records, int batchSizeBytesMax)
+        int epoch, long lastContainedLogTimestampMs, short kraftVersion, VotersRecord? voters, long nowMs,
+            IEnumerable<MetadataRecord> records, int batchSizeBytesMax)
     {
         List<(ControlRecordType, IMessage)> header =
             [(ControlRecordType.SnapshotHeader, new SnapshotHeaderRecord { LastContainedLogTimestamp = lastContainedLogTimestampMs })];

@@ -2,11 +2,13 @@ using System.Text;
 
 namespace Ottla.Protocol.Wire;
 
-/// <summary>Strings that were read lately: a client sends its name and its topics with every request, and they need not be made anew each time.</summary>
-/// <remarks>One table per thread, a string per place, the latest stays. Strings are as long as names are at most, so that all tables together stay small.</remarks>
+/// <summary>A cache of recently read strings, because a client sends its name and its topics with every request.</summary>
+/// <remarks>
+/// One table per thread; a new string replaces the old one in its place. Only short strings are cached, so all tables together stay small.
+/// </remarks>
 internal static class RecentStrings
 {
-    /// <summary>Longer strings are no names that come back.</summary>
+    /// <summary>Longer strings are not cached: they are no names.</summary>
     private const int StringBytesMax = 64;
 
     private const int Places = 256;
@@ -14,7 +16,7 @@ internal static class RecentStrings
     [ThreadStatic]
     private static string?[]? _places;
 
-    /// <summary>The string that UTF-8 bytes say.</summary>
+    /// <summary>Returns the string of UTF-8 bytes, cached if possible.</summary>
     public static string Get(ReadOnlySpan<byte> utf8)
     {
         if (utf8.Length is 0 or > StringBytesMax)
@@ -26,7 +28,7 @@ internal static class RecentStrings
         return place = Encoding.UTF8.GetString(utf8);
     }
 
-    /// <summary>Length, first, middle and last bytes tell names apart well enough; numbered ones differ in the last.</summary>
+    /// <summary>The hash of a string: its length and its first, middle and last bytes. Numbered names differ in the last.</summary>
     private static int PlaceOf(ReadOnlySpan<byte> utf8)
     {
         var hash = (uint)utf8.Length;

@@ -3,19 +3,19 @@ using System.Runtime.CompilerServices;
 
 namespace Ottla.Protocol.Wire;
 
-/// <summary>Protocol-buffers variable-length integers, as flexible messages (unsigned) and records (zigzag) use them.</summary>
+/// <summary>Variable-length integers of Protocol Buffers: unsigned in flexible messages, zigzag in records.</summary>
 public static class Varint
 {
-    /// <summary>The most bytes a 32-bit value takes.</summary>
+    /// <summary>The most bytes of a 32-bit value.</summary>
     public const int SizeBytesMax32 = 5;
 
-    /// <summary>The most bytes a 64-bit value takes.</summary>
+    /// <summary>The most bytes of a 64-bit value.</summary>
     public const int SizeBytesMax64 = 10;
 
-    /// <summary>Bytes that <paramref name="value"/> takes unsigned.</summary>
+    /// <summary>Bytes of <paramref name="value"/> as an unsigned varint.</summary>
     public static int SizeOfUnsigned(uint value) => (38 - BitOperations.LeadingZeroCount(value)) / 7 + (value == 0 ? 1 : 0);
 
-    /// <summary>Bytes that <paramref name="value"/> takes with zigzag.</summary>
+    /// <summary>Bytes of <paramref name="value"/> as a zigzag varint.</summary>
     public static int SizeOf(long value)
     {
         var zigzag = (ulong)((value << 1) ^ (value >> 63));
@@ -27,7 +27,7 @@ public static class Varint
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryReadUnsigned(ReadOnlySpan<byte> source, ref int position, out uint value)
     {
-        // Most lengths, counts and deltas are of one byte.
+        // Most lengths, counts and deltas take one byte.
         if ((uint)position < (uint)source.Length && source[position] < 0x80)
         {
             value = source[position++];

@@ -3,7 +3,7 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Protocol.Wire;
 
-/// <summary>Encodes messages into plain memory: for records of the broker's own logs, and wherever no frame is sent. Slices are read in.</summary>
+/// <summary>Encodes messages into memory, for the broker's own logs and wherever no frame is sent. File slices are read into it.</summary>
 public sealed class WireBuffer : IFrameOutput
 {
     private byte[] _bytes = [];
@@ -12,7 +12,7 @@ public sealed class WireBuffer : IFrameOutput
     /// <inheritdoc/>
     public Span<byte> Written => _bytes.AsSpan(0, _length);
 
-    /// <summary>The bytes of <paramref name="message"/> at <paramref name="version"/>.</summary>
+    /// <summary>Encodes <paramref name="message"/> in <paramref name="version"/>.</summary>
     public static byte[] Encode(IMessage message, short version)
     {
         var buffer = new WireBuffer();
@@ -47,7 +47,7 @@ public sealed class WireBuffer : IFrameOutput
         Advance(slice.Length);
     }
 
-    /// <summary>Forgets what was written; the memory is kept.</summary>
+    /// <summary>Removes the written bytes and keeps the memory.</summary>
     public void Clear() => _length = 0;
 
     private void Grow(int count)

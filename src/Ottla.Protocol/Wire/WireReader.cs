@@ -6,24 +6,32 @@ using Ottla.Kernel;
 
 namespace Ottla.Protocol.Wire;
 
-/// <summary>Reads Kafka's primitive types from a frame. Every length is checked against what remains before anything is allocated.</summary>
-/// <remarks>Strings and bytes are copied, so that a decoded message outlives its frame; records are not.</remarks>
+/// <summary>
+/// Reads Kafka's primitive types from a frame. Every length is compared with the remaining bytes before memory is allocated.
+/// </summary>
+/// <remarks>Strings and bytes are copied, so that a decoded message can outlive its frame. Records are not copied.</remarks>
 public ref struct WireReader
 {
-    /// <summary>Up to here a string can be written back even if it is not UTF-8: every byte becomes at most one replacement character of 3 bytes.</summary>
+    /// <summary>
+    /// The longest string that can be written back even if it is invalid UTF-8: each byte becomes at most one replacement character of 3
+    /// bytes.
+    /// </summary>
     private const int StringBytesSafe = WireWriter.StringBytesMax / 3;
 
-    /// <summary>Elements of an array at most, even where the bytes for more have come: far above what a client sends, and a bound on the objects made of one length (CVE-2026-111108).</summary>
+    /// <summary>
+    /// The most elements of an array, even if there are bytes for more: far above what clients send. It bounds the objects that one length
+    /// can create (CVE-2026-111108).
+    /// </summary>
     public const int ArrayElementsMax = 1_000_000;
 
-    /// <summary>Tagged fields of a struct at most (CVE-2026-111115).</summary>
+    /// <summary>The most tagged fields of a struct (CVE-2026-111115).</summary>
     public const int TaggedFieldsMax = 10_000;
 
     private readonly Memory<byte> _memory;
     private readonly ReadOnlySpan<byte> _span;
     private int _position;
 
-    /// <summary>Reads from the start of <paramref name="frame"/>.</summary>
+    /// <summary>Starts to read at the beginning of <paramref name="frame"/>.</summary>
     public WireReader(Memory<byte> frame)
     {
         _memory = frame;
@@ -63,7 +71,8 @@ public ref struct WireReader
     }
 
     /// <summary>Reads a string that must not be null.</summary>
-    public string ReadString(bool flexible, string field) => ReadNullableString(flexible) ?? throw MalformedMessageException.NotNullable(field);
+    public string ReadString(bool flexible, string field) =>
+        ReadNullableString(flexible) ?? throw MalformedMessageException.NotNullable(field);
 
     /// <summary>Reads a string.</summary>
     public string? ReadNullableString(bool flexible)
@@ -75,12 +84,13 @@ public ref struct WireReader
             Fail($"a string of {length} bytes is longer than the {WireWriter.StringBytesMax} that the protocol allows");
         var text = RecentStrings.Get(Take(length));
         if (length > StringBytesSafe && Encoding.UTF8.GetByteCount(text) > WireWriter.StringBytesMax)
-            Fail("a string is not UTF-8, and too long with its errors replaced");
+            Fail("a string is not valid UTF-8, and is too long after its errors are replaced");
         return text;
     }
 
     /// <summary>Reads bytes that must not be null, as a copy.</summary>
-    public byte[] ReadBytes(bool flexible, string field) => ReadNullableBytes(flexible) ?? throw MalformedMessageException.NotNullable(field);
+    public byte[] ReadBytes(bool flexible, string field) =>
+        ReadNullableBytes(flexible) ?? throw MalformedMessageException.NotNullable(field);
 
     /// <summary>Reads bytes, as a copy.</summary>
     public byte[]? ReadNullableBytes(bool flexible)
@@ -109,8 +119,10 @@ public ref struct WireReader
 
     /// <summary>Reads the length of an array; -1 when the array is null.</summary>
     /// <param name="flexible">Whether the length is compact.</param>
-    /// <param name="elementBytesMin">The least bytes that an element takes: a length that cannot fit is refused before it is allocated.</param>
-    /// <param name="field">The array's name, for the error.</param>
+    /// <param name="elementBytesMin">
+    /// The smallest size of an element. A length that cannot fit is rejected before memory is allocated.
+    /// </param>
+    /// <param name="field">The name of the array, for the error message.</param>
     public int ReadArrayLength(bool flexible, int elementBytesMin, string field)
     {
         var length = flexible ? ReadCompactLength() : ReadInt32();
@@ -121,23 +133,23 @@ public ref struct WireReader
         return Math.Max(length, -1);
     }
 
-    /// <summary>Reads whether a nullable struct follows (KIP-893).</summary>
+    /// <summary>Reads whether a nullable struct is present (KIP-893).</summary>
     public bool ReadPresence(string field) => ReadInt8() switch
     {
         1 => true,
         < 0 => false,
-        var other => throw new MalformedMessageException($"{field} is announced by {other}: neither present (1) nor null (-1)."),
+        var other => throw new MalformedMessageException($"{field} begins with {other}, but 1 (present) or -1 (null) is expected."),
     };
 
-    /// <summary>Reads whether a nullable struct follows in a tagged field, where Kafka writes null as 0.</summary>
+    /// <summary>Reads whether a nullable struct in a tagged field is present. Kafka writes 0 for null there.</summary>
     public bool ReadTaggedPresence(string field) => ReadUnsignedVarint() switch
     {
         1 => true,
         0 => false,
-        var other => throw new MalformedMessageException($"{field} is announced by {other}: neither present (1) nor null (0)."),
+        var other => throw new MalformedMessageException($"{field} begins with {other}, but 1 (present) or 0 (null) is expected."),
     };
 
-    /// <summary>Reads how many tagged fields follow.</summary>
+    /// <summary>Reads the number of tagged fields.</summary>
     public int ReadTagCount()
     {
         var count = ReadUnsignedVarint();
@@ -149,7 +161,9 @@ public ref struct WireReader
     }
 
     /// <summary>Reads the tag and size of a tagged field.</summary>
-    /// <param name="lastTag">The tag of the field before, -1 for the first: tags ascend, so that none comes twice. This tag afterwards.</param>
+    /// <param name="lastTag">
+    /// The tag of the previous field, -1 for the first. Tags must ascend, so none appears twice. Receives the new tag.
+    /// </param>
     /// <param name="sizeBytes">Bytes of the field.</param>
     public uint ReadTag(ref long lastTag, out int sizeBytes)
     {
@@ -164,10 +178,10 @@ public ref struct WireReader
         return tag;
     }
 
-    /// <summary>Reads a tagged field that the schema does not know.</summary>
+    /// <summary>Reads a tagged field that the schema does not have.</summary>
     public RawTaggedField ReadRawTaggedField(uint tag, int sizeBytes) => new(tag, sizeBytes == 0 ? [] : Take(sizeBytes).ToArray());
 
-    /// <summary>Checks that a tagged field took exactly its announced size.</summary>
+    /// <summary>Checks that a tagged field had exactly its announced size.</summary>
     public readonly void CheckTagEnd(uint tag, int end)
     {
         if (_position != end)

@@ -5,10 +5,10 @@ using Ottla.Kernel;
 
 namespace Ottla.Protocol.Wire;
 
-/// <summary>Writes Kafka's primitive types to a frame. What it writes is there for others only after <see cref="Flush"/>.</summary>
+/// <summary>Writes Kafka's primitive types to a frame. The output contains the bytes only after <see cref="Flush"/>.</summary>
 public ref struct WireWriter(IFrameOutput output)
 {
-    /// <summary>The longest string that the protocol allows, in bytes of UTF-8.</summary>
+    /// <summary>The longest string of the protocol, in bytes of UTF-8.</summary>
     public const int StringBytesMax = short.MaxValue;
 
     private const int MinimumSpanBytes = 256;
@@ -16,7 +16,7 @@ public ref struct WireWriter(IFrameOutput output)
     private Span<byte> _span;
     private int _used;
 
-    /// <summary>Hands what was written over to the output.</summary>
+    /// <summary>Passes the written bytes to the output.</summary>
     public void Flush()
     {
         output.Advance(_used);
@@ -49,12 +49,13 @@ public ref struct WireWriter(IFrameOutput output)
         _used -= Varint.SizeBytesMax32 - length;
     }
 
-    /// <summary>Writes a string; null is -1, or 0 where compact.</summary>
+    /// <summary>Writes a string. The length of null is -1, or 0 in the compact form.</summary>
     public void WriteString(string? value, bool flexible)
     {
         var length = value is null ? -1 : Encoding.UTF8.GetByteCount(value);
         if (length > StringBytesMax)
-            throw new MalformedMessageException($"A string of {length} bytes is longer than the {StringBytesMax} that the protocol allows.");
+            throw new MalformedMessageException(
+                $"A string of {length} bytes is longer than the {StringBytesMax} that the protocol allows.");
         if (flexible)
             WriteUnsignedVarint((uint)(length + 1));
         else
@@ -63,14 +64,14 @@ public ref struct WireWriter(IFrameOutput output)
             Encoding.UTF8.GetBytes(value, Reserve(length));
     }
 
-    /// <summary>Writes bytes; null is -1, or 0 where compact.</summary>
+    /// <summary>Writes bytes. The length of null is -1, or 0 in the compact form.</summary>
     public void WriteBytes(byte[]? value, bool flexible)
     {
         WriteLength(value?.Length ?? -1, flexible);
         value.CopyTo(Reserve(value?.Length ?? 0));
     }
 
-    /// <summary>Writes records: memory is copied, a slice of a file only takes its place.</summary>
+    /// <summary>Writes records. Memory is copied; a file slice is appended by reference.</summary>
     public void WriteRecords(Records value, bool flexible)
     {
         WriteLength(value.IsNull ? -1 : value.Length, flexible);
@@ -88,17 +89,17 @@ public ref struct WireWriter(IFrameOutput output)
     /// <summary>Writes the length of an array; -1 for null.</summary>
     public void WriteArrayLength(int length, bool flexible) => WriteLength(length, flexible);
 
-    /// <summary>Writes whether a nullable struct follows (KIP-893).</summary>
+    /// <summary>Writes whether a nullable struct is present (KIP-893).</summary>
     public void WritePresence(bool isPresent) => WriteInt8(isPresent ? (sbyte)1 : (sbyte)-1);
 
-    /// <summary>Writes whether a nullable struct follows in a tagged field, where Kafka writes null as 0.</summary>
+    /// <summary>Writes whether a nullable struct in a tagged field is present. Kafka writes 0 for null there.</summary>
     public void WriteTaggedPresence(bool isPresent) => WriteUnsignedVarint(isPresent ? 1u : 0u);
 
-    /// <summary>Writes how many tagged fields follow.</summary>
+    /// <summary>Writes the number of tagged fields.</summary>
     public void WriteTagCount(int count) => WriteUnsignedVarint((uint)count);
 
-    /// <summary>Begins a tagged field. What is written until <see cref="EndTaggedField"/> is its content.</summary>
-    /// <returns>Where its size goes.</returns>
+    /// <summary>Begins a tagged field, whose content is written until <see cref="EndTaggedField"/>.</summary>
+    /// <returns>The position of its size.</returns>
     public int BeginTaggedField(uint tag)
     {
         WriteUnsignedVarint(tag);
@@ -108,7 +109,7 @@ public ref struct WireWriter(IFrameOutput output)
         return mark;
     }
 
-    /// <summary>Ends a tagged field: fills in its size, moving the content when the size takes more than a byte.</summary>
+    /// <summary>Ends a tagged field and fills in its size. It moves the content when the size takes more than one byte.</summary>
     public void EndTaggedField(int mark)
     {
         Flush();
@@ -125,7 +126,7 @@ public ref struct WireWriter(IFrameOutput output)
         Varint.WriteUnsigned(output.Written[mark..], (uint)contentBytes);
     }
 
-    /// <summary>Writes all tagged fields of a struct that knows none.</summary>
+    /// <summary>Writes all tagged fields of a struct whose schema has none.</summary>
     public void WriteUnknownTaggedFields(List<RawTaggedField>? fields)
     {
         WriteTagCount(fields?.Count ?? 0);
@@ -133,14 +134,17 @@ public ref struct WireWriter(IFrameOutput output)
         WriteRemainingUnknownTaggedFields(fields, ref index);
     }
 
-    /// <summary>Writes the unknown tagged fields with a number below <paramref name="tag"/>, from <paramref name="index"/> on: tags ascend on the wire.</summary>
+    /// <summary>
+    /// Writes the unknown tagged fields with tags below <paramref name="tag"/>, from <paramref name="index"/> on, because tags ascend on
+    /// the wire.
+    /// </summary>
     public void WriteUnknownTaggedFieldsBelow(uint tag, List<RawTaggedField>? fields, ref int index)
     {
         for (; fields is not null && index < fields.Count && fields[index].Tag < tag; index++)
             WriteUnknownTaggedField(fields[index]);
     }
 
-    /// <summary>Writes all unknown tagged fields from <paramref name="index"/> on, whatever their number.</summary>
+    /// <summary>Writes all unknown tagged fields from <paramref name="index"/> on.</summary>
     public void WriteRemainingUnknownTaggedFields(List<RawTaggedField>? fields, ref int index)
     {
         for (; fields is not null && index < fields.Count; index++)

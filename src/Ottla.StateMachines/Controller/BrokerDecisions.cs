@@ -6,7 +6,9 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>Decides about brokers and controllers that come, live and go, and what they are given.</summary>
+/// <summary>
+/// Decides about the registration, heartbeats and removal of brokers and controllers, and about the producer ids that brokers get.
+/// </summary>
 internal sealed class BrokerDecisions(QuorumController controller)
 {
     private const sbyte Fence = 1;
@@ -55,7 +57,7 @@ internal sealed class BrokerDecisions(QuorumController controller)
             record.BrokerEpoch = state.NextOffset;
         }
 
-        // Last, so that the broker registers again if only a part was written.
+        // Last: if only a part of the records is written, the broker registers again.
         records.Add(new MetadataRecord(record, version.RegisterBrokerRecordVersion));
         return new(records, new BrokerRegistrationResponse { BrokerEpoch = record.BrokerEpoch }, false);
     }
@@ -85,7 +87,8 @@ internal sealed class BrokerDecisions(QuorumController controller)
 
         AddDirectoryChanges(image, broker, request, records);
         var reply = new BrokerHeartbeatReply(
-            isCaughtUp, next is BrokerState.Fenced or BrokerState.ShutdownNow, next == BrokerState.ControlledShutdown, next == BrokerState.ShutdownNow);
+            isCaughtUp, next is BrokerState.Fenced or BrokerState.ShutdownNow, next == BrokerState.ControlledShutdown,
+                next == BrokerState.ShutdownNow);
         return new(records, reply, false);
     }
 
@@ -108,7 +111,8 @@ internal sealed class BrokerDecisions(QuorumController controller)
     public static Decision<MetadataRecord, Done> RegisterController(ControllerRegistrationRequest request, in ControllerState state)
     {
         if (!state.Image.Features.MetadataVersionOrThrow.SupportsControllerRegistration)
-            throw new ApiException(ErrorCode.UnsupportedVersion, "The current MetadataVersion is too old to support controller registrations.");
+            throw new ApiException(
+                ErrorCode.UnsupportedVersion, "The current MetadataVersion is too old to support controller registrations.");
         var record = new RegisterControllerRecord
         {
             ControllerId = request.ControllerId,
@@ -133,20 +137,23 @@ internal sealed class BrokerDecisions(QuorumController controller)
     public static Decision<MetadataRecord, Done> UnregisterController(int controllerId, in ControllerState state)
     {
         if (!state.Image.Features.MetadataVersionOrThrow.SupportsControllerUnregistration)
-            throw new ApiException(ErrorCode.UnsupportedVersion, "The current MetadataVersion is too old to support controller unregistration.");
+            throw new ApiException(
+                ErrorCode.UnsupportedVersion, "The current MetadataVersion is too old to support controller unregistration.");
         if (!state.Image.Cluster.Controllers.ContainsKey(controllerId))
             throw new ApiException(ErrorCode.ControllerIdNotRegistered, $"Controller ID {controllerId} is not currently registered.");
         return new([new MetadataRecord(new UnregisterControllerRecord { ControllerId = controllerId }, 0)], Done.Instance, true);
     }
 
-    public static Decision<MetadataRecord, ProducerIdBlock> AllocateProducerIds(AllocateProducerIdsCommand command, in ControllerState state)
+    public static Decision<MetadataRecord, ProducerIdBlock> AllocateProducerIds(
+        AllocateProducerIdsCommand command, in ControllerState state)
     {
         CheckedBroker(state.Image, command.BrokerId, command.BrokerEpoch);
         var first = Math.Max(state.Image.NextProducerId, 0);
         if (first > long.MaxValue - QuorumController.ProducerIdBlockSize)
         {
             throw new ApiException(
-                ErrorCode.UnknownServerError, "Exhausted all producerIds as the next block's end producerId has exceeded the int64 type limit");
+                ErrorCode.UnknownServerError,
+                    "Exhausted all producerIds as the next block's end producerId has exceeded the int64 type limit");
         }
 
         var record = new ProducerIdsRecord
@@ -158,7 +165,7 @@ internal sealed class BrokerDecisions(QuorumController controller)
         return new([new MetadataRecord(record, 0)], new ProducerIdBlock(first, QuorumController.ProducerIdBlockSize), false);
     }
 
-    /// <summary>The registration of a broker that speaks for its present incarnation.</summary>
+    /// <summary>The registration of a broker, if the request comes from its current process.</summary>
     /// <exception cref="ApiException">STALE_BROKER_EPOCH.</exception>
     internal static BrokerRegistration CheckedBroker(MetadataImage image, int id, long epoch)
     {
@@ -176,7 +183,7 @@ internal sealed class BrokerDecisions(QuorumController controller)
             if (request.WantShutDown)
                 return BrokerState.ShutdownNow;
 
-            // An incarnation that began to shut down does not come back: were it unfenced, it could be elected and yet not lead.
+            // A process that began to shut down stays fenced. If it were unfenced, it could be elected as a leader just before it stops.
             return !request.WantFence && isCaughtUp && !broker.InControlledShutdown ? BrokerState.Unfenced : BrokerState.Fenced;
         }
 
@@ -192,7 +199,8 @@ internal sealed class BrokerDecisions(QuorumController controller)
         if (request.ClusterId != controller.Settings.ClusterId)
         {
             throw new ApiException(
-                ErrorCode.InconsistentClusterId, $"Expected cluster ID {controller.Settings.ClusterId}, but got cluster ID {request.ClusterId}");
+                ErrorCode.InconsistentClusterId,
+                    $"Expected cluster ID {controller.Settings.ClusterId}, but got cluster ID {request.ClusterId}");
         }
 
         if (request.IsMigratingZkBroker)
@@ -207,7 +215,8 @@ internal sealed class BrokerDecisions(QuorumController controller)
             throw new ApiException(ErrorCode.InvalidRegistration, "Duplicate directory ID in request");
         foreach (var other in image.Cluster.Brokers.Values)
         {
-            if (other.Id != request.BrokerId && request.LogDirs.FirstOrDefault(dir => other.LogDirs.Contains(dir)) is var shared && shared != Uuid.Zero)
+            if (other.Id != request.BrokerId && request.LogDirs.FirstOrDefault(dir => other.LogDirs.Contains(dir)) is var shared
+                && shared != Uuid.Zero)
                 throw new ApiException(ErrorCode.InvalidRegistration, $"Broker {other.Id} is already registered with directory {shared}");
         }
     }
@@ -215,7 +224,8 @@ internal sealed class BrokerDecisions(QuorumController controller)
     private void CheckFeatures(BrokerRegistrationRequest request, MetadataImage image)
     {
         var supported = request.Features.ToDictionary(
-            feature => feature.Name, feature => new VersionRange(feature.MinSupportedVersion, feature.MaxSupportedVersion), StringComparer.Ordinal);
+            feature => feature.Name, feature =>
+                new VersionRange(feature.MinSupportedVersion, feature.MaxSupportedVersion), StringComparer.Ordinal);
         if (!supported.ContainsKey(MetadataVersion.FeatureName))
             throw new ApiException(ErrorCode.InvalidRegistration, $"Request features do not contain '{MetadataVersion.FeatureName}'");
         var finalized = image.Features.Levels
@@ -235,7 +245,9 @@ internal sealed class BrokerDecisions(QuorumController controller)
         }
     }
 
-    /// <summary>A new incarnation: the old one is gone, and unless it said goodbye it may have lost what it had.</summary>
+    /// <summary>
+    /// Handles the end of a broker's previous process. If that did not shut down cleanly, its replicas may have lost records.
+    /// </summary>
     private void AddShutdown(MetadataImage image, int brokerId, bool isClean, List<MetadataRecord> records)
     {
         if (image.Features.IsElrEnabled && !isClean)
@@ -266,7 +278,8 @@ internal sealed class BrokerDecisions(QuorumController controller)
         records.Add(new MetadataRecord(
             new BrokerRegistrationChangeRecord { BrokerId = broker.Id, BrokerEpoch = broker.Epoch, Fenced = Unfence }, 0));
         controller.Partitions.AddChanges(
-            image, new PartitionDecisions.BrokerEvent(Added: broker.Id), partition => partition.Leader == PartitionRegistration.NoLeader, records);
+            image, new PartitionDecisions.BrokerEvent(Added: broker.Id), partition =>
+                partition.Leader == PartitionRegistration.NoLeader, records);
     }
 
     private void AddControlledShutdown(MetadataImage image, BrokerRegistration broker, List<MetadataRecord> records)
@@ -277,7 +290,8 @@ internal sealed class BrokerDecisions(QuorumController controller)
             image, new PartitionDecisions.BrokerEvent(Removed: broker.Id), partition => partition.Isr.Contains(broker.Id), records);
     }
 
-    private void AddDirectoryChanges(MetadataImage image, BrokerRegistration broker, BrokerHeartbeatRequest request, List<MetadataRecord> records)
+    private void AddDirectoryChanges(
+        MetadataImage image, BrokerRegistration broker, BrokerHeartbeatRequest request, List<MetadataRecord> records)
     {
         var version = image.Features.MetadataVersionOrThrow;
         var failed = broker.LogDirs.Where(dir => request.OfflineLogDirs.Contains(dir)).ToHashSet();
@@ -289,7 +303,8 @@ internal sealed class BrokerDecisions(QuorumController controller)
                 partition => partition.Replicas.Contains(broker.Id) && failed.Contains(partition.DirectoryOf(broker.Id)),
                 records);
             records.Add(new MetadataRecord(
-                new BrokerRegistrationChangeRecord { BrokerId = broker.Id, BrokerEpoch = broker.Epoch, LogDirs = [.. broker.LogDirs.Where(dir => !failed.Contains(dir))] }, 2));
+                new BrokerRegistrationChangeRecord { BrokerId = broker.Id, BrokerEpoch = broker.Epoch,
+                    LogDirs = [.. broker.LogDirs.Where(dir => !failed.Contains(dir))] }, 2));
         }
 
         if (version.SupportsCordonedLogDirs && request.CordonedLogDirs is { } cordoned

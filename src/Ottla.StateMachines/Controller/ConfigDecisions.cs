@@ -6,7 +6,7 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>Decides about changes of dynamic configs.</summary>
+/// <summary>Decides about changes to dynamic configs.</summary>
 internal sealed class ConfigDecisions(QuorumController controller)
 {
     public const string MinInsyncReplicas = "min.insync.replicas";
@@ -16,8 +16,12 @@ internal sealed class ConfigDecisions(QuorumController controller)
     public static MetadataRecord Record(ConfigResource resource, string name, string? value) =>
         new(new ConfigRecord { ResourceType = (sbyte)resource.Type, ResourceName = resource.Name, Name = name, Value = value }, 0);
 
-    /// <summary>What a topic config is: its own value, that of this broker, of all brokers, or the static one.</summary>
-    /// <remarks>Only for configs that topics and brokers spell alike: it is asked for every partition of a broker that comes or goes.</remarks>
+    /// <summary>
+    /// The effective value of a topic config: from the topic, this broker, the default of all brokers, or the static configuration.
+    /// </summary>
+    /// <remarks>
+    /// Only for configs with the same name on topics and brokers. It is called for every partition when a broker comes or goes.
+    /// </remarks>
     public string EffectiveTopicValue(MetadataImage image, string topic, string name)
     {
         if ((image.Configs.Value(ConfigResource.Topic(topic), name)
@@ -31,7 +35,8 @@ internal sealed class ConfigDecisions(QuorumController controller)
     {
         List<MetadataRecord> records = [];
         var image = state.Image;
-        var repeated = command.Changes.GroupBy(change => change.Resource).Where(same => same.Skip(1).Any()).Select(same => same.Key).ToHashSet();
+        var repeated =
+            command.Changes.GroupBy(change => change.Resource).Where(same => same.Skip(1).Any()).Select(same => same.Key).ToHashSet();
         var answers = new List<ApiError>(command.Changes.Count);
         foreach (var change in command.Changes)
         {
@@ -44,13 +49,14 @@ internal sealed class ConfigDecisions(QuorumController controller)
         return new(command.ValidateOnly ? [] : records, answers, true);
     }
 
-    /// <summary>Adds the records of one resource's changes; none of them when one is refused.</summary>
-    /// <param name="image">The present.</param>
+    /// <summary>Adds the records of one resource's changes, or none if any change is invalid.</summary>
+    /// <param name="image">The current image.</param>
     /// <param name="resource">The resource.</param>
-    /// <param name="alterations">Its changes.</param>
-    /// <param name="isNew">Whether it is a topic that is being created.</param>
-    /// <param name="records">Where to add them.</param>
-    public ApiError Alter(MetadataImage image, ConfigResource resource, IReadOnlyList<ConfigAlteration> alterations, bool isNew, List<MetadataRecord> records)
+    /// <param name="alterations">The changes.</param>
+    /// <param name="isNew">Whether the resource is a topic that is being created.</param>
+    /// <param name="records">The list to add the records to.</param>
+    public ApiError Alter(
+        MetadataImage image, ConfigResource resource, IReadOnlyList<ConfigAlteration> alterations, bool isNew, List<MetadataRecord> records)
     {
         var existing = image.Configs.Of(resource);
         var updated = existing.ToBuilder();
@@ -71,7 +77,7 @@ internal sealed class ConfigDecisions(QuorumController controller)
                 else
                     updated[alteration.Name] = value;
 
-                // Of brokers also what stays: the record makes them load again the files that the value names (KAFKA-14136).
+                // For brokers also unchanged values: the record makes them reload the files that the value names (KAFKA-14136).
                 if (resource.Type == ConfigResourceType.Broker || existing.GetValueOrDefault(alteration.Name) != value)
                     changes.Add(Record(resource, alteration.Name, value));
             }
@@ -91,7 +97,9 @@ internal sealed class ConfigDecisions(QuorumController controller)
         return ApiError.None;
     }
 
-    /// <summary>Adds what a change of min.insync.replicas entails: who was eligible under the old value may not be under the new.</summary>
+    /// <summary>
+    /// Clears the eligible leader replicas after a change of min.insync.replicas, because they were chosen for the old value.
+    /// </summary>
     public static void AddClearElr(MetadataImage image, List<MetadataRecord> records)
     {
         if (!image.Features.IsElrEnabled)
@@ -107,7 +115,9 @@ internal sealed class ConfigDecisions(QuorumController controller)
         }
     }
 
-    /// <summary>The changes of a resource, with the deletions of what is not named where they replace all.</summary>
+    /// <summary>
+    /// The changes of a resource. When they replace all configs, they include deletions of the configs that are not named.
+    /// </summary>
     private static IReadOnlyList<ConfigAlteration> WithDeletions(MetadataImage image, ConfigChange change)
     {
         if (!change.ReplacesAll)
@@ -150,7 +160,8 @@ internal sealed class ConfigDecisions(QuorumController controller)
                 return new ApiError(ErrorCode.UnknownTopicOrPartition, $"The topic '{resource.Name}' does not exist.");
             case ConfigResourceType.Broker when resource.Name.Length > 0:
                 var id = int.Parse(resource.Name, System.Globalization.CultureInfo.InvariantCulture);
-                return image.Cluster.Brokers.ContainsKey(id) || image.Cluster.Controllers.ContainsKey(id) || controller.Settings.VoterIds.Contains(id)
+                return image.Cluster.Brokers.ContainsKey(id) || image.Cluster.Controllers.ContainsKey(id)
+                    || controller.Settings.VoterIds.Contains(id)
                     ? null
                     : new ApiError(ErrorCode.BrokerIdNotRegistered, $"No node with id {id} found.");
             default:

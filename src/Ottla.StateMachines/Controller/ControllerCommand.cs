@@ -5,22 +5,22 @@ using Ottla.Protocol.Metadata;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>Where the controller stands when it decides.</summary>
-/// <param name="Image">Everything that was decided so far, committed or not.</param>
-/// <param name="NextOffset">The offset that the first record of the decision would get.</param>
-/// <param name="Now">The present.</param>
+/// <summary>The state on which the controller bases a decision.</summary>
+/// <param name="Image">The image after all decisions so far, committed or not.</param>
+/// <param name="NextOffset">The offset of the first record of this decision.</param>
+/// <param name="Now">The current time.</param>
 public readonly record struct ControllerState(Metadata.MetadataImage Image, long NextOffset, Instant Now);
 
-/// <summary>Something that the active controller is asked to do.</summary>
-/// <typeparam name="TReply">What it is answered with.</typeparam>
+/// <summary>A request to the active controller.</summary>
+/// <typeparam name="TReply">The type of the answer.</typeparam>
 public abstract record ControllerCommand<TReply>
 {
-    /// <summary>Decides about the command; reads only.</summary>
+    /// <summary>Decides about the command without changing anything.</summary>
     /// <exception cref="ApiException">The command fails as a whole.</exception>
     internal abstract Decision<MetadataRecord, TReply> Decide(QuorumController controller, in ControllerState state);
 }
 
-/// <summary>Who may do what, asked by topic name; everything is allowed where it is null.</summary>
+/// <summary>Checks the client's permission on a topic. A null delegate permits everything.</summary>
 /// <param name="name">The topic's name.</param>
 public delegate bool TopicPermission(string name);
 
@@ -28,10 +28,10 @@ public delegate bool TopicPermission(string name);
 /// <param name="Request">The request.</param>
 public sealed record CreateTopicsCommand(CreateTopicsRequest Request) : ControllerCommand<CreateTopicsResponse>
 {
-    /// <summary>Which topics the client may create.</summary>
+    /// <summary>Checks whether the client may create a topic.</summary>
     public TopicPermission? MayCreate { get; init; }
 
-    /// <summary>Of which topics the client may be told the configs (KIP-525).</summary>
+    /// <summary>Checks whether the response may show a topic's configs to the client (KIP-525).</summary>
     public TopicPermission? MayDescribeConfigs { get; init; }
 
     internal override Decision<MetadataRecord, CreateTopicsResponse> Decide(QuorumController controller, in ControllerState state) =>
@@ -40,13 +40,13 @@ public sealed record CreateTopicsCommand(CreateTopicsRequest Request) : Controll
 
 /// <summary>DeleteTopics (KIP-4, KIP-516). Fails per topic.</summary>
 /// <param name="Request">The request.</param>
-/// <param name="Version">Its version: what is answered when deletion is disabled depends on it.</param>
+/// <param name="Version">The version of the request: it determines the error when deletion is disabled.</param>
 public sealed record DeleteTopicsCommand(DeleteTopicsRequest Request, short Version) : ControllerCommand<DeleteTopicsResponse>
 {
-    /// <summary>Which topics the client may know of.</summary>
+    /// <summary>Checks whether the client may see a topic.</summary>
     public TopicPermission? MayDescribe { get; init; }
 
-    /// <summary>Which topics the client may delete.</summary>
+    /// <summary>Checks whether the client may delete a topic.</summary>
     public TopicPermission? MayDelete { get; init; }
 
     internal override Decision<MetadataRecord, DeleteTopicsResponse> Decide(QuorumController controller, in ControllerState state) =>
@@ -57,7 +57,7 @@ public sealed record DeleteTopicsCommand(DeleteTopicsRequest Request, short Vers
 /// <param name="Request">The request.</param>
 public sealed record CreatePartitionsCommand(CreatePartitionsRequest Request) : ControllerCommand<CreatePartitionsResponse>
 {
-    /// <summary>Which topics the client may alter.</summary>
+    /// <summary>Checks whether the client may alter a topic.</summary>
     public TopicPermission? MayAlter { get; init; }
 
     internal override Decision<MetadataRecord, CreatePartitionsResponse> Decide(QuorumController controller, in ControllerState state) =>
@@ -96,24 +96,28 @@ public sealed record ListPartitionReassignmentsCommand(ListPartitionReassignment
 /// <param name="resource">The resource.</param>
 public delegate ApiError ConfigPermission(Metadata.ConfigResource resource);
 
-/// <summary>A change of one config.</summary>
+/// <summary>A change to one config.</summary>
 /// <param name="Name">The config.</param>
-/// <param name="Operation">What to do with it.</param>
-/// <param name="Value">The operand; not used to delete.</param>
+/// <param name="Operation">The operation.</param>
+/// <param name="Value">The operand; unused for a deletion.</param>
 public readonly record struct ConfigAlteration(string Name, AlterConfigOperation Operation, string? Value);
 
-/// <summary>A change of the configs of one resource.</summary>
+/// <summary>The changes to the configs of one resource.</summary>
 /// <param name="Resource">The resource.</param>
 /// <param name="Alterations">The changes of its configs.</param>
-/// <param name="ReplacesAll">Whether configs that are not named are deleted, as AlterConfigs does.</param>
+/// <param name="ReplacesAll">Whether configs that are not named are deleted, as in AlterConfigs.</param>
 public sealed record ConfigChange(Metadata.ConfigResource Resource, IReadOnlyList<ConfigAlteration> Alterations, bool ReplacesAll);
 
-/// <summary>AlterConfigs (KIP-133) and IncrementalAlterConfigs (KIP-339), except of broker loggers. Fails per resource: an answer for each change, in their order.</summary>
+/// <summary>
+/// AlterConfigs (KIP-133) and IncrementalAlterConfigs (KIP-339), except for broker loggers. Fails per resource: the reply has one result
+/// for each change, in order.
+/// </summary>
 /// <param name="Changes">The changes.</param>
-/// <param name="ValidateOnly">Whether they are only checked.</param>
-public sealed record AlterConfigsCommand(IReadOnlyList<ConfigChange> Changes, bool ValidateOnly) : ControllerCommand<IReadOnlyList<ApiError>>
+/// <param name="ValidateOnly">Whether to validate the changes only.</param>
+public sealed record AlterConfigsCommand(IReadOnlyList<ConfigChange> Changes, bool ValidateOnly)
+    : ControllerCommand<IReadOnlyList<ApiError>>
 {
-    /// <summary>Which configs the client may alter.</summary>
+    /// <summary>Checks whether the client may alter the configs of a resource.</summary>
     public ConfigPermission? MayAlter { get; init; }
 
     internal override Decision<MetadataRecord, IReadOnlyList<ApiError>> Decide(QuorumController controller, in ControllerState state) =>
@@ -122,30 +126,33 @@ public sealed record AlterConfigsCommand(IReadOnlyList<ConfigChange> Changes, bo
 
 /// <summary>UpdateFeatures (KIP-584).</summary>
 /// <param name="Request">The request.</param>
-/// <param name="Version">Its version: below 2 every feature is answered by itself.</param>
+/// <param name="Version">The version of the request: below 2 each feature gets a result of its own.</param>
 public sealed record UpdateFeaturesCommand(UpdateFeaturesRequest Request, short Version) : ControllerCommand<UpdateFeaturesResponse>
 {
     internal override Decision<MetadataRecord, UpdateFeaturesResponse> Decide(QuorumController controller, in ControllerState state) =>
         controller.Features.Update(this, state);
 }
 
-/// <summary>BrokerRegistration (KIP-631): a broker's process is new, or its registration changed.</summary>
+/// <summary>BrokerRegistration (KIP-631): a broker's process started, or its registration changed.</summary>
 /// <param name="Request">The request.</param>
-/// <param name="DetectCleanShutdown">Whether the request says at which epoch the broker last shut down cleanly (version 3 on); otherwise it did not.</param>
-public sealed record RegisterBrokerCommand(BrokerRegistrationRequest Request, bool DetectCleanShutdown = true) : ControllerCommand<BrokerRegistrationResponse>
+/// <param name="DetectCleanShutdown">
+/// Whether the request tells the broker epoch of the last clean shutdown (from version 3 on). Without it the shutdown counts as unclean.
+/// </param>
+public sealed record RegisterBrokerCommand(BrokerRegistrationRequest Request, bool DetectCleanShutdown = true)
+    : ControllerCommand<BrokerRegistrationResponse>
 {
     internal override Decision<MetadataRecord, BrokerRegistrationResponse> Decide(QuorumController controller, in ControllerState state) =>
         controller.Brokers.Register(this, state);
 }
 
-/// <summary>What a broker is answered to its heartbeat.</summary>
-/// <param name="IsCaughtUp">It has read its own registration.</param>
-/// <param name="IsFenced">It is fenced.</param>
-/// <param name="InControlledShutdown">Its leaderships are being moved.</param>
-/// <param name="ShouldShutDown">It may shut down now.</param>
+/// <summary>The reply to a broker's heartbeat.</summary>
+/// <param name="IsCaughtUp">Whether the broker has read its own registration.</param>
+/// <param name="IsFenced">Whether the broker is fenced.</param>
+/// <param name="InControlledShutdown">Whether its leaderships are being moved to other brokers.</param>
+/// <param name="ShouldShutDown">Whether it may shut down now.</param>
 public sealed record BrokerHeartbeatReply(bool IsCaughtUp, bool IsFenced, bool InControlledShutdown, bool ShouldShutDown);
 
-/// <summary>BrokerHeartbeat (KIP-631): a broker is alive, and may want to be unfenced, fenced or let go.</summary>
+/// <summary>BrokerHeartbeat (KIP-631): a broker is alive. It may ask to be fenced, unfenced or shut down.</summary>
 /// <param name="Request">The request.</param>
 public sealed record BrokerHeartbeatCommand(BrokerHeartbeatRequest Request) : ControllerCommand<BrokerHeartbeatReply>
 {
@@ -153,18 +160,19 @@ public sealed record BrokerHeartbeatCommand(BrokerHeartbeatRequest Request) : Co
         controller.Brokers.Heartbeat(this, state);
 }
 
-/// <summary>AssignReplicasToDirs (KIP-858): the log directories that a broker put replicas in.</summary>
+/// <summary>AssignReplicasToDirs (KIP-858): a broker reports the log directories of its replicas.</summary>
 /// <param name="Request">The request.</param>
 public sealed record AssignReplicasToDirsCommand(AssignReplicasToDirsRequest Request) : ControllerCommand<AssignReplicasToDirsResponse>
 {
-    internal override Decision<MetadataRecord, AssignReplicasToDirsResponse> Decide(QuorumController controller, in ControllerState state) =>
+    internal override Decision<MetadataRecord, AssignReplicasToDirsResponse> Decide(
+        QuorumController controller, in ControllerState state) =>
         DirectoryDecisions.Assign(this, controller, state);
 }
 
-/// <summary>Nothing to say but that it is done.</summary>
+/// <summary>The empty reply of a command that succeeded.</summary>
 public sealed record Done
 {
-    /// <summary>The only one.</summary>
+    /// <summary>The only instance.</summary>
     public static readonly Done Instance = new();
 
     private Done()
@@ -172,7 +180,7 @@ public sealed record Done
     }
 }
 
-/// <summary>UnregisterBroker (KIP-746): forget a broker that will not come back.</summary>
+/// <summary>UnregisterBroker (KIP-746): removes a broker that will not come back.</summary>
 /// <param name="BrokerId">The broker.</param>
 public sealed record UnregisterBrokerCommand(int BrokerId) : ControllerCommand<Done>
 {
@@ -196,9 +204,9 @@ public sealed record UnregisterControllerCommand(int ControllerId) : ControllerC
         BrokerDecisions.UnregisterController(ControllerId, state);
 }
 
-/// <summary>A run of producer ids that one broker may hand out.</summary>
+/// <summary>A range of producer ids that one broker may assign.</summary>
 /// <param name="First">The first id.</param>
-/// <param name="Count">How many.</param>
+/// <param name="Count">The number of ids.</param>
 public sealed record ProducerIdBlock(long First, int Count);
 
 /// <summary>AllocateProducerIds (KIP-730).</summary>
@@ -210,9 +218,11 @@ public sealed record AllocateProducerIdsCommand(int BrokerId, long BrokerEpoch) 
         BrokerDecisions.AllocateProducerIds(this, state);
 }
 
-/// <summary>The first thing that an active controller does: write the bootstrap records, or clean up after its predecessor.</summary>
-/// <param name="Bootstrap">The bootstrap records, for an empty log.</param>
-/// <param name="TransactionStartOffset">Where an unfinished metadata transaction began; -1 when there is none.</param>
+/// <summary>
+/// The first command of a new active controller: it writes the bootstrap records, or ends an unfinished transaction of its predecessor.
+/// </summary>
+/// <param name="Bootstrap">The bootstrap records for an empty log.</param>
+/// <param name="TransactionStartOffset">The offset at which an unfinished metadata transaction began; -1 when there is none.</param>
 public sealed record ActivateCommand(IReadOnlyList<MetadataRecord> Bootstrap, long TransactionStartOffset) : ControllerCommand<Done>
 {
     internal override Decision<MetadataRecord, Done> Decide(QuorumController controller, in ControllerState state) =>

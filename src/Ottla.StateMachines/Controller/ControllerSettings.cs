@@ -3,27 +3,27 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>What a controller is told at start and never changes.</summary>
+/// <summary>Settings of a controller that are fixed at its start.</summary>
 public sealed record ControllerSettings
 {
-    /// <summary>This node.</summary>
+    /// <summary>The id of this node.</summary>
     public required int NodeId { get; init; }
 
-    /// <summary>The cluster that brokers must say they belong to.</summary>
+    /// <summary>The id of the cluster. Brokers with another one are rejected.</summary>
     public required string ClusterId { get; init; }
 
-    /// <summary>The node's static configuration: defaults and bounds. Dynamic values come from the image.</summary>
+    /// <summary>The static configuration of the node: defaults and bounds. Dynamic values are in the image.</summary>
     public required BrokerConfig Config { get; init; }
 
     /// <summary>The features this node supports.</summary>
     public required SupportedFeatures SupportedFeatures { get; init; }
 
-    /// <summary>The finalized level of kraft.version, which Raft keeps.</summary>
+    /// <summary>The finalized level of kraft.version, which Raft manages.</summary>
     public short KRaftVersion { get; init; }
 
-    /// <summary>The controllers that vote.</summary>
+    /// <summary>The ids of the voters.</summary>
     public IReadOnlyCollection<int> VoterIds { get; init; } = [];
 
-    /// <summary>Where random choices (topic ids, placement) begin.</summary>
+    /// <summary>The seed of random choices (topic ids, placement of replicas).</summary>
     public required ulong Seed { get; init; }
 }

@@ -6,10 +6,11 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>Takes note of the log directories that brokers put their replicas in (KIP-858).</summary>
+/// <summary>Records the log directories to which brokers assign their replicas (KIP-858).</summary>
 internal static class DirectoryDecisions
 {
-    public static Decision<MetadataRecord, AssignReplicasToDirsResponse> Assign(AssignReplicasToDirsCommand command, QuorumController controller, in ControllerState state)
+    public static Decision<MetadataRecord, AssignReplicasToDirsResponse> Assign(
+        AssignReplicasToDirsCommand command, QuorumController controller, in ControllerState state)
     {
         var image = state.Image;
         if (!image.Features.MetadataVersionOrThrow.SupportsDirectoryAssignment)
@@ -35,14 +36,15 @@ internal static class DirectoryDecisions
             })],
         };
 
-        // A replica in a directory that has failed meanwhile neither leads nor is in sync.
+        // A replica whose directory has failed in the meantime can neither lead nor be in sync.
         if (lost.Count > 0)
             controller.Partitions.AddChanges(image, new PartitionDecisions.BrokerEvent(Removed: broker.Id), lost.Contains, records);
         return new(records, response, false);
     }
 
     private static ErrorCode AssignOne(
-        MetadataImage image, BrokerRegistration broker, Uuid directory, Uuid topicId, int index, List<MetadataRecord> records, HashSet<PartitionRegistration> lost)
+        MetadataImage image, BrokerRegistration broker, Uuid directory, Uuid topicId, int index,
+            List<MetadataRecord> records, HashSet<PartitionRegistration> lost)
     {
         if (!image.Topics.ById.TryGetValue(topicId, out var topic))
             return ErrorCode.UnknownTopicId;
@@ -53,7 +55,8 @@ internal static class DirectoryDecisions
             return ErrorCode.NotLeaderOrFollower;
         if (partition.Directories[position] != directory)
         {
-            var change = new PartitionChangeRecord { TopicId = topicId, PartitionId = index, Directories = [.. partition.Directories.SetItem(position, directory)] };
+            var change = new PartitionChangeRecord { TopicId = topicId, PartitionId = index,
+                Directories = [.. partition.Directories.SetItem(position, directory)] };
             records.Add(new MetadataRecord(change, image.Features.MetadataVersionOrThrow.PartitionRecordVersion));
         }
 

@@ -42,7 +42,8 @@ internal sealed class FeatureDecisions(QuorumController controller)
         {
             response.Results =
             [
-                .. command.Request.FeatureUpdates.Select(update => new UpdateFeaturesResponse.UpdatableFeatureResult { Feature = update.Feature, ErrorMessage = null }),
+                .. command.Request.FeatureUpdates
+                    .Select(update => new UpdateFeaturesResponse.UpdatableFeatureResult { Feature = update.Feature, ErrorMessage = null }),
             ];
         }
 
@@ -59,7 +60,8 @@ internal sealed class FeatureDecisions(QuorumController controller)
         return range.Max == 0 ? $"{who} does not support this feature." : $"{who} only supports versions {range}";
     }
 
-    private ApiError Update(MetadataImage image, string feature, short level, sbyte type, MetadataVersion proposedVersion, List<MetadataRecord> records)
+    private ApiError Update(
+        MetadataImage image, string feature, short level, sbyte type, MetadataVersion proposedVersion, List<MetadataRecord> records)
     {
         if (type is not (Upgrade or SafeDowngrade or UnsafeDowngrade))
             return Invalid(feature, level, "The controller does not support the given upgrade type.");
@@ -71,7 +73,8 @@ internal sealed class FeatureDecisions(QuorumController controller)
         if (level < current && type == Upgrade)
         {
             return Invalid(
-                feature, level, "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.");
+                feature, level,
+                    "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.");
         }
 
         if (level > current && type != Upgrade)
@@ -90,7 +93,8 @@ internal sealed class FeatureDecisions(QuorumController controller)
         {
             return new ApiError(
                 ErrorCode.InvalidUpdateVersion,
-                $"Invalid metadata.version {next.Level}. Valid versions are from {MetadataVersion.Minimum.Level} to {MetadataVersion.Latest.Level}.");
+                $"Invalid metadata.version {next.Level}. Valid versions are from {MetadataVersion.Minimum.Level} to "
+                + $"{MetadataVersion.Latest.Level}.");
         }
 
         if (next < current && MetadataVersion.RecordsDiffer(current, next))
@@ -98,7 +102,8 @@ internal sealed class FeatureDecisions(QuorumController controller)
             var why = type == UnsafeDowngrade
                 ? "Unsafe metadata downgrade is not supported in this version."
                 : "Refusing to perform the requested downgrade because it might delete metadata information.";
-            return new ApiError(ErrorCode.InvalidUpdateVersion, $"Unsupported metadata.version downgrade from {current.Level} to {next.Level}. {why}");
+            return new ApiError(
+                ErrorCode.InvalidUpdateVersion, $"Unsupported metadata.version downgrade from {current.Level} to {next.Level}. {why}");
         }
 
         records.Add(new MetadataRecord(new FeatureLevelRecord { Name = MetadataVersion.FeatureName, FeatureLevel = next.Level }, 0));
@@ -111,7 +116,7 @@ internal sealed class FeatureDecisions(QuorumController controller)
             return ApiError.None;
         return level < current
             ? Invalid(Feature.KRaftVersion, level, "Can't downgrade the version of this feature.")
-            : Invalid(Feature.KRaftVersion, level, "The upgrade from a static quorum to a dynamic one is not supported.");
+            : Invalid(Feature.KRaftVersion, level, "Upgrading from a static quorum to a dynamic one is not supported.");
     }
 
     private static ApiError UpdateOther(string name, short level, MetadataVersion proposedVersion, List<MetadataRecord> records)
@@ -147,7 +152,7 @@ internal sealed class FeatureDecisions(QuorumController controller)
         foreach (var voter in settings.VoterIds)
         {
             if (voter != settings.NodeId && !image.Cluster.Controllers.ContainsKey(voter))
-                return $"controller {voter} has not registered, and may not support this feature";
+                return $"controller {voter} has not registered, so it may not support this feature";
         }
 
         return null;

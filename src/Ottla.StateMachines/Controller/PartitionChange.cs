@@ -23,7 +23,10 @@ internal enum Election
 /// Works out one change of a partition: the assignment and the ISR that were asked for, then whether a reassignment is complete, then who
 /// is eligible (KIP-966), then who leads.
 /// </summary>
-/// <remarks>Order of election: the present leader if it may stay, the ISR, the eligible leader replicas, the last known leader, and anybody if uncleanness is allowed.</remarks>
+/// <remarks>
+/// Order of election: the present leader if it may stay, the ISR, the eligible leader replicas, the last known leader, and anybody if
+/// uncleanness is allowed.
+/// </remarks>
 internal sealed record PartitionChange(PartitionRegistration Partition, Uuid TopicId, int Index)
 {
     public ImmutableArray<int> TargetIsr { get; init; } = Partition.Isr;
@@ -37,7 +40,9 @@ internal sealed record PartitionChange(PartitionRegistration Partition, Uuid Top
     /// <summary>The replicas that must come into the ISR before the reassignment is complete.</summary>
     public ImmutableArray<int> TargetAdding { get; init; } = Partition.AddingReplicas;
 
-    /// <summary>A replica that may have lost what it had; <see cref="PartitionRegistration.NoLeader"/> for none.</summary>
+    /// <summary>
+    /// A replica that may have lost records in an unclean shutdown; <see cref="PartitionRegistration.NoLeader"/> for none.
+    /// </summary>
     public int UncleanShutdownReplica { get; init; } = PartitionRegistration.NoLeader;
 
     public required int MinIsr { get; init; }
@@ -48,7 +53,7 @@ internal sealed record PartitionChange(PartitionRegistration Partition, Uuid Top
 
     public required MetadataVersion Version { get; init; }
 
-    /// <summary>Whether a replica's broker and directory can lead.</summary>
+    /// <summary>Whether a replica can lead: its broker is active and its directory is online.</summary>
     public required Func<int, bool> CanLead { get; init; }
 
     /// <summary>The log directory that a new replica on a broker begins in.</summary>
@@ -74,7 +79,7 @@ internal sealed record PartitionChange(PartitionRegistration Partition, Uuid Top
             record.Leader = leader;
         if (unclean)
         {
-            // Data may be lost here: the others must follow the new leader, not be believed.
+            // Records may be lost: the other replicas must follow the new leader, so only the leader is in sync.
             isr = [leader];
             if (Partition.LeaderRecoveryState != LeaderRecoveryState.Recovering)
                 record.LeaderRecoveryState = (sbyte)LeaderRecoveryState.Recovering;
@@ -135,7 +140,7 @@ internal sealed record PartitionChange(PartitionRegistration Partition, Uuid Top
             LeaderRecoveryState: < 0 }
             and { Replicas: null, RemovingReplicas: null, AddingReplicas: null, Directories: null };
 
-    /// <summary>Who left the ISR while it was too small to commit anything: they still have everything committed.</summary>
+    /// <summary>Replicas that left the ISR while it was too small to commit records. They still have all committed records.</summary>
     private ImmutableArray<int> Eligible(ImmutableArray<int> isr)
     {
         if (!IsElrEnabled)
@@ -180,7 +185,7 @@ internal sealed record PartitionChange(PartitionRegistration Partition, Uuid Top
         bool IsOnline(int replica) => Partition.Replicas.Contains(replica) && CanLead(replica);
     }
 
-    /// <summary>While there is no leader, who was the last is kept as the only entry of the last known ELR.</summary>
+    /// <summary>While the partition has no leader, the last known ELR has one entry: the last leader.</summary>
     private void SetLastKnownLeader(PartitionChangeRecord record)
     {
         if (!IsElrEnabled)

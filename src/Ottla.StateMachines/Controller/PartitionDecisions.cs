@@ -10,15 +10,17 @@ namespace Ottla.StateMachines.Controller;
 /// </summary>
 internal sealed class PartitionDecisions(QuorumController controller)
 {
-    /// <summary>The brokers that an event is about; the image does not know of the event yet.</summary>
-    /// <param name="Removed">Leaves the ISR and cannot lead; <see cref="PartitionRegistration.NoLeader"/> for nobody.</param>
-    /// <param name="Added">Can lead although the image still has it fenced.</param>
-    /// <param name="UncleanShutdown">As removed, and may have lost what it had.</param>
+    /// <summary>The brokers that an event concerns. The image does not contain the event yet.</summary>
+    /// <param name="Removed">The broker that leaves the ISR and cannot lead; <see cref="PartitionRegistration.NoLeader"/> for none.</param>
+    /// <param name="Added">The broker that can lead although the image shows it as fenced.</param>
+    /// <param name="UncleanShutdown">Like removed, but the broker may also have lost records.</param>
     public readonly record struct BrokerEvent(
-        int Removed = PartitionRegistration.NoLeader, int Added = PartitionRegistration.NoLeader, int UncleanShutdown = PartitionRegistration.NoLeader);
+        int Removed = PartitionRegistration.NoLeader, int Added = PartitionRegistration.NoLeader, int UncleanShutdown =
+            PartitionRegistration.NoLeader);
 
-    /// <summary>The records that an event makes necessary, for the partitions that <paramref name="affects"/> picks.</summary>
-    public void AddChanges(MetadataImage image, BrokerEvent brokerEvent, Func<PartitionRegistration, bool> affects, List<MetadataRecord> records)
+    /// <summary>Adds the records that an event requires, for the partitions that <paramref name="affects"/> selects.</summary>
+    public void AddChanges(
+        MetadataImage image, BrokerEvent brokerEvent, Func<PartitionRegistration, bool> affects, List<MetadataRecord> records)
     {
         foreach (var topic in image.Topics.ById.Values.OrderBy(topic => topic.Name, StringComparer.Ordinal))
         {
@@ -34,7 +36,7 @@ internal sealed class PartitionDecisions(QuorumController controller)
         }
     }
 
-    /// <summary>Whether a broker leads any partition.</summary>
+    /// <summary>Whether a broker leads at least one partition.</summary>
     public static bool HasLeaderships(MetadataImage image, int brokerId) =>
         image.Topics.ById.Values.Any(topic => topic.Partitions.Any(partition => partition.Leader == brokerId));
 

@@ -7,14 +7,14 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>Decides what happens to the cluster's metadata. Pure: commands and an image in, records and a reply out.</summary>
+/// <summary>Decides all changes to the cluster's metadata. Pure: it takes commands and an image, and returns records and a reply.</summary>
 /// <remarks>
-/// Owned by the loop of the active controller. It keeps no state of its own but a random sequence (and what it has parsed of the configuration): the state is
-/// the image, and applying records is the image's. So a controller that loses its leadership has nothing to undo.
+/// The loop of the active controller owns it. Its only own state is a random sequence and the last parsed configuration: the metadata is in
+/// the image, and applying records belongs to the image. So a controller that loses its leadership has nothing to undo.
 /// </remarks>
 public sealed class QuorumController
 {
-    /// <summary>Records that one operation of a client may write.</summary>
+    /// <summary>The most records that one client operation may write.</summary>
     public const int UserOperationRecordsMax = 10_000;
 
     /// <summary>Producer ids in a block.</summary>
@@ -56,7 +56,7 @@ public sealed class QuorumController
         return command.Decide(this, state);
     }
 
-    /// <summary>Begins to be active: see <see cref="ActivateCommand"/>.</summary>
+    /// <summary>Handles <see cref="ActivateCommand"/>.</summary>
     internal Decision<MetadataRecord, Done> Activate(ActivateCommand command, in ControllerState state)
     {
         List<MetadataRecord> records = [];
@@ -71,28 +71,31 @@ public sealed class QuorumController
             records.Add(new MetadataRecord(new BeginTransactionRecord { Name = "Bootstrap records" }, 0));
         records.AddRange(command.Bootstrap);
 
-        // With eligible leader replicas the cluster, not each broker, says how many replicas must be in sync (KIP-966).
+        // With eligible leader replicas, min.insync.replicas is set for the cluster, not for each broker (KIP-966).
         if (bootstrapped.Features.IsElrEnabled)
-            records.Add(ConfigDecisions.Record(ConfigResource.DefaultBroker, ConfigDecisions.MinInsyncReplicas, Text(Settings.Config.MinInsyncReplicas)));
+            records.Add(
+                ConfigDecisions.Record(
+                    ConfigResource.DefaultBroker, ConfigDecisions.MinInsyncReplicas, Text(Settings.Config.MinInsyncReplicas)));
         if (inTransaction)
             records.Add(new MetadataRecord(new EndTransactionRecord(), 0));
         return new Decision<MetadataRecord, Done>(records, Done.Instance, true);
     }
 
-    /// <summary>Refuses an operation that would write too much at once.</summary>
+    /// <summary>Rejects an operation that writes too many records at once.</summary>
     internal static void CheckSize(List<MetadataRecord> records)
     {
         if (records.Count > UserOperationRecordsMax)
             throw new ApiException(ErrorCode.PolicyViolation, "Unable to perform excessively large batch operation.");
     }
 
-    /// <summary>The configuration that the controller sees: its static values under the dynamic ones of the image.</summary>
-    /// <summary>Made anew only when one of the dynamic configurations is another: making it parses every config there is.</summary>
+    /// <summary>The controller's effective configuration: its static values, overridden by the dynamic values of the image.</summary>
+    /// <remarks>Cached until a dynamic configuration changes, because making it parses every config.</remarks>
     internal BrokerConfig EffectiveConfig(MetadataImage image)
     {
         var defaults = image.Configs.Of(ConfigResource.DefaultBroker);
         var own = image.Configs.Of(ConfigResource.Broker(Settings.NodeId));
-        if (_effectiveConfig is var (madeFromDefaults, madeFromOwn, config) && ReferenceEquals(madeFromDefaults, defaults) && ReferenceEquals(madeFromOwn, own))
+        if (_effectiveConfig is var (madeFromDefaults, madeFromOwn, config) && ReferenceEquals(madeFromDefaults, defaults)
+            && ReferenceEquals(madeFromOwn, own))
             return config;
         config = Settings.Config.WithDynamic(defaults, own);
         _effectiveConfig = Tuple.Create<object, object, BrokerConfig>(defaults, own, config);

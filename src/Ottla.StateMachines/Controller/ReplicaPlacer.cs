@@ -6,9 +6,10 @@ namespace Ottla.StateMachines.Controller;
 
 /// <summary>Chooses brokers for the replicas of new partitions. Lives for one placement.</summary>
 /// <remarks>
-/// Striped: each partition starts one rack and one broker further than the one before, from a random start, so that leaders and followers spread
-/// evenly; replicas go to different racks as far as there are. The first replica, which will lead, is on an unfenced broker; a fenced broker
-/// is taken only when a rack has no other left. Once every unfenced broker has led, everything is shuffled, so that the pattern does not repeat.
+/// Replicas are striped: each partition starts one rack and one broker after the previous one, from a random start, so that leaders and
+/// followers are spread evenly. Replicas are on different racks as long as there are enough. The first replica, the leader, is on an
+/// unfenced broker; a fenced broker is used only when its rack has no other. When every unfenced broker has been the first replica once,
+/// all lists are shuffled, so that the pattern does not repeat.
 /// </remarks>
 internal sealed class ReplicaPlacer
 {
@@ -36,7 +37,7 @@ internal sealed class ReplicaPlacer
         _firstRack = _racks.Count == 0 ? 0 : random.NextInt(_racks.Count);
     }
 
-    /// <summary>Replicas for <paramref name="partitions"/> partitions, preferred leader first.</summary>
+    /// <summary>Chooses replicas for <paramref name="partitions"/> partitions, each with its preferred leader first.</summary>
     /// <exception cref="ApiException">INVALID_REPLICATION_FACTOR: there are not enough brokers.</exception>
     public List<int[]> Place(int partitions, int replicationFactor)
     {
@@ -47,7 +48,8 @@ internal sealed class ReplicaPlacer
         if (replicationFactor > _totalCount)
         {
             throw Invalid(
-                $"The target replication factor of {replicationFactor} cannot be reached because only {_totalCount} broker(s) are registered "
+                $"The target replication factor of {replicationFactor} cannot be reached because only {_totalCount} broker(s) are "
+                + "registered "
                 + "or some brokers have all their log directories cordoned.");
         }
 
@@ -83,7 +85,7 @@ internal sealed class ReplicaPlacer
         var skipLeaderRack = true;
         for (var i = 1; i < replicationFactor; next = (next + 1) % _racks.Count)
         {
-            // On the first way around the leader's rack had its turn.
+            // In the first round the leader's rack already has its replica.
             if (skipLeaderRack && next == leaderRack)
                 skipLeaderRack = false;
             else if (_racks[next].TryNext(_round, out replicas[i]))
@@ -109,7 +111,7 @@ internal sealed class ReplicaPlacer
         public bool TryNext(int round, out int broker) => Unfenced.TryNext(round, out broker) || Fenced.TryNext(round, out broker);
     }
 
-    /// <summary>Brokers in a ring: each round begins one further and offers every broker once.</summary>
+    /// <summary>A ring of brokers. Each round starts one broker later and returns every broker once.</summary>
     private sealed class Stripe(int[] brokers, Prng random)
     {
         private int _offset = brokers.Length == 0 ? 0 : random.NextInt(brokers.Length);

@@ -6,10 +6,10 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>Which topics a deletion means, by name or by id, and whether the client may know of them.</summary>
+/// <summary>Finds the topics to delete by name or id, and hides those that the client may not see.</summary>
 internal sealed partial class TopicDecisions
 {
-    /// <summary>The oldest version whose clients know TOPIC_DELETION_DISABLED.</summary>
+    /// <summary>The oldest version of DeleteTopics whose clients know TOPIC_DELETION_DISABLED.</summary>
     private const short DeletionDisabledVersion = 3;
 
     public Decision<MetadataRecord, DeleteTopicsResponse> Delete(DeleteTopicsCommand command, in ControllerState state)
@@ -32,7 +32,7 @@ internal sealed partial class TopicDecisions
 
         QuorumController.CheckSize(records);
 
-        // So that the place of a topic does not tell whether it is absent or hidden.
+        // The shuffle hides whether a topic is absent or invisible to the client.
         if (command.MayDescribe is not null || command.MayDelete is not null)
             Shuffle(results);
         return new(records, new DeleteTopicsResponse { Responses = [.. results] }, true);
@@ -41,7 +41,8 @@ internal sealed partial class TopicDecisions
     private static DeleteTopicsResponse.DeletableTopicResult Result(string? name, Uuid id, ErrorCode error, string? message = null) =>
         new() { Name = name, TopicId = id, ErrorCode = (short)error, ErrorMessage = message };
 
-    private static List<TopicImage> Choose(DeleteTopicsCommand command, TopicsImage topics, List<DeleteTopicsResponse.DeletableTopicResult> results)
+    private static List<TopicImage> Choose(
+        DeleteTopicsCommand command, TopicsImage topics, List<DeleteTopicsResponse.DeletableTopicResult> results)
     {
         var names = new List<string>(command.Request.TopicNames);
         var ids = new List<Uuid>();
@@ -50,7 +51,8 @@ internal sealed partial class TopicDecisions
             if (topic.Name is null && topic.TopicId == Uuid.Zero)
                 results.Add(Result(null, Uuid.Zero, ErrorCode.InvalidRequest, "Neither topic name nor id were specified."));
             else if (topic.Name is not null && topic.TopicId != Uuid.Zero)
-                results.Add(Result(topic.Name, topic.TopicId, ErrorCode.InvalidRequest, "You may not specify both topic name and topic id."));
+                results.Add(
+                    Result(topic.Name, topic.TopicId, ErrorCode.InvalidRequest, "You may not specify both topic name and topic id."));
             else if (topic.Name is not null)
                 names.Add(topic.Name);
             else
@@ -65,7 +67,10 @@ internal sealed partial class TopicDecisions
             else if (topics.Find(group.Key) is not { } topic)
                 results.Add(Result(null, group.Key, ErrorCode.UnknownTopicId, "This server does not host this topic ID."));
             else if (!MayDelete(command, topic.Name))
-                results.Add(Result(MayDescribe(command, topic.Name) ? topic.Name : null, topic.Id, ErrorCode.TopicAuthorizationFailed, "Topic authorization failed."));
+                results.Add(
+                    Result(MayDescribe(command, topic.Name)
+                        ? topic.Name
+                        : null, topic.Id, ErrorCode.TopicAuthorizationFailed, "Topic authorization failed."));
             else
                 chosen.Add(topic.Id, topic);
         }
@@ -92,7 +97,8 @@ internal sealed partial class TopicDecisions
         else if (!MayDelete(command, name))
             results.Add(Result(name, Uuid.Zero, ErrorCode.TopicAuthorizationFailed, "Topic authorization failed."));
         else if (chosen.Remove(topic.Id))
-            results.Add(Result(name, topic.Id, ErrorCode.InvalidRequest, "The provided topic name maps to an ID that was already supplied."));
+            results.Add(
+                Result(name, topic.Id, ErrorCode.InvalidRequest, "The provided topic name maps to an ID that was already supplied."));
         else
             chosen.Add(topic.Id, topic);
     }

@@ -6,15 +6,17 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>Where the replicas of new partitions go: as the client says, or as the placer chooses.</summary>
+/// <summary>Places the replicas of new partitions: as the client assigns them, or as the placer chooses.</summary>
 internal sealed partial class TopicDecisions
 {
     private static List<PartitionRegistration> Assigned(MetadataImage image, CreateTopicsRequest.CreatableTopic topic)
     {
         if (topic.ReplicationFactor != UseDefault)
-            throw new ApiException(ErrorCode.InvalidRequest, "A manual partition assignment was specified, but replication factor was not set to -1.");
+            throw new ApiException(
+                ErrorCode.InvalidRequest, "A manual partition assignment was specified, but replication factor was not set to -1.");
         if (topic.NumPartitions != UseDefault)
-            throw new ApiException(ErrorCode.InvalidRequest, "A manual partition assignment was specified, but numPartitions was not set to -1.");
+            throw new ApiException(
+                ErrorCode.InvalidRequest, "A manual partition assignment was specified, but numPartitions was not set to -1.");
         var byIndex = new SortedDictionary<int, PartitionRegistration>();
         int? replicationFactor = null;
         foreach (var assignment in topic.Assignments)
@@ -39,7 +41,8 @@ internal sealed partial class TopicDecisions
     private List<PartitionRegistration> Placed(MetadataImage image, CreateTopicsRequest.CreatableTopic topic)
     {
         if (topic.ReplicationFactor is < UseDefault or 0)
-            throw new ApiException(ErrorCode.InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.");
+            throw new ApiException(
+                ErrorCode.InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.");
         if (topic.NumPartitions is < UseDefault or 0)
             throw new ApiException(ErrorCode.InvalidPartitions, "Number of partitions was set to an invalid non-positive value.");
         var partitions = topic.NumPartitions == UseDefault ? Settings.Config.NumPartitions : topic.NumPartitions;
@@ -122,12 +125,13 @@ internal sealed partial class TopicDecisions
         if (replicationFactor is { } expected && expected != brokerIds.Length)
         {
             throw InvalidAssignment(
-                $"The manual partition assignment includes a partition with {brokerIds.Length} replica(s), but this is not consistent with previous "
+                $"The manual partition assignment includes a partition with {brokerIds.Length} replica(s), but this is not consistent "
+                + "with previous "
                 + $"partitions, which have {expected} replica(s).");
         }
     }
 
-    /// <summary>A partition that begins; null when no replica's broker is active.</summary>
+    /// <summary>Makes a new partition; null when no replica's broker is active.</summary>
     private static PartitionRegistration? NewPartition(ClusterImage cluster, int[] replicas)
     {
         ImmutableArray<int> isr = [.. replicas.Where(cluster.IsActive)];

@@ -7,10 +7,10 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>Decides about topics that are created, deleted and grown.</summary>
+/// <summary>Decides about the creation, deletion and growth of topics.</summary>
 internal sealed partial class TopicDecisions(QuorumController controller)
 {
-    /// <summary>Partitions that one request may create.</summary>
+    /// <summary>The most partitions that one request may create.</summary>
     private const int PartitionsMax = 10_000;
 
     private const short UseDefault = -1;
@@ -74,14 +74,17 @@ internal sealed partial class TopicDecisions(QuorumController controller)
             }
 
             QuorumController.CheckSize(records);
-            results.Add(new CreatePartitionsResponse.CreatePartitionsTopicResult { Name = group.Key, ErrorCode = (short)error.Code, ErrorMessage = error.Message });
+            results.Add(
+                new CreatePartitionsResponse.CreatePartitionsTopicResult { Name = group.Key, ErrorCode = (short)error.Code,
+                    ErrorMessage = error.Message });
         }
 
         return new(request.ValidateOnly ? [] : records, new CreatePartitionsResponse { Results = [.. results] }, true);
     }
 
-    /// <summary>The topics to create; the others are answered.</summary>
-    private static List<CreateTopicsRequest.CreatableTopic> Admit(CreateTopicsCommand command, out List<CreateTopicsResponse.CreatableTopicResult> results)
+    /// <summary>Returns the topics that can be created, and adds a result for each of the others.</summary>
+    private static List<CreateTopicsRequest.CreatableTopic> Admit(
+        CreateTopicsCommand command, out List<CreateTopicsResponse.CreatableTopicResult> results)
     {
         results = [];
         var admitted = new List<CreateTopicsRequest.CreatableTopic>();
@@ -90,7 +93,9 @@ internal sealed partial class TopicDecisions(QuorumController controller)
             if (group.Count() > 1)
                 results.Add(Failed(group.Key, new ApiError(ErrorCode.InvalidRequest, "Duplicate topic name.")));
             else if (group.Key == TopicNames.ClusterMetadata)
-                results.Add(Failed(group.Key, new ApiError(ErrorCode.InvalidRequest, $"Creation of internal topic {TopicNames.ClusterMetadata} is prohibited.")));
+                results.Add(
+                    Failed(group.Key,
+                        new ApiError(ErrorCode.InvalidRequest, $"Creation of internal topic {TopicNames.ClusterMetadata} is prohibited.")));
             else if (command.MayCreate?.Invoke(group.Key) == false)
                 results.Add(Failed(group.Key, new ApiError(ErrorCode.TopicAuthorizationFailed, "Authorization failed.")));
             else
@@ -112,12 +117,14 @@ internal sealed partial class TopicDecisions(QuorumController controller)
         if (!TopicNames.HasCollisionChars(name))
             return;
 
-        // One look at all names per request, and only for requests that need it.
-        collisions ??= image.Topics.ByName.Keys.Where(TopicNames.HasCollisionChars).Select(TopicNames.UnifyCollisionChars).ToHashSet(StringComparer.Ordinal);
+        // Computed once per request, and only if the request needs it.
+        collisions ??= image.Topics.ByName.Keys.Where(TopicNames.HasCollisionChars).Select(TopicNames.UnifyCollisionChars)
+            .ToHashSet(StringComparer.Ordinal);
         var unified = TopicNames.UnifyCollisionChars(name);
         if (collisions.Contains(unified))
         {
-            var existing = image.Topics.ByName.Keys.First(other => TopicNames.HasCollisionChars(other) && TopicNames.UnifyCollisionChars(other) == unified);
+            var existing = image.Topics.ByName.Keys
+                .First(other => TopicNames.HasCollisionChars(other) && TopicNames.UnifyCollisionChars(other) == unified);
             throw new ApiException(ErrorCode.InvalidTopicException, $"Topic '{name}' collides with existing topic: {existing}");
         }
     }
@@ -140,8 +147,8 @@ internal sealed partial class TopicDecisions(QuorumController controller)
     /// <param name="command">The command.</param>
     /// <param name="image">The metadata.</param>
     /// <param name="topic">The topic to create.</param>
-    /// <param name="records">Where its records go.</param>
-    /// <param name="defaults">The configs of a topic that sets none, described once for all topics of the request.</param>
+    /// <param name="records">The list to add its records to.</param>
+    /// <param name="defaults">The configs of a topic that sets none, computed once for all topics of the request.</param>
     private CreateTopicsResponse.CreatableTopicResult Create(
         CreateTopicsCommand command,
         MetadataImage image,
@@ -174,7 +181,8 @@ internal sealed partial class TopicDecisions(QuorumController controller)
         MetadataImage image, Uuid topicId, int firstIndex, List<PartitionRegistration> partitions, List<MetadataRecord> records)
     {
         for (var i = 0; i < partitions.Count; i++)
-            records.Add(partitions[i].ToRecord(topicId, firstIndex + i, image.Features.MetadataVersionOrThrow, image.Features.IsElrEnabled));
+            records.Add(
+                partitions[i].ToRecord(topicId, firstIndex + i, image.Features.MetadataVersionOrThrow, image.Features.IsElrEnabled));
     }
 
     private List<MetadataRecord> ConfigsOf(MetadataImage image, CreateTopicsRequest.CreatableTopic topic)
@@ -195,8 +203,9 @@ internal sealed partial class TopicDecisions(QuorumController controller)
         return records;
     }
 
-    /// <summary>A config that a request names twice is what it says last.</summary>
-    private static string? LastValue(CreateTopicsRequest.CreatableTopic topic, string name) => topic.Configs.Last(config => config.Name == name).Value;
+    /// <summary>The value of a config. If the request names it several times, the last value counts.</summary>
+    private static string? LastValue(CreateTopicsRequest.CreatableTopic topic, string name) =>
+        topic.Configs.Last(config => config.Name == name).Value;
 
     private CreateTopicsResponse.CreatableTopicConfigs[] Describe(MetadataImage image, CreateTopicsRequest.CreatableTopic topic)
     {

@@ -2,7 +2,7 @@ using System.Buffers;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>What a topic may be called, and which topics are the brokers' own.</summary>
+/// <summary>The rules for topic names, and the names of internal topics.</summary>
 public static class TopicNames
 {
     public const string ClusterMetadata = "__cluster_metadata";
@@ -10,16 +10,16 @@ public static class TopicNames
     public const string TransactionState = "__transaction_state";
     public const string ShareGroupState = "__share_group_state";
 
-    /// <summary>The longest name, in characters: its directories need room for a partition and a suffix.</summary>
+    /// <summary>The longest name, in characters: directory names add a partition and a suffix.</summary>
     public const int LengthMax = 249;
 
     private static readonly SearchValues<char> Legal =
         SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
 
-    /// <summary>Whether clients are told that the topic is internal.</summary>
+    /// <summary>Whether responses mark the topic as internal.</summary>
     public static bool IsInternal(string name) => name is ConsumerOffsets or TransactionState or ShareGroupState;
 
-    /// <summary>Why a topic cannot have the name; null when it can.</summary>
+    /// <summary>Why a topic name is invalid; null when it is valid.</summary>
     public static string? ReasonInvalid(string name)
     {
         var reason = name switch
@@ -28,15 +28,16 @@ public static class TopicNames
             "." => "'.' is not allowed",
             ".." => "'..' is not allowed",
             { Length: > LengthMax } => $"the length of '{name}' is longer than the max allowed length {LengthMax}",
-            _ when name.AsSpan().ContainsAnyExcept(Legal) => $"'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+            _ when name.AsSpan().ContainsAnyExcept(Legal) =>
+                $"'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
             _ => null,
         };
         return reason is null ? null : "Topic name is invalid: " + reason;
     }
 
-    /// <summary>Whether metrics could take the name for another's: they write '.' as '_'.</summary>
+    /// <summary>Whether the name may collide with another one in metrics, which write '.' as '_'.</summary>
     public static bool HasCollisionChars(string name) => name.AsSpan().ContainsAny('.', '_');
 
-    /// <summary>What metrics make of the name.</summary>
+    /// <summary>The form of the name in metrics.</summary>
     public static string UnifyCollisionChars(string name) => name.Replace('.', '_');
 }

@@ -2,17 +2,20 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.StateMachines.Coordinators;
 
-/// <summary>A record of a coordinator's log: the newest value of a key. The log is compacted, so a key without a value (a tombstone) is gone.</summary>
-/// <param name="Key">The key; its <see cref="IRecordMessage.RecordKey"/> names the type.</param>
+/// <summary>
+/// A record of a coordinator's log: the newest value of a key. The log is compacted; a record without a value (a tombstone) deletes the
+/// key.
+/// </summary>
+/// <param name="Key">The key; its <see cref="IRecordMessage.RecordKey"/> is the type.</param>
 /// <param name="Value">The value; null deletes the key.</param>
-/// <param name="ValueVersion">The version that the value is written in; meaningless for a tombstone.</param>
+/// <param name="ValueVersion">The version in which the value is written; unused for a tombstone.</param>
 public readonly record struct CoordinatorRecord(IRecordMessage Key, IRecordMessage? Value, short ValueVersion)
 {
-    /// <summary>Deletes <paramref name="key"/>.</summary>
+    /// <summary>Makes a record that deletes <paramref name="key"/>.</summary>
     public static CoordinatorRecord Tombstone(IRecordMessage key) => new(key, null, 0);
 }
 
-/// <summary>A producer as batches name it.</summary>
+/// <summary>A producer id and epoch, as in the header of a batch.</summary>
 /// <param name="Id">The producer id; -1 for none.</param>
 /// <param name="Epoch">The producer epoch; -1 for none.</param>
 public readonly record struct ProducerIdAndEpoch(long Id, short Epoch)

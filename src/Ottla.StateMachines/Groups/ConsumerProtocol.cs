@@ -4,26 +4,28 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.StateMachines.Groups;
 
-/// <summary>The embedded protocol of classic consumers: what they put into the bytes that the coordinator only hands on, behind a version.</summary>
-/// <remarks>Later versions begin with the fields of earlier ones, so unknown ones can be read as the newest that is known.</remarks>
+/// <summary>
+/// The embedded protocol of classic consumers: the content of the bytes that the coordinator passes on between members, after a version.
+/// </summary>
+/// <remarks>A newer version begins with the fields of older ones, so an unknown version can be read as the newest known one.</remarks>
 public static class ConsumerProtocol
 {
     /// <summary>The protocol type of groups that use it.</summary>
     public const string ProtocolType = "consumer";
 
-    /// <summary>The version that a subscription or an assignment begins with.</summary>
-    /// <exception cref="ProtocolException">There is none.</exception>
+    /// <summary>Reads the version at the start of a subscription or an assignment.</summary>
+    /// <exception cref="ProtocolException">The bytes are too short.</exception>
     public static short ReadVersion(byte[] bytes) => new WireReader(bytes).ReadInt16();
 
     /// <summary>Reads a member's subscription.</summary>
-    /// <exception cref="ProtocolException">The bytes are not one.</exception>
+    /// <exception cref="ProtocolException">The bytes are not a subscription.</exception>
     public static ConsumerProtocolSubscription ReadSubscription(byte[] bytes)
     {
         var reader = new WireReader(bytes);
         return ConsumerProtocolSubscription.Read(ref reader, KnownVersion(reader.ReadInt16(), ConsumerProtocolSubscription.HighestVersion));
     }
 
-    /// <summary>Reads the topics of a member's subscription, which all versions begin with.</summary>
+    /// <summary>Reads the topics of a member's subscription, which is the first field in all versions.</summary>
     /// <exception cref="ProtocolException">The bytes are not a subscription.</exception>
     public static string[] ReadSubscribedTopics(byte[] bytes)
     {
@@ -33,14 +35,16 @@ public static class ConsumerProtocol
     }
 
     /// <summary>Reads a member's assignment.</summary>
-    /// <exception cref="ProtocolException">The bytes are not one.</exception>
+    /// <exception cref="ProtocolException">The bytes are not an assignment.</exception>
     public static ConsumerProtocolAssignment ReadAssignment(byte[] bytes)
     {
         var reader = new WireReader(bytes);
         return ConsumerProtocolAssignment.Read(ref reader, KnownVersion(reader.ReadInt16(), ConsumerProtocolAssignment.HighestVersion));
     }
 
-    /// <summary>Writes an assignment in the version of the member's subscription, or the newest that is known.</summary>
+    /// <summary>
+    /// Writes an assignment in the version of the member's subscription, or in the newest known version if that is older.
+    /// </summary>
     public static byte[] WriteAssignment(ConsumerProtocolAssignment assignment, short version) =>
         Write(assignment, KnownVersion(version, ConsumerProtocolAssignment.HighestVersion));
 

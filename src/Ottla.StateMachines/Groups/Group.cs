@@ -8,30 +8,30 @@ namespace Ottla.StateMachines.Groups;
 /// <summary>The kinds of groups (<c>group.type</c>).</summary>
 public enum GroupType
 {
-    /// <summary>JoinGroup and SyncGroup, or nothing but offsets.</summary>
+    /// <summary>A group that uses JoinGroup and SyncGroup, or has only offsets.</summary>
     Classic,
 
-    /// <summary>KIP-848.</summary>
+    /// <summary>A consumer group (KIP-848).</summary>
     Consumer,
 
-    /// <summary>KIP-932. Known by its records only.</summary>
+    /// <summary>A share group (KIP-932), known only by its records.</summary>
     Share,
 
-    /// <summary>KIP-1071. Known by its records only.</summary>
+    /// <summary>A streams group (KIP-1071), known only by its records.</summary>
     Streams,
 }
 
-/// <summary>A group, as all kinds of groups have to look to offsets and to administrators.</summary>
+/// <summary>A group of any kind, as offsets and administrators see it.</summary>
 /// <remarks>Owned by its <c>GroupMachine</c>. Lives from its first record or member to its tombstones.</remarks>
 public abstract class Group(string groupId)
 {
     /// <summary>The group's id.</summary>
     public string GroupId { get; } = groupId;
 
-    /// <summary>Its kind.</summary>
+    /// <summary>The kind of the group.</summary>
     public abstract GroupType Type { get; }
 
-    /// <summary>Its kind as ListGroups names it.</summary>
+    /// <summary>The name of the kind in ListGroups.</summary>
     public string TypeName => Type switch
     {
         GroupType.Classic => "classic",
@@ -41,38 +41,43 @@ public abstract class Group(string groupId)
         _ => throw new InvariantViolationException($"a kind of groups without a name: {Type}"),
     };
 
-    /// <summary>Its state as ListGroups and descriptions name it.</summary>
+    /// <summary>The name of the state in ListGroups and descriptions.</summary>
     public abstract string StateName { get; }
 
-    /// <summary>The protocol type as ListGroups shows it: "consumer", "connect", or empty.</summary>
+    /// <summary>The protocol type in ListGroups: "consumer", "connect", or empty.</summary>
     public abstract string ProtocolType { get; }
 
     /// <summary>Whether it has no members.</summary>
     public abstract bool IsEmpty { get; }
 
-    /// <summary>Whether it goes, without members, with the last of its offsets.</summary>
+    /// <summary>Whether the group, if it has no members, is deleted with its last offset.</summary>
     public virtual bool ExpiresWithItsOffsets => true;
 
-    /// <summary>Whether a member of that id is in it.</summary>
+    /// <summary>Whether a member with the id is in the group.</summary>
     public abstract bool HasMember(string memberId);
 
-    /// <summary>Whether its members consume <paramref name="topic"/>: offsets of it then neither expire nor may be deleted.</summary>
+    /// <summary>Whether members consume <paramref name="topic"/>. If so, its offsets do not expire and cannot be deleted.</summary>
     public abstract bool IsSubscribedTo(string topic);
 
-    /// <summary>Checks who commits.</summary>
+    /// <summary>Checks whether the requester may commit offsets.</summary>
     /// <exception cref="ApiException">
     /// GROUP_ID_NOT_FOUND (the group has no offsets), UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH,
     /// REBALANCE_IN_PROGRESS, ...
     /// </exception>
-    public abstract void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion);
+    public abstract void ValidateOffsetCommit(
+        string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion);
 
-    /// <summary>Checks whether who commits may still commit for a partition. Asked of each, after <see cref="ValidateOffsetCommit"/>.</summary>
-    /// <exception cref="ApiException">STALE_MEMBER_EPOCH, ILLEGAL_GENERATION: the partition was assigned after the epoch that the member knows.</exception>
+    /// <summary>
+    /// Checks whether the requester may commit for one partition. Called for each partition after <see cref="ValidateOffsetCommit"/>.
+    /// </summary>
+    /// <exception cref="ApiException">
+    /// STALE_MEMBER_EPOCH or ILLEGAL_GENERATION: the partition was assigned after the member's epoch.
+    /// </exception>
     public virtual void ValidatePartitionCommit(string memberId, int generationIdOrMemberEpoch, string topic, Uuid topicId, int partition)
     {
     }
 
-    /// <summary>Checks who fetches offsets: version 9 names the member.</summary>
+    /// <summary>Checks whether the requester may fetch offsets. Version 9 names the member.</summary>
     /// <exception cref="ApiException">GROUP_ID_NOT_FOUND (the group has no offsets), UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.</exception>
     public abstract void ValidateOffsetFetch(string? memberId, int memberEpoch);
 
@@ -84,14 +89,14 @@ public abstract class Group(string groupId)
     /// <exception cref="ApiException">NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND.</exception>
     public abstract void ValidateDelete();
 
-    /// <summary>Writes the tombstones of everything that the log has of the group, but for its offsets.</summary>
+    /// <summary>Writes the tombstones of all records of the group, except for its offsets.</summary>
     public abstract void WriteTombstones(CoordinatorEffects effects);
 
-    /// <summary>Since when the offset's retention counts: null while it may not expire at all.</summary>
+    /// <summary>The start of an offset's retention; null while the offset cannot expire.</summary>
     /// <param name="topic">The topic of the offset.</param>
-    /// <param name="committedAt">When it was committed.</param>
+    /// <param name="committedAt">The time of the commit.</param>
     public abstract Instant? ExpirationBase(string topic, Instant committedAt);
 
-    /// <summary>Refuses with <paramref name="error"/>.</summary>
+    /// <summary>Makes an exception with <paramref name="error"/>.</summary>
     protected static ApiException Refuse(ErrorCode error, string message) => new(error, message);
 }

@@ -10,7 +10,7 @@ namespace Ottla.StateMachines.Groups;
 /// <remarks>Part of a <see cref="GroupMachine"/>; lives as long.</remarks>
 internal sealed class GroupAdministration(GroupContext context, OffsetDecisions offsets)
 {
-    /// <summary>ListGroups. States and types are compared without regard to case, as Kafka does; a type that does not exist matches none.</summary>
+    /// <summary>ListGroups. Like Kafka it compares states and types without regard to case; an unknown type matches no group.</summary>
     public void List(ListGroupsCommand command, ReplyTo replyTo, CoordinatorEffects effects) =>
         effects.Reply(replyTo, context.Groups
             .Where(group => Passes(command.StatesFilter, group.StateName) && Passes(command.TypesFilter, group.TypeName))
@@ -23,7 +23,7 @@ internal sealed class GroupAdministration(GroupContext context, OffsetDecisions 
             })
             .ToList());
 
-    /// <summary>DeleteGroups: a group without members goes, with its offsets.</summary>
+    /// <summary>DeleteGroups: deletes a group without members, and its offsets.</summary>
     /// <remarks>GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.</remarks>
     public void Delete(DeleteGroupCommand command, ReplyTo replyTo, CoordinatorEffects effects)
     {
@@ -35,5 +35,6 @@ internal sealed class GroupAdministration(GroupContext context, OffsetDecisions 
         effects.Reply(replyTo, new DeleteGroupsResponse.DeletableGroupResult { GroupId = group.GroupId });
     }
 
-    private static bool Passes(IReadOnlyList<string> filter, string value) => filter.Count == 0 || filter.Contains(value, StringComparer.OrdinalIgnoreCase);
+    private static bool Passes(IReadOnlyList<string> filter, string value) =>
+        filter.Count == 0 || filter.Contains(value, StringComparer.OrdinalIgnoreCase);
 }

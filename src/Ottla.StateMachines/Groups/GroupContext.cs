@@ -6,8 +6,11 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups;
 
-/// <summary>What the parts of a <see cref="GroupMachine"/> share: the groups of its partition, their deadlines, and the cluster around them.</summary>
-/// <remarks>Owned by the machine; lives as long. Nothing in it is thread-safe.</remarks>
+/// <summary>
+/// The state that the parts of a <see cref="GroupMachine"/> share: the groups of its partition, their deadlines, and the cluster's
+/// metadata.
+/// </summary>
+/// <remarks>Owned by the machine; lives as long. Not thread-safe.</remarks>
 public sealed class GroupContext(Prng random)
 {
     private readonly Dictionary<string, Group> _groups = new(StringComparer.Ordinal);
@@ -16,47 +19,50 @@ public sealed class GroupContext(Prng random)
     /// <summary>All groups.</summary>
     public IReadOnlyCollection<Group> Groups => _groups.Values;
 
-    /// <summary>What is to be done when. Owners cancel what has lost its sense, or ignore it when it is due.</summary>
+    /// <summary>The deadlines of the groups. Their owners cancel or ignore deadlines that no longer matter.</summary>
     public GroupDeadlines Deadlines { get; } = new();
 
-    /// <summary>Whether the log has been read to its end. Before, records are history: they start no sessions, and nobody waits.</summary>
+    /// <summary>Whether the log is loaded completely. Before that, records start no sessions, and no request waits.</summary>
     public bool IsLoaded { get; internal set; }
 
     /// <summary>The cluster's metadata; empty until the log is loaded.</summary>
     public MetadataImage Image { get; internal set; } = MetadataImage.Empty;
 
-    /// <summary>The broker's configuration as it is now.</summary>
+    /// <summary>The current configuration of the broker.</summary>
     /// <exception cref="InvariantViolationException">The log is not loaded yet.</exception>
     public BrokerConfig Config
     {
         get
         {
-            Invariant.Check(field is not null, "nothing is decided before the log is loaded");
+            Invariant.Check(field is not null, "the log is loaded before the first command");
             return field;
         }
 
         internal set;
     }
 
-    /// <summary>The group of that id; null when there is none.</summary>
+    /// <summary>The group with an id; null when there is none.</summary>
     public Group? Find(string groupId) => _groups.GetValueOrDefault(groupId);
 
-    /// <summary>The group of that id and kind; null when there is none.</summary>
+    /// <summary>The group with an id and of a kind; null when there is none.</summary>
     public TGroup? Find<TGroup>(string groupId)
         where TGroup : Group =>
         Find(groupId) as TGroup;
 
-    /// <summary>Takes in a group; one of the same id gives way to it.</summary>
+    /// <summary>Adds a group, and replaces one with the same id.</summary>
     public void Put(Group group) => _groups[group.GroupId] = group;
 
-    /// <summary>Forgets a group, if there is one.</summary>
+    /// <summary>Removes a group, if it exists.</summary>
     public void Remove(string groupId) => _groups.Remove(groupId);
 
-    /// <summary>Has a group come to be with a record: if that is not written, nothing has happened. At most one in a step.</summary>
+    /// <summary>
+    /// Creates a group together with a record: the group is added when the record is applied, and dropped if the write fails. At most one
+    /// per step.
+    /// </summary>
     public void Stage(in CoordinatorRecord record, Group group) => _staged = (record.Value!, group);
 
-    /// <summary>Takes in the group that was to come to be with this record.</summary>
-    /// <returns>False when there is none.</returns>
+    /// <summary>Adds the group that was staged with this record.</summary>
+    /// <returns>False when no group was staged with it.</returns>
     public bool TryPutStaged(in CoordinatorRecord record)
     {
         if (_staged is not { } staged || !ReferenceEquals(staged.Value, record.Value))
@@ -66,10 +72,10 @@ public sealed class GroupContext(Prng random)
         return true;
     }
 
-    /// <summary>A new id for a member: its group instance id or its client id, and a random UUID as Java writes it.</summary>
+    /// <summary>Makes a member id: the instance id or client id, and a random UUID in Java's form.</summary>
     public string NewMemberId(string clientIdOrInstanceId) => $"{clientIdOrInstanceId}-{NewUuidText()}";
 
-    /// <summary>A new id for a member of the consumer protocol whose client has given none.</summary>
+    /// <summary>Makes an id for a member of the consumer protocol whose client did not choose one.</summary>
     public string NewUuid() => Uuid.NewRandom(random).ToString();
 
     private string NewUuidText()

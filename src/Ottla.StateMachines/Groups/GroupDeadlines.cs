@@ -2,48 +2,48 @@ using Ottla.Kernel;
 
 namespace Ottla.StateMachines.Groups;
 
-/// <summary>What is to be done at a deadline.</summary>
+/// <summary>The purpose of a deadline.</summary>
 public enum DeadlinePurpose
 {
-    /// <summary>A member of a classic group, or one that was given an id, has not been heard of.</summary>
+    /// <summary>A member of a classic group, or an expected member id, sent no heartbeat in time.</summary>
     ClassicSession,
 
-    /// <summary>The members of a classic group have had their time to join.</summary>
+    /// <summary>The time for the members of a classic group to join is over.</summary>
     ClassicJoin,
 
-    /// <summary>The members of a classic group have had their time to ask for their assignment.</summary>
+    /// <summary>The time for the members of a classic group to request their assignment is over.</summary>
     ClassicSync,
 
-    /// <summary>A member of a consumer group has not been heard of.</summary>
+    /// <summary>A member of a consumer group sent no heartbeat in time.</summary>
     ConsumerSession,
 
-    /// <summary>A member of a consumer group has had its time to give up partitions.</summary>
+    /// <summary>The time for a member of a consumer group to give up partitions is over.</summary>
     ConsumerRebalance,
 
-    /// <summary>A member of a consumer group that uses the classic protocol has had its time to join again.</summary>
+    /// <summary>The time for a classic member of a consumer group to join again is over.</summary>
     ConsumerJoin,
 
-    /// <summary>A member of a consumer group that uses the classic protocol has had its time to ask for its assignment.</summary>
+    /// <summary>The time for a classic member of a consumer group to request its assignment is over.</summary>
     ConsumerSync,
 
-    /// <summary>A member of a group that is not served cannot be heard from.</summary>
+    /// <summary>The session of a member of an unserved group ends, because it cannot send heartbeats.</summary>
     UnservedSession,
 
-    /// <summary>Offsets that nobody uses are to be looked for.</summary>
+    /// <summary>Expired offsets must be searched for.</summary>
     OffsetExpiration,
 }
 
-/// <summary>Names a deadline: there is at most one of each name.</summary>
-/// <param name="Purpose">What is to be done.</param>
-/// <param name="GroupId">The group; empty when it is about all of them.</param>
-/// <param name="MemberId">The member; empty when it is about all of them.</param>
+/// <summary>Identifies a deadline, which can be set once at a time.</summary>
+/// <param name="Purpose">The purpose.</param>
+/// <param name="GroupId">The group; empty for a deadline of all groups.</param>
+/// <param name="MemberId">The member; empty for a deadline of the whole group.</param>
 public readonly record struct GroupDeadline(DeadlinePurpose Purpose, string GroupId, string MemberId);
 
 /// <summary>The deadlines of a partition's groups.</summary>
 /// <remarks>
-/// Owned by the <see cref="GroupMachine"/>; lives as long. A heartbeat moves its deadline to later, which costs no more than a look-up: the
-/// queue keeps the old time, and when that has come the deadline is queued again for what has become of it. What was cancelled stays in the
-/// queue likewise, until its time has come or most of the queue is such.
+/// Owned by the <see cref="GroupMachine"/>; lives as long. A heartbeat moves its deadline to a later time for the cost of a look-up: the
+/// queue keeps the old time, and when that comes, the deadline is queued again for its new time. Cancelled deadlines also stay in the queue
+/// until their time comes, or until they make up most of the queue.
 /// </remarks>
 public sealed class GroupDeadlines
 {
@@ -53,10 +53,10 @@ public sealed class GroupDeadlines
     private readonly PriorityQueue<(GroupDeadline Name, Entry Entry), (Instant At, long Number)> _queue = new();
     private long _lastNumber;
 
-    /// <summary>Deadlines that are set.</summary>
+    /// <summary>The number of deadlines that are set.</summary>
     public int Count => _entries.Count;
 
-    /// <summary>Places in the queue: those of deadlines that are set, and some that are left over.</summary>
+    /// <summary>The number of entries in the queue, stale ones included.</summary>
     public int QueuedCount => _queue.Count;
 
     /// <summary>The earliest deadline; null when there is none.</summary>
@@ -78,7 +78,7 @@ public sealed class GroupDeadlines
         }
     }
 
-    /// <summary>Sets a deadline, instead of what it was set to.</summary>
+    /// <summary>Sets a deadline; it replaces an earlier one of the same identity.</summary>
     public void Schedule(DeadlinePurpose purpose, string groupId, string memberId, Instant at)
     {
         var name = new GroupDeadline(purpose, groupId, memberId);
@@ -94,18 +94,18 @@ public sealed class GroupDeadlines
         Enqueue(name, entry);
     }
 
-    /// <summary>Unsets a deadline, if it is set.</summary>
+    /// <summary>Cancels a deadline, if it is set.</summary>
     public void Cancel(DeadlinePurpose purpose, string groupId, string memberId = "")
     {
         _entries.Remove(new GroupDeadline(purpose, groupId, memberId));
         DropStale();
     }
 
-    /// <summary>When a deadline is; null when it is not set.</summary>
+    /// <summary>The time of a deadline; null when it is not set.</summary>
     public Instant? At(DeadlinePurpose purpose, string groupId, string memberId = "") =>
         _entries.TryGetValue(new GroupDeadline(purpose, groupId, memberId), out var entry) ? entry.At : null;
 
-    /// <summary>Takes the earliest deadline out, if its time has come.</summary>
+    /// <summary>Removes and returns the earliest deadline, if it is due.</summary>
     public bool TryTakeDue(Instant now, out GroupDeadline due)
     {
         due = default;
@@ -116,7 +116,7 @@ public sealed class GroupDeadlines
         return true;
     }
 
-    /// <summary>Unsets all.</summary>
+    /// <summary>Cancels all deadlines.</summary>
     public void Clear()
     {
         _entries.Clear();
@@ -124,7 +124,8 @@ public sealed class GroupDeadlines
     }
 
     private bool IsCurrent((GroupDeadline Name, Entry Entry) place, (Instant At, long Number) priority) =>
-        place.Entry.QueueNumber == priority.Number && _entries.TryGetValue(place.Name, out var entry) && ReferenceEquals(entry, place.Entry);
+        place.Entry.QueueNumber == priority.Number && _entries.TryGetValue(place.Name, out var entry)
+            && ReferenceEquals(entry, place.Entry);
 
     private void Requeue((GroupDeadline Name, Entry Entry) place)
     {
@@ -141,7 +142,7 @@ public sealed class GroupDeadlines
         DropStale();
     }
 
-    // Two thirds of the places are left over: what it costs to sort the rest anew was saved before.
+    // Two thirds of the entries are stale. Sorting the rest again costs less than what the delay saved.
     private void DropStale()
     {
         if (_queue.Count < StaleEntriesMin + (3 * _entries.Count))

@@ -13,13 +13,17 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups;
 
-/// <summary>The coordinator of the groups of one partition of <c>__consumer_offsets</c>: classic groups, consumer groups (KIP-848), and their offsets.</summary>
+/// <summary>
+/// The coordinator of the groups of one partition of <c>__consumer_offsets</c>: classic groups, consumer groups (KIP-848), and their
+/// offsets.
+/// </summary>
 /// <remarks>
-/// It decides nothing itself: it knows whose a command, a record or a deadline is. The parts share a <see cref="GroupContext"/>.
+/// It decides nothing itself: it passes each command, record and deadline to the part that handles it. The parts share a
+/// <see cref="GroupContext"/>.
 /// </remarks>
 public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
 {
-    /// <summary>Groups that are listed in passing.</summary>
+    /// <summary>The most groups that are listed on the calling thread.</summary>
     private const int CheapListGroupsMax = 1000;
 
     private readonly GroupContext _context;
@@ -30,7 +34,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     private readonly GroupAdministration _administration;
 
     /// <summary>Makes a machine without groups.</summary>
-    /// <param name="random">Where the ids of members come from.</param>
+    /// <param name="random">The source of member ids.</param>
     public GroupMachine(Prng random)
     {
         _context = new GroupContext(random);
@@ -47,7 +51,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     /// <inheritdoc/>
     public Instant? NextDeadline => _context.Deadlines.Next;
 
-    /// <summary>What the parts share; for tests and simulations to look at.</summary>
+    /// <summary>The state that the parts share, for tests and simulations.</summary>
     public GroupContext Context => _context;
 
     /// <inheritdoc/>
@@ -77,7 +81,8 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
             case DescribeGroupCommand describe: _classic.Describe(describe, replyTo, effects); break;
             case ListGroupsCommand list: _administration.List(list, replyTo, effects); break;
             case DeleteGroupCommand delete: _administration.Delete(delete, replyTo, effects); break;
-            default: throw new ApiException(ErrorCode.UnsupportedVersion, $"The coordinator of groups knows no {command.GetType().Name}.");
+            default: throw new ApiException(
+                ErrorCode.UnsupportedVersion, $"The group coordinator does not support {command.GetType().Name}.");
         }
     }
 
@@ -104,7 +109,9 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     }
 
     /// <inheritdoc/>
-    /// <exception cref="InvariantViolationException">The record is of no type that Kafka 4.4 writes here: the log is of a newer version, or damaged.</exception>
+    /// <exception cref="InvariantViolationException">
+    /// The record has a type that Kafka 4.4 does not write here: the log comes from a newer version, or is corrupt.
+    /// </exception>
     public void Apply(long offset, in CoordinatorRecord record, ProducerIdAndEpoch transaction)
     {
         switch (record.Key)
@@ -127,7 +134,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
                 _unserved.Apply(record);
                 break;
             default:
-                throw new InvariantViolationException($"the coordinator of groups knows no records of type {record.Key.RecordKey}");
+                throw new InvariantViolationException($"the group coordinator does not support records of type {record.Key.RecordKey}");
         }
     }
 
@@ -137,7 +144,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     /// <inheritdoc/>
     public void OnLoaded(MetadataImage image, BrokerConfig config, Instant now, CoordinatorEffects effects)
     {
-        Invariant.Check(!_context.IsLoaded, "a machine is loaded once");
+        Invariant.Check(!_context.IsLoaded, "a machine is loaded exactly once");
         (_context.Image, _context.Config, _context.IsLoaded) = (image, config, true);
         _classic.OnLoaded(now, effects);
         _consumer.OnLoaded(now);

@@ -2,12 +2,15 @@ using System.Collections.Immutable;
 
 namespace Ottla.StateMachines.Metadata;
 
-/// <summary>Whom a client quota is for: a user, a client id, both, or an IP; a null name is the default. Immutable, equal by content.</summary>
+/// <summary>
+/// The target of a client quota: a user, a client id, both, or an IP. A null name means the default. Immutable; equal by content.
+/// </summary>
 /// <param name="Parts">Entity type ("user", "client-id", "ip") to name, sorted by type.</param>
 public sealed record ClientQuotaEntity(ImmutableSortedDictionary<string, string?> Parts)
 {
     /// <inheritdoc/>
-    public bool Equals(ClientQuotaEntity? other) => ReferenceEquals(this, other) || (other is not null && Same.Entries(Parts, other.Parts));
+    public bool Equals(ClientQuotaEntity? other) =>
+        ReferenceEquals(this, other) || (other is not null && ContentEquality.Entries(Parts, other.Parts));
 
     /// <inheritdoc/>
     public override int GetHashCode()
@@ -26,9 +29,11 @@ public sealed record ClientQuotaEntity(ImmutableSortedDictionary<string, string?
 /// <summary>The client quotas. Immutable.</summary>
 public sealed record ClientQuotasImage(ImmutableDictionary<ClientQuotaEntity, ImmutableSortedDictionary<string, double>> ByEntity)
 {
-    public static readonly ClientQuotasImage Empty = new(ImmutableDictionary<ClientQuotaEntity, ImmutableSortedDictionary<string, double>>.Empty);
+    public static readonly ClientQuotasImage Empty =
+        new(ImmutableDictionary<ClientQuotaEntity, ImmutableSortedDictionary<string, double>>.Empty);
 
-    internal static readonly ImmutableSortedDictionary<string, double> None = ImmutableSortedDictionary.Create<string, double>(StringComparer.Ordinal);
+    internal static readonly ImmutableSortedDictionary<string, double> None =
+        ImmutableSortedDictionary.Create<string, double>(StringComparer.Ordinal);
 
     /// <inheritdoc/>
     public bool Equals(ClientQuotasImage? other)
@@ -37,7 +42,7 @@ public sealed record ClientQuotasImage(ImmutableDictionary<ClientQuotaEntity, Im
             return false;
         foreach (var (entity, quotas) in ByEntity)
         {
-            if (!other.ByEntity.TryGetValue(entity, out var others) || !Same.Entries(quotas, others))
+            if (!other.ByEntity.TryGetValue(entity, out var others) || !ContentEquality.Entries(quotas, others))
                 return false;
         }
 

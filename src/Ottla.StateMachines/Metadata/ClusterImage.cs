@@ -5,7 +5,7 @@ using Ottla.Protocol.Metadata;
 
 namespace Ottla.StateMachines.Metadata;
 
-/// <summary>An address that a node can be reached at.</summary>
+/// <summary>An advertised address of a node.</summary>
 /// <param name="Listener">The listener's name.</param>
 /// <param name="Host">The advertised host.</param>
 /// <param name="Port">The advertised port.</param>
@@ -17,10 +17,12 @@ public sealed record BrokerRegistration
 {
     public required int Id { get; init; }
 
-    /// <summary>Grows with every incarnation; the broker proves with it that it is the registered one.</summary>
+    /// <summary>
+    /// The epoch of the registration. It grows with each start of the broker, which proves with it that it is the registered process.
+    /// </summary>
     public required long Epoch { get; init; }
 
-    /// <summary>Names one run of the broker's process.</summary>
+    /// <summary>Identifies one run of the broker's process.</summary>
     public required Uuid IncarnationId { get; init; }
 
     public required ImmutableArray<Endpoint> Endpoints { get; init; }
@@ -29,7 +31,7 @@ public sealed record BrokerRegistration
 
     public string? Rack { get; init; }
 
-    /// <summary>A fenced broker leads nothing and is not shown to clients.</summary>
+    /// <summary>Whether the broker is fenced: it leads no partitions and clients do not see it.</summary>
     public bool Fenced { get; init; } = true;
 
     public bool InControlledShutdown { get; init; }
@@ -39,19 +41,24 @@ public sealed record BrokerRegistration
     /// <summary>The online log directories, sorted.</summary>
     public ImmutableArray<Uuid> LogDirs { get; init; } = [];
 
-    /// <summary>The directories that get no new replicas; default (<see cref="ImmutableArray{T}.IsDefault"/>) until the broker has said.</summary>
+    /// <summary>
+    /// The directories that get no new replicas; default (<see cref="ImmutableArray{T}.IsDefault"/>) until the broker reports them.
+    /// </summary>
     public ImmutableArray<Uuid> CordonedLogDirs { get; init; }
 
-    /// <summary>Where in the metadata log the broker registered: it may be unfenced once it has read that far. Not part of equality: snapshots do not keep it.</summary>
+    /// <summary>
+    /// The offset of the registration in the metadata log. The broker can be unfenced after it has read that far. Not part of equality,
+    /// because snapshots do not store it.
+    /// </summary>
     public long RegisteredAtOffset { get; init; } = -1;
 
     /// <summary>Whether the broker may lead: neither fenced nor shutting down.</summary>
     public bool IsActive => !Fenced && !InControlledShutdown;
 
-    /// <summary>Whether some directory can take new replicas.</summary>
+    /// <summary>Whether at least one directory accepts new replicas.</summary>
     public bool HasUncordonedDirs => LogDirs.IsEmpty || CordonedLogDirs.IsDefault || LogDirs.Any(dir => !CordonedLogDirs.Contains(dir));
 
-    /// <summary>The address at a listener; null when the broker has none there.</summary>
+    /// <summary>The endpoint of a listener; null when the broker does not have the listener.</summary>
     public Endpoint? EndpointAt(string listener)
     {
         foreach (var endpoint in Endpoints)
@@ -63,7 +70,7 @@ public sealed record BrokerRegistration
         return null;
     }
 
-    /// <summary>The broker that a record registers.</summary>
+    /// <summary>Reads the broker from its registration record.</summary>
     public static BrokerRegistration From(RegisterBrokerRecord record, long offset) => new()
     {
         Id = record.BrokerId,
@@ -81,7 +88,7 @@ public sealed record BrokerRegistration
         RegisteredAtOffset = offset,
     };
 
-    /// <summary>The record that registers the broker as it is.</summary>
+    /// <summary>The record that registers the broker in its current state.</summary>
     public MetadataRecord ToRecord(MetadataVersion version) => new(
         new RegisterBrokerRecord
         {
@@ -120,11 +127,11 @@ public sealed record BrokerRegistration
             && Fenced == other.Fenced
             && InControlledShutdown == other.InControlledShutdown
             && IsMigratingZkBroker == other.IsMigratingZkBroker
-            && Same.Items(Endpoints, other.Endpoints)
-            && Same.Entries(Features, other.Features)
-            && Same.Items(LogDirs, other.LogDirs)
+            && ContentEquality.Items(Endpoints, other.Endpoints)
+            && ContentEquality.Entries(Features, other.Features)
+            && ContentEquality.Items(LogDirs, other.LogDirs)
             && CordonedLogDirs.IsDefault == other.CordonedLogDirs.IsDefault
-            && (CordonedLogDirs.IsDefault || Same.Items(CordonedLogDirs, other.CordonedLogDirs)));
+            && (CordonedLogDirs.IsDefault || ContentEquality.Items(CordonedLogDirs, other.CordonedLogDirs)));
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Id, Epoch, IncarnationId, Fenced, InControlledShutdown);
@@ -143,7 +150,7 @@ public sealed record ControllerRegistration
 
     public bool ZkMigrationReady { get; init; }
 
-    /// <summary>The controller that a record registers.</summary>
+    /// <summary>Reads the controller from its registration record.</summary>
     public static ControllerRegistration From(RegisterControllerRecord record) => new()
     {
         Id = record.ControllerId,
@@ -183,8 +190,8 @@ public sealed record ControllerRegistration
             && Id == other.Id
             && IncarnationId == other.IncarnationId
             && ZkMigrationReady == other.ZkMigrationReady
-            && Same.Items(Endpoints, other.Endpoints)
-            && Same.Entries(Features, other.Features));
+            && ContentEquality.Items(Endpoints, other.Endpoints)
+            && ContentEquality.Entries(Features, other.Features));
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Id, IncarnationId);
@@ -216,7 +223,8 @@ public sealed record ClusterImage(
 
     /// <inheritdoc/>
     public bool Equals(ClusterImage? other) =>
-        ReferenceEquals(this, other) || (other is not null && Same.Entries(Brokers, other.Brokers) && Same.Entries(Controllers, other.Controllers));
+        ReferenceEquals(this, other) || (other is not null && ContentEquality.Entries(Brokers, other.Brokers)
+            && ContentEquality.Entries(Controllers, other.Controllers));
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Brokers.Count, Controllers.Count);

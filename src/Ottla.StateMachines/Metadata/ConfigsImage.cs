@@ -3,9 +3,9 @@ using Ottla.Configuration;
 
 namespace Ottla.StateMachines.Metadata;
 
-/// <summary>What a dynamic config belongs to.</summary>
+/// <summary>The resource of a dynamic config.</summary>
 /// <param name="Type">The kind of resource.</param>
-/// <param name="Name">Its name; of brokers the id, or "" for the default of all.</param>
+/// <param name="Name">Its name. For brokers: the id, or "" for the default of all brokers.</param>
 public readonly record struct ConfigResource(ConfigResourceType Type, string Name)
 {
     /// <summary>The default of all brokers.</summary>
@@ -27,7 +27,8 @@ public sealed record ConfigsImage(ImmutableDictionary<ConfigResource, ImmutableS
 {
     public static readonly ConfigsImage Empty = new(ImmutableDictionary<ConfigResource, ImmutableSortedDictionary<string, string>>.Empty);
 
-    internal static readonly ImmutableSortedDictionary<string, string> None = ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
+    internal static readonly ImmutableSortedDictionary<string, string> None =
+        ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
 
     /// <summary>The configs set on a resource; empty when there are none.</summary>
     public ImmutableSortedDictionary<string, string> Of(ConfigResource resource) => ByResource.GetValueOrDefault(resource, None);
@@ -42,7 +43,7 @@ public sealed record ConfigsImage(ImmutableDictionary<ConfigResource, ImmutableS
             return false;
         foreach (var (resource, configs) in ByResource)
         {
-            if (!other.ByResource.TryGetValue(resource, out var others) || !Same.Entries(configs, others))
+            if (!other.ByResource.TryGetValue(resource, out var others) || !ContentEquality.Entries(configs, others))
                 return false;
         }
 

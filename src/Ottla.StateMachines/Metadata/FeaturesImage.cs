@@ -4,16 +4,17 @@ namespace Ottla.StateMachines.Metadata;
 
 /// <summary>The finalized features. Immutable.</summary>
 /// <param name="MetadataVersion">The level of metadata.version; null before the bootstrap records.</param>
-/// <param name="Levels">The levels of the other features; one at level 0 is not listed. kraft.version is Raft's own and never here.</param>
+/// <param name="Levels">The levels of the other features, except for those at level 0. kraft.version is not here: Raft keeps it.</param>
 public sealed record FeaturesImage(MetadataVersion? MetadataVersion, ImmutableSortedDictionary<string, short> Levels)
 {
     public static readonly FeaturesImage Empty = new(null, ImmutableSortedDictionary.Create<string, short>(StringComparer.Ordinal));
 
     /// <summary>The level of metadata.version.</summary>
-    /// <exception cref="MetadataException">There is none yet.</exception>
-    public MetadataVersion MetadataVersionOrThrow => MetadataVersion ?? throw new MetadataException("The metadata log has no metadata.version.");
+    /// <exception cref="MetadataException">The metadata log has no metadata.version yet.</exception>
+    public MetadataVersion MetadataVersionOrThrow =>
+        MetadataVersion ?? throw new MetadataException("The metadata log has no metadata.version.");
 
-    /// <summary>Eligible leader replicas are on (KIP-966).</summary>
+    /// <summary>Whether eligible leader replicas are enabled (KIP-966).</summary>
     public bool IsElrEnabled => LevelOf(Feature.EligibleLeaderReplicasVersion) >= 1;
 
     /// <summary>The level of a feature; 0 when it is not finalized.</summary>
@@ -22,7 +23,8 @@ public sealed record FeaturesImage(MetadataVersion? MetadataVersion, ImmutableSo
 
     /// <inheritdoc/>
     public bool Equals(FeaturesImage? other) =>
-        ReferenceEquals(this, other) || (other is not null && MetadataVersion == other.MetadataVersion && Same.Entries(Levels, other.Levels));
+        ReferenceEquals(this, other)
+            || (other is not null && MetadataVersion == other.MetadataVersion && ContentEquality.Entries(Levels, other.Levels));
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(MetadataVersion, Levels.Count);

@@ -2,7 +2,7 @@ using Ottla.Kernel;
 
 namespace Ottla.StateMachines.Metadata;
 
-/// <summary>What the records of a batch were about. Lives for one batch.</summary>
+/// <summary>Collects which objects the records of a batch touched. Lives for one batch.</summary>
 internal sealed class MetadataTouched
 {
     public HashSet<Uuid> Topics { get; } = [];
@@ -27,14 +27,15 @@ internal sealed class MetadataTouched
 /// <summary>A partition before and after.</summary>
 /// <param name="TopicId">The topic's id.</param>
 /// <param name="Partition">The topic's name and the partition's index.</param>
-/// <param name="Old">Null when it is new.</param>
-/// <param name="New">Null when it was deleted.</param>
-public readonly record struct PartitionDelta(Uuid TopicId, TopicPartition Partition, PartitionRegistration? Old, PartitionRegistration? New);
+/// <param name="Old">The partition before; null when it is new.</param>
+/// <param name="New">The partition after; null when it was deleted.</param>
+public readonly record struct PartitionDelta(
+    Uuid TopicId, TopicPartition Partition, PartitionRegistration? Old, PartitionRegistration? New);
 
 /// <summary>A topic before and after.</summary>
 /// <param name="Id">The topic's id.</param>
-/// <param name="Old">Null when it is new.</param>
-/// <param name="New">Null when it was deleted.</param>
+/// <param name="Old">The topic before; null when it is new.</param>
+/// <param name="New">The topic after; null when it was deleted.</param>
 public readonly record struct TopicDelta(Uuid Id, TopicImage? Old, TopicImage? New)
 {
     /// <summary>The topic's name.</summary>
@@ -54,14 +55,14 @@ public readonly record struct TopicDelta(Uuid Id, TopicImage? Old, TopicImage? N
     }
 }
 
-/// <summary>What became of the replicas on one broker.</summary>
-/// <param name="Deleted">Partitions that no longer have a replica there (or no longer exist).</param>
-/// <param name="Leaders">Partitions that the broker leads, and whose registration changed.</param>
-/// <param name="Followers">Partitions with a replica there that someone else (or nobody) leads, and whose registration changed.</param>
+/// <summary>The changes to the replicas of one broker.</summary>
+/// <param name="Deleted">Partitions that have no replica on the broker any more, or no longer exist.</param>
+/// <param name="Leaders">Changed partitions that the broker leads.</param>
+/// <param name="Followers">Changed partitions with a replica on the broker that another broker leads, or none.</param>
 public sealed record LocalReplicaChanges(
     IReadOnlyList<PartitionDelta> Deleted, IReadOnlyList<PartitionDelta> Leaders, IReadOnlyList<PartitionDelta> Followers);
 
-/// <summary>Two images, and what differs between them: what publishers work from. Immutable.</summary>
+/// <summary>Two metadata images and the differences between them, for publishers. Immutable.</summary>
 public sealed class MetadataDelta
 {
     private readonly MetadataTouched _touched;
@@ -94,7 +95,9 @@ public sealed class MetadataDelta
     /// <summary>The controllers whose registration was set or removed.</summary>
     public IReadOnlySet<int> Controllers => _touched.Controllers;
 
-    /// <summary>The resources whose configs were set, even to what they were: a broker then loads again what its configs name.</summary>
+    /// <summary>
+    /// The resources whose configs were set, even to the same value: a broker then reloads the files that its configs name.
+    /// </summary>
     public IReadOnlySet<ConfigResource> Configs => _touched.Configs;
 
     /// <summary>The entities whose quotas were set or removed.</summary>
@@ -112,7 +115,7 @@ public sealed class MetadataDelta
     /// <summary>The partitions that were created, changed or deleted.</summary>
     public IEnumerable<PartitionDelta> Partitions() => Topics.SelectMany(topic => topic.Partitions());
 
-    /// <summary>What a broker's replica manager has to do.</summary>
+    /// <summary>The changes that a broker's replica manager must carry out.</summary>
     public LocalReplicaChanges LocalChanges(int brokerId)
     {
         List<PartitionDelta> deleted = [], leaders = [], followers = [];
@@ -136,7 +139,7 @@ public sealed class MetadataDelta
         return new LocalReplicaChanges(deleted, leaders, followers);
     }
 
-    /// <summary>The difference between any two images, such as before and after a snapshot was loaded. Looks at everything.</summary>
+    /// <summary>Computes the difference between any two images, for example before and after a snapshot. It compares everything.</summary>
     public static MetadataDelta Between(MetadataImage old, MetadataImage @new)
     {
         var touched = new MetadataTouched();
@@ -146,8 +149,8 @@ public sealed class MetadataDelta
             touched.Features.Add(MetadataVersion.FeatureName);
         Differing(old.Cluster.Brokers, @new.Cluster.Brokers, touched.Brokers);
         Differing(old.Cluster.Controllers, @new.Cluster.Controllers, touched.Controllers);
-        Differing(old.Configs.ByResource, @new.Configs.ByResource, touched.Configs, static (a, b) => Same.Entries(a, b));
-        Differing(old.ClientQuotas.ByEntity, @new.ClientQuotas.ByEntity, touched.Quotas, static (a, b) => Same.Entries(a, b));
+        Differing(old.Configs.ByResource, @new.Configs.ByResource, touched.Configs, static (a, b) => ContentEquality.Entries(a, b));
+        Differing(old.ClientQuotas.ByEntity, @new.ClientQuotas.ByEntity, touched.Quotas, static (a, b) => ContentEquality.Entries(a, b));
         Differing(old.Acls.ById, @new.Acls.ById, touched.Acls);
         Differing(old.Scram.ByUser, @new.Scram.ByUser, touched.Scram);
         Differing(old.DelegationTokens.ById, @new.DelegationTokens.ById, touched.Tokens);
@@ -155,7 +158,8 @@ public sealed class MetadataDelta
     }
 
     private static void Differing<TKey, TValue>(
-        IReadOnlyDictionary<TKey, TValue> old, IReadOnlyDictionary<TKey, TValue> @new, HashSet<TKey> into, Func<TValue, TValue, bool>? same = null)
+        IReadOnlyDictionary<TKey, TValue> old, IReadOnlyDictionary<TKey, TValue> @new,
+            HashSet<TKey> into, Func<TValue, TValue, bool>? same = null)
     {
         same ??= EqualityComparer<TValue>.Default.Equals;
         foreach (var (key, value) in @new)

@@ -5,7 +5,7 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.StateMachines.Metadata;
 
-/// <summary>Applies records to an image, and remembers what they touched. Lives for one batch; not thread-safe.</summary>
+/// <summary>Applies records to an image, and collects what they touch. Lives for one batch; not thread-safe.</summary>
 internal sealed class MetadataImageBuilder(MetadataImage image)
 {
     private readonly TopicsBuilder _topics = new(image.Topics);
@@ -23,7 +23,7 @@ internal sealed class MetadataImageBuilder(MetadataImage image)
     private long _nextProducerId = image.NextProducerId;
 
     /// <summary>Applies one record.</summary>
-    /// <exception cref="MetadataException">It cannot be applied.</exception>
+    /// <exception cref="MetadataException">The record cannot be applied.</exception>
     public void Replay(IRecordMessage message, long offset)
     {
         switch (message)
@@ -56,18 +56,18 @@ internal sealed class MetadataImageBuilder(MetadataImage image)
                 _nextProducerId = record.NextProducerId;
                 break;
             case NoOpRecord or ZkMigrationStateRecord:
-                // The migration from ZooKeeper is over: its state is read and forgotten, as Kafka 4 does.
+                // Like Kafka 4, Ottla ignores the state of the migration from ZooKeeper, which is over.
                 break;
             case BeginTransactionRecord or EndTransactionRecord or AbortTransactionRecord:
-                throw new MetadataException("Transaction markers are not for an image: a replayer takes them out.");
+                throw new MetadataException("The metadata image got a transaction marker, which the replayer must handle.");
             default:
                 if (!ReplayRegistration(message, offset) && !ReplaySecurity(message))
-                    throw new MetadataException($"There is no metadata record of type {message.RecordKey} ({message.GetType().Name}).");
+                    throw new MetadataException($"Unknown metadata record type {message.RecordKey} ({message.GetType().Name}).");
                 break;
         }
     }
 
-    /// <summary>The image after the records, and what changed.</summary>
+    /// <summary>Returns the image after the records, and what changed.</summary>
     public MetadataDelta Build(MetadataProvenance provenance)
     {
         var topics = _topics.Build();
@@ -87,7 +87,9 @@ internal sealed class MetadataImageBuilder(MetadataImage image)
             NextProducerId = _nextProducerId,
             Acls = ReferenceEquals(_acls, image.Acls.ById) ? image.Acls : new AclsImage(_acls),
             Scram = ReferenceEquals(_scram, image.Scram.ByUser) ? image.Scram : new ScramImage(_scram),
-            DelegationTokens = ReferenceEquals(_tokens, image.DelegationTokens.ById) ? image.DelegationTokens : new DelegationTokensImage(_tokens),
+            DelegationTokens = ReferenceEquals(_tokens, image.DelegationTokens.ById)
+                ? image.DelegationTokens
+                : new DelegationTokensImage(_tokens),
         };
         return new MetadataDelta(image, result, _touched);
     }
@@ -118,7 +120,7 @@ internal sealed class MetadataImageBuilder(MetadataImage image)
                 return true;
             case UnregisterControllerRecord record:
                 if (!_controllers.ContainsKey(record.ControllerId))
-                    throw new MetadataException($"Controller {record.ControllerId} is unregistered, but was not registered.");
+                    throw new MetadataException($"A record unregisters controller {record.ControllerId}, which is not registered.");
                 _controllers = _controllers.Remove(record.ControllerId);
                 _touched.Controllers.Add(record.ControllerId);
                 return true;
@@ -133,12 +135,13 @@ internal sealed class MetadataImageBuilder(MetadataImage image)
         {
             case AccessControlEntryRecord r:
                 _acls = _acls.SetItem(
-                    r.Id, new AclEntry(r.Id, r.ResourceType, r.ResourceName, r.PatternType, r.Principal, r.Host, r.Operation, r.PermissionType));
+                    r.Id, new AclEntry(
+                        r.Id, r.ResourceType, r.ResourceName, r.PatternType, r.Principal, r.Host, r.Operation, r.PermissionType));
                 _touched.Acls.Add(r.Id);
                 return true;
             case RemoveAccessControlEntryRecord r:
                 if (!_acls.ContainsKey(r.Id))
-                    throw new MetadataException($"Access control entry {r.Id} is removed, but does not exist.");
+                    throw new MetadataException($"A record removes access control entry {r.Id}, which does not exist.");
                 _acls = _acls.Remove(r.Id);
                 _touched.Acls.Add(r.Id);
                 return true;
@@ -154,7 +157,8 @@ internal sealed class MetadataImageBuilder(MetadataImage image)
             case DelegationTokenRecord r:
                 _tokens = _tokens.SetItem(
                     r.TokenId,
-                    new DelegationToken(r.TokenId, r.Owner, r.Requester, [.. r.Renewers], r.IssueTimestamp, r.MaxTimestamp, r.ExpirationTimestamp));
+                    new DelegationToken(
+                        r.TokenId, r.Owner, r.Requester, [.. r.Renewers], r.IssueTimestamp, r.MaxTimestamp, r.ExpirationTimestamp));
                 _touched.Tokens.Add(r.TokenId);
                 return true;
             case RemoveDelegationTokenRecord r:
@@ -176,13 +180,14 @@ internal sealed class MetadataImageBuilder(MetadataImage image)
                 0 => broker.Fenced,
                 1 => true,
                 -1 => false,
-                _ => throw new MetadataException($"Broker {broker.Id} has an unknown change of its fencing: {record.Fenced}."),
+                _ => throw new MetadataException($"A record of broker {broker.Id} has the unknown fencing change {record.Fenced}."),
             },
             InControlledShutdown = record.InControlledShutdown switch
             {
                 0 => broker.InControlledShutdown,
                 1 => true,
-                _ => throw new MetadataException($"Broker {broker.Id} has an unknown change of its shutdown: {record.InControlledShutdown}."),
+                _ => throw new MetadataException(
+                    $"A record of broker {broker.Id} has the unknown controlled shutdown change {record.InControlledShutdown}."),
             },
             LogDirs = record.LogDirs.Length == 0 ? broker.LogDirs : [.. record.LogDirs.Order()],
             CordonedLogDirs = record.CordonedLogDirs is null ? broker.CordonedLogDirs : [.. record.CordonedLogDirs],
@@ -192,10 +197,10 @@ internal sealed class MetadataImageBuilder(MetadataImage image)
     private BrokerRegistration Broker(int id, long epoch, string record)
     {
         if (!_brokers.TryGetValue(id, out var broker))
-            throw new MetadataException($"{record} is about broker {id}, which is not registered.");
+            throw new MetadataException($"A {record} names broker {id}, which is not registered.");
         return broker.Epoch == epoch
             ? broker
-            : throw new MetadataException($"{record} is about broker {id} at epoch {epoch}, but its epoch is {broker.Epoch}.");
+            : throw new MetadataException($"A {record} names broker {id} with epoch {epoch}, but its epoch is {broker.Epoch}.");
     }
 
     private void SetBroker(BrokerRegistration broker)
@@ -221,14 +226,14 @@ internal sealed class MetadataImageBuilder(MetadataImage image)
         configs = record.Value is null ? configs.Remove(record.Name) : configs.SetItem(record.Name, record.Value);
         _configs = configs.IsEmpty ? _configs.Remove(resource) : _configs.SetItem(resource, configs);
 
-        // Also when the value is what it was: a record for a broker makes it load the files that the value names (KAFKA-14136).
+        // Also when the value stays the same: a record for a broker makes it reload the files that the value names (KAFKA-14136).
         _touched.Configs.Add(resource);
     }
 
     private void Replay(FeatureLevelRecord record)
     {
         if (record.Name == Feature.KRaftVersion)
-            return; // Written by mistake in some versions (KAFKA-18979): Raft's own control record counts.
+            return; // Some versions of Kafka wrote this record by mistake (KAFKA-18979). Raft's own control record counts.
         _touched.Features.Add(record.Name);
         if (record.Name == MetadataVersion.FeatureName)
         {
@@ -236,8 +241,9 @@ internal sealed class MetadataImageBuilder(MetadataImage image)
             if (!version.IsKnown)
             {
                 throw new MetadataException(
-                    $"The metadata log is at metadata.version {record.FeatureLevel}, but only {MetadataVersion.Minimum.Level} ({MetadataVersion.Minimum}) "
-                    + $"to {MetadataVersion.Latest.Level} ({MetadataVersion.Latest}) can be run.");
+                    $"The metadata log has metadata.version {record.FeatureLevel}, but this Ottla supports only "
+                    + $"{MetadataVersion.Minimum.Level} ({MetadataVersion.Minimum}) "
+                    + $"to {MetadataVersion.Latest.Level} ({MetadataVersion.Latest}). Run a version of Ottla that supports it.");
             }
 
             _metadataVersion = version;

@@ -3,28 +3,31 @@ using Ottla.Protocol.Metadata;
 
 namespace Ottla.StateMachines.Metadata;
 
-/// <summary>Follows the metadata log: turns its batches into images, and holds back what is in a metadata transaction (KIP-868) until it ends.</summary>
-/// <remarks>Mutable, owned by one loop. Copy it (<see cref="Copy"/>) to follow two futures of the same past.</remarks>
+/// <summary>
+/// Builds images from the batches of the metadata log. It holds the records of a metadata transaction (KIP-868) back until the transaction
+/// ends.
+/// </summary>
+/// <remarks>Mutable; one loop owns it. <see cref="Copy"/> makes an independent copy.</remarks>
 public sealed class MetadataReplayer
 {
-    /// <summary>Records that one metadata transaction may hold: a log that needs more is broken, not big.</summary>
+    /// <summary>The most records in one metadata transaction. A log with more is corrupt.</summary>
     public const int TransactionRecordsMax = 10_000_000;
 
     private List<MetadataRecord> _transaction = [];
 
-    /// <summary>Begins with an image.</summary>
+    /// <summary>Starts with an image.</summary>
     public MetadataReplayer(MetadataImage image) => Image = image;
 
-    /// <summary>The image of everything that counts so far.</summary>
+    /// <summary>The image of all records applied so far, without those of an open transaction.</summary>
     public MetadataImage Image { get; private set; }
 
     /// <summary>The offset of the record that began the open transaction; -1 when none is open.</summary>
     public long TransactionStartOffset { get; private set; } = -1;
 
-    /// <summary>A replayer that continues from here on its own.</summary>
+    /// <summary>Makes a replayer with the same state that continues independently.</summary>
     public MetadataReplayer Copy() => new(Image) { _transaction = [.. _transaction], TransactionStartOffset = TransactionStartOffset };
 
-    /// <summary>Starts afresh from a snapshot. An open transaction is forgotten: snapshots are not taken inside of one.</summary>
+    /// <summary>Starts over from a snapshot and drops an open transaction, because a snapshot never ends inside one.</summary>
     /// <exception cref="MetadataException">A record cannot be applied.</exception>
     public MetadataDelta Load(IEnumerable<MetadataRecord> snapshot, MetadataProvenance provenance)
     {
@@ -39,7 +42,7 @@ public sealed class MetadataReplayer
     }
 
     /// <summary>Applies a batch.</summary>
-    /// <param name="records">Its records, in order; none for a batch of control records.</param>
+    /// <param name="records">Its records, in order; empty for a batch of control records.</param>
     /// <param name="baseOffset">The offset of the first record.</param>
     /// <param name="provenance">The last offset, the epoch and the time of the batch.</param>
     /// <exception cref="MetadataException">A record cannot be applied.</exception>
@@ -62,7 +65,9 @@ public sealed class MetadataReplayer
         {
             case BeginTransactionRecord:
                 if (open)
-                    throw new MetadataException($"A metadata transaction begins at offset {offset}, inside of the one that began at {TransactionStartOffset}.");
+                    throw new MetadataException(
+                        $"A metadata transaction begins at offset {offset}, but the one that began at offset {TransactionStartOffset} has "
+                        + "not ended.");
                 TransactionStartOffset = offset;
                 break;
             case EndTransactionRecord:
@@ -83,7 +88,9 @@ public sealed class MetadataReplayer
                 else if (_transaction.Count < TransactionRecordsMax)
                     _transaction.Add(record);
                 else
-                    throw new MetadataException($"The metadata transaction that began at offset {TransactionStartOffset} has more than {TransactionRecordsMax} records.");
+                    throw new MetadataException(
+                        $"The metadata transaction that began at offset {TransactionStartOffset} has more than {TransactionRecordsMax} "
+                        + "records.");
                 break;
         }
     }

@@ -3,15 +3,20 @@ using Ottla.Protocol.Metadata;
 
 namespace Ottla.StateMachines.Metadata;
 
-/// <summary>Writes an image as the records of a snapshot (KIP-630), in Kafka's order of sections; within a section sorted, so that equal images give equal snapshots.</summary>
+/// <summary>
+/// Writes an image as the records of a snapshot (KIP-630). The sections have Kafka's order and are sorted inside, so that equal images give
+/// equal snapshots.
+/// </summary>
 internal static class MetadataSnapshot
 {
-    /// <summary>The records, written as the image's metadata.version demands. What that version cannot express is left out.</summary>
+    /// <summary>
+    /// The records, in the versions of the image's metadata.version. Anything that this version cannot express is omitted.
+    /// </summary>
     public static IEnumerable<MetadataRecord> Records(MetadataImage image)
     {
         var version = image.Features.MetadataVersionOrThrow;
 
-        // First, because it says how to read what follows.
+        // metadata.version comes first, because it determines how to read the records that follow.
         yield return FeatureLevel(MetadataVersion.FeatureName, version.Level);
         foreach (var (name, level) in image.Features.Levels)
             yield return FeatureLevel(name, level);
@@ -34,7 +39,8 @@ internal static class MetadataSnapshot
         foreach (var record in Configs(image).Concat(ClientQuotas(image)))
             yield return record;
         if (image.NextProducerId >= 0)
-            yield return new MetadataRecord(new ProducerIdsRecord { BrokerId = -1, BrokerEpoch = -1, NextProducerId = image.NextProducerId }, 0);
+            yield return new MetadataRecord(
+                new ProducerIdsRecord { BrokerId = -1, BrokerEpoch = -1, NextProducerId = image.NextProducerId }, 0);
         foreach (var record in Security(image, version))
             yield return record;
     }
@@ -44,7 +50,8 @@ internal static class MetadataSnapshot
 
     private static IEnumerable<MetadataRecord> Configs(MetadataImage image)
     {
-        foreach (var (resource, configs) in image.Configs.ByResource.OrderBy(entry => entry.Key.Type).ThenBy(entry => entry.Key.Name, StringComparer.Ordinal))
+        foreach (var (resource, configs) in image.Configs.ByResource.OrderBy(entry => entry.Key.Type)
+            .ThenBy(entry => entry.Key.Name, StringComparer.Ordinal))
         {
             foreach (var (name, value) in configs)
             {
@@ -65,7 +72,8 @@ internal static class MetadataSnapshot
                 yield return new MetadataRecord(
                     new ClientQuotaRecord
                     {
-                        Entity = [.. entity.Parts.Select(part => new ClientQuotaRecord.EntityData { EntityType = part.Key, EntityName = part.Value })],
+                        Entity = [.. entity.Parts
+                            .Select(part => new ClientQuotaRecord.EntityData { EntityType = part.Key, EntityName = part.Value })],
                         Key = key,
                         Value = value,
                     },
@@ -95,7 +103,8 @@ internal static class MetadataSnapshot
 
         if (version.SupportsScram)
         {
-            foreach (var (key, credential) in image.Scram.ByUser.OrderBy(entry => entry.Key.Mechanism).ThenBy(entry => entry.Key.User, StringComparer.Ordinal))
+            foreach (var (key, credential) in image.Scram.ByUser.OrderBy(entry => entry.Key.Mechanism)
+                .ThenBy(entry => entry.Key.User, StringComparer.Ordinal))
             {
                 yield return new MetadataRecord(
                     new UserScramCredentialRecord

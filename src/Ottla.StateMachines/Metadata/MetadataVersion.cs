@@ -2,7 +2,9 @@ using System.Collections.Immutable;
 
 namespace Ottla.StateMachines.Metadata;
 
-/// <summary>A level of the feature <c>metadata.version</c> (KIP-778): which records may be in the metadata log, and at which versions.</summary>
+/// <summary>
+/// A level of the feature <c>metadata.version</c> (KIP-778). It determines which records the metadata log may have, and in which versions.
+/// </summary>
 /// <param name="Level">The feature level, as in <c>FeatureLevelRecord</c>.</param>
 public readonly record struct MetadataVersion(short Level) : IComparable<MetadataVersion>
 {
@@ -29,10 +31,10 @@ public readonly record struct MetadataVersion(short Level) : IComparable<Metadat
     public static readonly MetadataVersion V4_4_IV1 = new(32);
     public static readonly MetadataVersion V4_4_IV2 = new(33);
 
-    /// <summary>The oldest version that can be run.</summary>
+    /// <summary>The oldest version that this node supports.</summary>
     public static readonly MetadataVersion Minimum = V3_3_IV3;
 
-    /// <summary>The newest version, and that of a new cluster.</summary>
+    /// <summary>The newest version, and the default of a new cluster.</summary>
     public static readonly MetadataVersion Latest = V4_4_IV2;
 
     private static readonly ImmutableArray<(string Release, string Name, bool ChangesRecords)> Table =
@@ -46,7 +48,7 @@ public readonly record struct MetadataVersion(short Level) : IComparable<Metadat
         ("4.4", "4.4-IV0", false), ("4.4", "4.4-IV1", true), ("4.4", "4.4-IV2", true),
     ];
 
-    /// <summary>Whether the level is one that is known here.</summary>
+    /// <summary>Whether this node supports the level.</summary>
     public bool IsKnown => Level >= Minimum.Level && Level <= Latest.Level;
 
     /// <summary>The version's name, such as "4.4-IV2".</summary>
@@ -55,7 +57,7 @@ public readonly record struct MetadataVersion(short Level) : IComparable<Metadat
     /// <summary>SCRAM credentials may be in the log.</summary>
     public bool SupportsScram => this >= V3_5_IV2;
 
-    /// <summary>Before 3.6 a shrinking ISR bumps the leader epoch (KAFKA-15021).</summary>
+    /// <summary>Before 3.6 the leader epoch grows when the ISR shrinks (KAFKA-15021).</summary>
     public bool BumpsLeaderEpochOnIsrShrink => this < V3_6_IV0;
 
     /// <summary>Begin, End and AbortTransactionRecord may be in the log (KIP-868).</summary>
@@ -79,14 +81,16 @@ public readonly record struct MetadataVersion(short Level) : IComparable<Metadat
     /// <summary>Controllers can be unregistered (KIP-1312).</summary>
     public bool SupportsControllerUnregistration => this >= V4_4_IV2;
 
-    /// <summary>The version that RegisterBrokerRecord is written at.</summary>
+    /// <summary>The version in which RegisterBrokerRecord is written.</summary>
     public short RegisterBrokerRecordVersion =>
         SupportsCordonedLogDirs ? (short)4 : SupportsDirectoryAssignment ? (short)3 : this >= V3_4_IV0 ? (short)2 : (short)1;
 
-    /// <summary>The version that PartitionRecord and PartitionChangeRecord are written at.</summary>
+    /// <summary>The version in which PartitionRecord and PartitionChangeRecord are written.</summary>
     public short PartitionRecordVersion => SupportsElr ? (short)2 : SupportsDirectoryAssignment ? (short)1 : (short)0;
 
-    /// <summary>Finds a version by its name ("4.4-IV2") or release ("4.4", "4.4.1": the release's newest version).</summary>
+    /// <summary>
+    /// Finds a version by its name ("4.4-IV2") or by a release ("4.4" or "4.4.1", which mean the release's newest version).
+    /// </summary>
     public static bool TryParse(string text, out MetadataVersion version)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -105,10 +109,12 @@ public readonly record struct MetadataVersion(short Level) : IComparable<Metadat
         return false;
     }
 
-    /// <summary>All names, oldest first, as error messages list them.</summary>
+    /// <summary>All names, oldest first, for error messages.</summary>
     public static string AllNames => string.Join(", ", Table.Select(row => row.Name));
 
-    /// <summary>Whether records differ between two versions: then there is no way down from the higher to the lower.</summary>
+    /// <summary>
+    /// Whether records differ between two versions. If so, the cluster cannot be downgraded from the higher to the lower.
+    /// </summary>
     public static bool RecordsDiffer(MetadataVersion one, MetadataVersion other)
     {
         var (low, high) = one < other ? (one, other) : (other, one);

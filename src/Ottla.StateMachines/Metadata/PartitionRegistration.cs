@@ -5,28 +5,28 @@ using Ottla.Protocol.Metadata;
 
 namespace Ottla.StateMachines.Metadata;
 
-/// <summary>Whether a leader was elected uncleanly and must first recover (KIP-704).</summary>
+/// <summary>Whether a leader was elected uncleanly and must recover first (KIP-704).</summary>
 public enum LeaderRecoveryState : sbyte
 {
     Recovered = 0,
     Recovering = 1,
 }
 
-/// <summary>The log directory ids with a meaning of their own (KIP-858).</summary>
+/// <summary>The log directory ids with a special meaning (KIP-858).</summary>
 public static class DirectoryIds
 {
-    /// <summary>A replica from before directories were assigned.</summary>
+    /// <summary>The replica is older than the assignment of directories.</summary>
     public static readonly Uuid Migrating = Uuid.Zero;
 
-    /// <summary>A replica that its broker has yet to place.</summary>
+    /// <summary>The broker has not assigned the replica to a directory yet.</summary>
     public static readonly Uuid Unassigned = Uuid.One;
 
-    /// <summary>A replica in a directory that is not among the online ones.</summary>
+    /// <summary>The replica's directory is not online.</summary>
     public static readonly Uuid Lost = new(0, 2);
 
     private const ulong LowestUnreserved = 100;
 
-    /// <summary>Whether an id must not be the id of a directory.</summary>
+    /// <summary>Whether an id is reserved and cannot identify a directory.</summary>
     public static bool IsReserved(Uuid id) => id.High == 0 && id.Low < LowestUnreserved;
 
     /// <summary>Whether a replica in <paramref name="directory"/> is online on a broker with these online directories.</summary>
@@ -37,18 +37,18 @@ public static class DirectoryIds
         if (directory == Lost)
             return false;
 
-        // Registered below metadata version 3.7-IV2: the broker's directories are not known, and it stops when all fail.
+        // A broker that registered below metadata version 3.7-IV2 does not report its directories. It stops when all of them fail.
         return onlineDirectories.IsEmpty || onlineDirectories.Contains(directory);
     }
 }
 
-/// <summary>A partition as the controller knows it: where its replicas are, which of them are in sync, and who leads. Immutable.</summary>
+/// <summary>A partition in the metadata: its replicas, in-sync replicas and leader. Immutable.</summary>
 public sealed record PartitionRegistration
 {
-    /// <summary>The leader of a partition that has none.</summary>
+    /// <summary>The leader id of a partition without a leader.</summary>
     public const int NoLeader = -1;
 
-    /// <summary>The leader in a change that leaves it as it is.</summary>
+    /// <summary>The leader id in a change that does not change the leader.</summary>
     public const int NoLeaderChange = -2;
 
     public required ImmutableArray<int> Replicas { get; init; }
@@ -62,20 +62,20 @@ public sealed record PartitionRegistration
 
     public ImmutableArray<int> AddingReplicas { get; init; } = [];
 
-    /// <summary>Replicas outside the ISR that hold everything committed (KIP-966).</summary>
+    /// <summary>Replicas outside the ISR that have all committed records (KIP-966).</summary>
     public ImmutableArray<int> EligibleLeaderReplicas { get; init; } = [];
 
-    /// <summary>The last known leader, while there is none.</summary>
+    /// <summary>The last leader, kept while the partition has none.</summary>
     public ImmutableArray<int> LastKnownElr { get; init; } = [];
 
     public required int Leader { get; init; }
 
     public LeaderRecoveryState LeaderRecoveryState { get; init; }
 
-    /// <summary>Grows whenever the leader is set.</summary>
+    /// <summary>Grows each time a leader is set.</summary>
     public int LeaderEpoch { get; init; }
 
-    /// <summary>Grows with every change.</summary>
+    /// <summary>Grows with each change.</summary>
     public int PartitionEpoch { get; init; }
 
     /// <summary>The leader that operators want: the first replica.</summary>
@@ -101,8 +101,8 @@ public sealed record PartitionRegistration
         PartitionEpoch = record.PartitionEpoch,
     };
 
-    /// <summary>The partition after a change.</summary>
-    /// <exception cref="MetadataException">The result would contradict itself.</exception>
+    /// <summary>Returns the partition after a change.</summary>
+    /// <exception cref="MetadataException">The result would be inconsistent.</exception>
     public PartitionRegistration Merge(PartitionChangeRecord change)
     {
         var replicas = change.Replicas is null ? Replicas : [.. change.Replicas];
@@ -110,7 +110,9 @@ public sealed record PartitionRegistration
         {
             Replicas = replicas,
             Directories = CheckedDirectories(
-                change.Directories is null ? Directories.AsSpan() : change.Directories, replicas.Length, change.TopicId, change.PartitionId),
+                change.Directories is null
+                    ? Directories.AsSpan()
+                    : change.Directories, replicas.Length, change.TopicId, change.PartitionId),
             Isr = change.Isr is null ? Isr : [.. change.Isr],
             RemovingReplicas = change.RemovingReplicas is null ? RemovingReplicas : [.. change.RemovingReplicas],
             AddingReplicas = change.AddingReplicas is null ? AddingReplicas : [.. change.AddingReplicas],
@@ -127,11 +129,11 @@ public sealed record PartitionRegistration
     public Uuid DirectoryOf(int replica)
     {
         var index = Replicas.IndexOf(replica);
-        Invariant.Check(index >= 0, "only a replica of the partition has a directory");
+        Invariant.Check(index >= 0, "the broker is a replica of the partition");
         return Directories[index];
     }
 
-    /// <summary>The record that describes the partition at a metadata version.</summary>
+    /// <summary>The record of the partition in the format of a metadata version.</summary>
     public MetadataRecord ToRecord(Uuid topicId, int partitionId, MetadataVersion version, bool elrEnabled) => new(
         new PartitionRecord
         {
@@ -158,13 +160,13 @@ public sealed record PartitionRegistration
             && LeaderRecoveryState == other.LeaderRecoveryState
             && LeaderEpoch == other.LeaderEpoch
             && PartitionEpoch == other.PartitionEpoch
-            && Same.Items(Replicas, other.Replicas)
-            && Same.Items(Directories, other.Directories)
-            && Same.Items(Isr, other.Isr)
-            && Same.Items(RemovingReplicas, other.RemovingReplicas)
-            && Same.Items(AddingReplicas, other.AddingReplicas)
-            && Same.Items(EligibleLeaderReplicas, other.EligibleLeaderReplicas)
-            && Same.Items(LastKnownElr, other.LastKnownElr));
+            && ContentEquality.Items(Replicas, other.Replicas)
+            && ContentEquality.Items(Directories, other.Directories)
+            && ContentEquality.Items(Isr, other.Isr)
+            && ContentEquality.Items(RemovingReplicas, other.RemovingReplicas)
+            && ContentEquality.Items(AddingReplicas, other.AddingReplicas)
+            && ContentEquality.Items(EligibleLeaderReplicas, other.EligibleLeaderReplicas)
+            && ContentEquality.Items(LastKnownElr, other.LastKnownElr));
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Leader, LeaderEpoch, PartitionEpoch, Replicas.Length);
@@ -176,7 +178,8 @@ public sealed record PartitionRegistration
         foreach (var directory in directories)
         {
             if (directory != DirectoryIds.Migrating)
-                throw new MetadataException($"Partition {partition} of topic {topicId} has {replicas} replicas, but {directories.Length} directories.");
+                throw new MetadataException(
+                    $"Partition {partition} of topic {topicId} has {replicas} replicas, but {directories.Length} directories.");
         }
 
         return [.. Enumerable.Repeat(DirectoryIds.Migrating, replicas)];

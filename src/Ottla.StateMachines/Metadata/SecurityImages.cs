@@ -3,9 +3,10 @@ using Ottla.Kernel;
 
 namespace Ottla.StateMachines.Metadata;
 
-/// <summary>An access control entry; the numbers are the protocol's.</summary>
+/// <summary>An access control entry. The numbers are those of the protocol.</summary>
 public sealed record AclEntry(
-    Uuid Id, sbyte ResourceType, string ResourceName, sbyte PatternType, string Principal, string Host, sbyte Operation, sbyte PermissionType);
+    Uuid Id, sbyte ResourceType, string ResourceName, sbyte PatternType, string Principal, string Host, sbyte Operation,
+        sbyte PermissionType);
 
 /// <summary>The access control entries. Immutable.</summary>
 public sealed record AclsImage(ImmutableDictionary<Uuid, AclEntry> ById)
@@ -13,27 +14,29 @@ public sealed record AclsImage(ImmutableDictionary<Uuid, AclEntry> ById)
     public static readonly AclsImage Empty = new(ImmutableDictionary<Uuid, AclEntry>.Empty);
 
     /// <inheritdoc/>
-    public bool Equals(AclsImage? other) => ReferenceEquals(this, other) || (other is not null && Same.Entries(ById, other.ById));
+    public bool Equals(AclsImage? other) =>
+        ReferenceEquals(this, other) || (other is not null && ContentEquality.Entries(ById, other.ById));
 
     /// <inheritdoc/>
     public override int GetHashCode() => ById.Count;
 }
 
-/// <summary>Whose SCRAM credential it is.</summary>
+/// <summary>Identifies a SCRAM credential.</summary>
 /// <param name="User">The user.</param>
 /// <param name="Mechanism">1 SCRAM-SHA-256, 2 SCRAM-SHA-512.</param>
 public readonly record struct ScramKey(string User, sbyte Mechanism);
 
 /// <summary>A SCRAM credential (KIP-554). Immutable.</summary>
-public sealed record ScramCredential(ImmutableArray<byte> Salt, ImmutableArray<byte> StoredKey, ImmutableArray<byte> ServerKey, int Iterations)
+public sealed record ScramCredential(
+    ImmutableArray<byte> Salt, ImmutableArray<byte> StoredKey, ImmutableArray<byte> ServerKey, int Iterations)
 {
     /// <inheritdoc/>
     public bool Equals(ScramCredential? other) =>
         ReferenceEquals(this, other) || (other is not null
             && Iterations == other.Iterations
-            && Same.Items(Salt, other.Salt)
-            && Same.Items(StoredKey, other.StoredKey)
-            && Same.Items(ServerKey, other.ServerKey));
+            && ContentEquality.Items(Salt, other.Salt)
+            && ContentEquality.Items(StoredKey, other.StoredKey)
+            && ContentEquality.Items(ServerKey, other.ServerKey));
 
     /// <inheritdoc/>
     public override int GetHashCode() => Iterations;
@@ -45,7 +48,8 @@ public sealed record ScramImage(ImmutableDictionary<ScramKey, ScramCredential> B
     public static readonly ScramImage Empty = new(ImmutableDictionary<ScramKey, ScramCredential>.Empty);
 
     /// <inheritdoc/>
-    public bool Equals(ScramImage? other) => ReferenceEquals(this, other) || (other is not null && Same.Entries(ByUser, other.ByUser));
+    public bool Equals(ScramImage? other) =>
+        ReferenceEquals(this, other) || (other is not null && ContentEquality.Entries(ByUser, other.ByUser));
 
     /// <inheritdoc/>
     public override int GetHashCode() => ByUser.Count;
@@ -53,7 +57,8 @@ public sealed record ScramImage(ImmutableDictionary<ScramKey, ScramCredential> B
 
 /// <summary>A delegation token (KIP-48). Immutable.</summary>
 public sealed record DelegationToken(
-    string TokenId, string Owner, string Requester, ImmutableArray<string> Renewers, long IssueTimestampMs, long MaxTimestampMs, long ExpirationTimestampMs)
+    string TokenId, string Owner, string Requester,
+        ImmutableArray<string> Renewers, long IssueTimestampMs, long MaxTimestampMs, long ExpirationTimestampMs)
 {
     /// <inheritdoc/>
     public bool Equals(DelegationToken? other) =>
@@ -64,7 +69,7 @@ public sealed record DelegationToken(
             && IssueTimestampMs == other.IssueTimestampMs
             && MaxTimestampMs == other.MaxTimestampMs
             && ExpirationTimestampMs == other.ExpirationTimestampMs
-            && Same.Items(Renewers, other.Renewers));
+            && ContentEquality.Items(Renewers, other.Renewers));
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(TokenId, ExpirationTimestampMs);
@@ -76,7 +81,8 @@ public sealed record DelegationTokensImage(ImmutableDictionary<string, Delegatio
     public static readonly DelegationTokensImage Empty = new(ImmutableDictionary.Create<string, DelegationToken>(StringComparer.Ordinal));
 
     /// <inheritdoc/>
-    public bool Equals(DelegationTokensImage? other) => ReferenceEquals(this, other) || (other is not null && Same.Entries(ById, other.ById));
+    public bool Equals(DelegationTokensImage? other) =>
+        ReferenceEquals(this, other) || (other is not null && ContentEquality.Entries(ById, other.ById));
 
     /// <inheritdoc/>
     public override int GetHashCode() => ById.Count;

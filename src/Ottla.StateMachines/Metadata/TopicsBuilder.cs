@@ -5,7 +5,7 @@ using Ottla.Protocol.Messages;
 namespace Ottla.StateMachines.Metadata;
 
 /// <summary>Applies the records of topics and partitions. Lives for one batch; not thread-safe.</summary>
-/// <remarks>A topic is opened once per batch, so that a batch with all its partitions copies its array once.</remarks>
+/// <remarks>It copies a topic's partitions at most once per batch, on the first change.</remarks>
 internal sealed class TopicsBuilder(TopicsImage topics)
 {
     private readonly Dictionary<Uuid, OpenTopic> _open = [];
@@ -19,9 +19,10 @@ internal sealed class TopicsBuilder(TopicsImage topics)
     public void Add(TopicRecord record)
     {
         if (FindId(record.Name) is { } existing)
-            throw new MetadataException($"Topic {record.Name} is created with id {record.TopicId}, but exists with id {existing}.");
+            throw new MetadataException(
+                $"A record creates topic {record.Name} with id {record.TopicId}, but the topic exists with id {existing}.");
         if (_open.ContainsKey(record.TopicId) || (topics.Find(record.TopicId) is not null && !_removed.Contains(record.TopicId)))
-            throw new MetadataException($"Topic {record.Name} is created with id {record.TopicId}, which another topic has.");
+            throw new MetadataException($"A record creates topic {record.Name} with id {record.TopicId}, but another topic has this id.");
         _open.Add(record.TopicId, new OpenTopic(record.Name, null));
         _added[record.Name] = record.TopicId;
         Touched.Add(record.TopicId);
@@ -34,11 +35,11 @@ internal sealed class TopicsBuilder(TopicsImage topics)
     {
         var topic = Open(record.TopicId, nameof(PartitionChangeRecord));
         if (!topic.Partitions.TryGetValue(record.PartitionId, out var partition))
-            throw new MetadataException($"Partition {record.PartitionId} of topic {topic.Name} is changed, but does not exist.");
+            throw new MetadataException($"A record changes partition {record.PartitionId} of topic {topic.Name}, which does not exist.");
         topic.Partitions[record.PartitionId] = partition.Merge(record);
     }
 
-    /// <summary>Removes a topic and tells its name.</summary>
+    /// <summary>Removes a topic and returns its name.</summary>
     public string Remove(Uuid id)
     {
         var topic = Open(id, nameof(RemoveTopicRecord));
@@ -49,12 +50,15 @@ internal sealed class TopicsBuilder(TopicsImage topics)
         return topic.Name;
     }
 
-    /// <summary>Forgets the eligible leader replicas of a topic, or of all when the name is empty.</summary>
+    /// <summary>Clears the eligible leader replicas of a topic, or of all topics when the name is empty.</summary>
     public void ClearElr(string name)
     {
         if (name.Length > 0)
         {
-            ClearElr(Open(FindId(name) ?? throw new MetadataException($"The ELR of topic {name} is cleared, but there is no such topic."), nameof(ClearElrRecord)));
+            ClearElr(
+                Open(
+                    FindId(name) ?? throw new MetadataException(
+                        $"A record clears the eligible leader replicas of topic {name}, which does not exist."), nameof(ClearElrRecord)));
             return;
         }
 
@@ -111,7 +115,7 @@ internal sealed class TopicsBuilder(TopicsImage topics)
         if (_open.TryGetValue(id, out var open))
             return open;
         if (_removed.Contains(id) || topics.Find(id) is not { } topic)
-            throw new MetadataException($"{record} is about topic {id}, which does not exist.");
+            throw new MetadataException($"A {record} names topic {id}, which does not exist.");
         open = new OpenTopic(topic.Name, topic);
         _open.Add(id, open);
         Touched.Add(id);
@@ -134,7 +138,7 @@ internal sealed class TopicsBuilder(TopicsImage topics)
 
         public Dictionary<int, PartitionRegistration> Partitions { get; } = [];
 
-        /// <summary>The topic as it is now; null when nothing changed.</summary>
+        /// <summary>The topic after the records so far; null when it is unchanged.</summary>
         public TopicImage? Build(Uuid id)
         {
             var partitions = ImmutableArray.CreateBuilder<PartitionRegistration>(Partitions.Count);
@@ -142,7 +146,7 @@ internal sealed class TopicsBuilder(TopicsImage topics)
             for (var i = 0; i < Partitions.Count; i++)
             {
                 if (!Partitions.TryGetValue(i, out var partition))
-                    throw new MetadataException($"Topic {Name} has {Partitions.Count} partitions, but not partition {i}.");
+                    throw new MetadataException($"Topic {Name} has {Partitions.Count} partitions, but partition {i} is missing.");
                 partitions.Add(partition);
                 changed = changed || !ReferenceEquals(partition, _before!.Partitions[i]);
             }

@@ -5,7 +5,7 @@ namespace Ottla.StateMachines.Metadata;
 
 /// <summary>A topic. Immutable.</summary>
 /// <param name="Name">Its name.</param>
-/// <param name="Id">Its id: another topic of the same name has another.</param>
+/// <param name="Id">Its id. A topic that is deleted and created again has another id.</param>
 /// <param name="Partitions">Its partitions, by index.</param>
 public sealed record TopicImage(string Name, Uuid Id, ImmutableArray<PartitionRegistration> Partitions)
 {
@@ -14,7 +14,8 @@ public sealed record TopicImage(string Name, Uuid Id, ImmutableArray<PartitionRe
 
     /// <inheritdoc/>
     public bool Equals(TopicImage? other) =>
-        ReferenceEquals(this, other) || (other is not null && Name == other.Name && Id == other.Id && Same.Items(Partitions, other.Partitions));
+        ReferenceEquals(this, other)
+            || (other is not null && Name == other.Name && Id == other.Id && ContentEquality.Items(Partitions, other.Partitions));
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Name, Id, Partitions.Length);
@@ -36,7 +37,8 @@ public sealed record TopicsImage(ImmutableDictionary<Uuid, TopicImage> ById, Imm
     public PartitionRegistration? Partition(TopicPartition partition) => Find(partition.Topic)?.Partition(partition.Partition);
 
     /// <inheritdoc/>
-    public bool Equals(TopicsImage? other) => ReferenceEquals(this, other) || (other is not null && Same.Entries(ById, other.ById));
+    public bool Equals(TopicsImage? other) =>
+        ReferenceEquals(this, other) || (other is not null && ContentEquality.Entries(ById, other.ById));
 
     /// <inheritdoc/>
     public override int GetHashCode() => ById.Count;

@@ -2,11 +2,16 @@ using Ottla.Kernel;
 
 namespace Ottla.StateMachines.Raft;
 
-/// <summary>The voter set and <c>kraft.version</c> by the offset that set them, so that a truncation reverts them and a snapshot names those of its end.</summary>
-/// <remarks>Immutable: readable from any thread. In Raft a voter set counts from the moment it is in the log, committed or not.</remarks>
+/// <summary>
+/// The history of the voter set and <c>kraft.version</c>: each value with the offset of the record that set it. A truncation reverts to
+/// older values, and a snapshot stores the values at its end.
+/// </summary>
+/// <remarks>Immutable: any thread may read it. In Raft a voter set takes effect when it is appended, before it is committed.</remarks>
 public sealed class QuorumHistory
 {
-    /// <summary>The offset of what no record of the log set: the static configuration or the bootstrap snapshot.</summary>
+    /// <summary>
+    /// The offset of values that no record of the log set: they come from the static configuration or the bootstrap snapshot.
+    /// </summary>
     public const long BeforeLog = -1;
 
     private readonly (long Offset, VoterSet Voters)[] _voters;
@@ -18,40 +23,44 @@ public sealed class QuorumHistory
         _versions = versions;
     }
 
-    /// <summary>Begins with the static voters (<c>controller.quorum.voters</c>; empty for a dynamic quorum) and <c>kraft.version</c> 0.</summary>
+    /// <summary>
+    /// Starts with the static voters (<c>controller.quorum.voters</c>; empty for a dynamic quorum) and <c>kraft.version</c> 0.
+    /// </summary>
     public static QuorumHistory Begin(VoterSet staticVoters) => new([(BeforeLog, staticVoters)], [(BeforeLog, 0)]);
 
-    /// <summary>The voters in force.</summary>
+    /// <summary>The current voters.</summary>
     public VoterSet Voters => _voters[^1].Voters;
 
-    /// <summary>The offset of the record that set them; <see cref="BeforeLog"/> when none did.</summary>
+    /// <summary>The offset of the record that set the current voters; <see cref="BeforeLog"/> when no record did.</summary>
     public long VotersOffset => _voters[^1].Offset;
 
-    /// <summary>The <c>kraft.version</c> in force.</summary>
+    /// <summary>The current <c>kraft.version</c>.</summary>
     public short KRaftVersion => _versions[^1].Version;
 
-    /// <summary>The voters that were in force at the end of a log that ends at <paramref name="endOffset"/>.</summary>
+    /// <summary>The voters at the end of a log that ends at <paramref name="endOffset"/>.</summary>
     public VoterSet VotersAt(long endOffset) => At(_voters, endOffset);
 
-    /// <summary>The <c>kraft.version</c> in force at the end of a log that ends at <paramref name="endOffset"/>.</summary>
+    /// <summary>The <c>kraft.version</c> at the end of a log that ends at <paramref name="endOffset"/>.</summary>
     public short KRaftVersionAt(long endOffset) => At(_versions, endOffset);
 
-    /// <summary>The history after a record at <paramref name="offset"/> set the voters.</summary>
+    /// <summary>Returns the history after a record at <paramref name="offset"/> that sets the voters.</summary>
     public QuorumHistory WithVoters(long offset, VoterSet voters) => new(Add(_voters, offset, voters), _versions);
 
-    /// <summary>The history after a record at <paramref name="offset"/> set the <c>kraft.version</c>.</summary>
+    /// <summary>Returns the history after a record at <paramref name="offset"/> that sets <c>kraft.version</c>.</summary>
     public QuorumHistory WithKRaftVersion(long offset, short version) => new(_voters, Add(_versions, offset, version));
 
-    /// <summary>The history of a log cut at <paramref name="endOffset"/>.</summary>
+    /// <summary>Returns the history of the log truncated to <paramref name="endOffset"/>.</summary>
     public QuorumHistory TruncatedTo(long endOffset) =>
         new(Truncate(_voters, endOffset), Truncate(_versions, endOffset));
 
-    /// <summary>Forgets what lies before <paramref name="startOffset"/>, but for what was in force there.</summary>
+    /// <summary>
+    /// Returns the history without the values before <paramref name="startOffset"/>, except for the last one, which is in force there.
+    /// </summary>
     public QuorumHistory TrimmedTo(long startOffset) => new(Trim(_voters, startOffset), Trim(_versions, startOffset));
 
     private static (long, T)[] Add<T>((long Offset, T Value)[] entries, long offset, T value)
     {
-        Invariant.Check(offset >= entries[^1].Offset, "the log is read in order");
+        Invariant.Check(offset >= entries[^1].Offset, "entries are added in offset order");
         return entries[^1].Offset == offset ? [.. entries[..^1], (offset, value)] : [.. entries, (offset, value)];
     }
 

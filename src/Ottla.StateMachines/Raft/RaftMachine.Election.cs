@@ -3,7 +3,7 @@ using Ottla.Protocol;
 
 namespace Ottla.StateMachines.Raft;
 
-/// <content>Who leads: roles and their changes, votes, the beginning and end of epochs.</content>
+/// <content>Elections: the roles and their transitions, votes, and the beginning and end of epochs.</content>
 public sealed partial class RaftMachine
 {
     private readonly HashSet<int> _granted = [];
@@ -12,14 +12,14 @@ public sealed partial class RaftMachine
     private int[] _granting = [];
     private bool _notifiesResignation;
 
-    /// <summary>The role's own deadline: election timeout, fetch timeout, or the leader's check of its quorum.</summary>
+    /// <summary>The deadline of the current role: election timeout, fetch timeout, or the leader's check of its quorum.</summary>
     private Instant _deadline;
 
     private int RandomElectionTimeoutMs => _options.ElectionTimeoutMs + _prng.NextInt(Math.Max(_options.ElectionTimeoutMs, 1));
 
     private void BecomeUnattached(int epoch)
     {
-        // An election timeout that runs keeps running: hearing of epochs must not put an election off for ever.
+        // A running election timeout continues, so that news of other epochs cannot postpone an election for ever.
         var keepsDeadline = _isStarted && Role is RaftRole.Unattached or RaftRole.Candidate && _deadline > _now && epoch > Epoch;
         var deadline = keepsDeadline ? _deadline : _now.AddMilliseconds(RandomElectionTimeoutMs);
         Enter(RaftRole.Unattached, epoch, epoch > Epoch ? -1 : LeaderId, epoch > Epoch ? null : Voted, deadline);
@@ -39,7 +39,7 @@ public sealed partial class RaftMachine
         _granted.Add(_options.Local.Id);
     }
 
-    /// <summary>After a restart: its vote for itself stands, and others may have given theirs.</summary>
+    /// <summary>Becomes a candidate again after a restart: its vote for itself counts, and others may have voted for it.</summary>
     private void BecomeCandidateAgain()
     {
         Enter(RaftRole.Candidate, Epoch, -1, _options.Local, _now.AddMilliseconds(RandomElectionTimeoutMs));
@@ -48,7 +48,7 @@ public sealed partial class RaftMachine
 
     private void BecomeFollower(int epoch, int leaderId)
     {
-        Invariant.Check(leaderId != _options.Local.Id && epoch >= Epoch, "nobody follows itself or the past");
+        Invariant.Check(leaderId != _options.Local.Id && epoch >= Epoch, "a follower has another leader and a current epoch");
         Enter(RaftRole.Follower, epoch, leaderId, epoch > Epoch ? null : Voted, _now.AddMilliseconds(_options.FetchTimeoutMs));
         _hasFetchedFromLeader = false;
         _leaderHighWatermark = -1;
@@ -62,9 +62,10 @@ public sealed partial class RaftMachine
         _replicas.Clear();
         var history = History;
         var self = new Voter(_options.Local, _options.Endpoints);
-        // Kafka's rule (KIP-853): the first leader of a dynamic quorum puts the voters in the log, and so does one whose own entry changed.
+        // As in Kafka (KIP-853), the first leader of a dynamic quorum writes the voters, and so does a leader whose own entry changed.
         var writesVoters = history.KRaftVersion > 0
-            && (history.VotersOffset == QuorumHistory.BeforeLog || (self.Endpoints.Count > 0 && history.Voters.Find(self.Key.Id)!.DiffersFrom(self)));
+            && (history.VotersOffset == QuorumHistory.BeforeLog
+                || (self.Endpoints.Count > 0 && history.Voters.Find(self.Key.Id)!.DiffersFrom(self)));
         var voters = self.Endpoints.Count > 0 ? history.Voters.With(self) : history.Voters;
         _effects.Log.Add(new RaftLogEffect.AppendEpochStart(
             _log.EndOffset,
@@ -86,7 +87,7 @@ public sealed partial class RaftMachine
 
     private void Enter(RaftRole role, int epoch, int leaderId, ReplicaKey? voted, Instant deadline)
     {
-        Invariant.Check(epoch >= Epoch, "epochs never decrease");
+        Invariant.Check(epoch >= Epoch, "the epoch never decreases");
         if (Role == RaftRole.Leader)
             RefuseParkedFetches(epoch, role == RaftRole.Follower ? leaderId : -1);
         _granting = role == RaftRole.Leader ? [.. _granted] : [];
@@ -116,7 +117,7 @@ public sealed partial class RaftMachine
         }
 
         if (!_isShuttingDown)
-            FetchFromAnybody();
+            FetchFromAnyVoter();
         return false;
     }
 
@@ -131,11 +132,12 @@ public sealed partial class RaftMachine
         var isRejected = IsRejected;
         if (isRejected || _now >= _deadline || !IsVoter)
         {
-            // A leader that is known may well be alive: it gets another chance.
+            // The known leader may still be alive: wait for it once more.
             if (LeaderId >= 0 && History.Voters.Find(LeaderId) is not null && LeaderId != _options.Local.Id)
                 BecomeFollower(Epoch, LeaderId);
             else
-                Enter(RaftRole.Unattached, Epoch, LeaderId, Voted, _now.AddMilliseconds(isRejected ? RandomElectionTimeoutMs : _options.RetryBackoffMs));
+                Enter(RaftRole.Unattached, Epoch, LeaderId, Voted,
+                    _now.AddMilliseconds(isRejected ? RandomElectionTimeoutMs : _options.RetryBackoffMs));
             return true;
         }
 
@@ -206,7 +208,7 @@ public sealed partial class RaftMachine
         if (Role != (call.IsPreVote ? RaftRole.Prospective : RaftRole.Candidate))
             return;
         if (reply.Error == ErrorCode.UnsupportedVersion && call.IsPreVote)
-            BecomeCandidate(); // a voter from before KIP-996
+            BecomeCandidate(); // the voter is older than KIP-996
         else if (reply.Error == ErrorCode.None && History.Voters.Find(node) is not null)
             (reply.IsGranted ? _granted : _rejected).Add(node);
     }
@@ -220,7 +222,7 @@ public sealed partial class RaftMachine
             return new VoteReply(ErrorCode.FencedLeaderEpoch, LeaderId, Epoch, false);
         if (call.Epoch > Epoch)
             BecomeUnattached(call.Epoch);
-        if (!IsMe(call.Voter))
+        if (!IsLocal(call.Voter))
             return new VoteReply(ErrorCode.InvalidVoterKey, LeaderId, Epoch, false);
         var isGranted = CanGrant(call);
         if (isGranted && !call.IsPreVote && Voted is null)
@@ -235,8 +237,8 @@ public sealed partial class RaftMachine
         {
             return isUpToDate && Role switch
             {
-                RaftRole.Follower => !_hasFetchedFromLeader, // there is a leader that works
-                RaftRole.Leader => HighWatermark <= EpochStartOffset, // not established yet
+                RaftRole.Follower => !_hasFetchedFromLeader, // the leader works
+                RaftRole.Leader => HighWatermark <= EpochStartOffset, // the leader has not committed a record of its epoch yet
                 _ => true,
             };
         }
@@ -254,9 +256,9 @@ public sealed partial class RaftMachine
             return ErrorCode.FencedLeaderEpoch;
         if (call.LeaderId < 0 || call.LeaderId == _options.Local.Id || (call.Epoch == Epoch && LeaderId >= 0 && LeaderId != call.LeaderId))
             return ErrorCode.InvalidRequest;
-        if (!FollowNews(call.Epoch, call.LeaderId) && Role == RaftRole.Prospective && LeaderId == call.LeaderId)
+        if (!AdoptEpochAndLeader(call.Epoch, call.LeaderId) && Role == RaftRole.Prospective && LeaderId == call.LeaderId)
             BecomeFollower(Epoch, LeaderId);
-        return IsMe(call.Voter) ? ErrorCode.None : ErrorCode.InvalidVoterKey;
+        return IsLocal(call.Voter) ? ErrorCode.None : ErrorCode.InvalidVoterKey;
     }
 
     private ErrorCode HandleEndEpoch(EndEpochCall call)
@@ -265,13 +267,13 @@ public sealed partial class RaftMachine
             return ErrorCode.FencedLeaderEpoch;
         if (call.LeaderId < 0 || call.LeaderId == _options.Local.Id || (call.Epoch == Epoch && LeaderId >= 0 && LeaderId != call.LeaderId))
             return ErrorCode.InvalidRequest;
-        FollowNews(call.Epoch, call.LeaderId);
+        AdoptEpochAndLeader(call.Epoch, call.LeaderId);
         if (Role == RaftRole.Follower && LeaderId == call.LeaderId)
             _deadline = _now.AddMilliseconds(SuccessionBackoffMs(call.PreferredSuccessors));
         return ErrorCode.None;
     }
 
-    /// <summary>The best successor goes first; each of the others leaves the ones before it time to win.</summary>
+    /// <summary>The best successor starts at once; each of the others waits to let the ones before it win.</summary>
     private int SuccessionBackoffMs(IReadOnlyList<ReplicaKey> successors)
     {
         for (var place = 0; place < successors.Count; place++)
@@ -287,5 +289,6 @@ public sealed partial class RaftMachine
         return _options.ElectionBackoffMaxMs;
     }
 
-    private bool IsMe(ReplicaKey key) => key.Id == _options.Local.Id && (key.DirectoryId == Uuid.Zero || key.DirectoryId == _options.Local.DirectoryId);
+    private bool IsLocal(ReplicaKey key) =>
+        key.Id == _options.Local.Id && (key.DirectoryId == Uuid.Zero || key.DirectoryId == _options.Local.DirectoryId);
 }

@@ -3,13 +3,13 @@ using Ottla.Protocol;
 
 namespace Ottla.StateMachines.Raft;
 
-/// <content>What is in the log: fetching and answering fetches, the high watermark, and the leader's hold on its quorum.</content>
+/// <content>Replication: fetches, the high watermark, and the leader's check that a majority still follows it.</content>
 public sealed partial class RaftMachine
 {
-    /// <summary>Observers that a leader keeps state of; the one that has been silent longest goes first.</summary>
+    /// <summary>The most observers whose state a leader keeps. Beyond that it drops the one that was silent longest.</summary>
     public const int ObserversMax = 10_000;
 
-    /// <summary>A silent observer is forgotten after this (Kafka's constant).</summary>
+    /// <summary>The leader forgets an observer that was silent for this long (Kafka's constant).</summary>
     private const long ObserverSessionMs = 300_000;
 
     private readonly Dictionary<ReplicaKey, ReplicaState> _replicas = [];
@@ -20,7 +20,7 @@ public sealed partial class RaftMachine
     private long _leaderHighWatermark;
     private LogPosition? _fetchingSnapshot;
 
-    /// <summary>Kafka's factor: a leader gives up 1.5 fetch timeouts after it last heard of a majority.</summary>
+    /// <summary>A leader resigns 1.5 fetch timeouts after it last heard from a majority (Kafka's factor).</summary>
     private int CheckQuorumTimeoutMs => _options.FetchTimeoutMs + _options.FetchTimeoutMs / 2;
 
     private void StartCheckQuorum()
@@ -49,7 +49,7 @@ public sealed partial class RaftMachine
         return false;
     }
 
-    /// <summary>BeginQuorumEpoch goes to voters that do not fetch: they may not know who leads.</summary>
+    /// <summary>Sends BeginQuorumEpoch to voters that do not fetch, because they may not know the leader.</summary>
     private void AnnounceToSilentVoters()
     {
         var intervalMs = _options.FetchTimeoutMs / 2;
@@ -81,20 +81,22 @@ public sealed partial class RaftMachine
 
         if (call.LogEnd.Offset == 0 && _log.LatestSnapshot is { Offset: > 0 } snapshot)
         {
-            // A snapshot is the shorter way for an empty log.
+            // For an empty log a snapshot is shorter than the records.
             Reply(requestId, Answer() with { Snapshot = snapshot });
             return;
         }
 
-        var verdict = _log.Judge(call.LogEnd, out var position);
-        if (verdict == PositionVerdict.Valid)
+        var verdict = _log.CheckPosition(call.LogEnd, out var position);
+        if (verdict == PositionCheck.Valid)
         {
             UpdateReplica(call);
             AnswerOrPark(new ParkedFetch(requestId, call, _now.AddMilliseconds(call.MaxWaitMs)));
         }
         else
         {
-            Reply(requestId, verdict == PositionVerdict.Snapshot ? Answer() with { Snapshot = position } : Answer() with { Diverging = position });
+            Reply(requestId, verdict == PositionCheck.Snapshot
+                ? Answer() with { Snapshot = position }
+                : Answer() with { Diverging = position });
         }
     }
 
@@ -104,7 +106,7 @@ public sealed partial class RaftMachine
 
     private void AnswerOrPark(ParkedFetch fetch)
     {
-        // One fetch per replica: a new one means that nobody waits for the old one any more.
+        // A replica waits for one fetch at a time: a new one replaces the old one.
         var old = _parked.FindIndex(parked => parked.Call.Replica == fetch.Call.Replica && fetch.Call.Replica.Id >= 0);
         if (old >= 0)
         {
@@ -146,7 +148,7 @@ public sealed partial class RaftMachine
     private void UpdateReplica(FetchCall call)
     {
         if (call.Replica.Id < 0)
-            return; // a reader without an identity
+            return; // the reader has no replica id
         var isVoter = History.Voters.Contains(call.Replica);
         if (!_replicas.TryGetValue(call.Replica, out var state))
         {
@@ -176,7 +178,10 @@ public sealed partial class RaftMachine
             _replicas.Remove(_replicas.Where(entry => !History.Voters.Contains(entry.Key)).MinBy(entry => entry.Value.LastFetchMs).Key);
     }
 
-    /// <summary>The offset that a majority of the voters has flushed; it counts only from this epoch's own records on (Raft, figure 8).</summary>
+    /// <summary>
+    /// Raises the high watermark to the offset that a majority of the voters has flushed. It counts only beyond the start of the leader's
+    /// own epoch (Raft, figure 8).
+    /// </summary>
     private void AdvanceLeaderHighWatermark()
     {
         var voters = History.Voters.Voters;
@@ -196,7 +201,7 @@ public sealed partial class RaftMachine
         AnswerParkedFetches();
     }
 
-    /// <summary>Static voters are known by id only, and fetch with their directory's id.</summary>
+    /// <summary>The end offset of a static voter, which is known by id only but fetches with the id of its directory.</summary>
     private long StaticVoterEnd(ReplicaKey voter)
     {
         var end = -1L;
@@ -226,7 +231,7 @@ public sealed partial class RaftMachine
         if (_isShuttingDown || _isAppendPending || _fetchingSnapshot is not null || _log.FlushedOffset < _log.EndOffset)
             return false;
         if (isSilent)
-            FetchFromAnybody(); // an observer: any voter knows who leads
+            FetchFromAnyVoter(); // an observer: any voter knows the leader
         else
             TrySend(LeaderId, NewFetch());
         return false;
@@ -234,7 +239,7 @@ public sealed partial class RaftMachine
 
     private FetchCall NewFetch() => new(Epoch, _options.Local, _log.End, HighWatermark, _options.FetchMaxWaitMs);
 
-    private void FetchFromAnybody()
+    private void FetchFromAnyVoter()
     {
         var others = OtherVoters.ToArray();
         if (others.Length == 0 || _isAppendPending || _log.FlushedOffset < _log.EndOffset)
@@ -252,7 +257,7 @@ public sealed partial class RaftMachine
         if (reply.Diverging is { } diverging)
         {
             var cut = _log.TruncationPoint(diverging);
-            Invariant.Check(cut >= HighWatermark, "what is committed is never truncated");
+            Invariant.Check(cut >= HighWatermark, "committed records are never truncated");
             _log.TruncateTo(cut);
             History = History.TruncatedTo(cut);
             _effects.Log.Add(new RaftLogEffect.Truncate(cut));
@@ -277,10 +282,10 @@ public sealed partial class RaftMachine
 
     private void AdvanceFollowerHighWatermark() => RaiseHighWatermark(Math.Min(_leaderHighWatermark, _log.FlushedOffset));
 
-    /// <summary>A fetch that waits for news.</summary>
+    /// <summary>A fetch that waits for new records.</summary>
     private readonly record struct ParkedFetch(long RequestId, FetchCall Call, Instant Deadline);
 
-    /// <summary>What a leader knows of a replica.</summary>
+    /// <summary>A leader's view of another replica.</summary>
     private sealed class ReplicaState
     {
         private long _leaderEndAtLastFetch = -1;
@@ -293,7 +298,7 @@ public sealed partial class RaftMachine
 
         public void Fetched(long offset, long leaderEndOffset, long nowMs)
         {
-            // Caught up: it has all there is, or all that there was when it last asked.
+            // Caught up: the replica has all records, or all records that existed when it last fetched.
             if (offset >= leaderEndOffset)
                 LastCaughtUpMs = Math.Max(LastCaughtUpMs, nowMs);
             else if (_leaderEndAtLastFetch > 0 && offset >= _leaderEndAtLastFetch)

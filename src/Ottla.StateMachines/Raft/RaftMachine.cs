@@ -3,39 +3,42 @@ using Ottla.Protocol;
 
 namespace Ottla.StateMachines.Raft;
 
-/// <summary>What a replica is in its epoch (KIP-595, 996).</summary>
+/// <summary>The role of a replica in its epoch (KIP-595, 996).</summary>
 public enum RaftRole
 {
-    /// <summary>Knows no leader that it could fetch from.</summary>
+    /// <summary>The replica has no leader to fetch from.</summary>
     Unattached,
 
-    /// <summary>Asks whether it would be elected, without disturbing anybody (pre-vote).</summary>
+    /// <summary>The replica asks whether it would win an election, without starting a new epoch (pre-vote).</summary>
     Prospective,
 
-    /// <summary>Asks for votes in an epoch of its own.</summary>
+    /// <summary>The replica asks for votes in a new epoch.</summary>
     Candidate,
 
-    /// <summary>Was elected.</summary>
+    /// <summary>The replica won the election of its epoch.</summary>
     Leader,
 
-    /// <summary>Fetches from the leader.</summary>
+    /// <summary>The replica fetches from the leader.</summary>
     Follower,
 
-    /// <summary>Led this epoch, and does no longer.</summary>
+    /// <summary>The replica led its epoch and resigned.</summary>
     Resigned,
 }
 
-/// <summary>Kafka's variant of Raft as a pure function: events and the time go in, effects come out. Followers pull, an epoch begins with a LeaderChange record.</summary>
+/// <summary>
+/// Kafka's variant of Raft (KIP-595) as a pure state machine: it takes events and the time, and returns effects. Followers pull records,
+/// and each epoch begins with a LeaderChange record.
+/// </summary>
 /// <remarks>
-/// Owned by one host, which steps it from one loop and carries out the effects of a step before the next one. It knows the shape of the log
-/// (<see cref="RaftLogShape"/>), never a record. One voter and many are the same code: a single voter elects itself in its first step.
+/// One host owns it, steps it from one loop and carries out its effects. It knows the offsets of the log (<see cref="RaftLogState"/>) but
+/// no records. A single voter needs no special case: it elects itself in its first step.
 /// </remarks>
 public sealed partial class RaftMachine
 {
     private readonly RaftOptions _options;
     private readonly Prng _prng;
     private readonly Dictionary<int, PeerLink> _links = [];
-    private RaftLogShape _log = RaftLogShape.Open(0, 0, [], null, null);
+    private RaftLogState _log = RaftLogState.Open(0, 0, [], null, null);
     private RaftEffects _effects = new();
     private Instant _now;
     private ElectionState _saved;
@@ -43,16 +46,16 @@ public sealed partial class RaftMachine
     private bool _isStarted;
     private bool _isShuttingDown;
 
-    /// <summary>A replica that has not started yet.</summary>
-    /// <param name="options">Who it is.</param>
-    /// <param name="prng">Randomizes its timeouts; not shared.</param>
+    /// <summary>Makes a replica that is not started yet.</summary>
+    /// <param name="options">The identity and the timeouts of the replica.</param>
+    /// <param name="prng">Randomizes timeouts; not shared with others.</param>
     public RaftMachine(RaftOptions options, Prng prng)
     {
         _options = options;
         _prng = prng;
     }
 
-    /// <summary>What this replica is.</summary>
+    /// <summary>The role of this replica.</summary>
     public RaftRole Role { get; private set; }
 
     /// <summary>The quorum epoch.</summary>
@@ -61,25 +64,27 @@ public sealed partial class RaftMachine
     /// <summary>The leader of <see cref="Epoch"/>; -1 when none is known.</summary>
     public int LeaderId { get; private set; } = -1;
 
-    /// <summary>Whom this replica voted for in <see cref="Epoch"/>.</summary>
+    /// <summary>The candidate that this replica voted for in <see cref="Epoch"/>.</summary>
     public ReplicaKey? Voted { get; private set; }
 
-    /// <summary>The first offset that is not known to be committed. Never beyond what this replica has flushed, but for a snapshot's end.</summary>
+    /// <summary>
+    /// The first offset that is not known to be committed. It never exceeds the flushed offset, except at the end of a snapshot.
+    /// </summary>
     public long HighWatermark { get; private set; }
 
-    /// <summary>The voters and <c>kraft.version</c>, by offset.</summary>
+    /// <summary>The history of the voters and of <c>kraft.version</c>.</summary>
     public QuorumHistory History { get; private set; } = QuorumHistory.Begin(VoterSet.Empty);
 
-    /// <summary>The shape of the log.</summary>
-    public RaftLogShape Log => _log;
+    /// <summary>The machine's view of the log.</summary>
+    public RaftLogState Log => _log;
 
-    /// <summary>When to step <see cref="RaftEvent.Timer"/> unless something happens before.</summary>
+    /// <summary>The time at which the host steps <see cref="RaftEvent.Timer"/> if no other event comes first.</summary>
     public Instant? NextDeadline { get; private set; }
 
-    /// <summary>After <see cref="RaftEvent.Shutdown"/>: leadership was handed over, or there was none.</summary>
+    /// <summary>Whether a <see cref="RaftEvent.Shutdown"/> is complete: this replica is not the leader (any more).</summary>
     public bool IsShutdownComplete => _isShuttingDown && Role is not (RaftRole.Leader or RaftRole.Resigned);
 
-    /// <summary>The first offset of the leader's own epoch: what lies before is committed once it is.</summary>
+    /// <summary>The first offset of the leader's own epoch. Committing it commits all records before it.</summary>
     public long EpochStartOffset { get; private set; }
 
     private bool IsVoter => History.Voters.Contains(_options.Local);
@@ -88,10 +93,13 @@ public sealed partial class RaftMachine
 
     private IEnumerable<Voter> OtherVoters => History.Voters.Voters.Where(voter => voter.Key.Id != _options.Local.Id);
 
-    /// <summary>Handles one event. All effects of it must be carried out, in their order, before the next step.</summary>
+    /// <summary>
+    /// Handles one event. Before the next step the host saves the election state, carries out the operations on the log and takes the
+    /// replies and sends; only the flush may come after several steps.
+    /// </summary>
     public void Step(RaftEvent raftEvent, Instant now, RaftEffects effects)
     {
-        Invariant.Check(_isStarted != raftEvent is RaftEvent.Started, "a machine starts once, first");
+        Invariant.Check(_isStarted != raftEvent is RaftEvent.Started, "Started is the first event and comes only once");
         _now = now;
         _effects = effects;
         var before = (LeaderId, Epoch);
@@ -117,7 +125,7 @@ public sealed partial class RaftMachine
         effects.LeaderChanged |= before != (LeaderId, Epoch);
     }
 
-    /// <summary>The quorum as this replica sees it.</summary>
+    /// <summary>Describes the quorum as this replica sees it.</summary>
     public QuorumInfo Describe()
     {
         ReplicaInfo Info(ReplicaKey key) =>
@@ -128,7 +136,8 @@ public sealed partial class RaftMachine
 
         var observers = Role == RaftRole.Leader ? _replicas.Keys.Where(key => !History.Voters.Contains(key)).Select(Info) : [];
         return new QuorumInfo(
-            Role, LeaderId, Epoch, HighWatermark, History.KRaftVersion, History.Voters, [.. History.Voters.Voters.Select(voter => Info(voter.Key))], [.. observers]);
+            Role, LeaderId, Epoch, HighWatermark, History.KRaftVersion, History.Voters,
+                [.. History.Voters.Voters.Select(voter => Info(voter.Key))], [.. observers]);
     }
 
     private void Start(RaftEvent.Started started)
@@ -141,13 +150,13 @@ public sealed partial class RaftMachine
         (Epoch, LeaderId, Voted) = (started.Election.Epoch, started.Election.LeaderId, started.Election.Voted);
         if (Epoch < _log.End.Epoch)
         {
-            // The file was lost or is old: no vote of the log's epoch is known, so none may be given in it.
+            // quorum-state is lost or outdated: this replica may have voted in the log's epoch, so it must not vote in it again.
             (Epoch, LeaderId, Voted) = (_log.End.Epoch, -1, null);
             BecomeUnattached(Epoch);
         }
         else if (LeaderId == _options.Local.Id)
         {
-            // It may have lost records of this epoch that were not flushed: it must not lead or vote in it again.
+            // The restart may have lost unflushed records of this epoch: the replica must not lead or vote in it again.
             BecomeResigned(notify: false);
         }
         else if (Voted == _options.Local && LeaderId < 0)
@@ -171,7 +180,7 @@ public sealed partial class RaftMachine
         _isAppendPending = false;
         foreach (var batch in batches)
         {
-            Invariant.Check(batch.BaseOffset == _log.EndOffset, "batches follow each other");
+            Invariant.Check(batch.BaseOffset == _log.EndOffset, "a batch begins where the log ends");
             _log.Append(batch.Epoch, batch.EndOffset);
             foreach (var change in batch.Changes)
             {
@@ -201,7 +210,7 @@ public sealed partial class RaftMachine
 
     private void HandleSnapshotWritten(RaftEvent.SnapshotWritten written)
     {
-        Invariant.Check(written.Latest.Offset <= HighWatermark, "only what is committed is snapshotted");
+        Invariant.Check(written.Latest.Offset <= HighWatermark, "a snapshot contains only committed records");
         _log.SnapshotWritten(written.Earliest, written.Latest, written.LogStartOffset);
         History = History.TrimmedTo(written.Earliest.Offset);
     }
@@ -235,10 +244,10 @@ public sealed partial class RaftMachine
         _effects.HighWatermarkAdvanced = true;
     }
 
-    /// <summary>Does what the time and the role call for, until nothing changes any more.</summary>
+    /// <summary>Acts on deadlines and on the role until nothing changes any more.</summary>
     private void Drive()
     {
-        // Each change of role waits for answers or a deadline in the future, but for the few that a single voter takes at once.
+        // Each change of role waits for responses or a future deadline, except for the few that a single voter makes at once.
         const int transitionsMax = 16;
         for (var i = 0; i < transitionsMax; i++)
         {
@@ -256,7 +265,7 @@ public sealed partial class RaftMachine
                 return;
         }
 
-        throw new InvariantViolationException("the roles settle in one step");
+        throw new InvariantViolationException("a step ends after a bounded number of role changes");
     }
 
     private void WakeAt(Instant instant)
@@ -272,7 +281,7 @@ public sealed partial class RaftMachine
         return link;
     }
 
-    /// <summary>Sends <paramref name="request"/> unless another one to that node is under way or failed just now.</summary>
+    /// <summary>Sends <paramref name="request"/>, unless a request to that node is under way or has just failed.</summary>
     private bool TrySend(int node, RaftRequest request)
     {
         var link = Link(node);
@@ -306,7 +315,7 @@ public sealed partial class RaftMachine
             if (link.Request is not { } request || link.CorrelationId != correlationId)
                 continue;
             link.Back(response.Error == ErrorCode.None ? _now : _now.AddMilliseconds(_options.RetryBackoffMs));
-            if (!FollowNews(response.Epoch, response.LeaderId) && request.Epoch == Epoch)
+            if (!AdoptEpochAndLeader(response.Epoch, response.LeaderId) && request.Epoch == Epoch)
                 HandleResponse(node, request, response);
             return;
         }
@@ -323,8 +332,8 @@ public sealed partial class RaftMachine
         }
     }
 
-    /// <summary>Follows a later epoch, or the leader of this one that was not known. True when it did.</summary>
-    private bool FollowNews(int epoch, int leaderId)
+    /// <summary>Moves to a later epoch, or learns the leader of the current one. Returns whether it did.</summary>
+    private bool AdoptEpochAndLeader(int epoch, int leaderId)
     {
         if (epoch < Epoch || (epoch == Epoch && (LeaderId >= 0 || leaderId < 0)))
             return false;
@@ -355,23 +364,23 @@ public sealed partial class RaftMachine
                 HandleFetch(requestId, call);
                 return;
             default:
-                throw new InvariantViolationException($"{request.GetType().Name} is no request of the quorum");
+                throw new InvariantViolationException($"{request.GetType().Name} is not a quorum request");
         }
 
         _effects.Replies.Add(new RaftReply(requestId, response));
     }
 
-    /// <summary>The one request that may be under way to a node.</summary>
+    /// <summary>The state of requests to a node; one may be under way.</summary>
     private sealed class PeerLink
     {
         public long CorrelationId { get; set; }
 
         public RaftRequest? Request { get; set; }
 
-        /// <summary>When the next request may be sent: after the answer, the back-off or the timeout.</summary>
+        /// <summary>The earliest time of the next request: after the response, the back-off or the timeout.</summary>
         public Instant ReadyAt { get; set; } = new(long.MinValue);
 
-        /// <summary>When a leader last sent BeginQuorumEpoch there, in milliseconds.</summary>
+        /// <summary>The time of the last BeginQuorumEpoch to the node, in milliseconds.</summary>
         public long AnnouncedAt { get; set; } = long.MinValue;
 
         public void Back(Instant readyAt)

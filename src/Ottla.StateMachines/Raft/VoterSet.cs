@@ -3,34 +3,36 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.StateMachines.Raft;
 
-/// <summary>A replica of the log: its node and its copy of the log (KIP-853), so that a replaced disk is a different replica.</summary>
+/// <summary>A replica: its node and its directory (KIP-853), so that a replaced disk is a different replica.</summary>
 /// <param name="Id">The node id.</param>
-/// <param name="DirectoryId">The log directory's id; <see cref="Uuid.Zero"/> when it is not known (static voters).</param>
+/// <param name="DirectoryId">The id of the log directory; <see cref="Uuid.Zero"/> when unknown (static voters).</param>
 public readonly record struct ReplicaKey(int Id, Uuid DirectoryId)
 {
     /// <inheritdoc/>
     public override string ToString() => DirectoryId == Uuid.Zero ? $"{Id}" : $"{Id}:{DirectoryId}";
 }
 
-/// <summary>Where a voter listens.</summary>
+/// <summary>An endpoint of a voter.</summary>
 /// <param name="Name">The listener's name.</param>
 /// <param name="Host">Its host.</param>
 /// <param name="Port">Its port.</param>
 public readonly record struct RaftEndpoint(string Name, string Host, ushort Port);
 
 /// <summary>A voter of the quorum.</summary>
-/// <param name="Key">Who it is.</param>
-/// <param name="Endpoints">Where it listens; the first is the default one.</param>
+/// <param name="Key">The replica.</param>
+/// <param name="Endpoints">Its endpoints; the first one is the default.</param>
 /// <param name="KRaftVersionMin">The lowest <c>kraft.version</c> it supports.</param>
 /// <param name="KRaftVersionMax">The highest <c>kraft.version</c> it supports.</param>
-public sealed record Voter(ReplicaKey Key, IReadOnlyList<RaftEndpoint> Endpoints, short KRaftVersionMin = 0, short KRaftVersionMax = Voter.KRaftVersionSupported)
+public sealed record Voter(
+    ReplicaKey Key, IReadOnlyList<RaftEndpoint> Endpoints, short KRaftVersionMin = 0, short KRaftVersionMax = Voter.KRaftVersionSupported)
 {
-    /// <summary>The highest <c>kraft.version</c> that this code speaks: dynamic voters (KIP-853).</summary>
+    /// <summary>The highest <c>kraft.version</c> that this node supports: dynamic voters (KIP-853).</summary>
     public const short KRaftVersionSupported = 1;
 
-    /// <summary>Whether <paramref name="other"/> would be written differently.</summary>
+    /// <summary>Whether the record of <paramref name="other"/> would differ.</summary>
     public bool DiffersFrom(Voter other) =>
-        Key != other.Key || KRaftVersionMin != other.KRaftVersionMin || KRaftVersionMax != other.KRaftVersionMax || !Endpoints.SequenceEqual(other.Endpoints);
+        Key != other.Key || KRaftVersionMin != other.KRaftVersionMin || KRaftVersionMax != other.KRaftVersionMax
+            || !Endpoints.SequenceEqual(other.Endpoints);
 }
 
 /// <summary>The voters of the quorum. Immutable.</summary>
@@ -38,37 +40,39 @@ public sealed class VoterSet
 {
     private readonly Voter[] _voters;
 
-    /// <summary>A set of voters, no two of the same id.</summary>
+    /// <summary>Makes a set of voters with unique ids.</summary>
     public VoterSet(IEnumerable<Voter> voters)
     {
         _voters = [.. voters.OrderBy(voter => voter.Key.Id)];
         for (var i = 1; i < _voters.Length; i++)
-            Invariant.Check(_voters[i - 1].Key.Id != _voters[i].Key.Id, "a node votes once");
+            Invariant.Check(_voters[i - 1].Key.Id != _voters[i].Key.Id, "a node is in the voter set once");
     }
 
-    /// <summary>Nobody votes: an observer that has not heard of the voters yet.</summary>
+    /// <summary>No voters: an observer that does not know the voters yet.</summary>
     public static VoterSet Empty { get; } = new([]);
 
     /// <summary>The voters by ascending id.</summary>
     public IReadOnlyList<Voter> Voters => _voters;
 
-    /// <summary>How many voters a decision needs.</summary>
+    /// <summary>The number of voters that form a majority.</summary>
     public int Majority => _voters.Length / 2 + 1;
 
-    /// <summary>The voter of that id, if there is one.</summary>
+    /// <summary>The voter with an id; null when there is none.</summary>
     public Voter? Find(int id) => Array.Find(_voters, voter => voter.Key.Id == id);
 
-    /// <summary>Whether <paramref name="key"/> votes: its id does, and the directory is the known one (or none is known).</summary>
+    /// <summary>
+    /// Whether <paramref name="key"/> is a voter: its id is in the set, and its directory is the known one (or none is known).
+    /// </summary>
     public bool Contains(ReplicaKey key) =>
         Find(key.Id) is { } voter && (voter.Key.DirectoryId == Uuid.Zero || voter.Key.DirectoryId == key.DirectoryId);
 
     /// <summary>Whether <paramref name="key"/> is the only voter.</summary>
     public bool IsOnlyVoter(ReplicaKey key) => _voters.Length == 1 && Contains(key);
 
-    /// <summary>The set with <paramref name="voter"/> in the place of the one of its id.</summary>
+    /// <summary>Returns the set with <paramref name="voter"/> instead of the voter with the same id.</summary>
     public VoterSet With(Voter voter) => new(_voters.Select(old => old.Key.Id == voter.Key.Id ? voter : old));
 
-    /// <summary>The control record that carries this set.</summary>
+    /// <summary>The control record with this set.</summary>
     public VotersRecord ToRecord() => new()
     {
         Voters =
@@ -83,7 +87,7 @@ public sealed class VoterSet
         ],
     };
 
-    /// <summary>The set that a control record carries.</summary>
+    /// <summary>Reads the set from a control record.</summary>
     public static VoterSet FromRecord(VotersRecord record) => new(record.Voters.Select(voter => new Voter(
         new ReplicaKey(voter.VoterId, voter.VoterDirectoryId),
         [.. voter.Endpoints.Select(e => new RaftEndpoint(e.Name, e.Host, e.Port))],

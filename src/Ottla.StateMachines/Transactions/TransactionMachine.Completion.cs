@@ -4,10 +4,12 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Transactions;
 
-// From the decision to the last marker, and what time does.
+// The completion of transactions: from the decision to the last marker, and expiration.
 public sealed partial class TransactionMachine
 {
-    /// <summary>Writes the decision, and has markers written once it is committed. Without partitions it is complete at once.</summary>
+    /// <summary>
+    /// Writes the decision, and asks for markers once it is committed. A transaction without partitions is complete at once.
+    /// </summary>
     private void Prepare(TransactionalId id, TransactionMetadata prepared, Step step)
     {
         Write(prepared, step);
@@ -24,7 +26,7 @@ public sealed partial class TransactionMachine
             return;
         id.MarkersUnderWay = null;
         if (written.Results.Values.Contains(ErrorCode.TransactionCoordinatorFenced))
-            return; // another coordinator has taken over, and writes the markers
+            return; // another coordinator has taken over and writes the markers
         foreach (var (partition, error) in written.Results)
         {
             if (NeedsNoMarker(partition, error))
@@ -40,17 +42,17 @@ public sealed partial class TransactionMachine
     private void Complete(TransactionalId id, Instant now, CoordinatorEffects effects)
     {
         effects.Write(id.Metadata.Complete(now).ToRecord(TransactionVersion));
-        RetryLater(id, now); // forgotten as soon as it is written
+        RetryLater(id, now); // the retry is cancelled when the record is written
     }
 
     private bool NeedsNoMarker(TopicPartition partition, ErrorCode error) => error switch
     {
         ErrorCode.None => true,
-        // Nothing of this transaction is open there: the producer's later epoch came with a marker.
+        // The producer's epoch there is later, so a marker has already ended this transaction.
         ErrorCode.InvalidProducerEpoch => true,
-        // It cannot have taken a record of a transaction.
+        // The partition cannot contain transactional records.
         ErrorCode.UnsupportedVersion or ErrorCode.UnsupportedForMessageFormat => true,
-        // Its topic was deleted.
+        // The topic was deleted.
         _ => _image.Topics.Partition(partition) is null,
     };
 
@@ -60,7 +62,7 @@ public sealed partial class TransactionMachine
         _retries.Add(id.Metadata.TransactionalId);
     }
 
-    /// <summary>Goes on with what is due. A step that writes asks for nothing outside: that would be lost with a write that fails.</summary>
+    /// <summary>Retries what is due. A step that writes records produces no outputs, because a failed write would lose them.</summary>
     /// <returns>False when nothing was due.</returns>
     private bool Retry(Instant now, CoordinatorEffects effects)
     {
@@ -78,33 +80,38 @@ public sealed partial class TransactionMachine
         return due.Count > 0;
     }
 
-    /// <summary>Aborts what took too long. False when there may be more.</summary>
+    /// <summary>Aborts transactions that timed out. Returns false when there may be more.</summary>
     private bool AbortTimedOut(Instant now, CoordinatorEffects effects)
     {
         var partitions = 0;
         var timedOut = _ids.Values.Where(id => IsTimedOut(id.Metadata, now))
-            .TakeWhile(id => (partitions += id.Metadata.Partitions.Count) <= SweepPartitionsMax || partitions == id.Metadata.Partitions.Count).Take(SweepIdsMax).ToList();
-        // Those that need another producer id come one at a time, since most of them have to ask for it.
+            .TakeWhile(id => (partitions += id.Metadata.Partitions.Count) <= SweepPartitionsMax
+                || partitions == id.Metadata.Partitions.Count).Take(SweepIdsMax).ToList();
+        // Producers that need a new producer id are handled one at a time, because the id must usually be allocated first.
         var fenced = timedOut.Where(id => !id.Metadata.IsEpochExhausted).ToList();
         foreach (var id in fenced.Count > 0 ? fenced : timedOut.Take(1))
-            Decide(new FenceTransactionCommand(id.Metadata.TransactionalId, id.Metadata.Producer), replyTo: null, newProducerId: null, now, effects);
+            Decide(new FenceTransactionCommand(id.Metadata.TransactionalId, id.Metadata.Producer), replyTo: null, newProducerId: null, now,
+                effects);
         return timedOut.Count == fenced.Count && timedOut.Count < SweepIdsMax && partitions <= SweepPartitionsMax;
     }
 
     private static bool IsTimedOut(TransactionMetadata metadata, Instant now) =>
-        metadata.State == TransactionState.Ongoing && metadata.TimeoutMs != int.MaxValue && metadata.StartMs + metadata.TimeoutMs < now.UnixMilliseconds;
+        metadata.State == TransactionState.Ongoing && metadata.TimeoutMs != int.MaxValue
+            && metadata.StartMs + metadata.TimeoutMs < now.UnixMilliseconds;
 
-    /// <summary>Forgets ids that nobody used for long. False when there may be more.</summary>
+    /// <summary>Removes ids that were unused for too long. Returns false when there may be more.</summary>
     private bool RemoveExpired(Instant now, CoordinatorEffects effects)
     {
         var before = now.UnixMilliseconds - Config.TransactionalIdExpirationMs;
-        var expired = _ids.Values.Select(id => id.Metadata).Where(id => id.State.IsIdle() && id.LastUpdateMs <= before).Take(SweepIdsMax).ToList();
+        var expired =
+            _ids.Values.Select(id => id.Metadata).Where(id => id.State.IsIdle() && id.LastUpdateMs <= before).Take(SweepIdsMax).ToList();
         effects.IsAtomic = false;
         effects.Write(expired.Select(id => id.ToTombstone()));
         return expired.Count < SweepIdsMax;
     }
 
-    private void SendMarkers(TransactionalId id, TransactionMetadata metadata, IReadOnlyCollection<TopicPartition> partitions, CoordinatorEffects effects)
+    private void SendMarkers(
+        TransactionalId id, TransactionMetadata metadata, IReadOnlyCollection<TopicPartition> partitions, CoordinatorEffects effects)
     {
         id.MarkersUnderWay = new WriteMarkersOutput(
             metadata.TransactionalId,

@@ -5,7 +5,7 @@ using TransactionStateData = Ottla.Protocol.Messages.DescribeTransactionsRespons
 
 namespace Ottla.StateMachines.Transactions;
 
-// What administrators ask for.
+// Requests of administrators.
 public sealed partial class TransactionMachine
 {
     private TransactionStateData Describe(string transactionalId)
@@ -28,15 +28,18 @@ public sealed partial class TransactionMachine
             Topics =
             [
                 // Of those that still wait for a marker, once the outcome is decided.
-                .. (known.State.IsCompleting() ? id.PartitionsWithoutMarker : known.Partitions).GroupBy(partition => partition.Topic, StringComparer.Ordinal).Select(topic =>
-                    new DescribeTransactionsResponse.TopicData { Topic = topic.Key, Partitions = [.. topic.Select(partition => partition.Partition).Order()] }),
+                .. (known.State.IsCompleting() ? id.PartitionsWithoutMarker : known.Partitions)
+                    .GroupBy(partition => partition.Topic, StringComparer.Ordinal).Select(topic =>
+                    new DescribeTransactionsResponse.TopicData { Topic = topic.Key,
+                        Partitions = [.. topic.Select(partition => partition.Partition).Order()] }),
             ],
         };
     }
 
     private List<ListTransactionsResponse.TransactionStateData> List(ListTransactionsCommand filter, Instant now) =>
     [
-        .. Transactions.Where(transaction => IsListed(transaction, filter, now)).Select(transaction => new ListTransactionsResponse.TransactionStateData
+        .. Transactions.Where(transaction => IsListed(transaction, filter, now))
+            .Select(transaction => new ListTransactionsResponse.TransactionStateData
         {
             TransactionalId = transaction.TransactionalId,
             ProducerId = transaction.ProducerId,

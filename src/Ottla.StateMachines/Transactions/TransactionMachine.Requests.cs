@@ -5,7 +5,7 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Transactions;
 
-// What producers ask for. The order of the checks is Kafka's: clients tell by the error what to do next.
+// Requests of producers. The order of the checks is Kafka's, because clients choose their next action by the error.
 public sealed partial class TransactionMachine
 {
     private void Initialize(InitProducerIdRequest request, Step step)
@@ -28,7 +28,8 @@ public sealed partial class TransactionMachine
             throw new ApiException(ErrorCode.ProducerFenced);
         if (known.State == TransactionState.Ongoing)
         {
-            // Aborted first, under an epoch that nobody is told. The producer asks again, and then gets the next one.
+            // The open transaction is aborted first, with an epoch that no producer gets. The producer asks again and then gets the next
+            // one.
             if (Abort(id, step))
                 step.Fail(ErrorCode.ConcurrentTransactions);
             return;
@@ -50,13 +51,13 @@ public sealed partial class TransactionMachine
             throw new ApiException(ErrorCode.InvalidTransactionTimeout);
     }
 
-    /// <summary>The producer id and epoch for a producer that begins anew; null when a producer id must be fetched first.</summary>
+    /// <summary>The producer id and epoch for a producer that initializes; null when a producer id must be allocated first.</summary>
     private ProducerIdAndEpoch? NextProducer(TransactionalId id, ProducerIdAndEpoch? expected, Step step)
     {
         var known = id.Metadata;
         if (expected is { } claimed && claimed.Epoch != known.ProducerEpoch)
         {
-            // A producer that never got the answer asks again: it is still the last one, or the last epoch would be another.
+            // A producer that missed the response asks again. It is still the latest producer, or the last epoch would differ.
             return claimed.Epoch == id.LastProducerEpoch ? known.Producer : throw new ApiException(ErrorCode.ProducerFenced);
         }
 
@@ -83,7 +84,8 @@ public sealed partial class TransactionMachine
         RequireTransactionalId(add.TransactionalId);
         var known = Find(add.TransactionalId, ErrorCode.InvalidProducerIdMapping).Metadata;
         if (known.State.IsCompleting())
-            throw new ApiException(ErrorCode.ConcurrentTransactions); // before the rest: the producer may know the id already that it gets with the completion
+            // Checked first, because the producer may already know the producer id that it gets when the transaction completes.
+            throw new ApiException(ErrorCode.ConcurrentTransactions);
         CheckProducer(known, add.Producer);
         if (known.State != TransactionState.Ongoing || !known.Partitions.IsSupersetOf(add.Partitions))
             Write(known.Add(add.Partitions, add.ClientTransactionVersion, step.Now), step);
@@ -111,7 +113,7 @@ public sealed partial class TransactionMachine
             EndInEpoch(id, end, step);
     }
 
-    /// <summary>EndTxn up to version 4: the next transaction has the same epoch, so that a late request cannot be told from a current one.</summary>
+    /// <summary>EndTxn up to version 4: the next transaction has the same epoch, so a late request looks like a current one.</summary>
     private void EndInEpoch(TransactionalId id, EndTransactionCommand end, Step step)
     {
         var known = id.Metadata;
@@ -125,19 +127,20 @@ public sealed partial class TransactionMachine
         step.Reply(ProducerIdAndEpoch.None);
     }
 
-    /// <summary>EndTxn from version 5 on: every end bumps the epoch, so that a late request has an old one.</summary>
+    /// <summary>EndTxn from version 5 on: every end raises the epoch, so a late request has an old epoch.</summary>
     private void EndAndBump(TransactionalId id, EndTransactionCommand end, Step step)
     {
         var known = id.Metadata;
         if (known.State.IsCompleting())
             throw new ApiException(ErrorCode.ConcurrentTransactions);
         var isCurrent = end.Producer == known.Producer;
-        var hasLastEpochBefore = known.ProducerEpoch == 0 && end.Producer == new ProducerIdAndEpoch(known.PreviousProducerId, TransactionMetadata.LastUsableEpoch);
-        // The answer was lost: the producer has not heard of its new epoch, or of the producer id that follows the last epoch.
+        var hasLastEpochBefore = known.ProducerEpoch == 0
+            && end.Producer == new ProducerIdAndEpoch(known.PreviousProducerId, TransactionMetadata.LastUsableEpoch);
+        // The response was lost: the producer does not know its new epoch, or the producer id that follows the last epoch.
         var isRetry = known.State != TransactionState.Empty && known.State != TransactionState.Ongoing
             && (hasLastEpochBefore || end.Producer == new ProducerIdAndEpoch(known.ProducerId, (short)(known.ProducerEpoch - 1)));
         if (hasLastEpochBefore && !isRetry)
-            throw new ApiException(ErrorCode.ProducerFenced); // by one that began anew; its producer id is not a wrong one
+            throw new ApiException(ErrorCode.ProducerFenced); // a newer producer fenced it; the producer id itself is valid
         if (!isRetry)
             CheckProducer(known, end.Producer);
         if (isRetry && known.State == CompleteState(end.IsCommit))
@@ -146,7 +149,7 @@ public sealed partial class TransactionMachine
             return;
         }
 
-        // Only an abort may end what never began: the producer cannot know whether its first write arrived.
+        // A transaction that never began may only be aborted, because the producer cannot know whether its first write arrived.
         if (!isCurrent || (known.State != TransactionState.Ongoing && end.IsCommit))
             throw new ApiException(ErrorCode.InvalidTxnState);
         if (PrepareWithBump(id, end.IsCommit, end.ClientTransactionVersion, step) is { } prepared)
@@ -155,16 +158,20 @@ public sealed partial class TransactionMachine
 
     private void Fence(FenceTransactionCommand fence, Step step)
     {
-        if (_ids.TryGetValue(fence.TransactionalId, out var id) && id.Metadata.State == TransactionState.Ongoing && id.Metadata.Producer == fence.Producer)
+        if (_ids.TryGetValue(fence.TransactionalId, out var id) && id.Metadata.State == TransactionState.Ongoing
+            && id.Metadata.Producer == fence.Producer)
             Abort(id, step);
     }
 
-    /// <summary>Aborts an open transaction under an epoch that fences its producer. False when a producer id must be fetched first.</summary>
+    /// <summary>
+    /// Aborts an open transaction with an epoch that fences its producer. Returns false when a producer id must be allocated first.
+    /// </summary>
     private bool Abort(TransactionalId id, Step step)
     {
         if (TransactionVersion >= TransactionMetadata.EpochBumpingVersion)
             return PrepareWithBump(id, isCommit: false, TransactionVersion, step) is not null;
-        Prepare(id, id.Metadata.Prepare(isCommit: false, NextEpoch(id.Metadata), nextProducerId: -1, clientTransactionVersion: 0, step.Now), step);
+        Prepare(id, id.Metadata.Prepare(isCommit: false, NextEpoch(id.Metadata), nextProducerId: -1, clientTransactionVersion: 0, step.Now),
+            step);
         return true;
     }
 
@@ -179,10 +186,13 @@ public sealed partial class TransactionMachine
         return prepared;
     }
 
-    /// <summary>The epoch after this one; the very last one stays, which only a transaction that Kafka began wrongly can have.</summary>
+    /// <summary>
+    /// The next epoch. It does not grow beyond the largest short, which only a transaction that Kafka began wrongly can have.
+    /// </summary>
     private static short NextEpoch(TransactionMetadata metadata) => (short)Math.Min(metadata.ProducerEpoch + 1, short.MaxValue);
 
-    private static TransactionState CompleteState(bool isCommit) => isCommit ? TransactionState.CompleteCommit : TransactionState.CompleteAbort;
+    private static TransactionState CompleteState(bool isCommit) =>
+        isCommit ? TransactionState.CompleteCommit : TransactionState.CompleteAbort;
 
     private static void RequireTransactionalId(string transactionalId)
     {

@@ -8,33 +8,38 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Transactions;
 
-/// <summary>The coordinator of the transactional ids that hash to one partition of <c>__transaction_state</c> (KIP-98, KIP-360, KIP-890). Pure.</summary>
+/// <summary>
+/// The coordinator of the transactional ids in one partition of <c>__transaction_state</c> (KIP-98, KIP-360, KIP-890). Pure.
+/// </summary>
 /// <remarks>
-/// A transaction's outcome is decided by the record that prepares it; from then on markers are written until every partition has one, however often
-/// the coordinator dies, and the record that completes it is the last. Until then the id answers CONCURRENT_TRANSACTIONS, so that nothing of a next
-/// transaction can be mistaken for this one's. What the log says is in <see cref="TransactionMetadata"/>; the rest is soft.
+/// The prepare record decides the outcome of a transaction. From then on the coordinator writes markers until every partition has one, even
+/// after failovers; the completion record is the last one. Until then the id answers CONCURRENT_TRANSACTIONS, so that no record of the next
+/// transaction can be mistaken for one of this transaction. <see cref="TransactionMetadata"/> is stored in the log; all other state is
+/// soft.
 /// </remarks>
-/// <param name="coordinatorEpoch">The leader epoch of the partition: markers carry it.</param>
+/// <param name="coordinatorEpoch">The leader epoch of the partition, which the markers contain.</param>
 public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordinatorMachine<TransactionCommand>
 {
-    /// <summary>How long to wait before markers are written again, and before a sweep that found too much goes on.</summary>
+    /// <summary>The wait before markers are written again, and before an interrupted sweep continues.</summary>
     public const int RetryBackoffMs = 100;
 
-    /// <summary>How many transactional ids one step of a sweep changes: its records are one batch.</summary>
+    /// <summary>The most transactional ids that one step of a sweep changes, because its records are one batch.</summary>
     private const int SweepIdsMax = 100;
 
-    /// <summary>How many partitions they have together.</summary>
+    /// <summary>The most partitions of the transactions that one step of a sweep changes.</summary>
     private const int SweepPartitionsMax = 1_000;
 
     private readonly Dictionary<string, TransactionalId> _ids = new(StringComparer.Ordinal);
 
-    /// <summary>Ids that have a <see cref="TransactionalId.RetryAt"/>; a few of them have not any more.</summary>
+    /// <summary>
+    /// Ids that may have a <see cref="TransactionalId.RetryAt"/>. An id can stay in the set for a while after its retry was cancelled.
+    /// </summary>
     private readonly HashSet<string> _retries = new(StringComparer.Ordinal);
 
-    /// <summary>Commands that wait for a producer id, in the order of the outputs that ask for one.</summary>
+    /// <summary>Commands that wait for a producer id, in the order in which the ids were requested.</summary>
     private readonly Queue<(TransactionCommand Command, ReplyTo? ReplyTo)> _waiting = [];
 
-    /// <summary>Producer ids that were asked for and then not needed.</summary>
+    /// <summary>Producer ids that were allocated but not needed.</summary>
     private readonly Queue<long> _spareProducerIds = [];
 
     private MetadataImage _image = MetadataImage.Empty;
@@ -60,16 +65,17 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
         }
     }
 
-    /// <summary>What is known of every id, as the log says it.</summary>
+    /// <summary>The state of each id, as stored in the log.</summary>
     public IEnumerable<TransactionMetadata> Transactions => _ids.Values.Select(id => id.Metadata);
 
-    private BrokerConfig Config => _config ?? throw new InvalidOperationException("Commands come after OnLoaded.");
+    private BrokerConfig Config => _config ?? throw new InvalidOperationException("OnLoaded must be called before the first command.");
 
     /// <summary>The finalized transaction version.</summary>
     private short TransactionVersion => _image.Features.LevelOf(Feature.TransactionVersion);
 
     /// <inheritdoc/>
-    public void Decide(TransactionCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects) => Decide(command, replyTo, newProducerId: null, now, effects);
+    public void Decide(TransactionCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects) =>
+        Decide(command, replyTo, newProducerId: null, now, effects);
 
     /// <inheritdoc/>
     public void OnDeadline(Instant now, CoordinatorEffects effects)
@@ -77,16 +83,19 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
         if (Retry(now, effects))
             return; // called again for the rest
         if (_nextTimeoutSweep <= now)
-            _nextTimeoutSweep = now.AddMilliseconds(AbortTimedOut(now, effects) ? Config.TransactionAbortTimedOutTransactionCleanupIntervalMs : RetryBackoffMs);
+            _nextTimeoutSweep = now.AddMilliseconds(
+                AbortTimedOut(now, effects) ? Config.TransactionAbortTimedOutTransactionCleanupIntervalMs : RetryBackoffMs);
         else if (_nextExpirationSweep <= now)
-            _nextExpirationSweep = now.AddMilliseconds(RemoveExpired(now, effects) ? Config.TransactionRemoveExpiredTransactionCleanupIntervalMs : RetryBackoffMs);
+            _nextExpirationSweep = now.AddMilliseconds(
+                RemoveExpired(now, effects) ? Config.TransactionRemoveExpiredTransactionCleanupIntervalMs : RetryBackoffMs);
     }
 
     /// <inheritdoc/>
     public void Apply(long offset, in CoordinatorRecord record, ProducerIdAndEpoch transaction)
     {
         if (record.Key is not TransactionLogKey key)
-            throw new InvalidDataException($"The record at offset {offset} of the transaction log has a key of type {record.Key.RecordKey}.");
+            throw new InvalidDataException(
+                $"The record at offset {offset} of the transaction log has a key of the unexpected type {record.Key.RecordKey}.");
         if (record.Value is not TransactionLogValue value)
         {
             _ids.Remove(key.TransactionalId);
@@ -95,7 +104,7 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
         }
 
         var metadata = TransactionMetadata.FromRecord(key, value);
-        _retries.Remove(key.TransactionalId); // what was to be tried again is written
+        _retries.Remove(key.TransactionalId); // the record that was to be retried is written
         if (_ids.TryGetValue(key.TransactionalId, out var known))
             known.Apply(metadata);
         else
@@ -103,7 +112,10 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
     }
 
     /// <inheritdoc/>
-    /// <remarks>The log has no transactions of its own. Who may write markers may write one here by mistake, and nothing ends with it.</remarks>
+    /// <remarks>
+    /// The coordinator's log has no transactions of its own. A client with the right to write markers may write one here by mistake; it has
+    /// no effect.
+    /// </remarks>
     public void ApplyMarker(ProducerIdAndEpoch transaction, bool isCommit)
     {
     }
@@ -167,14 +179,14 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
                 TakeProducerId(allocated.ProducerId, step);
                 break;
             default:
-                throw new InvalidOperationException($"{command.GetType().Name} is no command of transactions.");
+                throw new InvalidOperationException($"{command.GetType().Name} is not a transaction command.");
         }
 
         if (step.NewProducerId is { } unused)
             _spareProducerIds.Enqueue(unused);
     }
 
-    /// <summary>Takes a producer id, or has the command wait for one: it is decided again when there is one.</summary>
+    /// <summary>Takes a producer id. If there is none, the command waits and is decided again when one arrives.</summary>
     private bool TryTakeProducerId(Step step, out long producerId)
     {
         if (step.NewProducerId is { } given)
@@ -204,7 +216,7 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
         try
         {
             if (producerId < 0)
-                throw new ApiException(ErrorCode.CoordinatorLoadInProgress, "There is no producer id to be had at the moment.");
+                throw new ApiException(ErrorCode.CoordinatorLoadInProgress, "No producer id is available yet. Try again.");
             Decide(waiting.Command, waiting.ReplyTo, producerId, step.Now, step.Effects);
         }
         catch (ApiException refusal)
@@ -219,15 +231,15 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
     private TransactionalId Find(string transactionalId, ErrorCode errorIfMissing) =>
         _ids.GetValueOrDefault(transactionalId) ?? throw new ApiException(errorIfMissing);
 
-    /// <summary>One decision: what is asked, by whom, and what it may use.</summary>
+    /// <summary>One decision: the command, its requester, and the effects it may produce.</summary>
     private sealed class Step(TransactionCommand command, ReplyTo? replyTo, long? newProducerId, Instant now, CoordinatorEffects effects)
     {
         public TransactionCommand Command => command;
 
-        /// <summary>Whom to answer; null when nobody asked.</summary>
+        /// <summary>The request to answer; null when the machine started the command itself.</summary>
         public ReplyTo? ReplyTo => replyTo;
 
-        /// <summary>A producer id that nobody was ever given; null when there is none yet.</summary>
+        /// <summary>A producer id that was never used; null when none is available yet.</summary>
         public long? NewProducerId { get; set; } = newProducerId;
 
         public Instant Now => now;

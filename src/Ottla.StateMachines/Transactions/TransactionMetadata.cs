@@ -5,16 +5,16 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Transactions;
 
-/// <summary>What the transaction log says of a transactional id. Immutable: a transition makes another one.</summary>
+/// <summary>The state of a transactional id as stored in the transaction log. Immutable: each transition returns a new object.</summary>
 public sealed record TransactionMetadata
 {
-    /// <summary>The transaction version from which on every end of a transaction bumps the epoch (KIP-890).</summary>
+    /// <summary>The first transaction version in which every end of a transaction raises the epoch (KIP-890).</summary>
     public const short EpochBumpingVersion = 2;
 
-    /// <summary>The last epoch that a producer is given: one more must be left to fence it with.</summary>
+    /// <summary>The last epoch that a producer can get. One more must remain to fence it.</summary>
     public const short LastUsableEpoch = short.MaxValue - 1;
 
-    /// <summary>The version of the log's values that knows more than one producer id.</summary>
+    /// <summary>The first version of the log's values that has the previous and the next producer id.</summary>
     private const short TaggedValueVersion = 1;
 
     private static readonly FrozenSet<TopicPartition> NoPartitions = FrozenSet<TopicPartition>.Empty;
@@ -22,43 +22,43 @@ public sealed record TransactionMetadata
     /// <summary>The transactional id.</summary>
     public required string TransactionalId { get; init; }
 
-    /// <summary>The producer id in use.</summary>
+    /// <summary>The current producer id.</summary>
     public required long ProducerId { get; init; }
 
-    /// <summary>The producer id before the last transition; -1 when it is not known.</summary>
+    /// <summary>The producer id before the last transition; -1 when unknown.</summary>
     public long PreviousProducerId { get; init; } = -1;
 
-    /// <summary>The producer id to go on with when the transaction has ended, because the epochs of this one are used up; or -1.</summary>
+    /// <summary>The producer id for the next transaction when this one has no epochs left; otherwise -1.</summary>
     public long NextProducerId { get; init; } = -1;
 
-    /// <summary>The epoch in use.</summary>
+    /// <summary>The current epoch.</summary>
     public required short ProducerEpoch { get; init; }
 
-    /// <summary>How long a transaction may take; <see cref="int.MaxValue"/> for ever (two-phase commit).</summary>
+    /// <summary>The transaction timeout; <see cref="int.MaxValue"/> means none (two-phase commit).</summary>
     public required int TimeoutMs { get; init; }
 
-    /// <summary>Where it stands.</summary>
+    /// <summary>The state of the transaction.</summary>
     public TransactionState State { get; init; } = TransactionState.Empty;
 
     /// <summary>The partitions of the transaction.</summary>
     public IReadOnlySet<TopicPartition> Partitions { get; init; } = NoPartitions;
 
-    /// <summary>When it last changed.</summary>
+    /// <summary>The time of the last change.</summary>
     public required long LastUpdateMs { get; init; }
 
-    /// <summary>When the transaction began; -1 before the first.</summary>
+    /// <summary>The time at which the transaction began; -1 before the first.</summary>
     public long StartMs { get; init; } = -1;
 
-    /// <summary>The transaction version of the last request that changed it.</summary>
+    /// <summary>The transaction version of the last request that changed the transaction.</summary>
     public short ClientTransactionVersion { get; init; }
 
-    /// <summary>The producer in use.</summary>
+    /// <summary>The current producer.</summary>
     public ProducerIdAndEpoch Producer => new(ProducerId, ProducerEpoch);
 
-    /// <summary>Whether no producer may be given another epoch of the producer id.</summary>
+    /// <summary>Whether the producer id has no epoch left for another producer.</summary>
     public bool IsEpochExhausted => ProducerEpoch >= LastUsableEpoch;
 
-    /// <summary>A transactional id that was never used.</summary>
+    /// <summary>Makes the state of a new transactional id.</summary>
     public static TransactionMetadata Create(string transactionalId, long producerId, int timeoutMs, Instant now) => new()
     {
         TransactionalId = transactionalId,
@@ -69,7 +69,7 @@ public sealed record TransactionMetadata
         LastUpdateMs = now.UnixMilliseconds,
     };
 
-    /// <summary>A producer begins anew: no transaction, and another epoch (or the same again, for a retry).</summary>
+    /// <summary>A producer initializes: there is no transaction, and the epoch is new (or the same, for a retry).</summary>
     public TransactionMetadata Initialize(ProducerIdAndEpoch producer, int timeoutMs, Instant now) => Next(TransactionState.Empty, now) with
     {
         ProducerId = producer.Id,
@@ -79,21 +79,23 @@ public sealed record TransactionMetadata
         StartMs = -1,
     };
 
-    /// <summary>Partitions join the transaction.</summary>
-    public TransactionMetadata Add(IReadOnlyCollection<TopicPartition> partitions, short clientTransactionVersion, Instant now) => Next(TransactionState.Ongoing, now) with
+    /// <summary>Adds partitions to the transaction.</summary>
+    public TransactionMetadata Add(IReadOnlyCollection<TopicPartition> partitions, short clientTransactionVersion, Instant now) =>
+        Next(TransactionState.Ongoing, now) with
     {
         Partitions = new HashSet<TopicPartition>([.. Partitions, .. partitions]),
         StartMs = State == TransactionState.Ongoing ? StartMs : now.UnixMilliseconds,
         ClientTransactionVersion = clientTransactionVersion,
     };
 
-    /// <summary>The outcome is decided.</summary>
-    /// <param name="isCommit">Which.</param>
-    /// <param name="producerEpoch">The epoch that the markers are written with.</param>
-    /// <param name="nextProducerId">The producer id to go on with, when the epochs are used up.</param>
-    /// <param name="clientTransactionVersion">The transaction version to end by.</param>
+    /// <summary>Decides the outcome.</summary>
+    /// <param name="isCommit">Whether to commit; otherwise the transaction is aborted.</param>
+    /// <param name="producerEpoch">The epoch of the markers.</param>
+    /// <param name="nextProducerId">The next producer id when no epochs are left; otherwise -1.</param>
+    /// <param name="clientTransactionVersion">The transaction version that ends the transaction.</param>
     /// <param name="now">The time.</param>
-    public TransactionMetadata Prepare(bool isCommit, short producerEpoch, long nextProducerId, short clientTransactionVersion, Instant now) =>
+    public TransactionMetadata Prepare(
+        bool isCommit, short producerEpoch, long nextProducerId, short clientTransactionVersion, Instant now) =>
         Next(isCommit ? TransactionState.PrepareCommit : TransactionState.PrepareAbort, now) with
         {
             ProducerEpoch = producerEpoch,
@@ -102,7 +104,7 @@ public sealed record TransactionMetadata
             ClientTransactionVersion = clientTransactionVersion,
         };
 
-    /// <summary>All markers are written.</summary>
+    /// <summary>Ends the transaction after all markers are written.</summary>
     public TransactionMetadata Complete(Instant now) =>
         Next(State == TransactionState.PrepareCommit ? TransactionState.CompleteCommit : TransactionState.CompleteAbort, now) with
         {
@@ -112,8 +114,10 @@ public sealed record TransactionMetadata
             Partitions = NoPartitions,
         };
 
-    /// <summary>The record of it.</summary>
-    /// <param name="transactionVersion">The finalized transaction version. Version 0 writes the old format, as long as that can say everything.</param>
+    /// <summary>The record of this state.</summary>
+    /// <param name="transactionVersion">
+    /// The finalized transaction version. Version 0 writes the old format as long as it can hold all fields.
+    /// </param>
     public CoordinatorRecord ToRecord(short transactionVersion)
     {
         var version = transactionVersion > 0 || ClientTransactionVersion > 0 || NextProducerId >= 0 ? TaggedValueVersion : (short)0;
@@ -126,8 +130,10 @@ public sealed record TransactionMetadata
             TransactionTimeoutMs = TimeoutMs,
             TransactionStatus = (sbyte)State,
             TransactionPartitions = State == TransactionState.Empty ? null
-                : [.. Partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal).OrderBy(topic => topic.Key, StringComparer.Ordinal).Select(topic =>
-                    new TransactionLogValue.PartitionsSchema { Topic = topic.Key, PartitionIds = [.. topic.Select(partition => partition.Partition).Order()] })],
+                : [.. Partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal)
+                    .OrderBy(topic => topic.Key, StringComparer.Ordinal).Select(topic =>
+                    new TransactionLogValue.PartitionsSchema { Topic = topic.Key,
+                        PartitionIds = [.. topic.Select(partition => partition.Partition).Order()] })],
             TransactionLastUpdateTimestampMs = LastUpdateMs,
             TransactionStartTimestampMs = StartMs,
             ClientTransactionVersion = ClientTransactionVersion,
@@ -135,11 +141,11 @@ public sealed record TransactionMetadata
         return new CoordinatorRecord(KeyOf(TransactionalId), value, version);
     }
 
-    /// <summary>The record that deletes it.</summary>
+    /// <summary>The record that deletes the id.</summary>
     public CoordinatorRecord ToTombstone() => CoordinatorRecord.Tombstone(KeyOf(TransactionalId));
 
     /// <summary>Reads a record.</summary>
-    /// <exception cref="InvalidDataException">It has a state that there is not.</exception>
+    /// <exception cref="InvalidDataException">The record has an unknown state.</exception>
     public static TransactionMetadata FromRecord(TransactionLogKey key, TransactionLogValue value) => new()
     {
         TransactionalId = key.TransactionalId,
@@ -149,7 +155,8 @@ public sealed record TransactionMetadata
         ProducerEpoch = value.ProducerEpoch,
         TimeoutMs = value.TransactionTimeoutMs,
         State = StateOf(value.TransactionStatus, key.TransactionalId),
-        Partitions = (value.TransactionPartitions ?? []).SelectMany(topic => topic.PartitionIds.Select(index => new TopicPartition(topic.Topic, index))).ToHashSet(),
+        Partitions = (value.TransactionPartitions ?? [])
+            .SelectMany(topic => topic.PartitionIds.Select(index => new TopicPartition(topic.Topic, index))).ToHashSet(),
         LastUpdateMs = value.TransactionLastUpdateTimestampMs,
         StartMs = value.TransactionStartTimestampMs,
         ClientTransactionVersion = value.ClientTransactionVersion,
@@ -157,8 +164,10 @@ public sealed record TransactionMetadata
 
     /// <inheritdoc/>
     public bool Equals(TransactionMetadata? other) =>
-        other is not null && TransactionalId == other.TransactionalId && Producer == other.Producer && PreviousProducerId == other.PreviousProducerId
-        && NextProducerId == other.NextProducerId && TimeoutMs == other.TimeoutMs && State == other.State && Partitions.SetEquals(other.Partitions)
+        other is not null && TransactionalId == other.TransactionalId && Producer == other.Producer
+            && PreviousProducerId == other.PreviousProducerId
+        && NextProducerId == other.NextProducerId && TimeoutMs == other.TimeoutMs && State == other.State
+            && Partitions.SetEquals(other.Partitions)
         && LastUpdateMs == other.LastUpdateMs && StartMs == other.StartMs && ClientTransactionVersion == other.ClientTransactionVersion;
 
     /// <inheritdoc/>
@@ -166,7 +175,7 @@ public sealed record TransactionMetadata
 
     private static TransactionState StateOf(sbyte status, string transactionalId) => Enum.IsDefined((TransactionState)status)
         ? (TransactionState)status
-        : throw new InvalidDataException($"The transactional id {transactionalId} has the unknown state {status}.");
+        : throw new InvalidDataException($"The transaction log has the unknown state {status} for transactional id {transactionalId}.");
 
     private static TransactionLogKey KeyOf(string transactionalId) => new() { TransactionalId = transactionalId };
 

@@ -2,8 +2,8 @@ using Ottla.Kernel;
 
 namespace Ottla.StateMachines.Transactions;
 
-/// <summary>A transactional id as its coordinator has it: what the log says, and what is known beside it until the leadership is lost.</summary>
-/// <remarks>Owned by its <see cref="TransactionMachine"/>. Lives from its first record to its tombstone.</remarks>
+/// <summary>The coordinator's state of a transactional id: what the log stores, and soft state that is lost with the leadership.</summary>
+/// <remarks>Its <see cref="TransactionMachine"/> owns it. It lives from the id's first record to its tombstone.</remarks>
 internal sealed class TransactionalId
 {
     private const short NoEpoch = -1;
@@ -11,29 +11,32 @@ internal sealed class TransactionalId
     public TransactionalId(TransactionMetadata metadata)
     {
         Metadata = metadata;
-        Take(metadata);
+        Apply(metadata);
     }
 
-    /// <summary>What the log says.</summary>
+    /// <summary>The state that is stored in the log.</summary>
     public TransactionMetadata Metadata { get; private set; }
 
-    /// <summary>The epoch that the producer had before it was given the one in use; -1 when that is another's or not known. A producer that names it repeats itself (KIP-360).</summary>
+    /// <summary>
+    /// The epoch of the producer before the current one; -1 when it belonged to another producer or is unknown. A request with this epoch
+    /// is a retry (KIP-360).
+    /// </summary>
     public short LastProducerEpoch { get; private set; } = NoEpoch;
 
     /// <summary>The partitions that still need a marker.</summary>
     public HashSet<TopicPartition> PartitionsWithoutMarker { get; private set; } = [];
 
-    /// <summary>The markers that are being written: an answer about any other is late, and may be about an earlier transaction.</summary>
+    /// <summary>The markers that are being written. Results of other markers are late, perhaps from an earlier transaction.</summary>
     public WriteMarkersOutput? MarkersUnderWay { get; set; }
 
-    /// <summary>When to try again to write markers, or the completion; null while nothing is to be tried.</summary>
+    /// <summary>The time of the next attempt to write markers or the completion; null when nothing must be retried.</summary>
     public Instant? RetryAt { get; set; }
 
     /// <summary>Says which epoch a producer comes from, once its new epoch is written.</summary>
     public void RecordEpochBump(short lastEpoch) => LastProducerEpoch = lastEpoch;
 
-    /// <summary>Takes over what was written.</summary>
-    public void Take(TransactionMetadata metadata)
+    /// <summary>Applies a record that was written.</summary>
+    public void Apply(TransactionMetadata metadata)
     {
         if (EndedByEpochBump(metadata))
             LastProducerEpoch = metadata.ProducerEpoch > 0 ? (short)(metadata.ProducerEpoch - 1) : TransactionMetadata.LastUsableEpoch;
@@ -45,5 +48,6 @@ internal sealed class TransactionalId
     }
 
     private static bool EndedByEpochBump(TransactionMetadata metadata) =>
-        metadata.ClientTransactionVersion >= TransactionMetadata.EpochBumpingVersion && metadata.State is not (TransactionState.Empty or TransactionState.Ongoing);
+        metadata.ClientTransactionVersion >= TransactionMetadata.EpochBumpingVersion
+            && metadata.State is not (TransactionState.Empty or TransactionState.Ongoing);
 }

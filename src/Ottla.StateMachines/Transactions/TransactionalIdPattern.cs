@@ -6,8 +6,13 @@ using Ottla.StateMachines.Groups.Regex;
 
 namespace Ottla.StateMachines.Transactions;
 
-/// <summary>A regular expression in RE2's syntax that matches whole transactional ids, in time linear in the length of the id (KIP-1152).</summary>
-/// <remarks>Unlike names of topics, transactional ids may have any character: those beyond ASCII are matched as .NET reads the expression. Not thread-safe.</remarks>
+/// <summary>
+/// A regular expression in RE2's syntax that matches whole transactional ids, in time linear in the length of the id (KIP-1152).
+/// </summary>
+/// <remarks>
+/// Unlike topic names, transactional ids may contain any character. Ids with characters beyond ASCII are matched by .NET's engine. Not
+/// thread-safe.
+/// </remarks>
 public sealed class TransactionalIdPattern
 {
     private readonly TopicPattern _ascii;
@@ -22,7 +27,7 @@ public sealed class TransactionalIdPattern
         }
         catch (Exception e) when (e is ArgumentException or NotSupportedException)
         {
-            _unicode = null; // what only RE2 has a notation for
+            _unicode = null; // .NET cannot parse a notation of RE2
         }
     }
 
@@ -36,10 +41,12 @@ public sealed class TransactionalIdPattern
         }
         catch (TopicPatternException e)
         {
-            throw new ApiException(ErrorCode.InvalidRegularExpression, $"Transaction ID pattern `{text}` is not a valid regular expression: {e.Message}.");
+            throw new ApiException(
+                ErrorCode.InvalidRegularExpression, $"Transaction ID pattern `{text}` is not a valid regular expression: {e.Message}.");
         }
     }
 
-    /// <summary>Whether the whole of an id matches.</summary>
-    public bool Matches(string transactionalId) => Ascii.IsValid(transactionalId) ? _ascii.Matches(transactionalId) : _unicode?.IsMatch(transactionalId) == true;
+    /// <summary>Whether the pattern matches the whole id.</summary>
+    public bool Matches(string transactionalId) =>
+        Ascii.IsValid(transactionalId) ? _ascii.Matches(transactionalId) : _unicode?.IsMatch(transactionalId) == true;
 }

@@ -123,7 +123,7 @@ public sealed class StartRefusalTests
         Assert.Empty(BrokerConfig.LoadDevMode().Warnings);
         Assert.Empty(BrokerConfig.LoadDevMode([], [KeyValuePair.Create("listeners", "PLAINTEXT://:9092")]).Warnings);
         var config = BrokerConfig.LoadDevMode([], [KeyValuePair.Create("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093")]);
-        Assert.StartsWith("listeners: CONTROLLER://:9093 is not opened: ", Assert.Single(config.Warnings));
+        Assert.StartsWith("The listener CONTROLLER://:9093 is not opened: ", Assert.Single(config.Warnings));
     }
 
     private void Format(bool standalone)

@@ -36,7 +36,7 @@ public sealed class BrokerConfigTests
         Assert.Equal([new QuorumVoter(1, "broker.example", 9093)], config.QuorumVoters);
         Assert.Equal(["/data/a", "/data/b"], config.LogDirs);
         Assert.Equal("/data/a", config.MetadataLogDir);
-        Assert.StartsWith("listeners: CONTROLLER://broker.example:9093 is not opened: ", Assert.Single(config.Warnings));
+        Assert.StartsWith("The listener CONTROLLER://broker.example:9093 is not opened: ", Assert.Single(config.Warnings));
     }
 
     [Theory]
@@ -172,9 +172,9 @@ public sealed class BrokerConfigTests
             ("unstable.api.versions.enable", "false"));
         Assert.Equal(
             [
-                "Configuration 'delegation.token.secret.key' has no effect yet; its value '[hidden]' is ignored.",
-                "Configuration 'kafka.metrics.polling.interval.secs' has no effect yet; its value '11' is ignored.",
-                "Configuration 'leader.replication.throttled.rate' can only be set dynamically; it is ignored here.",
+                "Configuration 'delegation.token.secret.key' is not supported yet. Its value '[hidden]' is ignored.",
+                "Configuration 'kafka.metrics.polling.interval.secs' is not supported yet. Its value '11' is ignored.",
+                "Configuration 'leader.replication.throttled.rate' can only be set dynamically. Its value in the static configuration is ignored.",
                 "Unknown configuration 'no.such.thing' is ignored.",
             ],
             config.Warnings.SkipLast(1)); // the last one is of the controller listener

@@ -63,7 +63,7 @@ public sealed class DynamicBrokerRulesTests
     [InlineData("listener.name.plaintext.max.connections", "0", "Invalid max.connections 0")]
     [InlineData("max.connection.creation.rate", "0", "Invalid max.connection.creation.rate 0")]
     [InlineData("listeners", "CONTROLLER://:9093", "There must be at least one broker advertised listener.")]
-    [InlineData("listeners", "PLAINTEXT://:9094,CONTROLLER://:9093", "set listeners in its static configuration")]
+    [InlineData("listeners", "PLAINTEXT://:9094,CONTROLLER://:9093", "Set listeners in the static configuration")]
     [InlineData("listener.security.protocol.map", "PLAINTEXT:SSL,CONTROLLER:PLAINTEXT", "Security protocol cannot be updated for existing listener PLAINTEXT")]
     [InlineData("log.local.retention.ms", "700000000", "Value must not be more than log.retention.ms property value: 604800000")]
     [InlineData("log.remote.copy.lag.ms", "700000000", "Value must not exceed log.local.retention.ms (effective value: 604800000)")]
@@ -91,7 +91,7 @@ public sealed class DynamicBrokerRulesTests
         var config = ConfigTestData.Broker().WithDynamic(new Dictionary<string, string> { ["num.io.threads"] = "9" }, perBroker);
         Assert.Equal((17, 9, "x", int.MaxValue), (config.MessageMaxBytes, config.NumIoThreads, config.Original("my.own"), config.MaxConnectionsPerIp));
         Assert.StartsWith(
-            "Dynamic configuration 'max.connections.per.ip' of this broker is left out: max.connections.per.ip can be set to zero only if",
+            "Dynamic configuration 'max.connections.per.ip' of this broker is ignored: max.connections.per.ip can be set to zero only if",
             Assert.Single(config.Warnings));
     }
 
@@ -107,7 +107,7 @@ public sealed class DynamicBrokerRulesTests
         Assert.Equal(["message.max.bytes", "num.io.threads"], config.DynamicClusterDefaults.Keys.Order());
         Assert.Equal(3, config.Warnings.Count);
         foreach (var name in new[] { "max.connections.per.ip", "log.cleaner.threads", "log.roll.ms" })
-            Assert.Contains(config.Warnings, warning => warning.StartsWith($"Dynamic configuration '{name}' of the cluster is left out: ", StringComparison.Ordinal));
+            Assert.Contains(config.Warnings, warning => warning.StartsWith($"Dynamic configuration '{name}' of the cluster is ignored: ", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -116,6 +116,6 @@ public sealed class DynamicBrokerRulesTests
         var broker = ConfigTestData.Broker(("group.consumer.max.assignment.interval.ms", "2000"));
         var config = broker.WithDynamic(new Dictionary<string, string> { ["group.consumer.assignment.interval.ms"] = "5000" }, s_nothing);
         Assert.Equal(2000, config.Get("group.consumer.assignment.interval.ms").AsInt);
-        Assert.Contains("2000 is in force", Assert.Single(config.Warnings));
+        Assert.Contains("The broker uses 2000 instead", Assert.Single(config.Warnings));
     }
 }

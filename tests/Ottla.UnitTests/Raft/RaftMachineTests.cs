@@ -16,7 +16,7 @@ public sealed class RaftMachineTests
     [Fact]
     public void SingleVoter_LeadsTheNextEpochAtOnce_AndCommitsOnlyWhatIsFlushed()
     {
-        var (machine, effects) = Open([One], new ElectionState(4, 1, null), RaftLogShape.Open(0, 10, [(4, 0)], null, null));
+        var (machine, effects) = Open([One], new ElectionState(4, 1, null), RaftLogState.Open(0, 10, [(4, 0)], null, null));
 
         Assert.Equal((RaftRole.Leader, 5, 1), (machine.Role, machine.Epoch, machine.LeaderId));
         Assert.Equal(new ElectionState(5, 1, null), effects.Save);
@@ -65,7 +65,7 @@ public sealed class RaftMachineTests
     [Fact]
     public void Vote_IsRefusedToAShorterLog_AndToOneMeantForAnotherDirectory()
     {
-        var (machine, effects) = Open([One, Two, Three], new ElectionState(2, -1, null), RaftLogShape.Open(0, 10, [(1, 0), (2, 5)], null, null));
+        var (machine, effects) = Open([One, Two, Three], new ElectionState(2, -1, null), RaftLogState.Open(0, 10, [(1, 0), (2, 5)], null, null));
         Ask(machine, effects, new VoteCall(3, Two, One, new LogPosition(100, 1), IsPreVote: false));
         Assert.False(Answer<VoteReply>(effects).IsGranted);
         Ask(machine, effects, new VoteCall(3, Three, One, new LogPosition(9, 2), IsPreVote: false));
@@ -111,7 +111,7 @@ public sealed class RaftMachineTests
     [Fact]
     public void Follower_TruncatesToWhereTheLogsDiverge_ThenAppendsAndFetchesAgainOnlyAfterTheFlush()
     {
-        var (machine, effects) = Open([One, Two, Three], new ElectionState(3, 2, null), RaftLogShape.Open(0, 10, [(1, 0), (2, 6)], null, null));
+        var (machine, effects) = Open([One, Two, Three], new ElectionState(3, 2, null), RaftLogState.Open(0, 10, [(1, 0), (2, 6)], null, null));
         Assert.Equal(new LogPosition(10, 2), ((FetchCall)Assert.Single(effects.Sends).Request).LogEnd);
         Step(machine, new RaftEvent.ResponseReceived(0, new FetchReply(ErrorCode.None, 2, 3, 6) { Diverging = new LogPosition(8, 1) }), effects);
         Assert.Equal(new RaftLogEffect.Truncate(6), Assert.Single(effects.Log));
@@ -139,7 +139,7 @@ public sealed class RaftMachineTests
         Assert.Equal((2, 4L), (history.TrimmedTo(9).Voters.Voters.Count, history.TrimmedTo(9).VotersOffset));
     }
 
-    private static RaftLogShape EmptyLog() => RaftLogShape.Open(0, 0, [], null, null);
+    private static RaftLogState EmptyLog() => RaftLogState.Open(0, 0, [], null, null);
 
     private static RaftLogEffect.AppendEpochStart StartOf(QuorumHistory history, RaftEndpoint endpoint)
     {
@@ -149,7 +149,7 @@ public sealed class RaftMachineTests
         return Assert.IsType<RaftLogEffect.AppendEpochStart>(Assert.Single(effects.Log));
     }
 
-    private static (RaftMachine Machine, RaftEffects Effects) Open(ReplicaKey[] voters, ElectionState election, RaftLogShape log)
+    private static (RaftMachine Machine, RaftEffects Effects) Open(ReplicaKey[] voters, ElectionState election, RaftLogState log)
     {
         var machine = new RaftMachine(new RaftOptions { Local = voters[0] }, new Prng(1));
         var effects = new RaftEffects();
@@ -161,7 +161,7 @@ public sealed class RaftMachineTests
     /// <summary>Voter one of three, leading epoch 2 with five records of epoch 1 and its own LeaderChange at offset 5, not flushed yet.</summary>
     private static (RaftMachine Machine, RaftEffects Effects) Elect()
     {
-        var (machine, effects) = Open([One, Two, Three], new ElectionState(1, -1, null), RaftLogShape.Open(0, 5, [(1, 0)], null, null));
+        var (machine, effects) = Open([One, Two, Three], new ElectionState(1, -1, null), RaftLogState.Open(0, 5, [(1, 0)], null, null));
         Step(machine, new RaftEvent.Timer(), effects, Start.AddMilliseconds(5000));
         foreach (var isPreVote in new[] { true, false })
         {

@@ -183,7 +183,7 @@ internal sealed class RaftSimulation
 
             _flushed = EndOffset;
             Checked = _snapshots.Count > 0 ? _snapshots[^1].Offset : 0;
-            var shape = RaftLogShape.Open(_startOffset, EndOffset, epochs, _snapshots.Count > 0 ? _snapshots[0] : null, _snapshots.Count > 0 ? _snapshots[^1] : null);
+            var shape = RaftLogState.Open(_startOffset, EndOffset, epochs, _snapshots.Count > 0 ? _snapshots[0] : null, _snapshots.Count > 0 ? _snapshots[^1] : null);
             Step(new RaftEvent.Started(_election, shape, QuorumHistory.Begin(voters)));
         }
 

@@ -2,7 +2,9 @@ using System.Net.Sockets;
 
 namespace Ottla.Network.Transport.Epoll;
 
-/// <summary>Accepts the connections of a listening socket. One accept at a time, by the accept loop; lives as long as its listener.</summary>
+/// <summary>
+/// Accepts the connections of a listening socket, one accept at a time. The accept loop owns it; it lives as long as its listener.
+/// </summary>
 internal sealed class EpollAcceptor : EpollOperation<Socket>, IAcceptor, IEpollHandler
 {
     private readonly Socket _socket;
@@ -42,7 +44,7 @@ internal sealed class EpollAcceptor : EpollOperation<Socket>, IAcceptor, IEpollH
 
     protected override Attempt TryCall(out Socket result)
     {
-        if (!_socket.Poll(0, SelectMode.SelectRead)) // a failed accept would be an exception for each connection
+        if (!_socket.Poll(0, SelectMode.SelectRead)) // a failed accept would throw an exception for each connection
         {
             result = null!;
             return Attempt.WouldBlock;

@@ -5,7 +5,10 @@ using Ottla.Kernel;
 
 namespace Ottla.Network.Transport.Epoll;
 
-/// <summary>A connected TCP socket of a loop. Owned by the connection's task, which runs on the loop's thread wherever it waited for this; <see cref="Abort"/> from any thread.</summary>
+/// <summary>
+/// A connected TCP socket that a loop watches. The connection's task owns it; the task continues on the loop's thread after it waited for
+/// this connection. Any thread may call <see cref="Abort"/>.
+/// </summary>
 internal sealed class EpollConnection : ITransportConnection, IEpollHandler
 {
     private readonly Socket _socket;
@@ -39,7 +42,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
 
     private bool IsClosed => Volatile.Read(ref _isClosed) != 0;
 
-    /// <summary>Takes over an accepted socket.</summary>
+    /// <summary>Makes a connection from an accepted socket.</summary>
     public static EpollConnection Serve(Socket accepted, EpollLoop loop) => new(accepted, loop)
     {
         RemoteEndPoint = SocketConnection.EndPointOf(accepted, static socket => socket.RemoteEndPoint),
@@ -47,10 +50,12 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
     };
 
     /// <summary>Opens a connection.</summary>
-    public static async ValueTask<ITransportConnection> ConnectAsync(IPEndPoint endpoint, EpollLoop loop, CancellationToken cancellationToken)
+    public static async ValueTask<ITransportConnection> ConnectAsync(
+        IPEndPoint endpoint, EpollLoop loop, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var connection = new EpollConnection(new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }, loop) { RemoteEndPoint = endpoint };
+        var connection = new EpollConnection(
+            new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }, loop) { RemoteEndPoint = endpoint };
         try
         {
             await connection._sending.ConnectAsync(endpoint, cancellationToken);
@@ -64,11 +69,14 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         }
     }
 
-    public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) => _receiving.StartAsync(buffer, cancellationToken);
+    public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) =>
+        _receiving.StartAsync(buffer, cancellationToken);
 
-    public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) => _sending.StartAsync(bytes, null, 0, 0, cancellationToken);
+    public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
+        _sending.StartAsync(bytes, null, 0, 0, cancellationToken);
 
-    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken)
+    public ValueTask SendFileAsync(
+        ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentOutOfRangeException.ThrowIfNegative(position);
@@ -117,13 +125,17 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
             throw new SocketException((int)SocketError.OperationAborted);
     }
 
-    /// <summary>An error of the kernel as an exception; the socket closed under a call is an abort of this side.</summary>
-    private SocketException ExceptionOf(int error) => IsClosed ? new SocketException((int)SocketError.OperationAborted) : LinuxSockets.ExceptionOf(error);
+    /// <summary>Converts a kernel error to an exception. If the socket was closed during the call, this side aborted it.</summary>
+    private SocketException ExceptionOf(int error) =>
+        IsClosed ? new SocketException((int)SocketError.OperationAborted) : LinuxSockets.ExceptionOf(error);
 
-    /// <summary>What comes in.</summary>
+    /// <summary>The receiving direction.</summary>
     private sealed class Receiving(EpollConnection connection) : EpollOperation<int>, IEpollTurn
     {
-        /// <summary>What one connection may receive, in bytes, before the others of its loop get their turn: a client that never stops sending stops nobody else.</summary>
+        /// <summary>
+        /// How many bytes one connection may receive before the other connections of its loop get their turn, so that a client that never
+        /// stops sending blocks nobody.
+        /// </summary>
         private const int TurnBytes = 256 * 1024;
 
         private Memory<byte> _buffer;
@@ -162,7 +174,8 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
             var buffer = _buffer.Span;
             if (buffer.IsEmpty)
             {
-                // The kernel told, or nobody has looked yet: a new socket counts as ready, and who waits for its first byte would get a buffer for it at once.
+                // The kernel told, or nobody has looked yet: a new socket counts as ready, and who waits for its first byte would get a
+                // buffer for it at once.
                 byte peeked;
                 return _isTold || Receive(&peeked, 1, LinuxSockets.MessagePeek) >= 0 ? Attempt.Done : Attempt.WouldBlock;
             }
@@ -205,7 +218,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         }
     }
 
-    /// <summary>What goes out: bytes, then perhaps a range of a file.</summary>
+    /// <summary>The sending direction: bytes, then optionally a range of a file.</summary>
     private sealed class Sending(EpollConnection connection) : EpollOperation<bool>
     {
         private ReadOnlyMemory<byte> _bytes;
@@ -215,10 +228,11 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         private bool _isConnecting;
         private long _sentBytes;
 
-        /// <summary>Bytes that the kernel took.</summary>
+        /// <summary>Bytes that the kernel has accepted.</summary>
         public long SentBytes => Volatile.Read(ref _sentBytes);
 
-        public ValueTask StartAsync(ReadOnlyMemory<byte> bytes, SafeFileHandle? file, long filePosition, int fileLength, CancellationToken cancellationToken)
+        public ValueTask StartAsync(
+            ReadOnlyMemory<byte> bytes, SafeFileHandle? file, long filePosition, int fileLength, CancellationToken cancellationToken)
         {
             cancellationToken.ThrowIfCancellationRequested();
             connection.ThrowIfClosed();
@@ -264,7 +278,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
             }
         }
 
-        /// <summary>What follows half a frame is no stream of frames.</summary>
+        /// <summary>Aborts the connection, because the peer cannot continue after half a frame.</summary>
         protected override void OnCancelled() => connection.Abort();
 
         protected override void OnCompleted()
@@ -287,7 +301,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
             while (!_bytes.IsEmpty)
             {
                 nint count;
-                // With the file's first bytes behind it, a header does not leave as a packet of its own.
+                // With this flag the header shares a packet with the file's first bytes.
                 var flags = LinuxSockets.MessageNoSignal | (_file is null ? 0 : LinuxSockets.MessageMore);
                 fixed (byte* bytes = _bytes.Span)
                     count = LinuxSockets.Send(connection._handle, bytes, _bytes.Length, flags);
@@ -319,7 +333,8 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
                 }
                 else if (count == 0)
                 {
-                    throw new IOException($"the file ended early: {_fileLength} promised bytes are missing");
+                    throw new IOException(
+                        $"The file is shorter than its slice: {_fileLength} bytes are missing. The connection is closed.");
                 }
                 else if (!MayRepeat())
                 {
@@ -330,7 +345,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
             return true;
         }
 
-        /// <summary>Whether to call again at once, after an error.</summary>
+        /// <summary>Whether the failed call should be repeated at once.</summary>
         private bool MayRepeat() => LinuxSockets.LastError switch
         {
             LinuxSockets.Interrupted => true,

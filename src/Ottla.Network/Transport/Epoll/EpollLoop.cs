@@ -2,30 +2,35 @@ using System.Runtime.InteropServices;
 
 namespace Ottla.Network.Transport.Epoll;
 
-/// <summary>What a descriptor of a loop is told to.</summary>
+/// <summary>Receives the events of a descriptor that a loop watches.</summary>
 internal interface IEpollHandler
 {
-    /// <summary>The number that the loop knows it by.</summary>
+    /// <summary>The number that identifies it in the loop.</summary>
     long Token { get; set; }
 
-    /// <summary>Events of the descriptor, on the loop's thread. Does not throw.</summary>
+    /// <summary>Handles events of the descriptor on the loop's thread. Does not throw.</summary>
     void OnEvents(uint events);
 }
 
-/// <summary>Work of a connection that has had its turn, and goes on with the next.</summary>
+/// <summary>The rest of a connection's work, after its turn is over.</summary>
 internal interface IEpollTurn
 {
-    /// <summary>Goes on, on the loop's thread. Does not throw.</summary>
+    /// <summary>Continues the work on the loop's thread. Does not throw.</summary>
     void Begin();
 }
 
-/// <summary>An epoll descriptor and the connections it watches. Served by one <see cref="EpollThread"/> at a time, whose it is; lives as long as the process.</summary>
+/// <summary>
+/// An epoll descriptor and the connections that it watches. One <see cref="EpollThread"/> at a time serves and owns it. It lives as long as
+/// the process.
+/// </summary>
 internal sealed unsafe class EpollLoop
 {
-    /// <summary>Events taken in one call: enough to share the call's cost, few enough that the last one does not wait long.</summary>
+    /// <summary>Events per call: enough to share the call's cost, few enough that the last one is handled soon.</summary>
     private const int EventsMax = 64;
 
-    /// <summary>Work put off beyond this goes to the thread pool: who wakes a thousand waiters shares it with the other processors.</summary>
+    /// <summary>
+    /// The most work items to defer on this loop. More go to the thread pool, so that waking a thousand waiters uses all processors.
+    /// </summary>
     private const int DeferredMax = 32;
 
     private readonly int _epoll;
@@ -49,10 +54,10 @@ internal sealed unsafe class EpollLoop
             throw new InvalidOperationException($"epoll_create1: {Marshal.GetLastPInvokeErrorMessage()}");
     }
 
-    /// <summary>Which of the transport's loops it is.</summary>
+    /// <summary>The index of this loop in its transport.</summary>
     public int Index { get; }
 
-    /// <summary>Descriptors it watches.</summary>
+    /// <summary>The number of descriptors it watches.</summary>
     public int HandlerCount
     {
         get
@@ -62,15 +67,16 @@ internal sealed unsafe class EpollLoop
         }
     }
 
-    /// <summary>Tells <paramref name="handler"/> every change of the descriptor from now on. Any thread.</summary>
-    /// <exception cref="System.Net.Sockets.SocketException">The kernel watches no more descriptors.</exception>
+    /// <summary>Watches a descriptor: every change is reported to <paramref name="handler"/>. Any thread may call it.</summary>
+    /// <exception cref="System.Net.Sockets.SocketException">The kernel cannot watch more descriptors.</exception>
     public void Add(SafeHandle descriptor, IEpollHandler handler)
     {
         AddHandler(handler);
         var interest = new EpollEvents(1);
         try
         {
-            interest.Interest(0) = LinuxSockets.EventIn | LinuxSockets.EventOut | LinuxSockets.EventPeerClosed | LinuxSockets.EventEdgeTriggered;
+            interest.Interest(0) =
+                LinuxSockets.EventIn | LinuxSockets.EventOut | LinuxSockets.EventPeerClosed | LinuxSockets.EventEdgeTriggered;
             interest.SetData(0, handler.Token);
             if (LinuxSockets.ControlEpoll(_epoll, LinuxSockets.ControlAdd, descriptor, interest.Pointer) == 0)
                 return;
@@ -84,7 +90,9 @@ internal sealed unsafe class EpollLoop
         }
     }
 
-    /// <summary>Tells it nothing any more; called once. The kernel forgets a descriptor by itself, when it is closed. Any thread.</summary>
+    /// <summary>
+    /// Stops reporting to a handler; called once. The kernel stops watching a descriptor when it is closed. Any thread may call it.
+    /// </summary>
     public void Remove(IEpollHandler handler)
     {
         lock (_handlersLock)
@@ -95,8 +103,8 @@ internal sealed unsafe class EpollLoop
         }
     }
 
-    /// <summary>Puts work off until the running handler is done. The serving thread only.</summary>
-    /// <returns>False when there is enough already.</returns>
+    /// <summary>Defers work until the running handler is done. Only the serving thread calls it.</summary>
+    /// <returns>False when too much work is deferred already.</returns>
     public bool TryDefer(IThreadPoolWorkItem work)
     {
         if (_deferred.Count >= DeferredMax)
@@ -105,10 +113,12 @@ internal sealed unsafe class EpollLoop
         return true;
     }
 
-    /// <summary>Puts the rest of a connection's work off until every other one has had its turn. The serving thread only.</summary>
+    /// <summary>
+    /// Defers the rest of a connection's work until every other connection has had its turn. Only the serving thread calls it.
+    /// </summary>
     public void EndTurn(IEpollTurn next) => _turns.Enqueue(next);
 
-    /// <summary>Waits for events and handles them, for as long as the loop is <paramref name="thread"/>'s.</summary>
+    /// <summary>Waits for events and handles them, as long as <paramref name="thread"/> owns the loop.</summary>
     public void Serve(EpollThread thread)
     {
         while (ReferenceEquals(thread.Loop, this))
@@ -144,7 +154,7 @@ internal sealed unsafe class EpollLoop
         {
             if (!_freeSlots.TryPop(out var slot))
                 slot = _slotCount++;
-            // Events of a slot's last owner may still lie in the buffer: the generation tells them from its own.
+            // The buffer may still hold events of the slot's previous owner. The generation number tells them apart.
             handler.Token = ((long)++_generation << 32) | (uint)slot;
             if (slot == _handlers.Length)
             {

@@ -2,22 +2,22 @@ using System.Threading.Tasks.Sources;
 
 namespace Ottla.Network.Transport.Epoll;
 
-/// <summary>What an attempt at a call came to.</summary>
+/// <summary>The result of one attempt at a system call.</summary>
 internal enum Attempt
 {
-    /// <summary>The kernel has to wait: try again when it says so.</summary>
+    /// <summary>The call would block: try again when the kernel reports readiness.</summary>
     WouldBlock,
 
-    /// <summary>Done, and another call may find more.</summary>
+    /// <summary>The call succeeded, and the next one may succeed at once.</summary>
     Done,
 
-    /// <summary>Done, and there was no more: the next call is not worth trying before the kernel says so.</summary>
+    /// <summary>The call succeeded and took everything: wait for the kernel before the next one.</summary>
     DoneAndDrained,
 }
 
 /// <summary>
-/// One direction of a socket: tries a call, and where the kernel has to wait, tries again on the loop's thread when it is ready. What awaits it continues there.
-/// One at a time; reused; lives as long as its socket.
+/// One direction of a socket. It tries a system call; if that would block, it tries again on the loop's thread when the kernel reports
+/// readiness, and the awaiting code continues there. One operation at a time; the object is reused and lives as long as its socket.
 /// </summary>
 internal abstract class EpollOperation<TResult> : IValueTaskSource<TResult>, IValueTaskSource
 {
@@ -26,14 +26,14 @@ internal abstract class EpollOperation<TResult> : IValueTaskSource<TResult>, IVa
     private CancellationTokenRegistration _cancellation;
     private CancellationToken _cancellationToken;
 
-    /// <summary>There is news of this direction. The loop's thread.</summary>
+    /// <summary>Reports that this direction may be ready. The loop's thread calls it.</summary>
     public void Raise()
     {
         if (_signal.Raise())
             Continue();
     }
 
-    /// <summary>Ends the wait, if there is one, with what <see cref="TryCall"/> now throws. Any thread.</summary>
+    /// <summary>Ends a wait, if there is one: <see cref="TryCall"/> is called and is expected to throw. Any thread may call it.</summary>
     public void Break()
     {
         if (_signal.Raise())
@@ -52,22 +52,22 @@ internal abstract class EpollOperation<TResult> : IValueTaskSource<TResult>, IVa
     public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _completion.OnCompleted(continuation, state, token, flags);
 
-    /// <summary>Makes the call, without waiting.</summary>
-    /// <exception cref="Exception">The operation fails with it.</exception>
+    /// <summary>Makes the system call without waiting.</summary>
+    /// <exception cref="Exception">Fails the operation.</exception>
     protected abstract Attempt TryCall(out TResult result);
 
-    /// <summary>The wait ends because its token was cancelled; what awaits it gets an <see cref="OperationCanceledException"/>.</summary>
+    /// <summary>The token was cancelled during the wait; the awaiting code gets an <see cref="OperationCanceledException"/>.</summary>
     protected virtual void OnCancelled()
     {
     }
 
-    /// <summary>The operation is over, well or not: what it held may go.</summary>
+    /// <summary>The operation ended, with or without an error. Releases what it held.</summary>
     protected virtual void OnCompleted()
     {
     }
 
-    /// <summary>Tries, as long as it is worth it.</summary>
-    /// <returns>False when the kernel has to wait.</returns>
+    /// <summary>Tries the call until it succeeds or would block.</summary>
+    /// <returns>False when it would block.</returns>
     protected bool TryRun(out TResult result)
     {
         while (_signal.IsReady)
@@ -92,10 +92,10 @@ internal abstract class EpollOperation<TResult> : IValueTaskSource<TResult>, IVa
         return false;
     }
 
-    /// <summary>Takes this direction for not ready. The caller sees to it that <see cref="Raise"/> follows.</summary>
+    /// <summary>Marks this direction as not ready. The caller must ensure that <see cref="Raise"/> follows.</summary>
     protected void Forget() => _signal.Reset();
 
-    /// <summary>Begins to wait; the token of the completion is returned.</summary>
+    /// <summary>Begins to wait, and returns the version of the completion source.</summary>
     protected short Wait(CancellationToken cancellationToken)
     {
         _completion.Reset();
@@ -103,7 +103,7 @@ internal abstract class EpollOperation<TResult> : IValueTaskSource<TResult>, IVa
         _cancellationToken = cancellationToken;
         _cancellation = cancellationToken.UnsafeRegister(static operation => ((EpollOperation<TResult>)operation!).Cancel(), this);
         Continue();
-        // A cancellation between the registration and the wait found nobody waiting.
+        // A cancellation between the registration and the wait had nothing to end.
         if (cancellationToken.IsCancellationRequested)
             Cancel();
         return token;
@@ -136,14 +136,15 @@ internal abstract class EpollOperation<TResult> : IValueTaskSource<TResult>, IVa
             return;
         OnCancelled();
         ThreadPool.UnsafeQueueUserWorkItem(
-            static operation => operation.Complete(default!, new OperationCanceledException(operation._cancellationToken)), this, preferLocal: false);
+            static operation =>
+                operation.Complete(default!, new OperationCanceledException(operation._cancellationToken)), this, preferLocal: false);
     }
 
     private void Complete(TResult result, Exception? failure)
     {
         var cancellation = _cancellation;
         _cancellation = default;
-        cancellation.Dispose(); // waits for a cancellation under way, so that it cannot meet the next operation
+        cancellation.Dispose(); // waits for a running cancellation callback, so that it cannot cancel the next operation
         OnCompleted();
         if (failure is null)
             _completion.SetResult(result);

@@ -1,20 +1,22 @@
 using System.Collections.Concurrent;
 using Ottla.Kernel;
 
-// The one home of Thread: handlers run to completion on the few threads that wait for the network (docs/adr/0009).
+// The only place that makes threads: handlers run to their end on the few threads that wait for the network (docs/adr/0009).
 #pragma warning disable RS0030
-#pragma warning disable CA1001 // Threads, and what wakes them, live as long as the process.
+#pragma warning disable CA1001 // Threads and their events live as long as the process.
 
 namespace Ottla.Network.Transport.Epoll;
 
-/// <summary>A thread that serves a loop, or waits to be needed for one.</summary>
+/// <summary>A thread that serves a loop, or waits as a spare until a loop needs it. Lives as long as the process.</summary>
 /// <remarks>
-/// A handler that blocks (an fsync, a cold read) says so first: another thread then takes the loop over where it stands, and this one is kept for the next
-/// time once its handler is done. So a slow disk stops nobody but who waits for it, and while nobody blocks there is one thread to a loop and no hop.
+/// A handler that is about to flush a file (fsync) announces it with <see cref="HandlerThread.AboutToBlock"/>. Another thread then takes
+/// the loop over, and this thread becomes a spare when its handler is done. So a slow flush delays only the requests that need it; while
+/// nobody flushes, each loop has one thread and requests change no threads. Reads are not announced: a cold read delays the other
+/// connections of its loop.
 /// </remarks>
 internal sealed class EpollThread : HandlerThread
 {
-    /// <summary>Threads in the process at most. With all of them blocked, their loops' connections wait for the disk, too.</summary>
+    /// <summary>The most threads in the process. If all of them flush, the connections of their loops wait for the disk as well.</summary>
     private const int ThreadsMax = 64;
 
     private static readonly ConcurrentStack<EpollThread> Spares = new();
@@ -24,11 +26,11 @@ internal sealed class EpollThread : HandlerThread
 
     private EpollThread(EpollLoop loop) => Loop = loop;
 
-    /// <summary>The loop that this thread serves; null when it has handed it over.</summary>
+    /// <summary>The loop that this thread serves; null after it handed the loop over.</summary>
     public EpollLoop? Loop { get; private set; }
 
-    /// <summary>Finds a thread for a loop that has none.</summary>
-    /// <returns>False when there are too many threads.</returns>
+    /// <summary>Finds a thread for a loop that has none: a spare, or a new one.</summary>
+    /// <returns>False when the process already has <see cref="ThreadsMax"/> threads.</returns>
     public static bool TryStart(EpollLoop loop)
     {
         if (Spares.TryPop(out var spare))

@@ -5,10 +5,13 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Ottla.Network.Transport.Epoll;
 
-/// <summary>TCP on Linux, by loops of our own: what waits for a connection continues on the thread that waited for the network. Thread-safe; one per process.</summary>
-/// <param name="loops">How many threads serve the network; connections are spread over them.</param>
-/// <param name="time">Paces accepts while the machine lacks file descriptors or memory.</param>
-/// <param name="logger">Told about accept errors; null logs nothing.</param>
+/// <summary>
+/// TCP on Linux with our own epoll loops: code that awaits a connection continues on the thread that waited for the network. Thread-safe;
+/// one per process.
+/// </summary>
+/// <param name="loops">The number of threads that serve the network; each connection belongs to one of them.</param>
+/// <param name="time">Times the retries of accept while the machine lacks file descriptors or memory.</param>
+/// <param name="logger">Logs accept errors; null logs nothing.</param>
 public sealed class EpollTransport(int loops, TimeProvider time, ILogger? logger = null) : ITransport
 {
     private readonly ILogger _logger = logger ?? NullLogger.Instance;
@@ -18,7 +21,8 @@ public sealed class EpollTransport(int loops, TimeProvider time, ILogger? logger
     public ITransportListener Listen(IPEndPoint endpoint, int backlog, SocketBufferSizes sizes)
     {
         var socket = SocketListener.Open(endpoint, backlog, sizes);
-        return new SocketListener(socket, new EpollAcceptor(socket, NextLoop), sizes, DescriptorReserve.OfThisProcess((int)socket.SafeHandle.DangerousGetHandle()), time, _logger);
+        return new SocketListener(socket, new EpollAcceptor(socket, NextLoop), sizes,
+            DescriptorReserve.OfThisProcess((int)socket.SafeHandle.DangerousGetHandle()), time, _logger);
     }
 
     /// <inheritdoc/>
@@ -27,7 +31,8 @@ public sealed class EpollTransport(int loops, TimeProvider time, ILogger? logger
         ArgumentNullException.ThrowIfNull(endpoint);
         if (endpoint is IPEndPoint address)
             return await EpollConnection.ConnectAsync(address, NextLoop(), cancellationToken);
-        var name = endpoint as DnsEndPoint ?? throw new ArgumentException($"No way to connect to a {endpoint.GetType().Name}.", nameof(endpoint));
+        var name = endpoint as DnsEndPoint ?? throw new ArgumentException(
+            $"Cannot connect to an address of type {endpoint.GetType().Name}: give an IP endpoint or a DNS endpoint.", nameof(endpoint));
         SocketException? last = null;
         foreach (var candidate in await Dns.GetHostAddressesAsync(name.Host, cancellationToken))
         {
@@ -52,7 +57,8 @@ public sealed class EpollTransport(int loops, TimeProvider time, ILogger? logger
         {
             loops[i] = new EpollLoop(i);
             if (!EpollThread.TryStart(loops[i]))
-                throw new InvalidOperationException("There are too many loops.");
+                throw new InvalidOperationException(
+                    "Cannot start a network loop: the process already has the most network threads that it may have.");
         }
 
         return loops;

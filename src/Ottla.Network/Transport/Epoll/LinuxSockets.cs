@@ -6,7 +6,10 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Ottla.Network.Transport.Epoll;
 
-/// <summary>The calls of Linux that .NET has no name for, or makes dearer. Every one returns -1 and leaves an error number when it fails.</summary>
+/// <summary>
+/// System calls of Linux that .NET does not offer, or offers with more overhead. Each returns -1 on failure and sets
+/// <see cref="LastError"/>.
+/// </summary>
 internal static partial class LinuxSockets
 {
     public const uint EventIn = 0x001;
@@ -18,7 +21,6 @@ internal static partial class LinuxSockets
 
     public const int ControlAdd = 1;
     public const int CloseOnExec = 0x80000;
-    public const int NonBlocking = 0x800;
 
     public const int MessagePeek = 0x2;
     public const int MessageNoSignal = 0x4000;
@@ -28,12 +30,12 @@ internal static partial class LinuxSockets
     public const int WouldBlock = 11; // EAGAIN
     public const int ConnectionInProgress = 115; // EINPROGRESS
 
-    /// <summary>What an error number means to the callers of a transport.</summary>
+    /// <summary>Converts an error number to the exception that callers of a transport expect.</summary>
     public static SocketException ExceptionOf(int error) => new((int)(error switch
     {
         13 => SocketError.AccessDenied,
         12 or 105 => SocketError.NoBufferSpaceAvailable,
-        32 or 104 => SocketError.ConnectionReset, // EPIPE is what a second send after a reset gets
+        32 or 104 => SocketError.ConnectionReset, // EPIPE: a second send after a reset
         99 => SocketError.AddressNotAvailable,
         100 => SocketError.NetworkDown,
         101 => SocketError.NetworkUnreachable,
@@ -46,7 +48,7 @@ internal static partial class LinuxSockets
         _ => SocketError.SocketError,
     }));
 
-    /// <summary>Our address on a connected socket.</summary>
+    /// <summary>The local address of a connected socket.</summary>
     public static unsafe IPEndPoint? LocalEndPointOf(SafeHandle socket, IPEndPoint remote)
     {
         var address = new SocketAddress(remote.AddressFamily);
@@ -83,9 +85,6 @@ internal static partial class LinuxSockets
 
     [LibraryImport("libc", EntryPoint = "epoll_create1", SetLastError = true)]
     public static partial int CreateEpoll(int flags);
-
-    [LibraryImport("libc", EntryPoint = "eventfd", SetLastError = true)]
-    public static partial int CreateEvent(uint value, int flags);
 
     [LibraryImport("libc", EntryPoint = "epoll_ctl", SetLastError = true)]
     public static unsafe partial int ControlEpoll(int epoll, int operation, SafeHandle descriptor, void* interest);
@@ -127,7 +126,7 @@ internal static partial class LinuxSockets
     public static unsafe partial int GetName(SafeHandle socket, byte* address, int* addressBytes);
 }
 
-/// <summary>An array of struct epoll_event, which is packed on x86-64 and nowhere else. Not collected memory: owned by whoever made it.</summary>
+/// <summary>An array of struct epoll_event, which is packed on x86-64 only. It is unmanaged memory; its creator frees it.</summary>
 internal readonly unsafe struct EpollEvents
 {
     private const int InterestBytes = sizeof(uint);
@@ -141,10 +140,10 @@ internal readonly unsafe struct EpollEvents
 
     public void* Pointer => _bytes;
 
-    /// <summary>What happened, or is to be told.</summary>
+    /// <summary>The events that happened, or the events to watch.</summary>
     public ref uint Interest(int index) => ref *(uint*)(_bytes + (index * EventBytes));
 
-    /// <summary>To whom: the number that was given when the descriptor was added.</summary>
+    /// <summary>The number that was given when the descriptor was added.</summary>
     public long Data(int index) => Unsafe.ReadUnaligned<long>(_bytes + (index * EventBytes) + DataOffset);
 
     public void SetData(int index, long data) => Unsafe.WriteUnaligned(_bytes + (index * EventBytes) + DataOffset, data);

@@ -5,8 +5,8 @@ public static class CompressionCodecs
 {
     private static readonly ICompressionCodec[] ByType = [new GzipCodec(), new SnappyCodec(), new Lz4Codec(), new ZstdCodec()];
 
-    /// <summary>The codec of <paramref name="type"/>, which must not be <see cref="CompressionType.None"/>.</summary>
-    /// <exception cref="CorruptRecordException">The type is none that Kafka knows.</exception>
+    /// <summary>Returns the codec of <paramref name="type"/>, which must not be <see cref="CompressionType.None"/>.</summary>
+    /// <exception cref="CorruptRecordException">Kafka has no such type.</exception>
     public static ICompressionCodec For(CompressionType type)
     {
         ArgumentOutOfRangeException.ThrowIfEqual((int)type, (int)CompressionType.None, nameof(type));
@@ -14,10 +14,10 @@ public static class CompressionCodecs
             $"Unknown compression type id: {(int)type}");
     }
 
-    /// <summary>Whether <paramref name="type"/> is one of Kafka's.</summary>
+    /// <summary>Whether <paramref name="type"/> is a compression type of Kafka.</summary>
     public static bool IsKnown(CompressionType type) => type <= CompressionType.Zstd;
 
-    /// <summary>The name that configurations and tools use.</summary>
+    /// <summary>The name of a type in configurations and tools.</summary>
     public static string NameOf(CompressionType type) => type switch
     {
         CompressionType.None => "none",
@@ -28,7 +28,7 @@ public static class CompressionCodecs
         _ => $"unknown({(int)type})",
     };
 
-    /// <summary>Parses a name that <see cref="NameOf"/> gives; <c>producer</c> is no type.</summary>
+    /// <summary>Parses a name that <see cref="NameOf"/> returns. <c>producer</c> is not a type.</summary>
     public static bool TryParse(string? name, out CompressionType type)
     {
         for (type = CompressionType.None; type <= CompressionType.Zstd; type++)

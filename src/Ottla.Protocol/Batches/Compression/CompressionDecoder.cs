@@ -1,6 +1,6 @@
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>A decompression under way. Owned by one caller, who disposes it exactly once; then it goes back to its codec's pool.</summary>
+/// <summary>Decompresses one input. One caller owns it and disposes it exactly once, which returns it to the codec's pool.</summary>
 public abstract class CompressionDecoder : IDisposable
 {
     /// <summary>Decompresses the next bytes.</summary>
@@ -18,7 +18,7 @@ public abstract class CompressionDecoder : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Lets go of the input and goes back to the pool.</summary>
+    /// <summary>Releases the input and returns the decoder to the pool.</summary>
     protected abstract void Release();
 
     /// <summary>

@@ -1,12 +1,12 @@
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>Keeps a few idle contexts for the next caller. Thread-safe, without locks; what does not fit is left to the caller.</summary>
+/// <summary>Keeps a few idle contexts for reuse. Thread-safe without locks. The caller disposes contexts that do not fit.</summary>
 internal sealed class ContextPool<T>
     where T : class
 {
     private readonly T?[] _slots = new T?[2 * Environment.ProcessorCount];
 
-    /// <summary>An idle context, or null: then make one.</summary>
+    /// <summary>Returns an idle context; null when there is none and the caller must make one.</summary>
     public T? TryRent()
     {
         for (var i = 0; i < _slots.Length; i++)
@@ -18,7 +18,7 @@ internal sealed class ContextPool<T>
         return null;
     }
 
-    /// <summary>Keeps <paramref name="context"/>; false when there is no room: then dispose it.</summary>
+    /// <summary>Keeps <paramref name="context"/>; false when there is no room and the caller must dispose it.</summary>
     public bool TryReturn(T context)
     {
         for (var i = 0; i < _slots.Length; i++)

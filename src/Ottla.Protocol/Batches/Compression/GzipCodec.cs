@@ -3,7 +3,7 @@ using System.IO.Compression;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>gzip, by the runtime's own zlib. A stream object is allocated per batch: the runtime's inflater cannot be reset.</summary>
+/// <summary>gzip with the runtime's zlib. It allocates a stream object per batch, because the runtime's inflater cannot be reset.</summary>
 internal sealed class GzipCodec : ICompressionCodec
 {
     private const int DefaultLevel = -1;
@@ -74,7 +74,7 @@ internal sealed class GzipCodec : ICompressionCodec
         public override void Write(ReadOnlySpan<byte> buffer) => output.Write(buffer);
     }
 
-    /// <summary>Reads from memory, whatever backs it.</summary>
+    /// <summary>Reads from memory of any kind.</summary>
     private sealed class MemoryReadStream(ReadOnlyMemory<byte> input) : Stream
     {
         private int _position;

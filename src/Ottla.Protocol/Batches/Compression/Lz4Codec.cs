@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>lz4 frames, by the system's liblz4: 64 KiB independent blocks without checksums, as Kafka's clients write them.</summary>
+/// <summary>lz4 frames with the system's liblz4: independent blocks of 64 KiB without checksums, like those of Kafka's clients.</summary>
 internal sealed unsafe class Lz4Codec : ICompressionCodec
 {
     private const uint FrameMagic = 0x184D2204;
@@ -13,7 +13,7 @@ internal sealed unsafe class Lz4Codec : ICompressionCodec
     private const int BlocksIndependentMask = 0x20;
     private const int ReservedMask = 0x03;
 
-    // Kafka's level 9, its default, means the fast compressor; every other level the high one, whose own range is 3 to 12.
+    // Kafka's default level 9 selects the fast compressor. Every other level selects the high one, whose own range is 3 to 12.
     private const int DefaultLevel = 9;
     private const int FastLevel = 0;
     private const int HighLevelMin = 3;
@@ -28,7 +28,7 @@ internal sealed unsafe class Lz4Codec : ICompressionCodec
     public void Compress(ReadOnlySpan<byte> input, int level, IBufferWriter<byte> output)
     {
         ArgumentOutOfRangeException.ThrowIfEqual(Levels.Allows(level), false, nameof(level));
-        Lz4Library.Probe.Demand();
+        Lz4Library.Probe.ThrowIfMissing();
         var preferences = new Lz4Preferences
         {
             BlockSizeId = Lz4Preferences.BlockSize64KiB,
@@ -47,21 +47,23 @@ internal sealed unsafe class Lz4Codec : ICompressionCodec
 
     public CompressionDecoder OpenDecoder(ReadOnlyMemory<byte> input)
     {
-        Lz4Library.Probe.Demand();
+        Lz4Library.Probe.ThrowIfMissing();
         Decoder.CheckDescriptor(input.Span);
         var decoder = Decoders.TryRent() ?? new Decoder();
         decoder.Start(input);
         return decoder;
     }
 
-    /// <summary>Reads one frame; what follows it is ignored, as Kafka's reader does.</summary>
+    /// <summary>Reads one frame and, like Kafka, ignores the bytes after it.</summary>
     private sealed class Decoder : CompressionDecoder
     {
         private readonly Lz4DecompressionContext _context = new();
         private ReadOnlyMemory<byte> _input;
         private bool _isFrameEnded;
 
-        /// <summary>Refuses what the library reads but Kafka's clients do not: skippable frames, dictionaries, dependent blocks.</summary>
+        /// <summary>
+        /// Rejects data that the library reads but Kafka's clients do not: skippable frames, dictionaries and dependent blocks.
+        /// </summary>
         public static void CheckDescriptor(ReadOnlySpan<byte> input)
         {
             if (input.Length < DescriptorBytesMin)

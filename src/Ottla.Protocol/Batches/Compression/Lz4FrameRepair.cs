@@ -4,7 +4,7 @@ using System.Numerics;
 namespace Ottla.Protocol.Batches.Compression;
 
 /// <summary>
-/// Makes lz4 frames readable that Kafka wrote with magic 0: it computed the checksum of their header over the wrong bytes (KAFKA-3160).
+/// Corrects the header checksum of lz4 frames that Kafka wrote with magic 0, which it computed over the wrong bytes (KAFKA-3160).
 /// Stateless.
 /// </summary>
 internal static class Lz4FrameRepair
@@ -20,7 +20,7 @@ internal static class Lz4FrameRepair
     private const uint Prime4 = 668265263;
     private const uint Prime5 = 374761393;
 
-    /// <summary>A copy of a frame, with the checksum that its header should have. What is too short for a header stays as it is.</summary>
+    /// <summary>Returns a copy of a frame with the correct header checksum. Input shorter than a header stays unchanged.</summary>
     public static ReadOnlyMemory<byte> WithRightHeaderChecksum(ReadOnlyMemory<byte> frame)
     {
         if (frame.Length <= FlagsOffset)
@@ -33,7 +33,7 @@ internal static class Lz4FrameRepair
         return repaired;
     }
 
-    /// <summary>XXH32 with seed 0 of fewer than 16 bytes, which is all that a header has.</summary>
+    /// <summary>XXH32 with seed 0 for fewer than 16 bytes, which is enough for a header.</summary>
     private static uint XxHash32(ReadOnlySpan<byte> data)
     {
         var hash = unchecked(Prime5 + (uint)data.Length);

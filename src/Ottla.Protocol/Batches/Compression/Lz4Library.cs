@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>What is used of liblz4's frame interface (1.8.3 and later).</summary>
+/// <summary>The part of liblz4's frame interface that Ottla uses (1.8.3 and later).</summary>
 internal static unsafe partial class Lz4Library
 {
     public const uint FrameVersion = 100;
@@ -16,7 +16,8 @@ internal static unsafe partial class Lz4Library
     public static partial nuint CompressFrameBound(nuint sourceSize, Lz4Preferences* preferences);
 
     [LibraryImport(Name, EntryPoint = "LZ4F_compressFrame")]
-    public static partial nuint CompressFrame(byte* destination, nuint destinationSize, byte* source, nuint sourceSize, Lz4Preferences* preferences);
+    public static partial nuint CompressFrame(
+        byte* destination, nuint destinationSize, byte* source, nuint sourceSize, Lz4Preferences* preferences);
 
     [LibraryImport(Name, EntryPoint = "LZ4F_createDecompressionContext")]
     public static partial nuint CreateDecompressionContext(out nint context, uint version);
@@ -47,7 +48,7 @@ internal struct Lz4Preferences
     /// <summary>Blocks of 64 KiB.</summary>
     public const int BlockSize64KiB = 4;
 
-    /// <summary>No block refers to another: the only mode that Kafka's readers take.</summary>
+    /// <summary>No block refers to another one: the only mode that Kafka's readers support.</summary>
     public const int BlocksIndependent = 1;
 
     public int BlockSizeId;
@@ -73,7 +74,7 @@ internal sealed class Lz4DecompressionContext : SafeHandleZeroOrMinusOneIsInvali
     {
         var result = Lz4Library.CreateDecompressionContext(out var context, Lz4Library.FrameVersion);
         if (Lz4Library.IsError(result) != 0)
-            throw new InvalidOperationException($"lz4 gave no context: {Lz4Library.ErrorName(result)}");
+            throw new InvalidOperationException($"lz4 cannot create a decompression context: {Lz4Library.ErrorName(result)}");
         SetHandle(context);
     }
 

@@ -4,13 +4,13 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>The Snappy block format: a varint of the length, then literals and copies from what was already written. Stateless.</summary>
+/// <summary>The Snappy block format: the length as a varint, then literals and copies of earlier output. Stateless.</summary>
 internal static class SnappyBlock
 {
-    /// <summary>Entries of the table that <see cref="Compress"/> works with.</summary>
+    /// <summary>The number of entries in the working table of <see cref="Compress"/>.</summary>
     public const int TableEntries = 1 << TableBits;
 
-    /// <summary>The most input that <see cref="Compress"/> takes: positions are 16 bits wide.</summary>
+    /// <summary>The largest input of <see cref="Compress"/>, because positions are 16 bits wide.</summary>
     public const int InputBytesMax = 1 << 16;
 
     private const int TableBits = 14;
@@ -25,25 +25,25 @@ internal static class SnappyBlock
     private const int NearCopyBytesMax = 11;
     private const int CopyBytesMax = 64;
 
-    /// <summary>The most that <paramref name="inputBytes"/> compress to: all literals.</summary>
+    /// <summary>The largest compressed size of <paramref name="inputBytes"/>: all of them literals.</summary>
     public static int CompressBound(int inputBytes) => 32 + inputBytes + inputBytes / 6;
 
-    /// <summary>Reads the length that a block says it expands to.</summary>
-    /// <returns>False when there is none, or when not even copies alone could make so much of so few bytes.</returns>
+    /// <summary>Reads the expanded length of a block.</summary>
+    /// <returns>False when there is no length, or when it is larger than the bytes of the block could expand to.</returns>
     public static bool TryReadLength(ReadOnlySpan<byte> block, out int length, out int prefixBytes)
     {
         prefixBytes = 0;
         length = 0;
         if (!Varint.TryReadUnsigned(block, ref prefixBytes, out var claimed))
             return false;
-        const int middleCopyBytes = 3; // the densest element: 64 bytes out of 3
+        const int middleCopyBytes = 3; // the densest element expands 3 bytes to 64
         if (claimed > (ulong)(block.Length - prefixBytes) * CopyBytesMax / middleCopyBytes)
             return false;
         length = (int)claimed;
         return true;
     }
 
-    /// <summary>Expands what follows the length. False unless it fills <paramref name="output"/> exactly.</summary>
+    /// <summary>Expands the bytes after the length. Returns false unless they fill <paramref name="output"/> exactly.</summary>
     public static bool TryDecompress(ReadOnlySpan<byte> body, Span<byte> output)
     {
         var written = 0;
@@ -58,7 +58,8 @@ internal static class SnappyBlock
                 continue;
             }
 
-            if (!TryReadCopy(ref body, out var offset, out var length) || offset == 0 || offset > (uint)written || length > output.Length - written)
+            if (!TryReadCopy(ref body, out var offset, out var length) || offset == 0 || offset > (uint)written
+                || length > output.Length - written)
                 return false;
             CopyWithin(output, written, (int)offset, length);
             written += length;
@@ -70,7 +71,7 @@ internal static class SnappyBlock
     /// <summary>Compresses <paramref name="input"/>, of at most <see cref="InputBytesMax"/> bytes.</summary>
     /// <param name="input">The bytes.</param>
     /// <param name="output">At least <see cref="CompressBound"/> bytes.</param>
-    /// <param name="table"><see cref="TableEntries"/> entries to work with; need not be cleared.</param>
+    /// <param name="table">A working table of <see cref="TableEntries"/> entries; it need not be cleared.</param>
     /// <returns>The bytes written.</returns>
     public static int Compress(ReadOnlySpan<byte> input, Span<byte> output, Span<ushort> table)
     {
@@ -80,7 +81,7 @@ internal static class SnappyBlock
         var literalStart = 0;
         var lastHashable = input.Length - sizeof(uint);
 
-        // Position 0 is what an empty slot points to, so that the search starts at 1 and a candidate always lies before.
+        // An empty slot means position 0, so the search starts at 1 and a candidate is always earlier.
         for (var position = 1; position <= lastHashable;)
         {
             var sequence = ReadUInt32(input, position);
@@ -89,7 +90,7 @@ internal static class SnappyBlock
             slot = (ushort)position;
             if (ReadUInt32(input, candidate) != sequence)
             {
-                // Steps widen in data that does not compress.
+                // The steps grow in data that does not compress.
                 position += 1 + ((position - literalStart) >> 5);
                 continue;
             }
@@ -158,7 +159,7 @@ internal static class SnappyBlock
         return true;
     }
 
-    /// <summary>Copies from what was written before; where the ranges overlap, the copied bytes repeat.</summary>
+    /// <summary>Copies from earlier output. Where the ranges overlap, the copied bytes repeat.</summary>
     private static void CopyWithin(Span<byte> output, int position, int offset, int length)
     {
         var source = output[(position - offset)..];
@@ -206,8 +207,10 @@ internal static class SnappyBlock
         var written = 0;
         while (length > 0)
         {
-            // A rest below 4 could not be written as the short form, so leave it at least that.
-            var step = length <= CopyBytesMax ? length : length < CopyBytesMax + MatchBytesMin ? CopyBytesMax - MatchBytesMin : CopyBytesMax;
+            // Leave at least 4 bytes, because a shorter rest has no short form.
+            var step = length <= CopyBytesMax
+                ? length : length < CopyBytesMax + MatchBytesMin ? CopyBytesMax - MatchBytesMin
+                : CopyBytesMax;
             if (step is >= MatchBytesMin and <= NearCopyBytesMax && offset < NearCopyOffsetEnd)
             {
                 output[written] = (byte)(NearCopyTag | ((step - MatchBytesMin) << 2) | ((offset >> 8) << 5));

@@ -4,8 +4,8 @@ using System.Buffers.Binary;
 namespace Ottla.Protocol.Batches.Compression;
 
 /// <summary>
-/// snappy, in managed code. Writes the framing of xerial's Java library, which Kafka's clients expect: a header of 16 bytes, then
-/// blocks of 32 KiB of input, each after its int32 length. Reads that and a single bare block, which librdkafka and others write.
+/// snappy in managed code. It writes the framing of xerial's Java library, which Kafka's clients expect: a header of 16 bytes, then blocks
+/// of 32 KiB of input, each after its int32 length. It reads this framing, and also a single bare block, which librdkafka and others write.
 /// </summary>
 internal sealed class SnappyCodec : ICompressionCodec
 {
@@ -17,7 +17,7 @@ internal sealed class SnappyCodec : ICompressionCodec
 
     public CompressionType Type => CompressionType.Snappy;
 
-    /// <summary>Snappy has no levels.</summary>
+    /// <summary>Empty: Snappy has no levels.</summary>
     public CompressionLevels Levels { get; } = new(0, 0, 0);
 
     private static ReadOnlySpan<byte> Magic => [0x82, (byte)'S', (byte)'N', (byte)'A', (byte)'P', (byte)'P', (byte)'Y', 0];
@@ -51,7 +51,9 @@ internal sealed class SnappyCodec : ICompressionCodec
         return decoder;
     }
 
-    /// <summary>Expands one block at a time. A block's claimed length is believed only as far as its compressed bytes can bear out.</summary>
+    /// <summary>
+    /// Expands one block at a time. It accepts the claimed length of a block only as far as the block's bytes could expand to it.
+    /// </summary>
     private sealed class Decoder : CompressionDecoder
     {
         private ReadOnlyMemory<byte> _input;
@@ -96,10 +98,10 @@ internal sealed class SnappyCodec : ICompressionCodec
         {
             var block = TakeBlock();
             if (!SnappyBlock.TryReadLength(block, out var length, out var prefixBytes))
-                throw Corrupt("snappy", "a block's length cannot be true");
+                throw Corrupt("snappy", "the length of a block is invalid");
             Reserve(length);
             if (!SnappyBlock.TryDecompress(block[prefixBytes..], _block.AsSpan(0, length)))
-                throw Corrupt("snappy", "a block is broken");
+                throw Corrupt("snappy", "a block is corrupt");
             _blockStart = 0;
             _blockEnd = length;
         }
@@ -113,7 +115,7 @@ internal sealed class SnappyCodec : ICompressionCodec
                 return remaining;
             }
 
-            // Streams may be joined: then a header stands where a length would.
+            // Streams may be concatenated: a header can take the place of a length.
             while (StartsWithHeader(remaining))
                 remaining = remaining[HeaderBytes..];
             if (remaining.IsEmpty)
@@ -123,11 +125,11 @@ internal sealed class SnappyCodec : ICompressionCodec
             }
 
             if (remaining.Length < sizeof(int))
-                throw Corrupt("snappy", "the data ends within a block's length");
+                throw Corrupt("snappy", "the data ends inside a block's length");
             var length = BinaryPrimitives.ReadInt32BigEndian(remaining);
             remaining = remaining[sizeof(int)..];
             if (length < 0 || length > remaining.Length)
-                throw Corrupt("snappy", $"a block of {length} bytes where {remaining.Length} are left");
+                throw Corrupt("snappy", $"a block claims {length} bytes, but only {remaining.Length} remain");
             _input = _input[^(remaining.Length - length)..];
             return remaining[..length];
         }

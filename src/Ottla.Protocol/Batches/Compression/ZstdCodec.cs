@@ -2,10 +2,10 @@ using System.Buffers;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>zstd, by the system's libzstd. Frames carry their content size, so that a reader needs no more memory than that.</summary>
+/// <summary>zstd with the system's libzstd. Frames contain their content size, so that a reader needs no more memory than that.</summary>
 internal sealed unsafe class ZstdCodec : ICompressionCodec
 {
-    /// <summary>Contexts above this are freed, not pooled: high levels and wide windows take up to hundreds of MiB.</summary>
+    /// <summary>Larger contexts are freed instead of pooled: high levels and wide windows take up to hundreds of MiB.</summary>
     private const int PooledContextBytesMax = 16 * 1024 * 1024;
 
     private static readonly ContextPool<ZstdCompressionContext> CompressionContexts = new();
@@ -18,7 +18,7 @@ internal sealed unsafe class ZstdCodec : ICompressionCodec
     public void Compress(ReadOnlySpan<byte> input, int level, IBufferWriter<byte> output)
     {
         ArgumentOutOfRangeException.ThrowIfEqual(Levels.Allows(level), false, nameof(level));
-        ZstdLibrary.Probe.Demand();
+        ZstdLibrary.Probe.ThrowIfMissing();
         var context = CompressionContexts.TryRent() ?? new ZstdCompressionContext();
         try
         {
@@ -27,7 +27,8 @@ internal sealed unsafe class ZstdCodec : ICompressionCodec
             fixed (byte* destinationStart = destination)
             fixed (byte* source = input)
             {
-                var written = Check(ZstdLibrary.Compress(context, destinationStart, (nuint)destination.Length, source, (nuint)input.Length));
+                var written =
+                    Check(ZstdLibrary.Compress(context, destinationStart, (nuint)destination.Length, source, (nuint)input.Length));
                 output.Advance((int)written);
             }
         }
@@ -40,16 +41,18 @@ internal sealed unsafe class ZstdCodec : ICompressionCodec
 
     public CompressionDecoder OpenDecoder(ReadOnlyMemory<byte> input)
     {
-        ZstdLibrary.Probe.Demand();
+        ZstdLibrary.Probe.ThrowIfMissing();
         var decoder = Decoders.TryRent() ?? new Decoder();
         decoder.Start(input);
         return decoder;
     }
 
     private static nuint Check(nuint result) =>
-        ZstdLibrary.IsError(result) == 0 ? result : throw new InvalidOperationException($"zstd failed to compress: {ZstdLibrary.ErrorName(result)}");
+        ZstdLibrary.IsError(result) == 0
+            ? result
+            : throw new InvalidOperationException($"zstd failed to compress: {ZstdLibrary.ErrorName(result)}");
 
-    /// <summary>Reads one or more frames. The library refuses windows above 128 MiB, as Kafka's does.</summary>
+    /// <summary>Reads one or more frames. Like Kafka's library, it rejects windows above 128 MiB.</summary>
     private sealed class Decoder : CompressionDecoder
     {
         private readonly ZstdDecompressionContext _context = new();
@@ -71,7 +74,7 @@ internal sealed unsafe class ZstdCodec : ICompressionCodec
                 if (written > 0)
                     return written;
                 if (!_isAfterFrame && _input.Length == inputBefore)
-                    throw Corrupt("zstd", "the data ends within a frame");
+                    throw Corrupt("zstd", "the data ends inside a frame");
             }
 
             return 0;

@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>What is used of libzstd's stable interface (1.4 and later).</summary>
+/// <summary>The part of libzstd's stable interface that Ottla uses (1.4 and later).</summary>
 internal static unsafe partial class ZstdLibrary
 {
     public const int ParameterCompressionLevel = 100;
@@ -29,7 +29,8 @@ internal static unsafe partial class ZstdLibrary
     public static partial nuint CompressBound(nuint sourceSize);
 
     [LibraryImport(Name, EntryPoint = "ZSTD_compress2")]
-    public static partial nuint Compress(ZstdCompressionContext context, byte* destination, nuint destinationSize, byte* source, nuint sourceSize);
+    public static partial nuint Compress(
+        ZstdCompressionContext context, byte* destination, nuint destinationSize, byte* source, nuint sourceSize);
 
     [LibraryImport(Name, EntryPoint = "ZSTD_createDCtx")]
     public static partial nint CreateDecompressionContext();
@@ -55,7 +56,7 @@ internal static unsafe partial class ZstdLibrary
     public static string ErrorName(nuint result) => Marshal.PtrToStringUTF8((nint)GetErrorName(result)) ?? "unknown error";
 }
 
-/// <summary>A stretch of memory and how far into it the library has come: <c>ZSTD_inBuffer</c> and <c>ZSTD_outBuffer</c>.</summary>
+/// <summary>A memory range and the library's position in it: <c>ZSTD_inBuffer</c> and <c>ZSTD_outBuffer</c>.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct ZstdBuffer(byte* start, nuint sizeBytes)
 {

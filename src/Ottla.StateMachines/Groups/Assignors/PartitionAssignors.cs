@@ -14,7 +14,9 @@ public sealed class PartitionAssignors
 
     private readonly ImmutableArray<IPartitionAssignor> _assignors;
 
-    /// <summary>The assignors of a configuration: by name, or by the name of Kafka's class. Classes of others cannot be loaded, and are left out.</summary>
+    /// <summary>
+    /// Makes the assignors of a configuration, which names them or Kafka's classes of them. Other classes cannot be loaded and are ignored.
+    /// </summary>
     public PartitionAssignors(BrokerConfig config)
     {
         Config = config;
@@ -26,17 +28,19 @@ public sealed class PartitionAssignors
     /// <summary>The configuration.</summary>
     public BrokerConfig Config { get; }
 
-    /// <summary>What groups use whose members do not ask for any.</summary>
+    /// <summary>The assignor of groups whose members do not choose one.</summary>
     public IPartitionAssignor Default => _assignors[0];
 
-    /// <summary>The names, the default's first.</summary>
+    /// <summary>The names of the assignors, the default's first.</summary>
     public IEnumerable<string> Names => _assignors.Select(assignor => assignor.Name);
 
-    /// <summary>Whether members may ask for <paramref name="name"/>.</summary>
+    /// <summary>Whether members may choose the assignor <paramref name="name"/>.</summary>
     public bool Contains(string name) => Names.Contains(name, StringComparer.Ordinal);
 
-    /// <summary>The assignor that most of some members ask for; of several, the one whose name comes first. The default if they ask for none that there is.</summary>
-    /// <param name="votes">What each asks for; null when any will do.</param>
+    /// <summary>
+    /// The assignor that most members choose; if several have as many votes, the first by name. If nobody chooses a known one, the default.
+    /// </summary>
+    /// <param name="votes">The choice of each member; null for none.</param>
     public IPartitionAssignor Preferred(IEnumerable<string?> votes)
     {
         var name = votes.OfType<string>().CountBy(vote => vote)

@@ -3,10 +3,10 @@ using Ottla.Kernel;
 
 namespace Ottla.StateMachines.Groups.Assignors;
 
-/// <summary>Gives each subscriber of a topic a range of its partitions, in an order of members that is the same for all topics.</summary>
+/// <summary>Assigns each subscriber of a topic a range of its partitions. The members have the same order for all topics.</summary>
 /// <remarks>
-/// Topics with the same subscribers and as many partitions are therefore co-partitioned: who has a partition of one has that of the others.
-/// Static members come first, ordered by their instance ids, so that they keep their ranges over a restart.
+/// So topics with the same subscribers and the same number of partitions are co-partitioned: a member gets the same partitions of each.
+/// Static members come first, ordered by instance id, and keep their ranges over a restart.
 /// </remarks>
 public sealed class RangeAssignor : IPartitionAssignor
 {

@@ -3,7 +3,9 @@ using Ottla.Kernel;
 
 namespace Ottla.StateMachines.Groups.Assignors;
 
-/// <summary>Gives every member as many partitions as the others, and lets members keep what they have as far as that allows.</summary>
+/// <summary>
+/// Assigns every member the same number of partitions where possible, and lets members keep the partitions that they have.
+/// </summary>
 public sealed class UniformAssignor : IPartitionAssignor
 {
     /// <inheritdoc/>
@@ -17,7 +19,9 @@ public sealed class UniformAssignor : IPartitionAssignor
         return problem.IsHomogeneous ? AssignHomogeneous(problem) : new UniformHeterogeneousAssignment(problem).Assign();
     }
 
-    /// <summary>All want the same: members differ by one partition at most, and no more partitions move than that takes.</summary>
+    /// <summary>
+    /// All members subscribe to the same topics: their numbers of partitions differ by at most one, and as few partitions as possible move.
+    /// </summary>
     private static ImmutableSortedSet<TopicIdPartition>[] AssignHomogeneous(AssignmentProblem problem)
     {
         var unassigned = new SortedSet<TopicIdPartition>(
@@ -26,7 +30,7 @@ public sealed class UniformAssignor : IPartitionAssignor
         var (quota, extras) = Math.DivRem(unassigned.Count, problem.Members.Count);
         var assigned = problem.Members.Select(member => member.Target.Where(unassigned.Remove).ToList()).ToArray();
 
-        // Who has more than the others keeps one more, if there is one more to be had.
+        // A member that already has more than the others gets one of the extra partitions.
         var quotas = new int[assigned.Length];
         foreach (var index in Enumerable.Range(0, assigned.Length).OrderByDescending(index => assigned[index].Count > quota))
             quotas[index] = quota + (extras-- > 0 ? 1 : 0);

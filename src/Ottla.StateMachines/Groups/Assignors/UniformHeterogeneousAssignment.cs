@@ -3,10 +3,10 @@ using Ottla.Kernel;
 
 namespace Ottla.StateMachines.Groups.Assignors;
 
-/// <summary>A uniform assignment to members that want different topics. Lives for one assignment.</summary>
+/// <summary>A uniform assignment to members with different subscriptions. Lives for one assignment.</summary>
 /// <remarks>
-/// What is free goes to the subscriber with the least; then partitions move, a topic at a time, from subscribers with much to those with little,
-/// until no topic can be balanced any further. Where subscriptions overlap in chains that could take long, so the rounds are bounded.
+/// Free partitions go to the subscriber with the fewest. Then partitions move, topic by topic, from subscribers with many to those with
+/// few, until no topic can be balanced further. Chains of overlapping subscriptions could take long, so the number of rounds is bounded.
 /// </remarks>
 internal sealed class UniformHeterogeneousAssignment
 {
@@ -16,7 +16,7 @@ internal sealed class UniformHeterogeneousAssignment
     private readonly AssignmentProblem _problem;
     private readonly SortedDictionary<Uuid, Topic> _topics = [];
 
-    /// <summary>How many partitions each member has.</summary>
+    /// <summary>The number of partitions of each member.</summary>
     private readonly int[] _loads;
 
     public UniformHeterogeneousAssignment(AssignmentProblem problem)
@@ -60,7 +60,8 @@ internal sealed class UniformHeterogeneousAssignment
         {
             foreach (var (id, partition) in _problem.Members[member].Target)
             {
-                if (_problem.Members[member].SubscribedTopicIds.Contains(id) && partition < _topics[id].Owners.Length && _topics[id].Owners[partition] == NoOwner)
+                if (_problem.Members[member].SubscribedTopicIds.Contains(id) && partition < _topics[id].Owners.Length
+                    && _topics[id].Owners[partition] == NoOwner)
                     Give(_topics[id], partition, member);
             }
         }
@@ -76,7 +77,10 @@ internal sealed class UniformHeterogeneousAssignment
         }
     }
 
-    /// <summary>Moves partitions of a topic until its subscribers differ by one at most, or those with more have none of it. Tells whether any moved.</summary>
+    /// <summary>
+    /// Moves partitions of a topic until its subscribers differ by at most one, or those with more have none of this topic. Returns whether
+    /// any moved.
+    /// </summary>
     private bool Balance(Topic topic)
     {
         var takers = ByLoad(topic.Subscribers);
@@ -108,7 +112,7 @@ internal sealed class UniformHeterogeneousAssignment
 
     private SortedSet<(int Load, int Member)> ByLoad(IEnumerable<int> members) => new(members.Select(member => (_loads[member], member)));
 
-    /// <summary>Gives a partition to another, and keeps the orders by load right.</summary>
+    /// <summary>Moves a partition to another member and updates the orders by load.</summary>
     private void Move(Topic topic, int partition, int to, params ReadOnlySpan<SortedSet<(int Load, int Member)>> orders)
     {
         var from = topic.Owners[partition];
@@ -148,7 +152,7 @@ internal sealed class UniformHeterogeneousAssignment
         return [.. assigned.Select(partitions => partitions.ToImmutable())];
     }
 
-    /// <summary>A topic: who wants it, and who has which partition.</summary>
+    /// <summary>A topic with its subscribers and the owners of its partitions.</summary>
     private sealed class Topic
     {
         public Topic(int partitions)

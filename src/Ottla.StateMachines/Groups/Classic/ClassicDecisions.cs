@@ -12,11 +12,11 @@ namespace Ottla.StateMachines.Groups.Classic;
 
 /// <summary>Decides about classic groups: JoinGroup, SyncGroup, Heartbeat, LeaveGroup and DescribeGroups.</summary>
 /// <remarks>
-/// Part of a <see cref="GroupMachine"/>; lives as long. Members of a consumer group that use the classic protocol are <see cref="ClassicMembers"/>'.
+/// Part of a <see cref="GroupMachine"/>; lives as long. <see cref="ClassicMembers"/> handles classic members of consumer groups.
 /// </remarks>
 public sealed class ClassicDecisions
 {
-    // What a name may be long, in bytes of UTF-8: with the random part of a member's id it still is a string of the group's record.
+    // The longest name, in bytes of UTF-8. A member id adds a random part and must still fit a string of the group's record.
     private const int NameBytesMax = short.MaxValue - 64;
 
     private readonly GroupContext _context;
@@ -25,9 +25,9 @@ public sealed class ClassicDecisions
     private readonly ClassicMembers _members;
 
     /// <summary>Makes the part.</summary>
-    /// <param name="context">What the machine's parts share.</param>
-    /// <param name="rebalance">How classic groups rebalance.</param>
-    /// <param name="members">Whose the members of the classic protocol are in a consumer group.</param>
+    /// <param name="context">The state that the machine's parts share.</param>
+    /// <param name="rebalance">The rebalances of classic groups.</param>
+    /// <param name="members">Handles classic members of consumer groups.</param>
     internal ClassicDecisions(GroupContext context, ClassicRebalance rebalance, ClassicMembers members)
     {
         (_context, _rebalance, _members) = (context, rebalance, members);
@@ -37,7 +37,8 @@ public sealed class ClassicDecisions
     /// <summary>JoinGroup.</summary>
     /// <remarks>
     /// INVALID_GROUP_ID, INVALID_SESSION_TIMEOUT, UNKNOWN_MEMBER_ID, MEMBER_ID_REQUIRED, INCONSISTENT_GROUP_PROTOCOL, FENCED_INSTANCE_ID,
-    /// GROUP_MAX_SIZE_REACHED, REBALANCE_IN_PROGRESS (the client has sent another join meanwhile), INVALID_REQUEST (a name of more than 32 KB).
+    /// GROUP_MAX_SIZE_REACHED, REBALANCE_IN_PROGRESS (the client has sent another join in the meantime), INVALID_REQUEST (a name is longer
+    /// than 32 KB).
     /// </remarks>
     public void Join(JoinGroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
@@ -45,7 +46,8 @@ public sealed class ClassicDecisions
         var awaiting = new AwaitingReply(replyTo, command.Origin.ApiVersion);
         if (request.GroupId.Length == 0)
             ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.InvalidGroupId, request.MemberId);
-        else if (request.SessionTimeoutMs < _context.Config.GroupMinSessionTimeoutMs || request.SessionTimeoutMs > _context.Config.GroupMaxSessionTimeoutMs)
+        else if (request.SessionTimeoutMs < _context.Config.GroupMinSessionTimeoutMs
+            || request.SessionTimeoutMs > _context.Config.GroupMaxSessionTimeoutMs)
             ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.InvalidSessionTimeout, request.MemberId);
         else if (!FitsRecord(request))
             ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.InvalidRequest, request.MemberId);
@@ -60,7 +62,9 @@ public sealed class ClassicDecisions
     }
 
     /// <summary>SyncGroup.</summary>
-    /// <remarks>INVALID_GROUP_ID, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, INCONSISTENT_GROUP_PROTOCOL, REBALANCE_IN_PROGRESS.</remarks>
+    /// <remarks>
+    /// INVALID_GROUP_ID, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, INCONSISTENT_GROUP_PROTOCOL, REBALANCE_IN_PROGRESS.
+    /// </remarks>
     public void Sync(SyncGroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
@@ -80,15 +84,17 @@ public sealed class ClassicDecisions
     }
 
     /// <summary>Heartbeat.</summary>
-    /// <exception cref="ApiException">INVALID_GROUP_ID, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS.</exception>
+    /// <exception cref="ApiException">
+    /// INVALID_GROUP_ID, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS.
+    /// </exception>
     public void Heartbeat(HeartbeatCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
         effects.Reply(replyTo, new HeartbeatResponse { ErrorCode = (short)Heartbeat(request, now) });
     }
 
-    /// <summary>LeaveGroup. Up to version 2 it names one member, whose error is the answer's.</summary>
-    /// <remarks>INVALID_GROUP_ID, and for each member UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID.</remarks>
+    /// <summary>LeaveGroup. Up to version 2 it names one member, and that member's error becomes the error of the response.</summary>
+    /// <remarks>INVALID_GROUP_ID, and for each member UNKNOWN_MEMBER_ID or FENCED_INSTANCE_ID.</remarks>
     public void Leave(LeaveGroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
@@ -119,8 +125,8 @@ public sealed class ClassicDecisions
             });
     }
 
-    /// <summary>DescribeGroups. What members offer and have is shown of a stable group alone.</summary>
-    /// <remarks>GROUP_ID_NOT_FOUND, with the state Dead: up to version 5, that is shown without the error.</remarks>
+    /// <summary>DescribeGroups. It shows metadata and assignments of members only for a stable group.</summary>
+    /// <remarks>GROUP_ID_NOT_FOUND with the state Dead. Up to version 5 the response has the state but no error.</remarks>
     public void Describe(DescribeGroupCommand command, ReplyTo replyTo, CoordinatorEffects effects)
     {
         var found = _context.Find(command.GroupId);
@@ -155,7 +161,7 @@ public sealed class ClassicDecisions
         });
     }
 
-    /// <summary>Takes over a group's record.</summary>
+    /// <summary>Applies a group's record.</summary>
     public void Apply(in CoordinatorRecord record)
     {
         var groupId = ((GroupMetadataKey)record.Key).Group;
@@ -173,10 +179,12 @@ public sealed class ClassicDecisions
         }
     }
 
-    /// <summary>Does what is due about a classic group.</summary>
+    /// <summary>Handles a deadline of a classic group.</summary>
     public void OnDeadline(GroupDeadline due, Instant now, CoordinatorEffects effects) => _rebalance.OnDeadline(due, now, effects);
 
-    /// <summary>The sessions of all members begin. A group that is larger than is allowed now has its members join again, which not all of them may.</summary>
+    /// <summary>
+    /// Starts the sessions of all members. The members of a group that exceeds the maximum size must join again, and some are refused.
+    /// </summary>
     public void OnLoaded(Instant now, CoordinatorEffects effects)
     {
         foreach (var group in _context.Groups.OfType<ClassicGroup>())
@@ -188,8 +196,8 @@ public sealed class ClassicDecisions
         }
     }
 
-    // The group comes to be when its record is written, and the client's join with it. What was left of a consumer or streams group
-    // without members goes.
+    // Writing the group's record creates the group and lets the client join. It also replaces an empty consumer or streams group with the
+    // same id.
     private void JoinNewGroup(JoinGroupCommand command, AwaitingReply awaiting, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
@@ -214,9 +222,11 @@ public sealed class ClassicDecisions
         _joins.Join(group, command, awaiting.ReplyTo, now, effects);
     }
 
-    // Strings of flexible requests may be longer than those of the group's record, which then could not be written, and nobody have an assignment.
+    // Strings of a flexible request may be too long for the group's record. Then the record could not be written, and no member would get
+    // an assignment.
     private static bool FitsRecord(JoinGroupRequest request) =>
-        Fits(request.GroupId) && Fits(request.GroupInstanceId) && Fits(request.ProtocolType) && request.Protocols.All(protocol => Fits(protocol.Name));
+        Fits(request.GroupId) && Fits(request.GroupInstanceId) && Fits(request.ProtocolType)
+            && request.Protocols.All(protocol => Fits(protocol.Name));
 
     private static bool Fits(string? name) => name is null || Encoding.UTF8.GetByteCount(name) <= NameBytesMax;
 
@@ -227,7 +237,8 @@ public sealed class ClassicDecisions
             return error;
         if (request.GenerationId != group.GenerationId)
             return ErrorCode.IllegalGeneration;
-        if ((request.ProtocolType is { } type && type != group.MemberProtocolType) || (request.ProtocolName is { } name && name != group.ProtocolName))
+        if ((request.ProtocolType is { } type && type != group.MemberProtocolType)
+            || (request.ProtocolName is { } name && name != group.ProtocolName))
             return ErrorCode.InconsistentGroupProtocol;
         return group.State == ClassicGroupState.PreparingRebalance ? ErrorCode.RebalanceInProgress : ErrorCode.None;
     }
@@ -250,9 +261,10 @@ public sealed class ClassicDecisions
             Assign(group, request.Assignments, now, effects);
     }
 
-    // The group is stable once the record is written: see ClassicGroup.TryTakeOver. If it cannot be, all that wait get the error, and all
+    // The group is stable once the record is written (ClassicGroup.TryTakeOver). If the write fails, all waiting members get the error and
     // join again.
-    private void Assign(ClassicGroup group, SyncGroupRequest.SyncGroupRequestAssignment[] assignments, Instant now, CoordinatorEffects effects)
+    private void Assign(
+        ClassicGroup group, SyncGroupRequest.SyncGroupRequestAssignment[] assignments, Instant now, CoordinatorEffects effects)
     {
         var assignmentsByMember = new Dictionary<string, byte[]>(StringComparer.Ordinal);
         foreach (var assignment in assignments)
@@ -300,12 +312,12 @@ public sealed class ClassicDecisions
             var memberId = members[i].MemberId;
             var instance = members[i].GroupInstanceId;
 
-            // An operator removes a static member by its name alone.
+            // An operator removes a static member by its instance id only.
             if (memberId.Length == 0 && instance is not null && group.StaticMemberId(instance) is { } current)
                 memberId = current;
             errors[i] = group.IsPendingJoin(memberId) ? ErrorCode.None : group.CheckMember(memberId, instance);
 
-            // Whoever is named twice is gone the second time.
+            // A member that the request names twice is unknown the second time.
             if (errors[i] == ErrorCode.None && !leaving.Add(memberId))
                 errors[i] = ErrorCode.UnknownMemberId;
         }

@@ -4,15 +4,17 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Classic;
 
-// The group's record: the generation that was complete last.
+// The record of a group, which holds its last complete generation.
 public sealed partial class ClassicGroup
 {
-    // What Kafka writes, whatever newer versions its schema has.
+    // The version that Kafka writes, although the schema has newer ones.
     private const short ValueVersion = 3;
 
     private GroupMetadataValue? _lastWritten;
 
-    /// <summary>The group as it is, with the assignments that <paramref name="assignments"/> has for its members, and empty ones for the others.</summary>
+    /// <summary>
+    /// The record of the group with the given assignments. Members without an entry in <paramref name="assignments"/> get an empty one.
+    /// </summary>
     public CoordinatorRecord ToRecord(IReadOnlyDictionary<string, byte[]> assignments) => Record(new GroupMetadataValue
     {
         ProtocolType = ProtocolType,
@@ -33,10 +35,10 @@ public sealed partial class ClassicGroup
         })],
     });
 
-    /// <summary>The group as it is, with its assignments.</summary>
+    /// <summary>The record of the group with its current assignments.</summary>
     public CoordinatorRecord ToRecord() => ToRecord(_members.Values.ToDictionary(member => member.MemberId, member => member.Assignment));
 
-    /// <summary>A group that has just come to be: its members are not known before their first generation is complete.</summary>
+    /// <summary>The record of a new group. It has no members until their first generation is complete.</summary>
     public CoordinatorRecord ToNewRecord() => Record(new GroupMetadataValue
     {
         ProtocolType = "",
@@ -45,7 +47,7 @@ public sealed partial class ClassicGroup
         CurrentStateTimestamp = StateSince?.UnixMilliseconds ?? -1,
     });
 
-    /// <summary>A stable group of consumers that had another protocol before. The first of the members leads.</summary>
+    /// <summary>Makes a stable classic group of consumers that used another protocol before. The first member is the leader.</summary>
     public static ClassicGroup FromConsumers(string groupId, int generationId, IEnumerable<ClassicGroupMember> members, Instant now)
     {
         var group = new ClassicGroup(groupId) { GenerationId = generationId };
@@ -57,7 +59,7 @@ public sealed partial class ClassicGroup
         return group;
     }
 
-    /// <summary>The group that a record tells of.</summary>
+    /// <summary>Reads a group from its record.</summary>
     public static ClassicGroup FromRecord(string groupId, GroupMetadataValue value)
     {
         var group = new ClassicGroup(groupId);
@@ -86,8 +88,8 @@ public sealed partial class ClassicGroup
         return group;
     }
 
-    /// <summary>Takes over a record, if it is the one that this group has written last: from now on its members have their assignments.</summary>
-    /// <returns>False when it is another, which tells of another group.</returns>
+    /// <summary>Applies a record if this group wrote it last: its members now have their assignments.</summary>
+    /// <returns>False when the record is another one; it then describes another group.</returns>
     public bool TryTakeOver(GroupMetadataValue value)
     {
         if (!ReferenceEquals(value, _lastWritten))

@@ -6,10 +6,10 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Classic;
 
-/// <summary>A group whose members join and whose leader assigns; or no more than the name of offsets (a "simple" group).</summary>
+/// <summary>A group whose members join and whose leader assigns partitions; or only an id with offsets (a "simple" group).</summary>
 /// <remarks>
-/// Owned by <see cref="ClassicDecisions"/>. Its record is written when a leader has assigned, when a static member was replaced, and when the
-/// last member has gone: in between, a rebalance is soft state, and a coordinator that takes over knows the last generation that was complete.
+/// Owned by <see cref="ClassicDecisions"/>. Its record is written when the leader has assigned, when a static member is replaced, and when
+/// the last member leaves. In between, a rebalance is soft state: after a failover the coordinator knows the last complete generation.
 /// </remarks>
 public sealed partial class ClassicGroup(string groupId) : Group(groupId)
 {
@@ -35,87 +35,84 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
     /// <summary>The state.</summary>
     public ClassicGroupState State { get; private set; }
 
-    /// <summary>Whether the rebalance that is being prepared began without members: it waits for more, however many have joined.</summary>
+    /// <summary>Whether the current rebalance started without members. It waits for more members, however many have joined.</summary>
     public bool IsInitialRebalance { get; private set; }
 
-    /// <summary>Whether a member was added since the initial rebalance was last extended.</summary>
+    /// <summary>Whether a member joined since the initial rebalance was last extended.</summary>
     public bool HasNewMembers { get; set; }
 
-    /// <summary>How much longer the initial rebalance may be extended after the delay it is in, in milliseconds.</summary>
+    /// <summary>How much longer the initial rebalance may be extended after its current delay, in milliseconds.</summary>
     public int InitialRebalanceLeftMs { get; set; }
 
-    /// <summary>Since when the group is in its state, as its record says; null when an old record does not say.</summary>
+    /// <summary>The time of the last change of state, as in the record; null when an old record does not have it.</summary>
     public Instant? StateSince { get; private set; }
 
     /// <summary>The number of completed rebalances.</summary>
     public int GenerationId { get; private set; }
 
-    /// <summary>"consumer", "connect" or the like; null for a simple group.</summary>
+    /// <summary>The protocol type of the members, for example "consumer" or "connect"; null for a simple group.</summary>
     public string? MemberProtocolType { get; private set; }
 
-    /// <summary>The protocol that the members agreed on; null before they did.</summary>
+    /// <summary>The protocol that the members agreed on; null before that.</summary>
     public string? ProtocolName { get; private set; }
 
-    /// <summary>The member that assigns; null without members.</summary>
+    /// <summary>The member that assigns partitions; null without members.</summary>
     public string? LeaderId { get; private set; }
 
     /// <summary>The members.</summary>
     public IReadOnlyCollection<ClassicGroupMember> Members => _members.Values;
 
-    /// <summary>How many members wait for the answer to their join.</summary>
+    /// <summary>The number of members whose JoinGroup waits for its answer.</summary>
     public int AwaitingJoinCount { get; private set; }
 
-    /// <summary>Ids that were given to clients that have not come back with them yet.</summary>
+    /// <summary>Member ids that clients were given but have not joined with yet.</summary>
     public IReadOnlyCollection<string> PendingJoins => _pendingJoins;
 
-    /// <summary>Members that have not asked for the assignment of this generation yet.</summary>
+    /// <summary>Members that have not requested the assignment of this generation yet.</summary>
     public IReadOnlyCollection<string> PendingSyncs => _pendingSyncs;
 
-    /// <summary>Whether all have joined that are expected.</summary>
+    /// <summary>Whether all expected members have joined.</summary>
     public bool HaveAllJoined => AwaitingJoinCount == _members.Count && _pendingJoins.Count == 0;
 
-    /// <summary>Whether its members are consumers, by the protocol type.</summary>
+    /// <summary>Whether the protocol type of the members is "consumer".</summary>
     public bool UsesConsumerProtocol => MemberProtocolType == ConsumerProtocol.ProtocolType;
 
-    /// <summary>How long a rebalance may take: as long as the slowest member asked for, in milliseconds.</summary>
+    /// <summary>The longest rebalance timeout of the members, in milliseconds.</summary>
     public int RebalanceTimeoutMs => _members.Count == 0 ? 0 : Math.Max(0, _members.Values.Max(member => member.RebalanceTimeoutMs));
 
-    /// <summary>A group without members, whose offsets are committed by who does not join.</summary>
+    /// <summary>Makes a group without members, for offsets of clients that do not join.</summary>
     public static ClassicGroup CreateSimple(string groupId) => new(groupId);
 
-    /// <summary>A group that comes to be now.</summary>
+    /// <summary>Makes an empty group at the given time.</summary>
     public static ClassicGroup Create(string groupId, Instant now) => new(groupId) { StateSince = now };
 
     /// <inheritdoc/>
     public override bool HasMember(string memberId) => _members.ContainsKey(memberId);
 
-    /// <summary>The member of that id; null when there is none.</summary>
+    /// <summary>The member with an id; null when there is none.</summary>
     public ClassicGroupMember? Member(string memberId) => _members.GetValueOrDefault(memberId);
 
-    /// <summary>The id of the static member of that name; null when there is none.</summary>
+    /// <summary>The member id of the static member with an instance id; null when there is none.</summary>
     public string? StaticMemberId(string groupInstanceId) => _staticMemberIds.GetValueOrDefault(groupInstanceId);
 
-    /// <summary>Whether a client was given that id and has not come back with it yet.</summary>
+    /// <summary>Whether a client was given the id but has not joined with it yet.</summary>
     public bool IsPendingJoin(string memberId) => _pendingJoins.Contains(memberId);
 
-    /// <summary>Expects a client to come back with that id.</summary>
+    /// <summary>Expects a client to join with the id.</summary>
     public void AddPendingJoin(string memberId) => _pendingJoins.Add(memberId);
 
-    /// <summary>Has a member asked for its assignment.</summary>
+    /// <summary>The member has requested its assignment.</summary>
     public void RemovePendingSync(string memberId) => _pendingSyncs.Remove(memberId);
 
-    /// <summary>Waits for no member to ask for its assignment any more.</summary>
-    public void ClearPendingSyncs() => _pendingSyncs.Clear();
-
-    /// <summary>Adds a member. The first is the leader.</summary>
+    /// <summary>Adds a member. The first one is the leader.</summary>
     public void Add(ClassicGroupMember member, string protocolType)
     {
-        Invariant.Check(!_members.ContainsKey(member.MemberId), "a member is added once");
+        Invariant.Check(!_members.ContainsKey(member.MemberId), "a member id is unique in its group");
         if (_members.Count == 0)
             MemberProtocolType = protocolType;
         Invariant.Check(MemberProtocolType == protocolType, "all members have the group's protocol type");
         if (member.GroupInstanceId is { } instance)
-            Invariant.Check(_staticMemberIds.TryAdd(instance, member.MemberId), "a static member is replaced, not added twice");
+            Invariant.Check(_staticMemberIds.TryAdd(instance, member.MemberId), "an instance id is unique in its group");
         LeaderId ??= member.MemberId;
         _members.Add(member.MemberId, member);
         CountProtocols(member, 1);
@@ -124,12 +121,12 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
         _pendingJoins.Remove(member.MemberId);
     }
 
-    /// <summary>Removes a member, or an id that was expected. Whoever it was, nobody waits for it any more.</summary>
+    /// <summary>Removes a member or an expected id, and stops waiting for it.</summary>
     public void Remove(string memberId)
     {
         if (_members.Remove(memberId, out var member))
         {
-            Invariant.Check(member.AwaitingJoin is null && member.AwaitingSync is null, "a member that goes was answered");
+            Invariant.Check(member.AwaitingJoin is null && member.AwaitingSync is null, "a removed member has no open request");
             CountProtocols(member, -1);
             if (member.GroupInstanceId is { } instance)
                 _staticMemberIds.Remove(instance);
@@ -141,10 +138,10 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
         _pendingSyncs.Remove(memberId);
     }
 
-    /// <summary>Gives a static member's place to its successor, with its assignment.</summary>
+    /// <summary>Replaces a static member by its successor, which keeps the assignment.</summary>
     public ClassicGroupMember ReplaceStatic(ClassicGroupMember old, string newMemberId)
     {
-        Invariant.Check(old.AwaitingJoin is null && old.AwaitingSync is null, "a member that is replaced was answered");
+        Invariant.Check(old.AwaitingJoin is null && old.AwaitingSync is null, "a replaced member has no open request");
         var successor = new ClassicGroupMember
         {
             MemberId = newMemberId,
@@ -165,10 +162,10 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
         return successor;
     }
 
-    /// <summary>Gives a static member its place back: the group's record with its successor could not be written.</summary>
-    /// <param name="old">The member as it was before <see cref="ReplaceStatic"/>.</param>
-    /// <param name="successor">The member that was to take its place.</param>
-    /// <param name="wasPendingSync">Whether the group waited for it to ask for its assignment.</param>
+    /// <summary>Restores a static member after the record with its successor could not be written.</summary>
+    /// <param name="old">The member before <see cref="ReplaceStatic"/>.</param>
+    /// <param name="successor">The member that was to replace it.</param>
+    /// <param name="wasPendingSync">Whether the group waited for its SyncGroup.</param>
     public void RestoreStatic(ClassicGroupMember old, ClassicGroupMember successor, bool wasPendingSync)
     {
         SetAwaitingJoin(successor, null);
@@ -183,7 +180,7 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
             LeaderId = old.MemberId;
     }
 
-    /// <summary>Takes over what a member asks for when it joins again.</summary>
+    /// <summary>Updates a member that joins again.</summary>
     public void Update(ClassicGroupMember member, IReadOnlyList<ClassicProtocol> protocols, int rebalanceTimeoutMs, int sessionTimeoutMs)
     {
         CountProtocols(member, -1);
@@ -192,20 +189,21 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
         (member.RebalanceTimeoutMs, member.SessionTimeoutMs) = (rebalanceTimeoutMs, sessionTimeoutMs);
     }
 
-    /// <summary>Has a member wait for the answer to its join, or no longer.</summary>
+    /// <summary>Sets or clears the JoinGroup of a member that waits for its answer.</summary>
     public void SetAwaitingJoin(ClassicGroupMember member, AwaitingReply? awaiting)
     {
         AwaitingJoinCount += (awaiting is null ? 0 : 1) - (member.AwaitingJoin is null ? 0 : 1);
         member.AwaitingJoin = awaiting;
     }
 
-    /// <summary>Whether a member with these protocols could be in the group.</summary>
+    /// <summary>Whether a member with these protocols can join the group.</summary>
     public bool Supports(string protocolType, IReadOnlyList<ClassicProtocol> protocols) =>
         State == ClassicGroupState.Empty
             ? protocolType.Length > 0 && protocols.Count > 0
-            : MemberProtocolType == protocolType && protocols.Any(protocol => _membersByProtocol.GetValueOrDefault(protocol.Name) == _members.Count);
+            : MemberProtocolType == protocolType
+                && protocols.Any(protocol => _membersByProtocol.GetValueOrDefault(protocol.Name) == _members.Count);
 
-    /// <summary>The protocol that all members offer and most like best.</summary>
+    /// <summary>The protocol that all members support and most of them prefer.</summary>
     public string SelectProtocol()
     {
         var votes = new Dictionary<string, int>(StringComparer.Ordinal);
@@ -218,7 +216,7 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
         return votes.MaxBy(vote => vote.Value).Key;
     }
 
-    /// <summary>Makes sure that the leader is one of those that have joined; false when nobody has.</summary>
+    /// <summary>Ensures that the leader is one of the joined members; false when none has joined.</summary>
     public bool TryElectJoinedLeader()
     {
         if (LeaderId is null)
@@ -231,20 +229,20 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
         return true;
     }
 
-    /// <summary>Begins to wait for members to join.</summary>
+    /// <summary>Starts a rebalance: waits for members to join.</summary>
     public void PrepareRebalance(Instant now)
     {
-        Invariant.Check(State != ClassicGroupState.PreparingRebalance, "a rebalance is prepared once");
+        Invariant.Check(State != ClassicGroupState.PreparingRebalance, "a rebalance is not prepared while one is under way");
         IsInitialRebalance = State == ClassicGroupState.Empty;
         HasNewMembers = false;
         _pendingSyncs.Clear();
         EnterState(ClassicGroupState.PreparingRebalance, now);
     }
 
-    /// <summary>Begins the next generation: with those that have joined, or with nobody.</summary>
+    /// <summary>Starts the next generation with the members that have joined.</summary>
     public void BeginGeneration(Instant now)
     {
-        Invariant.Check(State == ClassicGroupState.PreparingRebalance, "a generation begins with a rebalance");
+        Invariant.Check(State == ClassicGroupState.PreparingRebalance, "a generation begins at the end of a rebalance");
         GenerationId = GenerationId == int.MaxValue ? 1 : GenerationId + 1;
         IsInitialRebalance = false;
         ProtocolName = _members.Count == 0 ? null : SelectProtocol();
@@ -258,7 +256,8 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
     public override bool IsSubscribedTo(string topic) => _subscribedTopics?.Contains(topic) ?? UsesConsumerProtocol;
 
     /// <inheritdoc/>
-    public override void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion)
+    public override void ValidateOffsetCommit(
+        string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion)
     {
         if (generationIdOrMemberEpoch < 0 && State == ClassicGroupState.Empty)
             return;
@@ -266,15 +265,16 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
         {
             ValidateMember(memberId, groupInstanceId);
             if (generationIdOrMemberEpoch != GenerationId)
-                throw Refuse(ErrorCode.IllegalGeneration, $"Generation {generationIdOrMemberEpoch} is not the group's, which is {GenerationId}.");
+                throw Refuse(ErrorCode.IllegalGeneration,
+                    $"The member's generation {generationIdOrMemberEpoch} is not the group's current generation {GenerationId}.");
         }
         else if (!isTransactional)
         {
-            throw Refuse(ErrorCode.UnknownMemberId, "The group has members, so only they may commit.");
+            throw Refuse(ErrorCode.UnknownMemberId, "The group has members, so only members may commit offsets.");
         }
 
         if (!isTransactional && State == ClassicGroupState.CompletingRebalance)
-            throw Refuse(ErrorCode.RebalanceInProgress, "The group waits for its assignment.");
+            throw Refuse(ErrorCode.RebalanceInProgress, "The group is waiting for its leader to assign partitions.");
     }
 
     /// <inheritdoc/>
@@ -286,7 +286,7 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
     public override void ValidateOffsetDelete()
     {
         if (!IsEmpty && !UsesConsumerProtocol)
-            throw Refuse(ErrorCode.NonEmptyGroup, $"Group {GroupId} has members, and they do not say what they use.");
+            throw Refuse(ErrorCode.NonEmptyGroup, $"Group {GroupId} has members whose subscribed topics are unknown.");
     }
 
     /// <inheritdoc/>
@@ -296,15 +296,15 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
             throw Refuse(ErrorCode.NonEmptyGroup, $"Group {GroupId} has members.");
     }
 
-    /// <summary>Checks that a member is one, and has not been replaced.</summary>
+    /// <summary>Checks that the member is in the group and was not replaced.</summary>
     /// <exception cref="ApiException">UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID.</exception>
     public void ValidateMember(string memberId, string? groupInstanceId)
     {
         if (CheckMember(memberId, groupInstanceId) is var error and not ErrorCode.None)
-            throw Refuse(error, $"Member {memberId} is not in group {GroupId}, or was replaced.");
+            throw Refuse(error, $"Member {memberId} is not in group {GroupId}, or another member with its instance id replaced it.");
     }
 
-    /// <summary>UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, or none when the member is one.</summary>
+    /// <summary>UNKNOWN_MEMBER_ID or FENCED_INSTANCE_ID; none when the member is valid.</summary>
     public ErrorCode CheckMember(string memberId, string? groupInstanceId)
     {
         if (groupInstanceId is not null)
@@ -348,7 +348,7 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
         }
     }
 
-    // Null when the group is of consumers, and one of them does not say what it subscribes to in the way they are meant to.
+    // Null when the members are consumers and the subscription of one of them cannot be read.
     private HashSet<string>? ComputeSubscribedTopics()
     {
         if (!UsesConsumerProtocol)

@@ -1,17 +1,17 @@
 namespace Ottla.StateMachines.Groups.Classic;
 
-/// <summary>The states of a classic group. Their names are what descriptions show.</summary>
+/// <summary>The states of a classic group. Descriptions show the names.</summary>
 public enum ClassicGroupState
 {
-    /// <summary>No members; perhaps offsets.</summary>
+    /// <summary>There are no members, but perhaps offsets.</summary>
     Empty,
 
-    /// <summary>Waits until its members have joined the next generation.</summary>
+    /// <summary>Waits for members to join the next generation.</summary>
     PreparingRebalance,
 
-    /// <summary>All know the generation; waits for the leader's assignment.</summary>
+    /// <summary>All members know the generation, and the group waits for the leader's assignment.</summary>
     CompletingRebalance,
 
-    /// <summary>All can have their assignment.</summary>
+    /// <summary>Every member can get its assignment.</summary>
     Stable,
 }

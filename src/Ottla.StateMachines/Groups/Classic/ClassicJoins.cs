@@ -4,17 +4,17 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Classic;
 
-/// <summary>Decides about JoinGroup to a classic group.</summary>
-/// <remarks>Part of <see cref="ClassicDecisions"/>; lives as long. It has no state: that is the groups'.</remarks>
+/// <summary>Decides about JoinGroup for classic groups.</summary>
+/// <remarks>Part of <see cref="ClassicDecisions"/>; lives as long. Stateless: the groups have the state.</remarks>
 internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebalance)
 {
-    // From this version on, a client without an id is given one, and has to join again with it (KIP-394).
+    // From this version on, a client without a member id gets one and must join again with it (KIP-394).
     private const short RequiredMemberIdVersion = 4;
 
-    // From this version on, a static leader is told that it has nothing to assign (KIP-814).
+    // From this version on, the response tells a static leader to skip the assignment (KIP-814).
     private const short SkipAssignmentVersion = 9;
 
-    /// <summary>Has a client join, now or when the others have too.</summary>
+    /// <summary>Lets a client join, now or when the other members have joined.</summary>
     public void Join(ClassicGroup group, JoinGroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
@@ -77,10 +77,10 @@ internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebala
         var member = group.Member(request.MemberId)!;
         var mayKeepGeneration = group.State switch
         {
-            // It may not have received the answer to its join.
+            // The member may have missed the response to its join.
             ClassicGroupState.CompletingRebalance => member.Offers(join.Protocols),
 
-            // A leader that joins wants to assign anew, since it knows what we do not: new partitions, say.
+            // A leader that joins again wants a new assignment, because it knows more than the coordinator: for example new partitions.
             ClassicGroupState.Stable => group.LeaderId != member.MemberId && member.Offers(join.Protocols),
             _ => false,
         };
@@ -117,7 +117,7 @@ internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebala
         rebalance.PrepareOrTryComplete(group, now, effects);
     }
 
-    // A static member has come back without its id. In a stable group that is no reason to rebalance, if all else stays as it is.
+    // A static member has come back without its member id. A stable group needs no rebalance if nothing else changed.
     private void Succeed(ClassicGroup group, ClassicGroupMember old, string memberId, Joining join, Instant now, CoordinatorEffects effects)
     {
         var formerLeaderId = group.LeaderId ?? "";
@@ -136,7 +136,7 @@ internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebala
         group.SetAwaitingJoin(successor, null);
         effects.Write(group.ToRecord());
 
-        // Until the record is written the old one is the member: it is not fenced by a successor that was refused.
+        // Until the record is written, the old member stays: a successor that was rejected must not fence it.
         effects.WhenRefused((refusedAt, _) =>
         {
             group.RestoreStatic(old, successor, wasPendingSync);
@@ -146,9 +146,10 @@ internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebala
         var knowsSkipping = join.Command.Origin.ApiVersion >= SkipAssignmentVersion;
         var isLeader = group.LeaderId == memberId;
 
-        // Whoever does not know how to skip the assignment must not take itself for the leader.
+        // A client that cannot skip the assignment must not see itself as the leader.
         ClassicReplies.Joined(
-            effects, join.Awaiting, group, memberId, knowsSkipping ? group.LeaderId! : formerLeaderId, knowsSkipping && isLeader, knowsSkipping && isLeader);
+            effects, join.Awaiting, group, memberId, knowsSkipping ? group.LeaderId! : formerLeaderId, knowsSkipping
+                && isLeader, knowsSkipping && isLeader);
     }
 
     private static void Update(ClassicGroup group, ClassicGroupMember member, Joining join, CoordinatorEffects effects)
@@ -159,7 +160,8 @@ internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebala
         group.SetAwaitingJoin(member, join.Awaiting);
     }
 
-    // While the group waits for members, those that have not joined again lose their place to who comes first: the limit may have been lowered.
+    // While the group waits for members, those that have not joined again lose their place to others that join first, because the maximum
+    // size may be lower now.
     private bool IsAccepted(ClassicGroup group, string memberId) => group.State switch
     {
         ClassicGroupState.Empty => true,
@@ -170,7 +172,8 @@ internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebala
 
     private readonly record struct Joining(JoinGroupCommand Command, ClassicProtocol[] Protocols, AwaitingReply Awaiting)
     {
-        // Version 0 had none: the session timeout was both.
-        public int RebalanceTimeoutMs => Command.Origin.ApiVersion == 0 ? Command.Request.SessionTimeoutMs : Command.Request.RebalanceTimeoutMs;
+        // Version 0 has no rebalance timeout and uses the session timeout for both.
+        public int RebalanceTimeoutMs =>
+            Command.Origin.ApiVersion == 0 ? Command.Request.SessionTimeoutMs : Command.Request.RebalanceTimeoutMs;
     }
 }

@@ -4,16 +4,18 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Classic;
 
-/// <summary>How a classic group comes from one generation to the next, and what its timers do.</summary>
-/// <remarks>Part of <see cref="ClassicDecisions"/>; lives as long. It has no state: that is the groups'.</remarks>
+/// <summary>Moves a classic group from one generation to the next, and handles its deadlines.</summary>
+/// <remarks>Part of <see cref="ClassicDecisions"/>; lives as long. Stateless: the groups have the state.</remarks>
 internal sealed class ClassicRebalance(GroupContext context)
 {
-    /// <summary>How long a client may wait for the answer to its first join, in milliseconds: it may be gone, and cannot send heartbeats.</summary>
+    /// <summary>
+    /// How long a client may wait for the answer to its first join, in milliseconds. It cannot send heartbeats, so it may be gone.
+    /// </summary>
     public const int NewMemberJoinTimeoutMs = 5 * 60 * 1000;
 
     private GroupDeadlines Deadlines => context.Deadlines;
 
-    /// <summary>Has the members join anew, if they are not about to already.</summary>
+    /// <summary>Starts a rebalance, unless one is under way.</summary>
     public void PrepareOrTryComplete(ClassicGroup group, Instant now, CoordinatorEffects effects)
     {
         if (group.State == ClassicGroupState.PreparingRebalance)
@@ -22,7 +24,7 @@ internal sealed class ClassicRebalance(GroupContext context)
             Prepare(group, now, effects);
     }
 
-    /// <summary>Has the members join anew.</summary>
+    /// <summary>Starts a rebalance.</summary>
     public void Prepare(ClassicGroup group, Instant now, CoordinatorEffects effects)
     {
         if (group.State == ClassicGroupState.CompletingRebalance)
@@ -45,17 +47,20 @@ internal sealed class ClassicRebalance(GroupContext context)
         }
     }
 
-    /// <summary>Begins the next generation if all have joined that are expected. The initial rebalance waits for more, unless all have gone.</summary>
+    /// <summary>
+    /// Starts the next generation if all expected members have joined. The initial rebalance waits for more members, unless all have left.
+    /// </summary>
     public void TryCompleteJoin(ClassicGroup group, Instant now, CoordinatorEffects effects)
     {
-        if (group is { State: ClassicGroupState.PreparingRebalance, HaveAllJoined: true } && (!group.IsInitialRebalance || group.Members.Count == 0))
+        if (group is { State: ClassicGroupState.PreparingRebalance, HaveAllJoined: true }
+            && (!group.IsInitialRebalance || group.Members.Count == 0))
             CompleteJoin(group, now, effects);
     }
 
-    /// <summary>Removes members, or ids that were expected, and has the others go on without them.</summary>
+    /// <summary>Removes members or expected ids, and continues without them.</summary>
     public void RemoveAll(ClassicGroup group, IReadOnlyCollection<string> memberIds, Instant now, CoordinatorEffects effects)
     {
-        // An id that nobody came back with was never part of a generation: there is nothing to do anew without it.
+        // An id that was never used to join is in no generation, so no rebalance is needed without it.
         var wereMembers = memberIds.Any(group.HasMember);
         foreach (var memberId in memberIds)
             Remove(group, memberId, effects);
@@ -65,7 +70,7 @@ internal sealed class ClassicRebalance(GroupContext context)
             TryCompleteJoin(group, now, effects);
     }
 
-    /// <summary>Removes a member, or an id that was expected.</summary>
+    /// <summary>Removes a member or an expected id.</summary>
     public void Remove(ClassicGroup group, string memberId, CoordinatorEffects effects)
     {
         if (group.Member(memberId) is { } member)
@@ -74,8 +79,9 @@ internal sealed class ClassicRebalance(GroupContext context)
         Deadlines.Cancel(DeadlinePurpose.ClassicSession, group.GroupId, memberId);
     }
 
-    /// <summary>Answers what a member waits for, for good.</summary>
-    public static void AnswerAwaiting(ClassicGroup group, ClassicGroupMember member, ErrorCode error, string memberId, CoordinatorEffects effects)
+    /// <summary>Answers the open requests of a member with an error.</summary>
+    public static void AnswerAwaiting(
+        ClassicGroup group, ClassicGroupMember member, ErrorCode error, string memberId, CoordinatorEffects effects)
     {
         if (member.AwaitingJoin is { } join)
         {
@@ -90,15 +96,15 @@ internal sealed class ClassicRebalance(GroupContext context)
         }
     }
 
-    /// <summary>Begins a member's session anew.</summary>
+    /// <summary>Restarts a member's session.</summary>
     public void ScheduleSession(ClassicGroup group, ClassicGroupMember member, Instant now) =>
         ScheduleSession(group, member.MemberId, member.SessionTimeoutMs, now);
 
-    /// <summary>Gives a member, or an id that is expected, some time.</summary>
+    /// <summary>Sets the session deadline of a member or an expected id.</summary>
     public void ScheduleSession(ClassicGroup group, string memberId, int timeoutMs, Instant now) =>
         Deadlines.Schedule(DeadlinePurpose.ClassicSession, group.GroupId, memberId, now.AddMilliseconds(timeoutMs));
 
-    /// <summary>Forgets the deadlines of a group that is no more, or is of another kind now.</summary>
+    /// <summary>Cancels the deadlines of a group that was deleted or converted.</summary>
     public void CancelDeadlines(ClassicGroup group)
     {
         Deadlines.Cancel(DeadlinePurpose.ClassicJoin, group.GroupId);
@@ -107,10 +113,10 @@ internal sealed class ClassicRebalance(GroupContext context)
             Deadlines.Cancel(DeadlinePurpose.ClassicSession, group.GroupId, memberId);
     }
 
-    /// <summary>Does what is due.</summary>
+    /// <summary>Handles a deadline.</summary>
     public void OnDeadline(GroupDeadline due, Instant now, CoordinatorEffects effects)
     {
-        // The group may be gone, or be a consumer group by now.
+        // The group may have been deleted or converted to a consumer group.
         if (context.Find<ClassicGroup>(due.GroupId) is not { } group)
             return;
         switch (due.Purpose)
@@ -118,7 +124,7 @@ internal sealed class ClassicRebalance(GroupContext context)
             case DeadlinePurpose.ClassicJoin: OnJoinDeadline(group, now, effects); break;
             case DeadlinePurpose.ClassicSync: OnSyncDeadline(group, now, effects); break;
             case DeadlinePurpose.ClassicSession: OnSessionDeadline(group, due.MemberId, now, effects); break;
-            default: throw new InvariantViolationException($"classic groups have no deadline {due.Purpose}");
+            default: throw new InvariantViolationException($"classic groups have no deadline for {due.Purpose}");
         }
     }
 
@@ -160,7 +166,7 @@ internal sealed class ClassicRebalance(GroupContext context)
         foreach (var late in group.Members.Where(member => member.AwaitingJoin is null && !member.IsStatic).ToArray())
             Remove(group, late.MemberId, effects);
 
-        // None but static members, and they may come back: their sessions tell.
+        // Only static members are left. They may come back; their sessions decide.
         if (!group.TryElectJoinedLeader() && group.Members.Count > 0)
         {
             ScheduleJoin(group, group.RebalanceTimeoutMs, now);

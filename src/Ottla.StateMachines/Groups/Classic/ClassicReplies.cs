@@ -4,26 +4,27 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Classic;
 
-/// <summary>The answers to JoinGroup and SyncGroup, in the versions' own ways.</summary>
+/// <summary>The responses to JoinGroup and SyncGroup in all versions.</summary>
 internal static class ClassicReplies
 {
-    // Before, a response has no place for "none".
+    // Before this version the response cannot be null here.
     private const short NullableProtocolNameVersion = 7;
 
-    /// <summary>A join that failed.</summary>
+    /// <summary>Answers a failed join.</summary>
     public static void JoinFailed(CoordinatorEffects effects, AwaitingReply to, ErrorCode error, string memberId = "") =>
         effects.Reply(to.ReplyTo, new JoinGroupResponse { ErrorCode = (short)error, MemberId = memberId });
 
-    /// <summary>A member that is in the group's generation.</summary>
-    /// <param name="effects">Where to answer.</param>
-    /// <param name="to">Whom.</param>
+    /// <summary>Answers a join with the current generation.</summary>
+    /// <param name="effects">Receives the answer.</param>
+    /// <param name="to">The request to answer.</param>
     /// <param name="group">The group.</param>
     /// <param name="memberId">The member.</param>
-    /// <param name="leaderId">Whom to name as leader.</param>
-    /// <param name="sendMembers">Whether it is told the members, as a leader must be.</param>
-    /// <param name="skipAssignment">Whether there is nothing to assign (KIP-814).</param>
+    /// <param name="leaderId">The leader to name.</param>
+    /// <param name="sendMembers">Whether to include the members, which a leader needs.</param>
+    /// <param name="skipAssignment">Whether the leader need not assign (KIP-814).</param>
     public static void Joined(
-        CoordinatorEffects effects, AwaitingReply to, ClassicGroup group, string memberId, string leaderId, bool sendMembers, bool skipAssignment = false) =>
+        CoordinatorEffects effects, AwaitingReply to, ClassicGroup group, string memberId, string leaderId, bool sendMembers,
+            bool skipAssignment = false) =>
         effects.Reply(to.ReplyTo, new JoinGroupResponse
         {
             GenerationId = group.GenerationId,
@@ -35,15 +36,15 @@ internal static class ClassicReplies
             Members = sendMembers ? [.. group.Members.Select(member => Describe(group, member))] : [],
         });
 
-    /// <summary>A member of the current generation, which is told the others when it leads.</summary>
+    /// <summary>Answers a join with the current generation, and with the members if it is the leader's.</summary>
     public static void Joined(CoordinatorEffects effects, AwaitingReply to, ClassicGroup group, string memberId) =>
         Joined(effects, to, group, memberId, group.LeaderId ?? "", sendMembers: group.LeaderId == memberId);
 
-    /// <summary>A sync that failed.</summary>
+    /// <summary>Answers a failed sync.</summary>
     public static void SyncFailed(CoordinatorEffects effects, AwaitingReply to, ErrorCode error) =>
         effects.Reply(to.ReplyTo, new SyncGroupResponse { ErrorCode = (short)error });
 
-    /// <summary>A member's assignment.</summary>
+    /// <summary>Answers a sync with the member's assignment.</summary>
     public static void Synced(CoordinatorEffects effects, AwaitingReply to, ClassicGroup group, byte[] assignment) =>
         effects.Reply(to.ReplyTo, new SyncGroupResponse
         {

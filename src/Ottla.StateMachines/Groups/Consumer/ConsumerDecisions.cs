@@ -8,19 +8,23 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
-/// <summary>Takes groups from one protocol to the other while they go on.</summary>
+/// <summary>Converts groups between the protocols while they are in use.</summary>
 public interface IGroupMigration
 {
-    /// <summary>Makes a consumer group of a classic one that a member of the consumer protocol joins; writes its records.</summary>
-    /// <returns>The group, which need not be the context's yet.</returns>
-    /// <exception cref="ApiException">GROUP_ID_NOT_FOUND: it cannot be, or may not be.</exception>
+    /// <summary>Converts a classic group that a member of the consumer protocol joins, and writes the records.</summary>
+    /// <returns>The consumer group, which may not be in the context yet.</returns>
+    /// <exception cref="ApiException">GROUP_ID_NOT_FOUND: the group cannot be converted, or the configuration forbids it.</exception>
     ConsumerGroup Upgrade(Group classic, CoordinatorEffects effects);
 
-    /// <summary>The step in which a group is upgraded has come to its end: whoever waits for the classic group has to join again.</summary>
+    /// <summary>
+    /// Completes the conversion at the end of the step: open requests to the classic group are answered, and their members must join again.
+    /// </summary>
     void FinishUpgrade(Group classic, Instant now, CoordinatorEffects effects);
 
-    /// <summary>Makes a classic group of a consumer group that its last members of the consumer protocol leave, if that may be.</summary>
-    /// <returns>False when it may not: the members are to be removed from the consumer group.</returns>
+    /// <summary>
+    /// Converts a consumer group to a classic one when its last members of the consumer protocol leave, if that is possible.
+    /// </summary>
+    /// <returns>False when it is not possible: the members must be removed from the consumer group.</returns>
     bool TryDowngrade(ConsumerGroup group, IReadOnlyCollection<ConsumerGroupMember> leaving, Instant now, CoordinatorEffects effects);
 }
 
@@ -28,19 +32,19 @@ public interface IGroupMigration
 /// <remarks>Part of a <see cref="GroupMachine"/>; lives as long.</remarks>
 public sealed class ConsumerDecisions(GroupContext context)
 {
-    /// <summary>When what is due is tried again, should it come to nothing: if it succeeds, the member's deadlines go with it.</summary>
+    /// <summary>When a failed deadline action is repeated. If the action succeeds, the member's deadlines are cancelled with it.</summary>
     private const int DeadlineRetryMs = 500;
 
-    /// <summary>Members and partitions up to which an assignment is made in passing.</summary>
+    /// <summary>The largest number of members and partitions for which an assignment is computed on the calling thread.</summary>
     private const int CheapAssignmentSizeMax = 1000;
 
     private static readonly DeadlinePurpose[] s_memberDeadlines =
         [DeadlinePurpose.ConsumerSession, DeadlinePurpose.ConsumerRebalance, DeadlinePurpose.ConsumerJoin, DeadlinePurpose.ConsumerSync];
 
-    /// <summary>The offset of the metadata image with the newest topics: what expressions matched before is out of date.</summary>
+    /// <summary>The offset of the newest metadata image that changed topics. Regular expressions resolved before it are outdated.</summary>
     private long _lastTopicsVersion;
 
-    /// <summary>How groups change their protocol; without one, they do not.</summary>
+    /// <summary>Converts groups between the protocols; null disables conversion.</summary>
     public IGroupMigration? Migration { get; set; }
 
     private PartitionAssignors Assignors
@@ -55,15 +59,15 @@ public sealed class ConsumerDecisions(GroupContext context)
 
     /// <summary>ConsumerGroupHeartbeat.</summary>
     /// <exception cref="ApiException">
-    /// INVALID_REQUEST, UNSUPPORTED_ASSIGNOR, GROUP_ID_NOT_FOUND, GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, FENCED_INSTANCE_ID,
-    /// UNRELEASED_INSTANCE_ID, INVALID_REGULAR_EXPRESSION.
+    /// INVALID_REQUEST, UNSUPPORTED_ASSIGNOR, GROUP_ID_NOT_FOUND, GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH,
+    /// FENCED_INSTANCE_ID, UNRELEASED_INSTANCE_ID, INVALID_REGULAR_EXPRESSION.
     /// </exception>
     public void Heartbeat(ConsumerGroupHeartbeatCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
         ConsumerHeartbeatRules.Check(command.Request, command.Origin.ApiVersion, Assignors);
         effects.Reply(replyTo, command.Request.MemberEpoch is MemberEpochs.Leave or MemberEpochs.StaticLeave
             ? Leave(command.Request, now, effects)
-            : Beat(command, now, effects));
+            : HandleHeartbeat(command, now, effects));
     }
 
     /// <summary>ConsumerGroupDescribe.</summary>
@@ -71,7 +75,7 @@ public sealed class ConsumerDecisions(GroupContext context)
     public void Describe(ConsumerGroupDescribeCommand command, ReplyTo replyTo, CoordinatorEffects effects) =>
         effects.Reply(replyTo, ConsumerGroupDescription.Of(Get(command.GroupId), Assignors, context.Image.Topics));
 
-    /// <summary>Takes over what the group's regular expressions match. The members get it with the group's next epoch.</summary>
+    /// <summary>Applies the topics that the group's regular expressions match. The members get them with the next group epoch.</summary>
     public void TakeResolution(ExpressionsResolvedCommand resolved, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
         effects.Reply(replyTo, resolved);
@@ -95,10 +99,10 @@ public sealed class ConsumerDecisions(GroupContext context)
         if (!hasChanged && hash == group.MetadataHash)
             return;
         effects.Write(ConsumerGroupRecords.Epoch(group.GroupId, group.GroupEpoch + 1, hash));
-        group.NoteMetadataCheck(now, group.GroupEpoch + 1);
+        group.RecordMetadataCheck(now, group.GroupEpoch + 1);
     }
 
-    /// <summary>Whether a heartbeat may have a large assignment made.</summary>
+    /// <summary>Whether a heartbeat may compute a large assignment.</summary>
     public bool IsCostly(ConsumerGroupHeartbeatCommand command, Instant now)
     {
         var request = command.Request;
@@ -117,14 +121,14 @@ public sealed class ConsumerDecisions(GroupContext context)
         return size > CheapAssignmentSizeMax;
     }
 
-    /// <summary>Takes in what a member says of itself, and writes all that follows for the group and the member.</summary>
+    /// <summary>Applies what a member reports, and writes all consequences for the group and the member.</summary>
     /// <param name="group">The member's group.</param>
-    /// <param name="admitted">The member as it was.</param>
-    /// <param name="member">The member as it describes itself now.</param>
-    /// <param name="owned">What the member says it has; null when it does not say.</param>
+    /// <param name="admitted">The member before the request.</param>
+    /// <param name="member">The member as the request describes it.</param>
+    /// <param name="owned">The partitions that the member owns; null when the request does not say.</param>
     /// <param name="now">The time.</param>
-    /// <param name="effects">What is written.</param>
-    /// <returns>The member with its assignment as it will be.</returns>
+    /// <param name="effects">Receives the records.</param>
+    /// <returns>The member with its new assignment.</returns>
     /// <exception cref="ApiException">INVALID_REGULAR_EXPRESSION, FENCED_MEMBER_EPOCH.</exception>
     public ConsumerGroupMember Update(
         ConsumerGroup group,
@@ -135,7 +139,7 @@ public sealed class ConsumerDecisions(GroupContext context)
         CoordinatorEffects effects) =>
         new MemberUpdate(context, Assignors, group, admitted, member, now, effects).Run(owned, _lastTopicsVersion);
 
-    /// <summary>Removes members from a group, which may make it a classic one.</summary>
+    /// <summary>Removes members from a group, which may convert it to a classic one.</summary>
     public void Remove(ConsumerGroup group, IReadOnlyCollection<ConsumerGroupMember> leaving, Instant now, CoordinatorEffects effects)
     {
         if (leaving.Count == 0 || Migration?.TryDowngrade(group, leaving, now, effects) == true)
@@ -153,20 +157,20 @@ public sealed class ConsumerDecisions(GroupContext context)
         var topics = GroupSubscription.Of(remaining, group.ResolvedRegularExpressions).Topics;
         effects.Write(ConsumerGroupRecords.Epoch(group.GroupId, group.GroupEpoch + 1, TopicMetadataHash.Of(topics, context.Image)));
 
-        // Nobody waits for an assignment: with the time of a new group's, the next member need not wait either.
+        // No member waits for an assignment. With the timestamp of a new group, the next member does not have to wait either.
         if (remaining.Length == 0)
             effects.Write(ConsumerGroupRecords.TargetEpoch(group.GroupId, group.GroupEpoch + 1, default));
     }
 
-    /// <summary>The session of a member begins anew.</summary>
+    /// <summary>Restarts a member's session.</summary>
     public void ScheduleSession(string groupId, string memberId, Instant now) =>
         ScheduleSession(groupId, memberId, new ConsumerGroupSettings(context, groupId).SessionTimeoutMs, now);
 
-    /// <summary>The session of a member begins anew, with a timeout of its own.</summary>
+    /// <summary>Restarts a member's session with a given timeout.</summary>
     public void ScheduleSession(string groupId, string memberId, int timeoutMs, Instant now) =>
         context.Deadlines.Schedule(DeadlinePurpose.ConsumerSession, groupId, memberId, now.AddMilliseconds(timeoutMs));
 
-    /// <summary>Takes over a record of a consumer group.</summary>
+    /// <summary>Applies a record of a consumer group.</summary>
     public void Apply(in CoordinatorRecord record)
     {
         var groupId = ConsumerGroupRecords.GroupIdOf(record.Key);
@@ -185,7 +189,9 @@ public sealed class ConsumerDecisions(GroupContext context)
             context.Remove(groupId);
     }
 
-    /// <summary>Does what is due about a consumer group: a member has not been heard of, or has not done its part, and is removed.</summary>
+    /// <summary>
+    /// Handles a deadline of a consumer group: removes a member that sent no heartbeat, or did not give up its partitions in time.
+    /// </summary>
     public void OnDeadline(GroupDeadline due, Instant now, CoordinatorEffects effects)
     {
         if (context.Find<ConsumerGroup>(due.GroupId) is not { } group || group.Find(due.MemberId) is not { } member)
@@ -196,7 +202,7 @@ public sealed class ConsumerDecisions(GroupContext context)
         Remove(group, [member], now, effects);
     }
 
-    /// <summary>The sessions of all members begin.</summary>
+    /// <summary>Starts the sessions of all members.</summary>
     public void OnLoaded(Instant now)
     {
         _lastTopicsVersion = context.Image.Provenance.LastOffset;
@@ -206,12 +212,13 @@ public sealed class ConsumerDecisions(GroupContext context)
             {
                 ScheduleSession(group.GroupId, member.MemberId, now);
                 if (member.State == MemberState.UnrevokedPartitions)
-                    context.Deadlines.Schedule(DeadlinePurpose.ConsumerRebalance, group.GroupId, member.MemberId, now.AddMilliseconds(member.RebalanceTimeoutMs));
+                    context.Deadlines.Schedule(
+                        DeadlinePurpose.ConsumerRebalance, group.GroupId, member.MemberId, now.AddMilliseconds(member.RebalanceTimeoutMs));
             }
         }
     }
 
-    /// <summary>Takes over a change of the metadata; the context has it already. Groups look at their topics with the next heartbeat.</summary>
+    /// <summary>Reacts to new metadata, which the context already has. Groups check their topics at the next heartbeat.</summary>
     public void OnMetadata(MetadataDelta delta)
     {
         if (delta.Topics.Any(topic => topic.Old is null))
@@ -225,7 +232,7 @@ public sealed class ConsumerDecisions(GroupContext context)
         }
     }
 
-    private ConsumerGroupHeartbeatResponse Beat(ConsumerGroupHeartbeatCommand command, Instant now, CoordinatorEffects effects)
+    private ConsumerGroupHeartbeatResponse HandleHeartbeat(ConsumerGroupHeartbeatCommand command, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
         var group = request.MemberEpoch == MemberEpochs.Join ? GetOrMake(request.GroupId, effects) : Get(request.GroupId);
@@ -238,7 +245,7 @@ public sealed class ConsumerDecisions(GroupContext context)
         if (effects.Records.Count == 0)
             ScheduleSession(group.GroupId, memberId, now);
         else
-            effects.WhenTaken(_ => ScheduleSession(group.GroupId, memberId, now)); // not before: tombstones cancel it
+            effects.WhenTaken(_ => ScheduleSession(group.GroupId, memberId, now)); // not earlier, because tombstones cancel it
         if (context.Find(group.GroupId) is { Type: GroupType.Classic } classic)
             effects.WhenTaken(taken => Migration?.FinishUpgrade(classic, now, taken));
         var isAssignmentAnswered = request.MemberEpoch == MemberEpochs.Join
@@ -253,8 +260,8 @@ public sealed class ConsumerDecisions(GroupContext context)
         };
     }
 
-    /// <summary>A member with what a request says of it; what the request leaves out has not changed.</summary>
-    private static ConsumerGroupMember Described(ConsumerGroupMember member, ConsumerGroupHeartbeatCommand command)
+    /// <summary>The member with the values of a request. Fields that the request omits are unchanged.</summary>
+    private static ConsumerGroupMember WithReportedMetadata(ConsumerGroupMember member, ConsumerGroupHeartbeatCommand command)
     {
         var request = command.Request;
         return member with
@@ -263,7 +270,9 @@ public sealed class ConsumerDecisions(GroupContext context)
             RackId = request.RackId ?? member.RackId,
             RebalanceTimeoutMs = request.RebalanceTimeoutMs == -1 ? member.RebalanceTimeoutMs : request.RebalanceTimeoutMs,
             ServerAssignor = request.ServerAssignor ?? member.ServerAssignor,
-            SubscribedTopicNames = request.SubscribedTopicNames is { } names ? GroupSubscription.NoTopics.Union(names) : member.SubscribedTopicNames,
+            SubscribedTopicNames = request.SubscribedTopicNames is { } names
+                ? GroupSubscription.NoTopics.Union(names)
+                : member.SubscribedTopicNames,
             SubscribedTopicRegex = request.SubscribedTopicRegex ?? member.SubscribedTopicRegex,
             ClientId = command.Origin.ClientId,
             ClientHost = command.Origin.ClientHost,
@@ -275,7 +284,8 @@ public sealed class ConsumerDecisions(GroupContext context)
     {
         TopicPartitions =
         [
-            .. ConsumerGroupRecords.ByTopic(member.AssignedPartitions.Keys).Select(topic => new ConsumerGroupHeartbeatResponse.TopicPartitionsData
+            .. ConsumerGroupRecords.ByTopic(member.AssignedPartitions.Keys)
+                .Select(topic => new ConsumerGroupHeartbeatResponse.TopicPartitionsData
             {
                 TopicId = topic.Id,
                 Partitions = topic.Partitions,
@@ -286,20 +296,25 @@ public sealed class ConsumerDecisions(GroupContext context)
     private ConsumerGroupHeartbeatResponse Leave(ConsumerGroupHeartbeatRequest request, Instant now, CoordinatorEffects effects)
     {
         var group = Get(request.GroupId);
-        var member = request.InstanceId is { } instanceId ? MemberAdmission.GetStatic(group, request.MemberId, instanceId) : group.Get(request.MemberId);
+        var member = request.InstanceId is { } instanceId
+            ? MemberAdmission.GetStatic(group, request.MemberId, instanceId)
+            : group.Get(request.MemberId);
         if (request.MemberEpoch == MemberEpochs.StaticLeave && request.InstanceId is not null)
-            effects.Write(ConsumerGroupRecords.Assignment(group.GroupId, Away(member)));
+            effects.Write(ConsumerGroupRecords.Assignment(group.GroupId, AsTemporarilyAbsent(member)));
         else
             Remove(group, [member], now, effects);
         return new ConsumerGroupHeartbeatResponse { MemberId = member.MemberId, MemberEpoch = request.MemberEpoch };
     }
 
-    /// <summary>A static member that is away: what it had is kept for whoever comes with its instance id, as if had from the start.</summary>
-    private static ConsumerGroupMember Away(ConsumerGroupMember member) => member with
+    /// <summary>
+    /// A static member that is away. Its successor with the same instance id gets its partitions, as if it had them from the start.
+    /// </summary>
+    private static ConsumerGroupMember AsTemporarilyAbsent(ConsumerGroupMember member) => member with
     {
         MemberEpoch = MemberEpochs.StaticLeave,
         PartitionsPendingRevocation = ConsumerGroupMember.NoPartitions,
-        AssignedPartitions = member.AssignedPartitions.SetItems(member.AssignedPartitions.Keys.Select(partition => KeyValuePair.Create(partition, 0))),
+        AssignedPartitions =
+            member.AssignedPartitions.SetItems(member.AssignedPartitions.Keys.Select(partition => KeyValuePair.Create(partition, 0))),
     };
 
     private ConsumerGroup Get(string groupId) => context.Find(groupId) switch
@@ -329,7 +344,8 @@ public sealed class ConsumerDecisions(GroupContext context)
         return new ConsumerGroup(groupId);
     }
 
-    private static ApiException NotAConsumerGroup(string groupId) => new(ErrorCode.GroupIdNotFound, $"Group {groupId} is not a consumer group.");
+    private static ApiException NotAConsumerGroup(string groupId) =>
+        new(ErrorCode.GroupIdNotFound, $"Group {groupId} is not a consumer group.");
 
     private void CancelDeadlines(string groupId, string memberId)
     {

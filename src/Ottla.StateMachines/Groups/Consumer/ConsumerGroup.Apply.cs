@@ -5,13 +5,13 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
-// What records do to a group.
+// How records change a group.
 public sealed partial class ConsumerGroup
 {
     /// <summary>The epoch of a member that is about to be deleted.</summary>
-    private const int EpochOfGone = MemberEpochs.Leave;
+    private const int DepartedMemberEpoch = MemberEpochs.Leave;
 
-    /// <summary>Takes over a record of this group. Tombstones of what is not there are history, and do nothing.</summary>
+    /// <summary>Applies a record of this group. A tombstone of something that does not exist has no effect.</summary>
     /// <returns>False when the record deletes the group.</returns>
     public bool Apply(in CoordinatorRecord record)
     {
@@ -42,7 +42,7 @@ public sealed partial class ConsumerGroup
                 ApplyResolution(key.RegularExpression, (ConsumerGroupRegularExpressionValue?)record.Value);
                 break;
             default:
-                throw new InvariantViolationException($"a record of type {record.Key.RecordKey} is not of a consumer group");
+                throw new InvariantViolationException($"a record of type {record.Key.RecordKey} is not a consumer group record");
         }
 
         return true;
@@ -61,7 +61,8 @@ public sealed partial class ConsumerGroup
         if (value is null)
             _targets.Remove(memberId);
         else
-            _targets[memberId] = [.. value.TopicPartitions.SelectMany(topic => topic.Partitions, (topic, partition) => new TopicIdPartition(topic.TopicId, partition))];
+            _targets[memberId] = [.. value.TopicPartitions
+                .SelectMany(topic => topic.Partitions, (topic, partition) => new TopicIdPartition(topic.TopicId, partition))];
     }
 
     private void Apply(string memberId, ConsumerGroupCurrentMemberAssignmentValue? value)
@@ -74,8 +75,8 @@ public sealed partial class ConsumerGroup
         {
             Put(member with
             {
-                MemberEpoch = EpochOfGone,
-                PreviousMemberEpoch = EpochOfGone,
+                MemberEpoch = DepartedMemberEpoch,
+                PreviousMemberEpoch = DepartedMemberEpoch,
                 AssignedPartitions = ConsumerGroupMember.NoPartitions,
                 PartitionsPendingRevocation = ConsumerGroupMember.NoPartitions,
             });
@@ -101,7 +102,7 @@ public sealed partial class ConsumerGroup
         if (member.InstanceId is not null)
             _memberIdsByInstanceId[member.InstanceId] = member.MemberId;
 
-        // A later record wins: who was given a partition got it after the one before had given it up.
+        // A later record wins: a member gets a partition only after the previous owner gave it up.
         foreach (var partition in member.AssignedPartitions.Keys)
             _owners[partition] = member.MemberId;
         foreach (var partition in member.PartitionsPendingRevocation.Keys)
@@ -122,12 +123,12 @@ public sealed partial class ConsumerGroup
         if (member.InstanceId is not null && _memberIdsByInstanceId.GetValueOrDefault(member.InstanceId) == member.MemberId)
             _memberIdsByInstanceId.Remove(member.InstanceId);
         foreach (var partition in member.AssignedPartitions.Keys)
-            Disown(partition, member.MemberId);
+            ReleasePartition(partition, member.MemberId);
         foreach (var partition in member.PartitionsPendingRevocation.Keys)
-            Disown(partition, member.MemberId);
+            ReleasePartition(partition, member.MemberId);
     }
 
-    private void Disown(TopicIdPartition partition, string memberId)
+    private void ReleasePartition(TopicIdPartition partition, string memberId)
     {
         if (_owners.GetValueOrDefault(partition) == memberId)
             _owners.Remove(partition);

@@ -6,11 +6,11 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
-/// <summary>A consumer group (KIP-848): its members, what each is to have, and what each has.</summary>
+/// <summary>A consumer group (KIP-848): its members, their target assignments and their current assignments.</summary>
 /// <remarks>
-/// What it holds comes from records, but for when its topics are to be looked at again, and whether its regular expressions are being
-/// looked up. Epochs only grow: the group's with what is asked for, the assignment's when that has been distributed, a member's when it
-/// has taken over its part.
+/// All of its state comes from records, except for the time of the next check of its topics and a running look-up of regular expressions.
+/// Epochs only grow: the group's when subscriptions or topics change, the assignment's when a target for that epoch is computed, and a
+/// member's when it has reached its target.
 /// </remarks>
 public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
 {
@@ -50,34 +50,34 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
     /// <inheritdoc/>
     public override bool IsEmpty => _members.Count == 0;
 
-    /// <summary>Grows with every change of what is asked for.</summary>
+    /// <summary>Grows when subscriptions or topics change.</summary>
     public int GroupEpoch { get; private set; } = FirstEpoch;
 
-    /// <summary>What the topics looked like in this epoch.</summary>
+    /// <summary>The hash of the topics' metadata in this epoch.</summary>
     public long MetadataHash { get; private set; }
 
-    /// <summary>The group's epoch that the target assignment is for; -1 while it is being deleted.</summary>
+    /// <summary>The group epoch of the target assignment; -1 while it is being deleted.</summary>
     public int AssignmentEpoch { get; private set; } = FirstEpoch;
 
-    /// <summary>When the target assignment was made; 0 when there was none, or nobody knows.</summary>
+    /// <summary>When the target assignment was computed; 0 when there is none or the time is unknown.</summary>
     public Instant AssignmentTimestamp { get; private set; }
 
-    /// <summary>Whether the log still has the topics' metadata of a broker before 4.1, to be deleted with the next change.</summary>
+    /// <summary>Whether the log still has the partition metadata record of a broker before 4.1. The next change deletes it.</summary>
     public bool HasPartitionMetadataRecord { get; private set; }
 
-    /// <summary>The members, ordered by their ids.</summary>
+    /// <summary>The members, ordered by id.</summary>
     public IReadOnlyCollection<ConsumerGroupMember> Members => _members.Values;
 
     /// <summary>The target assignment, by member.</summary>
     public IReadOnlyDictionary<string, ImmutableSortedSet<TopicIdPartition>> Targets => _targets;
 
-    /// <summary>What the members' regular expressions match.</summary>
+    /// <summary>The topics that the members' regular expressions match.</summary>
     public IReadOnlyDictionary<string, ResolvedRegularExpression> ResolvedRegularExpressions => _resolved;
 
     /// <summary>The members' regular expressions, resolved or not.</summary>
     public IReadOnlyCollection<string> SubscribedRegularExpressions => _regexSubscribers.Keys;
 
-    /// <summary>What the members subscribe to, all in all.</summary>
+    /// <summary>The combined subscription of all members.</summary>
     public GroupSubscription Subscription => _subscription ??= GroupSubscription.Of(_members.Values, _resolved);
 
     /// <inheritdoc/>
@@ -98,25 +98,23 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
     public ConsumerGroupMember? FindStatic(string? instanceId) =>
         instanceId is not null && _memberIdsByInstanceId.TryGetValue(instanceId, out var memberId) ? Find(memberId) : null;
 
-    /// <summary>What a member is to have.</summary>
+    /// <summary>The target assignment of a member.</summary>
     public ImmutableSortedSet<TopicIdPartition> TargetOf(string memberId) => _targets.GetValueOrDefault(memberId, []);
 
-    /// <summary>Whether a member has a partition, or has yet to give it up.</summary>
+    /// <summary>Whether a member owns a partition, or has not given it up yet.</summary>
     public bool IsOwned(TopicIdPartition partition) => _owners.ContainsKey(partition);
 
-    /// <summary>How many members subscribe to a regular expression.</summary>
+    /// <summary>The number of members that subscribe to a regular expression.</summary>
     public int CountSubscribers(string regex) => _regexSubscribers.GetValueOrDefault(regex);
 
-    /// <summary>
-    /// The look-up of what the members' regular expressions match that has not been answered yet; null when there is none.
-    /// </summary>
+    /// <summary>The running look-up of the members' regular expressions; null when there is none.</summary>
     public ResolveExpressionsOutput? ResolutionUnderWay { get; private set; }
 
-    /// <summary>What the members' regular expressions match is being looked up.</summary>
+    /// <summary>Records that the members' regular expressions are being looked up.</summary>
     public void BeginResolution(ResolveExpressionsOutput output) => ResolutionUnderWay = output;
 
-    /// <summary>A look-up was answered.</summary>
-    /// <returns>False when it is not the one under way: its group was another.</returns>
+    /// <summary>Ends a look-up.</summary>
+    /// <returns>False when it is not the running one: it belonged to another group with the same id.</returns>
     public bool TryEndResolution(ResolveExpressionsOutput output)
     {
         if (!ReferenceEquals(ResolutionUnderWay, output))
@@ -125,17 +123,24 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
         return true;
     }
 
-    /// <summary>Whether the topics are to be compared with <see cref="MetadataHash"/>: they may have changed, or the last time came to nothing.</summary>
+    /// <summary>
+    /// Whether the topics must be compared with <see cref="MetadataHash"/>: they may have changed, or the records of the last check were
+    /// not written.
+    /// </summary>
     public bool IsMetadataCheckDue(Instant now) => now >= _nextMetadataCheck || GroupEpoch < _epochOfMetadataCheck;
 
-    /// <summary>The topics may have changed.</summary>
+    /// <summary>Marks the topics as possibly changed.</summary>
     public void RequestMetadataCheck() => (_nextMetadataCheck, _epochOfMetadataCheck) = (default, 0);
 
-    /// <summary>The topics were looked at, which led to <paramref name="groupEpoch"/>; unless they change, that is enough for a long time.</summary>
-    public void NoteMetadataCheck(Instant now, int groupEpoch) => (_nextMetadataCheck, _epochOfMetadataCheck) = (now.AddMilliseconds(int.MaxValue), groupEpoch);
+    /// <summary>
+    /// Records that the topics were checked and led to <paramref name="groupEpoch"/>. The next check comes only when topics change.
+    /// </summary>
+    public void RecordMetadataCheck(Instant now, int groupEpoch) =>
+        (_nextMetadataCheck, _epochOfMetadataCheck) = (now.AddMilliseconds(int.MaxValue), groupEpoch);
 
     /// <inheritdoc/>
-    public override void ValidateOffsetCommit(string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion)
+    public override void ValidateOffsetCommit(
+        string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion)
     {
         const short firstVersionWithMemberEpochs = 9;
         if (generationIdOrMemberEpoch < 0 && IsEmpty)
@@ -144,22 +149,25 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
             return;
         var member = Get(memberId);
         if (!isTransactional && member.Classic is null && apiVersion < firstVersionWithMemberEpochs)
-            throw Refuse(ErrorCode.UnsupportedVersion, "OffsetCommit version 9 or above must be used by members using the consumer group protocol");
+            throw Refuse(
+                ErrorCode.UnsupportedVersion, "OffsetCommit version 9 or above must be used by members using the consumer group protocol");
         if (generationIdOrMemberEpoch > member.MemberEpoch)
-            throw RefuseEpoch(member, $"Received epoch {generationIdOrMemberEpoch} is newer than current member epoch {member.MemberEpoch}.");
+            throw RefuseEpoch(
+                member, $"Received epoch {generationIdOrMemberEpoch} is newer than current member epoch {member.MemberEpoch}.");
     }
 
     /// <inheritdoc/>
     public override void ValidatePartitionCommit(string memberId, int generationIdOrMemberEpoch, string topic, Uuid topicId, int partition)
     {
-        // A member may commit in an older epoch what it has had since (KIP-1251).
+        // A member with an older epoch may commit for a partition that it has owned since then (KIP-1251).
         if (Find(memberId) is not { } member || generationIdOrMemberEpoch >= member.MemberEpoch)
             return;
         var id = new TopicIdPartition(topicId, partition);
         if (!member.AssignedPartitions.TryGetValue(id, out var epoch) && !member.PartitionsPendingRevocation.TryGetValue(id, out epoch))
             throw RefuseEpoch(member, $"Partition {topic}-{partition} is not assigned or pending revocation for member.");
         if (generationIdOrMemberEpoch < epoch)
-            throw RefuseEpoch(member, $"Received epoch {generationIdOrMemberEpoch} is older than assignment epoch {epoch} for partition {topic}-{partition}.");
+            throw RefuseEpoch(member,
+                $"Received epoch {generationIdOrMemberEpoch} is older than assignment epoch {epoch} for partition {topic}-{partition}.");
     }
 
     /// <inheritdoc/>
@@ -169,13 +177,14 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
             return;
         var member = Get(memberId ?? "");
         if (memberEpoch != member.MemberEpoch)
-            throw RefuseEpoch(member, $"The received member epoch {memberEpoch} does not match the expected member epoch {member.MemberEpoch}.");
+            throw RefuseEpoch(
+                member, $"The received member epoch {memberEpoch} does not match the expected member epoch {member.MemberEpoch}.");
     }
 
     /// <inheritdoc/>
     public override void ValidateOffsetDelete()
     {
-        // Whether a topic's offsets may go depends on IsSubscribedTo alone.
+        // Only IsSubscribedTo decides whether offsets of a topic may be deleted.
     }
 
     /// <inheritdoc/>

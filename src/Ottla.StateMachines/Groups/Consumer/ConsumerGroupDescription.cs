@@ -5,13 +5,14 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
-/// <summary>A consumer group as ConsumerGroupDescribe shows it.</summary>
+/// <summary>Describes a consumer group for ConsumerGroupDescribe.</summary>
 internal static class ConsumerGroupDescription
 {
     private const sbyte ClassicMember = 0;
     private const sbyte ConsumerMember = 1;
 
-    public static ConsumerGroupDescribeResponse.DescribedGroup Of(ConsumerGroup group, PartitionAssignors assignors, TopicsImage topics) => new()
+    public static ConsumerGroupDescribeResponse.DescribedGroup Of(ConsumerGroup group, PartitionAssignors assignors, TopicsImage topics) =>
+        new()
     {
         GroupId = group.GroupId,
         GroupState = group.StateName,
@@ -32,7 +33,7 @@ internal static class ConsumerGroupDescription
         SubscribedTopicNames = [.. member.SubscribedTopicNames],
         SubscribedTopicRegex = member.SubscribedTopicRegex,
 
-        // What it has yet to give up is still its responsibility.
+        // Partitions that the member has not given up yet still count as assigned.
         Assignment = Of(member.AssignedPartitions.Keys.Concat(member.PartitionsPendingRevocation.Keys).Order(), topics),
         TargetAssignment = Of(group.TargetOf(member.MemberId), topics),
         MemberType = member.Classic is null ? ConsumerMember : ClassicMember,

@@ -5,25 +5,25 @@ using Ottla.StateMachines.Groups.Classic;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
-/// <summary>How far a member has come towards its target assignment.</summary>
+/// <summary>How far a member is on the way to its target assignment.</summary>
 public enum MemberState
 {
-    /// <summary>It has what it was last assigned.</summary>
+    /// <summary>The member has all partitions of its last assignment.</summary>
     Stable = 0,
 
-    /// <summary>It has yet to give up partitions.</summary>
+    /// <summary>The member must give up partitions.</summary>
     UnrevokedPartitions = 1,
 
-    /// <summary>It waits for partitions that others have yet to give up.</summary>
+    /// <summary>The member waits for partitions that others must give up.</summary>
     UnreleasedPartitions = 2,
 
-    /// <summary>A state of a newer version: the member has to join anew.</summary>
+    /// <summary>A state of a newer version: the member must join again.</summary>
     Unknown = 127,
 }
 
-/// <summary>What is known of a member that speaks the classic protocol in a consumer group.</summary>
-/// <param name="SessionTimeoutMs">How long it may be silent.</param>
-/// <param name="SupportedProtocols">Its protocols, the one it likes best first.</param>
+/// <summary>The data of a consumer group member that uses the classic protocol.</summary>
+/// <param name="SessionTimeoutMs">How long it may go without a heartbeat.</param>
+/// <param name="SupportedProtocols">The protocols that it supports, in order of preference.</param>
 public sealed record ClassicMemberMetadata(int SessionTimeoutMs, ImmutableArray<ClassicProtocol> SupportedProtocols)
 {
     /// <inheritdoc/>
@@ -31,32 +31,34 @@ public sealed record ClassicMemberMetadata(int SessionTimeoutMs, ImmutableArray<
         other is not null
         && SessionTimeoutMs == other.SessionTimeoutMs
         && SupportedProtocols.Length == other.SupportedProtocols.Length
-        && SupportedProtocols.Zip(other.SupportedProtocols).All(pair => pair.First.Name == pair.Second.Name && pair.First.Metadata.AsSpan().SequenceEqual(pair.Second.Metadata));
+        && SupportedProtocols.Zip(other.SupportedProtocols)
+            .All(pair => pair.First.Name == pair.Second.Name && pair.First.Metadata.AsSpan().SequenceEqual(pair.Second.Metadata));
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(SessionTimeoutMs, SupportedProtocols.Length);
 }
 
-/// <summary>A member of a <see cref="ConsumerGroup"/>. Immutable: a change is another instance.</summary>
+/// <summary>A member of a <see cref="ConsumerGroup"/>. Immutable: a change makes a new instance.</summary>
 public sealed record ConsumerGroupMember(string MemberId)
 {
-    /// <summary>No partitions, and the epochs of none.</summary>
-    public static readonly ImmutableSortedDictionary<TopicIdPartition, int> NoPartitions = ImmutableSortedDictionary<TopicIdPartition, int>.Empty;
+    /// <summary>The empty set of partitions.</summary>
+    public static readonly ImmutableSortedDictionary<TopicIdPartition, int> NoPartitions =
+        ImmutableSortedDictionary<TopicIdPartition, int>.Empty;
 
-    /// <summary>The epoch of its assignment; 0 before the first, -2 while a static member is away, -1 once it is gone.</summary>
+    /// <summary>The epoch of its assignment; 0 before the first, -2 while a static member is away, -1 after it left.</summary>
     public int MemberEpoch { get; init; }
 
-    /// <summary>The epoch before: a request with it is taken as long as the answer with the newer one may have been lost.</summary>
+    /// <summary>The previous epoch. A request with it is accepted, because the response with the newer epoch may have been lost.</summary>
     public int PreviousMemberEpoch { get; init; }
 
     public MemberState State { get; init; }
 
-    /// <summary>The instance id of a static member.</summary>
+    /// <summary>The instance id of a static member; null for a dynamic one.</summary>
     public string? InstanceId { get; init; }
 
     public string? RackId { get; init; }
 
-    /// <summary>How long it may take to give up partitions; -1 until it has said.</summary>
+    /// <summary>How long it may take to give up partitions; -1 until the member reports it.</summary>
     public int RebalanceTimeoutMs { get; init; } = -1;
 
     public string ClientId { get; init; } = "";
@@ -65,28 +67,28 @@ public sealed record ConsumerGroupMember(string MemberId)
 
     public ImmutableSortedSet<string> SubscribedTopicNames { get; init; } = GroupSubscription.NoTopics;
 
-    /// <summary>Empty when it subscribes to none.</summary>
+    /// <summary>The regular expression that it subscribes to; empty for none.</summary>
     public string SubscribedTopicRegex { get; init; } = "";
 
-    /// <summary>The assignor that it asks for; null when any will do.</summary>
+    /// <summary>The assignor that it chooses; null for none.</summary>
     public string? ServerAssignor { get; init; }
 
-    /// <summary>What it may consume, and the epoch in which it got each.</summary>
+    /// <summary>The partitions that it may consume, with the epoch in which it got each.</summary>
     public ImmutableSortedDictionary<TopicIdPartition, int> AssignedPartitions { get; init; } = NoPartitions;
 
-    /// <summary>What it has to give up, and the epoch in which it got each.</summary>
+    /// <summary>The partitions that it must give up, with the epoch in which it got each.</summary>
     public ImmutableSortedDictionary<TopicIdPartition, int> PartitionsPendingRevocation { get; init; } = NoPartitions;
 
-    /// <summary>Not null when it speaks the classic protocol.</summary>
+    /// <summary>Set when it uses the classic protocol.</summary>
     public ClassicMemberMetadata? Classic { get; init; }
 
-    /// <summary>Whether it has everything that the assignment of <paramref name="targetEpoch"/> gives it.</summary>
+    /// <summary>Whether it has all partitions of the target assignment of <paramref name="targetEpoch"/>.</summary>
     public bool IsReconciledTo(int targetEpoch) => State == MemberState.Stable && MemberEpoch == targetEpoch;
 
-    /// <summary>The member in an epoch; the one it was in is the previous one.</summary>
+    /// <summary>The member with a new epoch; its current one becomes the previous one.</summary>
     public ConsumerGroupMember InEpoch(int memberEpoch) => this with { MemberEpoch = memberEpoch, PreviousMemberEpoch = MemberEpoch };
 
-    /// <summary>Whether its subscription and all that it says of itself is the same.</summary>
+    /// <summary>Whether the subscription and all other reported values are equal.</summary>
     public bool HasSameMetadata(ConsumerGroupMember other) =>
         InstanceId == other.InstanceId
         && RackId == other.RackId
@@ -97,15 +99,17 @@ public sealed record ConsumerGroupMember(string MemberId)
         && ServerAssignor == other.ServerAssignor
         && Equals(Classic, other.Classic);
 
-    /// <summary>Whether it subscribes to the same names and the same regular expression.</summary>
-    public bool SubscribesToSame(ConsumerGroupMember other) => SubscribesToSameNames(other) && SubscribedTopicRegex == other.SubscribedTopicRegex;
+    /// <summary>Whether topic names and regular expression are equal.</summary>
+    public bool SubscribesToSame(ConsumerGroupMember other) =>
+        SubscribesToSameNames(other) && SubscribedTopicRegex == other.SubscribedTopicRegex;
 
-    /// <summary>Whether it subscribes to the same names.</summary>
+    /// <summary>Whether the subscribed topic names are equal.</summary>
     public bool SubscribesToSameNames(ConsumerGroupMember other) =>
         ReferenceEquals(SubscribedTopicNames, other.SubscribedTopicNames)
-        || (SubscribedTopicNames.Count == other.SubscribedTopicNames.Count && SubscribedTopicNames.SequenceEqual(other.SubscribedTopicNames));
+        || (SubscribedTopicNames.Count == other.SubscribedTopicNames.Count
+            && SubscribedTopicNames.SequenceEqual(other.SubscribedTopicNames));
 
-    /// <summary>Whether its epochs, state and partitions are the same.</summary>
+    /// <summary>Whether epochs, state and partitions are equal.</summary>
     public bool HasSameAssignment(ConsumerGroupMember other) =>
         MemberEpoch == other.MemberEpoch
         && PreviousMemberEpoch == other.PreviousMemberEpoch
@@ -113,11 +117,12 @@ public sealed record ConsumerGroupMember(string MemberId)
         && SamePartitions(AssignedPartitions, other.AssignedPartitions)
         && SamePartitions(PartitionsPendingRevocation, other.PartitionsPendingRevocation);
 
-    /// <summary>Whether two sets of partitions are the same, with their epochs.</summary>
-    public static bool SamePartitions(ImmutableSortedDictionary<TopicIdPartition, int> left, ImmutableSortedDictionary<TopicIdPartition, int> right) =>
+    /// <summary>Whether two sets of partitions and their epochs are equal.</summary>
+    public static bool SamePartitions(
+        ImmutableSortedDictionary<TopicIdPartition, int> left, ImmutableSortedDictionary<TopicIdPartition, int> right) =>
         ReferenceEquals(left, right) || (left.Count == right.Count && left.SequenceEqual(right));
 
-    /// <summary>The member with what a record says of it.</summary>
+    /// <summary>The member with the values of a metadata record.</summary>
     public ConsumerGroupMember With(ConsumerGroupMemberMetadataValue value) => this with
     {
         InstanceId = value.InstanceId,

@@ -5,10 +5,10 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
-/// <summary>The records of consumer groups, as they are written: all values in version 0.</summary>
+/// <summary>Makes the records of consumer groups. All values have version 0.</summary>
 public static class ConsumerGroupRecords
 {
-    /// <summary>A member and its subscription (type 5).</summary>
+    /// <summary>The metadata and subscription of a member (type 5).</summary>
     public static CoordinatorRecord Member(string groupId, ConsumerGroupMember member) => new(
         new ConsumerGroupMemberMetadataKey { GroupId = groupId, MemberId = member.MemberId },
         new ConsumerGroupMemberMetadataValue
@@ -26,17 +26,19 @@ public static class ConsumerGroupRecords
                 {
                     SessionTimeoutMs = classic.SessionTimeoutMs,
                     SupportedProtocols = [.. classic.SupportedProtocols.Select(
-                        protocol => new ConsumerGroupMemberMetadataValue.ClassicProtocol { Name = protocol.Name, Metadata = protocol.Metadata })],
+                        protocol =>
+                            new ConsumerGroupMemberMetadataValue.ClassicProtocol { Name = protocol.Name, Metadata = protocol.Metadata })],
                 }
                 : null,
         },
         0);
 
-    /// <summary>The epoch of a group, and the hash of its topics' metadata (type 3).</summary>
+    /// <summary>The epoch of a group and the hash of its topics' metadata (type 3).</summary>
     public static CoordinatorRecord Epoch(string groupId, int epoch, long metadataHash) =>
-        new(new ConsumerGroupMetadataKey { GroupId = groupId }, new ConsumerGroupMetadataValue { Epoch = epoch, MetadataHash = metadataHash }, 0);
+        new(new ConsumerGroupMetadataKey { GroupId = groupId },
+            new ConsumerGroupMetadataValue { Epoch = epoch, MetadataHash = metadataHash }, 0);
 
-    /// <summary>The epoch of the target assignment, and when it was made (type 6).</summary>
+    /// <summary>The epoch of the target assignment and the time of its computation (type 6).</summary>
     public static CoordinatorRecord TargetEpoch(string groupId, int epoch, Instant timestamp) => new(
         new ConsumerGroupTargetAssignmentMetadataKey { GroupId = groupId },
         new ConsumerGroupTargetAssignmentMetadataValue { AssignmentEpoch = epoch, AssignmentTimestamp = timestamp.UnixMilliseconds },
@@ -68,7 +70,7 @@ public static class ConsumerGroupRecords
         },
         0);
 
-    /// <summary>What a regular expression matches (type 16).</summary>
+    /// <summary>The topics that a regular expression matches (type 16).</summary>
     public static CoordinatorRecord RegularExpression(string groupId, string regex, ResolvedRegularExpression resolved) => new(
         new ConsumerGroupRegularExpressionKey { GroupId = groupId, RegularExpression = regex },
         new ConsumerGroupRegularExpressionValue
@@ -79,36 +81,45 @@ public static class ConsumerGroupRecords
         },
         0);
 
-    /// <summary>Deletes what a regular expression matched.</summary>
+    /// <summary>Deletes the resolution of a regular expression.</summary>
     public static CoordinatorRecord RegularExpressionTombstone(string groupId, string regex) =>
         CoordinatorRecord.Tombstone(new ConsumerGroupRegularExpressionKey { GroupId = groupId, RegularExpression = regex });
 
-    /// <summary>Deletes a record of brokers before 4.1, which kept the metadata of topics instead of their hash (type 4).</summary>
+    /// <summary>
+    /// Deletes the partition metadata record of brokers before 4.1, which stored the metadata of topics instead of a hash (type 4).
+    /// </summary>
     public static CoordinatorRecord PartitionMetadataTombstone(string groupId) =>
         CoordinatorRecord.Tombstone(new ConsumerGroupPartitionMetadataKey { GroupId = groupId });
 
-    /// <summary>Deletes a member. The order counts: a member without assignments can be deleted.</summary>
+    /// <summary>Deletes a member. The order matters: the assignments are deleted before the member.</summary>
     public static IEnumerable<CoordinatorRecord> MemberTombstones(string groupId, string memberId) => Tombstones(groupId, [memberId], []);
 
-    /// <summary>Deletes members, and between their assignments and themselves what <paramref name="between"/> has.</summary>
-    private static IEnumerable<CoordinatorRecord> Tombstones(string groupId, IReadOnlyCollection<string> memberIds, IEnumerable<CoordinatorRecord> between) =>
+    /// <summary>
+    /// Deletes members. The records of <paramref name="between"/> come after the members' assignments and before the members.
+    /// </summary>
+    private static IEnumerable<CoordinatorRecord> Tombstones(
+        string groupId, IReadOnlyCollection<string> memberIds, IEnumerable<CoordinatorRecord> between) =>
     [
-        .. memberIds.Select(id => CoordinatorRecord.Tombstone(new ConsumerGroupCurrentMemberAssignmentKey { GroupId = groupId, MemberId = id })),
-        .. memberIds.Select(id => CoordinatorRecord.Tombstone(new ConsumerGroupTargetAssignmentMemberKey { GroupId = groupId, MemberId = id })),
+        .. memberIds.Select(
+            id => CoordinatorRecord.Tombstone(new ConsumerGroupCurrentMemberAssignmentKey { GroupId = groupId, MemberId = id })),
+        .. memberIds.Select(
+            id => CoordinatorRecord.Tombstone(new ConsumerGroupTargetAssignmentMemberKey { GroupId = groupId, MemberId = id })),
         .. between,
         .. memberIds.Select(id => CoordinatorRecord.Tombstone(new ConsumerGroupMemberMetadataKey { GroupId = groupId, MemberId = id })),
     ];
 
-    /// <summary>Deletes a group with its members and what its regular expressions match.</summary>
-    public static IEnumerable<CoordinatorRecord> GroupTombstones(string groupId, IReadOnlyCollection<string> memberIds, IEnumerable<string> regexes) =>
+    /// <summary>Deletes a group with its members and resolved regular expressions.</summary>
+    public static IEnumerable<CoordinatorRecord> GroupTombstones(
+        string groupId, IReadOnlyCollection<string> memberIds, IEnumerable<string> regexes) =>
     [
-        .. Tombstones(groupId, memberIds, [CoordinatorRecord.Tombstone(new ConsumerGroupTargetAssignmentMetadataKey { GroupId = groupId })]),
+        .. Tombstones(
+            groupId, memberIds, [CoordinatorRecord.Tombstone(new ConsumerGroupTargetAssignmentMetadataKey { GroupId = groupId })]),
         .. regexes.Select(regex => RegularExpressionTombstone(groupId, regex)),
         PartitionMetadataTombstone(groupId),
         CoordinatorRecord.Tombstone(new ConsumerGroupMetadataKey { GroupId = groupId }),
     ];
 
-    /// <summary>Everything that the log has to say of a group: what a conversion writes.</summary>
+    /// <summary>All records of a group, as a conversion writes them.</summary>
     public static IEnumerable<CoordinatorRecord> Group(ConsumerGroup group) =>
     [
         .. group.Members.Select(member => Member(group.GroupId, member)),
@@ -118,7 +129,7 @@ public static class ConsumerGroupRecords
         .. group.Members.Select(member => Assignment(group.GroupId, member)),
     ];
 
-    /// <summary>The group that a key is about.</summary>
+    /// <summary>The group id in a key.</summary>
     public static string GroupIdOf(IRecordMessage key) => key switch
     {
         ConsumerGroupMetadataKey of => of.GroupId,
@@ -128,14 +139,17 @@ public static class ConsumerGroupRecords
         ConsumerGroupTargetAssignmentMemberKey of => of.GroupId,
         ConsumerGroupCurrentMemberAssignmentKey of => of.GroupId,
         ConsumerGroupRegularExpressionKey of => of.GroupId,
-        _ => throw new InvariantViolationException($"a record of type {key.RecordKey} is not of a consumer group"),
+        _ => throw new InvariantViolationException($"a record of type {key.RecordKey} is not a consumer group record"),
     };
 
-    /// <summary>Partitions in the order of their topics, an array for each topic.</summary>
+    /// <summary>Groups partitions by topic, in the order of the topics.</summary>
     public static IEnumerable<(Uuid Id, int[] Partitions)> ByTopic(IEnumerable<TopicIdPartition> partitions) =>
         partitions.GroupBy(partition => partition.TopicId, partition => partition.Partition).Select(topic => (topic.Key, topic.ToArray()));
 
-    /// <summary>The partitions of a record. Records from before KIP-1251 have no epochs of partitions: the member's is taken, if it is one.</summary>
+    /// <summary>
+    /// The partitions of a record with their epochs. Records from before KIP-1251 have no epochs for partitions; the member's epoch is used
+    /// if it is positive.
+    /// </summary>
     internal static ImmutableSortedDictionary<TopicIdPartition, int> WithEpochs(
         ConsumerGroupCurrentMemberAssignmentValue.TopicPartitions[] topics, int memberEpoch)
     {
@@ -144,7 +158,9 @@ public static class ConsumerGroupRecords
         {
             for (var i = 0; i < topic.Partitions.Length; i++)
             {
-                var epoch = topic.AssignmentEpochs is { } epochs && epochs.Length == topic.Partitions.Length ? epochs[i] : Math.Max(memberEpoch, 0);
+                var epoch = topic.AssignmentEpochs is { } epochs && epochs.Length == topic.Partitions.Length
+                    ? epochs[i]
+                    : Math.Max(memberEpoch, 0);
                 partitions[new TopicIdPartition(topic.TopicId, topic.Partitions[i])] = epoch;
             }
         }
@@ -152,7 +168,8 @@ public static class ConsumerGroupRecords
         return partitions.ToImmutable();
     }
 
-    private static ConsumerGroupCurrentMemberAssignmentValue.TopicPartitions[] WithEpochs(ImmutableSortedDictionary<TopicIdPartition, int> partitions) =>
+    private static ConsumerGroupCurrentMemberAssignmentValue.TopicPartitions[] WithEpochs(
+        ImmutableSortedDictionary<TopicIdPartition, int> partitions) =>
     [
         .. partitions.GroupBy(entry => entry.Key.TopicId).Select(topic => new ConsumerGroupCurrentMemberAssignmentValue.TopicPartitions
         {

@@ -4,17 +4,19 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
-/// <summary>The settings of one consumer group as they are now: its own configs, within the broker's bounds, or else the broker's.</summary>
+/// <summary>
+/// The current settings of one consumer group: its own configs, limited by the broker's bounds, or else the broker's configs.
+/// </summary>
 public readonly struct ConsumerGroupSettings(GroupContext context, string groupId)
 {
-    /// <summary><c>consumer.session.timeout.ms</c>: how long a member may be silent.</summary>
+    /// <summary><c>consumer.session.timeout.ms</c>: how long a member may go without a heartbeat.</summary>
     public int SessionTimeoutMs => Value(
         "consumer.session.timeout.ms",
         context.Config.GroupConsumerSessionTimeoutMs,
         context.Config.GroupConsumerMinSessionTimeoutMs,
         context.Config.GroupConsumerMaxSessionTimeoutMs);
 
-    /// <summary><c>consumer.heartbeat.interval.ms</c>: how often members are to be heard of.</summary>
+    /// <summary><c>consumer.heartbeat.interval.ms</c>: how often members send heartbeats.</summary>
     public int HeartbeatIntervalMs => Value(
         "consumer.heartbeat.interval.ms",
         context.Config.GroupConsumerHeartbeatIntervalMs,

@@ -5,20 +5,20 @@ using Ottla.StateMachines.Groups.Assignors;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
-/// <summary>The epochs of members that mean something else.</summary>
+/// <summary>The member epochs with a special meaning.</summary>
 public static class MemberEpochs
 {
-    /// <summary>The member joins, or joins anew.</summary>
+    /// <summary>The member joins, or joins again.</summary>
     public const int Join = 0;
 
     /// <summary>The member leaves.</summary>
     public const int Leave = -1;
 
-    /// <summary>The static member leaves for a while.</summary>
+    /// <summary>The static member leaves temporarily.</summary>
     public const int StaticLeave = -2;
 }
 
-/// <summary>What a ConsumerGroupHeartbeat has to be like, whatever the group is like.</summary>
+/// <summary>Checks a ConsumerGroupHeartbeat independently of the group.</summary>
 internal static class ConsumerHeartbeatRules
 {
     private const short FirstVersionWithClientMadeMemberIds = 1;
@@ -47,9 +47,10 @@ internal static class ConsumerHeartbeatRules
         }
     }
 
-    /// <summary>Whether the member says everything of itself, as it does when it joins or does not know what the coordinator knows.</summary>
+    /// <summary>Whether the request has all fields: the member joins, or does not know the coordinator's state of it.</summary>
     public static bool IsFull(ConsumerGroupHeartbeatRequest request) =>
-        request.RebalanceTimeoutMs != -1 && (request.SubscribedTopicNames ?? (object?)request.SubscribedTopicRegex) is not null && request.TopicPartitions is not null;
+        request.RebalanceTimeoutMs != -1 && (request.SubscribedTopicNames ?? (object?)request.SubscribedTopicRegex) is not null
+            && request.TopicPartitions is not null;
 
     private static void CheckJoin(ConsumerGroupHeartbeatRequest request)
     {

@@ -5,13 +5,18 @@ using Ottla.StateMachines.Controller;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
-/// <summary>Takes a member one step from what it has to what it is to have: it gives up before it gets, and gets only what nobody has.</summary>
+/// <summary>
+/// Moves a member one step from its current assignment to its target: it gives up partitions before it gets new ones, and gets only free
+/// ones.
+/// </summary>
 /// <param name="TargetEpoch">The epoch of the target assignment.</param>
-/// <param name="Target">What the member is to have.</param>
-/// <param name="SubscribedTopicIds">The topics that it subscribes to: of others it gets nothing, whatever the target says.</param>
-/// <param name="HasSubscriptionChanged">Whether it has only now subscribed to them.</param>
-/// <param name="Owned">What the member says it has; null when it does not say.</param>
-/// <param name="IsOwned">Whether a member of the group has a partition.</param>
+/// <param name="Target">The target assignment of the member.</param>
+/// <param name="SubscribedTopicIds">
+/// The topics that it subscribes to. It gets no partitions of other topics, even if the target has them.
+/// </param>
+/// <param name="HasSubscriptionChanged">Whether the subscription changed with this request.</param>
+/// <param name="Owned">The partitions that the member owns; null when the request does not say.</param>
+/// <param name="IsOwned">Whether any member of the group owns a partition.</param>
 public sealed record MemberReconciliation(
     int TargetEpoch,
     ImmutableSortedSet<TopicIdPartition> Target,
@@ -20,8 +25,10 @@ public sealed record MemberReconciliation(
     IReadOnlySet<TopicIdPartition>? Owned,
     Func<TopicIdPartition, bool> IsOwned)
 {
-    /// <summary>The member after the step; the same one when there is none.</summary>
-    /// <exception cref="ApiException">FENCED_MEMBER_EPOCH: it is in a state that this version does not know, and still has partitions.</exception>
+    /// <summary>The member after the step; the same instance when nothing changes.</summary>
+    /// <exception cref="ApiException">
+    /// FENCED_MEMBER_EPOCH: the member's state comes from a newer version, and it still owns partitions.
+    /// </exception>
     public ConsumerGroupMember Apply(ConsumerGroupMember member) => member.State switch
     {
         MemberState.Stable when member.MemberEpoch != TargetEpoch => MoveToTarget(member),
@@ -34,9 +41,10 @@ public sealed record MemberReconciliation(
         _ => MoveToTarget(member),
     };
 
-    private bool StillHasAny(ImmutableSortedDictionary<TopicIdPartition, int> partitions) => Owned is null || Owned.Any(partitions.ContainsKey);
+    private bool StillHasAny(ImmutableSortedDictionary<TopicIdPartition, int> partitions) =>
+        Owned is null || Owned.Any(partitions.ContainsKey);
 
-    /// <summary>Takes away only what the member no longer subscribes to.</summary>
+    /// <summary>Removes only the partitions of topics that the member no longer subscribes to.</summary>
     private ConsumerGroupMember DropUnsubscribed(ConsumerGroupMember member)
     {
         var dropped = member.AssignedPartitions.Where(entry => !SubscribedTopicIds.Contains(entry.Key.TopicId)).ToList();
@@ -57,7 +65,7 @@ public sealed record MemberReconciliation(
         foreach (var (partition, epoch) in member.AssignedPartitions)
             (target.Remove(partition) ? kept : revoked).Add(partition, epoch);
 
-        // What the member itself has yet to give up is nobody else's.
+        // A partition that the member itself must still give up is not free, but it belongs to no other member.
         var unreleased = target.RemoveWhere(partition => IsOwned(partition) && !member.PartitionsPendingRevocation.ContainsKey(partition));
         if (revoked.Count > 0 && StillHasAny(revoked.ToImmutable()))
             return ToRevoke(member, kept.ToImmutable(), revoked.ToImmutable());
@@ -71,7 +79,7 @@ public sealed record MemberReconciliation(
         };
     }
 
-    /// <summary>The member stays in its epoch until it has given up partitions.</summary>
+    /// <summary>The member keeps its epoch until it has given up the partitions.</summary>
     private static ConsumerGroupMember ToRevoke(
         ConsumerGroupMember member,
         ImmutableSortedDictionary<TopicIdPartition, int> kept,

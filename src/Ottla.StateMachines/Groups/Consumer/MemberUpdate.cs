@@ -8,14 +8,17 @@ using Ottla.StateMachines.Groups.Regex;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
-/// <summary>Takes in what a member says of itself, and what follows for the group and for the member's assignment. Lives for one step.</summary>
+/// <summary>
+/// Applies a heartbeat to a member, and computes the consequences for the group and the member's assignment. Lives for one step.
+/// </summary>
 /// <remarks>
-/// The group itself changes only with the records, so that here it is as it was before: <see cref="Members"/> is what it will be. The order is that
-/// of the records: the member, what regular expressions match, the group's epoch, the target assignment, the member's assignment.
+/// The group changes only when the records are applied, so during the step it shows the old state; <see cref="Members"/> shows the new one.
+/// The order is that of the records: the member, resolved regular expressions, the group epoch, the target assignment, the member's
+/// assignment.
 /// </remarks>
 internal sealed class MemberUpdate
 {
-    /// <summary>Expressions are not looked up again before this, so that several changes lead to one rebalance.</summary>
+    /// <summary>Regular expressions are resolved at most this often, so that several changes cause one rebalance.</summary>
     private const int RegexRefreshIntervalMinMs = 10_000;
 
     private readonly GroupContext _context;
@@ -46,17 +49,17 @@ internal sealed class MemberUpdate
             _resolved.Add(regex, resolution);
     }
 
-    /// <summary>The members as they will be, ordered by their ids.</summary>
+    /// <summary>The members after the step, ordered by id.</summary>
     private IEnumerable<ConsumerGroupMember> Members =>
         _group.Members
             .Where(member => member.MemberId != _after.MemberId && member.MemberId != _replacedMemberId)
             .Append(_after)
             .OrderBy(member => member.MemberId, StringComparer.Ordinal);
 
-    /// <summary>Writes all that follows.</summary>
-    /// <param name="owned">What the member says it has; null when it does not say.</param>
-    /// <param name="lastTopicsVersion">The offset of the metadata image with the newest topics.</param>
-    /// <returns>The member as it will be.</returns>
+    /// <summary>Computes all changes and writes their records.</summary>
+    /// <param name="owned">The partitions that the member owns; null when the request does not say.</param>
+    /// <param name="lastTopicsVersion">The offset of the newest metadata image that changed topics.</param>
+    /// <returns>The member after the step.</returns>
     /// <exception cref="ApiException">INVALID_REGULAR_EXPRESSION, FENCED_MEMBER_EPOCH.</exception>
     public ConsumerGroupMember Run(IReadOnlySet<TopicIdPartition>? owned, long lastTopicsVersion)
     {
@@ -91,7 +94,7 @@ internal sealed class MemberUpdate
         if (@new.Length > 0 && _group.CountSubscribers(@new) == 0)
             CheckRegex(@new);
 
-        // An expression that is not resolved matches nothing yet: the group's epoch grows once it is.
+        // An unresolved expression matches nothing yet; the group epoch grows when it is resolved.
         _epochGrows |= @new.Length == 0 || _resolved.ContainsKey(@new);
     }
 
@@ -109,8 +112,8 @@ internal sealed class MemberUpdate
     }
 
     /// <summary>
-    /// Has what the group's expressions match looked up: if one is new, if there are new topics, or from time to time. The answer is a
-    /// step of its own.
+    /// Requests a look-up of the group's regular expressions when one is new, when topics changed, or when the last look-up is old. The
+    /// result arrives as a step of its own.
     /// </summary>
     private void RefreshRegexes(long lastTopicsVersion)
     {
@@ -121,7 +124,8 @@ internal sealed class MemberUpdate
             return;
         if (last is not null && _now <= last.Timestamp.AddMilliseconds(RegexRefreshIntervalMinMs))
             return;
-        string[] regexes = [.. Members.Select(member => member.SubscribedTopicRegex).Where(regex => regex.Length > 0).Distinct().Order(StringComparer.Ordinal)];
+        string[] regexes = [.. Members.Select(member => member.SubscribedTopicRegex).Where(regex => regex.Length > 0).Distinct()
+            .Order(StringComparer.Ordinal)];
         var isDue = last is null
             || last.Version < lastTopicsVersion
             || _now > last.Timestamp.AddMilliseconds(_context.Config.GroupConsumerRegexRefreshIntervalMs)
@@ -131,20 +135,21 @@ internal sealed class MemberUpdate
         var output = new ResolveExpressionsOutput(_group.GroupId, regexes, _context.Image);
         _effects.WhenTaken(taken =>
         {
-            // The group may have come to be with this step's records.
+            // The records of this step may create the group.
             _context.Find<ConsumerGroup>(output.GroupId)?.BeginResolution(output);
             taken.Output(output);
         });
     }
 
     private bool PreferredAssignorChanges() =>
-        _after.ServerAssignor != _group.Find(_before.MemberId)?.ServerAssignor && PreferredAssignor(Members) != PreferredAssignor(_group.Members);
+        _after.ServerAssignor != _group.Find(_before.MemberId)?.ServerAssignor
+            && PreferredAssignor(Members) != PreferredAssignor(_group.Members);
 
-    /// <summary>The assignor that most members ask for.</summary>
+    /// <summary>The assignor that most members choose.</summary>
     private IPartitionAssignor PreferredAssignor(IEnumerable<ConsumerGroupMember> members) =>
         _assignors.Preferred(members.Select(member => member.ServerAssignor));
 
-    /// <summary>Lets the group's epoch grow if the members ask for something else, or the topics have changed.</summary>
+    /// <summary>Raises the group epoch if subscriptions or topics changed.</summary>
     private int UpdateEpoch()
     {
         if (!_epochGrows && !_group.IsMetadataCheckDue(_now))
@@ -153,17 +158,18 @@ internal sealed class MemberUpdate
         var groupEpoch = _group.GroupEpoch;
         if (_epochGrows || hash != _group.MetadataHash)
             _effects.Write(ConsumerGroupRecords.Epoch(_group.GroupId, ++groupEpoch, hash));
-        _group.NoteMetadataCheck(_now, groupEpoch);
+        _group.RecordMetadataCheck(_now, groupEpoch);
         if (_group.HasPartitionMetadataRecord)
             _effects.Write(ConsumerGroupRecords.PartitionMetadataTombstone(_group.GroupId));
         return groupEpoch;
     }
 
-    /// <summary>Makes a target assignment for the group's epoch, unless the last one is too recent.</summary>
+    /// <summary>Computes a target assignment for the group epoch, unless the last one is too recent.</summary>
     private (int Epoch, ImmutableSortedSet<TopicIdPartition> Target) UpdateTarget(int groupEpoch)
     {
         var intervalMs = new ConsumerGroupSettings(_context, _group.GroupId).AssignmentIntervalMs;
-        var isTooEarly = _group.AssignmentTimestamp != default && intervalMs != 0 && _now < _group.AssignmentTimestamp.AddMilliseconds(intervalMs);
+        var isTooEarly = _group.AssignmentTimestamp != default && intervalMs != 0
+            && _now < _group.AssignmentTimestamp.AddMilliseconds(intervalMs);
         if (_group.AssignmentEpoch >= groupEpoch || isTooEarly)
             return (_group.AssignmentEpoch, TargetOf(_after));
         ConsumerGroupMember[] members = [.. Members];

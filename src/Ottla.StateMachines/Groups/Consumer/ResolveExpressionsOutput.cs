@@ -6,15 +6,15 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.StateMachines.Groups.Consumer;
 
 /// <summary>
-/// A group subscribes to regular expressions: look up what they match, which costs time, and tell the group with an
+/// Asks the host to look up which topics a group's regular expressions match, because that takes time. The host answers with an
 /// <see cref="ExpressionsResolvedCommand"/>.
 /// </summary>
 /// <param name="GroupId">The group.</param>
-/// <param name="Expressions">The expressions, all of them valid.</param>
-/// <param name="Image">The metadata whose topics count.</param>
+/// <param name="Expressions">The regular expressions; all are valid.</param>
+/// <param name="Image">The metadata with the topics.</param>
 public sealed record ResolveExpressionsOutput(string GroupId, IReadOnlyList<string> Expressions, MetadataImage Image) : CoordinatorOutput
 {
-    /// <summary>The topics that each expression matches. Pure; may be called on any thread.</summary>
+    /// <summary>The topics that each regular expression matches. Pure; any thread may call it.</summary>
     public IReadOnlyDictionary<string, ImmutableSortedSet<string>> Resolve() =>
         Expressions.ToDictionary(expression => expression, Resolve, StringComparer.Ordinal);
 

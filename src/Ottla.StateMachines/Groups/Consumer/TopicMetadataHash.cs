@@ -5,14 +5,14 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 
-/// <summary>The hash by which a group notices that its topics have changed: their ids, names, partitions and racks (KIP-1101).</summary>
-/// <remarks>It is written in records that another broker, also Kafka's, compares with its own: every byte that goes in counts.</remarks>
+/// <summary>The hash by which a group detects that its topics changed: their ids, names, partitions and racks (KIP-1101).</summary>
+/// <remarks>Brokers store it in records and compare it, also Kafka's brokers: every byte of the input matters.</remarks>
 public static class TopicMetadataHash
 {
-    /// <summary>The version of what is hashed.</summary>
+    /// <summary>The version of the hash's input format.</summary>
     private const byte Version = 0;
 
-    /// <summary>The hash of some topics; those that do not exist do not count, and without any it is 0.</summary>
+    /// <summary>The hash of some topics. Topics that do not exist are skipped; without any topic it is 0.</summary>
     public static long Of(IEnumerable<string> topicsInOrder, MetadataImage image)
     {
         var hashes = new ArrayBufferWriter<byte>();
@@ -37,9 +37,10 @@ public static class TopicMetadataHash
         for (var i = 0; i < topic.Partitions.Length; i++)
         {
             Put(bytes, i);
-            foreach (var rack in topic.Partitions[i].Replicas.Select(replica => cluster.Broker(replica)?.Rack).OfType<string>().Order(StringComparer.Ordinal))
+            foreach (var rack in topic.Partitions[i].Replicas.Select(replica => cluster.Broker(replica)?.Rack).OfType<string>()
+                .Order(StringComparer.Ordinal))
             {
-                // The length stands before the rack, and again behind every text.
+                // The length comes before the rack, and again after every text.
                 Put(bytes, rack.Length);
                 Put(bytes, rack);
                 Put(bytes, rack.Length);

@@ -9,23 +9,28 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups.Migration;
 
-/// <summary>Decides about members of a consumer group that use the classic protocol: the coordinator assigns, and they are told in their own terms.</summary>
+/// <summary>
+/// Decides about members of a consumer group that use the classic protocol: the coordinator assigns, and answers them in the classic
+/// protocol.
+/// </summary>
 /// <remarks>
-/// Part of a <see cref="GroupMachine"/>; lives as long. Such a member's generation is its member epoch. It never waits for others: a join is answered
-/// with the epoch that it could go to, a sync with what it may consume in it, and a heartbeat says when there is more to join for.
+/// Part of a <see cref="GroupMachine"/>; lives as long. The generation of such a member is its member epoch. The member never waits for
+/// others: a join returns the epoch that it can move to, a sync the partitions that it may consume, and a heartbeat tells it to join again
+/// when there is more.
 /// </remarks>
 internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions consumer, GroupMigration migration)
 {
-    // From this version on, a client without an id is given one, and has to join again with it (KIP-394).
+    // From this version on, a client without a member id gets one and must join again with it (KIP-394).
     private const short RequiredMemberIdVersion = 4;
 
-    /// <summary>JoinGroup. May make the group a classic one: see <see cref="GroupMigration"/>.</summary>
+    /// <summary>JoinGroup. It may convert the group to a classic one: see <see cref="GroupMigration"/>.</summary>
     /// <remarks>INCONSISTENT_GROUP_PROTOCOL, GROUP_MAX_SIZE_REACHED, MEMBER_ID_REQUIRED, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID.</remarks>
     public void Join(ConsumerGroup group, JoinGroupCommand command, AwaitingReply awaiting, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
         var protocols = ClassicGroupMember.ProtocolsOf(request);
-        if (!migration.IsEnabled || !Supports(group, request.ProtocolType, protocols) || ReadSubscription(protocols[0]) is not { } subscription)
+        if (!migration.IsEnabled || !Supports(group, request.ProtocolType, protocols)
+            || ReadSubscription(protocols[0]) is not { } subscription)
         {
             ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.InconsistentGroupProtocol);
             return;
@@ -64,19 +69,22 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
     }
 
     /// <summary>SyncGroup.</summary>
-    /// <exception cref="ApiException">UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, INCONSISTENT_GROUP_PROTOCOL, REBALANCE_IN_PROGRESS.</exception>
+    /// <exception cref="ApiException">
+    /// UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, INCONSISTENT_GROUP_PROTOCOL, REBALANCE_IN_PROGRESS.
+    /// </exception>
     public void Sync(ConsumerGroup group, SyncGroupRequest request, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
         var (member, classic) = Get(group, request.MemberId, request.GroupInstanceId, request.GenerationId);
         var protocol = classic.SupportedProtocols[0];
-        if ((request.ProtocolType is { } type && type != ConsumerProtocol.ProtocolType) || (request.ProtocolName is { } name && name != protocol.Name))
-            throw new ApiException(ErrorCode.InconsistentGroupProtocol, "The protocol is not the one that the join was answered with.");
+        if ((request.ProtocolType is { } type && type != ConsumerProtocol.ProtocolType)
+            || (request.ProtocolName is { } name && name != protocol.Name))
+            throw new ApiException(ErrorCode.InconsistentGroupProtocol, "The protocol differs from the one that the join response named.");
 
-        // A member that has yet to give up partitions has joined already.
+        // A member that must still give up partitions has already joined.
         if (group.AssignmentEpoch > member.MemberEpoch && member.State != MemberState.UnrevokedPartitions)
         {
             ExpectJoin(group, member, now);
-            throw new ApiException(ErrorCode.RebalanceInProgress, "There is a newer assignment, for which the member has to join again.");
+            throw new ApiException(ErrorCode.RebalanceInProgress, "The group has a newer assignment. The member must join again.");
         }
 
         context.Deadlines.Cancel(DeadlinePurpose.ConsumerSync, group.GroupId, member.MemberId);
@@ -85,11 +93,12 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
         {
             ProtocolType = request.ProtocolType,
             ProtocolName = request.ProtocolName,
-            Assignment = WriteAssignment(member.AssignedPartitions.Keys, ConsumerProtocol.ReadVersion(protocol.Metadata), context.Image.Topics),
+            Assignment =
+                WriteAssignment(member.AssignedPartitions.Keys, ConsumerProtocol.ReadVersion(protocol.Metadata), context.Image.Topics),
         });
     }
 
-    /// <summary>Heartbeat: REBALANCE_IN_PROGRESS when a join would lead further.</summary>
+    /// <summary>Heartbeat: REBALANCE_IN_PROGRESS when the member should join again.</summary>
     /// <exception cref="ApiException">UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION.</exception>
     public ErrorCode Heartbeat(ConsumerGroup group, HeartbeatRequest request, Instant now)
     {
@@ -105,7 +114,7 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
     }
 
     /// <summary>LeaveGroup.</summary>
-    /// <returns>For each member UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, or none.</returns>
+    /// <returns>For each member UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID or none.</returns>
     public ErrorCode[] Leave(ConsumerGroup group, LeaveGroupRequest.MemberIdentity[] members, Instant now, CoordinatorEffects effects)
     {
         var leaving = new List<ConsumerGroupMember>();
@@ -114,7 +123,7 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
         {
             var (memberId, instanceId) = (members[i].MemberId, members[i].GroupInstanceId);
 
-            // An operator removes a static member by its name alone.
+            // An operator removes a static member by its instance id only.
             var member = instanceId is null ? group.Find(memberId) : group.FindStatic(instanceId);
             if (member is null)
                 errors[i] = ErrorCode.UnknownMemberId;
@@ -128,7 +137,7 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
         return errors;
     }
 
-    /// <summary>The partitions of topics that exist, by the topics' ids.</summary>
+    /// <summary>The partitions of the topics that exist, with topic ids.</summary>
     public static HashSet<TopicIdPartition> Identify(IEnumerable<(string Topic, int[] Partitions)> topics, TopicsImage image) =>
     [
         .. topics
@@ -137,8 +146,8 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
             .SelectMany(topic => topic.Partitions, (topic, partition) => new TopicIdPartition(topic.Image!.Id, partition)),
     ];
 
-    /// <summary>An assignment as classic consumers read it.</summary>
-    /// <exception cref="ProtocolException">There is no such version.</exception>
+    /// <summary>Writes an assignment in the format of classic consumers.</summary>
+    /// <exception cref="ProtocolException">The version does not exist.</exception>
     public static byte[] WriteAssignment(IEnumerable<TopicIdPartition> partitions, short version, TopicsImage image) =>
         ConsumerProtocol.WriteAssignment(
             new ConsumerProtocolAssignment
@@ -148,7 +157,8 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
                     .. ConsumerGroupRecords.ByTopic(partitions)
                         .Select(topic => (image.Find(topic.Id)?.Name, topic.Partitions))
                         .Where(topic => topic.Name is not null)
-                        .Select(topic => new ConsumerProtocolAssignment.TopicPartition { Topic = topic.Name!, Partitions = topic.Partitions }),
+                        .Select(
+                            topic => new ConsumerProtocolAssignment.TopicPartition { Topic = topic.Name!, Partitions = topic.Partitions }),
                 ],
             },
             version);
@@ -163,13 +173,15 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
             ProtocolName = protocols[0].Name,
         });
 
-    private static (ConsumerGroupMember Member, ClassicMemberMetadata Classic) Get(ConsumerGroup group, string memberId, string? instanceId, int generationId)
+    private static (ConsumerGroupMember Member, ClassicMemberMetadata Classic) Get(
+        ConsumerGroup group, string memberId, string? instanceId, int generationId)
     {
         var member = instanceId is null ? group.Get(memberId) : MemberAdmission.GetStatic(group, memberId, instanceId);
         if (member.Classic is not { } classic)
             throw new ApiException(ErrorCode.UnknownMemberId, $"Member {memberId} does not use the classic protocol.");
         if (member.MemberEpoch != generationId)
-            throw new ApiException(ErrorCode.IllegalGeneration, $"Generation {generationId} is not the member's epoch, which is {member.MemberEpoch}.");
+            throw new ApiException(
+                ErrorCode.IllegalGeneration, $"The member's generation {generationId} is not its current epoch {member.MemberEpoch}.");
         return (member, classic);
     }
 
@@ -177,7 +189,8 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
     {
         ClassicMemberMetadata[] classics = [.. group.Members.Select(member => member.Classic).OfType<ClassicMemberMetadata>()];
         return protocolType == ConsumerProtocol.ProtocolType
-            && protocols.Any(protocol => classics.All(classic => classic.SupportedProtocols.Any(supported => supported.Name == protocol.Name)));
+            && protocols.Any(
+                protocol => classics.All(classic => classic.SupportedProtocols.Any(supported => supported.Name == protocol.Name)));
     }
 
     private static ConsumerProtocolSubscription? ReadSubscription(ClassicProtocol protocol)
@@ -225,6 +238,7 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
     private void ExpectJoin(ConsumerGroup group, ConsumerGroupMember member, Instant now)
     {
         if (context.Deadlines.At(DeadlinePurpose.ConsumerJoin, group.GroupId, member.MemberId) is null)
-            context.Deadlines.Schedule(DeadlinePurpose.ConsumerJoin, group.GroupId, member.MemberId, now.AddMilliseconds(member.RebalanceTimeoutMs));
+            context.Deadlines
+                .Schedule(DeadlinePurpose.ConsumerJoin, group.GroupId, member.MemberId, now.AddMilliseconds(member.RebalanceTimeoutMs));
     }
 }

@@ -8,16 +8,16 @@ using Ottla.StateMachines.Groups.Consumer;
 
 namespace Ottla.StateMachines.Groups.Migration;
 
-/// <summary>Takes groups from one protocol to the other, as <c>group.consumer.migration.policy</c> allows.</summary>
+/// <summary>Converts groups between the protocols, as <c>group.consumer.migration.policy</c> allows.</summary>
 /// <remarks>
-/// Part of a <see cref="GroupMachine"/>; lives as long. A group changes with the first member of the consumer protocol that joins it, and when the
-/// last one is gone: its members, their subscriptions and what they have are taken along, and so are the offsets, which are not part of the group.
+/// Part of a <see cref="GroupMachine"/>; lives as long. A classic group is converted when the first member of the consumer protocol joins,
+/// and back when the last one leaves. Members keep their subscriptions and partitions. Offsets are separate from the group and stay.
 /// </remarks>
 internal sealed class GroupMigration(GroupContext context, ConsumerDecisions consumer, ClassicRebalance rebalance) : IGroupMigration
 {
     private string Policy => context.Config.GroupConsumerMigrationPolicy.ToUpperInvariant();
 
-    /// <summary>Whether members of the two protocols may be in a group together.</summary>
+    /// <summary>Whether a group may have members of both protocols.</summary>
     public bool IsEnabled => Policy != "DISABLED";
 
     private bool IsUpgradeEnabled => Policy is "UPGRADE" or "BIDIRECTIONAL";
@@ -78,16 +78,18 @@ internal sealed class GroupMigration(GroupContext context, ConsumerDecisions con
         return true;
     }
 
-    /// <summary>Makes a classic group of a consumer group whose last member of the consumer protocol is replaced by one of the classic protocol, if that may be.</summary>
+    /// <summary>
+    /// Converts a consumer group to a classic one when a classic member replaces its last member of the consumer protocol, if that is
+    /// possible.
+    /// </summary>
     /// <param name="group">The group.</param>
     /// <param name="replaced">The static member that is replaced.</param>
-    /// <param name="successor">The member in its place, with its subscription.</param>
-    /// <param name="owned">What the successor says it has.</param>
+    /// <param name="successor">The successor with its subscription.</param>
+    /// <param name="owned">The partitions that the successor owns.</param>
     /// <param name="now">The time.</param>
-    /// <param name="effects">What is written.</param>
+    /// <param name="effects">Receives the records.</param>
     /// <returns>
-    /// The successor's epoch, which its join is answered with: 0 where it has to join again. Null when the group has to stay a consumer
-    /// group.
+    /// The successor's epoch for the response to its join: 0 if it must join again. Null when the group must stay a consumer group.
     /// </returns>
     public int? TryDowngrade(
         ConsumerGroup group,
@@ -98,11 +100,13 @@ internal sealed class GroupMigration(GroupContext context, ConsumerDecisions con
         CoordinatorEffects effects)
     {
         ConsumerGroupMember[] others = [.. group.Members.Where(member => member.MemberId != replaced.MemberId)];
-        if (replaced.Classic is not null || !MayBeClassic([.. others, successor]) || ToClassic(group, [.. others, successor], now, replaced.MemberId) is not { } classic)
+        if (replaced.Classic is not null || !MayBeClassic([.. others, successor])
+            || ToClassic(group, [.. others, successor], now, replaced.MemberId) is not { } classic)
             return null;
         Replace(group, classic, now, effects);
 
-        // Unless all have what they are to have, and it fits, somebody may still use what another would be told to.
+        // Every member must have its target assignment. Otherwise one member could still consume a partition that the classic group gives
+        // to another.
         var isStale = IsAssignmentStale(group, [.. others, successor]) || !successor.SubscribesToSame(replaced);
         if (isStale || !others.All(member => member.IsReconciledTo(group.AssignmentEpoch)))
             rebalance.Prepare(classic, now, effects);
@@ -115,7 +119,7 @@ internal sealed class GroupMigration(GroupContext context, ConsumerDecisions con
         return reconciliation.Apply(successor).MemberEpoch;
     }
 
-    // Also when topics have changed since the group's epoch began.
+    // Also when topics changed since the group epoch began.
     private bool IsAssignmentStale(ConsumerGroup group, ConsumerGroupMember[] members)
     {
         var topics = GroupSubscription.Of(members, group.ResolvedRegularExpressions).Topics;
@@ -138,7 +142,7 @@ internal sealed class GroupMigration(GroupContext context, ConsumerDecisions con
         ];
     }
 
-    // Its target is what it has. If the classic group rebalances, the member is told to join again, and gets another.
+    // The member's target is what it has. When the classic group rebalances, the member must join again and gets a new one.
     private ConsumerGroupMember ToConsumer(ClassicGroupMember member, ClassicGroup group)
     {
         var subscription = ConsumerProtocol.ReadSubscription(member.Metadata(group.ProtocolName ?? group.SelectProtocol()));
@@ -164,7 +168,8 @@ internal sealed class GroupMigration(GroupContext context, ConsumerDecisions con
         var assignment = ConsumerProtocol.ReadAssignment(member.Assignment);
         if (assignment.UserData is { Length: > 0 })
             throw RefuseUpgrade(group, "an unsupported custom assignor is in use");
-        return ClassicMembers.Identify(assignment.AssignedPartitions.Select(topic => (topic.Topic, topic.Partitions)), context.Image.Topics);
+        return ClassicMembers.Identify(
+            assignment.AssignedPartitions.Select(topic => (topic.Topic, topic.Partitions)), context.Image.Topics);
     }
 
     private bool MayBeClassic(ConsumerGroupMember[] members) =>
@@ -180,7 +185,7 @@ internal sealed class GroupMigration(GroupContext context, ConsumerDecisions con
             rebalance.ScheduleSession(classic, member, now);
     }
 
-    // Null when the members' subscriptions cannot be read. Who takes another's place has its assignment.
+    // Null when a member's subscription cannot be read. A successor gets the assignment of the member that it replaces.
     private ClassicGroup? ToClassic(ConsumerGroup group, ConsumerGroupMember[] members, Instant now, string? replacedMemberId = null)
     {
         var classic = ClassicGroup.FromConsumers(

@@ -4,18 +4,18 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups.Offsets;
 
-// What takes offsets away without anybody asking: time, and the deletion of topics.
+// Offsets that are removed without a request: they expire, or their topics are deleted.
 public sealed partial class OffsetDecisions
 {
     private const long MillisecondsPerMinute = 60_000;
 
-    /// <summary>The log has been read to its end.</summary>
+    /// <summary>The log is loaded completely.</summary>
     public void OnLoaded(Instant now) => ScheduleExpiration(now);
 
-    /// <summary>Looks for expired offsets, and for groups that nothing is left of.</summary>
+    /// <summary>Removes expired offsets, and groups that are empty then.</summary>
     public void OnDeadline(GroupDeadline due, Instant now, CoordinatorEffects effects)
     {
-        Invariant.Check(due.Purpose == DeadlinePurpose.OffsetExpiration, "offsets have this deadline only");
+        Invariant.Check(due.Purpose == DeadlinePurpose.OffsetExpiration, "offset expiration is the only deadline of offsets");
         ScheduleExpiration(now);
         effects.IsAtomic = false;
         foreach (var group in context.Groups)
@@ -25,7 +25,7 @@ public sealed partial class OffsetDecisions
         }
     }
 
-    /// <summary>Takes over a change of the metadata: deleted topics lose their offsets.</summary>
+    /// <summary>Removes the offsets of deleted topics.</summary>
     public void OnMetadata(MetadataDelta delta, CoordinatorEffects effects)
     {
         foreach (var topic in delta.Topics)
@@ -38,10 +38,11 @@ public sealed partial class OffsetDecisions
     }
 
     private void ScheduleExpiration(Instant now) =>
-        context.Deadlines.Schedule(DeadlinePurpose.OffsetExpiration, "", "", now.AddMilliseconds(context.Config.OffsetsRetentionCheckIntervalMs));
+        context.Deadlines
+            .Schedule(DeadlinePurpose.OffsetExpiration, "", "", now.AddMilliseconds(context.Config.OffsetsRetentionCheckIntervalMs));
 
-    /// <summary>Writes the tombstones of a group's offsets that have expired.</summary>
-    /// <returns>Whether it has no others, and none that are pending.</returns>
+    /// <summary>Writes the tombstones of a group's expired offsets.</summary>
+    /// <returns>Whether the group has no other offsets, pending ones included.</returns>
     private bool Expire(Group group, Instant now, CoordinatorEffects effects)
     {
         var haveAllExpired = !_offsets.HasPending(group.GroupId);
@@ -69,5 +70,6 @@ public sealed partial class OffsetDecisions
             : now.MillisecondsSince(since) >= context.Config.OffsetsRetentionMinutes * MillisecondsPerMinute;
     }
 
-    private static readonly IReadOnlyDictionary<string, Dictionary<int, CommittedOffset>> NoOffsets = new Dictionary<string, Dictionary<int, CommittedOffset>>();
+    private static readonly IReadOnlyDictionary<string, Dictionary<int, CommittedOffset>> NoOffsets =
+        new Dictionary<string, Dictionary<int, CommittedOffset>>();
 }

@@ -13,8 +13,13 @@ public sealed partial class OffsetDecisions
 {
     private const long NoOffset = -1;
 
-    /// <summary>OffsetFetch. What nobody has committed has the offset -1; what a transaction is about to change is UNSTABLE_OFFSET_COMMIT for who wants stable offsets.</summary>
-    /// <remarks>Fails as a whole: UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH. A group that does not exist has no offsets, which is no error.</remarks>
+    /// <summary>
+    /// OffsetFetch. A partition without a commit has offset -1. A partition with a pending transactional commit has UNSTABLE_OFFSET_COMMIT
+    /// if the client requires stable offsets.
+    /// </summary>
+    /// <remarks>
+    /// Fails as a whole: UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH. A group that does not exist has no offsets; that is no error.
+    /// </remarks>
     public void Fetch(OffsetFetchCommand command, ReplyTo replyTo, CoordinatorEffects effects)
     {
         var request = command.Group;
@@ -36,7 +41,7 @@ public sealed partial class OffsetDecisions
         }
         catch (ApiException e) when (e.Error.Code == ErrorCode.GroupIdNotFound)
         {
-            // A group of a kind that has no offsets: as if it did not exist.
+            // A group of a kind without offsets is treated as unknown.
         }
     }
 
@@ -57,7 +62,8 @@ public sealed partial class OffsetDecisions
         : [.. topics.Select(topic => new TopicResponse
         {
             Name = topic.Key,
-            Partitions = [.. topic.Value.Select(partition => ToResponse(new OffsetName(groupId, topic.Key, partition.Key), partition.Value, requireStable))],
+            Partitions = [.. topic.Value
+                .Select(partition => ToResponse(new OffsetName(groupId, topic.Key, partition.Key), partition.Value, requireStable))],
         })];
 
     private PartitionResponse ToResponse(in OffsetName name, CommittedOffset? offset, bool requireStable)
@@ -82,6 +88,6 @@ public sealed partial class OffsetDecisions
         };
     }
 
-    /// <summary>Whether an offset was committed for another topic of the same name.</summary>
+    /// <summary>Whether the offset was committed for another topic with the same name.</summary>
     private static bool IsOfAnother(Uuid committed, Uuid asked) => committed != Uuid.Zero && asked != Uuid.Zero && committed != asked;
 }

@@ -9,34 +9,37 @@ namespace Ottla.StateMachines.Groups.Offsets;
 
 /// <summary>Decides about the offsets that groups commit.</summary>
 /// <remarks>
-/// Part of a <see cref="GroupMachine"/>; lives as long. A group that nobody knows gets a simple classic group with its first offset
-/// (<see cref="ClassicGroup.CreateSimple"/>), also while the log is loaded: its group record may come later, and takes its place.
-/// When the last offset of an empty group expires, the group goes too (<see cref="Group.WriteTombstones"/>), with or without offsets before.
+/// Part of a <see cref="GroupMachine"/>; lives as long. The first offset of an unknown group creates a simple classic group
+/// (<see cref="ClassicGroup.CreateSimple"/>), also while the log is loaded; a group record that comes later replaces it. When the last
+/// offset of an empty group expires, the group is deleted (<see cref="Group.WriteTombstones"/>), and so is an empty group without offsets.
 /// </remarks>
 public sealed partial class OffsetDecisions(GroupContext context)
 {
-    /// <summary>The first version whose clients know GROUP_ID_NOT_FOUND as an answer to OffsetCommit.</summary>
+    /// <summary>The first version of OffsetCommit whose clients know GROUP_ID_NOT_FOUND.</summary>
     private const short FirstCommitVersionWithGroupIdNotFound = 9;
 
-    /// <summary>The first version whose clients know GROUP_ID_NOT_FOUND and STALE_MEMBER_EPOCH as answers to TxnOffsetCommit (KIP-1319).</summary>
+    /// <summary>The first version of TxnOffsetCommit whose clients know GROUP_ID_NOT_FOUND and STALE_MEMBER_EPOCH (KIP-1319).</summary>
     private const short FirstTransactionalVersionWithGroupErrors = 6;
 
-    /// <summary>The retention time of a client that leaves it to the broker.</summary>
+    /// <summary>The retention time in a request that uses the broker's retention.</summary>
     private const long BrokersRetentionTime = -1;
 
     private readonly OffsetStore _offsets = new();
 
-    /// <summary>How many offsets are committed.</summary>
+    /// <summary>The number of committed offsets.</summary>
     internal int Count => _offsets.Count;
 
-    /// <summary>OffsetCommit. Too much metadata fails a partition alone.</summary>
-    /// <remarks>Fails as a whole: GROUP_ID_NOT_FOUND (before version 9 ILLEGAL_GENERATION), and what the group says of who commits.</remarks>
+    /// <summary>OffsetCommit. Metadata that is too long fails only its partition.</summary>
+    /// <remarks>
+    /// Fails as a whole: GROUP_ID_NOT_FOUND (before version 9 ILLEGAL_GENERATION), and the errors of the group's check of the requester.
+    /// </remarks>
     public void Commit(OffsetCommitCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
         var version = command.Origin.ApiVersion;
         var group = GroupToCommitFor(request.GroupId, request.GenerationIdOrMemberEpoch, version >= FirstCommitVersionWithGroupIdNotFound);
-        group?.ValidateOffsetCommit(request.MemberId, request.GroupInstanceId, request.GenerationIdOrMemberEpoch, isTransactional: false, version);
+        group?.ValidateOffsetCommit(
+            request.MemberId, request.GroupInstanceId, request.GenerationIdOrMemberEpoch, isTransactional: false, version);
         ExtendSession(group, request.MemberId, now);
 
         Instant? expiresAt = request.RetentionTimeMs == BrokersRetentionTime ? null : now.AddMilliseconds(request.RetentionTimeMs);
@@ -58,29 +61,36 @@ public sealed partial class OffsetDecisions(GroupContext context)
 
         effects.Reply(replyTo, response);
 
-        ErrorCode CommitPartition(OffsetCommitRequest.OffsetCommitRequestTopic topic, OffsetCommitRequest.OffsetCommitRequestPartition partition)
+        ErrorCode CommitPartition(
+            OffsetCommitRequest.OffsetCommitRequestTopic topic, OffsetCommitRequest.OffsetCommitRequestPartition partition)
         {
             if (IsTooLong(partition.CommittedMetadata))
                 return ErrorCode.OffsetMetadataTooLarge;
-            group?.ValidatePartitionCommit(request.MemberId, request.GenerationIdOrMemberEpoch, topic.Name, topic.TopicId, partition.PartitionIndex);
+            group?.ValidatePartitionCommit(
+                request.MemberId, request.GenerationIdOrMemberEpoch, topic.Name, topic.TopicId, partition.PartitionIndex);
             var offset = new CommittedOffset(
-                RecordOffset: -1, partition.CommittedOffset, partition.CommittedLeaderEpoch, partition.CommittedMetadata ?? "", now, expiresAt, topic.TopicId);
+                RecordOffset: -1, partition.CommittedOffset, partition.CommittedLeaderEpoch, partition.CommittedMetadata
+                    ?? "", now, expiresAt, topic.TopicId);
             effects.Write(offset.ToRecord(new OffsetName(request.GroupId, topic.Name, partition.PartitionIndex)));
             return ErrorCode.None;
         }
     }
 
     /// <summary>TxnOffsetCommit: the offsets are pending until the marker of the transaction.</summary>
-    /// <remarks>As <see cref="Commit"/>. Before version 6 GROUP_ID_NOT_FOUND and STALE_MEMBER_EPOCH are ILLEGAL_GENERATION.</remarks>
+    /// <remarks>
+    /// Like <see cref="Commit"/>. Before version 6 ILLEGAL_GENERATION replaces GROUP_ID_NOT_FOUND and STALE_MEMBER_EPOCH.
+    /// </remarks>
     public void CommitInTransaction(TxnOffsetCommitCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
         var knowsGroupErrors = command.Origin.ApiVersion >= FirstTransactionalVersionWithGroupErrors;
         var group = GroupToCommitFor(request.GroupId, request.GenerationIdOrMemberEpoch, knowsGroupErrors);
-        var response = new TxnOffsetCommitResponse { Topics = new TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic[request.Topics.Length] };
+        var response =
+            new TxnOffsetCommitResponse { Topics = new TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic[request.Topics.Length] };
         try
         {
-            group?.ValidateOffsetCommit(request.MemberId, request.GroupInstanceId, request.GenerationIdOrMemberEpoch, isTransactional: true, command.Origin.ApiVersion);
+            group?.ValidateOffsetCommit(request.MemberId, request.GroupInstanceId, request.GenerationIdOrMemberEpoch, isTransactional: true,
+                command.Origin.ApiVersion);
             for (var i = 0; i < request.Topics.Length; i++)
             {
                 var topic = request.Topics[i];
@@ -105,19 +115,22 @@ public sealed partial class OffsetDecisions(GroupContext context)
             effects.Transaction = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
         effects.Reply(replyTo, response);
 
-        ErrorCode CommitPartition(TxnOffsetCommitRequest.TxnOffsetCommitRequestTopic topic, TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition partition)
+        ErrorCode CommitPartition(
+            TxnOffsetCommitRequest.TxnOffsetCommitRequestTopic topic, TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition partition)
         {
             if (IsTooLong(partition.CommittedMetadata))
                 return ErrorCode.OffsetMetadataTooLarge;
-            group?.ValidatePartitionCommit(request.MemberId, request.GenerationIdOrMemberEpoch, topic.Name, topic.TopicId, partition.PartitionIndex);
+            group?.ValidatePartitionCommit(
+                request.MemberId, request.GenerationIdOrMemberEpoch, topic.Name, topic.TopicId, partition.PartitionIndex);
             var offset = new CommittedOffset(
-                RecordOffset: -1, partition.CommittedOffset, partition.CommittedLeaderEpoch, partition.CommittedMetadata ?? "", now, ExpiresAt: null, topic.TopicId);
+                RecordOffset: -1, partition.CommittedOffset, partition.CommittedLeaderEpoch, partition.CommittedMetadata
+                    ?? "", now, ExpiresAt: null, topic.TopicId);
             effects.Write(offset.ToRecord(new OffsetName(request.GroupId, topic.Name, partition.PartitionIndex)));
             return ErrorCode.None;
         }
     }
 
-    /// <summary>OffsetDelete. GROUP_SUBSCRIBED_TO_TOPIC fails the partitions of a topic that members consume.</summary>
+    /// <summary>OffsetDelete. Partitions of topics that members consume fail with GROUP_SUBSCRIBED_TO_TOPIC.</summary>
     /// <remarks>Fails as a whole: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.</remarks>
     public void Delete(OffsetDeleteCommand command, ReplyTo replyTo, CoordinatorEffects effects)
     {
@@ -148,24 +161,25 @@ public sealed partial class OffsetDecisions(GroupContext context)
         }
     }
 
-    /// <summary>Writes the tombstones of all offsets of a group, pending ones too.</summary>
-    public void WriteTombstones(string groupId, CoordinatorEffects effects) => effects.Write(_offsets.NamesOf(groupId).Select(name => name.Tombstone()));
+    /// <summary>Writes the tombstones of all offsets of a group, pending ones included.</summary>
+    public void WriteTombstones(string groupId, CoordinatorEffects effects) =>
+        effects.Write(_offsets.NamesOf(groupId).Select(name => name.Tombstone()));
 
-    /// <summary>Takes over a record of an offset.</summary>
+    /// <summary>Applies a record of an offset.</summary>
     public void Apply(long offset, in CoordinatorRecord record, ProducerIdAndEpoch transaction)
     {
         var name = record.Key switch
         {
             OffsetCommitKey key => new OffsetName(key.Group, key.Topic, key.Partition),
             LegacyOffsetCommitKey key => new OffsetName(key.Group, key.Topic, key.Partition),
-            _ => throw new InvariantViolationException($"offsets have no records of type {record.Key.RecordKey}"),
+            _ => throw new InvariantViolationException($"a record of type {record.Key.RecordKey} is not an offset record"),
         };
         var committed = record.Value switch
         {
             null => null,
             OffsetCommitValue value => CommittedOffset.Of(offset, value),
             LegacyOffsetCommitValue value => CommittedOffset.Of(offset, value),
-            _ => throw new InvariantViolationException($"the value of an offset is of type {record.Value.RecordKey}"),
+            _ => throw new InvariantViolationException($"an offset record has a value of the unexpected type {record.Value.RecordKey}"),
         };
         if (committed is null)
         {
@@ -181,24 +195,28 @@ public sealed partial class OffsetDecisions(GroupContext context)
             _offsets.PutPending(transaction, name, committed);
     }
 
-    /// <summary>Takes over the end of a transaction.</summary>
+    /// <summary>Applies the end of a transaction.</summary>
     public void ApplyMarker(ProducerIdAndEpoch transaction, bool isCommit) => _offsets.Complete(transaction.Id, isCommit);
 
-    /// <summary>The group that is committed for; null for one that comes to be with this commit.</summary>
+    /// <summary>The group to commit for; null when this commit creates it.</summary>
     private Group? GroupToCommitFor(string groupId, int generationIdOrMemberEpoch, bool knowsGroupIdNotFound)
     {
         if (context.Find(groupId) is { } group)
             return group;
         if (generationIdOrMemberEpoch < 0)
             return null;
-        throw knowsGroupIdNotFound ? GroupIdNotFound(groupId) : new ApiException(ErrorCode.IllegalGeneration, $"There is no group {groupId}.");
+        throw knowsGroupIdNotFound
+            ? GroupIdNotFound(groupId)
+            : new ApiException(ErrorCode.IllegalGeneration, $"Group {groupId} does not exist.");
     }
 
-    /// <summary>A commit is as good as a heartbeat of a classic member.</summary>
+    /// <summary>Extends the session of a classic member: a commit counts as a heartbeat.</summary>
     private void ExtendSession(Group? group, string memberId, Instant now)
     {
-        if (group is ClassicGroup { State: ClassicGroupState.Stable or ClassicGroupState.PreparingRebalance } classic && classic.Member(memberId) is { } member)
-            context.Deadlines.Schedule(DeadlinePurpose.ClassicSession, classic.GroupId, memberId, now.AddMilliseconds(member.SessionTimeoutMs));
+        if (group is ClassicGroup { State: ClassicGroupState.Stable or ClassicGroupState.PreparingRebalance } classic
+            && classic.Member(memberId) is { } member)
+            context.Deadlines
+                .Schedule(DeadlinePurpose.ClassicSession, classic.GroupId, memberId, now.AddMilliseconds(member.SessionTimeoutMs));
     }
 
     private bool IsTooLong(string? metadata) => metadata is not null && metadata.Length > context.Config.OffsetMetadataMaxBytes;

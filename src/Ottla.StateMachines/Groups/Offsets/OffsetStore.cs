@@ -3,9 +3,9 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Offsets;
 
-/// <summary>The offsets of a partition's groups: those that are committed, and those that wait for the end of their transaction.</summary>
+/// <summary>The offsets of a partition's groups: committed ones, and pending ones of open transactions.</summary>
 /// <remarks>
-/// Owned by <see cref="OffsetDecisions"/>; lives as long. Follows from the log alone. Transactions are known by their producer's id: a marker
+/// Owned by <see cref="OffsetDecisions"/>; lives as long. All state comes from the log. A producer id identifies a transaction: a marker
 /// ends whatever the producer has open.
 /// </remarks>
 internal sealed class OffsetStore
@@ -13,23 +13,23 @@ internal sealed class OffsetStore
     private readonly Dictionary<string, Dictionary<string, Dictionary<int, CommittedOffset>>> _committed = new(StringComparer.Ordinal);
     private readonly Dictionary<long, Dictionary<OffsetName, CommittedOffset>> _pending = [];
 
-    /// <summary>Which producers have an offset pending, by group and partition. Holds nothing that is empty.</summary>
+    /// <summary>The producers with a pending offset, by group and partition. Has no empty entries.</summary>
     private readonly Dictionary<string, Dictionary<OffsetName, HashSet<long>>> _pendingProducers = new(StringComparer.Ordinal);
 
-    /// <summary>How many offsets are committed.</summary>
+    /// <summary>The number of committed offsets.</summary>
     public int Count { get; private set; }
 
     /// <summary>A committed offset; null when there is none.</summary>
     public CommittedOffset? Find(in OffsetName name) =>
         _committed.GetValueOrDefault(name.GroupId)?.GetValueOrDefault(name.Topic)?.GetValueOrDefault(name.Partition);
 
-    /// <summary>The committed offsets of a group, by topic and partition; null when there are none.</summary>
+    /// <summary>The committed offsets of a group by topic and partition; null when there are none.</summary>
     public IReadOnlyDictionary<string, Dictionary<int, CommittedOffset>>? Of(string groupId) => _committed.GetValueOrDefault(groupId);
 
-    /// <summary>Whether a transaction that is open has an offset for the partition.</summary>
+    /// <summary>Whether an open transaction has an offset for the partition.</summary>
     public bool IsPending(in OffsetName name) => _pendingProducers.TryGetValue(name.GroupId, out var names) && names.ContainsKey(name);
 
-    /// <summary>Whether a transaction that is open has offsets of the group.</summary>
+    /// <summary>Whether an open transaction has offsets of the group.</summary>
     public bool HasPending(string groupId) => _pendingProducers.ContainsKey(groupId);
 
     /// <summary>The names of all offsets of a group, committed or pending, each once.</summary>
@@ -46,7 +46,7 @@ internal sealed class OffsetStore
         }
     }
 
-    /// <summary>The names of all offsets of a topic, committed or pending, each once. Those of another topic of the same name, by the id, are left out.</summary>
+    /// <summary>The names of all offsets of a topic, committed or pending, each once. Offsets with another topic id are skipped.</summary>
     public IEnumerable<OffsetName> NamesOf(string topic, Uuid topicId)
     {
         var names = new HashSet<OffsetName>();
@@ -71,7 +71,7 @@ internal sealed class OffsetStore
         }
     }
 
-    /// <summary>Takes over a committed offset.</summary>
+    /// <summary>Adds a committed offset.</summary>
     public void Put(in OffsetName name, CommittedOffset offset)
     {
         if (!_committed.TryGetValue(name.GroupId, out var topics))
@@ -83,7 +83,7 @@ internal sealed class OffsetStore
         partitions[name.Partition] = offset;
     }
 
-    /// <summary>Takes over an offset that counts only when its transaction is committed.</summary>
+    /// <summary>Adds an offset that takes effect when its transaction commits.</summary>
     public void PutPending(ProducerIdAndEpoch transaction, in OffsetName name, CommittedOffset offset)
     {
         if (!_pending.TryGetValue(transaction.Id, out var offsets))
@@ -96,10 +96,11 @@ internal sealed class OffsetStore
         producers.Add(transaction.Id);
     }
 
-    /// <summary>Forgets an offset, and what transactions that are open would make of it.</summary>
+    /// <summary>Removes an offset, also from open transactions.</summary>
     public void Remove(in OffsetName name)
     {
-        if (_committed.TryGetValue(name.GroupId, out var topics) && topics.TryGetValue(name.Topic, out var partitions) && partitions.Remove(name.Partition))
+        if (_committed.TryGetValue(name.GroupId, out var topics) && topics.TryGetValue(name.Topic, out var partitions)
+            && partitions.Remove(name.Partition))
         {
             Count--;
             if (partitions.Count == 0)
@@ -121,7 +122,7 @@ internal sealed class OffsetStore
         }
     }
 
-    /// <summary>Ends what a producer has open: its offsets count now, or are forgotten.</summary>
+    /// <summary>Ends a producer's open transaction: its offsets take effect or are dropped.</summary>
     public void Complete(long producerId, bool isCommit)
     {
         if (!_pending.Remove(producerId, out var offsets))
@@ -129,7 +130,7 @@ internal sealed class OffsetStore
         foreach (var (name, offset) in offsets)
         {
             RemovePendingProducer(name, producerId);
-            // What was committed later stays, also where compaction has left the two in another order.
+            // A later plain commit wins, even if compaction changed the order of the records.
             if (isCommit && (Find(name) is not { } known || offset.RecordOffset > known.RecordOffset))
                 Put(name, offset);
         }

@@ -1,9 +1,9 @@
 namespace Ottla.StateMachines.Groups.Regex;
 
-/// <summary>A set of ASCII characters, the only ones that names of topics have. What else a character class names is left out of it.</summary>
+/// <summary>A set of ASCII characters. Topic names have no others, so character classes are reduced to ASCII.</summary>
 internal readonly record struct AsciiSet(UInt128 Bits)
 {
-    /// <summary>How many characters there are.</summary>
+    /// <summary>The number of characters.</summary>
     public const int Size = 128;
 
     public static readonly AsciiSet Empty = new(UInt128.Zero);
@@ -18,7 +18,7 @@ internal readonly record struct AsciiSet(UInt128 Bits)
 
     public static readonly AsciiSet Letters = Lower | Upper;
 
-    /// <summary>What <c>\w</c> matches, and <c>\b</c> tells from the rest.</summary>
+    /// <summary>The characters that <c>\w</c> matches and <c>\b</c> uses.</summary>
     public static readonly AsciiSet Word = Letters | Digits | Of('_');
 
     public static AsciiSet Of(int codePoint) => codePoint < Size ? new(UInt128.One << codePoint) : Empty;
@@ -54,7 +54,7 @@ internal readonly record struct AsciiSet(UInt128 Bits)
 
     public bool Contains(int character) => character < Size && ((Bits >> character) & UInt128.One) != UInt128.Zero;
 
-    /// <summary>The set with the other case of each letter.</summary>
+    /// <summary>The set with both cases of each of its letters.</summary>
     public AsciiSet WithBothCases()
     {
         const int caseDistance = 'a' - 'A';

@@ -1,6 +1,6 @@
 namespace Ottla.StateMachines.Groups.Regex;
 
-/// <summary>What a place in a topic's name must be.</summary>
+/// <summary>An assertion about a position in the topic name.</summary>
 internal enum PatternAssertion
 {
     TextBegins,
@@ -9,29 +9,29 @@ internal enum PatternAssertion
     NoWordBoundary,
 }
 
-/// <summary>A regular expression as a tree. Groups are gone: nobody asks what they captured.</summary>
+/// <summary>A regular expression as a tree, without capture groups.</summary>
 internal abstract record PatternNode
 {
     /// <summary>One character of a set.</summary>
     public sealed record Characters(AsciiSet Set) : PatternNode;
 
-    /// <summary>No character, but a place.</summary>
+    /// <summary>An assertion; takes no character.</summary>
     public sealed record Place(PatternAssertion Assertion) : PatternNode;
 
-    /// <summary>One after the other; nothing at all when there are none.</summary>
+    /// <summary>Items one after the other; without items it matches the empty text.</summary>
     public sealed record Sequence(IReadOnlyList<PatternNode> Items) : PatternNode;
 
-    /// <summary>One of several.</summary>
+    /// <summary>One of several alternatives.</summary>
     public sealed record Choice(IReadOnlyList<PatternNode> Alternatives) : PatternNode;
 
-    /// <summary>Many times.</summary>
-    /// <param name="Body">What.</param>
-    /// <param name="Min">How often at least.</param>
-    /// <param name="Max">How often at most; null for any number.</param>
+    /// <summary>A repeated expression.</summary>
+    /// <param name="Body">The expression.</param>
+    /// <param name="Min">The smallest number of repetitions.</param>
+    /// <param name="Max">The largest number; null for no limit.</param>
     /// <param name="IsCounted">Whether it is written with braces: RE2 limits the product of nested counts.</param>
     public sealed record Repetition(PatternNode Body, int Min, int? Max, bool IsCounted) : PatternNode;
 
-    /// <summary>Whether nested counts multiply to at most <paramref name="limit"/>.</summary>
+    /// <summary>Whether the product of nested counts is at most <paramref name="limit"/>.</summary>
     public bool RepeatsWithin(int limit) => this switch
     {
         Repetition { IsCounted: true, Max: 0 } => true,

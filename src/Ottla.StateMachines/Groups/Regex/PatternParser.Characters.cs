@@ -1,11 +1,11 @@
 namespace Ottla.StateMachines.Groups.Regex;
 
-// Characters, their escapes and their classes.
+// Characters, escapes and character classes.
 internal sealed partial class PatternParser
 {
     private const int CodePointMax = 0x10FFFF;
 
-    // Two characters outside ASCII are the other case of letters in it.
+    // Two characters outside ASCII are the other case of an ASCII letter.
     private const int LongS = 0x17F;
     private const int KelvinSign = 0x212A;
 
@@ -27,7 +27,7 @@ internal sealed partial class PatternParser
 
     private void ParseBackslash(List<PatternNode> items)
     {
-        if (Takes("\\Q"))
+        if (TryTake("\\Q"))
         {
             var end = _text.IndexOf("\\E", _position, StringComparison.Ordinal);
             var stop = end < 0 ? _text.Length : end;
@@ -62,14 +62,14 @@ internal sealed partial class PatternParser
 
     private char? PeekEscaped() => Current == '\\' && _position + 1 < _text.Length ? _text[_position + 1] : null;
 
-    /// <summary>Takes <c>\d</c> and its like, or <c>\pL</c>, <c>\p{Lu}</c>, <c>\P{^Lu}</c>.</summary>
+    /// <summary>Parses <c>\d</c> and the like, or <c>\pL</c>, <c>\p{Lu}</c>, <c>\P{^Lu}</c>.</summary>
     private AsciiSet? TryParseEscapedClass()
     {
         if (PeekEscaped() is not { } letter)
             return null;
         if (CharacterClasses.Perl(letter) is { } perl)
         {
-            // Each is the same in both cases.
+            // Each of these classes is equal in both cases.
             _position += 2;
             return perl;
         }
@@ -88,7 +88,7 @@ internal sealed partial class PatternParser
     {
         if (AtEnd)
             throw InvalidRange();
-        if (!Takes('{'))
+        if (!TryTake('{'))
             return _text[_position++].ToString();
         var end = _text.IndexOf('}', _position);
         if (end < 0)
@@ -98,11 +98,11 @@ internal sealed partial class PatternParser
         return name;
     }
 
-    /// <summary>Takes <c>[...]</c>.</summary>
+    /// <summary>Parses <c>[...]</c>.</summary>
     private AsciiSet ParseClass()
     {
         _position++;
-        var isNegated = Takes('^');
+        var isNegated = TryTake('^');
         var set = AsciiSet.Empty;
         for (var isFirst = true; isFirst || AtEnd || Current != ']'; isFirst = false)
         {
@@ -115,11 +115,12 @@ internal sealed partial class PatternParser
         return isNegated ? ~set : set;
     }
 
-    /// <summary>Takes <c>[:alpha:]</c> or <c>[:^alpha:]</c>; without an end, the bracket stands for itself.</summary>
+    /// <summary>Parses <c>[:alpha:]</c> or <c>[:^alpha:]</c>. Without an end, the bracket is an ordinary character.</summary>
     private AsciiSet? TryParsePosixClass()
     {
         var start = _position + 2;
-        if (string.CompareOrdinal(_text, _position, "[:", 0, 2) != 0 || _text.IndexOf(":]", start, StringComparison.Ordinal) is var end && end < 0)
+        if (string.CompareOrdinal(_text, _position, "[:", 0, 2) != 0 || _text.IndexOf(":]", start, StringComparison.Ordinal) is var end
+            && end < 0)
             return null;
         var isNegated = _text[start] == '^';
         var set = InCase(CharacterClasses.Posix(_text[(isNegated ? start + 1 : start)..end]) ?? throw InvalidRange());
@@ -174,14 +175,14 @@ internal sealed partial class PatternParser
         return value;
     }
 
-    /// <summary>Takes the two digits of <c>\x7F</c>, or the braces of <c>\x{10FFFF}</c>.</summary>
+    /// <summary>Parses the two digits of <c>\x7F</c>, or the braces of <c>\x{10FFFF}</c>.</summary>
     private int ParseHexadecimal()
     {
         var start = _position;
-        if (!Takes('{'))
+        if (!TryTake('{'))
             return (TakeHexadecimalDigit() * 16) + TakeHexadecimalDigit();
         var value = TakeHexadecimalDigit();
-        while (!Takes('}'))
+        while (!TryTake('}'))
         {
             value = (value * 16) + TakeHexadecimalDigit();
             if (value > CodePointMax)

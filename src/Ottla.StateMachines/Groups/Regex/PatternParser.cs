@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Ottla.StateMachines.Groups.Regex;
 
 /// <summary>Parses the syntax of RE2 with Perl's extensions, which is what Kafka's brokers accept. Lives for one text.</summary>
-/// <remarks>What needs backtracking (backreferences, looking around, possessive repetition) is refused, as RE2 does.</remarks>
+/// <remarks>Constructs that need backtracking (backreferences, lookaround, possessive repetition) are invalid, as in RE2.</remarks>
 internal sealed partial class PatternParser
 {
     private const int RepetitionsMax = 1000;
@@ -22,8 +22,8 @@ internal sealed partial class PatternParser
 
     private char Current => _text[_position];
 
-    /// <summary>The tree of a text.</summary>
-    /// <exception cref="TopicPatternException">It is not in RE2's syntax.</exception>
+    /// <summary>Parses an expression into a tree.</summary>
+    /// <exception cref="TopicPatternException">The text is not in RE2's syntax.</exception>
     public static PatternNode Parse(string text)
     {
         var parser = new PatternParser(text);
@@ -36,7 +36,7 @@ internal sealed partial class PatternParser
         if (++_depth > NestingDepthMax)
             throw new TopicPatternException("expression nests too deeply");
         var alternatives = new List<PatternNode> { ParseSequence() };
-        while (Takes('|'))
+        while (TryTake('|'))
             alternatives.Add(ParseSequence());
         _depth--;
         return alternatives.Count == 1 ? alternatives[0] : new PatternNode.Choice(alternatives);
@@ -75,7 +75,9 @@ internal sealed partial class PatternParser
         items[^1] = repetition;
     }
 
-    /// <summary>Takes a repetition operator, with the question mark that makes it lazy: it makes no difference to what matches as a whole.</summary>
+    /// <summary>
+    /// Parses a repetition operator. A question mark after it (lazy) is skipped, because it does not change whether the whole name matches.
+    /// </summary>
     private (int Min, int? Max, bool IsCounted)? TryParseRepetition()
     {
         (int, int?, bool)? repetition = Current switch
@@ -89,17 +91,18 @@ internal sealed partial class PatternParser
             _position++;
         else if (Current != '{' || (repetition = TryParseCount()) is null)
             return null;
-        Takes('?');
+        TryTake('?');
         return repetition;
     }
 
-    /// <summary>Takes <c>{n}</c>, <c>{n,}</c> or <c>{n,m}</c>; anything else in braces stands for itself.</summary>
+    /// <summary>Parses <c>{n}</c>, <c>{n,}</c> or <c>{n,m}</c>. Other text in braces is ordinary.</summary>
     private (int Min, int? Max, bool IsCounted)? TryParseCount()
     {
         var start = _position++;
         int? max = null;
-        if (TryParseNumber() is { } min && (Takes(',') ? !AtEnd && (Current == '}' || (max = TryParseNumber()) is not null) : (max = min) is not null)
-            && Takes('}'))
+        if (TryParseNumber() is { } min
+            && (TryTake(',') ? !AtEnd && (Current == '}' || (max = TryParseNumber()) is not null) : (max = min) is not null)
+            && TryTake('}'))
         {
             return min <= RepetitionsMax && !(max > RepetitionsMax) && !(max < min)
                 ? (min, max, true)
@@ -110,7 +113,7 @@ internal sealed partial class PatternParser
         return null;
     }
 
-    /// <summary>Takes a number without leading zeros; one that is far too large is as good as any other that is too large.</summary>
+    /// <summary>Parses a number without leading zeros. A number beyond the limit is capped, because any such number is rejected.</summary>
     private int? TryParseNumber()
     {
         var start = _position;
@@ -138,7 +141,7 @@ internal sealed partial class PatternParser
                 items.Add(new PatternNode.Characters(_dotMatchesNewline ? AsciiSet.All : ~AsciiSet.Of('\n')));
                 break;
             case '^':
-                // Names have no line breaks: where a line begins or ends, the text does.
+                // Topic names have no line breaks, so a line is the whole text.
                 _position++;
                 items.Add(new PatternNode.Place(PatternAssertion.TextBegins));
                 break;
@@ -159,19 +162,19 @@ internal sealed partial class PatternParser
     {
         _position++;
         var (ignoresCase, dotMatchesNewline) = (_ignoresCase, _dotMatchesNewline);
-        if (Takes('?') && !ParseGroupKind())
+        if (TryTake('?') && !ParseGroupKind())
             return null;
         var body = ParseChoice();
-        if (!Takes(')'))
+        if (!TryTake(')'))
             throw new TopicPatternException("missing closing )");
         (_ignoresCase, _dotMatchesNewline) = (ignoresCase, dotMatchesNewline);
         return body;
     }
 
-    /// <summary>Takes what follows <c>(?</c>. False when it was only flags, which hold from here on.</summary>
+    /// <summary>Parses the text after <c>(?</c>. Returns false when it has only flags, which apply from here on.</summary>
     private bool ParseGroupKind()
     {
-        if (Takes("P<") || Takes('<'))
+        if (TryTake("P<") || TryTake('<'))
         {
             ParseGroupName();
             return true;
@@ -219,7 +222,7 @@ internal sealed partial class PatternParser
         _position = end + 1;
     }
 
-    private bool Takes(char character)
+    private bool TryTake(char character)
     {
         if (AtEnd || Current != character)
             return false;
@@ -227,7 +230,7 @@ internal sealed partial class PatternParser
         return true;
     }
 
-    private bool Takes(string text)
+    private bool TryTake(string text)
     {
         if (string.CompareOrdinal(_text, _position, text, 0, text.Length) != 0)
             return false;

@@ -1,28 +1,30 @@
 namespace Ottla.StateMachines.Groups.Regex;
 
-/// <summary>What one instruction of a <see cref="PatternProgram"/> does.</summary>
+/// <summary>The kinds of instructions of a <see cref="PatternProgram"/>.</summary>
 internal enum PatternOpcode
 {
     /// <summary>The whole expression has matched.</summary>
     Match,
 
-    /// <summary>Takes one character of a set.</summary>
+    /// <summary>Reads one character of a set.</summary>
     Take,
 
-    /// <summary>Goes on in two places.</summary>
+    /// <summary>Continues at two instructions.</summary>
     Fork,
 
-    /// <summary>Goes on if the place is right.</summary>
+    /// <summary>Continues if the assertion holds.</summary>
     Check,
 }
 
-/// <summary>An instruction. Which fields mean something depends on <see cref="Opcode"/>.</summary>
+/// <summary>An instruction. <see cref="Opcode"/> determines which fields it uses.</summary>
 internal readonly record struct PatternInstruction(PatternOpcode Opcode, int Next, int Other, AsciiSet Set, PatternAssertion Assertion);
 
 /// <summary>A regular expression as a nondeterministic automaton. Immutable.</summary>
 internal sealed class PatternProgram
 {
-    /// <summary>A bound on what an expression may cost: far above what people write, and within what a <see cref="char"/> can count.</summary>
+    /// <summary>
+    /// The most instructions of an expression: far more than people write, and few enough for indexes of type <see cref="char"/>.
+    /// </summary>
     private const int InstructionsMax = 20_000;
 
     private readonly List<PatternInstruction> _instructions = [];
@@ -38,12 +40,12 @@ internal sealed class PatternProgram
     /// <summary>The first instruction.</summary>
     public int Start { get; }
 
-    /// <summary>How many instructions there are.</summary>
+    /// <summary>The number of instructions.</summary>
     public int Count => _instructions.Count;
 
     public PatternInstruction this[int index] => _instructions[index];
 
-    /// <summary>Compiles a tree that goes on at <paramref name="next"/>; tells where it begins.</summary>
+    /// <summary>Compiles a tree that continues at <paramref name="next"/>, and returns its first instruction.</summary>
     private int Emit(PatternNode node, int next) => node switch
     {
         PatternNode.Characters characters => Add(new PatternInstruction(PatternOpcode.Take, next, 0, characters.Set, default)),
@@ -51,7 +53,7 @@ internal sealed class PatternProgram
         PatternNode.Sequence sequence => sequence.Items.Reverse().Aggregate(next, (after, item) => Emit(item, after)),
         PatternNode.Choice choice => choice.Alternatives.Select(alternative => Emit(alternative, next)).ToArray().Aggregate(Fork),
         PatternNode.Repetition repetition => Emit(repetition, next),
-        _ => throw new InvalidOperationException($"{node.GetType().Name} is not compiled"),
+        _ => throw new InvalidOperationException($"Cannot compile a pattern node of type {node.GetType().Name}"),
     };
 
     private int Emit(PatternNode.Repetition repetition, int next)

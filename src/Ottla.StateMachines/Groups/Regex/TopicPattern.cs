@@ -2,14 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace Ottla.StateMachines.Groups.Regex;
 
-/// <summary>A regular expression in RE2's syntax that matches whole names of topics, in time linear in the length of the name.</summary>
+/// <summary>A regular expression in RE2's syntax that matches whole topic names, in time linear in the length of the name.</summary>
 /// <remarks>
-/// An automaton that is made deterministic as it goes: what a set of instructions becomes by a character is worked out once and kept, up to
-/// <see cref="StatesMax"/>. Not thread-safe. Lives as long as one resolution of a group's expressions.
+/// It builds a deterministic automaton on demand: the successor of a set of instructions by a character is computed once and cached, for up
+/// to <see cref="StatesMax"/> states. Not thread-safe. Lives for one resolution of a group's expressions.
 /// </remarks>
 public sealed class TopicPattern
 {
-    /// <summary>States that are kept before all are forgotten.</summary>
+    /// <summary>The most cached states; beyond that the cache is cleared.</summary>
     private const int StatesMax = 1000;
 
     private readonly PatternProgram _program;
@@ -28,10 +28,10 @@ public sealed class TopicPattern
     }
 
     /// <summary>Compiles an expression.</summary>
-    /// <exception cref="TopicPatternException">It is not in RE2's syntax, or too large.</exception>
+    /// <exception cref="TopicPatternException">The text is not in RE2's syntax, or the expression is too large.</exception>
     public static TopicPattern Parse(string text) => new(new PatternProgram(PatternParser.Parse(text)));
 
-    /// <summary>Whether the whole of a name matches.</summary>
+    /// <summary>Whether the pattern matches the whole name.</summary>
     public bool Matches(string topic)
     {
         if (_states.Count > StatesMax)
@@ -72,7 +72,7 @@ public sealed class TopicPattern
         return false;
     }
 
-    /// <summary>Every instruction that is reached before <paramref name="next"/> (null for the end) is taken.</summary>
+    /// <summary>All instructions that can be reached before <paramref name="next"/> is read (null for the end).</summary>
     private HashSet<int> Follow(State state, char? next)
     {
         _visited.Clear();
@@ -85,7 +85,8 @@ public sealed class TopicPattern
             var instruction = _program[index];
             if (instruction.Opcode == PatternOpcode.Fork)
                 _pending.Push(instruction.Other);
-            if (instruction.Opcode == PatternOpcode.Fork || (instruction.Opcode == PatternOpcode.Check && Holds(instruction.Assertion, state.Before, next)))
+            if (instruction.Opcode == PatternOpcode.Fork
+                || (instruction.Opcode == PatternOpcode.Check && Holds(instruction.Assertion, state.Before, next)))
                 _pending.Push(instruction.Next);
         }
 
@@ -111,10 +112,10 @@ public sealed class TopicPattern
         return state ??= new State(instructions.ToString(), before);
     }
 
-    /// <summary>Where the automaton is: the instructions it goes on at, and what came before them.</summary>
+    /// <summary>A state of the automaton: its instructions, and the kind of the character before them.</summary>
     private sealed class State(string instructions, Before before)
     {
-        /// <summary>The instructions' indexes, each as a character.</summary>
+        /// <summary>The indexes of the instructions, each as a character.</summary>
         public string Instructions { get; } = instructions;
 
         public Before Before { get; } = before;

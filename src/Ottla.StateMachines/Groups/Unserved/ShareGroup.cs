@@ -6,7 +6,7 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Unserved;
 
-/// <summary>A share group (KIP-932), which this version knows by its records only. See <see cref="UnservedGroup"/>.</summary>
+/// <summary>A share group (KIP-932), which this version knows only by its records. See <see cref="UnservedGroup"/>.</summary>
 public sealed class ShareGroup(string groupId) : UnservedGroup(groupId)
 {
     private ShareGroupMetadataValue _metadata = new();
@@ -40,7 +40,7 @@ public sealed class ShareGroup(string groupId) : UnservedGroup(groupId)
     {
         base.ValidateDelete();
 
-        // The share coordinator would have to delete its state first, or it would be there for the next group of this id.
+        // The share coordinator would have to delete its state first. Otherwise the next group with this id would find it.
         if (_hasShareState)
         {
             throw Refuse(

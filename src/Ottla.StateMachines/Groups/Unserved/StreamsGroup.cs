@@ -6,7 +6,7 @@ using Ottla.StateMachines.Coordinators;
 namespace Ottla.StateMachines.Groups.Unserved;
 
 /// <summary>
-/// A streams group (KIP-1071), which this version knows by its records only, and its offsets. See <see cref="UnservedGroup"/>.
+/// A streams group (KIP-1071), which this version knows only by its records, and its offsets. See <see cref="UnservedGroup"/>.
 /// </summary>
 public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
 {
@@ -40,7 +40,7 @@ public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
     public override bool IsSubscribedTo(string topic) => !IsEmpty && _sourceTopics.Contains(topic);
 
     /// <inheritdoc/>
-    /// <remarks>No member gets another epoch here, so an older one is stale for every partition.</remarks>
+    /// <remarks>Members get no new epochs here, so an older epoch is stale for every partition.</remarks>
     public override void ValidateOffsetCommit(
         string memberId, string? groupInstanceId, int generationIdOrMemberEpoch, bool isTransactional, short apiVersion)
     {
@@ -68,7 +68,7 @@ public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
     /// <inheritdoc/>
     public override void ValidateOffsetDelete()
     {
-        // Whether a topic's offsets may go depends on IsSubscribedTo alone.
+        // Only IsSubscribedTo decides whether offsets of a topic may be deleted.
     }
 
     /// <inheritdoc/>

@@ -5,15 +5,16 @@ using Ottla.StateMachines.Coordinators;
 namespace Ottla.StateMachines.Groups.Unserved;
 
 /// <summary>
-/// Keeps the share and streams groups of the log, which this version does not serve, so that no group of another type takes their ids.
+/// Keeps the share groups and streams groups of the log, which this version does not serve, so that no group of another type takes their
+/// ids.
 /// </summary>
 /// <remarks>Part of a <see cref="GroupMachine"/>; lives as long.</remarks>
 internal sealed class UnservedDecisions(GroupContext context)
 {
-    /// <summary>When the end of a session is tried again, should its records not be written.</summary>
+    /// <summary>When the end of a session is repeated after its records could not be written.</summary>
     private const int DeadlineRetryMs = 500;
 
-    /// <summary>Takes over a record of such a group.</summary>
+    /// <summary>Applies a record of such a group.</summary>
     public void Apply(in CoordinatorRecord record)
     {
         var (groupId, type) = OwnerOf(record.Key);
@@ -23,7 +24,7 @@ internal sealed class UnservedDecisions(GroupContext context)
             if (record.Value is null)
                 return;
 
-            // What was made for offsets alone gives way.
+            // A group that exists only for offsets is replaced.
             group = type == GroupType.Share ? new ShareGroup(groupId) : new StreamsGroup(groupId);
             context.Put(group);
         }
@@ -32,7 +33,7 @@ internal sealed class UnservedDecisions(GroupContext context)
             context.Remove(groupId);
     }
 
-    /// <summary>The sessions of all members begin; nobody of them can be heard from.</summary>
+    /// <summary>Starts the sessions of all members, although none of them can send heartbeats.</summary>
     public void OnLoaded(Instant now)
     {
         foreach (var group in context.Groups.OfType<UnservedGroup>())
@@ -43,7 +44,7 @@ internal sealed class UnservedDecisions(GroupContext context)
         }
     }
 
-    /// <summary>The session of a member has ended.</summary>
+    /// <summary>Handles the end of a member's session.</summary>
     public void OnDeadline(GroupDeadline due, CoordinatorEffects effects)
     {
         if (context.Find<UnservedGroup>(due.GroupId) is not { } group || !group.HasMember(due.MemberId))

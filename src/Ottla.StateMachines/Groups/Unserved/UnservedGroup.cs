@@ -3,14 +3,14 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Unserved;
 
-/// <summary>A group of a type that this version does not serve: its records are in the log, so no other group may have its id.</summary>
+/// <summary>A group of a type that this version does not serve. Its records are in the log, so no other group may use its id.</summary>
 /// <remarks>
-/// Owned by <see cref="UnservedDecisions"/>. Follows from the log alone. Its members cannot be heard from, so they go when their sessions
-/// end; then an administrator can delete the group.
+/// Owned by <see cref="UnservedDecisions"/>. All state comes from the log. Its members cannot send heartbeats, so they are removed when
+/// their sessions end; then an administrator can delete the group.
 /// </remarks>
 public abstract class UnservedGroup(string groupId) : Group(groupId)
 {
-    private const int EpochOfGone = -1;
+    private const int DepartedMemberEpoch = -1;
 
     private readonly SortedDictionary<string, UnservedMember> _members = new(StringComparer.Ordinal);
     private readonly SortedSet<string> _targets = new(StringComparer.Ordinal);
@@ -30,7 +30,7 @@ public abstract class UnservedGroup(string groupId) : Group(groupId)
     /// <summary>The members.</summary>
     private protected IReadOnlyDictionary<string, UnservedMember> Members => _members;
 
-    /// <summary>The ids of the members that have a target assignment.</summary>
+    /// <summary>The ids of the members with a target assignment.</summary>
     private protected IReadOnlyCollection<string> Targets => _targets;
 
     /// <inheritdoc/>
@@ -43,14 +43,14 @@ public abstract class UnservedGroup(string groupId) : Group(groupId)
             throw Refuse(ErrorCode.NonEmptyGroup, "The group is not empty.");
     }
 
-    /// <summary>Takes over a record of the group.</summary>
+    /// <summary>Applies a record of the group.</summary>
     /// <returns>False when the record deletes the group.</returns>
     public abstract bool Apply(in CoordinatorRecord record);
 
-    /// <summary>Writes what removes a member.</summary>
+    /// <summary>Writes the records that remove a member.</summary>
     public abstract void RemoveMember(string memberId, CoordinatorEffects effects);
 
-    /// <summary>Takes over the record that a member says what it is in.</summary>
+    /// <summary>Applies the metadata record of a member.</summary>
     private protected void ApplyMember(string memberId, bool isThere)
     {
         if (isThere)
@@ -59,16 +59,16 @@ public abstract class UnservedGroup(string groupId) : Group(groupId)
             _members.Remove(memberId);
     }
 
-    /// <summary>Takes over the record of a member's assignment.</summary>
+    /// <summary>Applies the assignment record of a member.</summary>
     private protected void ApplyAssignment(string memberId, UnservedMember? member)
     {
         if (member is { } assigned)
             _members[memberId] = assigned;
         else if (_members.ContainsKey(memberId))
-            _members[memberId] = new UnservedMember(EpochOfGone, default);
+            _members[memberId] = new UnservedMember(DepartedMemberEpoch, default);
     }
 
-    /// <summary>Takes over the record of a member's target assignment.</summary>
+    /// <summary>Applies the target assignment record of a member.</summary>
     private protected void ApplyTarget(string memberId, bool isThere)
     {
         if (isThere)
@@ -80,5 +80,5 @@ public abstract class UnservedGroup(string groupId) : Group(groupId)
 
 /// <summary>A member of an <see cref="UnservedGroup"/>.</summary>
 /// <param name="MemberEpoch">The epoch of its assignment; 0 before the first.</param>
-/// <param name="State">Its state, as its record says.</param>
+/// <param name="State">Its state in the record.</param>
 internal readonly record struct UnservedMember(int MemberEpoch, sbyte State);

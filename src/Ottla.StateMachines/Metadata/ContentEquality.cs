@@ -2,8 +2,8 @@ using System.Collections.Immutable;
 
 namespace Ottla.StateMachines.Metadata;
 
-/// <summary>Equality by content for the immutable collections that images are made of.</summary>
-internal static class Same
+/// <summary>Compares the immutable collections of images by content.</summary>
+internal static class ContentEquality
 {
     public static bool Items<T>(ImmutableArray<T> left, ImmutableArray<T> right)
         where T : IEquatable<T> =>
