@@ -1,6 +1,7 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.Storage.Files;
 using static Ottla.UnitTests.Broker.GroupCalls;
 using static Ottla.UnitTests.Broker.Requests;
 
@@ -65,6 +66,56 @@ public sealed class GroupApiTests
         var found = (await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { CoordinatorKeys = ["a", "b", "c"] })).Coordinators;
         Assert.Equal([("a", 0), ("b", 0), ("c", 0)], found.Select(each => (each.Key, each.NodeId)));
         Assert.Empty((await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { CoordinatorKeys = [] })).Coordinators);
+    }
+
+    [Fact]
+    public async Task A_regular_expression_is_resolved_outside_of_the_heartbeat()
+    {
+        await using var node = await TestNode.StartAsync([.. QuickGroups, ("group.consumer.assignment.interval.ms", "0")]);
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("bar", 1);
+        await client.CreateTopicAsync("foo", 2);
+        await client.FindCoordinatorAsync("g");
+        var join = ConsumerHeartbeat("g", "m", 0, "bar");
+        join.SubscribedTopicRegex = "fo+";
+        var answer = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(join);
+        Assert.Single(Assert.Single(answer.Assignment!.TopicPartitions).Partitions);
+        var deadline = Environment.TickCount64 + (long)TestNode.Patience.TotalMilliseconds;
+        var epoch = answer.MemberEpoch;
+        do
+        {
+            Assert.True(Environment.TickCount64 < deadline, "the expression is never resolved");
+            var beat = ConsumerHeartbeat("g", "m", epoch, null);
+            answer = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(beat);
+            AssertError(ErrorCode.None, answer.ErrorCode);
+        }
+        while (answer.Assignment is null);
+        Assert.Equal((epoch + 1, 3), (answer.MemberEpoch, answer.Assignment.TopicPartitions.Sum(topic => topic.Partitions.Length)));
+    }
+
+    [Fact]
+    public async Task A_full_disk_leaves_groups_as_their_log_has_them()
+    {
+        await using var node = await TestNode.StartAsync([.. QuickGroups, ("offsets.topic.num.partitions", "1")]);
+        await using var client = await node.ConnectAsync();
+        await client.FindCoordinatorAsync("g");
+        var member = await client.JoinAndSyncAsync("static", instanceId: "i");
+        var joined = await client.JoinAsync("g");
+        node.Disk.Fault = static (operation, path) =>
+            operation == FileOperation.Write && path.Contains("__consumer_offsets", StringComparison.Ordinal)
+                ? new DiskFullException("There is no room.")
+                : null;
+        AssertError(ErrorCode.NotCoordinator, (await client.CallAsync<SyncGroupRequest, SyncGroupResponse>(SyncRequest("g", joined))).ErrorCode);
+        await client.AwaitCoordinatorsAsync();
+        AssertError(ErrorCode.NotCoordinator, (await client.JoinAsync("static", instanceId: "i")).ErrorCode);
+        node.Disk.Fault = null;
+        await client.AwaitCoordinatorsAsync();
+
+        // The static member was not fenced by a successor that is in no log, and the other group waits for no sync that nobody sends again.
+        Assert.Equal(ErrorCode.None, await client.HeartbeatAsync("static", member.MemberId, member.GenerationId));
+        Assert.Equal(ErrorCode.UnknownMemberId, await client.HeartbeatAsync("g", joined.MemberId, joined.GenerationId));
+        await client.JoinAndSyncAsync("g");
+        Assert.Equal("Stable", (await client.DescribeGroupAsync("g")).GroupState);
     }
 
     [Fact]
