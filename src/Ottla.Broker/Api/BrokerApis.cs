@@ -110,18 +110,22 @@ public static class BrokerApis
                 new ListPartitionReassignmentsHandler(broker.Controller)),
             Entry<OffsetDeleteRequest, OffsetDeleteResponse>(new OffsetDeleteHandler(broker.Groups, broker.Cluster)),
             Entry<DescribeClientQuotasRequest, DescribeClientQuotasResponse>(new DescribeClientQuotasHandler(broker.Cluster)),
+            Entry<AlterClientQuotasRequest, AlterClientQuotasResponse>(new AlterClientQuotasHandler()),
             Entry<DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse>(
                 new DescribeUserScramCredentialsHandler(broker.Cluster)),
+            Entry<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(new AlterUserScramCredentialsHandler()),
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(broker.Quorum)),
             Entry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(broker.Controller)),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(new DescribeClusterHandler(broker.Cluster)),
             Entry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics, broker.Cluster)),
+            Entry<UnregisterBrokerRequest, UnregisterBrokerResponse>(new UnregisterBrokerHandler(broker.Controller)),
             Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler(broker.Transactions)),
             Entry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler(broker.Transactions)),
             Entry<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(new ConsumerGroupHeartbeatHandler(broker.Groups, broker.Cluster, broker.Config)),
             Entry<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(new ConsumerGroupDescribeHandler(broker.Groups, broker.Cluster, broker.Config)),
             Entry<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesHandler(broker.Cluster)),
             Entry<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config)),
+            Entry<UnregisterControllerRequest, UnregisterControllerResponse>(new UnregisterControllerHandler(broker.Controller)),
         ]);
         return table;
     }

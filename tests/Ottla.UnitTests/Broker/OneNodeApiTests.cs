@@ -133,6 +133,91 @@ public sealed class OneNodeApiTests
     }
 
     [Fact]
+    public async Task Quotas_and_credentials_are_not_taken()
+    {
+        await using var node = await TestNode.StartAsync();
+        await using var client = await node.ConnectAsync();
+        foreach (var version in TestConnection.VersionsOf<AlterClientQuotasResponse>())
+        {
+            var request = new AlterClientQuotasRequest
+            {
+                Entries = [new() { Entity = [new() { EntityType = "user", EntityName = null }],
+                    Ops = [new() { Key = "producer_byte_rate", Value = 1 }] }],
+            };
+            var entry = Assert.Single((await client.CallAsync<AlterClientQuotasRequest,
+                AlterClientQuotasResponse>(request, version)).Entries);
+            var part = Assert.Single(entry.Entity);
+            Assert.Equal((ErrorCode.UnsupportedVersion, "user", null), ((ErrorCode)entry.ErrorCode, part.EntityType, part.EntityName));
+        }
+
+        var secrets = new AlterUserScramCredentialsRequest
+        {
+            Deletions = [new() { Name = "alice", Mechanism = 1 }],
+            Upsertions = [new() { Name = "bob", Mechanism = 1, Iterations = 4096, Salt = [1], SaltedPassword = [2] },
+                new() { Name = "bob", Mechanism = 2 }],
+        };
+        var results = (await client.CallAsync<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(secrets)).Results;
+        Assert.Equal(
+            [("alice", ErrorCode.UnsupportedVersion), ("bob", ErrorCode.UnsupportedVersion)],
+            results.Select(result => (result.User, (ErrorCode)result.ErrorCode)));
+        var described = new DescribeUserScramCredentialsRequest { Users = null };
+        Assert.Empty((await client.CallAsync<DescribeUserScramCredentialsRequest,
+            DescribeUserScramCredentialsResponse>(described)).Results);
+    }
+
+    /// <summary>Libraries guess a broker's version from the APIs that it has, one key after the other.</summary>
+    [Fact]
+    public async Task No_API_of_clients_is_missing_between_those_that_are_offered()
+    {
+        await using var node = await TestNode.StartAsync();
+        await using var client = await node.ConnectAsync();
+        var offered = (await client.CallAsync<ApiVersionsRequest, ApiVersionsResponse>(new ApiVersionsRequest(), 0)).ApiKeys.Select(api =>
+            api.ApiKey);
+        var ofBrokers = ApiSchemas.All
+            .Where(api => api.OnBroker && api.Key <= ApiKey.DescribeTopicPartitions) // behind it, groups of other types and quorums begin
+            .Where(api => api.Key is not ApiKey.GetTelemetrySubscriptions and not ApiKey.PushTelemetry) // hidden by Kafka too
+            .Select(api => (short)api.Key);
+        Assert.Empty(ofBrokers.Except(offered));
+    }
+
+    [Fact]
+    public async Task A_broker_is_unregistered_and_registers_again_when_it_starts()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        Assert.Equal((ErrorCode.BrokerIdNotRegistered, "Broker ID 7 is not currently registered"), await UnregisterAsync(7));
+        Assert.Equal((ErrorCode.None, ""), await UnregisterAsync(0));
+        var cluster = await client.CallAsync<DescribeClusterRequest, DescribeClusterResponse>(new DescribeClusterRequest());
+        Assert.Empty(cluster.Brokers);
+        await node.RestartAsync();
+        await using var again = await node.ConnectAsync();
+        AssertError(ErrorCode.None, (await again.ProduceAsync("t", Batch())).ErrorCode);
+
+        async Task<(ErrorCode, string?)> UnregisterAsync(int broker)
+        {
+            var response = await client.CallAsync<UnregisterBrokerRequest,
+                UnregisterBrokerResponse>(new UnregisterBrokerRequest { BrokerId = broker });
+            return ((ErrorCode)response.ErrorCode, response.ErrorMessage);
+        }
+    }
+
+    [Fact]
+    public async Task A_controller_is_unregistered()
+    {
+        await using var node = await TestNode.StartAsync();
+        await using var client = await node.ConnectAsync();
+        Assert.Equal((ErrorCode.ControllerIdNotRegistered, "Controller ID 7 is not currently registered."), await UnregisterAsync(7));
+        await client.CreateTopicAsync("t"); // everything goes on
+
+        async Task<(ErrorCode, string?)> UnregisterAsync(int controller)
+        {
+            var request = new UnregisterControllerRequest { ControllerId = controller };
+            var response = await client.CallAsync<UnregisterControllerRequest, UnregisterControllerResponse>(request);
+            return ((ErrorCode)response.ErrorCode, response.ErrorMessage);
+        }
+    }
+
+    [Fact]
     public async Task Without_quotas_and_credentials_there_is_nothing_to_describe()
     {
         await using var node = await TestNode.StartAsync();

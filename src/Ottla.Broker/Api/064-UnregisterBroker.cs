@@ -1,0 +1,27 @@
+using Ottla.Broker.Hosts;
+using Ottla.Broker.Server;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>UnregisterBroker (key 64), version 0: forgets a broker that will not come back. The controller decides.</summary>
+/// <remarks>
+/// A broker that runs loses its leaderships and registers again when it starts the next time. Errors: BROKER_ID_NOT_REGISTERED,
+/// NOT_CONTROLLER.
+/// </remarks>
+internal sealed class UnregisterBrokerHandler(ControllerChannel controller) : IApiHandler<UnregisterBrokerRequest, UnregisterBrokerResponse>
+{
+    public async ValueTask<UnregisterBrokerResponse?> HandleAsync(RequestContext context, UnregisterBrokerRequest request)
+    {
+        try
+        {
+            await controller.SubmitAsync(new UnregisterBrokerCommand(request.BrokerId));
+            return new UnregisterBrokerResponse();
+        }
+        catch (ApiException e)
+        {
+            return new UnregisterBrokerResponse { ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message };
+        }
+    }
+}
