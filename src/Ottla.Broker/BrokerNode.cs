@@ -36,6 +36,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
     private readonly NodePlatform _platform;
     private readonly ILogger _logger;
     private readonly BufferPool _pool = new();
+    private readonly HeavyRequests _heavyRequests;
     private readonly EffectiveBrokerConfig _config;
     private readonly MetadataCache _metadata = new();
     private readonly MetadataLoader _loader;
@@ -58,6 +59,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
         _config = new EffectiveBrokerConfig(config, platform.Loggers.CreateLogger(nameof(EffectiveBrokerConfig)));
         _background = new BackgroundWork(failure => _failure.TrySetResult(failure), platform.Loggers.CreateLogger(nameof(BackgroundWork)));
         _loader = new MetadataLoader(_metadata, platform.Loggers.CreateLogger(nameof(MetadataLoader)));
+        _heavyRequests = new HeavyRequests(() => _config.Current.NumIoThreads);
     }
 
     /// <summary>Completes with the reason when the node cannot go on: its metadata log or all its log directories are lost, or the controller does not hear of one that is.</summary>
@@ -79,17 +81,19 @@ public sealed partial class BrokerNode : IAsyncDisposable
     /// <param name="config">The static configuration.</param>
     /// <param name="mayFormat">Whether log directories that are not formatted are formatted now (for development), or are an error.</param>
     /// <param name="platform">Disk, network, clock.</param>
+    /// <param name="cancellation">Ends a start that is not wanted any more; what is on the disk is then as after a crash.</param>
+    /// <exception cref="OperationCanceledException">The start was cancelled.</exception>
     /// <exception cref="ConfigException">The configuration asks for what is not there yet.</exception>
     /// <exception cref="NodeStartException">The directories do not fit the configuration, an address cannot be listened on, or the controller refuses.</exception>
     /// <exception cref="IOException">A disk fails.</exception>
-    public static async Task<BrokerNode> StartAsync(BrokerConfig config, bool mayFormat, NodePlatform platform)
+    public static async Task<BrokerNode> StartAsync(BrokerConfig config, bool mayFormat, NodePlatform platform, CancellationToken cancellation = default)
     {
         NodeRequirements.Check(config);
         var loggers = platform.Loggers as LeveledLoggers ?? new LeveledLoggers(platform.Loggers, LogLevel.Trace);
         var node = new BrokerNode(config, platform with { Loggers = loggers });
         try
         {
-            await node.RunUpAsync(mayFormat);
+            await node.RunUpAsync(mayFormat, cancellation);
             return node;
         }
         catch (ApiException e)
@@ -146,12 +150,13 @@ public sealed partial class BrokerNode : IAsyncDisposable
         await loopsHaveEnded;
         if (_quorum is not null)
             await _quorum.DisposeAsync();
+        _heavyRequests.Dispose();
         _producerIds?.Dispose();
         _logs?.Dispose();
         _background.Dispose();
     }
 
-    private async Task RunUpAsync(bool mayFormat)
+    private async Task RunUpAsync(bool mayFormat, CancellationToken cancellation)
     {
         var config = _config.Current;
         var loggers = _platform.Loggers;
@@ -160,10 +165,11 @@ public sealed partial class BrokerNode : IAsyncDisposable
         if (mayFormat && LogDirectories.AreUnformatted(config, _platform.FileSystem))
             Format(config);
         LogDirectories.Verify(config, _platform.FileSystem);
-        _logs = LogManager.Open(LogDirectories.Options(() => _config.Current, _platform, OnDirectoryFailure), _platform.FileSystem, _platform.Time, loggers.CreateLogger(nameof(LogManager)));
+        var logOptions = LogDirectories.Options(() => _config.Current, _platform, OnDirectoryFailure) with { OpenCancellation = cancellation };
+        _logs = LogManager.Open(logOptions, _platform.FileSystem, _platform.Time, loggers.CreateLogger(nameof(LogManager)));
         var identity = LogDirectories.Identify(config, _logs);
         var time = _platform.Time;
-        _server = new BrokerServer(_platform.Transport, Settings, _pool, time, loggers.CreateLogger(nameof(BrokerServer)));
+        _server = new BrokerServer(_platform.Transport, Settings, _pool, _heavyRequests, time, loggers.CreateLogger(nameof(BrokerServer)));
 
         _loader.Register(_config);
         _loader.Register(new ReplicaManager(config.NodeId, _logs, _topics, () => _config.Current, loggers.CreateLogger(nameof(ReplicaManager))));
@@ -199,7 +205,7 @@ public sealed partial class BrokerNode : IAsyncDisposable
 
         _lifecycle = new BrokerLifecycle(NodeIdentities.Of(config, identity, EndPoints, _logs), _quorum.Controller, _metadata, time);
         var failure = Task.WhenAny(_failure.Task, _quorum.Raft.Completion);
-        await _lifecycle.JoinAsync(TimeSpan.FromMilliseconds(config.InitialBrokerRegistrationTimeoutMs), failure, loggers.CreateLogger(nameof(BrokerLifecycle)));
+        await _lifecycle.JoinAsync(TimeSpan.FromMilliseconds(config.InitialBrokerRegistrationTimeoutMs), failure, loggers.CreateLogger(nameof(BrokerLifecycle)), cancellation);
         _server.StartAccepting();
         _background.StartLoop("the upkeep of logs", LookAfterLogsAsync);
         if (config.LogCleanerEnable)

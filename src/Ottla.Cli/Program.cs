@@ -1,5 +1,7 @@
+using System.CommandLine;
 using Ottla.Cli.Commands;
 
 var arguments = RootCommandFactory.Create().Parse(args);
-var exitCode = await arguments.InvokeAsync();
+// No limit on how long the node takes to stop: the library's default kills the process two seconds after the signal.
+var exitCode = await arguments.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
 return arguments.Errors.Count > 0 ? ExitCode.Usage : exitCode;

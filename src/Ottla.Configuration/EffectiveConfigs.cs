@@ -24,7 +24,7 @@ public static class EffectiveConfigs
             "socket.listen.backlog.size", "max.connections", "max.connection.creation.rate", "quota.window.num",
                 "quota.window.size.seconds",
             "max.connections.per.ip", "max.connections.per.ip.overrides", "connections.max.idle.ms", "num.network.threads",
-            "queued.max.requests", "message.max.bytes", "max.decompressed.message.bytes", "fetch.max.bytes",
+            "num.io.threads", "queued.max.requests", "message.max.bytes", "max.decompressed.message.bytes", "fetch.max.bytes",
             "max.incremental.fetch.session.cache.slots", "max.request.partition.size.limit", "broker.rack", "delete.topic.enable",
 
             // Logs and topic defaults.

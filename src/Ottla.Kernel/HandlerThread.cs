@@ -17,7 +17,7 @@ public abstract class HandlerThread
     public static HandlerThread? Current => _current;
 
     /// <summary>
-    /// Announces that the caller is about to wait long for a disk. Another thread then serves the connections of this one.
+    /// Announces that the caller is about to wait long for a disk, or to compute for long. Another thread then serves the connections of this one.
     /// </summary>
     public static void AboutToBlock() => _current?.OnAboutToBlock();
 
@@ -27,7 +27,7 @@ public abstract class HandlerThread
     /// </summary>
     public abstract void Defer(IThreadPoolWorkItem work);
 
-    /// <summary>The running handler is about to block.</summary>
+    /// <summary>The running handler is about to take long.</summary>
     protected abstract void OnAboutToBlock();
 
     /// <summary>Sets <see cref="Current"/> for the calling thread.</summary>

@@ -20,6 +20,7 @@ internal sealed record BenchOptions
                bench show [FILE...]    print stored results, all when none is named
                {CompactionBench.Usage}
                bench coordinators [OPTIONS]    heartbeats of many groups, offset commits beside the floor's appends, transactions
+               bench neighbours [OPTIONS]      ordinary clients beside one that asks for expensive things
                bench restart [OPTIONS]         start on 10,000 partitions, after a stop and after a kill
                {ChurnBench.Usage}
                bench group-storm [OPTIONS]     200 members come and go for two minutes, under each group protocol; checks who owns what

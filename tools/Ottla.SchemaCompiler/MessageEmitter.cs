@@ -55,6 +55,12 @@ internal static class MessageEmitter
         }
 
         EmitStructBody(code, schema, message, message.Body);
+        if ((schema.Kind, message.Side) == ("api", "request"))
+        {
+            code.Line();
+            ErrorEmitter.Emit(code, schema);
+        }
+
         foreach (var nested in message.Structs.Skip(1))
         {
             code.Line();
@@ -66,7 +72,7 @@ internal static class MessageEmitter
 
     private static string Interfaces(Schema schema, Message message) => (schema.Kind, message.Side) switch
     {
-        ("api", "request") => $"IRequestMessage<{message.Name}>",
+        ("api", "request") => $"IRequestMessage<{message.Name}>, IFailableRequest<{schema.Name}Response>",
         ("api", _) => $"IResponseMessage<{message.Name}>",
         _ when schema.Key is not null => $"IRecordMessage<{message.Name}>",
         _ => $"IMessage<{message.Name}>, IJsonMessage",

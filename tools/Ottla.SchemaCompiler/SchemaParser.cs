@@ -132,7 +132,7 @@ internal sealed class SchemaParser
         }
     }
 
-    /// <summary><c>Name: type[?[versions]] [versions] [tag N] [ignorable] [inflexible] [= default]</c></summary>
+    /// <summary><c>Name: type[?[versions]] [versions] [tag N] [ignorable] [inflexible] [from FIELD]... [error VALUE] [= default]</c></summary>
     private static Field ParseField(int line, string text, VersionRange ownerVersions)
     {
         var (declaration, defaultValue) = text.Split(" = ", 2) is [var before, var after] ? (before, after) : (text, null);
@@ -143,12 +143,20 @@ internal sealed class SchemaParser
         VersionRange? declared = null;
         int? tag = null;
         bool isIgnorable = false, isInflexible = false;
+        var sources = new List<string>();
+        string? errorValue = null;
         for (var i = 2; i < words.Length; i++)
         {
             switch (words[i])
             {
                 case "tag":
                     tag = ParseNumber(++i < words.Length ? words[i] : "");
+                    break;
+                case "from":
+                    sources.Add(++i < words.Length ? words[i] : throw new FormatException("'from' names a field"));
+                    break;
+                case "error":
+                    errorValue = ++i < words.Length ? words[i] : throw new FormatException("'error' has a value");
                     break;
                 case "ignorable":
                     isIgnorable = true;
@@ -177,6 +185,8 @@ internal sealed class SchemaParser
             IsIgnorable = isIgnorable,
             IsInflexible = isInflexible,
             Default = defaultValue,
+            Sources = [.. sources],
+            ErrorValue = errorValue,
         };
     }
 

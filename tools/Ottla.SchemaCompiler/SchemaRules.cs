@@ -60,6 +60,7 @@ internal static class SchemaRules
             }
         }
 
+        CheckSources(schema);
         if (schema.Kind == "api" && schema.Messages[0].Versions != schema.Messages[1].Versions)
             throw Error(schema, schema.Messages[1].Body.Line, "request and response have different versions");
     }
@@ -71,6 +72,27 @@ internal static class SchemaRules
             throw Error(group.Last(), group.Last().Line, $"{group.First().Path} has number {group.Key.Key} already");
         foreach (var group in schemas.SelectMany(s => s.Messages.Select(m => (Schema: s, Message: m))).GroupBy(m => m.Message.Name).Where(g => g.Count() > 1))
             throw Error(group.Last().Schema, group.Last().Message.Body.Line, $"{group.First().Schema.Path} has a {group.Key} already");
+    }
+
+    /// <summary>What an error response is filled from has to be there.</summary>
+    private static void CheckSources(Schema schema)
+    {
+        foreach (var message in schema.Messages)
+        {
+            var isResponse = schema.Kind == "api" && message.Side == "response";
+            foreach (var field in message.Structs.SelectMany(owner => owner.Fields))
+            {
+                if (!isResponse && (field.Sources.Length > 0 || field.ErrorValue is not null))
+                    throw Error(schema, field.Line, "only a response is filled from a request");
+                if (field is { Sources.Length: > 0, IsArray: true, IsStruct: false })
+                    throw Error(schema, field.Line, "only an array of structs is filled from a request");
+                if (field.ErrorValue is { } value && !IsDefaultPossible(field, value))
+                    throw Error(schema, field.Line, $"'{value}' is no value of {field.Name}");
+            }
+        }
+
+        if (schema.Kind == "api")
+            ErrorEmitter.Check(schema, (field, what) => Error(schema, field.Line, what));
     }
 
     private static void CheckStructs(Schema schema, Message message)

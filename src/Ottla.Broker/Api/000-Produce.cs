@@ -34,6 +34,23 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     private const short FirstVersionThatAddsPartitions = 12;
     private const short FirstVersionWithTopicIds = 13;
 
+    /// <inheritdoc/>
+    /// <remarks>What is compressed has to be decompressed to be validated.</remarks>
+    public int EstimateMicroseconds(RequestContext context, ProduceRequest request)
+    {
+        var total = 0L;
+        foreach (var topic in request.TopicData)
+        {
+            foreach (var data in topic.PartitionData)
+                total += ValidationCost.EstimateMicroseconds(data.Records.Memory.Span);
+        }
+
+        return (int)Math.Min(total, HeavyRequests.Unbounded);
+    }
+
+    /// <inheritdoc/>
+    public bool WantsResponse(ProduceRequest request) => request.Acks != 0;
+
     public ValueTask<ProduceResponse?> HandleAsync(RequestContext context, ProduceRequest request, ProduceResponse response)
     {
         // Stage one, in request order: everything that is appended is appended before the first await.

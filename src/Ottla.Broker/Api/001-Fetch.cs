@@ -28,6 +28,10 @@ internal sealed class FetchHandler(
     private const short FirstVersionWithHints = 16;
     private const sbyte ReadCommitted = 1;
 
+    /// <inheritdoc/>
+    /// <remarks>Microseconds and partitions are about the same: a plan looks at every partition of the session.</remarks>
+    public int EstimateMicroseconds(RequestContext context, FetchRequest request) => sessions.PartitionCountOf(request.SessionId);
+
     public ValueTask<FetchResponse?> HandleAsync(RequestContext context, FetchRequest request, FetchResponse response)
     {
         var now = Instant.Now(time);
@@ -49,7 +53,7 @@ internal sealed class FetchHandler(
     private async ValueTask<FetchResponse?> WaitAsync(
         RequestContext context, FetchTerms terms, FetchResponse response, FetchContext fetch, PartitionRead[] reads, Instant deadline)
     {
-        await planner.WaitAsync(terms, fetch.Partitions, reads, deadline, context.Connection.Closing);
+        await planner.WaitAsync(terms, fetch.Partitions, reads, deadline, context.Connection.Draining, context.Connection.Closing);
         return Respond(context, fetch, reads, response);
     }
 

@@ -26,6 +26,11 @@ internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<List
     private const long LatestTiered = -5;
     private const long EarliestPendingUpload = -6;
 
+    /// <inheritdoc/>
+    /// <remarks>Looking for a timestamp reads from the disk, and decompresses a batch of any size.</remarks>
+    public int EstimateMicroseconds(RequestContext context, ListOffsetsRequest request) =>
+        request.Topics.Any(topic => topic.Partitions.Any(partition => partition.Timestamp is >= 0 or MaxTimestamp)) ? HeavyRequests.Unbounded : 0;
+
     public ValueTask<ListOffsetsResponse?> HandleAsync(RequestContext context, ListOffsetsRequest request)
     {
         var asked = from topic in request.Topics

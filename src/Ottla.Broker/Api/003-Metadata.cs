@@ -25,6 +25,26 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
     private const short LastVersionWithClusterOperations = 10;
     private const short FirstVersionWithOperations = 8;
 
+    /// <summary>With more topics than that, all of them are not even counted on the network loop.</summary>
+    private const int TopicsOnLoopMax = 1_000;
+
+    /// <summary>About what it takes to describe and encode a partition.</summary>
+    private const double MicrosecondsPerPartition = 0.5;
+
+    /// <inheritdoc/>
+    public int EstimateMicroseconds(RequestContext context, MetadataRequest request)
+    {
+        var topics = cluster.Image.Topics;
+        var partitions = 0;
+        if (request.Topics is not { Length: > 0 } asked)
+            return topics.ById.Count > TopicsOnLoopMax ? HeavyRequests.Unbounded : Cost(topics.ById.Values.Sum(topic => topic.Partitions.Length));
+        foreach (var topic in asked)
+            partitions += 1 + ((topic.Name is { } name ? topics.Find(name) : topics.Find(topic.TopicId))?.Partitions.Length ?? 0);
+        return Cost(partitions);
+
+        static int Cost(int partitions) => (int)(partitions * MicrosecondsPerPartition);
+    }
+
     public ValueTask<MetadataResponse?> HandleAsync(RequestContext context, MetadataRequest request)
     {
         if (context.ApiVersion < FirstVersionWithTopicIdsInRequest

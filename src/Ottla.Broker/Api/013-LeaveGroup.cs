@@ -1,7 +1,6 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Api;
@@ -13,15 +12,6 @@ namespace Ottla.Broker.Api;
 /// </remarks>
 internal sealed class LeaveGroupHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<LeaveGroupRequest, LeaveGroupResponse>
 {
-    public async ValueTask<LeaveGroupResponse?> HandleAsync(RequestContext context, LeaveGroupRequest request)
-    {
-        try
-        {
-            return await groups.SubmitAsync<LeaveGroupResponse>(request.GroupId, new LeaveGroupCommand(GroupRequests.OriginOf(context), request));
-        }
-        catch (ApiException e)
-        {
-            return new LeaveGroupResponse { ErrorCode = (short)e.Error.Code };
-        }
-    }
+    public async ValueTask<LeaveGroupResponse?> HandleAsync(RequestContext context, LeaveGroupRequest request) =>
+        await groups.SubmitAsync<LeaveGroupResponse>(request.GroupId, new LeaveGroupCommand(GroupRequests.OriginOf(context), request));
 }

@@ -1,7 +1,6 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Api;
@@ -13,15 +12,6 @@ namespace Ottla.Broker.Api;
 /// </remarks>
 internal sealed class SyncGroupHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<SyncGroupRequest, SyncGroupResponse>
 {
-    public async ValueTask<SyncGroupResponse?> HandleAsync(RequestContext context, SyncGroupRequest request)
-    {
-        try
-        {
-            return await groups.SubmitAsync<SyncGroupResponse>(request.GroupId, new SyncGroupCommand(GroupRequests.OriginOf(context), request));
-        }
-        catch (ApiException e)
-        {
-            return new SyncGroupResponse { ErrorCode = (short)e.Error.Code };
-        }
-    }
+    public async ValueTask<SyncGroupResponse?> HandleAsync(RequestContext context, SyncGroupRequest request) =>
+        await groups.SubmitAsync<SyncGroupResponse>(request.GroupId, new SyncGroupCommand(GroupRequests.OriginOf(context), request));
 }

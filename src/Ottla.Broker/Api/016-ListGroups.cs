@@ -15,16 +15,9 @@ internal sealed class ListGroupsHandler(CoordinatorHost<GroupCommand> groups) : 
 {
     public async ValueTask<ListGroupsResponse?> HandleAsync(RequestContext context, ListGroupsRequest request)
     {
-        try
-        {
-            var command = new ListGroupsCommand(request.StatesFilter, request.TypesFilter);
-            var listed = await groups.Partitions.Select(partition => ListAsync(partition, command)).InOrderAsync();
-            return new ListGroupsResponse { Groups = [.. listed.SelectMany(each => each)] };
-        }
-        catch (ApiException e)
-        {
-            return new ListGroupsResponse { ErrorCode = (short)e.Error.Code };
-        }
+        var command = new ListGroupsCommand(request.StatesFilter, request.TypesFilter);
+        var listed = await groups.Partitions.Select(partition => ListAsync(partition, command)).InOrderAsync();
+        return new ListGroupsResponse { Groups = [.. listed.SelectMany(each => each)] };
     }
 
     private async Task<IReadOnlyList<ListedGroup>> ListAsync(int partition, ListGroupsCommand command)

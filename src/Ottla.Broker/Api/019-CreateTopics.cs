@@ -9,18 +9,6 @@ namespace Ottla.Broker.Api;
 /// <remarks>Errors per topic: TOPIC_ALREADY_EXISTS, INVALID_TOPIC_EXCEPTION, INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT, INVALID_CONFIG, INVALID_REQUEST, POLICY_VIOLATION, NOT_CONTROLLER.</remarks>
 internal sealed class CreateTopicsHandler(ControllerChannel controller) : IApiHandler<CreateTopicsRequest, CreateTopicsResponse>
 {
-    public async ValueTask<CreateTopicsResponse?> HandleAsync(RequestContext context, CreateTopicsRequest request)
-    {
-        try
-        {
-            return await controller.SubmitAsync(new CreateTopicsCommand(request));
-        }
-        catch (ApiException e)
-        {
-            return new CreateTopicsResponse
-            {
-                Topics = [.. request.Topics.Select(topic => new CreateTopicsResponse.CreatableTopicResult { Name = topic.Name, ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message })],
-            };
-        }
-    }
+    public async ValueTask<CreateTopicsResponse?> HandleAsync(RequestContext context, CreateTopicsRequest request) =>
+        await controller.SubmitAsync(new CreateTopicsCommand(request));
 }

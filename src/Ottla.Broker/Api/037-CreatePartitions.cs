@@ -9,18 +9,6 @@ namespace Ottla.Broker.Api;
 /// <remarks>Errors per topic: UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS, INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR, INVALID_REQUEST, NOT_CONTROLLER.</remarks>
 internal sealed class CreatePartitionsHandler(ControllerChannel controller) : IApiHandler<CreatePartitionsRequest, CreatePartitionsResponse>
 {
-    public async ValueTask<CreatePartitionsResponse?> HandleAsync(RequestContext context, CreatePartitionsRequest request)
-    {
-        try
-        {
-            return await controller.SubmitAsync(new CreatePartitionsCommand(request));
-        }
-        catch (ApiException e)
-        {
-            return new CreatePartitionsResponse
-            {
-                Results = [.. request.Topics.Select(topic => new CreatePartitionsResponse.CreatePartitionsTopicResult { Name = topic.Name, ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message })],
-            };
-        }
-    }
+    public async ValueTask<CreatePartitionsResponse?> HandleAsync(RequestContext context, CreatePartitionsRequest request) =>
+        await controller.SubmitAsync(new CreatePartitionsCommand(request));
 }

@@ -24,21 +24,14 @@ internal sealed class OffsetDeleteHandler(CoordinatorHost<GroupCommand> groups, 
         var topics = new List<TopicRequest>();
         var pending = new List<PartitionResponse>();
         var response = new OffsetDeleteResponse { Topics = [.. request.Topics.Select(topic => Check(topic, topics, pending))] };
-        try
-        {
-            if (request.GroupId.Length == 0)
-                throw new ApiException(ErrorCode.InvalidGroupId);
-            var command = new OffsetDeleteCommand(new OffsetDeleteRequest { GroupId = request.GroupId, Topics = [.. topics] });
-            var answer = await groups.SubmitAsync<OffsetDeleteResponse>(request.GroupId, command);
-            var index = 0;
-            foreach (var partition in answer.Topics.SelectMany(topic => topic.Partitions))
-                pending[index++].ErrorCode = partition.ErrorCode;
-            return response;
-        }
-        catch (ApiException e)
-        {
-            return new OffsetDeleteResponse { ErrorCode = (short)e.Error.Code };
-        }
+        if (request.GroupId.Length == 0)
+            throw new ApiException(ErrorCode.InvalidGroupId);
+        var command = new OffsetDeleteCommand(new OffsetDeleteRequest { GroupId = request.GroupId, Topics = [.. topics] });
+        var answer = await groups.SubmitAsync<OffsetDeleteResponse>(request.GroupId, command);
+        var index = 0;
+        foreach (var partition in answer.Topics.SelectMany(topic => topic.Partitions))
+            pending[index++].ErrorCode = partition.ErrorCode;
+        return response;
     }
 
     private TopicResponse Check(TopicRequest topic, List<TopicRequest> topics, List<PartitionResponse> pending)

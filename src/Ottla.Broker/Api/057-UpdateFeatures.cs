@@ -9,15 +9,6 @@ namespace Ottla.Broker.Api;
 /// <remarks>Errors: INVALID_UPDATE_VERSION, FEATURE_UPDATE_FAILED, INVALID_REQUEST, NOT_CONTROLLER; below version 2 per feature.</remarks>
 internal sealed class UpdateFeaturesHandler(ControllerChannel controller) : IApiHandler<UpdateFeaturesRequest, UpdateFeaturesResponse>
 {
-    public async ValueTask<UpdateFeaturesResponse?> HandleAsync(RequestContext context, UpdateFeaturesRequest request)
-    {
-        try
-        {
-            return await controller.SubmitAsync(new UpdateFeaturesCommand(request, context.ApiVersion));
-        }
-        catch (ApiException e)
-        {
-            return new UpdateFeaturesResponse { ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message };
-        }
-    }
+    public async ValueTask<UpdateFeaturesResponse?> HandleAsync(RequestContext context, UpdateFeaturesRequest request) =>
+        await controller.SubmitAsync(new UpdateFeaturesCommand(request, context.ApiVersion));
 }

@@ -23,7 +23,7 @@ internal sealed class DescribeProducersHandler(HostedTopics topics, ClusterView 
             Topics = [.. request.Topics.Select(topic => new TopicResponse
             {
                 Name = topic.Name,
-                Partitions = [.. topic.PartitionIndexes.Select(partition => Answer(topic.Name, partition))],
+                Partitions = [.. topic.PartitionIndexes.Distinct().Select(partition => Answer(topic.Name, partition))],
             })],
         };
         return ValueTask.FromResult<DescribeProducersResponse?>(response);

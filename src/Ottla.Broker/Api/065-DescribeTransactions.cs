@@ -14,9 +14,10 @@ internal sealed class DescribeTransactionsHandler(CoordinatorHost<TransactionCom
 {
     public async ValueTask<DescribeTransactionsResponse?> HandleAsync(RequestContext context, DescribeTransactionsRequest request)
     {
-        var states = new TransactionStateData[request.TransactionalIds.Length];
+        string[] ids = [.. request.TransactionalIds.Distinct(StringComparer.Ordinal)];
+        var states = new TransactionStateData[ids.Length];
         for (var i = 0; i < states.Length; i++)
-            states[i] = await DescribeAsync(request.TransactionalIds[i]);
+            states[i] = await DescribeAsync(ids[i]);
         return new DescribeTransactionsResponse { TransactionStates = states };
     }
 

@@ -23,20 +23,13 @@ internal sealed class ListTransactionsHandler(CoordinatorHost<TransactionCommand
         HashSet<TransactionState>? states = null;
         if (request.StateFilters.Length > 0)
             states = [.. request.StateFilters.Where(States.ContainsKey).Select(state => States[state])];
-        try
+        var pattern = string.IsNullOrEmpty(request.TransactionalIdPattern) ? null : TransactionalIdPattern.Parse(request.TransactionalIdPattern);
+        var command = new ListTransactionsCommand(states, request.ProducerIdFilters.ToHashSet(), request.DurationFilter, pattern);
+        return new ListTransactionsResponse
         {
-            var pattern = string.IsNullOrEmpty(request.TransactionalIdPattern) ? null : TransactionalIdPattern.Parse(request.TransactionalIdPattern);
-            var command = new ListTransactionsCommand(states, request.ProducerIdFilters.ToHashSet(), request.DurationFilter, pattern);
-            return new ListTransactionsResponse
-            {
-                UnknownStateFilters = [.. request.StateFilters.Where(state => !States.ContainsKey(state)).Distinct()],
-                TransactionStates = [.. await ListAsync(command)],
-            };
-        }
-        catch (ApiException e)
-        {
-            return new ListTransactionsResponse { ErrorCode = (short)e.Error.Code };
-        }
+            UnknownStateFilters = [.. request.StateFilters.Where(state => !States.ContainsKey(state)).Distinct()],
+            TransactionStates = [.. await ListAsync(command)],
+        };
     }
 
     private async ValueTask<List<TransactionStateData>> ListAsync(ListTransactionsCommand command)

@@ -4,7 +4,6 @@ using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Api;
@@ -22,14 +21,7 @@ internal sealed class ConsumerGroupHeartbeatHandler(CoordinatorHost<GroupCommand
     {
         if (!GroupRequests.IsConsumerProtocolEnabled(cluster, config()))
             return new ConsumerGroupHeartbeatResponse { ErrorCode = (short)ErrorCode.UnsupportedVersion };
-        try
-        {
-            var command = new ConsumerGroupHeartbeatCommand(GroupRequests.OriginOf(context), request);
-            return await groups.SubmitAsync<ConsumerGroupHeartbeatResponse>(request.GroupId, command);
-        }
-        catch (ApiException e)
-        {
-            return new ConsumerGroupHeartbeatResponse { ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message };
-        }
+        var command = new ConsumerGroupHeartbeatCommand(GroupRequests.OriginOf(context), request);
+        return await groups.SubmitAsync<ConsumerGroupHeartbeatResponse>(request.GroupId, command);
     }
 }

@@ -19,6 +19,11 @@ namespace Ottla.Broker.Api;
 /// </remarks>
 internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<BrokerConfig> config) : IApiHandler<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>
 {
+    /// <inheritdoc/>
+    /// <remarks>The names of all topics are sorted for each page of them.</remarks>
+    public int EstimateMicroseconds(RequestContext context, DescribeTopicPartitionsRequest request) =>
+        Math.Min(config().MaxRequestPartitionSizeLimit, request.ResponsePartitionLimit) + (request.Topics.Length > 0 ? request.Topics.Length : cluster.Image.Topics.ById.Count);
+
     public ValueTask<DescribeTopicPartitionsResponse?> HandleAsync(RequestContext context, DescribeTopicPartitionsRequest request)
     {
         var isAll = request.Topics.Length == 0;

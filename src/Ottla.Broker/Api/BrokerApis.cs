@@ -51,6 +51,12 @@ public sealed record BrokerServices
 /// <summary>The one list of the APIs that a broker serves: to add an API, write its handler and name it here.</summary>
 public static class BrokerApis
 {
+    /// <summary>A batch of a producer's largest default (<c>max.request.size</c>) and what goes around it: its records are not decoded, and others wait for the disk anyway.</summary>
+    private const int ProduceBodyBytesOnLoopMax = 1_100_000;
+
+    /// <summary>A full fetch of a thousand partitions.</summary>
+    private const int FetchBodyBytesOnLoopMax = 64 * 1024;
+
     /// <summary>The table for the listeners of a broker.</summary>
     public static ApiTable CreateTable(BrokerServices broker)
     {
@@ -60,9 +66,11 @@ public static class BrokerApis
         ApiTable? table = null;
         table = new ApiTable(
         [
-            ReusingEntry<ProduceRequest, ProduceResponse>(new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, broker.Time)),
-            ReusingEntry<FetchRequest, FetchResponse>(new FetchHandler(
-                new FetchPlanner(broker.Topics, leaders, broker.Time), broker.FetchSessions, leaders, () => broker.Config().FetchMaxBytes, broker.Time)),
+            ReusingEntry<ProduceRequest, ProduceResponse>(
+                new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, broker.Time), ProduceBodyBytesOnLoopMax, overlapsItself: true),
+            ReusingEntry<FetchRequest, FetchResponse>(
+                new FetchHandler(new FetchPlanner(broker.Topics, leaders, broker.Time), broker.FetchSessions, leaders, () => broker.Config().FetchMaxBytes, broker.Time),
+                FetchBodyBytesOnLoopMax),
             Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics)),
             Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, topicCreation)),
             Entry<OffsetCommitRequest, OffsetCommitResponse>(new OffsetCommitHandler(broker.Groups, broker.Cluster)),
@@ -73,13 +81,13 @@ public static class BrokerApis
             Entry<LeaveGroupRequest, LeaveGroupResponse>(new LeaveGroupHandler(broker.Groups)),
             Entry<SyncGroupRequest, SyncGroupResponse>(new SyncGroupHandler(broker.Groups)),
             Entry<DescribeGroupsRequest, DescribeGroupsResponse>(new DescribeGroupsHandler(broker.Groups)),
-            Entry<ListGroupsRequest, ListGroupsResponse>(new ListGroupsHandler(broker.Groups)),
+            HeavyEntry<ListGroupsRequest, ListGroupsResponse>(new ListGroupsHandler(broker.Groups)),
             Entry<SaslHandshakeRequest, SaslHandshakeResponse>(new SaslHandshakeHandler()),
             Entry<ApiVersionsRequest, ApiVersionsResponse>(
                 new ApiVersionsHandler(() => table!, broker.Cluster, broker.Config().NodeId, broker.SupportedFeatures, () => broker.Quorum().KRaftVersion)),
-            Entry<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsHandler(broker.Controller)),
-            Entry<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsHandler(broker.Controller)),
-            Entry<DeleteRecordsRequest, DeleteRecordsResponse>(new DeleteRecordsHandler(broker.Topics)),
+            HeavyEntry<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsHandler(broker.Controller)),
+            HeavyEntry<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsHandler(broker.Controller)),
+            HeavyEntry<DeleteRecordsRequest, DeleteRecordsResponse>(new DeleteRecordsHandler(broker.Topics)),
             Entry<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdHandler(broker.ProducerIds, broker.Transactions)),
             Entry<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(new OffsetForLeaderEpochHandler(broker.Topics)),
             Entry<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(new AddPartitionsToTxnHandler(broker.Transactions, broker.Cluster)),
@@ -91,22 +99,22 @@ public static class BrokerApis
             Entry<CreateAclsRequest, CreateAclsResponse>(new CreateAclsHandler()),
             Entry<DeleteAclsRequest, DeleteAclsResponse>(new DeleteAclsHandler()),
             Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config, broker.Loggers)),
-            Entry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(configs)),
-            Entry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(new AlterReplicaLogDirsHandler(broker.Logs, broker.Cluster)),
-            Entry<DescribeLogDirsRequest, DescribeLogDirsResponse>(
+            HeavyEntry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(configs)),
+            HeavyEntry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(new AlterReplicaLogDirsHandler(broker.Logs, broker.Cluster)),
+            HeavyEntry<DescribeLogDirsRequest, DescribeLogDirsResponse>(
                 new DescribeLogDirsHandler(broker.Logs, () => broker.Cluster.Image.Features.MetadataVersion?.SupportsCordonedLogDirs ?? false)),
             Entry<SaslAuthenticateRequest, SaslAuthenticateResponse>(new SaslAuthenticateHandler()),
-            Entry<CreatePartitionsRequest, CreatePartitionsResponse>(new CreatePartitionsHandler(broker.Controller)),
+            HeavyEntry<CreatePartitionsRequest, CreatePartitionsResponse>(new CreatePartitionsHandler(broker.Controller)),
             Entry<CreateDelegationTokenRequest, CreateDelegationTokenResponse>(new CreateDelegationTokenHandler(broker.Config)),
             Entry<RenewDelegationTokenRequest, RenewDelegationTokenResponse>(new RenewDelegationTokenHandler(broker.Config)),
             Entry<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>(new ExpireDelegationTokenHandler(broker.Config)),
             Entry<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>(new DescribeDelegationTokenHandler(broker.Config)),
-            Entry<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsHandler(broker.Groups)),
-            Entry<ElectLeadersRequest, ElectLeadersResponse>(new ElectLeadersHandler(broker.Controller)),
-            Entry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(configs)),
-            Entry<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(
+            HeavyEntry<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsHandler(broker.Groups)),
+            HeavyEntry<ElectLeadersRequest, ElectLeadersResponse>(new ElectLeadersHandler(broker.Controller)),
+            HeavyEntry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(configs)),
+            HeavyEntry<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(
                 new AlterPartitionReassignmentsHandler(broker.Controller)),
-            Entry<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(
+            HeavyEntry<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(
                 new ListPartitionReassignmentsHandler(broker.Controller)),
             Entry<OffsetDeleteRequest, OffsetDeleteResponse>(new OffsetDeleteHandler(broker.Groups, broker.Cluster)),
             Entry<DescribeClientQuotasRequest, DescribeClientQuotasResponse>(new DescribeClientQuotasHandler(broker.Cluster)),
@@ -115,26 +123,33 @@ public static class BrokerApis
                 new DescribeUserScramCredentialsHandler(broker.Cluster)),
             Entry<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(new AlterUserScramCredentialsHandler()),
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(broker.Quorum)),
-            Entry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(broker.Controller)),
+            HeavyEntry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(broker.Controller)),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(new DescribeClusterHandler(broker.Cluster)),
-            Entry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics, broker.Cluster)),
-            Entry<UnregisterBrokerRequest, UnregisterBrokerResponse>(new UnregisterBrokerHandler(broker.Controller)),
+            HeavyEntry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics, broker.Cluster)),
+            HeavyEntry<UnregisterBrokerRequest, UnregisterBrokerResponse>(new UnregisterBrokerHandler(broker.Controller)),
             Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler(broker.Transactions)),
-            Entry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler(broker.Transactions)),
+            HeavyEntry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler(broker.Transactions)),
             Entry<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(new ConsumerGroupHeartbeatHandler(broker.Groups, broker.Cluster, broker.Config)),
             Entry<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(new ConsumerGroupDescribeHandler(broker.Groups, broker.Cluster, broker.Config)),
             Entry<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesHandler(broker.Cluster)),
             Entry<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config)),
-            Entry<UnregisterControllerRequest, UnregisterControllerResponse>(new UnregisterControllerHandler(broker.Controller)),
+            HeavyEntry<UnregisterControllerRequest, UnregisterControllerResponse>(new UnregisterControllerHandler(broker.Controller)),
         ]);
         return table;
     }
 
     private static PlainApiEntry<TRequest, TResponse> Entry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
-        where TRequest : IRequestMessage<TRequest>
+        where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
         where TResponse : class, IResponseMessage<TResponse> => new(handler);
 
-    private static ReusingApiEntry<TRequest, TResponse> ReusingEntry<TRequest, TResponse>(IReusingApiHandler<TRequest, TResponse> handler)
-        where TRequest : class, IRequestMessage<TRequest>, IReusableMessage, new()
-        where TResponse : class, IResponseMessage<TResponse>, IReusableMessage, new() => new(handler);
+    /// <summary>An API whose work does not follow from the size of its request: the controller decides, files are deleted, or all there is is listed.</summary>
+    private static PlainApiEntry<TRequest, TResponse> HeavyEntry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
+        where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
+        where TResponse : class, IResponseMessage<TResponse> => new(handler) { IsAlwaysHeavy = true };
+
+    private static ReusingApiEntry<TRequest, TResponse> ReusingEntry<TRequest, TResponse>(
+        IReusingApiHandler<TRequest, TResponse> handler, int bodyBytesOnLoopMax, bool overlapsItself = false)
+        where TRequest : class, IRequestMessage<TRequest>, IFailableRequest<TResponse>, IReusableMessage, new()
+        where TResponse : class, IResponseMessage<TResponse>, IReusableMessage, new() =>
+        new(handler) { BodyBytesOnLoopMax = bodyBytesOnLoopMax, OverlapsItself = overlapsItself };
 }

@@ -91,8 +91,13 @@ public sealed partial class ControllerHost : ILeadershipFollower
         {
             await committed;
         }
-        catch (Exception e) when (e is not ApiException)
+        catch (MetadataLogException)
         {
+            throw NotController(); // the log gives up what is not committed when leadership is lost
+        }
+        catch (Exception e) when (e is not (ApiException or OperationCanceledException))
+        {
+            LogNotCommitted(_logger, command.GetType().Name, e);
             throw NotController();
         }
 
@@ -123,6 +128,12 @@ public sealed partial class ControllerHost : ILeadershipFollower
     [LoggerMessage(Level = LogLevel.Information, Message = "The active controller is node {LeaderId} at epoch {Epoch}.")]
     private static partial void LogInactive(ILogger logger, int leaderId, int epoch);
 
+    [LoggerMessage(Level = LogLevel.Error, Message = "The controller command {Command} was decided, and it is not known whether it is committed: the metadata log failed. The client is told NOT_CONTROLLER and asks again")]
+    private static partial void LogNotCommitted(ILogger logger, string command, Exception failure);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The controller failed to decide {Command}; nothing of it was written")]
+    private static partial void LogNotDecided(ILogger logger, string command, Exception failure);
+
     private static ApiException NotController() => new(ErrorCode.NotController, "This node is not the active controller.");
 
     private void Activate(int epoch, MetadataReplayer committed)
@@ -146,21 +157,41 @@ public sealed partial class ControllerHost : ILeadershipFollower
 
     private (TReply Reply, long Offset, Task Committed) Decide<TReply>(ControllerCommand<TReply> command)
     {
-        lock (_lock)
+        if (!_lock.TryEnter())
         {
-            var speculative = _speculative ?? throw NotController();
-            var now = Instant.Now(_time);
-            var decision = _controller.Decide(command, new ControllerState(speculative.Image, _log.EndOffset, now));
-
-            // An answer may rest on what was appended before it: it is no better than that.
-            if (decision.Records.Count == 0)
-                return (decision.Reply, _lastOffset, _lastAppend);
-            if (decision.IsAtomic || decision.Records.Count <= RecordsPerBatchMax)
-                Append(decision.Records, now);
-            else
-                AppendInParts(decision.Records, now);
-            return (decision.Reply, _lastOffset, _lastAppend);
+            HandlerThread.AboutToBlock(); // a command before this one may take long: the clients of this network loop need not wait for it
+            _lock.Enter();
         }
+
+        try
+        {
+            return DecideLocked(command);
+        }
+        catch (Exception e) when (e is not ApiException)
+        {
+            LogNotDecided(_logger, command.GetType().Name, e);
+            throw;
+        }
+        finally
+        {
+            _lock.Exit();
+        }
+    }
+
+    private (TReply Reply, long Offset, Task Committed) DecideLocked<TReply>(ControllerCommand<TReply> command)
+    {
+        var speculative = _speculative ?? throw NotController();
+        var now = Instant.Now(_time);
+        var decision = _controller.Decide(command, new ControllerState(speculative.Image, _log.EndOffset, now));
+
+        // An answer may rest on what was appended before it: it is no better than that.
+        if (decision.Records.Count == 0)
+            return (decision.Reply, _lastOffset, _lastAppend);
+        if (decision.IsAtomic || decision.Records.Count <= RecordsPerBatchMax)
+            Append(decision.Records, now);
+        else
+            AppendInParts(decision.Records, now);
+        return (decision.Reply, _lastOffset, _lastAppend);
     }
 
     private void AppendInParts(IReadOnlyList<MetadataRecord> records, Instant now)

@@ -58,15 +58,17 @@ public sealed partial class BrokerLifecycle(NodeIdentity node, ControllerHost co
     /// <param name="timeout">How long to wait: <c>initial.broker.registration.timeout.ms</c>.</param>
     /// <param name="failure">Completes when the metadata log or what follows it has failed.</param>
     /// <param name="logger">The log for people.</param>
+    /// <param name="cancellation">Ends the wait: the node is to stop before it has started.</param>
     /// <exception cref="ApiException">The controller refuses.</exception>
     /// <exception cref="NodeStartException">The time is over, or the metadata log has failed.</exception>
-    public async Task JoinAsync(TimeSpan timeout, Task failure, ILogger logger)
+    public async Task JoinAsync(TimeSpan timeout, Task failure, ILogger logger, CancellationToken cancellation = default)
     {
         using var patience = new CancellationTokenSource(timeout, time);
+        using var waiting = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellation);
         using var reminder = time.CreateTimer(_ => LogWaiting(logger, _waitsFor), null, ReminderInterval, ReminderInterval);
         try
         {
-            var joining = RegisterAndUnfenceAsync(patience.Token);
+            var joining = RegisterAndUnfenceAsync(waiting.Token);
             if (await Task.WhenAny(joining, failure) != joining)
                 throw new NodeStartException($"The metadata log failed while this node waited for {_waitsFor}.");
             await joining;

@@ -34,8 +34,10 @@ public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoo
     /// <param name="hasNews">Asked once all are watched: true ends the wait at once, so that nothing is missed in between.</param>
     /// <param name="timeout">The longest wait.</param>
     /// <param name="cancellationToken">Ends the wait with an <see cref="OperationCanceledException"/>.</param>
+    /// <param name="draining">Ends the wait as news do.</param>
     public async ValueTask WaitAsync<TState>(
-        IReadOnlyList<PartitionReplica> partitions, TState state, Func<TState, bool> hasNews, TimeSpan timeout, CancellationToken cancellationToken)
+        IReadOnlyList<PartitionReplica> partitions, TState state, Func<TState, bool> hasNews, TimeSpan timeout, CancellationToken cancellationToken,
+        CancellationToken draining = default)
     {
         foreach (var partition in partitions)
             partition.AddWaiter(this);
@@ -44,6 +46,7 @@ public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoo
             if (hasNews(state))
                 return;
             using var timer = time.CreateTimer(static waiter => ((DataWaiter)waiter!).Wake(), this, timeout, Timeout.InfiniteTimeSpan);
+            using var drain = draining.UnsafeRegister(static waiter => ((DataWaiter)waiter!).Wake(), this);
             using var cancellation = cancellationToken.UnsafeRegister(static waiter => ((DataWaiter)waiter!).Wake(), this);
             await new ValueTask(this, _woken.Version);
             cancellationToken.ThrowIfCancellationRequested();

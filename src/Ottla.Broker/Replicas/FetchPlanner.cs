@@ -52,15 +52,16 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
     /// <param name="partitions">The partitions.</param>
     /// <param name="reads">What <see cref="TryRead"/> found; afterwards what there is now.</param>
     /// <param name="deadline">When the fetch is answered with what there is.</param>
+    /// <param name="draining">Ends the wait with what there is.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="OperationCanceledException">Nobody waits any more. No slice is left.</exception>
     public async ValueTask WaitAsync(
-        FetchTerms terms, List<FetchedPartition> partitions, PartitionRead[] reads, Instant deadline, CancellationToken cancellationToken)
+        FetchTerms terms, List<FetchedPartition> partitions, PartitionRead[] reads, Instant deadline, CancellationToken draining, CancellationToken cancellationToken)
     {
         while (true)
         {
             GiveBack(reads);
-            if (deadline.MillisecondsSince(Instant.Now(time)) is var remainingMs and > 0)
+            if (!draining.IsCancellationRequested && deadline.MillisecondsSince(Instant.Now(time)) is var remainingMs and > 0)
             {
                 var replicas = new List<PartitionReplica>(reads.Length);
                 foreach (var read in reads)
@@ -74,10 +75,11 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
                     (Reads: reads, terms.Bound),
                     static fetch => HaveNews(fetch.Reads, fetch.Bound),
                     TimeSpan.FromMilliseconds(remainingMs),
-                    cancellationToken);
+                    cancellationToken,
+                    draining);
             }
 
-            var mayWait = Instant.Now(time) < deadline;
+            var mayWait = Instant.Now(time) < deadline && !draining.IsCancellationRequested;
             if (TryRead(terms, partitions, reads, mayWait) || !mayWait)
                 return;
         }

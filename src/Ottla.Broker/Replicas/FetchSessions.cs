@@ -56,6 +56,9 @@ public sealed class FetchSession(int id, bool usesTopicIds)
     /// <summary>Whether its requests name topics by id: it may not change in between.</summary>
     public bool UsesTopicIds => usesTopicIds;
 
+    /// <summary>How many partitions it has, as of a moment ago.</summary>
+    public int PartitionCount => _order.Count;
+
     /// <summary>The epoch that the next request must have.</summary>
     internal int NextEpoch { get; set; } = 1;
 
@@ -150,6 +153,15 @@ public sealed class FetchSessions(int slotsMax, Prng prng)
             lock (_lock)
                 return _sessions.Count;
         }
+    }
+
+    /// <summary>How many partitions a session has; 0 when there is no such session.</summary>
+    public int PartitionCountOf(int sessionId)
+    {
+        if (sessionId == NoSession)
+            return 0;
+        lock (_lock)
+            return _sessions.TryGetValue(sessionId, out var session) ? session.PartitionCount : 0;
     }
 
     /// <summary>Finds, makes or ends the session of a request.</summary>

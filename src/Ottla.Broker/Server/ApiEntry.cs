@@ -6,7 +6,7 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>An API that this broker serves: its schema and its handler.</summary>
+/// <summary>An API that this broker serves: its schema, its handler, and what is true of each of its requests.</summary>
 public abstract class ApiEntry
 {
     private protected ApiEntry(ApiKey key, Type handlerType)
@@ -30,6 +30,18 @@ public abstract class ApiEntry
     /// <summary>The newest version served.</summary>
     public short HighestVersion => Schema.HighestStableVersion;
 
+    /// <summary>
+    /// Whether requests of one connection may wait at once: the next of this API starts as soon as the one before has done its first stage. All others start
+    /// when everything before them on their connection is answered, as a client of Kafka relies on.
+    /// </summary>
+    public bool OverlapsItself { get; init; }
+
+    /// <summary>Whether every request leaves the network loop, because its work does not follow from its size.</summary>
+    public bool IsAlwaysHeavy { get; init; }
+
+    /// <summary>A request with a longer body is not even decoded on the network loop.</summary>
+    public int BodyBytesOnLoopMax { get; init; } = 16 * 1024;
+
     /// <summary>Whether a version is served.</summary>
     public bool Supports(short version) => version >= LowestVersion && version <= HighestVersion;
 
@@ -37,8 +49,13 @@ public abstract class ApiEntry
     public short RequestHeaderVersion(short version) => version >= Schema.LowestFlexibleVersion ? (short)2 : (short)1;
 
     /// <summary>Decodes the request and starts its handler; the response takes the next place in <paramref name="queue"/>, now or later.</summary>
+    /// <param name="context">The request's.</param>
+    /// <param name="body">The request behind its header.</param>
+    /// <param name="queue">The responses of its connection.</param>
+    /// <param name="heavy">Where it goes if it takes long.</param>
+    /// <returns>Completes when the first stage is over and <paramref name="body"/> is not used any more.</returns>
     /// <exception cref="ProtocolException">The request is malformed; it takes no place.</exception>
-    internal abstract void Start(RequestContext context, ref WireReader reader, ResponseQueue queue);
+    internal abstract ValueTask Start(RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy);
 
     /// <summary>Encodes a response behind its header.</summary>
     internal void Encode(RequestContext context, IMessage response, short version, FrameBuffer frame)
@@ -63,7 +80,7 @@ public abstract class ApiEntry
 
 /// <inheritdoc cref="ApiEntry"/>
 public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
-    where TRequest : IRequestMessage<TRequest>
+    where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
     where TResponse : class, IResponseMessage<TResponse>
 {
     private protected ApiEntry(Type handlerType)
@@ -71,74 +88,177 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     {
     }
 
-    /// <summary>Sends the response in its turn, now or once the handler is done.</summary>
-    /// <param name="context">The request's.</param>
-    /// <param name="response">What the handler is making.</param>
-    /// <param name="slot">The response's place.</param>
-    /// <param name="exchange">The messages to give back then; null when they are garbage.</param>
-    private protected void Answer(RequestContext context, ValueTask<TResponse?> response, ResponseSlot slot, MessageExchange? exchange)
+    /// <inheritdoc/>
+    internal override ValueTask Start(RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy) =>
+        body.Length <= BodyBytesOnLoopMax ? StartDecoded(Decode(context, body, queue), heavy) : StartLarge(context, body, queue, heavy);
+
+    /// <summary>Decodes a request and takes the place of its response.</summary>
+    private protected abstract Exchange Decode(RequestContext context, Memory<byte> body, ResponseQueue queue);
+
+    /// <summary>Has a decoded request handled, here or where it holds up nobody.</summary>
+    private protected abstract ValueTask StartDecoded(in Exchange exchange, HeavyRequests heavy);
+
+    private ValueTask StartLarge(RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy) =>
+        new(heavy.RunAsync(() => Handle(Decode(context, body, queue), isOnConnection: false)));
+
+    /// <summary>Calls the handler; what it throws at once is returned as what it would throw later.</summary>
+    private protected abstract ValueTask<TResponse?> CallHandler(in Exchange exchange);
+
+    /// <summary>Whether a client waits for the response.</summary>
+    private protected virtual bool WantsResponse(TRequest request) => true;
+
+    /// <summary>Has the handler do its first stage, and sees to the response.</summary>
+    /// <param name="exchange">The request.</param>
+    /// <param name="isOnConnection">Whether the connection's own task calls, which sends what is ready when it has started everything that came in.</param>
+    private protected void Handle(in Exchange exchange, bool isOnConnection)
     {
-        if (response.IsCompletedSuccessfully)
-            Complete(context, response.Result, slot, exchange);
+        ValueTask<TResponse?> response;
+        try
+        {
+            response = CallHandler(exchange);
+        }
+        catch (Exception e) // a bug, a lost disk, or an error that the handler leaves to us
+        {
+            response = ValueTask.FromException<TResponse?>(e);
+        }
+
+        if (isOnConnection && response.IsCompletedSuccessfully)
+            Complete(exchange, response.Result);
         else
-            _ = AnswerLaterAsync(context, response, slot, exchange);
+            _ = AnswerLaterAsync(exchange, response, wakesInline: isOnConnection);
     }
 
-    private async Task AnswerLaterAsync(RequestContext context, ValueTask<TResponse?> response, ResponseSlot slot, MessageExchange? exchange)
+    private async Task AnswerLaterAsync(Exchange exchange, ValueTask<TResponse?> response, bool wakesInline)
     {
         try
         {
-            Complete(context, await response, slot, exchange);
-            slot.Queue.FlushInBackground();
+            TResponse? answer;
+            try
+            {
+                answer = await response;
+            }
+            catch (Exception e)
+            {
+                answer = Fail(exchange, e);
+            }
+
+            Complete(exchange, answer);
+            exchange.Slot.Queue.OnAnswerReady(wakesInline);
         }
         catch (Exception e) // whatever it is, it must reach the connection: nobody awaits this method
         {
-            slot.Queue.Fail(e);
+            exchange.Slot.Queue.Fail(e);
         }
     }
 
-    private void Complete(RequestContext context, TResponse? response, ResponseSlot slot, MessageExchange? exchange)
+    /// <summary>The response to a request whose handler threw: the error in the API's own shape, as Kafka's requests make it.</summary>
+    private TResponse? Fail(in Exchange exchange, Exception exception)
     {
+        var context = exchange.Context;
+        if (exception is OperationCanceledException && context.Connection.Closing.IsCancellationRequested)
+            throw exception; // nobody is there to be answered
+        var (error, message) = RequestFailure.ErrorOf(exception);
+        if (error == ErrorCode.UnknownServerError)
+            exchange.Slot.Queue.ReportFailure(context, exception);
+        if (WantsResponse(exchange.Request))
+            return exchange.Request.ToErrorResponse(context.ApiVersion, (short)error, message);
+        context.Connection.End($"{context.ApiKey} request {context.CorrelationId}, which wants no response, failed: {error}");
+        return null;
+    }
+
+    private void Complete(in Exchange exchange, TResponse? response)
+    {
+        var slot = exchange.Slot;
         Invariant.Check(!slot.IsComplete, "a request is answered once");
         if (response is null)
-        {
             slot.CompleteWithoutResponse();
-        }
         else
+            slot.Complete(EncodeOrFail(exchange, response));
+        if (exchange.Messages is { } messages)
+            slot.Queue.Exchanges.Return(messages);
+    }
+
+    private FrameBuffer EncodeOrFail(in Exchange exchange, TResponse response)
+    {
+        var frame = exchange.Slot.Queue.RentFrame();
+        try
         {
-            var frame = slot.Queue.RentFrame();
-            Encode(context, response, context.ApiVersion, frame);
-            slot.Complete(frame);
+            Encode(exchange.Context, response, exchange.Context.ApiVersion, frame);
+            return frame;
+        }
+        catch (InvalidOperationException e)
+        {
+            exchange.Slot.Queue.ReportFailure(exchange.Context, e);
         }
 
-        if (exchange is not null)
-            slot.Queue.Exchanges.Return(exchange);
+        frame = exchange.Slot.Queue.RentFrame();
+        Encode(exchange.Context, exchange.Request.ToErrorResponse(exchange.Context.ApiVersion, (short)ErrorCode.UnknownServerError, null), exchange.Context.ApiVersion, frame);
+        return frame;
     }
+
+    /// <summary>A request under way.</summary>
+    /// <param name="Context">What is known of it besides its body.</param>
+    /// <param name="Request">Its body.</param>
+    /// <param name="Slot">The place of its response.</param>
+    /// <param name="Messages">The messages to give back when it is answered; null when they are garbage.</param>
+    private protected readonly record struct Exchange(RequestContext Context, TRequest Request, ResponseSlot Slot, MessageExchange? Messages);
 }
 
 /// <summary>An API whose messages are made for each request.</summary>
 public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler) : ApiEntry<TRequest, TResponse>(handler.GetType())
-    where TRequest : IRequestMessage<TRequest>
+    where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
     where TResponse : class, IResponseMessage<TResponse>
 {
-    internal override void Start(RequestContext context, ref WireReader reader, ResponseQueue queue)
+    private protected override Exchange Decode(RequestContext context, Memory<byte> body, ResponseQueue queue)
     {
+        var reader = new WireReader(body);
         var request = TRequest.Read(ref reader, context.ApiVersion);
-        var slot = queue.Open();
-        Answer(context, handler.HandleAsync(context, request), slot, exchange: null);
+        return new Exchange(context, request, queue.Open(OverlapsItself), null);
+    }
+
+    private protected override ValueTask StartDecoded(in Exchange exchange, HeavyRequests heavy)
+    {
+        if (IsAlwaysHeavy || handler.EstimateMicroseconds(exchange.Context, exchange.Request) > HeavyRequests.MicrosecondsOnLoopMax)
+            heavy.Queue(new HeavyWork(this, exchange)); // nothing of the body is used any more, and nothing overtakes it
+        else
+            Handle(exchange, isOnConnection: true);
+        return default;
+    }
+
+    private protected override ValueTask<TResponse?> CallHandler(in Exchange exchange) => handler.HandleAsync(exchange.Context, exchange.Request);
+
+    private sealed class HeavyWork(PlainApiEntry<TRequest, TResponse> entry, Exchange exchange) : IThreadPoolWorkItem
+    {
+        public void Execute() => entry.Handle(exchange, isOnConnection: false);
     }
 }
 
 /// <summary>An API of the hot path, whose messages are used again.</summary>
 public sealed class ReusingApiEntry<TRequest, TResponse>(IReusingApiHandler<TRequest, TResponse> handler) : ApiEntry<TRequest, TResponse>(handler.GetType())
-    where TRequest : class, IRequestMessage<TRequest>, IReusableMessage, new()
+    where TRequest : class, IRequestMessage<TRequest>, IFailableRequest<TResponse>, IReusableMessage, new()
     where TResponse : class, IResponseMessage<TResponse>, IReusableMessage, new()
 {
-    internal override void Start(RequestContext context, ref WireReader reader, ResponseQueue queue)
+    private protected override Exchange Decode(RequestContext context, Memory<byte> body, ResponseQueue queue)
     {
-        var exchange = queue.Exchanges.Rent<MessageExchange<TRequest, TResponse>>();
-        exchange.Request.ReadAgain(ref reader, context.ApiVersion);
-        var slot = queue.Open();
-        Answer(context, handler.HandleAsync(context, exchange.Request, exchange.Response), slot, exchange);
+        var messages = queue.Exchanges.Rent<MessageExchange<TRequest, TResponse>>();
+        var reader = new WireReader(body);
+        messages.Request.ReadAgain(ref reader, context.ApiVersion);
+        return new Exchange(context, messages.Request, queue.Open(OverlapsItself), messages);
     }
+
+    private protected override ValueTask StartDecoded(in Exchange exchange, HeavyRequests heavy)
+    {
+        if (handler.EstimateMicroseconds(exchange.Context, exchange.Request) > HeavyRequests.MicrosecondsOnLoopMax)
+            return StartHeavy(exchange, heavy);
+        Handle(exchange, isOnConnection: true);
+        return default;
+    }
+
+    private protected override ValueTask<TResponse?> CallHandler(in Exchange exchange) =>
+        handler.HandleAsync(exchange.Context, exchange.Request, ((MessageExchange<TRequest, TResponse>)exchange.Messages!).Response);
+
+    private protected override bool WantsResponse(TRequest request) => handler.WantsResponse(request);
+
+    /// <summary>The records of the request are windows of its frame: the connection waits until the first stage is done with them.</summary>
+    private ValueTask StartHeavy(Exchange exchange, HeavyRequests heavy) => new(heavy.RunAsync(() => Handle(exchange, isOnConnection: false)));
 }

@@ -21,6 +21,7 @@ public sealed class BrokerServer : IAsyncDisposable
     private readonly ITransport _transport;
     private readonly Func<ServerSettings> _settings;
     private readonly BufferPool _pool;
+    private readonly HeavyRequests _heavy;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly LimitedLogger _clientLog;
@@ -37,13 +38,15 @@ public sealed class BrokerServer : IAsyncDisposable
     /// <param name="transport">Sockets, or their stand-in.</param>
     /// <param name="settings">The bounds, asked for each time: some change while the server runs.</param>
     /// <param name="pool">Lends the buffers of all connections.</param>
+    /// <param name="heavy">Runs the requests that take long.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">The log.</param>
-    public BrokerServer(ITransport transport, Func<ServerSettings> settings, BufferPool pool, TimeProvider time, ILogger logger)
+    public BrokerServer(ITransport transport, Func<ServerSettings> settings, BufferPool pool, HeavyRequests heavy, TimeProvider time, ILogger logger)
     {
         _transport = transport;
         _settings = settings;
         _pool = pool;
+        _heavy = heavy;
         _time = time;
         _logger = logger;
         _clientLog = new LimitedLogger(logger, time);
@@ -121,7 +124,7 @@ public sealed class BrokerServer : IAsyncDisposable
                 await _connections.WaitUntilBelowAsync(_settings().ConnectionsMax, _stopping.Token);
                 var accepted = await listening.AcceptAsync(_stopping.Token);
                 await KeepToRateAsync(accepted, listener.Name);
-                _ = ServeAsync(new Connection(accepted, listener.Name, listener.Apis, _settings(), _pool, _time, _clientLog));
+                _ = ServeAsync(new Connection(accepted, listener.Name, listener.Apis, _heavy, _settings(), _pool, _time, _clientLog));
             }
         }
         catch (Exception) when (_stopping.IsCancellationRequested)

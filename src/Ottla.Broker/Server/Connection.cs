@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Ottla.Kernel;
@@ -11,11 +12,15 @@ using Ottla.Protocol.Wire;
 namespace Ottla.Broker.Server;
 
 /// <summary>One client connection: reads frames, starts their handlers in order, sends the replies in order.</summary>
-/// <remarks>Everything before a handler's first await runs on this connection's own task. A malformed frame ends this connection and no other.</remarks>
+/// <remarks>
+/// One request at a time: the next one starts when the one before is answered, except where an API overlaps itself. Everything before a handler's first await
+/// runs on this connection's own task, or elsewhere while that waits. A malformed frame ends this connection and no other.
+/// </remarks>
 internal sealed class Connection : IAsyncDisposable
 {
     private readonly ITransportConnection _transport;
     private readonly ApiTable _apis;
+    private readonly HeavyRequests _heavy;
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly FrameReader _reader;
@@ -27,15 +32,17 @@ internal sealed class Connection : IAsyncDisposable
     private long _lastActiveMs;
     private long _movedBytes;
 
-    public Connection(ITransportConnection transport, string listenerName, ApiTable apis, ServerSettings settings, BufferPool pool, TimeProvider time, ILogger logger)
+    public Connection(
+        ITransportConnection transport, string listenerName, ApiTable apis, HeavyRequests heavy, ServerSettings settings, BufferPool pool, TimeProvider time, ILogger logger)
     {
         _transport = transport;
         _apis = apis;
+        _heavy = heavy;
         _time = time;
         _logger = logger;
         _reader = new FrameReader(transport, pool, settings.RequestBytesMax);
-        _responses = new ResponseQueue(new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, _closing.Token);
-        _info = new ConnectionInfo(listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, End, _closing.Token);
+        _responses = new ResponseQueue(new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, OnRequestFailure, _closing.Token);
+        _info = new ConnectionInfo(listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, End, _stopReading.Token, _closing.Token);
         Touch();
     }
 
@@ -64,9 +71,17 @@ internal sealed class Connection : IAsyncDisposable
                 Touch();
                 while (!_stopReading.IsCancellationRequested && _reader.TryReadFrame(out var frame))
                 {
-                    if (!_responses.HasRoom)
-                        await _responses.WaitForRoomAsync();
-                    Dispatch(frame);
+                    var api = Identify(frame.Span);
+                    if (!_responses.MayStart(api.OverlapsItself))
+                    {
+                        await _responses.WaitToStartAsync(api.OverlapsItself);
+                        if (_stopReading.IsCancellationRequested)
+                            break;
+                    }
+
+                    var started = Start(api, frame);
+                    if (!started.IsCompletedSuccessfully)
+                        await FinishStartAsync(started);
                 }
 
                 _reader.ReleaseProcessed();
@@ -90,7 +105,7 @@ internal sealed class Connection : IAsyncDisposable
         }
         catch (Exception e)
         {
-            ServerLog.HandlerFailed(_logger, _info.ClientAddress, e);
+            ServerLog.ConnectionFailed(_logger, _info.ClientAddress, e);
         }
     }
 
@@ -120,29 +135,46 @@ internal sealed class Connection : IAsyncDisposable
         StopReading();
     }
 
-    private void Dispatch(Memory<byte> frame)
+    /// <exception cref="ProtocolException">No API of this listener.</exception>
+    private ApiEntry Identify(ReadOnlySpan<byte> frame)
+    {
+        if (!BinaryPrimitives.TryReadInt16BigEndian(frame, out var key))
+            throw new MalformedMessageException($"A request of {frame.Length} bytes has no header.");
+        return _apis.Find(key) ?? throw new MalformedMessageException($"API key {key} is not served here.");
+    }
+
+    /// <returns>Completes when the frame is not used any more.</returns>
+    private ValueTask Start(ApiEntry api, Memory<byte> frame)
     {
         var reader = new WireReader(frame);
         var peek = reader;
-        var key = peek.ReadInt16();
+        peek.ReadInt16();
         var version = peek.ReadInt16();
-        if (_apis.Find(key) is not { } api)
-            throw new MalformedMessageException($"API key {key} is not served here.");
-
         if (!api.Supports(version) && api.Key != ApiKey.ApiVersions)
             throw new UnsupportedVersionException($"{api.Key} is served in versions {api.LowestVersion} to {api.HighestVersion}, not {version}.");
         _header.ReadAgain(ref reader, api.RequestHeaderVersion(version));
         var context = new RequestContext(api.Key, version, _header.CorrelationId, _header.ClientId, _info);
         if (api.Supports(version))
-        {
-            api.Start(context, ref reader, _responses);
-            return;
-        }
+            return api.Start(context, frame[reader.Position..], _responses, _heavy);
 
         // A client newer than this broker: it learns our versions from the oldest form of the reply, which every client reads (KIP-511).
         var response = _responses.RentFrame();
         api.Encode(context, Api.ApiVersionsHandler.UnsupportedVersion(_apis), version: 0, response);
-        _responses.Open().Complete(response);
+        _responses.Open(overlaps: false).Complete(response);
+        return default;
+    }
+
+    /// <summary>What was answered before need not wait for a request that takes long.</summary>
+    private async ValueTask FinishStartAsync(ValueTask started)
+    {
+        try
+        {
+            await _responses.FlushAsync();
+        }
+        finally
+        {
+            await started; // in any case: the frame is used until then
+        }
     }
 
     private async ValueTask DrainQuietlyAsync()
@@ -162,9 +194,12 @@ internal sealed class Connection : IAsyncDisposable
         if (exception is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
             ServerLog.ConnectionLost(_logger, _info.ClientAddress, exception.Message);
         else
-            ServerLog.HandlerFailed(_logger, _info.ClientAddress, exception);
+            ServerLog.ConnectionFailed(_logger, _info.ClientAddress, exception);
         Abort();
     }
+
+    private void OnRequestFailure(RequestContext context, Exception exception) =>
+        ServerLog.RequestFailed(_logger, context.ApiKey, context.CorrelationId, _info.ClientAddress, exception);
 
     private void Touch() => Volatile.Write(ref _lastActiveMs, Instant.Now(_time).UnixMilliseconds);
 }

@@ -1,3 +1,4 @@
+using System.Threading.Tasks.Sources;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Framing;
@@ -9,7 +10,8 @@ namespace Ottla.Broker.Server;
 /// Requests are added by the connection's task; replies complete anywhere. Whoever finds the queue idle sends what is ready, all of it at once.
 /// Lives as long as its connection.
 /// </remarks>
-internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inFlightMax, Action<Exception> onFailure, CancellationToken closing)
+internal sealed class ResponseQueue(
+    FrameSender sender, BufferPool pool, int inFlightMax, Action<Exception> onFailure, Action<RequestContext, Exception> onRequestFailure, CancellationToken closing)
 {
     /// <summary>Frames and slots kept for reuse: more than this are in flight only in bursts.</summary>
     private const int ReuseMax = 16;
@@ -25,9 +27,13 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
     private readonly Stack<ResponseSlot> _idleSlots = new();
     private readonly Stack<FrameBuffer> _idleFrames = new();
     private readonly List<FrameBuffer> _sending = [];
+    private readonly StartWaiter _startWaiter = new();
     private TaskCompletionSource? _roomWanted;
     private long _unsentBytes;
     private long _sendingBytes;
+    private int _unansweredCount;
+    private int _unansweredAloneCount;
+    private bool? _startWanted;
     private bool _isSending;
     private bool _hasFailed;
 
@@ -35,12 +41,17 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
     public MessageExchanges Exchanges { get; } = new();
 
     /// <summary>Takes the next place in the order of replies.</summary>
-    public ResponseSlot Open()
+    /// <param name="overlaps">Whether others of its kind may start before it is answered.</param>
+    public ResponseSlot Open(bool overlaps)
     {
         lock (_lock)
         {
             if (!_idleSlots.TryPop(out var slot))
                 slot = new ResponseSlot(this);
+            slot.Overlaps = overlaps;
+            _unansweredCount++;
+            if (!overlaps)
+                _unansweredAloneCount++;
             _slots.Enqueue(slot);
             return slot;
         }
@@ -63,18 +74,47 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
         }
     }
 
-    /// <summary>Whether another request may be started without waiting.</summary>
-    public bool HasRoom
+    /// <summary>Whether the next request may start: what came before is answered, or overlaps as it does, and neither too many replies nor too many bytes wait to be sent.</summary>
+    /// <param name="overlaps">Whether it overlaps others of its kind.</param>
+    public bool MayStart(bool overlaps)
     {
-        get
-        {
-            lock (_lock)
-                return HasRoomFor(inFlightMax, UnsentBytesMax);
-        }
+        lock (_lock)
+            return HasRoomFor(inFlightMax, UnsentBytesMax) && HasTurn(overlaps);
     }
 
-    /// <summary>Sends what is ready and waits until enough replies went out, when too many requests are in flight or too many bytes wait for the client.</summary>
-    public ValueTask WaitForRoomAsync() => WaitUntilBelowAsync(inFlightMax, UnsentBytesMax);
+    /// <summary>Sends what is ready, and waits until the next request may start or the connection fails. One call at a time.</summary>
+    public async ValueTask WaitToStartAsync(bool overlaps)
+    {
+        await WaitUntilBelowAsync(inFlightMax, UnsentBytesMax);
+        ValueTask turn;
+        lock (_lock)
+        {
+            if (_hasFailed || HasTurn(overlaps))
+                return;
+            _startWanted = overlaps;
+            turn = _startWaiter.WaitAsync();
+        }
+
+        await turn;
+    }
+
+    /// <summary>A reply got ready outside the connection's task: sends it if it is its turn, and lets the next request start.</summary>
+    /// <param name="wakesInline">Whether the connection may go on in the caller's stack.</param>
+    public void OnAnswerReady(bool wakesInline)
+    {
+        FlushInBackground();
+        lock (_lock)
+        {
+            if (_startWanted is not { } overlaps || !HasTurn(overlaps))
+                return;
+            _startWanted = null;
+        }
+
+        _startWaiter.Wake(wakesInline);
+    }
+
+    /// <summary>Tells of a request that failed in a way that its handler does not know.</summary>
+    public void ReportFailure(RequestContext context, Exception exception) => onRequestFailure(context, exception);
 
     /// <summary>Waits until every request was answered.</summary>
     public ValueTask DrainAsync() => WaitUntilBelowAsync(1, UnsentBytesMax);
@@ -100,7 +140,7 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
     }
 
     /// <summary>As <see cref="FlushAsync"/>, for a reply that got ready outside the connection's task.</summary>
-    public void FlushInBackground()
+    private void FlushInBackground()
     {
         var flush = FlushAsync();
         if (!flush.IsCompletedSuccessfully)
@@ -134,6 +174,7 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
 
         onFailure(exception);
         waiter?.TrySetResult();
+        WakeForFailure();
     }
 
     /// <summary>Releases the replies that will never be sent, and whoever waits for them. Nothing is sent afterwards.</summary>
@@ -150,6 +191,7 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
         }
 
         waiter?.TrySetResult();
+        WakeForFailure();
     }
 
     internal void Complete(ResponseSlot slot, FrameBuffer? frame)
@@ -157,11 +199,29 @@ internal sealed class ResponseQueue(FrameSender sender, BufferPool pool, int inF
         lock (_lock)
         {
             slot.MarkComplete(frame);
+            _unansweredCount--;
+            if (!slot.Overlaps)
+                _unansweredAloneCount--;
             if (_hasFailed)
                 slot.TakeFrame()?.Dispose();
             else
                 _unsentBytes += frame?.Length ?? 0;
         }
+    }
+
+    /// <summary>Called under the lock.</summary>
+    private bool HasTurn(bool overlaps) => (overlaps ? _unansweredAloneCount : _unansweredCount) == 0;
+
+    private void WakeForFailure()
+    {
+        lock (_lock)
+        {
+            if (_startWanted is null)
+                return;
+            _startWanted = null;
+        }
+
+        _startWaiter.Wake(inline: false);
     }
 
     /// <summary>Collects the ready replies at the head of the queue; the caller then sends them, and is the only one to.</summary>
@@ -236,6 +296,9 @@ internal sealed class ResponseSlot(ResponseQueue queue)
 
     public bool IsComplete { get; private set; }
 
+    /// <summary>Whether others of its kind may start before it is complete.</summary>
+    public bool Overlaps { get; set; }
+
     public void Complete(FrameBuffer frame) => queue.Complete(this, frame);
 
     /// <summary>The client wanted no reply (acks=0).</summary>
@@ -256,4 +319,30 @@ internal sealed class ResponseSlot(ResponseQueue queue)
     }
 
     internal void Reset() => IsComplete = false;
+}
+
+/// <summary>The connection's task, waiting for the turn of its next request. One wait at a time; used again.</summary>
+internal sealed class StartWaiter : IValueTaskSource
+{
+    private ManualResetValueTaskSourceCore<bool> _woken;
+
+    /// <summary>Begins to wait; <see cref="Wake"/> follows once.</summary>
+    public ValueTask WaitAsync()
+    {
+        _woken.Reset();
+        return new ValueTask(this, _woken.Version);
+    }
+
+    public void Wake(bool inline)
+    {
+        _woken.RunContinuationsAsynchronously = !inline;
+        _woken.SetResult(true);
+    }
+
+    void IValueTaskSource.GetResult(short token) => _woken.GetResult(token);
+
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _woken.GetStatus(token);
+
+    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _woken.OnCompleted(continuation, state, token, flags);
 }

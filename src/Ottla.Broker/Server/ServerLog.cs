@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Server;
 
@@ -18,8 +19,11 @@ internal static partial class ServerLog
     [LoggerMessage(Level = LogLevel.Debug, Message = "Connection of {Client} lost: {Reason}")]
     public static partial void ConnectionLost(ILogger logger, IPAddress client, string reason);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "A request of {Client} failed unexpectedly; its connection is closed")]
-    public static partial void HandlerFailed(ILogger logger, IPAddress client, Exception exception);
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Api} request {CorrelationId} of {Client} failed unexpectedly and is answered with UNKNOWN_SERVER_ERROR")]
+    public static partial void RequestFailed(ILogger logger, ApiKey api, int correlationId, IPAddress client, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Closing the connection of {Client}: it failed unexpectedly")]
+    public static partial void ConnectionFailed(ILogger logger, IPAddress client, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Refusing a connection of {Client}: it has the {Limit} that max.connections.per.ip allows")]
     public static partial void TooManyConnectionsOfClient(ILogger logger, IPAddress client, int limit);

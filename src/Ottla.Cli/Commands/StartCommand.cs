@@ -14,7 +14,7 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Cli.Commands;
 
-/// <summary><c>ottla start</c>: runs a node in the foreground until SIGTERM or SIGINT.</summary>
+/// <summary><c>ottla start</c>: runs a node in the foreground until SIGTERM, SIGINT or SIGHUP.</summary>
 internal static partial class StartCommand
 {
     public static Command Create()
@@ -23,8 +23,8 @@ internal static partial class StartCommand
         var verbose = new Option<bool>("--verbose", "-v") { Description = "Also log debug messages." };
         var command = new Command(
             "start",
-            "Run a broker in the foreground. It logs to standard error; SIGTERM or SIGINT stops it in order. Without --config it formats "
-            + "./data if needed and listens on 127.0.0.1:9092.");
+            "Run a broker in the foreground. It logs to standard error; SIGTERM, SIGINT or SIGHUP stops it in order."
+            + " Without --config it formats ./data if needed and listens on 127.0.0.1:9092.");
         configuration.AddTo(command);
         command.Options.Add(verbose);
         command.SetAction(arguments => RunAsync(arguments, configuration, arguments.GetValue(verbose)));
@@ -36,17 +36,17 @@ internal static partial class StartCommand
         using var log = new StandardErrorLog(LogLevel.Trace, TimeProvider.System);
         using var loggers = new LeveledLoggers(log, verbose ? LogLevel.Debug : LogLevel.Information);
         var logger = loggers.CreateLogger("Ottla");
+        using var stop = new StopSignals();
         try
         {
             var config = configuration.Load(arguments);
             foreach (var warning in config.Warnings)
                 LogWarning(logger, warning);
             DescriptorLimit.Raise();
-            using var stop = new StopSignals();
             using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System, warning => LogWarning(logger, warning));
             var platform = new NodePlatform(new RealFileSystem(),
                 Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, loggers, NewSeed());
-            await using var node = await BrokerNode.StartAsync(config, mayFormat: configuration.IsDevMode(arguments), platform);
+            await using var node = await BrokerNode.StartAsync(config, mayFormat: configuration.IsDevMode(arguments), platform, stop.Token);
             using var heapTrimmer = HeapTrimmer.Start(node, TimeProvider.System);
             LogStarted(logger, VersionCommand.Version, config.NodeId);
             await Task.WhenAny(stop.Requested, node.Failure);
@@ -59,6 +59,11 @@ internal static partial class StartCommand
             LogStopping(logger);
             await node.StopAsync();
             LogStopped(logger);
+            return ExitCode.Success;
+        }
+        catch (OperationCanceledException) when (stop.Token.IsCancellationRequested)
+        {
+            LogStoppedEarly(logger);
             return ExitCode.Success;
         }
         catch (ConfigException e)
@@ -85,37 +90,42 @@ internal static partial class StartCommand
     [LoggerMessage(Level = LogLevel.Information, Message = "Stopped")]
     private static partial void LogStopped(ILogger logger);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "Stopped during the start: the next start recovers the logs from the beginning")]
+    private static partial void LogStoppedEarly(ILogger logger);
+
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Warning}")]
     private static partial void LogWarning(ILogger logger, string warning);
 
     [LoggerMessage(Level = LogLevel.Critical, Message = "{Reason}")]
     private static partial void LogFatal(ILogger logger, string reason);
 
-    /// <summary>Completes a task when SIGTERM or SIGINT arrives.</summary>
+    /// <summary>Completes a task and cancels a token when SIGTERM, SIGINT or SIGHUP arrives.</summary>
     private sealed class StopSignals : IDisposable
     {
         private readonly TaskCompletionSource _requested = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly PosixSignalRegistration _terminate;
-        private readonly PosixSignalRegistration _interrupt;
+        private readonly CancellationTokenSource _cancellation = new();
+        private readonly PosixSignalRegistration[] _registrations;
 
-        public StopSignals()
-        {
-            _terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
-            _interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
-        }
+        public StopSignals() =>
+            _registrations = [.. ((PosixSignal[])[PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP]).Select(signal => PosixSignalRegistration.Create(signal, OnSignal))];
 
         public Task Requested => _requested.Task;
 
+        /// <summary>Cancelled at the first signal: ends a start that is not over yet.</summary>
+        public CancellationToken Token => _cancellation.Token;
+
         public void Dispose()
         {
-            _terminate.Dispose();
-            _interrupt.Dispose();
+            foreach (var registration in _registrations)
+                registration.Dispose();
+            _cancellation.Dispose();
         }
 
         private void OnSignal(PosixSignalContext context)
         {
             context.Cancel = true; // The node flushes its logs first; then the process ends by itself.
             _requested.TrySetResult();
+            _cancellation.Cancel();
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Ottla.Kernel;
 using Ottla.Protocol.Batches.Compression;
 using Ottla.Protocol.Wire;
 
@@ -9,10 +10,14 @@ internal struct ExpansionWindow : IDisposable
 {
     private const int InitialBytes = 16 * 1024;
 
+    /// <summary>What expands beyond this takes its time, whatever was said of it before.</summary>
+    private const long QuickBytesMax = 1024 * 1024;
+
     private readonly CompressionDecoder _decoder;
     private byte[]? _buffer;
     private int _start;
     private int _end;
+    private long _expandedBytes;
     private bool _isExhausted;
 
     /// <param name="decoder">The decoder; owned from now on.</param>
@@ -120,6 +125,8 @@ internal struct ExpansionWindow : IDisposable
             var read = _decoder.Read(Buffer.AsSpan(_end));
             _isExhausted = read == 0;
             _end += read;
+            if (_expandedBytes <= QuickBytesMax && (_expandedBytes += read) > QuickBytesMax)
+                HandlerThread.AboutToBlock();
         }
 
         return _end - _start >= count;

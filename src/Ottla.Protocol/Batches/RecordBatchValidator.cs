@@ -73,10 +73,10 @@ public static class RecordBatchValidator
         var maxTimestamp = view.MaxTimestamp;
         if (view.Compression == CompressionType.None || rules.VerifyCompressedRecords || mustRecompress)
         {
-            var scan = Scan(batch, view.TimestampType, rules, now);
+            var scan = Scan(batch, view.TimestampType, mustRecompress, rules, now);
             maxTimestamp = scan.MaxTimestamp;
             if (mustRecompress || !scan.HasConsecutiveOffsets)
-                return Rewrite(batch, scan.UncompressedBytes, rules, now);
+                return Rewrite(batch, rules, now);
         }
 
         if (rules.TimestampType == TimestampType.LogAppendTime)
@@ -85,7 +85,7 @@ public static class RecordBatchValidator
         return null;
     }
 
-    private static RecordScan Scan(ReadOnlyMemory<byte> batch, TimestampType timestampType, in RecordValidationRules rules, Instant now)
+    private static RecordScan Scan(ReadOnlyMemory<byte> batch, TimestampType timestampType, bool mustRecompress, in RecordValidationRules rules, Instant now)
     {
         var scan = new RecordScan(RecordBatchLayout.NoTimestamp, 0, true);
         var errors = default(RecordErrorList);
@@ -97,6 +97,8 @@ public static class RecordBatchValidator
                 Math.Max(scan.MaxTimestamp, record.Timestamp),
                 scan.UncompressedBytes + record.SizeInBytes,
                 scan.HasConsecutiveOffsets && record.OffsetDelta == index);
+            if (scan.UncompressedBytes > RewrittenBytesMax && (mustRecompress || !scan.HasConsecutiveOffsets))
+                throw TooLarge(scan.UncompressedBytes, rules); // whatever follows: small batches may expand to a hundred million records
         }
 
         errors.ThrowIfAny();
@@ -104,14 +106,8 @@ public static class RecordBatchValidator
     }
 
     /// <summary>Builds the batch again with the topic's codec, and corrects the offsets that some clients get wrong.</summary>
-    private static PooledBufferWriter Rewrite(
-        ReadOnlyMemory<byte> batch, long uncompressedBytes, in RecordValidationRules rules, Instant now)
+    private static PooledBufferWriter Rewrite(ReadOnlyMemory<byte> batch, in RecordValidationRules rules, Instant now)
     {
-        if (uncompressedBytes > RewrittenBytesMax)
-            throw TooLarge(
-                $"The records of a batch to be recompressed in the append to {rules.Partition} expand to {uncompressedBytes} bytes which "
-                + $"exceeds {RewrittenBytesMax}");
-
         var view = new RecordBatchView(batch.Span);
         var options = RecordBatchOptions.Of(view) with
         {
@@ -158,7 +154,9 @@ public static class RecordBatchValidator
                 + "single batch can be recompressed or converted");
     }
 
-    private static RecordValidationException TooLarge(string message) => new(ErrorCode.MessageTooLarge, message);
+    private static RecordValidationException TooLarge(long uncompressedBytes, in RecordValidationRules rules) => new(
+        ErrorCode.MessageTooLarge,
+        $"The records of a batch to be recompressed in the append to {rules.Partition} expand to {uncompressedBytes} bytes or more, which exceeds {RewrittenBytesMax}");
 
     private readonly record struct RecordScan(long MaxTimestamp, long UncompressedBytes, bool HasConsecutiveOffsets);
 }

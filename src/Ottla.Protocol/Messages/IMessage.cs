@@ -46,6 +46,17 @@ public interface IApiMessage<TSelf> : IMessage<TSelf>
 public interface IRequestMessage<TSelf> : IApiMessage<TSelf>
     where TSelf : IRequestMessage<TSelf>;
 
+/// <summary>A request that knows what its response looks like when all of it fails.</summary>
+/// <remarks>Compiled from the schemas: every error code of the response is set, for each thing that the request names where the response says so by <c>from</c>.</remarks>
+public interface IFailableRequest<TResponse>
+{
+    /// <summary>The response that says the same error of everything that was asked for.</summary>
+    /// <param name="version">The version of the request.</param>
+    /// <param name="errorCode">The error.</param>
+    /// <param name="errorMessage">What is said beside it, where the version has a place for it.</param>
+    TResponse ToErrorResponse(short version, short errorCode, string? errorMessage);
+}
+
 /// <summary>A response of an API.</summary>
 public interface IResponseMessage<TSelf> : IApiMessage<TSelf>
     where TSelf : IResponseMessage<TSelf>;

@@ -267,6 +267,7 @@ internal sealed partial class LogLoader(
         var bases = new SortedSet<long>(_segments.Select(segment => segment.BaseOffset));
         for (var i = 0; i < _segments.Count; i++)
         {
+            options.Cancellation.ThrowIfCancellationRequested();
             var segment = _segments[i];
             if (!IsUnflushed(segment.BaseOffset, bases))
             {

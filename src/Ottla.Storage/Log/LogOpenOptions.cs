@@ -26,6 +26,9 @@ public sealed record LogOpenOptions
     /// <summary>What recovery writes is left to be made durable by <see cref="PartitionLog.StageRecovered"/> and what follows it: many logs are opened at a time.</summary>
     internal bool DefersFlush { get; init; }
 
+    /// <summary>Ends recovery between two segments with an <see cref="OperationCanceledException"/>; what is on the disk is then as after a crash.</summary>
+    public CancellationToken Cancellation { get; init; }
+
     /// <summary>Seed of the segment jitter: the same seed rolls at the same times.</summary>
     public ulong JitterSeed { get; init; }
 

@@ -74,6 +74,7 @@ public sealed partial class LogManager : IDisposable
     /// <exception cref="LogDirectoryInUseException">Another process uses a directory.</exception>
     /// <exception cref="InvalidDataException">A partition has a log in two directories.</exception>
     /// <exception cref="IOException">Every directory failed.</exception>
+    /// <exception cref="OperationCanceledException">The start was cancelled; what is on the disk is as after a crash.</exception>
     public static LogManager Open(LogManagerOptions options, IFileSystem fileSystem, TimeProvider time, ILogger logger)
     {
         if (options.LogDirectories.Count == 0)
@@ -241,7 +242,12 @@ public sealed partial class LogManager : IDisposable
         var takenOver = FinishTakeOvers(partitions, copies);
         RefuseDuplicates(partitions);
         DeferFlushes(partitions);
-        ForEach(partitions, found => found.Directory, _options.RecoveryParallelism, found => Demand(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)));
+        ForEach(
+            partitions,
+            found => found.Directory,
+            _options.RecoveryParallelism,
+            found => Demand(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)),
+            _options.OpenCancellation);
         foreach (var directory in _directories)
         {
             Demand(directory, () => SettleRecovered(directory));
@@ -317,6 +323,7 @@ public sealed partial class LogManager : IDisposable
                     LogStartOffset = logStartOffsets.GetValueOrDefault(partition),
                     HighWatermark = highWatermarks.GetValueOrDefault(partition),
                     HadCleanShutdown = directory.HadCleanShutdown,
+                    Cancellation = _options.OpenCancellation,
                 }));
             }
         }
@@ -477,18 +484,25 @@ public sealed partial class LogManager : IDisposable
     }
 
     /// <summary>Works on all directories at the same time: their disks have nothing to do with each other.</summary>
-    private static void ForEach<T>(IEnumerable<T> items, Func<T, LogDirectory> directoryOf, int parallelismOfDirectory, Action<T> work)
+    private static void ForEach<T>(IEnumerable<T> items, Func<T, LogDirectory> directoryOf, int parallelismOfDirectory, Action<T> work, CancellationToken cancellation = default)
     {
         var directories = items.GroupBy(directoryOf).ToList();
-        ForEach(directories, directories.Count, directory => ForEach([.. directory], parallelismOfDirectory, work));
+        ForEach(directories, directories.Count, directory => ForEach([.. directory], parallelismOfDirectory, work, cancellation), cancellation);
     }
 
-    private static void ForEach<T>(List<T> items, int parallelism, Action<T> work)
+    private static void ForEach<T>(List<T> items, int parallelism, Action<T> work, CancellationToken cancellation = default)
     {
-        if (parallelism <= 1)
-            items.ForEach(work);
-        else
-            Parallel.ForEach(items, new ParallelOptions { MaxDegreeOfParallelism = parallelism }, work);
+        if (parallelism > 1)
+        {
+            Parallel.ForEach(items, new ParallelOptions { MaxDegreeOfParallelism = parallelism, CancellationToken = cancellation }, work);
+            return;
+        }
+
+        foreach (var item in items)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            work(item);
+        }
     }
 
     /// <summary>A log and where it is.</summary>

@@ -55,6 +55,9 @@ public sealed record LogManagerOptions
     /// <summary><c>cordoned.log.dirs</c> as they are now, absolute: they get no new logs unless one is wanted there.</summary>
     public Func<IReadOnlyCollection<string>> CordonedDirectories { get; init; } = static () => [];
 
+    /// <summary>Ends the opening of the logs early: recovery may take long, and the next start can begin it again.</summary>
+    public CancellationToken OpenCancellation { get; init; }
+
     /// <summary>Seed of the segment jitter.</summary>
     public ulong Seed { get; init; }
 

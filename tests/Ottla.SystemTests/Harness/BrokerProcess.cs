@@ -135,6 +135,13 @@ public sealed class BrokerProcess : IAsyncDisposable
         return await WaitForExitAsync();
     }
 
+    /// <summary>Sends SIGHUP and awaits the end. Returns the exit code.</summary>
+    public async Task<int> HangUpAsync()
+    {
+        Signals.HangUp(Running.Id);
+        return await WaitForExitAsync();
+    }
+
     /// <summary>Sends SIGKILL and awaits the end.</summary>
     public async Task KillAsync()
     {

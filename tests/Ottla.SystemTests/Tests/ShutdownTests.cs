@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Ottla.SystemTests.Clients;
 using Ottla.SystemTests.Harness;
 
@@ -38,6 +39,43 @@ public sealed class ShutdownTests
         Assert.False(File.Exists(Path.Combine(broker.DataDirectory, CleanShutdownFile)));
         await broker.KillAsync();
         Assert.False(File.Exists(Path.Combine(broker.DataDirectory, CleanShutdownFile)));
+    }
+
+    [Fact]
+    public async Task HangingUpIsTerminating()
+    {
+        await using var broker = await BrokerProcess.StartAsync();
+        Assert.Equal(0, await broker.HangUpAsync());
+        Assert.True(File.Exists(Path.Combine(broker.DataDirectory, CleanShutdownFile)));
+    }
+
+    /// <summary>The broker gives a client that does not read ten seconds, and stops in order all the same.</summary>
+    [Fact]
+    public async Task TerminationIsCleanBesideAClientThatDoesNotRead()
+    {
+        await using var broker = await BrokerProcess.StartAsync();
+        await using var client = await RawConnection.OpenAsync(broker.Port);
+        await client.ApiVersionsAsync();
+        const short apiVersions = 18;
+        const int requests = 60_000; // more replies than the sockets' buffers hold
+        var frames = Enumerable.Range(0, requests).SelectMany(i => RawConnection.Frame(apiVersions, 0, i, [])).ToArray();
+        var sending = SendUntilClosedAsync(client, frames);
+        await Until.TrueAsync("the broker answers others while one does not read", BrokerProcess.TransitionLimit, broker.AnswersAsync);
+        Assert.Equal(0, await broker.TerminateAsync());
+        await sending;
+        Assert.True(File.Exists(Path.Combine(broker.DataDirectory, CleanShutdownFile)));
+    }
+
+    private static async Task SendUntilClosedAsync(RawConnection client, byte[] frames)
+    {
+        try
+        {
+            await client.SendAsync(frames);
+        }
+        catch (Exception e) when (e is SocketException or OperationCanceledException)
+        {
+            // The broker takes no more requests from somebody who does not read, or has closed the connection.
+        }
     }
 
     [Fact]

@@ -53,6 +53,30 @@ public sealed class LogDirectoryTests
         }
     }
 
+    [Fact]
+    public async Task A_partition_whose_log_cannot_be_made_says_so_instead_of_naming_this_broker_as_leader()
+    {
+        await using var node = await StartWithTopicAsync();
+        await using var client = await node.ConnectAsync();
+        node.Disk.Fault = (_, path) => path.StartsWith("/two/bad", StringComparison.Ordinal) ? new IOException("The disk is gone.") : null;
+        await client.CreateTopicAsync("bad", Partitions);
+        var errors = new List<ErrorCode>();
+        for (var partition = 0; partition < Partitions; partition++)
+        {
+            var index = partition;
+            var produced = (ErrorCode)(await client.ProduceAsync("bad", Batch(), partition: partition)).ErrorCode;
+            var fetched = await client.FetchAsync("bad", 0, change: asked => asked.Partition = index);
+            var listed = await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(
+                new ListOffsetsRequest { ReplicaId = -1, Topics = [new() { Name = "bad", Partitions = [new() { PartitionIndex = partition, Timestamp = -1 }] }] });
+            AssertError(produced, fetched.ErrorCode);
+            AssertError(produced, listed.Topics[0].Partitions[0].ErrorCode);
+            errors.Add(produced);
+        }
+
+        Assert.Contains(ErrorCode.KafkaStorageError, errors);
+        Assert.All(errors, error => Assert.True(error is ErrorCode.None or ErrorCode.KafkaStorageError, $"{error}"));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

@@ -324,7 +324,7 @@ public sealed class OneNodeApiTests
     }
 
     private static RequestContext Context => new(ApiKey.DescribeClientQuotas, 1, 1, "test",
-        new ConnectionInfo("PLAINTEXT", IPAddress.Loopback, _ => { }, default));
+        new ConnectionInfo("PLAINTEXT", IPAddress.Loopback, _ => { }, default, default));
 
     private static Ottla.Protocol.Metadata.MetadataRecord Quota(double value, params (string Type, string? Name)[] entity) => new(
         new ClientQuotaRecord

@@ -1,7 +1,12 @@
 using System.Net;
+using Microsoft.Extensions.Logging.Abstractions;
+using Ottla.Broker;
+using Ottla.Configuration;
 using Ottla.Kernel;
+using Ottla.Network.Transport;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.UnitTests.Network;
 using static Ottla.UnitTests.Broker.Requests;
 
 namespace Ottla.UnitTests.Broker;
@@ -67,23 +72,19 @@ public sealed class ServerTests
     }
 
     [Fact]
-    public async Task No_more_requests_are_taken_than_may_be_in_flight()
+    public async Task A_request_waits_until_the_one_before_it_is_answered()
     {
-        var (node, client, _) = await TestNode.StartWithTopicAsync("t", ("queued.max.requests", "2"));
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
         await using var _1 = node;
         await using var other = await node.ConnectAsync();
         var waiting = node.Clock.NextTimerAsync(LongWaitMs);
-        var waitingToo = node.Clock.NextTimerAsync(LongWaitMs + 1);
         await client.SendAsync(LongPoll(), FetchVersion);
-        await client.SendAsync(LongPoll(LongWaitMs + 1), FetchVersion);
-        // The third would be appended at once, and so end both polls, were it not held back.
+        // It would be appended at once, and so end the poll, were it not held back.
         await client.SendAsync(Produce("t", Uuid.Zero, Batch(), 9), 9);
         await waiting;
-        await waitingToo;
         Assert.Equal(0, (await other.FetchAsync("t", 0)).HighWatermark);
         node.Clock.AdvanceMs(LongWaitMs);
         Assert.Equal(0, (await client.ReceiveAsync<FetchResponse>()).Responses[0].Partitions[0].Records.Length);
-        await client.ReceiveAsync<FetchResponse>();
         Assert.Equal(0, (await client.ReceiveAsync<ProduceResponse>()).Responses[0].PartitionResponses[0].BaseOffset);
     }
 
@@ -224,38 +225,49 @@ public sealed class ServerTests
     }
 
     [Fact]
-    public async Task Stopping_answers_what_is_under_way()
+    public async Task Stopping_answers_a_long_poll_at_once()
     {
         var (node, client, _) = await TestNode.StartWithTopicAsync("t");
         await using var _1 = node;
-        const int waitMs = 5_000; // less than a stop waits
-        var waiting = node.Clock.NextTimerAsync(waitMs);
-        await client.SendAsync(LongPoll(waitMs), FetchVersion);
+        var waiting = node.Clock.NextTimerAsync(LongWaitMs);
+        await client.SendAsync(LongPoll(), FetchVersion);
         await waiting;
-        var draining = node.Clock.NextTimerAsync(10_000);
-        var stopping = node.StopAsync();
-        await draining;
-        node.Clock.AdvanceMs(waitMs);
+        var stopping = node.StopAsync(); // the clock stands still
         Assert.Single((await client.ReceiveAsync<FetchResponse>()).Responses);
         await client.AssertClosedAsync();
         await stopping;
     }
 
     [Fact]
-    public async Task Stopping_cuts_off_what_takes_too_long()
+    public async Task Stopping_cuts_off_a_client_that_does_not_read()
     {
         var (node, client, _) = await TestNode.StartWithTopicAsync("t");
         await using var _1 = node;
-        const int waitMs = 60_000;
-        var waiting = node.Clock.NextTimerAsync(waitMs);
-        await client.SendAsync(LongPoll(waitMs), FetchVersion);
-        await waiting;
+        await client.CreateTopicAsync("large", partitions: 1000);
+        // More replies than fit between broker and client, and a sign that some are being sent.
+        await client.SendRawAsync(Frames.Prefixed(Enumerable.Repeat(TestConnection.Encode(ApiKey.Metadata, 1, 7, new MetadataRequest { Topics = null }), 1000)));
+        Assert.NotNull(await client.ReceiveFrameAsync());
         var draining = node.Clock.NextTimerAsync(10_000);
         var stopping = node.StopAsync();
         await draining;
         node.Clock.AdvanceMs(10_000);
-        await client.AssertClosedAsync();
         await stopping;
+    }
+
+    [Fact]
+    public async Task A_start_that_is_not_wanted_any_more_ends_and_the_next_one_finds_everything()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await client.ProduceAsync("t", Batch(3));
+        var crashed = node.Disk.Clone();
+        var platform = new NodePlatform(crashed, new InMemoryTransport(), node.Clock, NullLoggerFactory.Instance, Seed: 1);
+        var config = BrokerConfig.LoadDevMode([], new Dictionary<string, string> { ["log.dirs"] = "/data" });
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => BrokerNode.StartAsync(config, mayFormat: true, platform, new CancellationToken(canceled: true)).WaitAsync(TestNode.Patience));
+        await using var again = await TestNode.StartOnAsync(crashed);
+        await using var reader = await again.ConnectAsync();
+        Assert.Equal(3, (await reader.FetchAsync("t", 0)).HighWatermark);
     }
 
     [Fact]

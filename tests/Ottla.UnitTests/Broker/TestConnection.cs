@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Ottla.Network.Transport;
 using Ottla.Protocol.Messages;
 using Ottla.Simulator.Clients;
+using Ottla.UnitTests.Network;
 
 namespace Ottla.UnitTests.Broker;
 
@@ -32,6 +33,22 @@ internal sealed class TestConnection(ITransportConnection transport) : IAsyncDis
         if (expectsReply)
             _pending.Enqueue((correlationId, TRequest.ApiKey, version));
         await SendFrameAsync(Encode(TRequest.ApiKey, version, correlationId, request));
+    }
+
+    /// <summary>Sends two requests at once, as a client does that does not wait for the first reply.</summary>
+    public async Task SendTogetherAsync<TFirst, TSecond>(TFirst first, TSecond second)
+        where TFirst : IRequestMessage<TFirst>
+        where TSecond : IRequestMessage<TSecond>
+    {
+        await SendRawAsync(Frames.Prefixed([Next(first), Next(second)]));
+
+        byte[] Next<TRequest>(TRequest request)
+            where TRequest : IRequestMessage<TRequest>
+        {
+            var version = ClientFrames.SchemaOf(TRequest.ApiKey).HighestStableVersion;
+            _pending.Enqueue((++_lastCorrelationId, TRequest.ApiKey, version));
+            return Encode(TRequest.ApiKey, version, _lastCorrelationId, request);
+        }
     }
 
     /// <summary>Sends bytes behind their length.</summary>

@@ -12,11 +12,14 @@ using Ottla.UnitTests.Network;
 namespace Ottla.UnitTests.Broker;
 
 /// <summary>Clients that ask and do not read: what they cost, and that they are closed.</summary>
-public sealed class UnreadRepliesTests
+public sealed class UnreadRepliesTests : IDisposable
 {
     private const int IdleMs = 10_000;
 
     private readonly BufferPool _pool = new();
+    private readonly HeavyRequests _heavy = new(static () => 1);
+
+    public void Dispose() => _heavy.Dispose();
 
     [Fact]
     public async Task Requests_wait_while_too_many_bytes_of_replies_are_unread()
@@ -96,7 +99,7 @@ public sealed class UnreadRepliesTests
     private Connection Serve(TestNode node, ITransportConnection transport)
     {
         var settings = new ServerSettings(1 << 20, 500, 100, 100, new Dictionary<IPAddress, int>(), IdleMs);
-        return new Connection(transport, "PLAINTEXT", node.Node.Apis, settings, _pool, node.Clock, NullLogger.Instance);
+        return new Connection(transport, "PLAINTEXT", node.Node.Apis, _heavy, settings, _pool, node.Clock, NullLogger.Instance);
     }
 
     /// <summary>A client whose requests are there already, and who does not read until it is told to.</summary>

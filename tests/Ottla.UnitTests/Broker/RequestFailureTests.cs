@@ -1,0 +1,99 @@
+using System.Net;
+using Ottla.Broker.Server;
+using Ottla.Kernel;
+using Ottla.Network.Buffers;
+using Ottla.Network.Transport;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using static Ottla.UnitTests.Broker.Requests;
+
+namespace Ottla.UnitTests.Broker;
+
+/// <summary>What clients see of exceptions in handlers, and where handlers run.</summary>
+public sealed class RequestFailureTests
+{
+    private const short HeartbeatVersion = 4;
+
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public async Task An_exception_is_answered_logged_and_keeps_the_connection(bool afterAnAwait, bool isHeavy)
+    {
+        var log = new WarningLogger();
+        await using var server = new TestServer(log, new StubHandler(afterAnAwait, new InvalidOperationException("a bug"), isHeavy ? HeavyRequests.Unbounded : 0));
+        await using var client = await server.ConnectAsync();
+        for (var i = 0; i < 2; i++)
+            AssertError(ErrorCode.UnknownServerError, (await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(new HeartbeatRequest { GroupId = "g" }, HeartbeatVersion)).ErrorCode);
+        Assert.Equal(2, log.Warnings.Count(message => message.Contains("Heartbeat", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task An_error_of_Kafkas_is_answered_as_it_is()
+    {
+        var log = new WarningLogger();
+        await using var server = new TestServer(log, new StubHandler(true, new ApiException(ErrorCode.NotCoordinator), 0));
+        await using var client = await server.ConnectAsync();
+        AssertError(ErrorCode.NotCoordinator, (await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(new HeartbeatRequest { GroupId = "g" }, HeartbeatVersion)).ErrorCode);
+        Assert.Empty(log.Warnings);
+    }
+
+    [Fact]
+    public async Task Without_a_response_a_failure_closes_the_connection()
+    {
+        await using var server = new TestServer(new WarningLogger(), new StubHandler(false, new InvalidOperationException("a bug"), 0));
+        await using var client = await server.ConnectAsync();
+        await client.SendAsync(Produce("t", Uuid.Zero, Batch(), 9, acks: 0), 9, expectsReply: false);
+        await client.AssertClosedAsync();
+        await using var other = await server.ConnectAsync();
+        var answer = await other.CallAsync<ProduceRequest, ProduceResponse>(Produce("t", Uuid.Zero, Batch(), 9, acks: 1, partition: 7), 9);
+        var partition = Assert.Single(Assert.Single(answer.Responses).PartitionResponses);
+        Assert.Equal(("t", 7, -1L, (short)ErrorCode.UnknownServerError), (answer.Responses[0].Name, partition.Index, partition.BaseOffset, partition.ErrorCode));
+    }
+
+    /// <summary>Serves Heartbeat and Produce by a handler that throws.</summary>
+    private sealed class TestServer : IAsyncDisposable
+    {
+        private readonly InMemoryTransport _network = new();
+        private readonly HeavyRequests _heavy = new(static () => 1);
+        private readonly BrokerServer _server;
+        private readonly IPEndPoint _address;
+
+        public TestServer(WarningLogger log, StubHandler handler)
+        {
+            var settings = new ServerSettings(1 << 20, 100, 100, 100, new Dictionary<IPAddress, int>(), -1);
+            var apis = new ApiTable([new PlainApiEntry<HeartbeatRequest, HeartbeatResponse>(handler), new ReusingApiEntry<ProduceRequest, ProduceResponse>(handler)]);
+            _server = new BrokerServer(_network, () => settings, new BufferPool(), _heavy, TimeProvider.System, log);
+            _address = _server.Listen(new ServerListener("PLAINTEXT", new IPEndPoint(IPAddress.Loopback, 9092), apis), 10, default);
+            _server.StartAccepting();
+        }
+
+        public async Task<TestConnection> ConnectAsync() => new(await _network.ConnectAsync(_address, default));
+
+        public async ValueTask DisposeAsync()
+        {
+            await _server.DisposeAsync();
+            _heavy.Dispose();
+        }
+    }
+
+    private sealed class StubHandler(bool afterAnAwait, Exception exception, int microseconds)
+        : IApiHandler<HeartbeatRequest, HeartbeatResponse>, IReusingApiHandler<ProduceRequest, ProduceResponse>
+    {
+        public ValueTask<HeartbeatResponse?> HandleAsync(RequestContext context, HeartbeatRequest request) => afterAnAwait ? ThrowLaterAsync() : throw exception;
+
+        public ValueTask<ProduceResponse?> HandleAsync(RequestContext context, ProduceRequest request, ProduceResponse response) => throw exception;
+
+        public int EstimateMicroseconds(RequestContext context, HeartbeatRequest request) => microseconds;
+
+        public bool WantsResponse(ProduceRequest request) => request.Acks != 0;
+
+        private async ValueTask<HeartbeatResponse?> ThrowLaterAsync()
+        {
+            await Task.Yield();
+            throw exception;
+        }
+    }
+}

@@ -1,0 +1,139 @@
+namespace Ottla.SchemaCompiler;
+
+/// <summary>Emits the response of an API to a request that fails as a whole: the error codes, and what the schema says comes from the request.</summary>
+internal static class ErrorEmitter
+{
+    private const string ErrorMessage = "ErrorMessage";
+
+    /// <summary>The fields that say whether something failed.</summary>
+    private static readonly string[] s_errorCodes = ["ErrorCode", "PartitionErrorCode"];
+
+    public static void Emit(CodeWriter code, Schema schema)
+    {
+        var (request, response) = (schema.Messages[0], schema.Messages[1]);
+        code.Line("/// <inheritdoc/>");
+        using var _ = code.Block($"public {response.Name} ToErrorResponse(short version, short errorCode, string? errorMessage)");
+        code.Line($"var response = new {response.Name}();");
+        EmitFields(code, request, response, response.Body, "response", new Source(request.Body, "this", null), response.Versions);
+        code.Line("return response;");
+    }
+
+    /// <summary>Finds what cannot be emitted.</summary>
+    public static void Check(Schema schema, Func<Field, string, Exception> error)
+    {
+        var (request, response) = (schema.Messages[0], schema.Messages[1]);
+        CheckFields(response.Body, new Source(request.Body, "", null), []);
+
+        void CheckFields(Struct owner, Source source, string[] elementNames)
+        {
+            foreach (var field in owner.Fields)
+            {
+                foreach (var name in field.Sources)
+                {
+                    var path = PathOf(request, source, name);
+                    if (field.IsArray && path is { Count: > 0 })
+                        CheckFields(StructOf(response, field), SourceOf(request, path[^1], ""), [.. field.Sources.Select(LastName)]);
+                    else if (field.IsArray || !(elementNames.Contains(name) || source.Owner?.Fields.Exists(each => each.Name == name && !each.IsArray) == true))
+                        throw error(field, $"the request has no {name} here");
+                }
+            }
+        }
+    }
+
+    private static void EmitFields(CodeWriter code, Message request, Message response, Struct owner, string target, Source source, VersionRange possible)
+    {
+        foreach (var field in owner.Fields)
+        {
+            if (ValueOf(field, source) is { } value)
+                code.Line($"{Condition(field, possible)}{target}.{field.Name} = {value};");
+            else if (field is { IsArray: true, Sources.Length: > 0 })
+                EmitArray(code, request, response, field, target, source, possible);
+        }
+    }
+
+    /// <summary>What a field that is no array gets; null for its default.</summary>
+    private static string? ValueOf(Field field, Source source)
+    {
+        if (field.IsArray)
+            return null;
+        if (s_errorCodes.Contains(field.Name))
+            return "errorCode";
+        if (field.Name == ErrorMessage)
+            return "errorMessage";
+        if (field.ErrorValue is { } value)
+            return field.TypeName == "string" && value != "null" ? $"\"{value}\"" : value;
+        if (field.Sources.Any(source.IsElementOf))
+            return source.Expression;
+        // Within an element, what has the same name and type is the same thing; at the top it need not be.
+        string[] names = source.IsTop ? field.Sources : [.. field.Sources, field.Name];
+        if (source.Owner?.Fields.Find(each => names.Contains(each.Name) && each is { IsArray: false, IsPrimitive: true } && each.TypeName == field.TypeName) is not { } from)
+            return null;
+        var mustNotBeNull = from.IsNullable && field.TypeName == "string" && !field.NullableVersions.Contains(from.NullableVersions);
+        return $"{source.Expression}.{from.Name}{(mustNotBeNull ? " ?? \"\"" : "")}";
+    }
+
+    private static void EmitArray(CodeWriter code, Message request, Message response, Field field, string target, Source source, VersionRange possible)
+    {
+        using var _ = code.Block(Condition(field, possible).TrimEnd());
+        var list = $"list{field.Name}";
+        code.Line($"var {list} = new List<{response.Name}.{field.TypeName}>();");
+        foreach (var path in field.Sources.Select(name => PathOf(request, source, name)!))
+        {
+            var blocks = new Stack<IDisposable>();
+            var item = source.Expression;
+            foreach (var array in path)
+            {
+                var collection = $"{item}.{array.Name}{(array.IsNullable ? " ?? []" : "")}";
+                item = $"item{array.Name}";
+                blocks.Push(code.Block($"foreach (var {item} in {collection})"));
+            }
+
+            var element = $"new{field.TypeName}";
+            code.Line($"var {element} = new {response.Name}.{field.TypeName}();");
+            EmitFields(code, request, response, StructOf(response, field), element, SourceOf(request, path[^1], item), field.Versions.Intersect(possible));
+            code.Line($"{list}.Add({element});");
+            while (blocks.TryPop(out var block))
+                block.Dispose();
+        }
+
+        code.Line($"{target}.{field.Name} = [.. {list}];");
+    }
+
+    /// <summary>The arrays within arrays that <c>Outer.Inner</c> names; null when there is none of the name.</summary>
+    private static List<Field>? PathOf(Message request, Source source, string path)
+    {
+        var arrays = new List<Field>();
+        var owner = source.Owner;
+        foreach (var name in path.Split('.'))
+        {
+            if (owner?.Fields.Find(each => each.Name == name && each.IsArray) is not { } array)
+                return null;
+            arrays.Add(array);
+            owner = array.IsStruct ? StructOf(request, array) : null;
+        }
+
+        return arrays;
+    }
+
+    private static string LastName(string path) => path.Split('.')[^1];
+
+    private static string Condition(Field field, VersionRange possible) =>
+        CSharp.VersionCondition(field.Versions, possible) is { } condition ? $"if ({condition}) " : "";
+
+    private static Struct StructOf(Message message, Field field) => message.Structs.Single(each => each.Name == field.TypeName);
+
+    private static Source SourceOf(Message request, Field array, string expression) =>
+        array.IsStruct ? new Source(StructOf(request, array), expression, array.Name) : new Source(null, expression, array.Name);
+
+    /// <summary>What is copied from: the request, or an element of one of its arrays.</summary>
+    /// <param name="Owner">Its struct; null for an element that is none.</param>
+    /// <param name="Expression">How it is called in emitted code.</param>
+    /// <param name="ElementOf">The array that it is an element of; null for the request.</param>
+    private readonly record struct Source(Struct? Owner, string Expression, string? ElementOf)
+    {
+        public bool IsTop => ElementOf is null;
+
+        /// <summary>Whether <paramref name="name"/> means the element itself.</summary>
+        public bool IsElementOf(string name) => Owner is null && ElementOf == name;
+    }
+}
