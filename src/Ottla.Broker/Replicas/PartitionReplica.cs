@@ -21,7 +21,7 @@ public sealed record PartitionLeadership(
 /// <remarks>Used by every connection. The log has its own lock; leadership and config are replaced whole by the metadata publisher.</remarks>
 public sealed class PartitionReplica
 {
-    private readonly Lock _waitersLock = new();
+    private readonly ScheduledLock _waitersLock = new();
     private readonly List<DataWaiter> _waiters = [];
     private volatile PartitionLeadership _leadership;
     private volatile TopicSettings _settings;
@@ -151,14 +151,14 @@ public sealed class PartitionReplica
     /// <summary>Wakes <paramref name="waiter"/> at the next append or change of leader.</summary>
     public void AddWaiter(DataWaiter waiter)
     {
-        lock (_waitersLock)
+        using (_waitersLock.EnterScope())
             _waiters.Add(waiter);
     }
 
     /// <summary>Forgets a waiter.</summary>
     public void RemoveWaiter(DataWaiter waiter)
     {
-        lock (_waitersLock)
+        using (_waitersLock.EnterScope())
             _waiters.Remove(waiter);
     }
 
@@ -235,7 +235,7 @@ public sealed class PartitionReplica
 
     private void WakeWaiters()
     {
-        lock (_waitersLock)
+        using (_waitersLock.EnterScope())
         {
             foreach (var waiter in _waiters)
                 waiter.Wake();

@@ -38,7 +38,7 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">INVALID_PRODUCER_EPOCH.</exception>
     public VerificationGuard StartTransactionVerification(long producerId, short producerEpoch, int sequence, bool bumpsEpoch, Instant now)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             if (_producers.Find(producerId) is { } producer)
@@ -55,7 +55,7 @@ public sealed partial class PartitionLog
 
     private LogAppendResult AppendLocked(Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion, VerificationGuard guard)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try
@@ -96,7 +96,7 @@ public sealed partial class PartitionLog
 
     private LogAppendResult AppendFollowerLocked(Memory<byte> batches, Instant now)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try

@@ -7,7 +7,7 @@ namespace Ottla.Storage.Log;
 public sealed partial class PartitionLog
 {
     /// <summary>Keeps the directory's name as it is while a step of a compaction uses it. Taken before the flush lock and the log's lock.</summary>
-    private readonly Lock _compactionLock = new();
+    private readonly ScheduledLock _compactionLock = new();
 
     /// <summary>Moves when segments are cut or removed by anybody but compaction.</summary>
     private int _cleaningGeneration;
@@ -20,7 +20,7 @@ public sealed partial class PartitionLog
     /// <param name="now">For the ages of segments.</param>
     internal DirtySection MeasureDirt(long? cleanedTo, Instant now)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try
@@ -56,7 +56,7 @@ public sealed partial class PartitionLog
     /// <param name="endOffset">Only segments that end here or before.</param>
     internal CleaningSource BeginCleaning(long endOffset)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try
@@ -77,7 +77,7 @@ public sealed partial class PartitionLog
     /// <summary>Makes a compaction that is under way pointless: it ends at its next step.</summary>
     internal void AbortCleaning()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             _cleaningGeneration++;
     }
 
@@ -85,7 +85,7 @@ public sealed partial class PartitionLog
     /// <exception cref="CleaningVoidException">Nothing was done: the compaction has become pointless.</exception>
     internal void InCleaning(int generation, Action step)
     {
-        lock (_compactionLock)
+        using (_compactionLock.EnterScope())
         {
             ThrowIfVoid(generation);
             step();
@@ -96,7 +96,7 @@ public sealed partial class PartitionLog
     /// <exception cref="CleaningVoidException">Nothing was done: the compaction has become pointless.</exception>
     internal void NoteCleaning(int generation, Action note)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfVoid(generation);
             note();
@@ -106,7 +106,7 @@ public sealed partial class PartitionLog
     /// <summary>Does away with what a compaction made that was ended. Files in a directory that goes, or has gone elsewhere, go with it.</summary>
     internal void DiscardCleaned(CleanedSegments cleaned)
     {
-        lock (_compactionLock)
+        using (_compactionLock.EnterScope())
         {
             if (IsRetired || Directory != cleaned.Directory)
                 cleaned.Abandon();
@@ -119,7 +119,7 @@ public sealed partial class PartitionLog
     /// <exception cref="CleaningVoidException">The segment may not be the log's any more.</exception>
     internal SharedFile AcquireForCleaning(SourceSegment segment, int generation)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfVoid(generation);
             return segment.Segment.Acquire();
@@ -147,7 +147,7 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR: the log is offline.</exception>
     internal void ReplaceSegments(int generation, IReadOnlyList<SourceSegment> replaced, IReadOnlyList<LogSegment> cleaned, Instant now)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfVoid(generation);
             var index = _segments.IndexOf(replaced[0].Segment);

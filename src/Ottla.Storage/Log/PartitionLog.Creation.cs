@@ -48,7 +48,7 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">INCONSISTENT_TOPIC_ID when the log belongs to another topic.</exception>
     public void AssignTopicId(Uuid topicId)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             if (TopicId == topicId)
@@ -75,7 +75,7 @@ public sealed partial class PartitionLog
     /// <summary>Writes <c>partition.metadata</c> so far that it can be put in place once the volume is flushed: for many logs at a time.</summary>
     internal void StageTopicId()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             if (!_isTopicIdUnwritten)
@@ -95,7 +95,7 @@ public sealed partial class PartitionLog
     /// <param name="isFlushed">The volume was flushed since.</param>
     internal void PublishTopicId(bool isFlushed)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try
@@ -116,7 +116,7 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal void StageRecovered()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try
@@ -134,7 +134,7 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal void PublishRecovered()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try

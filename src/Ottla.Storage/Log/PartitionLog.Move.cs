@@ -25,9 +25,9 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR, of either log.</exception>
     internal bool TryTakeOver(PartitionLog copy, int truncations, string directory, string deletedDirectory)
     {
-        lock (_compactionLock)
-        lock (_flushLock)
-        lock (_lock)
+        using (_compactionLock.EnterScope())
+        using (_flushLock.EnterScope())
+        using (_lock.EnterScope())
         {
             if (IsClosed || _truncations != truncations)
                 return false;
@@ -108,8 +108,8 @@ public sealed partial class PartitionLog
     /// <summary>Writes down what only the log knows that this one is a copy of.</summary>
     private void TakeKnowledge(LeaderEpochCache epochs, ProducerStateManager producers)
     {
-        lock (_flushLock)
-        lock (_lock)
+        using (_flushLock.EnterScope())
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try
@@ -129,7 +129,7 @@ public sealed partial class PartitionLog
     /// <exception cref="IOException">The disk fails.</exception>
     private List<LogSegment> Surrender(string directory)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             _fileSystem.RenameDirectory(Directory, directory);
             _fileSystem.FlushDirectory(Path.GetDirectoryName(directory)!);

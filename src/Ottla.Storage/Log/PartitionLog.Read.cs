@@ -1,6 +1,6 @@
 using System.Buffers;
-using Ottla.Protocol;
 using Ottla.Protocol.Batches;
+using Ottla.Protocol;
 using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
@@ -62,7 +62,7 @@ public sealed partial class PartitionLog
     {
         try
         {
-            lock (_lock)
+            using (_lock.EnterScope())
                 return PlanLocked(request, request.StartOffset, out _);
         }
         catch (Exception failure) when (IsIoFailure(failure))
@@ -87,7 +87,7 @@ public sealed partial class PartitionLog
     /// <summary>The aborted transactions that have records in [<paramref name="startOffset"/>, <paramref name="upperBound"/>).</summary>
     public IReadOnlyList<AbortedTransaction> CollectAbortedTransactions(long startOffset, long upperBound)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try
@@ -125,7 +125,7 @@ public sealed partial class PartitionLog
     public TimestampOffset OffsetOfMaxTimestamp()
     {
         long max = -1;
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             foreach (var segment in _segments)
@@ -140,7 +140,7 @@ public sealed partial class PartitionLog
     /// </summary>
     private LogReadResult PlanRead(in LogReadRequest request, long segmentFrom, out ReadPlan plan)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             var result = PlanLocked(request, segmentFrom, out plan);
             if (plan.Segment is not { } segment)
@@ -311,7 +311,7 @@ public sealed partial class PartitionLog
             {
                 long startOffset;
                 ReadPlan plan;
-                lock (_lock)
+                using (_lock.EnterScope())
                 {
                     ThrowIfOffline();
                     startOffset = exact ? 0 : _logStartOffset;

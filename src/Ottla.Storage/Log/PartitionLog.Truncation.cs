@@ -18,7 +18,7 @@ public sealed partial class PartitionLog
     public bool TruncateTo(long offset)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try
@@ -63,7 +63,7 @@ public sealed partial class PartitionLog
     public void TruncateFullyAndStartAt(long offset)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try
@@ -82,7 +82,7 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">OFFSET_OUT_OF_RANGE above the high watermark; KAFKA_STORAGE_ERROR.</exception>
     public bool AdvanceLogStartOffset(long offset)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             if (offset > _highWatermark)
@@ -107,7 +107,7 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public int DeleteOldSegments(Instant now)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try
@@ -144,7 +144,7 @@ public sealed partial class PartitionLog
     /// <returns>How many segments.</returns>
     public int UnlinkDeletedSegments(Instant now)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try

@@ -7,7 +7,7 @@ namespace Ottla.Storage.Log;
 public sealed partial class PartitionLog
 {
     /// <summary>Keeps flushes apart, and the directory's name as it is; taken before the log's lock, and held while the disk works.</summary>
-    private readonly Lock _flushLock = new();
+    private readonly ScheduledLock _flushLock = new();
 
     private long _lastFlushMs;
     private bool _hasRolled;
@@ -22,7 +22,7 @@ public sealed partial class PartitionLog
     {
         if (UnflushedRecords == 0 && !Volatile.Read(ref _hasRolled))
             return false; // without the lock: of ten thousand logs most are idle
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             return !_isClosed && _failure is null && (_hasRolled || IsFlushDue(now, isTimed));
         }
@@ -31,7 +31,7 @@ public sealed partial class PartitionLog
     /// <summary>How far a flush by <see cref="NeedsFlush"/> has to go: only to the active segment when it is due because of a roll.</summary>
     internal long FlushTarget(Instant now, bool isTimed)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             return IsFlushDue(now, isTimed) ? _logEndOffset : Active.BaseOffset;
     }
 
@@ -45,7 +45,7 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR: what is on disk is not known, the log is offline.</exception>
     public void Flush(long upToOffset = long.MaxValue)
     {
-        lock (_flushLock)
+        using (_flushLock.EnterScope())
         {
             var files = new List<SharedFile>();
             var flushed = new List<LogSegment>();
@@ -55,7 +55,7 @@ public sealed partial class PartitionLog
             int truncations;
             try
             {
-                lock (_lock)
+                using (_lock.EnterScope())
                 {
                     ThrowIfOffline();
                     target = Math.Min(upToOffset, _logEndOffset);
@@ -91,7 +91,7 @@ public sealed partial class PartitionLog
             catch (DiskFullException failure)
             {
                 // An index could not be written: nothing counts as flushed, and all of it is flushed again.
-                lock (_lock)
+                using (_lock.EnterScope())
                 {
                     foreach (var segment in flushed)
                         segment.UndoFlush();
@@ -110,7 +110,7 @@ public sealed partial class PartitionLog
                     file.Release();
             }
 
-            lock (_lock)
+            using (_lock.EnterScope())
             {
                 _isDirectoryNew &= !isDirectoryNew;
                 // After a truncation the offsets before the target may be those of other records, which are not flushed.
@@ -126,7 +126,7 @@ public sealed partial class PartitionLog
     /// <summary>Starts a new segment even though the active one has room.</summary>
     public void Roll(Instant now)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             try
@@ -143,7 +143,7 @@ public sealed partial class PartitionLog
     /// <summary>Gives back the room that is reserved past the log's end: others need it now.</summary>
     public void GiveBackReserve()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             if (_isClosed || _failure is not null || _config.ReserveBytes > 0)
                 return;
@@ -161,7 +161,7 @@ public sealed partial class PartitionLog
     /// <summary>Forgets idle producers, and gives back memory and file handles that nobody used since the last call.</summary>
     public void ReleaseIdle(Instant now)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             if (_isClosed || _failure is not null)
                 return;
@@ -175,7 +175,7 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public void Close()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             if (_isClosed)
                 return;
@@ -183,7 +183,7 @@ public sealed partial class PartitionLog
 
         if (!IsOffline)
             Flush();
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             try
             {
@@ -206,7 +206,7 @@ public sealed partial class PartitionLog
     {
         get
         {
-            lock (_lock)
+            using (_lock.EnterScope())
                 return UnflushedRecords > 0 || _hasRolled || _isTopicIdUnwritten || _producers.HasNewSnapshots || _segments.Exists(segment => segment.NeedsFlush);
         }
     }
@@ -215,8 +215,8 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal void BeginClose()
     {
-        lock (_flushLock)
-        lock (_lock)
+        using (_flushLock.EnterScope())
+        using (_lock.EnterScope())
         {
             if (IsClosed || IsOffline)
                 return;
@@ -245,7 +245,7 @@ public sealed partial class PartitionLog
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal void EndClose()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             try
             {
@@ -274,9 +274,9 @@ public sealed partial class PartitionLog
     public void Delete(string newDirectory, bool isFlushed = true)
     {
         Volatile.Write(ref _isRetired, true);
-        lock (_compactionLock)
-        lock (_flushLock)
-        lock (_lock)
+        using (_compactionLock.EnterScope())
+        using (_flushLock.EnterScope())
+        using (_lock.EnterScope())
         {
             try
             {

@@ -19,7 +19,7 @@ namespace Ottla.Storage.Log;
 /// </remarks>
 public sealed partial class PartitionLog
 {
-    private readonly Lock _lock = new();
+    private readonly ScheduledLock _lock = new();
     private readonly IFileSystem _fileSystem;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -122,7 +122,7 @@ public sealed partial class PartitionLog
     {
         get
         {
-            lock (_lock)
+            using (_lock.EnterScope())
                 return _segments[0].BaseOffset;
         }
     }
@@ -132,7 +132,7 @@ public sealed partial class PartitionLog
     {
         get
         {
-            lock (_lock)
+            using (_lock.EnterScope())
                 return Active.BaseOffset;
         }
     }
@@ -142,7 +142,7 @@ public sealed partial class PartitionLog
     {
         get
         {
-            lock (_lock)
+            using (_lock.EnterScope())
                 return _segments.Count;
         }
     }
@@ -155,7 +155,7 @@ public sealed partial class PartitionLog
     {
         get
         {
-            lock (_lock)
+            using (_lock.EnterScope())
                 return _epochs.LatestEpoch;
         }
     }
@@ -165,7 +165,7 @@ public sealed partial class PartitionLog
     {
         get
         {
-            lock (_lock)
+            using (_lock.EnterScope())
                 return [.. _epochs.Entries];
         }
     }
@@ -209,7 +209,7 @@ public sealed partial class PartitionLog
     /// <returns>Whether it moved.</returns>
     public bool AdvanceHighWatermark(long offset)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             offset = Math.Min(offset, _logEndOffset);
             if (offset <= _highWatermark)
@@ -224,7 +224,7 @@ public sealed partial class PartitionLog
     /// <summary>Notes that a leader epoch starts at the log's end: its leader has taken over.</summary>
     public void BeginEpoch(int leaderEpoch)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ThrowIfOffline();
             _epochs.Begin(leaderEpoch, _logEndOffset);
@@ -234,21 +234,21 @@ public sealed partial class PartitionLog
     /// <summary>Where the largest epoch not after <paramref name="epoch"/> ends (OffsetForLeaderEpoch).</summary>
     public EpochEndOffset EndOffsetForEpoch(int epoch)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             return _epochs.EndOffsetFor(epoch, _logEndOffset);
     }
 
     /// <summary>The leader epoch in which <paramref name="offset"/> was written, or -1.</summary>
     public int EpochForOffset(long offset)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             return _epochs.EpochForOffset(offset);
     }
 
     /// <summary>The producers with state in this log (DescribeProducers).</summary>
     public IReadOnlyList<ActiveProducer> ActiveProducers()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             return _producers.ActiveProducers();
     }
 

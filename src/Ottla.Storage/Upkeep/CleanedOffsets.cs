@@ -7,7 +7,7 @@ namespace Ottla.Storage.Upkeep;
 /// <remarks>Thread-safe; lives as long as its directory.</remarks>
 internal sealed class CleanedOffsets(OffsetCheckpointFile file)
 {
-    private readonly Lock _lock = new();
+    private readonly ScheduledLock _lock = new();
     private Dictionary<TopicPartition, long> _offsets = [];
     private HashSet<TopicPartition> _written = [];
 
@@ -15,7 +15,7 @@ internal sealed class CleanedOffsets(OffsetCheckpointFile file)
     /// <exception cref="InvalidDataException">The file is malformed; there are no offsets then.</exception>
     public void Load()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             _offsets = file.Read();
             _written = [.. _offsets.Keys];
@@ -25,20 +25,20 @@ internal sealed class CleanedOffsets(OffsetCheckpointFile file)
     /// <summary>How far a log is compacted; null when it never was.</summary>
     public long? Find(TopicPartition partition)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             return _offsets.TryGetValue(partition, out var offset) ? offset : null;
     }
 
     /// <summary>Whether the file has a line of a log.</summary>
     public bool IsWritten(TopicPartition partition)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             return _written.Contains(partition);
     }
 
     public void Set(TopicPartition partition, long offset)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             _offsets[partition] = offset;
     }
 
@@ -46,7 +46,7 @@ internal sealed class CleanedOffsets(OffsetCheckpointFile file)
     /// <returns>False when it was not beyond.</returns>
     public bool Lower(TopicPartition partition, long offset)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             if (!_offsets.TryGetValue(partition, out var cleaned) || cleaned <= offset)
                 return false;
@@ -57,14 +57,14 @@ internal sealed class CleanedOffsets(OffsetCheckpointFile file)
 
     public bool Remove(TopicPartition partition)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             return _offsets.Remove(partition);
     }
 
     /// <summary>Replaces the file, and forgets the partitions that are not in the directory any more.</summary>
     public void Write(Func<TopicPartition, bool> isHere)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             foreach (var partition in _offsets.Keys.Where(partition => !isHere(partition)))
                 _offsets.Remove(partition);

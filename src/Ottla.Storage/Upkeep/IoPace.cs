@@ -12,7 +12,7 @@ internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
     /// <summary>How soon a change of the limit takes effect.</summary>
     private static readonly TimeSpan s_nap = TimeSpan.FromSeconds(1);
 
-    private readonly Lock _lock = new();
+    private readonly ScheduledLock _lock = new();
     private readonly long _start = time.GetTimestamp();
     private TimeSpan _paidUntil;
 
@@ -37,7 +37,7 @@ internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
 
     private void Forgive()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             _paidUntil = TimeSpan.Zero;
     }
 
@@ -45,7 +45,7 @@ internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
     {
         if (rate <= 0 || rate >= double.MaxValue)
             return TimeSpan.Zero;
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             var now = time.GetElapsedTime(_start);
             var seconds = Math.Min(bytes / rate, TimeSpan.FromHours(1).TotalSeconds);

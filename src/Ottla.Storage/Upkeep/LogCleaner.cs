@@ -27,7 +27,7 @@ public sealed partial class LogCleaner
     private readonly IoPace _pace;
 
     /// <summary>Keeps those who choose a log apart, so that each gets another one.</summary>
-    private readonly Lock _choiceLock = new();
+    private readonly ScheduledLock _choiceLock = new();
     private readonly ConcurrentDictionary<TopicPartition, bool> _inProgress = [];
     private readonly ConcurrentDictionary<TopicPartition, bool> _uncleanable = [];
 
@@ -177,7 +177,7 @@ public sealed partial class LogCleaner
 
     private Choice? Choose(Instant now)
     {
-        lock (_choiceLock)
+        using (_choiceLock.EnterScope())
         {
             Choice? dirtiest = null;
             foreach (var log in _logs.Logs)

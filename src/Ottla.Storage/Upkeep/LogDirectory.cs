@@ -57,7 +57,7 @@ public sealed class LogDirectory
     internal int LogCount => Volatile.Read(ref _logCount);
 
     /// <summary>Keeps writers of the checkpoint files apart; nothing else is locked under it.</summary>
-    internal Lock CheckpointLock { get; } = new();
+    internal ScheduledLock CheckpointLock { get; } = new();
 
     /// <summary>Partitions that have lines in the checkpoint files and no log any more: the lines must be gone before another log of that name is made. The manager's lock guards it.</summary>
     internal HashSet<TopicPartition> StaleCheckpoints { get; } = [];

@@ -22,7 +22,7 @@ public sealed partial class LogManager
     /// <returns>How many were taken out of use.</returns>
     public int Delete(IReadOnlyCollection<TopicPartition> partitions, Action<TopicPartition, LogException> onFailure)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             var unopened = 0;
             var deleted = new List<(TopicPartition Partition, LogDirectory Directory)>();
@@ -64,7 +64,7 @@ public sealed partial class LogManager
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public bool MarkStray(TopicPartition partition)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             if (!_logs.TryRemove(partition, out var entry))
                 return false;

@@ -31,7 +31,7 @@ public sealed partial class LogManager
     /// </exception>
     public void Move(TopicPartition partition, string directoryPath)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ObjectDisposedException.ThrowIf(_isClosed, this);
             var target = _directories.Find(directory => directory.Path == directoryPath && directory.Path != _options.MetadataOnlyDirectory)
@@ -56,7 +56,7 @@ public sealed partial class LogManager
             // One of them may hold a copy that was begun earlier.
             if (_directories.Any(directory => directory.IsOffline))
                 throw new LogException(ErrorCode.KafkaStorageError, "Nothing is moved while a log directory is offline.");
-            var path = Path.Combine(target.Path, LogFileNames.FutureDirectory(partition, Uuid.NewRandom()));
+            var path = Path.Combine(target.Path, LogFileNames.FutureDirectory(partition, Uuid.NewRandom(_random)));
             var copy = OpenNew(target, path, partition);
             if (entry.Log.TopicId is { } topicId)
                 copy.AssignTopicId(topicId);
@@ -68,7 +68,7 @@ public sealed partial class LogManager
     /// <summary>Gives up a move that cannot succeed; the log stays where it is.</summary>
     internal void Abandon(LogMove move)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             Guard(move.Target, () => GiveUp(move));
     }
 
@@ -77,7 +77,7 @@ public sealed partial class LogManager
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal bool Finish(LogMove move)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             var partition = move.Log.Partition;
             if (_isClosed || !_logs.TryGetValue(partition, out var entry) || entry.Log != move.Log || Mover.Find(partition) != move)
@@ -94,7 +94,7 @@ public sealed partial class LogManager
             LogMoved(_logger, partition, source.Path, move.Target.Path);
         }
 
-        lock (_upkeepLock)
+        using (_upkeepLock.EnterScope())
         {
             Guard(move.Target, () =>
             {
@@ -167,7 +167,7 @@ public sealed partial class LogManager
     {
         if (!Mover.Remove(move))
             return;
-        var path = Path.Combine(move.Target.Path, LogFileNames.DeletedDirectory(move.Log.Partition, Uuid.NewRandom()));
+        var path = Path.Combine(move.Target.Path, LogFileNames.DeletedDirectory(move.Log.Partition, Uuid.NewRandom(_random)));
         move.Copy.Delete(path);
         _deletedDirectories.Add((move.Target, path, Instant.Now(_time).AddMilliseconds(_options.DeleteDelayMs)));
     }

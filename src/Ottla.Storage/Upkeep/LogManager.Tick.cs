@@ -50,7 +50,7 @@ public sealed partial class LogManager
     /// <summary>Writes all checkpoint files now.</summary>
     public void WriteCheckpoints()
     {
-        lock (_upkeepLock)
+        using (_upkeepLock.EnterScope())
         {
             foreach (var directory in _directories)
             {
@@ -136,7 +136,7 @@ public sealed partial class LogManager
     private void RemoveDeletedDirectories(Instant now)
     {
         List<(LogDirectory Directory, string Path, Instant DeleteAt)> due;
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             due = [.. _deletedDirectories.Where(deleted => deleted.DeleteAt <= now)];
             _deletedDirectories.RemoveAll(deleted => deleted.DeleteAt <= now);
@@ -152,7 +152,7 @@ public sealed partial class LogManager
             {
                 // What is of no use any more must not cost the logs that are: it stays, until it can be removed.
                 LogNotRemoved(_logger, failure, deleted.Path);
-                lock (_lock)
+                using (_lock.EnterScope())
                     _deletedDirectories.Add(deleted with { DeleteAt = now.AddMilliseconds(Math.Max(_options.DeleteDelayMs, RemovalRetryMsMin)) });
             }
         }
@@ -177,7 +177,7 @@ public sealed partial class LogManager
 
     private static void Write(LogDirectory directory, OffsetCheckpointFile file, IEnumerable<PartitionLog> logs, Func<PartitionLog, long> offsetOf)
     {
-        lock (directory.CheckpointLock)
+        using (directory.CheckpointLock.EnterScope())
             file.Write([.. logs.Select(log => KeyValuePair.Create(log.Partition, offsetOf(log)))]);
     }
 

@@ -20,8 +20,8 @@ public sealed partial class LogManager : IDisposable
     public const string MetadataTopic = "__cluster_metadata";
 
     /// <summary>Keeps makers and deleters of logs apart; finding one takes no lock.</summary>
-    private readonly Lock _lock = new();
-    private readonly Lock _upkeepLock = new();
+    private readonly ScheduledLock _lock = new();
+    private readonly ScheduledLock _upkeepLock = new();
     private readonly LogManagerOptions _options;
     private readonly IFileSystem _fileSystem;
     private readonly TimeProvider _time;
@@ -112,7 +112,7 @@ public sealed partial class LogManager : IDisposable
     /// <exception cref="LogException">INCONSISTENT_TOPIC_ID, KAFKA_STORAGE_ERROR.</exception>
     public PartitionLog GetOrCreate(TopicPartition partition, Uuid topicId, string? directoryPath = null)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             ObjectDisposedException.ThrowIf(_isClosed, this);
             if (!_logs.TryGetValue(partition, out var entry))
@@ -157,7 +157,7 @@ public sealed partial class LogManager : IDisposable
     public void Close(long brokerEpoch = -1, int? parallelism = null)
     {
         List<Entry> entries;
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             if (_isClosed)
                 return;
@@ -167,7 +167,7 @@ public sealed partial class LogManager : IDisposable
 
         try
         {
-            lock (_upkeepLock)
+            using (_upkeepLock.EnterScope())
             {
                 var unclean = new ConcurrentDictionary<LogDirectory, bool>();
                 foreach (var move in Mover.Moves)
@@ -211,7 +211,7 @@ public sealed partial class LogManager : IDisposable
     /// <summary>Unlocks the directories without closing anything in order.</summary>
     public void Dispose()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             _isClosed = true;
         Unlock();
     }
@@ -376,7 +376,7 @@ public sealed partial class LogManager : IDisposable
         try
         {
             var log = PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), options, _time, _logger);
-            lock (_lock)
+            using (_lock.EnterScope())
                 _logs[partition] = new Entry(log, directory);
         }
         catch (Exception failure) when (failure is InvalidDataException or Protocol.Batches.CorruptRecordException)

@@ -28,7 +28,7 @@ public sealed partial class LogMover
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly IoPace _pace;
-    private readonly Lock _lock = new();
+    private readonly ScheduledLock _lock = new();
     private readonly Dictionary<TopicPartition, LogMove> _moves = [];
     private TaskCompletionSource _added = NewSignal();
 
@@ -45,7 +45,7 @@ public sealed partial class LogMover
     {
         get
         {
-            lock (_lock)
+            using (_lock.EnterScope())
                 return [.. _moves.Values];
         }
     }
@@ -77,7 +77,7 @@ public sealed partial class LogMover
     /// <summary>Completes when there is something to move.</summary>
     private Task NextMove()
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             return _moves.Count > 0 ? Task.CompletedTask : _added.Task;
     }
 
@@ -85,20 +85,20 @@ public sealed partial class LogMover
 
     internal bool IsMoving(TopicPartition partition)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             return _moves.ContainsKey(partition);
     }
 
     internal LogMove? Find(TopicPartition partition)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             return _moves.GetValueOrDefault(partition);
     }
 
     internal void Add(LogMove move)
     {
         TaskCompletionSource added;
-        lock (_lock)
+        using (_lock.EnterScope())
         {
             _moves.Add(move.Log.Partition, move);
             (added, _added) = (_added, NewSignal());
@@ -110,7 +110,7 @@ public sealed partial class LogMover
 
     internal bool Remove(LogMove move)
     {
-        lock (_lock)
+        using (_lock.EnterScope())
             return _moves.TryGetValue(move.Log.Partition, out var known) && known == move && _moves.Remove(move.Log.Partition);
     }
 

@@ -24,6 +24,26 @@ public sealed partial class SourceRulesTests
         }
     }
 
+    /// <summary>The lock statement would take the monitor of the object, which is another lock.</summary>
+    [Fact]
+    public void Scheduled_locks_are_entered_by_their_scope()
+    {
+        var seen = 0;
+        foreach (var directory in RepositoryFiles.Find("src", "*.cs").GroupBy(Path.GetDirectoryName))
+        {
+            var sources = directory.ToDictionary(file => file, File.ReadAllText);
+            var names = sources.Values.SelectMany(source => ScheduledLockField().Matches(source)).Select(match => match.Groups["name"].Value).ToHashSet();
+            seen += names.Count;
+            foreach (var (file, source) in sources)
+            {
+                var wrong = LockStatement().Matches(source).FirstOrDefault(match => names.Contains(match.Groups["name"].Value));
+                Assert.True(wrong is null, $"{RepositoryFiles.Relative(file)} takes a ScheduledLock with {wrong?.Value}");
+            }
+        }
+
+        Assert.NotEqual(0, seen);
+    }
+
     [Fact]
     public void Api_files_are_named_by_key_and_hold_its_handler()
     {
@@ -110,6 +130,12 @@ public sealed partial class SourceRulesTests
 
     [GeneratedRegex(@"```.*?```", RegexOptions.Singleline)]
     private static partial Regex Code();
+
+    [GeneratedRegex(@"\bScheduledLock (?<name>\w+)")]
+    private static partial Regex ScheduledLockField();
+
+    [GeneratedRegex(@"\block \((?:\w+\.)*(?<name>\w+)\)")]
+    private static partial Regex LockStatement();
 
     [GeneratedRegex(@"[^\w\- ]")]
     private static partial Regex NotInAnchors();
