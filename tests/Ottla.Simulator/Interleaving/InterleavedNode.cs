@@ -115,7 +115,7 @@ internal sealed class InterleavedNode : IDisposable
                 },
             ],
         };
-        var connection = new ConnectionInfo("PLAINTEXT", IPAddress.None, _ => { }, CancellationToken.None);
+        var connection = new ConnectionInfo("PLAINTEXT", IPAddress.None, _ => { }, CancellationToken.None, CancellationToken.None);
         var response = await _fetch.HandleAsync(new RequestContext(ApiKey.Fetch, FetchVersion, 1, "reader", connection), request, new FetchResponse());
         return FetchedRecords.Of(response!.Responses[0].Partitions[0]);
     }
