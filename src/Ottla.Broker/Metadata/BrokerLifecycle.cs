@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Hosts;
+using Ottla.Broker.Shared;
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
@@ -40,7 +41,7 @@ public sealed record NodeIdentity
 
 /// <summary>The life of a broker in its cluster, as the controller of its own node sees it: registered, unfenced, in controlled shutdown.</summary>
 /// <remarks>Lives as long as the node. Its methods are called once each, in order, by whoever starts and stops the node.</remarks>
-public sealed partial class BrokerLifecycle(NodeIdentity node, ControllerHost controller, MetadataCache metadata, TimeProvider time)
+public sealed partial class BrokerLifecycle(NodeIdentity node, BrokerEpoch epoch, ControllerHost controller, MetadataCache metadata, TimeProvider time)
 {
     /// <summary>How long to wait before asking again whether to shut down, as Kafka does.</summary>
     private static readonly TimeSpan ShutdownRetryDelay = TimeSpan.FromMilliseconds(50);
@@ -48,11 +49,7 @@ public sealed partial class BrokerLifecycle(NodeIdentity node, ControllerHost co
     /// <summary>How often a node that waits at its start says what for.</summary>
     private static readonly TimeSpan ReminderInterval = TimeSpan.FromSeconds(5);
 
-    private long _brokerEpoch = -1;
     private volatile string _waitsFor = "its start";
-
-    /// <summary>The epoch that the controller gave this incarnation; -1 before. A clean shutdown leaves it in a file.</summary>
-    public long BrokerEpoch => Interlocked.Read(ref _brokerEpoch);
 
     /// <summary>Registers the node and unfences its broker. Says now and then what it waits for, and gives up after a time.</summary>
     /// <param name="timeout">How long to wait: <c>initial.broker.registration.timeout.ms</c>.</param>
@@ -101,7 +98,7 @@ public sealed partial class BrokerLifecycle(NodeIdentity node, ControllerHost co
 
         _waitsFor = "the controller's answer to the registration of this broker";
         var (response, offset) = await controller.SubmitWithOffsetAsync(new RegisterBrokerCommand(BrokerRegistration())).UntilCanceled(cancellation);
-        Interlocked.Exchange(ref _brokerEpoch, response.BrokerEpoch);
+        epoch.Value = response.BrokerEpoch;
         _waitsFor = "its own metadata to show the registration of this broker";
         await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
     }
@@ -160,7 +157,7 @@ public sealed partial class BrokerLifecycle(NodeIdentity node, ControllerHost co
         var request = new AssignReplicasToDirsRequest
         {
             BrokerId = node.NodeId,
-            BrokerEpoch = BrokerEpoch,
+            BrokerEpoch = epoch.Value,
             Directories = [.. replicas.GroupBy(replica => replica.Directory).Select(directory => new AssignReplicasToDirsRequest.DirectoryData
             {
                 Id = directory.Key,
@@ -228,7 +225,7 @@ public sealed partial class BrokerLifecycle(NodeIdentity node, ControllerHost co
     private BrokerHeartbeatRequest Heartbeat(bool wantShutDown) => new()
     {
         BrokerId = node.NodeId,
-        BrokerEpoch = BrokerEpoch,
+        BrokerEpoch = epoch.Value,
         CurrentMetadataOffset = metadata.PublishedOffset,
         WantShutDown = wantShutDown,
         CordonedLogDirs = [.. node.CordonedLogDirs],

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
+using Ottla.Broker.Shared;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Network.Transport;
@@ -80,7 +81,7 @@ public sealed class StartRefusalTests
         {
             NodeId = 1, ClusterId = "c", IncarnationId = Uuid.NewRandom(), BrokerEndpoints = [], ControllerEndpoints = [], SupportedFeatures = SupportedFeatures.Latest, LogDirs = [],
         };
-        var lifecycle = new BrokerLifecycle(identity, controller, new MetadataCache(), _clock);
+        var lifecycle = new BrokerLifecycle(identity, new BrokerEpoch(), controller, new MetadataCache(), _clock);
         var log = new WarningLogger();
         var never = new TaskCompletionSource();
         var joining = lifecycle.JoinAsync(TimeSpan.FromSeconds(7), never.Task, log);

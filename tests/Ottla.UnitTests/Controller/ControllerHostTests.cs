@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
+using Ottla.Broker.Shared;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
@@ -15,6 +16,7 @@ public sealed class ControllerHostTests : IAsyncDisposable
 
     private readonly FakeMetadataLog _log = new();
     private readonly MetadataCache _cache = new();
+    private readonly BrokerEpoch _epoch = new();
     private readonly MetadataLoader _loader;
     private readonly ControllerHost _host;
 
@@ -43,10 +45,11 @@ public sealed class ControllerHostTests : IAsyncDisposable
         Assert.True(_cache.Current.Cluster.Broker(1)!.Fenced);
         Assert.Equal([1], _cache.Current.Topics.Find("a")!.Partitions[0].EligibleLeaderReplicas.AsEnumerable());
 
-        var again = Lifecycle(lifecycle.BrokerEpoch);
+        var firstEpoch = _epoch.Value;
+        var again = Lifecycle(firstEpoch);
         await again.RegisterAsync();
         await again.UnfenceAsync();
-        Assert.True(again.BrokerEpoch > lifecycle.BrokerEpoch);
+        Assert.True(_epoch.Value > firstEpoch);
         var partition = _cache.Current.Topics.Find("a")!.Partitions[0];
         Assert.Equal((1, LeaderRecoveryState.Recovered, 2), (partition.Leader, partition.LeaderRecoveryState, partition.LeaderEpoch));
     }
@@ -106,6 +109,7 @@ public sealed class ControllerHostTests : IAsyncDisposable
             await _host.SubmitAsync(new AllocateProducerIdsCommand(1, _cache.Current.Cluster.Broker(1)!.Epoch));
         await _log.FirstSnapshot.WaitAsync(Patience);
         var (id, records) = _log.Snapshots[0];
+        await _cache.WaitForOffset(id.Offset - 1).WaitAsync(Patience); // a snapshot may be written before its image is published
         var image = MetadataImage.Empty.Apply(records, 0, default);
         Assert.True(id.Offset <= _log.EndOffset && image.NextProducerId <= _cache.Current.NextProducerId);
         Assert.Equal(_cache.Current.Cluster.Brokers.Keys, image.Cluster.Brokers.Keys);
@@ -154,7 +158,7 @@ public sealed class ControllerHostTests : IAsyncDisposable
     private ControllerHost Host(params (string, string)[] configs) => new(
         new ControllerTestBed(7, configs).Settings, _log, StorageFormatter.DefaultBootstrap(SupportedFeatures.Latest), TimeProvider.System, NullLogger.Instance);
 
-    private BrokerLifecycle Lifecycle(long previousEpoch = -1) => new(Node(previousEpoch), _host, _cache, TimeProvider.System);
+    private BrokerLifecycle Lifecycle(long previousEpoch = -1) => new(Node(previousEpoch), _epoch, _host, _cache, TimeProvider.System);
 
     private void Start(SnapshotPolicy? snapshots = null)
     {

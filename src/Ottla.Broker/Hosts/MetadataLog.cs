@@ -1,66 +1,24 @@
 using Ottla.Broker.Metadata;
 using Ottla.Configuration;
 using Ottla.Kernel;
-using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Raft;
 
 namespace Ottla.Broker.Hosts;
 
-/// <summary>The metadata log and the controller upon it, wired together. One per node.</summary>
-public sealed class MetadataQuorum : IAsyncDisposable
+/// <summary>Opens the metadata log as a node's configuration and its directories say.</summary>
+internal static class MetadataLog
 {
-    private readonly MetadataLoader _loader;
-
-    private MetadataQuorum(RaftHost raft, ControllerHost controller, MetadataLoader loader)
-    {
-        Raft = raft;
-        Controller = controller;
-        _loader = loader;
-    }
-
-    /// <summary>The metadata log.</summary>
-    public RaftHost Raft { get; }
-
-    /// <summary>The controller.</summary>
-    public ControllerHost Controller { get; }
-
-    /// <summary>Opens the metadata log, and has the loader follow it, and with it the controller. The publishers are registered with the loader before.</summary>
+    /// <summary>Opens it. A single voter leads when this completes.</summary>
     /// <exception cref="IOException">The disk fails.</exception>
     /// <exception cref="InvalidDataException">The files are corrupt.</exception>
     /// <exception cref="NodeStartException">This node can never lead the metadata log, and would wait for ever.</exception>
-    public static async Task<MetadataQuorum> StartAsync(BrokerConfig config, StorageIdentity identity, SupportedFeatures features, MetadataLoader loader, NodePlatform platform)
+    public static async Task<RaftHost> OpenAsync(BrokerConfig config, StorageIdentity identity, NodePlatform platform)
     {
-        var loggers = platform.Loggers;
-        var raft = RaftHost.Open(platform.FileSystem, RaftOptionsOf(config, identity, platform), platform.Time, loggers.CreateLogger(nameof(RaftHost)));
-        var voters = raft.Quorum.VoterSet.Voters;
-        if (ReasonNotToLead([.. voters.Select(voter => voter.Key)], identity) is { } reason)
-        {
-            await raft.DisposeAsync();
-            throw new NodeStartException(reason);
-        }
-
-        var settings = new ControllerSettings
-        {
-            NodeId = identity.NodeId,
-            ClusterId = identity.ClusterId,
-            Config = config,
-            SupportedFeatures = features,
-            KRaftVersion = raft.Quorum.KRaftVersion,
-            VoterIds = [.. voters.Select(voter => voter.Key.Id)],
-            Seed = platform.Seed,
-        };
-        var controller = new ControllerHost(settings, raft, raft.ReadBootstrap(), platform.Time, loggers.CreateLogger(nameof(ControllerHost)));
-        loader.Register(controller);
-        loader.Start(raft, new SnapshotGenerator(raft, SnapshotPolicy.From(config), platform.Time, loggers.CreateLogger(nameof(SnapshotGenerator))));
-        return new MetadataQuorum(raft, controller, loader);
-    }
-
-    /// <summary>Ends the loader, which reads from the log, then the log.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        await _loader.DisposeAsync();
-        await Raft.DisposeAsync();
+        var raft = RaftHost.Open(platform.FileSystem, RaftOptionsOf(config, identity, platform), platform.Time, platform.Loggers.CreateLogger(nameof(RaftHost)));
+        if (ReasonNotToLead([.. raft.Quorum.VoterSet.Voters.Select(voter => voter.Key)], identity) is not { } reason)
+            return raft;
+        await raft.DisposeAsync();
+        throw new NodeStartException(reason);
     }
 
     /// <summary>Why a node that runs as the only voter cannot be it; null when it can.</summary>
