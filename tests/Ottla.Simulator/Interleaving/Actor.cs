@@ -90,6 +90,8 @@ internal sealed class Actor : LockScheduler, IDisposable
 
     private void StopAt(string point)
     {
+        if (_isAbandoned)
+            throw new AbandonedException(); // again: code that survives any exception of its work has caught the first one
         _point = point;
         _hasStopped.Release();
         _mayGoOn.Wait();
