@@ -5,8 +5,13 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Compaction;
 
-/// <summary>Reads a segment in chunks of whole batches, checksums verified: compaction must not copy what is broken into a new file as if it were whole.</summary>
-/// <remarks>Owned by one pass over a segment, which disposes it; its buffer is pooled, and larger than asked only for a batch that is.</remarks>
+/// <summary>
+/// Reads a segment in chunks of whole batches, checksums verified: compaction must not copy what is broken into a new file as if
+/// it were whole.
+/// </summary>
+/// <remarks>
+/// Owned by one pass over a segment, which disposes it; its buffer is pooled, and larger than asked only for a batch that is.
+/// </remarks>
 internal sealed class BatchChunkReader(IFile file, long position, long end, int bufferBytes) : IDisposable
 {
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(Math.Max(bufferBytes, RecordBatchLayout.HeaderSizeBytes));
@@ -35,7 +40,7 @@ internal sealed class BatchChunkReader(IFile file, long position, long end, int 
             if (wanted <= filled)
                 throw Corrupt();
             if (wanted <= _buffer.Length)
-                throw new EndOfStreamException($"A segment ends at {Position + filled}, before the {end} bytes it should have.");
+                throw new EndOfStreamException($"A segment file ends at {Position + filled}, but its log has {end} bytes in it.");
             ArrayPool<byte>.Shared.Return(_buffer);
             _buffer = ArrayPool<byte>.Shared.Rent(wanted);
         }
@@ -49,7 +54,10 @@ internal sealed class BatchChunkReader(IFile file, long position, long end, int 
         _buffer = [];
     }
 
-    /// <summary>The bytes of the whole batches at the start of <paramref name="bytes"/>; <paramref name="wanted"/> is what the batch after them needs.</summary>
+    /// <summary>
+    /// The bytes of the whole batches at the start of <paramref name="bytes"/>; <paramref name="wanted"/> is what the batch after
+    /// them needs.
+    /// </summary>
     private int WholeBatches(ReadOnlySpan<byte> bytes, out int wanted)
     {
         var length = 0;
@@ -76,5 +84,6 @@ internal sealed class BatchChunkReader(IFile file, long position, long end, int 
         }
     }
 
-    private CorruptRecordException Corrupt() => new(ErrorCode.CorruptMessage, $"There is no valid batch after position {Position} of a segment of {end} bytes.");
+    private CorruptRecordException Corrupt() =>
+        new(ErrorCode.CorruptMessage, $"There is no valid batch after position {Position} of a segment of {end} bytes.");
 }

@@ -6,7 +6,10 @@ using Ottla.Storage.Log;
 namespace Ottla.Storage.Compaction;
 
 /// <summary>The segments, mostly one, that a group of segments is compacted into, in files named <c>.cleaned</c>.</summary>
-/// <remarks>Owned by a compaction until the log takes them over. A second one is begun only where rebuilt batches have grown so much that file positions or offsets would not fit.</remarks>
+/// <remarks>
+/// Owned by a compaction until the log takes them over. A second one is begun only where rebuilt batches have grown so much that
+/// file positions or offsets would not fit.
+/// </remarks>
 internal sealed class CleanedSegments
 {
     private readonly IFileSystem _fileSystem;
@@ -76,7 +79,9 @@ internal sealed class CleanedSegments
         }
     }
 
-    /// <summary>Leaves the files as they are: the log is offline, and where it was being replaced they may be all that is left of it.</summary>
+    /// <summary>
+    /// Leaves the files as they are: the log is offline, and where it was being replaced they may be all that is left of it.
+    /// </summary>
     public void Abandon()
     {
         foreach (var segment in _segments)

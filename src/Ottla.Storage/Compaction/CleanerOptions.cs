@@ -32,7 +32,9 @@ public sealed record CleanerOptions
     /// <summary>Bytes of the buffer that a segment is read into.</summary>
     internal int ReadBufferBytes => IoBufferBytes / Math.Max(Threads, 1) / 2;
 
-    /// <summary>A map for up to <paramref name="keysMax"/> keys: no larger than they need, and no larger than its share of the memory.</summary>
+    /// <summary>
+    /// A map for up to <paramref name="keysMax"/> keys: no larger than they need, and no larger than its share of the memory.
+    /// </summary>
     internal KeyOffsetMap MapFor(long keysMax)
     {
         var affordable = DedupeBufferBytes / Math.Max(Threads, 1) / KeyOffsetMap.BytesPerSlot;

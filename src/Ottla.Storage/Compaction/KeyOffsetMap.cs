@@ -2,7 +2,10 @@ using Ottla.Kernel;
 
 namespace Ottla.Storage.Compaction;
 
-/// <summary>The last offset of every key in the dirty part of a log: a hash table of fixed size that keeps 24 bytes per key, whatever the keys' sizes.</summary>
+/// <summary>
+/// The last offset of every key in the dirty part of a log: a hash table of fixed size that keeps 24 bytes per key, whatever the
+/// keys' sizes.
+/// </summary>
 /// <remarks>Owned by one compaction; not thread-safe. Keys are known by their 128-bit hash only, see <see cref="SipHash128"/>.</remarks>
 internal sealed class KeyOffsetMap
 {
@@ -35,7 +38,9 @@ internal sealed class KeyOffsetMap
     /// <summary>Every record up to here was looked at; -1 before the first.</summary>
     public long LatestOffset { get; set; } = -1;
 
-    /// <summary>Notes that the last record of <paramref name="key"/> so far is at <paramref name="offset"/>. The map must not be full.</summary>
+    /// <summary>
+    /// Notes that the last record of <paramref name="key"/> so far is at <paramref name="offset"/>. The map must not be full.
+    /// </summary>
     public void Put(ReadOnlySpan<byte> key, long offset)
     {
         ref var slot = ref Find(key, out var hash);

@@ -19,10 +19,14 @@ namespace Ottla.Storage.Compaction;
 internal readonly record struct CompactionResult(
     int Generation, long EndOffset, long MappedBytes, long ReadBytes, long WrittenBytes, long RecordsRead, long RecordsKept, long RecordsWithoutKey, long BatchesNotExpanded);
 
-/// <summary>One compaction of one log: learns the last offset of every key in the dirty part, then copies the log up to there without what later records replace.</summary>
+/// <summary>
+/// One compaction of one log: learns the last offset of every key in the dirty part, then copies the log up to there without what
+/// later records replace.
+/// </summary>
 /// <remarks>
-/// Works beside appends and reads: the log is asked for segments, and told of new ones, a group of segments at a time. Whatever uses names of files is a
-/// step that the log keeps its directory's name for, and that does nothing once the log is deleted, cut or moved.
+/// Works beside appends and reads: the log is asked for segments, and told of new ones, a group of segments at a time. Whatever
+/// uses names of files is a step that the log keeps its directory's name for, and that does nothing once the log is deleted, cut
+/// or moved.
 /// Lives for one <see cref="RunAsync"/>, which gives way after every chunk.
 /// </remarks>
 internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, CleanerOptions options, IoPace pace, Instant now)
@@ -107,7 +111,10 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
         return true;
     }
 
-    /// <summary>Maps the keys of the batch that <paramref name="chunk"/> starts with. Where it cannot be expanded within bounds its keys stay unknown: the batch stays whole, and so does what it would replace.</summary>
+    /// <summary>
+    /// Maps the keys of the batch that <paramref name="chunk"/> starts with. Where it cannot be expanded within bounds its keys
+    /// stay unknown: the batch stays whole, and so does what it would replace.
+    /// </summary>
     private bool TryMapKeys(ReadOnlyMemory<byte> chunk, KeyOffsetMap map, long firstDirtyOffset)
     {
         try

@@ -4,7 +4,10 @@ using Ottla.Storage.Producers;
 
 namespace Ottla.Storage.Compaction;
 
-/// <summary>Follows the transactions of a log while its batches are read in order: what was aborted is dropped, and a marker may go once nothing of its transaction is left.</summary>
+/// <summary>
+/// Follows the transactions of a log while its batches are read in order: what was aborted is dropped, and a marker may go once
+/// nothing of its transaction is left.
+/// </summary>
 /// <remarks>Owned by one pass over a log.</remarks>
 internal sealed class TransactionsInCleaning
 {

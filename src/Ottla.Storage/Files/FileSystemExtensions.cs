@@ -1,6 +1,9 @@
 namespace Ottla.Storage.Files;
 
-/// <summary>What every user of <see cref="IFileSystem"/> needs: whole small files, and replacing one so that a crash leaves either the old or the new.</summary>
+/// <summary>
+/// What every user of <see cref="IFileSystem"/> needs: whole small files, and replacing one so that a crash leaves either the old
+/// or the new.
+/// </summary>
 public static class FileSystemExtensions
 {
     /// <summary>Suffix of the file that <see cref="ReplaceFile"/> writes before the rename.</summary>
@@ -15,7 +18,7 @@ public static class FileSystemExtensions
         fileSystem.TryReadAllBytes(path, lengthMax) ?? throw new FileNotFoundException("The file is missing.", path);
 
     internal static IOException TooLong(string path, long length, int lengthMax) =>
-        new($"{path} has {length} bytes, more than the {lengthMax} such a file may have.");
+        new($"{path} has {length} bytes; the most for this file is {lengthMax}.");
 
     /// <summary>Fills <paramref name="destination"/> from <paramref name="position"/> on.</summary>
     /// <exception cref="EndOfStreamException">The file ends before.</exception>
@@ -23,7 +26,7 @@ public static class FileSystemExtensions
     {
         var read = file.Read(position, destination);
         if (read < destination.Length)
-            throw new EndOfStreamException($"Wanted {destination.Length} bytes at {position}, but the file gave {read}.");
+            throw new EndOfStreamException($"A read of {destination.Length} bytes at position {position} got only {read}: the file is too short.");
     }
 
     /// <summary>Makes a directory and its missing parents so that they survive power loss. Nothing happens when it is there.</summary>
@@ -62,7 +65,10 @@ public static class FileSystemExtensions
         fileSystem.FlushDirectory(Path.GetDirectoryName(path)!);
     }
 
-    /// <summary>Replaces many files with two flushes of the volume: writes <c>.tmp</c>, which is durable once the volume is flushed; then comes <see cref="PublishFile"/>, and another flush.</summary>
+    /// <summary>
+    /// Replaces many files with two flushes of the volume: writes <c>.tmp</c>, which is durable once the volume is flushed; then
+    /// comes <see cref="PublishFile"/>, and another flush.
+    /// </summary>
     public static void StageFile(this IFileSystem fileSystem, string path, ReadOnlySpan<byte> content)
     {
         using var file = fileSystem.Open(path + TemporarySuffix, FileOpenMode.CreateOrTruncate);

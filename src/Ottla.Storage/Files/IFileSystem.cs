@@ -23,9 +23,13 @@ public enum FileOpenMode
 /// <param name="FreeBytes">What this process may still use.</param>
 public readonly record struct DiskSpace(long TotalBytes, long FreeBytes);
 
-/// <summary>The disk as log code sees it: everything Storage does to files goes through here, so that the same code runs on a real or a simulated disk.</summary>
+/// <summary>
+/// The disk as log code sees it: everything Storage does to files goes through here, so that the same code runs on a real or a
+/// simulated disk.
+/// </summary>
 /// <remarks>Thread-safe. Paths are absolute. Every failure is an <see cref="IOException"/> (or <see cref="UnauthorizedAccessException"/>).
-/// What needs room and finds none fails with <see cref="DiskFullException"/>, except for a flush: after one that failed, nothing is known of what was written before it.</remarks>
+/// What needs room and finds none fails with <see cref="DiskFullException"/>, except for a flush: after one that failed, nothing
+/// is known of what was written before it.</remarks>
 public interface IFileSystem
 {
     /// <summary>Opens a file.</summary>
@@ -93,7 +97,10 @@ public interface IFileSystem
     /// <summary>Makes creations, renames and deletions in a directory survive power loss (fsync of the directory).</summary>
     void FlushDirectory(string path);
 
-    /// <summary>Makes everything that was written before on the volume of <paramref name="directory"/> survive power loss, names and contents, in one go: for many files that is cheaper than one after the other.</summary>
+    /// <summary>
+    /// Makes everything that was written before on the volume of <paramref name="directory"/> survive power loss, names and
+    /// contents, in one go: for many files that is cheaper than one after the other.
+    /// </summary>
     void FlushVolume(string directory);
 
     /// <summary>Whether there is such a thing as <see cref="FlushVolume"/> here.</summary>
@@ -127,7 +134,10 @@ public interface IFile : IDisposable
     /// <summary>Cuts or zero-extends the file. Blocks reserved past <paramref name="length"/> are given back.</summary>
     void SetLength(long length);
 
-    /// <summary>Reserves blocks up to <paramref name="endPosition"/> without changing <see cref="Length"/>: a hint, never fails for want of space or support.</summary>
+    /// <summary>
+    /// Reserves blocks up to <paramref name="endPosition"/> without changing <see cref="Length"/>: a hint, never fails for want
+    /// of space or support.
+    /// </summary>
     void Preallocate(long endPosition);
 
     /// <summary>Makes the bytes and the length survive power loss (fsync).</summary>

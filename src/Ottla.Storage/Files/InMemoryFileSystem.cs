@@ -21,7 +21,10 @@ public enum FileOperation
     FlushVolume,
 }
 
-/// <summary>A disk in memory: deterministic, with failures on demand. Files live as long as it does, so that a log can be closed, or dropped as in a crash, and opened again.</summary>
+/// <summary>
+/// A disk in memory: deterministic, with failures on demand. Files live as long as it does, so that a log can be closed, or
+/// dropped as in a crash, and opened again.
+/// </summary>
 /// <remarks>
 /// Thread-safe. As on a POSIX disk, a name and the file it names are two things: deleting or replacing a name leaves open handles usable.
 /// </remarks>

@@ -281,7 +281,10 @@ internal sealed class RealFile(SafeFileHandle handle, FileAccess access, string 
     public void Dispose() => handle.Dispose();
 }
 
-/// <summary>The calls .NET has no name for: fsync of a directory, syncfs, and reserving blocks of an already open file; and open without the advisory lock that .NET takes and gives back with four more calls.</summary>
+/// <summary>
+/// The calls .NET has no name for: fsync of a directory, syncfs, and reserving blocks of an already open file; and open without
+/// the advisory lock that .NET takes and gives back with four more calls.
+/// </summary>
 internal static partial class NativeFiles
 {
     private const int OpenReadOnly = 0;
@@ -294,7 +297,10 @@ internal static partial class NativeFiles
     private const int NewFileMode = 0x1b6; // rw-rw-rw- less the process' mask, as .NET makes them
     private const int ReserveKeepSize = 1; // FALLOC_FL_KEEP_SIZE
 
-    /// <summary>ENOSPC and EDQUOT, of Linux and of macOS and the BSDs; ERROR_DISK_FULL, ERROR_HANDLE_DISK_FULL and ERROR_DISK_QUOTA_EXCEEDED of Windows.</summary>
+    /// <summary>
+    /// ENOSPC and EDQUOT, of Linux and of macOS and the BSDs; ERROR_DISK_FULL, ERROR_HANDLE_DISK_FULL and
+    /// ERROR_DISK_QUOTA_EXCEEDED of Windows.
+    /// </summary>
     private static readonly int[] s_diskFull = OperatingSystem.IsWindows()
         ? [unchecked((int)0x80070070), unchecked((int)0x80070027), unchecked((int)0x8007050F)]
         : OperatingSystem.IsLinux() ? [28, 122] : [28, 69];

@@ -11,7 +11,10 @@ internal static class IndexEntries
     /// <summary>Sees one entry.</summary>
     public delegate void Visit(int slot, ReadOnlySpan<byte> entry);
 
-    /// <summary>Hands out the entries in order, up to the first that is all zero behind another one: from there on the file is only preallocated.</summary>
+    /// <summary>
+    /// Hands out the entries in order, up to the first that is all zero behind another one: from there on the file is only
+    /// preallocated.
+    /// </summary>
     /// <returns>Where what is no entry starts: at zeros, or at a part of an entry; the file's length when there is neither.</returns>
     /// <exception cref="IOException">The file could not be read.</exception>
     public static long Read(IFileSystem fileSystem, string path, int entryBytes, Visit visit)

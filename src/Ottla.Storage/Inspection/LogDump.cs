@@ -61,7 +61,7 @@ public sealed class LogDump : IDisposable
     {
         var name = Path.GetFileName(path);
         if (!CanDump(name))
-            throw new ArgumentException($"{shownAs} is no file of a log: its name is none that Kafka gives.");
+            throw new ArgumentException($"{shownAs} is not a log file: Kafka gives no file such a name.");
         _isClean = true;
         _output.File(shownAs);
         try
@@ -107,7 +107,8 @@ public sealed class LogDump : IDisposable
         else if (name.Split('-', '.') is [var offset, var epoch, _]
             && long.TryParse(offset, NumberStyles.None, CultureInfo.InvariantCulture, out var endOffset) && int.TryParse(epoch, NumberStyles.None, CultureInfo.InvariantCulture, out var endEpoch))
         {
-            _output.Summary(DumpKinds.Snapshot, $"Snapshot end offset: {endOffset}, epoch: {endEpoch}", ("endOffset", endOffset), ("epoch", endEpoch));
+            _output.Summary(
+                DumpKinds.Snapshot, $"Snapshot end offset: {endOffset}, epoch: {endEpoch}", ("endOffset", endOffset), ("epoch", endEpoch));
             decoder = _options.Decoder ?? RecordDecoder.Metadata;
         }
         else
@@ -275,7 +276,7 @@ public sealed class LogDump : IDisposable
         var end = IndexEntries.Read(_fileSystem, path, entryBytes, visit);
         var partBytes = _fileSystem.GetLength(path) % entryBytes;
         if (partBytes != 0)
-            Problem(end, $"the file ends with {partBytes} bytes of an entry of {entryBytes}");
+            Problem(end, $"the last entry has {partBytes} of its {entryBytes} bytes");
     }
 
     private void DumpProducer(ProducerState producer)

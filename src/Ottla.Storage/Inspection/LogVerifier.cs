@@ -5,7 +5,10 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Storage.Inspection;
 
-/// <summary>Checks log directories, or directories of single partitions, while no broker runs on them, and says what is wrong where. Never writes to them.</summary>
+/// <summary>
+/// Checks log directories, or directories of single partitions, while no broker runs on them, and says what is wrong where. Never
+/// writes to them.
+/// </summary>
 /// <remarks>Owned by one command.</remarks>
 public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> report)
 {
@@ -30,7 +33,9 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
         }
 
         if (!wasClean)
-            report(new LogFinding(FindingSeverity.Info, directory, null, null, "the directory was not closed in order, or a broker runs: the next start recovers what was not flushed"));
+            report(new LogFinding(
+                FindingSeverity.Info, directory, null, null,
+                "the broker did not shut down cleanly, or it runs now: the next start recovers what was not flushed"));
         TryRead(directory, () => CheckProperties(directory));
         foreach (var name in fileSystem.ListFiles(directory))
             CheckName(directory, name);
@@ -44,7 +49,7 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
             else if (TryParseLog(name, out var found))
                 TryRead(path, () => VerifyPartition(path, found, checkpoints, wasClean));
             else
-                report(new LogFinding(FindingSeverity.Warning, path, null, null, "the directory is none of a log"));
+                report(new LogFinding(FindingSeverity.Warning, path, null, null, "the directory does not belong to a log"));
         }
     }
 
@@ -60,7 +65,7 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            report(new LogFinding(FindingSeverity.Error, path, null, null, $"not all of it can be read: {failure.Message}"));
+            report(new LogFinding(FindingSeverity.Error, path, null, null, $"a part cannot be read: {failure.Message}"));
         }
     }
 
@@ -76,9 +81,13 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
         foreach (var (name, offsets) in checkpoints)
         {
             if (offsets.TryGetValue(partition, out var offset) && offset > verifier.EndOffset)
-                report(new LogFinding(FindingSeverity.Error, Path.Combine(Path.GetDirectoryName(path)!, name), null, offset, $"{partition} has the offset {offset}, behind the log's end, {verifier.EndOffset}"));
+                report(new LogFinding(
+                    FindingSeverity.Error, Path.Combine(Path.GetDirectoryName(path)!, name), null, offset,
+                    $"{partition} has offset {offset}, past the log's end, {verifier.EndOffset}"));
             else if (offset < 0)
-                report(new LogFinding(FindingSeverity.Error, Path.Combine(Path.GetDirectoryName(path)!, name), null, offset, $"{partition} has the negative offset {offset}"));
+                report(new LogFinding(
+                    FindingSeverity.Error, Path.Combine(Path.GetDirectoryName(path)!, name), null, offset,
+                    $"{partition} has the negative offset {offset}"));
         }
     }
 
@@ -89,9 +98,11 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
         {
             var id = PartitionMetadataFile.Read(fileSystem, path);
             if (id is null && partition.Topic != "__cluster_metadata")
-                report(new LogFinding(FindingSeverity.Warning, file, null, null, "the file is missing: the topic's id is not known"));
+                report(new LogFinding(FindingSeverity.Warning, file, null, null, "the file is missing, so the topic's id is unknown"));
             else if (id is { } known && !_topicIds.TryAdd(partition.Topic, known) && _topicIds[partition.Topic] != known)
-                report(new LogFinding(FindingSeverity.Error, file, null, null, $"the topic id {known} is not that of another partition of the topic, {_topicIds[partition.Topic]}"));
+                report(new LogFinding(
+                    FindingSeverity.Error, file, null, null,
+                    $"the topic id is {known}, but another partition of the topic has {_topicIds[partition.Topic]}"));
         }
         catch (InvalidDataException failure)
         {
@@ -106,7 +117,7 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
         {
             var properties = MetaProperties.Read(fileSystem, directory);
             if (properties is null)
-                report(new LogFinding(FindingSeverity.Error, path, null, null, "the file is missing: this is no formatted log directory"));
+                report(new LogFinding(FindingSeverity.Error, path, null, null, "the file is missing: the log directory is not formatted"));
             else if (properties.ClusterId is null || properties.NodeId is null || (properties.Version > 0 && properties.DirectoryId is null))
                 report(new LogFinding(FindingSeverity.Error, path, null, null, "cluster.id, node.id or directory.id is missing"));
         }
@@ -119,9 +130,12 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
     private void CheckName(string directory, string name)
     {
         if (name.EndsWith(FileSystemExtensions.TemporarySuffix, StringComparison.Ordinal))
-            report(new LogFinding(FindingSeverity.Warning, Path.Combine(directory, name), null, null, "a checkpoint was being replaced; the file is left over"));
+            report(new LogFinding(
+                FindingSeverity.Warning, Path.Combine(directory, name), null, null,
+                "an interrupted write of a checkpoint left this file"));
         else if (!LogDump.CanDump(name) && name is not (LogDirectory.LockName or CleanShutdownFile.Name))
-            report(new LogFinding(FindingSeverity.Warning, Path.Combine(directory, name), null, null, "the file is none of a log directory"));
+            report(new LogFinding(
+                FindingSeverity.Warning, Path.Combine(directory, name), null, null, "the file does not belong in a log directory"));
     }
 
     private Dictionary<TopicPartition, long> ReadCheckpoint(string directory, string name)
@@ -147,11 +161,13 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
         {
             using var held = fileSystem.TryLock(path);
             if (held is null)
-                report(new LogFinding(FindingSeverity.Warning, path, null, null, "a running broker uses the directory: findings at the ends of logs may be of what it is just writing"));
+                report(new LogFinding(
+                    FindingSeverity.Warning, path, null, null,
+                    "a running broker uses the directory: problems at the ends of logs may be writes in progress"));
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            report(new LogFinding(FindingSeverity.Info, path, null, null, $"whether a broker runs is not known: {failure.Message}"));
+            report(new LogFinding(FindingSeverity.Info, path, null, null, $"cannot tell whether a broker uses the directory: {failure.Message}"));
         }
     }
 }

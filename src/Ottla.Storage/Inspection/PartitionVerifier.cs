@@ -8,11 +8,15 @@ using Ottla.Storage.Producers;
 
 namespace Ottla.Storage.Inspection;
 
-/// <summary>Checks the directory of one partition: segments, what is replayed from them, leader epochs, stray files. Lives for one directory.</summary>
+/// <summary>
+/// Checks the directory of one partition: segments, what is replayed from them, leader epochs, stray files. Lives for one
+/// directory.
+/// </summary>
 /// <param name="fileSystem">Where.</param>
 /// <param name="directory">The partition's directory.</param>
 /// <param name="isCompacted">The cleaner has worked on it: offsets may be missing, and what producers did cannot be replayed.</param>
-/// <param name="unflushedFrom">After an unclean shutdown: the recovery point. What is wrong from there on the next start repairs. Else <see cref="long.MaxValue"/>.</param>
+/// <param name="unflushedFrom">After an unclean shutdown: the recovery point. What is wrong from there on the next start repairs.
+/// Else <see cref="long.MaxValue"/>.</param>
 /// <param name="report">Takes findings.</param>
 internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory, bool isCompacted, long unflushedFrom, Action<LogFinding> report)
 {
@@ -38,7 +42,7 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
         LoadEpochs();
         if (segments.Count == 0)
         {
-            Report(FindingSeverity.Error, directory, null, null, "there is no segment");
+            Report(FindingSeverity.Error, directory, null, null, "the directory has no segment");
             return;
         }
 
@@ -52,11 +56,13 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
         foreach (var (offset, path) in _snapshots)
         {
             if (ReadSnapshot(path) is not null && offset > EndOffset)
-                Report(FindingSeverity.Error, path, null, offset, $"the producer snapshot is of an offset behind the log's end, {EndOffset}");
+                Report(FindingSeverity.Error, path, null, offset, $"the producer snapshot is past the log's end, {EndOffset}");
         }
 
         if (_epochs.Count > 0 && _epochs[^1].StartOffset > EndOffset)
-            Report(FindingSeverity.Error, EpochsPath, null, _epochs[^1].StartOffset, $"epoch {_epochs[^1].Epoch} starts behind the log's end, {EndOffset}");
+            Report(
+                FindingSeverity.Error, EpochsPath, null, _epochs[^1].StartOffset,
+                $"epoch {_epochs[^1].Epoch} starts past the log's end, {EndOffset}");
     }
 
     private string EpochsPath => Path.Combine(directory, LogFileNames.LeaderEpochCheckpoint);
@@ -66,7 +72,9 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
     private void Report(FindingSeverity severity, string file, long? position, long? offset, string problem)
     {
         var isExplained = severity == FindingSeverity.Error && offset >= unflushedFrom;
-        report(new LogFinding(isExplained ? FindingSeverity.Info : severity, file, position, offset, isExplained ? problem + " (not flushed before an unclean shutdown: the next start repairs it)" : problem));
+        report(new LogFinding(
+            isExplained ? FindingSeverity.Info : severity, file, position, offset,
+            isExplained ? problem + " (not flushed before an unclean shutdown: the next start repairs it)" : problem));
     }
 
     private void CheckNames(IReadOnlyList<string> names, List<long> segments)
@@ -76,11 +84,11 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
             var path = Path.Combine(directory, name);
             var extension = Path.GetExtension(name);
             if (extension is LogFileNames.DeletedSuffix or LogFileNames.SwapSuffix or LogFileNames.CleanedSuffix or ".tmp" or ".part")
-                Report(FindingSeverity.Warning, path, null, null, $"a {extension} file is left over; the next start finishes or removes it");
+                Report(FindingSeverity.Warning, path, null, null, $"an interrupted operation left this {extension} file; the next start finishes or removes it");
             else if (extension is LogFileNames.OffsetIndexSuffix or LogFileNames.TimeIndexSuffix or LogFileNames.TransactionIndexSuffix && !segments.Contains(OffsetOf(name)))
-                Report(FindingSeverity.Warning, path, null, OffsetOf(name), "the index belongs to no segment");
+                Report(FindingSeverity.Warning, path, null, OffsetOf(name), "the index has no segment");
             else if (!LogDump.CanDump(name))
-                Report(FindingSeverity.Warning, path, null, null, "the file is none of a log");
+                Report(FindingSeverity.Warning, path, null, null, "the file does not belong to a log");
             else if (name.EndsWith(".checkpoint", StringComparison.Ordinal))
                 CheckMetadataSnapshot(path);
         }
@@ -122,7 +130,10 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
         for (var i = 1; i < _epochs.Count; i++)
         {
             if (_epochs[i].Epoch <= _epochs[i - 1].Epoch || _epochs[i].StartOffset <= _epochs[i - 1].StartOffset)
-                Report(FindingSeverity.Error, EpochsPath, null, _epochs[i].StartOffset, $"epoch {_epochs[i].Epoch} from offset {_epochs[i].StartOffset} on does not come after epoch {_epochs[i - 1].Epoch} from {_epochs[i - 1].StartOffset} on");
+                Report(
+                    FindingSeverity.Error, EpochsPath, null, _epochs[i].StartOffset,
+                    $"epoch {_epochs[i].Epoch} (start offset {_epochs[i].StartOffset}) must have a greater epoch and start offset "
+                        + $"than the entry before it: epoch {_epochs[i - 1].Epoch} (start offset {_epochs[i - 1].StartOffset})");
         }
     }
 
@@ -143,13 +154,19 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
         var baseOffset = segments[i];
         var path = Path.Combine(directory, LogFileNames.ForOffset(baseOffset, LogFileNames.LogSuffix));
         if (baseOffset < EndOffset)
-            Report(FindingSeverity.Error, path, null, baseOffset, $"the segment begins at offset {baseOffset}, but the one before it ends at {EndOffset - 1}");
+            Report(
+                FindingSeverity.Error, path, null, baseOffset,
+                $"the segment begins at offset {baseOffset}, but the one before it ends at {EndOffset - 1}");
         else if (baseOffset > EndOffset && !isCompacted)
-            Report(FindingSeverity.Error, path, null, EndOffset, $"the offsets {EndOffset} to {baseOffset - 1} are missing: no segment has them, and the log is not compacted");
+            Report(
+                FindingSeverity.Error, path, null, EndOffset,
+                $"the offsets {EndOffset} to {baseOffset - 1} are missing: no segment has them, and the log is not compacted");
         if (_canReplay)
             CompareSnapshotsUpTo(baseOffset);
         var aborted = new List<AbortedTransaction>();
-        var segment = new SegmentVerifier(fileSystem, directory, baseOffset, isCompacted, finding => Report(finding.Severity, finding.File, finding.Position, finding.Offset, finding.Problem));
+        var segment = new SegmentVerifier(
+            fileSystem, directory, baseOffset, isCompacted,
+            finding => Report(finding.Severity, finding.File, finding.Position, finding.Offset, finding.Problem));
         segment.Verify((in RecordBatchView batch, long position) =>
         {
             CheckEpoch(batch, position, path);
@@ -161,7 +178,9 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
             CompareTransactions(baseOffset, aborted);
         EndOffset = Math.Max(EndOffset, segment.NextOffset);
         if (i + 1 < segments.Count && segments[i + 1] < segment.NextOffset)
-            Report(FindingSeverity.Error, path, null, segments[i + 1], $"the segment goes on to offset {segment.NextOffset - 1}, but the next one begins at {segments[i + 1]}");
+            Report(
+                FindingSeverity.Error, path, null, segments[i + 1],
+                $"the segment ends at offset {segment.NextOffset - 1}, but the next one begins at {segments[i + 1]}");
     }
 
     private void CheckEpoch(in RecordBatchView batch, long position, string path)
@@ -171,11 +190,16 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
         if (epoch < 0)
             return;
         if (epoch < _lastEpoch)
-            Report(FindingSeverity.Error, path, position, offset, $"the batch has the leader epoch {epoch}, after one of epoch {_lastEpoch}");
+            Report(
+                FindingSeverity.Error, path, position, offset,
+                $"the batch has leader epoch {epoch}, lower than epoch {_lastEpoch} of the batch before it");
         _lastEpoch = Math.Max(_lastEpoch, epoch);
         var covering = _epochs.FindLastIndex(entry => entry.StartOffset <= offset);
         if (covering >= 0 && _epochs[covering].Epoch != epoch)
-            Report(FindingSeverity.Error, EpochsPath, null, offset, $"offset {offset} is of epoch {_epochs[covering].Epoch} here, and of epoch {epoch} in the log (position {position} of {Path.GetFileName(path)})");
+            Report(
+                FindingSeverity.Error, EpochsPath, null, offset,
+                $"this file gives offset {offset} epoch {_epochs[covering].Epoch}; the log gives it epoch {epoch} (position {position} of "
+                    + $"{Path.GetFileName(path)})");
     }
 
     private void Replay(in RecordBatchView batch, long position, string path, List<AbortedTransaction> aborted)
@@ -206,27 +230,34 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
         if (!fileSystem.FileExists(path))
         {
             if (expected.Count > 0)
-                Report(FindingSeverity.Error, path, null, expected[0].LastOffset, $"the transaction index is missing, and {expected.Count} transactions were aborted");
+                Report(
+                    FindingSeverity.Error, path, null, expected[0].LastOffset,
+                    $"the transaction index is missing, but the log has {expected.Count} aborted transactions");
             return;
         }
 
         var found = new List<AbortedTransaction?>();
         var end = IndexEntries.Read(fileSystem, path, TransactionIndex.EntryBytes, (_, entry) => found.Add(TransactionIndex.Parse(entry)));
         if (end < fileSystem.GetLength(path))
-            Report(FindingSeverity.Error, path, end, null, "the transaction index ends with something that is no entry");
+            Report(FindingSeverity.Error, path, end, null, "the end of the transaction index is not an entry");
         for (var i = 0; i < Math.Max(found.Count, expected.Count); i++)
         {
             AbortedTransaction? isThere = i < found.Count ? found[i] : null;
             AbortedTransaction? wanted = i < expected.Count ? expected[i] : null;
             if (isThere != wanted)
-                Report(FindingSeverity.Error, path, (long)i * TransactionIndex.EntryBytes, (wanted ?? isThere)?.LastOffset, $"the entry is {Describe(isThere)}, and from the log follows {Describe(wanted)}");
+                Report(
+                    FindingSeverity.Error, path, (long)i * TransactionIndex.EntryBytes, (wanted ?? isThere)?.LastOffset,
+                    $"the entry is {Describe(isThere)}, but the log implies {Describe(wanted)}");
         }
     }
 
     private static string Describe(AbortedTransaction? transaction) =>
         transaction is { } t ? $"producer {t.ProducerId}, offsets {t.FirstOffset} to {t.LastOffset}, last stable offset {t.LastStableOffset}" : "none";
 
-    /// <summary>Compares the snapshots that were taken before <paramref name="offset"/> or at it with the state that the replay has reached.</summary>
+    /// <summary>
+    /// Compares the snapshots that were taken before <paramref name="offset"/> or at it with the state that the replay has
+    /// reached.
+    /// </summary>
     private void CompareSnapshotsUpTo(long offset)
     {
         foreach (var (at, path) in _snapshots.Where(snapshot => snapshot.Key <= offset).ToList())
@@ -243,21 +274,29 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
         {
             var wanted = _producers.Find(there.ProducerId);
             if (wanted is null)
-                Report(FindingSeverity.Error, path, null, at, $"the snapshot has the producer {there.ProducerId}, which the log before offset {at} does not");
+                Report(
+                    FindingSeverity.Error, path, null, at,
+                    $"the snapshot has producer {there.ProducerId}, but the log before offset {at} does not have it");
             else if (Describe(there) != Describe(wanted))
-                Report(FindingSeverity.Error, path, null, at, $"the snapshot has producer {there.ProducerId} with {Describe(there)}, and from the log follows {Describe(wanted)}");
+                Report(
+                    FindingSeverity.Error, path, null, at,
+                    $"the snapshot has producer {there.ProducerId} with {Describe(there)}, but the log implies {Describe(wanted)}");
         }
 
         // A producer that is not there may have been idle too long; one with an open transaction never is.
         foreach (var active in _producers.ActiveProducers())
         {
             if (active.CurrentTransactionStartOffset >= 0 && producers.All(producer => producer.ProducerId != active.ProducerId))
-                Report(FindingSeverity.Error, path, null, at, $"the snapshot lacks the producer {active.ProducerId}, whose transaction is open since offset {active.CurrentTransactionStartOffset}");
+                Report(
+                    FindingSeverity.Error, path, null, at,
+                    $"the snapshot lacks producer {active.ProducerId}, whose transaction is open since offset "
+                        + $"{active.CurrentTransactionStartOffset}");
         }
     }
 
     private static string Describe(ProducerState producer) =>
-        $"epoch {producer.ProducerEpoch}, last sequence {producer.LastSequence} at offset {producer.LastDataOffset}, transaction open since {producer.CurrentTransactionFirstOffset}, coordinator epoch {producer.CoordinatorEpoch}";
+        $"epoch {producer.ProducerEpoch}, last sequence {producer.LastSequence} at offset {producer.LastDataOffset}, "
+            + $"transaction open since {producer.CurrentTransactionFirstOffset}, coordinator epoch {producer.CoordinatorEpoch}";
 
     private List<ProducerState>? ReadSnapshot(string path, bool isQuiet = false)
     {

@@ -5,7 +5,10 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Inspection;
 
-/// <summary>Checks the batches of one segment, and its offset and time index against them. Lives for one segment; memory: one batch and the indexes.</summary>
+/// <summary>
+/// Checks the batches of one segment, and its offset and time index against them. Lives for one segment; memory: one batch and
+/// the indexes.
+/// </summary>
 /// <param name="fileSystem">Where.</param>
 /// <param name="directory">The partition's directory.</param>
 /// <param name="baseOffset">The segment's.</param>
@@ -57,9 +60,10 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
         }
 
         for (; _nextOffsetEntry < _offsetEntries.Count; _nextOffsetEntry++)
-            BadOffsetEntry(_offsetEntries[_nextOffsetEntry], $"points to position {_offsetEntries[_nextOffsetEntry].Position}, behind the last batch");
+            BadOffsetEntry(
+                _offsetEntries[_nextOffsetEntry], $"points to position {_offsetEntries[_nextOffsetEntry].Position}, past the last batch");
         for (; _nextTimeEntry < _timeEntries.Count; _nextTimeEntry++)
-            BadTimeEntry(_timeEntries[_nextTimeEntry], "is of an offset behind the last batch");
+            BadTimeEntry(_timeEntries[_nextTimeEntry], "has an offset past the last batch");
     }
 
     private static string PathOf(string directory, long offset, string suffix) => Path.Combine(directory, LogFileNames.ForOffset(offset, suffix));
@@ -69,13 +73,15 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
     private void CheckOffsets(in RecordBatchView batch, long position)
     {
         if (batch.BaseOffset < baseOffset || batch.LastOffset - baseOffset > int.MaxValue)
-            Bad(position, batch.BaseOffset, $"the batch of the offsets {batch.BaseOffset} to {batch.LastOffset} does not belong in the segment that begins at {baseOffset}");
+            Bad(
+                position, batch.BaseOffset,
+                $"the batch of the offsets {batch.BaseOffset} to {batch.LastOffset} does not belong in the segment that begins at {baseOffset}");
         else if (batch.BaseOffset < NextOffset)
             Bad(position, batch.BaseOffset, $"the batch begins at offset {batch.BaseOffset}, but the one before it ends at {NextOffset - 1}");
         else if (!batch.IsMessage) // of which only its records tell where it begins
             CheckGap(batch.BaseOffset, position);
         if (batch.LastOffsetDelta < 0)
-            Bad(position, batch.BaseOffset, $"the batch ends {-(long)batch.LastOffsetDelta} offsets before it begins");
+            Bad(position, batch.BaseOffset, $"the last offset of the batch is {-(long)batch.LastOffsetDelta} below its first");
     }
 
     private void CheckGap(long firstOffset, long position)
@@ -112,14 +118,15 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
         }
         catch (CompressionUnavailableException failure)
         {
-            report(new LogFinding(FindingSeverity.Warning, LogPath, position, batch.BaseOffset, $"the records of the batch were not checked: {failure.Message}"));
+            report(new LogFinding(
+                FindingSeverity.Warning, LogPath, position, batch.BaseOffset, $"the records of the batch were not checked: {failure.Message}"));
             return;
         }
 
         if (!mayHaveGaps && count != batch.LastOffset - first + 1)
             Bad(position, first, $"the batch has {count} records for {batch.LastOffset - first + 1} offsets, and the log is not compacted");
         if (count > 0 && maxTimestamp != batch.MaxTimestamp)
-            Bad(position, batch.BaseOffset, $"the batch says that its greatest timestamp is {batch.MaxTimestamp}, but it is {maxTimestamp}");
+            Bad(position, batch.BaseOffset, $"the header's greatest timestamp is {batch.MaxTimestamp}, but that of the records is {maxTimestamp}");
     }
 
     private void LoadIndexes()
@@ -129,13 +136,19 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
         for (var i = 1; i < _offsetEntries.Count; i++)
         {
             if (_offsetEntries[i].Offset <= _offsetEntries[i - 1].Offset || _offsetEntries[i].Position <= _offsetEntries[i - 1].Position)
-                BadOffsetEntry(_offsetEntries[i], $"does not come after the one before it (offset {_offsetEntries[i - 1].Offset}, position {_offsetEntries[i - 1].Position})", i);
+                BadOffsetEntry(
+                    _offsetEntries[i],
+                    $"is not greater than the one before it (offset {_offsetEntries[i - 1].Offset}, position {_offsetEntries[i - 1].Position})",
+                    i);
         }
 
         for (var i = 1; i < _timeEntries.Count; i++)
         {
             if (_timeEntries[i].TimestampMs <= _timeEntries[i - 1].TimestampMs || _timeEntries[i].Offset < _timeEntries[i - 1].Offset)
-                BadTimeEntry(_timeEntries[i], $"does not come after the one before it (timestamp {_timeEntries[i - 1].TimestampMs}, offset {_timeEntries[i - 1].Offset})", i);
+                BadTimeEntry(
+                    _timeEntries[i],
+                    $"is not greater than the one before it (timestamp {_timeEntries[i - 1].TimestampMs}, offset {_timeEntries[i - 1].Offset})",
+                    i);
         }
     }
 
@@ -153,9 +166,13 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
         var end = IndexEntries.Read(fileSystem, path, entryBytes, (_, entry) => add(entry));
         var length = fileSystem.GetLength(path);
         if (length % entryBytes != 0)
-            report(new LogFinding(FindingSeverity.Error, path, length - length % entryBytes, null, $"the index has {length} bytes, which is no multiple of the {entryBytes} of an entry"));
+            report(new LogFinding(
+                FindingSeverity.Error, path, length - length % entryBytes, null,
+                $"the index has {length} bytes, not a multiple of the {entryBytes} bytes of an entry"));
         else if (end < length)
-            report(new LogFinding(FindingSeverity.Info, path, end, null, $"{length - end} bytes of the index are only preallocated: it was not closed in order"));
+            report(new LogFinding(
+                FindingSeverity.Info, path, end, null,
+                $"the last {length - end} bytes of the index are preallocated and unused: the broker did not shut down cleanly"));
     }
 
     /// <summary>Index entries are in the order of the log, so one pass over both is enough.</summary>
@@ -167,7 +184,7 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
             if (entry.Position < position)
                 BadOffsetEntry(entry, $"points to position {entry.Position}, where no batch begins");
             else if (isTrusted && entry.Offset != batch.LastOffset)
-                BadOffsetEntry(entry, $"points to position {entry.Position}, where a batch ends with offset {batch.LastOffset}");
+                BadOffsetEntry(entry, $"points to position {entry.Position}, whose batch ends at offset {batch.LastOffset}");
         }
 
         if (!isTrusted)
@@ -178,13 +195,16 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
             if (entry.Offset < Math.Min(batch.BaseOffset, NextOffset))
                 BadTimeEntry(entry, "is of an offset that is in no batch");
             else if (entry.TimestampMs != batch.MaxTimestamp)
-                BadTimeEntry(entry, $"is not true: the batch there has the greatest timestamp {batch.MaxTimestamp}");
+                BadTimeEntry(entry, $"is wrong: the greatest timestamp of its batch is {batch.MaxTimestamp}");
         }
     }
 
     private void BadOffsetEntry((long Offset, long Position) entry, string problem, int? slot = null) => report(new LogFinding(
-        FindingSeverity.Error, PathOf(directory, baseOffset, LogFileNames.OffsetIndexSuffix), (slot ?? _nextOffsetEntry) * (long)OffsetIndex.EntryBytes, entry.Offset, $"the entry of offset {entry.Offset} {problem}"));
+        FindingSeverity.Error, PathOf(directory, baseOffset, LogFileNames.OffsetIndexSuffix),
+        (slot ?? _nextOffsetEntry) * (long)OffsetIndex.EntryBytes, entry.Offset, $"the entry of offset {entry.Offset} {problem}"));
 
     private void BadTimeEntry((long TimestampMs, long Offset) entry, string problem, int? slot = null) => report(new LogFinding(
-        FindingSeverity.Error, PathOf(directory, baseOffset, LogFileNames.TimeIndexSuffix), (slot ?? _nextTimeEntry) * (long)TimeIndex.EntryBytes, entry.Offset, $"the entry of timestamp {entry.TimestampMs}, offset {entry.Offset} {problem}"));
+        FindingSeverity.Error, PathOf(directory, baseOffset, LogFileNames.TimeIndexSuffix),
+        (slot ?? _nextTimeEntry) * (long)TimeIndex.EntryBytes, entry.Offset,
+        $"the entry of timestamp {entry.TimestampMs}, offset {entry.Offset} {problem}"));
 }

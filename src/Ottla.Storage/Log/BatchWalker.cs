@@ -8,7 +8,10 @@ namespace Ottla.Storage.Log;
 /// Walks the headers of the batches in a segment file, of whatever format they are, reading ahead in small chunks, so that many small
 /// batches cost few reads.
 /// </summary>
-/// <remarks>Lives on the stack of one search. It trusts nothing: a size that does not fit ends the walk with a <see cref="CorruptRecordException"/>.</remarks>
+/// <remarks>
+/// Lives on the stack of one search. It trusts nothing: a size that does not fit ends the walk with a
+/// <see cref="CorruptRecordException"/>.
+/// </remarks>
 internal ref struct BatchWalker
 {
     /// <summary>Good size of the buffer the caller lends.</summary>
@@ -62,7 +65,7 @@ internal ref struct BatchWalker
             _bufferedFrom = Position;
             _bufferedBytes = _file.Read(Position, _buffer[..(int)Math.Min(_buffer.Length, _end - Position)]);
             if (_bufferedBytes < headerBytes)
-                throw new EndOfStreamException($"A segment ends at {Position + _bufferedBytes}, before the {_end} bytes it should have.");
+                throw new EndOfStreamException($"A segment file ends at {Position + _bufferedBytes}, but its log has {_end} bytes in it.");
             offset = 0;
         }
 
@@ -88,5 +91,6 @@ internal ref struct BatchWalker
         }
     }
 
-    private readonly CorruptRecordException Corrupt() => new(ErrorCode.CorruptMessage, $"There is no valid batch at position {NextPosition} of a segment of {_end} bytes.");
+    private readonly CorruptRecordException Corrupt() =>
+        new(ErrorCode.CorruptMessage, $"There is no valid batch at position {NextPosition} of a segment of {_end} bytes.");
 }

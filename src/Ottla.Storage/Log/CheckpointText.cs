@@ -22,12 +22,12 @@ internal static class CheckpointText
         if (lines[0].TrimEnd('\r') != CurrentVersion)
             throw new InvalidDataException($"{path} has the unknown version '{lines[0]}'.");
         if (lines.Length < 2 || !int.TryParse(lines[1], NumberStyles.None, CultureInfo.InvariantCulture, out var count))
-            throw new InvalidDataException($"{path} does not say how many lines it has.");
+            throw new InvalidDataException($"The second line of {path} must be its number of entries.");
         var rest = lines.AsSpan(2);
         if (!rest.IsEmpty && rest[^1].Length == 0)
             rest = rest[..^1];
         if (rest.Length != count)
-            throw new InvalidDataException($"{path} should have {count} lines and has {rest.Length}.");
+            throw new InvalidDataException($"{path} claims {count} entries but has {rest.Length}.");
         return rest.ToArray();
     }
 

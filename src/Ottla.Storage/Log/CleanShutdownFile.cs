@@ -4,7 +4,10 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>The file <c>.kafka_cleanshutdown</c>: the last process closed its logs in order. It carries the broker epoch (KIP-966), by which the controller knows that nothing was lost.</summary>
+/// <summary>
+/// The file <c>.kafka_cleanshutdown</c>: the last process closed its logs in order. It carries the broker epoch (KIP-966), by
+/// which the controller knows that nothing was lost.
+/// </summary>
 public static class CleanShutdownFile
 {
     /// <summary>The file's name in a log directory.</summary>

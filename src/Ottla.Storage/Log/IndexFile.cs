@@ -3,7 +3,10 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>The bytes of an index file (fixed-size entries): read whole at first use, appended to in memory, written back at flush, roll and close.</summary>
+/// <summary>
+/// The bytes of an index file (fixed-size entries): read whole at first use, appended to in memory, written back at flush, roll
+/// and close.
+/// </summary>
 /// <remarks>
 /// An index needs no more than that: whatever a crash takes from it lies past the recovery point, where recovery rebuilds it from the log.
 /// So the file has the right length at all times, and appending to a log costs no second write. The log's lock guards it.
@@ -109,7 +112,10 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
         }
     }
 
-    /// <summary>Brings the file to what memory has, unless the disk is full: then that is left to the next flush, which recovery waits for.</summary>
+    /// <summary>
+    /// Brings the file to what memory has, unless the disk is full: then that is left to the next flush, which recovery waits
+    /// for.
+    /// </summary>
     public void TryWriteBack()
     {
         try
@@ -122,7 +128,9 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
         }
     }
 
-    /// <summary>Replaces the file by what memory has, so that power loss leaves the old one or the new; a full disk leaves the old one.</summary>
+    /// <summary>
+    /// Replaces the file by what memory has, so that power loss leaves the old one or the new; a full disk leaves the old one.
+    /// </summary>
     public void TryReplace()
     {
         try

@@ -9,11 +9,14 @@ namespace Ottla.Storage.Log;
 /// <param name="StartOffset">The first offset written in it.</param>
 public readonly record struct EpochEntry(int Epoch, long StartOffset);
 
-/// <summary>The leader epochs of a log, kept in <c>leader-epoch-checkpoint</c> (KIP-101): who truncates where after a change of leader.</summary>
+/// <summary>
+/// The leader epochs of a log, kept in <c>leader-epoch-checkpoint</c> (KIP-101): who truncates where after a change of leader.
+/// </summary>
 /// <remarks>
-/// Epochs and start offsets both grow. The file may lack the latest: before the recovery point passes their first batch, <see cref="WriteBack"/> writes
-/// them, and until then recovery reads them from the batches. An epoch that has no batches yet costs no write at all. What the file must never do is claim an
-/// epoch for batches of another: whatever makes it wrong is written before a batch follows. The log's lock guards it; it lives as long as the log.
+/// Epochs and start offsets both grow. The file may lack the latest: before the recovery point passes their first batch,
+/// <see cref="WriteBack"/> writes them, and until then recovery reads them from the batches. An epoch that has no batches yet
+/// costs no write at all. What the file must never do is claim an epoch for batches of another: whatever makes it wrong is
+/// written before a batch follows. The log's lock guards it; it lives as long as the log.
 /// </remarks>
 internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
 {
@@ -63,7 +66,10 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         }
     }
 
-    /// <summary>Notes that <paramref name="epoch"/> starts at <paramref name="startOffset"/>, where batches of it may follow later; epochs that contradict it are dropped. Nothing happens when it is known.</summary>
+    /// <summary>
+    /// Notes that <paramref name="epoch"/> starts at <paramref name="startOffset"/>, where batches of it may follow later; epochs
+    /// that contradict it are dropped. Nothing happens when it is known.
+    /// </summary>
     public void Begin(int epoch, long startOffset)
     {
         if (_entries.Count > 0 && _entries[^1].Epoch == epoch && _entries[^1].StartOffset <= startOffset)
@@ -158,7 +164,10 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         return index < 0 ? -1 : _entries[index].Epoch;
     }
 
-    /// <summary>Drops the epochs that start at <paramref name="endOffset"/> or after it. The file follows when batches do: to the next load they say nothing either.</summary>
+    /// <summary>
+    /// Drops the epochs that start at <paramref name="endOffset"/> or after it. The file follows when batches do: to the next
+    /// load they say nothing either.
+    /// </summary>
     public void TruncateFromEnd(long endOffset)
     {
         var first = _entries.FindIndex(entry => entry.StartOffset >= endOffset);
@@ -187,7 +196,10 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         WriteAll();
     }
 
-    /// <summary>Writes what the file lacks of the epochs that have batches before <paramref name="endOffset"/>, so that the recovery point may go there.</summary>
+    /// <summary>
+    /// Writes what the file lacks of the epochs that have batches before <paramref name="endOffset"/>, so that the recovery point
+    /// may go there.
+    /// </summary>
     /// <exception cref="DiskFullException">There is no room.</exception>
     public void WriteBack(long endOffset)
     {

@@ -2,7 +2,10 @@ using Ottla.Protocol.Batches;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>What a log needs to know of its topic's configuration. Immutable; the broker maps its topic configuration to it, with Kafka's defaults.</summary>
+/// <summary>
+/// What a log needs to know of its topic's configuration. Immutable; the broker maps its topic configuration to it, with Kafka's
+/// defaults.
+/// </summary>
 public sealed record LogConfig
 {
     /// <summary>The default configuration of a topic.</summary>
@@ -38,7 +41,10 @@ public sealed record LogConfig
     /// <summary><c>max.message.bytes</c>: the largest batch a client may send.</summary>
     public int MaxMessageBytes { get; init; } = 1024 * 1024 + 12;
 
-    /// <summary><c>max.decompressed.message.bytes</c>: the largest size that a record of a compressed batch is expanded to, in compaction and look-ups by time.</summary>
+    /// <summary>
+    /// <c>max.decompressed.message.bytes</c>: the largest size that a record of a compressed batch is expanded to, in compaction
+    /// and look-ups by time.
+    /// </summary>
     public int MaxDecompressedMessageBytes { get; init; } = int.MaxValue;
 
     /// <summary><c>cleanup.policy</c> contains <c>compact</c>.</summary>
@@ -53,7 +59,9 @@ public sealed record LogConfig
     /// <summary><c>min.compaction.lag.ms</c>: a segment with a younger record is not compacted.</summary>
     public long MinCompactionLagMs { get; init; }
 
-    /// <summary><c>max.compaction.lag.ms</c>: a log whose oldest dirty segment begins before this is compacted, whatever its ratio.</summary>
+    /// <summary>
+    /// <c>max.compaction.lag.ms</c>: a log whose oldest dirty segment begins before this is compacted, whatever its ratio.
+    /// </summary>
     public long MaxCompactionLagMs { get; init; } = long.MaxValue;
 
     /// <summary><c>delete.retention.ms</c>: how long tombstones and markers stay after compaction has first seen them.</summary>
@@ -65,13 +73,19 @@ public sealed record LogConfig
     /// <summary><c>preallocate</c>: reserve a whole segment at once instead of in growing steps.</summary>
     public bool Preallocate { get; init; }
 
-    /// <summary>Room to keep reserved past the end of the log, in bytes, so that it can be appended to for a while when the disk is full; 0 for none.</summary>
+    /// <summary>
+    /// Room to keep reserved past the end of the log, in bytes, so that it can be appended to for a while when the disk is full;
+    /// 0 for none.
+    /// </summary>
     public int ReserveBytes { get; init; }
 
     /// <summary><c>producer.id.expiration.ms</c>: an idle producer is forgotten after this.</summary>
     public long ProducerIdExpirationMs { get; init; } = 86_400_000;
 
-    /// <summary><c>transaction.partition.verification.enable</c>: a transaction's first batch needs a <see cref="Producers.VerificationGuard"/>.</summary>
+    /// <summary>
+    /// <c>transaction.partition.verification.enable</c>: a transaction's first batch needs a
+    /// <see cref="Producers.VerificationGuard"/>.
+    /// </summary>
     public bool VerifyTransactions { get; init; } = true;
 
     /// <summary><c>message.timestamp.type</c>.</summary>

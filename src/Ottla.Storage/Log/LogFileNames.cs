@@ -67,7 +67,10 @@ public static class LogFileNames
     /// <summary>The directory name of a log that is in no metadata.</summary>
     public static string StrayDirectory(TopicPartition partition, Uuid unique) => WithUnique(partition, unique, StrayDirectorySuffix);
 
-    /// <summary>A topic's name is so long that no directory could be named for a replica that is being moved: unlike others, that name is not cut.</summary>
+    /// <summary>
+    /// A topic's name is so long that no directory could be named for a replica that is being moved: unlike others, that name is
+    /// not cut.
+    /// </summary>
     public static bool IsTooLongToMove(TopicPartition partition) =>
         !FutureDirectory(partition, Uuid.Zero).StartsWith(partition.ToString() + ".", StringComparison.Ordinal);
 

@@ -10,7 +10,10 @@ namespace Ottla.Storage.Log;
 internal sealed record LoadedLog(
     List<LogSegment> Segments, LeaderEpochCache Epochs, ProducerStateManager Producers, long LogStartOffset, long LogEndOffset, long RecoveryPoint, bool IsUnflushed = false);
 
-/// <summary>Loads the files of a log and brings them to a state that some orderly history could have left: finishes interrupted swaps, and after a crash cuts off what was half written.</summary>
+/// <summary>
+/// Loads the files of a log and brings them to a state that some orderly history could have left: finishes interrupted swaps, and
+/// after a crash cuts off what was half written.
+/// </summary>
 /// <remarks>Lives for one <see cref="PartitionLog.Open"/>; nobody else sees the directory meanwhile.</remarks>
 internal sealed partial class LogLoader(
     IFileSystem fileSystem, string directory, LogConfig config, LogOpenOptions options, Instant now, ILogger logger)
@@ -56,7 +59,9 @@ internal sealed partial class LogLoader(
         producers.TakeSnapshot(sync);
     }
 
-    /// <summary>The names of the files; read again once any was made or removed. Ten thousand logs are listed once each, not five times.</summary>
+    /// <summary>
+    /// The names of the files; read again once any was made or removed. Ten thousand logs are listed once each, not five times.
+    /// </summary>
     private IReadOnlyList<string> Names => _names ??= fileSystem.ListFiles(directory);
 
     public LoadedLog Load()
@@ -241,7 +246,10 @@ internal sealed partial class LogLoader(
         }
     }
 
-    /// <summary>Its indexes are there. The transaction index, which is small and mostly not there, must also make sense; the others are looked at when they are first used.</summary>
+    /// <summary>
+    /// Its indexes are there. The transaction index, which is small and mostly not there, must also make sense; the others are
+    /// looked at when they are first used.
+    /// </summary>
     private bool HasIndexes(LogSegment segment) =>
         Has(segment.BaseOffset, LogFileNames.OffsetIndexSuffix) && Has(segment.BaseOffset, LogFileNames.TimeIndexSuffix)
         && (!Has(segment.BaseOffset, LogFileNames.TransactionIndexSuffix) || segment.Transactions.IsPlausible(segment.BaseOffset));
@@ -253,7 +261,9 @@ internal sealed partial class LogLoader(
         return following.Count == 0 || following.Min > options.RecoveryPoint;
     }
 
-    /// <summary>Snapshots past the recovery point may be torn, or of batches that were truncated: recovery reads those batches anyway.</summary>
+    /// <summary>
+    /// Snapshots past the recovery point may be torn, or of batches that were truncated: recovery reads those batches anyway.
+    /// </summary>
     private void DropUnflushedSnapshots()
     {
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
@@ -342,7 +352,9 @@ internal sealed partial class LogLoader(
         LogEpochContradicted(logger, _epochs.Path, batch.PartitionLeaderEpoch, batch.BaseOffset, segment.LogPath);
     }
 
-    /// <summary>A segment that was flushed to its end when it was the active one: its batches are durable, its indexes may not be.</summary>
+    /// <summary>
+    /// A segment that was flushed to its end when it was the active one: its batches are durable, its indexes may not be.
+    /// </summary>
     private void ReindexFlushed(LogSegment segment)
     {
         segment.RebuildIndexes(config);
@@ -350,7 +362,9 @@ internal sealed partial class LogLoader(
         _isDirectoryChanged = true;
     }
 
-    /// <summary>What recovery kept is made durable: it must neither be lost nor come back once others have been written in its place.</summary>
+    /// <summary>
+    /// What recovery kept is made durable: it must neither be lost nor come back once others have been written in its place.
+    /// </summary>
     private void SettleRecovered()
     {
         fileSystem.FlushDirectory(directory);
@@ -358,7 +372,8 @@ internal sealed partial class LogLoader(
     }
 
     /// <param name="segment">Which.</param>
-    /// <param name="takesEpochs">The leader epochs from here on are those of the batches. Else they are known, and those of later segments stay.</param>
+    /// <param name="takesEpochs">The leader epochs from here on are those of the batches. Else they are known, and those of later
+    /// segments stay.</param>
     /// <param name="isFlushed">The next start would not recover it again.</param>
     private long Recover(LogSegment segment, bool takesEpochs, bool isFlushed)
     {
@@ -459,36 +474,41 @@ internal sealed partial class LogLoader(
 
     private string PathOf(string name) => Path.Combine(directory, name);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "An index of {Path} is missing or damaged; the segment is recovered")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "An index of segment {Path} is missing or damaged. The broker recovers the segment")]
     private static partial void LogMissingIndex(ILogger logger, string path);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The leader epochs of {Directory} cannot be read, and are taken from its batches")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "The leader epoch checkpoint of {Directory} cannot be read. The broker rebuilds it from the batches")]
     private static partial void LogEpochsLost(ILogger logger, Exception failure, string directory);
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "Cut the last {Dropped} bytes, which are no valid batches, off {Path}, which has {Length} bytes now. Any records "
-            + "from offset {NextOffset} on are lost")]
+        Message = "Cut {Dropped} bytes without valid batches off the end of {Path}, which has {Length} bytes now. Records from "
+            + "offset {NextOffset} on are lost, if there were any")]
     private static partial void LogTruncated(ILogger logger, long dropped, string path, long length, long nextOffset);
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "Deleted the {Count} segments of {Directory} from offset {Offset} on: the records before them are lost")]
+        Message = "Deleted {Count} segments of {Directory} from offset {Offset} on, because records before them are lost")]
     private static partial void LogDropped(ILogger logger, int count, string directory, long offset);
 
     [LoggerMessage(
         Level = LogLevel.Error,
-        Message = "{Directory} ends at offset {LogEndOffset}, but its checkpoints say that it went to {Known}: {Lost} offsets are "
-            + "lost, with files that are missing, empty or cut. New records get these offsets again. To keep the old ones, stop "
-            + "the broker and bring the files back from a copy")]
+        Message = "{Directory} ends at offset {LogEndOffset}, but its checkpoints record offset {Known}: {Lost} offsets are lost, "
+            + "because files are missing, empty or cut. New records get these offsets again. To keep the old records, stop the "
+            + "broker and restore the files from a backup")]
     private static partial void LogLost(ILogger logger, string directory, long logEndOffset, long known, long lost);
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "{Checkpoint} does not fit the batches: they have leader epoch {Epoch} at offset {Offset} of {Path}. The batches "
-            + "are kept, and the checkpoint is made anew")]
+        Message = "{Checkpoint} contradicts the batches, which have leader epoch {Epoch} at offset {Offset} of {Path}. The broker "
+            + "keeps the batches and rewrites the checkpoint")]
     private static partial void LogEpochContradicted(ILogger logger, string checkpoint, int epoch, long offset, string path);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Directory} should start at {LogStartOffset} but ends at {LogEndOffset}; all its segments are dropped")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "{Directory} ends at offset {LogEndOffset}, before its start offset {LogStartOffset}. The broker deletes all its "
+            + "segments")]
     private static partial void LogStartPastEnd(ILogger logger, string directory, long logStartOffset, long logEndOffset);
 }

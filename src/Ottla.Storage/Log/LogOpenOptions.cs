@@ -2,7 +2,9 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>What is known about a log before its files are read: its lines of the checkpoint files, and how the last process ended.</summary>
+/// <summary>
+/// What is known about a log before its files are read: its lines of the checkpoint files, and how the last process ended.
+/// </summary>
 public sealed record LogOpenOptions
 {
     /// <summary>Everything before this offset was flushed: recovery starts at its segment.</summary>
@@ -23,18 +25,29 @@ public sealed record LogOpenOptions
     /// </summary>
     public bool MayHaveGaps { get; init; } = true;
 
-    /// <summary>What recovery writes is left to be made durable by <see cref="PartitionLog.StageRecovered"/> and what follows it: many logs are opened at a time.</summary>
+    /// <summary>
+    /// What recovery writes is left to be made durable by <see cref="PartitionLog.StageRecovered"/> and what follows it: many
+    /// logs are opened at a time.
+    /// </summary>
     internal bool DefersFlush { get; init; }
 
-    /// <summary>Ends recovery between two segments with an <see cref="OperationCanceledException"/>; what is on the disk is then as after a crash.</summary>
+    /// <summary>
+    /// Ends recovery between two segments with an <see cref="OperationCanceledException"/>; what is on the disk is then as after
+    /// a crash.
+    /// </summary>
     public CancellationToken Cancellation { get; init; }
 
     /// <summary>Seed of the segment jitter: the same seed rolls at the same times.</summary>
     public ulong JitterSeed { get; init; }
 
-    /// <summary>Called once when an I/O failure takes the log offline, possibly under its lock: it must neither block nor call back.</summary>
+    /// <summary>
+    /// Called once when an I/O failure takes the log offline, possibly under its lock: it must neither block nor call back.
+    /// </summary>
     public Action<PartitionLog, Exception>? OnFailure { get; init; }
 
-    /// <summary>Called whenever something was refused because the disk is full, possibly under the log's lock: it must neither block nor call back.</summary>
+    /// <summary>
+    /// Called whenever something was refused because the disk is full, possibly under the log's lock: it must neither block nor
+    /// call back.
+    /// </summary>
     public Action<PartitionLog, DiskFullException>? OnDiskFull { get; init; }
 }

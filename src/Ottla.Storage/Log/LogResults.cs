@@ -7,7 +7,8 @@ namespace Ottla.Storage.Log;
 /// <summary>What an append did.</summary>
 /// <param name="FirstOffset">The first record's offset; of the original batch when <paramref name="IsDuplicate"/>.</param>
 /// <param name="LastOffset">The last record's offset; of the original batch when <paramref name="IsDuplicate"/>.</param>
-/// <param name="LogAppendTimeMs">The time the broker stamped, or -1 for CreateTime; the original batch's timestamp when <paramref name="IsDuplicate"/>.</param>
+/// <param name="LogAppendTimeMs">The time the broker stamped, or -1 for CreateTime; the original batch's timestamp when
+/// <paramref name="IsDuplicate"/>.</param>
 /// <param name="LogStartOffset">The log's start offset.</param>
 /// <param name="IsDuplicate">An idempotent producer's retry of one of its last five batches: nothing was appended.</param>
 public readonly record struct LogAppendResult(long FirstOffset, long LastOffset, long LogAppendTimeMs, long LogStartOffset, bool IsDuplicate);
@@ -45,7 +46,8 @@ public readonly record struct LogReadRequest(long StartOffset, ReadBound Bound, 
 /// <summary>
 /// What a read found. The offsets are those of the moment at which the log's lock was held, and so are the aborted transactions.
 /// </summary>
-/// <param name="Slice">Whole batches, the first of which contains or follows the asked offset; null when there is nothing (yet). The caller disposes it.</param>
+/// <param name="Slice">Whole batches, the first of which contains or follows the asked offset; null when there is nothing (yet).
+/// The caller disposes it.</param>
 /// <param name="LogStartOffset">The log's start offset.</param>
 /// <param name="LogEndOffset">The log's end offset.</param>
 /// <param name="HighWatermark">The high watermark.</param>
@@ -56,7 +58,10 @@ public readonly record struct LogReadResult(
     /// <summary>The offset that bounded the read: there is news once it is another.</summary>
     public long BoundOffset { get; init; }
 
-    /// <summary>An offset that the slice does not reach, though everything before it that is left of the log it has; without a slice it says nothing.</summary>
+    /// <summary>
+    /// An offset that the slice does not reach, though everything before it that is left of the log it has; without a slice it
+    /// says nothing.
+    /// </summary>
     public long UpperBoundOffset { get; init; }
 
     /// <summary>The bytes of the segment from the first batch to the bound, whatever the size that was asked for.</summary>

@@ -10,7 +10,10 @@ internal sealed partial class LogSegment
     /// <summary>Called for every valid batch of a recovered segment; the span is the whole batch.</summary>
     public delegate void RecoveredBatch(ReadOnlySpan<byte> batch);
 
-    /// <summary>Checks every batch, cuts the file at the first bad one, and rebuilds the indexes as appending would have made them; <see cref="Flush"/> writes them.</summary>
+    /// <summary>
+    /// Checks every batch, cuts the file at the first bad one, and rebuilds the indexes as appending would have made them;
+    /// <see cref="Flush"/> writes them.
+    /// </summary>
     /// <param name="config">The index interval.</param>
     /// <param name="onBatch">Sees each valid batch in order; the transaction index is empty when it is first called.</param>
     /// <returns>The bytes cut off.</returns>
@@ -80,7 +83,10 @@ internal sealed partial class LogSegment
         ReplaceIndexes();
     }
 
-    /// <summary>Puts indexes that were made anew in the place of the old ones, where no recovery would look again: half of one would be believed. The offset index comes last.</summary>
+    /// <summary>
+    /// Puts indexes that were made anew in the place of the old ones, where no recovery would look again: half of one would be
+    /// believed. The offset index comes last.
+    /// </summary>
     public void ReplaceIndexes()
     {
         _transactions?.Flush();

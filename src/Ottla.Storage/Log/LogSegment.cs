@@ -4,7 +4,10 @@ using Ottla.Storage.Files;
 namespace Ottla.Storage.Log;
 
 /// <summary>One segment of a log: the batches from a base offset on, with their indexes.</summary>
-/// <remarks>The log's lock guards it; reading bytes of an acquired file needs no lock. Lives from creation or load until its files are deleted.</remarks>
+/// <remarks>
+/// The log's lock guards it; reading bytes of an acquired file needs no lock. Lives from creation or load until its files are
+/// deleted.
+/// </remarks>
 internal sealed partial class LogSegment
 {
     /// <summary>The largest gap of offsets before the first batch of a segment; its indexes have 32-bit offsets.</summary>
@@ -73,7 +76,10 @@ internal sealed partial class LogSegment
         return segment;
     }
 
-    /// <summary>The greatest timestamp in the segment with the offset of (the last record of) its batch; (-1, base offset) when no batch has one.</summary>
+    /// <summary>
+    /// The greatest timestamp in the segment with the offset of (the last record of) its batch; (-1, base offset) when no batch
+    /// has one.
+    /// </summary>
     public (long TimestampMs, long Offset) MaxTimestamp
     {
         get
@@ -387,7 +393,10 @@ internal sealed partial class LogSegment
         _bytesSinceLastIndexEntry = 0;
     }
 
-    /// <summary>By how much the segment is rolled earlier than <c>segment.ms</c> says. The configuration may be another one than when the segment was made, or opened.</summary>
+    /// <summary>
+    /// By how much the segment is rolled earlier than <c>segment.ms</c> says. The configuration may be another one than when the
+    /// segment was made, or opened.
+    /// </summary>
     private long RollJitterMs(LogConfig config) =>
         Math.Min(config.SegmentJitterMs, config.SegmentMs) is var max and > 0 ? (long)(_jitter % (ulong)max) : 0;
 

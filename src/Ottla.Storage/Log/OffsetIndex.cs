@@ -4,7 +4,10 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>The sparse offset index of a segment (<c>.index</c>): int32 offset relative to the base, int32 position in the log; the offset is the last one of the batch at the position.</summary>
+/// <summary>
+/// The sparse offset index of a segment (<c>.index</c>): int32 offset relative to the base, int32 position in the log; the offset
+/// is the last one of the batch at the position.
+/// </summary>
 /// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
 internal sealed class OffsetIndex(IFileSystem fileSystem, SegmentNames names, long baseOffset)
 {
@@ -41,7 +44,10 @@ internal sealed class OffsetIndex(IFileSystem fileSystem, SegmentNames names, lo
         return true;
     }
 
-    /// <summary>The position in the last entry as the file has it, without loading the index: 0 when there is none, -1 when it cannot be one of a log of <paramref name="logLength"/> bytes.</summary>
+    /// <summary>
+    /// The position in the last entry as the file has it, without loading the index: 0 when there is none, -1 when it cannot be
+    /// one of a log of <paramref name="logLength"/> bytes.
+    /// </summary>
     public long ReadLastPosition(long logLength)
     {
         Span<byte> entry = stackalloc byte[EntryBytes];

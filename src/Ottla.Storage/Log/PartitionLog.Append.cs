@@ -14,7 +14,8 @@ public sealed partial class PartitionLog
     /// <param name="origin">Who sent them: clients' sequences are checked, coordinators' are not.</param>
     /// <param name="now">For the age of segments.</param>
     /// <param name="transactionVersion">For transaction markers: the transaction version the coordinator goes by (KIP-890).</param>
-    /// <param name="guard">For the first batch of a transaction: what <see cref="StartTransactionVerification"/> gave before the coordinator was asked.</param>
+    /// <param name="guard">For the first batch of a transaction: what <see cref="StartTransactionVerification"/> gave before the
+    /// coordinator was asked.</param>
     /// <returns>The offsets; a retry of a producer's recent batch appends nothing and returns the original's.</returns>
     /// <exception cref="LogException">
     /// OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, TRANSACTION_COORDINATOR_FENCED, RECORD_LIST_TOO_LARGE,
@@ -28,13 +29,16 @@ public sealed partial class PartitionLog
         return result;
     }
 
-    /// <summary>Begins to verify that a producer's transaction includes this partition: to be called before its coordinator is asked.</summary>
+    /// <summary>
+    /// Begins to verify that a producer's transaction includes this partition: to be called before its coordinator is asked.
+    /// </summary>
     /// <param name="producerId">Whose transaction.</param>
     /// <param name="producerEpoch">The epoch of the batch that is to be appended.</param>
     /// <param name="sequence">Its first sequence.</param>
     /// <param name="bumpsEpoch">Whether the producer's epoch grows with each transaction (transaction version 2).</param>
     /// <param name="now">The time.</param>
-    /// <returns>What the append needs; <see cref="VerificationGuard.None"/> when the transaction is open here already, and the coordinator need not be asked.</returns>
+    /// <returns>What the append needs; <see cref="VerificationGuard.None"/> when the transaction is open here already, and the
+    /// coordinator need not be asked.</returns>
     /// <exception cref="LogException">INVALID_PRODUCER_EPOCH.</exception>
     public VerificationGuard StartTransactionVerification(long producerId, short producerEpoch, int sequence, bool bumpsEpoch, Instant now)
     {
@@ -65,7 +69,8 @@ public sealed partial class PartitionLog
                     return new LogAppendResult(duplicate.FirstOffset, duplicate.LastOffset, duplicate.TimestampMs, _logStartOffset, IsDuplicate: true);
                 if (origin != AppendOrigin.Replication && bytes.Length > _config.SegmentBytes)
                     throw new LogException(
-                        ErrorCode.RecordListTooLarge, $"{bytes.Length} bytes do not fit a segment of at most {_config.SegmentBytes} bytes.");
+                        ErrorCode.RecordListTooLarge,
+                        $"The batches have {bytes.Length} bytes; a segment holds at most {_config.SegmentBytes} (segment.bytes).");
                 _epochs.Assign(leaderEpoch, extent.FirstOffset);
                 Write(bytes, extent, now);
                 var appendTimeMs = _config.TimestampType == TimestampType.LogAppendTime ? extent.MaxTimestampMs : RecordBatchLayout.NoTimestamp;
@@ -86,7 +91,8 @@ public sealed partial class PartitionLog
     /// <param name="batches">Whole batches; a partial one at the end is left out, as a fetch may cut it.</param>
     /// <param name="now">For the age of segments.</param>
     /// <returns>The offsets; (-1, -1) when there was no whole batch.</returns>
-    /// <exception cref="LogException">CORRUPT_MESSAGE (checksum or frame), UNKNOWN_SERVER_ERROR (offsets before the log's end), KAFKA_STORAGE_ERROR. Nothing was appended.</exception>
+    /// <exception cref="LogException">CORRUPT_MESSAGE (checksum or frame), UNKNOWN_SERVER_ERROR (offsets before the log's end),
+    /// KAFKA_STORAGE_ERROR. Nothing was appended.</exception>
     public LogAppendResult AppendAsFollower(Memory<byte> batches, Instant now)
     {
         var result = AppendFollowerLocked(batches, now);
@@ -127,7 +133,10 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary><c>flush.messages</c> is a promise about what was answered: the caller waits for the disk. <c>flush.ms</c> is left to upkeep.</summary>
+    /// <summary>
+    /// <c>flush.messages</c> is a promise about what was answered: the caller waits for the disk. <c>flush.ms</c> is left to
+    /// upkeep.
+    /// </summary>
     private void FlushIfManyAreUnflushed()
     {
         if (UnflushedRecords >= Config.FlushMessages)
@@ -148,7 +157,7 @@ public sealed partial class PartitionLog
         duplicate = default;
         extent = new AppendExtent(_logEndOffset, _logEndOffset - 1, RecordBatchLayout.NoTimestamp);
         if (batches.IsEmpty)
-            throw new CorruptRecordException(ErrorCode.CorruptMessage, "There is no batch to append.");
+            throw new CorruptRecordException(ErrorCode.CorruptMessage, "The append has no batches.");
         _checks.Begin();
         while (!batches.IsEmpty)
         {
@@ -181,7 +190,7 @@ public sealed partial class PartitionLog
             if (!RecordBatchView.TryReadSize(rest, out var size, out _))
             {
                 if (rest.Length >= RecordBatchLayout.SizeAndMagicBytes)
-                    throw new CorruptRecordException(ErrorCode.CorruptMessage, "A fetched batch has an impossible size.");
+                    throw new CorruptRecordException(ErrorCode.CorruptMessage, "The size field of a fetched batch is too small.");
                 return length;
             }
 
@@ -190,10 +199,12 @@ public sealed partial class PartitionLog
             RequireBatch(rest, magicMin: 0); // what is copied may be of any age
             var batch = new RecordBatchView(rest[..size]);
             if (!batch.IsCrcValid)
-                throw new CorruptRecordException(ErrorCode.CorruptMessage, $"The fetched batch at offset {batch.BaseOffset} does not match its checksum.");
+                throw new CorruptRecordException(
+                    ErrorCode.CorruptMessage, $"The checksum of the fetched batch at offset {batch.BaseOffset} is wrong.");
             if (batch.BaseOffset <= extent.LastOffset)
                 throw new LogException(
-                    ErrorCode.UnknownServerError, $"The fetched batch at offset {batch.BaseOffset} lies before the next offset {extent.LastOffset + 1}.");
+                    ErrorCode.UnknownServerError,
+                    $"The fetched batch starts at offset {batch.BaseOffset}, but the log already ends at {extent.LastOffset + 1}.");
             if (batch.HasProducerId && batch.IsControl && batch.RecordCount > 0)
                 _ = EndTransactionMarker.Read(batch); // a marker that cannot be applied must not be written
             extent = new AppendExtent(
@@ -207,7 +218,7 @@ public sealed partial class PartitionLog
     {
         if (!RecordBatchView.TryReadSize(batches, out var size, out var magic) || magic < magicMin
             || size < RecordBatchLayout.SizeBytesMin(magic) || size > batches.Length || new RecordBatchView(batches).LastOffsetDelta < 0)
-            throw new CorruptRecordException(ErrorCode.CorruptMessage, "What is to be appended is not a sequence of whole batches.");
+            throw new CorruptRecordException(ErrorCode.CorruptMessage, "The bytes to append are not whole batches.");
         return size;
     }
 
@@ -278,7 +289,8 @@ public sealed partial class PartitionLog
         if (Active.Size == 0 && Active.BaseOffset == baseOffset)
             return; // an empty segment with a full index cannot be; one that is merely old is as good as new
         Active.OnBecomeInactive(_config);
-        // Where a truncation fell into a batch, the recovery point may be past the new segment's start, and recovery would take the indexes before it for flushed.
+        // Where a truncation fell into a batch, the recovery point may be past the new segment's start, and recovery would take
+        // the indexes before it for flushed.
         if (_config.Compact || _recoveryPoint > baseOffset)
             Active.Flush();
         _producers.AdvanceTo(baseOffset);

@@ -3,10 +3,14 @@ using Ottla.Storage.Compaction;
 
 namespace Ottla.Storage.Log;
 
-/// <content>What compaction needs of a log: to know what is dirty, to hold on to segments, and to put compacted ones in their place.</content>
+/// <content>
+/// What compaction needs of a log: to know what is dirty, to hold on to segments, and to put compacted ones in their place.
+/// </content>
 public sealed partial class PartitionLog
 {
-    /// <summary>Keeps the directory's name as it is while a step of a compaction uses it. Taken before the flush lock and the log's lock.</summary>
+    /// <summary>
+    /// Keeps the directory's name as it is while a step of a compaction uses it. Taken before the flush lock and the log's lock.
+    /// </summary>
     private readonly ScheduledLock _compactionLock = new();
 
     /// <summary>Moves when segments are cut or removed by anybody but compaction.</summary>
@@ -103,7 +107,9 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Does away with what a compaction made that was ended. Files in a directory that goes, or has gone elsewhere, go with it.</summary>
+    /// <summary>
+    /// Does away with what a compaction made that was ended. Files in a directory that goes, or has gone elsewhere, go with it.
+    /// </summary>
     internal void DiscardCleaned(CleanedSegments cleaned)
     {
         using (_compactionLock.EnterScope())
@@ -127,17 +133,19 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>Ends a compaction that has become pointless.</summary>
-    /// <exception cref="CleaningVoidException">Segments were cut or removed since it began, the log is about to be moved, or it is not in use any more.</exception>
+    /// <exception cref="CleaningVoidException">Segments were cut or removed since it began, the log is about to be moved, or it
+    /// is not in use any more.</exception>
     internal void ThrowIfVoid(int generation)
     {
         if (IsClosed || IsOffline || Volatile.Read(ref _cleaningGeneration) != generation)
-            throw new CleaningVoidException($"{Directory} has changed while it was compacted.");
+            throw new CleaningVoidException($"The log {Directory} changed while the cleaner compacted it.");
     }
 
     /// <summary>Puts compacted segments in the place of those they were made of. Readers keep the old files until they are done.</summary>
     /// <remarks>
-    /// A death at any point leaves either the old segments or the new. The compacted files, named .cleaned and flushed, are renamed to .swap from the last to the first:
-    /// while one is not, the loader drops them all. Then the old files go, and at last the suffix: from the first .swap on, the loader does what is left.
+    /// A death at any point leaves either the old segments or the new. The compacted files, named .cleaned and flushed, are
+    /// renamed to .swap from the last to the first: while one is not, the loader drops them all. Then the old files go, and at
+    /// last the suffix: from the first .swap on, the loader does what is left.
     /// </remarks>
     /// <param name="generation">The state the compaction started from.</param>
     /// <param name="replaced">Neighbours in the log.</param>

@@ -7,8 +7,9 @@ using Ottla.Storage.Producers;
 namespace Ottla.Storage.Log;
 
 /// <content>
-/// New logs. Ten thousand are made with one request, so that making one is a directory and an empty file and waits for no disk: after a power loss a log that
-/// has no records may be missing, and is made again. What it takes for records to survive is made up for by the first flush.
+/// New logs. Ten thousand are made with one request, so that making one is a directory and an empty file and waits for no disk:
+/// after a power loss a log that has no records may be missing, and is made again. What it takes for records to survive is made
+/// up for by the first flush.
 /// </content>
 public sealed partial class PartitionLog
 {
@@ -44,7 +45,10 @@ public sealed partial class PartitionLog
         return new PartitionLog(fileSystem, directory, partition, config, options, time, logger, loaded) { _isDirectoryNew = true };
     }
 
-    /// <summary>Notes which topic the log belongs to: <c>partition.metadata</c>. That of a new log is written with its first records, or by <see cref="StageTopicId"/>.</summary>
+    /// <summary>
+    /// Notes which topic the log belongs to: <c>partition.metadata</c>. That of a new log is written with its first records, or
+    /// by <see cref="StageTopicId"/>.
+    /// </summary>
     /// <exception cref="LogException">INCONSISTENT_TOPIC_ID when the log belongs to another topic.</exception>
     public void AssignTopicId(Uuid topicId)
     {
@@ -54,7 +58,7 @@ public sealed partial class PartitionLog
             if (TopicId == topicId)
                 return;
             if (TopicId is { } known)
-                throw new LogException(ErrorCode.InconsistentTopicId, $"{Directory} belongs to topic {known}, not {topicId}.");
+                throw new LogException(ErrorCode.InconsistentTopicId, $"The log {Directory} belongs to the topic with id {known}, not {topicId}.");
             TopicId = topicId;
             _isTopicIdUnwritten = true;
             if (_isDirectoryNew)
@@ -72,7 +76,9 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Writes <c>partition.metadata</c> so far that it can be put in place once the volume is flushed: for many logs at a time.</summary>
+    /// <summary>
+    /// Writes <c>partition.metadata</c> so far that it can be put in place once the volume is flushed: for many logs at a time.
+    /// </summary>
     internal void StageTopicId()
     {
         using (_lock.EnterScope())
@@ -112,7 +118,9 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Writes what is left of a recovery, to be put in place by <see cref="PublishRecovered"/> once the volume is flushed.</summary>
+    /// <summary>
+    /// Writes what is left of a recovery, to be put in place by <see cref="PublishRecovered"/> once the volume is flushed.
+    /// </summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal void StageRecovered()
     {

@@ -12,7 +12,10 @@ public sealed partial class PartitionLog
     /// <summary>Moves when batches at the end are cut off: a copy may have them still.</summary>
     internal int Truncations => Volatile.Read(ref _truncations);
 
-    /// <summary>Takes over the files of a copy of this log: from then on they are this log's, and what it had is to be deleted. Readers keep their old files open.</summary>
+    /// <summary>
+    /// Takes over the files of a copy of this log: from then on they are this log's, and what it had is to be deleted. Readers
+    /// keep their old files open.
+    /// </summary>
     /// <remarks>
     /// Appends wait for the last batches to be copied, flushed, and two renames, which wait for a flush and a step of a compaction
     /// under way. A death between the renames leaves the copy beside the old directory, and the next start finishes the rest.
@@ -50,7 +53,8 @@ public sealed partial class PartitionLog
             List<LogSegment> copied;
             try
             {
-                // In this order there are never two logs of the partition. Where there is none, the names tell the next start that this one was to take over.
+                // In this order there are never two logs of the partition. Where there is none, the names tell the next start
+                // that this one was to take over.
 
                 _fileSystem.RenameDirectory(Directory, deletedDirectory);
                 _fileSystem.FlushDirectory(Path.GetDirectoryName(deletedDirectory)!);
@@ -83,7 +87,8 @@ public sealed partial class PartitionLog
     /// <param name="copy">Where to; empty and unused, or the result of earlier calls.</param>
     /// <param name="maxBytes">How many bytes at most, but one batch at least.</param>
     /// <returns>The bytes copied; 0 when the copy has everything.</returns>
-    /// <exception cref="LogException">KAFKA_STORAGE_ERROR, of either log; OFFSET_OUT_OF_RANGE: this log lost what comes next to retention.</exception>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR, of either log; OFFSET_OUT_OF_RANGE: this log lost what comes next to
+    /// retention.</exception>
     internal long CopyBatches(PartitionLog copy, long maxBytes)
     {
         const int chunkBytesMax = 1024 * 1024;

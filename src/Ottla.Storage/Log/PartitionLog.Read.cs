@@ -7,7 +7,10 @@ namespace Ottla.Storage.Log;
 
 public sealed partial class PartitionLog
 {
-    /// <summary>Reads whole batches from the one that contains <paramref name="startOffset"/> (or the next, if compaction left a gap there).</summary>
+    /// <summary>
+    /// Reads whole batches from the one that contains <paramref name="startOffset"/> (or the next, if compaction left a gap
+    /// there).
+    /// </summary>
     /// <param name="startOffset">Where to start; the log's end gives nothing.</param>
     /// <param name="maxBytes">How many bytes at most; batches are never cut.</param>
     /// <param name="minOneBatch">Return the first batch even if it alone is more than <paramref name="maxBytes"/>.</param>
@@ -175,7 +178,7 @@ public sealed partial class PartitionLog
             return result with { DivergingEpoch = divergence };
         if (startOffset < _logStartOffset || startOffset > _logEndOffset)
             throw new LogException(
-                ErrorCode.OffsetOutOfRange, $"Offset {startOffset} of {Partition} is not in [{_logStartOffset}, {_logEndOffset}].");
+                ErrorCode.OffsetOutOfRange, $"Offset {startOffset} of {Partition} is outside the log, which has the offsets {_logStartOffset} to {_logEndOffset}.");
         if (request.Bound == ReadBound.LastStableOffset)
             result = result with { AbortedTransactions = [] };
         bound = Math.Min(bound, _logEndOffset);
@@ -183,7 +186,7 @@ public sealed partial class PartitionLog
         if (startOffset >= bound || index < 0 || _segments[index].BaseOffset >= bound)
             return result;
         if (request.MaxBytes < 0)
-            throw new LogException(ErrorCode.UnknownServerError, $"A read of {Partition} cannot be of {request.MaxBytes} bytes.");
+            throw new LogException(ErrorCode.UnknownServerError, $"The fetch asks for {request.MaxBytes} bytes of {Partition}; the size must not be negative.");
         var segment = _segments[index];
         var nextBaseOffset = index + 1 < _segments.Count ? _segments[index + 1].BaseOffset : long.MaxValue;
         var searchFrom = segment.LookupPosition(startOffset, _config);
@@ -207,7 +210,7 @@ public sealed partial class PartitionLog
     {
         var end = _epochs.EndOffsetFor(lastFetchedEpoch, _logEndOffset);
         if (end.EndOffset < 0)
-            throw new LogException(ErrorCode.OffsetOutOfRange, $"Epoch {lastFetchedEpoch} is not in the log of {Partition}.");
+            throw new LogException(ErrorCode.OffsetOutOfRange, $"The log of {Partition} has no leader epoch {lastFetchedEpoch}.");
         return end.Epoch >= lastFetchedEpoch && end.EndOffset >= startOffset ? null : end;
     }
 

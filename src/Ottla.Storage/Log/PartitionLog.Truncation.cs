@@ -9,7 +9,9 @@ public sealed partial class PartitionLog
 {
     private readonly List<(LogSegment Segment, Instant DeleteAt)> _deletedSegments = [];
 
-    /// <summary>Files of removed segments wait for <see cref="UnlinkDeletedSegments"/>. Takes no lock: what was just removed has time.</summary>
+    /// <summary>
+    /// Files of removed segments wait for <see cref="UnlinkDeletedSegments"/>. Takes no lock: what was just removed has time.
+    /// </summary>
     internal bool HasDeletedSegments => _deletedSegments.Count > 0;
 
     /// <summary>Drops every batch that has a record at <paramref name="offset"/> or after it; the log then ends there.</summary>
@@ -77,7 +79,10 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Raises the log start offset (DeleteRecords, or what the leader says). Whole segments below it are deleted by <see cref="DeleteOldSegments"/>.</summary>
+    /// <summary>
+    /// Raises the log start offset (DeleteRecords, or what the leader says). Whole segments below it are deleted by
+    /// <see cref="DeleteOldSegments"/>.
+    /// </summary>
     /// <returns>Whether it moved.</returns>
     /// <exception cref="LogException">OFFSET_OUT_OF_RANGE above the high watermark; KAFKA_STORAGE_ERROR.</exception>
     public bool AdvanceLogStartOffset(long offset)
@@ -102,7 +107,9 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Deletes segments that are wholly below the log start offset and, where the topic's policy says so, too old or too much.</summary>
+    /// <summary>
+    /// Deletes segments that are wholly below the log start offset and, where the topic's policy says so, too old or too much.
+    /// </summary>
     /// <returns>How many.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public int DeleteOldSegments(Instant now)
@@ -213,7 +220,10 @@ public sealed partial class PartitionLog
         UpdateFirstUnstableOffset();
     }
 
-    /// <summary>Takes the last segments out of the log, with the snapshots after <paramref name="offset"/>, for good: none may be back after a power loss, when others have been written in their place.</summary>
+    /// <summary>
+    /// Takes the last segments out of the log, with the snapshots after <paramref name="offset"/>, for good: none may be back
+    /// after a power loss, when others have been written in their place.
+    /// </summary>
     /// <remarks>From the end on, so that there is no hole if the process dies in between.</remarks>
     private void RemoveSegmentsFrom(int index, long offset, Instant now)
     {
@@ -235,7 +245,10 @@ public sealed partial class PartitionLog
         TakeOut(index, count, now);
     }
 
-    /// <summary>Takes segments out of the list; their files are renamed now and unlinked later, so that readers and other processes can finish.</summary>
+    /// <summary>
+    /// Takes segments out of the list; their files are renamed now and unlinked later, so that readers and other processes can
+    /// finish.
+    /// </summary>
     private void TakeOut(int index, int count, Instant now)
     {
         for (var i = index; i < index + count; i++)
@@ -257,10 +270,13 @@ public sealed partial class PartitionLog
         _segments.RemoveRange(index, count);
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The segment {BaseOffset} of {Directory} has timestamps in the future: neither it nor what follows can be deleted for its age before")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "Segment {BaseOffset} of {Directory} has timestamps in the future. Retention by time keeps it and all later "
+            + "segments until then. Check the clocks of the producers")]
     private static partial void LogFutureTimestamp(ILogger logger, long baseOffset, string directory);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Truncating {Directory} to offset {Offset}; it ended at {LogEndOffset}")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "Truncating {Directory} from its end at offset {LogEndOffset} back to offset {Offset}")]
     private static partial void LogTruncation(ILogger logger, string directory, long offset, long logEndOffset);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Deleting the {Count} oldest segments of {Directory}; it now starts at {LogStartOffset}")]

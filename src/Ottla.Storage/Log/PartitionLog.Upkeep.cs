@@ -6,7 +6,9 @@ namespace Ottla.Storage.Log;
 
 public sealed partial class PartitionLog
 {
-    /// <summary>Keeps flushes apart, and the directory's name as it is; taken before the log's lock, and held while the disk works.</summary>
+    /// <summary>
+    /// Keeps flushes apart, and the directory's name as it is; taken before the log's lock, and held while the disk works.
+    /// </summary>
     private readonly ScheduledLock _flushLock = new();
 
     private long _lastFlushMs;
@@ -28,7 +30,9 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>How far a flush by <see cref="NeedsFlush"/> has to go: only to the active segment when it is due because of a roll.</summary>
+    /// <summary>
+    /// How far a flush by <see cref="NeedsFlush"/> has to go: only to the active segment when it is due because of a roll.
+    /// </summary>
     internal long FlushTarget(Instant now, bool isTimed)
     {
         using (_lock.EnterScope())
@@ -41,7 +45,10 @@ public sealed partial class PartitionLog
         return unflushed >= _config.FlushMessages || (isTimed && unflushed > 0 && now.UnixMilliseconds - _lastFlushMs >= _config.FlushMs);
     }
 
-    /// <summary>Makes everything before <paramref name="upToOffset"/> survive power loss and moves the recovery point there. Appends go on meanwhile.</summary>
+    /// <summary>
+    /// Makes everything before <paramref name="upToOffset"/> survive power loss and moves the recovery point there. Appends go on
+    /// meanwhile.
+    /// </summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR: what is on disk is not known, the log is offline.</exception>
     public void Flush(long upToOffset = long.MaxValue)
     {
@@ -171,7 +178,10 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Flushes, writes a producer snapshot at the log's end, trims all files: the next start needs no recovery. Slices that are out stay readable.</summary>
+    /// <summary>
+    /// Flushes, writes a producer snapshot at the log's end, trims all files: the next start needs no recovery. Slices that are
+    /// out stay readable.
+    /// </summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public void Close()
     {
@@ -211,7 +221,10 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>The first half of closing many logs: writes all that <see cref="Close"/> does, which is durable only once the volume is flushed.</summary>
+    /// <summary>
+    /// The first half of closing many logs: writes all that <see cref="Close"/> does, which is durable only once the volume is
+    /// flushed.
+    /// </summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal void BeginClose()
     {
@@ -241,7 +254,10 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>The second half of closing many logs, once the volume was flushed after <see cref="BeginClose"/>; it has to be flushed again.</summary>
+    /// <summary>
+    /// The second half of closing many logs, once the volume was flushed after <see cref="BeginClose"/>; it has to be flushed
+    /// again.
+    /// </summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal void EndClose()
     {
@@ -266,7 +282,9 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Renames the directory to one that is to be deleted, and closes the log. Whoever called removes the directory later.</summary>
+    /// <summary>
+    /// Renames the directory to one that is to be deleted, and closes the log. Whoever called removes the directory later.
+    /// </summary>
     /// <remarks>A flush and a compaction under way use the old name: they are told to end, and waited for.</remarks>
     /// <param name="newDirectory">Its path, in the same log directory.</param>
     /// <param name="isFlushed">Makes the new name durable; else the caller does, for many at a time.</param>

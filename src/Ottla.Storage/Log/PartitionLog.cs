@@ -267,13 +267,16 @@ public sealed partial class PartitionLog
     /// <summary>Takes the log offline because its directory is: every use answers KAFKA_STORAGE_ERROR from now on. Takes no lock.</summary>
     internal void TakeOffline(Exception failure) => Interlocked.CompareExchange(ref _failure, failure, null);
 
-    /// <summary>What a failing disk comes to: where room is all that is missing, the log stays in use, and as it was; anything else takes it offline.</summary>
+    /// <summary>
+    /// What a failing disk comes to: where room is all that is missing, the log stays in use, and as it was; anything else takes
+    /// it offline.
+    /// </summary>
     private LogException FailOrRefuse(Exception failure) => failure is DiskFullException full ? OutOfSpace(full) : Fail(failure);
 
     private LogException OutOfSpace(DiskFullException failure)
     {
         _onDiskFull?.Invoke(this, failure);
-        return new LogException(ErrorCode.KafkaStorageError, $"There is no space left on the disk of {Directory}.", failure);
+        return new LogException(ErrorCode.KafkaStorageError, $"The disk of {Directory} is full.", failure);
     }
 
     /// <summary>Takes the log offline, and its directory with it; unless the log is being deleted, which is reason enough for files to be missing.</summary>
@@ -327,14 +330,15 @@ public sealed partial class PartitionLog
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "{Reason} The log takes the id that the metadata has for its topic, and writes the file anew")]
+        Message = "{Reason} The broker takes the topic id from the cluster metadata and rewrites the file")]
     private static partial void LogTopicIdLost(ILogger logger, string reason);
 
     [LoggerMessage(
         Level = LogLevel.Error,
-        Message = "An append to the log {Directory} failed after its records were written. The log is offline; restart the broker to recover it")]
+        Message = "An append to the log {Directory} failed after it wrote its records. The log is offline; restart the broker to "
+            + "recover it")]
     private static partial void LogFailureAlone(ILogger logger, Exception failure, string directory);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "An I/O failure takes the log {Directory} offline")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "The log {Directory} is offline after a disk failure. Check the disk, then restart the broker")]
     private static partial void LogFailure(ILogger logger, Exception failure, string directory);
 }

@@ -4,7 +4,9 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>The file <c>partition.metadata</c>: which topic (by id) a log's directory belongs to. A different id means stale data.</summary>
+/// <summary>
+/// The file <c>partition.metadata</c>: which topic (by id) a log's directory belongs to. A different id means stale data.
+/// </summary>
 public static class PartitionMetadataFile
 {
     private const int LengthMaxBytes = 4096;
@@ -21,7 +23,7 @@ public static class PartitionMetadataFile
         var lines = Encoding.UTF8.GetString(bytes).Split('\n', StringSplitOptions.TrimEntries);
         if (lines.Length < 2 || lines[0] != VersionKey + "0" || !lines[1].StartsWith(TopicIdKey, StringComparison.Ordinal)
             || !Uuid.TryParse(lines[1][TopicIdKey.Length..], out var topicId) || topicId == Uuid.Zero)
-            throw new InvalidDataException($"{path} is malformed.");
+            throw new InvalidDataException($"{path} is malformed: it has no valid version and topic id.");
         return topicId;
     }
 

@@ -4,7 +4,9 @@ using Ottla.Storage.Files;
 namespace Ottla.Storage.Log;
 
 /// <summary>The <c>.log</c> file of a segment: opened at first use, its blocks reserved ahead in steps, closed when idle.</summary>
-/// <remarks>The log's lock guards it. What <see cref="Acquire"/> gives may be read without the lock. Lives as long as its segment.</remarks>
+/// <remarks>
+/// The log's lock guards it. What <see cref="Acquire"/> gives may be read without the lock. Lives as long as its segment.
+/// </remarks>
 internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, long length)
 {
     /// <summary>A file smaller than this reserves nothing: ten thousand small partitions must not eat the disk.</summary>
@@ -54,7 +56,8 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
     /// <param name="bytes">Whole batches.</param>
     /// <param name="sizeMax">How far the segment may grow: nothing is reserved past it.</param>
     /// <param name="reserveAll">Reserve up to <paramref name="sizeMax"/> at once (<c>preallocate</c>).</param>
-    /// <param name="reserveBytes">Keep at least about half as much room reserved past the end, if there is any: what a full disk cannot take.</param>
+    /// <param name="reserveBytes">Keep at least about half as much room reserved past the end, if there is any: what a full disk
+    /// cannot take.</param>
     /// <exception cref="DiskFullException">There is no room; the file is as it was.</exception>
     public void Append(ReadOnlySpan<byte> bytes, long sizeMax, bool reserveAll, int reserveBytes)
     {

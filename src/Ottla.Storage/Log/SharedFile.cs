@@ -3,7 +3,10 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>An open file with several holders: the segment it belongs to, and the readers that were promised bytes of it. The last one closes it.</summary>
+/// <summary>
+/// An open file with several holders: the segment it belongs to, and the readers that were promised bytes of it. The last one
+/// closes it.
+/// </summary>
 /// <remarks>Thread-safe. Made with one hold, its owner's.</remarks>
 internal sealed class SharedFile(IFile file)
 {

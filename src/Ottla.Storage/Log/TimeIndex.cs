@@ -3,7 +3,10 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>The sparse time index of a segment (<c>.timeindex</c>): int64 greatest timestamp so far, int32 relative offset of the last record of the batch that has it.</summary>
+/// <summary>
+/// The sparse time index of a segment (<c>.timeindex</c>): int64 greatest timestamp so far, int32 relative offset of the last
+/// record of the batch that has it.
+/// </summary>
 /// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
 internal sealed class TimeIndex(IFileSystem fileSystem, SegmentNames names, long baseOffset)
 {

@@ -10,7 +10,10 @@ namespace Ottla.Storage.Log;
 /// <param name="LastStableOffset">The last stable offset when the marker was written.</param>
 public readonly record struct AbortedTransaction(long ProducerId, long FirstOffset, long LastOffset, long LastStableOffset);
 
-/// <summary>The aborted transactions whose markers lie in a segment (<c>.txnindex</c>): 34-byte entries in marker order. The file is made with the first entry.</summary>
+/// <summary>
+/// The aborted transactions whose markers lie in a segment (<c>.txnindex</c>): 34-byte entries in marker order. The file is made
+/// with the first entry.
+/// </summary>
 /// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
 internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames names)
 {
@@ -29,7 +32,10 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
     /// <exception cref="InvalidDataException">The file is not a transaction index.</exception>
     public IReadOnlyList<AbortedTransaction> Entries => Load();
 
-    /// <summary>Adds an entry, to the file too: markers are rare, and recovery starts where the last flush was. On a full disk the next flush writes it.</summary>
+    /// <summary>
+    /// Adds an entry, to the file too: markers are rare, and recovery starts where the last flush was. On a full disk the next
+    /// flush writes it.
+    /// </summary>
     public void Append(AbortedTransaction transaction)
     {
         Load().Add(transaction);
@@ -44,7 +50,10 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
         }
     }
 
-    /// <summary>Reads the file, without keeping anything, and checks that it can be the index of a segment that starts at <paramref name="baseOffset"/>.</summary>
+    /// <summary>
+    /// Reads the file, without keeping anything, and checks that it can be the index of a segment that starts at
+    /// <paramref name="baseOffset"/>.
+    /// </summary>
     /// <returns>False when it must be rebuilt.</returns>
     public bool IsPlausible(long baseOffset)
     {

@@ -14,7 +14,8 @@ internal readonly record struct EndTransactionMarker(bool IsAbort, int Coordinat
     public static EndTransactionMarker Read(in RecordBatchView batch) =>
         TryRead(batch, out var marker)
             ? marker
-            : throw new CorruptRecordException(ErrorCode.InvalidRecord, $"The control batch at offset {batch.BaseOffset} is no transaction marker.");
+            : throw new CorruptRecordException(
+                ErrorCode.InvalidRecord, $"The control batch at offset {batch.BaseOffset} is not a transaction marker.");
 
     /// <summary>Reads a control batch; false when it is none that ends a transaction.</summary>
     public static bool TryRead(in RecordBatchView batch, out EndTransactionMarker marker)

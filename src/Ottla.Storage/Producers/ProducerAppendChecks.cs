@@ -4,7 +4,10 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Producers;
 
-/// <summary>The rules by which a producer's batches may be appended: epochs never go back, sequences have no gaps, markers come from a current coordinator (KIP-98, KIP-360, KIP-890).</summary>
+/// <summary>
+/// The rules by which a producer's batches may be appended: epochs never go back, sequences have no gaps, markers come from a
+/// current coordinator (KIP-98, KIP-360, KIP-890).
+/// </summary>
 /// <remarks>
 /// Checks the batches of one append in order, each against what the ones before it would leave behind, and changes nothing else:
 /// the state is updated only once the bytes are written. The log's lock guards it; its scratch lives as long as the log.
@@ -23,7 +26,8 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
     /// <param name="batch">The batch, with its offsets.</param>
     /// <param name="origin">Who sends it.</param>
     /// <param name="transactionVersion">For markers: what the coordinator goes by.</param>
-    /// <param name="guard">For data of a transaction that is not open yet: what its verification began with; null when it needs none.</param>
+    /// <param name="guard">For data of a transaction that is not open yet: what its verification began with; null when it needs
+    /// none.</param>
     /// <exception cref="LogException">It must not be appended.</exception>
     public void Check(in RecordBatchView batch, AppendOrigin origin, short transactionVersion, VerificationGuard? guard)
     {
@@ -48,7 +52,7 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
         if (pending.TransactionFirstOffset >= 0 && !batch.IsTransactional && origin != AppendOrigin.Replication)
             throw new LogException(
                 ErrorCode.InvalidTxnState,
-                $"Producer {batch.ProducerId} has an open transaction from offset {pending.TransactionFirstOffset} on and sent a batch outside of it.");
+                $"Producer {batch.ProducerId} sent a batch outside its transaction, which is open since offset {pending.TransactionFirstOffset}.");
         pending.Epoch = epoch;
         pending.LastSequence = batch.LastSequence;
         pending.Verification = null;
@@ -60,7 +64,8 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
     {
         var isOpen = pending.TransactionFirstOffset >= 0 && pending.Epoch == batch.ProducerEpoch;
         if (!isOpen && (guard == VerificationGuard.None || pending.Verification?.Guard != guard))
-            throw new LogException(ErrorCode.InvalidTxnState, $"The batch of producer {batch.ProducerId} is not part of a transaction that is known to be open.");
+            throw new LogException(
+                ErrorCode.InvalidTxnState, $"Producer {batch.ProducerId} sent a batch before its coordinator confirmed the transaction.");
     }
 
     private static void CheckSequence(in RecordBatchView batch, in Pending pending)
@@ -69,7 +74,8 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
             && (batch.BaseSequence > verification.LowestSequence || (verification.BumpsEpoch && !pending.HadBatches && batch.BaseSequence != 0)))
             throw new LogException(
                 ErrorCode.OutOfOrderSequenceNumber,
-                $"Producer {batch.ProducerId} (epoch {batch.ProducerEpoch}) began a transaction with sequence {batch.BaseSequence}; {(verification.BumpsEpoch ? 0 : verification.LowestSequence)} comes first.");
+                $"Producer {batch.ProducerId} (epoch {batch.ProducerEpoch}) began a transaction with sequence {batch.BaseSequence} "
+                    + $"instead of {(verification.BumpsEpoch ? 0 : verification.LowestSequence)}.");
         // Without state (all was deleted, or the producer is new) any sequence may come first.
         if (!pending.HadState)
             return;
@@ -78,7 +84,8 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
         if (first != expected)
             throw new LogException(
                 ErrorCode.OutOfOrderSequenceNumber,
-                $"Producer {batch.ProducerId} (epoch {batch.ProducerEpoch}, known epoch {pending.Epoch}) sent sequence {first} where {expected} was expected.");
+                $"Producer {batch.ProducerId} (epoch {batch.ProducerEpoch}, known epoch {pending.Epoch}) sent sequence {first} "
+                    + $"instead of {expected}.");
     }
 
     private static void CheckMarker(in RecordBatchView batch, AppendOrigin origin, short transactionVersion, ref Pending pending)
@@ -96,7 +103,8 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
             if (marker.CoordinatorEpoch < pending.CoordinatorEpoch)
                 throw new LogException(
                     ErrorCode.TransactionCoordinatorFenced,
-                    $"A marker for producer {batch.ProducerId} is of coordinator epoch {marker.CoordinatorEpoch}; {pending.CoordinatorEpoch} is known.");
+                    $"A marker for producer {batch.ProducerId} has coordinator epoch {marker.CoordinatorEpoch}, older than "
+                        + $"{pending.CoordinatorEpoch}.");
         }
 
         if (pending.Epoch != epoch)
@@ -107,7 +115,7 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
     }
 
     public static LogException InvalidEpoch(long producerId, short producerEpoch, short known) =>
-        new(ErrorCode.InvalidProducerEpoch, $"Epoch {producerEpoch} of producer {producerId} is not after the last seen epoch {known}.");
+        new(ErrorCode.InvalidProducerEpoch, $"Producer {producerId} used epoch {producerEpoch}; the log has already seen epoch {known}.");
 
     private static LogException InvalidEpoch(in RecordBatchView batch, short known) => InvalidEpoch(batch.ProducerId, batch.ProducerEpoch, known);
 

@@ -4,7 +4,10 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Producers;
 
-/// <summary>The file <c>&lt;offset&gt;.snapshot</c>: the producers of a log as of an offset. int16 version 1, uint32 CRC-32C of the rest, int32 count, 46-byte entries.</summary>
+/// <summary>
+/// The file <c>&lt;offset&gt;.snapshot</c>: the producers of a log as of an offset. int16 version 1, uint32 CRC-32C of the rest,
+/// int32 count, 46-byte entries.
+/// </summary>
 internal static class ProducerSnapshotFile
 {
     private const short CurrentVersion = 1;
@@ -24,10 +27,10 @@ internal static class ProducerSnapshotFile
         if (version != CurrentVersion)
             throw new InvalidDataException($"{path} has the unknown version {version}.");
         if (BinaryPrimitives.ReadUInt32BigEndian(bytes[CrcOffset..]) != Crc32C.Compute(bytes[CountOffset..]))
-            throw new InvalidDataException($"{path} does not match its checksum.");
+            throw new InvalidDataException($"The checksum of {path} is wrong.");
         var count = BinaryPrimitives.ReadInt32BigEndian(bytes[CountOffset..]);
         if (count < 0 || bytes.Length - HeaderBytes != (long)count * EntryBytes)
-            throw new InvalidDataException($"{path} should have {count} producers, which its length contradicts.");
+            throw new InvalidDataException($"{path} claims {count} producers, but its length does not fit them.");
         var producers = new List<ProducerState>(count);
         for (var entry = bytes[HeaderBytes..]; !entry.IsEmpty; entry = entry[EntryBytes..])
             producers.Add(ReadEntry(entry));

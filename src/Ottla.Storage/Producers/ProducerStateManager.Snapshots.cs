@@ -19,7 +19,10 @@ internal sealed partial class ProducerStateManager
         }
     }
 
-    /// <summary>Deletes snapshots that belong to no segment, except the latest if it is newer than every segment: the one of the last clean shutdown.</summary>
+    /// <summary>
+    /// Deletes snapshots that belong to no segment, except the latest if it is newer than every segment: the one of the last
+    /// clean shutdown.
+    /// </summary>
     public void RemoveStraySnapshots(IReadOnlyCollection<long> segmentBaseOffsets)
     {
         var lastSegment = segmentBaseOffsets.Count == 0 ? long.MinValue : segmentBaseOffsets.Max();
@@ -33,7 +36,8 @@ internal sealed partial class ProducerStateManager
 
     /// <summary>Writes a snapshot of the state at <see cref="EndOffset"/>, unless the latest is as new.</summary>
     /// <param name="sync">Fsync now; else <see cref="FlushSnapshots"/> does.</param>
-    /// <param name="isRequired">A full disk is an error; else it only makes the next start longer, which replays the log from an older snapshot.</param>
+    /// <param name="isRequired">A full disk is an error; else it only makes the next start longer, which replays the log from an
+    /// older snapshot.</param>
     public void TakeSnapshot(bool sync, bool isRequired = false)
     {
         if (EndOffset <= _snapshotOffset)

@@ -10,7 +10,10 @@ namespace Ottla.Storage.Producers;
 /// <summary>A transaction that a marker ended.</summary>
 internal readonly record struct CompletedTransaction(long ProducerId, long FirstOffset, long LastOffset, bool IsAborted);
 
-/// <summary>The producers of a log: their sequences for duplicate detection, their open transactions for the last stable offset, and the snapshots of both on disk.</summary>
+/// <summary>
+/// The producers of a log: their sequences for duplicate detection, their open transactions for the last stable offset, and the
+/// snapshots of both on disk.
+/// </summary>
 /// <remarks>The log's lock guards it; it lives as long as the log. Recovery uses short-lived ones of its own.</remarks>
 internal sealed partial class ProducerStateManager(IFileSystem fileSystem, string directory, LogConfig config, ILogger logger)
 {
@@ -108,7 +111,10 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
         return false;
     }
 
-    /// <summary>The last stable offset that an aborted transaction is indexed with: the next open one's start, else what follows the marker.</summary>
+    /// <summary>
+    /// The last stable offset that an aborted transaction is indexed with: the next open one's start, else what follows the
+    /// marker.
+    /// </summary>
     public long LastStableOffsetAt(in CompletedTransaction completed)
     {
         foreach (var (firstOffset, producerId) in _openTransactions)
@@ -163,7 +169,10 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
         }
     }
 
-    /// <summary>Goes back (or forward) to what the latest snapshot in range says; the caller replays the log from <see cref="EndOffset"/> on.</summary>
+    /// <summary>
+    /// Goes back (or forward) to what the latest snapshot in range says; the caller replays the log from <see cref="EndOffset"/>
+    /// on.
+    /// </summary>
     public void TruncateAndReload(long logStartOffset, long logEndOffset, Instant now)
     {
         DeleteSnapshots(offset => offset > logEndOffset || offset <= logStartOffset);
@@ -272,6 +281,8 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The producer snapshot {Path} is corrupt and is deleted")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "The producer snapshot {Path} is corrupt. The broker deletes it and rebuilds the producers from the log")]
     private static partial void LogCorruptSnapshot(ILogger logger, Exception failure, string path);
 }

@@ -3,8 +3,9 @@ using Ottla.Kernel;
 namespace Ottla.Storage.Producers;
 
 /// <summary>
-/// Says that a log knew of no open transaction of a producer when its coordinator was asked for one. An append that bears it counts only as long as
-/// nothing has begun or ended there since: an answer about a transaction that is over by now lets nothing in (KIP-890).
+/// Says that a log knew of no open transaction of a producer when its coordinator was asked for one. An append that bears it
+/// counts only as long as nothing has begun or ended there since: an answer about a transaction that is over by now lets nothing
+/// in (KIP-890).
 /// </summary>
 /// <param name="Number">Never given twice by a log; 0 for no guard.</param>
 public readonly record struct VerificationGuard(long Number)
@@ -14,7 +15,10 @@ public readonly record struct VerificationGuard(long Number)
 }
 
 /// <summary>What waits for the coordinator's answer about a producer.</summary>
-/// <remarks>The log's lock guards it. Lives until the producer's transaction begins or ends here, at the longest for <c>producer.id.expiration.ms</c>.</remarks>
+/// <remarks>
+/// The log's lock guards it. Lives until the producer's transaction begins or ends here, at the longest for
+/// <c>producer.id.expiration.ms</c>.
+/// </remarks>
 internal sealed class TransactionVerification(VerificationGuard guard, Instant startedAt, int sequence, short epoch, bool bumpsEpoch)
 {
     public VerificationGuard Guard => guard;
@@ -26,7 +30,10 @@ internal sealed class TransactionVerification(VerificationGuard guard, Instant s
 
     public short Epoch { get; private set; } = epoch;
 
-    /// <summary>The lowest sequence that was to be appended. Higher ones stay out: the lower one comes again, and then must not be out of order.</summary>
+    /// <summary>
+    /// The lowest sequence that was to be appended. Higher ones stay out: the lower one comes again, and then must not be out of
+    /// order.
+    /// </summary>
     public int LowestSequence { get; private set; } = sequence;
 
     /// <summary>Another batch wants in.</summary>

@@ -16,7 +16,9 @@ internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
     private readonly long _start = time.GetTimestamp();
     private TimeSpan _paidUntil;
 
-    /// <summary>Waits until <paramref name="bytes"/> that were read and written are within the limit; without a limit it only gives way.</summary>
+    /// <summary>
+    /// Waits until <paramref name="bytes"/> that were read and written are within the limit; without a limit it only gives way.
+    /// </summary>
     public async ValueTask SpendAsync(long bytes, CancellationToken cancellation)
     {
         var rate = bytesPerSecondMax();

@@ -11,8 +11,9 @@ namespace Ottla.Storage.Upkeep;
 
 /// <summary>Compacts the logs of a node whose <c>cleanup.policy</c> has compact, the dirtiest first.</summary>
 /// <remarks>
-/// Owned by a <see cref="LogManager"/>; whoever runs the node runs <see cref="RunAsync"/>. Thread-safe. A log that cannot be compacted because something in it
-/// is corrupt is left alone until the next start; a full disk ends a compaction without a trace, and it is tried again.
+/// Owned by a <see cref="LogManager"/>; whoever runs the node runs <see cref="RunAsync"/>. Thread-safe. A log that cannot be
+/// compacted because something in it is corrupt is left alone until the next start; a full disk ends a compaction without a
+/// trace, and it is tried again.
 /// </remarks>
 public sealed partial class LogCleaner
 {
@@ -44,7 +45,9 @@ public sealed partial class LogCleaner
     /// <summary>The partitions whose logs are left alone because compaction found them corrupt.</summary>
     public IReadOnlyCollection<TopicPartition> Uncleanable => [.. _uncleanable.Keys];
 
-    /// <summary>Compacts what is dirty enough, again and again, with as many logs at a time as <c>log.cleaner.threads</c> says now.</summary>
+    /// <summary>
+    /// Compacts what is dirty enough, again and again, with as many logs at a time as <c>log.cleaner.threads</c> says now.
+    /// </summary>
     /// <returns>When <paramref name="stopping"/> is cancelled.</returns>
     public async Task RunAsync(CancellationToken stopping)
     {
@@ -74,7 +77,10 @@ public sealed partial class LogCleaner
         }
     }
 
-    /// <summary>Sleeps for <c>log.cleaner.backoff.ms</c>, in naps: a change of the configuration is not to wait for the end of what was configured before.</summary>
+    /// <summary>
+    /// Sleeps for <c>log.cleaner.backoff.ms</c>, in naps: a change of the configuration is not to wait for the end of what was
+    /// configured before.
+    /// </summary>
     private async Task BackOffAsync(CancellationToken stopping)
     {
         var threads = _options().Threads;
@@ -87,7 +93,9 @@ public sealed partial class LogCleaner
         stopping.ThrowIfCancellationRequested();
     }
 
-    /// <summary>Compacts the dirtiest log of those that need it; then deletes what is too old, or too much, of all that are compacted.</summary>
+    /// <summary>
+    /// Compacts the dirtiest log of those that need it; then deletes what is too old, or too much, of all that are compacted.
+    /// </summary>
     /// <returns>False when there is none to compact, or it could not be compacted.</returns>
     public async Task<bool> CleanDirtiestAsync(CancellationToken stopping = default)
     {
@@ -118,7 +126,7 @@ public sealed partial class LogCleaner
     internal void OnTruncated(PartitionLog log)
     {
         if (_logs.FindDirectory(log.Partition) is { } directory && directory.Cleaned.Lower(log.Partition, log.ActiveSegmentOffset))
-            _logs.Guard(directory, () => WriteCheckpoint(directory));
+            _logs.TryRun(directory, () => WriteCheckpoint(directory));
     }
 
     /// <summary>Logs of a directory are gone.</summary>
@@ -132,7 +140,7 @@ public sealed partial class LogCleaner
         }
 
         if (isKnown)
-            _logs.Guard(directory, () => WriteCheckpoint(directory));
+            _logs.TryRun(directory, () => WriteCheckpoint(directory));
     }
 
     /// <summary>The log lives in another directory now.</summary>
@@ -143,7 +151,7 @@ public sealed partial class LogCleaner
         target.Cleaned.Set(partition, offset);
         source.Cleaned.Remove(partition);
         foreach (var directory in (LogDirectory[])[target, source])
-            _logs.Guard(directory, () => WriteCheckpoint(directory));
+            _logs.TryRun(directory, () => WriteCheckpoint(directory));
     }
 
     private async Task WorkAsync(int index, CancellationToken stopping)
@@ -153,7 +161,9 @@ public sealed partial class LogCleaner
         }
     }
 
-    /// <summary>Retention of the logs that are compacted, each time the cleaner has looked for something to compact, as with Kafka.</summary>
+    /// <summary>
+    /// Retention of the logs that are compacted, each time the cleaner has looked for something to compact, as with Kafka.
+    /// </summary>
     private void DeleteOldSegments()
     {
         foreach (var log in _logs.Logs.Where(IsCandidate))
@@ -290,19 +300,27 @@ public sealed partial class LogCleaner
 
     private sealed record Choice(PartitionLog Log, LogDirectory Directory, DirtySection Section);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Compacted {Partition} from {FirstDirtyOffset} to {EndOffset}: {ReadBytes} bytes to {WrittenBytes}, {RecordsRead} records to {RecordsKept}, in {ElapsedMs:F0} ms")]
+    [LoggerMessage(
+        Level = LogLevel.Information,
+        Message = "Compacted {Partition} from offset {FirstDirtyOffset} to {EndOffset}: {ReadBytes} bytes to {WrittenBytes}, "
+            + "{RecordsRead} records to {RecordsKept}, in {ElapsedMs:F0} ms")]
     private static partial void LogCompacted(
         ILogger logger, TopicPartition partition, long firstDirtyOffset, long endOffset, long readBytes, long writtenBytes, long recordsRead, long recordsKept, double elapsedMs);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Dropped {Count} records without a key while compacting {Partition}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Compaction dropped {Count} records without a key from {Partition}. Producers must set a key on a compacted topic")]
     private static partial void LogWithoutKey(ILogger logger, long count, TopicPartition partition);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Kept {Count} batches of {Partition} as they are while compacting it: their records expand to more than max.decompressed.message.bytes ({MaxBytes}), or to more than a compaction holds")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "Compaction of {Partition} kept {Count} batches unchanged: their records expand past "
+            + "max.decompressed.message.bytes ({MaxBytes}) or past the cleaner's own limit")]
     private static partial void LogNotExpanded(ILogger logger, long count, TopicPartition partition, int maxBytes);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The compaction of {Partition} was ended: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "Compaction of {Partition} stopped early: {Reason}")]
     private static partial void LogVoid(ILogger logger, TopicPartition partition, string reason);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Partition} cannot be compacted and is left alone until the next start")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "Compaction of {Partition} failed. The cleaner skips this log until the broker restarts. Check it with 'ottla log verify'")]
     private static partial void LogUncleanable(ILogger logger, Exception failure, TopicPartition partition);
 }

@@ -59,7 +59,10 @@ public sealed class LogDirectory
     /// <summary>Keeps writers of the checkpoint files apart; nothing else is locked under it.</summary>
     internal ScheduledLock CheckpointLock { get; } = new();
 
-    /// <summary>Partitions that have lines in the checkpoint files and no log any more: the lines must be gone before another log of that name is made. The manager's lock guards it.</summary>
+    /// <summary>
+    /// Partitions that have lines in the checkpoint files and no log any more: the lines must be gone before another log of that
+    /// name is made. The manager's lock guards it.
+    /// </summary>
     internal HashSet<TopicPartition> StaleCheckpoints { get; } = [];
 
     internal OffsetCheckpointFile RecoveryPoints { get; }
@@ -84,7 +87,8 @@ public sealed class LogDirectory
     {
         _fileSystem.CreateDurableDirectory(Path);
         _lock = _fileSystem.TryLock(System.IO.Path.Combine(Path, LockName))
-            ?? throw new LogDirectoryInUseException($"Failed to acquire the lock of {Path}: another process or thread is using this directory.");
+            ?? throw new LogDirectoryInUseException(
+                $"Failed to acquire the lock of {Path}: another process or thread is using this directory.");
         Properties = MetaProperties.Read(_fileSystem, Path);
         HadCleanShutdown = CleanShutdownFile.Exists(_fileSystem, Path);
         PreviousBrokerEpoch = CleanShutdownFile.ReadBrokerEpoch(_fileSystem, Path) ?? -1;
@@ -100,15 +104,17 @@ public sealed class LogDirectory
 
     /// <summary>Something found no room.</summary>
     /// <returns>False when that is no news.</returns>
-    internal bool NoteFull()
+    internal bool MarkFull()
     {
         Volatile.Write(ref _wasRefused, true);
         return !Interlocked.Exchange(ref _isFull, true);
     }
 
-    /// <summary>Something that needs room was written: the disk is not full any more, unless something else was refused meanwhile.</summary>
+    /// <summary>
+    /// Something that needs room was written: the disk is not full any more, unless something else was refused meanwhile.
+    /// </summary>
     /// <returns>Whether that is news.</returns>
-    internal bool NoteRoom() => !Interlocked.Exchange(ref _wasRefused, false) && Interlocked.Exchange(ref _isFull, false);
+    internal bool MarkRoom() => !Interlocked.Exchange(ref _wasRefused, false) && Interlocked.Exchange(ref _isFull, false);
 
     /// <summary>Writes the marker of an orderly end.</summary>
     internal void MarkClean(long brokerEpoch) => CleanShutdownFile.Write(_fileSystem, Path, brokerEpoch);

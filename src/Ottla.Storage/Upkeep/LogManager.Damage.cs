@@ -30,7 +30,7 @@ public sealed partial class LogManager
     {
         if (_unopened.TryGetValue(partition, out var unopened))
             throw new LogException(ErrorCode.KafkaStorageError,
-                $"The log of {partition} in {unopened.Directory} could not be opened: {unopened.Failure.Message}", unopened.Failure);
+                $"The broker cannot open the log of {partition} in {unopened.Directory}: {unopened.Failure.Message}", unopened.Failure);
     }
 
     /// <summary>Takes the directory of a log that could not be opened out of the way.</summary>
@@ -38,7 +38,7 @@ public sealed partial class LogManager
     {
         if (!_unopened.TryRemove(partition, out var unopened))
             return false;
-        Guard(unopened.Directory, () =>
+        TryRun(unopened.Directory, () =>
         {
             var path = Path.Combine(unopened.Directory.Path, LogFileNames.DeletedDirectory(partition, Uuid.NewRandom(_random)));
             _fileSystem.RenameDirectory(Path.Combine(unopened.Directory.Path, partition.ToString()), path);
@@ -70,14 +70,14 @@ public sealed partial class LogManager
 
     [LoggerMessage(
         Level = LogLevel.Error,
-        Message = "The log {Path} cannot be opened: clients of {Partition} get KAFKA_STORAGE_ERROR. Look at it with 'ottla log "
-            + "verify', repair or replace its files while the broker is stopped, and start again")]
+        Message = "The broker cannot open the log {Path}; clients of {Partition} get KAFKA_STORAGE_ERROR. Stop the broker, check the "
+            + "log with 'ottla log verify', repair or replace its files, and start again")]
     private static partial void LogUnopened(ILogger logger, Exception failure, string path, TopicPartition partition);
 
     [LoggerMessage(
         Level = LogLevel.Error,
-        Message = "{Path} is gone, but the checkpoints of its log directory say that it had records up to offset {Offset}. An empty "
-            + "log takes its place, and new records get these offsets again. To keep the old ones, stop the broker and bring the "
-            + "directory back from a copy. If the topic was deleted and made anew, nothing is lost")]
+        Message = "{Path} is missing, but the checkpoints of its log directory show records up to offset {Offset}. The broker creates "
+            + "an empty log, and new records get these offsets again. To keep the old records, stop the broker and restore the "
+            + "directory from a backup. If the topic was deleted and created again, nothing is lost")]
     private static partial void LogMissing(ILogger logger, string path, long offset);
 }

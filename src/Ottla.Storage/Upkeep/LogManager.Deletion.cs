@@ -16,7 +16,10 @@ public sealed partial class LogManager
         return failure is null ? count > 0 : throw failure;
     }
 
-    /// <summary>Takes logs out of use; their directories are renamed at once, made durable together, and removed by a later <see cref="Tick"/>.</summary>
+    /// <summary>
+    /// Takes logs out of use; their directories are renamed at once, made durable together, and removed by a later
+    /// <see cref="Tick"/>.
+    /// </summary>
     /// <param name="partitions">Whose; one without a log here is left out.</param>
     /// <param name="onFailure">Told of each that failed, with KAFKA_STORAGE_ERROR; the others go on.</param>
     /// <returns>How many were taken out of use.</returns>
@@ -29,7 +32,7 @@ public sealed partial class LogManager
             foreach (var partition in partitions)
             {
                 if (Mover.Find(partition) is { } move)
-                    GiveUp(move);
+                    CancelMove(move);
                 if (!_logs.TryRemove(partition, out var entry))
                 {
                     unopened += DeleteUnopened(partition) ? 1 : 0;
@@ -46,7 +49,7 @@ public sealed partial class LogManager
                 catch (LogException failure) when (failure.IsDiskFull)
                 {
                     // No room for its new name: it must not be in the way of the next log of its name, nor wait when room is wanted.
-                    Guard(entry.Directory, () => _fileSystem.DeleteDirectory(entry.Log.Directory));
+                    TryRun(entry.Directory, () => _fileSystem.DeleteDirectory(entry.Log.Directory));
                 }
                 catch (LogException failure)
                 {
@@ -54,7 +57,7 @@ public sealed partial class LogManager
                 }
             }
 
-            Settle(deleted);
+            FlushRemovals(deleted);
             return deleted.Count + unopened;
         }
     }
@@ -70,22 +73,22 @@ public sealed partial class LogManager
                 return false;
             entry.Leave();
             Retire(entry, LogFileNames.StrayDirectory);
-            Settle([(partition, entry.Directory)]);
+            FlushRemovals([(partition, entry.Directory)]);
             return true;
         }
     }
 
     /// <summary>Makes the new names durable, and forgets how far the logs were compacted.</summary>
-    private void Settle(IReadOnlyList<(TopicPartition Partition, LogDirectory Directory)> retired)
+    private void FlushRemovals(IReadOnlyList<(TopicPartition Partition, LogDirectory Directory)> retired)
     {
         foreach (var group in retired.GroupBy(log => log.Directory, log => log.Partition))
         {
-            Guard(group.Key, () => _fileSystem.FlushDirectory(group.Key.Path));
+            TryRun(group.Key, () => _fileSystem.FlushDirectory(group.Key.Path));
             Cleaner.OnRemoved([.. group], group.Key);
         }
     }
 
-    /// <summary>Closes a log and gives its directory a name that nothing has yet; <see cref="Settle"/> makes it durable.</summary>
+    /// <summary>Closes a log and gives its directory a name that nothing has yet; <see cref="FlushRemovals"/> makes it durable.</summary>
     /// <returns>The directory's new path.</returns>
     private string Retire(Entry entry, Func<TopicPartition, Uuid, string> nameOf)
     {

@@ -21,13 +21,14 @@ public sealed partial class LogManager
     public int PlacementVersion => Volatile.Read(ref _placementVersion);
 
     /// <summary>
-    /// Has a log moved to another directory; one that is there already stays, and a move to elsewhere is given up. One that is not here yet is made there
-    /// when its time comes, as long as the process lives.
+    /// Has a log moved to another directory; one that is there already stays, and a move to elsewhere is given up. One that is
+    /// not here yet is made there when its time comes, as long as the process lives.
     /// </summary>
     /// <param name="partition">Whose log.</param>
     /// <param name="directoryPath">The log directory.</param>
     /// <exception cref="LogException">
-    /// LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR (a directory is offline), INVALID_REPLICA_ASSIGNMENT (it is cordoned), REPLICA_NOT_AVAILABLE (there is no such log).
+    /// LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR (a directory is offline), INVALID_REPLICA_ASSIGNMENT (it is cordoned),
+    /// REPLICA_NOT_AVAILABLE (there is no such log).
     /// </exception>
     public void Move(TopicPartition partition, string directoryPath)
     {
@@ -35,18 +36,18 @@ public sealed partial class LogManager
         {
             ObjectDisposedException.ThrowIf(_isClosed, this);
             var target = _directories.Find(directory => directory.Path == directoryPath && directory.Path != _options.MetadataOnlyDirectory)
-                ?? throw new LogException(ErrorCode.LogDirNotFound, $"{directoryPath} is none of the log directories.");
+                ?? throw new LogException(ErrorCode.LogDirNotFound, $"{directoryPath} is not in log.dirs.");
             if (target.IsOffline)
                 throw new LogException(ErrorCode.KafkaStorageError, $"The log directory {target} is offline.");
             if (IsCordoned(target))
-                throw new LogException(ErrorCode.InvalidReplicaAssignment, $"The log directory {target} is cordoned.");
+                throw new LogException(ErrorCode.InvalidReplicaAssignment, $"The log directory {target} is cordoned (cordoned.log.dirs).");
             if (Mover.Find(partition) is { } move && move.Target != target)
-                GiveUp(move);
+                CancelMove(move);
             if (!_logs.TryGetValue(partition, out var entry))
             {
                 if (_wishes.Count < WishesMax || _wishes.ContainsKey(partition))
                     _wishes[partition] = directoryPath;
-                throw new LogException(ErrorCode.ReplicaNotAvailable, $"There is no log of {partition} here.");
+                throw new LogException(ErrorCode.ReplicaNotAvailable, $"This broker has no log of {partition}.");
             }
 
             if (entry.Log.IsOffline)
@@ -55,7 +56,7 @@ public sealed partial class LogManager
                 return;
             // One of them may hold a copy that was begun earlier.
             if (_directories.Any(directory => directory.IsOffline))
-                throw new LogException(ErrorCode.KafkaStorageError, "Nothing is moved while a log directory is offline.");
+                throw new LogException(ErrorCode.KafkaStorageError, "A log directory is offline; logs do not move until all are online.");
             var path = Path.Combine(target.Path, LogFileNames.FutureDirectory(partition, Uuid.NewRandom(_random)));
             var copy = OpenNew(target, path, partition);
             if (entry.Log.TopicId is { } topicId)
@@ -69,7 +70,7 @@ public sealed partial class LogManager
     internal void Abandon(LogMove move)
     {
         using (_lock.EnterScope())
-            Guard(move.Target, () => GiveUp(move));
+            TryRun(move.Target, () => CancelMove(move));
     }
 
     /// <summary>Lets a log take over its copy.</summary>
@@ -96,7 +97,7 @@ public sealed partial class LogManager
 
         using (_upkeepLock.EnterScope())
         {
-            Guard(move.Target, () =>
+            TryRun(move.Target, () =>
             {
                 WriteRecoveryPoints(move.Target);
                 WriteLogStartOffsets(move.Target);
@@ -123,7 +124,7 @@ public sealed partial class LogManager
                 continue;
             copies.Remove(copy);
             targets.Add(copy.Directory);
-            Demand(copy.Directory, () =>
+            RunOrFail(copy.Directory, () =>
             {
                 _fileSystem.RenameDirectory(copy.Path, Path.Combine(copy.Directory.Path, copy.Partition.ToString()));
                 _fileSystem.FlushDirectory(copy.Directory.Path);
@@ -150,7 +151,7 @@ public sealed partial class LogManager
                 continue;
             if (_logs.TryGetValue(partition, out var entry) && entry.Directory != directory && !Mover.IsMoving(partition))
             {
-                Demand(directory, () => Mover.Add(new LogMove(
+                RunOrFail(directory, () => Mover.Add(new LogMove(
                     entry.Log,
                     PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), OpenOptionsOf(directory) with { JitterSeed = JitterSeedOf(partition), HadCleanShutdown = directory.HadCleanShutdown }, _time, _logger),
                     directory)));
@@ -158,12 +159,12 @@ public sealed partial class LogManager
             else if (_directories.All(each => !each.IsOffline))
             {
                 LogLeftOver(_logger, path);
-                Demand(directory, () => _fileSystem.DeleteDirectory(path));
+                RunOrFail(directory, () => _fileSystem.DeleteDirectory(path));
             }
         }
     }
 
-    private void GiveUp(LogMove move)
+    private void CancelMove(LogMove move)
     {
         if (!Mover.Remove(move))
             return;
@@ -180,6 +181,6 @@ public sealed partial class LogManager
     [LoggerMessage(Level = LogLevel.Information, Message = "Moved {Partition} from {Source} to {Target}")]
     private static partial void LogMoved(ILogger logger, TopicPartition partition, string source, string target);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Path} was to become a log that is not here any more, and is deleted")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Deleting {Path}: it is the copy of a log that this broker no longer has")]
     private static partial void LogLeftOver(ILogger logger, string path);
 }

@@ -16,7 +16,10 @@ public sealed partial class LogManager
     private Instant _nextHighWatermarks;
     private Instant _nextIdleRelease;
 
-    /// <summary>Does what is due: flushes, checkpoints, retention, removal of deleted files. Call it about every second; one call at a time works, others return.</summary>
+    /// <summary>
+    /// Does what is due: flushes, checkpoints, retention, removal of deleted files. Call it about every second; one call at a
+    /// time works, others return.
+    /// </summary>
     /// <param name="now">The present.</param>
     public void Tick(Instant now)
     {
@@ -54,7 +57,7 @@ public sealed partial class LogManager
         {
             foreach (var directory in _directories)
             {
-                Guard(directory, () => WriteCheckpoints(directory));
+                TryRun(directory, () => WriteCheckpoints(directory));
             }
         }
     }
@@ -82,7 +85,7 @@ public sealed partial class LogManager
     {
         foreach (var entry in entries)
         {
-            Guard(entry.Directory, () =>
+            TryRun(entry.Directory, () =>
             {
                 // A log may have been deleted since the list was made.
                 try
@@ -98,20 +101,23 @@ public sealed partial class LogManager
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Debug, Message = "The log {Directory} was closed while it was looked after")]
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The log {Directory} was closed during its upkeep")]
     private static partial void LogVanished(ILogger logger, string directory);
 
-    /// <summary>On a full disk retention does not wait for its time, nor does anybody keep room reserved; and whether there is room again is tried out.</summary>
+    /// <summary>
+    /// On a full disk retention does not wait for its time, nor does anybody keep room reserved; and whether there is room again
+    /// is tried out.
+    /// </summary>
     private void MakeRoom(LogDirectory directory, Instant now)
     {
         var entries = _logs.Values.Where(entry => entry.Directory == directory).ToList();
         ForEachLog(entries, log => log.GiveBackReserve());
         ForEachLog(entries.Where(entry => !Cleaner.IsCleaning(entry.Log.Partition)), log => log.DeleteOldSegments(now));
-        if (Guard(directory, () => WriteRecoveryPoints(directory)) && directory.NoteRoom())
+        if (TryRun(directory, () => WriteRecoveryPoints(directory)) && directory.MarkRoom())
             LogRoom(_logger, directory.Path);
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "There is space in {Directory} again")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "The disk of {Directory} has space again; its logs accept appends")]
     private static partial void LogRoom(ILogger logger, string directory);
 
     private void Checkpoint(Instant now)
@@ -121,7 +127,7 @@ public sealed partial class LogManager
         var highWatermarks = IsDue(ref _nextHighWatermarks, now, _options.HighWatermarkCheckpointIntervalMs);
         foreach (var directory in _directories)
         {
-            Guard(directory, () =>
+            TryRun(directory, () =>
             {
                 if (recoveryPoints)
                     WriteRecoveryPoints(directory);
@@ -158,14 +164,14 @@ public sealed partial class LogManager
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Path}, of a log that was deleted, cannot be removed; it is tried again")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The broker cannot remove {Path}, which belongs to a deleted log. It tries again")]
     private static partial void LogNotRemoved(ILogger logger, Exception failure, string path);
 
     private void WriteRecoveryPointsOf(PartitionLog log)
     {
         if (FindDirectory(log.Partition) is not { } directory)
             return;
-        Guard(directory, () => WriteRecoveryPoints(directory));
+        TryRun(directory, () => WriteRecoveryPoints(directory));
     }
 
     private void WriteRecoveryPoints(LogDirectory directory) => Write(directory, directory.RecoveryPoints, LogsIn(directory), log => log.RecoveryPoint);

@@ -3,10 +3,15 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <content>What is done for many logs of a directory at a time: written for each, and made durable for all with a flush of the volume.</content>
+/// <content>
+/// What is done for many logs of a directory at a time: written for each, and made durable for all with a flush of the volume.
+/// </content>
 public sealed partial class LogManager
 {
-    /// <summary>From so many logs on one flush of the volume is cheaper than flushing each; it also waits for what others have written there, so for a few it is not.</summary>
+    /// <summary>
+    /// From so many logs on one flush of the volume is cheaper than flushing each; it also waits for what others have written
+    /// there, so for a few it is not.
+    /// </summary>
     internal const int VolumeFlushLogsMin = 32;
 
     /// <summary>Closes the logs of a directory in order.</summary>
@@ -47,8 +52,11 @@ public sealed partial class LogManager
         }
     }
 
-    /// <summary>Makes durable what the recovery of many logs has written. Until then their recovery points on disk are those from before, and a death begins again.</summary>
-    private void SettleRecovered(LogDirectory directory)
+    /// <summary>
+    /// Makes durable what the recovery of many logs has written. Until then their recovery points on disk are those from before,
+    /// and a death begins again.
+    /// </summary>
+    private void FlushRecovered(LogDirectory directory)
     {
         List<PartitionLog> recovered = [.. LogsIn(directory).Where(log => log.IsRecoveryUnflushed)];
         if (recovered.Count == 0)
@@ -72,7 +80,7 @@ public sealed partial class LogManager
             }
 
             ForEachLog(made, log => log.StageTopicId());
-            if (Guard(group.Key, () => _fileSystem.FlushVolume(group.Key.Path)))
+            if (TryRun(group.Key, () => _fileSystem.FlushVolume(group.Key.Path)))
                 ForEachLog(made, log => log.PublishTopicId(isFlushed: true));
         }
     }

@@ -9,10 +9,14 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <summary>All logs of a node: opens what the log directories hold, makes and deletes logs, and looks after them when <see cref="Tick"/> is called.</summary>
+/// <summary>
+/// All logs of a node: opens what the log directories hold, makes and deletes logs, and looks after them when <see cref="Tick"/>
+/// is called.
+/// </summary>
 /// <remarks>
-/// Thread-safe. The metadata log's directory is locked with the others but not touched: its host opens it with <see cref="PartitionLog.Open"/>.
-/// Lives from start to shutdown; <see cref="Close"/> is the orderly end, <see cref="Dispose"/> alone leaves what a crash would leave.
+/// Thread-safe. The metadata log's directory is locked with the others but not touched: its host opens it with
+/// <see cref="PartitionLog.Open"/>. Lives from start to shutdown; <see cref="Close"/> is the orderly end, <see cref="Dispose"/>
+/// alone leaves what a crash would leave.
 /// </remarks>
 public sealed partial class LogManager : IDisposable
 {
@@ -58,7 +62,10 @@ public sealed partial class LogManager : IDisposable
     /// <summary>The log directories, also those that are offline.</summary>
     public IReadOnlyList<LogDirectory> Directories => _directories;
 
-    /// <summary>Whether a directory holds logs of partitions, or may: one that is only the metadata log's does not, unless it was in <c>log.dirs</c> before.</summary>
+    /// <summary>
+    /// Whether a directory holds logs of partitions, or may: one that is only the metadata log's does not, unless it was in
+    /// <c>log.dirs</c> before.
+    /// </summary>
     public bool IsForPartitions(LogDirectory directory) => directory.Path != _options.MetadataOnlyDirectory || directory.LogCount > 0;
 
     /// <summary>All logs that are open.</summary>
@@ -78,14 +85,14 @@ public sealed partial class LogManager : IDisposable
     public static LogManager Open(LogManagerOptions options, IFileSystem fileSystem, TimeProvider time, ILogger logger)
     {
         if (options.LogDirectories.Count == 0)
-            throw new ArgumentException("There is no log directory.", nameof(options));
+            throw new ArgumentException("log.dirs is empty.", nameof(options));
         var manager = new LogManager(options, fileSystem, time, logger);
         try
         {
             manager.OpenDirectories();
             if (manager._directories.All(directory => directory.IsOffline))
                 throw new IOException(
-                    "Every log directory has failed: "
+                    "All log directories have failed: "
                     + $"{string.Join("; ", manager._directories.Select(directory => directory.Failure!.Message))}",
                     manager._directories[0].Failure);
             return manager;
@@ -107,7 +114,8 @@ public sealed partial class LogManager : IDisposable
     /// <param name="partition">Whose.</param>
     /// <param name="topicId">The topic's id, for <c>partition.metadata</c>.</param>
     /// <param name="directoryPath">
-    /// The log directory for a new log, unless another one was wanted by <see cref="Move"/>; without either the one with the fewest logs of those that are not cordoned.
+    /// The log directory for a new log, unless another one was wanted by <see cref="Move"/>; without either the one with the
+    /// fewest logs of those that are not cordoned.
     /// </param>
     /// <exception cref="LogException">INCONSISTENT_TOPIC_ID, KAFKA_STORAGE_ERROR.</exception>
     public PartitionLog GetOrCreate(TopicPartition partition, Uuid topicId, string? directoryPath = null)
@@ -130,7 +138,10 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    /// <summary><see cref="PartitionLog.TruncateTo"/>, and the recovery point on disk follows at once: a later power loss must not trust what is rewritten.</summary>
+    /// <summary>
+    /// <see cref="PartitionLog.TruncateTo"/>, and the recovery point on disk follows at once: a later power loss must not trust
+    /// what is rewritten.
+    /// </summary>
     /// <returns>Whether anything changed.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public bool Truncate(PartitionLog log, long offset)
@@ -151,7 +162,10 @@ public sealed partial class LogManager : IDisposable
         Cleaner.OnTruncated(log);
     }
 
-    /// <summary>The orderly end: flushes and closes every log, writes the checkpoints and the clean-shutdown marker, and unlocks the directories.</summary>
+    /// <summary>
+    /// The orderly end: flushes and closes every log, writes the checkpoints and the clean-shutdown marker, and unlocks the
+    /// directories.
+    /// </summary>
     /// <param name="brokerEpoch">The epoch of the broker's registration, or -1.</param>
     /// <param name="parallelism"><c>num.recovery.threads.per.data.dir</c> as it is now; null for what it was at the start.</param>
     public void Close(long brokerEpoch = -1, int? parallelism = null)
@@ -194,12 +208,12 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    /// <summary>As <see cref="Guard"/>; and whatever it is that fails, the others are closed.</summary>
+    /// <summary>As <see cref="TryRun"/>; and whatever it is that fails, the others are closed.</summary>
     private bool TryClose(LogDirectory directory, Action close)
     {
         try
         {
-            return Guard(directory, close);
+            return TryRun(directory, close);
         }
         catch (Exception failure)
         {
@@ -230,7 +244,7 @@ public sealed partial class LogManager : IDisposable
         {
             var directory = new LogDirectory(_fileSystem, path);
             _directories.Add(directory);
-            Demand(directory, () =>
+            RunOrFail(directory, () =>
             {
                 directory.Open();
                 if (!directory.HadCleanShutdown)
@@ -246,16 +260,16 @@ public sealed partial class LogManager : IDisposable
             partitions,
             found => found.Directory,
             _options.RecoveryParallelism,
-            found => Demand(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)),
+            found => RunOrFail(found.Directory, () => OpenLog(found.Directory, found.Partition, found.Options)),
             _options.OpenCancellation);
         foreach (var directory in _directories)
         {
-            Demand(directory, () => SettleRecovered(directory));
-            Demand(directory, () => LowerRecoveryPoints(directory));
+            RunOrFail(directory, () => FlushRecovered(directory));
+            RunOrFail(directory, () => LowerRecoveryPoints(directory));
         }
 
         foreach (var directory in takenOver)
-            Demand(directory, () => WriteCheckpoints(directory));
+            RunOrFail(directory, () => WriteCheckpoints(directory));
         ResumeMoves(copies);
     }
 
@@ -271,11 +285,14 @@ public sealed partial class LogManager : IDisposable
                 $"Duplicate log directories for {partition} are found in both "
                     + $"{Path.Combine(found[partition].Path, partition.ToString())} and "
                     + $"{Path.Combine(directory.Path, partition.ToString())}. "
-                + "Compare their records (ottla log dump), move the one that has fewer out of the log directories, and start again.");
+                    + "Compare their records with 'ottla log dump', move the one with fewer records out of log.dirs, and start again.");
         }
     }
 
-    /// <summary>A log that ends before its recovery point must not be written on while the file says so: it would be trusted after a crash.</summary>
+    /// <summary>
+    /// A log that ends before its recovery point must not be written on while the file says so: it would be trusted after a
+    /// crash.
+    /// </summary>
     private void LowerRecoveryPoints(LogDirectory directory)
     {
         var known = Read(directory, directory.RecoveryPoints);
@@ -344,7 +361,10 @@ public sealed partial class LogManager : IDisposable
     /// <summary>Where a log is now: it may have been moved since it was opened.</summary>
     private LogDirectory? DirectoryOf(PartitionLog log) => _logs.TryGetValue(log.Partition, out var entry) && entry.Log == log ? entry.Directory : null;
 
-    /// <summary>Reads a checkpoint. One that is damaged counts for nothing, as with Kafka: logs are recovered from their beginning, and deleted records may be back.</summary>
+    /// <summary>
+    /// Reads a checkpoint. One that is damaged counts for nothing, as with Kafka: logs are recovered from their beginning, and
+    /// deleted records may be back.
+    /// </summary>
     private Dictionary<TopicPartition, long> Read(LogDirectory directory, OffsetCheckpointFile checkpoint)
     {
         try
@@ -390,7 +410,7 @@ public sealed partial class LogManager : IDisposable
         var online = _directories.Where(directory => !directory.IsOffline && directory.Path != _options.MetadataOnlyDirectory && (directoryPath is null || directory.Path == directoryPath)).ToList();
         var candidates = online.Where(directory => directoryPath is not null || !IsCordoned(directory)).ToList();
         var directory = (candidates.Count > 1 ? candidates.MinBy(candidate => candidate.LogCount) : candidates.FirstOrDefault() ?? online.FirstOrDefault())
-            ?? throw new LogException(ErrorCode.KafkaStorageError, $"There is no log directory in use for {partition}.");
+            ?? throw new LogException(ErrorCode.KafkaStorageError, $"No log directory is online for {partition}.");
         return new Entry(OpenNew(directory, Path.Combine(directory.Path, partition.ToString()), partition), directory);
     }
 
@@ -412,12 +432,14 @@ public sealed partial class LogManager : IDisposable
         {
             OnDiskFull(directory);
             _fileSystem.DeleteDirectory(path);
-            throw new LogException(ErrorCode.KafkaStorageError, $"There is no space left for the log of {partition} in {directory}.", failure);
+            throw new LogException(
+                ErrorCode.KafkaStorageError, $"The disk of {directory} is full; the log of {partition} was not created.", failure);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
             FailDirectory(directory, failure);
-            throw new LogException(ErrorCode.KafkaStorageError, $"The log of {partition} could not be made in {directory}: {failure.Message}", failure);
+            throw new LogException(
+                ErrorCode.KafkaStorageError, $"The log of {partition} was not created in {directory}: {failure.Message}", failure);
         }
     }
 
@@ -438,7 +460,7 @@ public sealed partial class LogManager : IDisposable
 
     /// <summary>Runs work on a directory; a failing disk takes that directory offline and nothing else, a full one is waited for.</summary>
     /// <returns>Whether the work was done.</returns>
-    internal bool Guard(LogDirectory directory, Action work)
+    internal bool TryRun(LogDirectory directory, Action work)
     {
         if (directory.IsOffline)
             return false;
@@ -459,8 +481,8 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    /// <summary>As <see cref="Guard"/>, for what must not be left out: without room for it, the directory cannot be used.</summary>
-    private void Demand(LogDirectory directory, Action work)
+    /// <summary>As <see cref="TryRun"/>, for what must not be left out: without room for it, the directory cannot be used.</summary>
+    private void RunOrFail(LogDirectory directory, Action work)
     {
         if (directory.IsOffline)
             return;
@@ -479,7 +501,7 @@ public sealed partial class LogManager : IDisposable
 
     internal void OnDiskFull(LogDirectory directory)
     {
-        if (directory.NoteFull())
+        if (directory.MarkFull())
             LogDiskFull(_logger, directory.Path);
     }
 
@@ -534,21 +556,30 @@ public sealed partial class LogManager : IDisposable
         public void Leave() => _directory.CountLogs(-1);
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "{Name} in {Directory} is not the log of a partition to be served")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "Ignored {Name} in {Directory}: it is not the log of a partition")]
     private static partial void LogSkipped(ILogger logger, string name, string directory);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "A checkpoint of {Directory} cannot be read and counts for nothing")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+        Message = "A checkpoint file of {Directory} cannot be read. The broker goes on without it: it recovers the logs from their "
+            + "beginning, and deleted records may be back")]
     private static partial void LogCheckpointLost(ILogger logger, Exception failure, string directory);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "How far the logs of {Directory} are compacted cannot be read; they are compacted from the start")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "The cleaner checkpoint of {Directory} cannot be read. The cleaner compacts its logs from their beginning")]
     private static partial void LogCleanedOffsetsLost(ILogger logger, Exception failure, string directory);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "There is no space left in {Directory}: its logs are readable, but appends are refused until there is")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+        Message = "There is no space left in {Directory}. Its logs serve reads but refuse appends. Free some space")]
     private static partial void LogDiskFull(ILogger logger, string directory);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "A log of {Directory} could not be closed in order: the next start recovers the directory")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+        Message = "A log of {Directory} did not close cleanly. The next start recovers the directory")]
     private static partial void LogCloseFailed(ILogger logger, Exception failure, string directory);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The log directory {Directory} is offline")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "The log directory {Directory} is offline. Check its disk, then restart the broker")]
     private static partial void LogDirectoryFailure(ILogger logger, Exception failure, string directory);
 }

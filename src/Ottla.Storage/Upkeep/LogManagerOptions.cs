@@ -7,25 +7,36 @@ namespace Ottla.Storage.Upkeep;
 /// <summary>What a <see cref="LogManager"/> goes by; defaults are Kafka's.</summary>
 public sealed record LogManagerOptions
 {
-    /// <summary>How often <c>flush.ms</c> is looked after when nothing is configured. Kafka's default is never, which makes <c>flush.ms</c> a promise that nobody keeps.</summary>
+    /// <summary>
+    /// How often <c>flush.ms</c> is looked after when nothing is configured. Kafka's default is never, which makes
+    /// <c>flush.ms</c> a promise that nobody keeps.
+    /// </summary>
     public const long DefaultTimedFlushCheckIntervalMs = 1_000;
 
     /// <summary><c>log.dirs</c>: absolute paths.</summary>
     public required IReadOnlyList<string> LogDirectories { get; init; }
 
-    /// <summary>The one of them that is only <c>metadata.log.dir</c>, and none of <c>log.dirs</c>: no partition gets its log there.</summary>
+    /// <summary>
+    /// The one of them that is only <c>metadata.log.dir</c>, and none of <c>log.dirs</c>: no partition gets its log there.
+    /// </summary>
     public string? MetadataOnlyDirectory { get; init; }
 
     /// <summary>The configuration of a partition's topic; asked when a log is opened or made.</summary>
     public Func<TopicPartition, LogConfig> ConfigFor { get; init; } = _ => LogConfig.Default;
 
-    /// <summary><c>num.recovery.threads.per.data.dir</c>: how many logs of a directory are opened or closed at a time. With 1 and a single directory that stays on the caller's thread.</summary>
+    /// <summary>
+    /// <c>num.recovery.threads.per.data.dir</c>: how many logs of a directory are opened or closed at a time. With 1 and a single
+    /// directory that stays on the caller's thread.
+    /// </summary>
     public int RecoveryParallelism { get; init; } = 2;
 
     /// <summary><c>log.retention.check.interval.ms</c>.</summary>
     public long RetentionCheckIntervalMs { get; init; } = 300_000;
 
-    /// <summary><c>log.initial.task.delay.ms</c>: when retention and the checkpoints are looked after for the first time, from the start on.</summary>
+    /// <summary>
+    /// <c>log.initial.task.delay.ms</c>: when retention and the checkpoints are looked after for the first time, from the start
+    /// on.
+    /// </summary>
     public long InitialTaskDelayMs { get; init; } = 30_000;
 
     /// <summary><c>log.flush.scheduler.interval.ms</c>: how often <c>flush.ms</c> is looked after.</summary>
@@ -61,6 +72,8 @@ public sealed record LogManagerOptions
     /// <summary>Seed of the segment jitter.</summary>
     public ulong Seed { get; init; }
 
-    /// <summary>Called once when a log directory is taken offline, possibly under a log's lock: it must neither block nor call back.</summary>
+    /// <summary>
+    /// Called once when a log directory is taken offline, possibly under a log's lock: it must neither block nor call back.
+    /// </summary>
     public Action<LogDirectory, Exception>? OnDirectoryFailure { get; init; }
 }

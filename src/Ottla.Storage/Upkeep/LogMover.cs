@@ -7,7 +7,8 @@ namespace Ottla.Storage.Upkeep;
 
 /// <summary>A log on its way to another directory.</summary>
 /// <param name="Log">The log.</param>
-/// <param name="Copy">Its copy in a directory named <c>-future</c>; lives until the log takes over its files, or the move is given up.</param>
+/// <param name="Copy">Its copy in a directory named <c>-future</c>; lives until the log takes over its files, or the move is
+/// given up.</param>
 /// <param name="Target">Where it goes.</param>
 public sealed record LogMove(PartitionLog Log, PartitionLog Copy, LogDirectory Target)
 {
@@ -15,8 +16,14 @@ public sealed record LogMove(PartitionLog Log, PartitionLog Copy, LogDirectory T
     internal int Truncations { get; set; } = Log.Truncations;
 }
 
-/// <summary>Moves logs between the log directories of a node (AlterReplicaLogDirs): copies each, and lets the log take over the copy once it has everything.</summary>
-/// <remarks>Owned by a <see cref="LogManager"/>; whoever runs the node runs <see cref="RunAsync"/>. Thread-safe. What is being moved is read and written as always.</remarks>
+/// <summary>
+/// Moves logs between the log directories of a node (AlterReplicaLogDirs): copies each, and lets the log take over the copy once
+/// it has everything.
+/// </summary>
+/// <remarks>
+/// Owned by a <see cref="LogManager"/>; whoever runs the node runs <see cref="RunAsync"/>. Thread-safe. What is being moved is
+/// read and written as always.
+/// </remarks>
 public sealed partial class LogMover
 {
     private const int ChunkBytes = 1024 * 1024;
@@ -172,9 +179,11 @@ public sealed partial class LogMover
     [LoggerMessage(Level = LogLevel.Information, Message = "Moving {Partition} to {Directory}")]
     private static partial void LogBegun(ILogger logger, TopicPartition partition, string directory);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The move of {Partition} to {Directory} has failed and is given up; the log stays where it is")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+        Message = "The move of {Partition} to {Directory} failed. The log stays in its directory; ask for the move again")]
     private static partial void LogGivenUp(ILogger logger, Exception failure, TopicPartition partition, string directory);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Partition} cannot be moved to {Directory} now")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The move of {Partition} to {Directory} waits for the disk. The broker tries it again")]
     private static partial void LogHeldUp(ILogger logger, Exception failure, TopicPartition partition, string directory);
 }

@@ -53,7 +53,7 @@ public sealed class DamagedLogTests
         var recovered = Open(crashed, new LogOpenOptions { RecoveryPoint = 30 });
         Assert.Equal(expected, recovered.ReadAll());
         Assert.Equal([new EpochEntry(0, 0), new EpochEntry(1, 20)], recovered.LeaderEpochs);
-        Assert.Contains(_logger.Warnings, warning => warning.Contains("leader-epoch-checkpoint does not fit", StringComparison.Ordinal));
+        Assert.Contains(_logger.Warnings, warning => warning.Contains("leader-epoch-checkpoint contradicts the batches", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -120,7 +120,7 @@ public sealed class DamagedLogTests
         Assert.Equal(end, log.ReadAll().Count);
         Assert.Contains(_logger.Warnings, warning => warning.StartsWith("Cut ", StringComparison.Ordinal)
             && warning.Contains(path, StringComparison.Ordinal) && warning.Contains($"from offset {end} on", StringComparison.Ordinal));
-        Assert.Contains(_logger.Warnings, warning => warning.Contains($"ends at offset {end}, but its checkpoints say that it went to 40",
+        Assert.Contains(_logger.Warnings, warning => warning.Contains($"ends at offset {end}, but its checkpoints record offset 40",
             StringComparison.Ordinal));
         Assert.Equal(end, log.Append(TestLog.Batch("next")).FirstOffset);
     }
@@ -146,7 +146,7 @@ public sealed class DamagedLogTests
         }
 
         using var again = Manage(disk);
-        Assert.Contains(_logger.Warnings, warning => warning.Contains("but its checkpoints say that it went to 40",
+        Assert.Contains(_logger.Warnings, warning => warning.Contains("but its checkpoints record offset 40",
             StringComparison.Ordinal) && warning.Contains(disk.At("t-0"), StringComparison.Ordinal));
     }
 
@@ -166,7 +166,7 @@ public sealed class DamagedLogTests
         again.GetOrCreate(Other, new Uuid(2, 2));
         Assert.Empty(_logger.Warnings);
         again.GetOrCreate(TestLog.Partition, new Uuid(1, 1));
-        Assert.Contains($"{disk.At("t-0")} is gone", Assert.Single(_logger.Warnings), StringComparison.Ordinal);
+        Assert.Contains($"{disk.At("t-0")} is missing", Assert.Single(_logger.Warnings), StringComparison.Ordinal);
         Assert.Contains("offset 40", _logger.Warnings[0], StringComparison.Ordinal);
     }
 
@@ -192,7 +192,7 @@ public sealed class DamagedLogTests
         Assert.False(again.Directories[0].IsOffline);
         Assert.Equal(40, again.Find(Other)!.LogEndOffset);
         Assert.Null(again.Find(TestLog.Partition));
-        Assert.Contains(_logger.Warnings, warning => warning.Contains($"The log {disk.At("t-0")} cannot be opened",
+        Assert.Contains(_logger.Warnings, warning => warning.Contains($"The broker cannot open the log {disk.At("t-0")}",
             StringComparison.Ordinal));
         Assert.Equal(ErrorCode.KafkaStorageError, Assert.Throws<LogException>(() => again.GetOrCreate(TestLog.Partition, new Uuid(1, 1)))
             .ErrorCode);

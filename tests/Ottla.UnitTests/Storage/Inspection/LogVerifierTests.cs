@@ -19,24 +19,24 @@ public sealed class LogVerifierTests
         { "the file is cut", root => Cut(root, SecondBatchOfZstd, 10), SecondBatchOfZstd, 12466, null, "there is no valid batch" },
         { "an offset index entry has another position", root => Flip(root, "codec-zstd-0/00000000000000000000.index", 7), "codec-zstd-0/00000000000000000000.index", 0, 199, "where no batch begins" },
         { "an offset index entry has another offset", root => Flip(root, "codec-zstd-0/00000000000000000000.index", 3), "codec-zstd-0/00000000000000000000.index", 0, null, "where a batch ends with offset 199" },
-        { "the offset index is cut", root => Cut(root, "codec-zstd-0/00000000000000000000.index", 3), "codec-zstd-0/00000000000000000000.index", 24, null, "no multiple" },
-        { "a time index entry has another time", root => Flip(root, "codec-zstd-0/00000000000000000000.timeindex", 7), "codec-zstd-0/00000000000000000000.timeindex", 0, 199, "is not true" },
-        { "a transaction index entry has another producer", root => Flip(root, "txn-0/00000000000000000020.txnindex", 34 + 9), "txn-0/00000000000000000020.txnindex", 34, 125, "from the log follows" },
+        { "the offset index is cut", root => Cut(root, "codec-zstd-0/00000000000000000000.index", 3), "codec-zstd-0/00000000000000000000.index", 24, null, "not a multiple" },
+        { "a time index entry has another time", root => Flip(root, "codec-zstd-0/00000000000000000000.timeindex", 7), "codec-zstd-0/00000000000000000000.timeindex", 0, 199, "is wrong" },
+        { "a transaction index entry has another producer", root => Flip(root, "txn-0/00000000000000000020.txnindex", 34 + 9), "txn-0/00000000000000000020.txnindex", 34, 125, "the log implies" },
         { "the transaction index is gone", root => Delete(root, "txn-0/00000000000000000020.txnindex"), "txn-0/00000000000000000020.txnindex", null, 62, "is missing" },
         { "a producer snapshot is broken", root => Flip(root, "txn-0/00000000000000000141.snapshot", 30), "txn-0/00000000000000000141.snapshot", null, 141, "checksum" },
-        { "a producer snapshot is another's", root => Copy(root, "partitions-0/00000000000000000100.snapshot", "txn-0/00000000000000000141.snapshot"), "txn-0/00000000000000000141.snapshot", null, 141, "which the log before offset 141 does not" },
+        { "a producer snapshot is another's", root => Copy(root, "partitions-0/00000000000000000100.snapshot", "txn-0/00000000000000000141.snapshot"), "txn-0/00000000000000000141.snapshot", null, 141, "but the log before offset 141 does not have it" },
         { "a segment is missing", root => Delete(root, "trimmed-0/00000000000000005100.log"), "trimmed-0/00000000000000010200.log", null, 5100, "are missing" },
         { "segments are swapped", root => Swap(root, "trimmed-0/00000000000000005100.log", "trimmed-0/00000000000000010200.log"), "trimmed-0/00000000000000010200.log", 0, 5100, "does not belong in the segment" },
-        { "leader epochs go backwards", root => Write(root, "txn-0/leader-epoch-checkpoint", "0\n2\n3 0\n2 50\n"), "txn-0/leader-epoch-checkpoint", null, 50, "does not come after" },
-        { "a leader epoch is not the log's", root => Write(root, "txn-0/leader-epoch-checkpoint", "0\n1\n7 0\n"), "txn-0/leader-epoch-checkpoint", null, 0, "of epoch 0 in the log" },
-        { "a leader epoch starts behind the end", root => Write(root, "txn-0/leader-epoch-checkpoint", "0\n2\n0 0\n1 5000\n"), "txn-0/leader-epoch-checkpoint", null, 5000, "behind the log's end, 141" },
-        { "a recovery point is behind the end", root => Write(root, "recovery-point-offset-checkpoint", "0\n1\ntxn 0 142\n"), "recovery-point-offset-checkpoint", null, 142, "behind the log's end, 141" },
-        { "a high watermark is behind the end", root => Write(root, "replication-offset-checkpoint", "0\n1\ntxn 0 142\n"), "replication-offset-checkpoint", null, 142, "behind the log's end, 141" },
-        { "a log start offset is behind the end", root => Write(root, "log-start-offset-checkpoint", "0\n1\ntxn 0 142\n"), "log-start-offset-checkpoint", null, 142, "behind the log's end, 141" },
+        { "leader epochs go backwards", root => Write(root, "txn-0/leader-epoch-checkpoint", "0\n2\n3 0\n2 50\n"), "txn-0/leader-epoch-checkpoint", null, 50, "must have a greater epoch" },
+        { "a leader epoch is not the log's", root => Write(root, "txn-0/leader-epoch-checkpoint", "0\n1\n7 0\n"), "txn-0/leader-epoch-checkpoint", null, 0, "the log gives it epoch 0" },
+        { "a leader epoch starts behind the end", root => Write(root, "txn-0/leader-epoch-checkpoint", "0\n2\n0 0\n1 5000\n"), "txn-0/leader-epoch-checkpoint", null, 5000, "past the log's end, 141" },
+        { "a recovery point is behind the end", root => Write(root, "recovery-point-offset-checkpoint", "0\n1\ntxn 0 142\n"), "recovery-point-offset-checkpoint", null, 142, "past the log's end, 141" },
+        { "a high watermark is behind the end", root => Write(root, "replication-offset-checkpoint", "0\n1\ntxn 0 142\n"), "replication-offset-checkpoint", null, 142, "past the log's end, 141" },
+        { "a log start offset is behind the end", root => Write(root, "log-start-offset-checkpoint", "0\n1\ntxn 0 142\n"), "log-start-offset-checkpoint", null, 142, "past the log's end, 141" },
         { "a checkpoint has too few lines", root => Write(root, "recovery-point-offset-checkpoint", "0\n2\ntxn 0 1\n"), "recovery-point-offset-checkpoint", null, null, "should have 2 lines" },
         { "meta.properties is gone", root => Delete(root, "meta.properties"), "meta.properties", null, null, "missing" },
         { "partition.metadata is malformed", root => Write(root, "txn-0/partition.metadata", "version: 9\n"), "txn-0/partition.metadata", null, null, "malformed" },
-        { "a partition has another topic's id", root => Copy(root, "txn-0/partition.metadata", "partitions-2/partition.metadata"), "partitions-2/partition.metadata", null, null, "is not that of another partition" },
+        { "a partition has another topic's id", root => Copy(root, "txn-0/partition.metadata", "partitions-2/partition.metadata"), "partitions-2/partition.metadata", null, null, "but another partition of the topic has" },
         { "a metadata snapshot is cut", root => Cut(root, "__cluster_metadata-0/00000000000000000178-0000000002.checkpoint", 20), "__cluster_metadata-0/00000000000000000178-0000000002.checkpoint", null, null, "there is no valid batch" },
     };
 
@@ -54,14 +54,14 @@ public sealed class LogVerifierTests
     }
 
     [Theory]
-    [InlineData("txn-0/00000000000000000000.log.deleted", "left over")]
-    [InlineData("txn-0/00000000000000000000.log.swap", "left over")]
-    [InlineData("txn-0/00000000000000000000.log.cleaned", "left over")]
-    [InlineData("txn-0/leader-epoch-checkpoint.tmp", "left over")]
-    [InlineData("txn-0/00000000000000000077.index", "belongs to no segment")]
-    [InlineData("txn-0/holiday.jpg", "none of a log")]
-    [InlineData("holiday.jpg", "none of a log directory")]
-    [InlineData("recovery-point-offset-checkpoint.tmp", "left over")]
+    [InlineData("txn-0/00000000000000000000.log.deleted", "left this")]
+    [InlineData("txn-0/00000000000000000000.log.swap", "left this")]
+    [InlineData("txn-0/00000000000000000000.log.cleaned", "left this")]
+    [InlineData("txn-0/leader-epoch-checkpoint.tmp", "left this")]
+    [InlineData("txn-0/00000000000000000077.index", "the index has no segment")]
+    [InlineData("txn-0/holiday.jpg", "does not belong to a log")]
+    [InlineData("holiday.jpg", "does not belong in a log directory")]
+    [InlineData("recovery-point-offset-checkpoint.tmp", "left this")]
     public void WarnsOfFilesThatDoNotBelong(string file, string problem)
     {
         var root = GoldenData.CleanCopy();
@@ -78,8 +78,8 @@ public sealed class LogVerifierTests
     public void AKilledBrokerLeavesOnlyWhatThatExplains()
     {
         var findings = Verify(GoldenData.UncleanCopy());
-        Assert.Contains(findings, finding => finding.Problem.Contains("was not closed in order", StringComparison.Ordinal));
-        Assert.Contains(findings, finding => finding.Problem.Contains("only preallocated", StringComparison.Ordinal));
+        Assert.Contains(findings, finding => finding.Problem.Contains("did not shut down cleanly", StringComparison.Ordinal));
+        Assert.Contains(findings, finding => finding.Problem.Contains("preallocated and unused", StringComparison.Ordinal));
         Assert.True(findings.All(finding => finding.Severity == FindingSeverity.Info), string.Join('\n', findings));
     }
 
@@ -101,7 +101,7 @@ public sealed class LogVerifierTests
         Flip(root, SecondBatchOfZstd, 3122 + 70);
         var findings = new List<LogFinding>();
         new LogVerifier(new RealFileSystem(), findings.Add).Verify(root);
-        Assert.Contains(findings, finding => finding.Severity == FindingSeverity.Error && finding.File == Path.Combine(root, "codec-gzip-0") && finding.Problem.StartsWith("not all of it can be read", StringComparison.Ordinal));
+        Assert.Contains(findings, finding => finding.Severity == FindingSeverity.Error && finding.File == Path.Combine(root, "codec-gzip-0") && finding.Problem.StartsWith("a part cannot be read", StringComparison.Ordinal));
         Assert.Contains(findings, finding => finding.File == Path.Combine(root, SecondBatchOfZstd));
     }
 
