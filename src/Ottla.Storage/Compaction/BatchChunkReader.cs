@@ -6,11 +6,10 @@ using Ottla.Storage.Files;
 namespace Ottla.Storage.Compaction;
 
 /// <summary>
-/// Reads a segment in chunks of whole batches, checksums verified: compaction must not copy what is broken into a new file as if
-/// it were whole.
+/// Reads a segment in chunks of whole batches and verifies their checksums, so that compaction never copies a damaged batch.
 /// </summary>
 /// <remarks>
-/// Owned by one pass over a segment, which disposes it; its buffer is pooled, and larger than asked only for a batch that is.
+/// Owned by one pass over a segment, which disposes it. The buffer is pooled, and grows only for a batch larger than it.
 /// </remarks>
 internal sealed class BatchChunkReader(IFile file, long position, long end, int bufferBytes) : IDisposable
 {

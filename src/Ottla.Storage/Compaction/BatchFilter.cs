@@ -5,7 +5,7 @@ using Ottla.Storage.Producers;
 
 namespace Ottla.Storage.Compaction;
 
-/// <summary>What decides over the records of a log in one cleaning.</summary>
+/// <summary>The rules by which one compaction keeps or drops records.</summary>
 /// <param name="Map">The last offset of every key in the dirty part.</param>
 /// <param name="LastRecords">The last records of the producers that are known: their sequences must survive.</param>
 /// <param name="HighWatermark">The batch right before it stays, if empty.</param>
@@ -16,15 +16,14 @@ internal sealed record RetentionRules(
     KeyOffsetMap Map, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords, long HighWatermark, long NowMs, long DeleteRetentionMs, int RecordSizeBytesMax);
 
 /// <summary>
-/// Decides what is left of each batch, and writes it: as it was, rebuilt from the records that stay, without records, or not at
-/// all.
+/// Filters batches for compaction: writes each one unchanged, rebuilt from the records that stay, without records, or not at all.
 /// </summary>
 /// <remarks>
 /// Offsets never change: a batch keeps its first and last offset, and with them its first and last sequence.
 /// Messages of magic 0 and 1 stay as they are; what must be rebuilt of them becomes a batch of today's format.
-/// A batch that cannot be expanded within bounds stays as it is: nothing is known of its keys, and it must not end the compaction
-/// of the rest. Tombstones, and markers of transactions that left nothing, get a delete horizon when they are first seen; once it
-/// is passed they go (KIP-534). Owned by one cleaning, which disposes it.
+/// A batch that expands past the limit stays as it is: its keys are unknown, and the compaction of the others goes on.
+/// Tombstones, and markers of transactions without records, get a delete horizon when first seen; they are dropped after it
+/// (KIP-534). Owned by one cleaning, which disposes it.
 /// </remarks>
 internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning transactions) : IDisposable
 {

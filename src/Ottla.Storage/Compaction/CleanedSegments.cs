@@ -62,7 +62,7 @@ internal sealed class CleanedSegments
         return _segments;
     }
 
-    /// <summary>Removes the files. What cannot be removed the next start of the log does away with.</summary>
+    /// <summary>Removes the files. The next start removes those that remain.</summary>
     public void Discard()
     {
         foreach (var segment in _segments)
@@ -73,14 +73,14 @@ internal sealed class CleanedSegments
             }
             catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
             {
-                // The reason for discarding is under way to the caller; files named .cleaned harm nobody.
+                // The caller already gets the first failure; files named .cleaned do no harm.
                 segment.Abandon();
             }
         }
     }
 
     /// <summary>
-    /// Leaves the files as they are: the log is offline, and where it was being replaced they may be all that is left of it.
+    /// Leaves the files as they are: the log is offline, and after an interrupted swap they may be the only copy.
     /// </summary>
     public void Abandon()
     {
@@ -98,7 +98,8 @@ internal sealed class CleanedSegments
 
     private void Begin(long baseOffset)
     {
-        new LogSegment(_fileSystem, _directory, baseOffset, 0, 0, _now.UnixMilliseconds, LogFileNames.CleanedSuffix).DeleteFiles(); // of an attempt that failed
+        // of an attempt that failed
+        new LogSegment(_fileSystem, _directory, baseOffset, 0, 0, _now.UnixMilliseconds, LogFileNames.CleanedSuffix).DeleteFiles();
         _segments.Add(LogSegment.Create(_fileSystem, _directory, baseOffset, jitter: 0, _now.UnixMilliseconds, LogFileNames.CleanedSuffix));
     }
 

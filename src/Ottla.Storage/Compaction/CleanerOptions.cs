@@ -2,7 +2,9 @@ using Ottla.Kernel;
 
 namespace Ottla.Storage.Compaction;
 
-/// <summary>What compaction goes by; defaults are Kafka's. Asked for at every round, so a change takes effect with the next log.</summary>
+/// <summary>
+/// The configuration of compaction; defaults are Kafka's. Read at every round, so that a change takes effect with the next log.
+/// </summary>
 public sealed record CleanerOptions
 {
     /// <summary>The default configuration.</summary>

@@ -3,7 +3,7 @@ using Ottla.Storage.Producers;
 
 namespace Ottla.Storage.Compaction;
 
-/// <summary>What compaction would find to do in a log.</summary>
+/// <summary>The part of a log that compaction may work on.</summary>
 /// <param name="FirstDirtyOffset">Everything before it was compacted already.</param>
 /// <param name="EndOffset">Where the last segment that may be compacted ends.</param>
 /// <param name="CleanBytes">Bytes of the segments that begin before the first dirty offset.</param>
@@ -36,7 +36,7 @@ internal sealed record SourceSegment(LogSegment Segment, long BaseOffset, long N
 internal sealed record CleaningSource(
     int Generation, LogConfig Config, IReadOnlyList<SourceSegment> Segments, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords, long HighWatermark)
 {
-    /// <summary>Puts segments together that make one when they are compacted: in the worst case nothing of them goes.</summary>
+    /// <summary>Groups segments that fit into one after compaction, even if no record is dropped.</summary>
     /// <param name="endOffset">Only segments that begin before it.</param>
     public IEnumerable<IReadOnlyList<SourceSegment>> Groups(long endOffset)
     {
@@ -64,5 +64,5 @@ internal sealed record CleaningSource(
     }
 }
 
-/// <summary>The log was closed, cut, or lost segments while it was compacted: what was done so far is for nothing.</summary>
+/// <summary>The log was closed, cut, or lost segments during its compaction; the compaction stops and its work is discarded.</summary>
 internal sealed class CleaningVoidException(string message) : Exception(message);

@@ -6,7 +6,7 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Storage.Compaction;
 
-/// <summary>What one compaction of a log did.</summary>
+/// <summary>The result of one compaction of a log.</summary>
 /// <param name="Generation">The state of the log that it holds for.</param>
 /// <param name="EndOffset">Everything before it is clean now.</param>
 /// <param name="MappedBytes">Bytes read to learn the keys of the dirty part.</param>
@@ -20,14 +20,13 @@ internal readonly record struct CompactionResult(
     int Generation, long EndOffset, long MappedBytes, long ReadBytes, long WrittenBytes, long RecordsRead, long RecordsKept, long RecordsWithoutKey, long BatchesNotExpanded);
 
 /// <summary>
-/// One compaction of one log: learns the last offset of every key in the dirty part, then copies the log up to there without what
-/// later records replace.
+/// One compaction of one log: finds the last offset of every key in the dirty part, then copies the log up to there without
+/// replaced records.
 /// </summary>
 /// <remarks>
-/// Works beside appends and reads: the log is asked for segments, and told of new ones, a group of segments at a time. Whatever
-/// uses names of files is a step that the log keeps its directory's name for, and that does nothing once the log is deleted, cut
-/// or moved.
-/// Lives for one <see cref="RunAsync"/>, which gives way after every chunk.
+/// Works beside appends and reads, on a group of segments at a time. Each step that uses file names runs inside the log's
+/// compaction lock and fails once the log is deleted, cut or moved. Lives for one <see cref="RunAsync"/>, which gives way after
+/// every chunk.
 /// </remarks>
 internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, CleanerOptions options, IoPace pace, Instant now)
 {
@@ -112,8 +111,8 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
     }
 
     /// <summary>
-    /// Maps the keys of the batch that <paramref name="chunk"/> starts with. Where it cannot be expanded within bounds its keys
-    /// stay unknown: the batch stays whole, and so does what it would replace.
+    /// Maps the keys of the batch that <paramref name="chunk"/> starts with. If it expands past the limit, its keys stay unknown:
+    /// compaction keeps the batch and the records that it replaces.
     /// </summary>
     private bool TryMapKeys(ReadOnlyMemory<byte> chunk, KeyOffsetMap map, long firstDirtyOffset)
     {

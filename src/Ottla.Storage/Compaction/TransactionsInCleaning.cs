@@ -5,8 +5,8 @@ using Ottla.Storage.Producers;
 namespace Ottla.Storage.Compaction;
 
 /// <summary>
-/// Follows the transactions of a log while its batches are read in order: what was aborted is dropped, and a marker may go once
-/// nothing of its transaction is left.
+/// Follows the transactions of a log while its batches are read in order: aborted records are dropped, and a marker may go once
+/// its transaction has no records left.
 /// </summary>
 /// <remarks>Owned by one pass over a log.</remarks>
 internal sealed class TransactionsInCleaning
@@ -15,7 +15,7 @@ internal sealed class TransactionsInCleaning
     private readonly Dictionary<long, OngoingAbort> _aborted = [];
     private readonly HashSet<long> _committed = [];
 
-    /// <summary>Adds what the log knows of aborted transactions; the same may come again from the next segment.</summary>
+    /// <summary>Adds aborted transactions of the log; the next segment may give the same one again.</summary>
     public void Add(IEnumerable<AbortedTransaction> transactions)
     {
         foreach (var transaction in transactions)
@@ -38,7 +38,7 @@ internal sealed class TransactionsInCleaning
         return false;
     }
 
-    /// <summary>Whether a control batch has nothing left to say, because no record of its transaction is left before it.</summary>
+    /// <summary>Whether a marker may be dropped, because no record of its transaction is left before it.</summary>
     /// <param name="batch">The whole batch.</param>
     /// <param name="kept">The aborted transaction that is still to be indexed, as its records were there until now.</param>
     public bool IsMarkerOfNothing(RecordBatchView batch, out AbortedTransaction? kept)

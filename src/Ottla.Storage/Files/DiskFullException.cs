@@ -1,8 +1,6 @@
 namespace Ottla.Storage.Files;
 
-/// <summary>
-/// The volume, or a quota on it, has no room: nothing else is wrong with the disk. What was to be written may be there in part.
-/// </summary>
+/// <summary>The volume, or a quota on it, is full; the disk itself works. The write may be there in part.</summary>
 /// <param name="path">The file or directory that was written to.</param>
 /// <param name="innerException">The failure underneath, if any.</param>
 public sealed class DiskFullException(string path, Exception? innerException = null)

@@ -1,8 +1,7 @@
 namespace Ottla.Storage.Files;
 
 /// <summary>
-/// What every user of <see cref="IFileSystem"/> needs: whole small files, and replacing one so that a crash leaves either the old
-/// or the new.
+/// Helpers for users of <see cref="IFileSystem"/>: read a small file whole, and replace one so that a crash leaves the old or the new.
 /// </summary>
 public static class FileSystemExtensions
 {
@@ -26,7 +25,8 @@ public static class FileSystemExtensions
     {
         var read = file.Read(position, destination);
         if (read < destination.Length)
-            throw new EndOfStreamException($"A read of {destination.Length} bytes at position {position} got only {read}: the file is too short.");
+            throw new EndOfStreamException(
+                $"A read of {destination.Length} bytes at position {position} got only {read}: the file is too short.");
     }
 
     /// <summary>Makes a directory and its missing parents so that they survive power loss. Nothing happens when it is there.</summary>

@@ -24,12 +24,11 @@ public enum FileOpenMode
 public readonly record struct DiskSpace(long TotalBytes, long FreeBytes);
 
 /// <summary>
-/// The disk as log code sees it: everything Storage does to files goes through here, so that the same code runs on a real or a
-/// simulated disk.
+/// The disk. All file operations of Ottla.Storage go through this interface, so that the same code runs on a real and a simulated disk.
 /// </summary>
 /// <remarks>Thread-safe. Paths are absolute. Every failure is an <see cref="IOException"/> (or <see cref="UnauthorizedAccessException"/>).
-/// What needs room and finds none fails with <see cref="DiskFullException"/>, except for a flush: after one that failed, nothing
-/// is known of what was written before it.</remarks>
+/// A write without space fails with <see cref="DiskFullException"/>. A failed flush does not: after it, the state of earlier
+/// writes is unknown.</remarks>
 public interface IFileSystem
 {
     /// <summary>Opens a file.</summary>
@@ -98,12 +97,12 @@ public interface IFileSystem
     void FlushDirectory(string path);
 
     /// <summary>
-    /// Makes everything that was written before on the volume of <paramref name="directory"/> survive power loss, names and
-    /// contents, in one go: for many files that is cheaper than one after the other.
+    /// Makes all earlier writes on the volume of <paramref name="directory"/>, names and contents, survive power loss. For many
+    /// files that is cheaper than one flush each.
     /// </summary>
     void FlushVolume(string directory);
 
-    /// <summary>Whether there is such a thing as <see cref="FlushVolume"/> here.</summary>
+    /// <summary>Whether the platform has <see cref="FlushVolume"/>.</summary>
     bool CanFlushVolume { get; }
 
     /// <summary>Takes an exclusive lock on a file, made when missing.</summary>
@@ -115,7 +114,7 @@ public interface IFileSystem
 }
 
 /// <summary>An open file. Reads and writes name their position, so that readers and the one writer share it without a lock.</summary>
-/// <remarks>Owned by whoever opened it, who disposes it once nobody uses it any more.</remarks>
+/// <remarks>Owned by its opener, who disposes it after the last use.</remarks>
 public interface IFile : IDisposable
 {
     /// <summary>Logical length in bytes.</summary>

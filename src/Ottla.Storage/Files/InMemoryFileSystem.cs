@@ -2,7 +2,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Ottla.Storage.Files;
 
-/// <summary>What is being done to a file; lets a test or the simulator decide which calls fail.</summary>
+/// <summary>The kind of a file operation; a test or the simulator uses it to choose which calls fail.</summary>
 public enum FileOperation
 {
     Open,
@@ -39,13 +39,13 @@ public sealed class InMemoryFileSystem(TimeProvider? time = null) : IFileSystem
     /// <summary>Asked before every operation; an exception it returns is thrown instead of doing it.</summary>
     public Func<FileOperation, string, IOException?>? Fault { get; set; }
 
-    /// <summary>What <see cref="GetSpace"/> says.</summary>
+    /// <summary>The result of <see cref="GetSpace"/>.</summary>
     public DiskSpace Space { get; set; } = new(1L << 40, 1L << 40);
 
     /// <summary>How often <see cref="IFile.Flush"/> was called, for tests of flush policies.</summary>
     public long FlushCount { get; internal set; }
 
-    /// <summary>A disk with the same files and no locks: what a machine finds that starts after this process died.</summary>
+    /// <summary>A disk with the same files and no locks, as a restart after a crash of the process finds it.</summary>
     public InMemoryFileSystem Clone()
     {
         var copy = new InMemoryFileSystem(_time) { Space = Space };

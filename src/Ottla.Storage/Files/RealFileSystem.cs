@@ -62,7 +62,7 @@ public sealed class RealFileSystem : IFileSystem
             return ReadAll(handle, path, lengthMax);
     }
 
-    /// <summary>Reads until there is no more: that takes a call less than to ask for the length first.</summary>
+    /// <summary>Reads to the end, which takes one call less than asking for the length first.</summary>
     private static byte[] ReadAll(SafeFileHandle handle, string path, int lengthMax)
     {
         Span<byte> start = stackalloc byte[SmallFileBytes];
@@ -91,7 +91,8 @@ public sealed class RealFileSystem : IFileSystem
     }
 
     /// <inheritdoc/>
-    public void SetLastWriteMs(string path, long lastWriteMs) => File.SetLastWriteTimeUtc(path, DateTimeOffset.FromUnixTimeMilliseconds(lastWriteMs).UtcDateTime);
+    public void SetLastWriteMs(string path, long lastWriteMs) =>
+        File.SetLastWriteTimeUtc(path, DateTimeOffset.FromUnixTimeMilliseconds(lastWriteMs).UtcDateTime);
 
     /// <inheritdoc/>
     public void Rename(string source, string target) => Try(target, () => File.Move(source, target, overwrite: true));
@@ -282,8 +283,8 @@ internal sealed class RealFile(SafeFileHandle handle, FileAccess access, string 
 }
 
 /// <summary>
-/// The calls .NET has no name for: fsync of a directory, syncfs, and reserving blocks of an already open file; and open without
-/// the advisory lock that .NET takes and gives back with four more calls.
+/// System calls that .NET lacks: fsync of a directory, syncfs, reserving blocks of an open file, and open without .NET's advisory
+/// lock, which costs four more calls.
 /// </summary>
 internal static partial class NativeFiles
 {
@@ -334,7 +335,8 @@ internal static partial class NativeFiles
 
     public static void FlushDirectory(string path) => Flush(path, static descriptor => Flush(descriptor), "directory");
 
-    public static void FlushVolume(string directory) => Flush(directory, static descriptor => FlushVolume(descriptor), "volume of the directory");
+    public static void FlushVolume(string directory) =>
+        Flush(directory, static descriptor => FlushVolume(descriptor), "volume of the directory");
 
     private static void Flush(string path, Func<int, int> flush, string what)
     {
@@ -352,7 +354,7 @@ internal static partial class NativeFiles
         }
     }
 
-    /// <summary>A hint: a volume that cannot or may not reserve goes on without, and the write itself reports a full disk.</summary>
+    /// <summary>Only a hint: if the volume cannot reserve, nothing happens, and the write itself reports a full disk.</summary>
     public static void Reserve(SafeFileHandle handle, long offset, long length) => _ = Allocate(handle, ReserveKeepSize, offset, length);
 
     [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]

@@ -5,7 +5,7 @@ using Ottla.Protocol.Batches;
 
 namespace Ottla.Storage.Inspection;
 
-/// <summary>Where a dump goes, fact by fact: one line for each batch, record or entry. Owned by one dump.</summary>
+/// <summary>The output of a dump: one line for each batch, record or entry. Owned by one dump.</summary>
 internal abstract class DumpOutput
 {
     /// <summary>A file begins.</summary>
@@ -47,7 +47,7 @@ internal abstract class DumpOutput
     public abstract void End();
 }
 
-/// <summary>The lines that Kafka's kafka-dump-log prints, so that what reads those reads these.</summary>
+/// <summary>Prints the same lines as Kafka's kafka-dump-log, so that the same parsers read them.</summary>
 internal sealed class TextDumpOutput(TextWriter writer) : DumpOutput
 {
     private readonly StringBuilder _line = new();
@@ -73,7 +73,8 @@ internal sealed class TextDumpOutput(TextWriter writer) : DumpOutput
 
     public override void AddJson(string name, string json, string separator) => Fact(name, separator).Append(json);
 
-    public override void Summary(string kind, string sentence, params ReadOnlySpan<(string Name, long Value)> facts) => writer.WriteLine(sentence);
+    public override void Summary(string kind, string sentence, params ReadOnlySpan<(string Name, long Value)> facts) =>
+        writer.WriteLine(sentence);
 
     public override void Problem(long? position, string problem) =>
         writer.WriteLine(position is { } known ? $"Problem at position {known}: {problem}" : $"Problem: {problem}");

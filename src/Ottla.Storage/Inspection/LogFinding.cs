@@ -7,17 +7,17 @@ namespace Ottla.Storage.Inspection;
 /// <summary>How bad a finding is.</summary>
 public enum FindingSeverity
 {
-    /// <summary>Worth knowing; nothing to do. What an unclean shutdown explains and the next start repairs.</summary>
+    /// <summary>For information: an unclean shutdown explains it, and the next start repairs it.</summary>
     Info,
 
-    /// <summary>Not as it should be; no record is lost by it.</summary>
+    /// <summary>Something is wrong, but no record is lost.</summary>
     Warning,
 
     /// <summary>The files contradict each other or themselves.</summary>
     Error,
 }
 
-/// <summary>Something that is wrong with the files of logs.</summary>
+/// <summary>A problem in the files of a log.</summary>
 /// <param name="Severity">How bad it is.</param>
 /// <param name="File">The path of the file or directory.</param>
 /// <param name="Position">Where in the file, in bytes; null when it is about all of it.</param>

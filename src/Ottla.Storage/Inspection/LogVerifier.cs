@@ -6,8 +6,7 @@ using Ottla.Storage.Upkeep;
 namespace Ottla.Storage.Inspection;
 
 /// <summary>
-/// Checks log directories, or directories of single partitions, while no broker runs on them, and says what is wrong where. Never
-/// writes to them.
+/// Checks log directories, or directories of single partitions, while no broker uses them, and reports the problems. Never writes to them.
 /// </summary>
 /// <remarks>Owned by one command.</remarks>
 public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> report)
@@ -56,7 +55,7 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
     private static bool TryParseLog(string name, out TopicPartition partition) =>
         LogFileNames.TryParseDirectory(name, out partition) || LogFileNames.TryParseFuture(name, out partition);
 
-    /// <summary>What cannot be read is a finding, and no reason to leave out the rest.</summary>
+    /// <summary>Reports a file that cannot be read, and goes on with the others.</summary>
     private void TryRead(string path, Action check)
     {
         try
@@ -69,7 +68,8 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
         }
     }
 
-    private void VerifyPartition(string path, TopicPartition partition, Dictionary<string, Dictionary<TopicPartition, long>> checkpoints, bool wasClean)
+    private void VerifyPartition(
+        string path, TopicPartition partition, Dictionary<string, Dictionary<TopicPartition, long>> checkpoints, bool wasClean)
     {
         var recoveryPoint = checkpoints[OffsetCheckpointFile.RecoveryPoint].GetValueOrDefault(partition);
         var verifier = new PartitionVerifier(
@@ -151,7 +151,7 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
         }
     }
 
-    /// <summary>A lock file is only tried when there is one: trying makes it.</summary>
+    /// <summary>Tries the lock only if its file exists, because trying creates the file.</summary>
     private void CheckLock(string directory)
     {
         var path = Path.Combine(directory, LogDirectory.LockName);
@@ -167,7 +167,8 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            report(new LogFinding(FindingSeverity.Info, path, null, null, $"cannot tell whether a broker uses the directory: {failure.Message}"));
+            report(new LogFinding(
+                FindingSeverity.Info, path, null, null, $"cannot tell whether a broker uses the directory: {failure.Message}"));
         }
     }
 }

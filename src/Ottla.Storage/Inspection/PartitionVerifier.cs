@@ -9,8 +9,7 @@ using Ottla.Storage.Producers;
 namespace Ottla.Storage.Inspection;
 
 /// <summary>
-/// Checks the directory of one partition: segments, what is replayed from them, leader epochs, stray files. Lives for one
-/// directory.
+/// Checks the directory of one partition: segments, producer state replayed from them, leader epochs, stray files. Lives for one directory.
 /// </summary>
 /// <param name="fileSystem">Where.</param>
 /// <param name="directory">The partition's directory.</param>
@@ -137,7 +136,7 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
         }
     }
 
-    /// <summary>What producers did follows from the log when it is all there, or from the snapshot where it begins.</summary>
+    /// <summary>Producer state follows from the log when it starts at offset 0, otherwise also from the snapshot at its start.</summary>
     private void StartReplay()
     {
         _canReplay = !isCompacted;

@@ -6,8 +6,8 @@ using Ottla.Storage.Log;
 namespace Ottla.Storage.Inspection;
 
 /// <summary>
-/// Reads a file of batches one batch at a time and goes on behind what is broken, if it can: a bad checksum costs one batch, a
-/// bad header all up to the next indexed one.
+/// Reads a file of batches one batch at a time and skips damage: a bad checksum costs one batch, a bad header all batches up to
+/// the next indexed one.
 /// </summary>
 /// <remarks>Owned by one pass over the file, which disposes it. Holds one batch; its buffer is pooled.</remarks>
 /// <param name="file">The file.</param>

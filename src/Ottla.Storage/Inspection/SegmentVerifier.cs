@@ -66,9 +66,11 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
             BadTimeEntry(_timeEntries[_nextTimeEntry], "has an offset past the last batch");
     }
 
-    private static string PathOf(string directory, long offset, string suffix) => Path.Combine(directory, LogFileNames.ForOffset(offset, suffix));
+    private static string PathOf(string directory, long offset, string suffix) =>
+        Path.Combine(directory, LogFileNames.ForOffset(offset, suffix));
 
-    private void Bad(long position, long offset, string problem) => report(new LogFinding(FindingSeverity.Error, LogPath, position, offset, problem));
+    private void Bad(long position, long offset, string problem) =>
+        report(new LogFinding(FindingSeverity.Error, LogPath, position, offset, problem));
 
     private void CheckOffsets(in RecordBatchView batch, long position)
     {

@@ -77,7 +77,7 @@ internal ref struct BatchWalker
         return true;
     }
 
-    /// <summary>As <see cref="MoveNext"/>, for who makes do with the batches before the first that is none.</summary>
+    /// <summary>As <see cref="MoveNext"/>, but ends the walk at the first invalid batch instead of throwing.</summary>
     /// <returns>False at the end, or where no batch is.</returns>
     public bool MoveToWhole()
     {

@@ -32,10 +32,12 @@ internal static class CheckpointText
     }
 
     /// <summary>Replaces the file.</summary>
-    public static void Write(IFileSystem fileSystem, string path, int count, string lines) => fileSystem.ReplaceFile(path, Content(count, lines));
+    public static void Write(IFileSystem fileSystem, string path, int count, string lines) =>
+        fileSystem.ReplaceFile(path, Content(count, lines));
 
     /// <summary>As <see cref="Write"/>, but for what <see cref="FileSystemExtensions.PublishFile"/> does.</summary>
-    public static void Stage(IFileSystem fileSystem, string path, int count, string lines) => fileSystem.StageFile(path, Content(count, lines));
+    public static void Stage(IFileSystem fileSystem, string path, int count, string lines) =>
+        fileSystem.StageFile(path, Content(count, lines));
 
     private static byte[] Content(int count, string lines) =>
         Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{CurrentVersion}\n{count}\n{lines}"));

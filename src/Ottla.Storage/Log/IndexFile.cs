@@ -8,7 +8,7 @@ namespace Ottla.Storage.Log;
 /// and close.
 /// </summary>
 /// <remarks>
-/// An index needs no more than that: whatever a crash takes from it lies past the recovery point, where recovery rebuilds it from the log.
+/// That is safe: a crash loses only entries past the recovery point, which recovery rebuilds from the log.
 /// So the file has the right length at all times, and appending to a log costs no second write. The log's lock guards it.
 /// </remarks>
 internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, string suffix, int entryBytes)
@@ -113,8 +113,7 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
     }
 
     /// <summary>
-    /// Brings the file to what memory has, unless the disk is full: then that is left to the next flush, which recovery waits
-    /// for.
+    /// Writes the entries to the file. On a full disk the next flush writes them; the recovery point does not pass them before.
     /// </summary>
     public void TryWriteBack()
     {
@@ -124,12 +123,12 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
         }
         catch (DiskFullException)
         {
-            // Memory has it all, and keeps it until it is written.
+            // Memory keeps the entries until they are written.
         }
     }
 
     /// <summary>
-    /// Replaces the file by what memory has, so that power loss leaves the old one or the new; a full disk leaves the old one.
+    /// Replaces the file by the entries in memory. A power loss leaves the old file or the new one; a full disk leaves the old one.
     /// </summary>
     public void TryReplace()
     {
@@ -141,11 +140,11 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
         }
         catch (DiskFullException)
         {
-            // Memory has it all. The next load finds the old file, and makes it anew again.
+            // Memory has the entries. The next load finds the old file and rebuilds it again.
         }
     }
 
-    /// <summary>Brings the file to what memory has; makes it when it is missing.</summary>
+    /// <summary>Writes the entries to the file; creates a missing file.</summary>
     /// <param name="sync">Also fsync.</param>
     public void WriteBack(bool sync)
     {
@@ -162,7 +161,7 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
         _writtenLength = _length;
     }
 
-    /// <summary>Frees the memory if nobody used it since the last call and nothing is unwritten.</summary>
+    /// <summary>Frees the memory if it was not used since the last call and all entries are written.</summary>
     public void ReleaseIfIdle()
     {
         if (!_usedSinceTick && IsLoaded && !_needsTruncate && _writtenLength == _length)

@@ -10,7 +10,8 @@ namespace Ottla.Storage.Log;
 public readonly record struct EpochEntry(int Epoch, long StartOffset);
 
 /// <summary>
-/// The leader epochs of a log, kept in <c>leader-epoch-checkpoint</c> (KIP-101): who truncates where after a change of leader.
+/// The leader epochs of a log, kept in <c>leader-epoch-checkpoint</c> (KIP-101). They say where a replica truncates after a
+/// change of leader.
 /// </summary>
 /// <remarks>
 /// Epochs and start offsets both grow. The file may lack the latest: before the recovery point passes their first batch,
@@ -23,16 +24,16 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     private readonly List<EpochEntry> _entries = [];
     private string _directory = directory;
 
-    /// <summary>So many of the first entries are in the file.</summary>
+    /// <summary>The number of entries, from the first on, that are in the file.</summary>
     private int _writtenCount;
 
-    /// <summary>From this offset on the file says what is not so; long.MaxValue when all it says is true.</summary>
+    /// <summary>The file is wrong from this offset on; long.MaxValue when all of it is right.</summary>
     private long _wrongFrom = long.MaxValue;
 
     /// <summary>The epoch of the last batch that <see cref="Recover"/> believed, or -1.</summary>
     private int _recoveredEpoch = -1;
 
-    /// <summary>The file that is to replace it is written.</summary>
+    /// <summary>Whether the new file is written under its temporary name.</summary>
     private bool _isStaged;
 
     public string Path => System.IO.Path.Combine(_directory, LogFileNames.LeaderEpochCheckpoint);
@@ -244,12 +245,12 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         WriteNow();
     }
 
-    /// <summary>The directory was renamed.</summary>
+    /// <summary>Notes the new name of the directory.</summary>
     public void MovedTo(string directory) => _directory = directory;
 
     private void Add(EpochEntry entry)
     {
-        // A newer fact wins: whatever claims a later epoch or a later start was never committed.
+        // The new entry wins: entries with a later epoch or a later start were never committed.
         var count = _entries.Count;
         while (count > 0 && (_entries[count - 1].Epoch >= entry.Epoch || _entries[count - 1].StartOffset >= entry.StartOffset))
             count--;
@@ -269,7 +270,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         _entries.RemoveRange(count, _entries.Count - count);
     }
 
-    /// <summary>Writes, for entries of the file have changed.</summary>
+    /// <summary>Writes the file because entries in it have changed.</summary>
     private void WriteAll()
     {
         _writtenCount = 0;

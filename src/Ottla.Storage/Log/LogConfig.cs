@@ -3,8 +3,8 @@ using Ottla.Protocol.Batches;
 namespace Ottla.Storage.Log;
 
 /// <summary>
-/// What a log needs to know of its topic's configuration. Immutable; the broker maps its topic configuration to it, with Kafka's
-/// defaults.
+/// The part of a topic's configuration that its log uses. Immutable; the broker creates it from the topic configuration, with
+/// Kafka's defaults.
 /// </summary>
 public sealed record LogConfig
 {
@@ -74,8 +74,7 @@ public sealed record LogConfig
     public bool Preallocate { get; init; }
 
     /// <summary>
-    /// Room to keep reserved past the end of the log, in bytes, so that it can be appended to for a while when the disk is full;
-    /// 0 for none.
+    /// The bytes to keep reserved past the end of the log, so that appends go on for a while on a full disk; 0 for none.
     /// </summary>
     public int ReserveBytes { get; init; }
 

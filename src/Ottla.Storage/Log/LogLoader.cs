@@ -6,15 +6,14 @@ using Ottla.Storage.Producers;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>What loading a log's directory gives.</summary>
+/// <summary>The result of loading a log's directory.</summary>
 internal sealed record LoadedLog(
     List<LogSegment> Segments, LeaderEpochCache Epochs, ProducerStateManager Producers, long LogStartOffset, long LogEndOffset, long RecoveryPoint, bool IsUnflushed = false);
 
 /// <summary>
-/// Loads the files of a log and brings them to a state that some orderly history could have left: finishes interrupted swaps, and
-/// after a crash cuts off what was half written.
+/// Loads the files of a log and repairs them: finishes interrupted swaps of segments, and after a crash cuts off half-written batches.
 /// </summary>
-/// <remarks>Lives for one <see cref="PartitionLog.Open"/>; nobody else sees the directory meanwhile.</remarks>
+/// <remarks>Lives for one <see cref="PartitionLog.Open"/>, which alone uses the directory meanwhile.</remarks>
 internal sealed partial class LogLoader(
     IFileSystem fileSystem, string directory, LogConfig config, LogOpenOptions options, Instant now, ILogger logger)
 {
@@ -60,7 +59,8 @@ internal sealed partial class LogLoader(
     }
 
     /// <summary>
-    /// The names of the files; read again once any was made or removed. Ten thousand logs are listed once each, not five times.
+    /// The names of the files; read again after a file was created or removed. A start with ten thousand logs lists each
+    /// directory once, not five times.
     /// </summary>
     private IReadOnlyList<string> Names => _names ??= fileSystem.ListFiles(directory);
 
@@ -82,7 +82,7 @@ internal sealed partial class LogLoader(
             _segments.Add(LogSegment.Create(fileSystem, directory, options.LogStartOffset, JitterOf(options.JitterSeed, options.LogStartOffset), now.UnixMilliseconds));
 
         var logEndOffset = end ?? _segments[^1].ReadNextOffset(config);
-        // Either nothing was unflushed, or it has just been flushed.
+        // Everything is flushed: by the last process, or just now.
         var recoveryPoint = end is not null ? logEndOffset : Math.Min(options.RecoveryPoint, logEndOffset);
         if (_isDirectoryChanged && !options.DefersFlush)
             SettleRecovered();
@@ -93,10 +93,10 @@ internal sealed partial class LogLoader(
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
         producers.LoadSnapshotOffsets(Names);
         producers.RemoveStraySnapshots([.. _segments.Select(segment => segment.BaseOffset)]);
-        // Without snapshots, a log that was stopped in order has no producers to speak of; but recovering a segment deletes snapshots.
+        // A log without snapshots that was closed cleanly has no producers. But a recovery deletes snapshots.
         RebuildProducers(producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown && !_isDirectoryChanged, sync: !options.DefersFlush);
         foreach (var segment in _segments)
-            segment.Abandon(); // no handle is kept: ten thousand logs that nobody uses must not cost a descriptor each
+            segment.Abandon(); // closes the file: ten thousand idle logs must not cost a descriptor each
         return new LoadedLog(_segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint, IsUnflushed: _isDirectoryChanged && options.DefersFlush);
     }
 
@@ -125,7 +125,7 @@ internal sealed partial class LogLoader(
         }
     }
 
-    /// <summary>Drops temporary files of cleaning, deleting and checkpoints; completes swaps whose new files are whole.</summary>
+    /// <summary>Deletes temporary files of compaction, deletion and checkpoints; completes the swaps whose new files are whole.</summary>
     private void FinishInterruptedWork()
     {
         var names = Names;
@@ -156,7 +156,7 @@ internal sealed partial class LogLoader(
         if (swaps.Count == 0)
             return;
         DropReplacedSegments(swaps);
-        // A log goes before its indexes: without one, what is left of a swap are files of segments that are in place.
+        // A .log file is renamed before its indexes: if it is gone, the other files of the swap belong to segments in place.
         foreach (var name in swaps.OrderByDescending(IsSwapLog))
             fileSystem.Rename(PathOf(name), PathOf(name[..^LogFileNames.SwapSuffix.Length]));
         fileSystem.FlushDirectory(directory);
@@ -247,14 +247,14 @@ internal sealed partial class LogLoader(
     }
 
     /// <summary>
-    /// Its indexes are there. The transaction index, which is small and mostly not there, must also make sense; the others are
-    /// looked at when they are first used.
+    /// Whether the segment has its indexes. The transaction index, small and mostly absent, must also be valid; the others are
+    /// checked at first use.
     /// </summary>
     private bool HasIndexes(LogSegment segment) =>
         Has(segment.BaseOffset, LogFileNames.OffsetIndexSuffix) && Has(segment.BaseOffset, LogFileNames.TimeIndexSuffix)
         && (!Has(segment.BaseOffset, LogFileNames.TransactionIndexSuffix) || segment.Transactions.IsPlausible(segment.BaseOffset));
 
-    /// <summary>The segment holds the recovery point or lies after it.</summary>
+    /// <summary>Whether the segment holds the recovery point or lies after it.</summary>
     private bool IsUnflushed(long baseOffset, SortedSet<long> bases)
     {
         var following = bases.GetViewBetween(baseOffset + 1, long.MaxValue);
@@ -262,7 +262,7 @@ internal sealed partial class LogLoader(
     }
 
     /// <summary>
-    /// Snapshots past the recovery point may be torn, or of batches that were truncated: recovery reads those batches anyway.
+    /// Deletes snapshots past the recovery point: they may be torn, or include truncated batches. Recovery reads those batches anyway.
     /// </summary>
     private void DropUnflushedSnapshots()
     {
@@ -305,14 +305,14 @@ internal sealed partial class LogLoader(
     }
 
     /// <summary>
-    /// Offsets are missing between two segments of a log that never has gaps. Anywhere else they may have been compacted away, and are no
-    /// reason to drop anything.
+    /// Whether offsets are missing between two segments of a log that never has gaps. In other logs compaction may have removed them.
     /// </summary>
     private bool IsHole(LogSegment segment, LogSegment following) => !options.MayHaveGaps
         && following.BaseOffset > segment.ReadNextOffset(config);
 
     /// <summary>
-    /// Recovers a segment that no start would recover again: whoever dies in the middle of it begins again, because its index is gone.
+    /// Recovers a segment before the recovery point. Its index is removed first, so that a crash in between makes the next start
+    /// recover it again.
     /// </summary>
     private void RecoverFlushed(LogSegment segment, bool takesEpochs)
     {
@@ -323,11 +323,11 @@ internal sealed partial class LogLoader(
             ReportCut(segment, dropped);
     }
 
-    /// <summary>Says what was cut off a segment.</summary>
+    /// <summary>Logs how much was cut off a segment.</summary>
     private void ReportCut(LogSegment segment, long dropped) =>
         LogTruncated(logger, dropped, segment.LogPath, segment.Size, segment.ReadNextOffset(config));
 
-    /// <summary>A log that lost records must not go on as if it never had them.</summary>
+    /// <summary>Logs an error when the log lost records that the checkpoints know of.</summary>
     private void ReportLoss(long logEndOffset)
     {
         var known = Math.Max(options.RecoveryPoint, options.HighWatermark);
@@ -335,7 +335,7 @@ internal sealed partial class LogLoader(
             LogLost(logger, directory, logEndOffset, known, known - logEndOffset);
     }
 
-    /// <summary>What the checkpoint says of flushed batches may be wrong too.</summary>
+    /// <summary>Checks the leader epochs of flushed batches, because the checkpoint may be wrong about them too.</summary>
     private void ReadAllEpochs()
     {
         _epochs.BeginRecovery();
@@ -343,7 +343,7 @@ internal sealed partial class LogLoader(
             segment.ReadBatches(0, bytes => TakeEpoch(new RecordBatchView(bytes), segment));
     }
 
-    /// <summary>The leader epochs of a batch are what was written, and win over the checkpoint.</summary>
+    /// <summary>Takes the leader epochs from the batches, which win over the checkpoint.</summary>
     private void TakeEpoch(in RecordBatchView batch, LogSegment segment)
     {
         if (_epochs.Recover(batch.PartitionLeaderEpoch, batch.BaseOffset) || _isEpochContradicted)
@@ -353,7 +353,7 @@ internal sealed partial class LogLoader(
     }
 
     /// <summary>
-    /// A segment that was flushed to its end when it was the active one: its batches are durable, its indexes may not be.
+    /// Whether the segment was flushed to its end while it was active: then its batches are durable, but its indexes may not be.
     /// </summary>
     private void ReindexFlushed(LogSegment segment)
     {
@@ -363,7 +363,7 @@ internal sealed partial class LogLoader(
     }
 
     /// <summary>
-    /// What recovery kept is made durable: it must neither be lost nor come back once others have been written in its place.
+    /// Makes the recovered state durable: kept batches must not get lost, and cut ones must not come back among new ones.
     /// </summary>
     private void SettleRecovered()
     {
@@ -372,15 +372,15 @@ internal sealed partial class LogLoader(
     }
 
     /// <param name="segment">Which.</param>
-    /// <param name="takesEpochs">The leader epochs from here on are those of the batches. Else they are known, and those of later
-    /// segments stay.</param>
-    /// <param name="isFlushed">The next start would not recover it again.</param>
+    /// <param name="takesEpochs">Whether to take the leader epochs from the batches from here on. Otherwise the known ones stay.</param>
+    /// <param name="isFlushed">Whether the segment lies before the recovery point, so that the next start would not recover it.</param>
     private long Recover(LogSegment segment, bool takesEpochs, bool isFlushed)
     {
         var producers = new ProducerStateManager(fileSystem, directory, config, logger);
         producers.LoadSnapshotOffsets(Names);
         var isDeferred = options.DefersFlush && !isFlushed;
-        RebuildProducers(producers, _segments, config, options.LogStartOffset, segment.BaseOffset, now, hadCleanShutdown: false, sync: !isDeferred);
+        RebuildProducers(
+            producers, _segments, config, options.LogStartOffset, segment.BaseOffset, now, hadCleanShutdown: false, sync: !isDeferred);
         var dropped = segment.Recover(config, bytes =>
         {
             var batch = new RecordBatchView(bytes);
@@ -408,7 +408,7 @@ internal sealed partial class LogLoader(
         return dropped;
     }
 
-    /// <summary>The end of the log; null when the log start offset lies past it, and everything was dropped for that.</summary>
+    /// <summary>The end of the log; null when it lay before the log start offset and all segments were deleted.</summary>
     private long? DropIfStartIsPastEnd()
     {
         if (_segments.Count == 0)
@@ -431,8 +431,7 @@ internal sealed partial class LogLoader(
     }
 
     /// <summary>
-    /// The end of the last segment. One that is damaged, though the log was closed in order, is cut to what is whole: the log must not keep
-    /// others from being served.
+    /// The end of the last segment. A segment damaged after a clean shutdown is cut to its valid part, so that the log can still be served.
     /// </summary>
     private long ReadEnd(LogSegment last)
     {
@@ -461,7 +460,9 @@ internal sealed partial class LogLoader(
 
     private bool Has(long baseOffset, string suffix) => Names.Contains(LogFileNames.ForOffset(baseOffset, suffix));
 
-    /// <summary>There are batches, but no checkpoint of their leader epochs: it was lost, or the log is older than such files.</summary>
+    /// <summary>
+    /// Whether the log has batches but no leader epoch checkpoint: the file was lost, or the log is older than such files.
+    /// </summary>
     private bool IsEpochFileMissing() =>
         !Names.Contains(LogFileNames.LeaderEpochCheckpoint)
         && Names.Any(name => name.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal) && fileSystem.GetLength(PathOf(name)) > 0);

@@ -3,7 +3,7 @@ using Ottla.Storage.Files;
 namespace Ottla.Storage.Log;
 
 /// <summary>
-/// What is known about a log before its files are read: its lines of the checkpoint files, and how the last process ended.
+/// What the opener of a log knows before its files are read: its offsets in the checkpoint files, and whether the last shutdown was clean.
 /// </summary>
 public sealed record LogOpenOptions
 {
@@ -16,18 +16,17 @@ public sealed record LogOpenOptions
     /// <summary>The checkpointed high watermark; it is clamped to the log's offsets.</summary>
     public long HighWatermark { get; init; }
 
-    /// <summary>The last process ended in order: nothing needs to be recovered.</summary>
+    /// <summary>Whether the last process shut down cleanly: nothing needs recovery.</summary>
     public bool HadCleanShutdown { get; init; }
 
     /// <summary>
-    /// Offsets may be missing between its segments, as where compaction took records out. False for a log whose batches follow each other
-    /// without gaps: what comes after one is dropped.
+    /// Whether offsets may be missing between segments, because compaction removed records. When false, the segments after a gap
+    /// are deleted.
     /// </summary>
     public bool MayHaveGaps { get; init; } = true;
 
     /// <summary>
-    /// What recovery writes is left to be made durable by <see cref="PartitionLog.StageRecovered"/> and what follows it: many
-    /// logs are opened at a time.
+    /// Leaves the flush of recovered files to <see cref="PartitionLog.StageRecovered"/>, because many logs are opened at a time.
     /// </summary>
     internal bool DefersFlush { get; init; }
 
@@ -46,8 +45,7 @@ public sealed record LogOpenOptions
     public Action<PartitionLog, Exception>? OnFailure { get; init; }
 
     /// <summary>
-    /// Called whenever something was refused because the disk is full, possibly under the log's lock: it must neither block nor
-    /// call back.
+    /// Called whenever the full disk refused a write, possibly under the log's lock: it must neither block nor call back.
     /// </summary>
     public Action<PartitionLog, DiskFullException>? OnDiskFull { get; init; }
 }

@@ -4,7 +4,7 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>What an append did.</summary>
+/// <summary>The result of an append.</summary>
 /// <param name="FirstOffset">The first record's offset; of the original batch when <paramref name="IsDuplicate"/>.</param>
 /// <param name="LastOffset">The last record's offset; of the original batch when <paramref name="IsDuplicate"/>.</param>
 /// <param name="LogAppendTimeMs">The time the broker stamped, or -1 for CreateTime; the original batch's timestamp when
@@ -28,7 +28,7 @@ public enum ReadBound
     LastStableOffset,
 }
 
-/// <summary>What a reader wants of a log.</summary>
+/// <summary>A read request.</summary>
 /// <param name="StartOffset">Where to start: within the batch that contains it, or the next, if compaction left a gap there. The log's
 /// end gives nothing.</param>
 /// <param name="Bound">How far it may read.</param>
@@ -43,9 +43,7 @@ public readonly record struct LogReadRequest(long StartOffset, ReadBound Bound, 
     public int LastFetchedEpoch { get; init; } = -1;
 }
 
-/// <summary>
-/// What a read found. The offsets are those of the moment at which the log's lock was held, and so are the aborted transactions.
-/// </summary>
+/// <summary>The result of a read. The offsets and aborted transactions are from the same moment, under the log's lock.</summary>
 /// <param name="Slice">Whole batches, the first of which contains or follows the asked offset; null when there is nothing (yet).
 /// The caller disposes it.</param>
 /// <param name="LogStartOffset">The log's start offset.</param>
@@ -55,12 +53,11 @@ public readonly record struct LogReadRequest(long StartOffset, ReadBound Bound, 
 public readonly record struct LogReadResult(
     IFileSlice? Slice, long LogStartOffset, long LogEndOffset, long HighWatermark, long LastStableOffset)
 {
-    /// <summary>The offset that bounded the read: there is news once it is another.</summary>
+    /// <summary>The offset that bounded the read; when it moves, there is more to read.</summary>
     public long BoundOffset { get; init; }
 
     /// <summary>
-    /// An offset that the slice does not reach, though everything before it that is left of the log it has; without a slice it
-    /// says nothing.
+    /// An upper bound of the slice: it has all batches before this offset and none after. Not set without a slice.
     /// </summary>
     public long UpperBoundOffset { get; init; }
 
@@ -104,6 +101,6 @@ public sealed class LogException(ErrorCode errorCode, string message, Exception?
     /// <summary>Kafka's error.</summary>
     public ErrorCode ErrorCode { get; } = errorCode;
 
-    /// <summary>Only room is missing: the log is in use, and what was refused may be tried again.</summary>
+    /// <summary>Whether the disk is full: the log stays online, and the operation may be tried again.</summary>
     public bool IsDiskFull => InnerException is DiskFullException;
 }

@@ -48,7 +48,8 @@ internal sealed partial class LogSegment
     }
 
     /// <summary>Reads whole batches from <paramref name="position"/> up to the valid end.</summary>
-    public void ReadBatches(long position, RecoveredBatch onBatch) => ScanBatches(Size, check: null, (batch, _) => onBatch(batch), position);
+    public void ReadBatches(long position, RecoveredBatch onBatch) =>
+        ScanBatches(Size, check: null, (batch, _) => onBatch(batch), position);
 
     private void EnsureIndexes(LogConfig config)
     {

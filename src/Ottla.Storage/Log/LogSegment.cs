@@ -48,14 +48,14 @@ internal sealed partial class LogSegment
 
     public long BaseOffset { get; }
 
-    /// <summary>Its aborted transactions: mostly there are none, and nobody asks.</summary>
+    /// <summary>Its aborted transactions, created at first use because most segments have none.</summary>
     public TransactionIndex Transactions => _transactions ??= new TransactionIndex(_fileSystem, _names);
 
     public long Size => _file.Length;
 
     public string LogPath => _file.Path;
 
-    /// <summary>Something was written that is not yet flushed.</summary>
+    /// <summary>Whether the segment has writes that are not flushed yet.</summary>
     public bool NeedsFlush => _needsFlush;
 
     /// <summary>Makes the log file of a new segment; its indexes get files when it is rolled, or closed.</summary>
@@ -91,7 +91,7 @@ internal sealed partial class LogSegment
                 else if (_timeIndex.TryReadLast(out var last))
                     (_maxTimestampMs, _offsetOfMaxTimestamp) = last;
                 else
-                    FindMaxTimestamp(0, stackalloc byte[BatchWalker.BufferBytes]); // whoever loads the index makes it anew
+                    FindMaxTimestamp(0, stackalloc byte[BatchWalker.BufferBytes]); // loading the index rebuilds it
                 _isTimestampKnown = true;
             }
 
@@ -99,7 +99,7 @@ internal sealed partial class LogSegment
         }
     }
 
-    /// <summary>What retention by time goes by: the greatest timestamp, or the file's last write when no record has one.</summary>
+    /// <summary>The time that retention uses: the greatest timestamp, or the file's last write when no record has one.</summary>
     public long RetentionTimestampMs => MaxTimestamp.TimestampMs >= 0 ? _maxTimestampMs : LastWriteMs;
 
     /// <summary>When the log file was last written; compaction hands it on to the file that takes its place.</summary>
@@ -167,7 +167,7 @@ internal sealed partial class LogSegment
             || lastOffset < BaseOffset;
     }
 
-    /// <summary>The segment is not the active one any more: last time index entry, exact file lengths.</summary>
+    /// <summary>Closes the segment for appends: adds the last time index entry and trims the files.</summary>
     public void OnBecomeInactive(LogConfig config)
     {
         if (!_wasWritten)
@@ -184,7 +184,7 @@ internal sealed partial class LogSegment
 
     /// <summary>Acquires the log file with what is needed to make it durable; the caller fsyncs it outside the lock.</summary>
     /// <remarks>The indexes of the active segment are left out: it holds the recovery point, so recovery makes them anew.</remarks>
-    /// <param name="isActive">It is the active segment.</param>
+    /// <param name="isActive">Whether it is the active segment.</param>
     /// <param name="hasNewFile">A file was made since the last flush: the directory has to be flushed too.</param>
     public SharedFile BeginFlush(bool isActive, out bool hasNewFile)
     {
@@ -223,7 +223,7 @@ internal sealed partial class LogSegment
         _transactions?.WriteUnflushed();
     }
 
-    /// <summary>A flush that <see cref="BeginFlush"/> began did not come to its end.</summary>
+    /// <summary>Notes that a flush begun by <see cref="BeginFlush"/> failed.</summary>
     public void UndoFlush() => _needsFlush = true;
 
     /// <summary>Gives back what is reserved past the end.</summary>
@@ -334,7 +334,7 @@ internal sealed partial class LogSegment
         return dropped;
     }
 
-    /// <summary>Frees memory and handles that nobody used lately.</summary>
+    /// <summary>Frees memory and handles that were not used lately.</summary>
     public void ReleaseIdle(bool isActive)
     {
         _file.CloseIfIdle();

@@ -6,7 +6,7 @@ using Ottla.Storage.Files;
 namespace Ottla.Storage.Log;
 
 /// <summary>A text file in a log directory with one offset per partition: lines of <c>topic partition offset</c>.</summary>
-/// <remarks>Stateless; whoever writes one keeps writers apart.</remarks>
+/// <remarks>Stateless; callers allow one writer at a time.</remarks>
 public sealed class OffsetCheckpointFile(IFileSystem fileSystem, string logDirectory, string name)
 {
     /// <summary>Everything before these offsets is flushed.</summary>

@@ -18,8 +18,8 @@ public sealed partial class PartitionLog
     /// coordinator was asked.</param>
     /// <returns>The offsets; a retry of a producer's recent batch appends nothing and returns the original's.</returns>
     /// <exception cref="LogException">
-    /// OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, TRANSACTION_COORDINATOR_FENCED, RECORD_LIST_TOO_LARGE,
-    /// CORRUPT_MESSAGE (not whole batches), KAFKA_STORAGE_ERROR. Nothing was appended.
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, TRANSACTION_COORDINATOR_FENCED,
+    /// RECORD_LIST_TOO_LARGE, CORRUPT_MESSAGE (not whole batches), KAFKA_STORAGE_ERROR. The log is unchanged.
     /// </exception>
     public LogAppendResult AppendAsLeader(
         Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion = 0, VerificationGuard guard = default)
@@ -32,7 +32,7 @@ public sealed partial class PartitionLog
     /// <summary>
     /// Begins to verify that a producer's transaction includes this partition: to be called before its coordinator is asked.
     /// </summary>
-    /// <param name="producerId">Whose transaction.</param>
+    /// <param name="producerId">The producer of the transaction.</param>
     /// <param name="producerEpoch">The epoch of the batch that is to be appended.</param>
     /// <param name="sequence">Its first sequence.</param>
     /// <param name="bumpsEpoch">Whether the producer's epoch grows with each transaction (transaction version 2).</param>
@@ -57,7 +57,8 @@ public sealed partial class PartitionLog
         }
     }
 
-    private LogAppendResult AppendLocked(Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion, VerificationGuard guard)
+    private LogAppendResult AppendLocked(
+        Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion, VerificationGuard guard)
     {
         using (_lock.EnterScope())
         {
@@ -66,7 +67,8 @@ public sealed partial class PartitionLog
             {
                 var bytes = batches.Span;
                 if (AssignOffsets(bytes, leaderEpoch, origin, transactionVersion, guard, out var extent, out var duplicate))
-                    return new LogAppendResult(duplicate.FirstOffset, duplicate.LastOffset, duplicate.TimestampMs, _logStartOffset, IsDuplicate: true);
+                    return new LogAppendResult(
+                        duplicate.FirstOffset, duplicate.LastOffset, duplicate.TimestampMs, _logStartOffset, IsDuplicate: true);
                 if (origin != AppendOrigin.Replication && bytes.Length > _config.SegmentBytes)
                     throw new LogException(
                         ErrorCode.RecordListTooLarge,
@@ -120,7 +122,8 @@ public sealed partial class PartitionLog
                 }
 
                 Write(bytes, extent, now);
-                return new LogAppendResult(extent.FirstOffset, extent.LastOffset, RecordBatchLayout.NoTimestamp, _logStartOffset, IsDuplicate: false);
+                return new LogAppendResult(
+                    extent.FirstOffset, extent.LastOffset, RecordBatchLayout.NoTimestamp, _logStartOffset, IsDuplicate: false);
             }
             catch (Exception failure) when (IsIoFailure(failure))
             {
@@ -134,8 +137,7 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// <c>flush.messages</c> is a promise about what was answered: the caller waits for the disk. <c>flush.ms</c> is left to
-    /// upkeep.
+    /// With <c>flush.messages</c> the caller waits for the disk before it answers; upkeep does <c>flush.ms</c>.
     /// </summary>
     private void FlushIfManyAreUnflushed()
     {
@@ -222,9 +224,9 @@ public sealed partial class PartitionLog
         return size;
     }
 
-    /// <summary>Writes accepted batches and takes over what they imply.</summary>
-    /// <exception cref="LogException">KAFKA_STORAGE_ERROR: bytes are in the file that the log does not know of. It is offline, for it
-    /// would use their offsets again.</exception>
+    /// <summary>Writes accepted batches and updates the indexes, epochs and producers.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR: the file has batches that memory lacks. The log goes offline, because
+    /// it would use their offsets again.</exception>
     private void Write(ReadOnlySpan<byte> bytes, in AppendExtent extent, Instant now)
     {
         WriteTopicId();
@@ -247,7 +249,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Takes over what batches imply that are in the segment's file.</summary>
+    /// <summary>Updates the indexes, epochs and producers for batches that are in the segment's file.</summary>
     private void TakeOver(LogSegment segment, ReadOnlySpan<byte> bytes, in AppendExtent extent)
     {
         Volatile.Write(ref _sizeInBytes, _sizeInBytes + bytes.Length);
@@ -289,8 +291,8 @@ public sealed partial class PartitionLog
         if (Active.Size == 0 && Active.BaseOffset == baseOffset)
             return; // an empty segment with a full index cannot be; one that is merely old is as good as new
         Active.OnBecomeInactive(_config);
-        // Where a truncation fell into a batch, the recovery point may be past the new segment's start, and recovery would take
-        // the indexes before it for flushed.
+        // After a truncation inside a batch the recovery point may lie past the new segment's start. Recovery would then trust
+        // indexes that are not flushed.
         if (_config.Compact || _recoveryPoint > baseOffset)
             Active.Flush();
         _producers.AdvanceTo(baseOffset);
@@ -307,7 +309,7 @@ public sealed partial class PartitionLog
         }
         catch (DiskFullException)
         {
-            // Smaller batches may still fit the active segment: no file may say that another one begins here.
+            // Smaller batches may still fit the active segment, so the file of the new one must go.
             new LogSegment(_fileSystem, Directory, baseOffset, length: 0, jitter: 0, now.UnixMilliseconds).DeleteFiles();
             throw;
         }

@@ -3,24 +3,25 @@ using Ottla.Storage.Compaction;
 
 namespace Ottla.Storage.Log;
 
-/// <content>
-/// What compaction needs of a log: to know what is dirty, to hold on to segments, and to put compacted ones in their place.
-/// </content>
+/// <content>The log's part in compaction: finds dirty segments, holds their files, and replaces them by compacted ones.</content>
 public sealed partial class PartitionLog
 {
     /// <summary>
-    /// Keeps the directory's name as it is while a step of a compaction uses it. Taken before the flush lock and the log's lock.
+    /// Held for a step of a compaction, so that the directory keeps its name. Taken before the flush lock and the log's lock.
     /// </summary>
     private readonly ScheduledLock _compactionLock = new();
 
-    /// <summary>Moves when segments are cut or removed by anybody but compaction.</summary>
+    /// <summary>Grows when anything but compaction cuts or removes segments.</summary>
     private int _cleaningGeneration;
 
-    /// <summary>Moves whenever what a compaction has found is not so any more.</summary>
+    /// <summary>Grows when a compaction in progress must stop.</summary>
     internal int CleaningGeneration => Volatile.Read(ref _cleaningGeneration);
 
-    /// <summary>What compaction would find to do: whole inactive segments below the last stable offset, none of them too young.</summary>
-    /// <param name="cleanedTo">The checkpoint of the last compaction; one that lies outside the log counts for nothing.</param>
+    /// <summary>
+    /// The part of the log that compaction may work on: whole inactive segments below the last stable offset, older than
+    /// <c>min.compaction.lag.ms</c>.
+    /// </summary>
+    /// <param name="cleanedTo">The end of the last compaction; an offset outside the log is ignored.</param>
     /// <param name="now">For the ages of segments.</param>
     internal DirtySection MeasureDirt(long? cleanedTo, Instant now)
     {
@@ -56,7 +57,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Notes the state that a compaction starts from.</summary>
+    /// <summary>Takes the state of the log at the start of a compaction.</summary>
     /// <param name="endOffset">Only segments that end here or before.</param>
     internal CleaningSource BeginCleaning(long endOffset)
     {
@@ -78,14 +79,14 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Makes a compaction that is under way pointless: it ends at its next step.</summary>
+    /// <summary>Stops a compaction in progress at its next step.</summary>
     internal void AbortCleaning()
     {
         using (_lock.EnterScope())
             _cleaningGeneration++;
     }
 
-    /// <summary>Does a step of a compaction that uses names of files: the directory is not renamed meanwhile.</summary>
+    /// <summary>Runs a step of a compaction that uses file names; the directory keeps its name meanwhile.</summary>
     /// <exception cref="CleaningVoidException">Nothing was done: the compaction has become pointless.</exception>
     internal void InCleaning(int generation, Action step)
     {
@@ -96,7 +97,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Notes something about a compaction, as one step with the log's own changes.</summary>
+    /// <summary>Runs a step of a compaction under the log's lock.</summary>
     /// <exception cref="CleaningVoidException">Nothing was done: the compaction has become pointless.</exception>
     internal void NoteCleaning(int generation, Action note)
     {
@@ -107,9 +108,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>
-    /// Does away with what a compaction made that was ended. Files in a directory that goes, or has gone elsewhere, go with it.
-    /// </summary>
+    /// <summary>Removes the files of a compaction that stopped. If the directory is deleted or moved, they go with it.</summary>
     internal void DiscardCleaned(CleanedSegments cleaned)
     {
         using (_compactionLock.EnterScope())
@@ -122,7 +121,7 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>Holds the file of a segment for compaction, which releases it.</summary>
-    /// <exception cref="CleaningVoidException">The segment may not be the log's any more.</exception>
+    /// <exception cref="CleaningVoidException">The log changed, and may have dropped the segment.</exception>
     internal SharedFile AcquireForCleaning(SourceSegment segment, int generation)
     {
         using (_lock.EnterScope())
@@ -132,23 +131,23 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Ends a compaction that has become pointless.</summary>
-    /// <exception cref="CleaningVoidException">Segments were cut or removed since it began, the log is about to be moved, or it
-    /// is not in use any more.</exception>
+    /// <summary>Stops a compaction whose log has changed.</summary>
+    /// <exception cref="CleaningVoidException">Segments were cut or removed since it began, or the log is closed, offline or
+    /// about to move.</exception>
     internal void ThrowIfVoid(int generation)
     {
         if (IsClosed || IsOffline || Volatile.Read(ref _cleaningGeneration) != generation)
             throw new CleaningVoidException($"The log {Directory} changed while the cleaner compacted it.");
     }
 
-    /// <summary>Puts compacted segments in the place of those they were made of. Readers keep the old files until they are done.</summary>
+    /// <summary>Replaces segments by compacted ones. Readers keep the old files until they are done.</summary>
     /// <remarks>
-    /// A death at any point leaves either the old segments or the new. The compacted files, named .cleaned and flushed, are
+    /// A crash at any point leaves either the old segments or the new. The compacted files, named .cleaned and flushed, are
     /// renamed to .swap from the last to the first: while one is not, the loader drops them all. Then the old files go, and at
     /// last the suffix: from the first .swap on, the loader does what is left.
     /// </remarks>
     /// <param name="generation">The state the compaction started from.</param>
-    /// <param name="replaced">Neighbours in the log.</param>
+    /// <param name="replaced">The segments to replace, neighbours in the log.</param>
     /// <param name="cleaned">In the order of their offsets; the first begins where the replaced begin.</param>
     /// <param name="now">Old files are deleted <c>file.delete.delay.ms</c> later.</param>
     /// <exception cref="CleaningVoidException">Nothing was done: the log has changed.</exception>

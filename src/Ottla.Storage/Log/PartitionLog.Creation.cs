@@ -7,31 +7,31 @@ using Ottla.Storage.Producers;
 namespace Ottla.Storage.Log;
 
 /// <content>
-/// New logs. Ten thousand are made with one request, so that making one is a directory and an empty file and waits for no disk:
-/// after a power loss a log that has no records may be missing, and is made again. What it takes for records to survive is made
-/// up for by the first flush.
+/// Creation of logs. One request may create ten thousand, so a new log is only a directory and an empty file, without a flush.
+/// After a power loss a log without records may be missing; the broker creates it again. The first flush makes the names durable,
+/// before it counts records as flushed.
 /// </content>
 public sealed partial class PartitionLog
 {
-    /// <summary>The directory was made by this process, and its name is not known to be durable.</summary>
+    /// <summary>This process created the directory and has not flushed its name yet.</summary>
     private bool _isDirectoryNew;
 
-    /// <summary>The topic's id is known and not yet in <c>partition.metadata</c>: it will be before records are.</summary>
+    /// <summary>The topic's id is known but not in <c>partition.metadata</c> yet; it is written before the first records.</summary>
     private bool _isTopicIdUnwritten;
 
     /// <summary>It is written beside <c>partition.metadata</c>.</summary>
     private bool _isTopicIdStaged;
 
-    /// <summary>What its recovery wrote is not known to be durable.</summary>
+    /// <summary>The files that recovery wrote are not flushed yet.</summary>
     private bool _isRecoveryUnflushed;
 
-    /// <summary>What its recovery wrote is not known to be durable: <see cref="StageRecovered"/> comes next.</summary>
+    /// <summary>The files that recovery wrote are not flushed yet; <see cref="StageRecovered"/> comes next.</summary>
     internal bool IsRecoveryUnflushed => Volatile.Read(ref _isRecoveryUnflushed);
 
     /// <summary><c>partition.metadata</c> is still to be written.</summary>
     internal bool IsTopicIdUnwritten => Volatile.Read(ref _isTopicIdUnwritten);
 
-    /// <summary>Makes an empty log. One that a process left in this directory is opened instead.</summary>
+    /// <summary>Creates an empty log, or opens the log that is in the directory already.</summary>
     /// <inheritdoc cref="Open"/>
     public static PartitionLog Create(
         IFileSystem fileSystem, string directory, TopicPartition partition, LogConfig config, LogOpenOptions options, TimeProvider time, ILogger logger)
@@ -46,8 +46,8 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// Notes which topic the log belongs to: <c>partition.metadata</c>. That of a new log is written with its first records, or
-    /// by <see cref="StageTopicId"/>.
+    /// Sets the topic id of the log. A new log writes it to <c>partition.metadata</c> with its first records or in
+    /// <see cref="StageTopicId"/>.
     /// </summary>
     /// <exception cref="LogException">INCONSISTENT_TOPIC_ID when the log belongs to another topic.</exception>
     public void AssignTopicId(Uuid topicId)
@@ -58,7 +58,8 @@ public sealed partial class PartitionLog
             if (TopicId == topicId)
                 return;
             if (TopicId is { } known)
-                throw new LogException(ErrorCode.InconsistentTopicId, $"The log {Directory} belongs to the topic with id {known}, not {topicId}.");
+                throw new LogException(
+                    ErrorCode.InconsistentTopicId, $"The log {Directory} belongs to the topic with id {known}, not {topicId}.");
             TopicId = topicId;
             _isTopicIdUnwritten = true;
             if (_isDirectoryNew)
@@ -77,7 +78,8 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// Writes <c>partition.metadata</c> so far that it can be put in place once the volume is flushed: for many logs at a time.
+    /// Writes <c>partition.metadata</c> under a temporary name; after a flush of the volume <see cref="PublishTopicId"/> renames
+    /// it. For many logs at a time.
     /// </summary>
     internal void StageTopicId()
     {
@@ -97,7 +99,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Puts in place what <see cref="StageTopicId"/> wrote, or writes it now.</summary>
+    /// <summary>Renames the file that <see cref="StageTopicId"/> wrote, or writes it now.</summary>
     /// <param name="isFlushed">The volume was flushed since.</param>
     internal void PublishTopicId(bool isFlushed)
     {
@@ -119,7 +121,8 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// Writes what is left of a recovery, to be put in place by <see cref="PublishRecovered"/> once the volume is flushed.
+    /// Writes the remaining files of a recovery under temporary names; after a flush of the volume <see cref="PublishRecovered"/>
+    /// renames them.
     /// </summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal void StageRecovered()

@@ -4,23 +4,22 @@ using Ottla.Storage.Producers;
 
 namespace Ottla.Storage.Log;
 
-/// <content>Moving a log to another log directory: another log is filled beside this one, which then takes over its files.</content>
+/// <content>Moves a log to another log directory: the mover fills a copy beside it, and the log then takes over the copy's files.</content>
 public sealed partial class PartitionLog
 {
     private int _truncations;
 
-    /// <summary>Moves when batches at the end are cut off: a copy may have them still.</summary>
+    /// <summary>Grows with each truncation, because a copy may still have the removed batches.</summary>
     internal int Truncations => Volatile.Read(ref _truncations);
 
     /// <summary>
-    /// Takes over the files of a copy of this log: from then on they are this log's, and what it had is to be deleted. Readers
-    /// keep their old files open.
+    /// Takes over the files of a copy of this log; the caller deletes the old files. Readers keep their old files open.
     /// </summary>
     /// <remarks>
     /// Appends wait for the last batches to be copied, flushed, and two renames, which wait for a flush and a step of a compaction
     /// under way. A death between the renames leaves the copy beside the old directory, and the next start finishes the rest.
     /// </remarks>
-    /// <param name="copy">The copy, which has nearly everything; nobody else uses it, and it is closed afterwards.</param>
+    /// <param name="copy">The copy, which lacks only the last batches. The caller alone uses it; it is closed afterwards.</param>
     /// <param name="truncations">What <see cref="Truncations"/> was when the copy was begun.</param>
     /// <param name="directory">The new directory, which does not exist yet, beside that of the copy.</param>
     /// <param name="deletedDirectory">What the old directory is renamed to: <see cref="LogFileNames.ReplacedBy"/> of the copy's.</param>

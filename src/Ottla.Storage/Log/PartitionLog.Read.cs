@@ -138,9 +138,7 @@ public sealed partial class PartitionLog
         return max < 0 ? TimestampOffset.None : Search(max, exact: true);
     }
 
-    /// <summary>
-    /// Under the lock: decides all that a read goes by, and takes hold of the segment's file and of the aborted transactions.
-    /// </summary>
+    /// <summary>Under the lock: plans a read, acquires the segment's file and collects the aborted transactions.</summary>
     private LogReadResult PlanRead(in LogReadRequest request, long segmentFrom, out ReadPlan plan)
     {
         using (_lock.EnterScope())
@@ -205,7 +203,7 @@ public sealed partial class PartitionLog
         return result with { AvailableBytes = end - searchFrom, HasMoreInLaterSegments = bound > nextBaseOffset };
     }
 
-    /// <summary>Where a reader's epoch ended, if that is before what it has read: it holds records that were truncated (KIP-595).</summary>
+    /// <summary>Finds a reader that has truncated records: returns the end of its epoch if the reader is past it (KIP-595).</summary>
     private EpochEndOffset? FindDivergence(int lastFetchedEpoch, long startOffset)
     {
         var end = _epochs.EndOffsetFor(lastFetchedEpoch, _logEndOffset);
@@ -259,7 +257,7 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// Leaves out the transactions that begin after the slice: a reader far behind would else be told of many again and again.
+    /// Leaves out the transactions that begin after the slice. Otherwise a reader far behind would get many of them with every read.
     /// </summary>
     private static void RemoveFrom(long upperBound, List<AbortedTransaction>? aborted)
     {
@@ -372,7 +370,8 @@ public sealed partial class PartitionLog
         }
     }
 
-    private static TimestampOffset SearchBatch(IFile file, long position, int size, long timestampMs, bool exact, long startOffset, int recordSizeBytesMax)
+    private static TimestampOffset SearchBatch(
+        IFile file, long position, int size, long timestampMs, bool exact, long startOffset, int recordSizeBytesMax)
     {
         var bytes = ArrayPool<byte>.Shared.Rent(size);
         try
@@ -393,7 +392,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>What a read found out under the lock.</summary>
+    /// <summary>The plan of a read, made under the lock.</summary>
     private struct ReadPlan
     {
         /// <summary>Where to read; null when there is nothing to read.</summary>

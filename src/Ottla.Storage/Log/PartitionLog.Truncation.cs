@@ -10,7 +10,7 @@ public sealed partial class PartitionLog
     private readonly List<(LogSegment Segment, Instant DeleteAt)> _deletedSegments = [];
 
     /// <summary>
-    /// Files of removed segments wait for <see cref="UnlinkDeletedSegments"/>. Takes no lock: what was just removed has time.
+    /// Removed segments whose files wait for <see cref="UnlinkDeletedSegments"/>. Takes no lock: a segment removed just now can wait.
     /// </summary>
     internal bool HasDeletedSegments => _deletedSegments.Count > 0;
 
@@ -108,7 +108,8 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// Deletes segments that are wholly below the log start offset and, where the topic's policy says so, too old or too much.
+    /// Deletes segments wholly below the log start offset and, if <c>cleanup.policy</c> contains <c>delete</c>, those past
+    /// <c>retention.ms</c> or <c>retention.bytes</c>.
     /// </summary>
     /// <returns>How many.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
@@ -221,10 +222,10 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// Takes the last segments out of the log, with the snapshots after <paramref name="offset"/>, for good: none may be back
-    /// after a power loss, when others have been written in their place.
+    /// Removes the last segments of the log and the snapshots after <paramref name="offset"/> durably: they must not come back
+    /// after a power loss, beside the new ones.
     /// </summary>
-    /// <remarks>From the end on, so that there is no hole if the process dies in between.</remarks>
+    /// <remarks>Starts at the end, so that a crash leaves no hole.</remarks>
     private void RemoveSegmentsFrom(int index, long offset, Instant now)
     {
         _cleaningGeneration++;
@@ -236,7 +237,7 @@ public sealed partial class PartitionLog
             _fileSystem.FlushDirectory(Directory);
     }
 
-    /// <summary>Takes segments out of the log, and the producer snapshots that were theirs.</summary>
+    /// <summary>Removes segments and their producer snapshots.</summary>
     private void RemoveSegments(int index, int count, Instant now)
     {
         _cleaningGeneration++;
@@ -246,8 +247,7 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// Takes segments out of the list; their files are renamed now and unlinked later, so that readers and other processes can
-    /// finish.
+    /// Removes segments from the list. Renames their files now and unlinks them later, so that readers and other processes can finish.
     /// </summary>
     private void TakeOut(int index, int count, Instant now)
     {
@@ -276,9 +276,13 @@ public sealed partial class PartitionLog
             + "segments until then. Check the clocks of the producers")]
     private static partial void LogFutureTimestamp(ILogger logger, long baseOffset, string directory);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Truncating {Directory} from its end at offset {LogEndOffset} back to offset {Offset}")]
+    [LoggerMessage(
+        Level = LogLevel.Information,
+        Message = "Truncating {Directory} from its end at offset {LogEndOffset} back to offset {Offset}")]
     private static partial void LogTruncation(ILogger logger, string directory, long offset, long logEndOffset);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Deleting the {Count} oldest segments of {Directory}; it now starts at {LogStartOffset}")]
+    [LoggerMessage(
+        Level = LogLevel.Information,
+        Message = "Deleting the {Count} oldest segments of {Directory}; it now starts at {LogStartOffset}")]
     private static partial void LogRetention(ILogger logger, int count, string directory, long logStartOffset);
 }

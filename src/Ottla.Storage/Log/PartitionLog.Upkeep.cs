@@ -7,7 +7,7 @@ namespace Ottla.Storage.Log;
 public sealed partial class PartitionLog
 {
     /// <summary>
-    /// Keeps flushes apart, and the directory's name as it is; taken before the log's lock, and held while the disk works.
+    /// Held for a whole flush, so that there is one at a time and the directory keeps its name. Taken before the log's lock.
     /// </summary>
     private readonly ScheduledLock _flushLock = new();
 
@@ -17,9 +17,11 @@ public sealed partial class PartitionLog
     /// <summary>Records written since the last flush.</summary>
     public long UnflushedRecords => LogEndOffset - RecoveryPoint;
 
-    /// <summary>A segment was rolled and not flushed since, or <c>flush.messages</c> is due, or <c>flush.ms</c>.</summary>
+    /// <summary>
+    /// Whether a flush is due: a rolled segment is not flushed yet, or <c>flush.messages</c> or <c>flush.ms</c> is reached.
+    /// </summary>
     /// <param name="now">The present.</param>
-    /// <param name="isTimed">Whether <c>flush.ms</c> is looked after now.</param>
+    /// <param name="isTimed">Whether <c>flush.ms</c> is checked now.</param>
     public bool NeedsFlush(Instant now, bool isTimed)
     {
         if (UnflushedRecords == 0 && !Volatile.Read(ref _hasRolled))
@@ -31,7 +33,7 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// How far a flush by <see cref="NeedsFlush"/> has to go: only to the active segment when it is due because of a roll.
+    /// The offset up to which a flush due by <see cref="NeedsFlush"/> must go: the start of the active segment when a roll made it due.
     /// </summary>
     internal long FlushTarget(Instant now, bool isTimed)
     {
@@ -49,7 +51,7 @@ public sealed partial class PartitionLog
     /// Makes everything before <paramref name="upToOffset"/> survive power loss and moves the recovery point there. Appends go on
     /// meanwhile.
     /// </summary>
-    /// <exception cref="LogException">KAFKA_STORAGE_ERROR: what is on disk is not known, the log is offline.</exception>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR: the flush failed and the log is offline.</exception>
     public void Flush(long upToOffset = long.MaxValue)
     {
         using (_flushLock.EnterScope())
@@ -97,7 +99,7 @@ public sealed partial class PartitionLog
             }
             catch (DiskFullException failure)
             {
-                // An index could not be written: nothing counts as flushed, and all of it is flushed again.
+                // An index write failed: nothing counts as flushed, and the next flush does all of it again.
                 using (_lock.EnterScope())
                 {
                     foreach (var segment in flushed)
@@ -147,7 +149,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Gives back the room that is reserved past the log's end: others need it now.</summary>
+    /// <summary>Gives back the space reserved past the log's end, because other logs need it now.</summary>
     public void GiveBackReserve()
     {
         using (_lock.EnterScope())
@@ -165,7 +167,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Forgets idle producers, and gives back memory and file handles that nobody used since the last call.</summary>
+    /// <summary>Forgets idle producers, and frees memory and file handles that were not used since the last call.</summary>
     public void ReleaseIdle(Instant now)
     {
         using (_lock.EnterScope())
@@ -179,8 +181,8 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// Flushes, writes a producer snapshot at the log's end, trims all files: the next start needs no recovery. Slices that are
-    /// out stay readable.
+    /// Flushes, writes a producer snapshot at the log's end, trims all files: the next start needs no recovery. Slices that
+    /// readers hold stay readable.
     /// </summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public void Close()
@@ -211,7 +213,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Something of it is not durable, or not even written: closing it takes a flush.</summary>
+    /// <summary>Whether closing the log needs a flush.</summary>
     internal bool HasUnflushed
     {
         get
@@ -222,8 +224,7 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// The first half of closing many logs: writes all that <see cref="Close"/> does, which is durable only once the volume is
-    /// flushed.
+    /// The first half of closing many logs: writes the same as <see cref="Close"/>, but leaves the flush of the volume to the caller.
     /// </summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal void BeginClose()
@@ -255,8 +256,8 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// The second half of closing many logs, once the volume was flushed after <see cref="BeginClose"/>; it has to be flushed
-    /// again.
+    /// The second half of closing many logs: called after <see cref="BeginClose"/> and a flush of the volume; the caller flushes
+    /// the volume again.
     /// </summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal void EndClose()
@@ -282,12 +283,10 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>
-    /// Renames the directory to one that is to be deleted, and closes the log. Whoever called removes the directory later.
-    /// </summary>
-    /// <remarks>A flush and a compaction under way use the old name: they are told to end, and waited for.</remarks>
+    /// <summary>Closes the log and renames its directory. The caller removes the directory later.</summary>
+    /// <remarks>A flush or compaction in progress uses the old name: it is asked to stop, and this call waits for it.</remarks>
     /// <param name="newDirectory">Its path, in the same log directory.</param>
-    /// <param name="isFlushed">Makes the new name durable; else the caller does, for many at a time.</param>
+    /// <param name="isFlushed">Whether to flush the new name; otherwise the caller flushes it, for many logs at a time.</param>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public void Delete(string newDirectory, bool isFlushed = true)
     {
@@ -335,7 +334,7 @@ public sealed partial class PartitionLog
             return;
         if (Active.NeedsFlush)
             Active.Flush();
-        // Without its snapshot, a log that was closed in order is taken for one that never had a producer.
+        // Without a snapshot the next start assumes that a cleanly closed log never had a producer.
         _fileSystem.FlushDirectory(Directory);
     }
 

@@ -8,14 +8,15 @@ namespace Ottla.Storage.Log;
 
 /// <summary>
 /// The log of one replica: an ordered sequence of record batches in segments, with the producers and leader epochs they imply.
-/// Append, read, truncate, delete the old; nothing here knows of replication or requests.
+/// Appends, reads, truncates and deletes old segments; knows nothing of replication or requests.
 /// </summary>
 /// <remarks>
-/// Thread-safe. One short lock covers what must be one step: assign offsets, patch headers, one write, index and producer state.
-/// Readers take it only to find their segment; they read bytes without it, from files they hold open.
-/// An I/O failure takes the log offline: from then on every operation fails with KAFKA_STORAGE_ERROR, because what is on disk is not known.
-/// A full disk does not: what needs room is refused with the same error and leaves no trace, everything else goes on (ADR 0010).
-/// Owned by a <c>LogManager</c>, or by whoever called <see cref="Open"/>; lives until <see cref="Close"/> or <see cref="Delete"/>.
+/// Thread-safe. An append holds one short lock: it assigns offsets, patches headers, writes once, and updates index and producer state.
+/// A reader takes the lock only to find its segment; it reads the bytes without the lock, from a file that it holds open.
+/// An I/O failure takes the log offline: from then on every operation fails with KAFKA_STORAGE_ERROR, because the content of the
+/// disk is unknown. A full disk does not: an operation that needs space fails with the same error and changes nothing; all others
+/// go on (ADR 0010).
+/// Owned by a <c>LogManager</c> or by the caller of <see cref="Open"/>; lives until <see cref="Close"/> or <see cref="Delete"/>.
 /// </remarks>
 public sealed partial class PartitionLog
 {
@@ -34,7 +35,9 @@ public sealed partial class PartitionLog
     private long _logStartOffset;
     private long _logEndOffset;
 
-    /// <summary>The end of the last batch: before the log's end where a truncation fell into a batch, which then went as a whole.</summary>
+    /// <summary>
+    /// The end of the last batch. It lies before the log's end when a truncation fell into a batch and removed the whole batch.
+    /// </summary>
     private long _lastBatchEndOffset;
     private long _highWatermark;
     private long _firstUnstableOffset = long.MaxValue;
@@ -43,7 +46,7 @@ public sealed partial class PartitionLog
     private Exception? _failure;
     private bool _isClosed;
 
-    /// <summary>Set once, before anybody waits for those who work on it: its files are about to go.</summary>
+    /// <summary>Set once, when a deletion begins and before it waits for flushes and compactions.</summary>
     private bool _isRetired;
 
     private PartitionLog(
@@ -77,13 +80,13 @@ public sealed partial class PartitionLog
     /// <summary>Whose log it is.</summary>
     public TopicPartition Partition { get; }
 
-    /// <summary>Where its files are.</summary>
+    /// <summary>The directory of its files.</summary>
     public string Directory { get; private set; }
 
-    /// <summary>The topic's id as <c>partition.metadata</c> says; null while unknown.</summary>
+    /// <summary>The topic's id from <c>partition.metadata</c>; null while unknown.</summary>
     public Uuid? TopicId { get; private set; }
 
-    /// <summary>What the log goes by; replaced as a whole when the topic's configuration changes.</summary>
+    /// <summary>The configuration of the log; replaced as a whole when the topic's configuration changes.</summary>
     public LogConfig Config
     {
         get => Volatile.Read(ref _config);
@@ -99,10 +102,13 @@ public sealed partial class PartitionLog
     /// <summary>Everything before it is on all in-sync replicas.</summary>
     public long HighWatermark => Volatile.Read(ref _highWatermark);
 
-    /// <summary>The first offset of a transaction that is open, or decided above the high watermark; null when there is none.</summary>
+    /// <summary>
+    /// The first offset of the oldest transaction that is open or whose marker is above the high watermark; null when there is
+    /// none.
+    /// </summary>
     public long? FirstUnstableOffset => Volatile.Read(ref _firstUnstableOffset) is var offset and not long.MaxValue ? offset : null;
 
-    /// <summary>How far READ_COMMITTED readers may read.</summary>
+    /// <summary>READ_COMMITTED readers read up to here.</summary>
     public long LastStableOffset => Math.Min(HighWatermark, Volatile.Read(ref _firstUnstableOffset));
 
     /// <summary>Everything before it is flushed.</summary>
@@ -111,10 +117,10 @@ public sealed partial class PartitionLog
     /// <summary>Bytes of all segments.</summary>
     public long SizeInBytes => Volatile.Read(ref _sizeInBytes);
 
-    /// <summary>Closed or deleted: nothing works any more.</summary>
+    /// <summary>Closed or deleted: every operation fails.</summary>
     public bool IsClosed => Volatile.Read(ref _isClosed) || IsRetired;
 
-    /// <summary>Deleted, or about to be: what fails from now on says nothing about the disk.</summary>
+    /// <summary>Deleted, or about to be: a failure from now on does not mean that the disk fails.</summary>
     private bool IsRetired => Volatile.Read(ref _isRetired);
 
     /// <summary>Where the first segment starts.</summary>
@@ -170,7 +176,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Opens a log, or makes an empty one; recovers it if the last process did not end in order.</summary>
+    /// <summary>Opens a log, or creates an empty one; recovers it if the last process did not shut down cleanly.</summary>
     /// <param name="fileSystem">The disk.</param>
     /// <param name="directory">The log's directory; made when missing.</param>
     /// <param name="partition">Whose log it is.</param>
@@ -191,7 +197,7 @@ public sealed partial class PartitionLog
         };
     }
 
-    /// <summary>The topic's id. A file that is damaged counts as missing: the records must stay, and the metadata knows the id.</summary>
+    /// <summary>Reads the topic's id. A damaged file counts as missing: the records stay, and the cluster metadata has the id.</summary>
     private static Uuid? ReadTopicId(IFileSystem fileSystem, string directory, ILogger logger)
     {
         try
@@ -264,12 +270,14 @@ public sealed partial class PartitionLog
             throw new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} is closed.");
     }
 
-    /// <summary>Takes the log offline because its directory is: every use answers KAFKA_STORAGE_ERROR from now on. Takes no lock.</summary>
+    /// <summary>
+    /// Takes the log offline with its directory: every operation fails with KAFKA_STORAGE_ERROR from now on. Takes no lock.
+    /// </summary>
     internal void TakeOffline(Exception failure) => Interlocked.CompareExchange(ref _failure, failure, null);
 
     /// <summary>
-    /// What a failing disk comes to: where room is all that is missing, the log stays in use, and as it was; anything else takes
-    /// it offline.
+    /// Turns a disk failure into the error for the caller. A full disk leaves the log online and unchanged; any other failure
+    /// takes it offline.
     /// </summary>
     private LogException FailOrRefuse(Exception failure) => failure is DiskFullException full ? OutOfSpace(full) : Fail(failure);
 
@@ -295,8 +303,7 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// Takes the log offline, and no other: the disk works, but what is in memory does not say what is in the files. The next start
-    /// recovers it.
+    /// Takes only this log offline: the disk works, but memory and files differ. The next start recovers the log.
     /// </summary>
     private LogException FailAlone(Exception failure)
     {
@@ -339,6 +346,8 @@ public sealed partial class PartitionLog
             + "recover it")]
     private static partial void LogFailureAlone(ILogger logger, Exception failure, string directory);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The log {Directory} is offline after a disk failure. Check the disk, then restart the broker")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+        Message = "The log {Directory} is offline after a disk failure. Check the disk, then restart the broker")]
     private static partial void LogFailure(ILogger logger, Exception failure, string directory);
 }

@@ -28,12 +28,14 @@ public static class PartitionMetadataFile
     }
 
     /// <summary>Replaces the file.</summary>
-    public static void Write(IFileSystem fileSystem, string directory, Uuid topicId) => fileSystem.ReplaceFile(PathIn(directory), Content(topicId));
+    public static void Write(IFileSystem fileSystem, string directory, Uuid topicId) =>
+        fileSystem.ReplaceFile(PathIn(directory), Content(topicId));
 
-    /// <summary>Writes what the file is to have beside it, without a flush.</summary>
-    public static void Stage(IFileSystem fileSystem, string directory, Uuid topicId) => fileSystem.StageFile(PathIn(directory), Content(topicId));
+    /// <summary>Writes the new content under a temporary name, without a flush.</summary>
+    public static void Stage(IFileSystem fileSystem, string directory, Uuid topicId) =>
+        fileSystem.StageFile(PathIn(directory), Content(topicId));
 
-    /// <summary>Puts what <see cref="Stage"/> wrote in the file's place, once it was flushed.</summary>
+    /// <summary>Renames the file that <see cref="Stage"/> wrote, after a flush.</summary>
     public static void Publish(IFileSystem fileSystem, string directory) => fileSystem.PublishFile(PathIn(directory));
 
     private static string PathIn(string directory) => Path.Combine(directory, LogFileNames.PartitionMetadata);

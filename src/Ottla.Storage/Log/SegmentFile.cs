@@ -21,7 +21,7 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
     private bool _usedSinceTick;
     private long _reservedEnd;
 
-    /// <summary>Another process wrote to it, and may have reserved more than it has used.</summary>
+    /// <summary>Whether an earlier process wrote to the file and may have reserved space past its end.</summary>
     private bool _isFromElsewhere = true;
 
     public string Path => names.PathOf(LogFileNames.LogSuffix);
@@ -56,8 +56,8 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
     /// <param name="bytes">Whole batches.</param>
     /// <param name="sizeMax">How far the segment may grow: nothing is reserved past it.</param>
     /// <param name="reserveAll">Reserve up to <paramref name="sizeMax"/> at once (<c>preallocate</c>).</param>
-    /// <param name="reserveBytes">Keep at least about half as much room reserved past the end, if there is any: what a full disk
-    /// cannot take.</param>
+    /// <param name="reserveBytes">Keep at least about half of this reserved past the end, if the disk has space: appends to it
+    /// work on a full disk.</param>
     /// <exception cref="DiskFullException">There is no room; the file is as it was.</exception>
     public void Append(ReadOnlySpan<byte> bytes, long sizeMax, bool reserveAll, int reserveBytes)
     {
@@ -67,7 +67,7 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
         {
             var step = reserveAll ? sizeMax : reserveBytes > 0 ? reserveBytes : Math.Min(end, PreallocationStepBytesMax);
             var reservedEnd = Math.Max(end, Math.Min(sizeMax, end + step));
-            // What is reserved already stays so when more cannot be had.
+            // The existing reservation stays when the disk has no more space.
             file.Preallocate(reservedEnd);
             _reservedEnd = reservedEnd;
         }
@@ -113,7 +113,7 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
         _reservedEnd = 0;
     }
 
-    /// <summary>Closes the handle if nobody used it since the last call, so that cold segments cost no descriptor.</summary>
+    /// <summary>Closes the handle if it was not used since the last call, so that cold segments cost no descriptor.</summary>
     public void CloseIfIdle()
     {
         if (!_usedSinceTick)

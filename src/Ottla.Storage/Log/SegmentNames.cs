@@ -1,8 +1,7 @@
 namespace Ottla.Storage.Log;
 
 /// <summary>
-/// What the files of a segment are called. They make their paths of it when they need them: kept, the paths would be most of what
-/// a segment that nobody uses holds in memory.
+/// The names of a segment's files. The files build their paths from it when needed: stored paths would be most of an idle segment's memory.
 /// </summary>
 /// <remarks>The log's lock guards it. Lives as long as its segment.</remarks>
 internal sealed class SegmentNames(string directory, long baseOffset, string nameSuffix)

@@ -3,10 +3,7 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>
-/// An open file with several holders: the segment it belongs to, and the readers that were promised bytes of it. The last one
-/// closes it.
-/// </summary>
+/// <summary>An open file with several holders: its segment and the readers of its bytes. The last holder closes it.</summary>
 /// <remarks>Thread-safe. Made with one hold, its owner's.</remarks>
 internal sealed class SharedFile(IFile file)
 {
@@ -14,10 +11,10 @@ internal sealed class SharedFile(IFile file)
 
     public IFile File => file;
 
-    /// <summary>Somebody besides the owner holds it.</summary>
+    /// <summary>Whether anyone besides the owner holds it.</summary>
     public bool IsShared => Volatile.Read(ref _holders) > 1;
 
-    /// <summary>One more hold; only for somebody who knows that another hold exists.</summary>
+    /// <summary>Adds a hold. The caller must know that another hold exists.</summary>
     public void Acquire()
     {
         var holders = Interlocked.Increment(ref _holders);

@@ -4,7 +4,7 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Storage.Producers;
 
-/// <summary>What the one record of a transaction marker says.</summary>
+/// <summary>The content of a transaction marker.</summary>
 /// <param name="IsAbort">Aborted, else committed.</param>
 /// <param name="CoordinatorEpoch">The epoch of the coordinator that wrote it.</param>
 internal readonly record struct EndTransactionMarker(bool IsAbort, int CoordinatorEpoch)

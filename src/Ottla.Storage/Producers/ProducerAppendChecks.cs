@@ -117,7 +117,8 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
     public static LogException InvalidEpoch(long producerId, short producerEpoch, short known) =>
         new(ErrorCode.InvalidProducerEpoch, $"Producer {producerId} used epoch {producerEpoch}; the log has already seen epoch {known}.");
 
-    private static LogException InvalidEpoch(in RecordBatchView batch, short known) => InvalidEpoch(batch.ProducerId, batch.ProducerEpoch, known);
+    private static LogException InvalidEpoch(in RecordBatchView batch, short known) =>
+        InvalidEpoch(batch.ProducerId, batch.ProducerEpoch, known);
 
     private int FindOrAdd(long producerId)
     {

@@ -4,7 +4,7 @@ using Ottla.Protocol.Batches;
 
 namespace Ottla.Storage.Producers;
 
-/// <summary>One of the last batches of an idempotent producer: what a retry of it is recognised by.</summary>
+/// <summary>One of the last batches of an idempotent producer, kept to recognise a retry.</summary>
 /// <param name="LastSequence">The sequence of its last record.</param>
 /// <param name="LastOffset">The offset of its last record.</param>
 /// <param name="OffsetDelta">Last offset minus first offset.</param>
@@ -16,12 +16,12 @@ internal readonly record struct ProducerBatch(int LastSequence, long LastOffset,
     public long FirstOffset => LastOffset - OffsetDelta;
 }
 
-/// <summary>Where a producer's sequence stands in a log: what compaction must leave of it.</summary>
+/// <summary>The last record of a producer in a log. Compaction keeps its batch, which holds the producer's sequence.</summary>
 /// <param name="LastDataOffset">The offset of its last record, or -1 when only a marker is left of it.</param>
 /// <param name="ProducerEpoch">Its epoch.</param>
 internal readonly record struct LastRecordOfProducer(long LastDataOffset, short ProducerEpoch);
 
-/// <summary>What a log knows of a producer: its epoch, its last five batches, its open transaction.</summary>
+/// <summary>The state of a producer in a log: its epoch, its last five batches, its open transaction.</summary>
 /// <remarks>The log's lock guards it. Lives until the producer is idle for <c>producer.id.expiration.ms</c>.</remarks>
 internal sealed class ProducerState(long producerId)
 {
@@ -56,7 +56,7 @@ internal sealed class ProducerState(long producerId)
 
     private ProducerBatch Last => BatchAt(BatchCount - 1);
 
-    /// <summary>Takes over a new epoch: sequences start again.</summary>
+    /// <summary>Starts a new epoch, in which sequences start again.</summary>
     public void SetEpoch(short epoch)
     {
         if (ProducerEpoch == epoch)

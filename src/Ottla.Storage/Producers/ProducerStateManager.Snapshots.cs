@@ -119,5 +119,6 @@ internal sealed partial class ProducerStateManager
         _snapshotOffset = LatestSnapshotOffset ?? 0;
     }
 
-    private string SnapshotPath(long offset) => Path.Combine(_directory, LogFileNames.ForOffset(offset, LogFileNames.ProducerSnapshotSuffix));
+    private string SnapshotPath(long offset) =>
+        Path.Combine(_directory, LogFileNames.ForOffset(offset, LogFileNames.ProducerSnapshotSuffix));
 }

@@ -25,7 +25,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
     /// <summary>Transactions whose marker may still be above the high watermark: first offset to the marker's.</summary>
     private readonly SortedList<long, long> _unreplicatedTransactions = [];
 
-    /// <summary>Transactions that wait to begin here, by producer.</summary>
+    /// <summary>Transactions that the coordinator has not confirmed yet, by producer.</summary>
     private readonly Dictionary<long, TransactionVerification> _verifications = [];
 
     private readonly SortedSet<long> _snapshots = [];
@@ -65,7 +65,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
 
     public TransactionVerification? FindVerification(long producerId) => _verifications.GetValueOrDefault(producerId);
 
-    /// <summary>Begins, or goes on with, the verification of a producer's transaction.</summary>
+    /// <summary>Begins or continues the verification of a producer's transaction.</summary>
     public VerificationGuard StartVerification(long producerId, short epoch, int sequence, bool bumpsEpoch, Instant now)
     {
         if (_verifications.TryGetValue(producerId, out var verification))
@@ -126,7 +126,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
         return completed.LastOffset + 1;
     }
 
-    /// <summary>The transaction is decided; it stays unstable until its marker is below the high watermark.</summary>
+    /// <summary>Ends a transaction; it stays unstable until its marker is below the high watermark.</summary>
     public void Complete(in CompletedTransaction completed)
     {
         var wasOpen = _openTransactions.Remove(completed.FirstOffset);
@@ -169,10 +169,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
         }
     }
 
-    /// <summary>
-    /// Goes back (or forward) to what the latest snapshot in range says; the caller replays the log from <see cref="EndOffset"/>
-    /// on.
-    /// </summary>
+    /// <summary>Loads the latest snapshot in range; the caller replays the log from <see cref="EndOffset"/> on.</summary>
     public void TruncateAndReload(long logStartOffset, long logEndOffset, Instant now)
     {
         DeleteSnapshots(offset => offset > logEndOffset || offset <= logStartOffset);
@@ -210,7 +207,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
         EndOffset = offset;
     }
 
-    /// <summary>Goes on from what a snapshot says, for a replay that has no business with the snapshots on disk.</summary>
+    /// <summary>Starts from the given snapshot, for a replay that leaves the snapshots on disk alone.</summary>
     public void StartFrom(IEnumerable<ProducerState> producers, long offset)
     {
         Clear();
@@ -221,7 +218,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
 
     private void EndVerification(in RecordBatchView batch)
     {
-        // A marker of this very epoch ended the transaction before, when each has an epoch of its own: the one that waits is the next.
+        // If each transaction has its own epoch, a marker of this epoch ended the one before; the waiting transaction is the next.
         if (_verifications.TryGetValue(batch.ProducerId, out var verification)
             && !(batch.IsControl && verification.BumpsEpoch && batch.ProducerEpoch == verification.Epoch))
             _verifications.Remove(batch.ProducerId);

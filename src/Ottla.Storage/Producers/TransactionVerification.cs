@@ -14,7 +14,7 @@ public readonly record struct VerificationGuard(long Number)
     public static readonly VerificationGuard None;
 }
 
-/// <summary>What waits for the coordinator's answer about a producer.</summary>
+/// <summary>A producer's transaction that waits for the coordinator's answer.</summary>
 /// <remarks>
 /// The log's lock guards it. Lives until the producer's transaction begins or ends here, at the longest for
 /// <c>producer.id.expiration.ms</c>.

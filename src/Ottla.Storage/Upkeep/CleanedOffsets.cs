@@ -3,7 +3,7 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <summary>How far the logs of a directory are compacted (<c>cleaner-offset-checkpoint</c>).</summary>
+/// <summary>The offset up to which each log of a directory is compacted (<c>cleaner-offset-checkpoint</c>).</summary>
 /// <remarks>Thread-safe; lives as long as its directory.</remarks>
 internal sealed class CleanedOffsets(OffsetCheckpointFile file)
 {
@@ -22,7 +22,7 @@ internal sealed class CleanedOffsets(OffsetCheckpointFile file)
         }
     }
 
-    /// <summary>How far a log is compacted; null when it never was.</summary>
+    /// <summary>The offset up to which a log is compacted; null when it never was.</summary>
     public long? Find(TopicPartition partition)
     {
         using (_lock.EnterScope())
@@ -42,8 +42,8 @@ internal sealed class CleanedOffsets(OffsetCheckpointFile file)
             _offsets[partition] = offset;
     }
 
-    /// <summary>Goes back to <paramref name="offset"/>.</summary>
-    /// <returns>False when it was not beyond.</returns>
+    /// <summary>Lowers the offset to <paramref name="offset"/>.</summary>
+    /// <returns>False when it was not greater.</returns>
     public bool Lower(TopicPartition partition, long offset)
     {
         using (_lock.EnterScope())

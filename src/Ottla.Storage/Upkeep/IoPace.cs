@@ -2,14 +2,14 @@ using Ottla.Kernel;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <summary>Holds a kind of background work to so many bytes per second, and lets other work in between.</summary>
-/// <remarks>Thread-safe; one for all logs that are compacted, one for all that are moved. Lives as long as the node.</remarks>
+/// <summary>Limits a kind of background work to a number of bytes per second, and yields to other work.</summary>
+/// <remarks>Thread-safe. The cleaner has one for all its logs, and so has the mover. Lives as long as the node.</remarks>
 internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
 {
-    /// <summary>Shorter waits are saved up: a timer is no more exact than this.</summary>
+    /// <summary>Shorter waits are added up, because a timer is no more exact than this.</summary>
     private static readonly TimeSpan WaitMin = TimeSpan.FromMilliseconds(10);
 
-    /// <summary>How soon a change of the limit takes effect.</summary>
+    /// <summary>The longest time before a change of the limit takes effect.</summary>
     private static readonly TimeSpan s_nap = TimeSpan.FromSeconds(1);
 
     private readonly ScheduledLock _lock = new();
@@ -17,7 +17,7 @@ internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
     private TimeSpan _paidUntil;
 
     /// <summary>
-    /// Waits until <paramref name="bytes"/> that were read and written are within the limit; without a limit it only gives way.
+    /// Waits until <paramref name="bytes"/>, read and written, are within the limit; without a limit it only yields.
     /// </summary>
     public async ValueTask SpendAsync(long bytes, CancellationToken cancellation)
     {
@@ -30,7 +30,7 @@ internal sealed class IoPace(TimeProvider time, Func<double> bytesPerSecondMax)
             await Task.Delay(wait < s_nap ? wait : s_nap, time, CancellationToken.None).UntilCanceled(cancellation);
             if (bytesPerSecondMax().Equals(rate))
                 continue;
-            Forgive(); // what is owed at the old rate is owed to nobody
+            Forgive(); // the debt at the old rate no longer counts
             break;
         }
 

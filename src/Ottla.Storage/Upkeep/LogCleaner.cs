@@ -9,15 +9,14 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <summary>Compacts the logs of a node whose <c>cleanup.policy</c> has compact, the dirtiest first.</summary>
+/// <summary>Compacts the logs of a node whose <c>cleanup.policy</c> contains <c>compact</c>, the dirtiest log first.</summary>
 /// <remarks>
-/// Owned by a <see cref="LogManager"/>; whoever runs the node runs <see cref="RunAsync"/>. Thread-safe. A log that cannot be
-/// compacted because something in it is corrupt is left alone until the next start; a full disk ends a compaction without a
-/// trace, and it is tried again.
+/// Owned by a <see cref="LogManager"/>; the broker runs <see cref="RunAsync"/>. Thread-safe. The cleaner skips a corrupt log
+/// until the next start. A full disk ends a compaction, which removes its files; the cleaner tries again later.
 /// </remarks>
 public sealed partial class LogCleaner
 {
-    /// <summary>Within what time a change of <c>log.cleaner.backoff.ms</c> takes effect at the latest.</summary>
+    /// <summary>The longest time before a change of <c>log.cleaner.backoff.ms</c> takes effect.</summary>
     private const long NapMs = 15_000;
 
     private readonly LogManager _logs;
@@ -27,7 +26,7 @@ public sealed partial class LogCleaner
     private readonly ILogger _logger;
     private readonly IoPace _pace;
 
-    /// <summary>Keeps those who choose a log apart, so that each gets another one.</summary>
+    /// <summary>Held to choose a log, so that two workers never choose the same one.</summary>
     private readonly ScheduledLock _choiceLock = new();
     private readonly ConcurrentDictionary<TopicPartition, bool> _inProgress = [];
     private readonly ConcurrentDictionary<TopicPartition, bool> _uncleanable = [];
@@ -42,16 +41,14 @@ public sealed partial class LogCleaner
         _pace = new IoPace(time, () => _options().IoBytesPerSecondMax);
     }
 
-    /// <summary>The partitions whose logs are left alone because compaction found them corrupt.</summary>
+    /// <summary>The partitions that the cleaner skips because compaction found their logs corrupt.</summary>
     public IReadOnlyCollection<TopicPartition> Uncleanable => [.. _uncleanable.Keys];
 
-    /// <summary>
-    /// Compacts what is dirty enough, again and again, with as many logs at a time as <c>log.cleaner.threads</c> says now.
-    /// </summary>
+    /// <summary>Compacts dirty logs until it is stopped; <c>log.cleaner.threads</c> is the number of logs at a time.</summary>
     /// <returns>When <paramref name="stopping"/> is cancelled.</returns>
     public async Task RunAsync(CancellationToken stopping)
     {
-        await Task.Yield(); // whoever starts this has other things to do
+        await Task.Yield(); // the caller does not wait for the first round
         var workers = new List<Task>();
         try
         {
@@ -78,8 +75,7 @@ public sealed partial class LogCleaner
     }
 
     /// <summary>
-    /// Sleeps for <c>log.cleaner.backoff.ms</c>, in naps: a change of the configuration is not to wait for the end of what was
-    /// configured before.
+    /// Sleeps for <c>log.cleaner.backoff.ms</c> in short steps, so that a change of the configuration takes effect soon.
     /// </summary>
     private async Task BackOffAsync(CancellationToken stopping)
     {
@@ -93,9 +89,7 @@ public sealed partial class LogCleaner
         stopping.ThrowIfCancellationRequested();
     }
 
-    /// <summary>
-    /// Compacts the dirtiest log of those that need it; then deletes what is too old, or too much, of all that are compacted.
-    /// </summary>
+    /// <summary>Compacts the dirtiest log that needs it, then applies retention to all compacted logs.</summary>
     /// <returns>False when there is none to compact, or it could not be compacted.</returns>
     public async Task<bool> CleanDirtiestAsync(CancellationToken stopping = default)
     {
@@ -119,17 +113,17 @@ public sealed partial class LogCleaner
         }
     }
 
-    /// <summary>Whether a log is being compacted: then it must not lose segments to retention, which follows the compaction.</summary>
+    /// <summary>Whether a log is being compacted. Retention then waits until the compaction ends.</summary>
     internal bool IsCleaning(TopicPartition partition) => _inProgress.ContainsKey(partition);
 
-    /// <summary>The log was truncated: what is written from there on is dirty.</summary>
+    /// <summary>Notes that a log was truncated: new records from there on are dirty.</summary>
     internal void OnTruncated(PartitionLog log)
     {
         if (_logs.FindDirectory(log.Partition) is { } directory && directory.Cleaned.Lower(log.Partition, log.ActiveSegmentOffset))
             _logs.TryRun(directory, () => WriteCheckpoint(directory));
     }
 
-    /// <summary>Logs of a directory are gone.</summary>
+    /// <summary>Forgets logs that were deleted from a directory.</summary>
     internal void OnRemoved(IReadOnlyList<TopicPartition> partitions, LogDirectory directory)
     {
         var isKnown = false;
@@ -143,7 +137,7 @@ public sealed partial class LogCleaner
             _logs.TryRun(directory, () => WriteCheckpoint(directory));
     }
 
-    /// <summary>The log lives in another directory now.</summary>
+    /// <summary>Notes that a log moved to another directory.</summary>
     internal void OnMoved(TopicPartition partition, LogDirectory source, LogDirectory target)
     {
         if (source.Cleaned.Find(partition) is not { } offset)
@@ -161,9 +155,7 @@ public sealed partial class LogCleaner
         }
     }
 
-    /// <summary>
-    /// Retention of the logs that are compacted, each time the cleaner has looked for something to compact, as with Kafka.
-    /// </summary>
+    /// <summary>Applies retention to the compacted logs after each search for a log to compact, as Kafka does.</summary>
     private void DeleteOldSegments()
     {
         foreach (var log in _logs.Logs.Where(IsCandidate))
@@ -181,7 +173,7 @@ public sealed partial class LogCleaner
         }
     }
 
-    /// <summary>Whether a log is compacted here, and nothing keeps it from that.</summary>
+    /// <summary>Whether the cleaner may compact a log now.</summary>
     private bool IsCandidate(PartitionLog log) =>
         log.Config.Compact && !log.IsOffline && !log.IsClosed && !_uncleanable.ContainsKey(log.Partition) && !IsCleaning(log.Partition) && !_logs.Mover.IsMoving(log.Partition);
 
@@ -212,7 +204,7 @@ public sealed partial class LogCleaner
         }
         catch (LogException)
         {
-            return null; // offline or closed: whoever made it so has said why
+            return null; // offline or closed: the reason is logged already
         }
         catch (Exception failure) when (failure is InvalidDataException or CorruptRecordException)
         {
@@ -229,14 +221,14 @@ public sealed partial class LogCleaner
         {
             if (!directory.Cleaned.IsWritten(log.Partition))
             {
-                // From here on there may be gaps between its segments, which a recovery would take for lost batches if nothing told it.
+                // From here on the log may have gaps between segments. The checkpoint tells recovery that they are not lost batches.
                 log.NoteCleaning(log.CleaningGeneration, () => directory.Cleaned.Set(log.Partition, section.FirstDirtyOffset));
                 WriteCheckpoint(directory);
             }
 
             var started = _time.GetTimestamp();
             var result = await new LogCompaction(_fileSystem, log, _options(), _pace, now).RunAsync(section, stopping);
-            // Not when the log has been cut or deleted since: what is written there now, or to another log of its name, is dirty.
+            // Not if the log was truncated or deleted meanwhile: its new records, or those of a new log of its name, are dirty.
             log.NoteCleaning(result.Generation, () => directory.Cleaned.Set(log.Partition, result.EndOffset));
             WriteCheckpoint(directory);
             LogCompacted(
@@ -282,7 +274,7 @@ public sealed partial class LogCleaner
         }
         catch (Exception failure)
         {
-            // Corrupt data, a codec that is not installed, a bug: trying again would not help, and the other logs go on.
+            // Corrupt data, a missing codec or a bug: another try would fail too. The other logs go on.
             LeaveAlone(log, failure);
         }
 
@@ -296,7 +288,8 @@ public sealed partial class LogCleaner
     }
 
     /// <summary>Writes <c>cleaner-offset-checkpoint</c> for the logs that are in a directory.</summary>
-    private void WriteCheckpoint(LogDirectory directory) => directory.Cleaned.Write(partition => _logs.FindDirectory(partition) == directory);
+    private void WriteCheckpoint(LogDirectory directory) =>
+        directory.Cleaned.Write(partition => _logs.FindDirectory(partition) == directory);
 
     private sealed record Choice(PartitionLog Log, LogDirectory Directory, DirtySection Section);
 
@@ -307,7 +300,9 @@ public sealed partial class LogCleaner
     private static partial void LogCompacted(
         ILogger logger, TopicPartition partition, long firstDirtyOffset, long endOffset, long readBytes, long writtenBytes, long recordsRead, long recordsKept, double elapsedMs);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Compaction dropped {Count} records without a key from {Partition}. Producers must set a key on a compacted topic")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "Compaction dropped {Count} records without a key from {Partition}. Producers must set a key on a compacted topic")]
     private static partial void LogWithoutKey(ILogger logger, long count, TopicPartition partition);
 
     [LoggerMessage(

@@ -4,8 +4,8 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <summary>One of <c>log.dirs</c>: its lock, its identity, its checkpoint files.</summary>
-/// <remarks>Owned by a <see cref="LogManager"/>; thread-safe but for what says otherwise.</remarks>
+/// <summary>One log directory (an entry of <c>log.dirs</c>): its lock, its identity, its checkpoint files.</summary>
+/// <remarks>Owned by a <see cref="LogManager"/> and lives as long. Thread-safe, except where a member says otherwise.</remarks>
 public sealed class LogDirectory
 {
     /// <summary>The file that is locked while a process uses the directory.</summary>
@@ -31,10 +31,10 @@ public sealed class LogDirectory
     /// <summary>Its absolute path.</summary>
     public string Path { get; }
 
-    /// <summary>What <c>meta.properties</c> says; null while the directory is not formatted.</summary>
+    /// <summary>The content of <c>meta.properties</c>; null while the directory is not formatted.</summary>
     public MetaProperties? Properties { get; private set; }
 
-    /// <summary>The last process closed it in order.</summary>
+    /// <summary>Whether the last process shut down cleanly.</summary>
     public bool HadCleanShutdown { get; private set; }
 
     /// <summary>The broker epoch of that process, or -1.</summary>
@@ -46,7 +46,7 @@ public sealed class LogDirectory
     /// <summary>Whether an I/O failure took it out of use.</summary>
     public bool IsOffline => Failure is not null;
 
-    /// <summary>Its disk is full: appends to its logs are refused until there is room again.</summary>
+    /// <summary>Whether its disk is full: its logs refuse appends until there is space again.</summary>
     public bool IsFull => Volatile.Read(ref _isFull);
 
     /// <summary>Size and free bytes of its volume.</summary>
@@ -56,12 +56,12 @@ public sealed class LogDirectory
     /// <summary>How many logs of the node are in it.</summary>
     internal int LogCount => Volatile.Read(ref _logCount);
 
-    /// <summary>Keeps writers of the checkpoint files apart; nothing else is locked under it.</summary>
+    /// <summary>Held to write a checkpoint file. No other lock is taken under it.</summary>
     internal ScheduledLock CheckpointLock { get; } = new();
 
     /// <summary>
-    /// Partitions that have lines in the checkpoint files and no log any more: the lines must be gone before another log of that
-    /// name is made. The manager's lock guards it.
+    /// Partitions without a log that still have lines in the checkpoint files. The lines must go before a new log of that name is
+    /// created. Guarded by the manager's lock.
     /// </summary>
     internal HashSet<TopicPartition> StaleCheckpoints { get; } = [];
 
@@ -95,28 +95,26 @@ public sealed class LogDirectory
         CleanShutdownFile.Delete(_fileSystem, Path);
     }
 
-    /// <summary>Logs came, or went.</summary>
+    /// <summary>Changes the number of logs.</summary>
     internal void CountLogs(int change) => Interlocked.Add(ref _logCount, change);
 
-    /// <summary>Takes it out of use.</summary>
+    /// <summary>Takes the directory offline.</summary>
     /// <returns>False when it already was.</returns>
     internal bool Fail(Exception failure) => Interlocked.CompareExchange(ref _failure, failure, null) is null;
 
-    /// <summary>Something found no room.</summary>
-    /// <returns>False when that is no news.</returns>
+    /// <summary>Notes that the disk refused a write for want of space.</summary>
+    /// <returns>False when the directory was known to be full.</returns>
     internal bool MarkFull()
     {
         Volatile.Write(ref _wasRefused, true);
         return !Interlocked.Exchange(ref _isFull, true);
     }
 
-    /// <summary>
-    /// Something that needs room was written: the disk is not full any more, unless something else was refused meanwhile.
-    /// </summary>
-    /// <returns>Whether that is news.</returns>
+    /// <summary>Notes that a write found space: the disk is no longer full, unless it refused another write meanwhile.</summary>
+    /// <returns>Whether the directory was full until now.</returns>
     internal bool MarkRoom() => !Interlocked.Exchange(ref _wasRefused, false) && Interlocked.Exchange(ref _isFull, false);
 
-    /// <summary>Writes the marker of an orderly end.</summary>
+    /// <summary>Writes the clean-shutdown marker.</summary>
     internal void MarkClean(long brokerEpoch) => CleanShutdownFile.Write(_fileSystem, Path, brokerEpoch);
 
     internal void Unlock()

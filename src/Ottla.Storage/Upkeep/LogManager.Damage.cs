@@ -7,17 +7,14 @@ using Ottla.Storage.Log;
 namespace Ottla.Storage.Upkeep;
 
 /// <content>
-/// Logs that are not what they were: they are neither served nor made anew in silence, and keep no other log from being served.
+/// Damaged and missing logs. The broker does not serve them, logs an error before it replaces one, and serves all other logs.
 /// </content>
 public sealed partial class LogManager
 {
-    /// <summary>Logs whose files make no sense, with the directory they are in.</summary>
+    /// <summary>Logs that could not be opened, with their directory.</summary>
     private readonly ConcurrentDictionary<TopicPartition, (LogDirectory Directory, Exception Failure)> _unopened = [];
 
-    /// <summary>
-    /// Partitions that the checkpoints of a directory knew at the start, and whose logs were not there then; guarded by
-    /// <see cref="_lock"/>.
-    /// </summary>
+    /// <summary>Partitions that had lines in a checkpoint but no log at the start; guarded by <see cref="_lock"/>.</summary>
     private readonly Dictionary<TopicPartition, (string Directory, long Offset)> _missing = [];
 
     private void LeaveUnopened(LogDirectory directory, TopicPartition partition, Exception failure)
@@ -33,7 +30,7 @@ public sealed partial class LogManager
                 $"The broker cannot open the log of {partition} in {unopened.Directory}: {unopened.Failure.Message}", unopened.Failure);
     }
 
-    /// <summary>Takes the directory of a log that could not be opened out of the way.</summary>
+    /// <summary>Renames the directory of a log that could not be opened.</summary>
     private bool DeleteUnopened(TopicPartition partition)
     {
         if (!_unopened.TryRemove(partition, out var unopened))
@@ -49,7 +46,7 @@ public sealed partial class LogManager
         return true;
     }
 
-    /// <summary>Remembers the partitions of which a directory has checkpoints and no log.</summary>
+    /// <summary>Finds the partitions that have lines in a directory's checkpoints but no log.</summary>
     private void NoteMissing(LogDirectory directory, IReadOnlyDictionary<TopicPartition, long> recoveryPoints,
         IReadOnlyDictionary<TopicPartition, long> highWatermarks)
     {
@@ -61,7 +58,7 @@ public sealed partial class LogManager
         }
     }
 
-    /// <summary>Says so when a log that is about to be made should have been there.</summary>
+    /// <summary>Logs an error when a log is created that should exist already.</summary>
     private void ReportMissing(TopicPartition partition)
     {
         if (_missing.Remove(partition, out var missing))

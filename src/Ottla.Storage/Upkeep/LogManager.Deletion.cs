@@ -3,10 +3,10 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <content>Logs that are taken out of use: renamed at once, and removed later.</content>
+/// <content>Deletes logs: renames their directories at once and removes them later.</content>
 public sealed partial class LogManager
 {
-    /// <summary>Takes a log out of use: its directory is renamed at once and removed by a later <see cref="Tick"/>.</summary>
+    /// <summary>Deletes a log: renames its directory at once; a later <see cref="Tick"/> removes it.</summary>
     /// <returns>False when there is no such log.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public bool Delete(TopicPartition partition)
@@ -17,12 +17,11 @@ public sealed partial class LogManager
     }
 
     /// <summary>
-    /// Takes logs out of use; their directories are renamed at once, made durable together, and removed by a later
-    /// <see cref="Tick"/>.
+    /// Deletes logs: renames their directories at once and flushes the names together; a later <see cref="Tick"/> removes them.
     /// </summary>
-    /// <param name="partitions">Whose; one without a log here is left out.</param>
-    /// <param name="onFailure">Told of each that failed, with KAFKA_STORAGE_ERROR; the others go on.</param>
-    /// <returns>How many were taken out of use.</returns>
+    /// <param name="partitions">The partitions; those without a log here are skipped.</param>
+    /// <param name="onFailure">Called for each log that failed (KAFKA_STORAGE_ERROR); the others are deleted.</param>
+    /// <returns>The number of deleted logs.</returns>
     public int Delete(IReadOnlyCollection<TopicPartition> partitions, Action<TopicPartition, LogException> onFailure)
     {
         using (_lock.EnterScope())
@@ -48,7 +47,7 @@ public sealed partial class LogManager
                 }
                 catch (LogException failure) when (failure.IsDiskFull)
                 {
-                    // No room for its new name: it must not be in the way of the next log of its name, nor wait when room is wanted.
+                    // The disk has no space for the new name. The directory goes now: it must not block a new log of its name.
                     TryRun(entry.Directory, () => _fileSystem.DeleteDirectory(entry.Log.Directory));
                 }
                 catch (LogException failure)
@@ -62,7 +61,10 @@ public sealed partial class LogManager
         }
     }
 
-    /// <summary>Sets a log aside that no metadata knows: its directory is renamed to <c>-stray</c> and kept for the operator.</summary>
+    /// <summary>
+    /// Sets aside a log that is not in the cluster metadata: renames its directory to <c>-stray</c> and keeps it for the
+    /// operator.
+    /// </summary>
     /// <returns>False when there is no such log.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public bool MarkStray(TopicPartition partition)
@@ -78,7 +80,7 @@ public sealed partial class LogManager
         }
     }
 
-    /// <summary>Makes the new names durable, and forgets how far the logs were compacted.</summary>
+    /// <summary>Flushes the new names, and drops the cleaner's offsets of the logs.</summary>
     private void FlushRemovals(IReadOnlyList<(TopicPartition Partition, LogDirectory Directory)> retired)
     {
         foreach (var group in retired.GroupBy(log => log.Directory, log => log.Partition))
@@ -88,7 +90,7 @@ public sealed partial class LogManager
         }
     }
 
-    /// <summary>Closes a log and gives its directory a name that nothing has yet; <see cref="FlushRemovals"/> makes it durable.</summary>
+    /// <summary>Closes a log and gives its directory a unique name; <see cref="FlushRemovals"/> makes the name durable.</summary>
     /// <returns>The directory's new path.</returns>
     private string Retire(Entry entry, Func<TopicPartition, Uuid, string> nameOf)
     {

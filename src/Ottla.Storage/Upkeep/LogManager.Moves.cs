@@ -5,24 +5,24 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <content>Logs that change their directory.</content>
+/// <content>Moves of logs between directories.</content>
 public sealed partial class LogManager
 {
-    /// <summary>Wishes that are remembered for logs that are not here yet.</summary>
+    /// <summary>The most directories remembered for logs that do not exist yet.</summary>
     internal const int WishesMax = 10_000;
 
-    /// <summary>Where logs are wanted that are not here yet; guarded by <see cref="_lock"/>.</summary>
+    /// <summary>The requested directories of logs that do not exist yet; guarded by <see cref="_lock"/>.</summary>
     private readonly Dictionary<TopicPartition, string> _wishes = [];
 
-    /// <summary>Moves logs to other directories, once it is run.</summary>
+    /// <summary>Moves logs to other directories while its RunAsync runs.</summary>
     public LogMover Mover { get; }
 
-    /// <summary>Counts changes of where logs are, and of what directories are in use.</summary>
+    /// <summary>Grows when a log changes its directory or a directory goes offline.</summary>
     public int PlacementVersion => Volatile.Read(ref _placementVersion);
 
     /// <summary>
-    /// Has a log moved to another directory; one that is there already stays, and a move to elsewhere is given up. One that is
-    /// not here yet is made there when its time comes, as long as the process lives.
+    /// Starts the move of a log to another directory and cancels its move to any other. A log that does not exist yet is created
+    /// there later, unless the process restarts first.
     /// </summary>
     /// <param name="partition">Whose log.</param>
     /// <param name="directoryPath">The log directory.</param>
@@ -54,7 +54,7 @@ public sealed partial class LogManager
                 throw new LogException(ErrorCode.KafkaStorageError, $"The log of {partition} is offline.");
             if (entry.Directory == target || Mover.IsMoving(partition))
                 return;
-            // One of them may hold a copy that was begun earlier.
+            // An offline directory may hold an earlier copy of the log.
             if (_directories.Any(directory => directory.IsOffline))
                 throw new LogException(ErrorCode.KafkaStorageError, "A log directory is offline; logs do not move until all are online.");
             var path = Path.Combine(target.Path, LogFileNames.FutureDirectory(partition, Uuid.NewRandom(_random)));
@@ -66,7 +66,7 @@ public sealed partial class LogManager
         }
     }
 
-    /// <summary>Gives up a move that cannot succeed; the log stays where it is.</summary>
+    /// <summary>Cancels a move that cannot succeed; the log stays in its directory.</summary>
     internal void Abandon(LogMove move)
     {
         using (_lock.EnterScope())
@@ -74,7 +74,7 @@ public sealed partial class LogManager
     }
 
     /// <summary>Lets a log take over its copy.</summary>
-    /// <returns>False when that has to be tried again.</returns>
+    /// <returns>False when the caller must try again.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     internal bool Finish(LogMove move)
     {
@@ -108,8 +108,8 @@ public sealed partial class LogManager
         return true;
     }
 
-    /// <summary>Copies that were whole, and whose logs were already put away when the process died, become the logs.</summary>
-    /// <returns>The directories whose checkpoints do not have them yet.</returns>
+    /// <summary>Finishes moves that a crash interrupted after the copy was complete and the old log was renamed.</summary>
+    /// <returns>The directories whose checkpoints lack these logs.</returns>
     private HashSet<LogDirectory> FinishTakeOvers(
         List<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> partitions,
         List<(LogDirectory Directory, TopicPartition Partition, string Path)> copies)
@@ -142,7 +142,7 @@ public sealed partial class LogManager
         return targets;
     }
 
-    /// <summary>Goes on with the moves that the last process did not finish.</summary>
+    /// <summary>Resumes the moves that the last process did not finish.</summary>
     private void ResumeMoves(IReadOnlyList<(LogDirectory Directory, TopicPartition Partition, string Path)> copies)
     {
         foreach (var (directory, partition, path) in copies)

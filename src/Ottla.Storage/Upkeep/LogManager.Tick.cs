@@ -6,7 +6,7 @@ namespace Ottla.Storage.Upkeep;
 
 public sealed partial class LogManager
 {
-    /// <summary>How soon a directory that could not be removed is tried again.</summary>
+    /// <summary>The delay before the next try to remove a directory.</summary>
     private const long RemovalRetryMsMin = 60_000;
 
     private Instant _nextRetention;
@@ -17,10 +17,10 @@ public sealed partial class LogManager
     private Instant _nextIdleRelease;
 
     /// <summary>
-    /// Does what is due: flushes, checkpoints, retention, removal of deleted files. Call it about every second; one call at a
-    /// time works, others return.
+    /// Runs the upkeep that is due: flushes, checkpoints, retention, removal of deleted files. Called about every second; a call
+    /// returns at once while another one works.
     /// </summary>
-    /// <param name="now">The present.</param>
+    /// <param name="now">The current time.</param>
     public void Tick(Instant now)
     {
         if (!_upkeepLock.TryEnter())
@@ -35,7 +35,8 @@ public sealed partial class LogManager
             var isTimed = IsDue(ref _nextTimedFlush, now, _options.TimedFlushCheckIntervalMs);
             ForEachLog(entries.Where(entry => entry.Log.NeedsFlush(now, isTimed)), log => log.Flush(log.FlushTarget(now, isTimed)));
             if (IsDue(ref _nextRetention, now, _options.RetentionCheckIntervalMs))
-                ForEachLog(entries.Where(entry => !entry.Log.Config.Compact), log => log.DeleteOldSegments(now)); // that of the others is the cleaner's
+                // that of the others is the cleaner's
+                ForEachLog(entries.Where(entry => !entry.Log.Config.Compact), log => log.DeleteOldSegments(now));
             ForEachLog(entries.Where(entry => entry.Log.HasDeletedSegments), log => log.UnlinkDeletedSegments(now));
             if (IsDue(ref _nextIdleRelease, now, _options.IdleReleaseIntervalMs))
                 ForEachLog(entries, log => log.ReleaseIdle(now));
@@ -77,7 +78,7 @@ public sealed partial class LogManager
         return true;
     }
 
-    /// <summary>Retention of one log, now.</summary>
+    /// <summary>Applies retention to one log now.</summary>
     internal void DeleteOldSegments(PartitionLog log) =>
         ForEachLog(_logs.TryGetValue(log.Partition, out var entry) ? [entry] : [], one => one.DeleteOldSegments(Instant.Now(_time)));
 
@@ -105,8 +106,7 @@ public sealed partial class LogManager
     private static partial void LogVanished(ILogger logger, string directory);
 
     /// <summary>
-    /// On a full disk retention does not wait for its time, nor does anybody keep room reserved; and whether there is room again
-    /// is tried out.
+    /// On a full disk: applies retention at once, frees reserved space, and tests with a write whether there is space again.
     /// </summary>
     private void MakeRoom(LogDirectory directory, Instant now)
     {
@@ -156,7 +156,7 @@ public sealed partial class LogManager
             }
             catch (Exception failure) when (IsDiskFailure(failure))
             {
-                // What is of no use any more must not cost the logs that are: it stays, until it can be removed.
+                // A failure here must not take the directory offline: the deleted files stay until a later try removes them.
                 LogNotRemoved(_logger, failure, deleted.Path);
                 using (_lock.EnterScope())
                     _deletedDirectories.Add(deleted with { DeleteAt = now.AddMilliseconds(Math.Max(_options.DeleteDelayMs, RemovalRetryMsMin)) });
@@ -174,20 +174,23 @@ public sealed partial class LogManager
         TryRun(directory, () => WriteRecoveryPoints(directory));
     }
 
-    private void WriteRecoveryPoints(LogDirectory directory) => Write(directory, directory.RecoveryPoints, LogsIn(directory), log => log.RecoveryPoint);
+    private void WriteRecoveryPoints(LogDirectory directory) =>
+        Write(directory, directory.RecoveryPoints, LogsIn(directory), log => log.RecoveryPoint);
 
     private void WriteLogStartOffsets(LogDirectory directory) =>
         Write(directory, directory.LogStartOffsets, LogsIn(directory).Where(log => log.LogStartOffset > log.FirstSegmentOffset), log => log.LogStartOffset);
 
-    private void WriteHighWatermarks(LogDirectory directory) => Write(directory, directory.HighWatermarks, LogsIn(directory), log => log.HighWatermark);
+    private void WriteHighWatermarks(LogDirectory directory) =>
+        Write(directory, directory.HighWatermarks, LogsIn(directory), log => log.HighWatermark);
 
-    private static void Write(LogDirectory directory, OffsetCheckpointFile file, IEnumerable<PartitionLog> logs, Func<PartitionLog, long> offsetOf)
+    private static void Write(
+        LogDirectory directory, OffsetCheckpointFile file, IEnumerable<PartitionLog> logs, Func<PartitionLog, long> offsetOf)
     {
         using (directory.CheckpointLock.EnterScope())
             file.Write([.. logs.Select(log => KeyValuePair.Create(log.Partition, offsetOf(log)))]);
     }
 
-    /// <summary>Looked up when it is enumerated, so that a writer of a checkpoint never writes what was before the one before it.</summary>
+    /// <summary>Evaluated during enumeration, so that a checkpoint never holds older values than the checkpoint before it.</summary>
     private IEnumerable<PartitionLog> LogsIn(LogDirectory directory) =>
         _logs.Values.Where(entry => entry.Directory == directory).Select(entry => entry.Log);
 }

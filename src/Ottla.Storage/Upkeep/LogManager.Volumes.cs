@@ -4,18 +4,18 @@ using Ottla.Storage.Log;
 namespace Ottla.Storage.Upkeep;
 
 /// <content>
-/// What is done for many logs of a directory at a time: written for each, and made durable for all with a flush of the volume.
+/// Work on many logs of a directory at a time: each log writes its files, and one flush of the volume makes them all durable.
 /// </content>
 public sealed partial class LogManager
 {
     /// <summary>
-    /// From so many logs on one flush of the volume is cheaper than flushing each; it also waits for what others have written
-    /// there, so for a few it is not.
+    /// From this number of logs on one flush of the volume is cheaper than a flush per log. The flush also waits for writes of
+    /// other processes.
     /// </summary>
     internal const int VolumeFlushLogsMin = 32;
 
-    /// <summary>Closes the logs of a directory in order.</summary>
-    /// <returns>Whether all of them were; else the next start has to recover some.</returns>
+    /// <summary>Flushes and closes the logs of a directory.</summary>
+    /// <returns>Whether all logs closed cleanly; otherwise the next start recovers some.</returns>
     private bool CloseLogs(LogDirectory directory, List<Entry> entries, int parallelism)
     {
         var failures = 0;
@@ -40,7 +40,7 @@ public sealed partial class LogManager
         }
     }
 
-    /// <summary>Where many logs have to be recovered, none of them waits for the disk.</summary>
+    /// <summary>When many logs need recovery, none of them flushes on its own.</summary>
     private void DeferFlushes(List<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> partitions)
     {
         var counts = partitions.Where(found => !found.Options.HadCleanShutdown).CountBy(found => found.Directory).ToDictionary();
@@ -53,8 +53,8 @@ public sealed partial class LogManager
     }
 
     /// <summary>
-    /// Makes durable what the recovery of many logs has written. Until then their recovery points on disk are those from before,
-    /// and a death begins again.
+    /// Makes the recovery of many logs durable. Until then the recovery points on disk are the old ones, so that a crash repeats
+    /// the recovery.
     /// </summary>
     private void FlushRecovered(LogDirectory directory)
     {
@@ -67,7 +67,7 @@ public sealed partial class LogManager
         _fileSystem.FlushVolume(directory.Path);
     }
 
-    /// <summary>Writes <c>partition.metadata</c> of logs that were made since the last time.</summary>
+    /// <summary>Writes <c>partition.metadata</c> of the logs created since the last call.</summary>
     private void WriteTopicIds(IEnumerable<Entry> entries)
     {
         foreach (var group in entries.Where(entry => entry.Log.IsTopicIdUnwritten).GroupBy(entry => entry.Directory))

@@ -10,20 +10,20 @@ using Ottla.Storage.Log;
 namespace Ottla.Storage.Upkeep;
 
 /// <summary>
-/// All logs of a node: opens what the log directories hold, makes and deletes logs, and looks after them when <see cref="Tick"/>
-/// is called.
+/// Owns all logs of a node: opens the logs in the log directories, creates and deletes logs, and runs their upkeep on each
+/// <see cref="Tick"/>.
 /// </summary>
 /// <remarks>
-/// Thread-safe. The metadata log's directory is locked with the others but not touched: its host opens it with
-/// <see cref="PartitionLog.Open"/>. Lives from start to shutdown; <see cref="Close"/> is the orderly end, <see cref="Dispose"/>
-/// alone leaves what a crash would leave.
+/// Thread-safe. The manager locks the directory of the metadata log too, but leaves the log alone: the Raft host opens it with
+/// <see cref="PartitionLog.Open"/>. Lives from start to shutdown. <see cref="Close"/> shuts down cleanly; <see cref="Dispose"/>
+/// alone leaves the disk as a crash would.
 /// </remarks>
 public sealed partial class LogManager : IDisposable
 {
-    /// <summary>The topic of the metadata log, which is no topic to this class.</summary>
+    /// <summary>The topic of the metadata log. This class ignores it.</summary>
     public const string MetadataTopic = "__cluster_metadata";
 
-    /// <summary>Keeps makers and deleters of logs apart; finding one takes no lock.</summary>
+    /// <summary>Held to create or delete a log; finding a log takes no lock.</summary>
     private readonly ScheduledLock _lock = new();
     private readonly ScheduledLock _upkeepLock = new();
     private readonly LogManagerOptions _options;
@@ -34,7 +34,7 @@ public sealed partial class LogManager : IDisposable
     private readonly List<(LogDirectory Directory, string Path, Instant DeleteAt)> _deletedDirectories = [];
     private readonly List<LogDirectory> _directories = [];
 
-    /// <summary>For names of directories that go; guarded by <see cref="_lock"/>.</summary>
+    /// <summary>Gives unique names to deleted directories; guarded by <see cref="_lock"/>.</summary>
     private readonly Prng _random;
 
     private bool _isClosed;
@@ -63,8 +63,7 @@ public sealed partial class LogManager : IDisposable
     public IReadOnlyList<LogDirectory> Directories => _directories;
 
     /// <summary>
-    /// Whether a directory holds logs of partitions, or may: one that is only the metadata log's does not, unless it was in
-    /// <c>log.dirs</c> before.
+    /// Whether a directory may hold logs of partitions. The directory of the metadata log may only if it was in <c>log.dirs</c> before.
     /// </summary>
     public bool IsForPartitions(LogDirectory directory) => directory.Path != _options.MetadataOnlyDirectory || directory.LogCount > 0;
 
@@ -110,12 +109,12 @@ public sealed partial class LogManager : IDisposable
     /// <summary>The directory a log lives in, or null.</summary>
     public LogDirectory? FindDirectory(TopicPartition partition) => _logs.TryGetValue(partition, out var entry) ? entry.Directory : null;
 
-    /// <summary>The log of a partition; an empty one is made if there is none.</summary>
+    /// <summary>The log of a partition; creates an empty one if there is none.</summary>
     /// <param name="partition">Whose.</param>
     /// <param name="topicId">The topic's id, for <c>partition.metadata</c>.</param>
     /// <param name="directoryPath">
-    /// The log directory for a new log, unless another one was wanted by <see cref="Move"/>; without either the one with the
-    /// fewest logs of those that are not cordoned.
+    /// The log directory for a new log. A directory named by <see cref="Move"/> wins; without either the directory with the
+    /// fewest logs that is not cordoned.
     /// </param>
     /// <exception cref="LogException">INCONSISTENT_TOPIC_ID, KAFKA_STORAGE_ERROR.</exception>
     public PartitionLog GetOrCreate(TopicPartition partition, Uuid topicId, string? directoryPath = null)
@@ -139,8 +138,8 @@ public sealed partial class LogManager : IDisposable
     }
 
     /// <summary>
-    /// <see cref="PartitionLog.TruncateTo"/>, and the recovery point on disk follows at once: a later power loss must not trust
-    /// what is rewritten.
+    /// Calls <see cref="PartitionLog.TruncateTo"/> and writes the lower recovery point at once: after a power loss the rewritten
+    /// part must be recovered.
     /// </summary>
     /// <returns>Whether anything changed.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
@@ -153,7 +152,7 @@ public sealed partial class LogManager : IDisposable
         return true;
     }
 
-    /// <summary><see cref="PartitionLog.TruncateFullyAndStartAt"/>, and the recovery point on disk follows at once.</summary>
+    /// <summary>Calls <see cref="PartitionLog.TruncateFullyAndStartAt"/> and writes the new recovery point at once.</summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public void TruncateFullyAndStartAt(PartitionLog log, long offset)
     {
@@ -163,8 +162,7 @@ public sealed partial class LogManager : IDisposable
     }
 
     /// <summary>
-    /// The orderly end: flushes and closes every log, writes the checkpoints and the clean-shutdown marker, and unlocks the
-    /// directories.
+    /// Shuts down cleanly: flushes and closes every log, writes the checkpoints and the clean-shutdown marker, and unlocks the directories.
     /// </summary>
     /// <param name="brokerEpoch">The epoch of the broker's registration, or -1.</param>
     /// <param name="parallelism"><c>num.recovery.threads.per.data.dir</c> as it is now; null for what it was at the start.</param>
@@ -208,7 +206,7 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    /// <summary>As <see cref="TryRun"/>; and whatever it is that fails, the others are closed.</summary>
+    /// <summary>As <see cref="TryRun"/>, but catches every exception, so that the other logs are closed too.</summary>
     private bool TryClose(LogDirectory directory, Action close)
     {
         try
@@ -222,7 +220,7 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    /// <summary>Unlocks the directories without closing anything in order.</summary>
+    /// <summary>Unlocks the directories without closing the logs.</summary>
     public void Dispose()
     {
         using (_lock.EnterScope())
@@ -248,7 +246,7 @@ public sealed partial class LogManager : IDisposable
             {
                 directory.Open();
                 if (!directory.HadCleanShutdown)
-                    _fileSystem.FlushDirectory(path); // the last process may have made logs that it flushed nothing of: what is recovered must not go with their names
+                    _fileSystem.FlushDirectory(path); // makes the names of logs durable that the last process created and did not flush
                 FindLogs(directory, partitions, copies);
             });
         }
@@ -273,7 +271,7 @@ public sealed partial class LogManager : IDisposable
         ResumeMoves(copies);
     }
 
-    /// <summary>Which of two logs of a partition is the right one, only the operator can tell.</summary>
+    /// <summary>Refuses to start when a partition has two logs: only the operator can tell which is right.</summary>
     private static void RefuseDuplicates(IEnumerable<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> partitions)
     {
         var found = new Dictionary<TopicPartition, LogDirectory>();
@@ -290,8 +288,8 @@ public sealed partial class LogManager : IDisposable
     }
 
     /// <summary>
-    /// A log that ends before its recovery point must not be written on while the file says so: it would be trusted after a
-    /// crash.
+    /// Lowers the recovery points that lie past the end of their log. Otherwise the next start after a crash trusts records that
+    /// were never flushed.
     /// </summary>
     private void LowerRecoveryPoints(LogDirectory directory)
     {
@@ -330,7 +328,8 @@ public sealed partial class LogManager : IDisposable
             else
             {
                 if (partition.Topic == topic)
-                    partition = new TopicPartition(topic, partition.Partition); // one string for the partitions of a topic, which are listed together
+                    // one string for the partitions of a topic, which are listed together
+                    partition = new TopicPartition(topic, partition.Partition);
                 topic = partition.Topic;
                 directory.StaleCheckpoints.Remove(partition);
                 partitions.Add((directory, partition, defaults with
@@ -348,22 +347,24 @@ public sealed partial class LogManager : IDisposable
         NoteMissing(directory, recoveryPoints, highWatermarks);
     }
 
-    /// <summary>Another one for every partition, and the same after every start.</summary>
-    private ulong JitterSeedOf(TopicPartition partition) => _options.Seed ^ XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(partition.ToString()));
+    /// <summary>Differs between partitions; the same after every start.</summary>
+    private ulong JitterSeedOf(TopicPartition partition) =>
+        _options.Seed ^ XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(partition.ToString()));
 
-    /// <summary>What the logs of a directory have in common.</summary>
+    /// <summary>The options that all logs of a directory share.</summary>
     private LogOpenOptions OpenOptionsOf(LogDirectory directory) => new()
     {
         OnFailure = (log, failure) => FailDirectory(DirectoryOf(log) ?? directory, failure),
         OnDiskFull = (log, _) => OnDiskFull(DirectoryOf(log) ?? directory),
     };
 
-    /// <summary>Where a log is now: it may have been moved since it was opened.</summary>
-    private LogDirectory? DirectoryOf(PartitionLog log) => _logs.TryGetValue(log.Partition, out var entry) && entry.Log == log ? entry.Directory : null;
+    /// <summary>The directory of a log now; a move may have changed it.</summary>
+    private LogDirectory? DirectoryOf(PartitionLog log) =>
+        _logs.TryGetValue(log.Partition, out var entry) && entry.Log == log ? entry.Directory : null;
 
     /// <summary>
-    /// Reads a checkpoint. One that is damaged counts for nothing, as with Kafka: logs are recovered from their beginning, and
-    /// deleted records may be back.
+    /// Reads a checkpoint. A damaged file counts as empty, as in Kafka: logs are recovered from their beginning, and deleted
+    /// records may be back.
     /// </summary>
     private Dictionary<TopicPartition, long> Read(LogDirectory directory, OffsetCheckpointFile checkpoint)
     {
@@ -414,7 +415,7 @@ public sealed partial class LogManager : IDisposable
         return new Entry(OpenNew(directory, Path.Combine(directory.Path, partition.ToString()), partition), directory);
     }
 
-    /// <summary>Makes an empty log.</summary>
+    /// <summary>Creates an empty log.</summary>
     private PartitionLog OpenNew(LogDirectory directory, string path, TopicPartition partition)
     {
         try
@@ -458,7 +459,7 @@ public sealed partial class LogManager : IDisposable
         _options.OnDirectoryFailure?.Invoke(directory, failure);
     }
 
-    /// <summary>Runs work on a directory; a failing disk takes that directory offline and nothing else, a full one is waited for.</summary>
+    /// <summary>Runs work on a directory. A disk failure takes only that directory offline; a full disk leaves it online.</summary>
     /// <returns>Whether the work was done.</returns>
     internal bool TryRun(LogDirectory directory, Action work)
     {
@@ -481,7 +482,7 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    /// <summary>As <see cref="TryRun"/>, for what must not be left out: without room for it, the directory cannot be used.</summary>
+    /// <summary>As <see cref="TryRun"/>, for work that the directory cannot do without: a full disk takes it offline too.</summary>
     private void RunOrFail(LogDirectory directory, Action work)
     {
         if (directory.IsOffline)
@@ -505,7 +506,7 @@ public sealed partial class LogManager : IDisposable
             LogDiskFull(_logger, directory.Path);
     }
 
-    /// <summary>Works on all directories at the same time: their disks have nothing to do with each other.</summary>
+    /// <summary>Works on all directories in parallel, because their disks are independent.</summary>
     private static void ForEach<T>(IEnumerable<T> items, Func<T, LogDirectory> directoryOf, int parallelismOfDirectory, Action<T> work, CancellationToken cancellation = default)
     {
         var directories = items.GroupBy(directoryOf).ToList();
@@ -527,7 +528,7 @@ public sealed partial class LogManager : IDisposable
         }
     }
 
-    /// <summary>A log and where it is.</summary>
+    /// <summary>A log and its directory.</summary>
     private sealed class Entry
     {
         private volatile LogDirectory _directory;
@@ -552,7 +553,7 @@ public sealed partial class LogManager : IDisposable
             }
         }
 
-        /// <summary>It is not a log of this node any more.</summary>
+        /// <summary>The log was removed from this node.</summary>
         public void Leave() => _directory.CountLogs(-1);
     }
 

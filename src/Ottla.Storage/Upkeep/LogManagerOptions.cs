@@ -4,12 +4,11 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Upkeep;
 
-/// <summary>What a <see cref="LogManager"/> goes by; defaults are Kafka's.</summary>
+/// <summary>The configuration of a <see cref="LogManager"/>; defaults are Kafka's.</summary>
 public sealed record LogManagerOptions
 {
     /// <summary>
-    /// How often <c>flush.ms</c> is looked after when nothing is configured. Kafka's default is never, which makes
-    /// <c>flush.ms</c> a promise that nobody keeps.
+    /// How often <c>flush.ms</c> is checked by default. Kafka's default is never, so that <c>flush.ms</c> has no effect there.
     /// </summary>
     public const long DefaultTimedFlushCheckIntervalMs = 1_000;
 
@@ -17,16 +16,16 @@ public sealed record LogManagerOptions
     public required IReadOnlyList<string> LogDirectories { get; init; }
 
     /// <summary>
-    /// The one of them that is only <c>metadata.log.dir</c>, and none of <c>log.dirs</c>: no partition gets its log there.
+    /// The directory that is only <c>metadata.log.dir</c> and not in <c>log.dirs</c>: no partition gets a log there.
     /// </summary>
     public string? MetadataOnlyDirectory { get; init; }
 
-    /// <summary>The configuration of a partition's topic; asked when a log is opened or made.</summary>
+    /// <summary>Gives the configuration of a partition's topic; called when a log is opened or created.</summary>
     public Func<TopicPartition, LogConfig> ConfigFor { get; init; } = _ => LogConfig.Default;
 
     /// <summary>
     /// <c>num.recovery.threads.per.data.dir</c>: how many logs of a directory are opened or closed at a time. With 1 and a single
-    /// directory that stays on the caller's thread.
+    /// directory the work stays on the caller's thread.
     /// </summary>
     public int RecoveryParallelism { get; init; } = 2;
 
@@ -34,12 +33,11 @@ public sealed record LogManagerOptions
     public long RetentionCheckIntervalMs { get; init; } = 300_000;
 
     /// <summary>
-    /// <c>log.initial.task.delay.ms</c>: when retention and the checkpoints are looked after for the first time, from the start
-    /// on.
+    /// <c>log.initial.task.delay.ms</c>: the delay after the start before the first retention and checkpoints.
     /// </summary>
     public long InitialTaskDelayMs { get; init; } = 30_000;
 
-    /// <summary><c>log.flush.scheduler.interval.ms</c>: how often <c>flush.ms</c> is looked after.</summary>
+    /// <summary><c>log.flush.scheduler.interval.ms</c>: how often <c>flush.ms</c> is checked.</summary>
     public long TimedFlushCheckIntervalMs { get; init; } = DefaultTimedFlushCheckIntervalMs;
 
     /// <summary><c>log.flush.offset.checkpoint.interval.ms</c>: recovery points.</summary>
@@ -51,7 +49,7 @@ public sealed record LogManagerOptions
     /// <summary><c>replica.high.watermark.checkpoint.interval.ms</c>.</summary>
     public long HighWatermarkCheckpointIntervalMs { get; init; } = 5_000;
 
-    /// <summary>How long memory and file handles of cold segments are kept, and how often idle producers are looked for.</summary>
+    /// <summary>How long cold segments keep memory and file handles, and how often idle producers are removed.</summary>
     public long IdleReleaseIntervalMs { get; init; } = 60_000;
 
     /// <summary><c>log.segment.delete.delay.ms</c>: how long the directory of a deleted partition stays on disk.</summary>
@@ -63,7 +61,7 @@ public sealed record LogManagerOptions
     /// <summary><c>replica.alter.log.dirs.io.max.bytes.per.second</c> as it is now.</summary>
     public Func<double> MoveBytesPerSecondMax { get; init; } = static () => double.MaxValue;
 
-    /// <summary><c>cordoned.log.dirs</c> as they are now, absolute: they get no new logs unless one is wanted there.</summary>
+    /// <summary><c>cordoned.log.dirs</c> as they are now, absolute: they get no new logs except by an explicit move.</summary>
     public Func<IReadOnlyCollection<string>> CordonedDirectories { get; init; } = static () => [];
 
     /// <summary>Ends the opening of the logs early: recovery may take long, and the next start can begin it again.</summary>

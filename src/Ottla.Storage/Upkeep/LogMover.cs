@@ -8,27 +8,26 @@ namespace Ottla.Storage.Upkeep;
 /// <summary>A log on its way to another directory.</summary>
 /// <param name="Log">The log.</param>
 /// <param name="Copy">Its copy in a directory named <c>-future</c>; lives until the log takes over its files, or the move is
-/// given up.</param>
-/// <param name="Target">Where it goes.</param>
+/// cancelled.</param>
+/// <param name="Target">The directory that it moves to.</param>
 public sealed record LogMove(PartitionLog Log, PartitionLog Copy, LogDirectory Target)
 {
-    /// <summary>How often the log was truncated when the copy was begun.</summary>
+    /// <summary>The log's truncation count when the copy began.</summary>
     internal int Truncations { get; set; } = Log.Truncations;
 }
 
 /// <summary>
-/// Moves logs between the log directories of a node (AlterReplicaLogDirs): copies each, and lets the log take over the copy once
-/// it has everything.
+/// Moves logs between the log directories of a node (AlterReplicaLogDirs): copies each log, which then takes over the complete copy.
 /// </summary>
 /// <remarks>
-/// Owned by a <see cref="LogManager"/>; whoever runs the node runs <see cref="RunAsync"/>. Thread-safe. What is being moved is
-/// read and written as always.
+/// Owned by a <see cref="LogManager"/>; the broker runs <see cref="RunAsync"/>. Thread-safe. Reads and writes of a log go on
+/// during its move.
 /// </remarks>
 public sealed partial class LogMover
 {
     private const int ChunkBytes = 1024 * 1024;
 
-    /// <summary>How soon a move that found no room, or whose disk failed, is tried again.</summary>
+    /// <summary>The delay before a move is tried again after a full disk or a disk failure.</summary>
     private static readonly TimeSpan s_retryDelay = TimeSpan.FromSeconds(1);
 
     private readonly LogManager _logs;
@@ -47,7 +46,7 @@ public sealed partial class LogMover
         _pace = new IoPace(time, bytesPerSecondMax);
     }
 
-    /// <summary>What is being moved now.</summary>
+    /// <summary>The moves in progress.</summary>
     public IReadOnlyList<LogMove> Moves
     {
         get
@@ -57,7 +56,7 @@ public sealed partial class LogMover
         }
     }
 
-    /// <summary>Moves what there is to move, one log after the other.</summary>
+    /// <summary>Works on the moves, one log after the other.</summary>
     /// <returns>When <paramref name="stopping"/> is cancelled.</returns>
     public async Task RunAsync(CancellationToken stopping)
     {
@@ -184,6 +183,8 @@ public sealed partial class LogMover
         Message = "The move of {Partition} to {Directory} failed. The log stays in its directory; ask for the move again")]
     private static partial void LogGivenUp(ILogger logger, Exception failure, TopicPartition partition, string directory);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The move of {Partition} to {Directory} waits for the disk. The broker tries it again")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "The move of {Partition} to {Directory} waits for the disk. The broker tries it again")]
     private static partial void LogHeldUp(ILogger logger, Exception failure, TopicPartition partition, string directory);
 }
