@@ -13,7 +13,8 @@ namespace Ottla.Storage.Compaction;
 /// <param name="DeleteRetentionMs"><c>delete.retention.ms</c>.</param>
 /// <param name="RecordSizeBytesMax">The most bytes that a record of a compressed batch is expanded to.</param>
 internal sealed record RetentionRules(
-    KeyOffsetMap Map, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords, long HighWatermark, long NowMs, long DeleteRetentionMs, int RecordSizeBytesMax);
+    KeyOffsetMap Map, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords, long HighWatermark, long NowMs, long DeleteRetentionMs,
+    int RecordSizeBytesMax);
 
 /// <summary>
 /// Filters batches for compaction: writes each one unchanged, rebuilt from the records that stay, without records, or not at all.
@@ -92,7 +93,9 @@ internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning t
     {
         if (!batch.HasProducerId || !rules.LastRecords.TryGetValue(batch.ProducerId, out var last))
             return false;
-        return last.LastDataOffset >= 0 ? batch.LastOffset == last.LastDataOffset : batch.IsControl && batch.ProducerEpoch == last.ProducerEpoch;
+        return last.LastDataOffset >= 0
+            ? batch.LastOffset == last.LastDataOffset
+            : batch.IsControl && batch.ProducerEpoch == last.ProducerEpoch;
     }
 
     /// <summary>Notes for every record of the batch whether it stays.</summary>

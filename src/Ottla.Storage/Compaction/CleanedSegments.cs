@@ -98,7 +98,7 @@ internal sealed class CleanedSegments
 
     private void Begin(long baseOffset)
     {
-        // of an attempt that failed
+        // Removes the files of a failed attempt.
         new LogSegment(_fileSystem, _directory, baseOffset, 0, 0, _now.UnixMilliseconds, LogFileNames.CleanedSuffix).DeleteFiles();
         _segments.Add(LogSegment.Create(_fileSystem, _directory, baseOffset, jitter: 0, _now.UnixMilliseconds, LogFileNames.CleanedSuffix));
     }

@@ -25,7 +25,8 @@ internal sealed record DirtySection(long FirstDirtyOffset, long EndOffset, long 
 /// <param name="SizeBytes">Bytes of its batches.</param>
 /// <param name="IndexBytes">Bytes of the larger of its indexes.</param>
 /// <param name="LastWriteMs">When it was last written.</param>
-internal sealed record SourceSegment(LogSegment Segment, long BaseOffset, long NextBaseOffset, long SizeBytes, long IndexBytes, long LastWriteMs);
+internal sealed record SourceSegment(
+    LogSegment Segment, long BaseOffset, long NextBaseOffset, long SizeBytes, long IndexBytes, long LastWriteMs);
 
 /// <summary>The state of a log that a compaction starts from.</summary>
 /// <param name="Generation">Tells whether segments were cut or removed since: then the compaction is void.</param>
@@ -34,7 +35,8 @@ internal sealed record SourceSegment(LogSegment Segment, long BaseOffset, long N
 /// <param name="LastRecords">Where the sequences of the producers stand.</param>
 /// <param name="HighWatermark">The high watermark.</param>
 internal sealed record CleaningSource(
-    int Generation, LogConfig Config, IReadOnlyList<SourceSegment> Segments, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords, long HighWatermark)
+    int Generation, LogConfig Config, IReadOnlyList<SourceSegment> Segments, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords,
+    long HighWatermark)
 {
     /// <summary>Groups segments that fit into one after compaction, even if no record is dropped.</summary>
     /// <param name="endOffset">Only segments that begin before it.</param>

@@ -17,7 +17,8 @@ namespace Ottla.Storage.Compaction;
 /// <param name="RecordsWithoutKey">Records dropped because they have no key.</param>
 /// <param name="BatchesNotExpanded">Batches kept as they are because they cannot be expanded within bounds.</param>
 internal readonly record struct CompactionResult(
-    int Generation, long EndOffset, long MappedBytes, long ReadBytes, long WrittenBytes, long RecordsRead, long RecordsKept, long RecordsWithoutKey, long BatchesNotExpanded);
+    int Generation, long EndOffset, long MappedBytes, long ReadBytes, long WrittenBytes, long RecordsRead, long RecordsKept,
+    long RecordsWithoutKey, long BatchesNotExpanded);
 
 /// <summary>
 /// One compaction of one log: finds the last offset of every key in the dirty part, then copies the log up to there without
@@ -51,11 +52,14 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
         var endOffset = map.LatestOffset + 1;
         var transactions = new TransactionsInCleaning();
         using var filter = new BatchFilter(
-            new RetentionRules(map, source.LastRecords, source.HighWatermark, now.UnixMilliseconds, source.Config.DeleteRetentionMs, _recordSizeBytesMax), transactions);
+            new RetentionRules(
+                map, source.LastRecords, source.HighWatermark, now.UnixMilliseconds, source.Config.DeleteRetentionMs, _recordSizeBytesMax),
+            transactions);
         using var output = new PooledBufferWriter(options.ReadBufferBytes);
         foreach (var group in source.Groups(endOffset))
             await CleanAsync(source, group, filter, transactions, output, cancellation);
-        return new CompactionResult(source.Generation, endOffset, _mappedBytes, _readBytes, _writtenBytes, filter.RecordsRead, filter.RecordsKept, filter.RecordsWithoutKey, filter.BatchesNotExpanded);
+        return new CompactionResult(source.Generation, endOffset, _mappedBytes, _readBytes, _writtenBytes, filter.RecordsRead,
+            filter.RecordsKept, filter.RecordsWithoutKey, filter.BatchesNotExpanded);
     }
 
     /// <summary>Reads the dirty segments until they end or the map is full.</summary>
@@ -147,7 +151,8 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
         CleanedSegments? target = null;
         try
         {
-            log.InCleaning(source.Generation, () => target = new CleanedSegments(fileSystem, log.Directory, source.Config, group[0].BaseOffset, now));
+            log.InCleaning(source.Generation, () =>
+                target = new CleanedSegments(fileSystem, log.Directory, source.Config, group[0].BaseOffset, now));
             foreach (var segment in group)
             {
                 transactions.Add(log.CollectAbortedTransactions(segment.BaseOffset, segment.NextBaseOffset));

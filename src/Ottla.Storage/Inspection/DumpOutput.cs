@@ -85,7 +85,8 @@ internal sealed class TextDumpOutput(TextWriter writer) : DumpOutput
         _line.Clear();
     }
 
-    private StringBuilder Fact(string name, string separator = ": ") => _line.Append(_line.Length > 0 ? " " : "").Append(name).Append(separator);
+    private StringBuilder Fact(string name, string separator = ": ") =>
+        _line.Append(_line.Length > 0 ? " " : "").Append(name).Append(separator);
 }
 
 /// <summary>One JSON object per line: <c>file</c>, <c>kind</c> and the facts.</summary>

@@ -34,9 +34,11 @@ public sealed class LogDump : IDisposable
     /// <summary>Whether a name is that of a file that can be dumped.</summary>
     public static bool CanDump(string fileName) =>
         fileName is LogFileNames.LeaderEpochCheckpoint or LogFileNames.PartitionMetadata or MetaProperties.Name or QuorumStateFile.FileName
-            or OffsetCheckpointFile.RecoveryPoint or OffsetCheckpointFile.LogStartOffset or OffsetCheckpointFile.HighWatermark or OffsetCheckpointFile.Cleaner
+            or OffsetCheckpointFile.RecoveryPoint or OffsetCheckpointFile.LogStartOffset or OffsetCheckpointFile.HighWatermark
+            or OffsetCheckpointFile.Cleaner
         || IsBatchFile(fileName) || (LogFileNames.TryParseOffset(fileName, out _) && Path.GetExtension(fileName)
-            is LogFileNames.OffsetIndexSuffix or LogFileNames.TimeIndexSuffix or LogFileNames.TransactionIndexSuffix or LogFileNames.ProducerSnapshotSuffix);
+            is LogFileNames.OffsetIndexSuffix or LogFileNames.TimeIndexSuffix or LogFileNames.TransactionIndexSuffix
+            or LogFileNames.ProducerSnapshotSuffix);
 
     private readonly IFileSystem _fileSystem;
     private readonly DumpOutput _output;
@@ -83,7 +85,8 @@ public sealed class LogDump : IDisposable
     public void Dispose() => (_output as IDisposable)?.Dispose();
 
     private static bool IsBatchFile(string name) =>
-        name.EndsWith(".checkpoint", StringComparison.Ordinal) || (name.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal) && LogFileNames.TryParseOffset(name, out _));
+        name.EndsWith(".checkpoint", StringComparison.Ordinal)
+            || (name.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal) && LogFileNames.TryParseOffset(name, out _));
 
     private bool IsWanted(long firstOffset, long lastOffset) => lastOffset >= _options.FromOffset && firstOffset <= _options.ToOffset;
 
@@ -105,7 +108,8 @@ public sealed class LogDump : IDisposable
             indexed = [.. IndexEntries.ReadOffsets(_fileSystem, index, baseOffset).Select(entry => entry.Position)];
         }
         else if (name.Split('-', '.') is [var offset, var epoch, _]
-            && long.TryParse(offset, NumberStyles.None, CultureInfo.InvariantCulture, out var endOffset) && int.TryParse(epoch, NumberStyles.None, CultureInfo.InvariantCulture, out var endEpoch))
+            && long.TryParse(offset, NumberStyles.None, CultureInfo.InvariantCulture, out var endOffset)
+            && int.TryParse(epoch, NumberStyles.None, CultureInfo.InvariantCulture, out var endEpoch))
         {
             _output.Summary(
                 DumpKinds.Snapshot, $"Snapshot end offset: {endOffset}, epoch: {endEpoch}", ("endOffset", endOffset), ("epoch", endEpoch));
@@ -207,9 +211,11 @@ public sealed class LogDump : IDisposable
                 _output.End();
                 break;
             case QuorumStateFile.FileName:
-                Property("quorumState", System.Text.Encoding.UTF8.GetString(_fileSystem.ReadAllBytes(path, QuorumStateFile.LengthMaxBytes)));
+                Property(
+                    "quorumState", System.Text.Encoding.UTF8.GetString(_fileSystem.ReadAllBytes(path, QuorumStateFile.LengthMaxBytes)));
                 break;
-            case OffsetCheckpointFile.RecoveryPoint or OffsetCheckpointFile.LogStartOffset or OffsetCheckpointFile.HighWatermark or OffsetCheckpointFile.Cleaner:
+            case OffsetCheckpointFile.RecoveryPoint or OffsetCheckpointFile.LogStartOffset or OffsetCheckpointFile.HighWatermark
+                or OffsetCheckpointFile.Cleaner:
                 DumpOffsets(directory, name);
                 break;
             default:
@@ -259,7 +265,8 @@ public sealed class LogDump : IDisposable
                     if (IsWanted(entry.FirstOffset, entry.LastOffset))
                     {
                         Line(
-                            DumpKinds.AbortedTransaction, ("version", 0), ("producerId", entry.ProducerId), ("firstOffset", entry.FirstOffset),
+                            DumpKinds.AbortedTransaction, ("version", 0), ("producerId", entry.ProducerId),
+                            ("firstOffset", entry.FirstOffset),
                             ("lastOffset", entry.LastOffset), ("lastStableOffset", entry.LastStableOffset));
                     }
                 });
@@ -285,7 +292,8 @@ public sealed class LogDump : IDisposable
         _output.Add("producerId", producer.ProducerId);
         _output.Add("producerEpoch", producer.ProducerEpoch);
         _output.Add("coordinatorEpoch", producer.CoordinatorEpoch);
-        _output.Add("currentTxnFirstOffset", producer.CurrentTransactionFirstOffset < 0 ? null : (long?)producer.CurrentTransactionFirstOffset);
+        _output.Add(
+            "currentTxnFirstOffset", producer.CurrentTransactionFirstOffset < 0 ? null : (long?)producer.CurrentTransactionFirstOffset);
         _output.Add("lastTimestamp", producer.LastTimestampMs);
         if (producer.BatchCount > 0)
         {
@@ -315,5 +323,7 @@ public sealed class LogDump : IDisposable
     }
 
     private static RecordDecoder DecoderOf(string directory) =>
-        LogFileNames.TryParseDirectory(Path.GetFileName(directory), out var partition) ? RecordJson.DecoderOf(partition.Topic) : RecordDecoder.None;
+        LogFileNames.TryParseDirectory(Path.GetFileName(directory), out var partition)
+            ? RecordJson.DecoderOf(partition.Topic)
+            : RecordDecoder.None;
 }

@@ -19,11 +19,16 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
 
     private void VerifyReadable(string directory)
     {
-        var isPartition = TryParseLog(Path.GetFileName(directory), out var partition) && !fileSystem.FileExists(Path.Combine(directory, MetaProperties.Name));
+        var isPartition = TryParseLog(Path.GetFileName(directory), out var partition)
+            && !fileSystem.FileExists(Path.Combine(directory, MetaProperties.Name));
         var logDirectory = isPartition ? Path.GetDirectoryName(directory)! : directory;
         CheckLock(logDirectory);
-        var checkpoints = new[] { OffsetCheckpointFile.RecoveryPoint, OffsetCheckpointFile.LogStartOffset, OffsetCheckpointFile.HighWatermark, OffsetCheckpointFile.Cleaner }
-            .ToDictionary(name => name, name => ReadCheckpoint(logDirectory, name));
+        string[] names =
+        [
+            OffsetCheckpointFile.RecoveryPoint, OffsetCheckpointFile.LogStartOffset, OffsetCheckpointFile.HighWatermark,
+            OffsetCheckpointFile.Cleaner,
+        ];
+        var checkpoints = names.ToDictionary(name => name, name => ReadCheckpoint(logDirectory, name));
         var wasClean = CleanShutdownFile.Exists(fileSystem, logDirectory);
         if (isPartition)
         {
@@ -73,7 +78,8 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
     {
         var recoveryPoint = checkpoints[OffsetCheckpointFile.RecoveryPoint].GetValueOrDefault(partition);
         var verifier = new PartitionVerifier(
-            fileSystem, path, checkpoints[OffsetCheckpointFile.Cleaner].ContainsKey(partition), wasClean ? long.MaxValue : recoveryPoint, report);
+            fileSystem, path, checkpoints[OffsetCheckpointFile.Cleaner].ContainsKey(partition), wasClean ? long.MaxValue : recoveryPoint,
+            report);
         verifier.Verify();
         CheckTopicId(path, partition);
         if (path.EndsWith(LogFileNames.FutureDirectorySuffix, StringComparison.Ordinal))
@@ -118,7 +124,8 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
             var properties = MetaProperties.Read(fileSystem, directory);
             if (properties is null)
                 report(new LogFinding(FindingSeverity.Error, path, null, null, "the file is missing: the log directory is not formatted"));
-            else if (properties.ClusterId is null || properties.NodeId is null || (properties.Version > 0 && properties.DirectoryId is null))
+            else if (properties.ClusterId is null || properties.NodeId is null
+                || (properties.Version > 0 && properties.DirectoryId is null))
                 report(new LogFinding(FindingSeverity.Error, path, null, null, "cluster.id, node.id or directory.id is missing"));
         }
         catch (InvalidDataException failure)

@@ -17,7 +17,8 @@ namespace Ottla.Storage.Inspection;
 /// <param name="unflushedFrom">After an unclean shutdown: the recovery point. What is wrong from there on the next start repairs.
 /// Else <see cref="long.MaxValue"/>.</param>
 /// <param name="report">Takes findings.</param>
-internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory, bool isCompacted, long unflushedFrom, Action<LogFinding> report)
+internal sealed class PartitionVerifier(
+    IFileSystem fileSystem, string directory, bool isCompacted, long unflushedFrom, Action<LogFinding> report)
 {
     private readonly ProducerStateManager _producers = new(fileSystem, directory, LogConfig.Default, NullLogger.Instance);
     private readonly List<EpochEntry> _epochs = [];
@@ -34,9 +35,13 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
     public void Verify()
     {
         var names = fileSystem.ListFiles(directory);
-        var segments = names.Where(name => name.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal) && LogFileNames.TryParseOffset(name, out _))
+        var segments = names.Where(name => name.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal)
+            && LogFileNames.TryParseOffset(name, out _))
             .Select(OffsetOf).Order().ToList();
-        _snapshots = new SortedDictionary<long, string>(names.Where(name => name.EndsWith(LogFileNames.ProducerSnapshotSuffix, StringComparison.Ordinal) && LogFileNames.TryParseOffset(name, out _)).ToDictionary(OffsetOf, name => Path.Combine(directory, name)));
+        _snapshots = new SortedDictionary<long, string>(names
+            .Where(name => name.EndsWith(LogFileNames.ProducerSnapshotSuffix, StringComparison.Ordinal)
+                && LogFileNames.TryParseOffset(name, out _))
+            .ToDictionary(OffsetOf, name => Path.Combine(directory, name)));
         CheckNames(names, segments);
         LoadEpochs();
         if (segments.Count == 0)
@@ -83,8 +88,10 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
             var path = Path.Combine(directory, name);
             var extension = Path.GetExtension(name);
             if (extension is LogFileNames.DeletedSuffix or LogFileNames.SwapSuffix or LogFileNames.CleanedSuffix or ".tmp" or ".part")
-                Report(FindingSeverity.Warning, path, null, null, $"an interrupted operation left this {extension} file; the next start finishes or removes it");
-            else if (extension is LogFileNames.OffsetIndexSuffix or LogFileNames.TimeIndexSuffix or LogFileNames.TransactionIndexSuffix && !segments.Contains(OffsetOf(name)))
+                Report(FindingSeverity.Warning, path, null, null,
+                    $"an interrupted operation left this {extension} file; the next start finishes or removes it");
+            else if (extension is LogFileNames.OffsetIndexSuffix or LogFileNames.TimeIndexSuffix or LogFileNames.TransactionIndexSuffix
+                && !segments.Contains(OffsetOf(name)))
                 Report(FindingSeverity.Warning, path, null, OffsetOf(name), "the index has no segment");
             else if (!LogDump.CanDump(name))
                 Report(FindingSeverity.Warning, path, null, null, "the file does not belong to a log");
@@ -211,7 +218,8 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
                 var lastStableOffset = _producers.LastStableOffsetAt(completed);
                 _producers.Complete(completed);
                 if (completed.IsAborted)
-                    aborted.Add(new AbortedTransaction(completed.ProducerId, completed.FirstOffset, completed.LastOffset, lastStableOffset));
+                    aborted.Add(new AbortedTransaction(
+                        completed.ProducerId, completed.FirstOffset, completed.LastOffset, lastStableOffset));
             }
 
             _producers.AdvanceTo(batch.NextOffset);
@@ -251,7 +259,9 @@ internal sealed class PartitionVerifier(IFileSystem fileSystem, string directory
     }
 
     private static string Describe(AbortedTransaction? transaction) =>
-        transaction is { } t ? $"producer {t.ProducerId}, offsets {t.FirstOffset} to {t.LastOffset}, last stable offset {t.LastStableOffset}" : "none";
+        transaction is { } t
+            ? $"producer {t.ProducerId}, offsets {t.FirstOffset} to {t.LastOffset}, last stable offset {t.LastStableOffset}"
+            : "none";
 
     /// <summary>
     /// Compares the snapshots that were taken before <paramref name="offset"/> or at it with the state that the replay has

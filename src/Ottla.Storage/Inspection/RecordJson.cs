@@ -146,7 +146,8 @@ internal static class RecordJson
         foreach (var property in member.EnumerateObject())
         {
             if (property.Name is not ("subscription" or "assignment")
-                || !property.Value.TryGetBytesFromBase64(out var bytes) || !TryReadConsumerProtocol(property.Name, bytes, out var protocol, out var version))
+                || !property.Value.TryGetBytesFromBase64(out var bytes)
+                || !TryReadConsumerProtocol(property.Name, bytes, out var protocol, out var version))
             {
                 property.WriteTo(json);
                 continue;
@@ -170,7 +171,9 @@ internal static class RecordJson
             // Members may speak a version that is not known yet: what is known of it comes first.
             version = Math.Min(TypeOf(bytes), ConsumerProtocolSubscription.HighestVersion);
             var reader = new WireReader(bytes.AsMemory(sizeof(short)));
-            message = name == "subscription" ? ConsumerProtocolSubscription.Read(ref reader, version) : ConsumerProtocolAssignment.Read(ref reader, version);
+            message = name == "subscription"
+                ? ConsumerProtocolSubscription.Read(ref reader, version)
+                : ConsumerProtocolAssignment.Read(ref reader, version);
             return true;
         }
         catch (ProtocolException)

@@ -57,7 +57,8 @@ internal sealed class SegmentScan(IFile file, IReadOnlyList<long> indexedPositio
         Read((int)(_nextPosition - Position));
         var batch = new RecordBatchView(Batch.Span);
         if (!batch.IsCrcValid)
-            Problem = $"the batch at offset {batch.BaseOffset} does not match its checksum (stored {batch.Crc}, computed {batch.ComputeCrc()})";
+            Problem = $"the batch at offset {batch.BaseOffset} does not match its checksum (stored {batch.Crc}, computed "
+                + $"{batch.ComputeCrc()})";
         return true;
     }
 

@@ -14,7 +14,8 @@ namespace Ottla.Storage.Inspection;
 /// <param name="baseOffset">The segment's.</param>
 /// <param name="mayHaveGaps">The log is compacted: offsets may be missing.</param>
 /// <param name="report">Takes findings.</param>
-internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, long baseOffset, bool mayHaveGaps, Action<LogFinding> report)
+internal sealed class SegmentVerifier(
+    IFileSystem fileSystem, string directory, long baseOffset, bool mayHaveGaps, Action<LogFinding> report)
 {
     /// <summary>Sees every batch that is whole.</summary>
     public delegate void ValidBatch(in RecordBatchView batch, long position);
@@ -77,9 +78,12 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
         if (batch.BaseOffset < baseOffset || batch.LastOffset - baseOffset > int.MaxValue)
             Bad(
                 position, batch.BaseOffset,
-                $"the batch of the offsets {batch.BaseOffset} to {batch.LastOffset} does not belong in the segment that begins at {baseOffset}");
+                $"the batch of offsets {batch.BaseOffset} to {batch.LastOffset} does not belong in the segment that begins at "
+                    + $"{baseOffset}");
         else if (batch.BaseOffset < NextOffset)
-            Bad(position, batch.BaseOffset, $"the batch begins at offset {batch.BaseOffset}, but the one before it ends at {NextOffset - 1}");
+            Bad(
+                position, batch.BaseOffset,
+                $"the batch begins at offset {batch.BaseOffset}, but the one before it ends at {NextOffset - 1}");
         else if (!batch.IsMessage) // of which only its records tell where it begins
             CheckGap(batch.BaseOffset, position);
         if (batch.LastOffsetDelta < 0)
@@ -121,26 +125,31 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
         catch (CompressionUnavailableException failure)
         {
             report(new LogFinding(
-                FindingSeverity.Warning, LogPath, position, batch.BaseOffset, $"the records of the batch were not checked: {failure.Message}"));
+                FindingSeverity.Warning, LogPath, position, batch.BaseOffset,
+                $"the records of the batch were not checked: {failure.Message}"));
             return;
         }
 
         if (!mayHaveGaps && count != batch.LastOffset - first + 1)
             Bad(position, first, $"the batch has {count} records for {batch.LastOffset - first + 1} offsets, and the log is not compacted");
         if (count > 0 && maxTimestamp != batch.MaxTimestamp)
-            Bad(position, batch.BaseOffset, $"the header's greatest timestamp is {batch.MaxTimestamp}, but that of the records is {maxTimestamp}");
+            Bad(
+                position, batch.BaseOffset,
+                $"the header's greatest timestamp is {batch.MaxTimestamp}, but that of the records is {maxTimestamp}");
     }
 
     private void LoadIndexes()
     {
-        ReadIndex(LogFileNames.OffsetIndexSuffix, OffsetIndex.EntryBytes, entry => _offsetEntries.Add(OffsetIndex.Parse(entry, baseOffset)));
+        ReadIndex(
+            LogFileNames.OffsetIndexSuffix, OffsetIndex.EntryBytes, entry => _offsetEntries.Add(OffsetIndex.Parse(entry, baseOffset)));
         ReadIndex(LogFileNames.TimeIndexSuffix, TimeIndex.EntryBytes, entry => _timeEntries.Add(TimeIndex.Parse(entry, baseOffset)));
         for (var i = 1; i < _offsetEntries.Count; i++)
         {
             if (_offsetEntries[i].Offset <= _offsetEntries[i - 1].Offset || _offsetEntries[i].Position <= _offsetEntries[i - 1].Position)
                 BadOffsetEntry(
                     _offsetEntries[i],
-                    $"is not greater than the one before it (offset {_offsetEntries[i - 1].Offset}, position {_offsetEntries[i - 1].Position})",
+                    $"is not greater than the one before it (offset {_offsetEntries[i - 1].Offset}, position "
+                        + $"{_offsetEntries[i - 1].Position})",
                     i);
         }
 
@@ -149,7 +158,8 @@ internal sealed class SegmentVerifier(IFileSystem fileSystem, string directory, 
             if (_timeEntries[i].TimestampMs <= _timeEntries[i - 1].TimestampMs || _timeEntries[i].Offset < _timeEntries[i - 1].Offset)
                 BadTimeEntry(
                     _timeEntries[i],
-                    $"is not greater than the one before it (timestamp {_timeEntries[i - 1].TimestampMs}, offset {_timeEntries[i - 1].Offset})",
+                    $"is not greater than the one before it (timestamp {_timeEntries[i - 1].TimestampMs}, offset "
+                        + $"{_timeEntries[i - 1].Offset})",
                     i);
         }
     }

@@ -8,7 +8,7 @@ namespace Ottla.Storage.Log;
 /// and close.
 /// </summary>
 /// <remarks>
-/// That is safe: a crash loses only entries past the recovery point, which recovery rebuilds from the log.
+/// Writing back late is safe: a crash loses only entries past the recovery point, which recovery rebuilds from the log.
 /// So the file has the right length at all times, and appending to a log costs no second write. The log's lock guards it.
 /// </remarks>
 internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, string suffix, int entryBytes)

@@ -58,8 +58,8 @@ public static class LogFileNames
     {
         partition = default;
         var dot = directoryName.LastIndexOf('.');
-        return dot > 0 && directoryName.EndsWith(FutureDirectorySuffix, StringComparison.Ordinal) && TryParseDirectory(
-            directoryName[..dot], out partition);
+        return dot > 0 && directoryName.EndsWith(FutureDirectorySuffix, StringComparison.Ordinal)
+            && TryParseDirectory(directoryName[..dot], out partition);
     }
 
     /// <summary>The directory name of a log that is being deleted.</summary>

@@ -8,7 +8,8 @@ namespace Ottla.Storage.Log;
 
 /// <summary>The result of loading a log's directory.</summary>
 internal sealed record LoadedLog(
-    List<LogSegment> Segments, LeaderEpochCache Epochs, ProducerStateManager Producers, long LogStartOffset, long LogEndOffset, long RecoveryPoint, bool IsUnflushed = false);
+    List<LogSegment> Segments, LeaderEpochCache Epochs, ProducerStateManager Producers, long LogStartOffset, long LogEndOffset,
+    long RecoveryPoint, bool IsUnflushed = false);
 
 /// <summary>
 /// Loads the files of a log and repairs them: finishes interrupted swaps of segments, and after a crash cuts off half-written batches.
@@ -79,7 +80,8 @@ internal sealed partial class LogLoader(
         if (_isEpochContradicted && hasEpochs)
             ReadAllEpochs();
         if (_segments.Count == 0)
-            _segments.Add(LogSegment.Create(fileSystem, directory, options.LogStartOffset, JitterOf(options.JitterSeed, options.LogStartOffset), now.UnixMilliseconds));
+            _segments.Add(LogSegment.Create(fileSystem, directory, options.LogStartOffset,
+                JitterOf(options.JitterSeed, options.LogStartOffset), now.UnixMilliseconds));
 
         var logEndOffset = end ?? _segments[^1].ReadNextOffset(config);
         // Everything is flushed: by the last process, or just now.
@@ -94,14 +96,19 @@ internal sealed partial class LogLoader(
         producers.LoadSnapshotOffsets(Names);
         producers.RemoveStraySnapshots([.. _segments.Select(segment => segment.BaseOffset)]);
         // A log without snapshots that was closed cleanly has no producers. But a recovery deletes snapshots.
-        RebuildProducers(producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown && !_isDirectoryChanged, sync: !options.DefersFlush);
+        RebuildProducers(
+            producers, _segments, config, logStartOffset, logEndOffset, now, options.HadCleanShutdown && !_isDirectoryChanged,
+            sync: !options.DefersFlush);
         foreach (var segment in _segments)
             segment.Abandon(); // closes the file: ten thousand idle logs must not cost a descriptor each
-        return new LoadedLog(_segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint, IsUnflushed: _isDirectoryChanged && options.DefersFlush);
+        return new LoadedLog(
+            _segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint,
+            IsUnflushed: _isDirectoryChanged && options.DefersFlush);
     }
 
     private static void Replay(
-        ProducerStateManager producers, List<LogSegment> segments, LogConfig config, long logStartOffset, long lastOffset, HashSet<long> snapshotAt, bool sync)
+        ProducerStateManager producers, List<LogSegment> segments, LogConfig config, long logStartOffset, long lastOffset,
+        HashSet<long> snapshotAt, bool sync)
     {
         for (var i = 0; i < segments.Count; i++)
         {
@@ -229,7 +236,8 @@ internal sealed partial class LogLoader(
         foreach (var baseOffset in logs)
         {
             var length = fileSystem.GetLength(PathOf(LogFileNames.ForOffset(baseOffset, LogFileNames.LogSuffix)));
-            var segment = new LogSegment(fileSystem, directory, baseOffset, length, JitterOf(options.JitterSeed, baseOffset), now.UnixMilliseconds);
+            var segment = new LogSegment(fileSystem, directory, baseOffset, length, JitterOf(options.JitterSeed, baseOffset),
+                now.UnixMilliseconds);
             var recoversLater = !options.HadCleanShutdown && IsUnflushed(baseOffset, logs);
             if (!recoversLater && !HasIndexes(segment))
             {
@@ -335,7 +343,7 @@ internal sealed partial class LogLoader(
             LogLost(logger, directory, logEndOffset, known, known - logEndOffset);
     }
 
-    /// <summary>Checks the leader epochs of flushed batches, because the checkpoint may be wrong about them too.</summary>
+    /// <summary>Reads the leader epochs of all batches, because the checkpoint may be wrong about flushed ones too.</summary>
     private void ReadAllEpochs()
     {
         _epochs.BeginRecovery();
@@ -353,7 +361,7 @@ internal sealed partial class LogLoader(
     }
 
     /// <summary>
-    /// Whether the segment was flushed to its end while it was active: then its batches are durable, but its indexes may not be.
+    /// Rebuilds the indexes of a segment that was flushed to its end while it was active: only its batches are durable.
     /// </summary>
     private void ReindexFlushed(LogSegment segment)
     {

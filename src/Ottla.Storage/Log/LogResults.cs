@@ -11,7 +11,8 @@ namespace Ottla.Storage.Log;
 /// <paramref name="IsDuplicate"/>.</param>
 /// <param name="LogStartOffset">The log's start offset.</param>
 /// <param name="IsDuplicate">An idempotent producer's retry of one of its last five batches: nothing was appended.</param>
-public readonly record struct LogAppendResult(long FirstOffset, long LastOffset, long LogAppendTimeMs, long LogStartOffset, bool IsDuplicate);
+public readonly record struct LogAppendResult(
+    long FirstOffset, long LastOffset, long LogAppendTimeMs, long LogStartOffset, bool IsDuplicate);
 
 /// <summary>How far a reader may read.</summary>
 public enum ReadBound
@@ -57,7 +58,7 @@ public readonly record struct LogReadResult(
     public long BoundOffset { get; init; }
 
     /// <summary>
-    /// An upper bound of the slice: it has all batches before this offset and none after. Not set without a slice.
+    /// An upper bound of the slice: it has all batches before this offset and none from it on. Not set without a slice.
     /// </summary>
     public long UpperBoundOffset { get; init; }
 

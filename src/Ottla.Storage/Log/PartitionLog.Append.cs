@@ -22,7 +22,8 @@ public sealed partial class PartitionLog
     /// RECORD_LIST_TOO_LARGE, CORRUPT_MESSAGE (not whole batches), KAFKA_STORAGE_ERROR. The log is unchanged.
     /// </exception>
     public LogAppendResult AppendAsLeader(
-        Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion = 0, VerificationGuard guard = default)
+        Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion = 0,
+        VerificationGuard guard = default)
     {
         var result = AppendLocked(batches, leaderEpoch, origin, now, transactionVersion, guard);
         FlushIfManyAreUnflushed();
@@ -75,7 +76,9 @@ public sealed partial class PartitionLog
                         $"The batches have {bytes.Length} bytes; a segment holds at most {_config.SegmentBytes} (segment.bytes).");
                 _epochs.Assign(leaderEpoch, extent.FirstOffset);
                 Write(bytes, extent, now);
-                var appendTimeMs = _config.TimestampType == TimestampType.LogAppendTime ? extent.MaxTimestampMs : RecordBatchLayout.NoTimestamp;
+                var appendTimeMs = _config.TimestampType == TimestampType.LogAppendTime
+                    ? extent.MaxTimestampMs
+                    : RecordBatchLayout.NoTimestamp;
                 return new LogAppendResult(extent.FirstOffset, extent.LastOffset, appendTimeMs, _logStartOffset, IsDuplicate: false);
             }
             catch (Exception failure) when (IsIoFailure(failure))

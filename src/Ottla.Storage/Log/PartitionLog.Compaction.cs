@@ -36,7 +36,8 @@ public sealed partial class PartitionLog
                 var bound = Math.Min(LastStableOffset, Active.BaseOffset);
                 if (_config.MinCompactionLagMs > 0)
                 {
-                    var young = _segments.FindIndex(from, active - from, segment => segment.RetentionTimestampMs > now.UnixMilliseconds - _config.MinCompactionLagMs);
+                    var young = _segments.FindIndex(from, active - from, segment =>
+                        segment.RetentionTimestampMs > now.UnixMilliseconds - _config.MinCompactionLagMs);
                     if (young >= 0)
                         bound = Math.Min(bound, _segments[young].BaseOffset);
                 }
@@ -69,7 +70,8 @@ public sealed partial class PartitionLog
                 var segments = new List<SourceSegment>();
                 for (var i = 0; i + 1 < _segments.Count && _segments[i].BaseOffset < endOffset; i++)
                     segments.Add(new SourceSegment(
-                        _segments[i], _segments[i].BaseOffset, _segments[i + 1].BaseOffset, _segments[i].Size, _segments[i].IndexBytes, _segments[i].LastWriteMs));
+                        _segments[i], _segments[i].BaseOffset, _segments[i + 1].BaseOffset, _segments[i].Size, _segments[i].IndexBytes,
+                        _segments[i].LastWriteMs));
                 return new CleaningSource(_cleaningGeneration, _config, segments, _producers.LastRecords(), _highWatermark);
             }
             catch (Exception failure) when (IsIoFailure(failure))
@@ -158,7 +160,8 @@ public sealed partial class PartitionLog
         {
             ThrowIfVoid(generation);
             var index = _segments.IndexOf(replaced[0].Segment);
-            Invariant.Check(index >= 0 && _segments[index + replaced.Count - 1] == replaced[^1].Segment, "compacted segments are neighbours in their log");
+            Invariant.Check(index >= 0 && _segments[index + replaced.Count - 1] == replaced[^1].Segment,
+                "compacted segments are neighbours in their log");
             Invariant.Check(index + replaced.Count < _segments.Count, "the active segment is not compacted");
             try
             {

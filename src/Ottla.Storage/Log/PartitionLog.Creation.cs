@@ -13,7 +13,7 @@ namespace Ottla.Storage.Log;
 /// </content>
 public sealed partial class PartitionLog
 {
-    /// <summary>This process created the directory and has not flushed its name yet.</summary>
+    /// <summary>Whether this process created the directory and has not flushed its name yet.</summary>
     private bool _isDirectoryNew;
 
     /// <summary>The topic's id is known but not in <c>partition.metadata</c> yet; it is written before the first records.</summary>
@@ -22,10 +22,10 @@ public sealed partial class PartitionLog
     /// <summary>It is written beside <c>partition.metadata</c>.</summary>
     private bool _isTopicIdStaged;
 
-    /// <summary>The files that recovery wrote are not flushed yet.</summary>
+    /// <summary>Whether files that recovery wrote are not flushed yet.</summary>
     private bool _isRecoveryUnflushed;
 
-    /// <summary>The files that recovery wrote are not flushed yet; <see cref="StageRecovered"/> comes next.</summary>
+    /// <summary>Whether files that recovery wrote are not flushed yet; <see cref="StageRecovered"/> comes next.</summary>
     internal bool IsRecoveryUnflushed => Volatile.Read(ref _isRecoveryUnflushed);
 
     /// <summary><c>partition.metadata</c> is still to be written.</summary>
@@ -34,14 +34,17 @@ public sealed partial class PartitionLog
     /// <summary>Creates an empty log, or opens the log that is in the directory already.</summary>
     /// <inheritdoc cref="Open"/>
     public static PartitionLog Create(
-        IFileSystem fileSystem, string directory, TopicPartition partition, LogConfig config, LogOpenOptions options, TimeProvider time, ILogger logger)
+        IFileSystem fileSystem, string directory, TopicPartition partition, LogConfig config, LogOpenOptions options, TimeProvider time,
+        ILogger logger)
     {
         if (fileSystem.DirectoryExists(directory))
             return Open(fileSystem, directory, partition, config, options, time, logger);
         fileSystem.CreateDirectory(directory);
-        var segment = LogSegment.Create(fileSystem, directory, 0, LogLoader.JitterOf(options.JitterSeed, 0), Instant.Now(time).UnixMilliseconds);
+        var segment = LogSegment.Create(fileSystem, directory, 0, LogLoader.JitterOf(options.JitterSeed, 0),
+            Instant.Now(time).UnixMilliseconds);
         var loaded = new LoadedLog(
-            [segment], new LeaderEpochCache(fileSystem, directory), new ProducerStateManager(fileSystem, directory, config, logger), LogStartOffset: 0, LogEndOffset: 0, RecoveryPoint: 0);
+            [segment], new LeaderEpochCache(fileSystem, directory), new ProducerStateManager(fileSystem, directory, config, logger),
+            LogStartOffset: 0, LogEndOffset: 0, RecoveryPoint: 0);
         return new PartitionLog(fileSystem, directory, partition, config, options, time, logger, loaded) { _isDirectoryNew = true };
     }
 

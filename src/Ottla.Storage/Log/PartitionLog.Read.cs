@@ -176,7 +176,8 @@ public sealed partial class PartitionLog
             return result with { DivergingEpoch = divergence };
         if (startOffset < _logStartOffset || startOffset > _logEndOffset)
             throw new LogException(
-                ErrorCode.OffsetOutOfRange, $"Offset {startOffset} of {Partition} is outside the log, which has the offsets {_logStartOffset} to {_logEndOffset}.");
+                ErrorCode.OffsetOutOfRange,
+                $"Offset {startOffset} of {Partition} is outside the log, which starts at {_logStartOffset} and ends at {_logEndOffset}.");
         if (request.Bound == ReadBound.LastStableOffset)
             result = result with { AbortedTransactions = [] };
         bound = Math.Min(bound, _logEndOffset);
@@ -184,7 +185,8 @@ public sealed partial class PartitionLog
         if (startOffset >= bound || index < 0 || _segments[index].BaseOffset >= bound)
             return result;
         if (request.MaxBytes < 0)
-            throw new LogException(ErrorCode.UnknownServerError, $"The fetch asks for {request.MaxBytes} bytes of {Partition}; the size must not be negative.");
+            throw new LogException(ErrorCode.UnknownServerError,
+                $"The fetch asks for {request.MaxBytes} bytes of {Partition}; the size must not be negative.");
         var segment = _segments[index];
         var nextBaseOffset = index + 1 < _segments.Count ? _segments[index + 1].BaseOffset : long.MaxValue;
         var searchFrom = segment.LookupPosition(startOffset, _config);
@@ -229,7 +231,8 @@ public sealed partial class PartitionLog
             if (isPastSegment || firstLastOffset >= plan.Bound)
                 return (null, upperBound, 0);
             var end = plan.Length;
-            if (plan.EndSearchFrom >= 0 && TryFind(file, Math.Max(plan.EndSearchFrom, start), plan.Length, plan.Bound, buffer, out var boundary, out _, out _))
+            if (plan.EndSearchFrom >= 0 && TryFind(file, Math.Max(plan.EndSearchFrom, start), plan.Length, plan.Bound, buffer,
+                out var boundary, out _, out _))
                 end = boundary;
             var availableBytes = end - start;
             if (availableBytes > request.MaxBytes)
@@ -316,7 +319,8 @@ public sealed partial class PartitionLog
                 {
                     ThrowIfOffline();
                     startOffset = exact ? 0 : _logStartOffset;
-                    var index = _segments.FindIndex(segment => segment.BaseOffset >= segmentFrom && segment.MaxTimestamp.TimestampMs >= timestampMs);
+                    var index = _segments.FindIndex(segment => segment.BaseOffset >= segmentFrom
+                        && segment.MaxTimestamp.TimestampMs >= timestampMs);
                     if (index < 0)
                         return TimestampOffset.None;
                     var segment = _segments[index];
@@ -357,7 +361,8 @@ public sealed partial class PartitionLog
                 var batch = walker.Batch;
                 if (batch.MaxTimestamp < timestampMs || batch.LastOffset < startOffset)
                     continue;
-                var found = SearchBatch(file, walker.Position, (int)(walker.NextPosition - walker.Position), timestampMs, exact, startOffset, recordSizeBytesMax);
+                var found = SearchBatch(file, walker.Position, (int)(walker.NextPosition - walker.Position), timestampMs, exact,
+                    startOffset, recordSizeBytesMax);
                 if (found.IsFound)
                     return found with { LeaderEpoch = batch.PartitionLeaderEpoch };
             }

@@ -10,7 +10,8 @@ public sealed partial class PartitionLog
     private readonly List<(LogSegment Segment, Instant DeleteAt)> _deletedSegments = [];
 
     /// <summary>
-    /// Removed segments whose files wait for <see cref="UnlinkDeletedSegments"/>. Takes no lock: a segment removed just now can wait.
+    /// Whether removed segments have files that wait for <see cref="UnlinkDeletedSegments"/>. Takes no lock: a segment removed
+    /// just now can wait.
     /// </summary>
     internal bool HasDeletedSegments => _deletedSegments.Count > 0;
 
@@ -92,7 +93,8 @@ public sealed partial class PartitionLog
             ThrowIfOffline();
             if (offset > _highWatermark)
                 throw new LogException(
-                    ErrorCode.OffsetOutOfRange, $"The log of {Partition} cannot start at {offset}: its high watermark is {_highWatermark}.");
+                    ErrorCode.OffsetOutOfRange,
+                    $"The log of {Partition} cannot start at {offset}: its high watermark is {_highWatermark}.");
             if (offset <= _logStartOffset)
                 return false;
             try

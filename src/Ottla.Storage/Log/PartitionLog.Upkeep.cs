@@ -219,7 +219,8 @@ public sealed partial class PartitionLog
         get
         {
             using (_lock.EnterScope())
-                return UnflushedRecords > 0 || _hasRolled || _isTopicIdUnwritten || _producers.HasNewSnapshots || _segments.Exists(segment => segment.NeedsFlush);
+                return UnflushedRecords > 0 || _hasRolled || _isTopicIdUnwritten || _producers.HasNewSnapshots
+                    || _segments.Exists(segment => segment.NeedsFlush);
         }
     }
 

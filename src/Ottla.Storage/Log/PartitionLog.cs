@@ -50,7 +50,8 @@ public sealed partial class PartitionLog
     private bool _isRetired;
 
     private PartitionLog(
-        IFileSystem fileSystem, string directory, TopicPartition partition, LogConfig config, LogOpenOptions options, TimeProvider time, ILogger logger, LoadedLog loaded)
+        IFileSystem fileSystem, string directory, TopicPartition partition, LogConfig config, LogOpenOptions options, TimeProvider time,
+        ILogger logger, LoadedLog loaded)
     {
         _fileSystem = fileSystem;
         _time = time;
@@ -187,7 +188,8 @@ public sealed partial class PartitionLog
     /// <exception cref="IOException">The disk fails.</exception>
     /// <exception cref="InvalidDataException">A file is of an unknown format.</exception>
     public static PartitionLog Open(
-        IFileSystem fileSystem, string directory, TopicPartition partition, LogConfig config, LogOpenOptions options, TimeProvider time, ILogger logger)
+        IFileSystem fileSystem, string directory, TopicPartition partition, LogConfig config, LogOpenOptions options, TimeProvider time,
+        ILogger logger)
     {
         fileSystem.CreateDurableDirectory(directory);
         var loaded = new LogLoader(fileSystem, directory, config, options, Instant.Now(time), logger).Load();

@@ -63,7 +63,9 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
     {
         var file = Open();
         var end = Length + bytes.Length;
-        if (reserveBytes > 0 ? end + reserveBytes / 2 > _reservedEnd : end > _reservedEnd && (reserveAll || end >= PreallocationThresholdBytes))
+        if (reserveBytes > 0
+            ? end + reserveBytes / 2 > _reservedEnd
+            : end > _reservedEnd && (reserveAll || end >= PreallocationThresholdBytes))
         {
             var step = reserveAll ? sizeMax : reserveBytes > 0 ? reserveBytes : Math.Min(end, PreallocationStepBytesMax);
             var reservedEnd = Math.Max(end, Math.Min(sizeMax, end + step));

@@ -29,7 +29,8 @@ internal readonly record struct EndTransactionMarker(bool IsAbort, int Coordinat
         if (!Varint.TryReadInt64(record, ref position, out _) || !Varint.TryReadInt32(record, ref position, out _)
             || !TryReadField(record, ref position, out var key) || !ControlBatches.TryReadType(key, out var type)
             || type is not (ControlRecordType.Abort or ControlRecordType.Commit)
-            || !TryReadField(record, ref position, out var value) || !ControlBatches.TryReadCoordinatorEpoch(value, out var coordinatorEpoch))
+            || !TryReadField(record, ref position, out var value)
+            || !ControlBatches.TryReadCoordinatorEpoch(value, out var coordinatorEpoch))
             return false;
         marker = new EndTransactionMarker(type == ControlRecordType.Abort, coordinatorEpoch);
         return true;

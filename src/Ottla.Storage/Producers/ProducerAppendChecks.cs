@@ -52,7 +52,8 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
         if (pending.TransactionFirstOffset >= 0 && !batch.IsTransactional && origin != AppendOrigin.Replication)
             throw new LogException(
                 ErrorCode.InvalidTxnState,
-                $"Producer {batch.ProducerId} sent a batch outside its transaction, which is open since offset {pending.TransactionFirstOffset}.");
+                $"Producer {batch.ProducerId} sent a batch outside its transaction, which is open since offset "
+                    + $"{pending.TransactionFirstOffset}.");
         pending.Epoch = epoch;
         pending.LastSequence = batch.LastSequence;
         pending.Verification = null;
@@ -71,7 +72,8 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
     private static void CheckSequence(in RecordBatchView batch, in Pending pending)
     {
         if (pending.Verification is { } verification
-            && (batch.BaseSequence > verification.LowestSequence || (verification.BumpsEpoch && !pending.HadBatches && batch.BaseSequence != 0)))
+            && (batch.BaseSequence > verification.LowestSequence
+                || (verification.BumpsEpoch && !pending.HadBatches && batch.BaseSequence != 0)))
             throw new LogException(
                 ErrorCode.OutOfOrderSequenceNumber,
                 $"Producer {batch.ProducerId} (epoch {batch.ProducerEpoch}) began a transaction with sequence {batch.BaseSequence} "

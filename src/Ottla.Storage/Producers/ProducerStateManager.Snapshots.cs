@@ -14,7 +14,8 @@ internal sealed partial class ProducerStateManager
         _snapshots.Clear();
         foreach (var name in fileNames)
         {
-            if (name.EndsWith(LogFileNames.ProducerSnapshotSuffix, StringComparison.Ordinal) && LogFileNames.TryParseOffset(name, out var offset))
+            if (name.EndsWith(LogFileNames.ProducerSnapshotSuffix, StringComparison.Ordinal)
+                && LogFileNames.TryParseOffset(name, out var offset))
                 _snapshots.Add(offset);
         }
     }

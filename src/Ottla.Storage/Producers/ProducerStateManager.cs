@@ -80,12 +80,14 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
     }
 
     public IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords() =>
-        _producers.Values.ToDictionary(producer => producer.ProducerId, producer => new LastRecordOfProducer(producer.LastDataOffset, producer.ProducerEpoch));
+        _producers.Values.ToDictionary(
+            producer => producer.ProducerId, producer => new LastRecordOfProducer(producer.LastDataOffset, producer.ProducerEpoch));
 
     public IReadOnlyList<ActiveProducer> ActiveProducers() =>
     [
         .. _producers.Values.Select(producer => new ActiveProducer(
-            producer.ProducerId, producer.ProducerEpoch, producer.LastSequence, producer.LastTimestampMs, producer.CoordinatorEpoch, producer.CurrentTransactionFirstOffset)),
+            producer.ProducerId, producer.ProducerEpoch, producer.LastSequence, producer.LastTimestampMs, producer.CoordinatorEpoch,
+            producer.CurrentTransactionFirstOffset)),
     ];
 
     /// <summary>Takes over a batch that is in the log.</summary>

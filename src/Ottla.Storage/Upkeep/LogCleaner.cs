@@ -84,7 +84,8 @@ public sealed partial class LogCleaner
         long remainingMs;
         while (_options().Threads == threads
             && (remainingMs = _options().BackoffMs - (long)_time.GetElapsedTime(began).TotalMilliseconds) > 0)
-            await Task.Delay(TimeSpan.FromMilliseconds(Math.Min(remainingMs, NapMs)), _time, CancellationToken.None).UntilCanceled(stopping);
+            await Task.Delay(TimeSpan.FromMilliseconds(Math.Min(remainingMs, NapMs)), _time, CancellationToken.None)
+                .UntilCanceled(stopping);
         await Task.Yield(); // with a backoff of 0, others get a turn
         stopping.ThrowIfCancellationRequested();
     }
@@ -175,7 +176,8 @@ public sealed partial class LogCleaner
 
     /// <summary>Whether the cleaner may compact a log now.</summary>
     private bool IsCandidate(PartitionLog log) =>
-        log.Config.Compact && !log.IsOffline && !log.IsClosed && !_uncleanable.ContainsKey(log.Partition) && !IsCleaning(log.Partition) && !_logs.Mover.IsMoving(log.Partition);
+        log.Config.Compact && !log.IsOffline && !log.IsClosed && !_uncleanable.ContainsKey(log.Partition) && !IsCleaning(log.Partition)
+            && !_logs.Mover.IsMoving(log.Partition);
 
     private Choice? Choose(Instant now)
     {
@@ -186,7 +188,8 @@ public sealed partial class LogCleaner
             {
                 if (!IsCandidate(log) || _logs.FindDirectory(log.Partition) is not { } directory)
                     continue;
-                if (Measure(log, directory, now) is { } section && section.IsDue(log.Config) && !(dirtiest?.Section.DirtyRatio >= section.DirtyRatio))
+                if (Measure(log, directory, now) is { } section && section.IsDue(log.Config)
+                    && !(dirtiest?.Section.DirtyRatio >= section.DirtyRatio))
                     dirtiest = new Choice(log, directory, section);
             }
 
@@ -298,7 +301,8 @@ public sealed partial class LogCleaner
         Message = "Compacted {Partition} from offset {FirstDirtyOffset} to {EndOffset}: {ReadBytes} bytes to {WrittenBytes}, "
             + "{RecordsRead} records to {RecordsKept}, in {ElapsedMs:F0} ms")]
     private static partial void LogCompacted(
-        ILogger logger, TopicPartition partition, long firstDirtyOffset, long endOffset, long readBytes, long writtenBytes, long recordsRead, long recordsKept, double elapsedMs);
+        ILogger logger, TopicPartition partition, long firstDirtyOffset, long endOffset, long readBytes, long writtenBytes,
+        long recordsRead, long recordsKept, double elapsedMs);
 
     [LoggerMessage(
         Level = LogLevel.Warning,
@@ -316,6 +320,7 @@ public sealed partial class LogCleaner
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "Compaction of {Partition} failed. The cleaner skips this log until the broker restarts. Check it with 'ottla log verify'")]
+        Message = "Compaction of {Partition} failed. The cleaner skips this log until the broker restarts. Check it with 'ottla log "
+            + "verify'")]
     private static partial void LogUncleanable(ILogger logger, Exception failure, TopicPartition partition);
 }

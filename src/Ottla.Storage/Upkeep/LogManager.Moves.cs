@@ -153,7 +153,14 @@ public sealed partial class LogManager
             {
                 RunOrFail(directory, () => Mover.Add(new LogMove(
                     entry.Log,
-                    PartitionLog.Open(_fileSystem, path, partition, _options.ConfigFor(partition), OpenOptionsOf(directory) with { JitterSeed = JitterSeedOf(partition), HadCleanShutdown = directory.HadCleanShutdown }, _time, _logger),
+                    PartitionLog.Open(
+                        _fileSystem, path, partition, _options.ConfigFor(partition),
+                        OpenOptionsOf(directory) with
+                        {
+                            JitterSeed = JitterSeedOf(partition),
+                            HadCleanShutdown = directory.HadCleanShutdown,
+                        },
+                        _time, _logger),
                     directory)));
             }
             else if (_directories.All(each => !each.IsOffline))

@@ -35,7 +35,7 @@ public sealed partial class LogManager
             var isTimed = IsDue(ref _nextTimedFlush, now, _options.TimedFlushCheckIntervalMs);
             ForEachLog(entries.Where(entry => entry.Log.NeedsFlush(now, isTimed)), log => log.Flush(log.FlushTarget(now, isTimed)));
             if (IsDue(ref _nextRetention, now, _options.RetentionCheckIntervalMs))
-                // that of the others is the cleaner's
+                // The cleaner applies retention to compacted logs.
                 ForEachLog(entries.Where(entry => !entry.Log.Config.Compact), log => log.DeleteOldSegments(now));
             ForEachLog(entries.Where(entry => entry.Log.HasDeletedSegments), log => log.UnlinkDeletedSegments(now));
             if (IsDue(ref _nextIdleRelease, now, _options.IdleReleaseIntervalMs))
@@ -159,7 +159,8 @@ public sealed partial class LogManager
                 // A failure here must not take the directory offline: the deleted files stay until a later try removes them.
                 LogNotRemoved(_logger, failure, deleted.Path);
                 using (_lock.EnterScope())
-                    _deletedDirectories.Add(deleted with { DeleteAt = now.AddMilliseconds(Math.Max(_options.DeleteDelayMs, RemovalRetryMsMin)) });
+                    _deletedDirectories.Add(
+                        deleted with { DeleteAt = now.AddMilliseconds(Math.Max(_options.DeleteDelayMs, RemovalRetryMsMin)) });
             }
         }
     }
@@ -178,7 +179,9 @@ public sealed partial class LogManager
         Write(directory, directory.RecoveryPoints, LogsIn(directory), log => log.RecoveryPoint);
 
     private void WriteLogStartOffsets(LogDirectory directory) =>
-        Write(directory, directory.LogStartOffsets, LogsIn(directory).Where(log => log.LogStartOffset > log.FirstSegmentOffset), log => log.LogStartOffset);
+        Write(
+            directory, directory.LogStartOffsets, LogsIn(directory).Where(log => log.LogStartOffset > log.FirstSegmentOffset),
+            log => log.LogStartOffset);
 
     private void WriteHighWatermarks(LogDirectory directory) =>
         Write(directory, directory.HighWatermarks, LogsIn(directory), log => log.HighWatermark);

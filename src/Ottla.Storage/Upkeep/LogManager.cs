@@ -408,9 +408,12 @@ public sealed partial class LogManager : IDisposable
 
     private Entry Create(TopicPartition partition, string? directoryPath)
     {
-        var online = _directories.Where(directory => !directory.IsOffline && directory.Path != _options.MetadataOnlyDirectory && (directoryPath is null || directory.Path == directoryPath)).ToList();
+        var online = _directories.Where(directory => !directory.IsOffline && directory.Path != _options.MetadataOnlyDirectory
+            && (directoryPath is null || directory.Path == directoryPath)).ToList();
         var candidates = online.Where(directory => directoryPath is not null || !IsCordoned(directory)).ToList();
-        var directory = (candidates.Count > 1 ? candidates.MinBy(candidate => candidate.LogCount) : candidates.FirstOrDefault() ?? online.FirstOrDefault())
+        var directory = (candidates.Count > 1
+                ? candidates.MinBy(candidate => candidate.LogCount)
+                : candidates.FirstOrDefault() ?? online.FirstOrDefault())
             ?? throw new LogException(ErrorCode.KafkaStorageError, $"No log directory is online for {partition}.");
         return new Entry(OpenNew(directory, Path.Combine(directory.Path, partition.ToString()), partition), directory);
     }
@@ -507,10 +510,12 @@ public sealed partial class LogManager : IDisposable
     }
 
     /// <summary>Works on all directories in parallel, because their disks are independent.</summary>
-    private static void ForEach<T>(IEnumerable<T> items, Func<T, LogDirectory> directoryOf, int parallelismOfDirectory, Action<T> work, CancellationToken cancellation = default)
+    private static void ForEach<T>(IEnumerable<T> items, Func<T, LogDirectory> directoryOf, int parallelismOfDirectory, Action<T> work,
+        CancellationToken cancellation = default)
     {
         var directories = items.GroupBy(directoryOf).ToList();
-        ForEach(directories, directories.Count, directory => ForEach([.. directory], parallelismOfDirectory, work, cancellation), cancellation);
+        ForEach(directories, directories.Count, directory => ForEach([.. directory], parallelismOfDirectory, work, cancellation),
+            cancellation);
     }
 
     private static void ForEach<T>(List<T> items, int parallelism, Action<T> work, CancellationToken cancellation = default)
