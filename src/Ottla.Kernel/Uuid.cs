@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Buffers.Text;
+using System.Runtime.InteropServices;
 
 namespace Ottla.Kernel;
 
@@ -9,7 +10,7 @@ namespace Ottla.Kernel;
 /// </summary>
 /// <param name="High">The most significant 64 bits.</param>
 /// <param name="Low">The least significant 64 bits.</param>
-public readonly record struct Uuid(ulong High, ulong Low) : IComparable<Uuid>
+public readonly partial record struct Uuid(ulong High, ulong Low) : IComparable<Uuid>
 {
     /// <summary>Bytes of a UUID on the wire.</summary>
     public const int SizeBytes = 16;
@@ -32,12 +33,29 @@ public readonly record struct Uuid(ulong High, ulong Low) : IComparable<Uuid>
         Span<byte> bytes = stackalloc byte[SizeBytes];
         while (true)
         {
-            // A GUID is random enough and does not load the cryptography library.
-            Guid.NewGuid().TryWriteBytes(bytes, bigEndian: true, out _);
+            FillRandom(bytes);
             if (FromRandomBits(bytes) is { } uuid)
                 return uuid;
         }
     }
+
+    /// <summary>Random bytes of the operating system, without a start of the cryptography library, nor a /dev/urandom, which an empty root does not have.</summary>
+    private static unsafe void FillRandom(Span<byte> bytes)
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            fixed (byte* start = bytes)
+            {
+                if (GetRandom(start, bytes.Length, 0) == bytes.Length)
+                    return;
+            }
+        }
+
+        Guid.NewGuid().TryWriteBytes(bytes, bigEndian: true, out _);
+    }
+
+    [LibraryImport("libc", EntryPoint = "getrandom")]
+    private static unsafe partial nint GetRandom(byte* bytes, nint count, uint flags);
 
     /// <summary>As <see cref="NewRandom()"/>, from a seeded generator.</summary>
     public static Uuid NewRandom(Prng prng)

@@ -194,10 +194,6 @@ public sealed class PartitionReplica
         {
             return Refused(e.ErrorCode, e.Message);
         }
-        catch (CompressionUnavailableException e)
-        {
-            return Refused(ErrorCode.UnsupportedCompressionType, e.Message);
-        }
     }
 
     /// <summary>

@@ -27,7 +27,6 @@ internal sealed class MessageSetReader : IDisposable
     /// <param name="batch">A complete message. Bytes after it are ignored.</param>
     /// <param name="expandedBytesMax">The most bytes to which a compressed message may expand.</param>
     /// <exception cref="CorruptRecordException">The message is corrupt or too large.</exception>
-    /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
     public MessageSetReader(ReadOnlyMemory<byte> batch, int expandedBytesMax)
     {
         var view = new RecordBatchView(batch.Span);

@@ -89,7 +89,6 @@ public sealed class RecordBatchBuilder : IDisposable
     }
 
     /// <summary>Returns the batch in a new array; empty when there are no records.</summary>
-    /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
     public byte[] Build()
     {
         if (RecordCount == 0)

@@ -24,9 +24,6 @@ public static class RecordBatchValidator
     /// <param name="rules">The rules to check.</param>
     /// <param name="now">The append time, with which create times are compared.</param>
     /// <exception cref="RecordValidationException">The records are invalid.</exception>
-    /// <exception cref="CompressionUnavailableException">
-    /// A codec's library is not installed (<see cref="ErrorCode.UnsupportedCompressionType"/>).
-    /// </exception>
     public static ValidatedRecords Validate(Memory<byte> records, in RecordValidationRules rules, Instant now)
     {
         try

@@ -41,7 +41,6 @@ public ref struct RecordReader : IDisposable
     /// <exception cref="CorruptRecordException">
     /// The header is none of a readable batch, or the compressed data does not start like its codec's.
     /// </exception>
-    /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
     public RecordReader(
         ReadOnlyMemory<byte> batch, int recordSizeBytesMax = RecordSizeBytesMaxDefault, int outlineSizeBytesMax = int.MaxValue)
     {

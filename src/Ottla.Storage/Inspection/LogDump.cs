@@ -183,7 +183,7 @@ public sealed class LogDump : IDisposable
                     RecordLine.Write(_output, batch, record, decoder, problem => Problem(scan.Position, problem));
             }
         }
-        catch (Exception failure) when (failure is CorruptRecordException or CompressionUnavailableException)
+        catch (CorruptRecordException failure)
         {
             Problem(scan.Position, failure.Message);
         }

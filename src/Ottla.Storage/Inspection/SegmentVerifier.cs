@@ -122,13 +122,6 @@ internal sealed class SegmentVerifier(
             Bad(position, batch.BaseOffset, $"the records of the batch cannot be read: {failure.Message}");
             return;
         }
-        catch (CompressionUnavailableException failure)
-        {
-            report(new LogFinding(
-                FindingSeverity.Warning, LogPath, position, batch.BaseOffset,
-                $"the records of the batch were not checked: {failure.Message}"));
-            return;
-        }
 
         if (!mayHaveGaps && count != batch.LastOffset - first + 1)
             Bad(position, first, $"the batch has {count} records for {batch.LastOffset - first + 1} offsets, and the log is not compacted");

@@ -108,7 +108,7 @@ public sealed class BrokerProcess : IAsyncDisposable
     {
         if (_process is not null)
             throw new InvalidOperationException("The broker runs already.");
-        var executable = RepositoryPaths.BrokerExecutable;
+        var executable = _conditions.Root is null ? RepositoryPaths.BrokerExecutable : StaticExecutable.File;
         if (!File.Exists(executable))
             throw new FileNotFoundException($"There is no broker at {executable}: build it, or name it in OTTLA_EXECUTABLE.");
 

@@ -72,7 +72,6 @@ internal sealed class CoordinatorBatch(int baseSequence) : IDisposable
 
     /// <summary>The batch as it is to be appended; empty afterwards.</summary>
     /// <param name="cachedBufferBytesMax">The largest buffer to keep for the next batch.</param>
-    /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
     public byte[] Take(int cachedBufferBytesMax)
     {
         try

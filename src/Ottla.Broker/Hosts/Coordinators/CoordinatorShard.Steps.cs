@@ -168,17 +168,8 @@ internal sealed partial class CoordinatorShard<TCommand>
         Reload(ErrorCode.NotCoordinator);
     }
 
-    private AppendOutcome Append(CoordinatorBatch batch, Instant now)
-    {
-        try
-        {
-            return _replica.AppendAsCoordinator(batch.Take(Settings.CachedBufferBytesMax), _partition.LeaderEpoch, transactionVersion: 0, now, _guard);
-        }
-        catch (CompressionUnavailableException e)
-        {
-            return AppendOutcome.Failed(ErrorCode.UnknownServerError, e.Message);
-        }
-    }
+    private AppendOutcome Append(CoordinatorBatch batch, Instant now) =>
+        _replica.AppendAsCoordinator(batch.Take(Settings.CachedBufferBytesMax), _partition.LeaderEpoch, transactionVersion: 0, now, _guard);
 
     private bool TryAddOneByOne(Instant now, CoordinatorSettings settings, out ErrorCode refusal)
     {

@@ -3,7 +3,9 @@ namespace Ottla.Protocol.Batches.Compression;
 /// <summary>The codecs by type and by the names that configurations use.</summary>
 public static class CompressionCodecs
 {
-    private static readonly ICompressionCodec[] ByType = [new GzipCodec(), new SnappyCodec(), new Lz4Codec(), new ZstdCodec()];
+    // The executable needs nothing installed; where the system has the libraries, they are quicker (docs/adr/0012).
+    private static readonly ICompressionCodec[] ByType =
+        [new GzipCodec(), new SnappyCodec(), new Lz4Codec(Lz4Blocks.Native ?? Lz4Blocks.Managed), new ZstdCodec(ZstdLibrary.Native ?? ZstdLibrary.Managed)];
 
     /// <summary>Returns the codec of <paramref name="type"/>, which must not be <see cref="CompressionType.None"/>.</summary>
     /// <exception cref="CorruptRecordException">Kafka has no such type.</exception>

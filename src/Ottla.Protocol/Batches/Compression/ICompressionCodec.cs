@@ -15,12 +15,10 @@ public interface ICompressionCodec
     /// <param name="input">The records.</param>
     /// <param name="level">One of <see cref="Levels"/>.</param>
     /// <param name="output">Receives the compressed bytes.</param>
-    /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
     void Compress(ReadOnlySpan<byte> input, int level, IBufferWriter<byte> output);
 
     /// <summary>Starts to decompress <paramref name="input"/>, which must not change until the decoder is disposed.</summary>
     /// <exception cref="CorruptRecordException">The data does not begin like the codec's format.</exception>
-    /// <exception cref="CompressionUnavailableException">The codec's library is not installed.</exception>
     CompressionDecoder OpenDecoder(ReadOnlyMemory<byte> input);
 }
 

@@ -1,25 +1,19 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.IO.Hashing;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>lz4 frames with the system's liblz4: independent blocks of 64 KiB without checksums, like those of Kafka's clients.</summary>
-internal sealed unsafe class Lz4Codec : ICompressionCodec
+/// <summary>lz4 frames: 64 KiB independent blocks without checksums, as Kafka's clients write them. The frame is Ottla's own code; blocks are a library's.</summary>
+internal sealed class Lz4Codec(Lz4Blocks blocks) : ICompressionCodec
 {
-    private const uint FrameMagic = 0x184D2204;
-    private const int DescriptorBytesMin = 7;
-    private const int VersionMask = 0xC0;
-    private const int Version1 = 0x40;
-    private const int BlocksIndependentMask = 0x20;
-    private const int ReservedMask = 0x03;
+    /// <summary>Set in a block's length when its bytes are not compressed.</summary>
+    private const uint PlainFlag = 0x8000_0000;
 
-    // Kafka's default level 9 selects the fast compressor. Every other level selects the high one, whose own range is 3 to 12.
+    // Kafka's level 9, its default, means the fast compressor; every other level the high one, whose own range is 3 to 12.
     private const int DefaultLevel = 9;
-    private const int FastLevel = 0;
-    private const int HighLevelMin = 3;
-    private const int HighLevelMax = 12;
 
-    private static readonly ContextPool<Decoder> Decoders = new();
+    private readonly ContextPool<Decoder> _decoders = new();
 
     public CompressionType Type => CompressionType.Lz4;
 
@@ -28,97 +22,160 @@ internal sealed unsafe class Lz4Codec : ICompressionCodec
     public void Compress(ReadOnlySpan<byte> input, int level, IBufferWriter<byte> output)
     {
         ArgumentOutOfRangeException.ThrowIfEqual(Levels.Allows(level), false, nameof(level));
-        Lz4Library.Probe.ThrowIfMissing();
-        var preferences = new Lz4Preferences
+        level = level == DefaultLevel ? Lz4Blocks.FastLevel : Math.Clamp(level, Lz4Blocks.HighLevelMin, Lz4Blocks.HighLevelMax);
+        Lz4FrameHeader.Write(output.GetSpan(Lz4FrameHeader.WrittenBytes));
+        output.Advance(Lz4FrameHeader.WrittenBytes);
+        while (!input.IsEmpty)
         {
-            BlockSizeId = Lz4Preferences.BlockSize64KiB,
-            BlockMode = Lz4Preferences.BlocksIndependent,
-            CompressionLevel = level == DefaultLevel ? FastLevel : Math.Clamp(level, HighLevelMin, HighLevelMax),
-        };
-        var destination = output.GetSpan(checked((int)Lz4Library.CompressFrameBound((nuint)input.Length, &preferences)));
-        nuint result;
-        fixed (byte* destinationStart = destination)
-        fixed (byte* source = input)
-            result = Lz4Library.CompressFrame(destinationStart, (nuint)destination.Length, source, (nuint)input.Length, &preferences);
-        if (Lz4Library.IsError(result) != 0)
-            throw new InvalidOperationException($"lz4 failed to compress: {Lz4Library.ErrorName(result)}");
-        output.Advance((int)result);
+            var block = input[..Math.Min(input.Length, Lz4FrameHeader.WrittenBlockBytes)];
+            output.Advance(CompressBlock(block, level, output.GetSpan(sizeof(uint) + Lz4Blocks.CompressBound(block.Length))));
+            input = input[block.Length..];
+        }
+
+        BinaryPrimitives.WriteUInt32LittleEndian(output.GetSpan(sizeof(uint)), 0);
+        output.Advance(sizeof(uint));
     }
 
     public CompressionDecoder OpenDecoder(ReadOnlyMemory<byte> input)
     {
-        Lz4Library.Probe.ThrowIfMissing();
-        Decoder.CheckDescriptor(input.Span);
-        var decoder = Decoders.TryRent() ?? new Decoder();
-        decoder.Start(input);
+        if (Lz4FrameHeader.TryRead(input.Span, out var header) is { } reason)
+            throw Decoder.Broken(reason);
+        var decoder = _decoders.TryRent() ?? new Decoder(this);
+        decoder.Start(header, input[header.Bytes..]);
         return decoder;
     }
 
-    /// <summary>Reads one frame and, like Kafka, ignores the bytes after it.</summary>
-    private sealed class Decoder : CompressionDecoder
+    private int CompressBlock(ReadOnlySpan<byte> block, int level, Span<byte> output)
     {
-        private readonly Lz4DecompressionContext _context = new();
-        private ReadOnlyMemory<byte> _input;
-        private bool _isFrameEnded;
-
-        /// <summary>
-        /// Rejects data that the library reads but Kafka's clients do not: skippable frames, dictionaries and dependent blocks.
-        /// </summary>
-        public static void CheckDescriptor(ReadOnlySpan<byte> input)
+        var body = output[sizeof(uint)..];
+        var written = blocks.Compress(block, body, level);
+        if (written > 0 && written < block.Length)
         {
-            if (input.Length < DescriptorBytesMin)
-                throw Corrupt("lz4", "the stream ended prematurely");
-            if (BinaryPrimitives.ReadUInt32LittleEndian(input) != FrameMagic)
-                throw Corrupt("lz4", "invalid magic bytes");
-            var flags = input[sizeof(uint)];
-            if ((flags & VersionMask) != Version1 || (flags & ReservedMask) != 0)
-                throw Corrupt("lz4", $"unsupported frame descriptor 0x{flags:x2}");
-            if ((flags & BlocksIndependentMask) == 0)
-                throw Corrupt("lz4", "dependent blocks are unsupported");
+            BinaryPrimitives.WriteUInt32LittleEndian(output, (uint)written);
+            return sizeof(uint) + written;
         }
 
-        public void Start(ReadOnlyMemory<byte> input)
+        block.CopyTo(body);
+        BinaryPrimitives.WriteUInt32LittleEndian(output, (uint)block.Length | PlainFlag);
+        return sizeof(uint) + block.Length;
+    }
+
+    /// <summary>Reads one frame; what follows it is ignored, as Kafka's reader does.</summary>
+    private sealed class Decoder(Lz4Codec codec) : CompressionDecoder
+    {
+        private readonly XxHash32 _contentHash = new();
+        private Lz4FrameHeader _header;
+        private ReadOnlyMemory<byte> _input;
+        private ulong _contentBytes;
+        private bool _isFrameEnded;
+        private byte[] _block = [];
+        private int _blockStart;
+        private int _blockEnd;
+
+        public static CorruptRecordException Broken(string reason) => Corrupt("lz4", reason);
+
+        public void Start(Lz4FrameHeader header, ReadOnlyMemory<byte> input)
         {
+            _header = header;
             _input = input;
+            _contentHash.Reset();
+            _contentBytes = 0;
             _isFrameEnded = false;
+            _blockStart = _blockEnd = 0;
         }
 
         public override int Read(Span<byte> destination)
         {
-            while (!_isFrameEnded)
+            while (_blockStart == _blockEnd && !_isFrameEnded)
             {
-                var inputBefore = _input.Length;
-                var written = Step(destination);
-                if (written > 0)
-                    return written;
-                if (!_isFrameEnded && _input.Length == inputBefore)
-                    throw Corrupt("lz4", "the stream ended prematurely");
+                var expanded = ReadBlock(destination);
+                if (expanded > 0)
+                    return expanded;
             }
 
-            return 0;
+            var count = Math.Min(destination.Length, _blockEnd - _blockStart);
+            _block.AsSpan(_blockStart, count).CopyTo(destination);
+            _blockStart += count;
+            return count;
         }
 
         protected override void Release()
         {
             _input = default;
-            Lz4Library.ResetDecompression(_context);
-            if (!Decoders.TryReturn(this))
-                _context.Dispose();
+            Reserve(0);
+            codec._decoders.TryReturn(this);
         }
 
-        private int Step(Span<byte> destination)
+        /// <summary>Reads the next block, or the end.</summary>
+        /// <returns>Bytes that went to <paramref name="destination"/> directly, where a whole block has room there; else they are in the decoder's own block.</returns>
+        private int ReadBlock(Span<byte> destination)
         {
-            var written = (nuint)destination.Length;
-            var consumed = (nuint)_input.Length;
-            nuint result;
-            fixed (byte* output = destination)
-            fixed (byte* input = _input.Span)
-                result = Lz4Library.Decompress(_context, output, &written, input, &consumed, null);
-            if (Lz4Library.IsError(result) != 0)
-                throw Corrupt("lz4", Lz4Library.ErrorName(result));
-            _input = _input[(int)consumed..];
-            _isFrameEnded = result == 0;
-            return (int)written;
+            var prefix = BinaryPrimitives.ReadUInt32LittleEndian(Take(sizeof(uint)));
+            var length = prefix & ~PlainFlag;
+            if (length == 0)
+            {
+                EndFrame();
+                return 0;
+            }
+
+            if (length > _header.BlockBytesMax)
+                throw Broken($"a block of {length} bytes where {_header.BlockBytesMax} are allowed");
+            var block = Take((int)length);
+            if (_header.HasBlockChecksums && BinaryPrimitives.ReadUInt32LittleEndian(Take(sizeof(uint))) != XxHash32.HashToUInt32(block))
+                throw Broken("the checksum of a block is wrong");
+            var isPlain = (prefix & PlainFlag) != 0;
+            // A block's length is believed only as far as its compressed bytes can bear out.
+            var expandedMax = isPlain ? block.Length : (int)Math.Min(_header.BlockBytesMax, Lz4Blocks.ExpandBound(block.Length));
+            var isDirect = destination.Length >= expandedMax;
+            if (!isDirect)
+                Reserve(expandedMax);
+            var output = isDirect ? destination[..expandedMax] : _block.AsSpan(0, expandedMax);
+            var expanded = isPlain ? Copy(block, output) : codec.ExpandBlock(block, output);
+            if (_header.HasContentChecksum)
+                _contentHash.Append(output[..expanded]);
+            _contentBytes += (uint)expanded;
+            _blockStart = 0;
+            _blockEnd = isDirect ? 0 : expanded;
+            return isDirect ? expanded : 0;
         }
+
+        private static int Copy(ReadOnlySpan<byte> block, Span<byte> output)
+        {
+            block.CopyTo(output);
+            return block.Length;
+        }
+
+        private void EndFrame()
+        {
+            if (_header.HasContentChecksum && BinaryPrimitives.ReadUInt32LittleEndian(Take(sizeof(uint))) != _contentHash.GetCurrentHashAsUInt32())
+                throw Broken("the checksum of the content is wrong");
+            if (_header.ContentBytes is > 0 and var promised && promised != _contentBytes)
+                throw Broken($"the content has {_contentBytes} bytes where {promised} were promised");
+            _isFrameEnded = true;
+        }
+
+        private ReadOnlySpan<byte> Take(int count)
+        {
+            if (count > _input.Length)
+                throw Broken("the stream ended prematurely");
+            var taken = _input.Span[..count];
+            _input = _input[count..];
+            return taken;
+        }
+
+        private void Reserve(int length)
+        {
+            if (length > 0 && length <= _block.Length)
+                return;
+            if (_block.Length > 0)
+                ArrayPool<byte>.Shared.Return(_block);
+            _block = length == 0 ? [] : ArrayPool<byte>.Shared.Rent(length);
+        }
+    }
+
+    private int ExpandBlock(ReadOnlySpan<byte> block, Span<byte> output)
+    {
+        var expanded = blocks.Expand(block, output);
+        return expanded >= 0 ? expanded : throw Decoder.Broken("a block is broken");
     }
 }

@@ -1,11 +1,13 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using Snappier;
 
 namespace Ottla.Protocol.Batches.Compression;
 
 /// <summary>
-/// snappy in managed code. It writes the framing of xerial's Java library, which Kafka's clients expect: a header of 16 bytes, then blocks
-/// of 32 KiB of input, each after its int32 length. It reads this framing, and also a single bare block, which librdkafka and others write.
+/// snappy; Snappier compresses and expands the blocks. It writes the framing of xerial's Java library, which Kafka's clients expect: a header
+/// of 16 bytes, then blocks of 32 KiB of input, each after its int32 length. It reads this framing, and also a single bare block, which
+/// librdkafka and others write.
 /// </summary>
 internal sealed class SnappyCodec : ICompressionCodec
 {
@@ -30,18 +32,15 @@ internal sealed class SnappyCodec : ICompressionCodec
         BinaryPrimitives.WriteInt32BigEndian(header[(Magic.Length + sizeof(int))..], FormatVersion);
         output.Advance(HeaderBytes);
 
-        var table = ArrayPool<ushort>.Shared.Rent(SnappyBlock.TableEntries);
         while (!input.IsEmpty)
         {
             var block = input[..Math.Min(input.Length, BlockInputBytes)];
-            var destination = output.GetSpan(sizeof(int) + SnappyBlock.CompressBound(block.Length));
-            var written = SnappyBlock.Compress(block, destination[sizeof(int)..], table);
+            var destination = output.GetSpan(sizeof(int) + Snappy.GetMaxCompressedLength(block.Length));
+            var written = Snappy.Compress(block, destination[sizeof(int)..]);
             BinaryPrimitives.WriteInt32BigEndian(destination, written);
             output.Advance(sizeof(int) + written);
             input = input[block.Length..];
         }
-
-        ArrayPool<ushort>.Shared.Return(table);
     }
 
     public CompressionDecoder OpenDecoder(ReadOnlyMemory<byte> input)
@@ -97,13 +96,25 @@ internal sealed class SnappyCodec : ICompressionCodec
         private void ExpandNextBlock()
         {
             var block = TakeBlock();
-            if (!SnappyBlock.TryReadLength(block, out var length, out var prefixBytes))
+            if (!SnappyBlock.TryReadLength(block, out var length))
                 throw Corrupt("snappy", "the length of a block is invalid");
             Reserve(length);
-            if (!SnappyBlock.TryDecompress(block[prefixBytes..], _block.AsSpan(0, length)))
-                throw Corrupt("snappy", "a block is corrupt");
+            Expand(block, _block.AsSpan(0, length));
             _blockStart = 0;
             _blockEnd = length;
+        }
+
+        private static void Expand(ReadOnlySpan<byte> block, Span<byte> output)
+        {
+            try
+            {
+                var written = Snappy.Decompress(block, output);
+                Ottla.Kernel.Invariant.Check(written == output.Length, "a block expands to what its elements make");
+            }
+            catch (Exception e) when (e is InvalidDataException or ArgumentException)
+            {
+                throw Corrupt("snappy", "a block is corrupt", e);
+            }
         }
 
         private ReadOnlySpan<byte> TakeBlock()

@@ -2,14 +2,14 @@ using System.Buffers;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>zstd with the system's libzstd. Frames contain their content size, so that a reader needs no more memory than that.</summary>
-internal sealed unsafe class ZstdCodec : ICompressionCodec
+/// <summary>zstd. Frames contain their content size, so that a reader needs no more memory than that.</summary>
+internal sealed unsafe class ZstdCodec(ZstdLibrary library) : ICompressionCodec
 {
     /// <summary>Larger contexts are freed instead of pooled: high levels and wide windows take up to hundreds of MiB.</summary>
     private const int PooledContextBytesMax = 16 * 1024 * 1024;
 
-    private static readonly ContextPool<ZstdCompressionContext> CompressionContexts = new();
-    private static readonly ContextPool<Decoder> Decoders = new();
+    private readonly ContextPool<ZstdCompressionContext> _compressionContexts = new();
+    private readonly ContextPool<Decoder> _decoders = new();
 
     public CompressionType Type => CompressionType.Zstd;
 
@@ -18,44 +18,40 @@ internal sealed unsafe class ZstdCodec : ICompressionCodec
     public void Compress(ReadOnlySpan<byte> input, int level, IBufferWriter<byte> output)
     {
         ArgumentOutOfRangeException.ThrowIfEqual(Levels.Allows(level), false, nameof(level));
-        ZstdLibrary.Probe.ThrowIfMissing();
-        var context = CompressionContexts.TryRent() ?? new ZstdCompressionContext();
+        var context = _compressionContexts.TryRent() ?? new ZstdCompressionContext(library);
         try
         {
-            Check(ZstdLibrary.SetParameter(context, ZstdLibrary.ParameterCompressionLevel, level));
-            var destination = output.GetSpan(checked((int)ZstdLibrary.CompressBound((nuint)input.Length)));
+            Check(library.SetCompressionLevel(context, level));
+            var destination = output.GetSpan(checked((int)library.CompressBound((nuint)input.Length)));
             fixed (byte* destinationStart = destination)
             fixed (byte* source = input)
             {
-                var written =
-                    Check(ZstdLibrary.Compress(context, destinationStart, (nuint)destination.Length, source, (nuint)input.Length));
+                var written = Check(
+                    library.Compress(context, destinationStart, (nuint)destination.Length, source, (nuint)input.Length));
                 output.Advance((int)written);
             }
         }
         finally
         {
-            if (ZstdLibrary.SizeOfCompressionContext(context) > PooledContextBytesMax || !CompressionContexts.TryReturn(context))
+            if (library.SizeOfCompressionContext(context) > PooledContextBytesMax || !_compressionContexts.TryReturn(context))
                 context.Dispose();
         }
     }
 
     public CompressionDecoder OpenDecoder(ReadOnlyMemory<byte> input)
     {
-        ZstdLibrary.Probe.ThrowIfMissing();
-        var decoder = Decoders.TryRent() ?? new Decoder();
+        var decoder = _decoders.TryRent() ?? new Decoder(this, library);
         decoder.Start(input);
         return decoder;
     }
 
-    private static nuint Check(nuint result) =>
-        ZstdLibrary.IsError(result) == 0
-            ? result
-            : throw new InvalidOperationException($"zstd failed to compress: {ZstdLibrary.ErrorName(result)}");
+    private nuint Check(nuint result) =>
+        !library.IsError(result) ? result : throw new InvalidOperationException($"zstd failed to compress: {library.ErrorName(result)}");
 
     /// <summary>Reads one or more frames. Like Kafka's library, it rejects windows above 128 MiB.</summary>
-    private sealed class Decoder : CompressionDecoder
+    private sealed class Decoder(ZstdCodec codec, ZstdLibrary library) : CompressionDecoder
     {
-        private readonly ZstdDecompressionContext _context = new();
+        private readonly ZstdDecompressionContext _context = new(library);
         private ReadOnlyMemory<byte> _input;
         private bool _isAfterFrame;
 
@@ -83,9 +79,8 @@ internal sealed unsafe class ZstdCodec : ICompressionCodec
         protected override void Release()
         {
             _input = default;
-            var isReusable = ZstdLibrary.SizeOfDecompressionContext(_context) <= PooledContextBytesMax &&
-                ZstdLibrary.IsError(ZstdLibrary.ResetDecompression(_context, ZstdLibrary.ResetSessionOnly)) == 0;
-            if (!isReusable || !Decoders.TryReturn(this))
+            var isReusable = library.SizeOfDecompressionContext(_context) <= PooledContextBytesMax && !library.IsError(library.ResetDecompression(_context));
+            if (!isReusable || !codec._decoders.TryReturn(this))
                 _context.Dispose();
         }
 
@@ -96,9 +91,9 @@ internal sealed unsafe class ZstdCodec : ICompressionCodec
             {
                 var output = new ZstdBuffer(outputStart, (nuint)destination.Length);
                 var input = new ZstdBuffer(inputStart, (nuint)_input.Length);
-                var result = ZstdLibrary.DecompressStream(_context, &output, &input);
-                if (ZstdLibrary.IsError(result) != 0)
-                    throw Corrupt("zstd", ZstdLibrary.ErrorName(result));
+                var result = library.DecompressStream(_context, &output, &input);
+                if (library.IsError(result))
+                    throw Corrupt("zstd", library.ErrorName(result));
                 _input = _input[(int)input.Position..];
                 _isAfterFrame = result == 0;
                 return (int)output.Position;

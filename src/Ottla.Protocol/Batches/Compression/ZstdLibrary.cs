@@ -1,59 +1,192 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using ZstdSharp.Unsafe;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>The part of libzstd's stable interface that Ottla uses (1.4 and later).</summary>
-internal static unsafe partial class ZstdLibrary
+/// <summary>
+/// The part of zstd's stable interface that Ottla uses (1.4 and later). The system's library has it, and so has the port of that library to managed
+/// code. Stateless.
+/// </summary>
+internal abstract unsafe partial class ZstdLibrary
 {
-    public const int ParameterCompressionLevel = 100;
-    public const int ResetSessionOnly = 1;
+    private const int ParameterCompressionLevel = 100;
+    private const int ResetSessionOnly = 1;
 
-    private const string Name = "libzstd.so.1";
+    /// <summary>The port, which needs nothing installed.</summary>
+    public static ZstdLibrary Managed { get; } = new ManagedZstd();
 
-    public static NativeLibraryProbe Probe { get; } = new(CompressionType.Zstd, Name, "libzstd1");
+    /// <summary>The system's library; null where it is not installed.</summary>
+    public static ZstdLibrary? Native { get; } = NativeZstd.TryLoad();
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_createCCtx")]
-    public static partial nint CreateCompressionContext();
+    public abstract nint CreateCompressionContext();
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_freeCCtx")]
-    public static partial nuint FreeCompressionContext(nint context);
+    public abstract void FreeCompressionContext(nint context);
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_sizeof_CCtx")]
-    public static partial nuint SizeOfCompressionContext(ZstdCompressionContext context);
+    public abstract nuint SizeOfCompressionContext(ZstdCompressionContext context);
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_CCtx_setParameter")]
-    public static partial nuint SetParameter(ZstdCompressionContext context, int parameter, int value);
+    public abstract nuint SetCompressionLevel(ZstdCompressionContext context, int level);
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_compressBound")]
-    public static partial nuint CompressBound(nuint sourceSize);
+    public abstract nuint CompressBound(nuint sourceBytes);
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_compress2")]
-    public static partial nuint Compress(
-        ZstdCompressionContext context, byte* destination, nuint destinationSize, byte* source, nuint sourceSize);
+    public abstract nuint Compress(
+        ZstdCompressionContext context, byte* destination, nuint destinationBytes, byte* source, nuint sourceBytes);
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_createDCtx")]
-    public static partial nint CreateDecompressionContext();
+    public abstract nint CreateDecompressionContext();
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_freeDCtx")]
-    public static partial nuint FreeDecompressionContext(nint context);
+    public abstract void FreeDecompressionContext(nint context);
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_sizeof_DCtx")]
-    public static partial nuint SizeOfDecompressionContext(ZstdDecompressionContext context);
+    public abstract nuint SizeOfDecompressionContext(ZstdDecompressionContext context);
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_DCtx_reset")]
-    public static partial nuint ResetDecompression(ZstdDecompressionContext context, int directive);
+    /// <summary>Makes a context ready for the next frame.</summary>
+    public abstract nuint ResetDecompression(ZstdDecompressionContext context);
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_decompressStream")]
-    public static partial nuint DecompressStream(ZstdDecompressionContext context, ZstdBuffer* output, ZstdBuffer* input);
+    public abstract nuint DecompressStream(ZstdDecompressionContext context, ZstdBuffer* output, ZstdBuffer* input);
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_isError")]
-    public static partial uint IsError(nuint result);
+    public abstract bool IsError(nuint result);
 
-    [LibraryImport(Name, EntryPoint = "ZSTD_getErrorName")]
-    private static partial byte* GetErrorName(nuint result);
+    public abstract string ErrorName(nuint result);
 
-    public static string ErrorName(nuint result) => Marshal.PtrToStringUTF8((nint)GetErrorName(result)) ?? "unknown error";
+    private sealed class ManagedZstd : ZstdLibrary
+    {
+        public override nint CreateCompressionContext() => (nint)Methods.ZSTD_createCCtx();
+
+        public override void FreeCompressionContext(nint context) => Methods.ZSTD_freeCCtx((ZSTD_CCtx_s*)context);
+
+        public override nuint SizeOfCompressionContext(ZstdCompressionContext context)
+        {
+            var size = Methods.ZSTD_sizeof_CCtx((ZSTD_CCtx_s*)context.DangerousGetHandle());
+            GC.KeepAlive(context);
+            return size;
+        }
+
+        public override nuint SetCompressionLevel(ZstdCompressionContext context, int level)
+        {
+            var result = Methods.ZSTD_CCtx_setParameter((ZSTD_CCtx_s*)context.DangerousGetHandle(), (ZSTD_cParameter)ParameterCompressionLevel, level);
+            GC.KeepAlive(context);
+            return result;
+        }
+
+        public override nuint CompressBound(nuint sourceBytes) => Methods.ZSTD_compressBound(sourceBytes);
+
+        public override nuint Compress(
+            ZstdCompressionContext context, byte* destination, nuint destinationBytes, byte* source, nuint sourceBytes)
+        {
+            var result = Methods.ZSTD_compress2((ZSTD_CCtx_s*)context.DangerousGetHandle(), destination, destinationBytes, source, sourceBytes);
+            GC.KeepAlive(context);
+            return result;
+        }
+
+        public override nint CreateDecompressionContext() => (nint)Methods.ZSTD_createDCtx();
+
+        public override void FreeDecompressionContext(nint context) => Methods.ZSTD_freeDCtx((ZSTD_DCtx_s*)context);
+
+        public override nuint SizeOfDecompressionContext(ZstdDecompressionContext context)
+        {
+            var size = Methods.ZSTD_sizeof_DCtx((ZSTD_DCtx_s*)context.DangerousGetHandle());
+            GC.KeepAlive(context);
+            return size;
+        }
+
+        public override nuint ResetDecompression(ZstdDecompressionContext context)
+        {
+            var result = Methods.ZSTD_DCtx_reset((ZSTD_DCtx_s*)context.DangerousGetHandle(), (ZSTD_ResetDirective)ResetSessionOnly);
+            GC.KeepAlive(context);
+            return result;
+        }
+
+        public override nuint DecompressStream(ZstdDecompressionContext context, ZstdBuffer* output, ZstdBuffer* input)
+        {
+            var result = Methods.ZSTD_decompressStream((ZSTD_DCtx_s*)context.DangerousGetHandle(), (ZSTD_outBuffer_s*)output, (ZSTD_inBuffer_s*)input);
+            GC.KeepAlive(context);
+            return result;
+        }
+
+        public override bool IsError(nuint result) => Methods.ZSTD_isError(result);
+
+        public override string ErrorName(nuint result) => Methods.ZSTD_getErrorName(result);
+    }
+
+    private sealed partial class NativeZstd : ZstdLibrary
+    {
+        private const string Name = "libzstd.so.1";
+
+        public static NativeZstd? TryLoad() =>
+            NativeCodecLibrary.TryLoad(
+                Name,
+                "ZSTD_createCCtx", "ZSTD_freeCCtx", "ZSTD_sizeof_CCtx", "ZSTD_CCtx_setParameter", "ZSTD_compressBound", "ZSTD_compress2",
+                "ZSTD_createDCtx", "ZSTD_freeDCtx", "ZSTD_sizeof_DCtx", "ZSTD_DCtx_reset", "ZSTD_decompressStream", "ZSTD_isError", "ZSTD_getErrorName")
+                ? new NativeZstd()
+                : null;
+
+        public override nint CreateCompressionContext() => CreateCCtx();
+
+        public override void FreeCompressionContext(nint context) => FreeCCtx(context);
+
+        public override nuint SizeOfCompressionContext(ZstdCompressionContext context) => SizeOfCCtx(context);
+
+        public override nuint SetCompressionLevel(ZstdCompressionContext context, int level) => SetParameter(context, ParameterCompressionLevel, level);
+
+        public override nuint CompressBound(nuint sourceBytes) => GetCompressBound(sourceBytes);
+
+        public override nuint Compress(
+            ZstdCompressionContext context, byte* destination, nuint destinationBytes, byte* source, nuint sourceBytes) =>
+            Compress2(context, destination, destinationBytes, source, sourceBytes);
+
+        public override nint CreateDecompressionContext() => CreateDCtx();
+
+        public override void FreeDecompressionContext(nint context) => FreeDCtx(context);
+
+        public override nuint SizeOfDecompressionContext(ZstdDecompressionContext context) => SizeOfDCtx(context);
+
+        public override nuint ResetDecompression(ZstdDecompressionContext context) => ResetDCtx(context, ResetSessionOnly);
+
+        public override nuint DecompressStream(ZstdDecompressionContext context, ZstdBuffer* output, ZstdBuffer* input) => Decompress(context, output, input);
+
+        public override bool IsError(nuint result) => GetIsError(result) != 0;
+
+        public override string ErrorName(nuint result) => Marshal.PtrToStringUTF8((nint)GetErrorName(result)) ?? "unknown error";
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_createCCtx")]
+        private static partial nint CreateCCtx();
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_freeCCtx")]
+        private static partial nuint FreeCCtx(nint context);
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_sizeof_CCtx")]
+        private static partial nuint SizeOfCCtx(ZstdCompressionContext context);
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_CCtx_setParameter")]
+        private static partial nuint SetParameter(ZstdCompressionContext context, int parameter, int value);
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_compressBound")]
+        private static partial nuint GetCompressBound(nuint sourceSize);
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_compress2")]
+        private static partial nuint Compress2(
+            ZstdCompressionContext context, byte* destination, nuint destinationSize, byte* source, nuint sourceSize);
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_createDCtx")]
+        private static partial nint CreateDCtx();
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_freeDCtx")]
+        private static partial nuint FreeDCtx(nint context);
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_sizeof_DCtx")]
+        private static partial nuint SizeOfDCtx(ZstdDecompressionContext context);
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_DCtx_reset")]
+        private static partial nuint ResetDCtx(ZstdDecompressionContext context, int directive);
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_decompressStream")]
+        private static partial nuint Decompress(ZstdDecompressionContext context, ZstdBuffer* output, ZstdBuffer* input);
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_isError")]
+        private static partial uint GetIsError(nuint result);
+
+        [LibraryImport(Name, EntryPoint = "ZSTD_getErrorName")]
+        private static partial byte* GetErrorName(nuint result);
+    }
 }
 
 /// <summary>A memory range and the library's position in it: <c>ZSTD_inBuffer</c> and <c>ZSTD_outBuffer</c>.</summary>
@@ -68,17 +201,37 @@ internal unsafe struct ZstdBuffer(byte* start, nuint sizeBytes)
 /// <summary>Owns a <c>ZSTD_CCtx</c>; used by one thread at a time.</summary>
 internal sealed class ZstdCompressionContext : SafeHandleZeroOrMinusOneIsInvalid
 {
-    public ZstdCompressionContext()
-        : base(ownsHandle: true) => SetHandle(ZstdLibrary.CreateCompressionContext());
+    private readonly ZstdLibrary _library;
 
-    protected override bool ReleaseHandle() => ZstdLibrary.FreeCompressionContext(handle) == 0;
+    public ZstdCompressionContext(ZstdLibrary library)
+        : base(ownsHandle: true)
+    {
+        _library = library;
+        SetHandle(library.CreateCompressionContext());
+    }
+
+    protected override bool ReleaseHandle()
+    {
+        _library.FreeCompressionContext(handle);
+        return true;
+    }
 }
 
 /// <summary>Owns a <c>ZSTD_DCtx</c>; used by one thread at a time.</summary>
 internal sealed class ZstdDecompressionContext : SafeHandleZeroOrMinusOneIsInvalid
 {
-    public ZstdDecompressionContext()
-        : base(ownsHandle: true) => SetHandle(ZstdLibrary.CreateDecompressionContext());
+    private readonly ZstdLibrary _library;
 
-    protected override bool ReleaseHandle() => ZstdLibrary.FreeDecompressionContext(handle) == 0;
+    public ZstdDecompressionContext(ZstdLibrary library)
+        : base(ownsHandle: true)
+    {
+        _library = library;
+        SetHandle(library.CreateDecompressionContext());
+    }
+
+    protected override bool ReleaseHandle()
+    {
+        _library.FreeDecompressionContext(handle);
+        return true;
+    }
 }

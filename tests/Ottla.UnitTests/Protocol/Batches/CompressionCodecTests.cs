@@ -103,7 +103,7 @@ public sealed class CompressionCodecTests
         for (var position = 16; position < framed.Length;)
         {
             var length = BinaryPrimitives.ReadInt32BigEndian(framed.AsSpan(position));
-            Assert.True(SnappyBlock.TryReadLength(framed.AsSpan(position + 4, length), out var size, out _));
+            Assert.True(SnappyBlock.TryReadLength(framed.AsSpan(position + 4, length), out var size));
             sizes.Add(size);
             position += 4 + length;
         }
@@ -115,9 +115,7 @@ public sealed class CompressionCodecTests
     public void Bare_and_joined_snappy_are_read()
     {
         var input = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat("the quick brown fox. ", 500)));
-        var bare = new byte[SnappyBlock.CompressBound(input.Length)];
-        var length = SnappyBlock.Compress(input, bare, new ushort[SnappyBlock.TableEntries]);
-        Assert.Equal(input, Decompress(CompressionType.Snappy, bare[..length], 100));
+        Assert.Equal(input, Decompress(CompressionType.Snappy, Snappier.Snappy.CompressToArray(input), 100));
 
         var framed = Compress(CompressionType.Snappy, input);
         Assert.Equal([.. input, .. input], Decompress(CompressionType.Snappy, [.. framed, .. framed], 100));
