@@ -39,7 +39,10 @@ public readonly partial record struct Uuid(ulong High, ulong Low) : IComparable<
         }
     }
 
-    /// <summary>Random bytes of the operating system, without a start of the cryptography library, nor a /dev/urandom, which an empty root does not have.</summary>
+    /// <summary>
+    /// Random bytes of the operating system, without a start of the cryptography library, nor a /dev/urandom, which an empty root does not
+    /// have.
+    /// </summary>
     private static unsafe void FillRandom(Span<byte> bytes)
     {
         if (OperatingSystem.IsLinux())

@@ -80,7 +80,9 @@ public sealed class BrokerServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Accepts no more connections, lets requests under way finish, and closes what is left after <paramref name="timeout"/>.</summary>
+    /// <summary>
+    /// Accepts no more connections, lets requests under way finish, and closes what is left after <paramref name="timeout"/>.
+    /// </summary>
     public async Task StopAsync(TimeSpan timeout)
     {
         _stopping.Cancel();
@@ -137,7 +139,9 @@ public sealed class BrokerServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Counts a connection, and waits where more than allowed were accepted of late. The clients behind it wait in the backlog.</summary>
+    /// <summary>
+    /// Counts a connection, and waits where more than allowed were accepted of late. The clients behind it wait in the backlog.
+    /// </summary>
     private async ValueTask KeepToRateAsync(ITransportConnection accepted, string listener)
     {
         var waitMs = _rates.Record(listener, _settings().ConnectionRates, (long)_time.GetElapsedTime(_startedAt).TotalMilliseconds);

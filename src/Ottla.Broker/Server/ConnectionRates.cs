@@ -3,16 +3,21 @@ namespace Ottla.Broker.Server;
 /// <summary>How many connections may be accepted per second.</summary>
 /// <param name="Broker">On all listeners together: <c>max.connection.creation.rate</c>.</param>
 /// <param name="ByListener">On each listener: <c>listener.name.{name}.max.connection.creation.rate</c>, or as for the broker.</param>
-/// <param name="ProtectedListener">The listener of the brokers, for which <paramref name="Broker"/> does not count, where it is not the only one.</param>
+/// <param name="ProtectedListener">
+/// The listener of the brokers, for which <paramref name="Broker"/> does not count, where it is not the only one.
+/// </param>
 /// <param name="Samples"><c>quota.window.num</c>.</param>
 /// <param name="SampleMs"><c>quota.window.size.seconds</c>, in milliseconds; also the longest wait.</param>
-public sealed record ConnectionRateLimits(int Broker, IReadOnlyDictionary<string, int> ByListener, string? ProtectedListener, int Samples, long SampleMs)
+public sealed record ConnectionRateLimits(
+    int Broker, IReadOnlyDictionary<string, int> ByListener, string? ProtectedListener, int Samples, long SampleMs)
 {
     /// <summary>As many as come.</summary>
     public static ConnectionRateLimits None { get; } = new(int.MaxValue, new Dictionary<string, int>(), null, 11, 1000);
 }
 
-/// <summary>The connections accepted of late, against their limits. Used by the accept loops of one server: one lock, held briefly.</summary>
+/// <summary>
+/// The connections accepted of late, against their limits. Used by the accept loops of one server: one lock, held briefly.
+/// </summary>
 internal sealed class ConnectionRates
 {
     private readonly Lock _lock = new();

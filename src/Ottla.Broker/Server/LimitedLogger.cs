@@ -3,8 +3,9 @@ using Microsoft.Extensions.Logging;
 namespace Ottla.Broker.Server;
 
 /// <summary>
-/// A log for what clients can bring about as often as they like: passes on <see cref="LinesPerWindow"/> lines of each kind in <see cref="Window"/>, and then
-/// says how many it left out. So a client that misbehaves can neither flood the log nor hide what others do. Used by every thread; lives as long as its server.
+/// A log for what clients can bring about as often as they like: passes on <see cref="LinesPerWindow"/> lines of each kind in <see
+/// cref="Window"/>, and then says how many it left out. So a client that misbehaves can neither flood the log nor hide what others do. Used
+/// by every thread; lives as long as its server.
 /// </summary>
 /// <remarks>A kind is a message of <see cref="LoggerMessageAttribute"/>, so there are few. Lines for developers pass.</remarks>
 internal sealed partial class LimitedLogger(ILogger logger, TimeProvider time) : ILogger, IDisposable
@@ -26,7 +27,8 @@ internal sealed partial class LimitedLogger(ILogger logger, TimeProvider time) :
     public bool IsEnabled(LogLevel logLevel) => logger.IsEnabled(logLevel);
 
     /// <inheritdoc/>
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         if (!IsEnabled(logLevel))
             return;

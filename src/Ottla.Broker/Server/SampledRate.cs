@@ -2,8 +2,8 @@ namespace Ottla.Broker.Server;
 
 /// <summary>A rate per second over a sliding window of samples, as Kafka's quotas measure it. Not thread-safe.</summary>
 /// <remarks>
-/// All samples but the running one count as whole, also those before the first value: a rate begins low, so that a burst of as many values as the whole
-/// window allows goes through at once.
+/// All samples but the running one count as whole, also those before the first value: a rate begins low, so that a burst of as many values
+/// as the whole window allows goes through at once.
 /// </remarks>
 internal sealed class SampledRate
 {
@@ -29,7 +29,10 @@ internal sealed class SampledRate
         _sum += value;
     }
 
-    /// <summary>How long to wait until the rate is down at <paramref name="limit"/> again, in milliseconds and <paramref name="waitMsMax"/> at most; 0 within the limit.</summary>
+    /// <summary>
+    /// How long to wait until the rate is down at <paramref name="limit"/> again, in milliseconds and <paramref name="waitMsMax"/> at most;
+    /// 0 within the limit.
+    /// </summary>
     public long WaitMs(double limit, long nowMs, long waitMsMax)
     {
         Purge(nowMs);

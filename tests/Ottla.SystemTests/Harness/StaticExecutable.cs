@@ -1,6 +1,8 @@
 namespace Ottla.SystemTests.Harness;
 
-/// <summary>The executable that needs no other file, made by <c>./dev publish static</c>, and what it takes to run it in an empty root.</summary>
+/// <summary>
+/// The executable that needs no other file, made by <c>./dev publish static</c>, and what it takes to run it in an empty root.
+/// </summary>
 public static class StaticExecutable
 {
     /// <summary>The program that starts another in a root of its own.</summary>

@@ -6,7 +6,8 @@ namespace Ottla.UnitTests.Broker;
 /// <summary><c>max.connection.creation.rate</c>, of the broker and of a listener.</summary>
 public sealed class ConnectionRateTests
 {
-    private static readonly ConnectionRateLimits Limits = new(5, new Dictionary<string, int> { ["SLOW"] = 2, ["BROKERS"] = 5, ["FREE"] = int.MaxValue }, "BROKERS", 3, 1000);
+    private static readonly ConnectionRateLimits Limits = new(
+        5, new Dictionary<string, int> { ["SLOW"] = 2, ["BROKERS"] = 5, ["FREE"] = int.MaxValue }, "BROKERS", 3, 1000);
 
     [Fact]
     public void ABurstOfTheWholeWindowPassesAndThenTheRateHolds()

@@ -17,7 +17,8 @@ public sealed class LimitedLoggerTests
         for (var i = 0; i < 1000; i++)
             Log(limited, kind: 1, $"one {i}");
         Log(limited, kind: 2, "two");
-        Assert.Equal([.. Enumerable.Range(0, LimitedLogger.LinesPerWindow).Select(i => string.Create(CultureInfo.InvariantCulture, $"one {i}")), "two"], _log.Warnings);
+        var passed = Enumerable.Range(0, LimitedLogger.LinesPerWindow).Select(i => string.Create(CultureInfo.InvariantCulture, $"one {i}"));
+        Assert.Equal([.. passed, "two"], _log.Warnings);
         _time.Advance(LimitedLogger.Window);
         Assert.Equal($"{1000 - LimitedLogger.LinesPerWindow} more lines of this kind (Kind1) were left out within 10 s", _log.Warnings[^1]);
         Assert.Equal(LimitedLogger.LinesPerWindow + 2, _log.Warnings.Count);
@@ -40,9 +41,11 @@ public sealed class LimitedLoggerTests
             await client.AssertClosedAsync();
         }
 
-        Assert.Equal(LimitedLogger.LinesPerWindow, loggers.Logger.Warnings.Count(warning => warning.Contains("Closing the connection", StringComparison.Ordinal)));
+        var closed = loggers.Logger.Warnings.Count(warning => warning.Contains("Closing the connection", StringComparison.Ordinal));
+        Assert.Equal(LimitedLogger.LinesPerWindow, closed);
         node.Clock.AdvanceMs((long)LimitedLogger.Window.TotalMilliseconds);
-        Assert.Contains(loggers.Logger.Warnings, warning => warning.StartsWith($"{2 * LimitedLogger.LinesPerWindow} more lines of this kind", StringComparison.Ordinal));
+        Assert.Contains(loggers.Logger.Warnings,
+            warning => warning.StartsWith($"{2 * LimitedLogger.LinesPerWindow} more lines of this kind", StringComparison.Ordinal));
     }
 
     private static void Log(LimitedLogger logger, int kind, string text) =>

@@ -31,7 +31,8 @@ public sealed class UnreadRepliesTests : IDisposable
         Assert.False(running.IsCompleted);
         Assert.Equal(1, transport.Sends);
         const int replyBytesMax = 64 * 1024;
-        Assert.InRange(_pool.RentedBytes, ResponseQueue.UnsentBytesMax, (2 * ResponseQueue.UnsentBytesMax) + (2 * replyBytesMax) + FrameReader.SlabBytes);
+        Assert.InRange(_pool.RentedBytes,
+            ResponseQueue.UnsentBytesMax, (2 * ResponseQueue.UnsentBytesMax) + (2 * replyBytesMax) + FrameReader.SlabBytes);
 
         transport.IsRead = true; // the client reads after all, and gets every reply
         await running.WaitAsync(TestNode.Patience);
@@ -141,7 +142,8 @@ public sealed class UnreadRepliesTests : IDisposable
             SentBytes += bytes.Length;
         }
 
-        public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
+        public ValueTask SendFileAsync(
+            ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
             throw new NotSupportedException();
 
         public void Abort()

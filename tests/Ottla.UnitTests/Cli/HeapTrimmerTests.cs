@@ -49,7 +49,9 @@ public sealed class HeapTrimmerTests
         Assert.Equal(1, _collections);
     }
 
-    /// <summary>Buffers that were held at the first look are given back once they are let go of, though nothing is allocated any more.</summary>
+    /// <summary>
+    /// Buffers that were held at the first look are given back once they are let go of, though nothing is allocated any more.
+    /// </summary>
     [Fact]
     public void BuffersReleasedAfterTheFirstCollectionMakeASecond()
     {

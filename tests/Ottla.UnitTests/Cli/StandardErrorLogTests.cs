@@ -50,7 +50,8 @@ public sealed class StandardErrorLogTests
 
         // All lines up to the first that found no room, then how many did not, then those that came later.
         var text = output.Text.Split(Environment.NewLine, StringSplitOptions.RemoveEmptyEntries);
-        var dropped = int.Parse(Regex.Match(text[^2], @"WARN (\d+) lines of the log were dropped here").Groups[1].Value, CultureInfo.InvariantCulture);
+        var dropped = int.Parse(
+            Regex.Match(text[^2], @"WARN (\d+) lines of the log were dropped here").Groups[1].Value, CultureInfo.InvariantCulture);
         Assert.Equal(lines, text.Length - 2 + dropped);
         for (var i = 0; i < text.Length - 2; i++)
             Assert.Contains($"WARN {i} (Test)", text[i], StringComparison.Ordinal);

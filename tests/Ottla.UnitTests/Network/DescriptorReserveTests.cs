@@ -58,7 +58,8 @@ public sealed class DescriptorReserveTests
         var lowestFree = 999;
         var socket = SocketListener.Open(new IPEndPoint(IPAddress.Loopback, 0), 16, SocketBufferSizes.OperatingSystemDefaults);
         await using var listener = new SocketListener(
-            socket, new SocketAcceptor(socket), SocketBufferSizes.OperatingSystemDefaults, new DescriptorReserve(1000, () => Volatile.Read(ref lowestFree)), time, log);
+            socket, new SocketAcceptor(socket), SocketBufferSizes.OperatingSystemDefaults,
+            new DescriptorReserve(1000, () => Volatile.Read(ref lowestFree)), time, log);
         using var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         await client.ConnectAsync(listener.LocalEndPoint);
 
@@ -84,7 +85,8 @@ public sealed class DescriptorReserveTests
     {
         var socket = SocketListener.Open(new IPEndPoint(IPAddress.Loopback, 0), 16, SocketBufferSizes.OperatingSystemDefaults);
         await using var listener = new SocketListener(
-            socket, new SocketAcceptor(socket), SocketBufferSizes.OperatingSystemDefaults, new DescriptorReserve(1000, () => -1), new ManualTimeProvider(), new WarningLogger());
+            socket, new SocketAcceptor(socket), SocketBufferSizes.OperatingSystemDefaults,
+            new DescriptorReserve(1000, () => -1), new ManualTimeProvider(), new WarningLogger());
         using var stop = new CancellationTokenSource();
         var accepting = listener.AcceptAsync(stop.Token).AsTask();
         await stop.CancelAsync();

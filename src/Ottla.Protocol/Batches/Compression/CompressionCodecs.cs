@@ -5,7 +5,12 @@ public static class CompressionCodecs
 {
     // The executable needs nothing installed; where the system has the libraries, they are quicker (docs/adr/0012).
     private static readonly ICompressionCodec[] ByType =
-        [new GzipCodec(), new SnappyCodec(), new Lz4Codec(Lz4Blocks.Native ?? Lz4Blocks.Managed), new ZstdCodec(ZstdLibrary.Native ?? ZstdLibrary.Managed)];
+    [
+        new GzipCodec(),
+        new SnappyCodec(),
+        new Lz4Codec(Lz4Blocks.Native ?? Lz4Blocks.Managed),
+        new ZstdCodec(ZstdLibrary.Native ?? ZstdLibrary.Managed),
+    ];
 
     /// <summary>Returns the codec of <paramref name="type"/>, which must not be <see cref="CompressionType.None"/>.</summary>
     /// <exception cref="CorruptRecordException">Kafka has no such type.</exception>

@@ -37,7 +37,8 @@ internal abstract partial class Lz4Blocks
 
     private sealed class ManagedLz4Blocks : Lz4Blocks
     {
-        public override int Compress(ReadOnlySpan<byte> input, Span<byte> output, int level) => LZ4Codec.Encode(input, output, (LZ4Level)level);
+        public override int Compress(ReadOnlySpan<byte> input, Span<byte> output, int level) =>
+            LZ4Codec.Encode(input, output, (LZ4Level)level);
 
         public override int Expand(ReadOnlySpan<byte> input, Span<byte> output) => LZ4Codec.Decode(input, output);
     }
@@ -47,7 +48,9 @@ internal abstract partial class Lz4Blocks
         private const string Name = "liblz4.so.1";
 
         public static NativeLz4Blocks? TryLoad() =>
-            NativeCodecLibrary.TryLoad(Name, "LZ4_compress_default", "LZ4_compress_HC", "LZ4_decompress_safe") ? new NativeLz4Blocks() : null;
+            NativeCodecLibrary.TryLoad(Name, "LZ4_compress_default", "LZ4_compress_HC", "LZ4_decompress_safe")
+                ? new NativeLz4Blocks()
+                : null;
 
         public override int Compress(ReadOnlySpan<byte> input, Span<byte> output, int level)
         {

@@ -4,7 +4,10 @@ using System.IO.Hashing;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>lz4 frames: 64 KiB independent blocks without checksums, as Kafka's clients write them. The frame is Ottla's own code; blocks are a library's.</summary>
+/// <summary>
+/// lz4 frames: 64 KiB independent blocks without checksums, as Kafka's clients write them. The frame is Ottla's own code; blocks are a
+/// library's.
+/// </summary>
 internal sealed class Lz4Codec(Lz4Blocks blocks) : ICompressionCodec
 {
     /// <summary>Set in a block's length when its bytes are not compressed.</summary>
@@ -107,7 +110,10 @@ internal sealed class Lz4Codec(Lz4Blocks blocks) : ICompressionCodec
         }
 
         /// <summary>Reads the next block, or the end.</summary>
-        /// <returns>Bytes that went to <paramref name="destination"/> directly, where a whole block has room there; else they are in the decoder's own block.</returns>
+        /// <returns>
+        /// Bytes that went to <paramref name="destination"/> directly, where a whole block has room there; else they are in the decoder's
+        /// own block.
+        /// </returns>
         private int ReadBlock(Span<byte> destination)
         {
             var prefix = BinaryPrimitives.ReadUInt32LittleEndian(Take(sizeof(uint)));
@@ -147,7 +153,8 @@ internal sealed class Lz4Codec(Lz4Blocks blocks) : ICompressionCodec
 
         private void EndFrame()
         {
-            if (_header.HasContentChecksum && BinaryPrimitives.ReadUInt32LittleEndian(Take(sizeof(uint))) != _contentHash.GetCurrentHashAsUInt32())
+            if (_header.HasContentChecksum
+                && BinaryPrimitives.ReadUInt32LittleEndian(Take(sizeof(uint))) != _contentHash.GetCurrentHashAsUInt32())
                 throw Broken("the checksum of the content is wrong");
             if (_header.ContentBytes is > 0 and var promised && promised != _contentBytes)
                 throw Broken($"the content has {_contentBytes} bytes where {promised} were promised");

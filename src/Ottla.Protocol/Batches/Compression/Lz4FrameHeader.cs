@@ -9,7 +9,8 @@ namespace Ottla.Protocol.Batches.Compression;
 /// <param name="HasBlockChecksums">Whether every block is followed by a checksum.</param>
 /// <param name="HasContentChecksum">Whether the end is followed by a checksum of all that was expanded.</param>
 /// <param name="ContentBytes">What the whole frame expands to; null where it does not say.</param>
-internal readonly record struct Lz4FrameHeader(int Bytes, int BlockBytesMax, bool HasBlockChecksums, bool HasContentChecksum, ulong? ContentBytes)
+internal readonly record struct Lz4FrameHeader(
+    int Bytes, int BlockBytesMax, bool HasBlockChecksums, bool HasContentChecksum, ulong? ContentBytes)
 {
     public const uint Magic = 0x184D2204;
 
@@ -41,7 +42,10 @@ internal readonly record struct Lz4FrameHeader(int Bytes, int BlockBytesMax, boo
         destination[6] = ChecksumOf(destination[4..6]);
     }
 
-    /// <summary>Reads a header, and refuses what Kafka's clients do not read, though the format has it: dictionaries, dependent blocks, skippable frames.</summary>
+    /// <summary>
+    /// Reads a header, and refuses what Kafka's clients do not read, though the format has it: dictionaries, dependent blocks, skippable
+    /// frames.
+    /// </summary>
     /// <returns>The reason why it is refused; null when it is not.</returns>
     public static string? TryRead(ReadOnlySpan<byte> input, out Lz4FrameHeader header)
     {
@@ -71,7 +75,8 @@ internal readonly record struct Lz4FrameHeader(int Bytes, int BlockBytesMax, boo
         if (input[end] != ChecksumOf(input[4..end]))
             return "the checksum of the frame descriptor is wrong";
         var blockBytesMax = WrittenBlockBytes << (2 * (Math.Min(size, BlockSizeMax) - BlockSizeMin));
-        header = new Lz4FrameHeader(end + 1, blockBytesMax, (flags & BlockChecksumsFlag) != 0, (flags & ContentChecksumFlag) != 0, contentBytes);
+        header = new Lz4FrameHeader(
+            end + 1, blockBytesMax, (flags & BlockChecksumsFlag) != 0, (flags & ContentChecksumFlag) != 0, contentBytes);
         return null;
     }
 

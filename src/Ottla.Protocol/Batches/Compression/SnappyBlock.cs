@@ -2,7 +2,9 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>What is checked of a block of the Snappy format before it is expanded: a varint of the length, then literals and copies.</summary>
+/// <summary>
+/// What is checked of a block of the Snappy format before it is expanded: a varint of the length, then literals and copies.
+/// </summary>
 internal static class SnappyBlock
 {
     private const int CopyBytesMax = 64;
@@ -10,7 +12,9 @@ internal static class SnappyBlock
     private const int InlineLiteralBytesMax = 60;
 
     /// <summary>Reads the length that a block says it expands to.</summary>
-    /// <returns>False when there is none, when not even copies alone could make so much of so few bytes, or when the elements do not make as much.</returns>
+    /// <returns>
+    /// False when there is none, when not even copies alone could make so much of so few bytes, or when the elements do not make as much.
+    /// </returns>
     public static bool TryReadLength(ReadOnlySpan<byte> block, out int length)
     {
         var prefixBytes = 0;
@@ -25,8 +29,8 @@ internal static class SnappyBlock
     }
 
     /// <summary>
-    /// Whether the elements end where the block does, and make exactly as many bytes as it says: Snappier stops at that length, and ignores the rest, where
-    /// other readers refuse it.
+    /// Whether the elements end where the block does, and make exactly as many bytes as it says: Snappier stops at that length, and ignores
+    /// the rest, where other readers refuse it.
     /// </summary>
     private static bool IsMadeOf(ReadOnlySpan<byte> elements, int length)
     {

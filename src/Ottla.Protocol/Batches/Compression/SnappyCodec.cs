@@ -5,9 +5,9 @@ using Snappier;
 namespace Ottla.Protocol.Batches.Compression;
 
 /// <summary>
-/// snappy; Snappier compresses and expands the blocks. It writes the framing of xerial's Java library, which Kafka's clients expect: a header
-/// of 16 bytes, then blocks of 32 KiB of input, each after its int32 length. It reads this framing, and also a single bare block, which
-/// librdkafka and others write.
+/// snappy; Snappier compresses and expands the blocks. It writes the framing of xerial's Java library, which Kafka's clients expect: a
+/// header of 16 bytes, then blocks of 32 KiB of input, each after its int32 length. It reads this framing, and also a single bare block,
+/// which librdkafka and others write.
 /// </summary>
 internal sealed class SnappyCodec : ICompressionCodec
 {

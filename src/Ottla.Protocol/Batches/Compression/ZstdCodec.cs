@@ -79,7 +79,8 @@ internal sealed unsafe class ZstdCodec(ZstdLibrary library) : ICompressionCodec
         protected override void Release()
         {
             _input = default;
-            var isReusable = library.SizeOfDecompressionContext(_context) <= PooledContextBytesMax && !library.IsError(library.ResetDecompression(_context));
+            var isReusable = library.SizeOfDecompressionContext(_context) <= PooledContextBytesMax
+                && !library.IsError(library.ResetDecompression(_context));
             if (!isReusable || !codec._decoders.TryReturn(this))
                 _context.Dispose();
         }

@@ -5,8 +5,8 @@ using ZstdSharp.Unsafe;
 namespace Ottla.Protocol.Batches.Compression;
 
 /// <summary>
-/// The part of zstd's stable interface that Ottla uses (1.4 and later). The system's library has it, and so has the port of that library to managed
-/// code. Stateless.
+/// The part of zstd's stable interface that Ottla uses (1.4 and later). The system's library has it, and so has the port of that library to
+/// managed code. Stateless.
 /// </summary>
 internal abstract unsafe partial class ZstdLibrary
 {
@@ -62,7 +62,8 @@ internal abstract unsafe partial class ZstdLibrary
 
         public override nuint SetCompressionLevel(ZstdCompressionContext context, int level)
         {
-            var result = Methods.ZSTD_CCtx_setParameter((ZSTD_CCtx_s*)context.DangerousGetHandle(), (ZSTD_cParameter)ParameterCompressionLevel, level);
+            var result = Methods.ZSTD_CCtx_setParameter(
+                (ZSTD_CCtx_s*)context.DangerousGetHandle(), (ZSTD_cParameter)ParameterCompressionLevel, level);
             GC.KeepAlive(context);
             return result;
         }
@@ -72,7 +73,8 @@ internal abstract unsafe partial class ZstdLibrary
         public override nuint Compress(
             ZstdCompressionContext context, byte* destination, nuint destinationBytes, byte* source, nuint sourceBytes)
         {
-            var result = Methods.ZSTD_compress2((ZSTD_CCtx_s*)context.DangerousGetHandle(), destination, destinationBytes, source, sourceBytes);
+            var result = Methods.ZSTD_compress2(
+                (ZSTD_CCtx_s*)context.DangerousGetHandle(), destination, destinationBytes, source, sourceBytes);
             GC.KeepAlive(context);
             return result;
         }
@@ -97,7 +99,8 @@ internal abstract unsafe partial class ZstdLibrary
 
         public override nuint DecompressStream(ZstdDecompressionContext context, ZstdBuffer* output, ZstdBuffer* input)
         {
-            var result = Methods.ZSTD_decompressStream((ZSTD_DCtx_s*)context.DangerousGetHandle(), (ZSTD_outBuffer_s*)output, (ZSTD_inBuffer_s*)input);
+            var result = Methods.ZSTD_decompressStream(
+                (ZSTD_DCtx_s*)context.DangerousGetHandle(), (ZSTD_outBuffer_s*)output, (ZSTD_inBuffer_s*)input);
             GC.KeepAlive(context);
             return result;
         }
@@ -115,7 +118,8 @@ internal abstract unsafe partial class ZstdLibrary
             NativeCodecLibrary.TryLoad(
                 Name,
                 "ZSTD_createCCtx", "ZSTD_freeCCtx", "ZSTD_sizeof_CCtx", "ZSTD_CCtx_setParameter", "ZSTD_compressBound", "ZSTD_compress2",
-                "ZSTD_createDCtx", "ZSTD_freeDCtx", "ZSTD_sizeof_DCtx", "ZSTD_DCtx_reset", "ZSTD_decompressStream", "ZSTD_isError", "ZSTD_getErrorName")
+                "ZSTD_createDCtx", "ZSTD_freeDCtx", "ZSTD_sizeof_DCtx", "ZSTD_DCtx_reset", "ZSTD_decompressStream",
+                "ZSTD_isError", "ZSTD_getErrorName")
                 ? new NativeZstd()
                 : null;
 
@@ -125,7 +129,8 @@ internal abstract unsafe partial class ZstdLibrary
 
         public override nuint SizeOfCompressionContext(ZstdCompressionContext context) => SizeOfCCtx(context);
 
-        public override nuint SetCompressionLevel(ZstdCompressionContext context, int level) => SetParameter(context, ParameterCompressionLevel, level);
+        public override nuint SetCompressionLevel(ZstdCompressionContext context, int level) =>
+            SetParameter(context, ParameterCompressionLevel, level);
 
         public override nuint CompressBound(nuint sourceBytes) => GetCompressBound(sourceBytes);
 
@@ -141,7 +146,8 @@ internal abstract unsafe partial class ZstdLibrary
 
         public override nuint ResetDecompression(ZstdDecompressionContext context) => ResetDCtx(context, ResetSessionOnly);
 
-        public override nuint DecompressStream(ZstdDecompressionContext context, ZstdBuffer* output, ZstdBuffer* input) => Decompress(context, output, input);
+        public override nuint DecompressStream(ZstdDecompressionContext context, ZstdBuffer* output, ZstdBuffer* input) =>
+            Decompress(context, output, input);
 
         public override bool IsError(nuint result) => GetIsError(result) != 0;
 

@@ -9,8 +9,8 @@ using Ottla.Protocol.Batches.Compression;
 namespace Ottla.UnitTests.Protocol.Batches;
 
 /// <summary>
-/// lz4 and zstd by managed code and by the system's libraries, whichever <see cref="CompressionCodecs"/> has chosen: each reads what the other wrote, and
-/// refuses what is broken.
+/// lz4 and zstd by managed code and by the system's libraries, whichever <see cref="CompressionCodecs"/> has chosen: each reads what the
+/// other wrote, and refuses what is broken.
 /// </summary>
 public sealed class CodecLibraryTests
 {
@@ -46,7 +46,8 @@ public sealed class CodecLibraryTests
     {
         var bytes = Gen.OneOf(
             Gen.Byte.Array[0, 300],
-            Gen.Select(Gen.Byte.Array[1, 40], Gen.Int[1, 9000], (part, count) => Enumerable.Repeat(part, count).SelectMany(p => p).Take(250_000).ToArray()),
+            Gen.Select(Gen.Byte.Array[1, 40], Gen.Int[1, 9000], (part, count) =>
+                Enumerable.Repeat(part, count).SelectMany(p => p).Take(250_000).ToArray()),
             Gen.Byte[0, 3].Array[0, 150_000]);
         Gen.Select(bytes, Gen.Int[1, 100_000]).Sample(
             (input, step) => Assert.Equal(input, Decompress(All[reader], Compress(All[writer], input), step)),
@@ -65,7 +66,10 @@ public sealed class CodecLibraryTests
             Assert.Equal(input, Decompress(codec, Compress(codec, input, level), 5000));
     }
 
-    /// <summary>Whatever is broken is corrupt, and no other exception, nor memory that is not ours; the checksum of the batch does not protect against malice.</summary>
+    /// <summary>
+    /// Whatever is broken is corrupt, and no other exception, nor memory that is not ours; the checksum of the batch does not protect
+    /// against malice.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Names))]
     [InlineData("snappy")]
@@ -106,7 +110,8 @@ public sealed class CodecLibraryTests
         new Ottla.Kernel.Prng(3).NextBytes(content.AsSpan(0, 70_000));
         for (var blockSize = 4; blockSize <= 7; blockSize++)
         {
-            foreach (var (blockChecksums, contentChecksum, contentSize) in new[] { (false, false, false), (true, false, false), (false, true, false), (true, true, true) })
+            (bool, bool, bool)[] variants = [(false, false, false), (true, false, false), (false, true, false), (true, true, true)];
+            foreach (var (blockChecksums, contentChecksum, contentSize) in variants)
             {
                 var frame = Frame(content, blockSize, blockChecksums, contentChecksum, contentSize ? (ulong)content.Length : null);
                 Assert.Equal(content, Decompress(codec, frame, 1000));
@@ -139,7 +144,8 @@ public sealed class CodecLibraryTests
         Refused("allowed", whole, 15 + 2, 0x7F);
         Refused("checksum of the content", whole, whole.Length - 1, (byte)(whole[^1] + 1));
         var lying = Frame(content, 4, blockChecksums: false, contentChecksum: false, (ulong)content.Length + 1);
-        Assert.Contains("were promised", Assert.Throws<CorruptRecordException>(() => Decompress(codec, lying, 1000)).Message, StringComparison.Ordinal);
+        var failure = Assert.Throws<CorruptRecordException>(() => Decompress(codec, lying, 1000));
+        Assert.Contains("were promised", failure.Message, StringComparison.Ordinal);
         for (var length = 0; length < whole.Length; length += 1 + (length / 7))
             Assert.Throws<CorruptRecordException>(() => Decompress(codec, whole[..length], 1000));
 
@@ -147,7 +153,8 @@ public sealed class CodecLibraryTests
         {
             var changed = frame.ToArray();
             changed[position] = value;
-            Assert.Contains(reason, Assert.Throws<CorruptRecordException>(() => Decompress(codec, changed, 1000)).Message, StringComparison.Ordinal);
+            var refusal = Assert.Throws<CorruptRecordException>(() => Decompress(codec, changed, 1000));
+            Assert.Contains(reason, refusal.Message, StringComparison.Ordinal);
         }
     }
 
@@ -182,7 +189,8 @@ public sealed class CodecLibraryTests
     {
         var frame = new ArrayBufferWriter<byte>();
         frame.Write("\x04\x22\x4D\x18"u8);
-        var descriptor = new List<byte> { (byte)(0x60 | (blockChecksums ? 0x10 : 0) | (contentBytes is null ? 0 : 0x08) | (contentChecksum ? 0x04 : 0)), (byte)(blockSize << 4) };
+        var flags = 0x60 | (blockChecksums ? 0x10 : 0) | (contentBytes is null ? 0 : 0x08) | (contentChecksum ? 0x04 : 0);
+        List<byte> descriptor = [(byte)flags, (byte)(blockSize << 4)];
         if (contentBytes is { } size)
             descriptor.AddRange(BitConverter.GetBytes(size));
         frame.Write(descriptor.ToArray());
