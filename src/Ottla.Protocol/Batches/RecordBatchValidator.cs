@@ -1,5 +1,4 @@
 using Ottla.Kernel;
-using Ottla.Protocol.Batches.Compression;
 
 namespace Ottla.Protocol.Batches;
 

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Ottla.Protocol.Batches;
-using Ottla.Protocol.Batches.Compression;
 using Ottla.Protocol.Metadata;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;

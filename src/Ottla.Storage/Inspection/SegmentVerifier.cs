@@ -1,5 +1,4 @@
 using Ottla.Protocol.Batches;
-using Ottla.Protocol.Batches.Compression;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;
 
