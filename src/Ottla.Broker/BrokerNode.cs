@@ -51,7 +51,8 @@ public sealed class BrokerNode : IAsyncDisposable
     /// <exception cref="ConfigException">The configuration asks for what is not there yet.</exception>
     /// <exception cref="NodeStartException">The directories do not fit the configuration, an address cannot be listened on, or the controller refuses.</exception>
     /// <exception cref="IOException">A disk fails.</exception>
-    public static async Task<BrokerNode> StartAsync(BrokerConfig config, bool mayFormat, NodePlatform platform, CancellationToken cancellation = default)
+    public static async Task<BrokerNode> StartAsync(
+        BrokerConfig config, bool mayFormat, NodePlatform platform, CancellationToken cancellation = default)
     {
         NodeRequirements.Check(config);
         var loggers = platform.Loggers as LeveledLoggers ?? new LeveledLoggers(platform.Loggers, LogLevel.Trace);

@@ -103,7 +103,7 @@ internal sealed partial class BrokerRole
         });
 
         var pool = new BufferPool();
-        var heavyRequests = new HeavyRequests(() => shared.Config.NumIoThreads);
+        var heavyRequests = new HeavyRequests(() => Math.Min(shared.Config.NumIoThreads, Environment.ProcessorCount));
         parts.Add("ending the threads for expensive requests", heavyRequests.Dispose);
         var server = new BrokerServer(
             shared.Platform.Transport, new ServerSettingsSource(currentConfig).Current, pool, heavyRequests, time, loggers.CreateLogger(nameof(BrokerServer)));

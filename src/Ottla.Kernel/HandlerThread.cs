@@ -17,7 +17,8 @@ public abstract class HandlerThread
     public static HandlerThread? Current => _current;
 
     /// <summary>
-    /// Announces that the caller is about to wait long for a disk, or to compute for long. Another thread then serves the connections of this one.
+    /// Announces that the caller is about to wait long for a disk, or to compute for long. Another thread then serves the connections of
+    /// this one.
     /// </summary>
     public static void AboutToBlock() => _current?.OnAboutToBlock();
 

@@ -18,7 +18,8 @@ try
         ["floor", var port, var directory] when int.TryParse(port, out var number) => FloorServer.Run(number, directory),
         ["restart", .. var rest] => BenchOptions.Parse(rest) is { } options ? new RestartBench(options).Execute() : Fail(BenchOptions.Usage),
         ["churn", .. var rest] => ChurnBench.Run(rest) ?? Fail(BenchOptions.Usage),
-        ["neighbours", .. var rest] => BenchOptions.Parse(rest) is { } options ? new NeighbourBench(options).Execute() : Fail(BenchOptions.Usage),
+        ["neighbours", .. var rest] =>
+            BenchOptions.Parse(rest) is { } options ? new NeighbourBench(options).Execute() : Fail(BenchOptions.Usage),
         ["compaction", .. var rest] => await CompactionBench.RunAsync(rest),
         _ => Fail(BenchOptions.Usage),
     };

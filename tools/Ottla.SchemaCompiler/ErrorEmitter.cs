@@ -1,6 +1,8 @@
 namespace Ottla.SchemaCompiler;
 
-/// <summary>Emits the response of an API to a request that fails as a whole: the error codes, and what the schema says comes from the request.</summary>
+/// <summary>
+/// Emits the response of an API to a request that fails as a whole: the error codes, and what the schema says comes from the request.
+/// </summary>
 internal static class ErrorEmitter
 {
     private const string ErrorMessage = "ErrorMessage";
@@ -33,14 +35,18 @@ internal static class ErrorEmitter
                     var path = PathOf(request, source, name);
                     if (field.IsArray && path is { Count: > 0 })
                         CheckFields(StructOf(response, field), SourceOf(request, path[^1], ""), [.. field.Sources.Select(LastName)]);
-                    else if (field.IsArray || !(elementNames.Contains(name) || source.Owner?.Fields.Exists(each => each.Name == name && !each.IsArray) == true))
+                    else if (field.IsArray || !(elementNames.Contains(name) || HasScalar(source, name)))
                         throw error(field, $"the request has no {name} here");
                 }
             }
         }
     }
 
-    private static void EmitFields(CodeWriter code, Message request, Message response, Struct owner, string target, Source source, VersionRange possible)
+    private static bool HasScalar(Source source, string name) =>
+        source.Owner?.Fields.Exists(each => each.Name == name && !each.IsArray) == true;
+
+    private static void EmitFields(
+        CodeWriter code, Message request, Message response, Struct owner, string target, Source source, VersionRange possible)
     {
         foreach (var field in owner.Fields)
         {
@@ -66,13 +72,16 @@ internal static class ErrorEmitter
             return source.Expression;
         // Within an element, what has the same name and type is the same thing; at the top it need not be.
         string[] names = source.IsTop ? field.Sources : [.. field.Sources, field.Name];
-        if (source.Owner?.Fields.Find(each => names.Contains(each.Name) && each is { IsArray: false, IsPrimitive: true } && each.TypeName == field.TypeName) is not { } from)
+        var from = source.Owner?.Fields.Find(each =>
+            names.Contains(each.Name) && each is { IsArray: false, IsPrimitive: true } && each.TypeName == field.TypeName);
+        if (from is null)
             return null;
         var mustNotBeNull = from.IsNullable && field.TypeName == "string" && !field.NullableVersions.Contains(from.NullableVersions);
         return $"{source.Expression}.{from.Name}{(mustNotBeNull ? " ?? \"\"" : "")}";
     }
 
-    private static void EmitArray(CodeWriter code, Message request, Message response, Field field, string target, Source source, VersionRange possible)
+    private static void EmitArray(
+        CodeWriter code, Message request, Message response, Field field, string target, Source source, VersionRange possible)
     {
         using var _ = code.Block(Condition(field, possible).TrimEnd());
         var list = $"list{field.Name}";
@@ -90,7 +99,9 @@ internal static class ErrorEmitter
 
             var element = $"new{field.TypeName}";
             code.Line($"var {element} = new {response.Name}.{field.TypeName}();");
-            EmitFields(code, request, response, StructOf(response, field), element, SourceOf(request, path[^1], item), field.Versions.Intersect(possible));
+            EmitFields(
+                code, request, response, StructOf(response, field), element, SourceOf(request, path[^1], item),
+                field.Versions.Intersect(possible));
             code.Line($"{list}.Add({element});");
             while (blocks.TryPop(out var block))
                 block.Dispose();

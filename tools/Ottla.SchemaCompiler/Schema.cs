@@ -62,7 +62,9 @@ internal sealed class Field
     /// <summary>The default as written in the schema; null for the type's own.</summary>
     public required string? Default { get; init; }
 
-    /// <summary>In a response: the fields of the request that an error response is filled from. An array gets an element for each of theirs.</summary>
+    /// <summary>
+    /// In a response: the fields of the request that an error response is filled from. An array gets an element for each of theirs.
+    /// </summary>
     public string[] Sources { get; init; } = [];
 
     /// <summary>In a response: the value in an error response where that is not the default; null for the default.</summary>

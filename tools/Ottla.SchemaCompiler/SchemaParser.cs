@@ -132,7 +132,9 @@ internal sealed class SchemaParser
         }
     }
 
-    /// <summary><c>Name: type[?[versions]] [versions] [tag N] [ignorable] [inflexible] [from FIELD]... [error VALUE] [= default]</c></summary>
+    /// <summary>
+    /// <c>Name: type[?[versions]] [versions] [tag N] [ignorable] [inflexible] [from FIELD]... [error VALUE] [= default]</c>
+    /// </summary>
     private static Field ParseField(int line, string text, VersionRange ownerVersions)
     {
         var (declaration, defaultValue) = text.Split(" = ", 2) is [var before, var after] ? (before, after) : (text, null);

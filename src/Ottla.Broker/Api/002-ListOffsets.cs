@@ -29,7 +29,9 @@ internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<List
     /// <inheritdoc/>
     /// <remarks>Looking for a timestamp reads from the disk, and decompresses a batch of any size.</remarks>
     public int EstimateMicroseconds(RequestContext context, ListOffsetsRequest request) =>
-        request.Topics.Any(topic => topic.Partitions.Any(partition => partition.Timestamp is >= 0 or MaxTimestamp)) ? HeavyRequests.Unbounded : 0;
+        request.Topics.Any(topic => topic.Partitions.Any(partition => partition.Timestamp is >= 0 or MaxTimestamp))
+            ? HeavyRequests.Unbounded
+            : 0;
 
     public ValueTask<ListOffsetsResponse?> HandleAsync(RequestContext context, ListOffsetsRequest request)
     {

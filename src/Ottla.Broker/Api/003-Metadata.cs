@@ -37,7 +37,9 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
         var topics = cluster.Image.Topics;
         var partitions = 0;
         if (request.Topics is not { Length: > 0 } asked)
-            return topics.ById.Count > TopicsOnLoopMax ? HeavyRequests.Unbounded : Cost(topics.ById.Values.Sum(topic => topic.Partitions.Length));
+            return topics.ById.Count > TopicsOnLoopMax
+                ? HeavyRequests.Unbounded
+                : Cost(topics.ById.Values.Sum(topic => topic.Partitions.Length));
         foreach (var topic in asked)
             partitions += 1 + ((topic.Name is { } name ? topics.Find(name) : topics.Find(topic.TopicId))?.Partitions.Length ?? 0);
         return Cost(partitions);

@@ -14,7 +14,8 @@ namespace Ottla.Broker.Api;
 /// <summary>DescribeConfigs (key 32), versions 1 to 4: the effective configs of topics, this broker, groups and client metrics, with where they come from; levels of loggers.</summary>
 /// <remarks>
 /// A resource that is named more than once is answered once, where Kafka repeats it: 73 KB of request would ask for 700 MB.
-/// Passwords are never shown. Errors per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker, or no such resource type), INVALID_CONFIG.
+/// Passwords are never shown. Errors per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker, or
+/// no such resource type), INVALID_CONFIG.
 /// </remarks>
 internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerConfig> config, LeveledLoggers loggers)
     : IApiHandler<DescribeConfigsRequest, DescribeConfigsResponse>
@@ -23,14 +24,17 @@ internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerCon
     private const int MicrosecondsPerResource = 300;
 
     /// <inheritdoc/>
-    public int EstimateMicroseconds(RequestContext context, DescribeConfigsRequest request) => request.Resources.Length * MicrosecondsPerResource;
+    public int EstimateMicroseconds(RequestContext context, DescribeConfigsRequest request) =>
+        request.Resources.Length * MicrosecondsPerResource;
 
     public ValueTask<DescribeConfigsResponse?> HandleAsync(RequestContext context, DescribeConfigsRequest request)
     {
         var image = cluster.Image;
-        var resources = request.Resources.DistinctBy(resource => (resource.ResourceType, resource.ResourceName, string.Join('\n', resource.ConfigurationKeys ?? [])));
+        var resources = request.Resources.DistinctBy(
+            resource => (resource.ResourceType, resource.ResourceName, string.Join('\n', resource.ConfigurationKeys ?? [])));
         var results = Array.Find(request.Resources, resource => !IsKnown(resource)) is { } unknown
-            ? resources.Select(resource => Refuse(resource, ErrorCode.InvalidRequest, $"Unexpected resource type UNKNOWN for resource {unknown.ResourceName}"))
+            ? resources.Select(resource =>
+                    Refuse(resource, ErrorCode.InvalidRequest, $"Unexpected resource type UNKNOWN for resource {unknown.ResourceName}"))
             : resources.Select(resource => Describe(image, resource, request));
         return ValueTask.FromResult<DescribeConfigsResponse?>(new DescribeConfigsResponse { Results = [.. results] });
     }

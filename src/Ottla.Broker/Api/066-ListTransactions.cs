@@ -23,7 +23,9 @@ internal sealed class ListTransactionsHandler(CoordinatorHost<TransactionCommand
         HashSet<TransactionState>? states = null;
         if (request.StateFilters.Length > 0)
             states = [.. request.StateFilters.Where(States.ContainsKey).Select(state => States[state])];
-        var pattern = string.IsNullOrEmpty(request.TransactionalIdPattern) ? null : TransactionalIdPattern.Parse(request.TransactionalIdPattern);
+        var pattern = string.IsNullOrEmpty(request.TransactionalIdPattern)
+            ? null
+            : TransactionalIdPattern.Parse(request.TransactionalIdPattern);
         var command = new ListTransactionsCommand(states, request.ProducerIdFilters.ToHashSet(), request.DurationFilter, pattern);
         return new ListTransactionsResponse
         {

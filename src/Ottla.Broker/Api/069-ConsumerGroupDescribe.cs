@@ -23,7 +23,8 @@ internal sealed class ConsumerGroupDescribeHandler(CoordinatorHost<GroupCommand>
     private const int MicrosecondsPerGroup = 100;
 
     /// <inheritdoc/>
-    public int EstimateMicroseconds(RequestContext context, ConsumerGroupDescribeRequest request) => request.GroupIds.Length * MicrosecondsPerGroup;
+    public int EstimateMicroseconds(RequestContext context, ConsumerGroupDescribeRequest request) =>
+        request.GroupIds.Length * MicrosecondsPerGroup;
 
     public async ValueTask<ConsumerGroupDescribeResponse?> HandleAsync(RequestContext context, ConsumerGroupDescribeRequest request)
     {

@@ -22,7 +22,8 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
     /// <inheritdoc/>
     /// <remarks>The names of all topics are sorted for each page of them.</remarks>
     public int EstimateMicroseconds(RequestContext context, DescribeTopicPartitionsRequest request) =>
-        Math.Min(config().MaxRequestPartitionSizeLimit, request.ResponsePartitionLimit) + (request.Topics.Length > 0 ? request.Topics.Length : cluster.Image.Topics.ById.Count);
+        Math.Min(config().MaxRequestPartitionSizeLimit, request.ResponsePartitionLimit)
+            + (request.Topics.Length > 0 ? request.Topics.Length : cluster.Image.Topics.ById.Count);
 
     public ValueTask<DescribeTopicPartitionsResponse?> HandleAsync(RequestContext context, DescribeTopicPartitionsRequest request)
     {

@@ -51,7 +51,10 @@ public sealed record BrokerServices
 /// <summary>The one list of the APIs that a broker serves: to add an API, write its handler and name it here.</summary>
 public static class BrokerApis
 {
-    /// <summary>A batch of a producer's largest default (<c>max.request.size</c>) and what goes around it: its records are not decoded, and others wait for the disk anyway.</summary>
+    /// <summary>
+    /// A batch of a producer's largest default (<c>max.request.size</c>) and what goes around it: its records are not decoded, and others
+    /// wait for the disk anyway.
+    /// </summary>
     private const int ProduceBodyBytesOnLoopMax = 1_100_000;
 
     /// <summary>A full fetch of a thousand partitions.</summary>
@@ -67,9 +70,13 @@ public static class BrokerApis
         table = new ApiTable(
         [
             ReusingEntry<ProduceRequest, ProduceResponse>(
-                new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, broker.Time), ProduceBodyBytesOnLoopMax, overlapsItself: true),
+                new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, broker.Time),
+                ProduceBodyBytesOnLoopMax,
+                overlapsItself: true),
             ReusingEntry<FetchRequest, FetchResponse>(
-                new FetchHandler(new FetchPlanner(broker.Topics, leaders, broker.Time), broker.FetchSessions, leaders, () => broker.Config().FetchMaxBytes, broker.Time),
+                new FetchHandler(
+                    new FetchPlanner(broker.Topics, leaders, broker.Time), broker.FetchSessions, leaders,
+                    () => broker.Config().FetchMaxBytes, broker.Time),
                 FetchBodyBytesOnLoopMax),
             Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics)),
             Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, topicCreation)),
@@ -100,7 +107,8 @@ public static class BrokerApis
             Entry<DeleteAclsRequest, DeleteAclsResponse>(new DeleteAclsHandler()),
             Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config, broker.Loggers)),
             HeavyEntry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(configs)),
-            HeavyEntry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(new AlterReplicaLogDirsHandler(broker.Logs, broker.Cluster)),
+            HeavyEntry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(
+                new AlterReplicaLogDirsHandler(broker.Logs, broker.Cluster)),
             HeavyEntry<DescribeLogDirsRequest, DescribeLogDirsResponse>(
                 new DescribeLogDirsHandler(broker.Logs, () => broker.Cluster.Image.Features.MetadataVersion?.SupportsCordonedLogDirs ?? false)),
             Entry<SaslAuthenticateRequest, SaslAuthenticateResponse>(new SaslAuthenticateHandler()),
@@ -142,7 +150,10 @@ public static class BrokerApis
         where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
         where TResponse : class, IResponseMessage<TResponse> => new(handler);
 
-    /// <summary>An API whose work does not follow from the size of its request: the controller decides, files are deleted, or all there is is listed.</summary>
+    /// <summary>
+    /// An API whose work does not follow from the size of its request: the controller decides, files are deleted, or all there is is
+    /// listed.
+    /// </summary>
     private static PlainApiEntry<TRequest, TResponse> HeavyEntry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
         where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
         where TResponse : class, IResponseMessage<TResponse> => new(handler) { IsAlwaysHeavy = true };

@@ -128,7 +128,9 @@ public sealed partial class ControllerHost : ILeadershipFollower
     [LoggerMessage(Level = LogLevel.Information, Message = "The active controller is node {LeaderId} at epoch {Epoch}.")]
     private static partial void LogInactive(ILogger logger, int leaderId, int epoch);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The controller command {Command} was decided, and it is not known whether it is committed: the metadata log failed. The client is told NOT_CONTROLLER and asks again")]
+    [LoggerMessage(Level = LogLevel.Error, Message =
+        "The metadata log failed before it was known whether the controller command {Command} is committed: its client is told "
+        + "NOT_CONTROLLER and asks again")]
     private static partial void LogNotCommitted(ILogger logger, string command, Exception failure);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The controller failed to decide {Command}; nothing of it was written")]

@@ -31,8 +31,8 @@ public abstract class ApiEntry
     public short HighestVersion => Schema.HighestStableVersion;
 
     /// <summary>
-    /// Whether requests of one connection may wait at once: the next of this API starts as soon as the one before has done its first stage. All others start
-    /// when everything before them on their connection is answered, as a client of Kafka relies on.
+    /// Whether requests of one connection may wait at once: the next of this API starts as soon as the one before has done its first stage.
+    /// All others start when everything before them on their connection is answered, as a client of Kafka relies on.
     /// </summary>
     public bool OverlapsItself { get; init; }
 
@@ -109,7 +109,9 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
 
     /// <summary>Has the handler do its first stage, and sees to the response.</summary>
     /// <param name="exchange">The request.</param>
-    /// <param name="isOnConnection">Whether the connection's own task calls, which sends what is ready when it has started everything that came in.</param>
+    /// <param name="isOnConnection">
+    /// Whether the connection's own task calls, which sends what is ready when it has started everything that came in.
+    /// </param>
     private protected void Handle(in Exchange exchange, bool isOnConnection)
     {
         ValueTask<TResponse?> response;
@@ -192,7 +194,9 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         }
 
         frame = exchange.Slot.Queue.RentFrame();
-        Encode(exchange.Context, exchange.Request.ToErrorResponse(exchange.Context.ApiVersion, (short)ErrorCode.UnknownServerError, null), exchange.Context.ApiVersion, frame);
+        Encode(
+            exchange.Context, exchange.Request.ToErrorResponse(exchange.Context.ApiVersion, (short)ErrorCode.UnknownServerError, null),
+            exchange.Context.ApiVersion, frame);
         return frame;
     }
 
@@ -201,7 +205,8 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     /// <param name="Request">Its body.</param>
     /// <param name="Slot">The place of its response.</param>
     /// <param name="Messages">The messages to give back when it is answered; null when they are garbage.</param>
-    private protected readonly record struct Exchange(RequestContext Context, TRequest Request, ResponseSlot Slot, MessageExchange? Messages);
+    private protected readonly record struct Exchange(
+        RequestContext Context, TRequest Request, ResponseSlot Slot, MessageExchange? Messages);
 }
 
 /// <summary>An API whose messages are made for each request.</summary>
@@ -225,7 +230,8 @@ public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRe
         return default;
     }
 
-    private protected override ValueTask<TResponse?> CallHandler(in Exchange exchange) => handler.HandleAsync(exchange.Context, exchange.Request);
+    private protected override ValueTask<TResponse?> CallHandler(in Exchange exchange) =>
+        handler.HandleAsync(exchange.Context, exchange.Request);
 
     private sealed class HeavyWork(PlainApiEntry<TRequest, TResponse> entry, Exchange exchange) : IThreadPoolWorkItem
     {
@@ -259,6 +265,9 @@ public sealed class ReusingApiEntry<TRequest, TResponse>(IReusingApiHandler<TReq
 
     private protected override bool WantsResponse(TRequest request) => handler.WantsResponse(request);
 
-    /// <summary>The records of the request are windows of its frame: the connection waits until the first stage is done with them.</summary>
-    private ValueTask StartHeavy(Exchange exchange, HeavyRequests heavy) => new(heavy.RunAsync(() => Handle(exchange, isOnConnection: false)));
+    /// <summary>
+    /// The records of the request are windows of its frame: the connection waits until the first stage is done with them.
+    /// </summary>
+    private ValueTask StartHeavy(Exchange exchange, HeavyRequests heavy) =>
+        new(heavy.RunAsync(() => Handle(exchange, isOnConnection: false)));
 }

@@ -41,7 +41,8 @@ public sealed class BrokerServer : IAsyncDisposable
     /// <param name="heavy">Runs the requests that take long.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">The log.</param>
-    public BrokerServer(ITransport transport, Func<ServerSettings> settings, BufferPool pool, HeavyRequests heavy, TimeProvider time, ILogger logger)
+    public BrokerServer(
+        ITransport transport, Func<ServerSettings> settings, BufferPool pool, HeavyRequests heavy, TimeProvider time, ILogger logger)
     {
         _transport = transport;
         _settings = settings;

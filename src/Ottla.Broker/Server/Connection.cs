@@ -13,8 +13,9 @@ namespace Ottla.Broker.Server;
 
 /// <summary>One client connection: reads frames, starts their handlers in order, sends the replies in order.</summary>
 /// <remarks>
-/// One request at a time: the next one starts when the one before is answered, except where an API overlaps itself. Everything before a handler's first await
-/// runs on this connection's own task, or elsewhere while that waits. A malformed frame ends this connection and no other.
+/// One request at a time: the next one starts when the one before is answered, except where an API overlaps itself. Everything before a
+/// handler's first await runs on this connection's own task, or elsewhere while that waits. A malformed frame ends this connection and no
+/// other.
 /// </remarks>
 internal sealed class Connection : IAsyncDisposable
 {
@@ -41,8 +42,10 @@ internal sealed class Connection : IAsyncDisposable
         _time = time;
         _logger = logger;
         _reader = new FrameReader(transport, pool, settings.RequestBytesMax);
-        _responses = new ResponseQueue(new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, OnRequestFailure, _closing.Token);
-        _info = new ConnectionInfo(listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, End, _stopReading.Token, _closing.Token);
+        _responses = new ResponseQueue(
+            new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, OnRequestFailure, _closing.Token);
+        _info = new ConnectionInfo(
+            listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, End, _stopReading.Token, _closing.Token);
         Touch();
     }
 

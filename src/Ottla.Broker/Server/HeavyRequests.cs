@@ -1,16 +1,24 @@
-// The second home of Thread (the first is EpollThread): work that would hold up a network loop, or starve the thread pool of the few threads it has.
+// The second home of Thread (the first is EpollThread): work that would hold up a network loop, or starve the thread pool of the few
+// threads it has.
 #pragma warning disable RS0030
 
 namespace Ottla.Broker.Server;
 
-/// <summary>Runs the requests that take long: a few threads of their own, and one queue before them. So no client holds up the others of its network loop.</summary>
+/// <summary>
+/// Runs the requests that take long: a few threads of their own, and one queue before them. So no client holds up the others of its network
+/// loop.
+/// </summary>
 /// <remarks>
-/// One per node, from start to stop; queued from any thread. A connection has one request here at most, so the queue is never longer than there are
-/// connections. Threads are started when they are needed, and kept. Under a synchronization context (the simulator's) work runs there instead.
+/// One per node, from start to stop; queued from any thread. A connection has one request here at most, so the queue is never longer than
+/// there are connections. Threads are started when they are needed, and kept. Under a synchronization context (the simulator's) work runs
+/// there instead.
 /// </remarks>
 public sealed class HeavyRequests : IDisposable
 {
-    /// <summary>A request that is estimated to take longer leaves the network loop. Below, a change of threads would cost more than it spares the others.</summary>
+    /// <summary>
+    /// A request that is estimated to take longer leaves the network loop. Below, a change of threads would cost more than it spares the
+    /// others.
+    /// </summary>
     public const int MicrosecondsOnLoopMax = 1_000;
 
     /// <summary>What a handler estimates that works for an unknown time.</summary>
@@ -24,7 +32,10 @@ public sealed class HeavyRequests : IDisposable
     private bool _isClosed;
 
     /// <summary>Makes the queue; no thread runs yet.</summary>
-    /// <param name="threadsMax">How many requests run at once: <c>num.io.threads</c>, asked for each time.</param>
+    /// <param name="threadsMax">
+    /// How many requests run at once, asked for each time: <c>num.io.threads</c>, but no more than there are processors. What computes gains
+    /// nothing from more threads, and the network loops want their share.
+    /// </param>
     public HeavyRequests(Func<int> threadsMax) => _threadsMax = threadsMax;
 
     /// <summary>Runs <paramref name="work"/>, which must not throw, as soon as there is a thread for it.</summary>

@@ -4,19 +4,24 @@ namespace Ottla.Broker.Server;
 
 /// <summary>Serves one API, in all its versions.</summary>
 /// <remarks>
-/// Two stages: what runs before the first await happens in the order of the requests of a connection, and may use the records of the request,
-/// which are windows of the received frame. After the first await they are gone. The next request of the connection starts once this one is answered, unless
-/// the API overlaps itself (<see cref="ApiEntry.OverlapsItself"/>).
+/// Two stages: what runs before the first await happens in the order of the requests of a connection, and may use the records of the
+/// request, which are windows of the received frame. After the first await they are gone. The next request of the connection starts once
+/// this one is answered, unless the API overlaps itself (<see cref="ApiEntry.OverlapsItself"/>).
 /// </remarks>
 public interface IApiHandler<in TRequest, TResponse>
     where TRequest : IRequestMessage<TRequest>
     where TResponse : class, IResponseMessage<TResponse>
 {
     /// <summary>Answers a request; null when the client wants no answer.</summary>
-    /// <exception cref="Exception">Answered with an error in the API's own shape; what is no error of Kafka's is logged and answered with UNKNOWN_SERVER_ERROR.</exception>
+    /// <exception cref="Exception">
+    /// Answered with an error in the API's own shape; what is no error of Kafka's is logged and answered with UNKNOWN_SERVER_ERROR.
+    /// </exception>
     ValueTask<TResponse?> HandleAsync(RequestContext context, TRequest request);
 
-    /// <summary>About how long the work before the first await takes, in microseconds. What takes long leaves the network loop (<see cref="HeavyRequests"/>).</summary>
+    /// <summary>
+    /// About how long the work before the first await takes, in microseconds. What takes long leaves the network loop
+    /// (<see cref="HeavyRequests"/>).
+    /// </summary>
     /// <remarks>Called on the network loop: it looks at no more than it must. Large requests leave it anyway.</remarks>
     int EstimateMicroseconds(RequestContext context, TRequest request) => 0;
 }

@@ -74,7 +74,10 @@ internal sealed class ResponseQueue(
         }
     }
 
-    /// <summary>Whether the next request may start: what came before is answered, or overlaps as it does, and neither too many replies nor too many bytes wait to be sent.</summary>
+    /// <summary>
+    /// Whether the next request may start: what came before is answered, or overlaps as it does, and neither too many replies nor too many
+    /// bytes wait to be sent.
+    /// </summary>
     /// <param name="overlaps">Whether it overlaps others of its kind.</param>
     public bool MayStart(bool overlaps)
     {

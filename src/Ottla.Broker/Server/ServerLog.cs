@@ -19,7 +19,8 @@ internal static partial class ServerLog
     [LoggerMessage(Level = LogLevel.Debug, Message = "Connection of {Client} lost: {Reason}")]
     public static partial void ConnectionLost(ILogger logger, IPAddress client, string reason);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Api} request {CorrelationId} of {Client} failed unexpectedly and is answered with UNKNOWN_SERVER_ERROR")]
+    [LoggerMessage(Level = LogLevel.Error, Message =
+        "{Api} request {CorrelationId} of {Client} failed unexpectedly and is answered with UNKNOWN_SERVER_ERROR")]
     public static partial void RequestFailed(ILogger logger, ApiKey api, int correlationId, IPAddress client, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Closing the connection of {Client}: it failed unexpectedly")]

@@ -107,7 +107,11 @@ internal static partial class StartCommand
         private readonly PosixSignalRegistration[] _registrations;
 
         public StopSignals() =>
-            _registrations = [.. ((PosixSignal[])[PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP]).Select(signal => PosixSignalRegistration.Create(signal, OnSignal))];
+            _registrations =
+            [
+                .. ((PosixSignal[])[PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP]).Select(
+                    signal => PosixSignalRegistration.Create(signal, OnSignal)),
+            ];
 
         public Task Requested => _requested.Task;
 

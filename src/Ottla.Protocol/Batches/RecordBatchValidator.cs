@@ -81,7 +81,8 @@ public static class RecordBatchValidator
         return null;
     }
 
-    private static RecordScan Scan(ReadOnlyMemory<byte> batch, TimestampType timestampType, bool mustRecompress, in RecordValidationRules rules, Instant now)
+    private static RecordScan Scan(
+        ReadOnlyMemory<byte> batch, TimestampType timestampType, bool mustRecompress, in RecordValidationRules rules, Instant now)
     {
         var scan = new RecordScan(RecordBatchLayout.NoTimestamp, 0, true);
         var errors = default(RecordErrorList);

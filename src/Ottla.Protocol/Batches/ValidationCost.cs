@@ -17,7 +17,8 @@ public static class ValidationCost
     public static long EstimateMicroseconds(ReadOnlySpan<byte> records)
     {
         var ofBytes = 1 + (records.Length / BytesPerMicrosecond);
-        if (records.Length < RecordBatchLayout.HeaderSizeBytes || new RecordBatchView(records) is not { Magic: RecordBatchLayout.CurrentMagic } batch)
+        if (records.Length < RecordBatchLayout.HeaderSizeBytes
+            || new RecordBatchView(records) is not { Magic: RecordBatchLayout.CurrentMagic } batch)
             return ofBytes;
         if (batch.Compression == CompressionType.None)
             return ofBytes + (Math.Min(batch.RecordCount, records.Length) / RecordsPerMicrosecond);

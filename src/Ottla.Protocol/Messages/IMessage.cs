@@ -47,7 +47,10 @@ public interface IRequestMessage<TSelf> : IApiMessage<TSelf>
     where TSelf : IRequestMessage<TSelf>;
 
 /// <summary>A request that knows what its response looks like when all of it fails.</summary>
-/// <remarks>Compiled from the schemas: every error code of the response is set, for each thing that the request names where the response says so by <c>from</c>.</remarks>
+/// <remarks>
+/// Compiled from the schemas: every error code of the response is set, for each thing that the request names where the response says so by
+/// <c>from</c>.
+/// </remarks>
 public interface IFailableRequest<TResponse>
 {
     /// <summary>The response that says the same error of everything that was asked for.</summary>

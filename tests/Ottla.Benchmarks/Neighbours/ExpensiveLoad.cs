@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Text;
 using Ottla.Benchmarks.Load;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Batches.Compression;
@@ -16,6 +17,9 @@ internal sealed record ExpensiveLoad(string Name, int PauseMs, Func<string, byte
     /// <summary>How many clients ask at once.</summary>
     public int Clients { get; init; } = 1;
 
+    /// <summary>Whether it is a Produce request, whose error is told.</summary>
+    public bool IsProduce { get; init; }
+
     private const int TinyRecords = 100_000_000;
     private const int TinyRecordsPerFrame = 1_000_000;
     private const int OrdinaryBatchBytes = 950_000;
@@ -27,8 +31,12 @@ internal sealed record ExpensiveLoad(string Name, int PauseMs, Func<string, byte
     public static IReadOnlyList<ExpensiveLoad> All { get; } =
     [
         new("nobody", 0, static _ => null),
-        new("zstd batches of 950 KB, 13/s", ThirteenASecondMs, static topic => RequestFrame.Produce(topic, 0, acks: 1, OrdinaryZstdBatch())),
-        new("gzip batches of 950 KB, 13/s", ThirteenASecondMs, static topic => RequestFrame.Produce(topic, 0, acks: 1, OrdinaryBatch(CompressionType.Gzip))),
+        new(
+            "zstd batches of 950 KB, 13/s", ThirteenASecondMs,
+            static topic => RequestFrame.Produce(topic, 0, acks: 1, OrdinaryBatch(CompressionType.Zstd))) { IsProduce = true },
+        new(
+            "gzip batches of 950 KB, 13/s", ThirteenASecondMs,
+            static topic => RequestFrame.Produce(topic, 0, acks: 1, OrdinaryBatch(CompressionType.Gzip))) { IsProduce = true },
         new("configs of a topic, 20,000 times", 0, static topic => RequestFrame.Encode(
             new DescribeConfigsRequest { Resources = [.. Enumerable.Repeat(new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = TopicResource, ResourceName = topic, ConfigurationKeys = null }, Names)] },
             version: 1,
@@ -37,31 +45,33 @@ internal sealed record ExpensiveLoad(string Name, int PauseMs, Func<string, byte
             new MetadataRequest { Topics = [.. Enumerable.Range(0, Names).Select(i => new MetadataRequest.MetadataRequestTopic { Name = $"unknown-{i}" })], AllowAutoTopicCreation = false },
             version: 8,
             correlationId: 0)),
-        new("100 million records in 73 KB", 0, static topic => RequestFrame.Produce(topic, 0, acks: 1, TinyRecordsBatch())),
-        new("the same by 16 clients", 0, static topic => RequestFrame.Produce(topic, 0, acks: 1, TinyRecordsBatch())) { Clients = 16 },
+        new("100 million records in 73 KB", 0, static topic => RequestFrame.Produce(topic, 0, acks: 1, TinyRecordsBatch())) { IsProduce = true },
+        new("the same by 16 clients", 0, static topic => RequestFrame.Produce(topic, 0, acks: 1, TinyRecordsBatch())) { Clients = 16, IsProduce = true },
     ];
 
-    private static byte[] OrdinaryZstdBatch() => OrdinaryBatch(CompressionType.Zstd);
-
-    /// <summary>Records of text, which compress to about a third.</summary>
+    /// <summary>Records of text as logs have it, which compress to a tenth or less.</summary>
     private static byte[] OrdinaryBatch(CompressionType compression)
     {
-        const int recordBytes = 1_000, ratio = 3;
-        using var builder = new RecordBatchBuilder(new RecordBatchOptions { Compression = compression });
-        var value = new byte[recordBytes];
+        const int recordBytes = 1_000, words = 2_000, plainBytesStep = 250_000;
         var state = 1u;
-        while (builder.UncompressedSizeInBytes < OrdinaryBatchBytes * ratio)
+        var dictionary = Enumerable.Range(0, words).Select(_ => Encoding.ASCII.GetBytes($"{Next():x8} ")).ToArray();
+        for (var plainBytes = plainBytesStep; ; plainBytes += plainBytesStep)
         {
-            for (var i = 0; i < value.Length; i++)
+            using var builder = new RecordBatchBuilder(new RecordBatchOptions { Compression = compression });
+            while (builder.UncompressedSizeInBytes < plainBytes)
             {
-                state = (state * 1_664_525) + 1_013_904_223;
-                value[i] = (byte)('a' + ((state >> 24) % 6)); // 2.6 bits of 8
+                var value = new byte[recordBytes];
+                for (var at = 0; at + 9 <= recordBytes; at += 9)
+                    dictionary[Next() % words].CopyTo(value, at);
+                builder.Append(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), NullableBytes.Null, value);
             }
 
-            builder.Append(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), NullableBytes.Null, value);
+            var batch = builder.Build();
+            if (batch.Length >= OrdinaryBatchBytes)
+                return batch;
         }
 
-        return builder.Build();
+        uint Next() => (state = (state * 1_664_525) + 1_013_904_223) >> 8;
     }
 
     /// <summary>Records of 7 bytes without key and value, a million in a frame of zstd, and the frame again and again.</summary>
@@ -76,9 +86,13 @@ internal sealed record ExpensiveLoad(string Name, int PauseMs, Func<string, byte
         codec.Compress(plain, codec.Levels.Default, frame);
 
         const int lengthOffset = 8, crcOffset = 17, attributesOffset = 21, countOffset = 57;
-        var header = RecordBatchHeader.WriteEmptyBatch(new RecordBatchOptions { Compression = CompressionType.Zstd }, TinyRecords - 1, maxTimestamp: 0);
-        byte[] batch = [.. header, .. Enumerable.Repeat(frame.WrittenMemory.ToArray(), TinyRecords / TinyRecordsPerFrame).SelectMany(bytes => bytes)];
+        var header = RecordBatchHeader.WriteEmptyBatch(new RecordBatchOptions(), TinyRecords - 1, maxTimestamp: 0);
+        byte[] batch =
+        [
+            .. header, .. Enumerable.Repeat(frame.WrittenMemory.ToArray(), TinyRecords / TinyRecordsPerFrame).SelectMany(bytes => bytes),
+        ];
         BinaryPrimitives.WriteInt32BigEndian(batch.AsSpan(lengthOffset), batch.Length - lengthOffset - sizeof(int));
+        BinaryPrimitives.WriteInt16BigEndian(batch.AsSpan(attributesOffset), (short)CompressionType.Zstd);
         BinaryPrimitives.WriteInt32BigEndian(batch.AsSpan(countOffset), TinyRecords);
         BinaryPrimitives.WriteUInt32BigEndian(batch.AsSpan(crcOffset), Crc32C.Compute(batch.AsSpan(attributesOffset)));
         return batch;

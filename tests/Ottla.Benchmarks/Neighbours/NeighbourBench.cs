@@ -1,14 +1,19 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using System.Net.Sockets;
 using Ottla.Benchmarks.Coordinators;
 using Ottla.Benchmarks.Load;
+using Ottla.Benchmarks.Measure;
 using Ottla.Benchmarks.Scenarios;
 using Ottla.Benchmarks.Targets;
+using Ottla.Protocol;
 
 namespace Ottla.Benchmarks.Neighbours;
 
 /// <summary><c>bench neighbours</c>: the latency of ordinary clients while one client at a time asks for expensive things.</summary>
-/// <remarks>The ordinary ones send small batches at a fixed rate, each on a connection of its own, so that every network loop has some of them.</remarks>
+/// <remarks>
+/// The ordinary ones send small batches at a fixed rate, each on a connection of its own, so that every network loop has some of them.
+/// </remarks>
 internal sealed class NeighbourBench(BenchOptions options)
 {
     private const int Connections = 12;
@@ -30,7 +35,10 @@ internal sealed class NeighbourBench(BenchOptions options)
         {
             using var broker = TargetLauncher.ForBroker(options, workDirectory).Start(out _);
             broker.Admin.CreateTopic(Topic, ScenarioCatalog.Partitions);
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Connections} ordinary clients send {RatePerSecond} batches of {BatchBytes} bytes a second; latency in ms"));
+            Console.WriteLine(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{Connections} ordinary clients send {RatePerSecond} batches of {BatchBytes} bytes a second; latency in ms"));
             Console.WriteLine($"{"beside",-34} {"p50",9} {"p99",9} {"p99.9",9} {"max",9} {"load",7}");
             Ordinary(broker, WarmUpSeconds);
             foreach (var load in ExpensiveLoad.All)
@@ -48,24 +56,33 @@ internal sealed class NeighbourBench(BenchOptions options)
         using var stop = new CancellationTokenSource();
         var answered = 0;
         var frame = load.Frame(Topic);
-        Thread[] asking = [.. Enumerable.Range(0, frame is null ? 0 : load.Clients).Select(_ => new Thread(() => Ask(broker, load, [.. frame!], ref answered, stop.Token)) { IsBackground = true })];
+        Thread[] asking =
+        [
+            .. Enumerable.Range(0, frame is null ? 0 : load.Clients).Select(
+                _ => new Thread(() => Ask(broker, load, [.. frame!], ref answered, stop.Token)) { IsBackground = true }),
+        ];
         foreach (var thread in asking)
             thread.Start();
-        LoadOutcome outcome;
+        Latency latency;
         try
         {
-            outcome = Ordinary(broker, Seconds);
+            latency = Ordinary(broker, Seconds).Latency!;
+        }
+        catch (BenchException e)
+        {
+            Console.WriteLine($"{load.Name,-34} an ordinary client gave up: {e.Message}");
+            return;
         }
         finally
         {
             stop.Cancel();
+            foreach (var thread in asking)
+                thread.Join();
         }
 
-        foreach (var thread in asking)
-            thread.Join();
-        var latency = outcome.Latency!;
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{load.Name,-34} {latency.P50Ms,9:0.00} {latency.P99Ms,9:0.00} {latency.P999Ms,9:0.00} {latency.MaxMs,9:0.00} {answered,7}"));
+            CultureInfo.InvariantCulture,
+            $"{load.Name,-34} {latency.P50Ms,9:0.00} {latency.P99Ms,9:0.00} {latency.P999Ms,9:0.00} {latency.MaxMs,9:0.00} {answered,7}"));
     }
 
     private static LoadOutcome Ordinary(StartedTarget broker, double seconds)
@@ -88,8 +105,9 @@ internal sealed class NeighbourBench(BenchOptions options)
                 while (!stop.IsCancellationRequested)
                 {
                     connection.Send(frame);
-                    connection.Receive(correlationId: 0);
-                    Interlocked.Increment(ref answered);
+                    var answer = connection.Receive(correlationId: 0);
+                    if (Interlocked.Increment(ref answered) == 1 && load.IsProduce)
+                        Console.WriteLine($"  {load.Name}: {(ErrorCode)BinaryPrimitives.ReadInt16BigEndian(answer.Span[ErrorPosition..])}");
                     stop.WaitHandle.WaitOne(load.PauseMs);
                 }
             }

@@ -77,7 +77,8 @@ public sealed class AllocationTests
         var script = new ScriptedConnection(requestAt);
         var settings = new ServerSettings(1 << 20, 100, 100, 100, new Dictionary<IPAddress, int>(), -1);
         using var heavy = new HeavyRequests(static () => 1);
-        await using var connection = new Connection(script, "PLAINTEXT", node.Node.Apis, heavy, settings, new BufferPool(), node.Clock, NullLogger.Instance);
+        await using var connection = new Connection(
+            script, "PLAINTEXT", node.Node.Apis, heavy, settings, new BufferPool(), node.Clock, NullLogger.Instance);
         await connection.RunAsync();
         return script.MedianBytes;
     }

@@ -23,10 +23,11 @@ public sealed class RequestFailureTests
     public async Task An_exception_is_answered_logged_and_keeps_the_connection(bool afterAnAwait, bool isHeavy)
     {
         var log = new WarningLogger();
-        await using var server = new TestServer(log, new StubHandler(afterAnAwait, new InvalidOperationException("a bug"), isHeavy ? HeavyRequests.Unbounded : 0));
+        await using var server = new TestServer(
+            log, new StubHandler(afterAnAwait, new InvalidOperationException("a bug"), isHeavy ? HeavyRequests.Unbounded : 0));
         await using var client = await server.ConnectAsync();
         for (var i = 0; i < 2; i++)
-            AssertError(ErrorCode.UnknownServerError, (await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(new HeartbeatRequest { GroupId = "g" }, HeartbeatVersion)).ErrorCode);
+            AssertError(ErrorCode.UnknownServerError, await BeatAsync(client));
         Assert.Equal(2, log.Warnings.Count(message => message.Contains("Heartbeat", StringComparison.Ordinal)));
     }
 
@@ -36,7 +37,7 @@ public sealed class RequestFailureTests
         var log = new WarningLogger();
         await using var server = new TestServer(log, new StubHandler(true, new ApiException(ErrorCode.NotCoordinator), 0));
         await using var client = await server.ConnectAsync();
-        AssertError(ErrorCode.NotCoordinator, (await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(new HeartbeatRequest { GroupId = "g" }, HeartbeatVersion)).ErrorCode);
+        AssertError(ErrorCode.NotCoordinator, await BeatAsync(client));
         Assert.Empty(log.Warnings);
     }
 
@@ -50,8 +51,13 @@ public sealed class RequestFailureTests
         await using var other = await server.ConnectAsync();
         var answer = await other.CallAsync<ProduceRequest, ProduceResponse>(Produce("t", Uuid.Zero, Batch(), 9, acks: 1, partition: 7), 9);
         var partition = Assert.Single(Assert.Single(answer.Responses).PartitionResponses);
-        Assert.Equal(("t", 7, -1L, (short)ErrorCode.UnknownServerError), (answer.Responses[0].Name, partition.Index, partition.BaseOffset, partition.ErrorCode));
+        Assert.Equal(
+            ("t", 7, -1L, (short)ErrorCode.UnknownServerError),
+            (answer.Responses[0].Name, partition.Index, partition.BaseOffset, partition.ErrorCode));
     }
+
+    private static async Task<short> BeatAsync(TestConnection client) =>
+        (await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(new HeartbeatRequest { GroupId = "g" }, HeartbeatVersion)).ErrorCode;
 
     /// <summary>Serves Heartbeat and Produce by a handler that throws.</summary>
     private sealed class TestServer : IAsyncDisposable
@@ -64,7 +70,11 @@ public sealed class RequestFailureTests
         public TestServer(WarningLogger log, StubHandler handler)
         {
             var settings = new ServerSettings(1 << 20, 100, 100, 100, new Dictionary<IPAddress, int>(), -1);
-            var apis = new ApiTable([new PlainApiEntry<HeartbeatRequest, HeartbeatResponse>(handler), new ReusingApiEntry<ProduceRequest, ProduceResponse>(handler)]);
+            var apis = new ApiTable(
+            [
+                new PlainApiEntry<HeartbeatRequest, HeartbeatResponse>(handler),
+                new ReusingApiEntry<ProduceRequest, ProduceResponse>(handler),
+            ]);
             _server = new BrokerServer(_network, () => settings, new BufferPool(), _heavy, TimeProvider.System, log);
             _address = _server.Listen(new ServerListener("PLAINTEXT", new IPEndPoint(IPAddress.Loopback, 9092), apis), 10, default);
             _server.StartAccepting();
@@ -82,9 +92,11 @@ public sealed class RequestFailureTests
     private sealed class StubHandler(bool afterAnAwait, Exception exception, int microseconds)
         : IApiHandler<HeartbeatRequest, HeartbeatResponse>, IReusingApiHandler<ProduceRequest, ProduceResponse>
     {
-        public ValueTask<HeartbeatResponse?> HandleAsync(RequestContext context, HeartbeatRequest request) => afterAnAwait ? ThrowLaterAsync() : throw exception;
+        public ValueTask<HeartbeatResponse?> HandleAsync(RequestContext context, HeartbeatRequest request) =>
+            afterAnAwait ? ThrowLaterAsync() : throw exception;
 
-        public ValueTask<ProduceResponse?> HandleAsync(RequestContext context, ProduceRequest request, ProduceResponse response) => throw exception;
+        public ValueTask<ProduceResponse?> HandleAsync(RequestContext context, ProduceRequest request, ProduceResponse response) =>
+            throw exception;
 
         public int EstimateMicroseconds(RequestContext context, HeartbeatRequest request) => microseconds;
 

@@ -63,7 +63,8 @@ public sealed class RequestOrderTests
         await using var _1 = node;
         for (var round = 0; round < Rounds; round++)
         {
-            await client.SendTogetherAsync(new CreatePartitionsRequest { Topics = [new() { Name = "t", Count = round + 2, Assignments = null }] }, Describe("t"));
+            await client.SendTogetherAsync(
+                new CreatePartitionsRequest { Topics = [new() { Name = "t", Count = round + 2, Assignments = null }] }, Describe("t"));
             AssertError(ErrorCode.None, (await client.ReceiveAsync<CreatePartitionsResponse>()).Results[0].ErrorCode);
             Assert.Equal(round + 2, (await client.ReceiveAsync<MetadataResponse>()).Topics[0].Partitions.Length);
         }

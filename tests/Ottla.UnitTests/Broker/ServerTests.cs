@@ -245,7 +245,8 @@ public sealed class ServerTests
         await using var _1 = node;
         await client.CreateTopicAsync("large", partitions: 1000);
         // More replies than fit between broker and client, and a sign that some are being sent.
-        await client.SendRawAsync(Frames.Prefixed(Enumerable.Repeat(TestConnection.Encode(ApiKey.Metadata, 1, 7, new MetadataRequest { Topics = null }), 1000)));
+        await client.SendRawAsync(
+            Frames.Prefixed(Enumerable.Repeat(TestConnection.Encode(ApiKey.Metadata, 1, 7, new MetadataRequest { Topics = null }), 1000)));
         Assert.NotNull(await client.ReceiveFrameAsync());
         var draining = node.Clock.NextTimerAsync(10_000);
         var stopping = node.StopAsync();
@@ -264,7 +265,7 @@ public sealed class ServerTests
         var platform = new NodePlatform(crashed, new InMemoryTransport(), node.Clock, NullLoggerFactory.Instance, Seed: 1);
         var config = BrokerConfig.LoadDevMode([], new Dictionary<string, string> { ["log.dirs"] = "/data" });
         await Assert.ThrowsAnyAsync<OperationCanceledException>(
-            () => BrokerNode.StartAsync(config, mayFormat: true, platform, new CancellationToken(canceled: true)).WaitAsync(TestNode.Patience));
+            () => BrokerNode.StartAsync(config, mayFormat: true, platform, new CancellationToken(canceled: true)));
         await using var again = await TestNode.StartOnAsync(crashed);
         await using var reader = await again.ConnectAsync();
         Assert.Equal(3, (await reader.FetchAsync("t", 0)).HighWatermark);

@@ -14,12 +14,14 @@ public sealed class ErrorResponseTests
     /// <summary>Their responses have no place for an error that does not depend on what was found.</summary>
     private static readonly HashSet<string> Silent = ["DescribeLogDirsRequest 1", "DescribeLogDirsRequest 2"];
 
+    private static readonly Type[] HandlerTypes = [typeof(Ottla.Broker.Server.IApiHandler<,>), typeof(Ottla.Broker.Server.IReusingApiHandler<,>)];
+
     public static TheoryData<string> Requests => [.. MessageType.All.Keys.Where(name => ServedRequests.Contains(name))];
 
     private static HashSet<string> ServedRequests { get; } =
         [.. typeof(Ottla.Broker.Api.BrokerApis).Assembly.GetTypes()
             .SelectMany(type => type.GetInterfaces())
-            .Where(type => type.IsGenericType && (type.GetGenericTypeDefinition() == typeof(Ottla.Broker.Server.IApiHandler<,>) || type.GetGenericTypeDefinition() == typeof(Ottla.Broker.Server.IReusingApiHandler<,>)))
+            .Where(type => type.IsGenericType && HandlerTypes.Contains(type.GetGenericTypeDefinition()))
             .Select(type => type.GetGenericArguments()[0].Name)];
 
     [Theory]
@@ -37,7 +39,9 @@ public sealed class ErrorResponseTests
                 var decoded = MessageType.All[response.GetType().Name].ReadAll(WireBuffer.Encode(response, version), version);
                 var errors = ErrorsIn(decoded).ToList();
                 Assert.All(errors, error => Assert.True(error is Error or 0, $"{name} v{version}: {error}"));
-                Assert.True(errors.Contains(Error) || LeavesSomethingOut(request) || Silent.Contains($"{name} {version}"), $"{name} v{version}: no error in the response");
+                Assert.True(
+                    errors.Contains(Error) || LeavesSomethingOut(request) || Silent.Contains($"{name} {version}"),
+                    $"{name} v{version}: no error in the response");
             }
         }
     }
@@ -49,27 +53,45 @@ public sealed class ErrorResponseTests
         Assert.Equal([("a", Error), ("b", Error)], deleted.Responses.Select(each => (each.Name!, each.ErrorCode)));
         var id = new Uuid(1, 2);
         var byId = new DeleteTopicsRequest { Topics = [new() { TopicId = id }, new() { Name = "c" }] }.ToErrorResponse(6, Error, "why");
-        Assert.Equal([(null, id, "why"), ("c", Uuid.Zero, "why")], byId.Responses.Select(each => (each.Name, each.TopicId, each.ErrorMessage)));
-        var moved = new AlterReplicaLogDirsRequest { Dirs = [new() { Path = "/x", Topics = [new() { Name = "t", Partitions = [3, 4] }] }, new() { Topics = [new() { Name = "u", Partitions = [5] }] }] }
-            .ToErrorResponse(2, Error, null);
-        Assert.Equal(["t 3", "t 4", "u 5"], moved.Results.SelectMany(topic => topic.Partitions.Select(partition => $"{topic.TopicName} {partition.PartitionIndex}")));
+        Assert.Equal(
+            [(null, id, "why"), ("c", Uuid.Zero, "why")], byId.Responses.Select(each => (each.Name, each.TopicId, each.ErrorMessage)));
+        var move = new AlterReplicaLogDirsRequest
+        {
+            Dirs =
+            [
+                new() { Path = "/x", Topics = [new() { Name = "t", Partitions = [3, 4] }] },
+                new() { Topics = [new() { Name = "u", Partitions = [5] }] },
+            ],
+        };
+        var moved = move.ToErrorResponse(2, Error, null);
+        Assert.Equal(
+            ["t 3", "t 4", "u 5"],
+            moved.Results.SelectMany(topic => topic.Partitions.Select(partition => $"{topic.TopicName} {partition.PartitionIndex}")));
         var metadata = new MetadataRequest { Topics = [new() { TopicId = id, Name = null }] }.ToErrorResponse(10, Error, null);
         Assert.Equal(("", id, Error), (metadata.Topics[0].Name, metadata.Topics[0].TopicId, metadata.Topics[0].ErrorCode));
         var coordinators = new FindCoordinatorRequest { CoordinatorKeys = ["g"] }.ToErrorResponse(4, Error, null);
-        Assert.Equal(("g", -1, -1), (coordinators.Coordinators[0].Key, coordinators.Coordinators[0].NodeId, coordinators.Coordinators[0].Port));
+        Assert.Equal(
+            ("g", -1, -1), (coordinators.Coordinators[0].Key, coordinators.Coordinators[0].NodeId, coordinators.Coordinators[0].Port));
     }
 
     /// <summary>Whether a request names nothing somewhere: what is not asked for has no error.</summary>
     private static bool LeavesSomethingOut(object request) =>
-        ValuesOf(request).Any(field => field.Value is Array array ? array.Length == 0 || ElementsOf(array).Any(LeavesSomethingOut) : field.Value is null && field.Property.PropertyType.IsArray);
+        ValuesOf(request).Any(
+            field =>
+                field.Value is Array array
+                    ? array.Length == 0 || ElementsOf(array).Any(LeavesSomethingOut)
+                    : field.Value is null && field.Property.PropertyType.IsArray);
 
     private static IEnumerable<short> ErrorsIn(object response) => ValuesOf(response).SelectMany(field =>
-        field.Property.Name is "ErrorCode" or "PartitionErrorCode" ? [(short)field.Value!] : field.Value is Array array ? ElementsOf(array).SelectMany(ErrorsIn) : []);
+        field.Property.Name is "ErrorCode" or "PartitionErrorCode"
+            ? [(short)field.Value!]
+            : field.Value is Array array ? ElementsOf(array).SelectMany(ErrorsIn) : []);
 
     private static IEnumerable<(PropertyInfo Property, object? Value)> ValuesOf(object message) =>
         from property in message.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
         where property.Name != "UnknownTaggedFields"
         select (property, property.GetValue(message));
 
-    private static IEnumerable<object> ElementsOf(Array array) => array.GetType().GetElementType() is { IsClass: true } type && type != typeof(string) ? array.Cast<object>() : [];
+    private static IEnumerable<object> ElementsOf(Array array) =>
+        array.GetType().GetElementType() is { IsClass: true } type && type != typeof(string) ? array.Cast<object>() : [];
 }

@@ -3,10 +3,13 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Batches.Compression;
 
-/// <summary>How many bytes compressed data can expand to at most, by the lengths that its blocks say of themselves. Nothing is decompressed. Stateless.</summary>
+/// <summary>
+/// How many bytes compressed data can expand to at most, by the lengths that its blocks say of themselves. Nothing is decompressed.
+/// Stateless.
+/// </summary>
 /// <remarks>
-/// The codecs' own limits hold for whatever the blocks contain, so that a small frame cannot hide a large one; only for gzip, which has no blocks of a known
-/// size, the trailer is believed. Data that is malformed counts as far as it can be followed: decoding it ends there, too.
+/// The codecs' own limits hold for whatever the blocks contain, so that a small frame cannot hide a large one; only for gzip, which has no
+/// blocks of a known size, the trailer is believed. Data that is malformed counts as far as it can be followed: decoding it ends there, too.
 /// </remarks>
 public static class ExpandedSize
 {
@@ -31,7 +34,9 @@ public static class ExpandedSize
     };
 
     private static long OfGzip(ReadOnlySpan<byte> data) =>
-        data.Length < sizeof(uint) ? 0 : Math.Min(BinaryPrimitives.ReadUInt32LittleEndian(data[^sizeof(uint)..]), (long)GzipRatioMax * data.Length);
+        data.Length < sizeof(uint)
+            ? 0
+            : Math.Min(BinaryPrimitives.ReadUInt32LittleEndian(data[^sizeof(uint)..]), (long)GzipRatioMax * data.Length);
 
     private static long OfSnappy(ReadOnlySpan<byte> data)
     {
@@ -94,7 +99,9 @@ public static class ExpandedSize
             var magic = BinaryPrimitives.ReadUInt32LittleEndian(data);
             if ((magic & ZstdSkippableMask) == ZstdSkippableMagic)
             {
-                var skipped = data.Length < 2 * sizeof(uint) ? data.Length : (2 * sizeof(uint)) + (long)BinaryPrimitives.ReadUInt32LittleEndian(data[sizeof(uint)..]);
+                var skipped = data.Length < 2 * sizeof(uint)
+                    ? data.Length
+                    : (2 * sizeof(uint)) + (long)BinaryPrimitives.ReadUInt32LittleEndian(data[sizeof(uint)..]);
                 if (skipped > data.Length)
                     break;
                 data = data[(int)skipped..];

@@ -56,6 +56,8 @@ public sealed class ExpandedSizeTests
     public void Ordinary_batches_are_cheap()
     {
         foreach (var codec in TestBatches.Codecs)
-            Assert.True(ValidationCost.EstimateMicroseconds(TestBatches.Build(new RecordBatchOptions { Compression = codec }, 100)) < 1_000, $"{codec}");
+            Assert.True(
+                ValidationCost.EstimateMicroseconds(TestBatches.Build(new RecordBatchOptions { Compression = codec }, 100)) < 1_000,
+                $"{codec}");
     }
 }
