@@ -1,7 +1,6 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
-using Ottla.Protocol.Batches.Compression;
 using Ottla.Storage.Log;
 using Ottla.Storage.Producers;
 
