@@ -107,7 +107,8 @@ internal sealed partial class BrokerRole
         parts.Add("ending the threads for expensive requests", heavyRequests.Dispose);
         var server = new BrokerServer(
             shared.Platform.Transport, new ServerSettingsSource(currentConfig).Current, pool, heavyRequests, time, loggers.CreateLogger(nameof(BrokerServer)));
-        parts.Add("answering the requests under way", () => server.StopAsync(DrainTimeout), () => server.DisposeAsync().AsTask());
+        parts.Add("closing the server", () => server.DisposeAsync().AsTask());
+        parts.Add("answering the requests under way", () => server.StopAsync(DrainTimeout), () => Task.CompletedTask);
         parts.Add("sending away who waits for a group", groups.Close); // before the server: members wait for others to join, and must not be waited for
         var endPoints = Listen(server, config, apis);
 

@@ -135,6 +135,9 @@ public sealed class BrokerProcess : IAsyncDisposable
         return await WaitForExitAsync();
     }
 
+    /// <summary>Sends SIGHUP to a broker that ignores it.</summary>
+    public void SendIgnoredHangUp() => Signals.HangUp(Running.Id);
+
     /// <summary>Sends SIGHUP and awaits the end. Returns the exit code.</summary>
     public async Task<int> HangUpAsync()
     {

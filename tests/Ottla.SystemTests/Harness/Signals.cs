@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace Ottla.SystemTests.Harness;
@@ -10,6 +11,20 @@ internal static partial class Signals
 
     /// <summary>SIGTERM: please end in order.</summary>
     public static void Terminate(int processId) => Send(processId, SignalTerminate);
+
+    /// <summary>
+    /// Whether this process ignores SIGHUP, as under nohup: the processes that it starts do so too, and nohup means that they shall live on.
+    /// </summary>
+    public static bool IsHangUpIgnored
+    {
+        get
+        {
+            const string ignored = "SigIgn:";
+            var line = File.ReadLines("/proc/self/status").First(line => line.StartsWith(ignored, StringComparison.Ordinal));
+            var mask = ulong.Parse(line.AsSpan(ignored.Length).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+            return (mask & (1UL << (SignalHangUp - 1))) != 0;
+        }
+    }
 
     /// <summary>SIGHUP: the terminal is gone.</summary>
     public static void HangUp(int processId) => Send(processId, SignalHangUp);

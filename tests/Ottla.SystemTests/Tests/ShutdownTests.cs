@@ -45,6 +45,14 @@ public sealed class ShutdownTests
     public async Task HangingUpIsTerminating()
     {
         await using var broker = await BrokerProcess.StartAsync();
+        if (Signals.IsHangUpIgnored)
+        {
+            broker.SendIgnoredHangUp();
+            Assert.True(await broker.AnswersAsync());
+            Assert.Equal(0, await broker.TerminateAsync());
+            return;
+        }
+
         Assert.Equal(0, await broker.HangUpAsync());
         Assert.True(File.Exists(Path.Combine(broker.DataDirectory, CleanShutdownFile)));
     }
