@@ -147,7 +147,8 @@ public sealed class InterleavingSimulation : ISimulation
                 await Task.Delay(TimeSpan.FromMilliseconds(_random.NextInt(3)), _clock);
                 Appended(replica.Append(NextBatch(), needsInSyncReplicas: true, allowZstd: true, node.Now));
                 _lastAppendMs = _clock.NowMs;
-                while (_polledOffset < replica.Log.LogEndOffset && _clock.NowMs - _lastAppendMs < LongPollMs && _random.NextChance(70))
+                var waitsForPoll = _random.NextChance(30);
+                while (waitsForPoll && _polledOffset < replica.Log.LogEndOffset && _clock.NowMs - _lastAppendMs < 2 * LongPollMs)
                     await Task.Delay(TimeSpan.FromMilliseconds(LongPollMs / 4), _clock);
             }
         }
