@@ -231,7 +231,7 @@ public sealed class InterleavingSimulation : ISimulation
                 var fetched = await node.FetchAsync("stream", offset, LongPollMs, isReadCommitted: false);
                 if (fetched.Error != ErrorCode.None)
                     throw new SimulationException($"A fetch of stream failed with {fetched.Error}.");
-                if (fetched.Batches.Count == 0 && log.HighWatermark > offset && _clock.NowMs - _lastAppendMs > LongPollMs / 2)
+                if (log.HighWatermark > offset && _clock.NowMs - Math.Max(began, _lastAppendMs) > LongPollMs / 2)
                     throw new SimulationException(
                         $"A fetch from {offset} waited from {began} to {_clock.NowMs} ms, though the last append at {_lastAppendMs} ms brought the high watermark to {log.HighWatermark}.");
                 offset = _polledOffset = CheckOrder(fetched, offset);
