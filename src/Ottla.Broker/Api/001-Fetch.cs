@@ -47,14 +47,15 @@ internal sealed class FetchHandler(
         var mayWait = request.MaxWaitMs > 0;
         return planner.TryRead(terms, fetch.Partitions, reads, mayWait) || !mayWait
             ? ValueTask.FromResult<FetchResponse?>(Respond(context, fetch, reads, response))
-            : WaitAsync(context, terms, response, fetch, reads, now.AddMilliseconds(request.MaxWaitMs));
-    }
-
-    private async ValueTask<FetchResponse?> WaitAsync(
-        RequestContext context, FetchTerms terms, FetchResponse response, FetchContext fetch, PartitionRead[] reads, Instant deadline)
-    {
-        await planner.WaitAsync(terms, fetch.Partitions, reads, deadline, context.Connection.Draining, context.Connection.Closing);
-        return Respond(context, fetch, reads, response);
+            : planner.WaitAsync(
+                terms,
+                fetch.Partitions,
+                reads,
+                now.AddMilliseconds(request.MaxWaitMs),
+                (Handler: this, Context: context, Fetch: fetch, Response: response),
+                static (waited, reads) => (FetchResponse?)waited.Handler.Respond(waited.Context, waited.Fetch, reads, waited.Response),
+                context.Connection.Draining,
+                context.Connection.Closing);
     }
 
     private FetchTerms TermsOf(RequestContext context, FetchRequest request)

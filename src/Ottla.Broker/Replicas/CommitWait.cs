@@ -10,7 +10,7 @@ namespace Ottla.Broker.Replicas;
 /// </remarks>
 /// <param name="Replica">The partition that they are in.</param>
 /// <param name="Offset">The offset after the last of them.</param>
-public readonly record struct CommitWait(PartitionReplica Replica, long Offset)
+public readonly record struct CommitWait(PartitionReplica Replica, long Offset) : IWatched
 {
     /// <summary>The records of an append; of the original one, if this was a producer's retry.</summary>
     public static CommitWait For(PartitionReplica replica, in LogAppendResult appended) => new(replica, appended.LastOffset + 1);
@@ -35,13 +35,15 @@ public readonly record struct CommitWait(PartitionReplica Replica, long Offset)
                 return ErrorCode.RequestTimedOut;
             // Asked after the waiter is registered, about what is waited for and not about what was seen before: no commit is missed.
             await new DataWaiter(time).WaitAsync(
-                [Replica],
-                this,
-                static wait => wait.IsCommitted || !wait.Replica.Leadership.IsLeaderHere,
-                TimeSpan.FromMilliseconds(Math.Min(remainingMs, int.MaxValue)),
-                cancellationToken);
+                this, TimeSpan.FromMilliseconds(Math.Min(remainingMs, int.MaxValue)), cancellationToken);
         }
 
         return ErrorCode.None;
     }
+
+    void IWatched.Add(DataWaiter waiter) => Replica.AddWaiter(waiter);
+
+    void IWatched.Remove(DataWaiter waiter) => Replica.RemoveWaiter(waiter);
+
+    bool IWatched.HasNews() => IsCommitted || !Replica.Leadership.IsLeaderHere;
 }

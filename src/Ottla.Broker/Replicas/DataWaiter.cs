@@ -28,22 +28,19 @@ public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoo
         _woken.SetResult(true);
     }
 
-    /// <summary>Waits for news of <paramref name="partitions"/>, at most <paramref name="timeout"/>.</summary>
-    /// <param name="partitions">The partitions to watch.</param>
-    /// <param name="state">What <paramref name="hasNews"/> is asked about.</param>
-    /// <param name="hasNews">Asked once all are watched: true ends the wait at once, so that nothing is missed in between.</param>
+    /// <summary>Waits for news of what is <paramref name="watched"/>, at most <paramref name="timeout"/>.</summary>
+    /// <param name="watched">The partitions to watch, and what is news of them.</param>
     /// <param name="timeout">The longest wait.</param>
     /// <param name="cancellationToken">Ends the wait with an <see cref="OperationCanceledException"/>.</param>
-    /// <param name="draining">Ends the wait as news do.</param>
-    public async ValueTask WaitAsync<TState>(
-        IReadOnlyList<PartitionReplica> partitions, TState state, Func<TState, bool> hasNews, TimeSpan timeout, CancellationToken cancellationToken,
-        CancellationToken draining = default)
+    /// <param name="draining">Ends the wait as news does.</param>
+    public async ValueTask WaitAsync<TWatched>(
+        TWatched watched, TimeSpan timeout, CancellationToken cancellationToken, CancellationToken draining = default)
+        where TWatched : struct, IWatched
     {
-        foreach (var partition in partitions)
-            partition.AddWaiter(this);
+        watched.Add(this);
         try
         {
-            if (hasNews(state))
+            if (watched.HasNews())
                 return;
             using var timer = time.CreateTimer(static waiter => ((DataWaiter)waiter!).Wake(), this, timeout, Timeout.InfiniteTimeSpan);
             using var drain = draining.UnsafeRegister(static waiter => ((DataWaiter)waiter!).Wake(), this);
@@ -53,8 +50,7 @@ public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoo
         }
         finally
         {
-            foreach (var partition in partitions)
-                partition.RemoveWaiter(this);
+            watched.Remove(this);
         }
     }
 
@@ -66,4 +62,17 @@ public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoo
 
     void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _woken.OnCompleted(continuation, state, token, flags);
+}
+
+/// <summary>The partitions that a <see cref="DataWaiter"/> watches for one wait. A value: it lives in the wait.</summary>
+public interface IWatched
+{
+    /// <summary>Has each partition wake <paramref name="waiter"/> at its next append or change of leader.</summary>
+    void Add(DataWaiter waiter);
+
+    /// <summary>Ends what <see cref="Add"/> began.</summary>
+    void Remove(DataWaiter waiter);
+
+    /// <summary>Whether the wait is over. Asked after <see cref="Add"/>, so that no news is missed in between.</summary>
+    bool HasNews();
 }

@@ -47,41 +47,38 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
         }
     }
 
-    /// <summary>The long poll: reads at every news of one of the partitions, until there is enough or time is up.</summary>
+    /// <summary>The long poll: reads at every news of one of the partitions, until there is enough or time is up; then answers.</summary>
     /// <param name="terms">What is wanted.</param>
     /// <param name="partitions">The partitions.</param>
-    /// <param name="reads">What <see cref="TryRead"/> found; afterwards what there is now.</param>
+    /// <param name="reads">What <see cref="TryRead"/> found; what there is now is handed to <paramref name="answer"/>.</param>
     /// <param name="deadline">When the fetch is answered with what there is.</param>
+    /// <param name="state">What <paramref name="answer"/> works with.</param>
+    /// <param name="answer">Makes the answer; the slices are its own. An argument, because a caller that awaits allocates more.</param>
     /// <param name="draining">Ends the wait with what there is.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="OperationCanceledException">Nobody waits any more. No slice is left.</exception>
-    public async ValueTask WaitAsync(
-        FetchTerms terms, List<FetchedPartition> partitions, PartitionRead[] reads, Instant deadline, CancellationToken draining, CancellationToken cancellationToken)
+    public async ValueTask<TAnswer> WaitAsync<TState, TAnswer>(
+        FetchTerms terms,
+        List<FetchedPartition> partitions,
+        PartitionRead[] reads,
+        Instant deadline,
+        TState state,
+        Func<TState, PartitionRead[], TAnswer> answer,
+        CancellationToken draining,
+        CancellationToken cancellationToken)
     {
         while (true)
         {
             GiveBack(reads);
             if (!draining.IsCancellationRequested && deadline.MillisecondsSince(Instant.Now(time)) is var remainingMs and > 0)
             {
-                var replicas = new List<PartitionReplica>(reads.Length);
-                foreach (var read in reads)
-                {
-                    if (read.Replica is { } replica)
-                        replicas.Add(replica);
-                }
-
                 await new DataWaiter(time).WaitAsync(
-                    replicas,
-                    (Reads: reads, terms.Bound),
-                    static fetch => HaveNews(fetch.Reads, fetch.Bound),
-                    TimeSpan.FromMilliseconds(remainingMs),
-                    cancellationToken,
-                    draining);
+                    new WatchedReads(reads, terms.Bound), TimeSpan.FromMilliseconds(remainingMs), cancellationToken, draining);
             }
 
             var mayWait = Instant.Now(time) < deadline && !draining.IsCancellationRequested;
             if (TryRead(terms, partitions, reads, mayWait) || !mayWait)
-                return;
+                return answer(state, reads);
         }
     }
 
@@ -90,19 +87,6 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
     {
         foreach (var read in reads)
             read.Slice?.Dispose();
-    }
-
-    private static bool HaveNews(PartitionRead[] reads, ReadBound bound)
-    {
-        foreach (var read in reads)
-        {
-            if (read.Replica is not { } replica)
-                continue;
-            if (replica.Log.OffsetOf(bound) != read.BoundOffset || replica.Log.IsOffline || !ReferenceEquals(replica.Leadership, read.Leadership))
-                return true;
-        }
-
-        return false;
     }
 
     /// <param name="terms">What is wanted.</param>
@@ -156,6 +140,35 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
         catch (LogException e)
         {
             return new PartitionRead(partition, replica, leadership, e.ErrorCode);
+        }
+    }
+
+    /// <summary>The partitions of a fetch that waits. News is that which bounded a read being another.</summary>
+    private readonly struct WatchedReads(PartitionRead[] reads, ReadBound bound) : IWatched
+    {
+        public void Add(DataWaiter waiter)
+        {
+            foreach (ref readonly var read in reads.AsSpan())
+                read.Replica?.AddWaiter(waiter);
+        }
+
+        public void Remove(DataWaiter waiter)
+        {
+            foreach (ref readonly var read in reads.AsSpan())
+                read.Replica?.RemoveWaiter(waiter);
+        }
+
+        public bool HasNews()
+        {
+            foreach (ref readonly var read in reads.AsSpan())
+            {
+                if (read.Replica is not { } replica)
+                    continue;
+                if (replica.Log.OffsetOf(bound) != read.BoundOffset || replica.Log.IsOffline || !ReferenceEquals(replica.Leadership, read.Leadership))
+                    return true;
+            }
+
+            return false;
         }
     }
 }

@@ -92,7 +92,16 @@ public sealed class FrameReader : IDisposable
             if (HasWholeFrame())
                 return true;
             if (!_large.IsEmpty)
-                return await ReceiveLargeAsync(cancellationToken);
+            {
+                // In this method and not in one of its own: a second state machine would be allocated for most waits.
+                var receivedOfLarge = await _connection.ReceiveAsync(RoomInLarge(), cancellationToken);
+                if (receivedOfLarge == 0)
+                    return EndOfStream(isInsideFrame: true);
+                _largeReceived += receivedOfLarge;
+                Count(receivedOfLarge);
+                continue;
+            }
+
             // Many connections wait, and slabs are large: wait without one.
             var arriving = _connection.ReceiveAsync(Memory<byte>.Empty, cancellationToken);
             if (!arriving.IsCompleted)
@@ -190,23 +199,12 @@ public sealed class FrameReader : IDisposable
         ReleaseSlab();
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<bool> ReceiveLargeAsync(CancellationToken cancellationToken)
+    /// <summary>The free part of the large frame's buffer. It ends with the frame: the next one belongs in a slab.</summary>
+    private Memory<byte> RoomInLarge()
     {
-        while (_largeReceived < _largeBytes)
-        {
-            if (_largeReceived == _large.Length)
-                GrowLarge();
-            // Do not read past the frame: the next one belongs in a slab.
-            var end = Math.Min(_large.Length, _largeBytes);
-            var received = await _connection.ReceiveAsync(_large.Memory[_largeReceived..end], cancellationToken);
-            if (received == 0)
-                return EndOfStream(isInsideFrame: true);
-            _largeReceived += received;
-            Count(received);
-        }
-
-        return true;
+        if (_largeReceived == _large.Length)
+            GrowLarge();
+        return _large.Memory[_largeReceived..Math.Min(_large.Length, _largeBytes)];
     }
 
     private void GrowLarge()
