@@ -46,19 +46,27 @@ public static class LogDirectories
         ClusterId = clusterId,
         NodeId = config.NodeId,
         LogDirs = [.. Paths(config)],
-        MetadataLogDir = config.IsController ? MetadataPath(config) : null,
+        MetadataLogDir = MetadataPath(config),
+        IsController = config.IsController,
         HasDynamicQuorum = config.QuorumVoters.Count == 0,
         SupportedFeatures = SupportedByThisVersion.Features,
     };
 
     /// <summary>Writes what formatting comes to.</summary>
+    /// <param name="plan">What to write.</param>
+    /// <param name="controllerListener">The listener that the addresses of the voters belong to.</param>
+    /// <param name="fileSystem">Where.</param>
+    /// <param name="now">The timestamp of the snapshot.</param>
+    /// <param name="announce">Told of each directory before it is written.</param>
     /// <exception cref="IOException">The disk fails.</exception>
-    public static void Format(FormatPlan plan, string controllerListener, IFileSystem fileSystem, Instant now)
+    public static void Format(
+        FormatPlan plan, string controllerListener, IFileSystem fileSystem, Instant now, Action<DirectoryPlan>? announce = null)
     {
         foreach (var directory in plan.Directories)
         {
+            announce?.Invoke(directory);
             fileSystem.CreateDurableDirectory(directory.Path);
-            if (directory.HoldsMetadata)
+            if (directory.HoldsSnapshot)
                 RaftBootstrap.Write(fileSystem, directory.Path, plan.KRaftVersion, VotersOf(plan, controllerListener), plan.Records, now);
             // Last: a directory with this file counts as formatted.
             new MetaProperties { ClusterId = plan.ClusterId, NodeId = plan.NodeId, DirectoryId = directory.DirectoryId }.Write(fileSystem, directory.Path);
@@ -67,7 +75,9 @@ public static class LogDirectories
 
     /// <summary>What a directory's <c>meta.properties</c> says; null when it has none.</summary>
     public static FormattedDirectory? Existing(IFileSystem fileSystem, string path) =>
-        MetaProperties.Read(fileSystem, path) is { } properties ? new FormattedDirectory(properties.ClusterId, properties.NodeId) : null;
+        MetaProperties.Read(fileSystem, path) is { } properties
+            ? new FormattedDirectory(properties.ClusterId, properties.NodeId, properties.DirectoryId)
+            : null;
 
     /// <summary>How the logs are opened and looked after.</summary>
     /// <param name="current">The configuration in force, asked again and again.</param>

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
@@ -6,76 +5,14 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Metadata;
 
-/// <summary>A format command that cannot be done; the message is for the user.</summary>
-public sealed class FormatterException(string message) : Exception(message);
-
-/// <summary>A controller of a new dynamic quorum (KIP-853).</summary>
-public sealed record InitialController(int Id, string Host, int Port, Uuid DirectoryId);
-
-/// <summary>What a log directory's <c>meta.properties</c> says.</summary>
-public sealed record FormattedDirectory(string? ClusterId, int? NodeId);
-
-/// <summary>What a format command asks for.</summary>
-public sealed record FormatRequest
-{
-    public required string ClusterId { get; init; }
-
-    public required int NodeId { get; init; }
-
-    /// <summary>The log directories.</summary>
-    public required IReadOnlyList<string> LogDirs { get; init; }
-
-    /// <summary>The one that the metadata log is in; null on a node that has none.</summary>
-    public string? MetadataLogDir { get; init; }
-
-    /// <summary><c>--release-version</c>; null for the newest supported.</summary>
-    public string? ReleaseVersion { get; init; }
-
-    /// <summary><c>--feature</c>.</summary>
-    public IReadOnlyDictionary<string, short> Features { get; init; } = ImmutableDictionary<string, short>.Empty;
-
-    /// <summary><c>--add-scram</c>.</summary>
-    public IReadOnlyList<string> ScramArguments { get; init; } = [];
-
-    /// <summary><c>--initial-controllers</c>, or this node alone for <c>--standalone</c>; null with static voters and for <c>--no-initial-controllers</c>.</summary>
-    public IReadOnlyList<InitialController>? InitialControllers { get; init; }
-
-    /// <summary>Whether the voters are in the log: none are configured.</summary>
-    public bool HasDynamicQuorum { get; init; }
-
-    /// <summary><c>--no-initial-controllers</c>: the voters are not known yet.</summary>
-    public bool HasNoInitialControllers { get; init; }
-
-    /// <summary><c>--ignore-formatted</c>.</summary>
-    public bool IgnoreFormatted { get; init; }
-
-    /// <summary>What this node supports: nothing else is finalized.</summary>
-    public SupportedFeatures SupportedFeatures { get; init; } = SupportedFeatures.Latest;
-}
-
-/// <summary>A directory to format.</summary>
-/// <param name="Path">Where.</param>
-/// <param name="Kind">What it is called when it is announced.</param>
-/// <param name="DirectoryId">The id for its <c>meta.properties</c>.</param>
-/// <param name="HoldsMetadata">Whether the bootstrap snapshot goes there.</param>
-public sealed record DirectoryPlan(string Path, string Kind, Uuid DirectoryId, bool HoldsMetadata);
-
-/// <summary>What is to be written: the directories' <c>meta.properties</c>, and the snapshot before the metadata log with these records and voters.</summary>
-public sealed record FormatPlan(
-    string ClusterId,
-    int NodeId,
-    MetadataVersion MetadataVersion,
-    short KRaftVersion,
-    IReadOnlyList<MetadataRecord> Records,
-    IReadOnlyList<InitialController>? Voters,
-    IReadOnlyList<DirectoryPlan> Directories);
-
 /// <summary>Computes what formatting a node's storage writes; writes nothing itself.</summary>
 public static class StorageFormatter
 {
     /// <summary>Works out a format command.</summary>
     /// <param name="request">The command.</param>
-    /// <param name="existing">What a directory's <c>meta.properties</c> says; null when it has none.</param>
+    /// <param name="existing">
+    /// What a directory's <c>meta.properties</c> says; null when it has none. An exception of the disk or the format: it cannot be read.
+    /// </param>
     /// <param name="newId">Makes ids for directories; null for random ones.</param>
     /// <exception cref="FormatterException">It cannot be done.</exception>
     public static FormatPlan Plan(FormatRequest request, Func<string, FormattedDirectory?> existing, Func<Uuid>? newId = null)
@@ -92,8 +29,10 @@ public static class StorageFormatter
             records.AddRange(request.ScramArguments.Select(argument => new MetadataRecord(ScramCredentials.Parse(argument), 0)));
         }
 
+        var unreadable = new List<(string, string)>();
+        var directories = Directories(request, existing, newId ?? Uuid.NewRandom, unreadable);
         return new FormatPlan(
-            request.ClusterId, request.NodeId, version, kraftVersion, records, request.InitialControllers, Directories(request, existing, newId ?? Uuid.NewRandom));
+            request.ClusterId, request.NodeId, version, kraftVersion, records, request.InitialControllers, directories, unreadable);
     }
 
     /// <summary>The records that a cluster begins with when nobody formatted it with others.</summary>
@@ -111,10 +50,11 @@ public static class StorageFormatter
             throw new FormatterException("You must specify the cluster id.");
         if (request.LogDirs.Count == 0)
             throw new FormatterException("You must specify at least one directory to format");
-        if (request.MetadataLogDir is { } metadataLogDir && !request.LogDirs.Contains(metadataLogDir))
+        if (!request.LogDirs.Contains(request.MetadataLogDir))
         {
             throw new FormatterException(
-                $"The specified metadata log directory, {metadataLogDir} was not one of the given directories: [{string.Join(", ", request.LogDirs)}]");
+                $"The specified metadata log directory, {request.MetadataLogDir} was not one of the given directories: "
+                + $"[{string.Join(", ", request.LogDirs)}]");
         }
     }
 
@@ -128,11 +68,13 @@ public static class StorageFormatter
                 + "dynamic quorum, please remove controller.quorum.voters and specify controller.quorum.bootstrap.servers instead.");
         }
 
-        if (request is { HasDynamicQuorum: true, MetadataLogDir: not null, InitialControllers: null or [], HasNoInitialControllers: false })
+        if (request is { HasDynamicQuorum: true, IsController: true, InitialControllers: null or [], HasNoInitialControllers: false })
         {
             throw new FormatterException(
                 "Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone, "
-                + "--initial-controllers, or --no-initial-controllers.");
+                + "--initial-controllers, or --no-initial-controllers. A new cluster begins with --initial-controllers (the same value on "
+                + "every node), or with --standalone on its only controller; a controller that joins a running cluster takes "
+                + "--no-initial-controllers.");
         }
     }
 
@@ -220,36 +162,85 @@ public static class StorageFormatter
         static MetadataRecord Level(string name, short level) => new(new FeatureLevelRecord { Name = name, FeatureLevel = level }, 0);
     }
 
-    private static List<DirectoryPlan> Directories(FormatRequest request, Func<string, FormattedDirectory?> existing, Func<Uuid> newId)
+    private static List<DirectoryPlan> Directories(
+        FormatRequest request, Func<string, FormattedDirectory?> existing, Func<Uuid> newId, List<(string Path, string Reason)> unreadable)
     {
-        var plans = new List<DirectoryPlan>();
+        var formatted = new SortedDictionary<string, FormattedDirectory>(StringComparer.Ordinal);
+        var empty = new List<string>();
         foreach (var path in request.LogDirs.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
         {
-            if (existing(path) is not { } formatted)
+            try
             {
-                plans.Add(PlanOf(request, path, newId));
-                continue;
+                if (existing(path) is { } properties)
+                    formatted.Add(path, properties);
+                else
+                    empty.Add(path);
             }
-
-            if (formatted.ClusterId is { } clusterId && clusterId != request.ClusterId)
-                throw new FormatterException($"Invalid cluster.id in: {Path.Combine(path, "meta.properties")}. Expected {request.ClusterId}, but read {clusterId}");
-            if (formatted.NodeId is { } nodeId && nodeId != request.NodeId)
-                throw new FormatterException($"Stored node id {nodeId} doesn't match previous node id {request.NodeId} in {Path.Combine(path, "meta.properties")}.");
-            if (!request.IgnoreFormatted)
-                throw new FormatterException($"Log directory {path} is already formatted. Use --ignore-formatted to ignore this directory and format the others.");
+            catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or InvalidDataException)
+            {
+                unreadable.Add((path, failure.Message));
+            }
         }
 
-        return plans;
+        CheckFormatted(request, formatted);
+        if (formatted.Count > 0 && !request.IgnoreFormatted)
+        {
+            throw new FormatterException(
+                $"Log directory {formatted.Keys.First()} is already formatted. Use --ignore-formatted to ignore this directory and format the others.");
+        }
+
+        if (formatted.Count == 0 && empty.Count == 0)
+            throw new FormatterException($"No available log directories to format. {string.Join(' ', unreadable.Select(each => each.Reason))}");
+        var taken = formatted.Values.Select(properties => properties.DirectoryId).OfType<Uuid>().ToHashSet();
+        return [.. empty.Select(path => PlanOf(request, path, newId, taken))];
     }
 
-    private static DirectoryPlan PlanOf(FormatRequest request, string path, Func<Uuid> newId)
+    /// <summary>What is formatted already has to be this node's: no node gets a directory of another.</summary>
+    private static void CheckFormatted(FormatRequest request, SortedDictionary<string, FormattedDirectory> formatted)
+    {
+        var ids = new Dictionary<Uuid, string>();
+        foreach (var (path, properties) in formatted)
+        {
+            var file = Path.Combine(path, "meta.properties");
+            if (properties.ClusterId is { } clusterId && clusterId != request.ClusterId)
+                throw new FormatterException($"Invalid cluster.id in: {file}. Expected {request.ClusterId}, but read {clusterId}");
+            if (properties.NodeId is { } nodeId && nodeId != request.NodeId)
+            {
+                throw new FormatterException(
+                    $"Stored node id {nodeId} doesn't match previous node id {request.NodeId} in {file}. If you moved your data, make sure your "
+                    + "configured node id matches. If you intend to create a new node, you should remove all data in your data directories.");
+            }
+
+            if (properties.DirectoryId is not { } id)
+                continue;
+            if (DirectoryIds.IsReserved(id))
+                throw new FormatterException($"Invalid reserved directory ID {id} found in {path}");
+            if (!ids.TryAdd(id, path))
+                throw new FormatterException($"Duplicate directory ID {id} found. It was the ID of {ids[id]}, but also of {path}");
+        }
+    }
+
+    private static DirectoryPlan PlanOf(FormatRequest request, string path, Func<Uuid> newId, HashSet<Uuid> taken)
     {
         if (path != request.MetadataLogDir)
-            return new DirectoryPlan(path, "data directory", newId(), HoldsMetadata: false);
+            return new DirectoryPlan(path, "data directory", NewId(newId, taken), HoldsSnapshot: false);
         if (request.InitialControllers is null)
-            return new DirectoryPlan(path, "metadata directory", newId(), HoldsMetadata: true);
-        return request.InitialControllers.FirstOrDefault(controller => controller.Id == request.NodeId) is { } self
-            ? new DirectoryPlan(path, "dynamic metadata voter directory", self.DirectoryId, HoldsMetadata: true)
-            : new DirectoryPlan(path, "dynamic metadata directory", newId(), HoldsMetadata: true);
+            return new DirectoryPlan(path, "metadata directory", NewId(newId, taken), request.IsController);
+        if (request.InitialControllers.FirstOrDefault(controller => controller.Id == request.NodeId) is not { } self)
+            return new DirectoryPlan(path, "dynamic metadata directory", NewId(newId, taken), request.IsController);
+        return taken.Add(self.DirectoryId)
+            ? new DirectoryPlan(path, "dynamic metadata voter directory", self.DirectoryId, request.IsController)
+            : throw new FormatterException(
+                $"The directory id {self.DirectoryId} of --initial-controllers is that of another directory of this node: take another one.");
+    }
+
+    private static Uuid NewId(Func<Uuid> newId, HashSet<Uuid> taken)
+    {
+        while (true)
+        {
+            var id = newId();
+            if (taken.Add(id))
+                return id;
+        }
     }
 }

@@ -67,33 +67,41 @@ internal static class FormatCommand
         command.SetAction(arguments => Run(() =>
         {
             var config = configuration.Load(arguments);
-            var listener = config.ControllerListenerNames.Count > 0 ? config.ControllerListenerNames[0] : "CONTROLLER";
-            return (LogDirectories.FormatRequestOf(config, arguments.GetValue(clusterId)!) with
+            return (config, LogDirectories.FormatRequestOf(config, arguments.GetValue(clusterId)!) with
             {
                 ReleaseVersion = arguments.GetValue(releaseVersion),
                 Features = ParseFeatures(arguments.GetValue(feature) ?? []),
                 ScramArguments = arguments.GetValue(addScram) ?? [],
                 InitialControllers = arguments.GetValue(standalone) ? [Self(config)]
-                    : arguments.GetValue(initialControllers) is { } voters ? ParseControllers(voters) : null,
+                    : arguments.GetValue(initialControllers) is { } voters ? InitialController.ParseList(voters) : null,
                 HasNoInitialControllers = arguments.GetValue(noInitialControllers),
                 IgnoreFormatted = arguments.GetValue(ignoreFormatted),
-            }, listener);
+            });
         }));
         return command;
     }
 
-    private static int Run(Func<(FormatRequest Request, string ControllerListener)> read)
+    private static int Run(Func<(BrokerConfig Config, FormatRequest Request)> read)
     {
         try
         {
-            var (request, listener) = read();
+            var (config, request) = read();
             var disk = new RealFileSystem();
             var plan = StorageFormatter.Plan(request, path => LogDirectories.Existing(disk, path));
-            LogDirectories.Format(plan, listener, disk, Instant.Now(TimeProvider.System));
-            foreach (var directory in plan.Directories)
-                Console.WriteLine($"Formatting {directory.Kind} {directory.Path} with metadata.version {plan.MetadataVersion}.");
+            foreach (var (path, reason) in plan.Unreadable)
+                Console.WriteLine($"I/O error trying to read log directory {path}. Ignoring... ({reason})");
             if (plan.Directories.Count == 0)
+            {
                 Console.WriteLine("All of the log directories are already formatted.");
+                return ExitCode.Success;
+            }
+
+            foreach (var warning in Warnings(config, request))
+                Console.Error.WriteLine($"WARNING: {warning}");
+            Console.WriteLine($"Bootstrap metadata: {BootstrapMetadataText.Of(plan)}");
+            var listener = config.ControllerListenerNames.Count > 0 ? config.ControllerListenerNames[0] : "CONTROLLER";
+            LogDirectories.Format(plan, listener, disk, Instant.Now(TimeProvider.System), directory =>
+                Console.WriteLine($"Formatting {directory.Kind} {directory.Path} with metadata.version {plan.MetadataVersion}."));
             return ExitCode.Success;
         }
         catch (Exception e) when (e is ConfigException or FormatterException)
@@ -103,15 +111,35 @@ internal static class FormatCommand
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException)
         {
-            Console.Error.WriteLine(e.Message);
+            Console.Error.WriteLine($"The log directories are not all formatted: {e.Message}");
             return ExitCode.Failure;
+        }
+    }
+
+    /// <summary>What is allowed, and is mostly a mistake.</summary>
+    private static IEnumerable<string> Warnings(BrokerConfig config, FormatRequest request)
+    {
+        if (request.InitialControllers is not { } controllers || !config.IsController)
+            yield break;
+        if (controllers.FirstOrDefault(controller => controller.Id == config.NodeId) is not { } self)
+        {
+            yield return $"node.id {config.NodeId} is not among --initial-controllers: this controller follows the quorum without a vote until "
+                + "'ottla quorum add-controller' adds it.";
+            yield break;
+        }
+
+        var advertised = config.AdvertisedControllerListeners[0];
+        if (self.Port != advertised.Port || (advertised.Host is { } host && host != self.Host))
+        {
+            yield return $"--initial-controllers has node {self.Id} at {self.Host}:{self.Port}, but its configuration advertises {advertised}: the "
+                + "others look for it at the former address until it has told them.";
         }
     }
 
     private static InitialController Self(BrokerConfig config)
     {
         if (!config.IsController)
-            throw new FormatterException("You can only use --standalone on a controller.");
+            throw new FormatterException("You can only use --standalone on a controller: add 'controller' to process.roles, or leave --standalone out.");
         var listener = config.AdvertisedControllerListeners[0];
         return new InitialController(config.NodeId, listener.Host ?? "localhost", listener.Port, Uuid.NewRandom());
     }
@@ -121,28 +149,12 @@ internal static class FormatCommand
         var features = new Dictionary<string, short>(StringComparer.Ordinal);
         foreach (var assignment in assignments)
         {
-            if (assignment.Split('=') is not [var name, var text]
-                || !short.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var level))
-                throw new FormatterException($"Invalid value '{assignment}' for --feature: expected name=level.");
+            if (assignment.Split('=', StringSplitOptions.TrimEntries) is not [var name, var text]
+                || !short.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var level))
+                throw new FormatterException($"Invalid value '{assignment}' for --feature: expected name=level, for example group.version=1.");
             features[name] = level;
         }
 
         return features;
-    }
-
-    private static List<InitialController> ParseControllers(string text) => [.. text.Split(',').Select(ParseController)];
-
-    /// <summary><c>id@host:port:directoryId</c>; an IPv6 host stands in brackets.</summary>
-    private static InitialController ParseController(string text)
-    {
-        var at = text.IndexOf('@', StringComparison.Ordinal);
-        var directoryColon = text.LastIndexOf(':');
-        var portColon = directoryColon > 0 ? text.LastIndexOf(':', directoryColon - 1) : -1;
-        if (at > 0 && portColon > at
-            && int.TryParse(text[..at], NumberStyles.None, CultureInfo.InvariantCulture, out var id)
-            && ushort.TryParse(text[(portColon + 1)..directoryColon], NumberStyles.None, CultureInfo.InvariantCulture, out var port)
-            && Uuid.TryParse(text[(directoryColon + 1)..], out var directoryId))
-            return new InitialController(id, text[(at + 1)..portColon].Trim('[', ']'), port, directoryId);
-        throw new FormatterException($"Invalid value '{text}' for --initial-controllers: expected id@host:port:directoryId.");
     }
 }

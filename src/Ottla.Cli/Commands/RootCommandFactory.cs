@@ -9,6 +9,7 @@ internal static class RootCommandFactory
     {
         StartCommand.Create(),
         FormatCommand.Create(),
+        StorageCommand.Create(),
         LogCommand.Create(),
         RandomUuidCommand.Create(),
         VersionCommand.Create(),

@@ -1,7 +1,12 @@
 using Ottla.Broker.Metadata;
+using Ottla.Cli;
 using Ottla.Kernel;
+using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
+using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Metadata;
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
 
 namespace Ottla.UnitTests.Metadata;
 
@@ -34,7 +39,103 @@ public sealed class StorageFormatterTests
         var id = new Uuid(4, 400);
         var plan = Plan(Request with { HasDynamicQuorum = true, InitialControllers = [new InitialController(1, "h", 9093, id)] });
         Assert.Equal(1, plan.KRaftVersion);
-        Assert.Equal((id, "dynamic metadata voter directory", true), (plan.Directories[0].DirectoryId, plan.Directories[0].Kind, plan.Directories[0].HoldsMetadata));
+        Assert.Equal((id, "dynamic metadata voter directory", true), (plan.Directories[0].DirectoryId, plan.Directories[0].Kind, plan.Directories[0].HoldsSnapshot));
+        var other = Plan(Request with { HasDynamicQuorum = true, InitialControllers = [new InitialController(2, "h", 9093, id)] });
+        Assert.Equal(("dynamic metadata directory", true), (other.Directories[0].Kind, other.Directories[0].HoldsSnapshot));
+        Assert.NotEqual(id, other.Directories[0].DirectoryId);
+    }
+
+    [Fact]
+    public void A_broker_gets_no_snapshot_and_finds_its_controllers_by_configuration()
+    {
+        var plan = Plan(Request with { HasDynamicQuorum = true, IsController = false });
+        Assert.Equal(["metadata directory", "data directory"], plan.Directories.Select(directory => directory.Kind));
+        Assert.DoesNotContain(plan.Directories, directory => directory.HoldsSnapshot);
+        var disk = new InMemoryFileSystem();
+        LogDirectories.Format(plan, "CONTROLLER", disk, new Instant(1));
+        Assert.Empty(disk.ListDirectories("/a"));
+        Assert.Equal((1, "c"), (MetaProperties.Read(disk, "/a")!.NodeId, MetaProperties.Read(disk, "/a")!.ClusterId));
+    }
+
+    /// <summary>The first snapshot of a cluster of three that kafka-storage 4.4 formatted, with a SCRAM user, is what Ottla writes for it.</summary>
+    [Fact]
+    public void Bootstrap_snapshot_has_Kafkas_bytes()
+    {
+        var kafkas = File.ReadAllBytes(GoldenData.Path(Path.Combine("cluster", "n1-bootstrap.checkpoint")));
+        var snapshot = SnapshotReader.Read(kafkas);
+        var ids = new[] { "DAwMDAwMTAGNDQ0NDQ0NsQ", "DAwMDAwMTAKNDQ0NDQ0Nsg", "DAwMDAwMTAONDQ0NDQ0Nsw" };
+        var plan = Plan(Request with
+        {
+            HasDynamicQuorum = true,
+            InitialControllers = InitialController.ParseList(string.Join(',', ids.Select((id, index) => $"{index + 1}@127.0.0.1:{31511 + index * 10}:{id}"))),
+        });
+        var user = snapshot.Records.Single(record => record.Message is UserScramCredentialRecord); // its salt is random
+        var disk = new InMemoryFileSystem();
+        LogDirectories.Format(plan with { Records = [.. plan.Records, user] }, "CONTROLLER", disk, new Instant(snapshot.LastContainedLogTimestampMs));
+
+        var ours = disk.ReadAllBytes("/a/__cluster_metadata-0/00000000000000000000-0000000000.checkpoint", 64 * 1024);
+        Assert.Equal(WithoutBatchTimes(kafkas), WithoutBatchTimes(ours)); // Kafka takes the time anew for each batch
+        Assert.Equal(["00000000000000000000-0000000000.checkpoint", "partition.metadata"], disk.ListFiles("/a/__cluster_metadata-0"));
+        Assert.Equal(["meta.properties"], disk.ListFiles("/b"));
+        Assert.Equal(Uuid.Parse(ids[0]), MetaProperties.Read(disk, "/a")!.DirectoryId);
+    }
+
+    [Fact]
+    public void Directories_that_cannot_be_read_are_left_alone()
+    {
+        var plan = StorageFormatter.Plan(Request, path => path == "/b" ? throw new IOException("no") : null);
+        Assert.Equal(["/a"], plan.Directories.Select(directory => directory.Path));
+        Assert.Equal([("/b", "no")], plan.Unreadable);
+        Assert.Contains("No available log directories", Assert.Throws<FormatterException>(
+            () => StorageFormatter.Plan(Request, _ => throw new InvalidDataException("broken"))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_directory_of_another_node_is_refused_and_so_is_a_copy()
+    {
+        var request = Request with { IgnoreFormatted = true };
+        AssertRefusedWith("Stored node id 2", request, _ => new FormattedDirectory("c", 2));
+        AssertRefusedWith("Duplicate directory ID", request, _ => new FormattedDirectory("c", 1, new Uuid(4, 400)));
+        AssertRefusedWith("Invalid reserved directory ID", request, _ => new FormattedDirectory("c", 1, Uuid.One));
+        var voter = new InitialController(1, "h", 9093, new Uuid(4, 400));
+        AssertRefusedWith("is that of another directory", request with { HasDynamicQuorum = true, InitialControllers = [voter] },
+            path => path == "/b" ? new FormattedDirectory("c", 1, voter.DirectoryId) : null);
+    }
+
+    [Fact]
+    public void Initial_controllers_are_read()
+    {
+        var controllers = InitialController.ParseList(" 2@[::1]:9094:DAwMDAwMTAKNDQ0NDQ0Nsg,, 1@host.example:9093:DAwMDAwMTAGNDQ0NDQ0NsQ");
+        Assert.Equal(["1@host.example:9093:DAwMDAwMTAGNDQ0NDQ0NsQ", "2@[::1]:9094:DAwMDAwMTAKNDQ0NDQ0Nsg"], controllers.Select(one => one.ToString()));
+        Assert.Equal("::1", controllers[1].Host);
+    }
+
+    [Theory]
+    [InlineData("", "no voters given")]
+    [InlineData("1", "no @ after the node id")]
+    [InlineData("@h:1:DAwMDAwMTAGNDQ0NDQ0NsQ", "'' is no node id")]
+    [InlineData("-1@h:1:DAwMDAwMTAGNDQ0NDQ0NsQ", "'-1' is no node id")]
+    [InlineData("1@h", "no colon following the host")]
+    [InlineData("1@[::1:1:x", "none closes it")]
+    [InlineData("1@[::1]x:1:x", "no colon following the host")]
+    [InlineData("1@:1:DAwMDAwMTAGNDQ0NDQ0NsQ", "the host is missing")]
+    [InlineData("1@localhost:9093", "no colon following the port")]
+    [InlineData("1@h:65536:DAwMDAwMTAGNDQ0NDQ0NsQ", "'65536' is no port")]
+    [InlineData("1@h:1:xyz", "'xyz' is no directory id")]
+    [InlineData("1@h:1:AAAAAAAAAAAAAAAAAAAAAQ", "is reserved")]
+    [InlineData("1@h:1:DAwMDAwMTAGNDQ0NDQ0NsQ,1@g:1:DAwMDAwMTAGNDQ0NDQ0NsQ", "more than once")]
+    public void Initial_controllers_that_cannot_be_read_are_refused(string text, string reason) =>
+        Assert.Contains(reason, Assert.Throws<FormatterException>(() => InitialController.ParseList(text)).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Bootstrap_metadata_is_printed_as_kafka_storage_does_but_for_secrets()
+    {
+        var text = BootstrapMetadataText.Of(Plan(Request with { ReleaseVersion = "3.9", ScramArguments = ["SCRAM-SHA-256=[name=alice,password=secret]"] }));
+        Assert.Equal(
+            "BootstrapMetadata(records=[ApiMessageAndVersion(FeatureLevelRecord(name='metadata.version', featureLevel=21) at version 0), "
+            + "ApiMessageAndVersion(UserScramCredentialRecord(name='alice', mechanism=1, salt=(redacted), storedKey=(redacted), "
+            + "serverKey=(redacted), iterations=4096) at version 0)], metadataVersionLevel=21, source=format command)",
+            text);
     }
 
     [Fact]
@@ -47,7 +148,6 @@ public sealed class StorageFormatterTests
         AssertRefused("You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone.", Request with { InitialControllers = [self] });
         AssertRefused("Cannot set kraft.version to 0", Request with { HasDynamicQuorum = true, InitialControllers = [self], Features = new Dictionary<string, short> { ["kraft.version"] = 0 } });
         Assert.Equal(1, Plan(Request with { HasDynamicQuorum = true, HasNoInitialControllers = true }).KRaftVersion);
-        Assert.Equal(1, Plan(Request with { HasDynamicQuorum = true, MetadataLogDir = null }).KRaftVersion); // a broker finds its controllers
     }
 
     [Fact]
@@ -95,6 +195,23 @@ public sealed class StorageFormatterTests
     private static IEnumerable<string> Levels(FormatPlan plan) =>
         plan.Records.Select(record => (FeatureLevelRecord)record.Message).Select(level => $"{level.Name}={level.FeatureLevel}");
 
-    private static void AssertRefused(string message, FormatRequest request) =>
-        Assert.Contains(message, Assert.Throws<FormatterException>(() => Plan(request)).Message, StringComparison.Ordinal);
+    private static void AssertRefused(string message, FormatRequest request) => AssertRefusedWith(message, request, _ => null);
+
+    private static void AssertRefusedWith(string message, FormatRequest request, Func<string, FormattedDirectory?> existing) =>
+        Assert.Contains(message, Assert.Throws<FormatterException>(() => StorageFormatter.Plan(request, existing)).Message, StringComparison.Ordinal);
+
+    private static byte[] WithoutBatchTimes(byte[] file)
+    {
+        var result = file.ToArray();
+        for (var position = 0; position < result.Length;)
+        {
+            var batch = result.AsSpan(position);
+            var size = new RecordBatchView(batch).SizeInBytes;
+            batch[RecordBatchLayout.CrcOffset..(RecordBatchLayout.CrcOffset + sizeof(uint))].Clear();
+            batch[RecordBatchLayout.BaseTimestampOffset..(RecordBatchLayout.MaxTimestampOffset + sizeof(long))].Clear();
+            position += size;
+        }
+
+        return result;
+    }
 }
