@@ -1,4 +1,5 @@
 using Ottla.Protocol.Metadata;
+using Ottla.StateMachines.Raft;
 
 namespace Ottla.Broker.Hosts;
 
@@ -11,6 +12,16 @@ public readonly record struct OffsetAndEpoch(long Offset, int Epoch);
 /// <param name="LeaderId">The leader's node id; -1 when there is none.</param>
 /// <param name="Epoch">The quorum epoch.</param>
 public readonly record struct LeaderAndEpoch(int LeaderId, int Epoch);
+
+/// <summary>Who leads the metadata quorum, and where: what a node needs to reach the active controller. Immutable.</summary>
+/// <param name="LeaderId">The leader's node id; -1 when none is known, or when this node led and resigned.</param>
+/// <param name="Epoch">The quorum epoch.</param>
+/// <param name="Endpoints">The endpoints of its controller listeners that are known; may be empty.</param>
+public sealed record QuorumLeader(int LeaderId, int Epoch, IReadOnlyList<RaftEndpoint> Endpoints)
+{
+    /// <summary>No leader is known yet.</summary>
+    public static QuorumLeader None { get; } = new(-1, 0, []);
+}
 
 /// <summary>The replicated metadata log (<c>__cluster_metadata-0</c>), as the controller and the brokers use it.</summary>
 public interface IMetadataLog

@@ -252,8 +252,8 @@ public sealed partial class RaftHost
 
     private void Send(in RaftSend send)
     {
-        if (_transport is not null && _machine.History.Voters.Find(send.To) is { } voter)
-            _transport.Send(send.CorrelationId, voter, send.Request);
+        if (_transport is not null)
+            _transport.Send(send.CorrelationId, send.To, send.Request);
         else
             Post(new Command { Event = new RaftEvent.RequestFailed(send.CorrelationId) });
     }
@@ -270,10 +270,22 @@ public sealed partial class RaftHost
                 _nextOffset = _machine.Log.EndOffset;
             _canAppend = leads;
             _leader = leader;
+            PublishLeader(new QuorumLeader(leader.LeaderId, leader.Epoch, leader.LeaderId >= 0 ? _machine.LeaderEndpoints : []));
             _history = _machine.History;
             if (_latestSnapshot is null || _machine.Log.LatestSnapshot > _latestSnapshot)
                 _latestSnapshot = _machine.Log.LatestSnapshot;
         }
+    }
+
+    /// <summary>Tells those who wait for another leader, if it is another. Called under the gate.</summary>
+    private void PublishLeader(QuorumLeader leader)
+    {
+        if (leader.LeaderId == _knownLeader.LeaderId && leader.Epoch == _knownLeader.Epoch && leader.Endpoints.SequenceEqual(_knownLeader.Endpoints))
+            return;
+        _knownLeader = leader;
+        var changed = _leaderChanged;
+        _leaderChanged = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        changed.TrySetResult();
     }
 
     /// <summary>Who leads; a replica that resigned is no leader, though the epoch was its own.</summary>
@@ -315,6 +327,7 @@ public sealed partial class RaftHost
         {
             _failure = reason;
             _canAppend = false;
+            _leaderChanged.TrySetResult();
         }
 
         _timer.Dispose();

@@ -36,6 +36,8 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
 
     // Guarded by _gate.
     private LeaderAndEpoch _leader = new(-1, 0);
+    private QuorumLeader _knownLeader = QuorumLeader.None;
+    private TaskCompletionSource _leaderChanged = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _nextOffset;
     private long _pendingBytes;
     private bool _canAppend;
@@ -94,6 +96,24 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
             lock (_gate)
                 return _leader;
         }
+    }
+
+    /// <summary>The present leader with its endpoints. The same object as long as nothing of it changes.</summary>
+    public QuorumLeader KnownLeader
+    {
+        get
+        {
+            lock (_gate)
+                return _knownLeader;
+        }
+    }
+
+    /// <summary>Waits until <see cref="KnownLeader"/> is another object than <paramref name="seen"/>, or the host has ended.</summary>
+    /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
+    public Task WaitForOtherLeaderAsync(QuorumLeader seen, CancellationToken cancellation = default)
+    {
+        lock (_gate)
+            return _failure is not null || !ReferenceEquals(_knownLeader, seen) ? Task.CompletedTask : _leaderChanged.Task.UntilCanceled(cancellation);
     }
 
     /// <inheritdoc/>

@@ -43,13 +43,3 @@ public sealed class MetadataLogException(ErrorCode errorCode, string message, Ex
     /// <summary>Kafka's error.</summary>
     public ErrorCode ErrorCode { get; } = errorCode;
 }
-
-/// <summary>Carries requests of the quorum to other nodes. It answers by <see cref="RaftHost.Receive"/> or <see cref="RaftHost.ReceiveFailure"/>.</summary>
-public interface IRaftTransport
-{
-    /// <summary>Sends <paramref name="request"/>; does not wait, does not throw.</summary>
-    /// <param name="correlationId">Names the request in the answer.</param>
-    /// <param name="to">The voter to send it to.</param>
-    /// <param name="request">The request.</param>
-    void Send(long correlationId, Voter to, RaftRequest request);
-}

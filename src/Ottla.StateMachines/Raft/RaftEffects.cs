@@ -37,9 +37,9 @@ public abstract record RaftLogEffect
 
 /// <summary>A request to send.</summary>
 /// <param name="CorrelationId">Identifies the request in the response.</param>
-/// <param name="To">The node to send it to.</param>
+/// <param name="To">The node to send it to, with the address to reach it at.</param>
 /// <param name="Request">The request.</param>
-public readonly record struct RaftSend(long CorrelationId, int To, RaftRequest Request);
+public readonly record struct RaftSend(long CorrelationId, RaftNode To, RaftRequest Request);
 
 /// <summary>A response to send.</summary>
 /// <param name="RequestId">The request that it answers.</param>

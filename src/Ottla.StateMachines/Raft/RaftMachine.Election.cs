@@ -269,7 +269,7 @@ public sealed partial class RaftMachine
             return ErrorCode.InvalidRequest;
         AdoptEpochAndLeader(call.Epoch, call.LeaderId);
         if (Role == RaftRole.Follower && LeaderId == call.LeaderId)
-            _deadline = _now.AddMilliseconds(SuccessionBackoffMs(call.PreferredSuccessors));
+            _deadline = _now.AddMilliseconds(SuccessionBackoffMs(call.PreferredCandidates));
         return ErrorCode.None;
     }
 

@@ -64,6 +64,10 @@ public sealed partial class RaftMachine
     /// <summary>The leader of <see cref="Epoch"/>; -1 when none is known.</summary>
     public int LeaderId { get; private set; } = -1;
 
+    /// <summary>The endpoints of the leader's controller listeners, as far as they are known.</summary>
+    public IReadOnlyList<RaftEndpoint> LeaderEndpoints =>
+        LeaderId == _options.Local.Id ? _options.Endpoints : History.Voters.Find(LeaderId)?.Endpoints ?? [];
+
     /// <summary>The candidate that this replica voted for in <see cref="Epoch"/>.</summary>
     public ReplicaKey? Voted { get; private set; }
 
@@ -281,9 +285,11 @@ public sealed partial class RaftMachine
         return link;
     }
 
-    /// <summary>Sends <paramref name="request"/>, unless a request to that node is under way or has just failed.</summary>
+    /// <summary>Sends <paramref name="request"/>, unless a request to that node is under way or has just failed, or it cannot be reached.</summary>
     private bool TrySend(int node, RaftRequest request)
     {
+        if (History.Voters.Find(node)?.NodeOn(_options.ListenerName) is not { } to)
+            return false;
         var link = Link(node);
         if (_now < link.ReadyAt)
         {
@@ -294,7 +300,7 @@ public sealed partial class RaftMachine
         link.Request = request;
         link.CorrelationId = _nextCorrelationId++;
         link.ReadyAt = _now.AddMilliseconds(Math.Max(_options.RequestTimeoutMs, 1));
-        _effects.Sends.Add(new RaftSend(link.CorrelationId, node, request));
+        _effects.Sends.Add(new RaftSend(link.CorrelationId, to, request));
         WakeAt(link.ReadyAt);
         return true;
     }
@@ -363,6 +369,18 @@ public sealed partial class RaftMachine
             case FetchCall call:
                 HandleFetch(requestId, call);
                 return;
+            case FetchSnapshotCall call:
+                response = new FetchSnapshotReply(ErrorCode.SnapshotNotFound, LeaderId, Epoch, call.Snapshot, call.Position);
+                break;
+            case AddVoterCall:
+                response = new AddVoterReply(ErrorCode.UnsupportedVersion, "The voters cannot be changed.", LeaderId, Epoch);
+                break;
+            case RemoveVoterCall:
+                response = new RemoveVoterReply(ErrorCode.UnsupportedVersion, "The voters cannot be changed.", LeaderId, Epoch);
+                break;
+            case UpdateVoterCall:
+                response = new UpdateVoterReply(ErrorCode.UnsupportedVersion, LeaderId, Epoch);
+                break;
             default:
                 throw new InvariantViolationException($"{request.GetType().Name} is not a quorum request");
         }

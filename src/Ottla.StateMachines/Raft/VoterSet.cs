@@ -20,7 +20,7 @@ public readonly record struct RaftEndpoint(string Name, string Host, ushort Port
 
 /// <summary>A voter of the quorum.</summary>
 /// <param name="Key">The replica.</param>
-/// <param name="Endpoints">Its endpoints; the first one is the default.</param>
+/// <param name="Endpoints">The endpoints of its controller listeners.</param>
 /// <param name="KRaftVersionMin">The lowest <c>kraft.version</c> it supports.</param>
 /// <param name="KRaftVersionMax">The highest <c>kraft.version</c> it supports.</param>
 public sealed record Voter(
@@ -28,6 +28,18 @@ public sealed record Voter(
 {
     /// <summary>The highest <c>kraft.version</c> that this node supports: dynamic voters (KIP-853).</summary>
     public const short KRaftVersionSupported = 1;
+
+    /// <summary>Where the voter is reached on a listener; null when it has no such endpoint.</summary>
+    public RaftNode? NodeOn(string listenerName)
+    {
+        foreach (var endpoint in Endpoints)
+        {
+            if (endpoint.Name == listenerName)
+                return new RaftNode(Key.Id, endpoint.Host, endpoint.Port);
+        }
+
+        return null;
+    }
 
     /// <summary>Whether the record of <paramref name="other"/> would differ.</summary>
     public bool DiffersFrom(Voter other) =>

@@ -153,7 +153,7 @@ public sealed class RaftMachineTests
     {
         var machine = new RaftMachine(new RaftOptions { Local = voters[0] }, new Prng(1));
         var effects = new RaftEffects();
-        var set = new VoterSet(voters.Select(key => new Voter(key, [])));
+        var set = new VoterSet(voters.Select(key => new Voter(key, [new RaftEndpoint("CONTROLLER", $"node{key.Id}", 9093)])));
         Step(machine, new RaftEvent.Started(election, log, QuorumHistory.Begin(set)), effects);
         return (machine, effects);
     }
@@ -165,7 +165,7 @@ public sealed class RaftMachineTests
         Step(machine, new RaftEvent.Timer(), effects, Start.AddMilliseconds(5000));
         foreach (var isPreVote in new[] { true, false })
         {
-            var vote = effects.Sends.First(send => send.To == 2);
+            var vote = effects.Sends.First(send => send.To.Id == 2);
             Assert.Equal(isPreVote, Assert.IsType<VoteCall>(vote.Request).IsPreVote);
             Step(machine, new RaftEvent.ResponseReceived(vote.CorrelationId, new VoteReply(ErrorCode.None, -1, machine.Epoch, true)), effects, Start.AddMilliseconds(5000));
         }

@@ -22,7 +22,7 @@ internal sealed class RaftSimulation
     {
         _seed = seed;
         _prng = new Prng(seed);
-        var voters = new VoterSet(Enumerable.Range(1, nodeCount).Select(id => new Voter(KeyOf(id), [])));
+        var voters = new VoterSet(Enumerable.Range(1, nodeCount).Select(id => new Voter(KeyOf(id), [new RaftEndpoint("CONTROLLER", $"node{id}", 9093)])));
         _nodes = [.. voters.Voters.Select(voter => new SimulatedNode(this, voter.Key, voters))];
         foreach (var node in _nodes)
             node.Start();
@@ -302,7 +302,7 @@ internal sealed class RaftSimulation
 
         private void Send(RaftSend send)
         {
-            var to = world._nodes[send.To - 1];
+            var to = world._nodes[send.To.Id - 1];
             var life = _life;
             world.Deliver(this, to, () =>
             {
