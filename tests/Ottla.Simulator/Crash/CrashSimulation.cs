@@ -60,6 +60,7 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
         var faults = machine.Disk.Faults;
         faults.SlowPerMille = random.NextChance(10) ? 50 : 0;
         faults.ErrorPerMille = random.NextChance(8) ? 3 : 0;
+        faults.FailedDeletions = 0;
         faults.CapacityBytes = random.NextChance(6) ? machine.Disk.UsedBytes + random.NextInt(20_000) : 1L << 40;
         var mayFail = faults.ErrorPerMille > 0 || faults.CapacityBytes < 1L << 40;
         var stops = random.NextChance(20);

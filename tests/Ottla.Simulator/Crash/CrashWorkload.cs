@@ -146,6 +146,8 @@ internal sealed class CrashWorkload
         _machine.Logs.Tick(Now);
         if (passedMs < CrashMachine.DeleteDelayMsMax || _machine.Logs.Directories.Any(directory => directory.IsOffline))
             return;
+        if (_machine.Disk.Faults.FailedDeletions > 0)
+            return; // tried again, but only after a minute
         if (deleted.FirstOrDefault(_machine.Disk.FileExists) is { } left)
             throw new SimulationException($"{left} is still there, {passedMs} ms after it was deleted");
     }

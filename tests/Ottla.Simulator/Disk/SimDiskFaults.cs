@@ -34,6 +34,9 @@ public sealed class SimDiskFaults(Prng random)
     /// <summary>What is written instead, to this path, of these bytes; null for the bytes themselves: bugs to be found.</summary>
     public Func<string, byte[], byte[]?>? RewritesWrite { get; set; }
 
+    /// <summary>How many deletions failed with an I/O error. The simulation sets it to 0 when a new life begins.</summary>
+    public int FailedDeletions { get; set; }
+
     /// <summary>Which files are said to have been deleted and are not: bugs to be found.</summary>
     public Func<string, bool>? IgnoresDelete { get; set; }
 
@@ -57,6 +60,10 @@ public sealed class SimDiskFaults(Prng random)
         if (Fault?.Invoke(operation, path) is { } failure)
             throw failure;
         if (ErrorPerMille > 0 && random.NextInt(1000) < ErrorPerMille)
+        {
+            if (operation is FileOperation.Delete or FileOperation.DeleteDirectory)
+                FailedDeletions++;
             throw new IOException($"Input/output error : '{path}'");
+        }
     }
 }
