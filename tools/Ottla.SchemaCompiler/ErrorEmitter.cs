@@ -2,6 +2,7 @@ namespace Ottla.SchemaCompiler;
 
 /// <summary>
 /// Emits the response of an API to a request that fails as a whole: the error codes, and what the schema says comes from the request.
+/// Also emits the count of a response's error codes.
 /// </summary>
 internal static class ErrorEmitter
 {
@@ -18,6 +19,25 @@ internal static class ErrorEmitter
         code.Line($"var response = new {response.Name}();");
         EmitFields(code, request, response, response.Body, "response", new Source(request.Body, "this", null), response.Versions);
         code.Line("return response;");
+    }
+
+    /// <summary>Emits what adds up the error codes of a response, or of a part of one that has any.</summary>
+    public static void EmitCount(CodeWriter code, Message message, Struct owner)
+    {
+        if (owner != message.Body && !HasErrors(message, owner))
+            return;
+        code.Line();
+        code.Line("/// <inheritdoc cref=\"IResponseMessage{TSelf}.CountErrors\"/>");
+        var access = owner == message.Body ? "public" : "internal";
+        using var _ = code.Block($"{access} void CountErrors(short version, ref ErrorTally tally)");
+        foreach (var field in owner.Fields)
+        {
+            var condition = Condition(field, owner.Versions.Intersect(message.Versions));
+            if (s_errorCodes.Contains(field.Name))
+                code.Line($"{condition}tally.Add({field.Name});");
+            else if (field.IsStruct && HasErrors(message, StructOf(message, field)))
+                EmitCountOf(code, field, condition);
+        }
     }
 
     /// <summary>Finds what cannot be emitted.</summary>
@@ -41,6 +61,21 @@ internal static class ErrorEmitter
             }
         }
     }
+
+    private static void EmitCountOf(CodeWriter code, Field field, string condition)
+    {
+        if (!field.IsArray)
+        {
+            code.Line($"{condition}{field.Name}{(field.IsNullable ? "?" : "")}.CountErrors(version, ref tally);");
+            return;
+        }
+
+        using var _ = code.Block($"{condition}foreach (var part in {field.Name}{(field.IsNullable ? " ?? []" : "")})");
+        code.Line("part.CountErrors(version, ref tally);");
+    }
+
+    private static bool HasErrors(Message message, Struct owner) => owner.Fields.Exists(field =>
+        s_errorCodes.Contains(field.Name) || (field.IsStruct && HasErrors(message, StructOf(message, field))));
 
     private static bool HasScalar(Source source, string name) =>
         source.Owner?.Fields.Exists(each => each.Name == name && !each.IsArray) == true;
@@ -67,7 +102,7 @@ internal static class ErrorEmitter
         if (field.Name == ErrorMessage)
             return "errorMessage";
         if (field.ErrorValue is { } value)
-            return field.TypeName == "string" && value != "null" ? $"\"{value}\"" : value;
+            return field.TypeName == "string" && value != "null" ? $"\"{value}\"" : value == "null" ? NullOf(field) : value;
         if (field.Sources.Any(source.IsElementOf))
             return source.Expression;
         // Within an element, what has the same name and type is the same thing; at the top it need not be.
@@ -79,6 +114,12 @@ internal static class ErrorEmitter
         var mustNotBeNull = from.IsNullable && field.TypeName == "string" && !field.NullableVersions.Contains(from.NullableVersions);
         return $"{source.Expression}.{from.Name}{(mustNotBeNull ? " ?? \"\"" : "")}";
     }
+
+    /// <summary>Null, or the empty string at versions that have no null.</summary>
+    private static string NullOf(Field field) =>
+        field.TypeName == "string" && CSharp.VersionCondition(field.NullableVersions, field.Versions) is { } condition
+            ? $"{condition} ? null : \"\""
+            : "null";
 
     private static void EmitArray(
         CodeWriter code, Message request, Message response, Field field, string target, Source source, VersionRange possible)

@@ -103,6 +103,8 @@ internal static class MessageEmitter
         ReadEmitter.Emit(code, message, owner);
         code.Line();
         WriteEmitter.Emit(code, message, owner);
+        if ((schema.Kind, message.Side) == ("api", "response"))
+            ErrorEmitter.EmitCount(code, message, owner);
         if (schema.Kind != "api")
         {
             code.Line();

@@ -67,7 +67,7 @@ public static class BrokerApis
         var leaders = new LeaderHints(() => broker.Cluster.Image, broker.Topics);
         var configs = new ConfigAlterer(broker.Controller, broker.Config, broker.Loggers);
         ApiTable? table = null;
-        table = new ApiTable(
+        table = new ApiTable(ApiListeners.Broker,
         [
             ReusingEntry<ProduceRequest, ProduceResponse>(
                 new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, broker.Time),

@@ -9,10 +9,12 @@ namespace Ottla.Broker.Server;
 /// <summary>An API that this broker serves: its schema, its handler, and what is true of each of its requests.</summary>
 public abstract class ApiEntry
 {
-    private protected ApiEntry(ApiKey key, Type handlerType)
+    private protected ApiEntry(ApiKey key, Type handlerType, bool isHot)
     {
         Schema = ApiSchemas.All.Single(schema => schema.Key == key);
         HandlerType = handlerType;
+        Rules = ApiRules.Of(key);
+        Metrics = new ApiMetrics(isHot);
     }
 
     /// <summary>The API.</summary>
@@ -23,6 +25,16 @@ public abstract class ApiEntry
 
     /// <summary>The class that serves it.</summary>
     public Type HandlerType { get; }
+
+    /// <summary>The listeners that serve it, as the schema says.</summary>
+    public ApiListeners Listeners =>
+        (Schema.OnBroker ? ApiListeners.Broker : 0) | (Schema.OnController ? ApiListeners.Controller : 0);
+
+    /// <summary>What its requests must be allowed, and whether the request quota applies.</summary>
+    public ApiRules Rules { get; }
+
+    /// <summary>What its requests added up to.</summary>
+    public ApiMetrics Metrics { get; }
 
     /// <summary>The oldest version served.</summary>
     public short LowestVersion => Schema.LowestVersion;
@@ -83,8 +95,8 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
     where TResponse : class, IResponseMessage<TResponse>
 {
-    private protected ApiEntry(Type handlerType)
-        : base(TRequest.ApiKey, handlerType)
+    private protected ApiEntry(Type handlerType, bool isHot)
+        : base(TRequest.ApiKey, handlerType, isHot)
     {
     }
 
@@ -173,14 +185,23 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         var slot = exchange.Slot;
         Invariant.Check(!slot.IsComplete, "a request is answered once");
         if (response is null)
+        {
+            Metrics.CountUnanswered(slot.Queue.TimeSince(exchange.Context));
             slot.CompleteWithoutResponse();
+        }
         else
-            slot.Complete(EncodeOrFail(exchange, response));
+        {
+            var frame = EncodeOrFail(exchange, ref response);
+            Metrics.Count(response, exchange.Context.ApiVersion, slot.Queue.TimeSince(exchange.Context));
+            slot.Complete(frame);
+        }
+
         if (exchange.Messages is { } messages)
             slot.Queue.Exchanges.Return(messages);
     }
 
-    private FrameBuffer EncodeOrFail(in Exchange exchange, TResponse response)
+    /// <summary>Encodes a response, or the error that replaces it when it cannot be encoded.</summary>
+    private FrameBuffer EncodeOrFail(in Exchange exchange, ref TResponse response)
     {
         var frame = exchange.Slot.Queue.RentFrame();
         try
@@ -194,9 +215,8 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         }
 
         frame = exchange.Slot.Queue.RentFrame();
-        Encode(
-            exchange.Context, exchange.Request.ToErrorResponse(exchange.Context.ApiVersion, (short)ErrorCode.UnknownServerError, null),
-            exchange.Context.ApiVersion, frame);
+        response = exchange.Request.ToErrorResponse(exchange.Context.ApiVersion, (short)ErrorCode.UnknownServerError, null);
+        Encode(exchange.Context, response, exchange.Context.ApiVersion, frame);
         return frame;
     }
 
@@ -210,7 +230,8 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
 }
 
 /// <summary>An API whose messages are made for each request.</summary>
-public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler) : ApiEntry<TRequest, TResponse>(handler.GetType())
+public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
+    : ApiEntry<TRequest, TResponse>(handler.GetType(), isHot: false)
     where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
     where TResponse : class, IResponseMessage<TResponse>
 {
@@ -240,7 +261,8 @@ public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRe
 }
 
 /// <summary>An API of the hot path, whose messages are used again.</summary>
-public sealed class ReusingApiEntry<TRequest, TResponse>(IReusingApiHandler<TRequest, TResponse> handler) : ApiEntry<TRequest, TResponse>(handler.GetType())
+public sealed class ReusingApiEntry<TRequest, TResponse>(IReusingApiHandler<TRequest, TResponse> handler)
+    : ApiEntry<TRequest, TResponse>(handler.GetType(), isHot: true)
     where TRequest : class, IRequestMessage<TRequest>, IFailableRequest<TResponse>, IReusableMessage, new()
     where TResponse : class, IResponseMessage<TResponse>, IReusableMessage, new()
 {

@@ -1,23 +1,33 @@
 namespace Ottla.Broker.Server;
 
-/// <summary>The one list of what this broker serves: requests are dispatched by it, ApiVersions and docs/protocol.md are written from it.</summary>
+/// <summary>
+/// The one list of what a listener serves: requests are dispatched by it, ApiVersions and docs/protocol.md are written from it. Each entry
+/// has what is true of every request of its API: versions, listeners, required operations, quota, metrics, error response.
+/// </summary>
 /// <remarks>An API that is not in the list is not offered, and a request for it closes the connection. Immutable once built.</remarks>
 public sealed class ApiTable
 {
     private readonly ApiEntry?[] _byKey;
 
-    /// <summary>Makes the table; every API may be listed once.</summary>
-    public ApiTable(IEnumerable<ApiEntry> entries)
+    /// <summary>Makes the table of a kind of listener.</summary>
+    /// <exception cref="ArgumentException">An API is listed twice, or Kafka does not serve it on such a listener.</exception>
+    public ApiTable(ApiListeners listener, IEnumerable<ApiEntry> entries)
     {
+        Listener = listener;
         Entries = [.. entries.OrderBy(entry => entry.Key)];
         _byKey = new ApiEntry?[Entries.Count == 0 ? 0 : (int)Entries[^1].Key + 1];
         foreach (var entry in Entries)
         {
             if (_byKey[(int)entry.Key] is not null)
                 throw new ArgumentException($"{entry.Key} is listed twice.", nameof(entries));
+            if (!entry.Listeners.HasFlag(listener))
+                throw new ArgumentException($"{entry.Key} is not an API of {listener} listeners.", nameof(entries));
             _byKey[(int)entry.Key] = entry;
         }
     }
+
+    /// <summary>The kind of listener that serves the table.</summary>
+    public ApiListeners Listener { get; }
 
     /// <summary>The entries, by key.</summary>
     public IReadOnlyList<ApiEntry> Entries { get; }

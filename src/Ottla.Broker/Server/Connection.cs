@@ -43,7 +43,7 @@ internal sealed class Connection : IAsyncDisposable
         _logger = logger;
         _reader = new FrameReader(transport, pool, settings.RequestBytesMax);
         _responses = new ResponseQueue(
-            new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, OnRequestFailure, _closing.Token);
+            new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, OnRequestFailure, time, _closing.Token);
         _info = new ConnectionInfo(
             listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, End, _stopReading.Token, _closing.Token);
         Touch();
@@ -156,14 +156,19 @@ internal sealed class Connection : IAsyncDisposable
         if (!api.Supports(version) && api.Key != ApiKey.ApiVersions)
             throw new UnsupportedVersionException($"{api.Key} is served in versions {api.LowestVersion} to {api.HighestVersion}, not {version}.");
         _header.ReadAgain(ref reader, api.RequestHeaderVersion(version));
-        var context = new RequestContext(api.Key, version, _header.CorrelationId, _header.ClientId, _info);
+        var context = new RequestContext(api.Key, version, _header.CorrelationId, _header.ClientId, _info)
+        {
+            ArrivedAt = _time.GetTimestamp(),
+        };
         if (api.Supports(version))
             return api.Start(context, frame[reader.Position..], _responses, _heavy);
 
         // A client newer than this broker: it learns our versions from the oldest form of the reply, which every client reads (KIP-511).
-        var response = _responses.RentFrame();
-        api.Encode(context, Api.ApiVersionsHandler.UnsupportedVersion(_apis), version: 0, response);
-        _responses.Open(overlaps: false).Complete(response);
+        var response = Api.ApiVersionsHandler.UnsupportedVersion(_apis);
+        var answer = _responses.RentFrame();
+        api.Encode(context, response, version: 0, answer);
+        api.Metrics.Count(response, version: 0, _responses.TimeSince(context));
+        _responses.Open(overlaps: false).Complete(answer);
         return default;
     }
 

@@ -9,7 +9,12 @@ namespace Ottla.Broker.Server;
 /// <param name="CorrelationId">The client's number for the request, echoed in the response.</param>
 /// <param name="ClientId">What the client calls itself; null when it does not say.</param>
 /// <param name="Connection">The connection it came over.</param>
-public readonly record struct RequestContext(ApiKey ApiKey, short ApiVersion, int CorrelationId, string? ClientId, ConnectionInfo Connection);
+public readonly record struct RequestContext(
+    ApiKey ApiKey, short ApiVersion, int CorrelationId, string? ClientId, ConnectionInfo Connection)
+{
+    /// <summary>When the server began to look at the request: a timestamp of the server's clock.</summary>
+    public long ArrivedAt { get; init; }
+}
 
 /// <summary>What is known of a connection.</summary>
 /// <param name="ListenerName">The listener that accepted it.</param>

@@ -11,7 +11,13 @@ namespace Ottla.Broker.Server;
 /// Lives as long as its connection.
 /// </remarks>
 internal sealed class ResponseQueue(
-    FrameSender sender, BufferPool pool, int inFlightMax, Action<Exception> onFailure, Action<RequestContext, Exception> onRequestFailure, CancellationToken closing)
+    FrameSender sender,
+    BufferPool pool,
+    int inFlightMax,
+    Action<Exception> onFailure,
+    Action<RequestContext, Exception> onRequestFailure,
+    TimeProvider time,
+    CancellationToken closing)
 {
     /// <summary>Frames and slots kept for reuse: more than this are in flight only in bursts.</summary>
     private const int ReuseMax = 16;
@@ -115,6 +121,9 @@ internal sealed class ResponseQueue(
 
         _startWaiter.Wake(wakesInline);
     }
+
+    /// <summary>The time since a request arrived.</summary>
+    public TimeSpan TimeSince(in RequestContext context) => time.GetElapsedTime(context.ArrivedAt);
 
     /// <summary>Tells of a request that failed in a way that its handler does not know.</summary>
     public void ReportFailure(RequestContext context, Exception exception) => onRequestFailure(context, exception);

@@ -62,7 +62,13 @@ public interface IFailableRequest<TResponse>
 
 /// <summary>A response of an API.</summary>
 public interface IResponseMessage<TSelf> : IApiMessage<TSelf>
-    where TSelf : IResponseMessage<TSelf>;
+    where TSelf : IResponseMessage<TSelf>
+{
+    /// <summary>Adds up the error codes, NONE too: one of the response, or one of each thing that it names.</summary>
+    /// <param name="version">The version of the response; fields that it does not have are left out.</param>
+    /// <param name="tally">Receives the codes.</param>
+    void CountErrors(short version, ref ErrorTally tally);
+}
 
 /// <summary>A message that is stored in files and that tools show as JSON.</summary>
 public interface IJsonMessage : IMessage

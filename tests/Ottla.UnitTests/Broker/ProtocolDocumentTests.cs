@@ -58,10 +58,31 @@ public sealed class ProtocolDocumentTests
             Assert.True(TestsOf(api.Key).Any(), $"no test file in {TestDirectory} names {api.Key}Request");
     }
 
+    [Fact]
+    public void Every_API_has_its_rules()
+    {
+        foreach (var schema in ApiSchemas.All)
+        {
+            foreach (var operation in ApiRules.Of(schema.Key).Operations)
+                Assert.True((Listeners(schema) & operation.On) != 0, $"{schema.Key} is not served where it needs {Text(operation)}");
+        }
+    }
+
+    [Fact]
+    public void A_table_takes_only_the_APIs_of_its_listener()
+    {
+        Assert.Throws<ArgumentException>(() => new ApiTable(ApiListeners.Controller, [Served.Find((short)ApiKey.Produce)!]));
+        var shared = Served.Find((short)ApiKey.ApiVersions)!;
+        Assert.Equal(ApiListeners.Broker | ApiListeners.Controller, shared.Listeners);
+        Assert.Single(new ApiTable(ApiListeners.Controller, [shared]).Entries);
+        Assert.Throws<ArgumentException>(() => new ApiTable(ApiListeners.Controller, [shared, shared]));
+    }
+
     private static string Table()
     {
         var text = new StringBuilder();
-        text.Append("| Key | API | Served | Schema | Listener | Handler | Tests | Purpose |\n|---:|---|---|---|---|---|---|---|\n");
+        text.Append("| Key | API | Served | Schema | Listener | Needs | Request quota | Handler | Tests | Purpose |\n");
+        text.Append("|---:|---|---|---|---|---|---|---|---|---|\n");
         foreach (var schema in ApiSchemas.All.OrderBy(schema => schema.Key))
         {
             var entry = Served.Find((short)schema.Key);
@@ -71,7 +92,9 @@ public sealed class ProtocolDocumentTests
                 schema.Key.ToString(),
                 entry is null ? "not yet" : $"{entry.LowestVersion} to {entry.HighestVersion}",
                 schema.IsLatestVersionUnstable ? $"{schema.HighestVersion} (unstable)" : $"{schema.HighestVersion}",
-                Listeners(schema),
+                Text(Listeners(schema)),
+                string.Join("; ", ApiRules.Of(schema.Key).Operations.Select(operation => Text(operation) + Limits(schema, operation))),
+                Text(ApiRules.Of(schema.Key).Quota),
                 entry is null ? "" : Link(HandlerOf(entry)),
                 entry is null ? "" : string.Join(", ", TestsOf(schema.Key).Select(Link)),
                 schema.Description,
@@ -82,13 +105,29 @@ public sealed class ProtocolDocumentTests
         return text.ToString();
     }
 
-    private static string Listeners(ApiSchema schema) => (schema.OnBroker, schema.OnController) switch
+    private static ApiListeners Listeners(ApiSchema schema) =>
+        (schema.OnBroker ? ApiListeners.Broker : 0) | (schema.OnController ? ApiListeners.Controller : 0);
+
+    private static string Text(ApiListeners listeners) => listeners.ToString().ToLowerInvariant();
+
+    private static string Text(RequestQuota quota) => quota switch
     {
-        (true, true) => "broker, controller",
-        (true, false) => "broker",
-        (false, true) => "controller",
-        _ => "",
+        RequestQuota.All => "yes",
+        RequestQuota.Clients => "clients",
+        RequestQuota.OnBroker => "on brokers",
+        _ => "no",
     };
+
+    private static string Text(RequiredOperation operation) =>
+        $"{operation.Operation} {operation.Resource}" + (operation.Or is { } other ? $" or {Text(other)}" : "");
+
+    /// <summary>When and where an operation is needed; empty for always and everywhere.</summary>
+    private static string Limits(ApiSchema schema, RequiredOperation operation)
+    {
+        var where = operation.On.HasFlag(Listeners(schema)) ? null : $"on {Text(operation.On)}s";
+        var limits = string.Join(", ", new[] { operation.When, where }.OfType<string>());
+        return limits.Length == 0 ? "" : $" ({limits})";
+    }
 
     /// <summary>The file that declares the handler.</summary>
     private static string HandlerOf(ApiEntry entry) => RepositoryFiles.Relative(

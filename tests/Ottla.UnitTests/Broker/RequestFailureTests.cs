@@ -56,6 +56,29 @@ public sealed class RequestFailureTests
             (answer.Responses[0].Name, partition.Index, partition.BaseOffset, partition.ErrorCode));
     }
 
+    [Fact]
+    public async Task Requests_are_counted_with_their_errors()
+    {
+        await using var server = new TestServer(new WarningLogger(), new StubHandler(true, new ApiException(ErrorCode.NotCoordinator), 0));
+        await using var client = await server.ConnectAsync();
+        for (var i = 0; i < 3; i++)
+            AssertError(ErrorCode.NotCoordinator, await BeatAsync(client));
+        await client.CallAsync<ProduceRequest, ProduceResponse>(Produce("t", Uuid.Zero, Batch(), 9, acks: 1), 9);
+        AssertUsage(ApiKey.Heartbeat, 3, 3);
+        AssertUsage(ApiKey.Produce, 1, 1);
+        await client.SendAsync(Produce("t", Uuid.Zero, Batch(), 9, acks: 0), 9, expectsReply: false);
+        await client.AssertClosedAsync();
+        AssertUsage(ApiKey.Produce, 2, 1); // nobody was told of the second error
+
+        void AssertUsage(ApiKey key, long requests, long errors)
+        {
+            var usage = server.Apis.Find((short)key)!.Metrics.Read();
+            Assert.Equal(requests, usage.RequestCount);
+            Assert.Equal((ErrorCode.NotCoordinator, errors), Assert.Single(usage.Errors.Select(each => (each.Key, each.Value))));
+            Assert.True(usage.TotalTime > TimeSpan.Zero);
+        }
+    }
+
     private static async Task<short> BeatAsync(TestConnection client) =>
         (await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(new HeartbeatRequest { GroupId = "g" }, HeartbeatVersion)).ErrorCode;
 
@@ -70,15 +93,18 @@ public sealed class RequestFailureTests
         public TestServer(WarningLogger log, StubHandler handler)
         {
             var settings = new ServerSettings(1 << 20, 100, 100, 100, new Dictionary<IPAddress, int>(), -1);
-            var apis = new ApiTable(
-            [
-                new PlainApiEntry<HeartbeatRequest, HeartbeatResponse>(handler),
-                new ReusingApiEntry<ProduceRequest, ProduceResponse>(handler),
-            ]);
+            Apis = new ApiTable(
+                ApiListeners.Broker,
+                [
+                    new PlainApiEntry<HeartbeatRequest, HeartbeatResponse>(handler),
+                    new ReusingApiEntry<ProduceRequest, ProduceResponse>(handler),
+                ]);
             _server = new BrokerServer(_network, () => settings, new BufferPool(), _heavy, TimeProvider.System, log);
-            _address = _server.Listen(new ServerListener("PLAINTEXT", new IPEndPoint(IPAddress.Loopback, 9092), apis), 10, default);
+            _address = _server.Listen(new ServerListener("PLAINTEXT", new IPEndPoint(IPAddress.Loopback, 9092), Apis), 10, default);
             _server.StartAccepting();
         }
+
+        public ApiTable Apis { get; }
 
         public async Task<TestConnection> ConnectAsync() => new(await _network.ConnectAsync(_address, default));
 

@@ -38,6 +38,7 @@ public sealed class ErrorResponseTests
                 var response = (IMessage)type.Class.GetMethod("ToErrorResponse")!.Invoke(request, [version, Error, "why"])!;
                 var decoded = MessageType.All[response.GetType().Name].ReadAll(WireBuffer.Encode(response, version), version);
                 var errors = ErrorsIn(decoded).ToList();
+                Assert.Equal(errors.Count(error => error == Error), CountErrors(response, version));
                 Assert.All(errors, error => Assert.True(error is Error or 0, $"{name} v{version}: {error}"));
                 Assert.True(
                     errors.Contains(Error) || LeavesSomethingOut(request) || Silent.Contains($"{name} {version}"),
@@ -73,6 +74,40 @@ public sealed class ErrorResponseTests
         Assert.Equal(
             ("g", -1, -1), (coordinators.Coordinators[0].Key, coordinators.Coordinators[0].NodeId, coordinators.Coordinators[0].Port));
     }
+
+    [Fact]
+    public void Errors_and_successes_are_counted_as_often_as_they_are_answered()
+    {
+        var response = new OffsetFetchResponse
+        {
+            Groups =
+            [
+                new() { ErrorCode = Error },
+                new() { Topics = [new() { Partitions = [new() { ErrorCode = Error }, new()] }] },
+            ],
+            ErrorCode = Error,
+        };
+        var failures = new ErrorCounts();
+        var tally = new ErrorTally(failures);
+        response.CountErrors(8, ref tally); // which has no error of the whole response
+        Assert.Equal((2, 2), (tally.SuccessCount, (int)Assert.Single(failures.NonZero).Value));
+        response.CountErrors(7, ref tally);
+        Assert.Equal((2, 3), (tally.SuccessCount, (int)Assert.Single(failures.NonZero).Value));
+        tally.Add(12_345);
+        Assert.Equal(1, failures.NonZero.Single(each => each.Key == Ottla.Protocol.ErrorCode.UnknownServerError).Value);
+    }
+
+    /// <summary>How often a response counts the error.</summary>
+    private static long CountErrors(IMessage response, short version)
+    {
+        var failures = new ErrorCounts();
+        var count = response.GetType().GetMethod(nameof(ProduceResponse.CountErrors))!.CreateDelegate<Count>(response);
+        var tally = new ErrorTally(failures);
+        count(version, ref tally);
+        return failures.NonZero.Sum(each => each.Key == (Ottla.Protocol.ErrorCode)Error ? each.Value : 0);
+    }
+
+    private delegate void Count(short version, ref ErrorTally tally);
 
     /// <summary>Whether a request names nothing somewhere: what is not asked for has no error.</summary>
     private static bool LeavesSomethingOut(object request) =>
