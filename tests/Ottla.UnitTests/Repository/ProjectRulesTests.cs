@@ -15,10 +15,14 @@ public sealed partial class ProjectRulesTests
         ["Ottla.StateMachines"] = ["Ottla.Kernel", "Ottla.Protocol", "Ottla.Configuration"],
         ["Ottla.Storage"] = ["Ottla.Kernel", "Ottla.Protocol"],
         ["Ottla.Network"] = ["Ottla.Kernel"],
-        ["Ottla.Broker"] = ["Ottla.Kernel", "Ottla.Protocol", "Ottla.Configuration", "Ottla.StateMachines", "Ottla.Storage", "Ottla.Network"],
-        ["Ottla.Client"] = ["Ottla.Kernel", "Ottla.Protocol", "Ottla.Network"],
+        ["Ottla.Requests"] = ["Ottla.Kernel", "Ottla.Protocol", "Ottla.Network"],
+        ["Ottla.Broker"] =
+        [
+            "Ottla.Kernel", "Ottla.Protocol", "Ottla.Configuration", "Ottla.StateMachines", "Ottla.Storage", "Ottla.Network", "Ottla.Requests",
+        ],
+        ["Ottla.Client"] = ["Ottla.Kernel", "Ottla.Protocol", "Ottla.Network", "Ottla.Requests"],
         ["Ottla.Testing"] = ["Ottla.Broker"],
-        ["Ottla.Cli"] = ["Ottla.Broker", "Ottla.Client"],
+        ["Ottla.Cli"] = ["Ottla.Broker", "Ottla.Client", "Ottla.Requests"],
     };
 
     /// <summary>A tool that only runs during the build.</summary>
