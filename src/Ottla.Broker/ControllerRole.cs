@@ -15,19 +15,24 @@ internal sealed class ControllerRole
     /// <summary>Makes the controller; it is active once the metadata loader says that this node leads.</summary>
     public static ControllerRole Create(SharedNode shared)
     {
-        var quorum = shared.Raft.Quorum;
         var settings = new ControllerSettings
         {
             NodeId = shared.Identity.NodeId,
             ClusterId = shared.Identity.ClusterId,
             Config = shared.Config,
             SupportedFeatures = SupportedByThisVersion.Features,
-            KRaftVersion = quorum.KRaftVersion,
-            VoterIds = [.. quorum.VoterSet.Voters.Select(voter => voter.Key.Id)],
             Seed = shared.Platform.Seed,
         };
-        var host = new ControllerHost(settings, shared.Raft, shared.Raft.ReadBootstrap(), shared.Time, shared.Loggers.CreateLogger(nameof(ControllerHost)));
+        var host = new ControllerHost(
+            settings, shared.Raft, shared.Raft.ReadBootstrap(), Quorum, shared.Time, shared.Loggers.CreateLogger(nameof(ControllerHost)));
+        shared.Parts.Add("ending the controller's timer", host.Dispose);
         shared.Loader.Register(host);
         return new ControllerRole(host);
+
+        ControllerQuorum Quorum()
+        {
+            var quorum = shared.Raft.Quorum;
+            return new ControllerQuorum(quorum.KRaftVersion, [.. quorum.VoterSet.Voters.Select(voter => voter.Key.Id)]);
+        }
     }
 }

@@ -9,11 +9,11 @@ namespace Ottla.Broker.Api;
 
 /// <summary>AlterConfigs (key 33), versions 0 to 2: replaces all configs of a resource; what is not named is deleted. Superseded by IncrementalAlterConfigs.</summary>
 /// <remarks>Errors per resource: INVALID_CONFIG, INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, NOT_CONTROLLER.</remarks>
-internal sealed class AlterConfigsHandler(ConfigAlterer alterer) : IApiHandler<AlterConfigsRequest, AlterConfigsResponse>
+internal sealed class AlterConfigsHandler(IConfigAlterer alterer) : IApiHandler<AlterConfigsRequest, AlterConfigsResponse>
 {
     public async ValueTask<AlterConfigsResponse?> HandleAsync(RequestContext context, AlterConfigsRequest request)
     {
-        var errors = await alterer.AlterAsync([.. request.Resources.Select(ToChange)], request.ValidateOnly);
+        var errors = await alterer.AlterAsync(context, [.. request.Resources.Select(ToChange)], request.ValidateOnly);
         return new AlterConfigsResponse
         {
             Responses =

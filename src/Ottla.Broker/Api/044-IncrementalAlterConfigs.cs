@@ -9,11 +9,11 @@ namespace Ottla.Broker.Api;
 
 /// <summary>IncrementalAlterConfigs (key 44), versions 0 to 1: sets, deletes, appends to or subtracts from single configs of topics, brokers, groups and client metrics, and levels of broker loggers.</summary>
 /// <remarks>Errors per resource: INVALID_CONFIG, INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, NOT_CONTROLLER.</remarks>
-internal sealed class IncrementalAlterConfigsHandler(ConfigAlterer alterer) : IApiHandler<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>
+internal sealed class IncrementalAlterConfigsHandler(IConfigAlterer alterer) : IApiHandler<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>
 {
     public async ValueTask<IncrementalAlterConfigsResponse?> HandleAsync(RequestContext context, IncrementalAlterConfigsRequest request)
     {
-        var errors = await alterer.AlterAsync([.. request.Resources.Select(ToChange)], request.ValidateOnly);
+        var errors = await alterer.AlterAsync(context, [.. request.Resources.Select(ToChange)], request.ValidateOnly);
         return new IncrementalAlterConfigsResponse
         {
             Responses =

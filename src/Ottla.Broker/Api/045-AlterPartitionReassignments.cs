@@ -2,8 +2,6 @@ using Ottla.Broker.Hosts;
 using Ottla.Broker.Server;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
-using PartitionResponse = Ottla.Protocol.Messages.AlterPartitionReassignmentsResponse.ReassignablePartitionResponse;
-using TopicResponse = Ottla.Protocol.Messages.AlterPartitionReassignmentsResponse.ReassignableTopicResponse;
 
 namespace Ottla.Broker.Api;
 
@@ -16,41 +14,10 @@ namespace Ottla.Broker.Api;
 /// INVALID_REPLICATION_FACTOR (from version 1 on, where the client does not allow another factor), NO_REASSIGNMENT_IN_PROGRESS; for all of
 /// them: POLICY_VIOLATION (too many at once), NOT_CONTROLLER.
 /// </remarks>
-internal sealed class AlterPartitionReassignmentsHandler(ControllerChannel controller)
+internal sealed class AlterPartitionReassignmentsHandler(IController controller)
     : IApiHandler<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>
 {
     public async ValueTask<AlterPartitionReassignmentsResponse?> HandleAsync(
-        RequestContext context, AlterPartitionReassignmentsRequest request)
-    {
-        try
-        {
-            return await controller.SubmitAsync(new AlterPartitionReassignmentsCommand(request));
-        }
-        catch (ApiException e)
-        {
-            return Failed(request, e.Error);
-        }
-    }
-
-    private static AlterPartitionReassignmentsResponse Failed(AlterPartitionReassignmentsRequest request, ApiError error) => new()
-    {
-        ErrorCode = (short)error.Code,
-        ErrorMessage = error.Message,
-        Responses =
-        [
-            .. request.Topics.Select(topic => new TopicResponse
-            {
-                Name = topic.Name,
-                Partitions =
-                [
-                    .. topic.Partitions.Select(partition => new PartitionResponse
-                    {
-                        PartitionIndex = partition.PartitionIndex,
-                        ErrorCode = (short)error.Code,
-                        ErrorMessage = error.Message,
-                    }),
-                ],
-            }),
-        ],
-    };
+        RequestContext context, AlterPartitionReassignmentsRequest request) =>
+        await controller.SubmitAsync(new AlterPartitionReassignmentsCommand(request));
 }

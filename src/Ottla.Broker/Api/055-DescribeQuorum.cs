@@ -9,7 +9,7 @@ using ReplicaState = Ottla.Protocol.Messages.DescribeQuorumResponse.ReplicaState
 namespace Ottla.Broker.Api;
 
 /// <summary>DescribeQuorum (key 55), versions 0 to 2: leader, voters and observers of the metadata quorum, and how far each of them is.</summary>
-/// <remarks>Errors: INVALID_REQUEST unless it asks for no more than one partition; per partition UNKNOWN_TOPIC_OR_PARTITION for anything but __cluster_metadata-0.</remarks>
+/// <remarks>Errors: INVALID_REQUEST unless it asks for no more than one partition; per partition UNKNOWN_TOPIC_OR_PARTITION for anything but __cluster_metadata-0, and NOT_LEADER_OR_FOLLOWER by a node that does not lead the quorum.</remarks>
 internal sealed class DescribeQuorumHandler(Func<QuorumInfo> quorum) : IApiHandler<DescribeQuorumRequest, DescribeQuorumResponse>
 {
     private const short FirstVersionWithNodes = 2;
@@ -47,6 +47,8 @@ internal sealed class DescribeQuorumHandler(Func<QuorumInfo> quorum) : IApiHandl
     {
         if (topic != LogManager.MetadataTopic || partition != 0)
             return new PartitionResponse { PartitionIndex = partition, ErrorCode = (short)ErrorCode.UnknownTopicOrPartition };
+        if (info.Role != RaftRole.Leader)
+            return new PartitionResponse { PartitionIndex = partition, ErrorCode = (short)ErrorCode.NotLeaderOrFollower };
         return new PartitionResponse
         {
             PartitionIndex = partition,

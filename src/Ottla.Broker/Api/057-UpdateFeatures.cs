@@ -7,7 +7,7 @@ namespace Ottla.Broker.Api;
 
 /// <summary>UpdateFeatures (key 57), versions 0 to 2: changes finalized feature levels.</summary>
 /// <remarks>Errors: INVALID_UPDATE_VERSION, FEATURE_UPDATE_FAILED, INVALID_REQUEST, NOT_CONTROLLER; below version 2 per feature.</remarks>
-internal sealed class UpdateFeaturesHandler(ControllerChannel controller) : IApiHandler<UpdateFeaturesRequest, UpdateFeaturesResponse>
+internal sealed class UpdateFeaturesHandler(IController controller) : IApiHandler<UpdateFeaturesRequest, UpdateFeaturesResponse>
 {
     public async ValueTask<UpdateFeaturesResponse?> HandleAsync(RequestContext context, UpdateFeaturesRequest request) =>
         await controller.SubmitAsync(new UpdateFeaturesCommand(request, context.ApiVersion));

@@ -2,38 +2,107 @@ using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
+using Node = Ottla.Protocol.Messages.DescribeClusterResponse.DescribeClusterBroker;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>DescribeCluster (key 60), versions 0 to 2: cluster id, brokers and controller.</summary>
-/// <remarks>Errors: MISMATCHED_ENDPOINT_TYPE when controllers are asked for on a broker's listener, UNSUPPORTED_ENDPOINT_TYPE for other types.</remarks>
-internal sealed class DescribeClusterHandler(ClusterView cluster) : IApiHandler<DescribeClusterRequest, DescribeClusterResponse>
+/// <summary>What kind of nodes a listener leads to (KIP-919).</summary>
+public enum EndpointType : sbyte
 {
-    private const sbyte Brokers = 1;
-    private const sbyte Controllers = 2;
+    /// <summary>Brokers.</summary>
+    Broker = 1,
+
+    /// <summary>Controllers.</summary>
+    Controller = 2,
+}
+
+/// <summary>DescribeCluster (key 60), versions 0 to 2: the cluster's id and its nodes, as reached over the listener that is asked.</summary>
+/// <remarks>
+/// A broker's listener tells of brokers, and names one of them as the controller: clients send what is for it there, and it is forwarded. A
+/// controller's listener tells of the registered controllers and of the active one. Errors: MISMATCHED_ENDPOINT_TYPE for the other kind of
+/// nodes, UNSUPPORTED_ENDPOINT_TYPE for other types (both INVALID_REQUEST in version 0), UNSUPPORTED_VERSION by a controller whose
+/// metadata.version does not know registered controllers.
+/// </remarks>
+internal sealed class DescribeClusterHandler(ClusterView cluster, EndpointType type, Func<string, int> controllerIdFor)
+    : IApiHandler<DescribeClusterRequest, DescribeClusterResponse>
+{
+    private const short FirstVersionWithTypes = 1;
+    private const short FirstVersionWithFenced = 2;
 
     public ValueTask<DescribeClusterResponse?> HandleAsync(RequestContext context, DescribeClusterRequest request)
     {
-        if (request.EndpointType != Brokers)
-        {
-            var isController = request.EndpointType == Controllers;
-            return ValueTask.FromResult<DescribeClusterResponse?>(new DescribeClusterResponse
-            {
-                ErrorCode = (short)(isController ? ErrorCode.MismatchedEndpointType : ErrorCode.UnsupportedEndpointType),
-                ErrorMessage = isController ? "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER" : $"Unsupported endpoint type {request.EndpointType}",
-            });
-        }
-
-        var image = cluster.Image;
-        var brokers = ClusterView.Brokers(image, context.Connection.ListenerName).Where(broker => !broker.IsFenced || request.IncludeFencedBrokers).ToList();
+        if (type == EndpointType.Controller)
+            CheckControllersAreKnown();
+        if (request.EndpointType != (sbyte)type)
+            return ValueTask.FromResult<DescribeClusterResponse?>(Refuse(context, request));
+        var nodes = type == EndpointType.Broker ? Brokers(context, request) : Controllers(context);
+        var controllerId = controllerIdFor(context.Connection.ListenerName);
         var response = new DescribeClusterResponse
         {
+            EndpointType = (sbyte)type,
             ClusterId = cluster.ClusterId,
-            ControllerId = brokers.Find(broker => !broker.IsFenced)?.Id ?? -1,
-            Brokers = [.. brokers.Select(broker => new DescribeClusterResponse.DescribeClusterBroker { BrokerId = broker.Id, Host = broker.Host, Port = broker.Port, Rack = broker.Rack, IsFenced = broker.IsFenced && context.ApiVersion >= 2 })],
+            ControllerId = Array.Exists(nodes, node => node.BrokerId == controllerId) ? controllerId : -1,
+            Brokers = nodes,
         };
         if (request.IncludeClusterAuthorizedOperations)
             response.ClusterAuthorizedOperations = AuthorizedOperations.Cluster;
         return ValueTask.FromResult<DescribeClusterResponse?>(response);
     }
+
+    private void CheckControllersAreKnown()
+    {
+        if (cluster.Image.Features.MetadataVersion is not { } version)
+        {
+            throw new ApiException(
+                ErrorCode.UnsupportedVersion,
+                "There is no finalized MetadataVersion, so direct-to-controller communication is not supported.");
+        }
+
+        if (!version.SupportsControllerRegistration)
+        {
+            throw new ApiException(
+                ErrorCode.UnsupportedVersion, "Direct-to-controller communication is not supported with the current MetadataVersion.");
+        }
+    }
+
+    private DescribeClusterResponse Refuse(RequestContext context, DescribeClusterRequest request)
+    {
+        var wanted = (EndpointType)request.EndpointType;
+        var isKnown = Enum.IsDefined(wanted);
+        var error = context.ApiVersion < FirstVersionWithTypes ? ErrorCode.InvalidRequest
+            : isKnown ? ErrorCode.MismatchedEndpointType
+            : ErrorCode.UnsupportedEndpointType;
+        return new DescribeClusterResponse
+        {
+            ErrorCode = (short)error,
+            ErrorMessage = isKnown
+                ? $"The request was sent to an endpoint of type {Name(type)}, but we wanted an endpoint of type {Name(wanted)}"
+                : $"Unsupported endpoint type {request.EndpointType}",
+        };
+    }
+
+    private static string Name(EndpointType type) => type == EndpointType.Broker ? "BROKER" : "CONTROLLER";
+
+    private Node[] Brokers(RequestContext context, DescribeClusterRequest request) =>
+    [
+        .. ClusterView.Brokers(cluster.Image, context.Connection.ListenerName)
+            .Where(broker => !broker.IsFenced || request.IncludeFencedBrokers)
+            .Select(broker => new Node
+            {
+                BrokerId = broker.Id,
+                Host = broker.Host,
+                Port = broker.Port,
+                Rack = broker.Rack,
+                IsFenced = broker.IsFenced && context.ApiVersion >= FirstVersionWithFenced,
+            }),
+    ];
+
+    private Node[] Controllers(RequestContext context) =>
+    [
+        .. from controller in cluster.Image.Cluster.Controllers.Values
+           from endpoint in controller.Endpoints
+           where endpoint.Listener == context.Connection.ListenerName
+           select new Node { BrokerId = controller.Id, Host = endpoint.Host, Port = endpoint.Port },
+    ];
 }

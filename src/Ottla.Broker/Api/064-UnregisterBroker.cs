@@ -10,18 +10,11 @@ namespace Ottla.Broker.Api;
 /// A broker that runs loses its leaderships and registers again when it starts the next time. Errors: BROKER_ID_NOT_REGISTERED,
 /// NOT_CONTROLLER.
 /// </remarks>
-internal sealed class UnregisterBrokerHandler(ControllerChannel controller) : IApiHandler<UnregisterBrokerRequest, UnregisterBrokerResponse>
+internal sealed class UnregisterBrokerHandler(IController controller) : IApiHandler<UnregisterBrokerRequest, UnregisterBrokerResponse>
 {
     public async ValueTask<UnregisterBrokerResponse?> HandleAsync(RequestContext context, UnregisterBrokerRequest request)
     {
-        try
-        {
-            await controller.SubmitAsync(new UnregisterBrokerCommand(request.BrokerId));
-            return new UnregisterBrokerResponse();
-        }
-        catch (ApiException e)
-        {
-            return new UnregisterBrokerResponse { ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message };
-        }
+        await controller.SubmitAsync(new UnregisterBrokerCommand(request.BrokerId));
+        return new UnregisterBrokerResponse();
     }
 }

@@ -9,19 +9,12 @@ namespace Ottla.Broker.Api;
 /// UnregisterController (key 94), version 0: forgets a controller that will not come back (KIP-1312). The active controller decides.
 /// </summary>
 /// <remarks>Errors: CONTROLLER_ID_NOT_REGISTERED, UNSUPPORTED_VERSION (the metadata version is too old), NOT_CONTROLLER.</remarks>
-internal sealed class UnregisterControllerHandler(ControllerChannel controller)
+internal sealed class UnregisterControllerHandler(IController controller)
     : IApiHandler<UnregisterControllerRequest, UnregisterControllerResponse>
 {
     public async ValueTask<UnregisterControllerResponse?> HandleAsync(RequestContext context, UnregisterControllerRequest request)
     {
-        try
-        {
-            await controller.SubmitAsync(new UnregisterControllerCommand(request.ControllerId));
-            return new UnregisterControllerResponse();
-        }
-        catch (ApiException e)
-        {
-            return new UnregisterControllerResponse { ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message };
-        }
+        await controller.SubmitAsync(new UnregisterControllerCommand(request.ControllerId));
+        return new UnregisterControllerResponse();
     }
 }

@@ -65,7 +65,7 @@ public static class BrokerApis
     {
         var topicCreation = new TopicAutoCreation(broker.Controller, broker.Config, broker.Loggers.CreateLogger(nameof(TopicAutoCreation)));
         var leaders = new LeaderHints(() => broker.Cluster.Image, broker.Topics);
-        var configs = new ConfigAlterer(broker.Controller, broker.Config, broker.Loggers);
+        var configs = new ConfigAlterer(broker.Controller, broker.Config, new LoggerLevels(broker.Config().NodeId, broker.Loggers));
         ApiTable? table = null;
         table = new ApiTable(ApiListeners.Broker,
         [
@@ -132,7 +132,11 @@ public static class BrokerApis
             Entry<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(new AlterUserScramCredentialsHandler()),
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(broker.Quorum)),
             HeavyEntry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(broker.Controller)),
-            Entry<DescribeClusterRequest, DescribeClusterResponse>(new DescribeClusterHandler(broker.Cluster)),
+            Entry<DescribeClusterRequest, DescribeClusterResponse>(
+                new DescribeClusterHandler(
+                    broker.Cluster,
+                    EndpointType.Broker,
+                    listener => ClusterView.Brokers(broker.Cluster.Image, listener).FirstOrDefault(each => !each.IsFenced)?.Id ?? -1)),
             HeavyEntry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics, broker.Cluster)),
             HeavyEntry<UnregisterBrokerRequest, UnregisterBrokerResponse>(new UnregisterBrokerHandler(broker.Controller)),
             Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler(broker.Transactions)),

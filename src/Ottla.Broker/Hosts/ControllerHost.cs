@@ -1,19 +1,25 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Metadata;
+using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
+using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Hosts;
 
-/// <summary>The shell of the controller: decides commands one at a time, writes what was decided to the metadata log, and answers once it is committed.</summary>
+/// <summary>
+/// The shell of the controller: decides commands one at a time, writes what was decided to the metadata log, and answers once it is
+/// committed. A timer has it do what is due without a command.
+/// </summary>
 /// <remarks>
-/// Lives as long as the node. Commands may come from any thread: a lock puts them in a row, and is held while one is decided and appended, never
-/// while waiting. The metadata loader tells it who leads. Only while this node leads the metadata quorum are commands decided; they see everything that was appended before them, committed or not. When leadership is lost, what was not committed is forgotten.
+/// Lives as long as the node. Commands may come from any thread: a lock puts them in a row, and is held while one is decided and appended,
+/// never while waiting. The metadata loader tells it who leads. Only while this node leads the metadata quorum are commands decided; they
+/// see everything that was appended before them, committed or not. When leadership is lost, what was not committed is forgotten.
 /// </remarks>
-public sealed partial class ControllerHost : ILeadershipFollower
+public sealed partial class ControllerHost : IController, ILeadershipFollower, IDisposable
 {
     /// <summary>Records in one batch; a decision that need not be atomic is split there.</summary>
     private const int RecordsPerBatchMax = 10_000;
@@ -21,10 +27,15 @@ public sealed partial class ControllerHost : ILeadershipFollower
     private readonly Lock _lock = new();
     private readonly QuorumController _controller;
     private readonly IMetadataLog _log;
+    private readonly Func<ControllerQuorum> _quorum;
     private readonly int _nodeId;
     private readonly TimeProvider _time;
+    private readonly Instant _startedAt;
+    private readonly long _startedAtTimestamp;
     private readonly ILogger _logger;
     private readonly IReadOnlyList<MetadataRecord> _bootstrap;
+    private readonly ITimer _timer;
+    private readonly HeartbeatIntake _heartbeats;
     private TaskCompletionSource _active = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private MetadataReplayer? _speculative;
     private int _activeEpoch = -1;
@@ -36,16 +47,28 @@ public sealed partial class ControllerHost : ILeadershipFollower
     /// <param name="settings">What the controller must know.</param>
     /// <param name="log">The metadata log.</param>
     /// <param name="bootstrap">The records that an empty log begins with.</param>
+    /// <param name="quorum">The quorum as it is now.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Where to log.</param>
-    public ControllerHost(ControllerSettings settings, IMetadataLog log, IReadOnlyList<MetadataRecord> bootstrap, TimeProvider time, ILogger logger)
+    public ControllerHost(
+        ControllerSettings settings,
+        IMetadataLog log,
+        IReadOnlyList<MetadataRecord> bootstrap,
+        Func<ControllerQuorum> quorum,
+        TimeProvider time,
+        ILogger logger)
     {
         _controller = new QuorumController(settings);
         _log = log;
         _bootstrap = bootstrap;
+        _quorum = quorum;
         _nodeId = settings.NodeId;
         _time = time;
+        _startedAt = Instant.Now(time);
+        _startedAtTimestamp = time.GetTimestamp();
         _logger = logger;
+        _heartbeats = new HeartbeatIntake(_controller);
+        _timer = time.CreateTimer(_ => DoWhatIsDue(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Whether this node is the active controller.</summary>
@@ -68,6 +91,9 @@ public sealed partial class ControllerHost : ILeadershipFollower
         }
     }
 
+    /// <summary>The last offset that is committed: what an answer rests on is there or before.</summary>
+    public long CommittedOffset => _log.HighWatermark - 1;
+
     /// <summary>Completes when this node is the active controller. Once it is not any more, there is a new task to wait for.</summary>
     public Task WhenActive
     {
@@ -78,9 +104,7 @@ public sealed partial class ControllerHost : ILeadershipFollower
         }
     }
 
-    /// <summary>Decides a command and writes what was decided.</summary>
-    /// <returns>Completes with the answer when the records are committed.</returns>
-    /// <exception cref="ApiException">The command fails: NOT_CONTROLLER when this node is not (or no longer) the active controller.</exception>
+    /// <inheritdoc/>
     public async Task<TReply> SubmitAsync<TReply>(ControllerCommand<TReply> command) => (await SubmitWithOffsetAsync(command)).Reply;
 
     /// <summary>As <see cref="SubmitAsync"/>, and says up to which offset the metadata must be read to see the effect.</summary>
@@ -104,29 +128,19 @@ public sealed partial class ControllerHost : ILeadershipFollower
         return (reply, offset);
     }
 
-    /// <inheritdoc/>
-    public void HandleLeaderChange(LeaderAndEpoch leader, MetadataReplayer committed)
+    /// <summary>
+    /// Decides what a heartbeat asks for. The broker counts as alive from now on, also when commands before this one take long.
+    /// </summary>
+    /// <param name="request">The heartbeat.</param>
+    /// <param name="connection">The connection that it came over.</param>
+    public Task<BrokerHeartbeatReply> HeartbeatAsync(BrokerHeartbeatRequest request, ConnectionInfo connection)
     {
-        lock (_lock)
-        {
-            _leader = leader;
-            _speculative = null;
-            _activeEpoch = -1;
-            _lastAppend = Task.CompletedTask;
-            if (_active.Task.IsCompleted)
-                _active = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            if (leader.LeaderId == _nodeId)
-                Activate(leader.Epoch, committed);
-            else
-                LogInactive(_logger, leader.LeaderId, leader.Epoch);
-        }
+        _heartbeats.Add(request, Now(), connection);
+        return SubmitAsync(new BrokerHeartbeatCommand(request));
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "This node is the active controller at epoch {Epoch}, metadata offset {Offset}.")]
-    private static partial void LogActive(ILogger logger, int epoch, long offset);
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "The active controller is node {LeaderId} at epoch {Epoch}.")]
-    private static partial void LogInactive(ILogger logger, int leaderId, int epoch);
+    /// <summary>Ends the timer. The node stops: the log takes no more records.</summary>
+    public void Dispose() => _timer.Dispose();
 
     [LoggerMessage(Level = LogLevel.Error, Message =
         "The metadata log failed before it was known whether the controller command {Command} is committed: its client is told "
@@ -138,24 +152,8 @@ public sealed partial class ControllerHost : ILeadershipFollower
 
     private static ApiException NotController() => new(ErrorCode.NotController, "This node is not the active controller.");
 
-    private void Activate(int epoch, MetadataReplayer committed)
-    {
-        _speculative = committed.Copy();
-        _activeEpoch = epoch;
-        _lastOffset = committed.Image.Provenance.LastOffset;
-        try
-        {
-            Decide(new ActivateCommand(_bootstrap, _speculative.TransactionStartOffset));
-        }
-        catch (ApiException e) when (e.Error.Code == ErrorCode.NotController)
-        {
-            _speculative = null; // the leadership ended before this was told of it: the next change of the leader is on its way
-            return;
-        }
-
-        LogActive(_logger, epoch, _log.EndOffset);
-        _active.TrySetResult();
-    }
+    /// <summary>The time, by a clock that does not jump: sessions must not end because somebody sets the clock.</summary>
+    private Instant Now() => _startedAt.AddMilliseconds((long)_time.GetElapsedTime(_startedAtTimestamp).TotalMilliseconds);
 
     private (TReply Reply, long Offset, Task Committed) Decide<TReply>(ControllerCommand<TReply> command)
     {
@@ -182,31 +180,37 @@ public sealed partial class ControllerHost : ILeadershipFollower
 
     private (TReply Reply, long Offset, Task Committed) DecideLocked<TReply>(ControllerCommand<TReply> command)
     {
-        var speculative = _speculative ?? throw NotController();
-        var now = Instant.Now(_time);
-        var decision = _controller.Decide(command, new ControllerState(speculative.Image, _log.EndOffset, now));
+        _heartbeats.Drain();
+        var decision = _controller.Decide(command, State());
+        if (decision.Records.Count > 0)
+            Append(decision);
+        else if (_log.Leader != new LeaderAndEpoch(_nodeId, _activeEpoch))
+            throw NotController(); // it has lost the lead and is about to be told: what it knows may be outdated
 
         // An answer may rest on what was appended before it: it is no better than that.
-        if (decision.Records.Count == 0)
-            return (decision.Reply, _lastOffset, _lastAppend);
-        if (decision.IsAtomic || decision.Records.Count <= RecordsPerBatchMax)
-            Append(decision.Records, now);
-        else
-            AppendInParts(decision.Records, now);
         return (decision.Reply, _lastOffset, _lastAppend);
     }
 
-    private void AppendInParts(IReadOnlyList<MetadataRecord> records, Instant now)
+    private ControllerState State() => new((_speculative ?? throw NotController()).Image, _log.EndOffset, Now(), _quorum());
+
+    private void Append<TReply>(in Decision<MetadataRecord, TReply> decision)
     {
-        foreach (var part in records.Chunk(RecordsPerBatchMax))
-            Append(part, now);
+        if (decision.IsAtomic || decision.Records.Count <= RecordsPerBatchMax)
+        {
+            Append(decision.Records);
+            return;
+        }
+
+        foreach (var part in decision.Records.Chunk(RecordsPerBatchMax))
+            Append(part);
     }
 
-    private void Append(IReadOnlyList<MetadataRecord> records, Instant now)
+    private void Append(IReadOnlyList<MetadataRecord> records)
     {
         // First where it cannot hurt: a decision that does not apply must not reach the log.
         var next = _speculative!.Copy();
-        next.Apply(records, _log.EndOffset, new MetadataProvenance(_log.EndOffset + records.Count - 1, _activeEpoch, now.UnixMilliseconds));
+        var provenance = new MetadataProvenance(_log.EndOffset + records.Count - 1, _activeEpoch, Instant.Now(_time).UnixMilliseconds);
+        next.Apply(records, _log.EndOffset, provenance);
         long lastOffset;
         Task committed;
         try
@@ -221,5 +225,7 @@ public sealed partial class ControllerHost : ILeadershipFollower
         _speculative = next;
         _lastOffset = lastOffset;
         _lastAppend = committed;
+        _controller.Apply(records, lastOffset);
+        ControllerLog.Tell(_logger, records);
     }
 }

@@ -12,13 +12,11 @@ namespace Ottla.Broker.Metadata;
 /// Changes configs for clients, behind both of the APIs for it. The broker that receives a request checks what only it can
 /// know, its own configuration and its loggers; the controller decides on the rest. Has no state; used by any thread.
 /// </summary>
-internal sealed class ConfigAlterer(ControllerChannel controller, Func<BrokerConfig> config, LeveledLoggers loggers)
+internal sealed class ConfigAlterer(ControllerChannel controller, Func<BrokerConfig> config, LoggerLevels loggers) : IConfigAlterer
 {
-    /// <summary>Makes the changes, each as a whole or not at all.</summary>
-    /// <param name="changes">One for each resource of the request.</param>
-    /// <param name="validateOnly">Whether they are only checked.</param>
-    /// <returns>An answer for each, in their order.</returns>
-    public async ValueTask<IReadOnlyList<ApiError>> AlterAsync(IReadOnlyList<ConfigChange> changes, bool validateOnly)
+    /// <inheritdoc/>
+    public async ValueTask<IReadOnlyList<ApiError>> AlterAsync(
+        RequestContext context, IReadOnlyList<ConfigChange> changes, bool validateOnly)
     {
         var repeated = changes.GroupBy(change => change.Resource).Where(same => same.Skip(1).Any()).Select(same => same.Key).ToHashSet();
         var answers = new ApiError[changes.Count];
@@ -29,7 +27,7 @@ internal sealed class ConfigAlterer(ControllerChannel controller, Func<BrokerCon
             if (repeated.Contains(changes[i].Resource))
                 answers[i] = new ApiError(ErrorCode.InvalidRequest, "Each resource must appear at most once.");
             else if (changes[i].Resource.Type == ConfigResourceType.BrokerLogger && !changes[i].ReplacesAll)
-                answers[i] = AlterLoggers(changes[i], validateOnly);
+                answers[i] = loggers.Alter(changes[i], validateOnly);
             else if (Refusal(changes[i]) is { } refusal)
                 answers[i] = refusal;
             else
@@ -59,25 +57,6 @@ internal sealed class ConfigAlterer(ControllerChannel controller, Func<BrokerCon
         catch (ApiException e)
         {
             return [.. command.Changes.Select(_ => e.Error)];
-        }
-    }
-
-    private ApiError AlterLoggers(ConfigChange change, bool validateOnly)
-    {
-        if (MalformedReason(change) is { } malformed)
-            return new ApiError(ErrorCode.InvalidRequest, malformed);
-        if (!int.TryParse(change.Resource.Name, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var id))
-            return new ApiError(ErrorCode.InvalidRequest, $"Node id must be an integer, but it is: {change.Resource.Name}");
-        if (id != config().NodeId)
-            return new ApiError(ErrorCode.InvalidRequest, $"Unexpected node id. Expected {config().NodeId}, but received {id}");
-        try
-        {
-            loggers.Alter(change.Alterations, validateOnly);
-            return ApiError.None;
-        }
-        catch (ConfigException e)
-        {
-            return ToError(e);
         }
     }
 
@@ -139,7 +118,8 @@ internal sealed class ConfigAlterer(ControllerChannel controller, Func<BrokerCon
         return updated;
     }
 
-    private static string? MalformedReason(ConfigChange change)
+    /// <summary>Why a change cannot be understood; null when it can.</summary>
+    internal static string? MalformedReason(ConfigChange change)
     {
         var names = change.Alterations.Select(alteration => alteration.Name).ToHashSet(StringComparer.Ordinal);
         if (names.Count < change.Alterations.Count)
@@ -155,6 +135,7 @@ internal sealed class ConfigAlterer(ControllerChannel controller, Func<BrokerCon
         ? change with { Resource = ConfigResource.Broker(int.Parse(change.Resource.Name, CultureInfo.InvariantCulture)) }
         : change;
 
-    private static ApiError ToError(ConfigException e) =>
+    /// <summary>What a client is told of a value that is invalid.</summary>
+    internal static ApiError ToError(ConfigException e) =>
         new(e.Kind == ConfigErrorKind.InvalidRequest ? ErrorCode.InvalidRequest : ErrorCode.InvalidConfig, e.Message);
 }

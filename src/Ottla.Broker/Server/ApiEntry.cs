@@ -3,6 +3,7 @@ using Ottla.Network.Framing;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
+using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Server;
 
@@ -69,24 +70,39 @@ public abstract class ApiEntry
     /// <exception cref="ProtocolException">The request is malformed; it takes no place.</exception>
     internal abstract ValueTask Start(RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy);
 
+    /// <summary>Answers a request that came inside another one (Envelope).</summary>
+    /// <param name="context">The inner request's.</param>
+    /// <param name="body">The inner request behind its header.</param>
+    /// <param name="onFailure">Told of an exception that is no error of Kafka's.</param>
+    /// <returns>The response behind its header.</returns>
+    /// <exception cref="ProtocolException">The request is malformed.</exception>
+    /// <exception cref="ApiException">NOT_CONTROLLER, which is for the sender of the outer request.</exception>
+    internal virtual ValueTask<byte[]> AnswerInnerAsync(RequestContext context, Memory<byte> body, Action<Exception> onFailure) =>
+        throw new InvalidOperationException($"A request of {Key} is never inside another one.");
+
     /// <summary>Encodes a response behind its header.</summary>
     internal void Encode(RequestContext context, IMessage response, short version, FrameBuffer frame)
     {
         try
         {
-            var writer = new WireWriter(frame);
-            writer.WriteInt32(context.CorrelationId);
-            // An ApiVersions response always has the old header: the client cannot know yet which one to expect (KIP-511).
-            if (version >= Schema.LowestFlexibleVersion && Key != ApiKey.ApiVersions)
-                writer.WriteTagCount(0);
-            response.Write(ref writer, version);
-            writer.Flush();
+            WriteResponse(context, response, version, frame);
         }
         catch (ProtocolException e)
         {
             frame.Dispose();
             throw new InvalidOperationException($"The response to {Key} version {version} cannot be encoded.", e); // our bug, not the client's
         }
+    }
+
+    private protected void WriteResponse(RequestContext context, IMessage response, short version, IFrameOutput output)
+    {
+        var writer = new WireWriter(output);
+        writer.WriteInt32(context.CorrelationId);
+        // An ApiVersions response always has the old header: the client cannot know yet which one to expect (KIP-511).
+        if (version >= Schema.LowestFlexibleVersion && Key != ApiKey.ApiVersions)
+            writer.WriteTagCount(0);
+        response.Write(ref writer, version);
+        writer.Flush();
     }
 }
 
@@ -253,6 +269,29 @@ public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRe
 
     private protected override ValueTask<TResponse?> CallHandler(in Exchange exchange) =>
         handler.HandleAsync(exchange.Context, exchange.Request);
+
+    /// <inheritdoc/>
+    internal override async ValueTask<byte[]> AnswerInnerAsync(RequestContext context, Memory<byte> body, Action<Exception> onFailure)
+    {
+        var reader = new WireReader(body);
+        var request = TRequest.Read(ref reader, context.ApiVersion);
+        TResponse? response;
+        try
+        {
+            response = await handler.HandleAsync(context, request);
+        }
+        catch (Exception e) when (e is not ApiException { Error.Code: ErrorCode.NotController })
+        {
+            var (error, message) = RequestFailure.ErrorOf(e);
+            if (error == ErrorCode.UnknownServerError)
+                onFailure(e);
+            response = request.ToErrorResponse(context.ApiVersion, (short)error, message);
+        }
+
+        var buffer = new WireBuffer();
+        WriteResponse(context, response!, context.ApiVersion, buffer);
+        return buffer.Written.ToArray();
+    }
 
     private sealed class HeavyWork(PlainApiEntry<TRequest, TResponse> entry, Exchange exchange) : IThreadPoolWorkItem
     {

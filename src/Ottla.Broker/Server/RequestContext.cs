@@ -27,4 +27,10 @@ public sealed record ConnectionInfo(
 {
     /// <summary>Completes once all transactional batches of this connection are appended (or refused) that had to wait for their coordinator. Touched before a handler's first await only.</summary>
     public Task PendingAppends { get; set; } = Task.CompletedTask;
+
+    /// <summary>Who the client is.</summary>
+    public ClientPrincipal Principal { get; init; } = ClientPrincipal.Anonymous;
+
+    /// <summary>Whether a broker forwards the client's requests: the connection is the broker's, the address and the principal are the client's.</summary>
+    public bool IsForwarded { get; init; }
 }

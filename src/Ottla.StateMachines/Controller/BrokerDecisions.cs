@@ -11,17 +11,16 @@ namespace Ottla.StateMachines.Controller;
 /// </summary>
 internal sealed class BrokerDecisions(QuorumController controller)
 {
-    private const sbyte Fence = 1;
-    private const sbyte Unfence = -1;
-
     public Decision<MetadataRecord, BrokerRegistrationResponse> Register(RegisterBrokerCommand command, in ControllerState state)
     {
         var request = command.Request;
         var image = state.Image;
         var version = image.Features.MetadataVersionOrThrow;
         var existing = image.Cluster.Broker(request.BrokerId);
-        CheckIdentity(request, image);
-        CheckFeatures(request, image);
+        CheckClusterId(request);
+        CheckNoOtherProcess(request, existing, state.Now);
+        CheckDirectories(request, image);
+        CheckFeatures(request, image, state.Quorum);
 
         List<MetadataRecord> records = [];
         var record = new RegisterBrokerRecord
@@ -60,36 +59,6 @@ internal sealed class BrokerDecisions(QuorumController controller)
         // Last: if only a part of the records is written, the broker registers again.
         records.Add(new MetadataRecord(record, version.RegisterBrokerRecordVersion));
         return new(records, new BrokerRegistrationResponse { BrokerEpoch = record.BrokerEpoch }, false);
-    }
-
-    public Decision<MetadataRecord, BrokerHeartbeatReply> Heartbeat(BrokerHeartbeatCommand command, in ControllerState state)
-    {
-        var request = command.Request;
-        var image = state.Image;
-        var broker = CheckedBroker(image, request.BrokerId, request.BrokerEpoch);
-        List<MetadataRecord> records = [];
-        var isCaughtUp = request.CurrentMetadataOffset >= broker.RegisteredAtOffset;
-        var next = NextState(broker, request, isCaughtUp, image);
-        switch (next)
-        {
-            case BrokerState.Fenced or BrokerState.ShutdownNow when !broker.Fenced:
-                AddFence(image, broker, records);
-                break;
-            case BrokerState.Unfenced when broker.Fenced:
-                AddUnfence(image, broker, records);
-                break;
-            case BrokerState.ControlledShutdown when !broker.InControlledShutdown:
-                AddControlledShutdown(image, broker, records);
-                break;
-            default:
-                break;
-        }
-
-        AddDirectoryChanges(image, broker, request, records);
-        var reply = new BrokerHeartbeatReply(
-            isCaughtUp, next is BrokerState.Fenced or BrokerState.ShutdownNow, next == BrokerState.ControlledShutdown,
-                next == BrokerState.ShutdownNow);
-        return new(records, reply, false);
     }
 
     public Decision<MetadataRecord, Done> Unregister(int brokerId, in ControllerState state)
@@ -134,8 +103,16 @@ internal sealed class BrokerDecisions(QuorumController controller)
         return new([new MetadataRecord(record, 0)], Done.Instance, true);
     }
 
-    public static Decision<MetadataRecord, Done> UnregisterController(int controllerId, in ControllerState state)
+    public Decision<MetadataRecord, Done> UnregisterController(int controllerId, in ControllerState state)
     {
+        if (controllerId == controller.Settings.NodeId)
+            throw new ApiException(ErrorCode.InvalidRequest, "Controller cannot unregister itself while it is active.");
+        if (state.Quorum.VoterIds.Contains(controllerId))
+        {
+            throw new ApiException(
+                ErrorCode.InvalidRequest, $"Cannot unregister controller {controllerId} because it is part of the voter set.");
+        }
+
         if (!state.Image.Features.MetadataVersionOrThrow.SupportsControllerUnregistration)
             throw new ApiException(
                 ErrorCode.UnsupportedVersion, "The current MetadataVersion is too old to support controller unregistration.");
@@ -176,25 +153,7 @@ internal sealed class BrokerDecisions(QuorumController controller)
             : throw new ApiException(ErrorCode.StaleBrokerEpoch, $"Expected broker epoch {broker.Epoch}, but got broker epoch {epoch}");
     }
 
-    private static BrokerState NextState(BrokerRegistration broker, BrokerHeartbeatRequest request, bool isCaughtUp, MetadataImage image)
-    {
-        if (broker.Fenced)
-        {
-            if (request.WantShutDown)
-                return BrokerState.ShutdownNow;
-
-            // A process that began to shut down stays fenced. If it were unfenced, it could be elected as a leader just before it stops.
-            return !request.WantFence && isCaughtUp && !broker.InControlledShutdown ? BrokerState.Unfenced : BrokerState.Fenced;
-        }
-
-        if (request.WantFence)
-            return request.WantShutDown ? BrokerState.ShutdownNow : BrokerState.Fenced;
-        if (broker.InControlledShutdown || request.WantShutDown)
-            return PartitionDecisions.HasLeaderships(image, broker.Id) ? BrokerState.ControlledShutdown : BrokerState.ShutdownNow;
-        return BrokerState.Unfenced;
-    }
-
-    private void CheckIdentity(BrokerRegistrationRequest request, MetadataImage image)
+    private void CheckClusterId(BrokerRegistrationRequest request)
     {
         if (request.ClusterId != controller.Settings.ClusterId)
         {
@@ -202,7 +161,29 @@ internal sealed class BrokerDecisions(QuorumController controller)
                 ErrorCode.InconsistentClusterId,
                     $"Expected cluster ID {controller.Settings.ClusterId}, but got cluster ID {request.ClusterId}");
         }
+    }
 
+    /// <summary>
+    /// Refuses a second process with the id of one that is alive. One that asked to stop and is fenced does not count as alive, nor one
+    /// without an open connection whose directories the new one has (docs/adr/0014).
+    /// </summary>
+    private void CheckNoOtherProcess(BrokerRegistrationRequest request, BrokerRegistration? existing, Instant now)
+    {
+        if (existing is null || existing.IncarnationId == request.IncarnationId || !controller.Sessions.IsAlive(existing, now))
+            return;
+        if (existing.Fenced && controller.Sessions.WantsToStop(existing))
+            return;
+        if (!controller.Sessions.IsConnected(existing) && existing.LogDirs.Length > 0
+            && existing.LogDirs.ToHashSet().SetEquals(request.LogDirs))
+            return;
+        throw new ApiException(
+            ErrorCode.DuplicateBrokerRegistration,
+            "Another broker is registered with that broker id. If the broker was recently restarted this should self-resolve once the "
+            + "heartbeat manager expires the broker's session.");
+    }
+
+    private static void CheckDirectories(BrokerRegistrationRequest request, MetadataImage image)
+    {
         if (request.IsMigratingZkBroker)
             throw new ApiException(ErrorCode.BrokerIdNotRegistered, "Controller does not support registering ZK brokers.");
         if (!image.Features.MetadataVersionOrThrow.SupportsDirectoryAssignment)
@@ -221,17 +202,22 @@ internal sealed class BrokerDecisions(QuorumController controller)
         }
     }
 
-    private void CheckFeatures(BrokerRegistrationRequest request, MetadataImage image)
+    private static void CheckFeatures(BrokerRegistrationRequest request, MetadataImage image, ControllerQuorum quorum)
     {
         var supported = request.Features.ToDictionary(
             feature => feature.Name, feature =>
                 new VersionRange(feature.MinSupportedVersion, feature.MaxSupportedVersion), StringComparer.Ordinal);
-        if (!supported.ContainsKey(MetadataVersion.FeatureName))
-            throw new ApiException(ErrorCode.InvalidRegistration, $"Request features do not contain '{MetadataVersion.FeatureName}'");
         var finalized = image.Features.Levels
             .Add(MetadataVersion.FeatureName, image.Features.MetadataVersionOrThrow.Level)
-            .SetItem(Feature.KRaftVersion, controller.Settings.KRaftVersion);
-        foreach (var name in supported.Keys.Union(finalized.Keys))
+            .SetItem(Feature.KRaftVersion, quorum.KRaftVersion);
+        foreach (var name in supported.Keys)
+            Check(name);
+        if (!supported.ContainsKey(MetadataVersion.FeatureName))
+            throw new ApiException(ErrorCode.InvalidRegistration, $"Request features do not contain '{MetadataVersion.FeatureName}'");
+        foreach (var name in finalized.Keys.Except(supported.Keys))
+            Check(name);
+
+        void Check(string name)
         {
             var level = finalized.GetValueOrDefault(name);
             var range = supported.GetValueOrDefault(name);
@@ -263,63 +249,5 @@ internal sealed class BrokerDecisions(QuorumController controller)
             controller.Partitions.AddChanges(
                 image, new PartitionDecisions.BrokerEvent(Removed: brokerId), partition => partition.Isr.Contains(brokerId), records);
         }
-    }
-
-    private void AddFence(MetadataImage image, BrokerRegistration broker, List<MetadataRecord> records)
-    {
-        controller.Partitions.AddChanges(
-            image, new PartitionDecisions.BrokerEvent(Removed: broker.Id), partition => partition.Isr.Contains(broker.Id), records);
-        records.Add(new MetadataRecord(
-            new BrokerRegistrationChangeRecord { BrokerId = broker.Id, BrokerEpoch = broker.Epoch, Fenced = Fence }, 0));
-    }
-
-    private void AddUnfence(MetadataImage image, BrokerRegistration broker, List<MetadataRecord> records)
-    {
-        records.Add(new MetadataRecord(
-            new BrokerRegistrationChangeRecord { BrokerId = broker.Id, BrokerEpoch = broker.Epoch, Fenced = Unfence }, 0));
-        controller.Partitions.AddChanges(
-            image, new PartitionDecisions.BrokerEvent(Added: broker.Id), partition =>
-                partition.Leader == PartitionRegistration.NoLeader, records);
-    }
-
-    private void AddControlledShutdown(MetadataImage image, BrokerRegistration broker, List<MetadataRecord> records)
-    {
-        records.Add(new MetadataRecord(
-            new BrokerRegistrationChangeRecord { BrokerId = broker.Id, BrokerEpoch = broker.Epoch, InControlledShutdown = 1 }, 1));
-        controller.Partitions.AddChanges(
-            image, new PartitionDecisions.BrokerEvent(Removed: broker.Id), partition => partition.Isr.Contains(broker.Id), records);
-    }
-
-    private void AddDirectoryChanges(
-        MetadataImage image, BrokerRegistration broker, BrokerHeartbeatRequest request, List<MetadataRecord> records)
-    {
-        var version = image.Features.MetadataVersionOrThrow;
-        var failed = broker.LogDirs.Where(dir => request.OfflineLogDirs.Contains(dir)).ToHashSet();
-        if (version.SupportsDirectoryAssignment && failed.Count > 0)
-        {
-            controller.Partitions.AddChanges(
-                image,
-                new PartitionDecisions.BrokerEvent(Removed: broker.Id),
-                partition => partition.Replicas.Contains(broker.Id) && failed.Contains(partition.DirectoryOf(broker.Id)),
-                records);
-            records.Add(new MetadataRecord(
-                new BrokerRegistrationChangeRecord { BrokerId = broker.Id, BrokerEpoch = broker.Epoch,
-                    LogDirs = [.. broker.LogDirs.Where(dir => !failed.Contains(dir))] }, 2));
-        }
-
-        if (version.SupportsCordonedLogDirs && request.CordonedLogDirs is { } cordoned
-            && (broker.CordonedLogDirs.IsDefault || !broker.CordonedLogDirs.ToHashSet().SetEquals(cordoned)))
-        {
-            records.Add(new MetadataRecord(
-                new BrokerRegistrationChangeRecord { BrokerId = broker.Id, BrokerEpoch = broker.Epoch, CordonedLogDirs = cordoned }, 3));
-        }
-    }
-
-    private enum BrokerState
-    {
-        Fenced,
-        Unfenced,
-        ControlledShutdown,
-        ShutdownNow,
     }
 }

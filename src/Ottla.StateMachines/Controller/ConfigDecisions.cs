@@ -12,6 +12,8 @@ internal sealed class ConfigDecisions(QuorumController controller)
     public const string MinInsyncReplicas = "min.insync.replicas";
     public const string UncleanLeaderElection = "unclean.leader.election.enable";
     private const string CordonedLogDirs = "cordoned.log.dirs";
+    private const string CordonRefusal =
+        $"When updating {CordonedLogDirs} via controllers,  the new value must be a subset of the current configuration value.";
 
     public static MetadataRecord Record(ConfigResource resource, string name, string? value) =>
         new(new ConfigRecord { ResourceType = (sbyte)resource.Type, ResourceName = resource.Name, Name = name, Value = value }, 0);
@@ -41,7 +43,9 @@ internal sealed class ConfigDecisions(QuorumController controller)
         foreach (var change in command.Changes)
         {
             var error = Admit(change.Resource, repeated.Contains(change.Resource), command.MayAlter);
-            answers.Add(error.IsFailure ? error : Alter(image, change.Resource, WithDeletions(image, change), isNew: false, records));
+            if (!error.IsFailure && !command.IsForwarded && CordonsUnseen(image, change))
+                error = new ApiError(ErrorCode.InvalidConfig, CordonRefusal);
+            answers.Add(error.IsFailure ? error : Alter(image, change.Resource, WithDeletions(image, change), state.Quorum, records));
         }
 
         AddClearElr(image, records);
@@ -53,10 +57,11 @@ internal sealed class ConfigDecisions(QuorumController controller)
     /// <param name="image">The current image.</param>
     /// <param name="resource">The resource.</param>
     /// <param name="alterations">The changes.</param>
-    /// <param name="isNew">Whether the resource is a topic that is being created.</param>
+    /// <param name="quorum">The quorum, whose nodes may have configs; null for a topic that is being created.</param>
     /// <param name="records">The list to add the records to.</param>
     public ApiError Alter(
-        MetadataImage image, ConfigResource resource, IReadOnlyList<ConfigAlteration> alterations, bool isNew, List<MetadataRecord> records)
+        MetadataImage image, ConfigResource resource, IReadOnlyList<ConfigAlteration> alterations, ControllerQuorum? quorum,
+        List<MetadataRecord> records)
     {
         var existing = image.Configs.Of(resource);
         var updated = existing.ToBuilder();
@@ -91,7 +96,7 @@ internal sealed class ConfigDecisions(QuorumController controller)
             return new ApiError(e.Kind == ConfigErrorKind.InvalidRequest ? ErrorCode.InvalidRequest : ErrorCode.InvalidConfig, e.Message);
         }
 
-        if (!isNew && ReasonUnknown(image, resource) is { } unknown)
+        if (quorum is not null && ReasonUnknown(image, resource, quorum) is { } unknown)
             return unknown;
         records.AddRange(changes);
         return ApiError.None;
@@ -127,6 +132,20 @@ internal sealed class ConfigDecisions(QuorumController controller)
         return [.. change.Alterations, .. unnamed.Select(name => new ConfigAlteration(name, AlterConfigOperation.Delete, null))];
     }
 
+    /// <summary>Whether a change cordons directories that are not cordoned yet: only the broker can tell whether it has them.</summary>
+    private static bool CordonsUnseen(MetadataImage image, ConfigChange change)
+    {
+        if (change.Resource.Type != ConfigResourceType.Broker)
+            return false;
+        var current = Split(image.Configs.Value(change.Resource, CordonedLogDirs));
+        return change.Alterations.Any(alteration => alteration is { Name: CordonedLogDirs, Value: { } value }
+            && alteration.Operation is AlterConfigOperation.Set or AlterConfigOperation.Append
+            && Split(value).Except(current, StringComparer.Ordinal).Any());
+
+        static string[] Split(string? list) =>
+            (list ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+    }
+
     private static ApiError Admit(ConfigResource resource, bool isRepeated, ConfigPermission? mayAlter)
     {
         if (resource.Type is not (ConfigResourceType.Topic or ConfigResourceType.Broker or ConfigResourceType.BrokerLogger
@@ -152,7 +171,7 @@ internal sealed class ConfigDecisions(QuorumController controller)
             : null;
     }
 
-    private ApiError? ReasonUnknown(MetadataImage image, ConfigResource resource)
+    private static ApiError? ReasonUnknown(MetadataImage image, ConfigResource resource, ControllerQuorum quorum)
     {
         switch (resource.Type)
         {
@@ -161,7 +180,7 @@ internal sealed class ConfigDecisions(QuorumController controller)
             case ConfigResourceType.Broker when resource.Name.Length > 0:
                 var id = int.Parse(resource.Name, System.Globalization.CultureInfo.InvariantCulture);
                 return image.Cluster.Brokers.ContainsKey(id) || image.Cluster.Controllers.ContainsKey(id)
-                    || controller.Settings.VoterIds.Contains(id)
+                    || quorum.VoterIds.Contains(id)
                     ? null
                     : new ApiError(ErrorCode.BrokerIdNotRegistered, $"No node with id {id} found.");
             default:

@@ -8,8 +8,9 @@ namespace Ottla.StateMachines.Controller;
 /// <summary>The state on which the controller bases a decision.</summary>
 /// <param name="Image">The image after all decisions so far, committed or not.</param>
 /// <param name="NextOffset">The offset of the first record of this decision.</param>
-/// <param name="Now">The current time.</param>
-public readonly record struct ControllerState(Metadata.MetadataImage Image, long NextOffset, Instant Now);
+/// <param name="Now">The current time, of a clock that never jumps.</param>
+/// <param name="Quorum">The quorum.</param>
+public readonly record struct ControllerState(Metadata.MetadataImage Image, long NextOffset, Instant Now, ControllerQuorum Quorum);
 
 /// <summary>A request to the active controller.</summary>
 /// <typeparam name="TReply">The type of the answer.</typeparam>
@@ -92,6 +93,15 @@ public sealed record ListPartitionReassignmentsCommand(ListPartitionReassignment
         ReassignmentDecisions.List(this, state);
 }
 
+/// <summary>AlterPartition (KIP-497): a leader proposes new in-sync replicas. Fails per partition.</summary>
+/// <param name="Request">The request.</param>
+/// <param name="Version">The version of the request: from version 3 on it tells the replicas' broker epochs.</param>
+public sealed record AlterPartitionCommand(AlterPartitionRequest Request, short Version) : ControllerCommand<AlterPartitionResponse>
+{
+    internal override Decision<MetadataRecord, AlterPartitionResponse> Decide(QuorumController controller, in ControllerState state) =>
+        IsrDecisions.Alter(this, controller, state);
+}
+
 /// <summary>Tells whether the configs of a resource may be altered; <see cref="ApiError.None"/> when they may.</summary>
 /// <param name="resource">The resource.</param>
 public delegate ApiError ConfigPermission(Metadata.ConfigResource resource);
@@ -117,6 +127,9 @@ public sealed record ConfigChange(Metadata.ConfigResource Resource, IReadOnlyLis
 public sealed record AlterConfigsCommand(IReadOnlyList<ConfigChange> Changes, bool ValidateOnly)
     : ControllerCommand<IReadOnlyList<ApiError>>
 {
+    /// <summary>Whether a broker forwards the request, which has checked what only it can know.</summary>
+    public bool IsForwarded { get; init; } = true;
+
     /// <summary>Checks whether the client may alter the configs of a resource.</summary>
     public ConfigPermission? MayAlter { get; init; }
 
@@ -157,7 +170,7 @@ public sealed record BrokerHeartbeatReply(bool IsCaughtUp, bool IsFenced, bool I
 public sealed record BrokerHeartbeatCommand(BrokerHeartbeatRequest Request) : ControllerCommand<BrokerHeartbeatReply>
 {
     internal override Decision<MetadataRecord, BrokerHeartbeatReply> Decide(QuorumController controller, in ControllerState state) =>
-        controller.Brokers.Heartbeat(this, state);
+        controller.Heartbeats.Heartbeat(this, state);
 }
 
 /// <summary>AssignReplicasToDirs (KIP-858): a broker reports the log directories of its replicas.</summary>
@@ -201,7 +214,7 @@ public sealed record RegisterControllerCommand(ControllerRegistrationRequest Req
 public sealed record UnregisterControllerCommand(int ControllerId) : ControllerCommand<Done>
 {
     internal override Decision<MetadataRecord, Done> Decide(QuorumController controller, in ControllerState state) =>
-        BrokerDecisions.UnregisterController(ControllerId, state);
+        controller.Brokers.UnregisterController(ControllerId, state);
 }
 
 /// <summary>A range of producer ids that one broker may assign.</summary>

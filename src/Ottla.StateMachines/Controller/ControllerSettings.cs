@@ -18,12 +18,15 @@ public sealed record ControllerSettings
     /// <summary>The features this node supports.</summary>
     public required SupportedFeatures SupportedFeatures { get; init; }
 
-    /// <summary>The finalized level of kraft.version, which Raft manages.</summary>
-    public short KRaftVersion { get; init; }
-
-    /// <summary>The ids of the voters.</summary>
-    public IReadOnlyCollection<int> VoterIds { get; init; } = [];
-
     /// <summary>The seed of random choices (topic ids, placement of replicas).</summary>
     public required ulong Seed { get; init; }
+}
+
+/// <summary>What the controller must know of the quorum as it is now. Raft keeps it, so it is not in the image.</summary>
+/// <param name="KRaftVersion">The finalized level of kraft.version.</param>
+/// <param name="VoterIds">The ids of the voters.</param>
+public sealed record ControllerQuorum(short KRaftVersion, IReadOnlyCollection<int> VoterIds)
+{
+    /// <summary>No voters are known.</summary>
+    public static readonly ControllerQuorum Unknown = new(0, []);
 }

@@ -1,3 +1,4 @@
+using Ottla.Configuration;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
@@ -26,7 +27,7 @@ internal sealed class FeatureDecisions(QuorumController controller)
         foreach (var update in command.Request.FeatureUpdates)
         {
             var type = command.Version == 0 ? (update.AllowDowngrade ? SafeDowngrade : Upgrade) : update.UpgradeType;
-            var error = Update(image, update.Feature, update.MaxVersionLevel, type, proposedVersion, records);
+            var error = Update(state, update.Feature, update.MaxVersionLevel, type, proposedVersion, records);
             if (error.IsFailure)
             {
                 return new([], new UpdateFeaturesResponse
@@ -37,6 +38,8 @@ internal sealed class FeatureDecisions(QuorumController controller)
             }
         }
 
+        if (Array.Exists(command.Request.FeatureUpdates, update => update is { Feature: Feature.EligibleLeaderReplicasVersion, MaxVersionLevel: > 0 }))
+            records.InsertRange(0, ElrSafetyRecords(image));
         var response = new UpdateFeaturesResponse { ErrorMessage = null };
         if (command.Version <= 1)
         {
@@ -50,6 +53,20 @@ internal sealed class FeatureDecisions(QuorumController controller)
         return new(command.Request.ValidateOnly ? [] : records, response, true);
     }
 
+    /// <summary>With eligible leader replicas, min.insync.replicas is set for the cluster, and for no single broker (KIP-966).</summary>
+    private IEnumerable<MetadataRecord> ElrSafetyRecords(MetadataImage image)
+    {
+        const string name = ConfigDecisions.MinInsyncReplicas;
+        if (image.Configs.Value(ConfigResource.DefaultBroker, name) is null)
+            yield return ConfigDecisions.Record(
+                ConfigResource.DefaultBroker, name, QuorumController.Text(controller.Settings.Config.MinInsyncReplicas));
+        foreach (var resource in image.Configs.ByResource.Keys.OrderBy(resource => resource.Name, StringComparer.Ordinal))
+        {
+            if (resource is { Type: ConfigResourceType.Broker, Name.Length: > 0 } && image.Configs.Value(resource, name) is not null)
+                yield return ConfigDecisions.Record(resource, name, null);
+        }
+    }
+
     private static ApiError Invalid(string feature, short level, string message) =>
         new(ErrorCode.InvalidUpdateVersion, $"Invalid update version {level} for feature {feature}. {message}");
 
@@ -61,15 +78,15 @@ internal sealed class FeatureDecisions(QuorumController controller)
     }
 
     private ApiError Update(
-        MetadataImage image, string feature, short level, sbyte type, MetadataVersion proposedVersion, List<MetadataRecord> records)
+        in ControllerState state, string feature, short level, sbyte type, MetadataVersion proposedVersion, List<MetadataRecord> records)
     {
         if (type is not (Upgrade or SafeDowngrade or UnsafeDowngrade))
             return Invalid(feature, level, "The controller does not support the given upgrade type.");
         if (level < 0)
             return Invalid(feature, level, "A feature version cannot be less than 0.");
-        if (ReasonNotSupported(image, feature, level) is { } reason)
+        if (ReasonNotSupported(state, feature, level) is { } reason)
             return Invalid(feature, level, reason);
-        var current = feature == Feature.KRaftVersion ? controller.Settings.KRaftVersion : image.Features.LevelOf(feature);
+        var current = feature == Feature.KRaftVersion ? state.Quorum.KRaftVersion : state.Image.Features.LevelOf(feature);
         if (level < current && type == Upgrade)
         {
             return Invalid(
@@ -129,8 +146,9 @@ internal sealed class FeatureDecisions(QuorumController controller)
         return ApiError.None;
     }
 
-    private string? ReasonNotSupported(MetadataImage image, string feature, short level)
+    private string? ReasonNotSupported(in ControllerState state, string feature, short level)
     {
+        var image = state.Image;
         var settings = controller.Settings;
         if (ReasonNotSupported($"Local controller {settings.NodeId}", settings.SupportedFeatures[feature], level) is { } local)
             return local;
@@ -149,10 +167,10 @@ internal sealed class FeatureDecisions(QuorumController controller)
                 return reason;
         }
 
-        foreach (var voter in settings.VoterIds)
+        foreach (var voter in state.Quorum.VoterIds)
         {
             if (voter != settings.NodeId && !image.Cluster.Controllers.ContainsKey(voter))
-                return $"controller {voter} has not registered, so it may not support this feature";
+                return $"controller {voter} has not registered, and may not support this feature";
         }
 
         return null;

@@ -40,6 +40,9 @@ internal sealed record PartitionChange(PartitionRegistration Partition, Uuid Top
     /// <summary>The replicas that must come into the ISR before the reassignment is complete.</summary>
     public ImmutableArray<int> TargetAdding { get; init; } = Partition.AddingReplicas;
 
+    /// <summary>Whether the leader says that it is done with what an unclean election left it.</summary>
+    public LeaderRecoveryState TargetLeaderRecoveryState { get; init; } = Partition.LeaderRecoveryState;
+
     /// <summary>
     /// A replica that may have lost records in an unclean shutdown; <see cref="PartitionRegistration.NoLeader"/> for none.
     /// </summary>
@@ -96,6 +99,8 @@ internal sealed record PartitionChange(PartitionRegistration Partition, Uuid Top
             record.Leader = leader;
         SetLastKnownLeader(record);
         SetAssignment(record, target);
+        if (TargetLeaderRecoveryState != Partition.LeaderRecoveryState)
+            record.LeaderRecoveryState = (sbyte)TargetLeaderRecoveryState;
         return IsNoChange(record) ? null : new MetadataRecord(record, Version.PartitionRecordVersion);
     }
 

@@ -9,7 +9,7 @@ namespace Ottla.StateMachines.Controller;
 /// The partitions as the records of one command leave them, so that a request that names a partition twice is decided in its order. Lives
 /// as long as the decision.
 /// </summary>
-internal sealed class PartitionDraft(QuorumController controller, MetadataImage image)
+internal sealed class PartitionDraft(QuorumController controller, MetadataImage image, bool isBounded = true)
 {
     private readonly Dictionary<(Uuid TopicId, int Index), PartitionRegistration> _changed = [];
     private readonly Dictionary<Uuid, PartitionDecisions.TopicRules> _rules = [];
@@ -35,13 +35,14 @@ internal sealed class PartitionDraft(QuorumController controller, MetadataImage 
 
     /// <summary>Adds the record of a change.</summary>
     /// <returns>False when nothing changes.</returns>
-    /// <exception cref="ApiException">POLICY_VIOLATION: the command would write too much at once.</exception>
+    /// <exception cref="ApiException">POLICY_VIOLATION: a client's command would write too much at once.</exception>
     public bool TryAdd(PartitionChange change)
     {
         if (change.ToRecord() is not { } record)
             return false;
         Records.Add(record);
-        QuorumController.CheckSize(Records);
+        if (isBounded)
+            QuorumController.CheckSize(Records);
         _changed[(change.TopicId, change.Index)] = change.Partition.Merge((PartitionChangeRecord)record.Message);
         return true;
     }

@@ -9,8 +9,10 @@ namespace Ottla.StateMachines.Controller;
 
 /// <summary>Decides all changes to the cluster's metadata. Pure: it takes commands and an image, and returns records and a reply.</summary>
 /// <remarks>
-/// The loop of the active controller owns it. Its only own state is a random sequence and the last parsed configuration: the metadata is in
-/// the image, and applying records belongs to the image. So a controller that loses its leadership has nothing to undo.
+/// The loop of the active controller owns it. The metadata is in the image, and applying records belongs to the image: so a controller that
+/// loses its leadership has nothing to undo. Its own state is a random sequence, the last parsed configuration, and what is true of an
+/// active controller only: what it hears of brokers (<see cref="BrokerSessions"/>) and when it does what by itself
+/// (<see cref="PeriodicWork"/>). <see cref="Activate"/> begins both anew.
 /// </remarks>
 public sealed class QuorumController
 {
@@ -20,6 +22,7 @@ public sealed class QuorumController
     /// <summary>Producer ids in a block.</summary>
     public const int ProducerIdBlockSize = 1000;
 
+    private readonly PeriodicWork _work;
     private Tuple<object, object, BrokerConfig>? _effectiveConfig;
 
     /// <summary>Makes a controller.</summary>
@@ -31,8 +34,14 @@ public sealed class QuorumController
         Configs = new ConfigDecisions(this);
         Topics = new TopicDecisions(this);
         Brokers = new BrokerDecisions(this);
+        Heartbeats = new HeartbeatDecisions(this);
         Features = new FeatureDecisions(this);
+        Sessions = new BrokerSessions(settings.Config.BrokerSessionTimeoutMs);
+        _work = new PeriodicWork(this);
     }
+
+    /// <summary>When <see cref="OnDeadline"/> is due; null while this controller is not active.</summary>
+    public Instant? NextDeadline => _work.NextDeadline;
 
     internal ControllerSettings Settings { get; }
 
@@ -46,7 +55,11 @@ public sealed class QuorumController
 
     internal BrokerDecisions Brokers { get; }
 
+    internal HeartbeatDecisions Heartbeats { get; }
+
     internal FeatureDecisions Features { get; }
+
+    internal BrokerSessions Sessions { get; }
 
     /// <summary>Decides about a command.</summary>
     /// <exception cref="ApiException">The command fails as a whole.</exception>
@@ -56,9 +69,38 @@ public sealed class QuorumController
         return command.Decide(this, state);
     }
 
+    /// <summary>Takes note of a heartbeat, at once and whatever is decided about it later: the broker lives.</summary>
+    /// <param name="heartbeat">The heartbeat.</param>
+    /// <param name="arrivedAt">When it came in.</param>
+    /// <param name="connection">What it came over; only compared.</param>
+    /// <returns>Whether the broker is registered.</returns>
+    public bool Hear(BrokerHeartbeatRequest heartbeat, Instant arrivedAt, object connection) =>
+        Sessions.Hear(heartbeat, arrivedAt, connection);
+
+    /// <summary>Takes note that a connection which heartbeats came over is closed.</summary>
+    public void Disconnect(int brokerId, object connection) => Sessions.Disconnect(brokerId, connection);
+
+    /// <summary>Takes note of records that it decided, now that they are in the log.</summary>
+    /// <param name="records">The records of a batch.</param>
+    /// <param name="lastOffset">The offset of the last one.</param>
+    public void Apply(IReadOnlyList<MetadataRecord> records, long lastOffset) => Sessions.Apply(records, lastOffset);
+
+    /// <summary>Does what is due by itself, one thing at a time.</summary>
+    /// <returns>The records, and what the log tells operators of them.</returns>
+    public Decision<MetadataRecord, string?> OnDeadline(in ControllerState state) => _work.OnDeadline(state);
+
+    /// <summary>Another node is the active controller, or nobody: what was heard from brokers counts no more.</summary>
+    public void Resign()
+    {
+        Sessions.End();
+        _work.End();
+    }
+
     /// <summary>Handles <see cref="ActivateCommand"/>.</summary>
     internal Decision<MetadataRecord, Done> Activate(ActivateCommand command, in ControllerState state)
     {
+        Sessions.Begin(state.Image, state.Now);
+        _work.Begin(state.Now);
         List<MetadataRecord> records = [];
         if (command.TransactionStartOffset >= 0)
             records.Add(new MetadataRecord(new AbortTransactionRecord { Reason = "Controller failover" }, 0));

@@ -196,7 +196,7 @@ internal sealed partial class TopicDecisions(QuorumController controller)
         var alterations = topic.Configs
             .DistinctBy(config => config.Name)
             .Select(config => new ConfigAlteration(config.Name, AlterConfigOperation.Set, LastValue(topic, config.Name)));
-        var error = controller.Configs.Alter(image, ConfigResource.Topic(topic.Name), [.. alterations], isNew: true, records);
+        var error = controller.Configs.Alter(image, ConfigResource.Topic(topic.Name), [.. alterations], quorum: null, records);
         if (error.IsFailure)
             throw new ApiException(error.Code, error.Message);
         ConfigDecisions.AddClearElr(image, records);

@@ -6,6 +6,7 @@ using Ottla.Broker.Shared;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Network.Transport;
+using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;
@@ -76,7 +77,8 @@ public sealed class StartRefusalTests
     [Fact]
     public async Task A_wait_says_what_for_and_ends()
     {
-        var controller = new ControllerHost(new ControllerTestBed().Settings, new FakeMetadataLog(), [], _clock, NullLogger.Instance); // nobody ever leads
+        using var controller = new ControllerHost( // nobody ever leads
+            new ControllerTestBed().Settings, new FakeMetadataLog(), [], () => ControllerQuorum.Unknown, _clock, NullLogger.Instance);
         var identity = new NodeIdentity
         {
             NodeId = 1, ClusterId = "c", IncarnationId = Uuid.NewRandom(), BrokerEndpoints = [], ControllerEndpoints = [], SupportedFeatures = SupportedFeatures.Latest, LogDirs = [],

@@ -67,7 +67,7 @@ public sealed class ControllerGoldenTests
 
     private static TReply AssertDecides<TReply>(long first, long last, ControllerCommand<TReply> command)
     {
-        var decision = Bed(null).Controller.Decide(command, new ControllerState(GoldenDump.Replay(first).Image, first, new Instant(0)));
+        var decision = Bed(null).Controller.Decide(command, new ControllerState(GoldenDump.Replay(first).Image, first, new Instant(0), new ControllerQuorum(1, [1])));
         Assert.Equal(
             Records(first, last).Select(MetadataImageGoldenTests.Comparable).Order(),
             decision.Records.Select(MetadataImageGoldenTests.Comparable).Order());

@@ -26,7 +26,11 @@ public sealed class ControllerHostTests : IAsyncDisposable
         _host = Host();
     }
 
-    public ValueTask DisposeAsync() => _loader.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        _host.Dispose();
+        await _loader.DisposeAsync();
+    }
 
     [Fact]
     public async Task Node_registers_serves_and_shuts_down()
@@ -156,7 +160,7 @@ public sealed class ControllerHostTests : IAsyncDisposable
     };
 
     private ControllerHost Host(params (string, string)[] configs) => new(
-        new ControllerTestBed(7, configs).Settings, _log, StorageFormatter.DefaultBootstrap(SupportedFeatures.Latest), TimeProvider.System, NullLogger.Instance);
+        new ControllerTestBed(7, configs).Settings, _log, StorageFormatter.DefaultBootstrap(SupportedFeatures.Latest), () => new ControllerQuorum(1, [1]), TimeProvider.System, NullLogger.Instance);
 
     private BrokerLifecycle Lifecycle(long previousEpoch = -1) => new(Node(previousEpoch), _epoch, _host, _cache, TimeProvider.System);
 

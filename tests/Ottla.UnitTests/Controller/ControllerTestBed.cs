@@ -13,6 +13,7 @@ internal sealed class ControllerTestBed
 {
     public const string ClusterId = "MkU3OEVBNTcwNTJENDM2Qg";
 
+    private readonly Dictionary<int, object> _connections = [];
     private long _nextOffset;
 
     public ControllerTestBed(ulong seed = 7, params (string Name, string Value)[] configs)
@@ -23,14 +24,18 @@ internal sealed class ControllerTestBed
             ClusterId = ClusterId,
             Config = BrokerConfig.LoadDevMode(null, configs.Select(config => KeyValuePair.Create(config.Name, config.Value))),
             SupportedFeatures = SupportedFeatures.Latest,
-            KRaftVersion = 1,
-            VoterIds = [1],
             Seed = seed,
         };
         Controller = new QuorumController(Settings);
     }
 
     public ControllerSettings Settings { get; }
+
+    public ControllerQuorum Quorum { get; set; } = new(1, [1]);
+
+    public Instant Now { get; set; } = new(1000);
+
+    public long NextOffset => _nextOffset;
 
     public QuorumController Controller { get; }
 
@@ -54,10 +59,41 @@ internal sealed class ControllerTestBed
 
     public TReply Do<TReply>(ControllerCommand<TReply> command)
     {
-        var decision = Controller.Decide(command, new ControllerState(Image, _nextOffset, new Instant(1000)));
+        if (command is BrokerHeartbeatCommand heartbeat)
+            Hear(heartbeat.Request);
+        var decision = Controller.Decide(command, State);
         Write(decision.Records);
         return decision.Reply;
     }
+
+    /// <summary>A heartbeat came in, over a connection that stays open.</summary>
+    public void Hear(BrokerHeartbeatRequest heartbeat) => Controller.Hear(heartbeat, Now, Connection(heartbeat.BrokerId));
+
+    /// <summary>The connection of a broker's heartbeats.</summary>
+    public object Connection(int brokerId)
+    {
+        if (!_connections.TryGetValue(brokerId, out var connection))
+            _connections[brokerId] = connection = new object();
+        return connection;
+    }
+
+    /// <summary>A broker's connection is closed.</summary>
+    public void Disconnect(int brokerId) => Controller.Disconnect(brokerId, Connection(brokerId));
+
+    /// <summary>Lets time pass, and has the controller do everything that becomes due, each at its time.</summary>
+    public void Pass(long milliseconds)
+    {
+        var end = Now.AddMilliseconds(milliseconds);
+        while (Controller.NextDeadline is { } deadline && deadline <= end)
+        {
+            Now = deadline;
+            Write(Controller.OnDeadline(State).Records);
+        }
+
+        Now = end;
+    }
+
+    private ControllerState State => new(Image, _nextOffset, Now, Quorum);
 
     /// <summary>Writes a record that no command of this version decides.</summary>
     public void Write(PartitionChangeRecord record) => Write(
@@ -66,8 +102,11 @@ internal sealed class ControllerTestBed
     private void Write(IReadOnlyList<MetadataRecord> records)
     {
         LastRecords = records;
+        if (records.Count == 0)
+            return;
         Replayer.Apply(records, _nextOffset, new MetadataProvenance(_nextOffset + records.Count - 1, 1, 1000));
         _nextOffset += records.Count;
+        Controller.Apply(records, _nextOffset - 1);
         Log.AddRange(records);
     }
 

@@ -145,6 +145,7 @@ public sealed class OtherCommandTests
         var epoch = _bed.Image.Cluster.Broker(1)!.Epoch;
         Assert.Equal(epoch, _bed.Do(new RegisterBrokerCommand(ControllerTestBed.Registration(1))).BrokerEpoch);
         Assert.False(_bed.Image.Cluster.Broker(1)!.Fenced);
+        _bed.Disconnect(1);
         Assert.True(_bed.Do(new RegisterBrokerCommand(ControllerTestBed.Registration(1, incarnation: 2))).BrokerEpoch > epoch);
         Assert.True(_bed.Image.Cluster.Broker(1)!.Fenced);
         Assert.Equal(ErrorCode.StaleBrokerEpoch, _bed.Fails(new BrokerHeartbeatCommand(_bed.Heartbeat(1, epoch))));
@@ -160,6 +161,8 @@ public sealed class OtherCommandTests
         var bed = ControllerTestBed.WithBrokers(3);
         bed.Create("a", 6, 3);
         Assert.True(bed.Do(new BrokerHeartbeatCommand(bed.Heartbeat(2, wantShutDown: true))) is { InControlledShutdown: true });
+        bed.Do(new BrokerHeartbeatCommand(bed.Heartbeat(1)));
+        bed.Do(new BrokerHeartbeatCommand(bed.Heartbeat(3)));
         Assert.True(bed.Do(new BrokerHeartbeatCommand(bed.Heartbeat(2, wantShutDown: true))) is { ShouldShutDown: true });
         Assert.DoesNotContain(bed.Image.Topics.Find("a")!.Partitions, partition => partition.Leader == 2 || partition.Isr.Contains(2));
         bed.CheckInvariants();
@@ -230,6 +233,7 @@ public sealed class OtherCommandTests
                     bed.Do(new BrokerHeartbeatCommand(bed.Heartbeat(broker, wantFence: random.NextChance(50))));
                     break;
                 case 4:
+                    bed.Disconnect(broker);
                     bed.Do(new RegisterBrokerCommand(ControllerTestBed.Registration(broker, incarnation: ++incarnation)));
                     break;
                 case 5:

@@ -1,0 +1,93 @@
+using Ottla.Broker.Hosts;
+using Ottla.Broker.Metadata;
+using Ottla.Broker.Server;
+using Ottla.Configuration;
+using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Metadata;
+using Ottla.StateMachines.Raft;
+
+namespace Ottla.Broker.Api;
+
+/// <summary>What the handlers of a controller work with.</summary>
+public sealed record ControllerServices
+{
+    public required Func<BrokerConfig> Config { get; init; }
+
+    public required ClusterView Cluster { get; init; }
+
+    public required ControllerHost Controller { get; init; }
+
+    public required SupportedFeatures SupportedFeatures { get; init; }
+
+    public required Func<QuorumInfo> Quorum { get; init; }
+
+    public required LeveledLoggers Loggers { get; init; }
+}
+
+/// <summary>The one list of the APIs that a controller serves: to brokers, to other controllers, and to tools that ask it directly (KIP-919).</summary>
+public static class ControllerApis
+{
+    /// <summary>The table for the listeners of a controller.</summary>
+    public static ApiTable CreateTable(ControllerServices services)
+    {
+        var controller = services.Controller;
+        var configs = new ControllerConfigAlterer(controller, new LoggerLevels(services.Config().NodeId, services.Loggers));
+        ApiTable? table = null;
+        table = new ApiTable(
+            ApiListeners.Controller,
+        [
+            Entry<SaslHandshakeRequest, SaslHandshakeResponse>(new SaslHandshakeHandler()),
+            Entry<ApiVersionsRequest, ApiVersionsResponse>(
+                new ApiVersionsHandler(
+                    () => table!, services.Cluster, services.Config().NodeId, services.SupportedFeatures, () => services.Quorum().KRaftVersion)),
+            HeavyEntry<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsHandler(controller)),
+            HeavyEntry<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsHandler(controller)),
+            Entry<DescribeAclsRequest, DescribeAclsResponse>(new DescribeAclsHandler()),
+            Entry<CreateAclsRequest, CreateAclsResponse>(new CreateAclsHandler()),
+            Entry<DeleteAclsRequest, DeleteAclsResponse>(new DeleteAclsHandler()),
+            Entry<DescribeConfigsRequest, DescribeConfigsResponse>(
+                new DescribeConfigsHandler(services.Cluster, services.Config, services.Loggers)),
+            HeavyEntry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(configs)),
+            Entry<SaslAuthenticateRequest, SaslAuthenticateResponse>(new SaslAuthenticateHandler()),
+            HeavyEntry<CreatePartitionsRequest, CreatePartitionsResponse>(new CreatePartitionsHandler(controller)),
+            Entry<CreateDelegationTokenRequest, CreateDelegationTokenResponse>(new CreateDelegationTokenHandler(services.Config)),
+            Entry<RenewDelegationTokenRequest, RenewDelegationTokenResponse>(new RenewDelegationTokenHandler(services.Config)),
+            Entry<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>(new ExpireDelegationTokenHandler(services.Config)),
+            Entry<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>(new DescribeDelegationTokenHandler(services.Config)),
+            HeavyEntry<ElectLeadersRequest, ElectLeadersResponse>(new ElectLeadersHandler(controller)),
+            HeavyEntry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(configs)),
+            HeavyEntry<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(
+                new AlterPartitionReassignmentsHandler(controller)),
+            HeavyEntry<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(
+                new ListPartitionReassignmentsHandler(controller)),
+            Entry<AlterClientQuotasRequest, AlterClientQuotasResponse>(new AlterClientQuotasHandler()),
+            Entry<DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse>(
+                new DescribeUserScramCredentialsHandler(services.Cluster)),
+            Entry<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(new AlterUserScramCredentialsHandler()),
+            Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(services.Quorum)),
+            HeavyEntry<AlterPartitionRequest, AlterPartitionResponse>(new AlterPartitionHandler(controller)),
+            HeavyEntry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(controller)),
+            HeavyEntry<EnvelopeRequest, EnvelopeResponse>(
+                new EnvelopeHandler(() => table!, controller, services.Loggers.CreateLogger(nameof(EnvelopeHandler)))),
+            Entry<DescribeClusterRequest, DescribeClusterResponse>(
+                new DescribeClusterHandler(services.Cluster, EndpointType.Controller, _ => services.Quorum().LeaderId)),
+            HeavyEntry<BrokerRegistrationRequest, BrokerRegistrationResponse>(new BrokerRegistrationHandler(controller)),
+            Entry<BrokerHeartbeatRequest, BrokerHeartbeatResponse>(new BrokerHeartbeatHandler(controller)),
+            HeavyEntry<UnregisterBrokerRequest, UnregisterBrokerResponse>(new UnregisterBrokerHandler(controller)),
+            Entry<AllocateProducerIdsRequest, AllocateProducerIdsResponse>(new AllocateProducerIdsHandler(controller)),
+            Entry<ControllerRegistrationRequest, ControllerRegistrationResponse>(new ControllerRegistrationHandler(controller)),
+            HeavyEntry<AssignReplicasToDirsRequest, AssignReplicasToDirsResponse>(new AssignReplicasToDirsHandler(controller)),
+            HeavyEntry<UnregisterControllerRequest, UnregisterControllerResponse>(new UnregisterControllerHandler(controller)),
+        ]);
+        return table;
+    }
+
+    private static PlainApiEntry<TRequest, TResponse> Entry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
+        where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
+        where TResponse : class, IResponseMessage<TResponse> => new(handler);
+
+    /// <summary>An API whose work does not follow from the size of its request: the controller decides about all that is there.</summary>
+    private static PlainApiEntry<TRequest, TResponse> HeavyEntry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
+        where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
+        where TResponse : class, IResponseMessage<TResponse> => new(handler) { IsAlwaysHeavy = true };
+}
