@@ -92,11 +92,11 @@ internal static class ErrorEmitter
         }
     }
 
-    /// <summary>What a field that is no array gets; null for its default.</summary>
+    /// <summary>What a field gets that is not made of the request's elements; null for its default.</summary>
     private static string? ValueOf(Field field, Source source)
     {
         if (field.IsArray)
-            return null;
+            return field.ErrorValue;
         if (s_errorCodes.Contains(field.Name))
             return "errorCode";
         if (field.Name == ErrorMessage)

@@ -35,27 +35,31 @@ internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, C
         return new OffsetFetchResponse { Groups = await request.Groups.Select(group => FetchAsync(context, group, request.RequireStable)).InOrderAsync() };
     }
 
-    private async Task<GroupResponse> FetchAsync(RequestContext context, GroupRequest group, bool requireStable)
+    private Task<GroupResponse> FetchAsync(RequestContext context, GroupRequest group, bool requireStable) =>
+        FetchOfAsync(context, group, requireStable).OrFailed(error => Failed(context, group, error.Code));
+
+    /// <summary>What the group's coordinator says.</summary>
+    /// <exception cref="ApiException">The group's offsets are not to be had.</exception>
+    private async ValueTask<GroupResponse> FetchOfAsync(RequestContext context, GroupRequest group, bool requireStable)
     {
         var usesIds = context.ApiVersion >= FirstVersionWithTopicIds;
         var unknown = new List<TopicRequest>();
         var asked = group.Topics is null || !usesIds ? group : WithNames(group, unknown);
-        try
-        {
-            var response = await groups.SubmitAsync<GroupResponse>(group.GroupId, new OffsetFetchCommand(asked, requireStable));
-            if (group.Topics is null && usesIds)
-                response.Topics = [.. response.Topics.Where(HasId)];
-            else if (unknown.Count > 0)
-                response.Topics = [.. response.Topics, .. unknown.Select(topic => Failed(topic, ErrorCode.UnknownTopicId))];
-            return response;
-        }
-        catch (ApiException e)
-        {
-            var error = e.Error.Code == ErrorCode.CoordinatorNotAvailable ? ErrorCode.NotCoordinator : e.Error.Code;
-            return context.ApiVersion >= FirstVersionWithGroupError
-                ? new GroupResponse { GroupId = group.GroupId, ErrorCode = (short)error }
-                : new GroupResponse { GroupId = group.GroupId, Topics = [.. group.Topics!.Select(topic => Failed(topic, error))] };
-        }
+        var response = await groups.SubmitAsync<GroupResponse>(group.GroupId, new OffsetFetchCommand(asked, requireStable));
+        if (group.Topics is null && usesIds)
+            response.Topics = [.. response.Topics.Where(HasId)];
+        else if (unknown.Count > 0)
+            response.Topics = [.. response.Topics, .. unknown.Select(topic => Failed(topic, ErrorCode.UnknownTopicId))];
+        return response;
+    }
+
+    private static GroupResponse Failed(RequestContext context, GroupRequest group, ErrorCode error)
+    {
+        if (error == ErrorCode.CoordinatorNotAvailable)
+            error = ErrorCode.NotCoordinator;
+        return context.ApiVersion >= FirstVersionWithGroupError
+            ? new GroupResponse { GroupId = group.GroupId, ErrorCode = (short)error }
+            : new GroupResponse { GroupId = group.GroupId, Topics = [.. group.Topics!.Select(topic => Failed(topic, error))] };
     }
 
     /// <summary>The group's topics by name; those that no topic has the id of are set apart.</summary>

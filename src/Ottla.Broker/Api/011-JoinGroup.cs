@@ -1,7 +1,6 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Api;
@@ -17,16 +16,8 @@ internal sealed class JoinGroupHandler(CoordinatorHost<GroupCommand> groups) : I
 
     public async ValueTask<JoinGroupResponse?> HandleAsync(RequestContext context, JoinGroupRequest request)
     {
-        JoinGroupResponse response;
-        try
-        {
-            response = await groups.SubmitAsync<JoinGroupResponse>(request.GroupId, new JoinGroupCommand(GroupRequests.OriginOf(context), request));
-        }
-        catch (ApiException e)
-        {
-            response = new JoinGroupResponse { ErrorCode = (short)e.Error.Code, MemberId = request.MemberId };
-        }
-
+        var command = new JoinGroupCommand(GroupRequests.OriginOf(context), request);
+        var response = await groups.SubmitAsync<JoinGroupResponse>(request.GroupId, command);
         response.ProtocolName = context.ApiVersion < FirstVersionWithNullProtocol ? response.ProtocolName ?? "" : response.ProtocolName is "" ? null : response.ProtocolName;
         return response;
     }

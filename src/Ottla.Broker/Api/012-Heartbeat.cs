@@ -2,7 +2,6 @@ using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Api;
@@ -14,15 +13,9 @@ namespace Ottla.Broker.Api;
 /// </remarks>
 internal sealed class HeartbeatHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<HeartbeatRequest, HeartbeatResponse>
 {
-    public async ValueTask<HeartbeatResponse?> HandleAsync(RequestContext context, HeartbeatRequest request)
-    {
-        try
-        {
-            return await groups.SubmitAsync<HeartbeatResponse>(request.GroupId, new HeartbeatCommand(GroupRequests.OriginOf(context), request));
-        }
-        catch (ApiException e)
-        {
-            return new HeartbeatResponse { ErrorCode = (short)(e.Error.Code == ErrorCode.CoordinatorLoadInProgress ? ErrorCode.None : e.Error.Code) };
-        }
-    }
+    public async ValueTask<HeartbeatResponse?> HandleAsync(RequestContext context, HeartbeatRequest request) =>
+        await groups.SubmitAsync<HeartbeatResponse>(request.GroupId, new HeartbeatCommand(GroupRequests.OriginOf(context), request));
+
+    /// <inheritdoc/>
+    public ErrorCode ErrorFor(short version, ErrorCode error) => error == ErrorCode.CoordinatorLoadInProgress ? ErrorCode.None : error;
 }

@@ -3,7 +3,6 @@ using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 using DescribedGroup = Ottla.Protocol.Messages.DescribeGroupsResponse.DescribedGroup;
 
@@ -45,15 +44,7 @@ internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups
         return new DescribeGroupsResponse { Groups = described };
     }
 
-    private async Task<DescribedGroup> DescribeAsync(string groupId)
-    {
-        try
-        {
-            return await groups.SubmitAsync<DescribedGroup>(groupId, new DescribeGroupCommand(groupId));
-        }
-        catch (ApiException e)
-        {
-            return new DescribedGroup { GroupId = groupId, ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message };
-        }
-    }
+    private Task<DescribedGroup> DescribeAsync(string groupId) =>
+        groups.SubmitAsync<DescribedGroup>(groupId, new DescribeGroupCommand(groupId)).OrFailed(
+            error => new DescribedGroup { GroupId = groupId, ErrorCode = (short)error.Code, ErrorMessage = error.Message });
 }

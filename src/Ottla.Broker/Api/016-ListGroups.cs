@@ -1,9 +1,6 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
-using Ottla.Kernel;
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 using ListedGroup = Ottla.Protocol.Messages.ListGroupsResponse.ListedGroup;
 
@@ -16,19 +13,7 @@ internal sealed class ListGroupsHandler(CoordinatorHost<GroupCommand> groups) : 
     public async ValueTask<ListGroupsResponse?> HandleAsync(RequestContext context, ListGroupsRequest request)
     {
         var command = new ListGroupsCommand(request.StatesFilter, request.TypesFilter);
-        var listed = await groups.Partitions.Select(partition => ListAsync(partition, command)).InOrderAsync();
+        var listed = await groups.SubmitToAllAsync<IReadOnlyList<ListedGroup>>(command);
         return new ListGroupsResponse { Groups = [.. listed.SelectMany(each => each)] };
-    }
-
-    private async Task<IReadOnlyList<ListedGroup>> ListAsync(int partition, ListGroupsCommand command)
-    {
-        try
-        {
-            return await groups.SubmitAsync<IReadOnlyList<ListedGroup>>(partition, command);
-        }
-        catch (ApiException e) when (e.Error.Code == ErrorCode.NotCoordinator)
-        {
-            return []; // moved meanwhile: another broker lists them
-        }
     }
 }

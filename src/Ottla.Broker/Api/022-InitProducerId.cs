@@ -22,19 +22,14 @@ internal sealed class InitProducerIdHandler(ProducerIds producerIds, Coordinator
     public async ValueTask<InitProducerIdResponse?> HandleAsync(RequestContext context, InitProducerIdRequest request)
     {
         if (request.TransactionalId is "" || request.ProducerId == -1 != (request.ProducerEpoch == -1))
-            return Failed(ErrorCode.InvalidRequest);
-        try
-        {
-            var producer = request.TransactionalId is { } id
-                ? await transactions.SubmitAsync<ProducerIdAndEpoch>(id, new InitProducerIdCommand(request))
-                : new ProducerIdAndEpoch(await producerIds.NextAsync(), 0);
-            return new InitProducerIdResponse { ProducerId = producer.Id, ProducerEpoch = producer.Epoch };
-        }
-        catch (ApiException e)
-        {
-            return Failed(TransactionErrors.ForVersion(e.Error.Code, context.ApiVersion, FirstVersionWithProducerFenced));
-        }
+            throw new ApiException(ErrorCode.InvalidRequest);
+        var producer = request.TransactionalId is { } id
+            ? await transactions.SubmitAsync<ProducerIdAndEpoch>(id, new InitProducerIdCommand(request))
+            : new ProducerIdAndEpoch(await producerIds.NextAsync(), 0);
+        return new InitProducerIdResponse { ProducerId = producer.Id, ProducerEpoch = producer.Epoch };
     }
 
-    private static InitProducerIdResponse Failed(ErrorCode error) => new() { ErrorCode = (short)error, ProducerId = -1, ProducerEpoch = -1 };
+    /// <inheritdoc/>
+    public ErrorCode ErrorFor(short version, ErrorCode error) =>
+        TransactionErrors.ForVersion(error, version, FirstVersionWithProducerFenced);
 }

@@ -53,31 +53,30 @@ internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionComma
         return new AddPartitionsToTxnResponse { ResultsByTransaction = results };
     }
 
-    private async ValueTask<TopicResult[]> AnswerAsync(short version, Transaction transaction)
+    private Task<TopicResult[]> AnswerAsync(short version, Transaction transaction) => AddAsync(version, transaction).OrFailed(
+        error => Results(transaction, _ => TransactionErrors.ForVersion(error.Code, version, FirstVersionWithProducerFenced)));
+
+    /// <summary>Adds the partitions, or asks whether they are in.</summary>
+    /// <exception cref="ApiException">None is added.</exception>
+    private async ValueTask<TopicResult[]> AddAsync(short version, Transaction transaction)
     {
         var partitions = transaction.Topics.SelectMany(topic => topic.Partitions.Select(index => new TopicPartition(topic.Name, index))).ToHashSet();
         var refused = partitions.Where(partition => Check(version, partition) != ErrorCode.None).ToHashSet();
         if (refused.Count > 0)
             return Results(transaction, partition => refused.Contains(partition) ? Check(version, partition) : ErrorCode.OperationNotAttempted);
-        try
+        var producer = new ProducerIdAndEpoch(transaction.ProducerId, transaction.ProducerEpoch);
+        if (transaction.VerifyOnly)
         {
-            var producer = new ProducerIdAndEpoch(transaction.ProducerId, transaction.ProducerEpoch);
-            if (transaction.VerifyOnly)
-            {
-                var errors = await transactions.SubmitAsync<IReadOnlyDictionary<TopicPartition, ErrorCode>>(
-                    transaction.TransactionalId, new VerifyPartitionsCommand(transaction.TransactionalId, producer, partitions));
-                return Results(transaction, partition => errors[partition]);
-            }
+            var errors = await transactions.SubmitAsync<IReadOnlyDictionary<TopicPartition, ErrorCode>>(
+                transaction.TransactionalId, new VerifyPartitionsCommand(transaction.TransactionalId, producer, partitions));
+            return Results(transaction, partition => errors[partition]);
+        }
 
-            var clientTransactionVersion = version >= FirstVersionOfBrokers ? TransactionMetadata.EpochBumpingVersion : (short)0;
-            await transactions.SubmitAsync<ProducerIdAndEpoch>(
-                transaction.TransactionalId, new AddPartitionsCommand(transaction.TransactionalId, producer, partitions, clientTransactionVersion));
-            return Results(transaction, _ => ErrorCode.None);
-        }
-        catch (ApiException e)
-        {
-            return Results(transaction, _ => TransactionErrors.ForVersion(e.Error.Code, version, FirstVersionWithProducerFenced));
-        }
+        var clientTransactionVersion = version >= FirstVersionOfBrokers ? TransactionMetadata.EpochBumpingVersion : (short)0;
+        await transactions.SubmitAsync<ProducerIdAndEpoch>(
+            transaction.TransactionalId,
+            new AddPartitionsCommand(transaction.TransactionalId, producer, partitions, clientTransactionVersion));
+        return Results(transaction, _ => ErrorCode.None);
     }
 
     /// <summary>Whether a partition may be in a transaction at all. Brokers' own topics are for brokers to add: clients do that by AddOffsetsToTxn.</summary>

@@ -2,8 +2,8 @@ using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Transactions;
@@ -19,18 +19,17 @@ internal sealed class AddOffsetsToTxnHandler(CoordinatorHost<TransactionCommand>
 
     public async ValueTask<AddOffsetsToTxnResponse?> HandleAsync(RequestContext context, AddOffsetsToTxnRequest request)
     {
-        try
-        {
-            var partition = groups.PartitionOf(request.GroupId) ?? CoordinatorKeys.PartitionOf(request.GroupId, config().OffsetsTopicNumPartitions);
-            var producer = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
-            await transactions.SubmitAsync<ProducerIdAndEpoch>(
-                request.TransactionalId,
-                new AddPartitionsCommand(request.TransactionalId, producer, [new TopicPartition(groups.TopicName, partition)], ClientTransactionVersion: 0));
-            return new AddOffsetsToTxnResponse();
-        }
-        catch (ApiException e)
-        {
-            return new AddOffsetsToTxnResponse { ErrorCode = (short)TransactionErrors.ForVersion(e.Error.Code, context.ApiVersion, FirstVersionWithProducerFenced) };
-        }
+        var index = groups.PartitionOf(request.GroupId)
+            ?? CoordinatorKeys.PartitionOf(request.GroupId, config().OffsetsTopicNumPartitions);
+        var producer = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
+        var partition = new TopicPartition(groups.TopicName, index);
+        await transactions.SubmitAsync<ProducerIdAndEpoch>(
+            request.TransactionalId,
+            new AddPartitionsCommand(request.TransactionalId, producer, [partition], ClientTransactionVersion: 0));
+        return new AddOffsetsToTxnResponse();
     }
+
+    /// <inheritdoc/>
+    public ErrorCode ErrorFor(short version, ErrorCode error) =>
+        TransactionErrors.ForVersion(error, version, FirstVersionWithProducerFenced);
 }

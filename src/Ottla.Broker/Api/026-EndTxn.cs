@@ -1,7 +1,7 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Transactions;
 
@@ -19,22 +19,16 @@ internal sealed class EndTxnHandler(CoordinatorHost<TransactionCommand> transact
 
     public async ValueTask<EndTxnResponse?> HandleAsync(RequestContext context, EndTxnRequest request)
     {
-        try
-        {
-            var producer = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
-            var clientTransactionVersion = context.ApiVersion >= FirstVersionThatBumpsEpoch ? TransactionMetadata.EpochBumpingVersion : (short)0;
-            var next = await transactions.SubmitAsync<ProducerIdAndEpoch>(
-                request.TransactionalId, new EndTransactionCommand(request.TransactionalId, producer, request.Committed, clientTransactionVersion));
-            return new EndTxnResponse { ProducerId = next.Id, ProducerEpoch = next.Epoch };
-        }
-        catch (ApiException e)
-        {
-            return new EndTxnResponse
-            {
-                ErrorCode = (short)TransactionErrors.ForVersion(e.Error.Code, context.ApiVersion, FirstVersionWithProducerFenced),
-                ProducerId = -1,
-                ProducerEpoch = -1,
-            };
-        }
+        var producer = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
+        var clientTransactionVersion =
+            context.ApiVersion >= FirstVersionThatBumpsEpoch ? TransactionMetadata.EpochBumpingVersion : (short)0;
+        var next = await transactions.SubmitAsync<ProducerIdAndEpoch>(
+            request.TransactionalId,
+            new EndTransactionCommand(request.TransactionalId, producer, request.Committed, clientTransactionVersion));
+        return new EndTxnResponse { ProducerId = next.Id, ProducerEpoch = next.Epoch };
     }
+
+    /// <inheritdoc/>
+    public ErrorCode ErrorFor(short version, ErrorCode error) =>
+        TransactionErrors.ForVersion(error, version, FirstVersionWithProducerFenced);
 }

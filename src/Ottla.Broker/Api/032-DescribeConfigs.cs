@@ -54,7 +54,7 @@ internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerCon
                 Configs = [.. Entries(image, resource).Select(entry => ToResponse(entry, request.IncludeSynonyms, request.IncludeDocumentation))],
             };
         }
-        catch (ApiException e)
+        catch (ApiException e) // of this resource: the others are answered
         {
             return Refuse(resource, e.Error.Code, e.Error.Message ?? "");
         }

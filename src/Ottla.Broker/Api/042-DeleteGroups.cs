@@ -2,7 +2,6 @@ using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 using GroupResult = Ottla.Protocol.Messages.DeleteGroupsResponse.DeletableGroupResult;
 
@@ -15,15 +14,7 @@ internal sealed class DeleteGroupsHandler(CoordinatorHost<GroupCommand> groups) 
     public async ValueTask<DeleteGroupsResponse?> HandleAsync(RequestContext context, DeleteGroupsRequest request) =>
         new() { Results = await request.GroupsNames.Distinct(StringComparer.Ordinal).Select(DeleteAsync).InOrderAsync() };
 
-    private async Task<GroupResult> DeleteAsync(string groupId)
-    {
-        try
-        {
-            return await groups.SubmitAsync<GroupResult>(groupId, new DeleteGroupCommand(groupId));
-        }
-        catch (ApiException e)
-        {
-            return new GroupResult { GroupId = groupId, ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message };
-        }
-    }
+    private Task<GroupResult> DeleteAsync(string groupId) =>
+        groups.SubmitAsync<GroupResult>(groupId, new DeleteGroupCommand(groupId)).OrFailed(
+            error => new GroupResult { GroupId = groupId, ErrorCode = (short)error.Code, ErrorMessage = error.Message });
 }

@@ -25,25 +25,17 @@ internal sealed class DescribeClientQuotasHandler(ClusterView cluster)
 
     public ValueTask<DescribeClientQuotasResponse?> HandleAsync(RequestContext context, DescribeClientQuotasRequest request)
     {
-        try
+        var filter = FilterOf(request);
+        var response = new DescribeClientQuotasResponse
         {
-            var filter = FilterOf(request);
-            var response = new DescribeClientQuotasResponse
-            {
-                Entries =
-                [
-                    .. from quotas in cluster.Image.ClientQuotas.ByEntity
-                       where Matches(filter, request.Strict, quotas.Key)
-                       select Describe(quotas.Key, quotas.Value),
-                ],
-            };
-            return ValueTask.FromResult<DescribeClientQuotasResponse?>(response);
-        }
-        catch (ApiException e)
-        {
-            return ValueTask.FromResult<DescribeClientQuotasResponse?>(
-                new DescribeClientQuotasResponse { ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message, Entries = null });
-        }
+            Entries =
+            [
+                .. from quotas in cluster.Image.ClientQuotas.ByEntity
+                   where Matches(filter, request.Strict, quotas.Key)
+                   select Describe(quotas.Key, quotas.Value),
+            ],
+        };
+        return ValueTask.FromResult<DescribeClientQuotasResponse?>(response);
     }
 
     /// <summary>The parts that an entity must have, by their type.</summary>

@@ -21,19 +21,11 @@ internal sealed class DescribeTransactionsHandler(CoordinatorHost<TransactionCom
         return new DescribeTransactionsResponse { TransactionStates = states };
     }
 
-    private async ValueTask<TransactionStateData> DescribeAsync(string id)
+    private Task<TransactionStateData> DescribeAsync(string id)
     {
-        if (id.Length == 0)
-            return Failed(id, ErrorCode.InvalidRequest);
-        try
-        {
-            return await transactions.SubmitAsync<TransactionStateData>(id, new DescribeTransactionCommand(id));
-        }
-        catch (ApiException e)
-        {
-            return Failed(id, e.Error.Code);
-        }
+        var described = id.Length == 0
+            ? ValueTask.FromException<TransactionStateData>(new ApiException(ErrorCode.InvalidRequest))
+            : transactions.SubmitAsync<TransactionStateData>(id, new DescribeTransactionCommand(id));
+        return described.OrFailed(error => new TransactionStateData { TransactionalId = id, ErrorCode = (short)error.Code });
     }
-
-    private static TransactionStateData Failed(string id, ErrorCode error) => new() { TransactionalId = id, ErrorCode = (short)error };
 }

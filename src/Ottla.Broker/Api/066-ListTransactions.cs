@@ -1,8 +1,6 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Transactions;
 using TransactionStateData = Ottla.Protocol.Messages.ListTransactionsResponse.TransactionStateData;
 
@@ -27,28 +25,11 @@ internal sealed class ListTransactionsHandler(CoordinatorHost<TransactionCommand
             ? null
             : TransactionalIdPattern.Parse(request.TransactionalIdPattern);
         var command = new ListTransactionsCommand(states, request.ProducerIdFilters.ToHashSet(), request.DurationFilter, pattern);
+        var listed = await transactions.SubmitToAllAsync<IReadOnlyList<TransactionStateData>>(command);
         return new ListTransactionsResponse
         {
             UnknownStateFilters = [.. request.StateFilters.Where(state => !States.ContainsKey(state)).Distinct()],
-            TransactionStates = [.. await ListAsync(command)],
+            TransactionStates = [.. listed.SelectMany(each => each)],
         };
-    }
-
-    private async ValueTask<List<TransactionStateData>> ListAsync(ListTransactionsCommand command)
-    {
-        var listed = new List<TransactionStateData>();
-        foreach (var partition in transactions.Partitions)
-        {
-            try
-            {
-                listed.AddRange(await transactions.SubmitAsync<IReadOnlyList<TransactionStateData>>(partition, command));
-            }
-            catch (ApiException e) when (e.Error.Code == ErrorCode.NotCoordinator)
-            {
-                // Led elsewhere since the list was made: its ids are listed there.
-            }
-        }
-
-        return listed;
     }
 }

@@ -38,19 +38,15 @@ internal sealed class ConsumerGroupDescribeHandler(CoordinatorHost<GroupCommand>
         return new ConsumerGroupDescribeResponse { Groups = described };
     }
 
-    private async Task<DescribedGroup> DescribeAsync(string groupId)
+    private Task<DescribedGroup> DescribeAsync(string groupId) => SubmitAsync(groupId).OrFailed(
+        error => new DescribedGroup { GroupId = groupId, ErrorCode = (short)error.Code, ErrorMessage = error.Message });
+
+    private async ValueTask<DescribedGroup> SubmitAsync(string groupId)
     {
-        try
-        {
-            if (!GroupRequests.IsConsumerProtocolEnabled(cluster, config()))
-                throw new ApiException(ErrorCode.UnsupportedVersion);
-            if (groupId.Length == 0)
-                throw new ApiException(ErrorCode.InvalidGroupId);
-            return await groups.SubmitAsync<DescribedGroup>(groupId, new ConsumerGroupDescribeCommand(groupId));
-        }
-        catch (ApiException e)
-        {
-            return new DescribedGroup { GroupId = groupId, ErrorCode = (short)e.Error.Code, ErrorMessage = e.Error.Message };
-        }
+        if (!GroupRequests.IsConsumerProtocolEnabled(cluster, config()))
+            throw new ApiException(ErrorCode.UnsupportedVersion);
+        if (groupId.Length == 0)
+            throw new ApiException(ErrorCode.InvalidGroupId);
+        return await groups.SubmitAsync<DescribedGroup>(groupId, new ConsumerGroupDescribeCommand(groupId));
     }
 }

@@ -132,6 +132,9 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     /// <summary>Calls the handler; what it throws at once is returned as what it would throw later.</summary>
     private protected abstract ValueTask<TResponse?> CallHandler(in Exchange exchange);
 
+    /// <inheritdoc cref="IApiHandler{TRequest, TResponse}.ErrorFor"/>
+    private protected virtual ErrorCode ErrorFor(short version, ErrorCode error) => error;
+
     /// <summary>Whether a client waits for the response.</summary>
     private protected virtual bool WantsResponse(TRequest request) => true;
 
@@ -191,7 +194,7 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         if (error == ErrorCode.UnknownServerError)
             exchange.Slot.Queue.ReportFailure(context, exception);
         if (WantsResponse(exchange.Request))
-            return exchange.Request.ToErrorResponse(context.ApiVersion, (short)error, message);
+            return exchange.Request.ToErrorResponse(context.ApiVersion, (short)ErrorFor(context.ApiVersion, error), message);
         context.Connection.End($"{context.ApiKey} request {context.CorrelationId}, which wants no response, failed: {error}");
         return null;
     }
@@ -285,13 +288,15 @@ public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRe
             var (error, message) = RequestFailure.ErrorOf(e);
             if (error == ErrorCode.UnknownServerError)
                 onFailure(e);
-            response = request.ToErrorResponse(context.ApiVersion, (short)error, message);
+            response = request.ToErrorResponse(context.ApiVersion, (short)ErrorFor(context.ApiVersion, error), message);
         }
 
         var buffer = new WireBuffer();
         WriteResponse(context, response!, context.ApiVersion, buffer);
         return buffer.Written.ToArray();
     }
+
+    private protected override ErrorCode ErrorFor(short version, ErrorCode error) => handler.ErrorFor(version, error);
 
     private sealed class HeavyWork(PlainApiEntry<TRequest, TResponse> entry, Exchange exchange) : IThreadPoolWorkItem
     {

@@ -1,3 +1,4 @@
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Server;
@@ -17,6 +18,9 @@ public interface IApiHandler<in TRequest, TResponse>
     /// Answered with an error in the API's own shape; what is no error of Kafka's is logged and answered with UNKNOWN_SERVER_ERROR.
     /// </exception>
     ValueTask<TResponse?> HandleAsync(RequestContext context, TRequest request);
+
+    /// <summary>The error that clients of a version are told for one that the handler throws; NONE answers as if nothing had failed.</summary>
+    ErrorCode ErrorFor(short version, ErrorCode error) => error;
 
     /// <summary>
     /// About how long the work before the first await takes, in microseconds. What takes long leaves the network loop

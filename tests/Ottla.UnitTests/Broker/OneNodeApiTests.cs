@@ -5,6 +5,7 @@ using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 using static Ottla.UnitTests.Broker.Requests;
 
@@ -261,9 +262,8 @@ public sealed class OneNodeApiTests
         var handler = new DescribeClientQuotasHandler(new ClusterView("cluster", () => image));
         var components = filter.Replace("user default", "user:", StringComparison.Ordinal).Split(' ',
             StringSplitOptions.RemoveEmptyEntries).Select(Component);
-        var response = await handler.HandleAsync(Context, new DescribeClientQuotasRequest { Strict = isStrict,
-            Components = [.. components] });
-        var found = response!.Entries is null
+        var response = await AnswerAsync(handler, new DescribeClientQuotasRequest { Strict = isStrict, Components = [.. components] });
+        var found = response.Entries is null
             ? ((ErrorCode)response.ErrorCode).ToString()
             : string.Join(',', response.Entries.OrderBy(entry => entry.Values[0].Value).Select(entry =>
                 $"{EntityText(entry)} {entry.Values[0].Value}"));
@@ -286,10 +286,27 @@ public sealed class OneNodeApiTests
     public async Task A_quota_filter_that_contradicts_itself_is_refused(sbyte matchType, string? match)
     {
         var handler = new DescribeClientQuotasHandler(new ClusterView("cluster", () => MetadataImage.Empty));
-        var response = await handler.HandleAsync(Context, new DescribeClientQuotasRequest { Components = [new() { EntityType = "user",
-            MatchType = matchType, Match = match }] });
-        AssertError(ErrorCode.InvalidRequest, response!.ErrorCode);
+        var request = new DescribeClientQuotasRequest
+        {
+            Components = [new() { EntityType = "user", MatchType = matchType, Match = match }],
+        };
+        var response = await AnswerAsync(handler, request);
+        AssertError(ErrorCode.InvalidRequest, response.ErrorCode);
         Assert.Null(response.Entries);
+    }
+
+    /// <summary>The answer of a handler; if it throws, the one that is made of the error.</summary>
+    private static async Task<DescribeClientQuotasResponse> AnswerAsync(
+        DescribeClientQuotasHandler handler, DescribeClientQuotasRequest request)
+    {
+        try
+        {
+            return (await handler.HandleAsync(Context, request))!;
+        }
+        catch (ApiException e)
+        {
+            return request.ToErrorResponse(Context.ApiVersion, (short)e.Error.Code, e.Error.Message);
+        }
     }
 
     [Fact]

@@ -42,6 +42,15 @@ public sealed class RequestFailureTests
     }
 
     [Fact]
+    public async Task An_error_is_told_in_the_words_of_the_clients_version()
+    {
+        await using var server = new TestServer(new WarningLogger(), new StubHandler(true, new ApiException(ErrorCode.ProducerFenced), 0));
+        await using var client = await server.ConnectAsync();
+        AssertError(ErrorCode.InvalidProducerEpoch, await BeatAsync(client, StubHandler.FirstVersionWithProducerFenced - 1));
+        AssertError(ErrorCode.ProducerFenced, await BeatAsync(client, StubHandler.FirstVersionWithProducerFenced));
+    }
+
+    [Fact]
     public async Task Without_a_response_a_failure_closes_the_connection()
     {
         await using var server = new TestServer(new WarningLogger(), new StubHandler(false, new InvalidOperationException("a bug"), 0));
@@ -79,8 +88,8 @@ public sealed class RequestFailureTests
         }
     }
 
-    private static async Task<short> BeatAsync(TestConnection client) =>
-        (await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(new HeartbeatRequest { GroupId = "g" }, HeartbeatVersion)).ErrorCode;
+    private static async Task<short> BeatAsync(TestConnection client, short version = HeartbeatVersion) =>
+        (await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(new HeartbeatRequest { GroupId = "g" }, version)).ErrorCode;
 
     /// <summary>Serves Heartbeat and Produce by a handler that throws.</summary>
     private sealed class TestServer : IAsyncDisposable
@@ -123,6 +132,11 @@ public sealed class RequestFailureTests
 
         public ValueTask<ProduceResponse?> HandleAsync(RequestContext context, ProduceRequest request, ProduceResponse response) =>
             throw exception;
+
+        public const short FirstVersionWithProducerFenced = 3;
+
+        public ErrorCode ErrorFor(short version, ErrorCode error) =>
+            version < FirstVersionWithProducerFenced && error == ErrorCode.ProducerFenced ? ErrorCode.InvalidProducerEpoch : error;
 
         public int EstimateMicroseconds(RequestContext context, HeartbeatRequest request) => microseconds;
 

@@ -75,6 +75,16 @@ public sealed class ErrorResponseTests
             ("g", -1, -1), (coordinators.Coordinators[0].Key, coordinators.Coordinators[0].NodeId, coordinators.Coordinators[0].Port));
     }
 
+    [Theory]
+    [InlineData(6, "")]
+    [InlineData(7, null)]
+    public void A_value_of_errors_is_null_only_where_the_version_has_null(short version, string? expected)
+    {
+        var joined = new JoinGroupRequest { MemberId = "m" }.ToErrorResponse(version, Error, null);
+        Assert.Equal((Error, "m", expected), (joined.ErrorCode, joined.MemberId, joined.ProtocolName));
+        Assert.Null(new DescribeClientQuotasRequest().ToErrorResponse(1, Error, "why").Entries);
+    }
+
     [Fact]
     public void Errors_and_successes_are_counted_as_often_as_they_are_answered()
     {

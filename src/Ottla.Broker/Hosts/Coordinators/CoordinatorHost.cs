@@ -52,6 +52,27 @@ public sealed partial class CoordinatorHost<TCommand>(
     public async ValueTask<TReply> SubmitAsync<TReply>(int partition, TCommand command, VerificationGuard guard = default) =>
         (TReply)(await Find(partition).SubmitAsync(command, guard))!;
 
+    /// <summary>Has a command decided by every coordinator here. Those that move away meanwhile are left out: they answer elsewhere.</summary>
+    /// <exception cref="ApiException">One of them fails, as of <see cref="SubmitAsync{TReply}(int, TCommand, VerificationGuard)"/>.</exception>
+    public async ValueTask<IReadOnlyList<TReply>> SubmitToAllAsync<TReply>(TCommand command)
+    {
+        ValueTask<TReply>[] asked = [.. Partitions.Select(partition => SubmitAsync<TReply>(partition, command))];
+        var replies = new List<TReply>(asked.Length);
+        foreach (var reply in asked)
+        {
+            try
+            {
+                replies.Add(await reply);
+            }
+            catch (ApiException e) when (e.Error.Code == ErrorCode.NotCoordinator)
+            {
+                // It moved away.
+            }
+        }
+
+        return replies;
+    }
+
     /// <summary>Tells the coordinator of a partition something, such as what came of an output of its machine. Nothing lengthy may await this.</summary>
     /// <param name="partition">The partition.</param>
     /// <param name="command">What.</param>
