@@ -20,7 +20,8 @@ public sealed record Listener(string Name, SecurityProtocol SecurityProtocol, st
 /// <summary>A host and a port, as in <c>controller.quorum.bootstrap.servers</c>.</summary>
 public sealed partial record HostPort(string Host, int Port)
 {
-    internal static bool TryParse(string text, out HostPort? result)
+    /// <summary>Reads <c>host:port</c>; an IPv6 address stands in brackets.</summary>
+    public static bool TryParse(string text, out HostPort? result)
     {
         var match = Pattern().Match(text);
         result = match.Success && match.Groups["host"].Length > 0 && ListenerParser.TryParsePort(match.Groups["port"].Value, out var port)

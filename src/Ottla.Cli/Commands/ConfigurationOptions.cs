@@ -43,11 +43,13 @@ internal sealed class ConfigurationOptions
             .Select(entry => KeyValuePair.Create((string)entry.Key, (string?)entry.Value ?? ""));
         var overrides = (arguments.GetValue(_set) ?? []).Select(Split).ToList();
         return arguments.GetValue(_config) is { } file
-            ? BrokerConfig.Load(ReadProperties(file), environment, overrides)
+            ? BrokerConfig.Load(ReadFile(file), environment, overrides)
             : BrokerConfig.LoadDevMode(environment, overrides);
     }
 
-    private static IEnumerable<KeyValuePair<string, string>> ReadProperties(FileInfo file)
+    /// <summary>Reads a file of properties.</summary>
+    /// <exception cref="ConfigException">It cannot be read.</exception>
+    public static IReadOnlyDictionary<string, string> ReadFile(FileInfo file)
     {
         try
         {

@@ -10,6 +10,8 @@ internal static class RootCommandFactory
         StartCommand.Create(),
         FormatCommand.Create(),
         StorageCommand.Create(),
+        QuorumCommand.Create(),
+        FeaturesCommand.Create(),
         LogCommand.Create(),
         RandomUuidCommand.Create(),
         VersionCommand.Create(),

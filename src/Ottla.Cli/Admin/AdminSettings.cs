@@ -1,0 +1,70 @@
+using System.Globalization;
+using Ottla.Configuration;
+
+namespace Ottla.Cli.Admin;
+
+/// <summary>How a command reaches a cluster: whom it asks first, and for how long it tries. Immutable.</summary>
+/// <param name="Servers">The addresses to ask first, in their order.</param>
+/// <param name="AreControllers">Whether those are controllers (<c>--bootstrap-controller</c>), of which only the active one answers all.</param>
+internal sealed record AdminSettings(IReadOnlyList<HostPort> Servers, bool AreControllers)
+{
+    /// <summary><c>client.id</c>.</summary>
+    public string ClientId { get; private init; } = "ottla-admin";
+
+    /// <summary><c>request.timeout.ms</c>: how long one request may take.</summary>
+    public TimeSpan RequestTimeout { get; private init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary><c>default.api.timeout.ms</c>: how long a call may take with all its attempts.</summary>
+    public TimeSpan CallTimeout { get; private init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary><c>retry.backoff.ms</c>: the wait before another attempt.</summary>
+    public TimeSpan RetryBackoff { get; private init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Reads <c>host:port</c>, several separated by commas.</summary>
+    /// <param name="option">The option's name, for the message.</param>
+    /// <param name="servers">Its value.</param>
+    /// <param name="areControllers">See <see cref="AreControllers"/>.</param>
+    /// <exception cref="ConfigException">The value cannot be read.</exception>
+    public static AdminSettings Of(string option, string servers, bool areControllers)
+    {
+        var addresses = new List<HostPort>();
+        foreach (var server in servers.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        {
+            addresses.Add(HostPort.TryParse(server, out var address)
+                ? address!
+                : throw new ConfigException($"{option}: cannot read '{server}'. Expected host:port, several separated by commas."));
+        }
+
+        return addresses.Count > 0
+            ? new AdminSettings(addresses, areControllers)
+            : throw new ConfigException($"{option}: no address given. Expected host:port, several separated by commas.");
+    }
+
+    /// <summary>Adds what a file of client configs says (<c>--command-config</c>).</summary>
+    /// <exception cref="ConfigException">A value cannot be read, or asks for security that is not there yet.</exception>
+    public AdminSettings With(IReadOnlyDictionary<string, string> file)
+    {
+        if (file.TryGetValue("security.protocol", out var protocol) && protocol != nameof(SecurityProtocol.PLAINTEXT))
+        {
+            throw new ConfigException(
+                $"security.protocol={protocol}: this version connects over PLAINTEXT only, without TLS and login. Use a PLAINTEXT listener.");
+        }
+
+        return this with
+        {
+            ClientId = file.GetValueOrDefault("client.id") ?? ClientId,
+            RequestTimeout = Milliseconds(file, "request.timeout.ms", RequestTimeout),
+            CallTimeout = Milliseconds(file, "default.api.timeout.ms", CallTimeout),
+            RetryBackoff = Milliseconds(file, "retry.backoff.ms", RetryBackoff),
+        };
+    }
+
+    private static TimeSpan Milliseconds(IReadOnlyDictionary<string, string> file, string name, TimeSpan otherwise)
+    {
+        if (!file.TryGetValue(name, out var text))
+            return otherwise;
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var milliseconds)
+            ? TimeSpan.FromMilliseconds(milliseconds)
+            : throw new ConfigException($"Invalid value {text} for configuration {name}: a number of milliseconds is expected.");
+    }
+}

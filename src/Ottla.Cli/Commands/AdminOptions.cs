@@ -1,0 +1,83 @@
+using System.CommandLine;
+using Microsoft.Extensions.Logging;
+using Ottla.Cli.Admin;
+using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Network.Transport;
+
+namespace Ottla.Cli.Commands;
+
+/// <summary>The command line options that say which cluster a command asks, and how. One instance per command.</summary>
+internal sealed class AdminOptions
+{
+    private const string Server = "--bootstrap-server";
+    private const string Controller = "--bootstrap-controller";
+
+    private readonly Option<string?> _server = new(Server, "-B")
+    {
+        Description = "Ask one of these brokers; they pass on what is the controller's.",
+        HelpName = "HOST:PORT,...",
+    };
+
+    private readonly Option<string?> _controller = new(Controller)
+    {
+        Description = "Ask one of these controllers, at their controller listener: also when no broker runs.",
+        HelpName = "HOST:PORT,...",
+    };
+
+    private readonly Option<FileInfo?> _commandConfig = new("--command-config")
+    {
+        Description = "Read configs of the connection from this file: client.id, request.timeout.ms, default.api.timeout.ms, retry.backoff.ms.",
+        HelpName = "FILE",
+    };
+
+    /// <summary>Adds the options to a command.</summary>
+    public void AddTo(Command command)
+    {
+        command.Options.Add(_server);
+        command.Options.Add(_controller);
+        command.Options.Add(_commandConfig);
+        command.Validators.Add(arguments =>
+        {
+            if (arguments.GetValue(_server) is null == arguments.GetValue(_controller) is null)
+                arguments.AddError($"exactly one of {Server} and {Controller} is required");
+        });
+    }
+
+    /// <summary>The file of <c>--command-config</c>; null when there is none.</summary>
+    public FileInfo? CommandConfig(ParseResult arguments) => arguments.GetValue(_commandConfig);
+
+    /// <summary>Runs a command's work on a connection, and turns what can go wrong into a message and an exit code.</summary>
+    public async Task<int> RunAsync(ParseResult arguments, Func<AdminConnection, Task> work)
+    {
+        using var log = new StandardErrorLog(LogLevel.Warning, TimeProvider.System);
+        try
+        {
+            var settings = Settings(arguments);
+            var logger = log.CreateLogger("Ottla");
+            var random = new Prng(unchecked((ulong)TimeProvider.System.GetTimestamp()));
+            await using var connection = new AdminConnection(
+                settings, Transports.ForThisMachine(1, TimeProvider.System, logger), random, TimeProvider.System, logger);
+            await work(connection);
+            return ExitCode.Success;
+        }
+        catch (ConfigException e)
+        {
+            Console.Error.WriteLine(e.Message);
+            return ExitCode.Usage;
+        }
+        catch (AdminException e)
+        {
+            Console.Error.WriteLine(e.Message);
+            return ExitCode.Failure;
+        }
+    }
+
+    private AdminSettings Settings(ParseResult arguments)
+    {
+        var settings = arguments.GetValue(_server) is { } servers
+            ? AdminSettings.Of(Server, servers, areControllers: false)
+            : AdminSettings.Of(Controller, arguments.GetValue(_controller)!, areControllers: true);
+        return CommandConfig(arguments) is { } file ? settings.With(ConfigurationOptions.ReadFile(file)) : settings;
+    }
+}
