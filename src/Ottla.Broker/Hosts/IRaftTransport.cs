@@ -6,6 +6,11 @@ namespace Ottla.Broker.Hosts;
 /// <remarks>Called on the loop of the <see cref="RaftHost"/>: it neither waits nor throws.</remarks>
 public interface IRaftTransport
 {
+    /// <summary>Tells whom the answers go to. Called once, before anything is sent.</summary>
+    void Attach(RaftHost host)
+    {
+    }
+
     /// <summary>Sends <paramref name="request"/>.</summary>
     /// <param name="correlationId">Names the request in the answer.</param>
     /// <param name="to">The node to send it to. A bootstrap server and the voter at the same address are two nodes.</param>

@@ -10,7 +10,10 @@ using Ottla.Storage.Files;
 namespace Ottla.Broker.Hosts;
 
 /// <summary>The snapshot files of the metadata log: <c>&lt;20-digit end offset&gt;-&lt;10-digit epoch&gt;.checkpoint</c> in its directory.</summary>
-/// <remarks>Stateless but for the directory's name; safe from any thread as long as no two write the same snapshot.</remarks>
+/// <remarks>
+/// Safe from any thread as long as no two write the same snapshot; but a snapshot that comes in pieces (<see cref="WritePiece"/>,
+/// <see cref="Complete"/>) belongs to the loop that owns the log.
+/// </remarks>
 internal sealed partial class MetadataSnapshotFiles(IFileSystem fileSystem, string directory, ILogger logger)
 {
     private const string Suffix = ".checkpoint";
@@ -18,6 +21,8 @@ internal sealed partial class MetadataSnapshotFiles(IFileSystem fileSystem, stri
     private const string DeletedSuffix = ".checkpoint.deleted";
     private const int OffsetDigits = 20;
     private const int EpochDigits = 10;
+
+    private (LogPosition Id, IFile File)? _part;
 
     /// <summary>The file of a snapshot.</summary>
     public static string NameOf(LogPosition id) => string.Create(CultureInfo.InvariantCulture, $"{id.Offset:D20}-{id.Epoch:D10}{Suffix}");
@@ -54,7 +59,7 @@ internal sealed partial class MetadataSnapshotFiles(IFileSystem fileSystem, stri
     public void Write(LogPosition id, IEnumerable<byte[]> batches)
     {
         var path = Path.Combine(directory, NameOf(id));
-        var part = path[..^Suffix.Length] + PartSuffix;
+        var part = PartOf(id);
         try
         {
             using (var file = fileSystem.Open(part, FileOpenMode.CreateOrTruncate))
@@ -79,6 +84,58 @@ internal sealed partial class MetadataSnapshotFiles(IFileSystem fileSystem, stri
 
         fileSystem.FlushDirectory(directory);
         LogWritten(logger, path);
+    }
+
+    /// <summary>Writes a piece of a snapshot that comes from the leader. The piece at 0 begins it, and gives up any other.</summary>
+    public void WritePiece(LogPosition id, long position, ReadOnlySpan<byte> bytes)
+    {
+        if (position == 0)
+        {
+            Abandon();
+            _part = (id, fileSystem.Open(PartOf(id), FileOpenMode.CreateOrTruncate));
+        }
+
+        if (_part is not { } part || part.Id != id || part.File.Length != position)
+            throw new InvalidOperationException($"The piece at {position} is not the next one of the snapshot {NameOf(id)}.");
+        part.File.Write(position, bytes);
+    }
+
+    /// <summary>The snapshot that came in pieces is all there: checks it and makes it survive power loss under its name.</summary>
+    /// <returns>What it says of the quorum.</returns>
+    /// <exception cref="ProtocolException">It is not whole; it is deleted.</exception>
+    public MetadataSnapshot Complete(LogPosition id)
+    {
+        if (_part is not { } part || part.Id != id)
+            throw new InvalidOperationException($"The snapshot {NameOf(id)} is not being written.");
+        MetadataSnapshot snapshot;
+        try
+        {
+            snapshot = Read(part.File, NameOf(id), controlOnly: true);
+        }
+        catch (ProtocolException)
+        {
+            Abandon();
+            throw;
+        }
+
+        part.File.Flush();
+        part.File.Dispose();
+        _part = null;
+        var path = Path.Combine(directory, NameOf(id));
+        fileSystem.Rename(PartOf(id), path);
+        fileSystem.FlushDirectory(directory);
+        LogFetched(logger, path);
+        return snapshot;
+    }
+
+    /// <summary>Gives up the snapshot that is coming in pieces, if there is one.</summary>
+    public void Abandon()
+    {
+        if (_part is not { } part)
+            return;
+        _part = null;
+        part.File.Dispose();
+        fileSystem.Delete(PartOf(part.Id));
     }
 
     /// <summary>Reads a snapshot, wholly checked.</summary>
@@ -129,6 +186,11 @@ internal sealed partial class MetadataSnapshotFiles(IFileSystem fileSystem, stri
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Wrote the metadata snapshot {Path}")]
     private static partial void LogWritten(ILogger logger, string path);
+
+    private string PartOf(LogPosition id) => Path.Combine(directory, NameOf(id)[..^Suffix.Length] + PartSuffix);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Fetched the metadata snapshot {Path}")]
+    private static partial void LogFetched(ILogger logger, string path);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Deleted the metadata snapshot {Path}")]
     private static partial void LogDeleted(ILogger logger, string path);

@@ -5,6 +5,7 @@ using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Raft;
+using Ottla.Storage.Files;
 using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Hosts;
@@ -15,9 +16,15 @@ public sealed partial class RaftHost
     /// <summary>How soon a full disk is tried again.</summary>
     private const long SpaceRetryMs = 500;
 
+    /// <summary>How long there may be no leader before the log says so, and how often it says so again.</summary>
+    private const long FirstWaitNoteMs = 5_000;
+    private const long WaitNoteMs = 30_000;
+
     private readonly List<PendingAppend> _toWrite = [];
     private readonly Queue<PendingAppend> _uncommitted = new();
     private bool _waitsForSpace;
+    private Instant? _waitsSince;
+    private Instant _nextWaitNote;
 
     private async Task RunAsync()
     {
@@ -147,6 +154,7 @@ public sealed partial class RaftHost
 
         Volatile.Write(ref _quorum, _machine.Describe());
         Deliver();
+        NoteWait();
         if (_machine.IsShutdownComplete)
             _isClosing = true;
     }
@@ -162,19 +170,23 @@ public sealed partial class RaftHost
         RaftLogEffect[] appends = [.. _effects.Log];
         RaftReply[] replies = [.. _effects.Replies];
         RaftSend[] sends = [.. _effects.Sends];
-        var (fetchSnapshot, leaderChanged, highWatermarkAdvanced) = (_effects.FetchSnapshot, _effects.LeaderChanged, _effects.HighWatermarkAdvanced);
+        RaftProbe[] probes = [.. _effects.Probes];
+        var (leaderChanged, highWatermarkAdvanced) = (_effects.LeaderChanged, _effects.HighWatermarkAdvanced);
+        foreach (var note in _effects.Notes)
+            LogNote(_logger, note);
         foreach (var effect in appends)
             ApplyToLog(effect);
         foreach (var reply in replies)
             Answer(reply);
         foreach (var send in sends)
             Send(send);
-        if (fetchSnapshot is { } fetch)
-            LogSnapshotNeeded(_logger, fetch.Id.Offset, fetch.Id.Epoch, fetch.LeaderId);
+        foreach (var probe in probes)
+            _ = ProbeAsync(probe);
         if (highWatermarkAdvanced)
         {
             _store.AdvanceHighWatermark(_machine.HighWatermark);
             Volatile.Write(ref _highWatermark, _machine.HighWatermark);
+            Volatile.Write(ref _quorumHighWatermark, _machine.QuorumHighWatermark);
         }
 
         if (leaderChanged)
@@ -192,9 +204,56 @@ public sealed partial class RaftHost
             case RaftLogEffect.AppendEpochStart start:
                 Step(new RaftEvent.Appended(_store.Append(EncodeEpochStart(start))));
                 break;
+            case RaftLogEffect.AppendQuorumChange change:
+                Enqueue(change);
+                break;
             case RaftLogEffect.AppendFetched fetched:
                 Step(new RaftEvent.Appended(AppendFetched(fetched.Records)));
                 break;
+            case RaftLogEffect.WriteSnapshot piece:
+                if (TakePiece(piece) is { } outcome)
+                    Step(outcome);
+                break;
+        }
+    }
+
+    /// <summary>Lets a change of the quorum wait its turn behind the appends whose offsets are given already.</summary>
+    private void Enqueue(RaftLogEffect.AppendQuorumChange change)
+    {
+        lock (_gate)
+        {
+            if (!_canAppend || change.Epoch != _leader.Epoch)
+                return; // the machine forgets it with its leadership
+            var timestampMs = change.Timestamp.UnixMilliseconds;
+            var voters = (ControlRecordType.KRaftVoters, (IMessage)change.Voters.ToRecord());
+            var bytes = change.KRaftVersion is { } version
+                ? MetadataBatch.EncodeControl(
+                    _nextOffset, change.Epoch, timestampMs, (ControlRecordType.KRaftVersion, new KRaftVersionRecord { KRaftVersion = version }), voters)
+                : MetadataBatch.EncodeControl(_nextOffset, change.Epoch, timestampMs, voters);
+            var batch = MetadataBatch.Decode(bytes);
+            _nextOffset = batch.LastOffset + 1;
+            _pendingBytes += bytes.Length;
+            _commands.Writer.TryWrite(new Command { Append = new PendingAppend(batch, bytes) });
+        }
+    }
+
+    /// <summary>Writes a piece of a snapshot of the leader. After the last one, and on failure, the machine has to know.</summary>
+    private RaftEvent? TakePiece(RaftLogEffect.WriteSnapshot piece)
+    {
+        try
+        {
+            _store.WriteSnapshotPiece(piece.Id, piece.Position, piece.Bytes.Span);
+            return piece.IsLast ? new RaftEvent.SnapshotInstalled(piece.Id, _store.InstallSnapshot(piece.Id)) : null;
+        }
+        catch (ProtocolException exception)
+        {
+            LogBadSnapshot(_logger, piece.Id.Offset, piece.Id.Epoch, exception);
+            return new RaftEvent.SnapshotFailed();
+        }
+        catch (DiskFullException exception)
+        {
+            LogNoSpaceToFollow(_logger, exception);
+            return new RaftEvent.SnapshotFailed();
         }
     }
 
@@ -238,16 +297,23 @@ public sealed partial class RaftHost
             LogBadFetch(_logger, exception);
             return [];
         }
+        catch (LogException failure) when (failure.IsDiskFull)
+        {
+            LogNoSpaceToFollow(_logger, failure);
+            return [];
+        }
     }
 
     private void Answer(in RaftReply reply)
     {
         if (!_requests.Remove(reply.RequestId, out var answer))
             return;
-        var response = reply.Response is FetchReply { ReadFrom: { } offset } fetch
-            ? fetch with { Records = _store.Read(offset, _store.EndOffset) }
-            : reply.Response;
-        answer.TrySetResult(response);
+        answer.TrySetResult(reply.Response switch
+        {
+            FetchReply { ReadFrom: { } offset } fetch => fetch with { Records = _store.Read(offset, _store.EndOffset, fetch.MaxBytes) },
+            FetchSnapshotReply { Error: ErrorCode.None } piece => _store.ReadSnapshotPiece(piece),
+            _ => reply.Response,
+        });
     }
 
     private void Send(in RaftSend send)
@@ -256,6 +322,39 @@ public sealed partial class RaftHost
             _transport.Send(send.CorrelationId, send.To, send.Request);
         else
             Post(new Command { Event = new RaftEvent.RequestFailed(send.CorrelationId) });
+    }
+
+    /// <summary>Asks a node which levels of kraft.version it supports; the answer comes back as a command.</summary>
+    private async Task ProbeAsync(RaftProbe probe)
+    {
+        (short Min, short Max)? range = null;
+        try
+        {
+            if (_transport is not null)
+                range = await _transport.ProbeKRaftVersionAsync(probe.To, _closing.Token);
+        }
+        catch (Exception exception)
+        {
+            // Whatever it is, the node does not answer: its change of the voters is refused.
+            LogProbeFailed(_logger, probe.To, exception);
+        }
+
+        Post(new Command { Event = new RaftEvent.Probed(probe.ProbeId, range) });
+    }
+
+    /// <summary>Tells from time to time what a node waits for that knows no leader.</summary>
+    private void NoteWait()
+    {
+        var now = Instant.Now(_time);
+        if (_machine.LeaderId >= 0)
+            _waitsSince = null;
+        else if (_waitsSince is null)
+            (_waitsSince, _nextWaitNote) = (now, now.AddMilliseconds(FirstWaitNoteMs));
+        else if (now >= _nextWaitNote)
+        {
+            _nextWaitNote = now.AddMilliseconds(WaitNoteMs);
+            LogWaits(_logger, _machine.Role, _machine.Epoch, now.MillisecondsSince(_waitsSince.Value) / 1000, string.Join(", ", _machine.History.Voters.Voters.Select(voter => voter.Key)));
+        }
     }
 
     /// <summary>Lets the other threads see where things stand.</summary>
@@ -331,6 +430,7 @@ public sealed partial class RaftHost
         }
 
         _timer.Dispose();
+        _closing.Cancel();
         _commands.Writer.TryComplete();
         while (_commands.Reader.TryRead(out var command))
         {
@@ -357,6 +457,21 @@ public sealed partial class RaftHost
     [LoggerMessage(Level = LogLevel.Warning, Message = "What the leader sent cannot be appended; it is fetched again")]
     private static partial void LogBadFetch(ILogger logger, Exception exception);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The log of leader {LeaderId} begins after this replica's: it needs the snapshot {Offset}-{Epoch}")]
-    private static partial void LogSnapshotNeeded(ILogger logger, long offset, int epoch, int leaderId);
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Note}")]
+    private static partial void LogNote(ILogger logger, string note);
+
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "There has been no leader of the metadata quorum for {Seconds} s: this node is {Role} in epoch {Epoch}. Voters: {Voters}. Most of them have to be "
+            + "up and to reach each other")]
+    private static partial void LogWaits(ILogger logger, RaftRole role, int epoch, long seconds, string voters);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "There is no space left for what the leader of the metadata quorum sends: it is fetched again")]
+    private static partial void LogNoSpaceToFollow(ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The metadata snapshot {Offset}-{Epoch} that the leader sent is not whole; it is fetched again")]
+    private static partial void LogBadSnapshot(ILogger logger, long offset, int epoch, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Node} cannot be asked for its range of kraft.version")]
+    private static partial void LogProbeFailed(ILogger logger, RaftNode node, Exception exception);
 }

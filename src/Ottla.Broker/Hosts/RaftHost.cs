@@ -32,6 +32,7 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     private readonly RaftEffects _effects = new();
     private readonly ITimer _timer;
     private readonly Dictionary<long, TaskCompletionSource<RaftResponse>> _requests = [];
+    private readonly CancellationTokenSource _closing = new();
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     // Guarded by _gate.
@@ -47,6 +48,7 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
 
     // Owned by the loop.
     private long _highWatermark;
+    private long _quorumHighWatermark = -1;
     private QuorumInfo _quorum;
     private long _nextRequestId;
     private bool _needsFlush;
@@ -63,6 +65,7 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
         _timer = time.CreateTimer(_ => _commands.Writer.TryWrite(default), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         try
         {
+            transport?.Attach(this);
             Step(started);
             Settle();
         }
@@ -118,6 +121,15 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
 
     /// <inheritdoc/>
     public long HighWatermark => Volatile.Read(ref _highWatermark);
+
+    /// <summary>
+    /// The highest high watermark that a leader has told this replica since it started; -1 until one has. A reader that has everything
+    /// before it has caught up with the quorum, which a high watermark of before the start does not say.
+    /// </summary>
+    public long QuorumHighWatermark => Volatile.Read(ref _quorumHighWatermark);
+
+    /// <summary>Whether this replica has everything that was committed when it last heard from the leader.</summary>
+    public bool IsCaughtUp => QuorumHighWatermark is >= 0 and var offset && HighWatermark >= offset;
 
     /// <inheritdoc/>
     public long EndOffset
@@ -222,8 +234,16 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
         }
     }
 
-    /// <summary>Handles a request of another replica (Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch).</summary>
-    /// <returns>The answer; of a fetch with the record batches it may have. Fails when the host was closed.</returns>
+    /// <summary>Raises <c>kraft.version</c>, which makes the voters dynamic. Only the leader of <paramref name="epoch"/> may.</summary>
+    /// <returns>When it is committed: no error, or INVALID_UPDATE_VERSION (not all voters are known to support it), NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT.</returns>
+    public async Task<(ErrorCode Error, string? Message)> UpgradeKRaftVersionAsync(int epoch, short version, bool validateOnly)
+    {
+        var reply = (UpgradeVersionReply)await HandleAsync(new UpgradeVersionCall(epoch, version, validateOnly));
+        return (reply.Error, reply.Message);
+    }
+
+    /// <summary>Handles a request of another replica, or of who changes the voters.</summary>
+    /// <returns>The answer; of a fetch with the records or the piece of a snapshot. Fails with BROKER_NOT_AVAILABLE when the host was closed.</returns>
     public Task<RaftResponse> HandleAsync(RaftRequest request)
     {
         var answer = new TaskCompletionSource<RaftResponse>(TaskCreationOptions.RunContinuationsAsynchronously);

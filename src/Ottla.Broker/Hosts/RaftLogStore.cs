@@ -183,13 +183,56 @@ internal sealed partial class RaftLogStore
     /// <summary>Takes a new snapshot in, and deletes the snapshots that <c>metadata.max.retention.*</c> says are too many, with the log before them.</summary>
     public RaftEvent.SnapshotWritten AddSnapshot(LogPosition id)
     {
-        _snapshots.Add(id);
-        Clean();
+        if (LatestSnapshot >= id)
+        {
+            _files.Delete(id); // while it was written, a newer one came from the leader
+        }
+        else
+        {
+            _snapshots.Add(id);
+            Clean();
+        }
+
         return new RaftEvent.SnapshotWritten(_snapshots[0], _snapshots[^1], _log.LogStartOffset);
     }
 
+    /// <summary>Writes a piece of a snapshot that comes from the leader.</summary>
+    public void WriteSnapshotPiece(LogPosition id, long position, ReadOnlySpan<byte> bytes) => _files.WritePiece(id, position, bytes);
+
+    /// <summary>The snapshot that came in pieces is all there: it replaces the log and the older snapshots.</summary>
+    /// <returns>The voters and <c>kraft.version</c> as of the snapshot.</returns>
+    /// <exception cref="ProtocolException">It is not whole.</exception>
+    public QuorumHistory InstallSnapshot(LogPosition id)
+    {
+        var snapshot = _files.Complete(id);
+        _log.TruncateFullyAndStartAt(id.Offset);
+        foreach (var older in _snapshots.Where(older => older != id))
+            _files.Delete(older);
+        _snapshots.Clear();
+        _snapshots.Add(id);
+        return HistoryOf(id, snapshot);
+    }
+
+    /// <summary>Fills a piece of a snapshot into an answer of the leader, or says why there is none.</summary>
+    public FetchSnapshotReply ReadSnapshotPiece(FetchSnapshotReply reply)
+    {
+        if (!_snapshots.Contains(reply.Snapshot))
+            return reply with { Error = ErrorCode.SnapshotNotFound };
+        using var file = _files.Open(reply.Snapshot);
+        var size = file.Length;
+        if (reply.Position < 0 || reply.Position >= size)
+            return reply with { Error = ErrorCode.PositionOutOfRange };
+        var bytes = new byte[Math.Min(reply.MaxBytes, size - reply.Position)];
+        file.ReadExactly(reply.Position, bytes);
+        return reply with { Size = size, Bytes = bytes };
+    }
+
     /// <summary>Flushes and closes the log.</summary>
-    public void Close() => _log.Close();
+    public void Close()
+    {
+        _files.Abandon();
+        _log.Close();
+    }
 
     private void Clean()
     {
@@ -219,7 +262,7 @@ internal sealed partial class RaftLogStore
     private RaftEvent.Started Load()
     {
         _log.AssignTopicId(RaftBootstrap.TopicId);
-        var history = LoadSnapshot(QuorumHistory.Begin(_options.StaticVoters));
+        var history = LoadSnapshot();
         // What was recovered may only be in the page cache: from here on it counts as flushed, so it must be.
         _log.Flush();
         foreach (var batch in ReadBatches(Math.Max(LatestSnapshot?.Offset ?? 0, _log.LogStartOffset), _log.LogEndOffset, controlOnly: true))
@@ -243,7 +286,7 @@ internal sealed partial class RaftLogStore
     }
 
     /// <summary>Finds the newest whole snapshot and fits the log to it.</summary>
-    private QuorumHistory LoadSnapshot(QuorumHistory history)
+    private QuorumHistory LoadSnapshot()
     {
         while (LatestSnapshot is { } id)
         {
@@ -259,19 +302,28 @@ internal sealed partial class RaftLogStore
                 continue;
             }
 
-            // It was fetched from a leader just before the crash: the log before it is superfluous.
-            if (id.Offset > _log.LogEndOffset)
+            // It was fetched from a leader just before the crash: the log before it is superfluous, and may be of another leader.
+            if (id.Offset > _log.LogEndOffset || (EpochBefore(id.Offset) is >= 0 and var epoch && epoch != id.Epoch))
                 _log.TruncateFullyAndStartAt(id.Offset);
             if (_log.LogStartOffset > id.Offset)
                 throw new InvalidDataException($"{_directory} has no whole snapshot at or after the start of its log, {_log.LogStartOffset}.");
-            if (snapshot.KRaftVersion > 0)
-                history = history.WithKRaftVersion(id.Offset - 1, snapshot.KRaftVersion);
-            return snapshot.Voters is { } voters ? history.WithVoters(id.Offset - 1, VoterSet.FromRecord(voters)) : history;
+            foreach (var older in _snapshots.Where(older => older.Offset < _log.LogStartOffset))
+                _files.Delete(older);
+            _snapshots.RemoveAll(older => older.Offset < _log.LogStartOffset);
+            return HistoryOf(id, snapshot);
         }
 
         if (_log.LogStartOffset > 0)
             throw new InvalidDataException($"{_directory} has no whole snapshot, and its log begins at {_log.LogStartOffset}.");
-        return history;
+        return QuorumHistory.Begin(_options.StaticVoters);
+    }
+
+    private QuorumHistory HistoryOf(LogPosition id, MetadataSnapshot snapshot)
+    {
+        var history = QuorumHistory.Begin(_options.StaticVoters);
+        if (snapshot.KRaftVersion > 0)
+            history = history.WithKRaftVersion(id.Offset - 1, snapshot.KRaftVersion);
+        return snapshot.Voters is { } voters ? history.WithVoters(id.Offset - 1, VoterSet.FromRecord(voters)) : history;
     }
 
     private ElectionState LoadElection()

@@ -12,7 +12,7 @@ public abstract record RaftLogEffect
     /// <summary>Truncates the log: <paramref name="EndOffset"/> is the next offset.</summary>
     public sealed record Truncate(long EndOffset) : RaftLogEffect;
 
-    /// <summary>Appends the control batch that starts an epoch. The host answers with <see cref="RaftEvent.Appended"/>.</summary>
+    /// <summary>Appends the control batch that starts an epoch, at once. The host answers with <see cref="RaftEvent.Appended"/>.</summary>
     /// <param name="BaseOffset">The offset of its first record.</param>
     /// <param name="Epoch">The new epoch.</param>
     /// <param name="Timestamp">The timestamp of the records.</param>
@@ -31,8 +31,29 @@ public abstract record RaftLogEffect
         short? KRaftVersion,
         VoterSet? Voters) : RaftLogEffect;
 
+    /// <summary>
+    /// Appends a control batch that changes the quorum, behind what waits to be appended already. The host answers with
+    /// <see cref="RaftEvent.Appended"/>, or not at all when this replica ceases to lead before.
+    /// </summary>
+    /// <param name="Epoch">The epoch of the leader.</param>
+    /// <param name="Timestamp">The timestamp of the records.</param>
+    /// <param name="KRaftVersion">When it is not null, a KRaftVersion record comes first.</param>
+    /// <param name="Voters">The voters for the Voters record.</param>
+    public sealed record AppendQuorumChange(int Epoch, Instant Timestamp, short? KRaftVersion, VoterSet Voters) : RaftLogEffect;
+
     /// <summary>Appends records that the leader sent. The host answers with <see cref="RaftEvent.Appended"/>.</summary>
     public sealed record AppendFetched(ReadOnlyMemory<byte> Records) : RaftLogEffect;
+
+    /// <summary>
+    /// Writes a piece of a snapshot that is being fetched. The first piece begins a new file. After the last one the host makes the file
+    /// survive power loss, replaces the log by it and answers with <see cref="RaftEvent.SnapshotInstalled"/>, or with
+    /// <see cref="RaftEvent.SnapshotFailed"/> when it is not whole.
+    /// </summary>
+    /// <param name="Id">The snapshot.</param>
+    /// <param name="Position">Where the piece begins.</param>
+    /// <param name="Bytes">The piece.</param>
+    /// <param name="IsLast">Whether it is the last one.</param>
+    public sealed record WriteSnapshot(LogPosition Id, long Position, ReadOnlyMemory<byte> Bytes, bool IsLast) : RaftLogEffect;
 }
 
 /// <summary>A request to send.</summary>
@@ -46,11 +67,10 @@ public readonly record struct RaftSend(long CorrelationId, RaftNode To, RaftRequ
 /// <param name="Response">The response.</param>
 public readonly record struct RaftReply(long RequestId, RaftResponse Response);
 
-/// <summary>A snapshot to fetch from the leader.</summary>
-/// <param name="LeaderId">The leader to fetch from.</param>
-/// <param name="Epoch">The leader's epoch.</param>
-/// <param name="Id">The snapshot.</param>
-public readonly record struct SnapshotFetch(int LeaderId, int Epoch, LogPosition Id);
+/// <summary>A question by ApiVersions: which levels of <c>kraft.version</c> does the node support? The host answers with <see cref="RaftEvent.Probed"/>.</summary>
+/// <param name="ProbeId">Identifies the question in the answer.</param>
+/// <param name="To">The node to ask.</param>
+public readonly record struct RaftProbe(long ProbeId, RaftNode To);
 
 /// <summary>
 /// The work that a step of the machine asks of its host. The host does it in this order: save the election state, change the log, send, and
@@ -79,12 +99,13 @@ public sealed class RaftEffects
     /// <summary>Requests to send.</summary>
     public List<RaftSend> Sends { get; } = [];
 
-    /// <summary>
-    /// A snapshot to fetch. The host answers with <see cref="RaftEvent.SnapshotInstalled"/> or <see cref="RaftEvent.SnapshotFailed"/>.
-    /// </summary>
-    public SnapshotFetch? FetchSnapshot { get; internal set; }
+    /// <summary>Nodes to ask for their range of <c>kraft.version</c>.</summary>
+    public List<RaftProbe> Probes { get; } = [];
 
-    /// <summary>Whether the leader or the epoch changed.</summary>
+    /// <summary>What an operator should know about this step, for the log: one sentence each.</summary>
+    public List<string> Notes { get; } = [];
+
+    /// <summary>Whether the leader, its endpoints or the epoch changed.</summary>
     public bool LeaderChanged { get; internal set; }
 
     /// <summary>Whether the high watermark advanced.</summary>
@@ -98,7 +119,8 @@ public sealed class RaftEffects
         Flush = false;
         Replies.Clear();
         Sends.Clear();
-        FetchSnapshot = null;
+        Probes.Clear();
+        Notes.Clear();
         LeaderChanged = false;
         HighWatermarkAdvanced = false;
     }

@@ -33,7 +33,7 @@ public abstract record RaftEvent
     /// <summary>The first event: the state that was found on disk. The machine owns <paramref name="Log"/> from now on.</summary>
     public sealed record Started(ElectionState Election, RaftLogState Log, QuorumHistory History) : RaftEvent;
 
-    /// <summary>A replica sent a request; the reply names <paramref name="RequestId"/>.</summary>
+    /// <summary>A replica or a client sent a request; the reply names <paramref name="RequestId"/>.</summary>
     public sealed record RequestReceived(long RequestId, RaftRequest Request) : RaftEvent;
 
     /// <summary>A replica answered the request <paramref name="CorrelationId"/>. Late and repeated responses are ignored.</summary>
@@ -41,6 +41,9 @@ public abstract record RaftEvent
 
     /// <summary>The request <paramref name="CorrelationId"/> failed with its connection.</summary>
     public sealed record RequestFailed(long CorrelationId) : RaftEvent;
+
+    /// <summary>The answer to a <see cref="RaftProbe"/>; the range is null when the node did not answer, or with an error.</summary>
+    public sealed record Probed(long ProbeId, (short Min, short Max)? Range) : RaftEvent;
 
     /// <summary>Batches were appended: the leader's own or fetched ones. The list is empty when the fetched bytes were unusable.</summary>
     public sealed record Appended(IReadOnlyList<AppendedBatch> Batches) : RaftEvent;
@@ -51,10 +54,10 @@ public abstract record RaftEvent
     /// <summary>This replica wrote a snapshot and deleted the logs and snapshots that it replaces.</summary>
     public sealed record SnapshotWritten(LogPosition Earliest, LogPosition Latest, long LogStartOffset) : RaftEvent;
 
-    /// <summary>The snapshot of <see cref="RaftEffects.FetchSnapshot"/> has replaced the log.</summary>
+    /// <summary>The snapshot of <see cref="RaftLogEffect.WriteSnapshot"/> has replaced the log and all older snapshots.</summary>
     public sealed record SnapshotInstalled(LogPosition Id, QuorumHistory History) : RaftEvent;
 
-    /// <summary>The snapshot could not be fetched. The machine tries again.</summary>
+    /// <summary>The snapshot that was fetched is not whole. The machine starts over.</summary>
     public sealed record SnapshotFailed : RaftEvent;
 
     /// <summary>Time passed. It does no harm when <see cref="RaftMachine.NextDeadline"/> is not due yet.</summary>

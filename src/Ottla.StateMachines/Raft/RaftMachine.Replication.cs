@@ -3,7 +3,7 @@ using Ottla.Protocol;
 
 namespace Ottla.StateMachines.Raft;
 
-/// <content>Replication: fetches, the high watermark, and the leader's check that a majority still follows it.</content>
+/// <content>The leader's side of replication: fetches, the high watermark, and the check that a majority still follows.</content>
 public sealed partial class RaftMachine
 {
     /// <summary>The most observers whose state a leader keeps. Beyond that it drops the one that was silent longest.</summary>
@@ -12,16 +12,26 @@ public sealed partial class RaftMachine
     /// <summary>The leader forgets an observer that was silent for this long (Kafka's constant).</summary>
     private const long ObserverSessionMs = 300_000;
 
+    /// <summary>
+    /// How long a leader that has resigned keeps a fetch before it refuses it: Kafka's observers ask it again at once, until they hear of
+    /// another leader.
+    /// </summary>
+    private const int RefusalDelayMs = 50;
+
+    /// <summary>The most refusals that are delayed; further ones are given at once.</summary>
+    private const int DelayedRefusalsMax = 10_000;
+
     private readonly Dictionary<ReplicaKey, ReplicaState> _replicas = [];
     private readonly List<ParkedFetch> _parked = [];
+    private readonly Queue<(long RequestId, Instant At)> _delayedRefusals = new();
     private readonly HashSet<int> _fetchedVoters = [];
-    private bool _hasFetchedFromLeader;
     private bool _isAppendPending;
-    private long _leaderHighWatermark;
-    private LogPosition? _fetchingSnapshot;
 
     /// <summary>A leader resigns 1.5 fetch timeouts after it last heard from a majority (Kafka's factor).</summary>
     private int CheckQuorumTimeoutMs => _options.FetchTimeoutMs + _options.FetchTimeoutMs / 2;
+
+    /// <summary>The high watermark that the leader tells others: none before it has committed a record of its own epoch (Raft, figure 8).</summary>
+    private long LeaderHighWatermark => HighWatermark > EpochStartOffset ? HighWatermark : -1;
 
     private void StartCheckQuorum()
     {
@@ -29,24 +39,15 @@ public sealed partial class RaftMachine
         _deadline = _now.AddMilliseconds(CheckQuorumTimeoutMs);
     }
 
-    private bool DriveLeader()
+    /// <summary>A voter has reached this leader. Once a majority has, the leader has its quorum for another while.</summary>
+    private void CountForQuorum(ReplicaKey replica)
     {
-        if (!IsOnlyVoter)
-        {
-            if (_now >= _deadline)
-            {
-                BecomeResigned(notify: true);
-                return true;
-            }
-
-            WakeAt(_deadline);
-        }
-
-        AnnounceToSilentVoters();
-        AnswerParkedFetches();
-        foreach (var fetch in _parked)
-            WakeAt(fetch.Deadline);
-        return false;
+        if (!History.Voters.Contains(replica))
+            return;
+        _fetchedVoters.Add(replica.Id);
+        var reached = History.Voters.Voters.Count(voter => _fetchedVoters.Contains(voter.Key.Id) && !voter.Key.Names(_options.Local));
+        if (reached + (IsVoter ? 1 : 0) >= History.Voters.Majority)
+            StartCheckQuorum();
     }
 
     /// <summary>Sends BeginQuorumEpoch to voters that do not fetch, because they may not know the leader.</summary>
@@ -55,27 +56,33 @@ public sealed partial class RaftMachine
         var intervalMs = _options.FetchTimeoutMs / 2;
         foreach (var voter in OtherVoters)
         {
-            var heard = _replicas.TryGetValue(voter.Key, out var state) ? state.LastFetchMs : long.MinValue;
-            var announced = Link(voter.Key.Id).AnnouncedAt;
-            var due = Math.Max(heard, announced);
+            var heard = FindReplica(voter.Key) is { LastFetchMs: >= 0 and var fetched } ? fetched : long.MinValue;
+            var due = Math.Max(heard, Link(voter.Key.Id).AnnouncedAt);
             var dueAt = due == long.MinValue ? _now : new Instant(due).AddMilliseconds(intervalMs);
+            var call = new BeginEpochCall(Epoch, _options.Local.Id, voter.Key) { LeaderEndpoints = _options.Endpoints };
             if (_now < dueAt)
                 WakeAt(dueAt);
-            else if (TrySend(voter.Key.Id, new BeginEpochCall(Epoch, _options.Local.Id, voter.Key)))
+            else if (TrySend(voter, call))
                 Link(voter.Key.Id).AnnouncedAt = _now.UnixMilliseconds;
         }
     }
 
     private void HandleFetch(long requestId, FetchCall call)
     {
-        var error = call.Epoch < Epoch ? ErrorCode.FencedLeaderEpoch
-            : call.Epoch > Epoch ? ErrorCode.UnknownLeaderEpoch
-            : Role != RaftRole.Leader ? ErrorCode.NotLeaderOrFollower
-            : call.LogEnd.Offset < 0 || call.LogEnd.Epoch < 0 || call.Replica.Id == _options.Local.Id ? ErrorCode.InvalidRequest
-            : ErrorCode.None;
+        var error = call.LogEnd.Offset < 0 || call.LogEnd.Epoch < 0 || call.MaxWaitMs < 0 || call.LogEnd.Epoch > call.Epoch
+            ? ErrorCode.InvalidRequest
+            : CheckIsLeader(call.Epoch);
+        if (error == ErrorCode.None && call.Replica.Id == _options.Local.Id)
+            error = ErrorCode.UnknownServerError; // another process has this node's id
+        if (error == ErrorCode.NotLeaderOrFollower && Role == RaftRole.Resigned && _delayedRefusals.Count < DelayedRefusalsMax)
+        {
+            _delayedRefusals.Enqueue((requestId, _now.AddMilliseconds(RefusalDelayMs)));
+            return;
+        }
+
         if (error != ErrorCode.None)
         {
-            Reply(requestId, new FetchReply(error, LeaderId, Epoch, -1));
+            Reply(requestId, Refusal(error));
             return;
         }
 
@@ -100,9 +107,20 @@ public sealed partial class RaftMachine
         }
     }
 
-    private FetchReply Answer() => new(ErrorCode.None, LeaderId, Epoch, HighWatermark > EpochStartOffset ? HighWatermark : -1);
+    private void HandleFetchSnapshot(long requestId, FetchSnapshotCall call)
+    {
+        var error = CheckIsLeader(call.Epoch);
+        if (error == ErrorCode.None && (call.Snapshot.Offset <= 0 || call.Snapshot.Epoch < 0))
+            error = ErrorCode.SnapshotNotFound; // also the bootstrap snapshot, 0-0: what it holds is in the log
+        var maxBytes = Math.Clamp(call.MaxBytes, 1, Math.Max(_options.FetchSnapshotBytesMax, 1));
+        Reply(requestId, new FetchSnapshotReply(error, LeaderId, Epoch, call.Snapshot, call.Position) { MaxBytes = maxBytes });
+        if (error == ErrorCode.None)
+            CountForQuorum(call.Replica);
+    }
 
-    private void Reply(long requestId, FetchReply reply) => _effects.Replies.Add(new RaftReply(requestId, reply));
+    private FetchReply Answer() => new(ErrorCode.None, LeaderId, Epoch, LeaderHighWatermark) { LogStartOffset = _log.StartOffset };
+
+    private FetchReply Refusal(ErrorCode error) => new(error, LeaderId, Epoch, -1);
 
     private void AnswerOrPark(ParkedFetch fetch)
     {
@@ -130,28 +148,45 @@ public sealed partial class RaftMachine
     private bool TryAnswer(ParkedFetch fetch)
     {
         if (fetch.Call.LogEnd.Offset < _log.EndOffset)
-            Reply(fetch.RequestId, Answer() with { ReadFrom = fetch.Call.LogEnd.Offset });
-        else if (_now >= fetch.Deadline || fetch.Call.HighWatermark < Answer().HighWatermark)
+            Reply(fetch.RequestId, Answer() with { ReadFrom = fetch.Call.LogEnd.Offset, MaxBytes = Math.Clamp(fetch.Call.MaxBytes, 0, _options.FetchBytesMax) });
+        else if (_now >= fetch.Deadline || fetch.Call.HighWatermark < LeaderHighWatermark)
             Reply(fetch.RequestId, Answer());
         else
             return false;
         return true;
     }
 
-    private void RefuseParkedFetches(int epoch, int leaderId)
+    /// <summary>This replica leads no more: who waits for records learns so at once, and looks for the next leader.</summary>
+    private void RefuseParkedFetches()
     {
         foreach (var fetch in _parked)
-            Reply(fetch.RequestId, new FetchReply(ErrorCode.NotLeaderOrFollower, leaderId, epoch, -1));
+            Reply(fetch.RequestId, Refusal(ErrorCode.NotLeaderOrFollower));
         _parked.Clear();
+    }
+
+    private void RefuseDelayedFetches()
+    {
+        while (_delayedRefusals.TryPeek(out var refusal) && (Role != RaftRole.Resigned || _now >= refusal.At))
+        {
+            _delayedRefusals.Dequeue();
+            Reply(refusal.RequestId, Refusal(ErrorCode.NotLeaderOrFollower));
+        }
+
+        if (_delayedRefusals.TryPeek(out var next))
+            WakeAt(next.At);
     }
 
     private void UpdateReplica(FetchCall call)
     {
         if (call.Replica.Id < 0)
             return; // the reader has no replica id
-        var isVoter = History.Voters.Contains(call.Replica);
+        var voter = History.Voters.Find(call.Replica.Id);
+        var isVoter = voter?.Key.Names(call.Replica) == true;
         if (!_replicas.TryGetValue(call.Replica, out var state))
         {
+            // A static voter is known by its id only: its new disk takes the place of the old one.
+            if (isVoter && voter!.Key.DirectoryId == Uuid.Zero)
+                ForgetReplicasOf(call.Replica.Id);
             if (!isVoter)
                 ForgetSilentObservers();
             _replicas.Add(call.Replica, state = new ReplicaState());
@@ -160,17 +195,27 @@ public sealed partial class RaftMachine
         state.Fetched(call.LogEnd.Offset, _log.EndOffset, _now.UnixMilliseconds);
         if (!isVoter)
             return;
-        _fetchedVoters.Add(call.Replica.Id);
-        if (_fetchedVoters.Count + (IsVoter ? 1 : 0) >= History.Voters.Majority)
-            StartCheckQuorum();
+        CountForQuorum(call.Replica);
         AdvanceLeaderHighWatermark();
     }
+
+    private void ForgetReplicasOf(int node)
+    {
+        foreach (var key in _replicas.Keys)
+        {
+            if (key.Id == node)
+                _replicas.Remove(key);
+        }
+    }
+
+    private bool IsLiveObserver(ReplicaKey key, ReplicaState state) =>
+        !History.Voters.Contains(key) && _now.UnixMilliseconds - state.LastFetchMs < ObserverSessionMs;
 
     private void ForgetSilentObservers()
     {
         foreach (var (key, state) in _replicas)
         {
-            if (!History.Voters.Contains(key) && _now.UnixMilliseconds - state.LastFetchMs >= ObserverSessionMs)
+            if (!History.Voters.Contains(key) && !IsLiveObserver(key, state))
                 _replicas.Remove(key);
         }
 
@@ -180,107 +225,49 @@ public sealed partial class RaftMachine
 
     /// <summary>
     /// Raises the high watermark to the offset that a majority of the voters has flushed. It counts only beyond the start of the leader's
-    /// own epoch (Raft, figure 8).
+    /// own epoch (Raft, figure 8). A leader that is no voter any more does not count.
     /// </summary>
     private void AdvanceLeaderHighWatermark()
     {
         var voters = History.Voters.Voters;
         var ends = new long[voters.Count];
         for (var i = 0; i < ends.Length; i++)
-        {
-            ends[i] = voters[i].Key.Id == _options.Local.Id ? _log.FlushedOffset
-                : _replicas.TryGetValue(voters[i].Key, out var state) ? state.EndOffset
-                : StaticVoterEnd(voters[i].Key);
-        }
-
+            ends[i] = voters[i].Key.Names(_options.Local) ? _log.FlushedOffset : FindReplica(voters[i].Key)?.EndOffset ?? -1;
         Array.Sort(ends);
         var replicated = ends.Length == 0 ? -1 : ends[^History.Voters.Majority];
-        if (replicated <= EpochStartOffset || replicated <= HighWatermark)
+        if (replicated <= EpochStartOffset)
+            return;
+        LearnQuorumHighWatermark(Math.Max(replicated, HighWatermark));
+        if (replicated <= HighWatermark)
             return;
         RaiseHighWatermark(replicated);
+        HandleVotersCommitted();
         AnswerParkedFetches();
     }
 
-    /// <summary>The end offset of a static voter, which is known by id only but fetches with the id of its directory.</summary>
-    private long StaticVoterEnd(ReplicaKey voter)
+    /// <summary>The state of a replica; a static voter is known by its id only, but fetches with the id of its directory.</summary>
+    private ReplicaState? FindReplica(ReplicaKey key)
     {
-        var end = -1L;
-        if (voter.DirectoryId == Uuid.Zero)
+        if (key.DirectoryId != Uuid.Zero)
+            return _replicas.GetValueOrDefault(key);
+        foreach (var (fetched, state) in _replicas)
         {
-            foreach (var (key, state) in _replicas)
-            {
-                if (key.Id == voter.Id)
-                    end = end < 0 ? state.EndOffset : Math.Min(end, state.EndOffset);
-            }
+            if (fetched.Id == key.Id)
+                return state;
         }
 
-        return end;
+        return null;
     }
 
-    private bool DriveFollower()
+    private void HandleLeaderAppended(IReadOnlyList<AppendedBatch> batches, bool changesVoters)
     {
-        var isSilent = _now >= _deadline;
-        if (isSilent && IsVoter && !_isShuttingDown)
-        {
-            BecomeProspective();
-            return true;
-        }
-
-        if (!isSilent)
-            WakeAt(_deadline);
-        if (_isShuttingDown || _isAppendPending || _fetchingSnapshot is not null || _log.FlushedOffset < _log.EndOffset)
-            return false;
-        if (isSilent)
-            FetchFromAnyVoter(); // an observer: any voter knows the leader
-        else
-            TrySend(LeaderId, NewFetch());
-        return false;
+        if (changesVoters)
+            StartCheckQuorum(); // a single voter had nobody to hear from
+        HandleVotersAppended(batches);
+        // New voters need not have anything, and those that are left may have it all already.
+        AdvanceLeaderHighWatermark();
+        AnswerParkedFetches();
     }
-
-    private FetchCall NewFetch() => new(Epoch, _options.Local, _log.End, HighWatermark, _options.FetchMaxWaitMs);
-
-    private void FetchFromAnyVoter()
-    {
-        var others = OtherVoters.ToArray();
-        if (others.Length == 0 || _isAppendPending || _log.FlushedOffset < _log.EndOffset)
-            return;
-        var asked = others.FirstOrDefault(voter => Link(voter.Key.Id).Request is not null && _now < Link(voter.Key.Id).ReadyAt);
-        TrySend((asked ?? others[_prng.NextInt(others.Length)]).Key.Id, NewFetch());
-    }
-
-    private void HandleFetchReply(FetchReply reply)
-    {
-        if (Role != RaftRole.Follower || reply.Error != ErrorCode.None || reply.LeaderId != LeaderId || _isAppendPending)
-            return;
-        _deadline = _now.AddMilliseconds(_options.FetchTimeoutMs);
-        _hasFetchedFromLeader = true;
-        if (reply.Diverging is { } diverging)
-        {
-            var cut = _log.TruncationPoint(diverging);
-            Invariant.Check(cut >= HighWatermark, "committed records are never truncated");
-            _log.TruncateTo(cut);
-            History = History.TruncatedTo(cut);
-            _effects.Log.Add(new RaftLogEffect.Truncate(cut));
-        }
-        else if (reply.Snapshot is { } snapshot)
-        {
-            if (snapshot.Offset <= HighWatermark)
-                return;
-            _fetchingSnapshot = snapshot;
-            _effects.FetchSnapshot = new SnapshotFetch(LeaderId, Epoch, snapshot);
-        }
-        else
-        {
-            _leaderHighWatermark = Math.Max(_leaderHighWatermark, reply.HighWatermark);
-            AdvanceFollowerHighWatermark();
-            if (reply.Records.Length == 0)
-                return;
-            _isAppendPending = true;
-            _effects.Log.Add(new RaftLogEffect.AppendFetched(reply.Records));
-        }
-    }
-
-    private void AdvanceFollowerHighWatermark() => RaiseHighWatermark(Math.Min(_leaderHighWatermark, _log.FlushedOffset));
 
     /// <summary>A fetch that waits for new records.</summary>
     private readonly record struct ParkedFetch(long RequestId, FetchCall Call, Instant Deadline);
@@ -304,7 +291,7 @@ public sealed partial class RaftMachine
             else if (_leaderEndAtLastFetch > 0 && offset >= _leaderEndAtLastFetch)
                 LastCaughtUpMs = Math.Max(LastCaughtUpMs, LastFetchMs);
             _leaderEndAtLastFetch = leaderEndOffset;
-            LastFetchMs = nowMs;
+            LastFetchMs = Math.Max(LastFetchMs, nowMs);
             EndOffset = offset;
         }
     }

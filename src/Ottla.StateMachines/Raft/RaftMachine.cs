@@ -26,23 +26,23 @@ public enum RaftRole
 }
 
 /// <summary>
-/// Kafka's variant of Raft (KIP-595) as a pure state machine: it takes events and the time, and returns effects. Followers pull records,
-/// and each epoch begins with a LeaderChange record.
+/// Kafka's variant of Raft (KIP-595, 853, 996) as a pure state machine: it takes events and the time, and returns effects. Followers pull
+/// records, and each epoch begins with a LeaderChange record.
 /// </summary>
 /// <remarks>
 /// One host owns it, steps it from one loop and carries out its effects. It knows the offsets of the log (<see cref="RaftLogState"/>) but
-/// no records. A single voter needs no special case: it elects itself in its first step.
+/// no records. A single voter needs no special case: it elects itself in its first step. Its parts: roles and their timers (Roles), votes and
+/// epochs (Election), the leader's side of replication (Replication), the follower's and observer's side (Following), requests to other
+/// nodes (Peers), changes of the voters on the leader (Voters), and how a replica asks to be changed (Membership).
 /// </remarks>
 public sealed partial class RaftMachine
 {
     private readonly RaftOptions _options;
     private readonly Prng _prng;
-    private readonly Dictionary<int, PeerLink> _links = [];
     private RaftLogState _log = RaftLogState.Open(0, 0, [], null, null);
     private RaftEffects _effects = new();
     private Instant _now;
     private ElectionState _saved;
-    private long _nextCorrelationId;
     private bool _isStarted;
     private bool _isShuttingDown;
 
@@ -64,17 +64,20 @@ public sealed partial class RaftMachine
     /// <summary>The leader of <see cref="Epoch"/>; -1 when none is known.</summary>
     public int LeaderId { get; private set; } = -1;
 
-    /// <summary>The endpoints of the leader's controller listeners, as far as they are known.</summary>
-    public IReadOnlyList<RaftEndpoint> LeaderEndpoints =>
-        LeaderId == _options.Local.Id ? _options.Endpoints : History.Voters.Find(LeaderId)?.Endpoints ?? [];
-
     /// <summary>The candidate that this replica voted for in <see cref="Epoch"/>.</summary>
     public ReplicaKey? Voted { get; private set; }
 
     /// <summary>
-    /// The first offset that is not known to be committed. It never exceeds the flushed offset, except at the end of a snapshot.
+    /// The first offset that is not known to be committed. On a replica that flushes it never exceeds the flushed offset, except at the end
+    /// of a snapshot.
     /// </summary>
     public long HighWatermark { get; private set; }
+
+    /// <summary>
+    /// The highest high watermark that this replica was told by a leader, or found as one, since it started; -1 until then. Who has
+    /// everything before it has caught up with the quorum.
+    /// </summary>
+    public long QuorumHighWatermark { get; private set; } = -1;
 
     /// <summary>The history of the voters and of <c>kraft.version</c>.</summary>
     public QuorumHistory History { get; private set; } = QuorumHistory.Begin(VoterSet.Empty);
@@ -85,17 +88,20 @@ public sealed partial class RaftMachine
     /// <summary>The time at which the host steps <see cref="RaftEvent.Timer"/> if no other event comes first.</summary>
     public Instant? NextDeadline { get; private set; }
 
-    /// <summary>Whether a <see cref="RaftEvent.Shutdown"/> is complete: this replica is not the leader (any more).</summary>
+    /// <summary>Whether a <see cref="RaftEvent.Shutdown"/> is complete: this replica has no leadership (any more) that it could hand over.</summary>
     public bool IsShutdownComplete => _isShuttingDown && Role is not (RaftRole.Leader or RaftRole.Resigned);
 
     /// <summary>The first offset of the leader's own epoch. Committing it commits all records before it.</summary>
     public long EpochStartOffset { get; private set; }
 
-    private bool IsVoter => History.Voters.Contains(_options.Local);
+    /// <summary>Whether this replica is a voter: its node and its directory are in the latest voter set of its log.</summary>
+    public bool IsVoter => _options.CanBecomeVoter && History.Voters.Contains(_options.Local);
 
-    private bool IsOnlyVoter => History.Voters.IsOnlyVoter(_options.Local);
+    private bool IsOnlyVoter => IsVoter && History.Voters.Voters.Count == 1;
 
-    private IEnumerable<Voter> OtherVoters => History.Voters.Voters.Where(voter => voter.Key.Id != _options.Local.Id);
+    private IEnumerable<Voter> OtherVoters => History.Voters.Voters.Where(voter => !voter.Key.Names(_options.Local));
+
+    private Voter Self => new(_options.Local, _options.Endpoints);
 
     /// <summary>
     /// Handles one event. Before the next step the host saves the election state, carries out the operations on the log and takes the
@@ -106,18 +112,19 @@ public sealed partial class RaftMachine
         Invariant.Check(_isStarted != raftEvent is RaftEvent.Started, "Started is the first event and comes only once");
         _now = now;
         _effects = effects;
-        var before = (LeaderId, Epoch);
+        var before = (LeaderId, Epoch, LeaderEndpoints);
         switch (raftEvent)
         {
             case RaftEvent.Started started: Start(started); break;
             case RaftEvent.RequestReceived received: HandleRequest(received.RequestId, received.Request); break;
             case RaftEvent.ResponseReceived received: HandleResponse(received.CorrelationId, received.Response); break;
             case RaftEvent.RequestFailed failed: HandleFailure(failed.CorrelationId); break;
+            case RaftEvent.Probed probed: HandleProbed(probed); break;
             case RaftEvent.Appended appended: HandleAppended(appended.Batches); break;
             case RaftEvent.Flushed flushed: HandleFlushed(flushed.EndOffset); break;
             case RaftEvent.SnapshotWritten written: HandleSnapshotWritten(written); break;
             case RaftEvent.SnapshotInstalled installed: HandleSnapshotInstalled(installed); break;
-            case RaftEvent.SnapshotFailed: _fetchingSnapshot = null; break;
+            case RaftEvent.SnapshotFailed: AbandonDownload(); break;
             case RaftEvent.Shutdown: HandleShutdown(); break;
             case RaftEvent.Timer: break;
         }
@@ -126,19 +133,22 @@ public sealed partial class RaftMachine
         var election = new ElectionState(Epoch, LeaderId, Voted);
         if (election != _saved)
             effects.Save = _saved = election;
-        effects.LeaderChanged |= before != (LeaderId, Epoch);
+        effects.LeaderChanged |= before != (LeaderId, Epoch, LeaderEndpoints);
     }
 
     /// <summary>Describes the quorum as this replica sees it.</summary>
     public QuorumInfo Describe()
     {
-        ReplicaInfo Info(ReplicaKey key) =>
-            key.Id == _options.Local.Id ? new ReplicaInfo(key, _log.EndOffset, _now.UnixMilliseconds, _now.UnixMilliseconds)
-            : Role == RaftRole.Leader && _replicas.TryGetValue(key, out var state)
+        ReplicaInfo Info(ReplicaKey key)
+        {
+            if (key.Names(_options.Local))
+                return new ReplicaInfo(key, _log.EndOffset, _now.UnixMilliseconds, _now.UnixMilliseconds);
+            return Role == RaftRole.Leader && FindReplica(key) is { } state
                 ? new ReplicaInfo(key, state.EndOffset, state.LastFetchMs, state.LastCaughtUpMs)
                 : new ReplicaInfo(key, -1, -1, -1);
+        }
 
-        var observers = Role == RaftRole.Leader ? _replicas.Keys.Where(key => !History.Voters.Contains(key)).Select(Info) : [];
+        var observers = Role == RaftRole.Leader ? _replicas.Where(entry => IsLiveObserver(entry.Key, entry.Value)).Select(entry => Info(entry.Key)) : [];
         return new QuorumInfo(
             Role, LeaderId, Epoch, HighWatermark, History.KRaftVersion, History.Voters,
                 [.. History.Voters.Voters.Select(voter => Info(voter.Key))], [.. observers]);
@@ -154,22 +164,24 @@ public sealed partial class RaftMachine
         (Epoch, LeaderId, Voted) = (started.Election.Epoch, started.Election.LeaderId, started.Election.Voted);
         if (Epoch < _log.End.Epoch)
         {
-            // quorum-state is lost or outdated: this replica may have voted in the log's epoch, so it must not vote in it again.
+            // quorum-state is lost or outdated. A vote in the log's epoch does no harm: the log has a record of it, and who stands in
+            // that epoch has none.
             (Epoch, LeaderId, Voted) = (_log.End.Epoch, -1, null);
             BecomeUnattached(Epoch);
         }
         else if (LeaderId == _options.Local.Id)
         {
             // The restart may have lost unflushed records of this epoch: the replica must not lead or vote in it again.
-            BecomeResigned(notify: false);
+            BecomeResigned(notify: true);
         }
-        else if (Voted == _options.Local && LeaderId < 0)
+        else if (LeaderId >= 0 && !IsOnlyVoter && EndpointsOf(LeaderId, []) is { Count: > 0 } endpoints)
+        {
+            // Also after it stood in this epoch and lost: a candidate with a record of its own epoch would be refused as invalid.
+            BecomeFollower(Epoch, LeaderId, endpoints);
+        }
+        else if (LeaderId < 0 && Voted?.Names(_options.Local) == true && IsVoter && _log.End.Epoch < Epoch)
         {
             BecomeCandidateAgain();
-        }
-        else if (LeaderId >= 0 && History.Voters.Find(LeaderId) is not null)
-        {
-            BecomeFollower(Epoch, LeaderId);
         }
         else
         {
@@ -179,9 +191,44 @@ public sealed partial class RaftMachine
         _effects.LeaderChanged = true;
     }
 
+    private void HandleRequest(long requestId, RaftRequest request)
+    {
+        switch (request)
+        {
+            case VoteCall call: Reply(requestId, HandleVote(call)); break;
+            case BeginEpochCall call:
+                var begun = HandleBeginEpoch(call);
+                Reply(requestId, new BeginEpochReply(begun, LeaderId, Epoch));
+                break;
+            case EndEpochCall call:
+                var ended = HandleEndEpoch(call);
+                Reply(requestId, new EndEpochReply(ended, LeaderId, Epoch));
+                break;
+            case FetchCall call: HandleFetch(requestId, call); break;
+            case FetchSnapshotCall call: HandleFetchSnapshot(requestId, call); break;
+            case AddVoterCall call: HandleAddVoter(requestId, call); break;
+            case RemoveVoterCall call: HandleRemoveVoter(requestId, call); break;
+            case UpdateVoterCall call: HandleUpdateVoter(requestId, call); break;
+            case UpgradeVersionCall call: HandleUpgradeVersion(requestId, call); break;
+            default: throw new InvariantViolationException($"{request.GetType().Name} is not a quorum request");
+        }
+    }
+
+    /// <summary>Answers a request; every answer says where the leader is.</summary>
+    private void Reply(long requestId, RaftResponse response) =>
+        _effects.Replies.Add(new RaftReply(requestId, response with { LeaderEndpoints = LeaderEndpoints }));
+
+    /// <summary>The error of a request that only the leader answers; none on the leader.</summary>
+    private ErrorCode CheckIsLeader(int requestEpoch) =>
+        requestEpoch < Epoch ? ErrorCode.FencedLeaderEpoch
+        : requestEpoch > Epoch ? ErrorCode.UnknownLeaderEpoch
+        : Role != RaftRole.Leader ? ErrorCode.NotLeaderOrFollower
+        : ErrorCode.None;
+
     private void HandleAppended(IReadOnlyList<AppendedBatch> batches)
     {
         _isAppendPending = false;
+        var votersBefore = History.Voters;
         foreach (var batch in batches)
         {
             Invariant.Check(batch.BaseOffset == _log.EndOffset, "a batch begins where the log ends");
@@ -195,12 +242,23 @@ public sealed partial class RaftMachine
             }
         }
 
-        if (batches.Count == 0 && Role == RaftRole.Follower)
-            Link(LeaderId).Back(_now.AddMilliseconds(_options.RetryBackoffMs));
+        if (batches.Count == 0)
+            BackOffFromFetching();
+        if (!_options.CanBecomeVoter)
+            _log.Flushed(_log.EndOffset); // nobody counts on a broker's copy
         if (_log.FlushedOffset < _log.EndOffset)
             _effects.Flush = true;
+        NoteVoters(votersBefore);
         if (Role == RaftRole.Leader)
-            AnswerParkedFetches();
+            HandleLeaderAppended(batches, !ReferenceEquals(votersBefore, History.Voters));
+        else if (Role == RaftRole.Follower)
+            AdvanceFollowerHighWatermark();
+    }
+
+    private void NoteVoters(VoterSet before)
+    {
+        if (!ReferenceEquals(before, History.Voters))
+            Note($"The voters of the quorum are now {string.Join(", ", History.Voters.Voters.Select(voter => voter.Key))}");
     }
 
     private void HandleFlushed(long endOffset)
@@ -219,19 +277,10 @@ public sealed partial class RaftMachine
         History = History.TrimmedTo(written.Earliest.Offset);
     }
 
-    private void HandleSnapshotInstalled(RaftEvent.SnapshotInstalled installed)
-    {
-        _fetchingSnapshot = null;
-        _log.ReplacedBy(installed.Id);
-        History = installed.History;
-        RaiseHighWatermark(installed.Id.Offset);
-        if (Role == RaftRole.Follower)
-            _deadline = _now.AddMilliseconds(_options.FetchTimeoutMs);
-    }
-
     private void HandleShutdown()
     {
         _isShuttingDown = true;
+        _shutdownDeadline = _now.AddMilliseconds(SuccessionMs);
         if (Role != RaftRole.Leader)
             return;
         if (IsOnlyVoter)
@@ -246,6 +295,15 @@ public sealed partial class RaftMachine
             return;
         HighWatermark = offset;
         _effects.HighWatermarkAdvanced = true;
+    }
+
+    private void LearnQuorumHighWatermark(long offset)
+    {
+        if (offset <= QuorumHighWatermark)
+            return;
+        // Who waits to have caught up looks again, even if there is nothing new to deliver.
+        _effects.HighWatermarkAdvanced |= QuorumHighWatermark < 0;
+        QuorumHighWatermark = offset;
     }
 
     /// <summary>Acts on deadlines and on the role until nothing changes any more.</summary>
@@ -265,8 +323,10 @@ public sealed partial class RaftMachine
                 RaftRole.Follower => DriveFollower(),
                 _ => DriveResigned(),
             };
-            if (!changed)
-                return;
+            if (changed)
+                continue;
+            RefuseDelayedFetches();
+            return;
         }
 
         throw new InvariantViolationException("a step ends after a bounded number of role changes");
@@ -278,133 +338,5 @@ public sealed partial class RaftMachine
             NextDeadline = instant;
     }
 
-    private PeerLink Link(int node)
-    {
-        if (!_links.TryGetValue(node, out var link))
-            _links.Add(node, link = new PeerLink());
-        return link;
-    }
-
-    /// <summary>Sends <paramref name="request"/>, unless a request to that node is under way or has just failed, or it cannot be reached.</summary>
-    private bool TrySend(int node, RaftRequest request)
-    {
-        if (History.Voters.Find(node)?.NodeOn(_options.ListenerName) is not { } to)
-            return false;
-        var link = Link(node);
-        if (_now < link.ReadyAt)
-        {
-            WakeAt(link.ReadyAt);
-            return false;
-        }
-
-        link.Request = request;
-        link.CorrelationId = _nextCorrelationId++;
-        link.ReadyAt = _now.AddMilliseconds(Math.Max(_options.RequestTimeoutMs, 1));
-        _effects.Sends.Add(new RaftSend(link.CorrelationId, to, request));
-        WakeAt(link.ReadyAt);
-        return true;
-    }
-
-    private void HandleFailure(long correlationId)
-    {
-        foreach (var link in _links.Values)
-        {
-            if (link.Request is not null && link.CorrelationId == correlationId)
-                link.Back(_now.AddMilliseconds(_options.RetryBackoffMs));
-        }
-    }
-
-    private void HandleResponse(long correlationId, RaftResponse response)
-    {
-        foreach (var (node, link) in _links)
-        {
-            if (link.Request is not { } request || link.CorrelationId != correlationId)
-                continue;
-            link.Back(response.Error == ErrorCode.None ? _now : _now.AddMilliseconds(_options.RetryBackoffMs));
-            if (!AdoptEpochAndLeader(response.Epoch, response.LeaderId) && request.Epoch == Epoch)
-                HandleResponse(node, request, response);
-            return;
-        }
-    }
-
-    private void HandleResponse(int node, RaftRequest request, RaftResponse response)
-    {
-        switch (request, response)
-        {
-            case (VoteCall call, VoteReply reply): HandleVoteReply(node, call, reply); break;
-            case (FetchCall, FetchReply reply): HandleFetchReply(reply); break;
-            case (BeginEpochCall or EndEpochCall, { Error: ErrorCode.None }): _acknowledged.Add(node); break;
-            default: break; // an error: asked again after the back-off
-        }
-    }
-
-    /// <summary>Moves to a later epoch, or learns the leader of the current one. Returns whether it did.</summary>
-    private bool AdoptEpochAndLeader(int epoch, int leaderId)
-    {
-        if (epoch < Epoch || (epoch == Epoch && (LeaderId >= 0 || leaderId < 0)))
-            return false;
-        if (leaderId >= 0 && leaderId != _options.Local.Id && History.Voters.Find(leaderId) is not null)
-            BecomeFollower(epoch, leaderId);
-        else if (epoch > Epoch)
-            BecomeUnattached(epoch);
-        else
-            return false;
-        return true;
-    }
-
-    private void HandleRequest(long requestId, RaftRequest request)
-    {
-        RaftResponse response;
-        switch (request)
-        {
-            case VoteCall call:
-                response = HandleVote(call);
-                break;
-            case BeginEpochCall call:
-                response = new BeginEpochReply(HandleBeginEpoch(call), LeaderId, Epoch);
-                break;
-            case EndEpochCall call:
-                response = new EndEpochReply(HandleEndEpoch(call), LeaderId, Epoch);
-                break;
-            case FetchCall call:
-                HandleFetch(requestId, call);
-                return;
-            case FetchSnapshotCall call:
-                response = new FetchSnapshotReply(ErrorCode.SnapshotNotFound, LeaderId, Epoch, call.Snapshot, call.Position);
-                break;
-            case AddVoterCall:
-                response = new AddVoterReply(ErrorCode.UnsupportedVersion, "The voters cannot be changed.", LeaderId, Epoch);
-                break;
-            case RemoveVoterCall:
-                response = new RemoveVoterReply(ErrorCode.UnsupportedVersion, "The voters cannot be changed.", LeaderId, Epoch);
-                break;
-            case UpdateVoterCall:
-                response = new UpdateVoterReply(ErrorCode.UnsupportedVersion, LeaderId, Epoch);
-                break;
-            default:
-                throw new InvariantViolationException($"{request.GetType().Name} is not a quorum request");
-        }
-
-        _effects.Replies.Add(new RaftReply(requestId, response));
-    }
-
-    /// <summary>The state of requests to a node; one may be under way.</summary>
-    private sealed class PeerLink
-    {
-        public long CorrelationId { get; set; }
-
-        public RaftRequest? Request { get; set; }
-
-        /// <summary>The earliest time of the next request: after the response, the back-off or the timeout.</summary>
-        public Instant ReadyAt { get; set; } = new(long.MinValue);
-
-        /// <summary>The time of the last BeginQuorumEpoch to the node, in milliseconds.</summary>
-        public long AnnouncedAt { get; set; } = long.MinValue;
-
-        public void Back(Instant readyAt)
-        {
-            Request = null;
-            ReadyAt = readyAt;
-        }
-    }
+    private void Note(string note) => _effects.Notes.Add(note);
 }

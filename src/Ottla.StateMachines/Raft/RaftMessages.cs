@@ -160,3 +160,16 @@ public sealed record RemoveVoterReply(ErrorCode Error, string? Message, int Lead
 
 /// <summary>The response to an <see cref="UpdateVoterCall"/>.</summary>
 public sealed record UpdateVoterReply(ErrorCode Error, int LeaderId, int Epoch) : RaftResponse(Error, LeaderId, Epoch);
+
+/// <summary>A wish of this node's controller, not of the wire: to raise <c>kraft.version</c>.</summary>
+/// <param name="Epoch">The epoch that the controller leads.</param>
+/// <param name="Version">The new level.</param>
+/// <param name="ValidateOnly">Whether only to check if it could be done.</param>
+public sealed record UpgradeVersionCall(int Epoch, short Version, bool ValidateOnly) : RaftRequest(Epoch);
+
+/// <summary>The response to an <see cref="UpgradeVersionCall"/>, given when the change is committed.</summary>
+/// <param name="Error">Kafka's error code.</param>
+/// <param name="Message">What is wrong, for people; null without an error.</param>
+/// <param name="LeaderId">The leader; -1 for none.</param>
+/// <param name="Epoch">The epoch of the responding replica.</param>
+public sealed record UpgradeVersionReply(ErrorCode Error, string? Message, int LeaderId, int Epoch) : RaftResponse(Error, LeaderId, Epoch);

@@ -8,6 +8,9 @@ namespace Ottla.StateMachines.Raft;
 /// <param name="DirectoryId">The id of the log directory; <see cref="Uuid.Zero"/> when unknown (static voters).</param>
 public readonly record struct ReplicaKey(int Id, Uuid DirectoryId)
 {
+    /// <summary>Whether this names <paramref name="replica"/>: the same node, and its directory if this says one.</summary>
+    public bool Names(ReplicaKey replica) => Id == replica.Id && (DirectoryId == Uuid.Zero || DirectoryId == replica.DirectoryId);
+
     /// <inheritdoc/>
     public override string ToString() => DirectoryId == Uuid.Zero ? $"{Id}" : $"{Id}:{DirectoryId}";
 }
@@ -41,10 +44,13 @@ public sealed record Voter(
         return null;
     }
 
-    /// <summary>Whether the record of <paramref name="other"/> would differ.</summary>
+    /// <summary>Whether the record of <paramref name="other"/> would differ. The order of the endpoints says nothing.</summary>
     public bool DiffersFrom(Voter other) =>
         Key != other.Key || KRaftVersionMin != other.KRaftVersionMin || KRaftVersionMax != other.KRaftVersionMax
-            || !Endpoints.SequenceEqual(other.Endpoints);
+            || Endpoints.Count != other.Endpoints.Count || Endpoints.Any(endpoint => !other.Endpoints.Contains(endpoint));
+
+    /// <summary>Whether it supports a level of <c>kraft.version</c>.</summary>
+    public bool Supports(short kraftVersion) => kraftVersion >= KRaftVersionMin && kraftVersion <= KRaftVersionMax;
 }
 
 /// <summary>The voters of the quorum. Immutable.</summary>
@@ -75,14 +81,20 @@ public sealed class VoterSet
     /// <summary>
     /// Whether <paramref name="key"/> is a voter: its id is in the set, and its directory is the known one (or none is known).
     /// </summary>
-    public bool Contains(ReplicaKey key) =>
-        Find(key.Id) is { } voter && (voter.Key.DirectoryId == Uuid.Zero || voter.Key.DirectoryId == key.DirectoryId);
+    public bool Contains(ReplicaKey key) => Find(key.Id) is { } voter && voter.Key.Names(key);
 
     /// <summary>Whether <paramref name="key"/> is the only voter.</summary>
     public bool IsOnlyVoter(ReplicaKey key) => _voters.Length == 1 && Contains(key);
 
     /// <summary>Returns the set with <paramref name="voter"/> instead of the voter with the same id.</summary>
     public VoterSet With(Voter voter) => new(_voters.Select(old => old.Key.Id == voter.Key.Id ? voter : old));
+
+    /// <summary>Returns the set with one more voter.</summary>
+    public VoterSet Add(Voter voter) => new([.. _voters, voter]);
+
+    /// <summary>Returns the set without the voter of this id and directory; null when it is not in the set, or the last one.</summary>
+    public VoterSet? Without(ReplicaKey key) =>
+        _voters.Length > 1 && Find(key.Id)?.Key == key ? new VoterSet(_voters.Where(voter => voter.Key != key)) : null;
 
     /// <summary>The control record with this set.</summary>
     public VotersRecord ToRecord() => new()

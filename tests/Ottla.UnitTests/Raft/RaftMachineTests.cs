@@ -100,7 +100,7 @@ public sealed class RaftMachineTests
         Step(machine, new RaftEvent.Flushed(6), effects);
         Fetch(machine, effects, Two, new LogPosition(6, machine.Epoch));
         Assert.Equal(6, machine.HighWatermark);
-        Fetch(machine, effects, Three, new LogPosition(9, 7));
+        Fetch(machine, effects, Three, new LogPosition(9, machine.Epoch));
         Assert.NotNull(Answer<FetchReply>(effects).Diverging);
 
         Step(machine, new RaftEvent.Timer(), effects, Start.AddMilliseconds(60_000));
