@@ -4,7 +4,7 @@ using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
-using Ottla.StateMachines.Controller;
+using Ottla.Protocol;
 
 namespace Ottla.Broker;
 

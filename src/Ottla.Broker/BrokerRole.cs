@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Api;
+using Ottla.Broker.Directories;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Hosts.Transactions;
@@ -13,7 +14,7 @@ using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Transport;
-using Ottla.StateMachines.Controller;
+using Ottla.Protocol;
 
 namespace Ottla.Broker;
 

@@ -1,4 +1,4 @@
-using Ottla.Broker.Metadata;
+using Ottla.Broker.Directories;
 using Ottla.Protocol.Messages;
 
 namespace Ottla.Cli;

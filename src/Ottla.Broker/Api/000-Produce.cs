@@ -6,8 +6,6 @@ using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
-using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Coordinators;
 using Ottla.Storage.Producers;
 using PartitionResponse = Ottla.Protocol.Messages.ProduceResponse.PartitionProduceResponse;
 

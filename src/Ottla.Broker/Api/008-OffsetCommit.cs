@@ -3,7 +3,6 @@ using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 using PartitionResponse = Ottla.Protocol.Messages.OffsetCommitResponse.OffsetCommitResponsePartition;
 using TopicRequest = Ottla.Protocol.Messages.OffsetCommitRequest.OffsetCommitRequestTopic;

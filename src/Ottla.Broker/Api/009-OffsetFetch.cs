@@ -4,7 +4,6 @@ using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 using GroupRequest = Ottla.Protocol.Messages.OffsetFetchRequest.OffsetFetchRequestGroup;
 using GroupResponse = Ottla.Protocol.Messages.OffsetFetchResponse.OffsetFetchResponseGroup;

@@ -4,7 +4,6 @@ using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Coordinator = Ottla.Protocol.Messages.FindCoordinatorResponse.Coordinator;
 
 namespace Ottla.Broker.Api;

@@ -2,7 +2,6 @@ using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using PartitionResponse = Ottla.Protocol.Messages.DeleteRecordsResponse.DeleteRecordsPartitionResult;
 using TopicResponse = Ottla.Protocol.Messages.DeleteRecordsResponse.DeleteRecordsTopicResult;
 

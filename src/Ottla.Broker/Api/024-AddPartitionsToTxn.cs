@@ -4,8 +4,6 @@ using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Transactions;
 using TopicResult = Ottla.Protocol.Messages.AddPartitionsToTxnResponse.AddPartitionsToTxnTopicResult;
 using Transaction = Ottla.Protocol.Messages.AddPartitionsToTxnRequest.AddPartitionsToTxnTransaction;

@@ -3,7 +3,6 @@ using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Coordinators;
 using MarkerResult = Ottla.Protocol.Messages.WriteTxnMarkersResponse.WritableTxnMarkerResult;
 
 namespace Ottla.Broker.Api;

@@ -6,8 +6,6 @@ using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
 using Ottla.Storage.Producers;
 using PartitionResponse = Ottla.Protocol.Messages.TxnOffsetCommitResponse.TxnOffsetCommitResponsePartition;

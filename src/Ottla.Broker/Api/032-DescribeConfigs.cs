@@ -4,7 +4,6 @@ using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 using ResourceRequest = Ottla.Protocol.Messages.DescribeConfigsRequest.DescribeConfigsResource;
 using ResourceResponse = Ottla.Protocol.Messages.DescribeConfigsResponse.DescribeConfigsResult;

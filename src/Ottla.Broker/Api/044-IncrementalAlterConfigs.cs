@@ -1,4 +1,3 @@
-using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Protocol.Messages;

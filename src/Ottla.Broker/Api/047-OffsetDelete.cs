@@ -4,7 +4,6 @@ using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 using PartitionResponse = Ottla.Protocol.Messages.OffsetDeleteResponse.OffsetDeleteResponsePartition;
 using TopicRequest = Ottla.Protocol.Messages.OffsetDeleteRequest.OffsetDeleteRequestTopic;

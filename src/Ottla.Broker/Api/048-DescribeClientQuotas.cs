@@ -2,7 +2,6 @@ using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 using EntryData = Ottla.Protocol.Messages.DescribeClientQuotasResponse.EntryData;
 

@@ -6,7 +6,6 @@ using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
-using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Api;
 

@@ -3,7 +3,6 @@ using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using PartitionResponse = Ottla.Protocol.Messages.DescribeProducersResponse.PartitionResponse;
 using TopicResponse = Ottla.Protocol.Messages.DescribeProducersResponse.TopicResponse;
 

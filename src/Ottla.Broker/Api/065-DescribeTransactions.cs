@@ -2,7 +2,6 @@ using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Transactions;
 using TransactionStateData = Ottla.Protocol.Messages.DescribeTransactionsResponse.TransactionStateData;
 

@@ -5,7 +5,6 @@ using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 using DescribedGroup = Ottla.Protocol.Messages.ConsumerGroupDescribeResponse.DescribedGroup;
 

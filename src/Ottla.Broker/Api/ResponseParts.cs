@@ -1,4 +1,5 @@
-using Ottla.StateMachines.Controller;
+using Ottla.Protocol;
+
 
 namespace Ottla.Broker.Api;
 

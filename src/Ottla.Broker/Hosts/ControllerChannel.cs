@@ -1,4 +1,5 @@
 using Ottla.Broker.Metadata;
+using Ottla.Protocol;
 using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Hosts;

@@ -1,3 +1,4 @@
+using Ottla.Protocol;
 using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Hosts;

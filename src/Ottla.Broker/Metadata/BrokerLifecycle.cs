@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Shared;
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;

@@ -1,4 +1,5 @@
 using System.Net;
+using Ottla.Broker.Directories;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.StateMachines.Metadata;

@@ -3,7 +3,6 @@ using Ottla.Network.Framing;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
-using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Server;
 

@@ -54,9 +54,6 @@ public sealed class BrokerServer : IAsyncDisposable
         _startedAt = time.GetTimestamp();
     }
 
-    /// <summary>Open connections.</summary>
-    public int ConnectionCount => _connections.Count;
-
     /// <summary>Begins to listen. Connections wait in the backlog until <see cref="StartAccepting"/>.</summary>
     /// <returns>Where it listens, with the port that was taken.</returns>
     /// <exception cref="System.Net.Sockets.SocketException">The address is taken, or not of this machine.</exception>

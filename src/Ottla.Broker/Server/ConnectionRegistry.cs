@@ -11,16 +11,6 @@ internal sealed class ConnectionRegistry
     private readonly Dictionary<IPAddress, int> _countByAddress = [];
     private TaskCompletionSource? _closed;
 
-    /// <summary>Open connections.</summary>
-    public int Count
-    {
-        get
-        {
-            lock (_lock)
-                return _connections.Count;
-        }
-    }
-
     /// <summary>Adds a connection, unless its address has as many as it may.</summary>
     public bool TryAdd(Connection connection, int addressLimit)
     {

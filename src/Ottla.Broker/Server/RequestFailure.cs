@@ -1,7 +1,6 @@
 using Ottla.Broker.Hosts;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
-using Ottla.StateMachines.Controller;
 using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Server;

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Ottla.Broker.Directories;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;

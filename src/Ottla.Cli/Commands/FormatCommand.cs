@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
-using Ottla.Broker.Metadata;
+using Ottla.Broker.Directories;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Storage.Files;

@@ -1,5 +1,5 @@
 using System.CommandLine;
-using Ottla.Broker.Metadata;
+using Ottla.Broker.Directories;
 using Ottla.Configuration;
 using Ottla.Storage.Files;
 

@@ -42,7 +42,7 @@ internal sealed class ConfigDecisions(QuorumController controller)
         var answers = new List<ApiError>(command.Changes.Count);
         foreach (var change in command.Changes)
         {
-            var error = Admit(change.Resource, repeated.Contains(change.Resource), command.MayAlter);
+            var error = Admit(change.Resource, repeated.Contains(change.Resource));
             if (!error.IsFailure && !command.IsForwarded && CordonsUnseen(image, change))
                 error = new ApiError(ErrorCode.InvalidConfig, CordonRefusal);
             answers.Add(error.IsFailure ? error : Alter(image, change.Resource, WithDeletions(image, change), state.Quorum, records));
@@ -146,12 +146,12 @@ internal sealed class ConfigDecisions(QuorumController controller)
             (list ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
     }
 
-    private static ApiError Admit(ConfigResource resource, bool isRepeated, ConfigPermission? mayAlter)
+    private static ApiError Admit(ConfigResource resource, bool isRepeated)
     {
         if (resource.Type is not (ConfigResourceType.Topic or ConfigResourceType.Broker or ConfigResourceType.BrokerLogger
             or ConfigResourceType.ClientMetrics or ConfigResourceType.Group))
             return new ApiError(ErrorCode.UnsupportedVersion, $"Unknown resource type {(sbyte)resource.Type}.");
-        return isRepeated ? new ApiError(ErrorCode.InvalidRequest, "Duplicate resource.") : mayAlter?.Invoke(resource) ?? ApiError.None;
+        return isRepeated ? new ApiError(ErrorCode.InvalidRequest, "Duplicate resource.") : ApiError.None;
     }
 
     private static string? RefusedForCluster(MetadataImage image, ConfigResource resource, string name, string? value)

@@ -1,5 +1,6 @@
-using Ottla.Kernel;
 using Ottla.Configuration;
+using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 
@@ -21,20 +22,10 @@ public abstract record ControllerCommand<TReply>
     internal abstract Decision<MetadataRecord, TReply> Decide(QuorumController controller, in ControllerState state);
 }
 
-/// <summary>Checks the client's permission on a topic. A null delegate permits everything.</summary>
-/// <param name="name">The topic's name.</param>
-public delegate bool TopicPermission(string name);
-
 /// <summary>CreateTopics (KIP-4). Fails per topic.</summary>
 /// <param name="Request">The request.</param>
 public sealed record CreateTopicsCommand(CreateTopicsRequest Request) : ControllerCommand<CreateTopicsResponse>
 {
-    /// <summary>Checks whether the client may create a topic.</summary>
-    public TopicPermission? MayCreate { get; init; }
-
-    /// <summary>Checks whether the response may show a topic's configs to the client (KIP-525).</summary>
-    public TopicPermission? MayDescribeConfigs { get; init; }
-
     internal override Decision<MetadataRecord, CreateTopicsResponse> Decide(QuorumController controller, in ControllerState state) =>
         controller.Topics.Create(this, state);
 }
@@ -44,12 +35,6 @@ public sealed record CreateTopicsCommand(CreateTopicsRequest Request) : Controll
 /// <param name="Version">The version of the request: it determines the error when deletion is disabled.</param>
 public sealed record DeleteTopicsCommand(DeleteTopicsRequest Request, short Version) : ControllerCommand<DeleteTopicsResponse>
 {
-    /// <summary>Checks whether the client may see a topic.</summary>
-    public TopicPermission? MayDescribe { get; init; }
-
-    /// <summary>Checks whether the client may delete a topic.</summary>
-    public TopicPermission? MayDelete { get; init; }
-
     internal override Decision<MetadataRecord, DeleteTopicsResponse> Decide(QuorumController controller, in ControllerState state) =>
         controller.Topics.Delete(this, state);
 }
@@ -58,9 +43,6 @@ public sealed record DeleteTopicsCommand(DeleteTopicsRequest Request, short Vers
 /// <param name="Request">The request.</param>
 public sealed record CreatePartitionsCommand(CreatePartitionsRequest Request) : ControllerCommand<CreatePartitionsResponse>
 {
-    /// <summary>Checks whether the client may alter a topic.</summary>
-    public TopicPermission? MayAlter { get; init; }
-
     internal override Decision<MetadataRecord, CreatePartitionsResponse> Decide(QuorumController controller, in ControllerState state) =>
         controller.Topics.CreatePartitions(this, state);
 }
@@ -102,10 +84,6 @@ public sealed record AlterPartitionCommand(AlterPartitionRequest Request, short 
         IsrDecisions.Alter(this, controller, state);
 }
 
-/// <summary>Tells whether the configs of a resource may be altered; <see cref="ApiError.None"/> when they may.</summary>
-/// <param name="resource">The resource.</param>
-public delegate ApiError ConfigPermission(Metadata.ConfigResource resource);
-
 /// <summary>A change to one config.</summary>
 /// <param name="Name">The config.</param>
 /// <param name="Operation">The operation.</param>
@@ -129,9 +107,6 @@ public sealed record AlterConfigsCommand(IReadOnlyList<ConfigChange> Changes, bo
 {
     /// <summary>Whether a broker forwards the request, which has checked what only it can know.</summary>
     public bool IsForwarded { get; init; } = true;
-
-    /// <summary>Checks whether the client may alter the configs of a resource.</summary>
-    public ConfigPermission? MayAlter { get; init; }
 
     internal override Decision<MetadataRecord, IReadOnlyList<ApiError>> Decide(QuorumController controller, in ControllerState state) =>
         controller.Configs.Alter(this, state);

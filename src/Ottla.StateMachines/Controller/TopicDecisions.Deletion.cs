@@ -31,10 +31,6 @@ internal sealed partial class TopicDecisions
         }
 
         QuorumController.CheckSize(records);
-
-        // The shuffle hides whether a topic is absent or invisible to the client.
-        if (command.MayDescribe is not null || command.MayDelete is not null)
-            Shuffle(results);
         return new(records, new DeleteTopicsResponse { Responses = [.. results] }, true);
     }
 
@@ -66,22 +62,16 @@ internal sealed partial class TopicDecisions
                 results.Add(Result(null, group.Key, ErrorCode.InvalidRequest, "Duplicate topic id."));
             else if (topics.Find(group.Key) is not { } topic)
                 results.Add(Result(null, group.Key, ErrorCode.UnknownTopicId, "This server does not host this topic ID."));
-            else if (!MayDelete(command, topic.Name))
-                results.Add(
-                    Result(MayDescribe(command, topic.Name)
-                        ? topic.Name
-                        : null, topic.Id, ErrorCode.TopicAuthorizationFailed, "Topic authorization failed."));
             else
                 chosen.Add(topic.Id, topic);
         }
 
         foreach (var group in names.GroupBy(name => name, StringComparer.Ordinal))
-            ChooseByName(command, topics, group.Key, group.Count() > 1, chosen, results);
+            ChooseByName(topics, group.Key, group.Count() > 1, chosen, results);
         return [.. chosen.Values];
     }
 
     private static void ChooseByName(
-        DeleteTopicsCommand command,
         TopicsImage topics,
         string name,
         bool isRepeated,
@@ -90,29 +80,12 @@ internal sealed partial class TopicDecisions
     {
         if (isRepeated)
             results.Add(Result(name, Uuid.Zero, ErrorCode.InvalidRequest, "Duplicate topic name."));
-        else if (!MayDescribe(command, name))
-            results.Add(Result(name, Uuid.Zero, ErrorCode.TopicAuthorizationFailed, "Topic authorization failed."));
         else if (topics.Find(name) is not { } topic)
             results.Add(Result(name, Uuid.Zero, ErrorCode.UnknownTopicOrPartition, "This server does not host this topic-partition."));
-        else if (!MayDelete(command, name))
-            results.Add(Result(name, Uuid.Zero, ErrorCode.TopicAuthorizationFailed, "Topic authorization failed."));
         else if (chosen.Remove(topic.Id))
             results.Add(
                 Result(name, topic.Id, ErrorCode.InvalidRequest, "The provided topic name maps to an ID that was already supplied."));
         else
             chosen.Add(topic.Id, topic);
-    }
-
-    private static bool MayDescribe(DeleteTopicsCommand command, string name) => command.MayDescribe?.Invoke(name) != false;
-
-    private static bool MayDelete(DeleteTopicsCommand command, string name) => command.MayDelete?.Invoke(name) != false;
-
-    private void Shuffle(List<DeleteTopicsResponse.DeletableTopicResult> results)
-    {
-        for (var i = results.Count - 1; i > 0; i--)
-        {
-            var j = controller.Random.NextInt(i + 1);
-            (results[i], results[j]) = (results[j], results[i]);
-        }
     }
 }

@@ -31,7 +31,7 @@ internal sealed partial class TopicDecisions(QuorumController controller)
             try
             {
                 CheckName(image, topic.Name, ref collisions);
-                results.Add(Create(command, image, topic, records, ref defaults));
+                results.Add(Create(image, topic, records, ref defaults));
             }
             catch (ApiException e)
             {
@@ -56,10 +56,6 @@ internal sealed partial class TopicDecisions(QuorumController controller)
             if (group.Count() > 1)
             {
                 error = new ApiError(ErrorCode.InvalidRequest, "Duplicate topic name.");
-            }
-            else if (command.MayAlter?.Invoke(group.Key) == false)
-            {
-                error = new ApiError(ErrorCode.TopicAuthorizationFailed);
             }
             else
             {
@@ -96,8 +92,6 @@ internal sealed partial class TopicDecisions(QuorumController controller)
                 results.Add(
                     Failed(group.Key,
                         new ApiError(ErrorCode.InvalidRequest, $"Creation of internal topic {TopicNames.ClusterMetadata} is prohibited.")));
-            else if (command.MayCreate?.Invoke(group.Key) == false)
-                results.Add(Failed(group.Key, new ApiError(ErrorCode.TopicAuthorizationFailed, "Authorization failed.")));
             else
                 admitted.Add(group.Single());
         }
@@ -144,13 +138,11 @@ internal sealed partial class TopicDecisions(QuorumController controller)
             throw new ApiException(ErrorCode.PolicyViolation, "Excessively large number of partitions per request.");
     }
 
-    /// <param name="command">The command.</param>
     /// <param name="image">The metadata.</param>
     /// <param name="topic">The topic to create.</param>
     /// <param name="records">The list to add its records to.</param>
     /// <param name="defaults">The configs of a topic that sets none, computed once for all topics of the request.</param>
     private CreateTopicsResponse.CreatableTopicResult Create(
-        CreateTopicsCommand command,
         MetadataImage image,
         CreateTopicsRequest.CreatableTopic topic,
         List<MetadataRecord> records,
@@ -159,17 +151,15 @@ internal sealed partial class TopicDecisions(QuorumController controller)
         var configRecords = ConfigsOf(image, topic);
         var partitions = topic.Assignments.Length > 0 ? Assigned(image, topic) : Placed(image, topic);
         var id = NewTopicId(image);
-        var result = new CreateTopicsResponse.CreatableTopicResult { Name = topic.Name, TopicId = id, ErrorMessage = null };
-        if (command.MayDescribeConfigs?.Invoke(topic.Name) == false)
+        var result = new CreateTopicsResponse.CreatableTopicResult
         {
-            result.TopicConfigErrorCode = (short)ErrorCode.TopicAuthorizationFailed;
-        }
-        else
-        {
-            result.NumPartitions = partitions.Count;
-            result.ReplicationFactor = (short)partitions[0].Replicas.Length;
-            result.Configs = topic.Configs.Length > 0 ? Describe(image, topic) : defaults ??= Describe(image, topic);
-        }
+            Name = topic.Name,
+            TopicId = id,
+            ErrorMessage = null,
+            NumPartitions = partitions.Count,
+            ReplicationFactor = (short)partitions[0].Replicas.Length,
+            Configs = topic.Configs.Length > 0 ? Describe(image, topic) : defaults ??= Describe(image, topic),
+        };
 
         records.Add(new MetadataRecord(new TopicRecord { Name = topic.Name, TopicId = id }, 0));
         records.AddRange(configRecords);

@@ -1,6 +1,5 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.StateMachines.Controller;
 
 namespace Ottla.StateMachines.Coordinators;
 

@@ -14,12 +14,3 @@ public readonly record struct CoordinatorRecord(IRecordMessage Key, IRecordMessa
     /// <summary>Makes a record that deletes <paramref name="key"/>.</summary>
     public static CoordinatorRecord Tombstone(IRecordMessage key) => new(key, null, 0);
 }
-
-/// <summary>A producer id and epoch, as in the header of a batch.</summary>
-/// <param name="Id">The producer id; -1 for none.</param>
-/// <param name="Epoch">The producer epoch; -1 for none.</param>
-public readonly record struct ProducerIdAndEpoch(long Id, short Epoch)
-{
-    /// <summary>No producer.</summary>
-    public static readonly ProducerIdAndEpoch None = new(-1, -1);
-}

@@ -1,6 +1,6 @@
 using Ottla.Configuration;
 using Ottla.Kernel;
-using Ottla.StateMachines.Controller;
+using Ottla.Protocol;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Coordinators;

@@ -1,6 +1,5 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups;

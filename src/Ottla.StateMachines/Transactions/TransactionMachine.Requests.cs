@@ -1,7 +1,5 @@
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Transactions;
 

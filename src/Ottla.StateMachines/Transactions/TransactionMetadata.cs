@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Coordinators;
 

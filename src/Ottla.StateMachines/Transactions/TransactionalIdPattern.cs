@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
 using Ottla.Protocol;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups.Regex;
 
 namespace Ottla.StateMachines.Transactions;

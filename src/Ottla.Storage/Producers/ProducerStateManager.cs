@@ -44,9 +44,6 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
     /// <summary>The offset of the latest snapshot on disk, or null.</summary>
     public long? LatestSnapshotOffset => _snapshots.Count == 0 ? null : _snapshots.Max;
 
-    /// <summary>Offsets of the snapshots on disk.</summary>
-    public IReadOnlyCollection<long> SnapshotOffsets => _snapshots;
-
     /// <summary>The first offset whose fate is not yet known by every replica, or null.</summary>
     public long? FirstUnstableOffset
     {
@@ -57,9 +54,6 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
             return open is null || unreplicated < open ? unreplicated ?? open : open;
         }
     }
-
-    /// <summary>The first offset of the oldest open transaction, or null: how far compaction may go.</summary>
-    public long? FirstUndecidedOffset => _openTransactions.Count > 0 ? _openTransactions.Keys[0] : null;
 
     public ProducerState? Find(long producerId) => _producers.GetValueOrDefault(producerId);
 

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
+using Ottla.Protocol;
 using Ottla.Protocol.Batches;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Transactions;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;

@@ -21,7 +21,7 @@ public sealed partial class SimDisk
             _isDead = true;
             Faults.OperationsUntilDeath = null;
             KeepSomeNames();
-            var found = new Dictionary<SimNode, SimNode>();
+            var found = new Dictionary<SimInode, SimInode>();
             var root = (SimDirectory)Find(_root, found);
             var used = found.Values.OfType<SimFileNode>().Sum(file => file.Cache.Length);
             return new SimDisk(_time, _random, root, [], Faults, used);
@@ -86,7 +86,7 @@ public sealed partial class SimDisk
         _unsyncedNames.Clear();
     }
 
-    private SimNode Find(SimNode node, Dictionary<SimNode, SimNode> found)
+    private SimInode Find(SimInode node, Dictionary<SimInode, SimInode> found)
     {
         if (found.TryGetValue(node, out var known))
             return known;

@@ -409,9 +409,9 @@ public sealed partial class SimDisk : IFileSystem
 
     private (SimDirectory Directory, string Name) Locate(string path) => (FindDirectory(Path.GetDirectoryName(path)!), Path.GetFileName(path));
 
-    private SimNode? TryFind(string path)
+    private SimInode? TryFind(string path)
     {
-        SimNode? node = _root;
+        SimInode? node = _root;
         foreach (var range in path.AsSpan().Split(Path.DirectorySeparatorChar))
         {
             if (path.AsSpan(range).IsEmpty)

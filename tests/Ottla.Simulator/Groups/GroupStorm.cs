@@ -1,8 +1,8 @@
 using Ottla.Configuration;
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Groups;

@@ -2,7 +2,7 @@ using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker;
 using Ottla.Broker.Api;
-using Ottla.Broker.Metadata;
+using Ottla.Broker.Directories;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Configuration;

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Broker.Replicas;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -7,7 +8,7 @@ namespace Ottla.UnitTests.Broker;
 
 public sealed class FetchSessionsTests
 {
-    private static readonly Instant Start = Instant.Now(new ManualTimeProvider());
+    private static readonly Instant Start = Instant.Now(new FakeTimeProvider());
 
     [Fact]
     public void A_fetch_with_the_final_epoch_and_no_session_has_none()

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Broker.Server;
 
 namespace Ottla.UnitTests.Broker;
@@ -7,7 +8,7 @@ namespace Ottla.UnitTests.Broker;
 /// <summary>What clients can bring about as often as they like does not fill the log.</summary>
 public sealed class LimitedLoggerTests
 {
-    private readonly ManualTimeProvider _time = new();
+    private readonly FakeTimeProvider _time = new();
     private readonly WarningLogger _log = new();
 
     [Fact]

@@ -5,7 +5,6 @@ using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 using static Ottla.UnitTests.Broker.Requests;
 

@@ -5,7 +5,6 @@ using Ottla.Network.Buffers;
 using Ottla.Network.Transport;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using static Ottla.UnitTests.Broker.Requests;
 
 namespace Ottla.UnitTests.Broker;

@@ -2,7 +2,6 @@ using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Coordinators;
 using static Ottla.UnitTests.Broker.Requests;
 
 namespace Ottla.UnitTests.Broker;

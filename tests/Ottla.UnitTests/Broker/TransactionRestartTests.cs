@@ -1,6 +1,5 @@
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
-using Ottla.StateMachines.Coordinators;
 using Ottla.Storage.Files;
 using static Ottla.UnitTests.Broker.Requests;
 using static Ottla.UnitTests.Broker.TransactionCalls;

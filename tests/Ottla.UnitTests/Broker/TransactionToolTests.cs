@@ -1,6 +1,5 @@
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Coordinators;
 using static Ottla.UnitTests.Broker.Requests;
 using static Ottla.UnitTests.Broker.TransactionCalls;
 

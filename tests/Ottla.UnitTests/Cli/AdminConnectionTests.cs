@@ -5,6 +5,7 @@ using Ottla.Kernel;
 using Ottla.Network.Transport;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.UnitTests.Broker;
 using Ottla.UnitTests.Requests;
 
 namespace Ottla.UnitTests.Cli;
@@ -18,7 +19,7 @@ public sealed class AdminConnectionTests : IAsyncLifetime
         [(ApiKey.DescribeCluster, 0, 2), (ApiKey.RemoveRaftVoter, 0, 0), (ApiKey.DescribeQuorum, 0, 2)];
 
     private readonly InMemoryTransport _transport = new();
-    private readonly ManualTimeProvider _time = new();
+    private readonly TestClock _time = new();
     private readonly ScriptedPeer _first;
     private readonly ScriptedPeer _second;
     private readonly List<AdminConnection> _connections = [];

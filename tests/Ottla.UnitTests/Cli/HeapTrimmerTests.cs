@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Cli;
 
 namespace Ottla.UnitTests.Cli;
@@ -8,7 +9,7 @@ public sealed class HeapTrimmerTests
     private const int RestMs = 5;
     private const int LoadMs = 300;
 
-    private readonly ManualTimeProvider _time = new();
+    private readonly FakeTimeProvider _time = new();
     private TimeSpan _processorTime;
     private long _allocated;
     private long _released;

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Cli;
 
 namespace Ottla.UnitTests.Cli;
@@ -16,7 +17,7 @@ public sealed class StandardErrorLogTests
     public void LinesHaveTheFormOfKafkasLogs()
     {
         var output = new Output(isRead: true);
-        using (var log = new StandardErrorLog(LogLevel.Information, new ManualTimeProvider(), output))
+        using (var log = new StandardErrorLog(LogLevel.Information, new FakeTimeProvider(), output))
         {
             var logger = log.CreateLogger("Ottla.Broker.Something");
             logger.Log(LogLevel.Warning, default, "one", null, (state, _) => state);

@@ -1,3 +1,4 @@
+using Ottla.Broker.Directories;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -51,7 +52,7 @@ internal sealed class ControllerTestBed
     public static ControllerTestBed WithBrokers(int brokers = 1, ulong seed = 7, params (string Name, string Value)[] configs)
     {
         var bed = new ControllerTestBed(seed, configs);
-        bed.Do(new ActivateCommand(Ottla.Broker.Metadata.StorageFormatter.DefaultBootstrap(SupportedFeatures.Latest), -1));
+        bed.Do(new ActivateCommand(StorageFormatter.DefaultBootstrap(SupportedFeatures.Latest), -1));
         for (var id = 1; id <= brokers; id++)
             bed.AddBroker(id);
         return bed;

@@ -54,12 +54,17 @@ public sealed class OtherCommandTests
     public void A_refused_resource_does_not_stop_the_others()
     {
         _bed.Create("a");
-        var errors = _bed.Do(new AlterConfigsCommand([Change(2, "a", ("retention.ms", 0, "5")), Change(2, "none", ("retention.ms", 0, "5")), Change(2, "d"), Change(2, "d"), Change(4, "1")], ValidateOnly: false)
-        {
-            MayAlter = resource => resource.Type == ConfigResourceType.Broker ? new ApiError(ErrorCode.ClusterAuthorizationFailed) : ApiError.None,
-        });
+        var errors = _bed.Do(new AlterConfigsCommand(
+            [
+                Change(2, "a", ("retention.ms", 0, "5")), Change(2, "none", ("retention.ms", 0, "5")), Change(2, "d"), Change(2, "d"),
+                Change(4, "9", ("log.retention.ms", 0, "1")),
+            ],
+            ValidateOnly: false));
         Assert.Equal(
-            [ErrorCode.None, ErrorCode.UnknownTopicOrPartition, ErrorCode.InvalidRequest, ErrorCode.InvalidRequest, ErrorCode.ClusterAuthorizationFailed],
+            [
+                ErrorCode.None, ErrorCode.UnknownTopicOrPartition, ErrorCode.InvalidRequest, ErrorCode.InvalidRequest,
+                ErrorCode.BrokerIdNotRegistered,
+            ],
             errors.Select(error => error.Code));
         Assert.Equal("5", Value("a", "retention.ms"));
         Assert.Equal(ErrorCode.InvalidRequest, Alter(2, "a", ("retention.ms", 0, "5"), ("retention.ms", 0, "6")));

@@ -106,15 +106,10 @@ public sealed class TopicCommandTests
     {
         var response = _bed.Do(new CreateTopicsCommand(new CreateTopicsRequest
         {
-            Topics = [ControllerTestBed.Topic("a"), ControllerTestBed.Topic("twice"), ControllerTestBed.Topic("twice"), ControllerTestBed.Topic("b", 0), ControllerTestBed.Topic("hidden")],
-        })
-        {
-            MayCreate = name => name != "hidden",
-            MayDescribeConfigs = _ => false,
-        });
+            Topics = [ControllerTestBed.Topic("a"), ControllerTestBed.Topic("twice"), ControllerTestBed.Topic("twice"), ControllerTestBed.Topic("b", 0)],
+        }));
         var errors = response.Topics.ToDictionary(topic => topic.Name, topic => (ErrorCode)topic.ErrorCode);
-        Assert.Equal((ErrorCode.None, ErrorCode.InvalidRequest, ErrorCode.InvalidPartitions, ErrorCode.TopicAuthorizationFailed), (errors["a"], errors["twice"], errors["b"], errors["hidden"]));
-        Assert.Equal((short)ErrorCode.TopicAuthorizationFailed, response.Topics.Single(topic => topic.Name == "a").TopicConfigErrorCode);
+        Assert.Equal((ErrorCode.None, ErrorCode.InvalidRequest, ErrorCode.InvalidPartitions), (errors["a"], errors["twice"], errors["b"]));
         Assert.Single(_bed.Image.Topics.ById);
     }
 
@@ -186,12 +181,9 @@ public sealed class TopicCommandTests
     }
 
     [Fact]
-    public void Deletion_can_be_disabled_and_forbidden()
+    public void Deletion_can_be_disabled()
     {
-        _bed.Create("a");
         var request = new DeleteTopicsRequest { TopicNames = ["a"] };
-        var hidden = _bed.Do(new DeleteTopicsCommand(request, 6) { MayDelete = _ => false });
-        Assert.Equal(ErrorCode.TopicAuthorizationFailed, (ErrorCode)hidden.Responses.Single().ErrorCode);
         var bed = ControllerTestBed.WithBrokers(1, 7, ("delete.topic.enable", "false"));
         Assert.Equal(ErrorCode.InvalidRequest, bed.Fails(new DeleteTopicsCommand(request, 2)));
         Assert.Equal(ErrorCode.TopicDeletionDisabled, bed.Fails(new DeleteTopicsCommand(request, 3)));

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Network.Transport;
 
 namespace Ottla.UnitTests.Network;
@@ -53,7 +54,7 @@ public sealed class DescriptorReserveTests
     [Fact]
     public async Task ConnectionsWaitUntilThereAreEnoughAgain()
     {
-        var time = new ManualTimeProvider();
+        var time = new FakeTimeProvider();
         var log = new WarningLogger();
         var lowestFree = 999;
         var socket = SocketListener.Open(new IPEndPoint(IPAddress.Loopback, 0), 16, SocketBufferSizes.OperatingSystemDefaults);
@@ -86,7 +87,7 @@ public sealed class DescriptorReserveTests
         var socket = SocketListener.Open(new IPEndPoint(IPAddress.Loopback, 0), 16, SocketBufferSizes.OperatingSystemDefaults);
         await using var listener = new SocketListener(
             socket, new SocketAcceptor(socket), SocketBufferSizes.OperatingSystemDefaults,
-            new DescriptorReserve(1000, () => -1), new ManualTimeProvider(), new WarningLogger());
+            new DescriptorReserve(1000, () => -1), new FakeTimeProvider(), new WarningLogger());
         using var stop = new CancellationTokenSource();
         var accepting = listener.AcceptAsync(stop.Token).AsTask();
         await stop.CancelAsync();

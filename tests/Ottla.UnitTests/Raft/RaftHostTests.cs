@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Broker.Hosts;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -16,7 +17,7 @@ public sealed class RaftHostTests
     private const string LogDirectory = Root + "/__cluster_metadata-0";
     private static readonly ReplicaKey Local = new(1, Uuid.Parse("fQ6xrtJPS9uzrMpDtGCdHA"));
     private static readonly RaftEndpoint Endpoint = new("CONTROLLER", "127.0.0.1", 29093);
-    private readonly RaftClock _clock = new();
+    private readonly FakeTimeProvider _clock = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
 
     [Fact]
     public async Task NewLog_StartsAsKafkaStartsOne_AndKeepsWhatItAcknowledged()
@@ -169,7 +170,7 @@ public sealed class RaftHostTests
             await host.Append(1, [Topic($"t{i}")]).Committed;
             host.WriteSnapshot(new OffsetAndEpoch(4 + i, 1), Instant.Now(_clock).UnixMilliseconds, []);
             if (i == 1)
-                _clock.Advance(8L * 24 * 60 * 60 * 1000);
+                _clock.AdvanceMs(8L * 24 * 60 * 60 * 1000);
         }
 
         await host.Append(1, [Topic("behind the snapshots")]).Committed;

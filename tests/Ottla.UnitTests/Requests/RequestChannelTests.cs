@@ -4,6 +4,7 @@ using Ottla.Network.Transport;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Requests;
+using Ottla.UnitTests.Broker;
 using Ottla.UnitTests.Network;
 
 namespace Ottla.UnitTests.Requests;
@@ -14,7 +15,7 @@ public sealed class RequestChannelTests : IAsyncLifetime
     private static readonly (ApiKey, short, short) Heartbeats = (ApiKey.BrokerHeartbeat, 0, 1);
 
     private readonly InMemoryTransport _transport = new();
-    private readonly ManualTimeProvider _time = new();
+    private readonly TestClock _time = new();
     private readonly WarningLogger _logger = new();
     private readonly BufferPool _buffers = new();
     private readonly ScriptedPeer _peer;

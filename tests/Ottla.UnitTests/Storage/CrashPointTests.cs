@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;
@@ -9,7 +10,7 @@ public sealed class CrashPointTests
 {
     private static readonly LogConfig Config = new() { SegmentBytes = 400, IndexIntervalBytes = 100, SegmentIndexBytes = 4_096, RetentionMs = -1, FileDeleteDelayMs = 0 };
 
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
 
     [Theory]
     [InlineData(false)]

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Simulator.Disk;
@@ -12,7 +13,7 @@ public sealed class DamagedFilesTests
 {
     private static readonly LogConfig Config = LogConfig.Default with { Compact = true, IndexIntervalBytes = 0, MinCleanableDirtyRatio = 0.01 };
 
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
 
     [Theory]
     [InlineData("recovery-point-offset-checkpoint", true)]

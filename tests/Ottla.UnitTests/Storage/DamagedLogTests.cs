@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
@@ -13,7 +14,7 @@ public sealed class DamagedLogTests
         new() { SegmentBytes = 1_000, IndexIntervalBytes = 200, SegmentIndexBytes = 4_096, RetentionMs = -1 };
     private static readonly TopicPartition Other = new("other", 0);
 
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
     private readonly WarningLogger _logger = new();
 
     [Theory]

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
@@ -14,7 +15,7 @@ public sealed class FullDiskTests
 {
     private static readonly TopicPartition Partition = new("t", 0);
 
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
 
     /// <summary>Which operation is the first that finds no room: 0 for none, and so on through a history with rolls, markers, epochs, flushes and a close.</summary>
     [Fact]

@@ -1,5 +1,6 @@
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Storage.Log;
 using Ottla.Storage.Producers;
@@ -13,7 +14,7 @@ public sealed class GoldenLogTests
     /// <summary>What the broker that wrote them was configured with.</summary>
     private static readonly LogConfig Config = new() { SegmentBytes = 1 << 20, SegmentIndexBytes = 65_536, IndexIntervalBytes = 1024, RetentionMs = -1 };
 
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1767225600000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1767225600000));
 
     public static TheoryData<bool, bool> Archives => new() { { true, false }, { true, true }, { false, false }, { false, true } };
 

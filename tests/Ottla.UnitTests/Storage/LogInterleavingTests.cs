@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
@@ -10,7 +11,7 @@ namespace Ottla.UnitTests.Storage;
 /// <summary>What fails, or happens, in the midst of a write or a flush.</summary>
 public sealed class LogInterleavingTests : IDisposable
 {
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
     private readonly InMemoryFileSystem _files = new();
     private readonly TestDisk _disk;
     private readonly List<Exception> _directoryFailures = [];

@@ -1,5 +1,6 @@
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Storage.Files;
@@ -14,7 +15,7 @@ public sealed class LogManagerTests
     private static readonly Uuid TopicId = new(3, 4);
     private static readonly TopicPartition A = new("a", 0);
     private static readonly TopicPartition B = new("b-with-dash", 1);
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
 
     [Theory]
     [MemberData(nameof(TestDisk.Kinds), MemberType = typeof(TestDisk))]

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Storage.Files;
@@ -12,7 +13,7 @@ public sealed class LogMoveTests
 {
     private static readonly TopicPartition Partition = new("t", 0);
 
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
     private readonly List<string> _cordoned = [];
 
     [Fact]

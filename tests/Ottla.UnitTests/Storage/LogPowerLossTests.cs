@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Simulator.Disk;
 using Ottla.Storage.Log;
@@ -16,7 +17,7 @@ public sealed class LogPowerLossTests
     {
         for (var seed = 1UL; seed <= Seeds; seed++)
         {
-            var time = new ManualTimeProvider(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+            var time = new FakeTimeProvider(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
             var disk = new SimDisk(time, new Prng(seed));
             var log = Open(disk, time, recoveryPoint: 0);
             log.Append(TestLog.Batch("kept", count: 4, timestamp: 1_000));

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Simulator.Disk;
 using Ottla.Storage.Files;
@@ -13,7 +14,7 @@ public sealed class ManyLogsTests
     private const int Many = LogManager.VolumeFlushLogsMin + 8;
     private const ulong Seeds = 10;
 
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
 
     [Fact]
     public void Making_a_log_waits_for_no_disk()

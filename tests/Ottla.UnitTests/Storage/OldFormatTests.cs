@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Inspection;
 using Ottla.Storage.Log;
@@ -15,7 +16,7 @@ public sealed class OldFormatTests
 {
     private const int Messages = 60;
     private static readonly LogConfig Config = LogConfig.Default with { IndexIntervalBytes = 200, RetentionMs = -1 };
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(100_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(100_000));
 
     [Theory]
     [InlineData(0, false)]

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Storage.Log;
@@ -52,7 +53,7 @@ public sealed class PartitionLogModelTests
     private sealed class Run(ulong seed, TestDisk disk) : IDisposable
     {
         private readonly Prng _random = new(seed);
-        private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+        private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
         private readonly List<string> _history = [];
         private readonly List<(long First, long Last)> _batches = [];
         private TestDisk _disk = disk;

@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
@@ -9,7 +10,7 @@ namespace Ottla.UnitTests.Storage;
 /// <summary>Segments, reads, retention, and readers who hold on to what is taken away.</summary>
 public sealed class PartitionLogTests
 {
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
 
     [Theory]
     [MemberData(nameof(TestDisk.Kinds), MemberType = typeof(TestDisk))]

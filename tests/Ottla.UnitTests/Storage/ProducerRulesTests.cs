@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
@@ -8,7 +9,7 @@ namespace Ottla.UnitTests.Storage;
 /// <summary>What idempotent and transactional producers may append.</summary>
 public sealed class ProducerRulesTests : IDisposable
 {
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
     private readonly TestDisk _disk = TestDisk.Create(real: false);
     private PartitionLog _log;
 

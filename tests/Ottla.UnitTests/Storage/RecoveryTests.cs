@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Files;
@@ -9,7 +10,7 @@ namespace Ottla.UnitTests.Storage;
 public sealed class RecoveryTests
 {
     private static readonly LogConfig Small = new() { SegmentBytes = 1_000, IndexIntervalBytes = 200, SegmentIndexBytes = 4_096 };
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
 
     [Theory]
     [InlineData(false)]

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Files;
@@ -12,7 +13,7 @@ public sealed class RetiredLogTests
 {
     private static readonly TopicPartition s_partition = new("t", 0);
 
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000_000));
 
     [Fact]
     public Task A_log_that_is_deleted_while_it_is_flushed_costs_no_directory() => InterruptAsync(Upkeep, Delete, minOperations: 5, AssertGone);

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
@@ -11,7 +12,7 @@ public sealed class TransactionVerificationTests : IDisposable
 {
     private static readonly Instant Now = new(1_000);
 
-    private readonly ManualTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
     private readonly TestDisk _disk = TestDisk.Create(real: false);
     private readonly PartitionLog _log;
 

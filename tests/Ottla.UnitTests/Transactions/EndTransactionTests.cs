@@ -1,5 +1,4 @@
 using Ottla.Protocol;
-using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Transactions;
 using static Ottla.UnitTests.Transactions.TransactionTestBed;
 

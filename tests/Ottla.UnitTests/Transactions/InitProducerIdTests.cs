@@ -1,6 +1,5 @@
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Transactions;
 using static Ottla.UnitTests.Transactions.TransactionTestBed;
 

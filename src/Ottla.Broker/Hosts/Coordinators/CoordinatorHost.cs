@@ -4,8 +4,6 @@ using Ottla.Broker.Metadata;
 using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Protocol;
-using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Producers;
 

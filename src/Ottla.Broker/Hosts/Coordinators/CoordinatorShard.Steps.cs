@@ -4,7 +4,6 @@ using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.Broker.Hosts.Coordinators;

@@ -3,7 +3,6 @@ using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Producers;

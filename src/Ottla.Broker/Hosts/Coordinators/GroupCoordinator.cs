@@ -1,7 +1,7 @@
 using Ottla.Configuration;
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Batches;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Hosts.Coordinators;

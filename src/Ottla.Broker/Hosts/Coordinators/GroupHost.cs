@@ -2,7 +2,6 @@ using Microsoft.Extensions.Logging;
 using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Protocol;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Groups.Consumer;

@@ -4,8 +4,6 @@ using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
-using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Hosts.Transactions;

@@ -2,8 +2,6 @@ using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Coordinators;
 using Ottla.Storage.Log;
 using Ottla.Storage.Producers;
 

@@ -1,6 +1,5 @@
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups.Assignors;
 
 namespace Ottla.StateMachines.Groups.Consumer;

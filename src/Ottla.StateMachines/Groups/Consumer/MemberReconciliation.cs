@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.StateMachines.Controller;
 
 namespace Ottla.StateMachines.Groups.Consumer;
 

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups.Assignors;
 using Ottla.StateMachines.Groups.Regex;

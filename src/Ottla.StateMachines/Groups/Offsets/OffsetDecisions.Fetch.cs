@@ -1,7 +1,6 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using PartitionResponse = Ottla.Protocol.Messages.OffsetFetchResponse.OffsetFetchResponsePartitions;
 using TopicRequest = Ottla.Protocol.Messages.OffsetFetchRequest.OffsetFetchRequestTopics;

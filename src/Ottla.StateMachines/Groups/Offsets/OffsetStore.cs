@@ -1,5 +1,5 @@
 using Ottla.Kernel;
-using Ottla.StateMachines.Coordinators;
+using Ottla.Protocol;
 
 namespace Ottla.StateMachines.Groups.Offsets;
 

@@ -7,7 +7,6 @@ using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;
@@ -57,7 +56,7 @@ internal sealed class CoordinatorBed : IDisposable
         Apply(new FeatureLevelRecord { Name = MetadataVersion.FeatureName, FeatureLevel = MetadataVersion.Latest.Level });
     }
 
-    public ManualTimeProvider Clock { get; } = new();
+    public TestClock Clock { get; } = new();
 
     public Instant Now => Instant.Now(Clock);
 

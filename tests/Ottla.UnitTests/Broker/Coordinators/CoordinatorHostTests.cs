@@ -3,7 +3,6 @@ using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Coordinators;
 using Ottla.Storage.Files;
 

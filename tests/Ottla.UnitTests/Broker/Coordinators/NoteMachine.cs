@@ -1,5 +1,6 @@
 using Ottla.Configuration;
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Metadata;

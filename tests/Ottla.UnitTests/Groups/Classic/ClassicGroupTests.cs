@@ -355,7 +355,7 @@ public sealed class ClassicGroupTests
         static void Check(ErrorCode expected, ClassicGroup group, string memberId, string? instance, int generation, bool isTransactional = false)
         {
             var error = Record.Exception(() => group.ValidateOffsetCommit(memberId, instance, generation, isTransactional, 9));
-            Assert.Equal(expected, (error as StateMachines.Controller.ApiException)?.Error.Code ?? ErrorCode.None);
+            Assert.Equal(expected, (error as ApiException)?.Error.Code ?? ErrorCode.None);
         }
     }
 

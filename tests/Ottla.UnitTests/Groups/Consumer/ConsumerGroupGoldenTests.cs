@@ -1,5 +1,6 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Coordinators;

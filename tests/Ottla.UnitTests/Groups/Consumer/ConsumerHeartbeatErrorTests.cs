@@ -1,7 +1,6 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Groups;
 using static Ottla.UnitTests.Groups.Consumer.ConsumerGroupTestBed;
 using static Ottla.UnitTests.Groups.CoordinatorTestBed;

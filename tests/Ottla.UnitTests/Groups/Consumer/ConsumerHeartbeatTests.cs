@@ -473,7 +473,7 @@ public sealed class ConsumerHeartbeatTests
     public void A_record_of_an_older_broker_is_deleted_with_the_next_change()
     {
         _bed.Send(Join("a", "foo"));
-        _bed.Machine.Apply(99, new(new ConsumerGroupPartitionMetadataKey { GroupId = GroupId }, new ConsumerGroupPartitionMetadataValue(), 0), StateMachines.Coordinators.ProducerIdAndEpoch.None);
+        _bed.Machine.Apply(99, new(new ConsumerGroupPartitionMetadataKey { GroupId = GroupId }, new ConsumerGroupPartitionMetadataValue(), 0), ProducerIdAndEpoch.None);
         _bed.Send(Join("b", "foo"));
         Assert.Contains((short)4, Types());
         Assert.False(_bed.Group.HasPartitionMetadataRecord);

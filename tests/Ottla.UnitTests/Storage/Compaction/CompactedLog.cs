@@ -1,5 +1,6 @@
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Compaction;
@@ -23,9 +24,9 @@ internal sealed class CompactedLog : IDisposable
         FileDeleteDelayMs = 0,
     };
 
-    public CompactedLog(TestDisk? disk = null, LogConfig? config = null, CleanerOptions? options = null, ManualTimeProvider? time = null)
+    public CompactedLog(TestDisk? disk = null, LogConfig? config = null, CleanerOptions? options = null, FakeTimeProvider? time = null)
     {
-        Time = time ?? new ManualTimeProvider(DateTimeOffset.FromUnixTimeMilliseconds(1_000_000));
+        Time = time ?? new FakeTimeProvider(DateTimeOffset.FromUnixTimeMilliseconds(1_000_000));
         Disk = disk ?? TestDisk.Create(real: false);
         Options = options ?? CleanerOptions.Default;
         Manager = LogManager.Open(
@@ -43,7 +44,7 @@ internal sealed class CompactedLog : IDisposable
         Log.AdvanceHighWatermark(Log.LogEndOffset);
     }
 
-    public ManualTimeProvider Time { get; }
+    public FakeTimeProvider Time { get; }
 
     public TestDisk Disk { get; }
 

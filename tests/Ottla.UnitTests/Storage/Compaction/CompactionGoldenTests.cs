@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Log;
@@ -50,7 +51,7 @@ public sealed class CompactionGoldenTests
     public async Task GoesOnWhereKafkaStopped()
     {
         using var disk = TestDisk.CopyOf(GoldenData.CleanDirectory, real: false);
-        var time = new ManualTimeProvider(DateTimeOffset.FromUnixTimeMilliseconds(1_767_300_000_000));
+        var time = new FakeTimeProvider(DateTimeOffset.FromUnixTimeMilliseconds(1_767_300_000_000));
         using var manager = Ottla.Storage.Upkeep.LogManager.Open(
             new Ottla.Storage.Upkeep.LogManagerOptions
             {

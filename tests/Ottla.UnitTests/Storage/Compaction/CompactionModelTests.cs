@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Compaction;
@@ -119,7 +120,7 @@ public sealed class CompactionModelTests
 
         public void Dispose() => _log.Dispose();
 
-        private static CompactedLog New(TestDisk? disk, Prng prng, ManualTimeProvider? time) => new(
+        private static CompactedLog New(TestDisk? disk, Prng prng, FakeTimeProvider? time) => new(
             disk,
             CompactedLog.Config with { SegmentBytes = 600 + (int)(prng.NextUInt64() % 2_000) },
             CleanerOptions.Default with { IoBufferBytes = 400, DedupeBufferBytes = KeyOffsetMap.BytesPerSlot * (6 + (long)(prng.NextUInt64() % 40)) },

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Protocol.Batches;
 using Ottla.Simulator.Disk;
@@ -21,7 +22,7 @@ public sealed class CompactionPowerLossTests
     {
         for (var seed = 1UL; seed <= Seeds; seed++)
         {
-            var time = new ManualTimeProvider();
+            var time = new FakeTimeProvider();
             var disk = new SimDisk(time, new Prng(seed));
             var manager = Open(disk, time);
             var log = manager.GetOrCreate(TestLog.Partition, new Uuid(7, 7));
@@ -51,7 +52,7 @@ public sealed class CompactionPowerLossTests
         var wasReplaced = false;
         for (var operations = 0; ; operations++)
         {
-            var time = new ManualTimeProvider();
+            var time = new FakeTimeProvider();
             var disk = new SimDisk(time, new Prng((ulong)operations + 1));
             var manager = Open(disk, time);
             var log = manager.GetOrCreate(TestLog.Partition, new Uuid(7, 7));
@@ -89,7 +90,7 @@ public sealed class CompactionPowerLossTests
     [Fact]
     public async Task NothingIsReplacedBeforeItIsWrittenDownThatThereMayBeGaps()
     {
-        var time = new ManualTimeProvider();
+        var time = new FakeTimeProvider();
         var disk = new SimDisk(time, new Prng(1));
         using var manager = Open(disk, time);
         var log = manager.GetOrCreate(TestLog.Partition, new Uuid(7, 7));

@@ -4,7 +4,7 @@ using Ottla.Configuration;
 using Ottla.Protocol;
 using Ottla.StateMachines.Controller;
 
-namespace Ottla.Broker.Metadata;
+namespace Ottla.Broker.Api;
 
 /// <summary>Changes the levels of this node's loggers for clients. Has no state; used by any thread.</summary>
 internal sealed class LoggerLevels(int nodeId, LeveledLoggers loggers)

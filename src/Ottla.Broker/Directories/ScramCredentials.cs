@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Ottla.Protocol.Messages;
 
-namespace Ottla.Broker.Metadata;
+namespace Ottla.Broker.Directories;
 
 /// <summary>Makes SCRAM credentials (RFC 5802, RFC 7677) from passwords, and reads the arguments of <c>format --add-scram</c> (KIP-900).</summary>
 public static class ScramCredentials

@@ -1,9 +1,10 @@
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
+using Ottla.Protocol;
 using Ottla.StateMachines.Controller;
 
-namespace Ottla.Broker.Metadata;
+namespace Ottla.Broker.Api;
 
 /// <summary>Makes the changes that both APIs for configs ask for.</summary>
 internal interface IConfigAlterer

@@ -3,7 +3,7 @@ using Ottla.Kernel;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Metadata;
 
-namespace Ottla.Broker.Metadata;
+namespace Ottla.Broker.Directories;
 
 /// <summary>A format command that cannot be done; the message is for the user.</summary>
 public sealed class FormatterException(string message) : Exception(message);

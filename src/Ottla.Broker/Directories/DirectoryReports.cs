@@ -1,11 +1,12 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Hosts;
+using Ottla.Broker.Metadata;
 using Ottla.Kernel;
-using Ottla.StateMachines.Controller;
+using Ottla.Protocol;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Upkeep;
 
-namespace Ottla.Broker.Metadata;
+namespace Ottla.Broker.Directories;
 
 /// <summary>Keeps the metadata right about the log directories of this broker: which have failed, which are cordoned, and which each replica is in (KIP-858).</summary>
 /// <remarks>Run by the node, once a second; does nothing unless something changed. Lives as long as the node.</remarks>

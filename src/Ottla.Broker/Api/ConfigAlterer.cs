@@ -6,7 +6,7 @@ using Ottla.Protocol;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 
-namespace Ottla.Broker.Metadata;
+namespace Ottla.Broker.Api;
 
 /// <summary>
 /// Changes configs for clients, behind both of the APIs for it. The broker that receives a request checks what only it can

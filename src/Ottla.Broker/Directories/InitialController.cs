@@ -3,7 +3,7 @@ using System.Net;
 using Ottla.Kernel;
 using Ottla.StateMachines.Metadata;
 
-namespace Ottla.Broker.Metadata;
+namespace Ottla.Broker.Directories;
 
 /// <summary>A controller of a new dynamic quorum (KIP-853).</summary>
 /// <param name="Id">Its node id.</param>

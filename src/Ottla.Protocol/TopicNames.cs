@@ -1,6 +1,6 @@
 using System.Buffers;
 
-namespace Ottla.StateMachines.Controller;
+namespace Ottla.Protocol;
 
 /// <summary>The rules for topic names, and the names of internal topics.</summary>
 public static class TopicNames

@@ -9,7 +9,7 @@ using Ottla.Storage.Files;
 using Ottla.Storage.Log;
 using Ottla.Storage.Upkeep;
 
-namespace Ottla.Broker.Metadata;
+namespace Ottla.Broker.Directories;
 
 /// <summary>Whose log directories these are.</summary>
 /// <param name="ClusterId">The cluster's id.</param>

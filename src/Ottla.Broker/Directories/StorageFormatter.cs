@@ -3,7 +3,7 @@ using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Metadata;
 
-namespace Ottla.Broker.Metadata;
+namespace Ottla.Broker.Directories;
 
 /// <summary>Computes what formatting a node's storage writes; writes nothing itself.</summary>
 public static class StorageFormatter

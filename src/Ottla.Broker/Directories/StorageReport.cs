@@ -2,7 +2,7 @@ using Ottla.Configuration;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;
 
-namespace Ottla.Broker.Metadata;
+namespace Ottla.Broker.Directories;
 
 /// <summary>What a look at a node's log directories finds, as kafka-storage info reports it. Immutable.</summary>
 /// <param name="Directories">The directories that are there, in the order of their paths.</param>

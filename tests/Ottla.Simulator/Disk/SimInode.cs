@@ -4,14 +4,14 @@ using Ottla.Storage.Files;
 namespace Ottla.Simulator.Disk;
 
 /// <summary>What a name leads to: a file or a directory. Lives as long as a name, or somebody who opened it, does.</summary>
-internal abstract class SimNode;
+internal abstract class SimInode;
 
 /// <summary>A directory as the process sees it, and as the platter has it. Between the two lie the name changes that the disk keeps in order.</summary>
-internal sealed class SimDirectory : SimNode
+internal sealed class SimDirectory : SimInode
 {
-    public SortedDictionary<string, SimNode> Names { get; } = new(StringComparer.Ordinal);
+    public SortedDictionary<string, SimInode> Names { get; } = new(StringComparer.Ordinal);
 
-    public SortedDictionary<string, SimNode> DurableNames { get; } = new(StringComparer.Ordinal);
+    public SortedDictionary<string, SimInode> DurableNames { get; } = new(StringComparer.Ordinal);
 }
 
 /// <summary>A creation, removal or rename that is not yet on the platter.</summary>
@@ -19,9 +19,9 @@ internal sealed class SimDirectory : SimNode
 /// <param name="Name">The name that comes, changes or goes.</param>
 /// <param name="Node">What the name leads to now; null when it is gone.</param>
 /// <param name="OldName">For a rename: the name that is gone in the same step.</param>
-internal sealed record NameChange(SimDirectory Directory, string Name, SimNode? Node, string? OldName)
+internal sealed record NameChange(SimDirectory Directory, string Name, SimInode? Node, string? OldName)
 {
-    public void Apply(SortedDictionary<string, SimNode> names)
+    public void Apply(SortedDictionary<string, SimInode> names)
     {
         if (OldName is not null)
             names.Remove(OldName);
@@ -33,7 +33,7 @@ internal sealed record NameChange(SimDirectory Directory, string Name, SimNode? 
 }
 
 /// <summary>A file: its bytes as the process sees them (the page cache), those on the platter, and the changes in between.</summary>
-internal sealed class SimFileNode : SimNode
+internal sealed class SimFileNode : SimInode
 {
     /// <summary>What a disk writes as a whole, or tears only when it loses power in the middle of it.</summary>
     private const int SectorBytes = 512;
