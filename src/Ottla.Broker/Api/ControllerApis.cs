@@ -22,6 +22,9 @@ public sealed record ControllerServices
     public required Func<QuorumInfo> Quorum { get; init; }
 
     public required LeveledLoggers Loggers { get; init; }
+
+    /// <summary>The metadata quorum; null leaves its APIs out.</summary>
+    public RaftServices? Raft { get; init; }
 }
 
 /// <summary>The one list of the APIs that a controller serves: to brokers, to other controllers, and to tools that ask it directly (KIP-919).</summary>
@@ -78,6 +81,7 @@ public static class ControllerApis
             Entry<ControllerRegistrationRequest, ControllerRegistrationResponse>(new ControllerRegistrationHandler(controller)),
             HeavyEntry<AssignReplicasToDirsRequest, AssignReplicasToDirsResponse>(new AssignReplicasToDirsHandler(controller)),
             HeavyEntry<UnregisterControllerRequest, UnregisterControllerResponse>(new UnregisterControllerHandler(controller)),
+            .. services.Raft is { } raft ? RaftApis.Entries(raft) : [],
         ]);
         return table;
     }

@@ -62,7 +62,7 @@ public sealed partial class SourceRulesTests
             seen++;
             Assert.True(Enum.TryParse<ApiKey>(name.Groups["name"].Value, out var key), $"{RepositoryFiles.Relative(file)} is named after no API");
             Assert.Equal($"{(int)key:000}", name.Groups["number"].Value);
-            Assert.Equal([$"{key}"], handlers.Select(h => h.Groups["class"].Value));
+            Assert.Equal([$"{name.Groups["variant"].Value}{key}"], handlers.Select(h => h.Groups["class"].Value));
             Assert.Equal(($"{key}Request", $"{key}Response"), (handlers[0].Groups["request"].Value, handlers[0].Groups["response"].Value));
         }
 
@@ -119,7 +119,8 @@ public sealed partial class SourceRulesTests
 
     private static string WithoutCode(string markdown) => Code().Replace(markdown, "");
 
-    [GeneratedRegex(@"^(?<number>\d{3})-(?<name>\w+)\.cs$")]
+    /// <summary>An API that controllers serve in another way than brokers has a second file: NNN-Name.Variant.cs, with VariantNameHandler.</summary>
+    [GeneratedRegex(@"^(?<number>\d{3})-(?<name>\w+)(\.(?<variant>\w+))?\.cs$")]
     private static partial Regex NumberedFile();
 
     [GeneratedRegex(@"class (?<class>\w+)Handler\b[^{]*?: I(?:Reusing)?ApiHandler<(?<request>\w+), (?<response>\w+)>")]
