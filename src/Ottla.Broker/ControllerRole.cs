@@ -24,7 +24,10 @@ internal sealed class ControllerRole
             Seed = shared.Platform.Seed,
         };
         var host = new ControllerHost(
-            settings, shared.Raft, shared.Raft.ReadBootstrap(), Quorum, shared.Time, shared.Loggers.CreateLogger(nameof(ControllerHost)));
+            settings, shared.Raft, shared.Raft.ReadBootstrap(), Quorum, shared.Time, shared.Loggers.CreateLogger(nameof(ControllerHost)))
+        {
+            UpgradeKRaftVersion = shared.Raft.UpgradeKRaftVersionAsync,
+        };
         shared.Parts.Add("ending the controller's timer", host.Dispose);
         shared.Loader.Register(host);
         return new ControllerRole(host);

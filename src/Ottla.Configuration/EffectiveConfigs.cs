@@ -27,6 +27,10 @@ public static class EffectiveConfigs
             "num.io.threads", "queued.max.requests", "message.max.bytes", "max.decompressed.message.bytes", "fetch.max.bytes",
             "max.incremental.fetch.session.cache.slots", "max.request.partition.size.limit", "broker.rack", "delete.topic.enable",
 
+            // Controllers.
+            "broker.session.timeout.ms", "metadata.max.idle.interval.ms", "auto.leader.rebalance.enable",
+            "leader.imbalance.check.interval.seconds", "unclean.leader.election.enable", "unclean.leader.election.interval.ms",
+
             // Logs and topic defaults.
             "num.partitions", "default.replication.factor", "auto.create.topics.enable", "min.insync.replicas", "log.dir", "log.dirs",
             "cordoned.log.dirs", "log.dir.failure.timeout.ms", "replica.alter.log.dirs.io.max.bytes.per.second",
@@ -71,7 +75,7 @@ public static class EffectiveConfigs
             "min.cleanable.dirty.ratio", "min.compaction.lag.ms", "max.compaction.lag.ms", "delete.retention.ms",
             "min.insync.replicas", "compression.type", "compression.gzip.level", "compression.lz4.level", "compression.zstd.level",
             "preallocate", "message.timestamp.type", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms",
-            "internal.segment.bytes",
+            "unclean.leader.election.enable", "internal.segment.bytes",
         ],
         StringComparer.Ordinal);
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Ottla.Benchmarks.Churn;
 using Ottla.Benchmarks.Compaction;
+using Ottla.Benchmarks.Metadata;
 using Ottla.Benchmarks.Scenarios;
 
 namespace Ottla.Benchmarks;
@@ -19,6 +20,7 @@ internal sealed record BenchOptions
         usage: bench run [OPTIONS]     measure the broker beside the floor
                bench show [FILE...]    print stored results, all when none is named
                {CompactionBench.Usage}
+               {MetadataBench.Usage}
                bench coordinators [OPTIONS]    heartbeats of many groups, offset commits beside the floor's appends, transactions
                bench neighbours [OPTIONS]      ordinary clients beside one that asks for expensive things
                bench restart [OPTIONS]         start on 10,000 partitions, after a stop and after a kill

@@ -3,6 +3,7 @@ using Ottla.Benchmarks.Churn;
 using Ottla.Benchmarks.Compaction;
 using Ottla.Benchmarks.Coordinators;
 using Ottla.Benchmarks.Floor;
+using Ottla.Benchmarks.Metadata;
 using Ottla.Benchmarks.Neighbours;
 using Ottla.Benchmarks.Reports;
 using Ottla.Benchmarks.Restart;
@@ -20,6 +21,7 @@ try
         ["churn", .. var rest] => ChurnBench.Run(rest) ?? Fail(BenchOptions.Usage),
         ["neighbours", .. var rest] =>
             BenchOptions.Parse(rest) is { } options ? new NeighbourBench(options).Execute() : Fail(BenchOptions.Usage),
+        ["metadata", .. var rest] => MetadataBench.Run(rest),
         ["compaction", .. var rest] => await CompactionBench.RunAsync(rest),
         _ => Fail(BenchOptions.Usage),
     };

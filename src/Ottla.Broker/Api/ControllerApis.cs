@@ -69,7 +69,7 @@ public static class ControllerApis
             Entry<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(new AlterUserScramCredentialsHandler()),
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(services.Quorum)),
             HeavyEntry<AlterPartitionRequest, AlterPartitionResponse>(new AlterPartitionHandler(controller)),
-            HeavyEntry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(controller)),
+            HeavyEntry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(controller, controller.RaiseKRaftVersionAsync)),
             HeavyEntry<EnvelopeRequest, EnvelopeResponse>(
                 new EnvelopeHandler(() => table!, controller, services.Loggers.CreateLogger(nameof(EnvelopeHandler)))),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(

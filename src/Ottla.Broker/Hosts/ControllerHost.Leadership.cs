@@ -22,6 +22,22 @@ public sealed partial class ControllerHost
         }
     }
 
+    /// <summary>Has the quorum raise <c>kraft.version</c>, which is none of the controller's records.</summary>
+    /// <returns>No error once that is committed.</returns>
+    /// <exception cref="ApiException">NOT_CONTROLLER.</exception>
+    public async Task<ApiError> RaiseKRaftVersionAsync(short level, bool validateOnly)
+    {
+        int epoch;
+        lock (_lock)
+            epoch = _speculative is null ? throw NotController() : _activeEpoch;
+        if (UpgradeKRaftVersion is null)
+            return new ApiError(ErrorCode.InvalidUpdateVersion, "The quorum of this node cannot raise kraft.version.");
+        var (error, message) = await UpgradeKRaftVersion(epoch, level, validateOnly);
+        if (error == ErrorCode.NotLeaderOrFollower)
+            throw NotController();
+        return new ApiError(error, message);
+    }
+
     [LoggerMessage(Level = LogLevel.Information, Message = "This node is the active controller at epoch {Epoch}, metadata offset {Offset}.")]
     private static partial void LogActive(ILogger logger, int epoch, long offset);
 

@@ -71,6 +71,11 @@ public sealed partial class ControllerHost : IController, ILeadershipFollower, I
         _timer = time.CreateTimer(_ => DoWhatIsDue(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
+    /// <summary>
+    /// Has the quorum raise <c>kraft.version</c>, asked by the leader of an epoch to raise it to a level, or only to check that it could.
+    /// </summary>
+    public Func<int, short, bool, Task<(ErrorCode Error, string? Message)>>? UpgradeKRaftVersion { get; init; }
+
     /// <summary>Whether this node is the active controller.</summary>
     public bool IsActive
     {

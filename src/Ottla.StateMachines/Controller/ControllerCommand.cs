@@ -117,6 +117,15 @@ public sealed record AlterConfigsCommand(IReadOnlyList<ConfigChange> Changes, bo
 /// <param name="Version">The version of the request: below 2 each feature gets a result of its own.</param>
 public sealed record UpdateFeaturesCommand(UpdateFeaturesRequest Request, short Version) : ControllerCommand<UpdateFeaturesResponse>
 {
+    /// <summary>What is said before the error of a feature.</summary>
+    public const string FailurePrefix = "The update failed for all features since the following feature had an error: ";
+
+    /// <summary>Whether the request is only checked, because the quorum has to raise kraft.version before it is decided.</summary>
+    public bool ChecksOnly { get; init; }
+
+    /// <summary>The level of kraft.version to which the quorum has raised it for this request; 0 if it has not.</summary>
+    public short RaisedKRaftVersion { get; init; }
+
     internal override Decision<MetadataRecord, UpdateFeaturesResponse> Decide(QuorumController controller, in ControllerState state) =>
         controller.Features.Update(this, state);
 }

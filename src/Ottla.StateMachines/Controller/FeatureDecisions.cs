@@ -27,13 +27,13 @@ internal sealed class FeatureDecisions(QuorumController controller)
         foreach (var update in command.Request.FeatureUpdates)
         {
             var type = command.Version == 0 ? (update.AllowDowngrade ? SafeDowngrade : Upgrade) : update.UpgradeType;
-            var error = Update(state, update.Feature, update.MaxVersionLevel, type, proposedVersion, records);
+            var error = Update(state, update.Feature, update.MaxVersionLevel, type, proposedVersion, command, records);
             if (error.IsFailure)
             {
                 return new([], new UpdateFeaturesResponse
                 {
                     ErrorCode = (short)error.Code,
-                    ErrorMessage = "The update failed for all features since the following feature had an error: " + error.Message,
+                    ErrorMessage = UpdateFeaturesCommand.FailurePrefix + error.Message,
                 }, true);
             }
         }
@@ -50,7 +50,7 @@ internal sealed class FeatureDecisions(QuorumController controller)
             ];
         }
 
-        return new(command.Request.ValidateOnly ? [] : records, response, true);
+        return new(command.Request.ValidateOnly || command.ChecksOnly ? [] : records, response, true);
     }
 
     /// <summary>With eligible leader replicas, min.insync.replicas is set for the cluster, and for no single broker (KIP-966).</summary>
@@ -78,7 +78,8 @@ internal sealed class FeatureDecisions(QuorumController controller)
     }
 
     private ApiError Update(
-        in ControllerState state, string feature, short level, sbyte type, MetadataVersion proposedVersion, List<MetadataRecord> records)
+        in ControllerState state, string feature, short level, sbyte type, MetadataVersion proposedVersion, UpdateFeaturesCommand command,
+        List<MetadataRecord> records)
     {
         if (type is not (Upgrade or SafeDowngrade or UnsafeDowngrade))
             return Invalid(feature, level, "The controller does not support the given upgrade type.");
@@ -86,7 +87,9 @@ internal sealed class FeatureDecisions(QuorumController controller)
             return Invalid(feature, level, "A feature version cannot be less than 0.");
         if (ReasonNotSupported(state, feature, level) is { } reason)
             return Invalid(feature, level, reason);
-        var current = feature == Feature.KRaftVersion ? state.Quorum.KRaftVersion : state.Image.Features.LevelOf(feature);
+        var current = feature == Feature.KRaftVersion
+            ? Math.Max(state.Quorum.KRaftVersion, command.RaisedKRaftVersion)
+            : state.Image.Features.LevelOf(feature);
         if (level < current && type == Upgrade)
         {
             return Invalid(
@@ -99,7 +102,7 @@ internal sealed class FeatureDecisions(QuorumController controller)
         return feature switch
         {
             MetadataVersion.FeatureName => UpdateMetadataVersion(new MetadataVersion(current), new MetadataVersion(level), type, records),
-            Feature.KRaftVersion => UpdateKRaftVersion(current, level),
+            Feature.KRaftVersion => UpdateKRaftVersion(current, level, type, command.ChecksOnly, records),
             _ => UpdateOther(feature, level, proposedVersion, records),
         };
     }
@@ -127,13 +130,16 @@ internal sealed class FeatureDecisions(QuorumController controller)
         return ApiError.None;
     }
 
-    private static ApiError UpdateKRaftVersion(short current, short level)
+    /// <summary>Raft raises the level, between the check and the decision: here it has been raised, or nothing is asked for.</summary>
+    private static ApiError UpdateKRaftVersion(short current, short level, sbyte type, bool checksOnly, List<MetadataRecord> records)
     {
-        if (level == current)
-            return ApiError.None;
-        return level < current
-            ? Invalid(Feature.KRaftVersion, level, "Can't downgrade the version of this feature.")
-            : Invalid(Feature.KRaftVersion, level, "Upgrading from a static quorum to a dynamic one is not supported.");
+        if (level < current)
+            return Invalid(Feature.KRaftVersion, level, "Can't downgrade the version of this feature.");
+        if (level > current && !checksOnly)
+            return Invalid(Feature.KRaftVersion, level, "The quorum has not raised it.");
+        if (type == Upgrade)
+            records.Add(new MetadataRecord(new NoOpRecord(), 0)); // so that there is an offset to wait for
+        return ApiError.None;
     }
 
     private static ApiError UpdateOther(string name, short level, MetadataVersion proposedVersion, List<MetadataRecord> records)

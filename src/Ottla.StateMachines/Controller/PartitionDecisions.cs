@@ -22,7 +22,9 @@ internal sealed class PartitionDecisions(QuorumController controller)
     public void AddChanges(
         MetadataImage image, BrokerEvent brokerEvent, Func<PartitionRegistration, bool> affects, List<MetadataRecord> records)
     {
-        foreach (var topic in image.Topics.ById.Values.OrderBy(topic => topic.Name, StringComparer.Ordinal))
+        // Few topics of many may be concerned: only they are put in order.
+        var concerned = image.Topics.ById.Values.Where(topic => Concerns(topic, affects)).OrderBy(topic => topic.Name, StringComparer.Ordinal);
+        foreach (var topic in concerned)
         {
             TopicRules? rules = null;
             for (var index = 0; index < topic.Partitions.Length; index++)
@@ -60,6 +62,17 @@ internal sealed class PartitionDecisions(QuorumController controller)
             Math.Min(minIsr, topic.Partitions[0].Replicas.Length),
             controller.Configs.EffectiveTopicValue(image, topic.Name, ConfigDecisions.UncleanLeaderElection)
                 .Equals("true", StringComparison.OrdinalIgnoreCase));
+    }
+
+    private static bool Concerns(TopicImage topic, Func<PartitionRegistration, bool> affects)
+    {
+        foreach (var partition in topic.Partitions)
+        {
+            if (affects(partition))
+                return true;
+        }
+
+        return false;
     }
 
     private static MetadataRecord? Change(MetadataImage image, TopicImage topic, int index, BrokerEvent brokerEvent, TopicRules rules)

@@ -68,6 +68,12 @@ internal sealed class FakeMetadataLog : IMetadataLog
         }
     }
 
+    /// <summary>The records of a batch, by its place.</summary>
+    public IReadOnlyList<MetadataRecord> RecordsOf(int batch) => _batches[batch].Records;
+
+    /// <summary>Another leader, of which the listeners do not know yet.</summary>
+    public void LoseLeadUnnoticed(int leader, int epoch) => Leader = new LeaderAndEpoch(leader, epoch);
+
     /// <summary>Another leader: what was not committed is lost.</summary>
     public void Elect(int leader, int epoch)
     {

@@ -61,7 +61,8 @@ public static partial class GoldenDump
 
     private static long Number(Match match, int group) => long.Parse(match.Groups[group].Value, System.Globalization.CultureInfo.InvariantCulture);
 
-    private static MetadataRecord Record(JsonElement json)
+    /// <summary>Reads a record as Kafka's own converter prints it.</summary>
+    public static MetadataRecord Record(JsonElement json)
     {
         var d = json.GetProperty("data");
         IRecordMessage message = json.GetProperty("type").GetString() switch
@@ -84,6 +85,8 @@ public static partial class GoldenDump
             "PARTITION_CHANGE_RECORD" => Change(d),
             "REGISTER_BROKER_RECORD" => Broker(d),
             "REGISTER_CONTROLLER_RECORD" => Controller(d),
+            "UNREGISTER_BROKER_RECORD" => new UnregisterBrokerRecord { BrokerId = (int)Int(d, "brokerId"), BrokerEpoch = Int(d, "brokerEpoch") },
+            "UNREGISTER_CONTROLLER_RECORD" => new UnregisterControllerRecord { ControllerId = (int)Int(d, "controllerId") },
             "BROKER_REGISTRATION_CHANGE_RECORD" => new BrokerRegistrationChangeRecord
             {
                 BrokerId = (int)Int(d, "brokerId"),
@@ -138,7 +141,7 @@ public static partial class GoldenDump
         LeaderRecoveryState = (sbyte)Int(d, "leaderRecoveryState"),
         LeaderEpoch = (int)Int(d, "leaderEpoch"),
         PartitionEpoch = (int)Int(d, "partitionEpoch"),
-        Directories = Ids(d, "directories")!,
+        Directories = Ids(d, "directories") ?? [],
         EligibleLeaderReplicas = Ints(d, "eligibleLeaderReplicas"),
         LastKnownElr = Ints(d, "lastKnownElr"),
     };
@@ -179,7 +182,7 @@ public static partial class GoldenDump
         Rack = Text(d, "rack"),
         Fenced = d.GetProperty("fenced").GetBoolean(),
         InControlledShutdown = d.GetProperty("inControlledShutdown").GetBoolean(),
-        LogDirs = Ids(d, "logDirs")!,
+        LogDirs = Ids(d, "logDirs") ?? [],
         CordonedLogDirs = Ids(d, "cordonedLogDirs"),
     };
 
