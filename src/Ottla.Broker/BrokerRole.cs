@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Api;
 using Ottla.Broker.Directories;
@@ -7,6 +6,7 @@ using Ottla.Broker.Hosts;
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Metadata;
+using Ottla.Broker.Peers;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Broker.Shared;
@@ -15,45 +15,42 @@ using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Transport;
 using Ottla.Protocol;
+using Ottla.StateMachines.Brokers;
 
 namespace Ottla.Broker;
 
 /// <summary>The broker of a node: its replicas, coordinators and listeners. Lives as long as the node.</summary>
-/// <remarks>Made in two steps: <see cref="Create"/> makes everything and listens, <see cref="JoinAsync"/> enters the cluster and serves clients.</remarks>
-internal sealed partial class BrokerRole
+/// <remarks>Made in two steps: <see cref="Create"/> makes everything and binds the listeners, <see cref="JoinAsync"/> enters the cluster and serves clients.</remarks>
+internal sealed class BrokerRole
 {
     private static readonly TimeSpan UpkeepInterval = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long requests under way may take at a stop before their connections are cut.</summary>
-    private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(10);
+    /// <summary>How long a forwarded request is sent again, as in Kafka.</summary>
+    private static readonly TimeSpan ForwardingTimeout = TimeSpan.FromSeconds(60);
 
-    /// <summary>How long the controller may take to let the broker go.</summary>
-    private static readonly TimeSpan LeaveTimeout = TimeSpan.FromSeconds(20);
+    /// <summary>How long a report of directories is sent again, as in Kafka.</summary>
+    private static readonly TimeSpan DirectoriesTimeout = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long a controlled shutdown may take, as in Kafka.</summary>
+    private const long ShutdownTimeoutMs = 300_000;
 
     private readonly SharedNode _shared;
-    private readonly ILogger _logger;
-    private readonly BufferPool _pool;
-    private readonly BrokerServer _server;
+    private readonly NodeServer _server;
+    private readonly NodeChannels _channels;
     private readonly BrokerLifecycle _lifecycle;
 
-    private BrokerRole(
-        SharedNode shared, BufferPool pool, BrokerServer server, BrokerLifecycle lifecycle, HostedTopics topics, ApiTable apis, IReadOnlyList<IPEndPoint> endPoints)
+    private BrokerRole(SharedNode shared, NodeServer server, NodeChannels channels, BrokerLifecycle lifecycle, HostedTopics topics, ApiTable apis)
     {
         _shared = shared;
-        _logger = shared.Loggers.CreateLogger(nameof(BrokerRole));
-        _pool = pool;
         _server = server;
+        _channels = channels;
         _lifecycle = lifecycle;
         Topics = topics;
         Apis = apis;
-        EndPoints = endPoints;
     }
 
     /// <summary>Where it listens for clients, with the ports that were taken.</summary>
-    public IReadOnlyList<IPEndPoint> EndPoints { get; }
-
-    /// <summary>Bytes of connections' buffers that were left to the garbage collector since the node began.</summary>
-    public long ReleasedBufferBytes => _pool.ReleasedBytes;
+    public IReadOnlyList<IPEndPoint> EndPoints => _server.EndPoints;
 
     /// <summary>What is served on every listener.</summary>
     public ApiTable Apis { get; }
@@ -63,18 +60,18 @@ internal sealed partial class BrokerRole
 
     /// <summary>Makes the broker, has it follow the metadata once the loader starts, and binds its listeners: a port that is taken leaves no trace in the metadata.</summary>
     /// <param name="shared">What it shares with the controller.</param>
-    /// <param name="controller">The controller of this node.</param>
+    /// <param name="channels">The ways to other nodes.</param>
     /// <exception cref="NodeStartException">An address cannot be listened on.</exception>
-    public static BrokerRole Create(SharedNode shared, ControllerHost controller)
+    public static BrokerRole Create(SharedNode shared, NodeChannels channels)
     {
         var (config, loggers, time, parts) = (shared.Config, shared.Loggers, shared.Time, shared.Parts);
         Func<BrokerConfig> currentConfig = () => shared.Config;
         var topics = new HostedTopics();
         shared.Loader.Register(new ReplicaManager(config.NodeId, shared.Logs, topics, currentConfig, loggers.CreateLogger(nameof(ReplicaManager))));
 
-        var channel = new ControllerChannel(controller, shared.Metadata);
-        var producerIds = new ProducerIds(channel, config.NodeId, () => shared.BrokerEpoch.Value);
-        parts.Add("ending the allocation of producer ids", producerIds.Dispose);
+        var forwarder = new Forwarder(channels.ToController("forwarding", ForwardingTimeout), shared.Metadata, currentConfig, time);
+        var producerIds = new ProducerIds(
+            forwarder.Channel, config.NodeId, () => shared.BrokerEpoch.Value, shared.Background, time, loggers.CreateLogger(nameof(ProducerIds)));
         var groups = new GroupHost(
             shared.Platform.Seed, config.NodeId, topics, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(GroupHost))).Coordinators;
         var markers = new TransactionMarkers(topics, groups, currentConfig, time);
@@ -90,7 +87,7 @@ internal sealed partial class BrokerRole
             Cluster = new ClusterView(shared.Identity.ClusterId, () => shared.Metadata.Current),
             Topics = topics,
             Logs = shared.Logs,
-            Controller = channel,
+            Forwarder = forwarder,
             ProducerIds = producerIds,
             Groups = groups,
             Transactions = transactions.Coordinators,
@@ -103,73 +100,62 @@ internal sealed partial class BrokerRole
             Time = time,
         });
 
-        var pool = new BufferPool();
-        var heavyRequests = new HeavyRequests(() => Math.Min(shared.Config.NumIoThreads, Environment.ProcessorCount));
-        parts.Add("ending the threads for expensive requests", heavyRequests.Dispose);
-        var server = new BrokerServer(
-            shared.Platform.Transport, new ServerSettingsSource(currentConfig).Current, pool, heavyRequests, time, loggers.CreateLogger(nameof(BrokerServer)));
-        parts.Add("closing the server", () => server.DisposeAsync().AsTask());
-        parts.Add("answering the requests under way", () => server.StopAsync(DrainTimeout), () => Task.CompletedTask);
+        var server = NodeServer.Listen("broker", shared.Storage, shared.Connections, config.BrokerListeners);
         parts.Add("sending away who waits for a group", groups.Close); // before the server: members wait for others to join, and must not be waited for
-        var endPoints = Listen(server, config, apis);
-
-        var identity = NodeIdentities.Of(config, shared.Identity, endPoints, shared.Logs);
-        var lifecycle = new BrokerLifecycle(identity, shared.BrokerEpoch, controller, shared.Metadata, time);
-        return new BrokerRole(shared, pool, server, lifecycle, topics, apis, endPoints);
+        var identity = NodeIdentities.OfBroker(config, shared.Identity, server.Advertise(config.AdvertisedListeners, config.BrokerListeners), shared.Logs);
+        return new BrokerRole(shared, server, channels, CreateLifecycle(shared, channels, identity), topics, apis);
     }
 
-    /// <summary>Registers, is unfenced, and serves clients when this completes.</summary>
-    /// <exception cref="ApiException">The controller refuses.</exception>
+    /// <summary>Registers, catches up, is unfenced, and serves clients when this completes.</summary>
     /// <exception cref="NodeStartException">It took too long, or the metadata log failed.</exception>
     public async Task JoinAsync(CancellationToken cancellation)
     {
-        var (config, loggers, background) = (_shared.Config, _shared.Loggers, _shared.Background);
-        var failure = Task.WhenAny(_shared.Failure.Reason, _shared.Loader.Failure, _shared.Raft.Completion);
-        await _lifecycle.JoinAsync(
-            TimeSpan.FromMilliseconds(config.InitialBrokerRegistrationTimeoutMs), failure, loggers.CreateLogger(nameof(BrokerLifecycle)), cancellation);
-        _server.StartAccepting();
+        var background = _shared.Background;
+        background.StartLoop("registering this broker, and its heartbeats", _lifecycle.RunAsync);
+        await UnlessBrokenAsync(_lifecycle.CaughtUp, cancellation); // the replicas that the metadata names are opened by now
+        await UnlessBrokenAsync(_lifecycle.UnfenceAsync(), cancellation);
+        await UnlessBrokenAsync(_shared.Metadata.WhenAsync(image => image.Cluster.Broker(_shared.Identity.NodeId) is { Fenced: false }), cancellation);
+        _server.Serve(Apis);
         background.StartLoop("the upkeep of logs", RunUpkeepAsync);
-        if (config.LogCleanerEnable)
+        if (_shared.Config.LogCleanerEnable)
             background.StartLoop("the compaction of logs", _shared.Logs.Cleaner.RunAsync);
         background.StartLoop("moving logs between directories", _shared.Logs.Mover.RunAsync);
         var reports = new DirectoryReports(
-            config.NodeId, _shared.Logs, _lifecycle, () => _shared.Metadata.Current, config.LogDirFailureTimeoutMs, loggers.CreateLogger(nameof(DirectoryReports)));
-        background.StartLoop("reporting log directories to the controller", stopping => ReportDirectoriesAsync(reports, stopping));
-        _shared.Parts.Add("leaving the cluster", LeaveAsync, () => Task.CompletedTask);
+            _shared.Identity.NodeId, _shared.Logs, _lifecycle, _channels.ToController("directory-assignments", DirectoriesTimeout), _shared.Metadata,
+            _shared.Platform, _shared.Loggers.CreateLogger(nameof(DirectoryReports)));
+        background.StartLoop("reporting log directories to the controller", reports.RunAsync);
+        _shared.Parts.Add("leaving the cluster", _lifecycle.ShutDownAsync, () => Task.CompletedTask);
     }
 
-    /// <summary>Controlled shutdown. The node stops also when the controller does not go along.</summary>
-    private async Task LeaveAsync()
+    private static BrokerLifecycle CreateLifecycle(SharedNode shared, NodeChannels channels, NodeIdentity identity)
     {
-        using var timeout = new CancellationTokenSource(LeaveTimeout, _shared.Time);
-        try
-        {
-            await _lifecycle.ShutDownAsync(timeout.Token);
-        }
-        catch (Exception e) when (e is ApiException or OperationCanceledException)
-        {
-            LogLeaveFailed(e.Message);
-        }
+        var config = shared.Config;
+        var options = new BrokerLifecycleOptions(
+            config.BrokerHeartbeatIntervalMs, config.InitialBrokerRegistrationTimeoutMs, config.LogDirFailureTimeoutMs, ShutdownTimeoutMs,
+            config.ControllerQuorumFetchTimeoutMs + (3L * config.ControllerQuorumElectionTimeoutMs));
+        var heartbeats = channels.ToController("heartbeat", TimeSpan.FromMilliseconds(config.BrokerHeartbeatIntervalMs));
+        var lifecycle = new BrokerLifecycle(
+            identity, options, shared.BrokerEpoch, heartbeats, channels.Locator, shared.Metadata, shared.Time, shared.Loggers.CreateLogger(nameof(BrokerLifecycle)));
+        var subscription = shared.Metadata.Subscribe(lifecycle.OnMetadata);
+        shared.Parts.Add("following no more metadata", subscription.Dispose);
+
+        // A broker's disk is not changed by the metadata of the past: the first that its replicas see has its registration, so it is of today.
+        shared.Loader.PublishFrom(image => image.Cluster.Broker(identity.NodeId)?.IncarnationId == identity.IncarnationId);
+        return lifecycle;
     }
 
-    private static List<IPEndPoint> Listen(BrokerServer server, BrokerConfig config, ApiTable apis)
+    /// <summary>Waits for a step of the start, unless the node breaks meanwhile.</summary>
+    private async Task UnlessBrokenAsync(Task step, CancellationToken cancellation)
     {
-        // Left alone, the receive buffer grows with the sender; Kafka's default would pin it at 100 KiB, and cost a third more CPU (docs/adr/0006).
-        var receiveBytes = config.IsSet("socket.receive.buffer.bytes") ? config.SocketReceiveBufferBytes : SocketBufferSizes.OperatingSystemDefault;
-        var bufferSizes = new SocketBufferSizes(config.SocketSendBufferBytes, receiveBytes);
-        return [.. config.BrokerListeners.Select(ListenOn)];
-
-        IPEndPoint ListenOn(Listener listener)
+        await TaskWaiting.FirstOf(step, _shared.WhenBroken).UntilCanceled(cancellation);
+        if (!step.IsCompleted)
         {
-            try
-            {
-                return server.Listen(new ServerListener(listener.Name, ListenerAddress.Resolve(listener), apis), config.SocketListenBacklogSize, bufferSizes);
-            }
-            catch (SocketException e)
-            {
-                throw new NodeStartException($"Cannot listen on {listener}: {e.Message}");
-            }
+            throw new NodeStartException(_shared.Failure.Reason is { IsCompleted: true } reason
+                ? (await reason).Message
+                : "The metadata log failed while this node started.");
         }
+
+        await step;
     }
 
     /// <summary>Retention, flushes, checkpoints and delayed deletions, once a second.</summary>
@@ -179,25 +165,7 @@ internal sealed partial class BrokerRole
         while (await timer.WaitForNextTickAsync(stopping))
         {
             _shared.Logs.Tick(Instant.Now(_shared.Time));
-            _pool.Trim();
+            _shared.Buffers.Trim();
         }
     }
-
-    /// <summary>Tells the controller about the log directories; apart from upkeep, which must not wait for a controller.</summary>
-    private async Task ReportDirectoriesAsync(DirectoryReports reports, CancellationToken stopping)
-    {
-        using var timer = new PeriodicTimer(UpkeepInterval, _shared.Time);
-        var report = Task.CompletedTask;
-        while (await timer.WaitForNextTickAsync(stopping))
-        {
-            reports.CheckFailuresAreNoted(Instant.Now(_shared.Time)); // also while a report waits for its answer
-            if (!report.IsCompleted)
-                continue;
-            await report;
-            report = reports.ReportAsync(stopping);
-        }
-    }
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The controller did not let this broker leave in order, and the stop goes on: {Reason}")]
-    private partial void LogLeaveFailed(string reason);
 }

@@ -57,8 +57,7 @@ public sealed partial class BrokerConfig
     public IReadOnlyList<HostPort> QuorumBootstrapServers { get; private set; } = [];
 
     /// <summary>
-    /// Whether this node is broker, controller and the only static voter. Then nobody else uses its controller listener, which need not be
-    /// opened.
+    /// Whether this node is broker, controller and the only static voter: a cluster of its own.
     /// </summary>
     public bool IsSingleNodeQuorum => IsCombined && QuorumVoters.Count == 1 && QuorumVoters[0].Id == NodeId;
 

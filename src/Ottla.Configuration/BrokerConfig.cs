@@ -9,10 +9,6 @@ namespace Ottla.Configuration;
 /// </summary>
 public sealed partial class BrokerConfig
 {
-    private const string NoControllerListener =
-        "the controller runs inside this node and is reached without a socket. Tools with --bootstrap-controller and other nodes cannot "
-        + "connect to it.";
-
     private static readonly FrozenDictionary<string, string> s_none = FrozenDictionary<string, string>.Empty;
 
     private readonly FrozenDictionary<string, ConfigValue> _values;
@@ -145,15 +141,7 @@ public sealed partial class BrokerConfig
         var warnings = new List<string>();
         foreach (var (name, value) in values.OrderBy(pair => pair.Key, StringComparer.Ordinal))
             StaticConfigNames.Check(values, name, value, given is null || given.ContainsKey(name) ? warnings : []);
-        var config = new BrokerConfig(values.ToFrozenDictionary(StringComparer.Ordinal), s_none, s_none, warnings);
-        var listeners = given is null ? values.GetValueOrDefault("listeners") : given.GetValueOrDefault("listeners");
-        if (config.IsCombined && listeners is not null)
-            warnings.AddRange(config.ControllerListeners.Where(IsAskedFor)
-                .Select(listener => $"The listener {listener} is not opened: {NoControllerListener}"));
-        return config;
-
-        bool IsAskedFor(Listener listener) =>
-            JavaText.SplitList(JavaText.Trim(listeners)).Any(entry => ListenerParser.NameOf(entry) == listener.Name);
+        return new BrokerConfig(values.ToFrozenDictionary(StringComparer.Ordinal), s_none, s_none, warnings);
     }
 
     private FrozenDictionary<string, ConfigValue> ParseAll()

@@ -1,13 +1,16 @@
 namespace Ottla.Configuration;
 
 /// <summary>
-/// The defaults of a node without a configuration file: a broker and controller for this machine. Kafka's rules require a controller
-/// listener, but the node is the only voter (<see cref="BrokerConfig.IsSingleNodeQuorum"/>), so the listener need not be opened.
+/// The defaults of a node without a configuration file: a broker and controller for this machine, and the only voter of its quorum
+/// (<see cref="BrokerConfig.IsSingleNodeQuorum"/>).
 /// </summary>
 public static class DevModeDefaults
 {
     private const string ControllerName = "CONTROLLER";
     private const string ControllerListener = "CONTROLLER://127.0.0.1:9093";
+
+    /// <summary>Beside other listeners the controller takes any free port: several such nodes can run on a machine, and nobody else needs to know it.</summary>
+    private const string ControllerListenerBesideOthers = "CONTROLLER://127.0.0.1:0";
 
     /// <summary>The defaults; any given value overrides them.</summary>
     public static IReadOnlyDictionary<string, string> Values { get; } = new SortedDictionary<string, string>(StringComparer.Ordinal)
@@ -57,7 +60,7 @@ public static class DevModeDefaults
         var isBroker = values["process.roles"].Contains("broker", StringComparison.Ordinal);
         var isController = values["process.roles"].Contains("controller", StringComparison.Ordinal);
         if (isController && !entries.Any(entry => ListenerParser.NameOf(entry) == ControllerName))
-            values["listeners"] = listeners + "," + ControllerListener;
+            values["listeners"] = listeners + "," + ControllerListenerBesideOthers;
         if (!isBroker || values.ContainsKey("advertised.listeners"))
             return;
         var advertised = entries.Where(entry => ListenerParser.NameOf(entry) != ControllerName).Select(Advertise).ToArray();

@@ -13,7 +13,8 @@ public static class EffectiveConfigs
             // Identity and quorum.
             "process.roles", "node.id", "broker.id", "controller.listener.names", "controller.quorum.voters",
             "controller.quorum.bootstrap.servers", "initial.broker.registration.timeout.ms", "controller.quorum.election.timeout.ms",
-            "controller.quorum.fetch.timeout.ms",
+            "controller.quorum.fetch.timeout.ms", "controller.quorum.fetch.max.bytes", "controller.quorum.fetch.snapshot.max.bytes",
+            "controller.quorum.auto.join.enable", "controller.socket.timeout.ms", "broker.heartbeat.interval.ms",
             "controller.quorum.election.backoff.max.ms", "controller.quorum.request.timeout.ms", "controller.quorum.retry.backoff.ms",
             "metadata.log.dir", "metadata.log.segment.bytes", "metadata.log.segment.ms", "metadata.max.retention.bytes",
             "metadata.max.retention.ms", "metadata.log.max.record.bytes.between.snapshots", "metadata.log.max.snapshot.interval.ms",

@@ -21,6 +21,18 @@ public static class TaskWaiting
         return await task;
     }
 
+    /// <summary>Completes when one of two tasks does, in whatever way. It does not fail.</summary>
+    /// <remarks>A task that never completes keeps a reference to each such wait.</remarks>
+    public static Task FirstOf(Task one, Task other)
+    {
+        if (one.IsCompleted || other.IsCompleted)
+            return Task.CompletedTask;
+        var first = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _ = SignalWhenDoneAsync(one, first);
+        _ = SignalWhenDoneAsync(other, first);
+        return first.Task;
+    }
+
     /// <summary>Starts all tasks, awaits them one after the other, and returns their results in the same order.</summary>
     /// <remarks>Throws the exception of the first task that failed. The tasks behind it continue.</remarks>
     public static async Task<T[]> InOrderAsync<T>(this IEnumerable<Task<T>> tasks)

@@ -54,7 +54,7 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
         var image = cluster.Image;
         var response = Respond(context, image, request, out var missing);
         if (missing.Count > 0 && request.AllowAutoTopicCreation && autoCreation.IsEnabled)
-            autoCreation.Begin(missing);
+            autoCreation.Begin(context, missing);
         return ValueTask.FromResult<MetadataResponse?>(response);
     }
 

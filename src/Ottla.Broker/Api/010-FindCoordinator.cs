@@ -59,7 +59,7 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
         if (InternalTopicOf(keyType) is not { } name)
             return Failed(key, ErrorCode.CoordinatorNotAvailable);
         if (cluster.Image.Topics.Find(name) is null)
-            await topics.CreateAsync([name]); // whether it failed is seen below
+            await topics.CreateInternalAsync([name]); // whether it failed is seen below
         var image = cluster.Image;
         if (image.Topics.Find(name) is not { } topic)
             return Failed(key, ErrorCode.CoordinatorNotAvailable);

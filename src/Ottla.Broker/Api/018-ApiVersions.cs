@@ -3,6 +3,7 @@ using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.Requests;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Api;
@@ -13,7 +14,15 @@ namespace Ottla.Broker.Api;
 /// Version 3+: the client's name and version must be well-formed, else INVALID_REQUEST. Version 5: a client that believes in another cluster or node learns it by
 /// REBOOTSTRAP_REQUIRED (KIP-1242). Features with minimum 0 are left out below version 4, whose clients cannot read them.
 /// </remarks>
-internal sealed partial class ApiVersionsHandler(Func<ApiTable> apis, ClusterView cluster, int nodeId, SupportedFeatures supportedFeatures, Func<short> kraftVersion)
+/// <param name="apis">What is served.</param>
+/// <param name="cluster">The cluster.</param>
+/// <param name="nodeId">This node.</param>
+/// <param name="supportedFeatures">What this node offers.</param>
+/// <param name="kraftVersion">The finalized kraft.version.</param>
+/// <param name="controllerVersions">What the active controller serves of an API that is forwarded to it; null while that is not known.</param>
+internal sealed partial class ApiVersionsHandler(
+    Func<ApiTable> apis, ClusterView cluster, int nodeId, SupportedFeatures supportedFeatures, Func<short> kraftVersion,
+    Func<ApiKey, ApiVersionRange?>? controllerVersions = null)
     : IApiHandler<ApiVersionsRequest, ApiVersionsResponse>
 {
     private const short FirstVersionWithClientSoftware = 3;
@@ -28,7 +37,7 @@ internal sealed partial class ApiVersionsHandler(Func<ApiTable> apis, ClusterVie
         var error = Check(context.ApiVersion, request);
         var response = new ApiVersionsResponse { ErrorCode = (short)error };
         if (error is ErrorCode.None or ErrorCode.RebootstrapRequired)
-            response.ApiKeys = [.. apis().Entries.Select(Offer)];
+            response.ApiKeys = [.. apis().Entries.Select(OfferToClient).OfType<ApiVersionsResponse.ApiVersion>()];
         if (error == ErrorCode.None)
             AddFeatures(response, context.ApiVersion);
         return ValueTask.FromResult<ApiVersionsResponse?>(response);
@@ -51,6 +60,17 @@ internal sealed partial class ApiVersionsHandler(Func<ApiTable> apis, ClusterVie
         if (request.ClusterId is null != request.NodeId < 0)
             return ErrorCode.InvalidRequest;
         return request.ClusterId is null || (request.ClusterId == cluster.ClusterId && request.NodeId == nodeId) ? ErrorCode.None : ErrorCode.RebootstrapRequired;
+    }
+
+    /// <summary>What a client may use of an API: of one that is forwarded, what the active controller serves too; null for nothing.</summary>
+    private ApiVersionsResponse.ApiVersion? OfferToClient(ApiEntry api)
+    {
+        var offer = Offer(api);
+        if (!api.IsForwarded || controllerVersions?.Invoke(api.Key) is not { } range)
+            return offer;
+        offer.MinVersion = Math.Max(offer.MinVersion, range.Min);
+        offer.MaxVersion = Math.Min(offer.MaxVersion, range.Max);
+        return offer.MinVersion <= offer.MaxVersion ? offer : null;
     }
 
     private static ApiVersionsResponse.ApiVersion Offer(ApiEntry api) => new()

@@ -2,6 +2,7 @@ using Ottla.Broker.Hosts;
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Metadata;
+using Ottla.Broker.Peers;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
@@ -25,7 +26,7 @@ public sealed record BrokerServices
 
     public required LogManager Logs { get; init; }
 
-    public required ControllerChannel Controller { get; init; }
+    public required Forwarder Forwarder { get; init; }
 
     public required ProducerIds ProducerIds { get; init; }
 
@@ -63,9 +64,9 @@ public static class BrokerApis
     /// <summary>The table for the listeners of a broker.</summary>
     public static ApiTable CreateTable(BrokerServices broker)
     {
-        var topicCreation = new TopicAutoCreation(broker.Controller, broker.Config, broker.Loggers.CreateLogger(nameof(TopicAutoCreation)));
+        var topicCreation = new TopicAutoCreation(broker.Forwarder, broker.Config, broker.Loggers.CreateLogger(nameof(TopicAutoCreation)));
         var leaders = new LeaderHints(() => broker.Cluster.Image, broker.Topics);
-        var configs = new ConfigAlterer(broker.Controller, broker.Config, new LoggerLevels(broker.Config().NodeId, broker.Loggers));
+        var configs = new ConfigAlterer(broker.Forwarder, broker.Config, new LoggerLevels(broker.Config().NodeId, broker.Loggers));
         ApiTable? table = null;
         table = new ApiTable(ApiListeners.Broker,
         [
@@ -91,9 +92,11 @@ public static class BrokerApis
             HeavyEntry<ListGroupsRequest, ListGroupsResponse>(new ListGroupsHandler(broker.Groups)),
             Entry<SaslHandshakeRequest, SaslHandshakeResponse>(new SaslHandshakeHandler()),
             Entry<ApiVersionsRequest, ApiVersionsResponse>(
-                new ApiVersionsHandler(() => table!, broker.Cluster, broker.Config().NodeId, broker.SupportedFeatures, () => broker.Quorum().KRaftVersion)),
-            HeavyEntry<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsHandler(broker.Controller)),
-            HeavyEntry<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsHandler(broker.Controller)),
+                new ApiVersionsHandler(
+                    () => table!, broker.Cluster, broker.Config().NodeId, broker.SupportedFeatures, () => broker.Quorum().KRaftVersion,
+                    key => broker.Forwarder.ControllerVersionsOf(key))),
+            Forwarded<CreateTopicsRequest, CreateTopicsResponse>(typeof(CreateTopicsHandler), broker),
+            Forwarded<DeleteTopicsRequest, DeleteTopicsResponse>(typeof(DeleteTopicsHandler), broker),
             HeavyEntry<DeleteRecordsRequest, DeleteRecordsResponse>(new DeleteRecordsHandler(broker.Topics)),
             Entry<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdHandler(broker.ProducerIds, broker.Transactions)),
             Entry<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(new OffsetForLeaderEpochHandler(broker.Topics)),
@@ -106,46 +109,44 @@ public static class BrokerApis
             Entry<CreateAclsRequest, CreateAclsResponse>(new CreateAclsHandler()),
             Entry<DeleteAclsRequest, DeleteAclsResponse>(new DeleteAclsHandler()),
             Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config, broker.Loggers)),
-            HeavyEntry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(configs)),
+            Shared<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(configs)),
             HeavyEntry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(
                 new AlterReplicaLogDirsHandler(broker.Logs, broker.Cluster)),
             HeavyEntry<DescribeLogDirsRequest, DescribeLogDirsResponse>(
                 new DescribeLogDirsHandler(broker.Logs, () => broker.Cluster.Image.Features.MetadataVersion?.SupportsCordonedLogDirs ?? false)),
             Entry<SaslAuthenticateRequest, SaslAuthenticateResponse>(new SaslAuthenticateHandler()),
-            HeavyEntry<CreatePartitionsRequest, CreatePartitionsResponse>(new CreatePartitionsHandler(broker.Controller)),
+            Forwarded<CreatePartitionsRequest, CreatePartitionsResponse>(typeof(CreatePartitionsHandler), broker),
             Entry<CreateDelegationTokenRequest, CreateDelegationTokenResponse>(new CreateDelegationTokenHandler(broker.Config)),
             Entry<RenewDelegationTokenRequest, RenewDelegationTokenResponse>(new RenewDelegationTokenHandler(broker.Config)),
             Entry<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>(new ExpireDelegationTokenHandler(broker.Config)),
             Entry<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>(new DescribeDelegationTokenHandler(broker.Config)),
             HeavyEntry<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsHandler(broker.Groups)),
-            HeavyEntry<ElectLeadersRequest, ElectLeadersResponse>(new ElectLeadersHandler(broker.Controller)),
-            HeavyEntry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(configs)),
-            HeavyEntry<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(
-                new AlterPartitionReassignmentsHandler(broker.Controller)),
-            HeavyEntry<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(
-                new ListPartitionReassignmentsHandler(broker.Controller)),
+            Forwarded<ElectLeadersRequest, ElectLeadersResponse>(typeof(ElectLeadersHandler), broker),
+            Shared<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(configs)),
+            Forwarded<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(typeof(AlterPartitionReassignmentsHandler), broker),
+            Forwarded<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(typeof(ListPartitionReassignmentsHandler), broker),
             Entry<OffsetDeleteRequest, OffsetDeleteResponse>(new OffsetDeleteHandler(broker.Groups, broker.Cluster)),
             Entry<DescribeClientQuotasRequest, DescribeClientQuotasResponse>(new DescribeClientQuotasHandler(broker.Cluster)),
             Entry<AlterClientQuotasRequest, AlterClientQuotasResponse>(new AlterClientQuotasHandler()),
             Entry<DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse>(
                 new DescribeUserScramCredentialsHandler(broker.Cluster)),
             Entry<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(new AlterUserScramCredentialsHandler()),
-            Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(broker.Quorum)),
-            HeavyEntry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(broker.Controller)),
+            Forwarded<DescribeQuorumRequest, DescribeQuorumResponse>(typeof(DescribeQuorumHandler), broker),
+            Forwarded<UpdateFeaturesRequest, UpdateFeaturesResponse>(typeof(UpdateFeaturesHandler), broker),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(
                 new DescribeClusterHandler(
                     broker.Cluster,
                     EndpointType.Broker,
                     listener => ClusterView.Brokers(broker.Cluster.Image, listener).FirstOrDefault(each => !each.IsFenced)?.Id ?? -1)),
             HeavyEntry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics, broker.Cluster)),
-            HeavyEntry<UnregisterBrokerRequest, UnregisterBrokerResponse>(new UnregisterBrokerHandler(broker.Controller)),
+            Forwarded<UnregisterBrokerRequest, UnregisterBrokerResponse>(typeof(UnregisterBrokerHandler), broker),
             Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler(broker.Transactions)),
             HeavyEntry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler(broker.Transactions)),
             Entry<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(new ConsumerGroupHeartbeatHandler(broker.Groups, broker.Cluster, broker.Config)),
             Entry<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(new ConsumerGroupDescribeHandler(broker.Groups, broker.Cluster, broker.Config)),
             Entry<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesHandler(broker.Cluster)),
             Entry<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config)),
-            HeavyEntry<UnregisterControllerRequest, UnregisterControllerResponse>(new UnregisterControllerHandler(broker.Controller)),
+            Forwarded<UnregisterControllerRequest, UnregisterControllerResponse>(typeof(UnregisterControllerHandler), broker),
         ]);
         return table;
     }
@@ -153,6 +154,17 @@ public static class BrokerApis
     private static PlainApiEntry<TRequest, TResponse> Entry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
         where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
         where TResponse : class, IResponseMessage<TResponse> => new(handler);
+
+    /// <summary>An API that the active controller answers, by a handler of its own.</summary>
+    private static PlainApiEntry<TRequest, TResponse> Forwarded<TRequest, TResponse>(Type handler, BrokerServices broker)
+        where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
+        where TResponse : class, IResponseMessage<TResponse> =>
+        new(new ForwardingHandler<TRequest, TResponse>(broker.Forwarder)) { HandlerType = handler, IsForwarded = true };
+
+    /// <summary>An API of which the broker does a part itself, and forwards the rest.</summary>
+    private static PlainApiEntry<TRequest, TResponse> Shared<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
+        where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
+        where TResponse : class, IResponseMessage<TResponse> => new(handler) { IsAlwaysHeavy = true, IsForwarded = true };
 
     /// <summary>
     /// An API whose work does not follow from the size of its request: the controller decides, files are deleted, or all there is is

@@ -1,8 +1,9 @@
 using System.Globalization;
-using Ottla.Broker.Hosts;
+using Ottla.Broker.Peers;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Protocol;
+using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;
 
@@ -12,7 +13,7 @@ namespace Ottla.Broker.Api;
 /// Changes configs for clients, behind both of the APIs for it. The broker that receives a request checks what only it can
 /// know, its own configuration and its loggers; the controller decides on the rest. Has no state; used by any thread.
 /// </summary>
-internal sealed class ConfigAlterer(ControllerChannel controller, Func<BrokerConfig> config, LoggerLevels loggers) : IConfigAlterer
+internal sealed class ConfigAlterer(Forwarder forwarder, Func<BrokerConfig> config, LoggerLevels loggers) : IConfigAlterer
 {
     /// <inheritdoc/>
     public async ValueTask<IReadOnlyList<ApiError>> AlterAsync(
@@ -36,7 +37,7 @@ internal sealed class ConfigAlterer(ControllerChannel controller, Func<BrokerCon
 
         if (forController.Count == 0)
             return answers;
-        var decided = await DecideAsync(new AlterConfigsCommand(forController, validateOnly));
+        var decided = await ForwardAsync(context, forController, validateOnly);
         for (var i = 0; i < places.Count; i++)
             answers[places[i]] = decided[i];
         return answers;
@@ -48,17 +49,53 @@ internal sealed class ConfigAlterer(ControllerChannel controller, Func<BrokerCon
         }
     }
 
-    private async ValueTask<IReadOnlyList<ApiError>> DecideAsync(AlterConfigsCommand command)
+    /// <summary>Has the active controller make changes, in a request of the kind that the client sent.</summary>
+    private async ValueTask<IReadOnlyList<ApiError>> ForwardAsync(RequestContext context, List<ConfigChange> changes, bool validateOnly)
     {
         try
         {
-            return await controller.SubmitAsync(command);
+            var answers = context.ApiKey == ApiKey.AlterConfigs
+                ? (await forwarder.ForwardAsync<AlterConfigsRequest, AlterConfigsResponse>(context, ToAlterConfigs(changes, validateOnly)))
+                    ?.Responses.Select(answer => (answer.ErrorCode, answer.ErrorMessage))
+                : (await forwarder.ForwardAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(context, ToIncremental(changes, validateOnly)))
+                    ?.Responses.Select(answer => (answer.ErrorCode, answer.ErrorMessage));
+            List<ApiError> errors = [.. (answers ?? []).Select(answer => new ApiError((ErrorCode)answer.ErrorCode, answer.ErrorMessage))];
+            if (errors.Count != changes.Count)
+                throw new ApiException(ErrorCode.UnknownServerError, $"The active controller answered {errors.Count} of {changes.Count} changes.");
+            return errors;
         }
         catch (ApiException e)
         {
-            return [.. command.Changes.Select(_ => e.Error)];
+            return [.. changes.Select(_ => e.Error)];
         }
     }
+
+    private static AlterConfigsRequest ToAlterConfigs(List<ConfigChange> changes, bool validateOnly) => new()
+    {
+        ValidateOnly = validateOnly,
+        Resources = [.. changes.Select(change => new AlterConfigsRequest.AlterConfigsResource
+        {
+            ResourceType = (sbyte)change.Resource.Type,
+            ResourceName = change.Resource.Name,
+            Configs = [.. change.Alterations.Select(altered => new AlterConfigsRequest.AlterableConfig { Name = altered.Name, Value = altered.Value })],
+        })],
+    };
+
+    private static IncrementalAlterConfigsRequest ToIncremental(List<ConfigChange> changes, bool validateOnly) => new()
+    {
+        ValidateOnly = validateOnly,
+        Resources = [.. changes.Select(change => new IncrementalAlterConfigsRequest.AlterConfigsResource
+        {
+            ResourceType = (sbyte)change.Resource.Type,
+            ResourceName = change.Resource.Name,
+            Configs = [.. change.Alterations.Select(altered => new IncrementalAlterConfigsRequest.AlterableConfig
+            {
+                Name = altered.Name,
+                ConfigOperation = (sbyte)altered.Operation,
+                Value = altered.Value,
+            })],
+        })],
+    };
 
     /// <summary>Why this broker refuses a change; null when the controller is to decide.</summary>
     private ApiError? Refusal(ConfigChange change)

@@ -1,78 +1,134 @@
 using Microsoft.Extensions.Logging;
-using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
+using Ottla.Broker.Peers;
 using Ottla.Kernel;
+using Ottla.Protocol.Messages;
 using Ottla.Protocol;
+using Ottla.Requests;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Directories;
 
 /// <summary>Keeps the metadata right about the log directories of this broker: which have failed, which are cordoned, and which each replica is in (KIP-858).</summary>
-/// <remarks>Run by the node, once a second; does nothing unless something changed. Lives as long as the node.</remarks>
+/// <remarks>
+/// One loop, as long as the broker lives. What has failed or is cordoned goes with the heartbeats; where replicas are is told in requests of its own,
+/// one at a time. What is to be told follows each time from the disk and the metadata: a replica that is gone is not told any more.
+/// </remarks>
 /// <param name="nodeId">This broker.</param>
 /// <param name="logs">The log directories.</param>
-/// <param name="lifecycle">Speaks with the controller.</param>
-/// <param name="image">The metadata as this broker knows it.</param>
-/// <param name="failureTimeoutMs"><c>log.dir.failure.timeout.ms</c>.</param>
+/// <param name="lifecycle">Sends the heartbeats.</param>
+/// <param name="channel">The way to the active controller.</param>
+/// <param name="metadata">The metadata as this broker knows it.</param>
+/// <param name="platform">The clock and the seed of the waits.</param>
 /// <param name="logger">Where refusals are logged.</param>
 internal sealed partial class DirectoryReports(
-    int nodeId, LogManager logs, BrokerLifecycle lifecycle, Func<MetadataImage> image, long failureTimeoutMs, ILogger logger)
+    int nodeId, LogManager logs, BrokerLifecycle lifecycle, ControllerChannel channel, MetadataCache metadata, NodePlatform platform, ILogger logger)
 {
-    /// <summary>Replicas that are reported at once: what is left over follows.</summary>
-    private const int ReplicasPerReportMax = 2_000;
+    /// <summary>Replicas that are told of at once, as in Kafka: what is left over follows.</summary>
+    private const int ReplicasPerRequestMax = 2_250;
 
-    /// <summary>Since when directories are offline of which the metadata does not say so yet.</summary>
-    private Dictionary<Uuid, Instant> _unnoted = [];
-    private (int PlacementVersion, MetadataImage? Image, string Cordoned) _reported = (-1, null, "");
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan BackoffMin = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan BackoffMax = TimeSpan.FromSeconds(10);
 
-    /// <summary>Makes sure that the controller took note of failed directories in time: as long as it has not, it gives their partitions no other leader.</summary>
-    /// <exception cref="IOException">It did not within <c>log.dir.failure.timeout.ms</c>: the broker has to stop, and so to be noticed.</exception>
-    public void CheckFailuresAreNoted(Instant now)
+    /// <summary>The random part of the waits, by which brokers that failed together do not ask again together.</summary>
+    private const double BackoffJitter = 0.02;
+
+    private (int PlacementVersion, MetadataImage? Image) _told = (-1, null);
+
+    /// <summary>Looks once a second, and tells what is news.</summary>
+    public async Task RunAsync(CancellationToken stopping)
     {
-        var current = image();
-        _unnoted = UnnotedFailures(current).ToDictionary(id => id, id => _unnoted.GetValueOrDefault(id, now));
-        var overdue = _unnoted.Where(failure => now.MillisecondsSince(failure.Value) >= failureTimeoutMs).Select(failure => failure.Key).ToList();
-        if (overdue.Count > 0)
-            throw new IOException($"The controller did not take note within {failureTimeoutMs} ms that log directories have failed: {string.Join(", ", overdue)}.");
+        var backoff = new ExponentialBackoff(BackoffMin, BackoffMax, BackoffJitter, new Prng(platform.Seed));
+        var failures = 0;
+        var telling = Task.CompletedTask;
+        using var timer = new PeriodicTimer(Interval, platform.Time);
+        while (await timer.WaitForNextTickAsync(stopping))
+        {
+            foreach (var failed in NodeIdentities.IdsOf(logs, directory => directory.IsOffline))
+                lifecycle.OnDirectoryFailure(failed);
+            lifecycle.SetCordonedDirectories([.. NodeIdentities.IdsOf(logs, logs.IsCordoned)]);
+            if (!telling.IsCompleted)
+                continue; // beside this loop: failed directories are looked for also while an answer is waited for
+            await telling;
+            telling = TellAsync();
+        }
+
+        async Task TellAsync()
+        {
+            while (await AssignAsync(stopping) is { } isDone)
+            {
+                failures = isDone ? 0 : failures + 1;
+                if (!isDone)
+                    await Task.Delay(backoff.DelayAfter(failures), platform.Time, stopping);
+            }
+        }
     }
 
-    /// <summary>Reports what the metadata does not say yet.</summary>
-    public async Task ReportAsync(CancellationToken stopping)
+    /// <summary>Tells the controller in which directories replicas are that it takes to be elsewhere.</summary>
+    /// <returns>Whether it took note; null when there is nothing to tell.</returns>
+    private async Task<bool?> AssignAsync(CancellationToken stopping)
     {
-        var current = image();
-        var cordoned = Ids(logs.IsCordoned);
-        var state = (logs.PlacementVersion, current, string.Join(",", cordoned));
-        if (state.PlacementVersion == _reported.PlacementVersion && ReferenceEquals(current, _reported.Image) && state.Item3 == _reported.Cordoned)
-            return;
-        if (current.Features.MetadataVersion is not { SupportsDirectoryAssignment: true } version || current.Cluster.Broker(nodeId) is not { } broker)
-            return;
+        var current = metadata.Current;
+        var placement = logs.PlacementVersion;
+        if (placement == _told.PlacementVersion && ReferenceEquals(current, _told.Image))
+            return null;
+        if (current.Features.MetadataVersion is not { SupportsDirectoryAssignment: true } || current.Cluster.Broker(nodeId) is not { } broker)
+            return null;
+        var replicas = Misplaced(current).Take(ReplicasPerRequestMax).ToList();
+        if (replicas.Count == 0)
+        {
+            _told = (placement, current);
+            return null;
+        }
+
         try
         {
-            var offline = UnnotedFailures(current).ToList();
-            var isCordoningNews = version.SupportsCordonedLogDirs && !cordoned.ToHashSet().SetEquals(broker.CordonedLogDirs.IsDefault ? [] : broker.CordonedLogDirs);
-            if (offline.Count > 0 || isCordoningNews)
-                await lifecycle.ReportDirectoriesAsync(offline, cordoned, stopping);
-            var replicas = Misplaced(current).Take(ReplicasPerReportMax).ToList();
-            if (replicas.Count > 0)
-                await lifecycle.AssignDirectoriesAsync(replicas, stopping);
-            if (offline.Count == 0 && replicas.Count == 0 && !isCordoningNews)
-                _reported = state;
+            var answer = await channel.SendAsync<AssignReplicasToDirsRequest, AssignReplicasToDirsResponse>(RequestOf(broker.Epoch, replicas), stopping);
+            if (answer.ErrorCode == (short)ErrorCode.None)
+                return await SeeAsync(current, stopping);
+            LogRefused($"{(ErrorCode)answer.ErrorCode}");
         }
-        catch (Exception failure) when (failure is ApiException or MetadataLogException)
+        catch (RequestFailedException e)
         {
-            LogRefused(logger, failure.Message); // tried again
+            LogRefused(e.Message);
         }
+
+        return false;
     }
 
-    /// <summary>The directories that have failed, and are in use as far as the metadata says.</summary>
-    private IEnumerable<Uuid> UnnotedFailures(MetadataImage current) =>
-        current.Features.MetadataVersion is { SupportsDirectoryAssignment: true } && current.Cluster.Broker(nodeId) is { } broker
-            ? Ids(directory => directory.IsOffline).Where(id => broker.LogDirs.Contains(id))
-            : [];
+    /// <summary>Waits for metadata after that of a report, up to the next look: what was told is not told again before it could be seen.</summary>
+    private async Task<bool> SeeAsync(MetadataImage told, CancellationToken stopping)
+    {
+        using var moment = new CancellationTokenSource(Interval, platform.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(moment.Token, stopping);
+        try
+        {
+            await metadata.WhenAsync(image => !ReferenceEquals(image, told), either.Token);
+        }
+        catch (OperationCanceledException) when (!stopping.IsCancellationRequested)
+        {
+            return false; // the controller refused each of them, or the metadata is late: again, after a while
+        }
 
-    private List<Uuid> Ids(Func<LogDirectory, bool> which) =>
-        [.. logs.Directories.Where(logs.IsForPartitions).Where(which).Select(directory => directory.Properties?.DirectoryId).OfType<Uuid>()];
+        return true;
+    }
+
+    private AssignReplicasToDirsRequest RequestOf(long brokerEpoch, IEnumerable<(Uuid Directory, Uuid TopicId, int Partition)> replicas) => new()
+    {
+        BrokerId = nodeId,
+        BrokerEpoch = brokerEpoch,
+        Directories = [.. replicas.GroupBy(replica => replica.Directory).Select(directory => new AssignReplicasToDirsRequest.DirectoryData
+        {
+            Id = directory.Key,
+            Topics = [.. directory.GroupBy(replica => replica.TopicId).Select(topic => new AssignReplicasToDirsRequest.TopicData
+            {
+                TopicId = topic.Key,
+                Partitions = [.. topic.Select(replica => new AssignReplicasToDirsRequest.PartitionData { PartitionIndex = replica.Partition })],
+            })],
+        })],
+    };
 
     /// <summary>The replicas of which the metadata says another directory than they are in.</summary>
     private IEnumerable<(Uuid Directory, Uuid TopicId, int Partition)> Misplaced(MetadataImage current)
@@ -89,6 +145,6 @@ internal sealed partial class DirectoryReports(
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The controller did not take note of the log directories: {Reason}")]
-    private static partial void LogRefused(ILogger logger, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The controller did not take note of where replicas are, and is told again: {Reason}")]
+    private partial void LogRefused(string reason);
 }

@@ -91,8 +91,8 @@ public static class LogDirectories
         var defaults = new TopicSettings(config.TopicDefaults, config).Log;
         return new LogManagerOptions
         {
-            LogDirectories = [.. Paths(config)],
-            MetadataOnlyDirectory = config.LogDirs.Select(AbsolutePath).Contains(MetadataPath(config)) ? null : MetadataPath(config),
+            LogDirectories = config.IsBroker ? [.. Paths(config)] : [MetadataPath(config)], // a controller alone has no partitions
+            MetadataOnlyDirectory = config.IsBroker && config.LogDirs.Select(AbsolutePath).Contains(MetadataPath(config)) ? null : MetadataPath(config),
             ConfigFor = _ => defaults,
             RecoveryParallelism = config.NumRecoveryThreadsPerDataDir,
             RetentionCheckIntervalMs = config.LogRetentionCheckIntervalMs,

@@ -1,237 +1,266 @@
-using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
-using Ottla.Broker.Hosts;
+using Ottla.Broker.Peers;
 using Ottla.Broker.Shared;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
+using Ottla.Requests;
+using Ottla.StateMachines.Brokers;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Metadata;
 
-/// <summary>What a node says of itself when it registers.</summary>
-public sealed record NodeIdentity
+/// <summary>The life of a broker in its cluster: it registers, sends heartbeats, is unfenced, and leaves in order.</summary>
+/// <remarks>
+/// The shell of <see cref="BrokerLifecycleMachine"/>: one loop asks it what to send, sends it to the active controller, and tells it the answers.
+/// Lives as long as the broker; its methods may be called from anywhere.
+/// </remarks>
+public sealed partial class BrokerLifecycle
 {
-    public required int NodeId { get; init; }
-
-    public required string ClusterId { get; init; }
-
-    /// <summary>Names this run of the process: a fresh one every time.</summary>
-    public required Uuid IncarnationId { get; init; }
-
-    /// <summary>Where clients and brokers reach it: the advertised listeners.</summary>
-    public required ImmutableArray<Endpoint> BrokerEndpoints { get; init; }
-
-    /// <summary>Where the controller is reached; empty on a node that is none.</summary>
-    public required ImmutableArray<Endpoint> ControllerEndpoints { get; init; }
-
-    public required SupportedFeatures SupportedFeatures { get; init; }
-
-    public string? Rack { get; init; }
-
-    /// <summary>The ids of the online log directories.</summary>
-    public required ImmutableArray<Uuid> LogDirs { get; init; }
-
-    /// <summary>The ids of those that take no new replicas.</summary>
-    public ImmutableArray<Uuid> CordonedLogDirs { get; init; } = [];
-
-    /// <summary>The broker epoch in the file that a clean shutdown leaves; -1 when there is none.</summary>
-    public long PreviousBrokerEpoch { get; init; } = -1;
-}
-
-/// <summary>The life of a broker in its cluster, as the controller of its own node sees it: registered, unfenced, in controlled shutdown.</summary>
-/// <remarks>Lives as long as the node. Its methods are called once each, in order, by whoever starts and stops the node.</remarks>
-public sealed partial class BrokerLifecycle(NodeIdentity node, BrokerEpoch epoch, ControllerHost controller, MetadataCache metadata, TimeProvider time)
-{
-    /// <summary>How long to wait before asking again whether to shut down, as Kafka does.</summary>
-    private static readonly TimeSpan ShutdownRetryDelay = TimeSpan.FromMilliseconds(50);
-
-    /// <summary>How often a node that waits at its start says what for.</summary>
+    /// <summary>How often a node that waits says what for.</summary>
     private static readonly TimeSpan ReminderInterval = TimeSpan.FromSeconds(5);
 
-    private volatile string _waitsFor = "its start";
+    private readonly int _nodeId;
+    private readonly BrokerLifecycleMachine _machine;
+    private readonly BrokerEpoch _epoch;
+    private readonly ControllerChannel _channel;
+    private readonly IControllerLocator _locator;
+    private readonly MetadataCache _metadata;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly LoopSignal _signal;
+    private readonly Lock _lock = new();
+    private readonly TaskCompletionSource _caughtUp = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _unfenced = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private ErrorCode _loggedError;
 
-    /// <summary>Registers the node and unfences its broker. Says now and then what it waits for, and gives up after a time.</summary>
-    /// <param name="timeout">How long to wait: <c>initial.broker.registration.timeout.ms</c>.</param>
-    /// <param name="failure">Completes when the metadata log or what follows it has failed.</param>
+    /// <summary>A broker that has not begun to register.</summary>
+    /// <param name="node">What it says of itself.</param>
+    /// <param name="options">The configs.</param>
+    /// <param name="epoch">Told the epoch of the registration.</param>
+    /// <param name="channel">The way to the active controller.</param>
+    /// <param name="locator">Who that is.</param>
+    /// <param name="metadata">The metadata as this broker has published it.</param>
+    /// <param name="time">The clock.</param>
     /// <param name="logger">The log for people.</param>
-    /// <param name="cancellation">Ends the wait: the node is to stop before it has started.</param>
-    /// <exception cref="ApiException">The controller refuses.</exception>
-    /// <exception cref="NodeStartException">The time is over, or the metadata log has failed.</exception>
-    public async Task JoinAsync(TimeSpan timeout, Task failure, ILogger logger, CancellationToken cancellation = default)
+    public BrokerLifecycle(
+        NodeIdentity node, BrokerLifecycleOptions options, BrokerEpoch epoch, ControllerChannel channel, IControllerLocator locator, MetadataCache metadata,
+        TimeProvider time, ILogger logger)
     {
-        using var patience = new CancellationTokenSource(timeout, time);
-        using var waiting = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellation);
-        using var reminder = time.CreateTimer(_ => LogWaiting(logger, _waitsFor), null, ReminderInterval, ReminderInterval);
-        try
-        {
-            var joining = RegisterAndUnfenceAsync(waiting.Token);
-            if (await Task.WhenAny(joining, failure) != joining)
-                throw new NodeStartException($"The metadata log failed while this node waited for {_waitsFor}.");
-            await joining;
-        }
-        catch (OperationCanceledException) when (patience.IsCancellationRequested)
-        {
-            throw new NodeStartException(
-                $"This node waited {timeout.TotalMilliseconds} ms (initial.broker.registration.timeout.ms) for {_waitsFor}, and gives up.");
-        }
+        _nodeId = node.NodeId;
+        _machine = new BrokerLifecycleMachine(options, node.ToBrokerRegistration(), node.CordonedLogDirs, Instant.Now(time));
+        _epoch = epoch;
+        _channel = channel;
+        _locator = locator;
+        _metadata = metadata;
+        _time = time;
+        _logger = logger;
+        _signal = new LoopSignal(time);
     }
 
-    private async Task RegisterAndUnfenceAsync(CancellationToken cancellation)
-    {
-        await RegisterAsync(cancellation);
-        await UnfenceAsync(cancellation);
-    }
+    /// <summary>Completes when the broker has read the metadata up to its registration.</summary>
+    public Task CaughtUp => _caughtUp.Task;
 
-    /// <summary>Registers the node as controller and as broker, and waits until its own metadata shows it.</summary>
-    /// <exception cref="ApiException">The controller refuses, such as UNSUPPORTED_VERSION when a finalized feature is not supported.</exception>
-    public async Task RegisterAsync(CancellationToken cancellation = default)
+    /// <summary>Registers and sends heartbeats until the broker has left, or cannot go on.</summary>
+    /// <exception cref="NodeStartException">It could not register in time.</exception>
+    /// <exception cref="IOException">The controller does not hear of a failed directory.</exception>
+    public async Task RunAsync(CancellationToken stopping)
     {
-        _waitsFor = "the controller to become active";
-        await controller.WhenActive.UntilCanceled(cancellation);
-        _waitsFor = "a metadata.version in the metadata log";
-        if (!node.ControllerEndpoints.IsEmpty && await SupportsControllerRegistrationAsync(cancellation))
-        {
-            _waitsFor = "the controller's answer to the registration of this controller";
-            await controller.SubmitAsync(new RegisterControllerCommand(ControllerRegistration())).UntilCanceled(cancellation);
-        }
-
-        _waitsFor = "the controller's answer to the registration of this broker";
-        var (response, offset) = await controller.SubmitWithOffsetAsync(new RegisterBrokerCommand(BrokerRegistration())).UntilCanceled(cancellation);
-        epoch.Value = response.BrokerEpoch;
-        _waitsFor = "its own metadata to show the registration of this broker";
-        await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
-    }
-
-    /// <summary>Unfences the broker: its replicas are ready to lead. Waits until its own metadata shows it.</summary>
-    /// <exception cref="ApiException">The controller refuses.</exception>
-    public async Task UnfenceAsync(CancellationToken cancellation = default)
-    {
-        _waitsFor = "the controller to unfence this broker";
+        _ = WatchControllerAsync(stopping);
+        using var reminder = _time.CreateTimer(_ => Remind(), null, ReminderInterval, ReminderInterval);
         while (true)
         {
-            var (reply, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(Heartbeat(wantShutDown: false))).UntilCanceled(cancellation);
-            await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
-            if (!reply.IsFenced)
-                return;
-        }
-    }
-
-    /// <summary>Shuts down under control: leaderships are given up, then the broker is fenced.</summary>
-    /// <exception cref="ApiException">The controller refuses.</exception>
-    public async Task ShutDownAsync(CancellationToken cancellation = default)
-    {
-        for (var attempt = 0; ; attempt++)
-        {
-            var (reply, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(Heartbeat(wantShutDown: true))).UntilCanceled(cancellation);
-            await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
-            if (reply.ShouldShutDown)
-                return;
-
-            // Alone, a node has nobody to wait for: what it asks for is done when it is answered.
-            if (attempt > 0)
-                await Task.Delay(ShutdownRetryDelay, time, cancellation);
-        }
-    }
-
-    /// <summary>Tells the controller what became of the log directories, and waits until the node's own metadata shows it.</summary>
-    /// <param name="offline">The ids of those that have failed.</param>
-    /// <param name="cordoned">The ids of those that take no new replicas.</param>
-    /// <param name="cancellation">Ends the wait.</param>
-    /// <exception cref="ApiException">The controller refuses.</exception>
-    public async Task ReportDirectoriesAsync(IReadOnlyList<Uuid> offline, IReadOnlyList<Uuid> cordoned, CancellationToken cancellation)
-    {
-        var heartbeat = Heartbeat(wantShutDown: false);
-        heartbeat.OfflineLogDirs = [.. offline];
-        heartbeat.CordonedLogDirs = [.. cordoned];
-        var (_, offset) = await controller.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(heartbeat)).UntilCanceled(cancellation);
-        await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
-    }
-
-    /// <summary>Tells the controller in which log directories replicas are.</summary>
-    /// <param name="replicas">The ids of directory and topic, and the partition.</param>
-    /// <param name="cancellation">Ends the wait.</param>
-    /// <exception cref="ApiException">The controller refuses.</exception>
-    public async Task AssignDirectoriesAsync(IReadOnlyList<(Uuid Directory, Uuid TopicId, int Partition)> replicas, CancellationToken cancellation)
-    {
-        var request = new AssignReplicasToDirsRequest
-        {
-            BrokerId = node.NodeId,
-            BrokerEpoch = epoch.Value,
-            Directories = [.. replicas.GroupBy(replica => replica.Directory).Select(directory => new AssignReplicasToDirsRequest.DirectoryData
+            Instant? deadline;
+            IMessage? request;
+            lock (_lock)
             {
-                Id = directory.Key,
-                Topics = [.. directory.GroupBy(replica => replica.TopicId).Select(topic => new AssignReplicasToDirsRequest.TopicData
-                {
-                    TopicId = topic.Key,
-                    Partitions = [.. topic.Select(replica => new AssignReplicasToDirsRequest.PartitionData { PartitionIndex = replica.Partition })],
-                })],
-            })],
-        };
-        var (_, offset) = await controller.SubmitWithOffsetAsync(new AssignReplicasToDirsCommand(request)).UntilCanceled(cancellation);
-        await metadata.WaitForOffset(offset).UntilCanceled(cancellation);
+                var now = Instant.Now(_time);
+                _machine.Advance(now);
+                request = _machine.TakeRequest(now, _metadata.PublishedOffset, SupportsCordonedDirectories);
+                deadline = _machine.NextDeadline;
+                Announce();
+            }
+
+            if (_machine.Failure is { } failure)
+                throw _unfenced.Task.IsCompleted ? new IOException(failure) : new NodeStartException(failure);
+            if (_ended.Task.IsCompleted)
+            {
+                await Task.Delay(Timeout.InfiniteTimeSpan, _time, stopping); // the node is stopping: it has sent its last heartbeat
+                return;
+            }
+
+            if (request is not null)
+                _ = ExchangeAsync(request, stopping);
+            await _signal.WaitAsync(deadline, stopping);
+        }
     }
 
-    private async Task<bool> SupportsControllerRegistrationAsync(CancellationToken cancellation)
+    /// <summary>The replicas are ready: has the broker unfenced, and waits until the controller says so.</summary>
+    public Task UnfenceAsync()
     {
-        // The first image with a metadata.version is the bootstrap records' or older.
-        while (metadata.Current.Features.MetadataVersion is null)
-            await metadata.WaitForOffset(metadata.PublishedOffset + 1).UntilCanceled(cancellation);
-        return metadata.Current.Features.MetadataVersionOrThrow.SupportsControllerRegistration;
+        Tell((machine, now) => machine.SetReadyToUnfence(now));
+        return _unfenced.Task;
     }
 
-    private ControllerRegistrationRequest ControllerRegistration() => new()
+    /// <summary>Leaves the cluster under control: leaderships are moved, then the broker is fenced. Ends also when the controller cannot be asked.</summary>
+    public async Task ShutDownAsync()
     {
-        ControllerId = node.NodeId,
-        IncarnationId = node.IncarnationId,
-        Listeners = [.. node.ControllerEndpoints.Select(e => new ControllerRegistrationRequest.Listener
+        Tell((machine, now) => machine.BeginControlledShutdown(now));
+        await _ended.Task;
+        if (_machine.ShutdownProblem is { } problem)
+            LogLeftAlone(problem, _locator.Describe());
+    }
+
+    /// <summary>A log directory has failed: the controller is told at once, and again with every heartbeat.</summary>
+    public void OnDirectoryFailure(Uuid directory) => Tell((machine, now) => machine.OnDirectoryFailure(directory, now));
+
+    /// <summary>Other log directories take no new replicas.</summary>
+    public void SetCordonedDirectories(IReadOnlyCollection<Uuid> directories) => Tell((machine, now) => machine.SetCordonedDirectories(directories, now));
+
+    /// <summary>This broker has taken over newer metadata.</summary>
+    public void OnMetadata(MetadataImage image)
+    {
+        var needsDirectories = image.Features.MetadataVersion is { SupportsDirectoryAssignment: true };
+        Tell((machine, now) => machine.OnMetadata(image.Cluster.Broker(_nodeId), needsDirectories, now));
+    }
+
+    private bool SupportsCordonedDirectories => _metadata.Current.Features.MetadataVersion is { SupportsCordonedLogDirs: true };
+
+    private void Tell(Action<BrokerLifecycleMachine, Instant> input)
+    {
+        lock (_lock)
+            input(_machine, Instant.Now(_time));
+        _signal.Set();
+    }
+
+    private async Task WatchControllerAsync(CancellationToken stopping)
+    {
+        while (!stopping.IsCancellationRequested)
         {
-            Name = e.Listener,
-            Host = e.Host,
-            Port = e.Port,
-            SecurityProtocol = e.SecurityProtocol,
-        })],
-        Features = [.. node.SupportedFeatures.Ranges.Select(f => new ControllerRegistrationRequest.Feature
+            var current = _locator.Current;
+            Tell((machine, now) => machine.SetControllerKnown(current is not null, now));
+            try
+            {
+                await _locator.WaitForChangeAsync(current, stopping);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>Sends a request and tells the machine what became of it. Never throws.</summary>
+    private async Task ExchangeAsync(IMessage request, CancellationToken stopping)
+    {
+        try
         {
-            Name = f.Key,
-            MinSupportedVersion = f.Value.Min,
-            MaxSupportedVersion = f.Value.Max,
-        })],
+            if (request is BrokerRegistrationRequest registration)
+            {
+                var answer = await _channel.SendAsync<BrokerRegistrationRequest, BrokerRegistrationResponse>(registration, stopping);
+                Tell((machine, now) => machine.OnAnswer(answer, now));
+                LogRegistrationAnswer((ErrorCode)answer.ErrorCode);
+            }
+            else
+            {
+                var answer = await _channel.SendAsync<BrokerHeartbeatRequest, BrokerHeartbeatResponse>((BrokerHeartbeatRequest)request, stopping);
+                Tell((machine, now) => machine.OnAnswer(answer, now));
+                LogHeartbeatAnswer((ErrorCode)answer.ErrorCode);
+            }
+        }
+        catch (RequestFailedException e)
+        {
+            LogNotSent(request is BrokerRegistrationRequest ? "The registration" : "A heartbeat", _locator.Describe(), e.Message);
+            Tell((machine, now) => machine.OnFailure(now));
+        }
+        catch (OperationCanceledException)
+        {
+            // The node stops.
+        }
+    }
+
+    /// <summary>Lets go of who waits for a state of the machine.</summary>
+    private void Announce()
+    {
+        if (_machine.Epoch >= 0)
+            _epoch.Value = _machine.Epoch;
+        if (_machine.State is not (BrokerState.Starting or BrokerState.ShuttingDown) && _caughtUp.TrySetResult())
+            LogCaughtUp(_machine.Epoch);
+        if (_machine.State is BrokerState.Running && _unfenced.TrySetResult())
+            LogUnfenced();
+        if (_machine.State == BrokerState.ShuttingDown)
+            _ended.TrySetResult();
+    }
+
+    private void LogRegistrationAnswer(ErrorCode error)
+    {
+        if (error == ErrorCode.None)
+            LogRegistered(_nodeId, _machine.Epoch);
+        else
+            LogRegistrationRefused(error, HintFor(error));
+    }
+
+    private static string HintFor(ErrorCode error) => error switch
+    {
+        ErrorCode.DuplicateBrokerRegistration => "another process with this node.id was alive a moment ago; if it is gone, its session runs out soon",
+        ErrorCode.UnsupportedVersion => "a feature level of the cluster is not supported by this version of the broker",
+        ErrorCode.InconsistentClusterId => "the log directories belong to another cluster than the controller",
+        _ => "see the controller's log",
     };
 
-    private BrokerRegistrationRequest BrokerRegistration() => new()
+    /// <summary>Says once that the controller refuses heartbeats, and again when the reason is another.</summary>
+    private void LogHeartbeatAnswer(ErrorCode error)
     {
-        BrokerId = node.NodeId,
-        ClusterId = node.ClusterId,
-        IncarnationId = node.IncarnationId,
-        Listeners = [.. node.BrokerEndpoints.Select(e => new BrokerRegistrationRequest.Listener
-        {
-            Name = e.Listener,
-            Host = e.Host,
-            Port = e.Port,
-            SecurityProtocol = e.SecurityProtocol,
-        })],
-        Features = [.. node.SupportedFeatures.Ranges.Select(f => new BrokerRegistrationRequest.Feature
-        {
-            Name = f.Key,
-            MinSupportedVersion = f.Value.Min,
-            MaxSupportedVersion = f.Value.Max,
-        })],
-        Rack = node.Rack,
-        LogDirs = [.. node.LogDirs],
-        PreviousBrokerEpoch = node.PreviousBrokerEpoch,
-    };
+        if (error == _loggedError)
+            return;
+        _loggedError = error;
+        if (error == ErrorCode.StaleBrokerEpoch)
+            LogStale();
+        else if (error != ErrorCode.None)
+            LogHeartbeatRefused(error);
+    }
 
-    private BrokerHeartbeatRequest Heartbeat(bool wantShutDown) => new()
+    private void Remind()
     {
-        BrokerId = node.NodeId,
-        BrokerEpoch = epoch.Value,
-        CurrentMetadataOffset = metadata.PublishedOffset,
-        WantShutDown = wantShutDown,
-        CordonedLogDirs = [.. node.CordonedLogDirs],
-    };
+        var state = _machine.State;
+        if (state == BrokerState.Starting && _machine.Epoch < 0)
+            LogWaiting($"a controller to register this broker ({_locator.Describe()}; last answer: {_machine.LastError})");
+        else if (state == BrokerState.Starting)
+            LogWaiting($"the metadata up to this broker's registration, epoch {_machine.Epoch}; it has come to offset {_metadata.PublishedOffset}");
+        else if (state == BrokerState.Recovery)
+            LogWaiting($"the controller to unfence this broker ({_locator.Describe()})");
+        else if (state == BrokerState.PendingControlledShutdown)
+            LogWaiting($"the controller to move this broker's leaderships to others ({_locator.Describe()})");
+    }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Still waiting for {Event}")]
-    private static partial void LogWaiting(ILogger logger, string @event);
+    private partial void LogWaiting(string @event);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Broker {Id} is registered with epoch {Epoch}")]
+    private partial void LogRegistered(int id, long epoch);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The controller does not register this broker: {Error} ({Hint}). The broker asks again")]
+    private partial void LogRegistrationRefused(ErrorCode error, string hint);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The metadata is read up to this broker's registration, epoch {Epoch}")]
+    private partial void LogCaughtUp(long epoch);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The controller has unfenced this broker")]
+    private partial void LogUnfenced();
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Request} got no answer ({Controllers}): {Reason}. The broker asks again")]
+    private partial void LogNotSent(string request, string controllers, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error,
+        Message = "The controller does not know this broker any more: it was unregistered, or another process registered with its node.id. "
+            + "Restart this broker to register it again, or stop it")]
+    private partial void LogStale();
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The controller refuses the heartbeats of this broker: {Error}")]
+    private partial void LogHeartbeatRefused(ErrorCode error);
+
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "This broker leaves without the controller's leave: {Problem} ({Controllers}). Its partitions get other leaders when its session ends")]
+    private partial void LogLeftAlone(string problem, string controllers);
 }

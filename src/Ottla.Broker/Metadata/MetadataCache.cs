@@ -1,3 +1,4 @@
+using Ottla.Kernel;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Metadata;
@@ -11,6 +12,7 @@ public sealed class MetadataCache
     private volatile MetadataImage _current = MetadataImage.Empty;
     private long _publishedOffset = -1;
     private Exception? _failure;
+    private event Action<MetadataImage>? Advanced;
 
     /// <summary>The committed image that all publishers have taken over.</summary>
     public MetadataImage Current => _current;
@@ -33,6 +35,34 @@ public sealed class MetadataCache
         }
     }
 
+    /// <summary>Waits until the image is as wanted.</summary>
+    /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
+    public async Task<MetadataImage> WhenAsync(Func<MetadataImage, bool> isWanted, CancellationToken cancellation = default)
+    {
+        while (true)
+        {
+            MetadataImage image;
+            Task next;
+            lock (_lock)
+            {
+                image = _current;
+                next = WaitForOffset(_publishedOffset + 1);
+            }
+
+            if (isWanted(image))
+                return image;
+            await next.UntilCanceled(cancellation);
+        }
+    }
+
+    /// <summary>Has <paramref name="onAdvance"/> called with each new image, by the loop that publishes: it must only take note.</summary>
+    /// <returns>Ends the calls when it is disposed.</returns>
+    public IDisposable Subscribe(Action<MetadataImage> onAdvance)
+    {
+        Advanced += onAdvance;
+        return new Subscription(() => Advanced -= onAdvance);
+    }
+
     /// <summary>All publishers have taken over <paramref name="image"/>, which has everything up to <paramref name="lastOffset"/>.</summary>
     internal void Advance(MetadataImage image, long lastOffset)
     {
@@ -46,6 +76,8 @@ public sealed class MetadataCache
                 waiter.SetResult();
             }
         }
+
+        Advanced?.Invoke(image);
     }
 
     /// <summary>Nothing more is published: all who wait fail.</summary>
@@ -57,5 +89,10 @@ public sealed class MetadataCache
             while (_waiters.TryDequeue(out var waiter, out _))
                 waiter.SetException(failure);
         }
+    }
+
+    private sealed class Subscription(Action end) : IDisposable
+    {
+        public void Dispose() => end();
     }
 }

@@ -31,6 +31,8 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
     // Owned by the loop.
     private long _replayedOffset = -1;
     private bool _hasCaughtUp;
+    private bool _hasRecords;
+    private Func<MetadataImage, bool> _isPublishable = static _ => true;
 
     /// <summary>Completes with the error that ended the loop: the node must stop.</summary>
     public Task<Exception> Failure => _failure.Task;
@@ -43,6 +45,9 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
 
     /// <summary>Adds what must know who leads the quorum. It is called after the publishers took over what was committed before. Before <see cref="Start"/>.</summary>
     public void Register(ILeadershipFollower follower) => _leadershipFollowers.Add(follower);
+
+    /// <summary>Holds the first publication back until the image is as wanted. Before <see cref="Start"/>.</summary>
+    public void PublishFrom(Func<MetadataImage, bool> isWanted) => _isPublishable = isWanted;
 
     /// <summary>Begins to follow a log.</summary>
     /// <param name="log">The metadata log.</param>
@@ -129,6 +134,7 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
         var provenance = new MetadataProvenance(snapshot.Id.Offset - 1, snapshot.Id.Epoch, -1);
         var delta = _replayer.Load(snapshot.Read().Records, provenance);
         _replayedOffset = provenance.LastOffset;
+        _hasRecords = true;
         _snapshots!.Loaded();
         Publish(delta, ref stage);
     }
@@ -137,31 +143,32 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
     {
         var delta = _replayer.Apply(batch.Records, batch.BaseOffset, new MetadataProvenance(batch.LastOffset, batch.Epoch, batch.AppendTimestampMs));
         _replayedOffset = batch.LastOffset;
+        _hasRecords |= batch.Records.Count > 0;
         _snapshots!.Committed(batch, _replayer);
         Publish(delta, ref stage);
     }
 
-    /// <remarks>
-    /// The log names a leader only once it handed over everything that was committed before: until then nothing is published. Publishers see what a restart
-    /// finds as one change; replaying history at them would have them undo today's disk by yesterday's metadata.
-    /// </remarks>
     private void ChangeLeader(LeaderAndEpoch leader, ref string stage)
     {
-        if (!_hasCaughtUp && leader.LeaderId >= 0)
-        {
-            _hasCaughtUp = true;
-            Publish(MetadataDelta.Between(MetadataImage.Empty, _replayer.Image), ref stage);
-        }
-
         stage = "change of the leader";
         foreach (var follower in _leadershipFollowers)
             follower.HandleLeaderChange(leader, _replayer);
     }
 
+    /// <remarks>
+    /// Nothing is published before the log is read up to what is known to be committed. Publishers see what a restart finds as one change; replaying
+    /// history at them would have them undo today's disk by yesterday's metadata.
+    /// </remarks>
     private void Publish(MetadataDelta delta, ref string stage)
     {
         if (!_hasCaughtUp)
-            return;
+        {
+            if (!_hasRecords || _replayedOffset < _log!.HighWatermark - 1 || !_isPublishable(_replayer.Image))
+                return;
+            _hasCaughtUp = true;
+            delta = MetadataDelta.Between(MetadataImage.Empty, _replayer.Image);
+        }
+
         foreach (var publisher in _publishers)
         {
             stage = publisher.Name;

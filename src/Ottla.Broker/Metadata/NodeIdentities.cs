@@ -1,7 +1,9 @@
-using System.Net;
 using Ottla.Broker.Directories;
+using Ottla.Broker.Shared;
+using System.Net;
 using Ottla.Configuration;
 using Ottla.Kernel;
+using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Upkeep;
 
@@ -10,32 +12,50 @@ namespace Ottla.Broker.Metadata;
 /// <summary>Puts together what a node registers with, from its configuration, its directories and the ports that it took.</summary>
 internal static class NodeIdentities
 {
+    /// <summary>The directories may hold what an Apache Kafka of the newest version finalized; it is kept, and offered to clients as far as it works here.</summary>
+    private static SupportedFeatures Features => SupportedFeatures.Latest;
+
+    /// <summary>What a broker registers with.</summary>
     /// <param name="config">The static configuration.</param>
     /// <param name="storage">Whose directories these are.</param>
-    /// <param name="endPoints">Where each broker listener listens, in their order.</param>
+    /// <param name="endpoints">Where clients and brokers reach it.</param>
     /// <param name="logs">The log directories.</param>
-    public static NodeIdentity Of(BrokerConfig config, StorageIdentity storage, IReadOnlyList<IPEndPoint> endPoints, LogManager logs) => new()
+    public static NodeIdentity OfBroker(BrokerConfig config, StorageIdentity storage, IEnumerable<Endpoint> endpoints, LogManager logs) => new()
     {
         NodeId = storage.NodeId,
         ClusterId = storage.ClusterId,
         IncarnationId = Uuid.NewRandom(),
-        BrokerEndpoints = [.. config.AdvertisedListeners.Select(listener => Advertise(listener, config, endPoints))],
-        ControllerEndpoints = [.. config.AdvertisedControllerListeners.Select(listener => ToEndpoint(listener, listener.Port))],
-        // The directories may hold what an Apache Kafka of the newest version finalized; it is kept, and offered to clients as far as it works here.
-        SupportedFeatures = SupportedFeatures.Latest,
+        BrokerEndpoints = [.. endpoints],
+        SupportedFeatures = Features,
         Rack = config.BrokerRack,
-        LogDirs = [.. logs.Directories.Where(directory => !directory.IsOffline && logs.IsForPartitions(directory)).Select(directory => directory.Properties?.DirectoryId).OfType<Uuid>()],
+        LogDirs = [.. IdsOf(logs, directory => !directory.IsOffline)],
+        CordonedLogDirs = [.. IdsOf(logs, logs.IsCordoned)],
         PreviousBrokerEpoch = logs.PreviousBrokerEpoch,
     };
 
-    private static Endpoint Advertise(Listener advertised, BrokerConfig config, IReadOnlyList<IPEndPoint> endPoints)
+    /// <summary>What a controller registers with.</summary>
+    /// <param name="storage">Whose directories these are.</param>
+    /// <param name="endpoints">Where other nodes and tools reach it.</param>
+    public static ControllerRegistrationRequest OfController(StorageIdentity storage, IEnumerable<Endpoint> endpoints) => new()
     {
-        var port = advertised.Port;
-        for (var i = 0; i < endPoints.Count && port == 0; i++) // port 0: the one that was taken
-            port = config.BrokerListeners[i].Name == advertised.Name ? endPoints[i].Port : 0;
-        return ToEndpoint(advertised, port);
-    }
+        ControllerId = storage.NodeId,
+        IncarnationId = Uuid.NewRandom(),
+        Listeners = [.. endpoints.Select(endpoint => new ControllerRegistrationRequest.Listener
+        {
+            Name = endpoint.Listener,
+            Host = endpoint.Host,
+            Port = endpoint.Port,
+            SecurityProtocol = endpoint.SecurityProtocol,
+        })],
+        Features = [.. Features.Ranges.Select(feature => new ControllerRegistrationRequest.Feature
+        {
+            Name = feature.Key,
+            MinSupportedVersion = feature.Value.Min,
+            MaxSupportedVersion = feature.Value.Max,
+        })],
+    };
 
-    private static Endpoint ToEndpoint(Listener listener, int port) =>
-        new(listener.Name, listener.Host ?? Dns.GetHostName(), (ushort)port, (short)listener.SecurityProtocol);
+    /// <summary>The ids of log directories for partitions.</summary>
+    public static IEnumerable<Uuid> IdsOf(LogManager logs, Func<LogDirectory, bool> which) =>
+        logs.Directories.Where(logs.IsForPartitions).Where(which).Select(directory => directory.Properties?.DirectoryId).OfType<Uuid>();
 }

@@ -1,7 +1,8 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using Microsoft.Extensions.Logging;
-using Ottla.Broker.Hosts;
+using Ottla.Broker.Peers;
+using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
@@ -13,7 +14,7 @@ namespace Ottla.Broker.Metadata;
 /// Creates topics that clients use without having created them: the brokers' own with the first use, others as
 /// <c>auto.create.topics.enable</c> says. Lives as long as the broker; any thread may call it.
 /// </summary>
-public sealed partial class TopicAutoCreation(ControllerChannel controller, Func<BrokerConfig> config, ILogger logger)
+public sealed partial class TopicAutoCreation(Forwarder forwarder, Func<BrokerConfig> config, ILogger logger)
 {
     /// <summary>The most topics that are created at one time without a client that waits; a client asks again for what is beyond.</summary>
     private const int TopicsInFlightMax = 10_000;
@@ -23,41 +24,63 @@ public sealed partial class TopicAutoCreation(ControllerChannel controller, Func
     /// <summary>Whether the broker may create topics by itself that are not its own.</summary>
     public bool IsEnabled => config().AutoCreateTopicsEnable;
 
-    /// <summary>Begins to create topics and does not wait; a topic that cannot be created is logged.</summary>
-    public void Begin(IReadOnlyList<string> names)
+    /// <summary>Begins to create topics in a client's name and does not wait; a topic that cannot be created is logged.</summary>
+    public void Begin(RequestContext client, IReadOnlyList<string> names)
     {
         var mine = names.Where(name => _inFlight.Count < TopicsInFlightMax && _inFlight.TryAdd(name, true)).ToList();
         if (mine.Count > 0)
-            _ = CreateAndForgetAsync(mine);
+            _ = CreateAndForgetAsync(client, mine);
     }
 
     /// <summary>
-    /// Creates topics with the broker's defaults, or those that internal topics have, and waits until they can be used. What fails is
-    /// logged.
+    /// Creates topics of the brokers' own, with the configs that they have, and waits until they can be used. What fails is logged.
     /// </summary>
-    public async Task CreateAsync(IReadOnlyList<string> names)
+    public async Task CreateInternalAsync(IReadOnlyList<string> names) => LogAll(await CreateAsync(names, forwarder.CreateTopicsAsync));
+
+    /// <returns>What was not created, and is not there either.</returns>
+    private async Task<IReadOnlyList<Failure>> CreateAsync(IReadOnlyList<string> names, Func<CreateTopicsRequest, Task<CreateTopicsResponse>> createAsync)
     {
-        var request = new CreateTopicsRequest { Topics = [.. names.Select(Topic)], TimeoutMs = config().RequestTimeoutMs };
         try
         {
-            var response = await controller.SubmitAsync(new CreateTopicsCommand(request));
-            foreach (var topic in response.Topics)
-            {
-                if ((ErrorCode)topic.ErrorCode is not ErrorCode.None and not ErrorCode.TopicAlreadyExists and var error)
-                    LogFailed(topic.Name, error, topic.ErrorMessage);
-            }
+            var response = await createAsync(new CreateTopicsRequest { Topics = [.. names.Select(Topic)], TimeoutMs = config().RequestTimeoutMs });
+            return
+            [
+                .. response.Topics
+                    .Where(topic => (ErrorCode)topic.ErrorCode is not ErrorCode.None and not ErrorCode.TopicAlreadyExists)
+                    .Select(topic => new Failure(topic.Name, (ErrorCode)topic.ErrorCode, topic.ErrorMessage)),
+            ];
         }
         catch (ApiException e)
         {
-            LogFailed(string.Join(", ", names), e.Error.Code, e.Error.Message);
+            return [new Failure(string.Join(", ", names), e.Error.Code, e.Error.Message)];
         }
     }
 
-    private async Task CreateAndForgetAsync(List<string> names)
+    private void LogAll(IReadOnlyList<Failure> failures)
     {
+        foreach (var failure in failures)
+            LogFailed(failure.Topic, failure.Error, failure.Reason);
+    }
+
+    /// <summary>Has the controller create topics for a client, as if the client had asked for that.</summary>
+    private async Task<CreateTopicsResponse> CreateForAsync(RequestContext client, CreateTopicsRequest request)
+    {
+        var version = Math.Min(CreateTopicsRequest.HighestVersion, forwarder.ControllerVersionsOf(ApiKey.CreateTopics)?.Max ?? short.MaxValue);
+        var context = client with { ApiKey = ApiKey.CreateTopics, ApiVersion = version };
+        return await forwarder.ForwardAsync<CreateTopicsRequest, CreateTopicsResponse>(context, request)
+            ?? throw new ApiException(ErrorCode.UnsupportedVersion, "The active controller cannot read the request.");
+    }
+
+    private async Task CreateAndForgetAsync(RequestContext client, List<string> names)
+    {
+        IReadOnlyList<Failure> failures = [];
         try
         {
-            await CreateAsync(names);
+            failures = await CreateAsync(names, request => CreateForAsync(client, request));
+        }
+        catch (OperationCanceledException)
+        {
+            // The client has left, or the node stops: whoever needs the topic asks again.
         }
         catch (Exception e) // nobody awaits this method
         {
@@ -68,6 +91,8 @@ public sealed partial class TopicAutoCreation(ControllerChannel controller, Func
             foreach (var name in names)
                 _inFlight.TryRemove(name, out _);
         }
+
+        LogAll(failures); // once the client may try again
     }
 
     private CreateTopicsRequest.CreatableTopic Topic(string name)
@@ -95,6 +120,8 @@ public sealed partial class TopicAutoCreation(ControllerChannel controller, Func
     }
 
     private static string Text(int value) => value.ToString(CultureInfo.InvariantCulture);
+
+    private readonly record struct Failure(string Topic, ErrorCode Error, string? Reason);
 
     [LoggerMessage(Level = LogLevel.Warning,
         Message = "The automatic creation of topic {Topic} failed with {Error}: {Reason}. "

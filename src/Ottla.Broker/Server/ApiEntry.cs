@@ -23,8 +23,11 @@ public abstract class ApiEntry
     /// <summary>What the schemas say of it.</summary>
     public ApiSchema Schema { get; }
 
-    /// <summary>The class that serves it.</summary>
-    public Type HandlerType { get; }
+    /// <summary>The class that serves it: of an API that is forwarded, the controller's.</summary>
+    public Type HandlerType { get; init; }
+
+    /// <summary>Whether the active controller has the last word: a broker forwards requests to it.</summary>
+    public bool IsForwarded { get; init; }
 
     /// <summary>The listeners that serve it, as the schema says.</summary>
     public ApiListeners Listeners =>

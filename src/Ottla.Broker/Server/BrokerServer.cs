@@ -9,11 +9,10 @@ namespace Ottla.Broker.Server;
 /// <summary>A name and an address to listen on.</summary>
 /// <param name="Name">The listener's name, as in <c>listeners</c>.</param>
 /// <param name="EndPoint">Where it listens; port 0 takes a free one.</param>
-/// <param name="Apis">What it serves.</param>
-public sealed record ServerListener(string Name, IPEndPoint EndPoint, ApiTable Apis);
+public sealed record ServerListener(string Name, IPEndPoint EndPoint);
 
 /// <summary>Accepts connections on every listener, keeps them within their limits, and ends them in order.</summary>
-/// <remarks>One per node, from start to stop.</remarks>
+/// <remarks>One for each role of a node, from start to stop.</remarks>
 public sealed class BrokerServer : IAsyncDisposable
 {
     private static readonly TimeSpan IdleSweepIntervalMax = TimeSpan.FromSeconds(30);
@@ -30,7 +29,7 @@ public sealed class BrokerServer : IAsyncDisposable
     private readonly ConnectionRegistry _connections = new();
     private readonly CancellationTokenSource _stopping = new();
     private readonly List<ITransportListener> _listeners = [];
-    private readonly List<Func<Task>> _pendingLoops = [];
+    private readonly List<Func<ApiTable, Task>> _pendingLoops = [];
     private readonly List<Task> _acceptLoops = [];
     private ITimer? _idleSweep;
 
@@ -61,15 +60,16 @@ public sealed class BrokerServer : IAsyncDisposable
     {
         var listening = _transport.Listen(listener.EndPoint, backlog, bufferSizes);
         _listeners.Add(listening);
-        _pendingLoops.Add(() => AcceptLoopAsync(listening, listener));
+        _pendingLoops.Add(apis => AcceptLoopAsync(listening, listener.Name, apis));
         return listening.LocalEndPoint;
     }
 
     /// <summary>Begins to accept connections on every listener.</summary>
-    public void StartAccepting()
+    /// <param name="apis">What is served to them.</param>
+    public void StartAccepting(ApiTable apis)
     {
         foreach (var start in _pendingLoops)
-            _acceptLoops.Add(start());
+            _acceptLoops.Add(start(apis));
         _pendingLoops.Clear();
         if (_settings().ConnectionIdleMsMax is > 0 and var idleMs)
         {
@@ -114,17 +114,17 @@ public sealed class BrokerServer : IAsyncDisposable
         _clientLog.Dispose();
     }
 
-    private async Task AcceptLoopAsync(ITransportListener listening, ServerListener listener)
+    private async Task AcceptLoopAsync(ITransportListener listening, string listener, ApiTable apis)
     {
-        ServerLog.Listening(_logger, listener.Name, listening.LocalEndPoint);
+        ServerLog.Listening(_logger, listener, listening.LocalEndPoint);
         try
         {
             while (!_stopping.IsCancellationRequested)
             {
                 await _connections.WaitUntilBelowAsync(_settings().ConnectionsMax, _stopping.Token);
                 var accepted = await listening.AcceptAsync(_stopping.Token);
-                await KeepToRateAsync(accepted, listener.Name);
-                _ = ServeAsync(new Connection(accepted, listener.Name, listener.Apis, _heavy, _settings(), _pool, _time, _clientLog));
+                await KeepToRateAsync(accepted, listener);
+                _ = ServeAsync(new Connection(accepted, listener, apis, _heavy, _settings(), _pool, _time, _clientLog));
             }
         }
         catch (Exception) when (_stopping.IsCancellationRequested)
@@ -133,7 +133,7 @@ public sealed class BrokerServer : IAsyncDisposable
         }
         catch (Exception e)
         {
-            ServerLog.ListenerFailed(_logger, listener.Name, e);
+            ServerLog.ListenerFailed(_logger, listener, e);
         }
     }
 

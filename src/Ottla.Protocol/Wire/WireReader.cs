@@ -178,6 +178,17 @@ public ref struct WireReader
         return tag;
     }
 
+    /// <summary>Skips all tagged fields, as behind a header of which none is of interest.</summary>
+    public void SkipTaggedFields()
+    {
+        var lastTag = -1L;
+        for (var count = ReadTagCount(); count > 0; count--)
+        {
+            var tag = ReadTag(ref lastTag, out var sizeBytes);
+            ReadRawTaggedField(tag, sizeBytes);
+        }
+    }
+
     /// <summary>Reads a tagged field that the schema does not have.</summary>
     public RawTaggedField ReadRawTaggedField(uint tag, int sizeBytes) => new(tag, sizeBytes == 0 ? [] : Take(sizeBytes).ToArray());
 

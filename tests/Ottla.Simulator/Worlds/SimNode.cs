@@ -14,6 +14,7 @@ namespace Ottla.Simulator.Worlds;
 public sealed class SimNode
 {
     private const int Port = 9092;
+    private const int ControllerPort = 9093;
 
     private readonly World _world;
     private readonly Dictionary<string, string> _configs;
@@ -37,7 +38,8 @@ public sealed class SimNode
         _configs = new Dictionary<string, string>(configs)
         {
             ["log.dirs"] = "/data",
-            ["listeners"] = $"PLAINTEXT://{EndPoint}",
+            ["listeners"] = $"PLAINTEXT://{EndPoint},CONTROLLER://{address}:{ControllerPort}",
+            ["controller.quorum.voters"] = $"0@{address}:{ControllerPort}",
             ["num.recovery.threads.per.data.dir"] = "1", // more would be threads of nobody's
         };
     }

@@ -25,7 +25,7 @@ public sealed class ProtocolDocumentTests
         Cluster = null!,
         Topics = null!,
         Logs = null!,
-        Controller = null!,
+        Forwarder = null!,
         ProducerIds = null!,
         Groups = null!,
         Transactions = null!,

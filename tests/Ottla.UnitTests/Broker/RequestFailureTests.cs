@@ -108,8 +108,8 @@ public sealed class RequestFailureTests
                     new ReusingApiEntry<ProduceRequest, ProduceResponse>(handler),
                 ]);
             _server = new BrokerServer(_network, () => settings, new BufferPool(), _heavy, TimeProvider.System, log);
-            _address = _server.Listen(new ServerListener("PLAINTEXT", new IPEndPoint(IPAddress.Loopback, 9092), Apis), 10, default);
-            _server.StartAccepting();
+            _address = _server.Listen(new ServerListener("PLAINTEXT", new IPEndPoint(IPAddress.Loopback, 9092)), 10, default);
+            _server.StartAccepting(Apis);
         }
 
         public ApiTable Apis { get; }

@@ -3,15 +3,11 @@ using Ottla.Broker;
 using Ottla.Broker.Directories;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
-using Ottla.Broker.Shared;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Network.Transport;
-using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Files;
 using Ottla.Storage.Log;
-using Ottla.UnitTests.Controller;
 
 namespace Ottla.UnitTests.Broker;
 
@@ -76,29 +72,24 @@ public sealed class StartRefusalTests
     }
 
     [Fact]
-    public async Task A_wait_says_what_for_and_ends()
+    public async Task A_node_that_waits_for_others_says_for_whom_and_gives_up_in_time()
     {
-        using var controller = new ControllerHost( // nobody ever leads
-            new ControllerTestBed().Settings, new FakeMetadataLog(), [], () => ControllerQuorum.Unknown, _clock, NullLogger.Instance);
-        var identity = new NodeIdentity
-        {
-            NodeId = 1, ClusterId = "c", IncarnationId = Uuid.NewRandom(), BrokerEndpoints = [], ControllerEndpoints = [], SupportedFeatures = SupportedFeatures.Latest, LogDirs = [],
-        };
-        var lifecycle = new BrokerLifecycle(identity, new BrokerEpoch(), controller, new MetadataCache(), _clock);
-        var log = new WarningLogger();
-        var never = new TaskCompletionSource();
-        var joining = lifecycle.JoinAsync(TimeSpan.FromSeconds(7), never.Task, log);
-        _clock.AdvanceMs(5_000);
-        Assert.Equal(["Still waiting for the controller to become active"], log.Warnings);
-        Assert.False(joining.IsCompleted);
-        _clock.AdvanceMs(2_000);
-        var refused = await Assert.ThrowsAsync<NodeStartException>(() => joining.WaitAsync(TestNode.Patience));
-        Assert.Equal("This node waited 7000 ms (initial.broker.registration.timeout.ms) for the controller to become active, and gives up.", refused.Message);
+        using var log = new WarningLoggers();
+        var voters = ("controller.quorum.voters", "0@127.0.0.1:9093,1@10.0.0.1:9093,2@10.0.0.2:9093");
+        var starting = BrokerNode.StartAsync(
+            Config([KeyValuePair.Create("CLUSTER_ID", "4L6g3nShT-eMCtK--X86sw")], voters, ("initial.broker.registration.timeout.ms", "20000")), mayFormat: true,
+            new NodePlatform(_disk, new InMemoryTransport(), _clock, log, 42));
+        var refused = await Assert.ThrowsAsync<NodeStartException>(() => _clock.AdvanceUntilAsync(starting, 500));
+        Assert.Contains("could not register within 20000 ms (initial.broker.registration.timeout.ms)", refused.Message);
+        Assert.Contains(log.Logger.Warnings, line => line.StartsWith("Waiting for an active controller: no controller is active; the voters are 0@127.0.0.1:9093, 1@10.0.0.1:9093", StringComparison.Ordinal));
+        Assert.Contains(log.Logger.Warnings, line => line.StartsWith("Still waiting for a controller to register this broker", StringComparison.Ordinal));
+    }
 
-        joining = lifecycle.JoinAsync(TimeSpan.FromSeconds(7), never.Task, log);
-        never.SetResult();
-        refused = await Assert.ThrowsAsync<NodeStartException>(() => joining.WaitAsync(TestNode.Patience));
-        Assert.Equal("The metadata log failed while this node waited for the controller to become active.", refused.Message);
+    [Fact]
+    public async Task A_node_that_is_to_join_others_is_not_formatted_for_a_cluster_of_its_own()
+    {
+        Assert.Contains("run 'ottla format --cluster-id ID'", await RefusedAsync(("controller.quorum.voters", "0@127.0.0.1:9093,1@10.0.0.1:9093")));
+        Assert.Null(MetaProperties.Read(_disk, Data));
     }
 
     [Fact]
@@ -119,15 +110,6 @@ public sealed class StartRefusalTests
         var refused = await Assert.ThrowsAsync<ConfigException>(() => StartAsync(("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")));
         Assert.StartsWith("authorizer.class.name: this version enforces no ACLs", refused.Message);
         await using var node = await StartAsync(("authorizer.class.name", ""));
-    }
-
-    [Fact]
-    public void A_controller_listener_that_is_not_opened_is_warned_of_where_somebody_asked_for_it()
-    {
-        Assert.Empty(BrokerConfig.LoadDevMode().Warnings);
-        Assert.Empty(BrokerConfig.LoadDevMode([], [KeyValuePair.Create("listeners", "PLAINTEXT://:9092")]).Warnings);
-        var config = BrokerConfig.LoadDevMode([], [KeyValuePair.Create("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093")]);
-        Assert.StartsWith("The listener CONTROLLER://:9093 is not opened: ", Assert.Single(config.Warnings));
     }
 
     private void Format(bool standalone)

@@ -17,6 +17,7 @@ internal sealed class TestNode : IAsyncDisposable
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     private const ulong Seed = 42;
+    private const string ClockJumpMs = "2147483647";
 
     private readonly Dictionary<string, string> _configs;
     private readonly ILoggerFactory _loggers;
@@ -51,7 +52,11 @@ internal sealed class TestNode : IAsyncDisposable
     private static async Task<TestNode> StartOnAsync(InMemoryFileSystem? disk, ILoggerFactory? loggers,
         (string Name, string Value)[] configs)
     {
-        var all = new Dictionary<string, string> { ["log.dirs"] = "/data" };
+        var all = new Dictionary<string, string>
+        {
+            ["log.dirs"] = "/data",
+            ["broker.session.timeout.ms"] = ClockJumpMs, // a test moves the clock by hours at once, and no heartbeat comes in between
+        };
         foreach (var (name, value) in configs)
             all[name] = value;
         var node = new TestNode(all, loggers);

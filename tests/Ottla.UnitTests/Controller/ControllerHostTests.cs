@@ -2,7 +2,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker.Directories;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
-using Ottla.Broker.Shared;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
@@ -17,9 +16,9 @@ public sealed class ControllerHostTests : IAsyncDisposable
 
     private readonly FakeMetadataLog _log = new();
     private readonly MetadataCache _cache = new();
-    private readonly BrokerEpoch _epoch = new();
     private readonly MetadataLoader _loader;
     private readonly ControllerHost _host;
+    private long _epoch = -1;
 
     public ControllerHostTests()
     {
@@ -37,24 +36,22 @@ public sealed class ControllerHostTests : IAsyncDisposable
     public async Task Node_registers_serves_and_shuts_down()
     {
         await StartAsync();
-        var lifecycle = Lifecycle();
-        await lifecycle.RegisterAsync();
+        await RegisterAsync();
         Assert.True(_cache.Current.Cluster.Broker(1)!.Fenced);
-        Assert.Single(_cache.Current.Cluster.Controllers);
-        await lifecycle.UnfenceAsync();
+        await UnfenceAsync();
         var (response, offset) = await _host.SubmitWithOffsetAsync(Create("a"));
         await _cache.WaitForOffset(offset);
         Assert.Equal(0, response.Topics[0].ErrorCode);
         Assert.Equal(1, _cache.Current.Topics.Find("a")!.Partitions[0].Leader);
-        await lifecycle.ShutDownAsync();
+        Assert.False((await HeartbeatAsync(wantShutDown: true)).ShouldShutDown); // not before the broker has read that its leadership is gone
+        Assert.True((await HeartbeatAsync(wantShutDown: true)).ShouldShutDown);
         Assert.True(_cache.Current.Cluster.Broker(1)!.Fenced);
         Assert.Equal([1], _cache.Current.Topics.Find("a")!.Partitions[0].EligibleLeaderReplicas.AsEnumerable());
 
-        var firstEpoch = _epoch.Value;
-        var again = Lifecycle(firstEpoch);
-        await again.RegisterAsync();
-        await again.UnfenceAsync();
-        Assert.True(_epoch.Value > firstEpoch);
+        var firstEpoch = _epoch;
+        await RegisterAsync(firstEpoch);
+        await UnfenceAsync();
+        Assert.True(_epoch > firstEpoch);
         var partition = _cache.Current.Topics.Find("a")!.Partitions[0];
         Assert.Equal((1, LeaderRecoveryState.Recovered, 2), (partition.Leader, partition.LeaderRecoveryState, partition.LeaderEpoch));
     }
@@ -109,7 +106,7 @@ public sealed class ControllerHostTests : IAsyncDisposable
     {
         var config = new ControllerTestBed(7, ("metadata.log.max.record.bytes.between.snapshots", "2000")).Settings.Config;
         await StartAsync(SnapshotPolicy.From(config));
-        await Lifecycle().RegisterAsync();
+        await RegisterAsync();
         for (var i = 0; i < 200 && !_log.FirstSnapshot.IsCompleted; i++)
             await _host.SubmitAsync(new AllocateProducerIdsCommand(1, _cache.Current.Cluster.Broker(1)!.Epoch));
         await _log.FirstSnapshot.WaitAsync(Patience);
@@ -154,7 +151,6 @@ public sealed class ControllerHostTests : IAsyncDisposable
         ClusterId = ControllerTestBed.ClusterId,
         IncarnationId = Uuid.NewRandom(),
         BrokerEndpoints = [new Endpoint("PLAINTEXT", "localhost", 9092, 0)],
-        ControllerEndpoints = [new Endpoint("CONTROLLER", "localhost", 9093, 0)],
         SupportedFeatures = SupportedFeatures.Latest,
         LogDirs = [new Uuid(1, 1000)],
         PreviousBrokerEpoch = previousEpoch,
@@ -163,7 +159,24 @@ public sealed class ControllerHostTests : IAsyncDisposable
     private ControllerHost Host(params (string, string)[] configs) => new(
         new ControllerTestBed(7, configs).Settings, _log, StorageFormatter.DefaultBootstrap(SupportedFeatures.Latest), () => new ControllerQuorum(1, [1]), TimeProvider.System, NullLogger.Instance);
 
-    private BrokerLifecycle Lifecycle(long previousEpoch = -1) => new(Node(previousEpoch), _epoch, _host, _cache, TimeProvider.System);
+    private async Task RegisterAsync(long previousEpoch = -1)
+    {
+        var (response, offset) = await _host.SubmitWithOffsetAsync(new RegisterBrokerCommand(Node(previousEpoch).ToBrokerRegistration()));
+        _epoch = response.BrokerEpoch;
+        await _cache.WaitForOffset(offset).WaitAsync(Patience);
+    }
+
+    private async Task UnfenceAsync() => Assert.False((await HeartbeatAsync(wantShutDown: false)).IsFenced);
+
+    private async Task<BrokerHeartbeatReply> HeartbeatAsync(bool wantShutDown)
+    {
+        var (reply, offset) = await _host.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(new BrokerHeartbeatRequest
+        {
+            BrokerId = 1, BrokerEpoch = _epoch, CurrentMetadataOffset = _cache.PublishedOffset, WantShutDown = wantShutDown,
+        }));
+        await _cache.WaitForOffset(offset).WaitAsync(Patience);
+        return reply;
+    }
 
     private void Start(SnapshotPolicy? snapshots = null)
     {
@@ -184,9 +197,8 @@ public sealed class ControllerHostTests : IAsyncDisposable
     private async Task StartWithBrokerAsync()
     {
         await StartAsync();
-        var lifecycle = Lifecycle();
-        await lifecycle.RegisterAsync();
-        await lifecycle.UnfenceAsync();
+        await RegisterAsync();
+        await UnfenceAsync();
     }
 
     private static async Task UntilAsync(Func<bool> condition)
