@@ -31,8 +31,11 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
             || (!isAll && request.Topics.All(topic => topic.Name != cursor.TopicName))))
         {
             return ValueTask.FromResult<DescribeTopicPartitionsResponse?>(
-                new DescribeTopicPartitionsResponse { Topics = [.. request.Topics.Select(topic =>
-                    Failed(topic.Name, ErrorCode.InvalidRequest))] });
+                new DescribeTopicPartitionsResponse
+                {
+                    Topics = [.. request.Topics.Select(topic =>
+                    Failed(topic.Name, ErrorCode.InvalidRequest))]
+                });
         }
 
         var image = cluster.Image;
@@ -81,8 +84,13 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
     }
 
     private static TopicResponse Failed(string name, ErrorCode error) =>
-        new() { Name = name, ErrorCode = (short)error, IsInternal = TopicNames.IsInternal(name),
-            TopicAuthorizedOperations = AuthorizedOperations.Topic };
+        new()
+        {
+            Name = name,
+            ErrorCode = (short)error,
+            IsInternal = TopicNames.IsInternal(name),
+            TopicAuthorizedOperations = AuthorizedOperations.Topic
+        };
 
     private static TopicResponse Describe(RequestContext context, MetadataImage image, TopicImage topic, int first, int last) => new()
     {

@@ -218,7 +218,8 @@ public sealed class PartitionReplica
     private AppendOutcome NotEnoughInSync(PartitionLeadership leadership) => AppendOutcome.Failed(
         ErrorCode.NotEnoughReplicas,
         $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, "
-            + $"less than the min.insync.replicas of {MinInSync(leadership)}.") with { LogStartOffset = Log.LogStartOffset };
+            + $"less than the min.insync.replicas of {MinInSync(leadership)}.") with
+    { LogStartOffset = Log.LogStartOffset };
 
     private void AdvanceHighWatermark()
     {

@@ -185,7 +185,8 @@ internal sealed class MessageSetReader : IDisposable
                 {
                     throw new CorruptRecordException(
                         ErrorCode.InvalidRecord,
-                            $"A compressed message expands to more than the {expandedBytesMax} bytes allowed") { ExceedsBound = true };
+                            $"A compressed message expands to more than the {expandedBytesMax} bytes allowed")
+                    { ExceedsBound = true };
                 }
 
                 if (length == expanded.Length)

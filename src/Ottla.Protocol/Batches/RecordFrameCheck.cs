@@ -36,7 +36,8 @@ internal static class RecordFrameCheck
         if (isFromClient && batch.Compression == CompressionType.Zstd && !rules.ZstdAllowed)
             throw new RecordValidationException(
                 ErrorCode.UnsupportedCompressionType, $"Produce requests with version {rules.ProduceVersion} are not allowed to use "
-                    + "ZStandard compression") { IsOfRequest = true };
+                    + "ZStandard compression")
+            { IsOfRequest = true };
         if (isFromClient && batch.BaseOffset != 0)
             throw Invalid(
                 $"The baseOffset of the record batch in the append to {rules.Partition} should be 0, but it is {batch.BaseOffset}");

@@ -213,7 +213,8 @@ public ref struct RecordReader : IDisposable
         return bodySize <= bytesMax
             ? bodySize
             : throw new CorruptRecordException(
-                ErrorCode.InvalidRecord, $"A record expands to {bodySize} bytes, more than the {bytesMax} allowed") { ExceedsBound = true };
+                ErrorCode.InvalidRecord, $"A record expands to {bodySize} bytes, more than the {bytesMax} allowed")
+            { ExceedsBound = true };
     }
 
     /// <summary>The bytes of the next record after its length, expanded.</summary>

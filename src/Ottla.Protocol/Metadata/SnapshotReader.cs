@@ -76,7 +76,8 @@ public sealed class SnapshotReader(bool controlOnly = false)
             case SnapshotFooterRecord: _hasFooter = true; break;
             case KRaftVersionRecord version: _kraftVersion = version.KRaftVersion; break;
             case VotersRecord voters: _voters = voters; break;
-            default: throw new MalformedMessageException(
+            default:
+                throw new MalformedMessageException(
                 $"The snapshot is corrupt: it has an unexpected control record of type {control.Type} at offset {control.Offset}.");
         }
     }

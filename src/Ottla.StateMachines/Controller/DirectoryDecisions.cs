@@ -55,8 +55,12 @@ internal static class DirectoryDecisions
             return ErrorCode.NotLeaderOrFollower;
         if (partition.Directories[position] != directory)
         {
-            var change = new PartitionChangeRecord { TopicId = topicId, PartitionId = index,
-                Directories = [.. partition.Directories.SetItem(position, directory)] };
+            var change = new PartitionChangeRecord
+            {
+                TopicId = topicId,
+                PartitionId = index,
+                Directories = [.. partition.Directories.SetItem(position, directory)]
+            };
             records.Add(new MetadataRecord(change, image.Features.MetadataVersionOrThrow.PartitionRecordVersion));
         }
 

@@ -141,8 +141,11 @@ internal sealed record PartitionChange(PartitionRegistration Partition, Uuid Top
     private static bool Same(ImmutableArray<int> left, ImmutableArray<int> right) => left.AsSpan().SequenceEqual(right.AsSpan());
 
     private static bool IsNoChange(PartitionChangeRecord record) =>
-        record is { Isr: null, EligibleLeaderReplicas: null, LastKnownElr: null, Leader: PartitionRegistration.NoLeaderChange,
-            LeaderRecoveryState: < 0 }
+        record is
+    {
+        Isr: null, EligibleLeaderReplicas: null, LastKnownElr: null, Leader: PartitionRegistration.NoLeaderChange,
+        LeaderRecoveryState: < 0
+    }
             and { Replicas: null, RemovingReplicas: null, AddingReplicas: null, Directories: null };
 
     /// <summary>Replicas that left the ISR while it was too small to commit records. They still have all committed records.</summary>

@@ -45,13 +45,13 @@ internal sealed class PartitionDecisions(QuorumController controller)
     /// <summary>A change of a partition that keeps its assignment and its ISR, to be varied.</summary>
     public static PartitionChange Begin(MetadataImage image, PartitionRegistration partition, Uuid topicId, int index, TopicRules rules) =>
         new(partition, topicId, index)
-    {
-        MinIsr = rules.MinIsr,
-        IsElrEnabled = image.Features.IsElrEnabled,
-        Version = image.Features.MetadataVersionOrThrow,
-        CanLead = replica => image.Cluster.IsActive(replica) && HasOnlineDirectory(image, partition, replica),
-        DefaultDirectory = broker => image.Cluster.DefaultDirectory(broker),
-    };
+        {
+            MinIsr = rules.MinIsr,
+            IsElrEnabled = image.Features.IsElrEnabled,
+            Version = image.Features.MetadataVersionOrThrow,
+            CanLead = replica => image.Cluster.IsActive(replica) && HasOnlineDirectory(image, partition, replica),
+            DefaultDirectory = broker => image.Cluster.DefaultDirectory(broker),
+        };
 
     /// <summary>What a topic's configs say of its partitions.</summary>
     public TopicRules RulesOf(MetadataImage image, TopicImage topic)

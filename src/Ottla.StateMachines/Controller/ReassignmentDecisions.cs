@@ -94,8 +94,12 @@ internal static class ReassignmentDecisions
             error = e.Error;
         }
 
-        return new PartitionResponse { PartitionIndex = request.PartitionIndex, ErrorCode = (short)error.Code,
-            ErrorMessage = error.Message };
+        return new PartitionResponse
+        {
+            PartitionIndex = request.PartitionIndex,
+            ErrorCode = (short)error.Code,
+            ErrorMessage = error.Message
+        };
     }
 
     /// <summary>

@@ -71,8 +71,12 @@ internal sealed partial class TopicDecisions(QuorumController controller)
 
             QuorumController.CheckSize(records);
             results.Add(
-                new CreatePartitionsResponse.CreatePartitionsTopicResult { Name = group.Key, ErrorCode = (short)error.Code,
-                    ErrorMessage = error.Message });
+                new CreatePartitionsResponse.CreatePartitionsTopicResult
+                {
+                    Name = group.Key,
+                    ErrorCode = (short)error.Code,
+                    ErrorMessage = error.Message
+                });
         }
 
         return new(request.ValidateOnly ? [] : records, new CreatePartitionsResponse { Results = [.. results] }, true);

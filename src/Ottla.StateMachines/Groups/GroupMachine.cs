@@ -80,7 +80,8 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
             case DescribeGroupCommand describe: _classic.Describe(describe, replyTo, effects); break;
             case ListGroupsCommand list: _administration.List(list, replyTo, effects); break;
             case DeleteGroupCommand delete: _administration.Delete(delete, replyTo, effects); break;
-            default: throw new ApiException(
+            default:
+                throw new ApiException(
                 ErrorCode.UnsupportedVersion, $"The group coordinator does not support {command.GetType().Name}.");
         }
     }

@@ -46,8 +46,14 @@ public sealed class RaftLogState
     public static RaftLogState Open(long startOffset, long endOffset, IEnumerable<(int Epoch, long StartOffset)> epochs,
         LogPosition? earliestSnapshot, LogPosition? latestSnapshot)
     {
-        var state = new RaftLogState { StartOffset = startOffset, EndOffset = endOffset, FlushedOffset = endOffset,
-            EarliestSnapshot = earliestSnapshot, LatestSnapshot = latestSnapshot };
+        var state = new RaftLogState
+        {
+            StartOffset = startOffset,
+            EndOffset = endOffset,
+            FlushedOffset = endOffset,
+            EarliestSnapshot = earliestSnapshot,
+            LatestSnapshot = latestSnapshot
+        };
         state._epochs.AddRange(epochs);
         return state;
     }

@@ -159,7 +159,7 @@ public sealed partial class RaftMachine
             else
             {
                 Enter(RaftRole.Unattached, Epoch, LeaderId, Voted, _now.AddMilliseconds(isRejected ? RandomElectionTimeoutMs : _options.RetryBackoffMs));
-                    }
+            }
 
             return true;
         }

@@ -83,11 +83,11 @@ public sealed record TransactionMetadata
     /// <summary>Adds partitions to the transaction.</summary>
     public TransactionMetadata Add(IReadOnlyCollection<TopicPartition> partitions, short clientTransactionVersion, Instant now) =>
         Next(TransactionState.Ongoing, now) with
-    {
-        Partitions = new HashSet<TopicPartition>([.. Partitions, .. partitions]),
-        StartMs = State == TransactionState.Ongoing ? StartMs : now.UnixMilliseconds,
-        ClientTransactionVersion = clientTransactionVersion,
-    };
+        {
+            Partitions = new HashSet<TopicPartition>([.. Partitions, .. partitions]),
+            StartMs = State == TransactionState.Ongoing ? StartMs : now.UnixMilliseconds,
+            ClientTransactionVersion = clientTransactionVersion,
+        };
 
     /// <summary>Decides the outcome.</summary>
     /// <param name="isCommit">Whether to commit; otherwise the transaction is aborted.</param>

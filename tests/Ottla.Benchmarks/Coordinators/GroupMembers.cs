@@ -61,7 +61,11 @@ internal static class GroupMembers
             {
                 members[i] = Beat(new ConsumerGroupHeartbeatRequest
                 {
-                    GroupId = group, MemberEpoch = 0, RebalanceTimeoutMs = SessionTimeoutMs, SubscribedTopicNames = [topic], TopicPartitions = [],
+                    GroupId = group,
+                    MemberEpoch = 0,
+                    RebalanceTimeoutMs = SessionTimeoutMs,
+                    SubscribedTopicNames = [topic],
+                    TopicPartitions = [],
                 });
                 owned[i] = AssignedTo(members[i]) ?? [];
             }

@@ -223,8 +223,12 @@ internal sealed class StormMember(StartedTarget broker, string group, string top
             var joined = _connection.Ask<JoinGroupRequest, JoinGroupResponse>(
                 new JoinGroupRequest
                 {
-                    GroupId = group, MemberId = _memberId, SessionTimeoutMs = SessionTimeoutMs, RebalanceTimeoutMs = RebalanceTimeoutMs,
-                    ProtocolType = "storm", Protocols = [new() { Name = "modulo", Metadata = [] }],
+                    GroupId = group,
+                    MemberId = _memberId,
+                    SessionTimeoutMs = SessionTimeoutMs,
+                    RebalanceTimeoutMs = RebalanceTimeoutMs,
+                    ProtocolType = "storm",
+                    Protocols = [new() { Name = "modulo", Metadata = [] }],
                 },
                 version: 3);
             if (joined.ErrorCode != (short)ErrorCode.None)
@@ -237,7 +241,9 @@ internal sealed class StormMember(StartedTarget broker, string group, string top
             var synced = _connection.Ask<SyncGroupRequest, SyncGroupResponse>(
                 new SyncGroupRequest
                 {
-                    GroupId = group, MemberId = _memberId, GenerationId = _generation,
+                    GroupId = group,
+                    MemberId = _memberId,
+                    GenerationId = _generation,
                     Assignments = [.. joined.Members.Select((member, i) => new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = member.MemberId, Assignment = Share(i, joined.Members.Length) })],
                 },
                 version: 2);
@@ -286,7 +292,9 @@ internal sealed class StormMember(StartedTarget broker, string group, string top
         var response = _connection.Ask<OffsetCommitRequest, OffsetCommitResponse>(
             new OffsetCommitRequest
             {
-                GroupId = group, MemberId = _memberId, GenerationIdOrMemberEpoch = _generation,
+                GroupId = group,
+                MemberId = _memberId,
+                GenerationIdOrMemberEpoch = _generation,
                 Topics = [new() { Name = topic, Partitions = [new() { PartitionIndex = partition, CommittedOffset = offset, CommittedMetadata = "" }] }],
             },
             version);

@@ -97,8 +97,11 @@ public sealed class OneNodeApiTests
         {
             for (sbyte type = 0; type <= (version == 0 ? 0 : 1); type++)
             {
-                var request = new ElectLeadersRequest { ElectionType = type,
-                    TopicPartitions = [new() { Topic = "t", Partitions = [0, 1] }] };
+                var request = new ElectLeadersRequest
+                {
+                    ElectionType = type,
+                    TopicPartitions = [new() { Topic = "t", Partitions = [0, 1] }]
+                };
                 var elected = await client.CallAsync<ElectLeadersRequest, ElectLeadersResponse>(request, version);
                 Assert.Equal(
                     [(0, ErrorCode.ElectionNotNeeded), (1, ErrorCode.UnknownTopicOrPartition)],
@@ -117,8 +120,11 @@ public sealed class OneNodeApiTests
 
         foreach (var version in TestConnection.VersionsOf<AlterPartitionReassignmentsResponse>())
         {
-            var request = new AlterPartitionReassignmentsRequest { Topics = [new() { Name = "t",
-                Partitions = [new() { Replicas = [0] }, new() { Replicas = [0, 1] }, new() { Replicas = null }] }] };
+            var request = new AlterPartitionReassignmentsRequest
+            {
+                Topics = [new() { Name = "t",
+                Partitions = [new() { Replicas = [0] }, new() { Replicas = [0, 1] }, new() { Replicas = null }] }]
+            };
             var altered = await client.CallAsync<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(request, version);
             Assert.Equal((0, null), (altered.ErrorCode, altered.ErrorMessage));
             Assert.Equal(
@@ -327,8 +333,11 @@ public sealed class OneNodeApiTests
             Assert.Equal([(1, 8192), (2, 4096)], result.CredentialInfos.Select(each => ((int)each.Mechanism, each.Iterations)));
         }
 
-        var asked = new DescribeUserScramCredentialsRequest { Users = [new() { Name = "bob" }, new() { Name = "alice" },
-            new() { Name = "alice" }] };
+        var asked = new DescribeUserScramCredentialsRequest
+        {
+            Users = [new() { Name = "bob" }, new() { Name = "alice" },
+            new() { Name = "alice" }]
+        };
         Assert.Equal(
             [
                 ("bob", ErrorCode.ResourceNotFound, "Attempt to describe a user credential that does not exist: bob"),

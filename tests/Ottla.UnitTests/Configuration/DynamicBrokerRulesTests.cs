@@ -100,7 +100,11 @@ public sealed class DynamicBrokerRulesTests
     {
         var clusterDefault = new Dictionary<string, string>
         {
-            ["max.connections.per.ip"] = "0", ["log.cleaner.threads"] = "0", ["log.roll.ms"] = "0", ["message.max.bytes"] = "17", ["num.io.threads"] = "4",
+            ["max.connections.per.ip"] = "0",
+            ["log.cleaner.threads"] = "0",
+            ["log.roll.ms"] = "0",
+            ["message.max.bytes"] = "17",
+            ["num.io.threads"] = "4",
         };
         var config = ConfigTestData.Broker().WithDynamic(clusterDefault, s_nothing);
         Assert.Equal((17, 4), (config.MessageMaxBytes, config.NumIoThreads));

@@ -156,11 +156,11 @@ public sealed class ReassignmentCommandTests
 
     private static AlterPartitionReassignmentsCommand Command(bool allowsOtherFactor, params int[]?[] replicas) =>
         new(new AlterPartitionReassignmentsRequest
-    {
-        AllowReplicationFactorChange = allowsOtherFactor,
-        Topics = [new() { Name = "a", Partitions = [.. replicas.Select(each =>
+        {
+            AllowReplicationFactorChange = allowsOtherFactor,
+            Topics = [new() { Name = "a", Partitions = [.. replicas.Select(each =>
             new AlterPartitionReassignmentsRequest.ReassignablePartition { Replicas = each })] }],
-    });
+        });
 
     private (ErrorCode, string?) Alter(int[]? replicas)
     {

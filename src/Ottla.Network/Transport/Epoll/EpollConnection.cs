@@ -55,7 +55,8 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
     {
         cancellationToken.ThrowIfCancellationRequested();
         var connection = new EpollConnection(
-            new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }, loop) { RemoteEndPoint = endpoint };
+            new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }, loop)
+        { RemoteEndPoint = endpoint };
         try
         {
             await connection._sending.ConnectAsync(endpoint, cancellationToken);

@@ -13,14 +13,14 @@ internal static class ConsumerGroupDescription
 
     public static ConsumerGroupDescribeResponse.DescribedGroup Of(ConsumerGroup group, PartitionAssignors assignors, TopicsImage topics) =>
         new()
-    {
-        GroupId = group.GroupId,
-        GroupState = group.StateName,
-        GroupEpoch = group.GroupEpoch,
-        AssignmentEpoch = group.AssignmentEpoch,
-        AssignorName = assignors.Preferred(group.Members.Select(member => member.ServerAssignor)).Name,
-        Members = [.. group.Members.Select(member => Of(member, group, topics))],
-    };
+        {
+            GroupId = group.GroupId,
+            GroupState = group.StateName,
+            GroupEpoch = group.GroupEpoch,
+            AssignmentEpoch = group.AssignmentEpoch,
+            AssignorName = assignors.Preferred(group.Members.Select(member => member.ServerAssignor)).Name,
+            Members = [.. group.Members.Select(member => Of(member, group, topics))],
+        };
 
     private static ConsumerGroupDescribeResponse.Member Of(ConsumerGroupMember member, ConsumerGroup group, TopicsImage topics) => new()
     {

@@ -156,7 +156,11 @@ public sealed class RecordBatchTests
     {
         using var builder = new RecordBatchBuilder(new RecordBatchOptions
         {
-            Compression = compression, BaseOffset = baseOffset, ProducerId = 1, ProducerEpoch = 2, BaseSequence = sequence,
+            Compression = compression,
+            BaseOffset = baseOffset,
+            ProducerId = 1,
+            ProducerEpoch = 2,
+            BaseSequence = sequence,
         });
         var expectedSize = RecordBatchLayout.HeaderSizeBytes;
         for (var i = 0; i < records.Length; i++)
