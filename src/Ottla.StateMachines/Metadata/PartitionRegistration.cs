@@ -86,20 +86,24 @@ public sealed record PartitionRegistration
 
     /// <summary>The partition that a record describes.</summary>
     /// <exception cref="MetadataException">The record contradicts itself.</exception>
-    public static PartitionRegistration From(PartitionRecord record) => new()
+    public static PartitionRegistration From(PartitionRecord record)
     {
-        Replicas = [.. record.Replicas],
-        Directories = CheckedDirectories(record.Directories, record.Replicas.Length, record.TopicId, record.PartitionId),
-        Isr = [.. record.Isr],
-        RemovingReplicas = [.. record.RemovingReplicas],
-        AddingReplicas = [.. record.AddingReplicas],
-        EligibleLeaderReplicas = [.. record.EligibleLeaderReplicas ?? []],
-        LastKnownElr = [.. record.LastKnownElr ?? []],
-        Leader = record.Leader,
-        LeaderRecoveryState = (LeaderRecoveryState)record.LeaderRecoveryState,
-        LeaderEpoch = record.LeaderEpoch,
-        PartitionEpoch = record.PartitionEpoch,
-    };
+        ImmutableArray<int> replicas = [.. record.Replicas];
+        return new PartitionRegistration
+        {
+            Replicas = replicas,
+            Directories = CheckedDirectories(record.Directories, replicas.Length, record.TopicId, record.PartitionId),
+            Isr = Share(record.Isr, replicas),
+            RemovingReplicas = [.. record.RemovingReplicas],
+            AddingReplicas = [.. record.AddingReplicas],
+            EligibleLeaderReplicas = [.. record.EligibleLeaderReplicas ?? []],
+            LastKnownElr = [.. record.LastKnownElr ?? []],
+            Leader = record.Leader,
+            LeaderRecoveryState = (LeaderRecoveryState)record.LeaderRecoveryState,
+            LeaderEpoch = record.LeaderEpoch,
+            PartitionEpoch = record.PartitionEpoch,
+        };
+    }
 
     /// <summary>Returns the partition after a change.</summary>
     /// <exception cref="MetadataException">The result would be inconsistent.</exception>
@@ -109,11 +113,11 @@ public sealed record PartitionRegistration
         return new PartitionRegistration
         {
             Replicas = replicas,
-            Directories = CheckedDirectories(
-                change.Directories is null
-                    ? Directories.AsSpan()
-                    : change.Directories, replicas.Length, change.TopicId, change.PartitionId),
-            Isr = change.Isr is null ? Isr : [.. change.Isr],
+            Directories = change.Directories is null && Directories.Length == replicas.Length
+                ? Directories
+                : CheckedDirectories(
+                    change.Directories is null ? Directories.AsSpan() : change.Directories, replicas.Length, change.TopicId, change.PartitionId),
+            Isr = change.Isr is null ? Isr : Share(change.Isr, replicas),
             RemovingReplicas = change.RemovingReplicas is null ? RemovingReplicas : [.. change.RemovingReplicas],
             AddingReplicas = change.AddingReplicas is null ? AddingReplicas : [.. change.AddingReplicas],
             EligibleLeaderReplicas = change.EligibleLeaderReplicas is null ? EligibleLeaderReplicas : [.. change.EligibleLeaderReplicas],
@@ -170,6 +174,10 @@ public sealed record PartitionRegistration
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Leader, LeaderEpoch, PartitionEpoch, Replicas.Length);
+
+    /// <summary>Mostly all replicas are in sync: then a partition needs one list for both, and there are many partitions.</summary>
+    private static ImmutableArray<int> Share(int[] isr, ImmutableArray<int> replicas) =>
+        replicas.AsSpan().SequenceEqual(isr) ? replicas : [.. isr];
 
     private static ImmutableArray<Uuid> CheckedDirectories(ReadOnlySpan<Uuid> directories, int replicas, Uuid topicId, int partition)
     {
