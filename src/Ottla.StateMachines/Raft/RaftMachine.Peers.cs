@@ -87,6 +87,8 @@ public sealed partial class RaftMachine
 
         if (response is AddVoterReply or RemoveVoterReply)
             return HandleMembershipReply(response);
+        if (response is UpdateVoterReply { Error: ErrorCode.UnsupportedVersion } unsupported)
+            return HandleUpdateVoterReply(unsupported);
         if (response.Epoch < Epoch || response.Error == ErrorCode.UnknownLeaderEpoch)
             return false; // it has to learn the epoch first
         if (response.Epoch > Epoch || response.Error is ErrorCode.FencedLeaderEpoch or ErrorCode.NotLeaderOrFollower)

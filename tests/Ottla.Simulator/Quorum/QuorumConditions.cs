@@ -39,7 +39,8 @@ internal sealed record QuorumConditions
         Brokers = prng.NextInt(3),
         IsDynamic = prng.NextChance(70),
         AutoJoin = prng.NextChance(40),
-        ElectionTimeoutMs = prng.NextInt(300, 1200),
+        // Some are so short that elections meet.
+        ElectionTimeoutMs = prng.NextChance(25) ? prng.NextInt(30, 100) : prng.NextInt(300, 1200),
         FetchTimeoutMs = prng.NextInt(600, 2200),
         LossPercent = prng.NextInt(8),
         DelayPercent = prng.NextInt(8),

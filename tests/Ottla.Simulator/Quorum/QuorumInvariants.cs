@@ -12,6 +12,7 @@ internal sealed class QuorumInvariants(QuorumWorld world)
     private readonly Dictionary<int, int> _predecessors = [];
     private readonly Dictionary<LogPosition, SavedSnapshot> _snapshots = [];
     private readonly Dictionary<ReplicaKey, int> _epochs = [];
+    private readonly Dictionary<ReplicaKey, ElectionState> _saved = [];
     private readonly Dictionary<SimulatedReplica, long> _highWatermarks = [];
     private readonly Dictionary<ReplicaKey, long> _lostDisks = [];
     private long _committedEnd;
@@ -44,6 +45,7 @@ internal sealed class QuorumInvariants(QuorumWorld world)
         Demand(saved.Epoch >= _epochs.GetValueOrDefault(node.Disk.Key), node, "never to go back to an older epoch");
         Demand(saved.Epoch >= machine.Log.End.Epoch, node, "to have no record of a later epoch than its own");
         _epochs[node.Disk.Key] = saved.Epoch;
+        NoteSaved(node, saved);
         if (saved.LeaderId >= 0)
             NoteLeader(node, saved.Epoch, saved.LeaderId);
         if (machine.Role is RaftRole.Prospective or RaftRole.Candidate)
@@ -151,6 +153,18 @@ internal sealed class QuorumInvariants(QuorumWorld world)
         Demand(_leaders[epoch] == leaderId, node, $"to know the one leader of epoch {epoch}, {_leaders[epoch]}, and not {leaderId}");
     }
 
+    /// <summary>Q2: what was saved of an epoch stays so over restarts: the leader, and the vote unless the replica leads by it.</summary>
+    private void NoteSaved(SimulatedReplica node, ElectionState saved)
+    {
+        if (_saved.TryGetValue(node.Disk.Key, out var before) && before.Epoch == saved.Epoch)
+        {
+            Demand(before.LeaderId < 0 || before.LeaderId == saved.LeaderId, node, $"not to forget that {before.LeaderId} leads epoch {saved.Epoch}");
+            Demand(before.Voted is not { } voted || saved.Voted?.Id == voted.Id || saved.LeaderId == node.Id, node, $"not to forget its vote for {before.Voted} in epoch {saved.Epoch}");
+        }
+
+        _saved[node.Disk.Key] = saved;
+    }
+
     private void NoteVote(SimulatedReplica node, int epoch, ReplicaKey candidate)
     {
         if (_votes.TryGetValue((node.Disk.Key, epoch), out var before))
@@ -166,6 +180,7 @@ internal sealed class QuorumInvariants(QuorumWorld world)
             Demand(machine.History.VotersOffset >= machine.HighWatermark, node, "not to lead once its removal is committed"); // Q10
         if (machine.Log.EndOffset != machine.EpochStartOffset)
             return;
+        world.NoteElected(node);
         // Q4: it has just been elected, and must have all that was ever committed.
         Demand(machine.Log.EndOffset >= _committedEnd, node, $"to have everything up to {_committedEnd} as it leads");
         var log = node.Disk.Log.ToDictionary(batch => batch.BaseOffset);

@@ -29,6 +29,7 @@ public sealed class QuorumSimulation : ISimulation
         var world = new QuorumWorld(seed, log);
         try
         {
+            world.Start();
             world.RunFaulty(FaultyMs);
             world.Heal(SettleMs);
             world.DemandProgress(ProgressMs);

@@ -13,6 +13,25 @@ internal sealed partial class QuorumWorld
 
     private long _lastChangeMs;
 
+    /// <summary>Now and then a leader dies as soon as it is one, and is back before anybody has noticed.</summary>
+    public void NoteElected(SimulatedReplica node)
+    {
+        if (!_isFaulty || !Prng.NextChance(15))
+            return;
+        var life = node.Life;
+        Schedule(Prng.NextInt(1, 30), () =>
+        {
+            if (!_isFaulty || node.Life != life || !node.IsUp)
+                return;
+            Crash(node);
+            Schedule(Prng.NextInt(1, 50), () =>
+            {
+                if (!node.IsUp && node.Life == life)
+                    Restart(node);
+            });
+        });
+    }
+
     private IEnumerable<SimulatedReplica> Controllers => Nodes.Where(node => node.IsController);
 
     private SimulatedReplica? Leader => Nodes.Where(node => node.Machine?.Role == RaftRole.Leader).MaxBy(node => node.Machine!.Epoch);
@@ -134,6 +153,11 @@ internal sealed partial class QuorumWorld
             node.Port++;
         Tell($"starts {node.Id}");
         node.Start();
+        foreach (var (to, arrive) in _votes)
+        {
+            if (to == node && _isFaulty && Prng.NextChance(30))
+                Schedule(Prng.NextInt(1, 50), arrive);
+        }
     }
 
     private void Cut(SimulatedReplica from, SimulatedReplica to, long durationMs) => _cuts[(from.Id, to.Id)] = NowMs + durationMs;

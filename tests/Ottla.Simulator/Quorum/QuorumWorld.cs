@@ -9,9 +9,11 @@ internal sealed partial class QuorumWorld
     public const string ListenerName = "CONTROLLER";
     public const ushort FirstPort = 9093;
     private const int LateMsMax = 3000;
+    private const int VotesKept = 20;
 
     private readonly PriorityQueue<Action, (long AtMs, long Sequence)> _events = new();
     private readonly Dictionary<(int From, int To), long> _cuts = [];
+    private readonly Queue<(SimulatedReplica To, Action Arrive)> _votes = new();
     private readonly TextWriter? _log;
     private readonly VoterSet _staticVoters;
     private long _sequence;
@@ -42,11 +44,6 @@ internal sealed partial class QuorumWorld
             Nodes.Add(new SimulatedReplica(this, id, id <= Conditions.Voters + Conditions.Spares, disk));
         }
 
-        foreach (var node in Nodes)
-            node.Start();
-        ScheduleClient();
-        ScheduleFault();
-        ScheduleOperator();
     }
 
     public Prng Prng { get; }
@@ -87,13 +84,23 @@ internal sealed partial class QuorumWorld
 
     public void Schedule(long delayMs, Action action) => _events.Enqueue(action, (NowMs + delayMs, _sequence++));
 
+    /// <summary>Starts all nodes, and whatever befalls them.</summary>
+    public void Start()
+    {
+        foreach (var node in Nodes)
+            node.Start();
+        ScheduleClient();
+        ScheduleFault();
+        ScheduleOperator();
+    }
+
     public void RunFaulty(long durationMs) => Run(durationMs);
 
     /// <summary>Sends a request to whoever listens at the address. Who is not there refuses the connection, or the sender hears nothing.</summary>
     public void Send(SimulatedReplica from, int life, RaftSend send)
     {
         var to = FindAt(send.To);
-        Deliver(from, to, () =>
+        void Arrive()
         {
             if (to is not { IsUp: true })
             {
@@ -102,7 +109,11 @@ internal sealed partial class QuorumWorld
             }
 
             to.Receive(send.Request, response => Deliver(to, from, () => from.ReceiveAnswer(life, send.CorrelationId, response)));
-        });
+        }
+
+        if (to is not null && send.Request is VoteCall)
+            Remember(to, Arrive);
+        Deliver(from, to, Arrive);
     }
 
     /// <summary>Asks a node by ApiVersions. The caller waits for an answer no longer than for a request.</summary>
@@ -110,6 +121,14 @@ internal sealed partial class QuorumWorld
     {
         var to = FindAt(node);
         Deliver(from, to, () => Deliver(to, from, () => answer(to is { IsUp: true } ? ((short)0, Voter.KRaftVersionSupported) : null)));
+    }
+
+    /// <summary>Keeps the last requests for votes: some come again after a restart, when they do most harm.</summary>
+    private void Remember(SimulatedReplica to, Action arrive)
+    {
+        _votes.Enqueue((to, arrive));
+        if (_votes.Count > VotesKept)
+            _votes.Dequeue();
     }
 
     private ReplicaKey NewKey(int id) => new(id, new Uuid(7, (ulong)++_nextDirectory));
