@@ -59,6 +59,7 @@ internal sealed class NodeChannels : IAsyncDisposable
             RequestTimeout = retryTimeout == Timeout.InfiniteTimeSpan || retryTimeout > socketTimeout ? socketTimeout : retryTimeout,
             ReconnectBackoff = TimeSpan.Zero, // a channel to the controller pauses by itself, and looks for another one meanwhile
             ReconnectBackoffMax = TimeSpan.Zero,
+            FailsWhileDisconnected = true, // a controller that is gone is not waited for
             InFlightMax = 1,
         };
         return Keep(new ControllerChannel(purpose, Locator, address => Connect(address, options), retryTimeout, _platform.Time, _controllerLogger));
