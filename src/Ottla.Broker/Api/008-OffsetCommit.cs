@@ -23,37 +23,35 @@ internal sealed class OffsetCommitHandler(CoordinatorHost<GroupCommand> groups, 
 
     public async ValueTask<OffsetCommitResponse?> HandleAsync(RequestContext context, OffsetCommitRequest request)
     {
-        var topics = new List<TopicRequest>();
-        var pending = new List<PartitionResponse>();
-        var response = new OffsetCommitResponse { Topics = [.. request.Topics.Select(topic => Check(context, topic, topics, pending))] };
-        if (topics.Count == 0)
-            return response;
-        try
+        var partitions = new OffsetPartitions(cluster.Image, byId: context.ApiVersion >= FirstVersionWithTopicIds);
+        var topics = request.Topics;
+        request.Topics = [.. topics.Select(topic => Known(partitions, topic)).OfType<TopicRequest>()];
+        IReadOnlyList<ErrorCode> known = [];
+        if (partitions.KnownCount > 0)
         {
-            request.Topics = [.. topics];
-            var answer = await groups.SubmitAsync<OffsetCommitResponse>(request.GroupId, new OffsetCommitCommand(GroupRequests.OriginOf(context), request));
-            var index = 0;
-            foreach (var partition in answer.Topics.SelectMany(topic => topic.Partitions))
-                pending[index++].ErrorCode = partition.ErrorCode;
-        }
-        catch (ApiException e)
-        {
-            foreach (var partition in pending)
-                partition.ErrorCode = (short)e.Error.Code;
+            var command = new OffsetCommitCommand(GroupRequests.OriginOf(context), request);
+            known = await groups.SubmitAsync(request.GroupId, command).OrFailed(error => partitions.FailKnown(error.Code));
         }
 
-        return response;
+        var errors = partitions.Errors(known);
+        return new OffsetCommitResponse { Topics = [.. topics.Select(topic => Answer(topic, errors))] };
     }
 
-    /// <summary>Answers what can be answered of a topic here, and gives the rest to the coordinator.</summary>
-    private TopicResponse Check(RequestContext context, TopicRequest topic, List<TopicRequest> topics, List<PartitionResponse> pending)
+    /// <summary>What the coordinator is asked about a topic; null for nothing.</summary>
+    private static TopicRequest? Known(OffsetPartitions partitions, TopicRequest topic)
     {
-        var found = CommittedTopics.Find(cluster.Image, context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, out var error);
-        var answers = CommittedTopics.Answer(found, error, topic.Partitions, partition => partition.PartitionIndex, Answer, pending, out var known);
-        if (known.Length > 0)
-            topics.Add(new TopicRequest { Name = found!.Name, TopicId = found.Id, Partitions = known });
-        return new TopicResponse { Name = topic.Name, TopicId = topic.TopicId, Partitions = answers };
+        var known = partitions.Add(topic.Name, topic.TopicId, topic.Partitions, partition => partition.PartitionIndex, out var found);
+        return known.Length > 0 ? new TopicRequest { Name = found!.Name, TopicId = found.Id, Partitions = known } : null;
     }
 
-    private static PartitionResponse Answer(int partition, ErrorCode error) => new() { PartitionIndex = partition, ErrorCode = (short)error };
+    private static TopicResponse Answer(TopicRequest topic, Queue<ErrorCode> errors) => new()
+    {
+        Name = topic.Name,
+        TopicId = topic.TopicId,
+        Partitions =
+        [
+            .. topic.Partitions.Select(partition =>
+                new PartitionResponse { PartitionIndex = partition.PartitionIndex, ErrorCode = (short)errors.Dequeue() }),
+        ],
+    };
 }

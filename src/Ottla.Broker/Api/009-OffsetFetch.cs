@@ -44,7 +44,7 @@ internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, C
         var usesIds = context.ApiVersion >= FirstVersionWithTopicIds;
         var unknown = new List<TopicRequest>();
         var asked = group.Topics is null || !usesIds ? group : WithNames(group, unknown);
-        var response = await groups.SubmitAsync<GroupResponse>(group.GroupId, new OffsetFetchCommand(asked, requireStable));
+        var response = await groups.SubmitAsync(group.GroupId, new OffsetFetchCommand(asked, requireStable));
         if (group.Topics is null && usesIds)
             response.Topics = [.. response.Topics.Where(HasId)];
         else if (unknown.Count > 0)

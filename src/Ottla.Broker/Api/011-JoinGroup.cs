@@ -17,7 +17,7 @@ internal sealed class JoinGroupHandler(CoordinatorHost<GroupCommand> groups) : I
     public async ValueTask<JoinGroupResponse?> HandleAsync(RequestContext context, JoinGroupRequest request)
     {
         var command = new JoinGroupCommand(GroupRequests.OriginOf(context), request);
-        var response = await groups.SubmitAsync<JoinGroupResponse>(request.GroupId, command);
+        var response = await groups.SubmitAsync(request.GroupId, command);
         response.ProtocolName = context.ApiVersion < FirstVersionWithNullProtocol ? response.ProtocolName ?? "" : response.ProtocolName is "" ? null : response.ProtocolName;
         return response;
     }

@@ -14,7 +14,7 @@ namespace Ottla.Broker.Api;
 internal sealed class HeartbeatHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<HeartbeatRequest, HeartbeatResponse>
 {
     public async ValueTask<HeartbeatResponse?> HandleAsync(RequestContext context, HeartbeatRequest request) =>
-        await groups.SubmitAsync<HeartbeatResponse>(request.GroupId, new HeartbeatCommand(GroupRequests.OriginOf(context), request));
+        await groups.SubmitAsync(request.GroupId, new HeartbeatCommand(GroupRequests.OriginOf(context), request));
 
     /// <inheritdoc/>
     public ErrorCode ErrorFor(short version, ErrorCode error) => error == ErrorCode.CoordinatorLoadInProgress ? ErrorCode.None : error;

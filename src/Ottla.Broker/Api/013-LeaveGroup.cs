@@ -13,5 +13,5 @@ namespace Ottla.Broker.Api;
 internal sealed class LeaveGroupHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<LeaveGroupRequest, LeaveGroupResponse>
 {
     public async ValueTask<LeaveGroupResponse?> HandleAsync(RequestContext context, LeaveGroupRequest request) =>
-        await groups.SubmitAsync<LeaveGroupResponse>(request.GroupId, new LeaveGroupCommand(GroupRequests.OriginOf(context), request));
+        await groups.SubmitAsync(request.GroupId, new LeaveGroupCommand(GroupRequests.OriginOf(context), request));
 }

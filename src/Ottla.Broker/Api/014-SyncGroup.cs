@@ -13,5 +13,5 @@ namespace Ottla.Broker.Api;
 internal sealed class SyncGroupHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<SyncGroupRequest, SyncGroupResponse>
 {
     public async ValueTask<SyncGroupResponse?> HandleAsync(RequestContext context, SyncGroupRequest request) =>
-        await groups.SubmitAsync<SyncGroupResponse>(request.GroupId, new SyncGroupCommand(GroupRequests.OriginOf(context), request));
+        await groups.SubmitAsync(request.GroupId, new SyncGroupCommand(GroupRequests.OriginOf(context), request));
 }

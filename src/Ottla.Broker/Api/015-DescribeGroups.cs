@@ -45,6 +45,6 @@ internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups
     }
 
     private Task<DescribedGroup> DescribeAsync(string groupId) =>
-        groups.SubmitAsync<DescribedGroup>(groupId, new DescribeGroupCommand(groupId)).OrFailed(
+        groups.SubmitAsync(groupId, new DescribeGroupCommand(groupId)).OrFailed(
             error => new DescribedGroup { GroupId = groupId, ErrorCode = (short)error.Code, ErrorMessage = error.Message });
 }

@@ -2,7 +2,6 @@ using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups;
-using ListedGroup = Ottla.Protocol.Messages.ListGroupsResponse.ListedGroup;
 
 namespace Ottla.Broker.Api;
 
@@ -13,7 +12,7 @@ internal sealed class ListGroupsHandler(CoordinatorHost<GroupCommand> groups) : 
     public async ValueTask<ListGroupsResponse?> HandleAsync(RequestContext context, ListGroupsRequest request)
     {
         var command = new ListGroupsCommand(request.StatesFilter, request.TypesFilter);
-        var listed = await groups.SubmitToAllAsync<IReadOnlyList<ListedGroup>>(command);
+        var listed = await groups.SubmitToAllAsync(command);
         return new ListGroupsResponse { Groups = [.. listed.SelectMany(each => each)] };
     }
 }

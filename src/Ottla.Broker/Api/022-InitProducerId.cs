@@ -22,7 +22,7 @@ internal sealed class InitProducerIdHandler(ProducerIds producerIds, Coordinator
         if (request.TransactionalId is "" || request.ProducerId == -1 != (request.ProducerEpoch == -1))
             throw new ApiException(ErrorCode.InvalidRequest);
         var producer = request.TransactionalId is { } id
-            ? await transactions.SubmitAsync<ProducerIdAndEpoch>(id, new InitProducerIdCommand(request))
+            ? await transactions.SubmitAsync(id, new InitProducerIdCommand(request))
             : new ProducerIdAndEpoch(await producerIds.NextAsync(), 0);
         return new InitProducerIdResponse { ProducerId = producer.Id, ProducerEpoch = producer.Epoch };
     }

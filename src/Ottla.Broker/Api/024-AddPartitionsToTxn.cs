@@ -65,13 +65,13 @@ internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionComma
         var producer = new ProducerIdAndEpoch(transaction.ProducerId, transaction.ProducerEpoch);
         if (transaction.VerifyOnly)
         {
-            var errors = await transactions.SubmitAsync<IReadOnlyDictionary<TopicPartition, ErrorCode>>(
+            var errors = await transactions.SubmitAsync(
                 transaction.TransactionalId, new VerifyPartitionsCommand(transaction.TransactionalId, producer, partitions));
             return Results(transaction, partition => errors[partition]);
         }
 
         var clientTransactionVersion = version >= FirstVersionOfBrokers ? TransactionMetadata.EpochBumpingVersion : (short)0;
-        await transactions.SubmitAsync<ProducerIdAndEpoch>(
+        await transactions.SubmitAsync(
             transaction.TransactionalId,
             new AddPartitionsCommand(transaction.TransactionalId, producer, partitions, clientTransactionVersion));
         return Results(transaction, _ => ErrorCode.None);

@@ -22,7 +22,7 @@ internal sealed class AddOffsetsToTxnHandler(CoordinatorHost<TransactionCommand>
             ?? CoordinatorKeys.PartitionOf(request.GroupId, config().OffsetsTopicNumPartitions);
         var producer = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
         var partition = new TopicPartition(groups.TopicName, index);
-        await transactions.SubmitAsync<ProducerIdAndEpoch>(
+        await transactions.SubmitAsync(
             request.TransactionalId,
             new AddPartitionsCommand(request.TransactionalId, producer, [partition], ClientTransactionVersion: 0));
         return new AddOffsetsToTxnResponse();

@@ -21,7 +21,7 @@ internal sealed class EndTxnHandler(CoordinatorHost<TransactionCommand> transact
         var producer = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
         var clientTransactionVersion =
             context.ApiVersion >= FirstVersionThatBumpsEpoch ? TransactionMetadata.EpochBumpingVersion : (short)0;
-        var next = await transactions.SubmitAsync<ProducerIdAndEpoch>(
+        var next = await transactions.SubmitAsync(
             request.TransactionalId,
             new EndTransactionCommand(request.TransactionalId, producer, request.Committed, clientTransactionVersion));
         return new EndTxnResponse { ProducerId = next.Id, ProducerEpoch = next.Epoch };

@@ -31,30 +31,29 @@ internal sealed class TxnOffsetCommitHandler(CoordinatorHost<GroupCommand> group
 
     public async ValueTask<TxnOffsetCommitResponse?> HandleAsync(RequestContext context, TxnOffsetCommitRequest request)
     {
-        var topics = new List<TopicRequest>();
-        var pending = new List<PartitionResponse>();
-        var response = new TxnOffsetCommitResponse { Topics = [.. request.Topics.Select(topic => Check(context, topic, topics, pending))] };
-        if (topics.Count == 0)
-            return response;
-        try
-        {
-            if (request.GroupId.Length == 0)
-                throw new ApiException(ErrorCode.InvalidGroupId);
-            request.Topics = [.. topics];
-            var answer = await groups.SubmitAsync<TxnOffsetCommitResponse>(request.GroupId, new TxnOffsetCommitCommand(GroupRequests.OriginOf(context), request), await VerifyAsync(context, request));
-            var index = 0;
-            foreach (var partition in answer.Topics.SelectMany(topic => topic.Partitions))
-                pending[index++].ErrorCode = partition.ErrorCode;
-        }
-        catch (ApiException e)
-        {
-            var isKnown = e.Error.Code != ErrorCode.CoordinatorLoadInProgress || context.ApiVersion >= FirstVersionWithLoadInProgress;
-            foreach (var partition in pending)
-                partition.ErrorCode = (short)(isKnown ? e.Error.Code : ErrorCode.CoordinatorNotAvailable);
-        }
-
-        return response;
+        var partitions = new OffsetPartitions(cluster.Image, byId: context.ApiVersion >= FirstVersionWithTopicIds);
+        var topics = request.Topics;
+        request.Topics = [.. topics.Select(topic => Known(partitions, topic)).OfType<TopicRequest>()];
+        IReadOnlyList<ErrorCode> known = [];
+        if (partitions.KnownCount > 0)
+            known = await CommitAsync(context, request).OrFailed(error => partitions.FailKnown(ErrorOf(context, error.Code)));
+        var errors = partitions.Errors(known);
+        return new TxnOffsetCommitResponse { Topics = [.. topics.Select(topic => Answer(topic, errors))] };
     }
+
+    /// <exception cref="ApiException">Nothing is committed.</exception>
+    private async ValueTask<IReadOnlyList<ErrorCode>> CommitAsync(RequestContext context, TxnOffsetCommitRequest request)
+    {
+        if (request.GroupId.Length == 0)
+            throw new ApiException(ErrorCode.InvalidGroupId);
+        var command = new TxnOffsetCommitCommand(GroupRequests.OriginOf(context), request);
+        return await groups.SubmitAsync(request.GroupId, command, await VerifyAsync(context, request));
+    }
+
+    private static ErrorCode ErrorOf(RequestContext context, ErrorCode error) =>
+        error == ErrorCode.CoordinatorLoadInProgress && context.ApiVersion < FirstVersionWithLoadInProgress
+            ? ErrorCode.CoordinatorNotAvailable
+            : error;
 
     /// <summary>Has the transaction verified, or the group's partition added to it.</summary>
     /// <exception cref="ApiException">It is not open.</exception>
@@ -73,15 +72,21 @@ internal sealed class TxnOffsetCommitHandler(CoordinatorHost<GroupCommand> group
         return guard;
     }
 
-    /// <summary>Answers what can be answered of a topic here, and gives the rest to the coordinator.</summary>
-    private TopicResponse Check(RequestContext context, TopicRequest topic, List<TopicRequest> topics, List<PartitionResponse> pending)
+    /// <summary>What the coordinator is asked about a topic; null for nothing.</summary>
+    private static TopicRequest? Known(OffsetPartitions partitions, TopicRequest topic)
     {
-        var found = CommittedTopics.Find(cluster.Image, context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, out var error);
-        var answers = CommittedTopics.Answer(found, error, topic.Partitions, partition => partition.PartitionIndex, Answer, pending, out var known);
-        if (known.Length > 0)
-            topics.Add(new TopicRequest { Name = found!.Name, TopicId = found.Id, Partitions = known });
-        return new TopicResponse { Name = topic.Name, TopicId = topic.TopicId, Partitions = answers };
+        var known = partitions.Add(topic.Name, topic.TopicId, topic.Partitions, partition => partition.PartitionIndex, out var found);
+        return known.Length > 0 ? new TopicRequest { Name = found!.Name, TopicId = found.Id, Partitions = known } : null;
     }
 
-    private static PartitionResponse Answer(int partition, ErrorCode error) => new() { PartitionIndex = partition, ErrorCode = (short)error };
+    private static TopicResponse Answer(TopicRequest topic, Queue<ErrorCode> errors) => new()
+    {
+        Name = topic.Name,
+        TopicId = topic.TopicId,
+        Partitions =
+        [
+            .. topic.Partitions.Select(partition =>
+                new PartitionResponse { PartitionIndex = partition.PartitionIndex, ErrorCode = (short)errors.Dequeue() }),
+        ],
+    };
 }

@@ -15,6 +15,6 @@ internal sealed class DeleteGroupsHandler(CoordinatorHost<GroupCommand> groups) 
         new() { Results = await request.GroupsNames.Distinct(StringComparer.Ordinal).Select(DeleteAsync).InOrderAsync() };
 
     private Task<GroupResult> DeleteAsync(string groupId) =>
-        groups.SubmitAsync<GroupResult>(groupId, new DeleteGroupCommand(groupId)).OrFailed(
+        groups.SubmitAsync(groupId, new DeleteGroupCommand(groupId)).OrFailed(
             error => new GroupResult { GroupId = groupId, ErrorCode = (short)error.Code, ErrorMessage = error.Message });
 }

@@ -20,27 +20,28 @@ internal sealed class OffsetDeleteHandler(CoordinatorHost<GroupCommand> groups, 
 {
     public async ValueTask<OffsetDeleteResponse?> HandleAsync(RequestContext context, OffsetDeleteRequest request)
     {
-        var topics = new List<TopicRequest>();
-        var pending = new List<PartitionResponse>();
-        var response = new OffsetDeleteResponse { Topics = [.. request.Topics.Select(topic => Check(topic, topics, pending))] };
         if (request.GroupId.Length == 0)
             throw new ApiException(ErrorCode.InvalidGroupId);
-        var command = new OffsetDeleteCommand(new OffsetDeleteRequest { GroupId = request.GroupId, Topics = [.. topics] });
-        var answer = await groups.SubmitAsync<OffsetDeleteResponse>(request.GroupId, command);
-        var index = 0;
-        foreach (var partition in answer.Topics.SelectMany(topic => topic.Partitions))
-            pending[index++].ErrorCode = partition.ErrorCode;
-        return response;
+        var partitions = new OffsetPartitions(cluster.Image, byId: false);
+        var topics = request.Topics;
+        request.Topics = [.. topics.Select(topic => Known(partitions, topic)).OfType<TopicRequest>()];
+        var errors = partitions.Errors(await groups.SubmitAsync(request.GroupId, new OffsetDeleteCommand(request)));
+        return new OffsetDeleteResponse { Topics = [.. topics.Select(topic => Answer(topic, errors))] };
     }
 
-    private TopicResponse Check(TopicRequest topic, List<TopicRequest> topics, List<PartitionResponse> pending)
+    private static TopicRequest? Known(OffsetPartitions partitions, TopicRequest topic)
     {
-        var found = CommittedTopics.Find(cluster.Image, byId: false, topic.Name, Uuid.Zero, out var error);
-        var answers = CommittedTopics.Answer(found, error, topic.Partitions, partition => partition.PartitionIndex, Answer, pending, out var known);
-        if (known.Length > 0)
-            topics.Add(new TopicRequest { Name = topic.Name, Partitions = known });
-        return new TopicResponse { Name = topic.Name, Partitions = answers };
+        var known = partitions.Add(topic.Name, Uuid.Zero, topic.Partitions, partition => partition.PartitionIndex, out var _);
+        return known.Length > 0 ? new TopicRequest { Name = topic.Name, Partitions = known } : null;
     }
 
-    private static PartitionResponse Answer(int partition, ErrorCode error) => new() { PartitionIndex = partition, ErrorCode = (short)error };
+    private static TopicResponse Answer(TopicRequest topic, Queue<ErrorCode> errors) => new()
+    {
+        Name = topic.Name,
+        Partitions =
+        [
+            .. topic.Partitions.Select(partition =>
+                new PartitionResponse { PartitionIndex = partition.PartitionIndex, ErrorCode = (short)errors.Dequeue() }),
+        ],
+    };
 }

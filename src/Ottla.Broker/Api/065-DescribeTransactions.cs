@@ -24,7 +24,7 @@ internal sealed class DescribeTransactionsHandler(CoordinatorHost<TransactionCom
     {
         var described = id.Length == 0
             ? ValueTask.FromException<TransactionStateData>(new ApiException(ErrorCode.InvalidRequest))
-            : transactions.SubmitAsync<TransactionStateData>(id, new DescribeTransactionCommand(id));
+            : transactions.SubmitAsync(id, new DescribeTransactionCommand(id));
         return described.OrFailed(error => new TransactionStateData { TransactionalId = id, ErrorCode = (short)error.Code });
     }
 }

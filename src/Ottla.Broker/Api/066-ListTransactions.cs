@@ -2,7 +2,6 @@ using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Transactions;
-using TransactionStateData = Ottla.Protocol.Messages.ListTransactionsResponse.TransactionStateData;
 
 namespace Ottla.Broker.Api;
 
@@ -25,7 +24,7 @@ internal sealed class ListTransactionsHandler(CoordinatorHost<TransactionCommand
             ? null
             : TransactionalIdPattern.Parse(request.TransactionalIdPattern);
         var command = new ListTransactionsCommand(states, request.ProducerIdFilters.ToHashSet(), request.DurationFilter, pattern);
-        var listed = await transactions.SubmitToAllAsync<IReadOnlyList<TransactionStateData>>(command);
+        var listed = await transactions.SubmitToAllAsync(command);
         return new ListTransactionsResponse
         {
             UnknownStateFilters = [.. request.StateFilters.Where(state => !States.ContainsKey(state)).Distinct()],

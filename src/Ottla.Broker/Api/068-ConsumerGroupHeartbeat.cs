@@ -22,6 +22,6 @@ internal sealed class ConsumerGroupHeartbeatHandler(CoordinatorHost<GroupCommand
         if (!GroupRequests.IsConsumerProtocolEnabled(cluster, config()))
             return new ConsumerGroupHeartbeatResponse { ErrorCode = (short)ErrorCode.UnsupportedVersion };
         var command = new ConsumerGroupHeartbeatCommand(GroupRequests.OriginOf(context), request);
-        return await groups.SubmitAsync<ConsumerGroupHeartbeatResponse>(request.GroupId, command);
+        return await groups.SubmitAsync(request.GroupId, command);
     }
 }

@@ -46,6 +46,6 @@ internal sealed class ConsumerGroupDescribeHandler(CoordinatorHost<GroupCommand>
             throw new ApiException(ErrorCode.UnsupportedVersion);
         if (groupId.Length == 0)
             throw new ApiException(ErrorCode.InvalidGroupId);
-        return await groups.SubmitAsync<DescribedGroup>(groupId, new ConsumerGroupDescribeCommand(groupId));
+        return await groups.SubmitAsync(groupId, new ConsumerGroupDescribeCommand(groupId));
     }
 }

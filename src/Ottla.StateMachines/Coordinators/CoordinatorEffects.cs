@@ -3,15 +3,6 @@ using Ottla.Protocol;
 
 namespace Ottla.StateMachines.Coordinators;
 
-/// <summary>Identifies a request that waits for its answer. The host assigns the number and never reuses it.</summary>
-public readonly record struct ReplyTo(long Number);
-
-/// <summary>The answer to a request: the reply of its command, or an error.</summary>
-/// <param name="To">The request.</param>
-/// <param name="Reply">The reply; null when there is an error.</param>
-/// <param name="Error">The error, if there is no reply.</param>
-public readonly record struct CoordinatorReply(ReplyTo To, object? Reply, ApiError Error);
-
 /// <summary>Work for the host after the machine's records are committed. The host returns the result as a command.</summary>
 public abstract record CoordinatorOutput;
 
@@ -58,11 +49,11 @@ public sealed class CoordinatorEffects
     public void Write(IEnumerable<CoordinatorRecord> records) => _records.AddRange(records);
 
     /// <summary>Answers a request.</summary>
-    public void Reply(ReplyTo to, object reply) => _replies.Add(new CoordinatorReply(to, reply, ApiError.None));
+    public void Reply<TReply>(ReplyTo<TReply> to, TReply reply) => _replies.Add(new CoordinatorReply<TReply>(to, reply));
 
     /// <summary>Answers a request with an error.</summary>
     public void Fail(ReplyTo to, ErrorCode error, string? message = null) =>
-        _replies.Add(new CoordinatorReply(to, null, new ApiError(error, message)));
+        _replies.Add(new FailedReply(to, new ApiError(error, message)));
 
     /// <summary>Adds work for the host.</summary>
     public void Output(CoordinatorOutput output) => _outputs.Add(output);

@@ -10,7 +10,8 @@ namespace Ottla.StateMachines.Groups;
 internal sealed class GroupAdministration(GroupContext context, OffsetDecisions offsets)
 {
     /// <summary>ListGroups. Like Kafka it compares states and types without regard to case; an unknown type matches no group.</summary>
-    public void List(ListGroupsCommand command, ReplyTo replyTo, CoordinatorEffects effects) =>
+    public void List(
+        ListGroupsCommand command, ReplyTo<IReadOnlyList<ListGroupsResponse.ListedGroup>> replyTo, CoordinatorEffects effects) =>
         effects.Reply(replyTo, context.Groups
             .Where(group => Passes(command.StatesFilter, group.StateName) && Passes(command.TypesFilter, group.TypeName))
             .Select(group => new ListGroupsResponse.ListedGroup
@@ -24,7 +25,7 @@ internal sealed class GroupAdministration(GroupContext context, OffsetDecisions 
 
     /// <summary>DeleteGroups: deletes a group without members, and its offsets.</summary>
     /// <remarks>GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.</remarks>
-    public void Delete(DeleteGroupCommand command, ReplyTo replyTo, CoordinatorEffects effects)
+    public void Delete(DeleteGroupCommand command, ReplyTo<DeleteGroupsResponse.DeletableGroupResult> replyTo, CoordinatorEffects effects)
     {
         var group = context.Find(command.GroupId)
             ?? throw new ApiException(ErrorCode.GroupIdNotFound, $"Group {command.GroupId} not found.");

@@ -66,20 +66,20 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     {
         switch (command)
         {
-            case HeartbeatCommand heartbeat: _classic.Heartbeat(heartbeat, replyTo, now, effects); break;
-            case ConsumerGroupHeartbeatCommand heartbeat: _consumer.Heartbeat(heartbeat, replyTo, now, effects); break;
-            case ExpressionsResolvedCommand resolved: _consumer.TakeResolution(resolved, replyTo, now, effects); break;
-            case OffsetCommitCommand commit: _offsets.Commit(commit, replyTo, now, effects); break;
-            case OffsetFetchCommand fetch: _offsets.Fetch(fetch, replyTo, effects); break;
-            case JoinGroupCommand join: _classic.Join(join, replyTo, now, effects); break;
-            case SyncGroupCommand sync: _classic.Sync(sync, replyTo, now, effects); break;
-            case LeaveGroupCommand leave: _classic.Leave(leave, replyTo, now, effects); break;
-            case TxnOffsetCommitCommand commit: _offsets.CommitInTransaction(commit, replyTo, now, effects); break;
-            case OffsetDeleteCommand delete: _offsets.Delete(delete, replyTo, effects); break;
-            case ConsumerGroupDescribeCommand describe: _consumer.Describe(describe, replyTo, effects); break;
-            case DescribeGroupCommand describe: _classic.Describe(describe, replyTo, effects); break;
-            case ListGroupsCommand list: _administration.List(list, replyTo, effects); break;
-            case DeleteGroupCommand delete: _administration.Delete(delete, replyTo, effects); break;
+            case HeartbeatCommand heartbeat: _classic.Heartbeat(heartbeat, replyTo.For(heartbeat), now, effects); break;
+            case ConsumerGroupHeartbeatCommand heartbeat: _consumer.Heartbeat(heartbeat, replyTo.For(heartbeat), now, effects); break;
+            case ExpressionsResolvedCommand resolved: _consumer.TakeResolution(resolved, replyTo.For(resolved), now, effects); break;
+            case OffsetCommitCommand commit: _offsets.Commit(commit, replyTo.For(commit), now, effects); break;
+            case OffsetFetchCommand fetch: _offsets.Fetch(fetch, replyTo.For(fetch), effects); break;
+            case JoinGroupCommand join: _classic.Join(join, replyTo.For(join), now, effects); break;
+            case SyncGroupCommand sync: _classic.Sync(sync, replyTo.For(sync), now, effects); break;
+            case LeaveGroupCommand leave: _classic.Leave(leave, replyTo.For(leave), now, effects); break;
+            case TxnOffsetCommitCommand commit: _offsets.CommitInTransaction(commit, replyTo.For(commit), now, effects); break;
+            case OffsetDeleteCommand delete: _offsets.Delete(delete, replyTo.For(delete), effects); break;
+            case ConsumerGroupDescribeCommand describe: _consumer.Describe(describe, replyTo.For(describe), effects); break;
+            case DescribeGroupCommand describe: _classic.Describe(describe, replyTo.For(describe), effects); break;
+            case ListGroupsCommand list: _administration.List(list, replyTo.For(list), effects); break;
+            case DeleteGroupCommand delete: _administration.Delete(delete, replyTo.For(delete), effects); break;
             default:
                 throw new ApiException(
                 ErrorCode.UnsupportedVersion, $"The group coordinator does not support {command.GetType().Name}.");

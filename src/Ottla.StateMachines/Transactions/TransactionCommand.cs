@@ -5,67 +5,72 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Transactions;
 
-/// <summary>A request to the transaction coordinator. Each type documents its reply. Errors are those of Kafka's newest versions.</summary>
+/// <summary>A request to the transaction coordinator. Errors are those of Kafka's newest versions.</summary>
 public abstract record TransactionCommand;
 
-/// <summary>InitProducerId with a transactional id. Reply: the <see cref="ProducerIdAndEpoch"/> to use.</summary>
-public sealed record InitProducerIdCommand(InitProducerIdRequest Request) : TransactionCommand;
+/// <inheritdoc/>
+/// <typeparam name="TReply">The type of the reply.</typeparam>
+public abstract record TransactionCommand<TReply> : TransactionCommand, ICoordinatorCommand<TransactionCommand, TReply>
+{
+    TransactionCommand ICoordinatorCommand<TransactionCommand, TReply>.Command => this;
+}
 
-/// <summary>
-/// Adds partitions to a transaction; the first one begins it. Reply: the <see cref="ProducerIdAndEpoch"/> of the transaction.
-/// </summary>
+/// <summary>InitProducerId with a transactional id. The reply is the producer to be.</summary>
+public sealed record InitProducerIdCommand(InitProducerIdRequest Request) : TransactionCommand<ProducerIdAndEpoch>;
+
+/// <summary>Adds partitions to a transaction; the first one begins it. The reply is the producer of the transaction.</summary>
 /// <param name="TransactionalId">The transactional id.</param>
 /// <param name="Producer">The producer that sent the request.</param>
 /// <param name="Partitions">The partitions to add.</param>
 /// <param name="ClientTransactionVersion">The transaction version that the producer uses.</param>
 public sealed record AddPartitionsCommand(
     string TransactionalId, ProducerIdAndEpoch Producer, IReadOnlyCollection<TopicPartition> Partitions, short ClientTransactionVersion)
-        : TransactionCommand;
+        : TransactionCommand<ProducerIdAndEpoch>;
 
-/// <summary>
-/// Asks whether partitions are in a transaction (KIP-890). Reply: an <see cref="IReadOnlyDictionary{TKey, TValue}"/> of partitions to error
-/// codes.
-/// </summary>
+/// <summary>Asks whether partitions are in a transaction (KIP-890). The reply has the error of each partition.</summary>
 public sealed record VerifyPartitionsCommand(
-    string TransactionalId, ProducerIdAndEpoch Producer, IReadOnlyCollection<TopicPartition> Partitions) : TransactionCommand;
+    string TransactionalId, ProducerIdAndEpoch Producer, IReadOnlyCollection<TopicPartition> Partitions)
+        : TransactionCommand<IReadOnlyDictionary<TopicPartition, ErrorCode>>;
 
 /// <summary>
-/// EndTxn. Reply: the <see cref="ProducerIdAndEpoch"/> for the next transaction, or <see cref="ProducerIdAndEpoch.None"/> below transaction
-/// version 2.
+/// EndTxn. The reply is the producer of the next transaction, or <see cref="ProducerIdAndEpoch.None"/> below transaction version 2.
 /// </summary>
 /// <param name="TransactionalId">The transactional id.</param>
 /// <param name="Producer">The producer that sent the request.</param>
 /// <param name="IsCommit">Whether to commit; otherwise the transaction is aborted.</param>
 /// <param name="ClientTransactionVersion">The transaction version that the producer uses.</param>
 public sealed record EndTransactionCommand(
-    string TransactionalId, ProducerIdAndEpoch Producer, bool IsCommit, short ClientTransactionVersion) : TransactionCommand;
-
-/// <summary>Aborts a transaction that timed out, and fences its producer. The machine sends this command to itself.</summary>
-internal sealed record FenceTransactionCommand(string TransactionalId, ProducerIdAndEpoch Producer) : TransactionCommand;
-
-/// <summary>DescribeTransactions of one id. Reply: a <see cref="DescribeTransactionsResponse.TransactionStateData"/>.</summary>
-public sealed record DescribeTransactionCommand(string TransactionalId) : TransactionCommand;
+    string TransactionalId, ProducerIdAndEpoch Producer, bool IsCommit, short ClientTransactionVersion)
+        : TransactionCommand<ProducerIdAndEpoch>;
 
 /// <summary>
-/// ListTransactions of the ids of one partition. Reply: a list of <see cref="ListTransactionsResponse.TransactionStateData"/>.
+/// Aborts a transaction that timed out, and fences its producer. The machine sends this command to itself; nobody waits for a reply.
 /// </summary>
+internal sealed record FenceTransactionCommand(string TransactionalId, ProducerIdAndEpoch Producer)
+    : TransactionCommand<ProducerIdAndEpoch>;
+
+/// <summary>DescribeTransactions of one id.</summary>
+public sealed record DescribeTransactionCommand(string TransactionalId)
+    : TransactionCommand<DescribeTransactionsResponse.TransactionStateData>;
+
+/// <summary>ListTransactions of the ids of one partition.</summary>
 /// <param name="States">The states to list; null for all.</param>
 /// <param name="ProducerIds">The producer ids to list; empty for all.</param>
 /// <param name="DurationMs">Lists only transactions that began longer ago than this; negative for all.</param>
 /// <param name="Pattern">A pattern that must match the whole id; null for all.</param>
 public sealed record ListTransactionsCommand(
     IReadOnlySet<TransactionState>? States, IReadOnlySet<long> ProducerIds, long DurationMs, TransactionalIdPattern? Pattern)
-        : TransactionCommand;
+        : TransactionCommand<IReadOnlyList<ListTransactionsResponse.TransactionStateData>>;
 
-/// <summary>The results of a <see cref="WriteMarkersOutput"/>. Reply: the output's producer.</summary>
+/// <summary>The results of a <see cref="WriteMarkersOutput"/>. The reply is the output's producer.</summary>
 /// <param name="Markers">The markers that were to be written.</param>
 /// <param name="Results">The result for each partition.</param>
 public sealed record MarkersWrittenCommand(WriteMarkersOutput Markers, IReadOnlyDictionary<TopicPartition, ErrorCode> Results)
-    : TransactionCommand;
+    : TransactionCommand<ProducerIdAndEpoch>;
 
-/// <summary>The result of an <see cref="AllocateProducerIdOutput"/>. Reply: the id with epoch -1.</summary>
+/// <summary>The result of an <see cref="AllocateProducerIdOutput"/>. The reply is the id with epoch -1.</summary>
 /// <param name="ProducerId">A producer id that was never used; -1 when none could be allocated.</param>
-public sealed record ProducerIdAllocatedCommand(long ProducerId) : TransactionCommand;
+public sealed record ProducerIdAllocatedCommand(long ProducerId) : TransactionCommand<ProducerIdAndEpoch>;
 
 /// <summary>
 /// Asks the host for a new producer id. The host answers with a <see cref="ProducerIdAllocatedCommand"/>, also on failure.

@@ -1,3 +1,4 @@
+using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 
@@ -90,15 +91,15 @@ public sealed partial class TransactionMachine
         step.Reply(known.Producer);
     }
 
-    private void Verify(VerifyPartitionsCommand verify, Step step)
+    private Dictionary<TopicPartition, ErrorCode> Verify(VerifyPartitionsCommand verify)
     {
         RequireTransactionalId(verify.TransactionalId);
         var known = Find(verify.TransactionalId, ErrorCode.InvalidProducerIdMapping).Metadata;
         CheckProducer(known, verify.Producer);
         if (known.State.IsCompleting())
             throw new ApiException(ErrorCode.ConcurrentTransactions);
-        step.Reply(verify.Partitions.Distinct().ToDictionary(
-            partition => partition, partition => known.Partitions.Contains(partition) ? ErrorCode.None : ErrorCode.TransactionAbortable));
+        return verify.Partitions.Distinct().ToDictionary(
+            partition => partition, partition => known.Partitions.Contains(partition) ? ErrorCode.None : ErrorCode.TransactionAbortable);
     }
 
     private void EndTransaction(EndTransactionCommand end, Step step)

@@ -36,7 +36,7 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
     private readonly HashSet<string> _retries = new(StringComparer.Ordinal);
 
     /// <summary>Commands that wait for a producer id, in the order in which the ids were requested.</summary>
-    private readonly Queue<(TransactionCommand Command, ReplyTo? ReplyTo)> _waiting = [];
+    private readonly Queue<(TransactionCommand<ProducerIdAndEpoch> Command, ReplyTo<ProducerIdAndEpoch>? ReplyTo)> _waiting = [];
 
     /// <summary>Producer ids that were allocated but not needed.</summary>
     private readonly Queue<long> _spareProducerIds = [];
@@ -73,8 +73,26 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
     private short TransactionVersion => _image.Features.LevelOf(Feature.TransactionVersion);
 
     /// <inheritdoc/>
-    public void Decide(TransactionCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects) =>
-        Decide(command, replyTo, newProducerId: null, now, effects);
+    public void Decide(TransactionCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    {
+        switch (command)
+        {
+            case TransactionCommand<ProducerIdAndEpoch> change:
+                Decide(change, replyTo.For(change), newProducerId: null, now, effects);
+                break;
+            case VerifyPartitionsCommand verify:
+                effects.Reply(replyTo.For(verify), Verify(verify));
+                break;
+            case DescribeTransactionCommand describe:
+                effects.Reply(replyTo.For(describe), Describe(describe.TransactionalId));
+                break;
+            case ListTransactionsCommand list:
+                effects.Reply(replyTo.For(list), List(list, now));
+                break;
+            default:
+                throw new InvalidOperationException($"{command.GetType().Name} is not a transaction command.");
+        }
+    }
 
     /// <inheritdoc/>
     public void OnDeadline(Instant now, CoordinatorEffects effects)
@@ -145,7 +163,9 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
     /// <inheritdoc/>
     public void OnUnloading() => _waiting.Clear();
 
-    private void Decide(TransactionCommand command, ReplyTo? replyTo, long? newProducerId, Instant now, CoordinatorEffects effects)
+    private void Decide(
+        TransactionCommand<ProducerIdAndEpoch> command, ReplyTo<ProducerIdAndEpoch>? replyTo, long? newProducerId, Instant now,
+        CoordinatorEffects effects)
     {
         var step = new Step(command, replyTo, newProducerId, now, effects);
         switch (command)
@@ -156,20 +176,11 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
             case AddPartitionsCommand add:
                 AddPartitions(add, step);
                 break;
-            case VerifyPartitionsCommand verify:
-                Verify(verify, step);
-                break;
             case EndTransactionCommand end:
                 EndTransaction(end, step);
                 break;
             case FenceTransactionCommand fence:
                 Fence(fence, step);
-                break;
-            case DescribeTransactionCommand describe:
-                step.Reply(Describe(describe.TransactionalId));
-                break;
-            case ListTransactionsCommand list:
-                step.Reply(List(list, now));
                 break;
             case MarkersWrittenCommand written:
                 TakeMarkers(written, step);
@@ -178,7 +189,7 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
                 TakeProducerId(allocated.ProducerId, step);
                 break;
             default:
-                throw new InvalidOperationException($"{command.GetType().Name} is not a transaction command.");
+                throw new InvalidOperationException($"{command.GetType().Name} changes no transaction.");
         }
 
         if (step.NewProducerId is { } unused)
@@ -221,7 +232,7 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
         catch (ApiException refusal)
         {
             if (waiting.ReplyTo is { } to)
-                step.Effects.Fail(to, refusal.Error.Code, refusal.Error.Message);
+                step.Effects.Fail(to.Request, refusal.Error.Code, refusal.Error.Message);
         }
     }
 
@@ -231,12 +242,14 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
         _ids.GetValueOrDefault(transactionalId) ?? throw new ApiException(errorIfMissing);
 
     /// <summary>One decision: the command, its requester, and the effects it may produce.</summary>
-    private sealed class Step(TransactionCommand command, ReplyTo? replyTo, long? newProducerId, Instant now, CoordinatorEffects effects)
+    private sealed class Step(
+        TransactionCommand<ProducerIdAndEpoch> command, ReplyTo<ProducerIdAndEpoch>? replyTo, long? newProducerId, Instant now,
+        CoordinatorEffects effects)
     {
-        public TransactionCommand Command => command;
+        public TransactionCommand<ProducerIdAndEpoch> Command => command;
 
         /// <summary>The request to answer; null when the machine started the command itself.</summary>
-        public ReplyTo? ReplyTo => replyTo;
+        public ReplyTo<ProducerIdAndEpoch>? ReplyTo => replyTo;
 
         /// <summary>A producer id that was never used; null when none is available yet.</summary>
         public long? NewProducerId { get; set; } = newProducerId;
@@ -245,7 +258,7 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
 
         public CoordinatorEffects Effects => effects;
 
-        public void Reply(object reply)
+        public void Reply(ProducerIdAndEpoch reply)
         {
             if (replyTo is { } to)
                 effects.Reply(to, reply);
@@ -254,7 +267,7 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
         public void Fail(ErrorCode error)
         {
             if (replyTo is { } to)
-                effects.Fail(to, error);
+                effects.Fail(to.Request, error);
         }
     }
 }

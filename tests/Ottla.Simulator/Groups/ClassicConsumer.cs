@@ -99,12 +99,12 @@ public sealed class ClassicConsumer : SimulatedConsumer
         if (ErrorOf(reply) is var error and not ErrorCode.None)
         {
             if (error == ErrorCode.MemberIdRequired)
-                MemberId = ((JoinGroupResponse)reply!.Value.Reply!).MemberId;
+                MemberId = reply.Value<JoinGroupResponse>().MemberId;
             OnError(error);
             return;
         }
 
-        var joined = (JoinGroupResponse)reply!.Value.Reply!;
+        var joined = reply.Value<JoinGroupResponse>();
         (MemberId, _generation) = (joined.MemberId, joined.GenerationId);
         Lease = World.Now.AddMilliseconds(SessionTimeoutMs - LatencyMarginMs);
         var leads = joined.Leader == joined.MemberId && joined.Members.Length > 0 && !joined.SkipAssignment;
@@ -137,7 +137,7 @@ public sealed class ClassicConsumer : SimulatedConsumer
         }
 
         Lease = World.Now.AddMilliseconds(SessionTimeoutMs - LatencyMarginMs);
-        var bytes = ((SyncGroupResponse)reply!.Value.Reply!).Assignment;
+        var bytes = reply.Value<SyncGroupResponse>().Assignment;
         var assigned = bytes.Length == 0
             ? []
             : ConsumerProtocol.ReadAssignment(bytes).AssignedPartitions

@@ -147,7 +147,7 @@ public sealed class GroupWorld
                     Topics = [new OffsetFetchRequest.OffsetFetchRequestTopics { Name = partition.Topic, PartitionIndexes = [partition.Partition] }],
                 },
                 RequireStable: false),
-            reply => committed = ((OffsetFetchResponse.OffsetFetchResponseGroup)reply.Reply!).Topics[0].Partitions[0].CommittedOffset);
+            reply => committed = reply.Value<OffsetFetchResponse.OffsetFetchResponseGroup>().Topics[0].Partitions[0].CommittedOffset);
         var acknowledged = _committed.GetValueOrDefault(partition, -1);
         if (committed != acknowledged)
             throw new SimulationException($"at {Now.UnixMilliseconds}: {acknowledged} was committed of {partition}, and it is {committed}");
@@ -178,12 +178,17 @@ public sealed class GroupWorld
     {
         if (SimulatedConsumer.ErrorOf(reply) == ErrorCode.UnknownMemberId)
             UnknownMemberAnswers++;
-        if (command is not OffsetCommitCommand commit || reply.Reply is not OffsetCommitResponse response)
+        if (command is not OffsetCommitCommand commit || reply.Error.IsFailure)
             return;
-        foreach (var (topic, answered) in commit.Request.Topics.Zip(response.Topics))
+        using var errors = reply.Value<IReadOnlyList<ErrorCode>>().GetEnumerator();
+        foreach (var topic in commit.Request.Topics)
         {
-            foreach (var (partition, result) in topic.Partitions.Zip(answered.Partitions).Where(pair => pair.Second.ErrorCode == 0))
+            foreach (var partition in topic.Partitions)
             {
+                if (!errors.MoveNext())
+                    throw new SimulationException($"at {Now.UnixMilliseconds}: not every partition of {commit} is answered");
+                if (errors.Current != ErrorCode.None)
+                    continue;
                 var key = new TopicPartition(topic.Name, partition.PartitionIndex);
                 if (partition.CommittedOffset < _committed.GetValueOrDefault(key))
                     throw new SimulationException($"at {Now.UnixMilliseconds}: a commit of {key} goes back from {_committed[key]} to {partition.CommittedOffset}");

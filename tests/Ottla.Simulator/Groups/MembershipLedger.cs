@@ -49,7 +49,7 @@ internal sealed class MembershipLedger
 
     private static string? IdOf(GroupCommand command, CoordinatorReply? reply) => command switch
     {
-        JoinGroupCommand join => (reply?.Reply as JoinGroupResponse)?.MemberId ?? join.Request.MemberId,
+        JoinGroupCommand join => (reply as CoordinatorReply<JoinGroupResponse>)?.Reply.MemberId ?? join.Request.MemberId,
         SyncGroupCommand sync => sync.Request.MemberId,
         HeartbeatCommand heartbeat => heartbeat.Request.MemberId,
         ConsumerGroupHeartbeatCommand heartbeat => heartbeat.Request.MemberId,

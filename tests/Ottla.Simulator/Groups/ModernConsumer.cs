@@ -96,7 +96,7 @@ public sealed class ModernConsumer(GroupWorld world, string name, string? instan
         switch (ErrorOf(reply))
         {
             case ErrorCode.None:
-                var response = (ConsumerGroupHeartbeatResponse)reply!.Value.Reply!;
+                var response = reply.Value<ConsumerGroupHeartbeatResponse>();
                 RenewLease(sentAt);
                 (_epoch, _sendsAll) = (response.MemberEpoch, false);
                 if (response.Assignment is { } assignment)

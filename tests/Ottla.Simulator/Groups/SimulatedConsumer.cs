@@ -80,10 +80,10 @@ public abstract class SimulatedConsumer(GroupWorld world, string name, string? i
     {
         null => ErrorCode.NetworkException,
         { Error.IsFailure: true } failed => failed.Error.Code,
-        { Reply: JoinGroupResponse join } => (ErrorCode)join.ErrorCode,
-        { Reply: SyncGroupResponse sync } => (ErrorCode)sync.ErrorCode,
-        { Reply: HeartbeatResponse heartbeat } => (ErrorCode)heartbeat.ErrorCode,
-        { Reply: ConsumerGroupHeartbeatResponse heartbeat } => (ErrorCode)heartbeat.ErrorCode,
+        CoordinatorReply<JoinGroupResponse> join => (ErrorCode)join.Reply.ErrorCode,
+        CoordinatorReply<SyncGroupResponse> sync => (ErrorCode)sync.Reply.ErrorCode,
+        CoordinatorReply<HeartbeatResponse> heartbeat => (ErrorCode)heartbeat.Reply.ErrorCode,
+        CoordinatorReply<ConsumerGroupHeartbeatResponse> heartbeat => (ErrorCode)heartbeat.Reply.ErrorCode,
         _ => ErrorCode.None,
     };
 

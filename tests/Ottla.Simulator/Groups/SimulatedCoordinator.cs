@@ -72,7 +72,7 @@ public sealed class SimulatedCoordinator
         var replyTo = new ReplyTo(++_lastReplyNumber);
         _waiting.Add(replyTo.Number, reply =>
         {
-            if (reply.Reply is IMessage message && VersionOf(command) is { } version)
+            if (MessageOf(reply) is { } message && VersionOf(command) is { } version)
                 WireBuffer.Encode(message, version);
             onReply(reply);
         });
@@ -151,7 +151,7 @@ public sealed class SimulatedCoordinator
         foreach (var (number, onReply) in _waiting.ToArray())
         {
             _waiting.Remove(number);
-            onReply(new CoordinatorReply(new ReplyTo(number), null, new ApiError(ErrorCode.NotCoordinator)));
+            onReply(new FailedReply(new ReplyTo(number), new ApiError(ErrorCode.NotCoordinator)));
         }
     }
 
@@ -200,6 +200,17 @@ public sealed class SimulatedCoordinator
         return new CoordinatorRecord(key, GroupRecords.ReadValue(record.Value.RecordKey, record.ValueVersion, ref valueReader), record.ValueVersion);
     }
 
+    /// <summary>The response that is sent as it is; null for other replies and for errors.</summary>
+    private static IMessage? MessageOf(CoordinatorReply reply) => reply switch
+    {
+        CoordinatorReply<JoinGroupResponse> join => join.Reply,
+        CoordinatorReply<SyncGroupResponse> sync => sync.Reply,
+        CoordinatorReply<HeartbeatResponse> heartbeat => heartbeat.Reply,
+        CoordinatorReply<LeaveGroupResponse> leave => leave.Reply,
+        CoordinatorReply<ConsumerGroupHeartbeatResponse> heartbeat => heartbeat.Reply,
+        _ => null,
+    };
+
     private static short? VersionOf(GroupCommand command) => command switch
     {
         JoinGroupCommand join => join.Origin.ApiVersion,
@@ -207,8 +218,6 @@ public sealed class SimulatedCoordinator
         HeartbeatCommand heartbeat => heartbeat.Origin.ApiVersion,
         LeaveGroupCommand leave => leave.Origin.ApiVersion,
         ConsumerGroupHeartbeatCommand heartbeat => heartbeat.Origin.ApiVersion,
-        OffsetCommitCommand commit => commit.Origin.ApiVersion,
-        TxnOffsetCommitCommand commit => commit.Origin.ApiVersion,
         _ => null,
     };
 
@@ -232,9 +241,9 @@ public sealed class SimulatedCoordinator
             FailingWrites--;
             afterRefusal = _effects.Refuse();
             var error = new ApiError(ErrorCode.CoordinatorNotAvailable);
-            replies = [.. replies.Select(reply => new CoordinatorReply(reply.To, null, error))];
+            replies = [.. replies.Select(reply => new FailedReply(reply.To, error))];
             if (replyTo is { } to && !replies.Any(reply => reply.To == to))
-                replies = [.. replies, new CoordinatorReply(to, null, error)];
+                replies = [.. replies, new FailedReply(to, error)];
         }
         else
         {

@@ -13,7 +13,6 @@ namespace Ottla.UnitTests.Groups;
 
 /// <summary>The answer to a request, once there is one.</summary>
 internal sealed class Answer<TReply>
-    where TReply : class
 {
     private CoordinatorReply? _reply;
 
@@ -23,7 +22,7 @@ internal sealed class Answer<TReply>
 
     public ApiError Failure => Reply.Error;
 
-    public TReply Value => Reply.Reply as TReply ?? throw new InvalidOperationException($"the answer is {Reply}");
+    public TReply Value => Reply.Value<TReply>();
 
     private CoordinatorReply Reply => _reply ?? throw new InvalidOperationException("there is no answer yet");
 
@@ -64,8 +63,7 @@ internal abstract class CoordinatorTestBed
     /// <summary>Lets time pass, and everything happen that is due on the way.</summary>
     public void Advance(long milliseconds) => Coordinator.Advance(milliseconds);
 
-    public Answer<TReply> Send<TReply>(GroupCommand command)
-        where TReply : class
+    public Answer<TReply> Send<TReply>(GroupCommand<TReply> command)
     {
         var answer = new Answer<TReply>();
         Coordinator.Send(command, answer.Take);

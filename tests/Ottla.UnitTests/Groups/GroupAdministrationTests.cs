@@ -30,11 +30,11 @@ public sealed class GroupAdministrationTests
         bed.Advance((2 * InitialDelayMs) - 1);
         bed.Sync(joined.Value, groupId: "stable", memberId: joined.Value.Leader);
 
-        var listed = bed.Send<List<ListGroupsResponse.ListedGroup>>(new ListGroupsCommand(Split(states), Split(types))).Value;
+        var listed = bed.Send(new ListGroupsCommand(Split(states), Split(types))).Value;
 
         Assert.Equal(Split(expected), listed.Select(group => group.GroupId).Order(StringComparer.Ordinal));
         Assert.All(listed, group => Assert.Equal("classic", group.GroupType));
-        if (listed.Find(group => group.GroupId == "stable") is { } stable)
+        if (listed.FirstOrDefault(group => group.GroupId == "stable") is { } stable)
             Assert.Equal(("consumer", "Stable"), (stable.ProtocolType, stable.GroupState));
     }
 
@@ -44,7 +44,7 @@ public sealed class GroupAdministrationTests
         var bed = new GroupTestBed();
         var members = bed.StableGroup(2, ["a", null]);
 
-        var described = bed.Send<DescribeGroupsResponse.DescribedGroup>(new DescribeGroupCommand(GroupId)).Value;
+        var described = bed.Send(new DescribeGroupCommand(GroupId)).Value;
 
         Assert.Equal((GroupId, "Stable", "consumer", "range"), (described.GroupId, described.GroupState, described.ProtocolType, described.ProtocolData));
         Assert.Equal(["a", null], described.Members.Select(member => member.GroupInstanceId));
@@ -59,7 +59,7 @@ public sealed class GroupAdministrationTests
         var bed = new GroupTestBed();
         bed.JoinWithNewId();
 
-        var described = bed.Send<DescribeGroupsResponse.DescribedGroup>(new DescribeGroupCommand(GroupId)).Value;
+        var described = bed.Send(new DescribeGroupCommand(GroupId)).Value;
 
         Assert.Equal(("PreparingRebalance", ""), (described.GroupState, described.ProtocolData));
         Assert.Empty(Assert.Single(described.Members).MemberMetadata);
@@ -68,7 +68,7 @@ public sealed class GroupAdministrationTests
     [Fact]
     public void AGroupThatIsNotThereIsDead()
     {
-        var described = new GroupTestBed().Send<DescribeGroupsResponse.DescribedGroup>(new DescribeGroupCommand(GroupId)).Value;
+        var described = new GroupTestBed().Send(new DescribeGroupCommand(GroupId)).Value;
 
         Assert.Equal(((short)ErrorCode.GroupIdNotFound, "Dead", "Group group not found."), (described.ErrorCode, described.GroupState, described.ErrorMessage));
     }
@@ -95,13 +95,13 @@ public sealed class GroupAdministrationTests
     {
         var bed = new GroupTestBed();
 
-        Assert.Equal(ErrorCode.UnsupportedVersion, bed.Send<object>(new UnheardOfCommand()).Error);
+        Assert.Equal(ErrorCode.UnsupportedVersion, bed.Send(new UnheardOfCommand()).Error);
     }
 
     private static Answer<DeleteGroupsResponse.DeletableGroupResult> Delete(GroupTestBed bed) =>
-        bed.Send<DeleteGroupsResponse.DeletableGroupResult>(new DeleteGroupCommand(GroupId));
+        bed.Send(new DeleteGroupCommand(GroupId));
 
     private static string[] Split(string text) => text.Split(',', StringSplitOptions.RemoveEmptyEntries);
 
-    private sealed record UnheardOfCommand : GroupCommand;
+    private sealed record UnheardOfCommand : GroupCommand<int>;
 }

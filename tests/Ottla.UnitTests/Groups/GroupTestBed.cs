@@ -34,7 +34,7 @@ internal sealed class GroupTestBed : CoordinatorTestBed
         int sessionTimeoutMs = SessionTimeoutMs,
         int rebalanceTimeoutMs = RebalanceTimeoutMs,
         string groupId = GroupId) =>
-        Send<JoinGroupResponse>(new JoinGroupCommand(Origin(version), new JoinGroupRequest
+        Send(new JoinGroupCommand(Origin(version), new JoinGroupRequest
         {
             GroupId = groupId,
             MemberId = memberId,
@@ -67,7 +67,7 @@ internal sealed class GroupTestBed : CoordinatorTestBed
         string? memberId = null,
         string groupId = GroupId,
         params (string MemberId, byte[] Assignment)[] assignments) =>
-        Send<SyncGroupResponse>(new SyncGroupCommand(Origin(version), new SyncGroupRequest
+        Send(new SyncGroupCommand(Origin(version), new SyncGroupRequest
         {
             GroupId = groupId,
             GenerationId = generation ?? joined.GenerationId,
@@ -79,7 +79,7 @@ internal sealed class GroupTestBed : CoordinatorTestBed
         }));
 
     public ErrorCode Heartbeat(string memberId, int generation, string? instance = null, string groupId = GroupId) =>
-        (ErrorCode)Send<HeartbeatResponse>(new HeartbeatCommand(Origin(4), new HeartbeatRequest
+        (ErrorCode)Send(new HeartbeatCommand(Origin(4), new HeartbeatRequest
         {
             GroupId = groupId,
             MemberId = memberId,
@@ -90,7 +90,7 @@ internal sealed class GroupTestBed : CoordinatorTestBed
     public ErrorCode Heartbeat(JoinGroupResponse joined) => Heartbeat(joined.MemberId, joined.GenerationId);
 
     public LeaveGroupResponse Leave(params (string MemberId, string? Instance)[] members) =>
-        Send<LeaveGroupResponse>(new LeaveGroupCommand(Origin(5), new LeaveGroupRequest
+        Send(new LeaveGroupCommand(Origin(5), new LeaveGroupRequest
         {
             GroupId = GroupId,
             Members = [.. members.Select(member => new LeaveGroupRequest.MemberIdentity { MemberId = member.MemberId, GroupInstanceId = member.Instance })],

@@ -1,4 +1,5 @@
 using Ottla.Protocol;
+using Ottla.Simulator.Groups;
 using Ottla.StateMachines.Transactions;
 using static Ottla.UnitTests.Transactions.TransactionTestBed;
 
@@ -72,12 +73,12 @@ public sealed class EndTransactionTests
         var bed = new TransactionTestBed();
         var producer = bed.Init();
         bed.Add(producer, 0, A0);
-        var errors = bed.Reply<IReadOnlyDictionary<Ottla.Kernel.TopicPartition, ErrorCode>>(new VerifyPartitionsCommand("t", producer, [A0, A1]));
+        var errors = bed.Reply(new VerifyPartitionsCommand("t", producer, [A0, A1]));
         Assert.Equal((ErrorCode.None, ErrorCode.TransactionAbortable), (errors[A0], errors[A1]));
         bed.End(producer, commit: true, 0);
         Assert.Equal(ErrorCode.ConcurrentTransactions, bed.Error(new VerifyPartitionsCommand("t", producer, [A0])));
         bed.WriteAllMarkers();
-        Assert.Equal(ErrorCode.TransactionAbortable, bed.Reply<IReadOnlyDictionary<Ottla.Kernel.TopicPartition, ErrorCode>>(new VerifyPartitionsCommand("t", producer, [A0]))[A0]);
+        Assert.Equal(ErrorCode.TransactionAbortable, bed.Reply(new VerifyPartitionsCommand("t", producer, [A0]))[A0]);
     }
 
     /// <summary>An empty success for any of these would lose a batch of the next transaction.</summary>
@@ -135,13 +136,13 @@ public sealed class EndTransactionTests
 
         var current = bed.Get().Producer;
         var records = bed.Log.Count;
-        var reply = bed.Ask(new EndTransactionCommand("t", isRetry ? current with { Epoch = (short)(current.Epoch - 1) } : current, commit, version))!.Value;
+        var reply = bed.Ask(new EndTransactionCommand("t", isRetry ? current with { Epoch = (short)(current.Epoch - 1) } : current, commit, version))!;
         Assert.Equal(error, reply.Error.Code);
         Assert.Equal((short)(current.Epoch + bumps), bed.Get().ProducerEpoch);
         Assert.Equal(bumps > 0 ? records + 2 : records, bed.Log.Count);
         Assert.Empty(bed.Markers);
         if (error == ErrorCode.None)
-            Assert.Equal(version == 2 ? bed.Get().Producer : ProducerIdAndEpoch.None, reply.Reply);
+            Assert.Equal(version == 2 ? bed.Get().Producer : ProducerIdAndEpoch.None, reply.Value<ProducerIdAndEpoch>());
         if (bumps > 0)
             Assert.Equal((TransactionState.CompleteAbort, bed.Now.UnixMilliseconds), (bed.Get().State, bed.Get().StartMs));
     }
@@ -224,10 +225,10 @@ public sealed class EndTransactionTests
         Assert.Null(bed.Ask(new EndTransactionCommand("t", last, true, 2)));
         Assert.Equal(TransactionState.Ongoing, bed.Get().State);
         bed.Allocate(succeeds: false);
-        Assert.Equal(ErrorCode.CoordinatorLoadInProgress, bed.ReplyToLast(1)!.Value.Error.Code);
+        Assert.Equal(ErrorCode.CoordinatorLoadInProgress, bed.ReplyToLast(1)!.Error.Code);
         Assert.Null(bed.Ask(new EndTransactionCommand("t", last, true, 2)));
         bed.Allocate();
-        Assert.Equal(new ProducerIdAndEpoch(bed.NextProducerId - 1, 0), bed.ReplyToLast(1)!.Value.Reply);
+        Assert.Equal(new ProducerIdAndEpoch(bed.NextProducerId - 1, 0), bed.ReplyToLast(1).Value<ProducerIdAndEpoch>());
     }
 
     [Fact]

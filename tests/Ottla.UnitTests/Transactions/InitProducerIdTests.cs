@@ -1,5 +1,6 @@
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.Simulator.Groups;
 using Ottla.StateMachines.Transactions;
 using static Ottla.UnitTests.Transactions.TransactionTestBed;
 
@@ -46,7 +47,7 @@ public sealed class InitProducerIdTests
         var twoPhase = new InitProducerIdCommand(new InitProducerIdRequest { TransactionalId = "t", TransactionTimeoutMs = 1, ProducerId = -1, ProducerEpoch = -1, Enable2Pc = true });
         Assert.Equal(ErrorCode.TransactionalIdAuthorizationFailed, new TransactionTestBed().Error(twoPhase));
         var bed = new TransactionTestBed(2, ("transaction.two.phase.commit.enable", "true"));
-        var producer = bed.Reply<ProducerIdAndEpoch>(twoPhase);
+        var producer = bed.Reply(twoPhase);
         bed.Add(producer, 2, A0);
         bed.Advance(int.MaxValue);
         Assert.Equal((TransactionState.Ongoing, int.MaxValue), (bed.Get().State, bed.Get().TimeoutMs));
@@ -151,11 +152,11 @@ public sealed class InitProducerIdTests
         Assert.Equal(3, bed.OpenAllocations);
         Assert.Empty(bed.Log);
         bed.Allocate();
-        Assert.Equal(new ProducerIdAndEpoch(1000, 0), bed.ReplyToLast(3)!.Value.Reply);
+        Assert.Equal(new ProducerIdAndEpoch(1000, 0), bed.ReplyToLast(3).Value<ProducerIdAndEpoch>());
         bed.Allocate(); // the second request needs it no more: an epoch is enough
-        Assert.Equal(new ProducerIdAndEpoch(1000, 1), bed.ReplyToLast(3)!.Value.Reply);
+        Assert.Equal(new ProducerIdAndEpoch(1000, 1), bed.ReplyToLast(3).Value<ProducerIdAndEpoch>());
         bed.Allocate(succeeds: false);
-        Assert.Equal(ErrorCode.CoordinatorLoadInProgress, bed.ReplyToLast(3)!.Value.Error.Code);
+        Assert.Equal(ErrorCode.CoordinatorLoadInProgress, bed.ReplyToLast(3)!.Error.Code);
         Assert.Equal(new ProducerIdAndEpoch(1001, 0), bed.Init("z")); // what was left over
         Assert.Equal(0, bed.OpenAllocations);
     }

@@ -1,6 +1,7 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Transactions;
 using static Ottla.UnitTests.Transactions.TransactionTestBed;
 
@@ -96,10 +97,11 @@ public sealed class TransactionModelTests
                 _producers[id] = given;
         }
 
-        private object? Send(TransactionCommand command)
+        /// <summary>The producer of the reply; null when there is none, or none yet.</summary>
+        private ProducerIdAndEpoch? Send(TransactionCommand command)
         {
             _sent.Add(command);
-            return _bed.Ask(command)?.Reply;
+            return (_bed.Ask(command) as CoordinatorReply<ProducerIdAndEpoch>)?.Reply;
         }
 
         private void WriteMarkers()

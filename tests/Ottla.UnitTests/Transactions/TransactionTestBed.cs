@@ -3,6 +3,7 @@ using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
+using Ottla.Simulator.Groups;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Transactions;
@@ -67,23 +68,23 @@ internal sealed class TransactionTestBed
         }
         catch (ApiException e)
         {
-            return new CoordinatorReply(replyTo, null, e.Error);
+            return new FailedReply(replyTo, e.Error);
         }
 
         Execute(effects);
         return ReplyOf(replyTo);
     }
 
-    public T Reply<T>(TransactionCommand command)
+    public T Reply<T>(TransactionCommand<T> command)
     {
         var reply = Ask(command) ?? throw new InvalidOperationException($"{command} waits");
         Assert.Equal(ErrorCode.None, reply.Error.Code);
-        return (T)reply.Reply!;
+        return reply.Value<T>();
     }
 
-    public ErrorCode Error(TransactionCommand command) => Ask(command)!.Value.Error.Code;
+    public ErrorCode Error(TransactionCommand command) => Ask(command)!.Error.Code;
 
-    public ProducerIdAndEpoch Init(string id = "t", ProducerIdAndEpoch? expected = null, int timeoutMs = 60_000) => Reply<ProducerIdAndEpoch>(InitCommand(id, expected, timeoutMs));
+    public ProducerIdAndEpoch Init(string id = "t", ProducerIdAndEpoch? expected = null, int timeoutMs = 60_000) => Reply(InitCommand(id, expected, timeoutMs));
 
     public ErrorCode InitError(string? id = "t", ProducerIdAndEpoch? expected = null, int timeoutMs = 60_000) => Error(InitCommand(id, expected, timeoutMs));
 
@@ -100,7 +101,7 @@ internal sealed class TransactionTestBed
     public ErrorCode EndError(ProducerIdAndEpoch producer, bool commit, short clientVersion) => Error(new EndTransactionCommand("t", producer, commit, clientVersion));
 
     public ProducerIdAndEpoch End(ProducerIdAndEpoch producer, bool commit, short clientVersion) =>
-        Reply<ProducerIdAndEpoch>(new EndTransactionCommand("t", producer, commit, clientVersion));
+        Reply(new EndTransactionCommand("t", producer, commit, clientVersion));
 
     public TransactionMetadata Get(string id = "t") => Machine.Transactions.Single(transaction => transaction.TransactionalId == id);
 
@@ -125,11 +126,7 @@ internal sealed class TransactionTestBed
         Ask(new ProducerIdAllocatedCommand(succeeds ? NextProducerId++ : -1));
     }
 
-    public CoordinatorReply? ReplyOf(ReplyTo to)
-    {
-        var index = _replies.FindIndex(reply => reply.To == to);
-        return index < 0 ? null : _replies[index];
-    }
+    public CoordinatorReply? ReplyOf(ReplyTo to) => _replies.Find(reply => reply.To == to);
 
     /// <summary>The reply to the command that was asked last.</summary>
     public CoordinatorReply? ReplyToLast(int back = 0) => ReplyOf(new ReplyTo(_nextReply - back));
@@ -210,7 +207,7 @@ internal sealed class TransactionTestBed
     {
         if (IsDiskFull && effects.Records.Count > 0)
         {
-            _replies.AddRange(effects.Replies.Select(reply => reply with { Reply = null, Error = new ApiError(ErrorCode.CoordinatorNotAvailable) }));
+            _replies.AddRange(effects.Replies.Select(reply => new FailedReply(reply.To, new ApiError(ErrorCode.CoordinatorNotAvailable))));
             effects.Refuse()?.Invoke(Now, new CoordinatorEffects());
             return;
         }

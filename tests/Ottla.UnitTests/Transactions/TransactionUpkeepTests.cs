@@ -34,7 +34,7 @@ public sealed class TransactionUpkeepTests
     {
         var bed = new TransactionTestBed();
         for (var i = 0; i < 250; i++)
-            bed.Reply<ProducerIdAndEpoch>(new AddPartitionsCommand($"id-{i}", bed.Init($"id-{i}", timeoutMs: 1_000), [A0], 2));
+            bed.Reply(new AddPartitionsCommand($"id-{i}", bed.Init($"id-{i}", timeoutMs: 1_000), [A0], 2));
         bed.Advance(10_000);
         Assert.Equal(100, bed.Markers.Count);
         bed.Advance(1_000);
@@ -63,7 +63,7 @@ public sealed class TransactionUpkeepTests
         var bed = new TransactionTestBed(2, ("transactional.id.expiration.ms", "10000000"), ("transaction.max.timeout.ms", "2000000000"));
         bed.Init("old");
         var open = bed.Init("open", timeoutMs: 2_000_000_000);
-        bed.Reply<ProducerIdAndEpoch>(new AddPartitionsCommand("open", open, [A0], 2));
+        bed.Reply(new AddPartitionsCommand("open", open, [A0], 2));
         bed.Advance(7_200_000);
         bed.Init("young");
         bed.Advance(3_600_000);
@@ -165,9 +165,9 @@ public sealed class TransactionUpkeepTests
         var bed = new TransactionTestBed();
         var first = bed.Init("orders-1");
         bed.Init("orders-2");
-        bed.Reply<ProducerIdAndEpoch>(new AddPartitionsCommand("orders-1", first, [A0], 2));
+        bed.Reply(new AddPartitionsCommand("orders-1", first, [A0], 2));
         bed.Now = bed.Now.AddMilliseconds(500);
-        bed.Reply<ProducerIdAndEpoch>(new AddPartitionsCommand("payments", bed.Init("payments"), [A0], 2));
+        bed.Reply(new AddPartitionsCommand("payments", bed.Init("payments"), [A0], 2));
         Assert.Equal(["orders-1", "orders-2", "payments"], List(bed));
         Assert.Equal(["orders-1", "payments"], List(bed, states: [TransactionState.Ongoing]));
         Assert.Empty(List(bed, states: []));
@@ -181,12 +181,12 @@ public sealed class TransactionUpkeepTests
     }
 
     private static DescribeTransactionsResponse.TransactionStateData Describe(TransactionTestBed bed, string id) =>
-        bed.Reply<DescribeTransactionsResponse.TransactionStateData>(new DescribeTransactionCommand(id));
+        bed.Reply(new DescribeTransactionCommand(id));
 
     private static IEnumerable<string> List(TransactionTestBed bed, TransactionState[]? states = null, long[]? producerIds = null, long durationMs = -1, string? pattern = null)
     {
         var command = new ListTransactionsCommand(
             states?.ToHashSet(), (producerIds ?? []).ToHashSet(), durationMs, pattern is null ? null : TransactionalIdPattern.Parse(pattern));
-        return bed.Reply<List<ListTransactionsResponse.TransactionStateData>>(command).Select(transaction => transaction.TransactionalId).Order(StringComparer.Ordinal);
+        return bed.Reply(command).Select(transaction => transaction.TransactionalId).Order(StringComparer.Ordinal);
     }
 }

@@ -4,6 +4,7 @@ using Ottla.Broker.Metadata;
 using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Protocol;
+using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Producers;
 
@@ -34,27 +35,36 @@ public sealed partial class CoordinatorHost<TCommand>(
     /// <summary>The partition that a key (a group id, a transactional id) belongs to; null while there is no internal topic.</summary>
     public int? PartitionOf(string key) => _partitionCount is var count and > 0 ? CoordinatorKeys.PartitionOf(key, count) : null;
 
-    /// <summary>Has a command decided by the coordinator of <paramref name="key"/>. Completes when the answer is committed.</summary>
-    /// <typeparam name="TReply">What the command says it is answered with.</typeparam>
+    /// <summary>
+    /// Has a command decided by the coordinator of <paramref name="key"/>. Completes when the reply is committed; await it once.
+    /// </summary>
+    /// <typeparam name="TReply">The command's type of reply.</typeparam>
     /// <exception cref="ApiException">
-    /// It fails. NOT_COORDINATOR: the coordinator is elsewhere; COORDINATOR_LOAD_IN_PROGRESS: it is not ready; COORDINATOR_NOT_AVAILABLE: the node
-    /// stops, or the log cannot be written just now.
+    /// It fails. NOT_COORDINATOR: the coordinator is elsewhere; COORDINATOR_LOAD_IN_PROGRESS: it is not ready; COORDINATOR_NOT_AVAILABLE:
+    /// the node stops, or the log cannot be written just now.
     /// </exception>
     /// <param name="key">The key.</param>
     /// <param name="command">The command.</param>
     /// <param name="guard">What the verification of its transaction gave, when what it writes is part of one.</param>
-    public ValueTask<TReply> SubmitAsync<TReply>(string key, TCommand command, VerificationGuard guard = default) => SubmitAsync<TReply>(PartitionOf(key) ?? -1, command, guard);
+    public ValueTask<TReply> SubmitAsync<TReply>(
+        string key, ICoordinatorCommand<TCommand, TReply> command, VerificationGuard guard = default) =>
+        SubmitAsync(PartitionOf(key) ?? -1, command, guard);
 
     /// <summary>Has a command decided by the coordinator of a partition.</summary>
-    /// <inheritdoc cref="SubmitAsync{TReply}(string, TCommand, VerificationGuard)"/>
-    public async ValueTask<TReply> SubmitAsync<TReply>(int partition, TCommand command, VerificationGuard guard = default) =>
-        (TReply)(await Find(partition).SubmitAsync(command, guard))!;
+    /// <inheritdoc cref="SubmitAsync{TReply}(string, ICoordinatorCommand{TCommand, TReply}, VerificationGuard)"/>
+    public ValueTask<TReply> SubmitAsync<TReply>(
+        int partition, ICoordinatorCommand<TCommand, TReply> command, VerificationGuard guard = default) =>
+        _shards.TryGetValue(partition, out var shard)
+            ? shard.SubmitAsync(command, guard)
+            : ValueTask.FromException<TReply>(NotHere());
 
-    /// <summary>Has a command decided by every coordinator here. Those that move away meanwhile are left out: they answer elsewhere.</summary>
-    /// <exception cref="ApiException">One of them fails, as of <see cref="SubmitAsync{TReply}(int, TCommand, VerificationGuard)"/>.</exception>
-    public async ValueTask<IReadOnlyList<TReply>> SubmitToAllAsync<TReply>(TCommand command)
+    /// <summary>
+    /// Has a command decided by every coordinator here. Those that move away meanwhile are left out: they answer elsewhere.
+    /// </summary>
+    /// <exception cref="ApiException">One of them fails, as when it is asked alone.</exception>
+    public async ValueTask<IReadOnlyList<TReply>> SubmitToAllAsync<TReply>(ICoordinatorCommand<TCommand, TReply> command)
     {
-        ValueTask<TReply>[] asked = [.. Partitions.Select(partition => SubmitAsync<TReply>(partition, command))];
+        ValueTask<TReply>[] asked = [.. Partitions.Select(partition => SubmitAsync(partition, command))];
         var replies = new List<TReply>(asked.Length);
         foreach (var reply in asked)
         {
@@ -71,11 +81,14 @@ public sealed partial class CoordinatorHost<TCommand>(
         return replies;
     }
 
-    /// <summary>Tells the coordinator of a partition something, such as what came of an output of its machine. Nothing lengthy may await this.</summary>
+    /// <summary>
+    /// Tells the coordinator of a partition something, such as what came of an output of its machine. Nothing lengthy may await this.
+    /// </summary>
     /// <param name="partition">The partition.</param>
     /// <param name="command">What.</param>
-    /// <exception cref="ApiException">As of <see cref="SubmitAsync{TReply}(int, TCommand, VerificationGuard)"/>.</exception>
-    public Task TellAsync(int partition, TCommand command) => Find(partition).TellAsync(command);
+    /// <exception cref="ApiException">As of a command that is submitted.</exception>
+    public ValueTask<TReply> TellAsync<TReply>(int partition, ICoordinatorCommand<TCommand, TReply> command) =>
+        _shards.TryGetValue(partition, out var shard) ? shard.TellAsync(command) : ValueTask.FromException<TReply>(NotHere());
 
     /// <summary>Ends a transaction in a partition of the internal topic: writes the marker, and has the machine take it over.</summary>
     /// <param name="partition">The partition.</param>
@@ -84,8 +97,11 @@ public sealed partial class CoordinatorHost<TCommand>(
     /// <param name="isCommit">Committed, else aborted.</param>
     /// <param name="transactionVersion">The transaction version that it goes by.</param>
     /// <exception cref="ApiException">The log refuses the marker, or the coordinator is elsewhere.</exception>
-    public Task CompleteTransactionAsync(int partition, ProducerIdAndEpoch producer, int coordinatorEpoch, bool isCommit, short transactionVersion) =>
-        Find(partition).CompleteTransactionAsync(producer, coordinatorEpoch, isCommit, transactionVersion);
+    public ValueTask<ProducerIdAndEpoch> CompleteTransactionAsync(
+        int partition, ProducerIdAndEpoch producer, int coordinatorEpoch, bool isCommit, short transactionVersion) =>
+        _shards.TryGetValue(partition, out var shard)
+            ? shard.CompleteTransactionAsync(producer, coordinatorEpoch, isCommit, transactionVersion)
+            : ValueTask.FromException<ProducerIdAndEpoch>(NotHere());
 
     /// <inheritdoc/>
     public void Publish(MetadataDelta delta)
@@ -142,9 +158,7 @@ public sealed partial class CoordinatorHost<TCommand>(
             shard.Close();
     }
 
-    private CoordinatorShard<TCommand> Find(int partition) => _shards.TryGetValue(partition, out var shard)
-        ? shard
-        : throw new ApiException(_isClosed ? ErrorCode.CoordinatorNotAvailable : ErrorCode.NotCoordinator);
+    private ApiException NotHere() => new(_isClosed ? ErrorCode.CoordinatorNotAvailable : ErrorCode.NotCoordinator);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "This node begins to be the {Name} of {Count} partitions of {Topic}")]
     private partial void LogBegins(string name, int count, string topic);

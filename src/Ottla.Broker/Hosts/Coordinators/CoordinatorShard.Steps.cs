@@ -28,7 +28,7 @@ internal sealed partial class CoordinatorShard<TCommand>
 
     private readonly CoordinatorEffects _effects = new();
     private readonly CoordinatorBatch _batch;
-    private readonly Dictionary<long, TaskCompletionSource<object?>> _waiting = [];
+    private readonly Dictionary<long, ReplyReceiver> _waiting = [];
     private readonly Queue<DueReply> _replies = new();
     private readonly Queue<DueOutput> _outputs = new();
     private readonly ITimer _timer;
@@ -232,9 +232,9 @@ internal sealed partial class CoordinatorShard<TCommand>
     {
         LogRefused(_replica.Partition, _effects.Records.Count, error);
         foreach (var reply in _effects.Replies)
-            Answer(new CoordinatorReply(reply.To, null, new ApiError(error)));
+            Answer(new FailedReply(reply.To, new ApiError(error)));
         if (replyTo is { } to)
-            Answer(new CoordinatorReply(to, null, new ApiError(error))); // even if it was to be answered later: nothing of it is there
+            Answer(new FailedReply(to, new ApiError(error))); // even if it was to be answered later: nothing of it is there
     }
 
     /// <summary>Has the step's replies and outputs wait for everything that the machine knows.</summary>
@@ -282,7 +282,9 @@ internal sealed partial class CoordinatorShard<TCommand>
         }
     }
 
-    private void WriteMarker(ProducerIdAndEpoch producer, int coordinatorEpoch, bool isCommit, short transactionVersion, TaskCompletionSource<object?> waiter)
+    private void WriteMarker(
+        ProducerIdAndEpoch producer, int coordinatorEpoch, bool isCommit, short transactionVersion,
+        ReplyReceiver<ProducerIdAndEpoch> waiter)
     {
         var now = Instant.Now(_time);
         if (Admit(waiter) is not { } replyTo || !Write(now))
@@ -292,7 +294,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         var outcome = _replica.AppendAsCoordinator(marker, _partition.LeaderEpoch, transactionVersion, now);
         if (outcome.ErrorCode != ErrorCode.None)
         {
-            Answer(new CoordinatorReply(replyTo, null, new ApiError(outcome.ErrorCode, outcome.ErrorMessage)));
+            Answer(new FailedReply(replyTo, new ApiError(outcome.ErrorCode, outcome.ErrorMessage)));
             if (outcome.ErrorCode == ErrorCode.KafkaStorageError)
                 Reload(ErrorCode.NotCoordinator);
             return;
@@ -301,7 +303,8 @@ internal sealed partial class CoordinatorShard<TCommand>
         var isNext = outcome.Result.FirstOffset == _endOffset;
         _writtenOffset = _endOffset = outcome.Result.LastOffset + 1;
         var deadline = now.AddMilliseconds(Settings.WriteTimeoutMs);
-        _replies.Enqueue(new DueReply(_endOffset, new CoordinatorReply(replyTo, null, ApiError.None), deadline));
+        var reply = new CoordinatorReply<ProducerIdAndEpoch>(new ReplyTo<ProducerIdAndEpoch>(replyTo), producer);
+        _replies.Enqueue(new DueReply(_endOffset, reply, deadline));
         if (isNext)
             _machine!.ApplyMarker(producer, isCommit);
         else
@@ -352,7 +355,7 @@ internal sealed partial class CoordinatorShard<TCommand>
             if (IsCommitted(due.Offset))
                 Answer(due.Reply);
             else if (due.Deadline <= now)
-                Answer(new CoordinatorReply(due.Reply.To, null, new ApiError(CoordinatorErrors.OfAppend(ErrorCode.RequestTimedOut))));
+                Answer(new FailedReply(due.Reply.To, new ApiError(CoordinatorErrors.OfAppend(ErrorCode.RequestTimedOut))));
             else
                 break;
             _replies.Dequeue();
@@ -367,14 +370,10 @@ internal sealed partial class CoordinatorShard<TCommand>
 
     private bool IsCommitted(long offset) => offset <= _writtenOffset && new CommitWait(_replica, offset).IsCommitted;
 
-    private void Answer(in CoordinatorReply reply)
+    private void Answer(CoordinatorReply reply)
     {
-        if (!_waiting.Remove(reply.To.Number, out var waiter))
-            return; // its time was over before its answer came
-        if (reply.Error.IsFailure)
-            waiter.TrySetException(new ApiException(reply.Error.Code, reply.Error.Message));
-        else
-            waiter.TrySetResult(reply.Reply);
+        if (_waiting.Remove(reply.To.Number, out var waiter)) // else its time was over before its answer came
+            reply.Deliver(waiter);
     }
 
     /// <summary>Comes back when what waits first is committed. Replies that have waited too long are the timer's.</summary>
@@ -445,7 +444,7 @@ internal sealed partial class CoordinatorShard<TCommand>
             if (isWritten && !isEnd)
                 _replies.Enqueue(due);
             else
-                Answer(new CoordinatorReply(due.Reply.To, null, new ApiError(isWritten ? ErrorCode.NotCoordinator : unwritten)));
+                Answer(new FailedReply(due.Reply.To, new ApiError(isWritten ? ErrorCode.NotCoordinator : unwritten)));
         }
 
         _outputs.Clear();

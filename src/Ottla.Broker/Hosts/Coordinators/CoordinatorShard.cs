@@ -85,29 +85,30 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     /// <param name="command">The command.</param>
     /// <param name="guard">What the verification of its transaction gave, when what it writes is part of one.</param>
     /// <exception cref="ApiException">It fails, or this node is not the coordinator (any more).</exception>
-    public Task<object?> SubmitAsync(TCommand command, VerificationGuard guard)
+    public ValueTask<TReply> SubmitAsync<TReply>(ICoordinatorCommand<TCommand, TReply> command, VerificationGuard guard)
     {
-        var waiter = NewWaiter();
-        Enqueue(() => Decide(command, guard, waiter));
-        return waiter.Task;
+        var waiter = new ReplyWaiter<TReply>(wakesInline: false); // the loop has other things to do than to go on with a request
+        Enqueue(() => Decide(command.Command, guard, waiter));
+        return waiter.Reply;
     }
 
     /// <summary>Tells the machine something, where nobody goes on with the answer: what awaits this runs in the midst of the loop.</summary>
     /// <inheritdoc cref="SubmitAsync"/>
-    public Task TellAsync(TCommand command)
+    public ValueTask<TReply> TellAsync<TReply>(ICoordinatorCommand<TCommand, TReply> command)
     {
-        var waiter = new TaskCompletionSource<object?>(); // no thread of the pool is woken for nothing
-        Enqueue(() => Decide(command, default, waiter));
-        return waiter.Task;
+        var waiter = new ReplyWaiter<TReply>(wakesInline: true); // no thread of the pool is woken for nothing
+        Enqueue(() => Decide(command.Command, default, waiter));
+        return waiter.Reply;
     }
 
     /// <summary>Writes the marker that ends a transaction in this partition. Completes when it is committed.</summary>
     /// <exception cref="ApiException">The log refuses it, or this node is not the coordinator (any more).</exception>
-    public Task CompleteTransactionAsync(ProducerIdAndEpoch producer, int coordinatorEpoch, bool isCommit, short transactionVersion)
+    public ValueTask<ProducerIdAndEpoch> CompleteTransactionAsync(
+        ProducerIdAndEpoch producer, int coordinatorEpoch, bool isCommit, short transactionVersion)
     {
-        var waiter = NewWaiter();
+        var waiter = new ReplyWaiter<ProducerIdAndEpoch>(wakesInline: false);
         Enqueue(() => WriteMarker(producer, coordinatorEpoch, isCommit, transactionVersion, waiter));
-        return waiter.Task;
+        return waiter.Reply;
     }
 
     /// <summary>Takes over a change of the metadata.</summary>
@@ -121,9 +122,6 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     }
 
     void IDisposable.Dispose() => Close();
-
-    private static TaskCompletionSource<object?> NewWaiter() =>
-        new(TaskCreationOptions.RunContinuationsAsynchronously); // who drains has other things to do than to go on with somebody's request
 
     /// <summary>Queues work, and does it when nobody else is at it.</summary>
     private void Enqueue(Action work)
@@ -193,7 +191,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
             (_machine, _isLoading, _isBroken) = (null, false, true);
             _loadNumber++;
             foreach (var waiter in _waiting.Values)
-                waiter.TrySetException(new ApiException(ErrorCode.NotCoordinator));
+                waiter.Fail(new ApiError(ErrorCode.NotCoordinator));
             _waiting.Clear();
             _replies.Clear();
             _outputs.Clear();
@@ -258,7 +256,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
             Step(static (machine, it, now, effects) => machine.OnMetadata(it.delta, it.shard._config(), now, effects), (delta, shard: this));
     }
 
-    private void Decide(TCommand command, VerificationGuard guard, TaskCompletionSource<object?> waiter)
+    private void Decide(TCommand command, VerificationGuard guard, ReplyReceiver waiter)
     {
         var now = Instant.Now(_time);
         StepDeadlines(now);
@@ -271,11 +269,11 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     }
 
     /// <summary>Gives a request its number; null when there is no machine that could answer it.</summary>
-    private ReplyTo? Admit(TaskCompletionSource<object?> waiter)
+    private ReplyTo? Admit(ReplyReceiver waiter)
     {
         if (_machine is null)
         {
-            waiter.TrySetException(new ApiException(_isLoading ? ErrorCode.CoordinatorLoadInProgress : ErrorCode.NotCoordinator));
+            waiter.Fail(new ApiError(_isLoading ? ErrorCode.CoordinatorLoadInProgress : ErrorCode.NotCoordinator));
             return null;
         }
 
@@ -306,7 +304,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
             if (written.Contains(number))
                 continue;
             _waiting.Remove(number);
-            waiter.TrySetException(new ApiException(ErrorCode.NotCoordinator));
+            waiter.Fail(new ApiError(ErrorCode.NotCoordinator));
         }
 
         try

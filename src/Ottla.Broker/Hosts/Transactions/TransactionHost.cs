@@ -59,13 +59,13 @@ public sealed partial class TransactionHost : ITransactionCoordinators
 
     /// <inheritdoc/>
     public async ValueTask AddPartitionsAsync(string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions) =>
-        await Coordinators.SubmitAsync<ProducerIdAndEpoch>(
+        await Coordinators.SubmitAsync(
             transactionalId, new AddPartitionsCommand(transactionalId, producer, partitions, TransactionMetadata.EpochBumpingVersion));
 
     /// <inheritdoc/>
     public ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> VerifyPartitionsAsync(
         string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions) =>
-        Coordinators.SubmitAsync<IReadOnlyDictionary<TopicPartition, ErrorCode>>(transactionalId, new VerifyPartitionsCommand(transactionalId, producer, partitions));
+        Coordinators.SubmitAsync(transactionalId, new VerifyPartitionsCommand(transactionalId, producer, partitions));
 
     private static CoordinatorSettings SettingsOf(BrokerConfig config) => new(
         CompressionType.None,
@@ -132,7 +132,7 @@ public sealed partial class TransactionHost : ITransactionCoordinators
     }
 
     /// <summary>Tells a machine what came of its output. One that is gone needs no answer: its successor asks anew.</summary>
-    private async Task TellAsync(CoordinatorPartition partition, TransactionCommand command)
+    private async Task TellAsync(CoordinatorPartition partition, TransactionCommand<ProducerIdAndEpoch> command)
     {
         try
         {

@@ -39,10 +39,10 @@ public sealed class ClassicDecisions
     /// GROUP_MAX_SIZE_REACHED, REBALANCE_IN_PROGRESS (the client has sent another join in the meantime), INVALID_REQUEST (a name is longer
     /// than 32 KB).
     /// </remarks>
-    public void Join(JoinGroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void Join(JoinGroupCommand command, ReplyTo<JoinGroupResponse> replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
-        var awaiting = new AwaitingReply(replyTo, command.Origin.ApiVersion);
+        var awaiting = new AwaitingReply<JoinGroupResponse>(replyTo, command.Origin.ApiVersion);
         if (request.GroupId.Length == 0)
             ClassicReplies.JoinFailed(effects, awaiting, ErrorCode.InvalidGroupId, request.MemberId);
         else if (request.SessionTimeoutMs < _context.Config.GroupMinSessionTimeoutMs
@@ -64,10 +64,10 @@ public sealed class ClassicDecisions
     /// <remarks>
     /// INVALID_GROUP_ID, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, INCONSISTENT_GROUP_PROTOCOL, REBALANCE_IN_PROGRESS.
     /// </remarks>
-    public void Sync(SyncGroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void Sync(SyncGroupCommand command, ReplyTo<SyncGroupResponse> replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
-        var awaiting = new AwaitingReply(replyTo, command.Origin.ApiVersion);
+        var awaiting = new AwaitingReply<SyncGroupResponse>(replyTo, command.Origin.ApiVersion);
         if (request.GroupId.Length == 0)
             ClassicReplies.SyncFailed(effects, awaiting, ErrorCode.InvalidGroupId);
         else if (command.Origin.ApiVersion >= 5 && (request.ProtocolType is null || request.ProtocolName is null))
@@ -86,7 +86,7 @@ public sealed class ClassicDecisions
     /// <exception cref="ApiException">
     /// INVALID_GROUP_ID, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS.
     /// </exception>
-    public void Heartbeat(HeartbeatCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void Heartbeat(HeartbeatCommand command, ReplyTo<HeartbeatResponse> replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
         effects.Reply(replyTo, new HeartbeatResponse { ErrorCode = (short)Heartbeat(request, now) });
@@ -94,7 +94,7 @@ public sealed class ClassicDecisions
 
     /// <summary>LeaveGroup. Up to version 2 it names one member, and that member's error becomes the error of the response.</summary>
     /// <remarks>INVALID_GROUP_ID, and for each member UNKNOWN_MEMBER_ID or FENCED_INSTANCE_ID.</remarks>
-    public void Leave(LeaveGroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void Leave(LeaveGroupCommand command, ReplyTo<LeaveGroupResponse> replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
         var namesOneMember = command.Origin.ApiVersion <= 2;
@@ -126,7 +126,7 @@ public sealed class ClassicDecisions
 
     /// <summary>DescribeGroups. It shows metadata and assignments of members only for a stable group.</summary>
     /// <remarks>GROUP_ID_NOT_FOUND with the state Dead. Up to version 5 the response has the state but no error.</remarks>
-    public void Describe(DescribeGroupCommand command, ReplyTo replyTo, CoordinatorEffects effects)
+    public void Describe(DescribeGroupCommand command, ReplyTo<DescribeGroupsResponse.DescribedGroup> replyTo, CoordinatorEffects effects)
     {
         var found = _context.Find(command.GroupId);
         if (found is not ClassicGroup group)
@@ -197,7 +197,8 @@ public sealed class ClassicDecisions
 
     // Writing the group's record creates the group and lets the client join. It also replaces an empty consumer or streams group with the
     // same id.
-    private void JoinNewGroup(JoinGroupCommand command, AwaitingReply awaiting, Instant now, CoordinatorEffects effects)
+    private void JoinNewGroup(
+        JoinGroupCommand command, AwaitingReply<JoinGroupResponse> awaiting, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
         var former = _context.Find(request.GroupId);
@@ -242,7 +243,8 @@ public sealed class ClassicDecisions
         return group.State == ClassicGroupState.PreparingRebalance ? ErrorCode.RebalanceInProgress : ErrorCode.None;
     }
 
-    private void Sync(ClassicGroup group, SyncGroupRequest request, AwaitingReply awaiting, Instant now, CoordinatorEffects effects)
+    private void Sync(
+        ClassicGroup group, SyncGroupRequest request, AwaitingReply<SyncGroupResponse> awaiting, Instant now, CoordinatorEffects effects)
     {
         var member = group.Member(request.MemberId)!;
         group.RemovePendingSync(member.MemberId);

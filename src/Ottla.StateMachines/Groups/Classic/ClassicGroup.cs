@@ -189,7 +189,7 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
     }
 
     /// <summary>Sets or clears the JoinGroup of a member that waits for its answer.</summary>
-    public void SetAwaitingJoin(ClassicGroupMember member, AwaitingReply? awaiting)
+    public void SetAwaitingJoin(ClassicGroupMember member, AwaitingReply<JoinGroupResponse>? awaiting)
     {
         AwaitingJoinCount += (awaiting is null ? 0 : 1) - (member.AwaitingJoin is null ? 0 : 1);
         member.AwaitingJoin = awaiting;

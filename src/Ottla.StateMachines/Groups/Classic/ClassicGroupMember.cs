@@ -12,7 +12,7 @@ public readonly record struct ClassicProtocol(string Name, byte[] Metadata);
 /// <summary>A request that waits for its answer.</summary>
 /// <param name="ReplyTo">The request.</param>
 /// <param name="ApiVersion">Its version.</param>
-public readonly record struct AwaitingReply(ReplyTo ReplyTo, short ApiVersion);
+public readonly record struct AwaitingReply<TReply>(ReplyTo<TReply> ReplyTo, short ApiVersion);
 
 /// <summary>
 /// A member of a <see cref="ClassicGroup"/>, which owns it. Lives until it leaves; the successor of a static member replaces it.
@@ -44,10 +44,10 @@ public sealed class ClassicGroupMember
     public byte[] Assignment { get; set; } = [];
 
     /// <summary>Its JoinGroup that waits for an answer. The group counts them, so change it through the group.</summary>
-    public AwaitingReply? AwaitingJoin { get; set; }
+    public AwaitingReply<JoinGroupResponse>? AwaitingJoin { get; set; }
 
     /// <summary>Its SyncGroup that waits for an answer.</summary>
-    public AwaitingReply? AwaitingSync { get; set; }
+    public AwaitingReply<SyncGroupResponse>? AwaitingSync { get; set; }
 
     /// <summary>Whether its first join is unanswered. It cannot send heartbeats yet, so its session ends even while it waits.</summary>
     public bool IsNew { get; set; }

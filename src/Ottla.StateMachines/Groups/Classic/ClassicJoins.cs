@@ -1,5 +1,6 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
+using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Classic;
@@ -15,10 +16,12 @@ internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebala
     private const short SkipAssignmentVersion = 9;
 
     /// <summary>Lets a client join, now or when the other members have joined.</summary>
-    public void Join(ClassicGroup group, JoinGroupCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void Join(
+        ClassicGroup group, JoinGroupCommand command, ReplyTo<JoinGroupResponse> replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
-        var join = new Joining(command, ClassicGroupMember.ProtocolsOf(request), new AwaitingReply(replyTo, command.Origin.ApiVersion));
+        var join = new Joining(
+            command, ClassicGroupMember.ProtocolsOf(request), new AwaitingReply<JoinGroupResponse>(replyTo, command.Origin.ApiVersion));
         if (!IsAccepted(group, request.MemberId))
         {
             rebalance.Remove(group, request.MemberId, effects);
@@ -170,7 +173,7 @@ internal sealed class ClassicJoins(GroupContext context, ClassicRebalance rebala
         _ => group.HasMember(memberId) || group.Members.Count < context.Config.GroupMaxSize,
     };
 
-    private readonly record struct Joining(JoinGroupCommand Command, ClassicProtocol[] Protocols, AwaitingReply Awaiting)
+    private readonly record struct Joining(JoinGroupCommand Command, ClassicProtocol[] Protocols, AwaitingReply<JoinGroupResponse> Awaiting)
     {
         // Version 0 has no rebalance timeout and uses the session timeout for both.
         public int RebalanceTimeoutMs =>

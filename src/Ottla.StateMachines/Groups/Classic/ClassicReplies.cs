@@ -11,7 +11,8 @@ internal static class ClassicReplies
     private const short NullableProtocolNameVersion = 7;
 
     /// <summary>Answers a failed join.</summary>
-    public static void JoinFailed(CoordinatorEffects effects, AwaitingReply to, ErrorCode error, string memberId = "") =>
+    public static void JoinFailed(
+        CoordinatorEffects effects, AwaitingReply<JoinGroupResponse> to, ErrorCode error, string memberId = "") =>
         effects.Reply(to.ReplyTo, new JoinGroupResponse { ErrorCode = (short)error, MemberId = memberId });
 
     /// <summary>Answers a join with the current generation.</summary>
@@ -23,8 +24,8 @@ internal static class ClassicReplies
     /// <param name="sendMembers">Whether to include the members, which a leader needs.</param>
     /// <param name="skipAssignment">Whether the leader need not assign (KIP-814).</param>
     public static void Joined(
-        CoordinatorEffects effects, AwaitingReply to, ClassicGroup group, string memberId, string leaderId, bool sendMembers,
-            bool skipAssignment = false) =>
+        CoordinatorEffects effects, AwaitingReply<JoinGroupResponse> to, ClassicGroup group, string memberId, string leaderId,
+        bool sendMembers, bool skipAssignment = false) =>
         effects.Reply(to.ReplyTo, new JoinGroupResponse
         {
             GenerationId = group.GenerationId,
@@ -37,15 +38,15 @@ internal static class ClassicReplies
         });
 
     /// <summary>Answers a join with the current generation, and with the members if it is the leader's.</summary>
-    public static void Joined(CoordinatorEffects effects, AwaitingReply to, ClassicGroup group, string memberId) =>
+    public static void Joined(CoordinatorEffects effects, AwaitingReply<JoinGroupResponse> to, ClassicGroup group, string memberId) =>
         Joined(effects, to, group, memberId, group.LeaderId ?? "", sendMembers: group.LeaderId == memberId);
 
     /// <summary>Answers a failed sync.</summary>
-    public static void SyncFailed(CoordinatorEffects effects, AwaitingReply to, ErrorCode error) =>
+    public static void SyncFailed(CoordinatorEffects effects, AwaitingReply<SyncGroupResponse> to, ErrorCode error) =>
         effects.Reply(to.ReplyTo, new SyncGroupResponse { ErrorCode = (short)error });
 
     /// <summary>Answers a sync with the member's assignment.</summary>
-    public static void Synced(CoordinatorEffects effects, AwaitingReply to, ClassicGroup group, byte[] assignment) =>
+    public static void Synced(CoordinatorEffects effects, AwaitingReply<SyncGroupResponse> to, ClassicGroup group, byte[] assignment) =>
         effects.Reply(to.ReplyTo, new SyncGroupResponse
         {
             ProtocolType = group.MemberProtocolType,

@@ -61,7 +61,8 @@ public sealed class ConsumerDecisions(GroupContext context)
     /// INVALID_REQUEST, UNSUPPORTED_ASSIGNOR, GROUP_ID_NOT_FOUND, GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH,
     /// FENCED_INSTANCE_ID, UNRELEASED_INSTANCE_ID, INVALID_REGULAR_EXPRESSION.
     /// </exception>
-    public void Heartbeat(ConsumerGroupHeartbeatCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void Heartbeat(
+        ConsumerGroupHeartbeatCommand command, ReplyTo<ConsumerGroupHeartbeatResponse> replyTo, Instant now, CoordinatorEffects effects)
     {
         ConsumerHeartbeatRules.Check(command.Request, command.Origin.ApiVersion, Assignors);
         effects.Reply(replyTo, command.Request.MemberEpoch is MemberEpochs.Leave or MemberEpochs.StaticLeave
@@ -71,11 +72,13 @@ public sealed class ConsumerDecisions(GroupContext context)
 
     /// <summary>ConsumerGroupDescribe.</summary>
     /// <exception cref="ApiException">GROUP_ID_NOT_FOUND.</exception>
-    public void Describe(ConsumerGroupDescribeCommand command, ReplyTo replyTo, CoordinatorEffects effects) =>
+    public void Describe(
+        ConsumerGroupDescribeCommand command, ReplyTo<ConsumerGroupDescribeResponse.DescribedGroup> replyTo, CoordinatorEffects effects) =>
         effects.Reply(replyTo, ConsumerGroupDescription.Of(Get(command.GroupId), Assignors, context.Image.Topics));
 
     /// <summary>Applies the topics that the group's regular expressions match. The members get them with the next group epoch.</summary>
-    public void TakeResolution(ExpressionsResolvedCommand resolved, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void TakeResolution(
+        ExpressionsResolvedCommand resolved, ReplyTo<ExpressionsResolvedCommand> replyTo, Instant now, CoordinatorEffects effects)
     {
         effects.Reply(replyTo, resolved);
         if (context.Find<ConsumerGroup>(resolved.Output.GroupId) is not { } group || !group.TryEndResolution(resolved.Output))

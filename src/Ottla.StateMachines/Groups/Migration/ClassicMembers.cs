@@ -24,7 +24,8 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
 
     /// <summary>JoinGroup. It may convert the group to a classic one: see <see cref="GroupMigration"/>.</summary>
     /// <remarks>INCONSISTENT_GROUP_PROTOCOL, GROUP_MAX_SIZE_REACHED, MEMBER_ID_REQUIRED, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID.</remarks>
-    public void Join(ConsumerGroup group, JoinGroupCommand command, AwaitingReply awaiting, Instant now, CoordinatorEffects effects)
+    public void Join(
+        ConsumerGroup group, JoinGroupCommand command, AwaitingReply<JoinGroupResponse> awaiting, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
         var protocols = ClassicGroupMember.ProtocolsOf(request);
@@ -71,7 +72,8 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
     /// <exception cref="ApiException">
     /// UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, INCONSISTENT_GROUP_PROTOCOL, REBALANCE_IN_PROGRESS.
     /// </exception>
-    public void Sync(ConsumerGroup group, SyncGroupRequest request, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void Sync(
+        ConsumerGroup group, SyncGroupRequest request, ReplyTo<SyncGroupResponse> replyTo, Instant now, CoordinatorEffects effects)
     {
         var (member, classic) = Get(group, request.MemberId, request.GroupInstanceId, request.GenerationId);
         var protocol = classic.SupportedProtocols[0];
@@ -163,7 +165,8 @@ internal sealed class ClassicMembers(GroupContext context, ConsumerDecisions con
             version);
 
     private static void AnswerJoin(
-        CoordinatorEffects effects, AwaitingReply awaiting, string memberId, int memberEpoch, ClassicProtocol[] protocols) =>
+        CoordinatorEffects effects, AwaitingReply<JoinGroupResponse> awaiting, string memberId, int memberEpoch,
+        ClassicProtocol[] protocols) =>
         effects.Reply(awaiting.ReplyTo, new JoinGroupResponse
         {
             MemberId = memberId,

@@ -19,7 +19,7 @@ public sealed partial class OffsetDecisions
     /// <remarks>
     /// Fails as a whole: UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH. A group that does not exist has no offsets; that is no error.
     /// </remarks>
-    public void Fetch(OffsetFetchCommand command, ReplyTo replyTo, CoordinatorEffects effects)
+    public void Fetch(OffsetFetchCommand command, ReplyTo<OffsetFetchResponse.OffsetFetchResponseGroup> replyTo, CoordinatorEffects effects)
     {
         var request = command.Group;
         CheckFetch(request);

@@ -32,7 +32,7 @@ public sealed partial class OffsetDecisions(GroupContext context)
     /// <remarks>
     /// Fails as a whole: GROUP_ID_NOT_FOUND (before version 9 ILLEGAL_GENERATION), and the errors of the group's check of the requester.
     /// </remarks>
-    public void Commit(OffsetCommitCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void Commit(OffsetCommitCommand command, ReplyTo<IReadOnlyList<ErrorCode>> replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
         var version = command.Origin.ApiVersion;
@@ -42,67 +42,47 @@ public sealed partial class OffsetDecisions(GroupContext context)
         ExtendSession(group, request.MemberId, now);
 
         Instant? expiresAt = request.RetentionTimeMs == BrokersRetentionTime ? null : now.AddMilliseconds(request.RetentionTimeMs);
-        var response = new OffsetCommitResponse { Topics = new OffsetCommitResponse.OffsetCommitResponseTopic[request.Topics.Length] };
-        for (var i = 0; i < request.Topics.Length; i++)
+        var committer = new Committer(group, request.GroupId, request.MemberId, request.GenerationIdOrMemberEpoch);
+        var errors = new List<ErrorCode>();
+        foreach (var topic in request.Topics)
         {
-            var topic = request.Topics[i];
-            response.Topics[i] = new OffsetCommitResponse.OffsetCommitResponseTopic
+            foreach (var partition in topic.Partitions)
             {
-                Name = topic.Name,
-                TopicId = topic.TopicId,
-                Partitions = [.. topic.Partitions.Select(partition => new OffsetCommitResponse.OffsetCommitResponsePartition
-                {
-                    PartitionIndex = partition.PartitionIndex,
-                    ErrorCode = (short)CommitPartition(topic, partition),
-                })],
-            };
+                var offset = new CommittedOffset(
+                    RecordOffset: -1, partition.CommittedOffset, partition.CommittedLeaderEpoch, partition.CommittedMetadata ?? "", now,
+                    expiresAt, topic.TopicId);
+                errors.Add(CommitPartition(committer, topic.Name, partition.PartitionIndex, offset, effects));
+            }
         }
 
-        effects.Reply(replyTo, response);
-
-        ErrorCode CommitPartition(
-            OffsetCommitRequest.OffsetCommitRequestTopic topic, OffsetCommitRequest.OffsetCommitRequestPartition partition)
-        {
-            if (IsTooLong(partition.CommittedMetadata))
-                return ErrorCode.OffsetMetadataTooLarge;
-            group?.ValidatePartitionCommit(
-                request.MemberId, request.GenerationIdOrMemberEpoch, topic.Name, topic.TopicId, partition.PartitionIndex);
-            var offset = new CommittedOffset(
-                RecordOffset: -1, partition.CommittedOffset, partition.CommittedLeaderEpoch, partition.CommittedMetadata
-                    ?? "", now, expiresAt, topic.TopicId);
-            effects.Write(offset.ToRecord(new OffsetName(request.GroupId, topic.Name, partition.PartitionIndex)));
-            return ErrorCode.None;
-        }
+        effects.Reply(replyTo, errors);
     }
 
     /// <summary>TxnOffsetCommit: the offsets are pending until the marker of the transaction.</summary>
     /// <remarks>
     /// Like <see cref="Commit"/>. Before version 6 ILLEGAL_GENERATION replaces GROUP_ID_NOT_FOUND and STALE_MEMBER_EPOCH.
     /// </remarks>
-    public void CommitInTransaction(TxnOffsetCommitCommand command, ReplyTo replyTo, Instant now, CoordinatorEffects effects)
+    public void CommitInTransaction(
+        TxnOffsetCommitCommand command, ReplyTo<IReadOnlyList<ErrorCode>> replyTo, Instant now, CoordinatorEffects effects)
     {
         var request = command.Request;
         var knowsGroupErrors = command.Origin.ApiVersion >= FirstTransactionalVersionWithGroupErrors;
         var group = GroupToCommitFor(request.GroupId, request.GenerationIdOrMemberEpoch, knowsGroupErrors);
-        var response =
-            new TxnOffsetCommitResponse { Topics = new TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic[request.Topics.Length] };
+        var committer = new Committer(group, request.GroupId, request.MemberId, request.GenerationIdOrMemberEpoch);
+        var errors = new List<ErrorCode>();
         try
         {
             group?.ValidateOffsetCommit(request.MemberId, request.GroupInstanceId, request.GenerationIdOrMemberEpoch, isTransactional: true,
                 command.Origin.ApiVersion);
-            for (var i = 0; i < request.Topics.Length; i++)
+            foreach (var topic in request.Topics)
             {
-                var topic = request.Topics[i];
-                response.Topics[i] = new TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic
+                foreach (var partition in topic.Partitions)
                 {
-                    Name = topic.Name,
-                    TopicId = topic.TopicId,
-                    Partitions = [.. topic.Partitions.Select(partition => new TxnOffsetCommitResponse.TxnOffsetCommitResponsePartition
-                    {
-                        PartitionIndex = partition.PartitionIndex,
-                        ErrorCode = (short)CommitPartition(topic, partition),
-                    })],
-                };
+                    var offset = new CommittedOffset(
+                        RecordOffset: -1, partition.CommittedOffset, partition.CommittedLeaderEpoch, partition.CommittedMetadata ?? "", now,
+                        ExpiresAt: null, topic.TopicId);
+                    errors.Add(CommitPartition(committer, topic.Name, partition.PartitionIndex, offset, effects));
+                }
             }
         }
         catch (ApiException e) when (e.Error.Code == ErrorCode.StaleMemberEpoch && !knowsGroupErrors)
@@ -112,42 +92,23 @@ public sealed partial class OffsetDecisions(GroupContext context)
 
         if (effects.Records.Count > 0)
             effects.Transaction = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
-        effects.Reply(replyTo, response);
-
-        ErrorCode CommitPartition(
-            TxnOffsetCommitRequest.TxnOffsetCommitRequestTopic topic, TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition partition)
-        {
-            if (IsTooLong(partition.CommittedMetadata))
-                return ErrorCode.OffsetMetadataTooLarge;
-            group?.ValidatePartitionCommit(
-                request.MemberId, request.GenerationIdOrMemberEpoch, topic.Name, topic.TopicId, partition.PartitionIndex);
-            var offset = new CommittedOffset(
-                RecordOffset: -1, partition.CommittedOffset, partition.CommittedLeaderEpoch, partition.CommittedMetadata
-                    ?? "", now, ExpiresAt: null, topic.TopicId);
-            effects.Write(offset.ToRecord(new OffsetName(request.GroupId, topic.Name, partition.PartitionIndex)));
-            return ErrorCode.None;
-        }
+        effects.Reply(replyTo, errors);
     }
 
     /// <summary>OffsetDelete. Partitions of topics that members consume fail with GROUP_SUBSCRIBED_TO_TOPIC.</summary>
     /// <remarks>Fails as a whole: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.</remarks>
-    public void Delete(OffsetDeleteCommand command, ReplyTo replyTo, CoordinatorEffects effects)
+    public void Delete(OffsetDeleteCommand command, ReplyTo<IReadOnlyList<ErrorCode>> replyTo, CoordinatorEffects effects)
     {
         var request = command.Request;
         var group = context.Find(request.GroupId) ?? throw GroupIdNotFound(request.GroupId);
         group.ValidateOffsetDelete();
-        effects.Reply(replyTo, new OffsetDeleteResponse
-        {
-            Topics = [.. request.Topics.Select(topic => new OffsetDeleteResponse.OffsetDeleteResponseTopic
-            {
-                Name = topic.Name,
-                Partitions = [.. topic.Partitions.Select(partition => new OffsetDeleteResponse.OffsetDeleteResponsePartition
-                {
-                    PartitionIndex = partition.PartitionIndex,
-                    ErrorCode = (short)DeletePartition(topic.Name, partition.PartitionIndex),
-                })],
-            })],
-        });
+        effects.Reply(
+            replyTo,
+            [
+                .. from topic in request.Topics
+                   from partition in topic.Partitions
+                   select DeletePartition(topic.Name, partition.PartitionIndex),
+            ]);
 
         ErrorCode DeletePartition(string topic, int partition)
         {
@@ -197,6 +158,17 @@ public sealed partial class OffsetDecisions(GroupContext context)
     /// <summary>Applies the end of a transaction.</summary>
     public void ApplyMarker(ProducerIdAndEpoch transaction, bool isCommit) => _offsets.Complete(transaction.Id, isCommit);
 
+    private ErrorCode CommitPartition(
+        in Committer committer, string topic, int partition, CommittedOffset offset, CoordinatorEffects effects)
+    {
+        if (offset.Metadata.Length > context.Config.OffsetMetadataMaxBytes)
+            return ErrorCode.OffsetMetadataTooLarge;
+        committer.Group?.ValidatePartitionCommit(
+            committer.MemberId, committer.GenerationIdOrMemberEpoch, topic, offset.TopicId, partition);
+        effects.Write(offset.ToRecord(new OffsetName(committer.GroupId, topic, partition)));
+        return ErrorCode.None;
+    }
+
     /// <summary>The group to commit for; null when this commit creates it.</summary>
     private Group? GroupToCommitFor(string groupId, int generationIdOrMemberEpoch, bool knowsGroupIdNotFound)
     {
@@ -218,7 +190,12 @@ public sealed partial class OffsetDecisions(GroupContext context)
                 .Schedule(DeadlinePurpose.ClassicSession, classic.GroupId, memberId, now.AddMilliseconds(member.SessionTimeoutMs));
     }
 
-    private bool IsTooLong(string? metadata) => metadata is not null && metadata.Length > context.Config.OffsetMetadataMaxBytes;
-
     private static ApiException GroupIdNotFound(string groupId) => new(ErrorCode.GroupIdNotFound, $"Group {groupId} not found.");
+
+    /// <summary>Who commits.</summary>
+    /// <param name="Group">The group; null when this commit creates it.</param>
+    /// <param name="GroupId">The group's id.</param>
+    /// <param name="MemberId">The member; empty for none.</param>
+    /// <param name="GenerationIdOrMemberEpoch">The generation or epoch that the member is in; negative for none.</param>
+    private readonly record struct Committer(Group? Group, string GroupId, string MemberId, int GenerationIdOrMemberEpoch);
 }

@@ -121,7 +121,7 @@ internal sealed class CoordinatorBed : IDisposable
         {
             try
             {
-                await Host.SubmitAsync<string>(0, new ReadNotes()).AsTask().WaitAsync(TestNode.Patience);
+                await Host.SubmitAsync(0, new ReadNotes()).AsTask().WaitAsync(TestNode.Patience);
                 return;
             }
             catch (ApiException e) when (e.Error.Code == ErrorCode.CoordinatorLoadInProgress)
@@ -139,13 +139,15 @@ internal sealed class CoordinatorBed : IDisposable
         Host.Publish(delta);
     }
 
-    public Task<int> WriteAsync(params string[] texts) => SubmitAsync<int>(new WriteNotes(texts));
+    public Task<int> WriteAsync(params string[] texts) => SubmitAsync(new WriteNotes(texts));
 
-    public Task<string> ReadAsync() => SubmitAsync<string>(new ReadNotes());
+    public Task<string> ReadAsync() => SubmitAsync(new ReadNotes());
 
-    public Task<TReply> SubmitAsync<TReply>(NoteCommand command) => Host.SubmitAsync<TReply>(0, command).AsTask().WaitAsync(TestNode.Patience);
+    public Task<TReply> SubmitAsync<TReply>(NoteCommand<TReply> command) =>
+        Host.SubmitAsync(0, command).AsTask().WaitAsync(TestNode.Patience);
 
-    public async Task<ErrorCode> ErrorOf(NoteCommand command) => (await Assert.ThrowsAsync<ApiException>(() => SubmitAsync<object>(command))).Error.Code;
+    public async Task<ErrorCode> ErrorOf<TReply>(NoteCommand<TReply> command) =>
+        (await Assert.ThrowsAsync<ApiException>(() => SubmitAsync(command))).Error.Code;
 
     /// <summary>The batches of the log.</summary>
     public List<(long BaseOffset, int Records, bool IsTransactional, bool IsControl, long ProducerId)> Batches()

@@ -19,7 +19,7 @@ public sealed class CoordinatorHostTests
         Assert.Equal(1, bed.Machine.LoadedTopics);
         Assert.Equal(3, await bed.WriteAsync("a", "bb"));
         await bed.WriteAsync("c");
-        await bed.SubmitAsync<int>(new EraseNote("bb"));
+        await bed.SubmitAsync(new EraseNote("bb"));
         Assert.Equal("a,c", await bed.ReadAsync());
         Assert.Equal([(0L, 2), (2, 1), (3, 1)], bed.Batches().Select(batch => (batch.BaseOffset, batch.Records)));
 
@@ -44,7 +44,7 @@ public sealed class CoordinatorHostTests
 
         await bed.LeadAsync(epoch: 2);
         Assert.Equal([0], bed.Host.Partitions);
-        var waiting = bed.SubmitAsync<string>(new NoteAt(bed.Now.AddMilliseconds(1000)));
+        var waiting = bed.SubmitAsync(new NoteAt(bed.Now.AddMilliseconds(1000)));
         Assert.False(waiting.IsCompleted);
         bed.Elect(leader: 5, epoch: 3);
         Assert.Equal(ErrorCode.NotCoordinator, (await Assert.ThrowsAsync<ApiException>(() => waiting)).Error.Code);
@@ -59,8 +59,8 @@ public sealed class CoordinatorHostTests
     {
         using var bed = new CoordinatorBed();
         await bed.LeadAsync(epoch: 1);
-        var later = bed.SubmitAsync<string>(new NoteAt(bed.Now.AddMilliseconds(2000)));
-        var sooner = bed.SubmitAsync<string>(new NoteAt(bed.Now.AddMilliseconds(1000)));
+        var later = bed.SubmitAsync(new NoteAt(bed.Now.AddMilliseconds(2000)));
+        var sooner = bed.SubmitAsync(new NoteAt(bed.Now.AddMilliseconds(1000)));
         bed.Clock.AdvanceMs(999);
         Assert.Empty(bed.Batches());
         bed.Clock.AdvanceMs(1);
@@ -114,7 +114,7 @@ public sealed class CoordinatorHostTests
         string[] many = [.. Enumerable.Range(0, 40).Select(i => $"a note of some length, number {i:d3}")];
         Assert.Equal(ErrorCode.UnknownServerError, await bed.ErrorOf(new WriteNotes(many)));
         Assert.Empty(bed.Batches());
-        await bed.SubmitAsync<int>(new WriteNotes(many) { IsAtomic = false });
+        await bed.SubmitAsync(new WriteNotes(many) { IsAtomic = false });
         Assert.Equal(many, bed.Machine.Notes.Keys);
         Assert.InRange(bed.Batches().Count, 2, 10);
         Assert.Equal(ErrorCode.UnknownServerError, await bed.ErrorOf(new WriteNotes("b", new string('x', 1000)) { IsAtomic = false }));
@@ -129,7 +129,7 @@ public sealed class CoordinatorHostTests
         await bed.LeadAsync(epoch: 1);
         await bed.WriteAsync("committed");
         bed.Elect(CoordinatorBed.NodeId, epoch: 1, inSyncReplicas: 2); // a follower that does not fetch: the high watermark stands still
-        var write = bed.SubmitAsync<int>(new WriteNotes("a") { WantsOutput = true });
+        var write = bed.SubmitAsync(new WriteNotes("a") { WantsOutput = true });
         var read = bed.ReadAsync(); // rests on it
         Assert.False(write.IsCompleted || read.IsCompleted);
         Assert.Equal(2, bed.Log.LogEndOffset);
@@ -174,7 +174,7 @@ public sealed class CoordinatorHostTests
         using var bed = new CoordinatorBed();
         await bed.LeadAsync(epoch: 1);
         bed.Elect(CoordinatorBed.NodeId, epoch: 1, inSyncReplicas: 2);
-        var first = bed.SubmitAsync<int>(new WriteNotes("a") { WantsOutput = true });
+        var first = bed.SubmitAsync(new WriteNotes("a") { WantsOutput = true });
         var second = bed.WriteAsync("b");
         bed.OnOutput = output => bed.Log.AdvanceHighWatermark(2); // after the replies were looked through, before what is left of them is watched
         bed.Log.AdvanceHighWatermark(1);
@@ -233,7 +233,7 @@ public sealed class CoordinatorHostTests
 
         var producer = new ProducerIdAndEpoch(7, 3);
         bed.Log.AppendAsLeader(CoordinatorBatchOf("third"), 1, AppendOrigin.Coordinator, bed.Now);
-        Assert.Equal(1, await bed.SubmitAsync<int>(new WriteNotes("c") { Transaction = producer }));
+        Assert.Equal(1, await bed.SubmitAsync(new WriteNotes("c") { Transaction = producer }));
         await bed.LoadedAsync();
         bed.Log.AppendAsLeader(CoordinatorBatchOf("fourth"), 1, AppendOrigin.Coordinator, bed.Now);
         await bed.Host.CompleteTransactionAsync(0, producer, coordinatorEpoch: 0, isCommit: true, transactionVersion: 1);
@@ -246,7 +246,7 @@ public sealed class CoordinatorHostTests
     {
         using var bed = new CoordinatorBed(new Dictionary<string, string> { ["max.message.bytes"] = "1000" });
         await bed.LeadAsync(epoch: 1);
-        await bed.SubmitAsync<string>(new WriteCounted("a"));
+        await bed.SubmitAsync(new WriteCounted("a"));
         Assert.Equal((1, 0), bed.Machine.Counted);
         Assert.Equal(ErrorCode.UnknownServerError, await bed.ErrorOf(new WriteCounted(new string('x', 1000))));
         Assert.Equal((1, 1), bed.Machine.Counted);
@@ -258,7 +258,7 @@ public sealed class CoordinatorHostTests
     {
         using var bed = new CoordinatorBed();
         await bed.LeadAsync(epoch: 1);
-        var due = bed.SubmitAsync<string>(new NoteAt(bed.Now.AddMilliseconds(1000)));
+        var due = bed.SubmitAsync(new NoteAt(bed.Now.AddMilliseconds(1000)));
         bed.Clock.SkipMs(1004); // the timer is coarse
         Assert.StartsWith("due at", await bed.ReadAsync(), StringComparison.Ordinal);
         Assert.Equal("due", await due);
@@ -269,7 +269,7 @@ public sealed class CoordinatorHostTests
     {
         using var bed = new CoordinatorBed();
         await bed.LeadAsync(epoch: 1);
-        var due = bed.SubmitAsync<string>(new NoteAt(bed.Now.AddMilliseconds(1000)));
+        var due = bed.SubmitAsync(new NoteAt(bed.Now.AddMilliseconds(1000)));
         bed.Clock.SkipMs(60_000); // the process stood still
         bed.Clock.AdvanceMs(0); // the timer comes first
         Assert.Equal("", await bed.ReadAsync());
@@ -357,13 +357,14 @@ public sealed class CoordinatorHostTests
         await bed.LeadAsync(epoch: 1);
         var producer = new ProducerIdAndEpoch(7, 3);
         await bed.WriteAsync("before");
-        await bed.SubmitAsync<int>(new WriteNotes("a") { Transaction = producer });
-        await bed.SubmitAsync<int>(new WriteNotes("b") { Transaction = producer });
+        await bed.SubmitAsync(new WriteNotes("a") { Transaction = producer });
+        await bed.SubmitAsync(new WriteNotes("b") { Transaction = producer });
         Assert.Equal("before", await bed.ReadAsync());
         await bed.LeadAsync(epoch: 2);
         Assert.Equal("before", await bed.ReadAsync());
 
-        var fenced = await Assert.ThrowsAsync<ApiException>(() => bed.Host.CompleteTransactionAsync(0, producer with { Epoch = 2 }, 0, isCommit, 1));
+        var fenced = await Assert.ThrowsAsync<ApiException>(
+            () => bed.Host.CompleteTransactionAsync(0, producer with { Epoch = 2 }, 0, isCommit, 1).AsTask());
         Assert.Equal(ErrorCode.InvalidProducerEpoch, fenced.Error.Code);
         var machine = bed.Machine;
         Assert.Equal(ErrorCode.InvalidProducerEpoch, await bed.ErrorOf(new WriteNotes("fenced") { Transaction = producer with { Epoch = 2 } }));

@@ -10,8 +10,14 @@ namespace Ottla.UnitTests.Broker.Coordinators;
 /// <summary>What a <see cref="NoteMachine"/> is asked.</summary>
 internal abstract record NoteCommand;
 
+/// <inheritdoc/>
+internal abstract record NoteCommand<TReply> : NoteCommand, ICoordinatorCommand<NoteCommand, TReply>
+{
+    NoteCommand ICoordinatorCommand<NoteCommand, TReply>.Command => this;
+}
+
 /// <summary>Writes notes. Answered with the sum of all lengths.</summary>
-internal sealed record WriteNotes(params string[] Texts) : NoteCommand
+internal sealed record WriteNotes(params string[] Texts) : NoteCommand<int>
 {
     public ProducerIdAndEpoch Transaction { get; init; } = ProducerIdAndEpoch.None;
 
@@ -21,28 +27,28 @@ internal sealed record WriteNotes(params string[] Texts) : NoteCommand
 }
 
 /// <summary>Forgets a note.</summary>
-internal sealed record EraseNote(string Text) : NoteCommand;
+internal sealed record EraseNote(string Text) : NoteCommand<int>;
 
 /// <summary>Answered with all notes.</summary>
-internal sealed record ReadNotes : NoteCommand;
+internal sealed record ReadNotes : NoteCommand<string>;
 
 /// <summary>Answered at a time, with a note that is written then.</summary>
-internal sealed record NoteAt(Instant At) : NoteCommand;
+internal sealed record NoteAt(Instant At) : NoteCommand<string>;
 
 /// <summary>Writes a note, and counts what comes of it.</summary>
-internal sealed record WriteCounted(string Text) : NoteCommand;
+internal sealed record WriteCounted(string Text) : NoteCommand<string>;
 
 /// <summary>Takes long, it says.</summary>
-internal sealed record CostlyRead : NoteCommand;
+internal sealed record CostlyRead : NoteCommand<string>;
 
 /// <summary>Fails.</summary>
-internal sealed record FailNote(Exception Exception) : NoteCommand;
+internal sealed record FailNote(Exception Exception) : NoteCommand<int>;
 
 /// <summary>Writes a note that cannot be taken over.</summary>
-internal sealed record WritePoison : NoteCommand;
+internal sealed record WritePoison : NoteCommand<int>;
 
 /// <summary>Writes what no version carries.</summary>
-internal sealed record WriteNonsense : NoteCommand;
+internal sealed record WriteNonsense : NoteCommand<int>;
 
 /// <summary>What is done outside.</summary>
 internal sealed record NoteOutput(string Text) : CoordinatorOutput;
@@ -52,7 +58,7 @@ internal sealed class NoteMachine : ICoordinatorMachine<NoteCommand>
 {
     private const string Poison = "poison";
     private readonly Dictionary<long, List<string>> _pending = [];
-    private readonly List<(Instant At, ReplyTo To)> _due = [];
+    private readonly List<(Instant At, ReplyTo<string> To)> _due = [];
 
     public SortedDictionary<string, long> Notes { get; } = new(StringComparer.Ordinal);
 
@@ -76,17 +82,17 @@ internal sealed class NoteMachine : ICoordinatorMachine<NoteCommand>
             case WriteNotes write:
                 effects.Write(write.Texts.Select(RecordOf));
                 (effects.Transaction, effects.IsAtomic) = (write.Transaction, write.IsAtomic);
-                effects.Reply(replyTo, write.Texts.Sum(text => text.Length));
+                effects.Reply(replyTo.For(write), write.Texts.Sum(text => text.Length));
                 if (write.WantsOutput)
                     effects.Output(new NoteOutput(string.Join(',', write.Texts)));
                 break;
             case EraseNote erase:
                 effects.Write(CoordinatorRecord.Tombstone(KeyOf(erase.Text)));
-                effects.Reply(replyTo, 0);
+                effects.Reply(replyTo.For(erase), 0);
                 break;
             case WriteCounted write:
                 effects.Write(RecordOf(write.Text));
-                effects.Reply(replyTo, write.Text);
+                effects.Reply(replyTo.For(write), write.Text);
                 effects.WhenTaken(_ => Counted = (Counted.Taken + 1, Counted.Refused));
                 effects.WhenRefused((_, follow) =>
                 {
@@ -94,22 +100,22 @@ internal sealed class NoteMachine : ICoordinatorMachine<NoteCommand>
                     follow.Write(RecordOf("refused"));
                 });
                 break;
-            case CostlyRead or ReadNotes:
-                effects.Reply(replyTo, string.Join(',', Notes.Keys));
+            case NoteCommand<string> read and (CostlyRead or ReadNotes):
+                effects.Reply(replyTo.For(read), string.Join(',', Notes.Keys));
                 break;
             case NoteAt at:
-                _due.Add((at.At, replyTo));
+                _due.Add((at.At, replyTo.For(at)));
                 break;
             case FailNote fail:
                 effects.Write(RecordOf("not written"));
                 throw fail.Exception;
-            case WritePoison:
+            case WritePoison write:
                 effects.Write(RecordOf(Poison));
-                effects.Reply(replyTo, 0);
+                effects.Reply(replyTo.For(write), 0);
                 break;
-            case WriteNonsense:
+            case WriteNonsense write:
                 effects.Write(new CoordinatorRecord(KeyOf("nonsense"), new OffsetCommitValue(), 99));
-                effects.Reply(replyTo, 0);
+                effects.Reply(replyTo.For(write), 0);
                 break;
         }
     }

@@ -235,7 +235,7 @@ public sealed class ClassicGroupTests
 
         LeaveGroupResponse Leave(string memberId, string groupId)
         {
-            var answer = bed.Send<LeaveGroupResponse>(new LeaveGroupCommand(Origin(version), new LeaveGroupRequest { GroupId = groupId, MemberId = memberId })).Value;
+            var answer = bed.Send(new LeaveGroupCommand(Origin(version), new LeaveGroupRequest { GroupId = groupId, MemberId = memberId })).Value;
             Assert.Empty(answer.Members);
             return answer;
         }

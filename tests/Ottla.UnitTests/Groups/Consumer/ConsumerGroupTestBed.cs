@@ -55,15 +55,15 @@ internal sealed class ConsumerGroupTestBed : CoordinatorTestBed
         assignment.TopicPartitions.SelectMany(topic => topic.Partitions, (topic, partition) => new TopicIdPartition(topic.TopicId, partition));
 
     public ConsumerGroupHeartbeatResponse Send(ConsumerGroupHeartbeatRequest request, short version = 1, string clientId = "client") =>
-        (ConsumerGroupHeartbeatResponse)Do(new ConsumerGroupHeartbeatCommand(new RequestOrigin(clientId, "/127.0.0.1", version), request));
+        Do(new ConsumerGroupHeartbeatCommand(new RequestOrigin(clientId, "/127.0.0.1", version), request));
 
     public ApiError Fails(ConsumerGroupHeartbeatRequest request, short version = 1) => Assert.Throws<ApiException>(() => Send(request, version)).Error;
 
     /// <summary>The answer to what is answered at once.</summary>
     /// <exception cref="ApiException">It is an error.</exception>
-    public object Do(GroupCommand command)
+    public TReply Do<TReply>(GroupCommand<TReply> command)
     {
-        var answer = Send<object>(command);
+        var answer = Send(command);
         return answer.Failure.IsFailure ? throw new ApiException(answer.Error, answer.Failure.Message) : answer.Value;
     }
 

@@ -284,12 +284,12 @@ public sealed class GroupMigrationTests
         new ConsumerProtocolAssignment { AssignedPartitions = [new ConsumerProtocolAssignment.TopicPartition { Topic = Topic, Partitions = [.. partitions] }] }, 1);
 
     private static Answer<ConsumerGroupHeartbeatResponse> Send(GroupTestBed bed, ConsumerGroupHeartbeatRequest request) =>
-        bed.Send<ConsumerGroupHeartbeatResponse>(new ConsumerGroupHeartbeatCommand(GroupTestBed.Origin(1), request));
+        bed.Send(new ConsumerGroupHeartbeatCommand(GroupTestBed.Origin(1), request));
 
     private static Answer<ConsumerGroupHeartbeatResponse> JoinModern(GroupTestBed bed) => Send(bed, ConsumerGroupTestBed.Join(Modern, Topic));
 
     private static ErrorCode HeartbeatError(GroupTestBed bed, string memberId, int generation, string? instance = null) =>
-        bed.Send<HeartbeatResponse>(new HeartbeatCommand(GroupTestBed.Origin(4), new HeartbeatRequest
+        bed.Send(new HeartbeatCommand(GroupTestBed.Origin(4), new HeartbeatRequest
         {
             GroupId = GroupId,
             MemberId = memberId,
@@ -424,7 +424,7 @@ public sealed class GroupMigrationTests
     private static void CommitOffset(GroupTestBed bed, long offset) => Commit(bed, Modern, ConsumerGroupOf(bed).Get(Modern).MemberEpoch, offset);
 
     private static void Commit(GroupTestBed bed, string memberId, int generation, long offset) =>
-        Assert.Equal(0, bed.Send<OffsetCommitResponse>(new OffsetCommitCommand(GroupTestBed.Origin(9), new OffsetCommitRequest
+        Assert.Equal(ErrorCode.None, bed.Send(new OffsetCommitCommand(GroupTestBed.Origin(9), new OffsetCommitRequest
         {
             GroupId = GroupId,
             MemberId = memberId,
@@ -438,10 +438,10 @@ public sealed class GroupMigrationTests
                     Partitions = [new OffsetCommitRequest.OffsetCommitRequestPartition { CommittedOffset = offset, CommittedMetadata = "" }],
                 },
             ],
-        })).Value.Topics[0].Partitions[0].ErrorCode);
+        })).Value[0]);
 
     private static long FetchOffset(GroupTestBed bed) =>
-        bed.Send<OffsetFetchResponse.OffsetFetchResponseGroup>(new OffsetFetchCommand(
+        bed.Send(new OffsetFetchCommand(
             new OffsetFetchRequest.OffsetFetchRequestGroup
             {
                 GroupId = GroupId,

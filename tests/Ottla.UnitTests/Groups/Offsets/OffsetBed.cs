@@ -3,6 +3,7 @@ using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
+using Ottla.Simulator.Groups;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Metadata;
@@ -62,14 +63,14 @@ internal sealed class OffsetBed
         Load();
     }
 
-    public TReply Send<TReply>(GroupCommand command)
+    public TReply Send<TReply>(GroupCommand<TReply> command)
     {
         var reply = Assert.Single(Take(() => Machine.Decide(command, new ReplyTo(++_lastReplyTo), Now, _effects)));
         Assert.Equal((_lastReplyTo, ErrorCode.None), (reply.To.Number, reply.Error.Code));
-        return (TReply)reply.Reply!;
+        return reply.Value<TReply>();
     }
 
-    public ErrorCode ErrorOf(GroupCommand command) => Assert.Throws<ApiException>(() => Send<object>(command)).Error.Code;
+    public ErrorCode ErrorOf<TReply>(GroupCommand<TReply> command) => Assert.Throws<ApiException>(() => { Send(command); }).Error.Code;
 
     public void Complete(ProducerIdAndEpoch transaction, bool isCommit)
     {
@@ -129,12 +130,12 @@ internal sealed class OffsetBed
         });
 
     public ErrorCode CommitOffset(string group, long offset, string topic = "t", int partition = 0) =>
-        (ErrorCode)Send<OffsetCommitResponse>(Commit(group, offset, topic, partition)).Topics[0].Partitions[0].ErrorCode;
+        Send(Commit(group, offset, topic, partition))[0];
 
     /// <summary>Fetches one offset: -1 when there is none, -2 when it is not stable.</summary>
     public long Fetch(string group, string topic = "t", int partition = 0, bool requireStable = false, Uuid? topicId = null)
     {
-        var answer = Send<OffsetFetchResponse.OffsetFetchResponseGroup>(new OffsetFetchCommand(
+        var answer = Send(new OffsetFetchCommand(
             new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = group, Topics = [new FetchTopic { Name = topic, TopicId = topicId ?? Uuid.Zero, PartitionIndexes = [partition] }] }, requireStable));
         var fetched = Assert.Single(Assert.Single(answer.Topics).Partitions);
         if ((ErrorCode)fetched.ErrorCode == ErrorCode.UnstableOffsetCommit)
@@ -146,12 +147,12 @@ internal sealed class OffsetBed
     /// <summary>All offsets of a group, as text.</summary>
     public string FetchAll(string group, bool requireStable = false)
     {
-        var answer = Send<OffsetFetchResponse.OffsetFetchResponseGroup>(new OffsetFetchCommand(new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = group, Topics = null }, requireStable));
+        var answer = Send(new OffsetFetchCommand(new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = group, Topics = null }, requireStable));
         return string.Join(' ', answer.Topics.SelectMany(topic => topic.Partitions.Select(partition =>
             $"{topic.Name}-{partition.PartitionIndex}={(partition.ErrorCode == 0 ? $"{partition.CommittedOffset}" : $"{(ErrorCode)partition.ErrorCode}")}")));
     }
 
-    public List<string> Groups() => [.. Send<List<ListGroupsResponse.ListedGroup>>(new ListGroupsCommand([], [])).Select(group => group.GroupId)];
+    public List<string> Groups() => [.. Send(new ListGroupsCommand([], [])).Select(group => group.GroupId)];
 
     private CoordinatorReply[] Take(Action step)
     {

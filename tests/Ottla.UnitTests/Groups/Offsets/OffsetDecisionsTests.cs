@@ -39,10 +39,10 @@ public sealed class OffsetDecisionsTests
     public void A_commit_keeps_its_metadata_and_leader_epoch()
     {
         var bed = new OffsetBed();
-        bed.Send<OffsetCommitResponse>(Commit("g", 1, metadata: "text", leaderEpoch: 5));
-        bed.Send<OffsetCommitResponse>(Commit("g", 2, partition: 1, metadata: null));
+        bed.Send(Commit("g", 1, metadata: "text", leaderEpoch: 5));
+        bed.Send(Commit("g", 2, partition: 1, metadata: null));
         bed.Load();
-        var answer = bed.Send<OffsetFetchResponse.OffsetFetchResponseGroup>(new OffsetFetchCommand(new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = "g", Topics = null }, false));
+        var answer = bed.Send(new OffsetFetchCommand(new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = "g", Topics = null }, false));
         Assert.Equal([("text", 5), ("", -1)], answer.Topics[0].Partitions.Select(partition => (partition.Metadata, partition.CommittedLeaderEpoch)));
     }
 
@@ -50,11 +50,11 @@ public sealed class OffsetDecisionsTests
     public void Metadata_is_bounded_for_each_partition()
     {
         var bed = new OffsetBed(("offset.metadata.max.bytes", "4"));
-        Assert.Equal(ErrorCode.OffsetMetadataTooLarge, (ErrorCode)bed.Send<OffsetCommitResponse>(Commit("g", 1, metadata: "12345")).Topics[0].Partitions[0].ErrorCode);
+        Assert.Equal(ErrorCode.OffsetMetadataTooLarge, bed.Send(Commit("g", 1, metadata: "12345"))[0]);
         Assert.Empty(bed.Written);
-        Assert.Equal(0, bed.Send<OffsetCommitResponse>(Commit("g", 1, metadata: "1234")).Topics[0].Partitions[0].ErrorCode);
+        Assert.Equal(ErrorCode.None, bed.Send(Commit("g", 1, metadata: "1234"))[0]);
         var transaction = new ProducerIdAndEpoch(1, 0);
-        Assert.Equal(ErrorCode.OffsetMetadataTooLarge, (ErrorCode)bed.Send<TxnOffsetCommitResponse>(CommitIn(transaction, "g", 1, metadata: "12345")).Topics[0].Partitions[0].ErrorCode);
+        Assert.Equal(ErrorCode.OffsetMetadataTooLarge, bed.Send(CommitIn(transaction, "g", 1, metadata: "12345"))[0]);
         Assert.Empty(bed.Written);
     }
 
@@ -92,8 +92,8 @@ public sealed class OffsetDecisionsTests
         var bed = new OffsetBed();
         var (first, second) = (new ProducerIdAndEpoch(1, 0), new ProducerIdAndEpoch(2, 0));
         bed.CommitOffset("g", 1);
-        Assert.Equal(0, bed.Send<TxnOffsetCommitResponse>(CommitIn(first, "g", 2)).Topics[0].Partitions[0].ErrorCode);
-        bed.Send<TxnOffsetCommitResponse>(CommitIn(second, "g", 3, partition: 1));
+        Assert.Equal(ErrorCode.None, bed.Send(CommitIn(first, "g", 2))[0]);
+        bed.Send(CommitIn(second, "g", 3, partition: 1));
         bed.Load();
         Assert.Equal((1, -2, -2), (bed.Fetch("g"), bed.Fetch("g", requireStable: true), bed.Fetch("g", partition: 1, requireStable: true)));
         Assert.Equal("t-0=UnstableOffsetCommit", bed.FetchAll("g", requireStable: true));
@@ -115,7 +115,7 @@ public sealed class OffsetDecisionsTests
     {
         var bed = new OffsetBed();
         var transaction = new ProducerIdAndEpoch(1, 0);
-        bed.Send<TxnOffsetCommitResponse>(CommitIn(transaction, "g", 2));
+        bed.Send(CommitIn(transaction, "g", 2));
         bed.CommitOffset("g", 3);
         Assert.Equal(-2, bed.Fetch("g", requireStable: true));
         bed.Complete(transaction, isCommit: true);
@@ -129,8 +129,8 @@ public sealed class OffsetDecisionsTests
     {
         var bed = new OffsetBed();
         var transaction = new ProducerIdAndEpoch(1, 0);
-        bed.Send<TxnOffsetCommitResponse>(CommitIn(transaction, "g", 2));
-        bed.Send<TxnOffsetCommitResponse>(CommitIn(transaction, "g", 2, partition: 1));
+        bed.Send(CommitIn(transaction, "g", 2));
+        bed.Send(CommitIn(transaction, "g", 2, partition: 1));
         Assert.Equal(ErrorCode.None, Delete(bed, "g", 0));
         Assert.Null(Assert.Single(bed.Written).Value);
         Assert.Equal(-1, bed.Fetch("g", requireStable: true));
@@ -156,8 +156,8 @@ public sealed class OffsetDecisionsTests
     {
         var bed = new OffsetBed();
         Join(bed, "consumer", "t");
-        bed.Send<OffsetCommitResponse>(Commit("g", 1, generation: 1, member: "m"));
-        bed.Send<OffsetCommitResponse>(Commit("g", 1, topic: "other", generation: 1, member: "m"));
+        bed.Send(Commit("g", 1, generation: 1, member: "m"));
+        bed.Send(Commit("g", 1, topic: "other", generation: 1, member: "m"));
         Assert.Equal(ErrorCode.GroupSubscribedToTopic, Delete(bed, "g", 0));
         Assert.Equal(ErrorCode.None, Delete(bed, "g", 0, "other"));
         Assert.Equal("t-0=1", bed.FetchAll("g"));
@@ -200,7 +200,7 @@ public sealed class OffsetDecisionsTests
     public void An_old_client_says_itself_how_long_an_offset_is_kept()
     {
         var bed = new OffsetBed();
-        bed.Send<OffsetCommitResponse>(Commit("g", 1, version: 4, retentionMs: 2 * CheckIntervalMs));
+        bed.Send(Commit("g", 1, version: 4, retentionMs: 2 * CheckIntervalMs));
         var record = Assert.Single(bed.Written);
         Assert.Equal(1, record.ValueVersion);
         Assert.Equal(bed.Now.AddMilliseconds(2 * CheckIntervalMs).UnixMilliseconds, Assert.IsType<OffsetCommitValue>(record.Value).ExpireTimestamp);
@@ -217,8 +217,8 @@ public sealed class OffsetDecisionsTests
         var bed = new OffsetBed();
         var transaction = new ProducerIdAndEpoch(1, 0);
         bed.CommitOffset("g", 1);
-        bed.Send<TxnOffsetCommitResponse>(CommitIn(transaction, "g", 2));
-        bed.Send<TxnOffsetCommitResponse>(CommitIn(transaction, "h", 2));
+        bed.Send(CommitIn(transaction, "g", 2));
+        bed.Send(CommitIn(transaction, "h", 2));
         bed.Advance(2 * DefaultRetentionMs);
         Assert.Equal(1, bed.Fetch("g"));
         Assert.Equal(["g", "h"], bed.Groups());
@@ -232,8 +232,8 @@ public sealed class OffsetDecisionsTests
     {
         var bed = new OffsetBed();
         Join(bed, "consumer", "t");
-        bed.Send<OffsetCommitResponse>(Commit("g", 1, generation: 1, member: "m"));
-        bed.Send<OffsetCommitResponse>(Commit("g", 1, topic: "other", generation: 1, member: "m"));
+        bed.Send(Commit("g", 1, generation: 1, member: "m"));
+        bed.Send(Commit("g", 1, topic: "other", generation: 1, member: "m"));
         var record = new GroupMetadataValue { ProtocolType = "consumer", Generation = 2, CurrentStateTimestamp = bed.Now.UnixMilliseconds };
         bed.Append(new CoordinatorRecord(new GroupMetadataKey { Group = "g" }, record, 3)); // all have left
         bed.Advance(DefaultRetentionMs - CheckIntervalMs);
@@ -249,11 +249,11 @@ public sealed class OffsetDecisionsTests
         var bed = new OffsetBed();
         bed.CommitOffset("g", 1);
         bed.CommitOffset("h", 1, partition: 1);
-        bed.Send<TxnOffsetCommitResponse>(CommitIn(new ProducerIdAndEpoch(1, 0), "g", 2));
+        bed.Send(CommitIn(new ProducerIdAndEpoch(1, 0), "g", 2));
         bed.CommitOffset("g", 1, topic: "other");
         var older = Commit("i", 1);
         older.Request.Topics[0].TopicId = new Uuid(8, 8);
-        bed.Send<OffsetCommitResponse>(older);
+        bed.Send(older);
         bed.DeleteTopic("t");
         Assert.False(bed.WasAtomic);
         Assert.Equal([("g", 0), ("h", 1)], bed.Written.Select(record => (OffsetCommitKey)record.Key).Select(key => (key.Group, key.Partition)));
@@ -266,9 +266,9 @@ public sealed class OffsetDecisionsTests
     {
         var bed = new OffsetBed();
         bed.CommitOffset("g", 1);
-        bed.Send<TxnOffsetCommitResponse>(CommitIn(new ProducerIdAndEpoch(1, 0), "g", 2));
-        bed.Send<TxnOffsetCommitResponse>(CommitIn(new ProducerIdAndEpoch(1, 0), "g", 2, partition: 1));
-        Assert.Equal(0, bed.Send<DeleteGroupsResponse.DeletableGroupResult>(new DeleteGroupCommand("g")).ErrorCode);
+        bed.Send(CommitIn(new ProducerIdAndEpoch(1, 0), "g", 2));
+        bed.Send(CommitIn(new ProducerIdAndEpoch(1, 0), "g", 2, partition: 1));
+        Assert.Equal(0, bed.Send(new DeleteGroupCommand("g")).ErrorCode);
         Assert.Equal(3, bed.Written.Count);
         bed.Load();
         Assert.Equal("", bed.FetchAll("g"));
@@ -316,5 +316,5 @@ public sealed class OffsetDecisionsTests
     });
 
     private static ErrorCode Delete(OffsetBed bed, string group, int partition, string topic = "t") =>
-        (ErrorCode)bed.Send<OffsetDeleteResponse>(DeleteCommand(group, partition, topic)).Topics[0].Partitions[0].ErrorCode;
+        bed.Send(DeleteCommand(group, partition, topic))[0];
 }
