@@ -40,6 +40,19 @@ install_node_modules() {
     fi
 }
 
+# The newest librdkafka, from the package that Confluent.Kafka uses. Of its builds, the one that needs the fewest libraries of the system.
+install_librdkafka() {
+    version=$(sed -n 's/.*"librdkafka.redist" Version="\[\(.*\)\]".*/\1/p' "$here/../../Directory.Packages.props")
+    new="$output/librdkafka-$version"
+    [ -f "$new/librdkafka.so.1" ] && return
+    case $(uname -m) in x86_64) build=linux-x64/native/centos8-librdkafka.so ;; *) build=linux-arm64/native/librdkafka.so ;; esac
+    dotnet restore "$here/../Ottla.ConfluentDriver" --verbosity quiet || { fail "librdkafka.redist is not restored"; return; }
+    packages_folder=$(dotnet nuget locals global-packages --list | sed 's/^global-packages: //')
+    package="${packages_folder%/}/librdkafka.redist/$version"
+    mkdir -p "$new" && cp -r "$package/build/native/include" "$new/" && chmod -R u+w "$new" && cp "$package/runtimes/$build" "$new/librdkafka.so.1" ||
+        fail "there is no $build in $package"
+}
+
 is_newer() { # is_newer <output> <source>
     [ -x "$1" ] && [ "$1" -nt "$2" ]
 }
@@ -49,6 +62,10 @@ compile_drivers() {
     source="$here/Clients/librdkafka/driver.c"
     is_newer "$output/librdkafka-driver" "$source" ||
         gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$output/librdkafka-driver" "$source" -lrdkafka || fail "the librdkafka driver does not compile"
+    install_librdkafka
+    is_newer "$output/librdkafka-2.16-driver" "$source" ||
+        gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$output/librdkafka-2.16-driver" -isystem "$new/include" "$source" -L "$new" -l:librdkafka.so.1 \
+            -Wl,-rpath,"\$ORIGIN/$(basename "$new")" || fail "the driver does not compile with librdkafka $version"
     source="$here/Clients/kafka-go/driver.go"
     is_newer "$output/kafka-go-driver" "$source" ||
         GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o "$output/kafka-go-driver" "$source" || fail "the kafka-go driver does not compile"

@@ -29,15 +29,33 @@ public static class ClientCatalog
         {
             Check = () => Requirements.CompiledDriver("librdkafka-driver", "librdkafka/driver.c"),
         };
+        yield return CreateNewLibrdkafka("librdkafka-2.16");
+        yield return CreateNewLibrdkafka("librdkafka-2.16-kip848", ("LIBRDKAFKA_GROUP_PROTOCOL", "consumer"));
+        yield return CreateNewConfluent("confluent-dotnet-2.16");
+        yield return CreateNewConfluent("confluent-dotnet-2.16-kip848", ("CONFLUENT_GROUP_PROTOCOL", "consumer"));
         yield return CreateKafkaPython("kafka-python", apiVersion: "", KafkaClient.AllCodecs);
         yield return CreateKafkaPython("kafka-python-2.4.0", "2.4.0", KafkaClient.AllCodecs);
         // Brokers of that time had no zstd.
         yield return CreateKafkaPython("kafka-python-1.0.0", "1.0.0", [.. KafkaClient.AllCodecs.Where(codec => codec != "zstd")]);
         yield return CreateNode("kafkajs", ClientLimits.NoNullHeaderValues);
         yield return CreateNode("platformatic", ClientLimits.None);
-        // The only one of them that speaks the new group protocol (KIP-848).
+        // The new group protocol (KIP-848), as librdkafka-2.16-kip848 and confluent-dotnet-2.16-kip848.
         yield return CreateNode("platformatic-kip848", ClientLimits.None, "platformatic", ("PLATFORMATIC_GROUP_PROTOCOL", "consumer"));
     }
+
+    private static DriverClient CreateNewLibrdkafka(string name, params (string Name, string Value)[] environment) =>
+        new(name, Path.Combine(RepositoryPaths.CompiledDrivers, "librdkafka-2.16-driver"))
+        {
+            Check = () => Requirements.CompiledDriver("librdkafka-2.16-driver", "librdkafka/driver.c"),
+            Environment = environment.ToDictionary(variable => variable.Name, variable => variable.Value),
+        };
+
+    private static DriverClient CreateNewConfluent(string name, params (string Name, string Value)[] environment) =>
+        new(name, "dotnet", RepositoryPaths.ConfluentDriver)
+        {
+            Check = () => Requirements.DotnetDriver(RepositoryPaths.ConfluentDriver),
+            Environment = environment.ToDictionary(variable => variable.Name, variable => variable.Value),
+        };
 
     private static DriverClient CreateKafkaPython(string name, string apiVersion, IReadOnlyList<string> codecs) =>
         new(name, Python, Path.Combine(RepositoryPaths.Clients, "kafka-python", "driver.py"))

@@ -19,15 +19,26 @@ internal static class ConfluentGroupMember
             GroupInstanceId = instance == "-" ? null : instance,
             AutoOffsetReset = AutoOffsetReset.Earliest,
             EnableAutoCommit = false,
-            SessionTimeoutMs = 6_000,
-            HeartbeatIntervalMs = 500,
             ReconnectBackoffMaxMs = 200,
         };
-        using var consumer = new ConsumerBuilder<Ignore, Ignore>(config)
+        var usesConsumerProtocol = Environment.GetEnvironmentVariable("CONFLUENT_GROUP_PROTOCOL") == "consumer";
+        if (usesConsumerProtocol)
+        {
+            config.Set("group.protocol", "consumer"); // the older version has no property for it
+        }
+        else
+        {
+            config.SessionTimeoutMs = 6_000; // in the new protocol the broker's
+            config.HeartbeatIntervalMs = 500;
+        }
+
+        var builder = new ConsumerBuilder<Ignore, Ignore>(config)
             .SetLogHandler((_, message) => Console.Error.WriteLine(message.Message))
             .SetErrorHandler((_, error) => Console.Error.WriteLine(error))
-            .SetPartitionsAssignedHandler((_, partitions) => Tell(new GroupEvent { Event = GroupEvent.Assigned, Partitions = [.. partitions.Select(one => one.Partition.Value)] }))
-            .Build();
+            .SetPartitionsAssignedHandler((member, added) => ReportAssigned(member.Assignment.Union(added)));
+        if (usesConsumerProtocol)
+            builder.SetPartitionsRevokedHandler((member, revoked) => ReportAssigned(member.Assignment.Except(revoked.Select(one => one.TopicPartition))));
+        using var consumer = builder.Build();
         consumer.Subscribe(topic);
         while (!leaving.IsCancellationRequested)
             ReadOne(consumer, leaving.Token);
@@ -35,14 +46,18 @@ internal static class ConfluentGroupMember
         return 0;
     }
 
+    /// <summary>All partitions of the member: with the new protocol it is told of the changes only.</summary>
+    private static void ReportAssigned(IEnumerable<TopicPartition> partitions) =>
+        Report(new GroupEvent { Event = GroupEvent.Assigned, Partitions = [.. partitions.Select(one => one.Partition.Value)] });
+
     private static void ReadOne(IConsumer<Ignore, Ignore> consumer, CancellationToken leaving)
     {
         try
         {
             var result = consumer.Consume(leaving);
-            Tell(new GroupEvent { Event = GroupEvent.Record, Partition = result.Partition.Value, Offset = result.Offset.Value });
+            Report(new GroupEvent { Event = GroupEvent.Record, Partition = result.Partition.Value, Offset = result.Offset.Value });
             consumer.Commit(result);
-            Tell(new GroupEvent { Event = GroupEvent.Committed, Partition = result.Partition.Value, Offset = result.Offset.Value + 1 });
+            Report(new GroupEvent { Event = GroupEvent.Committed, Partition = result.Partition.Value, Offset = result.Offset.Value + 1 });
         }
         catch (OperationCanceledException)
         {
@@ -50,7 +65,7 @@ internal static class ConfluentGroupMember
         }
         catch (KafkaException refused)
         {
-            // A rebalance or a restart; whoever reads the record next commits it.
+            // A rebalance or a restart; the member that reads the record next commits it.
             Console.Error.WriteLine(refused.Error);
         }
     }
@@ -64,5 +79,5 @@ internal static class ConfluentGroupMember
         leaving.Cancel();
     }
 
-    private static void Tell(GroupEvent what) => Console.Out.WriteLine(JsonSerializer.Serialize(what));
+    private static void Report(GroupEvent what) => Console.Out.WriteLine(JsonSerializer.Serialize(what));
 }

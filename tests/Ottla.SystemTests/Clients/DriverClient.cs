@@ -1,7 +1,5 @@
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
-using System.Text.Json.Serialization;
 using Ottla.SystemTests.Harness;
 
 namespace Ottla.SystemTests.Clients;
@@ -12,13 +10,6 @@ namespace Ottla.SystemTests.Clients;
 /// <param name="arguments">What comes before the command: the script of an interpreter.</param>
 public sealed class DriverClient(string name, string program, params string[] arguments) : KafkaClient
 {
-    private static readonly JsonSerializerOptions Json = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-    };
-
-    private static readonly JsonSerializerOptions OperationJson = new(Json) { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
-
     /// <inheritdoc/>
     public override string Name => name;
 
@@ -55,7 +46,7 @@ public sealed class DriverClient(string name, string program, params string[] ar
 
     /// <inheritdoc/>
     public override async Task ProduceAsync(string bootstrap, string topic, string codec, IReadOnlyList<TestRecord> records) =>
-        (await RunAsync(ToLines(records, Json), "produce", bootstrap, topic, codec)).OrFail();
+        (await RunAsync(ToLines(records), "produce", bootstrap, topic, codec)).OrFail();
 
     /// <inheritdoc/>
     public override async Task<IReadOnlyList<ConsumedRecord>> ConsumeAsync(string bootstrap, string topic) =>
@@ -63,7 +54,7 @@ public sealed class DriverClient(string name, string program, params string[] ar
 
     /// <inheritdoc/>
     public override async Task<IReadOnlyList<AdminAnswer>> AdminAsync(string bootstrap, IReadOnlyList<AdminOperation> operations) =>
-        FromLines<AdminAnswer>((await RunAsync(ToLines(operations, OperationJson), "admin", bootstrap)).OrFail().Output);
+        FromLines<AdminAnswer>((await RunAsync(ToLines(operations), "admin", bootstrap)).OrFail().Output);
 
     /// <inheritdoc/>
     public override MemberCommand GroupMemberCommand(string bootstrap, string group, string topic, string? instance) =>
@@ -82,20 +73,12 @@ public sealed class DriverClient(string name, string program, params string[] ar
     public Task<ToolResult> RunAsync(ReadOnlyMemory<byte> input, params string[] command) =>
         ClientTool.RunAsync(program, [.. arguments, .. command], input, environment: Environment);
 
-    private static byte[] ToLines<T>(IEnumerable<T> items, JsonSerializerOptions options)
+    private static byte[] ToLines<T>(IEnumerable<T> items)
     {
-        var lines = new MemoryStream();
-        foreach (var item in items)
-        {
-            JsonSerializer.Serialize(lines, item, options);
-            lines.WriteByte((byte)'\n');
-        }
-
-        return lines.ToArray();
+        using var lines = new StringWriter();
+        DriverLines.Write(lines, items);
+        return Encoding.UTF8.GetBytes(lines.ToString());
     }
 
-    private static List<T> FromLines<T>(byte[] output) =>
-        [.. Encoding.UTF8.GetString(output)
-            .Split('\n', StringSplitOptions.RemoveEmptyEntries)
-            .Select(line => JsonSerializer.Deserialize<T>(line, Json) ?? throw new JsonException($"A line is null."))];
+    private static List<T> FromLines<T>(byte[] output) => DriverLines.Read<T>(new StringReader(Encoding.UTF8.GetString(output)));
 }

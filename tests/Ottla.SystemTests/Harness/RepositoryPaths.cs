@@ -18,6 +18,10 @@ public static class RepositoryPaths
     /// <summary>The folder of the drivers that install-clients.sh compiles.</summary>
     public static string CompiledDrivers => Path.Combine(Root, "artifacts", "clients");
 
+    /// <summary>The driver of Confluent.Kafka 2, as these tests' build leaves it.</summary>
+    public static string ConfluentDriver { get; } = Path.Combine(
+        Root, "artifacts", "bin", "Ottla.ConfluentDriver", new DirectoryInfo(AppContext.BaseDirectory).Name, "Ottla.ConfluentDriver.dll");
+
     private static string FindRoot()
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)

@@ -38,6 +38,24 @@ public static class Requirements
             : $"{path} is older than its source; {Remedy}";
     }
 
+    /// <summary>A driver in .NET that can load its native library here.</summary>
+    public static string? DotnetDriver(string path)
+    {
+        if (Program(path) is { } missing)
+            return missing;
+        return DriverCache.GetOrAdd(path, static driver =>
+        {
+            using var process = Process.Start(new ProcessStartInfo("dotnet", [driver, "version"])
+            {
+                RedirectStandardError = true,
+                RedirectStandardOutput = true,
+            })!;
+            var error = process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            return process.ExitCode == 0 ? null : $"{driver} does not start: {error}";
+        });
+    }
+
     /// <summary>Modules of a Python interpreter.</summary>
     public static string? PythonModules(string interpreter, params string[] modules)
     {
@@ -52,4 +70,6 @@ public static class Requirements
     }
 
     private static System.Collections.Concurrent.ConcurrentDictionary<string, string?> PythonCache { get; } = new();
+
+    private static System.Collections.Concurrent.ConcurrentDictionary<string, string?> DriverCache { get; } = new();
 }

@@ -16,6 +16,7 @@ public sealed class AdminTests(NoAutoCreateBrokerFixture fixture) : IClassFixtur
 
     [Theory]
     [ClientData("confluent-dotnet")]
+    [ClientData("confluent-dotnet-2.16")]
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]
@@ -41,6 +42,7 @@ public sealed class AdminTests(NoAutoCreateBrokerFixture fixture) : IClassFixtur
 
     [Theory]
     [ClientData("confluent-dotnet")]
+    [ClientData("confluent-dotnet-2.16")]
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]
@@ -71,6 +73,7 @@ public sealed class AdminTests(NoAutoCreateBrokerFixture fixture) : IClassFixtur
 
     [Theory]
     [ClientData("confluent-dotnet")]
+    [ClientData("confluent-dotnet-2.16")]
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]
@@ -100,6 +103,7 @@ public sealed class AdminTests(NoAutoCreateBrokerFixture fixture) : IClassFixtur
 
     [Theory]
     [ClientData("confluent-dotnet")]
+    [ClientData("confluent-dotnet-2.16")]
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]

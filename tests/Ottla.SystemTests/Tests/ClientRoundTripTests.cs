@@ -9,7 +9,9 @@ public sealed class ClientRoundTripTests(BrokerFixture fixture) : IClassFixture<
 {
     [Theory]
     [ClientCodecs("librdkafka")]
+    [ClientCodecs("librdkafka-2.16")]
     [ClientCodecs("confluent-dotnet")]
+    [ClientCodecs("confluent-dotnet-2.16")]
     [ClientCodecs("kafka-python")]
     [ClientCodecs("kafka-python-2.4.0")]
     [ClientCodecs("kafka-python-1.0.0")]
@@ -29,6 +31,7 @@ public sealed class ClientRoundTripTests(BrokerFixture fixture) : IClassFixture<
     [ClientPair("platformatic", "kcat")]
     [ClientPair("kcat", "librdkafka")]
     [ClientPair("kcat", "kcat")]
+    [ClientPair("confluent-dotnet-2.16", "librdkafka")]
     public async Task ReadsWhatAnotherClientProduced(string producer, string consumer, string codec)
     {
         var writes = ClientCatalog.Get(producer);

@@ -26,6 +26,10 @@ public sealed class ExactlyOnceTests
     [ClientFact("librdkafka", "confluent-dotnet")]
     public Task CopiesOfLibrdkafkaAreExact() => CopiesAreExactAsync(CommandOf("librdkafka"), processes: 2, kills: Kills ?? 50);
 
+    // In a group of the new protocol (KIP-848).
+    [ClientFact("librdkafka-2.16-kip848", "confluent-dotnet")]
+    public Task CopiesOfTheNewLibrdkafkaAreExact() => CopiesAreExactAsync(CommandOf("librdkafka-2.16-kip848"), processes: 2, kills: Kills ?? 10);
+
     // At the protocol level of transaction.version 2; each process has half of the partitions.
     [ClientFact("confluent-dotnet")]
     public Task CopiesOfOurOwnClientAreExact() => CopiesAreExactAsync(CommandOfOurOwn(processes: 2), processes: 2, kills: Kills ?? 50);

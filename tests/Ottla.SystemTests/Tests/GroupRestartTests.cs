@@ -14,6 +14,8 @@ public sealed class GroupRestartTests(ITestOutputHelper output)
     [ClientData("kcat")]
     [ClientData("librdkafka")]
     [ClientData("confluent-dotnet")]
+    [ClientData("librdkafka-2.16-kip848")]
+    [ClientData("confluent-dotnet-2.16-kip848")]
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]

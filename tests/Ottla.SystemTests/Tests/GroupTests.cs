@@ -15,6 +15,9 @@ public sealed class GroupTests(GroupBrokerFixture fixture, ITestOutputHelper out
     [ClientData("kcat")]
     [ClientData("librdkafka")]
     [ClientData("confluent-dotnet")]
+    [ClientData("librdkafka-2.16")]
+    [ClientData("librdkafka-2.16-kip848")]
+    [ClientData("confluent-dotnet-2.16-kip848")]
     [ClientData("kafka-python")]
     [ClientData("kafka-python-1.0.0")]
     [ClientData("kafkajs")]
@@ -52,6 +55,9 @@ public sealed class GroupTests(GroupBrokerFixture fixture, ITestOutputHelper out
     [ClientData("kcat")]
     [ClientData("librdkafka")]
     [ClientData("confluent-dotnet")]
+    [ClientData("librdkafka-2.16")]
+    [ClientData("librdkafka-2.16-kip848")]
+    [ClientData("confluent-dotnet-2.16-kip848")]
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]
@@ -77,6 +83,7 @@ public sealed class GroupTests(GroupBrokerFixture fixture, ITestOutputHelper out
     [ClientData("kcat")]
     [ClientData("librdkafka")]
     [ClientData("confluent-dotnet")]
+    [ClientData("librdkafka-2.16")]
     [ClientData("platformatic")]
     public async Task StaticMembersKeepTheirPartitionsOverARestart(string client)
     {
@@ -112,6 +119,7 @@ public sealed class GroupTests(GroupBrokerFixture fixture, ITestOutputHelper out
 
     [Theory]
     [ClientData("confluent-dotnet")]
+    [ClientData("confluent-dotnet-2.16")]
     [ClientData("kafka-python")]
     [ClientData("kafkajs")]
     [ClientData("platformatic")]

@@ -101,6 +101,15 @@ static void set(rd_kafka_conf_t *conf, const char *name, const char *value) {
         die("%s", error);
 }
 
+/* The new group protocol (KIP-848), if the test asks for it. There the broker says how long a session is, and assigns. */
+static int set_consumer_protocol(rd_kafka_conf_t *conf) {
+    const char *protocol = getenv("LIBRDKAFKA_GROUP_PROTOCOL");
+    if (protocol == NULL || strcmp(protocol, "consumer") != 0)
+        return 0;
+    set(conf, "group.protocol", "consumer");
+    return 1;
+}
+
 static void create_topic(const char *bootstrap, const char *topic, int partitions) {
     char error[512];
     rd_kafka_t *client = create_client(RD_KAFKA_PRODUCER, bootstrap, rd_kafka_conf_new());
@@ -294,9 +303,11 @@ static void group(const char *bootstrap, const char *group_id, const char *topic
         set(conf, "group.instance.id", instance);
     set(conf, "enable.auto.commit", "false");
     set(conf, "auto.offset.reset", "earliest");
-    set(conf, "partition.assignment.strategy", "cooperative-sticky");
-    set(conf, "session.timeout.ms", "6000");
-    set(conf, "heartbeat.interval.ms", "500");
+    if (!set_consumer_protocol(conf)) {
+        set(conf, "partition.assignment.strategy", "cooperative-sticky");
+        set(conf, "session.timeout.ms", "6000");
+        set(conf, "heartbeat.interval.ms", "500");
+    }
     set(conf, "reconnect.backoff.max.ms", "200");
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_t *client = create_client(RD_KAFKA_CONSUMER, bootstrap, conf);
@@ -372,7 +383,8 @@ static void transform(const char *bootstrap, const char *group_id, const char *t
     set(conf, "enable.auto.commit", "false");
     set(conf, "auto.offset.reset", "earliest");
     set(conf, "isolation.level", "read_committed");
-    set(conf, "session.timeout.ms", "6000");
+    if (!set_consumer_protocol(conf))
+        set(conf, "session.timeout.ms", "6000");
     set(conf, "reconnect.backoff.max.ms", "200");
     rd_kafka_t *consumer = create_client(RD_KAFKA_CONSUMER, bootstrap, conf);
     rd_kafka_poll_set_consumer(consumer);
