@@ -4,7 +4,7 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Replicas;
 
-/// <summary>What came of a produce to one partition.</summary>
+/// <summary>The result of a produce request for one partition.</summary>
 /// <param name="ErrorCode">Kafka's error.</param>
 /// <param name="Result">Where the records are; meaningless after an error.</param>
 /// <param name="ErrorMessage">What is wrong.</param>
@@ -14,7 +14,7 @@ public readonly record struct AppendOutcome(ErrorCode ErrorCode, LogAppendResult
     /// <summary>The records are in the log.</summary>
     public static AppendOutcome Appended(LogAppendResult result) => new(ErrorCode.None, result, null, []);
 
-    /// <summary>The log's start offset; -1 where a refusal does not say it.</summary>
+    /// <summary>The log's start offset; -1 for errors that do not report it.</summary>
     public long LogStartOffset { get; init; } = Result.LogStartOffset;
 
     /// <summary>Nothing was appended.</summary>
@@ -22,7 +22,7 @@ public readonly record struct AppendOutcome(ErrorCode ErrorCode, LogAppendResult
         new(errorCode, new LogAppendResult(-1, -1, -1, -1, IsDuplicate: false), message, recordErrors ?? []);
 }
 
-/// <summary>What came of a DeleteRecords of one partition.</summary>
+/// <summary>The result of a DeleteRecords request for one partition.</summary>
 /// <param name="ErrorCode">Kafka's error.</param>
 /// <param name="LowWatermark">The log start offset now; -1 after an error.</param>
 public readonly record struct DeleteRecordsOutcome(ErrorCode ErrorCode, long LowWatermark);

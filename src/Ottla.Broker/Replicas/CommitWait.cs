@@ -4,12 +4,12 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Replicas;
 
-/// <summary>Records that were appended and are acknowledged once they are committed: held by all in-sync replicas.</summary>
+/// <summary>Appended records that are acknowledged once all in-sync replicas hold them.</summary>
 /// <remarks>
-/// Made by the one who appended (Produce, transaction markers, coordinators). A value: it holds nothing and may be dropped.
+/// Created after the append of a producer, a transaction marker or a coordinator. A value without resources: it can be dropped at any time.
 /// </remarks>
-/// <param name="Replica">The partition that they are in.</param>
-/// <param name="Offset">The offset after the last of them.</param>
+/// <param name="Replica">Their partition.</param>
+/// <param name="Offset">The offset after the last record.</param>
 public readonly record struct CommitWait(PartitionReplica Replica, long Offset) : IWatched
 {
     /// <summary>The records of an append; of the original one, if this was a producer's retry.</summary>
@@ -19,11 +19,11 @@ public readonly record struct CommitWait(PartitionReplica Replica, long Offset) 
     public bool IsCommitted => Replica.Log.HighWatermark >= Offset;
 
     /// <summary>Waits until they are committed. At once, when they are.</summary>
-    /// <param name="deadline">The latest end of the wait.</param>
+    /// <param name="deadline">When the wait ends at the latest.</param>
     /// <param name="time">The clock.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <returns>NOT_LEADER_OR_FOLLOWER when this broker leads the partition no more, REQUEST_TIMED_OUT after the deadline.</returns>
-    /// <exception cref="OperationCanceledException">Nobody waits any more.</exception>
+    /// <returns>NOT_LEADER_OR_FOLLOWER when this broker no longer leads the partition; REQUEST_TIMED_OUT after the deadline.</returns>
+    /// <exception cref="OperationCanceledException">The connection is closed.</exception>
     public async ValueTask<ErrorCode> WaitAsync(Instant deadline, TimeProvider time, CancellationToken cancellationToken)
     {
         while (!IsCommitted)
@@ -33,7 +33,7 @@ public readonly record struct CommitWait(PartitionReplica Replica, long Offset) 
             var remainingMs = deadline.MillisecondsSince(Instant.Now(time));
             if (remainingMs <= 0)
                 return ErrorCode.RequestTimedOut;
-            // Asked after the waiter is registered, about what is waited for and not about what was seen before: no commit is missed.
+            // Checked after the waiter is registered, so that no commit is missed.
             await new DataWaiter(time).WaitAsync(
                 this, TimeSpan.FromMilliseconds(Math.Min(remainingMs, int.MaxValue)), cancellationToken);
         }

@@ -3,10 +3,10 @@ using Ottla.Kernel;
 
 namespace Ottla.Broker.Replicas;
 
-/// <summary>One wait of a long poll: ends when any of its partitions has news, or when its time is over.</summary>
+/// <summary>One wait of a long poll. It ends when one of its partitions changes, or at its timeout.</summary>
 /// <remarks>
-/// Made for one wait, by the request that waits; woken by whoever appends. A waiter woken on a thread of the network goes on there once the append is
-/// answered: nothing is cheaper than a thread that is running already. Elsewhere it goes on in a task of its own, for who appends has other things to do.
+/// The waiting request creates it for one wait; an append wakes it. Woken on a network thread, the request continues on that thread as soon as the append
+/// is answered, because a running thread is the cheapest. Woken on any other thread, it continues on the thread pool, so that the append is not delayed.
 /// </remarks>
 public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoolWorkItem
 {
@@ -28,11 +28,11 @@ public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoo
         _woken.SetResult(true);
     }
 
-    /// <summary>Waits for news of what is <paramref name="watched"/>, at most <paramref name="timeout"/>.</summary>
-    /// <param name="watched">The partitions to watch, and what is news of them.</param>
+    /// <summary>Waits until one of the <paramref name="watched"/> partitions changes, but no longer than <paramref name="timeout"/>.</summary>
+    /// <param name="watched">The partitions to watch, and which changes end the wait.</param>
     /// <param name="timeout">The longest wait.</param>
     /// <param name="cancellationToken">Ends the wait with an <see cref="OperationCanceledException"/>.</param>
-    /// <param name="draining">Ends the wait as news does.</param>
+    /// <param name="draining">Ends the wait as a change does.</param>
     public async ValueTask WaitAsync<TWatched>(
         TWatched watched, TimeSpan timeout, CancellationToken cancellationToken, CancellationToken draining = default)
         where TWatched : struct, IWatched
@@ -67,12 +67,12 @@ public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoo
 /// <summary>The partitions that a <see cref="DataWaiter"/> watches for one wait. A value: it lives in the wait.</summary>
 public interface IWatched
 {
-    /// <summary>Has each partition wake <paramref name="waiter"/> at its next append or change of leader.</summary>
+    /// <summary>Registers <paramref name="waiter"/> with each partition: the next append or change of leader wakes it.</summary>
     void Add(DataWaiter waiter);
 
-    /// <summary>Ends what <see cref="Add"/> began.</summary>
+    /// <summary>Undoes <see cref="Add"/>.</summary>
     void Remove(DataWaiter waiter);
 
-    /// <summary>Whether the wait is over. Asked after <see cref="Add"/>, so that no news is missed in between.</summary>
+    /// <summary>Whether a partition has changed already. Called after <see cref="Add"/>, so that no change is missed in between.</summary>
     bool HasNews();
 }

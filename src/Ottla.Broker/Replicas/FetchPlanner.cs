@@ -4,36 +4,34 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Replicas;
 
-/// <summary>What a fetch wants of all its partitions together.</summary>
-/// <param name="Bound">How far it may read.</param>
-/// <param name="UsesTopicIds">Its partitions are named by the ids of their topics.</param>
-/// <param name="IsFromReplica">Another broker asks.</param>
-/// <param name="MinBytes">How many bytes end the wait; not more than <paramref name="MaxBytes"/>, or it would never end.</param>
-/// <param name="MaxBytes">How many bytes are read at most, but for the first batch.</param>
+/// <summary>The limits of a fetch for all its partitions together.</summary>
+/// <param name="Bound">The offset up to which it may read: high watermark, last stable offset or log end.</param>
+/// <param name="UsesTopicIds">Whether the request names topics by id.</param>
+/// <param name="IsFromReplica">Whether a follower sent the fetch.</param>
+/// <param name="MinBytes">The number of bytes that ends the wait; at most <paramref name="MaxBytes"/>, or the wait would never end.</param>
+/// <param name="MaxBytes">The most bytes to read. The first batch is read even if it is larger.</param>
 public readonly record struct FetchTerms(ReadBound Bound, bool UsesTopicIds, bool IsFromReplica, int MinBytes, int MaxBytes);
 
-/// <summary>Reads the partitions of a fetch, and waits until there is enough. Used by all connections; keeps nothing.</summary>
+/// <summary>Reads the partitions of a fetch, and waits until there are enough bytes. Stateless; all connections use it.</summary>
 /// <remarks>
-/// Everything that is known of a partition comes from one moment under its log's lock
-/// (<see cref="PartitionLog.Read(in LogReadRequest)"/>). There is news when
-/// that which bounded the read is another, and it is asked for after the wait is registered: no append is missed. While a fetch waits it
-/// holds no file, and an
-/// append that cannot be enough yet costs it no look at the disk.
+/// One read of a partition takes bound, records and offsets in one step under the log's lock (<see cref="PartitionLog.Read(in LogReadRequest)"/>). A wait
+/// ends when that bound has moved; the check comes after the wait is registered, so that no append is missed. A waiting fetch holds no file, and it does
+/// not read the disk to count bytes.
 /// </remarks>
 /// <param name="topics">The replicas of this broker.</param>
 /// <param name="leaders">Why a partition is not among them.</param>
 /// <param name="time">The clock.</param>
 public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeProvider time)
 {
-    /// <summary>Reads what there is.</summary>
-    /// <param name="terms">What is wanted.</param>
+    /// <summary>Reads what is available.</summary>
+    /// <param name="terms">The limits of the fetch.</param>
     /// <param name="partitions">The partitions, in the order in which they are read.</param>
-    /// <param name="reads">A place for each. Slices in it are the caller's to give back; none is left when this throws.</param>
-    /// <param name="mayWait">The fetch can wait: without enough bytes, nothing is read.</param>
-    /// <returns>Whether the fetch is to be answered now.</returns>
+    /// <param name="reads">Receives one result per partition. The caller releases the slices in it; when this method throws, it has released them itself.</param>
+    /// <param name="mayWait">Whether the fetch can wait. Then nothing is read while there are too few bytes.</param>
+    /// <returns>True when the fetch is to be answered now.</returns>
     public bool TryRead(in FetchTerms terms, List<FetchedPartition> partitions, PartitionRead[] reads, bool mayWait)
     {
-        // One byte is enough for most, and whether there is one the read itself knows without the disk.
+        // Most fetches ask for one byte. The read itself finds out without the disk whether there is one.
         if (mayWait && terms.MinBytes > 1 && !IsEnough(terms, partitions, reads, isMeasure: true))
             return false;
         try
@@ -47,16 +45,16 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
         }
     }
 
-    /// <summary>The long poll: reads at every news of one of the partitions, until there is enough or time is up; then answers.</summary>
-    /// <param name="terms">What is wanted.</param>
+    /// <summary>The long poll: reads again at every change of a partition, until there are enough bytes or the deadline has passed, and then answers.</summary>
+    /// <param name="terms">The limits of the fetch.</param>
     /// <param name="partitions">The partitions.</param>
     /// <param name="reads">What <see cref="TryRead"/> found; what there is now is handed to <paramref name="answer"/>.</param>
-    /// <param name="deadline">When the fetch is answered with what there is.</param>
-    /// <param name="state">What <paramref name="answer"/> works with.</param>
-    /// <param name="answer">Makes the answer; the slices are its own. An argument, because a caller that awaits allocates more.</param>
-    /// <param name="draining">Ends the wait with what there is.</param>
+    /// <param name="deadline">When the fetch is answered with what is available.</param>
+    /// <param name="state">The argument of <paramref name="answer"/>.</param>
+    /// <param name="answer">Builds the answer and takes over the slices. It is a parameter because an awaiting caller would allocate more.</param>
+    /// <param name="draining">Ends the wait; the fetch is answered with what is available.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <exception cref="OperationCanceledException">Nobody waits any more. No slice is left.</exception>
+    /// <exception cref="OperationCanceledException">The connection is closed. All slices are released.</exception>
     public async ValueTask<TAnswer> WaitAsync<TState, TAnswer>(
         FetchTerms terms,
         List<FetchedPartition> partitions,
@@ -82,17 +80,17 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
         }
     }
 
-    /// <summary>Gives back the slices that will not be answered.</summary>
+    /// <summary>Releases the slices that will not be sent.</summary>
     public static void GiveBack(PartitionRead[] reads)
     {
         foreach (var read in reads)
             read.Slice?.Dispose();
     }
 
-    /// <param name="terms">What is wanted.</param>
+    /// <param name="terms">The limits of the fetch.</param>
     /// <param name="partitions">The partitions.</param>
-    /// <param name="reads">Where what is found goes.</param>
-    /// <param name="isMeasure">Only count, and rather too much than too little.</param>
+    /// <param name="reads">Receives the results.</param>
+    /// <param name="isMeasure">Whether to count the bytes only. The count may be too high, never too low.</param>
     private bool IsEnough(in FetchTerms terms, List<FetchedPartition> partitions, PartitionRead[] reads, bool isMeasure)
     {
         var remainingBytes = terms.MaxBytes;
@@ -104,7 +102,7 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
             var maxBytes = partitions[i].Position.MaxBytes;
             var read = Read(terms, partitions[i], Math.Min(maxBytes, remainingBytes), isFirst, isMeasure, out var availableBytes);
             reads[i] = read;
-            // As in Kafka what counts is what could be read, and not where batches happen to end below the limit.
+            // As in Kafka, the bytes that could be read count, not the bytes up to the last batch that fits.
             readableBytes += Math.Max(Math.Min(availableBytes, maxBytes), read.Bytes);
             isFirst &= read.Bytes == 0;
             remainingBytes = Math.Max(remainingBytes - read.Bytes, 0);
@@ -120,7 +118,7 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
         availableBytes = 0;
         var position = partition.Position;
         var replica = (terms.UsesTopicIds ? topics.Find(partition.TopicId) : topics.Find(partition.Topic))?.Find(position.Partition);
-        var leadership = replica?.Leadership; // before it is looked at: if it changes meanwhile, that is news
+        var leadership = replica?.Leadership; // taken before the read: a later change ends the wait
         var error = replica is null ? leaders.ErrorForMissing(terms.UsesTopicIds, partition, position.Partition)
             : terms.IsFromReplica ? ErrorCode.NotLeaderOrFollower // no other broker is assigned a replica
             : replica.CheckLeader(position.CurrentLeaderEpoch);
@@ -143,7 +141,7 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
         }
     }
 
-    /// <summary>The partitions of a fetch that waits. News is that which bounded a read being another.</summary>
+    /// <summary>The partitions of a waiting fetch. A partition has changed when the bound of its read has moved.</summary>
     private readonly struct WatchedReads(PartitionRead[] reads, ReadBound bound) : IWatched
     {
         public void Add(DataWaiter waiter)

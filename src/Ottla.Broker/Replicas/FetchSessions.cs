@@ -16,7 +16,7 @@ public sealed record FetchPosition(int Partition, int CurrentLeaderEpoch, long F
         new(asked.Partition, asked.CurrentLeaderEpoch, asked.FetchOffset, asked.LastFetchedEpoch, asked.PartitionMaxBytes);
 }
 
-/// <summary>A partition that a fetch asks for, and what its session last told of it.</summary>
+/// <summary>A partition of a fetch, and what the session last told the client about it.</summary>
 public sealed class FetchedPartition
 {
     /// <summary>The topic's name; empty in versions that name topics by id.</summary>
@@ -26,7 +26,7 @@ public sealed class FetchedPartition
     public required Uuid TopicId { get; init; }
 
     /// <summary>
-    /// The name of the topic that has the id, once it was found; null until then, and where partitions are named by name.
+    /// The name of the topic with this id; null until the topic is found, and in requests that name topics by name.
     /// </summary>
     public string? KnownName { get; set; }
 
@@ -53,26 +53,26 @@ public sealed class FetchSession(int id, bool usesTopicIds)
     /// <summary>The session's id, never 0.</summary>
     public int Id => id;
 
-    /// <summary>Whether its requests name topics by id: it may not change in between.</summary>
+    /// <summary>Whether its requests name topics by id. This cannot change within a session.</summary>
     public bool UsesTopicIds => usesTopicIds;
 
-    /// <summary>How many partitions it has, as of a moment ago.</summary>
+    /// <summary>The number of partitions. Read without a lock, so it may be slightly old.</summary>
     public int PartitionCount => _order.Count;
 
-    /// <summary>The epoch that the next request must have.</summary>
+    /// <summary>The session epoch that the next request must carry.</summary>
     internal int NextEpoch { get; set; } = 1;
 
     /// <summary>When it was last used.</summary>
     internal Instant LastUsed { get; set; }
 
-    /// <summary>The partitions, in the order they are to be read: those that gave records most recently come last.</summary>
+    /// <summary>The partitions in reading order: those that returned records most recently come last.</summary>
     internal List<FetchedPartition> Partitions()
     {
         lock (_order)
             return [.. _order];
     }
 
-    /// <summary>Whether there is nothing to fetch any more.</summary>
+    /// <summary>Whether the session has no partitions left.</summary>
     internal bool IsEmpty
     {
         get
@@ -109,7 +109,7 @@ public sealed class FetchSession(int id, bool usesTopicIds)
         }
     }
 
-    /// <summary>Moves a partition that gave records to the end, so that it does not starve the others.</summary>
+    /// <summary>Moves a partition that returned records to the end, so that the others get their turn.</summary>
     internal void MoveToEnd(FetchedPartition partition)
     {
         lock (_order)
@@ -123,7 +123,7 @@ public sealed class FetchSession(int id, bool usesTopicIds)
     }
 }
 
-/// <summary>What a fetch request asks for, once its session is taken into account.</summary>
+/// <summary>The partitions that a fetch request asks for, including those of its session.</summary>
 /// <param name="Error">An error of the session itself; then nothing is fetched.</param>
 /// <param name="Session">The session; null for a fetch without one.</param>
 /// <param name="IsIncremental">Whether the response leaves out partitions without news.</param>
@@ -180,7 +180,7 @@ public sealed class FetchSessions(int slotsMax, Prng prng)
             session.Update(request);
             if (session.IsEmpty)
             {
-                _sessions.Remove(session.Id); // a client that has nothing more to fetch has forgotten it
+                _sessions.Remove(session.Id); // a client without partitions does not use its session again
                 return new FetchContext(ErrorCode.None, null, IsIncremental: false, []);
             }
 

@@ -26,15 +26,15 @@ public sealed class HostedTopics
     /// <summary>Whether this broker should have a replica of a partition, but its log cannot be used.</summary>
     public bool IsOffline(string topic, int partition) => _offline.ContainsKey(new TopicPartition(topic, partition));
 
-    /// <summary>Why a partition that this broker has no replica of is refused, where nobody is told of its leader.</summary>
+    /// <summary>The error for a partition that this broker has no replica of, for APIs whose answer does not name the leader.</summary>
     public ErrorCode ErrorForMissing(string topic, int partition) =>
         IsOffline(topic, partition) ? ErrorCode.KafkaStorageError : ErrorCode.UnknownTopicOrPartition;
 
-    /// <summary>Notes a replica whose log cannot be used.</summary>
+    /// <summary>Records that the log of a replica cannot be used.</summary>
     internal void AddOffline(Uuid topicId, TopicPartition partition) => _offline[partition] = topicId;
 
-    /// <summary>Forgets the replicas of a topic whose logs cannot be used.</summary>
-    /// <returns>Which these were.</returns>
+    /// <summary>Removes the replicas of a topic whose logs cannot be used.</summary>
+    /// <returns>The removed partitions.</returns>
     internal IReadOnlyList<TopicPartition> RemoveOffline(Uuid topicId)
     {
         List<TopicPartition> partitions = [.. _offline.Where(known => known.Value == topicId).Select(known => known.Key)];
@@ -48,13 +48,13 @@ public sealed class HostedTopics
         _offline.TryRemove(replica.Partition, out _);
         var topic = _byId.GetOrAdd(replica.TopicId, static (id, name) => new HostedTopic(id, name), replica.Partition.Topic);
         topic.Set(replica.Partition.Partition, replica);
-        _byName[topic.Name] = topic; // last: whoever finds the topic by name finds the partition too
+        _byName[topic.Name] = topic; // last: a reader that finds the topic by name must find the partition too
     }
 
     /// <summary>Removes a topic and all its replicas.</summary>
     internal void Remove(HostedTopic topic)
     {
-        // By name only when it still names this topic: another of the same name may have been created since.
+        // A new topic may have the same name by now: the name is removed only if it still belongs to this id.
         _byName.TryRemove(new KeyValuePair<string, HostedTopic>(topic.Name, topic));
         _byId.TryRemove(topic.Id, out _);
     }
@@ -87,6 +87,6 @@ public sealed class HostedTopic(Uuid id, string name)
         if (partition >= replicas.Length)
             Array.Resize(ref replicas, Math.Max(replicas.Length * 2, partition + 1));
         Volatile.Write(ref replicas[partition], replica);
-        _replicas = replicas; // readers of the array before see one that is as it was, or has one more
+        _replicas = replicas; // readers keep the old array, which does not change
     }
 }

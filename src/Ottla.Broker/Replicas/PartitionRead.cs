@@ -5,15 +5,15 @@ using Ottla.Storage.Log;
 namespace Ottla.Broker.Replicas;
 
 /// <summary>
-/// What a fetch found of one partition, all of one moment. A value in the array of its fetch, made anew with each look; its slice is the
-/// fetch's until it is answered.
+/// The result of reading one partition, taken in one step. A value in the fetch's array, replaced with each read. The fetch owns the slice until it is
+/// answered.
 /// </summary>
 /// <param name="Partition">The partition.</param>
 /// <param name="Replica">The replica here; null when there is none.</param>
 /// <param name="Leadership">Who led when it was read: a change is news.</param>
 public readonly record struct PartitionRead(FetchedPartition Partition, PartitionReplica? Replica, PartitionLeadership? Leadership)
 {
-    // Apart, they are half the size of an EpochEndOffset that may be missing: there are as many of these values as partitions in a fetch.
+    // Two fields are half the size of a nullable EpochEndOffset, and a fetch has one of these values for each of its partitions.
     private readonly int _divergingEpoch = -1;
     private readonly long _divergingEndOffset = -1;
 
@@ -25,7 +25,7 @@ public readonly record struct PartitionRead(FetchedPartition Partition, Partitio
         HighWatermark = LastStableOffset = LogStartOffset = -1;
     }
 
-    /// <summary>What the log gave.</summary>
+    /// <summary>A result of the log.</summary>
     public PartitionRead(FetchedPartition partition, PartitionReplica? replica, PartitionLeadership? leadership, in LogReadResult result)
         : this(partition, replica, leadership)
     {
@@ -40,7 +40,7 @@ public readonly record struct PartitionRead(FetchedPartition Partition, Partitio
         HasMoreInLaterSegments = result.HasMoreInLaterSegments;
     }
 
-    /// <summary>Why nothing was read.</summary>
+    /// <summary>Why nothing was read; <see cref="ErrorCode.None"/> when the read succeeded.</summary>
     public ErrorCode Error { get; }
 
     /// <inheritdoc cref="LogReadResult.HasMoreInLaterSegments"/>
@@ -70,6 +70,6 @@ public readonly record struct PartitionRead(FetchedPartition Partition, Partitio
     /// <summary>The bytes of the records.</summary>
     public int Bytes => Slice?.Length ?? 0;
 
-    /// <summary>The client has to know of it at once, whether or not there are records.</summary>
+    /// <summary>Whether the client must be answered at once, with or without records.</summary>
     public bool EndsWait => Error != ErrorCode.None || DivergingEpoch is not null || HasMoreInLaterSegments;
 }

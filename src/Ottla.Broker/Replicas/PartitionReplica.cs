@@ -6,7 +6,7 @@ using Ottla.Storage.Producers;
 
 namespace Ottla.Broker.Replicas;
 
-/// <summary>What the metadata says of a partition, as the replica here has to know it. Immutable.</summary>
+/// <summary>What this replica knows of its partition from the metadata. Immutable.</summary>
 /// <param name="LeaderId">The leader; -1 when there is none.</param>
 /// <param name="LeaderEpoch">The leader's epoch.</param>
 /// <param name="PartitionEpoch">Grows with every change of the partition's metadata.</param>
@@ -16,8 +16,8 @@ namespace Ottla.Broker.Replicas;
 public sealed record PartitionLeadership(
     int LeaderId, int LeaderEpoch, int PartitionEpoch, IReadOnlyList<int> Replicas, IReadOnlyList<int> InSyncReplicas, bool IsLeaderHere);
 
-/// <summary>A partition that this broker has a replica of: its log, who leads it, and who waits for its data.</summary>
-/// <remarks>Used by every connection. The log has its own lock; leadership and config are replaced whole by the metadata publisher.</remarks>
+/// <summary>A replica on this broker: the log of the partition, its leader, and the requests that wait for its data.</summary>
+/// <remarks>All connections use it. The log has its own lock; the metadata publisher replaces leadership and configuration as a whole.</remarks>
 public sealed class PartitionReplica
 {
     private readonly ScheduledLock _waitersLock = new();
@@ -44,13 +44,13 @@ public sealed class PartitionReplica
     /// <summary>The records.</summary>
     public PartitionLog Log { get; }
 
-    /// <summary>Who leads, as last published.</summary>
+    /// <summary>The leadership, as last published.</summary>
     public PartitionLeadership Leadership => _leadership;
 
     /// <summary>The topic's effective configuration.</summary>
     public TopicSettings Settings => _settings;
 
-    /// <summary>Takes over what the metadata says now.</summary>
+    /// <summary>Replaces the leadership with that of the metadata.</summary>
     public void Update(PartitionLeadership leadership)
     {
         var before = _leadership;
@@ -58,10 +58,10 @@ public sealed class PartitionReplica
         if (leadership.IsLeaderHere && (!before.IsLeaderHere || leadership.LeaderEpoch != before.LeaderEpoch))
             Log.BeginEpoch(leadership.LeaderEpoch);
         AdvanceHighWatermark();
-        WakeWaiters(); // whoever waits for data learns of the new leader
+        WakeWaiters(); // waiting fetches must learn of the new leader
     }
 
-    /// <summary>Takes over a changed configuration.</summary>
+    /// <summary>Replaces the configuration.</summary>
     public void Update(TopicSettings settings)
     {
         _settings = settings;
@@ -76,7 +76,7 @@ public sealed class PartitionReplica
     {
         var leadership = _leadership;
         if (Log.IsOffline)
-            return ErrorCode.KafkaStorageError; // whoever leads: this replica cannot be used
+            return ErrorCode.KafkaStorageError; // checked before the leadership: the replica cannot be used in any role
         if (currentLeaderEpoch >= 0 && currentLeaderEpoch < leadership.LeaderEpoch)
             return ErrorCode.FencedLeaderEpoch;
         if (currentLeaderEpoch > leadership.LeaderEpoch)
@@ -112,7 +112,7 @@ public sealed class PartitionReplica
             : NotEnoughInSync(leadership);
     }
 
-    /// <summary>Appends a batch of the coordinator that lives on this partition, as acks=all would be.</summary>
+    /// <summary>Appends a batch of the coordinator of this partition, with the checks of acks=all.</summary>
     /// <param name="batch">The batch, patched in place; not used after the call.</param>
     /// <param name="leaderEpoch">The epoch in which the coordinator began.</param>
     /// <param name="transactionVersion">For transaction markers: the transaction version that the transaction coordinator goes by.</param>
@@ -154,14 +154,14 @@ public sealed class PartitionReplica
             _waiters.Add(waiter);
     }
 
-    /// <summary>Forgets a waiter.</summary>
+    /// <summary>Removes a waiter.</summary>
     public void RemoveWaiter(DataWaiter waiter)
     {
         using (_waitersLock.EnterScope())
             _waiters.Remove(waiter);
     }
 
-    /// <summary>The log was deleted, or lost its disk: nobody can be served any more.</summary>
+    /// <summary>Marks the replica as unusable, because its log was deleted or its disk failed, and wakes all waiters.</summary>
     public void Retire()
     {
         _leadership = _leadership with { IsLeaderHere = false };
@@ -196,8 +196,7 @@ public sealed class PartitionReplica
     }
 
     /// <summary>
-    /// As in Kafka, a refusal says where the log starts, except where the request was refused before the log was asked, and for a few
-    /// errors.
+    /// As in Kafka, a refusal reports the log start offset, except for some errors and for requests that are refused before they reach the log.
     /// </summary>
     private AppendOutcome Refused(ErrorCode error, string message, IReadOnlyList<RecordError>? recordErrors = null, bool isRefusedByLog = true)
     {
@@ -207,9 +206,8 @@ public sealed class PartitionReplica
     }
 
     /// <summary>
-    /// How many in-sync replicas a write needs: <c>min.insync.replicas</c>, but no more than there are replicas, as Kafka has it.
-    /// Producers with acks=all,
-    /// coordinators and the high watermark all go by it.
+    /// How many in-sync replicas a write needs: <c>min.insync.replicas</c>, or the number of replicas if that is lower, as in Kafka. It applies to producers
+    /// with acks=all, to coordinators and to the high watermark.
     /// </summary>
     private int MinInSync(PartitionLeadership leadership) => Math.Min(_settings.Topic.MinInsyncReplicas, leadership.Replicas.Count);
 
@@ -224,7 +222,8 @@ public sealed class PartitionReplica
     private void AdvanceHighWatermark()
     {
         var leadership = _leadership;
-        // With other replicas in sync the high watermark follows their fetches. Below min.insync.replicas it stands still: what few hold is not shown (KIP-966).
+        // With other replicas in sync, their fetches move the high watermark. Below min.insync.replicas it does not move, so that
+        // consumers do not see records that too few replicas hold (KIP-966).
         if (leadership is { IsLeaderHere: true, InSyncReplicas.Count: 1 } && HasEnoughInSync(leadership))
             Log.AdvanceHighWatermark(Log.LogEndOffset);
     }

@@ -9,13 +9,13 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Replicas;
 
-/// <summary>Makes the replicas of this broker follow the metadata: opens, leads, follows and deletes them, and gives them their configs.</summary>
-/// <remarks>Called by the metadata publisher only, one call at a time.</remarks>
+/// <summary>Applies the metadata to the replicas of this broker: opens, leads, follows and deletes them, and updates their configuration.</summary>
+/// <remarks>Only the metadata publisher calls it, one call at a time.</remarks>
 public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTopics topics, Func<BrokerConfig> config, ILogger logger) : IMetadataPublisher
 {
     private BrokerConfig? _configInForce;
 
-    /// <summary>Those of all topics that set no config of their own, and what they were made from.</summary>
+    /// <summary>The settings of all topics without configuration of their own, and the broker configuration they were made from.</summary>
     private (BrokerConfig? MadeFrom, TopicSettings? Settings) _defaults;
     private bool _hasLookedForStrays;
 
@@ -39,7 +39,7 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         UpdateSettings(delta);
     }
 
-    /// <summary>Forgets topics that are gone, and their records.</summary>
+    /// <summary>Deletes topics that the metadata no longer has, with their logs.</summary>
     private void DeleteTopics(IEnumerable<Uuid> ids)
     {
         var deleted = new List<TopicPartition>();
@@ -66,8 +66,8 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
     }
 
     /// <param name="image">The metadata.</param>
-    /// <param name="change">What has changed of a partition.</param>
-    /// <param name="settings">Those of its topic; made when they are first needed.</param>
+    /// <param name="change">The change of the partition.</param>
+    /// <param name="settings">The topic's settings, created when they are first needed.</param>
     private void Follow(MetadataImage image, PartitionDelta change, ref TopicSettings? settings)
     {
         var registration = change.New!;
@@ -91,12 +91,12 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         }
         catch (LogException e)
         {
-            topics.AddOffline(change.TopicId, change.Partition); // the other partitions go on; this one answers KAFKA_STORAGE_ERROR
+            topics.AddOffline(change.TopicId, change.Partition); // only this partition answers KAFKA_STORAGE_ERROR
             LogFailed(change.Partition, e);
         }
     }
 
-    /// <summary>Makes an empty log, unless its directory cannot be asked whether it has one already: an empty log in another place would be led, and what was acknowledged be lost.</summary>
+    /// <summary>Creates an empty log, unless the log may exist in a directory that is offline: to lead an empty log elsewhere would lose acknowledged records.</summary>
     private PartitionLog MakeLog(PartitionDelta change, Uuid directoryId)
     {
         var directory = logs.Directories.FirstOrDefault(directory => directory.Properties?.DirectoryId == directoryId);
@@ -130,7 +130,7 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         }
         catch (ConfigException e)
         {
-            LogInvalidConfig(topic, e.Message); // written by a version with other rules: the topic must stay readable
+            LogInvalidConfig(topic, e.Message); // a version with other rules wrote it: the topic must stay readable
             return DefaultSettings();
         }
     }
@@ -143,7 +143,7 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         return _defaults.Settings!;
     }
 
-    /// <summary>Once, before anything is created: logs of topics that were deleted, or deleted and created again, while this broker was down.</summary>
+    /// <summary>Sets aside the logs of topics that were deleted, or deleted and created again, while this broker was down. Runs once, before any log is created.</summary>
     private void SetStraysAside(MetadataImage image)
     {
         if (_hasLookedForStrays)
@@ -167,15 +167,15 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Topic {Topic} was deleted: its {Count} partitions here are deleted")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "Topic {Topic} was deleted: deleting the logs of its {Count} partitions on this broker")]
     private partial void LogDeleted(string topic, int count);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Set {Partition} (topic id {TopicId}) aside as stray: the metadata knows no such replica here")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Renamed the log of {Partition} (topic id {TopicId}) to a stray directory: the metadata assigns no such replica to this broker. Delete the directory if the records are not needed")]
     private partial void LogStray(TopicPartition partition, Uuid? topicId);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The log of {Partition} cannot be used")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Cannot open the log of {Partition}: this broker does not serve the partition")]
     private partial void LogFailed(TopicPartition partition, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Topic {Topic} has a config that is not allowed, and goes by the broker's defaults: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Topic {Topic} has an invalid config and uses the broker's defaults until it is corrected: {Reason}")]
     private partial void LogInvalidConfig(string topic, string reason);
 }

@@ -4,7 +4,7 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Replicas;
 
-/// <summary>A topic's effective configuration, in the form that each layer below takes. Immutable; made once per change.</summary>
+/// <summary>A topic's effective configuration, in the form that each layer below needs. Immutable; created once per change.</summary>
 public sealed class TopicSettings
 {
     /// <summary>Translates a topic's configuration.</summary>
@@ -53,10 +53,10 @@ public sealed class TopicSettings
     /// <summary>The topic's configuration by Kafka's names.</summary>
     public TopicConfig Topic { get; }
 
-    /// <summary>What the log needs of it.</summary>
+    /// <summary>The settings of the log.</summary>
     public LogConfig Log { get; }
 
-    /// <summary>What records of producers are checked by.</summary>
+    /// <summary>The rules for records that producers send.</summary>
     public RecordValidationRules ClientRules { get; }
 
     private static TimestampType TimestampTypeOf(TopicConfig topic) =>

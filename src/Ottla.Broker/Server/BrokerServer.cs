@@ -11,7 +11,7 @@ namespace Ottla.Broker.Server;
 /// <param name="EndPoint">Where it listens; port 0 takes a free one.</param>
 public sealed record ServerListener(string Name, IPEndPoint EndPoint);
 
-/// <summary>Accepts connections on every listener, keeps them within their limits, and ends them in order.</summary>
+/// <summary>Accepts connections on every listener, enforces the limits of connections, and closes them in order.</summary>
 /// <remarks>One for each role of a node, from start to stop.</remarks>
 public sealed class BrokerServer : IAsyncDisposable
 {
@@ -33,10 +33,10 @@ public sealed class BrokerServer : IAsyncDisposable
     private readonly List<Task> _acceptLoops = [];
     private ITimer? _idleSweep;
 
-    /// <summary>A server that listens nowhere yet.</summary>
-    /// <param name="transport">Sockets, or their stand-in.</param>
-    /// <param name="settings">The bounds, asked for each time: some change while the server runs.</param>
-    /// <param name="pool">Lends the buffers of all connections.</param>
+    /// <summary>Creates a server that does not listen yet.</summary>
+    /// <param name="transport">The network.</param>
+    /// <param name="settings">The limits. Read at each use, because some change while the server runs.</param>
+    /// <param name="pool">The buffers of all connections.</param>
     /// <param name="heavy">Runs the requests that take long.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">The log.</param>
@@ -53,9 +53,9 @@ public sealed class BrokerServer : IAsyncDisposable
         _startedAt = time.GetTimestamp();
     }
 
-    /// <summary>Begins to listen. Connections wait in the backlog until <see cref="StartAccepting"/>.</summary>
-    /// <returns>Where it listens, with the port that was taken.</returns>
-    /// <exception cref="System.Net.Sockets.SocketException">The address is taken, or not of this machine.</exception>
+    /// <summary>Starts to listen. Connections wait in the backlog until <see cref="StartAccepting"/>.</summary>
+    /// <returns>The address, with the actual port.</returns>
+    /// <exception cref="System.Net.Sockets.SocketException">The address is in use, or not an address of this machine.</exception>
     public IPEndPoint Listen(ServerListener listener, int backlog, SocketBufferSizes bufferSizes)
     {
         var listening = _transport.Listen(listener.EndPoint, backlog, bufferSizes);
@@ -64,8 +64,8 @@ public sealed class BrokerServer : IAsyncDisposable
         return listening.LocalEndPoint;
     }
 
-    /// <summary>Begins to accept connections on every listener.</summary>
-    /// <param name="apis">What is served to them.</param>
+    /// <summary>Starts to accept connections on every listener.</summary>
+    /// <param name="apis">The APIs to serve.</param>
     public void StartAccepting(ApiTable apis)
     {
         foreach (var start in _pendingLoops)
@@ -79,7 +79,7 @@ public sealed class BrokerServer : IAsyncDisposable
     }
 
     /// <summary>
-    /// Accepts no more connections, lets requests under way finish, and closes what is left after <paramref name="timeout"/>.
+    /// Stops accepting connections, lets running requests finish, and closes the connections that are left after <paramref name="timeout"/>.
     /// </summary>
     public async Task StopAsync(TimeSpan timeout)
     {
@@ -92,10 +92,10 @@ public sealed class BrokerServer : IAsyncDisposable
 
         foreach (var connection in _connections.Snapshot())
             connection.StopReading();
-        using var patience = new CancellationTokenSource(timeout, _time);
+        using var deadline = new CancellationTokenSource(timeout, _time);
         try
         {
-            await _connections.WaitUntilBelowAsync(1, patience.Token);
+            await _connections.WaitUntilBelowAsync(1, deadline.Token);
         }
         catch (OperationCanceledException)
         {
@@ -129,7 +129,7 @@ public sealed class BrokerServer : IAsyncDisposable
         }
         catch (Exception) when (_stopping.IsCancellationRequested)
         {
-            // The listener was closed under the accept: that is how it is told to end.
+            // The listener was closed: the server is stopping.
         }
         catch (Exception e)
         {
@@ -138,7 +138,7 @@ public sealed class BrokerServer : IAsyncDisposable
     }
 
     /// <summary>
-    /// Counts a connection, and waits where more than allowed were accepted of late. The clients behind it wait in the backlog.
+    /// Counts a new connection. If too many were accepted recently, waits before the listener accepts the next one.
     /// </summary>
     private async ValueTask KeepToRateAsync(ITransportConnection accepted, string listener)
     {

@@ -11,7 +11,7 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>One client connection: reads frames, starts their handlers in order, sends the replies in order.</summary>
+/// <summary>One client connection: reads frames, starts their handlers in order, and sends the replies in order.</summary>
 /// <remarks>
 /// One request at a time: the next one starts when the one before is answered, except where an API overlaps itself. Everything before a
 /// handler's first await runs on this connection's own task, or elsewhere while that waits. A malformed frame ends this connection and no
@@ -49,12 +49,12 @@ internal sealed class Connection : IAsyncDisposable
         Touch();
     }
 
-    /// <summary>Who is on the other side.</summary>
+    /// <summary>The client.</summary>
     public ConnectionInfo Info => _info;
 
     /// <summary>
-    /// Whether no byte came in or went out for longer than <paramref name="idleMs"/>, and no reply is being made. A client that does not read its replies is
-    /// idle, too. Called now and then: what moved since the last call counts as moved now.
+    /// Whether no byte was received or sent for longer than <paramref name="idleMs"/>, and no reply is in the making. A client that does not read its
+    /// replies is idle too. Called periodically: bytes since the last call count as moved now.
     /// </summary>
     public bool CheckIdle(Instant now, long idleMs)
     {
@@ -100,7 +100,7 @@ internal sealed class Connection : IAsyncDisposable
         catch (Exception e) when (e is ProtocolException or InvalidFrameException)
         {
             ServerLog.MalformedRequest(_logger, _info.ClientAddress, _info.ListenerName, e.Message);
-            await DrainQuietlyAsync(); // what came before the malformed frame still gets its replies
+            await DrainQuietlyAsync(); // requests before the malformed frame still get their replies
         }
         catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
         {
@@ -112,10 +112,10 @@ internal sealed class Connection : IAsyncDisposable
         }
     }
 
-    /// <summary>Takes no more requests; those under way are still answered, then <see cref="RunAsync"/> ends.</summary>
+    /// <summary>Reads no more requests. Running requests are answered, then <see cref="RunAsync"/> ends.</summary>
     public void StopReading() => _stopReading.Cancel();
 
-    /// <summary>Ends the connection at once.</summary>
+    /// <summary>Closes the connection at once.</summary>
     public void Abort()
     {
         _closing.Cancel();
@@ -138,7 +138,7 @@ internal sealed class Connection : IAsyncDisposable
         StopReading();
     }
 
-    /// <exception cref="ProtocolException">No API of this listener.</exception>
+    /// <exception cref="ProtocolException">This listener does not serve the API or the version.</exception>
     private ApiEntry Identify(ReadOnlySpan<byte> frame)
     {
         if (!BinaryPrimitives.TryReadInt16BigEndian(frame, out var key))
@@ -146,7 +146,7 @@ internal sealed class Connection : IAsyncDisposable
         return _apis.Find(key) ?? throw new MalformedMessageException($"API key {key} is not served here.");
     }
 
-    /// <returns>Completes when the frame is not used any more.</returns>
+    /// <returns>Completes when the frame is no longer in use.</returns>
     private ValueTask Start(ApiEntry api, Memory<byte> frame)
     {
         var reader = new WireReader(frame);
@@ -163,7 +163,7 @@ internal sealed class Connection : IAsyncDisposable
         if (api.Supports(version))
             return api.Start(context, frame[reader.Position..], _responses, _heavy);
 
-        // A client newer than this broker: it learns our versions from the oldest form of the reply, which every client reads (KIP-511).
+        // The client is newer than this broker. Version 0 of the reply, which every client can read, has our versions (KIP-511).
         var response = Api.ApiVersionsHandler.UnsupportedVersion(_apis);
         var answer = _responses.RentFrame();
         api.Encode(context, response, version: 0, answer);
@@ -172,7 +172,7 @@ internal sealed class Connection : IAsyncDisposable
         return default;
     }
 
-    /// <summary>What was answered before need not wait for a request that takes long.</summary>
+    /// <summary>Sends the earlier replies before a request that takes long.</summary>
     private async ValueTask FinishStartAsync(ValueTask started)
     {
         try
@@ -181,7 +181,7 @@ internal sealed class Connection : IAsyncDisposable
         }
         finally
         {
-            await started; // in any case: the frame is used until then
+            await started; // also after a failure: the frame is in use until then
         }
     }
 

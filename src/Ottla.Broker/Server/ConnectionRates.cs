@@ -2,21 +2,21 @@ namespace Ottla.Broker.Server;
 
 /// <summary>How many connections may be accepted per second.</summary>
 /// <param name="Broker">On all listeners together: <c>max.connection.creation.rate</c>.</param>
-/// <param name="ByListener">On each listener: <c>listener.name.{name}.max.connection.creation.rate</c>, or as for the broker.</param>
+/// <param name="ByListener">On each listener: <c>listener.name.{name}.max.connection.creation.rate</c>, or the limit of the broker.</param>
 /// <param name="ProtectedListener">
-/// The listener of the brokers, for which <paramref name="Broker"/> does not count, where it is not the only one.
+/// The inter-broker listener, to which <paramref name="Broker"/> does not apply unless it is the only listener.
 /// </param>
 /// <param name="Samples"><c>quota.window.num</c>.</param>
 /// <param name="SampleMs"><c>quota.window.size.seconds</c>, in milliseconds; also the longest wait.</param>
 public sealed record ConnectionRateLimits(
     int Broker, IReadOnlyDictionary<string, int> ByListener, string? ProtectedListener, int Samples, long SampleMs)
 {
-    /// <summary>As many as come.</summary>
+    /// <summary>No limit.</summary>
     public static ConnectionRateLimits None { get; } = new(int.MaxValue, new Dictionary<string, int>(), null, 11, 1000);
 }
 
 /// <summary>
-/// The connections accepted of late, against their limits. Used by the accept loops of one server: one lock, held briefly.
+/// The rates of new connections and their limits. The accept loops of one server share it, under one lock.
 /// </summary>
 internal sealed class ConnectionRates
 {
@@ -25,7 +25,7 @@ internal sealed class ConnectionRates
     private readonly Dictionary<string, SampledRate> _byListener = new(StringComparer.Ordinal);
 
     /// <summary>Counts a connection.</summary>
-    /// <returns>How long its listener has to wait before it serves it and accepts the next, in milliseconds.</returns>
+    /// <returns>How long the listener must wait before it serves this connection and accepts the next, in milliseconds.</returns>
     public long Record(string listener, ConnectionRateLimits limits, long nowMs)
     {
         lock (_lock)

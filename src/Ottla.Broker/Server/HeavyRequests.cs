@@ -1,27 +1,23 @@
-// The second home of Thread (the first is EpollThread): work that would hold up a network loop, or starve the thread pool of the few
-// threads it has.
+// One of the few places that may start threads: this work would block a network loop, or take all threads of the small thread pool.
 #pragma warning disable RS0030
 
 namespace Ottla.Broker.Server;
 
 /// <summary>
-/// Runs the requests that take long: a few threads of their own, and one queue before them. So no client holds up the others of its network
-/// loop.
+/// Runs requests that take long on a few threads of its own, from one queue, so that they do not delay the other clients of their network loop.
 /// </summary>
 /// <remarks>
-/// One per node, from start to stop; queued from any thread. A connection has one request here at most, so the queue is never longer than
-/// there are connections. Threads are started when they are needed, and kept. Under a synchronization context (the simulator's) work runs
-/// there instead.
+/// One per node, from start to stop; any thread may add work. A connection has at most one request here, so the number of connections bounds the queue.
+/// Threads are started when they are needed, and kept. Under a synchronization context (in the simulator), work runs there instead.
 /// </remarks>
 public sealed class HeavyRequests : IDisposable
 {
     /// <summary>
-    /// A request that is estimated to take longer leaves the network loop. Below, a change of threads would cost more than it spares the
-    /// others.
+    /// A request whose estimate is longer leaves the network loop. For shorter ones, the change of threads would cost more than it gains.
     /// </summary>
     public const int MicrosecondsOnLoopMax = 1_000;
 
-    /// <summary>What a handler estimates that works for an unknown time.</summary>
+    /// <summary>The estimate of a handler that cannot know how long it takes.</summary>
     public const int Unbounded = int.MaxValue;
 
     private readonly object _gate = new();
@@ -31,10 +27,10 @@ public sealed class HeavyRequests : IDisposable
     private int _idleCount;
     private bool _isClosed;
 
-    /// <summary>Makes the queue; no thread runs yet.</summary>
+    /// <summary>Creates the queue without threads.</summary>
     /// <param name="threadsMax">
-    /// How many requests run at once, asked for each time: <c>num.io.threads</c>, but no more than there are processors. What computes gains
-    /// nothing from more threads, and the network loops want their share.
+    /// How many requests run at once: <c>num.io.threads</c>, or the number of processors if that is lower, because these requests compute and gain
+    /// nothing from more threads. Read at each use.
     /// </param>
     public HeavyRequests(Func<int> threadsMax) => _threadsMax = threadsMax;
 
@@ -62,7 +58,7 @@ public sealed class HeavyRequests : IDisposable
         new Thread(Run) { IsBackground = true, Name = "ottla-heavy" }.UnsafeStart();
     }
 
-    /// <summary>Runs <paramref name="work"/> and completes with it, also when it throws.</summary>
+    /// <summary>Runs <paramref name="work"/> and completes when it does, with its exception if it throws.</summary>
     public Task RunAsync(Action work)
     {
         var item = new AwaitedWork(work);
@@ -70,7 +66,7 @@ public sealed class HeavyRequests : IDisposable
         return item.Completion;
     }
 
-    /// <summary>Lets the threads end once nothing is queued.</summary>
+    /// <summary>Ends the threads when the queue is empty.</summary>
     public void Dispose()
     {
         lock (_gate)
@@ -109,7 +105,7 @@ public sealed class HeavyRequests : IDisposable
 
     private sealed class AwaitedWork(Action work) : IThreadPoolWorkItem
     {
-        // Whoever awaits goes on to read its connection, and must not keep a thread from the next request.
+        // Not inline: the awaiting connection continues with reading, and would keep this thread from the next request.
         private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public Task Completion => _done.Task;
@@ -121,7 +117,7 @@ public sealed class HeavyRequests : IDisposable
                 work();
                 _done.SetResult();
             }
-            catch (Exception e) // it is the awaiter's
+            catch (Exception e) // the awaiting task gets it
             {
                 _done.SetException(e);
             }

@@ -6,14 +6,14 @@ using Ottla.StateMachines.Controller;
 namespace Ottla.Broker.Server;
 
 /// <summary>
-/// The loggers of a node, with levels that can be changed while it runs (KIP-412). Stands before the log that is written; used
-/// by every thread, lives as long as the node. There is one logger a category, and the code names them all.
+/// The loggers of a node, with levels that can be changed while it runs (KIP-412). Wraps the actual log. Thread-safe; lives as long as the node. There is
+/// one logger for each category of the code.
 /// </summary>
 /// <param name="log">Where the messages go.</param>
-/// <param name="rootLevel">The least level that is logged at first.</param>
+/// <param name="rootLevel">The initial level.</param>
 public sealed partial class LeveledLoggers(ILoggerFactory log, LogLevel rootLevel) : ILoggerFactory
 {
-    /// <summary>The level of all loggers that have none of their own.</summary>
+    /// <summary>The level of loggers without a level of their own.</summary>
     public const string Root = "root";
 
     private readonly ConcurrentDictionary<string, LeveledLogger> _byName = new(StringComparer.Ordinal);
@@ -40,11 +40,11 @@ public sealed partial class LeveledLoggers(ILoggerFactory log, LogLevel rootLeve
     /// <inheritdoc/>
     public void Dispose()
     {
-        // The log belongs to whoever made it.
+        // The creator of the log disposes it.
     }
 
     /// <summary>Sets or unsets levels; all of them or none.</summary>
-    /// <exception cref="ConfigException">There is no such logger or level, or the operation is none for loggers.</exception>
+    /// <exception cref="ConfigException">There is no such logger or level, or the operation does not apply to loggers.</exception>
     internal void Alter(IReadOnlyList<ConfigAlteration> alterations, bool validateOnly)
     {
         foreach (var alteration in alterations)
@@ -115,13 +115,13 @@ public sealed partial class LeveledLoggers(ILoggerFactory log, LogLevel rootLeve
         _ => "FATAL",
     };
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Updated the log level of {Name} to {Level}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Set the log level of {Name} to {Level}, as a client asked")]
     private static partial void LogSet(ILogger logger, string name, string level);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Unset the log level of {Name}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Reset the log level of {Name} to the default, as a client asked")]
     private static partial void LogUnset(ILogger logger, string name);
 
-    /// <summary>A level that can be replaced at once.</summary>
+    /// <summary>A level that changes at once for all threads.</summary>
     private sealed record LogLevelBox(LogLevel Level);
 
     private sealed class LeveledLogger(string name, ILogger log, LeveledLoggers all) : ILogger

@@ -3,17 +3,16 @@ using Microsoft.Extensions.Logging;
 namespace Ottla.Broker.Server;
 
 /// <summary>
-/// A log for what clients can bring about as often as they like: passes on <see cref="LinesPerWindow"/> lines of each kind in <see
-/// cref="Window"/>, and then says how many it left out. So a client that misbehaves can neither flood the log nor hide what others do. Used
-/// by every thread; lives as long as its server.
+/// A logger for messages that clients can trigger at will. It writes <see cref="LinesPerWindow"/> lines of each kind per <see cref="Window"/>, and then
+/// how many it left out, so that one client can neither flood the log nor hide other messages. Thread-safe; lives as long as its server.
 /// </summary>
 /// <remarks>A kind is a message of <see cref="LoggerMessageAttribute"/>, so there are few. Lines for developers pass.</remarks>
 internal sealed partial class LimitedLogger(ILogger logger, TimeProvider time) : ILogger, IDisposable
 {
-    /// <summary>Lines of one kind that are passed on in a window.</summary>
+    /// <summary>How many lines of one kind a window may have.</summary>
     public const int LinesPerWindow = 10;
 
-    /// <summary>How long the lines of one kind are counted together.</summary>
+    /// <summary>The length of a window.</summary>
     public static readonly TimeSpan Window = TimeSpan.FromSeconds(10);
 
     private readonly Lock _lock = new();
@@ -36,7 +35,7 @@ internal sealed partial class LimitedLogger(ILogger logger, TimeProvider time) :
             logger.Log(logLevel, eventId, state, exception, formatter);
     }
 
-    /// <summary>Ends the windows that are open, and says what was left out in them.</summary>
+    /// <summary>Ends the open windows, and logs what they left out.</summary>
     public void Dispose()
     {
         Kind[] kinds;
@@ -83,7 +82,7 @@ internal sealed partial class LimitedLogger(ILogger logger, TimeProvider time) :
     [LoggerMessage(Message = "{Count} more lines of this kind ({Kind}) were left out within {Seconds} s")]
     private static partial void LogLeftOut(ILogger logger, LogLevel level, long count, string kind, int seconds);
 
-    /// <summary>What is known of the lines of one kind. Guarded by the logger's lock.</summary>
+    /// <summary>The window of one kind of lines. Guarded by the logger's lock.</summary>
     private sealed class Kind(LogLevel level, string name)
     {
         public LogLevel Level => level;

@@ -5,10 +5,10 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>What a client is told of an exception that a handler did not turn into a response itself. Stateless.</summary>
+/// <summary>Translates exceptions of handlers into errors for clients. Stateless.</summary>
 internal static class RequestFailure
 {
-    /// <summary>The error of an exception; UNKNOWN_SERVER_ERROR, without a message, for what is not meant for clients.</summary>
+    /// <summary>The error of an exception. An internal exception becomes UNKNOWN_SERVER_ERROR without a message.</summary>
     public static (ErrorCode Error, string? Message) ErrorOf(Exception exception) => exception switch
     {
         ApiException e => (e.Error.Code, e.Error.Message),

@@ -5,9 +5,9 @@ using Ottla.Network.Framing;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>The replies of one connection, in the order of its requests, whenever each of them gets ready.</summary>
+/// <summary>The replies of one connection, which leave in the order of the requests.</summary>
 /// <remarks>
-/// Requests are added by the connection's task; replies complete anywhere. Whoever finds the queue idle sends what is ready, all of it at once.
+/// The connection's task adds requests; any thread completes replies. A thread that finds the queue idle sends all replies that are ready, in one send.
 /// Lives as long as its connection.
 /// </remarks>
 internal sealed class ResponseQueue(
@@ -19,12 +19,13 @@ internal sealed class ResponseQueue(
     TimeProvider time,
     CancellationToken closing)
 {
-    /// <summary>Frames and slots kept for reuse: more than this are in flight only in bursts.</summary>
+    /// <summary>How many frames and slots are kept for reuse. Only bursts need more.</summary>
     private const int ReuseMax = 16;
 
     /// <summary>
-    /// Bytes of replies that a connection may have ready and not sent before its next request waits: more than goes out in one send saves nothing, and a
-    /// client that asks without reading would fill the memory. Ranges of files do not count: they are read when they are sent. One reply may be larger.
+    /// How many bytes of unsent replies a connection may have before its next request waits. More than one send carries would gain nothing, and a client
+    /// that sends requests without reading replies would fill the memory. Ranges of files do not count, because they are read when they are sent. A
+    /// single reply may be larger.
     /// </summary>
     public const int UnsentBytesMax = 128 * 1024;
 
@@ -43,11 +44,11 @@ internal sealed class ResponseQueue(
     private bool _isSending;
     private bool _hasFailed;
 
-    /// <summary>The messages of the hot path that this connection uses again.</summary>
+    /// <summary>The messages of the hot path that this connection reuses.</summary>
     public MessageExchanges Exchanges { get; } = new();
 
-    /// <summary>Takes the next place in the order of replies.</summary>
-    /// <param name="overlaps">Whether others of its kind may start before it is answered.</param>
+    /// <summary>Reserves the next place in the order of replies.</summary>
+    /// <param name="overlaps">Whether later requests of the same API may start before it is answered.</param>
     public ResponseSlot Open(bool overlaps)
     {
         lock (_lock)
@@ -70,7 +71,7 @@ internal sealed class ResponseQueue(
             return _idleFrames.TryPop(out var frame) ? frame : new FrameBuffer(pool);
     }
 
-    /// <summary>Whether the next reply is still being made, so that the client waits for this broker and not the other way round.</summary>
+    /// <summary>Whether the next reply is still in the making: the client waits for this broker.</summary>
     public bool AwaitsHandler
     {
         get
@@ -81,17 +82,16 @@ internal sealed class ResponseQueue(
     }
 
     /// <summary>
-    /// Whether the next request may start: what came before is answered, or overlaps as it does, and neither too many replies nor too many
-    /// bytes wait to be sent.
+    /// Whether the next request may start: all earlier requests are answered or overlap with it, and not too many replies or bytes wait to be sent.
     /// </summary>
-    /// <param name="overlaps">Whether it overlaps others of its kind.</param>
+    /// <param name="overlaps">Whether it overlaps with earlier requests of the same API.</param>
     public bool MayStart(bool overlaps)
     {
         lock (_lock)
             return HasRoomFor(inFlightMax, UnsentBytesMax) && HasTurn(overlaps);
     }
 
-    /// <summary>Sends what is ready, and waits until the next request may start or the connection fails. One call at a time.</summary>
+    /// <summary>Sends the replies that are ready, and waits until the next request may start or the connection fails. One call at a time.</summary>
     public async ValueTask WaitToStartAsync(bool overlaps)
     {
         await WaitUntilBelowAsync(inFlightMax, UnsentBytesMax);
@@ -107,7 +107,7 @@ internal sealed class ResponseQueue(
         await turn;
     }
 
-    /// <summary>A reply got ready outside the connection's task: sends it if it is its turn, and lets the next request start.</summary>
+    /// <summary>Sends a reply that another thread completed, if it is its turn, and lets the next request start.</summary>
     /// <param name="wakesInline">Whether the connection may go on in the caller's stack.</param>
     public void OnAnswerReady(bool wakesInline)
     {
@@ -125,13 +125,13 @@ internal sealed class ResponseQueue(
     /// <summary>The time since a request arrived.</summary>
     public TimeSpan TimeSince(in RequestContext context) => time.GetElapsedTime(context.ArrivedAt);
 
-    /// <summary>Tells of a request that failed in a way that its handler does not know.</summary>
+    /// <summary>Logs a request that failed with an unexpected exception.</summary>
     public void ReportFailure(RequestContext context, Exception exception) => onRequestFailure(context, exception);
 
-    /// <summary>Waits until every request was answered.</summary>
+    /// <summary>Waits until all requests are answered.</summary>
     public ValueTask DrainAsync() => WaitUntilBelowAsync(1, UnsentBytesMax);
 
-    /// <summary>Sends every reply that is ready and whose turn it is. Returns at once when somebody else is sending: they will see to it.</summary>
+    /// <summary>Sends every reply that is ready and whose turn it is. Returns at once when another thread is sending, which then sends these too.</summary>
     public async ValueTask FlushAsync()
     {
         if (!TryTakeReady(isContinuing: false))
@@ -151,7 +151,7 @@ internal sealed class ResponseQueue(
         while (TryTakeReady(isContinuing: true));
     }
 
-    /// <summary>As <see cref="FlushAsync"/>, for a reply that got ready outside the connection's task.</summary>
+    /// <summary>Like <see cref="FlushAsync"/>, for a reply that another thread completed.</summary>
     private void FlushInBackground()
     {
         var flush = FlushAsync();
@@ -166,12 +166,12 @@ internal sealed class ResponseQueue(
             }
             catch (Exception)
             {
-                // FlushAsync has told the connection already.
+                // FlushAsync has reported it to the connection.
             }
         }
     }
 
-    /// <summary>Gives up: the connection cannot go on.</summary>
+    /// <summary>Fails the connection.</summary>
     public void Fail(Exception exception)
     {
         TaskCompletionSource? waiter;
@@ -189,7 +189,7 @@ internal sealed class ResponseQueue(
         WakeForFailure();
     }
 
-    /// <summary>Releases the replies that will never be sent, and whoever waits for them. Nothing is sent afterwards.</summary>
+    /// <summary>Releases the replies that will never be sent, and wakes the tasks that wait for them. Nothing is sent afterwards.</summary>
     public void Close()
     {
         TaskCompletionSource? waiter;
@@ -236,7 +236,7 @@ internal sealed class ResponseQueue(
         _startWaiter.Wake(inline: false);
     }
 
-    /// <summary>Collects the ready replies at the head of the queue; the caller then sends them, and is the only one to.</summary>
+    /// <summary>Collects the ready replies at the head of the queue. The caller sends them; no other thread sends meanwhile.</summary>
     private bool TryTakeReady(bool isContinuing)
     {
         TaskCompletionSource? waiter = null;
@@ -289,7 +289,7 @@ internal sealed class ResponseQueue(
             {
                 if (_hasFailed || HasRoomFor(requests, bytes))
                     return;
-                // Continue elsewhere than in the sender's stack: the waiter goes on to read and handle requests.
+                // Not on the sender's stack: the waiter continues with reading and handling requests.
                 _roomWanted ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
                 waiting = _roomWanted.Task;
             }
@@ -299,7 +299,7 @@ internal sealed class ResponseQueue(
     }
 }
 
-/// <summary>The place of one reply in its connection's order. Reused: it is its request's only until it is complete.</summary>
+/// <summary>The place of one reply in its connection's order. Reused for a later request once the reply is complete.</summary>
 internal sealed class ResponseSlot(ResponseQueue queue)
 {
     private FrameBuffer? _frame;
@@ -308,7 +308,7 @@ internal sealed class ResponseSlot(ResponseQueue queue)
 
     public bool IsComplete { get; private set; }
 
-    /// <summary>Whether others of its kind may start before it is complete.</summary>
+    /// <summary>Whether later requests of the same API may start before it is complete.</summary>
     public bool Overlaps { get; set; }
 
     public void Complete(FrameBuffer frame) => queue.Complete(this, frame);
@@ -333,12 +333,12 @@ internal sealed class ResponseSlot(ResponseQueue queue)
     internal void Reset() => IsComplete = false;
 }
 
-/// <summary>The connection's task, waiting for the turn of its next request. One wait at a time; used again.</summary>
+/// <summary>Lets the connection's task wait for the turn of its next request. One wait at a time; reused.</summary>
 internal sealed class StartWaiter : IValueTaskSource
 {
     private ManualResetValueTaskSourceCore<bool> _woken;
 
-    /// <summary>Begins to wait; <see cref="Wake"/> follows once.</summary>
+    /// <summary>Starts a wait. <see cref="Wake"/> must follow once.</summary>
     public ValueTask WaitAsync()
     {
         _woken.Reset();

@@ -2,8 +2,8 @@ namespace Ottla.Broker.Server;
 
 /// <summary>A rate per second over a sliding window of samples, as Kafka's quotas measure it. Not thread-safe.</summary>
 /// <remarks>
-/// All samples but the running one count as whole, also those before the first value: a rate begins low, so that a burst of as many values
-/// as the whole window allows goes through at once.
+/// All samples except the current one count in full, even those before the first value. So a rate starts low, and a first burst of as many values as the
+/// whole window allows passes at once.
 /// </remarks>
 internal sealed class SampledRate
 {
@@ -14,9 +14,9 @@ internal sealed class SampledRate
     private double _sum;
 
     /// <summary>Counts a value.</summary>
-    /// <param name="value">How much.</param>
-    /// <param name="nowMs">When; from any origin.</param>
-    /// <param name="samples">Samples in the window, at least 1: the bound of what is kept, but for the running one.</param>
+    /// <param name="value">The value.</param>
+    /// <param name="nowMs">The time in milliseconds, from any origin.</param>
+    /// <param name="samples">The number of samples in the window without the current one; at least 1.</param>
     /// <param name="sampleMs">The length of a sample, in milliseconds.</param>
     public void Record(double value, long nowMs, int samples, long sampleMs)
     {
@@ -30,8 +30,7 @@ internal sealed class SampledRate
     }
 
     /// <summary>
-    /// How long to wait until the rate is down at <paramref name="limit"/> again, in milliseconds and <paramref name="waitMsMax"/> at most;
-    /// 0 within the limit.
+    /// How long to wait until the rate is at <paramref name="limit"/> again, in milliseconds, at most <paramref name="waitMsMax"/>; 0 if it is below.
     /// </summary>
     public long WaitMs(double limit, long nowMs, long waitMsMax)
     {

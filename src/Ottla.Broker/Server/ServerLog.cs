@@ -16,19 +16,19 @@ internal static partial class ServerLog
     [LoggerMessage(Level = LogLevel.Information, Message = "Closing the connection of {Client} on {Listener}: {Reason}")]
     public static partial void Ended(ILogger logger, IPAddress client, string listener, string reason);
 
-    [LoggerMessage(Level = LogLevel.Debug, Message = "Connection of {Client} lost: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Lost the connection of {Client}: {Reason}")]
     public static partial void ConnectionLost(ILogger logger, IPAddress client, string reason);
 
     [LoggerMessage(Level = LogLevel.Error, Message =
         "{Api} request {CorrelationId} of {Client} failed unexpectedly and is answered with UNKNOWN_SERVER_ERROR")]
     public static partial void RequestFailed(ILogger logger, ApiKey api, int correlationId, IPAddress client, Exception exception);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Closing the connection of {Client}: it failed unexpectedly")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Closing the connection of {Client} because of an unexpected failure: this is a bug")]
     public static partial void ConnectionFailed(ILogger logger, IPAddress client, Exception exception);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Refusing a connection of {Client}: it has the {Limit} that max.connections.per.ip allows")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Refusing a connection of {Client}: its address has all {Limit} connections that max.connections.per.ip allows")]
     public static partial void TooManyConnectionsOfClient(ILogger logger, IPAddress client, int limit);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The listener {Listener} failed and accepts no more connections")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "The listener {Listener} failed and accepts no more connections; restart the node")]
     public static partial void ListenerFailed(ILogger logger, string listener, Exception exception);
 }

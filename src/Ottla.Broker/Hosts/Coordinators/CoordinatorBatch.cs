@@ -48,7 +48,7 @@ internal sealed class CoordinatorBatch(int baseSequence) : IDisposable
         var start = 0;
         foreach (var encoded in _encoded)
         {
-            // Timestamps of one batch differ by little; the widest costs nothing to assume.
+            // Reserves the widest timestamp delta: the timestamps of one batch differ little, so this costs nothing.
             size += RecordBatchBuilder.SizeOf(index++, int.MaxValue, KeyOf(start, encoded), ValueOf(encoded), []);
             start = Math.Max(encoded.KeyEnd, encoded.ValueEnd);
         }
@@ -105,7 +105,7 @@ internal sealed class CoordinatorBatch(int baseSequence) : IDisposable
             Compression = compression,
             ProducerId = transaction.Id,
             ProducerEpoch = transaction.Epoch,
-            BaseSequence = transaction != ProducerIdAndEpoch.None ? 0 : baseSequence, // nobody checks either; Kafka writes these
+            BaseSequence = transaction != ProducerIdAndEpoch.None ? 0 : baseSequence, // these are Kafka's values; no reader checks them
             IsTransactional = transaction != ProducerIdAndEpoch.None,
         };
 

@@ -12,8 +12,8 @@ namespace Ottla.Broker.Hosts.Coordinators;
 
 /// <summary>The coordinators of one kind on this node: one for each partition of their internal topic that is led here.</summary>
 /// <remarks>
-/// Lives as long as the node. Follows the metadata, registered after the replica manager: a partition that this node begins to lead is loaded, one
-/// that it leads no more is let go. Requests may come from any thread.
+/// Lives as long as the node; any thread may call it. A metadata publisher, registered after the replica manager: it loads each partition that this node
+/// starts to lead, and drops each partition that it stops leading.
 /// </remarks>
 /// <typeparam name="TCommand">The base of the machines' commands.</typeparam>
 public sealed partial class CoordinatorHost<TCommand>(
@@ -36,21 +36,21 @@ public sealed partial class CoordinatorHost<TCommand>(
     public int? PartitionOf(string key) => _partitionCount is var count and > 0 ? CoordinatorKeys.PartitionOf(key, count) : null;
 
     /// <summary>
-    /// Has a command decided by the coordinator of <paramref name="key"/>. Completes when the reply is committed; await it once.
+    /// Submits a command to the coordinator of <paramref name="key"/>. Completes when the reply is committed; await it once.
     /// </summary>
     /// <typeparam name="TReply">The command's type of reply.</typeparam>
     /// <exception cref="ApiException">
-    /// It fails. NOT_COORDINATOR: the coordinator is elsewhere; COORDINATOR_LOAD_IN_PROGRESS: it is not ready; COORDINATOR_NOT_AVAILABLE:
-    /// the node stops, or the log cannot be written just now.
+    /// The command fails. NOT_COORDINATOR: another node is the coordinator; COORDINATOR_LOAD_IN_PROGRESS: the log is still being read;
+    /// COORDINATOR_NOT_AVAILABLE: the node is stopping, or the log cannot be written now.
     /// </exception>
     /// <param name="key">The key.</param>
     /// <param name="command">The command.</param>
-    /// <param name="guard">What the verification of its transaction gave, when what it writes is part of one.</param>
+    /// <param name="guard">The guard from the verification of the transaction, if the command writes in one.</param>
     public ValueTask<TReply> SubmitAsync<TReply>(
         string key, ICoordinatorCommand<TCommand, TReply> command, VerificationGuard guard = default) =>
         SubmitAsync(PartitionOf(key) ?? -1, command, guard);
 
-    /// <summary>Has a command decided by the coordinator of a partition.</summary>
+    /// <summary>Submits a command to the coordinator of a partition.</summary>
     /// <inheritdoc cref="SubmitAsync{TReply}(string, ICoordinatorCommand{TCommand, TReply}, VerificationGuard)"/>
     public ValueTask<TReply> SubmitAsync<TReply>(
         int partition, ICoordinatorCommand<TCommand, TReply> command, VerificationGuard guard = default) =>
@@ -59,9 +59,9 @@ public sealed partial class CoordinatorHost<TCommand>(
             : ValueTask.FromException<TReply>(NotHere());
 
     /// <summary>
-    /// Has a command decided by every coordinator here. Those that move away meanwhile are left out: they answer elsewhere.
+    /// Submits a command to every coordinator of this node. Leaves out those that move to another node meanwhile.
     /// </summary>
-    /// <exception cref="ApiException">One of them fails, as when it is asked alone.</exception>
+    /// <exception cref="ApiException">One of the commands fails.</exception>
     public async ValueTask<IReadOnlyList<TReply>> SubmitToAllAsync<TReply>(ICoordinatorCommand<TCommand, TReply> command)
     {
         ValueTask<TReply>[] asked = [.. Partitions.Select(partition => SubmitAsync(partition, command))];
@@ -74,7 +74,7 @@ public sealed partial class CoordinatorHost<TCommand>(
             }
             catch (ApiException e) when (e.Error.Code == ErrorCode.NotCoordinator)
             {
-                // It moved away.
+                // The partition has another leader now.
             }
         }
 
@@ -82,21 +82,21 @@ public sealed partial class CoordinatorHost<TCommand>(
     }
 
     /// <summary>
-    /// Tells the coordinator of a partition something, such as what came of an output of its machine. Nothing lengthy may await this.
+    /// Submits a command whose reply is not used, such as the result of an output of the machine. The awaiting code must be short.
     /// </summary>
     /// <param name="partition">The partition.</param>
-    /// <param name="command">What.</param>
-    /// <exception cref="ApiException">As of a command that is submitted.</exception>
-    public ValueTask<TReply> TellAsync<TReply>(int partition, ICoordinatorCommand<TCommand, TReply> command) =>
-        _shards.TryGetValue(partition, out var shard) ? shard.TellAsync(command) : ValueTask.FromException<TReply>(NotHere());
+    /// <param name="command">The command.</param>
+    /// <exception cref="ApiException">The command fails.</exception>
+    public ValueTask<TReply> NotifyAsync<TReply>(int partition, ICoordinatorCommand<TCommand, TReply> command) =>
+        _shards.TryGetValue(partition, out var shard) ? shard.NotifyAsync(command) : ValueTask.FromException<TReply>(NotHere());
 
     /// <summary>Ends a transaction in a partition of the internal topic: writes the marker, and has the machine take it over.</summary>
     /// <param name="partition">The partition.</param>
-    /// <param name="producer">Whose transaction it is.</param>
+    /// <param name="producer">The producer of the transaction.</param>
     /// <param name="coordinatorEpoch">The epoch of the transaction coordinator that decided.</param>
-    /// <param name="isCommit">Committed, else aborted.</param>
-    /// <param name="transactionVersion">The transaction version that it goes by.</param>
-    /// <exception cref="ApiException">The log refuses the marker, or the coordinator is elsewhere.</exception>
+    /// <param name="isCommit">True to commit, false to abort.</param>
+    /// <param name="transactionVersion">The transaction version of the producer.</param>
+    /// <exception cref="ApiException">The log refuses the marker, or another node is the coordinator.</exception>
     public ValueTask<ProducerIdAndEpoch> CompleteTransactionAsync(
         int partition, ProducerIdAndEpoch producer, int coordinatorEpoch, bool isCommit, short transactionVersion) =>
         _shards.TryGetValue(partition, out var shard)
@@ -122,10 +122,10 @@ public sealed partial class CoordinatorHost<TCommand>(
         if (starts is null)
             return;
         LogBegins(Name, starts.Count, TopicName);
-        starts.ForEach(static start => start()); // they load with the metadata in hand
+        starts.ForEach(static start => start()); // started last: loading uses the metadata
     }
 
-    /// <summary>The node stops: whoever waits is sent elsewhere, and nothing is written any more.</summary>
+    /// <summary>Stops all coordinators: waiting requests fail, and nothing more is written.</summary>
     public void Close()
     {
         _isClosed = true;
@@ -134,7 +134,7 @@ public sealed partial class CoordinatorHost<TCommand>(
     }
 
     /// <summary>Ends and begins what the metadata says of a partition.</summary>
-    /// <returns>What begins it; null when nothing begins.</returns>
+    /// <returns>Starts the load; null when there is nothing to load.</returns>
     private Action? Follow(in PartitionDelta change)
     {
         var index = change.Partition.Partition;

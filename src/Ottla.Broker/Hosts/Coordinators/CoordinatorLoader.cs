@@ -9,14 +9,14 @@ using Ottla.StateMachines.Coordinators;
 namespace Ottla.Broker.Hosts.Coordinators;
 
 /// <summary>Reads a coordinator's log from its start to its end into an empty machine. Made for one load.</summary>
-/// <param name="replica">Whose log is read.</param>
-/// <param name="serde">How its records are read.</param>
-/// <param name="mayGoOn">Whether this node is still the leader, and the load still wanted.</param>
+/// <param name="replica">The replica whose log is read.</param>
+/// <param name="serde">Reads the records.</param>
+/// <param name="mayGoOn">Whether the load should continue: this node still leads the partition.</param>
 /// <param name="logger">For records of unknown types.</param>
 internal sealed partial class CoordinatorLoader(PartitionReplica replica, CoordinatorRecordSerde serde, Func<bool> mayGoOn, ILogger logger)
 {
     /// <summary>Loads. Goes on elsewhere after each read: the log may be long.</summary>
-    /// <returns>The log's end: where the machine's next record goes. Null when the load was given up.</returns>
+    /// <returns>The end of the log, where the next record goes; null when the load was abandoned.</returns>
     /// <exception cref="CorruptRecordException">A batch is not what was written.</exception>
     /// <exception cref="ProtocolException">A record is not what its type says.</exception>
     /// <exception cref="Ottla.Storage.Log.LogException">The log cannot be read.</exception>
@@ -31,7 +31,7 @@ internal sealed partial class CoordinatorLoader(PartitionReplica replica, Coordi
                 return null;
             var end = log.LogEndOffset;
             if (log.Read(offset, bufferBytes, minOneBatch: true, end).Slice is not { } slice)
-                return end; // compaction left nothing up to the end
+                return end; // compaction has removed everything up to the end
             using (slice)
                 offset = Replay(slice, machine);
         }
@@ -89,10 +89,10 @@ internal sealed partial class CoordinatorLoader(PartitionReplica replica, Coordi
         }
         catch (UnknownRecordTypeException e)
         {
-            LogUnknownType(replica.Partition, record.Offset, e.Message); // as Kafka does: what is left of an upgrade that was given up
+            LogUnknownType(replica.Partition, record.Offset, e.Message); // as Kafka does: left over from an upgrade that was reverted
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Left out a record of {Partition} at offset {Offset} while loading: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Skipped a record of {Partition} at offset {Offset} while loading: {Reason}")]
     private partial void LogUnknownType(TopicPartition partition, long offset, string reason);
 }

@@ -12,7 +12,7 @@ public delegate IRecordMessage RecordMessageReader(short recordKey, short versio
 /// <summary>The records of coordinators' logs: a key is its type and its fields, a value its version and its fields. Stateless.</summary>
 public sealed class CoordinatorRecordSerde(RecordMessageReader readKey, RecordMessageReader readValue)
 {
-    /// <summary>Every key has one version only: what stands before its fields is its type.</summary>
+    /// <summary>Every key has one version only; the number before its fields is the record type.</summary>
     private const short KeyVersion = 0;
 
     /// <summary>The records of <c>__consumer_offsets</c>.</summary>

@@ -8,7 +8,7 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
-// What becomes of a step: records into the batch and the machine, the batch into the log, replies and outputs out once they are committed.
+// One step: its records go into the batch and the machine, the batch goes into the log, and its replies and outputs leave when the batch is committed.
 internal sealed partial class CoordinatorShard<TCommand>
 {
     /// <summary>After this many steps of what is due, others get their turn.</summary>
@@ -59,12 +59,12 @@ internal sealed partial class CoordinatorShard<TCommand>
 
     private int BatchBytesMax => Math.Min(_replica.Settings.Topic.MaxMessageBytes, _replica.Settings.Topic.SegmentBytes);
 
-    /// <summary>Lets the machine take a step, and takes what comes of it.</summary>
+    /// <summary>Runs one step of the machine and takes its records, replies and outputs.</summary>
     /// <param name="step">The step.</param>
-    /// <param name="input">What it is about.</param>
-    /// <param name="replyTo">Who is answered with the error if the step throws; null when nobody asked for it.</param>
+    /// <param name="input">The input of the step.</param>
+    /// <param name="replyTo">The request to answer if the step throws; null when no request caused it.</param>
     /// <returns>
-    /// Whether what the step wanted written is about to be, or it wanted nothing. If not, what the machine does about that was done.
+    /// True when the records of the step are in the batch, or it has none. Otherwise the machine has undone the step.
     /// </returns>
     private bool Step<TInput>(Action<ICoordinatorMachine<TCommand>, TInput, Instant, CoordinatorEffects> step, TInput input, ReplyTo? replyTo = null)
     {
@@ -80,7 +80,7 @@ internal sealed partial class CoordinatorShard<TCommand>
             _effects.Clear();
             _effects.Fail(replyTo.Value, e.Error.Code, e.Error.Message);
         }
-        catch (Exception e) // a bug that this input has found: it fails alone, and what the records say is as before
+        catch (Exception e) // a bug that this input has found: only this step fails, and the state is as before
         {
             LogStepFailed(_replica.Partition, e);
             isBroken = true;
@@ -157,8 +157,8 @@ internal sealed partial class CoordinatorShard<TCommand>
     }
 
     /// <summary>
-    /// Somebody else has written to this log too, which the machine does not know. What is written is answered all the same, once it is
-    /// committed.
+    /// Loads the log again, because another writer appended to it and the machine lacks those records. Requests whose records are written are still
+    /// answered when these are committed.
     /// </summary>
     private void ReloadAfterForeignWrite()
     {
@@ -186,8 +186,8 @@ internal sealed partial class CoordinatorShard<TCommand>
     /// <summary>Adds records to the batch and has the machine take them over; writes what is in the batch before, if they do not fit in as well.</summary>
     /// <param name="records">The records: all or none.</param>
     /// <param name="now">The time.</param>
-    /// <param name="settings">What the log is written by.</param>
-    /// <param name="refusal">Why the step cannot be written; none when the machine had to be dropped, and everybody was told.</param>
+    /// <param name="settings">The settings of the log.</param>
+    /// <param name="refusal">Why the step cannot be written; none when the machine was dropped and all requests have failed.</param>
     private bool TryAdd(IReadOnlyList<CoordinatorRecord> records, Instant now, CoordinatorSettings settings, out ErrorCode refusal)
     {
         refusal = Encode(records, settings);
@@ -234,10 +234,10 @@ internal sealed partial class CoordinatorShard<TCommand>
         foreach (var reply in _effects.Replies)
             Answer(new FailedReply(reply.To, new ApiError(error)));
         if (replyTo is { } to)
-            Answer(new FailedReply(to, new ApiError(error))); // even if it was to be answered later: nothing of it is there
+            Answer(new FailedReply(to, new ApiError(error))); // also replies that were meant for later: no record of the step was written
     }
 
-    /// <summary>Has the step's replies and outputs wait for everything that the machine knows.</summary>
+    /// <summary>Holds the step's replies and outputs until all records that the machine has applied are committed.</summary>
     private void Await(Instant deadline)
     {
         foreach (var reply in _effects.Replies)
@@ -247,7 +247,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     }
 
     /// <summary>Writes the batch.</summary>
-    /// <returns>False when that failed: then the machine is dropped, and everybody who waits is told.</returns>
+    /// <returns>False when the write failed: the machine is dropped, and all waiting requests have failed.</returns>
     private bool Write(Instant now)
     {
         if (_batch.IsEmpty)
@@ -272,7 +272,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         return false;
     }
 
-    /// <summary>The batch was written elsewhere than its steps were told: their replies wait for its real end.</summary>
+    /// <summary>The batch has other offsets than its steps expected: their replies wait for its actual end.</summary>
     private void MoveReplies(long from, long to)
     {
         for (var left = _replies.Count; left > 0; left--)
@@ -311,7 +311,7 @@ internal sealed partial class CoordinatorShard<TCommand>
             ReloadAfterForeignWrite();
     }
 
-    /// <summary>At the end of a round: what is due, the write, and what is committed.</summary>
+    /// <summary>Ends a round: handles what is due, writes the batch, and sends what is committed.</summary>
     private void Settle()
     {
         var now = Instant.Now(_time);
@@ -325,7 +325,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         SetTimer(now, lingerMs);
     }
 
-    /// <summary>Does what is due: at the end of a round, and before a command is decided, which comes later than that.</summary>
+    /// <summary>Handles what is due. Called at the end of a round and before each command, so that timeouts come before later commands.</summary>
     private void StepDeadlines(Instant now)
     {
         RestAfterStall(now);
@@ -376,7 +376,7 @@ internal sealed partial class CoordinatorShard<TCommand>
             reply.Deliver(waiter);
     }
 
-    /// <summary>Comes back when what waits first is committed. Replies that have waited too long are the timer's.</summary>
+    /// <summary>Runs the loop again when the first waiting records are committed. The timer handles replies that wait too long.</summary>
     private void WatchCommit(Instant now)
     {
         if (_isWatchingCommit || _machine is null)
@@ -399,7 +399,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         }
         catch (OperationCanceledException)
         {
-            // The shard is closed: whoever waited has been told.
+            // The shard is closed, and all waiting requests have been answered.
         }
     }
 
@@ -407,7 +407,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     {
         _isWatchingCommit = false;
         if (error == ErrorCode.NotLeaderOrFollower)
-            Abandon(ErrorCode.NotCoordinator, isEnd: true); // it will be closed, once the metadata says so here too
+            Abandon(ErrorCode.NotCoordinator, isEnd: true); // the metadata will close it soon
     }
 
     private void OnTimer() => Enqueue(() => _timerSetFor = null);
@@ -429,11 +429,10 @@ internal sealed partial class CoordinatorShard<TCommand>
             Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>Forgets what was to be written, and what the machine wanted done.</summary>
+    /// <summary>Drops the batch and the outputs of the machine.</summary>
     /// <param name="unwritten">What those are told whose records were to be written.</param>
     /// <param name="isEnd">
-    /// Whether those that wait for a commit are sent elsewhere, too: their records are in the log, but what becomes of them is not known
-    /// here.
+    /// Whether requests that wait for a commit fail too. Their records are in the log, but this node will not learn whether they are committed.
     /// </param>
     private void ForgetSteps(ErrorCode unwritten, bool isEnd)
     {
@@ -456,16 +455,16 @@ internal sealed partial class CoordinatorShard<TCommand>
 
     private readonly record struct DueOutput(long Offset, CoordinatorOutput Output);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "A step of the coordinator of {Partition} failed")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "A request to the coordinator of {Partition} failed because of a bug; other requests are not affected")]
     private partial void LogStepFailed(TopicPartition partition, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} records of a step of the coordinator of {Partition} cannot be written: {Error}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The coordinator of {Partition} cannot write {Count} records of a request, which fails with {Error}")]
     private partial void LogRefused(TopicPartition partition, int count, ErrorCode error);
 
     [LoggerMessage(Level = LogLevel.Warning,
-        Message = "Somebody else has written to {Partition} before offset {Offset}: its coordinator loads it again")]
+        Message = "Found records before offset {Offset} of {Partition} that its coordinator did not write; loading the partition again")]
     private partial void LogForeignWrite(TopicPartition partition, long offset);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Writing {Count} records of the coordinator of {Partition} failed with {Error}: {Reason}. It is loaded again")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "The coordinator of {Partition} failed to write {Count} records with {Error}: {Reason}. Loading the partition again")]
     private partial void LogWriteFailed(TopicPartition partition, long count, ErrorCode error, string? reason);
 }

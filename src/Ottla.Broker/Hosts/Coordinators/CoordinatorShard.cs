@@ -9,20 +9,21 @@ using Ottla.Storage.Producers;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
-/// <summary>The coordinator of one partition of the internal topic: its machine, and the loop that drives it.</summary>
+/// <summary>The coordinator of one partition of an internal topic: its state machine, and the loop that runs it.</summary>
 /// <remarks>
-/// Lives for one leadership: from <see cref="Start"/>, which loads the log, to <see cref="Close"/>. Everything that happens to it is work in a
-/// queue; whoever finds the queue idle does the work, on its own task, until there is none. So the machine is touched by one at a time, and no lock
-/// is held while it is. The queue is bounded by the requests that connections may have in flight. A thread of the network
-/// does a bounded part of it (<see cref="NetworkStepsMax"/>, and nothing costly) before its loop goes to another thread.
-/// One round of the loop: take all that is queued, step by step; write what it made as one batch; send the replies that are committed.
+/// Lives for one leadership: from <see cref="Start"/>, which loads the log, to <see cref="Close"/>. All work goes through a queue. A caller that finds the
+/// queue idle runs the work on its own task until the queue is empty. So one task at a time uses the machine, without a lock. The requests that
+/// connections may have in flight bound the queue. A network thread does a bounded part of the work (<see cref="NetworkStepsMax"/> cheap steps) before
+/// another thread takes its loop over.
+/// One round of the loop takes the queued work step by step, writes the records of all steps as one batch, and sends the replies whose records are
+/// committed.
 /// </remarks>
 internal sealed partial class CoordinatorShard<TCommand> : IDisposable
 {
-    /// <summary>The work that is done by a thread before it may no longer be one that others depend on.</summary>
+    /// <summary>How many steps a network thread does before another thread takes its loop over.</summary>
     private const int NetworkStepsMax = 256;
 
-    /// <summary>The work between two writes: those that wait for its answers do not wait for all that is queued.</summary>
+    /// <summary>How many steps one write covers, so that the first replies do not wait for the whole queue.</summary>
     private const int RoundStepsMax = 256;
 
     private readonly CoordinatorDefinition<TCommand> _definition;
@@ -40,7 +41,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     private bool _isDraining;
     private volatile bool _isClosing;
 
-    // The rest belongs to whoever drains the queue.
+    // The fields below belong to the task that runs the loop.
     private ICoordinatorMachine<TCommand>? _machine;
     private MetadataImage _image = MetadataImage.Empty;
     private Task _loading = Task.CompletedTask;
@@ -65,13 +66,13 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         _timer = time.CreateTimer(static shard => ((CoordinatorShard<TCommand>)shard!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>The topic that the partition is of: another of the same name has another.</summary>
+    /// <summary>The id of the topic. A new topic of the same name has another id.</summary>
     public Uuid TopicId => _replica.TopicId;
 
-    /// <summary>The epoch of the leadership it lives for.</summary>
+    /// <summary>The leader epoch of this coordinator.</summary>
     public int LeaderEpoch => _partition.LeaderEpoch;
 
-    /// <summary>Completes once it is closed and touches the log no more.</summary>
+    /// <summary>Completes when the coordinator is closed and no longer uses the log.</summary>
     public Task Ended => _ended.Task;
 
     /// <summary>Loads the log, once <paramref name="predecessor"/> is done with it. Until then requests are answered with COORDINATOR_LOAD_IN_PROGRESS.</summary>
@@ -81,28 +82,28 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         BeginLoad(predecessor);
     });
 
-    /// <summary>Has a command decided. Completes when its answer is committed.</summary>
+    /// <summary>Submits a command. Completes when the records behind the answer are committed.</summary>
     /// <param name="command">The command.</param>
-    /// <param name="guard">What the verification of its transaction gave, when what it writes is part of one.</param>
-    /// <exception cref="ApiException">It fails, or this node is not the coordinator (any more).</exception>
+    /// <param name="guard">The guard from the verification of the transaction, if the command writes in one.</param>
+    /// <exception cref="ApiException">The command fails, or this node is not the coordinator.</exception>
     public ValueTask<TReply> SubmitAsync<TReply>(ICoordinatorCommand<TCommand, TReply> command, VerificationGuard guard)
     {
-        var waiter = new ReplyWaiter<TReply>(wakesInline: false); // the loop has other things to do than to go on with a request
+        var waiter = new ReplyWaiter<TReply>(wakesInline: false); // the loop must not run the continuation of a request
         Enqueue(() => Decide(command.Command, guard, waiter));
         return waiter.Reply;
     }
 
-    /// <summary>Tells the machine something, where nobody goes on with the answer: what awaits this runs in the midst of the loop.</summary>
+    /// <summary>Submits a command whose answer is not used. The awaiting code runs inside the loop, so it must be short.</summary>
     /// <inheritdoc cref="SubmitAsync"/>
-    public ValueTask<TReply> TellAsync<TReply>(ICoordinatorCommand<TCommand, TReply> command)
+    public ValueTask<TReply> NotifyAsync<TReply>(ICoordinatorCommand<TCommand, TReply> command)
     {
-        var waiter = new ReplyWaiter<TReply>(wakesInline: true); // no thread of the pool is woken for nothing
+        var waiter = new ReplyWaiter<TReply>(wakesInline: true); // a change of threads would be wasted on an answer that is not used
         Enqueue(() => Decide(command.Command, default, waiter));
         return waiter.Reply;
     }
 
-    /// <summary>Writes the marker that ends a transaction in this partition. Completes when it is committed.</summary>
-    /// <exception cref="ApiException">The log refuses it, or this node is not the coordinator (any more).</exception>
+    /// <summary>Writes the marker that ends a transaction in this partition. Completes when the marker is committed.</summary>
+    /// <exception cref="ApiException">The log refuses the marker, or this node is not the coordinator.</exception>
     public ValueTask<ProducerIdAndEpoch> CompleteTransactionAsync(
         ProducerIdAndEpoch producer, int coordinatorEpoch, bool isCommit, short transactionVersion)
     {
@@ -111,10 +112,10 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         return waiter.Reply;
     }
 
-    /// <summary>Takes over a change of the metadata.</summary>
+    /// <summary>Passes a change of the metadata to the machine.</summary>
     public void Publish(MetadataDelta delta) => Enqueue(() => TakeOver(delta));
 
-    /// <summary>This node is not the coordinator any more: whoever waits is told so.</summary>
+    /// <summary>Ends the leadership: all waiting requests get NOT_COORDINATOR.</summary>
     public void Close()
     {
         _isClosing = true;
@@ -123,7 +124,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
 
     void IDisposable.Dispose() => Close();
 
-    /// <summary>Queues work, and does it when nobody else is at it.</summary>
+    /// <summary>Queues work, and runs the queue if no other task does.</summary>
     private void Enqueue(Action work)
     {
         lock (_lock)
@@ -157,7 +158,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
             {
                 Run(work);
                 if (++steps == NetworkStepsMax)
-                    HandlerThread.AboutToBlock(); // there may be no end to it
+                    HandlerThread.AboutToBlock(); // the queue may never become empty
                 if (steps % RoundStepsMax == 0)
                     Run(_settle);
             }
@@ -172,7 +173,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         {
             work();
         }
-        catch (Exception e) // a bug, but nobody awaits the loop: what the machine made of it is not to be trusted
+        catch (Exception e) // a bug: nothing awaits the loop, and the state of the machine cannot be trusted
         {
             LogBroken(_replica.Partition, e);
             Recover();
@@ -185,7 +186,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         {
             Reload(ErrorCode.UnknownServerError);
         }
-        catch (Exception e) // another bug: it must not stop the loop, or nobody would get an answer any more
+        catch (Exception e) // another bug: if the loop ended, no request would get an answer
         {
             LogGivenUp(_replica.Partition, e);
             (_machine, _isLoading, _isBroken) = (null, false, true);
@@ -198,7 +199,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         }
     }
 
-    /// <summary>Begins a load. One at a time: one under way is given up, and the next begins when it has ended.</summary>
+    /// <summary>Starts to load the log. Only one load runs at a time: a running one is abandoned first.</summary>
     private void BeginLoad(Task predecessor)
     {
         if (!_isStarted || _isClosing || _isBroken)
@@ -207,20 +208,20 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         _loading = LoadAsync(++_loadNumber, predecessor, _loading);
     }
 
-    /// <summary>Never fails: what goes wrong is logged, and nobody is the coordinator then.</summary>
+    /// <summary>Loads the log. Never throws: a failure is logged, and the partition has no coordinator then.</summary>
     private async Task LoadAsync(int number, Task predecessor, Task loadBefore)
     {
         try
         {
             await predecessor;
             await loadBefore;
-            await Task.Yield(); // whoever published the leadership does not wait for the disk
+            await Task.Yield(); // the metadata publisher must not wait for the disk
             var machine = _definition.CreateMachine(_partition);
             var loader = new CoordinatorLoader(_replica, _definition.Serde, MayGoOn, _logger);
             var end = await loader.LoadAsync(machine, _definition.Settings(_config()).LoadBufferBytes);
             Enqueue(() => EndLoad(number, machine, end));
         }
-        catch (Exception e) // whatever the log has in it
+        catch (Exception e) // the log may hold anything
         {
             LogLoadFailed(_replica.Partition, e);
             Enqueue(() => EndLoad(number, machine: null, end: null));
@@ -235,7 +236,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     private void EndLoad(int number, ICoordinatorMachine<TCommand>? machine, long? end)
     {
         if (number != _loadNumber)
-            return; // another has begun, which knows more
+            return; // a newer load has started
         _isLoading = false;
         if (machine is null || end is null || _isClosing)
         {
@@ -264,11 +265,11 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
             return;
         if (_machine!.IsCostly(command, now))
             HandlerThread.AboutToBlock();
-        _guard = guard; // a step that is part of a transaction is written by itself, at once
+        _guard = guard; // a transactional step is written at once, in a batch of its own
         Step(static (machine, it, now, effects) => machine.Decide(it.command, it.replyTo, now, effects), (command, replyTo), replyTo);
     }
 
-    /// <summary>Gives a request its number; null when there is no machine that could answer it.</summary>
+    /// <summary>Registers a waiting request and returns its number; null when no machine is loaded.</summary>
     private ReplyTo? Admit(ReplyReceiver waiter)
     {
         if (_machine is null)
@@ -282,17 +283,17 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         return replyTo;
     }
 
-    /// <summary>Drops the machine and makes another from what is in the log: what this one knows may not be there.</summary>
-    /// <remarks>Whose records are written is answered when they are committed; the others ask again.</remarks>
+    /// <summary>Drops the machine and loads the log again, because the state of the machine may differ from the log.</summary>
+    /// <remarks>Requests whose records are written are answered when these are committed; the other clients retry.</remarks>
     private void Reload(ErrorCode unwritten)
     {
         Abandon(unwritten, isEnd: false);
         BeginLoad(Task.CompletedTask);
     }
 
-    /// <summary>Drops the machine, and fails all that waits.</summary>
-    /// <param name="unwritten">What those are told whose records were about to be written; the others get NOT_COORDINATOR.</param>
-    /// <param name="isEnd">Whether that goes also for those whose records are written, and not committed yet.</param>
+    /// <summary>Drops the machine, and fails the waiting requests.</summary>
+    /// <param name="unwritten">The error for requests whose records were not written yet; the others get NOT_COORDINATOR.</param>
+    /// <param name="isEnd">Whether requests whose records are written but not committed fail too.</param>
     private void Abandon(ErrorCode unwritten, bool isEnd)
     {
         var machine = _machine;
@@ -311,7 +312,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         {
             machine?.OnUnloading();
         }
-        catch (Exception e) // a bug of a machine that is dropped anyway
+        catch (Exception e) // a bug in a machine that is dropped anyway
         {
             LogUnloadFailed(_replica.Partition, e);
         }
@@ -331,10 +332,10 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     [LoggerMessage(Level = LogLevel.Debug, Message = "This node is the {Name} of {Partition}, loaded up to offset {Offset}")]
     private partial void LogLoaded(string name, TopicPartition partition, long offset);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Loading {Partition} failed: this node cannot be its coordinator")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Failed to load {Partition}: its groups or transactions have no coordinator until the partition gets another leader")]
     private partial void LogLoadFailed(TopicPartition partition, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The coordinator of {Partition} failed while it was dropped")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "The coordinator of {Partition} failed while it was shut down")]
     private partial void LogUnloadFailed(TopicPartition partition, Exception e);
 
     [LoggerMessage(Level = LogLevel.Critical,
@@ -342,6 +343,6 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
             + "partition's leadership")]
     private partial void LogGivenUp(TopicPartition partition, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The coordinator of {Partition} is broken, and loaded again")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "The coordinator of {Partition} failed; loading the partition again")]
     private partial void LogBroken(TopicPartition partition, Exception e);
 }

@@ -9,8 +9,8 @@ using Ottla.StateMachines.Groups.Consumer;
 namespace Ottla.Broker.Hosts.Coordinators;
 
 /// <summary>
-/// The group coordinators of this node: a machine for each partition of <c>__consumer_offsets</c> that is led here, and what they want
-/// done outside.
+/// The group coordinators of this node: one machine for each partition of <c>__consumer_offsets</c> that it leads. Also carries out the outputs of
+/// these machines.
 /// </summary>
 /// <remarks>Lives as long as the node. Used by all connections.</remarks>
 public sealed partial class GroupHost
@@ -19,13 +19,13 @@ public sealed partial class GroupHost
     private readonly ILogger _logger;
 
     /// <summary>Coordinators that follow the metadata once they are registered.</summary>
-    /// <param name="seed">What the ids of members follow from: another one in every process.</param>
+    /// <param name="seed">The seed of member ids; different in every process.</param>
     /// <param name="nodeId">This node.</param>
     /// <param name="topics">The replicas of this node.</param>
     /// <param name="config">The configuration in force.</param>
-    /// <param name="background">Watches what is done about outputs, which nobody awaits.</param>
+    /// <param name="background">Watches the tasks that carry out outputs.</param>
     /// <param name="time">The clock.</param>
-    /// <param name="logger">For what fails.</param>
+    /// <param name="logger">The logger.</param>
     public GroupHost(
         ulong seed,
         int nodeId,
@@ -53,32 +53,32 @@ public sealed partial class GroupHost
 
     private async Task ResolveAsync(CoordinatorPartition partition, ResolveExpressionsOutput output)
     {
-        await Task.Yield(); // many topics and expressions take time, which the thread that has found the coordinator idle has not
+        await Task.Yield(); // many topics and expressions take long, and this may be a network thread
         var resolved = new ExpressionsResolvedCommand(output, Topics: null);
         try
         {
             resolved = resolved with { Topics = output.Resolve() };
         }
-        catch (Exception e) // a bug; the machine waits for an answer, and asks again with the next heartbeat
+        catch (Exception e) // a bug: the machine asks again with the next heartbeat
         {
             LogNotResolved(output.GroupId, e);
         }
 
         try
         {
-            await Coordinators.TellAsync(partition.Partition, resolved);
+            await Coordinators.NotifyAsync(partition.Partition, resolved);
         }
-        catch (ApiException e) // a machine that is gone needs no answer: its successor asks anew
+        catch (ApiException e) // the machine is gone, and its successor will ask again
         {
             LogMachineGone(TopicNames.ConsumerOffsets, partition.Partition, e.Error.Code);
         }
     }
 
     [LoggerMessage(Level = LogLevel.Error,
-        Message = "The regular expressions of group {GroupId} cannot be resolved. It is tried again with the next heartbeat")]
+        Message = "Failed to resolve the regular expressions of group {GroupId}; trying again with the next heartbeat")]
     private partial void LogNotResolved(string groupId, Exception e);
 
     [LoggerMessage(Level = LogLevel.Information,
-        Message = "The coordinator of {Topic}-{Partition} did not take what regular expressions match: {Error}")]
+        Message = "The coordinator of {Topic}-{Partition} refused the topics that a regular expression matches: {Error}")]
     private partial void LogMachineGone(string topic, int partition, ErrorCode error);
 }

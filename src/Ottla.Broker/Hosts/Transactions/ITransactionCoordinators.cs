@@ -3,16 +3,16 @@ using Ottla.Protocol;
 
 namespace Ottla.Broker.Hosts.Transactions;
 
-/// <summary>What leaders of partitions ask the coordinators of transactional ids, wherever those are (AddPartitionsToTxn from version 4 on, KIP-890).</summary>
+/// <summary>The questions that a partition leader asks transaction coordinators, on this node or another (AddPartitionsToTxn from version 4 on, KIP-890).</summary>
 public interface ITransactionCoordinators
 {
-    /// <summary>Adds partitions to a producer's transaction, which begins with the first.</summary>
-    /// <exception cref="ApiException">None was added; CONCURRENT_TRANSACTIONS while the transaction before is completing.</exception>
+    /// <summary>Adds partitions to a producer's transaction. The first partition starts the transaction.</summary>
+    /// <exception cref="ApiException">No partition was added; CONCURRENT_TRANSACTIONS while the previous transaction is still completing.</exception>
     ValueTask AddPartitionsAsync(string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions);
 
     /// <summary>Asks whether partitions are in a producer's transaction.</summary>
     /// <returns>The error for each partition; TRANSACTION_ABORTABLE for one that is not in it.</returns>
-    /// <exception cref="ApiException">Nothing can be said of any.</exception>
+    /// <exception cref="ApiException">The coordinator could not answer.</exception>
     ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> VerifyPartitionsAsync(
         string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions);
 }

@@ -10,8 +10,8 @@ using Ottla.StateMachines.Transactions;
 
 namespace Ottla.Broker.Hosts.Transactions;
 
-/// <summary>The transaction coordinators of this node: a machine for each partition of <c>__transaction_state</c> that is led here, and what they want done outside.</summary>
-/// <remarks>Lives as long as the node. Used by all connections.</remarks>
+/// <summary>The transaction coordinators of this node: one machine for each partition of <c>__transaction_state</c> that it leads. Also carries out their outputs.</summary>
+/// <remarks>Lives as long as the node; all connections use it.</remarks>
 public sealed partial class TransactionHost : ITransactionCoordinators
 {
     private readonly TransactionMarkers _markers;
@@ -23,11 +23,11 @@ public sealed partial class TransactionHost : ITransactionCoordinators
     /// <param name="nodeId">This node.</param>
     /// <param name="topics">The replicas of this node.</param>
     /// <param name="markers">Writes markers.</param>
-    /// <param name="nextProducerId">Gives a producer id that nobody was ever given.</param>
+    /// <param name="nextProducerId">Returns a producer id that was never used before.</param>
     /// <param name="config">The configuration in force.</param>
-    /// <param name="background">Watches what is done about outputs, which nobody awaits.</param>
+    /// <param name="background">Watches the tasks that carry out outputs.</param>
     /// <param name="time">The clock.</param>
-    /// <param name="logger">For what fails.</param>
+    /// <param name="logger">The logger.</param>
     public TransactionHost(
         int nodeId,
         HostedTopics topics,
@@ -97,7 +97,7 @@ public sealed partial class TransactionHost : ITransactionCoordinators
         {
             results = await _markers.WriteAsync(marker, markers.Partitions);
         }
-        catch (Exception e) // a bug; the machine waits for an answer, and tries again
+        catch (Exception e) // a bug: the machine gets an error and tries again
         {
             LogMarkersBroken(markers.TransactionalId, e);
             results = markers.Partitions.ToDictionary(partition => partition, _ => ErrorCode.UnknownServerError);
@@ -109,7 +109,7 @@ public sealed partial class TransactionHost : ITransactionCoordinators
                 LogMarkerFailed(markers.TransactionalId, written, markers.Producer.Id, markers.Producer.Epoch, error);
         }
 
-        await TellAsync(partition, new MarkersWrittenCommand(markers, results));
+        await NotifyAsync(partition, new MarkersWrittenCommand(markers, results));
     }
 
     private async Task AllocateProducerIdAsync(CoordinatorPartition partition)
@@ -123,20 +123,20 @@ public sealed partial class TransactionHost : ITransactionCoordinators
         {
             LogNoProducerId(e.Message);
         }
-        catch (Exception e) // a bug; the machine waits for an answer
+        catch (Exception e) // a bug: the machine gets an error
         {
             LogProducerIdsBroken(e);
         }
 
-        await TellAsync(partition, new ProducerIdAllocatedCommand(producerId));
+        await NotifyAsync(partition, new ProducerIdAllocatedCommand(producerId));
     }
 
-    /// <summary>Tells a machine what came of its output. One that is gone needs no answer: its successor asks anew.</summary>
-    private async Task TellAsync(CoordinatorPartition partition, TransactionCommand<ProducerIdAndEpoch> command)
+    /// <summary>Sends the result of an output to its machine. If that machine is gone, its successor will ask again.</summary>
+    private async Task NotifyAsync(CoordinatorPartition partition, TransactionCommand<ProducerIdAndEpoch> command)
     {
         try
         {
-            await Coordinators.TellAsync(partition.Partition, command);
+            await Coordinators.NotifyAsync(partition.Partition, command);
         }
         catch (ApiException e)
         {
@@ -147,15 +147,15 @@ public sealed partial class TransactionHost : ITransactionCoordinators
     [LoggerMessage(Level = LogLevel.Warning, Message = "The marker of {TransactionalId} (producer {ProducerId}, epoch {ProducerEpoch}) was not written to {Partition}: {Error}")]
     private partial void LogMarkerFailed(string transactionalId, TopicPartition partition, long producerId, short producerEpoch, ErrorCode error);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Writing the markers of {TransactionalId} failed, and is tried again")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Failed to write the transaction markers of {TransactionalId}; trying again")]
     private partial void LogMarkersBroken(string transactionalId, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Allocating a producer id failed")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Failed to allocate a producer id")]
     private partial void LogProducerIdsBroken(Exception e);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "There is no producer id to be had: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "No producer id is available, so InitProducerId requests have to wait: {Reason}")]
     private partial void LogNoProducerId(string reason);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The coordinator of {Topic}-{Partition} did not take an answer: {Error}")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "The coordinator of {Topic}-{Partition} refused the result of its own request: {Error}")]
     private partial void LogMachineGone(string topic, int partition, ErrorCode error);
 }

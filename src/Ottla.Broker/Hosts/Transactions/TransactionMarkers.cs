@@ -8,22 +8,22 @@ using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Hosts.Transactions;
 
-/// <summary>What ends a transaction in a partition.</summary>
-/// <param name="Producer">Whose transaction, and the epoch to end it with.</param>
-/// <param name="IsCommit">Committed, else aborted.</param>
+/// <summary>A marker that ends a transaction in a partition.</summary>
+/// <param name="Producer">The producer, with the epoch that the marker carries.</param>
+/// <param name="IsCommit">True to commit, false to abort.</param>
 /// <param name="CoordinatorEpoch">The epoch of the coordinator that decided.</param>
-/// <param name="TransactionVersion">The transaction version that it ends by.</param>
+/// <param name="TransactionVersion">The transaction version of the producer.</param>
 public readonly record struct TransactionMarker(ProducerIdAndEpoch Producer, bool IsCommit, int CoordinatorEpoch, short TransactionVersion);
 
-/// <summary>Writes transaction markers to the partitions led here (WriteTxnMarkers), and waits until they are committed. Used by coordinators and connections.</summary>
+/// <summary>Writes transaction markers to partitions that this node leads (WriteTxnMarkers), and waits until they are committed. Stateless; any thread may call it.</summary>
 /// <param name="topics">The replicas of this node.</param>
-/// <param name="groups">The coordinators of groups: markers in their partitions go through them, so that offsets become visible with the commit.</param>
+/// <param name="groups">The group coordinators. Markers in their partitions go through them, so that offsets become visible with the commit.</param>
 /// <param name="config">The configuration in force.</param>
 /// <param name="time">The clock.</param>
 public sealed class TransactionMarkers(HostedTopics topics, CoordinatorHost<GroupCommand> groups, Func<BrokerConfig> config, TimeProvider time)
 {
     /// <summary>Writes a marker to each of the partitions.</summary>
-    /// <returns>What came of each: an error of the log, NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION or REQUEST_TIMED_OUT; INVALID_REQUEST for a marker of no producer.</returns>
+    /// <returns>The result for each partition: an error of the log, NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION or REQUEST_TIMED_OUT; INVALID_REQUEST for a marker without a producer.</returns>
     public async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> WriteAsync(TransactionMarker marker, IReadOnlyCollection<TopicPartition> partitions)
     {
         if (marker.Producer.Id < 0 || marker.Producer.Epoch < 0)
@@ -72,7 +72,7 @@ public sealed class TransactionMarkers(HostedTopics topics, CoordinatorHost<Grou
         }
         catch (ApiException e)
         {
-            // The transaction coordinator knows leaders, not coordinators of groups: it comes again.
+            // The transaction coordinator knows NOT_LEADER_OR_FOLLOWER and tries again; NOT_COORDINATOR would puzzle it.
             return e.Error.Code is ErrorCode.CoordinatorNotAvailable or ErrorCode.CoordinatorLoadInProgress or ErrorCode.NotCoordinator
                 ? ErrorCode.NotLeaderOrFollower
                 : e.Error.Code;

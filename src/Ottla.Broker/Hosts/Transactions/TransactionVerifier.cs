@@ -7,37 +7,37 @@ using Ottla.Storage.Producers;
 
 namespace Ottla.Broker.Hosts.Transactions;
 
-/// <summary>What a transactional producer knows of, by the version of its Produce or TxnOffsetCommit request.</summary>
+/// <summary>The abilities of a transactional producer, by the version of its Produce or TxnOffsetCommit request.</summary>
 public enum TransactionSupport
 {
-    /// <summary>It has added its partitions itself, and knows no TRANSACTION_ABORTABLE.</summary>
+    /// <summary>It adds its partitions itself and does not know TRANSACTION_ABORTABLE.</summary>
     AddsPartitions,
 
-    /// <summary>It has added its partitions itself, and knows TRANSACTION_ABORTABLE (KIP-890).</summary>
+    /// <summary>It adds its partitions itself and knows TRANSACTION_ABORTABLE (KIP-890).</summary>
     KnowsAbortable,
 
-    /// <summary>Transaction version 2: whoever takes its records adds the partition.</summary>
+    /// <summary>Transaction version 2: the leader that receives its records adds the partition.</summary>
     LeavesPartitionsToBroker,
 }
 
-/// <summary>A partition that a transactional batch is to be appended to.</summary>
+/// <summary>A transactional batch that is about to be appended to a partition.</summary>
 /// <param name="Replica">The partition.</param>
 /// <param name="Sequence">The first sequence of the batch.</param>
 public readonly record struct TransactionalWrite(PartitionReplica Replica, int Sequence);
 
-/// <summary>Whether a transactional batch may be appended.</summary>
-/// <param name="Error">Why not; <see cref="ApiError.None"/> when it may.</param>
-/// <param name="Guard">What the append needs.</param>
+/// <summary>The result of a verification.</summary>
+/// <param name="Error">Why the batch must not be appended; <see cref="ApiError.None"/> when it may.</param>
+/// <param name="Guard">The guard that the append needs.</param>
 public readonly record struct TransactionVerdict(ApiError Error, VerificationGuard Guard);
 
-/// <summary>Asks the coordinator before the first batch of a transaction is appended to a partition (KIP-890). Used by all connections.</summary>
-/// <param name="coordinators">Whom to ask.</param>
+/// <summary>Asks the coordinator before the first batch of a transaction is appended to a partition (KIP-890). Stateless; all connections use it.</summary>
+/// <param name="coordinators">The transaction coordinators.</param>
 /// <param name="config">The configuration in force.</param>
 /// <param name="time">The clock.</param>
 public sealed class TransactionVerifier(ITransactionCoordinators coordinators, Func<BrokerConfig> config, TimeProvider time)
 {
     /// <summary>Verifies, or adds, the partitions of a request.</summary>
-    /// <returns>A verdict for each of <paramref name="writes"/>, in their order. At once, when all transactions are open there already.</returns>
+    /// <returns>One result for each of <paramref name="writes"/>, in their order. Completes at once when all transactions are already open in their partitions.</returns>
     public async ValueTask<TransactionVerdict[]> VerifyAsync(
         string transactionalId, ProducerIdAndEpoch producer, IReadOnlyList<TransactionalWrite> writes, TransactionSupport support)
     {
@@ -81,7 +81,7 @@ public sealed class TransactionVerifier(ITransactionCoordinators coordinators, F
         }
     }
 
-    /// <summary>Adds the partitions. While the transaction before is completing this is tried for a while: it takes little time, and the producer's own pause would be longer.</summary>
+    /// <summary>Adds the partitions. Retries for a while if the previous transaction is still completing: that is faster than a retry by the producer.</summary>
     private async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> AddAsync(string transactionalId, ProducerIdAndEpoch producer, List<TopicPartition> partitions)
     {
         var settings = config();
