@@ -146,6 +146,8 @@ public static class BrokerApis
             Entry<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(new ConsumerGroupDescribeHandler(broker.Groups, broker.Cluster, broker.Config)),
             Entry<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesHandler(broker.Cluster)),
             Entry<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config)),
+            Forwarded<AddRaftVoterRequest, AddRaftVoterResponse>(typeof(AddRaftVoterHandler), broker),
+            Forwarded<RemoveRaftVoterRequest, RemoveRaftVoterResponse>(typeof(RemoveRaftVoterHandler), broker),
             Forwarded<UnregisterControllerRequest, UnregisterControllerResponse>(typeof(UnregisterControllerHandler), broker),
         ]);
         return table;

@@ -163,7 +163,7 @@ internal static class QuorumCommand
         if (!isDryRun)
         {
             await connection.SendAsync<RemoveRaftVoterRequest, RemoveRaftVoterResponse>(
-                _ => new RemoveRaftVoterRequest { VoterId = id, VoterDirectoryId = directoryId },
+                _ => new RemoveRaftVoterRequest { ClusterId = null, VoterId = id, VoterDirectoryId = directoryId },
                 answer => ((ErrorCode)answer.ErrorCode, answer.ErrorMessage));
         }
 

@@ -84,8 +84,9 @@ public sealed class AdminConnectionTests : IAsyncLifetime
     public async Task Nobody_there_is_said_when_the_time_is_over()
     {
         var asking = Remove(Connect(false, 1));
-        await _time.AdvanceUntilAsync(asking, StepMs);
-        var failure = await Assert.ThrowsAsync<AdminException>(() => asking);
+        var failing = Assert.ThrowsAsync<AdminException>(() => asking);
+        await _time.AdvanceUntilAsync(failing, StepMs);
+        var failure = await failing;
         Assert.StartsWith("Timed out after 60000 ms. A request to localhost:1 was not sent: ", failure.Message, StringComparison.Ordinal);
     }
 
