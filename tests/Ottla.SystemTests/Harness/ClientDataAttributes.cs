@@ -16,6 +16,9 @@ public static class Categories
     /// <summary>Brokers that are killed and started again.</summary>
     public const string Kill = "Kill";
 
+    /// <summary>Several nodes that make a cluster.</summary>
+    public const string Cluster = "Cluster";
+
     /// <summary>Disks that have no room.</summary>
     public const string Disk = "Disk";
 
