@@ -15,6 +15,7 @@ using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Transport;
 using Ottla.Protocol;
+using Ottla.Requests;
 using Ottla.StateMachines.Brokers;
 
 namespace Ottla.Broker;
@@ -75,8 +76,10 @@ internal sealed class BrokerRole
         var groups = new GroupHost(
             shared.Platform.Seed, config.NodeId, topics, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(GroupHost))).Coordinators;
         var markers = new TransactionMarkers(topics, groups, currentConfig, time);
+        var markerSender = new TransactionMarkerSender(
+            config.NodeId, markers, ToBrokers($"broker-{config.NodeId}-txn-marker-sender").Find, () => shared.Metadata.Current);
         var transactions = new TransactionHost(
-            config.NodeId, topics, markers, producerIds.NextAsync, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(TransactionHost)));
+            config.NodeId, topics, markerSender, producerIds.NextAsync, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(TransactionHost)));
         shared.Loader.Register(groups); // after the replicas: they read and write their logs
         shared.Loader.Register(transactions.Coordinators);
         parts.Add("ending the transaction coordinators", transactions.Coordinators.Close);
@@ -91,7 +94,10 @@ internal sealed class BrokerRole
             ProducerIds = producerIds,
             Groups = groups,
             Transactions = transactions.Coordinators,
-            TransactionVerifier = new TransactionVerifier(transactions, currentConfig, time),
+            TransactionVerifier = new TransactionVerifier(
+                new ClusterTransactionCoordinators(
+                    config.NodeId, transactions, ToBrokers($"AddPartitionsManager-client-{config.NodeId}"), () => shared.Metadata.Current),
+                currentConfig, time),
             TransactionMarkers = markers,
             FetchSessions = new FetchSessions(config.MaxIncrementalFetchSessionCacheSlots, new Prng(shared.Platform.Seed)),
             SupportedFeatures = SupportedByThisVersion.Features,
@@ -104,6 +110,12 @@ internal sealed class BrokerRole
         parts.Add("sending away who waits for a group", groups.Close); // before the server: members wait for others to join, and must not be waited for
         var identity = NodeIdentities.OfBroker(config, shared.Identity, server.Advertise(config.AdvertisedListeners, config.BrokerListeners), shared.Logs);
         return new BrokerRole(shared, server, channels, CreateLifecycle(shared, channels, identity), topics, apis);
+
+        BrokerChannels ToBrokers(string clientId) => new(
+            channels,
+            new RequestChannelOptions { ClientId = clientId, RequestTimeout = TimeSpan.FromMilliseconds(config.RequestTimeoutMs), InFlightMax = 1 },
+            config.InterBrokerListenerName,
+            () => shared.Metadata.Current);
     }
 
     /// <summary>Registers, catches up, is unfenced, and serves clients when this completes.</summary>

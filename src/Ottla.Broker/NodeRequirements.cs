@@ -19,5 +19,11 @@ internal static class NodeRequirements
             if (listener.SecurityProtocol != SecurityProtocol.PLAINTEXT)
                 throw new ConfigException($"listeners: {listener} is {listener.SecurityProtocol}; this version serves PLAINTEXT only.");
         }
+
+        foreach (var name in config.ControllerListenerNames)
+        {
+            if (config.ListenerSecurityProtocols.TryGetValue(name, out var protocol) && protocol != SecurityProtocol.PLAINTEXT)
+                throw new ConfigException($"controller.listener.names: {name} is {protocol}; this version reaches controllers by PLAINTEXT only.");
+        }
     }
 }

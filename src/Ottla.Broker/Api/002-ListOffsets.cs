@@ -16,7 +16,7 @@ namespace Ottla.Broker.Api;
 /// Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, INVALID_REQUEST for a partition
 /// asked twice, UNSUPPORTED_VERSION for a sentinel that its version does not have, KAFKA_STORAGE_ERROR.
 /// </remarks>
-internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<ListOffsetsRequest, ListOffsetsResponse>
+internal sealed class ListOffsetsHandler(HostedTopics topics, LeaderHints leaders) : IApiHandler<ListOffsetsRequest, ListOffsetsResponse>
 {
     private const short FirstVersionWithLeaderEpoch = 4;
     private const long Latest = -1;
@@ -57,7 +57,7 @@ internal sealed class ListOffsetsHandler(HostedTopics topics) : IApiHandler<List
         if (!IsKnownIn(version, request.Timestamp))
             return Failed(request, ErrorCode.UnsupportedVersion);
         if (topics.Find(topic)?.Find(request.PartitionIndex) is not { } replica)
-            return Failed(request, topics.ErrorForMissing(topic, request.PartitionIndex));
+            return Failed(request, leaders.ErrorForMissing(topic, request.PartitionIndex));
         if (replica.CheckLeader(request.CurrentLeaderEpoch) is not ErrorCode.None and var error)
             return Failed(request, error);
         try

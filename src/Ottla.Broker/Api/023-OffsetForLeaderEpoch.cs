@@ -13,7 +13,7 @@ namespace Ottla.Broker.Api;
 /// An epoch that is not known is answered with -1, -1. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
 /// UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR.
 /// </remarks>
-internal sealed class OffsetForLeaderEpochHandler(HostedTopics topics) : IApiHandler<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>
+internal sealed class OffsetForLeaderEpochHandler(HostedTopics topics, LeaderHints leaders) : IApiHandler<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>
 {
     public ValueTask<OffsetForLeaderEpochResponse?> HandleAsync(RequestContext context, OffsetForLeaderEpochRequest request)
     {
@@ -31,7 +31,7 @@ internal sealed class OffsetForLeaderEpochHandler(HostedTopics topics) : IApiHan
     private PartitionResponse Answer(string topic, PartitionRequest request)
     {
         var replica = topics.Find(topic)?.Find(request.Partition);
-        var error = replica?.CheckLeader(request.CurrentLeaderEpoch) ?? topics.ErrorForMissing(topic, request.Partition);
+        var error = replica?.CheckLeader(request.CurrentLeaderEpoch) ?? leaders.ErrorForMissing(topic, request.Partition);
         var answer = new PartitionResponse { Partition = request.Partition, ErrorCode = (short)error };
         if (error == ErrorCode.None)
             (answer.LeaderEpoch, answer.EndOffset) = replica!.Log.EndOffsetForEpoch(request.LeaderEpoch);

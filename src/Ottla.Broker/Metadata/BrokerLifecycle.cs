@@ -139,7 +139,7 @@ public sealed partial class BrokerLifecycle
         while (!stopping.IsCancellationRequested)
         {
             var current = _locator.Current;
-            Tell((machine, now) => machine.SetControllerKnown(current is not null, now));
+            Tell((machine, now) => machine.SetControllerKnown(current is not null, now)); // here only when it is another
             try
             {
                 await _locator.WaitForChangeAsync(current, stopping);

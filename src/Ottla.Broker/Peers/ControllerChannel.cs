@@ -75,7 +75,7 @@ public sealed partial class ControllerChannel : IAsyncDisposable
         {
             throw new RequestFailedException(
                 RequestFailureKind.TimedOut, mayHaveBeenExecuted: true,
-                $"No active controller answered within {_retryTimeout.TotalMilliseconds} ms: {_locator.Describe()}.");
+                $"No active controller answered within {_retryTimeout.TotalMilliseconds} ms: {_locator.Describe()}");
         }
     }
 

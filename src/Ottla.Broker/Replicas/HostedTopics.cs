@@ -26,10 +26,6 @@ public sealed class HostedTopics
     /// <summary>Whether this broker should have a replica of a partition, but its log cannot be used.</summary>
     public bool IsOffline(string topic, int partition) => _offline.ContainsKey(new TopicPartition(topic, partition));
 
-    /// <summary>The error for a partition that this broker has no replica of, for APIs whose answer does not name the leader.</summary>
-    public ErrorCode ErrorForMissing(string topic, int partition) =>
-        IsOffline(topic, partition) ? ErrorCode.KafkaStorageError : ErrorCode.UnknownTopicOrPartition;
-
     /// <summary>Records that the log of a replica cannot be used.</summary>
     internal void AddOffline(Uuid topicId, TopicPartition partition) => _offline[partition] = topicId;
 

@@ -26,6 +26,9 @@ public sealed class LeaderHints(Func<MetadataImage> image, HostedTopics hosted)
         return image().Topics.Find(name)?.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.InconsistentTopicId;
     }
 
+    /// <summary>Why a partition, called by its name, is not found here.</summary>
+    public ErrorCode ErrorForMissing(string topic, int partition) => ErrorForMissing(usesTopicIds: false, topic, Uuid.Zero, partition);
+
     /// <summary>Why a partition is not found here: it does not exist, its log cannot be used, or it is elsewhere.</summary>
     public ErrorCode ErrorForMissing(bool usesTopicIds, string topic, Uuid topicId, int partition)
     {

@@ -259,11 +259,11 @@ public sealed class BrokerLifecycleMachine
             SendAtOnce(now);
     }
 
-    /// <summary>Whether an active controller is known.</summary>
+    /// <summary>Another active controller is known, or none any more.</summary>
     public void SetControllerKnown(bool isKnown, Instant now)
     {
-        if (isKnown && _withoutControllerSince is not null)
-            SendAtOnce(now); // a new controller: it need not wait for the next beat
+        if (isKnown)
+            SendAtOnce(now); // it need not wait for the next beat to hear of this broker
         _withoutControllerSince = isKnown ? null : _withoutControllerSince ?? now;
     }
 

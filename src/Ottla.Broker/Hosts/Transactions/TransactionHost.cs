@@ -14,7 +14,7 @@ namespace Ottla.Broker.Hosts.Transactions;
 /// <remarks>Lives as long as the node; all connections use it.</remarks>
 public sealed partial class TransactionHost : ITransactionCoordinators
 {
-    private readonly TransactionMarkers _markers;
+    private readonly TransactionMarkerSender _markers;
     private readonly Func<ValueTask<long>> _nextProducerId;
     private readonly BackgroundWork _background;
     private readonly ILogger _logger;
@@ -22,7 +22,7 @@ public sealed partial class TransactionHost : ITransactionCoordinators
     /// <summary>Coordinators that follow the metadata once they are registered.</summary>
     /// <param name="nodeId">This node.</param>
     /// <param name="topics">The replicas of this node.</param>
-    /// <param name="markers">Writes markers.</param>
+    /// <param name="markers">Has markers written.</param>
     /// <param name="nextProducerId">Returns a producer id that was never used before.</param>
     /// <param name="config">The configuration in force.</param>
     /// <param name="background">Watches the tasks that carry out outputs.</param>
@@ -31,7 +31,7 @@ public sealed partial class TransactionHost : ITransactionCoordinators
     public TransactionHost(
         int nodeId,
         HostedTopics topics,
-        TransactionMarkers markers,
+        TransactionMarkerSender markers,
         Func<ValueTask<long>> nextProducerId,
         Func<BrokerConfig> config,
         BackgroundWork background,
