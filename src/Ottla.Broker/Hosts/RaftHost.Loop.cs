@@ -167,7 +167,8 @@ public sealed partial class RaftHost
         else if (now >= _nextWaitNote)
         {
             _nextWaitNote = now.AddMilliseconds(WaitNoteMs);
-            LogWaits(_logger, _machine.Role, _machine.Epoch, now.MillisecondsSince(_waitsSince.Value) / 1000, string.Join(", ", _machine.History.Voters.Voters.Select(voter => voter.Key)));
+            var voters = string.Join(", ", _machine.History.Voters.Voters.Select(voter => voter.Key));
+            LogWaits(_logger, _machine.Role, _machine.Epoch, now.MillisecondsSince(_waitsSince.Value) / 1000, voters);
         }
     }
 
@@ -270,7 +271,7 @@ public sealed partial class RaftHost
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "There has been no leader of the metadata quorum for {Seconds} s: this node is {Role} in epoch {Epoch}. Voters: {Voters}. Most of them have to be "
-            + "up and to reach each other")]
+        Message = "There has been no leader of the metadata quorum for {Seconds} s: this node is {Role} in epoch {Epoch}. Voters: {Voters}. "
+            + "Most of them have to be up and to reach each other")]
     private static partial void LogWaits(ILogger logger, RaftRole role, int epoch, long seconds, string voters);
 }

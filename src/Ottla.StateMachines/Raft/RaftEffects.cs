@@ -67,7 +67,10 @@ public readonly record struct RaftSend(long CorrelationId, RaftNode To, RaftRequ
 /// <param name="Response">The response.</param>
 public readonly record struct RaftReply(long RequestId, RaftResponse Response);
 
-/// <summary>A question by ApiVersions: which levels of <c>kraft.version</c> does the node support? The host answers with <see cref="RaftEvent.Probed"/>.</summary>
+/// <summary>
+/// A question by ApiVersions: which levels of <c>kraft.version</c> does the node support? The host answers with
+/// <see cref="RaftEvent.Probed"/>.
+/// </summary>
 /// <param name="ProbeId">Identifies the question in the answer.</param>
 /// <param name="To">The node to ask.</param>
 public readonly record struct RaftProbe(long ProbeId, RaftNode To);

@@ -135,7 +135,10 @@ public sealed partial class RaftMachine
     }
 
     private FetchCall NewFetch() =>
-        new(Epoch, _options.Local, _log.End, _leaderHighWatermark >= 0 ? HighWatermark : -1, _options.FetchMaxWaitMs) { MaxBytes = _options.FetchBytesMax };
+        new(Epoch, _options.Local, _log.End, _leaderHighWatermark >= 0 ? HighWatermark : -1, _options.FetchMaxWaitMs)
+        {
+            MaxBytes = _options.FetchBytesMax,
+        };
 
     private void HeardFromLeader()
     {
@@ -191,7 +194,8 @@ public sealed partial class RaftMachine
         // A leader's snapshot holds all that is committed here, or it is of another cluster.
         if (snapshot.Offset <= HighWatermark || snapshot.Epoch < 0 || snapshot.Epoch > Epoch)
         {
-            Note($"Leader {LeaderId} of epoch {Epoch} offers the snapshot {snapshot.Offset}-{snapshot.Epoch}, which cannot follow high watermark {HighWatermark}");
+            Note($"Leader {LeaderId} of epoch {Epoch} offers the snapshot {snapshot.Offset}-{snapshot.Epoch}, which cannot follow the high "
+                + $"watermark {HighWatermark}");
             return false;
         }
 
@@ -220,7 +224,8 @@ public sealed partial class RaftMachine
         var end = reply.Position + reply.Bytes.Length;
         if (reply.Snapshot != download.Id || reply.Position != download.Position || reply.Bytes.Length == 0 || end > reply.Size)
         {
-            Note($"Leader {LeaderId} gives another piece of a snapshot than the one of {download.Id.Offset}-{download.Id.Epoch} at {download.Position}; fetches anew");
+            Note($"Leader {LeaderId} gives another piece of a snapshot than the one of {download.Id.Offset}-{download.Id.Epoch} at "
+                + $"{download.Position}; fetches anew");
             _download = null;
             return false;
         }

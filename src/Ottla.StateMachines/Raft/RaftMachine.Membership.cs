@@ -70,7 +70,11 @@ public sealed partial class RaftMachine
     private bool HandleMembershipReply(RaftResponse response)
     {
         if (response.Error is not (ErrorCode.None or ErrorCode.RequestTimedOut or ErrorCode.DuplicateVoter or ErrorCode.VoterNotFound))
-            Note($"The leader does not let this node join the voters: {response.Error} ({(response as AddVoterReply)?.Message ?? (response as RemoveVoterReply)?.Message})");
+        {
+            var message = (response as AddVoterReply)?.Message ?? (response as RemoveVoterReply)?.Message;
+            Note($"The leader does not let this node join the voters: {response.Error} ({message})");
+        }
+
         return true;
     }
 }

@@ -42,7 +42,8 @@ public sealed partial class RaftMachine
 
     private void BackOff(PeerLink link)
     {
-        var backoffMs = Math.Min((long)_options.RetryBackoffMs << Math.Min(link.Failures, 10), Math.Max(RetryBackoffMaxMs, _options.RetryBackoffMs));
+        var longestMs = Math.Max(RetryBackoffMaxMs, _options.RetryBackoffMs);
+        var backoffMs = Math.Min((long)_options.RetryBackoffMs << Math.Min(link.Failures, 10), longestMs);
         link.Failures++;
         link.Request = null;
         link.ReadyAt = _now.AddMilliseconds(backoffMs);
@@ -125,7 +126,9 @@ public sealed partial class RaftMachine
     private IReadOnlyList<RaftEndpoint> EndpointsOf(int node, IReadOnlyList<RaftEndpoint> given) =>
         given.Count > 0 ? given : History.Voters.Find(node)?.Endpoints ?? [];
 
-    /// <summary>Moves to a later epoch, or learns the leader of this one, or more of its endpoints. Returns whether the role was entered anew.</summary>
+    /// <summary>
+    /// Moves to a later epoch, or learns the leader of this one, or more of its endpoints. Returns whether the role was entered anew.
+    /// </summary>
     private bool LearnLeader(int epoch, int leaderId, IReadOnlyList<RaftEndpoint> given)
     {
         var isLaterEpoch = epoch > Epoch;

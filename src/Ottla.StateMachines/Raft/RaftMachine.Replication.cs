@@ -120,6 +120,9 @@ public sealed partial class RaftMachine
 
     private FetchReply Answer() => new(ErrorCode.None, LeaderId, Epoch, LeaderHighWatermark) { LogStartOffset = _log.StartOffset };
 
+    private FetchReply AnswerWithRecords(FetchCall call) =>
+        Answer() with { ReadFrom = call.LogEnd.Offset, MaxBytes = Math.Clamp(call.MaxBytes, 0, _options.FetchBytesMax) };
+
     private FetchReply Refusal(ErrorCode error) => new(error, LeaderId, Epoch, -1);
 
     private void AnswerOrPark(ParkedFetch fetch)
@@ -148,7 +151,7 @@ public sealed partial class RaftMachine
     private bool TryAnswer(ParkedFetch fetch)
     {
         if (fetch.Call.LogEnd.Offset < _log.EndOffset)
-            Reply(fetch.RequestId, Answer() with { ReadFrom = fetch.Call.LogEnd.Offset, MaxBytes = Math.Clamp(fetch.Call.MaxBytes, 0, _options.FetchBytesMax) });
+            Reply(fetch.RequestId, AnswerWithRecords(fetch.Call));
         else if (_now >= fetch.Deadline || fetch.Call.HighWatermark < LeaderHighWatermark)
             Reply(fetch.RequestId, Answer());
         else

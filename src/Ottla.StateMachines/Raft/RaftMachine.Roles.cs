@@ -29,7 +29,8 @@ public sealed partial class RaftMachine
     private void BecomeUnattached(int epoch, int leaderId = -1)
     {
         // A running election timeout continues, so that news of other epochs cannot postpone an election for ever.
-        var keepsDeadline = _isStarted && epoch > Epoch && Role is RaftRole.Unattached or RaftRole.Candidate or RaftRole.Prospective or RaftRole.Resigned;
+        var hasTimeout = Role is RaftRole.Unattached or RaftRole.Candidate or RaftRole.Prospective or RaftRole.Resigned;
+        var keepsDeadline = _isStarted && epoch > Epoch && hasTimeout;
         var deadline = keepsDeadline ? _deadline : _now.AddMilliseconds(RandomElectionTimeoutMs);
         if (epoch > Epoch)
             Enter(RaftRole.Unattached, epoch, leaderId, null, deadline);
@@ -158,7 +159,8 @@ public sealed partial class RaftMachine
             }
             else
             {
-                Enter(RaftRole.Unattached, Epoch, LeaderId, Voted, _now.AddMilliseconds(isRejected ? RandomElectionTimeoutMs : _options.RetryBackoffMs));
+                var waitMs = isRejected ? RandomElectionTimeoutMs : _options.RetryBackoffMs;
+                Enter(RaftRole.Unattached, Epoch, LeaderId, Voted, _now.AddMilliseconds(waitMs));
             }
 
             return true;

@@ -87,7 +87,11 @@ public sealed partial class RaftMachine
             : CheckCanChangeVoters();
         var rest = error == ErrorCode.None ? History.Voters.Without(call.Voter) : null;
         if (error == ErrorCode.None && rest is null)
-            (error, message) = (ErrorCode.VoterNotFound, $"{call.Voter} is none of the voters, or the last one: {string.Join(", ", History.Voters.Voters.Select(voter => voter.Key))}.");
+        {
+            var voters = string.Join(", ", History.Voters.Voters.Select(voter => voter.Key));
+            (error, message) = (ErrorCode.VoterNotFound, $"{call.Voter} is none of the voters, or the last one: {voters}.");
+        }
+
         if (error != ErrorCode.None)
         {
             Reply(requestId, new RemoveVoterReply(error, message, LeaderId, Epoch));
@@ -141,10 +145,12 @@ public sealed partial class RaftMachine
             return (ErrorCode.InvalidUpdateVersion, $"kraft.version cannot go from {History.KRaftVersion} to {call.Version}.");
         if (_change is not null || LeaderHighWatermark < 0 || HasUncommittedVoters)
             return (ErrorCode.RequestTimedOut, "The leader still handles an earlier change of the voters, or has committed nothing yet.");
-        var untold = _toldVoters.Voters.Where(voter => voter.Key.DirectoryId == Uuid.Zero || !voter.Supports(call.Version)).Select(voter => voter.Key.Id).ToArray();
-        return untold.Length == 0
+        var untold = _toldVoters.Voters.Where(voter => voter.Key.DirectoryId == Uuid.Zero || !voter.Supports(call.Version));
+        var names = string.Join(", ", untold.Select(voter => voter.Key.Id));
+        return names.Length == 0
             ? (ErrorCode.None, null)
-            : (ErrorCode.InvalidUpdateVersion, $"kraft.version cannot become {call.Version}: the voters {string.Join(", ", untold)} do not support it, or have not told the leader yet.");
+            : (ErrorCode.InvalidUpdateVersion, $"kraft.version cannot become {call.Version}: the voters {names} do not support it, or have "
+                + "not told the leader yet.");
     }
 
     private Instant NewChangeDeadline() => _now.AddMilliseconds(_options.RequestTimeoutMs);
@@ -161,7 +167,9 @@ public sealed partial class RaftMachine
             return;
         change.ProbeId = null;
         if (probed.Range is not { } range)
-            FinishChange(ErrorCode.RequestTimedOut, $"The voter {change.Voter!.Key} does not answer at {change.Voter.NodeOn(_options.ListenerName)}.");
+            FinishChange(
+                ErrorCode.RequestTimedOut,
+                $"The voter {change.Voter!.Key} does not answer at {change.Voter.NodeOn(_options.ListenerName)}.");
         else if (change.Kind == VoterChangeKind.Add)
             GoOnAdding(change, range);
         else
@@ -172,7 +180,8 @@ public sealed partial class RaftMachine
     {
         var voter = change.Voter! with { KRaftVersionMin = range.Min, KRaftVersionMax = range.Max };
         if (!voter.Supports(History.KRaftVersion))
-            FinishChange(ErrorCode.InvalidRequest, $"{voter.Key} supports kraft.version {range.Min} to {range.Max}, not {History.KRaftVersion}.");
+            FinishChange(
+                ErrorCode.InvalidRequest, $"{voter.Key} supports kraft.version {range.Min} to {range.Max}, not {History.KRaftVersion}.");
         else if (FindReplica(voter.Key) is not { LastCaughtUpMs: > 0 } state || state.LastFetchMs <= _now.UnixMilliseconds - CaughtUpWithinMs)
             FinishChange(ErrorCode.RequestTimedOut, $"{voter.Key} has not caught up with the leader's log yet.");
         else

@@ -148,7 +148,7 @@ public sealed partial class RaftMachine
                 : new ReplicaInfo(key, -1, -1, -1);
         }
 
-        var observers = Role == RaftRole.Leader ? _replicas.Where(entry => IsLiveObserver(entry.Key, entry.Value)).Select(entry => Info(entry.Key)) : [];
+        var observers = _replicas.Where(entry => Role == RaftRole.Leader && IsLiveObserver(entry.Key, entry.Value)).Select(entry => Info(entry.Key));
         return new QuorumInfo(
             Role, LeaderId, Epoch, HighWatermark, History.KRaftVersion, History.Voters,
                 [.. History.Voters.Voters.Select(voter => Info(voter.Key))], [.. observers]);

@@ -58,7 +58,9 @@ internal sealed class QuorumInvariants(QuorumWorld world)
     {
         // Q5: the same batch always follows the same one, so equal batches mean equal logs before them.
         if (node.Disk.Log.Count > 0)
-            Demand(_predecessors.GetValueOrDefault(batch.Id, node.Disk.Log[^1].Id) == node.Disk.Log[^1].Id, node, $"to have the same log before {batch} as others");
+            Demand(
+                _predecessors.GetValueOrDefault(batch.Id, node.Disk.Log[^1].Id) == node.Disk.Log[^1].Id, node,
+                $"to have the same log before {batch} as others");
         if (node.Disk.Log.Count > 0)
             _predecessors[batch.Id] = node.Disk.Log[^1].Id;
     }
@@ -76,7 +78,9 @@ internal sealed class QuorumInvariants(QuorumWorld world)
         var highWatermark = machine.HighWatermark;
         var before = _highWatermarks.GetValueOrDefault(node);
         Demand(highWatermark >= before, node, $"not to lower its high watermark from {before}"); // Q6
-        Demand(highWatermark <= node.Disk.EndOffset && highWatermark >= node.Disk.StartOffset, node, "to have a high watermark within its log");
+        Demand(
+            highWatermark <= node.Disk.EndOffset && highWatermark >= node.Disk.StartOffset, node,
+            "to have a high watermark within its log");
         _highWatermarks[node] = highWatermark;
         if (machine.Role == RaftRole.Leader)
             DemandMajority(node, highWatermark);
@@ -92,9 +96,13 @@ internal sealed class QuorumInvariants(QuorumWorld world)
     {
         // Q12
         Demand(snapshot.Id.Offset <= node.Machine!.HighWatermark, node, "to write snapshots of committed records only");
-        Demand(_committed.Exists(batch => batch.EndOffset == snapshot.Id.Offset && batch.Epoch == snapshot.Id.Epoch), node, $"to end {snapshot.Id} with a batch");
+        Demand(
+            _committed.Exists(batch => batch.EndOffset == snapshot.Id.Offset && batch.Epoch == snapshot.Id.Epoch), node,
+            $"to end {snapshot.Id} with a batch");
         if (_snapshots.TryGetValue(snapshot.Id, out var known))
-            Demand(known.KRaftVersion == snapshot.KRaftVersion && SameVoters(known.Voters, snapshot.Voters), node, $"to write the same snapshot {snapshot.Id} as others");
+            Demand(
+                known.KRaftVersion == snapshot.KRaftVersion && SameVoters(known.Voters, snapshot.Voters), node,
+                $"to write the same snapshot {snapshot.Id} as others");
         _snapshots[snapshot.Id] = snapshot;
     }
 
@@ -107,19 +115,33 @@ internal sealed class QuorumInvariants(QuorumWorld world)
     public void NoteRequest(SimulatedReplica node, RaftRequest request)
     {
         if (request is FetchCall fetch && node.IsController)
-            Demand(fetch.LogEnd.Offset <= node.Disk.FlushedOffset, node, $"to fetch only from what it has flushed, but it fetches from {fetch.LogEnd}"); // Q8
+            // Q8
+            Demand(
+                fetch.LogEnd.Offset <= node.Disk.FlushedOffset, node,
+                $"to fetch only from what it has flushed, but it fetches from {fetch.LogEnd}");
         if (request is VoteCall { IsPreVote: false } vote)
             NoteVote(node, vote.Epoch, vote.Candidate);
     }
 
-    public void NoteAnswer(SimulatedReplica node, RaftResponse response)
+    public void NoteAnswer(SimulatedReplica node, RaftRequest request, RaftResponse response)
     {
         if (response.LeaderId >= 0)
             NoteLeader(node, response.Epoch, response.LeaderId);
-        if (response is VoteReply { IsGranted: true } && node.Machine!.Role == RaftRole.Unattached && node.Disk.Election.Voted is { } voted)
-            NoteVote(node, response.Epoch, voted); // Q2: by what is saved when the answer leaves
+        if (request is VoteCall { IsPreVote: false } vote && response is VoteReply { IsGranted: true })
+        {
+            // Q2: it is saved before the answer leaves. And who gets it has all that the voter has.
+            Demand(
+                node.Disk.Election.Voted is { } voted && voted.Names(vote.Candidate) && node.Disk.Election.Epoch == vote.Epoch, node,
+                $"to have saved its {vote}");
+            Demand(vote.LogEnd >= node.Machine!.Log.End, node, $"to give no vote to a shorter log than its own: {vote}");
+            NoteVote(node, vote.Epoch, vote.Candidate);
+        }
+
         if (response is FetchReply { Error: ErrorCode.None, HighWatermark: >= 0 and var highWatermark } && node.Machine!.Role == RaftRole.Leader)
-            Demand(highWatermark > node.Machine.EpochStartOffset, node, $"not to tell a high watermark of {highWatermark} before it has committed in its epoch"); // Q7
+            // Q7
+            Demand(
+                highWatermark > node.Machine.EpochStartOffset, node,
+                $"not to tell a high watermark of {highWatermark} before it has committed in its epoch");
     }
 
     /// <summary>Q9: a leader changes one voter at a time, and only after the change before is committed.</summary>
@@ -130,7 +152,9 @@ internal sealed class QuorumInvariants(QuorumWorld world)
         var after = voters.Voters.Select(voter => voter.Key.Id).ToHashSet();
         before.SymmetricExceptWith(after);
         Demand(before.Count <= 1, node, $"to change one voter at a time, not {string.Join(", ", before)}");
-        Demand(history.KRaftVersion == 0 || history.VotersOffset < node.Machine.HighWatermark, node, $"to commit the voters at {history.VotersOffset} before it changes them again");
+        Demand(
+            history.KRaftVersion == 0 || history.VotersOffset < node.Machine.HighWatermark, node,
+            $"to commit the voters at {history.VotersOffset} before it changes them again");
         Demand(node.Machine.HighWatermark > node.Machine.EpochStartOffset, node, "to commit in its epoch before it changes the voters");
     }
 
@@ -158,8 +182,12 @@ internal sealed class QuorumInvariants(QuorumWorld world)
     {
         if (_saved.TryGetValue(node.Disk.Key, out var before) && before.Epoch == saved.Epoch)
         {
-            Demand(before.LeaderId < 0 || before.LeaderId == saved.LeaderId, node, $"not to forget that {before.LeaderId} leads epoch {saved.Epoch}");
-            Demand(before.Voted is not { } voted || saved.Voted?.Id == voted.Id || saved.LeaderId == node.Id, node, $"not to forget its vote for {before.Voted} in epoch {saved.Epoch}");
+            Demand(
+                before.LeaderId < 0 || before.LeaderId == saved.LeaderId, node,
+                $"not to forget that {before.LeaderId} leads epoch {saved.Epoch}");
+            Demand(
+                before.Voted is not { } voted || saved.Voted?.Id == voted.Id || saved.LeaderId == node.Id, node,
+                $"not to forget its vote for {before.Voted} in epoch {saved.Epoch}");
         }
 
         _saved[node.Disk.Key] = saved;
@@ -185,7 +213,9 @@ internal sealed class QuorumInvariants(QuorumWorld world)
         Demand(machine.Log.EndOffset >= _committedEnd, node, $"to have everything up to {_committedEnd} as it leads");
         var log = node.Disk.Log.ToDictionary(batch => batch.BaseOffset);
         foreach (var batch in _committed.Where(batch => batch.BaseOffset >= node.Disk.StartOffset))
-            Demand(log.GetValueOrDefault(batch.BaseOffset) == batch, node, $"to have {batch} as it leads, not {log.GetValueOrDefault(batch.BaseOffset)}");
+            Demand(
+                log.GetValueOrDefault(batch.BaseOffset) == batch, node,
+                $"to have {batch} as it leads, not {log.GetValueOrDefault(batch.BaseOffset)}");
     }
 
     /// <summary>Q6: what a leader commits is flushed by a majority of the voters in force.</summary>
@@ -195,7 +225,9 @@ internal sealed class QuorumInvariants(QuorumWorld world)
         bool HasFlushed(ReplicaKey voter) =>
             world.Nodes.Any(other => voter.Names(other.Disk.Key) && other.Disk.FlushedOffset >= highWatermark)
             || _lostDisks.Any(lost => voter.Names(lost.Key) && lost.Value >= highWatermark);
-        Demand(voters.Voters.Count(voter => HasFlushed(voter.Key)) >= voters.Majority, node, $"to commit up to {highWatermark} only what a majority has flushed: {world.Describe()}");
+        Demand(
+            voters.Voters.Count(voter => HasFlushed(voter.Key)) >= voters.Majority, node,
+            $"to commit up to {highWatermark} only what a majority has flushed: {world.Describe()}");
     }
 
     private void NoteCommitted(SimulatedReplica node, LoggedBatch batch)
@@ -208,7 +240,9 @@ internal sealed class QuorumInvariants(QuorumWorld world)
         }
 
         var index = FindCommitted(batch.BaseOffset);
-        Demand(index >= 0 && _committed[index] == batch, node, $"to agree at {batch.BaseOffset}: it has {batch}, others {(index >= 0 ? _committed[index] : null)}");
+        Demand(
+            index >= 0 && _committed[index] == batch, node,
+            $"to agree at {batch.BaseOffset}: it has {batch}, others {(index >= 0 ? _committed[index] : null)}");
     }
 
     private int FindCommitted(long baseOffset)

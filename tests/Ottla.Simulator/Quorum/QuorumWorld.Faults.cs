@@ -79,7 +79,9 @@ internal sealed partial class QuorumWorld
         foreach (var node in living)
         {
             Invariants.Demand(node.Machine!.HighWatermark > before, node, $"to follow to {before}: {Describe()}");
-            Invariants.Demand(node.Machine.LeaderId == leader.Id && node.Machine.Epoch == epoch, node, $"to know the leader {leader.Id} of epoch {epoch}");
+            Invariants.Demand(
+                node.Machine.LeaderId == leader.Id && node.Machine.Epoch == epoch, node,
+                $"to know the leader {leader.Id} of epoch {epoch}");
             var perSecond = (node.Sent - sent[node]) * 1000 / durationMs;
             Invariants.Demand(perSecond <= SendsPerSecondMax, node, $"to be calm, but it sends {perSecond} requests in a second");
         }

@@ -31,9 +31,12 @@ internal sealed partial class QuorumWorld
         _staticVoters = Conditions.IsDynamic
             ? VoterSet.Empty
             : new VoterSet(voterIds.Select(id => new Voter(new ReplicaKey(id, Uuid.Zero), [new RaftEndpoint(ListenerName, HostOf(id), AnyPort)])));
-        BootstrapServers = Conditions.IsDynamic || Prng.NextChance(50) ? [.. voterIds.Select((id, index) => RaftNode.Bootstrap(index, HostOf(id), AnyPort))] : [];
+        BootstrapServers = Conditions.IsDynamic || Prng.NextChance(50)
+            ? [.. voterIds.Select((id, index) => RaftNode.Bootstrap(index, HostOf(id), AnyPort))]
+            : [];
         var bootstrap = QuorumHistory.Begin(VoterSet.Empty).WithKRaftVersion(QuorumHistory.BeforeLog, 1).WithVoters(
-            QuorumHistory.BeforeLog, new VoterSet(voterIds.Select(id => new Voter(NewKey(id), [new RaftEndpoint(ListenerName, HostOf(id), FirstPort)]))));
+            QuorumHistory.BeforeLog,
+            new VoterSet(voterIds.Select(id => new Voter(NewKey(id), [new RaftEndpoint(ListenerName, HostOf(id), FirstPort)]))));
         var count = Conditions.Voters + Conditions.Spares + Conditions.Brokers;
         for (var id = 1; id <= count; id++)
         {
@@ -63,7 +66,8 @@ internal sealed partial class QuorumWorld
 
     public Instant Now => new(NowMs);
 
-    public QuorumRun Result => new(Invariants.CommittedCount, Invariants.LeaderCount, Invariants.Installs, Invariants.CommittedVoterChanges, Invariants.Truncations);
+    public QuorumRun Result => new(
+        Invariants.CommittedCount, Invariants.LeaderCount, Invariants.Installs, Invariants.CommittedVoterChanges, Invariants.Truncations);
 
     private const ushort AnyPort = 1;
 

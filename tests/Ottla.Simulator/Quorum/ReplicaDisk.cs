@@ -125,7 +125,8 @@ internal sealed class ReplicaDisk(ReplicaKey key, VoterSet staticVoters)
                 epochs.Add((batch.Epoch, batch.BaseOffset));
         }
 
-        var state = RaftLogState.Open(StartOffset, EndOffset, epochs, _snapshots.Count > 0 ? _snapshots[0].Id : null, _snapshots.Count > 0 ? _snapshots[^1].Id : null);
+        var (first, last) = (_snapshots.FirstOrDefault()?.Id, _snapshots.LastOrDefault()?.Id);
+        var state = RaftLogState.Open(StartOffset, EndOffset, epochs, first, last);
         return new RaftEvent.Started(Election, state, History());
     }
 

@@ -10,7 +10,7 @@ internal sealed class SimulatedReplica(QuorumWorld world, int id, bool isControl
     private const int FlushMsMax = 15;
     private const int SnapshotPieceBytes = 3;
 
-    private readonly Dictionary<long, Action<RaftResponse>> _requests = [];
+    private readonly Dictionary<long, (RaftRequest Request, Action<RaftResponse> Answer)> _requests = [];
     private long _nextRequestId;
     private long _pausedUntilMs;
     private bool _isFlushing;
@@ -42,8 +42,8 @@ internal sealed class SimulatedReplica(QuorumWorld world, int id, bool isControl
 
     public string Describe() => Machine is not { } machine
         ? $"{Disk.Key} (down, log {Disk.StartOffset}-{Disk.EndOffset})"
-        : $"{Disk.Key} ({machine.Role}, epoch {machine.Epoch}, leader {machine.LeaderId}, log {Disk.StartOffset}-{Disk.EndOffset}, flushed {Disk.FlushedOffset}, "
-            + $"high watermark {machine.HighWatermark}, voters {string.Join("+", machine.History.Voters.Voters.Select(voter => voter.Key))})";
+        : $"{Disk.Key} ({machine.Role}, epoch {machine.Epoch}, leader {machine.LeaderId}, log {Disk.StartOffset}-{Disk.EndOffset}, "
+            + $"flushed {Disk.FlushedOffset}, high watermark {machine.HighWatermark}, voters {string.Join("+", machine.History.Voters.Voters.Select(voter => voter.Key))})";
 
     public void Start()
     {
@@ -118,7 +118,7 @@ internal sealed class SimulatedReplica(QuorumWorld world, int id, bool isControl
     /// <summary>Takes a request of a node or of an operator.</summary>
     public void Receive(RaftRequest request, Action<RaftResponse> answer) => WhenRunning(() =>
     {
-        _requests.Add(_nextRequestId, answer);
+        _requests.Add(_nextRequestId, (request, answer));
         Step(new RaftEvent.RequestReceived(_nextRequestId++, request));
     })();
 
@@ -286,7 +286,7 @@ internal sealed class SimulatedReplica(QuorumWorld world, int id, bool isControl
 
     private void Reply(RaftReply reply)
     {
-        if (!_requests.Remove(reply.RequestId, out var answer))
+        if (!_requests.Remove(reply.RequestId, out var asked))
             throw new InvalidOperationException($"{Describe()} answers twice: {reply.Response}");
         var response = reply.Response switch
         {
@@ -294,14 +294,15 @@ internal sealed class SimulatedReplica(QuorumWorld world, int id, bool isControl
             FetchSnapshotReply { Error: ErrorCode.None } piece => ReadSnapshot(piece),
             _ => reply.Response,
         };
-        world.Invariants.NoteAnswer(this, response);
-        answer(response);
+        world.Invariants.NoteAnswer(this, asked.Request, response);
+        asked.Answer(response);
     }
 
     private byte[] Read(long offset)
     {
         const int batchesMax = 5;
-        return [.. Disk.Log.Where(batch => batch.EndOffset > offset).Take(world.Prng.NextInt(1, batchesMax)).SelectMany(batch => BitConverter.GetBytes(batch.Id))];
+        var batches = Disk.Log.Where(batch => batch.EndOffset > offset).Take(world.Prng.NextInt(1, batchesMax));
+        return [.. batches.SelectMany(batch => BitConverter.GetBytes(batch.Id))];
     }
 
     private FetchSnapshotReply ReadSnapshot(FetchSnapshotReply piece)

@@ -216,6 +216,29 @@ public sealed class RaftFollowingTests
     }
 
     [Fact]
+    public void A_download_ends_with_its_leader()
+    {
+        var id = new LogPosition(100, 3);
+        var node = new MachineUnderTest(Options(1), new ElectionState(3, 2, null), EmptyLog(), Dynamic(1, 2, 3));
+        node.Answer(node.LastSend<FetchCall>(), new FetchReply(ErrorCode.None, 2, 3, 120) { Snapshot = id });
+        var piece = node.LastSend<FetchSnapshotCall>();
+        node.Ask(new BeginEpochCall(4, 3, Key(1)));
+        Assert.Equal((3, new LogPosition(0, 0)), (node.LastSend<FetchCall>().To.Id, node.LastCall<FetchCall>().LogEnd));
+        node.Answer(piece, new FetchSnapshotReply(ErrorCode.None, 2, 3, id, 0) { Size = 5, Bytes = new byte[5] });
+        Assert.Empty(node.LogEffects);
+        Assert.Single(node.Sends, send => send.Request is FetchSnapshotCall);
+    }
+
+    [Fact]
+    public void A_voter_without_a_leader_looks_for_one()
+    {
+        var node = new MachineUnderTest(Options(1) with { BootstrapServers = [Bootstrap] }, ElectionState.None, EmptyLog(), Dynamic(1, 2, 3));
+        Assert.True(node.Machine is { Role: RaftRole.Unattached, IsVoter: true });
+        node.Answer(node.LastSend<FetchCall>(), new FetchReply(ErrorCode.FencedLeaderEpoch, 9, 7, -1) { LeaderEndpoints = EndpointsOf(9) });
+        Assert.Equal((RaftRole.Follower, 9), (node.Machine.Role, node.Machine.LeaderId)); // it is removed, and learns so by the log
+    }
+
+    [Fact]
     public void A_snapshot_that_is_gone_or_is_another_one_is_given_up_for_a_fetch()
     {
         var id = new LogPosition(100, 3);
