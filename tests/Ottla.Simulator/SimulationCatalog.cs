@@ -7,7 +7,16 @@ namespace Ottla.Simulator;
 public static class SimulationCatalog
 {
     /// <summary>All simulations.</summary>
-    public static IReadOnlyList<ISimulation> All { get; } = [new CrashSimulation(), new Interleaving.InterleavingSimulation(), new Groups.GroupStorm(), new ProduceWorkload(), new TransactionWorkload(), new Quorum.QuorumSimulation()];
+    public static IReadOnlyList<ISimulation> All { get; } =
+    [
+        new CrashSimulation(),
+        new Interleaving.InterleavingSimulation(),
+        new Groups.GroupStorm(),
+        new ProduceWorkload(),
+        new TransactionWorkload(),
+        new Quorum.QuorumSimulation(),
+        new Clusters.ClusterSimulation(),
+    ];
 
     /// <summary>The simulation called <paramref name="name"/>; null when there is none.</summary>
     public static ISimulation? Find(string name) => All.FirstOrDefault(simulation => simulation.Name == name);

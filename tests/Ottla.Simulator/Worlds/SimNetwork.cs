@@ -33,6 +33,8 @@ public sealed class SimNetwork
     private readonly Prng _random;
     private readonly Dictionary<IPEndPoint, SimListener> _listeners = [];
     private readonly List<SimLink> _links = [];
+    private readonly HashSet<(IPAddress From, IPAddress To)> _cuts = [];
+    private readonly List<Action> _held = [];
     private int _portsGiven;
 
     internal SimNetwork(SimScheduler scheduler, Prng random)
@@ -54,6 +56,25 @@ public sealed class SimNetwork
         if (_links.Count > 0)
             _links[_random.NextInt(_links.Count)].Reset();
     }
+
+    /// <summary>Holds up everything that goes from one host to another, until <see cref="Heal"/>: no end of a connection is told.</summary>
+    public void Cut(IPAddress from, IPAddress to) => _cuts.Add((from, to));
+
+    /// <summary>Ends all cuts: what was held up arrives.</summary>
+    public void Heal()
+    {
+        _cuts.Clear();
+        var held = _held.ToArray();
+        _held.Clear();
+        foreach (var arrive in held)
+            arrive();
+    }
+
+    /// <summary>Whether nothing gets from one host to another.</summary>
+    internal bool IsCut(IPAddress from, IPAddress to) => _cuts.Contains((from, to));
+
+    /// <summary>Keeps something that arrives once the network is healed.</summary>
+    internal void Hold(Action arrive) => _held.Add(arrive);
 
     internal SimListener Listen(IPEndPoint endpoint, SimTransport owner)
     {

@@ -13,8 +13,15 @@ namespace Ottla.Simulator.Worlds;
 /// </remarks>
 public sealed class SimNode
 {
-    private const int Port = 9092;
-    private const int ControllerPort = 9093;
+    /// <summary>Where its broker listens.</summary>
+    public const int Port = 9092;
+
+    /// <summary>Where its controller listens.</summary>
+    public const int ControllerPort = 9093;
+
+    /// <summary>The cluster that its directories are formatted for.</summary>
+    private const string ClusterId = "4L6g3nShT-eMCtK--X86sw";
+
 
     private readonly World _world;
     private readonly Dictionary<string, string> _configs;
@@ -35,14 +42,22 @@ public sealed class SimNode
         EndPoint = new IPEndPoint(address, Port);
         _random = new Prng(world.Random.NextUInt64());
         _disk = new SimDisk(world.NewProcess("disk").Clock, new Prng(~world.Seed)); // of its own: what it loses does not change what the world does
-        _configs = new Dictionary<string, string>(configs)
+        _configs = new Dictionary<string, string>
         {
             ["log.dirs"] = "/data",
             ["listeners"] = $"PLAINTEXT://{EndPoint},CONTROLLER://{address}:{ControllerPort}",
             ["controller.quorum.voters"] = $"0@{address}:{ControllerPort}",
             ["num.recovery.threads.per.data.dir"] = "1", // more would be threads of nobody's
         };
+        foreach (var (name, value) in configs)
+            _configs[name] = value;
     }
+
+    /// <summary>What it is called in what is told.</summary>
+    public string Name { get; init; } = "node";
+
+    /// <summary>The node while it serves; null while it starts, and when it does not run.</summary>
+    internal BrokerNode? Serving => IsRunning ? _node : null;
 
     /// <summary>Where it listens.</summary>
     public IPEndPoint EndPoint { get; }
@@ -67,8 +82,9 @@ public sealed class SimNode
     public async Task StartAsync()
     {
         Invariant.Check(!IsRunning, "a node runs once");
-        var process = _world.NewProcess($"node.{++Starts}", EndPoint.Address);
+        var process = _world.NewProcess($"{Name}.{++Starts}", EndPoint.Address);
         _process = process;
+        _node = null;
         _ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _disk.Faults.Fault = (_, _) =>
         {
@@ -78,7 +94,7 @@ public sealed class SimNode
         var platform = new NodePlatform(_disk, process.Transport, process.Clock, new SimLog(process.Tell), _random.NextUInt64());
         var started = process.Start(async () =>
         {
-            var node = await BrokerNode.StartAsync(BrokerConfig.LoadDevMode([], _configs), mayFormat: true, platform);
+            var node = await BrokerNode.StartAsync(BrokerConfig.LoadDevMode([KeyValuePair.Create("CLUSTER_ID", ClusterId)], _configs), mayFormat: true, platform);
             _node = node;
             _ = WatchAsync(process, node);
         });

@@ -1,9 +1,10 @@
+using System.Net;
 using System.Net.Sockets;
 
 namespace Ottla.Simulator.Worlds;
 
 /// <summary>One direction of a simulated connection: what was sent, on its way or arrived.</summary>
-internal sealed class SimStream(SimNetwork network)
+internal sealed class SimStream(SimNetwork network, IPAddress from, IPAddress to)
 {
     private readonly Queue<Action> _underWay = new();
     private readonly Queue<ReadOnlyMemory<byte>> _arrived = new();
@@ -124,7 +125,15 @@ internal sealed class SimStream(SimNetwork network)
         var arrival = Math.Max(network.NowTicks + network.NextDelay().Ticks, _lastArrivalTicks);
         _lastArrivalTicks = arrival;
         _underWay.Enqueue(arrive);
-        network.Carry(TimeSpan.FromTicks(arrival - network.NowTicks), () => _underWay.Dequeue()());
+        network.Carry(TimeSpan.FromTicks(arrival - network.NowTicks), DeliverNext);
+    }
+
+    private void DeliverNext()
+    {
+        if (network.IsCut(from, to))
+            network.Hold(DeliverNext);
+        else
+            _underWay.Dequeue()();
     }
 
     private void Wake()

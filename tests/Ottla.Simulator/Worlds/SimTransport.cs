@@ -8,6 +8,9 @@ namespace Ottla.Simulator.Worlds;
 /// <summary>The network as one process sees it, from its own address. What it opened dies with the process.</summary>
 public sealed class SimTransport : ITransport
 {
+    /// <summary>How soon an attempt to connect over a cut network is repeated.</summary>
+    private static readonly TimeSpan ConnectRetryDelay = TimeSpan.FromMilliseconds(200);
+
     private readonly SimNetwork _network;
     private readonly SimProcess _process;
     private readonly IPAddress _address;
@@ -31,8 +34,11 @@ public sealed class SimTransport : ITransport
     /// <inheritdoc/>
     public async ValueTask<ITransportConnection> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken)
     {
+        var peer = (IPEndPoint)endpoint;
         await Task.Delay(_network.NextDelay(), _process.Clock, cancellationToken);
-        var connection = _network.Connect(_address, (IPEndPoint)endpoint) ?? throw new SocketException((int)SocketError.ConnectionRefused);
+        while (_network.IsCut(_address, peer.Address) || _network.IsCut(peer.Address, _address))
+            await Task.Delay(ConnectRetryDelay, _process.Clock, cancellationToken); // as TCP does: nobody says that the peer is out of reach
+        var connection = _network.Connect(_address, peer) ?? throw new SocketException((int)SocketError.ConnectionRefused);
         Own(connection);
         return connection;
     }
@@ -124,8 +130,8 @@ internal sealed class SimLink
     public SimLink(SimNetwork network, IPEndPoint client, IPEndPoint server)
     {
         _network = network;
-        _toServer = new SimStream(network);
-        _toClient = new SimStream(network);
+        _toServer = new SimStream(network, client.Address, server.Address);
+        _toClient = new SimStream(network, server.Address, client.Address);
         Client = new SimConnection(this, _toClient, _toServer, client, server);
         Server = new SimConnection(this, _toServer, _toClient, server, client);
         _toServer.OnRefused = () => _toServer.FailWriter(SocketError.ConnectionReset);

@@ -1,0 +1,14 @@
+using Ottla.Simulator.Clusters;
+
+namespace Ottla.UnitTests.Simulator;
+
+/// <summary>A few seeds of the cluster's simulation; <c>./dev sim cluster</c> runs more.</summary>
+public sealed class ClusterSimulationTests
+{
+    [Fact]
+    public void What_is_answered_is_there_on_every_node_whatever_happens_to_the_nodes()
+    {
+        for (var seed = 1UL; seed <= 8; seed++)
+            new ClusterSimulation().Run(seed);
+    }
+}
