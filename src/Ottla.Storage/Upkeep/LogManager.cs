@@ -30,7 +30,7 @@ public sealed partial class LogManager : IDisposable
     private readonly IFileSystem _fileSystem;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly ConcurrentDictionary<TopicPartition, Entry> _logs = [];
+    private readonly ConcurrentDictionary<TopicPartition, Entry> _logs;
     private readonly List<(LogDirectory Directory, string Path, Instant DeleteAt)> _deletedDirectories = [];
     private readonly List<LogDirectory> _directories = [];
 
@@ -47,6 +47,7 @@ public sealed partial class LogManager : IDisposable
         _time = time;
         _logger = logger;
         _random = new Prng(options.Seed);
+        _logs = new ConcurrentDictionary<TopicPartition, Entry>(new TopicPartitionComparer(options.Seed));
         var now = Instant.Now(time);
         _nextTimedFlush = now.AddMilliseconds(Math.Min(options.InitialTaskDelayMs, options.TimedFlushCheckIntervalMs));
         _nextRetention = _nextRecoveryPoints = _nextLogStartOffsets = now.AddMilliseconds(options.InitialTaskDelayMs);

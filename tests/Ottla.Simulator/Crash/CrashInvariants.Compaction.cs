@@ -17,7 +17,7 @@ internal static partial class CrashInvariants
     {
         var kept = actual.SelectMany(batch => batch.Records()).Select(record => record.Offset).ToHashSet();
         var lineage = Lineage(model, log, found);
-        var fates = FatesOf(lineage);
+        var fates = FatesOf(model, lineage);
         var committed = lineage.Where((batch, index) => fates[index] == Fate.Committed && !batch.View.IsControl).SelectMany(batch => batch.Records()).ToList();
         var latestKept = LatestOffsets(committed.Where(record => kept.Contains(record.Offset)));
         var latestTombstone = LatestOffsets(committed.Where(record => record.Value is null && record.Offset < model.CompactedTo));
@@ -33,7 +33,7 @@ internal static partial class CrashInvariants
 
                 Demand(record.Offset < model.CompactedTo, model, $"{batch} was flushed (to {model.FlushedEndOffset}), not compacted (to {model.CompactedTo}), and offset {record.Offset} is gone");
                 var isReplaced = record.Key is { } key && (latestKept.GetValueOrDefault(key, -1) > record.Offset || latestTombstone.GetValueOrDefault(key, -1) >= record.Offset);
-                var mayGo = batch.View.IsControl || fate == Fate.Aborted || (fate == Fate.Committed && isReplaced) || (fate == Fate.Open && (model.WasEnded(batch, isAbort: true) || (isReplaced && model.WasEnded(batch, isAbort: false))));
+                var mayGo = batch.View.IsControl || fate == Fate.Aborted || (fate == Fate.Committed && isReplaced);
                 Demand(mayGo, model, $"offset {record.Offset} of {batch} was flushed (to {model.FlushedEndOffset}) and is {fate}, and is gone while nothing replaces key {record.Key}");
             }
         }
@@ -55,7 +55,12 @@ internal static partial class CrashInvariants
         return [.. (tip?.Backwards() ?? []).Where(batch => batch.LastOffset < log.LogEndOffset).Reverse()];
     }
 
-    private static Fate[] FatesOf(List<WrittenBatch> lineage)
+    /// <summary>
+    /// What became of each batch's transaction. What was compacted had a marker then, which may be truncated since: as with Kafka, after a restart a log does not know
+    /// any more that a transaction is unstable whose marker is above the high watermark. The transaction is open again, but its outcome stands: the coordinator does
+    /// not change its mind, and sends the marker again.
+    /// </summary>
+    private static Fate[] FatesOf(LogModel model, List<WrittenBatch> lineage)
     {
         var fates = new Fate[lineage.Count];
         var decided = new Dictionary<long, Fate>();
@@ -63,12 +68,17 @@ internal static partial class CrashInvariants
         {
             var batch = lineage[i].View;
             if (batch.IsControl)
-                decided[batch.ProducerId] = ReplayedProducers.IsAbort(lineage[i]) ? Fate.Aborted : Fate.Committed;
-            fates[i] = batch.IsTransactional && !batch.IsControl ? decided.GetValueOrDefault(batch.ProducerId, Fate.Open) : Fate.Committed;
+                decided[batch.ProducerId] = FateBy(ReplayedProducers.IsAbort(lineage[i]));
+            if (batch.IsControl || !batch.IsTransactional)
+                fates[i] = Fate.Committed;
+            else if (!decided.TryGetValue(batch.ProducerId, out fates[i]) && batch.LastOffset < model.CompactedTo && model.OutcomeOf(lineage[i]) is { } isAbort)
+                fates[i] = FateBy(isAbort);
         }
 
         return fates;
     }
+
+    private static Fate FateBy(bool isAbort) => isAbort ? Fate.Aborted : Fate.Committed;
 
     private static Dictionary<string, long> LatestOffsets(IEnumerable<WrittenRecord> records) =>
         records.Where(record => record.Key is not null).GroupBy(record => record.Key!).ToDictionary(key => key.Key, key => key.Max(record => record.Offset));

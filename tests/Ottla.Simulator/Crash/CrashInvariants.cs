@@ -21,8 +21,9 @@ internal static partial class CrashInvariants
         else
             CheckFlushed(model, log, found);
         CheckEpochs(model, log, found);
-        CheckProducers(model, log, found, actual);
-        CheckAborted(model, log, found, actual);
+        var kept = (found.LastOrDefault()?.Backwards() ?? []).Where(batch => !model.IsLost(batch)).Reverse().ToList();
+        CheckProducers(model, log, kept, actual);
+        CheckAborted(model, log, kept, actual);
         CheckLookups(model, log, actual);
         var maxTimestamp = actual.Count == 0 ? -1 : actual.Max(batch => batch.View.MaxTimestamp);
         // The records that remain of the first batch may be older ones.
@@ -30,6 +31,7 @@ internal static partial class CrashInvariants
         model.Tip = model.IsCompacted
             ? Lineage(model, log, found).LastOrDefault()
             : found.LastOrDefault() ?? model.Tip?.Backwards().FirstOrDefault(batch => batch.LastOffset < log.LogStartOffset);
+        model.ForgetLostFrom(log.LogEndOffset);
         model.LeaderEpoch = Math.Max(model.LeaderEpoch, log.LatestEpoch) + 1;
         model.TruncatesTo = null;
         model.Log = log;
@@ -64,14 +66,14 @@ internal static partial class CrashInvariants
     /// <summary>Reads every batch and finds out what it was when it was written.</summary>
     private static (List<WrittenBatch> Written, List<WrittenBatch> Actual) ReadAll(LogModel model, PartitionLog log)
     {
-        var found = new List<WrittenBatch>();
+        var history = new FoundHistory(model, log.LogStartOffset);
         var actual = new List<WrittenBatch>();
         var next = log.LogStartOffset;
         while (true)
         {
             using var slice = log.Read(next, ReadBytesMax, minOneBatch: true, long.MaxValue).Slice;
             if (slice is null)
-                return (found, actual);
+                break;
             var bytes = new byte[slice.Length];
             slice.Read(0, bytes);
             for (var rest = bytes.AsMemory(); !rest.IsEmpty;)
@@ -82,34 +84,14 @@ internal static partial class CrashInvariants
                 Demand(batch.LastOffset >= next, model, $"the batch at offset {baseOffset} comes after offset {next - 1}");
                 var writers = model.Find(rest[..size]).ToList();
                 Demand(writers.Count > 0, model, $"nobody wrote the batch at offset {baseOffset}: {new WrittenBatch(rest[..size], null)} of producer {new RecordBatchView(rest.Span).ProducerId}, control {new RecordBatchView(rest.Span).IsControl}");
-                var previous = found.LastOrDefault();
-                var written = writers.FirstOrDefault(writer => Follows(model, writer, previous, log.LogStartOffset));
-                Demand(written is not null, model, $"{writers[0]} was written after {writers[0].Previous}, and now follows {previous}; the log starts at {log.LogStartOffset}");
-                found.Add(written!);
-                actual.Add(new WrittenBatch(rest[..size], written!.Previous));
+                Demand(history.TryAdd(writers), model, $"{writers[0]} was written after {writers[0].Previous}, and now follows {history.Written().LastOrDefault()}; the log starts at {log.LogStartOffset}");
+                actual.Add(new WrittenBatch(rest[..size], null));
                 next = batch.NextOffset;
                 rest = rest[size..];
             }
         }
-    }
 
-    /// <summary>
-    /// Whether a batch may come after another: compaction may have taken out what was between them, or power loss, if it was not flushed.
-    /// </summary>
-    private static bool Follows(LogModel model, WrittenBatch batch, WrittenBatch? previous, long logStartOffset)
-    {
-        if (model.IsCompacted)
-            return previous is null || batch.Backwards().Skip(1).Any(earlier => ReferenceEquals(earlier, previous));
-        // Where the end of a segment was not flushed, power loss may take it and leave the segments after it.
-        var earlier = batch.Previous;
-        for (; earlier is not null && !ReferenceEquals(earlier, previous); earlier = earlier.Previous)
-        {
-            var isDeleted = previous is null && earlier.LastOffset < logStartOffset;
-            if (!isDeleted && earlier.LastOffset < model.FlushedEndOffset && !model.Lost.Contains(earlier.BaseOffset))
-                return false;
-        }
-
-        return ReferenceEquals(earlier, previous);
+        return (history.Written(), actual);
     }
 
     private static void CheckOffsets(LogModel model, PartitionLog log, List<WrittenBatch> found)
@@ -154,11 +136,15 @@ internal static partial class CrashInvariants
     /// Of the producers that it has batches of, the log must know what these say. It may know more, from batches that are gone, and it may know less of batches that
     /// are deleted: when a deletion was not yet written down these are back, and what was made of the log meanwhile does not have them.
     /// </summary>
-    private static void CheckProducers(LogModel model, PartitionLog log, List<WrittenBatch> found, List<WrittenBatch> actual)
+    /// <param name="model">What the log was told.</param>
+    /// <param name="log">The log.</param>
+    /// <param name="kept">All batches that led to its last one, those that compaction or a deletion took too; not those that power loss took.</param>
+    /// <param name="actual">The batches that are in it.</param>
+    private static void CheckProducers(LogModel model, PartitionLog log, List<WrittenBatch> kept, List<WrittenBatch> actual)
     {
         var known = log.ActiveProducers();
-        var ever = new ReplayedProducers((found.LastOrDefault()?.Backwards() ?? []).Reverse()).Producers;
-        var views = Enumerable.Range(0, 1 + actual.Count(batch => batch.BaseOffset < model.StartOffsetMax)).Select(deleted => new ReplayedProducers(actual.Skip(deleted)).Producers).ToList();
+        var ever = new ReplayedProducers(kept).Producers;
+        var views = ViewsOf(model, actual).Select(view => view.Producers).ToList();
         foreach (var (producerId, expected) in views[0])
         {
             var producer = known.FirstOrDefault(producer => producer.ProducerId == producerId, new ActiveProducer(-1, -1, -1, -1, -1, -1));
@@ -174,17 +160,26 @@ internal static partial class CrashInvariants
         }
     }
 
-    private static void CheckAborted(LogModel model, PartitionLog log, List<WrittenBatch> found, List<WrittenBatch> actual)
+    private static void CheckAborted(LogModel model, PartitionLog log, List<WrittenBatch> kept, List<WrittenBatch> actual)
     {
         var indexed = log.CollectAbortedTransactions(log.LogStartOffset, log.LogEndOffset).Select(aborted => (aborted.ProducerId, aborted.FirstOffset, aborted.LastOffset)).ToList();
-        // Of a transaction that began in deleted batches, the beginning may be forgotten, or the whole transaction.
-        foreach (var aborted in new ReplayedProducers(actual).Aborted)
-            Demand(indexed.Any(known => IsFrom(aborted, known)), model, $"the aborted transaction {aborted} is in no transaction index");
-        var ever = new ReplayedProducers((found.LastOrDefault()?.Backwards() ?? []).Reverse()).Aborted;
+        // Of a transaction that began in deleted batches, the beginning may be forgotten, or the whole transaction; also when a damaged checkpoint brings them back.
+        var views = ViewsOf(model, actual).Select(view => view.Aborted.ToDictionary(aborted => (aborted.ProducerId, aborted.LastOffset))).ToList();
+        foreach (var aborted in views[0].Values)
+        {
+            var holds = views.Any(view => !view.TryGetValue((aborted.ProducerId, aborted.LastOffset), out var rest) || indexed.Any(known => IsFrom(rest, known)));
+            Demand(holds, model, $"the aborted transaction {aborted} is in no transaction index");
+        }
+
+        var ever = new ReplayedProducers(kept).Aborted;
         foreach (var aborted in indexed)
             Demand(ever.Any(known => IsFrom(aborted, known)), model, $"{aborted} is indexed as an aborted transaction");
         Demand(indexed.Distinct().Count() == indexed.Count, model, "an aborted transaction is indexed twice");
     }
+
+    /// <summary>What the batches of a log say of its producers: all of them first, then without one more of those that were deleted.</summary>
+    private static IEnumerable<ReplayedProducers> ViewsOf(LogModel model, List<WrittenBatch> actual) =>
+        Enumerable.Range(0, 1 + actual.Count(batch => batch.BaseOffset < model.StartOffsetMax)).Select(deleted => new ReplayedProducers(actual.Skip(deleted)));
 
     /// <summary>The indexes lead to every batch, by its offsets and by its time.</summary>
     private static void CheckLookups(LogModel model, PartitionLog log, List<WrittenBatch> actual)

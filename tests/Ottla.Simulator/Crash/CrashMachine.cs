@@ -21,11 +21,13 @@ internal sealed class CrashMachine
     private readonly Dictionary<TopicPartition, LogConfig> _configs = [];
     private readonly SimulatedClock _clock = new(StartMs);
     private readonly CleanerOptions _cleaner;
+    private readonly ulong _seed;
     private LogManager? _logs;
     private ulong _topics;
 
     public CrashMachine(ulong seed)
     {
+        _seed = seed;
         Random = new Prng(seed);
         DamageRandom = new Prng(seed ^ 0x5DEECE66D);
         Disk = new SimDisk(_clock, new Prng(~seed));
@@ -65,6 +67,7 @@ internal sealed class CrashMachine
     /// <summary>Starts the process.</summary>
     public void Start()
     {
+        _ = Random.NextUInt64(); // the manager's seed was drawn once: without it, every seed that found something would be another run
         _logs = LogManager.Open(
             new LogManagerOptions
             {
@@ -80,7 +83,7 @@ internal sealed class CrashMachine
                 HighWatermarkCheckpointIntervalMs = 200,
                 IdleReleaseIntervalMs = 600,
                 Cleaner = () => _cleaner,
-                Seed = Random.NextUInt64(),
+                Seed = _seed, // of all lives, so that the lines of a checkpoint keep their order
             },
             Disk,
             _clock,

@@ -86,7 +86,12 @@ internal sealed class CrashWorkload
             return;
         var producer = open[Random.NextInt(open.Count)];
         var bumps = Random.NextChance(30);
-        var type = Random.NextChance(50) ? ControlRecordType.Abort : ControlRecordType.Commit;
+        var isAbort = Random.NextChance(50);
+        var first = model.Tip?.Backwards().FirstOrDefault(batch =>
+            batch.View.ProducerId == producer.ProducerId && batch.BaseOffset == producer.CurrentTransactionStartOffset);
+        if (first is not null && model.OutcomeOf(first) is { } decided)
+            isAbort = decided; // a marker was truncated: the coordinator sends the same again
+        var type = isAbort ? ControlRecordType.Abort : ControlRecordType.Commit;
         var epoch = (short)(producer.ProducerEpoch + (bumps ? 1 : 0));
         var marker = ControlBatches.BuildEndTransactionMarker(type, 0, producer.ProducerId, epoch, Now.UnixMilliseconds);
         AppendAsLeader(model, marker, AppendOrigin.Coordinator, bumps ? EpochBumpingTransactionVersion : (short)0);
@@ -175,6 +180,7 @@ internal sealed class CrashWorkload
         _machine.Logs.Truncate(log, offset);
         model.TruncatesTo = null;
         model.Tip = model.Tip?.Backwards().FirstOrDefault(batch => batch.LastOffset < offset);
+        model.ForgetLostFrom(offset);
         model.LeaderEpoch++; // who truncates follows a new leader
     }
 
@@ -192,6 +198,7 @@ internal sealed class CrashWorkload
     private void DeleteTopic(LogModel model)
     {
         model.MayBeGone = true;
+        model.Note(model.Log!); // if the deletion fails, a later life finds the log as it is now
         _machine.Logs.Delete(model.Partition);
         model.Log = null;
         _machine.Create(model.Partition);

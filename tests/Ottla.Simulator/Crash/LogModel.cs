@@ -22,7 +22,10 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCo
     /// <summary>What compaction relied on having been committed, the markers of its transactions among it: a log is not truncated to before that.</summary>
     public long CommittedTo { get; private set; }
 
-    /// <summary>Offsets of records that are gone without compaction, as they may be: they were not flushed, or their truncation was begun.</summary>
+    /// <summary>
+    /// Offsets of records, and in a log that is not compacted of batches, that are gone without compaction, as they may be: they were not flushed, or their
+    /// truncation was begun.
+    /// </summary>
     public HashSet<long> Lost { get; } = [];
 
     /// <summary>The log while a process has it open; afterwards what it last said.</summary>
@@ -85,17 +88,30 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCo
     }
 
     /// <summary>
-    /// Whether a batch's transaction was aborted, or committed, even by a marker that was truncated since: the coordinator does not change its mind. So a log may go by
-    /// a marker above the high watermark: as with Kafka, after a restart it does not know any more that such a transaction is unstable.
+    /// Whether a batch's transaction was aborted: true, or committed: false; null when it was never ended. A marker counts even if it was truncated since, or lost:
+    /// the coordinator had decided before it sent it.
     /// </summary>
-    public bool WasEnded(WrittenBatch batch, bool isAbort) => _written.Any(marker =>
-        marker.View.IsControl && marker.View.ProducerId == batch.View.ProducerId && ReplayedProducers.IsAbort(marker) == isAbort && marker.Backwards().Any(earlier => ReferenceEquals(earlier, batch)));
+    public bool? OutcomeOf(WrittenBatch batch) =>
+        _written.Find(marker => IsMarkerOf(marker, batch.View.ProducerId)
+            && marker.Backwards().Skip(1).TakeWhile(earlier => !IsMarkerOf(earlier, batch.View.ProducerId)).Any(earlier => ReferenceEquals(earlier, batch))) is { } end
+            ? ReplayedProducers.IsAbort(end)
+            : null;
+
+    /// <summary>
+    /// Whether power loss took the batch out of the middle of the log, where it was not flushed. From then on the log cannot know what it said: not that it
+    /// ended a transaction, which so may be open again.
+    /// </summary>
+    public bool IsLost(WrittenBatch batch) => !isCompacted && Lost.Contains(batch.BaseOffset);
+
+    /// <summary>The log ends here from now on: what is written next has the offsets of what was lost.</summary>
+    public void ForgetLostFrom(long endOffset) => Lost.RemoveWhere(offset => offset >= endOffset);
 
     /// <summary>Whether a producer ever wrote to the log.</summary>
     public bool Knows(long producerId) => _written.Any(batch => batch.View.ProducerId == producerId);
 
+    private static bool IsMarkerOf(WrittenBatch batch, long producerId) => batch.View.IsControl && batch.View.ProducerId == producerId;
+
     /// <summary>What must have survived.</summary>
     public IEnumerable<WrittenBatch> Flushed() =>
-        Tip?.Backwards().Where(batch => batch.LastOffset < FlushedEndOffset && batch.LastOffset >= StartOffsetMax
-            && (isCompacted || !Lost.Contains(batch.BaseOffset))) ?? [];
+        Tip?.Backwards().Where(batch => batch.LastOffset < FlushedEndOffset && batch.LastOffset >= StartOffsetMax && !IsLost(batch)) ?? [];
 }

@@ -32,6 +32,11 @@ public sealed class CrashSimulationTests
     [InlineData(10445)] // a process that is started again after a flush failed
     [InlineData(15298)] // a marker above the high watermark, and a restart
     [InlineData(19885)] // an offset index that was made anew
+    [InlineData(502303)] // a marker that power loss took from between two segments: its transaction is open again
+    [InlineData(508341)] // an empty batch that may be left of either of two, from before and after a truncation
+    [InlineData(512233)] // a marker that was truncated after compaction had gone by it
+    [InlineData(515106)] // a deletion that failed, of a log that had lost its oldest records since it was opened
+    [InlineData(604237)] // an aborted transaction whose first records were deleted, and are back
     public void Seeds_that_found_something_do_so_no_more(ulong seed)
     {
         var finding = Run(new CrashSimulation(), seed);
