@@ -123,7 +123,7 @@ public sealed partial class RaftMachine
     private FetchReply AnswerWithRecords(FetchCall call) =>
         Answer() with { ReadFrom = call.LogEnd.Offset, MaxBytes = Math.Clamp(call.MaxBytes, 0, _options.FetchBytesMax) };
 
-    private FetchReply Refusal(ErrorCode error) => new(error, LeaderId, Epoch, -1);
+    private FetchReply Refusal(ErrorCode error) => new(error, LeaderId, Epoch, -1) { LogStartOffset = _log.StartOffset };
 
     private void AnswerOrPark(ParkedFetch fetch)
     {

@@ -106,7 +106,7 @@ public sealed record EndEpochReply(ErrorCode Error, int LeaderId, int Epoch) : R
 /// <param name="HighWatermark">The leader's high watermark; -1 when unknown.</param>
 public sealed record FetchReply(ErrorCode Error, int LeaderId, int Epoch, long HighWatermark) : RaftResponse(Error, LeaderId, Epoch)
 {
-    /// <summary>The first offset of the leader's log; -1 when the response has an error.</summary>
+    /// <summary>The first offset of the responding replica's log; -1 when the response does not say.</summary>
     public long LogStartOffset { get; init; } = -1;
 
     /// <summary>Set when the logs diverge: the end of the last common epoch in the leader's log.</summary>

@@ -7,6 +7,7 @@ using Ottla.Kernel;
 using Ottla.Network.Transport;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Files;
+using Ottla.UnitTests.Peers;
 
 namespace Ottla.UnitTests.Broker;
 
@@ -49,6 +50,9 @@ internal sealed class TestCluster : IAsyncDisposable
 
     /// <summary>The nodes by their ids.</summary>
     public IReadOnlyDictionary<int, Member> Nodes { get; }
+
+    /// <summary>Takes what nodes say to controllers; null when no test asks.</summary>
+    public FrameRecorder? Recorder { get; init; }
 
     /// <summary>What all nodes log from warnings on.</summary>
     public WarningLoggers Log { get; } = new();
@@ -163,7 +167,10 @@ internal sealed class TestCluster : IAsyncDisposable
         /// <summary>Starts it on its disk; completes when it serves.</summary>
         public async Task StartAsync(CancellationToken cancellation = default)
         {
-            _transport = new HostTransport(_cluster._network.ForHost(IPAddress.Parse(Host)));
+            ITransport network = _cluster._network.ForHost(IPAddress.Parse(Host));
+            if (_cluster.Recorder is { } recorder)
+                network = new RecordingTransport(network, Id, recorder, port: 9093);
+            _transport = new HostTransport(network);
             var platform = new NodePlatform(Disk, _transport, _cluster.Clock, _cluster.Log, _cluster._seed++);
             var config = BrokerConfig.LoadDevMode([KeyValuePair.Create("CLUSTER_ID", ClusterId)], _values);
             _node = await BrokerNode.StartAsync(config, mayFormat: true, platform, cancellation).WaitAsync(Patience, CancellationToken.None);

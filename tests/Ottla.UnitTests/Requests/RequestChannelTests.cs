@@ -229,7 +229,7 @@ public sealed class RequestChannelTests : IAsyncLifetime
     {
         var channel = Channel(new() { ClientId = "me", RequestTimeout = TimeSpan.FromSeconds(2) }, port: 1);
         var asking = Ask(channel);
-        await _time.AdvanceUntilAsync(asking, 100);
+        await _time.AdvanceUntilAsync(Task.WhenAny(asking), 100); // it fails
         var failure = await AssertFails(asking, RequestFailureKind.TimedOut, mayHaveBeenExecuted: false);
         Assert.Contains("refused", failure.Message, StringComparison.OrdinalIgnoreCase);
         Assert.Contains("Cannot connect to node 3 (127.0.0.1:1)", Assert.Single(_logger.Warnings), StringComparison.Ordinal);
