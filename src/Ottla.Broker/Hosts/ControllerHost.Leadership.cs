@@ -17,6 +17,8 @@ public sealed partial class ControllerHost
             Resign();
             if (leader.LeaderId == _nodeId)
                 Activate(leader.Epoch, committed);
+            else if (leader.LeaderId < 0)
+                LogNobody(_logger, leader.Epoch);
             else
                 LogInactive(_logger, leader.LeaderId, leader.Epoch);
         }
@@ -38,11 +40,14 @@ public sealed partial class ControllerHost
         return new ApiError(error, message);
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "This node is the active controller at epoch {Epoch}, metadata offset {Offset}.")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "This node is the active controller at epoch {Epoch}, metadata offset {Offset}")]
     private static partial void LogActive(ILogger logger, int epoch, long offset);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The active controller is node {LeaderId} at epoch {Epoch}.")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "The active controller is node {LeaderId} at epoch {Epoch}")]
     private static partial void LogInactive(ILogger logger, int leaderId, int epoch);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "No controller is active at epoch {Epoch}: the quorum is to elect one")]
+    private static partial void LogNobody(ILogger logger, int epoch);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{What}")]
     private static partial void LogDone(ILogger logger, string what);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Ottla.Configuration;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
@@ -178,7 +179,8 @@ internal sealed class ConfigDecisions(QuorumController controller)
             case ConfigResourceType.Topic when image.Topics.Find(resource.Name) is null:
                 return new ApiError(ErrorCode.UnknownTopicOrPartition, $"The topic '{resource.Name}' does not exist.");
             case ConfigResourceType.Broker when resource.Name.Length > 0:
-                var id = int.Parse(resource.Name, System.Globalization.CultureInfo.InvariantCulture);
+                if (!int.TryParse(resource.Name, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var id))
+                    return new ApiError(ErrorCode.InvalidRequest, $"Invalid broker name {resource.Name}");
                 return image.Cluster.Brokers.ContainsKey(id) || image.Cluster.Controllers.ContainsKey(id)
                     || quorum.VoterIds.Contains(id)
                     ? null

@@ -64,8 +64,7 @@ internal sealed class HeartbeatDecisions(QuorumController controller)
                 AddFence(image, broker, records);
                 return new(
                     records,
-                    $"Fencing broker {broker.Id} at epoch {broker.Epoch}: nothing was heard from it for {silence.Milliseconds} ms. "
-                    + "It is unfenced again as soon as it sends heartbeats.",
+                    $"Nothing was heard from broker {broker.Id} for {silence.Milliseconds} ms, so it was fenced until its heartbeats come again",
                     false);
             }
 

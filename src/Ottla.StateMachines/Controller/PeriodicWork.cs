@@ -76,11 +76,11 @@ internal sealed class PeriodicWork
         new(new([new MetadataRecord(new Protocol.Messages.NoOpRecord(), 0)], null, false), false);
 
     private Outcome ElectPreferredLeaders(in ControllerState state) => Elect(
-        state, "to their preferred leaders", Election.Preferred, (partition, _) => partition.Leader != partition.PreferredLeader);
+        state, "back to their preferred replicas", Election.Preferred, (partition, _) => partition.Leader != partition.PreferredLeader);
 
     private Outcome ElectUncleanLeaders(in ControllerState state) => Elect(
         state,
-        "without a leader to one that may lack records, as unclean.leader.election.enable allows",
+        "to replicas that may lack records, as nobody else could lead and unclean.leader.election.enable allows it",
         Election.Unclean,
         (partition, rules) => partition.Leader == PartitionRegistration.NoLeader && rules().AllowsUncleanElection);
 
@@ -104,7 +104,7 @@ internal sealed class PeriodicWork
         return new(new(draft.Records, Tell(draft.Records.Count, how), false), false);
     }
 
-    private static string? Tell(int count, string how) => count == 0 ? null : $"Moving {count} partitions {how}.";
+    private static string? Tell(int count, string how) => count == 0 ? null : $"The leadership of {count} partitions was moved {how}";
 
     private readonly record struct Outcome(Decision<MetadataRecord, string?> Decision, bool HasMore);
 
