@@ -133,7 +133,8 @@ internal sealed class QuorumInvariants(QuorumWorld world)
             Demand(
                 node.Disk.Election.Voted is { } voted && voted.Names(vote.Candidate) && node.Disk.Election.Epoch == vote.Epoch, node,
                 $"to have saved its {vote}");
-            Demand(vote.LogEnd >= node.Machine!.Log.End, node, $"to give no vote to a shorter log than its own: {vote}");
+            var isRepeated = _votes.ContainsKey((node.Disk.Key, vote.Epoch));
+            Demand(isRepeated || vote.LogEnd >= node.Machine!.Log.End, node, $"to give no vote to a shorter log than its own: {vote}");
             NoteVote(node, vote.Epoch, vote.Candidate);
         }
 

@@ -10,7 +10,7 @@ namespace Ottla.Simulator.Quorum;
 public sealed class QuorumSimulation : ISimulation
 {
     private const int FaultyMs = 60_000;
-    private const int SettleMs = 15_000;
+    private const int SettleMs = 20_000;
     private const int ProgressMs = 10_000;
 
     /// <inheritdoc/>

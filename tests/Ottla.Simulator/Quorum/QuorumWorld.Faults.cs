@@ -13,12 +13,19 @@ internal sealed partial class QuorumWorld
 
     private long _lastChangeMs;
 
-    /// <summary>Now and then a leader dies as soon as it is one, and is back before anybody has noticed.</summary>
+    /// <summary>
+    /// Now and then a leader dies as soon as it is one, and is back before anybody has noticed; or the voters are to change before it has
+    /// committed anything.
+    /// </summary>
     public void NoteElected(SimulatedReplica node)
     {
-        if (!_isFaulty || !Prng.NextChance(15))
+        if (!_isFaulty)
             return;
         var life = node.Life;
+        if (Prng.NextChance(30))
+            Schedule(Prng.NextInt(1, 60), () => OperateAtOnce(node, life));
+        if (!Prng.NextChance(15))
+            return;
         Schedule(Prng.NextInt(1, 30), () =>
         {
             if (!_isFaulty || node.Life != life || !node.IsUp)
@@ -199,6 +206,12 @@ internal sealed partial class QuorumWorld
             Operate(leader);
         ScheduleOperator();
     });
+
+    private void OperateAtOnce(SimulatedReplica leader, int life)
+    {
+        if (_isFaulty && leader.Life == life && leader.Machine?.Role == RaftRole.Leader)
+            Operate(leader);
+    }
 
     private void Operate(SimulatedReplica leader)
     {

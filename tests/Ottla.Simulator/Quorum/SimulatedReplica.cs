@@ -300,7 +300,7 @@ internal sealed class SimulatedReplica(QuorumWorld world, int id, bool isControl
 
     private byte[] Read(long offset)
     {
-        const int batchesMax = 5;
+        const int batchesMax = 12;
         var batches = Disk.Log.Where(batch => batch.EndOffset > offset).Take(world.Prng.NextInt(1, batchesMax));
         return [.. batches.SelectMany(batch => BitConverter.GetBytes(batch.Id))];
     }
