@@ -2,10 +2,13 @@ using Microsoft.Extensions.Logging;
 
 namespace Ottla.Broker;
 
-/// <summary>The work that a node does beside its requests: every loop and every task that nobody awaits is started or watched here, so that none ends unseen.</summary>
+/// <summary>
+/// The work that a node does beside its requests: every loop and every task that nobody awaits is started or watched here, so that none
+/// ends unseen.
+/// </summary>
 /// <remarks>
-/// Made by the node, lives as long as it; thread-safe. Work that fails is a bug, or a lost disk that the work itself did not expect: it is logged, and the
-/// node is told, which cannot go on. The stop waits for the loops, and does not fail because one of them has.
+/// Made by the node, lives as long as it; thread-safe. Work that fails is a bug, or a lost disk that the work itself did not expect: it is
+/// logged, and the node is told, which cannot go on. The stop waits for the loops, and does not fail because one of them has.
 /// </remarks>
 public sealed partial class BackgroundWork : IDisposable
 {

@@ -9,10 +9,13 @@ using Ottla.Protocol;
 
 namespace Ottla.Broker;
 
-/// <summary>A node: a broker, a controller, or both in one process. Read this first: it shows what there is and what depends on what.</summary>
+/// <summary>
+/// A node: a broker, a controller, or both in one process. Read this first: it shows what there is and what depends on what.
+/// </summary>
 /// <remarks>
 /// Starting goes from the disk to the network: <see cref="NodeStorage"/> opens directories and logs, the controller's listeners are bound,
-/// <see cref="SharedNode"/> opens the metadata log, <see cref="ControllerRole"/> and <see cref="BrokerRole"/> are made upon it, the metadata is
+/// <see cref="SharedNode"/> opens the metadata log, <see cref="ControllerRole"/> and <see cref="BrokerRole"/> are made upon it, the
+/// metadata is
 /// followed, the broker joins the cluster. Stopping goes back, part by part (<see cref="StartedParts"/>). One instance lives from
 /// <see cref="StartAsync"/> to <see cref="StopAsync"/>; disposing without stopping leaves what a crash would leave.
 /// </remarks>
@@ -31,7 +34,10 @@ public sealed class BrokerNode : IAsyncDisposable
         _broker = broker;
     }
 
-    /// <summary>Completes with the reason when the node cannot go on: its metadata log or all its log directories are lost, background work failed, or the controller does not hear of a lost directory.</summary>
+    /// <summary>
+    /// Completes with the reason when the node cannot go on: its metadata log or all its log directories are lost, background work failed,
+    /// or the controller does not hear of a lost directory.
+    /// </summary>
     public Task<Exception> Failure => _shared.Failure.Reason;
 
     /// <summary>Where it listens for clients, with the ports that were taken; empty on a node that is no broker.</summary>
@@ -61,7 +67,9 @@ public sealed class BrokerNode : IAsyncDisposable
     /// <param name="cancellation">Ends a start that is not wanted any more; what is on the disk is then as after a crash.</param>
     /// <exception cref="OperationCanceledException">The start was cancelled.</exception>
     /// <exception cref="ConfigException">The configuration asks for what is not there yet.</exception>
-    /// <exception cref="NodeStartException">The directories do not fit the configuration, an address cannot be listened on, or no controller registers the broker in time.</exception>
+    /// <exception cref="NodeStartException">
+    /// The directories do not fit the configuration, an address cannot be listened on, or no controller registers the broker in time.
+    /// </exception>
     /// <exception cref="IOException">A disk fails.</exception>
     public static async Task<BrokerNode> StartAsync(
         BrokerConfig config, bool mayFormat, NodePlatform platform, CancellationToken cancellation = default)
@@ -73,7 +81,8 @@ public sealed class BrokerNode : IAsyncDisposable
         {
             var storage = NodeStorage.Open(config, mayFormat, platform with { Loggers = loggers }, new NodeFailure(), parts, cancellation);
             var connections = ConnectionResources.Create(storage);
-            var controllerServer = config.IsController ? NodeServer.Listen("controller", storage, connections, config.ControllerListeners) : null;
+            var controllerServer = config.IsController ? NodeServer.Listen("controller", storage, connections, config.ControllerListeners)
+                : null;
             var shared = await SharedNode.OpenAsync(storage, connections, ControllerRole.EndpointsOf(config, controllerServer));
             var controller = controllerServer is null ? null : ControllerRole.Create(shared, controllerServer);
             var channels = NodeChannels.Create(shared, controller?.Host);
@@ -100,7 +109,10 @@ public sealed class BrokerNode : IAsyncDisposable
         }
     }
 
-    /// <summary>Stops in order: leaves the cluster, answers the requests under way, ends what runs beside them, hands the quorum over, flushes, and marks the directories clean.</summary>
+    /// <summary>
+    /// Stops in order: leaves the cluster, answers the requests under way, ends what runs beside them, hands the quorum over, flushes, and
+    /// marks the directories clean.
+    /// </summary>
     public Task StopAsync() => _parts.StopAsync();
 
     /// <inheritdoc/>

@@ -1,5 +1,4 @@
 using System.Net;
-using Microsoft.Extensions.Logging;
 using Ottla.Broker.Api;
 using Ottla.Broker.Directories;
 using Ottla.Broker.Hosts;
@@ -12,7 +11,6 @@ using Ottla.Broker.Server;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
 using Ottla.Kernel;
-using Ottla.Network.Buffers;
 using Ottla.Network.Transport;
 using Ottla.Protocol;
 using Ottla.Requests;
@@ -21,7 +19,10 @@ using Ottla.StateMachines.Brokers;
 namespace Ottla.Broker;
 
 /// <summary>The broker of a node: its replicas, coordinators and listeners. Lives as long as the node.</summary>
-/// <remarks>Made in two steps: <see cref="Create"/> makes everything and binds the listeners, <see cref="JoinAsync"/> enters the cluster and serves clients.</remarks>
+/// <remarks>
+/// Made in two steps: <see cref="Create"/> makes everything and binds the listeners, <see cref="JoinAsync"/> enters the cluster and serves
+/// clients.
+/// </remarks>
 internal sealed class BrokerRole
 {
     private static readonly TimeSpan UpkeepInterval = TimeSpan.FromSeconds(1);
@@ -40,7 +41,8 @@ internal sealed class BrokerRole
     private readonly NodeChannels _channels;
     private readonly BrokerLifecycle _lifecycle;
 
-    private BrokerRole(SharedNode shared, NodeServer server, NodeChannels channels, BrokerLifecycle lifecycle, HostedTopics topics, ApiTable apis)
+    private BrokerRole(
+        SharedNode shared, NodeServer server, NodeChannels channels, BrokerLifecycle lifecycle, HostedTopics topics, ApiTable apis)
     {
         _shared = shared;
         _server = server;
@@ -59,7 +61,10 @@ internal sealed class BrokerRole
     /// <summary>The replicas of this broker.</summary>
     public HostedTopics Topics { get; }
 
-    /// <summary>Makes the broker, has it follow the metadata once the loader starts, and binds its listeners: a port that is taken leaves no trace in the metadata.</summary>
+    /// <summary>
+    /// Makes the broker, has it follow the metadata once the loader starts, and binds its listeners: a port that is taken leaves no trace
+    /// in the metadata.
+    /// </summary>
     /// <param name="shared">What it shares with the controller.</param>
     /// <param name="channels">The ways to other nodes.</param>
     /// <exception cref="NodeStartException">An address cannot be listened on.</exception>
@@ -68,18 +73,22 @@ internal sealed class BrokerRole
         var (config, loggers, time, parts) = (shared.Config, shared.Loggers, shared.Time, shared.Parts);
         Func<BrokerConfig> currentConfig = () => shared.Config;
         var topics = new HostedTopics();
-        shared.Loader.Register(new ReplicaManager(config.NodeId, shared.Logs, topics, currentConfig, loggers.CreateLogger(nameof(ReplicaManager))));
+        shared.Loader.Register(
+            new ReplicaManager(config.NodeId, shared.Logs, topics, currentConfig, loggers.CreateLogger(nameof(ReplicaManager))));
 
         var forwarder = new Forwarder(channels.ToController("forwarding", ForwardingTimeout), shared.Metadata, currentConfig, time);
         var producerIds = new ProducerIds(
-            forwarder.Channel, config.NodeId, () => shared.BrokerEpoch.Value, shared.Background, time, loggers.CreateLogger(nameof(ProducerIds)));
+            forwarder.Channel, config.NodeId, () =>
+            shared.BrokerEpoch.Value, shared.Background, time, loggers.CreateLogger(nameof(ProducerIds)));
         var groups = new GroupHost(
-            shared.Platform.Seed, config.NodeId, topics, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(GroupHost))).Coordinators;
+            shared.Platform.Seed, config.NodeId, topics, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(GroupHost)))
+                .Coordinators;
         var markers = new TransactionMarkers(topics, groups, currentConfig, time);
         var markerSender = new TransactionMarkerSender(
             config.NodeId, markers, ToBrokers($"broker-{config.NodeId}-txn-marker-sender").Find, () => shared.Metadata.Current);
         var transactions = new TransactionHost(
-            config.NodeId, topics, markerSender, producerIds.NextAsync, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(TransactionHost)));
+            config.NodeId, topics, markerSender, producerIds.NextAsync, currentConfig, shared.Background, time,
+            loggers.CreateLogger(nameof(TransactionHost)));
         shared.Loader.Register(groups); // after the replicas: they read and write their logs
         shared.Loader.Register(transactions.Coordinators);
         parts.Add("ending the transaction coordinators", transactions.Coordinators.Close);
@@ -107,13 +116,16 @@ internal sealed class BrokerRole
         });
 
         var server = NodeServer.Listen("broker", shared.Storage, shared.Connections, config.BrokerListeners);
-        parts.Add("sending away who waits for a group", groups.Close); // before the server: members wait for others to join, and must not be waited for
-        var identity = NodeIdentities.OfBroker(config, shared.Identity, server.Advertise(config.AdvertisedListeners, config.BrokerListeners), shared.Logs);
+        // before the server: members wait for others to join, and must not be waited for
+        parts.Add("sending away who waits for a group", groups.Close);
+        var identity = NodeIdentities.OfBroker(
+            config, shared.Identity, server.Advertise(config.AdvertisedListeners, config.BrokerListeners), shared.Logs);
         return new BrokerRole(shared, server, channels, CreateLifecycle(shared, channels, identity), topics, apis);
 
         BrokerChannels ToBrokers(string clientId) => new(
             channels,
-            new RequestChannelOptions { ClientId = clientId, RequestTimeout = TimeSpan.FromMilliseconds(config.RequestTimeoutMs), InFlightMax = 1 },
+            new RequestChannelOptions { ClientId = clientId, RequestTimeout = TimeSpan.FromMilliseconds(config.RequestTimeoutMs),
+                InFlightMax = 1 },
             config.InterBrokerListenerName,
             () => shared.Metadata.Current);
     }
@@ -126,14 +138,16 @@ internal sealed class BrokerRole
         background.StartLoop("registering this broker, and its heartbeats", _lifecycle.RunAsync);
         await UnlessBrokenAsync(_lifecycle.CaughtUp, cancellation); // the replicas that the metadata names are opened by now
         await UnlessBrokenAsync(_lifecycle.UnfenceAsync(), cancellation);
-        await UnlessBrokenAsync(_shared.Metadata.WhenAsync(image => image.Cluster.Broker(_shared.Identity.NodeId) is { Fenced: false }), cancellation);
+        await UnlessBrokenAsync(
+            _shared.Metadata.WhenAsync(image => image.Cluster.Broker(_shared.Identity.NodeId) is { Fenced: false }), cancellation);
         _server.Serve(Apis);
         background.StartLoop("the upkeep of logs", RunUpkeepAsync);
         if (_shared.Config.LogCleanerEnable)
             background.StartLoop("the compaction of logs", _shared.Logs.Cleaner.RunAsync);
         background.StartLoop("moving logs between directories", _shared.Logs.Mover.RunAsync);
         var reports = new DirectoryReports(
-            _shared.Identity.NodeId, _shared.Logs, _lifecycle, _channels.ToController("directory-assignments", DirectoriesTimeout), _shared.Metadata,
+            _shared.Identity.NodeId, _shared.Logs, _lifecycle, _channels.ToController("directory-assignments", DirectoriesTimeout),
+            _shared.Metadata,
             _shared.Platform, _shared.Loggers.CreateLogger(nameof(DirectoryReports)));
         background.StartLoop("reporting log directories to the controller", reports.RunAsync);
         _shared.Parts.Add("leaving the cluster", _lifecycle.ShutDownAsync, () => Task.CompletedTask);
@@ -147,11 +161,13 @@ internal sealed class BrokerRole
             config.ControllerQuorumFetchTimeoutMs + (3L * config.ControllerQuorumElectionTimeoutMs));
         var heartbeats = channels.ToController("heartbeat", TimeSpan.FromMilliseconds(config.BrokerHeartbeatIntervalMs));
         var lifecycle = new BrokerLifecycle(
-            identity, options, shared.BrokerEpoch, heartbeats, channels.Locator, shared.Metadata, shared.Time, shared.Loggers.CreateLogger(nameof(BrokerLifecycle)));
+            identity, options, shared.BrokerEpoch, heartbeats, channels.Locator, shared.Metadata, shared.Time,
+            shared.Loggers.CreateLogger(nameof(BrokerLifecycle)));
         var subscription = shared.Metadata.Subscribe(lifecycle.OnMetadata);
         shared.Parts.Add("following no more metadata", subscription.Dispose);
 
-        // A broker's disk is not changed by the metadata of the past: the first that its replicas see has its registration, so it is of today.
+        // A broker's disk is not changed by the metadata of the past: the first that its replicas see has its registration, so it is of
+        // today.
         shared.Loader.PublishFrom(image => image.Cluster.Broker(identity.NodeId)?.IncarnationId == identity.IncarnationId);
         return lifecycle;
     }

@@ -1,5 +1,4 @@
 using System.Net;
-using Microsoft.Extensions.Logging;
 using Ottla.Broker.Api;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
@@ -7,12 +6,13 @@ using Ottla.Broker.Peers;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
 using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Raft;
 
 namespace Ottla.Broker;
 
-/// <summary>The controller of a node: it takes part in the quorum, decides while it leads it, and serves nodes and tools on listeners of its own.</summary>
+/// <summary>
+/// The controller of a node: it takes part in the quorum, decides while it leads it, and serves nodes and tools on listeners of its own.
+/// </summary>
 /// <remarks>
 /// Its listeners are bound before the metadata log is opened, which tells others where they are. <see cref="Create"/> makes the controller,
 /// <see cref="Serve"/> answers requests and registers it. Lives as long as the node.
@@ -43,7 +43,8 @@ internal sealed class ControllerRole
     /// <param name="server">Its listeners; null on a node that is no controller, which has no endpoints.</param>
     public static IReadOnlyList<RaftEndpoint> EndpointsOf(BrokerConfig config, NodeServer? server) => server is null
         ? []
-        : [.. server.Advertise(config.AdvertisedControllerListeners, config.ControllerListeners).Select(each => new RaftEndpoint(each.Listener, each.Host, each.Port))];
+        : [.. server.Advertise(config.AdvertisedControllerListeners, config.ControllerListeners)
+            .Select(each => new RaftEndpoint(each.Listener, each.Host, each.Port))];
 
     /// <summary>Makes the controller; it is active once the metadata loader says that this node leads.</summary>
     public static ControllerRole Create(SharedNode shared, NodeServer server)
@@ -88,7 +89,8 @@ internal sealed class ControllerRole
         var config = _shared.Config;
         var endpoints = _server.Advertise(config.AdvertisedControllerListeners, config.ControllerListeners);
         var registrar = new ControllerRegistrar(
-            NodeIdentities.OfController(_shared.Identity, endpoints), channels.ToController("registration", RegistrationTimeout), _shared.Metadata,
+            NodeIdentities.OfController(_shared.Identity, endpoints), channels.ToController("registration", RegistrationTimeout),
+            _shared.Metadata,
             _shared.Platform, _shared.Loggers.CreateLogger(nameof(ControllerRegistrar)));
         _shared.Background.StartLoop("the registration of this controller", registrar.RunAsync);
     }

@@ -4,7 +4,9 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Broker;
 
-/// <summary>Everything outside a node that it touches: in production the operating system's, in tests and simulations their stand-ins.</summary>
+/// <summary>
+/// Everything outside a node that it touches: in production the operating system's, in tests and simulations their stand-ins.
+/// </summary>
 /// <param name="FileSystem">The disks.</param>
 /// <param name="Transport">The network.</param>
 /// <param name="Time">The clock.</param>

@@ -11,7 +11,8 @@ internal static class NodeRequirements
         if (config.Get("authorizer.class.name").AsString is { Length: > 0 } authorizer)
         {
             throw new ConfigException(
-                $"authorizer.class.name: this version enforces no ACLs, so {authorizer} would protect nothing. Remove it to run without an authorizer.");
+                $"authorizer.class.name: this version enforces no ACLs, so {authorizer} would protect nothing. Remove it to run without "
+                    + "an authorizer.");
         }
 
         foreach (var listener in config.Listeners)
@@ -23,7 +24,8 @@ internal static class NodeRequirements
         foreach (var name in config.ControllerListenerNames)
         {
             if (config.ListenerSecurityProtocols.TryGetValue(name, out var protocol) && protocol != SecurityProtocol.PLAINTEXT)
-                throw new ConfigException($"controller.listener.names: {name} is {protocol}; this version reaches controllers by PLAINTEXT only.");
+                throw new ConfigException(
+                    $"controller.listener.names: {name} is {protocol}; this version reaches controllers by PLAINTEXT only.");
         }
     }
 }

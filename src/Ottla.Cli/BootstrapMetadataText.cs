@@ -11,7 +11,8 @@ internal static class BootstrapMetadataText
     public static string Of(FormatPlan plan)
     {
         var records = plan.Records.Select(record => $"ApiMessageAndVersion({Of(record.Message)} at version {record.Version})");
-        return $"BootstrapMetadata(records=[{string.Join(", ", records)}], metadataVersionLevel={plan.MetadataVersion.Level}, source=format command)";
+        return $"BootstrapMetadata(records=[{string.Join(", ", records)}], metadataVersionLevel={plan.MetadataVersion.Level}, "
+            + "source=format command)";
     }
 
     private static string Of(IMessage record) => record switch

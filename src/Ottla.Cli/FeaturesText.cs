@@ -20,7 +20,8 @@ internal static class FeaturesText
             text.Append(
                 CultureInfo.InvariantCulture,
                 $"Feature: {feature.Name,-40}  SupportedMinVersion: {Level(feature.Name, feature.MinVersion),-15}  SupportedMaxVersion: "
-                + $"{Level(feature.Name, feature.MaxVersion),-15}  FinalizedVersionLevel: {Level(feature.Name, level),-15}  Epoch: {epoch}\n");
+                + $"{Level(feature.Name, feature.MaxVersion),-15}  FinalizedVersionLevel: {Level(feature.Name, level),-15}  Epoch: "
+                    + $"{epoch}\n");
         }
 
         return text.ToString();

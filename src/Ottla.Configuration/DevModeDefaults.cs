@@ -9,7 +9,10 @@ public static class DevModeDefaults
     private const string ControllerName = "CONTROLLER";
     private const string ControllerListener = "CONTROLLER://127.0.0.1:9093";
 
-    /// <summary>Beside other listeners the controller takes any free port: several such nodes can run on a machine, and nobody else needs to know it.</summary>
+    /// <summary>
+    /// Beside other listeners the controller takes any free port: several such nodes can run on a machine, and nobody else needs to know
+    /// it.
+    /// </summary>
     private const string ControllerListenerBesideOthers = "CONTROLLER://127.0.0.1:0";
 
     /// <summary>The defaults; any given value overrides them.</summary>

@@ -2,7 +2,8 @@ namespace Ottla.Kernel;
 
 /// <summary>Lets one caller in at a time, in the order in which they came.</summary>
 /// <remarks>
-/// Thread-safe. Who waited continues on the scheduler that it waited on, which <see cref="SemaphoreSlim"/> does not promise and the simulator needs.
+/// Thread-safe. Who waited continues on the scheduler that it waited on, which <see cref="SemaphoreSlim"/> does not promise and the
+/// simulator needs.
 /// </remarks>
 public sealed class AsyncTurn
 {

@@ -3,8 +3,8 @@ namespace Ottla.Kernel;
 /// <summary>Wakes one loop, at once or at a time.</summary>
 /// <param name="time">The clock.</param>
 /// <remarks>
-/// Owned by the loop, which alone waits for it; <see cref="Set"/> may be called from anywhere. A signal that is set while the loop is at work is kept
-/// until it waits. The loop continues on the scheduler that it waited on.
+/// Owned by the loop, which alone waits for it; <see cref="Set"/> may be called from anywhere. A signal that is set while the loop is at
+/// work is kept until it waits. The loop continues on the scheduler that it waited on.
 /// </remarks>
 public sealed class LoopSignal(TimeProvider time)
 {

@@ -2,7 +2,8 @@ namespace Ottla.Kernel;
 
 /// <summary>A lock whose order a simulation decides; outside of a simulation it is a <see cref="Lock"/>.</summary>
 /// <remarks>
-/// For locks that are held, or waited for, while files are worked on: <c>using (_lock.EnterScope())</c>. A thread that holds it may enter it again.
+/// For locks that are held, or waited for, while files are worked on: <c>using (_lock.EnterScope())</c>. A thread that holds it may enter
+/// it again.
 /// </remarks>
 public sealed class ScheduledLock
 {

@@ -67,7 +67,9 @@ internal sealed class ChannelConnection : IAsyncDisposable
     }
 
     /// <summary>Encodes and sends a registered request. One call at a time.</summary>
-    /// <exception cref="ProtocolException">The request does not fit its version. It is not in flight any more, and nothing was sent.</exception>
+    /// <exception cref="ProtocolException">
+    /// The request does not fit its version. It is not in flight any more, and nothing was sent.
+    /// </exception>
     public async ValueTask SendAsync(PendingRequest request, int correlationId, CancellationToken cancellation)
     {
         try

@@ -42,7 +42,8 @@ public static class VersionChoice
             var version = Math.Min(Math.Min(own.Max, theirs.Max), versionMax);
             if (version < own.Min || version < theirs.Min)
                 throw new UnsupportedVersionException(
-                    $"There is no common version of {key}: the peer has {theirs}, this software {own}, and at most {versionMax} is wanted.");
+                    $"There is no common version of {key}: the peer has {theirs}, this software {own}, and at most {versionMax} is "
+                        + "wanted.");
             return version;
         }
     }

@@ -5,7 +5,9 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Requests;
 
-/// <summary>A request of a channel from the call to its answer. Owned by the channel; its fields are guarded by the channel's lock.</summary>
+/// <summary>
+/// A request of a channel from the call to its answer. Owned by the channel; its fields are guarded by the channel's lock.
+/// </summary>
 internal abstract class PendingRequest(ApiKey key, short versionMax, long startedAt, TimeSpan timeout)
 {
     public ApiKey Key => key;

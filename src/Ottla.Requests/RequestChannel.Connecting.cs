@@ -92,7 +92,8 @@ public sealed partial class RequestChannel
             var reason = e is OperationCanceledException && tooLong.IsCancellationRequested
                 ? $"it was not set up within {_options.ConnectTimeout.TotalMilliseconds} ms"
                 : e.Message;
-            OnNotConnected(e is AuthenticationException ? RequestFailureKind.AuthenticationFailed : RequestFailureKind.Disconnected, reason, e);
+            OnNotConnected(
+                e is AuthenticationException ? RequestFailureKind.AuthenticationFailed : RequestFailureKind.Disconnected, reason, e);
         }
 
         if (connection is not null)
@@ -208,9 +209,11 @@ public sealed partial class RequestChannel
     private static partial void LogConnected(ILogger logger, NodeAddress address);
 
     [LoggerMessage(Level = LogLevel.Warning,
-        Message = "Cannot connect to {Address}: {Reason}. The next attempt is due in {RetryMs} ms; check that the node runs and can be reached")]
+        Message = "Cannot connect to {Address}: {Reason}. The next attempt is due in {RetryMs} ms; check that the node runs and can be "
+            + "reached")]
     private static partial void LogNotConnected(ILogger logger, NodeAddress address, string reason, long retryMs);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The connection to {Address} ended with {InFlight} requests in flight: {Reason}")]
+    [LoggerMessage(
+        Level = LogLevel.Information, Message = "The connection to {Address} ended with {InFlight} requests in flight: {Reason}")]
     private static partial void LogEnded(ILogger logger, NodeAddress address, string reason, int inFlight);
 }

@@ -110,7 +110,9 @@ public sealed partial class RequestChannel : IAsyncDisposable
     /// <param name="timeout">How long it may take; null for <see cref="RequestChannelOptions.RequestTimeout"/>.</param>
     /// <param name="versionMax">The newest version to send it in.</param>
     /// <param name="cancellation">Ends the wait; what was sent is not taken back, and its answer is dropped.</param>
-    /// <exception cref="RequestFailedException">There is no answer; it says why, and whether the request may have been executed.</exception>
+    /// <exception cref="RequestFailedException">
+    /// There is no answer; it says why, and whether the request may have been executed.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public Task<TResponse> SendAsync<TRequest, TResponse>(
         TRequest request, TimeSpan? timeout = null, short versionMax = short.MaxValue, CancellationToken cancellation = default)
@@ -123,7 +125,9 @@ public sealed partial class RequestChannel : IAsyncDisposable
     /// <param name="timeout">How long it may take; null for <see cref="RequestChannelOptions.RequestTimeout"/>.</param>
     /// <param name="versionMax">The newest version to send it in.</param>
     /// <param name="cancellation">Ends the wait; what was sent is not taken back, and its answer is dropped.</param>
-    /// <exception cref="RequestFailedException">There is no answer; it says why, and whether the request may have been executed.</exception>
+    /// <exception cref="RequestFailedException">
+    /// There is no answer; it says why, and whether the request may have been executed.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public async Task<TResponse> SendAsync<TRequest, TResponse>(
         Func<short, TRequest> makeRequest,

@@ -17,10 +17,14 @@ public sealed record RequestChannelOptions
     /// </summary>
     public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long setting up a connection may take, login and ApiVersions included (<c>socket.connection.setup.timeout.ms</c>).</summary>
+    /// <summary>
+    /// How long setting up a connection may take, login and ApiVersions included (<c>socket.connection.setup.timeout.ms</c>).
+    /// </summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>The wait after the first failed or broken connection (<c>reconnect.backoff.ms</c>); doubles with every further failure.</summary>
+    /// <summary>
+    /// The wait after the first failed or broken connection (<c>reconnect.backoff.ms</c>); doubles with every further failure.
+    /// </summary>
     public TimeSpan ReconnectBackoff { get; init; } = TimeSpan.FromMilliseconds(50);
 
     /// <summary>The longest such wait (<c>reconnect.backoff.max.ms</c>).</summary>

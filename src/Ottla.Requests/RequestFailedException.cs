@@ -30,7 +30,8 @@ public enum RequestFailureKind
 /// <param name="mayHaveBeenExecuted">Whether the peer may have received the request.</param>
 /// <param name="message">What happened, to whom.</param>
 /// <param name="innerException">The cause.</param>
-public sealed class RequestFailedException(RequestFailureKind kind, bool mayHaveBeenExecuted, string message, Exception? innerException = null)
+public sealed class RequestFailedException(
+    RequestFailureKind kind, bool mayHaveBeenExecuted, string message, Exception? innerException = null)
     : Exception(message, innerException)
 {
     /// <summary>Why there is no answer.</summary>

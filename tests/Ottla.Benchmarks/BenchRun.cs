@@ -6,7 +6,9 @@ using Ottla.Benchmarks.Targets;
 
 namespace Ottla.Benchmarks;
 
-/// <summary>One run of the tool: every scenario in turn on every target, in rounds, in alternating order; then the table, and the result stored.</summary>
+/// <summary>
+/// One run of the tool: every scenario in turn on every target, in rounds, in alternating order; then the table, and the result stored.
+/// </summary>
 internal sealed class BenchRun(BenchOptions options)
 {
     private const int WarmUpDivisor = 10;
@@ -79,7 +81,8 @@ internal sealed class BenchRun(BenchOptions options)
             {
                 var counted = Try(scenario.Name, target.Name, () => new Sample
                 {
-                    SystemCallsPerRequest = Measurement.SystemCallsOf(ScenarioCatalog.Shrink(scenario, WarmUpDivisor), target, workDirectory),
+                    SystemCallsPerRequest = Measurement.SystemCallsOf(
+                        ScenarioCatalog.Shrink(scenario, WarmUpDivisor), target, workDirectory),
                 });
                 var samples = _samples[(scenario.Name, target.Name)];
                 samples[^1] = samples[^1] with { SystemCallsPerRequest = counted?.SystemCallsPerRequest };
@@ -89,7 +92,8 @@ internal sealed class BenchRun(BenchOptions options)
 
     private void MeasureAll(Scenario scenario, TargetSet targets, bool isReversed = false)
     {
-        foreach (var target in (isReversed ? targets.All.Reverse() : targets.All).Where(target => scenario is not ScaleScenario || target.Name != ResultTable.FloorName))
+        foreach (var target in (isReversed ? targets.All.Reverse() : targets.All)
+            .Where(target => scenario is not ScaleScenario || target.Name != ResultTable.FloorName))
             Attempt(scenario.Name, target.Name, () => Measurement.Of(scenario, target));
     }
 
@@ -133,7 +137,8 @@ internal sealed class BenchRun(BenchOptions options)
             .SelectMany(scenario => _samples.Where(entry => entry.Key.Scenario == scenario.Name))
             .Select(entry => new ScenarioResult(entry.Key.Scenario, entry.Key.Target, Sample.MedianOf(entry.Value), entry.Value))
             .ToArray();
-        var result = new BenchResult(_started, Repository.Commit(), MachineInfo.Read(workDirectory), options.Rounds, options.IsQuick, scenarios);
+        var result = new BenchResult(
+            _started, Repository.Commit(), MachineInfo.Read(workDirectory), options.Rounds, options.IsQuick, scenarios);
         Console.WriteLine(ResultTable.Render(result));
         if (_failures > 0)
         {
@@ -141,9 +146,11 @@ internal sealed class BenchRun(BenchOptions options)
             return 1;
         }
 
-        var regressions = options.IsChecked && ResultStore.LatestOf(Repository.ResultsDirectory, result.Machine) is { } before ? RegressionCheck.Find(before, result) : [];
+        var regressions = options.IsChecked
+            && ResultStore.LatestOf(Repository.ResultsDirectory, result.Machine) is { } before ? RegressionCheck.Find(before, result) : [];
         if (options.IsStored)
-            Console.WriteLine($"Stored as {Path.GetRelativePath(Environment.CurrentDirectory, ResultStore.Write(Repository.ResultsDirectory, result))}");
+            Console.WriteLine(
+                $"Stored as {Path.GetRelativePath(Environment.CurrentDirectory, ResultStore.Write(Repository.ResultsDirectory, result))}");
         foreach (var regression in regressions)
             Console.Error.WriteLine($"REGRESSION {regression}");
         return regressions.Count == 0 ? 0 : 3;

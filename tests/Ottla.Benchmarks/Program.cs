@@ -14,10 +14,13 @@ try
     {
         ["run", .. var rest] => BenchOptions.Parse(rest) is { } options ? new BenchRun(options).Execute() : Fail(BenchOptions.Usage),
         ["show", .. var files] => Show(files),
-        ["group-storm", .. var rest] => BenchOptions.Parse(rest) is { } options ? new GroupStorm(options).Execute() : Fail(BenchOptions.Usage),
-        ["coordinators", .. var rest] => BenchOptions.Parse(rest) is { } options ? new CoordinatorBench(options).Execute() : Fail(BenchOptions.Usage),
+        ["group-storm", .. var rest] =>
+            BenchOptions.Parse(rest) is { } options ? new GroupStorm(options).Execute() : Fail(BenchOptions.Usage),
+        ["coordinators", .. var rest] =>
+            BenchOptions.Parse(rest) is { } options ? new CoordinatorBench(options).Execute() : Fail(BenchOptions.Usage),
         ["floor", var port, var directory] when int.TryParse(port, out var number) => FloorServer.Run(number, directory),
-        ["restart", .. var rest] => BenchOptions.Parse(rest) is { } options ? new RestartBench(options).Execute() : Fail(BenchOptions.Usage),
+        ["restart", .. var rest] =>
+            BenchOptions.Parse(rest) is { } options ? new RestartBench(options).Execute() : Fail(BenchOptions.Usage),
         ["churn", .. var rest] => ChurnBench.Run(rest) ?? Fail(BenchOptions.Usage),
         ["neighbours", .. var rest] =>
             BenchOptions.Parse(rest) is { } options ? new NeighbourBench(options).Execute() : Fail(BenchOptions.Usage),

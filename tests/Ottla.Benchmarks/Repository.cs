@@ -8,7 +8,8 @@ internal static class Repository
     private const string Marker = "Ottla.slnx";
 
     /// <summary>The directory of the solution: the nearest one above the tool, or above the working directory.</summary>
-    public static string Root { get; } = Find(AppContext.BaseDirectory) ?? Find(Environment.CurrentDirectory) ?? Environment.CurrentDirectory;
+    public static string Root { get; } = Find(AppContext.BaseDirectory) ?? Find(Environment.CurrentDirectory)
+        ?? Environment.CurrentDirectory;
 
     /// <summary>Where results are stored.</summary>
     public static string ResultsDirectory => Path.Combine(Root, "tests", "Ottla.Benchmarks", "results");

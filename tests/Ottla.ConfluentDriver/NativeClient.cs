@@ -5,8 +5,8 @@ namespace Ottla.ConfluentDriver;
 
 /// <summary>Chooses which of the package's builds of librdkafka Confluent.Kafka uses.</summary>
 /// <remarks>
-/// The package has several builds for each platform. The usual one needs the system's libsasl2, and others do not: the first that loads is taken, so
-/// that the tests run on a machine without that library.
+/// The package has several builds for each platform. The usual one needs the system's libsasl2, and others do not: the first that loads is
+/// taken, so that the tests run on a machine without that library.
 /// </remarks>
 internal static class NativeClient
 {

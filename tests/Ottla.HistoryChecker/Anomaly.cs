@@ -1,7 +1,11 @@
 namespace Ottla.HistoryChecker;
 
-/// <summary>What a history can show that must not be, in the vocabulary of Jepsen's analysis of Kafka (<c>jepsen.tests.kafka</c>).</summary>
-/// <remarks>Normal in Kafka, and therefore not looked for: records of different transactions that lie between each other (G0, <c>int-send-skip</c>).</remarks>
+/// <summary>
+/// What a history can show that must not be, in the vocabulary of Jepsen's analysis of Kafka (<c>jepsen.tests.kafka</c>).
+/// </summary>
+/// <remarks>
+/// Normal in Kafka, and therefore not looked for: records of different transactions that lie between each other (G0, <c>int-send-skip</c>).
+/// </remarks>
 public enum AnomalyKind
 {
     /// <summary><c>lost-write</c>: acknowledged at an offset, polls got beyond it, and never got it.</summary>

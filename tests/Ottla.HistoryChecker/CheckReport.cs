@@ -62,7 +62,9 @@ public sealed class CheckReport
         foreach (var index in anomaly.Operations.Take(ShownOperationsMax))
         {
             var operation = _history[index].ToString();
-            text.AppendLine(CultureInfo.InvariantCulture, $"    #{index} {(operation.Length > ShownOperationCharsMax ? $"{operation[..ShownOperationCharsMax]}..." : operation)}");
+            text.AppendLine(
+                CultureInfo.InvariantCulture,
+                $"    #{index} {(operation.Length > ShownOperationCharsMax ? $"{operation[..ShownOperationCharsMax]}..." : operation)}");
         }
     }
 }

@@ -3,7 +3,8 @@ using Ottla.Simulator;
 
 const int done = 0, found = 1, misused = 2;
 
-if (args is not [var name, .. var rest] || SimulationCatalog.Find(name) is not { } simulation || !TryParseSeeds(rest, out var first, out var last))
+if (args is not [var name, .. var rest] || SimulationCatalog.Find(name) is not { } simulation
+    || !TryParseSeeds(rest, out var first, out var last))
 {
     Console.Error.WriteLine("usage: ./dev sim NAME [SEED | FIRST..LAST]      (default: 1..1000; a single seed tells what happens)");
     foreach (var known in SimulationCatalog.All)
@@ -36,5 +37,7 @@ static bool TryParseSeeds(string[] words, out ulong first, out ulong last)
     var ends = words[0].Split("..");
     var isNumber = ulong.TryParse(ends[0], NumberStyles.None, CultureInfo.InvariantCulture, out first);
     last = first;
-    return words.Length == 1 && isNumber && (ends.Length == 1 || (ends.Length == 2 && ulong.TryParse(ends[1], NumberStyles.None, CultureInfo.InvariantCulture, out last) && first <= last));
+    return words.Length == 1 && isNumber && (
+        ends.Length == 1
+        || (ends.Length == 2 && ulong.TryParse(ends[1], NumberStyles.None, CultureInfo.InvariantCulture, out last) && first <= last));
 }

@@ -6,6 +6,7 @@ return args switch
 {
     ["group", var bootstrap, var group, var topic, var instance] => ConfluentGroupMember.Run(bootstrap, group, topic, instance),
     ["copy", var port, var group, var topic, var toTopic, var id, .. var partitions] => await TransactionalCopier.RunAsync(
-        int.Parse(port, CultureInfo.InvariantCulture), group, topic, toTopic, id, [.. partitions.Select(partition => int.Parse(partition, CultureInfo.InvariantCulture))]),
+        int.Parse(port, CultureInfo.InvariantCulture), group, topic, toTopic, id,
+            [.. partitions.Select(partition => int.Parse(partition, CultureInfo.InvariantCulture))]),
     _ => 2,
 };

@@ -4,7 +4,9 @@ using System.Text.Json;
 
 namespace Ottla.UnitTests;
 
-/// <summary>What Apache Kafka itself wrote (tests/golden), unpacked once per test run into a temporary directory that the run removes.</summary>
+/// <summary>
+/// What Apache Kafka itself wrote (tests/golden), unpacked once per test run into a temporary directory that the run removes.
+/// </summary>
 public static class GoldenData
 {
     private const string CleanArchive = "datadir-clean";

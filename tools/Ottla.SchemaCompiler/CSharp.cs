@@ -60,7 +60,9 @@ internal static class CSharp
         };
     }
 
-    /// <summary>The test for being within <paramref name="versions"/>, given that <paramref name="possible"/> holds already; null when always true.</summary>
+    /// <summary>
+    /// The test for being within <paramref name="versions"/>, given that <paramref name="possible"/> holds already; null when always true.
+    /// </summary>
     public static string? VersionCondition(VersionRange versions, VersionRange possible)
     {
         var fromBelow = versions.Low > possible.Low;
@@ -68,7 +70,8 @@ internal static class CSharp
         return (fromBelow, fromAbove) switch
         {
             _ when versions.IsEmpty => "false",
-            (true, true) => versions.Low == versions.High ? $"version == {versions.Low}" : $"version is >= {versions.Low} and <= {versions.High}",
+            (true, true) =>
+                versions.Low == versions.High ? $"version == {versions.Low}" : $"version is >= {versions.Low} and <= {versions.High}",
             (true, false) => $"version >= {versions.Low}",
             (false, true) => $"version <= {versions.High}",
             _ => null,
@@ -77,7 +80,8 @@ internal static class CSharp
 
     /// <summary>What stands for "is this version flexible" in emitted code.</summary>
     public static string Flexible(Message message) =>
-        message.FlexibleVersions.IsEmpty ? "false" : message.FlexibleVersions.Contains(message.Versions) ? "true" : $"version >= {message.FlexibleVersions.Low}";
+        message.FlexibleVersions.IsEmpty ? "false" : message.FlexibleVersions.Contains(message.Versions) ? "true"
+        : $"version >= {message.FlexibleVersions.Low}";
 
     public static string FlexibleChoice(Message message, string whenFlexible, string otherwise) => Flexible(message) switch
     {
@@ -88,7 +92,8 @@ internal static class CSharp
 
     /// <summary>The argument for methods whose encoding differs in flexible versions.</summary>
     public static string FlexibleArgument(Message message, Field field) =>
-        field.IsInflexible ? "false" : field.Tag is not null ? "true" : Flexible(message) is "true" or "false" ? Flexible(message) : "flexible";
+        field.IsInflexible ? "false" : field.Tag is not null ? "true" : Flexible(message) is "true" or "false" ? Flexible(message)
+        : "flexible";
 
     /// <summary>Declares the local that <see cref="FlexibleArgument"/> may name.</summary>
     public static void DeclareFlexible(CodeWriter code, Message message)

@@ -1,6 +1,9 @@
 namespace Ottla.SchemaCompiler;
 
-/// <summary>Emits how a struct of a record is shown as JSON: the field names and forms of Kafka's own converters, so that dumps of both can be compared.</summary>
+/// <summary>
+/// Emits how a struct of a record is shown as JSON: the field names and forms of Kafka's own converters, so that dumps of both can be
+/// compared.
+/// </summary>
 internal static class JsonEmitter
 {
     public static void Emit(CodeWriter code, Message message, Struct owner)
@@ -49,7 +52,8 @@ internal static class JsonEmitter
 
     private static void EmitValue(CodeWriter code, Field field, string value)
     {
-        var isNullable = field is { IsArray: false } && (field.IsNullable || CSharp.IsAbsentAsNull(field)) && (field.IsStruct || field.TypeName == "bytes");
+        var isNullable = field is { IsArray: false } && (field.IsNullable || CSharp.IsAbsentAsNull(field))
+            && (field.IsStruct || field.TypeName == "bytes");
         if (isNullable)
         {
             using (code.Block($"if ({value} is null)"))
@@ -65,7 +69,9 @@ internal static class JsonEmitter
             "string" => $"json.WriteStringValue({value});",
             "bytes" => $"json.WriteBase64StringValue({value});",
             // JSON has no number for those that are not finite.
-            "float64" => $"if (double.IsFinite({value})) json.WriteNumberValue({value}); else json.WriteStringValue({value}.ToString(System.Globalization.CultureInfo.InvariantCulture));",
+            "float64" =>
+                $"if (double.IsFinite({value})) json.WriteNumberValue({value}); else "
+                    + $"json.WriteStringValue({value}.ToString(System.Globalization.CultureInfo.InvariantCulture));",
             "records" => throw new InvalidOperationException("records are in APIs only, which have no JSON"),
             _ => $"json.WriteNumberValue({value});",
         });

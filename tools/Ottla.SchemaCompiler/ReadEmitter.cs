@@ -79,7 +79,8 @@ internal static class ReadEmitter
         if (field.IsStruct)
         {
             var read = $"{field.TypeName}.Read(ref reader, version)";
-            code.Line(!field.IsNullable ? $"value.{field.Name} = {read};" : $"value.{field.Name} = reader.Read{CSharp.PresenceMethod(field)}(\"{field.Name}\") ? {read} : null;");
+            code.Line(!field.IsNullable ? $"value.{field.Name} = {read};"
+                : $"value.{field.Name} = reader.Read{CSharp.PresenceMethod(field)}(\"{field.Name}\") ? {read} : null;");
             return;
         }
 
@@ -93,7 +94,8 @@ internal static class ReadEmitter
         if (!field.IsNullable)
             code.Line($"value.{field.Name} = reader.Read{method}({flexible}, \"{field.Name}\");");
         else if (CSharp.VersionCondition(field.NullableVersions, field.Versions) is { } condition)
-            code.Line($"value.{field.Name} = {condition} ? reader.ReadNullable{method}({flexible}) : reader.Read{method}({flexible}, \"{field.Name}\");");
+            code.Line($"value.{field.Name} = {condition} ? reader.ReadNullable{method}({flexible}) : reader.Read{method}({flexible}, "
+                + $"\"{field.Name}\");");
         else
             code.Line($"value.{field.Name} = reader.ReadNullable{method}({flexible});");
     }

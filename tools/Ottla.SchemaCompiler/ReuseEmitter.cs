@@ -15,7 +15,8 @@ internal static class ReuseEmitter
         {
             code.Line($"private ReusableParts<{field.TypeName}> {PartsOf(field)};");
             code.Line();
-            code.Line($"/// <summary>Makes <see cref=\"{field.Name}\"/> an array of elements that are as new, and belong to this object until its <see cref=\"Reset\"/>.</summary>");
+            code.Line($"/// <summary>Makes <see cref=\"{field.Name}\"/> an array of elements that are as new, and belong to this object "
+                + "until its <see cref=\"Reset\"/>.</summary>");
             code.Line($"public {field.TypeName}[] {TakeMethod(field)}(int length) => {field.Name} = {PartsOf(field)}.Take(length);");
             code.Line();
         }

@@ -26,7 +26,8 @@ internal readonly record struct VersionRange(int Low, int High)
     };
 
     private static VersionRange Checked(string text, string low, string high) =>
-        short.TryParse(low, NumberStyles.None, CultureInfo.InvariantCulture, out var from) && short.TryParse(high, NumberStyles.None, CultureInfo.InvariantCulture, out var to) && from <= to
+        short.TryParse(low, NumberStyles.None, CultureInfo.InvariantCulture, out var from)
+        && short.TryParse(high, NumberStyles.None, CultureInfo.InvariantCulture, out var to) && from <= to
             ? new VersionRange(from, to)
             : throw new FormatException($"'{text}' are no versions");
 

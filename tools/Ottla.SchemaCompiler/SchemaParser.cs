@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace Ottla.SchemaCompiler;
 
-/// <summary>Reads the notation of <c>schemas/README.md</c>. Any line that it does not understand is an error that names file and line.</summary>
+/// <summary>
+/// Reads the notation of <c>schemas/README.md</c>. Any line that it does not understand is an error that names file and line.
+/// </summary>
 internal sealed class SchemaParser
 {
     private const int IndentWidth = 2;
@@ -80,8 +82,10 @@ internal sealed class SchemaParser
     {
         var depth = _next < _lines.Count ? _lines[_next].Depth : 0;
         var (line, text) = Take();
-        if (depth != 0 || text.Split(' ') is not [var side, var versions, "flexible", var flexible, .. var marks] || marks.Except(s_marks).Any() || !SchemaRules.SidesOf(schema).Contains(side))
-            throw new FormatException($"expected '{string.Join('|', SchemaRules.SidesOf(schema))} VERSIONS flexible VERSIONS [{string.Join("] [", s_marks)}]'");
+        if (depth != 0 || text.Split(' ') is not [var side, var versions, "flexible", var flexible, .. var marks]
+            || marks.Except(s_marks).Any() || !SchemaRules.SidesOf(schema).Contains(side))
+            throw new FormatException(
+                $"expected '{string.Join('|', SchemaRules.SidesOf(schema))} VERSIONS flexible VERSIONS [{string.Join("] [", s_marks)}]'");
         var name = side == "body" ? schema.Name : schema.Name + char.ToUpperInvariant(side[0]) + side[1..];
         var message = new Message
         {
@@ -182,7 +186,8 @@ internal sealed class SchemaParser
             IsArray = type.StartsWith("[]"),
             TypeName = type.StartsWith("[]") ? type[2..] : type,
             Versions = versions,
-            NullableVersions = nullable switch { null => VersionRange.None, "" => versions, _ => VersionRange.Parse(nullable).Intersect(versions) },
+            NullableVersions =
+                nullable switch { null => VersionRange.None, "" => versions, _ => VersionRange.Parse(nullable).Intersect(versions) },
             Tag = tag,
             IsIgnorable = isIgnorable,
             IsInflexible = isInflexible,
@@ -193,7 +198,8 @@ internal sealed class SchemaParser
     }
 
     private static int ParseNumber(string text) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : throw new FormatException($"'{text}' is not a number");
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number
+        : throw new FormatException($"'{text}' is not a number");
 
     private (int Line, string Text) Take()
     {

@@ -5,7 +5,8 @@ namespace Ottla.SchemaCompiler;
 /// <summary>What must hold in a schema beyond the notation: whatever would otherwise only show in the compiled C#, or not at all.</summary>
 internal static class SchemaRules
 {
-    private static readonly string[] KeyedKinds = ["api", "metadata-record", "group-record", "transaction-record", "share-record", "remote-log-record"];
+    private static readonly string[] KeyedKinds = [
+        "api", "metadata-record", "group-record", "transaction-record", "share-record", "remote-log-record"];
     private static readonly string[] KnownListeners = ["broker", "controller"];
 
     public static string[] SidesOf(Schema schema) => schema.Kind switch
@@ -41,7 +42,9 @@ internal static class SchemaRules
     public static void Check(Schema schema)
     {
         if (!schema.Messages.Select(message => message.Side).SequenceEqual(SidesOf(schema)))
-            throw Error(schema, schema.Messages.Count > 0 ? schema.Messages[^1].Body.Line : schema.Line, $"a schema of this kind has {string.Join(" and ", SidesOf(schema))}, once and in this order");
+            throw Error(
+                schema, schema.Messages.Count > 0 ? schema.Messages[^1].Body.Line : schema.Line,
+                $"a schema of this kind has {string.Join(" and ", SidesOf(schema))}, once and in this order");
         foreach (var message in schema.Messages)
         {
             CheckStructs(schema, message);
@@ -70,7 +73,8 @@ internal static class SchemaRules
     {
         foreach (var group in schemas.Where(s => s.Key is not null).GroupBy(s => (s.Kind, s.Key)).Where(g => g.Count() > 1))
             throw Error(group.Last(), group.Last().Line, $"{group.First().Path} has number {group.Key.Key} already");
-        foreach (var group in schemas.SelectMany(s => s.Messages.Select(m => (Schema: s, Message: m))).GroupBy(m => m.Message.Name).Where(g => g.Count() > 1))
+        foreach (var group in schemas.SelectMany(s => s.Messages.Select(m => (Schema: s, Message: m))).GroupBy(m => m.Message.Name)
+            .Where(g => g.Count() > 1))
             throw Error(group.Last().Schema, group.Last().Message.Body.Line, $"{group.First().Schema.Path} has a {group.Key} already");
     }
 
@@ -145,7 +149,8 @@ internal static class SchemaRules
         if (field.Tag is not null && field.TypeName == "records")
             throw Error(schema, line, "records cannot be tagged: their bytes are not there to measure");
         if (field.Default is { } value && !IsDefaultPossible(field, value))
-            throw Error(schema, line, $"'{value}' is no default of a {(field.IsArray ? "[]" : "")}{field.TypeName}{(field.IsNullable ? "?" : "")}");
+            throw Error(
+                schema, line, $"'{value}' is no default of a {(field.IsArray ? "[]" : "")}{field.TypeName}{(field.IsNullable ? "?" : "")}");
     }
 
     private static bool IsDefaultPossible(Field field, string value)

@@ -30,7 +30,10 @@ internal static class TableEmitter
                 {
                     var request = api.Messages[0];
                     var flexible = request.FlexibleVersions.IsEmpty ? "short.MaxValue" : $"{request.FlexibleVersions.Low}";
-                    code.Line($"new(ApiKey.{api.Name}, {request.Versions.Low}, {request.Versions.High}, {flexible}, IsLatestVersionUnstable: {(request.IsLatestVersionUnstable ? "true" : "false")}, OnBroker: {(api.Listeners.Contains("broker") ? "true" : "false")}, OnController: {(api.Listeners.Contains("controller") ? "true" : "false")}, \"{api.Description}\"),");
+                    code.Line($"new(ApiKey.{api.Name}, {request.Versions.Low}, {request.Versions.High}, {flexible}, "
+                        + $"IsLatestVersionUnstable: {(request.IsLatestVersionUnstable ? "true" : "false")}, OnBroker: "
+                            + $"{(api.Listeners.Contains("broker") ? "true" : "false")}, OnController: "
+                                + $"{(api.Listeners.Contains("controller") ? "true" : "false")}, \"{api.Description}\"),");
                 }
             }
 
@@ -55,8 +58,10 @@ internal static class TableEmitter
             {
                 var method = side == "body" ? "Read" : "Read" + char.ToUpperInvariant(side[0]) + side[1..];
                 code.Line($"/// <summary>Decodes the {side} of the record type <paramref name=\"recordKey\"/>.</summary>");
-                code.Line("/// <exception cref=\"ProtocolException\">The type or version is not known, or the bytes are malformed.</exception>");
-                using (code.Block($"public static IRecordMessage {method}(short recordKey, short version, ref WireReader reader) => recordKey switch"))
+                code.Line("/// <exception cref=\"ProtocolException\">The type or version is not known, or the bytes are "
+                    + "malformed.</exception>");
+                using (code.Block(
+                    $"public static IRecordMessage {method}(short recordKey, short version, ref WireReader reader) => recordKey switch"))
                 {
                     foreach (var schema in schemas.OrderBy(s => s.Key))
                         code.Line($"{schema.Key} => {schema.Messages.Single(m => m.Side == side).Name}.Read(ref reader, version),");
@@ -67,7 +72,8 @@ internal static class TableEmitter
                 code.Line();
             }
 
-            code.Line("/// <summary>The name that Kafka's tools give to the record type <paramref name=\"recordKey\"/>; its number when it is not known.</summary>");
+            code.Line("/// <summary>The name that Kafka's tools give to the record type <paramref name=\"recordKey\"/>; its number when "
+                + "it is not known.</summary>");
             using (code.Block("public static string NameOf(short recordKey) => recordKey switch"))
             {
                 foreach (var schema in schemas.OrderBy(s => s.Key))

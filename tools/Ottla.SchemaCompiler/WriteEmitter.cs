@@ -50,7 +50,8 @@ internal static class WriteEmitter
             code.Line($"foreach (var element in {name}{(field.IsNullable ? " ?? []" : "")})");
             var element = field.IsStruct ? "element.Write(ref writer, version);"
                 : Primitives.All[field.TypeName] is { Size: > 0 } fixedSize ? $"writer.Write{fixedSize.Method}(element);"
-                : $"writer.Write{Primitives.All[field.TypeName].Method}(element ?? throw UnsupportedFieldException.NotNullable(\"{name}\", version), {flexible});";
+                : $"writer.Write{Primitives.All[field.TypeName].Method}(element ?? throw "
+                    + $"UnsupportedFieldException.NotNullable(\"{name}\", version), {flexible});";
             code.Line($"    {element}");
         }
         else if (field.IsStruct)
@@ -92,7 +93,8 @@ internal static class WriteEmitter
         }
 
         string IsWritten(Field field) =>
-            (CSharp.VersionCondition(field.Versions, owner.Versions.Intersect(message.FlexibleVersions)) is { } condition ? $"{condition} && " : "") + $"!({CSharp.IsDefault(field)})";
+            (CSharp.VersionCondition(field.Versions, owner.Versions.Intersect(message.FlexibleVersions)) is { } condition
+                ? $"{condition} && " : "") + $"!({CSharp.IsDefault(field)})";
 
         code.Line("var tagCount = UnknownTaggedFields?.Count ?? 0;");
         foreach (var field in tagged)

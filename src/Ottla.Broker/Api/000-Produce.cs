@@ -13,15 +13,17 @@ namespace Ottla.Broker.Api;
 
 /// <summary>Produce (key 0), versions 3 to 13: appends record batches to the partitions led here.</summary>
 /// <remarks>
-/// acks 0: no response, and after a failure no connection; 1: after the append; -1: after the high watermark passed the records. A bad batch fails alone, with the records to blame (v8+).
-/// Version 13 names topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION (an internal topic), NOT_LEADER_OR_FOLLOWER
-/// (with the leader, v10+, KIP-951), NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, and those of validation and of the log.
-/// The first batch of a transaction waits for its coordinator's word (KIP-890): up to version 11 the partition must be in the transaction, from version 12
-/// on it is added. Errors of that: INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v11+), INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING,
-/// CONCURRENT_TRANSACTIONS (v12+), NOT_ENOUGH_REPLICAS (ask again). A request with transactional batches and without a transactional id fails as a whole:
+/// acks 0: no response, and after a failure no connection; 1: after the append; -1: after the high watermark passed the records. A bad
+/// batch fails alone, with the records to blame (v8+). Version 13 names topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS,
+/// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION (an internal topic), NOT_LEADER_OR_FOLLOWER (with the leader,
+/// v10+, KIP-951), NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, and those of validation and of the log. The first batch of a transaction waits
+/// for its coordinator's word (KIP-890): up to version 11 the partition must be in the transaction, from version 12 on it is added. Errors
+/// of that: INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v11+), INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS
+/// (v12+), NOT_ENOUGH_REPLICAS (ask again). A request with transactional batches and without a transactional id fails as a whole:
 /// TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
 /// </remarks>
-internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TransactionVerifier verifier, TimeProvider time) : IReusingApiHandler<ProduceRequest, ProduceResponse>
+internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TransactionVerifier verifier, TimeProvider time)
+    : IReusingApiHandler<ProduceRequest, ProduceResponse>
 {
     /// <summary>The client id that may write to the brokers' own topics, as in Kafka.</summary>
     private const string InternalTopicWriter = "__admin_client";
@@ -55,13 +57,18 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         if (request.TransactionalId is not null)
             return AppendVerifiedAsync(context, request, response, request.TransactionalId);
         var waiting = HasTransactionalBatch(request)
-            ? Refuse(request, response, AppendOutcome.Failed(ErrorCode.TransactionalIdAuthorizationFailed, "A transactional batch came without a transactional id."))
+            ? Refuse(request, response, AppendOutcome.Failed(
+                ErrorCode.TransactionalIdAuthorizationFailed, "A transactional batch came without a transactional id."))
             : Append(context, request, response, verdicts: null);
         return Finish(context, request, response, waiting);
     }
 
-    /// <summary>Appends once the coordinator has spoken. Mostly that is at once; else the records are copied, and later requests of the connection keep behind.</summary>
-    private async ValueTask<ProduceResponse?> AppendVerifiedAsync(RequestContext context, ProduceRequest request, ProduceResponse response, string transactionalId)
+    /// <summary>
+    /// Appends once the coordinator has spoken. Mostly that is at once; else the records are copied, and later requests of the connection
+    /// keep behind.
+    /// </summary>
+    private async ValueTask<ProduceResponse?> AppendVerifiedAsync(
+        RequestContext context, ProduceRequest request, ProduceResponse response, string transactionalId)
     {
         var verification = VerifyAsync(context, request, transactionalId);
         var before = context.Connection.PendingAppends;
@@ -100,11 +107,14 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
             foreach (var data in topic.PartitionData)
             {
                 place++;
-                if (!TryReadTransaction(data.Records.Memory.Span, out var writer, out var sequence) || hosted?.Find(data.Index) is not { } replica || IsForbidden(context, hosted))
+                if (!TryReadTransaction(data.Records.Memory.Span, out var writer, out var sequence)
+                    || hosted?.Find(data.Index) is not { } replica || IsForbidden(context, hosted))
                     continue;
                 if (producer != ProducerIdAndEpoch.None && producer != writer)
                 {
-                    Array.Fill(verdicts, new TransactionVerdict(new ApiError(ErrorCode.InvalidProducerIdMapping, "A request has batches of one transactional producer only."), VerificationGuard.None));
+                    Array.Fill(verdicts, new TransactionVerdict(
+                        new ApiError(ErrorCode.InvalidProducerIdMapping, "A request has batches of one transactional producer only."),
+                        VerificationGuard.None));
                     return verdicts;
                 }
 
@@ -126,9 +136,12 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     {
         ErrorCode.InvalidTxnState => new ApiError(ErrorCode.InvalidTxnState, "Partition was not added to the transaction"),
         ErrorCode.ConcurrentTransactions when support == TransactionSupport.LeavesPartitionsToBroker => error,
-        ErrorCode.NetworkException or ErrorCode.CoordinatorLoadInProgress or ErrorCode.CoordinatorNotAvailable or ErrorCode.NotCoordinator or ErrorCode.ConcurrentTransactions =>
+        ErrorCode.NetworkException or ErrorCode.CoordinatorLoadInProgress or ErrorCode.CoordinatorNotAvailable or ErrorCode.NotCoordinator
+            or ErrorCode.ConcurrentTransactions =>
             // An error that every producer repeats its request on, without asking for new metadata.
-            new ApiError(ErrorCode.NotEnoughReplicas, $"Unable to verify the partition has been added to the transaction. Underlying error: {error.Code}"),
+            new ApiError(
+                ErrorCode.NotEnoughReplicas,
+                $"Unable to verify the partition has been added to the transaction. Underlying error: {error.Code}"),
         _ => error,
     };
 
@@ -136,7 +149,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     private static bool TryReadTransaction(ReadOnlySpan<byte> records, out ProducerIdAndEpoch producer, out int sequence)
     {
         (producer, sequence) = (ProducerIdAndEpoch.None, RecordBatchLayout.NoSequence);
-        if (records.Length < RecordBatchLayout.HeaderSizeBytes || new RecordBatchView(records) is not { Magic: RecordBatchLayout.CurrentMagic, IsTransactional: true, HasProducerId: true } batch)
+        if (records.Length < RecordBatchLayout.HeaderSizeBytes || new RecordBatchView(
+            records) is not { Magic: RecordBatchLayout.CurrentMagic, IsTransactional: true, HasProducerId: true } batch)
             return false;
         (producer, sequence) = (new ProducerIdAndEpoch(batch.ProducerId, batch.ProducerEpoch), batch.BaseSequence);
         return true;
@@ -157,7 +171,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     }
 
     /// <summary>Whether the client may not write to the topic, which is the brokers' own.</summary>
-    private static bool IsForbidden(RequestContext context, HostedTopic topic) => TopicNames.IsInternal(topic.Name) && context.ClientId != InternalTopicWriter;
+    private static bool IsForbidden(RequestContext context, HostedTopic topic) => TopicNames.IsInternal(topic.Name)
+        && context.ClientId != InternalTopicWriter;
 
     private static TransactionSupport SupportOf(short version) =>
         version >= FirstVersionThatAddsPartitions ? TransactionSupport.LeavesPartitionsToBroker
@@ -199,11 +214,15 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                 var outcome = !isValidAcks ? AppendOutcome.Failed(ErrorCode.InvalidRequiredAcks)
                     : hosted is not null && IsForbidden(context, hosted)
                         ? AppendOutcome.Failed(ErrorCode.InvalidTopicException, $"Cannot append to internal topic {hosted.Name}")
-                    : replica is null ? AppendOutcome.Failed(leaders.ErrorForMissing(context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, data.Index))
+                    : replica is null ? AppendOutcome.Failed(
+                        leaders.ErrorForMissing(context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, data.Index))
                     : verdicts?[place].Error is { IsFailure: true } refusal ? AppendOutcome.Failed(refusal.Code, refusal.Message)
-                    : replica.Append(data.Records.Memory, request.Acks == AcksAll, context.ApiVersion >= FirstVersionWithZstd, Instant.Now(time), verdicts?[place].Guard);
+                    : replica.Append(
+                        data.Records.Memory, request.Acks == AcksAll, context.ApiVersion >= FirstVersionWithZstd, Instant.Now(time),
+                        verdicts?[place].Guard);
                 Fill(answers[j], data.Index, outcome);
-                if (outcome.ErrorCode == ErrorCode.NotLeaderOrFollower && leaders.Find(topic.Name, topic.TopicId, data.Index, context.Connection.ListenerName) is { } leader)
+                if (outcome.ErrorCode == ErrorCode.NotLeaderOrFollower
+                    && leaders.Find(topic.Name, topic.TopicId, data.Index, context.Connection.ListenerName) is { } leader)
                     answers[j].CurrentLeader = AddHint(response, leader, context.ApiVersion);
                 if (outcome.ErrorCode == ErrorCode.None && request.Acks == AcksAll
                     && CommitWait.For(replica!, outcome.Result) is { IsCommitted: false } commit)
@@ -229,7 +248,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         return null;
     }
 
-    private ValueTask<ProduceResponse?> Finish(RequestContext context, ProduceRequest request, ProduceResponse response, List<Waiting>? waiting)
+    private ValueTask<ProduceResponse?> Finish(
+        RequestContext context, ProduceRequest request, ProduceResponse response, List<Waiting>? waiting)
     {
         if (request.Acks == 0)
         {
@@ -237,7 +257,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
             return ValueTask.FromResult<ProduceResponse?>(null);
         }
 
-        return waiting is null ? ValueTask.FromResult<ProduceResponse?>(response) : WaitForCommitAsync(context, response, waiting, request.TimeoutMs);
+        return waiting is null ? ValueTask.FromResult<ProduceResponse?>(response)
+            : WaitForCommitAsync(context, response, waiting, request.TimeoutMs);
     }
 
     /// <summary>A producer that wants no answer learns of a failure by losing its connection: it asks for the metadata again.</summary>
@@ -250,14 +271,17 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                 if (partition.ErrorCode == (short)ErrorCode.None)
                     continue;
                 context.Connection.End(
-                    $"produce request {context.CorrelationId} of client id {context.ClientId} with acks=0 failed: {(ErrorCode)partition.ErrorCode} for partition {partition.Index} of {(topic.Name.Length > 0 ? topic.Name : topic.TopicId)}");
+                    $"produce request {context.CorrelationId} of client id {context.ClientId} with acks=0 failed: "
+                        + $"{(ErrorCode)partition.ErrorCode} for partition {partition.Index} of "
+                            + $"{(topic.Name.Length > 0 ? topic.Name : topic.TopicId)}");
                 return;
             }
         }
     }
 
     /// <summary>Stage two: waits until all in-sync replicas have the records.</summary>
-    private async ValueTask<ProduceResponse?> WaitForCommitAsync(RequestContext context, ProduceResponse response, List<Waiting> waiting, int timeoutMs)
+    private async ValueTask<ProduceResponse?> WaitForCommitAsync(
+        RequestContext context, ProduceResponse response, List<Waiting> waiting, int timeoutMs)
     {
         var deadline = Instant.Now(time).AddMilliseconds(timeoutMs);
         foreach (var (commit, answer) in waiting)
@@ -292,7 +316,9 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         if (version < firstVersionWithHints)
             return null;
         if (leader.Node is { } node && !response.NodeEndpoints.Any(known => known.NodeId == node.Id))
-            response.NodeEndpoints = [.. response.NodeEndpoints, new ProduceResponse.NodeEndpoint { NodeId = node.Id, Host = node.Host, Port = node.Port, Rack = node.Rack }];
+            response.NodeEndpoints = [
+                .. response.NodeEndpoints,
+                new ProduceResponse.NodeEndpoint { NodeId = node.Id, Host = node.Host, Port = node.Port, Rack = node.Rack }];
         return new ProduceResponse.LeaderIdAndEpoch { LeaderId = leader.LeaderId, LeaderEpoch = leader.LeaderEpoch };
     }
 

@@ -11,13 +11,13 @@ namespace Ottla.Broker.Api;
 
 /// <summary>Fetch (key 1), versions 4 to 18: reads whole record batches of the partitions led here.</summary>
 /// <remarks>
-/// Answers as soon as min_bytes are there or anything is wrong, else after max_wait_ms. The first batch found is returned whatever its size, so that a consumer
-/// gets on; after that max_bytes and partition_max_bytes hold. READ_COMMITTED reads up to the last stable offset, and is told of aborted transactions.
-/// Incremental sessions (v7+) leave out what has no news. From version 13 on topics are named by id. last_fetched_epoch (v12+) answers with the diverging epoch.
-/// Errors: OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER (with the leader, v16+), FENCED_LEADER_EPOCH,
-/// UNKNOWN_LEADER_EPOCH, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR, UNKNOWN_SERVER_ERROR (a negative size), INCONSISTENT_TOPIC_ID (the topic
-/// was made anew since
-/// the session began); of the session: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
+/// Answers as soon as min_bytes are there or anything is wrong, else after max_wait_ms. The first batch found is returned whatever its
+/// size, so that a consumer gets on; after that max_bytes and partition_max_bytes hold. READ_COMMITTED reads up to the last stable offset,
+/// and is told of aborted transactions. Incremental sessions (v7+) leave out what has no news. From version 13 on topics are named by id.
+/// last_fetched_epoch (v12+) answers with the diverging epoch. Errors: OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID,
+/// NOT_LEADER_OR_FOLLOWER (with the leader, v16+), FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR,
+/// UNKNOWN_SERVER_ERROR (a negative size), INCONSISTENT_TOPIC_ID (the topic was made anew since the session began); of the session:
+/// FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
 /// </remarks>
 internal sealed class FetchHandler(
     FetchPlanner planner, FetchSessions sessions, LeaderHints leaders, Func<int> fetchBytesMax, TimeProvider time)
@@ -147,11 +147,15 @@ internal sealed class FetchHandler(
     {
         if (read.Error is not (ErrorCode.NotLeaderOrFollower or ErrorCode.FencedLeaderEpoch) || context.ApiVersion < FirstVersionWithHints)
             return;
-        if (leaders.Find(read.Partition.Topic, read.Partition.TopicId, read.Partition.Position.Partition, context.Connection.ListenerName) is not { } leader)
+        if (leaders.Find(
+            read.Partition.Topic, read.Partition.TopicId, read.Partition.Position.Partition,
+            context.Connection.ListenerName) is not { } leader)
             return;
         answer.CurrentLeader = new FetchResponse.LeaderIdAndEpoch { LeaderId = leader.LeaderId, LeaderEpoch = leader.LeaderEpoch };
         if (leader.Node is { } node && !response.NodeEndpoints.Any(known => known.NodeId == node.Id))
-            response.NodeEndpoints = [.. response.NodeEndpoints, new FetchResponse.NodeEndpoint { NodeId = node.Id, Host = node.Host, Port = node.Port, Rack = node.Rack }];
+            response.NodeEndpoints = [
+                .. response.NodeEndpoints,
+                new FetchResponse.NodeEndpoint { NodeId = node.Id, Host = node.Host, Port = node.Port, Rack = node.Rack }];
     }
 
     private static void Fill(PartitionResponse answer, in PartitionRead read)

@@ -9,7 +9,9 @@ using TopicResponse = Ottla.Protocol.Messages.MetadataResponse.MetadataResponseT
 
 namespace Ottla.Broker.Api;
 
-/// <summary>Metadata (key 3), versions 0 to 13: brokers, topics and partition leaders, as reached over the listener of the request.</summary>
+/// <summary>
+/// Metadata (key 3), versions 0 to 13: brokers, topics and partition leaders, as reached over the listener of the request.
+/// </summary>
 /// <remarks>
 /// No topics named: all of them (v0: an empty list; later: null). Topics can be named by id from version 12 on: as soon as one id is not
 /// zero, ids count and names are ignored. The controller id is a live broker: clients send admin requests there. A missing topic is
@@ -70,7 +72,9 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
         var brokers = ClusterView.ActiveBrokers(image, context.Connection.ListenerName);
         var response = new MetadataResponse
         {
-            Brokers = [.. brokers.Select(broker => new MetadataResponse.MetadataResponseBroker { NodeId = broker.Id, Host = broker.Host, Port = broker.Port, Rack = broker.Rack })],
+            Brokers = [.. brokers.Select(
+                broker => new MetadataResponse.MetadataResponseBroker { NodeId = broker.Id, Host = broker.Host, Port = broker.Port,
+                    Rack = broker.Rack })],
             ClusterId = cluster.ClusterId,
             ControllerId = brokers.Count > 0 ? brokers[0].Id : -1,
             Topics = [.. FindTopics(context, image, request, out missing)],
@@ -142,7 +146,9 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
             var partition = topic.Partitions[i];
             partitions[i] = new PartitionResponse
             {
-                ErrorCode = (short)ClusterView.ErrorOf(image, partition, context.Connection.ListenerName, knowsListenerNotFound: context.ApiVersion >= FirstVersionWithListenerNotFound),
+                ErrorCode = (short)ClusterView.ErrorOf(
+                    image, partition, context.Connection.ListenerName,
+                    knowsListenerNotFound: context.ApiVersion >= FirstVersionWithListenerNotFound),
                 PartitionIndex = i,
                 LeaderId = partition.Leader,
                 LeaderEpoch = partition.LeaderEpoch,
@@ -152,6 +158,12 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
             };
         }
 
-        return new TopicResponse { Name = topic.Name, TopicId = topic.Id, IsInternal = TopicNames.IsInternal(topic.Name), Partitions = partitions };
+        return new TopicResponse
+        {
+            Name = topic.Name,
+            TopicId = topic.Id,
+            IsInternal = TopicNames.IsInternal(topic.Name),
+            Partitions = partitions
+        };
     }
 }

@@ -12,12 +12,14 @@ namespace Ottla.Broker.Api;
 
 /// <summary>OffsetCommit (key 8), versions 2 to 10: keeps how far a group has come, answered once it is written.</summary>
 /// <remarks>
-/// Version 10 names topics by id. Versions 2 to 4 may say how long the offsets are kept. Topics and partitions that do not exist fail alone; what the
-/// coordinator says of the group is said of every other partition. Errors per partition: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID (v10),
-/// OFFSET_METADATA_TOO_LARGE, UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID, REBALANCE_IN_PROGRESS, STALE_MEMBER_EPOCH, GROUP_ID_NOT_FOUND (v9+),
-/// UNSUPPORTED_VERSION (a member of the consumer protocol, below v9), and those of <see cref="CoordinatorHost{TCommand}"/>.
+/// Version 10 names topics by id. Versions 2 to 4 may say how long the offsets are kept. Topics and partitions that do not exist fail
+/// alone; what the coordinator says of the group is said of every other partition. Errors per partition: UNKNOWN_TOPIC_OR_PARTITION,
+/// UNKNOWN_TOPIC_ID (v10), OFFSET_METADATA_TOO_LARGE, UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID, REBALANCE_IN_PROGRESS,
+/// STALE_MEMBER_EPOCH, GROUP_ID_NOT_FOUND (v9+), UNSUPPORTED_VERSION (a member of the consumer protocol, below v9), and those of
+/// <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
-internal sealed class OffsetCommitHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster) : IApiHandler<OffsetCommitRequest, OffsetCommitResponse>
+internal sealed class OffsetCommitHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster)
+    : IApiHandler<OffsetCommitRequest, OffsetCommitResponse>
 {
     private const short FirstVersionWithTopicIds = 10;
 

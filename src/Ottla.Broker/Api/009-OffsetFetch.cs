@@ -15,12 +15,14 @@ namespace Ottla.Broker.Api;
 
 /// <summary>OffsetFetch (key 9), versions 1 to 10: how far groups have come.</summary>
 /// <remarks>
-/// Null topics ask for all offsets of the group (v2+). Version 7 may ask for stable offsets only, version 8 for several groups, version 9 names the member,
-/// version 10 names topics by id: those that were deleted are then left out of all offsets. What nobody committed has the offset -1.
-/// Errors per group (v1: of each partition): UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, and those of <see cref="CoordinatorHost{TCommand}"/>, where NOT_COORDINATOR
-/// stands for COORDINATOR_NOT_AVAILABLE, which old consumers do not retry. Per partition: UNSTABLE_OFFSET_COMMIT, UNKNOWN_TOPIC_ID (v10).
+/// Null topics ask for all offsets of the group (v2+). Version 7 may ask for stable offsets only, version 8 for several groups, version 9
+/// names the member, version 10 names topics by id: those that were deleted are then left out of all offsets. What nobody committed has the
+/// offset -1. Errors per group (v1: of each partition): UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, and those of
+/// <see cref="CoordinatorHost{TCommand}"/>, where NOT_COORDINATOR stands for COORDINATOR_NOT_AVAILABLE, which old consumers do not retry.
+/// Per partition: UNSTABLE_OFFSET_COMMIT, UNKNOWN_TOPIC_ID (v10).
 /// </remarks>
-internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster) : IApiHandler<OffsetFetchRequest, OffsetFetchResponse>
+internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster)
+    : IApiHandler<OffsetFetchRequest, OffsetFetchResponse>
 {
     private const short FirstVersionWithGroupError = 2;
     private const short FirstVersionWithGroups = 8;
@@ -31,7 +33,11 @@ internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, C
     {
         if (context.ApiVersion < FirstVersionWithGroups)
             return ToOldResponse(await FetchAsync(context, ToGroup(request), request.RequireStable));
-        return new OffsetFetchResponse { Groups = await request.Groups.Select(group => FetchAsync(context, group, request.RequireStable)).InOrderAsync() };
+        return new OffsetFetchResponse
+        {
+            Groups = await request.Groups.Select(group => FetchAsync(context, group, request.RequireStable))
+            .InOrderAsync()
+        };
     }
 
     private Task<GroupResponse> FetchAsync(RequestContext context, GroupRequest group, bool requireStable) =>
@@ -73,7 +79,13 @@ internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, C
                 unknown.Add(topic);
         }
 
-        return new GroupRequest { GroupId = group.GroupId, MemberId = group.MemberId, MemberEpoch = group.MemberEpoch, Topics = [.. topics] };
+        return new GroupRequest
+        {
+            GroupId = group.GroupId,
+            MemberId = group.MemberId,
+            MemberEpoch = group.MemberEpoch,
+            Topics = [.. topics]
+        };
     }
 
     /// <summary>Gives a topic its id; false when there is no such topic any more.</summary>
@@ -88,13 +100,16 @@ internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, C
     {
         Name = topic.Name,
         TopicId = topic.TopicId,
-        Partitions = [.. topic.PartitionIndexes.Select(partition => new PartitionResponse { PartitionIndex = partition, CommittedOffset = NoOffset, ErrorCode = (short)error })],
+        Partitions = [
+            .. topic.PartitionIndexes.Select(
+                partition => new PartitionResponse { PartitionIndex = partition, CommittedOffset = NoOffset, ErrorCode = (short)error })],
     };
 
     private static GroupRequest ToGroup(OffsetFetchRequest request) => new()
     {
         GroupId = request.GroupId,
-        Topics = request.Topics is { } topics ? [.. topics.Select(topic => new TopicRequest { Name = topic.Name, PartitionIndexes = topic.PartitionIndexes })] : null,
+        Topics = request.Topics is { } topics
+            ? [.. topics.Select(topic => new TopicRequest { Name = topic.Name, PartitionIndexes = topic.PartitionIndexes })] : null,
     };
 
     private static OffsetFetchResponse ToOldResponse(GroupResponse group) => new()

@@ -8,13 +8,17 @@ using Coordinator = Ottla.Protocol.Messages.FindCoordinatorResponse.Coordinator;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>FindCoordinator (key 10), versions 0 to 6: the coordinator of a group (key type 0), a transactional id (1, from version 1) or a share partition (2, from version 6).</summary>
+/// <summary>
+/// FindCoordinator (key 10), versions 0 to 6: the coordinator of a group (key type 0), a transactional id (1, from version 1) or a share
+/// partition (2, from version 6).
+/// </summary>
 /// <remarks>
-/// It is the leader of the partition of the internal topic that the key hashes to; the first request creates the topic. Version 4 takes many keys.
-/// Errors: INVALID_REQUEST (no such key type, or not the key of a share partition), COORDINATOR_NOT_AVAILABLE: the partition has no leader, or the topic
-/// cannot be created. Share partitions have no coordinator yet, which is COORDINATOR_NOT_AVAILABLE as well.
+/// It is the leader of the partition of the internal topic that the key hashes to; the first request creates the topic. Version 4 takes
+/// many keys. Errors: INVALID_REQUEST (no such key type, or not the key of a share partition), COORDINATOR_NOT_AVAILABLE: the partition has
+/// no leader, or the topic cannot be created. Share partitions have no coordinator yet, which is COORDINATOR_NOT_AVAILABLE as well.
 /// </remarks>
-internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreation topics) : IApiHandler<FindCoordinatorRequest, FindCoordinatorResponse>
+internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreation topics)
+    : IApiHandler<FindCoordinatorRequest, FindCoordinatorResponse>
 {
     private const sbyte GroupKey = 0;
     private const sbyte TransactionKey = 1;
@@ -64,7 +68,8 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
         if (image.Topics.Find(name) is not { } topic)
             return Failed(key, ErrorCode.CoordinatorNotAvailable);
         var partition = topic.Partitions[CoordinatorKeys.PartitionOf(key, topic.Partitions.Length)];
-        var broker = ClusterView.ActiveBrokers(image, context.Connection.ListenerName).FirstOrDefault(broker => broker.Id == partition.Leader);
+        var broker = ClusterView.ActiveBrokers(image, context.Connection.ListenerName)
+            .FirstOrDefault(broker => broker.Id == partition.Leader);
         return broker is null
             ? Failed(key, ErrorCode.CoordinatorNotAvailable)
             : new Coordinator { Key = key, NodeId = broker.Id, Host = broker.Host, Port = broker.Port };
@@ -86,7 +91,8 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
 
     /// <summary>"group:topic id:partition".</summary>
     private static bool IsShareKey(string key) =>
-        key.Split(':') is [{ Length: > 0 }, var topicId, var partition] && Uuid.TryParse(topicId, out _) && int.TryParse(partition, out var index) && index >= 0;
+        key.Split(':') is [{ Length: > 0 }, var topicId, var partition] && Uuid.TryParse(topicId, out _)
+        && int.TryParse(partition, out var index) && index >= 0;
 
     private static Coordinator Failed(string key, ErrorCode error, string message = "") =>
         new() { Key = key, NodeId = -1, Port = -1, ErrorCode = (short)error, ErrorMessage = message };

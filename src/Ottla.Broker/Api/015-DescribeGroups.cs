@@ -10,10 +10,12 @@ namespace Ottla.Broker.Api;
 
 /// <summary>DescribeGroups (key 15), versions 0 to 6: the state and the members of classic groups.</summary>
 /// <remarks>
-/// A group that does not exist, or is of another kind, is dead: GROUP_ID_NOT_FOUND from version 6 on, no error before. Other errors per group: those of
+/// A group that does not exist, or is of another kind, is dead: GROUP_ID_NOT_FOUND from version 6 on, no error before. Other errors per
+/// group: those of
 /// <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
-internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<DescribeGroupsRequest, DescribeGroupsResponse>
+internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups)
+    : IApiHandler<DescribeGroupsRequest, DescribeGroupsResponse>
 {
     private const short FirstVersionWithOperations = 3;
     private const short FirstVersionWithGroupIdNotFound = 6;
@@ -37,7 +39,8 @@ internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups
                     (group.ErrorCode, group.ErrorMessage) = ((short)ErrorCode.None, null);
             }
 
-            if (request.IncludeAuthorizedOperations && context.ApiVersion >= FirstVersionWithOperations && group.ErrorCode == (short)ErrorCode.None)
+            if (request.IncludeAuthorizedOperations && context.ApiVersion >= FirstVersionWithOperations
+                && group.ErrorCode == (short)ErrorCode.None)
                 group.AuthorizedOperations = AuthorizedOperations.Group;
         }
 

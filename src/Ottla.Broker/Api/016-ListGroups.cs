@@ -6,7 +6,10 @@ using Ottla.StateMachines.Groups;
 namespace Ottla.Broker.Api;
 
 /// <summary>ListGroups (key 16), versions 0 to 5: the groups whose coordinator is this broker.</summary>
-/// <remarks>Version 4 may ask for certain states, version 5 for certain types; without regard to case. Errors: COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.</remarks>
+/// <remarks>
+/// Version 4 may ask for certain states, version 5 for certain types; without regard to case. Errors: COORDINATOR_LOAD_IN_PROGRESS,
+/// COORDINATOR_NOT_AVAILABLE.
+/// </remarks>
 internal sealed class ListGroupsHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<ListGroupsRequest, ListGroupsResponse>
 {
     public async ValueTask<ListGroupsResponse?> HandleAsync(RequestContext context, ListGroupsRequest request)

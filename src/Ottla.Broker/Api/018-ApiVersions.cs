@@ -10,16 +10,19 @@ namespace Ottla.Broker.Api;
 
 /// <summary>ApiVersions (key 18), versions 0 to 5: what this listener serves, and the features of the cluster.</summary>
 /// <remarks>
-/// The response header is always version 0. A version that is not known is answered in version 0 with UNSUPPORTED_VERSION and our own range (see <see cref="UnsupportedVersion"/>).
-/// Version 3+: the client's name and version must be well-formed, else INVALID_REQUEST. Version 5: a client that believes in another cluster or node learns it by
-/// REBOOTSTRAP_REQUIRED (KIP-1242). Features with minimum 0 are left out below version 4, whose clients cannot read them.
+/// The response header is always version 0. A version that is not known is answered in version 0 with UNSUPPORTED_VERSION and our own range
+/// (see <see cref="UnsupportedVersion"/>). Version 3+: the client's name and version must be well-formed, else INVALID_REQUEST. Version 5:
+/// a client that believes in another cluster or node learns it by REBOOTSTRAP_REQUIRED (KIP-1242). Features with minimum 0 are left out
+/// below version 4, whose clients cannot read them.
 /// </remarks>
 /// <param name="apis">What is served.</param>
 /// <param name="cluster">The cluster.</param>
 /// <param name="nodeId">This node.</param>
 /// <param name="supportedFeatures">What this node offers.</param>
 /// <param name="kraftVersion">The finalized kraft.version.</param>
-/// <param name="controllerVersions">What the active controller serves of an API that is forwarded to it; null while that is not known.</param>
+/// <param name="controllerVersions">
+/// What the active controller serves of an API that is forwarded to it; null while that is not known.
+/// </param>
 internal sealed partial class ApiVersionsHandler(
     Func<ApiTable> apis, ClusterView cluster, int nodeId, SupportedFeatures supportedFeatures, Func<short> kraftVersion,
     Func<ApiKey, ApiVersionRange?>? controllerVersions = null)
@@ -29,7 +32,10 @@ internal sealed partial class ApiVersionsHandler(
     private const short FirstVersionWithMinimumZero = 4;
     private const short FirstVersionWithClusterCheck = 5;
 
-    /// <summary>What is offered as the oldest Produce: librdkafka before 2.8 compresses only for brokers that offer it (KAFKA-18659). It is refused all the same.</summary>
+    /// <summary>
+    /// What is offered as the oldest Produce: librdkafka before 2.8 compresses only for brokers that offer it (KAFKA-18659). It is refused
+    /// all the same.
+    /// </summary>
     private const short OldestProduceOffered = 0;
 
     public ValueTask<ApiVersionsResponse?> HandleAsync(RequestContext context, ApiVersionsRequest request)
@@ -59,10 +65,13 @@ internal sealed partial class ApiVersionsHandler(
             return ErrorCode.None;
         if (request.ClusterId is null != request.NodeId < 0)
             return ErrorCode.InvalidRequest;
-        return request.ClusterId is null || (request.ClusterId == cluster.ClusterId && request.NodeId == nodeId) ? ErrorCode.None : ErrorCode.RebootstrapRequired;
+        return request.ClusterId is null
+            || (request.ClusterId == cluster.ClusterId && request.NodeId == nodeId) ? ErrorCode.None : ErrorCode.RebootstrapRequired;
     }
 
-    /// <summary>What a client may use of an API: of one that is forwarded, what the active controller serves too; null for nothing.</summary>
+    /// <summary>
+    /// What a client may use of an API: of one that is forwarded, what the active controller serves too; null for nothing.
+    /// </summary>
     private ApiVersionsResponse.ApiVersion? OfferToClient(ApiEntry api)
     {
         var offer = Offer(api);
@@ -86,7 +95,9 @@ internal sealed partial class ApiVersionsHandler(
         [
             .. supportedFeatures.Ranges
                 .Where(feature => version >= FirstVersionWithMinimumZero || feature.Value.Min > 0)
-                .Select(feature => new ApiVersionsResponse.SupportedFeatureKey { Name = feature.Key, MinVersion = feature.Value.Min, MaxVersion = feature.Value.Max }),
+                .Select(feature =>
+                    new ApiVersionsResponse.SupportedFeatureKey { Name = feature.Key, MinVersion = feature.Value.Min,
+                        MaxVersion = feature.Value.Max }),
         ];
         var image = cluster.Image;
         if (image.Features.MetadataVersion is not { } metadataVersion)
@@ -97,7 +108,9 @@ internal sealed partial class ApiVersionsHandler(
         if (kraftVersion() is > 0 and var kraft)
             finalized[Feature.KRaftVersion] = kraft;
         response.FinalizedFeatures =
-            [.. finalized.Where(feature => feature.Value > 0).Select(feature => new ApiVersionsResponse.FinalizedFeatureKey { Name = feature.Key, MinVersionLevel = feature.Value, MaxVersionLevel = feature.Value })];
+            [.. finalized.Where(feature => feature.Value > 0).Select(
+                feature => new ApiVersionsResponse.FinalizedFeatureKey { Name = feature.Key, MinVersionLevel = feature.Value,
+                    MaxVersionLevel = feature.Value })];
         response.FinalizedFeaturesEpoch = image.Provenance.LastOffset;
     }
 

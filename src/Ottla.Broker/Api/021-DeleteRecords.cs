@@ -7,9 +7,15 @@ using TopicResponse = Ottla.Protocol.Messages.DeleteRecordsResponse.DeleteRecord
 
 namespace Ottla.Broker.Api;
 
-/// <summary>DeleteRecords (key 21), versions 0 to 2: advances the log start offset of partitions; -1 deletes all that is committed.</summary>
-/// <remarks>Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE beyond the high watermark, POLICY_VIOLATION where records are only compacted, INVALID_TOPIC_EXCEPTION for internal topics.</remarks>
-internal sealed class DeleteRecordsHandler(HostedTopics topics, LeaderHints leaders) : IApiHandler<DeleteRecordsRequest, DeleteRecordsResponse>
+/// <summary>
+/// DeleteRecords (key 21), versions 0 to 2: advances the log start offset of partitions; -1 deletes all that is committed.
+/// </summary>
+/// <remarks>
+/// Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE beyond the high watermark, POLICY_VIOLATION where
+/// records are only compacted, INVALID_TOPIC_EXCEPTION for internal topics.
+/// </remarks>
+internal sealed class DeleteRecordsHandler(HostedTopics topics, LeaderHints leaders)
+    : IApiHandler<DeleteRecordsRequest, DeleteRecordsResponse>
 {
     public ValueTask<DeleteRecordsResponse?> HandleAsync(RequestContext context, DeleteRecordsRequest request)
     {
@@ -26,7 +32,8 @@ internal sealed class DeleteRecordsHandler(HostedTopics topics, LeaderHints lead
                         : TopicNames.IsInternal(topic.Name)
                             ? new DeleteRecordsOutcome(ErrorCode.InvalidTopicException, -1)
                             : replica.DeleteRecordsBefore(partition.Offset);
-                    return new PartitionResponse { PartitionIndex = partition.PartitionIndex, LowWatermark = outcome.LowWatermark, ErrorCode = (short)outcome.ErrorCode };
+                    return new PartitionResponse { PartitionIndex = partition.PartitionIndex, LowWatermark = outcome.LowWatermark,
+                        ErrorCode = (short)outcome.ErrorCode };
                 })],
             })],
         };

@@ -10,11 +10,15 @@ using Transaction = Ottla.Protocol.Messages.AddPartitionsToTxnRequest.AddPartiti
 
 namespace Ottla.Broker.Api;
 
-/// <summary>AddPartitionsToTxn (key 24), versions 0 to 5: adds partitions to a transaction, or asks whether they are in it. From version 4 on brokers send it, for several transactions.</summary>
+/// <summary>
+/// AddPartitionsToTxn (key 24), versions 0 to 5: adds partitions to a transaction, or asks whether they are in it. From version 4 on
+/// brokers send it, for several transactions.
+/// </summary>
 /// <remarks>
-/// All partitions of a transaction are added, or none. Errors, for each partition: UNKNOWN_TOPIC_OR_PARTITION, TOPIC_AUTHORIZATION_FAILED (an internal
-/// topic, before version 4; OPERATION_NOT_ATTEMPTED for the others), INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS,
-/// TRANSACTION_ABORTABLE (verify only), NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.
+/// All partitions of a transaction are added, or none. Errors, for each partition: UNKNOWN_TOPIC_OR_PARTITION, TOPIC_AUTHORIZATION_FAILED
+/// (an internal topic, before version 4; OPERATION_NOT_ATTEMPTED for the others), INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING,
+/// PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS, TRANSACTION_ABORTABLE (verify only),
+/// NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.
 /// </remarks>
 internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionCommand> transactions, ClusterView cluster)
     : IApiHandler<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>
@@ -58,10 +62,12 @@ internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionComma
     /// <exception cref="ApiException">None is added.</exception>
     private async ValueTask<TopicResult[]> AddAsync(short version, Transaction transaction)
     {
-        var partitions = transaction.Topics.SelectMany(topic => topic.Partitions.Select(index => new TopicPartition(topic.Name, index))).ToHashSet();
+        var partitions = transaction.Topics.SelectMany(topic => topic.Partitions.Select(index => new TopicPartition(topic.Name, index)))
+            .ToHashSet();
         var refused = partitions.Where(partition => Check(version, partition) != ErrorCode.None).ToHashSet();
         if (refused.Count > 0)
-            return Results(transaction, partition => refused.Contains(partition) ? Check(version, partition) : ErrorCode.OperationNotAttempted);
+            return Results(
+                transaction, partition => refused.Contains(partition) ? Check(version, partition) : ErrorCode.OperationNotAttempted);
         var producer = new ProducerIdAndEpoch(transaction.ProducerId, transaction.ProducerEpoch);
         if (transaction.VerifyOnly)
         {
@@ -77,7 +83,9 @@ internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionComma
         return Results(transaction, _ => ErrorCode.None);
     }
 
-    /// <summary>Whether a partition may be in a transaction at all. Brokers' own topics are for brokers to add: clients do that by AddOffsetsToTxn.</summary>
+    /// <summary>
+    /// Whether a partition may be in a transaction at all. Brokers' own topics are for brokers to add: clients do that by AddOffsetsToTxn.
+    /// </summary>
     private ErrorCode Check(short version, TopicPartition partition) =>
         version < FirstVersionOfBrokers && TopicNames.IsInternal(partition.Topic) ? ErrorCode.TopicAuthorizationFailed
         : cluster.Image.Topics.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition

@@ -9,9 +9,16 @@ using Ottla.StateMachines.Transactions;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>AddOffsetsToTxn (key 25), versions 0 to 4: adds the partition of <c>__consumer_offsets</c> that a group lives in to a transaction, before TxnOffsetCommit.</summary>
-/// <remarks>Errors as AddPartitionsToTxn: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS, those of coordinators.</remarks>
-internal sealed class AddOffsetsToTxnHandler(CoordinatorHost<TransactionCommand> transactions, CoordinatorHost<GroupCommand> groups, Func<BrokerConfig> config)
+/// <summary>
+/// AddOffsetsToTxn (key 25), versions 0 to 4: adds the partition of <c>__consumer_offsets</c> that a group lives in to a transaction,
+/// before TxnOffsetCommit.
+/// </summary>
+/// <remarks>
+/// Errors as AddPartitionsToTxn: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH),
+/// CONCURRENT_TRANSACTIONS, those of coordinators.
+/// </remarks>
+internal sealed class AddOffsetsToTxnHandler(
+    CoordinatorHost<TransactionCommand> transactions, CoordinatorHost<GroupCommand> groups, Func<BrokerConfig> config)
     : IApiHandler<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>
 {
     private const short FirstVersionWithProducerFenced = 2;

@@ -7,11 +7,13 @@ using MarkerResult = Ottla.Protocol.Messages.WriteTxnMarkersResponse.WritableTxn
 
 namespace Ottla.Broker.Api;
 
-/// <summary>WriteTxnMarkers (key 27), versions 1 and 2: coordinators end transactions in the partitions led here, and operators end one that hangs.</summary>
+/// <summary>
+/// WriteTxnMarkers (key 27), versions 1 and 2: coordinators end transactions in the partitions led here, and operators end one that hangs.
+/// </summary>
 /// <remarks>
 /// Version 2 says the transaction version, from 2 on of which a marker's epoch is higher than any before. Errors, for each partition:
-/// UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED, REQUEST_TIMED_OUT,
-/// KAFKA_STORAGE_ERROR.
+/// UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED,
+/// REQUEST_TIMED_OUT, KAFKA_STORAGE_ERROR.
 /// </remarks>
 internal sealed class WriteTxnMarkersHandler(TransactionMarkers markers) : IApiHandler<WriteTxnMarkersRequest, WriteTxnMarkersResponse>
 {
@@ -22,8 +24,10 @@ internal sealed class WriteTxnMarkersHandler(TransactionMarkers markers) : IApiH
         foreach (var wanted in request.Markers)
         {
             var marker = new TransactionMarker(
-                new ProducerIdAndEpoch(wanted.ProducerId, wanted.ProducerEpoch), wanted.TransactionResult, wanted.CoordinatorEpoch, wanted.TransactionVersion);
-            var partitions = wanted.Topics.SelectMany(topic => topic.PartitionIndexes.Select(index => new TopicPartition(topic.Name, index))).ToHashSet();
+                new ProducerIdAndEpoch(wanted.ProducerId, wanted.ProducerEpoch), wanted.TransactionResult, wanted.CoordinatorEpoch,
+                wanted.TransactionVersion);
+            var partitions = wanted.Topics.SelectMany(
+                topic => topic.PartitionIndexes.Select(index => new TopicPartition(topic.Name, index))).ToHashSet();
             if (partitions.Count == 0)
                 continue;
             if (!results.TryGetValue(wanted.ProducerId, out var ofProducer))
@@ -40,7 +44,8 @@ internal sealed class WriteTxnMarkersHandler(TransactionMarkers markers) : IApiH
         ProducerId = producerId,
         Topics =
         [
-            .. errors.GroupBy(result => result.Key.Topic, StringComparer.Ordinal).Select(topic => new WriteTxnMarkersResponse.WritableTxnMarkerTopicResult
+            .. errors.GroupBy(result => result.Key.Topic, StringComparer.Ordinal)
+                .Select(topic => new WriteTxnMarkersResponse.WritableTxnMarkerTopicResult
             {
                 Name = topic.Key,
                 Partitions =

@@ -16,13 +16,16 @@ namespace Ottla.Broker.Api;
 
 /// <summary>TxnOffsetCommit (key 28), versions 0 to 6: offsets that count when the transaction is committed.</summary>
 /// <remarks>
-/// Version 3 names the group's member, version 6 names topics by id (KIP-1319). Errors per partition, as of OffsetCommit: UNKNOWN_TOPIC_OR_PARTITION,
-/// UNKNOWN_TOPIC_ID (v6), OFFSET_METADATA_TOO_LARGE, UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION (below v6 also for STALE_MEMBER_EPOCH and GROUP_ID_NOT_FOUND),
-/// FENCED_INSTANCE_ID, INVALID_GROUP_ID, INVALID_PRODUCER_EPOCH; of the verification (KIP-890), where up to version 4 the group must have been added to the
-/// transaction and from version 5 on is: INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v4+), INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS; and those of <see cref="CoordinatorHost{TCommand}"/>, of which versions 0 and 1 do not know
-/// COORDINATOR_LOAD_IN_PROGRESS.
+/// Version 3 names the group's member, version 6 names topics by id (KIP-1319). Errors per partition, as of OffsetCommit:
+/// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID (v6), OFFSET_METADATA_TOO_LARGE, UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION (below v6 also for
+/// STALE_MEMBER_EPOCH and GROUP_ID_NOT_FOUND), FENCED_INSTANCE_ID, INVALID_GROUP_ID, INVALID_PRODUCER_EPOCH; of the verification (KIP-890),
+/// where up to version 4 the group must have been added to the transaction and from version 5 on is: INVALID_TXN_STATE,
+/// TRANSACTION_ABORTABLE (v4+), INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS; and those of <see cref="CoordinatorHost{TCommand}"/>,
+/// of which versions 0 and 1 do not know COORDINATOR_LOAD_IN_PROGRESS.
 /// </remarks>
-internal sealed class TxnOffsetCommitHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster, HostedTopics hosted, TransactionVerifier verifier) : IApiHandler<TxnOffsetCommitRequest, TxnOffsetCommitResponse>
+internal sealed class TxnOffsetCommitHandler(
+    CoordinatorHost<GroupCommand> groups, ClusterView cluster, HostedTopics hosted, TransactionVerifier verifier)
+        : IApiHandler<TxnOffsetCommitRequest, TxnOffsetCommitResponse>
 {
     private const short FirstVersionWithLoadInProgress = 2;
     private const short FirstVersionWithAbortable = 4;
@@ -68,7 +71,9 @@ internal sealed class TxnOffsetCommitHandler(CoordinatorHost<GroupCommand> group
         var write = new TransactionalWrite(replica, RecordBatchLayout.NoSequence);
         var (error, guard) = (await verifier.VerifyAsync(request.TransactionalId, producer, [write], support))[0];
         if (error.IsFailure)
-            throw new ApiException(error.Code == ErrorCode.NetworkException ? ErrorCode.CoordinatorLoadInProgress : CoordinatorErrors.OfAppend(error.Code), error.Message);
+            throw new ApiException(
+                error.Code == ErrorCode.NetworkException ? ErrorCode.CoordinatorLoadInProgress : CoordinatorErrors.OfAppend(error.Code),
+                error.Message);
         return guard;
     }
 

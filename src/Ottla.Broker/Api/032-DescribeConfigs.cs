@@ -10,7 +10,10 @@ using ResourceResponse = Ottla.Protocol.Messages.DescribeConfigsResponse.Describ
 
 namespace Ottla.Broker.Api;
 
-/// <summary>DescribeConfigs (key 32), versions 1 to 4: the effective configs of topics, this broker, groups and client metrics, with where they come from; levels of loggers.</summary>
+/// <summary>
+/// DescribeConfigs (key 32), versions 1 to 4: the effective configs of topics, this broker, groups and client metrics, with where they come
+/// from; levels of loggers.
+/// </summary>
 /// <remarks>
 /// A resource that is named more than once is answered once, where Kafka repeats it: 73 KB of request would ask for 700 MB.
 /// Passwords are never shown. Errors per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker, or
@@ -50,7 +53,8 @@ internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerCon
                 ErrorMessage = "", // Kafka has no null here
                 ResourceType = resource.ResourceType,
                 ResourceName = resource.ResourceName,
-                Configs = [.. Entries(image, resource).Select(entry => ToResponse(entry, request.IncludeSynonyms, request.IncludeDocumentation))],
+                Configs = [.. Entries(image, resource)
+                    .Select(entry => ToResponse(entry, request.IncludeSynonyms, request.IncludeDocumentation))],
             };
         }
         catch (ApiException e) // of this resource: the others are answered
@@ -64,7 +68,13 @@ internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerCon
     }
 
     private static ResourceResponse Refuse(ResourceRequest resource, ErrorCode error, string message) =>
-        new() { ResourceType = resource.ResourceType, ResourceName = resource.ResourceName, ErrorCode = (short)error, ErrorMessage = message };
+        new()
+        {
+            ResourceType = resource.ResourceType,
+            ResourceName = resource.ResourceName,
+            ErrorCode = (short)error,
+            ErrorMessage = message
+        };
 
     private IEnumerable<ConfigEntry> Entries(MetadataImage image, ResourceRequest resource)
     {
@@ -77,7 +87,8 @@ internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerCon
             case ConfigResourceType.Topic:
                 if (TopicNames.ReasonInvalid(name) is { } reason)
                     throw new ApiException(ErrorCode.InvalidTopicException, reason);
-                return image.Topics.Find(name) is null ? throw new ApiException(ErrorCode.UnknownTopicOrPartition) : ConfigDescription.Topic(config(), overrides, names);
+                return image.Topics.Find(name) is null ? throw new ApiException(ErrorCode.UnknownTopicOrPartition)
+                    : ConfigDescription.Topic(config(), overrides, names);
             case ConfigResourceType.Broker when name.Length == 0:
                 return ConfigDescription.BrokerDefaults(config(), names);
             case ConfigResourceType.Broker:
@@ -104,23 +115,28 @@ internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerCon
         if (!int.TryParse(name, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var id))
             throw new ApiException(ErrorCode.InvalidRequest, $"Broker id must be an integer, but it is: {name}");
         if (id != config().NodeId)
-            throw new ApiException(ErrorCode.InvalidRequest, $"Unexpected broker id, expected {config().NodeId}{otherwise} but received {name}");
+            throw new ApiException(
+                ErrorCode.InvalidRequest, $"Unexpected broker id, expected {config().NodeId}{otherwise} but received {name}");
     }
 
     private static ConfigEntry ToEntry(KeyValuePair<string, string> logger) =>
-        new(logger.Key, logger.Value, ConfigSource.DynamicBrokerLogger, IsSensitive: false, IsReadOnly: false, ConfigType.Unknown, null, []);
+        new(logger.Key, logger.Value, ConfigSource.DynamicBrokerLogger, IsSensitive: false, IsReadOnly: false, ConfigType.Unknown, null,
+            []);
 
-    private static DescribeConfigsResponse.DescribeConfigsResourceResult ToResponse(ConfigEntry entry, bool includeSynonyms, bool includeDocumentation) => new()
-    {
-        Name = entry.Name,
-        Value = entry.Value,
-        ReadOnly = entry.IsReadOnly,
-        ConfigSource = (sbyte)entry.Source,
-        IsSensitive = entry.IsSensitive,
-        ConfigType = (sbyte)entry.Type,
-        Documentation = includeDocumentation ? entry.Documentation : null,
-        Synonyms = !includeSynonyms
+    private static DescribeConfigsResponse.DescribeConfigsResourceResult ToResponse(
+        ConfigEntry entry, bool includeSynonyms, bool includeDocumentation) => new()
+        {
+            Name = entry.Name,
+            Value = entry.Value,
+            ReadOnly = entry.IsReadOnly,
+            ConfigSource = (sbyte)entry.Source,
+            IsSensitive = entry.IsSensitive,
+            ConfigType = (sbyte)entry.Type,
+            Documentation = includeDocumentation ? entry.Documentation : null,
+            Synonyms = !includeSynonyms
             ? []
-            : [.. entry.Synonyms.Select(synonym => new DescribeConfigsResponse.DescribeConfigsSynonym { Name = synonym.Name, Value = synonym.Value, Source = (sbyte)synonym.Source })],
-    };
+            : [.. entry.Synonyms.Select(
+                synonym => new DescribeConfigsResponse.DescribeConfigsSynonym { Name = synonym.Name, Value = synonym.Value,
+                    Source = (sbyte)synonym.Source })],
+        };
 }

@@ -8,18 +8,27 @@ using DirectoryResponse = Ottla.Protocol.Messages.DescribeLogDirsResponse.Descri
 namespace Ottla.Broker.Api;
 
 /// <summary>DescribeLogDirs (key 35), versions 1 to 5: the size of each replica in each log directory, and the room left there.</summary>
-/// <remarks>No topics named (null): all. A replica that is being moved is in two. Errors per directory: KAFKA_STORAGE_ERROR when it is offline.</remarks>
-internal sealed class DescribeLogDirsHandler(LogManager logs, Func<bool> supportsCordoning) : IApiHandler<DescribeLogDirsRequest, DescribeLogDirsResponse>
+/// <remarks>
+/// No topics named (null): all. A replica that is being moved is in two. Errors per directory: KAFKA_STORAGE_ERROR when it is offline.
+/// </remarks>
+internal sealed class DescribeLogDirsHandler(LogManager logs, Func<bool> supportsCordoning)
+    : IApiHandler<DescribeLogDirsRequest, DescribeLogDirsResponse>
 {
     public ValueTask<DescribeLogDirsResponse?> HandleAsync(RequestContext context, DescribeLogDirsRequest request)
     {
-        var wanted = request.Topics?.SelectMany(topic => topic.Partitions.Select(partition => new Kernel.TopicPartition(topic.Topic, partition))).ToHashSet();
+        var wanted = request.Topics?.SelectMany(
+            topic => topic.Partitions.Select(partition => new Kernel.TopicPartition(topic.Topic, partition))).ToHashSet();
         var moves = logs.Mover.Moves;
         var replicas = logs.Logs.Select(log => (Log: log, Directory: logs.FindDirectory(log.Partition), Original: (PartitionLog?)null))
             .Concat(moves.Select(move => (Log: move.Copy, Directory: (LogDirectory?)move.Target, Original: (PartitionLog?)move.Log)))
             .Where(replica => wanted is null || wanted.Contains(replica.Log.Partition))
             .ToLookup(replica => replica.Directory, replica => (replica.Log, replica.Original));
-        var response = new DescribeLogDirsResponse { Results = [.. logs.Directories.Where(logs.IsForPartitions).Select(directory => Describe(directory, replicas[directory]))] };
+        var response =
+            new DescribeLogDirsResponse
+            {
+                Results = [
+                .. logs.Directories.Where(logs.IsForPartitions).Select(directory => Describe(directory, replicas[directory]))]
+            };
         return ValueTask.FromResult<DescribeLogDirsResponse?>(response);
     }
 

@@ -6,9 +6,13 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>IncrementalAlterConfigs (key 44), versions 0 to 1: sets, deletes, appends to or subtracts from single configs of topics, brokers, groups and client metrics, and levels of broker loggers.</summary>
+/// <summary>
+/// IncrementalAlterConfigs (key 44), versions 0 to 1: sets, deletes, appends to or subtracts from single configs of topics, brokers, groups
+/// and client metrics, and levels of broker loggers.
+/// </summary>
 /// <remarks>Errors per resource: INVALID_CONFIG, INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, NOT_CONTROLLER.</remarks>
-internal sealed class IncrementalAlterConfigsHandler(IConfigAlterer alterer) : IApiHandler<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>
+internal sealed class IncrementalAlterConfigsHandler(IConfigAlterer alterer)
+    : IApiHandler<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>
 {
     public async ValueTask<IncrementalAlterConfigsResponse?> HandleAsync(RequestContext context, IncrementalAlterConfigsRequest request)
     {
@@ -30,6 +34,7 @@ internal sealed class IncrementalAlterConfigsHandler(IConfigAlterer alterer) : I
 
     private static ConfigChange ToChange(IncrementalAlterConfigsRequest.AlterConfigsResource resource) => new(
         new ConfigResource((ConfigResourceType)resource.ResourceType, resource.ResourceName),
-        [.. resource.Configs.Select(altered => new ConfigAlteration(altered.Name, (AlterConfigOperation)altered.ConfigOperation, altered.Value))],
+        [.. resource.Configs.Select(
+            altered => new ConfigAlteration(altered.Name, (AlterConfigOperation)altered.ConfigOperation, altered.Value))],
         ReplacesAll: false);
 }

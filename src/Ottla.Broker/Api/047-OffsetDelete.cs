@@ -16,7 +16,8 @@ namespace Ottla.Broker.Api;
 /// Errors: INVALID_GROUP_ID, GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP (a classic group whose members do not say what they consume), and those of
 /// <see cref="CoordinatorHost{TCommand}"/>. Per partition: UNKNOWN_TOPIC_OR_PARTITION, GROUP_SUBSCRIBED_TO_TOPIC.
 /// </remarks>
-internal sealed class OffsetDeleteHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster) : IApiHandler<OffsetDeleteRequest, OffsetDeleteResponse>
+internal sealed class OffsetDeleteHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster)
+    : IApiHandler<OffsetDeleteRequest, OffsetDeleteResponse>
 {
     public async ValueTask<OffsetDeleteResponse?> HandleAsync(RequestContext context, OffsetDeleteRequest request)
     {

@@ -8,8 +8,13 @@ using ReplicaState = Ottla.Protocol.Messages.DescribeQuorumResponse.ReplicaState
 
 namespace Ottla.Broker.Api;
 
-/// <summary>DescribeQuorum (key 55), versions 0 to 2: leader, voters and observers of the metadata quorum, and how far each of them is.</summary>
-/// <remarks>Errors: INVALID_REQUEST unless it asks for no more than one partition; per partition UNKNOWN_TOPIC_OR_PARTITION for anything but __cluster_metadata-0, and NOT_LEADER_OR_FOLLOWER by a node that does not lead the quorum.</remarks>
+/// <summary>
+/// DescribeQuorum (key 55), versions 0 to 2: leader, voters and observers of the metadata quorum, and how far each of them is.
+/// </summary>
+/// <remarks>
+/// Errors: INVALID_REQUEST unless it asks for no more than one partition; per partition UNKNOWN_TOPIC_OR_PARTITION for anything but
+/// __cluster_metadata-0, and NOT_LEADER_OR_FOLLOWER by a node that does not lead the quorum.
+/// </remarks>
 internal sealed class DescribeQuorumHandler(Func<QuorumInfo> quorum) : IApiHandler<DescribeQuorumRequest, DescribeQuorumResponse>
 {
     private const short FirstVersionWithNodes = 2;
@@ -24,7 +29,8 @@ internal sealed class DescribeQuorumHandler(Func<QuorumInfo> quorum) : IApiHandl
                 .. request.Topics.Select(topic => new DescribeQuorumResponse.TopicData
                 {
                     TopicName = topic.TopicName,
-                    Partitions = [.. topic.Partitions.Select(partition => Describe(context, info, topic.TopicName, partition.PartitionIndex))],
+                    Partitions = [
+                        .. topic.Partitions.Select(partition => Describe(context, info, topic.TopicName, partition.PartitionIndex))],
                 }),
             ],
         };
@@ -35,7 +41,10 @@ internal sealed class DescribeQuorumHandler(Func<QuorumInfo> quorum) : IApiHandl
                 .. info.VoterSet.Voters.Select(voter => new DescribeQuorumResponse.Node
                 {
                     NodeId = voter.Key.Id,
-                    Listeners = [.. voter.Endpoints.Select(endpoint => new DescribeQuorumResponse.Listener { Name = endpoint.Name, Host = endpoint.Host, Port = endpoint.Port })],
+                    Listeners = [
+                        .. voter.Endpoints.Select(
+                            endpoint =>
+                            new DescribeQuorumResponse.Listener { Name = endpoint.Name, Host = endpoint.Host, Port = endpoint.Port })],
                 }),
             ];
         }

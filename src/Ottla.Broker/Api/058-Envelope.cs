@@ -93,6 +93,7 @@ internal sealed partial class EnvelopeHandler(Func<ApiTable> apis, ControllerHos
             ErrorCode.UnsupportedVersion, $"The request in the envelope of {envelope.ClientId} cannot be read: {why}.");
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The forwarded request {Api} version {Version} failed; its client is told UNKNOWN_SERVER_ERROR")]
+    [LoggerMessage(
+        Level = LogLevel.Error, Message = "The forwarded request {Api} version {Version} failed; its client is told UNKNOWN_SERVER_ERROR")]
     private partial void LogFailed(ApiKey api, short version, Exception e);
 }

@@ -11,8 +11,8 @@ namespace Ottla.Broker.Api;
 /// <remarks>
 /// Of the whole request: INCONSISTENT_CLUSTER_ID, and INVALID_REQUEST unless it names one partition. Of the partition:
 /// UNKNOWN_TOPIC_OR_PARTITION for any but __cluster_metadata-0; from the machine FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
-/// NOT_LEADER_OR_FOLLOWER, BROKER_NOT_AVAILABLE, SNAPSHOT_NOT_FOUND (also for the bootstrap snapshot 0-0), POSITION_OUT_OF_RANGE. A piece is
-/// cut anywhere and no longer than MaxBytes. Version 1 names the leader's endpoint.
+/// NOT_LEADER_OR_FOLLOWER, BROKER_NOT_AVAILABLE, SNAPSHOT_NOT_FOUND (also for the bootstrap snapshot 0-0), POSITION_OUT_OF_RANGE. A piece
+/// is cut anywhere and no longer than MaxBytes. Version 1 names the leader's endpoint.
 /// </remarks>
 internal sealed class FetchSnapshotHandler(RaftHost raft, RaftMessageConverter converter)
     : IApiHandler<FetchSnapshotRequest, FetchSnapshotResponse>

@@ -16,7 +16,9 @@ public enum EndpointType : sbyte
     Controller = 2,
 }
 
-/// <summary>DescribeCluster (key 60), versions 0 to 2: the cluster's id and its nodes, as reached over the listener that is asked.</summary>
+/// <summary>
+/// DescribeCluster (key 60), versions 0 to 2: the cluster's id and its nodes, as reached over the listener that is asked.
+/// </summary>
 /// <remarks>
 /// A broker's listener tells of brokers, and names one of them as the controller: clients send what is for it there, and it is forwarded. A
 /// controller's listener tells of the registered controllers and of the active one. Errors: MISMATCHED_ENDPOINT_TYPE for the other kind of

@@ -13,7 +13,8 @@ namespace Ottla.Broker.Api;
 /// Any replica answers, also one that does not lead. Errors, for each partition: INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION,
 /// NOT_LEADER_OR_FOLLOWER (there is no replica here), KAFKA_STORAGE_ERROR.
 /// </remarks>
-internal sealed class DescribeProducersHandler(HostedTopics topics, ClusterView cluster) : IApiHandler<DescribeProducersRequest, DescribeProducersResponse>
+internal sealed class DescribeProducersHandler(HostedTopics topics, ClusterView cluster)
+    : IApiHandler<DescribeProducersRequest, DescribeProducersResponse>
 {
     public ValueTask<DescribeProducersResponse?> HandleAsync(RequestContext context, DescribeProducersRequest request)
     {

@@ -5,7 +5,9 @@ using Ottla.Protocol.Messages;
 namespace Ottla.Broker.Api;
 
 /// <summary>BrokerHeartbeat (key 63), versions 0 to 2: a broker is alive; it may ask to be fenced, unfenced or let go (KIP-631).</summary>
-/// <remarks>Errors: STALE_BROKER_EPOCH (another process has registered with this id, or the broker was unregistered), NOT_CONTROLLER.</remarks>
+/// <remarks>
+/// Errors: STALE_BROKER_EPOCH (another process has registered with this id, or the broker was unregistered), NOT_CONTROLLER.
+/// </remarks>
 internal sealed class BrokerHeartbeatHandler(ControllerHost controller) : IApiHandler<BrokerHeartbeatRequest, BrokerHeartbeatResponse>
 {
     public async ValueTask<BrokerHeartbeatResponse?> HandleAsync(RequestContext context, BrokerHeartbeatRequest request)

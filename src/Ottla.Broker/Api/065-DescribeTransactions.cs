@@ -8,8 +8,12 @@ using TransactionStateData = Ottla.Protocol.Messages.DescribeTransactionsRespons
 namespace Ottla.Broker.Api;
 
 /// <summary>DescribeTransactions (key 65), version 0: the state of transactional ids that this broker coordinates.</summary>
-/// <remarks>Errors, for each id: INVALID_REQUEST for an empty one, TRANSACTIONAL_ID_NOT_FOUND, NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.</remarks>
-internal sealed class DescribeTransactionsHandler(CoordinatorHost<TransactionCommand> transactions) : IApiHandler<DescribeTransactionsRequest, DescribeTransactionsResponse>
+/// <remarks>
+/// Errors, for each id: INVALID_REQUEST for an empty one, TRANSACTIONAL_ID_NOT_FOUND, NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS,
+/// COORDINATOR_NOT_AVAILABLE.
+/// </remarks>
+internal sealed class DescribeTransactionsHandler(CoordinatorHost<TransactionCommand> transactions)
+    : IApiHandler<DescribeTransactionsRequest, DescribeTransactionsResponse>
 {
     public async ValueTask<DescribeTransactionsResponse?> HandleAsync(RequestContext context, DescribeTransactionsRequest request)
     {

@@ -5,12 +5,17 @@ using Ottla.StateMachines.Transactions;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>ListTransactions (key 66), versions 0 to 2: the transactional ids that this broker coordinates, by state, producer id, duration (v1+) and pattern (v2).</summary>
+/// <summary>
+/// ListTransactions (key 66), versions 0 to 2: the transactional ids that this broker coordinates, by state, producer id, duration (v1+)
+/// and pattern (v2).
+/// </summary>
 /// <remarks>
-/// State filters that are no states are named in the response. A pattern is RE2's, and matches the whole id. Errors: INVALID_REGULAR_EXPRESSION for a
-/// pattern that is none, COORDINATOR_LOAD_IN_PROGRESS while any of the ids here are loaded, COORDINATOR_NOT_AVAILABLE.
+/// State filters that are no states are named in the response. A pattern is RE2's, and matches the whole id. Errors:
+/// INVALID_REGULAR_EXPRESSION for a pattern that is none, COORDINATOR_LOAD_IN_PROGRESS while any of the ids here are loaded,
+/// COORDINATOR_NOT_AVAILABLE.
 /// </remarks>
-internal sealed class ListTransactionsHandler(CoordinatorHost<TransactionCommand> transactions) : IApiHandler<ListTransactionsRequest, ListTransactionsResponse>
+internal sealed class ListTransactionsHandler(CoordinatorHost<TransactionCommand> transactions)
+    : IApiHandler<ListTransactionsRequest, ListTransactionsResponse>
 {
     private static readonly Dictionary<string, TransactionState> States =
         Enum.GetValues<TransactionState>().ToDictionary(state => state.ToString(), StringComparer.Ordinal);

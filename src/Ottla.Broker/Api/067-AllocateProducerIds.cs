@@ -7,7 +7,8 @@ namespace Ottla.Broker.Api;
 
 /// <summary>AllocateProducerIds (key 67), version 0: gives a broker a block of producer ids that nobody else gets (KIP-730).</summary>
 /// <remarks>Errors: STALE_BROKER_EPOCH, UNKNOWN_SERVER_ERROR (there are no ids left), NOT_CONTROLLER.</remarks>
-internal sealed class AllocateProducerIdsHandler(IController controller) : IApiHandler<AllocateProducerIdsRequest, AllocateProducerIdsResponse>
+internal sealed class AllocateProducerIdsHandler(IController controller)
+    : IApiHandler<AllocateProducerIdsRequest, AllocateProducerIdsResponse>
 {
     public async ValueTask<AllocateProducerIdsResponse?> HandleAsync(RequestContext context, AllocateProducerIdsRequest request)
     {

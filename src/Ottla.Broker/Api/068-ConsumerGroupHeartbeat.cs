@@ -8,10 +8,13 @@ using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>ConsumerGroupHeartbeat (key 68), versions 0 to 1: everything that a member of a consumer group has to say and to hear (KIP-848).</summary>
+/// <summary>
+/// ConsumerGroupHeartbeat (key 68), versions 0 to 1: everything that a member of a consumer group has to say and to hear (KIP-848).
+/// </summary>
 /// <remarks>
-/// UNSUPPORTED_VERSION where group.version is 0 or group.coordinator.rebalance.protocols has no "consumer". Other errors: INVALID_REQUEST, UNKNOWN_MEMBER_ID,
-/// FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID, UNSUPPORTED_ASSIGNOR, INVALID_REGULAR_EXPRESSION, GROUP_MAX_SIZE_REACHED, GROUP_ID_NOT_FOUND, and those of
+/// UNSUPPORTED_VERSION where group.version is 0 or group.coordinator.rebalance.protocols has no "consumer". Other errors: INVALID_REQUEST,
+/// UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID, UNSUPPORTED_ASSIGNOR, INVALID_REGULAR_EXPRESSION,
+/// GROUP_MAX_SIZE_REACHED, GROUP_ID_NOT_FOUND, and those of
 /// <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
 internal sealed class ConsumerGroupHeartbeatHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster, Func<BrokerConfig> config)

@@ -10,10 +10,12 @@ using DescribedGroup = Ottla.Protocol.Messages.ConsumerGroupDescribeResponse.Des
 
 namespace Ottla.Broker.Api;
 
-/// <summary>ConsumerGroupDescribe (key 69), versions 0 to 1: the state, the members and the assignments of consumer groups (KIP-848).</summary>
+/// <summary>
+/// ConsumerGroupDescribe (key 69), versions 0 to 1: the state, the members and the assignments of consumer groups (KIP-848).
+/// </summary>
 /// <remarks>
-/// Errors per group: UNSUPPORTED_VERSION where group.version is 0 or group.coordinator.rebalance.protocols has no "consumer", INVALID_GROUP_ID, GROUP_ID_NOT_FOUND
-/// (also when it is of another kind), and those of <see cref="CoordinatorHost{TCommand}"/>.
+/// Errors per group: UNSUPPORTED_VERSION where group.version is 0 or group.coordinator.rebalance.protocols has no "consumer",
+/// INVALID_GROUP_ID, GROUP_ID_NOT_FOUND (also when it is of another kind), and those of <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
 internal sealed class ConsumerGroupDescribeHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster, Func<BrokerConfig> config)
     : IApiHandler<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>

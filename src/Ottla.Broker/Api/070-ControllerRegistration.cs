@@ -5,7 +5,9 @@ using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>ControllerRegistration (key 70), version 0: a controller tells its endpoints and the features that it supports (KIP-919).</summary>
+/// <summary>
+/// ControllerRegistration (key 70), version 0: a controller tells its endpoints and the features that it supports (KIP-919).
+/// </summary>
 /// <remarks>Errors: UNSUPPORTED_VERSION (the metadata version is too old), NOT_CONTROLLER.</remarks>
 internal sealed class ControllerRegistrationHandler(IController controller)
     : IApiHandler<ControllerRegistrationRequest, ControllerRegistrationResponse>

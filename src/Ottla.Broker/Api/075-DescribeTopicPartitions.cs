@@ -9,14 +9,18 @@ using TopicResponse = Ottla.Protocol.Messages.DescribeTopicPartitionsResponse.De
 
 namespace Ottla.Broker.Api;
 
-/// <summary>DescribeTopicPartitions (key 75), version 0: topics in order of their names, page by page, with their eligible leader replicas (KIP-966).</summary>
+/// <summary>
+/// DescribeTopicPartitions (key 75), version 0: topics in order of their names, page by page, with their eligible leader replicas
+/// (KIP-966).
+/// </summary>
 /// <remarks>
 /// No topics named: all. A page has at most response_partition_limit partitions, and never more than max.request.partition.size.limit; the
 /// cursor says where the next begins. Errors: INVALID_REQUEST for all topics when the cursor points at a topic that is not asked for, or
 /// before partition 0; per topic UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; per partition LEADER_NOT_AVAILABLE,
 /// LISTENER_NOT_FOUND.
 /// </remarks>
-internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<BrokerConfig> config) : IApiHandler<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>
+internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<BrokerConfig> config)
+    : IApiHandler<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>
 {
     /// <inheritdoc/>
     /// <remarks>The names of all topics are sorted for each page of them.</remarks>

@@ -9,8 +9,8 @@ namespace Ottla.Broker.Api;
 
 /// <summary>AddRaftVoter (key 80), versions 0 and 1: makes a controller a voter of the metadata quorum (KIP-853).</summary>
 /// <remarks>
-/// INCONSISTENT_CLUSTER_ID; from the machine NOT_LEADER_OR_FOLLOWER, BROKER_NOT_AVAILABLE, INVALID_REQUEST (no directory id, no endpoint of the
-/// quorum's listener, a node that does not support kraft.version), UNSUPPORTED_VERSION (kraft.version 0), DUPLICATE_VOTER, and
+/// INCONSISTENT_CLUSTER_ID; from the machine NOT_LEADER_OR_FOLLOWER, BROKER_NOT_AVAILABLE, INVALID_REQUEST (no directory id, no endpoint of
+/// the quorum's listener, a node that does not support kraft.version), UNSUPPORTED_VERSION (kraft.version 0), DUPLICATE_VOTER, and
 /// REQUEST_TIMED_OUT: another change is under way, the node does not answer ApiVersions, or has not caught up with the log. Version 1 says
 /// whether to answer once the change is committed, or when it is appended.
 /// </remarks>

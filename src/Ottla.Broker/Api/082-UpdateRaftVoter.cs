@@ -26,7 +26,9 @@ internal sealed class UpdateRaftVoterHandler(RaftHost raft, RaftMessageConverter
         else
         {
             var leader = raft.KnownLeader;
-            reply = new UpdateVoterReply(ErrorCode.InconsistentClusterId, leader.LeaderId, leader.Epoch) { LeaderEndpoints = leader.Endpoints };
+            reply = new UpdateVoterReply(
+                ErrorCode.InconsistentClusterId, leader.LeaderId, leader.Epoch)
+            { LeaderEndpoints = leader.Endpoints };
         }
 
         return RaftMessageConverter.Response(reply, context.Connection.ListenerName);

@@ -3,7 +3,9 @@ using static Ottla.Protocol.AclOperation;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>The operations that a client may do on a resource, as bits (KIP-430). Without an authorizer: all that the resource has.</summary>
+/// <summary>
+/// The operations that a client may do on a resource, as bits (KIP-430). Without an authorizer: all that the resource has.
+/// </summary>
 internal static class AuthorizedOperations
 {
     /// <summary>Not asked for.</summary>

@@ -100,20 +100,25 @@ public static class BrokerApis
             HeavyEntry<DeleteRecordsRequest, DeleteRecordsResponse>(new DeleteRecordsHandler(broker.Topics, leaders)),
             Entry<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdHandler(broker.ProducerIds, broker.Transactions)),
             Entry<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(new OffsetForLeaderEpochHandler(broker.Topics, leaders)),
-            Entry<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(new AddPartitionsToTxnHandler(broker.Transactions, broker.Cluster)),
-            Entry<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(new AddOffsetsToTxnHandler(broker.Transactions, broker.Groups, broker.Config)),
+            Entry<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(
+                new AddPartitionsToTxnHandler(broker.Transactions, broker.Cluster)),
+            Entry<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(
+                new AddOffsetsToTxnHandler(broker.Transactions, broker.Groups, broker.Config)),
             Entry<EndTxnRequest, EndTxnResponse>(new EndTxnHandler(broker.Transactions)),
             Entry<WriteTxnMarkersRequest, WriteTxnMarkersResponse>(new WriteTxnMarkersHandler(broker.TransactionMarkers)),
-            Entry<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(new TxnOffsetCommitHandler(broker.Groups, broker.Cluster, broker.Topics, broker.TransactionVerifier)),
+            Entry<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(
+                new TxnOffsetCommitHandler(broker.Groups, broker.Cluster, broker.Topics, broker.TransactionVerifier)),
             Entry<DescribeAclsRequest, DescribeAclsResponse>(new DescribeAclsHandler()),
             Entry<CreateAclsRequest, CreateAclsResponse>(new CreateAclsHandler()),
             Entry<DeleteAclsRequest, DeleteAclsResponse>(new DeleteAclsHandler()),
-            Entry<DescribeConfigsRequest, DescribeConfigsResponse>(new DescribeConfigsHandler(broker.Cluster, broker.Config, broker.Loggers)),
+            Entry<DescribeConfigsRequest, DescribeConfigsResponse>(
+                new DescribeConfigsHandler(broker.Cluster, broker.Config, broker.Loggers)),
             Shared<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(configs)),
             HeavyEntry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(
                 new AlterReplicaLogDirsHandler(broker.Logs, broker.Cluster)),
             HeavyEntry<DescribeLogDirsRequest, DescribeLogDirsResponse>(
-                new DescribeLogDirsHandler(broker.Logs, () => broker.Cluster.Image.Features.MetadataVersion?.SupportsCordonedLogDirs ?? false)),
+                new DescribeLogDirsHandler(
+                    broker.Logs, () => broker.Cluster.Image.Features.MetadataVersion?.SupportsCordonedLogDirs ?? false)),
             Entry<SaslAuthenticateRequest, SaslAuthenticateResponse>(new SaslAuthenticateHandler()),
             Forwarded<CreatePartitionsRequest, CreatePartitionsResponse>(typeof(CreatePartitionsHandler), broker),
             Entry<CreateDelegationTokenRequest, CreateDelegationTokenResponse>(new CreateDelegationTokenHandler(broker.Config)),
@@ -123,8 +128,10 @@ public static class BrokerApis
             HeavyEntry<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsHandler(broker.Groups)),
             Forwarded<ElectLeadersRequest, ElectLeadersResponse>(typeof(ElectLeadersHandler), broker),
             Shared<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(configs)),
-            Forwarded<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(typeof(AlterPartitionReassignmentsHandler), broker),
-            Forwarded<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(typeof(ListPartitionReassignmentsHandler), broker),
+            Forwarded<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(
+                typeof(AlterPartitionReassignmentsHandler), broker),
+            Forwarded<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(
+                typeof(ListPartitionReassignmentsHandler), broker),
             Entry<OffsetDeleteRequest, OffsetDeleteResponse>(new OffsetDeleteHandler(broker.Groups, broker.Cluster)),
             Entry<DescribeClientQuotasRequest, DescribeClientQuotasResponse>(new DescribeClientQuotasHandler(broker.Cluster)),
             Entry<AlterClientQuotasRequest, AlterClientQuotasResponse>(new AlterClientQuotasHandler()),
@@ -142,10 +149,13 @@ public static class BrokerApis
             Forwarded<UnregisterBrokerRequest, UnregisterBrokerResponse>(typeof(UnregisterBrokerHandler), broker),
             Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler(broker.Transactions)),
             HeavyEntry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler(broker.Transactions)),
-            Entry<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(new ConsumerGroupHeartbeatHandler(broker.Groups, broker.Cluster, broker.Config)),
-            Entry<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(new ConsumerGroupDescribeHandler(broker.Groups, broker.Cluster, broker.Config)),
+            Entry<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
+                new ConsumerGroupHeartbeatHandler(broker.Groups, broker.Cluster, broker.Config)),
+            Entry<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(
+                new ConsumerGroupDescribeHandler(broker.Groups, broker.Cluster, broker.Config)),
             Entry<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesHandler(broker.Cluster)),
-            Entry<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config)),
+            Entry<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(
+                new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config)),
             Forwarded<AddRaftVoterRequest, AddRaftVoterResponse>(typeof(AddRaftVoterHandler), broker),
             Forwarded<RemoveRaftVoterRequest, RemoveRaftVoterResponse>(typeof(RemoveRaftVoterHandler), broker),
             Forwarded<UnregisterControllerRequest, UnregisterControllerResponse>(typeof(UnregisterControllerHandler), broker),

@@ -57,11 +57,13 @@ internal sealed class ConfigAlterer(Forwarder forwarder, Func<BrokerConfig> conf
             var answers = context.ApiKey == ApiKey.AlterConfigs
                 ? (await forwarder.ForwardAsync<AlterConfigsRequest, AlterConfigsResponse>(context, ToAlterConfigs(changes, validateOnly)))
                     ?.Responses.Select(answer => (answer.ErrorCode, answer.ErrorMessage))
-                : (await forwarder.ForwardAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(context, ToIncremental(changes, validateOnly)))
+                : (await forwarder.ForwardAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(
+                    context, ToIncremental(changes, validateOnly)))
                     ?.Responses.Select(answer => (answer.ErrorCode, answer.ErrorMessage));
             List<ApiError> errors = [.. (answers ?? []).Select(answer => new ApiError((ErrorCode)answer.ErrorCode, answer.ErrorMessage))];
             if (errors.Count != changes.Count)
-                throw new ApiException(ErrorCode.UnknownServerError, $"The active controller answered {errors.Count} of {changes.Count} changes.");
+                throw new ApiException(
+                    ErrorCode.UnknownServerError, $"The active controller answered {errors.Count} of {changes.Count} changes.");
             return errors;
         }
         catch (ApiException e)
@@ -77,7 +79,8 @@ internal sealed class ConfigAlterer(Forwarder forwarder, Func<BrokerConfig> conf
         {
             ResourceType = (sbyte)change.Resource.Type,
             ResourceName = change.Resource.Name,
-            Configs = [.. change.Alterations.Select(altered => new AlterConfigsRequest.AlterableConfig { Name = altered.Name, Value = altered.Value })],
+            Configs = [.. change.Alterations.Select(
+                altered => new AlterConfigsRequest.AlterableConfig { Name = altered.Name, Value = altered.Value })],
         })],
     };
 
@@ -122,7 +125,8 @@ internal sealed class ConfigAlterer(Forwarder forwarder, Func<BrokerConfig> conf
             if (!int.TryParse(change.Resource.Name, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var id))
                 return new ApiError(ErrorCode.InvalidRequest, $"Node id must be an integer, but it is: {change.Resource.Name}");
             if (id != current.NodeId)
-                return new ApiError(ErrorCode.InvalidRequest, $"Unexpected broker id, expected {current.NodeId}, but received {change.Resource.Name}");
+                return new ApiError(
+                    ErrorCode.InvalidRequest, $"Unexpected broker id, expected {current.NodeId}, but received {change.Resource.Name}");
         }
 
         try

@@ -27,7 +27,9 @@ public sealed record ControllerServices
     public RaftServices? Raft { get; init; }
 }
 
-/// <summary>The one list of the APIs that a controller serves: to brokers, to other controllers, and to tools that ask it directly (KIP-919).</summary>
+/// <summary>
+/// The one list of the APIs that a controller serves: to brokers, to other controllers, and to tools that ask it directly (KIP-919).
+/// </summary>
 public static class ControllerApis
 {
     /// <summary>The table for the listeners of a controller.</summary>
@@ -42,7 +44,8 @@ public static class ControllerApis
             Entry<SaslHandshakeRequest, SaslHandshakeResponse>(new SaslHandshakeHandler()),
             Entry<ApiVersionsRequest, ApiVersionsResponse>(
                 new ApiVersionsHandler(
-                    () => table!, services.Cluster, services.Config().NodeId, services.SupportedFeatures, () => services.Quorum().KRaftVersion)),
+                    () => table!, services.Cluster, services.Config().NodeId, services.SupportedFeatures, () =>
+                    services.Quorum().KRaftVersion)),
             HeavyEntry<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsHandler(controller)),
             HeavyEntry<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsHandler(controller)),
             Entry<DescribeAclsRequest, DescribeAclsResponse>(new DescribeAclsHandler()),
@@ -69,7 +72,8 @@ public static class ControllerApis
             Entry<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(new AlterUserScramCredentialsHandler()),
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(services.Quorum)),
             HeavyEntry<AlterPartitionRequest, AlterPartitionResponse>(new AlterPartitionHandler(controller)),
-            HeavyEntry<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesHandler(controller, controller.RaiseKRaftVersionAsync)),
+            HeavyEntry<UpdateFeaturesRequest, UpdateFeaturesResponse>(
+                new UpdateFeaturesHandler(controller, controller.RaiseKRaftVersionAsync)),
             HeavyEntry<EnvelopeRequest, EnvelopeResponse>(
                 new EnvelopeHandler(() => table!, controller, services.Loggers.CreateLogger(nameof(EnvelopeHandler)))),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(

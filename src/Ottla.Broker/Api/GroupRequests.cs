@@ -15,11 +15,13 @@ internal static class GroupRequests
     private const string ConsumerProtocol = "consumer";
 
     /// <summary>Who sends a request, as groups show their members.</summary>
-    public static RequestOrigin OriginOf(RequestContext context) => new(context.ClientId ?? "", "/" + JavaText(context.Connection.ClientAddress), context.ApiVersion);
+    public static RequestOrigin OriginOf(RequestContext context) =>
+        new(context.ClientId ?? "", "/" + JavaText(context.Connection.ClientAddress), context.ApiVersion);
 
     /// <summary>Whether the consumer protocol (KIP-848) may be spoken: by the cluster's features and the broker's configuration.</summary>
     public static bool IsConsumerProtocolEnabled(ClusterView cluster, BrokerConfig config) =>
-        cluster.Image.Features.LevelOf(Feature.GroupVersion) >= 1 && config.GroupCoordinatorRebalanceProtocols.Contains(ConsumerProtocol, StringComparer.OrdinalIgnoreCase);
+        cluster.Image.Features.LevelOf(Feature.GroupVersion) >= 1
+        && config.GroupCoordinatorRebalanceProtocols.Contains(ConsumerProtocol, StringComparer.OrdinalIgnoreCase);
 
     /// <summary>An address as Java writes it: an IPv6 address without abbreviations.</summary>
     private static string JavaText(IPAddress address)
@@ -29,7 +31,8 @@ internal static class GroupRequests
         if (address.AddressFamily != AddressFamily.InterNetworkV6)
             return address.ToString();
         var bytes = address.GetAddressBytes();
-        var groups = Enumerable.Range(0, bytes.Length / 2).Select(i => ((bytes[2 * i] << 8) | bytes[(2 * i) + 1]).ToString("x", CultureInfo.InvariantCulture));
+        var groups = Enumerable.Range(0, bytes.Length / 2)
+            .Select(i => ((bytes[2 * i] << 8) | bytes[(2 * i) + 1]).ToString("x", CultureInfo.InvariantCulture));
         return string.Join(':', groups) + (address.ScopeId == 0 ? "" : $"%{address.ScopeId}");
     }
 }

@@ -38,7 +38,8 @@ internal static class RaftApis
     /// <param name="raft">The metadata log.</param>
     /// <param name="call">The request.</param>
     /// <param name="closed">Makes the answer with an error; it names the leader that was known last.</param>
-    public static async ValueTask<TReply> AskAsync<TReply>(this RaftHost raft, RaftRequest call, Func<ErrorCode, QuorumLeader, TReply> closed)
+    public static async ValueTask<TReply> AskAsync<TReply>(
+        this RaftHost raft, RaftRequest call, Func<ErrorCode, QuorumLeader, TReply> closed)
         where TReply : RaftResponse
     {
         try

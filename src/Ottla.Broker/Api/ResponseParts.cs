@@ -3,7 +3,9 @@ using Ottla.Protocol;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>Parts of a response that are about one thing each: an error of one becomes its part, and the others are answered as usual.</summary>
+/// <summary>
+/// Parts of a response that are about one thing each: an error of one becomes its part, and the others are answered as usual.
+/// </summary>
 internal static class ResponseParts
 {
     /// <summary>Waits for a part; makes it of the error when it fails with one of Kafka's.</summary>

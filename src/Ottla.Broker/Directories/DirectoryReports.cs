@@ -10,10 +10,14 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Directories;
 
-/// <summary>Keeps the metadata right about the log directories of this broker: which have failed, which are cordoned, and which each replica is in (KIP-858).</summary>
+/// <summary>
+/// Keeps the metadata right about the log directories of this broker: which have failed, which are cordoned, and which each replica is in
+/// (KIP-858).
+/// </summary>
 /// <remarks>
-/// One loop, as long as the broker lives. What has failed or is cordoned goes with the heartbeats; where replicas are is told in requests of its own,
-/// one at a time. What is to be told follows each time from the disk and the metadata: a replica that is gone is not told any more.
+/// One loop, as long as the broker lives. What has failed or is cordoned goes with the heartbeats; where replicas are is told in requests
+/// of its own, one at a time. What is to be told follows each time from the disk and the metadata: a replica that is gone is not told any
+/// more.
 /// </remarks>
 /// <param name="nodeId">This broker.</param>
 /// <param name="logs">The log directories.</param>
@@ -23,7 +27,8 @@ namespace Ottla.Broker.Directories;
 /// <param name="platform">The clock and the seed of the waits.</param>
 /// <param name="logger">Where refusals are logged.</param>
 internal sealed partial class DirectoryReports(
-    int nodeId, LogManager logs, BrokerLifecycle lifecycle, ControllerChannel channel, MetadataCache metadata, NodePlatform platform, ILogger logger)
+    int nodeId, LogManager logs, BrokerLifecycle lifecycle, ControllerChannel channel, MetadataCache metadata, NodePlatform platform,
+    ILogger logger)
 {
     /// <summary>Replicas that are told of at once, as in Kafka: what is left over follows.</summary>
     private const int ReplicasPerRequestMax = 2_250;
@@ -74,7 +79,8 @@ internal sealed partial class DirectoryReports(
         var placement = logs.PlacementVersion;
         if (placement == _told.PlacementVersion && ReferenceEquals(current, _told.Image))
             return null;
-        if (current.Features.MetadataVersion is not { SupportsDirectoryAssignment: true } || current.Cluster.Broker(nodeId) is not { } broker)
+        if (current.Features.MetadataVersion is not { SupportsDirectoryAssignment: true }
+            || current.Cluster.Broker(nodeId) is not { } broker)
             return null;
         var replicas = Misplaced(current).Take(ReplicasPerRequestMax).ToList();
         if (replicas.Count == 0)
@@ -85,7 +91,8 @@ internal sealed partial class DirectoryReports(
 
         try
         {
-            var answer = await channel.SendAsync<AssignReplicasToDirsRequest, AssignReplicasToDirsResponse>(RequestOf(broker.Epoch, replicas), stopping);
+            var answer = await channel.SendAsync<AssignReplicasToDirsRequest, AssignReplicasToDirsResponse>(
+                RequestOf(broker.Epoch, replicas), stopping);
             if (answer.ErrorCode == (short)ErrorCode.None)
                 return await SeeAsync(current, stopping);
             LogRefused($"{(ErrorCode)answer.ErrorCode}");
@@ -98,7 +105,9 @@ internal sealed partial class DirectoryReports(
         return false;
     }
 
-    /// <summary>Waits for metadata after that of a report, up to the next look: what was told is not told again before it could be seen.</summary>
+    /// <summary>
+    /// Waits for metadata after that of a report, up to the next look: what was told is not told again before it could be seen.
+    /// </summary>
     private async Task<bool> SeeAsync(MetadataImage told, CancellationToken stopping)
     {
         using var moment = new CancellationTokenSource(Interval, platform.Time);
@@ -115,20 +124,23 @@ internal sealed partial class DirectoryReports(
         return true;
     }
 
-    private AssignReplicasToDirsRequest RequestOf(long brokerEpoch, IEnumerable<(Uuid Directory, Uuid TopicId, int Partition)> replicas) => new()
-    {
-        BrokerId = nodeId,
-        BrokerEpoch = brokerEpoch,
-        Directories = [.. replicas.GroupBy(replica => replica.Directory).Select(directory => new AssignReplicasToDirsRequest.DirectoryData
+    private AssignReplicasToDirsRequest RequestOf(long brokerEpoch, IEnumerable<(Uuid Directory, Uuid TopicId, int Partition)> replicas) =>
+        new()
+        {
+            BrokerId = nodeId,
+            BrokerEpoch = brokerEpoch,
+            Directories = [
+                .. replicas.GroupBy(replica => replica.Directory).Select(directory => new AssignReplicasToDirsRequest.DirectoryData
         {
             Id = directory.Key,
             Topics = [.. directory.GroupBy(replica => replica.TopicId).Select(topic => new AssignReplicasToDirsRequest.TopicData
             {
                 TopicId = topic.Key,
-                Partitions = [.. topic.Select(replica => new AssignReplicasToDirsRequest.PartitionData { PartitionIndex = replica.Partition })],
+                Partitions = [
+                    .. topic.Select(replica => new AssignReplicasToDirsRequest.PartitionData { PartitionIndex = replica.Partition })],
             })],
         })],
-    };
+        };
 
     /// <summary>The replicas of which the metadata says another directory than they are in.</summary>
     private IEnumerable<(Uuid Directory, Uuid TopicId, int Partition)> Misplaced(MetadataImage current)
@@ -145,6 +157,7 @@ internal sealed partial class DirectoryReports(
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The controller did not take note of where replicas are, and is told again: {Reason}")]
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message = "The controller did not take note of where replicas are, and is told again: {Reason}")]
     private partial void LogRefused(string reason);
 }

@@ -27,7 +27,8 @@ public sealed record InitialController(int Id, string Host, int Port, Uuid Direc
 
         return controllers.Count > 0
             ? [.. controllers.Values]
-            : throw new FormatterException("--initial-controllers: no voters given. Expected id@host:port:directoryId, separated by commas.");
+            : throw new FormatterException(
+                "--initial-controllers: no voters given. Expected id@host:port:directoryId, separated by commas.");
     }
 
     /// <inheritdoc/>
@@ -47,10 +48,12 @@ public sealed record InitialController(int Id, string Host, int Port, Uuid Direc
         var colon = rest.IndexOf(':', 1);
         if (colon < 0)
             throw Refused(text, "no colon following the port: the directory id is missing ('ottla random-uuid' prints a new one)");
-        if (!int.TryParse(rest.AsSpan(1, colon - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port > IPEndPoint.MaxPort)
+        if (!int.TryParse(rest.AsSpan(1, colon - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port)
+            || port > IPEndPoint.MaxPort)
             throw Refused(text, $"'{rest[1..colon]}' is no port");
         if (!Uuid.TryParse(rest[(colon + 1)..], out var directoryId))
-            throw Refused(text, $"'{rest[(colon + 1)..]}' is no directory id: 22 characters of base64 ('ottla random-uuid' prints a new one)");
+            throw Refused(
+                text, $"'{rest[(colon + 1)..]}' is no directory id: 22 characters of base64 ('ottla random-uuid' prints a new one)");
         return DirectoryIds.IsReserved(directoryId)
             ? throw Refused(text, $"the directory id {directoryId} is reserved; take one of 'ottla random-uuid'")
             : new InitialController(id, host, port, directoryId);

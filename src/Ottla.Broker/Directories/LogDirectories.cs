@@ -69,7 +69,8 @@ public static class LogDirectories
             if (directory.HoldsSnapshot)
                 RaftBootstrap.Write(fileSystem, directory.Path, plan.KRaftVersion, VotersOf(plan, controllerListener), plan.Records, now);
             // Last: a directory with this file counts as formatted.
-            new MetaProperties { ClusterId = plan.ClusterId, NodeId = plan.NodeId, DirectoryId = directory.DirectoryId }.Write(fileSystem, directory.Path);
+            new MetaProperties { ClusterId = plan.ClusterId, NodeId = plan.NodeId, DirectoryId = directory.DirectoryId }.Write(
+                fileSystem, directory.Path);
         }
     }
 
@@ -92,17 +93,20 @@ public static class LogDirectories
         return new LogManagerOptions
         {
             LogDirectories = config.IsBroker ? [.. Paths(config)] : [MetadataPath(config)], // a controller alone has no partitions
-            MetadataOnlyDirectory = config.IsBroker && config.LogDirs.Select(AbsolutePath).Contains(MetadataPath(config)) ? null : MetadataPath(config),
+            MetadataOnlyDirectory = config.IsBroker
+            && config.LogDirs.Select(AbsolutePath).Contains(MetadataPath(config)) ? null : MetadataPath(config),
             ConfigFor = _ => defaults,
             RecoveryParallelism = config.NumRecoveryThreadsPerDataDir,
             RetentionCheckIntervalMs = config.LogRetentionCheckIntervalMs,
             InitialTaskDelayMs = config.LogInitialTaskDelayMs,
-            TimedFlushCheckIntervalMs = config.IsSet("log.flush.scheduler.interval.ms") ? config.LogFlushSchedulerIntervalMs : LogManagerOptions.DefaultTimedFlushCheckIntervalMs,
+            TimedFlushCheckIntervalMs = config.IsSet("log.flush.scheduler.interval.ms") ? config.LogFlushSchedulerIntervalMs
+                : LogManagerOptions.DefaultTimedFlushCheckIntervalMs,
             RecoveryPointCheckpointIntervalMs = config.LogFlushOffsetCheckpointIntervalMs,
             LogStartOffsetCheckpointIntervalMs = config.LogFlushStartOffsetCheckpointIntervalMs,
             HighWatermarkCheckpointIntervalMs = config.ReplicaHighWatermarkCheckpointIntervalMs,
             DeleteDelayMs = config.LogSegmentDeleteDelayMs,
-            MoveBytesPerSecondMax = () => current().ReplicaAlterLogDirsIoMaxBytesPerSecond is var rate and < long.MaxValue ? rate : double.MaxValue,
+            MoveBytesPerSecondMax = () =>
+                current().ReplicaAlterLogDirsIoMaxBytesPerSecond is var rate and < long.MaxValue ? rate : double.MaxValue,
             CordonedDirectories = () => [.. current().CordonedLogDirs.Select(AbsolutePath)],
             Cleaner = () => CleanerOptionsOf(current(), hashSecret),
             Seed = platform.Seed,
@@ -171,7 +175,8 @@ public static class LogDirectories
         }
 
         if (config.ClusterId is { } wanted && clusterId is not null && wanted != clusterId)
-            throw new NodeStartException($"CLUSTER_ID is {wanted}, but the log directories belong to cluster {clusterId}: unset it, or use other directories.");
+            throw new NodeStartException(
+                $"CLUSTER_ID is {wanted}, but the log directories belong to cluster {clusterId}: unset it, or use other directories.");
     }
 
     /// <summary>Reads who this node is from the <c>meta.properties</c> of directories that <see cref="Verify"/> accepted.</summary>
@@ -179,7 +184,8 @@ public static class LogDirectories
     public static StorageIdentity Identify(BrokerConfig config, LogManager logs)
     {
         var online = logs.Directories.Where(directory => !directory.IsOffline && directory.Properties is not null).ToList();
-        foreach (var directory in online.Where(directory => directory.Properties!.DirectoryId is null)) // formatted before there were ids (KIP-858)
+        // formatted before there were ids (KIP-858)
+        foreach (var directory in online.Where(directory => directory.Properties!.DirectoryId is null))
             directory.Format(directory.Properties! with { DirectoryId = Uuid.NewRandom(), Version = 1 });
 
         var metadataPath = MetadataPath(config);
@@ -231,15 +237,21 @@ public static class LogDirectories
                 .Any(file => file.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal))));
 
     /// <summary>The absolute paths of all log directories, that of the metadata included.</summary>
-    public static IEnumerable<string> Paths(BrokerConfig config) => config.LogDirs.Select(AbsolutePath).Append(MetadataPath(config)).Distinct();
+    public static IEnumerable<string> Paths(BrokerConfig config) =>
+        config.LogDirs.Select(AbsolutePath).Append(MetadataPath(config)).Distinct();
 
     /// <summary>The absolute path of the log directory that holds the metadata log.</summary>
     public static string MetadataPath(BrokerConfig config) => AbsolutePath(config.MetadataLogDir);
 
-    /// <summary>The one spelling of a path that directories are compared by, and shown with: without a separator at its end, as Java has it.</summary>
+    /// <summary>
+    /// The one spelling of a path that directories are compared by, and shown with: without a separator at its end, as Java has it.
+    /// </summary>
     private static string AbsolutePath(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
 
     private static VoterSet? VotersOf(FormatPlan plan, string controllerListener) => plan.Voters is null
         ? null
-        : new VoterSet(plan.Voters.Select(voter => new Voter(new ReplicaKey(voter.Id, voter.DirectoryId), [new RaftEndpoint(controllerListener, voter.Host, (ushort)voter.Port)])));
+        : new VoterSet(
+            plan.Voters.Select(
+                voter => new Voter(
+                    new ReplicaKey(voter.Id, voter.DirectoryId), [new RaftEndpoint(controllerListener, voter.Host, (ushort)voter.Port)])));
 }

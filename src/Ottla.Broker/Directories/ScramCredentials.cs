@@ -4,7 +4,9 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Directories;
 
-/// <summary>Makes SCRAM credentials (RFC 5802, RFC 7677) from passwords, and reads the arguments of <c>format --add-scram</c> (KIP-900).</summary>
+/// <summary>
+/// Makes SCRAM credentials (RFC 5802, RFC 7677) from passwords, and reads the arguments of <c>format --add-scram</c> (KIP-900).
+/// </summary>
 public static class ScramCredentials
 {
     /// <summary>The least iterations that Kafka accepts, and the default.</summary>
@@ -25,18 +27,21 @@ public static class ScramCredentials
 
     /// <summary>The salted password: PBKDF2 of the password.</summary>
     public static byte[] SaltedPassword(sbyte mechanism, string password, ReadOnlySpan<byte> salt, int iterations) =>
-        Rfc2898DeriveBytes.Pbkdf2(Encoding.UTF8.GetBytes(password), salt, iterations, HashOf(mechanism), mechanism == 1 ? SHA256.HashSizeInBytes : SHA512.HashSizeInBytes);
+        Rfc2898DeriveBytes.Pbkdf2(
+            Encoding.UTF8.GetBytes(password), salt, iterations, HashOf(mechanism), mechanism == 1 ? SHA256.HashSizeInBytes
+            : SHA512.HashSizeInBytes);
 
     /// <summary>The record of a credential.</summary>
-    public static UserScramCredentialRecord Create(string user, sbyte mechanism, byte[] salt, byte[] saltedPassword, int iterations) => new()
-    {
-        Name = user,
-        Mechanism = mechanism,
-        Salt = salt,
-        StoredKey = Hash(mechanism, Hmac(mechanism, saltedPassword, "Client Key")),
-        ServerKey = Hmac(mechanism, saltedPassword, "Server Key"),
-        Iterations = iterations,
-    };
+    public static UserScramCredentialRecord Create(string user, sbyte mechanism, byte[] salt, byte[] saltedPassword, int iterations) =>
+        new()
+        {
+            Name = user,
+            Mechanism = mechanism,
+            Salt = salt,
+            StoredKey = Hash(mechanism, Hmac(mechanism, saltedPassword, "Client Key")),
+            ServerKey = Hmac(mechanism, saltedPassword, "Server Key"),
+            Iterations = iterations,
+        };
 
     /// <summary>Reads an argument such as <c>SCRAM-SHA-256=[name=alice,password=secret,iterations=8192]</c>.</summary>
     /// <exception cref="FormatterException">It cannot be read.</exception>
@@ -47,7 +52,8 @@ public static class ScramCredentials
         if (equals < 0)
             throw new FormatterException($"Failed to find equals sign in SCRAM argument '{text}'");
         var mechanismName = text[..equals];
-        var mechanism = MechanismOf(mechanismName) ?? throw new FormatterException($"The add-scram mechanism {mechanismName} is not supported.");
+        var mechanism = MechanismOf(mechanismName)
+            ?? throw new FormatterException($"The add-scram mechanism {mechanismName} is not supported.");
         var config = text[(equals + 1)..];
         if (!config.StartsWith('['))
             throw new FormatterException("Expected configuration string to start with [");
@@ -72,7 +78,9 @@ public static class ScramCredentials
 
         var iterations = IterationsMin;
         if (iterationsText is not null
-            && !int.TryParse(iterationsText, System.Globalization.NumberStyles.AllowLeadingSign, System.Globalization.CultureInfo.InvariantCulture, out iterations))
+            && !int.TryParse(
+                iterationsText, System.Globalization.NumberStyles.AllowLeadingSign, System.Globalization.CultureInfo.InvariantCulture,
+                out iterations))
             throw new FormatterException($"Failed to parse iterations count: {iterationsText}");
         if (iterations < IterationsMin)
             throw new FormatterException($"The 'iterations' value must be >= {IterationsMin} for add-scram using {mechanismName}");

@@ -25,7 +25,8 @@ public static class StorageFormatter
         if (request.ScramArguments.Count > 0)
         {
             if (!version.SupportsScram)
-                throw new FormatterException($"SCRAM is only supported in {MetadataVersion.FeatureName} {MetadataVersion.V3_5_IV2} or later.");
+                throw new FormatterException(
+                    $"SCRAM is only supported in {MetadataVersion.FeatureName} {MetadataVersion.V3_5_IV2} or later.");
             records.AddRange(request.ScramArguments.Select(argument => new MetadataRecord(ScramCredentials.Parse(argument), 0)));
         }
 
@@ -64,7 +65,8 @@ public static class StorageFormatter
         if (!request.HasDynamicQuorum && request.InitialControllers is not null)
         {
             throw new FormatterException(
-                "You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. If you want to use "
+                "You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. If you want "
+                    + "to use "
                 + "dynamic quorum, please remove controller.quorum.voters and specify controller.quorum.bootstrap.servers instead.");
         }
 
@@ -90,12 +92,14 @@ public static class StorageFormatter
         }
         else if (request.ReleaseVersion is { } release && !MetadataVersion.TryParse(release, out version))
         {
-            throw new FormatterException($"Unknown metadata.version '{release}'. Supported metadata.version are: {MetadataVersion.AllNames}");
+            throw new FormatterException(
+                $"Unknown metadata.version '{release}'. Supported metadata.version are: {MetadataVersion.AllNames}");
         }
 
         return range.Contains(version.Level)
             ? version
-            : throw new FormatterException($"No MetadataVersion with feature level {version.Level}. Valid feature levels are from {range.Min} to {range.Max}.");
+            : throw new FormatterException(
+                $"No MetadataVersion with feature level {version.Level}. Valid feature levels are from {range.Min} to {range.Max}.");
     }
 
     private static short EffectiveKRaftVersion(FormatRequest request)
@@ -107,15 +111,19 @@ public static class StorageFormatter
         if (level == 0 && request.HasDynamicQuorum)
         {
             throw new FormatterException(
-                "Cannot set kraft.version to 0 if controller.quorum.voters is empty and one of the flags --standalone, --initial-controllers, "
-                + "or --no-initial-controllers is used. For dynamic controllers support, try removing the --feature flag for kraft.version.");
+                "Cannot set kraft.version to 0 if controller.quorum.voters is empty and one of the flags --standalone, "
+                    + "--initial-controllers, "
+                + "or --no-initial-controllers is used. For dynamic controllers support, try removing the --feature flag for "
+                    + "kraft.version.");
         }
 
         if (level > 0 && !request.HasDynamicQuorum)
         {
             throw new FormatterException(
-                $"Cannot set kraft.version to {level} unless controller.quorum.voters is empty and one of the flags --standalone, --initial-controllers, "
-                + "or --no-initial-controllers is used. For dynamic controllers support, try using one of --standalone, --initial-controllers, "
+                $"Cannot set kraft.version to {level} unless controller.quorum.voters is empty and one of the flags --standalone, "
+                    + "--initial-controllers, "
+                + "or --no-initial-controllers is used. For dynamic controllers support, try using one of --standalone, "
+                    + "--initial-controllers, "
                 + "or --no-initial-controllers and removing controller.quorum.voters.");
         }
 
@@ -142,7 +150,9 @@ public static class StorageFormatter
             if (name is MetadataVersion.FeatureName or Feature.KRaftVersion)
                 continue;
             if (Feature.Find(name) is not { } feature)
-                throw new FormatterException($"Unsupported feature: {name}. Supported features are: {string.Join(", ", Feature.All.Select(f => f.Name).Order(StringComparer.Ordinal))}");
+                throw new FormatterException(
+                    $"Unsupported feature: {name}. Supported features are: "
+                        + $"{string.Join(", ", Feature.All.Select(f => f.Name).Order(StringComparer.Ordinal))}");
             if (feature.ReasonNotAllowed(level, version) is { } reason)
                 throw new FormatterException(reason);
             if (!request.SupportedFeatures[name].Contains(level))
@@ -186,11 +196,13 @@ public static class StorageFormatter
         if (formatted.Count > 0 && !request.IgnoreFormatted)
         {
             throw new FormatterException(
-                $"Log directory {formatted.Keys.First()} is already formatted. Use --ignore-formatted to ignore this directory and format the others.");
+                $"Log directory {formatted.Keys.First()} is already formatted. Use --ignore-formatted to ignore this directory and format "
+                    + "the others.");
         }
 
         if (formatted.Count == 0 && empty.Count == 0)
-            throw new FormatterException($"No available log directories to format. {string.Join(' ', unreadable.Select(each => each.Reason))}");
+            throw new FormatterException(
+                $"No available log directories to format. {string.Join(' ', unreadable.Select(each => each.Reason))}");
         var taken = formatted.Values.Select(properties => properties.DirectoryId).OfType<Uuid>().ToHashSet();
         return [.. empty.Select(path => PlanOf(request, path, newId, taken))];
     }
@@ -207,8 +219,10 @@ public static class StorageFormatter
             if (properties.NodeId is { } nodeId && nodeId != request.NodeId)
             {
                 throw new FormatterException(
-                    $"Stored node id {nodeId} doesn't match previous node id {request.NodeId} in {file}. If you moved your data, make sure your "
-                    + "configured node id matches. If you intend to create a new node, you should remove all data in your data directories.");
+                    $"Stored node id {nodeId} doesn't match previous node id {request.NodeId} in {file}. If you moved your data, make "
+                        + "sure your "
+                    + "configured node id matches. If you intend to create a new node, you should remove all data in your data "
+                        + "directories.");
             }
 
             if (properties.DirectoryId is not { } id)
@@ -231,7 +245,7 @@ public static class StorageFormatter
         return taken.Add(self.DirectoryId)
             ? new DirectoryPlan(path, "dynamic metadata voter directory", self.DirectoryId, request.IsController)
             : throw new FormatterException(
-                $"The directory id {self.DirectoryId} of --initial-controllers is that of another directory of this node: take another one.");
+                $"The directory id {self.DirectoryId} of --initial-controllers belongs to another directory of this node: use another id.");
     }
 
     private static Uuid NewId(Func<Uuid> newId, HashSet<Uuid> taken)

@@ -38,7 +38,9 @@ public sealed record StorageReport(IReadOnlyList<string> Directories, MetaProper
         }
 
         if (first?.Version == 0)
-            problems.Add("The kafka configuration file appears to be for a cluster in KRaft mode, but the directories are formatted for legacy mode.");
+            problems.Add(
+                "The kafka configuration file appears to be for a cluster in KRaft mode, but the directories are formatted for legacy "
+                    + "mode.");
         return new StorageReport(found, first, problems);
     }
 

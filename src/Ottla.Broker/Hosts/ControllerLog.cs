@@ -57,7 +57,9 @@ internal static partial class ControllerLog
     [LoggerMessage(Level = LogLevel.Information, Message = "{Kind} {Id} is unregistered")]
     private static partial void LogUnregistered(ILogger logger, string kind, int id);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Broker {Id} is fenced at epoch {Epoch}: it leads no partitions, and clients do not see it")]
+    [LoggerMessage(
+        Level = LogLevel.Information,
+            Message = "Broker {Id} is fenced at epoch {Epoch}: it leads no partitions, and clients do not see it")]
     private static partial void LogFenced(ILogger logger, int id, long epoch);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Broker {Id} is unfenced at epoch {Epoch}")]

@@ -11,7 +11,8 @@ namespace Ottla.Broker.Hosts;
 /// for dead. Also of the end of the connections that carried them.
 /// </summary>
 /// <remarks>
-/// <see cref="Add"/> is called from any thread; <see cref="Drain"/> under the lock of the <see cref="ControllerHost"/>. A connection has one
+/// <see cref="Add"/> is called from any thread; <see cref="Drain"/> under the lock of the <see cref="ControllerHost"/>. A connection has
+/// one
 /// request under way, so no more is queued than there are connections.
 /// </remarks>
 internal sealed class HeartbeatIntake(QuorumController controller)

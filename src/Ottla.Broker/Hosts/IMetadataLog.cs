@@ -36,10 +36,16 @@ public interface IMetadataLog
     long EndOffset { get; }
 
     /// <summary>Appends records as one batch, in the order of the calls. Only the leader of <paramref name="epoch"/> may.</summary>
-    /// <returns>The offset of the last record, and a task that completes when it is committed (flushed by a majority), or fails when leadership is lost before.</returns>
+    /// <returns>
+    /// The offset of the last record, and a task that completes when it is committed (flushed by a majority), or fails when leadership is
+    /// lost before.
+    /// </returns>
     (long LastOffset, Task Committed) Append(int epoch, IReadOnlyList<MetadataRecord> records);
 
-    /// <summary>Tells <paramref name="listener"/> everything: the newest snapshot, what was committed since, and what will be. Calls come one at a time, in order.</summary>
+    /// <summary>
+    /// Tells <paramref name="listener"/> everything: the newest snapshot, what was committed since, and what will be. Calls come one at a
+    /// time, in order.
+    /// </summary>
     void Register(IMetadataLogListener listener);
 
     /// <summary>A listener that was not ready is so again: it is told what was held back.</summary>

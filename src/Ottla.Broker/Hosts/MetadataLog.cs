@@ -1,6 +1,4 @@
-using Microsoft.Extensions.Logging;
 using Ottla.Broker.Directories;
-using Ottla.Broker.Metadata;
 using Ottla.Broker.Peers;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
@@ -55,43 +53,50 @@ internal static class MetadataLog
         var directory = identity.MetadataDirectory;
         if (voters.Count == 0 && config.QuorumBootstrapServers.All(IsThisNode))
         {
-            return $"The metadata log in {directory} has no voters, so no controller can start. If the directory was formatted for static voters, set "
-                + $"controller.quorum.voters={identity.NodeId}@host:port. If it is new, format it with --standalone. If its metadata log was lost, restore it.";
+            return $"The metadata log in {directory} has no voters, so no controller can start. If the directory was formatted for static "
+                + "voters, set "
+                + $"controller.quorum.voters={identity.NodeId}@host:port. If it is new, format it with --standalone. If its metadata log "
+                    + "was lost, restore it.";
         }
 
-        return voters is [var only] && only.Id == identity.NodeId && only.DirectoryId != Uuid.Zero && only.DirectoryId != identity.MetadataDirectoryId
-            ? $"The metadata log in {directory} names node {identity.NodeId} with the directory.id {only.DirectoryId} as its voter, but the meta.properties "
+        return voters is [var only] && only.Id == identity.NodeId && only.DirectoryId != Uuid.Zero
+            && only.DirectoryId != identity.MetadataDirectoryId
+            ? $"The metadata log in {directory} names node {identity.NodeId} with the directory.id {only.DirectoryId} as its voter, but "
+                + "the meta.properties "
                 + $"there has {identity.MetadataDirectoryId}: restore the meta.properties that belongs to this log."
             : null;
 
         bool IsThisNode(HostPort server) => endpoints.Any(endpoint => endpoint.Host == server.Host && endpoint.Port == server.Port);
     }
 
-    private static RaftHostOptions RaftOptionsOf(BrokerConfig config, StorageIdentity identity, IReadOnlyList<RaftEndpoint> endpoints, ulong seed) => new()
-    {
-        LogDirectory = identity.MetadataDirectory,
-        Raft = new RaftOptions
+    private static RaftHostOptions RaftOptionsOf(
+        BrokerConfig config, StorageIdentity identity, IReadOnlyList<RaftEndpoint> endpoints, ulong seed) => new()
         {
-            Local = new ReplicaKey(identity.NodeId, identity.MetadataDirectoryId),
-            Endpoints = endpoints,
-            ListenerName = config.ControllerListenerNames[0],
-            CanBecomeVoter = config.IsController,
-            BootstrapServers = [.. config.QuorumBootstrapServers.Select((server, index) => RaftNode.Bootstrap(index, server.Host, server.Port))],
-            AutoJoin = config.ControllerQuorumAutoJoinEnable,
-            ElectionTimeoutMs = config.ControllerQuorumElectionTimeoutMs,
-            FetchTimeoutMs = config.ControllerQuorumFetchTimeoutMs,
-            ElectionBackoffMaxMs = config.ControllerQuorumElectionBackoffMaxMs,
-            RequestTimeoutMs = config.ControllerQuorumRequestTimeoutMs,
-            RetryBackoffMs = config.ControllerQuorumRetryBackoffMs,
-            FetchBytesMax = config.ControllerQuorumFetchMaxBytes,
-            FetchSnapshotBytesMax = config.ControllerQuorumFetchSnapshotMaxBytes,
-        },
-        StaticVoters = new VoterSet(config.QuorumVoters.Select(voter => new Voter(
-            new ReplicaKey(voter.Id, Uuid.Zero), [new RaftEndpoint(config.ControllerListenerNames[0], voter.Host, (ushort)voter.Port)]))),
-        Seed = seed,
-        SegmentBytes = config.MetadataLogSegmentBytes,
-        SegmentMs = config.MetadataLogSegmentMs,
-        RetentionBytesMax = config.MetadataMaxRetentionBytes,
-        RetentionMs = config.MetadataMaxRetentionMs,
-    };
+            LogDirectory = identity.MetadataDirectory,
+            Raft = new RaftOptions
+            {
+                Local = new ReplicaKey(identity.NodeId, identity.MetadataDirectoryId),
+                Endpoints = endpoints,
+                ListenerName = config.ControllerListenerNames[0],
+                CanBecomeVoter = config.IsController,
+                BootstrapServers = [
+                .. config.QuorumBootstrapServers.Select((server, index) => RaftNode.Bootstrap(index, server.Host, server.Port))],
+                AutoJoin = config.ControllerQuorumAutoJoinEnable,
+                ElectionTimeoutMs = config.ControllerQuorumElectionTimeoutMs,
+                FetchTimeoutMs = config.ControllerQuorumFetchTimeoutMs,
+                ElectionBackoffMaxMs = config.ControllerQuorumElectionBackoffMaxMs,
+                RequestTimeoutMs = config.ControllerQuorumRequestTimeoutMs,
+                RetryBackoffMs = config.ControllerQuorumRetryBackoffMs,
+                FetchBytesMax = config.ControllerQuorumFetchMaxBytes,
+                FetchSnapshotBytesMax = config.ControllerQuorumFetchSnapshotMaxBytes,
+            },
+            StaticVoters = new VoterSet(config.QuorumVoters.Select(voter => new Voter(
+                new ReplicaKey(voter.Id, Uuid.Zero),
+                [new RaftEndpoint(config.ControllerListenerNames[0], voter.Host, (ushort)voter.Port)]))),
+            Seed = seed,
+            SegmentBytes = config.MetadataLogSegmentBytes,
+            SegmentMs = config.MetadataLogSegmentMs,
+            RetentionBytesMax = config.MetadataMaxRetentionBytes,
+            RetentionMs = config.MetadataMaxRetentionMs,
+        };
 }

@@ -9,7 +9,9 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Broker.Hosts;
 
-/// <summary>The snapshot files of the metadata log: <c>&lt;20-digit end offset&gt;-&lt;10-digit epoch&gt;.checkpoint</c> in its directory.</summary>
+/// <summary>
+/// The snapshot files of the metadata log: <c>&lt;20-digit end offset&gt;-&lt;10-digit epoch&gt;.checkpoint</c> in its directory.
+/// </summary>
 /// <remarks>
 /// Safe from any thread as long as no two write the same snapshot; but a snapshot that comes in pieces (<see cref="WritePiece"/>,
 /// <see cref="Complete"/>) belongs to the loop that owns the log.
@@ -31,9 +33,11 @@ internal sealed partial class MetadataSnapshotFiles(IFileSystem fileSystem, stri
     public static bool TryParse(string fileName, out LogPosition id)
     {
         id = default;
-        if (fileName.Length != OffsetDigits + 1 + EpochDigits + Suffix.Length || fileName[OffsetDigits] != '-' || !fileName.EndsWith(Suffix, StringComparison.Ordinal)
+        if (fileName.Length != OffsetDigits + 1 + EpochDigits + Suffix.Length || fileName[OffsetDigits] != '-'
+            || !fileName.EndsWith(Suffix, StringComparison.Ordinal)
             || !long.TryParse(fileName.AsSpan(0, OffsetDigits), NumberStyles.None, CultureInfo.InvariantCulture, out var offset)
-            || !int.TryParse(fileName.AsSpan(OffsetDigits + 1, EpochDigits), NumberStyles.None, CultureInfo.InvariantCulture, out var epoch))
+            || !int.TryParse(
+                fileName.AsSpan(OffsetDigits + 1, EpochDigits), NumberStyles.None, CultureInfo.InvariantCulture, out var epoch))
             return false;
         id = new LogPosition(offset, epoch);
         return true;

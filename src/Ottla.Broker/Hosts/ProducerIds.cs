@@ -4,12 +4,15 @@ using Ottla.Kernel;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol;
 using Ottla.Requests;
-using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Hosts;
 
-/// <summary>Hands out producer ids from blocks that the controller gave this broker (KIP-730). Used by all connections; lives as long as the broker.</summary>
-/// <remarks>The next block is asked for when nine tenths of the present one are handed out, so that who needs an id waits for none.</remarks>
+/// <summary>
+/// Hands out producer ids from blocks that the controller gave this broker (KIP-730). Used by all connections; lives as long as the broker.
+/// </summary>
+/// <remarks>
+/// The next block is asked for when nine tenths of the present one are handed out, so that who needs an id waits for none.
+/// </remarks>
 /// <param name="channel">The way to the active controller.</param>
 /// <param name="nodeId">This broker.</param>
 /// <param name="brokerEpoch">This broker's epoch at the moment.</param>
@@ -31,7 +34,9 @@ public sealed partial class ProducerIds(
     private TaskCompletionSource? _asked;
 
     /// <summary>An id that nobody was ever given.</summary>
-    /// <exception cref="ApiException">COORDINATOR_LOAD_IN_PROGRESS: the controller has not given the next block yet; the client asks again.</exception>
+    /// <exception cref="ApiException">
+    /// COORDINATOR_LOAD_IN_PROGRESS: the controller has not given the next block yet; the client asks again.
+    /// </exception>
     public async ValueTask<long> NextAsync()
     {
         if (TryTake(out var id, out var asked))
@@ -46,7 +51,9 @@ public sealed partial class ProducerIds(
         }
         catch (OperationCanceledException)
         {
-            throw new ApiException(ErrorCode.CoordinatorLoadInProgress, "The block of producer ids is used up, and the controller has not given another one yet.");
+            throw new ApiException(
+                ErrorCode.CoordinatorLoadInProgress,
+                "The block of producer ids is used up, and the controller has not given another one yet.");
         }
     }
 
@@ -143,7 +150,10 @@ public sealed partial class ProducerIds(
     [LoggerMessage(Level = LogLevel.Warning, Message = "The controller gives no producer ids: {Error}. The broker asks again")]
     private partial void LogRefused(ErrorCode error);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The controller gave the producer ids from {First} on, {Count} of them, which are not above those before {After}. They are not used")]
+    [LoggerMessage(
+        Level = LogLevel.Error, Message =
+            "The controller gave the producer ids from {First} on, {Count} of them, which are not above those before {After}. They are "
+                + "not used")]
     private partial void LogBadBlock(long first, int count, long after);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "A request for producer ids got no answer, and is sent again: {Reason}")]

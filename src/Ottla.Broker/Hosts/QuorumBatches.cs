@@ -35,5 +35,6 @@ public static class QuorumBatches
     private static (ControlRecordType Type, IMessage Message) RecordOf(short kraftVersion) =>
         (ControlRecordType.KRaftVersion, new KRaftVersionRecord { KRaftVersion = kraftVersion });
 
-    private static (ControlRecordType Type, IMessage Message) RecordOf(VoterSet voters) => (ControlRecordType.KRaftVoters, voters.ToRecord());
+    private static (ControlRecordType Type, IMessage Message) RecordOf(VoterSet voters) =>
+        (ControlRecordType.KRaftVoters, voters.ToRecord());
 }

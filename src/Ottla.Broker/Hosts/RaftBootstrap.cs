@@ -22,7 +22,9 @@ public static class RaftBootstrap
     /// <summary>The id of the snapshot that <see cref="Write"/> makes: it stands before the log.</summary>
     public static readonly OffsetAndEpoch SnapshotId = new(0, 0);
 
-    /// <summary>Writes <c>partition.metadata</c> and the bootstrap snapshot <c>00000000000000000000-0000000000.checkpoint</c> (KIP-853, 1170).</summary>
+    /// <summary>
+    /// Writes <c>partition.metadata</c> and the bootstrap snapshot <c>00000000000000000000-0000000000.checkpoint</c> (KIP-853, 1170).
+    /// </summary>
     /// <param name="fileSystem">Where.</param>
     /// <param name="logDirectory">The log directory.</param>
     /// <param name="kraftVersion">0 with static voters, 1 with <paramref name="voters"/>.</param>

@@ -113,7 +113,8 @@ public sealed partial class RaftHost
             foreach (var batch in RaftLogStore.Describe(records))
             {
                 if (batch.BaseOffset != expected || batch.Epoch > _machine.Epoch || batch.Epoch < _machine.Log.End.Epoch)
-                    throw new MalformedMessageException($"A batch at {batch.BaseOffset} of epoch {batch.Epoch} does not follow the log's end {expected}.");
+                    throw new MalformedMessageException(
+                        $"A batch at {batch.BaseOffset} of epoch {batch.Epoch} does not follow the log's end {expected}.");
                 expected = batch.EndOffset;
             }
 
@@ -172,10 +173,13 @@ public sealed partial class RaftHost
     [LoggerMessage(Level = LogLevel.Information, Message = "{Note}")]
     private static partial void LogNote(ILogger logger, string note);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "There is no space left for what the leader of the metadata quorum sends: it is fetched again")]
+    [LoggerMessage(
+        Level = LogLevel.Error, Message = "There is no space left for what the leader of the metadata quorum sends: it is fetched again")]
     private static partial void LogNoSpaceToFollow(ILogger logger, Exception exception);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The metadata snapshot {Offset}-{Epoch} that the leader sent is not whole; it is fetched again")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+            Message = "The metadata snapshot {Offset}-{Epoch} that the leader sent is not whole; it is fetched again")]
     private static partial void LogBadSnapshot(ILogger logger, long offset, int epoch, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Node} cannot be asked for its range of kraft.version")]

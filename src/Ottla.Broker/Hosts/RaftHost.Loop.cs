@@ -1,7 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Raft;
 using Ottla.Storage.Log;
 
@@ -121,7 +120,9 @@ public sealed partial class RaftHost
             _pendingBytes -= appends.Sum(append => append.Bytes.Length);
     }
 
-    /// <summary>The disk is full, which ends nothing: what was asked waits, bounded by <c>PendingBytesMax</c>, and is tried again soon.</summary>
+    /// <summary>
+    /// The disk is full, which ends nothing: what was asked waits, bounded by <c>PendingBytesMax</c>, and is tried again soon.
+    /// </summary>
     private void WaitForSpace(LogException failure)
     {
         if (!_waitsForSpace)
@@ -194,7 +195,8 @@ public sealed partial class RaftHost
     /// <summary>Tells those who wait for another leader, if it is another. Called under the gate.</summary>
     private void PublishLeader(QuorumLeader leader)
     {
-        if (leader.LeaderId == _knownLeader.LeaderId && leader.Epoch == _knownLeader.Epoch && leader.Endpoints.SequenceEqual(_knownLeader.Endpoints))
+        if (leader.LeaderId == _knownLeader.LeaderId && leader.Epoch == _knownLeader.Epoch
+            && leader.Endpoints.SequenceEqual(_knownLeader.Endpoints))
             return;
         _knownLeader = leader;
         var changed = _leaderChanged;
@@ -208,7 +210,8 @@ public sealed partial class RaftHost
 
     private void SetTimer()
     {
-        var dueMs = _machine.NextDeadline is { } deadline ? Math.Clamp(deadline.MillisecondsSince(Instant.Now(_time)), 0, int.MaxValue) : int.MaxValue;
+        var dueMs = _machine.NextDeadline is { } deadline ? Math.Clamp(deadline.MillisecondsSince(Instant.Now(_time)), 0, int.MaxValue)
+            : int.MaxValue;
         _waitsForSpace &= _needsFlush || _toWrite.Count > 0;
         if (_waitsForSpace)
             dueMs = Math.Min(dueMs, SpaceRetryMs);
@@ -231,7 +234,8 @@ public sealed partial class RaftHost
     }
 
     private static MetadataLogException LostLeadership(int epoch) =>
-        new(ErrorCode.NotController, $"This node ceased to lead the metadata quorum in epoch {epoch}; the records may or may not be committed.");
+        new(ErrorCode.NotController,
+            $"This node ceased to lead the metadata quorum in epoch {epoch}; the records may or may not be committed.");
 
     /// <summary>Nothing more will happen: whoever waits learns so.</summary>
     private void End(Exception? failure)
@@ -266,12 +270,14 @@ public sealed partial class RaftHost
     [LoggerMessage(Level = LogLevel.Critical, Message = "The metadata log has failed")]
     private static partial void LogFailure(ILogger logger, Exception exception);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "There is no space left for the metadata log: changes of metadata wait until there is")]
+    [LoggerMessage(
+        Level = LogLevel.Error, Message = "There is no space left for the metadata log: changes of metadata wait until there is")]
     private static partial void LogDiskFull(ILogger logger, Exception exception);
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "There has been no leader of the metadata quorum for {Seconds} s: this node is {Role} in epoch {Epoch}. Voters: {Voters}. "
+        Message = "There has been no leader of the metadata quorum for {Seconds} s: this node is {Role} in epoch {Epoch}. Voters: "
+            + "{Voters}. "
             + "Most of them have to be up and to reach each other")]
     private static partial void LogWaits(ILogger logger, RaftRole role, int epoch, long seconds, string voters);
 }

@@ -9,11 +9,14 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Broker.Hosts;
 
-/// <summary>Runs a <see cref="RaftMachine"/> over the metadata log on disk: the replicated log that the controller and the brokers use.</summary>
+/// <summary>
+/// Runs a <see cref="RaftMachine"/> over the metadata log on disk: the replicated log that the controller and the brokers use.
+/// </summary>
 /// <remarks>
-/// One loop owns the machine, the log and the listeners: it takes commands from a channel, carries out the effects of each step in their order
-/// (save, log, flush, send, tell), and flushes once for all appends that wait. Public members may be called from anywhere; they never wait for the
-/// disk, but for <see cref="WriteSnapshot"/>, which writes its own file. Lives as long as the node. A failing disk or listener ends the loop: see <see cref="Completion"/>.
+/// One loop owns the machine, the log and the listeners: it takes commands from a channel, carries out the effects of each step in their
+/// order (save, log, flush, send, tell), and flushes once for all appends that wait. Public members may be called from anywhere; they never
+/// wait for the disk, but for <see cref="WriteSnapshot"/>, which writes its own file. Lives as long as the node. A failing disk or listener
+/// ends the loop: see <see cref="Completion"/>.
 /// </remarks>
 public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
 {
@@ -80,7 +83,10 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
         _ = RunAsync();
     }
 
-    /// <summary>Opens (or makes) the metadata log in <c>__cluster_metadata-0</c> of the log directory, and starts. A single voter leads when this returns.</summary>
+    /// <summary>
+    /// Opens (or makes) the metadata log in <c>__cluster_metadata-0</c> of the log directory, and starts. A single voter leads when this
+    /// returns.
+    /// </summary>
     /// <param name="fileSystem">The disk.</param>
     /// <param name="options">Who this replica is, and where its log is.</param>
     /// <param name="time">The clock.</param>
@@ -88,7 +94,8 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     /// <param name="transport">The way to other voters; null for a quorum of one.</param>
     /// <exception cref="IOException">The disk fails.</exception>
     /// <exception cref="InvalidDataException">The files are corrupt.</exception>
-    public static RaftHost Open(IFileSystem fileSystem, RaftHostOptions options, TimeProvider time, ILogger logger, IRaftTransport? transport = null) =>
+    public static RaftHost Open(
+        IFileSystem fileSystem, RaftHostOptions options, TimeProvider time, ILogger logger, IRaftTransport? transport = null) =>
         new(fileSystem, options, time, logger, transport);
 
     /// <inheritdoc/>
@@ -116,7 +123,8 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     public Task WaitForOtherLeaderAsync(QuorumLeader seen, CancellationToken cancellation = default)
     {
         lock (_gate)
-            return _failure is not null || !ReferenceEquals(_knownLeader, seen) ? Task.CompletedTask : _leaderChanged.Task.UntilCanceled(cancellation);
+            return _failure is not null
+            || !ReferenceEquals(_knownLeader, seen) ? Task.CompletedTask : _leaderChanged.Task.UntilCanceled(cancellation);
     }
 
     /// <inheritdoc/>
@@ -163,7 +171,8 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
             return quorum with
             {
                 Voters = [.. quorum.Voters.Select(voter =>
-                    voter.Key.Id == _options.Raft.Local.Id ? voter with { LastFetchTimestampMs = nowMs, LastCaughtUpTimestampMs = nowMs } : voter)],
+                    voter.Key.Id == _options.Raft.Local.Id ? voter with { LastFetchTimestampMs = nowMs, LastCaughtUpTimestampMs = nowMs }
+                    : voter)],
             };
         }
     }
@@ -171,19 +180,27 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     /// <summary>Ends when the host was closed; faulted when the disk or a listener failed, which the node does not survive.</summary>
     public Task Completion => _completion.Task;
 
-    /// <summary>The records that an empty log begins with: those of the bootstrap snapshot that <c>format</c> wrote; none when there is no such snapshot.</summary>
+    /// <summary>
+    /// The records that an empty log begins with: those of the bootstrap snapshot that <c>format</c> wrote; none when there is no such
+    /// snapshot.
+    /// </summary>
     /// <exception cref="Protocol.ProtocolException">The snapshot is not whole.</exception>
     public IReadOnlyList<MetadataRecord> ReadBootstrap() => _store.ReadBootstrap();
 
     /// <inheritdoc/>
-    /// <exception cref="MetadataLogException">NOT_CONTROLLER: this replica does not lead <paramref name="epoch"/>; MESSAGE_TOO_LARGE: more than 8 MiB; THROTTLING_QUOTA_EXCEEDED: too much waits already.</exception>
+    /// <exception cref="MetadataLogException">
+    /// NOT_CONTROLLER: this replica does not lead <paramref name="epoch"/>; MESSAGE_TOO_LARGE: more than 8 MiB; THROTTLING_QUOTA_EXCEEDED:
+    /// too much waits already.
+    /// </exception>
     public (long LastOffset, Task Committed) Append(int epoch, IReadOnlyList<MetadataRecord> records)
     {
         ArgumentOutOfRangeException.ThrowIfZero(records.Count, nameof(records));
         var timestampMs = Instant.Now(_time).UnixMilliseconds;
         var batch = MetadataBatch.Encode(0, epoch, timestampMs, records);
         if (batch.Length > MetadataBatch.SizeBytesMax)
-            throw new MetadataLogException(ErrorCode.MessageTooLarge, $"A metadata batch of {batch.Length} bytes is more than the {MetadataBatch.SizeBytesMax} that one may have.");
+            throw new MetadataLogException(
+                ErrorCode.MessageTooLarge,
+                $"A metadata batch of {batch.Length} bytes is more than the {MetadataBatch.SizeBytesMax} that one may have.");
         lock (_gate)
         {
             if (_failure is not null)
@@ -191,7 +208,8 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
             if (!_canAppend || epoch != _leader.Epoch)
                 throw new MetadataLogException(ErrorCode.NotController, $"This node does not lead the metadata quorum in epoch {epoch}.");
             if (_pendingBytes + batch.Length > _options.PendingBytesMax)
-                throw new MetadataLogException(ErrorCode.ThrottlingQuotaExceeded, $"{_pendingBytes} bytes of metadata wait for the disk already.");
+                throw new MetadataLogException(
+                    ErrorCode.ThrottlingQuotaExceeded, $"{_pendingBytes} bytes of metadata wait for the disk already.");
             RecordBatchEditor.SetBaseOffset(batch, _nextOffset);
             var decoded = new MetadataBatch(_nextOffset, _nextOffset + records.Count - 1, epoch, timestampMs, batch.Length, records, []);
             var append = new PendingAppend(decoded, batch);
@@ -235,7 +253,10 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     }
 
     /// <summary>Raises <c>kraft.version</c>, which makes the voters dynamic. Only the leader of <paramref name="epoch"/> may.</summary>
-    /// <returns>When it is committed: no error, or INVALID_UPDATE_VERSION (not all voters are known to support it), NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT.</returns>
+    /// <returns>
+    /// When it is committed: no error, or INVALID_UPDATE_VERSION (not all voters are known to support it), NOT_LEADER_OR_FOLLOWER,
+    /// REQUEST_TIMED_OUT.
+    /// </returns>
     public async Task<(ErrorCode Error, string? Message)> UpgradeKRaftVersionAsync(int epoch, short version, bool validateOnly)
     {
         var reply = (UpgradeVersionReply)await HandleAsync(new UpgradeVersionCall(epoch, version, validateOnly));
@@ -243,7 +264,9 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     }
 
     /// <summary>Handles a request of another replica, or of who changes the voters.</summary>
-    /// <returns>The answer; of a fetch with the records or the piece of a snapshot. Fails with BROKER_NOT_AVAILABLE when the host was closed.</returns>
+    /// <returns>
+    /// The answer; of a fetch with the records or the piece of a snapshot. Fails with BROKER_NOT_AVAILABLE when the host was closed.
+    /// </returns>
     public Task<RaftResponse> HandleAsync(RaftRequest request)
     {
         var answer = new TaskCompletionSource<RaftResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -253,12 +276,15 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     }
 
     /// <summary>Takes an answer from the transport.</summary>
-    public void Receive(long correlationId, RaftResponse response) => Post(new Command { Event = new RaftEvent.ResponseReceived(correlationId, response) });
+    public void Receive(long correlationId, RaftResponse response) =>
+        Post(new Command { Event = new RaftEvent.ResponseReceived(correlationId, response) });
 
     /// <summary>Learns from the transport that there will be no answer.</summary>
     public void ReceiveFailure(long correlationId) => Post(new Command { Event = new RaftEvent.RequestFailed(correlationId) });
 
-    /// <summary>Hands leadership over, writes what waits, flushes and closes the log. Afterwards <see cref="Completion"/> has ended.</summary>
+    /// <summary>
+    /// Hands leadership over, writes what waits, flushes and closes the log. Afterwards <see cref="Completion"/> has ended.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         Post(new Command { Event = new RaftEvent.Shutdown() });

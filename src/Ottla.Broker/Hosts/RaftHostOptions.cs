@@ -6,13 +6,17 @@ namespace Ottla.Broker.Hosts;
 /// <summary>What a <see cref="RaftHost"/> needs to know; the defaults are Kafka's.</summary>
 public sealed record RaftHostOptions
 {
-    /// <summary>The log directory that holds <c>__cluster_metadata-0</c> (<c>metadata.log.dir</c>, or the first of <c>log.dirs</c>).</summary>
+    /// <summary>
+    /// The log directory that holds <c>__cluster_metadata-0</c> (<c>metadata.log.dir</c>, or the first of <c>log.dirs</c>).
+    /// </summary>
     public required string LogDirectory { get; init; }
 
     /// <summary>Who this replica is, and the quorum's timeouts.</summary>
     public required RaftOptions Raft { get; init; }
 
-    /// <summary><c>controller.quorum.voters</c>; empty for a dynamic quorum (KIP-853), whose voters are in the log and its snapshots.</summary>
+    /// <summary>
+    /// <c>controller.quorum.voters</c>; empty for a dynamic quorum (KIP-853), whose voters are in the log and its snapshots.
+    /// </summary>
     public VoterSet StaticVoters { get; init; } = VoterSet.Empty;
 
     /// <summary>Seed of the randomized timeouts.</summary>
@@ -38,7 +42,8 @@ public sealed record RaftHostOptions
 /// <param name="errorCode">Kafka's error: NOT_CONTROLLER when another node leads.</param>
 /// <param name="message">What is wrong.</param>
 /// <param name="innerException">The failure underneath, if any.</param>
-public sealed class MetadataLogException(ErrorCode errorCode, string message, Exception? innerException = null) : Exception(message, innerException)
+public sealed class MetadataLogException(ErrorCode errorCode, string message, Exception? innerException = null)
+    : Exception(message, innerException)
 {
     /// <summary>Kafka's error.</summary>
     public ErrorCode ErrorCode { get; } = errorCode;

@@ -11,7 +11,10 @@ using Ottla.Storage.Log;
 namespace Ottla.Broker.Hosts;
 
 /// <summary>Everything of the metadata log that is on disk: the log itself, <c>quorum-state</c> and the snapshots.</summary>
-/// <remarks>Owned by one <see cref="RaftHost"/>, whose loop calls it; <see cref="WriteSnapshotFile"/> and <see cref="EpochBefore"/> may be called from elsewhere.</remarks>
+/// <remarks>
+/// Owned by one <see cref="RaftHost"/>, whose loop calls it; <see cref="WriteSnapshotFile"/> and <see cref="EpochBefore"/> may be called
+/// from elsewhere.
+/// </remarks>
 internal sealed partial class RaftLogStore
 {
     private const int ReadBytes = 1024 * 1024;
@@ -38,7 +41,8 @@ internal sealed partial class RaftLogStore
         fileSystem.CreateDurableDirectory(_directory);
         _files = new MetadataSnapshotFiles(fileSystem, _directory, logger);
         _snapshots = _files.Recover();
-        // Retention is by snapshot, never by the log's own rules; and as Kafka does, the log is always recovered: it is the one that must be right.
+        // Retention is by snapshot, never by the log's own rules; and as Kafka does, the log is always recovered: it is the one that must
+        // be right.
         var config = new LogConfig
         {
             SegmentBytes = options.SegmentBytes,
@@ -64,8 +68,11 @@ internal sealed partial class RaftLogStore
 
     /// <summary>Opens the directory, and finds the newest snapshot that is whole and what the log has after it.</summary>
     /// <exception cref="IOException">The disk fails.</exception>
-    /// <exception cref="InvalidDataException">The files do not make a whole: the log begins after the last good snapshot, or is corrupt.</exception>
-    public static RaftLogStore Open(IFileSystem fileSystem, RaftHostOptions options, TimeProvider time, ILogger logger, out RaftEvent.Started started)
+    /// <exception cref="InvalidDataException">
+    /// The files do not make a whole: the log begins after the last good snapshot, or is corrupt.
+    /// </exception>
+    public static RaftLogStore Open(
+        IFileSystem fileSystem, RaftHostOptions options, TimeProvider time, ILogger logger, out RaftEvent.Started started)
     {
         var store = new RaftLogStore(fileSystem, options, time, logger);
         try
@@ -171,7 +178,8 @@ internal sealed partial class RaftLogStore
     public int EpochBefore(long endOffset) => endOffset > _log.LogStartOffset ? _log.EpochForOffset(endOffset - 1) : -1;
 
     /// <summary>Writes a snapshot's file. Safe from any thread, one at a time; the loop then calls <see cref="AddSnapshot"/>.</summary>
-    public void WriteSnapshotFile(LogPosition id, long lastContainedLogTimestampMs, QuorumHistory history, IEnumerable<MetadataRecord> records) =>
+    public void WriteSnapshotFile(
+        LogPosition id, long lastContainedLogTimestampMs, QuorumHistory history, IEnumerable<MetadataRecord> records) =>
         _files.Write(id, SnapshotBuilder.Build(
             id.Epoch,
             lastContainedLogTimestampMs,
@@ -180,7 +188,9 @@ internal sealed partial class RaftLogStore
             Instant.Now(_time).UnixMilliseconds,
             records));
 
-    /// <summary>Takes a new snapshot in, and deletes the snapshots that <c>metadata.max.retention.*</c> says are too many, with the log before them.</summary>
+    /// <summary>
+    /// Takes a new snapshot in, and deletes the snapshots that <c>metadata.max.retention.*</c> says are too many, with the log before them.
+    /// </summary>
     public RaftEvent.SnapshotWritten AddSnapshot(LogPosition id)
     {
         if (LatestSnapshot >= id)
@@ -253,7 +263,8 @@ internal sealed partial class RaftLogStore
         _log.UnlinkDeletedSegments(Instant.Now(_time));
     }
 
-    private bool IsTooMuch(long snapshotBytes) => _options.RetentionBytesMax >= 0 && _log.SizeInBytes + snapshotBytes > _options.RetentionBytesMax;
+    private bool IsTooMuch(long snapshotBytes) => _options.RetentionBytesMax >= 0
+        && _log.SizeInBytes + snapshotBytes > _options.RetentionBytesMax;
 
     private bool IsTooOld(LogPosition id) =>
         _options.RetentionMs >= 0
@@ -306,7 +317,8 @@ internal sealed partial class RaftLogStore
             if (id.Offset > _log.LogEndOffset || (EpochBefore(id.Offset) is >= 0 and var epoch && epoch != id.Epoch))
                 _log.TruncateFullyAndStartAt(id.Offset);
             if (_log.LogStartOffset > id.Offset)
-                throw new InvalidDataException($"{_directory} has no whole snapshot at or after the start of its log, {_log.LogStartOffset}.");
+                throw new InvalidDataException(
+                    $"{_directory} has no whole snapshot at or after the start of its log, {_log.LogStartOffset}.");
             foreach (var older in _snapshots.Where(older => older.Offset < _log.LogStartOffset))
                 _files.Delete(older);
             _snapshots.RemoveAll(older => older.Offset < _log.LogStartOffset);
@@ -337,7 +349,8 @@ internal sealed partial class RaftLogStore
         }
 
         var data = QuorumStateFile.Parse(_fileSystem.ReadAllBytes(path, QuorumStateFile.LengthMaxBytes), out _);
-        return new ElectionState(data.LeaderEpoch, data.LeaderId, data.VotedId >= 0 ? new ReplicaKey(data.VotedId, data.VotedDirectoryId) : null);
+        return new ElectionState(
+            data.LeaderEpoch, data.LeaderId, data.VotedId >= 0 ? new ReplicaKey(data.VotedId, data.VotedDirectoryId) : null);
     }
 
     private static List<QuorumChange> ChangesOf(MetadataBatch batch)

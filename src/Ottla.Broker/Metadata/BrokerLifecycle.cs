@@ -12,8 +12,8 @@ namespace Ottla.Broker.Metadata;
 
 /// <summary>The life of a broker in its cluster: it registers, sends heartbeats, is unfenced, and leaves in order.</summary>
 /// <remarks>
-/// The shell of <see cref="BrokerLifecycleMachine"/>: one loop asks it what to send, sends it to the active controller, and tells it the answers.
-/// Lives as long as the broker; its methods may be called from anywhere.
+/// The shell of <see cref="BrokerLifecycleMachine"/>: one loop asks it what to send, sends it to the active controller, and tells it the
+/// answers. Lives as long as the broker; its methods may be called from anywhere.
 /// </remarks>
 public sealed partial class BrokerLifecycle
 {
@@ -45,7 +45,8 @@ public sealed partial class BrokerLifecycle
     /// <param name="time">The clock.</param>
     /// <param name="logger">The log for people.</param>
     public BrokerLifecycle(
-        NodeIdentity node, BrokerLifecycleOptions options, BrokerEpoch epoch, ControllerChannel channel, IControllerLocator locator, MetadataCache metadata,
+        NodeIdentity node, BrokerLifecycleOptions options, BrokerEpoch epoch, ControllerChannel channel, IControllerLocator locator,
+        MetadataCache metadata,
         TimeProvider time, ILogger logger)
     {
         _nodeId = node.NodeId;
@@ -103,7 +104,9 @@ public sealed partial class BrokerLifecycle
         return _unfenced.Task;
     }
 
-    /// <summary>Leaves the cluster under control: leaderships are moved, then the broker is fenced. Ends also when the controller cannot be asked.</summary>
+    /// <summary>
+    /// Leaves the cluster under control: leaderships are moved, then the broker is fenced. Ends also when the controller cannot be asked.
+    /// </summary>
     public async Task ShutDownAsync()
     {
         Tell((machine, now) => machine.BeginControlledShutdown(now));
@@ -116,7 +119,8 @@ public sealed partial class BrokerLifecycle
     public void OnDirectoryFailure(Uuid directory) => Tell((machine, now) => machine.OnDirectoryFailure(directory, now));
 
     /// <summary>Other log directories take no new replicas.</summary>
-    public void SetCordonedDirectories(IReadOnlyCollection<Uuid> directories) => Tell((machine, now) => machine.SetCordonedDirectories(directories, now));
+    public void SetCordonedDirectories(IReadOnlyCollection<Uuid> directories) =>
+        Tell((machine, now) => machine.SetCordonedDirectories(directories, now));
 
     /// <summary>This broker has taken over newer metadata.</summary>
     public void OnMetadata(MetadataImage image)
@@ -164,7 +168,8 @@ public sealed partial class BrokerLifecycle
             }
             else
             {
-                var answer = await _channel.SendAsync<BrokerHeartbeatRequest, BrokerHeartbeatResponse>((BrokerHeartbeatRequest)request, stopping);
+                var answer = await _channel.SendAsync<BrokerHeartbeatRequest, BrokerHeartbeatResponse>(
+                    (BrokerHeartbeatRequest)request, stopping);
                 Tell((machine, now) => machine.OnAnswer(answer, now));
                 LogHeartbeatAnswer((ErrorCode)answer.ErrorCode);
             }
@@ -203,7 +208,8 @@ public sealed partial class BrokerLifecycle
 
     private static string HintFor(ErrorCode error) => error switch
     {
-        ErrorCode.DuplicateBrokerRegistration => "another process with this node.id was alive a moment ago; if it is gone, its session runs out soon",
+        ErrorCode.DuplicateBrokerRegistration =>
+            "another process with this node.id was alive a moment ago; if it is gone, its session runs out soon",
         ErrorCode.UnsupportedVersion => "a feature level of the cluster is not supported by this version of the broker",
         ErrorCode.InconsistentClusterId => "the log directories belong to another cluster than the controller",
         _ => "see the controller's log",
@@ -227,7 +233,8 @@ public sealed partial class BrokerLifecycle
         if (state == BrokerState.Starting && _machine.Epoch < 0)
             LogWaiting($"a controller to register this broker ({_locator.Describe()}; last answer: {_machine.LastError})");
         else if (state == BrokerState.Starting)
-            LogWaiting($"the metadata up to this broker's registration, epoch {_machine.Epoch}; it has come to offset {_metadata.PublishedOffset}");
+            LogWaiting($"the metadata up to this broker's registration, epoch {_machine.Epoch}; it has come to offset "
+                + $"{_metadata.PublishedOffset}");
         else if (state == BrokerState.Recovery)
             LogWaiting($"the controller to unfence this broker ({_locator.Describe()})");
         else if (state == BrokerState.PendingControlledShutdown)
@@ -240,7 +247,8 @@ public sealed partial class BrokerLifecycle
     [LoggerMessage(Level = LogLevel.Information, Message = "Broker {Id} is registered with epoch {Epoch}")]
     private partial void LogRegistered(int id, long epoch);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The controller does not register this broker: {Error} ({Hint}). The broker asks again")]
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message = "The controller does not register this broker: {Error} ({Hint}). The broker asks again")]
     private partial void LogRegistrationRefused(ErrorCode error, string hint);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "The metadata is read up to this broker's registration, epoch {Epoch}")]
@@ -261,6 +269,7 @@ public sealed partial class BrokerLifecycle
     private partial void LogHeartbeatRefused(ErrorCode error);
 
     [LoggerMessage(Level = LogLevel.Warning,
-        Message = "This broker leaves without the controller's leave: {Problem} ({Controllers}). Its partitions get other leaders when its session ends")]
+        Message = "This broker leaves without the controller's leave: {Problem} ({Controllers}). Its partitions get other leaders when "
+            + "its session ends")]
     private partial void LogLeftAlone(string problem, string controllers);
 }

@@ -18,7 +18,8 @@ public sealed class ClusterView(string clusterId, Func<MetadataImage> image)
     public MetadataImage Image => image();
 
     /// <summary>The brokers that serve clients over a listener, by id.</summary>
-    public static IReadOnlyList<BrokerAddress> ActiveBrokers(MetadataImage current, string listener) => [.. Brokers(current, listener).Where(broker => !broker.IsFenced)];
+    public static IReadOnlyList<BrokerAddress> ActiveBrokers(MetadataImage current, string listener) =>
+        [.. Brokers(current, listener).Where(broker => !broker.IsFenced)];
 
     /// <summary>All registered brokers with a listener, by id.</summary>
     public static IEnumerable<BrokerAddress> Brokers(MetadataImage current, string listener) =>
@@ -44,7 +45,8 @@ public sealed class ClusterView(string clusterId, Func<MetadataImage> image)
         List<int>? offline = null;
         foreach (var replica in partition.Replicas)
         {
-            if (current.Cluster.Broker(replica) is not { Fenced: false } broker || !DirectoryIds.IsOnline(partition.DirectoryOf(replica), broker.LogDirs))
+            if (current.Cluster.Broker(replica) is not { Fenced: false } broker
+                || !DirectoryIds.IsOnline(partition.DirectoryOf(replica), broker.LogDirs))
                 (offline ??= []).Add(replica);
         }
 

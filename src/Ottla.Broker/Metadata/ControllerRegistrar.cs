@@ -10,8 +10,8 @@ namespace Ottla.Broker.Metadata;
 
 /// <summary>Keeps a controller registered with the active one (KIP-919): who it is, where it listens, which features it has.</summary>
 /// <remarks>
-/// One loop, as long as the node lives: it registers whenever the metadata lacks a registration of this process and its level has them. An attempt
-/// that fails in any way, also by time-out, is followed by another.
+/// One loop, as long as the node lives: it registers whenever the metadata lacks a registration of this process and its level has them. An
+/// attempt that fails in any way, also by time-out, is followed by another.
 /// </remarks>
 internal sealed partial class ControllerRegistrar(
     ControllerRegistrationRequest registration, ControllerChannel channel, MetadataCache metadata, NodePlatform platform, ILogger logger)

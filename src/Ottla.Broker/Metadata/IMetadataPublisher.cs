@@ -9,6 +9,8 @@ public interface IMetadataPublisher
     string Name { get; }
 
     /// <summary>Takes over what changed. Called one at a time, in the order of registration, for every batch that is committed.</summary>
-    /// <remarks>The first call's <see cref="MetadataDelta.Old"/> is what was there when the publisher was registered: everything is new.</remarks>
+    /// <remarks>
+    /// The first call's <see cref="MetadataDelta.Old"/> is what was there when the publisher was registered: everything is new.
+    /// </remarks>
     void Publish(MetadataDelta delta);
 }

@@ -4,7 +4,9 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.Broker.Metadata;
 
 /// <summary>The committed metadata of this node, as the publishers have taken it over.</summary>
-/// <remarks>Lives as long as the node. The <see cref="MetadataLoader"/> writes it; anybody may read it and wait for it, from any thread.</remarks>
+/// <remarks>
+/// Lives as long as the node. The <see cref="MetadataLoader"/> writes it; anybody may read it and wait for it, from any thread.
+/// </remarks>
 public sealed class MetadataCache
 {
     private readonly Lock _lock = new();
@@ -17,7 +19,9 @@ public sealed class MetadataCache
     /// <summary>The committed image that all publishers have taken over.</summary>
     public MetadataImage Current => _current;
 
-    /// <summary>The offset that <see cref="Current"/> has come to, open metadata transactions and control records included; -1 at first.</summary>
+    /// <summary>
+    /// The offset that <see cref="Current"/> has come to, open metadata transactions and control records included; -1 at first.
+    /// </summary>
     public long PublishedOffset => Interlocked.Read(ref _publishedOffset);
 
     /// <summary>Waits until all publishers have taken over everything up to and including <paramref name="offset"/>.</summary>
@@ -63,7 +67,9 @@ public sealed class MetadataCache
         return new Subscription(() => Advanced -= onAdvance);
     }
 
-    /// <summary>All publishers have taken over <paramref name="image"/>, which has everything up to <paramref name="lastOffset"/>.</summary>
+    /// <summary>
+    /// All publishers have taken over <paramref name="image"/>, which has everything up to <paramref name="lastOffset"/>.
+    /// </summary>
     internal void Advance(MetadataImage image, long lastOffset)
     {
         lock (_lock)

@@ -6,11 +6,14 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Metadata;
 
-/// <summary>Stands between the committed metadata log and everything on this node that follows it: replays each record once, then calls the publishers.</summary>
+/// <summary>
+/// Stands between the committed metadata log and everything on this node that follows it: replays each record once, then calls the
+/// publishers.
+/// </summary>
 /// <remarks>
-/// The metadata log's loop only queues here; a loop of this class's own replays and publishes, so a slow publisher never delays the quorum. The queue is
-/// bounded in bytes: while it is full, the log holds back what is committed and reads it again later. One instance lives as long as the node. A publisher
-/// that throws ends the loop: see <see cref="Failure"/>.
+/// The metadata log's loop only queues here; a loop of this class's own replays and publishes, so a slow publisher never delays the quorum.
+/// The queue is bounded in bytes: while it is full, the log holds back what is committed and reads it again later. One instance lives as
+/// long as the node. A publisher that throws ends the loop: see <see cref="Failure"/>.
 /// </remarks>
 public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) : IMetadataLogListener, IAsyncDisposable
 {
@@ -43,7 +46,10 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
     /// <summary>Adds a publisher. They are called in the order of their registration. Before <see cref="Start"/>.</summary>
     public void Register(IMetadataPublisher publisher) => _publishers.Add(publisher);
 
-    /// <summary>Adds what must know who leads the quorum. It is called after the publishers took over what was committed before. Before <see cref="Start"/>.</summary>
+    /// <summary>
+    /// Adds what must know who leads the quorum. It is called after the publishers took over what was committed before. Before
+    /// <see cref="Start"/>.
+    /// </summary>
     public void Register(ILeadershipFollower follower) => _leadershipFollowers.Add(follower);
 
     /// <summary>Holds the first publication back until the image is as wanted. Before <see cref="Start"/>.</summary>
@@ -141,7 +147,8 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
 
     private void Replay(MetadataBatch batch, ref string stage)
     {
-        var delta = _replayer.Apply(batch.Records, batch.BaseOffset, new MetadataProvenance(batch.LastOffset, batch.Epoch, batch.AppendTimestampMs));
+        var delta = _replayer.Apply(
+            batch.Records, batch.BaseOffset, new MetadataProvenance(batch.LastOffset, batch.Epoch, batch.AppendTimestampMs));
         _replayedOffset = batch.LastOffset;
         _hasRecords |= batch.Records.Count > 0;
         _snapshots!.Committed(batch, _replayer);
@@ -156,8 +163,8 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
     }
 
     /// <remarks>
-    /// Nothing is published before the log is read up to what is known to be committed. Publishers see what a restart finds as one change; replaying
-    /// history at them would have them undo today's disk by yesterday's metadata.
+    /// Nothing is published before the log is read up to what is known to be committed. Publishers see what a restart finds as one change;
+    /// replaying history at them would have them undo today's disk by yesterday's metadata.
     /// </remarks>
     private void Publish(MetadataDelta delta, ref string stage)
     {

@@ -1,5 +1,4 @@
 using Ottla.Broker.Directories;
-using Ottla.Broker.Shared;
 using System.Net;
 using Ottla.Configuration;
 using Ottla.Kernel;
@@ -12,7 +11,10 @@ namespace Ottla.Broker.Metadata;
 /// <summary>Puts together what a node registers with, from its configuration, its directories and the ports that it took.</summary>
 internal static class NodeIdentities
 {
-    /// <summary>The directories may hold what an Apache Kafka of the newest version finalized; it is kept, and offered to clients as far as it works here.</summary>
+    /// <summary>
+    /// The directories may hold what an Apache Kafka of the newest version finalized; it is kept, and offered to clients as far as it works
+    /// here.
+    /// </summary>
     private static SupportedFeatures Features => SupportedFeatures.Latest;
 
     /// <summary>What a broker registers with.</summary>
@@ -20,18 +22,19 @@ internal static class NodeIdentities
     /// <param name="storage">Whose directories these are.</param>
     /// <param name="endpoints">Where clients and brokers reach it.</param>
     /// <param name="logs">The log directories.</param>
-    public static NodeIdentity OfBroker(BrokerConfig config, StorageIdentity storage, IEnumerable<Endpoint> endpoints, LogManager logs) => new()
-    {
-        NodeId = storage.NodeId,
-        ClusterId = storage.ClusterId,
-        IncarnationId = Uuid.NewRandom(),
-        BrokerEndpoints = [.. endpoints],
-        SupportedFeatures = Features,
-        Rack = config.BrokerRack,
-        LogDirs = [.. IdsOf(logs, directory => !directory.IsOffline)],
-        CordonedLogDirs = [.. IdsOf(logs, logs.IsCordoned)],
-        PreviousBrokerEpoch = logs.PreviousBrokerEpoch,
-    };
+    public static NodeIdentity OfBroker(BrokerConfig config, StorageIdentity storage, IEnumerable<Endpoint> endpoints, LogManager logs) =>
+        new()
+        {
+            NodeId = storage.NodeId,
+            ClusterId = storage.ClusterId,
+            IncarnationId = Uuid.NewRandom(),
+            BrokerEndpoints = [.. endpoints],
+            SupportedFeatures = Features,
+            Rack = config.BrokerRack,
+            LogDirs = [.. IdsOf(logs, directory => !directory.IsOffline)],
+            CordonedLogDirs = [.. IdsOf(logs, logs.IsCordoned)],
+            PreviousBrokerEpoch = logs.PreviousBrokerEpoch,
+        };
 
     /// <summary>What a controller registers with.</summary>
     /// <param name="storage">Whose directories these are.</param>

@@ -9,17 +9,24 @@ using Ottla.Storage.Files;
 namespace Ottla.Broker.Metadata;
 
 /// <summary>Writes snapshots of the metadata when they are due, on a loop of its own.</summary>
-/// <remarks>Owned by the <see cref="MetadataLoader"/>, whose loop calls it; lives as long as that. An image does not change, so the loader goes on meanwhile.</remarks>
-internal sealed partial class SnapshotGenerator(IMetadataLog log, SnapshotPolicy policy, TimeProvider time, ILogger logger) : IAsyncDisposable
+/// <remarks>
+/// Owned by the <see cref="MetadataLoader"/>, whose loop calls it; lives as long as that. An image does not change, so the loader goes on
+/// meanwhile.
+/// </remarks>
+internal sealed partial class SnapshotGenerator(IMetadataLog log, SnapshotPolicy policy, TimeProvider time, ILogger logger)
+    : IAsyncDisposable
 {
     // One image waits at the most: a newer one has all that it has.
     private readonly Channel<MetadataImage> _due =
-        Channel.CreateBounded<MetadataImage>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
+        Channel.CreateBounded<MetadataImage>(
+            new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
 
     private Task _run = Task.CompletedTask;
 
     /// <summary>Begins.</summary>
-    /// <param name="onFailure">Called once if a snapshot cannot be written for another reason than a full disk: the node cannot go on.</param>
+    /// <param name="onFailure">
+    /// Called once if a snapshot cannot be written for another reason than a full disk: the node cannot go on.
+    /// </param>
     public void Start(Action<Exception> onFailure) => _run = RunAsync(onFailure);
 
     /// <summary>A batch was committed and replayed.</summary>
@@ -74,7 +81,9 @@ internal sealed partial class SnapshotGenerator(IMetadataLog log, SnapshotPolicy
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The disk has no room for the metadata snapshot {Offset}-{Epoch}; the next one due is tried again. Free some space")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+            Message = "The disk has no room for the metadata snapshot {Offset}-{Epoch}; the next one due is tried again. Free some space")]
     private partial void LogDiskFull(long offset, int epoch, Exception failure);
 
     [LoggerMessage(Level = LogLevel.Critical, Message = "A metadata snapshot could not be written, and this node stops")]

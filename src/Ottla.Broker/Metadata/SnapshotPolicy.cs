@@ -10,7 +10,10 @@ internal sealed class SnapshotPolicy(long bytesMax, long intervalMs)
     private long _bytes;
     private Instant? _oldest;
 
-    /// <summary>As <c>metadata.log.max.record.bytes.between.snapshots</c> and <c>metadata.log.max.snapshot.interval.ms</c> say; an interval of 0 means never.</summary>
+    /// <summary>
+    /// As <c>metadata.log.max.record.bytes.between.snapshots</c> and <c>metadata.log.max.snapshot.interval.ms</c> say; an interval of 0
+    /// means never.
+    /// </summary>
     public static SnapshotPolicy From(BrokerConfig config) =>
         new(config.MetadataLogMaxRecordBytesBetweenSnapshots, config.MetadataLogMaxSnapshotIntervalMs);
 

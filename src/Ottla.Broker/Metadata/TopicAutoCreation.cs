@@ -6,7 +6,6 @@ using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Metadata;
 
@@ -38,11 +37,13 @@ public sealed partial class TopicAutoCreation(Forwarder forwarder, Func<BrokerCo
     public async Task CreateInternalAsync(IReadOnlyList<string> names) => LogAll(await CreateAsync(names, forwarder.CreateTopicsAsync));
 
     /// <returns>What was not created, and is not there either.</returns>
-    private async Task<IReadOnlyList<Failure>> CreateAsync(IReadOnlyList<string> names, Func<CreateTopicsRequest, Task<CreateTopicsResponse>> createAsync)
+    private async Task<IReadOnlyList<Failure>> CreateAsync(
+        IReadOnlyList<string> names, Func<CreateTopicsRequest, Task<CreateTopicsResponse>> createAsync)
     {
         try
         {
-            var response = await createAsync(new CreateTopicsRequest { Topics = [.. names.Select(Topic)], TimeoutMs = config().RequestTimeoutMs });
+            var response = await createAsync(
+                new CreateTopicsRequest { Topics = [.. names.Select(Topic)], TimeoutMs = config().RequestTimeoutMs });
             return
             [
                 .. response.Topics
@@ -65,7 +66,8 @@ public sealed partial class TopicAutoCreation(Forwarder forwarder, Func<BrokerCo
     /// <summary>Has the controller create topics for a client, as if the client had asked for that.</summary>
     private async Task<CreateTopicsResponse> CreateForAsync(RequestContext client, CreateTopicsRequest request)
     {
-        var version = Math.Min(CreateTopicsRequest.HighestVersion, forwarder.ControllerVersionsOf(ApiKey.CreateTopics)?.Max ?? short.MaxValue);
+        var version = Math.Min(
+            CreateTopicsRequest.HighestVersion, forwarder.ControllerVersionsOf(ApiKey.CreateTopics)?.Max ?? short.MaxValue);
         var context = client with { ApiKey = ApiKey.CreateTopics, ApiVersion = version };
         return await forwarder.ForwardAsync<CreateTopicsRequest, CreateTopicsResponse>(context, request)
             ?? throw new ApiException(ErrorCode.UnsupportedVersion, "The active controller cannot read the request.");
@@ -105,15 +107,24 @@ public sealed partial class TopicAutoCreation(Forwarder forwarder, Func<BrokerCo
                 ("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", Text(broker.OffsetsTopicSegmentBytes))),
             TopicNames.TransactionState => Topic(
                 name, broker.TransactionStateLogNumPartitions, broker.TransactionStateLogReplicationFactor,
-                ("cleanup.policy", "compact"), ("compression.type", "uncompressed"), ("segment.bytes", Text(broker.TransactionStateLogSegmentBytes)),
+                ("cleanup.policy", "compact"), ("compression.type", "uncompressed"),
+                    ("segment.bytes", Text(broker.TransactionStateLogSegmentBytes)),
                 ("min.insync.replicas", Text(broker.TransactionStateLogMinIsr)), ("unclean.leader.election.enable", "false")),
             _ => Topic(name, partitions: -1, replicationFactor: -1),
         };
     }
 
-    private static CreateTopicsRequest.CreatableTopic Topic(string name, int partitions, short replicationFactor, params ReadOnlySpan<(string Name, string Value)> configs)
+    private static CreateTopicsRequest.CreatableTopic Topic(
+        string name, int partitions, short replicationFactor, params ReadOnlySpan<(string Name, string Value)> configs)
     {
-        var topic = new CreateTopicsRequest.CreatableTopic { Name = name, NumPartitions = partitions, ReplicationFactor = replicationFactor, Configs = new CreateTopicsRequest.CreatableTopicConfig[configs.Length] };
+        var topic =
+            new CreateTopicsRequest.CreatableTopic
+            {
+                Name = name,
+                NumPartitions = partitions,
+                ReplicationFactor = replicationFactor,
+                Configs = new CreateTopicsRequest.CreatableTopicConfig[configs.Length]
+            };
         for (var i = 0; i < configs.Length; i++)
             topic.Configs[i] = new CreateTopicsRequest.CreatableTopicConfig { Name = configs[i].Name, Value = configs[i].Value };
         return topic;

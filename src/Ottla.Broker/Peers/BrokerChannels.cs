@@ -3,7 +3,10 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Peers;
 
-/// <summary>The ways of a broker to the others for one purpose, one for each, over the listener between brokers. Thread-safe; lives as long as the broker.</summary>
+/// <summary>
+/// The ways of a broker to the others for one purpose, one for each, over the listener between brokers. Thread-safe; lives as long as the
+/// broker.
+/// </summary>
 /// <param name="channels">Makes them, and closes them at the end.</param>
 /// <param name="options">What all of them have in common.</param>
 /// <param name="listener"><c>inter.broker.listener.name</c>.</param>

@@ -6,10 +6,13 @@ using Ottla.Requests;
 
 namespace Ottla.Broker.Peers;
 
-/// <summary>The way of a node to the active controller for one purpose, wherever that is: its own process is reached like any other.</summary>
+/// <summary>
+/// The way of a node to the active controller for one purpose, wherever that is: its own process is reached like any other.
+/// </summary>
 /// <remarks>
-/// One request is under way at a time; others wait in the order of their calls. A request whose connection breaks, or whose receiver is not the
-/// active controller, is sent again to whoever is, until it is older than the channel's retry time-out. Thread-safe; lives as long as its role.
+/// One request is under way at a time; others wait in the order of their calls. A request whose connection breaks, or whose receiver is not
+/// the active controller, is sent again to whoever is, until it is older than the channel's retry time-out. Thread-safe; lives as long as
+/// its role.
 /// </remarks>
 public sealed partial class ControllerChannel : IAsyncDisposable
 {
@@ -35,7 +38,8 @@ public sealed partial class ControllerChannel : IAsyncDisposable
     /// <param name="time">The clock.</param>
     /// <param name="logger">The log for people.</param>
     public ControllerChannel(
-        string purpose, IControllerLocator locator, Func<NodeAddress, RequestChannel> connect, TimeSpan retryTimeout, TimeProvider time, ILogger logger)
+        string purpose, IControllerLocator locator, Func<NodeAddress, RequestChannel> connect, TimeSpan retryTimeout, TimeProvider time,
+        ILogger logger)
     {
         _purpose = purpose;
         _locator = locator;
@@ -50,7 +54,9 @@ public sealed partial class ControllerChannel : IAsyncDisposable
     public PeerVersions? ControllerVersions => _channel?.PeerVersions;
 
     /// <summary>Sends a request to the active controller and returns its answer.</summary>
-    /// <exception cref="RequestFailedException">There was no answer within the retry time-out, or the controller does not offer the API.</exception>
+    /// <exception cref="RequestFailedException">
+    /// There was no answer within the retry time-out, or the controller does not offer the API.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The token was cancelled, or the channel was closed.</exception>
     public async Task<TResponse> SendAsync<TRequest, TResponse>(TRequest request, CancellationToken cancellation = default)
         where TRequest : IRequestMessage<TRequest>
@@ -71,7 +77,8 @@ public sealed partial class ControllerChannel : IAsyncDisposable
                 _turn.Release();
             }
         }
-        catch (OperationCanceledException) when (timeout.IsCancellationRequested && !cancellation.IsCancellationRequested && !_closed.IsCancellationRequested)
+        catch (OperationCanceledException) when (
+            timeout.IsCancellationRequested && !cancellation.IsCancellationRequested && !_closed.IsCancellationRequested)
         {
             throw new RequestFailedException(
                 RequestFailureKind.TimedOut, mayHaveBeenExecuted: true,

@@ -9,7 +9,9 @@ namespace Ottla.Broker.Peers;
 /// <param name="nodeId">This node.</param>
 /// <param name="raft">The metadata quorum.</param>
 /// <param name="listener">The first of <c>controller.listener.names</c>: the one that nodes reach controllers on.</param>
-/// <param name="local">The controller of this node, which is no active one before it has taken the leadership over; null on a broker.</param>
+/// <param name="local">
+/// The controller of this node, which is no active one before it has taken the leadership over; null on a broker.
+/// </param>
 /// <param name="localEndpoints">Where that listens.</param>
 internal sealed class ControllerLocator(
     int nodeId, RaftHost raft, string listener, ControllerHost? local, IReadOnlyList<RaftEndpoint> localEndpoints) : IControllerLocator
@@ -50,7 +52,8 @@ internal sealed class ControllerLocator(
         var quorum = raft.Quorum;
         var leader = raft.KnownLeader;
         if (leader.LeaderId >= 0)
-            return leader.LeaderId == nodeId ? "this node is about to become the active controller" : $"the active controller is node {leader.LeaderId}, whose address is not known";
+            return leader.LeaderId == nodeId ? "this node is about to become the active controller"
+            : $"the active controller is node {leader.LeaderId}, whose address is not known";
         return quorum.VoterSet.Voters.Count == 0
             ? "no controller is active, and the voters are not known yet"
             : $"no controller is active; the voters are {string.Join(", ", quorum.VoterSet.Voters.Select(Describe))}";

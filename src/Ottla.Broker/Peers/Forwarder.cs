@@ -7,14 +7,13 @@ using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
 using Ottla.Requests;
-using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Peers;
 
 /// <summary>Hands the requests of clients that change the cluster to the active controller (KIP-590), and says what it answered.</summary>
 /// <remarks>
-/// What an answer of an Ottla controller speaks of, this broker has taken over when the client sees it: a client that created a topic can use it at
-/// once (docs/adr/0013). Used by all connections; lives as long as the broker.
+/// What an answer of an Ottla controller speaks of, this broker has taken over when the client sees it: a client that created a topic can
+/// use it at once (docs/adr/0013). Used by all connections; lives as long as the broker.
 /// </remarks>
 public sealed class Forwarder(ControllerChannel channel, MetadataCache metadata, Func<BrokerConfig> config, TimeProvider time)
 {
@@ -29,8 +28,12 @@ public sealed class Forwarder(ControllerChannel channel, MetadataCache metadata,
     /// <summary>Has the active controller answer a request of a client.</summary>
     /// <param name="context">The client's request.</param>
     /// <param name="request">Its body.</param>
-    /// <returns>The controller's answer; null when the client's connection is to be closed, because the controller cannot read its request.</returns>
-    /// <exception cref="ApiException">REQUEST_TIMED_OUT: no controller answered in time. UNKNOWN_SERVER_ERROR: it refuses to take requests from this broker.</exception>
+    /// <returns>
+    /// The controller's answer; null when the client's connection is to be closed, because the controller cannot read its request.
+    /// </returns>
+    /// <exception cref="ApiException">
+    /// REQUEST_TIMED_OUT: no controller answered in time. UNKNOWN_SERVER_ERROR: it refuses to take requests from this broker.
+    /// </exception>
     public async ValueTask<TResponse?> ForwardAsync<TRequest, TResponse>(RequestContext context, TRequest request)
         where TRequest : IRequestMessage<TRequest>
         where TResponse : class, IResponseMessage<TResponse>
@@ -47,7 +50,8 @@ public sealed class Forwarder(ControllerChannel channel, MetadataCache metadata,
                 context.Connection.End($"the active controller cannot read {context.ApiKey} version {context.ApiVersion}");
                 return null;
             case var error:
-                throw new ApiException(ErrorCode.UnknownServerError, $"The active controller refuses the forwarded {context.ApiKey} request: {error}.");
+                throw new ApiException(
+                    ErrorCode.UnknownServerError, $"The active controller refuses the forwarded {context.ApiKey} request: {error}.");
         }
     }
 
@@ -65,8 +69,10 @@ public sealed class Forwarder(ControllerChannel channel, MetadataCache metadata,
             throw ToApiException(e);
         }
 
-        var expected = answer.Topics.Where(topic => (ErrorCode)topic.ErrorCode is ErrorCode.None or ErrorCode.TopicAlreadyExists).Select(topic => topic.Name).ToList();
-        await WaitAsync(cancellation => metadata.WhenAsync(image => expected.TrueForAll(name => image.Topics.Find(name) is not null), cancellation));
+        var expected = answer.Topics.Where(topic => (ErrorCode)topic.ErrorCode is ErrorCode.None or ErrorCode.TopicAlreadyExists)
+            .Select(topic => topic.Name).ToList();
+        await WaitAsync(
+            cancellation => metadata.WhenAsync(image => expected.TrueForAll(name => image.Topics.Find(name) is not null), cancellation));
         return answer;
     }
 
@@ -91,7 +97,9 @@ public sealed class Forwarder(ControllerChannel channel, MetadataCache metadata,
     private static ApiException ToApiException(RequestFailedException failure) =>
         new(failure.Kind == RequestFailureKind.TimedOut ? ErrorCode.RequestTimedOut : ErrorCode.UnknownServerError, failure.Message);
 
-    /// <summary>Waits for this broker's own metadata, for a while: what the controller answered is true also when this broker is late.</summary>
+    /// <summary>
+    /// Waits for this broker's own metadata, for a while: what the controller answered is true also when this broker is late.
+    /// </summary>
     private async Task WaitAsync(Func<CancellationToken, Task> wait)
     {
         using var timeout = new CancellationTokenSource(TimeSpan.FromMilliseconds(config().RequestTimeoutMs), time);
@@ -140,7 +148,8 @@ public sealed class Forwarder(ControllerChannel channel, MetadataCache metadata,
         }
         catch (ProtocolException e)
         {
-            throw new ApiException(ErrorCode.UnknownServerError, $"The active controller's answer to {context.ApiKey} cannot be read: {e.Message}");
+            throw new ApiException(
+                ErrorCode.UnknownServerError, $"The active controller's answer to {context.ApiKey} cannot be read: {e.Message}");
         }
     }
 

@@ -9,7 +9,9 @@ using Ottla.Requests;
 
 namespace Ottla.Broker.Peers;
 
-/// <summary>Makes the channels of a node to others, each as Kafka configures it, and closes them at the end. Lives as long as the node; thread-safe.</summary>
+/// <summary>
+/// Makes the channels of a node to others, each as Kafka configures it, and closes them at the end. Lives as long as the node; thread-safe.
+/// </summary>
 internal sealed class NodeChannels : IAsyncDisposable
 {
     private readonly NodePlatform _platform;
@@ -62,7 +64,8 @@ internal sealed class NodeChannels : IAsyncDisposable
             FailsWhileDisconnected = true, // a controller that is gone is not waited for
             InFlightMax = 1,
         };
-        return Keep(new ControllerChannel(purpose, Locator, address => Connect(address, options), retryTimeout, _platform.Time, _controllerLogger));
+        return Keep(
+            new ControllerChannel(purpose, Locator, address => Connect(address, options), retryTimeout, _platform.Time, _controllerLogger));
     }
 
     /// <summary>A channel to a node.</summary>
@@ -83,7 +86,8 @@ internal sealed class NodeChannels : IAsyncDisposable
     }
 
     private RequestChannel Connect(NodeAddress address, RequestChannelOptions options) => new(
-        _platform.Transport, _buffers, address, options, new Prng(_platform.Seed ^ (ulong)Interlocked.Increment(ref _made)), _platform.Time, _logger);
+        _platform.Transport, _buffers, address, options, new Prng(_platform.Seed ^ (ulong)Interlocked.Increment(ref _made)), _platform.Time,
+        _logger);
 
     private T Keep<T>(T channel)
         where T : IAsyncDisposable

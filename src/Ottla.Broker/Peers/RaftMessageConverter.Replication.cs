@@ -54,7 +54,8 @@ internal sealed partial class RaftMessageConverter
     /// <returns>Null with an error of the whole request.</returns>
     public FetchCall? Call(FetchRequest request, out ErrorCode error)
     {
-        var partition = request.Topics is [{ Partitions: [{ Partition: Partition } only] } topic] && topic.TopicId == Uuid.One ? only : null;
+        var partition = request.Topics is [{ Partitions: [{ Partition: Partition } only] } topic]
+            && topic.TopicId == Uuid.One ? only : null;
         error = Check(request.ClusterId, partition is not null);
         if (error != ErrorCode.None)
             return null;

@@ -29,7 +29,9 @@ internal sealed partial class RaftMessageConverter(string clusterId, string list
     private ErrorCode Check(string? id, bool hasPartition) =>
         !IsThisCluster(id) ? ErrorCode.InconsistentClusterId : hasPartition ? ErrorCode.None : ErrorCode.InvalidRequest;
 
-    /// <summary>The leader's endpoint on the listener that a request came in on; null when it is not known, or there is no leader.</summary>
+    /// <summary>
+    /// The leader's endpoint on the listener that a request came in on; null when it is not known, or there is no leader.
+    /// </summary>
     private static RaftEndpoint? EndpointOn(string listener, RaftResponse reply)
     {
         if (reply.LeaderId < 0)

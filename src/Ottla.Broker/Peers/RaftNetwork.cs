@@ -112,7 +112,8 @@ public sealed partial class RaftNetwork : IRaftTransport, IAsyncDisposable
         AddVoterCall call => AskAsync<AddRaftVoterRequest, AddRaftVoterResponse>(
             correlationId, to, _ => _converter.Request(call), RaftMessageConverter.Reply, error => new AddVoterReply(error, null, -1, -1)),
         RemoveVoterCall call => AskAsync<RemoveRaftVoterRequest, RemoveRaftVoterResponse>(
-            correlationId, to, _ => _converter.Request(call), RaftMessageConverter.Reply, error => new RemoveVoterReply(error, null, -1, -1)),
+            correlationId, to, _ => _converter.Request(call), RaftMessageConverter.Reply, error =>
+            new RemoveVoterReply(error, null, -1, -1)),
         UpdateVoterCall call => AskAsync<UpdateRaftVoterRequest, UpdateRaftVoterResponse>(
             correlationId, to, _ => _converter.Request(call), _converter.Reply, error => new UpdateVoterReply(error, -1, -1)),
         _ => throw new ArgumentException($"{request.GetType().Name} is no request between nodes.", nameof(request)),
@@ -215,7 +216,8 @@ public sealed partial class RaftNetwork : IRaftTransport, IAsyncDisposable
             }
 
             return _channels[node.Id] = new RequestChannel(
-                _transport, _buffers, new NodeAddress(node.Id, node.Host, node.Port), _channelOptions, new Prng(_random.NextUInt64()), _time,
+                _transport, _buffers, new NodeAddress(node.Id, node.Host, node.Port), _channelOptions, new Prng(_random.NextUInt64()),
+                _time,
                 _logger);
         }
     }
@@ -227,7 +229,8 @@ public sealed partial class RaftNetwork : IRaftTransport, IAsyncDisposable
         Message = "{Node} does not take {Api} of this node: {Reason} Both nodes should run versions that know each other")]
     private static partial void LogUnsupported(ILogger logger, ApiKey api, RaftNode node, string reason);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Node} answered {Api} for another partition than it was asked for; it is asked again")]
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message = "{Node} answered {Api} for another partition than it was asked for; it is asked again")]
     private static partial void LogUnexpected(ILogger logger, ApiKey api, RaftNode node);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Node} does not say which kraft.version it supports: {Reason}")]

@@ -9,7 +9,8 @@ namespace Ottla.Broker.Replicas;
 /// <param name="Result">Where the records are; meaningless after an error.</param>
 /// <param name="ErrorMessage">What is wrong.</param>
 /// <param name="RecordErrors">Which records are wrong, by their index in the batch.</param>
-public readonly record struct AppendOutcome(ErrorCode ErrorCode, LogAppendResult Result, string? ErrorMessage, IReadOnlyList<RecordError> RecordErrors)
+public readonly record struct AppendOutcome(
+    ErrorCode ErrorCode, LogAppendResult Result, string? ErrorMessage, IReadOnlyList<RecordError> RecordErrors)
 {
     /// <summary>The records are in the log.</summary>
     public static AppendOutcome Appended(LogAppendResult result) => new(ErrorCode.None, result, null, []);

@@ -5,8 +5,9 @@ namespace Ottla.Broker.Replicas;
 
 /// <summary>One wait of a long poll. It ends when one of its partitions changes, or at its timeout.</summary>
 /// <remarks>
-/// The waiting request creates it for one wait; an append wakes it. Woken on a network thread, the request continues on that thread as soon as the append
-/// is answered, because a running thread is the cheapest. Woken on any other thread, it continues on the thread pool, so that the append is not delayed.
+/// The waiting request creates it for one wait; an append wakes it. Woken on a network thread, the request continues on that thread as soon
+/// as the append is answered, because a running thread is the cheapest. Woken on any other thread, it continues on the thread pool, so that
+/// the append is not delayed.
 /// </remarks>
 public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoolWorkItem
 {
@@ -28,7 +29,9 @@ public sealed class DataWaiter(TimeProvider time) : IValueTaskSource, IThreadPoo
         _woken.SetResult(true);
     }
 
-    /// <summary>Waits until one of the <paramref name="watched"/> partitions changes, but no longer than <paramref name="timeout"/>.</summary>
+    /// <summary>
+    /// Waits until one of the <paramref name="watched"/> partitions changes, but no longer than <paramref name="timeout"/>.
+    /// </summary>
     /// <param name="watched">The partitions to watch, and which changes end the wait.</param>
     /// <param name="timeout">The longest wait.</param>
     /// <param name="cancellationToken">Ends the wait with an <see cref="OperationCanceledException"/>.</param>

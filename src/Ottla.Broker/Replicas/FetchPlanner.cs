@@ -14,9 +14,9 @@ public readonly record struct FetchTerms(ReadBound Bound, bool UsesTopicIds, boo
 
 /// <summary>Reads the partitions of a fetch, and waits until there are enough bytes. Stateless; all connections use it.</summary>
 /// <remarks>
-/// One read of a partition takes bound, records and offsets in one step under the log's lock (<see cref="PartitionLog.Read(in LogReadRequest)"/>). A wait
-/// ends when that bound has moved; the check comes after the wait is registered, so that no append is missed. A waiting fetch holds no file, and it does
-/// not read the disk to count bytes.
+/// One read of a partition takes bound, records and offsets in one step under the log's lock
+/// (<see cref="PartitionLog.Read(in LogReadRequest)"/>). A wait ends when that bound has moved; the check comes after the wait is
+/// registered, so that no append is missed. A waiting fetch holds no file, and it does not read the disk to count bytes.
 /// </remarks>
 /// <param name="topics">The replicas of this broker.</param>
 /// <param name="leaders">Why a partition is not among them.</param>
@@ -26,7 +26,9 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
     /// <summary>Reads what is available.</summary>
     /// <param name="terms">The limits of the fetch.</param>
     /// <param name="partitions">The partitions, in the order in which they are read.</param>
-    /// <param name="reads">Receives one result per partition. The caller releases the slices in it; when this method throws, it has released them itself.</param>
+    /// <param name="reads">
+    /// Receives one result per partition. The caller releases the slices in it; when this method throws, it has released them itself.
+    /// </param>
     /// <param name="mayWait">Whether the fetch can wait. Then nothing is read while there are too few bytes.</param>
     /// <returns>True when the fetch is to be answered now.</returns>
     public bool TryRead(in FetchTerms terms, List<FetchedPartition> partitions, PartitionRead[] reads, bool mayWait)
@@ -45,13 +47,18 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
         }
     }
 
-    /// <summary>The long poll: reads again at every change of a partition, until there are enough bytes or the deadline has passed, and then answers.</summary>
+    /// <summary>
+    /// The long poll: reads again at every change of a partition, until there are enough bytes or the deadline has passed, and then
+    /// answers.
+    /// </summary>
     /// <param name="terms">The limits of the fetch.</param>
     /// <param name="partitions">The partitions.</param>
     /// <param name="reads">What <see cref="TryRead"/> found; what there is now is handed to <paramref name="answer"/>.</param>
     /// <param name="deadline">When the fetch is answered with what is available.</param>
     /// <param name="state">The argument of <paramref name="answer"/>.</param>
-    /// <param name="answer">Builds the answer and takes over the slices. It is a parameter because an awaiting caller would allocate more.</param>
+    /// <param name="answer">
+    /// Builds the answer and takes over the slices. It is a parameter because an awaiting caller would allocate more.
+    /// </param>
     /// <param name="draining">Ends the wait; the fetch is answered with what is available.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="OperationCanceledException">The connection is closed. All slices are released.</exception>
@@ -162,7 +169,8 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
             {
                 if (read.Replica is not { } replica)
                     continue;
-                if (replica.Log.OffsetOf(bound) != read.BoundOffset || replica.Log.IsOffline || !ReferenceEquals(replica.Leadership, read.Leadership))
+                if (replica.Log.OffsetOf(bound) != read.BoundOffset || replica.Log.IsOffline
+                    || !ReferenceEquals(replica.Leadership, read.Leadership))
                     return true;
             }
 

@@ -44,7 +44,9 @@ public sealed class FetchedPartition
     internal (Uuid, string, int) Key => (TopicId, Topic, Position.Partition);
 }
 
-/// <summary>An incremental fetch session (KIP-227): the partitions a client fetches, remembered so that it only names those that change.</summary>
+/// <summary>
+/// An incremental fetch session (KIP-227): the partitions a client fetches, remembered so that it only names those that change.
+/// </summary>
 public sealed class FetchSession(int id, bool usesTopicIds)
 {
     private readonly LinkedList<FetchedPartition> _order = new();
@@ -94,7 +96,8 @@ public sealed class FetchSession(int id, bool usesTopicIds)
                     if (_nodes.TryGetValue(key, out var known))
                         known.Value.Position = FetchPosition.Of(partition);
                     else
-                        _nodes[key] = _order.AddLast(new FetchedPartition { Topic = topic.Topic, TopicId = topic.TopicId, Position = FetchPosition.Of(partition) });
+                        _nodes[key] = _order.AddLast(
+                            new FetchedPartition { Topic = topic.Topic, TopicId = topic.TopicId, Position = FetchPosition.Of(partition) });
                 }
             }
 
@@ -216,7 +219,8 @@ public sealed class FetchSessions(int slotsMax, Prng prng)
         foreach (var topic in request.Topics)
         {
             foreach (var partition in topic.Partitions)
-                partitions.Add(new FetchedPartition { Topic = topic.Topic, TopicId = topic.TopicId, Position = FetchPosition.Of(partition) });
+                partitions.Add(
+                    new FetchedPartition { Topic = topic.Topic, TopicId = topic.TopicId, Position = FetchPosition.Of(partition) });
         }
 
         return partitions;

@@ -49,7 +49,8 @@ public sealed class LeaderHints(Func<MetadataImage> image, HostedTopics hosted)
         if (found?.Partition(partition) is not { } registration)
             return null;
         var broker = current.Cluster.Broker(registration.Leader);
-        var node = broker?.EndpointAt(listener) is { } endpoint ? new LeaderNode(broker.Id, endpoint.Host, endpoint.Port, broker.Rack) : null;
+        var node = broker?.EndpointAt(listener) is { } endpoint ? new LeaderNode(broker.Id, endpoint.Host, endpoint.Port, broker.Rack)
+            : null;
         return new LeaderHint(registration.Leader, registration.LeaderEpoch, node);
     }
 }

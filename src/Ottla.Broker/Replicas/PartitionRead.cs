@@ -5,8 +5,8 @@ using Ottla.Storage.Log;
 namespace Ottla.Broker.Replicas;
 
 /// <summary>
-/// The result of reading one partition, taken in one step. A value in the fetch's array, replaced with each read. The fetch owns the slice until it is
-/// answered.
+/// The result of reading one partition, taken in one step. A value in the fetch's array, replaced with each read. The fetch owns the slice
+/// until it is answered.
 /// </summary>
 /// <param name="Partition">The partition.</param>
 /// <param name="Replica">The replica here; null when there is none.</param>

@@ -17,7 +17,9 @@ public sealed record PartitionLeadership(
     int LeaderId, int LeaderEpoch, int PartitionEpoch, IReadOnlyList<int> Replicas, IReadOnlyList<int> InSyncReplicas, bool IsLeaderHere);
 
 /// <summary>A replica on this broker: the log of the partition, its leader, and the requests that wait for its data.</summary>
-/// <remarks>All connections use it. The log has its own lock; the metadata publisher replaces leadership and configuration as a whole.</remarks>
+/// <remarks>
+/// All connections use it. The log has its own lock; the metadata publisher replaces leadership and configuration as a whole.
+/// </remarks>
 public sealed class PartitionReplica
 {
     private readonly ScheduledLock _waitersLock = new();
@@ -90,7 +92,8 @@ public sealed class PartitionReplica
     /// <param name="allowZstd">Whether the version of the request may carry zstd.</param>
     /// <param name="now">The time.</param>
     /// <param name="guard">What the verification of a transactional producer gave; null when the producer has no transactional id.</param>
-    public AppendOutcome Append(Memory<byte> records, bool needsInSyncReplicas, bool allowZstd, Instant now, VerificationGuard? guard = null)
+    public AppendOutcome Append(
+        Memory<byte> records, bool needsInSyncReplicas, bool allowZstd, Instant now, VerificationGuard? guard = null)
     {
         var leadership = _leadership;
         if (Log.IsOffline)
@@ -99,10 +102,14 @@ public sealed class PartitionReplica
             return AppendOutcome.Failed(ErrorCode.NotLeaderOrFollower);
         if (needsInSyncReplicas && !HasEnoughInSync(leadership))
             return NotEnoughInSync(leadership);
-        return Append(records, _settings.ClientRules with { Partition = Partition, ZstdAllowed = allowZstd }, leadership.LeaderEpoch, transactionVersion: 0, guard, now);
+        return Append(
+            records, _settings.ClientRules with { Partition = Partition, ZstdAllowed = allowZstd }, leadership.LeaderEpoch,
+            transactionVersion: 0, guard, now);
     }
 
-    /// <summary>Whether the coordinator that began with <paramref name="leaderEpoch"/> may write here; <see cref="ErrorCode.None"/> when it may.</summary>
+    /// <summary>
+    /// Whether the coordinator that began with <paramref name="leaderEpoch"/> may write here; <see cref="ErrorCode.None"/> when it may.
+    /// </summary>
     public AppendOutcome CheckCoordinatorAppend(int leaderEpoch)
     {
         var leadership = _leadership;
@@ -118,12 +125,14 @@ public sealed class PartitionReplica
     /// <param name="transactionVersion">For transaction markers: the transaction version that the transaction coordinator goes by.</param>
     /// <param name="now">The time.</param>
     /// <param name="guard">For transactional records: what their verification gave.</param>
-    public AppendOutcome AppendAsCoordinator(Memory<byte> batch, int leaderEpoch, short transactionVersion, Instant now, VerificationGuard guard = default)
+    public AppendOutcome AppendAsCoordinator(
+        Memory<byte> batch, int leaderEpoch, short transactionVersion, Instant now, VerificationGuard guard = default)
     {
         var refusal = CheckCoordinatorAppend(leaderEpoch);
         return refusal.ErrorCode != ErrorCode.None
             ? refusal
-            : Append(batch, _settings.ClientRules with { Partition = Partition, Origin = AppendOrigin.Coordinator }, leaderEpoch, transactionVersion, guard, now);
+            : Append(batch, _settings.ClientRules with { Partition = Partition, Origin = AppendOrigin.Coordinator }, leaderEpoch,
+                transactionVersion, guard, now);
     }
 
     /// <summary>Deletes the records before <paramref name="offset"/>; -1 means before the high watermark.</summary>
@@ -169,14 +178,17 @@ public sealed class PartitionReplica
     }
 
     private AppendOutcome Append(
-        Memory<byte> records, in RecordValidationRules rules, int leaderEpoch, short transactionVersion, VerificationGuard? guard, Instant now)
+        Memory<byte> records, in RecordValidationRules rules, int leaderEpoch, short transactionVersion, VerificationGuard? guard,
+        Instant now)
     {
         try
         {
             using var validated = RecordBatchValidator.Validate(records, rules, now);
             if (guard is null && new RecordBatchView(validated.Bytes.Span).IsTransactional)
-                return AppendOutcome.Failed(ErrorCode.TransactionalIdAuthorizationFailed, "A transactional batch came without a transactional id.");
-            var result = Log.AppendAsLeader(validated.Bytes, leaderEpoch, rules.Origin, now, transactionVersion, guard ?? VerificationGuard.None);
+                return AppendOutcome.Failed(
+                    ErrorCode.TransactionalIdAuthorizationFailed, "A transactional batch came without a transactional id.");
+            var result = Log.AppendAsLeader(
+                validated.Bytes, leaderEpoch, rules.Origin, now, transactionVersion, guard ?? VerificationGuard.None);
             if (!result.IsDuplicate)
             {
                 AdvanceHighWatermark();
@@ -196,18 +208,21 @@ public sealed class PartitionReplica
     }
 
     /// <summary>
-    /// As in Kafka, a refusal reports the log start offset, except for some errors and for requests that are refused before they reach the log.
+    /// As in Kafka, a refusal reports the log start offset, except for some errors and for requests that are refused before they reach the
+    /// log.
     /// </summary>
-    private AppendOutcome Refused(ErrorCode error, string message, IReadOnlyList<RecordError>? recordErrors = null, bool isRefusedByLog = true)
+    private AppendOutcome Refused(
+        ErrorCode error, string message, IReadOnlyList<RecordError>? recordErrors = null, bool isRefusedByLog = true)
     {
         var saysWhereLogStarts = isRefusedByLog
-            && error is not (ErrorCode.MessageTooLarge or ErrorCode.RecordListTooLarge or ErrorCode.CorruptMessage or ErrorCode.KafkaStorageError);
+            && error is not (
+                ErrorCode.MessageTooLarge or ErrorCode.RecordListTooLarge or ErrorCode.CorruptMessage or ErrorCode.KafkaStorageError);
         return AppendOutcome.Failed(error, message, recordErrors) with { LogStartOffset = saysWhereLogStarts ? Log.LogStartOffset : -1 };
     }
 
     /// <summary>
-    /// How many in-sync replicas a write needs: <c>min.insync.replicas</c>, or the number of replicas if that is lower, as in Kafka. It applies to producers
-    /// with acks=all, to coordinators and to the high watermark.
+    /// How many in-sync replicas a write needs: <c>min.insync.replicas</c>, or the number of replicas if that is lower, as in Kafka. It
+    /// applies to producers with acks=all, to coordinators and to the high watermark.
     /// </summary>
     private int MinInSync(PartitionLeadership leadership) => Math.Min(_settings.Topic.MinInsyncReplicas, leadership.Replicas.Count);
 

@@ -9,9 +9,12 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Replicas;
 
-/// <summary>Applies the metadata to the replicas of this broker: opens, leads, follows and deletes them, and updates their configuration.</summary>
+/// <summary>
+/// Applies the metadata to the replicas of this broker: opens, leads, follows and deletes them, and updates their configuration.
+/// </summary>
 /// <remarks>Only the metadata publisher calls it, one call at a time.</remarks>
-public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTopics topics, Func<BrokerConfig> config, ILogger logger) : IMetadataPublisher
+public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTopics topics, Func<BrokerConfig> config, ILogger logger)
+    : IMetadataPublisher
 {
     private BrokerConfig? _configInForce;
 
@@ -72,7 +75,8 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
     {
         var registration = change.New!;
         var leadership = new PartitionLeadership(
-            registration.Leader, registration.LeaderEpoch, registration.PartitionEpoch, registration.Replicas, registration.Isr, registration.Leader == nodeId);
+            registration.Leader, registration.LeaderEpoch, registration.PartitionEpoch, registration.Replicas, registration.Isr,
+            registration.Leader == nodeId);
         try
         {
             if (topics.Find(change.TopicId)?.Find(change.Partition.Partition) is { } known)
@@ -96,12 +100,17 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         }
     }
 
-    /// <summary>Creates an empty log, unless the log may exist in a directory that is offline: to lead an empty log elsewhere would lose acknowledged records.</summary>
+    /// <summary>
+    /// Creates an empty log, unless the log may exist in a directory that is offline: to lead an empty log elsewhere would lose
+    /// acknowledged records.
+    /// </summary>
     private PartitionLog MakeLog(PartitionDelta change, Uuid directoryId)
     {
         var directory = logs.Directories.FirstOrDefault(directory => directory.Properties?.DirectoryId == directoryId);
         if (directory is null && directoryId != DirectoryIds.Unassigned && logs.Directories.Any(each => each.IsOffline))
-            throw new LogException(ErrorCode.KafkaStorageError, $"{change.Partition} belongs into the log directory with the id {directoryId}, which may be among those that are offline.");
+            throw new LogException(
+                ErrorCode.KafkaStorageError,
+                $"{change.Partition} belongs into the log directory with the id {directoryId}, which may be among those that are offline.");
         return logs.GetOrCreate(change.Partition, change.TopicId, directory?.Path);
     }
 
@@ -143,7 +152,10 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         return _defaults.Settings!;
     }
 
-    /// <summary>Sets aside the logs of topics that were deleted, or deleted and created again, while this broker was down. Runs once, before any log is created.</summary>
+    /// <summary>
+    /// Sets aside the logs of topics that were deleted, or deleted and created again, while this broker was down. Runs once, before any log
+    /// is created.
+    /// </summary>
     private void SetStraysAside(MetadataImage image)
     {
         if (_hasLookedForStrays)
@@ -167,15 +179,21 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Topic {Topic} was deleted: deleting the logs of its {Count} partitions on this broker")]
+    [LoggerMessage(
+        Level = LogLevel.Information, Message = "Topic {Topic} was deleted: deleting the logs of its {Count} partitions on this broker")]
     private partial void LogDeleted(string topic, int count);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Renamed the log of {Partition} (topic id {TopicId}) to a stray directory: the metadata assigns no such replica to this broker. Delete the directory if the records are not needed")]
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message =
+            "Renamed the log of {Partition} (topic id {TopicId}) to a stray directory: the metadata assigns no such replica to this "
+                + "broker. Delete the directory if the records are not needed")]
     private partial void LogStray(TopicPartition partition, Uuid? topicId);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Cannot open the log of {Partition}: this broker does not serve the partition")]
     private partial void LogFailed(TopicPartition partition, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Topic {Topic} has an invalid config and uses the broker's defaults until it is corrected: {Reason}")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+            Message = "Topic {Topic} has an invalid config and uses the broker's defaults until it is corrected: {Reason}")]
     private partial void LogInvalidConfig(string topic, string reason);
 }

@@ -63,7 +63,9 @@ public abstract class ApiEntry
     /// <summary>The version of the request header that goes with a version of the request.</summary>
     public short RequestHeaderVersion(short version) => version >= Schema.LowestFlexibleVersion ? (short)2 : (short)1;
 
-    /// <summary>Decodes the request and starts its handler; the response takes the next place in <paramref name="queue"/>, now or later.</summary>
+    /// <summary>
+    /// Decodes the request and starts its handler; the response takes the next place in <paramref name="queue"/>, now or later.
+    /// </summary>
     /// <param name="context">The request's.</param>
     /// <param name="body">The request behind its header.</param>
     /// <param name="queue">The responses of its connection.</param>
@@ -92,7 +94,8 @@ public abstract class ApiEntry
         catch (ProtocolException e)
         {
             frame.Dispose();
-            throw new InvalidOperationException($"The response to {Key} version {version} cannot be encoded.", e); // our bug, not the client's
+            // our bug, not the client's
+            throw new InvalidOperationException($"The response to {Key} version {version} cannot be encoded.", e);
         }
     }
 

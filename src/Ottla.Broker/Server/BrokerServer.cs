@@ -79,7 +79,8 @@ public sealed class BrokerServer : IAsyncDisposable
     }
 
     /// <summary>
-    /// Stops accepting connections, lets running requests finish, and closes the connections that are left after <paramref name="timeout"/>.
+    /// Stops accepting connections, lets running requests finish, and closes the connections that are left after
+    /// <paramref name="timeout"/>.
     /// </summary>
     public async Task StopAsync(TimeSpan timeout)
     {

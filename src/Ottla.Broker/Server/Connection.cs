@@ -34,7 +34,8 @@ internal sealed class Connection : IAsyncDisposable
     private long _movedBytes;
 
     public Connection(
-        ITransportConnection transport, string listenerName, ApiTable apis, HeavyRequests heavy, ServerSettings settings, BufferPool pool, TimeProvider time, ILogger logger)
+        ITransportConnection transport, string listenerName, ApiTable apis, HeavyRequests heavy, ServerSettings settings, BufferPool pool,
+        TimeProvider time, ILogger logger)
     {
         _transport = transport;
         _apis = apis;
@@ -53,8 +54,8 @@ internal sealed class Connection : IAsyncDisposable
     public ConnectionInfo Info => _info;
 
     /// <summary>
-    /// Whether no byte was received or sent for longer than <paramref name="idleMs"/>, and no reply is in the making. A client that does not read its
-    /// replies is idle too. Called periodically: bytes since the last call count as moved now.
+    /// Whether no byte was received or sent for longer than <paramref name="idleMs"/>, and no reply is in the making. A client that does
+    /// not read its replies is idle too. Called periodically: bytes since the last call count as moved now.
     /// </summary>
     public bool CheckIdle(Instant now, long idleMs)
     {
@@ -154,7 +155,8 @@ internal sealed class Connection : IAsyncDisposable
         peek.ReadInt16();
         var version = peek.ReadInt16();
         if (!api.Supports(version) && api.Key != ApiKey.ApiVersions)
-            throw new UnsupportedVersionException($"{api.Key} is served in versions {api.LowestVersion} to {api.HighestVersion}, not {version}.");
+            throw new UnsupportedVersionException(
+                $"{api.Key} is served in versions {api.LowestVersion} to {api.HighestVersion}, not {version}.");
         _header.ReadAgain(ref reader, api.RequestHeaderVersion(version));
         var context = new RequestContext(api.Key, version, _header.CorrelationId, _header.ClientId, _info)
         {

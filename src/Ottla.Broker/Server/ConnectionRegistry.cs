@@ -3,7 +3,9 @@ using Ottla.Kernel;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>The open connections, counted against their limits. Used by accept loops, connections and the idle sweep: one lock, held briefly.</summary>
+/// <summary>
+/// The open connections, counted against their limits. Used by accept loops, connections and the idle sweep: one lock, held briefly.
+/// </summary>
 internal sealed class ConnectionRegistry
 {
     private readonly Lock _lock = new();

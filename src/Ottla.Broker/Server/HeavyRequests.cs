@@ -4,11 +4,13 @@
 namespace Ottla.Broker.Server;
 
 /// <summary>
-/// Runs requests that take long on a few threads of its own, from one queue, so that they do not delay the other clients of their network loop.
+/// Runs requests that take long on a few threads of its own, from one queue, so that they do not delay the other clients of their network
+/// loop.
 /// </summary>
 /// <remarks>
-/// One per node, from start to stop; any thread may add work. A connection has at most one request here, so the number of connections bounds the queue.
-/// Threads are started when they are needed, and kept. Under a synchronization context (in the simulator), work runs there instead.
+/// One per node, from start to stop; any thread may add work. A connection has at most one request here, so the number of connections
+/// bounds the queue. Threads are started when they are needed, and kept. Under a synchronization context (in the simulator), work runs
+/// there instead.
 /// </remarks>
 public sealed class HeavyRequests : IDisposable
 {
@@ -29,8 +31,8 @@ public sealed class HeavyRequests : IDisposable
 
     /// <summary>Creates the queue without threads.</summary>
     /// <param name="threadsMax">
-    /// How many requests run at once: <c>num.io.threads</c>, or the number of processors if that is lower, because these requests compute and gain
-    /// nothing from more threads. Read at each use.
+    /// How many requests run at once: <c>num.io.threads</c>, or the number of processors if that is lower, because these requests compute
+    /// and gain nothing from more threads. Read at each use.
     /// </param>
     public HeavyRequests(Func<int> threadsMax) => _threadsMax = threadsMax;
 

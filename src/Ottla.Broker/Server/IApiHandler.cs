@@ -5,9 +5,9 @@ namespace Ottla.Broker.Server;
 
 /// <summary>Serves one API, in all its versions.</summary>
 /// <remarks>
-/// A handler has two stages. Before its first await it runs in the order of the connection's requests, and may use the records of the request, which point
-/// into the received frame. After the first await they are gone. The next request of the connection starts when this one is answered, unless the API
-/// allows an overlap (<see cref="ApiEntry.OverlapsItself"/>).
+/// A handler has two stages. Before its first await it runs in the order of the connection's requests, and may use the records of the
+/// request, which point into the received frame. After the first await they are gone. The next request of the connection starts when this
+/// one is answered, unless the API allows an overlap (<see cref="ApiEntry.OverlapsItself"/>).
 /// </remarks>
 public interface IApiHandler<in TRequest, TResponse>
     where TRequest : IRequestMessage<TRequest>
@@ -23,19 +23,24 @@ public interface IApiHandler<in TRequest, TResponse>
     ErrorCode ErrorFor(short version, ErrorCode error) => error;
 
     /// <summary>
-    /// Estimates how long the work before the first await takes, in microseconds. Long requests leave the network loop (<see cref="HeavyRequests"/>).
+    /// Estimates how long the work before the first await takes, in microseconds. Long requests leave the network loop
+    /// (<see cref="HeavyRequests"/>).
     /// </summary>
     /// <remarks>Called on the network loop: it looks at no more than it must. Large requests leave it anyway.</remarks>
     int EstimateMicroseconds(RequestContext context, TRequest request) => 0;
 }
 
 /// <summary>Serves an API of the hot path, like <see cref="IApiHandler{TRequest, TResponse}"/>, with messages that are reused.</summary>
-/// <remarks>Request and response are the connection's, used again once the response is encoded: no reference into them may be kept.</remarks>
+/// <remarks>
+/// Request and response are the connection's, used again once the response is encoded: no reference into them may be kept.
+/// </remarks>
 public interface IReusingApiHandler<in TRequest, TResponse>
     where TRequest : IRequestMessage<TRequest>, IReusableMessage
     where TResponse : class, IResponseMessage<TResponse>, IReusableMessage
 {
-    /// <summary>Answers a request: fills <paramref name="response"/>, which is empty, and returns it; null when the client wants no answer.</summary>
+    /// <summary>
+    /// Answers a request: fills <paramref name="response"/>, which is empty, and returns it; null when the client wants no answer.
+    /// </summary>
     /// <exception cref="Exception">As of <see cref="IApiHandler{TRequest, TResponse}.HandleAsync"/>.</exception>
     ValueTask<TResponse?> HandleAsync(RequestContext context, TRequest request, TResponse response);
 

@@ -6,8 +6,8 @@ using Ottla.StateMachines.Controller;
 namespace Ottla.Broker.Server;
 
 /// <summary>
-/// The loggers of a node, with levels that can be changed while it runs (KIP-412). Wraps the actual log. Thread-safe; lives as long as the node. There is
-/// one logger for each category of the code.
+/// The loggers of a node, with levels that can be changed while it runs (KIP-412). Wraps the actual log. Thread-safe; lives as long as the
+/// node. There is one logger for each category of the code.
 /// </summary>
 /// <param name="log">Where the messages go.</param>
 /// <param name="rootLevel">The initial level.</param>
@@ -142,7 +142,8 @@ public sealed partial class LeveledLoggers(ILoggerFactory log, LogLevel rootLeve
 
         public bool IsEnabled(LogLevel level) => level >= Level && log.IsEnabled(level);
 
-        public void Log<TState>(LogLevel level, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel level, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(level))
                 log.Log(level, eventId, state, exception, formatter);

@@ -12,7 +12,8 @@ internal static class ListenerAddress
     {
         if (listener.Host is null)
             return new IPEndPoint(IPAddress.IPv6Any, listener.Port); // with IPv4, as Kafka's wildcard
-        return new IPEndPoint(Resolve(listener.Host) ?? throw new NodeStartException($"listeners: the host of {listener} is not known."), listener.Port);
+        return new IPEndPoint(
+            Resolve(listener.Host) ?? throw new NodeStartException($"listeners: the host of {listener} is not known."), listener.Port);
     }
 
     /// <summary>The limits of <c>max.connections.per.ip.overrides</c>; hosts that have no address limit nobody.</summary>

@@ -25,7 +25,9 @@ internal sealed class MessageExchange<TRequest, TResponse> : MessageExchange
     }
 }
 
-/// <summary>The exchanges of one connection that wait for their next use. Lives as long as its connection; handlers give back from any thread.</summary>
+/// <summary>
+/// The exchanges of one connection that wait for their next use. Lives as long as its connection; handlers give back from any thread.
+/// </summary>
 internal sealed class MessageExchanges
 {
     /// <summary>What a connection has under way at once only in bursts is not kept.</summary>

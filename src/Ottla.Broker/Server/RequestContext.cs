@@ -19,18 +19,25 @@ public readonly record struct RequestContext(
 /// <summary>What is known of a connection.</summary>
 /// <param name="ListenerName">The listener that accepted it.</param>
 /// <param name="ClientAddress">The client's address; none for a transport in memory.</param>
-/// <param name="End">Ends the connection once what is under way is answered, and logs the reason: how a client learns of a failure that asked for no answer.</param>
+/// <param name="End">
+/// Ends the connection once what is under way is answered, and logs the reason: how a client learns of a failure that asked for no answer.
+/// </param>
 /// <param name="Draining">Cancelled when no more requests are taken: what waits for news answers at once with what there is.</param>
 /// <param name="Closing">Cancelled when the connection goes down: nobody waits for replies any more.</param>
 public sealed record ConnectionInfo(
     string ListenerName, IPAddress ClientAddress, Action<string> End, CancellationToken Draining, CancellationToken Closing)
 {
-    /// <summary>Completes once all transactional batches of this connection are appended (or refused) that had to wait for their coordinator. Touched before a handler's first await only.</summary>
+    /// <summary>
+    /// Completes once all transactional batches of this connection are appended (or refused) that had to wait for their coordinator.
+    /// Touched before a handler's first await only.
+    /// </summary>
     public Task PendingAppends { get; set; } = Task.CompletedTask;
 
     /// <summary>Who the client is.</summary>
     public ClientPrincipal Principal { get; init; } = ClientPrincipal.Anonymous;
 
-    /// <summary>Whether a broker forwards the client's requests: the connection is the broker's, the address and the principal are the client's.</summary>
+    /// <summary>
+    /// Whether a broker forwards the client's requests: the connection is the broker's, the address and the principal are the client's.
+    /// </summary>
     public bool IsForwarded { get; init; }
 }

@@ -7,8 +7,8 @@ namespace Ottla.Broker.Server;
 
 /// <summary>The replies of one connection, which leave in the order of the requests.</summary>
 /// <remarks>
-/// The connection's task adds requests; any thread completes replies. A thread that finds the queue idle sends all replies that are ready, in one send.
-/// Lives as long as its connection.
+/// The connection's task adds requests; any thread completes replies. A thread that finds the queue idle sends all replies that are ready,
+/// in one send. Lives as long as its connection.
 /// </remarks>
 internal sealed class ResponseQueue(
     FrameSender sender,
@@ -23,9 +23,9 @@ internal sealed class ResponseQueue(
     private const int ReuseMax = 16;
 
     /// <summary>
-    /// How many bytes of unsent replies a connection may have before its next request waits. More than one send carries would gain nothing, and a client
-    /// that sends requests without reading replies would fill the memory. Ranges of files do not count, because they are read when they are sent. A
-    /// single reply may be larger.
+    /// How many bytes of unsent replies a connection may have before its next request waits. More than one send carries would gain nothing,
+    /// and a client that sends requests without reading replies would fill the memory. Ranges of files do not count, because they are read
+    /// when they are sent. A single reply may be larger.
     /// </summary>
     public const int UnsentBytesMax = 128 * 1024;
 
@@ -82,7 +82,8 @@ internal sealed class ResponseQueue(
     }
 
     /// <summary>
-    /// Whether the next request may start: all earlier requests are answered or overlap with it, and not too many replies or bytes wait to be sent.
+    /// Whether the next request may start: all earlier requests are answered or overlap with it, and not too many replies or bytes wait to
+    /// be sent.
     /// </summary>
     /// <param name="overlaps">Whether it overlaps with earlier requests of the same API.</param>
     public bool MayStart(bool overlaps)
@@ -91,7 +92,9 @@ internal sealed class ResponseQueue(
             return HasRoomFor(inFlightMax, UnsentBytesMax) && HasTurn(overlaps);
     }
 
-    /// <summary>Sends the replies that are ready, and waits until the next request may start or the connection fails. One call at a time.</summary>
+    /// <summary>
+    /// Sends the replies that are ready, and waits until the next request may start or the connection fails. One call at a time.
+    /// </summary>
     public async ValueTask WaitToStartAsync(bool overlaps)
     {
         await WaitUntilBelowAsync(inFlightMax, UnsentBytesMax);
@@ -131,7 +134,9 @@ internal sealed class ResponseQueue(
     /// <summary>Waits until all requests are answered.</summary>
     public ValueTask DrainAsync() => WaitUntilBelowAsync(1, UnsentBytesMax);
 
-    /// <summary>Sends every reply that is ready and whose turn it is. Returns at once when another thread is sending, which then sends these too.</summary>
+    /// <summary>
+    /// Sends every reply that is ready and whose turn it is. Returns at once when another thread is sending, which then sends these too.
+    /// </summary>
     public async ValueTask FlushAsync()
     {
         if (!TryTakeReady(isContinuing: false))

@@ -2,8 +2,8 @@ namespace Ottla.Broker.Server;
 
 /// <summary>A rate per second over a sliding window of samples, as Kafka's quotas measure it. Not thread-safe.</summary>
 /// <remarks>
-/// All samples except the current one count in full, even those before the first value. So a rate starts low, and a first burst of as many values as the
-/// whole window allows passes at once.
+/// All samples except the current one count in full, even those before the first value. So a rate starts low, and a first burst of as many
+/// values as the whole window allows passes at once.
 /// </remarks>
 internal sealed class SampledRate
 {
@@ -30,7 +30,8 @@ internal sealed class SampledRate
     }
 
     /// <summary>
-    /// How long to wait until the rate is at <paramref name="limit"/> again, in milliseconds, at most <paramref name="waitMsMax"/>; 0 if it is below.
+    /// How long to wait until the rate is at <paramref name="limit"/> again, in milliseconds, at most <paramref name="waitMsMax"/>; 0 if it
+    /// is below.
     /// </summary>
     public long WaitMs(double limit, long nowMs, long waitMsMax)
     {

@@ -26,7 +26,9 @@ internal static partial class ServerLog
     [LoggerMessage(Level = LogLevel.Error, Message = "Closing the connection of {Client} because of an unexpected failure: this is a bug")]
     public static partial void ConnectionFailed(ILogger logger, IPAddress client, Exception exception);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Refusing a connection of {Client}: its address has all {Limit} connections that max.connections.per.ip allows")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+            Message = "Refusing a connection of {Client}: its address has all {Limit} connections that max.connections.per.ip allows")]
     public static partial void TooManyConnectionsOfClient(ILogger logger, IPAddress client, int limit);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The listener {Listener} failed and accepts no more connections; restart the node")]

@@ -4,7 +4,9 @@ namespace Ottla.Broker.Server;
 
 /// <summary>The limits of the server. Immutable; replaced when the configuration changes.</summary>
 /// <param name="RequestBytesMax"><c>socket.request.max.bytes</c>.</param>
-/// <param name="InFlightRequestsMax">How many requests of one connection run at once: <c>queued.max.requests</c>. In Kafka it bounds those of all connections.</param>
+/// <param name="InFlightRequestsMax">
+/// How many requests of one connection run at once: <c>queued.max.requests</c>. In Kafka it bounds those of all connections.
+/// </param>
 /// <param name="ConnectionsMax"><c>max.connections</c>.</param>
 /// <param name="ConnectionsPerIpMax"><c>max.connections.per.ip</c>.</param>
 /// <param name="ConnectionsPerIpOverrides"><c>max.connections.per.ip.overrides</c>.</param>
@@ -21,5 +23,6 @@ public sealed record ServerSettings(
     public ConnectionRateLimits ConnectionRates { get; init; } = ConnectionRateLimits.None;
 
     /// <summary>How many connections an address may have.</summary>
-    public int ConnectionsMaxOf(IPAddress address) => ConnectionsPerIpOverrides.TryGetValue(address, out var limit) ? limit : ConnectionsPerIpMax;
+    public int ConnectionsMaxOf(IPAddress address) =>
+        ConnectionsPerIpOverrides.TryGetValue(address, out var limit) ? limit : ConnectionsPerIpMax;
 }

@@ -2,7 +2,9 @@ using Ottla.Configuration;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>The bounds of a server as the configuration says now, made anew only when that changed. Used by every connection; thread-safe.</summary>
+/// <summary>
+/// The bounds of a server as the configuration says now, made anew only when that changed. Used by every connection; thread-safe.
+/// </summary>
 internal sealed class ServerSettingsSource(Func<BrokerConfig> config)
 {
     private volatile Tuple<BrokerConfig, ServerSettings>? _made;
@@ -23,7 +25,8 @@ internal sealed class ServerSettingsSource(Func<BrokerConfig> config)
         {
             ConnectionRates = new ConnectionRateLimits(
                 current.MaxConnectionCreationRate,
-                current.BrokerListeners.ToDictionary(listener => listener.Name, listener => current.Get(listener.Name, "max.connection.creation.rate").AsInt),
+                current.BrokerListeners.ToDictionary(
+                    listener => listener.Name, listener => current.Get(listener.Name, "max.connection.creation.rate").AsInt),
                 current.BrokerListeners.Count > 1 ? current.InterBrokerListenerName : null,
                 current.QuotaWindowNum,
                 current.QuotaWindowSizeSeconds * 1000L),

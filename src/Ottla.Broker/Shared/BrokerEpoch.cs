@@ -1,6 +1,8 @@
 namespace Ottla.Broker.Shared;
 
-/// <summary>The epoch of a broker's registration (KIP-631): which incarnation of it is meant. Lives as long as the node; thread-safe.</summary>
+/// <summary>
+/// The epoch of a broker's registration (KIP-631): which incarnation of it is meant. Lives as long as the node; thread-safe.
+/// </summary>
 public sealed class BrokerEpoch
 {
     private long _value = -1;

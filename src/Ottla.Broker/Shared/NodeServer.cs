@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using Microsoft.Extensions.Logging;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Network.Transport;
@@ -8,7 +7,9 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Shared;
 
-/// <summary>The listeners of one role of a node. They are bound first, so that their ports are known and taken, and served when the role is ready.</summary>
+/// <summary>
+/// The listeners of one role of a node. They are bound first, so that their ports are known and taken, and served when the role is ready.
+/// </summary>
 /// <remarks>One per role; lives as long as the node.</remarks>
 internal sealed class NodeServer
 {
@@ -35,7 +36,8 @@ internal sealed class NodeServer
     public static NodeServer Listen(string role, NodeStorage storage, ConnectionResources connections, IReadOnlyList<Listener> listeners)
     {
         var server = new BrokerServer(
-            storage.Platform.Transport, new ServerSettingsSource(() => storage.Config).Current, connections.Buffers, connections.HeavyRequests,
+            storage.Platform.Transport, new ServerSettingsSource(() => storage.Config).Current, connections.Buffers,
+            connections.HeavyRequests,
             storage.Platform.Time, storage.Loggers.CreateLogger(nameof(BrokerServer)));
         storage.Parts.Add($"closing the {role}'s server", () => server.DisposeAsync().AsTask());
         storage.Parts.Add($"answering the {role}'s requests under way", () => server.StopAsync(DrainTimeout), () => Task.CompletedTask);
@@ -61,8 +63,10 @@ internal sealed class NodeServer
 
     private static IPEndPoint ListenOn(BrokerServer server, BrokerConfig config, Listener listener)
     {
-        // Left alone, the receive buffer grows with the sender; Kafka's default would pin it at 100 KiB, and cost a third more CPU (docs/adr/0006).
-        var receiveBytes = config.IsSet("socket.receive.buffer.bytes") ? config.SocketReceiveBufferBytes : SocketBufferSizes.OperatingSystemDefault;
+        // Left alone, the receive buffer grows with the sender; Kafka's default would pin it at 100 KiB, and cost a third more CPU
+        // (docs/adr/0006).
+        var receiveBytes = config.IsSet("socket.receive.buffer.bytes") ? config.SocketReceiveBufferBytes
+            : SocketBufferSizes.OperatingSystemDefault;
         try
         {
             return server.Listen(

@@ -12,7 +12,9 @@ namespace Ottla.Broker.Shared;
 /// <remarks>Opened first and closed last. Lives as long as the node.</remarks>
 internal sealed partial class NodeStorage
 {
-    private NodeStorage(NodePlatform platform, EffectiveBrokerConfig config, NodeFailure failure, StartedParts parts, LogManager logs, StorageIdentity identity)
+    private NodeStorage(
+        NodePlatform platform, EffectiveBrokerConfig config, NodeFailure failure, StartedParts parts, LogManager logs,
+        StorageIdentity identity)
     {
         Platform = platform;
         Loggers = (LeveledLoggers)platform.Loggers;
@@ -70,10 +72,13 @@ internal sealed partial class NodeStorage
         LogDirectories.Verify(config, platform.FileSystem);
 
         LogManager? logs = null;
-        var options = LogDirectories.Options(() => effectiveConfig.Current, platform, OnDirectoryFailure) with { OpenCancellation = cancellation };
+        var options = LogDirectories.Options(
+            () => effectiveConfig.Current, platform, OnDirectoryFailure) with
+        { OpenCancellation = cancellation };
         logs = LogManager.Open(options, platform.FileSystem, platform.Time, loggers.CreateLogger(nameof(LogManager)));
         var brokerEpoch = new BrokerEpoch();
-        parts.Add("closing the logs", () => logs.Close(brokerEpoch.Value, effectiveConfig.Current.NumRecoveryThreadsPerDataDir), logs.Dispose);
+        parts.Add("closing the logs", () => logs.Close(brokerEpoch.Value, effectiveConfig.Current.NumRecoveryThreadsPerDataDir),
+            logs.Dispose);
         var identity = LogDirectories.Identify(config, logs);
         return new NodeStorage(platform, effectiveConfig, failure, parts, logs, identity) { BrokerEpoch = brokerEpoch };
 
@@ -93,7 +98,8 @@ internal sealed partial class NodeStorage
         if (!config.IsSingleNodeQuorum && config.ClusterId is null && config.QuorumVoters.Any(voter => voter.Id != config.NodeId))
         {
             throw new NodeStartException(
-                "The log directories are not formatted, and this node is to join others: run 'ottla format --cluster-id ID' with the cluster.id that "
+                "The log directories are not formatted, and this node is to join others: run 'ottla format --cluster-id ID' with the "
+                    + "cluster.id that "
                 + "all of its nodes share.");
         }
 
@@ -106,7 +112,8 @@ internal sealed partial class NodeStorage
         }
         catch (FormatterException e)
         {
-            throw new NodeStartException($"The log directories are not formatted, and cannot be formatted for this configuration: {e.Message}");
+            throw new NodeStartException(
+                $"The log directories are not formatted, and cannot be formatted for this configuration: {e.Message}");
         }
 
         LogFormatted(logger, string.Join(", ", LogDirectories.Paths(config)), clusterId);
@@ -115,6 +122,9 @@ internal sealed partial class NodeStorage
     [LoggerMessage(Level = LogLevel.Information, Message = "Formatted {Directories} for the new cluster {ClusterId}")]
     private static partial void LogFormatted(ILogger logger, string directories, string clusterId);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The log directory {Directory} failed and is offline: its partitions are not served until the disk is replaced and the node restarted")]
+    [LoggerMessage(
+        Level = LogLevel.Error, Message =
+            "The log directory {Directory} failed and is offline: its partitions are not served until the disk is replaced and the node "
+                + "restarted")]
     private static partial void LogDirectoryFailed(ILogger logger, string directory, Exception e);
 }

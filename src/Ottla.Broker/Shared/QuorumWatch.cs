@@ -3,7 +3,9 @@ using Ottla.Broker.Peers;
 
 namespace Ottla.Broker.Shared;
 
-/// <summary>Says in the log for whom a node waits while no controller is active: no node waits in silence. Lives as long as the node.</summary>
+/// <summary>
+/// Says in the log for whom a node waits while no controller is active: no node waits in silence. Lives as long as the node.
+/// </summary>
 internal sealed partial class QuorumWatch(IControllerLocator locator, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
@@ -26,7 +28,9 @@ internal sealed partial class QuorumWatch(IControllerLocator locator, TimeProvid
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Waiting for an active controller: {Controllers}. A majority of the voters must run and reach each other")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+            Message = "Waiting for an active controller: {Controllers}. A majority of the voters must run and reach each other")]
     private partial void LogWaiting(string controllers);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "The active controller is {Controller}, epoch {Epoch}")]

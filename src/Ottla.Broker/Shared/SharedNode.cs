@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using Ottla.Broker.Directories;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
@@ -106,7 +105,9 @@ internal sealed class SharedNode
     /// <summary>Completes when the node cannot start any more.</summary>
     public Task WhenBroken => TaskWaiting.FirstOf(TaskWaiting.FirstOf(Failure.Reason, Loader.Failure), Raft.Completion);
 
-    /// <summary>Has the node fail when the metadata log or its loader does. Once the node is up: until then the start itself looks.</summary>
+    /// <summary>
+    /// Has the node fail when the metadata log or its loader does. Once the node is up: until then the start itself looks.
+    /// </summary>
     public void WatchMetadata()
     {
         // The loader logs why it cannot follow the log, and this is how the node learns of it.

@@ -39,7 +39,8 @@ internal sealed class AdminConnection(AdminSettings settings, ITransport transpo
     /// <param name="make">Makes the request, given the time that is left for it.</param>
     /// <param name="errorOf">The error of an answer.</param>
     /// <exception cref="AdminException">The cluster did not answer in time, or with an error.</exception>
-    public async Task<TResponse> SendAsync<TRequest, TResponse>(Func<TimeSpan, TRequest> make, Func<TResponse, (ErrorCode, string?)> errorOf)
+    public async Task<TResponse> SendAsync<TRequest, TResponse>(
+        Func<TimeSpan, TRequest> make, Func<TResponse, (ErrorCode, string?)> errorOf)
         where TRequest : IRequestMessage<TRequest>
         where TResponse : IResponseMessage<TResponse>
     {
@@ -73,7 +74,8 @@ internal sealed class AdminConnection(AdminSettings settings, ITransport transpo
             _activeController = null;
             _server = (_server + 1) % settings.Servers.Count;
             if (time.GetElapsedTime(started) + settings.RetryBackoff >= settings.CallTimeout)
-                throw new AdminException($"Timed out after {settings.CallTimeout.TotalMilliseconds} ms. {reason}{(mayBeDone ? $" {MayBeDone}" : "")}");
+                throw new AdminException(
+                    $"Timed out after {settings.CallTimeout.TotalMilliseconds} ms. {reason}{(mayBeDone ? $" {MayBeDone}" : "")}");
             await Task.Delay(settings.RetryBackoff, time);
         }
     }
@@ -117,7 +119,13 @@ internal sealed class AdminConnection(AdminSettings settings, ITransport transpo
     {
         if (_channels.TryGetValue(address, out var channel))
             return channel;
-        var options = new RequestChannelOptions { ClientId = settings.ClientId, RequestTimeout = settings.RequestTimeout, FailsWhileDisconnected = true };
+        var options =
+            new RequestChannelOptions
+            {
+                ClientId = settings.ClientId,
+                RequestTimeout = settings.RequestTimeout,
+                FailsWhileDisconnected = true
+            };
         return _channels[address] = new RequestChannel(transport, _buffers, address, options, random, time, logger);
     }
 }

@@ -5,7 +5,9 @@ namespace Ottla.Cli.Admin;
 
 /// <summary>How a command reaches a cluster: whom it asks first, and for how long it tries. Immutable.</summary>
 /// <param name="Servers">The addresses to ask first, in their order.</param>
-/// <param name="AreControllers">Whether those are controllers (<c>--bootstrap-controller</c>), of which only the active one answers all.</param>
+/// <param name="AreControllers">
+/// Whether those are controllers (<c>--bootstrap-controller</c>), of which only the active one answers all.
+/// </param>
 internal sealed record AdminSettings(IReadOnlyList<HostPort> Servers, bool AreControllers)
 {
     /// <summary><c>client.id</c>.</summary>
@@ -47,7 +49,8 @@ internal sealed record AdminSettings(IReadOnlyList<HostPort> Servers, bool AreCo
         if (file.TryGetValue("security.protocol", out var protocol) && protocol != nameof(SecurityProtocol.PLAINTEXT))
         {
             throw new ConfigException(
-                $"security.protocol={protocol}: this version connects over PLAINTEXT only, without TLS and login. Use a PLAINTEXT listener.");
+                $"security.protocol={protocol}: this version connects over PLAINTEXT only, without TLS and login. Use a PLAINTEXT "
+                    + "listener.");
         }
 
         return this with

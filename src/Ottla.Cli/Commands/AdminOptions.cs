@@ -27,7 +27,8 @@ internal sealed class AdminOptions
 
     private readonly Option<FileInfo?> _commandConfig = new("--command-config")
     {
-        Description = "Read configs of the connection from this file: client.id, request.timeout.ms, default.api.timeout.ms, retry.backoff.ms.",
+        Description =
+            "Read configs of the connection from this file: client.id, request.timeout.ms, default.api.timeout.ms, retry.backoff.ms.",
         HelpName = "FILE",
     };
 

@@ -13,7 +13,8 @@ internal static class FeaturesCommand
 {
     private const int UpdateTimeoutMs = 60_000;
 
-    public static Command Create() => new("features", "Look at the feature levels of a cluster, such as metadata.version, and change them (KIP-584).")
+    public static Command Create() =>
+        new("features", "Look at the feature levels of a cluster, such as metadata.version, and change them (KIP-584).")
     {
         CreateDescribe(),
         CreateChange("upgrade", "Raise feature levels. Every node has to support them.", isDowngrade: false),
@@ -33,7 +34,9 @@ internal static class FeaturesCommand
     private static Command CreateChange(string name, string description, bool isDowngrade)
     {
         var options = new AdminOptions();
-        var feature = new Option<string[]>("--feature") { Description = "A feature and its new level; may be repeated.", HelpName = "name=level" };
+        var feature = new Option<string[]>(
+            "--feature")
+        { Description = "A feature and its new level; may be repeated.", HelpName = "name=level" };
         var release = new Option<string?>("--release-version")
         {
             Description = "metadata.version of this release, for example 4.4, and the levels that go with it.",
@@ -77,7 +80,8 @@ internal static class FeaturesCommand
         {
             if (assignment.Split('=', StringSplitOptions.TrimEntries) is not [{ Length: > 0 } name, var text]
                 || !short.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var level))
-                throw new ConfigException($"Can't parse feature=level string {assignment}: a name, an equals sign and a number are expected.");
+                throw new ConfigException(
+                    $"Can't parse feature=level string {assignment}: a name, an equals sign and a number are expected.");
             if (!levels.TryAdd(name, level))
                 throw new ConfigException($"Feature {name} was specified more than once.");
         }

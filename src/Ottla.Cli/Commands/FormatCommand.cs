@@ -123,7 +123,8 @@ internal static class FormatCommand
             yield break;
         if (controllers.FirstOrDefault(controller => controller.Id == config.NodeId) is not { } self)
         {
-            yield return $"node.id {config.NodeId} is not among --initial-controllers: this controller follows the quorum without a vote until "
+            yield return $"node.id {config.NodeId} is not among --initial-controllers: this controller follows the quorum without a vote "
+                + "until "
                 + "'ottla quorum add-controller' adds it.";
             yield break;
         }
@@ -131,7 +132,8 @@ internal static class FormatCommand
         var advertised = config.AdvertisedControllerListeners[0];
         if (self.Port != advertised.Port || (advertised.Host is { } host && host != self.Host))
         {
-            yield return $"--initial-controllers has node {self.Id} at {self.Host}:{self.Port}, but its configuration advertises {advertised}: the "
+            yield return $"--initial-controllers has node {self.Id} at {self.Host}:{self.Port}, but its configuration advertises "
+                + $"{advertised}: the "
                 + "others look for it at the former address until it has told them.";
         }
     }
@@ -139,7 +141,8 @@ internal static class FormatCommand
     private static InitialController Self(BrokerConfig config)
     {
         if (!config.IsController)
-            throw new FormatterException("You can only use --standalone on a controller: add 'controller' to process.roles, or leave --standalone out.");
+            throw new FormatterException(
+                "You can only use --standalone on a controller: add 'controller' to process.roles, or leave --standalone out.");
         var listener = config.AdvertisedControllerListeners[0];
         return new InitialController(config.NodeId, listener.Host ?? "localhost", listener.Port, Uuid.NewRandom());
     }
@@ -151,7 +154,8 @@ internal static class FormatCommand
         {
             if (assignment.Split('=', StringSplitOptions.TrimEntries) is not [var name, var text]
                 || !short.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var level))
-                throw new FormatterException($"Invalid value '{assignment}' for --feature: expected name=level, for example group.version=1.");
+                throw new FormatterException(
+                    $"Invalid value '{assignment}' for --feature: expected name=level, for example group.version=1.");
             features[name] = level;
         }
 

@@ -37,9 +37,11 @@ internal static class QuorumCommand
     private static Command CreateReplication()
     {
         var options = new AdminOptions();
-        var humanReadable = new Option<bool>("--human-readable") { Description = "Print how long ago, instead of milliseconds since 1970." };
+        var humanReadable = new Option<bool>(
+            "--human-readable") { Description = "Print how long ago, instead of milliseconds since 1970." };
         var command = new Command(
-            "replication", "Print how far each voter and observer has got, as kafka-metadata-quorum describe --replication does.") { humanReadable };
+            "replication",
+            "Print how far each voter and observer has got, as kafka-metadata-quorum describe --replication does.") { humanReadable };
         options.AddTo(command);
         command.SetAction((arguments, _) => options.RunAsync(arguments, async connection =>
         {
@@ -57,7 +59,8 @@ internal static class QuorumCommand
         var command = new Command(
             "add-controller",
             "Make a running controller a voter. Run it on the controller's machine, with its configuration file: it says the node id, "
-            + "the directory (whose id meta.properties has) and the advertised controller listeners. Without --config, --command-config is that file.")
+            + "the directory (whose id meta.properties has) and the advertised controller listeners. Without --config, --command-config "
+                + "is that file.")
         {
             dryRun,
         };
@@ -71,7 +74,8 @@ internal static class QuorumCommand
     private static Command CreateRemove()
     {
         var options = new AdminOptions();
-        var id = new Option<int>("--controller-id", "-i") { Description = "The node id of the controller.", Required = true, HelpName = "ID" };
+        var id = new Option<int>(
+            "--controller-id", "-i") { Description = "The node id of the controller.", Required = true, HelpName = "ID" };
         var directoryId = new Option<string>("--controller-directory-id", "-d")
         {
             Description = "The id of its metadata directory: 'ottla quorum status' prints it.",
@@ -83,7 +87,8 @@ internal static class QuorumCommand
         var command = new Command("remove-controller", "Take a controller's vote away.") { id, directoryId, dryRun, unregister };
         options.AddTo(command);
         command.SetAction((arguments, _) => options.RunAsync(arguments, connection => RemoveAsync(
-            connection, arguments.GetValue(id), arguments.GetValue(directoryId)!, arguments.GetValue(dryRun), arguments.GetValue(unregister))));
+            connection, arguments.GetValue(id), arguments.GetValue(directoryId)!, arguments.GetValue(dryRun),
+            arguments.GetValue(unregister))));
         return command;
     }
 
@@ -112,7 +117,8 @@ internal static class QuorumCommand
     private static async Task AddAsync(AdminConnection connection, BrokerConfig config, bool isDryRun)
     {
         if (!config.IsController)
-            throw new ConfigException("process.roles did not contain 'controller' in the configuration file. Is this a valid controller configuration file?");
+            throw new ConfigException(
+                "process.roles did not contain 'controller' in the configuration file. Is this a valid controller configuration file?");
         var identity = IdentityOf(config);
         var listeners = config.AdvertisedControllerListeners
             .Select(listener => (listener.Name, Host: listener.Host ?? "localhost", listener.Port)).ToList();
@@ -125,14 +131,17 @@ internal static class QuorumCommand
                     TimeoutMs = (int)timeout.TotalMilliseconds,
                     VoterId = config.NodeId,
                     VoterDirectoryId = identity.DirectoryId!.Value,
-                    Listeners = [.. listeners.Select(each => new AddRaftVoterRequest.Listener { Name = each.Name, Host = each.Host, Port = (ushort)each.Port })],
+                    Listeners = [
+                        .. listeners.Select(
+                            each => new AddRaftVoterRequest.Listener { Name = each.Name, Host = each.Host, Port = (ushort)each.Port })],
                 },
                 answer => ((ErrorCode)answer.ErrorCode, answer.ErrorMessage));
         }
 
         var endpoints = string.Join(", ", listeners.Select(each => QuorumText.Endpoint(each.Name, each.Host, each.Port)));
         Console.WriteLine(
-            $"{(isDryRun ? "DRY RUN of adding" : "Added")} controller {config.NodeId} with directory id {identity.DirectoryId} and endpoints: {endpoints}");
+            $"{(isDryRun ? "DRY RUN of adding" : "Added")} controller {config.NodeId} with directory id {identity.DirectoryId} and "
+                + $"endpoints: {endpoints}");
     }
 
     /// <summary>What <c>meta.properties</c> of the metadata directory says.</summary>
@@ -143,7 +152,8 @@ internal static class QuorumCommand
         {
             var properties = MetaProperties.Read(new RealFileSystem(), path)
                 ?? throw new AdminException(
-                    $"Unable to read meta.properties from {path}: run this on the controller's machine, after 'ottla format --no-initial-controllers'.");
+                    $"Unable to read meta.properties from {path}: run this on the controller's machine, after 'ottla format "
+                        + "--no-initial-controllers'.");
             if (properties.NodeId != config.NodeId)
                 throw new AdminException($"{path} belongs to node {properties.NodeId}, but node.id is {config.NodeId}.");
             return properties.DirectoryId is not null ? properties : throw new AdminException($"No directory id found in {path}");

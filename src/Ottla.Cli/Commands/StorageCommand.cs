@@ -11,7 +11,8 @@ internal static class StorageCommand
     public static Command Create()
     {
         var configuration = new ConfigurationOptions();
-        var info = new Command("info", "Print which log directories there are, whose they are, and what is wrong with them, as kafka-storage info does.");
+        var info = new Command(
+            "info", "Print which log directories there are, whose they are, and what is wrong with them, as kafka-storage info does.");
         configuration.AddTo(info);
         info.SetAction(arguments => Info(configuration, arguments));
         return new Command("storage", "Look at the log directories of a node.") { info };

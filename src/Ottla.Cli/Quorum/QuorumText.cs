@@ -11,7 +11,8 @@ internal static class QuorumText
     private const long Unknown = -1;
 
     /// <summary><c>describe --status</c>.</summary>
-    public static string Status(string clusterId, DescribeQuorumResponse.PartitionData quorum, IReadOnlyList<DescribeQuorumResponse.Node> nodes)
+    public static string Status(
+        string clusterId, DescribeQuorumResponse.PartitionData quorum, IReadOnlyList<DescribeQuorumResponse.Node> nodes)
     {
         var leader = LeaderOf(quorum);
         var last = quorum.CurrentVoters.MinBy(voter => voter.LogEndOffset) ?? leader;
@@ -49,7 +50,8 @@ internal static class QuorumText
         string[] Row(DescribeQuorumResponse.ReplicaState replica, string status) =>
         [
             Number(replica.ReplicaId), replica.ReplicaDirectoryId.ToString(), Number(replica.LogEndOffset),
-            Number(leader.LogEndOffset - replica.LogEndOffset), Time(replica.LastFetchTimestamp), Time(replica.LastCaughtUpTimestamp), status,
+            Number(leader.LogEndOffset - replica.LogEndOffset), Time(replica.LastFetchTimestamp), Time(replica.LastCaughtUpTimestamp),
+                status,
         ];
 
         // The leader's clock may be ahead of ours.
@@ -63,8 +65,11 @@ internal static class QuorumText
         quorum.CurrentVoters.Concat(quorum.Observers).FirstOrDefault(replica => replica.ReplicaId == quorum.LeaderId)
         ?? throw new Admin.AdminException($"The leader, node {quorum.LeaderId}, is neither a voter nor an observer of its own quorum.");
 
-    private static string Replicas(IEnumerable<DescribeQuorumResponse.ReplicaState> replicas, IReadOnlyList<DescribeQuorumResponse.Node> nodes) =>
-        $"[{string.Join(", ", replicas.Select(replica => Replica(replica, nodes.FirstOrDefault(node => node.NodeId == replica.ReplicaId))))}]";
+    private static string Replicas(
+        IEnumerable<DescribeQuorumResponse.ReplicaState> replicas, IReadOnlyList<DescribeQuorumResponse.Node> nodes) =>
+        "["
+        + string.Join(", ", replicas.Select(replica => Replica(replica, nodes.FirstOrDefault(node => node.NodeId == replica.ReplicaId))))
+        + "]";
 
     private static string Replica(DescribeQuorumResponse.ReplicaState replica, DescribeQuorumResponse.Node? node)
     {
@@ -82,7 +87,8 @@ internal static class QuorumText
 
     /// <summary><c>CONTROLLER://host:port</c>; an IPv6 address stands in brackets.</summary>
     public static string Endpoint(string listener, string host, int port) =>
-        string.Create(CultureInfo.InvariantCulture, $"{listener}://{(host.Contains(':', StringComparison.Ordinal) ? $"[{host}]" : host)}:{port}");
+        string.Create(
+            CultureInfo.InvariantCulture, $"{listener}://{(host.Contains(':', StringComparison.Ordinal) ? $"[{host}]" : host)}:{port}");
 
     /// <summary>Columns as wide as their widest cell, each with a tab behind it.</summary>
     private static string Table(string[][] rows)

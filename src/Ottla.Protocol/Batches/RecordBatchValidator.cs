@@ -153,7 +153,8 @@ public static class RecordBatchValidator
 
     private static RecordValidationException TooLarge(long uncompressedBytes, in RecordValidationRules rules) => new(
         ErrorCode.MessageTooLarge,
-        $"The records of a batch to be recompressed in the append to {rules.Partition} expand to {uncompressedBytes} bytes or more, which exceeds {RewrittenBytesMax}");
+        $"The records of a batch to be recompressed in the append to {rules.Partition} expand to {uncompressedBytes} bytes or more, which "
+            + $"exceeds {RewrittenBytesMax}");
 
     private readonly record struct RecordScan(long MaxTimestamp, long UncompressedBytes, bool HasConsecutiveOffsets);
 }

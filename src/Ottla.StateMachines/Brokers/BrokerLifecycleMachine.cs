@@ -30,14 +30,17 @@ public enum BrokerState
 /// <param name="RegistrationTimeoutMs"><c>initial.broker.registration.timeout.ms</c>.</param>
 /// <param name="DirectoryFailureTimeoutMs"><c>log.dir.failure.timeout.ms</c>.</param>
 /// <param name="ShutdownTimeoutMs">How long a controlled shutdown may take.</param>
-/// <param name="QuorumTimeoutMs">How long a controlled shutdown goes on while no controller is known: longer than an election takes.</param>
+/// <param name="QuorumTimeoutMs">
+/// How long a controlled shutdown goes on while no controller is known: longer than an election takes.
+/// </param>
 public sealed record BrokerLifecycleOptions(
     long HeartbeatIntervalMs, long RegistrationTimeoutMs, long DirectoryFailureTimeoutMs, long ShutdownTimeoutMs, long QuorumTimeoutMs);
 
 /// <summary>Decides when a broker registers and sends heartbeats, what is in them, and what the answers mean (KIP-631).</summary>
 /// <remarks>
-/// Pure: time and answers come in, requests go out. One request is under way at a time. Owned by the loop of the broker's lifecycle; lives as long as
-/// the broker. An incarnation registers once, and again with the same incarnation only where its registration lacks log directories.
+/// Pure: time and answers come in, requests go out. One request is under way at a time. Owned by the loop of the broker's lifecycle; lives
+/// as long as the broker. An incarnation registers once, and again with the same incarnation only where its registration lacks log
+/// directories.
 /// </remarks>
 public sealed class BrokerLifecycleMachine
 {
@@ -94,7 +97,9 @@ public sealed class BrokerLifecycleMachine
     /// <summary>Why a controlled shutdown ended without the controller's leave; null when it did not.</summary>
     public string? ShutdownProblem { get; private set; }
 
-    /// <summary>When <see cref="Advance"/> or <see cref="TakeRequest"/> has something to do; null when only an answer can change anything.</summary>
+    /// <summary>
+    /// When <see cref="Advance"/> or <see cref="TakeRequest"/> has something to do; null when only an answer can change anything.
+    /// </summary>
     public Instant? NextDeadline
     {
         get
@@ -124,7 +129,8 @@ public sealed class BrokerLifecycleMachine
             return;
         }
 
-        var overdue = _failedDirectories.Where(each => each.Value is { } at && now >= at.AddMilliseconds(_options.DirectoryFailureTimeoutMs));
+        var overdue = _failedDirectories.Where(
+            each => each.Value is { } at && now >= at.AddMilliseconds(_options.DirectoryFailureTimeoutMs));
         if (overdue.Select(each => each.Key).ToList() is { Count: > 0 } unheard)
         {
             Failure = $"The controller did not take note within {_options.DirectoryFailureTimeoutMs} ms (log.dir.failure.timeout.ms) that log "
@@ -331,5 +337,6 @@ public sealed class BrokerLifecycleMachine
         _sendsAtOnce = false;
     }
 
-    private static Instant? Earlier(Instant? one, Instant? other) => one is { } first && other is { } second ? (first <= second ? first : second) : one ?? other;
+    private static Instant? Earlier(Instant? one, Instant? other) => one is { } first
+        && other is { } second ? (first <= second ? first : second) : one ?? other;
 }

@@ -99,7 +99,9 @@ internal sealed class BrokerSessions(int sessionTimeoutMs)
     /// <summary>Whether a broker has asked to stop with its last heartbeat.</summary>
     public bool WantsToStop(BrokerRegistration broker) => Find(broker.Id, broker.Epoch) is { WantsToStop: true };
 
-    /// <summary>A broker that was not heard for longer than its session; null for none. One at a time, so that each fencing is seen by the next.</summary>
+    /// <summary>
+    /// A broker that was not heard for longer than its session; null for none. One at a time, so that each fencing is seen by the next.
+    /// </summary>
     public BrokerSilence? FindExpired(Instant now)
     {
         foreach (var (id, session) in _sessions)

@@ -38,7 +38,8 @@ internal sealed class FeatureDecisions(QuorumController controller)
             }
         }
 
-        if (Array.Exists(command.Request.FeatureUpdates, update => update is { Feature: Feature.EligibleLeaderReplicasVersion, MaxVersionLevel: > 0 }))
+        if (Array.Exists(
+            command.Request.FeatureUpdates, update => update is { Feature: Feature.EligibleLeaderReplicasVersion, MaxVersionLevel: > 0 }))
             records.InsertRange(0, ElrSafetyRecords(image));
         var response = new UpdateFeaturesResponse { ErrorMessage = null };
         if (command.Version <= 1)

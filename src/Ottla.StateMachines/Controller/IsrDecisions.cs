@@ -58,7 +58,8 @@ internal static class IsrDecisions
         {
             partition = draft.Find(topic, asked.PartitionIndex)!;
 
-            // The change ends a reassignment that takes the leadership away from its sender: it is written, and the sender learns to look anew.
+            // The change ends a reassignment that takes the leadership away from its sender: it is written, and the sender learns to look
+            // anew.
             if (((PartitionChangeRecord)draft.Records[^1].Message).Leader is not PartitionRegistration.NoLeaderChange and var leader
                 && leader != sender)
                 return Refuse(asked, ErrorCode.NewLeaderElected);
@@ -77,7 +78,8 @@ internal static class IsrDecisions
 
     /// <summary>Checks a proposal; the order is part of the protocol, because each error has its own meaning for the leader.</summary>
     private static ErrorCode ReasonToRefuse(
-        MetadataImage image, PartitionRegistration partition, int sender, PartitionRequest asked, AlterPartitionRequest.BrokerState[] members)
+        MetadataImage image, PartitionRegistration partition, int sender, PartitionRequest asked,
+        AlterPartitionRequest.BrokerState[] members)
     {
         // The sender knows more than this controller: another one has become active.
         if (asked.LeaderEpoch > partition.LeaderEpoch || asked.PartitionEpoch > partition.PartitionEpoch)

@@ -23,7 +23,8 @@ internal sealed class PartitionDecisions(QuorumController controller)
         MetadataImage image, BrokerEvent brokerEvent, Func<PartitionRegistration, bool> affects, List<MetadataRecord> records)
     {
         // Few topics of many may be concerned: only they are put in order.
-        var concerned = image.Topics.ById.Values.Where(topic => Concerns(topic, affects)).OrderBy(topic => topic.Name, StringComparer.Ordinal);
+        var concerned = image.Topics.ById.Values.Where(topic => Concerns(topic, affects))
+            .OrderBy(topic => topic.Name, StringComparer.Ordinal);
         foreach (var topic in concerned)
         {
             TopicRules? rules = null;

@@ -116,7 +116,8 @@ public sealed record PartitionRegistration
             Directories = change.Directories is null && Directories.Length == replicas.Length
                 ? Directories
                 : CheckedDirectories(
-                    change.Directories is null ? Directories.AsSpan() : change.Directories, replicas.Length, change.TopicId, change.PartitionId),
+                    change.Directories is null ? Directories.AsSpan() : change.Directories, replicas.Length, change.TopicId,
+                    change.PartitionId),
             Isr = change.Isr is null ? Isr : Share(change.Isr, replicas),
             RemovingReplicas = change.RemovingReplicas is null ? RemovingReplicas : [.. change.RemovingReplicas],
             AddingReplicas = change.AddingReplicas is null ? AddingReplicas : [.. change.AddingReplicas],

@@ -91,12 +91,16 @@ public sealed partial class RaftMachine
     /// <summary>Checks what the leader of an epoch says of itself: it is the only one.</summary>
     private ErrorCode CheckNamesLeader(int epoch, int leaderId) =>
         epoch < Epoch ? ErrorCode.FencedLeaderEpoch
-        : leaderId < 0 || leaderId == _options.Local.Id || (epoch == Epoch && LeaderId >= 0 && LeaderId != leaderId) ? ErrorCode.InvalidRequest
+        : leaderId < 0 || leaderId == _options.Local.Id
+        || (epoch == Epoch && LeaderId >= 0 && LeaderId != leaderId) ? ErrorCode.InvalidRequest
         : ErrorCode.None;
 
-    /// <summary>The voters by what they have of the log: who has most should lead next. None after a restart, when nothing is known.</summary>
+    /// <summary>
+    /// The voters by what they have of the log: who has most should lead next. None after a restart, when nothing is known.
+    /// </summary>
     private ReplicaKey[] PreferredSuccessors() =>
-        Role != RaftRole.Leader ? [] : [.. OtherVoters.Select(voter => voter.Key).OrderByDescending(key => FindReplica(key)?.EndOffset ?? -1)];
+        Role != RaftRole.Leader ? []
+        : [.. OtherVoters.Select(voter => voter.Key).OrderByDescending(key => FindReplica(key)?.EndOffset ?? -1)];
 
     /// <summary>The best successor starts at once; each of the others waits twice as long as the one before, to let that one win.</summary>
     private int SuccessionBackoffMs(IReadOnlyList<ReplicaKey> successors)

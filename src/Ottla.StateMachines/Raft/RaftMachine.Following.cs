@@ -16,7 +16,9 @@ public sealed partial class RaftMachine
     private (LogPosition Id, long Position)? _download;
     private bool _isInstalling;
 
-    /// <summary>Whether records wait to be appended or, on a replica that others may count on, to be flushed. No fetch goes out before.</summary>
+    /// <summary>
+    /// Whether records wait to be appended or, on a replica that others may count on, to be flushed. No fetch goes out before.
+    /// </summary>
     private bool IsBusyWithLog => _isAppendPending || _isInstalling || _log.FlushedOffset < _log.EndOffset;
 
     private void BeginFollowing()
@@ -180,7 +182,8 @@ public sealed partial class RaftMachine
         if (cut >= _log.EndOffset)
             return false; // nothing to cut: the leader may say more the next time
         HeardFromLeader();
-        Note($"Truncates the metadata log from {_log.EndOffset} to {cut}, where it diverges from that of leader {LeaderId} of epoch {Epoch}");
+        Note($"Truncates the metadata log from {_log.EndOffset} to {cut}, where it diverges from that of leader {LeaderId} of epoch "
+            + $"{Epoch}");
         var votersBefore = History.Voters;
         _log.TruncateTo(cut);
         History = History.TruncatedTo(cut);

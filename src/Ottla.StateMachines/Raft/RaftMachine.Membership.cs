@@ -4,8 +4,8 @@ using Ottla.Protocol;
 namespace Ottla.StateMachines.Raft;
 
 /// <content>
-/// What a follower asks of the leader for itself (KIP-853): a voter that its entry in the voter set be brought up to date, a controller that
-/// is no voter to become one.
+/// What a follower asks of the leader for itself (KIP-853): a voter that its entry in the voter set be brought up to date, a controller
+/// that is no voter to become one.
 /// </content>
 public sealed partial class RaftMachine
 {

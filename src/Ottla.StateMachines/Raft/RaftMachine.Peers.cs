@@ -3,7 +3,9 @@ using Ottla.Protocol;
 
 namespace Ottla.StateMachines.Raft;
 
-/// <content>Requests to other nodes: one at a time to each, with a back-off after failures; and what every answer tells of the leader.</content>
+/// <content>
+/// Requests to other nodes: one at a time to each, with a back-off after failures; and what every answer tells of the leader.
+/// </content>
 public sealed partial class RaftMachine
 {
     /// <summary>A node that keeps failing, or that keeps naming a leader that has resigned, is asked after at most this long.</summary>
@@ -19,7 +21,9 @@ public sealed partial class RaftMachine
         return link;
     }
 
-    /// <summary>Sends <paramref name="request"/> to a voter, unless it has no endpoint on the quorum's listener, or is busy or backing off.</summary>
+    /// <summary>
+    /// Sends <paramref name="request"/> to a voter, unless it has no endpoint on the quorum's listener, or is busy or backing off.
+    /// </summary>
     private bool TrySend(Voter voter, RaftRequest request) => voter.NodeOn(_options.ListenerName) is { } to && TrySend(to, request);
 
     /// <summary>Sends <paramref name="request"/>, unless a request to that node is under way or has just failed.</summary>
@@ -165,8 +169,8 @@ public sealed partial class RaftMachine
     }
 
     /// <summary>
-    /// Others say that this node leads an epoch of which it knows nothing: its disk was replaced. A voter must neither lead nor vote in that
-    /// epoch, as after a restart. An observer, whose directory was replaced with its id, has nothing to do with it.
+    /// Others say that this node leads an epoch of which it knows nothing: its disk was replaced. A voter must neither lead nor vote in
+    /// that epoch, as after a restart. An observer, whose directory was replaced with its id, has nothing to do with it.
     /// </summary>
     private bool LearnOwnLeadership(int epoch)
     {

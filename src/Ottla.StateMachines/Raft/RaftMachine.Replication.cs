@@ -30,7 +30,9 @@ public sealed partial class RaftMachine
     /// <summary>A leader resigns 1.5 fetch timeouts after it last heard from a majority (Kafka's factor).</summary>
     private int CheckQuorumTimeoutMs => _options.FetchTimeoutMs + _options.FetchTimeoutMs / 2;
 
-    /// <summary>The high watermark that the leader tells others: none before it has committed a record of its own epoch (Raft, figure 8).</summary>
+    /// <summary>
+    /// The high watermark that the leader tells others: none before it has committed a record of its own epoch (Raft, figure 8).
+    /// </summary>
     private long LeaderHighWatermark => HighWatermark > EpochStartOffset ? HighWatermark : -1;
 
     private void StartCheckQuorum()

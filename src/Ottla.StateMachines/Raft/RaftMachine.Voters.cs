@@ -106,7 +106,8 @@ public sealed partial class RaftMachine
     {
         var voter = call.Voter;
         var error = CheckIsLeader(call.Epoch) is var notLeader && notLeader != ErrorCode.None ? notLeader
-            : voter.Key.Id < 0 || voter.Key.DirectoryId == Uuid.Zero || voter.KRaftVersionMin < 0 || voter.KRaftVersionMax < voter.KRaftVersionMin
+            : voter.Key.Id < 0 || voter.Key.DirectoryId == Uuid.Zero || voter.KRaftVersionMin < 0
+            || voter.KRaftVersionMax < voter.KRaftVersionMin
                 ? ErrorCode.InvalidRequest
             : _change is not null || LeaderHighWatermark < 0 ? ErrorCode.RequestTimedOut
             : EndpointOnListener(voter.Endpoints) is null ? ErrorCode.InvalidRequest
@@ -182,7 +183,8 @@ public sealed partial class RaftMachine
         if (!voter.Supports(History.KRaftVersion))
             FinishChange(
                 ErrorCode.InvalidRequest, $"{voter.Key} supports kraft.version {range.Min} to {range.Max}, not {History.KRaftVersion}.");
-        else if (FindReplica(voter.Key) is not { LastCaughtUpMs: > 0 } state || state.LastFetchMs <= _now.UnixMilliseconds - CaughtUpWithinMs)
+        else if (FindReplica(voter.Key) is not { LastCaughtUpMs: > 0 } state
+            || state.LastFetchMs <= _now.UnixMilliseconds - CaughtUpWithinMs)
             FinishChange(ErrorCode.RequestTimedOut, $"{voter.Key} has not caught up with the leader's log yet.");
         else
             AppendVoters(History.Voters.Add(voter), null);
@@ -284,7 +286,9 @@ public sealed partial class RaftMachine
         Upgrade,
     }
 
-    /// <summary>The change that this leader is about. Probed first if <paramref name="voter"/> is new or moved, then appended, then committed.</summary>
+    /// <summary>
+    /// The change that this leader is about. Probed first if <paramref name="voter"/> is new or moved, then appended, then committed.
+    /// </summary>
     private sealed class VoterChange(VoterChangeKind kind, long requestId, Voter? voter, Instant deadline)
     {
         public VoterChangeKind Kind => kind;

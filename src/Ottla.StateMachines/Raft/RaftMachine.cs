@@ -31,8 +31,8 @@ public enum RaftRole
 /// </summary>
 /// <remarks>
 /// One host owns it, steps it from one loop and carries out its effects. It knows the offsets of the log (<see cref="RaftLogState"/>) but
-/// no records. A single voter needs no special case: it elects itself in its first step. Its parts: roles and their timers (Roles), votes and
-/// epochs (Election), the leader's side of replication (Replication), the follower's and observer's side (Following), requests to other
+/// no records. A single voter needs no special case: it elects itself in its first step. Its parts: roles and their timers (Roles), votes
+/// and epochs (Election), the leader's side of replication (Replication), the follower's and observer's side (Following), requests to other
 /// nodes (Peers), changes of the voters on the leader (Voters), and how a replica asks to be changed (Membership).
 /// </remarks>
 public sealed partial class RaftMachine
@@ -88,7 +88,9 @@ public sealed partial class RaftMachine
     /// <summary>The time at which the host steps <see cref="RaftEvent.Timer"/> if no other event comes first.</summary>
     public Instant? NextDeadline { get; private set; }
 
-    /// <summary>Whether a <see cref="RaftEvent.Shutdown"/> is complete: this replica has no leadership (any more) that it could hand over.</summary>
+    /// <summary>
+    /// Whether a <see cref="RaftEvent.Shutdown"/> is complete: this replica has no leadership (any more) that it could hand over.
+    /// </summary>
     public bool IsShutdownComplete => _isShuttingDown && Role is not (RaftRole.Leader or RaftRole.Resigned);
 
     /// <summary>The first offset of the leader's own epoch. Committing it commits all records before it.</summary>
@@ -148,7 +150,8 @@ public sealed partial class RaftMachine
                 : new ReplicaInfo(key, -1, -1, -1);
         }
 
-        var observers = _replicas.Where(entry => Role == RaftRole.Leader && IsLiveObserver(entry.Key, entry.Value)).Select(entry => Info(entry.Key));
+        var observers = _replicas.Where(entry => Role == RaftRole.Leader && IsLiveObserver(entry.Key, entry.Value))
+            .Select(entry => Info(entry.Key));
         return new QuorumInfo(
             Role, LeaderId, Epoch, HighWatermark, History.KRaftVersion, History.Voters,
                 [.. History.Voters.Voters.Select(voter => Info(voter.Key))], [.. observers]);

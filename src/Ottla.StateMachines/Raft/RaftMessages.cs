@@ -3,7 +3,9 @@ using Ottla.Protocol;
 namespace Ottla.StateMachines.Raft;
 
 /// <summary>A request between replicas. The host converts it from and to Kafka's API.</summary>
-/// <param name="Epoch">The sender's epoch, in a vote the epoch of the candidacy; <see cref="NoEpoch"/> in a request that carries none.</param>
+/// <param name="Epoch">
+/// The sender's epoch, in a vote the epoch of the candidacy; <see cref="NoEpoch"/> in a request that carries none.
+/// </param>
 public abstract record RaftRequest(int Epoch)
 {
     /// <summary>The epoch of requests that carry none: AddRaftVoter and RemoveRaftVoter.</summary>
@@ -58,7 +60,8 @@ public sealed record FetchCall(int Epoch, ReplicaKey Replica, LogPosition LogEnd
 /// <param name="Snapshot">The snapshot.</param>
 /// <param name="Position">Where the piece begins, in bytes from the start of the snapshot's file.</param>
 /// <param name="MaxBytes">The longest piece that the sender wants.</param>
-public sealed record FetchSnapshotCall(int Epoch, ReplicaKey Replica, LogPosition Snapshot, long Position, int MaxBytes) : RaftRequest(Epoch);
+public sealed record FetchSnapshotCall(int Epoch, ReplicaKey Replica, LogPosition Snapshot, long Position, int MaxBytes)
+    : RaftRequest(Epoch);
 
 /// <summary>AddRaftVoter: asks the leader to make a replica a voter (KIP-853).</summary>
 /// <param name="Voter">The replica.</param>
@@ -134,7 +137,9 @@ public sealed record FetchReply(ErrorCode Error, int LeaderId, int Epoch, long H
 public sealed record FetchSnapshotReply(ErrorCode Error, int LeaderId, int Epoch, LogPosition Snapshot, long Position)
     : RaftResponse(Error, LeaderId, Epoch)
 {
-    /// <summary>In a response of the machine without an error: the host adds <see cref="Size"/> and <see cref="Bytes"/>, or an error.</summary>
+    /// <summary>
+    /// In a response of the machine without an error: the host adds <see cref="Size"/> and <see cref="Bytes"/>, or an error.
+    /// </summary>
     public int MaxBytes { get; init; }
 
     /// <summary>The size of the whole snapshot, in bytes.</summary>

@@ -28,7 +28,8 @@ public sealed record LogFinding(FindingSeverity Severity, string File, long? Pos
     /// <summary>The finding as one line: <c>severity: file, position, offset: problem</c>.</summary>
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"{Name}: {File}{(Position is { } position ? $", position {position}" : "")}{(Offset is { } offset ? $", offset {offset}" : "")}: {Problem}");
+        $"{Name}: {File}{(Position is { } position ? $", position {position}" : "")}{(Offset is { } offset ? $", offset {offset}" : "")}: "
+            + $"{Problem}");
 
     /// <summary>The finding as one JSON object on one line.</summary>
     public string ToJson()

@@ -289,7 +289,9 @@ public sealed partial class PartitionLog
         return new LogException(ErrorCode.KafkaStorageError, $"The disk of {Directory} is full.", failure);
     }
 
-    /// <summary>Takes the log offline, and its directory with it; unless the log is being deleted, which is reason enough for files to be missing.</summary>
+    /// <summary>
+    /// Takes the log offline, and its directory with it; unless the log is being deleted, which is reason enough for files to be missing.
+    /// </summary>
     private LogException Fail(Exception failure) =>
         IsRetired ? new LogException(ErrorCode.KafkaStorageError, $"The log {Directory} is deleted.", failure) : FailDirectory(failure);
 

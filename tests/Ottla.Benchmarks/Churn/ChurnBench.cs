@@ -6,12 +6,15 @@ using Ottla.Benchmarks.Restart;
 namespace Ottla.Benchmarks.Churn;
 
 /// <summary>
-/// <c>bench churn</c>: topics are made, filled, flushed, compacted, moved between two log directories and deleted in the midst of it, again and again, by several threads.
+/// <c>bench churn</c>: topics are made, filled, flushed, compacted, moved between two log directories and deleted in the midst of it, again
+/// and again, by several threads.
 /// It fails when anything is answered with an error, when the broker ends or logs an error, or when its memory or its descriptors grow.
 /// </summary>
 internal sealed class ChurnBench(BenchOptions options, TimeSpan duration)
 {
-    public const string Usage = "bench churn [--seconds N] [OPTIONS]    topics come and go while they are flushed, compacted and moved; memory and descriptors must stay level";
+    public const string Usage =
+        "bench churn [--seconds N] [OPTIONS]    topics come and go while they are flushed, compacted and moved; memory and descriptors "
+            + "must stay level";
 
     private const int Workers = 3;
     private const int SampleMs = 1_000;
@@ -42,7 +45,8 @@ internal sealed class ChurnBench(BenchOptions options, TimeSpan duration)
         var index = rest.IndexOf("--seconds");
         if (index >= 0)
         {
-            if (index + 1 == rest.Count || !int.TryParse(rest[index + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) || seconds == 0)
+            if (index + 1 == rest.Count || !int.TryParse(rest[index + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var seconds)
+                || seconds == 0)
                 throw new BenchException("--seconds: a number is expected.");
             duration = TimeSpan.FromSeconds(seconds);
             rest.RemoveRange(index, 2);
@@ -63,7 +67,10 @@ internal sealed class ChurnBench(BenchOptions options, TimeSpan duration)
             using var broker = RestartedBroker.Start(churned, logDirectories, recoveryThreads: 2);
             var levels = Churn(broker, logDirectories);
             var findings = Findings(broker, levels, logDirectories);
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_topics} topics with {_records} records came and went in {duration.TotalSeconds:0} s; {levels.Describe()}"));
+            Console.WriteLine(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{_topics} topics with {_records} records came and went in {duration.TotalSeconds:0} s; {levels.Describe()}"));
             foreach (var finding in findings)
                 Console.Error.WriteLine(finding);
             return findings.Count == 0 ? 0 : 1;
@@ -79,7 +86,8 @@ internal sealed class ChurnBench(BenchOptions options, TimeSpan duration)
         var levels = new ChurnLevels();
         var started = Stopwatch.GetTimestamp();
         bool MayGoOn() => Stopwatch.GetElapsedTime(started) < duration && Volatile.Read(ref _failure) is null && !broker.HasEnded;
-        var threads = Enumerable.Range(0, Workers).Select(worker => new Thread(() => Work(worker, broker, logDirectories, MayGoOn))).ToList();
+        var threads = Enumerable.Range(0, Workers).Select(worker => new Thread(() => Work(worker, broker, logDirectories, MayGoOn)))
+            .ToList();
         threads.ForEach(thread => thread.Start());
         while (MayGoOn())
         {

@@ -7,7 +7,10 @@ namespace Ottla.Benchmarks.Churn;
 /// <param name="OpenFiles">Descriptors.</param>
 internal readonly record struct ChurnSample(long ResidentBytes, int OpenFiles);
 
-/// <summary>Whether memory and descriptors stay level: what the last third of the samples has is compared with the third before it. The first third warms up.</summary>
+/// <summary>
+/// Whether memory and descriptors stay level: what the last third of the samples has is compared with the third before it. The first third
+/// warms up.
+/// </summary>
 internal sealed class ChurnLevels
 {
     /// <summary>Below this many samples nothing can be said.</summary>
@@ -29,8 +32,10 @@ internal sealed class ChurnLevels
         if (_samples.Count < SamplesMin)
             return [];
         var findings = new List<string>();
-        Compare("resident memory", Medians(sample => sample.ResidentBytes), SlackBytes, bytes => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e6:0} MB"));
-        Compare("open files", Medians(sample => sample.OpenFiles), SlackFiles, files => string.Create(CultureInfo.InvariantCulture, $"{files:0}"));
+        Compare("resident memory", Medians(sample => sample.ResidentBytes), SlackBytes,
+            bytes => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e6:0} MB"));
+        Compare("open files", Medians(sample => sample.OpenFiles), SlackFiles,
+            files => string.Create(CultureInfo.InvariantCulture, $"{files:0}"));
         return findings;
 
         void Compare(string name, (double Before, double After) medians, double slack, Func<double, string> show)
@@ -47,7 +52,9 @@ internal sealed class ChurnLevels
         var files = Medians(sample => sample.OpenFiles);
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"resident memory {bytes.Before / 1e6:0} MB, then {bytes.After / 1e6:0} MB; open files {files.Before:0}, then {files.After:0}; at most {_samples.Max(sample => sample.ResidentBytes) / 1e6:0} MB and {_samples.Max(sample => sample.OpenFiles)} files");
+            $"resident memory {bytes.Before / 1e6:0} MB, then {bytes.After / 1e6:0} MB; open files {files.Before:0}, then "
+                + $"{files.After:0}; at most {_samples.Max(sample => sample.ResidentBytes) / 1e6:0} MB and "
+                    + $"{_samples.Max(sample => sample.OpenFiles)} files");
     }
 
     private (double Before, double After) Medians(Func<ChurnSample, double> value)

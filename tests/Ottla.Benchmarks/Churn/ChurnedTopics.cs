@@ -70,7 +70,8 @@ internal sealed class ChurnedTopics(string host, int port, string[] logDirectori
                         new() { Name = "segment.bytes", Value = SegmentBytes.ToString(CultureInfo.InvariantCulture) },
                         new() { Name = "cleanup.policy", Value = isCompacted ? "compact" : "delete" },
                         new() { Name = "min.cleanable.dirty.ratio", Value = "0.01" },
-                        new() { Name = "retention.bytes", Value = isCompacted ? "-1" : (2 * SegmentBytes).ToString(CultureInfo.InvariantCulture) },
+                        new() { Name = "retention.bytes", Value = isCompacted ? "-1"
+                            : (2 * SegmentBytes).ToString(CultureInfo.InvariantCulture) },
                         new() { Name = "file.delete.delay.ms", Value = "200" },
                     ],
                 },
@@ -99,7 +100,8 @@ internal sealed class ChurnedTopics(string host, int port, string[] logDirectori
             Dirs = [.. logDirectories.Select((path, index) => new AlterReplicaLogDirsRequest.AlterReplicaLogDir
             {
                 Path = path,
-                Topics = [new() { Name = name, Partitions = [.. Enumerable.Range(0, Partitions).Where(partition => partition % 4 == index)] }],
+                Topics = [new() { Name = name,
+                    Partitions = [.. Enumerable.Range(0, Partitions).Where(partition => partition % 4 == index)] }],
             })],
         };
         var response = _connection.Ask<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(request, AlterLogDirsVersion);
@@ -112,9 +114,12 @@ internal sealed class ChurnedTopics(string host, int port, string[] logDirectori
         var request = new ListOffsetsRequest
         {
             ReplicaId = -1,
-            Topics = [new() { Name = name, Partitions = [.. Enumerable.Range(0, Partitions).Select(partition => new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition, Timestamp = -1 })] }],
+            Topics = [new() { Name = name, Partitions = [
+                .. Enumerable.Range(0, Partitions)
+                .Select(partition => new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition, Timestamp = -1 })] }],
         };
-        var partitions = _connection.Ask<ListOffsetsRequest, ListOffsetsResponse>(request, TargetAdmin.ListOffsetsVersion).Topics[0].Partitions;
+        var partitions = _connection.Ask<ListOffsetsRequest, ListOffsetsResponse>(request, TargetAdmin.ListOffsetsVersion).Topics[0]
+            .Partitions;
         foreach (var partition in partitions)
             ThrowIfError("ListOffsets", partition.ErrorCode);
         return partitions.Sum(partition => partition.Offset);
@@ -123,7 +128,9 @@ internal sealed class ChurnedTopics(string host, int port, string[] logDirectori
     private void Delete(string name)
     {
         var request = new DeleteTopicsRequest { TimeoutMs = TimeoutMs, TopicNames = [name] };
-        ThrowIfError("DeleteTopics", _connection.Ask<DeleteTopicsRequest, DeleteTopicsResponse>(request, TargetAdmin.DeleteTopicsVersion).Responses[0].ErrorCode);
+        ThrowIfError(
+            "DeleteTopics", _connection.Ask<DeleteTopicsRequest, DeleteTopicsResponse>(request, TargetAdmin.DeleteTopicsVersion)
+            .Responses[0].ErrorCode);
     }
 
     private static void ThrowIfError(string api, short error)

@@ -9,7 +9,9 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Benchmarks.Compaction;
 
-/// <summary>Compacts a log in this process, and copies the same files beside it: how much more than moving its bytes does compaction cost?</summary>
+/// <summary>
+/// Compacts a log in this process, and copies the same files beside it: how much more than moving its bytes does compaction cost?
+/// </summary>
 internal static class CompactionBench
 {
     public const string Usage = "bench compaction [DIR [MEGABYTES]]     compact a log, beside a plain copy of its files";
@@ -30,7 +32,9 @@ internal static class CompactionBench
     {
         var parent = arguments.Count > 0 ? arguments[0] : Path.GetTempPath();
         var megabytes = arguments.Count > 1 ? int.Parse(arguments[1], CultureInfo.InvariantCulture) : DefaultMegabytes;
-        Console.WriteLine($"{megabytes} MB of records of {RecordBytes} bytes, every key {VersionsPerKey} times, in {parent}; the median of {Rounds} rounds");
+        Console.WriteLine(
+            $"{megabytes} MB of records of {RecordBytes} bytes, every key {VersionsPerKey} times, in {parent}; the median of {Rounds} "
+                + "rounds");
         Console.WriteLine("codec   log MB  copy MB/s  compaction MB/s  CPU s/GB  to the copy");
         foreach (var codec in (CompressionType[])[CompressionType.None, CompressionType.Lz4, CompressionType.Zstd])
         {
@@ -48,10 +52,13 @@ internal static class CompactionBench
                 }
             }
 
-            var (logBytes, copy, compaction, cpu) = rounds.OrderBy(round => round.CompactionSeconds / round.CopySeconds).ElementAt(Rounds / 2);
+            var (logBytes, copy, compaction, cpu) = rounds.OrderBy(round => round.CompactionSeconds / round.CopySeconds)
+                .ElementAt(Rounds / 2);
             var mb = logBytes / 1e6;
             Console.WriteLine(string.Create(
-                CultureInfo.InvariantCulture, $"{codec.ToString().ToLowerInvariant(),-6} {mb,7:F0} {mb / copy,10:F0} {mb / compaction,16:F0} {cpu / logBytes * 1e9,9:F2} {compaction / copy,11:F1}x"));
+                CultureInfo.InvariantCulture,
+                $"{codec.ToString().ToLowerInvariant(),-6} {mb,7:F0} {mb / copy,10:F0} {mb / compaction,16:F0} "
+                    + $"{cpu / logBytes * 1e9,9:F2} {compaction / copy,11:F1}x"));
         }
 
         return 0;
@@ -97,7 +104,8 @@ internal static class CompactionBench
             {
                 // Hexadecimal digits: half compressible, as text is.
                 for (var position = 0; position < value.Length; position += 16)
-                    prng.NextUInt64().TryFormat(value.AsSpan(position, Math.Min(16, value.Length - position)), out _, "x", CultureInfo.InvariantCulture);
+                    prng.NextUInt64()
+                    .TryFormat(value.AsSpan(position, Math.Min(16, value.Length - position)), out _, "x", CultureInfo.InvariantCulture);
                 (record % keys).TryFormat(key, out var keyBytes, default, CultureInfo.InvariantCulture);
                 builder.Append(1_000 + record, new NullableBytes(key.AsSpan(0, keyBytes)), new NullableBytes(value));
             }

@@ -14,7 +14,8 @@ internal static class FrameLoad
     /// <param name="ratePerSecond">Of all connections together.</param>
     /// <param name="seconds">For how long.</param>
     /// <param name="errorPosition">Where a response has its error code, from the correlation id on.</param>
-    public static LoadOutcome AtRate((string Host, int Port) target, byte[][][] frames, int ratePerSecond, double seconds, int errorPosition)
+    public static LoadOutcome AtRate(
+        (string Host, int Port) target, byte[][][] frames, int ratePerSecond, double seconds, int errorPosition)
     {
         var each = (int)(ratePerSecond * seconds / frames.Length);
         var ticksBetween = (long)(Stopwatch.Frequency / ((double)ratePerSecond / frames.Length));
@@ -40,7 +41,8 @@ internal static class FrameLoad
     }
 
     /// <summary>A closed loop with some requests ahead of their responses.</summary>
-    public static LoadOutcome AsFastAsAnswered((string Host, int Port) target, byte[][][] frames, int inFlight, int requestsEach, int errorPosition) =>
+    public static LoadOutcome AsFastAsAnswered(
+        (string Host, int Port) target, byte[][][] frames, int inFlight, int requestsEach, int errorPosition) =>
         Worker.RunAll(frames.Length, worker =>
         {
             worker.LatencyTicks = new long[requestsEach];

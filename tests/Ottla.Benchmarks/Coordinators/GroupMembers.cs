@@ -43,7 +43,8 @@ internal static class GroupMembers
             for (var i = 0; i < membersEach; i++)
                 ThrowIfError("SyncGroup", connection.Receive<SyncGroupResponse>(i, SyncVersion).ErrorCode);
             frames.AddRange(joined.Select(member => RequestFrame.Encode(
-                new HeartbeatRequest { GroupId = group, MemberId = member.MemberId, GenerationId = member.GenerationId }, HeartbeatVersion, 0)));
+                new HeartbeatRequest { GroupId = group, MemberId = member.MemberId, GenerationId = member.GenerationId }, HeartbeatVersion,
+                0)));
         }
 
         return [.. frames];
@@ -73,17 +74,26 @@ internal static class GroupMembers
             for (var round = 0; members.Any(member => member.MemberEpoch != members.Max(other => other.MemberEpoch)) || round == 0; round++)
             {
                 if (round == SettlingRoundsMax)
-                    throw new BenchException($"{group} does not settle: epochs {string.Join(", ", members.Select(member => member.MemberEpoch))}.");
+                    throw new BenchException(
+                        $"{group} does not settle: epochs {string.Join(", ", members.Select(member => member.MemberEpoch))}.");
                 for (var i = 0; i < membersEach; i++)
                 {
-                    var next = Beat(new ConsumerGroupHeartbeatRequest { GroupId = group, MemberId = members[i].MemberId!, MemberEpoch = members[i].MemberEpoch, TopicPartitions = owned[i] });
+                    var next = Beat(
+                        new ConsumerGroupHeartbeatRequest
+                        {
+                            GroupId = group,
+                            MemberId = members[i].MemberId!,
+                            MemberEpoch = members[i].MemberEpoch,
+                            TopicPartitions = owned[i]
+                        });
                     owned[i] = AssignedTo(next) ?? owned[i];
                     members[i] = next;
                 }
             }
 
             frames.AddRange(members.Select(member => RequestFrame.Encode(
-                new ConsumerGroupHeartbeatRequest { GroupId = group, MemberId = member.MemberId!, MemberEpoch = member.MemberEpoch }, ConsumerHeartbeatVersion, 0)));
+                new ConsumerGroupHeartbeatRequest { GroupId = group, MemberId = member.MemberId!, MemberEpoch = member.MemberEpoch },
+                ConsumerHeartbeatVersion, 0)));
         }
 
         return [.. frames];
@@ -96,15 +106,18 @@ internal static class GroupMembers
         }
     }
 
-    private static ConsumerGroupHeartbeatRequest.TopicPartitionsData[]? AssignedTo(ConsumerGroupHeartbeatResponse response) => response.Assignment?.TopicPartitions
-        .Select(topic => new ConsumerGroupHeartbeatRequest.TopicPartitionsData { TopicId = topic.TopicId, Partitions = topic.Partitions }).ToArray();
+    private static ConsumerGroupHeartbeatRequest.TopicPartitionsData[]? AssignedTo(ConsumerGroupHeartbeatResponse response) =>
+        response.Assignment?.TopicPartitions
+        .Select(topic => new ConsumerGroupHeartbeatRequest.TopicPartitionsData { TopicId = topic.TopicId, Partitions = topic.Partitions })
+        .ToArray();
 
     private static SyncGroupRequest SyncOf(string group, JoinGroupResponse member, JoinGroupResponse[] all) => new()
     {
         GroupId = group,
         MemberId = member.MemberId,
         GenerationId = member.GenerationId,
-        Assignments = member.MemberId == member.Leader ? [.. all.Select(one => new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = one.MemberId, Assignment = [1] })] : [],
+        Assignments = member.MemberId == member.Leader
+            ? [.. all.Select(one => new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = one.MemberId, Assignment = [1] })] : [],
     };
 
     private static void ThrowIfError(string api, short error)

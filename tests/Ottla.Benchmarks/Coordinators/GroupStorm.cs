@@ -9,8 +9,13 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Benchmarks.Coordinators;
 
-/// <summary><c>bench group-storm</c>: 200 members over 60 partitions join and leave at random, for real; then it is looked at who owns what, and what is committed.</summary>
-/// <remarks>The simulation of the same name does this in simulated time with many seeds; this is once, with the network, the log and the clock.</remarks>
+/// <summary>
+/// <c>bench group-storm</c>: 200 members over 60 partitions join and leave at random, for real; then it is looked at who owns what, and
+/// what is committed.
+/// </summary>
+/// <remarks>
+/// The simulation of the same name does this in simulated time with many seeds; this is once, with the network, the log and the clock.
+/// </remarks>
 internal sealed class GroupStorm(BenchOptions options)
 {
     private const int Members = 200;
@@ -32,7 +37,8 @@ internal sealed class GroupStorm(BenchOptions options)
             {
                 Settings =
                 [
-                    .. options.Settings, "group.initial.rebalance.delay.ms=100", "group.consumer.min.heartbeat.interval.ms=100", "group.consumer.heartbeat.interval.ms=200",
+                    .. options.Settings, "group.initial.rebalance.delay.ms=100", "group.consumer.min.heartbeat.interval.ms=100",
+                        "group.consumer.heartbeat.interval.ms=200",
                     "group.consumer.min.session.timeout.ms=6000", "group.consumer.session.timeout.ms=10000",
                 ],
             };
@@ -54,7 +60,8 @@ internal sealed class GroupStorm(BenchOptions options)
     {
         var state = new StormState(Partitions);
         using var connection = new LoadConnection(broker.Host, broker.Port);
-        var topicId = connection.Ask<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = [new() { Name = Topic }] }, version: 10).Topics[0].TopicId;
+        var topicId = connection.Ask<MetadataRequest, MetadataResponse>(
+            new MetadataRequest { Topics = [new() { Name = Topic }] }, version: 10).Topics[0].TopicId;
         var group = isConsumer ? "storm-consumer" : "storm-classic";
         var residentBefore = ProcessUsage.ResidentBytes(broker.ProcessId);
         var isSettled = false;
@@ -72,11 +79,18 @@ internal sealed class GroupStorm(BenchOptions options)
         Worker.RunThreads([.. bodies, Watch]);
 
         var committed = connection.Ask<OffsetFetchRequest, OffsetFetchResponse>(
-            new OffsetFetchRequest { GroupId = group, Topics = [new() { Name = Topic, PartitionIndexes = [.. Enumerable.Range(0, Partitions)] }] }, version: 5);
-        var lost = committed.Topics[0].Partitions.Count(partition => partition.CommittedOffset < state.Acknowledged(partition.PartitionIndex));
+            new OffsetFetchRequest
+            {
+                GroupId = group,
+                Topics = [new() { Name = Topic, PartitionIndexes = [.. Enumerable.Range(0, Partitions)] }]
+            }, version: 5);
+        var lost = committed.Topics[0]
+            .Partitions.Count(partition => partition.CommittedOffset < state.Acknowledged(partition.PartitionIndex));
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{group}: {state.Joins} joins, {state.Leaves} leaves, {state.Commits} commits in {Duration.TotalSeconds:0} s; owned twice {state.OwnedTwice}, settled {isSettled}, commits lost {lost}, UNKNOWN_MEMBER_ID {state.UnknownMembers}, RSS {residentBefore / 1e6:0} -> {ProcessUsage.ResidentBytes(broker.ProcessId) / 1e6:0} MB"));
+            $"{group}: {state.Joins} joins, {state.Leaves} leaves, {state.Commits} commits in {Duration.TotalSeconds:0} s; owned twice "
+                + $"{state.OwnedTwice}, settled {isSettled}, commits lost {lost}, UNKNOWN_MEMBER_ID {state.UnknownMembers}, RSS "
+                    + $"{residentBefore / 1e6:0} -> {ProcessUsage.ResidentBytes(broker.ProcessId) / 1e6:0} MB"));
         return isSettled && lost == 0 && state.OwnedTwice == 0;
 
         void Watch()
@@ -145,7 +159,8 @@ internal sealed class StormState(int partitions)
 }
 
 /// <summary>A member that comes and goes. Owned by its thread.</summary>
-internal sealed class StormMember(StartedTarget broker, string group, string topic, Uuid topicId, int number, StormState state) : IDisposable
+internal sealed class StormMember(StartedTarget broker, string group, string topic, Uuid topicId, int number, StormState state)
+    : IDisposable
 {
     private const int HeartbeatMs = 200;
     private const int RestMsMax = 3000;
@@ -183,7 +198,8 @@ internal sealed class StormMember(StartedTarget broker, string group, string top
                 Forget(error);
         }
 
-        Leave(() => _connection.Ask<LeaveGroupRequest, LeaveGroupResponse>(new LeaveGroupRequest { GroupId = group, MemberId = _memberId }, version: 2));
+        Leave(() => _connection.Ask<LeaveGroupRequest, LeaveGroupResponse>(
+            new LeaveGroupRequest { GroupId = group, MemberId = _memberId }, version: 2));
     }
 
     /// <summary>The same under the consumer protocol (KIP-848).</summary>
@@ -244,7 +260,11 @@ internal sealed class StormMember(StartedTarget broker, string group, string top
                     GroupId = group,
                     MemberId = _memberId,
                     GenerationId = _generation,
-                    Assignments = [.. joined.Members.Select((member, i) => new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = member.MemberId, Assignment = Share(i, joined.Members.Length) })],
+                    Assignments = [
+                        .. joined.Members.Select(
+                            (member, i) =>
+                            new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = member.MemberId,
+                                Assignment = Share(i, joined.Members.Length) })],
                 },
                 version: 2);
             if (synced.ErrorCode == (short)ErrorCode.None)
@@ -256,9 +276,11 @@ internal sealed class StormMember(StartedTarget broker, string group, string top
         return null;
     }
 
-    private static byte[] Share(int member, int members) => [.. Enumerable.Range(0, 60).Where(partition => partition % members == member).Select(partition => (byte)partition)];
+    private static byte[] Share(int member, int members) =>
+        [.. Enumerable.Range(0, 60).Where(partition => partition % members == member).Select(partition => (byte)partition)];
 
-    private ConsumerGroupHeartbeatResponse Beat(int epoch, bool isFull) => _connection.Ask<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
+    private ConsumerGroupHeartbeatResponse Beat(int epoch, bool isFull) =>
+        _connection.Ask<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
         new ConsumerGroupHeartbeatRequest
         {
             GroupId = group,
@@ -295,7 +317,8 @@ internal sealed class StormMember(StartedTarget broker, string group, string top
                 GroupId = group,
                 MemberId = _memberId,
                 GenerationIdOrMemberEpoch = _generation,
-                Topics = [new() { Name = topic, Partitions = [new() { PartitionIndex = partition, CommittedOffset = offset, CommittedMetadata = "" }] }],
+                Topics = [new() { Name = topic,
+                    Partitions = [new() { PartitionIndex = partition, CommittedOffset = offset, CommittedMetadata = "" }] }],
             },
             version);
         if (response.Topics[0].Partitions[0].ErrorCode == (short)ErrorCode.None)

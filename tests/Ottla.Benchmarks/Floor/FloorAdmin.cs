@@ -24,12 +24,14 @@ internal static class FloorAdmin
             case ApiKey.CreateTopics:
                 var created = CreateTopicsRequest.Read(ref reader, TargetAdmin.CreateTopicsVersion).Topics[0];
                 topic.Reset(created.NumPartitions);
-                responses.Add(correlationId, new CreateTopicsResponse { Topics = [new() { Name = created.Name }] }, TargetAdmin.CreateTopicsVersion);
+                responses.Add(
+                    correlationId, new CreateTopicsResponse { Topics = [new() { Name = created.Name }] }, TargetAdmin.CreateTopicsVersion);
                 break;
             case ApiKey.DeleteTopics:
                 var deleted = DeleteTopicsRequest.Read(ref reader, TargetAdmin.DeleteTopicsVersion).TopicNames[0];
                 topic.Reset(0);
-                responses.Add(correlationId, new DeleteTopicsResponse { Responses = [new() { Name = deleted }] }, TargetAdmin.DeleteTopicsVersion);
+                responses.Add(
+                    correlationId, new DeleteTopicsResponse { Responses = [new() { Name = deleted }] }, TargetAdmin.DeleteTopicsVersion);
                 break;
             case ApiKey.Metadata:
                 var described = MetadataRequest.Read(ref reader, TargetAdmin.MetadataVersion).Topics![0].Name;
@@ -51,7 +53,9 @@ internal static class FloorAdmin
             new()
             {
                 Name = name,
-                Partitions = [.. Enumerable.Range(0, partitions).Select(index => new MetadataResponse.MetadataResponsePartition { PartitionIndex = index, LeaderId = NodeId })],
+                Partitions = [
+                    .. Enumerable.Range(0, partitions)
+                    .Select(index => new MetadataResponse.MetadataResponsePartition { PartitionIndex = index, LeaderId = NodeId })],
             },
         ],
     };

@@ -7,7 +7,9 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Benchmarks.Floor;
 
-/// <summary>Serves one connection, one request after the other, on a thread of its own: receive the length, receive the frame, answer.</summary>
+/// <summary>
+/// Serves one connection, one request after the other, on a thread of its own: receive the length, receive the frame, answer.
+/// </summary>
 internal sealed class FloorConnection(Socket socket, FloorTopic topic)
 {
     private const int InitialFrameBytes = 64 * 1024;

@@ -6,8 +6,8 @@ using Ottla.Cli;
 namespace Ottla.Benchmarks.Floor;
 
 /// <summary>
-/// The least that a broker could do for the loads: bare blocking sockets with a thread each, files, a checksum. One topic at a time, no replication, no
-/// recovery, no limits on what a client may do. Lives until SIGTERM.
+/// The least that a broker could do for the loads: bare blocking sockets with a thread each, files, a checksum. One topic at a time, no
+/// replication, no recovery, no limits on what a client may do. Lives until SIGTERM.
 /// </summary>
 internal static class FloorServer
 {

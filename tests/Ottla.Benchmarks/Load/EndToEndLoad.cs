@@ -4,7 +4,10 @@ using Ottla.Benchmarks.Scenarios;
 
 namespace Ottla.Benchmarks.Load;
 
-/// <summary>One producer at a fixed rate and one consumer with a long poll, on a new partition. A slow answer delays what follows, and that delay counts.</summary>
+/// <summary>
+/// One producer at a fixed rate and one consumer with a long poll, on a new partition. A slow answer delays what follows, and that delay
+/// counts.
+/// </summary>
 internal static class EndToEndLoad
 {
     private const int Partition = 0;
@@ -16,7 +19,8 @@ internal static class EndToEndLoad
 
     public static LoadOutcome Run(EndToEndScenario scenario, string host, int port, string topic)
     {
-        var batch = RequestFrame.Batch(scenario.BatchBytes, scenario.RecordBytes, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), out var records);
+        var batch = RequestFrame.Batch(
+            scenario.BatchBytes, scenario.RecordBytes, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), out var records);
         var frame = RequestFrame.Produce(topic, Partition, scenario.Acks, batch);
         var schedule = new Schedule(Stopwatch.GetTimestamp() + Ticks(HeadStartSeconds), Ticks(1.0 / scenario.RatePerSecond));
         var ackTicks = new long[scenario.Requests];

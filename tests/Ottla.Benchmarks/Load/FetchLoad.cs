@@ -17,7 +17,8 @@ internal static class FetchLoad
         return Worker.RunAll(scenario.Connections, worker =>
         {
             using var connection = new LoadConnection(host, port);
-            Fetch(connection, new FetchCursor(topic, worker.Index % ScenarioCatalog.Partitions, scenario.MaxBytes, MaxWaitMs), bytes, worker);
+            Fetch(connection, new FetchCursor(topic, worker.Index % ScenarioCatalog.Partitions, scenario.MaxBytes, MaxWaitMs), bytes,
+                worker);
         });
     }
 

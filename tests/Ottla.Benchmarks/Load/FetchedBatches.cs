@@ -15,12 +15,14 @@ internal readonly record struct FetchedBatches(int Batches, long Records, long N
         var count = 0L;
         while (records.Length >= RecordBatchLayout.HeaderSizeBytes)
         {
-            var length = RecordBatchLayout.LogOverheadBytes + BinaryPrimitives.ReadInt32BigEndian(records[RecordBatchLayout.LengthOffset..]);
+            var length = RecordBatchLayout.LogOverheadBytes
+                + BinaryPrimitives.ReadInt32BigEndian(records[RecordBatchLayout.LengthOffset..]);
             if (length < RecordBatchLayout.HeaderSizeBytes)
                 throw new BenchException($"A batch announces {length} bytes.");
             if (length > records.Length)
                 break;
-            var next = BinaryPrimitives.ReadInt64BigEndian(records) + BinaryPrimitives.ReadInt32BigEndian(records[RecordBatchLayout.LastOffsetDeltaOffset..]) + 1;
+            var next = BinaryPrimitives.ReadInt64BigEndian(records)
+                + BinaryPrimitives.ReadInt32BigEndian(records[RecordBatchLayout.LastOffsetDeltaOffset..]) + 1;
             if (next > offset)
             {
                 batches++;

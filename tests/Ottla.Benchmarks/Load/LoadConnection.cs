@@ -22,7 +22,10 @@ internal sealed class LoadConnection : IDisposable
     public LoadConnection(string host, int port, int bufferBytes = InitialBufferBytes)
     {
         _buffer = new byte[bufferBytes];
-        _socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = TimeoutMs, SendTimeout = TimeoutMs };
+        _socket = new Socket(
+            AddressFamily.InterNetwork, SocketType.Stream,
+            ProtocolType.Tcp)
+        { NoDelay = true, ReceiveTimeout = TimeoutMs, SendTimeout = TimeoutMs };
         try
         {
             _socket.Connect(Resolve(host), port);
@@ -54,7 +57,8 @@ internal sealed class LoadConnection : IDisposable
         var response = _buffer.AsMemory(_consumed + RequestFrame.LengthBytes, FrameBytes - RequestFrame.LengthBytes);
         _consumed += FrameBytes;
         var answered = BinaryPrimitives.ReadInt32BigEndian(response.Span);
-        return answered == correlationId ? response : throw new BenchException($"The response to request {answered} came in place of that to {correlationId}.");
+        return answered == correlationId ? response
+            : throw new BenchException($"The response to request {answered} came in place of that to {correlationId}.");
     }
 
     /// <summary>Sends one request and waits for its response: for set-up, not for measuring.</summary>

@@ -12,7 +12,8 @@ internal static class ProduceLoad
     {
         if (scenario.Acks == 0)
             throw new BenchException("A produce without acknowledgement has nothing to wait for.");
-        var batch = RequestFrame.Batch(scenario.BatchBytes, scenario.RecordBytes, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), out var records);
+        var batch = RequestFrame.Batch(
+            scenario.BatchBytes, scenario.RecordBytes, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), out var records);
         var requests = (int)(scenario.Megabytes * BytesPerMegabyte / scenario.Connections / batch.Length) + 1;
         // Every connection patches correlation ids into frames of its own.
         var frames = Enumerable.Range(0, scenario.Connections).Select(_ => FramesOf(scenario, topic, batch)).ToArray();
@@ -28,7 +29,8 @@ internal static class ProduceLoad
     }
 
     private static byte[][] FramesOf(ProduceScenario scenario, string topic, byte[] batch) =>
-        [.. Enumerable.Range(0, ScenarioCatalog.Partitions).Select(partition => RequestFrame.Produce(topic, partition, scenario.Acks, batch))];
+        [.. Enumerable.Range(0, ScenarioCatalog.Partitions)
+            .Select(partition => RequestFrame.Produce(topic, partition, scenario.Acks, batch))];
 
     /// <summary>Sends as many requests as there is room for in <paramref name="latencyTicks"/>.</summary>
     private static void Produce(LoadConnection connection, byte[][] frames, int firstFrame, int inFlight, long[] latencyTicks)

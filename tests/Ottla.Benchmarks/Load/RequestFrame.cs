@@ -5,7 +5,10 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Benchmarks.Load;
 
-/// <summary>Requests as bytes with their length in front, built before anything is measured. Versions without topic ids and compact lengths, so that fields can be patched in place.</summary>
+/// <summary>
+/// Requests as bytes with their length in front, built before anything is measured. Versions without topic ids and compact lengths, so that
+/// fields can be patched in place.
+/// </summary>
 internal static class RequestFrame
 {
     public const int LengthBytes = sizeof(int);
@@ -23,7 +26,14 @@ internal static class RequestFrame
         where TRequest : IRequestMessage<TRequest>
     {
         var headerVersion = version >= TRequest.LowestFlexibleVersion ? FlexibleHeaderVersion : HeaderVersion;
-        var header = new RequestHeader { RequestApiKey = (short)TRequest.ApiKey, RequestApiVersion = version, CorrelationId = correlationId, ClientId = ClientId };
+        var header =
+            new RequestHeader
+            {
+                RequestApiKey = (short)TRequest.ApiKey,
+                RequestApiVersion = version,
+                CorrelationId = correlationId,
+                ClientId = ClientId
+            };
         byte[] frame = [.. new byte[LengthBytes], .. WireBuffer.Encode(header, headerVersion), .. WireBuffer.Encode(request, version)];
         BinaryPrimitives.WriteInt32BigEndian(frame, frame.Length - LengthBytes);
         return frame;
@@ -47,12 +57,15 @@ internal static class RequestFrame
             MaxWaitMs = maxWaitMs,
             MinBytes = 1,
             MaxBytes = maxBytes,
-            Topics = [new() { Topic = topic, Partitions = [new() { Partition = partition, FetchOffset = offset, PartitionMaxBytes = maxBytes }] }],
+            Topics = [new() { Topic = topic,
+                Partitions = [new() { Partition = partition, FetchOffset = offset, PartitionMaxBytes = maxBytes }] }],
         },
         FetchVersion,
         correlationId: 0);
 
-    /// <summary>Where the fetch offset is in the frame that <see cref="Fetch"/> makes: the only bytes in which two such frames differ.</summary>
+    /// <summary>
+    /// Where the fetch offset is in the frame that <see cref="Fetch"/> makes: the only bytes in which two such frames differ.
+    /// </summary>
     public static int FetchOffsetPosition(string topic, int partition, int maxBytes, int maxWaitMs)
     {
         const long marker = 0x5A5A_5A5A_5A5A_5A5A;
@@ -62,7 +75,8 @@ internal static class RequestFrame
         return frame.AsSpan().IndexOf(sought);
     }
 
-    public static void SetCorrelationId(Span<byte> frame, int correlationId) => BinaryPrimitives.WriteInt32BigEndian(frame[CorrelationIdOffset..], correlationId);
+    public static void SetCorrelationId(Span<byte> frame, int correlationId) =>
+        BinaryPrimitives.WriteInt32BigEndian(frame[CorrelationIdOffset..], correlationId);
 
     /// <summary>An uncompressed batch of about <paramref name="batchBytes"/>, and never more unless one record takes it.</summary>
     public static byte[] Batch(int batchBytes, int recordBytes, long timestampMs, out int records)

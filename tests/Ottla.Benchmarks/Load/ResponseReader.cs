@@ -3,7 +3,10 @@ using Ottla.Protocol;
 
 namespace Ottla.Benchmarks.Load;
 
-/// <summary>Reads the two responses that are measured straight off their bytes, in the versions of <see cref="RequestFrame"/>, for one topic and one partition.</summary>
+/// <summary>
+/// Reads the two responses that are measured straight off their bytes, in the versions of <see cref="RequestFrame"/>, for one topic and one
+/// partition.
+/// </summary>
 internal static class ResponseReader
 {
     /// <summary>Checks a Produce response.</summary>

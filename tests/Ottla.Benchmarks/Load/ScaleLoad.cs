@@ -17,13 +17,16 @@ internal static class ScaleLoad
     public static Sample Run(ScaleScenario scenario, Target target, string name) => scenario switch
     {
         ConnectionsScenario => OfConnections(scenario, target),
-        LongPollsScenario => WithPartitions(ScenarioCatalog.Partitions, target, name, _ => OfConnections(scenario, target, LongPoll(target, name))),
+        LongPollsScenario =>
+            WithPartitions(ScenarioCatalog.Partitions, target, name, _ => OfConnections(scenario, target, LongPoll(target, name))),
         PartitionsScenario => WithPartitions(scenario.Count, target, name, before => Rest(scenario, target, before)),
         SessionScenario => OfSession(scenario, target, name),
         _ => throw new BenchException($"{scenario.Name} is no scale."),
     };
 
-    /// <summary>Of connections that asked once, and then <paramref name="last"/> of all, whose answer does not come as long as it is measured.</summary>
+    /// <summary>
+    /// Of connections that asked once, and then <paramref name="last"/> of all, whose answer does not come as long as it is measured.
+    /// </summary>
     private static Sample OfConnections(ScaleScenario scenario, Target target, byte[]? last = null)
     {
         var before = ProcessUsage.ResidentBytes(target.ProcessId);
@@ -67,7 +70,9 @@ internal static class ScaleLoad
         var topics = Topics(scenario.Count, name).Select(topic => new FetchRequest.FetchTopic
         {
             Topic = topic.Name,
-            Partitions = [.. Enumerable.Range(0, topic.Partitions).Select(partition => new FetchRequest.FetchPartition { Partition = partition, PartitionMaxBytes = 1 << 20 })],
+            Partitions = [
+                .. Enumerable.Range(0, topic.Partitions)
+                .Select(partition => new FetchRequest.FetchPartition { Partition = partition, PartitionMaxBytes = 1 << 20 })],
         });
         var request = new FetchRequest { MinBytes = 1, MaxBytes = 50 << 20, SessionEpoch = 0, Topics = [.. topics] };
         var session = connection.Ask<FetchRequest, FetchResponse>(request, SessionFetchVersion).SessionId;
@@ -75,7 +80,14 @@ internal static class ScaleLoad
         var polls = 0;
         return Rest(scenario, target, before, () =>
         {
-            request = new FetchRequest { MaxWaitMs = maxWaitMs, MinBytes = 1, MaxBytes = 50 << 20, SessionId = session, SessionEpoch = ++epoch };
+            request = new FetchRequest
+            {
+                MaxWaitMs = maxWaitMs,
+                MinBytes = 1,
+                MaxBytes = 50 << 20,
+                SessionId = session,
+                SessionEpoch = ++epoch
+            };
             if (connection.Ask<FetchRequest, FetchResponse>(request, SessionFetchVersion) is { ErrorCode: not 0 } failed)
                 throw new BenchException($"An incremental fetch was answered with {failed.ErrorCode}.");
             polls++;

@@ -5,7 +5,9 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Benchmarks.Load;
 
-/// <summary>Topics and questions around a measurement, over a connection of its own for each. The same requests go to broker and floor.</summary>
+/// <summary>
+/// Topics and questions around a measurement, over a connection of its own for each. The same requests go to broker and floor.
+/// </summary>
 internal sealed class TargetAdmin(string host, int port)
 {
     public const short ApiVersionsVersion = 0;
@@ -37,7 +39,12 @@ internal sealed class TargetAdmin(string host, int port)
     public void CreateTopic(string topic, int partitions)
     {
         using var connection = new LoadConnection(host, port);
-        var request = new CreateTopicsRequest { TimeoutMs = TimeoutMs, Topics = [new() { Name = topic, NumPartitions = partitions, ReplicationFactor = 1 }] };
+        var request =
+            new CreateTopicsRequest
+            {
+                TimeoutMs = TimeoutMs,
+                Topics = [new() { Name = topic, NumPartitions = partitions, ReplicationFactor = 1 }]
+            };
         var created = connection.Ask<CreateTopicsRequest, CreateTopicsResponse>(request, CreateTopicsVersion).Topics[0];
         if (created.ErrorCode != (short)ErrorCode.None)
             throw new BenchException($"CreateTopics was answered with {(ErrorCode)created.ErrorCode}: {created.ErrorMessage}");
@@ -75,7 +82,8 @@ internal sealed class TargetAdmin(string host, int port)
 
     private static long? EndOffsets(LoadConnection connection, string topic, int partitions)
     {
-        var asked = Enumerable.Range(0, partitions).Select(partition => new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition, Timestamp = LatestTimestamp });
+        var asked = Enumerable.Range(0, partitions)
+            .Select(partition => new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition, Timestamp = LatestTimestamp });
         var request = new ListOffsetsRequest { ReplicaId = -1, Topics = [new() { Name = topic, Partitions = [.. asked] }] };
         var answered = connection.Ask<ListOffsetsRequest, ListOffsetsResponse>(request, ListOffsetsVersion).Topics[0].Partitions;
         return answered.All(partition => partition.ErrorCode == (short)ErrorCode.None) ? answered.Sum(partition => partition.Offset) : null;

@@ -1,6 +1,8 @@
 namespace Ottla.Benchmarks.Measure;
 
-/// <summary>A target's counters file, read by the thread that runs the scenarios. A target that never writes one is asked once and then left alone.</summary>
+/// <summary>
+/// A target's counters file, read by the thread that runs the scenarios. A target that never writes one is asked once and then left alone.
+/// </summary>
 internal sealed class CountersFile(string path)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(4); // it is rewritten every second

@@ -35,7 +35,8 @@ internal static class Measurement
             residentBytes[i] = ProcessUsage.ResidentBytes(target.ProcessId);
         }
 
-        return new Sample { CpuSeconds = Median.Of(cpuSeconds), ResidentBytes = Median.Of(residentBytes) }.With(Latency.Of(firstAnswers, TimeSpan.TicksPerSecond));
+        return new Sample { CpuSeconds = Median.Of(cpuSeconds), ResidentBytes = Median.Of(residentBytes) }.With(
+            Latency.Of(firstAnswers, TimeSpan.TicksPerSecond));
     }
 
     /// <summary>Counts the system calls of a load per request, on a topic of its own.</summary>
@@ -119,7 +120,10 @@ internal static class Measurement
     private static RuntimeSample? Difference(RuntimeSample? before, Target target) =>
         before is not null && target.NextRuntimeSample() is { } after ? after.Since(before) : null;
 
-    /// <summary>Every load meets an empty, clean page cache: reclaiming and writing back would cost several times the work itself. Needs root to be complete.</summary>
+    /// <summary>
+    /// Every load meets an empty, clean page cache: reclaiming and writing back would cost several times the work itself. Needs root to be
+    /// complete.
+    /// </summary>
     private static void Settle()
     {
         NativeMethods.Sync();

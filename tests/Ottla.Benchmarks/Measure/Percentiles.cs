@@ -3,7 +3,9 @@ namespace Ottla.Benchmarks.Measure;
 /// <summary>Latencies of one run, in milliseconds. All zero when nothing was timed.</summary>
 internal sealed record Latency(double P50Ms, double P99Ms, double P999Ms, double MaxMs)
 {
-    /// <summary>Sorts <paramref name="ticks"/> (of a clock with that frequency) in place and takes the percentiles; null when there are none.</summary>
+    /// <summary>
+    /// Sorts <paramref name="ticks"/> (of a clock with that frequency) in place and takes the percentiles; null when there are none.
+    /// </summary>
     public static Latency? Of(long[] ticks, long ticksPerSecond)
     {
         if (ticks.Length == 0)

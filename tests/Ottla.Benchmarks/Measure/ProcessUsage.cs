@@ -18,11 +18,14 @@ internal static class ProcessUsage
     /// <exception cref="BenchException">There is no such process.</exception>
     public static long ResidentBytes(int processId) => ParseResidentBytes(Read(processId, "status"));
 
-    /// <summary>User and system ticks out of the text of /proc/PID/stat. The process's name may hold anything, even blanks and parentheses.</summary>
+    /// <summary>
+    /// User and system ticks out of the text of /proc/PID/stat. The process's name may hold anything, even blanks and parentheses.
+    /// </summary>
     internal static long ParseCpuTicks(string stat)
     {
         var fields = stat[(stat.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        return fields.Length > SystemTicksField ? Number(fields[UserTicksField]) + Number(fields[SystemTicksField]) : throw new BenchException($"Not a process's stat: {stat}");
+        return fields.Length > SystemTicksField ? Number(fields[UserTicksField]) + Number(fields[SystemTicksField])
+            : throw new BenchException($"Not a process's stat: {stat}");
     }
 
     /// <summary>VmRSS out of the text of /proc/PID/status.</summary>

@@ -9,13 +9,16 @@ internal static class SystemCalls
     private const int AttachMs = 500;
 
     /// <summary>Whether strace is installed.</summary>
-    public static bool CanCount { get; } = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(directory => File.Exists(Path.Combine(directory, "strace")));
+    public static bool CanCount { get; } = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':')
+        .Any(directory => File.Exists(Path.Combine(directory, "strace")));
 
     /// <summary>The calls of all threads while <paramref name="load"/> runs; null when strace may not attach.</summary>
     public static long? During(int processId, string directory, Action load)
     {
         var summary = Path.Combine(directory, $"strace-{processId}");
-        var start = new ProcessStartInfo("strace", ["-f", "-c", "-o", summary, "-p", processId.ToString(CultureInfo.InvariantCulture)]) { RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            "strace", ["-f", "-c", "-o", summary, "-p", processId.ToString(CultureInfo.InvariantCulture)])
+        { RedirectStandardError = true };
         using var strace = Process.Start(start) ?? throw new BenchException("strace did not start.");
         strace.ErrorDataReceived += (_, _) => { };
         strace.BeginErrorReadLine();
@@ -44,7 +47,8 @@ internal static class SystemCalls
         foreach (var line in summary.Split('\n'))
         {
             var fields = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-            if (fields.Length >= 5 && fields[^1] != "total" && long.TryParse(fields[3], NumberStyles.None, CultureInfo.InvariantCulture, out var count))
+            if (fields.Length >= 5 && fields[^1] != "total"
+                && long.TryParse(fields[3], NumberStyles.None, CultureInfo.InvariantCulture, out var count))
                 calls += count;
         }
 

@@ -33,10 +33,12 @@ internal static class MetadataBench
     {
         var sizes = arguments.Count > 0 ? [.. arguments.Select(size => int.Parse(size, CultureInfo.InvariantCulture))] : s_defaultSizes;
         Console.WriteLine(
-            $"{PartitionsPerTopic} partitions of factor {ReplicationFactor} in a topic, {Brokers} brokers; decisions are the median of {Rounds} rounds, "
+            $"{PartitionsPerTopic} partitions of factor {ReplicationFactor} in a topic, {Brokers} brokers; decisions are the median of "
+                + $"{Rounds} rounds, "
             + "and each is applied as the active controller applies it");
         Console.WriteLine(
-            "partitions  heap MB  B/partition  replay s  snapshot s  one topic ms  10,000 partitions ms  MB allocated  fence a broker ms  heartbeat us");
+            "partitions  heap MB  B/partition  replay s  snapshot s  one topic ms  10,000 partitions ms  MB allocated  fence a broker ms  "
+                + "heartbeat us");
         foreach (var size in sizes)
             Console.WriteLine(Measure(size));
         return 0;
@@ -67,7 +69,8 @@ internal static class MetadataBench
         });
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{partitions,10:N0} {heap / 1e6,8:F0} {(double)heap / partitions,12:F0} {replaySeconds,9:F2} {snapshot,11:F2} {oneTopic * 1e3,13:F2} "
+            $"{partitions,10:N0} {heap / 1e6,8:F0} {(double)heap / partitions,12:F0} {replaySeconds,9:F2} {snapshot,11:F2} "
+                + $"{oneTopic * 1e3,13:F2} "
             + $"{manyTopics * 1e3,21:F0} {allocated / 1e6,13:F0} {fence * 1e3,18:F0} {heartbeat * 1e3,13:F2}");
     }
 

@@ -38,15 +38,22 @@ internal sealed record ExpensiveLoad(string Name, int PauseMs, Func<string, byte
             "gzip batches of 950 KB, 13/s", ThirteenASecondMs,
             static topic => RequestFrame.Produce(topic, 0, acks: 1, OrdinaryBatch(CompressionType.Gzip))) { IsProduce = true },
         new("configs of a topic, 20,000 times", 0, static topic => RequestFrame.Encode(
-            new DescribeConfigsRequest { Resources = [.. Enumerable.Repeat(new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = TopicResource, ResourceName = topic, ConfigurationKeys = null }, Names)] },
+            new DescribeConfigsRequest { Resources = [
+                .. Enumerable.Repeat(
+                    new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = TopicResource, ResourceName = topic,
+                        ConfigurationKeys = null }, Names)] },
             version: 1,
             correlationId: 0)),
         new("metadata of 20,000 unknown topics", 0, static _ => RequestFrame.Encode(
-            new MetadataRequest { Topics = [.. Enumerable.Range(0, Names).Select(i => new MetadataRequest.MetadataRequestTopic { Name = $"unknown-{i}" })], AllowAutoTopicCreation = false },
+            new MetadataRequest { Topics = [
+                .. Enumerable.Range(0, Names).Select(i => new MetadataRequest.MetadataRequestTopic { Name = $"unknown-{i}" })],
+                    AllowAutoTopicCreation = false },
             version: 8,
             correlationId: 0)),
-        new("100 million records in 73 KB", 0, static topic => RequestFrame.Produce(topic, 0, acks: 1, TinyRecordsBatch())) { IsProduce = true },
-        new("the same by 16 clients", 0, static topic => RequestFrame.Produce(topic, 0, acks: 1, TinyRecordsBatch())) { Clients = 16, IsProduce = true },
+        new("100 million records in 73 KB", 0,
+            static topic => RequestFrame.Produce(topic, 0, acks: 1, TinyRecordsBatch())) { IsProduce = true },
+        new("the same by 16 clients", 0,
+            static topic => RequestFrame.Produce(topic, 0, acks: 1, TinyRecordsBatch())) { Clients = 16, IsProduce = true },
     ];
 
     /// <summary>Records of text as logs have it, which compress to a tenth or less.</summary>

@@ -10,7 +10,8 @@ namespace Ottla.Benchmarks.Reports;
 /// <param name="Rounds">How often every scenario ran.</param>
 /// <param name="IsQuick">Whether volumes were too small to mean anything.</param>
 /// <param name="Scenarios">What was measured, in order.</param>
-internal sealed record BenchResult(DateTimeOffset Date, string Commit, Machine Machine, int Rounds, bool IsQuick, IReadOnlyList<ScenarioResult> Scenarios);
+internal sealed record BenchResult(
+    DateTimeOffset Date, string Commit, Machine Machine, int Rounds, bool IsQuick, IReadOnlyList<ScenarioResult> Scenarios);
 
 /// <summary>The machine and what of it makes a difference.</summary>
 internal sealed record Machine(string CpuModel, int Cores, string Kernel, string Runtime, long MemoryBytes, string FileSystem);

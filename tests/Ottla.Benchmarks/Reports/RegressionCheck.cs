@@ -21,7 +21,8 @@ internal static class RegressionCheck
             if (Of(before, row.Scenario, ResultTable.BrokerName) is not { } earlier)
                 continue;
             Compare(row.Scenario, "CPU to the floor", CpuRatio(before, row.Scenario), CpuRatio(now, row.Scenario), 0);
-            Compare(row.Scenario, "bytes allocated per request", earlier.AllocatedBytesPerRequest, row.Median.AllocatedBytesPerRequest, AllocatedBytesIgnored);
+            Compare(row.Scenario, "bytes allocated per request", earlier.AllocatedBytesPerRequest, row.Median.AllocatedBytesPerRequest,
+                AllocatedBytesIgnored);
         }
 
         return found;
@@ -29,12 +30,14 @@ internal static class RegressionCheck
         void Compare(string scenario, string what, double? earlier, double? later, double ignored)
         {
             if (later > (earlier * (1 + Tolerance)) + ignored)
-                found.Add(string.Create(CultureInfo.InvariantCulture, $"{scenario}: {what} was {earlier:0.00} in {before.Commit} and is {later:0.00} now"));
+                found.Add(string.Create(
+                    CultureInfo.InvariantCulture, $"{scenario}: {what} was {earlier:0.00} in {before.Commit} and is {later:0.00} now"));
         }
     }
 
     private static double? CpuRatio(BenchResult result, string scenario) =>
-        Of(result, scenario, ResultTable.BrokerName)?.CpuSecondsPerGigabyte / Of(result, scenario, ResultTable.FloorName)?.CpuSecondsPerGigabyte;
+        Of(result, scenario, ResultTable.BrokerName)?.CpuSecondsPerGigabyte / Of(
+            result, scenario, ResultTable.FloorName)?.CpuSecondsPerGigabyte;
 
     private static Sample? Of(BenchResult result, string scenario, string target) =>
         result.Scenarios.FirstOrDefault(row => row.Scenario == scenario && row.Target == target)?.Median;

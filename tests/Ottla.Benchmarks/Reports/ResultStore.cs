@@ -37,7 +37,9 @@ internal static class ResultStore
 
     /// <summary>The newest stored result of the same machine; null when there is none.</summary>
     public static BenchResult? LatestOf(string directory, Machine machine) =>
-        List(directory).LastOrDefault(path => Path.GetFileNameWithoutExtension(path).EndsWith(Slug(machine), StringComparison.Ordinal)) is { } path ? Read(path) : null;
+        List(directory).LastOrDefault(
+            path => Path.GetFileNameWithoutExtension(path).EndsWith(Slug(machine), StringComparison.Ordinal)) is { } path ? Read(path)
+                : null;
 
     public static string Serialize(BenchResult result) => JsonSerializer.Serialize(result, BenchResultContext.Default.BenchResult);
 

@@ -35,14 +35,21 @@ internal static class ResultTable
     {
         var machine = result.Machine;
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"{result.Date.UtcDateTime:yyyy-MM-dd HH:mm} UTC, commit {result.Commit}, median of {result.Rounds}{(result.IsQuick ? ", QUICK: a smoke test, not a measurement" : "")}\n");
-        text.Append(CultureInfo.InvariantCulture, $"{machine.CpuModel}, {machine.Cores} cores, {machine.MemoryBytes / 1e9:0} GB, Linux {machine.Kernel}, {machine.Runtime}, {machine.FileSystem}\n\n");
+        text.Append(
+            CultureInfo.InvariantCulture,
+            $"{result.Date.UtcDateTime:yyyy-MM-dd HH:mm} UTC, commit {result.Commit}, median of "
+                + $"{result.Rounds}{(result.IsQuick ? ", QUICK: a smoke test, not a measurement" : "")}\n");
+        text.Append(
+            CultureInfo.InvariantCulture,
+            $"{machine.CpuModel}, {machine.Cores} cores, {machine.MemoryBytes / 1e9:0} GB, Linux {machine.Kernel}, {machine.Runtime}, "
+                + $"{machine.FileSystem}\n\n");
         text.Append("scenario".PadRight(ScenarioWidth)).Append("target".PadRight(TargetWidth));
         foreach (var column in Columns)
             text.Append(column.Title.PadLeft(column.Width));
         text.Append("   to the floor\n");
         foreach (var row in result.Scenarios)
-            AppendRow(text, row, MedianOf(result, row.Scenario, FloorName), row.Target == BrokerName ? MedianOf(result, row.Scenario, ComparedName) : null);
+            AppendRow(text, row, MedianOf(result, row.Scenario, FloorName), row.Target == BrokerName
+                ? MedianOf(result, row.Scenario, ComparedName) : null);
         return text.ToString();
     }
 
@@ -90,7 +97,8 @@ internal static class ResultTable
         }
     }
 
-    private static string Format(double? value, string format) => value is { } number ? number.ToString(format, CultureInfo.InvariantCulture) : "-";
+    private static string Format(double? value, string format) =>
+        value is { } number ? number.ToString(format, CultureInfo.InvariantCulture) : "-";
 
     private sealed record Column(string Title, int Width, string Format, Func<Sample, double?> Value);
 }

@@ -8,7 +8,10 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Benchmarks.Restart;
 
-/// <summary>Log directories with many partitions: the broker makes the topics, and their logs are filled by Ottla's storage in this process, stopped in order.</summary>
+/// <summary>
+/// Log directories with many partitions: the broker makes the topics, and their logs are filled by Ottla's storage in this process, stopped
+/// in order.
+/// </summary>
 internal sealed record RestartData(IReadOnlyList<string> Directories, IReadOnlyList<(string Name, int Partitions)> Topics)
 {
     /// <summary>Segments of every partition, the active one included; all hold a batch.</summary>
@@ -21,7 +24,8 @@ internal sealed record RestartData(IReadOnlyList<string> Directories, IReadOnlyL
     public static RestartData Make(BenchOptions options, string parent, int directories, int partitions)
     {
         string[] paths = [.. Enumerable.Range(0, directories).Select(number => Path.Combine(parent, $"{number}"))];
-        var topics = Enumerable.Range(0, partitions / PartitionsOfTopic).Select(number => ($"restart-{number}", PartitionsOfTopic)).ToList();
+        var topics = Enumerable.Range(0, partitions / PartitionsOfTopic).Select(number => ($"restart-{number}", PartitionsOfTopic))
+            .ToList();
         using (var broker = RestartedBroker.Start(options, paths, recoveryThreads: 1))
         {
             var started = Stopwatch.GetTimestamp();
@@ -29,7 +33,11 @@ internal sealed record RestartData(IReadOnlyList<string> Directories, IReadOnlyL
                 broker.Admin.CreateTopic(name, count);
             var created = Stopwatch.GetElapsedTime(started).TotalSeconds;
             var stopped = broker.End(NativeMethods.SignalTerminate).TotalSeconds;
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {directories} directories: {partitions} partitions created in {created:0.0} s, {created * 1e6 / partitions:0} us each; stopped in {stopped:0.0} s"));
+            Console.WriteLine(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"  {directories} directories: {partitions} partitions created in {created:0.0} s, {created * 1e6 / partitions:0} us "
+                        + $"each; stopped in {stopped:0.0} s"));
         }
 
         Fill(paths, partitions);
@@ -38,7 +46,9 @@ internal sealed record RestartData(IReadOnlyList<string> Directories, IReadOnlyL
 
     private static void Fill(string[] paths, int partitions)
     {
-        using var manager = LogManager.Open(new LogManagerOptions { LogDirectories = paths }, new UnflushedFileSystem(new RealFileSystem()), TimeProvider.System, NullLogger.Instance);
+        using var manager = LogManager.Open(
+            new LogManagerOptions { LogDirectories = paths }, new UnflushedFileSystem(new RealFileSystem()), TimeProvider.System,
+            NullLogger.Instance);
         if (manager.Logs.Count != partitions)
             throw new BenchException($"The broker made {manager.Logs.Count} partitions, not {partitions}.");
         foreach (var log in manager.Logs)
@@ -48,7 +58,9 @@ internal sealed record RestartData(IReadOnlyList<string> Directories, IReadOnlyL
                 var now = Instant.Now(TimeProvider.System);
                 if (segment > 0)
                     log.Roll(now);
-                log.AppendAsLeader(Load.RequestFrame.Batch(BatchBytes, BatchBytes / 2, now.UnixMilliseconds, out _), Math.Max(log.LatestEpoch, 0), AppendOrigin.Client, now);
+                log.AppendAsLeader(
+                    Load.RequestFrame.Batch(BatchBytes, BatchBytes / 2, now.UnixMilliseconds, out _), Math.Max(log.LatestEpoch, 0),
+                    AppendOrigin.Client, now);
             }
 
             log.AdvanceHighWatermark(log.LogEndOffset);

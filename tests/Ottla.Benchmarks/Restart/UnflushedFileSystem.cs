@@ -3,7 +3,10 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Benchmarks.Restart;
 
-/// <summary>The machine's disk without its flushes: data for a benchmark need not survive a power loss, and a hundred thousand flushes would take minutes.</summary>
+/// <summary>
+/// The machine's disk without its flushes: data for a benchmark need not survive a power loss, and a hundred thousand flushes would take
+/// minutes.
+/// </summary>
 internal sealed class UnflushedFileSystem(IFileSystem disk) : IFileSystem
 {
     public IFile Open(string path, FileOpenMode mode) => new UnflushedFile(disk.Open(path, mode));

@@ -12,7 +12,8 @@ internal abstract record Scenario(string Name);
 /// <param name="RecordBytes">Size of a record's value.</param>
 /// <param name="Acks">As in a Produce request.</param>
 /// <param name="Megabytes">The volume of all connections together, in 10^6 bytes.</param>
-internal sealed record ProduceScenario(string Name, int Connections, int InFlight, int BatchBytes, int RecordBytes, short Acks, int Megabytes) : Scenario(Name);
+internal sealed record ProduceScenario(
+    string Name, int Connections, int InFlight, int BatchBytes, int RecordBytes, short Acks, int Megabytes) : Scenario(Name);
 
 /// <summary>Reads what was just written, and is in the page cache.</summary>
 /// <param name="Name">See <see cref="Scenario"/>.</param>
@@ -28,7 +29,8 @@ internal sealed record FetchScenario(string Name, int Connections, int MaxBytes,
 /// <param name="RecordBytes">Size of a record's value.</param>
 /// <param name="Acks">As in a Produce request.</param>
 /// <param name="Requests">How many in all.</param>
-internal sealed record EndToEndScenario(string Name, int RatePerSecond, int BatchBytes, int RecordBytes, short Acks, int Requests) : Scenario(Name);
+internal sealed record EndToEndScenario(string Name, int RatePerSecond, int BatchBytes, int RecordBytes, short Acks, int Requests)
+    : Scenario(Name);
 
 /// <summary>Nothing at all: what the process costs when nobody asks for anything.</summary>
 /// <param name="Name">See <see cref="Scenario"/>.</param>
@@ -40,7 +42,9 @@ internal sealed record IdleScenario(string Name, double Seconds) : Scenario(Name
 /// <param name="Starts">Starts in a round.</param>
 internal sealed record StartScenario(string Name, int Starts) : Scenario(Name);
 
-/// <summary>Many of something that does nothing: what each of them holds and costs. Not for the floor, which has threads in their place.</summary>
+/// <summary>
+/// Many of something that does nothing: what each of them holds and costs. Not for the floor, which has threads in their place.
+/// </summary>
 /// <param name="Name">See <see cref="Scenario"/>.</param>
 /// <param name="Count">How many.</param>
 /// <param name="Seconds">How long they do nothing.</param>

@@ -13,11 +13,16 @@ internal static class ScenarioCatalog
     [
         new StartScenario("start", Starts: 5),
         new IdleScenario("idle", Seconds: 10),
-        new ProduceScenario("produce-256K-4conn", Connections: 4, InFlight: 5, BatchBytes: 262_144, RecordBytes: 1000, Acks: 1, Megabytes: 1500),
-        new ProduceScenario("produce-16K-1conn", Connections: 1, InFlight: 5, BatchBytes: 16_384, RecordBytes: 100, Acks: 1, Megabytes: 600),
-        new ProduceScenario("produce-16K-8conn", Connections: 8, InFlight: 5, BatchBytes: 16_384, RecordBytes: 100, Acks: 1, Megabytes: 800),
-        new ProduceScenario("produce-1K-8conn-acksall", Connections: 8, InFlight: 5, BatchBytes: 1000, RecordBytes: 100, Acks: -1, Megabytes: 60),
-        new ProduceScenario("produce-sync-1K-1conn", Connections: 1, InFlight: 1, BatchBytes: 1000, RecordBytes: 100, Acks: -1, Megabytes: 10),
+        new ProduceScenario(
+            "produce-256K-4conn", Connections: 4, InFlight: 5, BatchBytes: 262_144, RecordBytes: 1000, Acks: 1, Megabytes: 1500),
+        new ProduceScenario(
+            "produce-16K-1conn", Connections: 1, InFlight: 5, BatchBytes: 16_384, RecordBytes: 100, Acks: 1, Megabytes: 600),
+        new ProduceScenario(
+            "produce-16K-8conn", Connections: 8, InFlight: 5, BatchBytes: 16_384, RecordBytes: 100, Acks: 1, Megabytes: 800),
+        new ProduceScenario(
+            "produce-1K-8conn-acksall", Connections: 8, InFlight: 5, BatchBytes: 1000, RecordBytes: 100, Acks: -1, Megabytes: 60),
+        new ProduceScenario(
+            "produce-sync-1K-1conn", Connections: 1, InFlight: 1, BatchBytes: 1000, RecordBytes: 100, Acks: -1, Megabytes: 10),
         new FetchScenario("fetch-1M-1conn", Connections: 1, MaxBytes: 1_048_576, Megabytes: 1500),
         new FetchScenario("fetch-1M-4conn", Connections: 4, MaxBytes: 1_048_576, Megabytes: 2000),
         new FetchScenario("fetch-64K-4conn", Connections: 4, MaxBytes: 65_536, Megabytes: 800),
@@ -52,5 +57,6 @@ internal static class ScenarioCatalog
 
     /// <summary>What a fetch reads is written first, by this load: a tenth more than is read, so that no reader meets the end.</summary>
     public static ProduceScenario PreloadFor(FetchScenario fetch) =>
-        new("preload", Connections: 4, InFlight: 5, BatchBytes: 65_536, RecordBytes: 1000, Acks: 1, Megabytes: fetch.Megabytes + (fetch.Megabytes / 10) + 1);
+        new("preload", Connections: 4, InFlight: 5, BatchBytes: 65_536, RecordBytes: 1000, Acks: 1,
+            Megabytes: fetch.Megabytes + (fetch.Megabytes / 10) + 1);
 }

@@ -26,7 +26,8 @@ internal sealed class StartedTarget : Target
         process.BeginErrorReadLine();
     }
 
-    public static StartedTarget Start(string name, ProcessStartInfo start, int port, string directory, CountersFile counters, out TimeSpan firstAnswer)
+    public static StartedTarget Start(
+        string name, ProcessStartInfo start, int port, string directory, CountersFile counters, out TimeSpan firstAnswer)
     {
         var started = Stopwatch.GetTimestamp();
         var process = Process.Start(start) ?? throw new BenchException($"{start.FileName} did not start.");

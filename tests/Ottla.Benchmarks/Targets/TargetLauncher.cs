@@ -59,7 +59,9 @@ internal sealed class TargetLauncher
         var data = Directory.CreateDirectory(Path.Combine(directory, "data")).FullName;
         var counters = Path.Combine(directory, "counters");
         var port = FreePort();
-        var start = new ProcessStartInfo(_executable, _arguments(port, data)) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            _executable, _arguments(port, data))
+        { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment[RuntimeCounters.FileVariable] = counters;
         return StartedTarget.Start(Name, start, port, directory, new CountersFile(counters), out firstAnswer);
     }

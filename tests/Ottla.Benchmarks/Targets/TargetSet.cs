@@ -3,7 +3,9 @@ using Ottla.Benchmarks.Reports;
 
 namespace Ottla.Benchmarks.Targets;
 
-/// <summary>The targets of a run: the broker, one to compare it with, and the floor beside them. All run throughout; only one at a time has work.</summary>
+/// <summary>
+/// The targets of a run: the broker, one to compare it with, and the floor beside them. All run throughout; only one at a time has work.
+/// </summary>
 internal sealed class TargetSet : IDisposable
 {
     private readonly List<Target> _targets = [];

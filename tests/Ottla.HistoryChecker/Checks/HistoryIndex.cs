@@ -34,7 +34,8 @@ internal sealed class HistoryIndex
     public PartitionHistory? Find(string name) => _partitions.GetValueOrDefault(name);
 
     /// <summary>The writers of a value that have not failed.</summary>
-    public IEnumerable<Writer> PossibleWriters(ValueHistory value) => value.Writers.Where(writer => Operations[writer.Operation].Outcome != Outcome.Fail);
+    public IEnumerable<Writer> PossibleWriters(ValueHistory value) =>
+        value.Writers.Where(writer => Operations[writer.Operation].Outcome != Outcome.Fail);
 
     private void AddPoll(int operation, Poll poll)
     {

@@ -4,8 +4,8 @@ namespace Ottla.HistoryChecker.Checks;
 
 /// <summary>Does information flow one way only, from committed transactions to those that poll what they sent?</summary>
 /// <remarks>
-/// An edge leads from the transaction that sent a value to every transaction that polled it (write-read edges). Kafka orders nothing by writes alone.
-/// A circle is a part of the graph whose members reach each other (Tarjan), shown by its shortest way round.
+/// An edge leads from the transaction that sent a value to every transaction that polled it (write-read edges). Kafka orders nothing by
+/// writes alone. A circle is a part of the graph whose members reach each other (Tarjan), shown by its shortest way round.
 /// </remarks>
 internal sealed class InformationFlowCheck
 {

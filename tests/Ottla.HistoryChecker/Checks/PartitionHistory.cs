@@ -69,7 +69,9 @@ internal sealed class PartitionHistory(string name)
         _claims.Clear();
     }
 
-    /// <summary>How many records that are known to be committed lie before an offset: the place of the record at that offset among them.</summary>
+    /// <summary>
+    /// How many records that are known to be committed lie before an offset: the place of the record at that offset among them.
+    /// </summary>
     public int PlaceOf(long offset)
     {
         var found = Array.BinarySearch(_committedOffsets, offset);

@@ -4,8 +4,8 @@ namespace Ottla.HistoryChecker.Checks;
 
 /// <summary>Does each consumer get the records of a partition in order, and all of them?</summary>
 /// <remarks>
-/// Between operations only while the consumer chose its partitions itself; within one operation always. An aborted transaction's polls may be repeated,
-/// from anywhere before; after an operation of unknown outcome nobody knows where its consumer stands.
+/// Between operations only while the consumer chose its partitions itself; within one operation always. An aborted transaction's polls may
+/// be repeated, from anywhere before; after an operation of unknown outcome nobody knows where its consumer stands.
 /// </remarks>
 internal sealed class PollOrderCheck
 {
@@ -94,7 +94,9 @@ internal sealed class PollOrderCheck
             if (place > last.Place + 1)
             {
                 var skipped = place - last.Place - 1;
-                Report(skip, $"{record.Partition} was polled at {record.Offset}, leaving out {skipped} committed {(skipped == 1 ? "record" : "records")} from {partition.OffsetAt(last.Place + 1)} on");
+                Report(skip,
+                    $"{record.Partition} was polled at {record.Offset}, leaving out {skipped} committed "
+                        + $"{(skipped == 1 ? "record" : "records")} from {partition.OffsetAt(last.Place + 1)} on");
             }
             else if (place <= last.Place && !last.MayGoBack)
             {

@@ -19,7 +19,8 @@ internal static class SendOrderCheck
                 {
                     yield return new Anomaly(
                         before.Operation == i ? AnomalyKind.InternalNonmonotonicSend : AnomalyKind.NonmonotonicSend,
-                        $"{send.Value} was stored by {send.Partition} at {offset}, behind what the same producer sent before, which is at {before.Offset}",
+                        $"{send.Value} was stored by {send.Partition} at {offset}, behind what the same producer sent before, which is at "
+                            + $"{before.Offset}",
                         before.Operation == i ? [i] : [before.Operation, i]);
                 }
 

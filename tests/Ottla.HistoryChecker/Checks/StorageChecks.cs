@@ -22,13 +22,16 @@ internal static class StorageChecks
                 if (value.Offsets.Count > 1)
                 {
                     yield return new Anomaly(
-                        AnomalyKind.Duplicate, $"{partition.Name} has {value.Value} at the offsets {string.Join(", ", value.Offsets)}", [.. Evidence(value)]);
+                        AnomalyKind.Duplicate, $"{partition.Name} has {value.Value} at the offsets {string.Join(", ", value.Offsets)}",
+                        [.. Evidence(value)]);
                 }
 
                 if (!value.IsRead && FindMissing(index, partition, value, options) is { } missing)
                     yield return missing;
                 if (value.Writers.Count == 0)
-                    yield return new Anomaly(AnomalyKind.PhantomRead, $"{value.Value} was polled from {partition.Name}, where nobody sent it", [value.Readers[0]]);
+                    yield return new Anomaly(
+                        AnomalyKind.PhantomRead, $"{value.Value} was polled from {partition.Name}, where nobody sent it",
+                        [value.Readers[0]]);
             }
         }
     }
@@ -41,7 +44,8 @@ internal static class StorageChecks
                 continue;
             var what = $"{value.Value} was acknowledged by {partition.Name}{(writer.Offset is { } at ? $" at {at}" : "")}";
             if (writer.Offset < partition.HighestPolledOffset)
-                return new Anomaly(AnomalyKind.LostWrite, $"{what}, polls got to {partition.HighestPolledOffset}, and never got it", [writer.Operation]);
+                return new Anomaly(
+                    AnomalyKind.LostWrite, $"{what}, polls got to {partition.HighestPolledOffset}, and never got it", [writer.Operation]);
             if (options.IsReadToTheEnd)
                 return new Anomaly(AnomalyKind.Unseen, $"{what}, and nobody ever polled it", [writer.Operation]);
         }
@@ -49,5 +53,6 @@ internal static class StorageChecks
         return null;
     }
 
-    private static IEnumerable<int> Evidence(ValueHistory value) => value.Writers.Select(writer => writer.Operation).Concat(value.Readers).Distinct();
+    private static IEnumerable<int> Evidence(ValueHistory value) =>
+        value.Writers.Select(writer => writer.Operation).Concat(value.Readers).Distinct();
 }

@@ -14,14 +14,18 @@ internal static class VisibilityChecks
                 if (!value.IsRead || value.Writers.Count == 0)
                     continue;
                 // What fails without a transaction was never written: nobody may see it, however carelessly they read.
-                if (!index.PossibleWriters(value).Any() && (options.IsReadCommitted || !value.Writers.Exists(writer => index.Operations[writer.Operation].IsTransaction)))
+                if (!index.PossibleWriters(value).Any()
+                    && (options.IsReadCommitted || !value.Writers.Exists(writer => index.Operations[writer.Operation].IsTransaction)))
                 {
                     yield return new Anomaly(
-                        AnomalyKind.AbortedRead, $"{value.Value} was polled from {partition.Name}, but what sent it failed", [value.Writers[0].Operation, value.Readers[0]]);
+                        AnomalyKind.AbortedRead, $"{value.Value} was polled from {partition.Name}, but what sent it failed",
+                        [value.Writers[0].Operation, value.Readers[0]]);
                 }
 
                 if (options.IsReadCommitted && FindReaderOfItself(index, value) is { } self)
-                    yield return new Anomaly(AnomalyKind.PrecommittedRead, $"a transaction polled {value.Value} from {partition.Name}, which it sent itself", [self]);
+                    yield return new Anomaly(
+                        AnomalyKind.PrecommittedRead, $"a transaction polled {value.Value} from {partition.Name}, which it sent itself",
+                        [self]);
             }
         }
 
@@ -68,7 +72,8 @@ internal static class VisibilityChecks
         return seen is var (there, thereValue) && missing is var (gone, _)
             ? new Anomaly(
                 AnomalyKind.TornTransaction,
-                $"of one transaction {there.Value} was polled from {there.Partition}, but {gone.Value} was never polled from {gone.Partition}",
+                $"of one transaction {there.Value} was polled from {there.Partition}, but {gone.Value} was never polled from "
+                    + $"{gone.Partition}",
                 [operation, thereValue.Readers[0]])
             : null;
     }

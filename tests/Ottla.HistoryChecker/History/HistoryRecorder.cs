@@ -1,7 +1,9 @@
 namespace Ottla.HistoryChecker.History;
 
 /// <summary>Collects what several clients do. Used by all of them, from any thread; lives as long as the run.</summary>
-/// <param name="output">Where each operation is written when it ends, so that the history outlives whoever recorded it. Not disposed.</param>
+/// <param name="output">
+/// Where each operation is written when it ends, so that the history outlives whoever recorded it. Not disposed.
+/// </param>
 public sealed class HistoryRecorder(TextWriter? output = null) : IDisposable
 {
     private readonly Lock _lock = new();

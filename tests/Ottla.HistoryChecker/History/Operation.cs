@@ -17,7 +17,9 @@ public enum Outcome
     Info,
 }
 
-/// <summary>One operation of one client, begun and ended: a send, a poll, a change of what is read, or a transaction of several steps.</summary>
+/// <summary>
+/// One operation of one client, begun and ended: a send, a poll, a change of what is read, or a transaction of several steps.
+/// </summary>
 /// <remarks>
 /// A history is a list of them in which the operations of each process are in the order it did them.
 /// A process is one client that does one thing at a time; after a crash it goes on under another number.
@@ -44,7 +46,9 @@ public sealed record Operation
     public override string ToString()
     {
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"process {Process}, {(IsTransaction ? "transaction, " : "")}{Outcome.ToString().ToLowerInvariant()}: ");
+        text.Append(
+            CultureInfo.InvariantCulture,
+            $"process {Process}, {(IsTransaction ? "transaction, " : "")}{Outcome.ToString().ToLowerInvariant()}: ");
         text.AppendJoin("; ", Steps);
         if (Note is not null)
             text.Append(CultureInfo.InvariantCulture, $" ({Note})");

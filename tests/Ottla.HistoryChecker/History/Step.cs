@@ -41,12 +41,17 @@ public sealed record Poll(IReadOnlyList<PolledRecord> Records) : Step
 /// <param name="Value">The value that was sent.</param>
 public readonly record struct PolledRecord(string Partition, long Offset, long Value);
 
-/// <summary>From here on the process reads just these partitions. Where it stands in those that it read before stays, unless it says otherwise.</summary>
+/// <summary>
+/// From here on the process reads just these partitions. Where it stands in those that it read before stays, unless it says otherwise.
+/// </summary>
 /// <param name="Partitions">What it reads.</param>
 public sealed record Assign(IReadOnlyList<AssignedPartition> Partitions) : Step
 {
     /// <inheritdoc/>
-    public override string ToString() => $"assign [{string.Join(", ", Partitions.Select(each => each.Start is { } start ? $"{each.Partition} from {start}" : each.Partition))}]";
+    public override string ToString() =>
+        "assign ["
+        + string.Join(", ", Partitions.Select(each => each.Start is { } start ? $"{each.Partition} from {start}" : each.Partition))
+        + "]";
 }
 
 /// <summary>A partition of an <see cref="Assign"/>.</summary>
@@ -54,7 +59,9 @@ public sealed record Assign(IReadOnlyList<AssignedPartition> Partitions) : Step
 /// <param name="Start">The offset to read from, when it is known.</param>
 public readonly record struct AssignedPartition(string Partition, long? Start = null);
 
-/// <summary>From here on a group decides what the process reads, and from where: its polls may go back and leave things to others.</summary>
+/// <summary>
+/// From here on a group decides what the process reads, and from where: its polls may go back and leave things to others.
+/// </summary>
 /// <param name="Topics">What it is interested in.</param>
 public sealed record Subscribe(IReadOnlyList<string> Topics) : Step
 {

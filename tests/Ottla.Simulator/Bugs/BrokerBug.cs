@@ -3,8 +3,8 @@ using Ottla.Simulator.Disk;
 namespace Ottla.Simulator.Bugs;
 
 /// <summary>
-/// A bug that Ottla does not have, and that a workload has to find. It is put in where a node meets the world, on its disk or on the wire of its clients,
-/// so that the node itself is the one that is shipped.
+/// A bug that Ottla does not have, and that a workload has to find. It is put in where a node meets the world, on its disk or on the wire
+/// of its clients, so that the node itself is the one that is shipped.
 /// </summary>
 /// <param name="Name">What is wrong.</param>
 internal sealed record BrokerBug(string Name)

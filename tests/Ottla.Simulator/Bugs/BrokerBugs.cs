@@ -20,8 +20,10 @@ internal static class BrokerBugs
         new("committed reads are not told of aborted transactions") { Wire = new ForgottenAborts() },
         new("the epoch is not bumped at the end of a transaction") { Wire = new UnbumpedEpoch() },
         new("aborted transactions are not added to the transaction index") { Disk = faults => faults.RewritesWrite = ForgetAborts },
-        new("producer snapshots are empty, so that a restart forgets who sent what") { Disk = faults => faults.RewritesWrite = ForgetProducers },
-        new("offsets of aborted transactions count after a restart") { Disk = faults => WrittenBatches.CommitAborts(faults, TopicNames.ConsumerOffsets) },
+        new("producer snapshots are empty, so that a restart forgets who sent what") { Disk = faults =>
+            faults.RewritesWrite = ForgetProducers },
+        new("offsets of aborted transactions count after a restart") { Disk = faults =>
+            WrittenBatches.CommitAborts(faults, TopicNames.ConsumerOffsets) },
         new("a coordinator that recovers aborts what was committed")
         {
             Disk = faults => WrittenBatches.ChangeTransactions(faults, TopicNames.TransactionState, static value =>
@@ -36,7 +38,8 @@ internal static class BrokerBugs
         {
             Disk = faults => WrittenBatches.ChangeTransactions(faults, TopicNames.TransactionState, static value =>
             {
-                var partitions = ((TransactionState)value.TransactionStatus).IsCompleting() ? value.TransactionPartitions?.FirstOrDefault(topic => topic.PartitionIds.Length > 1)?.PartitionIds : null;
+                var partitions = ((TransactionState)value.TransactionStatus).IsCompleting()
+                    ? value.TransactionPartitions?.FirstOrDefault(topic => topic.PartitionIds.Length > 1)?.PartitionIds : null;
                 if (partitions is not null)
                     partitions[^1] = partitions[0];
                 return partitions is not null;
@@ -46,9 +49,11 @@ internal static class BrokerBugs
     ];
 
     private static bool IsFlushOfRecords(FileOperation operation, string path) =>
-        operation == FileOperation.Flush && path.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal) && !path.Contains(TopicNames.ClusterMetadata, StringComparison.Ordinal);
+        operation == FileOperation.Flush && path.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal)
+        && !path.Contains(TopicNames.ClusterMetadata, StringComparison.Ordinal);
 
-    private static byte[]? ForgetAborts(string path, byte[] written) => path.EndsWith(LogFileNames.TransactionIndexSuffix, StringComparison.Ordinal) ? [] : null;
+    private static byte[]? ForgetAborts(string path, byte[] written) =>
+        path.EndsWith(LogFileNames.TransactionIndexSuffix, StringComparison.Ordinal) ? [] : null;
 
     private static byte[]? ForgetProducers(string path, byte[] written)
     {

@@ -2,7 +2,9 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Simulator.Bugs;
 
-/// <summary>A broker's bug, as its clients meet it: requests that it takes for others, answers that say something else. Stateless.</summary>
+/// <summary>
+/// A broker's bug, as its clients meet it: requests that it takes for others, answers that say something else. Stateless.
+/// </summary>
 internal abstract class WireBug
 {
     /// <summary>Changes a request before it is sent.</summary>
@@ -36,12 +38,15 @@ internal sealed class ForgottenAborts : WireBug
     }
 }
 
-/// <summary>The next transaction has the epoch of the one before, also by <c>transaction.version</c> 2: it cannot be told from it.</summary>
+/// <summary>
+/// The next transaction has the epoch of the one before, also by <c>transaction.version</c> 2: it cannot be told from it.
+/// </summary>
 internal sealed class UnbumpedEpoch : WireBug
 {
     private const short LastVersionWithoutBump = 4;
 
-    public override short Before(IMessage request, short version) => request is EndTxnRequest ? Math.Min(version, LastVersionWithoutBump) : version;
+    public override short Before(IMessage request, short version) =>
+        request is EndTxnRequest ? Math.Min(version, LastVersionWithoutBump) : version;
 
     public override void After(IMessage request, IMessage response)
     {

@@ -7,7 +7,9 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Simulator.Bugs;
 
-/// <summary>Changes of batches on their way to the disk: the process that writes them knows what they should be, the one that recovers does not.</summary>
+/// <summary>
+/// Changes of batches on their way to the disk: the process that writes them knows what they should be, the one that recovers does not.
+/// </summary>
 internal static class WrittenBatches
 {
     private const int MarkerTypeOffset = sizeof(short);
@@ -28,7 +30,8 @@ internal static class WrittenBatches
     });
 
     /// <summary>Has what the transaction log says of transactional ids written otherwise. The change must keep the size.</summary>
-    public static void ChangeTransactions(SimDiskFaults faults, string topic, Func<TransactionLogValue, bool> change) => Rewrite(faults, topic, (batch, bytes) =>
+    public static void ChangeTransactions(SimDiskFaults faults, string topic, Func<TransactionLogValue, bool> change) =>
+        Rewrite(faults, topic, (batch, bytes) =>
     {
         if (batch.IsControl)
             return false;
@@ -54,7 +57,8 @@ internal static class WrittenBatches
 
     private static void Rewrite(SimDiskFaults faults, string topic, BatchChange change) => faults.RewritesWrite = (path, written) =>
     {
-        if (!path.Contains($"{Path.DirectorySeparatorChar}{topic}-", StringComparison.Ordinal) || !path.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal))
+        if (!path.Contains($"{Path.DirectorySeparatorChar}{topic}-", StringComparison.Ordinal)
+            || !path.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal))
             return null;
         for (var rest = written.AsSpan(); !rest.IsEmpty;)
         {

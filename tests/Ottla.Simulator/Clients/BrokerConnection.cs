@@ -8,10 +8,14 @@ using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Clients;
 
-/// <summary>The connection to the broker is gone, or an answer took too long: what was asked may have been done or not, and may still be.</summary>
+/// <summary>
+/// The connection to the broker is gone, or an answer took too long: what was asked may have been done or not, and may still be.
+/// </summary>
 internal sealed class ConnectionLostException(string message) : Exception(message);
 
-/// <summary>A client's connection to a broker: requests may be under way one behind another. Whatever goes wrong ends it for all of them.</summary>
+/// <summary>
+/// A client's connection to a broker: requests may be under way one behind another. Whatever goes wrong ends it for all of them.
+/// </summary>
 internal sealed class BrokerConnection
 {
     private readonly SimProcess _process;
@@ -62,7 +66,8 @@ internal sealed class BrokerConnection
         body.CopyTo(bytes, sizeof(int));
         var answer = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
         _pending.Enqueue((correlationId, answer));
-        await using var timer = _process.Clock.CreateTimer(_ => Close($"{TRequest.ApiKey} timed out"), null, timeout, Timeout.InfiniteTimeSpan);
+        await using var timer = _process.Clock.CreateTimer(
+            _ => Close($"{TRequest.ApiKey} timed out"), null, timeout, Timeout.InfiniteTimeSpan);
         try
         {
             await _transport.SendAsync(bytes, default);

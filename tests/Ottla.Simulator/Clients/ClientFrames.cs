@@ -12,7 +12,14 @@ public static class ClientFrames
     /// <summary>A request behind its header.</summary>
     public static byte[] Encode(ApiKey key, short version, int correlationId, IMessage request, string? clientId)
     {
-        var header = new RequestHeader { RequestApiKey = (short)key, RequestApiVersion = version, CorrelationId = correlationId, ClientId = clientId };
+        var header =
+            new RequestHeader
+            {
+                RequestApiKey = (short)key,
+                RequestApiVersion = version,
+                CorrelationId = correlationId,
+                ClientId = clientId
+            };
         var isFlexible = version >= SchemaOf(key).LowestFlexibleVersion;
         return [.. WireBuffer.Encode(header, isFlexible ? (short)2 : (short)1), .. WireBuffer.Encode(request, version)];
     }
@@ -25,9 +32,11 @@ public static class ClientFrames
         var reader = new WireReader(frame);
         if (reader.ReadInt32() is var answered && answered != correlationId)
             throw new InvalidDataException($"the request {correlationId} was answered by the response to {answered}");
-        if (version >= TResponse.LowestFlexibleVersion && TResponse.ApiKey != ApiKey.ApiVersions && reader.ReadTagCount() is > 0 and var tags)
+        if (version >= TResponse.LowestFlexibleVersion && TResponse.ApiKey != ApiKey.ApiVersions
+            && reader.ReadTagCount() is > 0 and var tags)
             throw new InvalidDataException($"{tags} tagged fields in the header of {typeof(TResponse).Name} v{version}");
         var response = TResponse.Read(ref reader, version);
-        return reader.Remaining == 0 ? response : throw new InvalidDataException($"{reader.Remaining} bytes behind {typeof(TResponse).Name} v{version}");
+        return reader.Remaining == 0 ? response
+            : throw new InvalidDataException($"{reader.Remaining} bytes behind {typeof(TResponse).Name} v{version}");
     }
 }

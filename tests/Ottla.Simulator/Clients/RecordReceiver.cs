@@ -12,8 +12,13 @@ namespace Ottla.Simulator.Clients;
 /// <param name="IsAtEnd">Whether all that is stored in the partitions was read, and no transaction is open in them.</param>
 internal sealed record PollResult(IReadOnlyList<PolledRecord> Records, bool IsAtEnd);
 
-/// <summary>The fetching half of a consumer that chose its partitions itself: knows where it stands in each, and reads on from there.</summary>
-/// <remarks>Under <c>read_committed</c> it leaves out what is aborted, as the broker's list of aborted transactions says. Lives as long as its consumer.</remarks>
+/// <summary>
+/// The fetching half of a consumer that chose its partitions itself: knows where it stands in each, and reads on from there.
+/// </summary>
+/// <remarks>
+/// Under <c>read_committed</c> it leaves out what is aborted, as the broker's list of aborted transactions says. Lives as long as its
+/// consumer.
+/// </remarks>
 internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartition> partitions, bool isReadCommitted)
 {
     private const short FirstVersionWithTopicIds = 13;
@@ -52,7 +57,8 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
         foreach (var topic in response.Responses)
         {
             foreach (var answer in topic.Partitions)
-                isAtEnd &= Take(new TopicPartition(names.GetValueOrDefault(topic.TopicId, topic.Topic), answer.PartitionIndex), answer, records);
+                isAtEnd &= Take(
+                    new TopicPartition(names.GetValueOrDefault(topic.TopicId, topic.Topic), answer.PartitionIndex), answer, records);
         }
 
         return new PollResult(records, isAtEnd);
@@ -68,7 +74,11 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
         {
             Topic = ids.Count == 0 ? topic.Key : "",
             TopicId = ids.GetValueOrDefault(topic.Key),
-            Partitions = [.. topic.Select(position => new FetchRequest.FetchPartition { Partition = position.Key.Partition, FetchOffset = position.Value, PartitionMaxBytes = BytesMax })],
+            Partitions = [
+                .. topic.Select(
+                    position =>
+                    new FetchRequest.FetchPartition { Partition = position.Key.Partition, FetchOffset = position.Value,
+                        PartitionMaxBytes = BytesMax })],
         })],
     };
 
@@ -80,7 +90,8 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
         if (answer.ErrorCode != (short)ErrorCode.None)
             throw new SimulationException($"Fetch of {partition} at {_positions[partition]} failed: {(ErrorCode)answer.ErrorCode}");
         var aborted = new AbortedProducers(answer.AbortedTransactions ?? []);
-        for (var rest = answer.Records.Memory; RecordBatchView.TryReadSize(rest.Span, out var sizeInBytes, out _) && sizeInBytes <= rest.Length; rest = rest[sizeInBytes..])
+        for (var rest = answer.Records.Memory; RecordBatchView.TryReadSize(rest.Span, out var sizeInBytes, out _)
+            && sizeInBytes <= rest.Length; rest = rest[sizeInBytes..])
         {
             var batch = rest[..sizeInBytes];
             var view = new RecordBatchView(batch.Span);
@@ -126,7 +137,8 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
         private static bool IsAbort(ReadOnlyMemory<byte> batch)
         {
             using var reader = new RecordReader(batch);
-            return reader.TryRead(out var record) && (ControlRecordType)BinaryPrimitives.ReadInt16BigEndian(record.Key[sizeof(short)..]) == ControlRecordType.Abort;
+            return reader.TryRead(out var record)
+                && (ControlRecordType)BinaryPrimitives.ReadInt16BigEndian(record.Key[sizeof(short)..]) == ControlRecordType.Abort;
         }
     }
 }

@@ -17,7 +17,10 @@ internal sealed class SendFailedException(ErrorCode error, bool isInDoubt) : Exc
     public bool IsInDoubt { get; } = isInDoubt;
 }
 
-/// <summary>The sending half of an idempotent producer: numbers records, keeps a few batches under way, and repeats them in order until they are acknowledged.</summary>
+/// <summary>
+/// The sending half of an idempotent producer: numbers records, keeps a few batches under way, and repeats them in order until they are
+/// acknowledged.
+/// </summary>
 /// <remarks>Lives as long as a producer epoch. After the first failure everything fails: the numbers could not go on.</remarks>
 internal sealed class RecordSender
 {
@@ -154,7 +157,8 @@ internal sealed class RecordSender
         _client.Process.Tell?.Invoke($"{batch} is sent");
         try
         {
-            var response = await connection.CallAsync<ProduceRequest, ProduceResponse>(await RequestAsync(batch), _client.VersionOf(ApiKey.Produce), _client.RequestTimeout);
+            var response = await connection.CallAsync<ProduceRequest, ProduceResponse>(
+                await RequestAsync(batch), _client.VersionOf(ApiKey.Produce), _client.RequestTimeout);
             var answer = response.Responses.Single().PartitionResponses.Single();
             _client.Process.Tell?.Invoke($"{batch}: {(ErrorCode)answer.ErrorCode} at {answer.BaseOffset} {answer.ErrorMessage}");
             batch.IsInFlight = false;
@@ -187,7 +191,9 @@ internal sealed class RecordSender
                 {
                     Name = UsesTopicIds ? "" : batch.Partition.Topic,
                     TopicId = UsesTopicIds ? await _client.TopicIdAsync(batch.Partition.Topic) : Uuid.Zero,
-                    PartitionData = [new ProduceRequest.PartitionProduceData { Index = batch.Partition.Partition, Records = new Records(batch.Bytes.ToArray()) }],
+                    PartitionData = [
+                        new ProduceRequest.PartitionProduceData { Index = batch.Partition.Partition,
+                            Records = new Records(batch.Bytes.ToArray()) }],
                 },
             ],
         };

@@ -7,7 +7,9 @@ using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Clients;
 
-/// <summary>What every client has: one connection at a time to the one broker, versions of its own of every API, patience, and a clock to wait by.</summary>
+/// <summary>
+/// What every client has: one connection at a time to the one broker, versions of its own of every API, patience, and a clock to wait by.
+/// </summary>
 /// <remarks>Lives as long as its process, and is used by that alone.</remarks>
 internal sealed class SimClient
 {
@@ -72,7 +74,8 @@ internal sealed class SimClient
     /// <param name="patience">How long to go on.</param>
     /// <param name="onUnanswered">Called whenever there is no answer.</param>
     /// <returns>The last answer; null when there was none in time, and what was asked is in doubt.</returns>
-    public async Task<TResponse?> CallUntilAnsweredAsync<TRequest, TResponse>(TRequest request, Func<TResponse, ErrorCode> errorOf, TimeSpan patience, Action? onUnanswered = null)
+    public async Task<TResponse?> CallUntilAnsweredAsync<TRequest, TResponse>(
+        TRequest request, Func<TResponse, ErrorCode> errorOf, TimeSpan patience, Action? onUnanswered = null)
         where TRequest : IRequestMessage<TRequest>
         where TResponse : class, IResponseMessage<TResponse>
     {
@@ -124,13 +127,15 @@ internal sealed class SimClient
                 new OffsetFetchRequest.OffsetFetchRequestGroup
                 {
                     GroupId = group,
-                    Topics = [new OffsetFetchRequest.OffsetFetchRequestTopics { Name = partition.Topic, PartitionIndexes = [partition.Partition] }],
+                    Topics = [new OffsetFetchRequest.OffsetFetchRequestTopics { Name = partition.Topic,
+                        PartitionIndexes = [partition.Partition] }],
                 },
             ],
         };
         var response = await CallUntilAnsweredAsync<OffsetFetchRequest, OffsetFetchResponse>(request, ErrorOf, patience);
         if (response is null || ErrorOf(response) != ErrorCode.None)
-            throw new SimulationException($"the offset of {group} in {partition} is not to be had: {(response is null ? null : ErrorOf(response))}");
+            throw new SimulationException(
+                $"the offset of {group} in {partition} is not to be had: {(response is null ? null : ErrorOf(response))}");
         return response.Groups[0].Topics[0].Partitions[0].CommittedOffset;
 
         static ErrorCode ErrorOf(OffsetFetchResponse answer) =>
@@ -176,7 +181,8 @@ internal sealed class SimClient
         // Whatever versions the client has otherwise: before these, metadata has no ids.
         const short firstVersionWithIds = 12;
         var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = topic }] };
-        var response = await (await ConnectAsync()).CallAsync<MetadataRequest, MetadataResponse>(request, Math.Max(firstVersionWithIds, VersionOf(ApiKey.Metadata)), RequestTimeout);
+        var response = await (await ConnectAsync()).CallAsync<MetadataRequest, MetadataResponse>(
+            request, Math.Max(firstVersionWithIds, VersionOf(ApiKey.Metadata)), RequestTimeout);
         var found = response.Topics.Single();
         if (found.ErrorCode != (short)ErrorCode.None)
             throw new ConnectionLostException($"{topic}: {(ErrorCode)found.ErrorCode}");
@@ -184,8 +190,11 @@ internal sealed class SimClient
     }
 
     /// <summary>Whether Kafka's clients ask again after this error.</summary>
-    public static bool IsRetriable(ErrorCode error) => error is ErrorCode.CoordinatorLoadInProgress or ErrorCode.CoordinatorNotAvailable or ErrorCode.NotCoordinator
-        or ErrorCode.ConcurrentTransactions or ErrorCode.NotLeaderOrFollower or ErrorCode.LeaderNotAvailable or ErrorCode.UnknownTopicOrPartition or ErrorCode.UnknownTopicId
-        or ErrorCode.RequestTimedOut or ErrorCode.NotEnoughReplicas or ErrorCode.NotEnoughReplicasAfterAppend or ErrorCode.NotController or ErrorCode.UnstableOffsetCommit
+    public static bool IsRetriable(ErrorCode error) =>
+        error is ErrorCode.CoordinatorLoadInProgress or ErrorCode.CoordinatorNotAvailable or ErrorCode.NotCoordinator
+        or ErrorCode.ConcurrentTransactions or ErrorCode.NotLeaderOrFollower or ErrorCode.LeaderNotAvailable
+        or ErrorCode.UnknownTopicOrPartition or ErrorCode.UnknownTopicId
+        or ErrorCode.RequestTimedOut or ErrorCode.NotEnoughReplicas or ErrorCode.NotEnoughReplicasAfterAppend or ErrorCode.NotController
+        or ErrorCode.UnstableOffsetCommit
         or ErrorCode.UnknownLeaderEpoch or ErrorCode.BrokerNotAvailable;
 }

@@ -3,7 +3,10 @@ using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Clusters;
 
-/// <summary>What goes wrong in a cluster while its workload runs: nodes die, stop and come back, hosts lose power, networks are cut, connections break.</summary>
+/// <summary>
+/// What goes wrong in a cluster while its workload runs: nodes die, stop and come back, hosts lose power, networks are cut, connections
+/// break.
+/// </summary>
 internal sealed class ClusterChaos(World world, SimCluster cluster)
 {
     private const int QuietMsMax = 3_000;

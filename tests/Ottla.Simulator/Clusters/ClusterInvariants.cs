@@ -46,7 +46,8 @@ internal sealed class ClusterInvariants(SimCluster cluster)
         foreach (var broker in image.Cluster.Brokers.Values)
         {
             // M2
-            Demand(node, broker.Epoch >= _brokerEpochs.GetValueOrDefault(broker.Id, -1) || !IsNewest(image), $"broker {broker.Id} to have no older epoch than before");
+            Demand(node, broker.Epoch >= _brokerEpochs.GetValueOrDefault(broker.Id, -1)
+                || !IsNewest(image), $"broker {broker.Id} to have no older epoch than before");
             if (IsNewest(image))
                 _brokerEpochs[broker.Id] = Math.Max(broker.Epoch, _brokerEpochs.GetValueOrDefault(broker.Id, -1));
         }
@@ -54,7 +55,8 @@ internal sealed class ClusterInvariants(SimCluster cluster)
         foreach (var topic in image.Topics.ById.Values)
         {
             // M6
-            Demand(node, _topicIds.TryAdd(topic.Id, topic.Name) || _topicIds[topic.Id] == topic.Name, $"the topic id {topic.Id} to be of one topic");
+            Demand(node, _topicIds.TryAdd(topic.Id, topic.Name)
+                || _topicIds[topic.Id] == topic.Name, $"the topic id {topic.Id} to be of one topic");
             foreach (var partition in topic.Partitions)
                 Check(node, image, topic.Name, partition);
         }
@@ -78,7 +80,8 @@ internal sealed class ClusterInvariants(SimCluster cluster)
     {
         Demand(node, partition.Isr.All(partition.Replicas.Contains), $"the ISR of {topic} to be among its replicas");
         Demand(node, partition.Leader < 0 || partition.Isr.Contains(partition.Leader), $"the leader of {topic} to be in its ISR");
-        Demand(node, partition.EligibleLeaderReplicas.All(replica => !partition.Isr.Contains(replica)), $"no eligible leader of {topic} to be in its ISR");
+        Demand(node, partition.EligibleLeaderReplicas.All(replica => !partition.Isr.Contains(replica)),
+            $"no eligible leader of {topic} to be in its ISR");
         Demand(
             node,
             partition.Leader < 0 || image.Cluster.Broker(partition.Leader) is { Fenced: false },

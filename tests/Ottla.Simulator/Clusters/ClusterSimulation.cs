@@ -9,8 +9,8 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.Simulator.Clusters;
 
 /// <summary>
-/// Whole nodes as a cluster: clients create topics at any broker while nodes die, hosts lose power and networks are cut. What was answered is
-/// there, what was refused is not, and all nodes tell the same story.
+/// Whole nodes as a cluster: clients create topics at any broker while nodes die, hosts lose power and networks are cut. What was answered
+/// is there, what was refused is not, and all nodes tell the same story.
 /// </summary>
 public sealed class ClusterSimulation : ISimulation
 {
@@ -20,14 +20,17 @@ public sealed class ClusterSimulation : ISimulation
     private const int DeletionPercent = 30;
     private static readonly TimeSpan Duration = TimeSpan.FromSeconds(60);
 
-    /// <summary>How long a healed cluster may take until it works as a whole: sessions run out, elections are held, brokers come back.</summary>
+    /// <summary>
+    /// How long a healed cluster may take until it works as a whole: sessions run out, elections are held, brokers come back.
+    /// </summary>
     private static readonly TimeSpan RecoveryTime = TimeSpan.FromMinutes(2);
 
     /// <inheritdoc/>
     public string Name => "cluster";
 
     /// <inheritdoc/>
-    public string Description => "whole nodes in roles: topics are created at any broker; kills, power loss, cuts one way and both, resets, delays";
+    public string Description =>
+        "whole nodes in roles: topics are created at any broker; kills, power loss, cuts one way and both, resets, delays";
 
     /// <inheritdoc/>
     public void Run(ulong seed, TextWriter? log = null)
@@ -56,7 +59,8 @@ public sealed class ClusterSimulation : ISimulation
 
         private async Task DirectAsync(SimProcess director)
         {
-            world.Tell("director", $"{conditions}: controllers {string.Join(',', conditions.Controllers)}, brokers {string.Join(',', conditions.Brokers)}");
+            world.Tell("director",
+                $"{conditions}: controllers {string.Join(',', conditions.Controllers)}, brokers {string.Join(',', conditions.Brokers)}");
             world.Network.Weather = new NetworkWeather { StallsPerThousand = conditions.StallsPerThousand };
             var invariants = new ClusterInvariants(_cluster);
             var watch = invariants.WatchAsync(director, () => _isOver);
@@ -117,7 +121,8 @@ public sealed class ClusterSimulation : ISimulation
             var request = new CreateTopicsRequest
             {
                 TimeoutMs = 10_000,
-                Topics = [new CreateTopicsRequest.CreatableTopic { Name = name, NumPartitions = world.Random.NextInt(1, 4), ReplicationFactor = 1 }],
+                Topics = [new CreateTopicsRequest.CreatableTopic { Name = name, NumPartitions = world.Random.NextInt(1, 4),
+                    ReplicationFactor = 1 }],
             };
             _topics.TryAdd(name, Outcome.InDoubt);
             try
@@ -129,7 +134,8 @@ public sealed class ClusterSimulation : ISimulation
                 {
                     // The broker may have asked twice, because the first answer was lost.
                     ErrorCode.None or ErrorCode.TopicAlreadyExists => Outcome.Created,
-                    ErrorCode.RequestTimedOut or ErrorCode.NotController or ErrorCode.UnknownServerError or ErrorCode.NetworkException => Outcome.InDoubt,
+                    ErrorCode.RequestTimedOut or ErrorCode.NotController or ErrorCode.UnknownServerError or ErrorCode.NetworkException =>
+                        Outcome.InDoubt,
                     _ => Outcome.Refused,
                 };
                 if (error == ErrorCode.None)
@@ -149,7 +155,8 @@ public sealed class ClusterSimulation : ISimulation
             _topics[name] = Outcome.InDoubt; // also for those who would delete it too
             try
             {
-                var response = await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsRequest { TimeoutMs = 10_000, TopicNames = [name] });
+                var response = await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(
+                    new DeleteTopicsRequest { TimeoutMs = 10_000, TopicNames = [name] });
                 var error = (ErrorCode)response.Responses[0].ErrorCode;
                 world.Tell(process.Name, $"{broker.Name} answers {error} to the deletion of {name}");
                 if (error is ErrorCode.None or ErrorCode.UnknownTopicOrPartition)
@@ -161,12 +168,14 @@ public sealed class ClusterSimulation : ISimulation
             }
         }
 
-        private (SimNode Broker, SimClient Client) NewClient(SimProcess process, params (ApiKey Key, short Lowest, short Highest)[] versions)
+        private (SimNode Broker, SimClient Client) NewClient(
+            SimProcess process, params (ApiKey Key, short Lowest, short Highest)[] versions)
         {
             var brokers = _cluster.Brokers.ToList();
             var broker = brokers[world.Random.NextInt(brokers.Count)];
             var random = new Prng(world.Random.NextUInt64());
-            return (broker, new SimClient(process, broker.EndPoint, new ClientVersions(random, versions), random) { RequestTimeout = TimeSpan.FromSeconds(20) });
+            return (broker, new SimClient(
+                process, broker.EndPoint, new ClientVersions(random, versions), random) { RequestTimeout = TimeSpan.FromSeconds(20) });
         }
 
         /// <summary>
@@ -175,7 +184,8 @@ public sealed class ClusterSimulation : ISimulation
         private async Task DemandFencingAsync(SimProcess director)
         {
             var leader = _cluster.Nodes.Values.First().Serving!.Shared.Raft.KnownLeader.LeaderId;
-            var others = conditions.Brokers.Where(id => id != leader && (!conditions.Controllers.Contains(id) || conditions.Controllers.Length > 2)).ToList();
+            var others = conditions.Brokers.Where(
+                id => id != leader && (!conditions.Controllers.Contains(id) || conditions.Controllers.Length > 2)).ToList();
             var victim = others[world.Random.NextInt(others.Count)];
             // With both gone a majority of three would be, if both were voters.
             var takesLeader = conditions.Controllers.Length > 2 && !conditions.Controllers.Contains(victim) && world.Random.NextChance(50);
@@ -184,7 +194,8 @@ public sealed class ClusterSimulation : ISimulation
                 _cluster.Nodes[leader].Kill();
             await UntilAsync(
                 director,
-                () => _cluster.Nodes.Values.Any(node => node.Serving is not null && Image(node).Cluster.Broker(victim) is { Fenced: true }));
+                () => _cluster.Nodes.Values.Any(
+                    node => node.Serving is not null && Image(node).Cluster.Broker(victim) is { Fenced: true }));
             foreach (var start in _cluster.Nodes.Values.Where(node => !node.IsRunning).Select(node => node.StartAsync()).ToList())
                 await start;
             await UntilAsync(director, IsWhole);
@@ -193,20 +204,25 @@ public sealed class ClusterSimulation : ISimulation
         /// <summary>A client that created a topic can use it at once, where it asked, unless somebody has deleted it already.</summary>
         private void DemandVisible(SimNode broker, string name)
         {
-            if (_topics[name] == Outcome.Created && broker.Serving is { } serving && serving.Shared.Metadata.Current.Topics.Find(name) is null)
+            if (_topics[name] == Outcome.Created && broker.Serving is { } serving
+                && serving.Shared.Metadata.Current.Topics.Find(name) is null)
                 throw new SimulationException($"{broker.Name} answered that {name} is created, and does not know it");
         }
 
         private bool IsWhole() =>
             _cluster.Nodes.Values.All(node => node.Serving is not null)
             && _cluster.Nodes.Values.Select(node => node.Serving!.Shared.Raft.KnownLeader.LeaderId).Distinct().ToList() is [>= 0]
-            && _cluster.Nodes.Values.All(node => Image(node).Cluster.Brokers.Values.Count(broker => !broker.Fenced) == conditions.Brokers.Length);
+            && _cluster.Nodes.Values.All(
+                node => Image(node).Cluster.Brokers.Values.Count(broker => !broker.Fenced) == conditions.Brokers.Length);
 
-        private bool AreAtTheSameOffset() => _cluster.Nodes.Values.Select(node => Image(node).Provenance.LastOffset).Distinct().Count() == 1;
+        private bool AreAtTheSameOffset() =>
+            _cluster.Nodes.Values.Select(node => Image(node).Provenance.LastOffset).Distinct().Count() == 1;
 
         private static MetadataImage Image(SimNode node) => node.Serving!.Shared.Metadata.Current;
 
-        private static async Task UntilAsync(SimProcess director, Func<bool> condition, [System.Runtime.CompilerServices.CallerArgumentExpression(nameof(condition))] string what = "")
+        private static async Task UntilAsync(
+            SimProcess director, Func<bool> condition,
+            [System.Runtime.CompilerServices.CallerArgumentExpression(nameof(condition))] string what = "")
         {
             var deadline = director.Clock.GetUtcNow() + RecoveryTime;
             while (!condition())
@@ -233,7 +249,9 @@ public sealed class ClusterSimulation : ISimulation
                 }
             }
 
-            world.Tell("checker", $"{_topics.Count(topic => topic.Value == Outcome.Created)} topics created, {_topics.Count(topic => topic.Value == Outcome.InDoubt)} in doubt");
+            var created = _topics.Count(topic => topic.Value == Outcome.Created);
+            var inDoubt = _topics.Count(topic => topic.Value == Outcome.InDoubt);
+            world.Tell("checker", $"{created} topics created, {inDoubt} in doubt");
         }
     }
 }

@@ -15,7 +15,8 @@ internal sealed class SimCluster
     public SimCluster(World world, ClusterConditions conditions)
     {
         _conditions = conditions;
-        Nodes = conditions.Controllers.Union(conditions.Brokers).Order().ToDictionary(id => id, id => new SimNode(world, HostOf(id), ConfigsOf(id))
+        Nodes = conditions.Controllers.Union(conditions.Brokers).Order()
+            .ToDictionary(id => id, id => new SimNode(world, HostOf(id), ConfigsOf(id))
         {
             Name = string.Create(CultureInfo.InvariantCulture, $"node{id}"),
             PowerLossPercent = conditions.PowerLossPercent,
@@ -54,7 +55,8 @@ internal sealed class SimCluster
             ["node.id"] = id.ToString(CultureInfo.InvariantCulture),
             ["listeners"] = string.Join(',', listeners),
             ["controller.listener.names"] = "CONTROLLER",
-            ["controller.quorum.voters"] = string.Join(',', _conditions.Controllers.Select(voter => $"{voter}@{HostOf(voter)}:{SimNode.ControllerPort}")),
+            ["controller.quorum.voters"] = string.Join(
+                ',', _conditions.Controllers.Select(voter => $"{voter}@{HostOf(voter)}:{SimNode.ControllerPort}")),
             ["initial.broker.registration.timeout.ms"] = "3600000", // faults may keep a broker out for long; giving up is tested elsewhere
             ["metadata.log.max.record.bytes.between.snapshots"] = _conditions.SnapshotBytes.ToString(CultureInfo.InvariantCulture),
             ["metadata.max.retention.bytes"] = "20000", // old snapshots go, so that those who lag behind must fetch one

@@ -3,7 +3,10 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Simulator.Crash;
 
-/// <summary>Compaction beside everything else that a <see cref="CrashMachine"/> does: it goes on a piece at a time, as if on a thread of its own. Lives as long as the process.</summary>
+/// <summary>
+/// Compaction beside everything else that a <see cref="CrashMachine"/> does: it goes on a piece at a time, as if on a thread of its own.
+/// Lives as long as the process.
+/// </summary>
 internal sealed class CrashCompaction(LogCleaner cleaner, SimDisk disk) : IDisposable
 {
     private readonly PieceByPiece _pieces = new();

@@ -4,33 +4,41 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Simulator.Crash;
 
-/// <summary>Flips a bit on the disk of a <see cref="CrashMachine"/> while no process lives. A log must be recovered as if nothing had happened.</summary>
+/// <summary>
+/// Flips a bit on the disk of a <see cref="CrashMachine"/> while no process lives. A log must be recovered as if nothing had happened.
+/// </summary>
 /// <remarks>
 /// Only bits are flipped that Kafka's formats let anybody notice without reading the whole log, which is what Ottla promises:
 /// <list type="bullet">
 /// <item>A producer snapshot has a checksum: any bit. It is dropped, and the producers come from an older one and the log.</item>
-/// <item>An index has none, but its entries grow and are not negative: their sign bits. It is made anew from the log. A flip that leaves it plausible is
+/// <item>An index has none, but its entries grow and are not negative: their sign bits. It is made anew from the log. A flip that leaves it
+/// plausible is
 /// found by <c>ottla log verify</c>, and otherwise only by a reader who is led to where no batch starts.</item>
-/// <item>A checkpoint is text: the top bits, which no digit has. Leader epochs are read from the batches. What is lost of the others makes recovery begin at the
+/// <item>A checkpoint is text: the top bits, which no digit has. Leader epochs are read from the batches. What is lost of the others makes
+/// recovery begin at the
 /// log's start, and may bring deleted records back. A digit that becomes another one cannot be noticed.</item>
-/// <item>Batches past the recovery point are compared with their checksums: any bit under these, or of the size. They are cut off from there on.
+/// <item>Batches past the recovery point are compared with their checksums: any bit under these, or of the size. They are cut off from
+/// there on.
 /// Offset and leader epoch lie outside the checksum; an impossible offset is cut off too, a leader epoch decides nothing.</item>
 /// </list>
-/// Of flushed batches little is promised: recovery reads only those of the segment that holds the recovery point, and can do no more than cut them off. Others are served
-/// as they are, and clients compare the checksum. <see cref="CrashInvariants.CheckDamaged"/> makes sure that a damaged batch never looks like a good one, and that nothing else changes.
+/// Of flushed batches little is promised: recovery reads only those of the segment that holds the recovery point, and can do no more than
+/// cut them off. Others are served as they are, and clients compare the checksum. <see cref="CrashInvariants.CheckDamaged"/> makes sure
+/// that a damaged batch never looks like a good one, and that nothing else changes.
 /// </remarks>
 internal static class CrashDamage
 {
     private static readonly string[] s_checkpoints =
     [
-        OffsetCheckpointFile.RecoveryPoint, OffsetCheckpointFile.LogStartOffset, OffsetCheckpointFile.HighWatermark, OffsetCheckpointFile.Cleaner, LogFileNames.LeaderEpochCheckpoint,
+        OffsetCheckpointFile.RecoveryPoint, OffsetCheckpointFile.LogStartOffset, OffsetCheckpointFile.HighWatermark,
+            OffsetCheckpointFile.Cleaner, LogFileNames.LeaderEpochCheckpoint,
     ];
 
     /// <summary>Flips one bit that must not matter.</summary>
     /// <returns>Where; null when there is none.</returns>
     public static string? Strike(CrashMachine machine, Prng random)
     {
-        var files = machine.Disk.ReadAllFiles().Where(file => file.Value.Length > 0 && !CrashInvariants.IsDeleted(file.Key)).Select(file => (Path: file.Key, Bits: BitsOf(machine, file.Key, file.Value))).ToList();
+        var files = machine.Disk.ReadAllFiles().Where(file => file.Value.Length > 0 && !CrashInvariants.IsDeleted(file.Key))
+            .Select(file => (Path: file.Key, Bits: BitsOf(machine, file.Key, file.Value))).ToList();
         files.RemoveAll(file => file.Bits.Count == 0);
         if (files.Count == 0)
             return null;
@@ -46,13 +54,17 @@ internal static class CrashDamage
         foreach (var (path, bytes) in machine.Disk.ReadAllFiles())
         {
             if (ModelOf(machine, path) is { } model)
-                batches.AddRange(Batches(bytes).Where(batch => batch.Size > RecordBatchLayout.HeaderSizeBytes).Select(batch => (model, path, batch.Position, batch.Size, batch.BaseOffset)));
+                batches.AddRange(
+                    Batches(bytes).Where(batch => batch.Size > RecordBatchLayout.HeaderSizeBytes)
+                    .Select(batch => (model, path, batch.Position, batch.Size, batch.BaseOffset)));
         }
 
         if (batches.Count == 0)
             return null;
         var chosen = batches[random.NextInt(batches.Count)];
-        Flip(machine, chosen.Path, (chosen.Position + RecordBatchLayout.HeaderSizeBytes + random.NextInt(chosen.Size - RecordBatchLayout.HeaderSizeBytes), random.NextInt(8)));
+        Flip(machine, chosen.Path, (
+            chosen.Position + RecordBatchLayout.HeaderSizeBytes + random.NextInt(chosen.Size - RecordBatchLayout.HeaderSizeBytes),
+            random.NextInt(8)));
         return (chosen.Model, chosen.BaseOffset);
     }
 
@@ -83,14 +95,17 @@ internal static class CrashDamage
 
     private static List<(long Position, int Bit)> UnflushedBits(LogModel model, byte[] bytes) =>
         [.. Batches(bytes).Where(batch => batch.BaseOffset >= model.FlushedEndOffset)
-            .SelectMany(batch => Enumerable.Range(0, batch.Size).Where(IsProtected).Select(position => (batch.Position + position, position % 8)))];
+            .SelectMany(
+                batch => Enumerable.Range(0, batch.Size).Where(IsProtected).Select(position => (batch.Position + position, position % 8)))];
 
     private static bool IsProtected(int positionInBatch) =>
-        positionInBatch is >= RecordBatchLayout.LengthOffset and < RecordBatchLayout.PartitionLeaderEpochOffset or >= RecordBatchLayout.MagicOffset;
+        positionInBatch is >= RecordBatchLayout.LengthOffset and < RecordBatchLayout.PartitionLeaderEpochOffset
+        or >= RecordBatchLayout.MagicOffset;
 
     private static LogModel? ModelOf(CrashMachine machine, string path) =>
         path.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal)
-            ? machine.Models.LastOrDefault(model => Path.GetDirectoryName(path) == Path.Combine(CrashMachine.LogDirectory, model.Partition.ToString()))
+            ? machine.Models.LastOrDefault(
+                model => Path.GetDirectoryName(path) == Path.Combine(CrashMachine.LogDirectory, model.Partition.ToString()))
             : null;
 
     private static List<(long Position, int Size, long BaseOffset, long LastOffset)> Batches(byte[] bytes)
@@ -99,7 +114,8 @@ internal static class CrashDamage
         for (var rest = bytes.AsSpan(); rest.Length >= RecordBatchLayout.HeaderSizeBytes; rest = rest[batches[^1].Size..])
         {
             var batch = new RecordBatchView(rest);
-            if (!RecordBatchView.TryReadSize(rest, out var size, out _) || size < RecordBatchLayout.HeaderSizeBytes || size > rest.Length || !batch.IsCrcValid)
+            if (!RecordBatchView.TryReadSize(rest, out var size, out _) || size < RecordBatchLayout.HeaderSizeBytes || size > rest.Length
+                || !batch.IsCrcValid)
                 break;
             batches.Add((bytes.Length - rest.Length, size, batch.BaseOffset, batch.LastOffset));
         }

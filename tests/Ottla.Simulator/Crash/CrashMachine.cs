@@ -7,7 +7,9 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Simulator.Crash;
 
-/// <summary>The machine of a <see cref="CrashSimulation"/>: a disk, a clock, the process that has its logs open, and the models of those logs.</summary>
+/// <summary>
+/// The machine of a <see cref="CrashSimulation"/>: a disk, a clock, the process that has its logs open, and the models of those logs.
+/// </summary>
 internal sealed class CrashMachine
 {
     public const string LogDirectory = "/logs";
@@ -37,7 +39,12 @@ internal sealed class CrashMachine
         foreach (var partition in Partitions)
             _configs.Add(partition, NextConfig(isCompacted: Random.NextChance(40)));
         // Now and then there is room for two keys at a time only, and a log is compacted in many passes.
-        _cleaner = new CleanerOptions { DedupeBufferBytes = KeyOffsetMap.BytesPerSlot * (3 + Random.NextInt(20)), IoBufferBytes = 600 + Random.NextInt(4_000), HashSecret = new Uuid(1, seed) };
+        _cleaner = new CleanerOptions
+        {
+            DedupeBufferBytes = KeyOffsetMap.BytesPerSlot * (3 + Random.NextInt(20)),
+            IoBufferBytes = 600 + Random.NextInt(4_000),
+            HashSecret = new Uuid(1, seed)
+        };
     }
 
     public Prng Random { get; }

@@ -5,8 +5,9 @@ using Ottla.Storage.Log;
 namespace Ottla.Simulator.Crash;
 
 /// <summary>
-/// Logs on a <see cref="SimDisk"/> that lose power or their process at any moment, are recovered, and judged: what was flushed is there, what is
-/// there was written, everything derived from it agrees, and no file is there that nobody owns. The disk also is slow, full, fails, and flips bits (<see cref="CrashDamage"/>).
+/// Logs on a <see cref="SimDisk"/> that lose power or their process at any moment, are recovered, and judged: what was flushed is there,
+/// what is there was written, everything derived from it agrees, and no file is there that nobody owns. The disk also is slow, full, fails,
+/// and flips bits (<see cref="CrashDamage"/>).
 /// </summary>
 /// <param name="arrange">Prepares the disk, for runs that must fail: the bug that is to be found.</param>
 public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulation
@@ -19,7 +20,8 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
     public string Name => "crash";
 
     /// <inheritdoc/>
-    public string Description => "logs on a disk that loses power: appends, transactions, truncations, retention, compaction, crashes, recovery";
+    public string Description =>
+        "logs on a disk that loses power: appends, transactions, truncations, retention, compaction, crashes, recovery";
 
     /// <inheritdoc/>
     public void Run(ulong seed, TextWriter? log = null)
@@ -87,7 +89,8 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
         faults.ErrorPerMille = 0;
         faults.CapacityBytes = 1L << 40;
         faults.OperationsUntilDeath = null;
-        // Who starts only the process after a failed flush finds whole files in the cache, and cannot know: it takes a start of the machine.
+        // Who starts only the process after a failed flush finds whole files in the cache, and cannot know: it takes a start of the
+        // machine.
         machine.Die(losesPower || machine.Disk.HasFailedFlush);
     }
 
@@ -112,7 +115,12 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
         }
 
         foreach (var (path, content) in log is null ? [] : machine.Disk.ReadAllFiles())
-            log!.WriteLine($"    found {path}, {content.Length} bytes{(path.Contains("checkpoint", StringComparison.Ordinal) ? ": " + System.Text.Encoding.UTF8.GetString(content).Replace('\n', ';') : "")}");
+            log!.WriteLine(
+                $"    found {path}, {content.Length} "
+                    + "bytes"
+                    + (path.Contains("checkpoint", StringComparison.Ordinal)
+                        ? ": " + System.Text.Encoding.UTF8.GetString(content).Replace('\n', ';')
+                        : ""));
         machine.Start();
         log?.WriteLine("recovered");
         foreach (var directory in machine.Logs.Directories)
@@ -132,7 +140,8 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
         {
             var model = machine.Models.Find(known => known.Partition == log.Partition && known.TopicId == log.TopicId);
             if (model is null && (log.TopicId is not null || log.LogEndOffset > 0))
-                throw new SimulationException($"{log.Partition} has a log with topic id {log.TopicId} that ends at {log.LogEndOffset}, and nobody made it");
+                throw new SimulationException(
+                    $"{log.Partition} has a log with topic id {log.TopicId} that ends at {log.LogEndOffset}, and nobody made it");
             if (model is null)
                 continue;
             CrashInvariants.Check(model, log);
@@ -190,7 +199,9 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
         foreach (var path in before.Keys.Union(after.Keys))
         {
             if (!before.TryGetValue(path, out var old) || !after.TryGetValue(path, out var now) || !old.AsSpan().SequenceEqual(now))
-                throw new SimulationException($"a second start changed {path} of {before.GetValueOrDefault(path)?.Length} bytes, now {after.GetValueOrDefault(path)?.Length}");
+                throw new SimulationException(
+                    $"a second start changed {path} of {before.GetValueOrDefault(path)?.Length} bytes, now "
+                        + $"{after.GetValueOrDefault(path)?.Length}");
         }
     }
 }

@@ -6,7 +6,10 @@ using Ottla.Storage.Producers;
 
 namespace Ottla.Simulator.Crash;
 
-/// <summary>What the process of a <see cref="CrashMachine"/> does with its logs, one random operation at a time. A new one is a line in the constructor.</summary>
+/// <summary>
+/// What the process of a <see cref="CrashMachine"/> does with its logs, one random operation at a time. A new one is a line in the
+/// constructor.
+/// </summary>
 internal sealed class CrashWorkload
 {
     private const int IdempotentProducers = 3;
@@ -65,7 +68,9 @@ internal sealed class CrashWorkload
         _log?.WriteLine($"  {model.Partition}: {_operations[index].Name}");
         _operations[index].Run(model);
         _machine.Compaction!.GoOn(Random.NextInt(3));
-        _log?.WriteLine($"    [{model.Log?.LogStartOffset}, {model.Log?.LogEndOffset}), flushed to {model.Log?.RecoveryPoint}, {model.Log?.SegmentCount} segments, disk operation {_machine.Disk.OperationCount}");
+        _log?.WriteLine(
+            $"    [{model.Log?.LogStartOffset}, {model.Log?.LogEndOffset}), flushed to {model.Log?.RecoveryPoint}, "
+                + $"{model.Log?.SegmentCount} segments, disk operation {_machine.Disk.OperationCount}");
     }
 
     private void Append(LogModel model)
@@ -77,11 +82,14 @@ internal sealed class CrashWorkload
     }
 
     private void AppendTransactional(LogModel model) =>
-        AppendAsLeader(model, NextBatch(model, Continue(model, FirstTransactionalId + Random.NextInt(TransactionalProducers)) with { IsTransactional = true }));
+        AppendAsLeader(
+            model, NextBatch(
+                model, Continue(model, FirstTransactionalId + Random.NextInt(TransactionalProducers)) with { IsTransactional = true }));
 
     private void EndTransaction(LogModel model)
     {
-        var open = model.Log!.ActiveProducers().Where(producer => producer.CurrentTransactionStartOffset >= 0).OrderBy(producer => producer.ProducerId).ToList();
+        var open = model.Log!.ActiveProducers().Where(producer => producer.CurrentTransactionStartOffset >= 0)
+            .OrderBy(producer => producer.ProducerId).ToList();
         if (open.Count == 0)
             return;
         var producer = open[Random.NextInt(open.Count)];
@@ -100,11 +108,13 @@ internal sealed class CrashWorkload
     /// <summary>Sends an idempotent producer's last batch once more: the log must know it.</summary>
     private void Retry(LogModel model)
     {
-        var producers = model.Log!.ActiveProducers().Where(producer => producer.LastSequence >= 0).OrderBy(producer => producer.ProducerId).ToList();
+        var producers = model.Log!.ActiveProducers().Where(producer => producer.LastSequence >= 0).OrderBy(producer => producer.ProducerId)
+            .ToList();
         if (producers.Count == 0)
             return;
         var producer = producers[Random.NextInt(producers.Count)];
-        var original = model.Tip?.Backwards().FirstOrDefault(batch => !batch.View.IsControl && batch.View.ProducerId == producer.ProducerId);
+        var original = model.Tip?.Backwards()
+            .FirstOrDefault(batch => !batch.View.IsControl && batch.View.ProducerId == producer.ProducerId);
         if (original is null || original.View.LastSequence != producer.LastSequence)
             return;
         var result = model.Log.AppendAsLeader(original.Bytes.ToArray(), model.LeaderEpoch, AppendOrigin.Client, Now);
@@ -118,7 +128,8 @@ internal sealed class CrashWorkload
         if (Random.NextChance(20))
             model.LeaderEpoch++;
         var batch = NextBatch(model, new RecordBatchOptions());
-        RecordBatchEditor.SetBaseOffset(batch, log.LogEndOffset + (Random.NextChance(30) ? Random.NextInt(5) : 0)); // the leader may have compacted
+        // the leader may have compacted
+        RecordBatchEditor.SetBaseOffset(batch, log.LogEndOffset + (Random.NextChance(30) ? Random.NextInt(5) : 0));
         RecordBatchEditor.SetPartitionLeaderEpoch(batch, model.LeaderEpoch);
         var written = model.Try(batch, model.Tip);
         log.AppendAsFollower(batch, Now);
@@ -170,7 +181,8 @@ internal sealed class CrashWorkload
         _machine.Compaction!.Begin();
     }
 
-    private void DeleteRecords(LogModel model) => model.Log!.AdvanceLogStartOffset(Between(model.Log.LogStartOffset, model.Log.HighWatermark));
+    private void DeleteRecords(LogModel model) =>
+        model.Log!.AdvanceLogStartOffset(Between(model.Log.LogStartOffset, model.Log.HighWatermark));
 
     private void Truncate(LogModel model)
     {
@@ -228,8 +240,14 @@ internal sealed class CrashWorkload
     /// <summary>What a producer sends next, by what the log says of it.</summary>
     private static RecordBatchOptions Continue(LogModel model, long producerId)
     {
-        var known = model.Log!.ActiveProducers().FirstOrDefault(producer => producer.ProducerId == producerId, new ActiveProducer(producerId, 0, -1, 0, -1, -1));
-        return new RecordBatchOptions { ProducerId = producerId, ProducerEpoch = known.ProducerEpoch, BaseSequence = known.LastSequence + 1 };
+        var known = model.Log!.ActiveProducers()
+            .FirstOrDefault(producer => producer.ProducerId == producerId, new ActiveProducer(producerId, 0, -1, 0, -1, -1));
+        return new RecordBatchOptions
+        {
+            ProducerId = producerId,
+            ProducerEpoch = known.ProducerEpoch,
+            BaseSequence = known.LastSequence + 1
+        };
     }
 
     private byte[] NextBatch(LogModel model, RecordBatchOptions options)
@@ -244,7 +262,8 @@ internal sealed class CrashWorkload
     private NullableBytes NextKey() => new(Encoding.UTF8.GetBytes($"k{Random.NextInt(KeysMax)}"));
 
     private NullableBytes NextValue(LogModel model, int padding) =>
-        model.IsCompacted && Random.NextChance(15) ? default : new NullableBytes(Encoding.UTF8.GetBytes($"{_values++}{new string('.', padding)}"));
+        model.IsCompacted
+        && Random.NextChance(15) ? default : new NullableBytes(Encoding.UTF8.GetBytes($"{_values++}{new string('.', padding)}"));
 
     private long Between(long low, long high) => low + Random.NextInt((int)(high - low) + 1);
 }

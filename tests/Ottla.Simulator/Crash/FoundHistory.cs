@@ -1,8 +1,9 @@
 namespace Ottla.Simulator.Crash;
 
 /// <summary>
-/// Which of the batches that were written the ones are that a recovered log has. One batch may have been written in several histories of the log: again after a
-/// truncation, with the same bytes, or with records that compaction has taken out. So all that fit are followed, until the log ends.
+/// Which of the batches that were written the ones are that a recovered log has. One batch may have been written in several histories of
+/// the log: again after a truncation, with the same bytes, or with records that compaction has taken out. So all that fit are followed,
+/// until the log ends.
 /// </summary>
 /// <remarks>Made for one check of a log.</remarks>
 internal sealed class FoundHistory(LogModel model, long logStartOffset)

@@ -19,12 +19,14 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCo
     /// <summary>What lies before this offset may be compacted.</summary>
     public long CompactedTo { get; private set; }
 
-    /// <summary>What compaction relied on having been committed, the markers of its transactions among it: a log is not truncated to before that.</summary>
+    /// <summary>
+    /// What compaction relied on having been committed, the markers of its transactions among it: a log is not truncated to before that.
+    /// </summary>
     public long CommittedTo { get; private set; }
 
     /// <summary>
-    /// Offsets of records, and in a log that is not compacted of batches, that are gone without compaction, as they may be: they were not flushed, or their
-    /// truncation was begun.
+    /// Offsets of records, and in a log that is not compacted of batches, that are gone without compaction, as they may be: they were not
+    /// flushed, or their truncation was begun.
     /// </summary>
     public HashSet<long> Lost { get; } = [];
 
@@ -80,7 +82,9 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCo
         Lost.Clear();
     }
 
-    /// <summary>The batches that were written with exactly these bytes or, in a log that is compacted, that these bytes may be what is left of.</summary>
+    /// <summary>
+    /// The batches that were written with exactly these bytes or, in a log that is compacted, that these bytes may be what is left of.
+    /// </summary>
     public IEnumerable<WrittenBatch> Find(ReadOnlyMemory<byte> bytes)
     {
         var found = new WrittenBatch(bytes, null);
@@ -88,18 +92,20 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCo
     }
 
     /// <summary>
-    /// Whether a batch's transaction was aborted: true, or committed: false; null when it was never ended. A marker counts even if it was truncated since, or lost:
+    /// Whether a batch's transaction was aborted: true, or committed: false; null when it was never ended. A marker counts even if it was
+    /// truncated since, or lost:
     /// the coordinator had decided before it sent it.
     /// </summary>
     public bool? OutcomeOf(WrittenBatch batch) =>
         _written.Find(marker => IsMarkerOf(marker, batch.View.ProducerId)
-            && marker.Backwards().Skip(1).TakeWhile(earlier => !IsMarkerOf(earlier, batch.View.ProducerId)).Any(earlier => ReferenceEquals(earlier, batch))) is { } end
+            && marker.Backwards().Skip(1).TakeWhile(earlier => !IsMarkerOf(earlier, batch.View.ProducerId))
+            .Any(earlier => ReferenceEquals(earlier, batch))) is { } end
             ? ReplayedProducers.IsAbort(end)
             : null;
 
     /// <summary>
-    /// Whether power loss took the batch out of the middle of the log, where it was not flushed. From then on the log cannot know what it said: not that it
-    /// ended a transaction, which so may be open again.
+    /// Whether power loss took the batch out of the middle of the log, where it was not flushed. From then on the log cannot know what it
+    /// said: not that it ended a transaction, which so may be open again.
     /// </summary>
     public bool IsLost(WrittenBatch batch) => !isCompacted && Lost.Contains(batch.BaseOffset);
 

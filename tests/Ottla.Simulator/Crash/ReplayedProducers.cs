@@ -49,7 +49,9 @@ internal sealed class ReplayedProducers
     /// <summary>A producer after the batches.</summary>
     public readonly record struct Producer(short Epoch, int LastSequence, long TransactionFirstOffset)
     {
-        /// <summary>Whether a log that has these batches may know the producer so: of deleted batches it may remember all, some or none.</summary>
+        /// <summary>
+        /// Whether a log that has these batches may know the producer so: of deleted batches it may remember all, some or none.
+        /// </summary>
         public bool IsLike(ActiveProducer producer, Producer ever) =>
             (producer.ProducerEpoch == Epoch || producer.ProducerEpoch == ever.Epoch)
             && (producer.LastSequence == LastSequence || producer.LastSequence == ever.LastSequence)

@@ -3,7 +3,10 @@ using Ottla.Protocol.Batches;
 
 namespace Ottla.Simulator.Crash;
 
-/// <summary>A batch that somebody tried to append, and what the log ended with before it. Truncations make a tree of them; every state of a log is a path in it.</summary>
+/// <summary>
+/// A batch that somebody tried to append, and what the log ended with before it. Truncations make a tree of them; every state of a log is a
+/// path in it.
+/// </summary>
 /// <param name="Bytes">The batch as it was handed to the log, which patched its offsets.</param>
 /// <param name="Previous">The last batch at that time; null when the log was empty.</param>
 internal sealed record WrittenBatch(ReadOnlyMemory<byte> Bytes, WrittenBatch? Previous)
@@ -27,19 +30,25 @@ internal sealed record WrittenBatch(ReadOnlyMemory<byte> Bytes, WrittenBatch? Pr
         var records = new List<WrittenRecord>();
         using var reader = new RecordReader(Bytes);
         while (reader.TryRead(out var record))
-            records.Add(new WrittenRecord(record.Offset, record.Timestamp, TextOf(record.HasKey, record.Key), TextOf(record.HasValue, record.Value)));
+            records.Add(
+                new WrittenRecord(
+                    record.Offset, record.Timestamp, TextOf(record.HasKey, record.Key), TextOf(record.HasValue, record.Value)));
         return records;
     }
 
-    /// <summary>Whether this may be left of <paramref name="original"/> after compaction: the same batch, with some of its records or all.</summary>
+    /// <summary>
+    /// Whether this may be left of <paramref name="original"/> after compaction: the same batch, with some of its records or all.
+    /// </summary>
     public bool IsPartOf(WrittenBatch original)
     {
         var mine = View;
         var its = original.View;
-        return mine.BaseOffset == its.BaseOffset && mine.LastOffset == its.LastOffset && mine.PartitionLeaderEpoch == its.PartitionLeaderEpoch
+        return mine.BaseOffset == its.BaseOffset && mine.LastOffset == its.LastOffset
+            && mine.PartitionLeaderEpoch == its.PartitionLeaderEpoch
             && mine.ProducerId == its.ProducerId && mine.ProducerEpoch == its.ProducerEpoch && mine.BaseSequence == its.BaseSequence
             && mine.IsTransactional == its.IsTransactional && mine.IsControl == its.IsControl
-            && Records() is var records && records.SequenceEqual(original.Records().IntersectBy(records.Select(record => record.Offset), record => record.Offset));
+            && Records() is var records
+            && records.SequenceEqual(original.Records().IntersectBy(records.Select(record => record.Offset), record => record.Offset));
     }
 
     private static string? TextOf(bool isThere, ReadOnlySpan<byte> bytes) => isThere ? Encoding.Latin1.GetString(bytes) : null;

@@ -2,7 +2,10 @@ namespace Ottla.Simulator.Disk;
 
 public sealed partial class SimDisk
 {
-    /// <summary>The process died and the machine did not: the next process finds all that was written, flushed or not. This disk is of no use any more.</summary>
+    /// <summary>
+    /// The process died and the machine did not: the next process finds all that was written, flushed or not. This disk is of no use any
+    /// more.
+    /// </summary>
     public SimDisk AfterProcessDeath()
     {
         lock (_lock)
@@ -13,7 +16,9 @@ public sealed partial class SimDisk
         }
     }
 
-    /// <summary>The power was lost: the next machine finds what was flushed, and of the rest what chance left. This disk is of no use any more.</summary>
+    /// <summary>
+    /// The power was lost: the next machine finds what was flushed, and of the rest what chance left. This disk is of no use any more.
+    /// </summary>
     public SimDisk AfterPowerLoss()
     {
         lock (_lock)
@@ -64,8 +69,8 @@ public sealed partial class SimDisk
     }
 
     /// <summary>
-    /// A journal keeps the order of name changes, so a prefix of them survives: of all together, as on ext4, or of each directory's own, as where
-    /// journals are finer. Nothing and everything are prefixes too, and more likely than a fair choice would make them.
+    /// A journal keeps the order of name changes, so a prefix of them survives: of all together, as on ext4, or of each directory's own, as
+    /// where journals are finer. Nothing and everything are prefixes too, and more likely than a fair choice would make them.
     /// </summary>
     private void KeepSomeNames()
     {
@@ -79,7 +84,8 @@ public sealed partial class SimDisk
         foreach (var directory in _unsyncedNames.GroupBy(change => change.Directory))
         {
             var changes = directory.ToList();
-            var own = isOneJournal ? _unsyncedNames.Take(kept).Count(change => change.Directory == directory.Key) : _random.NextInt(changes.Count + 1);
+            var own = isOneJournal ? _unsyncedNames.Take(kept).Count(change => change.Directory == directory.Key)
+                : _random.NextInt(changes.Count + 1);
             changes.Take(own).ToList().ForEach(change => change.Apply(directory.Key.DurableNames));
         }
 

@@ -4,12 +4,13 @@ using Ottla.Storage.Files;
 namespace Ottla.Simulator.Disk;
 
 /// <summary>
-/// A disk in memory that forgets: what is written reaches the platter only when it is flushed, and power loss drops, keeps or tears the rest.
-/// Names are no better: creations, renames and removals are durable once their directory is flushed, as POSIX has it; ext4 keeps more.
+/// A disk in memory that forgets: what is written reaches the platter only when it is flushed, and power loss drops, keeps or tears the
+/// rest. Names are no better: creations, renames and removals are durable once their directory is flushed, as POSIX has it; ext4 keeps
+/// more.
 /// </summary>
 /// <remarks>
-/// Thread-safe, deterministic, one machine's between two deaths: <see cref="AfterPowerLoss"/> and <see cref="AfterProcessDeath"/> end it and give
-/// the next one what is left. Renames stay in their directory, which is all that logs need.
+/// Thread-safe, deterministic, one machine's between two deaths: <see cref="AfterPowerLoss"/> and <see cref="AfterProcessDeath"/> end it
+/// and give the next one what is left. Renames stay in their directory, which is all that logs need.
 /// </remarks>
 public sealed partial class SimDisk : IFileSystem
 {
@@ -64,7 +65,9 @@ public sealed partial class SimDisk : IFileSystem
         }
     }
 
-    /// <summary>A flush failed: files look whole to every process, and the platter will never have what was to be flushed. Only power loss shows it.</summary>
+    /// <summary>
+    /// A flush failed: files look whole to every process, and the platter will never have what was to be flushed. Only power loss shows it.
+    /// </summary>
     public bool HasFailedFlush { get; private set; }
 
     /// <summary>Operations so far, for whoever wants to die at one of them.</summary>
@@ -403,11 +406,14 @@ public sealed partial class SimDisk : IFileSystem
         }
     }
 
-    private SimFileNode FindFile(string path) => TryFind(path) as SimFileNode ?? throw new FileNotFoundException("The file is missing.", path);
+    private SimFileNode FindFile(string path) =>
+        TryFind(path) as SimFileNode ?? throw new FileNotFoundException("The file is missing.", path);
 
-    private SimDirectory FindDirectory(string path) => TryFind(path) as SimDirectory ?? throw new DirectoryNotFoundException($"There is no directory {path}.");
+    private SimDirectory FindDirectory(string path) =>
+        TryFind(path) as SimDirectory ?? throw new DirectoryNotFoundException($"There is no directory {path}.");
 
-    private (SimDirectory Directory, string Name) Locate(string path) => (FindDirectory(Path.GetDirectoryName(path)!), Path.GetFileName(path));
+    private (SimDirectory Directory, string Name) Locate(string path) =>
+        (FindDirectory(Path.GetDirectoryName(path)!), Path.GetFileName(path));
 
     private SimInode? TryFind(string path)
     {

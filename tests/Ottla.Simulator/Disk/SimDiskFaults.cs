@@ -3,7 +3,9 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Simulator.Disk;
 
-/// <summary>What goes wrong with a <see cref="SimDisk"/>, beside power loss. It stays with the disk over restarts, until somebody changes it.</summary>
+/// <summary>
+/// What goes wrong with a <see cref="SimDisk"/>, beside power loss. It stays with the disk over restarts, until somebody changes it.
+/// </summary>
 /// <param name="random">Decides by chance; it is the disk's own, so that faults do not change what the workload does.</param>
 public sealed class SimDiskFaults(Prng random)
 {

@@ -6,7 +6,9 @@ namespace Ottla.Simulator.Disk;
 /// <summary>What a name leads to: a file or a directory. Lives as long as a name, or somebody who opened it, does.</summary>
 internal abstract class SimInode;
 
-/// <summary>A directory as the process sees it, and as the platter has it. Between the two lie the name changes that the disk keeps in order.</summary>
+/// <summary>
+/// A directory as the process sees it, and as the platter has it. Between the two lie the name changes that the disk keeps in order.
+/// </summary>
 internal sealed class SimDirectory : SimInode
 {
     public SortedDictionary<string, SimInode> Names { get; } = new(StringComparer.Ordinal);
@@ -99,7 +101,10 @@ internal sealed class SimFileNode : SimInode
         }
     }
 
-    /// <summary>What a machine finds that starts after the power was lost: of every unsynced write all, nothing or some of it, under a length that the file had at some time since the last flush.</summary>
+    /// <summary>
+    /// What a machine finds that starts after the power was lost: of every unsynced write all, nothing or some of it, under a length that
+    /// the file had at some time since the last flush.
+    /// </summary>
     public SimFileNode AfterPowerLoss(Prng random)
     {
         var found = _platter.Clone();

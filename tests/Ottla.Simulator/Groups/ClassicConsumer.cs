@@ -6,7 +6,10 @@ using Ottla.StateMachines.Groups;
 
 namespace Ottla.Simulator.Groups;
 
-/// <summary>A consumer of the classic protocol, as the Java client works: it gives up all before it joins again (eager), or only what it loses (cooperative).</summary>
+/// <summary>
+/// A consumer of the classic protocol, as the Java client works: it gives up all before it joins again (eager), or only what it loses
+/// (cooperative).
+/// </summary>
 public sealed class ClassicConsumer : SimulatedConsumer
 {
     private const int HeartbeatIntervalMs = 3_000;
@@ -66,7 +69,12 @@ public sealed class ClassicConsumer : SimulatedConsumer
     {
         if (InstanceId is not null && World.Random.NextChance(50))
             return; // it may be back before its session ends
-        var request = new LeaveGroupRequest { GroupId = GroupWorld.GroupId, Members = [new LeaveGroupRequest.MemberIdentity { MemberId = MemberId, GroupInstanceId = InstanceId }] };
+        var request =
+        new LeaveGroupRequest
+        {
+            GroupId = GroupWorld.GroupId,
+            Members = [new LeaveGroupRequest.MemberIdentity { MemberId = MemberId, GroupInstanceId = InstanceId }]
+        };
         World.Send(this, new LeaveGroupCommand(Origin(5), request), _ => { });
     }
 
@@ -75,7 +83,8 @@ public sealed class ClassicConsumer : SimulatedConsumer
         var subscription = new ConsumerProtocolSubscription
         {
             Topics = [.. World.Image.Topics.ByName.Keys.Order(StringComparer.Ordinal)],
-            OwnedPartitions = [.. Owned.GroupBy(partition => partition.Topic).Select(topic => new ConsumerProtocolSubscription.TopicPartition
+            OwnedPartitions = [
+                .. Owned.GroupBy(partition => partition.Topic).Select(topic => new ConsumerProtocolSubscription.TopicPartition
             {
                 Topic = topic.Key,
                 Partitions = [.. topic.Select(partition => partition.Partition)],
@@ -90,7 +99,9 @@ public sealed class ClassicConsumer : SimulatedConsumer
             SessionTimeoutMs = SessionTimeoutMs,
             RebalanceTimeoutMs = RebalanceTimeoutMs,
             ProtocolType = ConsumerProtocol.ProtocolType,
-            Protocols = [new JoinGroupRequest.JoinGroupRequestProtocol { Name = ProtocolName, Metadata = ConsumerProtocol.WriteSubscription(subscription, 2) }],
+            Protocols = [
+                new JoinGroupRequest.JoinGroupRequestProtocol { Name = ProtocolName,
+                    Metadata = ConsumerProtocol.WriteSubscription(subscription, 2) }],
         };
     }
 
@@ -162,7 +173,14 @@ public sealed class ClassicConsumer : SimulatedConsumer
         }
 
         var sentAt = World.Now;
-        var request = new HeartbeatRequest { GroupId = GroupWorld.GroupId, MemberId = MemberId, GroupInstanceId = InstanceId, GenerationId = _generation };
+        var request =
+            new HeartbeatRequest
+            {
+                GroupId = GroupWorld.GroupId,
+                MemberId = MemberId,
+                GroupInstanceId = InstanceId,
+                GenerationId = _generation
+            };
         Send(new HeartbeatCommand(Origin(4), request), reply =>
         {
             if (round != _round)
@@ -197,7 +215,8 @@ public sealed class ClassicConsumer : SimulatedConsumer
             case ErrorCode.FencedInstanceId:
                 Stop();
                 break;
-            case ErrorCode.NetworkException or ErrorCode.NotCoordinator or ErrorCode.CoordinatorNotAvailable or ErrorCode.GroupMaxSizeReached:
+            case ErrorCode.NetworkException or ErrorCode.NotCoordinator or ErrorCode.CoordinatorNotAvailable
+                or ErrorCode.GroupMaxSizeReached:
                 // The coordinator counted on it when it asked, if at all.
                 if (_isJoining)
                     Lease = World.Now.AddMilliseconds(SessionTimeoutMs / 2);

@@ -5,7 +5,9 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Groups;
 
-/// <summary>How a leader of classic consumers assigns: evenly, and if they cooperate, nobody is given what another has yet to give up.</summary>
+/// <summary>
+/// How a leader of classic consumers assigns: evenly, and if they cooperate, nobody is given what another has yet to give up.
+/// </summary>
 internal static class ClassicLeader
 {
     /// <summary>The assignment of a generation, for its leader's SyncGroup.</summary>
@@ -37,7 +39,8 @@ internal static class ClassicLeader
             }
         }
 
-        return [.. assigned.Select(member => new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = member.Key, Assignment = Write(member.Value) })];
+        return [.. assigned.Select(
+            member => new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = member.Key, Assignment = Write(member.Value) })];
     }
 
     // Of two who claim a partition, the one that got it in the later generation has it.
@@ -61,7 +64,8 @@ internal static class ClassicLeader
     private static byte[] Write(List<TopicPartition> partitions) => ConsumerProtocol.WriteAssignment(
         new ConsumerProtocolAssignment
         {
-            AssignedPartitions = [.. partitions.GroupBy(partition => partition.Topic).Select(topic => new ConsumerProtocolAssignment.TopicPartition
+            AssignedPartitions = [
+                .. partitions.GroupBy(partition => partition.Topic).Select(topic => new ConsumerProtocolAssignment.TopicPartition
             {
                 Topic = topic.Key,
                 Partitions = [.. topic.Select(partition => partition.Partition)],

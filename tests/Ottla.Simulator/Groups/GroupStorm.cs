@@ -7,10 +7,13 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Groups;
 
-/// <summary>Two minutes in which consumers come, go and crash at random, the coordinator fails over, and answers get lost; then quiet.</summary>
+/// <summary>
+/// Two minutes in which consumers come, go and crash at random, the coordinator fails over, and answers get lost; then quiet.
+/// </summary>
 /// <remarks>
-/// At no time may two consumers own a partition (<see cref="GroupWorld.Own"/>), nor may a committed offset be lost. When it is quiet, all partitions
-/// are owned, all consumers have settled, and nobody is told any more that it is unknown; before, only with a reason (<see cref="MembershipLedger"/>). The seed decides which protocols there are.
+/// At no time may two consumers own a partition (<see cref="GroupWorld.Own"/>), nor may a committed offset be lost. When it is quiet, all
+/// partitions are owned, all consumers have settled, and nobody is told any more that it is unknown; before, only with a reason
+/// (<see cref="MembershipLedger"/>). The seed decides which protocols there are.
 /// </remarks>
 public sealed class GroupStorm : ISimulation
 {
@@ -150,7 +153,8 @@ public sealed class GroupStorm : ISimulation
         {
             var context = _world.Coordinator.Machine.Context;
             Check(context.Groups.Count <= 1, "there are other groups");
-            Check(context.Deadlines.QueuedCount <= 1_000 + (DeadlinesPerConsumerMax * ConsumersMax), $"{context.Deadlines.QueuedCount} deadlines are queued");
+            Check(context.Deadlines.QueuedCount <= 1_000 + (DeadlinesPerConsumerMax * ConsumersMax),
+                $"{context.Deadlines.QueuedCount} deadlines are queued");
             Check(_world.Coordinator.WaitingCount <= 4 * ConsumersMax, $"{_world.Coordinator.WaitingCount} requests wait");
         }
 
@@ -160,12 +164,15 @@ public sealed class GroupStorm : ISimulation
             var running = Running;
             var unsettled = running.Where(consumer => !consumer.IsSettled).ToArray();
             var group = _world.Coordinator.Machine.Context.Find(GroupWorld.GroupId);
-            Check(unsettled.Length == 0, $"{unsettled.Length} consumers have not settled, such as {unsettled.FirstOrDefault()}; the group is {group?.StateName}");
+            Check(unsettled.Length == 0,
+                $"{unsettled.Length} consumers have not settled, such as {unsettled.FirstOrDefault()}; the group is {group?.StateName}");
             Check(group?.StateName == "Stable", $"the group is {group?.StateName}");
             Check(_world.Owners.Count == TopicCount * PartitionsPerTopic, $"{_world.Owners.Count} partitions are owned");
             Check(_world.Owners.Values.All(consumer => consumer.MayConsume), "a partition is owned by who may not consume");
             Check(_world.Coordinator.WaitingCount == 0, $"{_world.Coordinator.WaitingCount} requests wait");
-            _world.Tell($"settled: {running.Length} consumers, {_world.Requests} requests, {_world.UnknownMemberAnswers} of unknown members, a {group!.TypeName} group");
+            _world.Tell(
+                $"settled: {running.Length} consumers, {_world.Requests} requests, {_world.UnknownMemberAnswers} of unknown members, a "
+                    + $"{group!.TypeName} group");
         }
 
         private void Check(bool holds, string message)
@@ -185,7 +192,16 @@ public sealed class GroupStorm : ISimulation
             for (var partition = 0; partition < PartitionsPerTopic; partition++)
             {
                 records.Add(new MetadataRecord(
-                    new PartitionRecord { TopicId = id, PartitionId = partition, Replicas = [1], Isr = [1], Leader = 1, LeaderEpoch = 0, PartitionEpoch = 0 }, 0));
+                    new PartitionRecord
+                    {
+                        TopicId = id,
+                        PartitionId = partition,
+                        Replicas = [1],
+                        Isr = [1],
+                        Leader = 1,
+                        LeaderEpoch = 0,
+                        PartitionEpoch = 0
+                    }, 0));
             }
         }
 

@@ -9,10 +9,12 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Groups;
 
-/// <summary>One group, its coordinator, its consumers, and a network between them that is slow and loses answers. Everything follows from the seed.</summary>
+/// <summary>
+/// One group, its coordinator, its consumers, and a network between them that is slow and loses answers. Everything follows from the seed.
+/// </summary>
 /// <remarks>
-/// It knows who may consume what, what was committed and whom the coordinator knew: that two may consume one partition, that a commit is lost, or
-/// that a member is forgotten without a reason (<see cref="MembershipLedger"/>), is a <see cref="SimulationException"/>.
+/// It knows who may consume what, what was committed and whom the coordinator knew: that two may consume one partition, that a commit is
+/// lost, or that a member is forgotten without a reason (<see cref="MembershipLedger"/>), is a <see cref="SimulationException"/>.
 /// </remarks>
 public sealed class GroupWorld
 {
@@ -105,7 +107,9 @@ public sealed class GroupWorld
     }
 
     /// <summary>The coordinator fails over, with a log that was compacted.</summary>
-    /// <exception cref="SimulationException">The log tells of another group than the one that failed: all of a consumer group is written.</exception>
+    /// <exception cref="SimulationException">
+    /// The log tells of another group than the one that failed: all of a consumer group is written.
+    /// </exception>
     public void FailOver()
     {
         Tell("the coordinator fails over");
@@ -144,7 +148,8 @@ public sealed class GroupWorld
                 {
                     GroupId = GroupId,
                     MemberEpoch = -1,
-                    Topics = [new OffsetFetchRequest.OffsetFetchRequestTopics { Name = partition.Topic, PartitionIndexes = [partition.Partition] }],
+                    Topics = [new OffsetFetchRequest.OffsetFetchRequestTopics { Name = partition.Topic,
+                        PartitionIndexes = [partition.Partition] }],
                 },
                 RequireStable: false),
             reply => committed = reply.Value<OffsetFetchResponse.OffsetFetchResponseGroup>().Topics[0].Partitions[0].CommittedOffset);
@@ -191,7 +196,8 @@ public sealed class GroupWorld
                     continue;
                 var key = new TopicPartition(topic.Name, partition.PartitionIndex);
                 if (partition.CommittedOffset < _committed.GetValueOrDefault(key))
-                    throw new SimulationException($"at {Now.UnixMilliseconds}: a commit of {key} goes back from {_committed[key]} to {partition.CommittedOffset}");
+                    throw new SimulationException(
+                        $"at {Now.UnixMilliseconds}: a commit of {key} goes back from {_committed[key]} to {partition.CommittedOffset}");
                 _committed[key] = partition.CommittedOffset;
             }
         }

@@ -8,8 +8,8 @@ namespace Ottla.Simulator.Groups;
 
 /// <summary>Remembers whom the coordinator knew, so that each UNKNOWN_MEMBER_ID must have a reason.</summary>
 /// <remarks>
-/// There are two. A coordinator that takes over knows the last generation that was written, and none of those that joined since: in a storm these
-/// may be all. And who was silent for a session is given up. Whoever is told so once has to stop using its id, or its epoch.
+/// There are two. A coordinator that takes over knows the last generation that was written, and none of those that joined since: in a storm
+/// these may be all. And who was silent for a session is given up. Whoever is told so once has to stop using its id, or its epoch.
 /// </remarks>
 internal sealed class MembershipLedger
 {
@@ -41,9 +41,12 @@ internal sealed class MembershipLedger
         if (!_lastKnown.TryGetValue(memberId, out var last))
             throw new SimulationException($"at {now.UnixMilliseconds}: {consumer} uses the id \"{memberId}\", which it was never given");
         if (last.Failovers == _failovers && now < last.At.AddMilliseconds(consumer.SessionTimeoutMs))
-            throw new SimulationException($"at {now.UnixMilliseconds}: {consumer} was known {now.MillisecondsSince(last.At)} ms ago, and is not any more: {command.GetType().Name}");
+            throw new SimulationException(
+                $"at {now.UnixMilliseconds}: {consumer} was known {now.MillisecondsSince(last.At)} ms ago, and is not any more: "
+                    + $"{command.GetType().Name}");
         if (last.WasTold)
-            throw new SimulationException($"at {now.UnixMilliseconds}: {consumer} uses the id {memberId}, although it was told that it is unknown");
+            throw new SimulationException(
+                $"at {now.UnixMilliseconds}: {consumer} uses the id {memberId}, although it was told that it is unknown");
         _lastKnown[memberId] = last with { WasTold = arrives };
     }
 

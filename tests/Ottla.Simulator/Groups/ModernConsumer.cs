@@ -6,7 +6,9 @@ using Ottla.StateMachines.Groups;
 
 namespace Ottla.Simulator.Groups;
 
-/// <summary>A consumer of the consumer protocol (KIP-848): it says in its heartbeats what it has, and the answers say what it is to have.</summary>
+/// <summary>
+/// A consumer of the consumer protocol (KIP-848): it says in its heartbeats what it has, and the answers say what it is to have.
+/// </summary>
 public sealed class ModernConsumer(GroupWorld world, string name, string? instanceId) : SimulatedConsumer(world, name, instanceId)
 {
     private const int HeartbeatIntervalMs = 5_000;
@@ -129,7 +131,9 @@ public sealed class ModernConsumer(GroupWorld world, string name, string? instan
     private void Reconcile(ConsumerGroupHeartbeatResponse.AssignmentData assignment)
     {
         var target = assignment.TopicPartitions
-            .SelectMany(topic => topic.Partitions, (topic, partition) => new TopicPartition(World.Image.Topics.Find(topic.TopicId)!.Name, partition)).ToHashSet();
+            .SelectMany(
+                topic => topic.Partitions, (topic, partition) =>
+                new TopicPartition(World.Image.Topics.Find(topic.TopicId)!.Name, partition)).ToHashSet();
         var lost = Owned.Where(partition => !target.Contains(partition)).ToArray();
         _isReconciling = true;
         var round = _round;

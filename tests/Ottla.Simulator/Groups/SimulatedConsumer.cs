@@ -6,7 +6,10 @@ using Ottla.StateMachines.Groups;
 
 namespace Ottla.Simulator.Groups;
 
-/// <summary>A consumer of the simulated group, of either protocol. Owned by its <see cref="GroupWorld"/>; lives until it leaves, crashes or is fenced.</summary>
+/// <summary>
+/// A consumer of the simulated group, of either protocol. Owned by its <see cref="GroupWorld"/>; lives until it leaves, crashes or is
+/// fenced.
+/// </summary>
 public abstract class SimulatedConsumer(GroupWorld world, string name, string? instanceId)
 {
     private const int CommitIntervalMs = 5_000;

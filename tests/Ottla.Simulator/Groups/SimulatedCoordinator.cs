@@ -10,10 +10,12 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Groups;
 
-/// <summary>Drives a <see cref="GroupMachine"/> as its host would, in simulated time: a log in memory, in which everything is committed at once.</summary>
+/// <summary>
+/// Drives a <see cref="GroupMachine"/> as its host would, in simulated time: a log in memory, in which everything is committed at once.
+/// </summary>
 /// <remarks>
-/// Every answer is given once, to who asked, and can be written in the version of the request; every record can be written and read: what is not
-/// so ends the simulation.
+/// Every answer is given once, to who asked, and can be written in the version of the request; every record can be written and read: what
+/// is not so ends the simulation.
 /// </remarks>
 public sealed class SimulatedCoordinator
 {
@@ -171,7 +173,9 @@ public sealed class SimulatedCoordinator
         return machine;
     }
 
-    /// <summary>Forgets the records that newer ones have replaced, as the cleaner does. Not to be called with transactions in the log.</summary>
+    /// <summary>
+    /// Forgets the records that newer ones have replaced, as the cleaner does. Not to be called with transactions in the log.
+    /// </summary>
     public void Compact()
     {
         var newest = new Dictionary<string, int>(StringComparer.Ordinal);
@@ -197,7 +201,8 @@ public sealed class SimulatedCoordinator
         if (record.Value is null)
             return CoordinatorRecord.Tombstone(key);
         var valueReader = new WireReader(WireBuffer.Encode(record.Value, record.ValueVersion));
-        return new CoordinatorRecord(key, GroupRecords.ReadValue(record.Value.RecordKey, record.ValueVersion, ref valueReader), record.ValueVersion);
+        return new CoordinatorRecord(
+            key, GroupRecords.ReadValue(record.Value.RecordKey, record.ValueVersion, ref valueReader), record.ValueVersion);
     }
 
     /// <summary>The response that is sent as it is; null for other replies and for errors.</summary>

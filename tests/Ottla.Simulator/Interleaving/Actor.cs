@@ -144,6 +144,7 @@ internal sealed class Actor : LockScheduler, IDisposable
     {
         public override void Post(SendOrPostCallback d, object? state) => continuations.Enqueue((d, state));
 
-        public override void Send(SendOrPostCallback d, object? state) => throw new NotSupportedException("Nothing here waits for another actor's thread.");
+        public override void Send(SendOrPostCallback d, object? state) =>
+            throw new NotSupportedException("Nothing here waits for another actor's thread.");
     }
 }

@@ -8,7 +8,8 @@ namespace Ottla.Simulator.Interleaving;
 /// <param name="Error">Kafka's error.</param>
 /// <param name="Batches">The whole batches.</param>
 /// <param name="Aborted">The aborted transactions that it names: producer and first offset.</param>
-internal sealed record FetchedRecords(ErrorCode Error, IReadOnlyList<ReadOnlyMemory<byte>> Batches, IReadOnlyList<(long ProducerId, long FirstOffset)> Aborted)
+internal sealed record FetchedRecords(
+    ErrorCode Error, IReadOnlyList<ReadOnlyMemory<byte>> Batches, IReadOnlyList<(long ProducerId, long FirstOffset)> Aborted)
 {
     /// <summary>Reads and gives back what the response holds.</summary>
     public static FetchedRecords Of(FetchResponse.PartitionData partition)
@@ -20,7 +21,8 @@ internal sealed record FetchedRecords(ErrorCode Error, IReadOnlyList<ReadOnlyMem
             {
                 var bytes = new byte[slice.Length];
                 slice.Read(0, bytes);
-                for (ReadOnlyMemory<byte> rest = bytes; RecordBatchView.TryReadSize(rest.Span, out var size, out _) && size <= rest.Length; rest = rest[size..])
+                for (ReadOnlyMemory<byte> rest = bytes; RecordBatchView.TryReadSize(rest.Span, out var size, out _)
+                    && size <= rest.Length; rest = rest[size..])
                     batches.Add(rest[..size]);
             }
         }

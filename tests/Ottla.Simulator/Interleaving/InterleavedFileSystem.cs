@@ -72,7 +72,8 @@ internal sealed class InterleavedFileSystem(IFileSystem disk) : IFileSystem
             file.Write(position, source);
         }
 
-        public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> sources) => At("write", path, () => file.Write(position, sources));
+        public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> sources) =>
+            At("write", path, () => file.Write(position, sources));
 
         public void SetLength(long length) => At("resize", path, () => file.SetLength(length));
 

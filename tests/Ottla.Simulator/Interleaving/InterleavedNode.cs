@@ -16,7 +16,10 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Simulator.Interleaving;
 
-/// <summary>The part of a node that works on logs: log manager, replicas, fetches, and the publisher that makes and deletes them as the metadata says.</summary>
+/// <summary>
+/// The part of a node that works on logs: log manager, replicas, fetches, and the publisher that makes and deletes them as the metadata
+/// says.
+/// </summary>
 /// <remarks>Lives for one run of an <see cref="Interleaver"/>; its actors share it as the threads of a node do.</remarks>
 internal sealed class InterleavedNode : IDisposable
 {
@@ -58,7 +61,8 @@ internal sealed class InterleavedNode : IDisposable
         Logs = Open();
         _replicas = new ReplicaManager(NodeId, Logs, Topics, () => _config, NullLogger.Instance);
         var leaders = new LeaderHints(() => _metadata.Image, Topics);
-        _fetch = new FetchHandler(new FetchPlanner(Topics, leaders, clock), new FetchSessions(1, new Prng(seed)), leaders, () => int.MaxValue, clock);
+        _fetch = new FetchHandler(
+            new FetchPlanner(Topics, leaders, clock), new FetchSessions(1, new Prng(seed)), leaders, () => int.MaxValue, clock);
     }
 
     public InterleavedClock Clock { get; }
@@ -85,8 +89,11 @@ internal sealed class InterleavedNode : IDisposable
         Publish(
         [
             new TopicRecord { Name = name, TopicId = id },
-            .. configs.Select(config => new ConfigRecord { ResourceType = (sbyte)ConfigResourceType.Topic, ResourceName = name, Name = config.Name, Value = config.Value }),
-            new PartitionRecord { TopicId = id, PartitionId = 0, Replicas = [NodeId], Isr = [NodeId], Leader = NodeId, LeaderEpoch = 0, PartitionEpoch = 0 },
+            .. configs.Select(
+                config => new ConfigRecord { ResourceType = (sbyte)ConfigResourceType.Topic, ResourceName = name, Name = config.Name,
+                    Value = config.Value }),
+            new PartitionRecord { TopicId = id, PartitionId = 0, Replicas = [NodeId], Isr = [NodeId], Leader = NodeId, LeaderEpoch = 0,
+                PartitionEpoch = 0 },
         ]);
     }
 
@@ -111,12 +118,15 @@ internal sealed class InterleavedNode : IDisposable
                 new FetchRequest.FetchTopic
                 {
                     Topic = topic,
-                    Partitions = [new FetchRequest.FetchPartition { FetchOffset = offset, PartitionMaxBytes = 4096, CurrentLeaderEpoch = -1, LastFetchedEpoch = -1 }],
+                    Partitions = [
+                        new FetchRequest.FetchPartition { FetchOffset = offset, PartitionMaxBytes = 4096, CurrentLeaderEpoch = -1,
+                            LastFetchedEpoch = -1 }],
                 },
             ],
         };
         var connection = new ConnectionInfo("PLAINTEXT", IPAddress.None, _ => { }, CancellationToken.None, CancellationToken.None);
-        var response = await _fetch.HandleAsync(new RequestContext(ApiKey.Fetch, FetchVersion, 1, "reader", connection), request, new FetchResponse());
+        var response = await _fetch.HandleAsync(
+            new RequestContext(ApiKey.Fetch, FetchVersion, 1, "reader", connection), request, new FetchResponse());
         return FetchedRecords.Of(response!.Responses[0].Partitions[0]);
     }
 
@@ -126,7 +136,9 @@ internal sealed class InterleavedNode : IDisposable
         Logs.Dispose();
         var left = Disk.AfterPowerLoss();
         return LogManager.Open(
-            LogDirectories.Options(() => _config, _platform with { FileSystem = left }, (_, e) => throw new SimulationException("A directory failed after power loss.", e)),
+            LogDirectories.Options(
+                () => _config, _platform with { FileSystem = left }, (_, e) =>
+                throw new SimulationException("A directory failed after power loss.", e)),
             left,
             Clock,
             NullLogger.Instance);

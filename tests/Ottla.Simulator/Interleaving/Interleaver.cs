@@ -2,10 +2,13 @@ using Ottla.Kernel;
 
 namespace Ottla.Simulator.Interleaving;
 
-/// <summary>Runs actors, each on a thread of its own, of which only one goes on at a time: the seed decides which, at every file operation and every lock.</summary>
+/// <summary>
+/// Runs actors, each on a thread of its own, of which only one goes on at a time: the seed decides which, at every file operation and every
+/// lock.
+/// </summary>
 /// <remarks>
-/// An actor may be stopped while it holds a lock; another that wants the lock then waits without being asked again until it is free. Continuations of what an
-/// actor awaits come back to its thread. When no actor can go on, the clock does. Made for one run.
+/// An actor may be stopped while it holds a lock; another that wants the lock then waits without being asked again until it is free.
+/// Continuations of what an actor awaits come back to its thread. When no actor can go on, the clock does. Made for one run.
 /// </remarks>
 internal sealed class Interleaver : IDisposable
 {
@@ -35,7 +38,9 @@ internal sealed class Interleaver : IDisposable
     /// <summary>Adds an actor.</summary>
     /// <param name="name">What the log calls it.</param>
     /// <param name="work">What it does.</param>
-    /// <param name="isService">Whether it goes on for as long as the others do: the run ends when only services are left, which are then asked to stop.</param>
+    /// <param name="isService">
+    /// Whether it goes on for as long as the others do: the run ends when only services are left, which are then asked to stop.
+    /// </param>
     public void Add(string name, Func<Task> work, bool isService = false) => _actors.Add(new Actor(name, work, isService));
 
     /// <summary>Runs until all actors are done.</summary>

@@ -21,7 +21,8 @@ public sealed class InterleavingSimulation : ISimulation
     public string Name => "interleaving";
 
     /// <inheritdoc/>
-    public string Description => "upkeep, cleaner, mover, publisher, appends and fetches of one node, switched at every file operation and lock";
+    public string Description =>
+        "upkeep, cleaner, mover, publisher, appends and fetches of one node, switched at every file operation and lock";
 
     /// <inheritdoc/>
     public void Run(ulong seed, TextWriter? log = null)
@@ -32,7 +33,8 @@ public sealed class InterleavingSimulation : ISimulation
 
     private sealed class OneRun
     {
-        private static readonly (string, string)[] s_smallSegments = [("segment.index.bytes", "32"), ("index.interval.bytes", "0"), ("file.delete.delay.ms", "5")];
+        private static readonly (string, string)[] s_smallSegments = [
+            ("segment.index.bytes", "32"), ("index.interval.bytes", "0"), ("file.delete.delay.ms", "5")];
 
         private readonly Prng _random;
         private readonly TextWriter? _log;
@@ -70,6 +72,7 @@ public sealed class InterleavingSimulation : ISimulation
             AddWriter(interleaver, "ledger", () => ProduceTransactionsAsync(node));
             Add(interleaver, "follower", () => FollowAsync(node));
             Add(interleaver, "flushes", () => FlushAsync(node), isService: true);
+            Add(interleaver, "moves", () => MoveAsync(node), isService: true);
             Add(interleaver, "long poll", () => PollAsync(node));
             Add(interleaver, "reader of committed records", () => ReadCommittedAsync(node));
             interleaver.Run(node.Stop);
@@ -78,9 +81,11 @@ public sealed class InterleavingSimulation : ISimulation
         }
 
         private static (string, string)[] Compacted =>
-            [("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.01"), ("delete.retention.ms", "0"), ("min.compaction.lag.ms", "0")];
+            [("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.01"), ("delete.retention.ms", "0"),
+                ("min.compaction.lag.ms", "0")];
 
-        private void Add(Interleaver interleaver, string name, Func<Task> work, bool isService = false) => interleaver.Add(name, work, isService);
+        private void Add(Interleaver interleaver, string name, Func<Task> work, bool isService = false) =>
+            interleaver.Add(name, work, isService);
 
         private void AddWriter(Interleaver interleaver, string topic, Func<Task> work)
         {
@@ -133,12 +138,16 @@ public sealed class InterleavingSimulation : ISimulation
                 if (node.Find(topic) is not { } replica)
                     continue; // deleted, and not made anew yet
                 var outcome = replica.Append(nextBatch(), needsInSyncReplicas: true, allowZstd: true, node.Now);
-                if (outcome.ErrorCode is not (ErrorCode.None or ErrorCode.NotLeaderOrFollower or ErrorCode.KafkaStorageError)) // the topic may just be deleted
+                // the topic may just be deleted
+                if (outcome.ErrorCode is not (ErrorCode.None or ErrorCode.NotLeaderOrFollower or ErrorCode.KafkaStorageError))
                     throw new SimulationException($"{topic}: an append was refused with {outcome.ErrorCode}: {outcome.ErrorMessage}");
             }
         }
 
-        /// <summary>Produces what the long poll waits for. Now and then it waits until all of it is polled, so that no later append makes up for a wake-up that was lost.</summary>
+        /// <summary>
+        /// Produces what the long poll waits for. Now and then it waits until all of it is polled, so that no later append makes up for a
+        /// wake-up that was lost.
+        /// </summary>
         private async Task ProduceToPollAsync(InterleavedNode node)
         {
             var replica = node.Find("stream")!;
@@ -162,6 +171,17 @@ public sealed class InterleavingSimulation : ISimulation
             }
         }
 
+        /// <summary>Moves the log that is flushed most to the other directory, and back.</summary>
+        private async Task MoveAsync(InterleavedNode node)
+        {
+            while (!node.Stopping.IsCancellationRequested)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(2 + _random.NextInt(10)), _clock);
+                if (!node.Stopping.IsCancellationRequested)
+                    Move(node, node.Find("followed")!.Partition);
+            }
+        }
+
         /// <summary>Writes transactions, most of which it aborts.</summary>
         private async Task ProduceTransactionsAsync(InterleavedNode node)
         {
@@ -174,8 +194,16 @@ public sealed class InterleavingSimulation : ISimulation
                 var first = -1L;
                 for (var batches = 1 + _random.NextInt(2); batches > 0; batches--)
                 {
-                    var options = new RecordBatchOptions { ProducerId = producer, ProducerEpoch = 0, BaseSequence = sequences[producer]++, IsTransactional = true };
-                    var offset = Appended(replica.Append(Batch(options, default), true, true, node.Now, VerificationGuard.None)).Result.FirstOffset;
+                    var options =
+                        new RecordBatchOptions
+                        {
+                            ProducerId = producer,
+                            ProducerEpoch = 0,
+                            BaseSequence = sequences[producer]++,
+                            IsTransactional = true
+                        };
+                    var offset = Appended(replica.Append(Batch(options, default), true, true, node.Now, VerificationGuard.None))
+                        .Result.FirstOffset;
                     first = first < 0 ? offset : first;
                 }
 
@@ -212,11 +240,14 @@ public sealed class InterleavingSimulation : ISimulation
                 RecordBatchEditor.SetPartitionLeaderEpoch(batch, epoch);
                 log.AppendAsFollower(batch, node.Now);
                 if (log.RecoveryPoint > log.LogEndOffset)
-                    throw new SimulationException($"The recovery point {log.RecoveryPoint} of followed is behind its end {log.LogEndOffset}.");
+                    throw new SimulationException(
+                        $"The recovery point {log.RecoveryPoint} of followed is behind its end {log.LogEndOffset}.");
             }
         }
 
-        /// <summary>Waits for records that nobody deletes, for longer than anything here takes: a wait that ends with nothing missed an append.</summary>
+        /// <summary>
+        /// Waits for records that nobody deletes, for longer than anything here takes: a wait that ends with nothing missed an append.
+        /// </summary>
         private async Task PollAsync(InterleavedNode node)
         {
             var log = node.Find("stream")!.Log;
@@ -233,7 +264,8 @@ public sealed class InterleavingSimulation : ISimulation
                     throw new SimulationException($"A fetch of stream failed with {fetched.Error}.");
                 if (log.HighWatermark > offset && _clock.NowMs - Math.Max(began, _lastAppendMs) > LongPollMs / 2)
                     throw new SimulationException(
-                        $"A fetch from {offset} waited from {began} to {_clock.NowMs} ms, though the last append at {_lastAppendMs} ms brought the high watermark to {log.HighWatermark}.");
+                        $"A fetch from {offset} waited from {began} to {_clock.NowMs} ms, though the last append at {_lastAppendMs} ms "
+                            + $"brought the high watermark to {log.HighWatermark}.");
                 offset = _polledOffset = CheckOrder(fetched, offset);
             }
         }
@@ -272,7 +304,9 @@ public sealed class InterleavingSimulation : ISimulation
                 var (producer, last) = (batch.ProducerId, batch.LastOffset);
                 if (_aborted.Any(transaction => transaction.ProducerId == producer && transaction.First <= last && last <= transaction.Last)
                     && !fetched.Aborted.Any(named => named.ProducerId == producer && named.FirstOffset <= last))
-                    throw new SimulationException($"A reader of committed records got the batch that ends at {last}, which producer {producer} aborted, and was not told so.");
+                    throw new SimulationException(
+                        $"A reader of committed records got the batch that ends at {last}, which producer {producer} aborted, and was not "
+                            + "told so.");
             }
         }
 
@@ -301,8 +335,8 @@ public sealed class InterleavingSimulation : ISimulation
         }
 
         /// <summary>
-        /// Loses power: everything before the recovery points must be there. A log that was never flushed may be missing: it is made without a flush, and the broker
-        /// makes it again.
+        /// Loses power: everything before the recovery points must be there. A log that was never flushed may be missing: it is made
+        /// without a flush, and the broker makes it again.
         /// </summary>
         private static void CheckRecoveryPoints(InterleavedNode node)
         {
@@ -315,13 +349,18 @@ public sealed class InterleavingSimulation : ISimulation
                     if (opened.Find(partition) is not { } log)
                     {
                         if (recoveryPoint > 0)
-                            throw new SimulationException($"{partition} is gone after power loss, though it was flushed to {recoveryPoint}.");
+                            throw new SimulationException(
+                                $"{partition} is gone after power loss, though it was flushed to {recoveryPoint}.");
                         continue;
                     }
 
                     var left = BatchesOf(log).ToHashSet();
-                    if (batches.FirstOrDefault(batch => batch.LastOffset < recoveryPoint && batch.BaseOffset >= log.LogStartOffset && !left.Contains(batch)) is { Crc: > 0 } lost)
-                        throw new SimulationException($"{partition}: the batch [{lost.BaseOffset}, {lost.LastOffset}] is lost, though it lies before the recovery point {recoveryPoint}.");
+                    if (batches.FirstOrDefault(
+                        batch => batch.LastOffset < recoveryPoint && batch.BaseOffset >= log.LogStartOffset
+                        && !left.Contains(batch)) is { Crc: > 0 } lost)
+                        throw new SimulationException(
+                            $"{partition}: the batch [{lost.BaseOffset}, {lost.LastOffset}] is lost, though it lies before the recovery "
+                                + $"point {recoveryPoint}.");
                 }
             }
         }
@@ -336,7 +375,8 @@ public sealed class InterleavingSimulation : ISimulation
                     break;
                 var bytes = new byte[slice.Length];
                 slice.Read(0, bytes);
-                for (ReadOnlySpan<byte> rest = bytes; RecordBatchView.TryReadSize(rest, out var size, out _) && size <= rest.Length; rest = rest[size..])
+                for (ReadOnlySpan<byte> rest = bytes; RecordBatchView.TryReadSize(rest, out var size, out _)
+                    && size <= rest.Length; rest = rest[size..])
                 {
                     var batch = new RecordBatchView(rest[..size]);
                     batches.Add((batch.BaseOffset, batch.LastOffset, batch.Crc));
@@ -348,16 +388,20 @@ public sealed class InterleavingSimulation : ISimulation
         }
 
         private static AppendOutcome Appended(AppendOutcome outcome) =>
-            outcome.ErrorCode == ErrorCode.None ? outcome : throw new SimulationException($"ledger: an append was refused with {outcome.ErrorCode}: {outcome.ErrorMessage}");
+            outcome.ErrorCode == ErrorCode.None ? outcome
+            : throw new SimulationException($"ledger: an append was refused with {outcome.ErrorCode}: {outcome.ErrorMessage}");
 
         private byte[] NextBatch() => Batch(new RecordBatchOptions(), default);
 
-        private byte[] NextKeyedBatch() => Batch(new RecordBatchOptions(), new NullableBytes(Encoding.UTF8.GetBytes($"k{_random.NextInt(3)}")));
+        private byte[] NextKeyedBatch() =>
+            Batch(new RecordBatchOptions(), new NullableBytes(Encoding.UTF8.GetBytes($"k{_random.NextInt(3)}")));
 
         private byte[] Batch(in RecordBatchOptions options, NullableBytes key)
         {
             using var builder = new RecordBatchBuilder(options);
-            builder.Append(Instant.Now(_clock).UnixMilliseconds, key, new NullableBytes(Encoding.UTF8.GetBytes(new string('v', 1 + _random.NextInt(60)))));
+            builder.Append(
+                Instant.Now(_clock).UnixMilliseconds, key,
+                new NullableBytes(Encoding.UTF8.GetBytes(new string('v', 1 + _random.NextInt(60)))));
             return builder.Build();
         }
     }

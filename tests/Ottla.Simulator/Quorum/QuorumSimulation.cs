@@ -35,7 +35,8 @@ public sealed class QuorumSimulation : ISimulation
             world.DemandProgress(ProgressMs);
             return world.Result;
         }
-        catch (Exception e) when (e is InvariantViolationException or InvalidOperationException or KeyNotFoundException or ArgumentException)
+        catch (Exception e) when (
+            e is InvariantViolationException or InvalidOperationException or KeyNotFoundException or ArgumentException)
         {
             throw new SimulationException($"at {world.NowMs} ms, {world.Conditions}: {e.Message}", e);
         }

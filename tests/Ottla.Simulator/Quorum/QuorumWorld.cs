@@ -30,7 +30,8 @@ internal sealed partial class QuorumWorld
         // Static voters are known by their id, and found where their name is, whatever the port.
         _staticVoters = Conditions.IsDynamic
             ? VoterSet.Empty
-            : new VoterSet(voterIds.Select(id => new Voter(new ReplicaKey(id, Uuid.Zero), [new RaftEndpoint(ListenerName, HostOf(id), AnyPort)])));
+            : new VoterSet(
+                voterIds.Select(id => new Voter(new ReplicaKey(id, Uuid.Zero), [new RaftEndpoint(ListenerName, HostOf(id), AnyPort)])));
         BootstrapServers = Conditions.IsDynamic || Prng.NextChance(50)
             ? [.. voterIds.Select((id, index) => RaftNode.Bootstrap(index, HostOf(id), AnyPort))]
             : [];
@@ -100,7 +101,9 @@ internal sealed partial class QuorumWorld
 
     public void RunFaulty(long durationMs) => Run(durationMs);
 
-    /// <summary>Sends a request to whoever listens at the address. Who is not there refuses the connection, or the sender hears nothing.</summary>
+    /// <summary>
+    /// Sends a request to whoever listens at the address. Who is not there refuses the connection, or the sender hears nothing.
+    /// </summary>
     public void Send(SimulatedReplica from, int life, RaftSend send)
     {
         var to = FindAt(send.To);

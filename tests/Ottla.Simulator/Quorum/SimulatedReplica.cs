@@ -38,12 +38,14 @@ internal sealed class SimulatedReplica(QuorumWorld world, int id, bool isControl
     /// <summary>Requests that it has sent.</summary>
     public long Sent { get; private set; }
 
-    public IReadOnlyList<RaftEndpoint> Endpoints => isController ? [new RaftEndpoint(QuorumWorld.ListenerName, world.HostOf(id), Port)] : [];
+    public IReadOnlyList<RaftEndpoint> Endpoints =>
+        isController ? [new RaftEndpoint(QuorumWorld.ListenerName, world.HostOf(id), Port)] : [];
 
     public string Describe() => Machine is not { } machine
         ? $"{Disk.Key} (down, log {Disk.StartOffset}-{Disk.EndOffset})"
         : $"{Disk.Key} ({machine.Role}, epoch {machine.Epoch}, leader {machine.LeaderId}, log {Disk.StartOffset}-{Disk.EndOffset}, "
-            + $"flushed {Disk.FlushedOffset}, high watermark {machine.HighWatermark}, voters {string.Join("+", machine.History.Voters.Voters.Select(voter => voter.Key))})";
+            + $"flushed {Disk.FlushedOffset}, high watermark {machine.HighWatermark}, voters "
+                + $"{string.Join("+", machine.History.Voters.Voters.Select(voter => voter.Key))})";
 
     public void Start()
     {
@@ -66,7 +68,8 @@ internal sealed class SimulatedReplica(QuorumWorld world, int id, bool isControl
         };
         Machine = new RaftMachine(options, new Prng(world.Prng.NextUInt64()));
         world.Invariants.NoteStart(this);
-        world.Tell($"{Disk.Key} has {string.Join(" ", Disk.Snapshots.Select(snapshot => snapshot.Id))} and the log {Disk.StartOffset}-{Disk.EndOffset}");
+        world.Tell($"{Disk.Key} has {string.Join(" ", Disk.Snapshots.Select(snapshot => snapshot.Id))} and the log "
+            + $"{Disk.StartOffset}-{Disk.EndOffset}");
         Step(Disk.Open());
     }
 
@@ -109,7 +112,8 @@ internal sealed class SimulatedReplica(QuorumWorld world, int id, bool isControl
         if (last is null || (Disk.Snapshots.Count > 0 && Disk.Snapshots[^1].Id.Offset >= last.EndOffset))
             return;
         var snapshot = new SavedSnapshot(
-            new LogPosition(last.EndOffset, last.Epoch), machine.History.KRaftVersionAt(last.EndOffset), machine.History.VotersAt(last.EndOffset));
+            new LogPosition(last.EndOffset, last.Epoch), machine.History.KRaftVersionAt(last.EndOffset),
+            machine.History.VotersAt(last.EndOffset));
         world.Invariants.NoteSnapshot(this, snapshot);
         Disk.Save(snapshot, keepsLog: world.Prng.NextChance(30));
         Step(new RaftEvent.SnapshotWritten(Disk.Snapshots[0].Id, snapshot.Id, Disk.StartOffset));
@@ -252,7 +256,8 @@ internal sealed class SimulatedReplica(QuorumWorld world, int id, bool isControl
         if (piece.Position == 0)
             Disk.Part.Clear();
         if (piece.Position != Disk.Part.Count)
-            throw new InvalidOperationException($"{Describe()} got the piece at {piece.Position} of {piece.Id} after {Disk.Part.Count} bytes");
+            throw new InvalidOperationException(
+                $"{Describe()} got the piece at {piece.Position} of {piece.Id} after {Disk.Part.Count} bytes");
         Disk.Part.AddRange(piece.Bytes.Span);
         if (!piece.IsLast)
             return;

@@ -3,7 +3,9 @@ using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Workloads;
 
-/// <summary>What goes wrong in a world while its workload runs: kills and restarts of the node, connections that break, bytes that are held up.</summary>
+/// <summary>
+/// What goes wrong in a world while its workload runs: kills and restarts of the node, connections that break, bytes that are held up.
+/// </summary>
 internal sealed class Chaos
 {
     private const int StepsToKillMax = 300;

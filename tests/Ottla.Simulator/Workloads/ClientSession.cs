@@ -10,12 +10,15 @@ using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Workloads;
 
-/// <summary>One run of a workload: a node, clients that live and die, and a history of what they did, which is checked in the end.</summary>
+/// <summary>
+/// One run of a workload: a node, clients that live and die, and a history of what they did, which is checked in the end.
+/// </summary>
 /// <param name="world">Where.</param>
 /// <param name="configs">What is configured otherwise than for development.</param>
 /// <param name="powerLossPercent">Of a hundred kills of the node, how many take the power of its host.</param>
 /// <param name="bug">A bug that the node is to have; null for none.</param>
-internal abstract class ClientSession(World world, IReadOnlyDictionary<string, string> configs, int powerLossPercent = 0, BrokerBug? bug = null)
+internal abstract class ClientSession(
+    World world, IReadOnlyDictionary<string, string> configs, int powerLossPercent = 0, BrokerBug? bug = null)
 {
     protected static readonly TimeSpan LongPatience = TimeSpan.FromMinutes(5);
 
@@ -51,14 +54,23 @@ internal abstract class ClientSession(World world, IReadOnlyDictionary<string, s
     protected long NextValue() => ++_lastValue;
 
     protected SimClient NewClient(SimProcess process, params (ApiKey Key, short Lowest, short Highest)[] versions) =>
-        new(process, Node.EndPoint, new ClientVersions(new Prng(world.Random.NextUInt64()), versions), new Prng(world.Random.NextUInt64())) { Bug = bug };
+        new(process, Node.EndPoint, new ClientVersions(new Prng(world.Random.NextUInt64()), versions),
+            new Prng(world.Random.NextUInt64()))
+        { Bug = bug };
 
-    protected static IEnumerable<TopicPartition> PartitionsOf(string topic, int count) => Enumerable.Range(0, count).Select(partition => new TopicPartition(topic, partition));
+    protected static IEnumerable<TopicPartition> PartitionsOf(string topic, int count) =>
+        Enumerable.Range(0, count).Select(partition => new TopicPartition(topic, partition));
 
     protected static async Task CreateTopicAsync(SimClient client, string topic, int partitions)
     {
-        var request = new CreateTopicsRequest { TimeoutMs = 1000, Topics = [new CreateTopicsRequest.CreatableTopic { Name = topic, NumPartitions = partitions, ReplicationFactor = 1 }] };
-        var response = await client.CallUntilAnsweredAsync<CreateTopicsRequest, CreateTopicsResponse>(request, answer => (ErrorCode)answer.Topics[0].ErrorCode, LongPatience);
+        var request =
+            new CreateTopicsRequest
+            {
+                TimeoutMs = 1000,
+                Topics = [new CreateTopicsRequest.CreatableTopic { Name = topic, NumPartitions = partitions, ReplicationFactor = 1 }]
+            };
+        var response = await client.CallUntilAnsweredAsync<CreateTopicsRequest, CreateTopicsResponse>(
+            request, answer => (ErrorCode)answer.Topics[0].ErrorCode, LongPatience);
         if ((ErrorCode?)response?.Topics[0].ErrorCode is not (ErrorCode.None or ErrorCode.TopicAlreadyExists))
             throw new SimulationException($"the topic {topic} was not created: {(ErrorCode?)response?.Topics[0].ErrorCode}");
     }
@@ -69,7 +81,8 @@ internal abstract class ClientSession(World world, IReadOnlyDictionary<string, s
     /// <param name="killPercent">How many of a hundred are killed.</param>
     /// <param name="lifeMsMax">How long one lives that is killed, at most.</param>
     /// <param name="body">What each does, as a process of the history.</param>
-    protected async Task KeepRunningAsync(SimProcess director, string name, int killPercent, int lifeMsMax, Func<SimProcess, long, Task> body)
+    protected async Task KeepRunningAsync(
+        SimProcess director, string name, int killPercent, int lifeMsMax, Func<SimProcess, long, Task> body)
     {
         while (!IsOver)
             await RunClientAsync(director, name, killPercent, lifeMsMax, body);
@@ -102,7 +115,8 @@ internal abstract class ClientSession(World world, IReadOnlyDictionary<string, s
     {
         var client = NewClient(process);
         var request = new InitProducerIdRequest { TransactionalId = null };
-        var response = await client.CallUntilAnsweredAsync<InitProducerIdRequest, InitProducerIdResponse>(request, answer => (ErrorCode)answer.ErrorCode, LongPatience);
+        var response = await client.CallUntilAnsweredAsync<InitProducerIdRequest, InitProducerIdResponse>(
+            request, answer => (ErrorCode)answer.ErrorCode, LongPatience);
         if (response is not { ErrorCode: (short)ErrorCode.None })
             throw new SimulationException($"there is no producer id: {(ErrorCode?)response?.ErrorCode}");
         var sender = new RecordSender(client, response.ProducerId, response.ProducerEpoch);
@@ -141,10 +155,11 @@ internal abstract class ClientSession(World world, IReadOnlyDictionary<string, s
     }
 
     /// <summary>
-    /// A broker that starts knows only the last of each producer's batches, as Kafka does: its snapshot's format has no room for more. A batch that is
-    /// repeated then, with others behind it, is taken for one out of order. Kafka's producer tells its application the same.
+    /// A broker that starts knows only the last of each producer's batches, as Kafka does: its snapshot's format has no room for more. A
+    /// batch that is repeated then, with others behind it, is taken for one out of order. Kafka's producer tells its application the same.
     /// </summary>
-    private bool IsForgotten(SendFailedException e, int startsBefore) => e is { Error: ErrorCode.OutOfOrderSequenceNumber, IsInDoubt: true } && Node.Starts > startsBefore;
+    private bool IsForgotten(SendFailedException e, int startsBefore) => e is { Error: ErrorCode.OutOfOrderSequenceNumber, IsInDoubt: true }
+        && Node.Starts > startsBefore;
 
     /// <summary>A consumer's life: reads partitions of its choice from their beginning.</summary>
     protected async Task ConsumeAsync(SimProcess process, long number, IReadOnlyList<TopicPartition> partitions, bool isReadCommitted)

@@ -2,7 +2,10 @@ using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Workloads;
 
-/// <summary>Idempotent producers and consumers of their own partitions, while node and clients are killed and connections break: nothing acknowledged is lost, nothing is twice.</summary>
+/// <summary>
+/// Idempotent producers and consumers of their own partitions, while node and clients are killed and connections break: nothing
+/// acknowledged is lost, nothing is twice.
+/// </summary>
 public sealed class ProduceWorkload : ISimulation
 {
     private const string Topic = "t";
@@ -43,12 +46,18 @@ public sealed class ProduceWorkload : ISimulation
             var lifeMsMax = (int)Duration.TotalMilliseconds / 2;
             var clients = new List<Task>();
             for (var i = 0; i < Producers; i++)
-                clients.Add(KeepRunningAsync(director, $"producer.{i}", KillPercent, lifeMsMax, (process, number) => ProduceAsync(process, number, partitions, () => IsOver)));
+                clients.Add(
+                    KeepRunningAsync(
+                        director, $"producer.{i}", KillPercent, lifeMsMax, (process, number) =>
+                        ProduceAsync(process, number, partitions, () => IsOver)));
             for (var i = 0; i < Consumers; i++)
             {
                 var isReadCommitted = World.Random.NextChance(50);
                 var some = partitions.Where((_, index) => index == 0 || World.Random.NextChance(70)).ToList();
-                clients.Add(KeepRunningAsync(director, $"consumer.{i}", KillPercent, lifeMsMax, (process, number) => ConsumeAsync(process, number, some, isReadCommitted)));
+                clients.Add(
+                    KeepRunningAsync(
+                        director, $"consumer.{i}", KillPercent, lifeMsMax, (process, number) =>
+                        ConsumeAsync(process, number, some, isReadCommitted)));
             }
 
             await new Chaos(World, Node).RunAsync(director, Duration);

@@ -10,10 +10,13 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.Simulator.Workloads;
 
 /// <summary>
-/// Jepsen's workload of transactions: producers with transactional ids that send, poll, commit and abort; loops that consume, transform and produce with
-/// their offsets in the transaction; zombies of both; and all that can go wrong around them.
+/// Jepsen's workload of transactions: producers with transactional ids that send, poll, commit and abort; loops that consume, transform and
+/// produce with their offsets in the transaction; zombies of both; and all that can go wrong around them.
 /// </summary>
-/// <remarks>Each seed has conditions of its own: which <c>transaction.version</c> is finalized, whether requests arrive late, whether power is lost (<see cref="TransactionConditions"/>).</remarks>
+/// <remarks>
+/// Each seed has conditions of its own: which <c>transaction.version</c> is finalized, whether requests arrive late, whether power is lost
+/// (<see cref="TransactionConditions"/>).
+/// </remarks>
 public sealed class TransactionWorkload : ISimulation
 {
     private const string Topic = "t";
@@ -34,7 +37,9 @@ public sealed class TransactionWorkload : ISimulation
     public string Name => "transactions";
 
     /// <inheritdoc/>
-    public string Description => "transactional producers and consume-transform-produce loops by every transaction.version; kills, power loss, zombies, resets, requests that arrive late";
+    public string Description =>
+        "transactional producers and consume-transform-produce loops by every transaction.version; kills, power loss, zombies, resets, "
+            + "requests that arrive late";
 
     /// <inheritdoc/>
     public void Run(ulong seed, TextWriter? log = null) => RunSession(seed, TransactionConditions.Of(seed), log);
@@ -72,7 +77,12 @@ public sealed class TransactionWorkload : ISimulation
 
         protected override async Task DirectAsync(SimProcess director)
         {
-            World.Network.Weather = new NetworkWeather { StallsPerThousand = conditions.HasLateRequests ? World.Random.NextInt(10) : 0, StallMsMax = StallMsMax };
+            World.Network.Weather =
+                new NetworkWeather
+                {
+                    StallsPerThousand = conditions.HasLateRequests ? World.Random.NextInt(10) : 0,
+                    StallMsMax = StallMsMax
+                };
             await Node.StartAsync();
             await FinalizeAsync(director, conditions.Versions.First);
             foreach (var (topic, partitions) in new[] { (Topic, Partitions), (Input, Pipes), (Output, Pipes) })
@@ -86,11 +96,15 @@ public sealed class TransactionWorkload : ISimulation
             for (var i = 0; i < Pipes; i++)
             {
                 var pipe = i;
-                pipes.Add(KeepRunningWithZombiesAsync(director, $"pipe.{i}", (process, number, id) => PipeAsync(process, number, id, pipe)));
+                pipes.Add(KeepRunningWithZombiesAsync(
+                    director, $"pipe.{i}", (process, number, id) => PipeAsync(process, number, id, pipe)));
             }
 
             for (var i = 0; i < Consumers; i++)
-                clients.Add(KeepRunningAsync(director, $"consumer.{i}", 30, (int)Duration.TotalMilliseconds, (process, number) => ConsumeAsync(process, number, all, isReadCommitted: true)));
+                clients.Add(
+                    KeepRunningAsync(
+                        director, $"consumer.{i}", 30, (int)Duration.TotalMilliseconds, (process, number) =>
+                        ConsumeAsync(process, number, all, isReadCommitted: true)));
             var feeder = KeepFeedingAsync(director);
             var change = ChangeVersionAsync(director);
             await new Chaos(World, Node).RunAsync(director, Duration);
@@ -118,22 +132,33 @@ public sealed class TransactionWorkload : ISimulation
             if (version == _transactionVersion)
                 return;
             var client = NewClient(director, (ApiKey.UpdateFeatures, 1, 2));
-            var update = new UpdateFeaturesRequest.FeatureUpdateKey { Feature = Feature.TransactionVersion, MaxVersionLevel = version, UpgradeType = version > _transactionVersion ? upgrade : safeDowngrade };
+            var update =
+                new UpdateFeaturesRequest.FeatureUpdateKey
+                {
+                    Feature = Feature.TransactionVersion,
+                    MaxVersionLevel = version,
+                    UpgradeType = version > _transactionVersion ? upgrade : safeDowngrade
+                };
             var request = new UpdateFeaturesRequest { TimeoutMs = 1_000, FeatureUpdates = [update] };
-            var response = await client.CallUntilAnsweredAsync<UpdateFeaturesRequest, UpdateFeaturesResponse>(request, answer => (ErrorCode)answer.ErrorCode, LongPatience);
+            var response = await client.CallUntilAnsweredAsync<UpdateFeaturesRequest, UpdateFeaturesResponse>(
+                request, answer => (ErrorCode)answer.ErrorCode, LongPatience);
             if (response is not { ErrorCode: (short)ErrorCode.None })
                 throw new SimulationException($"{Feature.TransactionVersion} {version} was not finalized: {response?.ErrorMessage}");
             _transactionVersion = version;
             World.Tell(director.Name, $"{Feature.TransactionVersion} is {version}");
         }
 
-        /// <summary>One client after another with the same transactional id, where now and then the next one begins while the one before still goes on.</summary>
+        /// <summary>
+        /// One client after another with the same transactional id, where now and then the next one begins while the one before still goes
+        /// on.
+        /// </summary>
         private async Task KeepRunningWithZombiesAsync(SimProcess director, string name, Func<SimProcess, long, string, Task> body)
         {
             var lives = new List<Task>();
             while (!IsOver)
             {
-                lives.Add(RunClientAsync(director, name, killPercent: 50, lifeMsMax: 6_000, (process, number) => body(process, number, name)));
+                lives.Add(RunClientAsync(
+                    director, name, killPercent: 50, lifeMsMax: 6_000, (process, number) => body(process, number, name)));
                 if (World.Random.NextChance(30))
                     await director.Delay(TimeSpan.FromMilliseconds(World.Random.NextInt(1, 3_000)));
                 else
@@ -213,7 +238,9 @@ public sealed class TransactionWorkload : ISimulation
         }
 
         private TransactionalProducer NewProducer(SimClient client, string transactionalId) =>
-            new(client, transactionalId, _transactionVersion, TransactionTimeout) { OnEndSent = conditions.HasRepeatedEnds ? RepeatLater : null };
+            new(client, transactionalId, _transactionVersion,
+                TransactionTimeout)
+            { OnEndSent = conditions.HasRepeatedEnds ? RepeatLater : null };
 
         /// <summary>Has an EndTxn arrive once more, over another connection, whatever became of its producer.</summary>
         private void RepeatLater(EndTxnRequest end)
@@ -226,7 +253,8 @@ public sealed class TransactionWorkload : ISimulation
                 await process.Delay(TimeSpan.FromMilliseconds(World.Random.NextInt(1, RepeatedAfterMsMax)));
                 try
                 {
-                    await NewClient(process, TransactionalProducer.Versions(_transactionVersion)).CallAsync<EndTxnRequest, EndTxnResponse>(end);
+                    await NewClient(process, TransactionalProducer.Versions(_transactionVersion))
+                        .CallAsync<EndTxnRequest, EndTxnResponse>(end);
                 }
                 catch (ConnectionLostException e)
                 {
@@ -324,10 +352,12 @@ public sealed class TransactionWorkload : ISimulation
             var deadline = director.Clock.GetUtcNow() + TimeSpan.FromMinutes(5);
             foreach (var partition in PartitionsOf(Input, Pipes))
             {
-                while (await client.CommittedOffsetAsync(Group, partition) is var committed && committed < await client.EndOffsetAsync(partition))
+                while (await client.CommittedOffsetAsync(Group, partition) is var committed
+                    && committed < await client.EndOffsetAsync(partition))
                 {
                     if (director.Clock.GetUtcNow() > deadline)
-                        throw new SimulationException(string.Create(CultureInfo.InvariantCulture, $"the loops stay at {committed} of {partition}"));
+                        throw new SimulationException(
+                            string.Create(CultureInfo.InvariantCulture, $"the loops stay at {committed} of {partition}"));
                     await director.Delay(TimeSpan.FromMilliseconds(100));
                 }
             }
@@ -340,10 +370,12 @@ public sealed class TransactionWorkload : ISimulation
             {
                 var (input, output) = (Values(new TopicPartition(Input, pipe)), Values(new TopicPartition(Output, pipe)));
                 if (!input.SequenceEqual(output))
-                    throw new SimulationException($"into pipe {pipe} went {string.Join(' ', input)}{Environment.NewLine}out of it came {string.Join(' ', output)}");
+                    throw new SimulationException(
+                        $"into pipe {pipe} went {string.Join(' ', input)}{Environment.NewLine}out of it came {string.Join(' ', output)}");
             }
 
-            List<long> Values(TopicPartition partition) => [.. records.Where(record => record.Partition == partition.ToString()).Select(record => record.Value)];
+            List<long> Values(TopicPartition partition) =>
+                [.. records.Where(record => record.Partition == partition.ToString()).Select(record => record.Value)];
         }
     }
 }

@@ -24,7 +24,8 @@ internal sealed class SimLog(Action<FormattableString>? tell) : ILoggerFactory
 
         public bool IsEnabled(LogLevel logLevel) => tell is not null && logLevel >= LogLevel.Information;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(logLevel))
                 tell!($"{category}: {formatter(state, exception)} {exception}");

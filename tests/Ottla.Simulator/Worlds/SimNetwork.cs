@@ -20,10 +20,13 @@ public sealed record NetworkWeather
     public int PiecesPercent { get; init; } = 20;
 }
 
-/// <summary>A network of streams as TCP makes them: bytes arrive in order, whole or in pieces, after a while, and even after their sender has given up.</summary>
+/// <summary>
+/// A network of streams as TCP makes them: bytes arrive in order, whole or in pieces, after a while, and even after their sender has given
+/// up.
+/// </summary>
 /// <remarks>
-/// Who aborts a connection, or dies, leaves what it has sent on its way; the reset follows behind. So a request can be carried out long after its
-/// client has repeated it on another connection. Lives as long as the world; everything follows from its <see cref="Prng"/>.
+/// Who aborts a connection, or dies, leaves what it has sent on its way; the reset follows behind. So a request can be carried out long
+/// after its client has repeated it on another connection. Lives as long as the world; everything follows from its <see cref="Prng"/>.
 /// </remarks>
 public sealed class SimNetwork
 {

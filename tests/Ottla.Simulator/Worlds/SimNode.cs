@@ -6,10 +6,12 @@ using Ottla.Simulator.Disk;
 
 namespace Ottla.Simulator.Worlds;
 
-/// <summary>A broker node in a world: started, stopped, killed between any two steps or file operations, and started again on what it left behind.</summary>
+/// <summary>
+/// A broker node in a world: started, stopped, killed between any two steps or file operations, and started again on what it left behind.
+/// </summary>
 /// <remarks>
-/// A kill is that of a process: what was written stays written, flushed or not. Where its host loses power, its disk keeps what was flushed, and of the
-/// rest what chance leaves. Each start is a process of its own; the node is one.
+/// A kill is that of a process: what was written stays written, flushed or not. Where its host loses power, its disk keeps what was
+/// flushed, and of the rest what chance leaves. Each start is a process of its own; the node is one.
 /// </remarks>
 public sealed class SimNode
 {
@@ -41,7 +43,8 @@ public sealed class SimNode
         _world = world;
         EndPoint = new IPEndPoint(address, Port);
         _random = new Prng(world.Random.NextUInt64());
-        _disk = new SimDisk(world.NewProcess("disk").Clock, new Prng(~world.Seed)); // of its own: what it loses does not change what the world does
+        // of its own: what it loses does not change what the world does
+        _disk = new SimDisk(world.NewProcess("disk").Clock, new Prng(~world.Seed));
         _configs = new Dictionary<string, string>
         {
             ["log.dirs"] = "/data",
@@ -94,7 +97,8 @@ public sealed class SimNode
         var platform = new NodePlatform(_disk, process.Transport, process.Clock, new SimLog(process.Tell), _random.NextUInt64());
         var started = process.Start(async () =>
         {
-            var node = await BrokerNode.StartAsync(BrokerConfig.LoadDevMode([KeyValuePair.Create("CLUSTER_ID", ClusterId)], _configs), mayFormat: true, platform);
+            var node = await BrokerNode.StartAsync(
+                BrokerConfig.LoadDevMode([KeyValuePair.Create("CLUSTER_ID", ClusterId)], _configs), mayFormat: true, platform);
             _node = node;
             _ = WatchAsync(process, node);
         });
@@ -133,7 +137,8 @@ public sealed class SimNode
         var losesPower = PowerLossPercent > 0 && _random.NextChance(PowerLossPercent);
         _world.Tell(process.Name, $"{(losesPower ? "loses power" : "is killed")}");
         End(process);
-        _disk = losesPower ? _disk.AfterPowerLoss() : _disk.AfterProcessDeath(); // the old one does nothing of what its code still tries on the way out
+        // the old one does nothing of what its code still tries on the way out
+        _disk = losesPower ? _disk.AfterPowerLoss() : _disk.AfterProcessDeath();
     }
 
     /// <summary>Kills it before the file operation after so many.</summary>

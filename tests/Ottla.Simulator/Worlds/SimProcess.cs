@@ -2,7 +2,10 @@ using System.Net;
 
 namespace Ottla.Simulator.Worlds;
 
-/// <summary>A process in a world: what it awaits continues in it, on its own clock and network, until it is killed, and then nothing of it ever does again.</summary>
+/// <summary>
+/// A process in a world: what it awaits continues in it, on its own clock and network, until it is killed, and then nothing of it ever does
+/// again.
+/// </summary>
 /// <remarks>Made by the <see cref="World"/>. Its code runs under it as the synchronization context; all awaits capture it.</remarks>
 public sealed class SimProcess : SynchronizationContext
 {

@@ -6,8 +6,9 @@ namespace Ottla.Simulator.Worlds;
 
 /// <summary>Runs everything in a world, one piece of work at a time on one thread, in an order that follows from the seed.</summary>
 /// <remarks>
-/// Work is what the processes post: continuations of awaits, timers that are due, bytes that arrive. Of all that could run next, any may. When nothing can,
-/// the clock jumps to the next timer; now and then it goes on a little earlier, as if the work were slow. Lives as long as the world.
+/// Work is what the processes post: continuations of awaits, timers that are due, bytes that arrive. Of all that could run next, any may.
+/// When nothing can, the clock jumps to the next timer; now and then it goes on a little earlier, as if the work were slow. Lives as long
+/// as the world.
 /// </remarks>
 public sealed class SimScheduler
 {
@@ -48,7 +49,8 @@ public sealed class SimScheduler
             while (!isDone())
             {
                 if (_escape is { } escape)
-                    throw new SimulationException($"Something ran on another thread, and would run otherwise the next time:{Environment.NewLine}{escape}");
+                    throw new SimulationException(
+                        $"Something ran on another thread, and would run otherwise the next time:{Environment.NewLine}{escape}");
                 if (_ready.Count == 0 || _random.NextInt(OvertakingOneIn) == 0)
                     FireTimers(mayJump: _ready.Count == 0);
                 if (NowTicks > deadline)
@@ -65,7 +67,10 @@ public sealed class SimScheduler
     /// <summary>Mixes something into <see cref="TraceHash"/>.</summary>
     public void Trace(ulong value) => TraceHash = (TraceHash ^ value) * 1099511628211;
 
-    /// <summary>Has <paramref name="action"/> done between two pieces of work, <paramref name="steps"/> from now. One at a time: a later call replaces an earlier one.</summary>
+    /// <summary>
+    /// Has <paramref name="action"/> done between two pieces of work, <paramref name="steps"/> from now. One at a time: a later call
+    /// replaces an earlier one.
+    /// </summary>
     public void InterruptAfter(int steps, Action action) => _interruption = (Steps + steps, action);
 
     /// <summary>Has <paramref name="action"/> done in a process after a time.</summary>
@@ -82,7 +87,8 @@ public sealed class SimScheduler
             _ready.Add(new Work(process, callback, state));
     }
 
-    internal void Schedule(SimTimer timer, long version, long ticks) => _timers.Enqueue((timer, version), (Math.Max(ticks, NowTicks), _timerOrder++));
+    internal void Schedule(SimTimer timer, long version, long ticks) =>
+        _timers.Enqueue((timer, version), (Math.Max(ticks, NowTicks), _timerOrder++));
 
     private void RunOne()
     {
@@ -137,7 +143,8 @@ public sealed class SimScheduler
         }
 
         if (mayJump)
-            throw new SimulationException(string.Create(CultureInfo.InvariantCulture, $"Nothing can go on after step {Steps}: everybody waits for somebody else."));
+            throw new SimulationException(
+                string.Create(CultureInfo.InvariantCulture, $"Nothing can go on after step {Steps}: everybody waits for somebody else."));
     }
 
     private readonly record struct Work(SimProcess Process, SendOrPostCallback Callback, object? State);

@@ -37,7 +37,8 @@ public sealed class SimTransport : ITransport
         var peer = (IPEndPoint)endpoint;
         await Task.Delay(_network.NextDelay(), _process.Clock, cancellationToken);
         while (_network.IsCut(_address, peer.Address) || _network.IsCut(peer.Address, _address))
-            await Task.Delay(ConnectRetryDelay, _process.Clock, cancellationToken); // as TCP does: nobody says that the peer is out of reach
+            // as TCP does: nobody says that the peer is out of reach
+            await Task.Delay(ConnectRetryDelay, _process.Clock, cancellationToken);
         var connection = _network.Connect(_address, peer) ?? throw new SocketException((int)SocketError.ConnectionRefused);
         Own(connection);
         return connection;
@@ -159,7 +160,8 @@ internal sealed class SimLink
 }
 
 /// <summary>One end of a simulated connection.</summary>
-internal sealed class SimConnection(SimLink link, SimStream incoming, SimStream outgoing, IPEndPoint local, IPEndPoint remote) : ITransportConnection, IDisposable
+internal sealed class SimConnection(SimLink link, SimStream incoming, SimStream outgoing, IPEndPoint local, IPEndPoint remote)
+    : ITransportConnection, IDisposable
 {
     private bool _isClosed;
 
@@ -174,7 +176,8 @@ internal sealed class SimConnection(SimLink link, SimStream incoming, SimStream 
     /// <summary>Whose it is; null while it waits to be accepted.</summary>
     public SimTransport? Owner { get; set; }
 
-    public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) => incoming.ReadAsync(buffer, cancellationToken);
+    public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) =>
+        incoming.ReadAsync(buffer, cancellationToken);
 
     public async ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
@@ -184,7 +187,8 @@ internal sealed class SimConnection(SimLink link, SimStream incoming, SimStream 
         await Task.Yield(); // others may go first: a send is no atomic step
     }
 
-    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
+    public ValueTask SendFileAsync(
+        ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
         throw new NotSupportedException("the simulated network has no sendfile");
 
     public void Abort()

@@ -4,7 +4,9 @@ using Ottla.Kernel;
 
 namespace Ottla.Simulator.Worlds;
 
-/// <summary>A world that follows from its seed: processes on a network, with one clock, run one step at a time. Lives for one run.</summary>
+/// <summary>
+/// A world that follows from its seed: processes on a network, with one clock, run one step at a time. Lives for one run.
+/// </summary>
 public sealed class World
 {
     private static readonly TimeSpan LimitDefault = TimeSpan.FromHours(1);
@@ -68,7 +70,8 @@ public sealed class World
         }
 
         if (main.Exception?.InnerException is { } failure)
-            throw failure as SimulationException ?? new SimulationException($"at {Describe(Scheduler.NowTicks)}, step {Scheduler.Steps}: {failure.Message}", failure);
+            throw failure as SimulationException
+            ?? new SimulationException($"at {Describe(Scheduler.NowTicks)}, step {Scheduler.Steps}: {failure.Message}", failure);
     }
 
     /// <summary>Something happened that must not: the run ends.</summary>
@@ -78,5 +81,6 @@ public sealed class World
     public void Tell(string who, FormattableString what) =>
         _log?.WriteLine($"{Describe(Scheduler.NowTicks)} {Scheduler.Steps,8} {who,-12} {what.ToString(CultureInfo.InvariantCulture)}");
 
-    private static string Describe(long ticks) => new DateTime(ticks, DateTimeKind.Utc).ToString("HH:mm:ss.ffffff", CultureInfo.InvariantCulture);
+    private static string Describe(long ticks) =>
+        new DateTime(ticks, DateTimeKind.Utc).ToString("HH:mm:ss.ffffff", CultureInfo.InvariantCulture);
 }

@@ -33,7 +33,13 @@ public sealed record AdminOperation
     public long? Offset { get; init; }
 
     public static AdminOperation CreateTopic(string topic, int partitions, params (string Name, string Value)[] configs) =>
-        new() { Op = "create-topic", Topic = topic, Partitions = partitions, Configs = configs.ToDictionary(config => config.Name, config => config.Value) };
+        new()
+        {
+            Op = "create-topic",
+            Topic = topic,
+            Partitions = partitions,
+            Configs = configs.ToDictionary(config => config.Name, config => config.Value)
+        };
 
     public static AdminOperation DeleteTopic(string topic) => new() { Op = "delete-topic", Topic = topic };
 
@@ -47,7 +53,8 @@ public sealed record AdminOperation
     public static AdminOperation AlterConfig(string topic, string name, string value) =>
         new() { Op = "alter-config", Topic = topic, Name = name, Value = value };
 
-    public static AdminOperation ListOffsets(string topic, int partition) => new() { Op = "list-offsets", Topic = topic, Partition = partition };
+    public static AdminOperation ListOffsets(string topic, int partition) =>
+        new() { Op = "list-offsets", Topic = topic, Partition = partition };
 
     public static AdminOperation DeleteRecords(string topic, int partition, long offset) =>
         new() { Op = "delete-records", Topic = topic, Partition = partition, Offset = offset };

@@ -67,7 +67,8 @@ public static class ClientCatalog
             Environment = new Dictionary<string, string> { ["KAFKA_PYTHON_API_VERSION"] = apiVersion },
         };
 
-    private static DriverClient CreateNode(string name, ClientLimits limits, string? script = null, params (string Name, string Value)[] environment)
+    private static DriverClient CreateNode(
+        string name, ClientLimits limits, string? script = null, params (string Name, string Value)[] environment)
     {
         var folder = Path.Combine(RepositoryPaths.Clients, "node");
         var node = Path.Combine(folder, "node_modules", ".bin", "node");

@@ -2,7 +2,9 @@ using Ottla.SystemTests.Harness;
 
 namespace Ottla.SystemTests.Clients;
 
-/// <summary>Confluent.Kafka 1, in the tests' own process, over the installed librdkafka. Version 2 has a driver: <c>tests/Ottla.ConfluentDriver</c>.</summary>
+/// <summary>
+/// Confluent.Kafka 1, in the tests' own process, over the installed librdkafka. Version 2 has a driver: <c>tests/Ottla.ConfluentDriver</c>.
+/// </summary>
 public sealed class ConfluentClient : KafkaClient
 {
     /// <inheritdoc/>

@@ -37,7 +37,8 @@ internal static class ConfluentGroupMember
             .SetErrorHandler((_, error) => Console.Error.WriteLine(error))
             .SetPartitionsAssignedHandler((member, added) => ReportAssigned(member.Assignment.Union(added)));
         if (usesConsumerProtocol)
-            builder.SetPartitionsRevokedHandler((member, revoked) => ReportAssigned(member.Assignment.Except(revoked.Select(one => one.TopicPartition))));
+            builder.SetPartitionsRevokedHandler(
+                (member, revoked) => ReportAssigned(member.Assignment.Except(revoked.Select(one => one.TopicPartition))));
         using var consumer = builder.Build();
         consumer.Subscribe(topic);
         while (!leaving.IsCancellationRequested)

@@ -4,7 +4,9 @@ using Confluent.Kafka.Admin;
 
 namespace Ottla.SystemTests.Clients;
 
-/// <summary>What the tests ask of Confluent.Kafka: compiled with the old version into the tests, and with the newest into its driver.</summary>
+/// <summary>
+/// What the tests ask of Confluent.Kafka: compiled with the old version into the tests, and with the newest into its driver.
+/// </summary>
 internal static class ConfluentOperations
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
@@ -49,7 +51,8 @@ internal static class ConfluentOperations
         }
 
         if (!unreported.Wait(Limit))
-            throw new TimeoutException($"{unreported.CurrentCount} of {records.Count} records remain undelivered after {Limit.TotalSeconds} s.");
+            throw new TimeoutException(
+                $"{unreported.CurrentCount} of {records.Count} records remain undelivered after {Limit.TotalSeconds} s.");
         if (failures.Count > 0)
             throw new InvalidOperationException($"{failures.Count} records were not delivered; the first: {failures[0]}");
     }
@@ -142,13 +145,19 @@ internal static class ConfluentOperations
                 return new AdminAnswer();
             case "describe-topic":
                 var topic = admin.GetMetadata(operation.Topic, Limit).Topics.Single();
-                return topic.Error.IsError ? throw new KafkaException(topic.Error) : new AdminAnswer { Partitions = topic.Partitions.Count };
+                return topic.Error.IsError ? throw new KafkaException(topic.Error)
+                    : new AdminAnswer { Partitions = topic.Partitions.Count };
             case "create-partitions":
-                await admin.CreatePartitionsAsync([new PartitionsSpecification { Topic = operation.Topic, IncreaseTo = operation.Partitions!.Value }]);
+                await admin.CreatePartitionsAsync(
+                    [new PartitionsSpecification { Topic = operation.Topic, IncreaseTo = operation.Partitions!.Value }]);
                 return new AdminAnswer();
             case "describe-configs":
                 var described = await admin.DescribeConfigsAsync([resource]);
-                return new AdminAnswer { Configs = described.Single().Entries.ToDictionary(entry => entry.Key, entry => (string?)entry.Value.Value) };
+                return new AdminAnswer
+                {
+                    Configs = described.Single()
+                    .Entries.ToDictionary(entry => entry.Key, entry => (string?)entry.Value.Value)
+                };
             case "alter-config":
                 var entry = new ConfigEntry { Name = operation.Name, Value = operation.Value };
                 await admin.AlterConfigsAsync(new Dictionary<ConfigResource, List<ConfigEntry>> { [resource] = [entry] });
@@ -161,7 +170,8 @@ internal static class ConfluentOperations
                 }
 
             case "delete-records":
-                await admin.DeleteRecordsAsync([new TopicPartitionOffset(operation.Topic, operation.Partition!.Value, operation.Offset!.Value)]);
+                await admin.DeleteRecordsAsync(
+                    [new TopicPartitionOffset(operation.Topic, operation.Partition!.Value, operation.Offset!.Value)]);
                 return new AdminAnswer();
             case "list-groups":
                 return new AdminAnswer { Groups = [.. admin.ListGroups(Limit).Select(group => group.Group)] };
@@ -180,9 +190,12 @@ internal static class ConfluentOperations
 
     private static Dictionary<int, long> CommittedOffsets(IAdminClient admin, string bootstrap, string group, string topic)
     {
-        var partitions = admin.GetMetadata(topic, Limit).Topics.Single().Partitions.Select(partition => new TopicPartition(topic, partition.PartitionId));
-        using var consumer = new ConsumerBuilder<Ignore, Ignore>(new ConsumerConfig { BootstrapServers = bootstrap, GroupId = group }).SetLogHandler((_, _) => { }).Build();
-        return consumer.Committed(partitions, Limit).Where(one => one.Offset >= 0).ToDictionary(one => one.Partition.Value, one => one.Offset.Value);
+        var partitions = admin.GetMetadata(topic, Limit).Topics.Single()
+            .Partitions.Select(partition => new TopicPartition(topic, partition.PartitionId));
+        using var consumer = new ConsumerBuilder<Ignore, Ignore>(new ConsumerConfig { BootstrapServers = bootstrap, GroupId = group })
+            .SetLogHandler((_, _) => { }).Build();
+        return consumer.Committed(partitions, Limit).Where(one => one.Offset >= 0)
+            .ToDictionary(one => one.Partition.Value, one => one.Offset.Value);
     }
 
     // The exceptions of several results carry each result's own error.

@@ -4,7 +4,9 @@ using Ottla.SystemTests.Harness;
 
 namespace Ottla.SystemTests.Clients;
 
-/// <summary>A client behind a driver program that keeps the contract of README.md: commands as arguments, JSON lines on stdin and stdout.</summary>
+/// <summary>
+/// A client behind a driver program that keeps the contract of README.md: commands as arguments, JSON lines on stdin and stdout.
+/// </summary>
 /// <param name="name">See <see cref="KafkaClient.Name"/>.</param>
 /// <param name="program">What is started: an interpreter, or the driver itself.</param>
 /// <param name="arguments">What comes before the command: the script of an interpreter.</param>
@@ -58,16 +60,20 @@ public sealed class DriverClient(string name, string program, params string[] ar
 
     /// <inheritdoc/>
     public override MemberCommand GroupMemberCommand(string bootstrap, string group, string topic, string? instance) =>
-        new(program, [.. arguments, "group", bootstrap, group, topic, instance ?? "-"], Environment, GroupEvent.ParseJson, EndsWithInput: true);
+        new(program, [.. arguments, "group", bootstrap, group, topic, instance ?? "-"], Environment, GroupEvent.ParseJson,
+            EndsWithInput: true);
 
-    /// <summary>The command line of a process that copies a topic's records to another topic in transactions, its group's offsets among them.</summary>
+    /// <summary>
+    /// The command line of a process that copies a topic's records to another topic in transactions, its group's offsets among them.
+    /// </summary>
     /// <param name="bootstrap">The cluster.</param>
     /// <param name="group">The group's id.</param>
     /// <param name="topic">Where from.</param>
     /// <param name="toTopic">Where to.</param>
     /// <param name="id">The transactional id, and the static member's where the client has such.</param>
     public MemberCommand TransformCommand(string bootstrap, string group, string topic, string toTopic, string id) =>
-        new(program, [.. arguments, "transform", bootstrap, group, topic, toTopic, id], Environment, GroupEvent.ParseJson, EndsWithInput: true);
+        new(program, [.. arguments, "transform", bootstrap, group, topic, toTopic, id], Environment, GroupEvent.ParseJson,
+            EndsWithInput: true);
 
     /// <summary>Runs any command of the driver; a failure is a result.</summary>
     public Task<ToolResult> RunAsync(ReadOnlyMemory<byte> input, params string[] command) =>

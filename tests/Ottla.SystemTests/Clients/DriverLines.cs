@@ -12,7 +12,9 @@ internal static class DriverLines
         DefaultIgnoreCondition = JsonIgnoreCondition.Never,
     };
 
-    private static readonly JsonSerializerOptions OperationJson = new(Json) { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
+    private static readonly JsonSerializerOptions OperationJson = new(
+        Json)
+    { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
 
     /// <summary>Reads the lines to their end.</summary>
     public static List<T> Read<T>(TextReader lines)

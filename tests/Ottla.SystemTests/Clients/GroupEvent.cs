@@ -38,10 +38,12 @@ public sealed record GroupEvent
     public IReadOnlyList<long[]> Records { get; init; } = [];
 
     /// <inheritdoc/>
-    public override string ToString() => Event == Transaction ? $"{Event} of {Records.Count}" : Event == Assigned ? $"{Event} {string.Join(',', Partitions)}" : $"{Event} {Partition}@{Offset}";
+    public override string ToString() => Event == Transaction ? $"{Event} of {Records.Count}" : Event == Assigned
+        ? $"{Event} {string.Join(',', Partitions)}" : $"{Event} {Partition}@{Offset}";
 
     /// <summary>Reads a line of a driver; null when it is something else, such as a client's log in JSON.</summary>
-    public static GroupEvent? ParseJson(string line) => line.StartsWith("{\"event\":", StringComparison.Ordinal) ? JsonSerializer.Deserialize<GroupEvent>(line) : null;
+    public static GroupEvent? ParseJson(string line) =>
+        line.StartsWith("{\"event\":", StringComparison.Ordinal) ? JsonSerializer.Deserialize<GroupEvent>(line) : null;
 }
 
 /// <summary>How a member of a group is started.</summary>
@@ -51,4 +53,5 @@ public sealed record GroupEvent
 /// <param name="Parse">Reads a line of its output; null when the line is no event.</param>
 /// <param name="EndsWithInput">Whether it leaves in order at the end of its input; else at SIGTERM.</param>
 public sealed record MemberCommand(
-    string Program, IReadOnlyList<string> Arguments, IReadOnlyDictionary<string, string> Environment, Func<string, GroupEvent?> Parse, bool EndsWithInput);
+    string Program, IReadOnlyList<string> Arguments, IReadOnlyDictionary<string, string> Environment, Func<string, GroupEvent?> Parse,
+    bool EndsWithInput);

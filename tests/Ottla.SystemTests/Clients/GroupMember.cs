@@ -38,7 +38,8 @@ public sealed class GroupMember : IAsyncDisposable
     }
 
     /// <summary>Its partitions now, in order; empty before the first assignment.</summary>
-    public IReadOnlyList<int> Partitions => Events.LastOrDefault(one => one.Event == GroupEvent.Assigned)?.Partitions.Order().ToList() ?? [];
+    public IReadOnlyList<int> Partitions =>
+        Events.LastOrDefault(one => one.Event == GroupEvent.Assigned)?.Partitions.Order().ToList() ?? [];
 
     /// <summary>How often it was assigned partitions.</summary>
     public int Assignments => Events.Count(one => one.Event == GroupEvent.Assigned);
@@ -47,7 +48,8 @@ public sealed class GroupMember : IAsyncDisposable
     public bool HasEnded => _process.HasExited;
 
     /// <summary>The records that it got.</summary>
-    public IEnumerable<(int Partition, long Offset)> Records => Events.Where(one => one.Event == GroupEvent.Record).Select(one => (one.Partition, one.Offset));
+    public IEnumerable<(int Partition, long Offset)> Records =>
+        Events.Where(one => one.Event == GroupEvent.Record).Select(one => (one.Partition, one.Offset));
 
     /// <summary>What became of it and the last that it wrote, for messages of failures. The times are seconds since its start.</summary>
     public override string ToString() =>
@@ -112,7 +114,9 @@ public sealed class GroupMember : IAsyncDisposable
         while (await reader.ReadLineAsync() is { } line)
         {
             var told = _command.Parse(line);
-            _transcript.Append(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(_started).TotalSeconds,7:0.000} {told?.ToString() ?? line}"));
+            _transcript.Append(
+                string.Create(
+                    CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(_started).TotalSeconds,7:0.000} {told?.ToString() ?? line}"));
             if (told is null)
                 continue;
             lock (_lock)

@@ -34,7 +34,9 @@ public abstract class KafkaClient
     public virtual Task<IReadOnlyList<AdminAnswer>> AdminAsync(string bootstrap, IReadOnlyList<AdminOperation> operations) =>
         throw new NotSupportedException($"{Name} has no admin operations here.");
 
-    /// <summary>The command line of a member of a group; it lives until its input ends, and tells events as <see cref="GroupMember"/> reads them.</summary>
+    /// <summary>
+    /// The command line of a member of a group; it lives until its input ends, and tells events as <see cref="GroupMember"/> reads them.
+    /// </summary>
     /// <param name="bootstrap">The cluster.</param>
     /// <param name="group">The group's id.</param>
     /// <param name="topic">What to subscribe to.</param>

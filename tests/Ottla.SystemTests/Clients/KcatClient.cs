@@ -4,7 +4,9 @@ using Ottla.SystemTests.Harness;
 
 namespace Ottla.SystemTests.Clients;
 
-/// <summary>kcat, by its command line. It creates no topics, so it leaves that to the broker's automatic creation or to another client.</summary>
+/// <summary>
+/// kcat, by its command line. It creates no topics, so it leaves that to the broker's automatic creation or to another client.
+/// </summary>
 public sealed class KcatClient : KafkaClient
 {
     private const string Program = "/usr/bin/kcat";
@@ -44,7 +46,8 @@ public sealed class KcatClient : KafkaClient
 
             var result = await RunAsync(
                 input.ToArray(),
-                ["-P", "-b", bootstrap, "-t", topic, "-p", Invariant(partition.Key), "-z", codec, "-Z", "-D", RecordDelimiterArgument, "-K", KeyDelimiterArgument]);
+                ["-P", "-b", bootstrap, "-t", topic, "-p", Invariant(partition.Key), "-z", codec, "-Z", "-D", RecordDelimiterArgument, "-K",
+                    KeyDelimiterArgument]);
             result.OrFail();
         }
     }
@@ -54,17 +57,21 @@ public sealed class KcatClient : KafkaClient
     {
         // Lengths come first (-1 for null), so that keys and values may have any bytes.
         var result = await RunAsync(
-            default, ["-C", "-b", bootstrap, "-t", topic, "-o", "beginning", "-e", "-q", "-X", "check.crcs=true", "-f", "%p %o %T %K %S\\n%k%s\\n%h\\n"]);
+            default, ["-C", "-b", bootstrap, "-t", topic, "-o", "beginning", "-e", "-q", "-X", "check.crcs=true", "-f",
+                "%p %o %T %K %S\\n%k%s\\n%h\\n"]);
         return Parse(result.OrFail().Output);
     }
 
     /// <summary>Produces the lines of <paramref name="input"/> to partition 0.</summary>
     public async Task ProduceLinesAsync(string bootstrap, string topic, string codec, ReadOnlyMemory<byte> input) =>
-        (await RunAsync(input, ["-P", "-b", bootstrap, "-t", topic, "-p", "0", "-z", codec, "-X", "acks=all", "-X", "enable.idempotence=true"])).OrFail();
+        (await RunAsync(
+            input, ["-P", "-b", bootstrap, "-t", topic, "-p", "0", "-z", codec, "-X", "acks=all", "-X", "enable.idempotence=true"]))
+                .OrFail();
 
     /// <summary>Reads partition 0 to its end as lines.</summary>
     public async Task<byte[]> ConsumeLinesAsync(string bootstrap, string topic) =>
-        (await RunAsync(default, ["-C", "-b", bootstrap, "-t", topic, "-p", "0", "-o", "beginning", "-e", "-q", "-X", "check.crcs=true"])).OrFail().Output;
+        (await RunAsync(default, ["-C", "-b", bootstrap, "-t", topic, "-p", "0", "-o", "beginning", "-e", "-q", "-X", "check.crcs=true"]))
+        .OrFail().Output;
 
     /// <inheritdoc/>
     public override MemberCommand GroupMemberCommand(string bootstrap, string group, string topic, string? instance)
@@ -72,19 +79,29 @@ public sealed class KcatClient : KafkaClient
         string[] statics = instance is null ? [] : ["-X", $"group.instance.id={instance}"];
         string[] options =
         [
-            "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=500", "-X", "auto.commit.interval.ms=100", "-X", "auto.offset.reset=earliest",
+            "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=500", "-X", "auto.commit.interval.ms=100", "-X",
+                "auto.offset.reset=earliest",
             "-X", "reconnect.backoff.max.ms=200", "-E", "-u", "-f", "record %p %o\\n",
         ];
         return new MemberCommand(
-            Program, ["-b", bootstrap, .. options, .. statics, "-G", group, topic], new Dictionary<string, string>(), line => ParseEvent(line, topic), EndsWithInput: false);
+            Program, ["-b", bootstrap, .. options, .. statics, "-G", group, topic], new Dictionary<string, string>(), line =>
+            ParseEvent(line, topic), EndsWithInput: false);
     }
 
-    /// <summary>"record 0 12" is ours; "% Group g rebalanced (memberid m): assigned: t [0], t [1]" is kcat's. What was revoked is not told: an assignment follows it.</summary>
+    /// <summary>
+    /// "record 0 12" is ours; "% Group g rebalanced (memberid m): assigned: t [0], t [1]" is kcat's. What was revoked is not told: an
+    /// assignment follows it.
+    /// </summary>
     private static GroupEvent? ParseEvent(string line, string topic)
     {
         const string assigned = "): assigned: ";
         if (line.Split(' ') is ["record", var partition, var offset])
-            return new GroupEvent { Event = GroupEvent.Record, Partition = int.Parse(partition, CultureInfo.InvariantCulture), Offset = long.Parse(offset, CultureInfo.InvariantCulture) };
+            return new GroupEvent
+            {
+                Event = GroupEvent.Record,
+                Partition = int.Parse(partition, CultureInfo.InvariantCulture),
+                Offset = long.Parse(offset, CultureInfo.InvariantCulture)
+            };
         var start = line.IndexOf(assigned, StringComparison.Ordinal);
         if (!line.StartsWith("% Group ", StringComparison.Ordinal) || start < 0)
             return null;

@@ -104,7 +104,8 @@ public static class RecordSets
         if (!producerLimits.HasFlag(ClientLimits.NoTimestamps) && sent.Timestamp != got.Timestamp)
             return $"timestamp {sent.Timestamp} was read as {got.Timestamp}.";
         var same = sent.Headers.Count == got.Headers.Count
-            && sent.Headers.Zip(got.Headers).All(pair => AreEqual(pair.First[0], pair.Second[0]) && AreEqual(pair.First[1], pair.Second[1]));
+            && sent.Headers.Zip(got.Headers)
+            .All(pair => AreEqual(pair.First[0], pair.Second[0]) && AreEqual(pair.First[1], pair.Second[1]));
         return same ? null : $"headers {Show(sent.Headers)} were read as {Show(got.Headers)}.";
     }
 

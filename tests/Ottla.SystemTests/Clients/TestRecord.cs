@@ -4,7 +4,8 @@ namespace Ottla.SystemTests.Clients;
 public sealed record TestRecord(int Partition, long Timestamp, byte[]? Key, byte[]? Value, IReadOnlyList<byte[]?[]> Headers);
 
 /// <summary>A record as a client read it.</summary>
-public sealed record ConsumedRecord(int Partition, long Offset, long Timestamp, byte[]? Key, byte[]? Value, IReadOnlyList<byte[]?[]> Headers);
+public sealed record ConsumedRecord(
+    int Partition, long Offset, long Timestamp, byte[]? Key, byte[]? Value, IReadOnlyList<byte[]?[]> Headers);
 
 /// <summary>What a client's own interface cannot say, so that a test does not ask for it.</summary>
 [Flags]

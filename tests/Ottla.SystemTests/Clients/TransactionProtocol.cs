@@ -4,10 +4,13 @@ using Ottla.SystemTests.Wire;
 
 namespace Ottla.SystemTests.Clients;
 
-/// <summary>The requests of a transactional producer and its consumer at the protocol level of transaction.version 2 (KIP-890), for one broker that leads and coordinates everything.</summary>
+/// <summary>
+/// The requests of a transactional producer and its consumer at the protocol level of transaction.version 2 (KIP-890), for one broker that
+/// leads and coordinates everything.
+/// </summary>
 /// <remarks>
-/// A request whose answer was lost, or that the broker cannot serve yet, is repeated as it was, as Kafka's clients do: what it asks for must happen once nevertheless.
-/// Other errors are <see cref="KafkaErrorException"/>. Owned by one task.
+/// A request whose answer was lost, or that the broker cannot serve yet, is repeated as it was, as Kafka's clients do: what it asks for
+/// must happen once nevertheless. Other errors are <see cref="KafkaErrorException"/>. Owned by one task.
 /// </remarks>
 internal sealed class TransactionProtocol(int port, string transactionalId) : IAsyncDisposable
 {
@@ -36,7 +39,8 @@ internal sealed class TransactionProtocol(int port, string transactionalId) : IA
     });
 
     /// <summary>OffsetFetch 7 with require_stable: what the group has committed, or 0.</summary>
-    public Task<List<(int Partition, long Offset)>> CommittedAsync(string group, string topic, IReadOnlyList<int> partitions) => RepeatAsync(async connection =>
+    public Task<List<(int Partition, long Offset)>> CommittedAsync(string group, string topic, IReadOnlyList<int> partitions) =>
+        RepeatAsync(async connection =>
     {
         await FindCoordinatorAsync(connection, group, GroupKey);
         var body = new WireWriter().CompactString(group).CompactLength(1).CompactString(topic).CompactLength(partitions.Count);
@@ -77,7 +81,8 @@ internal sealed class TransactionProtocol(int port, string transactionalId) : IA
     /// <summary>Produce 12: appends to all those partitions in the transaction, and thereby adds them to it.</summary>
     public Task ProduceAsync(string topic, IReadOnlyDictionary<int, byte[]> batches) => RepeatAsync(async connection =>
     {
-        var body = new WireWriter().CompactString(transactionalId).Int16(-1).Int32(10_000).CompactLength(1).CompactString(topic).CompactLength(batches.Count);
+        var body = new WireWriter().CompactString(transactionalId).Int16(-1).Int32(10_000).CompactLength(1).CompactString(topic)
+            .CompactLength(batches.Count);
         foreach (var (partition, batch) in batches)
             body.Int32(partition).CompactLength(batch.Length).Raw(batch).NoTags();
         var response = await connection.RequestFlexibleAsync(0, 12, body.NoTags());
@@ -105,7 +110,9 @@ internal sealed class TransactionProtocol(int port, string transactionalId) : IA
             body.Int32(partition).Int64(offset).Int32(-1).CompactString(null).NoTags();
         var response = await connection.RequestFlexibleAsync(28, 5, body.NoTags());
         response.Int32(); // throttle time
-        foreach (var error in response.CompactArray(one => (Name: one.CompactString(), Errors: one.CompactArray(partition => (partition.Int32(), Error: partition.Int16()))))[0].Errors)
+        foreach (var error in response.CompactArray(
+            one => (Name: one.CompactString(), Errors: one.CompactArray(partition => (partition.Int32(), Error: partition.Int16()))))[0]
+                .Errors)
             Check(error.Error);
     });
 
@@ -205,8 +212,8 @@ internal sealed class KafkaErrorException(short code) : Exception($"error {code}
 {
     private const short TransactionAbortable = 120;
 
-    // UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE,
-    // NOT_COORDINATOR, NOT_ENOUGH_REPLICAS, CONCURRENT_TRANSACTIONS, UNSTABLE_OFFSET_COMMIT
+    // UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT, COORDINATOR_LOAD_IN_PROGRESS,
+    // COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, NOT_ENOUGH_REPLICAS, CONCURRENT_TRANSACTIONS, UNSTABLE_OFFSET_COMMIT
     private static readonly short[] Retriable = [3, 5, 6, 7, 14, 15, 16, 19, 51, 88];
 
     /// <summary>Kafka's error code.</summary>

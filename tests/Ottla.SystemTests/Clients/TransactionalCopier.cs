@@ -6,10 +6,12 @@ using Ottla.SystemTests.Wire;
 namespace Ottla.SystemTests.Clients;
 
 /// <summary>
-/// A process that copies its partitions of a topic in transactions, as the drivers' command <c>transform</c> of README.md does, with our own client at the protocol level of
-/// transaction.version 2: partitions and groups come into a transaction with the first write, every end of a transaction brings another epoch. Some transactions it aborts.
+/// A process that copies its partitions of a topic in transactions, as the drivers' command <c>transform</c> of README.md does, with our
+/// own client at the protocol level of transaction.version 2: partitions and groups come into a transaction with the first write, every end
+/// of a transaction brings another epoch. Some transactions it aborts.
 /// </summary>
-internal sealed class TransactionalCopier(TransactionProtocol protocol, string group, string topic, string toTopic, IReadOnlyList<int> partitions)
+internal sealed class TransactionalCopier(
+    TransactionProtocol protocol, string group, string topic, string toTopic, IReadOnlyList<int> partitions)
 {
     private const int TransactionalAttribute = 0x10;
     private const int AbortEvery = 7;
@@ -19,7 +21,8 @@ internal sealed class TransactionalCopier(TransactionProtocol protocol, string g
     private int _transactions;
 
     /// <summary>The command line of such a process.</summary>
-    public static MemberCommand Command(int port, string group, string topic, string toTopic, string id, IEnumerable<int> partitions) => new(
+    public static MemberCommand Command(int port, string group, string topic, string toTopic, string id, IEnumerable<int> partitions) =>
+        new(
         "dotnet",
         [typeof(TransactionalCopier).Assembly.Location, "copy", Text(port), group, topic, toTopic, id, .. partitions.Select(Text)],
         new Dictionary<string, string>(),
@@ -64,7 +67,11 @@ internal sealed class TransactionalCopier(TransactionProtocol protocol, string g
     private async Task CopyAsync(List<CopiedRecord> records)
     {
         // Told before it is done: whatever happens to this process, it is known what may have been sent.
-        Tell(new GroupEvent { Event = GroupEvent.Transaction, Records = [.. records.Select(record => new[] { record.Partition, record.Offset, ValueOf(record) })] });
+        Tell(new GroupEvent
+        {
+            Event = GroupEvent.Transaction,
+            Records = [.. records.Select(record => new[] { record.Partition, record.Offset, ValueOf(record) })]
+        });
         var byPartition = records.GroupBy(record => record.Partition).ToDictionary(each => each.Key, each => each.ToList());
         var next = byPartition.ToDictionary(each => each.Key, each => each.Value[^1].Offset + 1);
         try
@@ -101,7 +108,8 @@ internal sealed class TransactionalCopier(TransactionProtocol protocol, string g
     }
 
     /// <summary>Goes to what the group has committed.</summary>
-    private async Task RewindAsync() => _positions = (await protocol.CommittedAsync(group, topic, partitions)).ToDictionary(each => each.Partition, each => each.Offset);
+    private async Task RewindAsync() =>
+        _positions = (await protocol.CommittedAsync(group, topic, partitions)).ToDictionary(each => each.Partition, each => each.Offset);
 
     private byte[] Batch(int partition, List<CopiedRecord> records)
     {

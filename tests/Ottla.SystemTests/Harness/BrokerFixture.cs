@@ -14,7 +14,8 @@ public class BrokerFixture : IAsyncLifetime
     public string Bootstrap => External ?? Broker.Bootstrap;
 
     /// <summary>The process. A test that needs it cannot run against another cluster.</summary>
-    public BrokerProcess Broker => _broker ?? throw new InvalidOperationException("There is no broker process: OTTLA_BOOTSTRAP names another.");
+    public BrokerProcess Broker =>
+        _broker ?? throw new InvalidOperationException("There is no broker process: OTTLA_BOOTSTRAP names another.");
 
     /// <summary>The last that the process wrote; empty where it is not ours.</summary>
     public string BrokerOutput => _broker?.Output ?? "";
@@ -47,13 +48,17 @@ public class BrokerFixture : IAsyncLifetime
 public sealed class NoAutoCreateBrokerFixture : BrokerFixture
 {
     /// <inheritdoc/>
-    protected override IReadOnlyDictionary<string, string> Settings { get; } = new Dictionary<string, string> { ["auto.create.topics.enable"] = "false" };
+    protected override IReadOnlyDictionary<string, string> Settings { get; } =
+        new Dictionary<string, string> { ["auto.create.topics.enable"] = "false" };
 }
 
 /// <summary>A broker whose KIP-848 sessions end as soon as those of the classic clients here, which set their own.</summary>
 public sealed class GroupBrokerFixture : BrokerFixture
 {
-    /// <summary>See <see cref="GroupBrokerFixture"/>; the longest session of a member that says nothing is the bound of every wait for a crash to be noticed.</summary>
+    /// <summary>
+    /// See <see cref="GroupBrokerFixture"/>; the longest session of a member that says nothing is the bound of every wait for a crash to be
+    /// noticed.
+    /// </summary>
     public static readonly IReadOnlyDictionary<string, string> ShortSessions = new Dictionary<string, string>
     {
         ["group.consumer.min.session.timeout.ms"] = "6000",

@@ -95,7 +95,8 @@ public sealed class BrokerProcess : IAsyncDisposable
             ["log.dirs"] = dataDirectory,
             // Groups of one member need not wait for a second one.
             ["group.initial.rebalance.delay.ms"] = "0",
-            // The records of the tests are years old: retention, which first looks after half a minute, would delete them under their readers.
+            // The records of the tests are years old: retention, which first looks after half a minute, would delete them under their
+            // readers.
             ["log.retention.ms"] = "-1",
         };
         foreach (var (key, value) in settings)

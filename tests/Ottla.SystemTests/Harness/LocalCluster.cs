@@ -5,8 +5,8 @@ using Ottla.SystemTests.Wire;
 namespace Ottla.SystemTests.Harness;
 
 /// <summary>
-/// A cluster as an operator makes it: nodes formatted with the same list of initial controllers, each a process with free ports and a folder
-/// of its own. Owned by one test. Disposing it kills all nodes and removes the folders (unless OTTLA_KEEP_DATA is set).
+/// A cluster as an operator makes it: nodes formatted with the same list of initial controllers, each a process with free ports and a
+/// folder of its own. Owned by one test. Disposing it kills all nodes and removes the folders (unless OTTLA_KEEP_DATA is set).
 /// </summary>
 public sealed class LocalCluster : IAsyncDisposable
 {
@@ -38,7 +38,8 @@ public sealed class LocalCluster : IAsyncDisposable
         FormatAsync(Enumerable.Range(1, count).Select(id => (id, true, true)), settings);
 
     /// <summary>Brokers 1 and so on, and controllers 101 and so on.</summary>
-    public static Task<LocalCluster> FormatSeparateAsync(int controllers, int brokers, IReadOnlyDictionary<string, string>? settings = null) =>
+    public static Task<LocalCluster> FormatSeparateAsync(
+        int controllers, int brokers, IReadOnlyDictionary<string, string>? settings = null) =>
         FormatAsync(
             [
                 .. Enumerable.Range(101, controllers).Select(id => (id, IsBroker: false, IsController: true)),
@@ -117,7 +118,8 @@ public sealed class LocalCluster : IAsyncDisposable
     {
         foreach (var broker in Brokers.Where(node => node.IsRunning))
         {
-            if (await ClusterClient.TryQuorumLeaderAsync(broker.BrokerPort!.Value) is { } id && _nodes.Find(node => node.Id == id) is { IsRunning: true } leader)
+            if (await ClusterClient.TryQuorumLeaderAsync(broker.BrokerPort!.Value) is { } id
+                && _nodes.Find(node => node.Id == id) is { IsRunning: true } leader)
                 return leader;
         }
 

@@ -6,8 +6,8 @@ using Ottla.SystemTests.Clients;
 namespace Ottla.SystemTests.Harness;
 
 /// <summary>
-/// Numbers the records of each partition from 0 and produces them, idempotently and with acks=all, until stopped. One task produces; the client's
-/// polling thread reports deliveries. Any record that fails for good ends the test.
+/// Numbers the records of each partition from 0 and produces them, idempotently and with acks=all, until stopped. One task produces; the
+/// client's polling thread reports deliveries. Any record that fails for good ends the test.
 /// </summary>
 public sealed class NumberedWorkload(string bootstrap, string topic, int partitions, int valueBytes = sizeof(long)) : IDisposable
 {
@@ -45,7 +45,9 @@ public sealed class NumberedWorkload(string bootstrap, string topic, int partiti
                 var number = BinaryPrimitives.ReadInt64LittleEndian(read[index].Value!);
                 Assert.True(
                     number == index && read[index].Offset == index,
-                    string.Create(CultureInfo.InvariantCulture, $"Partition {partition}: offset {read[index].Offset} has record {number} where {index} was due."));
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"Partition {partition}: offset {read[index].Offset} has record {number} where {index} was due."));
             }
 
             Assert.Equal(_offsets[partition], Enumerable.Range(0, read.Count).Select(index => (long)index));

@@ -51,7 +51,8 @@ public sealed class RawConnection : IAsyncDisposable
     {
         var correlationId = ++_correlationId;
         await SendAsync(Frame(apiKey, apiVersion, correlationId, body));
-        var response = await ReadFrameAsync() ?? throw new IOException($"The broker closed instead of answering API {apiKey} v{apiVersion}.");
+        var response = await ReadFrameAsync()
+            ?? throw new IOException($"The broker closed instead of answering API {apiKey} v{apiVersion}.");
         Assert.Equal(correlationId, response.Int32());
         return response;
     }

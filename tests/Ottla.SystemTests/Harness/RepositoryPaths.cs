@@ -10,7 +10,8 @@ public static class RepositoryPaths
 
     /// <summary>The broker's executable: OTTLA_EXECUTABLE, or what a build leaves in the artifacts folder.</summary>
     public static string BrokerExecutable =>
-        Environment.GetEnvironmentVariable("OTTLA_EXECUTABLE") is { Length: > 0 } path ? path : Path.Combine(Root, "artifacts", "bin", "ottla");
+        Environment.GetEnvironmentVariable("OTTLA_EXECUTABLE") is { Length: > 0 } path ? path
+        : Path.Combine(Root, "artifacts", "bin", "ottla");
 
     /// <summary>The folder of the clients' drivers.</summary>
     public static string Clients => Path.Combine(Root, "tests", "Ottla.SystemTests", "Clients");

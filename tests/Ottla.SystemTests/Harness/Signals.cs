@@ -13,7 +13,8 @@ internal static partial class Signals
     public static void Terminate(int processId) => Send(processId, SignalTerminate);
 
     /// <summary>
-    /// Whether this process ignores SIGHUP, as under nohup: the processes that it starts do so too, and nohup means that they shall live on.
+    /// Whether this process ignores SIGHUP, as under nohup: the processes that it starts do so too, and nohup means that they shall live
+    /// on.
     /// </summary>
     public static bool IsHangUpIgnored
     {

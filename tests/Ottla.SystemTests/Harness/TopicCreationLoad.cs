@@ -76,7 +76,8 @@ public sealed class TopicCreationLoad : IAsyncDisposable
         foreach (var topic in there)
             Assert.True(_outcomes.ContainsKey(topic.Key), $"{topic.Key} is there, and nobody asked for it");
         return string.Create(
-            CultureInfo.InvariantCulture, $"{created} created, {repeated} made by an attempt that broke off, {refused} refused, {unknown} without an answer");
+            CultureInfo.InvariantCulture,
+            $"{created} created, {repeated} made by an attempt that broke off, {refused} refused, {unknown} without an answer");
     }
 
     /// <inheritdoc/>

@@ -4,7 +4,9 @@ using Ottla.SystemTests.Harness;
 
 namespace Ottla.SystemTests.Tests;
 
-/// <summary>A topic that nobody created comes into being when a client produces to it (auto.create.topics.enable, num.partitions).</summary>
+/// <summary>
+/// A topic that nobody created comes into being when a client produces to it (auto.create.topics.enable, num.partitions).
+/// </summary>
 [Trait(Categories.Trait, Categories.Clients)]
 public sealed class AutomaticTopicCreationTests(BrokerFixture fixture) : IClassFixture<BrokerFixture>
 {

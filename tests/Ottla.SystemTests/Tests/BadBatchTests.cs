@@ -26,13 +26,18 @@ public sealed class BadBatchTests(BrokerFixture fixture) : IClassFixture<BrokerF
     private static Dictionary<string, (BatchBuilder Batch, short[] Errors)> Batches => new()
     {
         ["bad CRC"] = (new BatchBuilder { TimestampMs = Now, CrcError = 1 }, [CorruptMessage]),
-        ["more records claimed than there are"] = (new BatchBuilder { TimestampMs = Now, RecordCount = 4, LastOffsetDelta = 3 }, [InvalidRecord, CorruptMessage]),
-        ["fewer records claimed than there are"] = (new BatchBuilder { TimestampMs = Now, RecordCount = 2, LastOffsetDelta = 1 }, [InvalidRecord, CorruptMessage]),
-        ["2^31-1 records claimed"] = (new BatchBuilder { TimestampMs = Now, RecordCount = int.MaxValue, LastOffsetDelta = int.MaxValue - 1 }, [InvalidRecord, CorruptMessage]),
+        ["more records claimed than there are"] = (
+            new BatchBuilder { TimestampMs = Now, RecordCount = 4, LastOffsetDelta = 3 }, [InvalidRecord, CorruptMessage]),
+        ["fewer records claimed than there are"] = (
+            new BatchBuilder { TimestampMs = Now, RecordCount = 2, LastOffsetDelta = 1 }, [InvalidRecord, CorruptMessage]),
+        ["2^31-1 records claimed"] = (
+            new BatchBuilder { TimestampMs = Now, RecordCount = int.MaxValue, LastOffsetDelta = int.MaxValue - 1 },
+                [InvalidRecord, CorruptMessage]),
         ["count and last offset disagree"] = (new BatchBuilder { TimestampMs = Now, LastOffsetDelta = 7 }, [InvalidRecord]),
         ["negative count"] = (new BatchBuilder { TimestampMs = Now, RecordCount = -1 }, [InvalidRecord]),
         ["no record"] = (new BatchBuilder { TimestampMs = Now, Records = 0 }, [InvalidRecord]),
-        ["record longer than the batch"] = (new BatchBuilder { TimestampMs = Now, RecordLengthError = 10 }, [InvalidRecord, CorruptMessage]),
+        ["record longer than the batch"] = (
+            new BatchBuilder { TimestampMs = Now, RecordLengthError = 10 }, [InvalidRecord, CorruptMessage]),
         ["record shorter than it is"] = (new BatchBuilder { TimestampMs = Now, RecordLengthError = -2 }, [InvalidRecord, CorruptMessage]),
         ["batch longer than what came"] = (new BatchBuilder { TimestampMs = Now, LengthError = 100 }, [InvalidRecord, CorruptMessage]),
         ["batch of 2 GB"] = (new BatchBuilder { TimestampMs = Now, LengthError = 2_000_000_000 }, [InvalidRecord, CorruptMessage]),

@@ -36,7 +36,9 @@ public sealed class ClientRoundTripTests(BrokerFixture fixture) : IClassFixture<
     {
         var writes = ClientCatalog.Get(producer);
         var reads = ClientCatalog.Get(consumer);
-        await RoundTripAsync(creator: new[] { writes, reads, ClientCatalog.Get("librdkafka") }.First(client => client is not KcatClient), writes, reads, codec);
+        await RoundTripAsync(
+            creator: new[] { writes, reads, ClientCatalog.Get("librdkafka") }.First(client => client is not KcatClient), writes, reads,
+            codec);
     }
 
     private async Task RoundTripAsync(KafkaClient creator, KafkaClient producer, KafkaClient consumer, string codec)

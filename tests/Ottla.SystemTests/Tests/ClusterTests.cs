@@ -75,7 +75,9 @@ public sealed class ClusterTests(ITestOutputHelper output)
             started = Stopwatch.GetTimestamp();
             node.Start();
             await cluster.WaitUntilAllServeAsync();
-            output.WriteLine($"{node}{(node == active ? ", the active controller," : "")} stopped within {stopped}, serves again after {Seconds(started)}");
+            output.WriteLine(
+                $"{node}{(node == active ? ", the active controller," : "")} stopped within {stopped}, serves again after "
+                    + $"{Seconds(started)}");
             await cluster.WaitAsync("topics are created", Limit, () => Task.FromResult(load.Answered > before));
         }
 
@@ -107,7 +109,8 @@ public sealed class ClusterTests(ITestOutputHelper output)
         {
             ClusterMetadata? metadata = null;
             await cluster.WaitAsync($"{broker} has caught up", Limit, async () =>
-                (metadata = await ClusterClient.TryMetadataAsync(broker.BrokerPort!.Value))?.Topics.Any(topic => topic.Name == last) == true);
+                (metadata = await ClusterClient.TryMetadataAsync(broker.BrokerPort!.Value))?.Topics.Any(
+                    topic => topic.Name == last) == true);
             load.Check(metadata!);
         }
     }
@@ -130,11 +133,13 @@ public sealed class ClusterTests(ITestOutputHelper output)
             await using var connection = await RawConnection.OpenAsync(broker.BrokerPort!.Value);
             var creation = await ClusterClient.CreateTopicAsync(connection, name, 8000);
             Assert.Equal(0, creation.Error);
-            Assert.Contains((await ClusterClient.MetadataAsync(connection)).Topics, topic => topic.Name == name && topic.Id == creation.TopicId);
+            Assert.Contains(
+                (await ClusterClient.MetadataAsync(connection)).Topics, topic => topic.Name == name && topic.Id == creation.TopicId);
             foreach (var other in cluster.Brokers)
             {
                 await cluster.WaitAsync($"{other} knows {name}", Limit, async () =>
-                    (await ClusterClient.TryMetadataAsync(other.BrokerPort!.Value))?.Topics.Any(topic => topic.Name == name && topic.Id == creation.TopicId) == true);
+                    (await ClusterClient.TryMetadataAsync(other.BrokerPort!.Value))?.Topics.Any(
+                        topic => topic.Name == name && topic.Id == creation.TopicId) == true);
             }
         }
     }
@@ -154,9 +159,11 @@ public sealed class ClusterTests(ITestOutputHelper output)
 
         Assert.All(statuses, status => Assert.Contains($"LeaderId:               {active.Id}\n", status, StringComparison.Ordinal));
         foreach (var controller in cluster.Controllers)
-            Assert.All(statuses, status => Assert.Contains($"\"endpoints\": [\"CONTROLLER://127.0.0.1:{controller.ControllerPort}\"]", status, StringComparison.Ordinal));
+            Assert.All(statuses, status => Assert.Contains(
+                $"\"endpoints\": [\"CONTROLLER://127.0.0.1:{controller.ControllerPort}\"]", status, StringComparison.Ordinal));
         var replication = Text(await ClientTool.RunAsync(
-            RepositoryPaths.BrokerExecutable, ["quorum", "replication", "--human-readable", "--bootstrap-controller", cluster.BootstrapControllers]));
+            RepositoryPaths.BrokerExecutable,
+            ["quorum", "replication", "--human-readable", "--bootstrap-controller", cluster.BootstrapControllers]));
         Assert.Equal(1 + cluster.Nodes.Count, replication.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
     }
 

@@ -49,7 +49,9 @@ public sealed class ControllerKillTests(ITestOutputHelper output)
 
         await load.StopAsync();
         await ClusterTests.AssertAllSeeAsync(cluster, load);
-        output.WriteLine($"{Kills} kills: the next CreateTopics is answered after {Describe(gaps)}; the killed node serves again after {Describe(returns)}");
+        output.WriteLine(
+            $"{Kills} kills: the next CreateTopics is answered after {Describe(gaps)}; the killed node serves again after "
+                + $"{Describe(returns)}");
         output.WriteLine(load.Check((await ClusterClient.TryMetadataAsync(cluster.Brokers.First().BrokerPort!.Value))!));
     }
 

@@ -6,7 +6,9 @@ using Ottla.SystemTests.Clients;
 
 namespace Ottla.SystemTests.Tests;
 
-/// <summary>What copiers between two topics read and sent, as their processes told it, in the form that the checker of histories takes.</summary>
+/// <summary>
+/// What copiers between two topics read and sent, as their processes told it, in the form that the checker of histories takes.
+/// </summary>
 internal sealed class CopyHistory(string from, string to)
 {
     private readonly List<Operation> _operations = [];
@@ -17,7 +19,8 @@ internal sealed class CopyHistory(string from, string to)
     {
         var process = ++_lastProcess;
         foreach (var partition in records.GroupBy(record => record.Partition))
-            Add(process, Outcome.Ok, [.. partition.Select(record => new Send(NameOf(from, partition.Key), ValueOf(Encoding.ASCII.GetString(record.Value!))))]);
+            Add(process, Outcome.Ok,
+                [.. partition.Select(record => new Send(NameOf(from, partition.Key), ValueOf(Encoding.ASCII.GetString(record.Value!))))]);
     }
 
     /// <summary>A process from its start to its end.</summary>
@@ -52,8 +55,13 @@ internal sealed class CopyHistory(string from, string to)
     public void AddReader(string topic, IReadOnlyList<(int Partition, long Offset, string Value)> records)
     {
         var process = ++_lastProcess;
-        Add(process, Outcome.Ok, [new Assign([.. records.Select(record => record.Partition).Distinct().Select(partition => new AssignedPartition(NameOf(topic, partition), 0))])]);
-        Add(process, Outcome.Ok, [new Poll([.. records.Select(record => new PolledRecord(NameOf(topic, record.Partition), record.Offset, ValueOf(record.Value)))])]);
+        Add(process, Outcome.Ok, [
+            new Assign([
+                .. records.Select(record => record.Partition).Distinct()
+                .Select(partition => new AssignedPartition(NameOf(topic, partition), 0))])]);
+        Add(process, Outcome.Ok, [
+            new Poll([.. records.Select(
+                record => new PolledRecord(NameOf(topic, record.Partition), record.Offset, ValueOf(record.Value)))])]);
     }
 
     /// <summary>Looks for anomalies.</summary>
@@ -64,7 +72,8 @@ internal sealed class CopyHistory(string from, string to)
         if (told is null)
             return;
         var read = new Poll([.. told.Records.Select(record => new PolledRecord(NameOf(from, (int)record[0]), record[1], record[2]))]);
-        Add(process, outcome, [read, .. told.Records.Select(record => new Send(NameOf(to, (int)record[0]), record[2]))], isTransaction: true);
+        Add(process, outcome, [read, .. told.Records.Select(record => new Send(NameOf(to, (int)record[0]), record[2]))],
+            isTransaction: true);
     }
 
     private void Add(long process, Outcome outcome, IReadOnlyList<Step> steps, bool isTransaction = false) =>

@@ -7,8 +7,9 @@ using Ottla.SystemTests.Harness;
 namespace Ottla.SystemTests.Tests;
 
 /// <summary>
-/// Processes copy records from one topic to another in transactions that commit their group's offsets too. They and the broker are killed with
-/// SIGKILL at random; in the end a READ_COMMITTED reader finds every record once, and in order, and the history of all that was read and sent has no anomaly.
+/// Processes copy records from one topic to another in transactions that commit their group's offsets too. They and the broker are killed
+/// with SIGKILL at random; in the end a READ_COMMITTED reader finds every record once, and in order, and the history of all that was read
+/// and sent has no anomaly.
 /// </summary>
 [Trait(Categories.Trait, Categories.Kill)]
 public sealed class ExactlyOnceTests
@@ -21,14 +22,16 @@ public sealed class ExactlyOnceTests
 
     /// <summary>How often something is killed; OTTLA_KILLS says otherwise.</summary>
     private static readonly int? Kills =
-        int.TryParse(Environment.GetEnvironmentVariable("OTTLA_KILLS"), NumberStyles.None, CultureInfo.InvariantCulture, out var kills) ? kills : null;
+        int.TryParse(Environment.GetEnvironmentVariable("OTTLA_KILLS"), NumberStyles.None, CultureInfo.InvariantCulture, out var kills)
+        ? kills : null;
 
     [ClientFact("librdkafka", "confluent-dotnet")]
     public Task CopiesOfLibrdkafkaAreExact() => CopiesAreExactAsync(CommandOf("librdkafka"), processes: 2, kills: Kills ?? 50);
 
     // In a group of the new protocol (KIP-848).
     [ClientFact("librdkafka-2.16-kip848", "confluent-dotnet")]
-    public Task CopiesOfTheNewLibrdkafkaAreExact() => CopiesAreExactAsync(CommandOf("librdkafka-2.16-kip848"), processes: 2, kills: Kills ?? 10);
+    public Task CopiesOfTheNewLibrdkafkaAreExact() =>
+        CopiesAreExactAsync(CommandOf("librdkafka-2.16-kip848"), processes: 2, kills: Kills ?? 10);
 
     // At the protocol level of transaction.version 2; each process has half of the partitions.
     [ClientFact("confluent-dotnet")]
@@ -45,7 +48,9 @@ public sealed class ExactlyOnceTests
         ((DriverClient)ClientCatalog.Get(client)).TransformCommand(broker.Bootstrap, group, from, to, IdOf(group, number));
 
     private static CopierCommand CommandOfOurOwn(int processes) => (broker, group, from, to, number) =>
-        TransactionalCopier.Command(broker.Port, group, from, to, IdOf(group, number), Enumerable.Range(0, Partitions).Where(partition => partition % processes == number));
+        TransactionalCopier.Command(
+            broker.Port, group, from, to, IdOf(group, number),
+            Enumerable.Range(0, Partitions).Where(partition => partition % processes == number));
 
     private static string IdOf(string group, int number) => string.Create(CultureInfo.InvariantCulture, $"{group}-{number}");
 
@@ -136,7 +141,9 @@ public sealed class ExactlyOnceTests
             }
             catch (TimeoutException e)
             {
-                throw new TimeoutException($"{e.Message}\n{CountCommitted(broker.Bootstrap, group, from)} are\n{string.Join<GroupMember>('\n', copiers)}\nbroker:\n{broker.Output}");
+                throw new TimeoutException(
+                    $"{e.Message}\n{CountCommitted(broker.Bootstrap, group, from)} "
+                        + $"are\n{string.Join<GroupMember>('\n', copiers)}\nbroker:\n{broker.Output}");
             }
         }
     }
@@ -148,7 +155,8 @@ public sealed class ExactlyOnceTests
     /// <summary>How far the group has come: the sum of its committed offsets. They commit together with the copies.</summary>
     private static long CountCommitted(string bootstrap, string group, string topic)
     {
-        using var consumer = new ConsumerBuilder<Ignore, Ignore>(new ConsumerConfig { BootstrapServers = bootstrap, GroupId = group, IsolationLevel = IsolationLevel.ReadUncommitted })
+        using var consumer = new ConsumerBuilder<Ignore, Ignore>(
+            new ConsumerConfig { BootstrapServers = bootstrap, GroupId = group, IsolationLevel = IsolationLevel.ReadUncommitted })
             .SetLogHandler((_, _) => { }).Build();
         return consumer.Committed(Enumerable.Range(0, Partitions).Select(partition => new TopicPartition(topic, partition)), ProgressLimit)
             .Sum(committed => Math.Max(committed.Offset.Value, 0));

@@ -26,7 +26,8 @@ public sealed class ExhaustionTests
             for (var i = 0; i < 2 * descriptors; i++)
                 others.Add(await RawConnection.OpenAsync(broker.Port));
             await Until.TrueAsync(
-                $"connections wait\n{broker.Output}", s_limit, () => broker.Output.Contains("New connections on", StringComparison.Ordinal));
+                $"connections wait\n{broker.Output}", s_limit, () =>
+                broker.Output.Contains("New connections on", StringComparison.Ordinal));
             for (var i = 0; i < 5; i++)
                 Assert.Equal(0, await CreateTopicAsync(first, $"t{i}"));
         }

@@ -4,8 +4,8 @@ using Ottla.SystemTests.Harness;
 namespace Ottla.SystemTests.Tests;
 
 /// <summary>
-/// A producer goes on while its broker's disk, a tmpfs of 64 MB, is filled to the last byte, and is emptied again: no acknowledged record is lost, and the
-/// broker, which is never restarted, serves consumers and deletes topics meanwhile.
+/// A producer goes on while its broker's disk, a tmpfs of 64 MB, is filled to the last byte, and is emptied again: no acknowledged record
+/// is lost, and the broker, which is never restarted, serves consumers and deletes topics meanwhile.
 /// </summary>
 [Trait(Categories.Trait, Categories.Disk)]
 public sealed class FullDiskTests
@@ -32,7 +32,9 @@ public sealed class FullDiskTests
 
         using var workload = new NumberedWorkload(broker.Bootstrap, filled, Partitions, ValueBytes);
         var producing = workload.StartAsync();
-        await Until.TrueAsync($"the disk is full\n{broker.Output}", s_limit, () => producing.IsCompleted || broker.Output.Contains("There is no space left in", StringComparison.Ordinal));
+        await Until.TrueAsync(
+            $"the disk is full\n{broker.Output}", s_limit, () => producing.IsCompleted
+            || broker.Output.Contains("There is no space left in", StringComparison.Ordinal));
         disk.FillUp("last-bytes");
         Assert.False(producing.IsCompleted, $"The producer stopped: {producing.Exception}");
         Assert.True(await broker.AnswersAsync());
@@ -45,7 +47,8 @@ public sealed class FullDiskTests
         File.Delete(Path.Combine(disk.Path, "last-bytes"));
         File.Delete(ballast);
         var target = workload.Acknowledged + 1_000;
-        await Until.TrueAsync($"records are acknowledged again\n{broker.Output}", s_limit, () => producing.IsCompleted || workload.Acknowledged >= target);
+        await Until.TrueAsync(
+            $"records are acknowledged again\n{broker.Output}", s_limit, () => producing.IsCompleted || workload.Acknowledged >= target);
         workload.Stop();
         await producing;
         workload.AssertComplete(await client.ConsumeAsync(broker.Bootstrap, filled));

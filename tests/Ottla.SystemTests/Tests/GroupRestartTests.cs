@@ -4,7 +4,9 @@ using Xunit.Abstractions;
 
 namespace Ottla.SystemTests.Tests;
 
-/// <summary>The broker is stopped, or killed, under a group that reads and commits: the group goes on, and no acknowledged commit is lost.</summary>
+/// <summary>
+/// The broker is stopped, or killed, under a group that reads and commits: the group goes on, and no acknowledged commit is lost.
+/// </summary>
 [Trait(Categories.Trait, Categories.Kill)]
 public sealed class GroupRestartTests(ITestOutputHelper output)
 {
@@ -38,7 +40,8 @@ public sealed class GroupRestartTests(ITestOutputHelper output)
             await broker.StartAgainAsync();
             var committed = scene.Committed();
             Assert.All(acknowledged, one => Assert.True(
-                committed.GetValueOrDefault(one.Key, -1) >= one.Value, $"partition {one.Key}: {one.Value} was acknowledged, {committed.GetValueOrDefault(one.Key, -1)} is there"));
+                committed.GetValueOrDefault(one.Key, -1) >= one.Value,
+                $"partition {one.Key}: {one.Value} was acknowledged, {committed.GetValueOrDefault(one.Key, -1)} is there"));
             await scene.ProduceAsync(20);
             await scene.AllCommittedAsync();
         }

@@ -8,8 +8,8 @@ using Xunit.Abstractions;
 namespace Ottla.SystemTests.Tests;
 
 /// <summary>
-/// A topic and a group of one test: what is produced, who its members are, and what is committed. In the end it tells the test's output what the
-/// members and the broker said last, which is shown if the test failed.
+/// A topic and a group of one test: what is produced, who its members are, and what is committed. In the end it tells the test's output
+/// what the members and the broker said last, which is shown if the test failed.
 /// </summary>
 internal sealed class GroupScene : IAsyncDisposable
 {
@@ -51,8 +51,10 @@ internal sealed class GroupScene : IAsyncDisposable
     /// <summary>Produces so many more records to each partition.</summary>
     public async Task ProduceAsync(int perPartition)
     {
-        var records = Enumerable.Range(0, PartitionCount).SelectMany(partition => Enumerable.Range(Produced, perPartition).Select(number => new TestRecord(
-            partition, 1_700_000_000_000 + number, null, Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{partition}-{number}")), [])));
+        var records = Enumerable.Range(0, PartitionCount)
+            .SelectMany(partition => Enumerable.Range(Produced, perPartition).Select(number => new TestRecord(
+            partition, 1_700_000_000_000 + number, null,
+            Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{partition}-{number}")), [])));
         await ClientCatalog.Get("confluent-dotnet").ProduceAsync(_bootstrap, Topic, "none", [.. records]);
         Produced += perPartition;
     }
@@ -74,8 +76,8 @@ internal sealed class GroupScene : IAsyncDisposable
         Committed() is var committed && committed.Count == PartitionCount && committed.Values.All(offset => offset == Produced));
 
     /// <summary>
-    /// These members read so many records of the topic, each at least once, and no others. What is committed was read before, but a member's words come
-    /// through a pipe and may be on their way.
+    /// These members read so many records of the topic, each at least once, and no others. What is committed was read before, but a
+    /// member's words come through a pipe and may be on their way.
     /// </summary>
     public async Task ReadAsync(int count, params GroupMember[] members)
     {

@@ -131,7 +131,8 @@ public sealed class GroupTests(GroupBrokerFixture fixture, ITestOutputHelper out
         await scene.AllCommittedAsync();
 
         var living = await AdminAsync(
-            client, AdminOperation.ListGroups(), AdminOperation.DescribeGroup(scene.Group), AdminOperation.GroupOffsets(scene.Group, scene.Topic), AdminOperation.DeleteGroup(scene.Group));
+            client, AdminOperation.ListGroups(), AdminOperation.DescribeGroup(scene.Group),
+            AdminOperation.GroupOffsets(scene.Group, scene.Topic), AdminOperation.DeleteGroup(scene.Group));
         Assert.Contains(scene.Group, living[0].Groups!);
         Assert.Equal(("STABLE", 1), (living[1].State!.ToUpperInvariant(), living[1].Members));
         Assert.Equal(Enumerable.Range(0, GroupScene.PartitionCount).ToDictionary(partition => partition, _ => 3L), living[2].Offsets);
@@ -139,7 +140,8 @@ public sealed class GroupTests(GroupBrokerFixture fixture, ITestOutputHelper out
 
         await member.LeaveAsync();
         var gone = await AdminAsync(
-            client, AdminOperation.DescribeGroup(scene.Group), AdminOperation.DeleteGroup(scene.Group), AdminOperation.ListGroups(), AdminOperation.DeleteGroup(scene.Group));
+            client, AdminOperation.DescribeGroup(scene.Group), AdminOperation.DeleteGroup(scene.Group), AdminOperation.ListGroups(),
+            AdminOperation.DeleteGroup(scene.Group));
         Assert.Equal(("EMPTY", 0), (gone[0].State!.ToUpperInvariant(), gone[0].Members));
         Assert.True(gone[1].Ok, gone[1].Message);
         Assert.DoesNotContain(scene.Group, gone[2].Groups!);
@@ -147,7 +149,8 @@ public sealed class GroupTests(GroupBrokerFixture fixture, ITestOutputHelper out
         Assert.Empty(scene.Committed());
     }
 
-    private Task<GroupScene> CreateAsync(string client) => GroupScene.CreateAsync(client, fixture.Bootstrap, () => fixture.BrokerOutput, output);
+    private Task<GroupScene> CreateAsync(string client) =>
+        GroupScene.CreateAsync(client, fixture.Bootstrap, () => fixture.BrokerOutput, output);
 
     private Task<IReadOnlyList<AdminAnswer>> AdminAsync(string client, params AdminOperation[] operations) =>
         ClientCatalog.Get(client).AdminAsync(fixture.Bootstrap, operations);

@@ -38,7 +38,8 @@ public sealed class KafkaClusterDirectoriesTests
             var expected = await File.ReadAllLinesAsync(Path.Combine(golden, $"{archive}.expected.jsonl"));
             var metadata = (await ClusterClient.TryMetadataAsync(cluster.Brokers.First().BrokerPort!.Value))!;
             var topics = expected.Select(line => JsonDocument.Parse(line).RootElement).Where(line => line.TryGetProperty("topicId", out _))
-                .Select(line => (Name: line.GetProperty("topic").GetString()!, Id: line.GetProperty("topicId").GetString()!)).Distinct().Order();
+                .Select(line => (Name: line.GetProperty("topic").GetString()!, Id: line.GetProperty("topicId").GetString()!)).Distinct()
+                .Order();
             Assert.Equal(topics, metadata.Topics.Select(topic => (topic.Name, Id: Text(topic.Id))).Order());
 
             await AssertReadAsync(cluster, partition: 0, leader: 2, expected);
@@ -75,7 +76,8 @@ public sealed class KafkaClusterDirectoriesTests
         Assert.Equal(records, read.Select(record => (record.Offset, Crc32(record.Value))));
     }
 
-    private static string Text(Guid id) => Convert.ToBase64String(id.ToByteArray(bigEndian: true)).TrimEnd('=').Replace('+', '-').Replace('/', '_');
+    private static string Text(Guid id) =>
+        Convert.ToBase64String(id.ToByteArray(bigEndian: true)).TrimEnd('=').Replace('+', '-').Replace('/', '_');
 
     private static uint Crc32(ReadOnlySpan<byte> bytes)
     {

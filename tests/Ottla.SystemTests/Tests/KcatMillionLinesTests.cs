@@ -27,7 +27,8 @@ public sealed class KcatMillionLinesTests(BrokerFixture fixture) : IClassFixture
     {
         var lines = new MemoryStream();
         for (var index = 0; index < LineCount; index++)
-            lines.Write(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"line {index} {(uint)index * 2654435761u:x8}\n")));
+            lines.Write(
+                Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"line {index} {(uint)index * 2654435761u:x8}\n")));
         return lines.ToArray();
     }
 

@@ -23,9 +23,11 @@ public sealed class LogToolTests
             .Single(file => file.Contains("__transaction_state-", StringComparison.Ordinal) && new FileInfo(file).Length > 0);
         var decoded = Assert.Single(await RunAsync(0, "dump", "--json", log), line => KindOf(line) == "record");
         Assert.Contains("\"transactionalId\":\"tx\"", decoded.GetRawText(), StringComparison.OrdinalIgnoreCase);
-        var plain = Assert.Single(await RunAsync(0, "dump", "--json", "--records", "--decode", "none", log), line => KindOf(line) == "record");
+        var plain = Assert.Single(
+            await RunAsync(0, "dump", "--json", "--records", "--decode", "none", log), line => KindOf(line) == "record");
         Assert.DoesNotContain("transactionalId", plain.GetRawText(), StringComparison.OrdinalIgnoreCase);
-        Assert.DoesNotContain(await RunAsync(0, "verify", "--json", broker.DataDirectory), line => line.GetProperty("severity").GetString() == "error");
+        Assert.DoesNotContain(
+            await RunAsync(0, "verify", "--json", broker.DataDirectory), line => line.GetProperty("severity").GetString() == "error");
 
         await using (var file = File.Open(log, FileMode.Open))
         {
@@ -35,7 +37,8 @@ public sealed class LogToolTests
             file.WriteByte(damaged);
         }
 
-        var finding = (await RunAsync(1, "verify", "--json", broker.DataDirectory)).First(line => line.GetProperty("severity").GetString() == "error");
+        var finding = (await RunAsync(1, "verify", "--json", broker.DataDirectory))
+            .First(line => line.GetProperty("severity").GetString() == "error");
         Assert.Equal(log, finding.GetProperty("file").GetString());
         Assert.Equal(0, finding.GetProperty("position").GetInt64());
         Assert.Contains("checksum", finding.GetProperty("problem").GetString(), StringComparison.Ordinal);
@@ -48,7 +51,10 @@ public sealed class LogToolTests
     private static async Task<List<JsonElement>> RunAsync(int exitCode, params string[] arguments)
     {
         var result = await ClientTool.RunAsync(RepositoryPaths.BrokerExecutable, ["log", .. arguments], default);
-        Assert.True(result.ExitCode == exitCode, $"{result.CommandLine} ended with {result.ExitCode}: {result.Error}{Encoding.UTF8.GetString(result.Output)}");
-        return [.. Encoding.UTF8.GetString(result.Output).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement)];
+        Assert.True(
+            result.ExitCode == exitCode,
+            $"{result.CommandLine} ended with {result.ExitCode}: {result.Error}{Encoding.UTF8.GetString(result.Output)}");
+        return [.. Encoding.UTF8.GetString(result.Output).Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => JsonDocument.Parse(line).RootElement)];
     }
 }

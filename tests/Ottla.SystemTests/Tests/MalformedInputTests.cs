@@ -37,20 +37,29 @@ public sealed class MalformedInputTests(BrokerFixture fixture) : IClassFixture<B
         ["client id longer than the frame"] = new WireWriter().Bytes([0, 3, 0, 1, 0, 0, 0, 1, 0x7f, 0xff, 65]).ToArray(),
         ["client id with a negative length"] = new WireWriter().Bytes([0, 3, 0, 1, 0, 0, 0, 1, 0x80, 0, 65]).ToArray(),
         ["Metadata with 2^31-1 topics"] = RawConnection.Frame(Metadata, 1, 1, new WireWriter().Int32(int.MaxValue).ToArray()),
-        ["Metadata with a topic name that does not end"] = RawConnection.Frame(Metadata, 1, 1, new WireWriter().Int32(1).Int16(32000).ToArray()),
-        ["flexible Metadata with 2^32-2 topics"] = RawConnection.Frame(Metadata, 12, 1, new WireWriter().Int8(0).UnsignedVarint(uint.MaxValue).ToArray()),
+        ["Metadata with a topic name that does not end"] = RawConnection.Frame(
+            Metadata, 1, 1, new WireWriter().Int32(1).Int16(32000).ToArray()),
+        ["flexible Metadata with 2^32-2 topics"] = RawConnection.Frame(
+            Metadata, 12, 1, new WireWriter().Int8(0).UnsignedVarint(uint.MaxValue).ToArray()),
         ["varint without an end"] = RawConnection.Frame(Metadata, 12, 1, [0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
         ["header with a tagged field longer than the frame"] =
-            RawConnection.Frame(Metadata, 12, 1, new WireWriter().UnsignedVarint(1).UnsignedVarint(0).UnsignedVarint(int.MaxValue).ToArray()),
-        ["header with 2^32-1 tagged fields"] = RawConnection.Frame(Metadata, 12, 1, new WireWriter().UnsignedVarint(uint.MaxValue).ToArray()),
+            RawConnection.Frame(
+                Metadata, 12, 1, new WireWriter().UnsignedVarint(1).UnsignedVarint(0).UnsignedVarint(int.MaxValue).ToArray()),
+        ["header with 2^32-1 tagged fields"] = RawConnection.Frame(
+            Metadata, 12, 1, new WireWriter().UnsignedVarint(uint.MaxValue).ToArray()),
         ["Produce with 2^31-1 topics"] =
             RawConnection.Frame(Produce, 7, 1, new WireWriter().String(null).Int16(-1).Int32(1000).Int32(int.MaxValue).ToArray()),
         ["Produce with 2^31-1 partitions"] =
-            RawConnection.Frame(Produce, 7, 1, new WireWriter().String(null).Int16(-1).Int32(1000).Int32(1).String("t").Int32(int.MaxValue).ToArray()),
+            RawConnection.Frame(
+                Produce, 7, 1, new WireWriter().String(null).Int16(-1).Int32(1000).Int32(1).String("t").Int32(int.MaxValue).ToArray()),
         ["Produce with records of 2 GB"] =
-            RawConnection.Frame(Produce, 7, 1, new WireWriter().String(null).Int16(-1).Int32(1000).Int32(1).String("t").Int32(1).Int32(0).Int32(int.MaxValue).ToArray()),
+            RawConnection.Frame(
+                Produce, 7, 1, new WireWriter().String(null).Int16(-1).Int32(1000).Int32(1).String("t").Int32(1).Int32(0)
+                .Int32(int.MaxValue).ToArray()),
         ["Fetch with 2^31-1 topics"] =
-            RawConnection.Frame(Fetch, 11, 1, new WireWriter().Int32(-1).Int32(0).Int32(0).Int32(0).Int8(0).Int32(0).Int32(-1).Int32(int.MaxValue).ToArray()),
+            RawConnection.Frame(
+                Fetch, 11, 1,
+                new WireWriter().Int32(-1).Int32(0).Int32(0).Int32(0).Int8(0).Int32(0).Int32(-1).Int32(int.MaxValue).ToArray()),
         ["unknown API key"] = RawConnection.Frame(9999, 0, 1, []),
         ["negative API key"] = RawConnection.Frame(-5, 0, 1, []),
         ["version that no broker has"] = RawConnection.Frame(Produce, 99, 1, []),
@@ -142,7 +151,9 @@ public sealed class MalformedInputTests(BrokerFixture fixture) : IClassFixture<B
         });
     }
 
-    /// <summary>ApiVersions is the one request that may be newer than the broker: error 35 in version 0, and the connection lives.</summary>
+    /// <summary>
+    /// ApiVersions is the one request that may be newer than the broker: error 35 in version 0, and the connection lives.
+    /// </summary>
     [Fact]
     public async Task NewerApiVersionsIsAnsweredInVersionZero()
     {

@@ -35,7 +35,9 @@ public sealed partial class StartupTests
     {
         var data = Directory.CreateTempSubdirectory("ottla-system-test-");
         var port = BrokerProcess.FindFreePort();
-        string[] command = ["-c", "ulimit -Sn 256; exec \"$@\"", "sh", RepositoryPaths.BrokerExecutable, .. BrokerProcess.StartArguments(port, data.FullName, new Dictionary<string, string>())];
+        string[] command = [
+            "-c", "ulimit -Sn 256; exec \"$@\"", "sh", RepositoryPaths.BrokerExecutable,
+            .. BrokerProcess.StartArguments(port, data.FullName, new Dictionary<string, string>())];
         using var broker = Process.Start(new ProcessStartInfo("/bin/sh", command) { RedirectStandardError = true })!;
         try
         {
@@ -51,7 +53,8 @@ public sealed partial class StartupTests
                     return false;
                 }
             });
-            var limits = (await File.ReadAllLinesAsync($"/proc/{broker.Id}/limits")).Single(line => line.StartsWith("Max open files", StringComparison.Ordinal))
+            var limits = (await File.ReadAllLinesAsync($"/proc/{broker.Id}/limits"))
+                .Single(line => line.StartsWith("Max open files", StringComparison.Ordinal))
                 .Split(' ', StringSplitOptions.RemoveEmptyEntries);
             Assert.Equal(limits[4], limits[3]);
             Assert.NotEqual("256", limits[3]);
@@ -111,7 +114,8 @@ public sealed partial class StartupTests
         {
             var result = await RunAsync([.. BrokerProcess.StartArguments(running.Port, data.FullName, new Dictionary<string, string>())]);
             Assert.NotEqual(0, result.ExitCode);
-            Assert.Contains(running.Port.ToString(System.Globalization.CultureInfo.InvariantCulture), result.Error, StringComparison.Ordinal);
+            Assert.Contains(
+                running.Port.ToString(System.Globalization.CultureInfo.InvariantCulture), result.Error, StringComparison.Ordinal);
             AssertNoStackTrace(result.Error);
             Assert.True(await running.AnswersAsync());
         }
@@ -126,7 +130,8 @@ public sealed partial class StartupTests
     public async Task DataDirectoryInUseIsNamedAndRefused()
     {
         await using var running = await BrokerProcess.StartAsync();
-        var result = await RunAsync([.. BrokerProcess.StartArguments(BrokerProcess.FindFreePort(), running.DataDirectory, new Dictionary<string, string>())]);
+        var result = await RunAsync(
+            [.. BrokerProcess.StartArguments(BrokerProcess.FindFreePort(), running.DataDirectory, new Dictionary<string, string>())]);
         Assert.NotEqual(0, result.ExitCode);
         Assert.Contains(running.DataDirectory, result.Error, StringComparison.Ordinal);
         AssertNoStackTrace(result.Error);
@@ -135,9 +140,14 @@ public sealed partial class StartupTests
 
     /// <summary>As kafka-storage: one flag says where the voters come from, and without configured voters one must.</summary>
     [Theory]
-    [InlineData("argument --no-initial-controllers: not allowed with argument --standalone", "--set", "controller.quorum.bootstrap.servers=localhost:9093", "--standalone", "-N")]
-    [InlineData("you must specify one of the following: --standalone, --initial-controllers, or --no-initial-controllers.", "--set", "controller.quorum.bootstrap.servers=localhost:9093")]
-    [InlineData("You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone.", "--standalone")]
+    [InlineData(
+        "argument --no-initial-controllers: not allowed with argument --standalone", "--set",
+            "controller.quorum.bootstrap.servers=localhost:9093", "--standalone", "-N")]
+    [InlineData(
+        "you must specify one of the following: --standalone, --initial-controllers, or --no-initial-controllers.", "--set",
+            "controller.quorum.bootstrap.servers=localhost:9093")]
+    [InlineData(
+        "You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone.", "--standalone")]
     public async Task FormattingWithoutAWayToALeaderIsRefused(string reason, params string[] arguments)
     {
         var data = Path.Combine(Path.GetTempPath(), "ottla-system-test-unformatted");

@@ -3,7 +3,9 @@ using Ottla.SystemTests.Harness;
 
 namespace Ottla.SystemTests.Tests;
 
-/// <summary><c>ottla format</c> and <c>ottla storage info</c> as processes: what they print is what kafka-storage 4.4 prints for the same files.</summary>
+/// <summary>
+/// <c>ottla format</c> and <c>ottla storage info</c> as processes: what they print is what kafka-storage 4.4 prints for the same files.
+/// </summary>
 [Trait(Categories.Trait, Categories.Process)]
 public sealed class StorageCommandTests : IDisposable
 {
@@ -26,20 +28,25 @@ public sealed class StorageCommandTests : IDisposable
         var info = await RunAsync("storage", "info", "-c", file);
         Assert.Equal(0, info.ExitCode);
         Assert.Matches(
-            $"^Found log directory:\n  {At("d1")}\n\nFound metadata: {{cluster.id={ClusterId}, directory.id=.{{22}}, node.id=1, version=1}}\n\n$", Output(info));
+            $"^Found log directory:\n  {At("d1")}\n\nFound metadata: "
+                + $"{{cluster.id={ClusterId}, directory.id=.{{22}}, node.id=1, version=1}}\n\n$", Output(info));
         AssertPrints(
-            2, "", $"Log directory {At("d1")} is already formatted. Use --ignore-formatted to ignore this directory and format the others.\n",
+            2, "", $"Log directory {At("d1")} is already formatted. Use --ignore-formatted to ignore this directory and format the "
+                + "others.\n",
             await FormatAsync(file));
         AssertPrints(0, "All of the log directories are already formatted.\n", "", await FormatAsync(file, "--ignore-formatted"));
         var other = await RunAsync("format", "-t", "9YdVd5Z0QzyXbVg0lV1EHw", "-c", file, "--ignore-formatted");
-        AssertPrints(2, "", $"Invalid cluster.id in: {At("d1")}/meta.properties. Expected 9YdVd5Z0QzyXbVg0lV1EHw, but read {ClusterId}\n", other);
+        AssertPrints(
+            2, "", $"Invalid cluster.id in: {At("d1")}/meta.properties. Expected 9YdVd5Z0QzyXbVg0lV1EHw, but read {ClusterId}\n", other);
     }
 
     [Fact]
     public async Task SeveralDirectoriesOfWhichOneIsNew()
     {
         var file = Configuration(Static, "d3a", "d3b");
-        AssertFormats("metadata directory", "d3a", await FormatAsync(file), $"Formatting data directory {At("d3b")} with metadata.version 4.4-IV2.\n");
+        AssertFormats(
+            "metadata directory", "d3a", await FormatAsync(file),
+            $"Formatting data directory {At("d3b")} with metadata.version 4.4-IV2.\n");
         var grown = Configuration(Static, "d3a", "d4new");
         var info = await RunAsync("storage", "info", "-c", grown);
         Assert.Equal(1, info.ExitCode);
@@ -53,8 +60,11 @@ public sealed class StorageCommandTests : IDisposable
     {
         AssertFormats("dynamic metadata voter directory", "y1", await FormatAsync(Configuration(Dynamic, "y1"), "--standalone"));
         AssertFormats("metadata directory", "y2", await FormatAsync(Configuration(Dynamic, "y2"), "--no-initial-controllers"));
-        AssertFormats("dynamic metadata voter directory", "y3", await FormatAsync(Configuration(Dynamic, "y3"), "--initial-controllers", Voter));
-        Assert.Contains("directory.id=3Db5QLSqSZieL3rJBUUegA\n", await File.ReadAllTextAsync(Path.Combine(At("y3"), "meta.properties")), StringComparison.Ordinal);
+        AssertFormats(
+            "dynamic metadata voter directory", "y3", await FormatAsync(Configuration(Dynamic, "y3"), "--initial-controllers", Voter));
+        Assert.Contains(
+            "directory.id=3Db5QLSqSZieL3rJBUUegA\n", await File.ReadAllTextAsync(Path.Combine(At("y3"), "meta.properties")),
+            StringComparison.Ordinal);
         var bad = await FormatAsync(Configuration(Dynamic, "y4"), "--initial-controllers", "1@localhost:9093");
         Assert.Equal(2, bad.ExitCode);
         Assert.Contains("no colon following the port", bad.Error, StringComparison.Ordinal);
@@ -91,7 +101,9 @@ public sealed class StorageCommandTests : IDisposable
     [InlineData("--release-version", "3.9", "metadata.version 3.9-IV0.")]
     [InlineData("--release-version", "4.3", "metadata.version 4.3-IV0.")]
     [InlineData("--feature", "transaction.version=1", "FeatureLevelRecord(name='transaction.version', featureLevel=1)")]
-    [InlineData("--add-scram", "SCRAM-SHA-256=[name=alice,password=secret]", "UserScramCredentialRecord(name='alice', mechanism=1, salt=(redacted)")]
+    [InlineData(
+        "--add-scram", "SCRAM-SHA-256=[name=alice,password=secret]",
+            "UserScramCredentialRecord(name='alice', mechanism=1, salt=(redacted)")]
     public async Task OptionsHaveTheirEffect(string option, string value, string printed)
     {
         var result = await FormatAsync(Configuration(Static, "d"), option, value);
@@ -102,7 +114,9 @@ public sealed class StorageCommandTests : IDisposable
 
     [Theory]
     [InlineData("--release-version", "9.9", "Unknown metadata.version '9.9'. Supported metadata.version are: 3.3-IV3, 3.4-IV0, ")]
-    [InlineData("--feature", "no.such=1", "Unsupported feature: no.such. Supported features are: eligible.leader.replicas.version, group.version, kraft.version, ")]
+    [InlineData(
+        "--feature", "no.such=1",
+            "Unsupported feature: no.such. Supported features are: eligible.leader.replicas.version, group.version, kraft.version, ")]
     [InlineData("--feature", "group.version=99", "No feature:group.version with feature level 99")]
     [InlineData("--feature", "group.version", "expected name=level")]
     [InlineData("--add-scram", "SCRAM-SHA-256=[name=alice]", "You must supply one of 'password' or 'saltedpassword' to add-scram")]
@@ -128,7 +142,8 @@ public sealed class StorageCommandTests : IDisposable
         return file;
     }
 
-    private static Task<ToolResult> FormatAsync(string file, params string[] options) => RunAsync(["format", "-t", ClusterId, "-c", file, .. options]);
+    private static Task<ToolResult> FormatAsync(string file, params string[] options) =>
+        RunAsync(["format", "-t", ClusterId, "-c", file, .. options]);
 
     private static Task<ToolResult> RunAsync(params string[] arguments) => ClientTool.RunAsync(RepositoryPaths.BrokerExecutable, arguments);
 
@@ -138,7 +153,8 @@ public sealed class StorageCommandTests : IDisposable
     {
         var output = Output(result.OrFail());
         Assert.StartsWith(
-            "Bootstrap metadata: BootstrapMetadata(records=[ApiMessageAndVersion(FeatureLevelRecord(name='metadata.version', featureLevel=33) at version 0), ",
+            "Bootstrap metadata: BootstrapMetadata(records=[ApiMessageAndVersion(FeatureLevelRecord(name='metadata.version', "
+                + "featureLevel=33) at version 0), ",
             output, StringComparison.Ordinal);
         Assert.EndsWith(
             $"], metadataVersionLevel=33, source=format command)\nFormatting {kind} {At(directory)} with metadata.version 4.4-IV2.\n{more}",

@@ -19,7 +19,9 @@ public sealed class ChurnTests
         var levels = new ChurnLevels();
         for (var i = 0; i < 30; i++)
             levels.Add(new ChurnSample(100_000_000 + i * 10_000_000, 100 + i * 20));
-        Assert.Collection(levels.Findings(), memory => Assert.Contains("memory", memory, StringComparison.Ordinal), files => Assert.Contains("files", files, StringComparison.Ordinal));
+        Assert.Collection(
+            levels.Findings(), memory => Assert.Contains("memory", memory, StringComparison.Ordinal), files =>
+            Assert.Contains("files", files, StringComparison.Ordinal));
     }
 
     [Fact]

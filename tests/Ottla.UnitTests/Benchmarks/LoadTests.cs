@@ -21,7 +21,9 @@ public sealed class LoadTests
 
         Assert.InRange(batch.Length, batchBytes - recordBytes - 16, batchBytes - 1);
         Assert.Equal(records, BinaryPrimitives.ReadInt32BigEndian(batch.AsSpan(RecordBatchLayout.RecordCountOffset)));
-        Assert.Equal(BinaryPrimitives.ReadUInt32BigEndian(batch.AsSpan(RecordBatchLayout.CrcOffset)), Crc32C.Compute(batch.AsSpan(RecordBatchLayout.AttributesOffset)));
+        Assert.Equal(
+            BinaryPrimitives.ReadUInt32BigEndian(batch.AsSpan(RecordBatchLayout.CrcOffset)),
+            Crc32C.Compute(batch.AsSpan(RecordBatchLayout.AttributesOffset)));
     }
 
     [Fact]
@@ -113,7 +115,8 @@ public sealed class LoadTests
     [Fact]
     public void Options_are_read_from_the_command_line()
     {
-        var options = BenchOptions.Parse(["--only", "e2e-1000,idle", "--rounds", "5", "--broker", "host:9092:77", "--no-floor", "--no-store"])!;
+        var options = BenchOptions.Parse(
+            ["--only", "e2e-1000,idle", "--rounds", "5", "--broker", "host:9092:77", "--no-floor", "--no-store"])!;
 
         Assert.Equal(["e2e-1000", "idle"], options.Only);
         Assert.Equal(5, options.Rounds);
@@ -132,10 +135,19 @@ public sealed class LoadTests
     public void Nonsense_is_refused(params string[] arguments) => Assert.Throws<BenchException>(() => BenchOptions.Parse(arguments));
 
     private static byte[] ProduceResponse(ErrorCode error) =>
-        Response(new ProduceResponse { Responses = [new() { Name = "topic", PartitionResponses = [new() { Index = 1, ErrorCode = (short)error }] }] }, RequestFrame.ProduceVersion);
+        Response(new ProduceResponse
+        {
+            Responses = [
+            new() { Name = "topic", PartitionResponses = [new() { Index = 1, ErrorCode = (short)error }] }]
+        }, RequestFrame.ProduceVersion);
 
     private static byte[] FetchResponse(byte[] records, ErrorCode error) => Response(
-        new FetchResponse { Responses = [new() { Topic = "topic", Partitions = [new() { ErrorCode = (short)error, AbortedTransactions = [new() { ProducerId = 1 }], Records = new Records(records) }] }] },
+        new FetchResponse
+        {
+            Responses = [
+            new() { Topic = "topic", Partitions = [
+                new() { ErrorCode = (short)error, AbortedTransactions = [new() { ProducerId = 1 }], Records = new Records(records) }] }]
+        },
         RequestFrame.FetchVersion);
 
     private static byte[] Response(IMessage response, short version) => [0, 0, 0, 0, .. WireBuffer.Encode(response, version)];

@@ -50,7 +50,8 @@ public sealed class MeasureTests
     [Fact]
     public void Resident_memory_is_read_in_bytes()
     {
-        Assert.Equal(31_420L * 1024, ProcessUsage.ParseResidentBytes("Name:\tottla\nVmHWM:\t   99999 kB\nVmRSS:\t   31420 kB\nRssAnon:\t 1 kB\n"));
+        Assert.Equal(
+            31_420L * 1024, ProcessUsage.ParseResidentBytes("Name:\tottla\nVmHWM:\t   99999 kB\nVmRSS:\t   31420 kB\nRssAnon:\t 1 kB\n"));
         Assert.Throws<BenchException>(() => ProcessUsage.ParseResidentBytes("Name:\tzombie\n"));
     }
 
@@ -64,8 +65,11 @@ public sealed class MeasureTests
     [Fact]
     public void Counters_are_read_by_name_and_subtracted()
     {
-        var before = RuntimeSample.Parse("allocated_bytes 1000\ngen0_collections 3\ngen1_collections 2\ngen2_collections 1\ngc_pause_ms 10\nworking_set_bytes 500\n");
-        var after = RuntimeSample.Parse("later_addition 1\ngc_pause_ms 14\nallocated_bytes 9000\ngen0_collections 5\ngen1_collections 3\ngen2_collections 1\nworking_set_bytes 400\n");
+        var before = RuntimeSample.Parse(
+            "allocated_bytes 1000\ngen0_collections 3\ngen1_collections 2\ngen2_collections 1\ngc_pause_ms 10\nworking_set_bytes 500\n");
+        var after = RuntimeSample.Parse(
+            "later_addition 1\ngc_pause_ms 14\nallocated_bytes 9000\ngen0_collections 5\ngen1_collections 3\ngen2_collections "
+                + "1\nworking_set_bytes 400\n");
 
         Assert.Equal(new RuntimeSample(8000, 2, 1, 0, 4, 400), after.Since(before));
     }
@@ -75,5 +79,7 @@ public sealed class MeasureTests
 
     [Fact]
     public void The_processor_is_named_by_cpuinfo() =>
-        Assert.Equal("Some Processor @ 2.80GHz", MachineInfo.ParseCpuModel("processor\t: 0\nmodel\t\t: 106\nmodel name\t: Some Processor @ 2.80GHz\nstepping\t: 6\n"));
+        Assert.Equal(
+            "Some Processor @ 2.80GHz",
+            MachineInfo.ParseCpuModel("processor\t: 0\nmodel\t\t: 106\nmodel name\t: Some Processor @ 2.80GHz\nstepping\t: 6\n"));
 }

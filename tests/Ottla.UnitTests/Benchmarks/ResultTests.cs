@@ -6,11 +6,22 @@ namespace Ottla.UnitTests.Benchmarks;
 
 public sealed class ResultTests
 {
-    private static readonly Sample BrokerRound = new Sample { Seconds = 2, Bytes = 1e9, Requests = 1000, Records = 100_000, CpuSeconds = 1.5, ClientCpuSeconds = 0.25, ResidentBytes = 80e6 }
+    private static readonly Sample BrokerRound =
+        new Sample
+        {
+            Seconds = 2,
+            Bytes = 1e9,
+            Requests = 1000,
+            Records = 100_000,
+            CpuSeconds = 1.5,
+            ClientCpuSeconds = 0.25,
+            ResidentBytes = 80e6
+        }
         .With(new Latency(1.25, 4, 8, 9))
         .With(new RuntimeSample(200_000, 2, 1, 0, 7, 80_000_000));
 
-    private static readonly Sample FloorRound = new Sample { Seconds = 1, Bytes = 1e9, Requests = 1000, Records = 100_000, CpuSeconds = 0.5 }.With(new Latency(0.5, 1, 2, 3));
+    private static readonly Sample FloorRound =
+        new Sample { Seconds = 1, Bytes = 1e9, Requests = 1000, Records = 100_000, CpuSeconds = 0.5 }.With(new Latency(0.5, 1, 2, 3));
 
     private static readonly BenchResult Result = new(
         new DateTimeOffset(2026, 3, 4, 5, 6, 7, TimeSpan.Zero),
@@ -38,7 +49,8 @@ public sealed class ResultTests
     }
 
     [Fact]
-    public void What_was_not_measured_is_not_stored() => Assert.DoesNotContain("ackP50Ms", ResultStore.Serialize(Result), StringComparison.Ordinal);
+    public void What_was_not_measured_is_not_stored() =>
+        Assert.DoesNotContain("ackP50Ms", ResultStore.Serialize(Result), StringComparison.Ordinal);
 
     [Fact]
     public void What_is_no_result_is_refused() => Assert.Throws<JsonException>(() => ResultStore.Deserialize("null"));
@@ -52,7 +64,8 @@ public sealed class ResultTests
     {
         Assert.Empty(RegressionCheck.Find(Result, Result));
         Assert.Empty(RegressionCheck.Find(Result, With(BrokerRound with { CpuSeconds = 1.64, AllocatedBytes = 210_000 }, FloorRound)));
-        Assert.Empty(RegressionCheck.Find(Result, With(BrokerRound with { CpuSeconds = 3 }, FloorRound with { CpuSeconds = 1 }))); // the machine was slower
+        // the machine was slower
+        Assert.Empty(RegressionCheck.Find(Result, With(BrokerRound with { CpuSeconds = 3 }, FloorRound with { CpuSeconds = 1 })));
         var dearer = RegressionCheck.Find(Result, With(BrokerRound with { CpuSeconds = 1.66, AllocatedBytes = 300_000 }, FloorRound));
         Assert.Equal(
             [
@@ -63,7 +76,9 @@ public sealed class ResultTests
 
         static BenchResult With(Sample broker, Sample floor) => Result with
         {
-            Scenarios = [new ScenarioResult("produce-16K-8conn", "ottla", broker, [broker]), new ScenarioResult("produce-16K-8conn", "floor", floor, [floor])],
+            Scenarios = [
+                new ScenarioResult("produce-16K-8conn", "ottla", broker, [broker]),
+                new ScenarioResult("produce-16K-8conn", "floor", floor, [floor])],
         };
     }
 
@@ -94,7 +109,8 @@ public sealed class ResultTests
     [Fact]
     public void Each_number_has_a_median_of_its_own()
     {
-        var median = Sample.MedianOf([new Sample { Seconds = 1, P50Ms = 9 }, new Sample { Seconds = 3, P50Ms = 5 }, new Sample { Seconds = 2 }]);
+        var median = Sample.MedianOf(
+            [new Sample { Seconds = 1, P50Ms = 9 }, new Sample { Seconds = 3, P50Ms = 5 }, new Sample { Seconds = 2 }]);
 
         Assert.Equal(new Sample { Seconds = 2, P50Ms = 7 }, median);
     }

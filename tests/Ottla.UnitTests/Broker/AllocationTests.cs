@@ -55,7 +55,8 @@ public sealed class AllocationTests
         }).ToArray();
         Assert.Equal(0, await MedianBytesAsync(node, i => frames[i]));
 
-        static byte[] Numbered(int sequence) => Batch(1, new RecordBatchOptions { ProducerId = 4711, ProducerEpoch = 0, BaseSequence = sequence });
+        static byte[] Numbered(int sequence) =>
+            Batch(1, new RecordBatchOptions { ProducerId = 4711, ProducerEpoch = 0, BaseSequence = sequence });
     }
 
     [Theory]
@@ -83,7 +84,9 @@ public sealed class AllocationTests
         return script.MedianBytes;
     }
 
-    /// <summary>A client whose requests are there already, so that the broker's side runs through on one thread, which counts what it allocates.</summary>
+    /// <summary>
+    /// A client whose requests are there already, so that the broker's side runs through on one thread, which counts what it allocates.
+    /// </summary>
     private sealed class ScriptedConnection(RequestAt requestAt) : ITransportConnection
     {
         private readonly long[] _bytes = new long[CountedRequests];
@@ -114,7 +117,8 @@ public sealed class AllocationTests
             if (buffer.IsEmpty)
                 return ValueTask.FromResult(0);
             if (_thread != Environment.CurrentManagedThreadId)
-                throw new InvalidOperationException("A request went on elsewhere: what it allocates is not counted."); // no assertion: it would allocate
+                // no assertion: it would allocate
+                throw new InvalidOperationException("A request went on elsewhere: what it allocates is not counted.");
             if (_next > WarmUpRequests)
                 _bytes[_next - WarmUpRequests - 1] = GC.GetAllocatedBytesForCurrentThread() - _before;
             if (_next == WarmUpRequests + CountedRequests)
@@ -128,7 +132,8 @@ public sealed class AllocationTests
 
         public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
-        public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
+        public ValueTask SendFileAsync(
+            ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
             throw new NotSupportedException();
 
         public void Abort()

@@ -74,7 +74,8 @@ public sealed class BackgroundWorkTests
         var client = await node.ConnectAsync();
         await client.CreateTopicAsync("topic", 1, ("cleanup.policy", "compact,delete"), ("retention.ms", "1"));
         Assert.Equal((short)ErrorCode.None, (await client.ProduceAsync("topic", Batch())).ErrorCode);
-        node.Disk.Fault = static (operation, path) => operation == FileOperation.Rename && path.Contains("topic-0", StringComparison.Ordinal)
+        node.Disk.Fault = static (operation, path) => operation == FileOperation.Rename
+            && path.Contains("topic-0", StringComparison.Ordinal)
             ? throw new NotSupportedException("a failure that nobody expects")
             : null;
         await node.Clock.AdvanceUntilAsync(node.Node.Failure, stepMs: 1_000);

@@ -14,7 +14,8 @@ public sealed class ClusterApiTests
         await using var client = await node.ConnectAsync();
         foreach (var version in TestConnection.VersionsOf<ApiVersionsResponse>())
         {
-            var response = await client.CallAsync<ApiVersionsRequest, ApiVersionsResponse>(new ApiVersionsRequest { ClientSoftwareName = "a-client", ClientSoftwareVersion = "1.0" }, version);
+            var response = await client.CallAsync<ApiVersionsRequest, ApiVersionsResponse>(
+                new ApiVersionsRequest { ClientSoftwareName = "a-client", ClientSoftwareVersion = "1.0" }, version);
             AssertError(ErrorCode.None, response.ErrorCode);
             var offered = response.ApiKeys.ToDictionary(api => (ApiKey)api.ApiKey, api => (api.MinVersion, api.MaxVersion));
             Assert.Equal((0, 13), offered[ApiKey.Produce]);
@@ -40,7 +41,8 @@ public sealed class ClusterApiTests
         await using var client = await node.ConnectAsync();
         var request = new ApiVersionsRequest { ClientSoftwareName = name, ClientSoftwareVersion = softwareVersion };
         foreach (var version in new short[] { 3, 4, 5 })
-            AssertError(ErrorCode.InvalidRequest, (await client.CallAsync<ApiVersionsRequest, ApiVersionsResponse>(request, version)).ErrorCode);
+            AssertError(
+                ErrorCode.InvalidRequest, (await client.CallAsync<ApiVersionsRequest, ApiVersionsResponse>(request, version)).ErrorCode);
         await client.AssertAliveAsync();
     }
 
@@ -57,7 +59,8 @@ public sealed class ClusterApiTests
         AssertError(ErrorCode.InvalidRequest, await AskAsync(null, 0));
 
         async Task<short> AskAsync(string? cluster, int nodeId) => (await client.CallAsync<ApiVersionsRequest, ApiVersionsResponse>(
-            new ApiVersionsRequest { ClientSoftwareName = "a", ClientSoftwareVersion = "1", ClusterId = cluster, NodeId = nodeId }, 5)).ErrorCode;
+            new ApiVersionsRequest { ClientSoftwareName = "a", ClientSoftwareVersion = "1", ClusterId = cluster, NodeId = nodeId }, 5))
+                .ErrorCode;
     }
 
     [Fact]
@@ -67,7 +70,8 @@ public sealed class ClusterApiTests
         await using var client = await node.ConnectAsync();
         foreach (var version in TestConnection.VersionsOf<DescribeClusterResponse>())
         {
-            var response = await client.CallAsync<DescribeClusterRequest, DescribeClusterResponse>(new DescribeClusterRequest { IncludeClusterAuthorizedOperations = true }, version);
+            var response = await client.CallAsync<DescribeClusterRequest, DescribeClusterResponse>(
+                new DescribeClusterRequest { IncludeClusterAuthorizedOperations = true }, version);
             AssertError(ErrorCode.None, response.ErrorCode);
             Assert.Equal((22, 0), (response.ClusterId.Length, response.ControllerId));
             var broker = Assert.Single(response.Brokers);
@@ -79,7 +83,8 @@ public sealed class ClusterApiTests
             AssertError(ErrorCode.UnsupportedEndpointType, await ErrorOf(3));
 
             async Task<short> ErrorOf(sbyte type) =>
-                (await client.CallAsync<DescribeClusterRequest, DescribeClusterResponse>(new DescribeClusterRequest { EndpointType = type }, version)).ErrorCode;
+                (await client.CallAsync<DescribeClusterRequest, DescribeClusterResponse>(
+                    new DescribeClusterRequest { EndpointType = type }, version)).ErrorCode;
         }
     }
 
@@ -92,7 +97,8 @@ public sealed class ClusterApiTests
         {
             var request = new DescribeQuorumRequest
             {
-                Topics = [new DescribeQuorumRequest.TopicData { TopicName = "__cluster_metadata", Partitions = [new DescribeQuorumRequest.PartitionData()] }],
+                Topics = [new DescribeQuorumRequest.TopicData { TopicName = "__cluster_metadata",
+                    Partitions = [new DescribeQuorumRequest.PartitionData()] }],
             };
             var response = await client.CallAsync<DescribeQuorumRequest, DescribeQuorumResponse>(request, version);
             AssertError(ErrorCode.None, response.ErrorCode);
@@ -120,7 +126,12 @@ public sealed class ClusterApiTests
         {
             var none = await client.CallAsync<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesRequest(), version);
             AssertError(ErrorCode.None, none.ErrorCode);
-            var request = new UpdateFeaturesRequest { FeatureUpdates = [new UpdateFeaturesRequest.FeatureUpdateKey { Feature = "metadata.version", MaxVersionLevel = 9999 }] };
+            var request =
+                new UpdateFeaturesRequest
+                {
+                    FeatureUpdates = [
+                    new UpdateFeaturesRequest.FeatureUpdateKey { Feature = "metadata.version", MaxVersionLevel = 9999 }]
+                };
             var refused = await client.CallAsync<UpdateFeaturesRequest, UpdateFeaturesResponse>(request, version);
             AssertError(ErrorCode.InvalidUpdateVersion, refused.ErrorCode);
         }

@@ -29,7 +29,8 @@ public sealed class ClusterFailureTests
         var diedAt = cluster.Clock.NowMs;
         await cluster.Nodes[3].KillAsync();
         await TestCluster.UntilAsync(() => cluster.Nodes[2].Image.Cluster.Broker(3) is { Fenced: true });
-        Assert.True(cluster.Clock.NowMs - diedAt > 6_000); // its session is nine seconds from its last heartbeat, of which there is one in two
+        // its session is nine seconds from its last heartbeat, of which there is one in two
+        Assert.True(cluster.Clock.NowMs - diedAt > 6_000);
         await using var client = await cluster.Nodes[2].ConnectAsync();
         var answer = await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = [] });
         Assert.Equal([1, 2], answer.Brokers.Select(broker => broker.NodeId).Order());
@@ -64,7 +65,9 @@ public sealed class ClusterFailureTests
         var stopsAt = cluster.Clock.NowMs;
         await cluster.Nodes[3].StopAsync();
         Assert.True(cluster.Clock.NowMs - stopsAt < 60_000);
-        Assert.Contains(cluster.Log.Logger.Warnings, line => line.StartsWith("This broker leaves without the controller's leave: no controller has been active", StringComparison.Ordinal));
+        Assert.Contains(
+            cluster.Log.Logger.Warnings, line => line.StartsWith(
+                "This broker leaves without the controller's leave: no controller has been active", StringComparison.Ordinal));
 
         await cluster.StartAsync([2, 3, 1]);
         await Task.WhenAll(cluster.Nodes.Values.Select(node => node.StopAsync()));
@@ -75,7 +78,8 @@ public sealed class ClusterFailureTests
     {
         await using var cluster = new TestCluster([1, 2, 3], [4]);
         var broker = cluster.Nodes[4].StartAsync();
-        await TestCluster.UntilAsync(() => cluster.Log.Logger.Warnings.Any(line => line.StartsWith("Waiting for an active controller", StringComparison.Ordinal)));
+        await TestCluster.UntilAsync(
+            () => cluster.Log.Logger.Warnings.Any(line => line.StartsWith("Waiting for an active controller", StringComparison.Ordinal)));
         Assert.False(broker.IsCompleted);
         await cluster.StartAsync([1, 2]);
         await broker.WaitAsync(TestCluster.Patience);
@@ -88,9 +92,12 @@ public sealed class ClusterFailureTests
     {
         await using var cluster = await TestCluster.StartAsync([1], [1, 2]);
         await using var client = await cluster.Nodes[1].ConnectAsync();
-        var answer = await client.CallAsync<UnregisterBrokerRequest, UnregisterBrokerResponse>(new UnregisterBrokerRequest { BrokerId = 2 });
+        var answer = await client.CallAsync<UnregisterBrokerRequest, UnregisterBrokerResponse>(
+            new UnregisterBrokerRequest { BrokerId = 2 });
         Assert.Equal(ErrorCode.None, (ErrorCode)answer.ErrorCode);
-        await TestCluster.UntilAsync(() => cluster.Log.Logger.Warnings.Any(line => line.Contains("Restart this broker to register it again", StringComparison.Ordinal)));
+        await TestCluster.UntilAsync(
+            () => cluster.Log.Logger.Warnings.Any(
+                line => line.Contains("Restart this broker to register it again", StringComparison.Ordinal)));
         await cluster.Nodes[2].KillAsync();
         await cluster.Nodes[2].StartAsync();
     }
@@ -99,7 +106,8 @@ public sealed class ClusterFailureTests
     {
         var created = await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsRequest
         {
-            Topics = [new CreateTopicsRequest.CreatableTopic { Name = topic, NumPartitions = 1, ReplicationFactor = 1 }], TimeoutMs = 10_000,
+            Topics = [new CreateTopicsRequest.CreatableTopic { Name = topic, NumPartitions = 1, ReplicationFactor = 1 }],
+                TimeoutMs = 10_000,
         });
         Assert.Equal(ErrorCode.None, (ErrorCode)created.Topics[0].ErrorCode);
     }

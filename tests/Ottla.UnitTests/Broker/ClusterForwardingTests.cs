@@ -24,7 +24,8 @@ public sealed class ClusterForwardingTests
         Assert.Equal(ErrorCode.None, (ErrorCode)grown.Results[0].ErrorCode);
         Assert.Equal(3, node.Image.Topics.Find("a")!.Partitions.Length);
 
-        var altered = await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsRequest
+        var altered = await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(
+            new IncrementalAlterConfigsRequest
         {
             Resources =
             [
@@ -52,7 +53,8 @@ public sealed class ClusterForwardingTests
         Assert.Equal(ErrorCode.None, (ErrorCode)replaced.Responses[0].ErrorCode);
         Assert.Equal("2000", node.Image.Configs.Value(StateMachines.Metadata.ConfigResource.Topic("a"), "retention.ms"));
 
-        var elected = await client.CallAsync<ElectLeadersRequest, ElectLeadersResponse>(new ElectLeadersRequest { TopicPartitions = null, TimeoutMs = 10_000 });
+        var elected = await client.CallAsync<ElectLeadersRequest, ElectLeadersResponse>(
+            new ElectLeadersRequest { TopicPartitions = null, TimeoutMs = 10_000 });
         Assert.Equal(ErrorCode.None, (ErrorCode)elected.ErrorCode);
         var listed = await client.CallAsync<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(
             new ListPartitionReassignmentsRequest { Topics = null, TimeoutMs = 10_000 });
@@ -74,7 +76,8 @@ public sealed class ClusterForwardingTests
 
         var features = await client.CallAsync<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesRequest
         {
-            FeatureUpdates = [new UpdateFeaturesRequest.FeatureUpdateKey { Feature = "no.such.feature", MaxVersionLevel = 1, UpgradeType = 1 }],
+            FeatureUpdates = [
+                new UpdateFeaturesRequest.FeatureUpdateKey { Feature = "no.such.feature", MaxVersionLevel = 1, UpgradeType = 1 }],
             TimeoutMs = 10_000,
         });
         Assert.NotEqual(ErrorCode.None, (ErrorCode)features.ErrorCode);
@@ -98,7 +101,8 @@ public sealed class ClusterForwardingTests
             await using var client = await node.ConnectAsync();
             var refused = await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsRequest
             {
-                Topics = [new CreateTopicsRequest.CreatableTopic { Name = "b", NumPartitions = 1, ReplicationFactor = 9 }], TimeoutMs = 10_000,
+                Topics = [new CreateTopicsRequest.CreatableTopic { Name = "b", NumPartitions = 1, ReplicationFactor = 9 }],
+                    TimeoutMs = 10_000,
             });
             Assert.Equal(ErrorCode.InvalidReplicationFactor, (ErrorCode)refused.Topics[0].ErrorCode);
         }
@@ -112,10 +116,13 @@ public sealed class ClusterForwardingTests
         foreach (var node in cluster.Nodes.Values)
         {
             await using var client = await node.ConnectAsync();
-            var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = $"auto{node.Id}" }], AllowAutoTopicCreation = true };
+            var request =
+                new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = $"auto{node.Id}" }],
+                    AllowAutoTopicCreation = true };
             await client.CallAsync<MetadataRequest, MetadataResponse>(request);
             await TestCluster.UntilAsync(() => node.Image.Topics.Find($"auto{node.Id}") is not null);
-            var found = await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { KeyType = 0, CoordinatorKeys = ["g"] });
+            var found = await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(
+                new FindCoordinatorRequest { KeyType = 0, CoordinatorKeys = ["g"] });
             Assert.Equal(ErrorCode.None, (ErrorCode)found.Coordinators[0].ErrorCode);
             coordinators.Add(found.Coordinators[0].NodeId);
         }
@@ -157,7 +164,8 @@ public sealed class ClusterForwardingTests
     {
         var created = await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsRequest
         {
-            Topics = [new CreateTopicsRequest.CreatableTopic { Name = topic, NumPartitions = partitions, ReplicationFactor = 1 }], TimeoutMs = 10_000,
+            Topics = [new CreateTopicsRequest.CreatableTopic { Name = topic, NumPartitions = partitions, ReplicationFactor = 1 }],
+                TimeoutMs = 10_000,
         });
         Assert.Equal(ErrorCode.None, (ErrorCode)created.Topics[0].ErrorCode);
         return created.Topics[0].TopicId;

@@ -50,7 +50,8 @@ public sealed class ClusterStartTests
         Assert.Empty(cluster.Nodes[1].Node.EndPoints);
         Assert.Empty(cluster.Nodes[4].Node.ControllerEndPoints);
         await using var client = await cluster.Nodes[5].ConnectAsync();
-        var answer = await client.CallAsync<DescribeClusterRequest, DescribeClusterResponse>(new DescribeClusterRequest { EndpointType = 1 });
+        var answer = await client.CallAsync<DescribeClusterRequest, DescribeClusterResponse>(
+            new DescribeClusterRequest { EndpointType = 1 });
         Assert.Contains(5, answer.Brokers.Select(broker => broker.BrokerId));
     }
 }

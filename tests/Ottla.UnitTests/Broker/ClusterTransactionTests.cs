@@ -15,7 +15,8 @@ public sealed class ClusterTransactionTests
         await using var cluster = await TestCluster.StartCombinedAsync(TransactionCalls.FewPartitions);
         await using var any = await cluster.Nodes[1].ConnectAsync();
         await any.CreateTopicAsync("t", partitions: 6);
-        var found = await any.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { CoordinatorKeys = ["tx"], KeyType = 1 });
+        var found = await any.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(
+            new FindCoordinatorRequest { CoordinatorKeys = ["tx"], KeyType = 1 });
         var coordinatorId = Assert.Single(found.Coordinators).NodeId;
         await TestCluster.UntilAsync(() => cluster.Nodes.Values.All(node => node.Image.Topics.Find("__transaction_state") is not null));
         await using var coordinator = await cluster.Nodes[coordinatorId].ConnectAsync();
@@ -53,7 +54,8 @@ public sealed class ClusterTransactionTests
         await using var cluster = await TestCluster.StartCombinedAsync(TransactionCalls.FewPartitions);
         await using var any = await cluster.Nodes[1].ConnectAsync();
         await any.CreateTopicAsync("t", partitions: 6);
-        var found = await any.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { CoordinatorKeys = ["tx"], KeyType = 1 });
+        var found = await any.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(
+            new FindCoordinatorRequest { CoordinatorKeys = ["tx"], KeyType = 1 });
         await using var coordinator = await cluster.Nodes[found.Coordinators[0].NodeId].ConnectAsync();
         var producer = await coordinator.BeginAsync();
         var leaders = cluster.Nodes[1].Image.Topics.Find("t")!.Partitions.Select(partition => partition.Leader).ToList();

@@ -28,11 +28,14 @@ public sealed class ConfigApiTests
         await client.CreateTopicAsync("t", 1, ("retention.ms", "1234"));
         foreach (var version in TestConnection.VersionsOf<DescribeConfigsResponse>())
         {
-            foreach (var (type, name) in new[] { (TopicResource, "t"), (BrokerResource, "0"), (BrokerResource, ""), (GroupResource, "g"), (ClientMetricsResource, "m") })
+            foreach (var (
+                type, name) in new[] { (TopicResource, "t"), (BrokerResource, "0"), (BrokerResource, ""), (GroupResource, "g"),
+                (ClientMetricsResource, "m") })
             {
                 var request = Describe(type, name);
                 (request.IncludeSynonyms, request.IncludeDocumentation) = (true, version >= 3);
-                var all = Assert.Single((await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(request, version)).Results);
+                var all = Assert.Single(
+                    (await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(request, version)).Results);
                 AssertError(ErrorCode.None, all.ErrorCode, all.ErrorMessage);
                 Assert.Equal((type, name), (all.ResourceType, all.ResourceName));
                 Assert.NotEmpty(all.Configs); // of all brokers: the min.insync.replicas that eligible leader replicas come with
@@ -41,7 +44,9 @@ public sealed class ConfigApiTests
             }
 
             var retention = Assert.Single((await DescribeAsync(client, TopicResource, "t", version, "retention.ms")).Configs);
-            Assert.Equal(("retention.ms", "1234", SourceTopic, false), (retention.Name, retention.Value, retention.ConfigSource, retention.ReadOnly));
+            Assert.Equal(
+                ("retention.ms", "1234", SourceTopic, false),
+                (retention.Name, retention.Value, retention.ConfigSource, retention.ReadOnly));
             var nowhere = await DescribeAsync(client, TopicResource, "nowhere", version);
             Assert.Equal((ErrorCode.UnknownTopicOrPartition, ""), ((ErrorCode)nowhere.ErrorCode, nowhere.ErrorMessage));
             AssertError(ErrorCode.InvalidTopicException, (await DescribeAsync(client, TopicResource, "no/topic", version)).ErrorCode);
@@ -67,7 +72,9 @@ public sealed class ConfigApiTests
             AssertError(ErrorCode.None, (await client.ProduceAsync("t", Batch(valueBytes: 200))).ErrorCode);
 
             AssertError(ErrorCode.InvalidConfig, await AlterAsync(client, TopicResource, "t", "retention.ms", SetValue, "often", version));
-            AssertError(ErrorCode.UnknownTopicOrPartition, await AlterAsync(client, TopicResource, "nowhere", "retention.ms", SetValue, "1", version));
+            AssertError(
+                ErrorCode.UnknownTopicOrPartition,
+                await AlterAsync(client, TopicResource, "nowhere", "retention.ms", SetValue, "1", version));
             AssertError(ErrorCode.InvalidRequest, await AlterAsync(client, 99, "x", "retention.ms", SetValue, "1", version));
         }
     }
@@ -105,8 +112,15 @@ public sealed class ConfigApiTests
         {
             var answer = await AlterAllAsync(client, validateOnly, (BrokerResource, broker, config, SetValue, value));
             AssertError(ErrorCode.InvalidRequest, Assert.Single(answer).ErrorCode);
-            var resource = new AlterConfigsRequest.AlterConfigsResource { ResourceType = BrokerResource, ResourceName = broker, Configs = [new AlterConfigsRequest.AlterableConfig { Name = config, Value = value }] };
-            var legacy = await client.CallAsync<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsRequest { Resources = [resource], ValidateOnly = validateOnly }, 2);
+            var resource =
+                new AlterConfigsRequest.AlterConfigsResource
+                {
+                    ResourceType = BrokerResource,
+                    ResourceName = broker,
+                    Configs = [new AlterConfigsRequest.AlterableConfig { Name = config, Value = value }]
+                };
+            var legacy = await client.CallAsync<AlterConfigsRequest, AlterConfigsResponse>(
+                new AlterConfigsRequest { Resources = [resource], ValidateOnly = validateOnly }, 2);
             AssertError(ErrorCode.InvalidRequest, Assert.Single(legacy.Responses).ErrorCode);
         }
 
@@ -116,7 +130,9 @@ public sealed class ConfigApiTests
         await using var again = await node.ConnectAsync();
         Assert.Equal("1234", (await ValueOfAsync(again, BrokerResource, "0", "message.max.bytes")).Value);
         var set = await DescribeAsync(again, BrokerResource, "0", 4);
-        Assert.Equal(["message.max.bytes", "min.insync.replicas"], set.Configs.Where(entry => entry.ConfigSource is 2 or 3).Select(entry => entry.Name).Order());
+        Assert.Equal(
+            ["message.max.bytes", "min.insync.replicas"],
+            set.Configs.Where(entry => entry.ConfigSource is 2 or 3).Select(entry => entry.Name).Order());
     }
 
     [Fact]
@@ -146,17 +162,22 @@ public sealed class ConfigApiTests
             [
                 (42, "Each resource must appear at most once."), (42, "Each resource must appear at most once."),
                 (42, "Null value not supported for : consumer.session.timeout.ms"),
-                (42, "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for num.io.threads=17, value should not be greater than double the current value 8 for configuration Invalid dynamic configuration"),
+                (42, "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for "
+                    + "num.io.threads=17, value should not be greater than double the current value 8 for configuration Invalid dynamic "
+                        + "configuration"),
                 (42, "Unknown resource type 99"), (42, "Node id must be an integer, but it is: x"),
             ],
             answers.Select(answer => ((int)answer.ErrorCode, answer.ErrorMessage)));
 
         var described = await DescribeAsync(client, TopicResource, "nowhere", 4);
         Assert.Equal((3, ""), (described.ErrorCode, described.ErrorMessage));
-        Assert.Equal("Client metrics subscription name must not be empty", (await DescribeAsync(client, ClientMetricsResource, "", 4)).ErrorMessage);
+        Assert.Equal(
+            "Client metrics subscription name must not be empty", (await DescribeAsync(client, ClientMetricsResource, "", 4)).ErrorMessage);
         Assert.Equal("Group name must not be empty", (await DescribeAsync(client, GroupResource, "", 4)).ErrorMessage);
         Assert.Equal("Broker id must be an integer, but it is: x", (await DescribeAsync(client, BrokerResource, "x", 4)).ErrorMessage);
-        Assert.Equal("Unexpected broker id, expected 0 or empty string, but received 7", (await DescribeAsync(client, BrokerResource, "7", 4)).ErrorMessage);
+        Assert.Equal(
+            "Unexpected broker id, expected 0 or empty string, but received 7",
+            (await DescribeAsync(client, BrokerResource, "7", 4)).ErrorMessage);
         Assert.Equal("Unexpected resource type UNKNOWN for resource x", (await DescribeAsync(client, 99, "x", 4)).ErrorMessage);
     }
 
@@ -167,7 +188,8 @@ public sealed class ConfigApiTests
         await using var client = await node.ConnectAsync();
         const string Logger = "ReplicaManager";
         var all = await DescribeAsync(client, LoggerResource, "0", 4);
-        Assert.Contains(all.Configs, logger => logger.Name == "root" && logger.Value == "TRACE" && logger.ConfigSource == 6 && !logger.ReadOnly);
+        Assert.Contains(
+            all.Configs, logger => logger.Name == "root" && logger.Value == "TRACE" && logger.ConfigSource == 6 && !logger.ReadOnly);
         Assert.Contains(all.Configs, logger => logger.Name == Logger);
 
         AssertError(ErrorCode.None, await AlterAsync(client, LoggerResource, "0", Logger, SetValue, "ERROR", 1));
@@ -179,7 +201,9 @@ public sealed class ConfigApiTests
 
         var refused = new (string Broker, string Logger, sbyte Operation, string? Value, ErrorCode Error, string Message)[]
         {
-            ("0", Logger, SetValue, "LOUD", ErrorCode.InvalidConfig, "Cannot set the log level of ReplicaManager to LOUD as it is not a supported log level. Valid log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN"),
+            ("0", Logger, SetValue, "LOUD", ErrorCode.InvalidConfig,
+                "Cannot set the log level of ReplicaManager to LOUD as it is not a supported log level. Valid log levels are DEBUG, "
+                    + "ERROR, FATAL, INFO, TRACE, WARN"),
             ("0", "no.such", SetValue, "INFO", ErrorCode.InvalidConfig, "Logger no.such does not exist!"),
             ("0", "root", DeleteValue, null, ErrorCode.InvalidRequest, "Removing the log level of the root logger is not allowed"),
             ("0", Logger, AppendValue, "INFO", ErrorCode.InvalidRequest, "APPEND operation is not allowed for the BROKER_LOGGER resource"),
@@ -192,8 +216,17 @@ public sealed class ConfigApiTests
         }
 
         Assert.Equal("Broker id must not be empty", (await DescribeAsync(client, LoggerResource, "", 4)).ErrorMessage);
-        var legacy = new AlterConfigsRequest.AlterConfigsResource { ResourceType = LoggerResource, ResourceName = "0", Configs = [new AlterConfigsRequest.AlterableConfig { Name = Logger, Value = "INFO" }] };
-        Assert.Equal("Unknown resource type 8", Assert.Single((await client.CallAsync<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsRequest { Resources = [legacy] }, 2)).Responses).ErrorMessage);
+        var legacy =
+            new AlterConfigsRequest.AlterConfigsResource
+            {
+                ResourceType = LoggerResource,
+                ResourceName = "0",
+                Configs = [new AlterConfigsRequest.AlterableConfig { Name = Logger, Value = "INFO" }]
+            };
+        Assert.Equal(
+            "Unknown resource type 8", Assert.Single(
+                (await client.CallAsync<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsRequest { Resources = [legacy] }, 2))
+                .Responses).ErrorMessage);
     }
 
     [Theory]
@@ -214,7 +247,8 @@ public sealed class ConfigApiTests
         await SetAsync("type", "CreateTime");
         Assert.Equal(-1, await ProduceAsync(StartMs, ErrorCode.None));
 
-        async Task SetAsync(string config, string value) => AssertError(ErrorCode.None, await AlterAsync(client, type, name, prefix + config, SetValue, value, 1));
+        async Task SetAsync(string config, string value) =>
+            AssertError(ErrorCode.None, await AlterAsync(client, type, name, prefix + config, SetValue, value, 1));
 
         async Task<long> ProduceAsync(long timestampMs, ErrorCode expected)
         {
@@ -240,8 +274,15 @@ public sealed class ConfigApiTests
 
             async Task<short> AskAsync(string topic, string name, string value)
             {
-                var resource = new AlterConfigsRequest.AlterConfigsResource { ResourceType = TopicResource, ResourceName = topic, Configs = [new AlterConfigsRequest.AlterableConfig { Name = name, Value = value }] };
-                var response = await client.CallAsync<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsRequest { Resources = [resource] }, version);
+                var resource =
+                    new AlterConfigsRequest.AlterConfigsResource
+                    {
+                        ResourceType = TopicResource,
+                        ResourceName = topic,
+                        Configs = [new AlterConfigsRequest.AlterableConfig { Name = name, Value = value }]
+                    };
+                var response = await client.CallAsync<AlterConfigsRequest, AlterConfigsResponse>(
+                    new AlterConfigsRequest { Resources = [resource] }, version);
                 return Assert.Single(response.Responses).ErrorCode;
             }
         }
@@ -256,35 +297,47 @@ public sealed class ConfigApiTests
         AssertError(ErrorCode.None, await AlterAsync(client, GroupResource, "g", "consumer.session.timeout.ms", SetValue, "50000", 1));
         foreach (var version in TestConnection.VersionsOf<ListConfigResourcesResponse>())
         {
-            var all = await client.CallAsync<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesRequest(), version);
+            var all = await client.CallAsync<ListConfigResourcesRequest, ListConfigResourcesResponse>(
+                new ListConfigResourcesRequest(), version);
             AssertError(ErrorCode.None, all.ErrorCode);
             var found = all.ConfigResources.Select(resource => (resource.ResourceType, resource.ResourceName)).Order();
-            Assert.Equal(version == 0 ? [(ClientMetricsResource, "m")] : [(TopicResource, "t"), (BrokerResource, "0"), (8, "0"), (ClientMetricsResource, "m"), (GroupResource, "g")], found);
+            Assert.Equal(
+                version == 0 ? [(ClientMetricsResource, "m")]
+                : [(TopicResource, "t"), (BrokerResource, "0"), (8, "0"), (ClientMetricsResource, "m"), (GroupResource, "g")], found);
             if (version < 1)
                 continue;
-            var topics = await client.CallAsync<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesRequest { ResourceTypes = [TopicResource] }, version);
+            var topics = await client.CallAsync<ListConfigResourcesRequest, ListConfigResourcesResponse>(
+                new ListConfigResourcesRequest { ResourceTypes = [TopicResource] }, version);
             Assert.Equal("t", Assert.Single(topics.ConfigResources).ResourceName);
-            var unknown = await client.CallAsync<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesRequest { ResourceTypes = [99] }, version);
+            var unknown = await client.CallAsync<ListConfigResourcesRequest, ListConfigResourcesResponse>(
+                new ListConfigResourcesRequest { ResourceTypes = [99] }, version);
             AssertError(ErrorCode.UnsupportedVersion, unknown.ErrorCode);
         }
     }
 
     private static DescribeConfigsRequest Describe(sbyte type, string name, params string[] keys) => new()
     {
-        Resources = [new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = type, ResourceName = name, ConfigurationKeys = keys.Length == 0 ? null : keys }],
+        Resources = [
+            new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = type, ResourceName = name,
+                ConfigurationKeys = keys.Length == 0 ? null : keys }],
     };
 
-    private static async Task<DescribeConfigsResponse.DescribeConfigsResult> DescribeAsync(TestConnection client, sbyte type, string name, short version, params string[] keys) =>
-        Assert.Single((await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(Describe(type, name, keys), version)).Results);
+    private static async Task<DescribeConfigsResponse.DescribeConfigsResult> DescribeAsync(
+        TestConnection client, sbyte type, string name, short version, params string[] keys) =>
+        Assert.Single(
+            (await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(Describe(type, name, keys), version)).Results);
 
     private static async Task<ConfigAnswer> ValueOfAsync(TestConnection client, sbyte type, string name, string config) =>
         Assert.Single((await DescribeAsync(client, type, name, 4, config)).Configs);
 
-    private static async Task<short> AlterAsync(TestConnection client, sbyte type, string name, string config, sbyte operation, string? value, short version)
+    private static async Task<short> AlterAsync(
+        TestConnection client, sbyte type, string name, string config, sbyte operation, string? value, short version)
     {
         var alteration = new IncrementalAlterConfigsRequest.AlterableConfig { Name = config, ConfigOperation = operation, Value = value };
-        var resource = new IncrementalAlterConfigsRequest.AlterConfigsResource { ResourceType = type, ResourceName = name, Configs = [alteration] };
-        var response = await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsRequest { Resources = [resource] }, version);
+        var resource =
+            new IncrementalAlterConfigsRequest.AlterConfigsResource { ResourceType = type, ResourceName = name, Configs = [alteration] };
+        var response = await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(
+            new IncrementalAlterConfigsRequest { Resources = [resource] }, version);
         return Assert.Single(response.Responses).ErrorCode;
     }
 
@@ -295,7 +348,8 @@ public sealed class ConfigApiTests
         {
             ResourceType = change.Type,
             ResourceName = change.Name,
-            Configs = [new IncrementalAlterConfigsRequest.AlterableConfig { Name = change.Config, ConfigOperation = change.Operation, Value = change.Value }],
+            Configs = [new IncrementalAlterConfigsRequest.AlterableConfig { Name = change.Config, ConfigOperation = change.Operation,
+                Value = change.Value }],
         });
         var request = new IncrementalAlterConfigsRequest { Resources = [.. resources], ValidateOnly = validateOnly };
         return (await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(request, 1)).Responses;

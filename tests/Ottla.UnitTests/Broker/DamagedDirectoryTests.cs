@@ -99,7 +99,8 @@ public sealed class DamagedDirectoryTests
         await using var node = await DamagedNode.StartAsync("partition-damages-1", ["a"]);
         Assert.Contains(node.Warnings, warning => warning.Contains("e06-0 ends at offset 32, but its checkpoints record offset 47",
             StringComparison.Ordinal));
-        Assert.Contains(node.Warnings, warning => warning.Contains("e16-0/leader-epoch-checkpoint contradicts the batches", StringComparison.Ordinal)
+        Assert.Contains(
+            node.Warnings, warning => warning.Contains("e16-0/leader-epoch-checkpoint contradicts the batches", StringComparison.Ordinal)
             || warning.Contains("e26-0/leader-epoch-checkpoint contradicts the batches", StringComparison.Ordinal));
     }
 
@@ -138,7 +139,8 @@ public sealed class DamagedDirectoryTests
                 new ListOffsetsRequest.ListOffsetsTopic
                 {
                     Name = topic,
-                    Partitions = [new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = 0, CurrentLeaderEpoch = -1, Timestamp = -2 }],
+                    Partitions = [
+                        new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = 0, CurrentLeaderEpoch = -1, Timestamp = -2 }],
                 },
             ],
         };

@@ -46,9 +46,11 @@ public sealed class FetchApiTests
             AssertError(ErrorCode.OffsetOutOfRange, await ErrorOf(Fetch("t", id, 99, version)));
             AssertError(ErrorCode.UnknownTopicOrPartition, await ErrorOf(Fetch("t", id, 0, version, partition: 5)));
             AssertError(
-                version < FirstVersionWithTopicIds ? ErrorCode.UnknownTopicOrPartition : ErrorCode.UnknownTopicId, await ErrorOf(Fetch("nowhere", Uuid.NewRandom(), 0, version)));
+                version < FirstVersionWithTopicIds ? ErrorCode.UnknownTopicOrPartition : ErrorCode.UnknownTopicId,
+                await ErrorOf(Fetch("nowhere", Uuid.NewRandom(), 0, version)));
             if (version >= 9)
-                AssertError(ErrorCode.UnknownLeaderEpoch, await ErrorOf(Fetch("t", id, 0, version, change: each => each.CurrentLeaderEpoch = 99)));
+                AssertError(
+                    ErrorCode.UnknownLeaderEpoch, await ErrorOf(Fetch("t", id, 0, version, change: each => each.CurrentLeaderEpoch = 99)));
 
             async Task<short> ErrorOf(FetchRequest request)
             {
@@ -95,7 +97,8 @@ public sealed class FetchApiTests
         await client.ProduceAsync("t", Batch(), partition: 1);
         var request = Fetch("t", Uuid.Zero, 0, 12);
         request.MaxBytes = 1;
-        request.Topics[0].Partitions = [request.Topics[0].Partitions[0], new FetchRequest.FetchPartition { Partition = 1, PartitionMaxBytes = 1 << 20 }];
+        request.Topics[0]
+            .Partitions = [request.Topics[0].Partitions[0], new FetchRequest.FetchPartition { Partition = 1, PartitionMaxBytes = 1 << 20 }];
         var response = await client.CallAsync<FetchRequest, FetchResponse>(request, 12);
         Assert.Equal([1, 0], response.Responses[0].Partitions.Select(each => BaseOffsets(each.Records).Count));
     }
@@ -125,9 +128,15 @@ public sealed class FetchApiTests
         await using var _1 = node;
         for (var i = 0; i < 4; i++)
             await client.ProduceAsync("t", Batch(valueBytes: 1000));
-        Assert.Single(BaseOffsets((await client.FetchAsync("t", 0, changeRequest: each => (each.MinBytes, each.MaxBytes, each.MaxWaitMs) = (5000, 1200, LongWaitMs))).Records));
+        Assert.Single(
+            BaseOffsets(
+                (await client.FetchAsync(
+                    "t", 0, changeRequest: each => (each.MinBytes, each.MaxBytes, each.MaxWaitMs) = (5000, 1200, LongWaitMs))).Records));
         // Two batches fit, and end before the limit: what counts is what could be read.
-        Assert.Equal(2, BaseOffsets((await client.FetchAsync("t", 0, changeRequest: each => (each.MinBytes, each.MaxWaitMs) = (5000, LongWaitMs))).Records).Count);
+        Assert.Equal(
+            2, BaseOffsets(
+                (await client.FetchAsync("t", 0, changeRequest: each => (each.MinBytes, each.MaxWaitMs) = (5000, LongWaitMs))).Records)
+                    .Count);
     }
 
     [Fact]
@@ -138,7 +147,9 @@ public sealed class FetchApiTests
         await client.ProduceAsync("t", Batch());
         node.Replica("t").Log.Roll(new Instant(node.Clock.NowMs));
         await client.ProduceAsync("t", Batch());
-        Assert.Equal([0L], BaseOffsets((await client.FetchAsync("t", 0, changeRequest: each => (each.MinBytes, each.MaxWaitMs) = (100_000, LongWaitMs))).Records));
+        Assert.Equal(
+            [0L], BaseOffsets(
+                (await client.FetchAsync("t", 0, changeRequest: each => (each.MinBytes, each.MaxWaitMs) = (100_000, LongWaitMs))).Records));
     }
 
     [Fact]
@@ -241,7 +252,13 @@ public sealed class FetchApiTests
             Assert.Equal(version < FirstVersionWithTopicIds ? ("b", Uuid.Zero) : ("", b), (news.Topic, news.TopicId));
             Assert.Equal([0L], BaseOffsets(Assert.Single(news.Partitions).Records));
 
-            var forgetful = Next(3, new FetchRequest.ForgottenTopic { Topic = version < FirstVersionWithTopicIds ? "b" : "", TopicId = version < FirstVersionWithTopicIds ? Uuid.Zero : b, Partitions = [0] });
+            var forgetful = Next(
+                3, new FetchRequest.ForgottenTopic
+                {
+                    Topic = version < FirstVersionWithTopicIds ? "b" : "",
+                    TopicId = version < FirstVersionWithTopicIds ? Uuid.Zero : b,
+                    Partitions = [0]
+                });
             Assert.Empty((await forgetful).Responses);
             AssertError(ErrorCode.InvalidFetchSessionEpoch, (await Next(3)).ErrorCode);
             AssertError(ErrorCode.FetchSessionIdNotFound, (await Next(1, sessionId: created.SessionId ^ 1)).ErrorCode);
@@ -253,7 +270,14 @@ public sealed class FetchApiTests
 
             async Task<FetchResponse> Next(int epoch, FetchRequest.ForgottenTopic? forgotten = null, int? sessionId = null) =>
                 await client.CallAsync<FetchRequest, FetchResponse>(
-                    new FetchRequest { SessionId = sessionId ?? created.SessionId, SessionEpoch = epoch, MaxBytes = 1 << 20, MinBytes = 1, ForgottenTopicsData = forgotten is null ? [] : [forgotten] }, version);
+                    new FetchRequest
+                    {
+                        SessionId = sessionId ?? created.SessionId,
+                        SessionEpoch = epoch,
+                        MaxBytes = 1 << 20,
+                        MinBytes = 1,
+                        ForgottenTopicsData = forgotten is null ? [] : [forgotten]
+                    }, version);
         }
     }
 
@@ -268,12 +292,22 @@ public sealed class FetchApiTests
             var full = Fetch("t", id, 0, version);
             full.SessionEpoch = 0;
             var session = (await client.CallAsync<FetchRequest, FetchResponse>(full, version)).SessionId;
-            var forgotten = new FetchRequest.ForgottenTopic { Topic = isById ? "" : "t", TopicId = isById ? id : Uuid.Zero, Partitions = [0] };
+            var forgotten =
+                new FetchRequest.ForgottenTopic { Topic = isById ? "" : "t", TopicId = isById ? id : Uuid.Zero, Partitions = [0] };
             var last = await client.CallAsync<FetchRequest, FetchResponse>(
-                new FetchRequest { SessionId = session, SessionEpoch = 1, MaxWaitMs = LongWaitMs, MinBytes = 1, MaxBytes = 1 << 20, ForgottenTopicsData = [forgotten] }, version);
+                new FetchRequest
+                {
+                    SessionId = session,
+                    SessionEpoch = 1,
+                    MaxWaitMs = LongWaitMs,
+                    MinBytes = 1,
+                    MaxBytes = 1 << 20,
+                    ForgottenTopicsData = [forgotten]
+                }, version);
             AssertError(ErrorCode.None, last.ErrorCode);
             Assert.Equal((0, 0), (last.SessionId, last.Responses.Length));
-            var next = await client.CallAsync<FetchRequest, FetchResponse>(new FetchRequest { SessionId = session, SessionEpoch = 2, MaxBytes = 1 << 20 }, version);
+            var next = await client.CallAsync<FetchRequest, FetchResponse>(
+                new FetchRequest { SessionId = session, SessionEpoch = 2, MaxBytes = 1 << 20 }, version);
             AssertError(ErrorCode.FetchSessionIdNotFound, next.ErrorCode);
         }
     }
@@ -288,11 +322,15 @@ public sealed class FetchApiTests
         await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsRequest { TopicNames = ["t"] }, 5);
         AssertError(ErrorCode.UnknownTopicOrPartition, await ErrorAsync(byId, 1, 13));
         AssertError(ErrorCode.UnknownTopicOrPartition, await ErrorAsync(byName, 1, 12));
-        AssertError(ErrorCode.UnknownTopicId, (await client.CallAsync<FetchRequest, FetchResponse>(Fetch("t", id, 0, 13), 13)).Responses[0].Partitions[0].ErrorCode);
+        AssertError(
+            ErrorCode.UnknownTopicId,
+            (await client.CallAsync<FetchRequest, FetchResponse>(Fetch("t", id, 0, 13), 13)).Responses[0].Partitions[0].ErrorCode);
         await client.CreateTopicAsync("t");
         AssertError(ErrorCode.InconsistentTopicId, await ErrorAsync(byId, 2, 13));
         AssertError(ErrorCode.None, await ErrorAsync(byName, 2, 12));
-        AssertError(ErrorCode.UnknownTopicId, (await client.CallAsync<FetchRequest, FetchResponse>(Fetch("t", id, 0, 13), 13)).Responses[0].Partitions[0].ErrorCode);
+        AssertError(
+            ErrorCode.UnknownTopicId,
+            (await client.CallAsync<FetchRequest, FetchResponse>(Fetch("t", id, 0, 13), 13)).Responses[0].Partitions[0].ErrorCode);
 
         async Task<int> SessionAsync(FetchRequest request, short version)
         {
@@ -302,7 +340,8 @@ public sealed class FetchApiTests
 
         async Task<short> ErrorAsync(int session, int epoch, short version) =>
             Assert.Single(Assert.Single((await client.CallAsync<FetchRequest, FetchResponse>(
-                new FetchRequest { SessionId = session, SessionEpoch = epoch, MaxBytes = 1 << 20 }, version)).Responses).Partitions).ErrorCode;
+                new FetchRequest { SessionId = session, SessionEpoch = epoch, MaxBytes = 1 << 20 }, version)).Responses).Partitions)
+                    .ErrorCode;
     }
 
     [Fact]
@@ -313,7 +352,8 @@ public sealed class FetchApiTests
         var full = Fetch("t", id, 0, 13);
         full.SessionEpoch = 0;
         var created = await client.CallAsync<FetchRequest, FetchResponse>(full, 13);
-        var next = await client.CallAsync<FetchRequest, FetchResponse>(new FetchRequest { SessionId = created.SessionId, SessionEpoch = 1 }, 12);
+        var next = await client.CallAsync<FetchRequest, FetchResponse>(
+            new FetchRequest { SessionId = created.SessionId, SessionEpoch = 1 }, 12);
         AssertError(ErrorCode.FetchSessionTopicIdError, next.ErrorCode);
     }
 
@@ -352,7 +392,8 @@ public sealed class FetchApiTests
         await using var client = await node.ConnectAsync();
         foreach (var version in TestConnection.VersionsOf<FetchResponse>().Where(version => version >= 9))
         {
-            var response = await client.CallAsync<FetchRequest, FetchResponse>(Fetch("t", id, 0, version, change: each => each.CurrentLeaderEpoch = 0), version);
+            var response = await client.CallAsync<FetchRequest, FetchResponse>(
+                Fetch("t", id, 0, version, change: each => each.CurrentLeaderEpoch = 0), version);
             var partition = response.Responses[0].Partitions[0];
             AssertError(ErrorCode.FencedLeaderEpoch, partition.ErrorCode);
             Assert.Equal(version >= 16, partition.CurrentLeader is { LeaderId: 0, LeaderEpoch: > 0 });

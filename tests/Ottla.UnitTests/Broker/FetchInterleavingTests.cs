@@ -77,7 +77,9 @@ public sealed class FetchInterleavingTests
         var fetched = await client.FetchAsync("t", 0, changeRequest: request => request.IsolationLevel = 1);
         Assert.Equal(1, deleted);
         Assert.Equal([0L, 3], BaseOffsets(fetched.Records));
-        Assert.Equal((producer.Id, 0L), Assert.Single(fetched.AbortedTransactions!) is var aborted ? (aborted.ProducerId, aborted.FirstOffset) : default);
+        Assert.Equal(
+            (producer.Id, 0L), Assert.Single(fetched.AbortedTransactions!) is var aborted ? (aborted.ProducerId, aborted.FirstOffset)
+            : default);
     }
 
     [Fact]
@@ -92,9 +94,11 @@ public sealed class FetchInterleavingTests
             await client.ProduceAsync("t", Batch(), partition: 1);
         }
 
-        node.Disk.Fault = (operation, path) => operation == FileOperation.Read && path.Contains("/t-1/", StringComparison.Ordinal) ? throw new NotSupportedException("a bug") : null;
+        node.Disk.Fault = (operation, path) => operation == FileOperation.Read
+            && path.Contains("/t-1/", StringComparison.Ordinal) ? throw new NotSupportedException("a bug") : null;
         var request = Fetch("t", Uuid.Zero, 0, 12);
-        request.Topics[0].Partitions = [request.Topics[0].Partitions[0], new FetchRequest.FetchPartition { Partition = 1, PartitionMaxBytes = 1 << 20 }];
+        request.Topics[0]
+            .Partitions = [request.Topics[0].Partitions[0], new FetchRequest.FetchPartition { Partition = 1, PartitionMaxBytes = 1 << 20 }];
         await client.SendAsync(request, 12);
         await client.ReceiveFrameAsync(); // an error, or the end of the connection
 

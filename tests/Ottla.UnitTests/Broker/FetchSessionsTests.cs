@@ -38,7 +38,9 @@ public sealed class FetchSessionsTests
         changed.Topics[1].Partitions[0].FetchOffset = 7;
         changed.ForgottenTopicsData = [new FetchRequest.ForgottenTopic { Topic = "a", Partitions = [0] }];
         var third = sessions.Begin(changed, usesTopicIds: false, Start);
-        Assert.Equal([("b", 1, 7L), ("c", 2, 0L)], third.Partitions.Select(each => (each.Topic, each.Position.Partition, each.Position.FetchOffset)));
+        Assert.Equal(
+            [("b", 1, 7L), ("c", 2, 0L)],
+            third.Partitions.Select(each => (each.Topic, each.Position.Partition, each.Position.FetchOffset)));
     }
 
     [Fact]
@@ -100,7 +102,8 @@ public sealed class FetchSessionsTests
         var sessions = New();
         var full = sessions.Begin(Request(0, 0, ("a", 0), ("b", 0)), usesTopicIds: false, Start);
         full.Session!.MoveToEnd(full.Partitions[0]);
-        Assert.Equal(["b", "a"], sessions.Begin(Request(full.Session.Id, 1), usesTopicIds: false, Start).Partitions.Select(each => each.Topic));
+        Assert.Equal(
+            ["b", "a"], sessions.Begin(Request(full.Session.Id, 1), usesTopicIds: false, Start).Partitions.Select(each => each.Topic));
     }
 
     private static FetchSessions New(int slots = 10) => new(slots, new Prng(1));
@@ -109,6 +112,8 @@ public sealed class FetchSessionsTests
     {
         SessionId = sessionId,
         SessionEpoch = epoch,
-        Topics = [.. partitions.Select(each => new FetchRequest.FetchTopic { Topic = each.Topic, Partitions = [new FetchRequest.FetchPartition { Partition = each.Partition }] })],
+        Topics = [.. partitions.Select(
+            each => new FetchRequest.FetchTopic { Topic = each.Topic,
+                Partitions = [new FetchRequest.FetchPartition { Partition = each.Partition }] })],
     };
 }

@@ -23,7 +23,9 @@ public sealed class GroupApiTests
             if (version < 1)
                 continue;
             AssertError(ErrorCode.None, (await FindAsync(1, "transactional id")).ErrorCode);
-            AssertError(version >= 6 ? ErrorCode.CoordinatorNotAvailable : ErrorCode.InvalidRequest, (await FindAsync(2, $"group:{new Uuid(1, 2)}:0")).ErrorCode);
+            AssertError(
+                version >= 6 ? ErrorCode.CoordinatorNotAvailable : ErrorCode.InvalidRequest,
+                (await FindAsync(2, $"group:{new Uuid(1, 2)}:0")).ErrorCode);
             AssertError(ErrorCode.InvalidRequest, (await FindAsync(2, "group:0")).ErrorCode);
             AssertError(ErrorCode.InvalidRequest, (await FindAsync(3, "group")).ErrorCode);
             foreach (var unknown in (sbyte[])[3, 9, -1])
@@ -37,7 +39,8 @@ public sealed class GroupApiTests
 
             async Task<FindCoordinatorResponse.Coordinator> FindAsync(sbyte type, string key)
             {
-                var request = version >= 4 ? new FindCoordinatorRequest { CoordinatorKeys = [key], KeyType = type } : new FindCoordinatorRequest { Key = key, KeyType = type };
+                var request = version >= 4 ? new FindCoordinatorRequest { CoordinatorKeys = [key], KeyType = type }
+                    : new FindCoordinatorRequest { Key = key, KeyType = type };
                 var response = await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(request, version);
                 return version >= 4 ? Assert.Single(response.Coordinators)
                     : new FindCoordinatorResponse.Coordinator
@@ -51,10 +54,20 @@ public sealed class GroupApiTests
             }
         }
 
-        var offsets = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics, topic => topic.Name == "__consumer_offsets");
+        var offsets = Assert.Single(
+            (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics, topic =>
+            topic.Name == "__consumer_offsets");
         Assert.Equal(("__consumer_offsets", true, 3), (offsets.Name, offsets.IsInternal, offsets.Partitions.Length));
-        var describe = new DescribeConfigsRequest { Resources = [new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = 2, ResourceName = "__consumer_offsets", ConfigurationKeys = ["cleanup.policy", "segment.bytes"] }] };
-        Assert.Equal(["compact", "104857600"], (await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(describe)).Results[0].Configs.OrderBy(config => config.Name).Select(config => config.Value));
+        var describe =
+            new DescribeConfigsRequest
+            {
+                Resources = [
+                new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = 2, ResourceName = "__consumer_offsets",
+                    ConfigurationKeys = ["cleanup.policy", "segment.bytes"] }]
+            };
+        Assert.Equal(
+            ["compact", "104857600"], (await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(describe)).Results[0]
+            .Configs.OrderBy(config => config.Name).Select(config => config.Value));
         AssertError(ErrorCode.InvalidTopicException, (await client.ProduceAsync("__consumer_offsets", Batch())).ErrorCode);
     }
 
@@ -63,9 +76,13 @@ public sealed class GroupApiTests
     {
         await using var node = await TestNode.StartAsync(QuickGroups);
         await using var client = await node.ConnectAsync();
-        var found = (await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { CoordinatorKeys = ["a", "b", "c"] })).Coordinators;
+        var found = (
+            await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(
+                new FindCoordinatorRequest { CoordinatorKeys = ["a", "b", "c"] })).Coordinators;
         Assert.Equal([("a", 0), ("b", 0), ("c", 0)], found.Select(each => (each.Key, each.NodeId)));
-        Assert.Empty((await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { CoordinatorKeys = [] })).Coordinators);
+        Assert.Empty(
+            (await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { CoordinatorKeys = [] }))
+            .Coordinators);
     }
 
     [Fact]
@@ -105,7 +122,8 @@ public sealed class GroupApiTests
             operation == FileOperation.Write && path.Contains("__consumer_offsets", StringComparison.Ordinal)
                 ? new DiskFullException("There is no room.")
                 : null;
-        AssertError(ErrorCode.NotCoordinator, (await client.CallAsync<SyncGroupRequest, SyncGroupResponse>(SyncRequest("g", joined))).ErrorCode);
+        AssertError(
+            ErrorCode.NotCoordinator, (await client.CallAsync<SyncGroupRequest, SyncGroupResponse>(SyncRequest("g", joined))).ErrorCode);
         await client.AwaitCoordinatorsAsync();
         AssertError(ErrorCode.NotCoordinator, (await client.JoinAsync("static", instanceId: "i")).ErrorCode);
         node.Disk.Fault = null;
@@ -133,7 +151,8 @@ public sealed class GroupApiTests
             Assert.Equal([0, 1], Assert.Single(joined.Members).Metadata);
             foreach (var syncVersion in TestConnection.VersionsOf<SyncGroupResponse>())
             {
-                var synced = await client.CallAsync<SyncGroupRequest, SyncGroupResponse>(SyncRequest(group, joined, syncVersion), syncVersion);
+                var synced = await client.CallAsync<SyncGroupRequest, SyncGroupResponse>(
+                    SyncRequest(group, joined, syncVersion), syncVersion);
                 AssertError(ErrorCode.None, synced.ErrorCode);
                 Assert.Equal([1, 2, 3], synced.Assignment);
             }
@@ -166,11 +185,13 @@ public sealed class GroupApiTests
         AssertError(ErrorCode.None, successor.ErrorCode);
         Assert.NotEqual(old.MemberId, successor.MemberId);
         Assert.Equal(old.GenerationId, successor.GenerationId); // its place, and nobody else is disturbed
-        Assert.Equal((ErrorCode.FencedInstanceId, ErrorCode.None), (await HeartbeatAsync(old.MemberId), await HeartbeatAsync(successor.MemberId)));
+        Assert.Equal(
+            (ErrorCode.FencedInstanceId, ErrorCode.None), (await HeartbeatAsync(old.MemberId), await HeartbeatAsync(successor.MemberId)));
 
         async Task<ErrorCode> HeartbeatAsync(string memberId)
         {
-            var request = new HeartbeatRequest { GroupId = "g", MemberId = memberId, GenerationId = old.GenerationId, GroupInstanceId = "instance" };
+            var request =
+                new HeartbeatRequest { GroupId = "g", MemberId = memberId, GenerationId = old.GenerationId, GroupInstanceId = "instance" };
             return (ErrorCode)(await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(request)).ErrorCode;
         }
     }
@@ -186,10 +207,15 @@ public sealed class GroupApiTests
         await client.CommitAsync("only offsets", "t", 1);
         foreach (var version in TestConnection.VersionsOf<DescribeGroupsResponse>())
         {
-            var request = new DescribeGroupsRequest { Groups = ["with members", "only offsets", "none"], IncludeAuthorizedOperations = version >= 3 };
+            var request =
+                new DescribeGroupsRequest { Groups = ["with members", "only offsets", "none"], IncludeAuthorizedOperations = version >= 3 };
             var groups = (await client.CallAsync<DescribeGroupsRequest, DescribeGroupsResponse>(request, version)).Groups;
-            Assert.Equal([("with members", "Stable"), ("only offsets", "Empty"), ("none", "Dead")], groups.Select(group => (group.GroupId, group.GroupState)));
-            Assert.Equal([ErrorCode.None, ErrorCode.None, version >= 6 ? ErrorCode.GroupIdNotFound : ErrorCode.None], groups.Select(group => (ErrorCode)group.ErrorCode));
+            Assert.Equal(
+                [("with members", "Stable"), ("only offsets", "Empty"), ("none", "Dead")],
+                groups.Select(group => (group.GroupId, group.GroupState)));
+            Assert.Equal(
+                [ErrorCode.None, ErrorCode.None, version >= 6 ? ErrorCode.GroupIdNotFound : ErrorCode.None],
+                groups.Select(group => (ErrorCode)group.ErrorCode));
             Assert.Equal(("consumer", "range"), (groups[0].ProtocolType, groups[0].ProtocolData));
             var member = Assert.Single(groups[0].Members);
             Assert.Equal((joined.MemberId, "test", "/127.0.0.1"), (member.MemberId, member.ClientId, member.ClientHost));
@@ -215,7 +241,8 @@ public sealed class GroupApiTests
 
             async Task<IEnumerable<string>> ListAsync(string[]? states = null, string[]? types = null)
             {
-                var response = await client.CallAsync<ListGroupsRequest, ListGroupsResponse>(new ListGroupsRequest { StatesFilter = states ?? [], TypesFilter = types ?? [] }, version);
+                var response = await client.CallAsync<ListGroupsRequest, ListGroupsResponse>(
+                    new ListGroupsRequest { StatesFilter = states ?? [], TypesFilter = types ?? [] }, version);
                 AssertError(ErrorCode.None, response.ErrorCode);
                 return response.Groups.Select(group => group.GroupId).Order(StringComparer.Ordinal);
             }
@@ -253,27 +280,40 @@ public sealed class GroupApiTests
         {
             var group = $"consumers {version}";
             var memberId = version == 0 ? "" : $"member {version}";
-            var joined = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(ConsumerHeartbeat(group, memberId, 0, "t"), version);
+            var joined = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
+                ConsumerHeartbeat(group, memberId, 0, "t"), version);
             AssertError(ErrorCode.None, joined.ErrorCode, joined.ErrorMessage);
             Assert.True(joined.MemberEpoch > 0);
             var assigned = Assert.Single(joined.Assignment!.TopicPartitions);
             Assert.Equal(topicId, assigned.TopicId);
             Assert.Equal([0, 1], assigned.Partitions);
 
-            Assert.Equal(ErrorCode.None, await client.CommitAsync(group, "t", 5, memberId: joined.MemberId!, generationId: joined.MemberEpoch));
-            Assert.Equal(ErrorCode.StaleMemberEpoch, await client.CommitAsync(group, "t", 5, memberId: joined.MemberId!, generationId: joined.MemberEpoch + 1));
-            Assert.Equal(ErrorCode.UnknownMemberId, await client.CommitAsync(group, "t", 5, memberId: "nobody", generationId: joined.MemberEpoch));
-            Assert.Equal(ErrorCode.UnsupportedVersion, await client.CommitAsync(group, "t", 5, version: 8, memberId: joined.MemberId!, generationId: joined.MemberEpoch));
+            Assert.Equal(
+                ErrorCode.None, await client.CommitAsync(group, "t", 5, memberId: joined.MemberId!, generationId: joined.MemberEpoch));
+            Assert.Equal(
+                ErrorCode.StaleMemberEpoch,
+                await client.CommitAsync(group, "t", 5, memberId: joined.MemberId!, generationId: joined.MemberEpoch + 1));
+            Assert.Equal(
+                ErrorCode.UnknownMemberId, await client.CommitAsync(group, "t", 5, memberId: "nobody", generationId: joined.MemberEpoch));
+            Assert.Equal(
+                ErrorCode.UnsupportedVersion,
+                await client.CommitAsync(group, "t", 5, version: 8, memberId: joined.MemberId!, generationId: joined.MemberEpoch));
             foreach (var describeVersion in TestConnection.VersionsOf<ConsumerGroupDescribeResponse>())
             {
                 var request = new ConsumerGroupDescribeRequest { GroupIds = [group, "none", ""], IncludeAuthorizedOperations = true };
-                var described = (await client.CallAsync<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(request, describeVersion)).Groups;
-                Assert.Equal([ErrorCode.None, ErrorCode.GroupIdNotFound, ErrorCode.InvalidGroupId], described.Select(each => (ErrorCode)each.ErrorCode));
+                var described = (
+                    await client.CallAsync<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(request, describeVersion)).Groups;
+                Assert.Equal(
+                    [ErrorCode.None, ErrorCode.GroupIdNotFound, ErrorCode.InvalidGroupId],
+                    described.Select(each => (ErrorCode)each.ErrorCode));
                 Assert.Equal(joined.MemberId, Assert.Single(described[0].Members).MemberId);
                 Assert.True(described[0].AuthorizedOperations > 0);
             }
 
-            AssertError(ErrorCode.None, (await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(ConsumerHeartbeat(group, joined.MemberId!, -1, null), version)).ErrorCode);
+            AssertError(
+                ErrorCode.None, (
+                    await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
+                        ConsumerHeartbeat(group, joined.MemberId!, -1, null), version)).ErrorCode);
         }
     }
 
@@ -283,8 +323,12 @@ public sealed class GroupApiTests
         await using var node = await TestNode.StartAsync([("group.coordinator.rebalance.protocols", "classic"), .. QuickGroups]);
         await using var client = await node.ConnectAsync();
         await client.FindCoordinatorAsync("any");
-        AssertError(ErrorCode.UnsupportedVersion, (await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(ConsumerHeartbeat("g", "m", 0, "t"))).ErrorCode);
-        var described = await client.CallAsync<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(new ConsumerGroupDescribeRequest { GroupIds = ["g"] });
+        AssertError(
+            ErrorCode.UnsupportedVersion, (
+                await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(ConsumerHeartbeat("g", "m", 0, "t")))
+                    .ErrorCode);
+        var described = await client.CallAsync<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(
+            new ConsumerGroupDescribeRequest { GroupIds = ["g"] });
         AssertError(ErrorCode.UnsupportedVersion, Assert.Single(described.Groups).ErrorCode);
     }
 
@@ -295,13 +339,22 @@ public sealed class GroupApiTests
         await using var client = await node.ConnectAsync();
         await client.FindCoordinatorAsync("any");
         Assert.Equal(1, await LevelAsync());
-        var update = new UpdateFeaturesRequest { FeatureUpdates = [new UpdateFeaturesRequest.FeatureUpdateKey { Feature = "group.version", MaxVersionLevel = 0, UpgradeType = 2 }] };
+        var update =
+            new UpdateFeaturesRequest
+            {
+                FeatureUpdates = [
+                new UpdateFeaturesRequest.FeatureUpdateKey { Feature = "group.version", MaxVersionLevel = 0, UpgradeType = 2 }]
+            };
         AssertError(ErrorCode.None, (await client.CallAsync<UpdateFeaturesRequest, UpdateFeaturesResponse>(update)).ErrorCode);
         Assert.Equal(0, await LevelAsync());
-        AssertError(ErrorCode.UnsupportedVersion, (await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(ConsumerHeartbeat("g", "m", 0, "t"))).ErrorCode);
+        AssertError(
+            ErrorCode.UnsupportedVersion, (
+                await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(ConsumerHeartbeat("g", "m", 0, "t")))
+                    .ErrorCode);
 
         async Task<int> LevelAsync() =>
-            (await client.CallAsync<ApiVersionsRequest, ApiVersionsResponse>(new ApiVersionsRequest { ClientSoftwareName = "test", ClientSoftwareVersion = "1" }, 4))
+            (await client.CallAsync<ApiVersionsRequest, ApiVersionsResponse>(
+                new ApiVersionsRequest { ClientSoftwareName = "test", ClientSoftwareVersion = "1" }, 4))
                 .FinalizedFeatures.FirstOrDefault(feature => feature.Name == "group.version")?.MaxVersionLevel ?? 0;
     }
 
@@ -348,16 +401,29 @@ public sealed class GroupApiTests
                 {
                     ResourceType = groupType,
                     ResourceName = "g",
-                    Configs = [new IncrementalAlterConfigsRequest.AlterableConfig { Name = "consumer.heartbeat.interval.ms", Value = "7000" }],
+                    Configs = [new IncrementalAlterConfigsRequest.AlterableConfig { Name = "consumer.heartbeat.interval.ms",
+                        Value = "7000" }],
                 },
             ],
         };
-        AssertError(ErrorCode.None, (await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(alter)).Responses[0].ErrorCode);
-        var describe = new DescribeConfigsRequest { Resources = [new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = groupType, ResourceName = "g", ConfigurationKeys = ["consumer.heartbeat.interval.ms"] }] };
-        Assert.Equal("7000", (await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(describe)).Results[0].Configs[0].Value);
+        AssertError(
+            ErrorCode.None,
+            (await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(alter)).Responses[0].ErrorCode);
+        var describe =
+            new DescribeConfigsRequest
+            {
+                Resources = [
+                new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = groupType, ResourceName = "g",
+                    ConfigurationKeys = ["consumer.heartbeat.interval.ms"] }]
+            };
+        Assert.Equal(
+            "7000", (await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(describe)).Results[0].Configs[0].Value);
         var list = new ListConfigResourcesRequest { ResourceTypes = [groupType] };
-        Assert.Equal("g", Assert.Single((await client.CallAsync<ListConfigResourcesRequest, ListConfigResourcesResponse>(list)).ConfigResources).ResourceName);
-        var joined = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(ConsumerHeartbeat("g", "m", 0, "t"));
+        Assert.Equal(
+            "g", Assert.Single((await client.CallAsync<ListConfigResourcesRequest, ListConfigResourcesResponse>(list)).ConfigResources)
+            .ResourceName);
+        var joined = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
+            ConsumerHeartbeat("g", "m", 0, "t"));
         Assert.Equal(7000, joined.HeartbeatIntervalMs);
     }
 

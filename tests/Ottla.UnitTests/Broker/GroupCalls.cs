@@ -9,7 +9,8 @@ namespace Ottla.UnitTests.Broker;
 internal static class GroupCalls
 {
     /// <summary>A node whose groups form without delay, on few partitions.</summary>
-    public static readonly (string Name, string Value)[] QuickGroups = [("group.initial.rebalance.delay.ms", "0"), ("offsets.topic.num.partitions", "3")];
+    public static readonly (
+        string Name, string Value)[] QuickGroups = [("group.initial.rebalance.delay.ms", "0"), ("offsets.topic.num.partitions", "3")];
 
     private const short FirstVersionWithRequiredMemberId = 4;
     private const short FirstVersionWithTopicIds = 10;
@@ -17,7 +18,9 @@ internal static class GroupCalls
     /// <summary>Looks for the coordinator of a group, and waits until it is loaded.</summary>
     public static async Task FindCoordinatorAsync(this TestConnection client, string groupId)
     {
-        var found = Assert.Single((await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { CoordinatorKeys = [groupId] })).Coordinators);
+        var found = Assert.Single(
+            (await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(
+                new FindCoordinatorRequest { CoordinatorKeys = [groupId] })).Coordinators);
         AssertError(ErrorCode.None, found.ErrorCode);
         await client.AwaitCoordinatorsAsync();
     }
@@ -52,7 +55,8 @@ internal static class GroupCalls
         client.CallAsync<JoinGroupRequest, JoinGroupResponse>(JoinRequest(groupId), version);
 
     /// <summary>Joins, with the id that the coordinator gives where it wants one.</summary>
-    public static async Task<JoinGroupResponse> JoinAsync(this TestConnection client, string groupId, short? version = null, string? instanceId = null)
+    public static async Task<JoinGroupResponse> JoinAsync(
+        this TestConnection client, string groupId, short? version = null, string? instanceId = null)
     {
         var joined = await client.CallAsync<JoinGroupRequest, JoinGroupResponse>(JoinRequest(groupId, instanceId: instanceId), version);
         if ((version ?? short.MaxValue) < FirstVersionWithRequiredMemberId || instanceId is not null)
@@ -61,16 +65,17 @@ internal static class GroupCalls
         return await client.CallAsync<JoinGroupRequest, JoinGroupResponse>(JoinRequest(groupId, joined.MemberId), version);
     }
 
-    public static SyncGroupRequest SyncRequest(string groupId, JoinGroupResponse joined, short version = 5, string? instanceId = null) => new()
-    {
-        GroupId = groupId,
-        MemberId = joined.MemberId,
-        GroupInstanceId = instanceId,
-        GenerationId = joined.GenerationId,
-        ProtocolType = version >= 5 ? "consumer" : null,
-        ProtocolName = version >= 5 ? "range" : null,
-        Assignments = [new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = joined.MemberId, Assignment = [1, 2, 3] }],
-    };
+    public static SyncGroupRequest SyncRequest(string groupId, JoinGroupResponse joined, short version = 5, string? instanceId = null) =>
+        new()
+        {
+            GroupId = groupId,
+            MemberId = joined.MemberId,
+            GroupInstanceId = instanceId,
+            GenerationId = joined.GenerationId,
+            ProtocolType = version >= 5 ? "consumer" : null,
+            ProtocolName = version >= 5 ? "range" : null,
+            Assignments = [new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = joined.MemberId, Assignment = [1, 2, 3] }],
+        };
 
     /// <summary>Joins and gets the assignment: the only member of its group.</summary>
     public static async Task<JoinGroupResponse> JoinAndSyncAsync(this TestConnection client, string groupId, string? instanceId = null)
@@ -83,11 +88,16 @@ internal static class GroupCalls
         return joined;
     }
 
-    public static async Task<ErrorCode> HeartbeatAsync(this TestConnection client, string groupId, string memberId, int generationId, short? version = null) =>
-        (ErrorCode)(await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(new HeartbeatRequest { GroupId = groupId, MemberId = memberId, GenerationId = generationId }, version)).ErrorCode;
+    public static async Task<ErrorCode> HeartbeatAsync(
+        this TestConnection client, string groupId, string memberId, int generationId, short? version = null) =>
+        (ErrorCode)(
+            await client.CallAsync<HeartbeatRequest, HeartbeatResponse>(
+                new HeartbeatRequest { GroupId = groupId, MemberId = memberId, GenerationId = generationId }, version)).ErrorCode;
 
     /// <summary>Commits one offset.</summary>
-    public static async Task<ErrorCode> CommitAsync(this TestConnection client, string groupId, string topic, long offset, short version = 9, int partition = 0, string memberId = "", int generationId = -1, Uuid topicId = default)
+    public static async Task<ErrorCode> CommitAsync(
+        this TestConnection client, string groupId, string topic, long offset, short version = 9, int partition = 0, string memberId = "",
+        int generationId = -1, Uuid topicId = default)
     {
         var request = new OffsetCommitRequest
         {
@@ -100,7 +110,9 @@ internal static class GroupCalls
                 {
                     Name = version < FirstVersionWithTopicIds ? topic : "",
                     TopicId = version < FirstVersionWithTopicIds ? Uuid.Zero : topicId,
-                    Partitions = [new OffsetCommitRequest.OffsetCommitRequestPartition { PartitionIndex = partition, CommittedOffset = offset, CommittedMetadata = "text" }],
+                    Partitions = [
+                        new OffsetCommitRequest.OffsetCommitRequestPartition { PartitionIndex = partition, CommittedOffset = offset,
+                            CommittedMetadata = "text" }],
                 },
             ],
         };
@@ -121,11 +133,18 @@ internal static class GroupCalls
     }
 
     /// <summary>Fetches one offset in any version.</summary>
-    public static async Task<(ErrorCode Error, long Offset)> FetchOffsetAsync(this TestConnection client, string groupId, string topic, Uuid topicId, short version, int partition = 0, bool requireStable = false)
+    public static async Task<(ErrorCode Error, long Offset)> FetchOffsetAsync(
+        this TestConnection client, string groupId, string topic, Uuid topicId, short version, int partition = 0,
+        bool requireStable = false)
     {
         const short firstVersionWithGroups = 8;
         var request = version < firstVersionWithGroups
-            ? new OffsetFetchRequest { GroupId = groupId, RequireStable = requireStable, Topics = [new OffsetFetchRequest.OffsetFetchRequestTopic { Name = topic, PartitionIndexes = [partition] }] }
+            ? new OffsetFetchRequest
+            {
+                GroupId = groupId,
+                RequireStable = requireStable,
+                Topics = [new OffsetFetchRequest.OffsetFetchRequestTopic { Name = topic, PartitionIndexes = [partition] }]
+            }
             : new OffsetFetchRequest
             {
                 RequireStable = requireStable,
@@ -134,7 +153,8 @@ internal static class GroupCalls
                     new OffsetFetchRequest.OffsetFetchRequestGroup
                     {
                         GroupId = groupId,
-                        Topics = [new OffsetFetchRequest.OffsetFetchRequestTopics { Name = version < FirstVersionWithTopicIds ? topic : "", TopicId = version < FirstVersionWithTopicIds ? Uuid.Zero : topicId, PartitionIndexes = [partition] }],
+                        Topics = [new OffsetFetchRequest.OffsetFetchRequestTopics { Name = version < FirstVersionWithTopicIds ? topic : "",
+                            TopicId = version < FirstVersionWithTopicIds ? Uuid.Zero : topicId, PartitionIndexes = [partition] }],
                     },
                 ],
             };
@@ -160,22 +180,30 @@ internal static class GroupCalls
     /// <summary>All offsets of a group, as text.</summary>
     public static async Task<string> FetchAllOffsetsAsync(this TestConnection client, string groupId)
     {
-        var request = new OffsetFetchRequest { Groups = [new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = groupId, Topics = null }] };
+        var request =
+            new OffsetFetchRequest { Groups = [new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = groupId, Topics = null }] };
         var group = Assert.Single((await client.CallAsync<OffsetFetchRequest, OffsetFetchResponse>(request, 9)).Groups);
         AssertError(ErrorCode.None, group.ErrorCode);
-        return string.Join(' ', group.Topics.SelectMany(topic => topic.Partitions.Select(partition => $"{topic.Name}-{partition.PartitionIndex}={partition.CommittedOffset}")).Order(StringComparer.Ordinal));
+        return string.Join(
+            ' ', group.Topics.SelectMany(
+                topic => topic.Partitions.Select(partition => $"{topic.Name}-{partition.PartitionIndex}={partition.CommittedOffset}"))
+                    .Order(StringComparer.Ordinal));
     }
 
-    public static async Task<DescribeGroupsResponse.DescribedGroup> DescribeGroupAsync(this TestConnection client, string groupId, short? version = null) =>
-        Assert.Single((await client.CallAsync<DescribeGroupsRequest, DescribeGroupsResponse>(new DescribeGroupsRequest { Groups = [groupId] }, version)).Groups);
+    public static async Task<DescribeGroupsResponse.DescribedGroup> DescribeGroupAsync(
+        this TestConnection client, string groupId, short? version = null) =>
+        Assert.Single(
+            (await client.CallAsync<DescribeGroupsRequest, DescribeGroupsResponse>(
+                new DescribeGroupsRequest { Groups = [groupId] }, version)).Groups);
 
-    public static ConsumerGroupHeartbeatRequest ConsumerHeartbeat(string groupId, string memberId, int memberEpoch, params string[]? topics) => new()
-    {
-        GroupId = groupId,
-        MemberId = memberId,
-        MemberEpoch = memberEpoch,
-        RebalanceTimeoutMs = memberEpoch == 0 ? 60_000 : -1,
-        SubscribedTopicNames = topics,
-        TopicPartitions = memberEpoch == 0 ? [] : null,
-    };
+    public static ConsumerGroupHeartbeatRequest ConsumerHeartbeat(
+        string groupId, string memberId, int memberEpoch, params string[]? topics) => new()
+        {
+            GroupId = groupId,
+            MemberId = memberId,
+            MemberEpoch = memberEpoch,
+            RebalanceTimeoutMs = memberEpoch == 0 ? 60_000 : -1,
+            SubscribedTopicNames = topics,
+            TopicPartitions = memberEpoch == 0 ? [] : null,
+        };
 }

@@ -20,7 +20,8 @@ public sealed class GroupRestartTests
         await before.CreateTopicAsync("t", 2);
         await before.FindCoordinatorAsync("g");
         var classic = await before.JoinAndSyncAsync("g");
-        var consumer = await before.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(ConsumerHeartbeat("c", "m", 0, "t"));
+        var consumer = await before.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
+            ConsumerHeartbeat("c", "m", 0, "t"));
         Assert.Equal(ErrorCode.None, await before.CommitAsync("g", "t", 1, memberId: classic.MemberId, generationId: classic.GenerationId));
         Assert.Equal(ErrorCode.None, await before.CommitAsync("c", "t", 2, memberId: "m", generationId: consumer.MemberEpoch));
         for (var i = 0; i < 2; i++)
@@ -32,8 +33,10 @@ public sealed class GroupRestartTests
             Assert.Equal(ErrorCode.None, await client.HeartbeatAsync("g", classic.MemberId, classic.GenerationId));
             var described = await client.DescribeGroupAsync("g");
             Assert.Equal(("Stable", classic.MemberId), (described.GroupState, Assert.Single(described.Members).MemberId));
-            Assert.Equal(ErrorCode.None, await client.CommitAsync("g", "t", 1, memberId: classic.MemberId, generationId: classic.GenerationId));
-            var heartbeat = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(ConsumerHeartbeat("c", "m", consumer.MemberEpoch, null));
+            Assert.Equal(
+                ErrorCode.None, await client.CommitAsync("g", "t", 1, memberId: classic.MemberId, generationId: classic.GenerationId));
+            var heartbeat = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
+                ConsumerHeartbeat("c", "m", consumer.MemberEpoch, null));
             Assert.Equal((ErrorCode.None, consumer.MemberEpoch), ((ErrorCode)heartbeat.ErrorCode, heartbeat.MemberEpoch));
         }
     }
@@ -57,18 +60,22 @@ public sealed class GroupRestartTests
     [Fact]
     public async Task What_is_written_is_what_Kafka_writes()
     {
-        await using var node = await TestNode.StartAsync([("offsets.topic.num.partitions", "1"), .. QuickGroups.Where(config => config.Name != "offsets.topic.num.partitions")]);
+        await using var node = await TestNode.StartAsync(
+            [("offsets.topic.num.partitions", "1"), .. QuickGroups.Where(config => config.Name != "offsets.topic.num.partitions")]);
         await using var client = await node.ConnectAsync();
         await client.CreateTopicAsync("t");
         await client.FindCoordinatorAsync("g");
         var joined = await client.JoinAndSyncAsync("g");
         await client.CommitAsync("g", "t", 1, memberId: joined.MemberId, generationId: joined.GenerationId);
-        var consumer = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(ConsumerHeartbeat("c", "m", 0, "t"));
+        var consumer = await client.CallAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
+            ConsumerHeartbeat("c", "m", 0, "t"));
         await client.CommitAsync("c", "t", 2, memberId: "m", generationId: consumer.MemberEpoch);
 
         var records = ReadRecords(node.Disk);
         // A member given an id, the generation; then the offset; then the consumer group's member, epoch, assignment; its offset.
-        Assert.Equal([(2, 3), (1, 4), (5, 0), (3, 0), (7, 0), (6, 0), (8, 0), (1, 4)], records.Select(record => ((int)record.Type, (int)record.Version)).SkipWhile(record => record == (2, 3)).Prepend((2, 3)));
+        Assert.Equal(
+            [(2, 3), (1, 4), (5, 0), (3, 0), (7, 0), (6, 0), (8, 0), (1, 4)],
+            records.Select(record => ((int)record.Type, (int)record.Version)).SkipWhile(record => record == (2, 3)).Prepend((2, 3)));
         Assert.All(records, record => Assert.Equal((-1L, -1, 0), (record.ProducerId, (int)record.ProducerEpoch, record.BaseSequence)));
     }
 
@@ -77,7 +84,8 @@ public sealed class GroupRestartTests
     {
         var disk = new InMemoryFileSystem();
         CopyInto(disk, GoldenData.CleanDirectory, "/data");
-        await using var node = await TestNode.StartOnAsync(disk, ("node.id", "1"), ("log.retention.ms", "-1"), ("offsets.retention.minutes", "2147483647"));
+        await using var node = await TestNode.StartOnAsync(
+            disk, ("node.id", "1"), ("log.retention.ms", "-1"), ("offsets.retention.minutes", "2147483647"));
         await using var client = await node.ConnectAsync();
         var groups = (await client.AwaitCoordinatorsAsync()).Groups;
         Assert.Equal(
@@ -87,9 +95,12 @@ public sealed class GroupRestartTests
                 ("shared-group", "share", "share", "Empty"),
             ],
             groups.OrderBy(group => group.GroupId).Select(group => (group.GroupId, group.GroupType, group.ProtocolType, group.GroupState)));
-        Assert.Equal("codec-none-0=229 codec-zstd-0=123 partitions-0=100 partitions-1=101 partitions-2=102", await client.FetchAllOffsetsAsync("classic-group"));
+        Assert.Equal(
+            "codec-none-0=229 codec-zstd-0=123 partitions-0=100 partitions-1=101 partitions-2=102",
+            await client.FetchAllOffsetsAsync("classic-group"));
         Assert.Equal("partitions-0=0 partitions-1=101 partitions-2=49", await client.FetchAllOffsetsAsync("modern-group"));
-        var described = await client.CallAsync<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(new ConsumerGroupDescribeRequest { GroupIds = ["modern-group"] });
+        var described = await client.CallAsync<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(
+            new ConsumerGroupDescribeRequest { GroupIds = ["modern-group"] });
         Assert.Equal(("Empty", 3), (described.Groups[0].GroupState, described.Groups[0].GroupEpoch));
         Assert.Equal(ErrorCode.None, await client.CommitAsync("classic-group", "partitions", 100));
         Assert.Equal("Empty", (await client.DescribeGroupAsync("classic-group")).GroupState);
@@ -115,7 +126,8 @@ public sealed class GroupRestartTests
         }
     }
 
-    private static List<(short Type, short Version, long ProducerId, short ProducerEpoch, int BaseSequence)> ReadRecords(InMemoryFileSystem disk)
+    private static List<(short Type, short Version, long ProducerId, short ProducerEpoch, int BaseSequence)> ReadRecords(
+        InMemoryFileSystem disk)
     {
         const string path = "/data/__consumer_offsets-0/00000000000000000000.log";
         using var file = disk.Open(path, FileOpenMode.ReadExisting);

@@ -38,7 +38,9 @@ public sealed class HostileTransactionTests
         async Task<ErrorCode[]> TwiceAsync(ProducerIdAndEpoch of, int first, int second, string id)
         {
             var request = TransactionCalls.ProduceInTransaction(of, first, version, id: id);
-            request.TopicData[0].PartitionData = [request.TopicData[0].PartitionData[0], TransactionCalls.ProduceInTransaction(of, second, version, id: id).TopicData[0].PartitionData[0]];
+            request.TopicData[0].PartitionData = [
+                request.TopicData[0].PartitionData[0],
+                TransactionCalls.ProduceInTransaction(of, second, version, id: id).TopicData[0].PartitionData[0]];
             var response = await client.CallAsync<ProduceRequest, ProduceResponse>(request, version);
             return [.. Assert.Single(response.Responses).PartitionResponses.Select(partition => (ErrorCode)partition.ErrorCode)];
         }
@@ -48,7 +50,9 @@ public sealed class HostileTransactionTests
     [Fact]
     public async Task Batches_of_coordinators_have_the_base_sequence_that_Kafka_writes()
     {
-        await using var node = await TestNode.StartAsync([("transaction.state.log.num.partitions", "1"), ("offsets.topic.num.partitions", "1"), ("group.initial.rebalance.delay.ms", "0")]);
+        await using var node = await TestNode.StartAsync(
+            [("transaction.state.log.num.partitions", "1"), ("offsets.topic.num.partitions", "1"),
+                ("group.initial.rebalance.delay.ms", "0")]);
         await using var client = await node.ConnectAsync();
         await client.CreateTopicAsync("t");
         var producer = await client.BeginAsync();
@@ -56,9 +60,11 @@ public sealed class HostileTransactionTests
         Assert.NotEmpty(await SequencesAsync("__transaction_state"));
         Assert.All(await SequencesAsync("__transaction_state"), sequence => Assert.Equal(RecordBatchLayout.NoSequence, sequence));
 
-        await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorRequest { CoordinatorKeys = ["g"], KeyType = 0 });
+        await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(
+            new FindCoordinatorRequest { CoordinatorKeys = ["g"], KeyType = 0 });
         while (await client.CommitOffsetAsync(producer, "g", "t", 1) is not ErrorCode.None and var error) // the coordinator is loaded
-            Assert.Contains(error, new[] { ErrorCode.CoordinatorLoadInProgress, ErrorCode.NotCoordinator, ErrorCode.CoordinatorNotAvailable });
+            Assert.Contains(
+                error, new[] { ErrorCode.CoordinatorLoadInProgress, ErrorCode.NotCoordinator, ErrorCode.CoordinatorNotAvailable });
         Assert.NotEmpty(await SequencesAsync("__consumer_offsets"));
         Assert.All(await SequencesAsync("__consumer_offsets"), sequence => Assert.Equal(0, sequence));
 
@@ -88,7 +94,8 @@ public sealed class HostileTransactionTests
         var producer = await client.BeginAsync();
         var request = ProduceInTransaction(producer, 0, 12);
         request.TopicData[0].PartitionData =
-            [.. Enumerable.Range(0, partitions).Select(partition => ProduceInTransaction(producer, 0, 12, partition: partition).TopicData[0].PartitionData[0])];
+            [.. Enumerable.Range(0, partitions)
+                .Select(partition => ProduceInTransaction(producer, 0, 12, partition: partition).TopicData[0].PartitionData[0])];
         var produced = await client.CallAsync<ProduceRequest, ProduceResponse>(request, 12);
         Assert.All(produced.Responses[0].PartitionResponses, partition => AssertError(ErrorCode.None, partition.ErrorCode));
         Assert.Equal(Enumerable.Range(0, partitions), Assert.Single((await client.DescribeTransactionAsync()).Topics).Partitions);
@@ -177,7 +184,10 @@ public sealed class HostileTransactionTests
 
         async Task<ProduceResponse.PartitionProduceResponse> SendPlainAsync(int sequence)
         {
-            var request = Produce("t", Uuid.Zero, Batch(options: new RecordBatchOptions { ProducerId = producer.Id, ProducerEpoch = producer.Epoch, BaseSequence = sequence }), 12, acks: -1);
+            var request = Produce(
+                "t", Uuid.Zero, Batch(
+                    options: new RecordBatchOptions { ProducerId = producer.Id, ProducerEpoch = producer.Epoch, BaseSequence = sequence }),
+                        12, acks: -1);
             request.TransactionalId = "tx";
             return (await client.CallAsync<ProduceRequest, ProduceResponse>(request, 12)).Responses[0].PartitionResponses[0];
         }
@@ -199,10 +209,13 @@ public sealed class HostileTransactionTests
             var request = Produce("t", Uuid.Zero, marker, 12, acks: -1);
             request.TransactionalId = id;
             var refused = (await client.CallAsync<ProduceRequest, ProduceResponse>(request, 12)).Responses[0].PartitionResponses[0];
-            AssertError(id is null ? ErrorCode.TransactionalIdAuthorizationFailed : epoch == producer.Epoch ? ErrorCode.InvalidRecord : ErrorCode.InvalidProducerEpoch, refused.ErrorCode);
+            AssertError(
+                id is null ? ErrorCode.TransactionalIdAuthorizationFailed : epoch == producer.Epoch ? ErrorCode.InvalidRecord
+                : ErrorCode.InvalidProducerEpoch, refused.ErrorCode);
         }
 
-        Assert.Equal((1L, 0L), await client.FetchAsync("t", 0) is var fetched ? (fetched.HighWatermark, fetched.LastStableOffset) : default);
+        Assert.Equal(
+            (1L, 0L), await client.FetchAsync("t", 0) is var fetched ? (fetched.HighWatermark, fetched.LastStableOffset) : default);
         Assert.Equal("Ongoing", (await client.DescribeTransactionAsync()).TransactionState);
     }
 
@@ -229,11 +242,15 @@ public sealed class HostileTransactionTests
         await using var node = await TestNode.StartAsync(FewPartitions);
         await using var client = await node.ConnectAsync();
         var producer = await client.BeginAsync();
-        AssertError(ErrorCode.InvalidTopicException, (await client.ProduceInTransactionAsync(producer, 0, topic: "__transaction_state")).ErrorCode);
+        AssertError(
+            ErrorCode.InvalidTopicException, (await client.ProduceInTransactionAsync(producer, 0, topic: "__transaction_state")).ErrorCode);
         Assert.Equal("Empty", (await client.DescribeTransactionAsync()).TransactionState);
     }
 
-    /// <summary>The same producer on two connections: one sends while the other ends the transaction. What was acknowledged is in it, whole, and nothing stays open.</summary>
+    /// <summary>
+    /// The same producer on two connections: one sends while the other ends the transaction. What was acknowledged is in it, whole, and
+    /// nothing stays open.
+    /// </summary>
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -260,7 +277,9 @@ public sealed class HostileTransactionTests
                 if (answer.ErrorCode == 0)
                     acknowledged.Add(answer.BaseOffset);
                 else
-                    Assert.True((ErrorCode)answer.ErrorCode is ErrorCode.InvalidProducerEpoch or ErrorCode.InvalidTxnState or ErrorCode.ConcurrentTransactions, $"{(ErrorCode)answer.ErrorCode}");
+                    Assert.True(
+                        (ErrorCode)answer.ErrorCode is ErrorCode.InvalidProducerEpoch or ErrorCode.InvalidTxnState
+                        or ErrorCode.ConcurrentTransactions, $"{(ErrorCode)answer.ErrorCode}");
             }
 
             var ended = await end;
@@ -273,7 +292,10 @@ public sealed class HostileTransactionTests
         }
     }
 
-    /// <summary>Committed, aborted, open and plain records of several producers, in small segments: a committed reader sees the same from wherever it begins.</summary>
+    /// <summary>
+    /// Committed, aborted, open and plain records of several producers, in small segments: a committed reader sees the same from wherever
+    /// it begins.
+    /// </summary>
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

@@ -38,7 +38,8 @@ public sealed class LeveledLoggersTests
         loggers.CreateLogger("One");
         var good = new ConfigAlteration("One", AlterConfigOperation.Set, "DEBUG");
         loggers.Alter([good], validateOnly: true);
-        Assert.Throws<ConfigException>(() => loggers.Alter([good, new ConfigAlteration("Two", AlterConfigOperation.Set, "DEBUG")], validateOnly: false));
+        Assert.Throws<ConfigException>(
+            () => loggers.Alter([good, new ConfigAlteration("Two", AlterConfigOperation.Set, "DEBUG")], validateOnly: false));
         Assert.Equal([KeyValuePair.Create("One", "INFO"), KeyValuePair.Create("root", "INFO")], loggers.Levels);
     }
 
@@ -80,7 +81,8 @@ public sealed class LeveledLoggersTests
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
             written.Add($"{name} {logLevel}");
     }
 }

@@ -43,7 +43,9 @@ public sealed class LogApiTests
             {
                 var answer = await AskAsync(asked);
                 AssertError(ErrorCode.None, answer.ErrorCode);
-                Assert.Equal((version, asked, timestamp, offset, leaderEpoch), (version, asked, answer.Timestamp, answer.Offset, answer.LeaderEpoch));
+                Assert.Equal(
+                    (version, asked, timestamp, offset, leaderEpoch),
+                    (version, asked, answer.Timestamp, answer.Offset, answer.LeaderEpoch));
             }
 
             async Task<OffsetAnswer> AskAsync(long timestamp) => await ListAsync(client, "t", 0, timestamp, version);
@@ -96,7 +98,8 @@ public sealed class LogApiTests
         await node.RestartAsync();
         await using var client = await node.ConnectAsync();
         await client.ProduceAsync("t", Batch(2));
-        var epoch = (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics[0].Partitions[0].LeaderEpoch;
+        var epoch = (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics[0]
+            .Partitions[0].LeaderEpoch;
         foreach (var version in TestConnection.VersionsOf<OffsetForLeaderEpochResponse>())
         {
             Assert.Equal((0, 0, 3L), await AskAsync("t", 0));
@@ -108,9 +111,20 @@ public sealed class LogApiTests
 
             async Task<(int Error, int Epoch, long EndOffset)> AskAsync(string topic, int leaderEpoch, int currentEpoch = -1)
             {
-                var partition = new OffsetForLeaderEpochRequest.OffsetForLeaderPartition { CurrentLeaderEpoch = currentEpoch, LeaderEpoch = leaderEpoch };
-                var request = new OffsetForLeaderEpochRequest { ReplicaId = -1, Topics = [new OffsetForLeaderEpochRequest.OffsetForLeaderTopic { Topic = topic, Partitions = [partition] }] };
-                var answer = (await client.CallAsync<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(request, version)).Topics[0].Partitions[0];
+                var partition =
+                    new OffsetForLeaderEpochRequest.OffsetForLeaderPartition
+                    {
+                        CurrentLeaderEpoch = currentEpoch,
+                        LeaderEpoch = leaderEpoch
+                    };
+                var request =
+                    new OffsetForLeaderEpochRequest
+                    {
+                        ReplicaId = -1,
+                        Topics = [new OffsetForLeaderEpochRequest.OffsetForLeaderTopic { Topic = topic, Partitions = [partition] }]
+                    };
+                var answer = (await client.CallAsync<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(request, version)).Topics[0]
+                    .Partitions[0];
                 return (answer.ErrorCode, answer.LeaderEpoch, answer.EndOffset);
             }
         }
@@ -133,7 +147,8 @@ public sealed class LogApiTests
             Assert.Equal((ErrorCode.OffsetOutOfRange, -1L), await DeleteAsync(client, "t", -2, version));
             Assert.Equal((ErrorCode.PolicyViolation, -1L), await DeleteAsync(client, "compacted", 0, version));
             Assert.Equal((ErrorCode.None, 0L), await DeleteAsync(client, "both", -1, version));
-            Assert.Equal((ErrorCode.None, 0L), await DeleteAsync(client, "neither", -1, version)); // an empty policy keeps records from retention only
+            // an empty policy keeps records from retention only
+            Assert.Equal((ErrorCode.None, 0L), await DeleteAsync(client, "neither", -1, version));
             Assert.Equal((ErrorCode.InvalidTopicException, -1L), await DeleteAsync(client, "__consumer_offsets", 0, version));
             Assert.Equal((ErrorCode.UnknownTopicOrPartition, -1L), await DeleteAsync(client, "nowhere", 0, version));
         }
@@ -163,10 +178,19 @@ public sealed class LogApiTests
         await client.ProduceAsync("t", Batch(3, new RecordBatchOptions { ProducerId = 7, ProducerEpoch = 2, BaseSequence = 0 }));
         foreach (var version in TestConnection.VersionsOf<DescribeProducersResponse>())
         {
-            var request = new DescribeProducersRequest { Topics = [new DescribeProducersRequest.TopicRequest { Name = "t", PartitionIndexes = [0, 9] }] };
-            var partitions = (await client.CallAsync<DescribeProducersRequest, DescribeProducersResponse>(request, version)).Topics[0].Partitions;
+            var request =
+                new DescribeProducersRequest
+                {
+                    Topics = [
+                    new DescribeProducersRequest.TopicRequest { Name = "t", PartitionIndexes = [0, 9] }]
+                };
+            var partitions = (await client.CallAsync<DescribeProducersRequest, DescribeProducersResponse>(request, version)).Topics[0]
+                .Partitions;
             var producer = Assert.Single(partitions[0].ActiveProducers);
-            Assert.Equal((7L, 2, 2, StartMs + 2, -1L), (producer.ProducerId, producer.ProducerEpoch, producer.LastSequence, producer.LastTimestamp, producer.CurrentTxnStartOffset));
+            Assert.Equal(
+                (7L, 2, 2, StartMs + 2, -1L), (
+                    producer.ProducerId, producer.ProducerEpoch, producer.LastSequence, producer.LastTimestamp,
+                    producer.CurrentTxnStartOffset));
             AssertError(ErrorCode.UnknownTopicOrPartition, partitions[1].ErrorCode);
         }
     }
@@ -179,15 +203,25 @@ public sealed class LogApiTests
         await client.ProduceAsync("t", Batch());
         foreach (var version in TestConnection.VersionsOf<DescribeLogDirsResponse>())
         {
-            var all = Assert.Single((await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsRequest { Topics = null }, version)).Results);
+            var all = Assert.Single(
+                (await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(
+                    new DescribeLogDirsRequest { Topics = null }, version)).Results);
             AssertError(ErrorCode.None, all.ErrorCode);
             Assert.Equal("/data", all.LogDir);
             Assert.Equal(version >= 4 ? node.Disk.Space.TotalBytes : -1, all.TotalBytes);
             var partition = Assert.Single(all.Topics.Single(topic => topic.Name == "t").Partitions);
-            Assert.Equal((0, (long)Batch().Length, 0L, false), (partition.PartitionIndex, partition.PartitionSize, partition.OffsetLag, partition.IsFutureKey));
+            Assert.Equal(
+                (0, (long)Batch().Length, 0L, false),
+                (partition.PartitionIndex, partition.PartitionSize, partition.OffsetLag, partition.IsFutureKey));
 
-            var other = new DescribeLogDirsRequest { Topics = [new DescribeLogDirsRequest.DescribableLogDirTopic { Topic = "other", Partitions = [0] }] };
-            Assert.Empty(Assert.Single((await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(other, version)).Results).Topics);
+            var other =
+                new DescribeLogDirsRequest
+                {
+                    Topics = [
+                    new DescribeLogDirsRequest.DescribableLogDirTopic { Topic = "other", Partitions = [0] }]
+                };
+            Assert.Empty(
+                Assert.Single((await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(other, version)).Results).Topics);
         }
     }
 
@@ -213,7 +247,8 @@ public sealed class LogApiTests
         {
             var request = new AlterReplicaLogDirsRequest
             {
-                Dirs = [new AlterReplicaLogDirsRequest.AlterReplicaLogDir { Path = path, Topics = [new AlterReplicaLogDirsRequest.AlterReplicaLogDirTopic { Name = topic, Partitions = [0] }] }],
+                Dirs = [new AlterReplicaLogDirsRequest.AlterReplicaLogDir { Path = path,
+                    Topics = [new AlterReplicaLogDirsRequest.AlterReplicaLogDirTopic { Name = topic, Partitions = [0] }] }],
             };
             var response = await client.CallAsync<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(request, version);
             return (ErrorCode)Assert.Single(Assert.Single(response.Results).Partitions).ErrorCode;
@@ -221,8 +256,12 @@ public sealed class LogApiTests
 
         async Task<string> DirectoryAsync()
         {
-            var directories = (await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsRequest { Topics = null })).Results;
-            return directories.Single(directory => directory.Topics.Any(topic => topic.Name == "t" && topic.Partitions.Any(partition => !partition.IsFutureKey))).LogDir;
+            var directories = (
+                await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsRequest { Topics = null }))
+                    .Results;
+            return directories.Single(
+                directory => directory.Topics.Any(topic => topic.Name == "t" && topic.Partitions.Any(partition => !partition.IsFutureKey)))
+                    .LogDir;
         }
 
         async Task MovedAsync(string target)
@@ -240,21 +279,31 @@ public sealed class LogApiTests
             new ListOffsetsRequest.ListOffsetsTopic
             {
                 Name = topic,
-                Partitions = [new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition, Timestamp = timestamp, CurrentLeaderEpoch = leaderEpoch }],
+                Partitions = [
+                    new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition, Timestamp = timestamp,
+                        CurrentLeaderEpoch = leaderEpoch }],
             },
         ],
     };
 
-    private static async Task<OffsetAnswer> ListAsync(TestConnection client, string topic, int partition, long timestamp, short version, int leaderEpoch = -1)
+    private static async Task<OffsetAnswer> ListAsync(
+        TestConnection client, string topic, int partition, long timestamp, short version, int leaderEpoch = -1)
     {
-        var response = await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(ListRequest(topic, partition, timestamp, leaderEpoch), version);
+        var response = await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(
+            ListRequest(topic, partition, timestamp, leaderEpoch), version);
         return Assert.Single(Assert.Single(response.Topics).Partitions);
     }
 
-    private static async Task<(ErrorCode Error, long LowWatermark)> DeleteAsync(TestConnection client, string topic, long offset, short version = 2)
+    private static async Task<(ErrorCode Error, long LowWatermark)> DeleteAsync(
+        TestConnection client, string topic, long offset, short version = 2)
     {
         var partition = new DeleteRecordsRequest.DeleteRecordsPartition { Offset = offset };
-        var request = new DeleteRecordsRequest { Topics = [new DeleteRecordsRequest.DeleteRecordsTopic { Name = topic, Partitions = [partition] }], TimeoutMs = 1000 };
+        var request =
+            new DeleteRecordsRequest
+            {
+                Topics = [new DeleteRecordsRequest.DeleteRecordsTopic { Name = topic, Partitions = [partition] }],
+                TimeoutMs = 1000
+            };
         var answer = (await client.CallAsync<DeleteRecordsRequest, DeleteRecordsResponse>(request, version)).Topics[0].Partitions[0];
         return ((ErrorCode)answer.ErrorCode, answer.LowWatermark);
     }

@@ -20,7 +20,9 @@ public sealed class LogDirectoryTests
         var lost = PartitionsIn(node, "/two");
         Assert.InRange(lost.Count, 1, Partitions - 1);
 
-        await node.RestartAsync(disk => disk.Fault = (_, path) => path.StartsWith("/two", StringComparison.Ordinal) ? new IOException("The disk is gone.") : null);
+        await node.RestartAsync(
+            disk => disk.Fault = (_, path) =>
+            path.StartsWith("/two", StringComparison.Ordinal) ? new IOException("The disk is gone.") : null);
         await using (var client = await node.ConnectAsync())
         {
             for (var second = 0; second < 5; second++) // as upkeep would report what was made in the wrong place
@@ -29,7 +31,8 @@ public sealed class LogDirectoryTests
                 await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null });
             }
 
-            var partitions = (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics.Single(topic => topic.Name == "t").Partitions;
+            var partitions = (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null }))
+                .Topics.Single(topic => topic.Name == "t").Partitions;
             foreach (var partition in partitions)
             {
                 Assert.Equal(lost.Contains(partition.PartitionIndex) ? -1 : 0, partition.LeaderId);
@@ -67,7 +70,11 @@ public sealed class LogDirectoryTests
             var produced = (ErrorCode)(await client.ProduceAsync("bad", Batch(), partition: partition)).ErrorCode;
             var fetched = await client.FetchAsync("bad", 0, change: asked => asked.Partition = index);
             var listed = await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(
-                new ListOffsetsRequest { ReplicaId = -1, Topics = [new() { Name = "bad", Partitions = [new() { PartitionIndex = partition, Timestamp = -1 }] }] });
+                new ListOffsetsRequest
+                {
+                    ReplicaId = -1,
+                    Topics = [new() { Name = "bad", Partitions = [new() { PartitionIndex = partition, Timestamp = -1 }] }]
+                });
             AssertError(produced, fetched.ErrorCode);
             AssertError(produced, listed.Topics[0].Partitions[0].ErrorCode);
             errors.Add(produced);
@@ -86,7 +93,8 @@ public sealed class LogDirectoryTests
         node.Disk.Fault = (operation, path) =>
             path.StartsWith("/two/t-", StringComparison.Ordinal)
             ? new IOException("The disk is gone.")
-            : isMetadataStuck && operation == FileOperation.Write && path.Contains("/__cluster_metadata-0/", StringComparison.Ordinal) ? new DiskFullException("full")
+            : isMetadataStuck && operation == FileOperation.Write
+            && path.Contains("/__cluster_metadata-0/", StringComparison.Ordinal) ? new DiskFullException("full")
             : null;
         await using var client = await node.ConnectAsync();
         var lost = PartitionsIn(node, "/two")[0];
@@ -110,11 +118,13 @@ public sealed class LogDirectoryTests
 
         async Task IsNotedAsync()
         {
-            while ((await MetadataAsync()).Topics.Single(topic => topic.Name == "t").Partitions.Single(partition => partition.PartitionIndex == lost).LeaderId != -1)
+            while ((await MetadataAsync()).Topics.Single(topic => topic.Name == "t")
+                .Partitions.Single(partition => partition.PartitionIndex == lost).LeaderId != -1)
                 await Task.Yield();
         }
 
-        Task<MetadataResponse> MetadataAsync() => client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null });
+        Task<MetadataResponse> MetadataAsync() =>
+            client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null });
 
         async Task AdvanceASecondAsync()
         {
@@ -135,12 +145,18 @@ public sealed class LogDirectoryTests
         await client.CreateTopicAsync("other", 2);
         Assert.Contains("other-0", node.Disk.ListDirectories("/one"));
 
-        int CountIn(string directory) => node.Disk.ListDirectories(directory).Count(name => name.StartsWith("later-", StringComparison.Ordinal));
+        int CountIn(string directory) =>
+            node.Disk.ListDirectories(directory).Count(name => name.StartsWith("later-", StringComparison.Ordinal));
 
         async Task<List<ErrorCode>> MoveAsync(string path)
         {
             var topic = new AlterReplicaLogDirsRequest.AlterReplicaLogDirTopic { Name = "later", Partitions = [0, 1, 2] };
-            var request = new AlterReplicaLogDirsRequest { Dirs = [new AlterReplicaLogDirsRequest.AlterReplicaLogDir { Path = path, Topics = [topic] }] };
+            var request =
+                new AlterReplicaLogDirsRequest
+                {
+                    Dirs = [
+                    new AlterReplicaLogDirsRequest.AlterReplicaLogDir { Path = path, Topics = [topic] }]
+                };
             var response = await client.CallAsync<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(request);
             return [.. response.Results[0].Partitions.Select(partition => (ErrorCode)partition.ErrorCode)];
         }
@@ -152,7 +168,8 @@ public sealed class LogDirectoryTests
         await using var node = await StartWithTopicAsync();
         node.Disk.Fault = (_, path) => path.StartsWith("/one/t-", StringComparison.Ordinal) ? new IOException("The disk is gone.") : null;
         await using var client = await node.ConnectAsync();
-        AssertError(ErrorCode.KafkaStorageError, (await client.ProduceAsync("t", Batch(), partition: PartitionsIn(node, "/one")[0])).ErrorCode);
+        AssertError(
+            ErrorCode.KafkaStorageError, (await client.ProduceAsync("t", Batch(), partition: PartitionsIn(node, "/one")[0])).ErrorCode);
         Assert.Contains("metadata", (await node.Node.Failure.WaitAsync(TestNode.Patience)).Message, StringComparison.Ordinal);
     }
 
@@ -163,8 +180,10 @@ public sealed class LogDirectoryTests
         await using var client = await node.ConnectAsync();
         await client.CreateTopicAsync("t", Partitions);
         Assert.Equal(Partitions, PartitionsIn(node, "/two").Count);
-        var described = await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsRequest { Topics = null });
-        Assert.Equal([("/one", true, 0), ("/two", false, 1)], described.Results.Select(each => (each.LogDir, each.IsCordoned, each.Topics.Length)));
+        var described = await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(
+            new DescribeLogDirsRequest { Topics = null });
+        Assert.Equal(
+            [("/one", true, 0), ("/two", false, 1)], described.Results.Select(each => (each.LogDir, each.IsCordoned, each.Topics.Length)));
     }
 
     [Fact]
@@ -174,7 +193,8 @@ public sealed class LogDirectoryTests
         await using var client = await node.ConnectAsync();
         await client.CreateTopicAsync("t", Partitions);
         Assert.Equal(["__cluster_metadata-0"], node.Disk.ListDirectories("/meta"));
-        var described = await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(new DescribeLogDirsRequest { Topics = null });
+        var described = await client.CallAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(
+            new DescribeLogDirsRequest { Topics = null });
         Assert.Equal("/one", Assert.Single(described.Results).LogDir);
         await node.RestartAsync();
         Assert.Equal(Partitions, PartitionsIn(node, "/one").Count);
@@ -200,7 +220,8 @@ public sealed class LogDirectoryTests
     public async Task A_directory_that_is_a_copy_of_another_is_refused()
     {
         await using var node = await StartWithTopicAsync();
-        var failure = await Assert.ThrowsAsync<NodeStartException>(() => node.RestartAsync(disk => MetaProperties.Read(disk, "/one")!.Write(disk, "/two")));
+        var failure = await Assert.ThrowsAsync<NodeStartException>(
+            () => node.RestartAsync(disk => MetaProperties.Read(disk, "/one")!.Write(disk, "/two")));
         Assert.Contains("/two has the directory.id", failure.Message, StringComparison.Ordinal);
     }
 
@@ -254,7 +275,9 @@ public sealed class LogDirectoryTests
                         new ListOffsetsRequest.ListOffsetsTopic
                         {
                             Name = "t",
-                            Partitions = [new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition, CurrentLeaderEpoch = -1, Timestamp = -2 }],
+                            Partitions = [
+                                new ListOffsetsRequest.ListOffsetsPartition { PartitionIndex = partition, CurrentLeaderEpoch = -1,
+                                    Timestamp = -2 }],
                         },
                     ],
                 };
@@ -323,7 +346,12 @@ public sealed class LogDirectoryTests
         async Task<long> MetadataRecordsAsync()
         {
             var partition = new DescribeQuorumRequest.PartitionData { PartitionIndex = 0 };
-            var request = new DescribeQuorumRequest { Topics = [new DescribeQuorumRequest.TopicData { TopicName = "__cluster_metadata", Partitions = [partition] }] };
+            var request =
+                new DescribeQuorumRequest
+                {
+                    Topics = [
+                    new DescribeQuorumRequest.TopicData { TopicName = "__cluster_metadata", Partitions = [partition] }]
+                };
             return (await client.CallAsync<DescribeQuorumRequest, DescribeQuorumResponse>(request)).Topics[0].Partitions[0].HighWatermark;
         }
     }

@@ -16,7 +16,8 @@ public sealed class MetadataApiTests
         await client.CreateTopicAsync("u", 3);
         foreach (var version in TestConnection.VersionsOf<MetadataResponse>())
         {
-            var all = await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = version == 0 ? [] : null }, version);
+            var all = await client.CallAsync<MetadataRequest, MetadataResponse>(
+                new MetadataRequest { Topics = version == 0 ? [] : null }, version);
             Assert.Equal(["t", "u"], all.Topics.Select(topic => topic.Name).Order());
             var broker = Assert.Single(all.Brokers);
             Assert.Equal((0, "localhost", 9092), (broker.NodeId, broker.Host, broker.Port));
@@ -29,13 +30,16 @@ public sealed class MetadataApiTests
             AssertError(ErrorCode.None, topic.ErrorCode);
             Assert.Equal([0, 1, 2], topic.Partitions.Select(partition => partition.PartitionIndex));
             Assert.All(topic.Partitions, partition => Assert.Equal((0, 0), (partition.ErrorCode, partition.LeaderId)));
-            Assert.All(topic.Partitions, partition => Assert.Equal((0, 0), (Assert.Single(partition.ReplicaNodes), Assert.Single(partition.IsrNodes))));
+            Assert.All(topic.Partitions,
+                partition => Assert.Equal((0, 0), (Assert.Single(partition.ReplicaNodes), Assert.Single(partition.IsrNodes))));
             Assert.Equal(version >= 10, topic.TopicId != Uuid.Zero);
 
-            var missing = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(Named(version, "no/topic"), version)).Topics);
+            var missing = Assert.Single(
+                (await client.CallAsync<MetadataRequest, MetadataResponse>(Named(version, "no/topic"), version)).Topics);
             AssertError(ErrorCode.InvalidTopicException, missing.ErrorCode);
             if (version >= 1)
-                Assert.Empty((await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = [] }, version)).Topics);
+                Assert.Empty(
+                    (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = [] }, version)).Topics);
             if (version >= 12)
             {
                 var byId = await AskById(id, version);
@@ -44,8 +48,10 @@ public sealed class MetadataApiTests
             }
         }
 
-        async Task<TopicAnswer> AskById(Uuid topicId, short version) => Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(
-            new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = null, TopicId = topicId }] }, version)).Topics);
+        async Task<TopicAnswer> AskById(Uuid topicId, short version) =>
+            Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(
+            new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = null, TopicId = topicId }] }, version))
+                .Topics);
     }
 
     [Fact]
@@ -112,7 +118,9 @@ public sealed class MetadataApiTests
                 continue;
             var request = Named(version, "unwanted");
             request.AllowAutoTopicCreation = false;
-            AssertError(ErrorCode.UnknownTopicOrPartition, Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(request, version)).Topics).ErrorCode);
+            AssertError(
+                ErrorCode.UnknownTopicOrPartition,
+                Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(request, version)).Topics).ErrorCode);
         }
     }
 
@@ -155,7 +163,13 @@ public sealed class MetadataApiTests
         await using var _1 = node;
         foreach (var version in TestConnection.VersionsOf<MetadataResponse>().Where(version => version >= 8))
         {
-            var request = new MetadataRequest { Topics = null, IncludeTopicAuthorizedOperations = true, IncludeClusterAuthorizedOperations = version <= 10 };
+            var request =
+                new MetadataRequest
+                {
+                    Topics = null,
+                    IncludeTopicAuthorizedOperations = true,
+                    IncludeClusterAuthorizedOperations = version <= 10
+                };
             var response = await client.CallAsync<MetadataRequest, MetadataResponse>(request, version);
             Assert.True(response.Topics[0].TopicAuthorizedOperations > 0);
             Assert.Equal(version <= 10, response.ClusterAuthorizedOperations > 0);
@@ -174,9 +188,13 @@ public sealed class MetadataApiTests
         DescribeTopicPartitionsRequest.CursorData? cursor = null;
         do
         {
-            var page = await client.CallAsync<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(new DescribeTopicPartitionsRequest { ResponsePartitionLimit = 2, Cursor = cursor });
-            pages.Add(string.Join(" ", page.Topics.Select(topic => $"{topic.Name}:{string.Join(",", topic.Partitions.Select(partition => partition.PartitionIndex))}")));
-            cursor = page.NextCursor is { } next ? new DescribeTopicPartitionsRequest.CursorData { TopicName = next.TopicName, PartitionIndex = next.PartitionIndex } : null;
+            var page = await client.CallAsync<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(
+                new DescribeTopicPartitionsRequest { ResponsePartitionLimit = 2, Cursor = cursor });
+            pages.Add(string.Join(
+                " ", page.Topics.Select(
+                    topic => $"{topic.Name}:{string.Join(",", topic.Partitions.Select(partition => partition.PartitionIndex))}")));
+            cursor = page.NextCursor is { } next
+                ? new DescribeTopicPartitionsRequest.CursorData { TopicName = next.TopicName, PartitionIndex = next.PartitionIndex } : null;
             Assert.True(pages.Count < 10, "the pages have no end");
         }
         while (cursor is not null);
@@ -190,7 +208,13 @@ public sealed class MetadataApiTests
         await using var _1 = node;
         foreach (var version in TestConnection.VersionsOf<DescribeTopicPartitionsResponse>())
         {
-            var request = new DescribeTopicPartitionsRequest { Topics = [.. new[] { "t", "nowhere", "no/topic" }.Select(name => new DescribeTopicPartitionsRequest.TopicRequest { Name = name })] };
+            var request =
+                new DescribeTopicPartitionsRequest
+                {
+                    Topics = [
+                    .. new[] { "t", "nowhere", "no/topic" }.Select(
+                        name => new DescribeTopicPartitionsRequest.TopicRequest { Name = name })]
+                };
             var response = await client.CallAsync<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(request, version);
             Assert.Equal(
                 [("no/topic", ErrorCode.InvalidTopicException), ("nowhere", ErrorCode.UnknownTopicOrPartition), ("t", ErrorCode.None)],

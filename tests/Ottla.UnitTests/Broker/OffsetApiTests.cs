@@ -21,15 +21,20 @@ public sealed class OffsetApiTests
         {
             Assert.Equal(ErrorCode.None, await client.CommitAsync("g", "t", ++offset, version, topicId: id));
             Assert.Equal(ErrorCode.UnknownTopicOrPartition, await client.CommitAsync("g", "t", 1, version, partition: 7, topicId: id));
-            Assert.Equal(version >= 10 ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition, await client.CommitAsync("g", "none", 1, version, topicId: new Uuid(5, 5)));
             Assert.Equal(
-                version >= 9 ? ErrorCode.GroupIdNotFound : ErrorCode.IllegalGeneration, await client.CommitAsync("none", "t", 1, version, memberId: "m", generationId: 1, topicId: id));
+                version >= 10 ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition,
+                await client.CommitAsync("g", "none", 1, version, topicId: new Uuid(5, 5)));
+            Assert.Equal(
+                version >= 9 ? ErrorCode.GroupIdNotFound : ErrorCode.IllegalGeneration,
+                await client.CommitAsync("none", "t", 1, version, memberId: "m", generationId: 1, topicId: id));
             foreach (var fetchVersion in TestConnection.VersionsOf<OffsetFetchResponse>())
             {
                 Assert.Equal((ErrorCode.None, offset), await client.FetchOffsetAsync("g", "t", id, fetchVersion));
                 Assert.Equal((ErrorCode.None, -1), await client.FetchOffsetAsync("g", "t", id, fetchVersion, partition: 1));
                 Assert.Equal((ErrorCode.None, -1), await client.FetchOffsetAsync("none", "t", id, fetchVersion));
-                Assert.Equal((fetchVersion >= 10 ? ErrorCode.UnknownTopicId : ErrorCode.None, -1L), await client.FetchOffsetAsync("g", "none", new Uuid(5, 5), fetchVersion));
+                Assert.Equal(
+                    (fetchVersion >= 10 ? ErrorCode.UnknownTopicId : ErrorCode.None, -1L),
+                    await client.FetchOffsetAsync("g", "none", new Uuid(5, 5), fetchVersion));
             }
         }
 
@@ -65,7 +70,8 @@ public sealed class OffsetApiTests
         var topics = (await client.CallAsync<OffsetCommitRequest, OffsetCommitResponse>(request, 9)).Topics;
         const short unknown = (short)ErrorCode.UnknownTopicOrPartition;
         Assert.Equal(
-            [("a", 1, (short)ErrorCode.OffsetMetadataTooLarge), ("a", 7, unknown), ("a", 0, 0), ("none", 1, unknown), ("none", 7, unknown), ("none", 0, unknown), ("b", 1, unknown), ("b", 7, unknown), ("b", 0, 0)],
+            [("a", 1, (short)ErrorCode.OffsetMetadataTooLarge), ("a", 7, unknown), ("a", 0, 0), ("none", 1, unknown), ("none", 7, unknown),
+                ("none", 0, unknown), ("b", 1, unknown), ("b", 7, unknown), ("b", 0, 0)],
             topics.SelectMany(topic => topic.Partitions.Select(partition => (topic.Name, partition.PartitionIndex, partition.ErrorCode))));
         Assert.Equal("a-0=5 b-0=5", await client.FetchAllOffsetsAsync("g"));
     }
@@ -82,23 +88,35 @@ public sealed class OffsetApiTests
         await client.CommitAsync("h", "t", 3);
         foreach (var version in TestConnection.VersionsOf<OffsetFetchResponse>().Where(version => version is >= 2 and < 8))
         {
-            var old = await client.CallAsync<OffsetFetchRequest, OffsetFetchResponse>(new OffsetFetchRequest { GroupId = "g", Topics = null }, version);
-            Assert.Equal([(0, 1L, "text"), (1, 2, "text")], Assert.Single(old.Topics).Partitions.Select(partition => (partition.PartitionIndex, partition.CommittedOffset, partition.Metadata!)));
+            var old = await client.CallAsync<OffsetFetchRequest, OffsetFetchResponse>(
+                new OffsetFetchRequest { GroupId = "g", Topics = null }, version);
+            Assert.Equal(
+                [(0, 1L, "text"), (1, 2, "text")], Assert.Single(old.Topics)
+                .Partitions.Select(partition => (partition.PartitionIndex, partition.CommittedOffset, partition.Metadata!)));
         }
 
         foreach (var version in TestConnection.VersionsOf<OffsetFetchResponse>().Where(version => version >= 8))
         {
             var request = new OffsetFetchRequest
             {
-                Groups = [.. new[] { "g", "none", "h" }.Select(group => new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = group, Topics = null })],
+                Groups = [.. new[] { "g", "none", "h" }.Select(
+                    group => new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = group, Topics = null })],
             };
             var groups = (await client.CallAsync<OffsetFetchRequest, OffsetFetchResponse>(request, version)).Groups;
-            Assert.Equal([("g", 2), ("none", 0), ("h", 1)], groups.Select(group => (group.GroupId, group.Topics.Sum(topic => topic.Partitions.Length))));
+            Assert.Equal(
+                [("g", 2), ("none", 0), ("h", 1)],
+                groups.Select(group => (group.GroupId, group.Topics.Sum(topic => topic.Partitions.Length))));
             Assert.Equal(version >= 10 ? ("", id) : ("t", Uuid.Zero), (groups[2].Topics[0].Name, groups[2].Topics[0].TopicId));
         }
 
-        var stranger = new OffsetFetchRequest { Groups = [new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = "g", MemberId = "m", MemberEpoch = 3, Topics = null }] };
-        AssertError(ErrorCode.None, (await client.CallAsync<OffsetFetchRequest, OffsetFetchResponse>(stranger)).Groups[0].ErrorCode); // a classic group does not look
+        var stranger =
+            new OffsetFetchRequest
+            {
+                Groups = [
+                new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = "g", MemberId = "m", MemberEpoch = 3, Topics = null }]
+            };
+        // a classic group does not look
+        AssertError(ErrorCode.None, (await client.CallAsync<OffsetFetchRequest, OffsetFetchResponse>(stranger)).Groups[0].ErrorCode);
     }
 
     [Fact]
@@ -117,10 +135,14 @@ public sealed class OffsetApiTests
             Assert.Equal(ErrorCode.None, await CommitAsync(group, "t", id));
             Assert.Equal((ErrorCode.UnstableOffsetCommit, -1L), await client.FetchOffsetAsync(group, "t", id, 9, requireStable: true));
             Assert.Equal(-1, await client.FetchOffsetAsync(group, "t"));
-            Assert.Equal(version >= 6 ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition, await CommitAsync(group, "none", new Uuid(5, 5)));
+            Assert.Equal(
+                version >= 6 ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition,
+                await CommitAsync(group, "none", new Uuid(5, 5)));
             Assert.Equal(ErrorCode.InvalidGroupId, await CommitAsync("", "t", id));
             if (version >= 3)
-                Assert.Equal(version >= 6 ? ErrorCode.GroupIdNotFound : ErrorCode.IllegalGeneration, await CommitAsync("none", "t", id, generation: 4));
+                Assert.Equal(
+                    version >= 6 ? ErrorCode.GroupIdNotFound : ErrorCode.IllegalGeneration,
+                    await CommitAsync("none", "t", id, generation: 4));
 
             async Task<ErrorCode> CommitAsync(string group, string topic, Uuid topicId, int generation = -1)
             {
@@ -137,7 +159,8 @@ public sealed class OffsetApiTests
                         {
                             Name = version >= 6 ? "" : topic,
                             TopicId = version >= 6 ? topicId : Uuid.Zero,
-                            Partitions = [new TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition { PartitionIndex = 0, CommittedOffset = 7 }],
+                            Partitions = [
+                                new TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition { PartitionIndex = 0, CommittedOffset = 7 }],
                         },
                     ],
                 };
@@ -166,7 +189,8 @@ public sealed class OffsetApiTests
         {
             var response = await CallAsync(group, topic, partitions);
             AssertError(ErrorCode.None, response.ErrorCode);
-            return Assert.Single(response.Topics).Partitions.Select(partition => (partition.PartitionIndex, (ErrorCode)partition.ErrorCode));
+            return Assert.Single(response.Topics)
+                .Partitions.Select(partition => (partition.PartitionIndex, (ErrorCode)partition.ErrorCode));
         }
 
         async Task<ErrorCode> ErrorOfDeleteAsync(string group) => (ErrorCode)(await CallAsync(group, "t", [0])).ErrorCode;
@@ -180,7 +204,9 @@ public sealed class OffsetApiTests
                     new OffsetDeleteRequest.OffsetDeleteRequestTopic
                     {
                         Name = topic,
-                        Partitions = [.. partitions.Select(partition => new OffsetDeleteRequest.OffsetDeleteRequestPartition { PartitionIndex = partition })],
+                        Partitions = [
+                            .. partitions.Select(
+                                partition => new OffsetDeleteRequest.OffsetDeleteRequestPartition { PartitionIndex = partition })],
                     },
                 ],
             });
@@ -196,7 +222,10 @@ public sealed class OffsetApiTests
         await client.FindCoordinatorAsync("g");
         await client.CommitAsync("g", "t", 1);
         await client.CommitAsync("g", "kept", 1);
-        AssertError(ErrorCode.None, (await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsRequest { TopicNames = ["t"] }, 5)).Responses[0].ErrorCode);
+        AssertError(
+            ErrorCode.None, (
+                await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsRequest { TopicNames = ["t"] }, 5))
+                    .Responses[0].ErrorCode);
         Assert.Equal("kept-0=1", await client.FetchAllOffsetsAsync("g"));
         await node.RestartAsync();
         await using var again = await node.ConnectAsync();

@@ -41,7 +41,8 @@ public sealed class ProduceApiTests
         var id = await client.CreateTopicAsync("compacted", 1, ("cleanup.policy", "compact"));
         foreach (var version in TestConnection.VersionsOf<ProduceResponse>())
         {
-            var response = await client.CallAsync<ProduceRequest, ProduceResponse>(Produce("compacted", id, WithoutKey(), version), version);
+            var response = await client.CallAsync<ProduceRequest, ProduceResponse>(
+                Produce("compacted", id, WithoutKey(), version), version);
             var partition = response.Responses[0].PartitionResponses[0];
             AssertError(ErrorCode.InvalidRecord, partition.ErrorCode);
             Assert.Equal(-1, partition.BaseOffset);
@@ -116,7 +117,8 @@ public sealed class ProduceApiTests
         AssertError(ErrorCode.InvalidProducerEpoch, (await Send(0, 3, 1)).ErrorCode);
 
         Task<ProduceResponse.PartitionProduceResponse> Send(short epoch, int sequence, int count) =>
-            client.ProduceAsync("t", Batch(count, new RecordBatchOptions { ProducerId = 7, ProducerEpoch = epoch, BaseSequence = sequence }));
+            client.ProduceAsync(
+                "t", Batch(count, new RecordBatchOptions { ProducerId = 7, ProducerEpoch = epoch, BaseSequence = sequence }));
     }
 
     [Fact]
@@ -132,7 +134,8 @@ public sealed class ProduceApiTests
         mixed.TopicData = [.. mixed.TopicData, .. Produce("none", Uuid.Zero, batch, 9).TopicData];
         var response = await client.CallAsync<ProduceRequest, ProduceResponse>(mixed, 9);
         Assert.Equal(["t", "none"], response.Responses.Select(topic => topic.Name));
-        Assert.All(response.Responses, topic => AssertError(ErrorCode.TransactionalIdAuthorizationFailed, topic.PartitionResponses[0].ErrorCode));
+        Assert.All(response.Responses,
+            topic => AssertError(ErrorCode.TransactionalIdAuthorizationFailed, topic.PartitionResponses[0].ErrorCode));
         Assert.Equal(0, (await client.FetchAsync("t", 0)).HighWatermark);
     }
 
@@ -148,7 +151,8 @@ public sealed class ProduceApiTests
         AssertError(ErrorCode.UnknownTopicOrPartition, await ById(id, 1));
 
         async Task<short> ById(Uuid topicId, int partition) =>
-            (await client.CallAsync<ProduceRequest, ProduceResponse>(Produce("", topicId, Batch(), 13, partition: partition), 13)).Responses[0].PartitionResponses[0].ErrorCode;
+            (await client.CallAsync<ProduceRequest, ProduceResponse>(Produce("", topicId, Batch(), 13, partition: partition), 13))
+            .Responses[0].PartitionResponses[0].ErrorCode;
     }
 
     [Fact]
@@ -167,7 +171,8 @@ public sealed class ProduceApiTests
     [Fact]
     public async Task No_more_in_sync_replicas_are_needed_than_there_are_replicas()
     {
-        await using var node = await TestNode.StartAsync([.. TransactionCalls.FewPartitions, ("min.insync.replicas", "3"), ("transaction.state.log.min.isr", "2")]);
+        await using var node = await TestNode.StartAsync(
+            [.. TransactionCalls.FewPartitions, ("min.insync.replicas", "3"), ("transaction.state.log.min.isr", "2")]);
         await using var client = await node.ConnectAsync();
         await client.CreateTopicAsync("t", 1, ("min.insync.replicas", "2"));
         AssertError(ErrorCode.None, (await client.ProduceAsync("t", Batch(), acks: -1)).ErrorCode);
@@ -216,7 +221,8 @@ public sealed class ProduceApiTests
             Assert.Equal((error, logStartOffset), (error, answer.LogStartOffset));
         }
 
-        static byte[] Numbered(short epoch, int sequence) => Batch(1, new RecordBatchOptions { ProducerId = 4711, ProducerEpoch = epoch, BaseSequence = sequence });
+        static byte[] Numbered(short epoch, int sequence) =>
+            Batch(1, new RecordBatchOptions { ProducerId = 4711, ProducerEpoch = epoch, BaseSequence = sequence });
 
         static byte[] Changed(int at, byte by)
         {
@@ -258,7 +264,9 @@ public sealed class ProduceApiTests
             new ProduceRequest.PartitionProduceData { Index = 1, Records = new(Batch()) },
         ];
         var response = await client.CallAsync<ProduceRequest, ProduceResponse>(request, 9);
-        Assert.Equal([(0, (short)ErrorCode.CorruptMessage), (1, (short)0)], response.Responses[0].PartitionResponses.Select(each => (each.Index, each.ErrorCode)));
+        Assert.Equal(
+            [(0, (short)ErrorCode.CorruptMessage), (1, (short)0)],
+            response.Responses[0].PartitionResponses.Select(each => (each.Index, each.ErrorCode)));
     }
 
     [Fact]
@@ -267,9 +275,11 @@ public sealed class ProduceApiTests
         var (node, client, _) = await TestNode.StartWithTopicAsync("t");
         await using var _1 = node;
         var request = Produce("t", Uuid.Zero, [], 9);
-        Assert.NotEqual(0, (await client.CallAsync<ProduceRequest, ProduceResponse>(request, 9)).Responses[0].PartitionResponses[0].ErrorCode);
+        Assert.NotEqual(
+            0, (await client.CallAsync<ProduceRequest, ProduceResponse>(request, 9)).Responses[0].PartitionResponses[0].ErrorCode);
         request.TopicData[0].PartitionData[0].Records = default; // null
-        Assert.NotEqual(0, (await client.CallAsync<ProduceRequest, ProduceResponse>(request, 9)).Responses[0].PartitionResponses[0].ErrorCode);
+        Assert.NotEqual(
+            0, (await client.CallAsync<ProduceRequest, ProduceResponse>(request, 9)).Responses[0].PartitionResponses[0].ErrorCode);
         await client.AssertAliveAsync();
     }
 

@@ -15,13 +15,16 @@ public sealed class ProducerApiTests
         var ids = new HashSet<long>();
         foreach (var version in TestConnection.VersionsOf<InitProducerIdResponse>())
         {
-            var response = await client.CallAsync<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdRequest { TransactionalId = null }, version);
+            var response = await client.CallAsync<InitProducerIdRequest, InitProducerIdResponse>(
+                new InitProducerIdRequest { TransactionalId = null }, version);
             AssertError(ErrorCode.None, response.ErrorCode);
             Assert.Equal(0, response.ProducerEpoch);
             Assert.True(ids.Add(response.ProducerId) && response.ProducerId >= 0);
 
             AssertError(ErrorCode.InvalidRequest, await ErrorOf(new InitProducerIdRequest { TransactionalId = "" }));
-            AssertError(ErrorCode.NotCoordinator, await ErrorOf(new InitProducerIdRequest { TransactionalId = "tx", TransactionTimeoutMs = 1000 })); // nobody has looked for it
+            // nobody has looked for it
+            AssertError(
+                ErrorCode.NotCoordinator, await ErrorOf(new InitProducerIdRequest { TransactionalId = "tx", TransactionTimeoutMs = 1000 }));
             if (version >= 3)
                 AssertError(ErrorCode.InvalidRequest, await ErrorOf(new InitProducerIdRequest { TransactionalId = null, ProducerId = 5 }));
 

@@ -49,7 +49,12 @@ public sealed class RequestOrderTests
             {
                 Resources = [new() { ResourceType = 2, ResourceName = "t", Configs = [new() { Name = "retention.ms", Value = value }] }],
             };
-            var describe = new DescribeConfigsRequest { Resources = [new() { ResourceType = 2, ResourceName = "t", ConfigurationKeys = ["retention.ms"] }] };
+            var describe =
+                new DescribeConfigsRequest
+                {
+                    Resources = [
+                    new() { ResourceType = 2, ResourceName = "t", ConfigurationKeys = ["retention.ms"] }]
+                };
             await client.SendTogetherAsync(alter, describe);
             AssertError(ErrorCode.None, (await client.ReceiveAsync<AlterConfigsResponse>()).Responses[0].ErrorCode);
             Assert.Equal(value, Assert.Single((await client.ReceiveAsync<DescribeConfigsResponse>()).Results[0].Configs).Value);
@@ -110,7 +115,8 @@ public sealed class RequestOrderTests
         var (node, client, _) = await TestNode.StartWithTopicAsync("t");
         await using var _1 = node;
         DescribeConfigsRequest.DescribeConfigsResource topic = new() { ResourceType = 2, ResourceName = "t", ConfigurationKeys = null };
-        DescribeConfigsRequest.DescribeConfigsResource key = new() { ResourceType = 2, ResourceName = "t", ConfigurationKeys = ["retention.ms"] };
+        DescribeConfigsRequest.DescribeConfigsResource key =
+            new() { ResourceType = 2, ResourceName = "t", ConfigurationKeys = ["retention.ms"] };
         var response = await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(
             new DescribeConfigsRequest { Resources = [.. Enumerable.Repeat(topic, 20_000), key, key] });
         Assert.Equal(2, response.Results.Length);

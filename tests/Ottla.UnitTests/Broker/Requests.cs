@@ -24,11 +24,12 @@ internal static class Requests
         return builder.Build();
     }
 
-    public static ProduceRequest Produce(string topic, Uuid topicId, byte[] records, short version, short acks = 1, int partition = 0) => new()
-    {
-        Acks = acks,
-        TimeoutMs = 1000,
-        TopicData =
+    public static ProduceRequest Produce(string topic, Uuid topicId, byte[] records, short version, short acks = 1, int partition = 0) =>
+        new()
+        {
+            Acks = acks,
+            TimeoutMs = 1000,
+            TopicData =
         [
             new ProduceRequest.TopicProduceData
             {
@@ -37,9 +38,10 @@ internal static class Requests
                 PartitionData = [new ProduceRequest.PartitionProduceData { Index = partition, Records = new Records(records) }],
             },
         ],
-    };
+        };
 
-    public static FetchRequest Fetch(string topic, Uuid topicId, long offset, short version, int partition = 0, Action<FetchRequest.FetchPartition>? change = null)
+    public static FetchRequest Fetch(
+        string topic, Uuid topicId, long offset, short version, int partition = 0, Action<FetchRequest.FetchPartition>? change = null)
     {
         var fetched = new FetchRequest.FetchPartition { Partition = partition, FetchOffset = offset, PartitionMaxBytes = 1 << 20 };
         change?.Invoke(fetched);
@@ -61,17 +63,20 @@ internal static class Requests
 
     public static CreateTopicsRequest CreateTopics(params CreateTopicsRequest.CreatableTopic[] topics) => new() { Topics = topics };
 
-    public static CreateTopicsRequest.CreatableTopic Topic(string name, int partitions = 1, params (string Name, string? Value)[] configs) => new()
-    {
-        Name = name,
-        NumPartitions = partitions,
-        ReplicationFactor = 1,
-        Configs = [.. configs.Select(config => new CreateTopicsRequest.CreatableTopicConfig { Name = config.Name, Value = config.Value })],
-    };
+    public static CreateTopicsRequest.CreatableTopic Topic(
+        string name, int partitions = 1, params (string Name, string? Value)[] configs) => new()
+        {
+            Name = name,
+            NumPartitions = partitions,
+            ReplicationFactor = 1,
+            Configs = [.. configs.Select(
+                config => new CreateTopicsRequest.CreatableTopicConfig { Name = config.Name, Value = config.Value })],
+        };
 
     /// <summary>Creates a topic.</summary>
     /// <returns>Its id.</returns>
-    public static async Task<Uuid> CreateTopicAsync(this TestConnection client, string name, int partitions = 1, params (string Name, string? Value)[] configs)
+    public static async Task<Uuid> CreateTopicAsync(
+        this TestConnection client, string name, int partitions = 1, params (string Name, string? Value)[] configs)
     {
         var response = await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(CreateTopics(Topic(name, partitions, configs)));
         var result = Assert.Single(response.Topics);
@@ -80,14 +85,18 @@ internal static class Requests
     }
 
     /// <summary>Produces to partition 0 of a topic.</summary>
-    public static async Task<ProduceResponse.PartitionProduceResponse> ProduceAsync(this TestConnection client, string topic, byte[] records, short acks = 1, short version = 12, int partition = 0)
+    public static async Task<ProduceResponse.PartitionProduceResponse> ProduceAsync(
+        this TestConnection client, string topic, byte[] records, short acks = 1, short version = 12, int partition = 0)
     {
-        var response = await client.CallAsync<ProduceRequest, ProduceResponse>(Produce(topic, Uuid.Zero, records, version, acks, partition), version);
+        var response = await client.CallAsync<ProduceRequest, ProduceResponse>(
+            Produce(topic, Uuid.Zero, records, version, acks, partition), version);
         return Assert.Single(Assert.Single(response.Responses).PartitionResponses);
     }
 
     /// <summary>Fetches one partition of a topic, by name.</summary>
-    public static async Task<FetchResponse.PartitionData> FetchAsync(this TestConnection client, string topic, long offset, Action<FetchRequest.FetchPartition>? change = null, Action<FetchRequest>? changeRequest = null)
+    public static async Task<FetchResponse.PartitionData> FetchAsync(
+        this TestConnection client, string topic, long offset, Action<FetchRequest.FetchPartition>? change = null,
+        Action<FetchRequest>? changeRequest = null)
     {
         const short version = 12;
         var request = Fetch(topic, Uuid.Zero, offset, version, change: change);

@@ -26,17 +26,28 @@ public sealed class RestartTests
             await (isCrash ? node.CrashAsync() : node.RestartAsync());
             await before.AssertClosedAsync();
             await using var client = await node.ConnectAsync();
-            var topic = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics);
+            var topic = Assert.Single(
+                (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics);
             Assert.Equal(("t", id, 2), (topic.Name, topic.TopicId, topic.Partitions.Length));
             Assert.All(topic.Partitions, partition => Assert.Equal((0, 0), (partition.ErrorCode, partition.LeaderId)));
             var fetched = await client.FetchAsync("t", 0);
             Assert.Equal([0L], BaseOffsets(fetched.Records));
             Assert.Equal(3, fetched.HighWatermark);
-            var describe = new DescribeConfigsRequest { Resources = [new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = 2, ResourceName = "t", ConfigurationKeys = ["retention.ms"] }] };
-            Assert.Equal("123456789", (await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(describe)).Results[0].Configs[0].Value);
+            var describe =
+                new DescribeConfigsRequest
+                {
+                    Resources = [
+                    new DescribeConfigsRequest.DescribeConfigsResource { ResourceType = 2, ResourceName = "t",
+                        ConfigurationKeys = ["retention.ms"] }]
+                };
+            Assert.Equal(
+                "123456789",
+                (await client.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(describe)).Results[0].Configs[0].Value);
 
             // The producer's state too: what it sends again is known.
-            Assert.Equal(0, (await client.ProduceAsync("t", Batch(3, new RecordBatchOptions { ProducerId = 7, ProducerEpoch = 0, BaseSequence = 0 }))).BaseOffset);
+            Assert.Equal(
+                0, (await client.ProduceAsync(
+                    "t", Batch(3, new RecordBatchOptions { ProducerId = 7, ProducerEpoch = 0, BaseSequence = 0 }))).BaseOffset);
             Assert.Equal(2 + i, (await client.ProduceAsync("t", Batch(), partition: 1)).BaseOffset);
         }
     }
@@ -52,7 +63,9 @@ public sealed class RestartTests
         {
             await using var client = await node.ConnectAsync();
             for (var j = 0; j < 3; j++)
-                Assert.True(ids.Add((await client.CallAsync<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdRequest { TransactionalId = null })).ProducerId));
+                Assert.True(
+                    ids.Add((await client.CallAsync<InitProducerIdRequest, InitProducerIdResponse>(
+                        new InitProducerIdRequest { TransactionalId = null })).ProducerId));
             await (isCrash ? node.CrashAsync() : node.RestartAsync());
         }
     }
@@ -65,7 +78,8 @@ public sealed class RestartTests
         await before.CreateTopicAsync("t");
         await before.ProduceAsync("t", Batch(5));
         var partition = new DeleteRecordsRequest.DeleteRecordsPartition { Offset = 3 };
-        await before.CallAsync<DeleteRecordsRequest, DeleteRecordsResponse>(new DeleteRecordsRequest { Topics = [new DeleteRecordsRequest.DeleteRecordsTopic { Name = "t", Partitions = [partition] }] });
+        await before.CallAsync<DeleteRecordsRequest, DeleteRecordsResponse>(
+            new DeleteRecordsRequest { Topics = [new DeleteRecordsRequest.DeleteRecordsTopic { Name = "t", Partitions = [partition] }] });
         await node.RestartAsync();
         await using var client = await node.ConnectAsync();
         AssertError(ErrorCode.OffsetOutOfRange, (await client.FetchAsync("t", 2)).ErrorCode);

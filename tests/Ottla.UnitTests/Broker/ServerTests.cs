@@ -109,7 +109,8 @@ public sealed class ServerTests
     {
         { "no header", [] },
         { "half a header", [0, 18, 0] },
-        { "an API that is not served", TestConnection.Encode(ApiKey.ApiVersions, 0, 1, new ApiVersionsRequest()) is var frame ? [0x03, 0xE7, .. frame[2..]] : [] },
+        { "an API that is not served", TestConnection.Encode(ApiKey.ApiVersions, 0, 1, new ApiVersionsRequest()) is var frame
+            ? [0x03, 0xE7, .. frame[2..]] : [] },
         { "a negative API", [0xFF, 0xFF, 0, 0, 0, 0, 0, 1, 0xFF, 0xFF] },
         { "a version that is not served", [0, 3, 0, 99, 0, 0, 0, 1, 0xFF, 0xFF] },
         { "a version that is gone", [0, 0, 0, 2, 0, 0, 0, 1, 0xFF, 0xFF] },
@@ -173,7 +174,8 @@ public sealed class ServerTests
     [Fact]
     public async Task Clients_have_as_many_connections_as_their_address_may()
     {
-        await using var node = await TestNode.StartAsync(("max.connections.per.ip", "2"), ("max.connections.per.ip.overrides", "10.0.0.9:1"));
+        await using var node = await TestNode.StartAsync(
+            ("max.connections.per.ip", "2"), ("max.connections.per.ip.overrides", "10.0.0.9:1"));
         await using var first = await node.ConnectAsync();
         await using var second = await node.ConnectAsync();
         await first.AssertAliveAsync();
@@ -282,7 +284,8 @@ public sealed class ServerTests
         foreach (var (index, host) in new[] { (0, "inside.example"), (1, "outside.example") })
         {
             await using var client = await node.ConnectAsync(index);
-            var broker = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Brokers);
+            var broker = Assert.Single(
+                (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Brokers);
             Assert.Equal((host, node.Node.EndPoints[index].Port), (broker.Host, broker.Port));
         }
     }

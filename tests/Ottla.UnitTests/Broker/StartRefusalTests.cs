@@ -27,7 +27,8 @@ public sealed class StartRefusalTests
     public async Task Without_voters_nothing_is_formatted()
     {
         var refused = await RefusedAsync(s_bootstrap);
-        Assert.Contains("Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone", refused);
+        Assert.Contains(
+            "Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone", refused);
         Assert.Null(MetaProperties.Read(_disk, Data));
     }
 
@@ -57,7 +58,8 @@ public sealed class StartRefusalTests
         var changed = right with { DirectoryId = wrong };
         changed.Write(_disk, Data);
         var refused = await RefusedAsync(s_bootstrap);
-        Assert.Contains($"names node 0 with the directory.id {right.DirectoryId} as its voter, but the meta.properties there has {wrong}", refused);
+        Assert.Contains(
+            $"names node 0 with the directory.id {right.DirectoryId} as its voter, but the meta.properties there has {wrong}", refused);
         right.Write(_disk, Data);
         await using var node = await StartAsync(s_bootstrap);
     }
@@ -77,18 +79,25 @@ public sealed class StartRefusalTests
         using var log = new WarningLoggers();
         var voters = ("controller.quorum.voters", "0@127.0.0.1:9093,1@10.0.0.1:9093,2@10.0.0.2:9093");
         var starting = BrokerNode.StartAsync(
-            Config([KeyValuePair.Create("CLUSTER_ID", "4L6g3nShT-eMCtK--X86sw")], voters, ("initial.broker.registration.timeout.ms", "20000")), mayFormat: true,
+            Config([KeyValuePair.Create("CLUSTER_ID", "4L6g3nShT-eMCtK--X86sw")], voters,
+                ("initial.broker.registration.timeout.ms", "20000")), mayFormat: true,
             new NodePlatform(_disk, new InMemoryTransport(), _clock, log, 42));
         var refused = await Assert.ThrowsAsync<NodeStartException>(() => _clock.AdvanceUntilAsync(starting, 500));
         Assert.Contains("could not register within 20000 ms (initial.broker.registration.timeout.ms)", refused.Message);
-        Assert.Contains(log.Logger.Warnings, line => line.StartsWith("Waiting for an active controller: no controller is active; the voters are 0@127.0.0.1:9093, 1@10.0.0.1:9093", StringComparison.Ordinal));
-        Assert.Contains(log.Logger.Warnings, line => line.StartsWith("Still waiting for a controller to register this broker", StringComparison.Ordinal));
+        Assert.Contains(
+            log.Logger.Warnings, line => line.StartsWith(
+                "Waiting for an active controller: no controller is active; the voters are 0@127.0.0.1:9093, 1@10.0.0.1:9093",
+                StringComparison.Ordinal));
+        Assert.Contains(
+            log.Logger.Warnings, line =>
+            line.StartsWith("Still waiting for a controller to register this broker", StringComparison.Ordinal));
     }
 
     [Fact]
     public async Task A_node_that_is_to_join_others_is_not_formatted_for_a_cluster_of_its_own()
     {
-        Assert.Contains("run 'ottla format --cluster-id ID'", await RefusedAsync(("controller.quorum.voters", "0@127.0.0.1:9093,1@10.0.0.1:9093")));
+        Assert.Contains(
+            "run 'ottla format --cluster-id ID'", await RefusedAsync(("controller.quorum.voters", "0@127.0.0.1:9093,1@10.0.0.1:9093")));
         Assert.Null(MetaProperties.Read(_disk, Data));
     }
 
@@ -107,7 +116,8 @@ public sealed class StartRefusalTests
     [Fact]
     public async Task An_authorizer_is_refused_since_none_is_enforced()
     {
-        var refused = await Assert.ThrowsAsync<ConfigException>(() => StartAsync(("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")));
+        var refused = await Assert.ThrowsAsync<ConfigException>(
+            () => StartAsync(("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")));
         Assert.StartsWith("authorizer.class.name: this version enforces no ACLs", refused.Message);
         await using var node = await StartAsync(("authorizer.class.name", ""));
     }
@@ -128,9 +138,12 @@ public sealed class StartRefusalTests
 
     private Task<BrokerNode> StartAsync(params (string, string)[] configs) => StartAsync([], configs);
 
-    private Task<BrokerNode> StartAsync(KeyValuePair<string, string>[] environment, params (string, string)[] configs) => BrokerNode.StartAsync(
-        Config(environment, configs), mayFormat: true, new NodePlatform(_disk, new InMemoryTransport(), _clock, NullLoggerFactory.Instance, 42));
+    private Task<BrokerNode> StartAsync(KeyValuePair<string, string>[] environment, params (string, string)[] configs) =>
+        BrokerNode.StartAsync(
+        Config(environment, configs), mayFormat: true,
+        new NodePlatform(_disk, new InMemoryTransport(), _clock, NullLoggerFactory.Instance, 42));
 
-    private static BrokerConfig Config(KeyValuePair<string, string>[] environment, params (string Name, string Value)[] configs) => BrokerConfig.LoadDevMode(
+    private static BrokerConfig Config(KeyValuePair<string, string>[] environment, params (string Name, string Value)[] configs) =>
+        BrokerConfig.LoadDevMode(
         environment, [KeyValuePair.Create("log.dirs", Data), .. configs.Select(config => KeyValuePair.Create(config.Name, config.Value))]);
 }

@@ -1,9 +1,12 @@
 namespace Ottla.UnitTests.Broker;
 
-/// <summary>The clock of a whole node under test. It stands still until a test moves it, and reports when a timer of a certain length is created.</summary>
+/// <summary>
+/// The clock of a whole node under test. It stands still until a test moves it, and reports when a timer of a certain length is created.
+/// </summary>
 /// <remarks>
-/// It differs from <c>FakeTimeProvider</c>, which the other tests use: here each timer fires at its own time. A loop of the node that waits a second each
-/// time therefore runs sixty times when the clock moves by a minute, as it would in a minute. One clock per node; thread-safe.
+/// It differs from <c>FakeTimeProvider</c>, which the other tests use: here each timer fires at its own time. A loop of the node that waits
+/// a second each time therefore runs sixty times when the clock moves by a minute, as it would in a minute. One clock per node;
+/// thread-safe.
 /// </remarks>
 internal sealed class TestClock : TimeProvider
 {
@@ -40,7 +43,9 @@ internal sealed class TestClock : TimeProvider
         return timer;
     }
 
-    /// <summary>Completes when the next timer of exactly this length is created. Call it before the action that creates the timer.</summary>
+    /// <summary>
+    /// Completes when the next timer of exactly this length is created. Call it before the action that creates the timer.
+    /// </summary>
     public Task NextTimerAsync(long dueMs)
     {
         var created = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -68,7 +73,9 @@ internal sealed class TestClock : TimeProvider
         }
     }
 
-    /// <summary>Moves the clock and fires nothing, as if the process had stood still. What became due fires with the next <see cref="AdvanceMs"/>.</summary>
+    /// <summary>
+    /// Moves the clock and fires nothing, as if the process had stood still. What became due fires with the next <see cref="AdvanceMs"/>.
+    /// </summary>
     public void SkipMs(long milliseconds)
     {
         lock (_lock)

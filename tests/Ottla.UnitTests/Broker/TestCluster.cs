@@ -11,8 +11,12 @@ using Ottla.UnitTests.Peers;
 
 namespace Ottla.UnitTests.Broker;
 
-/// <summary>Several whole nodes in memory: one network, one clock that runs fast, a disk and a host for each. Made and disposed by one test.</summary>
-/// <remarks>The quorum is a static one. Node 1 lives on host 10.0.0.1, and so on; brokers listen on port 9092, controllers on 9093.</remarks>
+/// <summary>
+/// Several whole nodes in memory: one network, one clock that runs fast, a disk and a host for each. Made and disposed by one test.
+/// </summary>
+/// <remarks>
+/// The quorum is a static one. Node 1 lives on host 10.0.0.1, and so on; brokers listen on port 9092, controllers on 9093.
+/// </remarks>
 internal sealed class TestCluster : IAsyncDisposable
 {
     /// <summary>Bounds every wait: reached only when something hangs.</summary>
@@ -58,7 +62,8 @@ internal sealed class TestCluster : IAsyncDisposable
     public WarningLoggers Log { get; } = new();
 
     /// <summary>Three nodes that are both.</summary>
-    public static Task<TestCluster> StartCombinedAsync(params (string Name, string Value)[] configs) => StartAsync([1, 2, 3], [1, 2, 3], configs);
+    public static Task<TestCluster> StartCombinedAsync(params (string Name, string Value)[] configs) =>
+        StartAsync([1, 2, 3], [1, 2, 3], configs);
 
     /// <summary>Starts all nodes at once.</summary>
     public static async Task<TestCluster> StartAsync(int[] controllers, int[] brokers, params (string Name, string Value)[] configs)
@@ -134,7 +139,9 @@ internal sealed class TestCluster : IAsyncDisposable
             Disk = new InMemoryFileSystem(cluster.Clock);
             var (isController, isBroker) = (cluster.Controllers.Contains(id), cluster.Brokers.Contains(id));
             string[] roles = [.. isBroker ? ["broker"] : Array.Empty<string>(), .. isController ? ["controller"] : Array.Empty<string>()];
-            string[] listeners = [.. isBroker ? [$"PLAINTEXT://{Host}:9092"] : Array.Empty<string>(), .. isController ? [$"CONTROLLER://{Host}:9093"] : Array.Empty<string>()];
+            string[] listeners = [
+                .. isBroker ? [$"PLAINTEXT://{Host}:9092"] : Array.Empty<string>(), .. isController ? [$"CONTROLLER://{Host}:9093"]
+                : Array.Empty<string>()];
             _values = new Dictionary<string, string>
             {
                 ["process.roles"] = string.Join(',', roles),
@@ -173,7 +180,8 @@ internal sealed class TestCluster : IAsyncDisposable
             _transport = new HostTransport(network);
             var platform = new NodePlatform(Disk, _transport, _cluster.Clock, _cluster.Log, _cluster._seed++);
             var config = BrokerConfig.LoadDevMode([KeyValuePair.Create("CLUSTER_ID", ClusterId)], _values);
-            _node = await BrokerNode.StartAsync(config, mayFormat: true, platform, cancellation).WaitAsync(Patience, CancellationToken.None);
+            _node = await BrokerNode.StartAsync(config, mayFormat: true, platform, cancellation)
+                .WaitAsync(Patience, CancellationToken.None);
         }
 
         /// <summary>Stops it in order.</summary>

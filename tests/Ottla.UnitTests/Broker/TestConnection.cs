@@ -7,7 +7,10 @@ using Ottla.UnitTests.Network;
 
 namespace Ottla.UnitTests.Broker;
 
-/// <summary>A client that speaks the protocol and nothing more: requests may be pipelined, broken, or mere bytes. Used by one test, one call at a time.</summary>
+/// <summary>
+/// A client that speaks the protocol and nothing more: requests may be pipelined, broken, or mere bytes. Used by one test, one call at a
+/// time.
+/// </summary>
 internal sealed class TestConnection(ITransportConnection transport) : IAsyncDisposable
 {
     private readonly Queue<(int CorrelationId, ApiKey Key, short Version)> _pending = new();
@@ -18,7 +21,8 @@ internal sealed class TestConnection(ITransportConnection transport) : IAsyncDis
         where TResponse : IResponseMessage<TResponse>
     {
         var schema = ClientFrames.SchemaOf(TResponse.ApiKey);
-        return Enumerable.Range(schema.LowestVersion, schema.HighestStableVersion - schema.LowestVersion + 1).Select(version => (short)version);
+        return Enumerable.Range(schema.LowestVersion, schema.HighestStableVersion - schema.LowestVersion + 1)
+            .Select(version => (short)version);
     }
 
     /// <summary>A request as it goes over the wire, without its length.</summary>

@@ -66,7 +66,8 @@ internal sealed class TestNode : IAsyncDisposable
     }
 
     /// <summary>Starts a node with one topic.</summary>
-    public static async Task<(TestNode Node, TestConnection Client, Uuid TopicId)> StartWithTopicAsync(string topic, params (string Name, string Value)[] configs)
+    public static async Task<(TestNode Node, TestConnection Client, Uuid TopicId)> StartWithTopicAsync(
+        string topic, params (string Name, string Value)[] configs)
     {
         var node = await StartAsync(configs);
         var client = await node.ConnectAsync();
@@ -127,7 +128,8 @@ internal sealed class TestNode : IAsyncDisposable
     }
 
     private DiskFullException? RefuseWrites(FileOperation operation, string path) =>
-        operation == FileOperation.Write && path.EndsWith(".log", StringComparison.Ordinal) && path.Contains($"/{_unwritable}/", StringComparison.Ordinal)
+        operation == FileOperation.Write && path.EndsWith(".log", StringComparison.Ordinal)
+        && path.Contains($"/{_unwritable}/", StringComparison.Ordinal)
             ? new DiskFullException("There is no room for this partition.") : null;
 
     private async Task RunUpAsync()

@@ -16,7 +16,9 @@ public sealed class TopicApiTests
         foreach (var version in TestConnection.VersionsOf<CreateTopicsResponse>())
         {
             var name = $"t-{version}";
-            var created = Assert.Single((await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(CreateTopics(Topic(name, 3, ("retention.ms", "1000"))), version)).Topics);
+            var created = Assert.Single(
+                (await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(
+                    CreateTopics(Topic(name, 3, ("retention.ms", "1000"))), version)).Topics);
             AssertError(ErrorCode.None, created.ErrorCode, created.ErrorMessage);
             Assert.Equal(name, created.Name);
             Assert.Equal(version >= 7, created.TopicId != Uuid.Zero);
@@ -30,13 +32,16 @@ public sealed class TopicApiTests
             AssertError(ErrorCode.TopicAlreadyExists, await ErrorOf(Topic(name)));
             AssertError(ErrorCode.InvalidTopicException, await ErrorOf(Topic("no/topic")));
             AssertError(ErrorCode.InvalidPartitions, await ErrorOf(Topic("u", partitions: 0)));
-            AssertError(ErrorCode.InvalidReplicationFactor, await ErrorOf(new CreateTopicsRequest.CreatableTopic { Name = "u", NumPartitions = 1, ReplicationFactor = 2 }));
+            AssertError(
+                ErrorCode.InvalidReplicationFactor,
+                await ErrorOf(new CreateTopicsRequest.CreatableTopic { Name = "u", NumPartitions = 1, ReplicationFactor = 2 }));
             AssertError(ErrorCode.InvalidConfig, await ErrorOf(Topic("u", 1, ("no.such.config", "1"))));
             AssertError(ErrorCode.InvalidConfig, await ErrorOf(Topic("u", 1, ("retention.ms", "often"))));
             AssertError(ErrorCode.InvalidReplicaAssignment, await ErrorOf(Assigned(9)));
 
             async Task<short> ErrorOf(CreateTopicsRequest.CreatableTopic topic) =>
-                Assert.Single((await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(CreateTopics(topic), version)).Topics).ErrorCode;
+                Assert.Single((await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(CreateTopics(topic), version)).Topics)
+                .ErrorCode;
         }
 
         static CreateTopicsRequest.CreatableTopic Assigned(int broker) => new()
@@ -55,7 +60,8 @@ public sealed class TopicApiTests
         await using var client = await node.ConnectAsync();
         var request = CreateTopics(Topic("t"));
         request.ValidateOnly = true;
-        AssertError(ErrorCode.None, Assert.Single((await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(request)).Topics).ErrorCode);
+        AssertError(
+            ErrorCode.None, Assert.Single((await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(request)).Topics).ErrorCode);
         AssertError(ErrorCode.UnknownTopicOrPartition, (await client.ProduceAsync("t", Batch())).ErrorCode);
     }
 
@@ -68,11 +74,13 @@ public sealed class TopicApiTests
         {
             var id = await client.CreateTopicAsync("t");
             await client.ProduceAsync("t", Batch(5));
-            var deleted = Assert.Single((await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(Delete(version, "t", id), version)).Responses);
+            var deleted = Assert.Single(
+                (await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(Delete(version, "t", id), version)).Responses);
             AssertError(ErrorCode.None, deleted.ErrorCode, deleted.ErrorMessage);
             Assert.Equal("t", deleted.Name);
             AssertError(ErrorCode.UnknownTopicOrPartition, (await client.ProduceAsync("t", Batch())).ErrorCode);
-            var again = Assert.Single((await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(Delete(version, "t", id), version)).Responses);
+            var again = Assert.Single(
+                (await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(Delete(version, "t", id), version)).Responses);
             AssertError(version >= 6 ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition, again.ErrorCode);
         }
 
@@ -80,10 +88,13 @@ public sealed class TopicApiTests
         Assert.NotEqual(Uuid.Zero, recreated);
         Assert.Equal(0, (await client.ProduceAsync("t", Batch())).BaseOffset); // nothing of the old ones is left
         var byName = new DeleteTopicsRequest { Topics = [new DeleteTopicsRequest.DeleteTopicState { Name = "t" }] };
-        AssertError(ErrorCode.None, Assert.Single((await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(byName, 6)).Responses).ErrorCode);
+        AssertError(
+            ErrorCode.None,
+            Assert.Single((await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(byName, 6)).Responses).ErrorCode);
 
         static DeleteTopicsRequest Delete(short version, string name, Uuid id) =>
-            version >= 6 ? new() { Topics = [new DeleteTopicsRequest.DeleteTopicState { Name = null, TopicId = id }] } : new() { TopicNames = [name] };
+            version >= 6 ? new() { Topics = [new DeleteTopicsRequest.DeleteTopicState { Name = null, TopicId = id }] }
+            : new() { TopicNames = [name] };
     }
 
     [Fact]
@@ -93,8 +104,10 @@ public sealed class TopicApiTests
         await using var _1 = node;
         foreach (var version in TestConnection.VersionsOf<DeleteTopicsResponse>().Where(version => version < 6))
         {
-            var response = await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsRequest { TopicNames = ["t"] }, version);
-            AssertError(version >= 3 ? ErrorCode.TopicDeletionDisabled : ErrorCode.InvalidRequest, Assert.Single(response.Responses).ErrorCode);
+            var response = await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(
+                new DeleteTopicsRequest { TopicNames = ["t"] }, version);
+            AssertError(
+                version >= 3 ? ErrorCode.TopicDeletionDisabled : ErrorCode.InvalidRequest, Assert.Single(response.Responses).ErrorCode);
         }
     }
 
@@ -115,9 +128,17 @@ public sealed class TopicApiTests
 
             async Task<short> AskAsync(string topic, int newCount, int[]? brokers = null)
             {
-                var assignments = brokers is null ? null : new[] { new CreatePartitionsRequest.CreatePartitionsAssignment { BrokerIds = brokers } };
-                var request = new CreatePartitionsRequest { Topics = [new CreatePartitionsRequest.CreatePartitionsTopic { Name = topic, Count = newCount, Assignments = assignments }], TimeoutMs = 1000 };
-                return Assert.Single((await client.CallAsync<CreatePartitionsRequest, CreatePartitionsResponse>(request, version)).Results).ErrorCode;
+                var assignments = brokers is null ? null
+                    : new[] { new CreatePartitionsRequest.CreatePartitionsAssignment { BrokerIds = brokers } };
+                var request =
+                    new CreatePartitionsRequest
+                    {
+                        Topics = [
+                        new CreatePartitionsRequest.CreatePartitionsTopic { Name = topic, Count = newCount, Assignments = assignments }],
+                        TimeoutMs = 1000
+                    };
+                return Assert.Single((await client.CallAsync<CreatePartitionsRequest, CreatePartitionsResponse>(request, version)).Results)
+                    .ErrorCode;
             }
         }
     }

@@ -12,7 +12,8 @@ public sealed class TopicRecreationTests
     private const int Rounds = 15;
     private const int Producers = 3;
 
-    private static readonly ErrorCode[] s_expected = [ErrorCode.None, ErrorCode.UnknownTopicOrPartition, ErrorCode.NotLeaderOrFollower, ErrorCode.KafkaStorageError];
+    private static readonly ErrorCode[] s_expected = [
+        ErrorCode.None, ErrorCode.UnknownTopicOrPartition, ErrorCode.NotLeaderOrFollower, ErrorCode.KafkaStorageError];
 
     [Fact]
     public async Task A_new_topic_has_what_was_produced_since_it_was_created_and_nothing_of_the_one_before()
@@ -35,7 +36,10 @@ public sealed class TopicRecreationTests
             if (round == Rounds - 1)
                 break;
             gone.UnionWith(acknowledged.Keys);
-            AssertError(ErrorCode.None, (await admin.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsRequest { TopicNames = ["t"] }, 5)).Responses[0].ErrorCode);
+            AssertError(
+                ErrorCode.None, (
+                    await admin.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsRequest { TopicNames = ["t"] }, 5))
+                        .Responses[0].ErrorCode);
         }
 
         await enough.CancelAsync();
@@ -44,7 +48,9 @@ public sealed class TopicRecreationTests
         await node.RestartAsync();
         await using var after = await node.ConnectAsync();
         await CheckAsync(after);
-        Assert.Equal(["__cluster_metadata-0", "t-0"], node.Disk.ListDirectories("/data").Where(name => !name.EndsWith("-delete", StringComparison.Ordinal)));
+        Assert.Equal(
+            ["__cluster_metadata-0", "t-0"],
+            node.Disk.ListDirectories("/data").Where(name => !name.EndsWith("-delete", StringComparison.Ordinal)));
 
         async Task ProduceAsync()
         {

@@ -16,12 +16,16 @@ public sealed class TransactionApiTests
         await using var client = await node.ConnectAsync();
         foreach (var version in TestConnection.VersionsOf<FindCoordinatorResponse>().Where(version => version >= 1))
         {
-            var request = version >= 4 ? new FindCoordinatorRequest { CoordinatorKeys = ["tx"], KeyType = 1 } : new FindCoordinatorRequest { Key = "tx", KeyType = 1 };
+            var request = version >= 4 ? new FindCoordinatorRequest { CoordinatorKeys = ["tx"], KeyType = 1 }
+                : new FindCoordinatorRequest { Key = "tx", KeyType = 1 };
             var response = await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(request, version);
-            Assert.Equal((0, 0), version >= 4 ? (response.Coordinators[0].ErrorCode, response.Coordinators[0].NodeId) : (response.ErrorCode, response.NodeId));
+            Assert.Equal(
+                (0, 0), version >= 4 ? (response.Coordinators[0].ErrorCode, response.Coordinators[0].NodeId)
+                : (response.ErrorCode, response.NodeId));
         }
 
-        var topic = Assert.Single((await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics);
+        var topic = Assert.Single(
+            (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics);
         Assert.Equal(("__transaction_state", true, 3), (topic.Name, topic.IsInternal, topic.Partitions.Length));
     }
 
@@ -94,14 +98,20 @@ public sealed class TransactionApiTests
             }
 
             Assert.Equal(ErrorCode.None, await client.CommitOffsetAsync(producer, "g", "t", offset, version: isNew ? (short)5 : (short)4));
-            Assert.Equal(ErrorCode.None, await client.CommitOffsetAsync(producer, "g", "t", offset + 1, version: isNew ? (short)5 : (short)4));
+            Assert.Equal(
+                ErrorCode.None, await client.CommitOffsetAsync(producer, "g", "t", offset + 1, version: isNew ? (short)5 : (short)4));
             Assert.Equal(visible, await client.FetchOffsetAsync("g", "t"));
-            Assert.Equal(ErrorCode.UnstableOffsetCommit, (await client.FetchOffsetAsync("g", "t", Uuid.Zero, 9, requireStable: true)).Error);
-            Assert.Equal(ErrorCode.InvalidProducerEpoch, await client.CommitOffsetAsync(producer with { Epoch = (short)(producer.Epoch - 1) }, "g", "t", 99));
+            Assert.Equal(
+                ErrorCode.UnstableOffsetCommit, (await client.FetchOffsetAsync("g", "t", Uuid.Zero, 9, requireStable: true)).Error);
+            Assert.Equal(
+                ErrorCode.InvalidProducerEpoch,
+                await client.CommitOffsetAsync(producer with { Epoch = (short)(producer.Epoch - 1) }, "g", "t", 99));
             var ended = await client.EndAsync(producer, commit, version: isNew ? (short)5 : OldEndTxn);
             AssertError(ErrorCode.None, ended.ErrorCode);
             await client.AwaitStateAsync(commit ? "CompleteCommit" : "CompleteAbort");
-            Assert.Equal((ErrorCode.None, commit ? offset + 1 : visible), await client.FetchOffsetAsync("g", "t", Uuid.Zero, 9, requireStable: true));
+            Assert.Equal(
+                (ErrorCode.None, commit ? offset + 1 : visible),
+                await client.FetchOffsetAsync("g", "t", Uuid.Zero, 9, requireStable: true));
             producer = isNew ? new ProducerIdAndEpoch(ended.ProducerId, ended.ProducerEpoch) : producer;
             offset += 10;
         }
@@ -131,7 +141,8 @@ public sealed class TransactionApiTests
         AssertError(ErrorCode.None, (await client.EndAsync(producer, commit: true, version: OldEndTxn)).ErrorCode);
         await client.AwaitStateAsync("CompleteCommit");
         AssertError(ErrorCode.TransactionAbortable, (await client.ProduceInTransactionAsync(producer, 1, OldProduce)).ErrorCode);
-        AssertError(ErrorCode.TransactionAbortable, (await client.ProduceInTransactionAsync(producer, 0, OldProduce)).ErrorCode); // nor a retry of what is there, as in Kafka
+        // nor a retry of what is there, as in Kafka
+        AssertError(ErrorCode.TransactionAbortable, (await client.ProduceInTransactionAsync(producer, 0, OldProduce)).ErrorCode);
         Assert.Equal(2, (await client.FetchAsync("t", 0)).HighWatermark);
     }
 
@@ -158,7 +169,10 @@ public sealed class TransactionApiTests
         Assert.All(response.Responses, topic => AssertError(ErrorCode.InvalidProducerIdMapping, topic.PartitionResponses[0].ErrorCode));
     }
 
-    /// <summary>A request of an earlier transaction that comes late, or twice: by the old protocol it ends the next transaction, by the new one it is refused.</summary>
+    /// <summary>
+    /// A request of an earlier transaction that comes late, or twice: by the old protocol it ends the next transaction, by the new one it
+    /// is refused.
+    /// </summary>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -207,7 +221,9 @@ public sealed class TransactionApiTests
         }
     }
 
-    /// <summary>While markers cannot be written, the next transaction's batches wait, and then go in in the order in which they were sent.</summary>
+    /// <summary>
+    /// While markers cannot be written, the next transaction's batches wait, and then go in in the order in which they were sent.
+    /// </summary>
     [Fact]
     public async Task Batches_that_wait_for_the_transaction_before_keep_their_order()
     {
@@ -247,7 +263,8 @@ public sealed class TransactionApiTests
     [Fact]
     public async Task Producers_that_do_not_add_partitions_themselves_are_told_to_come_again_later()
     {
-        await using var node = await TestNode.StartAsync([.. FewPartitions, ("add.partitions.to.txn.retry.backoff.max.ms", "1"), ("add.partitions.to.txn.retry.backoff.ms", "1")]);
+        await using var node = await TestNode.StartAsync(
+            [.. FewPartitions, ("add.partitions.to.txn.retry.backoff.max.ms", "1"), ("add.partitions.to.txn.retry.backoff.ms", "1")]);
         await using var client = await node.ConnectAsync();
         await client.CreateTopicAsync("t");
         await client.CreateTopicAsync("stuck");
@@ -279,7 +296,8 @@ public sealed class TransactionApiTests
         Assert.Equal(2, fetched.LastStableOffset);
         AssertError(ErrorCode.InvalidProducerEpoch, (await client.ProduceInTransactionAsync(producer, 1)).ErrorCode);
         AssertError(ErrorCode.InvalidTxnState, (await client.EndAsync(producer, commit: true)).ErrorCode);
-        Assert.Equal((producer.Id, producer.Epoch + 2), await client.InitAsync() is var next ? (next.ProducerId, (int)next.ProducerEpoch) : default);
+        Assert.Equal(
+            (producer.Id, producer.Epoch + 2), await client.InitAsync() is var next ? (next.ProducerId, (int)next.ProducerEpoch) : default);
     }
 
     [Fact]
@@ -296,13 +314,21 @@ public sealed class TransactionApiTests
         Assert.Equal((first.Id, first.Epoch + 2), (second.ProducerId, second.ProducerEpoch));
         AssertError(ErrorCode.InvalidProducerEpoch, (await client.ProduceInTransactionAsync(first, 1)).ErrorCode);
         foreach (var version in TestConnection.VersionsOf<EndTxnResponse>())
-            AssertError(version < 2 ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced, (await client.EndAsync(first, commit: true, version: version)).ErrorCode);
+            AssertError(
+                version < 2 ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced,
+                (await client.EndAsync(first, commit: true, version: version)).ErrorCode);
         foreach (var version in TestConnection.VersionsOf<AddOffsetsToTxnResponse>())
-            Assert.Equal(version < 2 ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced, await client.AddOffsetsAsync(first, "g", version: version));
+            Assert.Equal(
+                version < 2 ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced,
+                await client.AddOffsetsAsync(first, "g", version: version));
         foreach (var version in TestConnection.VersionsOf<AddPartitionsToTxnResponse>().Where(version => version < 4))
-            Assert.Equal(version < 2 ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced, await client.AddPartitionAsync(first, "t", version: version));
+            Assert.Equal(
+                version < 2 ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced,
+                await client.AddPartitionAsync(first, "t", version: version));
         foreach (var version in TestConnection.VersionsOf<InitProducerIdResponse>().Where(version => version >= 3))
-            AssertError(version < 4 ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced, (await client.InitAsync(expected: first, version: version)).ErrorCode);
+            AssertError(
+                version < 4 ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced,
+                (await client.InitAsync(expected: first, version: version)).ErrorCode);
         foreach (var version in TestConnection.VersionsOf<InitProducerIdResponse>())
             AssertError(ErrorCode.InvalidTransactionTimeout, (await client.InitAsync(version: version, timeoutMs: 900_001)).ErrorCode);
     }
@@ -320,12 +346,15 @@ public sealed class TransactionApiTests
             if (version < 4)
             {
                 Assert.Equal(ErrorCode.UnknownTopicOrPartition, await client.AddPartitionAsync(producer, "none", version: version));
-                Assert.Equal(ErrorCode.TopicAuthorizationFailed, await client.AddPartitionAsync(producer, "__transaction_state", version: version));
+                Assert.Equal(
+                    ErrorCode.TopicAuthorizationFailed, await client.AddPartitionAsync(producer, "__transaction_state", version: version));
                 Assert.Equal(ErrorCode.None, await client.AddPartitionAsync(producer, "t", version: version));
                 continue;
             }
 
-            Assert.Equal("tx: t-0 OperationNotAttempted, t-7 UnknownTopicOrPartition; another: t-1 TransactionAbortable", await SendAsync(version, verify: true, 7));
+            Assert.Equal(
+                "tx: t-0 OperationNotAttempted, t-7 UnknownTopicOrPartition; another: t-1 TransactionAbortable",
+                await SendAsync(version, verify: true, 7));
             Assert.Equal("tx: t-0 None, t-1 None; another: t-1 None", await SendAsync(version, verify: false, 1));
             Assert.Equal("tx: t-0 None, t-1 None; another: t-1 None", await SendAsync(version, verify: true, 1));
             await client.EndAsync(another, commit: true, "another", version: OldEndTxn);
@@ -341,17 +370,20 @@ public sealed class TransactionApiTests
             var response = await client.CallAsync<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(request, version);
             AssertError(ErrorCode.None, response.ErrorCode);
             return string.Join("; ", response.ResultsByTransaction.Select(result =>
-                $"{result.TransactionalId}: {string.Join(", ", result.TopicResults.SelectMany(topic => topic.ResultsByPartition.Select(p => $"{topic.Name}-{p.PartitionIndex} {(ErrorCode)p.PartitionErrorCode}")))}"));
+                $"{result.TransactionalId}: "
+                    + string.Join(", ", result.TopicResults.SelectMany(topic => topic.ResultsByPartition.Select(
+                        p => $"{topic.Name}-{p.PartitionIndex} {(ErrorCode)p.PartitionErrorCode}")))));
         }
 
-        static AddPartitionsToTxnRequest.AddPartitionsToTxnTransaction Transaction(string id, ProducerIdAndEpoch producer, bool verify, params int[] partitions) => new()
-        {
-            TransactionalId = id,
-            ProducerId = producer.Id,
-            ProducerEpoch = producer.Epoch,
-            VerifyOnly = verify,
-            Topics = [new AddPartitionsToTxnRequest.AddPartitionsToTxnTopic { Name = "t", Partitions = partitions }],
-        };
+        static AddPartitionsToTxnRequest.AddPartitionsToTxnTransaction Transaction(
+            string id, ProducerIdAndEpoch producer, bool verify, params int[] partitions) => new()
+            {
+                TransactionalId = id,
+                ProducerId = producer.Id,
+                ProducerEpoch = producer.Epoch,
+                VerifyOnly = verify,
+                Topics = [new AddPartitionsToTxnRequest.AddPartitionsToTxnTopic { Name = "t", Partitions = partitions }],
+            };
     }
 
     [Fact]
@@ -366,12 +398,16 @@ public sealed class TransactionApiTests
         node.Clock.AdvanceMs(100);
         foreach (var version in TestConnection.VersionsOf<DescribeTransactionsResponse>())
         {
-            var response = await client.CallAsync<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsRequest { TransactionalIds = ["tx", "none", ""] }, version);
+            var response = await client.CallAsync<DescribeTransactionsRequest, DescribeTransactionsResponse>(
+                new DescribeTransactionsRequest { TransactionalIds = ["tx", "none", ""] }, version);
             Assert.Equal(
                 [("tx", ErrorCode.None), ("none", ErrorCode.TransactionalIdNotFound), ("", ErrorCode.InvalidRequest)],
                 response.TransactionStates.Select(state => (state.TransactionalId, (ErrorCode)state.ErrorCode)));
             var described = response.TransactionStates[0];
-            Assert.Equal(("Ongoing", producer.Id, producer.Epoch, 60_000, StartMs), (described.TransactionState, described.ProducerId, described.ProducerEpoch, described.TransactionTimeoutMs, described.TransactionStartTimeMs));
+            Assert.Equal(
+                ("Ongoing", producer.Id, producer.Epoch, 60_000, StartMs), (
+                    described.TransactionState, described.ProducerId, described.ProducerEpoch, described.TransactionTimeoutMs,
+                    described.TransactionStartTimeMs));
             Assert.Equal("t", Assert.Single(described.Topics).Topic);
         }
 
@@ -388,13 +424,18 @@ public sealed class TransactionApiTests
             Assert.Equal("tx Ongoing", await ListAsync(new ListTransactionsRequest { TransactionalIdPattern = "t.*" }));
             Assert.Equal("", await ListAsync(new ListTransactionsRequest { TransactionalIdPattern = "t" }));
             Assert.Equal("idle Empty, tx Ongoing", await ListAsync(new ListTransactionsRequest { TransactionalIdPattern = "" }));
-            AssertError(ErrorCode.InvalidRegularExpression, (await client.CallAsync<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsRequest { TransactionalIdPattern = "tx-(" }, version)).ErrorCode);
+            AssertError(
+                ErrorCode.InvalidRegularExpression, (
+                    await client.CallAsync<ListTransactionsRequest, ListTransactionsResponse>(
+                        new ListTransactionsRequest { TransactionalIdPattern = "tx-(" }, version)).ErrorCode);
 
             async Task<string> ListAsync(ListTransactionsRequest request)
             {
                 var response = await client.CallAsync<ListTransactionsRequest, ListTransactionsResponse>(request, version);
                 AssertError(ErrorCode.None, response.ErrorCode);
-                var listed = string.Join(", ", response.TransactionStates.Select(state => $"{state.TransactionalId} {state.TransactionState}").Order(StringComparer.Ordinal));
+                var listed = string.Join(
+                    ", ", response.TransactionStates.Select(state => $"{state.TransactionalId} {state.TransactionState}")
+                    .Order(StringComparer.Ordinal));
                 return response.UnknownStateFilters.Length == 0 ? listed : $"{listed}; {string.Join(',', response.UnknownStateFilters)}";
             }
         }
@@ -450,7 +491,12 @@ public sealed class TransactionApiTests
 
         async Task<DescribeProducersResponse.ProducerState[]> DescribeProducersAsync(string topic, int partition)
         {
-            var request = new DescribeProducersRequest { Topics = [new DescribeProducersRequest.TopicRequest { Name = topic, PartitionIndexes = [partition] }] };
+            var request =
+                new DescribeProducersRequest
+                {
+                    Topics = [
+                    new DescribeProducersRequest.TopicRequest { Name = topic, PartitionIndexes = [partition] }]
+                };
             var response = await client.CallAsync<DescribeProducersRequest, DescribeProducersResponse>(request);
             return Assert.Single(Assert.Single(response.Topics).Partitions).ActiveProducers;
         }
@@ -463,7 +509,9 @@ public sealed class TransactionApiTests
         await using var client = await node.ConnectAsync();
         var request = new DescribeProducersRequest { Topics = [Of("none"), Of("what?")] };
         var response = await client.CallAsync<DescribeProducersRequest, DescribeProducersResponse>(request);
-        Assert.Equal([ErrorCode.UnknownTopicOrPartition, ErrorCode.InvalidTopicException], response.Topics.Select(topic => (ErrorCode)topic.Partitions[0].ErrorCode));
+        Assert.Equal(
+            [ErrorCode.UnknownTopicOrPartition, ErrorCode.InvalidTopicException],
+            response.Topics.Select(topic => (ErrorCode)topic.Partitions[0].ErrorCode));
 
         static DescribeProducersRequest.TopicRequest Of(string topic) => new() { Name = topic, PartitionIndexes = [0] };
     }
@@ -477,9 +525,15 @@ public sealed class TransactionApiTests
         var producer = new ProducerIdAndEpoch(1, 0);
         AssertError(ErrorCode.NotCoordinator, (await client.InitAsync()).ErrorCode);
         foreach (var version in TestConnection.VersionsOf<EndTxnResponse>())
-            AssertError(ErrorCode.NotCoordinator, (await client.CallAsync<EndTxnRequest, EndTxnResponse>(new EndTxnRequest { TransactionalId = "tx" }, version)).ErrorCode);
+            AssertError(
+                ErrorCode.NotCoordinator, (
+                    await client.CallAsync<EndTxnRequest, EndTxnResponse>(new EndTxnRequest { TransactionalId = "tx" }, version))
+                        .ErrorCode);
         foreach (var version in TestConnection.VersionsOf<AddOffsetsToTxnResponse>())
-            AssertError(ErrorCode.NotCoordinator, (await client.CallAsync<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(new AddOffsetsToTxnRequest { TransactionalId = "tx" }, version)).ErrorCode);
+            AssertError(
+                ErrorCode.NotCoordinator, (
+                    await client.CallAsync<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(
+                        new AddOffsetsToTxnRequest { TransactionalId = "tx" }, version)).ErrorCode);
         Assert.Equal(ErrorCode.NotCoordinator, await client.AddPartitionAsync(producer, "t"));
         AssertError(ErrorCode.NotEnoughReplicas, (await client.ProduceInTransactionAsync(producer, 0)).ErrorCode);
         AssertError(ErrorCode.NotCoordinator, (await client.DescribeTransactionAsync()).ErrorCode);
@@ -491,7 +545,9 @@ public sealed class TransactionApiTests
         const sbyte safeDowngrade = 2;
         var request = new UpdateFeaturesRequest
         {
-            FeatureUpdates = [new UpdateFeaturesRequest.FeatureUpdateKey { Feature = "transaction.version", MaxVersionLevel = transactionVersion, UpgradeType = safeDowngrade }],
+            FeatureUpdates = [
+                new UpdateFeaturesRequest.FeatureUpdateKey { Feature = "transaction.version", MaxVersionLevel = transactionVersion,
+                    UpgradeType = safeDowngrade }],
         };
         var response = await client.CallAsync<UpdateFeaturesRequest, UpdateFeaturesResponse>(request);
         AssertError(ErrorCode.None, response.ErrorCode, response.ErrorMessage);
@@ -503,7 +559,8 @@ public sealed class TransactionApiTests
         {
             ReplicaId = -1,
             IsolationLevel = isolationLevel,
-            Topics = [new ListOffsetsRequest.ListOffsetsTopic { Name = "t", Partitions = [new ListOffsetsRequest.ListOffsetsPartition { Timestamp = -1, CurrentLeaderEpoch = -1 }] }],
+            Topics = [new ListOffsetsRequest.ListOffsetsTopic { Name = "t",
+                Partitions = [new ListOffsetsRequest.ListOffsetsPartition { Timestamp = -1, CurrentLeaderEpoch = -1 }] }],
         };
         return (await client.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(request, 9)).Topics[0].Partitions[0].Offset;
     }

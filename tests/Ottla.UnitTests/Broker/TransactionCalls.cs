@@ -23,7 +23,9 @@ internal static class TransactionCalls
     public static async Task FindTransactionCoordinatorAsync(this TestConnection client, string id = "tx")
     {
         var request = new FindCoordinatorRequest { CoordinatorKeys = [id], KeyType = 1 };
-        AssertError(ErrorCode.None, Assert.Single((await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(request)).Coordinators).ErrorCode);
+        AssertError(
+            ErrorCode.None,
+            Assert.Single((await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(request)).Coordinators).ErrorCode);
         await client.AwaitTransactionsAsync();
     }
 
@@ -41,9 +43,16 @@ internal static class TransactionCalls
         }
     }
 
-    public static Task<InitProducerIdResponse> InitAsync(this TestConnection client, string id = "tx", ProducerIdAndEpoch? expected = null, short version = 5, int timeoutMs = 60_000) =>
+    public static Task<InitProducerIdResponse> InitAsync(
+        this TestConnection client, string id = "tx", ProducerIdAndEpoch? expected = null, short version = 5, int timeoutMs = 60_000) =>
         client.CallAsync<InitProducerIdRequest, InitProducerIdResponse>(
-            new InitProducerIdRequest { TransactionalId = id, TransactionTimeoutMs = timeoutMs, ProducerId = expected?.Id ?? -1, ProducerEpoch = expected?.Epoch ?? -1 }, version);
+            new InitProducerIdRequest
+            {
+                TransactionalId = id,
+                TransactionTimeoutMs = timeoutMs,
+                ProducerId = expected?.Id ?? -1,
+                ProducerEpoch = expected?.Epoch ?? -1
+            }, version);
 
     /// <summary>Begins as a producer of a transactional id.</summary>
     public static async Task<ProducerIdAndEpoch> BeginAsync(this TestConnection client, string id = "tx", int timeoutMs = 60_000)
@@ -55,7 +64,8 @@ internal static class TransactionCalls
     }
 
     /// <summary>Adds a partition to the transaction, as producers up to transaction version 1 do.</summary>
-    public static async Task<ErrorCode> AddPartitionAsync(this TestConnection client, ProducerIdAndEpoch producer, string topic, int partition = 0, string id = "tx", short version = 3)
+    public static async Task<ErrorCode> AddPartitionAsync(
+        this TestConnection client, ProducerIdAndEpoch producer, string topic, int partition = 0, string id = "tx", short version = 3)
     {
         var request = new AddPartitionsToTxnRequest
         {
@@ -68,11 +78,15 @@ internal static class TransactionCalls
         return (ErrorCode)Assert.Single(Assert.Single(response.ResultsByTopicV3AndBelow).ResultsByPartition).PartitionErrorCode;
     }
 
-    public static async Task<ErrorCode> AddOffsetsAsync(this TestConnection client, ProducerIdAndEpoch producer, string group, string id = "tx", short version = 4) =>
+    public static async Task<ErrorCode> AddOffsetsAsync(
+        this TestConnection client, ProducerIdAndEpoch producer, string group, string id = "tx", short version = 4) =>
         (ErrorCode)(await client.CallAsync<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(
-            new AddOffsetsToTxnRequest { TransactionalId = id, ProducerId = producer.Id, ProducerEpoch = producer.Epoch, GroupId = group }, version)).ErrorCode;
+            new AddOffsetsToTxnRequest { TransactionalId = id, ProducerId = producer.Id, ProducerEpoch = producer.Epoch, GroupId = group },
+            version)).ErrorCode;
 
-    public static async Task<ErrorCode> CommitOffsetAsync(this TestConnection client, ProducerIdAndEpoch producer, string group, string topic, long offset, string id = "tx", short version = 5)
+    public static async Task<ErrorCode> CommitOffsetAsync(
+        this TestConnection client, ProducerIdAndEpoch producer, string group, string topic, long offset, string id = "tx",
+        short version = 5)
     {
         var request = new TxnOffsetCommitRequest
         {
@@ -86,7 +100,8 @@ internal static class TransactionCalls
                 new TxnOffsetCommitRequest.TxnOffsetCommitRequestTopic
                 {
                     Name = topic,
-                    Partitions = [new TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition { PartitionIndex = 0, CommittedOffset = offset }],
+                    Partitions = [
+                        new TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition { PartitionIndex = 0, CommittedOffset = offset }],
                 },
             ],
         };
@@ -94,14 +109,24 @@ internal static class TransactionCalls
         return (ErrorCode)Assert.Single(Assert.Single(response.Topics).Partitions).ErrorCode;
     }
 
-    public static Task<EndTxnResponse> EndAsync(this TestConnection client, ProducerIdAndEpoch producer, bool commit, string id = "tx", short version = 5) =>
+    public static Task<EndTxnResponse> EndAsync(
+        this TestConnection client, ProducerIdAndEpoch producer, bool commit, string id = "tx", short version = 5) =>
         client.CallAsync<EndTxnRequest, EndTxnResponse>(
-            new EndTxnRequest { TransactionalId = id, ProducerId = producer.Id, ProducerEpoch = producer.Epoch, Committed = commit }, version);
+            new EndTxnRequest { TransactionalId = id, ProducerId = producer.Id, ProducerEpoch = producer.Epoch, Committed = commit },
+            version);
 
     public static ProduceRequest ProduceInTransaction(
-        ProducerIdAndEpoch producer, int sequence, short version, string topic = "t", int count = 1, string id = "tx", int partition = 0, Uuid topicId = default, short acks = -1)
+        ProducerIdAndEpoch producer, int sequence, short version, string topic = "t", int count = 1, string id = "tx", int partition = 0,
+        Uuid topicId = default, short acks = -1)
     {
-        var options = new RecordBatchOptions { ProducerId = producer.Id, ProducerEpoch = producer.Epoch, BaseSequence = sequence, IsTransactional = true };
+        var options =
+            new RecordBatchOptions
+            {
+                ProducerId = producer.Id,
+                ProducerEpoch = producer.Epoch,
+                BaseSequence = sequence,
+                IsTransactional = true
+            };
         var request = Produce(topic, topicId, Batch(count, options), version, acks, partition);
         request.TransactionalId = id;
         return request;
@@ -109,32 +134,42 @@ internal static class TransactionCalls
 
     /// <summary>Produces a transactional batch to a partition.</summary>
     public static async Task<ProduceResponse.PartitionProduceResponse> ProduceInTransactionAsync(
-        this TestConnection client, ProducerIdAndEpoch producer, int sequence, short version = 12, string topic = "t", int count = 1, string id = "tx", int partition = 0)
+        this TestConnection client, ProducerIdAndEpoch producer, int sequence, short version = 12, string topic = "t", int count = 1,
+        string id = "tx", int partition = 0)
     {
         var request = ProduceInTransaction(producer, sequence, version, topic, count, id, partition);
         var response = await client.CallAsync<ProduceRequest, ProduceResponse>(request, version);
         return Assert.Single(Assert.Single(response.Responses).PartitionResponses);
     }
 
-    public static async Task<DescribeTransactionsResponse.TransactionStateData> DescribeTransactionAsync(this TestConnection client, string id = "tx") =>
-        Assert.Single((await client.CallAsync<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsRequest { TransactionalIds = [id] })).TransactionStates);
+    public static async Task<DescribeTransactionsResponse.TransactionStateData> DescribeTransactionAsync(
+        this TestConnection client, string id = "tx") =>
+        Assert.Single(
+            (await client.CallAsync<DescribeTransactionsRequest, DescribeTransactionsResponse>(
+                new DescribeTransactionsRequest { TransactionalIds = [id] })).TransactionStates);
 
     /// <summary>Waits for a state of a transactional id.</summary>
     public static async Task AwaitStateAsync(this TestConnection client, string state, string id = "tx")
     {
         var deadline = Environment.TickCount64 + (long)TestNode.Patience.TotalMilliseconds;
         while (await client.DescribeTransactionAsync(id) is var described && described.TransactionState != state)
-            Assert.True(Environment.TickCount64 < deadline, $"{id} stays {described.TransactionState} {(ErrorCode)described.ErrorCode} and does not become {state}");
+            Assert.True(
+                Environment.TickCount64 < deadline,
+                $"{id} stays {described.TransactionState} {(ErrorCode)described.ErrorCode} and does not become {state}");
     }
 
-    /// <summary>What a consumer of an isolation level reads of partition 0, filtered as clients do; and the last fetch that brought something.</summary>
-    public static async Task<(List<(long Offset, string? Value)> Records, FetchResponse.PartitionData Fetched)> ConsumeAsync(this TestConnection client, string topic, bool committed)
+    /// <summary>
+    /// What a consumer of an isolation level reads of partition 0, filtered as clients do; and the last fetch that brought something.
+    /// </summary>
+    public static async Task<(List<(long Offset, string? Value)> Records, FetchResponse.PartitionData Fetched)> ConsumeAsync(
+        this TestConnection client, string topic, bool committed)
     {
         var records = new List<(long, string?)>();
         FetchResponse.PartitionData? last = null;
         for (var offset = 0L; ;)
         {
-            var fetched = await client.FetchAsync(topic, offset, changeRequest: request => request.IsolationLevel = (sbyte)(committed ? 1 : 0));
+            var fetched = await client.FetchAsync(
+                topic, offset, changeRequest: request => request.IsolationLevel = (sbyte)(committed ? 1 : 0));
             AssertError(ErrorCode.None, fetched.ErrorCode);
             if (fetched.Records.Length == 0)
                 return (records, last ?? fetched);
@@ -153,7 +188,8 @@ internal static class TransactionCalls
         var offsets = new List<long>();
         for (var offset = from; ;)
         {
-            var fetched = await client.FetchAsync(topic, offset, partition => partition.PartitionMaxBytes = maxBytes, request => request.IsolationLevel = 1);
+            var fetched = await client.FetchAsync(
+                topic, offset, partition => partition.PartitionMaxBytes = maxBytes, request => request.IsolationLevel = 1);
             AssertError(ErrorCode.None, fetched.ErrorCode);
             if (fetched.Records.Length == 0)
                 return offsets;

@@ -65,7 +65,8 @@ public sealed class TransactionRestartTests
         await using var client = await node.ConnectAsync();
         Assert.Equal(
             [("tx-a", "CompleteAbort", 16L), ("tx-open", "Ongoing", 17)],
-            (await client.AwaitTransactionsAsync()).TransactionStates.OrderBy(state => state.TransactionalId, StringComparer.Ordinal).Select(state => (state.TransactionalId, state.TransactionState, state.ProducerId)));
+            (await client.AwaitTransactionsAsync()).TransactionStates.OrderBy(state => state.TransactionalId, StringComparer.Ordinal)
+                .Select(state => (state.TransactionalId, state.TransactionState, state.ProducerId)));
         await AssertReadsAsGoldenAsync();
         Assert.Equal(136, (await client.ConsumeAsync(topic, committed: true)).Fetched.LastStableOffset);
 
@@ -88,7 +89,8 @@ public sealed class TransactionRestartTests
         {
             foreach (var committed in new[] { false, true })
             {
-                var expected = GoldenData.Records().Where(record => record.Topic == topic && record.Isolation == (committed ? "read_committed" : "read_uncommitted"));
+                var expected = GoldenData.Records()
+                    .Where(record => record.Topic == topic && record.Isolation == (committed ? "read_committed" : "read_uncommitted"));
                 var (read, _) = await client.ConsumeAsync(topic, committed);
                 Assert.Equal(expected.Select(record => (record.Offset, record.Value)), read);
             }

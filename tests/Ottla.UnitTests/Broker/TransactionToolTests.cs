@@ -5,11 +5,15 @@ using static Ottla.UnitTests.Broker.TransactionCalls;
 
 namespace Ottla.UnitTests.Broker;
 
-/// <summary>What <c>kafka-transactions.sh</c> does, request by request: list, describe, describe-producers, find-hanging, abort and forceTerminateTransaction.</summary>
+/// <summary>
+/// What <c>kafka-transactions.sh</c> does, request by request: list, describe, describe-producers, find-hanging, abort and
+/// forceTerminateTransaction.
+/// </summary>
 public sealed class TransactionToolTests
 {
     /// <summary>Without verification a transaction can hang, as it could before KIP-890.</summary>
-    private static readonly (string Name, string Value)[] WithoutVerification = [.. FewPartitions, ("transaction.partition.verification.enable", "false")];
+    private static readonly (
+        string Name, string Value)[] WithoutVerification = [.. FewPartitions, ("transaction.partition.verification.enable", "false")];
 
     private static readonly TimeSpan MaxTransactionTimeout = TimeSpan.FromMinutes(15);
 
@@ -46,7 +50,9 @@ public sealed class TransactionToolTests
         Assert.Empty(await FindHangingAsync(client, node.Clock.GetUtcNow()));
         Assert.Equal([0L], (await client.ConsumeAsync("t", committed: true)).Records.Select(record => record.Offset));
         Assert.Equal("Ongoing", (await client.DescribeTransactionAsync("open")).TransactionState);
-        Assert.Equal(0L, Assert.Single(Assert.Single(await DescribeProducersAsync(client, ("t", [2]))).Partitions[0].ActiveProducers).CurrentTxnStartOffset);
+        Assert.Equal(
+            0L, Assert.Single(Assert.Single(await DescribeProducersAsync(client, ("t", [2]))).Partitions[0].ActiveProducers)
+            .CurrentTxnStartOffset);
     }
 
     [Fact]
@@ -65,7 +71,10 @@ public sealed class TransactionToolTests
         var found = Assert.Single(listed.TransactionStates);
         Assert.Equal(("tx", producer.Id, "Ongoing"), (found.TransactionalId, found.ProducerId, found.TransactionState));
         var described = await client.DescribeTransactionAsync();
-        Assert.Equal((producer.Id, producer.Epoch, "Ongoing", 60_000, StartMs), (described.ProducerId, described.ProducerEpoch, described.TransactionState, described.TransactionTimeoutMs, described.TransactionStartTimeMs));
+        Assert.Equal(
+            (producer.Id, producer.Epoch, "Ongoing", 60_000, StartMs), (
+                described.ProducerId, described.ProducerEpoch, described.TransactionState, described.TransactionTimeoutMs,
+                described.TransactionStartTimeMs));
         Assert.Equal(("t", 1), (Assert.Single(described.Topics).Topic, Assert.Single(described.Topics[0].Partitions)));
         Assert.Equal(-1, (await client.DescribeTransactionAsync("idle")).TransactionStartTimeMs);
 
@@ -89,9 +98,13 @@ public sealed class TransactionToolTests
         AssertError(ErrorCode.None, (await client.ProduceInTransactionAsync(producer with { Epoch = ended.ProducerEpoch }, 0)).ErrorCode);
         Assert.Equal(ErrorCode.InvalidProducerEpoch, await MarkAsync(client, "t", 0, producer, coordinatorEpoch: 0));
         var state = Assert.Single(Assert.Single(await DescribeProducersAsync(client, ("t", [0]))).Partitions[0].ActiveProducers);
-        Assert.Equal(ErrorCode.TransactionCoordinatorFenced, await MarkAsync(client, "t", 0, producer with { Epoch = ended.ProducerEpoch }, state.CoordinatorEpoch - 1));
+        Assert.Equal(
+            ErrorCode.TransactionCoordinatorFenced,
+            await MarkAsync(client, "t", 0, producer with { Epoch = ended.ProducerEpoch }, state.CoordinatorEpoch - 1));
         // Transaction version 2 has another epoch in every marker.
-        Assert.Equal(ErrorCode.InvalidProducerEpoch, await MarkAsync(client, "t", 0, producer with { Epoch = ended.ProducerEpoch }, state.CoordinatorEpoch, transactionVersion: 2));
+        Assert.Equal(
+            ErrorCode.InvalidProducerEpoch, await MarkAsync(
+                client, "t", 0, producer with { Epoch = ended.ProducerEpoch }, state.CoordinatorEpoch, transactionVersion: 2));
         Assert.Equal("Ongoing", (await client.DescribeTransactionAsync()).TransactionState);
         Assert.Equal([0L], (await client.ConsumeAsync("t", committed: true)).Records.Select(record => record.Offset));
     }
@@ -101,7 +114,8 @@ public sealed class TransactionToolTests
     {
         await using var node = await TestNode.StartAsync(FewPartitions);
         await using var client = await node.ConnectAsync();
-        var request = new WriteTxnMarkersRequest { Markers = [new WriteTxnMarkersRequest.WritableTxnMarker { ProducerId = 1, Topics = [] }] };
+        var request =
+            new WriteTxnMarkersRequest { Markers = [new WriteTxnMarkersRequest.WritableTxnMarker { ProducerId = 1, Topics = [] }] };
         Assert.Empty((await client.CallAsync<WriteTxnMarkersRequest, WriteTxnMarkersResponse>(request)).Markers);
     }
 
@@ -119,7 +133,9 @@ public sealed class TransactionToolTests
         Assert.Single((await client.ConsumeAsync("t", committed: true)).Records);
     }
 
-    /// <summary>Who may write markers may name any partition. One in the transaction log ends nothing, and does not keep the log from being loaded.</summary>
+    /// <summary>
+    /// Who may write markers may name any partition. One in the transaction log ends nothing, and does not keep the log from being loaded.
+    /// </summary>
     [Fact]
     public async Task A_marker_in_the_transaction_log_does_no_harm()
     {
@@ -149,7 +165,8 @@ public sealed class TransactionToolTests
                 (ErrorCode.None, null),
                 (ErrorCode.UnknownTopicOrPartition, null),
                 (ErrorCode.UnknownTopicOrPartition, "This server does not host this topic-partition."),
-                (ErrorCode.InvalidTopicException, "Topic name is invalid: 'what?' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"),
+                (ErrorCode.InvalidTopicException,
+                    "Topic name is invalid: 'what?' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"),
             ],
             topics.SelectMany(topic => topic.Partitions.Select(partition => ((ErrorCode)partition.ErrorCode, partition.ErrorMessage))));
     }
@@ -168,31 +185,41 @@ public sealed class TransactionToolTests
         Assert.Equal("", await ListAsync("orders"));
         foreach (var invalid in new[] { "(?=orders).*", @"(o)\1", "a++", "[", "a{2000}" })
         {
-            var refused = await client.CallAsync<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsRequest { TransactionalIdPattern = invalid, StateFilters = ["Bored"] });
+            var refused = await client.CallAsync<ListTransactionsRequest, ListTransactionsResponse>(
+                new ListTransactionsRequest { TransactionalIdPattern = invalid, StateFilters = ["Bored"] });
             Assert.Equal((ErrorCode.InvalidRegularExpression, 0), ((ErrorCode)refused.ErrorCode, refused.UnknownStateFilters.Length));
         }
 
-        var filters = new ListTransactionsRequest { StateFilters = ["Bored", "Empty", "Bored", "empty"], TransactionalIdPattern = "orders-1" };
+        var filters =
+            new ListTransactionsRequest { StateFilters = ["Bored", "Empty", "Bored", "empty"], TransactionalIdPattern = "orders-1" };
         var response = await client.CallAsync<ListTransactionsRequest, ListTransactionsResponse>(filters);
         Assert.Equal(["Bored", "empty"], response.UnknownStateFilters);
         Assert.Single(response.TransactionStates);
 
         async Task<string> ListAsync(string pattern)
         {
-            var response = await client.CallAsync<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsRequest { TransactionalIdPattern = pattern });
+            var response = await client.CallAsync<ListTransactionsRequest, ListTransactionsResponse>(
+                new ListTransactionsRequest { TransactionalIdPattern = pattern });
             AssertError(ErrorCode.None, response.ErrorCode);
             return string.Join(", ", response.TransactionStates.Select(state => state.TransactionalId).Order(StringComparer.Ordinal));
         }
     }
 
-    private static async Task<List<(int Partition, DescribeProducersResponse.ProducerState Producer, ErrorCode Error)>> FindHangingAsync(TestConnection client, DateTimeOffset now)
+    private static async Task<List<(int Partition, DescribeProducersResponse.ProducerState Producer, ErrorCode Error)>> FindHangingAsync(
+        TestConnection client, DateTimeOffset now)
     {
         var topics = (await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null })).Topics;
         Assert.Contains(topics, topic => topic.IsInternal);
-        var partitions = topics.Select(topic => (topic.Name!, topic.Partitions.Select(partition => partition.PartitionIndex).ToArray())).ToArray();
+        var partitions = topics.Select(topic => (topic.Name!, topic.Partitions.Select(partition => partition.PartitionIndex).ToArray()))
+            .ToArray();
         var candidates = (await DescribeProducersAsync(client, partitions))
-            .SelectMany(topic => topic.Partitions.SelectMany(partition => partition.ActiveProducers.Select(producer => (Topic: topic.Name, partition.PartitionIndex, Producer: producer, Error: (ErrorCode)partition.ErrorCode))))
-            .Where(found => found.Producer.CurrentTxnStartOffset >= 0 && now.ToUnixTimeMilliseconds() - found.Producer.LastTimestamp > MaxTransactionTimeout.TotalMilliseconds)
+            .SelectMany(
+                topic => topic.Partitions.SelectMany(
+                    partition => partition.ActiveProducers.Select(
+                        producer =>
+                        (Topic: topic.Name, partition.PartitionIndex, Producer: producer, Error: (ErrorCode)partition.ErrorCode))))
+            .Where(found => found.Producer.CurrentTxnStartOffset >= 0
+                && now.ToUnixTimeMilliseconds() - found.Producer.LastTimestamp > MaxTransactionTimeout.TotalMilliseconds)
             .ToList();
         var ids = new ListTransactionsRequest { ProducerIdFilters = [.. candidates.Select(found => found.Producer.ProducerId).Distinct()] };
         var listed = await client.CallAsync<ListTransactionsRequest, ListTransactionsResponse>(ids);
@@ -204,7 +231,8 @@ public sealed class TransactionToolTests
             await client.FindTransactionCoordinatorAsync(id);
             var described = await client.DescribeTransactionAsync(id);
             AssertError(ErrorCode.None, described.ErrorCode);
-            expected.UnionWith(described.Topics.SelectMany(topic => topic.Partitions.Select(partition => (producerId, topic.Topic, partition))));
+            expected.UnionWith(
+                described.Topics.SelectMany(topic => topic.Partitions.Select(partition => (producerId, topic.Topic, partition))));
         }
 
         return [.. candidates.Where(found => !expected.Contains((found.Producer.ProducerId, found.Topic, found.PartitionIndex)))
@@ -215,7 +243,9 @@ public sealed class TransactionToolTests
     {
         var described = Assert.Single(Assert.Single(await DescribeProducersAsync(client, (topic, [partition]))).Partitions);
         var state = Assert.Single(described.ActiveProducers, producer => producer.CurrentTxnStartOffset == startOffset);
-        return await MarkAsync(client, topic, partition, new ProducerIdAndEpoch(state.ProducerId, (short)state.ProducerEpoch), Math.Max(state.CoordinatorEpoch, 0));
+        return await MarkAsync(
+            client, topic, partition, new ProducerIdAndEpoch(state.ProducerId, (short)state.ProducerEpoch),
+            Math.Max(state.CoordinatorEpoch, 0));
     }
 
     private static async Task<ErrorCode> MarkAsync(
@@ -254,11 +284,13 @@ public sealed class TransactionToolTests
         Assert.Equal(ErrorCode.None, error);
     }
 
-    private static async Task<DescribeProducersResponse.TopicResponse[]> DescribeProducersAsync(TestConnection client, params (string Name, int[] Partitions)[] topics)
+    private static async Task<DescribeProducersResponse.TopicResponse[]> DescribeProducersAsync(
+        TestConnection client, params (string Name, int[] Partitions)[] topics)
     {
         var request = new DescribeProducersRequest
         {
-            Topics = [.. topics.Select(topic => new DescribeProducersRequest.TopicRequest { Name = topic.Name, PartitionIndexes = topic.Partitions })],
+            Topics = [.. topics.Select(
+                topic => new DescribeProducersRequest.TopicRequest { Name = topic.Name, PartitionIndexes = topic.Partitions })],
         };
         return (await client.CallAsync<DescribeProducersRequest, DescribeProducersResponse>(request)).Topics;
     }

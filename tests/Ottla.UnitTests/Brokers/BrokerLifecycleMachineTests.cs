@@ -225,7 +225,12 @@ public sealed class BrokerLifecycleMachineTests
 
     private static BrokerRegistration Own() => new()
     {
-        Id = 1, Epoch = 17, IncarnationId = Incarnation, Endpoints = [], Features = ImmutableSortedDictionary<string, VersionRange>.Empty, LogDirs = [Directory],
+        Id = 1,
+        Epoch = 17,
+        IncarnationId = Incarnation,
+        Endpoints = [],
+        Features = ImmutableSortedDictionary<string, VersionRange>.Empty,
+        LogDirs = [Directory],
     };
 
     private void Run()
@@ -252,5 +257,6 @@ public sealed class BrokerLifecycleMachineTests
     private void Register(long epoch) => _machine.OnAnswer(new BrokerRegistrationResponse { BrokerEpoch = epoch }, _now);
 
     private void Answer(bool isCaughtUp, bool isFenced = true, bool shouldShutDown = false) =>
-        _machine.OnAnswer(new BrokerHeartbeatResponse { IsCaughtUp = isCaughtUp, IsFenced = isFenced, ShouldShutDown = shouldShutDown }, _now);
+        _machine.OnAnswer(
+            new BrokerHeartbeatResponse { IsCaughtUp = isCaughtUp, IsFenced = isFenced, ShouldShutDown = shouldShutDown }, _now);
 }

@@ -136,7 +136,8 @@ public sealed class AdminConnectionTests : IAsyncLifetime
             ["security.protocol"] = "PLAINTEXT",
         });
         Assert.Equal([new HostPort("a", 1), new HostPort("::1", 2)], settings.Servers);
-        Assert.Equal(("me", 5000, 3000, 10), (settings.ClientId, Ms(settings.CallTimeout), Ms(settings.RequestTimeout), Ms(settings.RetryBackoff)));
+        Assert.Equal(
+            ("me", 5000, 3000, 10), (settings.ClientId, Ms(settings.CallTimeout), Ms(settings.RequestTimeout), Ms(settings.RetryBackoff)));
         AssertRefused("PLAINTEXT only", () => settings.With(new Dictionary<string, string> { ["security.protocol"] = "SASL_SSL" }));
         AssertRefused("retry.backoff.ms", () => settings.With(new Dictionary<string, string> { ["retry.backoff.ms"] = "soon" }));
         AssertRefused("cannot read 'nowhere'", () => AdminSettings.Of("--bootstrap-server", "nowhere", areControllers: false));
@@ -147,18 +148,21 @@ public sealed class AdminConnectionTests : IAsyncLifetime
             Assert.Contains(reason, Assert.Throws<ConfigException>(code).Message, StringComparison.Ordinal);
     }
 
-    private static RemoveRaftVoterResponse Answer(ErrorCode error, string? message = null) => new() { ErrorCode = (short)error, ErrorMessage = message };
+    private static RemoveRaftVoterResponse Answer(ErrorCode error, string? message = null) =>
+        new() { ErrorCode = (short)error, ErrorMessage = message };
 
     private static Task<RemoveRaftVoterResponse> Remove(AdminConnection connection) =>
         connection.SendAsync<RemoveRaftVoterRequest, RemoveRaftVoterResponse>(
-            _ => new RemoveRaftVoterRequest { VoterId = 2, VoterDirectoryId = Uuid.One }, answer => ((ErrorCode)answer.ErrorCode, answer.ErrorMessage));
+            _ => new RemoveRaftVoterRequest { VoterId = 2, VoterDirectoryId = Uuid.One }, answer =>
+            ((ErrorCode)answer.ErrorCode, answer.ErrorMessage));
 
     private DescribeClusterResponse Cluster(int active) => new()
     {
         EndpointType = 2,
         ClusterId = "c",
         ControllerId = active,
-        Brokers = [new() { BrokerId = 6, Host = "127.0.0.1", Port = _first.Port }, new() { BrokerId = 7, Host = "127.0.0.1", Port = _second.Port }],
+        Brokers = [new() { BrokerId = 6, Host = "127.0.0.1", Port = _first.Port },
+            new() { BrokerId = 7, Host = "127.0.0.1", Port = _second.Port }],
     };
 
     private AdminConnection Connect(bool areControllers, params int[] ports)

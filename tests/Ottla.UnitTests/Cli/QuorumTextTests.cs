@@ -29,7 +29,8 @@ public sealed class QuorumTextTests
         Assert.Equal(
             "ClusterId:              c\nLeaderId:               1\nLeaderEpoch:            3\nHighWatermark:          14\n"
             + "MaxFollowerLag:         0\nMaxFollowerLagTimeMs:   0\n"
-            + "CurrentVoters:          [{\"id\": 1, \"directoryId\": \"CgoKCgoKSgGLCwsLCwsLAQ\", \"endpoints\": [\"CONTROLLER://localhost:9093\"]}]\n"
+            + "CurrentVoters:          [{\"id\": 1, \"directoryId\": \"CgoKCgoKSgGLCwsLCwsLAQ\", \"endpoints\": "
+                + "[\"CONTROLLER://localhost:9093\"]}]\n"
             + "CurrentObservers:       []\n",
             QuorumText.Status("c", quorum, Nodes));
     }
@@ -44,7 +45,8 @@ public sealed class QuorumTextTests
         var text = QuorumText.Status("c", quorum, Nodes);
         Assert.Contains("MaxFollowerLag:         6\nMaxFollowerLagTimeMs:   300\n", text, StringComparison.Ordinal);
         Assert.Contains(
-            "[{\"id\": 2, \"directoryId\": \"CgoKCgoKSgKLCwsLCwsLAg\", \"endpoints\": [\"CONTROLLER://[::1]:9094\", \"ADMIN://b:9095\"]}, {\"id\": 1, ",
+            "[{\"id\": 2, \"directoryId\": \"CgoKCgoKSgKLCwsLCwsLAg\", \"endpoints\": [\"CONTROLLER://[::1]:9094\", \"ADMIN://b:9095\"]}, "
+                + "{\"id\": 1, ",
             text, StringComparison.Ordinal);
         Assert.EndsWith("CurrentObservers:       [{\"id\": 4}]\n", text, StringComparison.Ordinal);
         quorum.CurrentVoters[0].LastCaughtUpTimestamp = -1;
@@ -64,7 +66,8 @@ public sealed class QuorumTextTests
                 LastFetchTimestamp = 1_795_956_787_017,
                 LastCaughtUpTimestamp = 1_795_956_787_017,
             });
-        quorum.Observers = [new() { ReplicaId = 14, LogEndOffset = 15, LastFetchTimestamp = 1_795_956_787_000, LastCaughtUpTimestamp = 1_795_956_787_000 }];
+        quorum.Observers = [
+            new() { ReplicaId = 14, LogEndOffset = 15, LastFetchTimestamp = 1_795_956_787_000, LastCaughtUpTimestamp = 1_795_956_787_000 }];
         Assert.Equal(
             "NodeId\tDirectoryId           \tLogEndOffset\tLag\tLastFetchTimestamp\tLastCaughtUpTimestamp\tStatus  \t\n"
             + "1     \tCgoKCgoKSgGLCwsLCwsLAQ\t15          \t0  \t1795956787017     \t1795956787017        \tLeader  \t\n"

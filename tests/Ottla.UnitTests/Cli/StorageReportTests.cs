@@ -9,7 +9,8 @@ namespace Ottla.UnitTests.Cli;
 /// <summary>What <c>ottla storage info</c> finds and prints: the texts are those of kafka-storage info 4.4.</summary>
 public sealed class StorageReportTests
 {
-    private static readonly MetaProperties Node1 = new() { ClusterId = "MkU3OEVBNTcwNTJENDM2Qg", NodeId = 1, DirectoryId = Uuid.Parse("DAwMDAwMTAGNDQ0NDQ0NsQ") };
+    private static readonly MetaProperties Node1 =
+        new() { ClusterId = "MkU3OEVBNTcwNTJENDM2Qg", NodeId = 1, DirectoryId = Uuid.Parse("DAwMDAwMTAGNDQ0NDQ0NsQ") };
 
     private readonly InMemoryFileSystem _disk = new();
 
@@ -73,7 +74,8 @@ public sealed class StorageReportTests
         _disk.ReplaceFile("/old/meta.properties", "version=0\nbroker.id=3\ncluster.id=c\n"u8.ToArray());
         AssertPrints(
             "Found log directory:\n  /old\n\nFound metadata: {broker.id=3, cluster.id=c, version=0}\n\nFound problem:\n"
-            + "  The kafka configuration file appears to be for a cluster in KRaft mode, but the directories are formatted for legacy mode.\n\n",
+            + "  The kafka configuration file appears to be for a cluster in KRaft mode, but the directories are formatted for legacy "
+                + "mode.\n\n",
             "/old");
     }
 
@@ -83,5 +85,6 @@ public sealed class StorageReportTests
         properties.Write(_disk, path);
     }
 
-    private void AssertPrints(string text, params string[] paths) => Assert.Equal(text, StorageReportText.Of(StorageReport.Of(paths, _disk)));
+    private void AssertPrints(string text, params string[] paths) =>
+        Assert.Equal(text, StorageReportText.Of(StorageReport.Of(paths, _disk)));
 }

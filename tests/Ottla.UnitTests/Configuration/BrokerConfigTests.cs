@@ -62,7 +62,8 @@ public sealed class BrokerConfigTests
     [Fact]
     public void AWildcardControllerListenerIsAdvertisedAsItsVoter()
     {
-        var config = ConfigTestData.Broker(("listeners", "PLAINTEXT://h:9092,CONTROLLER://0.0.0.0:9093"), ("controller.quorum.voters", "1@c.example:19093"));
+        var config = ConfigTestData.Broker(
+            ("listeners", "PLAINTEXT://h:9092,CONTROLLER://0.0.0.0:9093"), ("controller.quorum.voters", "1@c.example:19093"));
         Assert.Equal([new Listener("CONTROLLER", SecurityProtocol.PLAINTEXT, "c.example", 19093)], config.AdvertisedControllerListeners);
     }
 
@@ -73,21 +74,34 @@ public sealed class BrokerConfigTests
     [InlineData("process.roles", "broker,boss", "String must be one of: broker, controller")]
     [InlineData("listeners", "PLAINTEXT://h:9092,PLAINTEXT://h:9094,CONTROLLER://h:9093", "Each listener must have a different name")]
     [InlineData("listeners", "PLAINTEXT://h:9092,CONTROLLER://h:9092", "Each listener must have a different port")]
-    [InlineData("listeners", "PLAINTEXT://h:9092", "controller.listener.names must contain at least one value appearing in the 'listeners' configuration")]
+    [InlineData(
+        "listeners", "PLAINTEXT://h:9092",
+            "controller.listener.names must contain at least one value appearing in the 'listeners' configuration")]
     [InlineData("listeners", "CONTROLLER://h:9093", "There must be at least one broker advertised listener.")]
     [InlineData("listeners", "PLAINTEXT:9092,CONTROLLER://h:9093", "Unable to parse it to a broker endpoint")]
     [InlineData("listeners", "PLAINTEXT://h:65536,CONTROLLER://h:9093", "Unable to parse it to a broker endpoint")]
     [InlineData("listeners", "INTERNAL://h:9092,CONTROLLER://h:9093", "No security protocol defined for listener INTERNAL")]
-    [InlineData("listeners", "PLAINTEXT://0.0.0.0:9092,CONTROLLER://h:9093", "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0.")]
-    [InlineData("advertised.listeners", "SSL://h:9092", "inter.broker.listener.name must be a listener name defined in advertised.listeners.")]
-    [InlineData("advertised.listeners", "PLAINTEXT://h:1,SSL://h:2", "advertised.listeners listener names must be equal to or a subset of the ones defined in listeners.")]
+    [InlineData(
+        "listeners", "PLAINTEXT://0.0.0.0:9092,CONTROLLER://h:9093",
+            "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0.")]
+    [InlineData(
+        "advertised.listeners", "SSL://h:9092", "inter.broker.listener.name must be a listener name defined in advertised.listeners.")]
+    [InlineData(
+        "advertised.listeners", "PLAINTEXT://h:1,SSL://h:2",
+            "advertised.listeners listener names must be equal to or a subset of the ones defined in listeners.")]
     [InlineData("advertised.listeners", "PLAINTEXT://0.0.0.0:1", "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0.")]
-    [InlineData("listener.security.protocol.map", "PLAINTEXT:PLAIN", "Invalid security protocol `PLAIN` defined in listener.security.protocol.map.")]
+    [InlineData(
+        "listener.security.protocol.map", "PLAINTEXT:PLAIN",
+            "Invalid security protocol `PLAIN` defined in listener.security.protocol.map.")]
     [InlineData("listener.security.protocol.map", "PLAINTEXT", "each entry should be in the form NAME:PROTOCOL")]
-    [InlineData("security.inter.broker.protocol", "SSL", "inter.broker.listener.name must be a listener name defined in advertised.listeners.")]
-    [InlineData("inter.broker.listener.name", "OTHER", "Listener with name OTHER defined in inter.broker.listener.name not found in listener.security.protocol.map.")]
+    [InlineData(
+        "security.inter.broker.protocol", "SSL", "inter.broker.listener.name must be a listener name defined in advertised.listeners.")]
+    [InlineData(
+        "inter.broker.listener.name", "OTHER",
+            "Listener with name OTHER defined in inter.broker.listener.name not found in listener.security.protocol.map.")]
     [InlineData("controller.quorum.voters", "2@h:9093", "the node id 1 must be included in the set of voters controller.quorum.voters=[2]")]
-    [InlineData("controller.quorum.voters", null, "either controller.quorum.bootstrap.servers must contain the set of bootstrap controllers")]
+    [InlineData(
+        "controller.quorum.voters", null, "either controller.quorum.bootstrap.servers must contain the set of bootstrap controllers")]
     [InlineData("process.roles", "broker", "must not be included in the set of voters controller.quorum.voters=[1]")]
     [InlineData("process.roles", "controller", "The listeners config must only contain KRaft controller listeners")]
     [InlineData("log.roll.ms", "0", "log.roll.ms must be greater than or equal to 1")]
@@ -97,16 +111,25 @@ public sealed class BrokerConfigTests
     [InlineData("log.cleaner.max.compaction.lag.ms", "1", null)]
     [InlineData("replica.fetch.wait.max.ms", "30001", "replica.socket.timeout.ms should always be at least replica.fetch.wait.max.ms")]
     [InlineData("queued.max.request.bytes", "1", "queued.max.request.bytes must be larger or equal to socket.request.max.bytes")]
-    [InlineData("max.connections.per.ip", "0", "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property is set.")]
+    [InlineData(
+        "max.connections.per.ip", "0",
+            "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property is set.")]
     [InlineData("max.connections.per.ip.overrides", "a b:1", "max.connections.per.ip.overrides contains invalid addresses : a b")]
     [InlineData("max.connections.per.ip.overrides", "a", "each entry should be in the form host:count")]
-    [InlineData("connections.max.idle.ms", "100", "connection.failed.authentication.delay.ms=100 should always be less than connections.max.idle.ms=100")]
-    [InlineData("group.consumer.session.timeout.ms", "44999", "group.consumer.session.timeout.ms (44999) must be greater than or equal to group.consumer.min.session.timeout.ms (45000)")]
-    [InlineData("group.share.max.share.sessions", "199", "group.share.max.share.sessions (199) must be greater than or equal to group.share.max.size (200)")]
+    [InlineData(
+        "connections.max.idle.ms", "100",
+            "connection.failed.authentication.delay.ms=100 should always be less than connections.max.idle.ms=100")]
+    [InlineData(
+        "group.consumer.session.timeout.ms", "44999",
+            "group.consumer.session.timeout.ms (44999) must be greater than or equal to group.consumer.min.session.timeout.ms (45000)")]
+    [InlineData(
+        "group.share.max.share.sessions", "199",
+            "group.share.max.share.sessions (199) must be greater than or equal to group.share.max.size (200)")]
     [InlineData("group.coordinator.rebalance.protocols", "consumer", "Disabling the 'classic' protocol is not supported.")]
     [InlineData("cordoned.log.dirs", "/data/c", "Missing entries : /data/c")]
     [InlineData("cordoned.log.dirs", "*,/data/a", "When cordoned.log.dirs is set to *, it must not contain other values")]
-    [InlineData("listener.name.external.ssl.client.auth", "maybe", "Invalid value maybe for configuration listener.name.external.ssl.client.auth")]
+    [InlineData(
+        "listener.name.external.ssl.client.auth", "maybe", "Invalid value maybe for configuration listener.name.external.ssl.client.auth")]
     public void RefusesWhatKafkaRefuses(string name, string? value, string? message)
     {
         var values = ConfigTestData.Node((name, value!));
@@ -133,7 +156,8 @@ public sealed class BrokerConfigTests
             ("listener.security.protocol.map", "SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT"),
             ("security.inter.broker.protocol", "SASL_PLAINTEXT"),
             ("sasl.mechanism.inter.broker.protocol", "PLAIN"));
-        Assert.Contains("must be included in sasl.enabled.mechanisms", Assert.Throws<ConfigException>(() => BrokerConfig.Load(values)).Message);
+        Assert.Contains(
+            "must be included in sasl.enabled.mechanisms", Assert.Throws<ConfigException>(() => BrokerConfig.Load(values)).Message);
         values["listener.name.sasl_plaintext.sasl.enabled.mechanisms"] = "PLAIN";
         var config = BrokerConfig.Load(values);
         Assert.Equal(["PLAIN"], config.Get("SASL_PLAINTEXT", "sasl.enabled.mechanisms").AsList);
@@ -174,7 +198,8 @@ public sealed class BrokerConfigTests
             [
                 "Configuration 'delegation.token.secret.key' is not supported yet. Its value '[hidden]' is ignored.",
                 "Configuration 'kafka.metrics.polling.interval.secs' is not supported yet. Its value '11' is ignored.",
-                "Configuration 'leader.replication.throttled.rate' can only be set dynamically. Its value in the static configuration is ignored.",
+                "Configuration 'leader.replication.throttled.rate' can only be set dynamically. Its value in the static configuration is "
+                    + "ignored.",
                 "Unknown configuration 'no.such.thing' is ignored.",
             ],
             config.Warnings);
@@ -184,7 +209,8 @@ public sealed class BrokerConfigTests
     [Fact]
     public void WarnsOfATightHeartbeat() =>
         Assert.Contains(
-            ConfigTestData.Broker(("broker.heartbeat.interval.ms", "5000")).Warnings, warning => warning.Contains("at most half", StringComparison.Ordinal));
+            ConfigTestData.Broker(("broker.heartbeat.interval.ms", "5000")).Warnings, warning =>
+            warning.Contains("at most half", StringComparison.Ordinal));
 
     [Fact]
     public void SynonymChains()

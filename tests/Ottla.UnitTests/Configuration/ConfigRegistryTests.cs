@@ -86,7 +86,8 @@ public sealed class ConfigRegistryTests
     [Fact]
     public void EffectiveNamesExist()
     {
-        foreach (var scope in (ConfigResourceType[])[ConfigResourceType.Broker, ConfigResourceType.Topic, ConfigResourceType.Group, ConfigResourceType.ClientMetrics])
+        foreach (var scope in (ConfigResourceType[])[
+            ConfigResourceType.Broker, ConfigResourceType.Topic, ConfigResourceType.Group, ConfigResourceType.ClientMetrics])
         {
             Assert.All(EffectiveConfigs.Names(scope), name => Assert.True(ConfigRegistry.For(scope).Find(name)?.HasEffect, name));
         }

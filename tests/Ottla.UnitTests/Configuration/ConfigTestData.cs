@@ -34,7 +34,8 @@ internal static class ConfigTestData
 
     public static string[][] Table(string file) =>
     [
-        .. File.ReadAllLines(Path.Combine(RepositoryRoot, "tests", "Ottla.UnitTests", "Configuration", file)).Select(line => line.Split('\t')),
+        .. File.ReadAllLines(Path.Combine(RepositoryRoot, "tests", "Ottla.UnitTests", "Configuration", file))
+            .Select(line => line.Split('\t')),
     ];
 
     private static string FindRoot()

@@ -29,20 +29,45 @@ public sealed class ConfigValueTests
     [InlineData("num.partitions", "", "Invalid value  for configuration num.partitions: Not a number of type INT")]
     [InlineData("num.partitions", "2147483648", "Invalid value 2147483648 for configuration num.partitions: Not a number of type INT")]
     [InlineData("num.partitions", "0", "Invalid value 0 for configuration num.partitions: Value must be at least 1")]
-    [InlineData("offsets.topic.replication.factor", "40000", "Invalid value 40000 for configuration offsets.topic.replication.factor: Not a number of type SHORT")]
-    [InlineData("auto.create.topics.enable", "yes", "Invalid value yes for configuration auto.create.topics.enable: Expected value to be either true or false")]
-    [InlineData("log.cleaner.min.cleanable.ratio", "1.01", "Invalid value 1.01 for configuration log.cleaner.min.cleanable.ratio: Value must be no more than 1")]
-    [InlineData("log.cleaner.min.cleanable.ratio", "NaN", "Invalid value NaN for configuration log.cleaner.min.cleanable.ratio: Value must be at least 0")]
-    [InlineData("compression.type", "br", "Invalid value br for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer")]
-    [InlineData("compression.gzip.level", "0", "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1")]
-    [InlineData("compression.gzip.level", "10", "Invalid value 10 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1")]
+    [InlineData(
+        "offsets.topic.replication.factor", "40000",
+            "Invalid value 40000 for configuration offsets.topic.replication.factor: Not a number of type SHORT")]
+    [InlineData(
+        "auto.create.topics.enable", "yes",
+            "Invalid value yes for configuration auto.create.topics.enable: Expected value to be either true or false")]
+    [InlineData(
+        "log.cleaner.min.cleanable.ratio", "1.01",
+            "Invalid value 1.01 for configuration log.cleaner.min.cleanable.ratio: Value must be no more than 1")]
+    [InlineData(
+        "log.cleaner.min.cleanable.ratio", "NaN",
+            "Invalid value NaN for configuration log.cleaner.min.cleanable.ratio: Value must be at least 0")]
+    [InlineData(
+        "compression.type", "br",
+            "Invalid value br for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer")]
+    [InlineData(
+        "compression.gzip.level", "0",
+            "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1")]
+    [InlineData(
+        "compression.gzip.level", "10",
+            "Invalid value 10 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1")]
     [InlineData("log.cleanup.policy", "delete,", "Configuration 'log.cleanup.policy' values must not be empty.")]
     [InlineData("process.roles", "", "Configuration 'process.roles' must not be empty. Valid values include: [broker, controller]")]
     [InlineData("listeners", "", "Configuration 'listeners' must not be empty. Valid values include: any non-empty value")]
-    [InlineData("group.consumer.migration.policy", "x", "Invalid value x for configuration group.consumer.migration.policy: String must be one of (case insensitive): disabled, downgrade, upgrade, bidirectional")]
-    [InlineData("remote.log.storage.manager.impl.prefix", " ", "Invalid value  for configuration remote.log.storage.manager.impl.prefix: String must be non-empty")]
-    [InlineData("controller.quorum.voters", "1@h", "Invalid value 1@h for configuration controller.quorum.voters: Each entry should be in the form {id}@{host}:{port}, and 1@h is not")]
-    [InlineData("controller.quorum.bootstrap.servers", "h:70000", "Invalid value h:70000 for configuration controller.quorum.bootstrap.servers: Each entry should be in the form {host}:{port}, and h:70000 is not")]
+    [InlineData(
+        "group.consumer.migration.policy", "x",
+            "Invalid value x for configuration group.consumer.migration.policy: String must be one of (case insensitive): disabled, "
+                + "downgrade, upgrade, bidirectional")]
+    [InlineData(
+        "remote.log.storage.manager.impl.prefix", " ",
+            "Invalid value  for configuration remote.log.storage.manager.impl.prefix: String must be non-empty")]
+    [InlineData(
+        "controller.quorum.voters", "1@h",
+            "Invalid value 1@h for configuration controller.quorum.voters: Each entry should be in the form {id}@{host}:{port}, and 1@h "
+                + "is not")]
+    [InlineData(
+        "controller.quorum.bootstrap.servers", "h:70000",
+            "Invalid value h:70000 for configuration controller.quorum.bootstrap.servers: Each entry should be in the form {host}:{port}, "
+                + "and h:70000 is not")]
     public void RefusesNamingKeyValueAndWhatIsAllowed(string name, string text, string message) =>
         Assert.Equal(message, Assert.Throws<ConfigException>(() => ConfigRegistry.Broker[name].Parse(text)).Message);
 
@@ -104,7 +129,8 @@ public sealed class ConfigValueTests
     [Fact]
     public void DoublesReadBackAsThemselves() =>
         Gen.Double.Where(double.IsFinite).Sample(
-            value => ConfigRegistry.Broker["log.cleaner.io.max.bytes.per.second"].Parse(JavaText.FormatDouble(value)).AsDouble.Equals(value),
+            value => ConfigRegistry.Broker["log.cleaner.io.max.bytes.per.second"].Parse(JavaText.FormatDouble(value))
+            .AsDouble.Equals(value),
             iter: 2000, seed: "0000KxBGwJ0a");
 
     private static void AssertAllowed(bool allowed, ConfigDefinition config, string text)

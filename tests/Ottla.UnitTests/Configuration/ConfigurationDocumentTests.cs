@@ -39,7 +39,8 @@ public sealed class ConfigurationDocumentTests
     private static void Table(StringBuilder text, string heading, IEnumerable<ConfigDefinition> configs, bool withUpdate)
     {
         text.Append("\n## ").Append(heading).Append("\n\n");
-        text.Append("| Name | Type | Default | Allowed |").Append(withUpdate ? " Update |" : " Broker default |").Append(" In effect | Meaning |\n");
+        text.Append("| Name | Type | Default | Allowed |").Append(withUpdate ? " Update |" : " Broker default |")
+            .Append(" In effect | Meaning |\n");
         text.Append("|---|---|---|---|---|---|---|\n");
         foreach (var config in configs)
         {
@@ -53,7 +54,8 @@ public sealed class ConfigurationDocumentTests
                 config.HasEffect ? "yes" : "",
                 config.Documentation,
             ];
-            text.Append("| ").Append(string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal)))).Append(" |\n");
+            text.Append("| ").Append(string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal))))
+                .Append(" |\n");
         }
     }
 

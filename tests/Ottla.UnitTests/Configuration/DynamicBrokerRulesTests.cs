@@ -19,7 +19,9 @@ public sealed class DynamicBrokerRulesTests
         if (reason is null)
             Assert.Equal(value, DynamicBrokerRules.Validate(broker, updated, s_nothing).Get("num.io.threads").ToText());
         else
-            Assert.Contains($"Dynamic thread count update validation failed for num.io.threads={value}, {reason}", Assert.Throws<ConfigException>(() => DynamicBrokerRules.Validate(broker, updated, s_nothing)).Message);
+            Assert.Contains(
+                $"Dynamic thread count update validation failed for num.io.threads={value}, {reason}",
+                Assert.Throws<ConfigException>(() => DynamicBrokerRules.Validate(broker, updated, s_nothing)).Message);
     }
 
     [Theory]
@@ -56,18 +58,28 @@ public sealed class DynamicBrokerRulesTests
     [InlineData("log.roll.ms", "0", "log.roll.ms")]
     [InlineData("log.cleaner.min.compaction.lag.ms", "9223372036854775807", null)]
     [InlineData("log.cleaner.max.compaction.lag.ms", "5", null)]
-    [InlineData("metric.reporters", "com.example.Reporter", "Invalid value com.example.Reporter for configuration metric.reporters: Class com.example.Reporter could not be found.")]
+    [InlineData(
+        "metric.reporters", "com.example.Reporter",
+            "Invalid value com.example.Reporter for configuration metric.reporters: Class com.example.Reporter could not be found.")]
     [InlineData("metric.reporters", "org.apache.kafka.common.metrics.JmxReporter", null)]
     [InlineData("principal.builder.class", "com.example.Builder", "Class com.example.Builder could not be found.")]
-    [InlineData("listener.name.plaintext.num.network.threads", "7", "Dynamic thread count update validation failed for num.network.threads=7, value should not be greater than double the current value 3")]
+    [InlineData(
+        "listener.name.plaintext.num.network.threads", "7",
+            "Dynamic thread count update validation failed for num.network.threads=7, value should not be greater than double the current "
+                + "value 3")]
     [InlineData("listener.name.plaintext.max.connections", "0", "Invalid max.connections 0")]
     [InlineData("max.connection.creation.rate", "0", "Invalid max.connection.creation.rate 0")]
     [InlineData("listeners", "CONTROLLER://:9093", "There must be at least one broker advertised listener.")]
     [InlineData("listeners", "PLAINTEXT://:9094,CONTROLLER://:9093", "Set listeners in the static configuration")]
-    [InlineData("listener.security.protocol.map", "PLAINTEXT:SSL,CONTROLLER:PLAINTEXT", "Security protocol cannot be updated for existing listener PLAINTEXT")]
+    [InlineData(
+        "listener.security.protocol.map", "PLAINTEXT:SSL,CONTROLLER:PLAINTEXT",
+            "Security protocol cannot be updated for existing listener PLAINTEXT")]
     [InlineData("log.local.retention.ms", "700000000", "Value must not be more than log.retention.ms property value: 604800000")]
     [InlineData("log.remote.copy.lag.ms", "700000000", "Value must not exceed log.local.retention.ms (effective value: 604800000)")]
-    [InlineData("group.consumer.assignment.interval.ms", "15001", "group.consumer.max.assignment.interval.ms (15000) must be greater than or equal to group.consumer.assignment.interval.ms (15001)")]
+    [InlineData(
+        "group.consumer.assignment.interval.ms", "15001",
+            "group.consumer.max.assignment.interval.ms (15000) must be greater than or equal to group.consumer.assignment.interval.ms "
+                + "(15001)")]
     [InlineData("cordoned.log.dirs", "/nowhere", "All entries in cordoned.log.dirs must be present in log.dirs or log.dir.")]
     [InlineData("max.connections.per.ip", "0", "max.connections.per.ip can be set to zero only if")]
     public void WhatTheBrokerCannotTakeOverIsRefused(string name, string value, string? reason)
@@ -89,7 +101,9 @@ public sealed class DynamicBrokerRulesTests
     {
         var perBroker = new Dictionary<string, string> { ["max.connections.per.ip"] = "0", ["message.max.bytes"] = "17", ["my.own"] = "x" };
         var config = ConfigTestData.Broker().WithDynamic(new Dictionary<string, string> { ["num.io.threads"] = "9" }, perBroker);
-        Assert.Equal((17, 9, "x", int.MaxValue), (config.MessageMaxBytes, config.NumIoThreads, config.Original("my.own"), config.MaxConnectionsPerIp));
+        Assert.Equal(
+            (17, 9, "x", int.MaxValue),
+            (config.MessageMaxBytes, config.NumIoThreads, config.Original("my.own"), config.MaxConnectionsPerIp));
         Assert.StartsWith(
             "Dynamic configuration 'max.connections.per.ip' of this broker is ignored: max.connections.per.ip can be set to zero only if",
             Assert.Single(config.Warnings));
@@ -111,7 +125,9 @@ public sealed class DynamicBrokerRulesTests
         Assert.Equal(["message.max.bytes", "num.io.threads"], config.DynamicClusterDefaults.Keys.Order());
         Assert.Equal(3, config.Warnings.Count);
         foreach (var name in new[] { "max.connections.per.ip", "log.cleaner.threads", "log.roll.ms" })
-            Assert.Contains(config.Warnings, warning => warning.StartsWith($"Dynamic configuration '{name}' of the cluster is ignored: ", StringComparison.Ordinal));
+            Assert.Contains(
+                config.Warnings, warning =>
+                warning.StartsWith($"Dynamic configuration '{name}' of the cluster is ignored: ", StringComparison.Ordinal));
     }
 
     [Fact]

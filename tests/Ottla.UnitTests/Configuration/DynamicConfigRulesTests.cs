@@ -23,25 +23,52 @@ public sealed class DynamicConfigRulesTests
         Assert.Equal(value, DynamicConfigRules.ValidateAlteration(type, resource, key, Set, value, s_nothing));
 
     [Theory]
-    [InlineData(ConfigResourceType.Broker, "1", "node.id", "2", "Cannot update these configs dynamically: [node.id]", ConfigErrorKind.InvalidRequest)]
-    [InlineData(ConfigResourceType.Broker, "", "listeners", "A://:1", "Cannot update these configs at default cluster level, broker id must be specified: [listeners]", ConfigErrorKind.InvalidRequest)]
-    [InlineData(ConfigResourceType.Broker, "", "listener.name.external.ssl.keystore.location", "/k", "Cannot update these configs at default cluster level, broker id must be specified: [listener.name.external.ssl.keystore.location]", ConfigErrorKind.InvalidRequest)]
-    [InlineData(ConfigResourceType.Broker, "1", "ssl.keystore.location", "/k", "These security configs can be dynamically updated only per-listener using the listener prefix: [ssl.keystore.location]", ConfigErrorKind.InvalidRequest)]
-    [InlineData(ConfigResourceType.Broker, "1", "num.io.threads", "0", "Invalid value 0 for configuration num.io.threads: Value must be at least 1", ConfigErrorKind.InvalidRequest)]
-    [InlineData(ConfigResourceType.Broker, "1", "listener.name.a.max.connections", "-1", "Invalid value -1 for configuration listener.name.a.max.connections: Value must be at least 0", ConfigErrorKind.InvalidRequest)]
-    [InlineData(ConfigResourceType.Broker, "x", "num.io.threads", "1", "Unable to parse broker name as a base 10 number.", ConfigErrorKind.InvalidRequest)]
+    [InlineData(
+        ConfigResourceType.Broker, "1", "node.id", "2", "Cannot update these configs dynamically: [node.id]",
+            ConfigErrorKind.InvalidRequest)]
+    [InlineData(
+        ConfigResourceType.Broker, "", "listeners", "A://:1",
+            "Cannot update these configs at default cluster level, broker id must be specified: [listeners]",
+                ConfigErrorKind.InvalidRequest)]
+    [InlineData(
+        ConfigResourceType.Broker, "", "listener.name.external.ssl.keystore.location", "/k",
+            "Cannot update these configs at default cluster level, broker id must be specified: "
+                + "[listener.name.external.ssl.keystore.location]", ConfigErrorKind.InvalidRequest)]
+    [InlineData(
+        ConfigResourceType.Broker, "1", "ssl.keystore.location", "/k",
+            "These security configs can be dynamically updated only per-listener using the listener prefix: [ssl.keystore.location]",
+                ConfigErrorKind.InvalidRequest)]
+    [InlineData(
+        ConfigResourceType.Broker, "1", "num.io.threads", "0", "Invalid value 0 for configuration num.io.threads: Value must be at least 1",
+            ConfigErrorKind.InvalidRequest)]
+    [InlineData(
+        ConfigResourceType.Broker, "1", "listener.name.a.max.connections", "-1",
+            "Invalid value -1 for configuration listener.name.a.max.connections: Value must be at least 0", ConfigErrorKind.InvalidRequest)]
+    [InlineData(
+        ConfigResourceType.Broker, "x", "num.io.threads", "1", "Unable to parse broker name as a base 10 number.",
+            ConfigErrorKind.InvalidRequest)]
     [InlineData(ConfigResourceType.Broker, "-1", "num.io.threads", "1", "Invalid negative broker ID.", ConfigErrorKind.InvalidRequest)]
     [InlineData(Topic, "", "retention.ms", "1", "Default topic resources are not allowed.", ConfigErrorKind.InvalidRequest)]
     [InlineData(Topic, "t", "retention.msx", "1", "Unknown topic config name: retention.msx", ConfigErrorKind.InvalidConfig)]
-    [InlineData(Topic, "t", "retention.ms", "x", "Invalid value x for configuration retention.ms: Not a number of type LONG", ConfigErrorKind.InvalidConfig)]
+    [InlineData(
+        Topic, "t", "retention.ms", "x", "Invalid value x for configuration retention.ms: Not a number of type LONG",
+            ConfigErrorKind.InvalidConfig)]
     [InlineData(Topic, "t", "retention.ms", null, "Null value not supported for : retention.ms", ConfigErrorKind.InvalidRequest)]
     [InlineData(Group, "", "consumer.session.timeout.ms", "1", "Default group resources are not allowed.", ConfigErrorKind.InvalidRequest)]
     [InlineData(Group, "g", "session.timeout.ms", "1", "Unknown group config name: session.timeout.ms", ConfigErrorKind.InvalidConfig)]
     [InlineData(ClientMetrics, "", "interval.ms", "100", "Subscription name can't be empty", ConfigErrorKind.InvalidRequest)]
-    [InlineData(ClientMetrics, "s", "interval.ms", "99", "Invalid value 99 for interval.ms, interval must be between 100 and 3600000 (1 hour)", ConfigErrorKind.InvalidRequest)]
-    [InlineData(ClientMetrics, "s", "interval.ms", "often", "Invalid value often for configuration interval.ms: Not a number of type INT", ConfigErrorKind.InvalidConfig)]
+    [InlineData(
+        ClientMetrics, "s", "interval.ms", "99", "Invalid value 99 for interval.ms, interval must be between 100 and 3600000 (1 hour)",
+            ConfigErrorKind.InvalidRequest)]
+    [InlineData(
+        ClientMetrics, "s", "interval.ms", "often", "Invalid value often for configuration interval.ms: Not a number of type INT",
+            ConfigErrorKind.InvalidConfig)]
     [InlineData(ClientMetrics, "s", "match", "colour=red", "Illegal client matching pattern: colour=red", ConfigErrorKind.InvalidConfig)]
-    [InlineData(Topic, "t", "leader.replication.throttled.replicas", "a,b", "Invalid value [a, b] for configuration leader.replication.throttled.replicas: leader.replication.throttled.replicas must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...", ConfigErrorKind.InvalidConfig)]
+    [InlineData(
+        Topic, "t", "leader.replication.throttled.replicas", "a,b",
+            "Invalid value [a, b] for configuration leader.replication.throttled.replicas: leader.replication.throttled.replicas must be "
+                + "the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                ConfigErrorKind.InvalidConfig)]
     [InlineData(ClientMetrics, "s", "bogus", "1", "Unknown client metrics configuration: bogus", ConfigErrorKind.InvalidRequest)]
     [InlineData(BrokerLogger, "1", "root", "INFO", "Unknown resource type BrokerLogger", ConfigErrorKind.InvalidRequest)]
     public void Refuses(ConfigResourceType type, string resource, string key, string? value, string message, ConfigErrorKind kind)
@@ -71,7 +98,8 @@ public sealed class DynamicConfigRulesTests
     [Fact]
     public void OnlyListsGrowAndShrink()
     {
-        var error = Assert.Throws<ConfigException>(() => DynamicConfigRules.ValidateAlteration(Topic, "t", "retention.ms", Append, "1", s_nothing));
+        var error = Assert.Throws<ConfigException>(
+            () => DynamicConfigRules.ValidateAlteration(Topic, "t", "retention.ms", Append, "1", s_nothing));
         Assert.Equal("Can't APPEND to key retention.ms because its type is not LIST.", error.Message);
     }
 
@@ -80,19 +108,22 @@ public sealed class DynamicConfigRulesTests
     [InlineData("my.own", "Unknown config name: my.own")]
     public void OnlyKnownListsOfBrokersGrow(string key, string message)
     {
-        var error = Assert.Throws<ConfigException>(() => DynamicConfigRules.ValidateAlteration(ConfigResourceType.Broker, "", key, Append, "1", s_nothing));
+        var error = Assert.Throws<ConfigException>(
+            () => DynamicConfigRules.ValidateAlteration(ConfigResourceType.Broker, "", key, Append, "1", s_nothing));
         Assert.Equal((ConfigErrorKind.InvalidConfig, message), (error.Kind, error.Message));
     }
 
     [Fact]
     public void WhatGrowsIsChecked() =>
-        Assert.Throws<ConfigException>(() => DynamicConfigRules.ValidateAlteration(Topic, "t", "cleanup.policy", Append, "bogus", s_nothing));
+        Assert.Throws<ConfigException>(
+            () => DynamicConfigRules.ValidateAlteration(Topic, "t", "cleanup.policy", Append, "bogus", s_nothing));
 
     [Fact]
     public void ValuesHaveALimit()
     {
         var longest = new string('x', DynamicConfigRules.ValueLengthMax);
-        Assert.Equal(longest, DynamicConfigRules.ValidateAlteration(ConfigResourceType.Broker, "", "a.plugin.key", Set, longest, s_nothing));
+        Assert.Equal(
+            longest, DynamicConfigRules.ValidateAlteration(ConfigResourceType.Broker, "", "a.plugin.key", Set, longest, s_nothing));
         var error = Assert.Throws<ConfigException>(
             () => DynamicConfigRules.ValidateAlteration(ConfigResourceType.Broker, "", "a.plugin.key", Set, longest + "x", s_nothing));
         Assert.Contains("exceeds the maximum value size of 32767 bytes", error.Message);
@@ -107,7 +138,8 @@ public sealed class DynamicConfigRulesTests
     [InlineData("streams.num.standby.replicas", "2", null)]
     [InlineData("streams.task.offset.interval.ms", "14999", "streams.task.offset.interval.ms must be greater than or equal to 15000")]
     [InlineData("streams.rack.aware.assignment.tags", "a,a", "streams.rack.aware.assignment.tags must not contain duplicate tag keys.")]
-    [InlineData("streams.assignor.name", "x", "streams.assignor.name 'x' is not a registered task assignor. Registered assignors are: [sticky].")]
+    [InlineData(
+        "streams.assignor.name", "x", "streams.assignor.name 'x' is not a registered task assignor. Registered assignors are: [sticky].")]
     [InlineData("streams.assignor.name", "sticky", null)]
     [InlineData("errors.deadletterqueue.topic.name", "__x", "errors.deadletterqueue.topic.name: DLQ topic name must not start with '__'")]
     public void GroupsAreBoundedByTheBroker(string name, string value, string? message)

@@ -50,7 +50,8 @@ public sealed class JavaPropertiesTests
     [Fact]
     public void ReadsWhatItWrote() =>
         Gen.Dictionary(Gen.String, Gen.String)[0, 8].Sample(
-            properties => JavaProperties.Parse(JavaProperties.Write(properties, "comment")).OrderBy(pair => pair.Key, StringComparer.Ordinal)
+            properties =>
+            JavaProperties.Parse(JavaProperties.Write(properties, "comment")).OrderBy(pair => pair.Key, StringComparer.Ordinal)
                 .SequenceEqual(properties.OrderBy(pair => pair.Key, StringComparer.Ordinal)),
             iter: 2000, seed: "0000KxBGwJ0a");
 

@@ -10,7 +10,8 @@ public sealed class TopicConfigTests
         var broker = ConfigTestData.Broker(
             ("log.segment.bytes", "2097152"), ("log.retention.minutes", "3"), ("log.roll.hours", "2"), ("message.max.bytes", "77"),
             ("log.cleanup.policy", "compact"), ("log.flush.scheduler.interval.ms", "9"));
-        var topic = TopicConfig.Create(broker, new Dictionary<string, string> { ["segment.bytes"] = "1048576", ["flush.ms"] = "4", ["bogus"] = "1" });
+        var topic = TopicConfig.Create(
+            broker, new Dictionary<string, string> { ["segment.bytes"] = "1048576", ["flush.ms"] = "4", ["bogus"] = "1" });
         Assert.Equal(1_048_576, topic.SegmentBytes);
         Assert.Equal(180_000, topic.RetentionMs);
         Assert.Equal(7_200_000, topic.SegmentMs);
@@ -29,7 +30,8 @@ public sealed class TopicConfigTests
     [InlineData("snappy", ConfiguredCompression.Snappy)]
     [InlineData("lz4", ConfiguredCompression.Lz4)]
     [InlineData("zstd", ConfiguredCompression.Zstd)]
-    public void Compression(string text, ConfiguredCompression? expected) => Assert.Equal(expected, Topic(("compression.type", text)).CompressionType);
+    public void Compression(string text, ConfiguredCompression? expected) =>
+        Assert.Equal(expected, Topic(("compression.type", text)).CompressionType);
 
     [Theory]
     [InlineData("delete", false, true)]
@@ -53,7 +55,8 @@ public sealed class TopicConfigTests
     public void LocalRetentionFollowsRetention()
     {
         var topic = Topic(("retention.ms", "50"), ("retention.bytes", "60"), ("remote.copy.lag.ms", "-1"));
-        Assert.Equal((50, 60, 50, 60), (topic.LocalRetentionMs, topic.LocalRetentionBytes, topic.RemoteCopyLagMs, topic.RemoteCopyLagBytes));
+        Assert.Equal(
+            (50, 60, 50, 60), (topic.LocalRetentionMs, topic.LocalRetentionBytes, topic.RemoteCopyLagMs, topic.RemoteCopyLagBytes));
         Assert.Equal(7, Topic(("local.retention.ms", "7")).LocalRetentionMs);
     }
 
@@ -69,7 +72,9 @@ public sealed class TopicConfigTests
     [InlineData("segment.bytes", "1048575", "Invalid value 1048575 for configuration segment.bytes: Value must be at least 1048576")]
     [InlineData("retention.ms", "-2", "Invalid value -2 for configuration retention.ms: Value must be at least -1")]
     [InlineData("min.compaction.lag.ms", "6", "conflict topic config setting min.compaction.lag.ms (6) > max.compaction.lag.ms (5)")]
-    [InlineData("remote.storage.enable", "true", "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.")]
+    [InlineData(
+        "remote.storage.enable", "true",
+            "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.")]
     public void RefusesWhatKafkaRefuses(string name, string value, string message)
     {
         var overrides = new Dictionary<string, string> { ["max.compaction.lag.ms"] = "5", [name] = value };
@@ -78,7 +83,10 @@ public sealed class TopicConfigTests
 
     [Theory]
     [InlineData("cleanup.policy", "compact", "Remote log storage only supports topics with cleanup.policy=delete")]
-    [InlineData("local.retention.ms", "604800001", "Invalid value 604800001 for configuration local.retention.ms: Value must not be more than retention.ms property value: 604800000")]
+    [InlineData(
+        "local.retention.ms", "604800001",
+            "Invalid value 604800001 for configuration local.retention.ms: Value must not be more than retention.ms property value: "
+                + "604800000")]
     [InlineData("local.retention.ms", "-1", "Value must not be -1 as retention.ms value is set as 604800000.")]
     [InlineData("local.retention.bytes", "1001", "Value must not be more than retention.bytes property value: 1000")]
     [InlineData("remote.copy.lag.ms", "604800001", "Value must not exceed local.retention.ms (effective value: 604800000)")]
@@ -110,7 +118,8 @@ public sealed class TopicConfigTests
     public void DefaultsCountInCrossChecks()
     {
         var broker = ConfigTestData.Broker(("log.cleaner.max.compaction.lag.ms", "5"));
-        Assert.Throws<ConfigException>(() => TopicConfig.Validate(new Dictionary<string, string> { ["min.compaction.lag.ms"] = "6" }, broker));
+        Assert.Throws<ConfigException>(
+            () => TopicConfig.Validate(new Dictionary<string, string> { ["min.compaction.lag.ms"] = "6" }, broker));
         TopicConfig.Validate(new Dictionary<string, string> { ["min.compaction.lag.ms"] = "6" });
     }
 

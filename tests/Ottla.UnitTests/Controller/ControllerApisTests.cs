@@ -165,10 +165,12 @@ public sealed class ControllerApisTests : IAsyncDisposable
         var handler = new DescribeClusterHandler(new ClusterView("c", () => _cache.Current), EndpointType.Controller, _ => 1);
         var context = new RequestContext(ApiKey.DescribeCluster, 2, 1, ClientId, _broker);
         var response = (await handler.HandleAsync(context, new DescribeClusterRequest { EndpointType = 2 }))!;
-        Assert.Equal((0, 1, (sbyte)2, "here"), (response.ErrorCode, response.ControllerId, response.EndpointType, response.Brokers.Single().Host));
+        Assert.Equal(
+            (0, 1, (sbyte)2, "here"), (response.ErrorCode, response.ControllerId, response.EndpointType, response.Brokers.Single().Host));
         var mismatch = (await handler.HandleAsync(context, new DescribeClusterRequest { EndpointType = 1 }))!;
         Assert.Equal(ErrorCode.MismatchedEndpointType, (ErrorCode)mismatch.ErrorCode);
-        Assert.Equal("The request was sent to an endpoint of type CONTROLLER, but we wanted an endpoint of type BROKER", mismatch.ErrorMessage);
+        Assert.Equal(
+            "The request was sent to an endpoint of type CONTROLLER, but we wanted an endpoint of type BROKER", mismatch.ErrorMessage);
         var unknown = (await handler.HandleAsync(context with { ApiVersion = 1 }, new DescribeClusterRequest { EndpointType = 9 }))!;
         Assert.Equal(ErrorCode.UnsupportedEndpointType, (ErrorCode)unknown.ErrorCode);
     }

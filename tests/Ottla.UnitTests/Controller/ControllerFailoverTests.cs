@@ -13,7 +13,9 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.UnitTests.Controller;
 
-/// <summary>What becomes of requests and of state when the leadership comes and goes, and what an active controller does by its timer.</summary>
+/// <summary>
+/// What becomes of requests and of state when the leadership comes and goes, and what an active controller does by its timer.
+/// </summary>
 public sealed class ControllerFailoverTests : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
@@ -148,7 +150,8 @@ public sealed class ControllerFailoverTests : IAsyncDisposable
         await LeadAsync(1);
         await _closing.CancelAsync();
         await AddBrokerAsync();
-        Assert.True((await _host.SubmitAsync(new RegisterBrokerCommand(ControllerTestBed.Registration(1, incarnation: 2)))).BrokerEpoch > 0);
+        Assert.True(
+            (await _host.SubmitAsync(new RegisterBrokerCommand(ControllerTestBed.Registration(1, incarnation: 2)))).BrokerEpoch > 0);
     }
 
     [Fact]

@@ -21,7 +21,9 @@ public sealed class ControllerGoldenTests
 
     [Fact]
     public void Fencing_of_a_broker_that_went_silent() =>
-        AssertDecides(89, 110, new BrokerHeartbeatCommand(new BrokerHeartbeatRequest { BrokerId = 1, BrokerEpoch = 14, CurrentMetadataOffset = 88, WantFence = true }));
+        AssertDecides(
+            89, 110, new BrokerHeartbeatCommand(
+                new BrokerHeartbeatRequest { BrokerId = 1, BrokerEpoch = 14, CurrentMetadataOffset = 88, WantFence = true }));
 
     [Fact]
     public void Registration_after_an_unclean_shutdown()
@@ -34,12 +36,14 @@ public sealed class ControllerGoldenTests
     public void Unfencing_elects_the_last_known_leader() => AssertDecides(
         133,
         155,
-        new BrokerHeartbeatCommand(new BrokerHeartbeatRequest { BrokerId = 1, BrokerEpoch = 111, CurrentMetadataOffset = 132, CordonedLogDirs = [] }));
+        new BrokerHeartbeatCommand(
+            new BrokerHeartbeatRequest { BrokerId = 1, BrokerEpoch = 111, CurrentMetadataOffset = 132, CordonedLogDirs = [] }));
 
     [Fact]
     public void Controlled_shutdown_and_its_end()
     {
-        var wanted = new BrokerHeartbeatCommand(new BrokerHeartbeatRequest { BrokerId = 1, BrokerEpoch = 111, CurrentMetadataOffset = 155, WantShutDown = true });
+        var wanted = new BrokerHeartbeatCommand(
+            new BrokerHeartbeatRequest { BrokerId = 1, BrokerEpoch = 111, CurrentMetadataOffset = 155, WantShutDown = true });
         var reply = AssertDecides(156, 177, wanted);
         Assert.True(reply is { InControlledShutdown: true, ShouldShutDown: false });
         reply = AssertDecides(178, 178, wanted);
@@ -67,13 +71,15 @@ public sealed class ControllerGoldenTests
 
     private static TReply AssertDecides<TReply>(long first, long last, ControllerCommand<TReply> command)
     {
-        var decision = Bed(null).Controller.Decide(command, new ControllerState(GoldenDump.Replay(first).Image, first, new Instant(0), new ControllerQuorum(1, [1])));
+        var decision = Bed(null).Controller.Decide(
+            command, new ControllerState(GoldenDump.Replay(first).Image, first, new Instant(0), new ControllerQuorum(1, [1])));
         Assert.Equal(
             Records(first, last).Select(MetadataImageGoldenTests.Comparable).Order(),
             decision.Records.Select(MetadataImageGoldenTests.Comparable).Order());
 
         // Within a decision the kinds of records come in Kafka's order; partitions come in the order of its hash tables.
-        Assert.Equal(Records(first, last).Select(record => record.Message.GetType()), decision.Records.Select(record => record.Message.GetType()));
+        Assert.Equal(
+            Records(first, last).Select(record => record.Message.GetType()), decision.Records.Select(record => record.Message.GetType()));
         return decision.Reply;
     }
 
@@ -97,8 +103,14 @@ public sealed class ControllerGoldenTests
         BrokerId = record.BrokerId,
         ClusterId = ControllerTestBed.ClusterId,
         IncarnationId = record.IncarnationId,
-        Listeners = [.. record.EndPoints.Select(e => new BrokerRegistrationRequest.Listener { Name = e.Name, Host = e.Host, Port = e.Port, SecurityProtocol = e.SecurityProtocol })],
-        Features = [.. record.Features.Select(f => new BrokerRegistrationRequest.Feature { Name = f.Name, MinSupportedVersion = f.MinSupportedVersion, MaxSupportedVersion = f.MaxSupportedVersion })],
+        Listeners = [
+            .. record.EndPoints.Select(
+                e => new BrokerRegistrationRequest.Listener { Name = e.Name, Host = e.Host, Port = e.Port,
+                    SecurityProtocol = e.SecurityProtocol })],
+        Features = [
+            .. record.Features.Select(
+                f => new BrokerRegistrationRequest.Feature { Name = f.Name, MinSupportedVersion = f.MinSupportedVersion,
+                    MaxSupportedVersion = f.MaxSupportedVersion })],
         Rack = record.Rack,
         LogDirs = record.LogDirs,
     };

@@ -43,7 +43,8 @@ public sealed class ControllerHostTests : IAsyncDisposable
         await _cache.WaitForOffset(offset);
         Assert.Equal(0, response.Topics[0].ErrorCode);
         Assert.Equal(1, _cache.Current.Topics.Find("a")!.Partitions[0].Leader);
-        Assert.False((await HeartbeatAsync(wantShutDown: true)).ShouldShutDown); // not before the broker has read that its leadership is gone
+        // not before the broker has read that its leadership is gone
+        Assert.False((await HeartbeatAsync(wantShutDown: true)).ShouldShutDown);
         Assert.True((await HeartbeatAsync(wantShutDown: true)).ShouldShutDown);
         Assert.True(_cache.Current.Cluster.Broker(1)!.Fenced);
         Assert.Equal([1], _cache.Current.Topics.Find("a")!.Partitions[0].EligibleLeaderReplicas.AsEnumerable());
@@ -157,7 +158,8 @@ public sealed class ControllerHostTests : IAsyncDisposable
     };
 
     private ControllerHost Host(params (string, string)[] configs) => new(
-        new ControllerTestBed(7, configs).Settings, _log, StorageFormatter.DefaultBootstrap(SupportedFeatures.Latest), () => new ControllerQuorum(1, [1]), TimeProvider.System, NullLogger.Instance);
+        new ControllerTestBed(7, configs).Settings, _log, StorageFormatter.DefaultBootstrap(SupportedFeatures.Latest), () =>
+        new ControllerQuorum(1, [1]), TimeProvider.System, NullLogger.Instance);
 
     private async Task RegisterAsync(long previousEpoch = -1)
     {
@@ -172,7 +174,10 @@ public sealed class ControllerHostTests : IAsyncDisposable
     {
         var (reply, offset) = await _host.SubmitWithOffsetAsync(new BrokerHeartbeatCommand(new BrokerHeartbeatRequest
         {
-            BrokerId = 1, BrokerEpoch = _epoch, CurrentMetadataOffset = _cache.PublishedOffset, WantShutDown = wantShutDown,
+            BrokerId = 1,
+            BrokerEpoch = _epoch,
+            CurrentMetadataOffset = _cache.PublishedOffset,
+            WantShutDown = wantShutDown,
         }));
         await _cache.WaitForOffset(offset).WaitAsync(Patience);
         return reply;

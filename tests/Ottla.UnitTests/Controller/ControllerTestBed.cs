@@ -126,7 +126,10 @@ internal sealed class ControllerTestBed
         ClusterId = ClusterId,
         IncarnationId = new Uuid((ulong)id, incarnation),
         Listeners = [new BrokerRegistrationRequest.Listener { Name = "PLAINTEXT", Host = "localhost", Port = 9092 }],
-        Features = [.. SupportedFeatures.Latest.Ranges.Select(f => new BrokerRegistrationRequest.Feature { Name = f.Key, MinSupportedVersion = f.Value.Min, MaxSupportedVersion = f.Value.Max })],
+        Features = [
+            .. SupportedFeatures.Latest.Ranges.Select(
+                f => new BrokerRegistrationRequest.Feature { Name = f.Key, MinSupportedVersion = f.Value.Min,
+                    MaxSupportedVersion = f.Value.Max })],
         Rack = rack,
         LogDirs = [new Uuid((ulong)id, 1000)],
     };
@@ -141,7 +144,8 @@ internal sealed class ControllerTestBed
     };
 
     public CreateTopicsResponse.CreatableTopicResult Create(
-        string name, int partitions = 1, short replicationFactor = 1, (string, string?)[]? configs = null, int[][]? assignments = null, bool validateOnly = false) =>
+        string name, int partitions = 1, short replicationFactor = 1, (string, string?)[]? configs = null, int[][]? assignments = null,
+        bool validateOnly = false) =>
         Do(new CreateTopicsCommand(new CreateTopicsRequest
         {
             ValidateOnly = validateOnly,
@@ -149,13 +153,17 @@ internal sealed class ControllerTestBed
         })).Topics.Single();
 
     public static CreateTopicsRequest.CreatableTopic Topic(
-        string name, int partitions = 1, short replicationFactor = 1, (string, string?)[]? configs = null, int[][]? assignments = null) => new()
+        string name, int partitions = 1, short replicationFactor = 1, (string, string?)[]? configs = null, int[][]? assignments = null) =>
+            new()
         {
             Name = name,
             NumPartitions = assignments is null ? partitions : -1,
             ReplicationFactor = assignments is null ? replicationFactor : (short)-1,
-            Configs = [.. (configs ?? []).Select(config => new CreateTopicsRequest.CreatableTopicConfig { Name = config.Item1, Value = config.Item2 })],
-            Assignments = [.. (assignments ?? []).Select((ids, index) => new CreateTopicsRequest.CreatableReplicaAssignment { PartitionIndex = index, BrokerIds = ids })],
+            Configs = [.. (configs ?? [])
+                .Select(config => new CreateTopicsRequest.CreatableTopicConfig { Name = config.Item1, Value = config.Item2 })],
+            Assignments = [
+                .. (assignments ?? []).Select(
+                    (ids, index) => new CreateTopicsRequest.CreatableReplicaAssignment { PartitionIndex = index, BrokerIds = ids })],
         };
 
     /// <summary>What must hold after anything: the log gives the image, a snapshot gives it again, and partitions make sense.</summary>
@@ -164,7 +172,8 @@ internal sealed class ControllerTestBed
         var replayed = new MetadataReplayer(MetadataImage.Empty);
         replayed.Apply(Log, 0, Image.Provenance);
         Assert.True(replayed.Image.ContentEquals(Image), "The log gives another image.");
-        Assert.True(MetadataImage.Empty.Apply(Image.ToRecords(), 0, Image.Provenance).ContentEquals(Image), "The snapshot gives another image.");
+        Assert.True(
+            MetadataImage.Empty.Apply(Image.ToRecords(), 0, Image.Provenance).ContentEquals(Image), "The snapshot gives another image.");
         Assert.Equal(Image.Topics.ById.Count, Image.Topics.ByName.Count);
         foreach (var topic in Image.Topics.ById.Values)
         {
@@ -177,7 +186,8 @@ internal sealed class ControllerTestBed
                 if (partition.Leader == PartitionRegistration.NoLeader)
                     continue;
                 Assert.Contains(partition.Leader, partition.Isr);
-                Assert.True(Image.Cluster.IsActive(partition.Leader), $"{topic.Name} is led by a broker that is not active, seed {Settings.Seed}.");
+                Assert.True(
+                    Image.Cluster.IsActive(partition.Leader), $"{topic.Name} is led by a broker that is not active, seed {Settings.Seed}.");
             }
         }
     }

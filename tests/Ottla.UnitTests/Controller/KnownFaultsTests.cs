@@ -40,7 +40,12 @@ public sealed class KnownFaultsTests
         Fence(1);
         _bed.Write(new PartitionChangeRecord
         {
-            TopicId = Topic("t").Id, PartitionId = 0, Isr = [], EligibleLeaderReplicas = [], LastKnownElr = [1], Leader = -1,
+            TopicId = Topic("t").Id,
+            PartitionId = 0,
+            Isr = [],
+            EligibleLeaderReplicas = [],
+            LastKnownElr = [1],
+            Leader = -1,
         });
         Unfence(3);
         _bed.Do(new ElectLeadersCommand(new ElectLeadersRequest { ElectionType = 0, TopicPartitions = null }));

@@ -133,7 +133,8 @@ public sealed class OtherCommandTests
         Assert.Equal(ErrorCode.InvalidRegistration, Refused(r => r.LogDirs = [new Uuid(1, 1000)]));
         Assert.Equal(ErrorCode.InvalidRegistration, Refused(r => r.Features = []));
         Assert.Equal(ErrorCode.UnsupportedVersion, Refused(r => r.Features = [.. r.Features.Where(f => f.Name != "group.version")]));
-        Assert.Equal(ErrorCode.UnsupportedVersion, Refused(r => r.Features.Single(f => f.Name == "metadata.version").MaxSupportedVersion = 32));
+        Assert.Equal(
+            ErrorCode.UnsupportedVersion, Refused(r => r.Features.Single(f => f.Name == "metadata.version").MaxSupportedVersion = 32));
         Assert.Equal(ErrorCode.BrokerIdNotRegistered, Refused(r => r.IsMigratingZkBroker = true));
 
         ErrorCode Refused(Action<BrokerRegistrationRequest> spoil)
@@ -191,7 +192,9 @@ public sealed class OtherCommandTests
     [Fact]
     public void Controllers_register_and_leave()
     {
-        _bed.Do(new RegisterControllerCommand(new ControllerRegistrationRequest { ControllerId = 5, Features = [new() { Name = "metadata.version", MinSupportedVersion = 7, MaxSupportedVersion = 33 }] }));
+        _bed.Do(new RegisterControllerCommand(
+            new ControllerRegistrationRequest { ControllerId = 5,
+                Features = [new() { Name = "metadata.version", MinSupportedVersion = 7, MaxSupportedVersion = 33 }] }));
         Assert.Equal(33, _bed.Image.Cluster.Controllers[5].Features["metadata.version"].Max);
         _bed.Do(new UnregisterControllerCommand(5));
         Assert.Equal(ErrorCode.ControllerIdNotRegistered, _bed.Fails(new UnregisterControllerCommand(5)));
@@ -245,7 +248,8 @@ public sealed class OtherCommandTests
                     bed.Do(new BrokerHeartbeatCommand(bed.Heartbeat(broker, wantShutDown: true)));
                     break;
                 case 6:
-                    Alter(bed, 2, topic, ("min.insync.replicas", 0, random.NextChance(50) ? "2" : "1"), ("unclean.leader.election.enable", 0, random.NextChance(50) ? "true" : "false"));
+                    Alter(bed, 2, topic, ("min.insync.replicas", 0, random.NextChance(50) ? "2" : "1"),
+                        ("unclean.leader.election.enable", 0, random.NextChance(50) ? "true" : "false"));
                     break;
                 default:
                     bed.Do(new BrokerHeartbeatCommand(bed.Heartbeat(broker)));

@@ -82,7 +82,8 @@ public sealed class ReassignmentCommandTests
             (ErrorCode.InvalidReplicaAssignment,
                 "Unable to revert partition assignment for a:0 because it would require an unclean leader election."), Alter(null));
         var isUnclean = new ConfigAlteration("unclean.leader.election.enable", AlterConfigOperation.Set, "true");
-        _bed.Do(new AlterConfigsCommand([new ConfigChange(ConfigResource.Topic("a"), [isUnclean], ReplacesAll: false)], ValidateOnly: false));
+        _bed.Do(new AlterConfigsCommand(
+            [new ConfigChange(ConfigResource.Topic("a"), [isUnclean], ReplacesAll: false)], ValidateOnly: false));
         Assert.Equal((ErrorCode.None, (string?)null), Alter(null));
         Assert.Equal((1, "1"), (Partition.Leader, Text(Partition.Isr)));
         _bed.CheckInvariants();

@@ -92,7 +92,8 @@ internal sealed record RecordedCluster(IReadOnlyList<RecordedCluster.Step> Steps
             GoldenDump.Record(json)));
     }
 
-    private static Func<QuorumController, ControllerState, IReadOnlyList<MetadataRecord>> Decides<TReply>(ControllerCommand<TReply> command) =>
+    private static Func<QuorumController, ControllerState, IReadOnlyList<MetadataRecord>> Decides<TReply>(
+        ControllerCommand<TReply> command) =>
         (controller, state) => controller.Decide(command, state).Records;
 
     private static Func<QuorumController, ControllerState, IReadOnlyList<MetadataRecord>> Allocates(AllocateProducerIdsRequest request) =>

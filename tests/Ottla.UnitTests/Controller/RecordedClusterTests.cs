@@ -91,7 +91,9 @@ public sealed class RecordedClusterTests(ITestOutputHelper output)
         /// <summary>Finds what the controller may have been asked when it wrote the records.</summary>
         /// <returns>How many of the records are explained by it.</returns>
         private int Explain(
-            List<(RecordedCluster.Request Request, Func<QuorumController, ControllerState, IReadOnlyList<MetadataRecord>> Command)> commands,
+            List<(
+                RecordedCluster.Request Request,
+                Func<QuorumController, ControllerState, IReadOnlyList<MetadataRecord>> Command)> commands,
             List<RecordedCluster.Record> records)
         {
             if (_replayer.Image.Features.MetadataVersion is null)
@@ -143,7 +145,8 @@ public sealed class RecordedClusterTests(ITestOutputHelper output)
                 };
                 if (!broker.Fenced
                     && Matches(
-                        (controller, state) => controller.Decide(new BrokerHeartbeatCommand(fence), state).Records, _controller, state, records)
+                        (controller, state) =>
+                        controller.Decide(new BrokerHeartbeatCommand(fence), state).Records, _controller, state, records)
                         is > 0 and var count)
                     return count;
             }

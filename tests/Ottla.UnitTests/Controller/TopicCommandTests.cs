@@ -13,14 +13,17 @@ public sealed class TopicCommandTests
     public void Topic_is_created_as_asked()
     {
         var result = _bed.Create("a", 3, 1, [("retention.ms", "1000"), ("min.insync.replicas", "1")]);
-        Assert.Equal((0, 3, (short)1, (string?)null), (result.ErrorCode, result.NumPartitions, result.ReplicationFactor, result.ErrorMessage));
+        Assert.Equal(
+            (0, 3, (short)1, (string?)null), (result.ErrorCode, result.NumPartitions, result.ReplicationFactor, result.ErrorMessage));
         Assert.Equal("1000", result.Configs!.Single(config => config.Name == "retention.ms").Value);
         Assert.Equal(1, result.Configs!.Single(config => config.Name == "retention.ms").ConfigSource);
-        Assert.Equal(["TopicRecord", "ConfigRecord", "ConfigRecord", "ClearElrRecord", "PartitionRecord", "PartitionRecord", "PartitionRecord"],
+        Assert.Equal(
+            ["TopicRecord", "ConfigRecord", "ConfigRecord", "ClearElrRecord", "PartitionRecord", "PartitionRecord", "PartitionRecord"],
             _bed.LastRecords.Select(record => record.Message.GetType().Name));
         var topic = _bed.Image.Topics.Find("a")!;
         Assert.Equal(result.TopicId, topic.Id);
-        Assert.All(topic.Partitions, partition => Assert.Equal((1, 0, new Uuid(1, 1000)), (partition.Leader, partition.LeaderEpoch, partition.Directories[0])));
+        Assert.All(topic.Partitions,
+            partition => Assert.Equal((1, 0, new Uuid(1, 1000)), (partition.Leader, partition.LeaderEpoch, partition.Directories[0])));
         _bed.CheckInvariants();
     }
 
@@ -43,13 +46,18 @@ public sealed class TopicCommandTests
     [Theory]
     [InlineData("", 1, 1, ErrorCode.InvalidTopicException, "Topic name is invalid: the empty string is not allowed")]
     [InlineData("..", 1, 1, ErrorCode.InvalidTopicException, "Topic name is invalid: '..' is not allowed")]
-    [InlineData("a b", 1, 1, ErrorCode.InvalidTopicException, "Topic name is invalid: 'a b' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'")]
+    [InlineData(
+        "a b", 1, 1, ErrorCode.InvalidTopicException,
+            "Topic name is invalid: 'a b' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'")]
     [InlineData("x.y", 1, 1, ErrorCode.InvalidTopicException, "Topic 'x.y' collides with existing topic: x_y")]
     [InlineData("x_y", 1, 1, ErrorCode.TopicAlreadyExists, "Topic 'x_y' already exists.")]
     [InlineData("__cluster_metadata", 1, 1, ErrorCode.InvalidRequest, "Creation of internal topic __cluster_metadata is prohibited.")]
     [InlineData("a", 0, 1, ErrorCode.InvalidPartitions, "Number of partitions was set to an invalid non-positive value.")]
     [InlineData("a", 1, 0, ErrorCode.InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.")]
-    [InlineData("a", 1, 2, ErrorCode.InvalidReplicationFactor, "Unable to replicate the partition 2 time(s): The target replication factor of 2 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned.")]
+    [InlineData(
+        "a", 1, 2, ErrorCode.InvalidReplicationFactor,
+            "Unable to replicate the partition 2 time(s): The target replication factor of 2 cannot be reached because only 1 broker(s) "
+                + "are registered or some brokers have all their log directories cordoned.")]
     public void Creation_is_refused(string name, int partitions, short replicationFactor, ErrorCode error, string message)
     {
         _bed.Create("x_y");
@@ -64,7 +72,9 @@ public sealed class TopicCommandTests
         Assert.Equal(ErrorCode.InvalidConfig, (ErrorCode)_bed.Create("a", configs: [("no.such", "1")]).ErrorCode);
         Assert.Equal(ErrorCode.InvalidConfig, (ErrorCode)_bed.Create("a", configs: [("retention.ms", "abc")]).ErrorCode);
         var missing = _bed.Create("a", configs: [("retention.ms", null), ("flush.ms", null)]);
-        Assert.Equal((ErrorCode.InvalidConfig, "Null value not supported for topic configs: retention.ms,flush.ms"), ((ErrorCode)missing.ErrorCode, missing.ErrorMessage));
+        Assert.Equal(
+            (ErrorCode.InvalidConfig, "Null value not supported for topic configs: retention.ms,flush.ms"),
+            ((ErrorCode)missing.ErrorCode, missing.ErrorMessage));
     }
 
     [Fact]
@@ -106,7 +116,8 @@ public sealed class TopicCommandTests
     {
         var response = _bed.Do(new CreateTopicsCommand(new CreateTopicsRequest
         {
-            Topics = [ControllerTestBed.Topic("a"), ControllerTestBed.Topic("twice"), ControllerTestBed.Topic("twice"), ControllerTestBed.Topic("b", 0)],
+            Topics = [ControllerTestBed.Topic("a"), ControllerTestBed.Topic("twice"), ControllerTestBed.Topic("twice"),
+                ControllerTestBed.Topic("b", 0)],
         }));
         var errors = response.Topics.ToDictionary(topic => topic.Name, topic => (ErrorCode)topic.ErrorCode);
         Assert.Equal((ErrorCode.None, ErrorCode.InvalidRequest, ErrorCode.InvalidPartitions), (errors["a"], errors["twice"], errors["b"]));
@@ -116,8 +127,12 @@ public sealed class TopicCommandTests
     [Fact]
     public void Too_much_at_once_is_refused_as_a_whole()
     {
-        Assert.Equal(ErrorCode.PolicyViolation, _bed.Fails(new CreateTopicsCommand(new CreateTopicsRequest { Topics = [ControllerTestBed.Topic("a", 10_001)] })));
-        Assert.Equal(ErrorCode.PolicyViolation, _bed.Fails(new CreateTopicsCommand(new CreateTopicsRequest { Topics = [ControllerTestBed.Topic("a", 10_000)] })));
+        Assert.Equal(
+            ErrorCode.PolicyViolation,
+            _bed.Fails(new CreateTopicsCommand(new CreateTopicsRequest { Topics = [ControllerTestBed.Topic("a", 10_001)] })));
+        Assert.Equal(
+            ErrorCode.PolicyViolation,
+            _bed.Fails(new CreateTopicsCommand(new CreateTopicsRequest { Topics = [ControllerTestBed.Topic("a", 10_000)] })));
         Assert.Equal(0, _bed.Create("a", 9_999).ErrorCode);
     }
 
@@ -137,7 +152,9 @@ public sealed class TopicCommandTests
         Assert.Equal((ErrorCode.InvalidPartitions, "Topic already has 2 partition(s)."), Grow("a", 2));
         Assert.Equal((ErrorCode.InvalidPartitions, "The topic a currently has 2 partition(s); 1 would not be an increase."), Grow("a", 1));
         Assert.Equal(ErrorCode.UnknownTopicOrPartition, Grow("b", 3).Error);
-        Assert.Equal((ErrorCode.InvalidReplicaAssignment, "Attempted to add 1 additional partition(s), but only 2 assignment(s) were specified."), Grow("a", 3, [[1], [1]]));
+        Assert.Equal(
+            (ErrorCode.InvalidReplicaAssignment, "Attempted to add 1 additional partition(s), but only 2 assignment(s) were specified."),
+            Grow("a", 3, [[1], [1]]));
         Assert.Equal(ErrorCode.InvalidReplicaAssignment, Grow("a", 3, [[8]]).Error);
         Assert.Equal(ErrorCode.None, Grow("a", 3, validateOnly: true).Error);
         Assert.Equal(2, _bed.Image.Topics.Find("a")!.Partitions.Length);
@@ -176,7 +193,8 @@ public sealed class TopicCommandTests
             ],
             response.Responses.Select(result => (ErrorCode)result.ErrorCode).OrderBy(code => code == ErrorCode.None ? 0 : (int)code));
         Assert.Equal(["t2", "t3"], _bed.Image.Topics.ByName.Keys.Order());
-        Assert.Equal(2, _bed.Image.Configs.ByResource.Keys.Count(resource => resource.Type == Ottla.Configuration.ConfigResourceType.Topic));
+        Assert.Equal(
+            2, _bed.Image.Configs.ByResource.Keys.Count(resource => resource.Type == Ottla.Configuration.ConfigResourceType.Topic));
         _bed.CheckInvariants();
     }
 
@@ -216,7 +234,8 @@ public sealed class TopicCommandTests
                 {
                     Name = name,
                     Count = count,
-                    Assignments = assignments?.Select(ids => new CreatePartitionsRequest.CreatePartitionsAssignment { BrokerIds = ids }).ToArray(),
+                    Assignments = assignments?.Select(ids => new CreatePartitionsRequest.CreatePartitionsAssignment { BrokerIds = ids })
+                        .ToArray(),
                 },
             ],
         })).Results.Single();

@@ -35,7 +35,8 @@ public sealed class UpdateFeaturesHandlerTests
         _bed.Quorum = new ControllerQuorum(0, [1, 2]); // which has not registered
         response = await UpdateAsync(Feature.KRaftVersion, 1);
         Assert.Equal(ErrorCode.InvalidUpdateVersion, (ErrorCode)response.ErrorCode);
-        Assert.Contains("controller 2 has not registered, and may not support this feature", response.ErrorMessage, StringComparison.Ordinal);
+        Assert.Contains(
+            "controller 2 has not registered, and may not support this feature", response.ErrorMessage, StringComparison.Ordinal);
         Assert.Empty(_asked);
     }
 

@@ -41,7 +41,8 @@ internal abstract class CoordinatorTestBed
     /// <param name="configs">What is not as by default; of two values of a name the later counts.</param>
     protected CoordinatorTestBed(ulong seed, IEnumerable<(string Name, string Value)> configs)
     {
-        Config = BrokerConfig.LoadDevMode(null, configs.GroupBy(config => config.Name).Select(values => KeyValuePair.Create(values.Key, values.Last().Value)));
+        Config = BrokerConfig.LoadDevMode(
+            null, configs.GroupBy(config => config.Name).Select(values => KeyValuePair.Create(values.Key, values.Last().Value)));
         Coordinator = new SimulatedCoordinator(seed, MetadataImage.Empty, Config, new Instant(1_000_000));
     }
 
@@ -70,10 +71,12 @@ internal abstract class CoordinatorTestBed
         return answer;
     }
 
-    public void AddBroker(int id, string? rack) => ChangeCluster(new RegisterBrokerRecord { BrokerId = id, BrokerEpoch = 1, IncarnationId = new Uuid(1, (ulong)id), Rack = rack });
+    public void AddBroker(int id, string? rack) =>
+        ChangeCluster(new RegisterBrokerRecord { BrokerId = id, BrokerEpoch = 1, IncarnationId = new Uuid(1, (ulong)id), Rack = rack });
 
     public void CreateTopic(string name, int partitions, Uuid? id = null) => ChangeCluster(
-        [new TopicRecord { Name = name, TopicId = id ?? TopicId(name) }, .. Enumerable.Range(0, partitions).Select(index => Partition(id ?? TopicId(name), index))]);
+        [new TopicRecord { Name = name, TopicId = id ?? TopicId(name) },
+            .. Enumerable.Range(0, partitions).Select(index => Partition(id ?? TopicId(name), index))]);
 
     public void AddPartitions(string name, int count)
     {
@@ -96,5 +99,6 @@ internal abstract class CoordinatorTestBed
     };
 
     private void ChangeCluster(params IMessage[] records) => Coordinator.Publish(Image.ApplyWithDelta(
-        records.Select(record => new MetadataRecord((IRecordMessage)record, 0)), _imageOffset, new MetadataProvenance(_imageOffset += records.Length, 1, 1)));
+        records.Select(record => new MetadataRecord((IRecordMessage)record, 0)), _imageOffset,
+        new MetadataProvenance(_imageOffset += records.Length, 1, 1)));
 }

@@ -46,7 +46,9 @@ public sealed class GroupAdministrationTests
 
         var described = bed.Send(new DescribeGroupCommand(GroupId)).Value;
 
-        Assert.Equal((GroupId, "Stable", "consumer", "range"), (described.GroupId, described.GroupState, described.ProtocolType, described.ProtocolData));
+        Assert.Equal(
+            (GroupId, "Stable", "consumer", "range"),
+            (described.GroupId, described.GroupState, described.ProtocolType, described.ProtocolData));
         Assert.Equal(["a", null], described.Members.Select(member => member.GroupInstanceId));
         Assert.All(described.Members, member => Assert.Equal(("client", "/127.0.0.1"), (member.ClientId, member.ClientHost)));
         Assert.All(described.Members, member => Assert.Equal(Subscription("topic"), member.MemberMetadata));
@@ -70,7 +72,9 @@ public sealed class GroupAdministrationTests
     {
         var described = new GroupTestBed().Send(new DescribeGroupCommand(GroupId)).Value;
 
-        Assert.Equal(((short)ErrorCode.GroupIdNotFound, "Dead", "Group group not found."), (described.ErrorCode, described.GroupState, described.ErrorMessage));
+        Assert.Equal(
+            ((short)ErrorCode.GroupIdNotFound, "Dead", "Group group not found."),
+            (described.ErrorCode, described.GroupState, described.ErrorMessage));
     }
 
     [Fact]

@@ -75,7 +75,9 @@ internal sealed class GroupTestBed : CoordinatorTestBed
             GroupInstanceId = instance,
             ProtocolType = type,
             ProtocolName = name,
-            Assignments = [.. assignments.Select(each => new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = each.MemberId, Assignment = each.Assignment })],
+            Assignments = [
+                .. assignments.Select(
+                    each => new SyncGroupRequest.SyncGroupRequestAssignment { MemberId = each.MemberId, Assignment = each.Assignment })],
         }));
 
     public ErrorCode Heartbeat(string memberId, int generation, string? instance = null, string groupId = GroupId) =>
@@ -93,10 +95,13 @@ internal sealed class GroupTestBed : CoordinatorTestBed
         Send(new LeaveGroupCommand(Origin(5), new LeaveGroupRequest
         {
             GroupId = GroupId,
-            Members = [.. members.Select(member => new LeaveGroupRequest.MemberIdentity { MemberId = member.MemberId, GroupInstanceId = member.Instance })],
+            Members = [.. members.Select(
+                member => new LeaveGroupRequest.MemberIdentity { MemberId = member.MemberId, GroupInstanceId = member.Instance })],
         })).Value;
 
-    /// <summary>A group that is stable in generation 1, all of whose members were there from the beginning. The first is the leader.</summary>
+    /// <summary>
+    /// A group that is stable in generation 1, all of whose members were there from the beginning. The first is the leader.
+    /// </summary>
     public JoinGroupResponse[] StableGroup(int members = 1, string?[]? instances = null, string[]? protocols = null)
     {
         var joins = Enumerable.Range(0, members).Select(i => instances?[i] is { } instance
@@ -125,7 +130,8 @@ internal sealed class GroupTestBed : CoordinatorTestBed
                 member.Join,
                 instance: member.Instance,
                 name: protocol,
-                assignments: member.Join.MemberId == member.Join.Leader ? [.. joined.Select(each => (each.MemberId, Bytes(each.MemberId)))] : [])))
+                assignments: member.Join.MemberId == member.Join.Leader
+                    ? [.. joined.Select(each => (each.MemberId, Bytes(each.MemberId)))] : [])))
             .ToArray();
         Assert.All(syncs, sync => Assert.Equal(Bytes(sync.Join.MemberId), sync.Answer.Value.Assignment));
         Assert.Equal(ClassicGroupState.Stable, Group.State);

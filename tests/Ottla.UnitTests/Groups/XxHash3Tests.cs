@@ -2,7 +2,9 @@ using System.IO.Hashing;
 
 namespace Ottla.UnitTests.Groups;
 
-/// <summary>Hashes that libxxhash 0.8.1 gave for the bytes 3, 10, 17, ...: lengths on both sides of every border of the algorithm.</summary>
+/// <summary>
+/// Hashes that libxxhash 0.8.1 gave for the bytes 3, 10, 17, ...: lengths on both sides of every border of the algorithm.
+/// </summary>
 public sealed class XxHash3Tests
 {
     [Theory]

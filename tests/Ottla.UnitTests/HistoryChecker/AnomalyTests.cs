@@ -116,7 +116,8 @@ public sealed class AnomalyTests
             .Select(i => Committed(i, Send("a", i, i), Poll("a", ((i + length - 1) % length, (i + length - 1) % length))))
             .Append(Committed(length, Poll("a", (0, 0), (1, 1))))
             .ToArray();
-        var anomaly = Assert.Single(HistoryAnalysis.Check(history).Anomalies, anomaly => anomaly.Kind == AnomalyKind.CircularInformationFlow);
+        var anomaly = Assert.Single(
+            HistoryAnalysis.Check(history).Anomalies, anomaly => anomaly.Kind == AnomalyKind.CircularInformationFlow);
         Assert.Equal(Enumerable.Range(0, length), anomaly.Operations);
 
         history[5] = Committed(5, Send("a", 5, 5), Poll("a", (4, 4), (6, 6)));

@@ -148,7 +148,10 @@ public sealed class CorrectHistoryTests
         Ok(1, Send("a", 11, 2)),
         Ok(2, Poll("a", (0, 10))));
 
-    /// <summary>A broker that does everything right, and clients that meet with everything: a history of more than a hundred thousand operations is clean.</summary>
+    /// <summary>
+    /// A broker that does everything right, and clients that meet with everything: a history of more than a hundred thousand operations is
+    /// clean.
+    /// </summary>
     [Fact]
     public void A_long_history_of_a_correct_broker()
     {
@@ -156,7 +159,8 @@ public sealed class CorrectHistoryTests
         var random = new Prng(4711);
         var logs = Enumerable.Range(0, partitions).Select(_ => new List<long?>()).ToArray(); // null: a marker, or aborted
         var positions = new int[processes, partitions];
-        var history = Enumerable.Range(0, processes).Select(p => Ok(p, new Assign([.. Enumerable.Range(0, partitions).Select(i => new AssignedPartition($"t-{i}", 0))]))).ToList();
+        var history = Enumerable.Range(0, processes)
+            .Select(p => Ok(p, new Assign([.. Enumerable.Range(0, partitions).Select(i => new AssignedPartition($"t-{i}", 0))]))).ToList();
         var nextValue = 0L;
         while (history.Count < operations)
             history.Add(NextOperation(random.NextInt(processes), (Outcome)Math.Max(0, random.NextInt(10) - 7)));
@@ -201,6 +205,7 @@ public sealed class CorrectHistoryTests
         }
 
         IEnumerable<PolledRecord> Records(int p, int from, int until) =>
-            Enumerable.Range(from, until - from).Where(offset => logs[p][offset] is not null).Select(offset => new PolledRecord($"t-{p}", offset, logs[p][offset]!.Value));
+            Enumerable.Range(from, until - from).Where(offset => logs[p][offset] is not null)
+            .Select(offset => new PolledRecord($"t-{p}", offset, logs[p][offset]!.Value));
     }
 }

@@ -23,7 +23,8 @@ internal static class Histories
     public static Step Poll(string partition, params (long Offset, long Value)[] records) =>
         new Poll([.. records.Select(record => new PolledRecord(partition, record.Offset, record.Value))]);
 
-    public static Step Assign(params string[] partitions) => new Assign([.. partitions.Select(partition => new AssignedPartition(partition))]);
+    public static Step Assign(params string[] partitions) =>
+        new Assign([.. partitions.Select(partition => new AssignedPartition(partition))]);
 
     public static Step AssignFrom(string partition, long start) => new Assign([new AssignedPartition(partition, start)]);
 

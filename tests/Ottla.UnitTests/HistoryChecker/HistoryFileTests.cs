@@ -22,7 +22,9 @@ public sealed class HistoryFileTests
         HistoryFile.Write(text, Everything);
         var read = HistoryFile.Read(new StringReader(text.ToString()));
         Assert.Equal(Everything.Select(operation => operation.ToString()), read.Select(operation => operation.ToString()));
-        Assert.Equal(Everything.Select(operation => (operation.Process, operation.Outcome, operation.IsTransaction)), read.Select(operation => (operation.Process, operation.Outcome, operation.IsTransaction)));
+        Assert.Equal(
+            Everything.Select(operation => (operation.Process, operation.Outcome, operation.IsTransaction)),
+            read.Select(operation => (operation.Process, operation.Outcome, operation.IsTransaction)));
     }
 
     [Fact]
@@ -65,7 +67,9 @@ public sealed class HistoryFileTests
         var ended = recorder.Begin(Ok(9, Send("a", 2)));
         recorder.Add(Ok(10, Poll("a", (0, 2))));
         recorder.End(ended, Ok(9, Send("a", 2, 0)));
-        Assert.Equal(["process 8, info: send 1 to a", "process 9, ok: send 2 to a at 0", "process 10, ok: poll [a 0:2]"], recorder.Operations.Select(operation => operation.ToString()));
+        Assert.Equal(
+            ["process 8, info: send 1 to a", "process 9, ok: send 2 to a at 0", "process 10, ok: poll [a 0:2]"],
+            recorder.Operations.Select(operation => operation.ToString()));
         Assert.Equal([10L, 9], Read());
         recorder.Dispose();
         Assert.Equal([10L, 9, 8], Read());

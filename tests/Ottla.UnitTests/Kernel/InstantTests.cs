@@ -17,7 +17,8 @@ public sealed class InstantTests
     [InlineData(-1, long.MinValue, long.MinValue)]
     [InlineData(long.MinValue, -1, long.MinValue)]
     [InlineData(long.MinValue, long.MinValue, long.MinValue)]
-    public void Adding_saturates(long start, long added, long end) => Assert.Equal(new Instant(end), new Instant(start).AddMilliseconds(added));
+    public void Adding_saturates(long start, long added, long end) =>
+        Assert.Equal(new Instant(end), new Instant(start).AddMilliseconds(added));
 
     [Theory]
     [InlineData(150, 100, 50)]
@@ -27,7 +28,8 @@ public sealed class InstantTests
     [InlineData(long.MaxValue, long.MinValue, long.MaxValue)]
     [InlineData(-2, long.MaxValue, long.MinValue)]
     [InlineData(long.MinValue, long.MaxValue, long.MinValue)]
-    public void Differences_saturate(long later, long earlier, long difference) => Assert.Equal(difference, new Instant(later).MillisecondsSince(new Instant(earlier)));
+    public void Differences_saturate(long later, long earlier, long difference) =>
+        Assert.Equal(difference, new Instant(later).MillisecondsSince(new Instant(earlier)));
 
     [Fact]
     public void Order()

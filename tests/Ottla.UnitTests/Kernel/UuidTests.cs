@@ -20,7 +20,9 @@ public sealed class UuidTests
         Assert.Equal(uuid, Uuid.Parse(text));
         Span<byte> bytes = stackalloc byte[Uuid.SizeBytes];
         uuid.Write(bytes);
-        Assert.Equal(high.ToString("x16", CultureInfo.InvariantCulture) + low.ToString("x16", CultureInfo.InvariantCulture), Convert.ToHexStringLower(bytes));
+        Assert.Equal(
+            high.ToString("x16", CultureInfo.InvariantCulture) + low.ToString("x16", CultureInfo.InvariantCulture),
+            Convert.ToHexStringLower(bytes));
         Assert.Equal(uuid, Uuid.Read(bytes));
     }
 
@@ -49,7 +51,8 @@ public sealed class UuidTests
     [Fact]
     public void Order_is_by_unsigned_bytes()
     {
-        Uuid[] sorted = [Uuid.Zero, Uuid.One, new(0, ulong.MaxValue), new(1, 0), new(long.MaxValue, 5), new(ulong.MaxValue, 0), new(ulong.MaxValue, 1)];
+        Uuid[] sorted = [
+            Uuid.Zero, Uuid.One, new(0, ulong.MaxValue), new(1, 0), new(long.MaxValue, 5), new(ulong.MaxValue, 0), new(ulong.MaxValue, 1)];
         for (var i = 0; i < sorted.Length; i++)
         {
             for (var j = 0; j < sorted.Length; j++)

@@ -59,7 +59,8 @@ public static partial class GoldenDump
     [GeneratedRegex(@"^baseOffset: (\d+) lastOffset: (\d+) .* partitionLeaderEpoch: (\d+) .* CreateTime: (\d+) ")]
     private static partial Regex BatchLine();
 
-    private static long Number(Match match, int group) => long.Parse(match.Groups[group].Value, System.Globalization.CultureInfo.InvariantCulture);
+    private static long Number(Match match, int group) =>
+        long.Parse(match.Groups[group].Value, System.Globalization.CultureInfo.InvariantCulture);
 
     /// <summary>Reads a record as Kafka's own converter prints it.</summary>
     public static MetadataRecord Record(JsonElement json)
@@ -80,12 +81,19 @@ public static partial class GoldenDump
             "TOPIC_RECORD" => new TopicRecord { Name = Text(d, "name")!, TopicId = Id(d, "topicId") },
             "REMOVE_TOPIC_RECORD" => new RemoveTopicRecord { TopicId = Id(d, "topicId") },
             "CLEAR_ELR_RECORD" => new ClearElrRecord { TopicName = Text(d, "topicName")! },
-            "PRODUCER_IDS_RECORD" => new ProducerIdsRecord { BrokerId = (int)Int(d, "brokerId"), BrokerEpoch = Int(d, "brokerEpoch"), NextProducerId = Int(d, "nextProducerId") },
+            "PRODUCER_IDS_RECORD" =>
+                new ProducerIdsRecord
+                {
+                    BrokerId = (int)Int(d, "brokerId"),
+                    BrokerEpoch = Int(d, "brokerEpoch"),
+                    NextProducerId = Int(d, "nextProducerId")
+                },
             "PARTITION_RECORD" => Partition(d),
             "PARTITION_CHANGE_RECORD" => Change(d),
             "REGISTER_BROKER_RECORD" => Broker(d),
             "REGISTER_CONTROLLER_RECORD" => Controller(d),
-            "UNREGISTER_BROKER_RECORD" => new UnregisterBrokerRecord { BrokerId = (int)Int(d, "brokerId"), BrokerEpoch = Int(d, "brokerEpoch") },
+            "UNREGISTER_BROKER_RECORD" =>
+                new UnregisterBrokerRecord { BrokerId = (int)Int(d, "brokerId"), BrokerEpoch = Int(d, "brokerEpoch") },
             "UNREGISTER_CONTROLLER_RECORD" => new UnregisterControllerRecord { ControllerId = (int)Int(d, "controllerId") },
             "BROKER_REGISTRATION_CHANGE_RECORD" => new BrokerRegistrationChangeRecord
             {
@@ -119,7 +127,8 @@ public static partial class GoldenDump
             },
             "CLIENT_QUOTA_RECORD" => new ClientQuotaRecord
             {
-                Entity = [.. d.GetProperty("entity").EnumerateArray().Select(e => new ClientQuotaRecord.EntityData { EntityType = Text(e, "entityType")!, EntityName = Text(e, "entityName") })],
+                Entity = [.. d.GetProperty("entity").EnumerateArray().Select(
+                    e => new ClientQuotaRecord.EntityData { EntityType = Text(e, "entityType")!, EntityName = Text(e, "entityName") })],
                 Key = Text(d, "key")!,
                 Value = d.GetProperty("value").GetDouble(),
                 Remove = d.GetProperty("remove").GetBoolean(),
@@ -205,7 +214,8 @@ public static partial class GoldenDump
         })],
     };
 
-    private static long Int(JsonElement json, string name, long otherwise = 0) => json.TryGetProperty(name, out var value) ? value.GetInt64() : otherwise;
+    private static long Int(JsonElement json, string name, long otherwise = 0) =>
+        json.TryGetProperty(name, out var value) ? value.GetInt64() : otherwise;
 
     private static string? Text(JsonElement json, string name) => json.TryGetProperty(name, out var value) ? value.GetString() : null;
 

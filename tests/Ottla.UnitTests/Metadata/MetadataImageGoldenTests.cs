@@ -69,7 +69,8 @@ public sealed class MetadataImageGoldenTests
         Assert.Equal([1], partition.EligibleLeaderReplicas.AsEnumerable());
         Assert.Equal(LeaderRecoveryState.Recovering, partition.LeaderRecoveryState);
         Assert.Equal("compact", image.Configs.Value(ConfigResource.Topic("compacted"), "cleanup.policy"));
-        Assert.Equal("earliest", image.Configs.Value(new ConfigResource(ConfigResourceType.Group, "shared-group"), "share.auto.offset.reset"));
+        Assert.Equal(
+            "earliest", image.Configs.Value(new ConfigResource(ConfigResourceType.Group, "shared-group"), "share.auto.offset.reset"));
         Assert.Equal(1000, image.NextProducerId);
         Assert.Single(image.Acls.ById);
         Assert.Single(image.Scram.ByUser);
@@ -83,7 +84,8 @@ public sealed class MetadataImageGoldenTests
             broker.Features = [.. broker.Features.OrderBy(feature => feature.Name, StringComparer.Ordinal)];
         if (record.Message is RegisterControllerRecord controller)
             controller.Features = [.. controller.Features.OrderBy(feature => feature.Name, StringComparer.Ordinal)];
-        return $"{record.Message.GetType().Name} v{record.Version} {Convert.ToHexString(WireBuffer.Encode(record.Message, record.Version))}";
+        return $"{record.Message.GetType().Name} v{record.Version} "
+            + $"{Convert.ToHexString(WireBuffer.Encode(record.Message, record.Version))}";
     }
 
     private static List<string> Sections(List<MetadataRecord> records)

@@ -20,7 +20,8 @@ public sealed class MetadataReplayerTests
         Assert.Equal(0, replayer.TransactionStartOffset);
         Apply(replayer, 2, new TopicRecord { Name = "a", TopicId = TopicId });
         Assert.Null(replayer.Image.Topics.Find("a"));
-        Apply(replayer, 3, Partition(0), new EndTransactionRecord(), new ConfigRecord { ResourceType = 2, ResourceName = "a", Name = "k", Value = "v" });
+        Apply(replayer, 3, Partition(0), new EndTransactionRecord(),
+            new ConfigRecord { ResourceType = 2, ResourceName = "a", Name = "k", Value = "v" });
         Assert.NotNull(replayer.Image.Topics.Find("a"));
         Assert.Equal(-1, replayer.TransactionStartOffset);
         Assert.Equal("v", replayer.Image.Configs.Value(ConfigResource.Topic("a"), "k"));
@@ -44,7 +45,8 @@ public sealed class MetadataReplayerTests
     {
         Assert.Throws<MetadataException>(() => Apply(new MetadataReplayer(MetadataImage.Empty), 0, new EndTransactionRecord()));
         Assert.Throws<MetadataException>(() => Apply(new MetadataReplayer(MetadataImage.Empty), 0, new AbortTransactionRecord()));
-        Assert.Throws<MetadataException>(() => Apply(new MetadataReplayer(MetadataImage.Empty), 0, new BeginTransactionRecord(), new BeginTransactionRecord()));
+        Assert.Throws<MetadataException>(
+            () => Apply(new MetadataReplayer(MetadataImage.Empty), 0, new BeginTransactionRecord(), new BeginTransactionRecord()));
     }
 
     [Fact]
@@ -82,7 +84,14 @@ public sealed class MetadataReplayerTests
             new RegisterBrokerRecord { BrokerId = 1, BrokerEpoch = 5, Rack = "r", LogDirs = [new Uuid(9, 200)] },
             new RegisterBrokerRecord { BrokerId = 2, BrokerEpoch = 6, Rack = null },
             new UnfenceBrokerRecord { Id = 1, Epoch = 5 },
-            new BrokerRegistrationChangeRecord { BrokerId = 1, BrokerEpoch = 5, InControlledShutdown = 1, LogDirs = [new Uuid(9, 201)], CordonedLogDirs = [] },
+            new BrokerRegistrationChangeRecord
+            {
+                BrokerId = 1,
+                BrokerEpoch = 5,
+                InControlledShutdown = 1,
+                LogDirs = [new Uuid(9, 201)],
+                CordonedLogDirs = []
+            },
             new FenceBrokerRecord { Id = 2, Epoch = 6 },
             new UnregisterBrokerRecord { BrokerId = 2, BrokerEpoch = 6 },
             new RegisterControllerRecord { ControllerId = 3 },
@@ -91,7 +100,15 @@ public sealed class MetadataReplayerTests
             new TopicRecord { Name = "a", TopicId = TopicId },
             Partition(1),
             Partition(0),
-            new PartitionChangeRecord { TopicId = TopicId, PartitionId = 1, Isr = [], Leader = -1, EligibleLeaderReplicas = [1], LastKnownElr = [1] },
+            new PartitionChangeRecord
+            {
+                TopicId = TopicId,
+                PartitionId = 1,
+                Isr = [],
+                Leader = -1,
+                EligibleLeaderReplicas = [1],
+                LastKnownElr = [1]
+            },
             new ConfigRecord { ResourceType = 2, ResourceName = "a", Name = "k", Value = "v" },
             new ConfigRecord { ResourceType = 2, ResourceName = "a", Name = "l", Value = "v" },
             new ConfigRecord { ResourceType = 2, ResourceName = "a", Name = "l", Value = null },
@@ -105,7 +122,14 @@ public sealed class MetadataReplayerTests
             new UserScramCredentialRecord { Name = "u", Mechanism = 1, Salt = [1], StoredKey = [2], ServerKey = [3], Iterations = 4096 },
             new UserScramCredentialRecord { Name = "v", Mechanism = 2 },
             new RemoveUserScramCredentialRecord { Name = "v", Mechanism = 2 },
-            new DelegationTokenRecord { TokenId = "t", Owner = "User:a", Requester = "User:a", Renewers = ["User:b"], ExpirationTimestamp = 3 },
+            new DelegationTokenRecord
+            {
+                TokenId = "t",
+                Owner = "User:a",
+                Requester = "User:a",
+                Renewers = ["User:b"],
+                ExpirationTimestamp = 3
+            },
             new DelegationTokenRecord { TokenId = "s" },
             new RemoveDelegationTokenRecord { TokenId = "s" },
             new NoOpRecord(),
@@ -199,7 +223,9 @@ public sealed class MetadataReplayerTests
     };
 
     private static MetadataDelta Apply(MetadataReplayer replayer, long offset, params IRecordMessage[] messages) =>
-        replayer.Apply([.. messages.Select(message => new MetadataRecord(message, 0))], offset, new MetadataProvenance(offset + messages.Length - 1, 1, 0));
+        replayer.Apply(
+            [.. messages.Select(message => new MetadataRecord(message, 0))], offset,
+            new MetadataProvenance(offset + messages.Length - 1, 1, 0));
 
     private static void AssertRefused(params IRecordMessage[] messages) =>
         Assert.Throws<MetadataException>(() => Apply(new MetadataReplayer(MetadataImage.Empty), 0, messages));

@@ -19,18 +19,27 @@ public sealed class StorageFormatterTests
     {
         var plan = Plan(Request);
         Assert.Equal(
-            ["metadata.version=33", "eligible.leader.replicas.version=1", "group.version=1", "share.version=2", "streams.version=1", "transaction.version=2"],
+            ["metadata.version=33", "eligible.leader.replicas.version=1", "group.version=1", "share.version=2", "streams.version=1",
+                "transaction.version=2"],
             Levels(plan));
         Assert.Equal(0, plan.KRaftVersion);
         Assert.Equal(["metadata directory", "data directory"], plan.Directories.Select(directory => directory.Kind));
-        var limited = Plan(Request with { SupportedFeatures = SupportedFeatures.Latest.UpTo(Feature.ShareVersion, 0).UpTo(Feature.TransactionVersion, 1) });
-        Assert.Equal(["metadata.version=33", "eligible.leader.replicas.version=1", "group.version=1", "streams.version=1", "transaction.version=1"], Levels(limited));
+        var limited = Plan(
+            Request with
+            {
+                SupportedFeatures = SupportedFeatures.Latest.UpTo(Feature.ShareVersion, 0)
+                .UpTo(Feature.TransactionVersion, 1)
+            });
+        Assert.Equal(
+            ["metadata.version=33", "eligible.leader.replicas.version=1", "group.version=1", "streams.version=1", "transaction.version=1"],
+            Levels(limited));
     }
 
     [Fact]
     public void Older_release_has_what_it_had() =>
         Assert.Equal(
-            ["metadata.version=30", "eligible.leader.replicas.version=1", "group.version=1", "share.version=1", "streams.version=1", "transaction.version=2"],
+            ["metadata.version=30", "eligible.leader.replicas.version=1", "group.version=1", "share.version=1", "streams.version=1",
+                "transaction.version=2"],
             Levels(Plan(Request with { ReleaseVersion = "4.3" })));
 
     [Fact]
@@ -39,7 +48,9 @@ public sealed class StorageFormatterTests
         var id = new Uuid(4, 400);
         var plan = Plan(Request with { HasDynamicQuorum = true, InitialControllers = [new InitialController(1, "h", 9093, id)] });
         Assert.Equal(1, plan.KRaftVersion);
-        Assert.Equal((id, "dynamic metadata voter directory", true), (plan.Directories[0].DirectoryId, plan.Directories[0].Kind, plan.Directories[0].HoldsSnapshot));
+        Assert.Equal(
+            (id, "dynamic metadata voter directory", true),
+            (plan.Directories[0].DirectoryId, plan.Directories[0].Kind, plan.Directories[0].HoldsSnapshot));
         var other = Plan(Request with { HasDynamicQuorum = true, InitialControllers = [new InitialController(2, "h", 9093, id)] });
         Assert.Equal(("dynamic metadata directory", true), (other.Directories[0].Kind, other.Directories[0].HoldsSnapshot));
         Assert.NotEqual(id, other.Directories[0].DirectoryId);
@@ -57,7 +68,9 @@ public sealed class StorageFormatterTests
         Assert.Equal((1, "c"), (MetaProperties.Read(disk, "/a")!.NodeId, MetaProperties.Read(disk, "/a")!.ClusterId));
     }
 
-    /// <summary>The first snapshot of a cluster of three that kafka-storage 4.4 formatted, with a SCRAM user, is what Ottla writes for it.</summary>
+    /// <summary>
+    /// The first snapshot of a cluster of three that kafka-storage 4.4 formatted, with a SCRAM user, is what Ottla writes for it.
+    /// </summary>
     [Fact]
     public void Bootstrap_snapshot_has_Kafkas_bytes()
     {
@@ -67,11 +80,13 @@ public sealed class StorageFormatterTests
         var plan = Plan(Request with
         {
             HasDynamicQuorum = true,
-            InitialControllers = InitialController.ParseList(string.Join(',', ids.Select((id, index) => $"{index + 1}@127.0.0.1:{31511 + index * 10}:{id}"))),
+            InitialControllers = InitialController.ParseList(
+                string.Join(',', ids.Select((id, index) => $"{index + 1}@127.0.0.1:{31511 + index * 10}:{id}"))),
         });
         var user = snapshot.Records.Single(record => record.Message is UserScramCredentialRecord); // its salt is random
         var disk = new InMemoryFileSystem();
-        LogDirectories.Format(plan with { Records = [.. plan.Records, user] }, "CONTROLLER", disk, new Instant(snapshot.LastContainedLogTimestampMs));
+        LogDirectories.Format(
+            plan with { Records = [.. plan.Records, user] }, "CONTROLLER", disk, new Instant(snapshot.LastContainedLogTimestampMs));
 
         var ours = disk.ReadAllBytes("/a/__cluster_metadata-0/00000000000000000000-0000000000.checkpoint", 64 * 1024);
         Assert.Equal(WithoutBatchTimes(kafkas), WithoutBatchTimes(ours)); // Kafka takes the time anew for each batch
@@ -106,7 +121,9 @@ public sealed class StorageFormatterTests
     public void Initial_controllers_are_read()
     {
         var controllers = InitialController.ParseList(" 2@[::1]:9094:DAwMDAwMTAKNDQ0NDQ0Nsg,, 1@host.example:9093:DAwMDAwMTAGNDQ0NDQ0NsQ");
-        Assert.Equal(["1@host.example:9093:DAwMDAwMTAGNDQ0NDQ0NsQ", "2@[::1]:9094:DAwMDAwMTAKNDQ0NDQ0Nsg"], controllers.Select(one => one.ToString()));
+        Assert.Equal(
+            ["1@host.example:9093:DAwMDAwMTAGNDQ0NDQ0NsQ", "2@[::1]:9094:DAwMDAwMTAKNDQ0NDQ0Nsg"],
+            controllers.Select(one => one.ToString()));
         Assert.Equal("::1", controllers[1].Host);
     }
 
@@ -125,12 +142,14 @@ public sealed class StorageFormatterTests
     [InlineData("1@h:1:AAAAAAAAAAAAAAAAAAAAAQ", "is reserved")]
     [InlineData("1@h:1:DAwMDAwMTAGNDQ0NDQ0NsQ,1@g:1:DAwMDAwMTAGNDQ0NDQ0NsQ", "more than once")]
     public void Initial_controllers_that_cannot_be_read_are_refused(string text, string reason) =>
-        Assert.Contains(reason, Assert.Throws<FormatterException>(() => InitialController.ParseList(text)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            reason, Assert.Throws<FormatterException>(() => InitialController.ParseList(text)).Message, StringComparison.Ordinal);
 
     [Fact]
     public void Bootstrap_metadata_is_printed_as_kafka_storage_does_but_for_secrets()
     {
-        var text = BootstrapMetadataText.Of(Plan(Request with { ReleaseVersion = "3.9", ScramArguments = ["SCRAM-SHA-256=[name=alice,password=secret]"] }));
+        var text = BootstrapMetadataText.Of(
+            Plan(Request with { ReleaseVersion = "3.9", ScramArguments = ["SCRAM-SHA-256=[name=alice,password=secret]"] }));
         Assert.Equal(
             "BootstrapMetadata(records=[ApiMessageAndVersion(FeatureLevelRecord(name='metadata.version', featureLevel=21) at version 0), "
             + "ApiMessageAndVersion(UserScramCredentialRecord(name='alice', mechanism=1, salt=(redacted), storedKey=(redacted), "
@@ -143,10 +162,20 @@ public sealed class StorageFormatterTests
     {
         var self = new InitialController(1, "h", 9093, new Uuid(4, 400));
         AssertRefused(
-            "Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone, --initial-controllers, or --no-initial-controllers.",
+            "Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone, "
+                + "--initial-controllers, or --no-initial-controllers.",
             Request with { HasDynamicQuorum = true });
-        AssertRefused("You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone.", Request with { InitialControllers = [self] });
-        AssertRefused("Cannot set kraft.version to 0", Request with { HasDynamicQuorum = true, InitialControllers = [self], Features = new Dictionary<string, short> { ["kraft.version"] = 0 } });
+        AssertRefused(
+            "You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone.",
+            Request with { InitialControllers = [self] });
+        AssertRefused(
+            "Cannot set kraft.version to 0",
+            Request with
+            {
+                HasDynamicQuorum = true,
+                InitialControllers = [self],
+                Features = new Dictionary<string, short> { ["kraft.version"] = 0 }
+            });
         Assert.Equal(1, Plan(Request with { HasDynamicQuorum = true, HasNoInitialControllers = true }).KRaftVersion);
     }
 
@@ -159,12 +188,25 @@ public sealed class StorageFormatterTests
         AssertRefused("was not one of the given", Request with { MetadataLogDir = "/c" });
         AssertRefused("Unknown metadata.version '9.9'", Request with { ReleaseVersion = "9.9" });
         AssertRefused("Unsupported feature: x", Request with { Features = new Dictionary<string, short> { ["x"] = 1 } });
-        AssertRefused("No feature:share.version with feature level 9", Request with { Features = new Dictionary<string, short> { ["share.version"] = 9 } });
+        AssertRefused(
+            "No feature:share.version with feature level 9",
+            Request with { Features = new Dictionary<string, short> { ["share.version"] = 9 } });
         AssertRefused("Cannot set kraft.version to 1", Request with { Features = new Dictionary<string, short> { ["kraft.version"] = 1 } });
-        AssertRefused("because it depends on", Request with { ReleaseVersion = "3.9", Features = new Dictionary<string, short> { [Feature.EligibleLeaderReplicasVersion] = 1 } });
-        AssertRefused("SCRAM is only supported", Request with { ReleaseVersion = "3.4", ScramArguments = ["SCRAM-SHA-256=[name=a,password=b]"] });
-        Assert.Contains("already formatted", Assert.Throws<FormatterException>(() => StorageFormatter.Plan(Request, _ => new FormattedDirectory("c", 1))).Message, StringComparison.Ordinal);
-        Assert.Contains("Expected c, but read d", Assert.Throws<FormatterException>(() => StorageFormatter.Plan(Request, _ => new FormattedDirectory("d", 1))).Message, StringComparison.Ordinal);
+        AssertRefused(
+            "because it depends on",
+            Request with
+            {
+                ReleaseVersion = "3.9",
+                Features = new Dictionary<string, short> { [Feature.EligibleLeaderReplicasVersion] = 1 }
+            });
+        AssertRefused(
+            "SCRAM is only supported", Request with { ReleaseVersion = "3.4", ScramArguments = ["SCRAM-SHA-256=[name=a,password=b]"] });
+        Assert.Contains(
+            "already formatted", Assert.Throws<FormatterException>(
+                () => StorageFormatter.Plan(Request, _ => new FormattedDirectory("c", 1))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Expected c, but read d", Assert.Throws<FormatterException>(
+                () => StorageFormatter.Plan(Request, _ => new FormattedDirectory("d", 1))).Message, StringComparison.Ordinal);
         Assert.Empty(StorageFormatter.Plan(Request with { IgnoreFormatted = true }, _ => new FormattedDirectory("c", 1)).Directories);
     }
 
@@ -198,7 +240,8 @@ public sealed class StorageFormatterTests
     private static void AssertRefused(string message, FormatRequest request) => AssertRefusedWith(message, request, _ => null);
 
     private static void AssertRefusedWith(string message, FormatRequest request, Func<string, FormattedDirectory?> existing) =>
-        Assert.Contains(message, Assert.Throws<FormatterException>(() => StorageFormatter.Plan(request, existing)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            message, Assert.Throws<FormatterException>(() => StorageFormatter.Plan(request, existing)).Message, StringComparison.Ordinal);
 
     private static byte[] WithoutBatchTimes(byte[] file)
     {

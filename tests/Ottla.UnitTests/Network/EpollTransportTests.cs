@@ -165,7 +165,9 @@ public sealed class EpollTransportTests() : SocketTransportTests(Transport)
         await client.ReceiveAsync(new byte[1], default);
         await cancellation.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => sending.WaitAsync(Frames.Patience));
-        Assert.Equal(SocketError.OperationAborted, await ErrorOf(async () => await server.SendFileAsync(default, file.Stream.SafeFileHandle, 0, 10, default)));
+        Assert.Equal(
+            SocketError.OperationAborted,
+            await ErrorOf(async () => await server.SendFileAsync(default, file.Stream.SafeFileHandle, 0, 10, default)));
     }
 
     private sealed class Work : IThreadPoolWorkItem

@@ -8,7 +8,8 @@ namespace Ottla.UnitTests.Network;
 /// <summary>A connection that completes everything at once: receives a script of chunks, records what is sent and how.</summary>
 internal sealed class FakeConnection(IEnumerable<byte[]> chunks, bool canSendFile = false) : ITransportConnection
 {
-    private readonly Queue<ReadOnlyMemory<byte>> _chunks = new(chunks.Where(chunk => chunk.Length > 0).Select(chunk => (ReadOnlyMemory<byte>)chunk));
+    private readonly Queue<ReadOnlyMemory<byte>> _chunks = new(
+        chunks.Where(chunk => chunk.Length > 0).Select(chunk => (ReadOnlyMemory<byte>)chunk));
 
     public FakeConnection(bool canSendFile = false)
         : this([], canSendFile)
@@ -59,7 +60,8 @@ internal sealed class FakeConnection(IEnumerable<byte[]> chunks, bool canSendFil
         return default;
     }
 
-    public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken)
+    public ValueTask SendFileAsync(
+        ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken)
     {
         Record($"file {header.Length}+{length}");
         Sent.Write(header.Span);

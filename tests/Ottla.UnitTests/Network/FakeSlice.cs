@@ -37,7 +37,8 @@ internal sealed class TemporaryFile : IDisposable
     {
         Path = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"ottla-network-{Guid.NewGuid():N}");
         File.WriteAllBytes(Path, contents);
-        Stream = new FileStream(Path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0, FileOptions.Asynchronous);
+        Stream = new FileStream(
+            Path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0, FileOptions.Asynchronous);
     }
 
     public string Path { get; }

@@ -56,7 +56,8 @@ public sealed class FrameReaderTests
     [InlineData(1)]
     public async Task FramesAroundTheSlabsSize(int difference)
     {
-        byte[][] frames = [[1, 2, 3], Frames.Random(1, FrameReader.SlabBytes + difference), [4], Frames.Random(2, FrameReader.SlabBytes + difference)];
+        byte[][] frames = [
+            [1, 2, 3], Frames.Random(1, FrameReader.SlabBytes + difference), [4], Frames.Random(2, FrameReader.SlabBytes + difference)];
         Assert.Equal(frames, await Frames.ReadAllAsync(new FakeConnection([Frames.Prefixed(frames)]), _pool));
     }
 
@@ -212,7 +213,9 @@ public sealed class FrameReaderTests
     {
         var (client, server) = await Frames.ConnectAsync(new InMemoryTransport());
         using var reader = new FrameReader(server, _pool, Frames.FrameBytesMax);
-        foreach (var (size, expected) in new[] { (800_000, FrameReader.UnprovenFrameBytesMax), (50_000_000, 800_000), (50_000_000, FrameReader.ProvenFrameBytesMax) })
+        foreach (var (
+            size, expected) in new[] { (800_000, FrameReader.UnprovenFrameBytesMax), (50_000_000, 800_000),
+            (50_000_000, FrameReader.ProvenFrameBytesMax) })
         {
             var receiving = reader.ReceiveAsync(default).AsTask();
             await client.SendAsync(Frames.Prefix(size), default);

@@ -53,8 +53,11 @@ public sealed class FrameSenderTests
     public async Task SmallSlicesTravelBesideTheirHeaders()
     {
         var slices = Enumerable.Range(0, 4).Select(i => new FakeSlice(Frames.Random((ulong)i, 1000))).ToArray();
-        var frames = slices.Chunk(2).Select(pair => Frame(new byte[] { 1, 2, 3 }, pair[0], new byte[] { 4 }, pair[1], new byte[] { 5, 6 })).ToList();
-        var expected = Expected(slices.Chunk(2).Select(pair => new object[] { new byte[] { 1, 2, 3 }, pair[0], new byte[] { 4 }, pair[1], new byte[] { 5, 6 } }));
+        var frames = slices.Chunk(2).Select(pair => Frame(new byte[] { 1, 2, 3 }, pair[0], new byte[] { 4 }, pair[1], new byte[] { 5, 6 }))
+            .ToList();
+        var expected = Expected(
+            slices.Chunk(2)
+            .Select(pair => new object[] { new byte[] { 1, 2, 3 }, pair[0], new byte[] { 4 }, pair[1], new byte[] { 5, 6 } }));
         var connection = new FakeConnection(canSendFile: true);
         await new FrameSender(connection, _pool).SendAsync(frames, default);
         Assert.Single(connection.Calls);
@@ -106,7 +109,8 @@ public sealed class FrameSenderTests
         FakeSlice[] slices = [new([1]), new(new byte[600_000], missingBytes: 1), new([2]), new([3])];
         List<FrameBuffer> frames = [Frame(slices[0], new byte[] { 1 }), Frame(new byte[] { 2 }, slices[1], slices[2]), Frame(slices[3])];
         var connection = new FakeConnection();
-        var exception = await Assert.ThrowsAsync<IOException>(async () => await new FrameSender(connection, _pool).SendAsync(frames, default));
+        var exception = await Assert.ThrowsAsync<IOException>(
+            async () => await new FrameSender(connection, _pool).SendAsync(frames, default));
         Assert.Contains("600000", exception.Message, StringComparison.Ordinal);
         Assert.Equal(1, connection.Aborts);
         Assert.All(slices, slice => Assert.Equal(1, slice.Disposals));
@@ -265,7 +269,8 @@ public sealed class FrameSenderTests
             return default;
         }
 
-        public ValueTask SendFileAsync(ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
+        public ValueTask SendFileAsync(
+            ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
             throw new NotSupportedException();
 
         public void Abort()

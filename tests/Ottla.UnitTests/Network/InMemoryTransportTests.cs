@@ -41,7 +41,8 @@ public sealed class InMemoryTransportTests
         await using var listener = two.Listen(new(IPAddress.Any, 9092), 5, Sizes);
         Assert.Equal(new IPEndPoint(IPAddress.Parse("10.0.0.2"), 9092), listener.LocalEndPoint);
 
-        foreach (var endpoint in new EndPoint[] { listener.LocalEndPoint, new DnsEndPoint("BROKER-2", 9092), new DnsEndPoint("10.0.0.2", 9092) })
+        foreach (var endpoint in new EndPoint[] { listener.LocalEndPoint, new DnsEndPoint("BROKER-2", 9092),
+            new DnsEndPoint("10.0.0.2", 9092) })
         {
             await using var client = await one.ConnectAsync(endpoint, default);
             await using var server = await listener.AcceptAsync(default);
@@ -50,11 +51,14 @@ public sealed class InMemoryTransportTests
             Assert.Equal(IPAddress.Loopback, server.RemoteEndPoint!.Address);
         }
 
-        Assert.Equal(SocketError.ConnectionRefused, await ErrorOf(async () => await one.ConnectAsync(new IPEndPoint(IPAddress.Loopback, 9092), default)));
+        Assert.Equal(
+            SocketError.ConnectionRefused,
+            await ErrorOf(async () => await one.ConnectAsync(new IPEndPoint(IPAddress.Loopback, 9092), default)));
         Assert.Equal(SocketError.HostNotFound, await ErrorOf(async () => await one.ConnectAsync(new DnsEndPoint("nobody", 9092), default)));
         Assert.Throws<SocketException>(() => two.Listen(new(IPAddress.Any, 9092), 5, Sizes));
         await listener.DisposeAsync();
-        Assert.Equal(SocketError.ConnectionRefused, await ErrorOf(async () => await two.ConnectAsync(new IPEndPoint(IPAddress.Any, 9092), default)));
+        Assert.Equal(
+            SocketError.ConnectionRefused, await ErrorOf(async () => await two.ConnectAsync(new IPEndPoint(IPAddress.Any, 9092), default)));
         await using var again = two.Listen(new(IPAddress.Any, 9092), 5, Sizes);
     }
 
@@ -65,7 +69,8 @@ public sealed class InMemoryTransportTests
         var listener = transport.Listen(new(IPAddress.Loopback, 0), 2, Sizes);
         var waiting = await transport.ConnectAsync(listener.LocalEndPoint, default);
         await transport.ConnectAsync(listener.LocalEndPoint, default);
-        Assert.Equal(SocketError.ConnectionRefused, await ErrorOf(async () => await transport.ConnectAsync(listener.LocalEndPoint, default)));
+        Assert.Equal(
+            SocketError.ConnectionRefused, await ErrorOf(async () => await transport.ConnectAsync(listener.LocalEndPoint, default)));
         await listener.DisposeAsync();
         Assert.Equal(SocketError.ConnectionReset, await ErrorOf(async () => await waiting.ReceiveAsync(new byte[1], default)));
         await Assert.ThrowsAsync<ObjectDisposedException>(async () => await listener.AcceptAsync(default));

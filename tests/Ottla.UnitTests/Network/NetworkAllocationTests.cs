@@ -11,7 +11,8 @@ public sealed class NetworkAllocationTests
     private const int Measurements = 5;
 
 #if DEBUG
-    // Unoptimised code keeps the state of every async method in an object; that is all the debug build may allocate, whatever the frames' sizes.
+    // Unoptimised code keeps the state of every async method in an object; that is all the debug build may allocate, whatever the frames'
+    // sizes.
     private const long BytesPerRoundMax = 2500;
 #else
     private const long BytesPerRoundMax = 0;
@@ -45,7 +46,8 @@ public sealed class NetworkAllocationTests
         }
 
         Array.Sort(allocated);
-        Assert.True(allocated[Measurements / 2] <= BytesPerRoundMax * Rounds, $"{allocated[Measurements / 2] / (double)Rounds} bytes per round");
+        Assert.True(
+            allocated[Measurements / 2] <= BytesPerRoundMax * Rounds, $"{allocated[Measurements / 2] / (double)Rounds} bytes per round");
 
         void Round()
         {

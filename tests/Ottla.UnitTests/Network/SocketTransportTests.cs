@@ -98,7 +98,8 @@ public abstract class SocketTransportTests(ITransport transport)
         {
             await using var connection = await _transport.ConnectAsync(listener.LocalEndPoint, default);
             var random = new Prng(seed);
-            var frames = Enumerable.Range(0, 40).Select(_ => Frames.Random(random, random.NextInt(random.NextChance(10) ? 300_000 : 2000))).ToList();
+            var frames = Enumerable.Range(0, 40).Select(_ => Frames.Random(random, random.NextInt(random.NextChance(10) ? 300_000 : 2000)))
+                .ToList();
             var sending = connection.SendAsync(Frames.Prefixed(frames), default).AsTask();
             using var reader = new FrameReader(connection, _pool, Frames.FrameBytesMax);
             for (var i = 0; i < frames.Count;)
@@ -118,7 +119,8 @@ public abstract class SocketTransportTests(ITransport transport)
         for (ulong seed = 0; seed < 60; seed++)
         {
             var random = new Prng(seed);
-            var (client, server) = await Frames.ConnectAsync(random.NextChance(50) ? _transport : new InMemoryTransport(1 + random.NextInt(5000)));
+            var (client, server) = await Frames.ConnectAsync(
+                random.NextChance(50) ? _transport : new InMemoryTransport(1 + random.NextInt(5000)));
             var slices = Enumerable.Range(0, 5).Select(_ => new FakeSlice(new byte[1 + random.NextInt(300_000)])).ToArray();
             var sending = SendAsync(server, slices);
             var reading = Frames.ReadAllAsync(client, _pool);

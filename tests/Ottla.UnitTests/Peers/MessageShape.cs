@@ -7,13 +7,16 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.UnitTests.Peers;
 
-/// <summary>A message field by field, without what differs between any two runs: which node, which directory, which offset, which epoch.</summary>
+/// <summary>
+/// A message field by field, without what differs between any two runs: which node, which directory, which offset, which epoch.
+/// </summary>
 internal static class MessageShape
 {
     /// <summary>Fields of which only counts whether they are zero, unknown, the largest value, or something else.</summary>
     private static readonly HashSet<string> Numbers =
     [
-        "ReplicaEpoch", "LastOffsetEpoch", "LastOffset", "LeaderEpoch", "CurrentLeaderEpoch", "FetchOffset", "LastFetchedEpoch", "HighWatermark",
+        "ReplicaEpoch", "LastOffsetEpoch", "LastOffset", "LeaderEpoch", "CurrentLeaderEpoch", "FetchOffset", "LastFetchedEpoch",
+            "HighWatermark",
         "LogStartOffset", "EndOffset", "Epoch", "Position", "Size", "BrokerEpoch", "PreviousBrokerEpoch", "CurrentMetadataOffset",
         "ProducerIdStart", "PartitionIndex",
     ];
@@ -22,11 +25,14 @@ internal static class MessageShape
     private static readonly HashSet<string> Names = ["ClusterId", "Host", "Port"];
 
     /// <summary>Fields that name nodes.</summary>
-    private static readonly HashSet<string> Nodes = ["VoterId", "ReplicaId", "LeaderId", "CandidateId", "NodeId", "BrokerId", "ControllerId"];
+    private static readonly HashSet<string> Nodes = [
+        "VoterId", "ReplicaId", "LeaderId", "CandidateId", "NodeId", "BrokerId", "ControllerId"];
 
     public static string Of(RecordedMessage message) => $"{message.Api} v{message.Version} {string.Join(' ', Fields(message))}";
 
-    /// <summary>The fields as name=value, each once, by name: lists of nodes, directories and features have no fixed length or order.</summary>
+    /// <summary>
+    /// The fields as name=value, each once, by name: lists of nodes, directories and features have no fixed length or order.
+    /// </summary>
     public static IEnumerable<string> Fields(RecordedMessage message) =>
         Flatten("", Read(message)).Distinct().Order(StringComparer.Ordinal);
 
@@ -94,7 +100,8 @@ internal static class MessageShape
                 return items.Length == 0 ? [$"{name}=[]"] : items.SelectMany(item => Flatten($"{name}[]", item));
             default:
                 return value.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
-                    .SelectMany(property => Flatten(name.Length == 0 ? property.Name : $"{name}.{property.Name}", property.GetValue(value)));
+                    .SelectMany(
+                        property => Flatten(name.Length == 0 ? property.Name : $"{name}.{property.Name}", property.GetValue(value)));
         }
     }
 

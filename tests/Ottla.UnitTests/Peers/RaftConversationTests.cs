@@ -9,12 +9,12 @@ using Ottla.StateMachines.Raft;
 namespace Ottla.UnitTests.Peers;
 
 /// <summary>
-/// Quorums of our own in the situations that a cluster of Kafka 4.4.0 was recorded in: what our nodes send is compared with what Kafka's sent,
-/// field by field. docs/cluster-compatibility.md has the result.
+/// Quorums of our own in the situations that a cluster of Kafka 4.4.0 was recorded in: what our nodes send is compared with what Kafka's
+/// sent, field by field. docs/cluster-compatibility.md has the result.
 /// </summary>
 /// <remarks>
-/// A shape is a message without what differs between any two runs (<see cref="MessageShape"/>). Every shape that a node of ours sends has to
-/// be among those that Kafka sent in the recordings of the same situation.
+/// A shape is a message without what differs between any two runs (<see cref="MessageShape"/>). Every shape that a node of ours sends has
+/// to be among those that Kafka sent in the recordings of the same situation.
 /// </remarks>
 public sealed partial class RaftConversationTests
 {
@@ -82,7 +82,8 @@ public sealed partial class RaftConversationTests
             await leader.StopAsync();
             await quorum.UntilLedAsync([.. new[] { 1, 2, 3 }.Where(id => id != leader.Id)]);
         });
-        AssertRequestsAreKafkas(messages, ["01-start", "06-rolling-restart", "07-controller-failover", "18-feature-upgrade", "14-snapshot"]);
+        AssertRequestsAreKafkas(
+            messages, ["01-start", "06-rolling-restart", "07-controller-failover", "18-feature-upgrade", "14-snapshot"]);
         AssertSends(messages, ApiKey.EndQuorumEpoch);
     }
 
@@ -109,7 +110,9 @@ public sealed partial class RaftConversationTests
             {
                 Raft = options.Raft with
                 {
-                    BootstrapServers = [.. new[] { 1, 2, 3 }.Select((id, i) => RaftNode.Bootstrap(i, SimQuorum.EndpointOf(id).Host, SimQuorum.EndpointOf(id).Port))],
+                    BootstrapServers = [
+                        .. new[] { 1, 2, 3 }.Select(
+                            (id, i) => RaftNode.Bootstrap(i, SimQuorum.EndpointOf(id).Host, SimQuorum.EndpointOf(id).Port))],
                     FetchSnapshotBytesMax = 4096, // as the recorded nodes were told
                 },
             });
@@ -117,7 +120,8 @@ public sealed partial class RaftConversationTests
         });
         AssertRequestsAreKafkas(messages, ["01-start", "14-snapshot", "15-voters", "28-late-voter-snapshot"]);
         AssertSends(messages, ApiKey.FetchSnapshot);
-        AssertResponsesAreKafkas(messages.Where(message => message.Api == ApiKey.FetchSnapshot), ["14-snapshot", "15-voters", "28-late-voter-snapshot"]);
+        AssertResponsesAreKafkas(
+            messages.Where(message => message.Api == ApiKey.FetchSnapshot), ["14-snapshot", "15-voters", "28-late-voter-snapshot"]);
     }
 
     [Fact]
@@ -131,7 +135,9 @@ public sealed partial class RaftConversationTests
             {
                 Raft = options.Raft with
                 {
-                    BootstrapServers = [.. new[] { 1, 2, 3 }.Select((id, i) => RaftNode.Bootstrap(i, SimQuorum.EndpointOf(id).Host, SimQuorum.EndpointOf(id).Port))],
+                    BootstrapServers = [
+                        .. new[] { 1, 2, 3 }.Select(
+                            (id, i) => RaftNode.Bootstrap(i, SimQuorum.EndpointOf(id).Host, SimQuorum.EndpointOf(id).Port))],
                     AutoJoin = true,
                 },
             });
@@ -160,7 +166,8 @@ public sealed partial class RaftConversationTests
                 answers.Add(await quorum.ReplayAsync(request));
         });
         Assert.True(answers.Count > 200, $"{answers.Count} requests");
-        var recorded = RecordedMessages.Excerpt("raft-messages.jsonl.gz").Where(message => !message.IsRequest && RaftApis.Contains(message.Api));
+        var recorded = RecordedMessages.Excerpt("raft-messages.jsonl.gz")
+            .Where(message => !message.IsRequest && RaftApis.Contains(message.Api));
         var kafkas = recorded.Select(message => AnyError(MessageShape.Of(message))).ToHashSet();
         var codes = new SortedSet<(ApiKey, string)>();
         foreach (var answer in answers)
@@ -237,7 +244,8 @@ public sealed partial class RaftConversationTests
 
     private static HashSet<string> Kafkas(string[] files, bool isRequest)
     {
-        var messages = RecordedMessages.Excerpt("raft-messages.jsonl.gz").Where(message => message.IsRequest == isRequest && RaftApis.Contains(message.Api)).ToList();
+        var messages = RecordedMessages.Excerpt("raft-messages.jsonl.gz")
+            .Where(message => message.IsRequest == isRequest && RaftApis.Contains(message.Api)).ToList();
         Assert.All(files, file => Assert.Contains(messages, message => message.File == file));
         return [.. messages.Where(message => files.Contains(message.File)).Select(MessageShape.Of)];
     }
@@ -258,7 +266,8 @@ public sealed partial class RaftConversationTests
             .Select(each => each.Split(' ').ToHashSet())
             .MinBy(each => each.Except(fields).Count());
         Assert.Fail(
-            $"{message}: Kafka sends no such {(message.IsRequest ? "request" : "response")}.\nours:   {string.Join(' ', fields.Except(nearest ?? []))}\n"
+            $"{message}: Kafka sends no such {(message.IsRequest ? "request" : "response")}.\nours:   "
+                + $"{string.Join(' ', fields.Except(nearest ?? []))}\n"
             + $"Kafka's: {(nearest is null ? "none of this API" : string.Join(' ', nearest.Except(fields)))}");
     }
 

@@ -7,7 +7,9 @@ using Ottla.StateMachines.Raft;
 
 namespace Ottla.UnitTests.Peers;
 
-/// <summary>What the raft machine says, as Kafka says it: byte for byte with what a cluster of Kafka 4.4.0 sent, and in every version.</summary>
+/// <summary>
+/// What the raft machine says, as Kafka says it: byte for byte with what a cluster of Kafka 4.4.0 sent, and in every version.
+/// </summary>
 public sealed class RaftMessageConverterTests
 {
     private const string Cluster = "Q2x1c3Rlci1nb2xkZW4tMQ";
@@ -27,7 +29,9 @@ public sealed class RaftMessageConverterTests
         {
             var again = message.IsRequest ? RequestAgain(message) : ResponseAgain(message);
             var bytes = WireBuffer.Encode(again, message.Version);
-            Assert.True(message.Body().AsSpan().SequenceEqual(bytes), $"{message}\n{Convert.ToHexString(message.Body())}\n{Convert.ToHexString(bytes)}");
+            Assert.True(
+                message.Body().AsSpan().SequenceEqual(bytes),
+                $"{message}\n{Convert.ToHexString(message.Body())}\n{Convert.ToHexString(bytes)}");
             counts[(message.Api, message.IsRequest)] = counts.GetValueOrDefault((message.Api, message.IsRequest)) + 1;
         }
 
@@ -141,10 +145,14 @@ public sealed class RaftMessageConverterTests
         IMessage? again = message.Api switch
         {
             ApiKey.Vote => converter.Call(message.Read<VoteRequest>(), out error) is { } call ? converter.Request(call) : null,
-            ApiKey.BeginQuorumEpoch => converter.Call(message.Read<BeginQuorumEpochRequest>(), out error) is { } call ? converter.Request(call) : null,
-            ApiKey.EndQuorumEpoch => converter.Call(message.Read<EndQuorumEpochRequest>(), out error) is { } call ? converter.Request(call) : null,
-            ApiKey.Fetch => converter.Call(message.Read<FetchRequest>(), out error) is { } call ? converter.Request(call, message.Version) : null,
-            ApiKey.FetchSnapshot => converter.Call(message.Read<FetchSnapshotRequest>(), out error) is { } call ? converter.Request(call) : null,
+            ApiKey.BeginQuorumEpoch =>
+                converter.Call(message.Read<BeginQuorumEpochRequest>(), out error) is { } call ? converter.Request(call) : null,
+            ApiKey.EndQuorumEpoch =>
+                converter.Call(message.Read<EndQuorumEpochRequest>(), out error) is { } call ? converter.Request(call) : null,
+            ApiKey.Fetch =>
+                converter.Call(message.Read<FetchRequest>(), out error) is { } call ? converter.Request(call, message.Version) : null,
+            ApiKey.FetchSnapshot =>
+                converter.Call(message.Read<FetchSnapshotRequest>(), out error) is { } call ? converter.Request(call) : null,
             ApiKey.AddRaftVoter => converter.Call(message.Read<AddRaftVoterRequest>()) is { } call ? converter.Request(call) : null,
             ApiKey.RemoveRaftVoter => converter.Call(message.Read<RemoveRaftVoterRequest>()) is { } call ? converter.Request(call) : null,
             _ => converter.Call(message.Read<UpdateRaftVoterRequest>()) is { } call ? converter.Request(call) : null,

@@ -17,7 +17,8 @@ namespace Ottla.UnitTests.Peers;
 internal sealed record RecordedMessage(
     string File, double AtMs, bool IsRequest, ApiKey Api, short Version, string Source, string Destination, byte[] Frame)
 {
-    public override string ToString() => $"{File} at {AtMs} ms: {(IsRequest ? "request" : "response")} {Api} v{Version} {Source}>{Destination}";
+    public override string ToString() =>
+        $"{File} at {AtMs} ms: {(IsRequest ? "request" : "response")} {Api} v{Version} {Source}>{Destination}";
 
     /// <summary>The header of a request.</summary>
     public RequestHeader Header() => ReadHeader(out _);

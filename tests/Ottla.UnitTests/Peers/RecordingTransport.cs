@@ -6,7 +6,9 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.UnitTests.Peers;
 
-/// <summary>What passed over the connections that nodes opened, in the order of the frames' last bytes. Thread-safe; used by one test.</summary>
+/// <summary>
+/// What passed over the connections that nodes opened, in the order of the frames' last bytes. Thread-safe; used by one test.
+/// </summary>
 /// <param name="nowMs">The test's time.</param>
 internal sealed class FrameRecorder(Func<double> nowMs)
 {

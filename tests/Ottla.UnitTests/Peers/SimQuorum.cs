@@ -19,8 +19,8 @@ using Ottla.Storage.Files;
 namespace Ottla.UnitTests.Peers;
 
 /// <summary>
-/// The metadata quorum of several nodes and nothing else: machines, hosts, network and handlers as they ship, in a world with one clock. What
-/// they send each other is recorded.
+/// The metadata quorum of several nodes and nothing else: machines, hosts, network and handlers as they ship, in a world with one clock.
+/// What they send each other is recorded.
 /// </summary>
 internal sealed class SimQuorum(SimProcess director, World world)
 {
@@ -78,7 +78,8 @@ internal sealed class SimQuorum(SimProcess director, World world)
     }
 
     /// <summary>Starts a node on a disk, in a process of its own.</summary>
-    public async Task<SimQuorumNode> StartAsync(int id, InMemoryFileSystem disk, Func<RaftHostOptions, RaftHostOptions>? change = null, byte directory = 1)
+    public async Task<SimQuorumNode> StartAsync(
+        int id, InMemoryFileSystem disk, Func<RaftHostOptions, RaftHostOptions>? change = null, byte directory = 1)
     {
         var process = world.NewProcess($"node {id}", AddressOf(id));
         SimQuorumNode? node = null;
@@ -169,12 +170,14 @@ internal sealed class SimQuorum(SimProcess director, World world)
         };
         var host = RaftHost.Open(disk, change?.Invoke(options) ?? options, process.Clock, NullLogger.Instance, network);
         var settings = new ServerSettings(100 << 20, 100, 100, 100, new Dictionary<IPAddress, int>(), -1);
-        var server = new BrokerServer(process.Transport, () => settings, buffers, new HeavyRequests(() => 1), process.Clock, NullLogger.Instance);
+        var server = new BrokerServer(
+            process.Transport, () => settings, buffers, new HeavyRequests(() => 1), process.Clock, NullLogger.Instance);
         ApiTable? table = null;
         table = new ApiTable(ApiListeners.Controller,
         [
             new PlainApiEntry<ApiVersionsRequest, ApiVersionsResponse>(new ApiVersionsHandler(
-                () => table!, new ClusterView(ClusterId, () => MetadataImage.Empty), id, SupportedFeatures.Latest, () => host.Quorum.KRaftVersion)),
+                () => table!, new ClusterView(ClusterId, () => MetadataImage.Empty), id, SupportedFeatures.Latest, () =>
+                host.Quorum.KRaftVersion)),
             .. RaftApis.Entries(new RaftServices(host, ClusterId, Listener)),
         ]);
         server.Listen(new ServerListener(Listener, new IPEndPoint(AddressOf(id), Port)), 100, SocketBufferSizes.OperatingSystemDefaults);

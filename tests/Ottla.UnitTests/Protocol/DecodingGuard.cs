@@ -10,13 +10,15 @@ internal static class DecodingGuard
 {
     /// <summary>What decoding may allocate for each byte of a frame.</summary>
     /// <remarks>
-    /// The dearest bytes that must be accepted are elements of 2 bytes, each an object and its place in an array: up to 28 bytes per byte, as
-    /// Empty_elements_cost_little makes them; and such elements with one empty unknown tagged field each, 2 bytes more, for which a list with room
-    /// for four is made: up to about 45. Text takes 2 bytes per byte, and anything longer is cheaper.
+    /// The dearest bytes that must be accepted are elements of 2 bytes, each an object and its place in an array: up to 28 bytes per byte,
+    /// as Empty_elements_cost_little makes them; and such elements with one empty unknown tagged field each, 2 bytes more, for which a list
+    /// with room for four is made: up to about 45. Text takes 2 bytes per byte, and anything longer is cheaper.
     /// </remarks>
     public const int AllocatedBytesPerByteMax = 64;
 
-    /// <summary>What decoding may allocate besides: the message itself with its empty parts, and the exception with its text and stack trace.</summary>
+    /// <summary>
+    /// What decoding may allocate besides: the message itself with its empty parts, and the exception with its text and stack trace.
+    /// </summary>
     public const int AllocatedBytesMax = 4 * 1024;
 
     private const int MarginBytes = 32;
@@ -51,7 +53,8 @@ internal static class DecodingGuard
         }
         catch (Exception e)
         {
-            throw new InvalidOperationException($"{type.Class.Name} v{version}, {context}, frame {Convert.ToHexStringLower(bytes)}: {e.Message}", e);
+            throw new InvalidOperationException(
+                $"{type.Class.Name} v{version}, {context}, frame {Convert.ToHexStringLower(bytes)}: {e.Message}", e);
         }
     }
 
@@ -70,11 +73,13 @@ internal static class DecodingGuard
         }
         catch (Exception e)
         {
-            throw new InvalidOperationException($"{type.Class.Name} v{version}, {context}, frame {Convert.ToHexStringLower(bytes)}, encoded again: {e.Message}", e);
+            throw new InvalidOperationException(
+                $"{type.Class.Name} v{version}, {context}, frame {Convert.ToHexStringLower(bytes)}, encoded again: {e.Message}", e);
         }
     }
 
-    private static (IMessage Message, int LengthBytes)? TryDecode(MessageType type, Memory<byte> frame, short version, out long allocatedBytes)
+    private static (IMessage Message, int LengthBytes)? TryDecode(
+        MessageType type, Memory<byte> frame, short version, out long allocatedBytes)
     {
         var before = GC.GetAllocatedBytesForCurrentThread();
         try

@@ -14,7 +14,8 @@ public sealed class ErrorResponseTests
     /// <summary>Their responses have no place for an error that does not depend on what was found.</summary>
     private static readonly HashSet<string> Silent = ["DescribeLogDirsRequest 1", "DescribeLogDirsRequest 2"];
 
-    private static readonly Type[] HandlerTypes = [typeof(Ottla.Broker.Server.IApiHandler<,>), typeof(Ottla.Broker.Server.IReusingApiHandler<,>)];
+    private static readonly Type[] HandlerTypes = [
+        typeof(Ottla.Broker.Server.IApiHandler<,>), typeof(Ottla.Broker.Server.IReusingApiHandler<,>)];
 
     public static TheoryData<string> Requests => [.. MessageType.All.Keys.Where(name => ServedRequests.Contains(name))];
 

@@ -2,7 +2,9 @@ using Ottla.Kernel;
 
 namespace Ottla.UnitTests.Protocol;
 
-/// <summary>The least that an output may do: spans exactly as long as asked for, memory that moves with each of them, slices only noted.</summary>
+/// <summary>
+/// The least that an output may do: spans exactly as long as asked for, memory that moves with each of them, slices only noted.
+/// </summary>
 internal sealed class ExactOutput : IFrameOutput
 {
     private byte[] _bytes = [];

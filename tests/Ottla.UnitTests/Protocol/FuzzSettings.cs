@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace Ottla.UnitTests.Protocol;
 
-/// <summary>How much the random tests do: little by default, as they run with every build; more with OTTLA_FUZZ_ITERATIONS, a factor.</summary>
+/// <summary>
+/// How much the random tests do: little by default, as they run with every build; more with OTTLA_FUZZ_ITERATIONS, a factor.
+/// </summary>
 internal static class FuzzSettings
 {
     private const string FactorVariable = "OTTLA_FUZZ_ITERATIONS";
@@ -17,5 +19,6 @@ internal static class FuzzSettings
     public static int MessagesPerVersion { get; } = 6 * Factor();
 
     private static int Factor() =>
-        Environment.GetEnvironmentVariable(FactorVariable) is { Length: > 0 } text ? int.Parse(text, NumberStyles.None, CultureInfo.InvariantCulture) : 1;
+        Environment.GetEnvironmentVariable(FactorVariable) is { Length: > 0 } text
+        ? int.Parse(text, NumberStyles.None, CultureInfo.InvariantCulture) : 1;
 }

@@ -27,7 +27,8 @@ public sealed class GoldenMessageTests
     }
 
     public static TheoryData<string> ReusedMessages() =>
-        [.. GoldenVectors.ByMessage.Keys.Where(name => typeof(IReusableMessage).IsAssignableFrom(TypeOf(name))).Order(StringComparer.Ordinal)];
+        [.. GoldenVectors.ByMessage.Keys.Where(name => typeof(IReusableMessage).IsAssignableFrom(TypeOf(name)))
+            .Order(StringComparer.Ordinal)];
 
     /// <summary>One object takes all vectors of its message, twice, each over what the one before left.</summary>
     [Theory]
@@ -49,7 +50,8 @@ public sealed class GoldenMessageTests
             Assert.Equal(property.GetValue(Activator.CreateInstance(reused.GetType())), property.GetValue(reused));
     }
 
-    private static Type TypeOf(string message) => typeof(IMessage).Assembly.GetType("Ottla.Protocol.Messages." + message, throwOnError: true)!;
+    private static Type TypeOf(string message) =>
+        typeof(IMessage).Assembly.GetType("Ottla.Protocol.Messages." + message, throwOnError: true)!;
 
     private static void CheckVector<T>(GoldenVector vector)
         where T : IMessage<T>
@@ -60,12 +62,16 @@ public sealed class GoldenMessageTests
         Assert.True(vector.Hex == Encode(decoded, vector.Version), $"{vector.Name}: decoded and encoded again, it differs");
 
         if (vector.Variant != "unknown_tags") // the JSON does not tell of the unknown tag
-            Assert.True(vector.Hex == Encode((IMessage)FromJson(vector.Json, typeof(T), decoded)!, vector.Version), $"{vector.Name}: encoded from its fields, it differs");
+            Assert.True(
+                vector.Hex == Encode((IMessage)FromJson(vector.Json, typeof(T), decoded)!, vector.Version),
+                $"{vector.Name}: encoded from its fields, it differs");
     }
 
     private static string Encode(IMessage message, short version) => Convert.ToHexStringLower(WireBuffer.Encode(message, version));
 
-    /// <summary>Builds a message from the fields that a vector lists; records, which it lists as empty, come from <paramref name="decoded"/>.</summary>
+    /// <summary>
+    /// Builds a message from the fields that a vector lists; records, which it lists as empty, come from <paramref name="decoded"/>.
+    /// </summary>
     private static object? FromJson(JsonElement json, Type type, object? decoded)
     {
         if (decoded is Records records)

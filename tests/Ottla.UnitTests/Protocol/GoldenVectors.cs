@@ -20,10 +20,14 @@ public static class GoldenVectors
         {
             var json = JsonDocument.Parse(line).RootElement;
             var message = json.GetProperty("message").GetString()!;
-            var type = json.GetProperty("side").GetString() switch { "request" => message + "Request", "response" => message + "Response", _ => message };
+            var type = json.GetProperty("side")
+                .GetString() switch
+            { "request" => message + "Request", "response" => message + "Response", _ => message };
             if (!vectors.TryGetValue(type, out var list))
                 vectors[type] = list = [];
-            list.Add(new GoldenVector(type, json.GetProperty("version").GetInt16(), json.GetProperty("variant").GetString()!, json.GetProperty("json"), json.GetProperty("hex").GetString()!));
+            list.Add(new GoldenVector(
+                type, json.GetProperty("version").GetInt16(), json.GetProperty("variant").GetString()!, json.GetProperty("json"),
+                json.GetProperty("hex").GetString()!));
         }
 
         return vectors;

@@ -11,8 +11,10 @@ namespace Ottla.UnitTests.Protocol;
 internal sealed class MessageBuilder(Message schema, short version)
 {
     private const int MinimalDepth = 3;
-    private static readonly long[] EdgeNumbers = [0, 1, -1, 127, 128, 255, 256, 32767, -32768, 65535, int.MaxValue, int.MinValue, uint.MaxValue, long.MaxValue, long.MinValue];
-    private static readonly string[] EdgeTexts = ["", "a", "ä€😀", "\0", "__consumer_offsets", new('x', 126), new('x', 127), new('x', 128), new('ü', 200)];
+    private static readonly long[] EdgeNumbers = [
+        0, 1, -1, 127, 128, 255, 256, 32767, -32768, 65535, int.MaxValue, int.MinValue, uint.MaxValue, long.MaxValue, long.MinValue];
+    private static readonly string[] EdgeTexts = [
+        "", "a", "ä€😀", "\0", "__consumer_offsets", new('x', 126), new('x', 127), new('x', 128), new('ü', 200)];
     private static readonly uint[] UnknownTags = [6, 7, 31, 127, 128, 16384, int.MaxValue, uint.MaxValue];
     private static readonly Dictionary<(Type, string), PropertyInfo> Properties = [];
 
@@ -56,7 +58,8 @@ internal sealed class MessageBuilder(Message schema, short version)
         var array = Array.CreateInstance(elementType, length);
         var unreachable = new Struct { Name = "", Line = 0, Versions = VersionRange.None };
         object? none = null;
-        var element = field.IsStruct ? ReachingStruct(_structs[field.TypeName], elementType, unreachable, ref none) : EmptyValue(elementType);
+        var element = field.IsStruct ? ReachingStruct(_structs[field.TypeName], elementType, unreachable, ref none)
+            : EmptyValue(elementType);
         for (var i = 0; i < length; i++)
             array.SetValue(element, i);
         return array;
@@ -69,7 +72,8 @@ internal sealed class MessageBuilder(Message schema, short version)
             return EmptyElements(owner, field, 1);
         var type = Property(owner.GetType(), field.Name).PropertyType;
         if (field.IsStruct)
-            return field is { Default: "null" } ? Activator.CreateInstance(type)! : WithUnknownTag(Activator.CreateInstance(type)!, _structs[field.TypeName]);
+            return field is { Default: "null" } ? Activator.CreateInstance(type)!
+            : WithUnknownTag(Activator.CreateInstance(type)!, _structs[field.TypeName]);
         return field.TypeName switch
         {
             "bool" => field.Default != "true",
@@ -103,7 +107,8 @@ internal sealed class MessageBuilder(Message schema, short version)
             return true;
         var leftTags = UnknownTagsOf(left) ?? [];
         var rightTags = UnknownTagsOf(right) ?? [];
-        return leftTags.Count == rightTags.Count && leftTags.Zip(rightTags).All(pair => pair.First.Tag == pair.Second.Tag && pair.First.Data.AsSpan().SequenceEqual(pair.Second.Data));
+        return leftTags.Count == rightTags.Count && leftTags.Zip(rightTags)
+            .All(pair => pair.First.Tag == pair.Second.Tag && pair.First.Data.AsSpan().SequenceEqual(pair.Second.Data));
     }
 
     private static bool IsAbsent(object? value) =>
@@ -117,7 +122,8 @@ internal sealed class MessageBuilder(Message schema, short version)
                 return false;
             for (var i = 0; i < lefts.Length; i++)
             {
-                if (!(field.IsStruct ? StructsEqual(_structs[field.TypeName], lefts.GetValue(i), rights.GetValue(i)) : PlainEqual(lefts.GetValue(i), rights.GetValue(i))))
+                if (!(field.IsStruct ? StructsEqual(_structs[field.TypeName], lefts.GetValue(i), rights.GetValue(i))
+                    : PlainEqual(lefts.GetValue(i), rights.GetValue(i))))
                     return false;
             }
 
@@ -216,7 +222,8 @@ internal sealed class MessageBuilder(Message schema, short version)
                 if (isOnTheWay)
                 {
                     var nested = ReachingStruct(_structs[field.TypeName], propertyType, target, ref found);
-                    Set(value, field, field.Tag is null ? nested : WithUnknownTag(nested, _structs[field.TypeName])); // a tagged struct with only defaults is left out
+                    // a tagged struct with only defaults is left out
+                    Set(value, field, field.Tag is null ? nested : WithUnknownTag(nested, _structs[field.TypeName]));
                 }
                 else if (field.Tag is not null)
                 {
@@ -234,12 +241,14 @@ internal sealed class MessageBuilder(Message schema, short version)
 
     /// <summary>Whether instances of <paramref name="target"/> can be within one of <paramref name="type"/> at this version.</summary>
     private bool Leads(Struct type, Struct target) =>
-        type == target || type.Fields.Any(f => f.IsStruct && f.Versions.Low <= version && version <= f.Versions.High && Leads(_structs[f.TypeName], target));
+        type == target || type.Fields.Any(
+            f => f.IsStruct && f.Versions.Low <= version && version <= f.Versions.High && Leads(_structs[f.TypeName], target));
 
     private bool IsFlexible => !schema.FlexibleVersions.IsEmpty && version >= schema.FlexibleVersions.Low;
 
     private static object EmptyValue(Type type) =>
-        type == typeof(string) ? "" : type == typeof(byte[]) ? Array.Empty<byte>() : type == typeof(Records) ? Records.Empty : Activator.CreateInstance(type)!;
+        type == typeof(string) ? "" : type == typeof(byte[]) ? Array.Empty<byte>() : type == typeof(Records) ? Records.Empty
+        : Activator.CreateInstance(type)!;
 
     private object WithUnknownTag(object value, Struct type)
     {
@@ -257,16 +266,19 @@ internal sealed class MessageBuilder(Message schema, short version)
         return bytes;
     }
 
-    private static List<RawTaggedField>? UnknownTagsOf(object value) => (List<RawTaggedField>?)Property(value.GetType(), "UnknownTaggedFields").GetValue(value);
+    private static List<RawTaggedField>? UnknownTagsOf(object value) =>
+        (List<RawTaggedField>?)Property(value.GetType(), "UnknownTaggedFields").GetValue(value);
 
-    public static void SetUnknownTags(object value, List<RawTaggedField> fields) => Property(value.GetType(), "UnknownTaggedFields").SetValue(value, fields);
+    public static void SetUnknownTags(object value, List<RawTaggedField> fields) =>
+        Property(value.GetType(), "UnknownTaggedFields").SetValue(value, fields);
 
     private static PropertyInfo Property(Type type, string name)
     {
         lock (Properties)
         {
             if (!Properties.TryGetValue((type, name), out var property))
-                Properties[(type, name)] = property = type.GetProperty(name) ?? throw new InvalidOperationException($"{type.Name} has no {name}");
+                Properties[(type, name)] = property = type.GetProperty(name)
+                ?? throw new InvalidOperationException($"{type.Name} has no {name}");
             return property;
         }
     }

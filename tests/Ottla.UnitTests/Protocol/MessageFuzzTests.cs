@@ -25,7 +25,8 @@ public sealed class MessageFuzzTests
             for (var i = 0; i < FuzzSettings.MutationsPerVector; i++)
             {
                 var seed = type.Seed + (ulong)i;
-                DecodingGuard.DecodeAndReencode(type, FrameMutator.Mutate(frame, new Prng(seed)), vector.Version, $"{vector.Variant} mutated with seed {seed}");
+                DecodingGuard.DecodeAndReencode(
+                    type, FrameMutator.Mutate(frame, new Prng(seed)), vector.Version, $"{vector.Variant} mutated with seed {seed}");
             }
         }
     }
@@ -55,7 +56,9 @@ public sealed class MessageFuzzTests
             var frame = Convert.FromHexString(vector.Hex);
             var step = frame.Length <= TruncatedEverywhereBytesMax ? 1 : frame.Length / TruncationsOfLongFrames;
             for (var length = 0; length < frame.Length; length += step)
-                Assert.True(DecodingGuard.Decode(type, frame.AsSpan(0, length), vector.Version, "truncated") is null, $"{vector.Name}: taken for whole with {length} of {frame.Length} bytes");
+                Assert.True(
+                    DecodingGuard.Decode(type, frame.AsSpan(0, length), vector.Version, "truncated") is null,
+                    $"{vector.Name}: taken for whole with {length} of {frame.Length} bytes");
         }
     }
 
@@ -96,18 +99,23 @@ public sealed class MessageFuzzTests
                         continue;
                     var elements = builder.EmptyElements(target, field, EmptyElementCount);
                     MessageBuilder.Set(target, field, elements);
-                    Assert.True(DecodingGuard.DecodeAndReencode(type, WireBuffer.Encode(root, version), version, $"many {field.Name}"), $"{message} v{version} with many {field.Name}");
+                    Assert.True(
+                        DecodingGuard.DecodeAndReencode(type, WireBuffer.Encode(root, version), version, $"many {field.Name}"),
+                        $"{message} v{version} with many {field.Name}");
                     if (!field.IsStruct || version < type.LowestFlexibleVersion)
                         continue;
                     MessageBuilder.SetUnknownTags(elements.GetValue(0)!, [new RawTaggedField(100, [])]); // all of them are the one
-                    Assert.True(DecodingGuard.DecodeAndReencode(type, WireBuffer.Encode(root, version), version, $"many tagged {field.Name}"), $"{message} v{version} with many tagged {field.Name}");
+                    Assert.True(
+                        DecodingGuard.DecodeAndReencode(type, WireBuffer.Encode(root, version), version, $"many tagged {field.Name}"),
+                        $"{message} v{version} with many tagged {field.Name}");
                 }
             }
 
             if (version < type.LowestFlexibleVersion)
                 continue;
             var (tagged, _) = builder.Reaching(schema.Body);
-            MessageBuilder.SetUnknownTags(tagged, Enumerable.Range(100, EmptyElementCount).Select(tag => new RawTaggedField((uint)tag, [])).ToList());
+            MessageBuilder.SetUnknownTags(
+                tagged, Enumerable.Range(100, EmptyElementCount).Select(tag => new RawTaggedField((uint)tag, [])).ToList());
             Assert.True(DecodingGuard.DecodeAndReencode(type, WireBuffer.Encode(tagged, version), version, "many unknown tagged fields"));
         }
     }

@@ -27,12 +27,16 @@ public sealed class MessageRoundTripTests
                 var encoded = WireBuffer.Encode(original, version);
                 var decoded = type.ReadAll(encoded, version);
                 Assert.True(builder.AreEqual(original, decoded), $"{message} v{version} seed {seed}: a field changed its value");
-                Assert.True(encoded.AsSpan().SequenceEqual(WireBuffer.Encode(decoded, version)), $"{message} v{version} seed {seed}: encoded again, it differs");
+                Assert.True(
+                    encoded.AsSpan().SequenceEqual(WireBuffer.Encode(decoded, version)),
+                    $"{message} v{version} seed {seed}: encoded again, it differs");
                 var output = new ExactOutput();
                 var writer = new WireWriter(output);
                 original.Write(ref writer, version);
                 writer.Flush();
-                Assert.True(encoded.AsSpan().SequenceEqual(output.Written), $"{message} v{version} seed {seed}: with an output that gives no more than asked for, it differs");
+                Assert.True(
+                    encoded.AsSpan().SequenceEqual(output.Written),
+                    $"{message} v{version} seed {seed}: with an output that gives no more than asked for, it differs");
             }
         }
     }
@@ -43,7 +47,8 @@ public sealed class MessageRoundTripTests
     {
         var type = MessageType.All[message];
         var empty = (IMessage)Activator.CreateInstance(type.Class)!;
-        foreach (var version in new[] { short.MinValue, -1, type.LowestVersion - 1, type.HighestVersion + 1, short.MaxValue }.Select(v => (short)v))
+        foreach (var version in new[] { short.MinValue, -1, type.LowestVersion - 1, type.HighestVersion + 1, short.MaxValue }.Select(
+            v => (short)v))
         {
             Assert.Throws<UnsupportedVersionException>(() => WireBuffer.Encode(empty, version));
             Assert.Throws<UnsupportedVersionException>(() => type.Read(new byte[64], version, out _));
@@ -65,7 +70,9 @@ public sealed class MessageRoundTripTests
             var without = WireBuffer.Encode(root, version);
             MessageBuilder.Set(target, field, builder.NonDefaultValue(target, field));
             if (field.IsIgnorable)
-                Assert.True(without.AsSpan().SequenceEqual(WireBuffer.Encode(root, version)), $"{owner.Name}.{field.Name} is not dropped at v{version} of {message}");
+                Assert.True(
+                    without.AsSpan().SequenceEqual(WireBuffer.Encode(root, version)),
+                    $"{owner.Name}.{field.Name} is not dropped at v{version} of {message}");
             else
                 AssertRefused(root, version, $"{owner.Name}.{field.Name} has a value at v{version} of {message}");
         }
@@ -85,7 +92,9 @@ public sealed class MessageRoundTripTests
                 continue;
             MessageBuilder.Set(target, field, field.TypeName == "records" ? default(Records) : null);
             if (field.NullableVersions.Low <= version && version <= field.NullableVersions.High)
-                Assert.True(IsNull(ReadBack(message, root, version, builder, owner), field), $"{owner.Name}.{field.Name} does not stay null at v{version} of {message}");
+                Assert.True(
+                    IsNull(ReadBack(message, root, version, builder, owner), field),
+                    $"{owner.Name}.{field.Name} does not stay null at v{version} of {message}");
             else
                 AssertRefused(root, version, $"{owner.Name}.{field.Name} is null at v{version} of {message}");
         }
@@ -97,7 +106,8 @@ public sealed class MessageRoundTripTests
     {
         foreach (var (version, builder, owner, field) in FieldsAtVersions(message))
         {
-            if (!field.IsArray || field.TypeName is not ("string" or "bytes") || version < field.Versions.Low || version > field.Versions.High)
+            if (!field.IsArray || field.TypeName is not ("string" or "bytes") || version < field.Versions.Low
+                || version > field.Versions.High)
                 continue;
             var (root, target) = builder.Reaching(owner);
             if (target is null)
@@ -116,7 +126,9 @@ public sealed class MessageRoundTripTests
     {
         var schema = SchemaCatalog.ByMessage[message];
         foreach (var owner in schema.Structs)
-            Assert.True(MessageType.All[message].Versions.Any(version => new MessageBuilder(schema, version).Reaching(owner).Target is not null), $"{message}.{owner.Name}");
+            Assert.True(
+                MessageType.All[message].Versions.Any(version => new MessageBuilder(schema, version).Reaching(owner).Target is not null),
+                $"{message}.{owner.Name}");
     }
 
     [Fact]

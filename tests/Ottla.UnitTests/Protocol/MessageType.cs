@@ -8,7 +8,8 @@ public abstract class MessageType
 {
     /// <summary>Every message type of the protocol assembly, by name.</summary>
     public static IReadOnlyDictionary<string, MessageType> All { get; } = typeof(IMessage).Assembly.GetTypes()
-        .Where(type => type is { IsClass: true, IsAbstract: false } && type.GetInterfaces().Any(i => i.IsGenericType && i.GetGenericTypeDefinition() == typeof(IMessage<>)))
+        .Where(type => type is { IsClass: true, IsAbstract: false }
+            && type.GetInterfaces().Any(i => i.IsGenericType && i.GetGenericTypeDefinition() == typeof(IMessage<>)))
         .OrderBy(type => type.Name, StringComparer.Ordinal)
         .ToDictionary(type => type.Name, type => (MessageType)Activator.CreateInstance(typeof(Of<>).MakeGenericType(type))!);
 
@@ -25,7 +26,8 @@ public abstract class MessageType
     public abstract short LowestFlexibleVersion { get; }
 
     /// <summary>All its versions.</summary>
-    public IEnumerable<short> Versions => Enumerable.Range(LowestVersion, HighestVersion - LowestVersion + 1).Select(version => (short)version);
+    public IEnumerable<short> Versions =>
+        Enumerable.Range(LowestVersion, HighestVersion - LowestVersion + 1).Select(version => (short)version);
 
     /// <summary>Decodes a message.</summary>
     /// <returns>The message; how many bytes it took is in <paramref name="lengthBytes"/>.</returns>

@@ -73,12 +73,16 @@ public sealed class VarintTests
             var value = (long)(prng.NextUInt64() >> prng.NextInt(64)) * (prng.NextChance(50) ? 1 : -1);
             var length = Varint.Write(bytes, value);
             var position = 0;
-            Assert.True(Varint.TryReadInt64(bytes, ref position, out var read) && read == value && position == length && length == Varint.SizeOf(value), $"{value}, seed {Seed}");
+            Assert.True(
+                Varint.TryReadInt64(bytes, ref position, out var read) && read == value && position == length
+                && length == Varint.SizeOf(value), $"{value}, seed {Seed}");
 
             var unsigned = (uint)value;
             length = Varint.WriteUnsigned(bytes, unsigned);
             position = 0;
-            Assert.True(Varint.TryReadUnsigned(bytes, ref position, out var readUnsigned) && readUnsigned == unsigned && position == length && length == Varint.SizeOfUnsigned(unsigned), $"{unsigned}, seed {Seed}");
+            Assert.True(
+                Varint.TryReadUnsigned(bytes, ref position, out var readUnsigned) && readUnsigned == unsigned && position == length
+                && length == Varint.SizeOfUnsigned(unsigned), $"{unsigned}, seed {Seed}");
         }
     }
 

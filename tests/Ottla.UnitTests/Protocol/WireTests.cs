@@ -113,7 +113,8 @@ public sealed class WireTests
     [InlineData(WireReader.TaggedFieldsMax + 1, false)]
     public void Structs_have_at_most_ten_thousand_tagged_fields(int count, bool isAllowed)
     {
-        var header = new RequestHeader { UnknownTaggedFields = [.. Enumerable.Range(0, count).Select(tag => new RawTaggedField((uint)tag, []))] };
+        var header =
+            new RequestHeader { UnknownTaggedFields = [.. Enumerable.Range(0, count).Select(tag => new RawTaggedField((uint)tag, []))] };
         var frame = WireBuffer.Encode(header, 2);
         if (!isAllowed)
             Refused(frame, (ref WireReader reader) => RequestHeader.Read(ref reader, 2));
@@ -239,7 +240,9 @@ public sealed class WireTests
             Leader = 7,
             Isr = [1, 2],
             Directories = [Uuid.One],
-            UnknownTaggedFields = [new RawTaggedField(6, [1, 2, 3]), new RawTaggedField(7, []), new RawTaggedField(9, new byte[200]), new RawTaggedField(uint.MaxValue, [4])],
+            UnknownTaggedFields = [
+                new RawTaggedField(6, [1, 2, 3]), new RawTaggedField(7, []), new RawTaggedField(9, new byte[200]),
+                new RawTaggedField(uint.MaxValue, [4])],
         };
         var bytes = WireBuffer.Encode(record, 1);
         var reader = new WireReader(bytes);
@@ -258,7 +261,9 @@ public sealed class WireTests
 
         reader = new WireReader(bytes);
         var decoded = PartitionChangeRecord.Read(ref reader, 1);
-        Assert.Equal(record.UnknownTaggedFields.Select(f => (f.Tag, Convert.ToHexString(f.Data))), decoded.UnknownTaggedFields!.Select(f => (f.Tag, Convert.ToHexString(f.Data))));
+        Assert.Equal(
+            record.UnknownTaggedFields.Select(f => (f.Tag, Convert.ToHexString(f.Data))),
+            decoded.UnknownTaggedFields!.Select(f => (f.Tag, Convert.ToHexString(f.Data))));
         Assert.Equal([1, 2], decoded.Isr!);
     }
 
@@ -274,10 +279,13 @@ public sealed class WireTests
                 new FetchResponse.FetchableTopicResponse
                 {
                     TopicId = Uuid.One,
-                    Partitions = [.. Enumerable.Range(0, 4).Select(i => new FetchResponse.PartitionData { PartitionIndex = i, Records = records(i) })],
+                    Partitions = [
+                        .. Enumerable.Range(0, 4)
+                        .Select(i => new FetchResponse.PartitionData { PartitionIndex = i, Records = records(i) })],
                 },
             ],
-            NodeEndpoints = [.. Enumerable.Range(0, 20).Select(i => new FetchResponse.NodeEndpoint { NodeId = i, Host = "host.example" })], // a tagged field of more than 127 bytes, behind slices
+            // a tagged field of more than 127 bytes, behind slices
+            NodeEndpoints = [.. Enumerable.Range(0, 20).Select(i => new FetchResponse.NodeEndpoint { NodeId = i, Host = "host.example" })],
         };
 
         var output = new ExactOutput();
@@ -287,10 +295,15 @@ public sealed class WireTests
 
         Assert.Equal(slices, output.Slices.Select(s => s.Slice));
         Assert.All(slices, slice => Assert.Equal(0, slice.Disposals));
-        var inMemory = WireBuffer.Encode(Response(i => new Records(i switch { 0 => new byte[] { 1, 2, 3 }, 1 => new byte[] { 4 }, 2 => new byte[1000], _ => new byte[] { 9, 9 } })), FetchResponse.HighestVersion);
+        var inMemory = WireBuffer.Encode(
+            Response(i => new Records(
+                i switch { 0 => new byte[] { 1, 2, 3 }, 1 => new byte[] { 4 }, 2 => new byte[1000], _ => new byte[] { 9, 9 } })),
+                    FetchResponse.HighestVersion);
         Assert.Equal(inMemory, output.ToArray());
 
-        Assert.Equal(inMemory, WireBuffer.Encode(Response(i => i < 3 ? new Records(slices[i]) : new Records(new byte[] { 9, 9 })), FetchResponse.HighestVersion));
+        Assert.Equal(
+            inMemory, WireBuffer.Encode(
+                Response(i => i < 3 ? new Records(slices[i]) : new Records(new byte[] { 9, 9 })), FetchResponse.HighestVersion));
         Assert.All(slices, slice => Assert.Equal(1, slice.Disposals)); // the buffer read them in, and let them go
     }
 

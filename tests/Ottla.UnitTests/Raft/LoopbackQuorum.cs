@@ -9,7 +9,10 @@ using Ottla.Storage.Files;
 
 namespace Ottla.UnitTests.Raft;
 
-/// <summary>Several hosts in one process, each with a disk of its own; what they send arrives at once, unless a node is cut off. The test moves the clock.</summary>
+/// <summary>
+/// Several hosts in one process, each with a disk of its own; what they send arrives at once, unless a node is cut off. The test moves the
+/// clock.
+/// </summary>
 internal sealed class LoopbackQuorum : IAsyncDisposable
 {
     private const string Root = "/data";
@@ -107,7 +110,8 @@ internal sealed class LoopbackQuorum : IAsyncDisposable
 
         public bool IsCut { get; set; }
 
-        public bool Leads => !Host.Completion.IsCompleted && Host.Quorum.Role == RaftRole.Leader && Host.HighWatermark > 0 && LeaderTold.LeaderId == id;
+        public bool Leads => !Host.Completion.IsCompleted && Host.Quorum.Role == RaftRole.Leader && Host.HighWatermark > 0
+            && LeaderTold.LeaderId == id;
 
         public LeaderAndEpoch LeaderTold { get; private set; }
 
@@ -130,7 +134,9 @@ internal sealed class LoopbackQuorum : IAsyncDisposable
             Host.Register(this);
         }
 
-        public string Describe() => $"{id}: {Host.Quorum.Role} epoch {Host.Quorum.Epoch} leader {Host.Quorum.LeaderId} {Host.HighWatermark}/{Host.EndOffset} [{Topics}]";
+        public string Describe() =>
+            $"{id}: {Host.Quorum.Role} epoch {Host.Quorum.Epoch} leader {Host.Quorum.LeaderId} {Host.HighWatermark}/{Host.EndOffset} "
+                + $"[{Topics}]";
 
         public Task AppendAsync(string topic) => Host.Append(Host.Leader.Epoch, [RaftHostTopics.Topic(topic)]).Committed;
 

@@ -4,7 +4,9 @@ using Ottla.StateMachines.Raft;
 
 namespace Ottla.UnitTests.Raft;
 
-/// <summary>A machine with a clock and a log of its own; its appends are written and flushed at once, unless <see cref="Flushes"/> is false.</summary>
+/// <summary>
+/// A machine with a clock and a log of its own; its appends are written and flushed at once, unless <see cref="Flushes"/> is false.
+/// </summary>
 internal sealed class MachineUnderTest
 {
     public const string Listener = "CONTROLLER";
@@ -42,14 +44,18 @@ internal sealed class MachineUnderTest
 
     public static RaftLogState EmptyLog() => RaftLogState.Open(0, 0, [], null, null);
 
-    public static RaftLogState Log(params (int Epoch, long Start)[] epochs) => RaftLogState.Open(0, epochs[^1].Start, epochs[..^1], null, null);
+    public static RaftLogState Log(params (int Epoch, long Start)[] epochs) =>
+        RaftLogState.Open(0, epochs[^1].Start, epochs[..^1], null, null);
 
-    public static QuorumHistory Static(params int[] ids) => QuorumHistory.Begin(new VoterSet(ids.Select(id => new Voter(new ReplicaKey(id, Uuid.Zero), EndpointsOf(id)))));
+    public static QuorumHistory Static(params int[] ids) =>
+        QuorumHistory.Begin(new VoterSet(ids.Select(id => new Voter(new ReplicaKey(id, Uuid.Zero), EndpointsOf(id)))));
 
     public static QuorumHistory Dynamic(params int[] ids) =>
         QuorumHistory.Begin(VoterSet.Empty).WithKRaftVersion(-1, 1).WithVoters(-1, new VoterSet(ids.Select(VoterOf)));
 
-    /// <summary>Node 1 of some voters, elected to epoch 1 with its LeaderChange (and its voters) flushed, but not committed unless it is alone.</summary>
+    /// <summary>
+    /// Node 1 of some voters, elected to epoch 1 with its LeaderChange (and its voters) flushed, but not committed unless it is alone.
+    /// </summary>
     public static MachineUnderTest Leader(QuorumHistory history, RaftOptions? options = null)
     {
         var node = new MachineUnderTest(options ?? Options(1), ElectionState.None, EmptyLog(), history);
@@ -120,7 +126,8 @@ internal sealed class MachineUnderTest
     /// <summary>A replica fetches from the end of its log; without a wait.</summary>
     public FetchReply FetchFrom(int id, long offset, int lastEpoch) => Ask<FetchReply>(FetchOf(Key(id), offset, lastEpoch));
 
-    public FetchCall FetchOf(ReplicaKey key, long offset, int lastEpoch) => new(Machine.Epoch, key, new LogPosition(offset, lastEpoch), long.MaxValue, 0);
+    public FetchCall FetchOf(ReplicaKey key, long offset, int lastEpoch) =>
+        new(Machine.Epoch, key, new LogPosition(offset, lastEpoch), long.MaxValue, 0);
 
     /// <summary>The leader's controller appends a record.</summary>
     public void AppendRecord() =>
@@ -132,7 +139,8 @@ internal sealed class MachineUnderTest
         var end = Machine.Log.EndOffset;
         if (effect is RaftLogEffect.AppendEpochStart { Voters: var first, KRaftVersion: var version } start)
         {
-            QuorumChange[] changes = first is null ? [] : [new QuorumChange(end + 1, null, version), new QuorumChange(end + 2, first, null)];
+            QuorumChange[] changes = first is null ? []
+                : [new QuorumChange(end + 1, null, version), new QuorumChange(end + 2, first, null)];
             Step(new RaftEvent.Appended([new AppendedBatch(end, end + 1 + changes.Length, start.Epoch, changes)]));
         }
         else if (effect is RaftLogEffect.AppendQuorumChange change)

@@ -14,7 +14,9 @@ public sealed partial class MetadataGoldenTests
 {
     private static readonly string Directory = Path.Combine(GoldenData.CleanDirectory, "__cluster_metadata-0");
 
-    public static TheoryData<string> Files => [.. System.IO.Directory.GetFiles(Directory).Select(path => Path.GetFileName(path)!).Where(name => name.EndsWith(".log", StringComparison.Ordinal) || name.EndsWith(".checkpoint", StringComparison.Ordinal))];
+    public static TheoryData<string> Files => [
+        .. System.IO.Directory.GetFiles(Directory).Select(path => Path.GetFileName(path)!)
+        .Where(name => name.EndsWith(".log", StringComparison.Ordinal) || name.EndsWith(".checkpoint", StringComparison.Ordinal))];
 
     [Theory]
     [MemberData(nameof(Files))]
@@ -27,7 +29,9 @@ public sealed partial class MetadataGoldenTests
             var batch = MetadataBatch.Decode(file);
             var size = new RecordBatchView(file.Span).SizeInBytes;
             var rewritten = batch.ControlRecords.Count > 0
-                ? MetadataBatch.EncodeControl(batch.BaseOffset, batch.Epoch, batch.AppendTimestampMs, batch.ControlRecords.Select(record => (record.Type, record.Message)).ToArray())
+                ? MetadataBatch.EncodeControl(
+                    batch.BaseOffset, batch.Epoch, batch.AppendTimestampMs,
+                    batch.ControlRecords.Select(record => (record.Type, record.Message)).ToArray())
                 : MetadataBatch.Encode(batch.BaseOffset, batch.Epoch, batch.AppendTimestampMs, batch.Records);
             Assert.Equal(file[..size].ToArray(), rewritten);
             read.AddRange(Lines(batch));
@@ -49,7 +53,9 @@ public sealed partial class MetadataGoldenTests
         Assert.Equal(1, snapshot.KRaftVersion);
         Assert.Equal(29093, snapshot.Voters!.Voters[0].Endpoints[0].Port);
 
-        var built = SnapshotBuilder.Build(epoch, snapshot.LastContainedLogTimestampMs, snapshot.KRaftVersion, snapshot.Voters, 1, snapshot.Records).SelectMany(batch => batch).ToArray();
+        var built = SnapshotBuilder.Build(
+            epoch, snapshot.LastContainedLogTimestampMs, snapshot.KRaftVersion, snapshot.Voters, 1, snapshot.Records)
+                .SelectMany(batch => batch).ToArray();
         // Kafka takes the time anew for each batch; nothing else differs.
         Assert.Equal(WithoutTimes(file), WithoutTimes(built));
     }
@@ -78,18 +84,22 @@ public sealed partial class MetadataGoldenTests
             Assert.Equal(1, broken.Zip(file).Count(pair => pair.First != pair.Second));
         }
 
-        Assert.ThrowsAny<ProtocolException>(() => SnapshotReader.Read(File.ReadAllBytes(Path.Combine(Directory, "00000000000000000000.log"))));
+        Assert.ThrowsAny<ProtocolException>(
+            () => SnapshotReader.Read(File.ReadAllBytes(Path.Combine(Directory, "00000000000000000000.log"))));
     }
 
     [Fact]
     public void BatchesOfASnapshot_AreCutBeforeTheyGrowTooLarge()
     {
-        var records = Enumerable.Range(0, 1000).Select(i => new MetadataRecord(new TopicRecord { Name = $"topic-{i}", TopicId = new Uuid(1, (ulong)i) }, 0)).ToArray();
+        var records = Enumerable.Range(0, 1000)
+            .Select(i => new MetadataRecord(new TopicRecord { Name = $"topic-{i}", TopicId = new Uuid(1, (ulong)i) }, 0)).ToArray();
         var batches = SnapshotBuilder.Build(3, 5, 0, null, 7, records, batchSizeBytesMax: 4096).ToList();
         Assert.True(batches.Count > 8);
         Assert.All(batches, batch => Assert.InRange(batch.Length, 1, 4096));
         var snapshot = SnapshotReader.Read(batches.SelectMany(batch => batch).ToArray());
-        Assert.Equal(records.Select(record => ((TopicRecord)record.Message).Name), snapshot.Records.Select(record => ((TopicRecord)record.Message).Name));
+        Assert.Equal(
+            records.Select(record => ((TopicRecord)record.Message).Name),
+            snapshot.Records.Select(record => ((TopicRecord)record.Message).Name));
         Assert.Equal((5L, (short)0), (snapshot.LastContainedLogTimestampMs, snapshot.KRaftVersion));
     }
 
@@ -161,7 +171,8 @@ public sealed partial class MetadataGoldenTests
             var match = RecordLine().Match(line);
             if (match.Success && lines.Count < count)
             {
-                var type = match.Groups["payload"].Success ? $"{match.Groups["payload"].Value} v{match.Groups["version"].Value}" : match.Groups["control"].Value;
+                var type = match.Groups["payload"].Success ? $"{match.Groups["payload"].Value} v{match.Groups["version"].Value}"
+                    : match.Groups["control"].Value;
                 lines.Add($"{match.Groups["offset"].Value} {match.Groups["time"].Value} {type}");
             }
         }
@@ -170,8 +181,12 @@ public sealed partial class MetadataGoldenTests
     }
 
     internal static IEnumerable<string> Lines(MetadataBatch batch) =>
-        batch.ControlRecords.Select(record => string.Create(CultureInfo.InvariantCulture, $"{record.Offset} {batch.AppendTimestampMs} {record.Type}"))
-            .Concat(batch.Records.Select((record, i) => string.Create(CultureInfo.InvariantCulture, $"{batch.BaseOffset + i} {batch.AppendTimestampMs} {UpperSnake(record.Message.GetType().Name)} v{record.Version}")));
+        batch.ControlRecords.Select(
+            record => string.Create(CultureInfo.InvariantCulture, $"{record.Offset} {batch.AppendTimestampMs} {record.Type}"))
+            .Concat(batch.Records.Select(
+                (record, i) => string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{batch.BaseOffset + i} {batch.AppendTimestampMs} {UpperSnake(record.Message.GetType().Name)} v{record.Version}")));
 
     private static string UpperSnake(string name) => Hump().Replace(name, "_$0").ToUpperInvariant();
 

@@ -8,7 +8,9 @@ using Ottla.StateMachines.Raft;
 
 namespace Ottla.UnitTests.Raft;
 
-/// <summary>The control batches of a three-node Kafka 4.4, as its leaders sent them: what they say, written by us, are the same bytes.</summary>
+/// <summary>
+/// The control batches of a three-node Kafka 4.4, as its leaders sent them: what they say, written by us, are the same bytes.
+/// </summary>
 public sealed class QuorumBatchGoldenTests
 {
     [Fact]

@@ -64,7 +64,8 @@ public sealed class RaftElectionTests
     [Fact]
     public void A_candidate_that_restarts_stands_again_also_when_the_file_has_no_directory()
     {
-        var node = new MachineUnderTest(Options(1), new ElectionState(3, -1, new ReplicaKey(1, Uuid.Zero)), Log((2, 0), (0, 7)), Static(1, 2, 3));
+        var node = new MachineUnderTest(
+            Options(1), new ElectionState(3, -1, new ReplicaKey(1, Uuid.Zero)), Log((2, 0), (0, 7)), Static(1, 2, 3));
         Assert.Equal((RaftRole.Candidate, 3), (node.Machine.Role, node.Machine.Epoch));
         Assert.All(node.Sends, send => Assert.False(((VoteCall)send.Request).IsPreVote));
     }
@@ -89,7 +90,8 @@ public sealed class RaftElectionTests
         node.Answer(node.LastSend<FetchCall>(), new FetchReply(ErrorCode.None, 2, 2, 0));
         Assert.False(node.Ask<VoteReply>(new VoteCall(2, Key(3), Key(1), Nothing, IsPreVote: true)).IsGranted);
         Assert.Null(node.Saved);
-        Assert.False(Leader(Dynamic(1, 2, 3)).Ask<VoteReply>(new VoteCall(1, Key(2), Key(1), new LogPosition(99, 1), IsPreVote: true)).IsGranted);
+        Assert.False(
+            Leader(Dynamic(1, 2, 3)).Ask<VoteReply>(new VoteCall(1, Key(2), Key(1), new LogPosition(99, 1), IsPreVote: true)).IsGranted);
     }
 
     [Fact]
@@ -157,7 +159,8 @@ public sealed class RaftElectionTests
     public void An_answer_of_a_later_epoch_ends_a_candidacy()
     {
         var node = new MachineUnderTest(Options(1), new ElectionState(4, -1, new ReplicaKey(1, Uuid.Zero)), EmptyLog(), Static(1, 2, 3));
-        node.Answer(node.LastSend<VoteCall>(), new VoteReply(ErrorCode.FencedLeaderEpoch, 2, 7, false) { LeaderEndpoints = EndpointsOf(2) });
+        node.Answer(
+            node.LastSend<VoteCall>(), new VoteReply(ErrorCode.FencedLeaderEpoch, 2, 7, false) { LeaderEndpoints = EndpointsOf(2) });
         Assert.Equal((RaftRole.Follower, 7, 2), (node.Machine.Role, node.Machine.Epoch, node.Machine.LeaderId));
     }
 
@@ -180,7 +183,8 @@ public sealed class RaftElectionTests
     public void Successors_stand_in_their_order(int[] order, long waitMs)
     {
         var node = new MachineUnderTest(Options(1), new ElectionState(2, 4, null), EmptyLog(), Static(1, 2, 3, 4));
-        Assert.Equal(ErrorCode.None, node.Ask<EndEpochReply>(new EndEpochCall(2, 4, [.. order.Select(id => new ReplicaKey(id, Uuid.Zero))])).Error);
+        Assert.Equal(
+            ErrorCode.None, node.Ask<EndEpochReply>(new EndEpochCall(2, 4, [.. order.Select(id => new ReplicaKey(id, Uuid.Zero))])).Error);
         if (waitMs > 0)
         {
             node.Advance(waitMs - 1);
@@ -209,7 +213,8 @@ public sealed class RaftElectionTests
         var reply = node.Ask<BeginEpochReply>(new BeginEpochCall(4, 2, new ReplicaKey(1, new Uuid(9, 9))));
         Assert.Equal((ErrorCode.InvalidVoterKey, 2, 4), (reply.Error, reply.LeaderId, reply.Epoch));
         Assert.Equal(RaftRole.Follower, node.Machine.Role);
-        Assert.Equal(ErrorCode.None, node.Ask<BeginEpochReply>(new BeginEpochCall(4, 2, new ReplicaKey(-1, Uuid.Zero))).Error); // version 0 does not say
+        // version 0 does not say
+        Assert.Equal(ErrorCode.None, node.Ask<BeginEpochReply>(new BeginEpochCall(4, 2, new ReplicaKey(-1, Uuid.Zero))).Error);
     }
 
     [Fact]

@@ -13,7 +13,8 @@ public sealed class RaftFollowingTests
     [Fact]
     public void An_observer_finds_the_leader_by_the_bootstrap_servers()
     {
-        var options = Options(9) with { BootstrapServers = [Bootstrap, RaftNode.Bootstrap(1, "node9", 9093)], CanBecomeVoter = false, Endpoints = [] };
+        var options = Options(
+            9) with { BootstrapServers = [Bootstrap, RaftNode.Bootstrap(1, "node9", 9093)], CanBecomeVoter = false, Endpoints = [] };
         var node = new MachineUnderTest(options, ElectionState.None, EmptyLog(), QuorumHistory.Begin(VoterSet.Empty));
         var first = node.LastSend<FetchCall>();
         Assert.Equal(-2, RaftNode.Bootstrap(0, "a", 1).Id);
@@ -76,7 +77,8 @@ public sealed class RaftFollowingTests
     [Fact]
     public void While_the_leader_is_away_others_are_asked_one_at_a_time()
     {
-        var node = new MachineUnderTest(Options(9) with { CanBecomeVoter = false }, new ElectionState(3, 2, null), EmptyLog(), Dynamic(1, 2, 3));
+        var node = new MachineUnderTest(
+            Options(9) with { CanBecomeVoter = false }, new ElectionState(3, 2, null), EmptyLog(), Dynamic(1, 2, 3));
         var first = node.LastSend<FetchCall>();
         Assert.Equal(2, first.To.Id);
         node.Fail(first);
@@ -84,7 +86,8 @@ public sealed class RaftFollowingTests
         for (var i = 0; i < 2; i++)
         {
             asked.Add(node.LastSend<FetchCall>().To.Id);
-            node.Answer(node.LastSend<FetchCall>(), new FetchReply(ErrorCode.NotLeaderOrFollower, 2, 3, -1) { LeaderEndpoints = EndpointsOf(2) });
+            node.Answer(
+                node.LastSend<FetchCall>(), new FetchReply(ErrorCode.NotLeaderOrFollower, 2, 3, -1) { LeaderEndpoints = EndpointsOf(2) });
         }
 
         Assert.Equal([1, 3], asked.Order());
@@ -98,7 +101,8 @@ public sealed class RaftFollowingTests
     [Fact]
     public void An_observer_of_a_leader_that_has_resigned_does_not_spin()
     {
-        var node = new MachineUnderTest(Options(9) with { CanBecomeVoter = false }, new ElectionState(3, 2, null), EmptyLog(), Dynamic(1, 2, 3));
+        var node = new MachineUnderTest(
+            Options(9) with { CanBecomeVoter = false }, new ElectionState(3, 2, null), EmptyLog(), Dynamic(1, 2, 3));
         for (var ms = 0; ms < 2000; ms++)
         {
             while (node.Sends.Count > 0)
@@ -204,9 +208,11 @@ public sealed class RaftFollowingTests
         var id = new LogPosition(100, 3);
         node.Answer(node.LastSend<FetchCall>(), new FetchReply(ErrorCode.None, 2, 3, 120) { Snapshot = id });
         Assert.Equal(new FetchSnapshotCall(3, Key(9), id, 0, 10), node.LastCall<FetchSnapshotCall>());
-        node.Answer(node.LastSend<FetchSnapshotCall>(), new FetchSnapshotReply(ErrorCode.None, 2, 3, id, 0) { Size = 15, Bytes = new byte[10] });
+        node.Answer(
+            node.LastSend<FetchSnapshotCall>(), new FetchSnapshotReply(ErrorCode.None, 2, 3, id, 0) { Size = 15, Bytes = new byte[10] });
         Assert.Equal(new FetchSnapshotCall(3, Key(9), id, 10, 10), node.LastCall<FetchSnapshotCall>());
-        node.Answer(node.LastSend<FetchSnapshotCall>(), new FetchSnapshotReply(ErrorCode.None, 2, 3, id, 10) { Size = 15, Bytes = new byte[5] });
+        node.Answer(
+            node.LastSend<FetchSnapshotCall>(), new FetchSnapshotReply(ErrorCode.None, 2, 3, id, 10) { Size = 15, Bytes = new byte[5] });
         Assert.Equal([false, true], node.LogEffects.OfType<RaftLogEffect.WriteSnapshot>().Select(piece => piece.IsLast));
         var sent = node.Sends.Count;
         node.Step(new RaftEvent.SnapshotInstalled(id, Dynamic(2, 3)));
@@ -232,7 +238,8 @@ public sealed class RaftFollowingTests
     [Fact]
     public void A_voter_without_a_leader_looks_for_one()
     {
-        var node = new MachineUnderTest(Options(1) with { BootstrapServers = [Bootstrap] }, ElectionState.None, EmptyLog(), Dynamic(1, 2, 3));
+        var node = new MachineUnderTest(
+            Options(1) with { BootstrapServers = [Bootstrap] }, ElectionState.None, EmptyLog(), Dynamic(1, 2, 3));
         Assert.True(node.Machine is { Role: RaftRole.Unattached, IsVoter: true });
         node.Answer(node.LastSend<FetchCall>(), new FetchReply(ErrorCode.FencedLeaderEpoch, 9, 7, -1) { LeaderEndpoints = EndpointsOf(9) });
         Assert.Equal((RaftRole.Follower, 9), (node.Machine.Role, node.Machine.LeaderId)); // it is removed, and learns so by the log
@@ -263,7 +270,9 @@ public sealed class RaftFollowingTests
     [Fact]
     public void A_snapshot_that_cannot_follow_what_is_committed_is_not_taken()
     {
-        var node = new MachineUnderTest(Options(9), new ElectionState(3, 2, null), RaftLogState.Open(50, 60, [(2, 50)], new LogPosition(50, 2), new LogPosition(50, 2)), Dynamic(1, 2, 3));
+        var node = new MachineUnderTest(
+            Options(9), new ElectionState(3, 2, null), RaftLogState.Open(50, 60, [(2, 50)], new LogPosition(50, 2), new LogPosition(50, 2)),
+            Dynamic(1, 2, 3));
         foreach (var id in (LogPosition[])[new(50, 3), new(40, 2), new(100, 4)])
         {
             node.Answer(node.LastSend<FetchCall>(), new FetchReply(ErrorCode.None, 2, 3, 120) { Snapshot = id });
@@ -281,11 +290,14 @@ public sealed class RaftFollowingTests
         node.FetchFrom(2, 3, 1);
         node.Step(new RaftEvent.SnapshotWritten(new LogPosition(3, 1), new LogPosition(3, 1), 0));
         Assert.Equal(new LogPosition(3, 1), node.FetchFrom(3, 0, 0).Snapshot);
-        Assert.Equal(ErrorCode.SnapshotNotFound, node.Ask<FetchSnapshotReply>(new FetchSnapshotCall(1, Key(3), new LogPosition(0, 0), 0, 100)).Error);
+        Assert.Equal(
+            ErrorCode.SnapshotNotFound,
+            node.Ask<FetchSnapshotReply>(new FetchSnapshotCall(1, Key(3), new LogPosition(0, 0), 0, 100)).Error);
         for (var i = 0; i < 10; i++)
         {
             node.Advance(1400);
-            Assert.Equal(ErrorCode.None, node.Ask<FetchSnapshotReply>(new FetchSnapshotCall(1, Key(3), new LogPosition(3, 1), 0, 100)).Error);
+            Assert.Equal(
+                ErrorCode.None, node.Ask<FetchSnapshotReply>(new FetchSnapshotCall(1, Key(3), new LogPosition(3, 1), 0, 100)).Error);
         }
 
         Assert.Equal(RaftRole.Leader, node.Machine.Role);

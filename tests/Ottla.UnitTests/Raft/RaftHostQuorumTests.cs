@@ -98,7 +98,8 @@ public sealed class RaftHostQuorumTests
         var second = quorum.StartNode(2);
         await quorum.UntilAsync(() => second.Host.IsCaughtUp, "the second follows");
         var appends = Enumerable.Range(0, 50).Select(i => quorum[1].AppendAsync($"t{i}")).ToArray();
-        var added = quorum[1].Host.HandleAsync(new AddVoterCall(LoopbackQuorum.Key(2), [LoopbackQuorum.Endpoint(2)], 1000, AckWhenCommitted: true));
+        var added = quorum[1]
+            .Host.HandleAsync(new AddVoterCall(LoopbackQuorum.Key(2), [LoopbackQuorum.Endpoint(2)], 1000, AckWhenCommitted: true));
         var more = Enumerable.Range(50, 50).Select(i => quorum[1].AppendAsync($"t{i}")).ToArray();
         await quorum.UntilAsync(() => added.IsCompleted && appends.Concat(more).All(append => append.IsCompleted), "all is committed");
         Assert.Equal(ErrorCode.None, (await added).Error);

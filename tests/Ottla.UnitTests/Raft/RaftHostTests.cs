@@ -40,7 +40,9 @@ public sealed class RaftHostTests
         again.Register(listener);
         await listener.UntilLeader(2);
         Assert.Equal("0-2 e1 []; 3-4 e1 [a,b]; 5-5 e2 []; leader 1 e2", listener.Told);
-        Assert.Equal(Uuid.One.ToString(), System.Text.Encoding.UTF8.GetString(disk.ReadAllBytes(LogDirectory + "/partition.metadata", 100)).Split("topic_id: ")[1].Trim());
+        Assert.Equal(
+            Uuid.One.ToString(), System.Text.Encoding.UTF8.GetString(disk.ReadAllBytes(LogDirectory + "/partition.metadata", 100))
+            .Split("topic_id: ")[1].Trim());
         Assert.Equal(
             """{"leaderId":1,"leaderEpoch":2,"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}""",
             System.Text.Encoding.UTF8.GetString(disk.ReadAllBytes(LogDirectory + "/quorum-state", 1000)));
@@ -76,7 +78,8 @@ public sealed class RaftHostTests
         var flushes = 0;
         disk.Fault = (operation, path) =>
         {
-            if (operation == FileOperation.Flush && path.EndsWith(".log", StringComparison.Ordinal) && Interlocked.Increment(ref flushes) == 1)
+            if (operation == FileOperation.Flush && path.EndsWith(".log", StringComparison.Ordinal)
+                && Interlocked.Increment(ref flushes) == 1)
             {
                 reached.Release();
                 busy.Wait();
@@ -120,7 +123,8 @@ public sealed class RaftHostTests
     {
         var disk = Format();
         var host = Open(disk);
-        disk.Fault = (operation, path) => operation == FileOperation.Flush && path.EndsWith(".log", StringComparison.Ordinal) ? new IOException("no") : null;
+        disk.Fault = (operation, path) => operation == FileOperation.Flush
+            && path.EndsWith(".log", StringComparison.Ordinal) ? new IOException("no") : null;
         await Assert.ThrowsAnyAsync<Exception>(() => host.Append(1, [Topic("a")]).Committed);
         await Assert.ThrowsAnyAsync<Exception>(() => host.Completion);
         Assert.Equal(ErrorCode.KafkaStorageError, Assert.Throws<MetadataLogException>(() => host.Append(1, [Topic("b")])).ErrorCode);
@@ -150,7 +154,9 @@ public sealed class RaftHostTests
             Assert.Equal("snapshot 10-1 [from-snapshot]; 10-10 e1 [t7]; 11-11 e1 [t8]; 12-12 e1 [t9]; leader 1 e1", listener.Told);
         }
 
-        Assert.Equal(["00000000000000000010-0000000001.checkpoint"], disk.ListFiles(LogDirectory).Where(name => name.EndsWith(".checkpoint", StringComparison.Ordinal)));
+        Assert.Equal(
+            ["00000000000000000010-0000000001.checkpoint"],
+            disk.ListFiles(LogDirectory).Where(name => name.EndsWith(".checkpoint", StringComparison.Ordinal)));
         await using var again = RaftHost.Open(disk, options, _clock, NullLogger.Instance);
         Assert.Equal((2, 14L), (again.Leader.Epoch, again.HighWatermark)); // the snapshot knows the voters
         Assert.Equal(29093, again.Quorum.VoterSet.Find(1)!.Endpoints[0].Port);
@@ -174,7 +180,9 @@ public sealed class RaftHostTests
         }
 
         await host.Append(1, [Topic("behind the snapshots")]).Committed;
-        Assert.Equal(["00000000000000000006-0000000001.checkpoint"], disk.ListFiles(LogDirectory).Where(name => name.EndsWith(".checkpoint", StringComparison.Ordinal)));
+        Assert.Equal(
+            ["00000000000000000006-0000000001.checkpoint"],
+            disk.ListFiles(LogDirectory).Where(name => name.EndsWith(".checkpoint", StringComparison.Ordinal)));
     }
 
     [Fact]
@@ -235,9 +243,11 @@ public sealed class RaftHostTests
 
         var bytes = disk.ReadAllBytes(LogDirectory + "/00000000000000000000.log", int.MaxValue);
         var batches = new List<MetadataBatch>();
-        for (ReadOnlyMemory<byte> rest = bytes; !rest.IsEmpty; rest = rest[new Ottla.Protocol.Batches.RecordBatchView(rest.Span).SizeInBytes..])
+        for (ReadOnlyMemory<byte> rest = bytes; !rest.IsEmpty; rest = rest[
+            new Ottla.Protocol.Batches.RecordBatchView(rest.Span).SizeInBytes..])
             batches.Add(MetadataBatch.Decode(rest));
-        Assert.Equal(dumped.Take((int)ownOffset), batches.Where(batch => batch.LastOffset < ownOffset).SelectMany(MetadataGoldenTests.Lines));
+        Assert.Equal(
+            dumped.Take((int)ownOffset), batches.Where(batch => batch.LastOffset < ownOffset).SelectMany(MetadataGoldenTests.Lines));
         Assert.True(ownOffset > 50);
         Assert.Equal("ours", ((TopicRecord)batches[^1].Records[0].Message).Name);
         Assert.Equal((epoch, ownOffset), (batches[^2].Epoch, batches[^2].BaseOffset));
@@ -275,7 +285,8 @@ public sealed class RaftHostTests
 
     private static MetadataRecord Topic(string name) => new(new TopicRecord { Name = name, TopicId = new Uuid(1, 2) }, 0);
 
-    private static RaftHostOptions Options() => new() { LogDirectory = Root, Raft = new RaftOptions { Local = Local, Endpoints = [Endpoint] } };
+    private static RaftHostOptions Options() =>
+        new() { LogDirectory = Root, Raft = new RaftOptions { Local = Local, Endpoints = [Endpoint] } };
 
     private InMemoryFileSystem Format()
     {

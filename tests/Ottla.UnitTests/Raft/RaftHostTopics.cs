@@ -9,5 +9,6 @@ internal static class RaftHostTopics
 {
     public static MetadataRecord Topic(string name) => new(new TopicRecord { Name = name, TopicId = new Uuid(1, 2) }, 0);
 
-    public static IEnumerable<string> Names(IEnumerable<MetadataRecord> records) => records.Select(record => record.Message).OfType<TopicRecord>().Select(topic => topic.Name);
+    public static IEnumerable<string> Names(IEnumerable<MetadataRecord> records) =>
+        records.Select(record => record.Message).OfType<TopicRecord>().Select(topic => topic.Name);
 }

@@ -65,7 +65,8 @@ public sealed class RaftMachineTests
     [Fact]
     public void Vote_IsRefusedToAShorterLog_AndToOneMeantForAnotherDirectory()
     {
-        var (machine, effects) = Open([One, Two, Three], new ElectionState(2, -1, null), RaftLogState.Open(0, 10, [(1, 0), (2, 5)], null, null));
+        var (machine, effects) = Open(
+            [One, Two, Three], new ElectionState(2, -1, null), RaftLogState.Open(0, 10, [(1, 0), (2, 5)], null, null));
         Ask(machine, effects, new VoteCall(3, Two, One, new LogPosition(100, 1), IsPreVote: false));
         Assert.False(Answer<VoteReply>(effects).IsGranted);
         Ask(machine, effects, new VoteCall(3, Three, One, new LogPosition(9, 2), IsPreVote: false));
@@ -111,9 +112,11 @@ public sealed class RaftMachineTests
     [Fact]
     public void Follower_TruncatesToWhereTheLogsDiverge_ThenAppendsAndFetchesAgainOnlyAfterTheFlush()
     {
-        var (machine, effects) = Open([One, Two, Three], new ElectionState(3, 2, null), RaftLogState.Open(0, 10, [(1, 0), (2, 6)], null, null));
+        var (machine, effects) = Open(
+            [One, Two, Three], new ElectionState(3, 2, null), RaftLogState.Open(0, 10, [(1, 0), (2, 6)], null, null));
         Assert.Equal(new LogPosition(10, 2), ((FetchCall)Assert.Single(effects.Sends).Request).LogEnd);
-        Step(machine, new RaftEvent.ResponseReceived(0, new FetchReply(ErrorCode.None, 2, 3, 6) { Diverging = new LogPosition(8, 1) }), effects);
+        Step(machine, new RaftEvent.ResponseReceived(0, new FetchReply(ErrorCode.None, 2, 3, 6) { Diverging = new LogPosition(8, 1) }),
+            effects);
         Assert.Equal(new RaftLogEffect.Truncate(6), Assert.Single(effects.Log));
         Assert.Equal(new LogPosition(6, 1), ((FetchCall)Assert.Single(effects.Sends).Request).LogEnd);
         Step(machine, new RaftEvent.ResponseReceived(1, new FetchReply(ErrorCode.None, 2, 3, 8) { Records = new byte[1] }), effects);
@@ -158,7 +161,9 @@ public sealed class RaftMachineTests
         return (machine, effects);
     }
 
-    /// <summary>Voter one of three, leading epoch 2 with five records of epoch 1 and its own LeaderChange at offset 5, not flushed yet.</summary>
+    /// <summary>
+    /// Voter one of three, leading epoch 2 with five records of epoch 1 and its own LeaderChange at offset 5, not flushed yet.
+    /// </summary>
     private static (RaftMachine Machine, RaftEffects Effects) Elect()
     {
         var (machine, effects) = Open([One, Two, Three], new ElectionState(1, -1, null), RaftLogState.Open(0, 5, [(1, 0)], null, null));
@@ -167,7 +172,8 @@ public sealed class RaftMachineTests
         {
             var vote = effects.Sends.First(send => send.To.Id == 2);
             Assert.Equal(isPreVote, Assert.IsType<VoteCall>(vote.Request).IsPreVote);
-            Step(machine, new RaftEvent.ResponseReceived(vote.CorrelationId, new VoteReply(ErrorCode.None, -1, machine.Epoch, true)), effects, Start.AddMilliseconds(5000));
+            Step(machine, new RaftEvent.ResponseReceived(vote.CorrelationId, new VoteReply(ErrorCode.None, -1, machine.Epoch, true)),
+                effects, Start.AddMilliseconds(5000));
         }
 
         Assert.Equal((RaftRole.Leader, 2), (machine.Role, machine.Epoch));
@@ -175,7 +181,8 @@ public sealed class RaftMachineTests
         return (machine, effects);
     }
 
-    private static void Ask(RaftMachine machine, RaftEffects effects, RaftRequest request) => Step(machine, new RaftEvent.RequestReceived(77, request), effects);
+    private static void Ask(RaftMachine machine, RaftEffects effects, RaftRequest request) =>
+        Step(machine, new RaftEvent.RequestReceived(77, request), effects);
 
     private static void Fetch(RaftMachine machine, RaftEffects effects, ReplicaKey replica, LogPosition end) =>
         Ask(machine, effects, new FetchCall(machine.Epoch, replica, end, long.MaxValue, 500));

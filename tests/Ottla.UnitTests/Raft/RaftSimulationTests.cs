@@ -2,7 +2,9 @@ using Ottla.Simulator.Quorum;
 
 namespace Ottla.UnitTests.Raft;
 
-/// <summary>Quorums under faults, with voters that come and go. A failure names the seed that repeats it: <c>./dev sim quorum SEED</c>.</summary>
+/// <summary>
+/// Quorums under faults, with voters that come and go. A failure names the seed that repeats it: <c>./dev sim quorum SEED</c>.
+/// </summary>
 public sealed class RaftSimulationTests
 {
     [Fact]
@@ -22,6 +24,8 @@ public sealed class RaftSimulationTests
         }
 
         // The faults must have bitten, or the test says nothing.
-        Assert.True(total is { Committed: > 10_000, Leaders: > 200, Snapshots: > 50, VoterChanges: > 50, Truncations: > 50 }, $"little happened: {total}");
+        Assert.True(
+            total is { Committed: > 10_000, Leaders: > 200, Snapshots: > 50, VoterChanges: > 50, Truncations: > 50 },
+            $"little happened: {total}");
     }
 }

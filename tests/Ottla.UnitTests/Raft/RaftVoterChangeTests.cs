@@ -42,7 +42,8 @@ public sealed class RaftVoterChangeTests
         var fresh = Leader(Dynamic(1, 2, 3));
         Assert.Equal(ErrorCode.InvalidRequest, fresh.Ask<AddVoterReply>(Add(-1)).Error);
         Assert.Equal(ErrorCode.InvalidRequest, fresh.Ask<AddVoterReply>(Add(4) with { Voter = new ReplicaKey(4, Uuid.Zero) }).Error);
-        Assert.Equal(ErrorCode.InvalidRequest, fresh.Ask<AddVoterReply>(Add(4) with { Endpoints = [new RaftEndpoint("OTHER", "h", 1)] }).Error);
+        Assert.Equal(
+            ErrorCode.InvalidRequest, fresh.Ask<AddVoterReply>(Add(4) with { Endpoints = [new RaftEndpoint("OTHER", "h", 1)] }).Error);
         Assert.Equal(ErrorCode.RequestTimedOut, fresh.Ask<AddVoterReply>(Add(4)).Error); // nothing committed in this epoch
         fresh.FetchFrom(2, 3, 1);
         Assert.Equal(ErrorCode.DuplicateVoter, fresh.Ask<AddVoterReply>(Add(2) with { Voter = new ReplicaKey(2, new Uuid(9, 9)) }).Error);
@@ -191,7 +192,8 @@ public sealed class RaftVoterChangeTests
         Assert.Equal(ErrorCode.RequestTimedOut, node.Ask<UpdateVoterReply>(new UpdateVoterCall(1, moved)).Error);
         node.FetchFrom(3, 3, 1);
         Assert.Equal(ErrorCode.FencedLeaderEpoch, node.Ask<UpdateVoterReply>(new UpdateVoterCall(0, moved)).Error);
-        Assert.Equal(ErrorCode.InvalidRequest, node.Ask<UpdateVoterReply>(new UpdateVoterCall(1, moved with { KRaftVersionMin = 2 })).Error);
+        Assert.Equal(
+            ErrorCode.InvalidRequest, node.Ask<UpdateVoterReply>(new UpdateVoterCall(1, moved with { KRaftVersionMin = 2 })).Error);
 
         var wrong = node.Ask(new UpdateVoterCall(1, moved));
         node.Step(new RaftEvent.Probed(node.Probes[^1].ProbeId, (0, 0)));
@@ -212,7 +214,8 @@ public sealed class RaftVoterChangeTests
     {
         var node = Leader(Static(1, 2, 3));
         node.FetchFrom(2, 1, 1);
-        UpgradeVersionReply Upgrade(short version, bool validateOnly = false) => node.Ask<UpgradeVersionReply>(new UpgradeVersionCall(1, version, validateOnly));
+        UpgradeVersionReply Upgrade(short version, bool validateOnly = false) =>
+            node.Ask<UpgradeVersionReply>(new UpgradeVersionCall(1, version, validateOnly));
         Assert.Equal(ErrorCode.InvalidUpdateVersion, Upgrade(1).Error);
         foreach (var id in new[] { 2, 3 })
         {
@@ -246,7 +249,8 @@ public sealed class RaftVoterChangeTests
         Assert.Equal(old.Key, node.LastCall<RemoveVoterCall>().Voter);
         node.Answer(node.LastSend<RemoveVoterCall>(), new RemoveVoterReply(ErrorCode.None, null, -1, -1));
         node.Answer(node.LastSend<FetchCall>(), new FetchReply(ErrorCode.None, 2, 2, 0) { Records = new byte[1] });
-        node.Step(new RaftEvent.Appended([new AppendedBatch(0, 1, 2, [new QuorumChange(0, new VoterSet([VoterOf(1), VoterOf(2)]), null)])]));
+        node.Step(new RaftEvent.Appended(
+            [new AppendedBatch(0, 1, 2, [new QuorumChange(0, new VoterSet([VoterOf(1), VoterOf(2)]), null)])]));
         Keep(node, 4000);
         Assert.Equal((Key(4), false), (node.LastCall<AddVoterCall>().Voter, node.LastCall<AddVoterCall>().AckWhenCommitted));
         Assert.Single(node.Sends, send => send.Request is AddVoterCall);

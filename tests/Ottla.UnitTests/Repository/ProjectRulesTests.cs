@@ -18,7 +18,8 @@ public sealed partial class ProjectRulesTests
         ["Ottla.Requests"] = ["Ottla.Kernel", "Ottla.Protocol", "Ottla.Network"],
         ["Ottla.Broker"] =
         [
-            "Ottla.Kernel", "Ottla.Protocol", "Ottla.Configuration", "Ottla.StateMachines", "Ottla.Storage", "Ottla.Network", "Ottla.Requests",
+            "Ottla.Kernel", "Ottla.Protocol", "Ottla.Configuration", "Ottla.StateMachines", "Ottla.Storage", "Ottla.Network",
+                "Ottla.Requests",
         ],
         ["Ottla.Client"] = ["Ottla.Kernel", "Ottla.Protocol", "Ottla.Network", "Ottla.Requests"],
         ["Ottla.Testing"] = ["Ottla.Broker"],
@@ -61,7 +62,9 @@ public sealed partial class ProjectRulesTests
         Assert.NotEmpty(Packages());
         Assert.All(Packages(), package => Assert.Matches(ExactVersion(), package.Version));
         foreach (var project in new[] { "src", "tests", "tools" }.SelectMany(directory => RepositoryFiles.Find(directory, "*.csproj")))
-            Assert.All(XDocument.Load(project).Descendants("PackageReference"), reference => Assert.True(reference.Attribute("Version") is null && reference.Attribute("VersionOverride") is null, RepositoryFiles.Relative(project)));
+            Assert.All(XDocument.Load(project).Descendants("PackageReference"), reference => Assert.True(
+                reference.Attribute("Version") is null
+                && reference.Attribute("VersionOverride") is null, RepositoryFiles.Relative(project)));
     }
 
     [Fact]
@@ -90,7 +93,8 @@ public sealed partial class ProjectRulesTests
     }
 
     private static List<(string Name, string Version)> Packages() =>
-        [.. XDocument.Load(RepositoryFiles.Path("Directory.Packages.props")).Descendants("PackageVersion").Select(p => (p.Attribute("Include")!.Value, p.Attribute("Version")!.Value))];
+        [.. XDocument.Load(RepositoryFiles.Path("Directory.Packages.props")).Descendants("PackageVersion")
+            .Select(p => (p.Attribute("Include")!.Value, p.Attribute("Version")!.Value))];
 
     [GeneratedRegex(@"^\[\d+(\.\d+)+(-[0-9A-Za-z.-]+)?\]$")]
     private static partial Regex ExactVersion();

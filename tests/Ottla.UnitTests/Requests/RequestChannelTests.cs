@@ -451,7 +451,8 @@ public sealed class RequestChannelTests : IAsyncLifetime
 
     private static Task<BrokerHeartbeatResponse> Ask(RequestChannel channel, int brokerId = 0, CancellationToken cancellation = default) =>
         channel.SendAsync<BrokerHeartbeatRequest, BrokerHeartbeatResponse>(
-            new BrokerHeartbeatRequest { BrokerId = brokerId }, cancellation: cancellation).WaitAsync(Frames.Patience, CancellationToken.None);
+            new BrokerHeartbeatRequest { BrokerId = brokerId }, cancellation: cancellation)
+                .WaitAsync(Frames.Patience, CancellationToken.None);
 
     private static async Task<ReceivedRequest<BrokerHeartbeatRequest>> AnswerNext(PeerSide side, int throttleTimeMs = 0)
     {

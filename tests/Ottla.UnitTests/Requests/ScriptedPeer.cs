@@ -7,7 +7,9 @@ using Ottla.UnitTests.Network;
 
 namespace Ottla.UnitTests.Requests;
 
-/// <summary>The other side of a channel: accepts connections, shows each request to the test, and sends the bytes that it is told to.</summary>
+/// <summary>
+/// The other side of a channel: accepts connections, shows each request to the test, and sends the bytes that it is told to.
+/// </summary>
 internal sealed class ScriptedPeer
 {
     private readonly ITransportListener _listener;

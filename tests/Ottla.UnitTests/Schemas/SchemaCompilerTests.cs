@@ -37,11 +37,17 @@ public sealed partial class SchemaCompilerTests : IDisposable
         Assert.Equal(("api", "Sample", 7, "What it is for: one line."), (schema.Kind, schema.Name, schema.Key, schema.Description));
         Assert.Equal(["broker", "controller"], schema.Listeners);
         var (request, response) = (schema.Messages[0], schema.Messages[1]);
-        Assert.Equal(("SampleRequest", "3-13", "9+", true), (request.Name, $"{request.Versions}", $"{request.FlexibleVersions}", request.IsLatestVersionUnstable));
-        Assert.Equal(("SampleResponse", "3-13", "9+", false), (response.Name, $"{response.Versions}", $"{response.FlexibleVersions}", response.IsLatestVersionUnstable));
+        Assert.Equal(
+            ("SampleRequest", "3-13", "9+", true),
+            (request.Name, $"{request.Versions}", $"{request.FlexibleVersions}", request.IsLatestVersionUnstable));
+        Assert.Equal(
+            ("SampleResponse", "3-13", "9+", false),
+            (response.Name, $"{response.Versions}", $"{response.FlexibleVersions}", response.IsLatestVersionUnstable));
         Assert.Equal(["Id string 3-13 null 3-13 = null", "Topics []Topic 3-13", "Count int32 4 = -1"], request.Body.Fields.Select(Text));
         Assert.Equal(["Name string 3-12 ignorable", "TopicId uuid 13 ignorable"], request.Structs[1].Fields.Select(Text));
-        Assert.Equal(["Error int16 3-13 = -1", "Newer Leader 10-13 tag 0", "Older Leader 10-11", "Data bytes 3-13 null 7-13", "Client string 3-13 inflexible"], response.Body.Fields.Select(Text));
+        Assert.Equal(
+            ["Error int16 3-13 = -1", "Newer Leader 10-13 tag 0", "Older Leader 10-11", "Data bytes 3-13 null 7-13",
+                "Client string 3-13 inflexible"], response.Body.Fields.Select(Text));
         Assert.Equal(("Leader", "10-13"), (response.Structs[1].Name, $"{response.Structs[1].Versions}"));
         Assert.Equal([5, 6, 7, 8, 9, 10], request.Structs.SelectMany(s => s.Fields).Select(f => f.Line).Append(request.Body.Line).Order());
     }
@@ -123,7 +129,8 @@ public sealed partial class SchemaCompilerTests : IDisposable
         { Body("A: int8", "    B: int8"), 4, "int8 has no fields" },
         { Body(" A: int8"), 4, "expected 'body VERSIONS" },
         { Body("A: int8", "\tB: int8"), 5, "expected 'body VERSIONS" },
-        { Body("A: int8").Replace("flexible 0+", "flexible none").Replace("int8", "int8 tag 0"), 4, "tagged fields are there from version none on" },
+        { Body("A: int8").Replace("flexible 0+", "flexible none").Replace("int8", "int8 tag 0"), 4,
+            "tagged fields are there from version none on" },
         // the structs
         { Body("struct"), 4, "expected 'Name: type'" },
         { Body("struct S 0+ 1+"), 4, "expected 'struct NAME" },
@@ -158,14 +165,18 @@ public sealed partial class SchemaCompilerTests : IDisposable
         Assert.Contains("Data.schema(3): ", name.Message, StringComparison.Ordinal);
     }
 
-    /// <summary>Not one schema can lose its compiler a line: every single line of a real schema, spoilt, is told with file and line, or still a schema.</summary>
+    /// <summary>
+    /// Not one schema can lose its compiler a line: every single line of a real schema, spoilt, is told with file and line, or still a
+    /// schema.
+    /// </summary>
     [Fact]
     public void No_spoilt_schema_brings_the_compiler_down()
     {
         var lines = File.ReadAllLines(RepositoryFiles.Path("schemas/api/001-Fetch.schema"));
         for (var i = 0; i < lines.Length; i++)
         {
-            foreach (var spoilt in new[] { "", lines[i] + " tag", lines[i] + " = ", " " + lines[i], lines[i][..(lines[i].Length / 2)], lines[i].Replace(":", ""), lines[i].Replace("+", "-") })
+            foreach (var spoilt in new[] { "", lines[i] + " tag", lines[i] + " = ", " " + lines[i], lines[i][..(lines[i].Length / 2)],
+                lines[i].Replace(":", ""), lines[i].Replace("+", "-") })
             {
                 try
                 {
@@ -185,8 +196,11 @@ public sealed partial class SchemaCompilerTests : IDisposable
     private static string Body(params string[] fields) => "# Purpose.\ndata Sample\nbody 0 flexible 0+\n  " + string.Join("\n  ", fields);
 
     private static string Text(Field field) =>
-        $"{field.Name} {(field.IsArray ? "[]" : "")}{field.TypeName} {field.Versions}{(field.IsNullable ? $" null {field.NullableVersions}" : "")}"
-        + $"{(field.Tag is { } tag ? $" tag {tag}" : "")}{(field.IsIgnorable ? " ignorable" : "")}{(field.IsInflexible ? " inflexible" : "")}{(field.Default is { } value ? $" = {value}" : "")}";
+        $"{field.Name} {(field.IsArray ? "[]" : "")}{field.TypeName} "
+            + $"{field.Versions}{(field.IsNullable ? $" null {field.NullableVersions}" : "")}"
+        + $"{(field.Tag is { } tag ? $" tag {tag}" : "")}"
+            + $"{(field.IsIgnorable ? " ignorable" : "")}"
+                + $"{(field.IsInflexible ? " inflexible" : "")}{(field.Default is { } value ? $" = {value}" : "")}";
 
     private Schema Parse(string text, string name = "Sample")
     {

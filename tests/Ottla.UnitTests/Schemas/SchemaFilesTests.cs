@@ -79,13 +79,18 @@ public sealed partial class SchemaFilesTests
                 {
                     Assert.True(owner.Versions.Contains(field.Versions), $"{message.Name}.{owner.Name}.{field.Name}");
                     Assert.True(field.Versions.Contains(field.NullableVersions), $"{message.Name}.{owner.Name}.{field.Name} is nullable");
-                    Assert.True(field.Tag is null || message.FlexibleVersions.Contains(field.Versions), $"{message.Name}.{owner.Name}.{field.Name} is tagged");
+                    Assert.True(
+                        field.Tag is null
+                        || message.FlexibleVersions.Contains(field.Versions), $"{message.Name}.{owner.Name}.{field.Name} is tagged");
                 }
             }
         }
     }
 
-    /// <summary>The parser cuts a field's versions to those of its message. Kafka's "since 0" is kept that way, but a version that is not there yet would be a slip.</summary>
+    /// <summary>
+    /// The parser cuts a field's versions to those of its message. Kafka's "since 0" is kept that way, but a version that is not there yet
+    /// would be a slip.
+    /// </summary>
     [Fact]
     public void No_line_names_a_version_that_its_message_has_not_reached()
     {
@@ -99,7 +104,9 @@ public sealed partial class SchemaFilesTests
                 if (Field().Match(line) is not { Success: true } field)
                     continue;
                 foreach (Match version in Number().Matches(field.Groups["nullable"].Value + " " + field.Groups["versions"].Value))
-                    Assert.True(int.Parse(version.Value, CultureInfo.InvariantCulture) <= highest, $"{RepositoryFiles.Relative(file)}: {line.Trim()}");
+                    Assert.True(
+                        int.Parse(version.Value, CultureInfo.InvariantCulture) <= highest,
+                        $"{RepositoryFiles.Relative(file)}: {line.Trim()}");
             }
         }
     }

@@ -4,7 +4,9 @@ using Ottla.Simulator.Workloads;
 
 namespace Ottla.UnitTests.Simulator;
 
-/// <summary>The workload of transactions finds what it is there for: every bug that is put in, within a few seeds that are clean without it.</summary>
+/// <summary>
+/// The workload of transactions finds what it is there for: every bug that is put in, within a few seeds that are clean without it.
+/// </summary>
 public sealed class BrokerBugTests
 {
     /// <summary>The shyest bug shows in one seed of 40, and which one it is changes with every change of what the broker awaits.</summary>

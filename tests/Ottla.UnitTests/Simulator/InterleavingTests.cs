@@ -2,7 +2,10 @@ using Ottla.Simulator.Interleaving;
 
 namespace Ottla.UnitTests.Simulator;
 
-/// <summary>Some seeds of the interleaving simulation; <c>./dev sim interleaving</c> runs as many as one likes, <c>./dev mutate</c> shows what it finds.</summary>
+/// <summary>
+/// Some seeds of the interleaving simulation; <c>./dev sim interleaving</c> runs as many as one likes, <c>./dev mutate</c> shows what it
+/// finds.
+/// </summary>
 public sealed class InterleavingTests
 {
     private const ulong SeedsPerGroup = 8;

@@ -23,7 +23,10 @@ public sealed class WorkloadTests
     [Fact]
     public void Late_requests_of_the_feeders_are_piped_too() => RunGroup(new TransactionWorkload(), 451, count: 1);
 
-    /// <summary>The protocol before <c>transaction.version</c> 2 takes a late EndTxn or AddPartitionsToTxn for one of a later transaction: the workload has to see what comes of it.</summary>
+    /// <summary>
+    /// The protocol before <c>transaction.version</c> 2 takes a late EndTxn or AddPartitionsToTxn for one of a later transaction: the
+    /// workload has to see what comes of it.
+    /// </summary>
     [Fact]
     public void Late_requests_of_the_older_protocol_are_found()
     {
@@ -33,7 +36,8 @@ public sealed class WorkloadTests
         {
             try
             {
-                TransactionWorkload.RunSession(seed, new TransactionConditions { Versions = (0, 0), HasLateRequests = true, HasRepeatedEnds = true });
+                TransactionWorkload.RunSession(
+                    seed, new TransactionConditions { Versions = (0, 0), HasLateRequests = true, HasRepeatedEnds = true });
             }
             catch (Ottla.Simulator.SimulationException e)
             {

@@ -23,7 +23,8 @@ public sealed class WorldTests
         Assert.Equal(first.World.Scheduler.TraceHash, second.World.Scheduler.TraceHash);
         Assert.Equal(Text(first), Text(second));
 
-        ClientSession Run() => isTransactional ? TransactionWorkload.RunSession(seed, new TransactionConditions { HasLateRequests = true, PowerLossPercent = 50 }) : ProduceWorkload.RunSession(seed);
+        ClientSession Run() => isTransactional ? TransactionWorkload.RunSession(
+            seed, new TransactionConditions { HasLateRequests = true, PowerLossPercent = 50 }) : ProduceWorkload.RunSession(seed);
 
         static string Text(ClientSession session)
         {

@@ -8,7 +8,8 @@ namespace Ottla.UnitTests.Storage;
 /// <summary>A process that dies before each single file operation of a history: whatever was answered is still there.</summary>
 public sealed class CrashPointTests
 {
-    private static readonly LogConfig Config = new() { SegmentBytes = 400, IndexIntervalBytes = 100, SegmentIndexBytes = 4_096, RetentionMs = -1, FileDeleteDelayMs = 0 };
+    private static readonly LogConfig Config =
+        new() { SegmentBytes = 400, IndexIntervalBytes = 100, SegmentIndexBytes = 4_096, RetentionMs = -1, FileDeleteDelayMs = 0 };
 
     private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
 
@@ -26,17 +27,22 @@ public sealed class CrashPointTests
             KillAfter(disk, survivors);
             Assert.ThrowsAny<Exception>(() => history.Run(disk, _time, truncates));
             using var crashed = disk.Crash();
-            var log = TestLog.Open(crashed, Config, _time, new LogOpenOptions { HighWatermark = history.HighWatermark, RecoveryPoint = history.RecoveryPoint });
+            var log = TestLog.Open(
+                crashed, Config, _time,
+                new LogOpenOptions { HighWatermark = history.HighWatermark, RecoveryPoint = history.RecoveryPoint });
             var records = log.ReadAll();
             var offsets = records.Select(record => record.Offset).ToList();
             Assert.Equal(Enumerable.Range(0, offsets.Count).Select(i => log.LogStartOffset + i), offsets);
             // Operations under way when it died may have happened or not.
             Assert.InRange(log.LogStartOffset, 0, Math.Max(history.Start, history.AttemptedStart));
-            Assert.True(log.LogEndOffset >= Math.Min(history.End, history.AttemptedEnd), $"died after {survivors}: ends at {log.LogEndOffset}, {history.End} was answered");
+            Assert.True(
+                log.LogEndOffset >= Math.Min(history.End, history.AttemptedEnd),
+                $"died after {survivors}: ends at {log.LogEndOffset}, {history.End} was answered");
             Assert.All(records, record => Assert.StartsWith($"v{record.Offset}-", record.Value, StringComparison.Ordinal));
             Assert.Equal(log.LogEndOffset, log.Append(TestLog.Batch("after")).FirstOffset);
             log.Close();
-            var again = TestLog.Open(crashed, Config, _time, new LogOpenOptions { HadCleanShutdown = true, LogStartOffset = log.LogStartOffset });
+            var again = TestLog.Open(
+                crashed, Config, _time, new LogOpenOptions { HadCleanShutdown = true, LogStartOffset = log.LogStartOffset });
             Assert.Equal(offsets.Count + 1, again.ReadAll().Count);
             Assert.Equal(log.ActiveProducers(), again.ActiveProducers());
         }

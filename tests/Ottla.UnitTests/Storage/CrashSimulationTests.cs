@@ -3,7 +3,9 @@ using Ottla.Simulator.Crash;
 
 namespace Ottla.UnitTests.Storage;
 
-/// <summary>A few hundred seeds of the crash simulation, and that it finds what it is there for. More seeds: <c>./dev sim crash 1..5000</c>.</summary>
+/// <summary>
+/// A few hundred seeds of the crash simulation, and that it finds what it is there for. More seeds: <c>./dev sim crash 1..5000</c>.
+/// </summary>
 public sealed class CrashSimulationTests
 {
     private const ulong CleanSeeds = 400;

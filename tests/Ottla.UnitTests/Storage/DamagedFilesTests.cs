@@ -8,10 +8,14 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.UnitTests.Storage;
 
-/// <summary>One flipped bit in a file that says again what the batches say takes nothing out of use. What else may be damaged: <see cref="Ottla.Simulator.Crash.CrashDamage"/>.</summary>
+/// <summary>
+/// One flipped bit in a file that says again what the batches say takes nothing out of use. What else may be damaged:
+/// <see cref="Ottla.Simulator.Crash.CrashDamage"/>.
+/// </summary>
 public sealed class DamagedFilesTests
 {
-    private static readonly LogConfig Config = LogConfig.Default with { Compact = true, IndexIntervalBytes = 0, MinCleanableDirtyRatio = 0.01 };
+    private static readonly LogConfig Config =
+        LogConfig.Default with { Compact = true, IndexIntervalBytes = 0, MinCleanableDirtyRatio = 0.01 };
 
     private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
 
@@ -104,7 +108,9 @@ public sealed class DamagedFilesTests
         }
     }
 
-    /// <summary>Who does not know any more which logs are compacted must not take gaps for lost batches, now or after the next start.</summary>
+    /// <summary>
+    /// Who does not know any more which logs are compacted must not take gaps for lost batches, now or after the next start.
+    /// </summary>
     [Fact]
     public async Task AllLogsMayHaveGapsWhenTheCheckpointOfTheCleanerIsLost()
     {
@@ -130,7 +136,8 @@ public sealed class DamagedFilesTests
     {
         Append(log, Keyed(new RecordBatchOptions(), 1_000, "z"), 1);
         Append(log, Keyed(new RecordBatchOptions(), 1_001, "b"), 1);
-        Append(log, Keyed(new RecordBatchOptions { ProducerId = 3, ProducerEpoch = 0, BaseSequence = 0, IsTransactional = true }, 1_002, "c"), 1);
+        Append(log,
+            Keyed(new RecordBatchOptions { ProducerId = 3, ProducerEpoch = 0, BaseSequence = 0, IsTransactional = true }, 1_002, "c"), 1);
         Append(log, ControlBatches.BuildEndTransactionMarker(ControlRecordType.Abort, 0, 3, 0, 1_003), 1, AppendOrigin.Coordinator);
         Append(log, Keyed(new RecordBatchOptions(), 1_004, "d"), 2);
         Append(log, Keyed(new RecordBatchOptions(), 1_005, "a"), 2);
@@ -149,12 +156,19 @@ public sealed class DamagedFilesTests
         Assert.Equal(aborted, log.CollectAbortedTransactions(0, log.LogEndOffset));
     }
 
-    private static byte[] Keyed(RecordBatchOptions options, long timestamp, string key) => Compaction.CompactedLog.Batch(options, timestamp, (key, "v"));
+    private static byte[] Keyed(RecordBatchOptions options, long timestamp, string key) =>
+        Compaction.CompactedLog.Batch(options, timestamp, (key, "v"));
 
-    private static void Append(PartitionLog log, byte[] batch, int epoch, AppendOrigin origin = AppendOrigin.Client) => log.Append(batch, origin, epoch);
+    private static void Append(PartitionLog log, byte[] batch, int epoch, AppendOrigin origin = AppendOrigin.Client) =>
+        log.Append(batch, origin, epoch);
 
-    private static (List<(long Offset, string? Key, string? Value)> Records, IReadOnlyList<EpochEntry> Epochs, IReadOnlyList<AbortedTransaction> Aborted, IReadOnlyList<object> Producers) Facts(PartitionLog log) =>
-        (Compaction.CompactedLog.Records(log), log.LeaderEpochs, log.CollectAbortedTransactions(0, log.LogEndOffset), [.. log.ActiveProducers().OrderBy(producer => producer.ProducerId).Cast<object>()]);
+    private static (
+        List<(long Offset, string? Key, string? Value)> Records,
+        IReadOnlyList<EpochEntry> Epochs,
+        IReadOnlyList<AbortedTransaction> Aborted,
+        IReadOnlyList<object> Producers) Facts(PartitionLog log) =>
+        (Compaction.CompactedLog.Records(log), log.LeaderEpochs, log.CollectAbortedTransactions(0, log.LogEndOffset),
+            [.. log.ActiveProducers().OrderBy(producer => producer.ProducerId).Cast<object>()]);
 
     private LogManager Open(SimDisk disk) => LogManager.Open(
         new LogManagerOptions { LogDirectories = ["/logs"], RecoveryParallelism = 1, ConfigFor = _ => Config },

@@ -54,7 +54,8 @@ public sealed class DamagedLogTests
         var recovered = Open(crashed, new LogOpenOptions { RecoveryPoint = 30 });
         Assert.Equal(expected, recovered.ReadAll());
         Assert.Equal([new EpochEntry(0, 0), new EpochEntry(1, 20)], recovered.LeaderEpochs);
-        Assert.Contains(_logger.Warnings, warning => warning.Contains("leader-epoch-checkpoint contradicts the batches", StringComparison.Ordinal));
+        Assert.Contains(
+            _logger.Warnings, warning => warning.Contains("leader-epoch-checkpoint contradicts the batches", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -183,7 +184,8 @@ public sealed class DamagedLogTests
         }
 
         // A control batch with a right checksum that is no marker.
-        var options = new RecordBatchOptions { BaseOffset = 5, ProducerId = 7, ProducerEpoch = 0, IsControl = true, IsTransactional = true };
+        var options =
+            new RecordBatchOptions { BaseOffset = 5, ProducerId = 7, ProducerEpoch = 0, IsControl = true, IsTransactional = true };
         using var builder = new RecordBatchBuilder(options);
         builder.Append(1_000, new NullableBytes([1, 2, 3, 4]), new NullableBytes([]));
         var path = disk.At("t-0", Files(disk, ".log")[^1]);

@@ -10,14 +10,19 @@ using Ottla.UnitTests.Storage.Compaction;
 
 namespace Ottla.UnitTests.Storage;
 
-/// <summary>A disk without room: appends are refused without a trace, all else goes on, and nothing needs to be done when there is room again.</summary>
+/// <summary>
+/// A disk without room: appends are refused without a trace, all else goes on, and nothing needs to be done when there is room again.
+/// </summary>
 public sealed class FullDiskTests
 {
     private static readonly TopicPartition Partition = new("t", 0);
 
     private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000));
 
-    /// <summary>Which operation is the first that finds no room: 0 for none, and so on through a history with rolls, markers, epochs, flushes and a close.</summary>
+    /// <summary>
+    /// Which operation is the first that finds no room: 0 for none, and so on through a history with rolls, markers, epochs, flushes and a
+    /// close.
+    /// </summary>
     [Fact]
     public void WhereverRoomRunsOutNothingAcknowledgedIsLost()
     {
@@ -47,7 +52,9 @@ public sealed class FullDiskTests
                 using var again = Open(crashed, LogConfig.Default with { SegmentBytes = 400, IndexIntervalBytes = 100, RetentionMs = -1 });
                 Assert.Equal(acknowledged, Values(again.Find(Partition)!));
                 if (!log.IsClosed)
-                    Assert.Equal(log.CollectAbortedTransactions(0, long.MaxValue), again.Find(Partition)!.CollectAbortedTransactions(0, long.MaxValue));
+                    Assert.Equal(
+                        log.CollectAbortedTransactions(0, long.MaxValue),
+                        again.Find(Partition)!.CollectAbortedTransactions(0, long.MaxValue));
                 if (!wasFull)
                 {
                     Assert.True(room > 40, $"{room} operations need room");
@@ -103,7 +110,8 @@ public sealed class FullDiskTests
         manager.Tick(Instant.Now(_time));
         Assert.False(manager.Directories[0].IsOffline);
         Assert.True(log.LogStartOffset >= 4, $"starts at {log.LogStartOffset}");
-        Assert.DoesNotContain(fileSystem.ListFiles(log.Directory), name => name.StartsWith("00000000000000000000", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            fileSystem.ListFiles(log.Directory), name => name.StartsWith("00000000000000000000", StringComparison.Ordinal));
         Assert.True(manager.Delete(Partition));
         _time.AdvanceMs(60_000);
         manager.Tick(Instant.Now(_time));
@@ -183,11 +191,16 @@ public sealed class FullDiskTests
         {
             var epoch = log.LatestEpoch + (i % 4 == 0 ? 1 : 0);
             var value = $"{text}-{i}";
-            Try(() => log.Append(TestLog.Batch(value, padding: 40), epoch: Math.Max(epoch, 0)), () => acknowledged.Add($"{value}/0{new string('.', 40)}"));
+            Try(() => log.Append(TestLog.Batch(value, padding: 40), epoch: Math.Max(epoch, 0)),
+                () => acknowledged.Add($"{value}/0{new string('.', 40)}"));
             var producer = log.ActiveProducers().FirstOrDefault(producer => producer.ProducerId == 9);
-            Try(() => log.Append(TestLog.Idempotent(9, 0, producer.ProducerId == 9 ? producer.LastSequence + 1 : 0, transactional: true, text: value), epoch: log.LatestEpoch), () => acknowledged.Add($"{value}/0"));
+            Try(() => log.Append(
+                TestLog.Idempotent(9, 0, producer.ProducerId == 9 ? producer.LastSequence + 1 : 0, transactional: true, text: value),
+                epoch: log.LatestEpoch), () => acknowledged.Add($"{value}/0"));
             Try(
-                () => log.Append(ControlBatches.BuildEndTransactionMarker(ControlRecordType.Abort, 0, 9, 0, 1_000), AppendOrigin.Coordinator, epoch: log.LatestEpoch),
+                () => log.Append(
+                    ControlBatches.BuildEndTransactionMarker(ControlRecordType.Abort, 0, 9, 0, 1_000), AppendOrigin.Coordinator,
+                    epoch: log.LatestEpoch),
                 () => acknowledged.Add("control"));
             if (i % 5 == 4)
                 Try(() => log.Flush(), () => { });
@@ -210,7 +223,8 @@ public sealed class FullDiskTests
     private static List<string> Values(PartitionLog log) => [.. log.ReadAll().Select(record => record.Value!)];
 
     private LogManager Open(TestDisk disk, LogConfig? config = null) => LogManager.Open(
-        new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => config ?? LogConfig.Default with { RetentionMs = -1 } }, disk.FileSystem, _time, NullLogger.Instance);
+        new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => config ?? LogConfig.Default with { RetentionMs = -1 } },
+        disk.FileSystem, _time, NullLogger.Instance);
 
     /// <summary>Room for so many writes, and no more until it is ended.</summary>
     private sealed class RoomFor(InMemoryFileSystem fileSystem, int writes)
@@ -221,7 +235,8 @@ public sealed class FullDiskTests
 
         public void Begin() => fileSystem.Fault = (operation, path) =>
         {
-            if (operation is not FileOperation.Write and not FileOperation.Open || (operation == FileOperation.Open && fileSystem.FileExists(path)) || --_left >= 0)
+            if (operation is not FileOperation.Write and not FileOperation.Open
+                || (operation == FileOperation.Open && fileSystem.FileExists(path)) || --_left >= 0)
                 return null;
             WasRefused = true;
             return new DiskFullException(path);

@@ -8,11 +8,14 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.UnitTests.Storage;
 
-/// <summary>Log directories that Kafka wrote: they open, serve the records that Kafka served, and what we write for them is what Kafka wrote.</summary>
+/// <summary>
+/// Log directories that Kafka wrote: they open, serve the records that Kafka served, and what we write for them is what Kafka wrote.
+/// </summary>
 public sealed class GoldenLogTests
 {
     /// <summary>What the broker that wrote them was configured with.</summary>
-    private static readonly LogConfig Config = new() { SegmentBytes = 1 << 20, SegmentIndexBytes = 65_536, IndexIntervalBytes = 1024, RetentionMs = -1 };
+    private static readonly LogConfig Config =
+        new() { SegmentBytes = 1 << 20, SegmentIndexBytes = 65_536, IndexIntervalBytes = 1024, RetentionMs = -1 };
 
     private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1767225600000));
 
@@ -35,7 +38,8 @@ public sealed class GoldenLogTests
             Assert.Equal(expected.High, isCommitted ? log.LastStableOffset : log.HighWatermark);
             var records = Consume(log, isCommitted);
             var wanted = GoldenData.Records()
-                .Where(record => record.Isolation == expected.Isolation && record.Topic == expected.Topic && record.Partition == expected.Partition)
+                .Where(record => record.Isolation == expected.Isolation && record.Topic == expected.Topic
+                    && record.Partition == expected.Partition)
                 .Select(record => (record.Offset, record.Timestamp, record.Key, record.Value)).ToList();
             Assert.Equal(expected.Records, wanted.Count);
             Assert.Equal(wanted, records);
@@ -52,18 +56,21 @@ public sealed class GoldenLogTests
         {
             if (directory == "__cluster_metadata-0")
                 continue; // appended to in three runs of the broker: every close added a time entry and restarted the interval
-            foreach (var name in disk.FileSystem.ListFiles(disk.At(directory)).Where(name => name.EndsWith("index", StringComparison.Ordinal)))
+            foreach (var name in disk.FileSystem.ListFiles(disk.At(directory))
+                .Where(name => name.EndsWith("index", StringComparison.Ordinal)))
                 disk.FileSystem.Delete(disk.At(directory, name));
             var start = directory == "trimmed-0" ? 7000 : 0;
             var options = new LogOpenOptions { LogStartOffset = start };
-            var log = PartitionLog.Open(disk.FileSystem, disk.At(directory), new TopicPartition(directory, 0), Config, options, _time, NullLogger.Instance);
+            var log = PartitionLog.Open(
+                disk.FileSystem, disk.At(directory), new TopicPartition(directory, 0), Config, options, _time, NullLogger.Instance);
             log.Close();
             foreach (var path in Directory.EnumerateFiles(Path.Combine(GoldenData.CleanDirectory, directory), "*index"))
             {
                 var ours = disk.Read(disk.At(directory, Path.GetFileName(path)));
                 compared++;
                 if (!File.ReadAllBytes(path).AsSpan().SequenceEqual(ours))
-                    different.Add($"{directory}/{Path.GetFileName(path)}: {new FileInfo(path).Length} bytes expected, {ours.Length} written");
+                    different.Add(
+                        $"{directory}/{Path.GetFileName(path)}: {new FileInfo(path).Length} bytes expected, {ours.Length} written");
             }
         }
 
@@ -79,8 +86,11 @@ public sealed class GoldenLogTests
         foreach (var name in (string[])["plain-0", "codec-zstd-0", "partitions-1"])
         {
             using var disk = TestDisk.Create(real: false);
-            var source = PartitionLog.Open(golden.FileSystem, golden.At(name), TestLog.Partition, Config, new LogOpenOptions { HadCleanShutdown = true }, _time, NullLogger.Instance);
-            var copy = PartitionLog.Open(disk.FileSystem, disk.At(name), TestLog.Partition, Config, new LogOpenOptions(), _time, NullLogger.Instance);
+            var source = PartitionLog.Open(
+                golden.FileSystem, golden.At(name), TestLog.Partition, Config, new LogOpenOptions { HadCleanShutdown = true }, _time,
+                NullLogger.Instance);
+            var copy = PartitionLog.Open(
+                disk.FileSystem, disk.At(name), TestLog.Partition, Config, new LogOpenOptions(), _time, NullLogger.Instance);
             for (var next = 0L; source.Read(next, 1, minOneBatch: true, long.MaxValue).Slice is { } slice;)
             {
                 var bytes = new byte[slice.Length];
@@ -108,7 +118,8 @@ public sealed class GoldenLogTests
         var producers = 0;
         foreach (var directory in disk.FileSystem.ListDirectories(disk.Root))
         {
-            foreach (var name in disk.FileSystem.ListFiles(disk.At(directory)).Where(name => name.EndsWith(".snapshot", StringComparison.Ordinal)))
+            foreach (var name in disk.FileSystem.ListFiles(disk.At(directory))
+                .Where(name => name.EndsWith(".snapshot", StringComparison.Ordinal)))
             {
                 var read = ProducerSnapshotFile.Read(disk.FileSystem, disk.At(directory, name));
                 producers += read.Count;
@@ -123,13 +134,17 @@ public sealed class GoldenLogTests
     [Fact]
     public void ProducerSnapshotRebuiltFromTheLogIsThatOfKafka()
     {
-        foreach (var (directory, file) in (ReadOnlySpan<(string, string)>)[("txn-0", "00000000000000000141.snapshot"), ("txn-0", "00000000000000000020.snapshot"), ("plain-0", "00000000000000010200.snapshot")])
+        foreach (var (directory, file) in (ReadOnlySpan<(string, string)>)[
+            ("txn-0", "00000000000000000141.snapshot"), ("txn-0", "00000000000000000020.snapshot"),
+            ("plain-0", "00000000000000010200.snapshot")])
         {
             using var disk = TestDisk.CopyOf(GoldenData.CleanDirectory, real: false);
             var expected = disk.Read(disk.At(directory, file));
-            foreach (var name in disk.FileSystem.ListFiles(disk.At(directory)).Where(name => name.EndsWith(".snapshot", StringComparison.Ordinal)))
+            foreach (var name in disk.FileSystem.ListFiles(disk.At(directory))
+                .Where(name => name.EndsWith(".snapshot", StringComparison.Ordinal)))
                 disk.FileSystem.Delete(disk.At(directory, name));
-            PartitionLog.Open(disk.FileSystem, disk.At(directory), TestLog.Partition, Config, new LogOpenOptions(), _time, NullLogger.Instance).Close();
+            PartitionLog.Open(
+                disk.FileSystem, disk.At(directory), TestLog.Partition, Config, new LogOpenOptions(), _time, NullLogger.Instance).Close();
             Assert.Equal(expected, disk.Read(disk.At(directory, file)));
         }
     }
@@ -173,7 +188,9 @@ public sealed class GoldenLogTests
     public void ClosingWritesTheCheckpointsOfKafka()
     {
         using var disk = TestDisk.CopyOf(GoldenData.CleanDirectory, real: false);
-        string[] names = [OffsetCheckpointFile.RecoveryPoint, OffsetCheckpointFile.HighWatermark, OffsetCheckpointFile.LogStartOffset, CleanShutdownFile.Name];
+        string[] names = [
+            OffsetCheckpointFile.RecoveryPoint, OffsetCheckpointFile.HighWatermark, OffsetCheckpointFile.LogStartOffset,
+            CleanShutdownFile.Name];
         var before = names.ToDictionary(name => name, name => Lines(disk, name));
         var manager = Open(disk);
         Assert.False(disk.FileSystem.FileExists(disk.At(CleanShutdownFile.Name)));
@@ -190,11 +207,14 @@ public sealed class GoldenLogTests
         foreach (var topic in (string[])["plain", "codec-gzip", "codec-zstd", "trimmed", "logappend"])
         {
             var log = manager.Find(new TopicPartition(topic, 0))!;
-            var records = GoldenData.Records().Where(record => record.Topic == topic && record.Partition == 0 && record.Isolation == "read_uncommitted").ToList();
+            var records = GoldenData.Records()
+                .Where(record => record.Topic == topic && record.Partition == 0 && record.Isolation == "read_uncommitted").ToList();
             foreach (var record in records.Where((_, i) => i % 97 == 0))
             {
                 var wanted = records.First(other => other.Timestamp >= record.Timestamp);
-                Assert.Equal((wanted.Timestamp, wanted.Offset), (log.OffsetForTimestamp(record.Timestamp).TimestampMs, log.OffsetForTimestamp(record.Timestamp).Offset));
+                Assert.Equal(
+                    (wanted.Timestamp, wanted.Offset),
+                    (log.OffsetForTimestamp(record.Timestamp).TimestampMs, log.OffsetForTimestamp(record.Timestamp).Offset));
             }
 
             var max = records.Max(record => record.Timestamp);
@@ -208,7 +228,8 @@ public sealed class GoldenLogTests
         [.. Encoding.UTF8.GetString(disk.Read(disk.At(name))).Split('\n').Order(StringComparer.Ordinal)];
 
     private LogManager Open(TestDisk disk) => LogManager.Open(
-        new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => Config, RecoveryParallelism = 2 }, disk.FileSystem, _time, NullLogger.Instance);
+        new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => Config, RecoveryParallelism = 2 }, disk.FileSystem, _time,
+        NullLogger.Instance);
 
     private static List<(long Offset, long Timestamp, string? Key, string? Value)> Consume(PartitionLog log, bool committed)
     {
@@ -219,9 +240,13 @@ public sealed class GoldenLogTests
         {
             var producerId = batch.ProducerId;
             var offset = record.Offset;
-            if (batch.IsTransactional && aborted.Any(transaction => transaction.ProducerId == producerId && transaction.FirstOffset <= offset && offset <= transaction.LastOffset))
+            if (batch.IsTransactional && aborted.Any(
+                transaction => transaction.ProducerId == producerId && transaction.FirstOffset <= offset
+                && offset <= transaction.LastOffset))
                 return;
-            records.Add((offset, record.Timestamp, record.HasKey ? Encoding.Latin1.GetString(record.Key) : null, record.HasValue ? Encoding.Latin1.GetString(record.Value) : null));
+            records.Add(
+                (offset, record.Timestamp, record.HasKey ? Encoding.Latin1.GetString(record.Key) : null, record.HasValue
+                    ? Encoding.Latin1.GetString(record.Value) : null));
         });
         return records;
     }

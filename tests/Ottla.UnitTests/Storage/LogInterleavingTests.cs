@@ -32,7 +32,8 @@ public sealed class LogInterleavingTests : IDisposable
         index[1] = 9; // an unknown version
         _disk.Write(_disk.At("t-0", "00000000000000000000.txnindex"), index);
         var marker = ControlBatches.BuildEndTransactionMarker(ControlRecordType.Abort, 0, 7, 0, 1_000);
-        Assert.Equal(ErrorCode.KafkaStorageError, Assert.Throws<LogException>(() => log.Append(marker, AppendOrigin.Coordinator)).ErrorCode);
+        Assert.Equal(
+            ErrorCode.KafkaStorageError, Assert.Throws<LogException>(() => log.Append(marker, AppendOrigin.Coordinator)).ErrorCode);
         Assert.True(log.IsOffline);
         Assert.Empty(_directoryFailures); // the disk works: other logs go on
         Assert.Equal(ErrorCode.KafkaStorageError, Assert.Throws<LogException>(() => log.Append(TestLog.Batch("again"))).ErrorCode);
@@ -92,5 +93,6 @@ public sealed class LogInterleavingTests : IDisposable
         Assert.True(_files.FlushCount > flushes, "the new records are flushed");
     }
 
-    private PartitionLog Open() => TestLog.Open(_disk, LogConfig.Default, _time, new LogOpenOptions { OnFailure = (_, failure) => _directoryFailures.Add(failure) });
+    private PartitionLog Open() =>
+        TestLog.Open(_disk, LogConfig.Default, _time, new LogOpenOptions { OnFailure = (_, failure) => _directoryFailures.Add(failure) });
 }

@@ -127,12 +127,15 @@ public sealed class LogManagerTests
     {
         using var disk = TestDisk.Create(real: false);
         using var manager = Open(
-            disk, LogConfig.Default with { FlushMs = 1_000, RetentionMs = -1, SegmentMs = long.MaxValue }, options => options with { TimedFlushCheckIntervalMs = long.MaxValue });
+            disk, LogConfig.Default with { FlushMs = 1_000, RetentionMs = -1, SegmentMs = long.MaxValue }, options =>
+            options with { TimedFlushCheckIntervalMs = long.MaxValue });
         Assert.Equal((1, 1), Append(manager, thenWaitSeconds: 31)); // log.initial.task.delay.ms has passed
         Assert.Equal((2, 1), Append(manager, thenWaitSeconds: 1_000_000)); // log.flush.scheduler.interval.ms is "for ever"
 
         using var another = TestDisk.Create(real: false);
-        using var often = Open(another, LogConfig.Default with { FlushMs = 1_000 }, options => options with { InitialTaskDelayMs = 0, TimedFlushCheckIntervalMs = 10_000 });
+        using var often = Open(
+            another, LogConfig.Default with { FlushMs = 1_000 }, options =>
+            options with { InitialTaskDelayMs = 0, TimedFlushCheckIntervalMs = 10_000 });
         Assert.Equal((1, 0), Append(often, thenWaitSeconds: 0)); // looked at, but too young
         Assert.Equal((2, 0), Append(often, thenWaitSeconds: 9));
         Assert.Equal((3, 3), Append(often, thenWaitSeconds: 1));
@@ -157,7 +160,14 @@ public sealed class LogManagerTests
     {
         using var disk = TestDisk.Create(real: false);
         var logger = new WarningLogger();
-        var options = new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => LogConfig.Default with { RetentionMs = 1_000 }, InitialTaskDelayMs = 0, RetentionCheckIntervalMs = 0 };
+        var options =
+            new LogManagerOptions
+            {
+                LogDirectories = [disk.Root],
+                ConfigFor = _ => LogConfig.Default with { RetentionMs = 1_000 },
+                InitialTaskDelayMs = 0,
+                RetentionCheckIntervalMs = 0
+            };
         using var manager = LogManager.Open(options, disk.FileSystem, _time, logger);
         var log = manager.GetOrCreate(A, TopicId);
         log.Append(TestLog.Batch("x", timestamp: 50_000));
@@ -186,7 +196,9 @@ public sealed class LogManagerTests
         Assert.Single(again.Find(A)!.ReadAll());
         _time.AdvanceMs(1_000_000);
         again.Tick(Instant.Now(_time));
-        Assert.Equal(["-0", "a-+0", "a--", "a-0", "a-00", "a-2147483648", "lost+found"], disk.FileSystem.ListDirectories(disk.Root).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["-0", "a-+0", "a--", "a-0", "a-00", "a-2147483648", "lost+found"],
+            disk.FileSystem.ListDirectories(disk.Root).Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -210,7 +222,9 @@ public sealed class LogManagerTests
         two.Append(TestLog.Batch("x"));
         Assert.Equal([disk.At("one")], failed);
         Assert.Equal([true, false], manager.Directories.Select(directory => directory.IsOffline));
-        Assert.Equal(disk.At("two"), manager.FindDirectory(new TopicPartition("c", 0)) is null ? Path.GetDirectoryName(manager.GetOrCreate(new TopicPartition("c", 0), TopicId).Directory) : null);
+        Assert.Equal(
+            disk.At("two"), manager.FindDirectory(new TopicPartition("c", 0)) is null
+            ? Path.GetDirectoryName(manager.GetOrCreate(new TopicPartition("c", 0), TopicId).Directory) : null);
         manager.Close();
         Assert.False(fileSystem.FileExists(disk.At("one", CleanShutdownFile.Name)));
         Assert.True(fileSystem.FileExists(disk.At("two", CleanShutdownFile.Name)));
@@ -235,7 +249,8 @@ public sealed class LogManagerTests
         var threads = options.LogDirectories.ToDictionary(path => path, _ => new HashSet<int>());
         fileSystem.Fault = (operation, path) =>
         {
-            if (operation != FileOperation.List || threads.Keys.FirstOrDefault(each => path.StartsWith(each + "/t-", StringComparison.Ordinal)) is not { } directory)
+            if (operation != FileOperation.List
+                || threads.Keys.FirstOrDefault(each => path.StartsWith(each + "/t-", StringComparison.Ordinal)) is not { } directory)
                 return null;
             lock (threads[directory])
             {
@@ -274,7 +289,8 @@ public sealed class LogManagerTests
     public void JavaPropertiesAreRead()
     {
         using var disk = TestDisk.Create(real: false);
-        disk.Write(disk.At(MetaProperties.Name), Encoding.Latin1.GetBytes("# comment\n!other\n\nversion = 0\r\nbroker.id:7\ncluster.id=a\\=b\\:c\n"));
+        disk.Write(disk.At(MetaProperties.Name),
+            Encoding.Latin1.GetBytes("# comment\n!other\n\nversion = 0\r\nbroker.id:7\ncluster.id=a\\=b\\:c\n"));
         Assert.Equal(new MetaProperties { Version = 0, NodeId = 7, ClusterId = "a=b:c" }, MetaProperties.Read(disk.FileSystem, disk.Root));
         disk.Write(disk.At(MetaProperties.Name), "version=x"u8);
         Assert.Throws<InvalidDataException>(() => MetaProperties.Read(disk.FileSystem, disk.Root));
@@ -308,7 +324,8 @@ public sealed class LogManagerTests
 
     private LogManager Open(TestDisk disk, LogConfig? config = null, Func<LogManagerOptions, LogManagerOptions>? change = null)
     {
-        var options = new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => config ?? LogConfig.Default with { RetentionMs = -1 } };
+        var options =
+            new LogManagerOptions { LogDirectories = [disk.Root], ConfigFor = _ => config ?? LogConfig.Default with { RetentionMs = -1 } };
         return LogManager.Open(change?.Invoke(options) ?? options, disk.FileSystem, _time, NullLogger.Instance);
     }
 }

@@ -11,7 +11,10 @@ public sealed class LogPowerLossTests
 {
     private const int Seeds = 20;
 
-    /// <summary>A segment that is named after the end of the last batch may begin before the recovery point: then nobody makes the indexes before it anew.</summary>
+    /// <summary>
+    /// A segment that is named after the end of the last batch may begin before the recovery point: then nobody makes the indexes before it
+    /// anew.
+    /// </summary>
     [Fact]
     public void TheTimeIndexIsDurableWhenASegmentBeginsBeforeTheRecoveryPoint()
     {
@@ -35,5 +38,7 @@ public sealed class LogPowerLossTests
     }
 
     private static PartitionLog Open(SimDisk disk, TimeProvider time, long recoveryPoint) =>
-        PartitionLog.Open(disk, "/logs/t-0", TestLog.Partition, LogConfig.Default, new LogOpenOptions { RecoveryPoint = recoveryPoint }, time, NullLogger.Instance);
+        PartitionLog.Open(
+            disk, "/logs/t-0", TestLog.Partition, LogConfig.Default, new LogOpenOptions { RecoveryPoint = recoveryPoint }, time,
+            NullLogger.Instance);
 }

@@ -8,7 +8,10 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.UnitTests.Storage;
 
-/// <summary>Many logs at a time: making one waits for no disk, and closing them flushes the volume instead of each. Nothing that counts is lost for it.</summary>
+/// <summary>
+/// Many logs at a time: making one waits for no disk, and closing them flushes the volume instead of each. Nothing that counts is lost for
+/// it.
+/// </summary>
 public sealed class ManyLogsTests
 {
     private const int Many = LogManager.VolumeFlushLogsMin + 8;
@@ -28,7 +31,8 @@ public sealed class ManyLogsTests
             return null;
         };
         Make(manager, Many);
-        Assert.DoesNotContain(operations, operation => operation is FileOperation.Flush or FileOperation.FlushDirectory or FileOperation.FlushVolume);
+        Assert.DoesNotContain(
+            operations, operation => operation is FileOperation.Flush or FileOperation.FlushDirectory or FileOperation.FlushVolume);
         Assert.InRange(operations.Count, Many, 3 * Many);
 
         operations.Clear();
@@ -125,7 +129,9 @@ public sealed class ManyLogsTests
         };
         manager.Close();
         Assert.Equal(2, operations.Count(operation => operation.Operation == FileOperation.FlushVolume));
-        Assert.DoesNotContain(operations, operation => operation.Operation is FileOperation.Flush or FileOperation.FlushDirectory && operation.Path.Contains("/t-", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            operations, operation => operation.Operation is FileOperation.Flush or FileOperation.FlushDirectory
+            && operation.Path.Contains("/t-", StringComparison.Ordinal));
 
         using var again = Open(disk);
         operations.Clear();
@@ -197,7 +203,12 @@ public sealed class ManyLogsTests
     }
 
     private LogManager Open(IFileSystem disk) => LogManager.Open(
-        new LogManagerOptions { LogDirectories = ["/logs"], RecoveryParallelism = 1, ConfigFor = _ => LogConfig.Default with { SegmentBytes = 300, RetentionMs = -1 } },
+        new LogManagerOptions
+        {
+            LogDirectories = ["/logs"],
+            RecoveryParallelism = 1,
+            ConfigFor = _ => LogConfig.Default with { SegmentBytes = 300, RetentionMs = -1 }
+        },
         disk,
         _time,
         NullLogger.Instance);

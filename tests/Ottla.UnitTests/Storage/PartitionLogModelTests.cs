@@ -154,7 +154,14 @@ public sealed class PartitionLogModelTests
             old.Dispose();
             // As the checkpoint file has it: only a start inside the first segment is written down.
             var start = _start > firstSegment ? _start : 0;
-            var options = new LogOpenOptions { HadCleanShutdown = clean, RecoveryPoint = recoveryPoint, LogStartOffset = start, HighWatermark = _highWatermark };
+            var options =
+                new LogOpenOptions
+                {
+                    HadCleanShutdown = clean,
+                    RecoveryPoint = recoveryPoint,
+                    LogStartOffset = start,
+                    HighWatermark = _highWatermark
+                };
             _log = TestLog.Open(_disk, Config, TimeProvider.System, options);
             if (_log.LogEndOffset != _end)
             {
@@ -177,7 +184,8 @@ public sealed class PartitionLogModelTests
             _history.Add($"read {from} below {bound}");
             var result = _log.ReadAll(from, maxBytes, bound);
             Assert.Equal(Offsets(from, bound), result.Select(record => record.Offset));
-            Assert.Equal(ErrorCode.OffsetOutOfRange, Assert.Throws<LogException>(() => _log.Read(_end + 1, 1, true, long.MaxValue)).ErrorCode);
+            Assert.Equal(
+                ErrorCode.OffsetOutOfRange, Assert.Throws<LogException>(() => _log.Read(_end + 1, 1, true, long.MaxValue)).ErrorCode);
         }
 
         private void DoOnce(string name, Action action)
@@ -198,8 +206,10 @@ public sealed class PartitionLogModelTests
             Assert.Equal(_highWatermark, _log.LastStableOffset);
             var records = _log.ReadAll(maxBytes: 1 + _random.NextInt(2_000));
             Assert.Equal(Offsets(_start, long.MaxValue), records.Select(record => record.Offset));
-            Assert.All(records, record => Assert.StartsWith($"b{_batches.First(batch => batch.Last >= record.Offset).First}/", record.Value, StringComparison.Ordinal));
-            Assert.All(_log.LeaderEpochs.Zip(_log.LeaderEpochs.Skip(1)), pair => Assert.True(pair.First.Epoch < pair.Second.Epoch && pair.First.StartOffset < pair.Second.StartOffset, "epochs grow"));
+            Assert.All(records, record => Assert.StartsWith(
+                $"b{_batches.First(batch => batch.Last >= record.Offset).First}/", record.Value, StringComparison.Ordinal));
+            Assert.All(_log.LeaderEpochs.Zip(_log.LeaderEpochs.Skip(1)), pair =>
+                Assert.True(pair.First.Epoch < pair.Second.Epoch && pair.First.StartOffset < pair.Second.StartOffset, "epochs grow"));
             if (records.Count > 0 && _random.NextChance(30))
             {
                 var wanted = records[_random.NextInt(records.Count)].Offset;

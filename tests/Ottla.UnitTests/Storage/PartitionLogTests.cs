@@ -65,15 +65,19 @@ public sealed class PartitionLogTests
         using var disk = TestDisk.Create(real: false);
         var log = TestLog.Open(disk, LogConfig.Default with { SegmentBytes = 250 }, _time);
         foreach (var offset in (long[])[0, 10, 20, 30, 40])
-            log.AppendAsFollower(TestLog.Batch($"at{offset}", options: new RecordBatchOptions { BaseOffset = offset, PartitionLeaderEpoch = 1 }), new Instant(1_000));
+            log.AppendAsFollower(
+                TestLog.Batch($"at{offset}", options: new RecordBatchOptions { BaseOffset = offset, PartitionLeaderEpoch = 1 }),
+                new Instant(1_000));
         Assert.True(log.SegmentCount > 1, "the gap lies between segments too");
         for (var start = 0; start <= 41; start++)
-            Assert.Equal([.. new long[] { 0, 10, 20, 30, 40 }.Where(offset => offset >= start)], log.ReadAll(start).Select(record => record.Offset));
+            Assert.Equal(
+                [.. new long[] { 0, 10, 20, 30, 40 }.Where(offset => offset >= start)], log.ReadAll(start).Select(record => record.Offset));
         Assert.Equal(ErrorCode.UnknownServerError, Assert.Throws<LogException>(() => log.AppendAsFollower(
             TestLog.Batch("late", options: new RecordBatchOptions { BaseOffset = 40 }), new Instant(1_000))).ErrorCode);
         var damaged = TestLog.Batch("bad", options: new RecordBatchOptions { BaseOffset = 41 });
         damaged[^1] ^= 1;
-        Assert.Equal(ErrorCode.CorruptMessage, Assert.Throws<LogException>(() => log.AppendAsFollower(damaged, new Instant(1_000))).ErrorCode);
+        Assert.Equal(
+            ErrorCode.CorruptMessage, Assert.Throws<LogException>(() => log.AppendAsFollower(damaged, new Instant(1_000))).ErrorCode);
         var good = TestLog.Batch("cut", options: new RecordBatchOptions { BaseOffset = 41 });
         Assert.Equal(41, log.AppendAsFollower((byte[])[.. good, .. good.AsSpan(0, 40)], new Instant(1_000)).LastOffset);
     }
@@ -98,11 +102,13 @@ public sealed class PartitionLogTests
         byOffset.Append(TestLog.Batch("a"));
         byOffset.AppendAsFollower(TestLog.Batch("b", options: new RecordBatchOptions { BaseOffset = int.MaxValue }), new Instant(1_000));
         Assert.Equal(1, byOffset.SegmentCount);
-        byOffset.AppendAsFollower(TestLog.Batch("c", options: new RecordBatchOptions { BaseOffset = int.MaxValue + 1L }), new Instant(1_000));
+        byOffset.AppendAsFollower(
+            TestLog.Batch("c", options: new RecordBatchOptions { BaseOffset = int.MaxValue + 1L }), new Instant(1_000));
         Assert.Equal(2, byOffset.SegmentCount);
 
         var tooLarge = TestLog.Open(disk, LogConfig.Default with { SegmentBytes = 100 }, _time, name: "size-0");
-        Assert.Equal(ErrorCode.RecordListTooLarge, Assert.Throws<LogException>(() => tooLarge.Append(TestLog.Batch("a", padding: 200))).ErrorCode);
+        Assert.Equal(
+            ErrorCode.RecordListTooLarge, Assert.Throws<LogException>(() => tooLarge.Append(TestLog.Batch("a", padding: 200))).ErrorCode);
     }
 
     [Fact]
@@ -181,7 +187,8 @@ public sealed class PartitionLogTests
 
         List<(long, string?)> Reopened()
         {
-            var reopened = TestLog.Open(disk, LogConfig.Default, _time, new LogOpenOptions { HadCleanShutdown = true, LogStartOffset = 100 });
+            var reopened = TestLog.Open(
+                disk, LogConfig.Default, _time, new LogOpenOptions { HadCleanShutdown = true, LogStartOffset = 100 });
             reopened.Append(TestLog.Batch("new"));
             return reopened.ReadAll();
         }
@@ -204,7 +211,9 @@ public sealed class PartitionLogTests
     public async Task ReadersRunBesideAppendsRollsTruncationsAndDeletions(bool real)
     {
         using var disk = TestDisk.Create(real);
-        var log = TestLog.Open(disk, LogConfig.Default with { SegmentBytes = 2_000, IndexIntervalBytes = 300, FileDeleteDelayMs = 0, RetentionMs = -1 }, _time);
+        var log = TestLog.Open(
+            disk, LogConfig.Default with { SegmentBytes = 2_000, IndexIntervalBytes = 300, FileDeleteDelayMs = 0, RetentionMs = -1 },
+            _time);
         var stop = false;
         var readers = Enumerable.Range(0, 2).Select(_ => Task.Run(() =>
         {
@@ -281,7 +290,9 @@ public sealed class PartitionLogTests
         for (var i = 0; i < 100; i++)
             log.Append(batch);
         // An index grows by doubling, so a rare array may fall into the window; nothing else may.
-        Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 100 * 16, $"{GC.GetAllocatedBytesForCurrentThread() - before} bytes for 100 appends");
+        Assert.True(
+            GC.GetAllocatedBytesForCurrentThread() - before < 100 * 16,
+            $"{GC.GetAllocatedBytesForCurrentThread() - before} bytes for 100 appends");
     }
 
     [Fact]

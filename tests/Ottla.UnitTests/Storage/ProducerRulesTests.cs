@@ -108,7 +108,8 @@ public sealed class ProducerRulesTests : IDisposable
         Assert.Equal(2, first.UpperBound);
         Assert.Equal([0], FirstOffsetsOfAborted(0, first.UpperBound));
         Assert.Equal(2, Read(1, maxBytes: 0, bound: 9).UpperBound);
-        Assert.Equal(isOneSegment ? 6 : 5, Read(3, isOneSegment ? Read(3, int.MaxValue, bound: 6).Bytes : int.MaxValue, bound: 9).UpperBound);
+        Assert.Equal(
+            isOneSegment ? 6 : 5, Read(3, isOneSegment ? Read(3, int.MaxValue, bound: 6).Bytes : int.MaxValue, bound: 9).UpperBound);
         Assert.Equal([3], FirstOffsetsOfAborted(3, isOneSegment ? 6 : 5));
         Assert.Equal(isOneSegment ? 9 : 2, Read(0, int.MaxValue, bound: 9).UpperBound);
         Assert.Equal(isOneSegment ? 5 : 2, Read(0, int.MaxValue, bound: 5).UpperBound);
@@ -120,7 +121,8 @@ public sealed class ProducerRulesTests : IDisposable
             return (read.UpperBoundOffset, slice!.Length);
         }
 
-        IEnumerable<long> FirstOffsetsOfAborted(long offset, long upperBound) => log.CollectAbortedTransactions(offset, upperBound).Select(aborted => aborted.FirstOffset);
+        IEnumerable<long> FirstOffsetsOfAborted(long offset, long upperBound) =>
+            log.CollectAbortedTransactions(offset, upperBound).Select(aborted => aborted.FirstOffset);
     }
 
     [Fact]
@@ -140,13 +142,17 @@ public sealed class ProducerRulesTests : IDisposable
     public void MarkersAreFenced()
     {
         _log.Append(TestLog.Idempotent(7, 5, 0, transactional: true));
-        Assert.Equal(ErrorCode.InvalidProducerEpoch, ErrorOf(() => _log.Append(Marker(7, 4, ControlRecordType.Commit), AppendOrigin.Coordinator)));
-        Assert.Equal(ErrorCode.InvalidProducerEpoch, ErrorOf(() => _log.Append(Marker(7, 5, ControlRecordType.Commit), AppendOrigin.Coordinator, transactionVersion: 2)));
+        Assert.Equal(
+            ErrorCode.InvalidProducerEpoch, ErrorOf(() => _log.Append(Marker(7, 4, ControlRecordType.Commit), AppendOrigin.Coordinator)));
+        Assert.Equal(
+            ErrorCode.InvalidProducerEpoch,
+            ErrorOf(() => _log.Append(Marker(7, 5, ControlRecordType.Commit), AppendOrigin.Coordinator, transactionVersion: 2)));
         Assert.Equal(ErrorCode.InvalidTxnState, ErrorOf(() => _log.Append(TestLog.Idempotent(7, 5, 1))));
         _log.Append(Marker(7, 6, ControlRecordType.Commit, coordinatorEpoch: 3), AppendOrigin.Coordinator, transactionVersion: 2);
         _log.Append(Marker(7, 6, ControlRecordType.Commit, coordinatorEpoch: 3), AppendOrigin.Coordinator, transactionVersion: 2);
         Assert.Equal(
-            ErrorCode.TransactionCoordinatorFenced, ErrorOf(() => _log.Append(Marker(7, 6, ControlRecordType.Commit, coordinatorEpoch: 2), AppendOrigin.Coordinator)));
+            ErrorCode.TransactionCoordinatorFenced,
+            ErrorOf(() => _log.Append(Marker(7, 6, ControlRecordType.Commit, coordinatorEpoch: 2), AppendOrigin.Coordinator)));
         Assert.Equal(ErrorCode.InvalidProducerEpoch, ErrorOf(() => _log.Append(TestLog.Idempotent(7, 5, 1, transactional: true))));
         _log.Append(TestLog.Idempotent(7, 6, 0, transactional: true));
         Assert.Equal(4, _log.LogEndOffset);
@@ -169,7 +175,9 @@ public sealed class ProducerRulesTests : IDisposable
         if (clean)
             _log.Close();
         using var disk = _disk.Crash();
-        var log = TestLog.Open(disk, config, _time, new LogOpenOptions { HadCleanShutdown = clean, HighWatermark = 13, RecoveryPoint = clean ? 13 : 0 }, "s-0");
+        var log = TestLog.Open(
+            disk, config, _time, new LogOpenOptions { HadCleanShutdown = clean, HighWatermark = 13, RecoveryPoint = clean ? 13 : 0 },
+            "s-0");
         Assert.Equal(before.OrderBy(producer => producer.ProducerId), log.ActiveProducers().OrderBy(producer => producer.ProducerId));
         Assert.Equal(aborted, log.CollectAbortedTransactions(0, long.MaxValue));
         Assert.Equal(10, log.LastStableOffset);

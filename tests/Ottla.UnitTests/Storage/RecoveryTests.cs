@@ -156,7 +156,9 @@ public sealed class RecoveryTests
         Assert.Equal(40, log.ReadAll().Count);
         Assert.Equal(files.Count - 1, log.SegmentCount);
         Assert.Equal(merged, disk.Read(disk.At("t-0", files[0])));
-        Assert.Equal(["00000000000000000009-0000000001.checkpoint.deleted"], fileSystem.ListFiles(disk.At("t-0")).Where(name => name.Split('.').Length > 2));
+        Assert.Equal(
+            ["00000000000000000009-0000000001.checkpoint.deleted"],
+            fileSystem.ListFiles(disk.At("t-0")).Where(name => name.Split('.').Length > 2));
     }
 
     [Fact]
@@ -178,7 +180,8 @@ public sealed class RecoveryTests
         var log = TestLog.Open(disk, Small, _time, new LogOpenOptions { OnFailure = (_, failure) => reported = failure });
         log.Append(TestLog.Batch("a"));
         var full = new IOException("No space left on device");
-        fileSystem.Fault = (operation, path) => operation == FileOperation.Write && path.EndsWith(".log", StringComparison.Ordinal) ? full : null;
+        fileSystem.Fault = (operation, path) => operation == FileOperation.Write
+            && path.EndsWith(".log", StringComparison.Ordinal) ? full : null;
         Assert.Equal(ErrorCode.KafkaStorageError, Assert.Throws<LogException>(() => log.Append(TestLog.Batch("b"))).ErrorCode);
         fileSystem.Fault = null;
         Assert.Same(full, reported);

@@ -8,7 +8,9 @@ using Ottla.UnitTests.Storage.Compaction;
 
 namespace Ottla.UnitTests.Storage;
 
-/// <summary>Logs that are deleted, or change their directory, in the middle of a flush or a compaction: before every single file operation of it.</summary>
+/// <summary>
+/// Logs that are deleted, or change their directory, in the middle of a flush or a compaction: before every single file operation of it.
+/// </summary>
 public sealed class RetiredLogTests
 {
     private static readonly TopicPartition s_partition = new("t", 0);
@@ -16,10 +18,12 @@ public sealed class RetiredLogTests
     private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_000_000));
 
     [Fact]
-    public Task A_log_that_is_deleted_while_it_is_flushed_costs_no_directory() => InterruptAsync(Upkeep, Delete, minOperations: 5, AssertGone);
+    public Task A_log_that_is_deleted_while_it_is_flushed_costs_no_directory() =>
+        InterruptAsync(Upkeep, Delete, minOperations: 5, AssertGone);
 
     [Fact]
-    public Task A_log_that_is_deleted_while_it_is_compacted_costs_no_directory() => InterruptAsync(CompactAsync, Delete, minOperations: 20, AssertGone);
+    public Task A_log_that_is_deleted_while_it_is_compacted_costs_no_directory() =>
+        InterruptAsync(CompactAsync, Delete, minOperations: 20, AssertGone);
 
     [Fact]
     public Task A_log_that_is_made_anew_while_its_predecessor_is_compacted_is_its_own() => InterruptAsync(
@@ -40,7 +44,8 @@ public sealed class RetiredLogTests
     public Task A_log_that_is_swapped_while_it_is_flushed_is_whole() => InterruptAsync(Upkeep, Swap, minOperations: 5, AssertSwapped);
 
     [Fact]
-    public Task A_log_that_is_swapped_while_it_is_compacted_is_whole() => InterruptAsync(CompactAsync, Swap, minOperations: 20, AssertSwapped);
+    public Task A_log_that_is_swapped_while_it_is_compacted_is_whole() =>
+        InterruptAsync(CompactAsync, Swap, minOperations: 20, AssertSwapped);
 
     [Fact]
     public void A_directory_that_cannot_be_removed_costs_no_logs_and_is_removed_later()
@@ -62,7 +67,9 @@ public sealed class RetiredLogTests
         Assert.Empty(disk.FileSystem.ListDirectories(disk.At("one")));
     }
 
-    /// <summary>Lets <paramref name="strike"/> happen before the first file operation of <paramref name="work"/>, then before the second, and so on.</summary>
+    /// <summary>
+    /// Lets <paramref name="strike"/> happen before the first file operation of <paramref name="work"/>, then before the second, and so on.
+    /// </summary>
     private async Task InterruptAsync(Func<LogManager, Task> work, Action<LogManager> strike, int minOperations, Action<LogManager> check)
     {
         for (var before = 0; ; before++)
@@ -88,12 +95,15 @@ public sealed class RetiredLogTests
             }
 
             interloper.Join();
-            Assert.True(manager.Directories.All(directory => !directory.IsOffline), $"a directory is offline after a strike before operation {before}");
+            Assert.True(
+                manager.Directories.All(directory => !directory.IsOffline),
+                $"a directory is offline after a strike before operation {before}");
             Assert.Empty(manager.Cleaner.Uncleanable);
             check(manager);
             _time.AdvanceMs(60_000);
             manager.Tick(Instant.Now(_time));
-            Assert.All(manager.Directories, directory => Assert.All(disk.FileSystem.ListDirectories(directory.Path), name => Assert.Equal("t-0", name)));
+            Assert.All(manager.Directories,
+                directory => Assert.All(disk.FileSystem.ListDirectories(directory.Path), name => Assert.Equal("t-0", name)));
         }
     }
 

@@ -72,7 +72,8 @@ public static class TestLog
 {
     public static readonly TopicPartition Partition = new("t", 0);
 
-    public static PartitionLog Open(TestDisk disk, LogConfig config, TimeProvider time, LogOpenOptions? options = null, string name = "t-0") =>
+    public static PartitionLog Open(
+        TestDisk disk, LogConfig config, TimeProvider time, LogOpenOptions? options = null, string name = "t-0") =>
         PartitionLog.Open(disk.FileSystem, disk.At(name), Partition, config, options ?? new LogOpenOptions(), time, NullLogger.Instance);
 
     /// <summary>A batch of <paramref name="count"/> records whose values start with <paramref name="text"/>.</summary>
@@ -84,7 +85,8 @@ public static class TestLog
         return builder.Build();
     }
 
-    public static byte[] Idempotent(long producerId, short epoch, int sequence, int count = 1, bool transactional = false, string text = "p") =>
+    public static byte[] Idempotent(
+        long producerId, short epoch, int sequence, int count = 1, bool transactional = false, string text = "p") =>
         Batch(text, count, options: new RecordBatchOptions
         {
             ProducerId = producerId,
@@ -94,11 +96,14 @@ public static class TestLog
         });
 
     /// <summary>Appends, as if a coordinator had said of every transaction that it is open.</summary>
-    public static LogAppendResult Append(this PartitionLog log, byte[] batch, AppendOrigin origin = AppendOrigin.Client, int epoch = 0, long nowMs = 1_000, short transactionVersion = 0)
+    public static LogAppendResult Append(
+        this PartitionLog log, byte[] batch, AppendOrigin origin = AppendOrigin.Client, int epoch = 0, long nowMs = 1_000,
+        short transactionVersion = 0)
     {
         var header = new RecordBatchView(batch);
         var guard = header is { IsTransactional: true, IsControl: false }
-            ? log.StartTransactionVerification(header.ProducerId, header.ProducerEpoch, header.BaseSequence, bumpsEpoch: false, new Instant(nowMs))
+            ? log.StartTransactionVerification(
+                header.ProducerId, header.ProducerEpoch, header.BaseSequence, bumpsEpoch: false, new Instant(nowMs))
             : VerificationGuard.None;
         var result = log.AppendAsLeader(batch, epoch, origin, new Instant(nowMs), transactionVersion, guard);
         log.AdvanceHighWatermark(log.LogEndOffset);
@@ -106,7 +111,8 @@ public static class TestLog
     }
 
     /// <summary>All records from <paramref name="start"/> on, through <see cref="PartitionLog.Read(long, int, bool, long)"/>.</summary>
-    public static List<(long Offset, string? Value)> ReadAll(this PartitionLog log, long? start = null, int maxBytes = 1 << 20, long bound = long.MaxValue)
+    public static List<(long Offset, string? Value)> ReadAll(
+        this PartitionLog log, long? start = null, int maxBytes = 1 << 20, long bound = long.MaxValue)
     {
         var records = new List<(long Offset, string? Value)>();
         log.Visit(start ?? log.LogStartOffset, maxBytes, bound, (batch, _) =>

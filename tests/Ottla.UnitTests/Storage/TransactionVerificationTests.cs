@@ -129,7 +129,8 @@ public sealed class TransactionVerificationTests : IDisposable
         _log.AppendAsLeader(TestLog.Idempotent(producerId, epoch, sequence, transactional: true), 0, origin, Now, guard: guard);
 
     private void Mark(long producerId, short epoch, short transactionVersion) => _log.AppendAsLeader(
-        ControlBatches.BuildEndTransactionMarker(ControlRecordType.Abort, 0, producerId, epoch, timestamp: 1_000), 0, AppendOrigin.Coordinator, Now, transactionVersion);
+        ControlBatches.BuildEndTransactionMarker(ControlRecordType.Abort, 0, producerId, epoch, timestamp: 1_000), 0,
+        AppendOrigin.Coordinator, Now, transactionVersion);
 
     private static ErrorCode ErrorOf(Action action) => Assert.Throws<LogException>(action).ErrorCode;
 }

@@ -103,7 +103,9 @@ public sealed class EndTransactionTests
         Assert.Equal(records, bed.Log.Count);
     }
 
-    /// <summary>Kafka's table of EndTxn where no transaction is open: by version, state, outcome, and whether the epoch is the one before (a retry).</summary>
+    /// <summary>
+    /// Kafka's table of EndTxn where no transaction is open: by version, state, outcome, and whether the epoch is the one before (a retry).
+    /// </summary>
     [Theory]
     [InlineData(0, "Empty", true, false, ErrorCode.InvalidTxnState)]
     [InlineData(0, "Empty", false, false, ErrorCode.InvalidTxnState)]
@@ -136,7 +138,8 @@ public sealed class EndTransactionTests
 
         var current = bed.Get().Producer;
         var records = bed.Log.Count;
-        var reply = bed.Ask(new EndTransactionCommand("t", isRetry ? current with { Epoch = (short)(current.Epoch - 1) } : current, commit, version))!;
+        var reply = bed.Ask(
+            new EndTransactionCommand("t", isRetry ? current with { Epoch = (short)(current.Epoch - 1) } : current, commit, version))!;
         Assert.Equal(error, reply.Error.Code);
         Assert.Equal((short)(current.Epoch + bumps), bed.Get().ProducerEpoch);
         Assert.Equal(bumps > 0 ? records + 2 : records, bed.Log.Count);
@@ -147,7 +150,9 @@ public sealed class EndTransactionTests
             Assert.Equal((TransactionState.CompleteAbort, bed.Now.UnixMilliseconds), (bed.Get().State, bed.Get().StartMs));
     }
 
-    /// <summary>What a delayed or repeated request of an earlier transaction does to the next one: ends it by version 0, and nothing by version 2.</summary>
+    /// <summary>
+    /// What a delayed or repeated request of an earlier transaction does to the next one: ends it by version 0, and nothing by version 2.
+    /// </summary>
     [Theory]
     [InlineData(0)]
     [InlineData(2)]

@@ -26,7 +26,8 @@ public sealed class InitProducerIdTests
     [InlineData("t", -1, ErrorCode.InvalidTransactionTimeout)]
     [InlineData("t", 900_001, ErrorCode.InvalidTransactionTimeout)]
     [InlineData("t", 900_000, ErrorCode.None)]
-    public void RequestIsChecked(string? id, int timeoutMs, ErrorCode error) => Assert.Equal(error, new TransactionTestBed().InitError(id, timeoutMs: timeoutMs));
+    public void RequestIsChecked(string? id, int timeoutMs, ErrorCode error) =>
+        Assert.Equal(error, new TransactionTestBed().InitError(id, timeoutMs: timeoutMs));
 
     [Fact]
     public void OnlyOneOfProducerIdAndEpochIsNoRequest()
@@ -44,14 +45,29 @@ public sealed class InitProducerIdTests
     [Fact]
     public void TwoPhaseCommitIsAnsweredAsKafkaDoes()
     {
-        var twoPhase = new InitProducerIdCommand(new InitProducerIdRequest { TransactionalId = "t", TransactionTimeoutMs = 1, ProducerId = -1, ProducerEpoch = -1, Enable2Pc = true });
+        var twoPhase = new InitProducerIdCommand(
+            new InitProducerIdRequest
+            {
+                TransactionalId = "t",
+                TransactionTimeoutMs = 1,
+                ProducerId = -1,
+                ProducerEpoch = -1,
+                Enable2Pc = true
+            });
         Assert.Equal(ErrorCode.TransactionalIdAuthorizationFailed, new TransactionTestBed().Error(twoPhase));
         var bed = new TransactionTestBed(2, ("transaction.two.phase.commit.enable", "true"));
         var producer = bed.Reply(twoPhase);
         bed.Add(producer, 2, A0);
         bed.Advance(int.MaxValue);
         Assert.Equal((TransactionState.Ongoing, int.MaxValue), (bed.Get().State, bed.Get().TimeoutMs));
-        var keep = new InitProducerIdRequest { TransactionalId = "t", TransactionTimeoutMs = 1, ProducerId = -1, ProducerEpoch = -1, KeepPreparedTxn = true };
+        var keep = new InitProducerIdRequest
+        {
+            TransactionalId = "t",
+            TransactionTimeoutMs = 1,
+            ProducerId = -1,
+            ProducerEpoch = -1,
+            KeepPreparedTxn = true
+        };
         Assert.Equal(ErrorCode.UnsupportedVersion, bed.Error(new InitProducerIdCommand(keep)));
     }
 
@@ -68,7 +84,9 @@ public sealed class InitProducerIdTests
         Assert.Equal((TransactionState.PrepareAbort, (short)1), (bed.Get().State, bed.Get().ProducerEpoch));
         Assert.Equal(ErrorCode.ConcurrentTransactions, bed.InitError());
         var markers = bed.WriteMarkers();
-        Assert.Equal((new ProducerIdAndEpoch(1000, 1), false, version == 2 ? (short)2 : (short)0), (markers.Producer, markers.IsCommit, markers.TransactionVersion));
+        Assert.Equal(
+            (new ProducerIdAndEpoch(1000, 1), false, version == 2 ? (short)2 : (short)0),
+            (markers.Producer, markers.IsCommit, markers.TransactionVersion));
         Assert.Equal(new ProducerIdAndEpoch(1000, 2), bed.Init());
         Assert.Equal(ErrorCode.ProducerFenced, bed.EndError(first, commit: true, version));
         Assert.Equal(ErrorCode.ProducerFenced, bed.Add(first, version, A0));

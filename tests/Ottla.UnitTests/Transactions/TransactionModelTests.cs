@@ -8,8 +8,9 @@ using static Ottla.UnitTests.Transactions.TransactionTestBed;
 namespace Ottla.UnitTests.Transactions;
 
 /// <summary>
-/// Random histories of producers of all versions, late and repeated requests, lost markers, crashes and failing writes. After every step the log gives the
-/// state that the machine has, and every record follows from the one before; at the end every transaction is decided everywhere as the log says.
+/// Random histories of producers of all versions, late and repeated requests, lost markers, crashes and failing writes. After every step
+/// the log gives the state that the machine has, and every record follows from the one before; at the end every transaction is decided
+/// everywhere as the log says.
 /// </summary>
 public sealed class TransactionModelTests
 {
@@ -67,7 +68,8 @@ public sealed class TransactionModelTests
                     Send(new AddPartitionsCommand(id, _producers[id], [Pick(Partitions), Pick(Partitions)], Version()));
                     break;
                 case < 12:
-                    if (Send(new EndTransactionCommand(id, _producers[id], _prng.NextInt(2) == 0, Version())) is ProducerIdAndEpoch next && next != ProducerIdAndEpoch.None && _prng.NextInt(4) > 0)
+                    if (Send(new EndTransactionCommand(id, _producers[id], _prng.NextInt(2) == 0, Version())) is ProducerIdAndEpoch next
+                        && next != ProducerIdAndEpoch.None && _prng.NextInt(4) > 0)
                         _producers[id] = next;
                     break;
                 case < 16:
@@ -93,7 +95,9 @@ public sealed class TransactionModelTests
         private void Initialize(string id, bool expects)
         {
             var known = _producers[id];
-            if (Send(InitCommand(id, expects && known != ProducerIdAndEpoch.None ? known : null, timeoutMs: 5_000)) is ProducerIdAndEpoch given && _prng.NextInt(5) > 0)
+            if (Send(InitCommand(
+                id, expects && known != ProducerIdAndEpoch.None ? known : null, timeoutMs: 5_000)) is ProducerIdAndEpoch given
+                    && _prng.NextInt(5) > 0)
                 _producers[id] = given;
         }
 
@@ -109,7 +113,8 @@ public sealed class TransactionModelTests
             if (_bed.Markers.Count == 0)
                 return;
             var markers = _bed.Markers.Dequeue();
-            var results = markers.Partitions.ToDictionary(partition => partition, _ => _prng.NextInt(4) == 0 ? ErrorCode.NotEnoughReplicas : ErrorCode.None);
+            var results = markers.Partitions.ToDictionary(
+                partition => partition, _ => _prng.NextInt(4) == 0 ? ErrorCode.NotEnoughReplicas : ErrorCode.None);
             foreach (var (partition, error) in results)
             {
                 if (error == ErrorCode.None)
@@ -122,7 +127,9 @@ public sealed class TransactionModelTests
                 _bed.Ask(new MarkersWrittenCommand(markers, results));
         }
 
-        /// <summary>A partition takes a marker: it must be the outcome that the log says, of a transaction that the partition is in.</summary>
+        /// <summary>
+        /// A partition takes a marker: it must be the outcome that the log says, of a transaction that the partition is in.
+        /// </summary>
         private void Mark(WriteMarkersOutput markers, TopicPartition partition)
         {
             var known = _bed.Get(markers.TransactionalId);
@@ -184,16 +191,22 @@ public sealed class TransactionModelTests
                     _marked.Remove(next.TransactionalId);
                     break;
                 case TransactionState.PrepareCommit or TransactionState.PrepareAbort:
-                    Assert.True(last.State == TransactionState.Ongoing || (last.State.IsIdle() && bumpsEpoch && next.State == TransactionState.PrepareAbort));
+                    Assert.True(
+                        last.State == TransactionState.Ongoing
+                        || (last.State.IsIdle() && bumpsEpoch && next.State == TransactionState.PrepareAbort));
                     Assert.Equal(bumpsEpoch ? 1 : 0, bump);
                     Assert.True(next.Partitions.SetEquals(last.Partitions));
                     Assert.Equal(last.IsEpochExhausted && bumpsEpoch, next.NextProducerId >= 0);
                     _marked.Remove(next.TransactionalId);
                     break;
                 case TransactionState.CompleteCommit or TransactionState.CompleteAbort:
-                    Assert.Equal(next.State == TransactionState.CompleteCommit ? TransactionState.PrepareCommit : TransactionState.PrepareAbort, last.State);
+                    Assert.Equal(
+                        next.State == TransactionState.CompleteCommit ? TransactionState.PrepareCommit : TransactionState.PrepareAbort,
+                        last.State);
                     Assert.True(last.NextProducerId >= 0 ? next.Producer == new ProducerIdAndEpoch(last.NextProducerId, 0) : bump == 0);
-                    Assert.True(last.Partitions.SetEquals(_marked.GetValueOrDefault(next.TransactionalId, [])), "complete means that every partition has its marker");
+                    Assert.True(
+                        last.Partitions.SetEquals(_marked.GetValueOrDefault(next.TransactionalId, [])),
+                        "complete means that every partition has its marker");
                     break;
                 default:
                     Assert.Fail($"{next.State} is never written");
@@ -212,7 +225,8 @@ public sealed class TransactionModelTests
                     var markers = _bed.Markers.Dequeue();
                     foreach (var partition in markers.Partitions)
                         Mark(markers, partition);
-                    _bed.Ask(new MarkersWrittenCommand(markers, markers.Partitions.ToDictionary(partition => partition, _ => ErrorCode.None)));
+                    _bed.Ask(new MarkersWrittenCommand(
+                        markers, markers.Partitions.ToDictionary(partition => partition, _ => ErrorCode.None)));
                     Check();
                 }
 
@@ -221,7 +235,8 @@ public sealed class TransactionModelTests
             }
 
             Assert.All(_bed.Machine.Transactions, transaction => Assert.True(transaction.State.IsIdle()));
-            Assert.All(_bed.Machine.Transactions, transaction => Assert.Equal((short)(transaction.ProducerEpoch + 1) % 32_767, _bed.Init(transaction.TransactionalId).Epoch));
+            Assert.All(_bed.Machine.Transactions,
+                transaction => Assert.Equal((short)(transaction.ProducerEpoch + 1) % 32_767, _bed.Init(transaction.TransactionalId).Epoch));
         }
 
         private short Version() => (short)(_prng.NextInt(2) * 2);

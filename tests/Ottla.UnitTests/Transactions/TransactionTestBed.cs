@@ -11,7 +11,9 @@ using Ottla.UnitTests.Controller;
 
 namespace Ottla.UnitTests.Transactions;
 
-/// <summary>A transaction machine with a host that writes at once: producer ids count up from 1000, markers are held until the test writes them.</summary>
+/// <summary>
+/// A transaction machine with a host that writes at once: producer ids count up from 1000, markers are held until the test writes them.
+/// </summary>
 internal sealed class TransactionTestBed
 {
     public static readonly TopicPartition A0 = new("a", 0);
@@ -84,21 +86,26 @@ internal sealed class TransactionTestBed
 
     public ErrorCode Error(TransactionCommand command) => Ask(command)!.Error.Code;
 
-    public ProducerIdAndEpoch Init(string id = "t", ProducerIdAndEpoch? expected = null, int timeoutMs = 60_000) => Reply(InitCommand(id, expected, timeoutMs));
+    public ProducerIdAndEpoch Init(string id = "t", ProducerIdAndEpoch? expected = null, int timeoutMs = 60_000) =>
+        Reply(InitCommand(id, expected, timeoutMs));
 
-    public ErrorCode InitError(string? id = "t", ProducerIdAndEpoch? expected = null, int timeoutMs = 60_000) => Error(InitCommand(id, expected, timeoutMs));
+    public ErrorCode InitError(string? id = "t", ProducerIdAndEpoch? expected = null, int timeoutMs = 60_000) =>
+        Error(InitCommand(id, expected, timeoutMs));
 
-    public static InitProducerIdCommand InitCommand(string? id = "t", ProducerIdAndEpoch? expected = null, int timeoutMs = 60_000) => new(new InitProducerIdRequest
-    {
-        TransactionalId = id,
-        TransactionTimeoutMs = timeoutMs,
-        ProducerId = expected?.Id ?? -1,
-        ProducerEpoch = expected?.Epoch ?? -1,
-    });
+    public static InitProducerIdCommand InitCommand(string? id = "t", ProducerIdAndEpoch? expected = null, int timeoutMs = 60_000) =>
+        new(new InitProducerIdRequest
+        {
+            TransactionalId = id,
+            TransactionTimeoutMs = timeoutMs,
+            ProducerId = expected?.Id ?? -1,
+            ProducerEpoch = expected?.Epoch ?? -1,
+        });
 
-    public ErrorCode Add(ProducerIdAndEpoch producer, short clientVersion, params TopicPartition[] partitions) => Error(new AddPartitionsCommand("t", producer, partitions, clientVersion));
+    public ErrorCode Add(ProducerIdAndEpoch producer, short clientVersion, params TopicPartition[] partitions) =>
+        Error(new AddPartitionsCommand("t", producer, partitions, clientVersion));
 
-    public ErrorCode EndError(ProducerIdAndEpoch producer, bool commit, short clientVersion) => Error(new EndTransactionCommand("t", producer, commit, clientVersion));
+    public ErrorCode EndError(ProducerIdAndEpoch producer, bool commit, short clientVersion) =>
+        Error(new EndTransactionCommand("t", producer, commit, clientVersion));
 
     public ProducerIdAndEpoch End(ProducerIdAndEpoch producer, bool commit, short clientVersion) =>
         Reply(new EndTransactionCommand("t", producer, commit, clientVersion));
@@ -152,7 +159,14 @@ internal sealed class TransactionTestBed
     }
 
     public void SetTransactionVersion(short version) =>
-        SetImage(Image with { Features = Image.Features with { Levels = Image.Features.Levels.SetItem(Feature.TransactionVersion, version) } });
+        SetImage(Image with
+        {
+            Features = Image.Features with
+            {
+                Levels = Image.Features.Levels.SetItem(
+            Feature.TransactionVersion, version)
+            }
+        });
 
     /// <summary>The process dies: what was written stays.</summary>
     public void Crash()
@@ -176,7 +190,8 @@ internal sealed class TransactionTestBed
     public static CoordinatorRecord ThroughBytes(CoordinatorRecord record)
     {
         var key = RoundTrip<TransactionLogKey>(record.Key, version: 0);
-        return record.Value is null ? CoordinatorRecord.Tombstone(key) : new CoordinatorRecord(key, RoundTrip<TransactionLogValue>(record.Value, record.ValueVersion), record.ValueVersion);
+        return record.Value is null ? CoordinatorRecord.Tombstone(key)
+            : new CoordinatorRecord(key, RoundTrip<TransactionLogValue>(record.Value, record.ValueVersion), record.ValueVersion);
     }
 
     private static T RoundTrip<T>(IRecordMessage message, short version)

@@ -71,7 +71,8 @@ public sealed class TransactionUpkeepTests
         Assert.Null(bed.Log[^1].Value);
         bed.Crash();
         Assert.DoesNotContain(bed.Machine.Transactions, transaction => transaction.TransactionalId == "old");
-        Assert.Equal(ErrorCode.InvalidProducerIdMapping, bed.Error(new AddPartitionsCommand("old", new ProducerIdAndEpoch(1000, 0), [A0], 2)));
+        Assert.Equal(
+            ErrorCode.InvalidProducerIdMapping, bed.Error(new AddPartitionsCommand("old", new ProducerIdAndEpoch(1000, 0), [A0], 2)));
         Assert.Equal((short)0, bed.Init("old").Epoch);
     }
 
@@ -145,7 +146,8 @@ public sealed class TransactionUpkeepTests
         bed.Add(producer, 2, B0, A1, A0);
         var open = Describe(bed, "t");
         Assert.Equal(
-            ("Ongoing", 60_000, 1_000_000L, 1000L, (short)0), (open.TransactionState, open.TransactionTimeoutMs, open.TransactionStartTimeMs, open.ProducerId, open.ProducerEpoch));
+            ("Ongoing", 60_000, 1_000_000L, 1000L, (short)0),
+            (open.TransactionState, open.TransactionTimeoutMs, open.TransactionStartTimeMs, open.ProducerId, open.ProducerEpoch));
         Assert.Equal(["a:0,1", "b:0"], open.Topics.Select(topic => $"{topic.Topic}:{string.Join(',', topic.Partitions)}").Order());
         bed.End(producer, commit: true, 2);
         Assert.Equal("PrepareCommit", Describe(bed, "t").TransactionState);
@@ -183,10 +185,12 @@ public sealed class TransactionUpkeepTests
     private static DescribeTransactionsResponse.TransactionStateData Describe(TransactionTestBed bed, string id) =>
         bed.Reply(new DescribeTransactionCommand(id));
 
-    private static IEnumerable<string> List(TransactionTestBed bed, TransactionState[]? states = null, long[]? producerIds = null, long durationMs = -1, string? pattern = null)
+    private static IEnumerable<string> List(
+        TransactionTestBed bed, TransactionState[]? states = null, long[]? producerIds = null, long durationMs = -1, string? pattern = null)
     {
         var command = new ListTransactionsCommand(
-            states?.ToHashSet(), (producerIds ?? []).ToHashSet(), durationMs, pattern is null ? null : TransactionalIdPattern.Parse(pattern));
+            states?.ToHashSet(), (producerIds ?? []).ToHashSet(), durationMs, pattern is null ? null
+            : TransactionalIdPattern.Parse(pattern));
         return bed.Reply(command).Select(transaction => transaction.TransactionalId).Order(StringComparer.Ordinal);
     }
 }

@@ -6,7 +6,9 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
-/// <summary>The record batch that a coordinator's steps are gathered in until it is written. Owned by its shard's loop; lives as long as the shard.</summary>
+/// <summary>
+/// The record batch that a coordinator's steps are gathered in until it is written. Owned by its shard's loop; lives as long as the shard.
+/// </summary>
 /// <param name="baseSequence">The base sequence of batches without a producer.</param>
 internal sealed class CoordinatorBatch(int baseSequence) : IDisposable
 {

@@ -11,11 +11,14 @@ public readonly record struct CoordinatorPartition(int Partition, int LeaderEpoc
 
 /// <summary>The settings for writing and reading a coordinator's log.</summary>
 /// <param name="Compression">The codec of its batches.</param>
-/// <param name="AppendLingerMs">How long records are collected before they are written; -1 writes what is queued, 0 writes each step by itself.</param>
+/// <param name="AppendLingerMs">
+/// How long records are collected before they are written; -1 writes what is queued, 0 writes each step by itself.
+/// </param>
 /// <param name="WriteTimeoutMs">How long a reply waits for its records to be committed.</param>
 /// <param name="LoadBufferBytes">How much is read at once while loading.</param>
 /// <param name="CachedBufferBytesMax">The largest buffer that is kept for reuse.</param>
-public sealed record CoordinatorSettings(CompressionType Compression, int AppendLingerMs, int WriteTimeoutMs, int LoadBufferBytes, int CachedBufferBytesMax);
+public sealed record CoordinatorSettings(
+    CompressionType Compression, int AppendLingerMs, int WriteTimeoutMs, int LoadBufferBytes, int CachedBufferBytesMax);
 
 /// <summary>A kind of coordinator: its internal topic, its records and its state machine. Immutable; lives as long as its host.</summary>
 /// <typeparam name="TCommand">The base of the machine's commands.</typeparam>
@@ -39,6 +42,9 @@ public sealed record CoordinatorDefinition<TCommand>
     /// <summary>The base sequence of its batches without a producer: Kafka's coordinators of groups write 0.</summary>
     public int BaseSequence { get; init; } = RecordBatchLayout.NoSequence;
 
-    /// <summary>Carries out an output of a machine after its records are committed. The loop of the partition calls it: it starts the work and returns.</summary>
+    /// <summary>
+    /// Carries out an output of a machine after its records are committed. The loop of the partition calls it: it starts the work and
+    /// returns.
+    /// </summary>
     public Action<CoordinatorPartition, CoordinatorOutput> OnOutput { get; init; } = static (_, _) => { };
 }

@@ -12,12 +12,13 @@ namespace Ottla.Broker.Hosts.Coordinators;
 
 /// <summary>The coordinators of one kind on this node: one for each partition of their internal topic that is led here.</summary>
 /// <remarks>
-/// Lives as long as the node; any thread may call it. A metadata publisher, registered after the replica manager: it loads each partition that this node
-/// starts to lead, and drops each partition that it stops leading.
+/// Lives as long as the node; any thread may call it. A metadata publisher, registered after the replica manager: it loads each partition
+/// that this node starts to lead, and drops each partition that it stops leading.
 /// </remarks>
 /// <typeparam name="TCommand">The base of the machines' commands.</typeparam>
 public sealed partial class CoordinatorHost<TCommand>(
-    CoordinatorDefinition<TCommand> definition, int nodeId, HostedTopics topics, Func<BrokerConfig> config, TimeProvider time, ILogger logger) : IMetadataPublisher
+    CoordinatorDefinition<TCommand> definition, int nodeId, HostedTopics topics, Func<BrokerConfig> config, TimeProvider time,
+    ILogger logger) : IMetadataPublisher
 {
     private readonly ConcurrentDictionary<int, CoordinatorShard<TCommand>> _shards = new();
     private volatile int _partitionCount;
@@ -108,7 +109,8 @@ public sealed partial class CoordinatorHost<TCommand>(
     {
         _partitionCount = delta.New.Topics.Find(TopicName)?.Partitions.Length ?? 0;
         List<Action>? starts = null;
-        foreach (var topic in delta.Topics.Where(topic => topic.Name == TopicName).OrderBy(topic => topic.New is not null)) // deletions first
+        // deletions first
+        foreach (var topic in delta.Topics.Where(topic => topic.Name == TopicName).OrderBy(topic => topic.New is not null))
         {
             foreach (var partition in topic.Partitions())
             {
@@ -146,7 +148,8 @@ public sealed partial class CoordinatorHost<TCommand>(
             Stop(index);
         if (!isLedHere || _isClosed || topics.Find(change.TopicId)?.Find(index) is not { } replica)
             return null;
-        var shard = new CoordinatorShard<TCommand>(definition, new CoordinatorPartition(index, change.New!.LeaderEpoch), replica, config, time, logger);
+        var shard = new CoordinatorShard<TCommand>(
+            definition, new CoordinatorPartition(index, change.New!.LeaderEpoch), replica, config, time, logger);
         _shards[index] = shard;
         var predecessor = known?.Ended ?? Task.CompletedTask;
         return () => shard.Start(predecessor);

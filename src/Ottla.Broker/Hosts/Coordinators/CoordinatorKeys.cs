@@ -1,6 +1,8 @@
 namespace Ottla.Broker.Hosts.Coordinators;
 
-/// <summary>Which partition of an internal topic a key belongs to: clients do not choose, but every broker must say the same, and so must Kafka's.</summary>
+/// <summary>
+/// Which partition of an internal topic a key belongs to: clients do not choose, but every broker must say the same, and so must Kafka's.
+/// </summary>
 public static class CoordinatorKeys
 {
     /// <summary>The partition of <paramref name="key"/> among <paramref name="partitionCount"/>.</summary>

@@ -51,7 +51,9 @@ internal sealed partial class CoordinatorLoader(PartitionReplica replica, Coordi
             {
                 var batch = new RecordBatchView(bytes.Span);
                 if (!batch.IsCrcValid)
-                    throw new CorruptRecordException(ErrorCode.CorruptMessage, $"The batch at offset {batch.BaseOffset} of {replica.Partition} does not match its checksum.");
+                    throw new CorruptRecordException(
+                        ErrorCode.CorruptMessage,
+                        $"The batch at offset {batch.BaseOffset} of {replica.Partition} does not match its checksum.");
                 nextOffset = batch.NextOffset;
                 var size = batch.SizeInBytes;
                 Replay(bytes[..size], machine);

@@ -8,7 +8,8 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
-// One step: its records go into the batch and the machine, the batch goes into the log, and its replies and outputs leave when the batch is committed.
+// One step: its records go into the batch and the machine, the batch goes into the log, and its replies and outputs leave when the batch is
+// committed.
 internal sealed partial class CoordinatorShard<TCommand>
 {
     /// <summary>After this many steps of what is due, others get their turn.</summary>
@@ -66,7 +67,8 @@ internal sealed partial class CoordinatorShard<TCommand>
     /// <returns>
     /// True when the records of the step are in the batch, or it has none. Otherwise the machine has undone the step.
     /// </returns>
-    private bool Step<TInput>(Action<ICoordinatorMachine<TCommand>, TInput, Instant, CoordinatorEffects> step, TInput input, ReplyTo? replyTo = null)
+    private bool Step<TInput>(
+        Action<ICoordinatorMachine<TCommand>, TInput, Instant, CoordinatorEffects> step, TInput input, ReplyTo? replyTo = null)
     {
         var now = Instant.Now(_time);
         _effects.Clear();
@@ -121,7 +123,10 @@ internal sealed partial class CoordinatorShard<TCommand>
         return settings.AppendLingerMs != 0 || Write(now);
     }
 
-    /// <summary>Writes a transaction's records, in a batch of their own, and has the machine take them over afterwards: the log knows which producers are fenced.</summary>
+    /// <summary>
+    /// Writes a transaction's records, in a batch of their own, and has the machine take them over afterwards: the log knows which
+    /// producers are fenced.
+    /// </summary>
     /// <inheritdoc cref="TryAdd"/>
     private bool TryWriteAlone(Instant now, CoordinatorSettings settings, out ErrorCode refusal)
     {
@@ -157,8 +162,8 @@ internal sealed partial class CoordinatorShard<TCommand>
     }
 
     /// <summary>
-    /// Loads the log again, because another writer appended to it and the machine lacks those records. Requests whose records are written are still
-    /// answered when these are committed.
+    /// Loads the log again, because another writer appended to it and the machine lacks those records. Requests whose records are written
+    /// are still answered when these are committed.
     /// </summary>
     private void ReloadAfterForeignWrite()
     {
@@ -183,7 +188,9 @@ internal sealed partial class CoordinatorShard<TCommand>
         return true;
     }
 
-    /// <summary>Adds records to the batch and has the machine take them over; writes what is in the batch before, if they do not fit in as well.</summary>
+    /// <summary>
+    /// Adds records to the batch and has the machine take them over; writes what is in the batch before, if they do not fit in as well.
+    /// </summary>
     /// <param name="records">The records: all or none.</param>
     /// <param name="now">The time.</param>
     /// <param name="settings">The settings of the log.</param>
@@ -325,7 +332,9 @@ internal sealed partial class CoordinatorShard<TCommand>
         SetTimer(now, lingerMs);
     }
 
-    /// <summary>Handles what is due. Called at the end of a round and before each command, so that timeouts come before later commands.</summary>
+    /// <summary>
+    /// Handles what is due. Called at the end of a round and before each command, so that timeouts come before later commands.
+    /// </summary>
     private void StepDeadlines(Instant now)
     {
         RestAfterStall(now);
@@ -432,7 +441,8 @@ internal sealed partial class CoordinatorShard<TCommand>
     /// <summary>Drops the batch and the outputs of the machine.</summary>
     /// <param name="unwritten">What those are told whose records were to be written.</param>
     /// <param name="isEnd">
-    /// Whether requests that wait for a commit fail too. Their records are in the log, but this node will not learn whether they are committed.
+    /// Whether requests that wait for a commit fail too. Their records are in the log, but this node will not learn whether they are
+    /// committed.
     /// </param>
     private void ForgetSteps(ErrorCode unwritten, bool isEnd)
     {
@@ -455,16 +465,22 @@ internal sealed partial class CoordinatorShard<TCommand>
 
     private readonly record struct DueOutput(long Offset, CoordinatorOutput Output);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "A request to the coordinator of {Partition} failed because of a bug; other requests are not affected")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+            Message = "A request to the coordinator of {Partition} failed because of a bug; other requests are not affected")]
     private partial void LogStepFailed(TopicPartition partition, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The coordinator of {Partition} cannot write {Count} records of a request, which fails with {Error}")]
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+            Message = "The coordinator of {Partition} cannot write {Count} records of a request, which fails with {Error}")]
     private partial void LogRefused(TopicPartition partition, int count, ErrorCode error);
 
     [LoggerMessage(Level = LogLevel.Warning,
         Message = "Found records before offset {Offset} of {Partition} that its coordinator did not write; loading the partition again")]
     private partial void LogForeignWrite(TopicPartition partition, long offset);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The coordinator of {Partition} failed to write {Count} records with {Error}: {Reason}. Loading the partition again")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+            Message = "The coordinator of {Partition} failed to write {Count} records with {Error}: {Reason}. Loading the partition again")]
     private partial void LogWriteFailed(TopicPartition partition, long count, ErrorCode error, string? reason);
 }

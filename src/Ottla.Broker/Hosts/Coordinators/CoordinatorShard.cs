@@ -11,12 +11,11 @@ namespace Ottla.Broker.Hosts.Coordinators;
 
 /// <summary>The coordinator of one partition of an internal topic: its state machine, and the loop that runs it.</summary>
 /// <remarks>
-/// Lives for one leadership: from <see cref="Start"/>, which loads the log, to <see cref="Close"/>. All work goes through a queue. A caller that finds the
-/// queue idle runs the work on its own task until the queue is empty. So one task at a time uses the machine, without a lock. The requests that
-/// connections may have in flight bound the queue. A network thread does a bounded part of the work (<see cref="NetworkStepsMax"/> cheap steps) before
-/// another thread takes its loop over.
-/// One round of the loop takes the queued work step by step, writes the records of all steps as one batch, and sends the replies whose records are
-/// committed.
+/// Lives for one leadership: from <see cref="Start"/>, which loads the log, to <see cref="Close"/>. All work goes through a queue. A caller
+/// that finds the queue idle runs the work on its own task until the queue is empty. So one task at a time uses the machine, without a
+/// lock. The requests that connections may have in flight bound the queue. A network thread does a bounded part of the work
+/// (<see cref="NetworkStepsMax"/> cheap steps) before another thread takes its loop over. One round of the loop takes the queued work step
+/// by step, writes the records of all steps as one batch, and sends the replies whose records are committed.
 /// </remarks>
 internal sealed partial class CoordinatorShard<TCommand> : IDisposable
 {
@@ -53,7 +52,8 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     private VerificationGuard _guard;
 
     public CoordinatorShard(
-        CoordinatorDefinition<TCommand> definition, CoordinatorPartition partition, PartitionReplica replica, Func<BrokerConfig> config, TimeProvider time, ILogger logger)
+        CoordinatorDefinition<TCommand> definition, CoordinatorPartition partition, PartitionReplica replica, Func<BrokerConfig> config,
+        TimeProvider time, ILogger logger)
     {
         _definition = definition;
         _partition = partition;
@@ -63,7 +63,8 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         _logger = logger;
         _batch = new CoordinatorBatch(definition.BaseSequence);
         _settle = Settle;
-        _timer = time.CreateTimer(static shard => ((CoordinatorShard<TCommand>)shard!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer = time.CreateTimer(
+            static shard => ((CoordinatorShard<TCommand>)shard!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>The id of the topic. A new topic of the same name has another id.</summary>
@@ -75,7 +76,10 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     /// <summary>Completes when the coordinator is closed and no longer uses the log.</summary>
     public Task Ended => _ended.Task;
 
-    /// <summary>Loads the log, once <paramref name="predecessor"/> is done with it. Until then requests are answered with COORDINATOR_LOAD_IN_PROGRESS.</summary>
+    /// <summary>
+    /// Loads the log, once <paramref name="predecessor"/> is done with it. Until then requests are answered with
+    /// COORDINATOR_LOAD_IN_PROGRESS.
+    /// </summary>
     public void Start(Task predecessor) => Enqueue(() =>
     {
         _isStarted = true;
@@ -254,7 +258,8 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     {
         _image = delta.New;
         if (_machine is not null)
-            Step(static (machine, it, now, effects) => machine.OnMetadata(it.delta, it.shard._config(), now, effects), (delta, shard: this));
+            Step(static (machine, it, now, effects) => machine.OnMetadata(it.delta, it.shard._config(), now, effects),
+                (delta, shard: this));
     }
 
     private void Decide(TCommand command, VerificationGuard guard, ReplyReceiver waiter)
@@ -332,7 +337,9 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     [LoggerMessage(Level = LogLevel.Debug, Message = "This node is the {Name} of {Partition}, loaded up to offset {Offset}")]
     private partial void LogLoaded(string name, TopicPartition partition, long offset);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Failed to load {Partition}: its groups or transactions have no coordinator until the partition gets another leader")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+            Message = "Failed to load {Partition}: its groups or transactions have no coordinator until the partition gets another leader")]
     private partial void LogLoadFailed(TopicPartition partition, Exception e);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The coordinator of {Partition} failed while it was shut down")]

@@ -6,7 +6,10 @@ using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
-/// <summary>The coordinator of groups, as <see cref="CoordinatorHost{TCommand}"/> hosts it: <c>__consumer_offsets</c> and a <see cref="GroupMachine"/> for each of its partitions.</summary>
+/// <summary>
+/// The coordinator of groups, as <see cref="CoordinatorHost{TCommand}"/> hosts it: <c>__consumer_offsets</c> and a
+/// <see cref="GroupMachine"/> for each of its partitions.
+/// </summary>
 internal static class GroupCoordinator
 {
     /// <summary>Defines it.</summary>
@@ -20,7 +23,8 @@ internal static class GroupCoordinator
             TopicName = TopicNames.ConsumerOffsets,
             BaseSequence = 0,
             Serde = CoordinatorRecordSerde.Groups,
-            CreateMachine = partition => new GroupMachine(new Prng(Mix(Mix(Mix(seed, (ulong)partition.Partition), (ulong)partition.LeaderEpoch), Interlocked.Increment(ref made)))),
+            CreateMachine = partition => new GroupMachine(
+                new Prng(Mix(Mix(Mix(seed, (ulong)partition.Partition), (ulong)partition.LeaderEpoch), Interlocked.Increment(ref made)))),
             Settings = SettingsOf,
         };
     }

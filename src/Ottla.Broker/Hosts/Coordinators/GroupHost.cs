@@ -9,8 +9,8 @@ using Ottla.StateMachines.Groups.Consumer;
 namespace Ottla.Broker.Hosts.Coordinators;
 
 /// <summary>
-/// The group coordinators of this node: one machine for each partition of <c>__consumer_offsets</c> that it leads. Also carries out the outputs of
-/// these machines.
+/// The group coordinators of this node: one machine for each partition of <c>__consumer_offsets</c> that it leads. Also carries out the
+/// outputs of these machines.
 /// </summary>
 /// <remarks>Lives as long as the node. Used by all connections.</remarks>
 public sealed partial class GroupHost

@@ -4,7 +4,9 @@ using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
-/// <summary>A request to a coordinator, and the task that awaits its answer. The coordinator's loop answers once; one task awaits it.</summary>
+/// <summary>
+/// A request to a coordinator, and the task that awaits its answer. The coordinator's loop answers once; one task awaits it.
+/// </summary>
 /// <param name="wakesInline">Whether that task goes on within the loop, instead of on another thread.</param>
 internal sealed class ReplyWaiter<TReply>(bool wakesInline) : ReplyReceiver<TReply>, IValueTaskSource<TReply>
 {

@@ -8,17 +8,22 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Hosts.Transactions;
 
-/// <summary>The transaction coordinators of the cluster, wherever they are: those of this broker are asked at once, the others by AddPartitionsToTxn.</summary>
+/// <summary>
+/// The transaction coordinators of the cluster, wherever they are: those of this broker are asked at once, the others by
+/// AddPartitionsToTxn.
+/// </summary>
 /// <remarks>Used by all connections; lives as long as the broker.</remarks>
 /// <param name="nodeId">This broker.</param>
 /// <param name="local">The coordinators of this broker.</param>
 /// <param name="peers">The ways to other brokers.</param>
 /// <param name="image">The metadata: who leads the partitions of <c>__transaction_state</c>.</param>
-internal sealed class ClusterTransactionCoordinators(int nodeId, ITransactionCoordinators local, BrokerChannels peers, Func<MetadataImage> image)
+internal sealed class ClusterTransactionCoordinators(
+    int nodeId, ITransactionCoordinators local, BrokerChannels peers, Func<MetadataImage> image)
     : ITransactionCoordinators
 {
     /// <inheritdoc/>
-    public async ValueTask AddPartitionsAsync(string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions)
+    public async ValueTask AddPartitionsAsync(
+        string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions)
     {
         var coordinator = CoordinatorOf(transactionalId);
         if (coordinator == nodeId)
@@ -28,7 +33,8 @@ internal sealed class ClusterTransactionCoordinators(int nodeId, ITransactionCoo
         }
 
         var errors = await AskAsync(coordinator, transactionalId, producer, partitions, verifyOnly: false);
-        if (errors.Values.FirstOrDefault(error => error is not (ErrorCode.None or ErrorCode.OperationNotAttempted)) is not ErrorCode.None and var error)
+        if (errors.Values.FirstOrDefault(
+            error => error is not (ErrorCode.None or ErrorCode.OperationNotAttempted)) is not ErrorCode.None and var error)
             throw new ApiException(error, $"The transaction coordinator, broker {coordinator}, did not add the partitions.");
     }
 
@@ -46,16 +52,19 @@ internal sealed class ClusterTransactionCoordinators(int nodeId, ITransactionCoo
     private int CoordinatorOf(string transactionalId)
     {
         var partitions = image().Topics.Find(TopicNames.TransactionState)?.Partitions ?? [];
-        return !partitions.IsDefaultOrEmpty && partitions[CoordinatorKeys.PartitionOf(transactionalId, partitions.Length)].Leader is >= 0 and var leader
+        return !partitions.IsDefaultOrEmpty
+            && partitions[CoordinatorKeys.PartitionOf(transactionalId, partitions.Length)].Leader is >= 0 and var leader
             ? leader
             : throw new ApiException(ErrorCode.CoordinatorNotAvailable, "There is no transaction coordinator just now.");
     }
 
     private async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> AskAsync(
-        int coordinator, string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions, bool verifyOnly)
+        int coordinator, string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions,
+        bool verifyOnly)
     {
         if (peers.Find(coordinator) is not { } channel)
-            throw new ApiException(ErrorCode.CoordinatorNotAvailable, $"It is not known where broker {coordinator}, the transaction coordinator, listens.");
+            throw new ApiException(
+                ErrorCode.CoordinatorNotAvailable, $"It is not known where broker {coordinator}, the transaction coordinator, listens.");
         AddPartitionsToTxnResponse answer;
         try
         {
@@ -68,16 +77,21 @@ internal sealed class ClusterTransactionCoordinators(int nodeId, ITransactionCoo
         }
         catch (RequestFailedException e)
         {
-            throw new ApiException(ErrorCode.NetworkException, $"The transaction coordinator, broker {coordinator}, did not answer: {e.Message}");
+            throw new ApiException(
+                ErrorCode.NetworkException, $"The transaction coordinator, broker {coordinator}, did not answer: {e.Message}");
         }
 
         if (answer.ErrorCode != (short)ErrorCode.None)
-            throw new ApiException(Known((ErrorCode)answer.ErrorCode), $"The transaction coordinator, broker {coordinator}, refuses to be asked.");
+            throw new ApiException(
+                Known((ErrorCode)answer.ErrorCode), $"The transaction coordinator, broker {coordinator}, refuses to be asked.");
         var errors = answer.ResultsByTransaction.Where(result => result.TransactionalId == transactionalId)
             .SelectMany(result => result.TopicResults)
-            .SelectMany(topic => topic.ResultsByPartition.Select(partition => (Partition: new TopicPartition(topic.Name, partition.PartitionIndex), partition.PartitionErrorCode)))
+            .SelectMany(
+                topic => topic.ResultsByPartition.Select(
+                    partition => (Partition: new TopicPartition(topic.Name, partition.PartitionIndex), partition.PartitionErrorCode)))
             .ToDictionary(each => each.Partition, each => (ErrorCode)each.PartitionErrorCode);
-        return partitions.ToDictionary(partition => partition, partition => errors.GetValueOrDefault(partition, ErrorCode.UnknownServerError));
+        return partitions.ToDictionary(
+            partition => partition, partition => errors.GetValueOrDefault(partition, ErrorCode.UnknownServerError));
     }
 
     /// <summary>A producer is not told that brokers do not trust each other.</summary>
@@ -96,7 +110,8 @@ internal sealed class ClusterTransactionCoordinators(int nodeId, ITransactionCoo
                 VerifyOnly = verifyOnly,
                 Topics =
                 [
-                    .. partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal).Select(topic => new AddPartitionsToTxnRequest.AddPartitionsToTxnTopic
+                    .. partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal)
+                        .Select(topic => new AddPartitionsToTxnRequest.AddPartitionsToTxnTopic
                     {
                         Name = topic.Key,
                         Partitions = [.. topic.Select(partition => partition.Partition)],

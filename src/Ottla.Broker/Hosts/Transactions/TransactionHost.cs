@@ -10,7 +10,10 @@ using Ottla.StateMachines.Transactions;
 
 namespace Ottla.Broker.Hosts.Transactions;
 
-/// <summary>The transaction coordinators of this node: one machine for each partition of <c>__transaction_state</c> that it leads. Also carries out their outputs.</summary>
+/// <summary>
+/// The transaction coordinators of this node: one machine for each partition of <c>__transaction_state</c> that it leads. Also carries out
+/// their outputs.
+/// </summary>
 /// <remarks>Lives as long as the node; all connections use it.</remarks>
 public sealed partial class TransactionHost : ITransactionCoordinators
 {
@@ -58,7 +61,8 @@ public sealed partial class TransactionHost : ITransactionCoordinators
     public CoordinatorHost<TransactionCommand> Coordinators { get; }
 
     /// <inheritdoc/>
-    public async ValueTask AddPartitionsAsync(string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions) =>
+    public async ValueTask AddPartitionsAsync(
+        string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions) =>
         await Coordinators.SubmitAsync(
             transactionalId, new AddPartitionsCommand(transactionalId, producer, partitions, TransactionMetadata.EpochBumpingVersion));
 
@@ -144,8 +148,11 @@ public sealed partial class TransactionHost : ITransactionCoordinators
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The marker of {TransactionalId} (producer {ProducerId}, epoch {ProducerEpoch}) was not written to {Partition}: {Error}")]
-    private partial void LogMarkerFailed(string transactionalId, TopicPartition partition, long producerId, short producerEpoch, ErrorCode error);
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message =
+            "The marker of {TransactionalId} (producer {ProducerId}, epoch {ProducerEpoch}) was not written to {Partition}: {Error}")]
+    private partial void LogMarkerFailed(
+        string transactionalId, TopicPartition partition, long producerId, short producerEpoch, ErrorCode error);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Failed to write the transaction markers of {TransactionalId}; trying again")]
     private partial void LogMarkersBroken(string transactionalId, Exception e);
@@ -156,6 +163,7 @@ public sealed partial class TransactionHost : ITransactionCoordinators
     [LoggerMessage(Level = LogLevel.Warning, Message = "No producer id is available, so InitProducerId requests have to wait: {Reason}")]
     private partial void LogNoProducerId(string reason);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The coordinator of {Topic}-{Partition} refused the result of its own request: {Error}")]
+    [LoggerMessage(
+        Level = LogLevel.Information, Message = "The coordinator of {Topic}-{Partition} refused the result of its own request: {Error}")]
     private partial void LogMachineGone(string topic, int partition, ErrorCode error);
 }

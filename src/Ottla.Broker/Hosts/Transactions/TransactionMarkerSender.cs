@@ -28,8 +28,12 @@ public sealed class TransactionMarkerSender
     }
 
     /// <summary>Writes a marker to each of the partitions.</summary>
-    /// <returns>What came of each; NOT_LEADER_OR_FOLLOWER for one without a leader that can be reached, REQUEST_TIMED_OUT for one whose leader did not answer.</returns>
-    public async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> WriteAsync(TransactionMarker marker, IReadOnlyCollection<TopicPartition> partitions)
+    /// <returns>
+    /// What came of each; NOT_LEADER_OR_FOLLOWER for one without a leader that can be reached, REQUEST_TIMED_OUT for one whose leader did
+    /// not answer.
+    /// </returns>
+    public async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> WriteAsync(
+        TransactionMarker marker, IReadOnlyCollection<TopicPartition> partitions)
     {
         var results = new Dictionary<TopicPartition, ErrorCode>(partitions.Count);
         var image = _image();
@@ -37,7 +41,8 @@ public sealed class TransactionMarkerSender
         foreach (var ofLeader in partitions.GroupBy(partition => image.Topics.Partition(partition)?.Leader ?? _nodeId))
         {
             // A partition that is gone is looked for here, and not found.
-            sent.Add(ofLeader.Key == _nodeId ? _local.WriteAsync(marker, [.. ofLeader]).AsTask() : SendAsync(ofLeader.Key, marker, [.. ofLeader]));
+            sent.Add(ofLeader.Key == _nodeId ? _local.WriteAsync(marker, [.. ofLeader]).AsTask()
+                : SendAsync(ofLeader.Key, marker, [.. ofLeader]));
         }
 
         foreach (var answer in sent)
@@ -49,7 +54,8 @@ public sealed class TransactionMarkerSender
         return results;
     }
 
-    private async Task<IReadOnlyDictionary<TopicPartition, ErrorCode>> SendAsync(int leader, TransactionMarker marker, List<TopicPartition> partitions)
+    private async Task<IReadOnlyDictionary<TopicPartition, ErrorCode>> SendAsync(
+        int leader, TransactionMarker marker, List<TopicPartition> partitions)
     {
         if (leader < 0 || _channelTo(leader) is not { } channel)
             return All(ErrorCode.NotLeaderOrFollower);
@@ -65,9 +71,12 @@ public sealed class TransactionMarkerSender
 
         var errors = answer.Markers.Where(result => result.ProducerId == marker.Producer.Id)
             .SelectMany(result => result.Topics)
-            .SelectMany(topic => topic.Partitions.Select(partition => (Partition: new TopicPartition(topic.Name, partition.PartitionIndex), partition.ErrorCode)))
+            .SelectMany(
+                topic => topic.Partitions.Select(
+                    partition => (Partition: new TopicPartition(topic.Name, partition.PartitionIndex), partition.ErrorCode)))
             .ToDictionary(each => each.Partition, each => (ErrorCode)each.ErrorCode);
-        return partitions.ToDictionary(partition => partition, partition => errors.GetValueOrDefault(partition, ErrorCode.UnknownServerError));
+        return partitions.ToDictionary(
+            partition => partition, partition => errors.GetValueOrDefault(partition, ErrorCode.UnknownServerError));
 
         IReadOnlyDictionary<TopicPartition, ErrorCode> All(ErrorCode error) => partitions.ToDictionary(partition => partition, _ => error);
     }
@@ -85,7 +94,8 @@ public sealed class TransactionMarkerSender
                 TransactionVersion = (sbyte)marker.TransactionVersion,
                 Topics =
                 [
-                    .. partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal).Select(topic => new WriteTxnMarkersRequest.WritableTxnMarkerTopic
+                    .. partitions.GroupBy(partition => partition.Topic, StringComparer.Ordinal)
+                        .Select(topic => new WriteTxnMarkersRequest.WritableTxnMarkerTopic
                     {
                         Name = topic.Key,
                         PartitionIndexes = [.. topic.Select(partition => partition.Partition)],

@@ -15,16 +15,26 @@ namespace Ottla.Broker.Hosts.Transactions;
 /// <param name="TransactionVersion">The transaction version of the producer.</param>
 public readonly record struct TransactionMarker(ProducerIdAndEpoch Producer, bool IsCommit, int CoordinatorEpoch, short TransactionVersion);
 
-/// <summary>Writes transaction markers to partitions that this node leads (WriteTxnMarkers), and waits until they are committed. Stateless; any thread may call it.</summary>
+/// <summary>
+/// Writes transaction markers to partitions that this node leads (WriteTxnMarkers), and waits until they are committed. Stateless; any
+/// thread may call it.
+/// </summary>
 /// <param name="topics">The replicas of this node.</param>
-/// <param name="groups">The group coordinators. Markers in their partitions go through them, so that offsets become visible with the commit.</param>
+/// <param name="groups">
+/// The group coordinators. Markers in their partitions go through them, so that offsets become visible with the commit.
+/// </param>
 /// <param name="config">The configuration in force.</param>
 /// <param name="time">The clock.</param>
-public sealed class TransactionMarkers(HostedTopics topics, CoordinatorHost<GroupCommand> groups, Func<BrokerConfig> config, TimeProvider time)
+public sealed class TransactionMarkers(
+    HostedTopics topics, CoordinatorHost<GroupCommand> groups, Func<BrokerConfig> config, TimeProvider time)
 {
     /// <summary>Writes a marker to each of the partitions.</summary>
-    /// <returns>The result for each partition: an error of the log, NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION or REQUEST_TIMED_OUT; INVALID_REQUEST for a marker without a producer.</returns>
-    public async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> WriteAsync(TransactionMarker marker, IReadOnlyCollection<TopicPartition> partitions)
+    /// <returns>
+    /// The result for each partition: an error of the log, NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION or REQUEST_TIMED_OUT;
+    /// INVALID_REQUEST for a marker without a producer.
+    /// </returns>
+    public async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> WriteAsync(
+        TransactionMarker marker, IReadOnlyCollection<TopicPartition> partitions)
     {
         if (marker.Producer.Id < 0 || marker.Producer.Epoch < 0)
             return partitions.ToDictionary(partition => partition, _ => ErrorCode.InvalidRequest);
@@ -59,7 +69,8 @@ public sealed class TransactionMarkers(HostedTopics topics, CoordinatorHost<Grou
     {
         var now = Instant.Now(time);
         var type = marker.IsCommit ? ControlRecordType.Commit : ControlRecordType.Abort;
-        var batch = ControlBatches.BuildEndTransactionMarker(type, marker.CoordinatorEpoch, marker.Producer.Id, marker.Producer.Epoch, now.UnixMilliseconds);
+        var batch = ControlBatches.BuildEndTransactionMarker(
+            type, marker.CoordinatorEpoch, marker.Producer.Id, marker.Producer.Epoch, now.UnixMilliseconds);
         return replica.AppendAsCoordinator(batch, replica.Leadership.LeaderEpoch, marker.TransactionVersion, now);
     }
 
@@ -67,7 +78,8 @@ public sealed class TransactionMarkers(HostedTopics topics, CoordinatorHost<Grou
     {
         try
         {
-            await groups.CompleteTransactionAsync(partition, marker.Producer, marker.CoordinatorEpoch, marker.IsCommit, marker.TransactionVersion);
+            await groups.CompleteTransactionAsync(
+                partition, marker.Producer, marker.CoordinatorEpoch, marker.IsCommit, marker.TransactionVersion);
             return ErrorCode.None;
         }
         catch (ApiException e)

@@ -30,14 +30,19 @@ public readonly record struct TransactionalWrite(PartitionReplica Replica, int S
 /// <param name="Guard">The guard that the append needs.</param>
 public readonly record struct TransactionVerdict(ApiError Error, VerificationGuard Guard);
 
-/// <summary>Asks the coordinator before the first batch of a transaction is appended to a partition (KIP-890). Stateless; all connections use it.</summary>
+/// <summary>
+/// Asks the coordinator before the first batch of a transaction is appended to a partition (KIP-890). Stateless; all connections use it.
+/// </summary>
 /// <param name="coordinators">The transaction coordinators.</param>
 /// <param name="config">The configuration in force.</param>
 /// <param name="time">The clock.</param>
 public sealed class TransactionVerifier(ITransactionCoordinators coordinators, Func<BrokerConfig> config, TimeProvider time)
 {
     /// <summary>Verifies, or adds, the partitions of a request.</summary>
-    /// <returns>One result for each of <paramref name="writes"/>, in their order. Completes at once when all transactions are already open in their partitions.</returns>
+    /// <returns>
+    /// One result for each of <paramref name="writes"/>, in their order. Completes at once when all transactions are already open in their
+    /// partitions.
+    /// </returns>
     public async ValueTask<TransactionVerdict[]> VerifyAsync(
         string transactionalId, ProducerIdAndEpoch producer, IReadOnlyList<TransactionalWrite> writes, TransactionSupport support)
     {
@@ -59,7 +64,8 @@ public sealed class TransactionVerifier(ITransactionCoordinators coordinators, F
         var errors = adds ? await AddAsync(transactionalId, producer, asked) : await AskAsync(transactionalId, producer, asked);
         for (var i = 0; i < verdicts.Length; i++)
         {
-            if (verdicts[i].Guard != VerificationGuard.None && errors.TryGetValue(writes[i].Replica.Partition, out var error) && error != ErrorCode.None)
+            if (verdicts[i].Guard != VerificationGuard.None && errors.TryGetValue(writes[i].Replica.Partition, out var error)
+                && error != ErrorCode.None)
                 verdicts[i] = new TransactionVerdict(new ApiError(Known(error, support)), VerificationGuard.None);
         }
 
@@ -72,7 +78,8 @@ public sealed class TransactionVerifier(ITransactionCoordinators coordinators, F
             return new TransactionVerdict(new ApiError(error), VerificationGuard.None);
         try
         {
-            var guard = write.Replica.Log.StartTransactionVerification(producer.Id, producer.Epoch, write.Sequence, bumpsEpoch, Instant.Now(time));
+            var guard = write.Replica.Log.StartTransactionVerification(
+                producer.Id, producer.Epoch, write.Sequence, bumpsEpoch, Instant.Now(time));
             return new TransactionVerdict(ApiError.None, guard);
         }
         catch (LogException e)
@@ -81,8 +88,12 @@ public sealed class TransactionVerifier(ITransactionCoordinators coordinators, F
         }
     }
 
-    /// <summary>Adds the partitions. Retries for a while if the previous transaction is still completing: that is faster than a retry by the producer.</summary>
-    private async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> AddAsync(string transactionalId, ProducerIdAndEpoch producer, List<TopicPartition> partitions)
+    /// <summary>
+    /// Adds the partitions. Retries for a while if the previous transaction is still completing: that is faster than a retry by the
+    /// producer.
+    /// </summary>
+    private async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> AddAsync(
+        string transactionalId, ProducerIdAndEpoch producer, List<TopicPartition> partitions)
     {
         var settings = config();
         var deadline = Instant.Now(time).AddMilliseconds(Math.Min(settings.AddPartitionsToTxnRetryBackoffMaxMs, settings.RequestTimeoutMs));
@@ -104,7 +115,8 @@ public sealed class TransactionVerifier(ITransactionCoordinators coordinators, F
         }
     }
 
-    private async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> AskAsync(string transactionalId, ProducerIdAndEpoch producer, List<TopicPartition> partitions)
+    private async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> AskAsync(
+        string transactionalId, ProducerIdAndEpoch producer, List<TopicPartition> partitions)
     {
         try
         {

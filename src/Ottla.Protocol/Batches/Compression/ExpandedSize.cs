@@ -9,7 +9,8 @@ namespace Ottla.Protocol.Batches.Compression;
 /// </summary>
 /// <remarks>
 /// The codecs' own limits hold for whatever the blocks contain, so that a small frame cannot hide a large one; only for gzip, which has no
-/// blocks of a known size, the trailer is believed. Data that is malformed counts as far as it can be followed: decoding it ends there, too.
+/// blocks of a known size, the trailer is believed. Data that is malformed counts as far as it can be followed: decoding it ends there,
+/// too.
 /// </remarks>
 public static class ExpandedSize
 {

@@ -52,7 +52,8 @@ internal sealed class CoordinatorBed : IDisposable
             },
         };
         Host = new CoordinatorHost<NoteCommand>(definition, NodeId, _topics, () => Config, Clock, NullLogger.Instance);
-        Log = PartitionLog.Open(Disk, $"/data/{Topic}-0", new TopicPartition(Topic, 0), TopicSettings.Log, new LogOpenOptions(), Clock, NullLogger.Instance);
+        Log = PartitionLog.Open(
+            Disk, $"/data/{Topic}-0", new TopicPartition(Topic, 0), TopicSettings.Log, new LogOpenOptions(), Clock, NullLogger.Instance);
         Apply(new FeatureLevelRecord { Name = MetadataVersion.FeatureName, FeatureLevel = MetadataVersion.Latest.Level });
     }
 
@@ -64,7 +65,8 @@ internal sealed class CoordinatorBed : IDisposable
 
     public BrokerConfig Config { get; }
 
-    public CoordinatorSettings Settings { get; set; } = new(CompressionType.None, AppendLingerMs: -1, WriteTimeoutMs: 5000, LoadBufferBytes: 100, CachedBufferBytesMax: 1 << 20);
+    public CoordinatorSettings Settings { get; set; } = new(
+        CompressionType.None, AppendLingerMs: -1, WriteTimeoutMs: 5000, LoadBufferBytes: 100, CachedBufferBytesMax: 1 << 20);
 
     public PartitionLog Log { get; private set; }
 
@@ -84,7 +86,8 @@ internal sealed class CoordinatorBed : IDisposable
     /// <summary>Called with each output, by the coordinator's loop.</summary>
     public Action<NoteOutput>? OnOutput { get; set; }
 
-    private TopicSettings TopicSettings => new(TopicConfig.Create(Config ?? BrokerConfig.LoadDevMode(), _topicConfigs), Config ?? BrokerConfig.LoadDevMode());
+    private TopicSettings TopicSettings =>
+        new(TopicConfig.Create(Config ?? BrokerConfig.LoadDevMode(), _topicConfigs), Config ?? BrokerConfig.LoadDevMode());
 
     /// <summary>Makes this node the leader, as the controller and the replica manager would, and waits until the log is loaded.</summary>
     public async Task LeadAsync(int epoch, int inSyncReplicas = 1)
@@ -104,7 +107,17 @@ internal sealed class CoordinatorBed : IDisposable
             _topics.Add(new PartitionReplica(TopicId, Log, leadership, TopicSettings));
         if (_image.Topics.Find(TopicId) is null)
             Apply(new TopicRecord { Name = Topic, TopicId = TopicId });
-        Apply(new PartitionRecord { TopicId = TopicId, PartitionId = 0, Replicas = all, Isr = all[..inSyncReplicas], Directories = [.. all.Select(_ => DirectoryIds.Unassigned)], Leader = leader, LeaderEpoch = epoch, PartitionEpoch = epoch });
+        Apply(new PartitionRecord
+        {
+            TopicId = TopicId,
+            PartitionId = 0,
+            Replicas = all,
+            Isr = all[..inSyncReplicas],
+            Directories = [.. all.Select(_ => DirectoryIds.Unassigned)],
+            Leader = leader,
+            LeaderEpoch = epoch,
+            PartitionEpoch = epoch
+        });
     }
 
     /// <summary>Has those who wait for the partition look again, as an append does.</summary>

@@ -8,7 +8,9 @@ using Ottla.Storage.Files;
 
 namespace Ottla.UnitTests.Broker.Coordinators;
 
-/// <summary>What any coordinator can rely on: records are written before they are answered for, and a log makes the same machine again.</summary>
+/// <summary>
+/// What any coordinator can rely on: records are written before they are answered for, and a log makes the same machine again.
+/// </summary>
 public sealed class CoordinatorHostTests
 {
     [Fact]
@@ -176,7 +178,8 @@ public sealed class CoordinatorHostTests
         bed.Elect(CoordinatorBed.NodeId, epoch: 1, inSyncReplicas: 2);
         var first = bed.SubmitAsync(new WriteNotes("a") { WantsOutput = true });
         var second = bed.WriteAsync("b");
-        bed.OnOutput = output => bed.Log.AdvanceHighWatermark(2); // after the replies were looked through, before what is left of them is watched
+        // after the replies were looked through, before what is left of them is watched
+        bed.OnOutput = output => bed.Log.AdvanceHighWatermark(2);
         bed.Log.AdvanceHighWatermark(1);
         bed.WakeWaiters();
         await first;
@@ -367,7 +370,8 @@ public sealed class CoordinatorHostTests
             () => bed.Host.CompleteTransactionAsync(0, producer with { Epoch = 2 }, 0, isCommit, 1).AsTask());
         Assert.Equal(ErrorCode.InvalidProducerEpoch, fenced.Error.Code);
         var machine = bed.Machine;
-        Assert.Equal(ErrorCode.InvalidProducerEpoch, await bed.ErrorOf(new WriteNotes("fenced") { Transaction = producer with { Epoch = 2 } }));
+        Assert.Equal(
+            ErrorCode.InvalidProducerEpoch, await bed.ErrorOf(new WriteNotes("fenced") { Transaction = producer with { Epoch = 2 } }));
         Assert.Same(machine, bed.Machine); // the others have nothing to do with it
         await bed.Host.CompleteTransactionAsync(0, producer, coordinatorEpoch: 0, isCommit, transactionVersion: 1);
         var expected = isCommit ? "a,b,before" : "before";

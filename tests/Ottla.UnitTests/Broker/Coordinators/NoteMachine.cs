@@ -146,7 +146,8 @@ internal sealed class NoteMachine : ICoordinatorMachine<NoteCommand>
             texts.ForEach(text => Notes[text] = -1);
     }
 
-    public void OnLoaded(MetadataImage image, BrokerConfig config, Instant now, CoordinatorEffects effects) => LoadedTopics = image.Topics.ByName.Count;
+    public void OnLoaded(MetadataImage image, BrokerConfig config, Instant now, CoordinatorEffects effects) =>
+        LoadedTopics = image.Topics.ByName.Count;
 
     public void OnMetadata(MetadataDelta delta, BrokerConfig config, Instant now, CoordinatorEffects effects)
     {

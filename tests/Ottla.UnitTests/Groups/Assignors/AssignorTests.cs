@@ -72,7 +72,8 @@ public sealed class AssignorTests
                     if (!problem.Members[i].SubscribedTopicIds.Contains(topic))
                         continue;
                     int[] partitions = [.. assigned[i].Where(p => p.TopicId == topic).Select(p => p.Partition)];
-                    Assert.True(partitions.Length == 0 || partitions[^1] - partitions[0] == partitions.Length - 1, $"seed {seed}: no range");
+                    Assert.True(
+                        partitions.Length == 0 || partitions[^1] - partitions[0] == partitions.Length - 1, $"seed {seed}: no range");
                     counts.Add(partitions.Length);
                 }
 
@@ -102,7 +103,8 @@ public sealed class AssignorTests
     {
         Assert.Empty(Uniform.Assign(new AssignmentProblem([], true, _ => 1)));
         Assert.Empty(Range.Assign(new AssignmentProblem([], true, _ => 1)));
-        var alone = new AssignmentProblem([new AssignorMember("a", null, null, [], [new TopicIdPartition(new Uuid(1, 1), 0)])], true, _ => 1);
+        var alone = new AssignmentProblem(
+            [new AssignorMember("a", null, null, [], [new TopicIdPartition(new Uuid(1, 1), 0)])], true, _ => 1);
         Assert.Empty(Uniform.Assign(alone)[0]);
         Assert.Empty(Range.Assign(alone)[0]);
     }
@@ -140,7 +142,8 @@ public sealed class AssignorTests
         Assert.Equal(wanted, assigned.SelectMany(partitions => partitions).Order());
     }
 
-    private static void AssertNoTopicCanBeBalancedFurther(AssignmentProblem problem, ImmutableSortedSet<TopicIdPartition>[] assigned, string where)
+    private static void AssertNoTopicCanBeBalancedFurther(
+        AssignmentProblem problem, ImmutableSortedSet<TopicIdPartition>[] assigned, string where)
     {
         for (var giver = 0; giver < assigned.Length; giver++)
         {
@@ -149,7 +152,9 @@ public sealed class AssignorTests
                 for (var taker = 0; taker < assigned.Length; taker++)
                 {
                     if (problem.Members[taker].SubscribedTopicIds.Contains(topic))
-                        Assert.True(assigned[giver].Count - assigned[taker].Count <= 1, $"{where}: member {giver} could give a partition of {topic} to {taker}");
+                        Assert.True(
+                            assigned[giver].Count - assigned[taker].Count <= 1,
+                            $"{where}: member {giver} could give a partition of {topic} to {taker}");
                 }
             }
         }

@@ -7,10 +7,12 @@ using static Ottla.UnitTests.Groups.GroupTestBed;
 
 namespace Ottla.UnitTests.Groups.Classic;
 
-/// <summary>A classic group whose members and coordinator do at random what they do in the wild, and what must be true of all that they are told.</summary>
+/// <summary>
+/// A classic group whose members and coordinator do at random what they do in the wild, and what must be true of all that they are told.
+/// </summary>
 /// <remarks>
-/// It knows the answers alone: who leads which generation, what a leader has assigned, when each member was heard of last. Everything follows from
-/// the seed.
+/// It knows the answers alone: who leads which generation, what a leader has assigned, when each member was heard of last. Everything
+/// follows from the seed.
 /// </remarks>
 internal sealed class ClassicGroupModel(ulong seed)
 {
@@ -57,10 +59,12 @@ internal sealed class ClassicGroupModel(ulong seed)
             Check();
         }
 
-        Require(_clients.All(client => client.Phase == Phase.Stable), $"{_clients.FirstOrDefault(client => client.Phase != Phase.Stable)} has not settled");
+        Require(_clients.All(client => client.Phase == Phase.Stable),
+            $"{_clients.FirstOrDefault(client => client.Phase != Phase.Stable)} has not settled");
         Require(_bed.Coordinator.WaitingCount == 0, "somebody waits");
         Require(
-            (_bed.Group?.Members.Select(member => member.MemberId) ?? []).Order(StringComparer.Ordinal).SequenceEqual(_clients.Select(client => client.Id).Order(StringComparer.Ordinal)),
+            (_bed.Group?.Members.Select(member => member.MemberId) ?? []).Order(StringComparer.Ordinal)
+            .SequenceEqual(_clients.Select(client => client.Id).Order(StringComparer.Ordinal)),
             $"the group is {Text(_bed.Group)}, and there are {string.Join(' ', _clients)}");
         Require(_clients.All(client => client.Generation == _bed.Group!.GenerationId), "members are in several generations");
         Require(_clients.Count == 0 || _bed.Group!.State == ClassicGroupState.Stable, $"the group is {_bed.Group?.State}");
@@ -141,13 +145,19 @@ internal sealed class ClassicGroupModel(ulong seed)
         var known = group.Members.First();
         var stale = new JoinGroupResponse { MemberId = known.MemberId, GenerationId = group.GenerationId };
         Require(_bed.Heartbeat("stranger", group.GenerationId) == ErrorCode.UnknownMemberId, "a stranger has a heartbeat");
-        Require(_bed.Heartbeat(known.MemberId, group.GenerationId + 1) == ErrorCode.IllegalGeneration, "a generation that is not there has a heartbeat");
-        Require(_bed.Heartbeat("stranger", group.GenerationId, known.GroupInstanceId ?? "nobody") == (known.IsStatic ? ErrorCode.FencedInstanceId : ErrorCode.UnknownMemberId), "a name can be stolen");
-        Require(_bed.Sync(stale, instance: known.GroupInstanceId, generation: group.GenerationId - 1, name: group.ProtocolName ?? "").Value.ErrorCode == (short)ErrorCode.IllegalGeneration, "an old generation is assigned");
-        Require(_bed.Sync(stale, memberId: "stranger", name: group.ProtocolName ?? "").Value.ErrorCode == (short)ErrorCode.UnknownMemberId, "a stranger is assigned something");
-        Require(_bed.Join("stranger", protocols: ["range", "sticky"]).Value.ErrorCode == (short)ErrorCode.UnknownMemberId, "a stranger makes up its id");
+        Require(_bed.Heartbeat(known.MemberId, group.GenerationId + 1) == ErrorCode.IllegalGeneration,
+            "a generation that is not there has a heartbeat");
+        Require(_bed.Heartbeat("stranger", group.GenerationId, known.GroupInstanceId ?? "nobody") == (
+            known.IsStatic ? ErrorCode.FencedInstanceId : ErrorCode.UnknownMemberId), "a name can be stolen");
+        Require(_bed.Sync(stale, instance: known.GroupInstanceId, generation: group.GenerationId - 1, name: group.ProtocolName ?? "")
+            .Value.ErrorCode == (short)ErrorCode.IllegalGeneration, "an old generation is assigned");
+        Require(_bed.Sync(stale, memberId: "stranger", name: group.ProtocolName ?? "").Value.ErrorCode == (short)ErrorCode.UnknownMemberId,
+            "a stranger is assigned something");
+        Require(_bed.Join("stranger", protocols: ["range", "sticky"]).Value.ErrorCode == (short)ErrorCode.UnknownMemberId,
+            "a stranger makes up its id");
         Require(_bed.Join(type: "connect").Value.ErrorCode == (short)ErrorCode.InconsistentGroupProtocol, "a group has two protocol types");
-        Require(_bed.Join(protocols: ["other"]).Value.ErrorCode == (short)ErrorCode.InconsistentGroupProtocol, "members have no protocol in common");
+        Require(_bed.Join(protocols: ["other"]).Value.ErrorCode == (short)ErrorCode.InconsistentGroupProtocol,
+            "members have no protocol in common");
         Require(_bed.Leave(("stranger", null)).Members[0].ErrorCode == (short)ErrorCode.UnknownMemberId, "a stranger leaves");
         Require(before == Text(group) + group.State, "who was refused has changed the group");
     }
@@ -183,7 +193,8 @@ internal sealed class ClassicGroupModel(ulong seed)
         client.LastJoinAt = Now;
         client.Phase = Phase.Joining;
         client.Join = _bed.Join(
-            client.Id, client.Instance, client.JoinVersion, protocols: protocols, metadata: Subscription(_random.NextChance(20) ? "other" : "topic"));
+            client.Id, client.Instance, client.JoinVersion, protocols: protocols,
+            metadata: Subscription(_random.NextChance(20) ? "other" : "topic"));
         client.HasToWait = !client.Join.IsThere;
     }
 
@@ -191,13 +202,16 @@ internal sealed class ClassicGroupModel(ulong seed)
     {
         var joined = client.Joined!;
         var leads = joined is { Members.Length: > 0, SkipAssignment: false };
-        var mayAssign = leads && _bed.Group is { State: ClassicGroupState.CompletingRebalance } group && group.GenerationId == joined.GenerationId;
+        var mayAssign = leads && _bed.Group is { State: ClassicGroupState.CompletingRebalance } group
+            && group.GenerationId == joined.GenerationId;
         (string Name, string Id, byte[] Bytes)[] assignments = leads
-            ? [.. joined.Members.Where(_ => !_random.NextChance(10)).Select(member => (member.GroupInstanceId ?? member.MemberId, member.MemberId, Bytes($"{_random.NextUInt64()}")))]
+            ? [.. joined.Members.Where(_ => !_random.NextChance(10))
+                .Select(member => (member.GroupInstanceId ?? member.MemberId, member.MemberId, Bytes($"{_random.NextUInt64()}")))]
             : [];
         client.Phase = Phase.Syncing;
         client.Sync = _bed.Sync(
-            joined, instance: client.Instance, name: joined.ProtocolName, assignments: [.. assignments.Select(assignment => (assignment.Id, assignment.Bytes))]);
+            joined, instance: client.Instance, name: joined.ProtocolName,
+            assignments: [.. assignments.Select(assignment => (assignment.Id, assignment.Bytes))]);
         client.HasToWait = !client.Sync.IsThere;
         if (!mayAssign || !client.Sync.IsThere || client.Sync.Value.ErrorCode != 0)
             return;
@@ -272,13 +286,16 @@ internal sealed class ClassicGroupModel(ulong seed)
     private void TakeGeneration(Client client, JoinGroupResponse joined)
     {
         Require(client.Id.Length == 0 || client.Id == joined.MemberId, $"{client} is called {joined.MemberId}");
-        Require(joined.Members.Length > 0 == (joined.Leader == joined.MemberId), $"{client} is told {joined.Members.Length} members, and that {joined.Leader} leads");
-        Require(joined.Members.Length == 0 || joined.Members.Any(member => member.MemberId == joined.MemberId), "a leader is not among its members");
+        Require(joined.Members.Length > 0 == (joined.Leader == joined.MemberId),
+            $"{client} is told {joined.Members.Length} members, and that {joined.Leader} leads");
+        Require(joined.Members.Length == 0
+            || joined.Members.Any(member => member.MemberId == joined.MemberId), "a leader is not among its members");
         Require(joined.Members.DistinctBy(member => member.MemberId).Count() == joined.Members.Length, "a leader is told a member twice");
         var told = (joined.Leader, joined.ProtocolName);
 
         // A static leader may have been replaced by one with another id.
-        if (client.Instance is not null || !_generations.TryGetValue(joined.GenerationId, out var known) || known.Leader!.StartsWith("instance", StringComparison.Ordinal))
+        if (client.Instance is not null || !_generations.TryGetValue(joined.GenerationId, out var known)
+            || known.Leader!.StartsWith("instance", StringComparison.Ordinal))
             _generations[joined.GenerationId] = told;
         else
             Require(known == told, $"{client} is told {told} of generation {joined.GenerationId}, and others {known}");
@@ -298,7 +315,8 @@ internal sealed class ClassicGroupModel(ulong seed)
         {
             case ErrorCode.None:
                 var expected = _assigned.GetValueOrDefault((client.Generation, client.Instance ?? client.Id));
-                Require(expected is not null && expected.AsSpan().SequenceEqual(answer.Value.Assignment), $"{client} is not given what its leader assigned");
+                Require(expected is not null
+                    && expected.AsSpan().SequenceEqual(answer.Value.Assignment), $"{client} is not given what its leader assigned");
                 client.Phase = Phase.Stable;
 
                 // A session begins anew with an answer that was waited for, and not with that of a stable group.
@@ -326,7 +344,8 @@ internal sealed class ClassicGroupModel(ulong seed)
         }
 
         Require(error == ErrorCode.UnknownMemberId, $"{client} is told {error} to its {request}");
-        Require(MayBeForgotten(client, isAnswerAwaited), $"{client} was heard of at {client.LastHeardAt.UnixMilliseconds}, and is unknown to its {request}");
+        Require(MayBeForgotten(client, isAnswerAwaited),
+            $"{client} was heard of at {client.LastHeardAt.UnixMilliseconds}, and is unknown to its {request}");
         (client.Id, client.Phase) = ("", Phase.Out);
     }
 
@@ -347,11 +366,15 @@ internal sealed class ClassicGroupModel(ulong seed)
         Require(Text(_bed.Replayed()) == _lastWritten, $"the log tells of {Text(_bed.Replayed())}, and it was {_lastWritten}");
         if (group is null)
             return;
-        Require(group.AwaitingJoinCount == group.Members.Count(member => member.AwaitingJoin is not null), "those who wait are not counted right");
-        Require(group.State == ClassicGroupState.PreparingRebalance || group.AwaitingJoinCount == 0, "somebody waits for a rebalance that is none");
-        Require(group.State == ClassicGroupState.CompletingRebalance || group.Members.All(member => member.AwaitingSync is null), "somebody waits for an assignment that does not come");
+        Require(group.AwaitingJoinCount == group.Members.Count(member => member.AwaitingJoin is not null),
+            "those who wait are not counted right");
+        Require(group.State == ClassicGroupState.PreparingRebalance
+            || group.AwaitingJoinCount == 0, "somebody waits for a rebalance that is none");
+        Require(group.State == ClassicGroupState.CompletingRebalance
+            || group.Members.All(member => member.AwaitingSync is null), "somebody waits for an assignment that does not come");
         Require(group.IsEmpty || group.LeaderId is null || group.HasMember(group.LeaderId), "the leader is not a member");
-        Require(_bed.Coordinator.Machine.Context.Deadlines.Count <= 3 + (2 * ClientsMax) + group.PendingJoins.Count + group.Members.Count, "deadlines pile up");
+        Require(_bed.Coordinator.Machine.Context.Deadlines.Count <= 3 + (2 * ClientsMax) + group.PendingJoins.Count + group.Members.Count,
+            "deadlines pile up");
     }
 
     private static string Text(ClassicGroup? group) => group switch

@@ -29,7 +29,8 @@ public sealed class ClassicGroupTests
         var record = bed.Coordinator.Log.Last();
         var value = Assert.IsType<GroupMetadataValue>(record.Value);
         Assert.Equal(3, record.ValueVersion);
-        Assert.Equal(("consumer", 1, "range", joins[0].Value.MemberId), (value.ProtocolType, value.Generation, value.Protocol, value.Leader));
+        Assert.Equal(
+            ("consumer", 1, "range", joins[0].Value.MemberId), (value.ProtocolType, value.Generation, value.Protocol, value.Leader));
         var member = value.Members.Single(each => each.MemberId == joins[1].Value.MemberId);
         Assert.Equal((null, "client", "/127.0.0.1"), (member.GroupInstanceId, member.ClientId, member.ClientHost));
         Assert.Equal((RebalanceTimeoutMs, SessionTimeoutMs), (member.RebalanceTimeout, member.SessionTimeout));
@@ -212,10 +213,14 @@ public sealed class ClassicGroupTests
         var members = bed.StableGroup(3, ["a", null, null]);
         var given = bed.Join().Value.MemberId;
 
-        var left = bed.Leave((members[0].MemberId, "a"), (members[1].MemberId, null), (given, null), ("other", null), (members[1].MemberId, null));
+        var left = bed.Leave(
+            (members[0].MemberId, "a"), (members[1].MemberId, null), (given, null), ("other", null), (members[1].MemberId, null));
 
-        Assert.Equal([0, 0, 0, (short)ErrorCode.UnknownMemberId, (short)ErrorCode.UnknownMemberId], left.Members.Select(member => member.ErrorCode));
-        Assert.Equal([members[0].MemberId, members[1].MemberId, given, "other", members[1].MemberId], left.Members.Select(member => member.MemberId));
+        Assert.Equal(
+            [0, 0, 0, (short)ErrorCode.UnknownMemberId, (short)ErrorCode.UnknownMemberId], left.Members.Select(member => member.ErrorCode));
+        Assert.Equal(
+            [members[0].MemberId, members[1].MemberId, given, "other", members[1].MemberId],
+            left.Members.Select(member => member.MemberId));
         Assert.Equal(2, bed.Join(members[2].MemberId).Value.GenerationId);
     }
 
@@ -235,7 +240,8 @@ public sealed class ClassicGroupTests
 
         LeaveGroupResponse Leave(string memberId, string groupId)
         {
-            var answer = bed.Send(new LeaveGroupCommand(Origin(version), new LeaveGroupRequest { GroupId = groupId, MemberId = memberId })).Value;
+            var answer = bed.Send(new LeaveGroupCommand(Origin(version), new LeaveGroupRequest { GroupId = groupId, MemberId = memberId }))
+                .Value;
             Assert.Empty(answer.Members);
             return answer;
         }
@@ -352,7 +358,8 @@ public sealed class ClassicGroupTests
         Check(ErrorCode.IllegalGeneration, bed.Group, me, "a", 2);
         Check(ErrorCode.IllegalGeneration, bed.Group, me, "a", -1);
 
-        static void Check(ErrorCode expected, ClassicGroup group, string memberId, string? instance, int generation, bool isTransactional = false)
+        static void Check(
+            ErrorCode expected, ClassicGroup group, string memberId, string? instance, int generation, bool isTransactional = false)
         {
             var error = Record.Exception(() => group.ValidateOffsetCommit(memberId, instance, generation, isTransactional, 9));
             Assert.Equal(expected, (error as ApiException)?.Error.Code ?? ErrorCode.None);

@@ -123,7 +123,8 @@ public sealed class ClassicJoinTests
         var member = bed.StableGroup()[0];
 
         Assert.Equal((short)ErrorCode.InconsistentGroupProtocol, bed.Join(type: type, protocols: protocols).Value.ErrorCode);
-        Assert.Equal((short)ErrorCode.InconsistentGroupProtocol, bed.Join(member.MemberId, type: type, protocols: protocols).Value.ErrorCode);
+        Assert.Equal(
+            (short)ErrorCode.InconsistentGroupProtocol, bed.Join(member.MemberId, type: type, protocols: protocols).Value.ErrorCode);
     }
 
     [Fact]
@@ -295,8 +296,10 @@ public sealed class ClassicJoinTests
         var joins = new[] { bed.JoinWithNewId().Answer, bed.JoinWithNewId().Answer };
         bed.AdvanceUntil(joins[0]);
 
-        Assert.Equal((1, 2), (bed.Join(joins[0].Value.MemberId).Value.GenerationId, bed.Join(joins[0].Value.MemberId).Value.Members.Length));
-        Assert.Equal((1, 0), (bed.Join(joins[1].Value.MemberId).Value.GenerationId, bed.Join(joins[1].Value.MemberId).Value.Members.Length));
+        Assert.Equal(
+            (1, 2), (bed.Join(joins[0].Value.MemberId).Value.GenerationId, bed.Join(joins[0].Value.MemberId).Value.Members.Length));
+        Assert.Equal(
+            (1, 0), (bed.Join(joins[1].Value.MemberId).Value.GenerationId, bed.Join(joins[1].Value.MemberId).Value.Members.Length));
 
         bed.Join(joins[1].Value.MemberId, metadata: Subscription("other"));
         Assert.Equal(ClassicGroupState.PreparingRebalance, bed.Group.State);

@@ -171,7 +171,9 @@ public sealed class ClassicStaticMemberTests
 
         var left = bed.Leave(("", "b"), ("", "unknown"), ("", null));
 
-        Assert.Equal([(short)ErrorCode.None, (short)ErrorCode.UnknownMemberId, (short)ErrorCode.UnknownMemberId], left.Members.Select(member => member.ErrorCode));
+        Assert.Equal(
+            [(short)ErrorCode.None, (short)ErrorCode.UnknownMemberId, (short)ErrorCode.UnknownMemberId],
+            left.Members.Select(member => member.ErrorCode));
         Assert.Equal(["b", "unknown", null], left.Members.Select(member => member.GroupInstanceId));
         Assert.Equal(members[0].MemberId, Assert.Single(bed.Group.Members).MemberId);
     }

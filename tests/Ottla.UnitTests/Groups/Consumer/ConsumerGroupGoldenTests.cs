@@ -12,7 +12,9 @@ using static Ottla.UnitTests.Groups.Consumer.ConsumerGroupTestBed;
 
 namespace Ottla.UnitTests.Groups.Consumer;
 
-/// <summary>The group that Kafka's own console consumer left in the golden directory: what it says, and what we would have written.</summary>
+/// <summary>
+/// The group that Kafka's own console consumer left in the golden directory: what it says, and what we would have written.
+/// </summary>
 public sealed class ConsumerGroupGoldenTests
 {
     private const string Golden = "modern-group";
@@ -31,7 +33,9 @@ public sealed class ConsumerGroupGoldenTests
         var group = machine.Context.Find<ConsumerGroup>(Golden)!;
         Assert.Equal(("Stable", 2, 2, 30796230944809721), (group.StateName, group.GroupEpoch, group.AssignmentEpoch, group.MetadataHash));
         var member = group.Get(MemberId);
-        Assert.Equal((2, 0, "console-consumer", "/127.0.0.1", 300_000), (member.MemberEpoch, member.PreviousMemberEpoch, member.ClientId, member.ClientHost, member.RebalanceTimeoutMs));
+        Assert.Equal(
+            (2, 0, "console-consumer", "/127.0.0.1", 300_000),
+            (member.MemberEpoch, member.PreviousMemberEpoch, member.ClientId, member.ClientHost, member.RebalanceTimeoutMs));
         Assert.Equal(["partitions"], member.SubscribedTopicNames);
         Assert.Equal([0, 1, 2], member.AssignedPartitions.Keys.Select(partition => partition.Partition));
         Assert.All(member.AssignedPartitions.Values, epoch => Assert.Equal(2, epoch));
@@ -79,7 +83,8 @@ public sealed class ConsumerGroupGoldenTests
             while (reader.TryRead(out var record))
             {
                 var decoded = CoordinatorRecordSerde.Groups.Decode(record);
-                if (decoded.Key is not (OffsetCommitKey or GroupMetadataKey) && decoded.Key.GetType().Name.StartsWith("ConsumerGroup", StringComparison.Ordinal))
+                if (decoded.Key is not (OffsetCommitKey or GroupMetadataKey)
+                    && decoded.Key.GetType().Name.StartsWith("ConsumerGroup", StringComparison.Ordinal))
                     records.Add(decoded);
             }
         }

@@ -6,7 +6,9 @@ using static Ottla.UnitTests.Groups.CoordinatorTestBed;
 
 namespace Ottla.UnitTests.Groups.Consumer;
 
-/// <summary>A group whose members, topics and coordinator do at random what they do in the wild; everything follows from the seed.</summary>
+/// <summary>
+/// A group whose members, topics and coordinator do at random what they do in the wild; everything follows from the seed.
+/// </summary>
 /// <remarks>After every step no partition may have two owners among the members that have not been told to go.</remarks>
 internal sealed class ConsumerGroupSimulation
 {
@@ -58,7 +60,8 @@ internal sealed class ConsumerGroupSimulation
         }
 
         CheckSettled();
-        Require(ConsumerGroupTestBed.Text(_bed.Group) == ConsumerGroupTestBed.Text(_bed.Replay().Context.Find<StateMachines.Groups.Consumer.ConsumerGroup>(GroupId)), "the log tells another story");
+        Require(ConsumerGroupTestBed.Text(_bed.Group) == ConsumerGroupTestBed.Text(
+            _bed.Replay().Context.Find<StateMachines.Groups.Consumer.ConsumerGroup>(GroupId)), "the log tells another story");
     }
 
     private void Step()
@@ -132,7 +135,8 @@ internal sealed class ConsumerGroupSimulation
     {
         var before = ConsumerGroupTestBed.Text(_bed.Machine.Context.Find<StateMachines.Groups.Consumer.ConsumerGroup>(GroupId));
         _bed.FailOver();
-        Require(before == ConsumerGroupTestBed.Text(_bed.Machine.Context.Find<StateMachines.Groups.Consumer.ConsumerGroup>(GroupId)), "the log tells another story");
+        Require(before == ConsumerGroupTestBed.Text(_bed.Machine.Context.Find<StateMachines.Groups.Consumer.ConsumerGroup>(GroupId)),
+            "the log tells another story");
     }
 
     private void Heartbeat(Client client, bool isLost)
@@ -174,7 +178,8 @@ internal sealed class ConsumerGroupSimulation
         foreach (var client in _clients.Values.Where(client => !client.IsFenced && IsMember(client)))
         {
             foreach (var partition in client.Owned)
-                Require(owners.TryAdd(partition, client.MemberId), $"{owners.GetValueOrDefault(partition)} and {client.MemberId} both have {partition}");
+                Require(owners.TryAdd(partition, client.MemberId),
+                    $"{owners.GetValueOrDefault(partition)} and {client.MemberId} both have {partition}");
         }
     }
 
@@ -192,11 +197,13 @@ internal sealed class ConsumerGroupSimulation
         Require(group.StateName == (living.Length == 0 ? "Empty" : "Stable"), $"the group is {group.StateName}");
         Require(living.All(IsMember), "a living member is not in the group");
         var wanted = living.SelectMany(client => client.Topics(_bed.Image)).Distinct()
-            .SelectMany(topic => Enumerable.Range(0, topic.Partitions.Length), (topic, index) => new TopicIdPartition(topic.Id, index)).Order();
+            .SelectMany(topic => Enumerable.Range(0, topic.Partitions.Length), (topic, index) => new TopicIdPartition(topic.Id, index))
+            .Order();
         var owned = living.SelectMany(client => client.Owned).Order();
         Require(wanted.SequenceEqual(owned), $"wanted {string.Join(' ', wanted)}, owned {string.Join(' ', owned)}");
         foreach (var client in living)
-            Require(client.Owned.All(partition => client.Topics(_bed.Image).Any(topic => topic.Id == partition.TopicId)), "a member has what it did not ask for");
+            Require(client.Owned.All(partition => client.Topics(_bed.Image).Any(topic => topic.Id == partition.TopicId)),
+                "a member has what it did not ask for");
     }
 
     private void Require(bool holds, string what)

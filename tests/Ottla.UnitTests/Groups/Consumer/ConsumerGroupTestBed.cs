@@ -49,15 +49,18 @@ internal sealed class ConsumerGroupTestBed : CoordinatorTestBed
     };
 
     public static ConsumerGroupHeartbeatRequest.TopicPartitionsData[] Owned(IEnumerable<TopicIdPartition> partitions) =>
-        [.. ConsumerGroupRecords.ByTopic(partitions).Select(topic => new ConsumerGroupHeartbeatRequest.TopicPartitionsData { TopicId = topic.Id, Partitions = topic.Partitions })];
+        [.. ConsumerGroupRecords.ByTopic(partitions)
+            .Select(topic => new ConsumerGroupHeartbeatRequest.TopicPartitionsData { TopicId = topic.Id, Partitions = topic.Partitions })];
 
     public static IEnumerable<TopicIdPartition> Partitions(ConsumerGroupHeartbeatResponse.AssignmentData assignment) =>
-        assignment.TopicPartitions.SelectMany(topic => topic.Partitions, (topic, partition) => new TopicIdPartition(topic.TopicId, partition));
+        assignment.TopicPartitions.SelectMany(
+            topic => topic.Partitions, (topic, partition) => new TopicIdPartition(topic.TopicId, partition));
 
     public ConsumerGroupHeartbeatResponse Send(ConsumerGroupHeartbeatRequest request, short version = 1, string clientId = "client") =>
         Do(new ConsumerGroupHeartbeatCommand(new RequestOrigin(clientId, "/127.0.0.1", version), request));
 
-    public ApiError Fails(ConsumerGroupHeartbeatRequest request, short version = 1) => Assert.Throws<ApiException>(() => Send(request, version)).Error;
+    public ApiError Fails(ConsumerGroupHeartbeatRequest request, short version = 1) =>
+        Assert.Throws<ApiException>(() => Send(request, version)).Error;
 
     /// <summary>The answer to what is answered at once.</summary>
     /// <exception cref="ApiException">It is an error.</exception>
@@ -75,7 +78,8 @@ internal sealed class ConsumerGroupTestBed : CoordinatorTestBed
 
     /// <summary>A group in words, to compare it with another.</summary>
     public static string Text(ConsumerGroup? group) => group is null ? "no group" : string.Join('\n', ConsumerGroupRecords.Group(group)
-        .Concat(group.ResolvedRegularExpressions.Select(entry => ConsumerGroupRecords.RegularExpression(group.GroupId, entry.Key, entry.Value)))
+        .Concat(group.ResolvedRegularExpressions.Select(
+            entry => ConsumerGroupRecords.RegularExpression(group.GroupId, entry.Key, entry.Value)))
         .Select(Text));
 
     /// <summary>A record in words: its bytes.</summary>

@@ -22,8 +22,10 @@ public sealed class ConsumerHeartbeatErrorTests
         { "RackId can't be empty.", request => request.RackId = "" },
         { "RebalanceTimeoutMs must be provided in first request.", request => request.RebalanceTimeoutMs = -1 },
         { "TopicPartitions must be empty when (re-)joining.", request => request.TopicPartitions = null },
-        { "TopicPartitions must be empty when (re-)joining.", request => request.TopicPartitions = Owned([new TopicIdPartition(Uuid.One, 0)]) },
-        { "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.", request => request.SubscribedTopicNames = null },
+        { "TopicPartitions must be empty when (re-)joining.",
+            request => request.TopicPartitions = Owned([new TopicIdPartition(Uuid.One, 0)]) },
+        { "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
+            request => request.SubscribedTopicNames = null },
         { "InstanceId can't be null.", request => request.MemberEpoch = -2 },
         { "MemberEpoch is invalid.", request => request.MemberEpoch = -3 },
     };
@@ -71,7 +73,8 @@ public sealed class ConsumerHeartbeatErrorTests
     [Theory]
     [InlineData(5)]
     [InlineData(-1)]
-    public void GROUP_ID_NOT_FOUND_when_nobody_has_joined(int epoch) => Assert.Equal(ErrorCode.GroupIdNotFound, _bed.Fails(Beat("a", epoch)).Code);
+    public void GROUP_ID_NOT_FOUND_when_nobody_has_joined(int epoch) =>
+        Assert.Equal(ErrorCode.GroupIdNotFound, _bed.Fails(Beat("a", epoch)).Code);
 
     [Theory]
     [InlineData(5)]
@@ -178,7 +181,8 @@ public sealed class ConsumerHeartbeatErrorTests
 
     [Fact]
     public void GROUP_ID_NOT_FOUND_when_a_group_that_is_not_there_is_described() =>
-        Assert.Equal(ErrorCode.GroupIdNotFound, Assert.Throws<ApiException>(() => _bed.Do(new ConsumerGroupDescribeCommand("other"))).Error.Code);
+        Assert.Equal(
+            ErrorCode.GroupIdNotFound, Assert.Throws<ApiException>(() => _bed.Do(new ConsumerGroupDescribeCommand("other"))).Error.Code);
 
     [Fact]
     public void A_commit_is_refused_for_strangers_wrong_epochs_and_old_versions()
@@ -223,7 +227,8 @@ public sealed class ConsumerHeartbeatErrorTests
         Assert.Equal(ErrorCode.StaleMemberEpoch, Code(() => Check(got, 3)));
         Assert.Equal(ErrorCode.StaleMemberEpoch, Code(() => Check(new TopicIdPartition(TopicId("foo"), 99), 3)));
 
-        void Check(TopicIdPartition partition, int epoch) => _bed.Group.ValidatePartitionCommit("a", epoch, "topic", partition.TopicId, partition.Partition);
+        void Check(TopicIdPartition partition, int epoch) =>
+            _bed.Group.ValidatePartitionCommit("a", epoch, "topic", partition.TopicId, partition.Partition);
     }
 
     private static ErrorCode Code(Action action) => Assert.Throws<ApiException>(action).Error.Code;

@@ -129,7 +129,9 @@ public sealed class ConsumerHeartbeatTests
         _bed.AddPartitions("foo", 1);
         _bed.Send(Beat("a", 2));
         Assert.NotEqual(hash, _bed.Group.MetadataHash);
-        Assert.NotEqual(TopicMetadataHash.Of(["foo"], _bed.Image with { Cluster = StateMachines.Metadata.ClusterImage.Empty }), _bed.Group.MetadataHash);
+        Assert.NotEqual(
+            TopicMetadataHash.Of(["foo"], _bed.Image with { Cluster = StateMachines.Metadata.ClusterImage.Empty }),
+            _bed.Group.MetadataHash);
     }
 
     [Fact]
@@ -139,7 +141,8 @@ public sealed class ConsumerHeartbeatTests
         var response = _bed.Send(Beat("a", -1));
         Assert.Equal(("a", -1), (response.MemberId, response.MemberEpoch));
         Assert.Equal([8, 7, 5, 3, 6], Types());
-        Assert.Equal(("Empty", 3, 3, 0L), (_bed.Group.StateName, _bed.Group.GroupEpoch, _bed.Group.AssignmentEpoch, _bed.Group.MetadataHash));
+        Assert.Equal(
+            ("Empty", 3, 3, 0L), (_bed.Group.StateName, _bed.Group.GroupEpoch, _bed.Group.AssignmentEpoch, _bed.Group.MetadataHash));
         Assert.Equal(default, _bed.Group.AssignmentTimestamp);
         Assert.Null(_bed.Machine.Context.Deadlines.At(DeadlinePurpose.ConsumerSession, GroupId, "a"));
         Assert.Equal(4, _bed.Send(Join("b", "foo")).MemberEpoch);
@@ -455,7 +458,9 @@ public sealed class ConsumerHeartbeatTests
         var a = group.Members.Single(member => member.MemberId == "a");
         Assert.Equal(6, Assert.Single(a.Assignment.TopicPartitions).Partitions.Length);
         Assert.Equal(3, Assert.Single(a.TargetAssignment.TopicPartitions).Partitions.Length);
-        Assert.Equal(("foo", "client", "/127.0.0.1", (sbyte)1, ""), (a.Assignment.TopicPartitions[0].TopicName, a.ClientId, a.ClientHost, a.MemberType, a.SubscribedTopicRegex));
+        Assert.Equal(
+            ("foo", "client", "/127.0.0.1", (sbyte)1, ""),
+            (a.Assignment.TopicPartitions[0].TopicName, a.ClientId, a.ClientHost, a.MemberType, a.SubscribedTopicRegex));
     }
 
     [Fact]
@@ -473,7 +478,9 @@ public sealed class ConsumerHeartbeatTests
     public void A_record_of_an_older_broker_is_deleted_with_the_next_change()
     {
         _bed.Send(Join("a", "foo"));
-        _bed.Machine.Apply(99, new(new ConsumerGroupPartitionMetadataKey { GroupId = GroupId }, new ConsumerGroupPartitionMetadataValue(), 0), ProducerIdAndEpoch.None);
+        _bed.Machine.Apply(
+            99, new(new ConsumerGroupPartitionMetadataKey { GroupId = GroupId }, new ConsumerGroupPartitionMetadataValue(), 0),
+            ProducerIdAndEpoch.None);
         _bed.Send(Join("b", "foo"));
         Assert.Contains((short)4, Types());
         Assert.False(_bed.Group.HasPartitionMetadataRecord);

@@ -8,7 +8,9 @@ using static Ottla.UnitTests.Groups.CoordinatorTestBed;
 
 namespace Ottla.UnitTests.Groups.Migration;
 
-/// <summary>Groups that go from one protocol to the other while members of both are in them, as <c>group.consumer.migration.policy</c> says.</summary>
+/// <summary>
+/// Groups that go from one protocol to the other while members of both are in them, as <c>group.consumer.migration.policy</c> says.
+/// </summary>
 public sealed class GroupMigrationTests
 {
     private const string Topic = "topic";
@@ -36,7 +38,9 @@ public sealed class GroupMigrationTests
 
         var group = ConsumerGroupOf(bed);
         Assert.Equal(ErrorCode.None, answer.Error);
-        Assert.Equal(classic.Select(member => member.MemberId).Append(Modern).Order(StringComparer.Ordinal), group.Members.Select(member => member.MemberId));
+        Assert.Equal(
+            classic.Select(member => member.MemberId).Append(Modern).Order(StringComparer.Ordinal),
+            group.Members.Select(member => member.MemberId));
         Assert.All(classic, member => Assert.NotNull(group.Get(member.MemberId).Classic));
         Assert.Equal(5, FetchOffset(bed));
         AssertReplays(bed);
@@ -270,7 +274,8 @@ public sealed class GroupMigrationTests
 
     private static GroupTestBed Bed(string policy, params (string Name, string Value)[] configs)
     {
-        var bed = new GroupTestBed([("group.consumer.migration.policy", policy), ("group.consumer.assignment.interval.ms", "0"), .. configs]);
+        var bed = new GroupTestBed(
+            [("group.consumer.migration.policy", policy), ("group.consumer.assignment.interval.ms", "0"), .. configs]);
         bed.CreateTopic(Topic, PartitionCount);
         return bed;
     }
@@ -281,12 +286,17 @@ public sealed class GroupMigrationTests
     private static byte[] Subscription() => GroupTestBed.Subscription(Topic);
 
     private static byte[] Assignment(IEnumerable<int> partitions) => ConsumerProtocol.WriteAssignment(
-        new ConsumerProtocolAssignment { AssignedPartitions = [new ConsumerProtocolAssignment.TopicPartition { Topic = Topic, Partitions = [.. partitions] }] }, 1);
+        new ConsumerProtocolAssignment
+        {
+            AssignedPartitions = [
+            new ConsumerProtocolAssignment.TopicPartition { Topic = Topic, Partitions = [.. partitions] }]
+        }, 1);
 
     private static Answer<ConsumerGroupHeartbeatResponse> Send(GroupTestBed bed, ConsumerGroupHeartbeatRequest request) =>
         bed.Send(new ConsumerGroupHeartbeatCommand(GroupTestBed.Origin(1), request));
 
-    private static Answer<ConsumerGroupHeartbeatResponse> JoinModern(GroupTestBed bed) => Send(bed, ConsumerGroupTestBed.Join(Modern, Topic));
+    private static Answer<ConsumerGroupHeartbeatResponse> JoinModern(GroupTestBed bed) =>
+        Send(bed, ConsumerGroupTestBed.Join(Modern, Topic));
 
     private static ErrorCode HeartbeatError(GroupTestBed bed, string memberId, int generation, string? instance = null) =>
         bed.Send(new HeartbeatCommand(GroupTestBed.Origin(4), new HeartbeatRequest
@@ -307,7 +317,9 @@ public sealed class GroupMigrationTests
     private static JoinGroupResponse[] StableClassicGroup(GroupTestBed bed, int members)
     {
         var joined = JoinAll(bed, members);
-        var assignments = joined.Select((member, i) => (member.MemberId, Assignment(Enumerable.Range(0, PartitionCount).Where(partition => partition % members == i)))).ToArray();
+        var assignments = joined.Select(
+            (member, i) => (member.MemberId, Assignment(Enumerable.Range(0, PartitionCount).Where(partition => partition % members == i))))
+                .ToArray();
         foreach (var member in joined.OrderBy(member => member.MemberId != member.Leader))
             Assert.Equal(0, bed.Sync(member, assignments: member.MemberId == member.Leader ? assignments : []).Value.ErrorCode);
         return joined;
@@ -331,9 +343,14 @@ public sealed class GroupMigrationTests
     // What a cooperative consumer that gives up at once what it is to give up has when it joins again.
     private static byte[] Owning(GroupTestBed bed, string memberId)
     {
-        var owned = bed.Machine.Context.Find<ConsumerGroup>(GroupId)?.Find(memberId)?.AssignedPartitions.Keys.Select(partition => partition.Partition) ?? [];
+        var owned = bed.Machine.Context.Find<ConsumerGroup>(GroupId)?.Find(memberId)?.AssignedPartitions.Keys.Select(
+            partition => partition.Partition) ?? [];
         return ConsumerProtocol.WriteSubscription(
-            new ConsumerProtocolSubscription { Topics = [Topic], OwnedPartitions = [new ConsumerProtocolSubscription.TopicPartition { Topic = Topic, Partitions = [.. owned] }] }, 1);
+            new ConsumerProtocolSubscription
+            {
+                Topics = [Topic],
+                OwnedPartitions = [new ConsumerProtocolSubscription.TopicPartition { Topic = Topic, Partitions = [.. owned] }]
+            }, 1);
     }
 
     private static JoinGroupResponse BeatOrRejoin(GroupTestBed bed, JoinGroupResponse member)
@@ -351,7 +368,8 @@ public sealed class GroupMigrationTests
     private static JoinGroupResponse[] Settle(GroupTestBed bed, string[] classicIds)
     {
         var epoch = ConsumerGroupOf(bed).Find(Modern)?.MemberEpoch ?? 0;
-        var members = classicIds.ToDictionary(id => id, id => new JoinGroupResponse { MemberId = id, GenerationId = ConsumerGroupOf(bed).Get(id).MemberEpoch });
+        var members = classicIds.ToDictionary(
+            id => id, id => new JoinGroupResponse { MemberId = id, GenerationId = ConsumerGroupOf(bed).Get(id).MemberEpoch });
         for (var round = 0; round < 6; round++)
         {
             foreach (var id in classicIds)
@@ -381,7 +399,9 @@ public sealed class GroupMigrationTests
 
         Assert.Equal(ClassicGroupState.PreparingRebalance, bed.Group.State);
         Assert.All(bed.Group.Members, member => Assert.NotEmpty(ConsumerProtocol.ReadAssignment(member.Assignment).AssignedPartitions));
-        Assert.Equal(classic.Select(member => member.MemberId).Order(StringComparer.Ordinal), bed.Group.Members.Select(member => member.MemberId).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            classic.Select(member => member.MemberId).Order(StringComparer.Ordinal),
+            bed.Group.Members.Select(member => member.MemberId).Order(StringComparer.Ordinal));
         Assert.All(classic, member => Assert.Equal(ErrorCode.RebalanceInProgress, bed.Heartbeat(member.MemberId, bed.Group.GenerationId)));
         var joins = classic.Select(member => bed.Join(member.MemberId, metadata: Subscription())).ToArray();
         bed.Stabilize([.. joins.Select(join => join.Value)]);
@@ -413,15 +433,18 @@ public sealed class GroupMigrationTests
         }
 
         var (group, other) = ((ClassicGroup)live, (ClassicGroup)replayed);
-        Assert.Equal((group.GenerationId, group.ProtocolName, group.ProtocolType), (other.GenerationId, other.ProtocolName, other.ProtocolType));
+        Assert.Equal(
+            (group.GenerationId, group.ProtocolName, group.ProtocolType), (other.GenerationId, other.ProtocolName, other.ProtocolType));
         Assert.Equal(
             group.Members.Select(member => (member.MemberId, member.GroupInstanceId, Convert.ToHexString(member.Assignment))),
             other.Members.Select(member => (member.MemberId, member.GroupInstanceId, Convert.ToHexString(member.Assignment))));
     }
 
-    private static void CommitOffset(GroupTestBed bed, JoinGroupResponse member, long offset) => Commit(bed, member.MemberId, member.GenerationId, offset);
+    private static void CommitOffset(GroupTestBed bed, JoinGroupResponse member, long offset) =>
+        Commit(bed, member.MemberId, member.GenerationId, offset);
 
-    private static void CommitOffset(GroupTestBed bed, long offset) => Commit(bed, Modern, ConsumerGroupOf(bed).Get(Modern).MemberEpoch, offset);
+    private static void CommitOffset(GroupTestBed bed, long offset) =>
+        Commit(bed, Modern, ConsumerGroupOf(bed).Get(Modern).MemberEpoch, offset);
 
     private static void Commit(GroupTestBed bed, string memberId, int generation, long offset) =>
         Assert.Equal(ErrorCode.None, bed.Send(new OffsetCommitCommand(GroupTestBed.Origin(9), new OffsetCommitRequest
@@ -435,7 +458,8 @@ public sealed class GroupMigrationTests
                 {
                     Name = Topic,
                     TopicId = TopicId(Topic),
-                    Partitions = [new OffsetCommitRequest.OffsetCommitRequestPartition { CommittedOffset = offset, CommittedMetadata = "" }],
+                    Partitions = [
+                        new OffsetCommitRequest.OffsetCommitRequestPartition { CommittedOffset = offset, CommittedMetadata = "" }],
                 },
             ],
         })).Value[0]);

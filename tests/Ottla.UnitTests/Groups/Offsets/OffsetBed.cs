@@ -25,7 +25,8 @@ internal sealed class OffsetBed
     public OffsetBed(params (string Name, string Value)[] configs)
     {
         _config = BrokerConfig.LoadDevMode(null, configs.Select(config => KeyValuePair.Create(config.Name, config.Value)));
-        _image = MetadataImage.Empty.Apply([new MetadataRecord(new TopicRecord { Name = "t", TopicId = TopicId }, 0)], 0, MetadataProvenance.Empty);
+        _image = MetadataImage.Empty.Apply(
+            [new MetadataRecord(new TopicRecord { Name = "t", TopicId = TopicId }, 0)], 0, MetadataProvenance.Empty);
         Load();
     }
 
@@ -93,7 +94,9 @@ internal sealed class OffsetBed
         Take(() => Machine.OnMetadata(delta, _config, Now, _effects));
     }
 
-    public static OffsetCommitCommand Commit(string group, long offset, string topic = "t", int partition = 0, int generation = -1, string member = "", short version = 10, string? metadata = "", int leaderEpoch = -1, long retentionMs = -1) =>
+    public static OffsetCommitCommand Commit(
+        string group, long offset, string topic = "t", int partition = 0, int generation = -1, string member = "", short version = 10,
+        string? metadata = "", int leaderEpoch = -1, long retentionMs = -1) =>
         new(Origin(version), new OffsetCommitRequest
         {
             GroupId = group,
@@ -106,12 +109,16 @@ internal sealed class OffsetBed
                 {
                     Name = topic,
                     TopicId = topic == "t" ? TopicId : Uuid.Zero,
-                    Partitions = [new OffsetCommitRequest.OffsetCommitRequestPartition { PartitionIndex = partition, CommittedOffset = offset, CommittedMetadata = metadata, CommittedLeaderEpoch = leaderEpoch }],
+                    Partitions = [
+                        new OffsetCommitRequest.OffsetCommitRequestPartition { PartitionIndex = partition, CommittedOffset = offset,
+                            CommittedMetadata = metadata, CommittedLeaderEpoch = leaderEpoch }],
                 },
             ],
         });
 
-    public static TxnOffsetCommitCommand CommitIn(ProducerIdAndEpoch transaction, string group, long offset, int generation = -1, short version = 6, string? metadata = "", int partition = 0) =>
+    public static TxnOffsetCommitCommand CommitIn(
+        ProducerIdAndEpoch transaction, string group, long offset, int generation = -1, short version = 6, string? metadata = "",
+        int partition = 0) =>
         new(Origin(version), new TxnOffsetCommitRequest
         {
             GroupId = group,
@@ -124,7 +131,9 @@ internal sealed class OffsetBed
                 {
                     Name = "t",
                     TopicId = TopicId,
-                    Partitions = [new TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition { PartitionIndex = partition, CommittedOffset = offset, CommittedMetadata = metadata }],
+                    Partitions = [
+                        new TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition { PartitionIndex = partition, CommittedOffset = offset,
+                            CommittedMetadata = metadata }],
                 },
             ],
         });
@@ -136,7 +145,12 @@ internal sealed class OffsetBed
     public long Fetch(string group, string topic = "t", int partition = 0, bool requireStable = false, Uuid? topicId = null)
     {
         var answer = Send(new OffsetFetchCommand(
-            new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = group, Topics = [new FetchTopic { Name = topic, TopicId = topicId ?? Uuid.Zero, PartitionIndexes = [partition] }] }, requireStable));
+            new OffsetFetchRequest.OffsetFetchRequestGroup
+            {
+                GroupId = group,
+                Topics = [
+                new FetchTopic { Name = topic, TopicId = topicId ?? Uuid.Zero, PartitionIndexes = [partition] }]
+            }, requireStable));
         var fetched = Assert.Single(Assert.Single(answer.Topics).Partitions);
         if ((ErrorCode)fetched.ErrorCode == ErrorCode.UnstableOffsetCommit)
             return -2;
@@ -147,9 +161,11 @@ internal sealed class OffsetBed
     /// <summary>All offsets of a group, as text.</summary>
     public string FetchAll(string group, bool requireStable = false)
     {
-        var answer = Send(new OffsetFetchCommand(new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = group, Topics = null }, requireStable));
+        var answer = Send(
+            new OffsetFetchCommand(new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = group, Topics = null }, requireStable));
         return string.Join(' ', answer.Topics.SelectMany(topic => topic.Partitions.Select(partition =>
-            $"{topic.Name}-{partition.PartitionIndex}={(partition.ErrorCode == 0 ? $"{partition.CommittedOffset}" : $"{(ErrorCode)partition.ErrorCode}")}")));
+            $"{topic.Name}-{partition.PartitionIndex}="
+                + $"{(partition.ErrorCode == 0 ? $"{partition.CommittedOffset}" : $"{(ErrorCode)partition.ErrorCode}")}")));
     }
 
     public List<string> Groups() => [.. Send(new ListGroupsCommand([], [])).Select(group => group.GroupId)];

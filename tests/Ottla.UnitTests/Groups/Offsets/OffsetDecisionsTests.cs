@@ -24,7 +24,9 @@ public sealed class OffsetDecisionsTests
         var record = Assert.Single(bed.Written);
         Assert.Equal(4, record.ValueVersion);
         var value = Assert.IsType<OffsetCommitValue>(record.Value);
-        Assert.Equal((42, -1, "", bed.Now.UnixMilliseconds, -1, TopicId), (value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp, value.ExpireTimestamp, value.TopicId));
+        Assert.Equal(
+            (42, -1, "", bed.Now.UnixMilliseconds, -1, TopicId),
+            (value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp, value.ExpireTimestamp, value.TopicId));
         bed.CommitOffset("g", 43, partition: 1);
         bed.CommitOffset("g", 44);
         for (var i = 0; i < 2; i++)
@@ -42,8 +44,10 @@ public sealed class OffsetDecisionsTests
         bed.Send(Commit("g", 1, metadata: "text", leaderEpoch: 5));
         bed.Send(Commit("g", 2, partition: 1, metadata: null));
         bed.Load();
-        var answer = bed.Send(new OffsetFetchCommand(new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = "g", Topics = null }, false));
-        Assert.Equal([("text", 5), ("", -1)], answer.Topics[0].Partitions.Select(partition => (partition.Metadata, partition.CommittedLeaderEpoch)));
+        var answer = bed.Send(
+            new OffsetFetchCommand(new OffsetFetchRequest.OffsetFetchRequestGroup { GroupId = "g", Topics = null }, false));
+        Assert.Equal(
+            [("text", 5), ("", -1)], answer.Topics[0].Partitions.Select(partition => (partition.Metadata, partition.CommittedLeaderEpoch)));
     }
 
     [Fact]
@@ -203,7 +207,8 @@ public sealed class OffsetDecisionsTests
         bed.Send(Commit("g", 1, version: 4, retentionMs: 2 * CheckIntervalMs));
         var record = Assert.Single(bed.Written);
         Assert.Equal(1, record.ValueVersion);
-        Assert.Equal(bed.Now.AddMilliseconds(2 * CheckIntervalMs).UnixMilliseconds, Assert.IsType<OffsetCommitValue>(record.Value).ExpireTimestamp);
+        Assert.Equal(
+            bed.Now.AddMilliseconds(2 * CheckIntervalMs).UnixMilliseconds, Assert.IsType<OffsetCommitValue>(record.Value).ExpireTimestamp);
         bed.Load();
         bed.Advance(CheckIntervalMs);
         Assert.Equal(1, bed.Fetch("g"));
@@ -256,7 +261,8 @@ public sealed class OffsetDecisionsTests
         bed.Send(older);
         bed.DeleteTopic("t");
         Assert.False(bed.WasAtomic);
-        Assert.Equal([("g", 0), ("h", 1)], bed.Written.Select(record => (OffsetCommitKey)record.Key).Select(key => (key.Group, key.Partition)));
+        Assert.Equal(
+            [("g", 0), ("h", 1)], bed.Written.Select(record => (OffsetCommitKey)record.Key).Select(key => (key.Group, key.Partition)));
         Assert.Equal(("other-0=1", "", "t-0=1"), (bed.FetchAll("g"), bed.FetchAll("h"), bed.FetchAll("i")));
         Assert.Equal(-1, bed.Fetch("g", requireStable: true));
     }
@@ -280,7 +286,9 @@ public sealed class OffsetDecisionsTests
     public void Offsets_of_Kafka_0_8_2_are_read()
     {
         var bed = new OffsetBed();
-        bed.Append(new CoordinatorRecord(new LegacyOffsetCommitKey { Group = "g", Topic = "t", Partition = 3 }, new LegacyOffsetCommitValue { Offset = 7, CommitTimestamp = bed.Now.UnixMilliseconds }, 0));
+        bed.Append(new CoordinatorRecord(
+            new LegacyOffsetCommitKey { Group = "g", Topic = "t", Partition = 3 },
+            new LegacyOffsetCommitValue { Offset = 7, CommitTimestamp = bed.Now.UnixMilliseconds }, 0));
         Assert.Equal("t-3=7", bed.FetchAll("g"));
         bed.Advance(DefaultRetentionMs);
         Assert.Equal("", bed.FetchAll("g"));
@@ -312,7 +320,8 @@ public sealed class OffsetDecisionsTests
     private static OffsetDeleteCommand DeleteCommand(string group, int partition, string topic = "t") => new(new OffsetDeleteRequest
     {
         GroupId = group,
-        Topics = [new DeleteTopic { Name = topic, Partitions = [new OffsetDeleteRequest.OffsetDeleteRequestPartition { PartitionIndex = partition }] }],
+        Topics = [new DeleteTopic { Name = topic,
+            Partitions = [new OffsetDeleteRequest.OffsetDeleteRequestPartition { PartitionIndex = partition }] }],
     });
 
     private static ErrorCode Delete(OffsetBed bed, string group, int partition, string topic = "t") =>

@@ -7,7 +7,8 @@ namespace Ottla.UnitTests.Groups.Regex;
 public sealed class TopicPatternTests
 {
     private static readonly string[] Topics =
-        ("a b ab abc aab foo Foo foo-1 foo.bar foo_bar FOO x k K s 1 12 a1 a-b a.b ___ orders orders-eu orders.us.2024 aaaa aXb aaaaaaaaaa").Split(' ');
+        ("a b ab abc aab foo Foo foo-1 foo.bar foo_bar FOO x k K s 1 12 a1 a-b a.b ___ orders orders-eu orders.us.2024 aaaa aXb aaaaaaaaaa")
+        .Split(' ');
 
     /// <summary>An expression, a tilde, and either "!" (no expression) or "=" and the topics that it matches as a whole.</summary>
     private const string Vectors = """

@@ -9,7 +9,8 @@ namespace Ottla.UnitTests.Protocol.Batches;
 
 public sealed class CompressionCodecTests
 {
-    public static TheoryData<CompressionType> Compressed => [CompressionType.Gzip, CompressionType.Snappy, CompressionType.Lz4, CompressionType.Zstd];
+    public static TheoryData<CompressionType> Compressed =>
+        [CompressionType.Gzip, CompressionType.Snappy, CompressionType.Lz4, CompressionType.Zstd];
 
     public static TheoryData<CompressionType, int> Levels => new()
     {
@@ -36,7 +37,8 @@ public sealed class CompressionCodecTests
     {
         var bytes = Gen.OneOf(
             Gen.Byte.Array[0, 300],
-            Gen.Select(Gen.Byte.Array[1, 40], Gen.Int[1, 5000], (part, count) => Enumerable.Repeat(part, count).SelectMany(p => p).Take(150_000).ToArray()),
+            Gen.Select(Gen.Byte.Array[1, 40], Gen.Int[1, 5000],
+                (part, count) => Enumerable.Repeat(part, count).SelectMany(p => p).Take(150_000).ToArray()),
             Gen.Select(Gen.Byte[0, 3].Array[0, 70_000], tail => tail));
         Gen.Select(bytes, Gen.Int[1, 20_000]).Sample(
             (input, step) => Assert.Equal(input, Decompress(type, Compress(type, input), step)),

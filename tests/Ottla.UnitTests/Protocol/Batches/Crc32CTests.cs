@@ -30,7 +30,9 @@ public sealed class Crc32CTests
             Assert.True(expected == Crc32C.Compute(slice), $"seed {seed}, offset {offset}, length {length}");
 
             var cut = prng.NextInt(length + 1);
-            Assert.True(expected == Crc32C.Append(Crc32C.Compute(slice[..cut]), slice[cut..]), $"seed {seed}, offset {offset}, length {length}, cut {cut}");
+            Assert.True(
+                expected == Crc32C.Append(Crc32C.Compute(slice[..cut]), slice[cut..]),
+                $"seed {seed}, offset {offset}, length {length}, cut {cut}");
         }
     }
 

@@ -20,7 +20,8 @@ internal static class GoldenBatches
     {
         var batches = new List<byte[]>();
         var bytes = File.ReadAllBytes(file);
-        for (var position = 0; RecordBatchView.TryReadSize(bytes.AsSpan(position), out var size, out var magic) && size <= bytes.Length - position; position += size)
+        for (var position = 0; RecordBatchView.TryReadSize(bytes.AsSpan(position), out var size, out var magic)
+            && size <= bytes.Length - position; position += size)
         {
             Assert.Equal(RecordBatchLayout.CurrentMagic, magic);
             batches.Add(bytes[position..(position + size)]);

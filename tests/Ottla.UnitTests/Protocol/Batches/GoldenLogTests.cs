@@ -35,7 +35,8 @@ public sealed class GoldenLogTests
         var expected = GoldenData.Records()
             .Where(r => r.Topic == topic && r.Partition == partition && r.Isolation == "read_uncommitted")
             .ToList();
-        var bounds = Assert.Single(GoldenData.Partitions(), p => p.Topic == topic && p.Partition == partition && p.Isolation == "read_uncommitted");
+        var bounds = Assert.Single(
+            GoldenData.Partitions(), p => p.Topic == topic && p.Partition == partition && p.Isolation == "read_uncommitted");
         Assert.Equal(bounds.Records, expected.Count);
 
         var actual = ReadLog(directory, topic, partition, codec).Where(r => r.Offset >= bounds.Low).ToList();

@@ -113,7 +113,8 @@ public sealed class RecordBatchFuzzTests
         var record = TestBatches.RecordPrefix(7 - 1, -1, -1, 0);
         var records = Enumerable.Repeat(record, 200_000).SelectMany(b => b).ToArray();
         var batch = TestBatches.Wrap(CompressionType.Zstd, 200_000, Compress(CompressionType.Zstd, records));
-        var e = Assert.Throws<RecordValidationException>(() => RecordBatchValidator.Validate(batch, Rules with { Compacted = true }, new Instant(TestBatches.Now)));
+        var e = Assert.Throws<RecordValidationException>(
+            () => RecordBatchValidator.Validate(batch, Rules with { Compacted = true }, new Instant(TestBatches.Now)));
         Assert.Equal(RecordErrorList.ErrorsMax, e.RecordErrors.Count);
     }
 
@@ -138,7 +139,8 @@ public sealed class RecordBatchFuzzTests
             var skipped = Attempt<CorruptRecordException>(() => TestBatches.ReadOutlines(batch));
             Assert.Equal(full, skipped);
             Attempt<RecordValidationException>(() => Validate(batch, Rules));
-            Attempt<RecordValidationException>(() => Validate(batch, Rules with { TargetCompression = CompressionType.Lz4, Compacted = true }));
+            Attempt<RecordValidationException>(
+                () => Validate(batch, Rules with { TargetCompression = CompressionType.Lz4, Compacted = true }));
         }
         catch (Exception e)
         {

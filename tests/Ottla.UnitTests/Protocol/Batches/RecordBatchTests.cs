@@ -6,10 +6,13 @@ namespace Ottla.UnitTests.Protocol.Batches;
 
 public sealed class RecordBatchTests
 {
-    private static readonly Gen<byte[]?> NullableBytesGen = Gen.Frequency((1, Gen.Const(() => (byte[]?)null)), (6, Gen.Byte.Array[0, 60].Select(b => (byte[]?)b)), (1, Gen.Byte.Array[20_000, 40_000].Select(b => (byte[]?)b)));
+    private static readonly Gen<byte[]?> NullableBytesGen = Gen.Frequency(
+        (1, Gen.Const(() => (byte[]?)null)), (6, Gen.Byte.Array[0, 60].Select(b => (byte[]?)b)),
+        (1, Gen.Byte.Array[20_000, 40_000].Select(b => (byte[]?)b)));
 
     private static readonly Gen<(byte[]? Key, byte[]? Value, (string Key, byte[]? Value)[] Headers, long Timestamp)> RecordGen =
-        Gen.Select(NullableBytesGen, NullableBytesGen, Gen.Select(Gen.String[0, 10], NullableBytesGen).Array[0, 3], Gen.Long[-1, long.MaxValue]);
+        Gen.Select(NullableBytesGen, NullableBytesGen, Gen.Select(Gen.String[0, 10], NullableBytesGen).Array[0, 3],
+            Gen.Long[-1, long.MaxValue]);
 
     [Fact]
     public void What_is_built_is_read_back_with_every_codec()
@@ -108,7 +111,8 @@ public sealed class RecordBatchTests
     [Fact]
     public void An_empty_batch_keeps_its_offsets_and_has_no_records()
     {
-        var batch = RecordBatchHeader.WriteEmptyBatch(new RecordBatchOptions { BaseOffset = 50, ProducerId = 3, ProducerEpoch = 1, BaseSequence = 9 }, 9, 123);
+        var batch = RecordBatchHeader.WriteEmptyBatch(
+            new RecordBatchOptions { BaseOffset = 50, ProducerId = 3, ProducerEpoch = 1, BaseSequence = 9 }, 9, 123);
         var view = new RecordBatchView(batch);
         Assert.True(view.IsCrcValid);
         Assert.Equal((61, 59L, 18, 0), (view.SizeInBytes, view.LastOffset, view.LastSequence, view.RecordCount));
@@ -148,11 +152,13 @@ public sealed class RecordBatchTests
         Assert.Throws<ArgumentException>(() => new RecordBatchBuilder(new RecordBatchOptions { IsTransactional = true }));
         Assert.Throws<ArgumentException>(() => new RecordBatchBuilder(new RecordBatchOptions { ProducerId = 1 }));
         Assert.Throws<ArgumentException>(() => new RecordBatchBuilder(new RecordBatchOptions { ProducerId = 1, ProducerEpoch = 0 }));
-        Assert.Throws<ArgumentOutOfRangeException>(() => ControlBatches.BuildEndTransactionMarker(ControlRecordType.KRaftVersion, 1, 1, 1, 1));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            () => ControlBatches.BuildEndTransactionMarker(ControlRecordType.KRaftVersion, 1, 1, 1, 1));
     }
 
     private static void CheckRoundTrip(
-        CompressionType compression, (byte[]? Key, byte[]? Value, (string Key, byte[]? Value)[] Headers, long Timestamp)[] records, long baseOffset, int sequence)
+        CompressionType compression, (byte[]? Key, byte[]? Value, (string Key, byte[]? Value)[] Headers, long Timestamp)[] records,
+        long baseOffset, int sequence)
     {
         using var builder = new RecordBatchBuilder(new RecordBatchOptions
         {

@@ -36,13 +36,16 @@ public sealed class RecordBatchValidatorTests
     [MemberData(nameof(Codecs))]
     public void Valid_batches_stay_in_place_and_untouched(CompressionType compression)
     {
-        var batch = TestBatches.Build(new RecordBatchOptions { Compression = compression, ProducerId = 1, ProducerEpoch = 0, BaseSequence = 5 }, 20);
+        var batch = TestBatches.Build(
+            new RecordBatchOptions { Compression = compression, ProducerId = 1, ProducerEpoch = 0, BaseSequence = 5 }, 20);
         var before = batch.ToArray();
         using var validated = RecordBatchValidator.Validate(batch, Rules, Now);
         Assert.Equal(before, validated.Bytes.ToArray());
         Assert.False(validated.IsRewritten);
         Assert.True(validated.Bytes.Span.Overlaps(batch));
-        Assert.Equal((1, 20L, TestBatches.Now + 19, compression), (validated.BatchCount, validated.RecordCount, validated.MaxTimestamp, validated.CompressionUsed));
+        Assert.Equal(
+            (1, 20L, TestBatches.Now + 19, compression),
+            (validated.BatchCount, validated.RecordCount, validated.MaxTimestamp, validated.CompressionUsed));
     }
 
     [Theory]
@@ -71,13 +74,23 @@ public sealed class RecordBatchValidatorTests
         {
             foreach (var target in TestBatches.Codecs)
             {
-                var options = new RecordBatchOptions { Compression = source, ProducerId = 77, ProducerEpoch = 4, BaseSequence = 12, IsTransactional = true };
+                var options =
+                    new RecordBatchOptions
+                    {
+                        Compression = source,
+                        ProducerId = 77,
+                        ProducerEpoch = 4,
+                        BaseSequence = 12,
+                        IsTransactional = true
+                    };
                 var batch = TestBatches.Build(options, 40);
                 using var validated = RecordBatchValidator.Validate(batch, Rules with { TargetCompression = target }, Now);
                 var view = new RecordBatchView(validated.Bytes.Span);
                 Assert.Equal(source != target, validated.IsRewritten);
                 Assert.True(view.IsCrcValid);
-                Assert.Equal((target, 77L, (short)4, 12, true, 40), (view.Compression, view.ProducerId, view.ProducerEpoch, view.BaseSequence, view.IsTransactional, view.RecordCount));
+                Assert.Equal(
+                    (target, 77L, (short)4, 12, true, 40),
+                    (view.Compression, view.ProducerId, view.ProducerEpoch, view.BaseSequence, view.IsTransactional, view.RecordCount));
                 AssertSameRecords(TestBatches.Build(options, 40), validated.Bytes);
             }
         }
@@ -93,7 +106,9 @@ public sealed class RecordBatchValidatorTests
             var view = new RecordBatchView(validated.Bytes.Span);
             Assert.False(validated.IsRewritten);
             Assert.True(view.IsCrcValid);
-            Assert.Equal((TimestampType.LogAppendTime, Now.UnixMilliseconds, Now.UnixMilliseconds), (view.TimestampType, view.MaxTimestamp, validated.MaxTimestamp));
+            Assert.Equal(
+                (TimestampType.LogAppendTime, Now.UnixMilliseconds, Now.UnixMilliseconds),
+                (view.TimestampType, view.MaxTimestamp, validated.MaxTimestamp));
         }
     }
 
@@ -141,7 +156,14 @@ public sealed class RecordBatchValidatorTests
         var first = TestBatches.Build(new RecordBatchOptions { BaseOffset = 5 }, 2);
         var second = TestBatches.Build(new RecordBatchOptions { BaseOffset = 9, Compression = CompressionType.Zstd, IsControl = true }, 3);
         byte[] both = [.. first, .. second];
-        var rules = Rules with { Origin = AppendOrigin.Replication, Compacted = true, MaxMessageBytes = 1, TargetCompression = CompressionType.Gzip };
+        var rules =
+            Rules with
+            {
+                Origin = AppendOrigin.Replication,
+                Compacted = true,
+                MaxMessageBytes = 1,
+                TargetCompression = CompressionType.Gzip
+            };
         using var validated = RecordBatchValidator.Validate(both.ToArray(), rules, Now);
         Assert.Equal((2, 5L), (validated.BatchCount, validated.RecordCount));
         Assert.Equal(both, validated.Bytes.ToArray());
@@ -159,7 +181,9 @@ public sealed class RecordBatchValidatorTests
         AssertRefused([.. valid, .. valid], Rules, ErrorCode.InvalidRecord);
         AssertRefused(Patched(valid, b => b[^1] ^= 1, renewCrc: false), Rules, ErrorCode.CorruptMessage);
         AssertRefused(Patched(valid, b => b[16] = 1, renewCrc: false), Rules, ErrorCode.InvalidRecord);
-        AssertRefused(Patched(valid, b => b[16] = 1, renewCrc: false), Rules with { Origin = AppendOrigin.Coordinator }, ErrorCode.UnsupportedForMessageFormat);
+        AssertRefused(
+            Patched(valid, b => b[16] = 1, renewCrc: false), Rules with { Origin = AppendOrigin.Coordinator },
+            ErrorCode.UnsupportedForMessageFormat);
         AssertRefused(Patched(valid, b => b[16] = 3, renewCrc: false), Rules, ErrorCode.CorruptMessage);
         AssertRefused(Patched(valid, b => b[11] = 13, renewCrc: false), Rules, ErrorCode.CorruptMessage);
         AssertRefused(Patched(valid, b => b[8] = 0xFF, renewCrc: false), Rules, ErrorCode.CorruptMessage);
@@ -194,14 +218,16 @@ public sealed class RecordBatchValidatorTests
 
         var e = AssertRefused(batch, Rules with { Compacted = true }, ErrorCode.InvalidRecord);
         Assert.Equal([1, 3, 5], e.RecordErrors.Select(r => r.BatchIndex));
-        Assert.All(e.RecordErrors, r => Assert.Equal("Compacted topic cannot accept message without key in topic partition orders-3", r.Message));
+        Assert.All(e.RecordErrors,
+            r => Assert.Equal("Compacted topic cannot accept message without key in topic partition orders-3", r.Message));
     }
 
     [Fact]
     public void Timestamps_must_lie_in_the_window()
     {
         var rules = Rules with { TimestampBeforeMaxMs = 1000, TimestampAfterMaxMs = 500 };
-        long[] times = [Now.UnixMilliseconds - 1000, Now.UnixMilliseconds - 1001, Now.UnixMilliseconds + 500, Now.UnixMilliseconds + 501, -1];
+        long[] times = [
+            Now.UnixMilliseconds - 1000, Now.UnixMilliseconds - 1001, Now.UnixMilliseconds + 500, Now.UnixMilliseconds + 501, -1];
         using var builder = new RecordBatchBuilder(new RecordBatchOptions());
         foreach (var time in times)
             builder.Append(time, null, new byte[] { 1 });
@@ -220,7 +246,8 @@ public sealed class RecordBatchValidatorTests
     {
         var marker = ControlBatches.BuildEndTransactionMarker(ControlRecordType.Commit, 3, 1, 0, TestBatches.Now);
         AssertRefused(marker.ToArray(), Rules, ErrorCode.InvalidRecord);
-        using var validated = RecordBatchValidator.Validate(marker.ToArray(), Rules with { Origin = AppendOrigin.Coordinator, TargetCompression = CompressionType.Gzip }, Now);
+        using var validated = RecordBatchValidator.Validate(
+            marker.ToArray(), Rules with { Origin = AppendOrigin.Coordinator, TargetCompression = CompressionType.Gzip }, Now);
         Assert.Equal(marker, validated.Bytes.ToArray());
     }
 
@@ -238,7 +265,8 @@ public sealed class RecordBatchValidatorTests
     {
         using var builder = new RecordBatchBuilder(new RecordBatchOptions { Compression = CompressionType.Zstd });
         builder.Append(TestBatches.Now, null, new byte[50_000]);
-        AssertRefused(builder.Build(), Rules with { MaxMessageBytes = 10_000, TargetCompression = CompressionType.None }, ErrorCode.MessageTooLarge);
+        AssertRefused(
+            builder.Build(), Rules with { MaxMessageBytes = 10_000, TargetCompression = CompressionType.None }, ErrorCode.MessageTooLarge);
     }
 
     private static RecordValidationException AssertRefused(byte[] records, RecordValidationRules rules, ErrorCode expected)
@@ -264,7 +292,9 @@ public sealed class RecordBatchValidatorTests
         while (expected.TryRead(out var e))
         {
             Assert.True(actual.TryRead(out var a));
-            Assert.Equal((e.Offset, e.Timestamp, e.Sequence, e.HasKey, e.HasValue, e.HeaderCount), (a.Offset, a.Timestamp, a.Sequence, a.HasKey, a.HasValue, a.HeaderCount));
+            Assert.Equal(
+                (e.Offset, e.Timestamp, e.Sequence, e.HasKey, e.HasValue, e.HeaderCount),
+                (a.Offset, a.Timestamp, a.Sequence, a.HasKey, a.HasValue, a.HeaderCount));
             Assert.True(e.Key.SequenceEqual(a.Key) && e.Value.SequenceEqual(a.Value) && e.RawHeaders.SequenceEqual(a.RawHeaders));
         }
 

@@ -10,7 +10,8 @@ internal static class TestBatches
 {
     public const long Now = 1_767_225_600_000;
 
-    public static readonly CompressionType[] Codecs = [CompressionType.None, CompressionType.Gzip, CompressionType.Snappy, CompressionType.Lz4, CompressionType.Zstd];
+    public static readonly CompressionType[] Codecs = [
+        CompressionType.None, CompressionType.Gzip, CompressionType.Snappy, CompressionType.Lz4, CompressionType.Zstd];
 
     /// <summary>A batch of records with keys, values and now and then headers, nulls and large values.</summary>
     public static byte[] Build(RecordBatchOptions options, int recordCount, ulong seed = 1)

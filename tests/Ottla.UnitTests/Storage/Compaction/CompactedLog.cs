@@ -61,7 +61,8 @@ internal sealed class CompactedLog : IDisposable
     {
         using var builder = new RecordBatchBuilder(options);
         foreach (var (key, value) in records)
-            builder.Append(timestamp, NullableBytes.From(Bytes(key)), NullableBytes.From(Bytes(value)), [new RecordHeader("h", Bytes(key))]);
+            builder.Append(
+                timestamp, NullableBytes.From(Bytes(key)), NullableBytes.From(Bytes(value)), [new RecordHeader("h", Bytes(key))]);
         return builder.Build();
     }
 
@@ -92,7 +93,9 @@ internal sealed class CompactedLog : IDisposable
     {
         var records = new List<(long Offset, string? Key, string? Value)>();
         log.Visit(log.LogStartOffset, 1 << 20, long.MaxValue, (_, _) => { }, (_, record) =>
-            records.Add((record.Offset, record.HasKey ? Encoding.UTF8.GetString(record.Key) : null, record.HasValue ? Encoding.UTF8.GetString(record.Value) : null)));
+            records.Add(
+                (record.Offset, record.HasKey ? Encoding.UTF8.GetString(record.Key) : null, record.HasValue
+                    ? Encoding.UTF8.GetString(record.Value) : null)));
         return records;
     }
 
@@ -101,7 +104,8 @@ internal sealed class CompactedLog : IDisposable
     {
         var batches = new List<BatchFacts>();
         Log.Visit(Log.LogStartOffset, 1 << 20, long.MaxValue, (batch, _) => batches.Add(new BatchFacts(
-            batch.BaseOffset, batch.LastOffset, batch.RecordCount, batch.IsControl, batch.DeleteHorizonMs, batch.BaseSequence, batch.LastSequence, batch.Compression)), (_, _) => { });
+            batch.BaseOffset, batch.LastOffset, batch.RecordCount, batch.IsControl, batch.DeleteHorizonMs, batch.BaseSequence,
+            batch.LastSequence, batch.Compression)), (_, _) => { });
         return batches;
     }
 
@@ -114,4 +118,5 @@ internal sealed class CompactedLog : IDisposable
 }
 
 internal sealed record BatchFacts(
-    long BaseOffset, long LastOffset, int Count, bool IsControl, long? DeleteHorizonMs, int BaseSequence, int LastSequence, CompressionType Compression);
+    long BaseOffset, long LastOffset, int Count, bool IsControl, long? DeleteHorizonMs, int BaseSequence, int LastSequence,
+    CompressionType Compression);

@@ -4,7 +4,10 @@ using Ottla.Storage.Log;
 
 namespace Ottla.UnitTests.Storage.Compaction;
 
-/// <summary>A process that dies before each single file operation of a compaction: the next start finds the old segments or the new, and nothing else.</summary>
+/// <summary>
+/// A process that dies before each single file operation of a compaction: the next start finds the old segments or the new, and nothing
+/// else.
+/// </summary>
 public sealed class CompactionCrashTests
 {
     [Theory]
@@ -31,7 +34,9 @@ public sealed class CompactionCrashTests
             Assert.Equal(run.LogEnd, log.Log.LogEndOffset);
             Assert.Equal(run.LogEnd, log.Append(Producer(run.ProducerSequence), ("after", "1")).FirstOffset);
             await log.CompactAsync();
-            Assert.Equal(run.Last.Where(record => record.Key != "deleted").Append((run.LogEnd, "after", "1")).Order(), log.Records().Where(record => record.Key != "deleted").Order());
+            Assert.Equal(
+                run.Last.Where(record => record.Key != "deleted").Append((run.LogEnd, "after", "1")).Order(),
+                log.Records().Where(record => record.Key != "deleted").Order());
         }
     }
 
@@ -40,8 +45,10 @@ public sealed class CompactionCrashTests
         using var log = new CompactedLog(config: config);
         var sequence = 0;
         for (var i = 0; i < 30; i++)
-            sequence = log.Append(Producer(sequence), ($"k{i % 7}", $"{i}"), ("deleted", i % 4 == 0 ? null : "x")) is var result ? sequence + 2 : 0;
-        log.Append(new RecordBatchOptions { ProducerId = 3, ProducerEpoch = 0, BaseSequence = 0, IsTransactional = true }, ("k1", "aborted"));
+            sequence = log.Append(Producer(sequence), ($"k{i % 7}", $"{i}"), ("deleted", i % 4 == 0 ? null : "x")) is var result
+            ? sequence + 2 : 0;
+        log.Append(new RecordBatchOptions { ProducerId = 3, ProducerEpoch = 0, BaseSequence = 0, IsTransactional = true },
+            ("k1", "aborted"));
         log.End(3, commit: false);
         log.Append(("k2", "last"));
         log.Roll();
@@ -61,7 +68,8 @@ public sealed class CompactionCrashTests
     {
         var count = 0;
         var fileSystem = (InMemoryFileSystem)disk.FileSystem;
-        fileSystem.Fault = (_, path) => path.Contains("t-0", StringComparison.Ordinal) && ++count > survivors ? new IOException("dead") : null;
+        fileSystem.Fault = (_, path) => path.Contains("t-0", StringComparison.Ordinal)
+            && ++count > survivors ? new IOException("dead") : null;
         _ = Xunit.Record.Exception(() => new CompactedLog(disk, config).Dispose());
         fileSystem.Fault = null;
     }

@@ -13,8 +13,9 @@ public sealed class CompactionGoldenTests
     private const int Keys = 50;
 
     /// <summary>
-    /// Kafka's broker compacted offsets 0 to 2899 of <c>compacted</c>: records with the keys k0 to k49 in turn, in batches of 100, by one idempotent producer.
-    /// What was there before is gone, but the keys are known, and so is every record that stayed: the rest is filled in, and compacted here.
+    /// Kafka's broker compacted offsets 0 to 2899 of <c>compacted</c>: records with the keys k0 to k49 in turn, in batches of 100, by one
+    /// idempotent producer. What was there before is gone, but the keys are known, and so is every record that stayed: the rest is filled
+    /// in, and compacted here.
     /// </summary>
     [Fact]
     public async Task SameInputGivesTheBytesOfKafka()
@@ -25,7 +26,8 @@ public sealed class CompactionGoldenTests
         using var log = new CompactedLog(config: CompactedLog.Config with { SegmentBytes = 1 << 20, IndexIntervalBytes = 1024 });
         for (var baseOffset = 0L; baseOffset < 2900; baseOffset += 100)
         {
-            using var builder = new RecordBatchBuilder(new RecordBatchOptions { ProducerId = 12, ProducerEpoch = 0, BaseSequence = (int)baseOffset });
+            using var builder = new RecordBatchBuilder(
+                new RecordBatchOptions { ProducerId = 12, ProducerEpoch = 0, BaseSequence = (int)baseOffset });
             for (var offset = baseOffset; offset < baseOffset + 100; offset++)
             {
                 var value = stayed.TryGetValue(offset, out var known) ? known.Value : "was compacted away"u8.ToArray();
@@ -42,11 +44,17 @@ public sealed class CompactionGoldenTests
         Assert.Equal(kafka, log.Disk.Read(log.Disk.At("t-0", First)));
         log.Manager.Close();
         foreach (var name in (string[])["00000000000000000000.index", "00000000000000000000.timeindex", "00000000000000002900.snapshot"])
-            Assert.Equal(File.ReadAllBytes(Path.Combine(GoldenData.CleanDirectory, "compacted-0", name)), log.Disk.Read(log.Disk.At("t-0", name)));
-        Assert.Contains(" 0 2900\n", System.Text.Encoding.UTF8.GetString(log.Disk.Read(log.Disk.At(OffsetCheckpointFile.Cleaner))), StringComparison.Ordinal);
+            Assert.Equal(
+                File.ReadAllBytes(Path.Combine(GoldenData.CleanDirectory, "compacted-0", name)), log.Disk.Read(log.Disk.At("t-0", name)));
+        Assert.Contains(
+            " 0 2900\n", System.Text.Encoding.UTF8.GetString(log.Disk.Read(log.Disk.At(OffsetCheckpointFile.Cleaner))),
+            StringComparison.Ordinal);
     }
 
-    /// <summary>The active segment that Kafka left is compacted too, once it is rolled: the last record of every key is what consumers of the whole saw last.</summary>
+    /// <summary>
+    /// The active segment that Kafka left is compacted too, once it is rolled: the last record of every key is what consumers of the whole
+    /// saw last.
+    /// </summary>
     [Fact]
     public async Task GoesOnWhereKafkaStopped()
     {

@@ -5,7 +5,9 @@ using Ottla.Storage.Compaction;
 
 namespace Ottla.UnitTests.Storage.Compaction;
 
-/// <summary>Random histories of a compacted log, with transactions, rolls, restarts and many compactions, against a plain list of what was written.</summary>
+/// <summary>
+/// Random histories of a compacted log, with transactions, rolls, restarts and many compactions, against a plain list of what was written.
+/// </summary>
 public sealed class CompactionModelTests
 {
     [Theory]
@@ -36,7 +38,8 @@ public sealed class CompactionModelTests
 
     private sealed class History(Prng prng) : IDisposable
     {
-        private static readonly CompressionType[] s_codecs = [CompressionType.None, CompressionType.None, CompressionType.Gzip, CompressionType.Snappy];
+        private static readonly CompressionType[] s_codecs = [
+            CompressionType.None, CompressionType.None, CompressionType.Gzip, CompressionType.Snappy];
         private readonly Dictionary<long, (string Key, string? Value)> _committed = [];
         private readonly Dictionary<long, (string Key, string? Value)> _all = [];
         private readonly Dictionary<long, List<(long Offset, string Key, string? Value)>> _open = [];
@@ -91,7 +94,10 @@ public sealed class CompactionModelTests
             }
         }
 
-        /// <summary>Nothing that is there was not written; and for every key, what committed readers end up with is what they would have without compaction.</summary>
+        /// <summary>
+        /// Nothing that is there was not written; and for every key, what committed readers end up with is what they would have without
+        /// compaction.
+        /// </summary>
         public void Check(string where)
         {
             var records = _log.Records();
@@ -103,7 +109,9 @@ public sealed class CompactionModelTests
             foreach (var (offset, key, value) in records.Where(record => record.Offset < stable && _committed.ContainsKey(record.Offset)))
                 seen[key!] = value;
             foreach (var (offset, _, _) in records.Where(record => record.Offset < stable && !_committed.ContainsKey(record.Offset)))
-                Assert.True(aborted.Any(transaction => transaction.FirstOffset <= offset && offset <= transaction.LastOffset), $"{where}: aborted offset {offset} is not in the index");
+                Assert.True(
+                    aborted.Any(transaction => transaction.FirstOffset <= offset && offset <= transaction.LastOffset),
+                    $"{where}: aborted offset {offset} is not in the index");
             var expected = new Dictionary<string, string?>();
             foreach (var (_, record) in _committed.Where(pair => pair.Key < stable).OrderBy(pair => pair.Key))
                 expected[record.Key] = record.Value;
@@ -123,7 +131,11 @@ public sealed class CompactionModelTests
         private static CompactedLog New(TestDisk? disk, Prng prng, FakeTimeProvider? time) => new(
             disk,
             CompactedLog.Config with { SegmentBytes = 600 + (int)(prng.NextUInt64() % 2_000) },
-            CleanerOptions.Default with { IoBufferBytes = 400, DedupeBufferBytes = KeyOffsetMap.BytesPerSlot * (6 + (long)(prng.NextUInt64() % 40)) },
+            CleanerOptions.Default with
+            {
+                IoBufferBytes = 400,
+                DedupeBufferBytes = KeyOffsetMap.BytesPerSlot * (6 + (long)(prng.NextUInt64() % 40))
+            },
             time);
 
         private void Restart()
@@ -147,7 +159,13 @@ public sealed class CompactionModelTests
                 records[i] = ($"k{prng.NextUInt64() % 25}", prng.NextUInt64() % 5 == 0 ? null : $"{prng.NextUInt64()}");
             var options = new RecordBatchOptions { Compression = s_codecs[prng.NextUInt64() % (ulong)s_codecs.Length] };
             if (producerId > 0)
-                options = options with { ProducerId = producerId, ProducerEpoch = 0, BaseSequence = sequence, IsTransactional = isTransactional };
+                options = options with
+                {
+                    ProducerId = producerId,
+                    ProducerEpoch = 0,
+                    BaseSequence = sequence,
+                    IsTransactional = isTransactional
+                };
             var offset = _log.Append(options, records).FirstOffset;
             _sequences[producerId] = sequence + records.Length;
             foreach (var (key, value) in records)

@@ -28,10 +28,13 @@ public sealed class CompactionPowerLossTests
             var log = manager.GetOrCreate(TestLog.Partition, new Uuid(7, 7));
             Append(log, time, CompactedLog.Batch(new RecordBatchOptions(), NowMs(time), ("k", "old")));
             log.Roll(Instant.Now(time));
-            Append(log, time, CompactedLog.Batch(new RecordBatchOptions { ProducerId = 3, ProducerEpoch = 0, BaseSequence = 0, IsTransactional = true }, NowMs(time), ("k", "new")));
+            Append(log, time, CompactedLog.Batch(
+                new RecordBatchOptions { ProducerId = 3, ProducerEpoch = 0, BaseSequence = 0, IsTransactional = true }, NowMs(time),
+                ("k", "new")));
             log.Roll(Instant.Now(time));
             log.Flush();
-            Append(log, time, ControlBatches.BuildEndTransactionMarker(ControlRecordType.Commit, 0, 3, 0, NowMs(time)), AppendOrigin.Coordinator);
+            Append(log, time, ControlBatches.BuildEndTransactionMarker(ControlRecordType.Commit, 0, 3, 0, NowMs(time)),
+                AppendOrigin.Coordinator);
             log.AdvanceHighWatermark(log.LogEndOffset);
             Assert.True(await manager.Cleaner.CleanDirtiestAsync());
             Assert.DoesNotContain((0L, "k", "old"), CompactedLog.Records(log));
@@ -45,7 +48,10 @@ public sealed class CompactionPowerLossTests
         }
     }
 
-    /// <summary>The first compaction of a log makes gaps between its segments: they must not be taken for lost batches when the machine dies before the compaction is done.</summary>
+    /// <summary>
+    /// The first compaction of a log makes gaps between its segments: they must not be taken for lost batches when the machine dies before
+    /// the compaction is done.
+    /// </summary>
     [Fact]
     public async Task GapsOfTheFirstCompactionAreKnownWhenItDoesNotComeToItsEnd()
     {
@@ -78,7 +84,9 @@ public sealed class CompactionPowerLossTests
             using var next = Open(disk, time);
             var records = CompactedLog.Records(next.Find(TestLog.Partition)!);
             wasReplaced |= hasDied && records.Count == 2;
-            Assert.True(records.Contains((1L, "b", "kept")) && records.Contains((2L, "a", "new")), $"died after {operations} operations: {string.Join(", ", records)}");
+            Assert.True(
+                records.Contains((1L, "b", "kept"))
+                && records.Contains((2L, "a", "new")), $"died after {operations} operations: {string.Join(", ", records)}");
             if (!hasDied)
                 break;
         }
@@ -100,7 +108,8 @@ public sealed class CompactionPowerLossTests
             log.Roll(Instant.Now(time));
         }
 
-        disk.Faults.Fault = (_, path) => path.Contains(OffsetCheckpointFile.Cleaner, StringComparison.Ordinal) ? new DiskFullException(path) : null;
+        disk.Faults.Fault = (_, path) =>
+            path.Contains(OffsetCheckpointFile.Cleaner, StringComparison.Ordinal) ? new DiskFullException(path) : null;
         for (var attempt = 0; attempt < 2; attempt++)
         {
             Assert.False(await manager.Cleaner.CleanDirtiestAsync());

@@ -35,7 +35,9 @@ public sealed class CompactionTests
         log.Time.AdvanceMs(10);
         log.Append(options with { BaseSequence = 2 }, ("a", new string('z', 500)), ("c", "1"));
         await log.CompactAsync();
-        Assert.Equal([(0, 1, 1, codec, 0, 1), (2, 3, 2, codec, 2, 3)], log.Batches().Select(batch => (batch.BaseOffset, batch.LastOffset, batch.Count, batch.Compression, batch.BaseSequence, batch.LastSequence)));
+        Assert.Equal(
+            [(0, 1, 1, codec, 0, 1), (2, 3, 2, codec, 2, 3)], log.Batches().Select(
+                batch => (batch.BaseOffset, batch.LastOffset, batch.Count, batch.Compression, batch.BaseSequence, batch.LastSequence)));
         log.Log.Visit(0, 1 << 20, long.MaxValue, (_, _) => { }, (_, record) =>
         {
             Assert.Equal(record.Offset < 2 ? 1_000_000 : 1_000_010, record.Timestamp);
@@ -53,7 +55,8 @@ public sealed class CompactionTests
         log.Append(("a", "2"));
         Assert.False(await log.Manager.Cleaner.CleanDirtiestAsync(), "there is only the active segment");
         log.Roll();
-        log.Log.AppendAsLeader(CompactedLog.Batch(new RecordBatchOptions(), log.NowMs, ("a", "3")), 0, AppendOrigin.Client, new Instant(log.NowMs));
+        log.Log.AppendAsLeader(
+            CompactedLog.Batch(new RecordBatchOptions(), log.NowMs, ("a", "3")), 0, AppendOrigin.Client, new Instant(log.NowMs));
         log.Roll();
         Assert.True(await log.Manager.Cleaner.CleanDirtiestAsync());
         Assert.False(await log.Manager.Cleaner.CleanDirtiestAsync(), "offset 2 is above the high watermark");
@@ -123,7 +126,8 @@ public sealed class CompactionTests
         log.Time.AdvanceMs(1_000);
         await log.CompactAsync();
         Assert.Equal([(0, "a", "1"), (6, "c", "2"), (7, "d", "1"), (8, "e", "1")], log.Records());
-        Assert.Equal([4, 5], log.Batches().Where(batch => batch.IsControl || batch.Count == 0).Select(batch => batch.BaseOffset)); // the producer is alive: its last batch stays, and so does the marker
+        // the producer is alive: its last batch stays, and so does the marker
+        Assert.Equal([4, 5], log.Batches().Where(batch => batch.IsControl || batch.Count == 0).Select(batch => batch.BaseOffset));
     }
 
     [Fact]
@@ -136,7 +140,9 @@ public sealed class CompactionTests
         log.Append(("a", "3"), ("b", "3"));
         await log.CompactAsync();
         Assert.Equal([(4, "a", "3"), (5, "b", "3")], log.Records());
-        Assert.Equal((2, 3, 0, 2, 3), log.Batches().Select(batch => (batch.BaseOffset, batch.LastOffset, batch.Count, batch.BaseSequence, batch.LastSequence)).First());
+        Assert.Equal(
+            (2, 3, 0, 2, 3), log.Batches()
+            .Select(batch => (batch.BaseOffset, batch.LastOffset, batch.Count, batch.BaseSequence, batch.LastSequence)).First());
         log.Manager.Close();
         using var again = Reopen(log, deleteSnapshots: true);
         Assert.Equal(6, again.Append(first with { BaseSequence = 4 }, ("c", "1")).FirstOffset); // else OUT_OF_ORDER_SEQUENCE_NUMBER
@@ -147,7 +153,8 @@ public sealed class CompactionTests
     [Fact]
     public async Task MapThatIsTooSmallCleansStepByStep()
     {
-        using var log = new CompactedLog(options: CleanerOptions.Default with { DedupeBufferBytes = KeyOffsetMap.BytesPerSlot * 10, LoadFactor = 0.5 });
+        using var log = new CompactedLog(
+            options: CleanerOptions.Default with { DedupeBufferBytes = KeyOffsetMap.BytesPerSlot * 10, LoadFactor = 0.5 });
         for (var i = 0; i < 40; i++)
             log.Append(($"k{i % 20}", $"{i}"));
         log.Roll();
@@ -173,7 +180,9 @@ public sealed class CompactionTests
         Assert.True(await log.Manager.Cleaner.CleanDirtiestAsync());
         Assert.InRange(log.Log.SegmentCount, 11, 15);
         Assert.Equal(60, log.Records().Count);
-        Assert.Equal(log.Log.SizeInBytes, log.Files(".log").Where(name => name.EndsWith(".log", StringComparison.Ordinal)).Sum(name => log.Disk.FileSystem.GetLength(Path.Combine(log.Log.Directory, name))));
+        Assert.Equal(
+            log.Log.SizeInBytes, log.Files(".log").Where(name => name.EndsWith(".log", StringComparison.Ordinal))
+            .Sum(name => log.Disk.FileSystem.GetLength(Path.Combine(log.Log.Directory, name))));
         log.Manager.Tick(Instant.Now(log.Time));
         Assert.Empty(log.Files("deleted"));
         Assert.Empty(log.Files("cleaned"));
@@ -486,7 +495,8 @@ public sealed class CompactionTests
         new() { ProducerId = producerId, ProducerEpoch = 0, BaseSequence = sequence, IsTransactional = true };
 
     private static long? Checkpoint(CompactedLog log) =>
-        new OffsetCheckpointFile(log.Disk.FileSystem, log.Disk.Root, OffsetCheckpointFile.Cleaner).Read().TryGetValue(TestLog.Partition, out var offset) ? offset : null;
+        new OffsetCheckpointFile(log.Disk.FileSystem, log.Disk.Root, OffsetCheckpointFile.Cleaner).Read()
+        .TryGetValue(TestLog.Partition, out var offset) ? offset : null;
 
     private static CompactedLog Reopen(CompactedLog log, bool deleteSnapshots = false)
     {

@@ -4,11 +4,14 @@ using Ottla.Storage.Inspection;
 
 namespace Ottla.UnitTests.Storage.Inspection;
 
-/// <summary>What <c>ottla log dump</c> prints is what Kafka's own tool printed of the same files, line by line; its JSON has the same facts.</summary>
+/// <summary>
+/// What <c>ottla log dump</c> prints is what Kafka's own tool printed of the same files, line by line; its JSON has the same facts.
+/// </summary>
 public sealed class LogDumpTests
 {
     public static TheoryData<string> GoldenDumps() =>
-        [.. Directory.EnumerateFiles(GoldenData.Path("dump"), "*.txt").Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal)];
+        [.. Directory.EnumerateFiles(GoldenData.Path("dump"), "*.txt").Select(path => Path.GetFileName(path)!)
+            .Order(StringComparer.Ordinal)];
 
     [Theory]
     [MemberData(nameof(GoldenDumps))]
@@ -29,8 +32,11 @@ public sealed class LogDumpTests
         var wanted = File.ReadAllLines(GoldenData.Path(Path.Combine("dump", golden)));
         var (isClean, lines) = Dump(PathIn(wanted[0]), new LogDumpOptions { Json = true });
         Assert.True(isClean);
-        var facts = wanted.Skip(1).Where(line => !line.StartsWith("Log starting", StringComparison.Ordinal) && !line.StartsWith("Snapshot end", StringComparison.Ordinal)).ToList();
-        var objects = lines.Select(line => JsonDocument.Parse(line).RootElement).Where(line => line.GetProperty("kind").GetString() is not ("segment" or "snapshot")).ToList();
+        var facts = wanted.Skip(1).Where(
+            line => !line.StartsWith("Log starting", StringComparison.Ordinal)
+            && !line.StartsWith("Snapshot end", StringComparison.Ordinal)).ToList();
+        var objects = lines.Select(line => JsonDocument.Parse(line).RootElement)
+            .Where(line => line.GetProperty("kind").GetString() is not ("segment" or "snapshot")).ToList();
         Assert.Equal(facts.Count, objects.Count);
         foreach (var (text, json) in facts.Zip(objects))
             AssertSameFacts(text, json);
@@ -46,7 +52,9 @@ public sealed class LogDumpTests
         var (isClean, lines) = Dump(path, new LogDumpOptions());
         Assert.False(isClean);
         Assert.Equal(5, lines.Count(line => line.StartsWith("baseOffset", StringComparison.Ordinal)));
-        Assert.Contains(lines, line => line.StartsWith("Problem at position 3122: the batch at offset 100 does not match its checksum", StringComparison.Ordinal));
+        Assert.Contains(
+            lines, line =>
+            line.StartsWith("Problem at position 3122: the batch at offset 100 does not match its checksum", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -58,7 +66,9 @@ public sealed class LogDumpTests
         File.WriteAllBytes(path, bytes);
         var (isClean, lines) = Dump(path, new LogDumpOptions());
         Assert.False(isClean);
-        Assert.Contains(lines, line => line.StartsWith("Problem at position 3122:", StringComparison.Ordinal) && line.EndsWith("position 6277", StringComparison.Ordinal));
+        Assert.Contains(
+            lines, line => line.StartsWith("Problem at position 3122:", StringComparison.Ordinal)
+            && line.EndsWith("position 6277", StringComparison.Ordinal));
         Assert.Equal(4, lines.Count(line => line.StartsWith("baseOffset", StringComparison.Ordinal)));
     }
 
@@ -81,7 +91,8 @@ public sealed class LogDumpTests
     [Fact]
     public void EveryFileOfADirectoryCanBeDumped()
     {
-        var files = Directory.EnumerateFiles(GoldenData.CleanDirectory, "*", SearchOption.AllDirectories).Where(path => LogDump.CanDump(Path.GetFileName(path))).ToList();
+        var files = Directory.EnumerateFiles(GoldenData.CleanDirectory, "*", SearchOption.AllDirectories)
+            .Where(path => LogDump.CanDump(Path.GetFileName(path))).ToList();
         Assert.Contains(files, path => path.EndsWith("meta.properties", StringComparison.Ordinal));
         Assert.Contains(files, path => path.EndsWith("leader-epoch-checkpoint", StringComparison.Ordinal));
         foreach (var path in files)
@@ -116,8 +127,11 @@ public sealed class LogDumpTests
             }
 
             var value = json.GetProperty(name);
-            var wanted = words[i + 1] == "OptionalLong.empty" ? "null" : words[i + 1].StartsWith("OptionalLong[", StringComparison.Ordinal) ? words[i + 1]["OptionalLong[".Length..^1] : words[i + 1];
-            Assert.Equal(wanted, value.ValueKind == JsonValueKind.String ? value.GetString() : value.GetRawText().Replace("\"", "", StringComparison.Ordinal));
+            var wanted = words[i + 1] == "OptionalLong.empty" ? "null" : words[i + 1].StartsWith("OptionalLong[", StringComparison.Ordinal)
+                ? words[i + 1]["OptionalLong[".Length..^1] : words[i + 1];
+            Assert.Equal(
+                wanted, value.ValueKind == JsonValueKind.String ? value.GetString()
+                : value.GetRawText().Replace("\"", "", StringComparison.Ordinal));
         }
 
         if (payload < 0)
@@ -125,14 +139,19 @@ public sealed class LogDumpTests
         foreach (var name in new[] { "key", "payload", "LeaderChange", "SnapshotHeader", "SnapshotFooter", "KRaftVersion", "KRaftVoters" })
         {
             if (json.TryGetProperty(name, out var value))
-                AssertSameLine(text[(text.IndexOf($" {name}", text.IndexOf("headerKeys", StringComparison.Ordinal) + "headerKeys".Length, StringComparison.Ordinal) + 1 + name.Length)..].TrimStart(':', ' ').Split(" payload: ")[0], value.ValueKind == JsonValueKind.String ? value.GetString()! : value.GetRawText());
+                AssertSameLine(
+                    text[(text.IndexOf(
+                        $" {name}", text.IndexOf("headerKeys", StringComparison.Ordinal) + "headerKeys".Length, StringComparison.Ordinal)
+                            + 1 + name.Length)..].TrimStart(':', ' ').Split(" payload: ")[0], value.ValueKind == JsonValueKind.String
+                                ? value.GetString()! : value.GetRawText());
         }
     }
 
     /// <summary>The same text, but for how a floating-point number is written: Java says 1024.0 where .NET says 1024.</summary>
     private static void AssertSameLine(string kafkas, string ours)
     {
-        var json = kafkas.IndexOf("payload: {", StringComparison.Ordinal) is >= 0 and var at ? at + "payload: ".Length : kafkas.StartsWith('{') ? 0 : -1;
+        var json = kafkas.IndexOf("payload: {", StringComparison.Ordinal) is >= 0 and var at ? at + "payload: ".Length
+            : kafkas.StartsWith('{') ? 0 : -1;
         if (json < 0 || kafkas == ours)
         {
             Assert.Equal(kafkas, ours);
@@ -140,6 +159,8 @@ public sealed class LogDumpTests
         }
 
         Assert.Equal(kafkas[..json], ours[..json]);
-        Assert.True(JsonElement.DeepEquals(JsonDocument.Parse(kafkas[json..]).RootElement, JsonDocument.Parse(ours[json..]).RootElement), $"{kafkas}\n{ours}");
+        Assert.True(
+            JsonElement.DeepEquals(JsonDocument.Parse(kafkas[json..]).RootElement, JsonDocument.Parse(ours[json..]).RootElement),
+            $"{kafkas}\n{ours}");
     }
 }
