@@ -33,6 +33,12 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     /// <summary>The epoch of the last batch that <see cref="Recover"/> believed, or -1.</summary>
     private int _recoveredEpoch = -1;
 
+    /// <summary>How many batches say that <see cref="_recoveredEpoch"/> is the epoch; the file counts as one more.</summary>
+    private int _witnesses;
+
+    /// <summary>What the file said when it was read.</summary>
+    private readonly HashSet<EpochEntry> _claimed = [];
+
     /// <summary>Whether the new file is written under its temporary name.</summary>
     private bool _isStaged;
 
@@ -50,6 +56,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         foreach (var entry in Read(fileSystem, Path).ToList())
             Add(entry);
         _writtenCount = _entries.Count;
+        _claimed.UnionWith(_entries);
     }
 
     /// <summary>Reads the lines of a checkpoint as they are; a missing file has none.</summary>
@@ -93,9 +100,9 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     /// dropped. <see cref="Save"/> writes it.
     /// </summary>
     /// <remarks>
-    /// Epochs lie outside the checksum of a batch. One that is damaged must not take the epochs of the others away: a batch whose epoch is
-    /// too high counts for nothing
-    /// once the epoch before it goes on, and one whose epoch is lower than that of the batches before it counts for nothing at all.
+    /// Epochs lie outside the checksum of a batch: a bit may flip, and a torn write may lose the bytes of one and nothing else. One that is
+    /// damaged must not take the epochs of the others away. Where epochs go down, one batch is wrong: the one before, if it stands alone,
+    /// otherwise the one that is lower.
     /// </remarks>
     /// <returns>False when it contradicts what is known.</returns>
     public bool Recover(int epoch, long baseOffset)
@@ -114,6 +121,8 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
 
         if (LatestEpoch > epoch)
         {
+            if (_recoveredEpoch == LatestEpoch && _witnesses > 1)
+                return false;
             isConsistent = false;
             var known = _entries.FindIndex(entry => entry.Epoch >= epoch);
             if (_entries[known].Epoch == epoch)
@@ -124,8 +133,18 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
                 return false;
         }
 
+        var entry = new EpochEntry(epoch, baseOffset);
         if (LatestEpoch != epoch)
-            Add(new EpochEntry(epoch, baseOffset));
+        {
+            Add(entry);
+            _witnesses = _claimed.Contains(entry) ? 1 : 0;
+        }
+        else if (_recoveredEpoch != epoch)
+        {
+            _witnesses = 1; // the file, or the batches before one that was wrong
+        }
+
+        _witnesses++;
         _recoveredEpoch = epoch;
         return isConsistent;
     }
@@ -135,6 +154,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     {
         Keep(0);
         _recoveredEpoch = -1;
+        _witnesses = 0;
     }
 
     /// <summary>Writes what <see cref="Recover"/> changed; a file that is missing, too.</summary>

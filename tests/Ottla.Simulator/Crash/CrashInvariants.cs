@@ -88,6 +88,8 @@ internal static partial class CrashInvariants
                 Demand(batch.IsCrcValid, model, $"the batch at offset {baseOffset} is corrupt");
                 Demand(batch.LastOffset >= next, model, $"the batch at offset {baseOffset} comes after offset {next - 1}");
                 var writers = model.Find(rest[..size]).ToList();
+                if (writers.Count == 0)
+                    writers = [.. model.FindTorn(rest[..size])];
                 Demand(writers.Count > 0, model,
                     $"nobody wrote the batch at offset {baseOffset}: {new WrittenBatch(rest[..size], null)} of producer "
                         + $"{new RecordBatchView(rest.Span).ProducerId}, control {new RecordBatchView(rest.Span).IsControl}");
@@ -100,7 +102,14 @@ internal static partial class CrashInvariants
             }
         }
 
-        return (history.Written(), actual);
+        var written = history.Written();
+        foreach (var (batch, left) in written.Zip(actual))
+        {
+            if (batch.View.PartitionLeaderEpoch != left.View.PartitionLeaderEpoch)
+                batch.LoseEpoch(left.View.PartitionLeaderEpoch);
+        }
+
+        return (written, actual);
     }
 
     private static void CheckOffsets(LogModel model, PartitionLog log, List<WrittenBatch> found)
@@ -139,8 +148,9 @@ internal static partial class CrashInvariants
             var epoch = log.EpochForOffset(offset);
             // Deleted records may come back when their deletion was not yet written down; their epoch does not.
             var isDeleted = epoch == -1 && offset < model.StartOffsetMax;
-            Demand(epoch == batch.View.PartitionLeaderEpoch
-                || isDeleted, model, $"offset {offset} should be of epoch {epoch}, but there is {batch}");
+            var isLost = batch.LostEpoch is { } lost && epoch >= batch.View.PartitionLeaderEpoch && epoch <= lost;
+            Demand(epoch == batch.View.PartitionLeaderEpoch || isDeleted || isLost, model,
+                $"offset {offset} should be of epoch {epoch}, but there is {batch}");
         }
 
         foreach (var (earlier, later) in log.LeaderEpochs.Zip(log.LeaderEpochs.Skip(1)))

@@ -91,6 +91,13 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCo
         return _written.Where(batch => batch.Bytes.Span.SequenceEqual(bytes.Span) || (isCompacted && found.IsPartOf(batch)));
     }
 
+    /// <summary>The batches that a torn write may have left these bytes of.</summary>
+    public IEnumerable<WrittenBatch> FindTorn(ReadOnlyMemory<byte> bytes)
+    {
+        var found = new WrittenBatch(bytes, null);
+        return found.BaseOffset >= FlushedEndOffset ? _written.Where(found.IsTornFrom) : [];
+    }
+
     /// <summary>
     /// Whether a batch's transaction was aborted: true, or committed: false; null when it was never ended. A marker counts even if it was
     /// truncated since, or lost:

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using Ottla.Protocol.Batches;
 
@@ -16,6 +17,33 @@ internal sealed record WrittenBatch(ReadOnlyMemory<byte> Bytes, WrittenBatch? Pr
     public long BaseOffset => View.BaseOffset;
 
     public long LastOffset => View.LastOffset;
+
+    /// <summary>The leader epoch that was written, if the log has it no more: see <see cref="LoseEpoch"/>.</summary>
+    public int? LostEpoch { get; private set; }
+
+    /// <summary>
+    /// Takes over what is left of the leader epoch after a torn write. It lies outside the checksum, so the batch stays in the log, and the
+    /// epochs of others say what its own was.
+    /// </summary>
+    public void LoseEpoch(int left)
+    {
+        LostEpoch = View.PartitionLeaderEpoch;
+        RecordBatchEditor.SetPartitionLeaderEpoch(MemoryMarshal.AsMemory(Bytes).Span, left);
+    }
+
+    /// <summary>
+    /// Whether this may be what a torn write left of <paramref name="original"/>: all of it, but for the last bytes of its leader epoch,
+    /// where a sector ended.
+    /// </summary>
+    public bool IsTornFrom(WrittenBatch original)
+    {
+        const int epochAt = RecordBatchLayout.PartitionLeaderEpochOffset, afterEpoch = RecordBatchLayout.MagicOffset;
+        var (left, written) = (View.PartitionLeaderEpoch, original.View.PartitionLeaderEpoch);
+        return Bytes.Length == original.Bytes.Length
+            && Bytes.Span[..epochAt].SequenceEqual(original.Bytes.Span[..epochAt])
+            && Bytes.Span[afterEpoch..].SequenceEqual(original.Bytes.Span[afterEpoch..])
+            && Enumerable.Range(1, sizeof(int)).Any(lost => left == (int)(written & (-1L << (8 * lost))));
+    }
 
     /// <summary>This batch and those before it, latest first.</summary>
     public IEnumerable<WrittenBatch> Backwards()

@@ -38,6 +38,7 @@ public sealed class CrashSimulationTests
     [InlineData(508341)] // an empty batch that may be left of either of two, from before and after a truncation
     [InlineData(512233)] // a marker that was truncated after compaction had gone by it
     [InlineData(515106)] // a deletion that failed, of a log that had lost its oldest records since it was opened
+    [InlineData(623593)] // a torn write that lost the leader epoch of a batch, and nothing else
     [InlineData(604237)] // an aborted transaction whose first records were deleted, and are back
     public void Seeds_that_found_something_do_so_no_more(ulong seed)
     {

@@ -80,6 +80,33 @@ public sealed class DamagedLogTests
         Assert.Equal([new EpochEntry(5, 0)], recovered.LeaderEpochs);
     }
 
+    /// <summary>As a torn write may leave it, too: the epoch becomes 0, which the log had before.</summary>
+    [Theory]
+    [InlineData(22, false)]
+    [InlineData(39, false)]
+    [InlineData(21, true)] // the checkpoint knows of the one batch before
+    public void OneFlippedLeaderEpochBringsNoEarlierOneBack(int damaged, bool isFlushed)
+    {
+        using var disk = TestDisk.Create(real: false);
+        var log = Open(disk, config: LogConfig.Default);
+        Fill(log, 20, epoch: 0);
+        Fill(log, 20, epoch: 5);
+        var expected = log.ReadAll();
+        if (isFlushed)
+            log.Flush();
+        using var crashed = disk.Crash();
+        var path = crashed.At("t-0", Files(crashed, ".log")[0]);
+        var bytes = crashed.Read(path);
+        var position = 0;
+        for (var i = 0; i < damaged; i++)
+            position += new RecordBatchView(bytes.AsSpan(position)).SizeInBytes;
+        RecordBatchEditor.SetPartitionLeaderEpoch(bytes.AsSpan(position), 0);
+        crashed.Write(path, bytes);
+        var recovered = Open(crashed, config: LogConfig.Default);
+        Assert.Equal(expected, recovered.ReadAll());
+        Assert.Equal([new EpochEntry(0, 0), new EpochEntry(5, 20)], recovered.LeaderEpochs);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
