@@ -73,7 +73,7 @@ public static class ControllerApis
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(services.Quorum)),
             HeavyEntry<AlterPartitionRequest, AlterPartitionResponse>(new AlterPartitionHandler(controller)),
             HeavyEntry<UpdateFeaturesRequest, UpdateFeaturesResponse>(
-                new UpdateFeaturesHandler(controller, controller.RaiseKRaftVersionAsync)),
+                new UpdateFeaturesHandler(controller, (level, validateOnly) => controller.RaiseKRaftVersionAsync(level, validateOnly))),
             HeavyEntry<EnvelopeRequest, EnvelopeResponse>(
                 new EnvelopeHandler(() => table!, controller, services.Loggers.CreateLogger(nameof(EnvelopeHandler)))),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(

@@ -16,6 +16,9 @@ public sealed class ProtocolDocumentTests
     private const string Begin = "<!-- table: generated, do not edit -->";
     private const string TestDirectory = "tests/Ottla.UnitTests/Broker";
 
+    /// <summary>Where what only controllers serve is tested.</summary>
+    private static readonly string[] ControllerTestDirectories = ["tests/Ottla.UnitTests/Controller", "tests/Ottla.UnitTests/Peers"];
+
     private static readonly string Document = RepositoryFiles.Path("docs/protocol.md");
 
     /// <summary>The table as a broker makes it. Handlers keep what they work with for later; none of it is used here.</summary>
@@ -38,8 +41,20 @@ public sealed class ProtocolDocumentTests
         Time = TimeProvider.System,
     });
 
+    /// <summary>The table as a controller makes it.</summary>
+    private static readonly ApiTable ServedByControllers = ControllerApis.CreateTable(new ControllerServices
+    {
+        Config = () => BrokerConfig.LoadDevMode(),
+        Cluster = null!,
+        Controller = null!,
+        SupportedFeatures = SupportedFeatures.Latest,
+        Quorum = null!,
+        Raft = new RaftServices(null!, "", "CONTROLLER"),
+        Loggers = new LeveledLoggers(NullLoggerFactory.Instance, LogLevel.None),
+    });
+
     [Fact]
-    public void The_table_is_that_of_the_broker()
+    public void The_table_is_that_of_brokers_and_controllers()
     {
         var document = File.ReadAllText(Document);
         var at = document.IndexOf(Begin, StringComparison.Ordinal);
@@ -54,8 +69,8 @@ public sealed class ProtocolDocumentTests
     [Fact]
     public void Every_API_that_is_served_is_tested()
     {
-        foreach (var api in Served.Entries)
-            Assert.True(TestsOf(api.Key).Any(), $"no test file in {TestDirectory} names {api.Key}Request");
+        foreach (var api in Served.Entries.Concat(ServedByControllers.Entries))
+            Assert.True(TestsOf(api.Key).Any(), $"no test names {api.Key}Request");
     }
 
     [Fact]
@@ -85,7 +100,7 @@ public sealed class ProtocolDocumentTests
         text.Append("|---:|---|---|---|---|---|---|---|---|---|\n");
         foreach (var schema in ApiSchemas.All.OrderBy(schema => schema.Key))
         {
-            var entry = Served.Find((short)schema.Key);
+            var entry = Served.Find((short)schema.Key) ?? ServedByControllers.Find((short)schema.Key);
             string[] cells =
             [
                 ((short)schema.Key).ToString(System.Globalization.CultureInfo.InvariantCulture),
@@ -135,9 +150,15 @@ public sealed class ProtocolDocumentTests
             || File.ReadAllText(file).Contains($"class {entry.HandlerType.Name} ", StringComparison.Ordinal)));
 
     /// <summary>The files whose tests call an API, or that call it for them.</summary>
-    private static IEnumerable<string> TestsOf(ApiKey key) => RepositoryFiles.Find(TestDirectory, "*Tests.cs").Concat(RepositoryFiles.Find(TestDirectory, "*Calls.cs"))
-        .Where(file => File.ReadAllText(file).Contains($"<{key}Request,", StringComparison.Ordinal))
-        .Select(RepositoryFiles.Relative);
+    private static IEnumerable<string> TestsOf(ApiKey key)
+    {
+        var files = Served.Find((short)key) is not null
+            ? RepositoryFiles.Find(TestDirectory, "*Tests.cs").Concat(RepositoryFiles.Find(TestDirectory, "*Calls.cs"))
+                .Where(file => File.ReadAllText(file).Contains($"<{key}Request,", StringComparison.Ordinal))
+            : ControllerTestDirectories.SelectMany(directory => RepositoryFiles.Find(directory, "*.cs"))
+                .Where(file => File.ReadAllText(file).Contains($"{key}Request", StringComparison.Ordinal));
+        return files.Select(RepositoryFiles.Relative);
+    }
 
     private static string Link(string path) => $"[{Path.GetFileName(path)}](../{path})";
 }
