@@ -6,18 +6,8 @@ namespace Ottla.Broker.Api;
 
 /// <summary>CreateAcls (key 30), versions 1 to 3: adds access control entries.</summary>
 /// <remarks>Errors per entry: SECURITY_DISABLED, always: this broker has no authorizer.</remarks>
-internal sealed class CreateAclsHandler : IApiHandler<CreateAclsRequest, CreateAclsResponse>
+internal sealed class CreateAclsHandler : RefusingHandler<CreateAclsRequest, CreateAclsResponse>
 {
-    public ValueTask<CreateAclsResponse?> HandleAsync(RequestContext context, CreateAclsRequest request) =>
-        ValueTask.FromResult<CreateAclsResponse?>(new CreateAclsResponse
-        {
-            Results =
-            [
-                .. request.Creations.Select(_ => new CreateAclsResponse.AclCreationResult
-                {
-                    ErrorCode = (short)ErrorCode.SecurityDisabled,
-                    ErrorMessage = "No Authorizer is configured.",
-                }),
-            ],
-        });
+    protected override ApiError Refuse(RequestContext context) =>
+        new(ErrorCode.SecurityDisabled, "No Authorizer is configured.");
 }

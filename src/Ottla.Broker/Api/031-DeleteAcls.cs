@@ -6,18 +6,8 @@ namespace Ottla.Broker.Api;
 
 /// <summary>DeleteAcls (key 31), versions 1 to 3: deletes the access control entries that filters match.</summary>
 /// <remarks>Errors per filter: SECURITY_DISABLED, always: this broker has no authorizer.</remarks>
-internal sealed class DeleteAclsHandler : IApiHandler<DeleteAclsRequest, DeleteAclsResponse>
+internal sealed class DeleteAclsHandler : RefusingHandler<DeleteAclsRequest, DeleteAclsResponse>
 {
-    public ValueTask<DeleteAclsResponse?> HandleAsync(RequestContext context, DeleteAclsRequest request) =>
-        ValueTask.FromResult<DeleteAclsResponse?>(new DeleteAclsResponse
-        {
-            FilterResults =
-            [
-                .. request.Filters.Select(_ => new DeleteAclsResponse.DeleteAclsFilterResult
-                {
-                    ErrorCode = (short)ErrorCode.SecurityDisabled,
-                    ErrorMessage = "No Authorizer is configured.",
-                }),
-            ],
-        });
+    protected override ApiError Refuse(RequestContext context) =>
+        new(ErrorCode.SecurityDisabled, "No Authorizer is configured.");
 }

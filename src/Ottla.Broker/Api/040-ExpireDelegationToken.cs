@@ -1,5 +1,6 @@
 using Ottla.Broker.Server;
 using Ottla.Configuration;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Api;
@@ -9,12 +10,7 @@ namespace Ottla.Broker.Api;
 /// Errors: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED or DELEGATION_TOKEN_AUTH_DISABLED, always: see <see cref="DelegationTokens"/>.
 /// </remarks>
 internal sealed class ExpireDelegationTokenHandler(Func<BrokerConfig> config)
-    : IApiHandler<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>
+    : RefusingHandler<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>
 {
-    public ValueTask<ExpireDelegationTokenResponse?> HandleAsync(RequestContext context, ExpireDelegationTokenRequest request) =>
-        ValueTask.FromResult<ExpireDelegationTokenResponse?>(new ExpireDelegationTokenResponse
-        {
-            ErrorCode = (short)DelegationTokens.RefusalOf(context, config()),
-            ExpiryTimestampMs = DelegationTokens.NoTimestamp,
-        });
+    protected override ApiError Refuse(RequestContext context) => new(DelegationTokens.RefusalOf(context, config()));
 }

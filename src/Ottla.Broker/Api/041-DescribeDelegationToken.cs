@@ -1,5 +1,6 @@
 using Ottla.Broker.Server;
 using Ottla.Configuration;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Api;
@@ -9,9 +10,7 @@ namespace Ottla.Broker.Api;
 /// Errors: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED or DELEGATION_TOKEN_AUTH_DISABLED, always: see <see cref="DelegationTokens"/>.
 /// </remarks>
 internal sealed class DescribeDelegationTokenHandler(Func<BrokerConfig> config)
-    : IApiHandler<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>
+    : RefusingHandler<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>
 {
-    public ValueTask<DescribeDelegationTokenResponse?> HandleAsync(RequestContext context, DescribeDelegationTokenRequest request) =>
-        ValueTask.FromResult<DescribeDelegationTokenResponse?>(
-            new DescribeDelegationTokenResponse { ErrorCode = (short)DelegationTokens.RefusalOf(context, config()) });
+    protected override ApiError Refuse(RequestContext context) => new(DelegationTokens.RefusalOf(context, config()));
 }

@@ -1,7 +1,6 @@
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using EntityData = Ottla.Protocol.Messages.AlterClientQuotasResponse.EntityData;
 
 namespace Ottla.Broker.Api;
 
@@ -10,20 +9,8 @@ namespace Ottla.Broker.Api;
 /// Errors per entry: UNSUPPORTED_VERSION, always: this version enforces no quotas, and so takes none. The API is offered all the same,
 /// because clients guess the version of a broker from the APIs that it has.
 /// </remarks>
-internal sealed class AlterClientQuotasHandler : IApiHandler<AlterClientQuotasRequest, AlterClientQuotasResponse>
+internal sealed class AlterClientQuotasHandler : RefusingHandler<AlterClientQuotasRequest, AlterClientQuotasResponse>
 {
-    public ValueTask<AlterClientQuotasResponse?> HandleAsync(RequestContext context, AlterClientQuotasRequest request) =>
-        ValueTask.FromResult<AlterClientQuotasResponse?>(new AlterClientQuotasResponse
-        {
-            Entries =
-            [
-                .. request.Entries.Select(entry => new AlterClientQuotasResponse.EntryData
-                {
-                    ErrorCode = (short)ErrorCode.UnsupportedVersion,
-                    ErrorMessage = "This broker does not enforce client quotas.",
-                    Entity = [.. entry.Entity.Select(part =>
-                        new EntityData { EntityType = part.EntityType, EntityName = part.EntityName })],
-                }),
-            ],
-        });
+    protected override ApiError Refuse(RequestContext context) =>
+        new(ErrorCode.UnsupportedVersion, "This broker does not enforce client quotas.");
 }

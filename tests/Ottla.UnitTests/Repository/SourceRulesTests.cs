@@ -157,7 +157,7 @@ public sealed partial class SourceRulesTests
     [GeneratedRegex(@"^(?<number>\d{3})-(?<name>\w+)(\.(?<variant>\w+))?\.cs$")]
     private static partial Regex NumberedFile();
 
-    [GeneratedRegex(@"class (?<class>\w+)Handler\b[^{]*?: I(?:Reusing)?ApiHandler<(?<request>\w+), (?<response>\w+)>")]
+    [GeneratedRegex(@"class (?<class>\w+)Handler\b[^{]*?: (?:I(?:Reusing)?Api|Refusing)Handler<(?<request>\w+), (?<response>\w+)>")]
     private static partial Regex Handler();
 
     [GeneratedRegex(@"\[[^\]]*\]\((?<target>[^)\s]+)[^)]*\)")]

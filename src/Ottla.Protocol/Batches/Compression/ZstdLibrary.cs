@@ -204,40 +204,29 @@ internal unsafe struct ZstdBuffer(byte* start, nuint sizeBytes)
     public nuint Position;
 }
 
-/// <summary>Owns a <c>ZSTD_CCtx</c>; used by one thread at a time.</summary>
-internal sealed class ZstdCompressionContext : SafeHandleZeroOrMinusOneIsInvalid
+/// <summary>Owns a context of the library; used by one thread at a time.</summary>
+internal abstract class ZstdContext : SafeHandleZeroOrMinusOneIsInvalid
 {
-    private readonly ZstdLibrary _library;
+    private readonly Action<nint> _free;
 
-    public ZstdCompressionContext(ZstdLibrary library)
+    private protected ZstdContext(nint context, Action<nint> free)
         : base(ownsHandle: true)
     {
-        _library = library;
-        SetHandle(library.CreateCompressionContext());
+        _free = free;
+        SetHandle(context);
     }
 
     protected override bool ReleaseHandle()
     {
-        _library.FreeCompressionContext(handle);
+        _free(handle);
         return true;
     }
 }
 
-/// <summary>Owns a <c>ZSTD_DCtx</c>; used by one thread at a time.</summary>
-internal sealed class ZstdDecompressionContext : SafeHandleZeroOrMinusOneIsInvalid
-{
-    private readonly ZstdLibrary _library;
+/// <summary>A <c>ZSTD_CCtx</c>.</summary>
+internal sealed class ZstdCompressionContext(ZstdLibrary library)
+    : ZstdContext(library.CreateCompressionContext(), library.FreeCompressionContext);
 
-    public ZstdDecompressionContext(ZstdLibrary library)
-        : base(ownsHandle: true)
-    {
-        _library = library;
-        SetHandle(library.CreateDecompressionContext());
-    }
-
-    protected override bool ReleaseHandle()
-    {
-        _library.FreeDecompressionContext(handle);
-        return true;
-    }
-}
+/// <summary>A <c>ZSTD_DCtx</c>.</summary>
+internal sealed class ZstdDecompressionContext(ZstdLibrary library)
+    : ZstdContext(library.CreateDecompressionContext(), library.FreeDecompressionContext);

@@ -52,30 +52,6 @@ public sealed class ShareGroup(string groupId) : UnservedGroup(groupId)
     public override Instant? ExpirationBase(string topic, Instant committedAt) => null;
 
     /// <inheritdoc/>
-    public override void WriteTombstones(CoordinatorEffects effects)
-    {
-        foreach (var memberId in MemberIds)
-            Delete(new ShareGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = memberId }, effects);
-        foreach (var memberId in Targets)
-            Delete(new ShareGroupTargetAssignmentMemberKey { GroupId = GroupId, MemberId = memberId }, effects);
-        Delete(new ShareGroupTargetAssignmentMetadataKey { GroupId = GroupId }, effects);
-        foreach (var memberId in MemberIds)
-            Delete(new ShareGroupMemberMetadataKey { GroupId = GroupId, MemberId = memberId }, effects);
-        Delete(new ShareGroupStatePartitionMetadataKey { GroupId = GroupId }, effects);
-        Delete(new ShareGroupMetadataKey { GroupId = GroupId }, effects);
-    }
-
-    /// <inheritdoc/>
-    public override void RemoveMember(string memberId, CoordinatorEffects effects)
-    {
-        Delete(new ShareGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = memberId }, effects);
-        Delete(new ShareGroupTargetAssignmentMemberKey { GroupId = GroupId, MemberId = memberId }, effects);
-        Delete(new ShareGroupMemberMetadataKey { GroupId = GroupId, MemberId = memberId }, effects);
-        var metadata = new ShareGroupMetadataValue { Epoch = _metadata.Epoch + 1, MetadataHash = _metadata.MetadataHash };
-        effects.Write(new CoordinatorRecord(new ShareGroupMetadataKey { GroupId = GroupId }, metadata, 0));
-    }
-
-    /// <inheritdoc/>
     public override bool Apply(in CoordinatorRecord record)
     {
         switch (record.Key)
@@ -109,7 +85,24 @@ public sealed class ShareGroup(string groupId) : UnservedGroup(groupId)
         return true;
     }
 
-    private ApiException NotAConsumerGroup() => Refuse(ErrorCode.GroupIdNotFound, $"Group {GroupId} is not a consumer group.");
+    private protected override IRecordMessage TargetMetadataKey => new ShareGroupTargetAssignmentMetadataKey { GroupId = GroupId };
 
-    private static void Delete(IRecordMessage key, CoordinatorEffects effects) => effects.Write(CoordinatorRecord.Tombstone(key));
+    private protected override IEnumerable<IRecordMessage> LastKeys =>
+        [new ShareGroupStatePartitionMetadataKey { GroupId = GroupId }, new ShareGroupMetadataKey { GroupId = GroupId }];
+
+    private protected override IRecordMessage MemberKeyOf(string memberId) =>
+        new ShareGroupMemberMetadataKey { GroupId = GroupId, MemberId = memberId };
+
+    private protected override IRecordMessage AssignmentKeyOf(string memberId) =>
+        new ShareGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = memberId };
+
+    private protected override IRecordMessage TargetKeyOf(string memberId) =>
+        new ShareGroupTargetAssignmentMemberKey { GroupId = GroupId, MemberId = memberId };
+
+    private protected override CoordinatorRecord ToNextEpoch() => new(
+        new ShareGroupMetadataKey { GroupId = GroupId },
+        new ShareGroupMetadataValue { Epoch = _metadata.Epoch + 1, MetadataHash = _metadata.MetadataHash },
+        ValueVersion: 0);
+
+    private ApiException NotAConsumerGroup() => Refuse(ErrorCode.GroupIdNotFound, $"Group {GroupId} is not a consumer group.");
 }

@@ -75,38 +75,6 @@ public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
     public override Instant? ExpirationBase(string topic, Instant committedAt) => IsSubscribedTo(topic) ? null : committedAt;
 
     /// <inheritdoc/>
-    public override void WriteTombstones(CoordinatorEffects effects)
-    {
-        foreach (var memberId in MemberIds)
-            Delete(new StreamsGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = memberId }, effects);
-        foreach (var memberId in Targets)
-            Delete(new StreamsGroupTargetAssignmentMemberKey { GroupId = GroupId, MemberId = memberId }, effects);
-        Delete(new StreamsGroupTargetAssignmentMetadataKey { GroupId = GroupId }, effects);
-        foreach (var memberId in MemberIds)
-            Delete(new StreamsGroupMemberMetadataKey { GroupId = GroupId, MemberId = memberId }, effects);
-        Delete(new StreamsGroupMetadataKey { GroupId = GroupId }, effects);
-        Delete(new StreamsGroupTopologyKey { GroupId = GroupId }, effects);
-    }
-
-    /// <inheritdoc/>
-    public override void RemoveMember(string memberId, CoordinatorEffects effects)
-    {
-        Delete(new StreamsGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = memberId }, effects);
-        Delete(new StreamsGroupTargetAssignmentMemberKey { GroupId = GroupId, MemberId = memberId }, effects);
-        Delete(new StreamsGroupMemberMetadataKey { GroupId = GroupId, MemberId = memberId }, effects);
-        var metadata = new StreamsGroupMetadataValue
-        {
-            Epoch = _metadata.Epoch + 1,
-            MetadataHash = _metadata.MetadataHash,
-            ValidatedTopologyEpoch = _metadata.ValidatedTopologyEpoch,
-            LastAssignmentConfigs = _metadata.LastAssignmentConfigs,
-            StoredDescriptionTopologyEpoch = _metadata.StoredDescriptionTopologyEpoch,
-            FailedDescriptionTopologyEpoch = _metadata.FailedDescriptionTopologyEpoch,
-        };
-        effects.Write(new CoordinatorRecord(new StreamsGroupMetadataKey { GroupId = GroupId }, metadata, 0));
-    }
-
-    /// <inheritdoc/>
     public override bool Apply(in CoordinatorRecord record)
     {
         switch (record.Key)
@@ -139,6 +107,33 @@ public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
         return true;
     }
 
+    private protected override IRecordMessage TargetMetadataKey => new StreamsGroupTargetAssignmentMetadataKey { GroupId = GroupId };
+
+    private protected override IEnumerable<IRecordMessage> LastKeys =>
+        [new StreamsGroupMetadataKey { GroupId = GroupId }, new StreamsGroupTopologyKey { GroupId = GroupId }];
+
+    private protected override IRecordMessage MemberKeyOf(string memberId) =>
+        new StreamsGroupMemberMetadataKey { GroupId = GroupId, MemberId = memberId };
+
+    private protected override IRecordMessage AssignmentKeyOf(string memberId) =>
+        new StreamsGroupCurrentMemberAssignmentKey { GroupId = GroupId, MemberId = memberId };
+
+    private protected override IRecordMessage TargetKeyOf(string memberId) =>
+        new StreamsGroupTargetAssignmentMemberKey { GroupId = GroupId, MemberId = memberId };
+
+    private protected override CoordinatorRecord ToNextEpoch() => new(
+        new StreamsGroupMetadataKey { GroupId = GroupId },
+        new StreamsGroupMetadataValue
+        {
+            Epoch = _metadata.Epoch + 1,
+            MetadataHash = _metadata.MetadataHash,
+            ValidatedTopologyEpoch = _metadata.ValidatedTopologyEpoch,
+            LastAssignmentConfigs = _metadata.LastAssignmentConfigs,
+            StoredDescriptionTopologyEpoch = _metadata.StoredDescriptionTopologyEpoch,
+            FailedDescriptionTopologyEpoch = _metadata.FailedDescriptionTopologyEpoch,
+        },
+        ValueVersion: 0);
+
     private void Apply(StreamsGroupTopologyValue? topology)
     {
         _topologyEpoch = topology?.Epoch;
@@ -163,6 +158,4 @@ public sealed class StreamsGroup(string groupId) : UnservedGroup(groupId)
                 $"The received member epoch {received} does not match the expected member epoch {member.MemberEpoch}.");
         }
     }
-
-    private static void Delete(IRecordMessage key, CoordinatorEffects effects) => effects.Write(CoordinatorRecord.Tombstone(key));
 }

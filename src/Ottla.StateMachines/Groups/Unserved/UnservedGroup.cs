@@ -1,4 +1,5 @@
 using Ottla.Protocol;
+using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Coordinators;
 
 namespace Ottla.StateMachines.Groups.Unserved;
@@ -30,9 +31,6 @@ public abstract class UnservedGroup(string groupId) : Group(groupId)
     /// <summary>The members.</summary>
     private protected IReadOnlyDictionary<string, UnservedMember> Members => _members;
 
-    /// <summary>The ids of the members with a target assignment.</summary>
-    private protected IReadOnlyCollection<string> Targets => _targets;
-
     /// <inheritdoc/>
     public override bool HasMember(string memberId) => _members.ContainsKey(memberId);
 
@@ -48,7 +46,45 @@ public abstract class UnservedGroup(string groupId) : Group(groupId)
     public abstract bool Apply(in CoordinatorRecord record);
 
     /// <summary>Writes the records that remove a member.</summary>
-    public abstract void RemoveMember(string memberId, CoordinatorEffects effects);
+    public void RemoveMember(string memberId, CoordinatorEffects effects)
+    {
+        Delete(AssignmentKeyOf(memberId), effects);
+        Delete(TargetKeyOf(memberId), effects);
+        Delete(MemberKeyOf(memberId), effects);
+        effects.Write(ToNextEpoch());
+    }
+
+    /// <inheritdoc/>
+    public override void WriteTombstones(CoordinatorEffects effects)
+    {
+        foreach (var memberId in MemberIds)
+            Delete(AssignmentKeyOf(memberId), effects);
+        foreach (var memberId in _targets)
+            Delete(TargetKeyOf(memberId), effects);
+        Delete(TargetMetadataKey, effects);
+        foreach (var memberId in MemberIds)
+            Delete(MemberKeyOf(memberId), effects);
+        foreach (var key in LastKeys)
+            Delete(key, effects);
+    }
+
+    /// <summary>The key of a member's metadata.</summary>
+    private protected abstract IRecordMessage MemberKeyOf(string memberId);
+
+    /// <summary>The key of a member's assignment.</summary>
+    private protected abstract IRecordMessage AssignmentKeyOf(string memberId);
+
+    /// <summary>The key of a member's target assignment.</summary>
+    private protected abstract IRecordMessage TargetKeyOf(string memberId);
+
+    /// <summary>The key of the target assignment's epoch.</summary>
+    private protected abstract IRecordMessage TargetMetadataKey { get; }
+
+    /// <summary>The keys that are deleted last, in order.</summary>
+    private protected abstract IEnumerable<IRecordMessage> LastKeys { get; }
+
+    /// <summary>The group's record, with the next epoch.</summary>
+    private protected abstract CoordinatorRecord ToNextEpoch();
 
     /// <summary>Applies the metadata record of a member.</summary>
     private protected void ApplyMember(string memberId, bool isThere)
@@ -76,6 +112,8 @@ public abstract class UnservedGroup(string groupId) : Group(groupId)
         else
             _targets.Remove(memberId);
     }
+
+    private static void Delete(IRecordMessage key, CoordinatorEffects effects) => effects.Write(CoordinatorRecord.Tombstone(key));
 }
 
 /// <summary>A member of an <see cref="UnservedGroup"/>.</summary>

@@ -1,0 +1,19 @@
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+
+namespace Ottla.Broker.Server;
+
+/// <summary>Answers every request of an API with an error: this version does not have what it is about. Stateless.</summary>
+internal abstract class RefusingHandler<TRequest, TResponse> : IApiHandler<TRequest, TResponse>
+    where TRequest : IRequestMessage<TRequest>
+    where TResponse : class, IResponseMessage<TResponse>
+{
+    public ValueTask<TResponse?> HandleAsync(RequestContext context, TRequest request)
+    {
+        var refusal = Refuse(context);
+        return ValueTask.FromException<TResponse?>(new ApiException(refusal.Code, refusal.Message));
+    }
+
+    /// <summary>The error.</summary>
+    protected abstract ApiError Refuse(RequestContext context);
+}
