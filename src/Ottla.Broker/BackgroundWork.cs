@@ -90,6 +90,6 @@ public sealed partial class BackgroundWork : IDisposable
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Critical, Message = "Background work has failed: {Name}")]
+    [LoggerMessage(Level = LogLevel.Critical, Message = "The background task {Name} has failed; stopping this node")]
     private partial void LogFailed(string name, Exception e);
 }

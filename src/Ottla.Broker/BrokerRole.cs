@@ -11,8 +11,6 @@ using Ottla.Broker.Server;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
 using Ottla.Kernel;
-using Ottla.Network.Transport;
-using Ottla.Protocol;
 using Ottla.Requests;
 using Ottla.StateMachines.Brokers;
 
@@ -124,8 +122,12 @@ internal sealed class BrokerRole
 
         BrokerChannels ToBrokers(string clientId) => new(
             channels,
-            new RequestChannelOptions { ClientId = clientId, RequestTimeout = TimeSpan.FromMilliseconds(config.RequestTimeoutMs),
-                InFlightMax = 1 },
+            new RequestChannelOptions
+            {
+                ClientId = clientId,
+                RequestTimeout = TimeSpan.FromMilliseconds(config.RequestTimeoutMs),
+                InFlightMax = 1
+            },
             config.InterBrokerListenerName,
             () => shared.Metadata.Current);
     }
@@ -139,7 +141,8 @@ internal sealed class BrokerRole
         await UnlessBrokenAsync(_lifecycle.CaughtUp, cancellation); // the replicas that the metadata names are opened by now
         await UnlessBrokenAsync(_lifecycle.UnfenceAsync(), cancellation);
         await UnlessBrokenAsync(
-            _shared.Metadata.WhenAsync(image => image.Cluster.Broker(_shared.Identity.NodeId) is { Fenced: false }), cancellation);
+            _shared.Metadata.WhenAsync(image => image.Cluster.Broker(_shared.Identity.NodeId) is { Fenced: false }, cancellation),
+            cancellation);
         _server.Serve(Apis);
         background.StartLoop("the upkeep of logs", RunUpkeepAsync);
         if (_shared.Config.LogCleanerEnable)

@@ -2,7 +2,7 @@ using Ottla.Configuration;
 
 namespace Ottla.Broker;
 
-/// <summary>What a configuration may ask of this version: a clear refusal at start beats a surprise later.</summary>
+/// <summary>Refuses configurations that this version cannot serve. An error at start is better than a surprise later.</summary>
 internal static class NodeRequirements
 {
     /// <exception cref="ConfigException">The configuration asks for something that is not there yet.</exception>

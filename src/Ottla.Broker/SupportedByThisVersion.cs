@@ -2,7 +2,7 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker;
 
-/// <summary>The features that this version of Ottla has: what it offers to clients and controllers.</summary>
+/// <summary>The features that this version of Ottla offers to clients and controllers.</summary>
 public static class SupportedByThisVersion
 {
     /// <summary>Kafka's features, but for what waits for its coordinator: a level that is offered must work.</summary>

@@ -158,6 +158,6 @@ internal sealed partial class DirectoryReports(
     }
 
     [LoggerMessage(
-        Level = LogLevel.Warning, Message = "The controller did not take note of where replicas are, and is told again: {Reason}")]
+        Level = LogLevel.Warning, Message = "The controller did not accept the log directories of replicas: {Reason}; sending them again")]
     private partial void LogRefused(string reason);
 }

@@ -11,7 +11,7 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Directories;
 
-/// <summary>Whose log directories these are.</summary>
+/// <summary>The node that the log directories belong to.</summary>
 /// <param name="ClusterId">The cluster's id.</param>
 /// <param name="NodeId">The node's id.</param>
 /// <param name="MetadataDirectory">The path of the log directory that holds the metadata log.</param>

@@ -152,7 +152,7 @@ public sealed partial class ControllerHost : IController, ILeadershipFollower, I
         + "NOT_CONTROLLER and asks again")]
     private static partial void LogNotCommitted(ILogger logger, string command, Exception failure);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The controller failed to decide {Command}; nothing of it was written")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "The controller failed to process {Command} because of a bug; it wrote no records")]
     private static partial void LogNotDecided(ILogger logger, string command, Exception failure);
 
     private static ApiException NotController() => new(ErrorCode.NotController, "This node is not the active controller.");

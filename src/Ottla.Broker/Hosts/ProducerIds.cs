@@ -33,7 +33,7 @@ public sealed partial class ProducerIds(
     private Block? _next;
     private TaskCompletionSource? _asked;
 
-    /// <summary>An id that nobody was ever given.</summary>
+    /// <summary>Returns a producer id that was never used before.</summary>
     /// <exception cref="ApiException">
     /// COORDINATOR_LOAD_IN_PROGRESS: the controller has not given the next block yet; the client asks again.
     /// </exception>
@@ -147,7 +147,7 @@ public sealed partial class ProducerIds(
         public long Take() => _next++;
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The controller gives no producer ids: {Error}. The broker asks again")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The controller refused to allocate producer ids: {Error}; asking again")]
     private partial void LogRefused(ErrorCode error);
 
     [LoggerMessage(
@@ -156,6 +156,6 @@ public sealed partial class ProducerIds(
                 + "not used")]
     private partial void LogBadBlock(long first, int count, long after);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "A request for producer ids got no answer, and is sent again: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A request for producer ids got no answer: {Reason}; sending it again")]
     private partial void LogNoAnswer(string reason);
 }

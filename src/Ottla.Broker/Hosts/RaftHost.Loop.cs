@@ -271,7 +271,7 @@ public sealed partial class RaftHost
     private static partial void LogFailure(ILogger logger, Exception exception);
 
     [LoggerMessage(
-        Level = LogLevel.Error, Message = "There is no space left for the metadata log: changes of metadata wait until there is")]
+        Level = LogLevel.Error, Message = "The disk has no space for the metadata log: changes of metadata wait. Free some space")]
     private static partial void LogDiskFull(ILogger logger, Exception exception);
 
     [LoggerMessage(

@@ -373,6 +373,6 @@ internal sealed partial class RaftLogStore
             + "not know whom it voted for")]
     private static partial void LogElectionLost(ILogger logger, string path, int epoch);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The metadata snapshot {Offset}-{Epoch} is not whole; an older one is used")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "The metadata snapshot {Offset}-{Epoch} is incomplete; using an older one")]
     private static partial void LogBadSnapshot(ILogger logger, long offset, int epoch, Exception exception);
 }

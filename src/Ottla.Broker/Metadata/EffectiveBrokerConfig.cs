@@ -4,8 +4,8 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Metadata;
 
-/// <summary>The broker's configuration as it is now: the static one under what was altered dynamically (KIP-226).</summary>
-/// <remarks>Read anywhere; changed by the metadata publisher only. Registered before every publisher that reads it.</remarks>
+/// <summary>The current configuration of the broker: the static configuration with the dynamic changes on top (KIP-226).</summary>
+/// <remarks>Any thread may read it; only the metadata publisher changes it. Registered before all publishers that read it.</remarks>
 public sealed partial class EffectiveBrokerConfig(BrokerConfig initial, ILogger logger) : IMetadataPublisher
 {
     private readonly int _nodeId = initial.NodeId;

@@ -3,7 +3,7 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Metadata;
 
-/// <summary>Must know who leads the metadata quorum: the controller.</summary>
+/// <summary>Is told which node leads the metadata quorum. The controller implements it.</summary>
 public interface ILeadershipFollower
 {
     /// <summary>

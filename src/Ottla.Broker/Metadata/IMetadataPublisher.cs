@@ -2,7 +2,7 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Metadata;
 
-/// <summary>Makes a part of the broker follow the committed metadata: its replicas, configs, quotas, access control.</summary>
+/// <summary>Applies the committed metadata to one part of the broker: replicas, configs, quotas or access control.</summary>
 public interface IMetadataPublisher
 {
     /// <summary>What it is called in logs.</summary>

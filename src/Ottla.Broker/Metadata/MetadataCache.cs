@@ -3,9 +3,9 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Metadata;
 
-/// <summary>The committed metadata of this node, as the publishers have taken it over.</summary>
+/// <summary>The committed metadata of this node, after all publishers have applied it.</summary>
 /// <remarks>
-/// Lives as long as the node. The <see cref="MetadataLoader"/> writes it; anybody may read it and wait for it, from any thread.
+/// Lives as long as the node. The <see cref="MetadataLoader"/> writes it; any thread may read it and wait for it.
 /// </remarks>
 public sealed class MetadataCache
 {

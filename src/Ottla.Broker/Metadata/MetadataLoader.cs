@@ -31,7 +31,7 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
     private long _queuedBytes;
     private volatile bool _isStopping;
 
-    // Owned by the loop.
+    // The fields below belong to the loop.
     private long _replayedOffset = -1;
     private bool _hasCaughtUp;
     private bool _hasRecords;
@@ -193,7 +193,7 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
 
     [LoggerMessage(
         Level = LogLevel.Critical,
-        Message = "This node cannot follow the metadata log beyond offset {Offset} and stops; what failed is: {Stage}")]
+        Message = "Cannot apply the metadata log after offset {Offset}, because {Stage} failed; stopping this node")]
     private partial void LogFailure(long offset, string stage, Exception e);
 
     /// <summary>What the log said: a snapshot, a batch, or else a leader.</summary>

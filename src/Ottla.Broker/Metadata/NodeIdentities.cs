@@ -1,5 +1,4 @@
 using Ottla.Broker.Directories;
-using System.Net;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
@@ -8,7 +7,7 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Metadata;
 
-/// <summary>Puts together what a node registers with, from its configuration, its directories and the ports that it took.</summary>
+/// <summary>Builds the registration of a node from its configuration, its directories and its actual ports.</summary>
 internal static class NodeIdentities
 {
     /// <summary>

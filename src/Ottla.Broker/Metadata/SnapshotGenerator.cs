@@ -16,7 +16,7 @@ namespace Ottla.Broker.Metadata;
 internal sealed partial class SnapshotGenerator(IMetadataLog log, SnapshotPolicy policy, TimeProvider time, ILogger logger)
     : IAsyncDisposable
 {
-    // One image waits at the most: a newer one has all that it has.
+    // At most one image waits: a newer image replaces it.
     private readonly Channel<MetadataImage> _due =
         Channel.CreateBounded<MetadataImage>(
             new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
@@ -77,15 +77,16 @@ internal sealed partial class SnapshotGenerator(IMetadataLog log, SnapshotPolicy
         }
         catch (DiskFullException failure)
         {
-            LogDiskFull(id.Offset, id.Epoch, failure); // the log has all of it; the next one due will be written
+            LogDiskFull(id.Offset, id.Epoch, failure); // nothing is lost: the log has all records
         }
     }
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-            Message = "The disk has no room for the metadata snapshot {Offset}-{Epoch}; the next one due is tried again. Free some space")]
+            Message = "The disk has no space for the metadata snapshot {Offset}-{Epoch}; trying again when the next one is due. Free some "
+                + "space")]
     private partial void LogDiskFull(long offset, int epoch, Exception failure);
 
-    [LoggerMessage(Level = LogLevel.Critical, Message = "A metadata snapshot could not be written, and this node stops")]
+    [LoggerMessage(Level = LogLevel.Critical, Message = "Failed to write a metadata snapshot; stopping this node")]
     private partial void LogFailed(Exception failure);
 }

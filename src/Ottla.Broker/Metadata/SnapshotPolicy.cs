@@ -3,7 +3,7 @@ using Ottla.Kernel;
 
 namespace Ottla.Broker.Metadata;
 
-/// <summary>Says when the metadata log is due for a snapshot: after so many bytes of records, or after so long with any.</summary>
+/// <summary>Decides when a metadata snapshot is due: after a number of bytes, or after a time with new records.</summary>
 /// <remarks>Not thread-safe; owned by the <see cref="SnapshotGenerator"/>.</remarks>
 internal sealed class SnapshotPolicy(long bytesMax, long intervalMs)
 {

@@ -10,7 +10,7 @@ using Ottla.Protocol.Messages;
 namespace Ottla.Broker.Metadata;
 
 /// <summary>
-/// Creates topics that clients use without having created them: the brokers' own with the first use, others as
+/// Creates topics at their first use: internal topics always, others as
 /// <c>auto.create.topics.enable</c> says. Lives as long as the broker; any thread may call it.
 /// </summary>
 public sealed partial class TopicAutoCreation(Forwarder forwarder, Func<BrokerConfig> config, ILogger logger)
@@ -82,9 +82,9 @@ public sealed partial class TopicAutoCreation(Forwarder forwarder, Func<BrokerCo
         }
         catch (OperationCanceledException)
         {
-            // The client has left, or the node stops: whoever needs the topic asks again.
+            // The client has left, or the node is stopping.
         }
-        catch (Exception e) // nobody awaits this method
+        catch (Exception e) // nothing awaits this method
         {
             LogBroken(string.Join(", ", names), e);
         }

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using Ottla.Kernel;
-using Ottla.Protocol;
 
 namespace Ottla.Broker.Replicas;
 

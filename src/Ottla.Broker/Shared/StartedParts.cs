@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Ottla.Broker.Shared;
 
-/// <summary>The parts of a node that are started, to be stopped in the opposite order.</summary>
+/// <summary>The started parts of a node, which are stopped in the opposite order.</summary>
 /// <remarks>
 /// Owned by the node; used by whoever starts or stops it, one call at a time. A part is added as soon as it exists, so that a start that
 /// fails leaves nothing open.
@@ -61,6 +61,6 @@ internal sealed partial class StartedParts(ILogger logger)
 
     private sealed record Part(string Stop, Func<Task> StopAsync, Func<Task> AbandonAsync);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "A step of the node's stop failed, and the stop goes on: {Step}")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Failed to stop {Step}; stopping the other parts of the node")]
     private partial void LogFailed(string step, Exception e);
 }

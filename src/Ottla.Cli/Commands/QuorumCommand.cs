@@ -38,7 +38,8 @@ internal static class QuorumCommand
     {
         var options = new AdminOptions();
         var humanReadable = new Option<bool>(
-            "--human-readable") { Description = "Print how long ago, instead of milliseconds since 1970." };
+            "--human-readable")
+        { Description = "Print how long ago, instead of milliseconds since 1970." };
         var command = new Command(
             "replication",
             "Print how far each voter and observer has got, as kafka-metadata-quorum describe --replication does.") { humanReadable };
@@ -75,7 +76,8 @@ internal static class QuorumCommand
     {
         var options = new AdminOptions();
         var id = new Option<int>(
-            "--controller-id", "-i") { Description = "The node id of the controller.", Required = true, HelpName = "ID" };
+            "--controller-id", "-i")
+        { Description = "The node id of the controller.", Required = true, HelpName = "ID" };
         var directoryId = new Option<string>("--controller-directory-id", "-d")
         {
             Description = "The id of its metadata directory: 'ottla quorum status' prints it.",

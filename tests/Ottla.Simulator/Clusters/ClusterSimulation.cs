@@ -175,7 +175,8 @@ public sealed class ClusterSimulation : ISimulation
             var broker = brokers[world.Random.NextInt(brokers.Count)];
             var random = new Prng(world.Random.NextUInt64());
             return (broker, new SimClient(
-                process, broker.EndPoint, new ClientVersions(random, versions), random) { RequestTimeout = TimeSpan.FromSeconds(20) });
+                process, broker.EndPoint, new ClientVersions(random, versions), random)
+            { RequestTimeout = TimeSpan.FromSeconds(20) });
         }
 
         /// <summary>

@@ -17,10 +17,10 @@ internal sealed class SimCluster
         _conditions = conditions;
         Nodes = conditions.Controllers.Union(conditions.Brokers).Order()
             .ToDictionary(id => id, id => new SimNode(world, HostOf(id), ConfigsOf(id))
-        {
-            Name = string.Create(CultureInfo.InvariantCulture, $"node{id}"),
-            PowerLossPercent = conditions.PowerLossPercent,
-        });
+            {
+                Name = string.Create(CultureInfo.InvariantCulture, $"node{id}"),
+                PowerLossPercent = conditions.PowerLossPercent,
+            });
     }
 
     /// <summary>The nodes by their ids.</summary>

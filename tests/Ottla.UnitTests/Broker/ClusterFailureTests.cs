@@ -107,7 +107,7 @@ public sealed class ClusterFailureTests
         var created = await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsRequest
         {
             Topics = [new CreateTopicsRequest.CreatableTopic { Name = topic, NumPartitions = 1, ReplicationFactor = 1 }],
-                TimeoutMs = 10_000,
+            TimeoutMs = 10_000,
         });
         Assert.Equal(ErrorCode.None, (ErrorCode)created.Topics[0].ErrorCode);
     }

@@ -26,8 +26,8 @@ public sealed class ClusterForwardingTests
 
         var altered = await client.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(
             new IncrementalAlterConfigsRequest
-        {
-            Resources =
+            {
+                Resources =
             [
                 new IncrementalAlterConfigsRequest.AlterConfigsResource
                 {
@@ -36,7 +36,7 @@ public sealed class ClusterForwardingTests
                     Configs = [new IncrementalAlterConfigsRequest.AlterableConfig { Name = "retention.ms", Value = "1000" }],
                 },
             ],
-        });
+            });
         Assert.Equal(ErrorCode.None, (ErrorCode)altered.Responses[0].ErrorCode);
         var replaced = await client.CallAsync<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsRequest
         {
@@ -86,7 +86,8 @@ public sealed class ClusterForwardingTests
 
         var deleted = await client.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsRequest
         {
-            Topics = [new DeleteTopicsRequest.DeleteTopicState { Name = "a" }], TimeoutMs = 10_000,
+            Topics = [new DeleteTopicsRequest.DeleteTopicState { Name = "a" }],
+            TimeoutMs = 10_000,
         });
         Assert.Equal(ErrorCode.None, (ErrorCode)deleted.Responses[0].ErrorCode);
         Assert.Null(node.Image.Topics.Find("a"));
@@ -102,7 +103,7 @@ public sealed class ClusterForwardingTests
             var refused = await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsRequest
             {
                 Topics = [new CreateTopicsRequest.CreatableTopic { Name = "b", NumPartitions = 1, ReplicationFactor = 9 }],
-                    TimeoutMs = 10_000,
+                TimeoutMs = 10_000,
             });
             Assert.Equal(ErrorCode.InvalidReplicationFactor, (ErrorCode)refused.Topics[0].ErrorCode);
         }
@@ -117,8 +118,11 @@ public sealed class ClusterForwardingTests
         {
             await using var client = await node.ConnectAsync();
             var request =
-                new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = $"auto{node.Id}" }],
-                    AllowAutoTopicCreation = true };
+                new MetadataRequest
+                {
+                    Topics = [new MetadataRequest.MetadataRequestTopic { Name = $"auto{node.Id}" }],
+                    AllowAutoTopicCreation = true
+                };
             await client.CallAsync<MetadataRequest, MetadataResponse>(request);
             await TestCluster.UntilAsync(() => node.Image.Topics.Find($"auto{node.Id}") is not null);
             var found = await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(
@@ -165,7 +169,7 @@ public sealed class ClusterForwardingTests
         var created = await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsRequest
         {
             Topics = [new CreateTopicsRequest.CreatableTopic { Name = topic, NumPartitions = partitions, ReplicationFactor = 1 }],
-                TimeoutMs = 10_000,
+            TimeoutMs = 10_000,
         });
         Assert.Equal(ErrorCode.None, (ErrorCode)created.Topics[0].ErrorCode);
         return created.Topics[0].TopicId;

@@ -155,16 +155,16 @@ internal sealed class ControllerTestBed
     public static CreateTopicsRequest.CreatableTopic Topic(
         string name, int partitions = 1, short replicationFactor = 1, (string, string?)[]? configs = null, int[][]? assignments = null) =>
             new()
-        {
-            Name = name,
-            NumPartitions = assignments is null ? partitions : -1,
-            ReplicationFactor = assignments is null ? replicationFactor : (short)-1,
-            Configs = [.. (configs ?? [])
+            {
+                Name = name,
+                NumPartitions = assignments is null ? partitions : -1,
+                ReplicationFactor = assignments is null ? replicationFactor : (short)-1,
+                Configs = [.. (configs ?? [])
                 .Select(config => new CreateTopicsRequest.CreatableTopicConfig { Name = config.Item1, Value = config.Item2 })],
-            Assignments = [
+                Assignments = [
                 .. (assignments ?? []).Select(
                     (ids, index) => new CreateTopicsRequest.CreatableReplicaAssignment { PartitionIndex = index, BrokerIds = ids })],
-        };
+            };
 
     /// <summary>What must hold after anything: the log gives the image, a snapshot gives it again, and partitions make sense.</summary>
     public void CheckInvariants()

@@ -193,8 +193,11 @@ public sealed class OtherCommandTests
     public void Controllers_register_and_leave()
     {
         _bed.Do(new RegisterControllerCommand(
-            new ControllerRegistrationRequest { ControllerId = 5,
-                Features = [new() { Name = "metadata.version", MinSupportedVersion = 7, MaxSupportedVersion = 33 }] }));
+            new ControllerRegistrationRequest
+            {
+                ControllerId = 5,
+                Features = [new() { Name = "metadata.version", MinSupportedVersion = 7, MaxSupportedVersion = 33 }]
+            }));
         Assert.Equal(33, _bed.Image.Cluster.Controllers[5].Features["metadata.version"].Max);
         _bed.Do(new UnregisterControllerCommand(5));
         Assert.Equal(ErrorCode.ControllerIdNotRegistered, _bed.Fails(new UnregisterControllerCommand(5)));

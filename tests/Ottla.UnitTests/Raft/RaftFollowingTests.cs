@@ -14,7 +14,8 @@ public sealed class RaftFollowingTests
     public void An_observer_finds_the_leader_by_the_bootstrap_servers()
     {
         var options = Options(
-            9) with { BootstrapServers = [Bootstrap, RaftNode.Bootstrap(1, "node9", 9093)], CanBecomeVoter = false, Endpoints = [] };
+            9) with
+        { BootstrapServers = [Bootstrap, RaftNode.Bootstrap(1, "node9", 9093)], CanBecomeVoter = false, Endpoints = [] };
         var node = new MachineUnderTest(options, ElectionState.None, EmptyLog(), QuorumHistory.Begin(VoterSet.Empty));
         var first = node.LastSend<FetchCall>();
         Assert.Equal(-2, RaftNode.Bootstrap(0, "a", 1).Id);

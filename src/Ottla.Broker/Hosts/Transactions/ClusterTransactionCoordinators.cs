@@ -99,8 +99,8 @@ internal sealed class ClusterTransactionCoordinators(
 
     private static AddPartitionsToTxnRequest RequestOf(
         string transactionalId, ProducerIdAndEpoch producer, IReadOnlyCollection<TopicPartition> partitions, bool verifyOnly) => new()
-    {
-        Transactions =
+        {
+            Transactions =
         [
             new AddPartitionsToTxnRequest.AddPartitionsToTxnTransaction
             {
@@ -119,5 +119,5 @@ internal sealed class ClusterTransactionCoordinators(
                 ],
             },
         ],
-    };
+        };
 }
