@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using Ottla.Kernel;
 using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Clusters;

@@ -1,8 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker;
 using Ottla.Broker.Directories;
-using Ottla.Broker.Hosts;
-using Ottla.Broker.Metadata;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Network.Transport;

@@ -1,9 +1,7 @@
 using System.Globalization;
 using System.Net;
-using Microsoft.Extensions.Logging;
 using Ottla.Broker;
 using Ottla.Configuration;
-using Ottla.Kernel;
 using Ottla.Network.Transport;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Files;

@@ -2,7 +2,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Ottla.Broker.Hosts;
 using Ottla.Kernel;
-using Ottla.Protocol;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Raft;
 using Ottla.Storage.Files;

@@ -335,9 +335,9 @@ public sealed class CoordinatorHostTests
         using var bed = new CoordinatorBed();
         await bed.LeadAsync(epoch: 1);
         var thread = new CountingThread();
-        thread.Run(() => _ = bed.Host.NotifyAsync(0, new ReadNotes()));
+        thread.Run(() => _ = bed.Host.NotifyAsync(0, new ReadNotes()).AsTask());
         Assert.Equal(0, thread.GivenAway);
-        thread.Run(() => _ = bed.Host.NotifyAsync(0, new CostlyRead()));
+        thread.Run(() => _ = bed.Host.NotifyAsync(0, new CostlyRead()).AsTask());
         Assert.Equal(1, thread.GivenAway);
 
         // While it works, there comes more.
@@ -345,9 +345,9 @@ public sealed class CoordinatorHostTests
         bed.OnOutput = output =>
         {
             if (--left > 0)
-                _ = bed.Host.NotifyAsync(0, new WriteNotes("a") { WantsOutput = true });
+                _ = bed.Host.NotifyAsync(0, new WriteNotes("a") { WantsOutput = true }).AsTask();
         };
-        thread.Run(() => _ = bed.Host.NotifyAsync(0, new WriteNotes("a") { WantsOutput = true }));
+        thread.Run(() => _ = bed.Host.NotifyAsync(0, new WriteNotes("a") { WantsOutput = true }).AsTask());
         Assert.Equal((0, 2), (left, thread.GivenAway));
     }
 
