@@ -126,7 +126,7 @@ public sealed class DamagedDirectoryTests
         await using var client = await node.ConnectAsync();
         Assert.Equal(new Expected(0, 144, 144, "0-23 25-41 43-65 67-92 94-113 115-137 139-143",
             "0-14 18-23 25-41 43-62 67-86 90-92 94-113 115-134 139-143"), await ServedAsync(client, "d"));
-        Assert.Contains(node.Warnings, warning => warning.Contains("is not whole", StringComparison.Ordinal));
+        Assert.Contains(node.Warnings, warning => warning.Contains("is incomplete", StringComparison.Ordinal));
     }
 
     private static async Task<Expected> ServedAsync(TestConnection client, string topic)
