@@ -32,7 +32,8 @@ public sealed class Forwarder(ControllerChannel channel, MetadataCache metadata,
     /// The controller's answer; null when the client's connection is to be closed, because the controller cannot read its request.
     /// </returns>
     /// <exception cref="ApiException">
-    /// REQUEST_TIMED_OUT: no controller answered in time. UNKNOWN_SERVER_ERROR: it refuses to take requests from this broker.
+    /// REQUEST_TIMED_OUT: no controller answered in time, or before this broker stopped. UNKNOWN_SERVER_ERROR: it refuses to take
+    /// requests from this broker.
     /// </exception>
     public async ValueTask<TResponse?> ForwardAsync<TRequest, TResponse>(RequestContext context, TRequest request)
         where TRequest : IRequestMessage<TRequest>
@@ -68,6 +69,10 @@ public sealed class Forwarder(ControllerChannel channel, MetadataCache metadata,
         {
             throw ToApiException(e);
         }
+        catch (OperationCanceledException)
+        {
+            throw Stopping();
+        }
 
         var expected = answer.Topics.Where(topic => (ErrorCode)topic.ErrorCode is ErrorCode.None or ErrorCode.TopicAlreadyExists)
             .Select(topic => topic.Name).ToList();
@@ -92,10 +97,19 @@ public sealed class Forwarder(ControllerChannel channel, MetadataCache metadata,
         {
             throw ToApiException(e);
         }
+        catch (OperationCanceledException) when (!context.Connection.Closing.IsCancellationRequested)
+        {
+            throw Stopping();
+        }
     }
 
-    private static ApiException ToApiException(RequestFailedException failure) =>
-        new(failure.Kind == RequestFailureKind.TimedOut ? ErrorCode.RequestTimedOut : ErrorCode.UnknownServerError, failure.Message);
+    private static ApiException ToApiException(RequestFailedException failure) => new(
+        failure.Kind is RequestFailureKind.TimedOut or RequestFailureKind.Closed ? ErrorCode.RequestTimedOut : ErrorCode.UnknownServerError,
+        failure.Message);
+
+    /// <summary>The channel is closed because this node stops: the client asks another broker, and may find its request carried out.</summary>
+    private static ApiException Stopping() =>
+        new(ErrorCode.RequestTimedOut, "This broker is stopping, and no active controller answered before: ask another broker.");
 
     /// <summary>
     /// Waits for this broker's own metadata, for a while: what the controller answered is true also when this broker is late.

@@ -11,4 +11,9 @@ public sealed class ClusterSimulationTests
         for (var seed = 1UL; seed <= 8; seed++)
             new ClusterSimulation().Run(seed);
     }
+
+    /// <summary>A client of a broker that stops without a controller was once told UNKNOWN_SERVER_ERROR.</summary>
+    [Theory]
+    [InlineData(700010)]
+    public void Seeds_that_once_failed_pass(ulong seed) => new ClusterSimulation().Run(seed);
 }
