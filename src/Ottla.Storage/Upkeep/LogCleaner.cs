@@ -183,20 +183,30 @@ public sealed partial class LogCleaner
     {
         using (_choiceLock.EnterScope())
         {
-            Choice? dirtiest = null;
-            foreach (var log in _logs.Logs)
+            while (FindDirtiest(now) is { } dirtiest)
             {
-                if (!IsCandidate(log) || _logs.FindDirectory(log.Partition) is not { } directory)
-                    continue;
-                if (Measure(log, directory, now) is { } section && section.IsDue(log.Config)
-                    && !(dirtiest?.Section.DirtyRatio >= section.DirtyRatio))
-                    dirtiest = new Choice(log, directory, section);
+                // Retention of another worker may have taken the log since it was looked at: then it is not ours to compact, nor to give back.
+                if (_inProgress.TryAdd(dirtiest.Log.Partition, true))
+                    return dirtiest;
             }
 
-            if (dirtiest is not null)
-                _inProgress[dirtiest.Log.Partition] = true;
-            return dirtiest;
+            return null;
         }
+    }
+
+    private Choice? FindDirtiest(Instant now)
+    {
+        Choice? dirtiest = null;
+        foreach (var log in _logs.Logs)
+        {
+            if (!IsCandidate(log) || _logs.FindDirectory(log.Partition) is not { } directory)
+                continue;
+            if (Measure(log, directory, now) is { } section && section.IsDue(log.Config)
+                && !(dirtiest?.Section.DirtyRatio >= section.DirtyRatio))
+                dirtiest = new Choice(log, directory, section);
+        }
+
+        return dirtiest;
     }
 
     private DirtySection? Measure(PartitionLog log, LogDirectory directory, Instant now)
