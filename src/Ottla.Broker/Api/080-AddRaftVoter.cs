@@ -1,7 +1,6 @@
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Peers;
 using Ottla.Broker.Server;
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Raft;
 
@@ -19,12 +18,7 @@ internal sealed class AddRaftVoterHandler(RaftHost raft, RaftMessageConverter co
 {
     public async ValueTask<AddRaftVoterResponse?> HandleAsync(RequestContext context, AddRaftVoterRequest request)
     {
-        if (converter.Call(request) is not { } call)
-            return new AddRaftVoterResponse
-            {
-                ErrorCode = (short)ErrorCode.InconsistentClusterId,
-                ErrorMessage = RaftApis.OtherCluster(request.ClusterId),
-            };
+        var call = converter.Call(request) ?? throw RaftApis.OtherCluster(request.ClusterId);
         var reply = await raft.AskAsync(call, static (error, leader) => new AddVoterReply(error, null, leader.LeaderId, leader.Epoch));
         return RaftMessageConverter.Response(reply);
     }

@@ -1,7 +1,6 @@
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Peers;
 using Ottla.Broker.Server;
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Raft;
 
@@ -18,12 +17,7 @@ internal sealed class RemoveRaftVoterHandler(RaftHost raft, RaftMessageConverter
 {
     public async ValueTask<RemoveRaftVoterResponse?> HandleAsync(RequestContext context, RemoveRaftVoterRequest request)
     {
-        if (converter.Call(request) is not { } call)
-            return new RemoveRaftVoterResponse
-            {
-                ErrorCode = (short)ErrorCode.InconsistentClusterId,
-                ErrorMessage = RaftApis.OtherCluster(request.ClusterId),
-            };
+        var call = converter.Call(request) ?? throw RaftApis.OtherCluster(request.ClusterId);
         var reply = await raft.AskAsync(call, static (error, leader) => new RemoveVoterReply(error, null, leader.LeaderId, leader.Epoch));
         return RaftMessageConverter.Response(reply);
     }

@@ -53,6 +53,7 @@ internal static class RaftApis
         }
     }
 
-    /// <summary>What a request for another cluster is told.</summary>
-    public static string OtherCluster(string? id) => $"The cluster id {id} is not that of this cluster.";
+    /// <summary>The failure of a request that is meant for another cluster.</summary>
+    public static ApiException OtherCluster(string? id) =>
+        new(ErrorCode.InconsistentClusterId, $"The cluster id {id} is not that of this cluster.");
 }

@@ -269,7 +269,7 @@ public sealed partial class BrokerLifecycle
     private partial void LogHeartbeatRefused(ErrorCode error);
 
     [LoggerMessage(Level = LogLevel.Warning,
-        Message = "This broker leaves without the controller's leave: {Problem} ({Controllers}). Its partitions get other leaders when "
+        Message = "This broker stops without a controlled shutdown: {Problem} ({Controllers}). Its partitions get other leaders when "
             + "its session ends")]
     private partial void LogLeftAlone(string problem, string controllers);
 }

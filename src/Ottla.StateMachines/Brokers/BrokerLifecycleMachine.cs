@@ -94,7 +94,7 @@ public sealed class BrokerLifecycleMachine
     /// <summary>Why the broker cannot go on; null while it can.</summary>
     public string? Failure { get; private set; }
 
-    /// <summary>Why a controlled shutdown ended without the controller's leave; null when it did not.</summary>
+    /// <summary>Why the broker stops before the controller has ended its controlled shutdown; null when it does not.</summary>
     public string? ShutdownProblem { get; private set; }
 
     /// <summary>

@@ -185,7 +185,7 @@ public sealed partial class LogCleaner
         {
             while (FindDirtiest(now) is { } dirtiest)
             {
-                // Retention of another worker may have taken the log since it was looked at: then it is not ours to compact, nor to give back.
+                // Another worker's retention may have taken the log since it was chosen. That worker also removes the mark.
                 if (_inProgress.TryAdd(dirtiest.Log.Partition, true))
                     return dirtiest;
             }

@@ -64,6 +64,7 @@ public sealed class InterleavingSimulation : ISimulation
             using var interleaver = new Interleaver(new Prng(_random.NextUInt64()), _clock, _log);
             Add(interleaver, "upkeep", () => TickAsync(node), isService: true);
             Add(interleaver, "cleaner", () => node.Logs.Cleaner.RunAsync(node.Stopping), isService: true);
+            Add(interleaver, "second worker of the cleaner", () => CleanAsync(node), isService: true);
             Add(interleaver, "mover", () => node.Logs.Mover.RunAsync(node.Stopping), isService: true);
             Add(interleaver, "publisher", () => ChangeTopicsAsync(node));
             AddWriter(interleaver, "stream", () => ProduceToPollAsync(node));
@@ -95,6 +96,16 @@ public sealed class InterleavingSimulation : ISimulation
                 await work();
                 _runningWriters[topic] = 0;
             });
+        }
+
+        /// <summary>Does what a worker of the cleaner does: the workers of its own loop share one thread here, and do not interrupt each other.</summary>
+        private async Task CleanAsync(InterleavedNode node)
+        {
+            while (!node.Stopping.IsCancellationRequested)
+            {
+                await node.Logs.Cleaner.CleanDirtiestAsync(node.Stopping);
+                await Task.Delay(TimeSpan.FromMilliseconds(1 + _random.NextInt(5)), _clock);
+            }
         }
 
         private async Task TickAsync(InterleavedNode node)
