@@ -37,8 +37,7 @@ internal sealed class ClusterChaos(World world, SimCluster cluster)
             node.KillAfterFileOperations(-1);
         foreach (var task in _tasks.ToList())
             await task; // stops and starts under way
-        foreach (var start in cluster.Nodes.Values.Where(node => !node.IsRunning).Select(node => node.StartAsync()).ToList())
-            await start; // together: alone, none of them may have a quorum
+        await cluster.StartAllAsync();
     }
 
     private void Strike(SimProcess director)

@@ -41,6 +41,9 @@ public sealed class ClusterSimulation : ISimulation
 
     private sealed class Session(World world, ClusterConditions conditions)
     {
+        /// <summary>A topic that is created once the cluster is healed: it must answer again.</summary>
+        private const string TopicAfterHealing = "after-healing";
+
         private readonly SimCluster _cluster = new(world, conditions);
         private readonly Dictionary<string, Outcome> _topics = [];
         private bool _isOver;
@@ -77,7 +80,7 @@ public sealed class ClusterSimulation : ISimulation
 
             await chaos.RunAsync(director, Duration);
             await UntilAsync(director, IsWhole);
-            await CreateTopicAsync(director, RequestedAfterHealing);
+            await CreateTopicAsync(director, TopicAfterHealing);
             await DemandFencingAsync(director);
             _isOver = true;
             foreach (var creator in creators)
@@ -87,9 +90,6 @@ public sealed class ClusterSimulation : ISimulation
             await watch;
             CheckOutcomes();
         }
-
-        /// <summary>A healed cluster answers again.</summary>
-        private const string RequestedAfterHealing = "after-healing";
 
         private async Task CreateTopicsAsync(SimProcess process)
         {
@@ -197,8 +197,7 @@ public sealed class ClusterSimulation : ISimulation
                 director,
                 () => _cluster.Nodes.Values.Any(
                     node => node.Serving is not null && Image(node).Cluster.Broker(victim) is { Fenced: true }));
-            foreach (var start in _cluster.Nodes.Values.Where(node => !node.IsRunning).Select(node => node.StartAsync()).ToList())
-                await start;
+            await _cluster.StartAllAsync();
             await UntilAsync(director, IsWhole);
         }
 

@@ -28,6 +28,13 @@ internal sealed class SimCluster
     /// <summary>The nodes that are brokers.</summary>
     public IEnumerable<SimNode> Brokers => _conditions.Brokers.Select(id => Nodes[id]);
 
+    /// <summary>Starts the nodes that do not run, all at once: alone, none of them may have a quorum.</summary>
+    public async Task StartAllAsync()
+    {
+        foreach (var start in Nodes.Values.Where(node => !node.IsRunning).Select(node => node.StartAsync()).ToList())
+            await start;
+    }
+
     /// <summary>The host of a node.</summary>
     public static IPAddress HostOf(int id) => new([10, 0, 0, (byte)id]);
 

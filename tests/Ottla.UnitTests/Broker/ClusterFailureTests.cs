@@ -17,7 +17,7 @@ public sealed class ClusterFailureTests
         await CreateAsync(client, "after"); // waits for the next controller, and is sent again
         Assert.NotEqual(active, await cluster.ActiveControllerAsync());
         await cluster.Nodes[active].StartAsync();
-        await TestCluster.UntilAsync(() => cluster.Nodes[active].Image.Topics.Find("after") is not null);
+        await Waiting.UntilAsync(() => cluster.Nodes[active].Image.Topics.Find("after") is not null);
         Assert.NotNull(cluster.Nodes[active].Image.Topics.Find("before"));
         Assert.All([4, 5], id => Assert.False(cluster.Nodes[id].Image.Cluster.Broker(id)!.Fenced));
     }
@@ -28,7 +28,7 @@ public sealed class ClusterFailureTests
         await using var cluster = await TestCluster.StartAsync([1], [1, 2, 3]);
         var diedAt = cluster.Clock.NowMs;
         await cluster.Nodes[3].KillAsync();
-        await TestCluster.UntilAsync(() => cluster.Nodes[2].Image.Cluster.Broker(3) is { Fenced: true });
+        await Waiting.UntilAsync(() => cluster.Nodes[2].Image.Cluster.Broker(3) is { Fenced: true });
         // its session is nine seconds from its last heartbeat, of which there is one in two
         Assert.True(cluster.Clock.NowMs - diedAt > 6_000);
         await using var client = await cluster.Nodes[2].ConnectAsync();
@@ -36,7 +36,7 @@ public sealed class ClusterFailureTests
         Assert.Equal([1, 2], answer.Brokers.Select(broker => broker.NodeId).Order());
 
         await cluster.Nodes[3].StartAsync();
-        await TestCluster.UntilAsync(() => cluster.Nodes[2].Image.Cluster.Broker(3) is { Fenced: false });
+        await Waiting.UntilAsync(() => cluster.Nodes[2].Image.Cluster.Broker(3) is { Fenced: false });
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public sealed class ClusterFailureTests
         }
 
         foreach (var node in cluster.Nodes.Values)
-            await TestCluster.UntilAsync(() => new[] { 1, 2, 3 }.All(id => node.Image.Topics.Find($"while-{id}") is not null));
+            await Waiting.UntilAsync(() => new[] { 1, 2, 3 }.All(id => node.Image.Topics.Find($"while-{id}") is not null));
     }
 
     [Fact]
@@ -78,13 +78,13 @@ public sealed class ClusterFailureTests
     {
         await using var cluster = new TestCluster([1, 2, 3], [4]);
         var broker = cluster.Nodes[4].StartAsync();
-        await TestCluster.UntilAsync(
+        await Waiting.UntilAsync(
             () => cluster.Log.Logger.Warnings.Any(line => line.StartsWith("Waiting for an active controller", StringComparison.Ordinal)));
         Assert.False(broker.IsCompleted);
         await cluster.StartAsync([1, 2]);
         await broker.WaitAsync(TestCluster.Patience);
         await cluster.Nodes[3].StartAsync();
-        await TestCluster.UntilAsync(() => cluster.Nodes[3].Image.Cluster.Controllers.Count == 3);
+        await Waiting.UntilAsync(() => cluster.Nodes[3].Image.Cluster.Controllers.Count == 3);
     }
 
     [Fact]
@@ -95,7 +95,7 @@ public sealed class ClusterFailureTests
         var answer = await client.CallAsync<UnregisterBrokerRequest, UnregisterBrokerResponse>(
             new UnregisterBrokerRequest { BrokerId = 2 });
         Assert.Equal(ErrorCode.None, (ErrorCode)answer.ErrorCode);
-        await TestCluster.UntilAsync(
+        await Waiting.UntilAsync(
             () => cluster.Log.Logger.Warnings.Any(
                 line => line.Contains("Restart this broker to register it again", StringComparison.Ordinal)));
         await cluster.Nodes[2].KillAsync();

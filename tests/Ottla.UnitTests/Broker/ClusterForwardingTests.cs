@@ -124,7 +124,7 @@ public sealed class ClusterForwardingTests
                     AllowAutoTopicCreation = true
                 };
             await client.CallAsync<MetadataRequest, MetadataResponse>(request);
-            await TestCluster.UntilAsync(() => node.Image.Topics.Find($"auto{node.Id}") is not null);
+            await Waiting.UntilAsync(() => node.Image.Topics.Find($"auto{node.Id}") is not null);
             var found = await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(
                 new FindCoordinatorRequest { KeyType = 0, CoordinatorKeys = ["g"] });
             Assert.Equal(ErrorCode.None, (ErrorCode)found.Coordinators[0].ErrorCode);
@@ -140,7 +140,7 @@ public sealed class ClusterForwardingTests
         await using var cluster = await TestCluster.StartCombinedAsync();
         await using var any = await cluster.Nodes[1].ConnectAsync();
         var topicId = await CreateAsync(any, "a", partitions: 6);
-        await TestCluster.UntilAsync(() => cluster.Nodes.Values.All(node => node.Image.Topics.Find("a") is not null));
+        await Waiting.UntilAsync(() => cluster.Nodes.Values.All(node => node.Image.Topics.Find("a") is not null));
         var leaders = cluster.Nodes[1].Image.Topics.Find("a")!.Partitions.Select(partition => partition.Leader).ToList();
         Assert.Equal([1, 2, 3], leaders.Distinct().Order());
         for (var partition = 0; partition < leaders.Count; partition++)

@@ -13,14 +13,14 @@ public sealed class ClusterStartTests
     {
         await using var cluster = new TestCluster([1, 2, 3], [1, 2, 3]);
         var one = cluster.Nodes[first].StartAsync();
-        await TestCluster.UntilAsync(() => cluster.Log.Logger.Warnings.Any(line => line.StartsWith("Waiting for an active controller", StringComparison.Ordinal)));
+        await Waiting.UntilAsync(() => cluster.Log.Logger.Warnings.Any(line => line.StartsWith("Waiting for an active controller", StringComparison.Ordinal)));
         Assert.False(one.IsCompleted); // it waits for a majority
         await cluster.StartAsync([second, third]);
         await one.WaitAsync(TestCluster.Patience);
         foreach (var node in cluster.Nodes.Values)
         {
             await using var client = await node.ConnectAsync();
-            await TestCluster.UntilAsync(() => node.Image.Cluster.Brokers.Values.Count(broker => !broker.Fenced) == 3);
+            await Waiting.UntilAsync(() => node.Image.Cluster.Brokers.Values.Count(broker => !broker.Fenced) == 3);
             var answer = await client.CallAsync<MetadataRequest, MetadataResponse>(new MetadataRequest { Topics = null });
             Assert.Equal([1, 2, 3], answer.Brokers.Select(broker => broker.NodeId).Order());
         }

@@ -18,7 +18,7 @@ public sealed class ClusterTransactionTests
         var found = await any.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(
             new FindCoordinatorRequest { CoordinatorKeys = ["tx"], KeyType = 1 });
         var coordinatorId = Assert.Single(found.Coordinators).NodeId;
-        await TestCluster.UntilAsync(() => cluster.Nodes.Values.All(node => node.Image.Topics.Find("__transaction_state") is not null));
+        await Waiting.UntilAsync(() => cluster.Nodes.Values.All(node => node.Image.Topics.Find("__transaction_state") is not null));
         await using var coordinator = await cluster.Nodes[coordinatorId].ConnectAsync();
         var leaders = cluster.Nodes[1].Image.Topics.Find("t")!.Partitions.Select(partition => partition.Leader).ToList();
         Assert.Equal([1, 2, 3], leaders.Distinct().Order());

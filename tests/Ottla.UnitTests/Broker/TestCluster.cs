@@ -83,7 +83,7 @@ internal sealed class TestCluster : IAsyncDisposable
     public async Task<int> ActiveControllerAsync()
     {
         var active = -1;
-        await UntilAsync(() =>
+        await Waiting.UntilAsync(() =>
         {
             var leaders = Nodes.Values.Where(node => node.IsRunning).Select(node => node.Node.Shared.Raft.KnownLeader).Distinct().ToList();
             var ids = leaders.Select(leader => (leader.LeaderId, leader.Epoch)).Distinct().ToList();
@@ -91,17 +91,6 @@ internal sealed class TestCluster : IAsyncDisposable
             return active >= 0;
         });
         return active;
-    }
-
-    /// <summary>Waits for a condition while the clock runs.</summary>
-    public static async Task UntilAsync(Func<bool> condition)
-    {
-        using var timeout = new CancellationTokenSource(Patience);
-        while (!condition())
-        {
-            timeout.Token.ThrowIfCancellationRequested();
-            await Task.Delay(1, CancellationToken.None);
-        }
     }
 
     public async ValueTask DisposeAsync()

@@ -66,7 +66,7 @@ public sealed class ControllerFailoverTests : IAsyncDisposable
 
         // What rests on records that are gone is no better than they.
         Assert.Equal(ErrorCode.NotController, (await Assert.ThrowsAsync<ApiException>(() => read.WaitAsync(Patience))).Error.Code);
-        await UntilAsync(() => !_host.IsActive);
+        await Waiting.UntilAsync(() => !_host.IsActive);
         _log.CommitsAtOnce = true;
         await LeadAsync(3);
         Assert.Equal(0, (await _host.SubmitAsync(Create("lost-7"))).Topics[0].ErrorCode);
@@ -82,7 +82,7 @@ public sealed class ControllerFailoverTests : IAsyncDisposable
         _log.Append(1, [new MetadataRecord(new BeginTransactionRecord { Name = "half" }, 0)]);
         _log.Append(1, [new MetadataRecord(new TopicRecord { Name = "half", TopicId = new Ottla.Kernel.Uuid(1, 2) }, 0)]);
         _log.Elect(2, 2);
-        await UntilAsync(() => !_host.IsActive);
+        await Waiting.UntilAsync(() => !_host.IsActive);
         var before = _log.BatchCount;
         await LeadAsync(3);
         Assert.Equal(before + 1, _log.BatchCount);
@@ -115,7 +115,7 @@ public sealed class ControllerFailoverTests : IAsyncDisposable
         Assert.Equal(before + 4, _log.BatchCount);
         Assert.IsType<NoOpRecord>(_log.RecordsOf(before)[0].Message);
         _log.Elect(2, 2);
-        await UntilAsync(() => !_host.IsActive);
+        await Waiting.UntilAsync(() => !_host.IsActive);
         before = _log.BatchCount;
         _clock.AdvanceMs(5_000);
         Assert.Equal(before, _log.BatchCount);
@@ -178,15 +178,5 @@ public sealed class ControllerFailoverTests : IAsyncDisposable
         var epoch = (await _host.SubmitAsync(new RegisterBrokerCommand(ControllerTestBed.Registration(1)))).BrokerEpoch;
         var heartbeat = new BrokerHeartbeatRequest { BrokerId = 1, BrokerEpoch = epoch, CurrentMetadataOffset = _log.EndOffset };
         Assert.False((await _host.HeartbeatAsync(heartbeat, _connection)).IsFenced);
-    }
-
-    private static async Task UntilAsync(Func<bool> condition)
-    {
-        using var timeout = new CancellationTokenSource(Patience);
-        while (!condition())
-        {
-            timeout.Token.ThrowIfCancellationRequested();
-            await Task.Yield();
-        }
     }
 }

@@ -78,7 +78,7 @@ public sealed class ControllerHostTests : IAsyncDisposable
         _log.CommitsAtOnce = false;
         var lost = _host.SubmitAsync(Create("a"));
         _log.Elect(2, 2);
-        await UntilAsync(() => !_host.IsActive);
+        await Waiting.UntilAsync(() => !_host.IsActive);
         Assert.Equal(ErrorCode.NotController, (await Assert.ThrowsAsync<ApiException>(() => lost)).Error.Code);
         Assert.Equal(ErrorCode.NotController, (await Assert.ThrowsAsync<ApiException>(() => _host.SubmitAsync(Create("a")))).Error.Code);
         Assert.False(_host.IsActive || _host.WhenActive.IsCompleted);
@@ -96,7 +96,7 @@ public sealed class ControllerHostTests : IAsyncDisposable
         Assert.Equal(MetadataVersion.Latest, _cache.Current.Features.MetadataVersion);
         Assert.Equal("1", _cache.Current.Configs.Value(ConfigResource.DefaultBroker, "min.insync.replicas"));
         _log.Elect(2, 2);
-        await UntilAsync(() => !_host.IsActive);
+        await Waiting.UntilAsync(() => !_host.IsActive);
         _log.Elect(1, 3);
         await _host.WhenActive.WaitAsync(Patience);
         Assert.Equal(1, _log.BatchCount);
@@ -204,16 +204,6 @@ public sealed class ControllerHostTests : IAsyncDisposable
         await StartAsync();
         await RegisterAsync();
         await UnfenceAsync();
-    }
-
-    private static async Task UntilAsync(Func<bool> condition)
-    {
-        using var timeout = new CancellationTokenSource(Patience);
-        while (!condition())
-        {
-            timeout.Token.ThrowIfCancellationRequested();
-            await Task.Yield();
-        }
     }
 
     private sealed class BlockedPublisher : IMetadataPublisher, IDisposable

@@ -54,7 +54,7 @@ public sealed class ControllerChannelTests : IAsyncDisposable
         var asked = AllocateAsync();
         Assert.False(asked.IsCompleted);
         _locator.Current = _one.Address;
-        await UntilAsync(() => refusals > 0); // it is refused for as long as nobody else is named
+        await Waiting.UntilAsync(() => refusals > 0); // it is refused for as long as nobody else is named
         Assert.False(asked.IsCompleted);
         _locator.Current = _two.Address;
         Assert.Equal(5, (await asked.WaitAsync(Patience)).ProducerIdStart);
@@ -73,7 +73,7 @@ public sealed class ControllerChannelTests : IAsyncDisposable
         };
         _locator.Current = _one.Address;
         var answers = new[] { AllocateAsync(1), AllocateAsync(2), AllocateAsync(3) };
-        await UntilAsync(() => epochs.Count == 1);
+        await Waiting.UntilAsync(() => epochs.Count == 1);
         Assert.DoesNotContain(answers, answer => answer.IsCompleted);
         first.SetResult(new AllocateProducerIdsResponse());
         foreach (var answer in answers)
@@ -138,7 +138,7 @@ public sealed class ControllerChannelTests : IAsyncDisposable
         var ids = Ids();
         for (var id = 0; id < 900; id++)
             Assert.Equal(id, await ids.NextAsync().AsTask().WaitAsync(Patience));
-        await UntilAsync(() => blocks == 2); // nine tenths are handed out
+        await Waiting.UntilAsync(() => blocks == 2); // nine tenths are handed out
         for (var id = 900; id < 1100; id++)
             Assert.Equal(id, await ids.NextAsync().AsTask().WaitAsync(Patience));
         Assert.Equal(2, blocks);
@@ -165,7 +165,7 @@ public sealed class ControllerChannelTests : IAsyncDisposable
         var ids = Ids();
         for (var i = 0; i < 1000; i++)
             Assert.Equal(5000 + i, await ids.NextAsync().AsTask().WaitAsync(Patience));
-        await UntilAsync(() =>
+        await Waiting.UntilAsync(() =>
         {
             _clock.Advance(TimeSpan.FromMilliseconds(50)); // the pause before it asks again
             return starts.Count == 0;
@@ -186,14 +186,4 @@ public sealed class ControllerChannelTests : IAsyncDisposable
 
     private ProducerIds Ids() => new(
         _channel, nodeId: 1, () => 1, new BackgroundWork(_ => { }, NullLogger.Instance), _clock, NullLogger.Instance);
-
-    private static async Task UntilAsync(Func<bool> condition)
-    {
-        using var timeout = new CancellationTokenSource(Patience);
-        while (!condition())
-        {
-            timeout.Token.ThrowIfCancellationRequested();
-            await Task.Delay(1, CancellationToken.None);
-        }
-    }
 }

@@ -38,7 +38,7 @@ public sealed class ControllerConversationTests
                 Assert.Equal(0, producer.ErrorCode);
             }
 
-            await TestCluster.UntilAsync(() => Apis.All(api => recorder.Messages.Any(message => message.Api == api && !message.IsRequest)));
+            await Waiting.UntilAsync(() => Apis.All(api => recorder.Messages.Any(message => message.Api == api && !message.IsRequest)));
             await other.StopAsync();
         }
 
