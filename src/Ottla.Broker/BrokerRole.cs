@@ -7,6 +7,7 @@ using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Peers;
 using Ottla.Broker.Replicas;
+using Ottla.Broker.Replicas.Fetching;
 using Ottla.Broker.Server;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
@@ -72,7 +73,8 @@ internal sealed class BrokerRole
         Func<BrokerConfig> currentConfig = () => shared.Config;
         var topics = new HostedTopics();
         shared.Loader.Register(
-            new ReplicaManager(config.NodeId, shared.Logs, topics, currentConfig, loggers.CreateLogger(nameof(ReplicaManager))));
+            new ReplicaManager(
+                config.NodeId, shared.Logs, topics, new NoReplicaFetchers(), currentConfig, loggers.CreateLogger(nameof(ReplicaManager))));
 
         var forwarder = new Forwarder(channels.ToController("forwarding", ForwardingTimeout), shared.Metadata, currentConfig, time);
         var producerIds = new ProducerIds(

@@ -20,10 +20,8 @@ public sealed record PartitionLeadership(
 /// <remarks>
 /// All connections use it. The log has its own lock; the metadata publisher replaces leadership and configuration as a whole.
 /// </remarks>
-public sealed class PartitionReplica
+public sealed partial class PartitionReplica
 {
-    private readonly ScheduledLock _waitersLock = new();
-    private readonly List<DataWaiter> _waiters = [];
     private volatile PartitionLeadership _leadership;
     private volatile TopicSettings _settings;
 
@@ -34,6 +32,7 @@ public sealed class PartitionReplica
         Log = log;
         _leadership = leadership;
         _settings = settings;
+        BeginRole(leadership);
         AdvanceHighWatermark();
     }
 
@@ -57,10 +56,10 @@ public sealed class PartitionReplica
     {
         var before = _leadership;
         _leadership = leadership;
-        if (leadership.IsLeaderHere && (!before.IsLeaderHere || leadership.LeaderEpoch != before.LeaderEpoch))
-            Log.BeginEpoch(leadership.LeaderEpoch);
+        if (leadership.IsLeaderHere != before.IsLeaderHere || leadership.LeaderEpoch != before.LeaderEpoch)
+            BeginRole(leadership);
         AdvanceHighWatermark();
-        WakeWaiters(); // waiting fetches must learn of the new leader
+        Announce(ReplicaChange.Leadership); // waiting fetches must learn of the new leader
     }
 
     /// <summary>Replaces the configuration.</summary>
@@ -69,7 +68,7 @@ public sealed class PartitionReplica
         _settings = settings;
         Log.Config = settings.Log;
         AdvanceHighWatermark(); // min.insync.replicas may have been lowered
-        WakeWaiters();
+        Announce(ReplicaChange.HighWatermark);
     }
 
     /// <summary>Whether a client that believes in <paramref name="currentLeaderEpoch"/> may be served here (KIP-320).</summary>
@@ -138,7 +137,8 @@ public sealed class PartitionReplica
     /// <summary>Deletes the records before <paramref name="offset"/>; -1 means before the high watermark.</summary>
     public DeleteRecordsOutcome DeleteRecordsBefore(long offset)
     {
-        if (CheckLeader(currentLeaderEpoch: -1) is not ErrorCode.None and var error)
+        var leaderEpoch = _leadership.LeaderEpoch;
+        if (CheckLeader(leaderEpoch) is not ErrorCode.None and var error)
             return new DeleteRecordsOutcome(error, -1);
         if (Settings.Topic is { IsCompacted: true, IsDeleted: false }) // an empty policy allows it
             return new DeleteRecordsOutcome(ErrorCode.PolicyViolation, -1);
@@ -147,7 +147,8 @@ public sealed class PartitionReplica
             var target = offset == -1 ? Log.HighWatermark : offset;
             if (target < 0 || target > Log.HighWatermark)
                 return new DeleteRecordsOutcome(ErrorCode.OffsetOutOfRange, -1);
-            Log.AdvanceLogStartOffset(target);
+            if (Log.AdvanceLogStartOffset(target, leaderEpoch))
+                Announce(ReplicaChange.LogStart);
             return new DeleteRecordsOutcome(ErrorCode.None, Log.LogStartOffset);
         }
         catch (LogException e)
@@ -156,25 +157,11 @@ public sealed class PartitionReplica
         }
     }
 
-    /// <summary>Wakes <paramref name="waiter"/> at the next append or change of leader.</summary>
-    public void AddWaiter(DataWaiter waiter)
-    {
-        using (_waitersLock.EnterScope())
-            _waiters.Add(waiter);
-    }
-
-    /// <summary>Removes a waiter.</summary>
-    public void RemoveWaiter(DataWaiter waiter)
-    {
-        using (_waitersLock.EnterScope())
-            _waiters.Remove(waiter);
-    }
-
     /// <summary>Marks the replica as unusable, because its log was deleted or its disk failed, and wakes all waiters.</summary>
     public void Retire()
     {
         _leadership = _leadership with { IsLeaderHere = false };
-        WakeWaiters();
+        Announce(ReplicaChange.Leadership);
     }
 
     private AppendOutcome Append(
@@ -192,7 +179,7 @@ public sealed class PartitionReplica
             if (!result.IsDuplicate)
             {
                 AdvanceHighWatermark();
-                WakeWaiters();
+                Announce(ReplicaChange.Appended | ReplicaChange.HighWatermark);
             }
 
             return AppendOutcome.Appended(result);
@@ -200,6 +187,10 @@ public sealed class PartitionReplica
         catch (RecordValidationException e)
         {
             return Refused(e.ErrorCode, e.Message, e.RecordErrors, isRefusedByLog: !e.IsOfRequest);
+        }
+        catch (LogException e) when (e.ErrorCode == ErrorCode.NotLeaderOrFollower)
+        {
+            return AppendOutcome.Failed(ErrorCode.NotLeaderOrFollower); // demoted since it was looked
         }
         catch (LogException e)
         {
@@ -234,22 +225,20 @@ public sealed class PartitionReplica
             + $"less than the min.insync.replicas of {MinInSync(leadership)}.") with
     { LogStartOffset = Log.LogStartOffset };
 
+    private void BeginRole(PartitionLeadership leadership)
+    {
+        if (leadership.IsLeaderHere)
+            Log.BeginLeading(leadership.LeaderEpoch);
+        else
+            Log.BeginFollowing(leadership.LeaderEpoch);
+    }
+
     private void AdvanceHighWatermark()
     {
         var leadership = _leadership;
         // With other replicas in sync, their fetches move the high watermark. Below min.insync.replicas it does not move, so that
         // consumers do not see records that too few replicas hold (KIP-966).
         if (leadership is { IsLeaderHere: true, InSyncReplicas.Count: 1 } && HasEnoughInSync(leadership))
-            Log.AdvanceHighWatermark(Log.LogEndOffset);
-    }
-
-    private void WakeWaiters()
-    {
-        using (_waitersLock.EnterScope())
-        {
-            foreach (var waiter in _waiters)
-                waiter.Wake();
-            _waiters.Clear();
-        }
+            Log.AdvanceHighWatermark(Log.LogEndOffset, leadership.LeaderEpoch);
     }
 }

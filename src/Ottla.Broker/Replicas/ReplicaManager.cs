@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Metadata;
+using Ottla.Broker.Replicas.Fetching;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -13,8 +14,8 @@ namespace Ottla.Broker.Replicas;
 /// Applies the metadata to the replicas of this broker: opens, leads, follows and deletes them, and updates their configuration.
 /// </summary>
 /// <remarks>Only the metadata publisher calls it, one call at a time.</remarks>
-public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTopics topics, Func<BrokerConfig> config, ILogger logger)
-    : IMetadataPublisher
+public sealed partial class ReplicaManager(
+    int nodeId, LogManager logs, HostedTopics topics, IReplicaFetchers fetchers, Func<BrokerConfig> config, ILogger logger) : IMetadataPublisher
 {
     private BrokerConfig? _configInForce;
 
@@ -40,6 +41,30 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
         }
 
         UpdateSettings(delta);
+        TellFetchers(changes);
+    }
+
+    private void TellFetchers(LocalReplicaChanges changes)
+    {
+        List<PartitionReplica> stopped = [];
+        List<FollowedPartition> followed = [];
+        foreach (var change in changes.Leaders.Concat(changes.Followers))
+        {
+            if (topics.Find(change.TopicId)?.Find(change.Partition.Partition) is not { } replica)
+                continue;
+            var (old, now) = (change.Old, change.New!);
+            if (old is not null && old.Leader == now.Leader && old.LeaderEpoch == now.LeaderEpoch)
+                continue;
+            if (now.Leader == nodeId || now.Leader == PartitionRegistration.NoLeader)
+                stopped.Add(replica);
+            else
+                followed.Add(new FollowedPartition(replica, now.Leader, now.LeaderEpoch));
+        }
+
+        if (stopped.Count > 0)
+            fetchers.Stop(stopped);
+        if (followed.Count > 0)
+            fetchers.Follow(followed);
     }
 
     /// <summary>Deletes topics that the metadata no longer has, with their logs.</summary>
@@ -89,8 +114,6 @@ public sealed partial class ReplicaManager(int nodeId, LogManager logs, HostedTo
             var log = logs.Find(change.Partition) ?? MakeLog(change, registration.DirectoryOf(nodeId));
             log.AssignTopicId(change.TopicId);
             log.Config = settings.Log;
-            if (leadership.IsLeaderHere)
-                log.BeginEpoch(leadership.LeaderEpoch);
             topics.Add(new PartitionReplica(change.TopicId, log, leadership, settings));
         }
         catch (LogException e)

@@ -14,6 +14,19 @@ namespace Ottla.Storage.Log;
 public readonly record struct LogAppendResult(
     long FirstOffset, long LastOffset, long LogAppendTimeMs, long LogStartOffset, bool IsDuplicate);
 
+/// <summary>What became of a truncation that a follower asked for.</summary>
+public enum FollowerTruncation
+{
+    /// <summary>The log ended before the offset already.</summary>
+    NothingToDrop,
+
+    /// <summary>The log ends at the offset now.</summary>
+    Truncated,
+
+    /// <summary>The replica does not follow in the epoch any more: nothing was changed.</summary>
+    TooLate,
+}
+
 /// <summary>How far a reader may read.</summary>
 public enum ReadBound
 {

@@ -18,8 +18,9 @@ public sealed partial class PartitionLog
     /// coordinator was asked.</param>
     /// <returns>The offsets; a retry of a producer's recent batch appends nothing and returns the original's.</returns>
     /// <exception cref="LogException">
-    /// OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, TRANSACTION_COORDINATOR_FENCED,
-    /// RECORD_LIST_TOO_LARGE, CORRUPT_MESSAGE (not whole batches), KAFKA_STORAGE_ERROR. The log is unchanged.
+    /// NOT_LEADER_OR_FOLLOWER (the replica does not lead in this epoch), OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH,
+    /// INVALID_TXN_STATE, TRANSACTION_COORDINATOR_FENCED, RECORD_LIST_TOO_LARGE, CORRUPT_MESSAGE (not whole batches),
+    /// KAFKA_STORAGE_ERROR. The log is unchanged.
     /// </exception>
     public LogAppendResult AppendAsLeader(
         Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion = 0,
@@ -64,6 +65,7 @@ public sealed partial class PartitionLog
         using (_lock.EnterScope())
         {
             ThrowIfOffline();
+            ThrowUnlessLeading(leaderEpoch);
             try
             {
                 var bytes = batches.Span;
@@ -92,50 +94,82 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Appends batches fetched from the leader, or read from elsewhere, with the offsets and epochs they have.</summary>
-    /// <param name="batches">Whole batches; a partial one at the end is left out, as a fetch may cut it.</param>
+    /// <summary>Appends batches that were read elsewhere, with the offsets and epochs they have, to a log without a role.</summary>
+    /// <param name="batches">Whole batches; a partial one at the end is left out.</param>
     /// <param name="now">For the age of segments.</param>
     /// <returns>The offsets; (-1, -1) when there was no whole batch.</returns>
     /// <exception cref="LogException">CORRUPT_MESSAGE (checksum or frame), UNKNOWN_SERVER_ERROR (offsets before the log's end),
     /// KAFKA_STORAGE_ERROR. Nothing was appended.</exception>
     public LogAppendResult AppendAsFollower(Memory<byte> batches, Instant now)
     {
-        var result = AppendFollowerLocked(batches, now);
+        LogAppendResult result;
+        using (_lock.EnterScope())
+        {
+            ThrowIfOffline();
+            ThrowIfReplica();
+            result = AppendFetched(batches, int.MaxValue, now);
+        }
+
         FlushIfManyAreUnflushed();
         return result;
     }
 
-    private LogAppendResult AppendFollowerLocked(Memory<byte> batches, Instant now)
+    /// <summary>Appends batches that were fetched from the leader, with the offsets and epochs they have.</summary>
+    /// <param name="batches">Whole batches; a partial one at the end is left out, as a fetch may cut it. So is what follows a batch of an
+    /// epoch above <paramref name="leaderEpoch"/>, which that leader cannot have.</param>
+    /// <param name="leaderEpoch">The epoch of the leader that they come from.</param>
+    /// <param name="fetchOffset">The offset that was asked for.</param>
+    /// <param name="now">For the age of segments.</param>
+    /// <param name="result">The offsets; (-1, -1) when there was no whole batch.</param>
+    /// <returns>False when they come too late: the replica does not follow in this epoch, or the log does not end at
+    /// <paramref name="fetchOffset"/>. Nothing was appended.</returns>
+    /// <exception cref="LogException">CORRUPT_MESSAGE (checksum or frame), UNKNOWN_SERVER_ERROR (offsets before the log's end),
+    /// KAFKA_STORAGE_ERROR. Nothing was appended.</exception>
+    public bool TryAppendAsFollower(Memory<byte> batches, int leaderEpoch, long fetchOffset, Instant now, out LogAppendResult result)
     {
         using (_lock.EnterScope())
         {
             ThrowIfOffline();
-            try
+            if (!MayFollow(leaderEpoch) || _logEndOffset != fetchOffset)
             {
-                var length = MeasureFollowerBatches(batches.Span, out var extent);
-                if (length == 0)
-                    return new LogAppendResult(-1, -1, RecordBatchLayout.NoTimestamp, _logStartOffset, IsDuplicate: false);
-                var bytes = batches.Span[..length];
-                for (var rest = bytes; !rest.IsEmpty;)
-                {
-                    var batch = new RecordBatchView(rest);
-                    if (batch.PartitionLeaderEpoch >= 0)
-                        _epochs.Assign(batch.PartitionLeaderEpoch, batch.BaseOffset);
-                    rest = rest[batch.SizeInBytes..];
-                }
+                result = default;
+                return false;
+            }
 
-                Write(bytes, extent, now);
-                return new LogAppendResult(
-                    extent.FirstOffset, extent.LastOffset, RecordBatchLayout.NoTimestamp, _logStartOffset, IsDuplicate: false);
-            }
-            catch (Exception failure) when (IsIoFailure(failure))
+            result = AppendFetched(batches, leaderEpoch, now);
+        }
+
+        FlushIfManyAreUnflushed();
+        return true;
+    }
+
+    private LogAppendResult AppendFetched(Memory<byte> batches, int leaderEpochMax, Instant now)
+    {
+        try
+        {
+            var length = MeasureFetched(batches.Span, leaderEpochMax, out var extent);
+            if (length == 0)
+                return new LogAppendResult(-1, -1, RecordBatchLayout.NoTimestamp, _logStartOffset, IsDuplicate: false);
+            var bytes = batches.Span[..length];
+            for (var rest = bytes; !rest.IsEmpty;)
             {
-                throw FailOrRefuse(failure);
+                var batch = new RecordBatchView(rest);
+                if (batch.PartitionLeaderEpoch >= 0)
+                    _epochs.Assign(batch.PartitionLeaderEpoch, batch.BaseOffset);
+                rest = rest[batch.SizeInBytes..];
             }
-            catch (CorruptRecordException failure)
-            {
-                throw new LogException(failure.ErrorCode, failure.Message, failure);
-            }
+
+            Write(bytes, extent, now);
+            return new LogAppendResult(
+                extent.FirstOffset, extent.LastOffset, RecordBatchLayout.NoTimestamp, _logStartOffset, IsDuplicate: false);
+        }
+        catch (Exception failure) when (IsIoFailure(failure))
+        {
+            throw FailOrRefuse(failure);
+        }
+        catch (CorruptRecordException failure)
+        {
+            throw new LogException(failure.ErrorCode, failure.Message, failure);
         }
     }
 
@@ -185,7 +219,7 @@ public sealed partial class PartitionLog
         return false;
     }
 
-    private int MeasureFollowerBatches(ReadOnlySpan<byte> batches, out AppendExtent extent)
+    private int MeasureFetched(ReadOnlySpan<byte> batches, int leaderEpochMax, out AppendExtent extent)
     {
         extent = new AppendExtent(-1, _logEndOffset - 1, RecordBatchLayout.NoTimestamp);
         var length = 0;
@@ -203,6 +237,8 @@ public sealed partial class PartitionLog
                 return length;
             RequireBatch(rest, magicMin: 0); // what is copied may be of any age
             var batch = new RecordBatchView(rest[..size]);
+            if (batch.PartitionLeaderEpoch > leaderEpochMax)
+                return length;
             if (!batch.IsCrcValid)
                 throw new CorruptRecordException(
                     ErrorCode.CorruptMessage, $"The checksum of the fetched batch at offset {batch.BaseOffset} is wrong.");

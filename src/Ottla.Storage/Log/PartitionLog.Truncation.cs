@@ -15,7 +15,9 @@ public sealed partial class PartitionLog
     /// </summary>
     internal bool HasDeletedSegments => _deletedSegments.Count > 0;
 
-    /// <summary>Drops every batch that has a record at <paramref name="offset"/> or after it; the log then ends there.</summary>
+    /// <summary>
+    /// Drops every batch of a log without a role that has a record at <paramref name="offset"/> or after it; the log then ends there.
+    /// </summary>
     /// <returns>Whether anything changed.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public bool TruncateTo(long offset)
@@ -24,44 +26,28 @@ public sealed partial class PartitionLog
         using (_lock.EnterScope())
         {
             ThrowIfOffline();
-            try
-            {
-                if (offset >= _logEndOffset)
-                {
-                    _epochs.TruncateFromEnd(Math.Max(offset, _logEndOffset));
-                    return false;
-                }
-
-                var now = Instant.Now(_time);
-                if (_segments[0].BaseOffset > offset)
-                {
-                    StartAt(offset, now);
-                    return true;
-                }
-
-                LogTruncation(_logger, Directory, offset, _logEndOffset);
-                RemoveSegmentsFrom(FloorSegment(offset) + 1, offset, now);
-                Volatile.Write(ref _sizeInBytes, _sizeInBytes - Active.TruncateTo(offset, _config));
-                Active.Flush(); // what is written next must not survive a power loss together with what it replaces
-                _lastBatchEndOffset = Active.ReadNextOffset(_config);
-                Volatile.Write(ref _logStartOffset, Math.Min(_logStartOffset, offset));
-                Volatile.Write(ref _logEndOffset, offset);
-                Volatile.Write(ref _recoveryPoint, Math.Min(_recoveryPoint, offset));
-                Volatile.Write(ref _highWatermark, Math.Min(_highWatermark, offset));
-                _epochs.TruncateFromEnd(offset);
-                LogLoader.RebuildProducers(_producers, _segments, _config, _logStartOffset, offset, now, hadCleanShutdown: false);
-                _producers.OnHighWatermark(_highWatermark);
-                UpdateFirstUnstableOffset();
-                return true;
-            }
-            catch (Exception failure) when (IsIoFailure(failure))
-            {
-                throw Fail(failure);
-            }
+            ThrowIfReplica();
+            return EndAt(offset);
         }
     }
 
-    /// <summary>Drops everything; the log is empty and starts and ends at <paramref name="offset"/>.</summary>
+    /// <summary>
+    /// Drops every batch that has a record at <paramref name="offset"/> or after it, as the leader of this epoch has others there.
+    /// </summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public FollowerTruncation TruncateAsFollower(long offset, int leaderEpoch)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        using (_lock.EnterScope())
+        {
+            ThrowIfOffline();
+            return !MayFollow(leaderEpoch) ? FollowerTruncation.TooLate
+                : EndAt(offset) ? FollowerTruncation.Truncated
+                : FollowerTruncation.NothingToDrop;
+        }
+    }
+
+    /// <summary>Drops everything of a log without a role; it is empty and starts and ends at <paramref name="offset"/>.</summary>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public void TruncateFullyAndStartAt(long offset)
     {
@@ -69,20 +55,80 @@ public sealed partial class PartitionLog
         using (_lock.EnterScope())
         {
             ThrowIfOffline();
-            try
+            ThrowIfReplica();
+            BeginAnew(offset);
+        }
+    }
+
+    /// <summary>Drops everything, as the leader of this epoch has nothing of it any more; the log starts and ends at
+    /// <paramref name="offset"/>.</summary>
+    /// <returns>False when it comes too late: the replica does not follow in this epoch.</returns>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public bool TryTruncateFullyAsFollower(long offset, int leaderEpoch)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        using (_lock.EnterScope())
+        {
+            ThrowIfOffline();
+            if (!MayFollow(leaderEpoch))
+                return false;
+            BeginAnew(offset);
+            return true;
+        }
+    }
+
+    private void BeginAnew(long offset)
+    {
+        try
+        {
+            StartAt(offset, Instant.Now(_time));
+        }
+        catch (Exception failure) when (IsIoFailure(failure))
+        {
+            throw Fail(failure);
+        }
+    }
+
+    private bool EndAt(long offset)
+    {
+        try
+        {
+            if (offset >= _logEndOffset)
             {
-                StartAt(offset, Instant.Now(_time));
+                _epochs.TruncateFromEnd(Math.Max(offset, _logEndOffset));
+                return false;
             }
-            catch (Exception failure) when (IsIoFailure(failure))
+
+            var now = Instant.Now(_time);
+            if (_segments[0].BaseOffset > offset)
             {
-                throw Fail(failure);
+                StartAt(offset, now);
+                return true;
             }
+
+            LogTruncation(_logger, Directory, offset, _logEndOffset);
+            RemoveSegmentsFrom(FloorSegment(offset) + 1, offset, now);
+            Volatile.Write(ref _sizeInBytes, _sizeInBytes - Active.TruncateTo(offset, _config));
+            Active.Flush(); // what is written next must not survive a power loss together with what it replaces
+            _lastBatchEndOffset = Active.ReadNextOffset(_config);
+            Volatile.Write(ref _logStartOffset, Math.Min(_logStartOffset, offset));
+            Volatile.Write(ref _logEndOffset, offset);
+            Volatile.Write(ref _recoveryPoint, Math.Min(_recoveryPoint, offset));
+            Volatile.Write(ref _highWatermark, Math.Min(_highWatermark, offset));
+            _epochs.TruncateFromEnd(offset);
+            LogLoader.RebuildProducers(_producers, _segments, _config, _logStartOffset, offset, now, hadCleanShutdown: false);
+            _producers.OnHighWatermark(_highWatermark);
+            UpdateFirstUnstableOffset();
+            return true;
+        }
+        catch (Exception failure) when (IsIoFailure(failure))
+        {
+            throw Fail(failure);
         }
     }
 
     /// <summary>
-    /// Raises the log start offset (DeleteRecords, or what the leader says). Whole segments below it are deleted by
-    /// <see cref="DeleteOldSegments"/>.
+    /// Raises the log start offset of a log without a role. Whole segments below it are deleted by <see cref="DeleteOldSegments"/>.
     /// </summary>
     /// <returns>Whether it moved.</returns>
     /// <exception cref="LogException">OFFSET_OUT_OF_RANGE above the high watermark; KAFKA_STORAGE_ERROR.</exception>
@@ -90,22 +136,42 @@ public sealed partial class PartitionLog
     {
         using (_lock.EnterScope())
         {
-            ThrowIfOffline();
-            if (offset > _highWatermark)
-                throw new LogException(
-                    ErrorCode.OffsetOutOfRange,
-                    $"The log of {Partition} cannot start at {offset}: its high watermark is {_highWatermark}.");
-            if (offset <= _logStartOffset)
-                return false;
-            try
-            {
-                StartReadingAt(offset);
-                return true;
-            }
-            catch (Exception failure) when (IsIoFailure(failure))
-            {
-                throw Fail(failure);
-            }
+            ThrowIfReplica();
+            return RaiseLogStartOffset(offset);
+        }
+    }
+
+    /// <summary>
+    /// Raises the log start offset (DeleteRecords, or what the leader says). Whole segments below it are deleted by
+    /// <see cref="DeleteOldSegments"/>.
+    /// </summary>
+    /// <param name="offset">The new start.</param>
+    /// <param name="leaderEpoch">The epoch of the leader that says so: this replica, or the one that it follows.</param>
+    /// <returns>Whether it moved. It does not when the replica has a newer epoch by now.</returns>
+    /// <exception cref="LogException">OFFSET_OUT_OF_RANGE above the high watermark; KAFKA_STORAGE_ERROR.</exception>
+    public bool AdvanceLogStartOffset(long offset, int leaderEpoch)
+    {
+        using (_lock.EnterScope())
+            return (_role == ReplicaRole.None || _roleEpoch == leaderEpoch) && RaiseLogStartOffset(offset);
+    }
+
+    private bool RaiseLogStartOffset(long offset)
+    {
+        ThrowIfOffline();
+        if (offset > _highWatermark)
+            throw new LogException(
+                ErrorCode.OffsetOutOfRange,
+                $"The log of {Partition} cannot start at {offset}: its high watermark is {_highWatermark}.");
+        if (offset <= _logStartOffset)
+            return false;
+        try
+        {
+            StartReadingAt(offset);
+            return true;
+        }
+        catch (Exception failure) when (IsIoFailure(failure))
+        {
+            throw Fail(failure);
         }
     }
 

@@ -8,7 +8,7 @@ namespace Ottla.Storage.Log;
 
 /// <summary>
 /// The log of one replica: an ordered sequence of record batches in segments, with the producers and leader epochs they imply.
-/// Appends, reads, truncates and deletes old segments; knows nothing of replication or requests.
+/// Appends, reads, truncates and deletes old segments; knows nothing of requests, and of replication only which role its replica has.
 /// </summary>
 /// <remarks>
 /// Thread-safe. An append holds one short lock: it assigns offsets, patches headers, writes once, and updates index and producer state.
@@ -210,32 +210,6 @@ public sealed partial class PartitionLog
         {
             LogTopicIdLost(logger, failure.Message);
             return null;
-        }
-    }
-
-    /// <summary>Raises the high watermark; never above the log end, never back.</summary>
-    /// <returns>Whether it moved.</returns>
-    public bool AdvanceHighWatermark(long offset)
-    {
-        using (_lock.EnterScope())
-        {
-            offset = Math.Min(offset, _logEndOffset);
-            if (offset <= _highWatermark)
-                return false;
-            Volatile.Write(ref _highWatermark, offset);
-            _producers.OnHighWatermark(offset);
-            UpdateFirstUnstableOffset();
-            return true;
-        }
-    }
-
-    /// <summary>Notes that a leader epoch starts at the log's end: its leader has taken over.</summary>
-    public void BeginEpoch(int leaderEpoch)
-    {
-        using (_lock.EnterScope())
-        {
-            ThrowIfOffline();
-            _epochs.Begin(leaderEpoch, _logEndOffset);
         }
     }
 

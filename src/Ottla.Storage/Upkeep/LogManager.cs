@@ -139,25 +139,31 @@ public sealed partial class LogManager : IDisposable
     }
 
     /// <summary>
-    /// Calls <see cref="PartitionLog.TruncateTo"/> and writes the lower recovery point at once: after a power loss the rewritten
-    /// part must be recovered.
+    /// Truncates the log of a follower, and writes the lower recovery point at once: after a power loss the rewritten part must be
+    /// recovered.
     /// </summary>
-    /// <returns>Whether anything changed.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
-    public bool Truncate(PartitionLog log, long offset)
+    public FollowerTruncation Truncate(PartitionLog log, long offset, int leaderEpoch)
     {
-        if (!log.TruncateTo(offset))
+        var result = log.TruncateAsFollower(offset, leaderEpoch);
+        if (result == FollowerTruncation.Truncated)
+            OnTruncated(log);
+        return result;
+    }
+
+    /// <summary>Drops everything of a follower's log, and writes the new recovery point at once.</summary>
+    /// <returns>False when the replica does not follow in this epoch any more: nothing was changed.</returns>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
+    public bool TryTruncateFullyAndStartAt(PartitionLog log, long offset, int leaderEpoch)
+    {
+        if (!log.TryTruncateFullyAsFollower(offset, leaderEpoch))
             return false;
-        WriteRecoveryPointsOf(log);
-        Cleaner.OnTruncated(log);
+        OnTruncated(log);
         return true;
     }
 
-    /// <summary>Calls <see cref="PartitionLog.TruncateFullyAndStartAt"/> and writes the new recovery point at once.</summary>
-    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
-    public void TruncateFullyAndStartAt(PartitionLog log, long offset)
+    private void OnTruncated(PartitionLog log)
     {
-        log.TruncateFullyAndStartAt(offset);
         WriteRecoveryPointsOf(log);
         Cleaner.OnTruncated(log);
     }

@@ -117,6 +117,7 @@ internal sealed class CrashWorkload
             .FirstOrDefault(batch => !batch.View.IsControl && batch.View.ProducerId == producer.ProducerId);
         if (original is null || original.View.LastSequence != producer.LastSequence)
             return;
+        model.Lead();
         var result = model.Log.AppendAsLeader(original.Bytes.ToArray(), model.LeaderEpoch, AppendOrigin.Client, Now);
         if (!result.IsDuplicate || result.FirstOffset != original.BaseOffset)
             throw new SimulationException($"{model.Partition}: a retry of {original} was taken for new: {result}");
@@ -132,20 +133,24 @@ internal sealed class CrashWorkload
         RecordBatchEditor.SetBaseOffset(batch, log.LogEndOffset + (Random.NextChance(30) ? Random.NextInt(5) : 0));
         RecordBatchEditor.SetPartitionLeaderEpoch(batch, model.LeaderEpoch);
         var written = model.Try(batch, model.Tip);
-        log.AppendAsFollower(batch, Now);
+        log.BeginFollowing(model.LeaderEpoch);
+        if (!log.TryAppendAsFollower(batch, model.LeaderEpoch, log.LogEndOffset, Now, out _))
+            throw new SimulationException($"{model.Partition}: the append of a follower was refused");
         model.Tip = written;
     }
 
     private void BeginEpoch(LogModel model)
     {
         model.LeaderEpoch++;
-        model.Log!.BeginEpoch(model.LeaderEpoch);
+        model.Log!.BeginLeading(model.LeaderEpoch);
     }
 
     private void AdvanceHighWatermark(LogModel model)
     {
         var behind = (int)(model.Log!.LogEndOffset - model.Log.HighWatermark);
-        model.Log.AdvanceHighWatermark(model.Log.LogEndOffset - (Random.NextChance(50) ? 0 : Random.NextInt(behind + 1)));
+        model.Lead();
+        model.Log.AdvanceHighWatermark(
+            model.Log.LogEndOffset - (Random.NextChance(50) ? 0 : Random.NextInt(behind + 1)), model.LeaderEpoch);
     }
 
     private void Flush(LogModel model)
@@ -181,15 +186,19 @@ internal sealed class CrashWorkload
         _machine.Compaction!.Begin();
     }
 
-    private void DeleteRecords(LogModel model) =>
-        model.Log!.AdvanceLogStartOffset(Between(model.Log.LogStartOffset, model.Log.HighWatermark));
+    private void DeleteRecords(LogModel model)
+    {
+        model.Lead();
+        model.Log!.AdvanceLogStartOffset(Between(model.Log.LogStartOffset, model.Log.HighWatermark), model.LeaderEpoch);
+    }
 
     private void Truncate(LogModel model)
     {
         var log = model.Log!;
         var offset = Between(Math.Max(log.LogStartOffset, Math.Min(model.CommittedTo, log.LogEndOffset)), log.LogEndOffset);
         model.TruncatesTo = offset;
-        _machine.Logs.Truncate(log, offset);
+        log.BeginFollowing(model.LeaderEpoch);
+        _machine.Logs.Truncate(log, offset, model.LeaderEpoch);
         model.TruncatesTo = null;
         model.Tip = model.Tip?.Backwards().FirstOrDefault(batch => batch.LastOffset < offset);
         model.ForgetLostFrom(offset);
@@ -201,7 +210,8 @@ internal sealed class CrashWorkload
         var log = model.Log!;
         var offset = Between(log.LogStartOffset, log.LogEndOffset + 20);
         model.TruncatesTo = 0;
-        _machine.Logs.TruncateFullyAndStartAt(log, offset);
+        log.BeginFollowing(model.LeaderEpoch);
+        _machine.Logs.TryTruncateFullyAndStartAt(log, offset, model.LeaderEpoch);
         model.TruncatesTo = null;
         model.Restart(offset);
         model.LeaderEpoch++;
@@ -228,6 +238,7 @@ internal sealed class CrashWorkload
             written = model.Try(all.AsMemory(bytes.Length), written);
         try
         {
+            model.Lead();
             model.Log!.AppendAsLeader(all, model.LeaderEpoch, origin, Now, transactionVersion);
             model.Tip = written;
         }

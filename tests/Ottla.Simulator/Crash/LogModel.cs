@@ -51,6 +51,9 @@ internal sealed class LogModel(TopicPartition partition, Uuid topicId, bool isCo
     /// <summary>Batches before this offset must survive everything.</summary>
     public long FlushedEndOffset { get; private set; }
 
+    /// <summary>Has the log lead in the epoch of its leader.</summary>
+    public void Lead() => Log!.BeginLeading(LeaderEpoch);
+
     /// <summary>Notes that a batch may be in the log from now on, after <paramref name="previous"/>.</summary>
     public WrittenBatch Try(ReadOnlyMemory<byte> bytes, WrittenBatch? previous)
     {

@@ -4,6 +4,7 @@ using Ottla.Broker;
 using Ottla.Broker.Api;
 using Ottla.Broker.Directories;
 using Ottla.Broker.Replicas;
+using Ottla.Broker.Replicas.Fetching;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Kernel;
@@ -59,7 +60,7 @@ internal sealed class InterleavedNode : IDisposable
             Disk.CreateDirectory(directory);
         Disk.FlushDirectory("/");
         Logs = Open();
-        _replicas = new ReplicaManager(NodeId, Logs, Topics, () => _config, NullLogger.Instance);
+        _replicas = new ReplicaManager(NodeId, Logs, Topics, new NoReplicaFetchers(), () => _config, NullLogger.Instance);
         var leaders = new LeaderHints(() => _metadata.Image, Topics);
         _fetch = new FetchHandler(
             new FetchPlanner(Topics, leaders, clock), new FetchSessions(1, new Prng(seed)), leaders, () => int.MaxValue, clock);

@@ -235,13 +235,14 @@ public sealed class InterleavingSimulation : ISimulation
         {
             var log = node.Find("followed")!.Log;
             var epoch = 1;
+            log.BeginFollowing(epoch);
             for (var left = 6 + _random.NextInt(AppendsMax); left > 0; left--)
             {
                 await Task.Delay(TimeSpan.FromMilliseconds(_random.NextInt(4)), _clock);
                 if (_random.NextChance(25) && log.LogEndOffset > 0)
                 {
-                    node.Logs.Truncate(log, log.LogEndOffset - 1 - _random.NextInt((int)Math.Min(log.LogEndOffset, 8)));
-                    epoch++;
+                    node.Logs.Truncate(log, log.LogEndOffset - 1 - _random.NextInt((int)Math.Min(log.LogEndOffset, 8)), epoch);
+                    log.BeginFollowing(++epoch);
                 }
 
                 if (_random.NextChance(20))
@@ -249,7 +250,8 @@ public sealed class InterleavingSimulation : ISimulation
                 var batch = NextBatch();
                 RecordBatchEditor.SetBaseOffset(batch, log.LogEndOffset);
                 RecordBatchEditor.SetPartitionLeaderEpoch(batch, epoch);
-                log.AppendAsFollower(batch, node.Now);
+                if (!log.TryAppendAsFollower(batch, epoch, log.LogEndOffset, node.Now, out _))
+                    throw new SimulationException("A follower's append was refused.");
                 if (log.RecoveryPoint > log.LogEndOffset)
                     throw new SimulationException(
                         $"The recovery point {log.RecoveryPoint} of followed is behind its end {log.LogEndOffset}.");

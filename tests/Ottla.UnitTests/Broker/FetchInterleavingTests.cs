@@ -2,6 +2,7 @@ using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Storage.Files;
+using Ottla.Storage.Log;
 using static Ottla.UnitTests.Broker.Requests;
 
 namespace Ottla.UnitTests.Broker;
@@ -25,7 +26,7 @@ public sealed class FetchInterleavingTests
         var replica = node.Replica("t");
         var now = new Instant(node.Clock.NowMs);
         replica.Log.Roll(now);
-        replica.Log.AdvanceLogStartOffset(1);
+        replica.Log.AdvanceLogStartOffset(1, leaderEpoch: 0);
         Assert.Equal(1, replica.Log.DeleteOldSegments(now));
         var request = Fetch("t", Uuid.Zero, 1, 12);
         request.MaxWaitMs = LongWaitMs;
@@ -68,7 +69,7 @@ public sealed class FetchInterleavingTests
             // The fetch has planned what to read and looks for the batches, without the log's lock: retention takes the segment away.
             if (operation == FileOperation.Read && deleted < 0 && path.EndsWith("/t-0/00000000000000000000.log", StringComparison.Ordinal))
             {
-                log.AdvanceLogStartOffset(4);
+                log.AdvanceLogStartOffset(4, leaderEpoch: 0);
                 deleted = log.DeleteOldSegments(now);
             }
 
@@ -109,7 +110,9 @@ public sealed class FetchInterleavingTests
             isCopied |= operation == FileOperation.Open && path.EndsWith(".cleaned", StringComparison.Ordinal);
             return null;
         };
-        Assert.True(node.Replica("t").Log.TruncateTo(1));
+        var log = node.Replica("t").Log;
+        log.BeginFollowing(leaderEpoch: 1);
+        Assert.Equal(FollowerTruncation.Truncated, log.TruncateAsFollower(1, leaderEpoch: 1));
         Assert.False(isCopied, "a reader still holds the file");
     }
 }

@@ -196,7 +196,7 @@ public sealed class ProduceApiTests
         await client.CreateTopicAsync("compacted", 1, ("cleanup.policy", "compact"));
         for (var i = 0; i < 2; i++)
             await client.ProduceAsync("t", Batch());
-        node.Replica("t").Log.AdvanceLogStartOffset(1);
+        node.Replica("t").Log.AdvanceLogStartOffset(1, leaderEpoch: 0);
 
         await RefusedAsync(ErrorCode.InvalidTimestamp, 1, Batch(timestampMs: StartMs + 86_400_000));
         await RefusedAsync(ErrorCode.InvalidRecord, 1, Batch(options: new RecordBatchOptions { IsControl = true }));

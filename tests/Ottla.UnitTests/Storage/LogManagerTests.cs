@@ -278,10 +278,10 @@ public sealed class LogManagerTests
         manager.WriteCheckpoints();
         var file = new OffsetCheckpointFile(disk.FileSystem, disk.Root, OffsetCheckpointFile.RecoveryPoint);
         Assert.Equal(10, file.Read()[A]);
-        Assert.True(manager.Truncate(log, 6));
+        Assert.Equal(FollowerTruncation.Truncated, manager.Truncate(log, 6, leaderEpoch: 0));
         Assert.Equal(6, file.Read()[A]);
-        Assert.False(manager.Truncate(log, 6));
-        manager.TruncateFullyAndStartAt(log, 3);
+        Assert.Equal(FollowerTruncation.NothingToDrop, manager.Truncate(log, 6, leaderEpoch: 0));
+        Assert.True(manager.TryTruncateFullyAndStartAt(log, 3, leaderEpoch: 0));
         Assert.Equal(3, file.Read()[A]);
     }
 

@@ -101,7 +101,7 @@ public sealed class LogMoveTests
         var move = Assert.Single(again.Mover.Moves);
         Assert.InRange(move.Copy.LogEndOffset, 1, 9);
         log = again.Find(Partition)!;
-        again.Truncate(log, 1);
+        again.Truncate(log, 1, leaderEpoch: 0);
         log.Append(TestLog.Batch("other"));
         await MoveAsync(again);
         Assert.Equal(["p/0", "other/0"], log.ReadAll().Select(record => record.Value));

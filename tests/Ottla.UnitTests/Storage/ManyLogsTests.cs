@@ -196,7 +196,7 @@ public sealed class ManyLogsTests
 
     private static void Fill(PartitionLog log)
     {
-        log.BeginEpoch(3);
+        log.BeginLeading(3);
         log.Append(TestLog.Batch("a", count: 3), epoch: 3);
         for (var i = 0; i < 3; i++)
             log.Append(TestLog.Idempotent(7, 0, i), epoch: 3);

@@ -274,7 +274,7 @@ public sealed class PartitionLogTests
         log.AdvanceLogStartOffset(1);
         Assert.Equal([new(2, 1), new(5, 2)], log.LeaderEpochs);
         Assert.Equal((2, 5), (log.EpochForOffset(1), log.EpochForOffset(2)));
-        log.BeginEpoch(11);
+        log.BeginLeading(11);
         Assert.Equal(11, log.LatestEpoch);
     }
 

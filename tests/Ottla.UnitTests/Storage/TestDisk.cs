@@ -106,7 +106,7 @@ public static class TestLog
                 header.ProducerId, header.ProducerEpoch, header.BaseSequence, bumpsEpoch: false, new Instant(nowMs))
             : VerificationGuard.None;
         var result = log.AppendAsLeader(batch, epoch, origin, new Instant(nowMs), transactionVersion, guard);
-        log.AdvanceHighWatermark(log.LogEndOffset);
+        log.AdvanceHighWatermark(log.LogEndOffset, epoch);
         return result;
     }
 

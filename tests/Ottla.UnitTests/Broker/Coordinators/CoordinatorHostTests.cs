@@ -179,8 +179,8 @@ public sealed class CoordinatorHostTests
         var first = bed.SubmitAsync(new WriteNotes("a") { WantsOutput = true });
         var second = bed.WriteAsync("b");
         // after the replies were looked through, before what is left of them is watched
-        bed.OnOutput = output => bed.Log.AdvanceHighWatermark(2);
-        bed.Log.AdvanceHighWatermark(1);
+        bed.OnOutput = output => bed.Log.AdvanceHighWatermark(2, leaderEpoch: 1);
+        bed.Log.AdvanceHighWatermark(1, leaderEpoch: 1);
         bed.WakeWaiters();
         await first;
         await second;
@@ -402,14 +402,22 @@ public sealed class CoordinatorHostTests
         await bed.LeadAsync(epoch: 1);
         await bed.WriteAsync("a");
         bed.Elect(leader: 5, epoch: 2);
-        bed.Log.AppendAsLeader(BatchOf([0, 99, 1, 2, 3], [0, 0]), 2, AppendOrigin.Coordinator, bed.Now);
+        Replicate(bed, BatchOf([0, 99, 1, 2, 3], [0, 0]), leaderEpoch: 2);
         await bed.LeadAsync(epoch: 3);
         Assert.Equal("a", await bed.ReadAsync());
 
         bed.Elect(leader: 5, epoch: 4);
-        bed.Log.AppendAsLeader(BatchOf([0, 1, 1], [0, 0]), 4, AppendOrigin.Coordinator, bed.Now);
+        Replicate(bed, BatchOf([0, 1, 1], [0, 0]), leaderEpoch: 4);
         bed.Elect(CoordinatorBed.NodeId, epoch: 5);
         Assert.Equal(ErrorCode.NotCoordinator, await UntilLoadedOrFailed(bed));
+    }
+
+    /// <summary>Appends what another leader wrote.</summary>
+    private static void Replicate(CoordinatorBed bed, byte[] batch, int leaderEpoch)
+    {
+        RecordBatchEditor.SetBaseOffset(batch, bed.Log.LogEndOffset);
+        RecordBatchEditor.SetPartitionLeaderEpoch(batch, leaderEpoch);
+        Assert.True(bed.Log.TryAppendAsFollower(batch, leaderEpoch, bed.Log.LogEndOffset, bed.Now, out _));
     }
 
     private static async Task<ErrorCode> UntilLoadedOrFailed(CoordinatorBed bed)

@@ -391,7 +391,7 @@ public sealed class CompactionTests
         await log.CompactAsync();
         Assert.Equal(2, Checkpoint(log));
         log.Append(("b", "1"));
-        Assert.True(log.Manager.Truncate(log.Log, 1));
+        Assert.Equal(FollowerTruncation.Truncated, log.Manager.Truncate(log.Log, 1, leaderEpoch: 0));
         Assert.Equal(0, Checkpoint(log));
         log.Append(("b", "2"));
         await log.CompactAsync();
@@ -429,7 +429,7 @@ public sealed class CompactionTests
             log.Append(($"k{i}", new string('x', 1_000)));
         log.Roll();
         var compaction = log.Manager.Cleaner.CleanDirtiestAsync();
-        log.Manager.Truncate(log.Log, 3);
+        log.Manager.Truncate(log.Log, 3, leaderEpoch: 0);
         while (!compaction.IsCompleted)
         {
             log.Time.AdvanceMs(1_000);
