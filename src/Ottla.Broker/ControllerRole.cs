@@ -5,7 +5,9 @@ using Ottla.Broker.Metadata;
 using Ottla.Broker.Peers;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
+using Ottla.Requests;
 using Ottla.StateMachines.Controller;
+using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Raft;
 
 namespace Ottla.Broker;
@@ -21,6 +23,11 @@ internal sealed class ControllerRole
 {
     /// <summary>How long one attempt to register may take, as in Kafka.</summary>
     private static readonly TimeSpan RegistrationTimeout = TimeSpan.FromSeconds(5);
+
+    /// <summary>
+    /// How long a broker's listener may take to refuse a connection: no longer than until the broker is suspected again.
+    /// </summary>
+    private static readonly TimeSpan ProbePatience = TimeSpan.FromMilliseconds(QuorumController.SuspicionIntervalMs / 2);
 
     private readonly SharedNode _shared;
     private readonly NodeServer _server;
@@ -57,14 +64,19 @@ internal sealed class ControllerRole
             SupportedFeatures = SupportedByThisVersion.Features,
             Seed = shared.Platform.Seed,
         };
+        var processes = new ProcessProbe(shared.Platform.Transport, ProbePatience, shared.Time);
         var host = new ControllerHost(
             settings, shared.Raft, shared.Raft.ReadBootstrap(), Quorum, shared.Time, shared.Loggers.CreateLogger(nameof(ControllerHost)))
         {
             UpgradeKRaftVersion = shared.Raft.UpgradeKRaftVersionAsync,
+            HasProcessEnded = shared.Config.BrokerFencingOnProcessEndEnable ? HasProcessEndedAsync : null,
         };
         shared.Parts.Add("ending the controller's timer", host.Dispose);
         shared.Loader.Register(host);
         return new ControllerRole(shared, server, host);
+
+        Task<bool> HasProcessEndedAsync(BrokerRegistration broker, CancellationToken cancellation) => processes.HasEndedAsync(
+            [.. broker.Endpoints.Select(each => new NodeAddress(broker.Id, each.Host, each.Port))], cancellation);
 
         ControllerQuorum Quorum()
         {

@@ -46,6 +46,16 @@ public sealed partial class BrokerConfig
     /// <summary><c>controller.quorum.auto.join.enable</c>: Whether a controller that is not a voter asks to become one.</summary>
     public bool ControllerQuorumAutoJoinEnable { get; private set; }
 
+    /// <summary>
+    /// <c>ottla.quorum.election.on.process.end.enable</c>: Whether voters hold an election as soon as the leader's process has ended.
+    /// </summary>
+    public bool QuorumElectionOnProcessEndEnable { get; private set; }
+
+    /// <summary>
+    /// <c>ottla.broker.fencing.on.process.end.enable</c>: Whether the controller fences a broker as soon as its process has ended.
+    /// </summary>
+    public bool BrokerFencingOnProcessEndEnable { get; private set; }
+
     /// <summary><c>controller.quorum.fetch.snapshot.max.bytes</c>: Most bytes of a metadata snapshot in one answer.</summary>
     public int ControllerQuorumFetchSnapshotMaxBytes { get; private set; }
 
@@ -145,6 +155,8 @@ public sealed partial class BrokerConfig
         ControllerQuorumRequestTimeoutMs = Int("controller.quorum.request.timeout.ms");
         ControllerQuorumRetryBackoffMs = Int("controller.quorum.retry.backoff.ms");
         ControllerQuorumAutoJoinEnable = Boolean("controller.quorum.auto.join.enable");
+        QuorumElectionOnProcessEndEnable = Boolean("ottla.quorum.election.on.process.end.enable");
+        BrokerFencingOnProcessEndEnable = Boolean("ottla.broker.fencing.on.process.end.enable");
         ControllerQuorumFetchSnapshotMaxBytes = Int("controller.quorum.fetch.snapshot.max.bytes");
         ControllerQuorumFetchMaxBytes = Int("controller.quorum.fetch.max.bytes");
         MetadataLogMaxRecordBytesBetweenSnapshots = Long("metadata.log.max.record.bytes.between.snapshots");

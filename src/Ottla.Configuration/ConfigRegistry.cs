@@ -2,7 +2,7 @@ using Ottla.Configuration.Definitions;
 
 namespace Ottla.Configuration;
 
-/// <summary>All configs of Kafka 4.4 by kind of resource.</summary>
+/// <summary>All configs of Kafka 4.4 by kind of resource, and Ottla's own.</summary>
 public static class ConfigRegistry
 {
     /// <summary>Broker and controller configs.</summary>
@@ -19,7 +19,8 @@ public static class ConfigRegistry
         (ConfigSections.Security, SecurityConfigs.Rows),
         (ConfigSections.TieredStorage, TieredStorageConfigs.Rows),
         (ConfigSections.Metrics, MetricsConfigs.Rows),
-        (ConfigSections.Internal, InternalConfigs.Rows));
+        (ConfigSections.Internal, InternalConfigs.Rows),
+        (ConfigSections.Own, OwnConfigs.Rows));
 
     /// <summary>Topic configs.</summary>
     public static ConfigTable Topic { get; } = new(ConfigResourceType.Topic, ("Topic", TopicConfigs.Rows));
@@ -58,4 +59,5 @@ internal static class ConfigSections
     public const string TieredStorage = "Tiered storage";
     public const string Metrics = "Metrics";
     public const string Internal = "Internal";
+    public const string Own = "Ottla's own";
 }

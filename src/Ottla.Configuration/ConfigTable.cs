@@ -9,7 +9,7 @@ public sealed class ConfigTable
     [
         ConfigSections.TieredStorage, ConfigSections.Sockets, ConfigSections.Quorum, ConfigSections.Replication, ConfigSections.Groups,
         ConfigSections.Logs, ConfigSections.Shares, ConfigSections.Transactions, ConfigSections.Quotas, ConfigSections.Metrics,
-        ConfigSections.Security, ConfigSections.Internal,
+        ConfigSections.Security, ConfigSections.Internal, ConfigSections.Own,
     ];
 
     private readonly FrozenDictionary<string, ConfigDefinition> _byName;

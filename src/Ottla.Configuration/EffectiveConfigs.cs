@@ -19,6 +19,8 @@ public static class EffectiveConfigs
             "metadata.log.dir", "metadata.log.segment.bytes", "metadata.log.segment.ms", "metadata.max.retention.bytes",
             "metadata.max.retention.ms", "metadata.log.max.record.bytes.between.snapshots", "metadata.log.max.snapshot.interval.ms",
 
+            "ottla.quorum.election.on.process.end.enable", "ottla.broker.fencing.on.process.end.enable",
+
             // Listeners, connections, requests.
             "listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name",
             "security.inter.broker.protocol", "socket.send.buffer.bytes", "socket.receive.buffer.bytes", "socket.request.max.bytes",

@@ -84,6 +84,7 @@ public sealed partial class ControllerHost
         }
 
         LogActive(_logger, epoch, _log.EndOffset);
+        LookForEndedProcesses();
         SetTimer();
         _active.TrySetResult();
     }
@@ -96,6 +97,7 @@ public sealed partial class ControllerHost
             if (_speculative is null)
                 return;
             _heartbeats.Drain();
+            LookForEndedProcesses();
             while (_controller.NextDeadline is { } deadline && deadline <= Now())
                 DoOneThing();
             SetTimer();
@@ -126,11 +128,38 @@ public sealed partial class ControllerHost
         }
     }
 
+    /// <summary>
+    /// Looks after the brokers that no connection is left of: of one whose process has ended there is nothing to wait for (docs/adr/0017).
+    /// </summary>
+    private void LookForEndedProcesses()
+    {
+        if (HasProcessEnded is null)
+            return;
+        foreach (var broker in _controller.SuspectBrokers(_speculative!.Image, Now()))
+            _ = LookForEndAsync(broker);
+    }
+
+    private async Task LookForEndAsync(BrokerRegistration broker)
+    {
+        if (!await HasProcessEnded!(broker, _closed))
+            return;
+        lock (_lock)
+        {
+            _heartbeats.Drain(); // it may have come back before
+            _controller.EndSession(broker.Id, broker.Epoch, Now());
+        }
+
+        SetTimer(TimeSpan.Zero);
+    }
+
     private void SetTimer()
     {
         if (_controller.NextDeadline is not { } deadline)
             return;
-        var dueMs = Math.Clamp(deadline.MillisecondsSince(Now()), 1, int.MaxValue);
-        _timer.Change(TimeSpan.FromMilliseconds(dueMs), Timeout.InfiniteTimeSpan);
+        SetTimer(TimeSpan.FromMilliseconds(Math.Clamp(deadline.MillisecondsSince(Now()), 1, int.MaxValue)));
+        if (_heartbeats.HasNews)
+            SetTimer(TimeSpan.Zero); // it came while this was at work, and its own call of the timer may be overwritten
     }
+
+    private void SetTimer(TimeSpan due) => _timer.Change(due, Timeout.InfiniteTimeSpan);
 }

@@ -36,6 +36,8 @@ public sealed partial class ControllerHost : IController, ILeadershipFollower, I
     private readonly IReadOnlyList<MetadataRecord> _bootstrap;
     private readonly ITimer _timer;
     private readonly HeartbeatIntake _heartbeats;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly CancellationToken _closed;
     private TaskCompletionSource _active = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private MetadataReplayer? _speculative;
     private int _activeEpoch = -1;
@@ -67,7 +69,8 @@ public sealed partial class ControllerHost : IController, ILeadershipFollower, I
         _startedAt = Instant.Now(time);
         _startedAtTimestamp = time.GetTimestamp();
         _logger = logger;
-        _heartbeats = new HeartbeatIntake(_controller);
+        _heartbeats = new HeartbeatIntake(_controller, () => SetTimer(TimeSpan.Zero));
+        _closed = _closing.Token;
         _timer = time.CreateTimer(_ => DoWhatIsDue(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -75,6 +78,12 @@ public sealed partial class ControllerHost : IController, ILeadershipFollower, I
     /// Has the quorum raise <c>kraft.version</c>, asked by the leader of an epoch to raise it to a level, or only to check that it could.
     /// </summary>
     public Func<int, short, bool, Task<(ErrorCode Error, string? Message)>>? UpgradeKRaftVersion { get; init; }
+
+    /// <summary>
+    /// Finds out whether the process of a broker has ended; null leaves it to the session time-out. It never throws, and takes no longer
+    /// than a broker is suspected again.
+    /// </summary>
+    public Func<BrokerRegistration, CancellationToken, Task<bool>>? HasProcessEnded { get; init; }
 
     /// <summary>Whether this node is the active controller.</summary>
     public bool IsActive
@@ -144,8 +153,13 @@ public sealed partial class ControllerHost : IController, ILeadershipFollower, I
         return SubmitAsync(new BrokerHeartbeatCommand(request));
     }
 
-    /// <summary>Ends the timer. The node stops: the log takes no more records.</summary>
-    public void Dispose() => _timer.Dispose();
+    /// <summary>Ends the timer and the search for processes that have ended. The node stops: the log takes no more records.</summary>
+    public void Dispose()
+    {
+        _closing.Cancel();
+        _timer.Dispose();
+        _closing.Dispose();
+    }
 
     [LoggerMessage(Level = LogLevel.Error, Message =
         "The metadata log failed before it was known whether the controller command {Command} is committed: its client is told "

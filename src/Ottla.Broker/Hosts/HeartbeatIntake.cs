@@ -15,10 +15,15 @@ namespace Ottla.Broker.Hosts;
 /// one
 /// request under way, so no more is queued than there are connections.
 /// </remarks>
-internal sealed class HeartbeatIntake(QuorumController controller)
+/// <param name="controller">Who is told.</param>
+/// <param name="onClose">Called from any thread when a connection of heartbeats was closed, which is to be drained soon.</param>
+internal sealed class HeartbeatIntake(QuorumController controller, Action onClose)
 {
     private readonly ConcurrentQueue<Event> _events = new();
     private readonly Dictionary<int, ConnectionInfo> _connections = [];
+
+    /// <summary>Whether something came in that is not handed on yet.</summary>
+    public bool HasNews => !_events.IsEmpty;
 
     /// <summary>A heartbeat came in.</summary>
     public void Add(BrokerHeartbeatRequest heartbeat, Instant arrivedAt, ConnectionInfo connection) =>
@@ -43,7 +48,12 @@ internal sealed class HeartbeatIntake(QuorumController controller)
             return;
         _connections[brokerId] = connection;
         connection.Closing.UnsafeRegister(
-            _ => _events.Enqueue(new Event(connection, null, default, brokerId)), null);
+            _ =>
+            {
+                _events.Enqueue(new Event(connection, null, default, brokerId));
+                onClose();
+            },
+            null);
     }
 
     private void Close(int brokerId, ConnectionInfo connection)

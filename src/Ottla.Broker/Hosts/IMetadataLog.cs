@@ -67,6 +67,12 @@ public interface IMetadataLogListener
     /// <summary>A batch was committed. It has no records if it is one of control records.</summary>
     void HandleCommit(MetadataBatch batch);
 
+    /// <summary>
+    /// Everything was handed over that the quorum had committed when this node first heard of its high watermark (or won the leadership):
+    /// from here on the listener's state is of today. Called once.
+    /// </summary>
+    void HandleCaughtUp();
+
     /// <summary>The leader changed. When this node became it, everything before was committed and handed over.</summary>
     void HandleLeaderChange(LeaderAndEpoch leader);
 }

@@ -21,6 +21,7 @@ internal static class MetadataLog
             ClusterId = storage.Identity.ClusterId,
             ListenerName = config.ControllerListenerNames[0],
             RequestTimeout = TimeSpan.FromMilliseconds(config.ControllerQuorumRequestTimeoutMs),
+            DetectsProcessEnd = config.QuorumElectionOnProcessEndEnable,
             Seed = platform.Seed,
         };
         return new RaftNetwork(platform.Transport, buffers, options, platform.Time, platform.Loggers.CreateLogger(nameof(RaftNetwork)));

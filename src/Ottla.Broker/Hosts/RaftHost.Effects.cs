@@ -38,7 +38,6 @@ public sealed partial class RaftHost
         {
             _store.AdvanceHighWatermark(_machine.HighWatermark);
             Volatile.Write(ref _highWatermark, _machine.HighWatermark);
-            Volatile.Write(ref _quorumHighWatermark, _machine.QuorumHighWatermark);
         }
 
         if (leaderChanged)

@@ -14,8 +14,10 @@ public sealed partial class RaftHost
         foreach (var listener in _listeners)
         {
             CatchUp(listener, highWatermark);
-            if (listener.NextOffset >= highWatermark)
-                NotifyOfLeader(listener);
+            if (listener.NextOffset < highWatermark)
+                continue;
+            NotifyOfCatchUp(listener);
+            NotifyOfLeader(listener);
         }
 
         while (_uncommitted.TryPeek(out var append) && append.Batch.LastOffset < highWatermark)
@@ -65,6 +67,14 @@ public sealed partial class RaftHost
             yield return batch;
     }
 
+    private void NotifyOfCatchUp(ListenerState state)
+    {
+        if (state.HasCaughtUp || _machine.QuorumHighWatermark < 0 || state.NextOffset < _machine.QuorumHighWatermark)
+            return;
+        state.HasCaughtUp = true;
+        state.Listener.HandleCaughtUp();
+    }
+
     private void NotifyOfLeader(ListenerState state)
     {
         var leader = LeaderOf(_machine);
@@ -83,6 +93,8 @@ public sealed partial class RaftHost
         public IMetadataLogListener Listener { get; } = listener;
 
         public bool HasStarted { get; set; }
+
+        public bool HasCaughtUp { get; set; }
 
         public long NextOffset { get; set; }
 

@@ -51,7 +51,6 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
 
     // Owned by the loop.
     private long _highWatermark;
-    private long _quorumHighWatermark = -1;
     private QuorumInfo _quorum;
     private long _nextRequestId;
     private bool _needsFlush;
@@ -129,15 +128,6 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
 
     /// <inheritdoc/>
     public long HighWatermark => Volatile.Read(ref _highWatermark);
-
-    /// <summary>
-    /// The highest high watermark that a leader has told this replica since it started; -1 until one has. A reader that has everything
-    /// before it has caught up with the quorum, which a high watermark of before the start does not say.
-    /// </summary>
-    public long QuorumHighWatermark => Volatile.Read(ref _quorumHighWatermark);
-
-    /// <summary>Whether this replica has everything that was committed when it last heard from the leader.</summary>
-    public bool IsCaughtUp => QuorumHighWatermark is >= 0 and var offset && HighWatermark >= offset;
 
     /// <inheritdoc/>
     public long EndOffset
@@ -281,6 +271,9 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
 
     /// <summary>Learns from the transport that there will be no answer.</summary>
     public void ReceiveFailure(long correlationId) => Post(new Command { Event = new RaftEvent.RequestFailed(correlationId) });
+
+    /// <summary>Learns from the transport that the process of a node has ended.</summary>
+    public void ReceiveProcessEnd(int nodeId) => Post(new Command { Event = new RaftEvent.ProcessEnded(nodeId) });
 
     /// <summary>
     /// Hands leadership over, writes what waits, flushes and closes the log. Afterwards <see cref="Completion"/> has ended.

@@ -11,16 +11,22 @@ namespace Ottla.Broker.Metadata;
 /// publishers.
 /// </summary>
 /// <remarks>
-/// The metadata log's loop only queues here; a loop of this class's own replays and publishes, so a slow publisher never delays the quorum.
-/// The queue is bounded in bytes: while it is full, the log holds back what is committed and reads it again later. One instance lives as
-/// long as the node. A publisher that throws ends the loop: see <see cref="Failure"/>.
+/// The metadata log's loop only queues here. One loop of this class's own replays, and tells the controller who leads; another calls the
+/// publishers. So a slow publisher delays neither the quorum nor a controller that is to become active. What waits for both is bounded in
+/// bytes: while it is too much, the log holds back what is committed and reads it again later. One instance lives as long as the node. A
+/// publisher that throws ends both loops: see <see cref="Failure"/>.
 /// </remarks>
 public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) : IMetadataLogListener, IAsyncDisposable
 {
-    /// <summary>How many bytes of committed batches may wait; one more batch is always taken while there are fewer.</summary>
+    /// <summary>How many bytes of committed batches may wait to be published; one more is always taken while there are fewer.</summary>
     private const long QueuedBytesMax = 4L * MetadataBatch.SizeBytesMax;
 
     private readonly Channel<Event> _events = Channel.CreateUnbounded<Event>(new UnboundedChannelOptions { SingleReader = true });
+
+    // As bounded as the events: what waits here is counted until it is published.
+    private readonly Channel<Publication> _publications =
+        Channel.CreateUnbounded<Publication>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
+
     private readonly List<IMetadataPublisher> _publishers = [];
     private readonly List<ILeadershipFollower> _leadershipFollowers = [];
     private readonly MetadataReplayer _replayer = new(MetadataImage.Empty);
@@ -28,13 +34,15 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
     private IMetadataLog? _log;
     private SnapshotGenerator? _snapshots;
     private Task _run = Task.CompletedTask;
+    private Task _publish = Task.CompletedTask;
     private long _queuedBytes;
     private volatile bool _isStopping;
 
-    // The fields below belong to the loop.
+    // The fields below belong to the loop that replays.
     private long _replayedOffset = -1;
-    private bool _hasCaughtUp;
+    private bool _isCurrent;
     private bool _hasRecords;
+    private bool _publishes;
     private Func<MetadataImage, bool> _isPublishable = static _ => true;
 
     /// <summary>Completes with the error that ended the loop: the node must stop.</summary>
@@ -47,8 +55,8 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
     public void Register(IMetadataPublisher publisher) => _publishers.Add(publisher);
 
     /// <summary>
-    /// Adds what must know who leads the quorum. It is called after the publishers took over what was committed before. Before
-    /// <see cref="Start"/>.
+    /// Adds what must know who leads the quorum. It is called once everything that was committed before is replayed, whether or not it is
+    /// published. Before <see cref="Start"/>.
     /// </summary>
     public void Register(ILeadershipFollower follower) => _leadershipFollowers.Add(follower);
 
@@ -63,6 +71,7 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
         _log = log;
         _snapshots = snapshots;
         _run = RunAsync();
+        _publish = PublishAsync();
         snapshots.Start(Fail);
         log.Register(this);
     }
@@ -84,12 +93,16 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
     /// <inheritdoc/>
     public void HandleLeaderChange(LeaderAndEpoch leader) => _events.Writer.TryWrite(new Event { Leader = leader });
 
-    /// <summary>Ends both loops: nothing is published any more, and a snapshot that is being written is written to its end.</summary>
+    /// <inheritdoc/>
+    public void HandleCaughtUp() => _events.Writer.TryWrite(new Event { IsCaughtUp = true });
+
+    /// <summary>Ends all loops: nothing is published any more, and a snapshot that is being written is written to its end.</summary>
     public async ValueTask DisposeAsync()
     {
         _isStopping = true;
         _events.Writer.TryComplete();
         await _run;
+        await _publish;
         if (_snapshots is not null)
             await _snapshots.DisposeAsync();
     }
@@ -101,22 +114,37 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
             while (_events.Reader.TryRead(out var next))
                 Handle(next);
         }
+
+        _publications.Writer.TryComplete();
+    }
+
+    private async Task PublishAsync()
+    {
+        while (await _publications.Reader.WaitToReadAsync())
+        {
+            while (_publications.Reader.TryRead(out var next))
+                Publish(next);
+        }
     }
 
     private void Handle(in Event next)
     {
         using var snapshot = next.Snapshot;
-        if (next.Batch is { } taken)
-            GiveBack(taken.SizeBytes);
-        if (_isStopping || _failure.Task.IsCompleted)
+        if (HasEnded)
+        {
+            GiveBack(next.Batch?.SizeBytes ?? 0);
             return;
+        }
+
         var stage = "replaying records";
         try
         {
             if (snapshot is not null)
-                Load(snapshot, ref stage);
+                Load(snapshot);
             else if (next.Batch is { } batch)
-                Replay(batch, ref stage);
+                Replay(batch);
+            else if (next.IsCaughtUp)
+                BecomeCurrent();
             else
                 ChangeLeader(next.Leader, ref stage);
         }
@@ -127,7 +155,9 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
         }
     }
 
-    /// <summary>Makes room in the queue, and asks the log for what it held back once half of it is free.</summary>
+    private bool HasEnded => _isStopping || _failure.Task.IsCompleted;
+
+    /// <summary>Makes room in the queues, and asks the log for what it held back once half of it is free.</summary>
     private void GiveBack(int bytes)
     {
         var left = Interlocked.Add(ref _queuedBytes, -bytes);
@@ -135,24 +165,24 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
             _log!.Resume(this);
     }
 
-    private void Load(OpenMetadataSnapshot snapshot, ref string stage)
+    private void Load(OpenMetadataSnapshot snapshot)
     {
         var provenance = new MetadataProvenance(snapshot.Id.Offset - 1, snapshot.Id.Epoch, -1);
         var delta = _replayer.Load(snapshot.Read().Records, provenance);
         _replayedOffset = provenance.LastOffset;
         _hasRecords = true;
         _snapshots!.Loaded();
-        Publish(delta, ref stage);
+        Enqueue(delta, 0);
     }
 
-    private void Replay(MetadataBatch batch, ref string stage)
+    private void Replay(MetadataBatch batch)
     {
         var delta = _replayer.Apply(
             batch.Records, batch.BaseOffset, new MetadataProvenance(batch.LastOffset, batch.Epoch, batch.AppendTimestampMs));
         _replayedOffset = batch.LastOffset;
         _hasRecords |= batch.Records.Count > 0;
         _snapshots!.Committed(batch, _replayer);
-        Publish(delta, ref stage);
+        Enqueue(delta, batch.SizeBytes);
     }
 
     private void ChangeLeader(LeaderAndEpoch leader, ref string stage)
@@ -162,27 +192,55 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
             follower.HandleLeaderChange(leader, _replayer);
     }
 
-    /// <remarks>
-    /// Nothing is published before the log is read up to what is known to be committed. Publishers see what a restart finds as one change;
-    /// replaying history at them would have them undo today's disk by yesterday's metadata.
-    /// </remarks>
-    private void Publish(MetadataDelta delta, ref string stage)
+    private void BecomeCurrent()
     {
-        if (!_hasCaughtUp)
+        _isCurrent = true;
+        if (!_publishes)
+            Enqueue(MetadataDelta.Between(MetadataImage.Empty, _replayer.Image), 0);
+    }
+
+    /// <remarks>
+    /// Nothing is published before the log is read up to what the quorum had committed when this node came to it. Publishers see what a
+    /// restart finds as one change; replaying history at them would have them undo today's disk by yesterday's metadata.
+    /// </remarks>
+    private void Enqueue(MetadataDelta delta, int bytes)
+    {
+        if (!_publishes)
         {
-            if (!_hasRecords || _replayedOffset < _log!.HighWatermark - 1 || !_isPublishable(_replayer.Image))
+            if (!_isCurrent || !_hasRecords || !_isPublishable(_replayer.Image))
+            {
+                GiveBack(bytes);
                 return;
-            _hasCaughtUp = true;
+            }
+
+            _publishes = true;
             delta = MetadataDelta.Between(MetadataImage.Empty, _replayer.Image);
         }
 
-        foreach (var publisher in _publishers)
-        {
-            stage = publisher.Name;
-            publisher.Publish(delta);
-        }
+        _publications.Writer.TryWrite(new Publication(delta, _replayedOffset, bytes));
+    }
 
-        cache.Advance(delta.New, _replayedOffset);
+    private void Publish(in Publication next)
+    {
+        GiveBack(next.Bytes);
+        if (HasEnded)
+            return;
+        var stage = "";
+        try
+        {
+            foreach (var publisher in _publishers)
+            {
+                stage = publisher.Name;
+                publisher.Publish(next.Delta);
+            }
+
+            cache.Advance(next.Delta.New, next.Offset);
+        }
+        catch (Exception e)
+        {
+            LogFailure(next.Offset, stage, e);
+            Fail(e);
+        }
     }
 
     private void Fail(Exception e)
@@ -193,16 +251,24 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
 
     [LoggerMessage(
         Level = LogLevel.Critical,
-        Message = "Cannot apply the metadata log after offset {Offset}, because {Stage} failed; stopping this node")]
+        Message = "Cannot apply the metadata log up to offset {Offset}, because {Stage} failed; stopping this node")]
     private partial void LogFailure(long offset, string stage, Exception e);
 
-    /// <summary>What the log said: a snapshot, a batch, or else a leader.</summary>
+    /// <summary>What the log said: a snapshot, a batch, that all is there which was committed, or else a leader.</summary>
     private readonly record struct Event
     {
         public OpenMetadataSnapshot? Snapshot { get; init; }
 
         public MetadataBatch? Batch { get; init; }
 
+        public bool IsCaughtUp { get; init; }
+
         public LeaderAndEpoch Leader { get; init; }
     }
+
+    /// <summary>What the publishers are to take over.</summary>
+    /// <param name="Delta">What changes.</param>
+    /// <param name="Offset">The last offset that it has.</param>
+    /// <param name="Bytes">What it counts for in the bound.</param>
+    private readonly record struct Publication(MetadataDelta Delta, long Offset, int Bytes);
 }

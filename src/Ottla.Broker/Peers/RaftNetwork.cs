@@ -32,6 +32,11 @@ public sealed record RaftNetworkOptions
     /// <summary>Where TLS and SASL enter; null for clear text.</summary>
     public Func<ITransportConnection, CancellationToken, ValueTask<ITransportConnection>>? Secure { get; init; }
 
+    /// <summary>
+    /// <c>ottla.quorum.election.on.process.end.enable</c>: whether the quorum is told at once when the process of a node ends.
+    /// </summary>
+    public bool DetectsProcessEnd { get; init; } = true;
+
     /// <summary>Seed of the random part of waits.</summary>
     public ulong Seed { get; init; }
 }
@@ -61,6 +66,9 @@ public sealed partial class RaftNetwork : IRaftTransport, IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Prng _random;
+    private readonly ProcessProbe? _processes;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly CancellationToken _closed;
     private RaftHost? _host;
 
     // Guarded by _lock.
@@ -77,6 +85,8 @@ public sealed partial class RaftNetwork : IRaftTransport, IAsyncDisposable
         _time = time;
         _logger = logger;
         _random = new Prng(options.Seed);
+        _closed = _closing.Token;
+        _processes = options.DetectsProcessEnd ? new ProcessProbe(transport, options.RequestTimeout, time) : null;
         _channelOptions = new RequestChannelOptions
         {
             ClientId = $"raft-client-{options.NodeId}",
@@ -158,11 +168,13 @@ public sealed partial class RaftNetwork : IRaftTransport, IAsyncDisposable
             if (_isClosed)
                 return;
             _isClosed = true;
+            _closing.Cancel();
             closings = [.. _closings, .. _channels.Values.Select(channel => channel.DisposeAsync().AsTask())];
         }
 
         foreach (var closing in closings)
             await closing;
+        _closing.Dispose();
     }
 
     private async Task AskAsync<TRequest, TResponse>(
@@ -175,6 +187,7 @@ public sealed partial class RaftNetwork : IRaftTransport, IAsyncDisposable
         where TResponse : IResponseMessage<TResponse>
     {
         RaftResponse? reply = null;
+        RequestFailedException? lost = null;
         try
         {
             if (ChannelTo(to) is { } channel)
@@ -192,12 +205,30 @@ public sealed partial class RaftNetwork : IRaftTransport, IAsyncDisposable
         catch (RequestFailedException e)
         {
             LogFailed(_logger, TRequest.ApiKey, to, e.Message);
+            lost = e;
         }
 
         if (reply is not null)
             _host!.Receive(correlationId, reply);
         else
             _host!.ReceiveFailure(correlationId);
+        if (lost is not null && await HasProcessEndedAsync(to, lost))
+            _host!.ReceiveProcessEnd(to.Id);
+    }
+
+    /// <summary>
+    /// Whether the process of a node has ended, after a request to it has failed: its connection was closed, and its listener refuses
+    /// another one.
+    /// </summary>
+    private async Task<bool> HasProcessEndedAsync(RaftNode node, RequestFailedException failure)
+    {
+        if (_processes is null || failure.Kind != RequestFailureKind.Disconnected || node.Id < 0)
+            return false;
+        if (ProcessProbe.IsRefusal(failure.InnerException))
+            return true;
+        // Only what was under way tells of the end of a connection; what is refused by a channel that backs off tells of nothing new.
+        return failure.MayHaveBeenExecuted
+            && await _processes.HasEndedAsync([new NodeAddress(node.Id, node.Host, node.Port)], _closed);
     }
 
     /// <summary>The channel to a node; a new one when its address is another by now. Null when the network is closed.</summary>

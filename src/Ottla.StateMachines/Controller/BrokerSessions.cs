@@ -54,14 +54,43 @@ internal sealed class BrokerSessions(int sessionTimeoutMs)
         session.MetadataOffset = heartbeat.CurrentMetadataOffset;
         session.WantsToStop = heartbeat.WantShutDown;
         session.Connection = connection;
+        session.HasEnded = false;
         return true;
     }
 
     /// <summary>A connection that heartbeats came over is closed.</summary>
     public void Disconnect(int brokerId, object connection)
     {
-        if (_sessions.TryGetValue(brokerId, out var session) && ReferenceEquals(session.Connection, connection))
-            session.Connection = null;
+        if (!_sessions.TryGetValue(brokerId, out var session) || !ReferenceEquals(session.Connection, connection))
+            return;
+        session.Connection = null;
+        session.SuspectedAt = null;
+    }
+
+    /// <summary>
+    /// The unfenced brokers whose process may have ended, as no connection is open that their heartbeats came over; each again after a
+    /// while. The host finds out, and tells it with <see cref="End(int, long)"/>.
+    /// </summary>
+    public IEnumerable<BrokerRegistration> Suspect(ClusterImage cluster, Instant now)
+    {
+        foreach (var (id, session) in _sessions)
+        {
+            if (session is not { Connection: null, LastContact: not null, HasEnded: false }
+                || session.SuspectedAt?.AddMilliseconds(QuorumController.SuspicionIntervalMs) > now
+                || cluster.Broker(id) is not { Fenced: false } broker || broker.Epoch != session.Epoch)
+                continue;
+            session.SuspectedAt = now;
+            yield return broker;
+        }
+    }
+
+    /// <summary>The process of a broker has ended, unless one was heard of meanwhile. Returns whether its session is over.</summary>
+    public bool End(int brokerId, long epoch)
+    {
+        if (Find(brokerId, epoch) is not { Connection: null, LastContact: not null } session)
+            return false;
+        session.HasEnded = true;
+        return true;
     }
 
     /// <summary>Learns from records that were appended, of which the last one has the offset <paramref name="lastOffset"/>.</summary>
@@ -91,7 +120,7 @@ internal sealed class BrokerSessions(int sessionTimeoutMs)
 
     /// <summary>Whether a broker was heard within the last session time-out.</summary>
     public bool IsAlive(BrokerRegistration broker, Instant now) =>
-        Find(broker.Id, broker.Epoch)?.LastContact is { } last && !IsExpired(last, now);
+        Find(broker.Id, broker.Epoch) is { } session && session.LastContact is { } last && !IsOver(session, last, now);
 
     /// <summary>Whether a connection is open that a broker's last heartbeat came over.</summary>
     public bool IsConnected(BrokerRegistration broker) => Find(broker.Id, broker.Epoch) is { Connection: not null };
@@ -100,14 +129,15 @@ internal sealed class BrokerSessions(int sessionTimeoutMs)
     public bool WantsToStop(BrokerRegistration broker) => Find(broker.Id, broker.Epoch) is { WantsToStop: true };
 
     /// <summary>
-    /// A broker that was not heard for longer than its session; null for none. One at a time, so that each fencing is seen by the next.
+    /// A broker that was not heard for longer than its session, or whose process has ended; null for none. One at a time, so that each
+    /// fencing is seen by the next.
     /// </summary>
     public BrokerSilence? FindExpired(Instant now)
     {
         foreach (var (id, session) in _sessions)
         {
-            if (session.LastContact is { } last && IsExpired(last, now))
-                return new BrokerSilence(id, session.Epoch, now.MillisecondsSince(last));
+            if (session.LastContact is { } last && IsOver(session, last, now))
+                return new BrokerSilence(id, session.Epoch, now.MillisecondsSince(last), session.HasEnded);
         }
 
         return null;
@@ -135,7 +165,8 @@ internal sealed class BrokerSessions(int sessionTimeoutMs)
     private Session? Find(int brokerId, long epoch) =>
         _sessions.TryGetValue(brokerId, out var session) && session.Epoch == epoch ? session : null;
 
-    private bool IsExpired(Instant last, Instant now) => now.MillisecondsSince(last) > sessionTimeoutMs;
+    private bool IsOver(Session session, Instant last, Instant now) =>
+        session.HasEnded || now.MillisecondsSince(last) > sessionTimeoutMs;
 
     private sealed class Session(long epoch)
     {
@@ -155,6 +186,12 @@ internal sealed class BrokerSessions(int sessionTimeoutMs)
 
         /// <summary>The connection of its last heartbeat; null when that is closed, or when it has not sent one.</summary>
         public object? Connection { get; set; }
+
+        /// <summary>When its process was last suspected to have ended; null when that is due.</summary>
+        public Instant? SuspectedAt { get; set; }
+
+        /// <summary>Whether its process has ended, so that there is nobody to wait for.</summary>
+        public bool HasEnded { get; set; }
     }
 }
 
@@ -162,4 +199,5 @@ internal sealed class BrokerSessions(int sessionTimeoutMs)
 /// <param name="BrokerId">The broker.</param>
 /// <param name="Epoch">The epoch of its session.</param>
 /// <param name="Milliseconds">For how long it was not heard.</param>
-internal readonly record struct BrokerSilence(int BrokerId, long Epoch, long Milliseconds);
+/// <param name="HasEnded">Whether its process has ended.</param>
+internal readonly record struct BrokerSilence(int BrokerId, long Epoch, long Milliseconds, bool HasEnded);

@@ -51,7 +51,7 @@ internal sealed class HeartbeatDecisions(QuorumController controller)
         return new(records, reply, false);
     }
 
-    /// <summary>Fences the broker that was silent for longer than its session, if there is one.</summary>
+    /// <summary>Fences the broker that was silent for longer than its session, or whose process has ended, if there is one.</summary>
     /// <returns>The decision with what the log says of it; null when all are heard.</returns>
     public Decision<MetadataRecord, string?>? FenceSilentBroker(in ControllerState state)
     {
@@ -62,10 +62,7 @@ internal sealed class HeartbeatDecisions(QuorumController controller)
             {
                 List<MetadataRecord> records = [];
                 AddFence(image, broker, records);
-                return new(
-                    records,
-                    $"Nothing was heard from broker {broker.Id} for {silence.Milliseconds} ms, so it was fenced until its heartbeats come again",
-                    false);
+                return new(records, Tell(silence), false);
             }
 
             controller.Sessions.Expire(silence.BrokerId);
@@ -73,6 +70,11 @@ internal sealed class HeartbeatDecisions(QuorumController controller)
 
         return null;
     }
+
+    private static string Tell(BrokerSilence silence) => silence.HasEnded
+        ? $"The process of broker {silence.BrokerId} has ended: its connection is closed, and its listeners refuse new ones. It was fenced "
+            + "until it starts again"
+        : $"Nothing was heard from broker {silence.BrokerId} for {silence.Milliseconds} ms, so it was fenced until its heartbeats come again";
 
     private BrokerState NextState(BrokerRegistration broker, BrokerHeartbeatRequest request, bool isCaughtUp, MetadataImage image)
     {

@@ -22,13 +22,14 @@ internal sealed class PeriodicWork
 
     private readonly QuorumController _controller;
     private readonly List<Duty> _duties = [];
+    private readonly Duty _fencing;
     private bool _isActive;
 
     public PeriodicWork(QuorumController controller)
     {
         _controller = controller;
         var config = controller.Settings.Config;
-        Add(Math.Max(1, config.BrokerSessionTimeoutMs / ChecksPerSession), FenceSilentBroker);
+        _fencing = Add(Math.Max(1, config.BrokerSessionTimeoutMs / ChecksPerSession), FenceSilentBroker);
         if (config.MetadataMaxIdleIntervalMs > 0)
             Add(config.MetadataMaxIdleIntervalMs, WriteNoOp);
         if (config.AutoLeaderRebalanceEnable)
@@ -49,6 +50,9 @@ internal sealed class PeriodicWork
             duty.DueAt = now.AddMilliseconds(duty.IntervalMs);
     }
 
+    /// <summary>The session of a broker is over: it is fenced now, and not when it is next looked for.</summary>
+    public void FenceAt(Instant now) => _fencing.DueAt = now < _fencing.DueAt ? now : _fencing.DueAt;
+
     /// <summary>The controller is not active any more.</summary>
     public void End() => _isActive = false;
 
@@ -67,7 +71,12 @@ internal sealed class PeriodicWork
         return outcome.Decision;
     }
 
-    private void Add(long intervalMs, Work work) => _duties.Add(new Duty(intervalMs, work));
+    private Duty Add(long intervalMs, Work work)
+    {
+        var duty = new Duty(intervalMs, work);
+        _duties.Add(duty);
+        return duty;
+    }
 
     private Outcome FenceSilentBroker(in ControllerState state) =>
         _controller.Heartbeats.FenceSilentBroker(state) is { } fencing ? new(fencing, true) : new(new([], null, false), false);

@@ -22,6 +22,11 @@ public sealed class QuorumController
     /// <summary>Producer ids in a block.</summary>
     public const int ProducerIdBlockSize = 1000;
 
+    /// <summary>
+    /// How soon a broker that has no connection is suspected again, if its process was there the last time: it may end before it comes.
+    /// </summary>
+    public const int SuspicionIntervalMs = 1_000;
+
     private readonly PeriodicWork _work;
     private Tuple<object, object, BrokerConfig>? _effectiveConfig;
 
@@ -79,6 +84,22 @@ public sealed class QuorumController
 
     /// <summary>Takes note that a connection which heartbeats came over is closed.</summary>
     public void Disconnect(int brokerId, object connection) => Sessions.Disconnect(brokerId, connection);
+
+    /// <summary>
+    /// The unfenced brokers whose process may have ended: no connection is open that their heartbeats came over. Each is named again after
+    /// a while, until it is heard of or fenced.
+    /// </summary>
+    public IReadOnlyList<BrokerRegistration> SuspectBrokers(MetadataImage image, Instant now) => [.. Sessions.Suspect(image.Cluster, now)];
+
+    /// <summary>
+    /// Takes note that the process of a broker has ended (docs/adr/0017): its session is over, and <see cref="OnDeadline"/> fences it. One
+    /// that was heard of meanwhile lives.
+    /// </summary>
+    public void EndSession(int brokerId, long brokerEpoch, Instant now)
+    {
+        if (Sessions.End(brokerId, brokerEpoch))
+            _work.FenceAt(now);
+    }
 
     /// <summary>Takes note of records that it decided, now that they are in the log.</summary>
     /// <param name="records">The records of a batch.</param>

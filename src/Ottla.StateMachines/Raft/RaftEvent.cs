@@ -42,6 +42,12 @@ public abstract record RaftEvent
     /// <summary>The request <paramref name="CorrelationId"/> failed with its connection.</summary>
     public sealed record RequestFailed(long CorrelationId) : RaftEvent;
 
+    /// <summary>
+    /// The process of a node has ended, as far as one can see from here: a connection to it was closed, and its listener refuses new ones.
+    /// It does no harm when that is not so.
+    /// </summary>
+    public sealed record ProcessEnded(int NodeId) : RaftEvent;
+
     /// <summary>The answer to a <see cref="RaftProbe"/>; the range is null when the node did not answer, or with an error.</summary>
     public sealed record Probed(long ProbeId, (short Min, short Max)? Range) : RaftEvent;
 

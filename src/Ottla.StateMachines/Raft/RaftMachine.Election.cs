@@ -5,6 +5,12 @@ namespace Ottla.StateMachines.Raft;
 /// <content>Elections: votes and pre-votes, the beginning and the end of epochs, and who comes next.</content>
 public sealed partial class RaftMachine
 {
+    /// <summary>
+    /// How much longer each next follower waits before it stands, when the leader's process has ended: long enough for the one before to
+    /// win, for two that stand together may both lose.
+    /// </summary>
+    private const int StandingOrderStepMs = 100;
+
     private readonly HashSet<int> _granted = [];
     private readonly HashSet<int> _rejected = [];
     private readonly HashSet<int> _acknowledged = [];
@@ -22,11 +28,41 @@ public sealed partial class RaftMachine
         }
     }
 
-    private void HandleVoteReply(int node, VoteCall call, VoteReply reply)
+    /// <summary>Counts a vote. Returns whether the voter has said its last word.</summary>
+    private bool HandleVoteReply(int node, VoteCall call, VoteReply reply)
     {
-        if (Role == (call.IsPreVote ? RaftRole.Prospective : RaftRole.Candidate) && History.Voters.Find(node) is not null)
-            (reply.IsGranted ? _granted : _rejected).Add(node);
+        if (Role != (call.IsPreVote ? RaftRole.Prospective : RaftRole.Candidate) || History.Voters.Find(node) is null)
+            return true;
+        if (call.IsPreVote && !reply.IsGranted && HasLeaderEnded)
+            return false; // it may be about to notice as well that the leader's process has ended
+        (reply.IsGranted ? _granted : _rejected).Add(node);
+        return true;
     }
+
+    /// <summary>
+    /// The leader's process has ended: a follower need not wait for its fetch time-out to be sure. It stands for election, in the order of
+    /// the voters behind the leader, and lets others know that they could win (docs/adr/0016). Pre-votes protect a leader that lives.
+    /// </summary>
+    private void HandleProcessEnded(int node)
+    {
+        if (Role != RaftRole.Follower || node != LeaderId || !IsVoter || HasLeaderEnded)
+            return;
+        _epochOfEndedLeader = Epoch;
+        _hasFetchedFromLeader = false;
+        var standsAt = _now.AddMilliseconds(Math.Min((long)PlaceBehindLeader() * StandingOrderStepMs, _options.ElectionTimeoutMs));
+        if (standsAt < _deadline)
+            _deadline = standsAt;
+        Note($"The process of leader {LeaderId} of epoch {Epoch} has ended: its connection is closed, and its listener refuses new ones");
+    }
+
+    /// <summary>The place of this voter among those behind the leader, in the order of their ids and around: 0 for the next one.</summary>
+    private int PlaceBehindLeader()
+    {
+        var own = DistanceFromLeader(_options.Local.Id);
+        return OtherVoters.Count(voter => voter.Key.Id != LeaderId && DistanceFromLeader(voter.Key.Id) < own);
+    }
+
+    private uint DistanceFromLeader(int node) => unchecked((uint)(node - LeaderId));
 
     private VoteReply HandleVote(VoteCall call)
     {
@@ -83,7 +119,7 @@ public sealed partial class RaftMachine
         if (CheckNamesLeader(call.Epoch, call.LeaderId) is var error && error != ErrorCode.None)
             return error;
         LearnLeader(call.Epoch, call.LeaderId, call.LeaderEndpoints);
-        if (Role == RaftRole.Follower && LeaderId == call.LeaderId)
+        if (Role == RaftRole.Follower && LeaderId == call.LeaderId && !HasLeaderEnded)
             _deadline = _now.AddMilliseconds(SuccessionBackoffMs(call.PreferredCandidates));
         return ErrorCode.None;
     }

@@ -7,6 +7,9 @@ namespace Ottla.StateMachines.Raft;
 public sealed partial class RaftMachine
 {
     private bool _hasFetchedFromLeader;
+
+    /// <summary>The epoch whose leader's process has ended, unless it has answered since; -1 for none.</summary>
+    private int _epochOfEndedLeader = -1;
     private long _leaderHighWatermark = -1;
 
     /// <summary>The node of the last fetch; one is asked at a time.</summary>
@@ -21,8 +24,11 @@ public sealed partial class RaftMachine
     /// </summary>
     private bool IsBusyWithLog => _isAppendPending || _isInstalling || _log.FlushedOffset < _log.EndOffset;
 
+    private bool HasLeaderEnded => _epochOfEndedLeader == Epoch;
+
     private void BeginFollowing()
     {
+        _epochOfEndedLeader = -1;
         _hasFetchedFromLeader = false;
         _leaderHighWatermark = -1;
         _membershipDueAt = _now.AddMilliseconds(MembershipPeriodMs);
@@ -146,6 +152,7 @@ public sealed partial class RaftMachine
     {
         _deadline = _now.AddMilliseconds(_options.FetchTimeoutMs);
         _hasFetchedFromLeader = true;
+        _epochOfEndedLeader = -1;
     }
 
     /// <summary>Takes records, or what the leader says instead of them. Returns whether to go on at once.</summary>

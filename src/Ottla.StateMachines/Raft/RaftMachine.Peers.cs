@@ -73,6 +73,8 @@ public sealed partial class RaftMachine
             // Late, repeated and unasked answers end here: entering a role forgets what was asked before.
             if (link.Request is not { } request || link.CorrelationId != correlationId)
                 continue;
+            if (node == LeaderId)
+                _epochOfEndedLeader = -1; // its process is there, or there again
             if (HandleResponse(node, request, response))
                 link.Done(_now);
             else
@@ -110,8 +112,7 @@ public sealed partial class RaftMachine
         switch (request, response)
         {
             case (VoteCall call, VoteReply reply) when error == ErrorCode.None:
-                HandleVoteReply(node, call, reply);
-                return true;
+                return HandleVoteReply(node, call, reply);
             case (FetchCall, FetchReply reply) when error == ErrorCode.None:
                 return HandleFetchReply(reply);
             case (FetchSnapshotCall, FetchSnapshotReply reply):

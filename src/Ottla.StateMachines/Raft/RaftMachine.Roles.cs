@@ -228,7 +228,8 @@ public sealed partial class RaftMachine
         {
             if (IsTimeUp)
             {
-                Note($"Has heard nothing of leader {LeaderId} of epoch {Epoch} in time, and asks the voters whether it could lead");
+                if (!HasLeaderEnded)
+                    Note($"Has heard nothing of leader {LeaderId} of epoch {Epoch} in time, and asks the voters whether it could lead");
                 BecomeProspective();
                 return true;
             }

@@ -121,6 +121,7 @@ public sealed partial class RaftMachine
             case RaftEvent.RequestReceived received: HandleRequest(received.RequestId, received.Request); break;
             case RaftEvent.ResponseReceived received: HandleResponse(received.CorrelationId, received.Response); break;
             case RaftEvent.RequestFailed failed: HandleFailure(failed.CorrelationId); break;
+            case RaftEvent.ProcessEnded ended: HandleProcessEnded(ended.NodeId); break;
             case RaftEvent.Probed probed: HandleProbed(probed); break;
             case RaftEvent.Appended appended: HandleAppended(appended.Batches); break;
             case RaftEvent.Flushed flushed: HandleFlushed(flushed.EndOffset); break;

@@ -32,6 +32,9 @@ internal sealed record QuorumConditions
     /// <summary>Of a hundred messages, how many come late, by up to three seconds.</summary>
     public required int DelayPercent { get; init; }
 
+    /// <summary>Of a hundred ends of a process, how many are noticed at once by each of the others.</summary>
+    public required int NoticePercent { get; init; }
+
     public static QuorumConditions Draw(Prng prng) => new()
     {
         Voters = new[] { 1, 3, 3, 3, 5 }[prng.NextInt(5)],
@@ -44,5 +47,6 @@ internal sealed record QuorumConditions
         FetchTimeoutMs = prng.NextInt(600, 2200),
         LossPercent = prng.NextInt(8),
         DelayPercent = prng.NextInt(8),
+        NoticePercent = new[] { 0, 50, 100 }[prng.NextInt(3)],
     };
 }

@@ -12,6 +12,7 @@ public sealed class QuorumSimulation : ISimulation
     private const int FaultyMs = 60_000;
     private const int SettleMs = 20_000;
     private const int ProgressMs = 10_000;
+    private const int SuccessionMs = 500;
 
     /// <inheritdoc/>
     public string Name => "quorum";
@@ -33,6 +34,7 @@ public sealed class QuorumSimulation : ISimulation
             world.RunFaulty(FaultyMs);
             world.Heal(SettleMs);
             world.DemandProgress(ProgressMs);
+            world.DemandSuccession(SuccessionMs);
             return world.Result;
         }
         catch (Exception e) when (

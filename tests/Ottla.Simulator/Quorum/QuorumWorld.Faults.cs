@@ -11,6 +11,9 @@ internal sealed partial class QuorumWorld
     /// <summary>A healed node has no reason to send more requests than these in a second.</summary>
     private const int SendsPerSecondMax = 100;
 
+    /// <summary>The least election time-out with which candidates do not meet again and again.</summary>
+    private const int ElectionTimeoutMsOfSuccession = 300;
+
     private long _lastChangeMs;
 
     /// <summary>
@@ -80,11 +83,14 @@ internal sealed partial class QuorumWorld
             throw new InvalidOperationException($"wanted a leader after healing: {Describe()}");
         var (epoch, before) = (leader.Machine!.Epoch, Invariants.CommittedEnd);
         var sent = living.ToDictionary(node => node, node => node.Sent);
+        var lost = living.Except(NodesThatFind(leader)).ToHashSet();
         Run(durationMs);
         Invariants.Demand(Leader == leader && leader.Machine!.Epoch == epoch, leader, $"to lead on after healing: {Describe()}");
         Invariants.Demand(Invariants.CommittedEnd > before, leader, $"to commit after healing: {Describe()}");
         foreach (var node in living)
         {
+            if (lost.Contains(node) && node.Machine!.LeaderId != leader.Id)
+                continue;
             Invariants.Demand(node.Machine!.HighWatermark > before, node, $"to follow to {before}: {Describe()}");
             Invariants.Demand(
                 node.Machine.LeaderId == leader.Id && node.Machine.Epoch == epoch, node,
@@ -93,6 +99,44 @@ internal sealed partial class QuorumWorld
             Invariants.Demand(perSecond <= SendsPerSecondMax, node, $"to be calm, but it sends {perSecond} requests in a second");
         }
     }
+
+    /// <summary>
+    /// Demands that the end of the leader's process is noticed: another one leads long before a fetch time-out. Where there are enough
+    /// voters for it, and candidates that do not meet for ever.
+    /// </summary>
+    public void DemandSuccession(long durationMs)
+    {
+        var leader = Leader!;
+        var without = Nodes.Where(node => node.IsDead || node == leader).ToArray();
+        if (Conditions.ElectionTimeoutMs < ElectionTimeoutMsOfSuccession || Conditions.NoticePercent < 100 || !HaveMajorityWithout(without))
+            return;
+        leader.IsDead = true;
+        Crash(leader);
+        Run(durationMs);
+        if (Leader is null)
+            throw new InvalidOperationException($"wanted a leader {durationMs} ms after the end of {leader.Id}: {Describe()}");
+    }
+
+    /// <summary>
+    /// The nodes that hear of the leader: its voters, and those that know the address of one that does. A node whose only acquaintances are
+    /// dead, or have moved, never finds the quorum.
+    /// </summary>
+    private HashSet<SimulatedReplica> NodesThatFind(SimulatedReplica leader)
+    {
+        var found = Nodes.Where(node => leader.Machine!.History.Voters.Voters.Any(voter => IsAt(voter, node))).Append(leader).ToHashSet();
+        while (Nodes.Find(node => !node.IsDead && !found.Contains(node) && Acquaintances(node).Any(found.Contains)) is { } next)
+            found.Add(next);
+        return found;
+    }
+
+    private IEnumerable<SimulatedReplica> Acquaintances(SimulatedReplica node)
+    {
+        var voters = node.Machine!.History.Voters.Voters.Select(voter => voter.NodeOn(ListenerName)).OfType<RaftNode>();
+        return BootstrapServers.Concat(voters).Select(FindAt).OfType<SimulatedReplica>().Where(other => !other.IsDead && other != node);
+    }
+
+    private bool IsAt(Voter voter, SimulatedReplica node) =>
+        !node.IsDead && voter.Key.Names(node.Disk.Key) && voter.NodeOn(ListenerName) is { } at && FindAt(at) == node;
 
     private void ScheduleClient() => Schedule(Prng.NextInt(5, 60), () =>
     {
@@ -135,7 +179,12 @@ internal sealed partial class QuorumWorld
                 Tell($"stops {node.Id}");
                 node.Stop();
                 break;
-            case < 74 when CanLoseDisk(node):
+            case < 70:
+                var believer = Nodes[Prng.NextInt(Nodes.Count)];
+                Tell($"{believer.Id} believes that the process of {node.Id} has ended");
+                believer.ReceiveProcessEnd(node.Id);
+                break;
+            case < 77 when CanLoseDisk(node):
                 Tell($"replaces the disk of {node.Id}");
                 if (node.IsController)
                     Invariants.NoteLostDisk(node.Disk);
@@ -154,6 +203,17 @@ internal sealed partial class QuorumWorld
     {
         Tell($"crashes {node.Id}");
         node.Crash();
+        NoteProcessEnd(node);
+    }
+
+    /// <summary>A process has ended: the others may see its connections closed and its listener refuse new ones.</summary>
+    private void NoteProcessEnd(SimulatedReplica node)
+    {
+        foreach (var other in Nodes.Where(other => other != node && other.IsUp && !IsCut(node, other)))
+        {
+            if (Prng.NextChance(Conditions.NoticePercent))
+                Schedule(Prng.NextInt(1, 40), () => other.ReceiveProcessEnd(node.Id));
+        }
     }
 
     private void Restart(SimulatedReplica node)

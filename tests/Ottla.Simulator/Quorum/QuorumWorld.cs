@@ -112,6 +112,8 @@ internal sealed partial class QuorumWorld
             if (to is not { IsUp: true })
             {
                 Schedule(1, () => from.ReceiveAnswer(life, send.CorrelationId, null));
+                if (to is not null && Prng.NextChance(Conditions.NoticePercent))
+                    Schedule(1, () => from.ReceiveProcessEnd(to.Id));
                 return;
             }
 

@@ -132,6 +132,9 @@ internal sealed class SimulatedReplica(QuorumWorld world, int id, bool isControl
             Step(response is null ? new RaftEvent.RequestFailed(correlationId) : new RaftEvent.ResponseReceived(correlationId, response));
     })();
 
+    /// <summary>Learns that the process of another node has ended, which need not be so.</summary>
+    public void ReceiveProcessEnd(int nodeId) => WhenRunning(() => Step(new RaftEvent.ProcessEnded(nodeId)))();
+
     private bool IsPaused => world.NowMs < _pausedUntilMs;
 
     private void Step(RaftEvent raftEvent)

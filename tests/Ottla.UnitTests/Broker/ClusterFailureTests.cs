@@ -25,7 +25,8 @@ public sealed class ClusterFailureTests
     [Fact]
     public async Task A_broker_that_dies_is_fenced_after_its_session_and_unfenced_when_it_is_back()
     {
-        await using var cluster = await TestCluster.StartAsync([1], [1, 2, 3]);
+        await using var cluster = await TestCluster.StartAsync(
+            [1], [1, 2, 3], ("ottla.broker.fencing.on.process.end.enable", "false"));
         var diedAt = cluster.Clock.NowMs;
         await cluster.Nodes[3].KillAsync();
         await Waiting.UntilAsync(() => cluster.Nodes[2].Image.Cluster.Broker(3) is { Fenced: true });
@@ -37,6 +38,36 @@ public sealed class ClusterFailureTests
 
         await cluster.Nodes[3].StartAsync();
         await Waiting.UntilAsync(() => cluster.Nodes[2].Image.Cluster.Broker(3) is { Fenced: false });
+    }
+
+    /// <summary>The time-outs are longer than any test: only the end of the process can be what is noticed.</summary>
+    [Fact]
+    public async Task A_broker_whose_process_ends_is_fenced_at_once()
+    {
+        await using var cluster = await TestCluster.StartAsync(
+            [1], [1, 2, 3], ("broker.session.timeout.ms", "600000"), ("broker.heartbeat.interval.ms", "100000"));
+        await cluster.Nodes[3].KillAsync();
+        await Waiting.UntilAsync(() => cluster.Nodes[2].Image.Cluster.Broker(3) is { Fenced: true });
+        await cluster.Nodes[3].StartAsync();
+        await Waiting.UntilAsync(() => cluster.Nodes[2].Image.Cluster.Broker(3) is { Fenced: false });
+    }
+
+    /// <summary>The active controller is a broker too: the next controller has never heard of that one's heartbeats.</summary>
+    [Fact]
+    public async Task A_node_that_is_both_is_succeeded_and_fenced_at_once()
+    {
+        await using var cluster = await TestCluster.StartCombinedAsync(
+            ("broker.session.timeout.ms", "600000"), ("controller.quorum.fetch.timeout.ms", "600000"),
+            ("controller.quorum.request.timeout.ms", "600000"));
+        var active = await cluster.ActiveControllerAsync();
+        await cluster.Nodes[active].KillAsync();
+        var next = await cluster.ActiveControllerAsync();
+        Assert.NotEqual(active, next);
+        await Waiting.UntilAsync(() => cluster.Nodes[next].Image.Cluster.Broker(active) is { Fenced: true });
+        Assert.All(
+            cluster.Nodes.Keys.Where(id => id != active), id => Assert.False(cluster.Nodes[next].Image.Cluster.Broker(id)!.Fenced));
+        await cluster.Nodes[active].StartAsync();
+        await Waiting.UntilAsync(() => cluster.Nodes[next].Image.Cluster.Broker(active) is { Fenced: false });
     }
 
     [Fact]

@@ -28,7 +28,8 @@ public sealed class ConfigurationDocumentTests
     private static string Tables()
     {
         var text = new StringBuilder();
-        foreach (var section in ConfigRegistry.Broker.Public.GroupBy(config => config.Section))
+        var own = ConfigRegistry.Broker.All.Where(config => config.Name.StartsWith("ottla.", StringComparison.Ordinal));
+        foreach (var section in ConfigRegistry.Broker.Public.Concat(own).GroupBy(config => config.Section))
             Table(text, $"Broker: {section.Key}", section, withUpdate: true);
         Table(text, "Topic", ConfigRegistry.Topic.Public, withUpdate: false);
         Table(text, "Group", ConfigRegistry.Group.Public, withUpdate: false);

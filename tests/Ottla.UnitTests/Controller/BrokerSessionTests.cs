@@ -91,6 +91,78 @@ public sealed class BrokerSessionTests
     }
 
     [Fact]
+    public void Broker_whose_process_has_ended_is_fenced_at_once()
+    {
+        _bed.Create("t", assignments: [[1, 2]]);
+        Assert.Empty(Suspects()); // all are connected
+        _bed.Disconnect(1);
+        Assert.Equal([1], Suspects());
+        EndSession(1);
+        _bed.Pass(0);
+        Assert.True(IsFenced(1));
+        Assert.False(IsFenced(2) || IsFenced(3));
+        var partition = _bed.Image.Topics.Find("t")!.Partitions[0];
+        Assert.Equal((2, 1), (partition.Leader, partition.LeaderEpoch));
+        Assert.Empty(Suspects());
+
+        // Whoever comes in its place is no second process: also with other directories.
+        var another = ControllerTestBed.Registration(1, incarnation: 2);
+        another.LogDirs = [new(1, 2000)];
+        Assert.True(_bed.Do(new RegisterBrokerCommand(another)).BrokerEpoch > 0);
+        _bed.CheckInvariants();
+    }
+
+    [Fact]
+    public void Broker_whose_connection_broke_but_whose_process_lives_is_suspected_again_until_it_is_heard()
+    {
+        _bed.Disconnect(1);
+        Assert.Equal([1], Suspects());
+        Assert.Empty(Suspects());
+        _bed.Pass(QuorumController.SuspicionIntervalMs);
+        Assert.Equal([1], Suspects());
+        Beat(1);
+        _bed.Pass(QuorumController.SuspicionIntervalMs);
+        Assert.Empty(Suspects());
+        Assert.False(IsFenced(1));
+    }
+
+    [Fact]
+    public void Broker_that_is_heard_while_its_end_is_looked_for_lives()
+    {
+        _bed.Disconnect(1);
+        Assert.Equal([1], Suspects());
+        Beat(1);
+        EndSession(1);
+        _bed.Pass(0);
+        Assert.False(IsFenced(1));
+    }
+
+    [Fact]
+    public void End_of_a_process_of_before_ends_nothing_of_the_next_one()
+    {
+        var epoch = _bed.Image.Cluster.Broker(1)!.Epoch;
+        _bed.Disconnect(1);
+        Assert.Equal([1], Suspects());
+        Beat1AsAnotherProcess();
+        _bed.Controller.EndSession(1, epoch, _bed.Now);
+        _bed.Pass(0);
+        Assert.False(IsFenced(1));
+    }
+
+    [Fact]
+    public void New_controller_suspects_all_that_are_unfenced_and_not_heard_yet()
+    {
+        _bed.Do(new BrokerHeartbeatCommand(_bed.Heartbeat(3, wantFence: true)));
+        FailOver();
+        Beat(2);
+        Assert.Equal([1], Suspects());
+        EndSession(1);
+        _bed.Pass(0);
+        Assert.True(IsFenced(1));
+        Assert.False(IsFenced(2));
+    }
+
+    [Fact]
     public void Controller_that_is_not_active_has_nothing_to_do()
     {
         _bed.Controller.Resign();
@@ -218,6 +290,16 @@ public sealed class BrokerSessionTests
     }
 
     private bool IsFenced(int id) => _bed.Image.Cluster.Broker(id)!.Fenced;
+
+    private int[] Suspects() => [.. _bed.Controller.SuspectBrokers(_bed.Image, _bed.Now).Select(broker => broker.Id)];
+
+    private void EndSession(int id) => _bed.Controller.EndSession(id, _bed.Image.Cluster.Broker(id)!.Epoch, _bed.Now);
+
+    private void Beat1AsAnotherProcess()
+    {
+        _bed.Do(new RegisterBrokerCommand(ControllerTestBed.Registration(1, incarnation: 2)));
+        Beat(1);
+    }
 
     private void Beat(params ReadOnlySpan<int> ids)
     {

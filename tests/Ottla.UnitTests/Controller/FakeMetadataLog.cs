@@ -44,6 +44,7 @@ internal sealed class FakeMetadataLog : IMetadataLog
         _listeners.Add(listener);
         foreach (var (@base, epoch, records, _) in _batches.Take(_committedBatches))
             listener.HandleCommit(Batch(@base, epoch, records));
+        listener.HandleCaughtUp();
         if (Leader.LeaderId >= 0)
             listener.HandleLeaderChange(Leader);
     }

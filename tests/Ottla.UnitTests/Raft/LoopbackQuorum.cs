@@ -116,6 +116,8 @@ internal sealed class LoopbackQuorum : IAsyncDisposable
 
         public int Snapshots { get; private set; }
 
+        public bool HasCaughtUp { get; private set; }
+
         public bool IsReady => true;
 
         public string Topics
@@ -164,6 +166,8 @@ internal sealed class LoopbackQuorum : IAsyncDisposable
             lock (_topics)
                 _topics.AddRange(RaftHostTopics.Names(batch.Records));
         }
+
+        public void HandleCaughtUp() => HasCaughtUp = true;
 
         public void HandleLeaderChange(LeaderAndEpoch leader) => LeaderTold = leader;
 

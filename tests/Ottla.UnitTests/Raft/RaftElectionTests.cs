@@ -195,6 +195,76 @@ public sealed class RaftElectionTests
         Assert.Equal(RaftRole.Prospective, node.Machine.Role);
     }
 
+    [Theory]
+    [InlineData(3, 0)] // node 1 is the next voter after node 3
+    [InlineData(2, 100)] // node 3 is, and has that long to win
+    public void A_follower_whose_leader_has_ended_stands_in_its_turn_and_grants_pre_votes_at_once(int leader, int waitMs)
+    {
+        var node = Following(leader);
+        var other = leader == 2 ? 3 : 2;
+        Assert.False(node.Ask<VoteReply>(new VoteCall(2, Key(other), Key(1), Nothing, IsPreVote: true)).IsGranted);
+        node.Step(new RaftEvent.ProcessEnded(leader));
+        Assert.True(node.Ask<VoteReply>(new VoteCall(2, Key(other), Key(1), Nothing, IsPreVote: true)).IsGranted);
+        if (waitMs > 0)
+        {
+            node.Advance(waitMs - 1);
+            Assert.Equal(RaftRole.Follower, node.Machine.Role);
+            node.Advance(1);
+        }
+
+        Assert.Equal((RaftRole.Prospective, 2), (node.Machine.Role, node.Machine.Epoch));
+    }
+
+    [Fact]
+    public void A_voter_that_has_not_noticed_the_end_of_the_leader_is_asked_again()
+    {
+        var node = Following(3);
+        node.Step(new RaftEvent.ProcessEnded(3));
+        var refused = node.Sends.Last(send => send.Request is VoteCall && send.To.Id == 2);
+        node.Answer(refused, new VoteReply(ErrorCode.None, 3, 2, false));
+        node.Advance(20);
+        var repeated = node.Sends.Last(send => send.Request is VoteCall && send.To.Id == 2);
+        Assert.True(repeated.CorrelationId > refused.CorrelationId);
+        node.Answer(repeated, new VoteReply(ErrorCode.None, 3, 2, true));
+        Assert.Equal((RaftRole.Candidate, 3), (node.Machine.Role, node.Machine.Epoch));
+    }
+
+    [Fact]
+    public void A_leader_that_answers_has_not_ended()
+    {
+        var node = Following(3);
+        node.Step(new RaftEvent.ProcessEnded(3));
+        node.Answer(node.Sends.Last(send => send.Request is VoteCall && send.To.Id == 3), new VoteReply(ErrorCode.None, 3, 2, false));
+        node.Answer(node.Sends.Last(send => send.Request is VoteCall && send.To.Id == 2), new VoteReply(ErrorCode.None, 3, 2, false));
+        Assert.Equal((RaftRole.Follower, 3, 2), (node.Machine.Role, node.Machine.LeaderId, node.Machine.Epoch));
+        node.Advance(1500);
+        Assert.Equal(RaftRole.Follower, node.Machine.Role);
+    }
+
+    [Fact]
+    public void The_end_of_a_node_that_does_not_lead_changes_nothing()
+    {
+        var node = Following(3);
+        node.Step(new RaftEvent.ProcessEnded(2));
+        Assert.False(node.Ask<VoteReply>(new VoteCall(2, Key(2), Key(1), Nothing, IsPreVote: true)).IsGranted);
+        node.Advance(1500);
+        Assert.Equal(RaftRole.Follower, node.Machine.Role);
+        var leader = Leader(Dynamic(1, 2, 3));
+        leader.Step(new RaftEvent.ProcessEnded(1));
+        leader.Step(new RaftEvent.ProcessEnded(2));
+        Assert.Equal(RaftRole.Leader, leader.Machine.Role);
+    }
+
+    [Fact]
+    public void An_observer_does_not_stand_when_the_leader_has_ended()
+    {
+        var node = new MachineUnderTest(
+            Options(9) with { CanBecomeVoter = false }, new ElectionState(2, 3, null), EmptyLog(), Dynamic(1, 2, 3));
+        node.Step(new RaftEvent.ProcessEnded(3));
+        node.Advance(10_000);
+        Assert.Equal(RaftRole.Follower, node.Machine.Role);
+    }
+
     [Fact]
     public void The_best_followers_are_preferred_by_a_leader_that_resigns()
     {
@@ -245,5 +315,13 @@ public sealed class RaftElectionTests
         node.Answer(node.LastSend<FetchCall>(), new FetchReply(ErrorCode.FencedLeaderEpoch, 1, 6, -1));
         Assert.Equal((RaftRole.Resigned, 6), (node.Machine.Role, node.Machine.Epoch));
         Assert.False(node.Ask<VoteReply>(new VoteCall(6, Key(2), Key(1), Nothing, IsPreVote: false)).IsGranted);
+    }
+
+    /// <summary>Voter 1 of three, which fetches from the leader of epoch 2.</summary>
+    private static MachineUnderTest Following(int leader)
+    {
+        var node = new MachineUnderTest(Options(1), new ElectionState(2, leader, null), EmptyLog(), Dynamic(1, 2, 3));
+        node.Answer(node.LastSend<FetchCall>(), new FetchReply(ErrorCode.None, leader, 2, 0));
+        return node;
     }
 }

@@ -336,6 +336,10 @@ public sealed class RaftHostTests
             Tell($"{batch.BaseOffset}-{batch.LastOffset} e{batch.Epoch} [{Names(batch.Records)}]");
         }
 
+        public void HandleCaughtUp()
+        {
+        }
+
         public void HandleLeaderChange(LeaderAndEpoch leader)
         {
             Tell($"leader {leader.LeaderId} e{leader.Epoch}");
@@ -369,6 +373,8 @@ public sealed class RaftHostTests
         public void HandleSnapshot(OpenMetadataSnapshot snapshot) => throw new InvalidOperationException("listener");
 
         public void HandleCommit(MetadataBatch batch) => throw new InvalidOperationException("listener");
+
+        public void HandleCaughtUp() => throw new InvalidOperationException("listener");
 
         public void HandleLeaderChange(LeaderAndEpoch leader) => throw new InvalidOperationException("listener");
     }
