@@ -18,7 +18,7 @@ internal sealed record RecordedCluster(IReadOnlyList<RecordedCluster.Step> Steps
     /// <param name="Name">What happened.</param>
     /// <param name="Requests">What was asked without an error, in the order of the answers.</param>
     /// <param name="Records">The records that were written; no-op and control records are left out.</param>
-    /// <param name="Given">What was written between the recordings, as far as it matters: the registrations of brokers 4 and 5.</param>
+    /// <param name="Given">What was written before, as far as it matters: features, and registrations of brokers.</param>
     public sealed record Step(string Name, List<Request> Requests, List<Record> Records, List<Record> Given);
 
     /// <summary>A request to a controller, by itself or inside an Envelope.</summary>

@@ -21,6 +21,7 @@ public sealed class RecordedClusterTests(ITestOutputHelper output)
 {
     [Theory]
     [InlineData("combined", "Q2x1c3Rlci1nb2xkZW4tMQ", 1, 1, 2, 3)]
+    [InlineData("reassignment", "Q2x1c3Rlci1nb2xkZW4tMQ", 1, 1, 2, 3)]
     [InlineData("separate", "Q2x1c3Rlci1zZXBhcmF0ZQ", 1, 7, 8, 9)]
     [InlineData("static", "Q2x1c3Rlci1zdGF0aWMtMQ", 0, 1, 2, 3)]
     [InlineData("versions", "Q2x1c3Rlci1zdGF0aWMtMQ", 0, 1, 2, 3)]
