@@ -39,8 +39,26 @@ internal sealed class AdminConnection(AdminSettings settings, ITransport transpo
     /// <param name="make">Makes the request, given the time that is left for it.</param>
     /// <param name="errorOf">The error of an answer.</param>
     /// <exception cref="AdminException">The cluster did not answer in time, or with an error.</exception>
-    public async Task<TResponse> SendAsync<TRequest, TResponse>(
-        Func<TimeSpan, TRequest> make, Func<TResponse, (ErrorCode, string?)> errorOf)
+    public Task<TResponse> SendAsync<TRequest, TResponse>(Func<TimeSpan, TRequest> make, Func<TResponse, (ErrorCode, string?)> errorOf)
+        where TRequest : IRequestMessage<TRequest>
+        where TResponse : IResponseMessage<TResponse> =>
+        SendAsync(ChannelAsync, ForgetServer, settings.CallTimeout, make, errorOf);
+
+    /// <summary>Sends a request to one broker, which alone can answer it; again where that may help.</summary>
+    /// <param name="broker">The broker.</param>
+    /// <param name="patience">How long it may take with all attempts; null for as long as any call.</param>
+    /// <param name="make">Makes the request, given the time that is left for it.</param>
+    /// <param name="errorOf">The error of an answer.</param>
+    /// <exception cref="AdminException">The broker did not answer in time, or with an error.</exception>
+    public Task<TResponse> SendToAsync<TRequest, TResponse>(
+        NodeAddress broker, TimeSpan? patience, Func<TimeSpan, TRequest> make, Func<TResponse, (ErrorCode, string?)> errorOf)
+        where TRequest : IRequestMessage<TRequest>
+        where TResponse : IResponseMessage<TResponse> =>
+        SendAsync(_ => Task.FromResult(To(broker)), () => { }, patience ?? settings.CallTimeout, make, errorOf);
+
+    private async Task<TResponse> SendAsync<TRequest, TResponse>(
+        Func<TimeSpan, Task<RequestChannel>> choose, Action onFailure, TimeSpan patience, Func<TimeSpan, TRequest> make,
+        Func<TResponse, (ErrorCode, string?)> errorOf)
         where TRequest : IRequestMessage<TRequest>
         where TResponse : IResponseMessage<TResponse>
     {
@@ -49,11 +67,11 @@ internal sealed class AdminConnection(AdminSettings settings, ITransport transpo
         while (true)
         {
             string reason;
-            var left = settings.CallTimeout - time.GetElapsedTime(started);
+            var left = patience - time.GetElapsedTime(started);
             var wait = left < settings.RequestTimeout ? left : settings.RequestTimeout;
             try
             {
-                var channel = await ChannelAsync(wait);
+                var channel = await choose(wait);
                 var response = await channel.SendAsync<TRequest, TResponse>(make(wait), wait);
                 var (error, message) = errorOf(response);
                 if (error == ErrorCode.None)
@@ -70,14 +88,19 @@ internal sealed class AdminConnection(AdminSettings settings, ITransport transpo
                 mayBeDone |= e.MayHaveBeenExecuted;
             }
 
-            // Another server may know better, or be there.
-            _activeController = null;
-            _server = (_server + 1) % settings.Servers.Count;
-            if (time.GetElapsedTime(started) + settings.RetryBackoff >= settings.CallTimeout)
+            onFailure();
+            if (time.GetElapsedTime(started) + settings.RetryBackoff >= patience)
                 throw new AdminException(
-                    $"Timed out after {settings.CallTimeout.TotalMilliseconds} ms. {reason}{(mayBeDone ? $" {MayBeDone}" : "")}");
+                    $"Timed out after {patience.TotalMilliseconds} ms. {reason}{(mayBeDone ? $" {MayBeDone}" : "")}");
             await Task.Delay(settings.RetryBackoff, time);
         }
+    }
+
+    /// <summary>Another server may know better, or be there.</summary>
+    private void ForgetServer()
+    {
+        _activeController = null;
+        _server = (_server + 1) % settings.Servers.Count;
     }
 
     private const string MayBeDone = "(An earlier attempt broke off, and may have been carried out: look before you try again.)";

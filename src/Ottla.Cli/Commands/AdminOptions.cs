@@ -8,7 +8,8 @@ using Ottla.Network.Transport;
 namespace Ottla.Cli.Commands;
 
 /// <summary>The command line options that say which cluster a command asks, and how. One instance per command.</summary>
-internal sealed class AdminOptions
+/// <param name="brokersOnly">Whether the command needs what only brokers answer.</param>
+internal sealed class AdminOptions(bool brokersOnly = false)
 {
     private const string Server = "--bootstrap-server";
     private const string Controller = "--bootstrap-controller";
@@ -36,8 +37,12 @@ internal sealed class AdminOptions
     public void AddTo(Command command)
     {
         command.Options.Add(_server);
-        command.Options.Add(_controller);
+        _server.Required = brokersOnly;
+        if (!brokersOnly)
+            command.Options.Add(_controller);
         command.Options.Add(_commandConfig);
+        if (brokersOnly)
+            return;
         command.Validators.Add(arguments =>
         {
             if (arguments.GetValue(_server) is null == arguments.GetValue(_controller) is null)
@@ -49,7 +54,14 @@ internal sealed class AdminOptions
     public FileInfo? CommandConfig(ParseResult arguments) => arguments.GetValue(_commandConfig);
 
     /// <summary>Runs a command's work on a connection, and turns what can go wrong into a message and an exit code.</summary>
-    public async Task<int> RunAsync(ParseResult arguments, Func<AdminConnection, Task> work)
+    public Task<int> RunAsync(ParseResult arguments, Func<AdminConnection, Task> work) => TryRunAsync(arguments, async connection =>
+    {
+        await work(connection);
+        return true;
+    });
+
+    /// <summary>Runs work that may fail in part; then it has said itself what.</summary>
+    public async Task<int> TryRunAsync(ParseResult arguments, Func<AdminConnection, Task<bool>> work)
     {
         using var log = new StandardErrorLog(LogLevel.Warning, TimeProvider.System);
         try
@@ -59,8 +71,7 @@ internal sealed class AdminOptions
             var random = new Prng(unchecked((ulong)TimeProvider.System.GetTimestamp()));
             await using var connection = new AdminConnection(
                 settings, Transports.ForThisMachine(1, TimeProvider.System, logger), random, TimeProvider.System, logger);
-            await work(connection);
-            return ExitCode.Success;
+            return await work(connection) ? ExitCode.Success : ExitCode.Failure;
         }
         catch (ConfigException e)
         {

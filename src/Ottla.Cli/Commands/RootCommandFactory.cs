@@ -12,6 +12,7 @@ internal static class RootCommandFactory
         StorageCommand.Create(),
         QuorumCommand.Create(),
         FeaturesCommand.Create(),
+        PartitionCommand.Create(),
         LogCommand.Create(),
         RandomUuidCommand.Create(),
         VersionCommand.Create(),

@@ -46,6 +46,9 @@ internal sealed class TestCluster : IAsyncDisposable
 
     public TestClock Clock { get; } = new();
 
+    /// <summary>The network, for clients that connect themselves.</summary>
+    public ITransport Network => _network;
+
     public IReadOnlyList<int> Controllers { get; }
 
     public IReadOnlyList<int> Brokers { get; }
