@@ -14,6 +14,7 @@ using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Requests;
 using Ottla.StateMachines.Brokers;
+using Ottla.StateMachines.Replication;
 
 namespace Ottla.Broker;
 
@@ -72,9 +73,12 @@ internal sealed class BrokerRole
         var (config, loggers, time, parts) = (shared.Config, shared.Loggers, shared.Time, shared.Parts);
         Func<BrokerConfig> currentConfig = () => shared.Config;
         var topics = new HostedTopics();
+        var fetchers = CreateFetchers(shared);
         shared.Loader.Register(
             new ReplicaManager(
-                config.NodeId, shared.Logs, topics, new NoReplicaFetchers(), currentConfig, loggers.CreateLogger(nameof(ReplicaManager))));
+                config.NodeId, shared.Logs, topics, fetchers, currentConfig, loggers.CreateLogger(nameof(ReplicaManager))));
+        shared.Loader.Register(fetchers); // after the replicas: they say what is followed
+        parts.Add("ending the fetchers of followers", fetchers.CloseAsync);
 
         var forwarder = new Forwarder(channels.ToController("forwarding", ForwardingTimeout), shared.Metadata, currentConfig, time);
         var producerIds = new ProducerIds(
@@ -156,6 +160,29 @@ internal sealed class BrokerRole
             _shared.Platform, _shared.Loggers.CreateLogger(nameof(DirectoryReports)));
         background.StartLoop("reporting log directories to the controller", reports.RunAsync);
         _shared.Parts.Add("leaving the cluster", _lifecycle.ShutDownAsync, () => Task.CompletedTask);
+    }
+
+    private static ReplicaFetchers CreateFetchers(SharedNode shared)
+    {
+        var config = shared.Config;
+        var quota = new ReplicationQuota(
+            config.ReplicationQuotaWindowNum, config.ReplicationQuotaWindowSizeSeconds);
+        var host = new FetcherHost
+        {
+            BrokerId = config.NodeId,
+            BrokerEpoch = () => shared.BrokerEpoch.Value,
+            Listener = config.InterBrokerListenerName,
+            Options = FetcherHost.OptionsOf(config),
+            Connection = FetcherHost.ConnectionOf(config),
+            Logs = shared.Logs,
+            Throttle = new ReplicationThrottle(quota, () => shared.Config.FollowerReplicationThrottledRate, shared.Time),
+            Transport = shared.Platform.Transport,
+            Buffers = shared.Buffers,
+            Time = shared.Time,
+            Logger = shared.Loggers.CreateLogger(nameof(ReplicaFetcher)),
+        };
+        return new ReplicaFetchers(
+            host, () => shared.Config, shared.Background, shared.Loggers.CreateLogger(nameof(ReplicaFetchers)));
     }
 
     private static BrokerLifecycle CreateLifecycle(SharedNode shared, NodeChannels channels, NodeIdentity identity)

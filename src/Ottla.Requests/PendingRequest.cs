@@ -43,6 +43,17 @@ internal abstract class PendingRequest(ApiKey key, short versionMax, long starte
 
     /// <summary>Ends the call without an answer.</summary>
     public abstract void Fail(RequestFailedException failure);
+
+    /// <summary>Reads past the tagged fields of a response header.</summary>
+    internal static void SkipTaggedFields(ref WireReader reader)
+    {
+        var lastTag = -1L;
+        for (var count = reader.ReadTagCount(); count > 0; count--)
+        {
+            var tag = reader.ReadTag(ref lastTag, out var sizeBytes);
+            reader.ReadRawTaggedField(tag, sizeBytes);
+        }
+    }
 }
 
 /// <inheritdoc/>
@@ -100,14 +111,4 @@ internal sealed class PendingRequest<TRequest, TResponse>(
             : Version;
 
     private static bool HasRecords(ApiKey key) => key is ApiKey.Fetch or ApiKey.FetchSnapshot or ApiKey.ShareFetch;
-
-    private static void SkipTaggedFields(ref WireReader reader)
-    {
-        var lastTag = -1L;
-        for (var count = reader.ReadTagCount(); count > 0; count--)
-        {
-            var tag = reader.ReadTag(ref lastTag, out var sizeBytes);
-            reader.ReadRawTaggedField(tag, sizeBytes);
-        }
-    }
 }

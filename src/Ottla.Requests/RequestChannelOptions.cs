@@ -45,6 +45,12 @@ public sealed record RequestChannelOptions
     /// <summary>The longest answer, in bytes. A longer one closes the connection.</summary>
     public int AnswerBytesMax { get; init; } = 100 * 1024 * 1024;
 
+    /// <summary>
+    /// The length of answers that this side asks for, in bytes: memory for one as long is taken when its length is known, and not as it
+    /// arrives. Only <see cref="RequestConnection"/> uses it.
+    /// </summary>
+    public int ExpectedAnswerBytes { get; init; }
+
     /// <summary>The name of this software in ApiVersions (KIP-511).</summary>
     public string SoftwareName { get; init; } = "ottla";
 

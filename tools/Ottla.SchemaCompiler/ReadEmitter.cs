@@ -76,6 +76,15 @@ internal static class ReadEmitter
             return;
         }
 
+        if (ReuseEmitter.IsKept(message, field))
+        {
+            var fill = $"value.{ReuseEmitter.TakeMethod(field)}().Fill(ref reader, version);";
+            if (field.IsNullable)
+                code.Line($"if (reader.Read{CSharp.PresenceMethod(field)}(\"{field.Name}\"))");
+            code.Line(field.IsNullable ? "    " + fill : fill);
+            return;
+        }
+
         if (field.IsStruct)
         {
             var read = $"{field.TypeName}.Read(ref reader, version)";

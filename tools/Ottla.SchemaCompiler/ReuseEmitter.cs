@@ -6,7 +6,11 @@ internal static class ReuseEmitter
     /// <summary>Whether the elements of a field are kept for the next use.</summary>
     public static bool HasParts(Message message, Field field) => message.IsReused && field is { IsArray: true, IsStruct: true };
 
-    /// <summary>The method that makes such a field an array of kept elements.</summary>
+    /// <summary>Whether the struct of a field is kept for the next use: one that is null while it is absent.</summary>
+    public static bool IsKept(Message message, Field field) =>
+        message.IsReused && field is { IsArray: false, IsStruct: true } && CSharp.Initializer(field).Length == 0;
+
+    /// <summary>The method that makes such a field an array of kept elements, or the kept struct.</summary>
     public static string TakeMethod(Field field) => $"Take{field.Name}";
 
     public static void Emit(CodeWriter code, Message message, Struct owner)
@@ -21,6 +25,16 @@ internal static class ReuseEmitter
             code.Line();
         }
 
+        foreach (var field in owner.Fields.Where(field => IsKept(message, field)))
+        {
+            code.Line($"private {field.TypeName}? {KeptOf(field)};");
+            code.Line();
+            code.Line($"/// <summary>Makes <see cref=\"{field.Name}\"/> an object that is as new, and belongs to this object until its "
+                + "<see cref=\"Reset\"/>.</summary>");
+            code.Line($"public {field.TypeName} {TakeMethod(field)}() => {field.Name} = {KeptOf(field)} ??= new {field.TypeName}();");
+            code.Line();
+        }
+
         code.Line("/// <inheritdoc/>");
         using var _ = code.Block("public void Reset()");
         foreach (var field in owner.Fields)
@@ -28,11 +42,15 @@ internal static class ReuseEmitter
             code.Line($"{field.Name}{(CSharp.Initializer(field) is { Length: > 0 } initializer ? initializer : " = default;")}");
             if (HasParts(message, field))
                 code.Line($"{PartsOf(field)}.Reset();");
+            if (IsKept(message, field))
+                code.Line($"{KeptOf(field)}?.Reset();");
         }
 
         if (!message.FlexibleVersions.IsEmpty)
             code.Line("UnknownTaggedFields = null;");
     }
+
+    private static string KeptOf(Field field) => $"_kept{field.Name}";
 
     private static string PartsOf(Field field) => $"_parts{field.Name}";
 }

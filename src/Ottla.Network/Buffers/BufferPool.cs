@@ -20,8 +20,11 @@ public sealed class BufferPool
     /// <summary>The smallest class, in bytes.</summary>
     public const int BufferBytesMin = 1024;
 
-    /// <summary>The largest class, in bytes. Larger buffers are allocated at their exact size and never retained.</summary>
-    public const int PooledBytesMax = 4 * 1024 * 1024;
+    /// <summary>
+    /// The largest class, in bytes: the answer to a follower that is far behind fits (10 MiB by default). Larger buffers are allocated at
+    /// their exact size and never retained.
+    /// </summary>
+    public const int PooledBytesMax = 16 * 1024 * 1024;
 
     /// <summary>Default bound on retained bytes: enough slabs for some hundred busy connections.</summary>
     public const long RetainedBytesMaxDefault = 32 * 1024 * 1024;

@@ -41,7 +41,9 @@ public sealed class FrameReader : IDisposable
 
     private readonly ITransportConnection _connection;
     private readonly BufferPool _pool;
+    private readonly MemoryBudget? _budget;
     private readonly int _frameBytesMax;
+    private readonly int _provenBytesMax;
 
     private PooledBuffer _slab;
     private int _slabStart;
@@ -51,20 +53,29 @@ public sealed class FrameReader : IDisposable
     private int _largeBytes;
     private int _largeReceived;
     private bool _isLargeHandedOut;
-    private int _provenBytes = UnprovenFrameBytesMax;
+    private int _takenBytes;
+    private int _provenBytes;
     private long _receivedBytes;
 
     /// <summary>Makes a reader of the bytes that <paramref name="connection"/> receives from now on.</summary>
     /// <param name="connection">The connection. The caller owns it: the reader neither aborts nor disposes it.</param>
     /// <param name="pool">The pool to rent buffers from.</param>
     /// <param name="frameBytesMax">The longest frame allowed (<c>socket.request.max.bytes</c>), in bytes.</param>
-    public FrameReader(ITransportConnection connection, BufferPool pool, int frameBytesMax)
+    /// <param name="expectedBytes">
+    /// The length up to which a prefix is believed from the first frame on, in bytes, because this side has asked for as much.
+    /// </param>
+    /// <param name="budget">Bounds the memory of large frames together with other connections'; null for no common bound.</param>
+    public FrameReader(
+        ITransportConnection connection, BufferPool pool, int frameBytesMax, int expectedBytes = 0, MemoryBudget? budget = null)
     {
         ArgumentNullException.ThrowIfNull(connection);
         ArgumentNullException.ThrowIfNull(pool);
         ArgumentOutOfRangeException.ThrowIfNegative(frameBytesMax);
         _connection = connection;
         _pool = pool;
+        _budget = budget;
+        _provenBytes = Math.Max(expectedBytes, UnprovenFrameBytesMax);
+        _provenBytesMax = Math.Max(expectedBytes, ProvenFrameBytesMax);
         // No array can be longer, whatever the configuration says.
         _frameBytesMax = Math.Min(frameBytesMax, Array.MaxLength);
     }
@@ -89,8 +100,16 @@ public sealed class FrameReader : IDisposable
         ReleaseProcessed();
         while (true)
         {
-            if (HasWholeFrame())
+            if (HasWholeFrame(out var largeBytes))
                 return true;
+            if (largeBytes > 0)
+            {
+                // It holds only a slab while it waits for its turn.
+                if (_budget is not null)
+                    await TakeAsync(largeBytes);
+                BeginLarge(largeBytes);
+            }
+
             if (!_large.IsEmpty)
             {
                 // In this method and not in one of its own: a second state machine would be allocated for most waits.
@@ -150,9 +169,8 @@ public sealed class FrameReader : IDisposable
     {
         if (_isLargeHandedOut)
         {
-            _provenBytes = Math.Clamp(_largeBytes, _provenBytes, ProvenFrameBytesMax);
-            _large.Dispose();
-            _isLargeHandedOut = false;
+            _provenBytes = Math.Clamp(_largeBytes, _provenBytes, _provenBytesMax);
+            ReleaseLarge();
         }
 
         if (_slabStart == _slabEnd)
@@ -162,13 +180,14 @@ public sealed class FrameReader : IDisposable
     /// <summary>Releases all memory. No receive may be running.</summary>
     public void Dispose()
     {
-        _large.Dispose();
-        _isLargeHandedOut = false;
+        ReleaseLarge();
         ReleaseSlab();
     }
 
-    private bool HasWholeFrame()
+    /// <param name="largeBytes">The length of the next frame, when it is incomplete and does not fit a slab; otherwise 0.</param>
+    private bool HasWholeFrame(out int largeBytes)
     {
+        largeBytes = 0;
         if (!_large.IsEmpty)
             return _largeReceived == _largeBytes;
         if (!TryReadPrefix(out var length))
@@ -178,7 +197,7 @@ public sealed class FrameReader : IDisposable
         if (length <= _slabEnd - _slabStart - PrefixBytes)
             return true;
         if (length > SlabBytes - PrefixBytes)
-            BeginLarge(length);
+            largeBytes = length;
         return false;
     }
 
@@ -187,6 +206,12 @@ public sealed class FrameReader : IDisposable
         length = 0;
         return _slabEnd - _slabStart >= PrefixBytes
             && BinaryPrimitives.TryReadInt32BigEndian(_slab.Span.Slice(_slabStart, PrefixBytes), out length);
+    }
+
+    private async ValueTask TakeAsync(int bytes)
+    {
+        await _budget!.TakeAsync(bytes);
+        _takenBytes = bytes;
     }
 
     private void BeginLarge(int length)
@@ -250,6 +275,15 @@ public sealed class FrameReader : IDisposable
     }
 
     private void Count(int received) => Volatile.Write(ref _receivedBytes, _receivedBytes + received);
+
+    private void ReleaseLarge()
+    {
+        _large.Dispose();
+        _isLargeHandedOut = false;
+        if (_takenBytes > 0)
+            _budget!.Return(_takenBytes);
+        _takenBytes = 0;
+    }
 
     private bool EndOfStream(bool isInsideFrame)
     {

@@ -1,7 +1,10 @@
 namespace Ottla.Protocol.Messages;
 
 /// <summary>The reusable elements of an array in a reused message, because clients send the same shape again and again.</summary>
-/// <remarks>Elements that are not in use are reset. An array of another length is allocated; its elements are reused.</remarks>
+/// <remarks>
+/// Elements that are not in use are reset. There is an array for each length that was wanted so far, and all of them have the same
+/// elements: so what changes its length all the time, as the answers to a follower do, allocates nothing either.
+/// </remarks>
 internal struct ReusableParts<T>
     where T : class, IReusable, new()
 {
@@ -9,7 +12,7 @@ internal struct ReusableParts<T>
     private const int KeptMax = 64;
 
     private T[]? _kept;
-    private T[]? _array;
+    private T[]?[]? _byLength;
     private int _taken;
 
     /// <summary>Returns an array of reset elements, to be used until <see cref="Reset"/>. One at a time.</summary>
@@ -21,11 +24,14 @@ internal struct ReusableParts<T>
         if (length > KeptMax)
             return Grow([], length);
         if (_kept is null || _kept.Length < length)
+        {
             _kept = Grow(_kept ?? [], length);
-        if (_array?.Length != length)
-            _array = _kept.Length == length ? _kept : _kept[..length];
+            Array.Resize(ref _byLength, length + 1);
+            _byLength[length] = _kept;
+        }
+
         _taken = length;
-        return _array;
+        return _byLength![length] ??= _kept[..length];
     }
 
     /// <summary>Takes the elements back and resets them.</summary>

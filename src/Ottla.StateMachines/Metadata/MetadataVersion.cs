@@ -13,17 +13,22 @@ public readonly record struct MetadataVersion(short Level) : IComparable<Metadat
 
     public static readonly MetadataVersion V3_3_IV3 = new(7);
     public static readonly MetadataVersion V3_4_IV0 = new(8);
+    public static readonly MetadataVersion V3_5_IV0 = new(9);
+    public static readonly MetadataVersion V3_5_IV1 = new(10);
     public static readonly MetadataVersion V3_5_IV2 = new(11);
     public static readonly MetadataVersion V3_6_IV0 = new(12);
     public static readonly MetadataVersion V3_6_IV1 = new(13);
     public static readonly MetadataVersion V3_6_IV2 = new(14);
     public static readonly MetadataVersion V3_7_IV0 = new(15);
     public static readonly MetadataVersion V3_7_IV2 = new(17);
+    public static readonly MetadataVersion V3_7_IV4 = new(19);
     public static readonly MetadataVersion V3_9_IV0 = new(21);
     public static readonly MetadataVersion V4_0_IV0 = new(22);
     public static readonly MetadataVersion V4_0_IV1 = new(23);
     public static readonly MetadataVersion V4_0_IV2 = new(24);
+    public static readonly MetadataVersion V4_0_IV3 = new(25);
     public static readonly MetadataVersion V4_1_IV0 = new(26);
+    public static readonly MetadataVersion V4_1_IV1 = new(27);
     public static readonly MetadataVersion V4_2_IV0 = new(28);
     public static readonly MetadataVersion V4_2_IV1 = new(29);
     public static readonly MetadataVersion V4_3_IV0 = new(30);
@@ -87,6 +92,21 @@ public readonly record struct MetadataVersion(short Level) : IComparable<Metadat
 
     /// <summary>The version in which PartitionRecord and PartitionChangeRecord are written.</summary>
     public short PartitionRecordVersion => SupportsElr ? (short)2 : SupportsDirectoryAssignment ? (short)1 : (short)0;
+
+    /// <summary>The version in which followers send Fetch: they do not ask the leader which ones it has.</summary>
+    public short ReplicaFetchVersion => this >= V4_1_IV1 ? (short)18
+        : this >= V3_9_IV0 ? (short)17
+        : this >= V3_7_IV4 ? (short)16
+        : this >= V3_5_IV1 ? (short)15
+        : this >= V3_5_IV0 ? (short)14
+        : (short)13;
+
+    /// <summary>The version in which followers send ListOffsets.</summary>
+    public short ReplicaListOffsetsVersion => this >= V4_2_IV1 ? (short)11
+        : this >= V4_0_IV3 ? (short)10
+        : this >= V3_9_IV0 ? (short)9
+        : this >= V3_5_IV0 ? (short)8
+        : (short)7;
 
     /// <summary>
     /// Finds a version by its name ("4.4-IV2") or by a release ("4.4" or "4.4.1", which mean the release's newest version).

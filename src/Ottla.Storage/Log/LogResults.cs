@@ -23,6 +23,9 @@ public enum FollowerTruncation
     /// <summary>The log ends at the offset now.</summary>
     Truncated,
 
+    /// <summary>The log ends elsewhere than the fetcher thinks: nothing was changed.</summary>
+    Moved,
+
     /// <summary>The replica does not follow in the epoch any more: nothing was changed.</summary>
     TooLate,
 }

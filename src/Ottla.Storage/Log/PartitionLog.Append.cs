@@ -94,85 +94,6 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Appends batches that were read elsewhere, with the offsets and epochs they have, to a log without a role.</summary>
-    /// <param name="batches">Whole batches; a partial one at the end is left out.</param>
-    /// <param name="now">For the age of segments.</param>
-    /// <returns>The offsets; (-1, -1) when there was no whole batch.</returns>
-    /// <exception cref="LogException">CORRUPT_MESSAGE (checksum or frame), UNKNOWN_SERVER_ERROR (offsets before the log's end),
-    /// KAFKA_STORAGE_ERROR. Nothing was appended.</exception>
-    public LogAppendResult AppendAsFollower(Memory<byte> batches, Instant now)
-    {
-        LogAppendResult result;
-        using (_lock.EnterScope())
-        {
-            ThrowIfOffline();
-            ThrowIfReplica();
-            result = AppendFetched(batches, int.MaxValue, now);
-        }
-
-        FlushIfManyAreUnflushed();
-        return result;
-    }
-
-    /// <summary>Appends batches that were fetched from the leader, with the offsets and epochs they have.</summary>
-    /// <param name="batches">Whole batches; a partial one at the end is left out, as a fetch may cut it. So is what follows a batch of an
-    /// epoch above <paramref name="leaderEpoch"/>, which that leader cannot have.</param>
-    /// <param name="leaderEpoch">The epoch of the leader that they come from.</param>
-    /// <param name="fetchOffset">The offset that was asked for.</param>
-    /// <param name="now">For the age of segments.</param>
-    /// <param name="result">The offsets; (-1, -1) when there was no whole batch.</param>
-    /// <returns>False when they come too late: the replica does not follow in this epoch, or the log does not end at
-    /// <paramref name="fetchOffset"/>. Nothing was appended.</returns>
-    /// <exception cref="LogException">CORRUPT_MESSAGE (checksum or frame), UNKNOWN_SERVER_ERROR (offsets before the log's end),
-    /// KAFKA_STORAGE_ERROR. Nothing was appended.</exception>
-    public bool TryAppendAsFollower(Memory<byte> batches, int leaderEpoch, long fetchOffset, Instant now, out LogAppendResult result)
-    {
-        using (_lock.EnterScope())
-        {
-            ThrowIfOffline();
-            if (!MayFollow(leaderEpoch) || _logEndOffset != fetchOffset)
-            {
-                result = default;
-                return false;
-            }
-
-            result = AppendFetched(batches, leaderEpoch, now);
-        }
-
-        FlushIfManyAreUnflushed();
-        return true;
-    }
-
-    private LogAppendResult AppendFetched(Memory<byte> batches, int leaderEpochMax, Instant now)
-    {
-        try
-        {
-            var length = MeasureFetched(batches.Span, leaderEpochMax, out var extent);
-            if (length == 0)
-                return new LogAppendResult(-1, -1, RecordBatchLayout.NoTimestamp, _logStartOffset, IsDuplicate: false);
-            var bytes = batches.Span[..length];
-            for (var rest = bytes; !rest.IsEmpty;)
-            {
-                var batch = new RecordBatchView(rest);
-                if (batch.PartitionLeaderEpoch >= 0)
-                    _epochs.Assign(batch.PartitionLeaderEpoch, batch.BaseOffset);
-                rest = rest[batch.SizeInBytes..];
-            }
-
-            Write(bytes, extent, now);
-            return new LogAppendResult(
-                extent.FirstOffset, extent.LastOffset, RecordBatchLayout.NoTimestamp, _logStartOffset, IsDuplicate: false);
-        }
-        catch (Exception failure) when (IsIoFailure(failure))
-        {
-            throw FailOrRefuse(failure);
-        }
-        catch (CorruptRecordException failure)
-        {
-            throw new LogException(failure.ErrorCode, failure.Message, failure);
-        }
-    }
-
     /// <summary>
     /// With <c>flush.messages</c> the caller waits for the disk before it answers; upkeep does <c>flush.ms</c>.
     /// </summary>
@@ -217,41 +138,6 @@ public sealed partial class PartitionLog
         }
 
         return false;
-    }
-
-    private int MeasureFetched(ReadOnlySpan<byte> batches, int leaderEpochMax, out AppendExtent extent)
-    {
-        extent = new AppendExtent(-1, _logEndOffset - 1, RecordBatchLayout.NoTimestamp);
-        var length = 0;
-        while (true)
-        {
-            var rest = batches[length..];
-            if (!RecordBatchView.TryReadSize(rest, out var size, out _))
-            {
-                if (rest.Length >= RecordBatchLayout.SizeAndMagicBytes)
-                    throw new CorruptRecordException(ErrorCode.CorruptMessage, "The size field of a fetched batch is too small.");
-                return length;
-            }
-
-            if (size > rest.Length)
-                return length;
-            RequireBatch(rest, magicMin: 0); // what is copied may be of any age
-            var batch = new RecordBatchView(rest[..size]);
-            if (batch.PartitionLeaderEpoch > leaderEpochMax)
-                return length;
-            if (!batch.IsCrcValid)
-                throw new CorruptRecordException(
-                    ErrorCode.CorruptMessage, $"The checksum of the fetched batch at offset {batch.BaseOffset} is wrong.");
-            if (batch.BaseOffset <= extent.LastOffset)
-                throw new LogException(
-                    ErrorCode.UnknownServerError,
-                    $"The fetched batch starts at offset {batch.BaseOffset}, but the log already ends at {extent.LastOffset + 1}.");
-            if (batch.HasProducerId && batch.IsControl && batch.RecordCount > 0)
-                _ = EndTransactionMarker.Read(batch); // a marker that cannot be applied must not be written
-            extent = new AppendExtent(
-                length == 0 ? batch.BaseOffset : extent.FirstOffset, batch.LastOffset, Math.Max(extent.MaxTimestampMs, batch.MaxTimestamp));
-            length += size;
-        }
     }
 
     /// <summary>The size of the batch that <paramref name="batches"/> starts with.</summary>

@@ -34,14 +34,18 @@ public sealed partial class PartitionLog
     /// <summary>
     /// Drops every batch that has a record at <paramref name="offset"/> or after it, as the leader of this epoch has others there.
     /// </summary>
+    /// <param name="offset">Where the log ends afterwards.</param>
+    /// <param name="leaderEpoch">The epoch of the leader.</param>
+    /// <param name="expectedEnd">Where the log must end for the truncation to be meant for it; null when that does not matter.</param>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
-    public FollowerTruncation TruncateAsFollower(long offset, int leaderEpoch)
+    public FollowerTruncation TruncateAsFollower(long offset, int leaderEpoch, long? expectedEnd = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
         using (_lock.EnterScope())
         {
             ThrowIfOffline();
             return !MayFollow(leaderEpoch) ? FollowerTruncation.TooLate
+                : expectedEnd is { } end && end != _logEndOffset ? FollowerTruncation.Moved
                 : EndAt(offset) ? FollowerTruncation.Truncated
                 : FollowerTruncation.NothingToDrop;
         }

@@ -142,10 +142,10 @@ public sealed partial class LogManager : IDisposable
     /// Truncates the log of a follower, and writes the lower recovery point at once: after a power loss the rewritten part must be
     /// recovered.
     /// </summary>
-    /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
-    public FollowerTruncation Truncate(PartitionLog log, long offset, int leaderEpoch)
+    /// <remarks>See <see cref="PartitionLog.TruncateAsFollower"/>.</remarks>
+    public FollowerTruncation Truncate(PartitionLog log, long offset, int leaderEpoch, long? expectedEnd = null)
     {
-        var result = log.TruncateAsFollower(offset, leaderEpoch);
+        var result = log.TruncateAsFollower(offset, leaderEpoch, expectedEnd);
         if (result == FollowerTruncation.Truncated)
             OnTruncated(log);
         return result;

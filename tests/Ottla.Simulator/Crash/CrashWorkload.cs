@@ -134,7 +134,7 @@ internal sealed class CrashWorkload
         RecordBatchEditor.SetPartitionLeaderEpoch(batch, model.LeaderEpoch);
         var written = model.Try(batch, model.Tip);
         log.BeginFollowing(model.LeaderEpoch);
-        if (!log.TryAppendAsFollower(batch, model.LeaderEpoch, log.LogEndOffset, Now, out _))
+        if (!log.TryTakeFetched(new FetchedBatches(batch, model.LeaderEpoch, log.LogEndOffset, 0, 0), Now, out _))
             throw new SimulationException($"{model.Partition}: the append of a follower was refused");
         model.Tip = written;
     }

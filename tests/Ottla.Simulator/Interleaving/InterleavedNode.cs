@@ -60,7 +60,7 @@ internal sealed class InterleavedNode : IDisposable
             Disk.CreateDirectory(directory);
         Disk.FlushDirectory("/");
         Logs = Open();
-        _replicas = new ReplicaManager(NodeId, Logs, Topics, new NoReplicaFetchers(), () => _config, NullLogger.Instance);
+        _replicas = new ReplicaManager(NodeId, Logs, Topics, new NoFetchers(), () => _config, NullLogger.Instance);
         var leaders = new LeaderHints(() => _metadata.Image, Topics);
         _fetch = new FetchHandler(
             new FetchPlanner(Topics, leaders, clock), new FetchSessions(1, new Prng(seed)), leaders, () => int.MaxValue, clock);
@@ -163,5 +163,17 @@ internal sealed class InterleavedNode : IDisposable
         var delta = _metadata.Apply([.. messages.Select(message => new MetadataRecord(message, 0))], _metadataOffset, provenance);
         _metadataOffset += messages.Count;
         _replicas.Publish(delta);
+    }
+
+    /// <summary>The node leads all that it has.</summary>
+    private sealed class NoFetchers : IReplicaFetchers
+    {
+        public void Follow(IReadOnlyList<FollowedPartition> partitions) =>
+            throw new SimulationException($"{partitions.Count} partitions are to be followed, and there is nobody to follow.");
+
+        public void Stop(IReadOnlyList<PartitionReplica> partitions)
+        {
+            // Nothing was begun.
+        }
     }
 }

@@ -250,7 +250,7 @@ public sealed class InterleavingSimulation : ISimulation
                 var batch = NextBatch();
                 RecordBatchEditor.SetBaseOffset(batch, log.LogEndOffset);
                 RecordBatchEditor.SetPartitionLeaderEpoch(batch, epoch);
-                if (!log.TryAppendAsFollower(batch, epoch, log.LogEndOffset, node.Now, out _))
+                if (!log.TryTakeFetched(new FetchedBatches(batch, epoch, log.LogEndOffset, 0, 0), node.Now, out _))
                     throw new SimulationException("A follower's append was refused.");
                 if (log.RecoveryPoint > log.LogEndOffset)
                     throw new SimulationException(

@@ -19,19 +19,3 @@ public interface IReplicaFetchers
     /// </summary>
     void Stop(IReadOnlyList<PartitionReplica> partitions);
 }
-
-/// <summary>Fetches nothing. Goes away with the first fetchers.</summary>
-internal sealed class NoReplicaFetchers : IReplicaFetchers
-{
-    /// <inheritdoc/>
-    public void Follow(IReadOnlyList<FollowedPartition> partitions)
-    {
-        // The replicas stay as they are.
-    }
-
-    /// <inheritdoc/>
-    public void Stop(IReadOnlyList<PartitionReplica> partitions)
-    {
-        // Nothing was begun.
-    }
-}

@@ -5,6 +5,7 @@ using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Coordinators;
 using Ottla.Storage.Files;
+using Ottla.Storage.Log;
 
 namespace Ottla.UnitTests.Broker.Coordinators;
 
@@ -417,7 +418,7 @@ public sealed class CoordinatorHostTests
     {
         RecordBatchEditor.SetBaseOffset(batch, bed.Log.LogEndOffset);
         RecordBatchEditor.SetPartitionLeaderEpoch(batch, leaderEpoch);
-        Assert.True(bed.Log.TryAppendAsFollower(batch, leaderEpoch, bed.Log.LogEndOffset, bed.Now, out _));
+        Assert.True(bed.Log.TryTakeFetched(new FetchedBatches(batch, leaderEpoch, bed.Log.LogEndOffset, 0, 0), bed.Now, out _));
     }
 
     private static async Task<ErrorCode> UntilLoadedOrFailed(CoordinatorBed bed)
