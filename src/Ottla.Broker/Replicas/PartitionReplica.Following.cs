@@ -22,7 +22,7 @@ internal enum FollowerOutcome
 public sealed partial class PartitionReplica
 {
     /// <summary>Where the log stands, for a fetch to go on from there.</summary>
-    internal FollowerPosition PositionAsFollower() => PositionOf(Log.FollowerPosition());
+    internal FetcherPosition PositionAsFollower() => PositionOf(Log.FollowerPosition());
 
     /// <summary>Whether the follower's throttle applies to this replica.</summary>
     internal bool IsThrottledAsFollower(int brokerId) =>
@@ -37,7 +37,7 @@ public sealed partial class PartitionReplica
     /// <param name="now">The time.</param>
     /// <param name="position">Where the log stands afterwards.</param>
     /// <exception cref="LogException">The records are damaged, or the disk fails. Nothing was appended.</exception>
-    internal FollowerOutcome TakeFetched(in FetchedBatches fetched, Instant now, out FollowerPosition position)
+    internal FollowerOutcome TakeFetched(in FetchedBatches fetched, Instant now, out FetcherPosition position)
     {
         var isTaken = Log.TryTakeFetched(fetched, now, out var progress);
         position = PositionOf(progress.Position);
@@ -73,6 +73,6 @@ public sealed partial class PartitionReplica
         return FollowerOutcome.Done;
     }
 
-    private static FollowerPosition PositionOf(in FollowerLogPosition position) =>
+    private static FetcherPosition PositionOf(in FollowerLogPosition position) =>
         new(position.EndOffset, position.LatestEpoch, position.LogStartOffset);
 }

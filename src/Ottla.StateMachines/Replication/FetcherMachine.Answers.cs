@@ -68,7 +68,7 @@ public sealed partial class FetcherMachine<TReplica>
     /// <param name="partition">The partition.</param>
     /// <param name="position">Where the log stands.</param>
     /// <param name="leaderHighWatermark">The high watermark of the answer.</param>
-    public void OnAppended(FetcherPartition<TReplica> partition, in FollowerPosition position, long leaderHighWatermark)
+    public void OnAppended(FetcherPartition<TReplica> partition, in FetcherPosition position, long leaderHighWatermark)
     {
         if (partition.Stage == FetchStage.Gone)
             return;
@@ -83,7 +83,7 @@ public sealed partial class FetcherMachine<TReplica>
     }
 
     /// <summary>Fetches on from where the log stands, after it was truncated or someone else moved its end.</summary>
-    public void Resume(FetcherPartition<TReplica> partition, in FollowerPosition position)
+    public void Resume(FetcherPartition<TReplica> partition, in FetcherPosition position)
     {
         if (partition.Stage == FetchStage.Gone)
             return;
@@ -98,7 +98,7 @@ public sealed partial class FetcherMachine<TReplica>
             Delay(partition, now);
     }
 
-    private void MoveTo(FetcherPartition<TReplica> partition, in FollowerPosition position)
+    private void MoveTo(FetcherPartition<TReplica> partition, in FetcherPosition position)
     {
         partition.Next = partition.Next with
         {

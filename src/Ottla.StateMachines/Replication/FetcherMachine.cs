@@ -71,7 +71,7 @@ public sealed partial class FetcherMachine<TReplica>(FetcherOptions options)
     /// <param name="isThrottled">Whether the follower's throttle applies.</param>
     /// <returns>The partition; the one that is there when nothing has changed.</returns>
     public FetcherPartition<TReplica> Follow(
-        TopicIdPartition id, TReplica replica, int leaderEpoch, in FollowerPosition position, bool isThrottled = false)
+        TopicIdPartition id, TReplica replica, int leaderEpoch, in FetcherPosition position, bool isThrottled = false)
     {
         var former = Find(id);
         if (former is not null && former.LeaderEpoch == leaderEpoch && ReferenceEquals(former.Replica, replica))

@@ -6,7 +6,7 @@ namespace Ottla.StateMachines.Replication;
 /// <param name="EndOffset">The offset after its last record.</param>
 /// <param name="LatestEpoch">The latest leader epoch that it knows; -1 when it knows none.</param>
 /// <param name="LogStartOffset">Its first offset.</param>
-public readonly record struct FollowerPosition(long EndOffset, int LatestEpoch, long LogStartOffset);
+public readonly record struct FetcherPosition(long EndOffset, int LatestEpoch, long LogStartOffset);
 
 /// <summary>What a fetcher is about to do with a partition.</summary>
 public enum FetchStage
@@ -32,7 +32,7 @@ public enum FetchStage
 public sealed class FetcherPartition<TReplica>
     where TReplica : class
 {
-    internal FetcherPartition(TopicIdPartition id, TReplica replica, int leaderEpoch, in FollowerPosition position)
+    internal FetcherPartition(TopicIdPartition id, TReplica replica, int leaderEpoch, in FetcherPosition position)
     {
         Id = id;
         Replica = replica;

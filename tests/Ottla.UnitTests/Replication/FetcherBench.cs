@@ -29,7 +29,7 @@ internal sealed class FetcherBench
     {
         var replica = _replicas.TryGetValue(partition, out var known) ? known : _replicas[partition] = new object();
         return Machine.Follow(
-            new TopicIdPartition(topic ?? Topic, partition), replica, leaderEpoch, new FollowerPosition(end, epoch, 0), isThrottled);
+            new TopicIdPartition(topic ?? Topic, partition), replica, leaderEpoch, new FetcherPosition(end, epoch, 0), isThrottled);
     }
 
     /// <summary>The next request; null when there is nothing to ask for.</summary>
@@ -122,7 +122,7 @@ internal sealed class FetcherSessionHistory(ulong seed)
                 break;
             default:
                 var epoch = _epochs[id] = _epochs.GetValueOrDefault(id) + _random.NextInt(2);
-                _machine.Follow(id, this, epoch, new FollowerPosition(_random.NextInt(50), epoch - 1, 0));
+                _machine.Follow(id, this, epoch, new FetcherPosition(_random.NextInt(50), epoch - 1, 0));
                 break;
         }
     }
@@ -233,10 +233,10 @@ internal sealed class FetcherSessionHistory(ulong seed)
         var verdict = _machine.Judge(topicId, data, _now, out var partition);
         if (verdict == FetchVerdict.Append && _random.NextInt(2) == 0)
             _machine.OnAppended(
-                partition!, new FollowerPosition(partition!.FetchOffset + _random.NextInt(3), partition.LeaderEpoch, 0),
+                partition!, new FetcherPosition(partition!.FetchOffset + _random.NextInt(3), partition.LeaderEpoch, 0),
                 data.HighWatermark);
         else if (verdict == FetchVerdict.AskOffsets && _random.NextInt(2) == 0)
-            _machine.Resume(partition!, new FollowerPosition(_random.NextInt(50), -1, 0));
+            _machine.Resume(partition!, new FetcherPosition(_random.NextInt(50), -1, 0));
         else if (verdict == FetchVerdict.AskOffsets)
             _machine.Retry(partition!, _now);
     }

@@ -54,7 +54,7 @@ public sealed class FetcherMachineTests
         _bench.Ask();
         _bench.Answer(sessionId: 5, _bench.Data(0, highWatermark: 4));
         Assert.Equal(FetchVerdict.Append, _bench.Verdict(0));
-        _bench.Machine.OnAppended(partition, new FollowerPosition(4, 2, 0), leaderHighWatermark: 9);
+        _bench.Machine.OnAppended(partition, new FetcherPosition(4, 2, 0), leaderHighWatermark: 9);
         Assert.Equal(5, partition.Lag);
         var next = Assert.Single(Assert.Single(_bench.Ask()!.Topics).Partitions);
         Assert.Equal((4L, 2), (next.FetchOffset, next.LastFetchedEpoch));
@@ -67,7 +67,7 @@ public sealed class FetcherMachineTests
         _bench.Ask();
         _bench.Answer(sessionId: 5, _bench.Data(0, highWatermark: 10));
         Assert.Equal(FetchVerdict.Append, _bench.Verdict(0));
-        _bench.Machine.OnAppended(partition, new FollowerPosition(10, 3, 0), leaderHighWatermark: 10);
+        _bench.Machine.OnAppended(partition, new FetcherPosition(10, 3, 0), leaderHighWatermark: 10);
         Assert.Empty(_bench.Ask()!.Topics); // nothing about it has changed
         _bench.Answer(sessionId: 5);
         Assert.Equal(FetchVerdict.Ignore, _bench.Verdict(1));
@@ -85,8 +85,8 @@ public sealed class FetcherMachineTests
         Assert.Equal(FetchVerdict.Ignore, _bench.Verdict(0));
 
         // What came of it late changes nothing either.
-        _bench.Machine.OnAppended(partition, new FollowerPosition(99, 3, 0), 99);
-        _bench.Machine.Resume(partition, new FollowerPosition(1, 1, 0));
+        _bench.Machine.OnAppended(partition, new FetcherPosition(99, 3, 0), 99);
+        _bench.Machine.Resume(partition, new FetcherPosition(1, 1, 0));
         _bench.Machine.Retry(partition, _bench.Now);
         Assert.Equal((FetchStage.Gone, FetchStage.Fetching, 10L), (partition.Stage, renewed.Stage, renewed.FetchOffset));
         var again = Assert.Single(Assert.Single(_bench.Ask()!.Topics).Partitions);
@@ -98,7 +98,7 @@ public sealed class FetcherMachineTests
     {
         var partition = _bench.Follow(0, end: 10, epoch: 3, leaderEpoch: 3);
         _bench.Ask();
-        _bench.Machine.Resume(partition, new FollowerPosition(8, 3, 0));
+        _bench.Machine.Resume(partition, new FetcherPosition(8, 3, 0));
         _bench.Answer(sessionId: 5, _bench.Data(0));
         Assert.Equal(FetchVerdict.Ignore, _bench.Verdict(0));
     }
@@ -113,7 +113,7 @@ public sealed class FetcherMachineTests
         _bench.Answer(sessionId: 5, data);
         Assert.Equal(FetchVerdict.Truncate, _bench.Verdict(0));
         Assert.Null(partition.Lag);
-        _bench.Machine.Resume(partition, new FollowerPosition(10, 0, 0));
+        _bench.Machine.Resume(partition, new FetcherPosition(10, 0, 0));
         var next = Assert.Single(Assert.Single(_bench.Ask()!.Topics).Partitions);
         Assert.Equal((10L, 0, 1), (next.FetchOffset, next.LastFetchedEpoch, next.CurrentLeaderEpoch));
     }
@@ -126,7 +126,7 @@ public sealed class FetcherMachineTests
         _bench.Answer(sessionId: 5, _bench.Data(0, ErrorCode.OffsetOutOfRange));
         Assert.Equal(FetchVerdict.AskOffsets, _bench.Verdict(0));
         Assert.Equal(FetchStage.OutOfRange, partition.Stage);
-        _bench.Machine.Resume(partition, new FollowerPosition(25, -1, 25));
+        _bench.Machine.Resume(partition, new FetcherPosition(25, -1, 25));
         var request = _bench.Ask()!;
         Assert.Empty(request.ForgottenTopicsData);
         var next = Assert.Single(Assert.Single(request.Topics).Partitions);
@@ -232,8 +232,8 @@ public sealed class FetcherMachineTests
         _bench.Follow(2);
         _bench.Ask();
         _bench.Answer(sessionId: 5, _bench.Data(0), _bench.Data(1), _bench.Data(2));
-        _bench.Machine.OnAppended(behind, new FollowerPosition(5, 0, 0), leaderHighWatermark: 100);
-        _bench.Machine.OnAppended(inSync, new FollowerPosition(5, 0, 0), leaderHighWatermark: 5);
+        _bench.Machine.OnAppended(behind, new FetcherPosition(5, 0, 0), leaderHighWatermark: 100);
+        _bench.Machine.OnAppended(inSync, new FetcherPosition(5, 0, 0), leaderHighWatermark: 5);
         var throttled = _bench.Ask(isQuotaExceeded: true)!;
         Assert.Equal([0], Assert.Single(throttled.ForgottenTopicsData).Partitions);
         Assert.Equal(1, Assert.Single(Assert.Single(throttled.Topics).Partitions).Partition);

@@ -19,7 +19,7 @@ public sealed class FetcherSessionTests
         Assert.Equal((0, 0), (full.SessionId, full.SessionEpoch));
         Assert.Equal([0, 1], Assert.Single(full.Topics).Partitions.Select(each => each.Partition));
         _bench.Answer(sessionId: 9, _bench.Data(0), _bench.Data(1));
-        _bench.Machine.OnAppended(partition, new FollowerPosition(3, 0, 0), 3);
+        _bench.Machine.OnAppended(partition, new FetcherPosition(3, 0, 0), 3);
 
         var first = _bench.Ask()!;
         Assert.Equal((9, 1), (first.SessionId, first.SessionEpoch));
@@ -51,7 +51,7 @@ public sealed class FetcherSessionTests
         _bench.Follow(1);
         _bench.Ask();
         _bench.Answer(sessionId: 0, _bench.Data(0), _bench.Data(1));
-        _bench.Machine.OnAppended(first, new FollowerPosition(3, 0, 0), 3);
+        _bench.Machine.OnAppended(first, new FetcherPosition(3, 0, 0), 3);
         var request = _bench.Ask()!;
         Assert.Equal((0, 0), (request.SessionId, request.SessionEpoch));
         Assert.Equal([1, 0], Assert.Single(request.Topics).Partitions.Select(each => each.Partition));

@@ -78,7 +78,7 @@ internal sealed partial class ReplicaFetcher
     public Task Start() => _running = RunAsync();
 
     /// <summary>Fetches a partition from the next request on, or begins anew at a new leader epoch.</summary>
-    public void Follow(PartitionReplica replica, int leaderEpoch, in FollowerPosition position)
+    public void Follow(PartitionReplica replica, int leaderEpoch, in FetcherPosition position)
     {
         var isThrottled = replica.IsThrottledAsFollower(_host.BrokerId);
         lock (_lock)

@@ -147,7 +147,7 @@ internal sealed partial class ReplicaFetchers(
     /// Reads where the log stands. A log without leader epochs cannot tell where it diverges: it goes back to its high watermark, as in
     /// Kafka.
     /// </summary>
-    private bool TryPrepare(in FollowedPartition followed, out FollowerPosition position)
+    private bool TryPrepare(in FollowedPartition followed, out FetcherPosition position)
     {
         var replica = followed.Replica;
         position = replica.PositionAsFollower();
