@@ -156,9 +156,9 @@ internal sealed class BrokerRole
         background.StartLoop("moving logs between directories", _shared.Logs.Mover.RunAsync);
         var reports = new DirectoryReports(
             _shared.Identity.NodeId, _shared.Logs, _lifecycle, _channels.ToController("directory-assignments", DirectoriesTimeout),
-            _shared.Metadata,
-            _shared.Platform, _shared.Loggers.CreateLogger(nameof(DirectoryReports)));
-        background.StartLoop("reporting log directories to the controller", reports.RunAsync);
+            _shared.Metadata, _shared.Storage, _shared.Platform, _shared.Loggers.CreateLogger(nameof(DirectoryReports)));
+        background.StartLoop("reporting log directories to the controller", reports.ReportDirectoriesAsync);
+        background.StartLoop("reporting to the controller in which directories replicas are", reports.AssignReplicasAsync);
         _shared.Parts.Add("leaving the cluster", _lifecycle.ShutDownAsync, () => Task.CompletedTask);
     }
 

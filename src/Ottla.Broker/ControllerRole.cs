@@ -24,11 +24,6 @@ internal sealed class ControllerRole
     /// <summary>How long one attempt to register may take, as in Kafka.</summary>
     private static readonly TimeSpan RegistrationTimeout = TimeSpan.FromSeconds(5);
 
-    /// <summary>
-    /// How long a broker's listener may take to refuse a connection: no longer than until the broker is suspected again.
-    /// </summary>
-    private static readonly TimeSpan ProbePatience = TimeSpan.FromMilliseconds(QuorumController.SuspicionIntervalMs / 2);
-
     private readonly SharedNode _shared;
     private readonly NodeServer _server;
 
@@ -64,7 +59,8 @@ internal sealed class ControllerRole
             SupportedFeatures = SupportedByThisVersion.Features,
             Seed = shared.Platform.Seed,
         };
-        var processes = new ProcessProbe(shared.Platform.Transport, ProbePatience, shared.Time);
+        var (seen, known) = ((QuorumState?)null, ControllerQuorum.Unknown);
+        var processes = new ProcessProbe(shared.Platform.Transport, shared.Time);
         var host = new ControllerHost(
             settings, shared.Raft, shared.Raft.ReadBootstrap(), Quorum, shared.Time, shared.Loggers.CreateLogger(nameof(ControllerHost)))
         {
@@ -78,10 +74,12 @@ internal sealed class ControllerRole
         Task<bool> HasProcessEndedAsync(BrokerRegistration broker, CancellationToken cancellation) => processes.HasEndedAsync(
             [.. broker.Endpoints.Select(each => new NodeAddress(broker.Id, each.Host, each.Port))], cancellation);
 
-        ControllerQuorum Quorum()
+        ControllerQuorum Quorum() // asked for each command, one at a time
         {
             var quorum = shared.Raft.Quorum;
-            return new ControllerQuorum(quorum.KRaftVersion, [.. quorum.VoterSet.Voters.Select(voter => voter.Key.Id)]);
+            if (!ReferenceEquals(quorum, seen))
+                (seen, known) = (quorum, new(quorum.KRaftVersion, [.. quorum.VoterSet.Voters.Select(voter => voter.Key.Id)]));
+            return known;
         }
     }
 
@@ -95,6 +93,7 @@ internal sealed class ControllerRole
             Controller = Host,
             SupportedFeatures = SupportedByThisVersion.Features,
             Quorum = () => _shared.Raft.Quorum,
+            DescribeQuorum = _shared.Raft.DescribeAsync,
             Raft = new RaftServices(_shared.Raft, _shared.Identity.ClusterId, _shared.Config.ControllerListenerNames[0]),
             Loggers = _shared.Loggers,
         }));

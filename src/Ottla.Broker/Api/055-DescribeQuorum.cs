@@ -1,3 +1,4 @@
+using Ottla.Broker.Hosts;
 using Ottla.Broker.Server;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
@@ -12,16 +13,16 @@ namespace Ottla.Broker.Api;
 /// DescribeQuorum (key 55), versions 0 to 2: leader, voters and observers of the metadata quorum, and how far each of them is.
 /// </summary>
 /// <remarks>
-/// Errors: INVALID_REQUEST unless it asks for no more than one partition; per partition UNKNOWN_TOPIC_OR_PARTITION for anything but
-/// __cluster_metadata-0, and NOT_LEADER_OR_FOLLOWER by a node that does not lead the quorum.
+/// Errors: BROKER_NOT_AVAILABLE while the node stops; INVALID_REQUEST unless it asks for no more than one partition; per partition
+/// UNKNOWN_TOPIC_OR_PARTITION for anything but __cluster_metadata-0, and NOT_LEADER_OR_FOLLOWER by a node that does not lead the quorum.
 /// </remarks>
-internal sealed class DescribeQuorumHandler(Func<QuorumInfo> quorum) : IApiHandler<DescribeQuorumRequest, DescribeQuorumResponse>
+internal sealed class DescribeQuorumHandler(Func<Task<QuorumInfo>> quorum) : IApiHandler<DescribeQuorumRequest, DescribeQuorumResponse>
 {
     private const short FirstVersionWithNodes = 2;
 
-    public ValueTask<DescribeQuorumResponse?> HandleAsync(RequestContext context, DescribeQuorumRequest request)
+    public async ValueTask<DescribeQuorumResponse?> HandleAsync(RequestContext context, DescribeQuorumRequest request)
     {
-        var info = quorum();
+        var info = await DescribeAsync();
         var response = new DescribeQuorumResponse
         {
             Topics =
@@ -49,7 +50,19 @@ internal sealed class DescribeQuorumHandler(Func<QuorumInfo> quorum) : IApiHandl
             ];
         }
 
-        return ValueTask.FromResult<DescribeQuorumResponse?>(response);
+        return response;
+    }
+
+    private async Task<QuorumInfo> DescribeAsync()
+    {
+        try
+        {
+            return await quorum();
+        }
+        catch (MetadataLogException e)
+        {
+            throw new ApiException(e.ErrorCode, e.Message);
+        }
     }
 
     private static PartitionResponse Describe(RequestContext context, QuorumInfo info, string topic, int partition)

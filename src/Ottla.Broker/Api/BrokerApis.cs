@@ -42,7 +42,7 @@ public sealed record BrokerServices
 
     public required SupportedFeatures SupportedFeatures { get; init; }
 
-    public required Func<QuorumInfo> Quorum { get; init; }
+    public required Func<QuorumState> Quorum { get; init; }
 
     public required LeveledLoggers Loggers { get; init; }
 

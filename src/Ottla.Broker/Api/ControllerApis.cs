@@ -19,7 +19,10 @@ public sealed record ControllerServices
 
     public required SupportedFeatures SupportedFeatures { get; init; }
 
-    public required Func<QuorumInfo> Quorum { get; init; }
+    public required Func<QuorumState> Quorum { get; init; }
+
+    /// <summary>Describes the quorum with how far each replica is.</summary>
+    public required Func<Task<QuorumInfo>> DescribeQuorum { get; init; }
 
     public required LeveledLoggers Loggers { get; init; }
 
@@ -70,7 +73,7 @@ public static class ControllerApis
             Entry<DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse>(
                 new DescribeUserScramCredentialsHandler(services.Cluster)),
             Entry<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(new AlterUserScramCredentialsHandler()),
-            Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(services.Quorum)),
+            Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(services.DescribeQuorum)),
             HeavyEntry<AlterPartitionRequest, AlterPartitionResponse>(new AlterPartitionHandler(controller)),
             HeavyEntry<UpdateFeaturesRequest, UpdateFeaturesResponse>(
                 new UpdateFeaturesHandler(controller, (level, validateOnly) => controller.RaiseKRaftVersionAsync(level, validateOnly))),

@@ -23,6 +23,14 @@ public sealed record QuorumLeader(int LeaderId, int Epoch, IReadOnlyList<RaftEnd
     public static QuorumLeader None { get; } = new(-1, 0, []);
 }
 
+/// <summary>What a replica knows of its quorum, without how far the others are. Immutable.</summary>
+/// <param name="Role">The role of this replica.</param>
+/// <param name="LeaderId">The leader; -1 for none. This replica itself also after it has resigned.</param>
+/// <param name="Epoch">The epoch of the quorum.</param>
+/// <param name="KRaftVersion">The current <c>kraft.version</c>.</param>
+/// <param name="VoterSet">The voters with their endpoints.</param>
+public sealed record QuorumState(RaftRole Role, int LeaderId, int Epoch, short KRaftVersion, VoterSet VoterSet);
+
 /// <summary>The replicated metadata log (<c>__cluster_metadata-0</c>), as the controller and the brokers use it.</summary>
 public interface IMetadataLog
 {

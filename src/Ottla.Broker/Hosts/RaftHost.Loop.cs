@@ -63,6 +63,12 @@ public sealed partial class RaftHost
             _listeners.Add(new ListenerState(listener));
         if (command.Snapshot is { } id)
             Step(_store.AddSnapshot(id));
+        if (command.Description is { } description)
+        {
+            Step(new RaftEvent.Timer()); // as of now
+            description.TrySetResult(_machine.Describe());
+        }
+
         if (command.Event is RaftEvent.Shutdown)
             Settle(); // what was taken before is still committed by this leader
         if (command.Event is { } raftEvent)
@@ -150,7 +156,6 @@ public sealed partial class RaftHost
             Step(new RaftEvent.Flushed(end));
         }
 
-        Volatile.Write(ref _quorum, _machine.Describe());
         Deliver();
         NoteWait();
         if (_machine.IsShutdownComplete)
@@ -187,6 +192,9 @@ public sealed partial class RaftHost
             _leader = leader;
             PublishLeader(new QuorumLeader(leader.LeaderId, leader.Epoch, leader.LeaderId >= 0 ? _machine.LeaderEndpoints : []));
             _history = _machine.History;
+            var quorum = new QuorumState(_machine.Role, _machine.LeaderId, _machine.Epoch, _history.KRaftVersion, _history.Voters);
+            if (quorum != _quorum)
+                _quorum = quorum;
             if (_latestSnapshot is null || _machine.Log.LatestSnapshot > _latestSnapshot)
                 _latestSnapshot = _machine.Log.LatestSnapshot;
         }
@@ -255,6 +263,7 @@ public sealed partial class RaftHost
         {
             command.Append?.Committed.TrySetException(reason);
             command.Answer?.TrySetException(reason);
+            command.Description?.TrySetException(reason);
         }
 
         foreach (var append in _toWrite.Concat(_uncommitted))

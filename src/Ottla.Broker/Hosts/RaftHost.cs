@@ -47,11 +47,11 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
     private bool _canAppend;
     private Exception? _failure;
     private QuorumHistory _history = QuorumHistory.Begin(VoterSet.Empty);
+    private QuorumState _quorum = new(RaftRole.Unattached, -1, 0, 0, VoterSet.Empty);
     private LogPosition? _latestSnapshot;
 
     // Owned by the loop.
     private long _highWatermark;
-    private QuorumInfo _quorum;
     private long _nextRequestId;
     private bool _needsFlush;
     private bool _isClosing;
@@ -78,7 +78,6 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
             throw;
         }
 
-        _quorum = _machine.Describe();
         _ = RunAsync();
     }
 
@@ -149,21 +148,13 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
         }
     }
 
-    /// <summary>The quorum as of the last step, for DescribeQuorum and metrics; a leader itself is always caught up.</summary>
-    public QuorumInfo Quorum
+    /// <summary>The quorum as of the last step. The same object as long as nothing of it changes.</summary>
+    public QuorumState Quorum
     {
         get
         {
-            var quorum = Volatile.Read(ref _quorum);
-            if (quorum.Role != RaftRole.Leader)
-                return quorum;
-            var nowMs = Instant.Now(_time).UnixMilliseconds;
-            return quorum with
-            {
-                Voters = [.. quorum.Voters.Select(voter =>
-                    voter.Key.Id == _options.Raft.Local.Id ? voter with { LastFetchTimestampMs = nowMs, LastCaughtUpTimestampMs = nowMs }
-                    : voter)],
-            };
+            lock (_gate)
+                return _quorum;
         }
     }
 
@@ -265,6 +256,16 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
         return answer.Task;
     }
 
+    /// <summary>Describes the quorum, with how far each replica is if this one leads.</summary>
+    /// <returns>Fails with BROKER_NOT_AVAILABLE when the host was closed.</returns>
+    public Task<QuorumInfo> DescribeAsync()
+    {
+        var description = new TaskCompletionSource<QuorumInfo>(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (!Post(new Command { Description = description }))
+            description.TrySetException(new MetadataLogException(ErrorCode.BrokerNotAvailable, "The metadata log is closed."));
+        return description.Task;
+    }
+
     /// <summary>Takes an answer from the transport.</summary>
     public void Receive(long correlationId, RaftResponse response) =>
         Post(new Command { Event = new RaftEvent.ResponseReceived(correlationId, response) });
@@ -305,6 +306,8 @@ public sealed partial class RaftHost : IMetadataLog, IAsyncDisposable
         public RaftRequest? Request { get; init; }
 
         public TaskCompletionSource<RaftResponse>? Answer { get; init; }
+
+        public TaskCompletionSource<QuorumInfo>? Description { get; init; }
 
         public RaftEvent? Event { get; init; }
     }

@@ -70,6 +70,7 @@ public sealed partial class BrokerLifecycle
     {
         _ = WatchControllerAsync(stopping);
         using var reminder = _time.CreateTimer(_ => Remind(), null, ReminderInterval, ReminderInterval);
+        var hasReminder = true;
         while (true)
         {
             Instant? deadline;
@@ -81,6 +82,13 @@ public sealed partial class BrokerLifecycle
                 request = _machine.TakeRequest(now, _metadata.PublishedOffset, SupportsCordonedDirectories);
                 deadline = _machine.NextDeadline;
                 Announce();
+            }
+
+            if (hasReminder == _machine.State is BrokerState.Running)
+            {
+                hasReminder = !hasReminder; // it waits for nothing while it runs
+                var interval = hasReminder ? ReminderInterval : Timeout.InfiniteTimeSpan;
+                reminder.Change(interval, interval);
             }
 
             if (_machine.Failure is { } failure)

@@ -19,6 +19,12 @@ internal sealed partial class ControllerRegistrar(
     private static readonly TimeSpan BackoffMin = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan BackoffMax = TimeSpan.FromSeconds(120);
 
+    /// <summary>
+    /// How long a registration that the controller took note of may take to come back in the metadata, before another one is made: it may
+    /// have been undone in between.
+    /// </summary>
+    private static readonly TimeSpan ReturnPatience = TimeSpan.FromSeconds(5);
+
     /// <summary>The random part of the waits, by which controllers that failed together do not ask again together.</summary>
     private const double BackoffJitter = 0.02;
 
@@ -31,8 +37,7 @@ internal sealed partial class ControllerRegistrar(
         var failures = 0;
         while (true)
         {
-            var current = metadata.Current;
-            if (!IsMissing(current))
+            if (!IsMissing(metadata.Current))
             {
                 await signal.WaitAsync(null, stopping);
                 continue;
@@ -41,13 +46,26 @@ internal sealed partial class ControllerRegistrar(
             if (await TryRegisterAsync(stopping))
             {
                 failures = 0;
-                while (ReferenceEquals(metadata.Current, current))
-                    await signal.WaitAsync(null, stopping); // what the metadata says now, it said before the registration
+                await WaitForReturnAsync(stopping); // what the metadata says now, it may have said before the registration
             }
             else
             {
                 await Task.Delay(backoff.DelayAfter(++failures), platform.Time, stopping);
             }
+        }
+    }
+
+    private async Task WaitForReturnAsync(CancellationToken stopping)
+    {
+        using var patience = new CancellationTokenSource(ReturnPatience, platform.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, stopping);
+        try
+        {
+            await metadata.WhenAsync(image => !IsMissing(image), either.Token);
+        }
+        catch (OperationCanceledException) when (!stopping.IsCancellationRequested)
+        {
+            // It is missing still: it is made again.
         }
     }
 

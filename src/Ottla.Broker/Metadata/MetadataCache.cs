@@ -59,7 +59,10 @@ public sealed class MetadataCache
         }
     }
 
-    /// <summary>Has <paramref name="onAdvance"/> called with each new image, by the loop that publishes: it must only take note.</summary>
+    /// <summary>
+    /// Has <paramref name="onAdvance"/> called with each image in which something is new, by the loop that publishes: it must only take
+    /// note.
+    /// </summary>
     /// <returns>Ends the calls when it is disposed.</returns>
     public IDisposable Subscribe(Action<MetadataImage> onAdvance)
     {
@@ -70,7 +73,10 @@ public sealed class MetadataCache
     /// <summary>
     /// All publishers have taken over <paramref name="image"/>, which has everything up to <paramref name="lastOffset"/>.
     /// </summary>
-    internal void Advance(MetadataImage image, long lastOffset)
+    /// <param name="image">The image.</param>
+    /// <param name="lastOffset">The last offset that it has.</param>
+    /// <param name="hasNews">Whether anything in it but its place in the log is new.</param>
+    internal void Advance(MetadataImage image, long lastOffset, bool hasNews)
     {
         lock (_lock)
         {
@@ -83,7 +89,8 @@ public sealed class MetadataCache
             }
         }
 
-        Advanced?.Invoke(image);
+        if (hasNews)
+            Advanced?.Invoke(image);
     }
 
     /// <summary>Nothing more is published: all who wait fail.</summary>

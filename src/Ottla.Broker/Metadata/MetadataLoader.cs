@@ -36,6 +36,7 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
     private Task _run = Task.CompletedTask;
     private Task _publish = Task.CompletedTask;
     private long _queuedBytes;
+    private int _unpublished;
     private volatile bool _isStopping;
 
     // The fields below belong to the loop that replays.
@@ -217,6 +218,15 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
             delta = MetadataDelta.Between(MetadataImage.Empty, _replayer.Image);
         }
 
+        if (delta.IsEmpty && Volatile.Read(ref _unpublished) == 0)
+        {
+            // There is nothing to take over, and nobody is to be waked for it: a cluster at rest writes such a batch twice a second.
+            GiveBack(bytes);
+            cache.Advance(delta.New, _replayedOffset, hasNews: false);
+            return;
+        }
+
+        Interlocked.Increment(ref _unpublished);
         _publications.Writer.TryWrite(new Publication(delta, _replayedOffset, bytes));
     }
 
@@ -228,13 +238,14 @@ public sealed partial class MetadataLoader(MetadataCache cache, ILogger logger) 
         var stage = "";
         try
         {
-            foreach (var publisher in _publishers)
+            foreach (var publisher in next.Delta.IsEmpty ? [] : _publishers)
             {
                 stage = publisher.Name;
                 publisher.Publish(next.Delta);
             }
 
-            cache.Advance(next.Delta.New, next.Offset);
+            cache.Advance(next.Delta.New, next.Offset, hasNews: !next.Delta.IsEmpty);
+            Interlocked.Decrement(ref _unpublished);
         }
         catch (Exception e)
         {

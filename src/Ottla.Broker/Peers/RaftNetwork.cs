@@ -86,7 +86,7 @@ public sealed partial class RaftNetwork : IRaftTransport, IAsyncDisposable
         _logger = logger;
         _random = new Prng(options.Seed);
         _closed = _closing.Token;
-        _processes = options.DetectsProcessEnd ? new ProcessProbe(transport, options.RequestTimeout, time) : null;
+        _processes = options.DetectsProcessEnd ? new ProcessProbe(transport, time) : null;
         _channelOptions = new RequestChannelOptions
         {
             ClientId = $"raft-client-{options.NodeId}",

@@ -49,6 +49,11 @@ internal sealed partial class NodeStorage
     /// <summary>Whose directories they are.</summary>
     public StorageIdentity Identity { get; }
 
+    /// <summary>
+    /// A log has changed its directory, or a directory has failed. Raised from anywhere, under locks too: who hears it only takes note.
+    /// </summary>
+    public event Action? PlacementChanged;
+
     /// <summary>The epoch of the broker's registration, which a stop in order leaves in the log directories.</summary>
     public required BrokerEpoch BrokerEpoch { get; init; }
 
@@ -72,15 +77,19 @@ internal sealed partial class NodeStorage
         LogDirectories.Verify(config, platform.FileSystem);
 
         LogManager? logs = null;
+        NodeStorage? storage = null;
         var options = LogDirectories.Options(
             () => effectiveConfig.Current, platform, OnDirectoryFailure) with
-        { OpenCancellation = cancellation };
+        {
+            OpenCancellation = cancellation,
+            OnPlacementChange = () => storage?.PlacementChanged?.Invoke(),
+        };
         logs = LogManager.Open(options, platform.FileSystem, platform.Time, loggers.CreateLogger(nameof(LogManager)));
         var brokerEpoch = new BrokerEpoch();
         parts.Add("closing the logs", () => logs.Close(brokerEpoch.Value, effectiveConfig.Current.NumRecoveryThreadsPerDataDir),
             logs.Dispose);
         var identity = LogDirectories.Identify(config, logs);
-        return new NodeStorage(platform, effectiveConfig, failure, parts, logs, identity) { BrokerEpoch = brokerEpoch };
+        return storage = new NodeStorage(platform, effectiveConfig, failure, parts, logs, identity) { BrokerEpoch = brokerEpoch };
 
         void OnDirectoryFailure(LogDirectory directory, Exception exception)
         {

@@ -10,21 +10,42 @@ internal sealed partial class QuorumWatch(IControllerLocator locator, TimeProvid
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
 
-    /// <summary>Looks every few seconds.</summary>
+    /// <summary>Says every few seconds for whom is waited, and who came, if it took so long or is another one than before.</summary>
     public async Task RunAsync(CancellationToken stopping)
     {
-        using var timer = new PeriodicTimer(Interval, time);
         ControllerAddress? known = null;
-        var isWaiting = false;
-        while (await timer.WaitForNextTickAsync(stopping))
+        while (true)
         {
-            var current = locator.Current;
-            if (current is null)
+            var hasWaited = false;
+            ControllerAddress? current;
+            while ((current = locator.Current) is null)
+            {
+                if (await HasChangedAsync(stopping))
+                    continue;
                 LogWaiting(locator.Describe());
-            else if (isWaiting || (known is not null && known != current))
+                hasWaited = true;
+            }
+
+            if (hasWaited || (known is not null && known != current))
                 LogFound(current, current.Epoch);
-            isWaiting = current is null;
-            known = current ?? known;
+            known = current;
+            await locator.WaitForChangeAsync(current, stopping);
+        }
+    }
+
+    /// <summary>Waits for a controller, but not for long.</summary>
+    private async Task<bool> HasChangedAsync(CancellationToken stopping)
+    {
+        using var patience = new CancellationTokenSource(Interval, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, stopping);
+        try
+        {
+            await locator.WaitForChangeAsync(null, either.Token);
+            return true;
+        }
+        catch (OperationCanceledException) when (!stopping.IsCancellationRequested)
+        {
+            return false;
         }
     }
 

@@ -133,8 +133,8 @@ public sealed class BrokerLifecycleMachine
             each => each.Value is { } at && now >= at.AddMilliseconds(_options.DirectoryFailureTimeoutMs));
         if (overdue.Select(each => each.Key).ToList() is { Count: > 0 } unheard)
         {
-            Failure = $"The controller did not take note within {_options.DirectoryFailureTimeoutMs} ms (log.dir.failure.timeout.ms) that log "
-                + $"directories have failed: {string.Join(", ", unheard)}.";
+            Failure = $"The controller did not take note within {_options.DirectoryFailureTimeoutMs} ms (log.dir.failure.timeout.ms) that "
+                + $"log directories have failed: {string.Join(", ", unheard)}.";
             return;
         }
 

@@ -143,6 +143,19 @@ internal sealed class BrokerSessions(int sessionTimeoutMs)
         return null;
     }
 
+    /// <summary>When the session of a broker may be over that has sent no heartbeat since: not before that anyone's.</summary>
+    public Instant NextExpiration(Instant now)
+    {
+        var next = now.AddMilliseconds(sessionTimeoutMs + 1L);
+        foreach (var session in _sessions.Values)
+        {
+            if (session.LastContact?.AddMilliseconds(sessionTimeoutMs + 1L) is { } over && over < next)
+                next = over;
+        }
+
+        return next;
+    }
+
     /// <summary>Ends the session of a broker that is fenced already.</summary>
     public void Expire(int brokerId) => _sessions[brokerId].LastContact = null;
 

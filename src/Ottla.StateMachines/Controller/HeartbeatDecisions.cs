@@ -74,7 +74,8 @@ internal sealed class HeartbeatDecisions(QuorumController controller)
     private static string Tell(BrokerSilence silence) => silence.HasEnded
         ? $"The process of broker {silence.BrokerId} has ended: its connection is closed, and its listeners refuse new ones. It was fenced "
             + "until it starts again"
-        : $"Nothing was heard from broker {silence.BrokerId} for {silence.Milliseconds} ms, so it was fenced until its heartbeats come again";
+        : $"Nothing was heard from broker {silence.BrokerId} for {silence.Milliseconds} ms, so it was fenced until its heartbeats come "
+            + "again";
 
     private BrokerState NextState(BrokerRegistration broker, BrokerHeartbeatRequest request, bool isCaughtUp, MetadataImage image)
     {

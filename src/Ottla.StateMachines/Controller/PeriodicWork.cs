@@ -17,9 +17,6 @@ internal sealed class PeriodicWork
     /// <summary>How soon a duty that has more to do is done again.</summary>
     private const int AgainMs = 10;
 
-    /// <summary>How often silent brokers are looked for within a session: one is fenced at most an eighth late.</summary>
-    private const int ChecksPerSession = 8;
-
     private readonly QuorumController _controller;
     private readonly List<Duty> _duties = [];
     private readonly Duty _fencing;
@@ -29,7 +26,7 @@ internal sealed class PeriodicWork
     {
         _controller = controller;
         var config = controller.Settings.Config;
-        _fencing = Add(Math.Max(1, config.BrokerSessionTimeoutMs / ChecksPerSession), FenceSilentBroker);
+        _fencing = Add(Math.Max(1, config.BrokerSessionTimeoutMs), FenceSilentBroker);
         if (config.MetadataMaxIdleIntervalMs > 0)
             Add(config.MetadataMaxIdleIntervalMs, WriteNoOp);
         if (config.AutoLeaderRebalanceEnable)
@@ -42,7 +39,7 @@ internal sealed class PeriodicWork
     /// <summary>When the next duty is due; null while the controller is not active.</summary>
     public Instant? NextDeadline => _isActive ? _duties.MinBy(duty => duty.DueAt)!.DueAt : null;
 
-    /// <summary>The controller became active: every duty waits for its interval.</summary>
+    /// <summary>The controller became active: every duty waits for its interval, and no session is over before that.</summary>
     public void Begin(Instant now)
     {
         _isActive = true;
@@ -78,8 +75,14 @@ internal sealed class PeriodicWork
         return duty;
     }
 
-    private Outcome FenceSilentBroker(in ControllerState state) =>
-        _controller.Heartbeats.FenceSilentBroker(state) is { } fencing ? new(fencing, true) : new(new([], null, false), false);
+    /// <remarks>Kafka looks eight times in a session. When the next one may be over is known, and heartbeats only put it off.</remarks>
+    private Outcome FenceSilentBroker(in ControllerState state)
+    {
+        if (_controller.Heartbeats.FenceSilentBroker(state) is { } fencing)
+            return new(fencing, true);
+        _fencing.DueAt = _controller.Sessions.NextExpiration(state.Now);
+        return new(new([], null, false), false);
+    }
 
     private static Outcome WriteNoOp(in ControllerState state) =>
         new(new([new MetadataRecord(new Protocol.Messages.NoOpRecord(), 0)], null, false), false);
@@ -94,7 +97,8 @@ internal sealed class PeriodicWork
         (partition, rules) => partition.Leader == PartitionRegistration.NoLeader && rules().AllowsUncleanElection);
 
     private Outcome Elect(
-        in ControllerState state, string how, Election election, Func<PartitionRegistration, Func<PartitionDecisions.TopicRules>, bool> needs)
+        in ControllerState state, string how, Election election,
+        Func<PartitionRegistration, Func<PartitionDecisions.TopicRules>, bool> needs)
     {
         var image = state.Image;
         var draft = new PartitionDraft(_controller, image, isBounded: false);

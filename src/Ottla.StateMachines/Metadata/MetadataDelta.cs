@@ -22,6 +22,9 @@ internal sealed class MetadataTouched
     public HashSet<ScramKey> Scram { get; } = [];
 
     public HashSet<string> Tokens { get; } = new(StringComparer.Ordinal);
+
+    public bool IsEmpty => Topics.Count == 0 && Features.Count == 0 && Brokers.Count == 0 && Controllers.Count == 0 && Configs.Count == 0
+        && Quotas.Count == 0 && Acls.Count == 0 && Scram.Count == 0 && Tokens.Count == 0;
 }
 
 /// <summary>A partition before and after.</summary>
@@ -65,6 +68,7 @@ public sealed record LocalReplicaChanges(
 /// <summary>Two metadata images and the differences between them, for publishers. Immutable.</summary>
 public sealed class MetadataDelta
 {
+    private static readonly MetadataTouched s_nothing = new();
     private readonly MetadataTouched _touched;
 
     internal MetadataDelta(MetadataImage old, MetadataImage @new, MetadataTouched touched)
@@ -76,6 +80,12 @@ public sealed class MetadataDelta
             .Select(id => new TopicDelta(id, old.Topics.Find(id), @new.Topics.Find(id)))
             .Where(topic => !ReferenceEquals(topic.Old, topic.New))];
     }
+
+    /// <summary>Makes the delta of an image that only moved on in the log.</summary>
+    internal static MetadataDelta OfNothing(MetadataImage old, MetadataImage @new) => new(old, @new, s_nothing);
+
+    /// <summary>Whether nothing differs but the place in the log.</summary>
+    public bool IsEmpty => _touched.IsEmpty && Old.NextProducerId == New.NextProducerId;
 
     /// <summary>The image before.</summary>
     public MetadataImage Old { get; }

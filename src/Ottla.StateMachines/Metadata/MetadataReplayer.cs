@@ -49,6 +49,14 @@ public sealed class MetadataReplayer
     public MetadataDelta Apply(IReadOnlyList<MetadataRecord> records, long baseOffset, MetadataProvenance provenance)
     {
         ArgumentNullException.ThrowIfNull(records);
+        if (TransactionStartOffset < 0 && SayNothing(records))
+        {
+            // By far the most batches of a cluster at rest.
+            var before = Image;
+            Image = before with { Provenance = provenance };
+            return MetadataDelta.OfNothing(before, Image);
+        }
+
         var builder = new MetadataImageBuilder(Image);
         for (var i = 0; i < records.Count; i++)
             Replay(builder, records[i], baseOffset + i);
@@ -56,6 +64,17 @@ public sealed class MetadataReplayer
         var delta = builder.Build(provenance);
         Image = delta.New;
         return delta;
+    }
+
+    private static bool SayNothing(IReadOnlyList<MetadataRecord> records)
+    {
+        for (var i = 0; i < records.Count; i++)
+        {
+            if (records[i].Message is not NoOpRecord)
+                return false;
+        }
+
+        return true;
     }
 
     private void Replay(MetadataImageBuilder builder, MetadataRecord record, long offset)

@@ -183,7 +183,11 @@ public sealed partial class LogManager
     /// <summary>Whether a directory gets no new logs, as <c>cordoned.log.dirs</c> says.</summary>
     public bool IsCordoned(LogDirectory directory) => _options.CordonedDirectories().Contains(directory.Path);
 
-    private void NotePlacement() => Interlocked.Increment(ref _placementVersion);
+    private void NotePlacement()
+    {
+        Interlocked.Increment(ref _placementVersion);
+        _options.OnPlacementChange?.Invoke();
+    }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Moved {Partition} from {Source} to {Target}")]
     private static partial void LogMoved(ILogger logger, TopicPartition partition, string source, string target);

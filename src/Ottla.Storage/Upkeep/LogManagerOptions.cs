@@ -74,4 +74,10 @@ public sealed record LogManagerOptions
     /// Called once when a log directory is taken offline, possibly under a log's lock: it must neither block nor call back.
     /// </summary>
     public Action<LogDirectory, Exception>? OnDirectoryFailure { get; init; }
+
+    /// <summary>
+    /// Called when a log has changed its directory or a directory has gone offline, possibly under a log's lock: it must neither block nor
+    /// call back.
+    /// </summary>
+    public Action? OnPlacementChange { get; init; }
 }

@@ -138,7 +138,8 @@ internal sealed class QuorumInvariants(QuorumWorld world)
             NoteVote(node, vote.Epoch, vote.Candidate);
         }
 
-        if (response is FetchReply { Error: ErrorCode.None, HighWatermark: >= 0 and var highWatermark } && node.Machine!.Role == RaftRole.Leader)
+        if (response is FetchReply { Error: ErrorCode.None, HighWatermark: >= 0 and var highWatermark }
+            && node.Machine!.Role == RaftRole.Leader)
             // Q7
             Demand(
                 highWatermark > node.Machine.EpochStartOffset, node,

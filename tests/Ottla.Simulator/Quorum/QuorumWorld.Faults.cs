@@ -251,11 +251,12 @@ internal sealed partial class QuorumWorld
 
     /// <summary>
     /// Whether a voter can do its part: it has its disk, is where the voter set says (if most have moved, they do not find each other any
-    /// more), and is a voter by its own log too: a leader that has removed itself, but has not told the others, has the longest log and does
-    /// not stand for election, as in Kafka.
+    /// more), and is a voter by its own log too: a leader that has removed itself, but has not told the others, has the longest log and
+    /// does not stand for election, as in Kafka.
     /// </summary>
     private bool IsThere(Voter voter, IReadOnlyCollection<SimulatedReplica> without) => Nodes.Exists(node =>
-        !without.Contains(node) && voter.Key.Names(node.Disk.Key) && voter.Endpoints.All(endpoint => endpoint.Port == AnyPort || endpoint.Port == node.Port)
+        !without.Contains(node) && voter.Key.Names(node.Disk.Key)
+            && voter.Endpoints.All(endpoint => endpoint.Port == AnyPort || endpoint.Port == node.Port)
             && (node.Disk.EndOffset == 0 || node.Disk.History().Voters.Contains(node.Disk.Key)));
 
     private void ScheduleOperator() => Schedule(Prng.NextInt(500, 4000), () =>

@@ -58,13 +58,13 @@ public static class ClusterClient
         return new ClusterMetadata(brokers.ToDictionary(broker => broker.Id, broker => broker.Port), topics);
     }
 
-    /// <summary>Creates a topic of one partition and one replica.</summary>
-    public static async Task<Creation> CreateTopicAsync(RawConnection connection, string name, int timeoutMs)
+    /// <summary>Creates a topic of one partition, with one replica unless told otherwise.</summary>
+    public static async Task<Creation> CreateTopicAsync(RawConnection connection, string name, int timeoutMs, short replicas = 1)
     {
         try
         {
-            var body = new WireWriter().CompactLength(1).CompactString(name).Int32(1).Int16(1).CompactLength(0).CompactLength(0).NoTags()
-                .Int32(timeoutMs).Int8(0);
+            var body = new WireWriter().CompactLength(1).CompactString(name).Int32(1).Int16(replicas).CompactLength(0).CompactLength(0)
+                .NoTags().Int32(timeoutMs).Int8(0);
             var response = await connection.RequestFlexibleAsync(CreateTopicsKey, 7, body);
             response.Int32(); // throttle time
             return response.CompactArray(reader =>

@@ -49,6 +49,7 @@ public sealed class ProtocolDocumentTests
         Controller = null!,
         SupportedFeatures = SupportedFeatures.Latest,
         Quorum = null!,
+        DescribeQuorum = null!,
         Raft = new RaftServices(null!, "", "CONTROLLER"),
         Loggers = new LeveledLoggers(NullLoggerFactory.Instance, LogLevel.None),
     });

@@ -45,7 +45,9 @@ public sealed class ControllerApisTests : IAsyncDisposable
             Cluster = new ClusterView(ControllerTestBed.ClusterId, () => _cache.Current),
             Controller = _host,
             SupportedFeatures = SupportedFeatures.Latest,
-            Quorum = () => new QuorumInfo(RaftRole.Leader, 1, 1, _log.HighWatermark, 1, VoterSet.Empty, [], []),
+            Quorum = () => new QuorumState(RaftRole.Leader, 1, 1, 1, VoterSet.Empty),
+            DescribeQuorum = () =>
+                Task.FromResult(new QuorumInfo(RaftRole.Leader, 1, 1, _log.HighWatermark, 1, VoterSet.Empty, [], [])),
             Loggers = new LeveledLoggers(NullLoggerFactory.Instance, LogLevel.Trace),
         });
         _loader.Register(_host);

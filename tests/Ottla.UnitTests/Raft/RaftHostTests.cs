@@ -59,7 +59,7 @@ public sealed class RaftHostTests
         Assert.Equal(
             """{"clusterId":"","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1}],"data_version":0}""",
             System.Text.Encoding.UTF8.GetString(disk.ReadAllBytes(LogDirectory + "/quorum-state", 1000)));
-        var quorum = host.Quorum;
+        var quorum = await host.DescribeAsync();
         Assert.Equal((RaftRole.Leader, 1, 2L, (short)0), (quorum.Role, quorum.LeaderId, quorum.HighWatermark, quorum.KRaftVersion));
         Assert.Equal(2, Assert.Single(quorum.Voters).LogEndOffset);
     }
