@@ -40,14 +40,17 @@ internal sealed class BrokerRole
     private readonly NodeServer _server;
     private readonly NodeChannels _channels;
     private readonly BrokerLifecycle _lifecycle;
+    private readonly ReplicaManager _replicas;
 
     private BrokerRole(
-        SharedNode shared, NodeServer server, NodeChannels channels, BrokerLifecycle lifecycle, HostedTopics topics, ApiTable apis)
+        SharedNode shared, NodeServer server, NodeChannels channels, BrokerLifecycle lifecycle, ReplicaManager replicas, HostedTopics topics,
+        ApiTable apis)
     {
         _shared = shared;
         _server = server;
         _channels = channels;
         _lifecycle = lifecycle;
+        _replicas = replicas;
         Topics = topics;
         Apis = apis;
     }
@@ -74,11 +77,23 @@ internal sealed class BrokerRole
         Func<BrokerConfig> currentConfig = () => shared.Config;
         var topics = new HostedTopics();
         var fetchers = CreateFetchers(shared);
-        shared.Loader.Register(
-            new ReplicaManager(
-                config.NodeId, shared.Logs, topics, fetchers, currentConfig, loggers.CreateLogger(nameof(ReplicaManager))));
+        var isrChanges = new AlterPartitionSender(
+            config.NodeId, () => shared.BrokerEpoch.Value, channels.ToController("alter-partition", Timeout.InfiniteTimeSpan), time,
+            loggers.CreateLogger(nameof(AlterPartitionSender)));
+        var surroundings = new ReplicaSurroundings
+        {
+            NodeId = config.NodeId,
+            Config = currentConfig,
+            BrokerEpoch = () => shared.BrokerEpoch.Value,
+            IsrChanges = isrChanges,
+            Time = time,
+            Logger = loggers.CreateLogger(nameof(ReplicaManager)),
+        };
+        var replicas = new ReplicaManager(shared.Logs, topics, fetchers, surroundings);
+        shared.Loader.Register(replicas);
         shared.Loader.Register(fetchers); // after the replicas: they say what is followed
         parts.Add("ending the fetchers of followers", fetchers.CloseAsync);
+        shared.Background.StartLoop("asking the controller for changes of ISRs", isrChanges.RunAsync);
 
         var forwarder = new Forwarder(channels.ToController("forwarding", ForwardingTimeout), shared.Metadata, currentConfig, time);
         var producerIds = new ProducerIds(
@@ -124,7 +139,7 @@ internal sealed class BrokerRole
         parts.Add("sending away who waits for a group", groups.Close);
         var identity = NodeIdentities.OfBroker(
             config, shared.Identity, server.Advertise(config.AdvertisedListeners, config.BrokerListeners), shared.Logs);
-        return new BrokerRole(shared, server, channels, CreateLifecycle(shared, channels, identity), topics, apis);
+        return new BrokerRole(shared, server, channels, CreateLifecycle(shared, channels, identity), replicas, topics, apis);
 
         BrokerChannels ToBrokers(string clientId) => new(
             channels,
@@ -151,6 +166,7 @@ internal sealed class BrokerRole
             cancellation);
         _server.Serve(Apis);
         background.StartLoop("the upkeep of logs", RunUpkeepAsync);
+        background.StartLoop("looking for followers that lag", RunLagChecksAsync);
         if (_shared.Config.LogCleanerEnable)
             background.StartLoop("the compaction of logs", _shared.Logs.Cleaner.RunAsync);
         background.StartLoop("moving logs between directories", _shared.Logs.Mover.RunAsync);
@@ -159,7 +175,17 @@ internal sealed class BrokerRole
             _shared.Metadata, _shared.Storage, _shared.Platform, _shared.Loggers.CreateLogger(nameof(DirectoryReports)));
         background.StartLoop("reporting log directories to the controller", reports.ReportDirectoriesAsync);
         background.StartLoop("reporting to the controller in which directories replicas are", reports.AssignReplicasAsync);
-        _shared.Parts.Add("leaving the cluster", _lifecycle.ShutDownAsync, () => Task.CompletedTask);
+        _shared.Parts.Add("leaving the cluster", LeaveAsync, () => Task.CompletedTask);
+    }
+
+    /// <summary>
+    /// Leaves the cluster: the controller moves the leaderships of this broker to others and takes it out of the ISRs, and this broker
+    /// follows the metadata and serves meanwhile.
+    /// </summary>
+    private async Task LeaveAsync()
+    {
+        _replicas.BeginControlledShutdown();
+        await _lifecycle.ShutDownAsync();
     }
 
     private static ReplicaFetchers CreateFetchers(SharedNode shared)
@@ -225,7 +251,21 @@ internal sealed class BrokerRole
         while (await timer.WaitForNextTickAsync(stopping))
         {
             _shared.Logs.Tick(Instant.Now(_shared.Time));
+            foreach (var replica in Topics.Replicas)
+                replica.AnnounceLogStart();
             _shared.Buffers.Trim();
+        }
+    }
+
+    /// <summary>Twice in the lag that followers may have: so none stays in the ISR for much longer than that.</summary>
+    private async Task RunLagChecksAsync(CancellationToken stopping)
+    {
+        var interval = TimeSpan.FromMilliseconds(Math.Max(_shared.Config.ReplicaLagTimeMaxMs / 2, 1));
+        using var timer = new PeriodicTimer(interval, _shared.Time);
+        while (await timer.WaitForNextTickAsync(stopping))
+        {
+            foreach (var replica in Topics.Replicas)
+                replica.CheckLag();
         }
     }
 }

@@ -225,7 +225,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                     && leaders.Find(topic.Name, topic.TopicId, data.Index, context.Connection.ListenerName) is { } leader)
                     answers[j].CurrentLeader = AddHint(response, leader, context.ApiVersion);
                 if (outcome.ErrorCode == ErrorCode.None && request.Acks == AcksAll
-                    && CommitWait.For(replica!, outcome.Result) is { IsCommitted: false } commit)
+                    && CommitWait.For(replica!, outcome) is var commit && commit.Look() != ErrorCode.None)
                     (waiting ??= []).Add(new Waiting(commit, answers[j]));
             }
         }
@@ -286,9 +286,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         var deadline = Instant.Now(time).AddMilliseconds(timeoutMs);
         foreach (var (commit, answer) in waiting)
         {
+            // As in Kafka, an error says nothing about where the records are: they may still be committed.
             answer.ErrorCode = (short)await commit.WaitAsync(deadline, time, context.Connection.Closing);
-            if (answer.ErrorCode != (short)ErrorCode.None)
-                answer.BaseOffset = -1;
         }
 
         return response;

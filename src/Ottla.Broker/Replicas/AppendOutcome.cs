@@ -12,8 +12,12 @@ namespace Ottla.Broker.Replicas;
 public readonly record struct AppendOutcome(
     ErrorCode ErrorCode, LogAppendResult Result, string? ErrorMessage, IReadOnlyList<RecordError> RecordErrors)
 {
+    /// <summary>The leader epoch of the append; -1 after an error.</summary>
+    public int LeaderEpoch { get; init; } = -1;
+
     /// <summary>The records are in the log.</summary>
-    public static AppendOutcome Appended(LogAppendResult result) => new(ErrorCode.None, result, null, []);
+    public static AppendOutcome Appended(LogAppendResult result, int leaderEpoch) =>
+        new(ErrorCode.None, result, null, []) { LeaderEpoch = leaderEpoch };
 
     /// <summary>The log's start offset; -1 for errors that do not report it.</summary>
     public long LogStartOffset { get; init; } = Result.LogStartOffset;

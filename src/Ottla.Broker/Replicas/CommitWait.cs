@@ -1,6 +1,5 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Replicas;
 
@@ -10,26 +9,44 @@ namespace Ottla.Broker.Replicas;
 /// </remarks>
 /// <param name="Replica">Their partition.</param>
 /// <param name="Offset">The offset after the last record.</param>
-public readonly record struct CommitWait(PartitionReplica Replica, long Offset) : IWatched
+/// <param name="LeaderEpoch">The epoch in which they were appended.</param>
+public readonly record struct CommitWait(PartitionReplica Replica, long Offset, int LeaderEpoch) : IWatched
 {
     /// <summary>The records of an append; of the original one, if this was a producer's retry.</summary>
-    public static CommitWait For(PartitionReplica replica, in LogAppendResult appended) => new(replica, appended.LastOffset + 1);
+    public static CommitWait For(PartitionReplica replica, in AppendOutcome appended) =>
+        new(replica, appended.Result.LastOffset + 1, appended.LeaderEpoch);
 
     /// <summary>Whether they are committed.</summary>
-    public bool IsCommitted => Replica.Log.HighWatermark >= Offset;
+    public bool IsCommitted => Look() is ErrorCode.None or ErrorCode.NotEnoughReplicasAfterAppend;
+
+    /// <summary>
+    /// What became of the records: NONE when they are committed; NOT_ENOUGH_REPLICAS_AFTER_APPEND when they are, but by now the ISR is
+    /// smaller than <c>min.insync.replicas</c>; NOT_LEADER_OR_FOLLOWER when this broker has ceased to lead since. Null while that is open.
+    /// </summary>
+    public ErrorCode? Look()
+    {
+        // In this order. As soon as a log follows another leader, its high watermark says nothing about these records; but before it does,
+        // the leadership has changed.
+        var isCommitted = Replica.Log.HighWatermark >= Offset;
+        var leadership = Replica.Leadership;
+        return !leadership.HasLedSince(LeaderEpoch) ? ErrorCode.NotLeaderOrFollower
+            : !isCommitted ? null
+            : leadership.MaximalIsrCount >= Replica.MinInSync(leadership) ? ErrorCode.None
+            : ErrorCode.NotEnoughReplicasAfterAppend;
+    }
 
     /// <summary>Waits until they are committed. At once, when they are.</summary>
     /// <param name="deadline">When the wait ends at the latest.</param>
     /// <param name="time">The clock.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <returns>NOT_LEADER_OR_FOLLOWER when this broker no longer leads the partition; REQUEST_TIMED_OUT after the deadline.</returns>
+    /// <returns>What <see cref="Look"/> says; REQUEST_TIMED_OUT after the deadline.</returns>
     /// <exception cref="OperationCanceledException">The connection is closed.</exception>
     public async ValueTask<ErrorCode> WaitAsync(Instant deadline, TimeProvider time, CancellationToken cancellationToken)
     {
-        while (!IsCommitted)
+        while (true)
         {
-            if (!Replica.Leadership.IsLeaderHere)
-                return ErrorCode.NotLeaderOrFollower;
+            if (Look() is { } result)
+                return result;
             var remainingMs = deadline.MillisecondsSince(Instant.Now(time));
             if (remainingMs <= 0)
                 return ErrorCode.RequestTimedOut;
@@ -37,13 +54,11 @@ public readonly record struct CommitWait(PartitionReplica Replica, long Offset) 
             await new DataWaiter(time).WaitAsync(
                 this, TimeSpan.FromMilliseconds(Math.Min(remainingMs, int.MaxValue)), cancellationToken);
         }
-
-        return ErrorCode.None;
     }
 
     void IWatched.Add(DataWaiter waiter) => Replica.AddWaiter(waiter);
 
     void IWatched.Remove(DataWaiter waiter) => Replica.RemoveWaiter(waiter);
 
-    bool IWatched.HasNews() => IsCommitted || !Replica.Leadership.IsLeaderHere;
+    bool IWatched.HasNews() => Look() is not null;
 }

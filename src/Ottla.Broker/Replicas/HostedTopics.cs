@@ -37,6 +37,9 @@ public sealed class HostedTopics
         return partitions;
     }
 
+    /// <summary>Forgets that the log of a replica cannot be used: this broker is no replica any more.</summary>
+    internal void RemoveOffline(TopicPartition partition) => _offline.TryRemove(partition, out _);
+
     /// <summary>Adds a replica.</summary>
     internal void Add(PartitionReplica replica)
     {
@@ -44,6 +47,16 @@ public sealed class HostedTopics
         var topic = _byId.GetOrAdd(replica.TopicId, static (id, name) => new HostedTopic(id, name), replica.Partition.Topic);
         topic.Set(replica.Partition.Partition, replica);
         _byName[topic.Name] = topic; // last: a reader that finds the topic by name must find the partition too
+    }
+
+    /// <summary>Removes a replica, and its topic if that was its last one here.</summary>
+    internal void Remove(PartitionReplica replica)
+    {
+        if (Find(replica.TopicId) is not { } topic)
+            return;
+        topic.Set(replica.Partition.Partition, null);
+        if (!topic.Replicas.Any())
+            Remove(topic);
     }
 
     /// <summary>Removes a topic and all its replicas.</summary>

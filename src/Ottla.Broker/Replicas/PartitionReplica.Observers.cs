@@ -8,10 +8,12 @@ public sealed partial class PartitionReplica
     private readonly ScheduledLock _waitersLock = new();
     private readonly List<DataWaiter> _waiters = [];
 
+    private long _announcedLogStart;
+
     /// <summary>Replaced as a whole, under <see cref="_waitersLock"/>.</summary>
     private volatile IReplicaObserver[] _observers = [];
 
-    /// <summary>Wakes <paramref name="waiter"/> at the next append or change of leader.</summary>
+    /// <summary>Wakes <paramref name="waiter"/> when there is more to read, or the leader or the ISR changes.</summary>
     public void AddWaiter(DataWaiter waiter)
     {
         using (_waitersLock.EnterScope())
@@ -39,8 +41,25 @@ public sealed partial class PartitionReplica
             _observers = [.. _observers.Where(known => !ReferenceEquals(known, observer))];
     }
 
+    /// <summary>Announces that the log starts elsewhere since the last call: retention has deleted segments.</summary>
+    public void AnnounceLogStart()
+    {
+        var start = Log.LogStartOffset;
+        if (Interlocked.Exchange(ref _announcedLogStart, start) != start)
+            Announce(ReplicaChange.LogStart);
+    }
+
     /// <summary>Wakes who waits, and tells the observers. Never called under a lock.</summary>
     private void Announce(ReplicaChange change)
+    {
+        // Only followers read what is not committed, and these are observers.
+        if (change != ReplicaChange.Appended)
+            WakeWaiters();
+        foreach (var observer in _observers)
+            observer.OnChange(this, change);
+    }
+
+    private void WakeWaiters()
     {
         using (_waitersLock.EnterScope())
         {
@@ -48,8 +67,5 @@ public sealed partial class PartitionReplica
                 waiter.Wake();
             _waiters.Clear();
         }
-
-        foreach (var observer in _observers)
-            observer.OnChange(this, change);
     }
 }

@@ -1,39 +1,34 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
+using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Log;
 using Ottla.Storage.Producers;
 
 namespace Ottla.Broker.Replicas;
 
-/// <summary>What this replica knows of its partition from the metadata. Immutable.</summary>
-/// <param name="LeaderId">The leader; -1 when there is none.</param>
-/// <param name="LeaderEpoch">The leader's epoch.</param>
-/// <param name="PartitionEpoch">Grows with every change of the partition's metadata.</param>
-/// <param name="Replicas">Who has a replica.</param>
-/// <param name="InSyncReplicas">Who has everything that is committed.</param>
-/// <param name="IsLeaderHere">Whether this broker leads.</param>
-public sealed record PartitionLeadership(
-    int LeaderId, int LeaderEpoch, int PartitionEpoch, IReadOnlyList<int> Replicas, IReadOnlyList<int> InSyncReplicas, bool IsLeaderHere);
-
 /// <summary>A replica on this broker: the log of the partition, its leader, and the requests that wait for its data.</summary>
 /// <remarks>
-/// All connections use it. The log has its own lock; the metadata publisher replaces leadership and configuration as a whole.
+/// All connections use it, and the followers of this broker. The log has its own lock, and the leader's state another, which is taken first;
+/// the metadata publisher replaces leadership and configuration as a whole. A partition without other replicas needs the log's lock only.
 /// </remarks>
 public sealed partial class PartitionReplica
 {
-    private volatile PartitionLeadership _leadership;
+    private readonly ReplicaSurroundings _surroundings;
     private volatile TopicSettings _settings;
 
-    /// <summary>A replica of a partition whose log is open.</summary>
-    public PartitionReplica(Uuid topicId, PartitionLog log, PartitionLeadership leadership, TopicSettings settings)
+    /// <summary>A replica of a partition whose log is open. It takes its role.</summary>
+    /// <exception cref="LogException">KAFKA_STORAGE_ERROR: the replica cannot lead.</exception>
+    public PartitionReplica(
+        Uuid topicId, PartitionLog log, PartitionRegistration registration, TopicSettings settings, ReplicaSurroundings surroundings)
     {
         TopicId = topicId;
         Log = log;
-        _leadership = leadership;
+        _surroundings = surroundings;
         _settings = settings;
-        BeginRole(leadership);
-        AdvanceHighWatermark();
+        _leadership = PartitionLeadership.Of(registration, surroundings.NodeId, before: null);
+        TakeRole(registration, before: null);
+        Conclude(mayExpand: false);
     }
 
     /// <summary>The topic's id.</summary>
@@ -45,30 +40,21 @@ public sealed partial class PartitionReplica
     /// <summary>The records.</summary>
     public PartitionLog Log { get; }
 
-    /// <summary>The leadership, as last published.</summary>
-    public PartitionLeadership Leadership => _leadership;
-
     /// <summary>The topic's effective configuration.</summary>
     public TopicSettings Settings => _settings;
-
-    /// <summary>Replaces the leadership with that of the metadata.</summary>
-    public void Update(PartitionLeadership leadership)
-    {
-        var before = _leadership;
-        _leadership = leadership;
-        if (leadership.IsLeaderHere != before.IsLeaderHere || leadership.LeaderEpoch != before.LeaderEpoch)
-            BeginRole(leadership);
-        AdvanceHighWatermark();
-        Announce(ReplicaChange.Leadership); // waiting fetches must learn of the new leader
-    }
 
     /// <summary>Replaces the configuration.</summary>
     public void Update(TopicSettings settings)
     {
-        _settings = settings;
-        Log.Config = settings.Log;
-        AdvanceHighWatermark(); // min.insync.replicas may have been lowered
-        Announce(ReplicaChange.HighWatermark);
+        Conclusion conclusion;
+        using (_leaderLock.EnterScope())
+        {
+            _settings = settings;
+            Log.Config = settings.Log;
+            conclusion = Conclude(mayExpand: true); // min.insync.replicas may have been lowered
+        }
+
+        Carry(conclusion, ReplicaChange.HighWatermark);
     }
 
     /// <summary>Whether a client that believes in <paramref name="currentLeaderEpoch"/> may be served here (KIP-320).</summary>
@@ -157,13 +143,6 @@ public sealed partial class PartitionReplica
         }
     }
 
-    /// <summary>Marks the replica as unusable, because its log was deleted or its disk failed, and wakes all waiters.</summary>
-    public void Retire()
-    {
-        _leadership = _leadership with { IsLeaderHere = false };
-        Announce(ReplicaChange.Leadership);
-    }
-
     private AppendOutcome Append(
         Memory<byte> records, in RecordValidationRules rules, int leaderEpoch, short transactionVersion, VerificationGuard? guard,
         Instant now)
@@ -177,12 +156,8 @@ public sealed partial class PartitionReplica
             var result = Log.AppendAsLeader(
                 validated.Bytes, leaderEpoch, rules.Origin, now, transactionVersion, guard ?? VerificationGuard.None);
             if (!result.IsDuplicate)
-            {
-                AdvanceHighWatermark();
-                Announce(ReplicaChange.Appended | ReplicaChange.HighWatermark);
-            }
-
-            return AppendOutcome.Appended(result);
+                OnAppended(result.FirstOffset, now);
+            return AppendOutcome.Appended(result, leaderEpoch);
         }
         catch (RecordValidationException e)
         {
@@ -215,7 +190,7 @@ public sealed partial class PartitionReplica
     /// How many in-sync replicas a write needs: <c>min.insync.replicas</c>, or the number of replicas if that is lower, as in Kafka. It
     /// applies to producers with acks=all, to coordinators and to the high watermark.
     /// </summary>
-    private int MinInSync(PartitionLeadership leadership) => Math.Min(_settings.Topic.MinInsyncReplicas, leadership.Replicas.Count);
+    internal int MinInSync(PartitionLeadership leadership) => Math.Min(_settings.Topic.MinInsyncReplicas, leadership.Replicas.Count);
 
     private bool HasEnoughInSync(PartitionLeadership leadership) => leadership.InSyncReplicas.Count >= MinInSync(leadership);
 
@@ -224,21 +199,4 @@ public sealed partial class PartitionReplica
         $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, "
             + $"less than the min.insync.replicas of {MinInSync(leadership)}.") with
     { LogStartOffset = Log.LogStartOffset };
-
-    private void BeginRole(PartitionLeadership leadership)
-    {
-        if (leadership.IsLeaderHere)
-            Log.BeginLeading(leadership.LeaderEpoch);
-        else
-            Log.BeginFollowing(leadership.LeaderEpoch);
-    }
-
-    private void AdvanceHighWatermark()
-    {
-        var leadership = _leadership;
-        // With other replicas in sync, their fetches move the high watermark. Below min.insync.replicas it does not move, so that
-        // consumers do not see records that too few replicas hold (KIP-966).
-        if (leadership is { IsLeaderHere: true, InSyncReplicas.Count: 1 } && HasEnoughInSync(leadership))
-            Log.AdvanceHighWatermark(Log.LogEndOffset, leadership.LeaderEpoch);
-    }
 }

@@ -13,10 +13,17 @@ namespace Ottla.Broker.Replicas;
 /// <summary>
 /// Applies the metadata to the replicas of this broker: opens, leads, follows and deletes them, and updates their configuration.
 /// </summary>
-/// <remarks>Only the metadata publisher calls it, one call at a time.</remarks>
+/// <remarks>Only the metadata publisher calls it, one call at a time; <see cref="BeginControlledShutdown"/> may be called by others.</remarks>
+/// <param name="logs">The logs of this broker.</param>
+/// <param name="topics">The replicas of this broker, for others to find.</param>
+/// <param name="fetchers">Fetch for the replicas that follow.</param>
+/// <param name="surroundings">What the replicas share.</param>
 public sealed partial class ReplicaManager(
-    int nodeId, LogManager logs, HostedTopics topics, IReplicaFetchers fetchers, Func<BrokerConfig> config, ILogger logger) : IMetadataPublisher
+    LogManager logs, HostedTopics topics, IReplicaFetchers fetchers, ReplicaSurroundings surroundings) : IMetadataPublisher
 {
+    private readonly int _nodeId = surroundings.NodeId;
+    private readonly ILogger _logger = surroundings.Logger;
+    private volatile bool _isShuttingDown;
     private BrokerConfig? _configInForce;
 
     /// <summary>The settings of all topics without configuration of their own, and the broker configuration they were made from.</summary>
@@ -26,45 +33,79 @@ public sealed partial class ReplicaManager(
     /// <inheritdoc/>
     public string Name => "replica manager";
 
+    /// <summary>
+    /// From now on a partition that this broker has left the ISR of, or that has no leader, is not fetched any more when the metadata says
+    /// so: the controller is moving everything away from this broker.
+    /// </summary>
+    public void BeginControlledShutdown() => _isShuttingDown = true;
+
     /// <inheritdoc/>
     public void Publish(MetadataDelta delta)
     {
         SetStraysAside(delta.New);
+        surroundings.Cluster = delta.New.Cluster;
+        var changes = delta.LocalChanges(_nodeId);
         DeleteTopics(delta.Topics.Where(topic => topic.New is null).Select(topic => topic.Id));
-        var changes = delta.LocalChanges(nodeId);
-        var settings = (Topic: "", Of: (TopicSettings?)null);
-        foreach (var partition in changes.Leaders.Concat(changes.Followers))
-        {
-            if (settings.Topic != partition.Partition.Topic)
-                settings = (partition.Partition.Topic, null);
-            Follow(delta.New, partition, ref settings.Of);
-        }
-
+        DeleteReplicas(changes.Deleted.Where(partition => partition.New is not null));
+        TakeRoles(delta.New, changes);
         UpdateSettings(delta);
-        TellFetchers(changes);
+        if (delta.Brokers.Count > 0)
+            TellOfBrokers();
     }
 
-    private void TellFetchers(LocalReplicaChanges changes)
+    private void TakeRoles(MetadataImage image, LocalReplicaChanges changes)
     {
-        List<PartitionReplica> stopped = [];
+        var settings = (Topic: "", Of: (TopicSettings?)null);
+        List<PartitionReplica> unfollowed = [];
         List<FollowedPartition> followed = [];
         foreach (var change in changes.Leaders.Concat(changes.Followers))
         {
-            if (topics.Find(change.TopicId)?.Find(change.Partition.Partition) is not { } replica)
+            if (settings.Topic != change.Partition.Topic)
+                settings = (change.Partition.Topic, null);
+            if (TakeRole(image, change, ref settings.Of) is not { } replica)
                 continue;
-            var (old, now) = (change.Old, change.New!);
-            if (old is not null && old.Leader == now.Leader && old.LeaderEpoch == now.LeaderEpoch)
-                continue;
-            if (now.Leader == nodeId || now.Leader == PartitionRegistration.NoLeader)
-                stopped.Add(replica);
+            if (IsFollowed(change.New!))
+                followed.Add(new FollowedPartition(replica, change.New!.Leader, change.New.LeaderEpoch));
             else
-                followed.Add(new FollowedPartition(replica, now.Leader, now.LeaderEpoch));
+                unfollowed.Add(replica);
         }
 
-        if (stopped.Count > 0)
-            fetchers.Stop(stopped);
+        if (unfollowed.Count > 0)
+            fetchers.Stop(unfollowed);
         if (followed.Count > 0)
             fetchers.Follow(followed);
+    }
+
+    private bool IsFollowed(PartitionRegistration partition) =>
+        partition.Leader != _nodeId && partition.Leader != PartitionRegistration.NoLeader
+            && !(_isShuttingDown && !partition.Isr.Contains(_nodeId));
+
+    /// <summary>Others are alive than were before: leaders look again whom they can take into the ISR, and whom they wait for.</summary>
+    private void TellOfBrokers()
+    {
+        foreach (var replica in topics.Replicas)
+            replica.OnBrokersChanged();
+    }
+
+    /// <summary>Deletes replicas that this broker is not assigned any more, with their logs: a reassignment has ended.</summary>
+    private void DeleteReplicas(IEnumerable<PartitionDelta> changes)
+    {
+        var unassigned = changes.ToList();
+        if (unassigned.Count == 0)
+            return;
+        var replicas = unassigned.Select(change => topics.Find(change.TopicId)?.Find(change.Partition.Partition)).OfType<PartitionReplica>()
+            .ToList();
+        fetchers.Stop(replicas);
+        foreach (var replica in replicas)
+        {
+            topics.Remove(replica);
+            replica.Retire();
+        }
+
+        foreach (var change in unassigned)
+            topics.RemoveOffline(change.Partition);
+        LogUnassigned(unassigned.Count, string.Join(", ", unassigned.Select(change => change.Partition)));
+        logs.Delete([.. unassigned.Select(change => change.Partition)], LogFailed);
     }
 
     /// <summary>Deletes topics that the metadata no longer has, with their logs.</summary>
@@ -77,6 +118,7 @@ public sealed partial class ReplicaManager(
             deleted.AddRange(topics.RemoveOffline(id));
             if (topics.Find(id) is { } topic)
             {
+                fetchers.Stop([.. topic.Replicas]);
                 topics.Remove(topic);
                 foreach (var replica in topic.Replicas)
                 {
@@ -96,30 +138,27 @@ public sealed partial class ReplicaManager(
     /// <param name="image">The metadata.</param>
     /// <param name="change">The change of the partition.</param>
     /// <param name="settings">The topic's settings, created when they are first needed.</param>
-    private void Follow(MetadataImage image, PartitionDelta change, ref TopicSettings? settings)
+    /// <returns>The replica, if it has another leader or leader epoch now, and its fetcher must be told.</returns>
+    private PartitionReplica? TakeRole(MetadataImage image, PartitionDelta change, ref TopicSettings? settings)
     {
         var registration = change.New!;
-        var leadership = new PartitionLeadership(
-            registration.Leader, registration.LeaderEpoch, registration.PartitionEpoch, registration.Replicas, registration.Isr,
-            registration.Leader == nodeId);
         try
         {
             if (topics.Find(change.TopicId)?.Find(change.Partition.Partition) is { } known)
-            {
-                known.Update(leadership);
-                return;
-            }
-
+                return known.Update(registration) || (_isShuttingDown && !IsFollowed(registration)) ? known : null;
             settings ??= SettingsOf(image, change.Partition.Topic);
-            var log = logs.Find(change.Partition) ?? MakeLog(change, registration.DirectoryOf(nodeId));
+            var log = logs.Find(change.Partition) ?? MakeLog(change, registration.DirectoryOf(_nodeId));
             log.AssignTopicId(change.TopicId);
             log.Config = settings.Log;
-            topics.Add(new PartitionReplica(change.TopicId, log, leadership, settings));
+            var replica = new PartitionReplica(change.TopicId, log, registration, settings, surroundings);
+            topics.Add(replica);
+            return replica;
         }
         catch (LogException e)
         {
             topics.AddOffline(change.TopicId, change.Partition); // only this partition answers KAFKA_STORAGE_ERROR
             LogFailed(change.Partition, e);
+            return null;
         }
     }
 
@@ -139,8 +178,8 @@ public sealed partial class ReplicaManager(
 
     private void UpdateSettings(MetadataDelta delta)
     {
-        var haveDefaultsChanged = !ReferenceEquals(_configInForce, config());
-        _configInForce = config();
+        var haveDefaultsChanged = !ReferenceEquals(_configInForce, surroundings.Config());
+        _configInForce = surroundings.Config();
         foreach (var topic in topics.Topics)
         {
             if (!haveDefaultsChanged && !delta.Configs.Contains(ConfigResource.Topic(topic.Name)))
@@ -158,7 +197,7 @@ public sealed partial class ReplicaManager(
             return DefaultSettings();
         try
         {
-            return new TopicSettings(TopicConfig.Create(config(), overrides), config());
+            return new TopicSettings(TopicConfig.Create(surroundings.Config(), overrides), surroundings.Config());
         }
         catch (ConfigException e)
         {
@@ -169,7 +208,7 @@ public sealed partial class ReplicaManager(
 
     private TopicSettings DefaultSettings()
     {
-        var current = config();
+        var current = surroundings.Config();
         if (!ReferenceEquals(_defaults.MadeFrom, current))
             _defaults = (current, new TopicSettings(current.TopicDefaults, current));
         return _defaults.Settings!;
@@ -187,7 +226,7 @@ public sealed partial class ReplicaManager(
         foreach (var log in logs.Logs)
         {
             var topic = image.Topics.Find(log.Partition.Topic);
-            var isHere = topic?.Partition(log.Partition.Partition)?.Replicas.Contains(nodeId) ?? false;
+            var isHere = topic?.Partition(log.Partition.Partition)?.Replicas.Contains(_nodeId) ?? false;
             if (isHere && (log.TopicId is null || log.TopicId == topic!.Id))
                 continue;
             try
@@ -205,6 +244,11 @@ public sealed partial class ReplicaManager(
     [LoggerMessage(
         Level = LogLevel.Information, Message = "Topic {Topic} was deleted: deleting the logs of its {Count} partitions on this broker")]
     private partial void LogDeleted(string topic, int count);
+
+    [LoggerMessage(
+        Level = LogLevel.Information,
+        Message = "This broker is no replica of {Count} partitions any more: deleting their logs. They are {Partitions}")]
+    private partial void LogUnassigned(int count, string partitions);
 
     [LoggerMessage(
         Level = LogLevel.Warning, Message =

@@ -12,3 +12,17 @@ namespace Ottla.StateMachines.Replication;
 /// <param name="Now">When the fetch arrived.</param>
 public readonly record struct FollowerFetch(
     int ReplicaId, long BrokerEpoch, int LeaderEpoch, long FetchOffset, long LogStartOffset, long LeaderEndOffset, Instant Now);
+
+/// <summary>What a fetch says that the leader did not know.</summary>
+[Flags]
+public enum FollowerMoves
+{
+    /// <summary>Nothing that others depend on.</summary>
+    None = 0,
+
+    /// <summary>The follower's log ends elsewhere.</summary>
+    End = 1,
+
+    /// <summary>The follower's log starts elsewhere.</summary>
+    LogStart = 2,
+}

@@ -11,7 +11,7 @@ public readonly record struct IsrMember(int BrokerId, long BrokerEpoch);
 /// <summary>A change of the ISR that a leader asks the controller for. Compared by reference: an answer belongs to one proposal.</summary>
 /// <param name="leaderEpoch">The leader's epoch.</param>
 /// <param name="partitionEpoch">The partition epoch that it is based on.</param>
-/// <param name="isr">The ISR that is asked for, in the order of the ISR before.</param>
+/// <param name="isr">The ISR that is asked for, by id, as Kafka lists it.</param>
 /// <param name="added">The replica that joins; null for a shrink.</param>
 public sealed class IsrProposal(int leaderEpoch, int partitionEpoch, ImmutableArray<IsrMember> isr, int? added)
 {

@@ -86,19 +86,20 @@ public sealed class PartitionLeaderState
         : ErrorCode.None;
 
     /// <summary>Takes over a fetch that was answered with records, or with none because there are none. Others say nothing.</summary>
-    /// <returns>Whether the follower has moved, so that the high watermark may.</returns>
-    public bool OnFetch(in FollowerFetch fetch, ClusterImage cluster)
+    /// <returns>What has moved.</returns>
+    public FollowerMoves OnFetch(in FollowerFetch fetch, ClusterImage cluster)
     {
         if (fetch.LeaderEpoch != LeaderEpoch
             || Find(fetch.ReplicaId) is not { } follower
             || IsOfFormerRegistration(fetch.ReplicaId, fetch.BrokerEpoch, cluster))
         {
-            return false;
+            return FollowerMoves.None;
         }
 
         var before = (follower.EndOffset, follower.LogStartOffset);
         follower.OnFetch(fetch);
-        return before != (follower.EndOffset, follower.LogStartOffset);
+        return (before.EndOffset == follower.EndOffset ? FollowerMoves.None : FollowerMoves.End)
+            | (before.LogStartOffset == follower.LogStartOffset ? FollowerMoves.None : FollowerMoves.LogStart);
     }
 
     /// <summary>The leader has appended to its log.</summary>
@@ -257,7 +258,7 @@ public sealed class PartitionLeaderState
     private IsrProposal Propose(ImmutableArray<int> isr, int? added, long brokerEpoch)
     {
         ImmutableArray<IsrMember> members =
-            [.. isr.Select(id => new IsrMember(id, id == _nodeId ? brokerEpoch : Find(id)?.BrokerEpoch ?? -1))];
+            [.. isr.Order().Select(id => new IsrMember(id, id == _nodeId ? brokerEpoch : Find(id)?.BrokerEpoch ?? -1))];
         IsProposalOpen = true;
         return Proposal = new IsrProposal(LeaderEpoch, PartitionEpoch, members, added);
     }

@@ -26,8 +26,10 @@ public sealed partial class PartitionLog
         Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion = 0,
         VerificationGuard guard = default)
     {
-        var result = AppendLocked(batches, leaderEpoch, origin, now, transactionVersion, guard);
+        var result = AppendLocked(batches, leaderEpoch, origin, now, transactionVersion, guard, out var isUncommitted);
         FlushIfManyAreUnflushed();
+        if (isUncommitted)
+            AdvanceHighWatermark(result.LastOffset + 1, leaderEpoch); // flushed now, by this caller or another
         return result;
     }
 
@@ -60,8 +62,10 @@ public sealed partial class PartitionLog
     }
 
     private LogAppendResult AppendLocked(
-        Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion, VerificationGuard guard)
+        Memory<byte> batches, int leaderEpoch, AppendOrigin origin, Instant now, short transactionVersion, VerificationGuard guard,
+        out bool isUncommitted)
     {
+        isUncommitted = false;
         using (_lock.EnterScope())
         {
             ThrowIfOffline();
@@ -78,6 +82,8 @@ public sealed partial class PartitionLog
                         $"The batches have {bytes.Length} bytes; a segment holds at most {_config.SegmentBytes} (segment.bytes).");
                 _epochs.Assign(leaderEpoch, extent.FirstOffset);
                 Write(bytes, extent, now);
+                if (_commitsAlone && !(isUncommitted = AreManyUnflushed))
+                    RaiseHighWatermark(_logEndOffset);
                 var appendTimeMs = _config.TimestampType == TimestampType.LogAppendTime
                     ? extent.MaxTimestampMs
                     : RecordBatchLayout.NoTimestamp;
@@ -99,9 +105,11 @@ public sealed partial class PartitionLog
     /// </summary>
     private void FlushIfManyAreUnflushed()
     {
-        if (UnflushedRecords >= Config.FlushMessages)
+        if (AreManyUnflushed)
             Flush();
     }
+
+    private bool AreManyUnflushed => UnflushedRecords >= Config.FlushMessages;
 
     /// <summary>Patches offsets and epoch into every batch and checks their producers.</summary>
     /// <returns>True when a batch is a duplicate: nothing is to be appended.</returns>

@@ -25,16 +25,28 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
+    /// Whether appends are committed as they are made, because no other replica has to have them. In the same step as the append: who leads
+    /// alone needs nobody else to move the high watermark.
+    /// </summary>
+    private bool _commitsAlone;
+
+    /// <summary>
     /// The replica leads from now on: only appends of this epoch are taken. Notes that the epoch starts at the log's end.
     /// </summary>
+    /// <param name="leaderEpoch">The epoch. The same again only changes what follows.</param>
+    /// <param name="commitsAlone">Whether there is no other replica: what is appended, and what is there, is committed.</param>
+    /// <returns>The log's end: while nobody appends in a new epoch, its start offset.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
-    public void BeginLeading(int leaderEpoch)
+    public long BeginLeading(int leaderEpoch, bool commitsAlone = false)
     {
         using (_lock.EnterScope())
         {
             ThrowIfOffline();
             _epochs.Begin(leaderEpoch, _logEndOffset);
-            (_role, _roleEpoch) = (ReplicaRole.Leader, leaderEpoch);
+            (_role, _roleEpoch, _commitsAlone) = (ReplicaRole.Leader, leaderEpoch, commitsAlone);
+            if (commitsAlone)
+                RaiseHighWatermark(_logEndOffset);
+            return _logEndOffset;
         }
     }
 
@@ -44,7 +56,7 @@ public sealed partial class PartitionLog
     public void BeginFollowing(int leaderEpoch)
     {
         using (_lock.EnterScope())
-            (_role, _roleEpoch) = (ReplicaRole.Follower, leaderEpoch);
+            (_role, _roleEpoch, _commitsAlone) = (ReplicaRole.Follower, leaderEpoch, false);
     }
 
     /// <summary>Raises the high watermark of a log without a role; never above the log's end, never back.</summary>

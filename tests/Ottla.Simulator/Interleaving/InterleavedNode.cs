@@ -60,7 +60,16 @@ internal sealed class InterleavedNode : IDisposable
             Disk.CreateDirectory(directory);
         Disk.FlushDirectory("/");
         Logs = Open();
-        _replicas = new ReplicaManager(NodeId, Logs, Topics, new NoFetchers(), () => _config, NullLogger.Instance);
+        var surroundings = new ReplicaSurroundings
+        {
+            NodeId = NodeId,
+            Config = () => _config,
+            BrokerEpoch = () => 0,
+            IsrChanges = new NoIsrChanges(),
+            Time = clock,
+            Logger = NullLogger.Instance,
+        };
+        _replicas = new ReplicaManager(Logs, Topics, new NoFetchers(), surroundings);
         var leaders = new LeaderHints(() => _metadata.Image, Topics);
         _fetch = new FetchHandler(
             new FetchPlanner(Topics, leaders, clock), new FetchSessions(1, new Prng(seed)), leaders, () => int.MaxValue, clock);
@@ -175,5 +184,11 @@ internal sealed class InterleavedNode : IDisposable
         {
             // Nothing was begun.
         }
+    }
+
+    /// <summary>There are no other replicas, so there is nothing to ask for.</summary>
+    private sealed class NoIsrChanges : IIsrChanges
+    {
+        public void Request(PartitionReplica replica) => throw new SimulationException($"{replica.Partition} has no followers.");
     }
 }

@@ -162,7 +162,7 @@ public sealed class ProduceApiTests
         await using var _1 = node;
         await client.CreateTopicAsync("two", 1, ("min.insync.replicas", "2"));
         var replica = node.Replica("two");
-        replica.Update(replica.Leadership with { Replicas = [0, 1] });
+        replica.Update(TestReplicas.After(replica, replicas: [replica.Leadership.LeaderId, 77]));
         AssertError(ErrorCode.NotEnoughReplicas, (await client.ProduceAsync("two", Batch(), acks: -1)).ErrorCode);
         Assert.Equal(0, (await client.ProduceAsync("two", Batch(), acks: 1)).BaseOffset);
         Assert.Equal(0, replica.Log.HighWatermark); // what too few hold is not shown
@@ -211,7 +211,7 @@ public sealed class ProduceApiTests
         await RefusedAsync(ErrorCode.OutOfOrderSequenceNumber, 1, Numbered(epoch: 1, 9));
         await RefusedAsync(ErrorCode.InvalidProducerEpoch, 1, Numbered(epoch: 0, 1));
         var replica = node.Replica("t");
-        replica.Update(replica.Leadership with { Replicas = [0, 1], InSyncReplicas = [] });
+        replica.Update(TestReplicas.After(replica, replicas: [replica.Leadership.LeaderId, 77], isr: []));
         await RefusedAsync(ErrorCode.NotEnoughReplicas, 1, Batch(), acks: -1);
 
         async Task RefusedAsync(ErrorCode error, long logStartOffset, byte[] records, string topic = "t", int partition = 0, short acks = 1)

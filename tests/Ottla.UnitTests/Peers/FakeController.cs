@@ -34,6 +34,8 @@ internal sealed class FakeController : IAsyncDisposable
                 new PlainApiEntry<EnvelopeRequest, EnvelopeResponse>(new Handler<EnvelopeRequest, EnvelopeResponse>(request => Envelope(request))),
                 new PlainApiEntry<AllocateProducerIdsRequest, AllocateProducerIdsResponse>(
                     new Handler<AllocateProducerIdsRequest, AllocateProducerIdsResponse>(request => Allocate(request))),
+                new PlainApiEntry<AlterPartitionRequest, AlterPartitionResponse>(
+                    new Handler<AlterPartitionRequest, AlterPartitionResponse>(request => AlterPartition(request))),
             ]);
         _server.StartAccepting(table);
     }
@@ -44,6 +46,8 @@ internal sealed class FakeController : IAsyncDisposable
     public Func<EnvelopeRequest, Task<EnvelopeResponse>> Envelope { get; set; } = _ => throw new InvalidOperationException("no test asks for it");
 
     public Func<AllocateProducerIdsRequest, Task<AllocateProducerIdsResponse>> Allocate { get; set; } = _ => throw new InvalidOperationException("no test asks for it");
+
+    public Func<AlterPartitionRequest, Task<AlterPartitionResponse>> AlterPartition { get; set; } = _ => throw new InvalidOperationException("no test asks for it");
 
     public async ValueTask DisposeAsync()
     {

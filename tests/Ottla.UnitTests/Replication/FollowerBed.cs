@@ -68,7 +68,8 @@ internal sealed class FollowerBed : IAsyncDisposable
             Logger = Log.Logger,
         };
         _fetchers = new ReplicaFetchers(Host, () => Config, _background, Log.Logger);
-        _replicas = new ReplicaManager(BrokerId, Logs, Topics, _fetchers, () => Config, Log.Logger);
+        _replicas = new ReplicaManager(
+            Logs, Topics, _fetchers, TestReplicas.Surroundings(BrokerId, Clock, config: () => Config, logger: Log.Logger));
         Publish(
             new FeatureLevelRecord { Name = MetadataVersion.FeatureName, FeatureLevel = MetadataVersion.Latest.Level },
             new TopicRecord { Name = "t", TopicId = Topic });

@@ -377,7 +377,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         }
     }
 
-    private bool IsCommitted(long offset) => offset <= _writtenOffset && new CommitWait(_replica, offset).IsCommitted;
+    private bool IsCommitted(long offset) => offset <= _writtenOffset && new CommitWait(_replica, offset, LeaderEpoch).IsCommitted;
 
     private void Answer(CoordinatorReply reply)
     {
@@ -396,7 +396,7 @@ internal sealed partial class CoordinatorShard<TCommand>
             return;
         _isWatchingCommit = true;
         var offset = Math.Min(isReplyDue ? reply.Offset : long.MaxValue, isOutputDue ? output.Offset : long.MaxValue);
-        _ = WatchCommitAsync(new CommitWait(_replica, offset), now.AddMilliseconds(TimerMsMax));
+        _ = WatchCommitAsync(new CommitWait(_replica, offset, LeaderEpoch), now.AddMilliseconds(TimerMsMax));
     }
 
     private async Task WatchCommitAsync(CommitWait commit, Instant deadline)

@@ -56,7 +56,7 @@ public sealed class TransactionMarkers(
 
             var outcome = Append(replica, marker);
             results[partition] = outcome.ErrorCode;
-            if (outcome.ErrorCode == ErrorCode.None && CommitWait.For(replica, outcome.Result) is { IsCommitted: false } commit)
+            if (outcome.ErrorCode == ErrorCode.None && CommitWait.For(replica, outcome) is var commit && commit.Look() != ErrorCode.None)
                 (uncommitted ??= []).Add(commit);
         }
 

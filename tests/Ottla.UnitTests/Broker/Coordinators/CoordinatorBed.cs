@@ -23,6 +23,8 @@ internal sealed class CoordinatorBed : IDisposable
     private readonly IReadOnlyDictionary<string, string> _topicConfigs;
     private MetadataImage _image = MetadataImage.Empty;
     private int _machineCount;
+    private int _partitionEpoch;
+    private PartitionRegistration? _registration;
 
     public CoordinatorBed(IReadOnlyDictionary<string, string>? topicConfigs = null, CoordinatorSettings? settings = null)
     {
@@ -100,14 +102,7 @@ internal sealed class CoordinatorBed : IDisposable
     public void Elect(int leader, int epoch, int inSyncReplicas = 1, int? replicas = null)
     {
         int[] all = [.. Enumerable.Range(0, replicas ?? inSyncReplicas)];
-        var leadership = new PartitionLeadership(leader, epoch, epoch, all, all[..inSyncReplicas], leader == NodeId);
-        if (_topics.Find(TopicId)?.Find(0) is { } replica)
-            replica.Update(leadership);
-        else
-            _topics.Add(new PartitionReplica(TopicId, Log, leadership, TopicSettings));
-        if (_image.Topics.Find(TopicId) is null)
-            Apply(new TopicRecord { Name = Topic, TopicId = TopicId });
-        Apply(new PartitionRecord
+        var record = new PartitionRecord
         {
             TopicId = TopicId,
             PartitionId = 0,
@@ -116,16 +111,20 @@ internal sealed class CoordinatorBed : IDisposable
             Directories = [.. all.Select(_ => DirectoryIds.Unassigned)],
             Leader = leader,
             LeaderEpoch = epoch,
-            PartitionEpoch = epoch
-        });
+            PartitionEpoch = ++_partitionEpoch,
+        };
+        _registration = PartitionRegistration.From(record);
+        if (_topics.Find(TopicId)?.Find(0) is { } replica)
+            replica.Update(_registration);
+        else
+            _topics.Add(new PartitionReplica(TopicId, Log, _registration, TopicSettings, TestReplicas.Surroundings(NodeId, Clock)));
+        if (_image.Topics.Find(TopicId) is null)
+            Apply(new TopicRecord { Name = Topic, TopicId = TopicId });
+        Apply(record);
     }
 
-    /// <summary>Has those who wait for the partition look again, as an append does.</summary>
-    public void WakeWaiters()
-    {
-        var replica = _topics.Find(TopicId)!.Find(0)!;
-        replica.Update(replica.Leadership);
-    }
+    /// <summary>Has those who wait for the partition look again, as a change of its metadata does.</summary>
+    public void WakeWaiters() => _topics.Find(TopicId)!.Find(0)!.Update(_registration!);
 
     /// <summary>Waits until requests are decided.</summary>
     public async Task LoadedAsync()
