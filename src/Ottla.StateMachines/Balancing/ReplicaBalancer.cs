@@ -140,7 +140,7 @@ internal sealed class ReplicaBalancer
             foreach (var target in _serving)
             {
                 var difference = _placement.InRack(partition, target.Rack) - inSource;
-                if (difference > -2 || !MayMove(partition, source, target) || !Placement.CanTake(partition, target))
+                if (difference > -2 || !MayLeave(partition, source) || !MayTake(target) || !Placement.CanTake(partition, target))
                     continue;
                 var rank = (
                     Difference: difference,
@@ -170,7 +170,7 @@ internal sealed class ReplicaBalancer
             for (var t = 0; t < _serving.Count; t++)
             {
                 var (source, target) = (_serving[s], _serving[t]);
-                if (!MayGain(source, target) || FindMove(source, target) is not { } partition)
+                if (!MayTake(target) || !MayGain(source, target) || FindMove(source, target) is not { } partition)
                     continue;
                 partition.BalancedFor |= ReasonFor(partition.Source.Bytes, source, target);
                 _placement.Move(partition, source, target);
@@ -187,7 +187,7 @@ internal sealed class ReplicaBalancer
         foreach (var partition in source.Replicas)
         {
             var gain = Gain(partition.Source.Bytes, source, target);
-            if (gain > bestGain && MayMove(partition, source, target) && _placement.CanMove(partition, source, target))
+            if (gain > bestGain && MayLeave(partition, source) && _placement.CanMove(partition, source, target))
                 bestGain = gain;
         }
 
@@ -199,7 +199,7 @@ internal sealed class ReplicaBalancer
         foreach (var partition in source.Replicas)
         {
             if (Gain(partition.Source.Bytes, source, target) < bestGain * GoodEnough
-                || !MayMove(partition, source, target) || !_placement.CanMove(partition, source, target))
+                || !MayLeave(partition, source) || !_placement.CanMove(partition, source, target))
                 continue;
             var rank = (
                 OfTopic: _placement.ReplicasOfTopic(partition.Topic, target) - _placement.ReplicasOfTopic(partition.Topic, source),
@@ -221,7 +221,8 @@ internal sealed class ReplicaBalancer
             for (var t = 0; t < _serving.Count; t++)
             {
                 var (source, target) = (_serving[s], _serving[t]);
-                if (source.Bytes <= target.Bytes || !MayGain(source, target) || FindExchange(source, target) is not var (large, small))
+                if (source.Bytes <= target.Bytes || !MayTake(source) || !MayTake(target) || !MayGain(source, target)
+                    || FindExchange(source, target) is not var (large, small))
                     continue;
                 large.BalancedFor |= MoveReasons.Bytes;
                 small.BalancedFor |= MoveReasons.Bytes;
@@ -238,14 +239,14 @@ internal sealed class ReplicaBalancer
     {
         var wanted = (source.Bytes - target.Bytes) / 2;
         var offers = target.Replicas
-            .Where(partition => MayMove(partition, target, source) && _placement.CanMove(partition, target, source))
+            .Where(partition => MayLeave(partition, target) && _placement.CanMove(partition, target, source))
             .OrderBy(partition => partition.Source.Bytes).ThenBy(partition => partition.Index).ToList();
         var sizes = offers.ConvertAll(partition => partition.Source.Bytes);
         (Partition, Partition)? best = null;
         var bestRank = (Loss: -LeastGain, Bytes: 0L, Large: 0, Small: 0);
         foreach (var large in source.Replicas)
         {
-            if (!MayMove(large, source, target) || !_placement.CanMove(large, source, target))
+            if (!MayLeave(large, source) || !_placement.CanMove(large, source, target))
                 continue;
             var middle = sizes.BinarySearch(large.Source.Bytes - wanted);
             middle = middle < 0 ? ~middle : middle;
@@ -289,11 +290,12 @@ internal sealed class ReplicaBalancer
         return any;
     }
 
-    /// <summary>Whether the plan may move this replica at all: see <see cref="BalancedCluster.NewBrokers"/>.</summary>
-    private bool MayMove(Partition partition, Broker source, Broker target) =>
-        !partition.Source.IsFixed
-        && (_movesLeavingOnly ? !partition.HadFirst(source)
-            : _newBrokers.IsEmpty || _newBrokers.Contains(target.Source.Id));
+    /// <summary>Whether the plan may move this replica: see <see cref="BalancedCluster.NewBrokers"/>.</summary>
+    private bool MayLeave(Partition partition, Broker source) =>
+        !partition.Source.IsFixed && (!_movesLeavingOnly || !partition.HadFirst(source));
+
+    /// <summary>Whether the plan may move replicas there that need not move: see <see cref="BalancedCluster.NewBrokers"/>.</summary>
+    private bool MayTake(Broker target) => _newBrokers.IsEmpty || _newBrokers.Contains(target.Source.Id);
 
     /// <summary>Whether any move between them can gain: one is out of its bounds, and the source has more of something.</summary>
     private bool MayGain(Broker source, Broker target) =>
