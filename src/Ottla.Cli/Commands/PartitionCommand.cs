@@ -1,6 +1,4 @@
-using System.Collections.Immutable;
 using System.CommandLine;
-using System.Globalization;
 using Ottla.Cli.Admin;
 using Ottla.Cli.Partitions;
 using Ottla.Configuration;
@@ -125,16 +123,17 @@ internal static class PartitionCommand
             "Carry out a plan, or a file of kafka-reassign-partitions. When it is interrupted, the same command goes on. At the end the "
             + "preferred leaders are elected and the throttle is removed.") { plan, throttle, parallel, keep };
         options.AddTo(command);
-        command.SetAction((arguments, stop) => options.TryRunAsync(arguments, async connection =>
+        command.SetAction((arguments, _) => options.TryRunAsync(arguments, async connection =>
         {
             var rate = arguments.GetValue(throttle) is not { } text ? null
                 : ByteText.TryParseRate(text, out var bytes) ? (long?)bytes
                 : throw new ConfigException($"--throttle: cannot read '{text}'. Expected bytes per second, for example 50MB/s.");
             if (arguments.GetValue(parallel) is < 1 and var few)
                 throw new ConfigException($"--max-parallel: {few} is less than 1.");
-            var mover = new PartitionMover(connection, Console.Out, TimeProvider.System);
             var file = PlanFile.Read(arguments.GetValue(plan)!);
-            return await mover.MoveAsync(file, new MoveOptions(rate, arguments.GetValue(parallel), arguments.GetValue(keep)), stop);
+            var how = new MoveOptions(rate, arguments.GetValue(parallel), arguments.GetValue(keep));
+            using var stop = new StopSignals();
+            return await new PartitionMover(connection, Console.Out, TimeProvider.System).MoveAsync(file, how, stop.Token);
         }));
         return command;
     }

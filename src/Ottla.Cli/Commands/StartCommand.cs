@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker;
 using Ottla.Broker.Hosts;
@@ -98,38 +97,4 @@ internal static partial class StartCommand
 
     [LoggerMessage(Level = LogLevel.Critical, Message = "{Reason}")]
     private static partial void LogFatal(ILogger logger, string reason);
-
-    /// <summary>Completes a task and cancels a token when SIGTERM, SIGINT or SIGHUP arrives.</summary>
-    private sealed class StopSignals : IDisposable
-    {
-        private readonly TaskCompletionSource _requested = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly CancellationTokenSource _cancellation = new();
-        private readonly PosixSignalRegistration[] _registrations;
-
-        public StopSignals() =>
-            _registrations =
-            [
-                .. ((PosixSignal[])[PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP]).Select(
-                    signal => PosixSignalRegistration.Create(signal, OnSignal)),
-            ];
-
-        public Task Requested => _requested.Task;
-
-        /// <summary>Cancelled at the first signal: ends a start that is not over yet.</summary>
-        public CancellationToken Token => _cancellation.Token;
-
-        public void Dispose()
-        {
-            foreach (var registration in _registrations)
-                registration.Dispose();
-            _cancellation.Dispose();
-        }
-
-        private void OnSignal(PosixSignalContext context)
-        {
-            context.Cancel = true; // The node flushes its logs first; then the process ends by itself.
-            _requested.TrySetResult();
-            _cancellation.Cancel();
-        }
-    }
 }
