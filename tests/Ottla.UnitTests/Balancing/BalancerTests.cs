@@ -139,7 +139,7 @@ public sealed class BalancerTests
     }
 
     [Fact]
-    public void A_large_cluster_is_planned_in_a_moment()
+    public void A_large_cluster_is_planned()
     {
         var random = new Prng(5);
         var brokers = Enumerable.Range(1, 100).Select(id => new BalancedBroker(id, $"r{id % 3}")).ToList();
