@@ -8,6 +8,7 @@ using Ottla.Broker.Metadata;
 using Ottla.Broker.Peers;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Replicas.Fetching;
+using Ottla.Broker.Replicas.Followers;
 using Ottla.Broker.Server;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
@@ -112,6 +113,10 @@ internal sealed class BrokerRole
         shared.Loader.Register(transactions.Coordinators);
         parts.Add("ending the transaction coordinators", transactions.Coordinators.Close);
 
+        var followerSessions = new FollowerSessions(
+            new FollowerReader(
+                topics, new LeaderHints(() => shared.Metadata.Current, topics), ThrottleOfLeaders(config, currentConfig, time)),
+            config.MaxIncrementalFetchSessionCacheSlots, new Prng(shared.Platform.Seed + 1), time);
         var apis = BrokerApis.CreateTable(new BrokerServices
         {
             Config = currentConfig,
@@ -128,6 +133,7 @@ internal sealed class BrokerRole
                 currentConfig, time),
             TransactionMarkers = markers,
             FetchSessions = new FetchSessions(config.MaxIncrementalFetchSessionCacheSlots, new Prng(shared.Platform.Seed)),
+            FollowerSessions = followerSessions,
             SupportedFeatures = SupportedByThisVersion.Features,
             Quorum = () => shared.Raft.Quorum,
             Loggers = loggers,
@@ -209,6 +215,13 @@ internal sealed class BrokerRole
         };
         return new ReplicaFetchers(
             host, () => shared.Config, shared.Background, shared.Loggers.CreateLogger(nameof(ReplicaFetchers)));
+    }
+
+    private static LeaderThrottle ThrottleOfLeaders(BrokerConfig config, Func<BrokerConfig> currentConfig, TimeProvider time)
+    {
+        var quota = new ReplicationQuota(config.ReplicationQuotaWindowNum, config.ReplicationQuotaWindowSizeSeconds);
+        return new LeaderThrottle(
+            config.NodeId, new ReplicationThrottle(quota, () => currentConfig().LeaderReplicationThrottledRate, time));
     }
 
     private static BrokerLifecycle CreateLifecycle(SharedNode shared, NodeChannels channels, NodeIdentity identity)

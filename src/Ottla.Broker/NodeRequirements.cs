@@ -1,3 +1,4 @@
+using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 
 namespace Ottla.Broker;
@@ -13,6 +14,13 @@ internal static class NodeRequirements
             throw new ConfigException(
                 $"authorizer.class.name: this version enforces no ACLs, so {authorizer} would protect nothing. Remove it to run without "
                     + "an authorizer.");
+        }
+
+        if (config.ReplicaSelectorClass is { Length: > 0 } selector && selector != RackAwareReplicas.KafkaClass)
+        {
+            throw new ConfigException(
+                $"replica.selector.class: this version has no class {selector}. Name {RackAwareReplicas.KafkaClass}, or remove it to have "
+                    + "leaders serve all consumers.");
         }
 
         foreach (var listener in config.Listeners)

@@ -49,6 +49,10 @@ public static class EffectiveConfigs
             "log.cleaner.io.max.bytes.per.second", "log.cleaner.backoff.ms",
             "num.recovery.threads.per.data.dir", "replica.high.watermark.checkpoint.interval.ms", "request.timeout.ms",
 
+            // Replication.
+            "replica.selector.class", "leader.replication.throttled.rate", "replication.quota.window.num",
+            "replication.quota.window.size.seconds",
+
             // Producers and transactions.
             "producer.id.expiration.ms", "transaction.state.log.min.isr", "transaction.state.log.load.buffer.size",
             "transaction.state.log.replication.factor", "transaction.state.log.num.partitions", "transaction.state.log.segment.bytes",
@@ -78,7 +82,7 @@ public static class EffectiveConfigs
             "min.cleanable.dirty.ratio", "min.compaction.lag.ms", "max.compaction.lag.ms", "delete.retention.ms",
             "min.insync.replicas", "compression.type", "compression.gzip.level", "compression.lz4.level", "compression.zstd.level",
             "preallocate", "message.timestamp.type", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms",
-            "unclean.leader.election.enable", "internal.segment.bytes",
+            "unclean.leader.election.enable", "internal.segment.bytes", "leader.replication.throttled.replicas",
         ],
         StringComparer.Ordinal);
 

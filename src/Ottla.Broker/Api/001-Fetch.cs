@@ -9,31 +9,40 @@ using PartitionResponse = Ottla.Protocol.Messages.FetchResponse.PartitionData;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>Fetch (key 1), versions 4 to 18: reads whole record batches of the partitions led here.</summary>
+/// <summary>Fetch (key 1), versions 4 to 18: reads whole record batches of the partitions that have a replica here.</summary>
 /// <remarks>
+/// For consumers; fetches with a replica id are of followers (<see cref="ReplicaFetchHandler"/>).
 /// Answers as soon as min_bytes are there or anything is wrong, else after max_wait_ms. The first batch found is returned whatever its
 /// size, so that a consumer gets on; after that max_bytes and partition_max_bytes hold. READ_COMMITTED reads up to the last stable offset,
 /// and is told of aborted transactions. Incremental sessions (v7+) leave out what has no news. From version 13 on topics are named by id.
-/// last_fetched_epoch (v12+) answers with the diverging epoch. Errors: OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID,
-/// NOT_LEADER_OR_FOLLOWER (with the leader, v16+), FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR,
-/// UNKNOWN_SERVER_ERROR (a negative size), INCONSISTENT_TOPIC_ID (the topic was made anew since the session began); of the session:
-/// FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
+/// From version 11 on followers serve consumers too, and a leader sends those that name their rack to a replica there (KIP-392,
+/// replica.selector.class); before, only leaders serve. last_fetched_epoch (v12+) answers with the diverging epoch. Errors:
+/// OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER (with the leader, v16+), FENCED_LEADER_EPOCH,
+/// UNKNOWN_LEADER_EPOCH, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR, UNKNOWN_SERVER_ERROR (a negative size), INCONSISTENT_TOPIC_ID (the topic
+/// was made anew since the session began); of the session: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH,
+/// FETCH_SESSION_TOPIC_ID_ERROR.
 /// </remarks>
 internal sealed class FetchHandler(
-    FetchPlanner planner, FetchSessions sessions, LeaderHints leaders, Func<int> fetchBytesMax, TimeProvider time)
+    FetchPlanner planner, FetchSessions sessions, ReplicaFetchHandler followers, LeaderHints leaders, Func<int> fetchBytesMax,
+    TimeProvider time)
     : IReusingApiHandler<FetchRequest, FetchResponse>
 {
     private const short FirstVersionWithTopicIds = 13;
-    private const short FirstVersionWithReplicaState = 15;
+    private const short FirstVersionWithRacks = 11;
     private const short FirstVersionWithHints = 16;
     private const sbyte ReadCommitted = 1;
 
     /// <inheritdoc/>
     /// <remarks>Microseconds and partitions are about the same: a plan looks at every partition of the session.</remarks>
-    public int EstimateMicroseconds(RequestContext context, FetchRequest request) => sessions.PartitionCountOf(request.SessionId);
+    public int EstimateMicroseconds(RequestContext context, FetchRequest request) =>
+        ReplicaFetchHandler.IsFromReplica(context, request)
+            ? followers.EstimateMicroseconds(context, request)
+            : sessions.PartitionCountOf(request.SessionId);
 
     public ValueTask<FetchResponse?> HandleAsync(RequestContext context, FetchRequest request, FetchResponse response)
     {
+        if (ReplicaFetchHandler.IsFromReplica(context, request))
+            return followers.HandleAsync(context, request, response);
         var now = Instant.Now(time);
         var terms = TermsOf(context, request);
         var fetch = sessions.Begin(request, terms.UsesTopicIds, now);
@@ -60,14 +69,17 @@ internal sealed class FetchHandler(
 
     private FetchTerms TermsOf(RequestContext context, FetchRequest request)
     {
-        var replicaId = context.ApiVersion >= FirstVersionWithReplicaState ? request.ReplicaState?.ReplicaId ?? -1 : request.ReplicaId;
         var maxBytes = Math.Min(request.MaxBytes, fetchBytesMax());
         return new FetchTerms(
             request.IsolationLevel == ReadCommitted ? ReadBound.LastStableOffset : ReadBound.HighWatermark,
             UsesTopicIds: context.ApiVersion >= FirstVersionWithTopicIds,
-            IsFromReplica: replicaId >= 0,
+            NeedsLeader: context.ApiVersion < FirstVersionWithRacks,
             Math.Min(request.MinBytes, maxBytes),
-            maxBytes);
+            maxBytes)
+        {
+            Rack = request.RackId,
+            Listener = context.Connection.ListenerName,
+        };
     }
 
     /// <summary>Hands the slices over to the response.</summary>
@@ -133,7 +145,7 @@ internal sealed class FetchHandler(
     private static bool TellSession(FetchSession session, in PartitionRead read)
     {
         var failed = read.Error != ErrorCode.None;
-        var hasNews = read.Bytes > 0 || failed || read.DivergingEpoch is not null
+        var hasNews = read.Bytes > 0 || failed || read.DivergingEpoch is not null || read.PreferredReplica >= 0
             || read.HighWatermark != read.Partition.KnownHighWatermark || read.LogStartOffset != read.Partition.KnownLogStartOffset;
         // After an error everything is news again.
         read.Partition.KnownHighWatermark = failed ? -1 : read.HighWatermark;
@@ -168,6 +180,7 @@ internal sealed class FetchHandler(
         answer.DivergingEpoch = read.DivergingEpoch is { } end
             ? new FetchResponse.EpochEndOffset { Epoch = end.Epoch, EndOffset = end.EndOffset }
             : null;
+        answer.PreferredReadReplica = read.PreferredReplica;
         answer.Records = read.Slice is null ? Records.Empty : new Records(read.Slice);
         answer.AbortedTransactions = null;
         if (read.AbortedTransactions is not { } aborted)

@@ -11,14 +11,19 @@ namespace Ottla.Broker.Api;
 
 /// <summary>ListOffsets (key 2), versions 1 to 11: offsets by timestamp, or by one of the sentinels below.</summary>
 /// <remarks>
+/// Consumers are told of what is committed, replicas (replica_id) of the log's end; -2 asks any replica, all others the leader only.
 /// A partition that is asked for twice is answered once. READ_COMMITTED bounds latest and timestamps by the last stable offset. Nothing
 /// found is offset -1 without an error. Nothing is tiered here: the earliest local offset is the log start, the latest tiered offset is -1.
 /// Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, INVALID_REQUEST for a partition
-/// asked twice, UNSUPPORTED_VERSION for a sentinel that its version does not have, KAFKA_STORAGE_ERROR.
+/// asked twice, UNSUPPORTED_VERSION for a sentinel that its version does not have, KAFKA_STORAGE_ERROR; OFFSET_NOT_AVAILABLE
+/// (LEADER_NOT_AVAILABLE before version 5) to consumers, while a new leader does not know yet what was committed before it (KIP-207).
 /// </remarks>
 internal sealed class ListOffsetsHandler(HostedTopics topics, LeaderHints leaders) : IApiHandler<ListOffsetsRequest, ListOffsetsResponse>
 {
     private const short FirstVersionWithLeaderEpoch = 4;
+    private const short FirstVersionWithNotAvailable = 5;
+    private const int Consumer = -1;
+    private const int DebuggingReplica = -2;
     private const long Latest = -1;
     private const long Earliest = -2;
     private const long MaxTimestamp = -3;
@@ -46,23 +51,29 @@ internal sealed class ListOffsetsHandler(HostedTopics topics, LeaderHints leader
                 Name = topic.Key,
                 Partitions = [.. topic.Select(same => same.Count() > 1
                     ? Failed(same.First(), ErrorCode.InvalidRequest)
-                    : Answer(topic.Key, same.First(), request.IsolationLevel, context.ApiVersion))],
+                    : Answer(topic.Key, same.First(), request, context.ApiVersion))],
             })],
         };
         return ValueTask.FromResult<ListOffsetsResponse?>(response);
     }
 
-    private PartitionResponse Answer(string topic, PartitionRequest request, sbyte isolationLevel, short version)
+    private PartitionResponse Answer(string topic, PartitionRequest request, ListOffsetsRequest all, short version)
     {
         if (!IsKnownIn(version, request.Timestamp))
             return Failed(request, ErrorCode.UnsupportedVersion);
         if (topics.Find(topic)?.Find(request.PartitionIndex) is not { } replica)
             return Failed(request, leaders.ErrorForMissing(topic, request.PartitionIndex));
-        if (replica.CheckLeader(request.CurrentLeaderEpoch) is not ErrorCode.None and var error)
+        var needsLeader = all.ReplicaId != DebuggingReplica;
+        if (replica.CheckReader(request.CurrentLeaderEpoch, needsLeader) is not ErrorCode.None and var error)
             return Failed(request, error);
         try
         {
-            var found = Find(replica.Log, request.Timestamp, isReadCommitted: isolationLevel == 1);
+            if (!TryFind(replica, request.Timestamp, BoundOf(all), isClient: all.ReplicaId == Consumer, out var found))
+            {
+                return Failed(
+                    request, version >= FirstVersionWithNotAvailable ? ErrorCode.OffsetNotAvailable : ErrorCode.LeaderNotAvailable);
+            }
+
             return new PartitionResponse
             {
                 PartitionIndex = request.PartitionIndex,
@@ -86,20 +97,32 @@ internal sealed class ListOffsetsHandler(HostedTopics topics, LeaderHints leader
         _ => timestamp >= Earliest,
     };
 
-    private static TimestampOffset Find(PartitionLog log, long timestamp, bool isReadCommitted)
+    private static ReadBound BoundOf(ListOffsetsRequest request) =>
+        request.ReplicaId != Consumer ? ReadBound.LogEnd
+        : request.IsolationLevel == 1 ? ReadBound.LastStableOffset
+        : ReadBound.HighWatermark;
+
+    /// <returns>False when this leader cannot know yet.</returns>
+    private static bool TryFind(PartitionReplica replica, long timestamp, ReadBound bound, bool isClient, out TimestampOffset found)
     {
-        var end = isReadCommitted ? log.LastStableOffset : log.HighWatermark;
+        var log = replica.Log;
+        var end = log.OffsetOf(bound);
+        found = TimestampOffset.None;
         switch (timestamp)
         {
             case Latest:
-                return new TimestampOffset(-1, end, log.LatestEpoch);
+                found = new TimestampOffset(-1, end, replica.Leadership.LeaderEpoch);
+                return !isClient || !replica.IsHighWatermarkBehindEpoch;
             case Earliest or EarliestLocal:
-                return new TimestampOffset(-1, log.LogStartOffset, log.EpochForOffset(log.LogStartOffset));
+                found = new TimestampOffset(-1, log.LogStartOffset, log.EpochForOffset(log.LogStartOffset));
+                return true;
             case LatestTiered or EarliestPendingUpload:
-                return TimestampOffset.None;
+                return true;
             default:
-                var found = timestamp == MaxTimestamp ? log.OffsetOfMaxTimestamp() : log.OffsetForTimestamp(timestamp);
-                return found.IsFound && found.Offset < end ? found : TimestampOffset.None;
+                var first = timestamp == MaxTimestamp ? log.OffsetOfMaxTimestamp() : log.OffsetForTimestamp(timestamp);
+                if (first.IsFound && first.Offset < end)
+                    found = first;
+                return found.IsFound || !isClient || !replica.IsHighWatermarkBehindEpoch;
         }
     }
 

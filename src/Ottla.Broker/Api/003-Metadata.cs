@@ -135,11 +135,23 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
         return found;
     }
 
+    /// <summary>Clients of version 0 are not told of offline replicas: they see the others only.</summary>
+    private static void LeaveOutUnreachable(
+        MetadataImage image, PartitionRegistration partition, string listener, PartitionResponse response)
+    {
+        response.ReplicaNodes = ClusterView.Reachable(image, partition.Replicas, listener);
+        response.IsrNodes = ClusterView.Reachable(image, partition.Isr, listener);
+        var areAllThere = response.ReplicaNodes.Length == partition.Replicas.Length && response.IsrNodes.Length == partition.Isr.Length;
+        if (response.ErrorCode == 0 && !areAllThere)
+            response.ErrorCode = (short)ErrorCode.ReplicaNotAvailable;
+    }
+
     private static TopicResponse Failed(ErrorCode error, string? name, Uuid id) =>
         new() { ErrorCode = (short)error, Name = name, TopicId = id, IsInternal = name is not null && TopicNames.IsInternal(name) };
 
     private static TopicResponse Describe(RequestContext context, MetadataImage image, TopicImage topic)
     {
+        var listener = context.Connection.ListenerName;
         var partitions = new PartitionResponse[topic.Partitions.Length];
         for (var i = 0; i < partitions.Length; i++)
         {
@@ -147,15 +159,16 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
             partitions[i] = new PartitionResponse
             {
                 ErrorCode = (short)ClusterView.ErrorOf(
-                    image, partition, context.Connection.ListenerName,
-                    knowsListenerNotFound: context.ApiVersion >= FirstVersionWithListenerNotFound),
+                    image, partition, listener, knowsListenerNotFound: context.ApiVersion >= FirstVersionWithListenerNotFound),
                 PartitionIndex = i,
-                LeaderId = partition.Leader,
+                LeaderId = ClusterView.LeaderOf(image, partition, listener),
                 LeaderEpoch = partition.LeaderEpoch,
                 ReplicaNodes = [.. partition.Replicas],
                 IsrNodes = [.. partition.Isr],
-                OfflineReplicas = ClusterView.OfflineReplicas(image, partition),
+                OfflineReplicas = ClusterView.OfflineReplicas(image, partition, listener),
             };
+            if (context.ApiVersion == 0)
+                LeaveOutUnreachable(image, partition, listener, partitions[i]);
         }
 
         return new TopicResponse

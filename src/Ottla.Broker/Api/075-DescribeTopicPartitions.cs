@@ -16,8 +16,8 @@ namespace Ottla.Broker.Api;
 /// <remarks>
 /// No topics named: all. A page has at most response_partition_limit partitions, and never more than max.request.partition.size.limit; the
 /// cursor says where the next begins. Errors: INVALID_REQUEST for all topics when the cursor points at a topic that is not asked for, or
-/// before partition 0; per topic UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; per partition LEADER_NOT_AVAILABLE,
-/// LISTENER_NOT_FOUND.
+/// before partition 0; per topic UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION. Partitions have no errors: without a leader that the
+/// client reaches, the leader is -1.
 /// </remarks>
 internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<BrokerConfig> config)
     : IApiHandler<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>
@@ -109,15 +109,14 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
                 var partition = topic.Partitions[index];
                 return new PartitionResponse
                 {
-                    ErrorCode = (short)ClusterView.ErrorOf(image, partition, context.Connection.ListenerName, knowsListenerNotFound: true),
                     PartitionIndex = index,
-                    LeaderId = partition.Leader,
+                    LeaderId = ClusterView.LeaderOf(image, partition, context.Connection.ListenerName),
                     LeaderEpoch = partition.LeaderEpoch,
                     ReplicaNodes = [.. partition.Replicas],
                     IsrNodes = [.. partition.Isr],
                     EligibleLeaderReplicas = [.. partition.EligibleLeaderReplicas], // never null: admin clients do not expect it
                     LastKnownElr = [.. partition.LastKnownElr],
-                    OfflineReplicas = ClusterView.OfflineReplicas(image, partition),
+                    OfflineReplicas = ClusterView.OfflineReplicas(image, partition, context.Connection.ListenerName),
                 };
             }),
         ],

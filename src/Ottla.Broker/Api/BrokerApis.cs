@@ -4,6 +4,7 @@ using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Peers;
 using Ottla.Broker.Replicas;
+using Ottla.Broker.Replicas.Followers;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Protocol.Messages;
@@ -16,7 +17,7 @@ using Ottla.Storage.Upkeep;
 namespace Ottla.Broker.Api;
 
 /// <summary>What the handlers of a broker work with.</summary>
-public sealed record BrokerServices
+internal sealed record BrokerServices
 {
     public required Func<BrokerConfig> Config { get; init; }
 
@@ -40,6 +41,8 @@ public sealed record BrokerServices
 
     public required FetchSessions FetchSessions { get; init; }
 
+    public required FollowerSessions FollowerSessions { get; init; }
+
     public required SupportedFeatures SupportedFeatures { get; init; }
 
     public required Func<QuorumState> Quorum { get; init; }
@@ -50,7 +53,7 @@ public sealed record BrokerServices
 }
 
 /// <summary>The one list of the APIs that a broker serves: to add an API, write its handler and name it here.</summary>
-public static class BrokerApis
+internal static class BrokerApis
 {
     /// <summary>
     /// A batch of a producer's largest default (<c>max.request.size</c>) and what goes around it: its records are not decoded, and others
@@ -66,6 +69,9 @@ public static class BrokerApis
     {
         var topicCreation = new TopicAutoCreation(broker.Forwarder, broker.Config, broker.Loggers.CreateLogger(nameof(TopicAutoCreation)));
         var leaders = new LeaderHints(() => broker.Cluster.Image, broker.Topics);
+        var racks = broker.Config().ReplicaSelectorClass == RackAwareReplicas.KafkaClass
+            ? new RackAwareReplicas(() => broker.Cluster.Image) : null;
+        Func<int> fetchBytesMax = () => broker.Config().FetchMaxBytes;
         var configs = new ConfigAlterer(broker.Forwarder, broker.Config, new LoggerLevels(broker.Config().NodeId, broker.Loggers));
         ApiTable? table = null;
         table = new ApiTable(ApiListeners.Broker,
@@ -76,8 +82,8 @@ public static class BrokerApis
                 overlapsItself: true),
             ReusingEntry<FetchRequest, FetchResponse>(
                 new FetchHandler(
-                    new FetchPlanner(broker.Topics, leaders, broker.Time), broker.FetchSessions, leaders,
-                    () => broker.Config().FetchMaxBytes, broker.Time),
+                    new FetchPlanner(broker.Topics, leaders, racks, broker.Time), broker.FetchSessions,
+                    new ReplicaFetchHandler(broker.FollowerSessions, fetchBytesMax, broker.Time), leaders, fetchBytesMax, broker.Time),
                 FetchBodyBytesOnLoopMax),
             Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics, leaders)),
             Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, topicCreation)),
@@ -97,7 +103,7 @@ public static class BrokerApis
                     key => broker.Forwarder.ControllerVersionsOf(key))),
             Forwarded<CreateTopicsRequest, CreateTopicsResponse>(typeof(CreateTopicsHandler), broker),
             Forwarded<DeleteTopicsRequest, DeleteTopicsResponse>(typeof(DeleteTopicsHandler), broker),
-            HeavyEntry<DeleteRecordsRequest, DeleteRecordsResponse>(new DeleteRecordsHandler(broker.Topics, leaders)),
+            HeavyEntry<DeleteRecordsRequest, DeleteRecordsResponse>(new DeleteRecordsHandler(broker.Topics, leaders, broker.Time)),
             Entry<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdHandler(broker.ProducerIds, broker.Transactions)),
             Entry<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(new OffsetForLeaderEpochHandler(broker.Topics, leaders)),
             Entry<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(

@@ -29,27 +29,38 @@ public sealed class ClusterView(string clusterId, Func<MetadataImage> image)
         where endpoint is not null
         select new BrokerAddress(broker.Id, endpoint.Host, endpoint.Port, broker.Rack, broker.Fenced);
 
+    /// <summary>The leader of a partition, as clients of a listener are told of it; -1 when there is none that they reach.</summary>
+    public static int LeaderOf(MetadataImage current, PartitionRegistration partition, string listener) =>
+        current.Cluster.Broker(partition.Leader)?.EndpointAt(listener) is null ? PartitionRegistration.NoLeader : partition.Leader;
+
     /// <summary>Why a partition cannot be used just now; <see cref="ErrorCode.None"/> when it can.</summary>
     public static ErrorCode ErrorOf(MetadataImage current, PartitionRegistration partition, string listener, bool knowsListenerNotFound)
     {
-        if (current.Cluster.Broker(partition.Leader) is not { Fenced: false } leader)
-            return ErrorCode.LeaderNotAvailable;
-        if (leader.EndpointAt(listener) is null)
-            return knowsListenerNotFound ? ErrorCode.ListenerNotFound : ErrorCode.LeaderNotAvailable;
-        return ErrorCode.None;
+        if (LeaderOf(current, partition, listener) != PartitionRegistration.NoLeader)
+            return ErrorCode.None;
+        return current.Cluster.Broker(partition.Leader) is not null && knowsListenerNotFound
+            ? ErrorCode.ListenerNotFound
+            : ErrorCode.LeaderNotAvailable;
     }
 
-    /// <summary>The replicas on brokers that are gone, or in log directories that are.</summary>
-    public static int[] OfflineReplicas(MetadataImage current, PartitionRegistration partition)
+    /// <summary>The replicas on brokers that are gone or cannot be reached over a listener, or in log directories that are gone.</summary>
+    public static int[] OfflineReplicas(MetadataImage current, PartitionRegistration partition, string listener)
     {
         List<int>? offline = null;
         foreach (var replica in partition.Replicas)
         {
-            if (current.Cluster.Broker(replica) is not { Fenced: false } broker
-                || !DirectoryIds.IsOnline(partition.DirectoryOf(replica), broker.LogDirs))
+            if (!IsReachable(current, replica, listener)
+                || !DirectoryIds.IsOnline(partition.DirectoryOf(replica), current.Cluster.Broker(replica)!.LogDirs))
                 (offline ??= []).Add(replica);
         }
 
         return offline is null ? [] : [.. offline];
     }
+
+    /// <summary>Those of some brokers that clients of a listener can reach.</summary>
+    public static int[] Reachable(MetadataImage current, IEnumerable<int> brokers, string listener) =>
+        [.. brokers.Where(broker => IsReachable(current, broker, listener))];
+
+    private static bool IsReachable(MetadataImage current, int broker, string listener) =>
+        current.Cluster.Broker(broker) is { Fenced: false } registration && registration.EndpointAt(listener) is not null;
 }

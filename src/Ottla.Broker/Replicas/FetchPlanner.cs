@@ -4,13 +4,20 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Replicas;
 
-/// <summary>The limits of a fetch for all its partitions together.</summary>
+/// <summary>The limits of a consumer's fetch for all its partitions together.</summary>
 /// <param name="Bound">The offset up to which it may read: high watermark, last stable offset or log end.</param>
 /// <param name="UsesTopicIds">Whether the request names topics by id.</param>
-/// <param name="IsFromReplica">Whether a follower sent the fetch.</param>
+/// <param name="NeedsLeader">Whether only the leader may serve it: versions before KIP-392.</param>
 /// <param name="MinBytes">The number of bytes that ends the wait; at most <paramref name="MaxBytes"/>, or the wait would never end.</param>
 /// <param name="MaxBytes">The most bytes to read. The first batch is read even if it is larger.</param>
-public readonly record struct FetchTerms(ReadBound Bound, bool UsesTopicIds, bool IsFromReplica, int MinBytes, int MaxBytes);
+public readonly record struct FetchTerms(ReadBound Bound, bool UsesTopicIds, bool NeedsLeader, int MinBytes, int MaxBytes)
+{
+    /// <summary>The consumer's rack; empty when it does not say, or when a fetch goes by no rack.</summary>
+    public string Rack { get; init; } = "";
+
+    /// <summary>The listener of the consumer.</summary>
+    public string Listener { get; init; } = "";
+}
 
 /// <summary>Reads the partitions of a fetch, and waits until there are enough bytes. Stateless; all connections use it.</summary>
 /// <remarks>
@@ -20,8 +27,9 @@ public readonly record struct FetchTerms(ReadBound Bound, bool UsesTopicIds, boo
 /// </remarks>
 /// <param name="topics">The replicas of this broker.</param>
 /// <param name="leaders">Why a partition is not among them.</param>
+/// <param name="racks">Who serves consumers of other racks; null when leaders serve all.</param>
 /// <param name="time">The clock.</param>
-public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeProvider time)
+public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, RackAwareReplicas? racks, TimeProvider time)
 {
     /// <summary>Reads what is available.</summary>
     /// <param name="terms">The limits of the fetch.</param>
@@ -126,12 +134,16 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, TimeP
         var position = partition.Position;
         var replica = (terms.UsesTopicIds ? topics.Find(partition.TopicId) : topics.Find(partition.Topic))?.Find(position.Partition);
         var leadership = replica?.Leadership; // taken before the read: a later change ends the wait
-        var error = replica is null ? leaders.ErrorForMissing(terms.UsesTopicIds, partition, position.Partition)
-            : terms.IsFromReplica ? ErrorCode.NotLeaderOrFollower // no other broker is assigned a replica
-            : replica.CheckLeader(position.CurrentLeaderEpoch);
+        var error = replica is null ? leaders.ErrorForMissing(
+                terms.UsesTopicIds, partition.Topic, partition.TopicId, partition.KnownName, position.Partition)
+            : replica.CheckReader(position.CurrentLeaderEpoch, terms.NeedsLeader);
         if (error != ErrorCode.None)
             return new PartitionRead(partition, replica, leadership, error);
         partition.KnownName = replica!.Partition.Topic;
+        var preferred = racks is null || terms.Rack.Length == 0 ? RackAwareReplicas.Leader
+            : racks.Choose(replica, terms.Rack, terms.Listener, position.FetchOffset);
+        if (preferred != RackAwareReplicas.Leader)
+            return new PartitionRead(partition, replica, leadership, preferred);
         try
         {
             var request = new LogReadRequest(position.FetchOffset, terms.Bound, maxBytes, minOneBatch)

@@ -18,10 +18,10 @@ public sealed class LeaderHints(Func<MetadataImage> image, HostedTopics hosted)
 {
     /// <summary>Why a partition of a fetch is not found here.</summary>
     /// <remarks>A topic that the fetch has found by its id before may be gone, or another may have its name by now.</remarks>
-    public ErrorCode ErrorForMissing(bool usesTopicIds, FetchedPartition fetched, int partition)
+    public ErrorCode ErrorForMissing(bool usesTopicIds, string topic, Uuid topicId, string? knownName, int partition)
     {
-        var error = ErrorForMissing(usesTopicIds, fetched.Topic, fetched.TopicId, partition);
-        if (error != ErrorCode.UnknownTopicId || fetched.KnownName is not { } name)
+        var error = ErrorForMissing(usesTopicIds, topic, topicId, partition);
+        if (error != ErrorCode.UnknownTopicId || knownName is not { } name)
             return error;
         return image().Topics.Find(name)?.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.InconsistentTopicId;
     }

@@ -25,6 +25,15 @@ public readonly record struct PartitionRead(FetchedPartition Partition, Partitio
         HighWatermark = LastStableOffset = LogStartOffset = -1;
     }
 
+    /// <summary>Another replica, which the consumer had better read from: nothing is read here.</summary>
+    public PartitionRead(FetchedPartition partition, PartitionReplica replica, PartitionLeadership? leadership, int preferredReplica)
+        : this(partition, replica, leadership)
+    {
+        PreferredReplica = preferredReplica;
+        (HighWatermark, LastStableOffset) = (replica.Log.HighWatermark, replica.Log.LastStableOffset);
+        LogStartOffset = replica.Log.LogStartOffset;
+    }
+
     /// <summary>A result of the log.</summary>
     public PartitionRead(FetchedPartition partition, PartitionReplica? replica, PartitionLeadership? leadership, in LogReadResult result)
         : this(partition, replica, leadership)
@@ -42,6 +51,9 @@ public readonly record struct PartitionRead(FetchedPartition Partition, Partitio
 
     /// <summary>Why nothing was read; <see cref="ErrorCode.None"/> when the read succeeded.</summary>
     public ErrorCode Error { get; }
+
+    /// <summary>The replica to read from instead of this one; -1 when there is none.</summary>
+    public int PreferredReplica { get; } = RackAwareReplicas.Leader;
 
     /// <inheritdoc cref="LogReadResult.HasMoreInLaterSegments"/>
     public bool HasMoreInLaterSegments { get; }
@@ -71,5 +83,6 @@ public readonly record struct PartitionRead(FetchedPartition Partition, Partitio
     public int Bytes => Slice?.Length ?? 0;
 
     /// <summary>Whether the client must be answered at once, with or without records.</summary>
-    public bool EndsWait => Error != ErrorCode.None || DivergingEpoch is not null || HasMoreInLaterSegments;
+    public bool EndsWait => Error != ErrorCode.None || DivergingEpoch is not null || HasMoreInLaterSegments
+        || PreferredReplica != RackAwareReplicas.Leader;
 }

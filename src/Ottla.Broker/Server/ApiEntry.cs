@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Ottla.Kernel;
 using Ottla.Network.Framing;
 using Ottla.Protocol;
@@ -143,6 +144,9 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     /// <summary>Whether a client waits for the response.</summary>
     private protected virtual bool WantsResponse(TRequest request) => true;
 
+    /// <summary>What waits for a response that is not there yet.</summary>
+    private protected virtual LateAnswer LateAnswerOf(in Exchange exchange) => new();
+
     /// <summary>Has the handler do its first stage, and sees to the response.</summary>
     /// <param name="exchange">The request.</param>
     /// <param name="isOnConnection">
@@ -163,17 +167,19 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         if (isOnConnection && response.IsCompletedSuccessfully)
             Complete(exchange, response.Result);
         else
-            _ = AnswerLaterAsync(exchange, response, wakesInline: isOnConnection);
+            LateAnswerOf(exchange).Start(this, exchange, response, wakesInline: isOnConnection);
     }
 
-    private async Task AnswerLaterAsync(Exchange exchange, ValueTask<TResponse?> response, bool wakesInline)
+    /// <summary>Sees to a response that came later, on whatever thread completed it.</summary>
+    private void FinishLate(in Exchange exchange, ValueTaskAwaiter<TResponse?> response, bool wakesInline)
     {
+        var queue = exchange.Slot.Queue;
         try
         {
             TResponse? answer;
             try
             {
-                answer = await response;
+                answer = response.GetResult();
             }
             catch (Exception e)
             {
@@ -181,11 +187,11 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
             }
 
             Complete(exchange, answer);
-            exchange.Slot.Queue.OnAnswerReady(wakesInline);
+            queue.OnAnswerReady(wakesInline);
         }
-        catch (Exception e) // whatever it is, it must reach the connection: nobody awaits this method
+        catch (Exception e) // whatever it is, it must reach the connection: nobody waits for this method
         {
-            exchange.Slot.Queue.Fail(e);
+            queue.Fail(e);
         }
     }
 
@@ -251,6 +257,40 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     /// <param name="Messages">The messages to give back when it is answered; null when they are garbage.</param>
     private protected readonly record struct Exchange(
         RequestContext Context, TRequest Request, ResponseSlot Slot, MessageExchange? Messages);
+
+    /// <summary>
+    /// The response that a request waits for: what an async method would hold, in an object that the next request uses again.
+    /// </summary>
+    private protected sealed class LateAnswer
+    {
+        private readonly Action _finish;
+        private ApiEntry<TRequest, TResponse>? _entry;
+        private Exchange _exchange;
+        private ValueTaskAwaiter<TResponse?> _response;
+        private bool _wakesInline;
+
+        public LateAnswer() => _finish = Finish;
+
+        public void Start(ApiEntry<TRequest, TResponse> entry, in Exchange exchange, ValueTask<TResponse?> response, bool wakesInline)
+        {
+            _entry = entry;
+            _exchange = exchange;
+            _response = response.GetAwaiter();
+            _wakesInline = wakesInline;
+            if (_response.IsCompleted)
+                Finish();
+            else
+                _response.UnsafeOnCompleted(_finish);
+        }
+
+        private void Finish()
+        {
+            // Before the answer is complete: then the next request may use this object.
+            var (entry, exchange, response, wakesInline) = (_entry!, _exchange, _response, _wakesInline);
+            (_entry, _exchange, _response) = (null, default, default);
+            entry.FinishLate(exchange, response, wakesInline);
+        }
+    }
 }
 
 /// <summary>An API whose messages are made for each request.</summary>
@@ -335,6 +375,9 @@ public sealed class ReusingApiEntry<TRequest, TResponse>(IReusingApiHandler<TReq
         handler.HandleAsync(exchange.Context, exchange.Request, ((MessageExchange<TRequest, TResponse>)exchange.Messages!).Response);
 
     private protected override bool WantsResponse(TRequest request) => handler.WantsResponse(request);
+
+    private protected override LateAnswer LateAnswerOf(in Exchange exchange) =>
+        (LateAnswer)(exchange.Messages!.LateAnswer ??= new LateAnswer());
 
     /// <summary>
     /// The records of the request are windows of its frame: the connection waits until the first stage is done with them.

@@ -5,6 +5,9 @@ namespace Ottla.Broker.Server;
 /// <summary>A request and its response, to be used again for the next of the same API on the same connection.</summary>
 internal abstract class MessageExchange
 {
+    /// <summary>What waits for the response, once one had to be waited for.</summary>
+    public object? LateAnswer { get; set; }
+
     /// <summary>Makes both messages as new.</summary>
     public abstract void Reset();
 }

@@ -171,10 +171,26 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
             return new EpochEndOffset(-1, -1);
         if (LatestEpoch == epoch)
             return new EpochEndOffset(epoch, logEndOffset);
-        var higher = _entries.FindIndex(entry => entry.Epoch > epoch);
-        if (higher < 0)
-            return new EpochEndOffset(-1, -1);
-        return new EpochEndOffset(higher == 0 ? epoch : _entries[higher - 1].Epoch, _entries[higher].StartOffset);
+        // A loop, not a lambda: followers ask with every fetch, and a lambda would be an allocation.
+        for (var higher = 0; higher < _entries.Count; higher++)
+        {
+            if (_entries[higher].Epoch > epoch)
+                return new EpochEndOffset(higher == 0 ? epoch : _entries[higher - 1].Epoch, _entries[higher].StartOffset);
+        }
+
+        return new EpochEndOffset(-1, -1);
+    }
+
+    /// <summary>Where an epoch starts, or -1 when it is not known.</summary>
+    public long StartOffsetOf(int epoch)
+    {
+        for (var i = _entries.Count - 1; i >= 0 && _entries[i].Epoch >= epoch; i--)
+        {
+            if (_entries[i].Epoch == epoch)
+                return _entries[i].StartOffset;
+        }
+
+        return -1;
     }
 
     /// <summary>The epoch in which <paramref name="offset"/> was written, or -1.</summary>

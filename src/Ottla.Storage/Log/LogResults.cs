@@ -58,6 +58,11 @@ public readonly record struct LogReadRequest(long StartOffset, ReadBound Bound, 
 
     /// <summary>The epoch of the last record that the reader has; -1 when it does not say.</summary>
     public int LastFetchedEpoch { get; init; } = -1;
+
+    /// <summary>
+    /// A slice of the reader that the result uses if nobody holds it; null, or a slice that is held, makes the read allocate one.
+    /// </summary>
+    public FileSlice? Slice { get; init; }
 }
 
 /// <summary>The result of a read. The offsets and aborted transactions are from the same moment, under the log's lock.</summary>

@@ -172,7 +172,9 @@ public sealed partial class PartitionLog
         var startOffset = request.StartOffset;
         var bound = Math.Min(OffsetOf(request.Bound), request.UpperBoundOffset);
         var result = new LogReadResult(null, _logStartOffset, _logEndOffset, _highWatermark, LastStableOffset) { BoundOffset = bound };
-        if (request.LastFetchedEpoch >= 0 && FindDivergence(request.LastFetchedEpoch, startOffset) is { } divergence)
+        // Before the log's start a reader is out of range, whatever its epochs: no truncation would bring it back.
+        if (request.LastFetchedEpoch >= 0 && FindDivergence(request.LastFetchedEpoch, startOffset) is { } divergence
+            && startOffset >= _logStartOffset)
             return result with { DivergingEpoch = divergence };
         if (startOffset < _logStartOffset || startOffset > _logEndOffset)
             throw new LogException(
@@ -247,7 +249,9 @@ public sealed partial class PartitionLog
 
             RemoveFrom(upperBound, plan.Aborted);
             keep = true;
-            return (new FileSlice(plan.File, start, (int)(end - start)), upperBound, availableBytes);
+            var length = (int)(end - start);
+            var slice = request.Slice is { } own && own.TryFill(plan.File, start, length) ? own : new FileSlice(plan.File, start, length);
+            return (slice, upperBound, availableBytes);
         }
         finally
         {

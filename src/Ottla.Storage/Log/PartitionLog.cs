@@ -220,6 +220,13 @@ public sealed partial class PartitionLog
             return _epochs.EndOffsetFor(epoch, _logEndOffset);
     }
 
+    /// <summary>Where a leader epoch starts, or -1 when the log does not know it.</summary>
+    public long StartOffsetOfEpoch(int epoch)
+    {
+        using (_lock.EnterScope())
+            return _epochs.StartOffsetOf(epoch);
+    }
+
     /// <summary>The leader epoch in which <paramref name="offset"/> was written, or -1.</summary>
     public int EpochForOffset(long offset)
     {

@@ -5,6 +5,7 @@ using Ottla.Broker.Api;
 using Ottla.Broker.Directories;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Replicas.Fetching;
+using Ottla.Broker.Replicas.Followers;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Kernel;
@@ -13,6 +14,7 @@ using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 using Ottla.Simulator.Disk;
 using Ottla.StateMachines.Metadata;
+using Ottla.StateMachines.Replication;
 using Ottla.Storage.Upkeep;
 
 namespace Ottla.Simulator.Interleaving;
@@ -71,8 +73,11 @@ internal sealed class InterleavedNode : IDisposable
         };
         _replicas = new ReplicaManager(Logs, Topics, new NoFetchers(), surroundings);
         var leaders = new LeaderHints(() => _metadata.Image, Topics);
+        var throttle = new LeaderThrottle(NodeId, new ReplicationThrottle(new ReplicationQuota(1, 1), () => long.MaxValue, clock));
+        var followers = new FollowerSessions(new FollowerReader(Topics, leaders, throttle), 1, new Prng(seed), clock);
         _fetch = new FetchHandler(
-            new FetchPlanner(Topics, leaders, clock), new FetchSessions(1, new Prng(seed)), leaders, () => int.MaxValue, clock);
+            new FetchPlanner(Topics, leaders, racks: null, clock), new FetchSessions(1, new Prng(seed)),
+            new ReplicaFetchHandler(followers, () => int.MaxValue, clock), leaders, () => int.MaxValue, clock);
     }
 
     public InterleavedClock Clock { get; }

@@ -35,6 +35,7 @@ public sealed class ProtocolDocumentTests
         TransactionVerifier = null!,
         TransactionMarkers = null!,
         FetchSessions = null!,
+        FollowerSessions = null!,
         SupportedFeatures = SupportedFeatures.Latest,
         Quorum = null!,
         Loggers = new LeveledLoggers(NullLoggerFactory.Instance, LogLevel.None),
