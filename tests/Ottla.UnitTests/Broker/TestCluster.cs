@@ -183,6 +183,9 @@ internal sealed class TestCluster : IAsyncDisposable
             await node.DisposeAsync().AsTask().WaitAsync(Patience);
         }
 
+        /// <summary>It is cut off from the others for good, and goes on by itself until it is killed.</summary>
+        public Task CutAsync() => _transport!.CutAsync();
+
         /// <summary>Its process dies; what it wrote stays.</summary>
         public async Task KillAsync()
         {
