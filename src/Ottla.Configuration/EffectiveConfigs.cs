@@ -16,6 +16,7 @@ public static class EffectiveConfigs
             "controller.quorum.fetch.timeout.ms", "controller.quorum.fetch.max.bytes", "controller.quorum.fetch.snapshot.max.bytes",
             "controller.quorum.auto.join.enable", "controller.socket.timeout.ms", "broker.heartbeat.interval.ms",
             "controller.quorum.election.backoff.max.ms", "controller.quorum.request.timeout.ms", "controller.quorum.retry.backoff.ms",
+            "controller.quorum.append.linger.ms",
             "metadata.log.dir", "metadata.log.segment.bytes", "metadata.log.segment.ms", "metadata.max.retention.bytes",
             "metadata.max.retention.ms", "metadata.log.max.record.bytes.between.snapshots", "metadata.log.max.snapshot.interval.ms",
 

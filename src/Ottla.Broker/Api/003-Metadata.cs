@@ -14,7 +14,7 @@ namespace Ottla.Broker.Api;
 /// </summary>
 /// <remarks>
 /// No topics named: all of them (v0: an empty list; later: null). Topics can be named by id from version 12 on: as soon as one id is not
-/// zero, ids count and names are ignored. The controller id is a live broker: clients send admin requests there. A missing topic is
+/// zero, ids count and names are ignored. The controller id is any live broker: clients send admin requests there. A missing topic is
 /// UNKNOWN_TOPIC_OR_PARTITION, also when the broker begins to create it because the client and auto.create.topics.enable allow it: the
 /// client asks again. Errors per topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION, and INVALID_REQUEST for all
 /// topics of a request that uses ids before version 12. Errors per partition: LEADER_NOT_AVAILABLE, LISTENER_NOT_FOUND.
@@ -76,7 +76,7 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
                 broker => new MetadataResponse.MetadataResponseBroker { NodeId = broker.Id, Host = broker.Host, Port = broker.Port,
                     Rack = broker.Rack })],
             ClusterId = cluster.ClusterId,
-            ControllerId = brokers.Count > 0 ? brokers[0].Id : -1,
+            ControllerId = cluster.NextBrokerForController(),
             Topics = [.. FindTopics(context, image, request, out missing)],
         };
         if (request.IncludeClusterAuthorizedOperations && version is >= FirstVersionWithOperations and <= LastVersionWithClusterOperations)

@@ -25,7 +25,7 @@ public enum EndpointType : sbyte
 /// nodes, UNSUPPORTED_ENDPOINT_TYPE for other types (both INVALID_REQUEST in version 0), UNSUPPORTED_VERSION by a controller whose
 /// metadata.version does not know registered controllers.
 /// </remarks>
-internal sealed class DescribeClusterHandler(ClusterView cluster, EndpointType type, Func<string, int> controllerIdFor)
+internal sealed class DescribeClusterHandler(ClusterView cluster, EndpointType type, Func<int> controllerId)
     : IApiHandler<DescribeClusterRequest, DescribeClusterResponse>
 {
     private const short FirstVersionWithTypes = 1;
@@ -38,12 +38,12 @@ internal sealed class DescribeClusterHandler(ClusterView cluster, EndpointType t
         if (request.EndpointType != (sbyte)type)
             return ValueTask.FromResult<DescribeClusterResponse?>(Refuse(context, request));
         var nodes = type == EndpointType.Broker ? Brokers(context, request) : Controllers(context);
-        var controllerId = controllerIdFor(context.Connection.ListenerName);
+        var active = controllerId();
         var response = new DescribeClusterResponse
         {
             EndpointType = (sbyte)type,
             ClusterId = cluster.ClusterId,
-            ControllerId = Array.Exists(nodes, node => node.BrokerId == controllerId) ? controllerId : -1,
+            ControllerId = Array.Exists(nodes, node => node.BrokerId == active) ? active : -1,
             Brokers = nodes,
         };
         if (request.IncludeClusterAuthorizedOperations)

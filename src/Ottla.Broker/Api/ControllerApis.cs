@@ -80,7 +80,7 @@ public static class ControllerApis
             HeavyEntry<EnvelopeRequest, EnvelopeResponse>(
                 new EnvelopeHandler(() => table!, controller, services.Loggers.CreateLogger(nameof(EnvelopeHandler)))),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(
-                new DescribeClusterHandler(services.Cluster, EndpointType.Controller, _ => services.Quorum().LeaderId)),
+                new DescribeClusterHandler(services.Cluster, EndpointType.Controller, () => services.Quorum().LeaderId)),
             HeavyEntry<BrokerRegistrationRequest, BrokerRegistrationResponse>(new BrokerRegistrationHandler(controller)),
             Entry<BrokerHeartbeatRequest, BrokerHeartbeatResponse>(new BrokerHeartbeatHandler(controller)),
             HeavyEntry<UnregisterBrokerRequest, UnregisterBrokerResponse>(new UnregisterBrokerHandler(controller)),

@@ -95,6 +95,7 @@ public static class LogDirectories
             LogDirectories = config.IsBroker ? [.. Paths(config)] : [MetadataPath(config)], // a controller alone has no partitions
             MetadataOnlyDirectory = config.IsBroker
             && config.LogDirs.Select(AbsolutePath).Contains(MetadataPath(config)) ? null : MetadataPath(config),
+            OpensLogs = config.IsBroker,
             ConfigFor = _ => defaults,
             RecoveryParallelism = config.NumRecoveryThreadsPerDataDir,
             RetentionCheckIntervalMs = config.LogRetentionCheckIntervalMs,

@@ -95,6 +95,7 @@ internal static class MetadataLog
                 new ReplicaKey(voter.Id, Uuid.Zero),
                 [new RaftEndpoint(config.ControllerListenerNames[0], voter.Host, (ushort)voter.Port)]))),
             Seed = seed,
+            AppendLingerMs = config.IsSet("controller.quorum.append.linger.ms") ? config.ControllerQuorumAppendLingerMs : 0,
             SegmentBytes = config.MetadataLogSegmentBytes,
             SegmentMs = config.MetadataLogSegmentMs,
             RetentionBytesMax = config.MetadataMaxRetentionBytes,

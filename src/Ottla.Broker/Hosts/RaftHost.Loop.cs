@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Kernel;
 using Ottla.Protocol;
+using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Raft;
 using Ottla.Storage.Log;
 
@@ -18,6 +19,7 @@ public sealed partial class RaftHost
 
     private readonly List<PendingAppend> _toWrite = [];
     private readonly Queue<PendingAppend> _uncommitted = new();
+    private Instant? _writeAt;
     private bool _waitsForSpace;
     private Instant? _waitsSince;
     private Instant _nextWaitNote;
@@ -54,10 +56,13 @@ public sealed partial class RaftHost
         if (command.Append is { } append)
         {
             _toWrite.Add(append);
+            _writeAt ??= Instant.Now(_time).AddMilliseconds(_options.AppendLingerMs);
             return;
         }
 
-        // What was asked before comes first.
+        // What was asked before comes first, unless it is to wait for more.
+        if (command.Event is RaftEvent.Shutdown)
+            _writeAt = null;
         WriteAppends();
         if (command.Register is { } listener)
             _listeners.Add(new ListenerState(listener));
@@ -83,8 +88,9 @@ public sealed partial class RaftHost
     /// <summary>Writes the appends that wait, all in one go. On a full disk they wait on.</summary>
     private void WriteAppends()
     {
-        if (_toWrite.Count == 0)
+        if (_toWrite.Count == 0 || Lingers)
             return;
+        _writeAt = null;
         foreach (var append in _toWrite.Where(append => !IsOurs(append)))
             append.Committed.TrySetException(LostLeadership(append.Batch.Epoch));
         Forget(_toWrite.Where(append => !IsOurs(append)));
@@ -116,6 +122,10 @@ public sealed partial class RaftHost
         _toWrite.Clear();
         Step(new RaftEvent.Appended(appended));
     }
+
+    /// <summary>Whether the appends are to wait for more: not for long, nor when they make a batch as large as one may be.</summary>
+    private bool Lingers => _options.AppendLingerMs > 0 && _writeAt is { } at && Instant.Now(_time) < at
+        && _toWrite.Sum(append => append.Bytes.Length) < MetadataBatch.SizeBytesMax;
 
     private bool IsOurs(PendingAppend append) => _machine.Role == RaftRole.Leader && _machine.Epoch == append.Batch.Epoch;
 
@@ -220,6 +230,8 @@ public sealed partial class RaftHost
     {
         var dueMs = _machine.NextDeadline is { } deadline ? Math.Clamp(deadline.MillisecondsSince(Instant.Now(_time)), 0, int.MaxValue)
             : int.MaxValue;
+        if (_toWrite.Count > 0 && _writeAt is { } at)
+            dueMs = Math.Min(dueMs, Math.Clamp(at.MillisecondsSince(Instant.Now(_time)), 0, int.MaxValue));
         _waitsForSpace &= _needsFlush || _toWrite.Count > 0;
         if (_waitsForSpace)
             dueMs = Math.Min(dueMs, SpaceRetryMs);

@@ -34,6 +34,12 @@ public sealed record RaftHostOptions
     /// <summary><c>metadata.max.retention.ms</c>: older snapshots, and the log before the next one, are deleted; -1 keeps them.</summary>
     public long RetentionMs { get; init; } = 7L * 24 * 60 * 60 * 1000;
 
+    /// <summary>
+    /// <c>controller.quorum.append.linger.ms</c>: how long an append waits for others before all are written. Without it they gather only
+    /// while the disk is at work, which costs no append any time.
+    /// </summary>
+    public int AppendLingerMs { get; init; }
+
     /// <summary>Encoded appends that may wait to be written; more are refused.</summary>
     public long PendingBytesMax { get; init; } = 64 * 1024 * 1024;
 }

@@ -170,7 +170,8 @@ public sealed partial class BrokerLifecycle
         {
             if (request is BrokerRegistrationRequest registration)
             {
-                var answer = await _channel.SendAsync<BrokerRegistrationRequest, BrokerRegistrationResponse>(registration, stopping);
+                var answer = await _channel.SendAsync<BrokerRegistrationRequest, BrokerRegistrationResponse>(
+                    version => NodeIdentity.RegistrationFor(version, registration), stopping);
                 Tell((machine, now) => machine.OnAnswer(answer, now));
                 LogRegistrationAnswer((ErrorCode)answer.ErrorCode);
             }

@@ -11,11 +11,23 @@ public sealed record BrokerAddress(int Id, string Host, int Port, string? Rack, 
 /// <param name="image">The newest committed image.</param>
 public sealed class ClusterView(string clusterId, Func<MetadataImage> image)
 {
+    private uint _named = uint.MaxValue;
+
     /// <summary>The cluster's id.</summary>
     public string ClusterId => clusterId;
 
     /// <summary>The newest committed image.</summary>
     public MetadataImage Image => image();
+
+    /// <summary>
+    /// The broker that clients are told to be the controller: any live one, as in Kafka; it forwards what is for the controller. Each time
+    /// the next one, so that not all clients go to the same. -1 when none lives.
+    /// </summary>
+    public int NextBrokerForController()
+    {
+        var live = Image.Cluster.Brokers.Values.Where(broker => !broker.Fenced).Select(broker => broker.Id).ToList();
+        return live.Count == 0 ? -1 : live[(int)(Interlocked.Increment(ref _named) % (uint)live.Count)];
+    }
 
     /// <summary>The brokers that serve clients over a listener, by id.</summary>
     public static IReadOnlyList<BrokerAddress> ActiveBrokers(MetadataImage current, string listener) =>

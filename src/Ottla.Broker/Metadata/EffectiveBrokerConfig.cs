@@ -10,9 +10,13 @@ public sealed partial class EffectiveBrokerConfig(BrokerConfig initial, ILogger 
 {
     private readonly int _nodeId = initial.NodeId;
     private volatile BrokerConfig _current = initial;
+    private bool _hasPublished;
 
     /// <summary>The configuration in force.</summary>
     public BrokerConfig Current => _current;
+
+    /// <summary>Begins with the dynamic values that were known when the node ran last. Before anybody reads it.</summary>
+    public void BeginWith(ConfigsImage configs) => Apply(configs);
 
     /// <inheritdoc/>
     public string Name => "broker configuration";
@@ -21,10 +25,17 @@ public sealed partial class EffectiveBrokerConfig(BrokerConfig initial, ILogger 
     public void Publish(MetadataDelta delta)
     {
         var own = ConfigResource.Broker(_nodeId);
-        if (!delta.Configs.Contains(ConfigResource.DefaultBroker) && !delta.Configs.Contains(own))
+        // The first time in any case: what it began with may have been removed since.
+        if (_hasPublished && !delta.Configs.Contains(ConfigResource.DefaultBroker) && !delta.Configs.Contains(own))
             return;
+        _hasPublished = true;
+        Apply(delta.New.Configs);
+    }
+
+    private void Apply(ConfigsImage configs)
+    {
         var before = _current;
-        _current = before.WithDynamic(delta.New.Configs.Of(ConfigResource.DefaultBroker), delta.New.Configs.Of(own));
+        _current = before.WithDynamic(configs.Of(ConfigResource.DefaultBroker), configs.Of(ConfigResource.Broker(_nodeId)));
         foreach (var warning in _current.Warnings.Except(before.Warnings))
             LogWarning(warning);
     }

@@ -8,6 +8,8 @@ namespace Ottla.Broker.Metadata;
 /// <summary>What a broker says of itself when it registers. Immutable.</summary>
 public sealed record NodeIdentity
 {
+    private const short FirstVersionWithLevelZero = 4;
+
     public required int NodeId { get; init; }
 
     public required string ClusterId { get; init; }
@@ -30,6 +32,24 @@ public sealed record NodeIdentity
 
     /// <summary>The broker epoch in the files that a clean shutdown leaves in all directories; -1 when there is none.</summary>
     public long PreviousBrokerEpoch { get; init; } = -1;
+
+    /// <summary>
+    /// A registration as a version can carry it: below version 4, features that may be at level 0 are left out, for controllers that take
+    /// such a range for an error (KAFKA-17492).
+    /// </summary>
+    public static BrokerRegistrationRequest RegistrationFor(short version, BrokerRegistrationRequest request) =>
+        version >= FirstVersionWithLevelZero ? request : new BrokerRegistrationRequest
+        {
+            BrokerId = request.BrokerId,
+            ClusterId = request.ClusterId,
+            IncarnationId = request.IncarnationId,
+            Listeners = request.Listeners,
+            Features = [.. request.Features.Where(feature => feature.MinSupportedVersion > 0)],
+            Rack = request.Rack,
+            IsMigratingZkBroker = request.IsMigratingZkBroker,
+            LogDirs = request.LogDirs,
+            PreviousBrokerEpoch = request.PreviousBrokerEpoch,
+        };
 
     /// <summary>The request that registers it.</summary>
     public BrokerRegistrationRequest ToBrokerRegistration() => new()

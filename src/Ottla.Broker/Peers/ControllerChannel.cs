@@ -58,7 +58,17 @@ public sealed partial class ControllerChannel : IAsyncDisposable
     /// There was no answer within the retry time-out, or the controller does not offer the API.
     /// </exception>
     /// <exception cref="OperationCanceledException">The token was cancelled, or the channel was closed.</exception>
-    public async Task<TResponse> SendAsync<TRequest, TResponse>(TRequest request, CancellationToken cancellation = default)
+    public Task<TResponse> SendAsync<TRequest, TResponse>(TRequest request, CancellationToken cancellation = default)
+        where TRequest : IRequestMessage<TRequest>
+        where TResponse : IResponseMessage<TResponse> => SendAsync<TRequest, TResponse>(_ => request, cancellation);
+
+    /// <summary>
+    /// As <see cref="SendAsync{TRequest, TResponse}(TRequest, CancellationToken)"/>, for a request that depends on its version.
+    /// </summary>
+    /// <param name="makeRequest">Makes the request for the version that was chosen; called again when it is sent again.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public async Task<TResponse> SendAsync<TRequest, TResponse>(
+        Func<short, TRequest> makeRequest, CancellationToken cancellation = default)
         where TRequest : IRequestMessage<TRequest>
         where TResponse : IResponseMessage<TResponse>
     {
@@ -70,7 +80,7 @@ public sealed partial class ControllerChannel : IAsyncDisposable
             await _turn.WaitAsync(either.Token);
             try
             {
-                return await SendInTurnAsync<TRequest, TResponse>(request, either.Token);
+                return await SendInTurnAsync<TRequest, TResponse>(makeRequest, either.Token);
             }
             finally
             {
@@ -100,7 +110,7 @@ public sealed partial class ControllerChannel : IAsyncDisposable
         _closing.Dispose();
     }
 
-    private async Task<TResponse> SendInTurnAsync<TRequest, TResponse>(TRequest request, CancellationToken cancellation)
+    private async Task<TResponse> SendInTurnAsync<TRequest, TResponse>(Func<short, TRequest> makeRequest, CancellationToken cancellation)
         where TRequest : IRequestMessage<TRequest>
         where TResponse : IResponseMessage<TResponse>
     {
@@ -111,7 +121,7 @@ public sealed partial class ControllerChannel : IAsyncDisposable
             var channel = await ChannelToAsync(controller.Address);
             try
             {
-                var response = await channel.SendAsync<TRequest, TResponse>(request, cancellation: cancellation);
+                var response = await channel.SendAsync<TRequest, TResponse>(makeRequest, cancellation: cancellation);
                 if (!IsNotController(response))
                     return response;
                 LogNotController(_purpose, controller);

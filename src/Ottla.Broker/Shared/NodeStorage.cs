@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Directories;
+using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
@@ -75,6 +76,7 @@ internal sealed partial class NodeStorage
         if (mayFormat && LogDirectories.AreUnformatted(config, platform.FileSystem))
             Format(config, platform, logger);
         LogDirectories.Verify(config, platform.FileSystem);
+        effectiveConfig.BeginWith(LocalSnapshot.ReadConfigs(platform.FileSystem, LogDirectories.MetadataPath(config)));
 
         LogManager? logs = null;
         NodeStorage? storage = null;

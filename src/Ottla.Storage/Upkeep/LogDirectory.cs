@@ -80,10 +80,13 @@ public sealed class LogDirectory
         Properties = properties;
     }
 
-    /// <summary>Locks the directory and reads how the last process left it. The clean-shutdown marker is gone afterwards.</summary>
+    /// <summary>
+    /// Locks the directory and reads how the last process left it. The clean-shutdown marker is gone afterwards, unless its logs are not
+    /// opened.
+    /// </summary>
     /// <exception cref="LogDirectoryInUseException">Another process has it.</exception>
     /// <exception cref="IOException">The disk fails.</exception>
-    internal void Open()
+    internal void Open(bool opensLogs)
     {
         _fileSystem.CreateDurableDirectory(Path);
         _lock = _fileSystem.TryLock(System.IO.Path.Combine(Path, LockName))
@@ -92,7 +95,8 @@ public sealed class LogDirectory
         Properties = MetaProperties.Read(_fileSystem, Path);
         HadCleanShutdown = CleanShutdownFile.Exists(_fileSystem, Path);
         PreviousBrokerEpoch = CleanShutdownFile.ReadBrokerEpoch(_fileSystem, Path) ?? -1;
-        CleanShutdownFile.Delete(_fileSystem, Path);
+        if (opensLogs)
+            CleanShutdownFile.Delete(_fileSystem, Path);
     }
 
     /// <summary>Changes the number of logs.</summary>

@@ -197,7 +197,8 @@ public sealed partial class LogManager : IDisposable
                     if (!CloseLogs(directory.Key, [.. directory], parallelism ?? _options.RecoveryParallelism))
                         unclean[directory.Key] = true;
                 });
-                foreach (var directory in _directories.Where(directory => !directory.IsOffline && !unclean.ContainsKey(directory)))
+                // What the files of a directory say of logs that were not opened is as true as before.
+                foreach (var directory in _directories.Where(each => _options.OpensLogs && !each.IsOffline && !unclean.ContainsKey(each)))
                 {
                     TryClose(directory, () =>
                     {
@@ -251,10 +252,11 @@ public sealed partial class LogManager : IDisposable
             _directories.Add(directory);
             RunOrFail(directory, () =>
             {
-                directory.Open();
-                if (!directory.HadCleanShutdown)
+                directory.Open(_options.OpensLogs);
+                if (_options.OpensLogs && !directory.HadCleanShutdown)
                     _fileSystem.FlushDirectory(path); // makes the names of logs durable that the last process created and did not flush
-                FindLogs(directory, partitions, copies);
+                if (_options.OpensLogs)
+                    FindLogs(directory, partitions, copies);
             });
         }
 

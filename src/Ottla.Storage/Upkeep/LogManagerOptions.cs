@@ -20,6 +20,11 @@ public sealed record LogManagerOptions
     /// </summary>
     public string? MetadataOnlyDirectory { get; init; }
 
+    /// <summary>
+    /// Whether the logs of partitions are opened. A controller alone has none: what a broker left there before stays as it is.
+    /// </summary>
+    public bool OpensLogs { get; init; } = true;
+
     /// <summary>Gives the configuration of a partition's topic; called when a log is opened or created.</summary>
     public Func<TopicPartition, LogConfig> ConfigFor { get; init; } = _ => LogConfig.Default;
 

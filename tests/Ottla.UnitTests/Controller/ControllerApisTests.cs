@@ -164,7 +164,7 @@ public sealed class ControllerApisTests : IAsyncDisposable
             Listeners = [new() { Name = "CONTROLLER", Host = "here", Port = 9093 }],
         }));
         await _cache.WaitForOffset(_log.EndOffset - 1).WaitAsync(TimeSpan.FromMinutes(1));
-        var handler = new DescribeClusterHandler(new ClusterView("c", () => _cache.Current), EndpointType.Controller, _ => 1);
+        var handler = new DescribeClusterHandler(new ClusterView("c", () => _cache.Current), EndpointType.Controller, () => 1);
         var context = new RequestContext(ApiKey.DescribeCluster, 2, 1, ClientId, _broker);
         var response = (await handler.HandleAsync(context, new DescribeClusterRequest { EndpointType = 2 }))!;
         Assert.Equal(

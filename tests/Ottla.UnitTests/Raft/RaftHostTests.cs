@@ -65,6 +65,30 @@ public sealed class RaftHostTests
     }
 
     [Fact]
+    public async Task Appends_WaitForOthers_AsLongAsTheyAreToldTo()
+    {
+        var disk = Format();
+        await using var host = RaftHost.Open(disk, Options() with { AppendLingerMs = 25 }, _clock, NullLogger.Instance);
+        var writes = 0;
+        disk.Fault = (operation, path) =>
+        {
+            if (operation == FileOperation.Write && path.EndsWith(".log", StringComparison.Ordinal))
+                Interlocked.Increment(ref writes);
+            return null;
+        };
+        var appends = new[] { host.Append(1, [Topic("a")]).Committed, host.Append(1, [Topic("b")]).Committed };
+        await host.DescribeAsync(); // whatever else is asked does not hurry them
+        Assert.Equal(0, Volatile.Read(ref writes));
+        while (!appends.All(append => append.IsCompleted))
+        {
+            _clock.Advance(TimeSpan.FromMilliseconds(5));
+            await Task.Delay(1);
+        }
+
+        Assert.Equal(1, Volatile.Read(ref writes));
+    }
+
+    [Fact]
     public async Task ManyAppends_ShareFlushes_AndAreTakenInOrderWhileTheDiskIsBusy()
     {
         var disk = Format();

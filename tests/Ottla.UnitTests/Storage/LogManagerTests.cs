@@ -41,6 +41,33 @@ public sealed class LogManagerTests
         Assert.Equal(TopicId, again.Find(B)!.TopicId);
     }
 
+    /// <summary>A node that was a broker and is a controller alone now, and a broker again later.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void LogsThatAreNotOpenedStayAsTheyAre(bool wasStoppedInOrder)
+    {
+        using var disk = TestDisk.Create(real: false);
+        var broker = Open(disk);
+        for (var i = 0; i < 10; i++)
+            broker.GetOrCreate(A, TopicId).Append(TestLog.Batch($"a{i}"));
+        broker.Find(A)!.AdvanceLogStartOffset(4);
+        if (wasStoppedInOrder)
+            broker.Close(brokerEpoch: 77);
+        else
+            broker.Dispose();
+
+        var controller = LogManager.Open(
+            new LogManagerOptions { LogDirectories = [disk.Root], OpensLogs = false }, disk.FileSystem, _time, NullLogger.Instance);
+        Assert.Empty(controller.Logs);
+        Assert.Throws<LogDirectoryInUseException>(() => Open(disk));
+        controller.Close();
+
+        using var again = Open(disk);
+        Assert.Equal((wasStoppedInOrder, wasStoppedInOrder ? 77 : -1), (again.Directories[0].HadCleanShutdown, again.PreviousBrokerEpoch));
+        Assert.Equal((wasStoppedInOrder ? 4 : 0, 10), (again.Find(A)!.LogStartOffset, again.Find(A)!.LogEndOffset));
+    }
+
     [Fact]
     public void CrashKeepsWhatWasWrittenAndTheLastCheckpoints()
     {
