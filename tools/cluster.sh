@@ -24,6 +24,9 @@ else
     exit 2
 fi
 
+readonly replicas=$((brokers < 3 ? brokers : 3))
+readonly in_sync=$((replicas < 3 ? 1 : 2))
+
 controller_port() { echo $((19092 + $1 - first_controller)); }
 broker_port() { echo $((9091 + $1)); }
 is_controller() { [ "$1" -ge "$first_controller" ] && [ "$1" -lt $((first_controller + controllers)) ]; }
@@ -56,11 +59,12 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 listeners=$listeners
 advertised.listeners=$advertised
 log.dirs=$PWD/$root/node$node/data
-# Topics have one replica.
-default.replication.factor=1
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+# Topics have a replica on three brokers, if there are as many. Two must have a record before acks=all is answered.
+default.replication.factor=$replicas
+min.insync.replicas=$in_sync
+offsets.topic.replication.factor=$replicas
+transaction.state.log.replication.factor=$replicas
+transaction.state.log.min.isr=$in_sync
 group.initial.rebalance.delay.ms=0
 EOF
 }
