@@ -8,18 +8,19 @@ using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups;
 using Ottla.Storage.Producers;
+using PartitionRequest = Ottla.Protocol.Messages.TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition;
 using PartitionResponse = Ottla.Protocol.Messages.TxnOffsetCommitResponse.TxnOffsetCommitResponsePartition;
 using TopicRequest = Ottla.Protocol.Messages.TxnOffsetCommitRequest.TxnOffsetCommitRequestTopic;
 using TopicResponse = Ottla.Protocol.Messages.TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>TxnOffsetCommit (key 28), versions 0 to 6: offsets that count when the transaction is committed.</summary>
+/// <summary>TxnOffsetCommit (key 28), versions 0 to 6: stores offsets of a group that take effect when the transaction commits.</summary>
 /// <remarks>
-/// Version 3 names the group's member, version 6 names topics by id (KIP-1319). Errors per partition, as of OffsetCommit:
+/// Version 3 names the group's member, version 6 names topics by id (KIP-1319). Errors per partition, as for OffsetCommit:
 /// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID (v6), OFFSET_METADATA_TOO_LARGE, UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION (below v6 also for
-/// STALE_MEMBER_EPOCH and GROUP_ID_NOT_FOUND), FENCED_INSTANCE_ID, INVALID_GROUP_ID, INVALID_PRODUCER_EPOCH; of the verification (KIP-890),
-/// where up to version 4 the group must have been added to the transaction and from version 5 on is: INVALID_TXN_STATE,
+/// STALE_MEMBER_EPOCH and GROUP_ID_NOT_FOUND), FENCED_INSTANCE_ID, INVALID_GROUP_ID, INVALID_PRODUCER_EPOCH; of the verification (KIP-890;
+/// up to version 4 the client must have added the group to the transaction, from version 5 on the broker adds it): INVALID_TXN_STATE,
 /// TRANSACTION_ABORTABLE (v4+), INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS; and those of <see cref="CoordinatorHost{TCommand}"/>,
 /// of which versions 0 and 1 do not know COORDINATOR_LOAD_IN_PROGRESS.
 /// </remarks>
@@ -32,19 +33,29 @@ internal sealed class TxnOffsetCommitHandler(
     private const short FirstVersionThatAddsPartitions = 5;
     private const short FirstVersionWithTopicIds = 6;
 
+    private static readonly OffsetMessages<TopicRequest, PartitionRequest, TopicResponse> Messages = new(
+        topic => (topic.Name, topic.TopicId, topic.Partitions),
+        partition => partition.PartitionIndex,
+        (topic, known) => new TopicRequest { Name = topic.Name, TopicId = topic.Id, Partitions = known },
+        (topic, errors) => new TopicResponse
+        {
+            Name = topic.Name,
+            TopicId = topic.TopicId,
+            Partitions = [.. errors.Select(error => new PartitionResponse { PartitionIndex = error.Index, ErrorCode = error.ErrorCode })],
+        });
+
     public async ValueTask<TxnOffsetCommitResponse?> HandleAsync(RequestContext context, TxnOffsetCommitRequest request)
     {
-        var partitions = new OffsetPartitions(cluster.Image, byId: context.ApiVersion >= FirstVersionWithTopicIds);
-        var topics = request.Topics;
-        request.Topics = [.. topics.Select(topic => Known(partitions, topic)).OfType<TopicRequest>()];
-        IReadOnlyList<ErrorCode> known = [];
+        var partitions = new OffsetPartitions<TopicRequest, PartitionRequest, TopicResponse>(
+            Messages, cluster.Image, byId: context.ApiVersion >= FirstVersionWithTopicIds, request.Topics);
+        request.Topics = partitions.Known;
+        IReadOnlyList<ErrorCode> errors = [];
         if (partitions.KnownCount > 0)
-            known = await CommitAsync(context, request).OrFailed(error => partitions.FailKnown(ErrorOf(context, error.Code)));
-        var errors = partitions.Errors(known);
-        return new TxnOffsetCommitResponse { Topics = [.. topics.Select(topic => Answer(topic, errors))] };
+            errors = await CommitAsync(context, request).OrFailed(error => partitions.FailKnown(ErrorOf(context, error.Code)));
+        return new TxnOffsetCommitResponse { Topics = partitions.Answer(errors) };
     }
 
-    /// <exception cref="ApiException">Nothing is committed.</exception>
+    /// <exception cref="ApiException">No offset was committed.</exception>
     private async ValueTask<IReadOnlyList<ErrorCode>> CommitAsync(RequestContext context, TxnOffsetCommitRequest request)
     {
         if (request.GroupId.Length == 0)
@@ -58,8 +69,8 @@ internal sealed class TxnOffsetCommitHandler(
             ? ErrorCode.CoordinatorNotAvailable
             : error;
 
-    /// <summary>Has the transaction verified, or the group's partition added to it.</summary>
-    /// <exception cref="ApiException">It is not open.</exception>
+    /// <summary>Asks the transaction's coordinator to verify the transaction, or to add the group's partition to it.</summary>
+    /// <exception cref="ApiException">The transaction is not open.</exception>
     private async ValueTask<VerificationGuard> VerifyAsync(RequestContext context, TxnOffsetCommitRequest request)
     {
         if (groups.PartitionOf(request.GroupId) is not { } partition || hosted.Find(groups.TopicName)?.Find(partition) is not { } replica)
@@ -76,22 +87,4 @@ internal sealed class TxnOffsetCommitHandler(
                 error.Message);
         return guard;
     }
-
-    /// <summary>What the coordinator is asked about a topic; null for nothing.</summary>
-    private static TopicRequest? Known(OffsetPartitions partitions, TopicRequest topic)
-    {
-        var known = partitions.Add(topic.Name, topic.TopicId, topic.Partitions, partition => partition.PartitionIndex, out var found);
-        return known.Length > 0 ? new TopicRequest { Name = found!.Name, TopicId = found.Id, Partitions = known } : null;
-    }
-
-    private static TopicResponse Answer(TopicRequest topic, Queue<ErrorCode> errors) => new()
-    {
-        Name = topic.Name,
-        TopicId = topic.TopicId,
-        Partitions =
-        [
-            .. topic.Partitions.Select(partition =>
-                new PartitionResponse { PartitionIndex = partition.PartitionIndex, ErrorCode = (short)errors.Dequeue() }),
-        ],
-    };
 }
