@@ -13,13 +13,14 @@ namespace Ottla.Broker.Api;
 
 /// <summary>Produce (key 0), versions 3 to 13: appends record batches to the partitions led here.</summary>
 /// <remarks>
-/// acks 0: no response, and after a failure no connection; 1: after the append; -1: after the high watermark passed the records. A bad
-/// batch fails alone, with the records to blame (v8+). Version 13 names topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS,
-/// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION (an internal topic), NOT_LEADER_OR_FOLLOWER (with the leader,
-/// v10+, KIP-951), NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, and those of validation and of the log. The first batch of a transaction waits
-/// for its coordinator's word (KIP-890): up to version 11 the partition must be in the transaction, from version 12 on it is added. Errors
-/// of that: INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v11+), INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS
-/// (v12+), NOT_ENOUGH_REPLICAS (ask again). A request with transactional batches and without a transactional id fails as a whole:
+/// acks 0: the broker sends no response, and closes the connection after a failure. acks 1: it answers after the append. acks -1: it
+/// answers when the high watermark has passed the records. A bad batch fails alone; its error names the bad records (v8+). Version 13 names
+/// topics by id. zstd needs version 7. Errors: INVALID_REQUIRED_ACKS, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION
+/// (an internal topic), NOT_LEADER_OR_FOLLOWER (with the leader, v10+, KIP-951), NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, and those of
+/// validation and of the log. The first batch of a transaction waits until the transaction's coordinator has verified it (KIP-890): up to
+/// version 11 the client must have added the partition to the transaction, from version 12 on the broker adds it. Errors of that:
+/// INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v11+), INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS (v12+),
+/// NOT_ENOUGH_REPLICAS (ask again). A request with transactional batches and without a transactional id fails as a whole:
 /// TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
 /// </remarks>
 internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TransactionVerifier verifier, TimeProvider time)
@@ -35,7 +36,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     private const short FirstVersionWithTopicIds = 13;
 
     /// <inheritdoc/>
-    /// <remarks>What is compressed has to be decompressed to be validated.</remarks>
+    /// <remarks>Validation decompresses compressed batches.</remarks>
     public int EstimateMicroseconds(RequestContext context, ProduceRequest request)
     {
         var total = 0L;
@@ -64,8 +65,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     }
 
     /// <summary>
-    /// Appends once the coordinator has spoken. Mostly that is at once; else the records are copied, and later requests of the connection
-    /// keep behind.
+    /// Appends when the coordinator has verified the transaction. It mostly answers at once. If not, this copies the records, and later
+    /// requests of the connection wait behind this one.
     /// </summary>
     private async ValueTask<ProduceResponse?> AppendVerifiedAsync(
         RequestContext context, ProduceRequest request, ProduceResponse response, string transactionalId)
@@ -92,7 +93,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         return await Finish(context, request, response, waiting);
     }
 
-    /// <summary>Has the transactional batches of a request verified.</summary>
+    /// <summary>Asks the transaction's coordinator to verify the transactional batches of a request.</summary>
     /// <returns>A verdict for each partition of the request, in its order.</returns>
     private async ValueTask<TransactionVerdict[]> VerifyAsync(RequestContext context, ProduceRequest request, string transactionalId)
     {
@@ -131,21 +132,21 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         return verdicts;
     }
 
-    /// <summary>What a producer is told, which knows leaders and not coordinators.</summary>
+    /// <summary>Translates a coordinator's error for a producer, which expects errors of leaders.</summary>
     private static ApiError ForProducer(ApiError error, TransactionSupport support) => error.Code switch
     {
         ErrorCode.InvalidTxnState => new ApiError(ErrorCode.InvalidTxnState, "Partition was not added to the transaction"),
         ErrorCode.ConcurrentTransactions when support == TransactionSupport.LeavesPartitionsToBroker => error,
         ErrorCode.NetworkException or ErrorCode.CoordinatorLoadInProgress or ErrorCode.CoordinatorNotAvailable or ErrorCode.NotCoordinator
             or ErrorCode.ConcurrentTransactions =>
-            // An error that every producer repeats its request on, without asking for new metadata.
+            // On this error every producer repeats its request, without asking for new metadata.
             new ApiError(
                 ErrorCode.NotEnoughReplicas,
                 $"Unable to verify the partition has been added to the transaction. Underlying error: {error.Code}"),
         _ => error,
     };
 
-    /// <summary>Looks at a batch before it is validated: what is read is checked again when it is.</summary>
+    /// <summary>Reads the producer of a batch that is not validated yet. The validation checks these fields again.</summary>
     private static bool TryReadTransaction(ReadOnlySpan<byte> records, out ProducerIdAndEpoch producer, out int sequence)
     {
         (producer, sequence) = (ProducerIdAndEpoch.None, RecordBatchLayout.NoSequence);
@@ -170,7 +171,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         return false;
     }
 
-    /// <summary>Whether the client may not write to the topic, which is the brokers' own.</summary>
+    /// <summary>Whether the topic is internal and this client may not write to it.</summary>
     private static bool IsForbidden(RequestContext context, HostedTopic topic) => TopicNames.IsInternal(topic.Name)
         && context.ClientId != InternalTopicWriter;
 
@@ -188,12 +189,14 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     private HostedTopic? Find(RequestContext context, ProduceRequest.TopicProduceData topic) =>
         context.ApiVersion >= FirstVersionWithTopicIds ? topics.Find(topic.TopicId) : topics.Find(topic.Name);
 
-    /// <summary>Appends all that a request brings.</summary>
-    /// <param name="context">The request's.</param>
+    /// <summary>Appends all batches of a request.</summary>
+    /// <param name="context">The context of the request.</param>
     /// <param name="request">The request.</param>
-    /// <param name="response">To be filled.</param>
-    /// <param name="verdicts">What its coordinator says of each partition; null for a producer without a transactional id.</param>
-    /// <returns>What is to be waited for; null when there is nothing.</returns>
+    /// <param name="response">The response to fill.</param>
+    /// <param name="verdicts">
+    /// The verification of each partition, in the request's order; null for a producer without a transactional id.
+    /// </param>
+    /// <returns>The appends that must be committed before the response is sent; null when there are none.</returns>
     private List<Waiting>? Append(RequestContext context, ProduceRequest request, ProduceResponse response, TransactionVerdict[]? verdicts)
     {
         var isValidAcks = request.Acks is 0 or 1 or AcksAll;
@@ -233,8 +236,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         return waiting;
     }
 
-    /// <summary>Appends nothing of a request.</summary>
-    /// <returns>Null: there is nothing to be waited for.</returns>
+    /// <summary>Refuses every partition of a request, with one error.</summary>
+    /// <returns>Null: the response waits for no append.</returns>
     private static List<Waiting>? Refuse(ProduceRequest request, ProduceResponse response, AppendOutcome outcome)
     {
         foreach (var (answer, topic) in response.TakeResponses(request.TopicData.Length).Zip(request.TopicData))

@@ -32,7 +32,7 @@ internal sealed class ListOffsetsHandler(HostedTopics topics, LeaderHints leader
     private const long EarliestPendingUpload = -6;
 
     /// <inheritdoc/>
-    /// <remarks>Looking for a timestamp reads from the disk, and decompresses a batch of any size.</remarks>
+    /// <remarks>The search for a timestamp reads from the disk, and decompresses a batch of any size.</remarks>
     public int EstimateMicroseconds(RequestContext context, ListOffsetsRequest request) =>
         request.Topics.Any(topic => topic.Partitions.Any(partition => partition.Timestamp is >= 0 or MaxTimestamp))
             ? HeavyRequests.Unbounded

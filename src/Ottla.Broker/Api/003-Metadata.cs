@@ -10,7 +10,8 @@ using TopicResponse = Ottla.Protocol.Messages.MetadataResponse.MetadataResponseT
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// Metadata (key 3), versions 0 to 13: brokers, topics and partition leaders, as reached over the listener of the request.
+/// Metadata (key 3), versions 0 to 13: brokers, topics and partition leaders, with the addresses of the listener that the request came in
+/// on.
 /// </summary>
 /// <remarks>
 /// No topics named: all of them (v0: an empty list; later: null). Topics can be named by id from version 12 on: as soon as one id is not
@@ -26,10 +27,10 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
     private const short LastVersionWithClusterOperations = 10;
     private const short FirstVersionWithOperations = 8;
 
-    /// <summary>With more topics than that, all of them are not even counted on the network loop.</summary>
+    /// <summary>With more topics than this, the network loop does not even count their partitions.</summary>
     private const int TopicsOnLoopMax = 1_000;
 
-    /// <summary>About what it takes to describe and encode a partition.</summary>
+    /// <summary>About how long it takes to describe and encode a partition.</summary>
     private const double MicrosecondsPerPartition = 0.5;
 
     /// <inheritdoc/>
@@ -60,7 +61,7 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
         return ValueTask.FromResult<MetadataResponse?>(response);
     }
 
-    /// <summary>The answer to a request that uses ids before they exist.</summary>
+    /// <summary>The answer to a request that uses topic ids before version 12.</summary>
     private static MetadataResponse Refuse(MetadataRequest request) => new()
     {
         Topics = [.. request.Topics!.Select(topic => Failed(ErrorCode.InvalidRequest, topic.Name ?? "", topic.TopicId))],
@@ -91,10 +92,10 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
     }
 
     /// <summary>The topics that a request asks for.</summary>
-    /// <param name="context">The request's.</param>
+    /// <param name="context">The context of the request.</param>
     /// <param name="image">The metadata.</param>
     /// <param name="request">The request.</param>
-    /// <param name="missing">The names of those that do not exist and could.</param>
+    /// <param name="missing">Receives the names of missing topics that could be created.</param>
     private static List<TopicResponse> FindTopics(
         RequestContext context, MetadataImage image, MetadataRequest request, out List<string> missing)
     {

@@ -13,13 +13,13 @@ using TopicResponse = Ottla.Protocol.Messages.OffsetFetchResponse.OffsetFetchRes
 
 namespace Ottla.Broker.Api;
 
-/// <summary>OffsetFetch (key 9), versions 1 to 10: how far groups have come.</summary>
+/// <summary>OffsetFetch (key 9), versions 1 to 10: how far groups have read.</summary>
 /// <remarks>
 /// Null topics ask for all offsets of the group (v2+). Version 7 may ask for stable offsets only, version 8 for several groups, version 9
-/// names the member, version 10 names topics by id: those that were deleted are then left out of all offsets. What nobody committed has the
-/// offset -1. Errors per group (v1: of each partition): UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, and those of
-/// <see cref="CoordinatorHost{TCommand}"/>, where NOT_COORDINATOR stands for COORDINATOR_NOT_AVAILABLE, which old consumers do not retry.
-/// Per partition: UNSTABLE_OFFSET_COMMIT, UNKNOWN_TOPIC_ID (v10).
+/// names the member, version 10 names topics by id: an answer with all offsets then leaves out deleted topics. A partition without a
+/// committed offset has the offset -1. Errors per group (v1: of each partition): UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, and those of
+/// <see cref="CoordinatorHost{TCommand}"/>, but with NOT_COORDINATOR instead of COORDINATOR_NOT_AVAILABLE, on which old consumers do not
+/// retry. Per partition: UNSTABLE_OFFSET_COMMIT, UNKNOWN_TOPIC_ID (v10).
 /// </remarks>
 internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster)
     : IApiHandler<OffsetFetchRequest, OffsetFetchResponse>
@@ -43,8 +43,8 @@ internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, C
     private Task<GroupResponse> FetchAsync(RequestContext context, GroupRequest group, bool requireStable) =>
         FetchOfAsync(context, group, requireStable).OrFailed(error => Failed(context, group, error.Code));
 
-    /// <summary>What the group's coordinator says.</summary>
-    /// <exception cref="ApiException">The group's offsets are not to be had.</exception>
+    /// <summary>Asks the group's coordinator.</summary>
+    /// <exception cref="ApiException">The coordinator gives no offsets of the group.</exception>
     private async ValueTask<GroupResponse> FetchOfAsync(RequestContext context, GroupRequest group, bool requireStable)
     {
         var usesIds = context.ApiVersion >= FirstVersionWithTopicIds;
@@ -67,7 +67,7 @@ internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, C
             : new GroupResponse { GroupId = group.GroupId, Topics = [.. group.Topics!.Select(topic => Failed(topic, error))] };
     }
 
-    /// <summary>The group's topics by name; those that no topic has the id of are set apart.</summary>
+    /// <summary>Replaces the ids of the group's topics by names, and puts topics with unknown ids aside.</summary>
     private GroupRequest WithNames(GroupRequest group, List<TopicRequest> unknown)
     {
         var topics = new List<TopicRequest>();
@@ -88,7 +88,7 @@ internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, C
         };
     }
 
-    /// <summary>Gives a topic its id; false when there is no such topic any more.</summary>
+    /// <summary>Sets the id of a topic; false when the topic does not exist any more.</summary>
     private bool HasId(TopicResponse topic)
     {
         if (topic.TopicId == Uuid.Zero)

@@ -13,9 +13,10 @@ namespace Ottla.Broker.Api;
 /// partition (2, from version 6).
 /// </summary>
 /// <remarks>
-/// It is the leader of the partition of the internal topic that the key hashes to; the first request creates the topic. Version 4 takes
-/// many keys. Errors: INVALID_REQUEST (no such key type, or not the key of a share partition), COORDINATOR_NOT_AVAILABLE: the partition has
-/// no leader, or the topic cannot be created. Share partitions have no coordinator yet, which is COORDINATOR_NOT_AVAILABLE as well.
+/// The key hashes to a partition of an internal topic, whose leader is the coordinator; the first request creates the topic. From version 4
+/// on a request has many keys. Errors: INVALID_REQUEST (an unknown key type, or a malformed key of a share partition),
+/// COORDINATOR_NOT_AVAILABLE: the partition has no leader, or the topic cannot be created. Share partitions have no coordinator yet:
+/// COORDINATOR_NOT_AVAILABLE as well.
 /// </remarks>
 internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreation topics)
     : IApiHandler<FindCoordinatorRequest, FindCoordinatorResponse>
@@ -25,7 +26,7 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
     private const sbyte ShareKey = 2;
     private const short FirstVersionWithBatches = 4;
     private const short FirstVersionWithShareKeys = 6;
-    private const string NoErrorText = "NONE"; // old versions spell success out
+    private const string NoErrorText = "NONE"; // the message of a success in old versions
     private const string NotAvailableText = "The coordinator is not available.";
     private const string InvalidRequestText = "This most likely occurs because of a request being malformed by the client library or "
         + "the message was sent to an incompatible broker. See the broker logs for more details.";
@@ -57,13 +58,13 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
     private async ValueTask<Coordinator> FindAsync(RequestContext context, sbyte keyType, string key)
     {
         if (keyType is not (GroupKey or TransactionKey or ShareKey))
-            return Failed(key, ErrorCode.InvalidRequest, InvalidRequestText); // only for this one a new version has a text
+            return Failed(key, ErrorCode.InvalidRequest, InvalidRequestText); // the only error with a message in new versions
         if (!IsValid(context, keyType, key))
             return Failed(key, ErrorCode.InvalidRequest);
         if (InternalTopicOf(keyType) is not { } name)
             return Failed(key, ErrorCode.CoordinatorNotAvailable);
         if (cluster.Image.Topics.Find(name) is null)
-            await topics.CreateInternalAsync([name]); // whether it failed is seen below
+            await topics.CreateInternalAsync([name]); // a failure shows below: the partition has no leader
         var image = cluster.Image;
         if (image.Topics.Find(name) is not { } topic)
             return Failed(key, ErrorCode.CoordinatorNotAvailable);

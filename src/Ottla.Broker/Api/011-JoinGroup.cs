@@ -6,12 +6,12 @@ using Ottla.StateMachines.Groups;
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// JoinGroup (key 11), versions 0 to 9: a member joins, or joins again; answered when the group's next generation begins.
+/// JoinGroup (key 11), versions 0 to 9: a member joins, or joins again. The answer comes when the group's next generation begins.
 /// </summary>
 /// <remarks>
-/// From version 4 on a new member is first given its id (MEMBER_ID_REQUIRED), from version 5 on it may be static. Errors: INVALID_GROUP_ID,
-/// INVALID_SESSION_TIMEOUT, UNKNOWN_MEMBER_ID, INCONSISTENT_GROUP_PROTOCOL, FENCED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED, INVALID_REQUEST (a
-/// name of more than 32 KB), and those of <see cref="CoordinatorHost{TCommand}"/>.
+/// From version 4 on the first answer to a new member is its id (MEMBER_ID_REQUIRED), from version 5 on a member may be static. Errors:
+/// INVALID_GROUP_ID, INVALID_SESSION_TIMEOUT, UNKNOWN_MEMBER_ID, INCONSISTENT_GROUP_PROTOCOL, FENCED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED,
+/// INVALID_REQUEST (a name of more than 32 KB), and those of <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
 internal sealed class JoinGroupHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<JoinGroupRequest, JoinGroupResponse>
 {

@@ -8,7 +8,7 @@ namespace Ottla.Broker.Api;
 
 /// <summary>Heartbeat (key 12), versions 0 to 4: a member of a classic group is alive, and learns of rebalances.</summary>
 /// <remarks>
-/// While groups are loaded every heartbeat is welcome. Errors: REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID,
+/// While the coordinator loads its groups, every heartbeat succeeds. Errors: REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID,
 /// FENCED_INSTANCE_ID, INVALID_GROUP_ID, and those of <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
 internal sealed class HeartbeatHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<HeartbeatRequest, HeartbeatResponse>

@@ -5,10 +5,10 @@ using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>LeaveGroup (key 13), versions 0 to 5: members leave, by their own will or an operator's.</summary>
+/// <summary>LeaveGroup (key 13), versions 0 to 5: members leave, or an operator removes them.</summary>
 /// <remarks>
-/// Version 3 names many members, also by their instance ids. Errors: INVALID_GROUP_ID, and those of
-/// <see cref="CoordinatorHost{TCommand}"/>; of each member (before version 3 of the request): UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID.
+/// From version 3 on a request names many members, also by their instance ids. Errors: INVALID_GROUP_ID, and those of
+/// <see cref="CoordinatorHost{TCommand}"/>; per member (before version 3 of the whole request): UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID.
 /// </remarks>
 internal sealed class LeaveGroupHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<LeaveGroupRequest, LeaveGroupResponse>
 {

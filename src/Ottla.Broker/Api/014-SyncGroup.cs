@@ -5,9 +5,9 @@ using Ottla.StateMachines.Groups;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>SyncGroup (key 14), versions 0 to 5: the leader brings the assignment, the others get it; answered when it is there.</summary>
+/// <summary>SyncGroup (key 14), versions 0 to 5: the group's leader sends the assignment. The members get theirs when it has.</summary>
 /// <remarks>
-/// From version 5 on the protocol must be named. Errors: INVALID_GROUP_ID, INCONSISTENT_GROUP_PROTOCOL, REBALANCE_IN_PROGRESS,
+/// From version 5 on the request must name the protocol. Errors: INVALID_GROUP_ID, INCONSISTENT_GROUP_PROTOCOL, REBALANCE_IN_PROGRESS,
 /// ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, and those of <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
 internal sealed class SyncGroupHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<SyncGroupRequest, SyncGroupResponse>

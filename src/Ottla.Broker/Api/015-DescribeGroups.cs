@@ -10,9 +10,8 @@ namespace Ottla.Broker.Api;
 
 /// <summary>DescribeGroups (key 15), versions 0 to 6: the state and the members of classic groups.</summary>
 /// <remarks>
-/// A group that does not exist, or is of another kind, is dead: GROUP_ID_NOT_FOUND from version 6 on, no error before. Other errors per
-/// group: those of
-/// <see cref="CoordinatorHost{TCommand}"/>.
+/// A group that does not exist, or is of another kind, has the state Dead: GROUP_ID_NOT_FOUND from version 6 on, no error before. Other
+/// errors per group: those of <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
 internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups)
     : IApiHandler<DescribeGroupsRequest, DescribeGroupsResponse>
@@ -21,7 +20,7 @@ internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups
     private const short FirstVersionWithGroupIdNotFound = 6;
     private const string Dead = "Dead";
 
-    /// <summary>About what it takes to describe a group of some hundred members.</summary>
+    /// <summary>About how long it takes to describe a group of a few hundred members.</summary>
     private const int MicrosecondsPerGroup = 100;
 
     /// <inheritdoc/>

@@ -7,8 +7,8 @@ namespace Ottla.Broker.Api;
 
 /// <summary>ListGroups (key 16), versions 0 to 5: the groups whose coordinator is this broker.</summary>
 /// <remarks>
-/// Version 4 may ask for certain states, version 5 for certain types; without regard to case. Errors: COORDINATOR_LOAD_IN_PROGRESS,
-/// COORDINATOR_NOT_AVAILABLE.
+/// From version 4 on a client may ask for certain states, from version 5 on for certain types, in upper or lower case. Errors:
+/// COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.
 /// </remarks>
 internal sealed class ListGroupsHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<ListGroupsRequest, ListGroupsResponse>
 {

@@ -8,20 +8,20 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>ApiVersions (key 18), versions 0 to 5: what this listener serves, and the features of the cluster.</summary>
+/// <summary>ApiVersions (key 18), versions 0 to 5: the APIs that this listener serves, and the features of the cluster.</summary>
 /// <remarks>
-/// The response header is always version 0. A version that is not known is answered in version 0 with UNSUPPORTED_VERSION and our own range
-/// (see <see cref="UnsupportedVersion"/>). Version 3+: the client's name and version must be well-formed, else INVALID_REQUEST. Version 5:
-/// a client that believes in another cluster or node learns it by REBOOTSTRAP_REQUIRED (KIP-1242). Features with minimum 0 are left out
-/// below version 4, whose clients cannot read them.
+/// The response header is always version 0. A request of an unknown version gets an answer in version 0, with UNSUPPORTED_VERSION and our
+/// own range (see <see cref="UnsupportedVersion"/>). Version 3+: the client's name and version must be well-formed, else INVALID_REQUEST.
+/// Version 5: a client that takes this node for one of another cluster, or for another node, gets REBOOTSTRAP_REQUIRED (KIP-1242). Answers
+/// below version 4 leave out features with minimum 0: older clients cannot read them.
 /// </remarks>
-/// <param name="apis">What is served.</param>
+/// <param name="apis">The APIs of this listener.</param>
 /// <param name="cluster">The cluster.</param>
 /// <param name="nodeId">This node.</param>
-/// <param name="supportedFeatures">What this node offers.</param>
+/// <param name="supportedFeatures">The features that this node supports.</param>
 /// <param name="kraftVersion">The finalized kraft.version.</param>
 /// <param name="controllerVersions">
-/// What the active controller serves of an API that is forwarded to it; null while that is not known.
+/// The versions of a forwarded API that the active controller serves; null while this node does not know them.
 /// </param>
 internal sealed partial class ApiVersionsHandler(
     Func<ApiTable> apis, ClusterView cluster, int nodeId, SupportedFeatures supportedFeatures, Func<short> kraftVersion,
@@ -33,8 +33,8 @@ internal sealed partial class ApiVersionsHandler(
     private const short FirstVersionWithClusterCheck = 5;
 
     /// <summary>
-    /// What is offered as the oldest Produce: librdkafka before 2.8 compresses only for brokers that offer it (KAFKA-18659). It is refused
-    /// all the same.
+    /// The oldest version of Produce that this node offers: librdkafka before 2.8 compresses only for brokers that offer it (KAFKA-18659).
+    /// A request of this version is refused all the same.
     /// </summary>
     private const short OldestProduceOffered = 0;
 
@@ -49,7 +49,7 @@ internal sealed partial class ApiVersionsHandler(
         return ValueTask.FromResult<ApiVersionsResponse?>(response);
     }
 
-    /// <summary>The answer to a client that is newer than this broker, to be encoded as version 0.</summary>
+    /// <summary>The answer to a client that is newer than this broker. The caller encodes it as version 0.</summary>
     public static ApiVersionsResponse UnsupportedVersion(ApiTable apis) => new()
     {
         ErrorCode = (short)ErrorCode.UnsupportedVersion,
@@ -70,7 +70,8 @@ internal sealed partial class ApiVersionsHandler(
     }
 
     /// <summary>
-    /// What a client may use of an API: of one that is forwarded, what the active controller serves too; null for nothing.
+    /// The versions of an API that a client may use: of a forwarded API only those that the active controller serves too. Null when there
+    /// are none.
     /// </summary>
     private ApiVersionsResponse.ApiVersion? OfferToClient(ApiEntry api)
     {
@@ -104,7 +105,7 @@ internal sealed partial class ApiVersionsHandler(
             return;
         var finalized = new SortedDictionary<string, short>(StringComparer.Ordinal) { ["metadata.version"] = metadataVersion.Level };
         foreach (var (name, level) in image.Features.Levels)
-            finalized[name] = Math.Min(level, supportedFeatures[name].Max); // the log may come from a broker that could do more
+            finalized[name] = Math.Min(level, supportedFeatures[name].Max); // a newer broker may have written the log
         if (kraftVersion() is > 0 and var kraft)
             finalized[Feature.KRaftVersion] = kraft;
         response.FinalizedFeatures =

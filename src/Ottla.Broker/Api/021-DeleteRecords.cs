@@ -9,7 +9,7 @@ using TopicResponse = Ottla.Protocol.Messages.DeleteRecordsResponse.DeleteRecord
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// DeleteRecords (key 21), versions 0 to 2: advances the log start offset of partitions; -1 deletes all that is committed.
+/// DeleteRecords (key 21), versions 0 to 2: advances the log start offset of partitions; -1 deletes all committed records.
 /// </summary>
 /// <remarks>
 /// Waits up to timeout_ms until the replicas on live brokers have followed, and answers with the low watermark: the least of their log

@@ -8,13 +8,13 @@ using Ottla.StateMachines.Transactions;
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// InitProducerId (key 22), versions 0 to 5 (6 is unstable): a producer id and epoch, fresh for an idempotent producer; for a transactional
-/// id one that fences all others.
+/// InitProducerId (key 22), versions 0 to 5 (6 is unstable): gives a producer its id and epoch. An idempotent producer gets a new id; for a
+/// transactional id the new epoch fences all other producers.
 /// </summary>
 /// <remarks>
 /// Errors: INVALID_REQUEST for an empty transactional id or for only one of producer id and epoch, INVALID_TRANSACTION_TIMEOUT,
-/// PRODUCER_FENCED (before version 4 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS while an open transaction is aborted or one
-/// completes, NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE; those of the controller when it hands out no ids.
+/// PRODUCER_FENCED (before version 4 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS while the coordinator aborts or completes a
+/// transaction, NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE; those of the controller when it hands out no ids.
 /// </remarks>
 internal sealed class InitProducerIdHandler(ProducerIds producerIds, CoordinatorHost<TransactionCommand> transactions)
     : IApiHandler<InitProducerIdRequest, InitProducerIdResponse>

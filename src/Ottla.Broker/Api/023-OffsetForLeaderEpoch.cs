@@ -12,8 +12,8 @@ namespace Ottla.Broker.Api;
 /// OffsetForLeaderEpoch (key 23), versions 2 to 4: where a leader epoch ends, for consumers that check for truncation (KIP-320).
 /// </summary>
 /// <remarks>
-/// An epoch that is not known is answered with -1, -1. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
-/// UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR.
+/// The answer for an unknown epoch is epoch -1 and offset -1. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER,
+/// FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR.
 /// </remarks>
 internal sealed class OffsetForLeaderEpochHandler(HostedTopics topics, LeaderHints leaders)
     : IApiHandler<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>

@@ -15,10 +15,10 @@ namespace Ottla.Broker.Api;
 /// brokers send it, for several transactions.
 /// </summary>
 /// <remarks>
-/// All partitions of a transaction are added, or none. Errors, for each partition: UNKNOWN_TOPIC_OR_PARTITION, TOPIC_AUTHORIZATION_FAILED
-/// (an internal topic, before version 4; OPERATION_NOT_ATTEMPTED for the others), INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING,
-/// PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS, TRANSACTION_ABORTABLE (verify only),
-/// NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.
+/// The coordinator adds all partitions that the request names, or none. Errors, for each partition: UNKNOWN_TOPIC_OR_PARTITION,
+/// TOPIC_AUTHORIZATION_FAILED (an internal topic, before version 4; OPERATION_NOT_ATTEMPTED for the others), INVALID_REQUEST,
+/// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS, TRANSACTION_ABORTABLE
+/// (verify only), NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.
 /// </remarks>
 internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionCommand> transactions, ClusterView cluster)
     : IApiHandler<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>
@@ -58,8 +58,8 @@ internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionComma
     private Task<TopicResult[]> AnswerAsync(short version, Transaction transaction) => AddAsync(version, transaction).OrFailed(
         error => Results(transaction, _ => TransactionErrors.ForVersion(error.Code, version, FirstVersionWithProducerFenced)));
 
-    /// <summary>Adds the partitions, or asks whether they are in.</summary>
-    /// <exception cref="ApiException">None is added.</exception>
+    /// <summary>Adds the partitions, or asks whether the transaction has them.</summary>
+    /// <exception cref="ApiException">No partition was added.</exception>
     private async ValueTask<TopicResult[]> AddAsync(short version, Transaction transaction)
     {
         var partitions = transaction.Topics.SelectMany(topic => topic.Partitions.Select(index => new TopicPartition(topic.Name, index)))
@@ -84,7 +84,7 @@ internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionComma
     }
 
     /// <summary>
-    /// Whether a partition may be in a transaction at all. Brokers' own topics are for brokers to add: clients do that by AddOffsetsToTxn.
+    /// Whether a transaction may have a partition. Only brokers may add internal topics: clients do that by AddOffsetsToTxn.
     /// </summary>
     private ErrorCode Check(short version, TopicPartition partition) =>
         version < FirstVersionOfBrokers && TopicNames.IsInternal(partition.Topic) ? ErrorCode.TopicAuthorizationFailed

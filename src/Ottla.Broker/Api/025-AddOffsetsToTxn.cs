@@ -10,7 +10,7 @@ using Ottla.StateMachines.Transactions;
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// AddOffsetsToTxn (key 25), versions 0 to 4: adds the partition of <c>__consumer_offsets</c> that a group lives in to a transaction,
+/// AddOffsetsToTxn (key 25), versions 0 to 4: adds the partition of <c>__consumer_offsets</c> that has a group's offsets to a transaction,
 /// before TxnOffsetCommit.
 /// </summary>
 /// <remarks>

@@ -7,13 +7,13 @@ using Ottla.StateMachines.Transactions;
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// EndTxn (key 26), versions 0 to 5: commits or aborts a transaction. From version 5 on (transaction version 2) it answers with the
-/// producer id and epoch of the next.
+/// EndTxn (key 26), versions 0 to 5: commits or aborts a transaction. From version 5 on (transaction version 2) the answer has the producer
+/// id and epoch for the next transaction.
 /// </summary>
 /// <remarks>
-/// Answered once the outcome is decided for good; markers follow. Errors: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED
-/// (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS while the transaction before completes, INVALID_TXN_STATE, those of
-/// coordinators.
+/// The answer comes when the outcome is committed. The coordinator writes the markers afterwards. Errors: INVALID_REQUEST,
+/// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS while the previous
+/// transaction completes, INVALID_TXN_STATE, those of coordinators.
 /// </remarks>
 internal sealed class EndTxnHandler(CoordinatorHost<TransactionCommand> transactions) : IApiHandler<EndTxnRequest, EndTxnResponse>
 {

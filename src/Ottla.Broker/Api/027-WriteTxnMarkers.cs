@@ -8,18 +8,20 @@ using MarkerResult = Ottla.Protocol.Messages.WriteTxnMarkersResponse.WritableTxn
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// WriteTxnMarkers (key 27), versions 1 and 2: coordinators end transactions in the partitions led here, and operators end one that hangs.
+/// WriteTxnMarkers (key 27), versions 1 and 2: coordinators end transactions in the partitions that this broker leads, and operators end a
+/// hanging one.
 /// </summary>
 /// <remarks>
-/// Version 2 says the transaction version, from 2 on of which a marker's epoch is higher than any before. Errors, for each partition:
-/// UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED,
-/// REQUEST_TIMED_OUT, KAFKA_STORAGE_ERROR.
+/// Version 2 names the transaction version. From transaction version 2 on, a marker's epoch is higher than the epoch of the records.
+/// Errors, for each partition: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, INVALID_PRODUCER_EPOCH,
+/// TRANSACTION_COORDINATOR_FENCED, REQUEST_TIMED_OUT, KAFKA_STORAGE_ERROR.
 /// </remarks>
 internal sealed class WriteTxnMarkersHandler(TransactionMarkers markers) : IApiHandler<WriteTxnMarkersRequest, WriteTxnMarkersResponse>
 {
     public async ValueTask<WriteTxnMarkersResponse?> HandleAsync(RequestContext context, WriteTxnMarkersRequest request)
     {
-        // One result for a producer, as Kafka answers, even if several markers of the request are its; none for one without partitions.
+        // As Kafka does: one result for each producer, even if the request has several of its markers, and none for a producer without
+        // partitions.
         var results = new Dictionary<long, Dictionary<TopicPartition, ErrorCode>>();
         foreach (var wanted in request.Markers)
         {

@@ -11,18 +11,18 @@ using ResourceResponse = Ottla.Protocol.Messages.DescribeConfigsResponse.Describ
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// DescribeConfigs (key 32), versions 1 to 4: the effective configs of topics, this broker, groups and client metrics, with where they come
-/// from; levels of loggers.
+/// DescribeConfigs (key 32), versions 1 to 4: the effective configs of topics, this broker, groups and client metrics, with their sources;
+/// the levels of loggers.
 /// </summary>
 /// <remarks>
-/// A resource that is named more than once is answered once, where Kafka repeats it: 73 KB of request would ask for 700 MB.
-/// Passwords are never shown. Errors per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker, or
-/// no such resource type), INVALID_CONFIG.
+/// A resource that the request names more than once has one answer, where Kafka repeats it: a request of 73 KB would ask for 700 MB. The
+/// answer never has passwords. Errors per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker,
+/// or an unknown resource type), INVALID_CONFIG.
 /// </remarks>
 internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerConfig> config, LeveledLoggers loggers)
     : IApiHandler<DescribeConfigsRequest, DescribeConfigsResponse>
 {
-    /// <summary>About what it takes to collect and encode all configs of a resource.</summary>
+    /// <summary>About how long it takes to collect and encode all configs of a resource.</summary>
     private const int MicrosecondsPerResource = 300;
 
     /// <inheritdoc/>
@@ -57,7 +57,7 @@ internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerCon
                     .Select(entry => ToResponse(entry, request.IncludeSynonyms, request.IncludeDocumentation))],
             };
         }
-        catch (ApiException e) // of this resource: the others are answered
+        catch (ApiException e) // fails this resource only
         {
             return Refuse(resource, e.Error.Code, e.Error.Message ?? "");
         }

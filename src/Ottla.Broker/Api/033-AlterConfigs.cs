@@ -7,8 +7,8 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// AlterConfigs (key 33), versions 0 to 2: replaces all configs of a resource; what is not named is deleted. Superseded by
-/// IncrementalAlterConfigs.
+/// AlterConfigs (key 33), versions 0 to 2: replaces all configs of a resource, and deletes those that the request does not name. Superseded
+/// by IncrementalAlterConfigs.
 /// </summary>
 /// <remarks>Errors per resource: INVALID_CONFIG, INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, NOT_CONTROLLER.</remarks>
 internal sealed class AlterConfigsHandler(IConfigAlterer alterer) : IApiHandler<AlterConfigsRequest, AlterConfigsResponse>

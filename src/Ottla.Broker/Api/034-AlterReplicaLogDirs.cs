@@ -12,10 +12,10 @@ namespace Ottla.Broker.Api;
 
 /// <summary>AlterReplicaLogDirs (key 34), versions 1 and 2: begins to move replicas to other log directories of this broker.</summary>
 /// <remarks>
-/// Answered once the move has begun; DescribeLogDirs shows the copies. Naming the directory that a replica is in already gives up its move.
-/// Errors: LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR (a directory is offline or full), INVALID_REPLICA_ASSIGNMENT (it is cordoned),
-/// INVALID_TOPIC_EXCEPTION (the copy's name would be too long), UNKNOWN_TOPIC_OR_PARTITION, REPLICA_NOT_AVAILABLE (the replica is on other
-/// brokers). A replica that is not here, and is made later, is made in that directory.
+/// The answer comes when the move has begun; DescribeLogDirs shows the copies. A request that names the directory where a replica already
+/// is cancels its move. Errors: LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR (a directory is offline or full), INVALID_REPLICA_ASSIGNMENT (the
+/// directory is cordoned), INVALID_TOPIC_EXCEPTION (the copy's name would be too long), UNKNOWN_TOPIC_OR_PARTITION, REPLICA_NOT_AVAILABLE
+/// (the replica is on other brokers). If this broker gets the replica later, it creates it in that directory.
 /// </remarks>
 internal sealed class AlterReplicaLogDirsHandler(LogManager logs, ClusterView cluster)
     : IApiHandler<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>

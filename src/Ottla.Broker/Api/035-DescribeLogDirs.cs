@@ -9,7 +9,7 @@ namespace Ottla.Broker.Api;
 
 /// <summary>DescribeLogDirs (key 35), versions 1 to 5: the size of each replica in each log directory, and the room left there.</summary>
 /// <remarks>
-/// No topics named (null): all. A replica that is being moved is in two. Errors per directory: KAFKA_STORAGE_ERROR when it is offline.
+/// No topics named (null): all. A replica that moves is in two directories. Errors per directory: KAFKA_STORAGE_ERROR when it is offline.
 /// </remarks>
 internal sealed class DescribeLogDirsHandler(LogManager logs, Func<bool> supportsCordoning)
     : IApiHandler<DescribeLogDirsRequest, DescribeLogDirsResponse>
@@ -64,7 +64,7 @@ internal sealed class DescribeLogDirsHandler(LogManager logs, Func<bool> support
                     {
                         PartitionIndex = replica.Log.Partition.Partition,
                         PartitionSize = replica.Log.SizeInBytes,
-                        // What it still has to catch up with: a copy with its original, a replica with what is committed.
+                        // How far it is behind: a copy behind its original, a replica behind the high watermark.
                         OffsetLag = replica.Original is { } original
                             ? original.LogEndOffset - replica.Log.LogEndOffset
                             : Math.Max(replica.Log.HighWatermark - replica.Log.LogEndOffset, 0),

@@ -7,7 +7,7 @@ using GroupResult = Ottla.Protocol.Messages.DeleteGroupsResponse.DeletableGroupR
 
 namespace Ottla.Broker.Api;
 
-/// <summary>DeleteGroups (key 42), versions 0 to 3: groups of any kind without members go, with their offsets.</summary>
+/// <summary>DeleteGroups (key 42), versions 0 to 3: deletes groups of any kind that have no members, with their offsets.</summary>
 /// <remarks>Errors per group: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, and those of <see cref="CoordinatorHost{TCommand}"/>.</remarks>
 internal sealed class DeleteGroupsHandler(CoordinatorHost<GroupCommand> groups) : IApiHandler<DeleteGroupsRequest, DeleteGroupsResponse>
 {

@@ -7,10 +7,10 @@ using EntryData = Ottla.Protocol.Messages.DescribeClientQuotasResponse.EntryData
 
 namespace Ottla.Broker.Api;
 
-/// <summary>DescribeClientQuotas (key 48), versions 0 and 1: the client quotas of the metadata that a filter matches (KIP-546).</summary>
+/// <summary>DescribeClientQuotas (key 48), versions 0 and 1: the client quotas that a filter matches (KIP-546).</summary>
 /// <remarks>
-/// An entity matches when it has every part that the filter names; a strict filter wants no other parts. Errors: INVALID_REQUEST for a
-/// filter that contradicts itself, UNSUPPORTED_VERSION for a type of entity that does not exist.
+/// An entity matches when it has every part that the filter names; for a strict filter it must have no other parts. Errors: INVALID_REQUEST
+/// for a filter that contradicts itself, UNSUPPORTED_VERSION for a type of entity that does not exist.
 /// </remarks>
 internal sealed class DescribeClientQuotasHandler(ClusterView cluster)
     : IApiHandler<DescribeClientQuotasRequest, DescribeClientQuotasResponse>

@@ -7,8 +7,8 @@ namespace Ottla.Broker.Api;
 
 /// <summary>AlterUserScramCredentials (key 51), version 0: sets and deletes SCRAM credentials (KIP-554).</summary>
 /// <remarks>
-/// Errors per user: UNSUPPORTED_VERSION, always: this version has no logins, and so takes no secrets. The API is offered all the same,
-/// because clients guess the version of a broker from the APIs that it has.
+/// Errors per user: UNSUPPORTED_VERSION, always: this version has no logins, and so stores no secrets. It offers the API all the same,
+/// because clients guess the version of a broker from its APIs.
 /// </remarks>
 internal sealed class AlterUserScramCredentialsHandler : IApiHandler<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>
 {

@@ -6,11 +6,11 @@ using Ottla.StateMachines.Raft;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>Vote (key 52), versions 0 to 2: another controller asks to be elected (KIP-595), or first if it would be (KIP-996).</summary>
+/// <summary>Vote (key 52), versions 0 to 2: another controller asks for a vote (KIP-595), or for a pre-vote (KIP-996).</summary>
 /// <remarks>
-/// Of the whole request: INCONSISTENT_CLUSTER_ID, and INVALID_REQUEST unless it names __cluster_metadata-0 alone. Of the partition, from
-/// the machine: INVALID_REQUEST, FENCED_LEADER_EPOCH, INVALID_VOTER_KEY, BROKER_NOT_AVAILABLE. Every answer names the leader and the epoch;
-/// from version 1 on also its endpoint on the listener that the request came in on.
+/// Errors of the whole request: INCONSISTENT_CLUSTER_ID, and INVALID_REQUEST unless it names __cluster_metadata-0 alone. Errors of the
+/// partition, from the Raft machine: INVALID_REQUEST, FENCED_LEADER_EPOCH, INVALID_VOTER_KEY, BROKER_NOT_AVAILABLE. Every answer names the
+/// leader and the epoch; from version 1 on also the leader's endpoint on the listener that the request came in on.
 /// </remarks>
 internal sealed class VoteHandler(RaftHost raft, RaftMessageConverter converter) : IApiHandler<VoteRequest, VoteResponse>
 {

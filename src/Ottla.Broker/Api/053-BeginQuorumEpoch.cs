@@ -6,11 +6,13 @@ using Ottla.StateMachines.Raft;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>BeginQuorumEpoch (key 53), versions 0 and 1: the elected leader of the metadata quorum makes itself known.</summary>
+/// <summary>
+/// BeginQuorumEpoch (key 53), versions 0 and 1: the new leader of the metadata quorum tells the other nodes that it leads.
+/// </summary>
 /// <remarks>
-/// Of the whole request: INCONSISTENT_CLUSTER_ID, and INVALID_REQUEST unless it names __cluster_metadata-0 alone. Of the partition, from
-/// the machine: INVALID_REQUEST, FENCED_LEADER_EPOCH, INVALID_VOTER_KEY, BROKER_NOT_AVAILABLE. Every answer names the leader and the epoch;
-/// version 1 also its endpoint on the listener that the request came in on.
+/// Errors of the whole request: INCONSISTENT_CLUSTER_ID, and INVALID_REQUEST unless it names __cluster_metadata-0 alone. Errors of the
+/// partition, from the Raft machine: INVALID_REQUEST, FENCED_LEADER_EPOCH, INVALID_VOTER_KEY, BROKER_NOT_AVAILABLE. Every answer names the
+/// leader and the epoch; version 1 also the leader's endpoint on the listener that the request came in on.
 /// </remarks>
 internal sealed class BeginQuorumEpochHandler(RaftHost raft, RaftMessageConverter converter)
     : IApiHandler<BeginQuorumEpochRequest, BeginQuorumEpochResponse>

@@ -10,11 +10,11 @@ using ReplicaState = Ottla.Protocol.Messages.DescribeQuorumResponse.ReplicaState
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// DescribeQuorum (key 55), versions 0 to 2: leader, voters and observers of the metadata quorum, and how far each of them is.
+/// DescribeQuorum (key 55), versions 0 to 2: leader, voters and observers of the metadata quorum, and how much of the log each of them has.
 /// </summary>
 /// <remarks>
-/// Errors: BROKER_NOT_AVAILABLE while the node stops; INVALID_REQUEST unless it asks for no more than one partition; per partition
-/// UNKNOWN_TOPIC_OR_PARTITION for anything but __cluster_metadata-0, and NOT_LEADER_OR_FOLLOWER by a node that does not lead the quorum.
+/// Errors: BROKER_NOT_AVAILABLE while the node stops; INVALID_REQUEST if it asks for more than one partition; per partition
+/// UNKNOWN_TOPIC_OR_PARTITION for anything but __cluster_metadata-0, and NOT_LEADER_OR_FOLLOWER from a node that does not lead the quorum.
 /// </remarks>
 internal sealed class DescribeQuorumHandler(Func<Task<QuorumInfo>> quorum) : IApiHandler<DescribeQuorumRequest, DescribeQuorumResponse>
 {

@@ -7,16 +7,16 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>Has the quorum raise kraft.version.</summary>
-/// <param name="level">The level.</param>
-/// <param name="validateOnly">Whether it is only checked that it could.</param>
-/// <returns>No error when it is committed, or when it was at that level.</returns>
+/// <summary>Asks the quorum to raise kraft.version.</summary>
+/// <param name="level">The new level.</param>
+/// <param name="validateOnly">Whether to check only that the quorum could.</param>
+/// <returns>No error when the new level is committed, or was in force already.</returns>
 internal delegate Task<ApiError> RaiseKRaftVersion(short level, bool validateOnly);
 
 /// <summary>UpdateFeatures (key 57), versions 0 to 2: changes finalized feature levels.</summary>
 /// <remarks>
-/// Raft keeps kraft.version, so that is raised between the check of the request and the decision about the other features. Errors:
-/// INVALID_UPDATE_VERSION, FEATURE_UPDATE_FAILED, INVALID_REQUEST, NOT_CONTROLLER; below version 2 per feature.
+/// Raft keeps kraft.version. This handler raises it after the check of the request, and before the controller decides about the other
+/// features. Errors: INVALID_UPDATE_VERSION, FEATURE_UPDATE_FAILED, INVALID_REQUEST, NOT_CONTROLLER; below version 2 per feature.
 /// </remarks>
 internal sealed class UpdateFeaturesHandler(IController controller, RaiseKRaftVersion? raiseKRaftVersion = null)
     : IApiHandler<UpdateFeaturesRequest, UpdateFeaturesResponse>

@@ -11,9 +11,9 @@ namespace Ottla.Broker.Api;
 
 /// <summary>Envelope (key 58), version 0: a broker forwards the request of a client, with its principal and address (KIP-590).</summary>
 /// <remarks>
-/// Errors: PRINCIPAL_DESERIALIZATION_FAILURE; INVALID_REQUEST for an address that is none, or an API that is not forwarded;
-/// UNSUPPORTED_VERSION for a request inside that cannot be read; NOT_CONTROLLER, after which the broker asks the next controller. All other
-/// errors are those of the request inside, in its own response.
+/// Errors: PRINCIPAL_DESERIALIZATION_FAILURE; INVALID_REQUEST for a malformed address, or for an API that brokers do not forward;
+/// UNSUPPORTED_VERSION for a malformed request inside; NOT_CONTROLLER, after which the broker asks the next controller. All other errors
+/// are those of the request inside, in its own response.
 /// </remarks>
 internal sealed partial class EnvelopeHandler(Func<ApiTable> apis, ControllerHost controller, ILogger logger)
     : IApiHandler<EnvelopeRequest, EnvelopeResponse>
@@ -36,13 +36,13 @@ internal sealed partial class EnvelopeHandler(Func<ApiTable> apis, ControllerHos
 
         var response = new EnvelopeResponse { ResponseData = answer };
 
-        // What the answer says is committed, so it lies below the high watermark.
+        // The change in the answer is committed, so its offset is below the high watermark.
         if (Forwarding.ChangesMetadata(inner.ApiKey))
             Forwarding.SetMetadataOffset(response, controller.CommittedOffset);
         return response;
     }
 
-    /// <summary>The client, as the broker tells of it.</summary>
+    /// <summary>The client, as the broker describes it.</summary>
     private static ConnectionInfo ClientOf(ConnectionInfo broker, EnvelopeRequest request)
     {
         ClientPrincipal principal;
@@ -61,7 +61,7 @@ internal sealed partial class EnvelopeHandler(Func<ApiTable> apis, ControllerHos
         return broker with { ClientAddress = new IPAddress(request.ClientHostAddress), Principal = principal, IsForwarded = true };
     }
 
-    /// <summary>Reads the header of the request inside, and finds who serves it.</summary>
+    /// <summary>Reads the header of the request inside, and finds its API.</summary>
     private ApiEntry Open(
         RequestContext envelope, ConnectionInfo client, byte[] request, out RequestContext context, out Memory<byte> body)
     {
@@ -94,6 +94,6 @@ internal sealed partial class EnvelopeHandler(Func<ApiTable> apis, ControllerHos
     }
 
     [LoggerMessage(
-        Level = LogLevel.Error, Message = "The forwarded request {Api} version {Version} failed; its client is told UNKNOWN_SERVER_ERROR")]
+        Level = LogLevel.Error, Message = "The forwarded request {Api} version {Version} failed; the client gets UNKNOWN_SERVER_ERROR")]
     private partial void LogFailed(ApiKey api, short version, Exception e);
 }

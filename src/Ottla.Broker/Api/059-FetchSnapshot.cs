@@ -9,10 +9,10 @@ namespace Ottla.Broker.Api;
 
 /// <summary>FetchSnapshot (key 59), versions 0 and 1: a replica of the metadata log gets a snapshot, piece by piece (KIP-630).</summary>
 /// <remarks>
-/// Of the whole request: INCONSISTENT_CLUSTER_ID, and INVALID_REQUEST unless it names one partition. Of the partition:
-/// UNKNOWN_TOPIC_OR_PARTITION for any but __cluster_metadata-0; from the machine FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
+/// Errors of the whole request: INCONSISTENT_CLUSTER_ID, and INVALID_REQUEST unless it names one partition. Errors of the partition:
+/// UNKNOWN_TOPIC_OR_PARTITION for any but __cluster_metadata-0; from the Raft machine FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
 /// NOT_LEADER_OR_FOLLOWER, BROKER_NOT_AVAILABLE, SNAPSHOT_NOT_FOUND (also for the bootstrap snapshot 0-0), POSITION_OUT_OF_RANGE. A piece
-/// is cut anywhere and no longer than MaxBytes. Version 1 names the leader's endpoint.
+/// begins and ends anywhere, and has at most MaxBytes. Version 1 names the leader's endpoint.
 /// </remarks>
 internal sealed class FetchSnapshotHandler(RaftHost raft, RaftMessageConverter converter)
     : IApiHandler<FetchSnapshotRequest, FetchSnapshotResponse>

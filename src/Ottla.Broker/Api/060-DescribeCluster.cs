@@ -6,7 +6,7 @@ using Node = Ottla.Protocol.Messages.DescribeClusterResponse.DescribeClusterBrok
 
 namespace Ottla.Broker.Api;
 
-/// <summary>What kind of nodes a listener leads to (KIP-919).</summary>
+/// <summary>The kind of nodes that a listener describes (KIP-919).</summary>
 public enum EndpointType : sbyte
 {
     /// <summary>Brokers.</summary>
@@ -17,13 +17,14 @@ public enum EndpointType : sbyte
 }
 
 /// <summary>
-/// DescribeCluster (key 60), versions 0 to 2: the cluster's id and its nodes, as reached over the listener that is asked.
+/// DescribeCluster (key 60), versions 0 to 2: the cluster's id and its nodes, with the addresses of the listener that the request came in
+/// on.
 /// </summary>
 /// <remarks>
-/// A broker's listener tells of brokers, and names one of them as the controller: clients send what is for it there, and it is forwarded. A
-/// controller's listener tells of the registered controllers and of the active one. Errors: MISMATCHED_ENDPOINT_TYPE for the other kind of
-/// nodes, UNSUPPORTED_ENDPOINT_TYPE for other types (both INVALID_REQUEST in version 0), UNSUPPORTED_VERSION by a controller whose
-/// metadata.version does not know registered controllers.
+/// A broker's listener describes brokers, and names one of them as the controller: clients send it requests for the controller, and it
+/// forwards them. A controller's listener describes the registered controllers, and names the active one. Errors: MISMATCHED_ENDPOINT_TYPE
+/// for the other kind of nodes, UNSUPPORTED_ENDPOINT_TYPE for other types (both INVALID_REQUEST in version 0), UNSUPPORTED_VERSION from a
+/// controller whose metadata.version has no registrations of controllers.
 /// </remarks>
 internal sealed class DescribeClusterHandler(ClusterView cluster, EndpointType type, Func<int> controllerId)
     : IApiHandler<DescribeClusterRequest, DescribeClusterResponse>

@@ -8,10 +8,10 @@ using TopicResponse = Ottla.Protocol.Messages.DescribeProducersResponse.TopicRes
 
 namespace Ottla.Broker.Api;
 
-/// <summary>DescribeProducers (key 61), version 0: the producers whose state partitions remember, and their open transactions.</summary>
+/// <summary>DescribeProducers (key 61), version 0: the producers that partitions keep state of, and their open transactions.</summary>
 /// <remarks>
-/// Any replica answers, also one that does not lead. Errors, for each partition: INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION,
-/// NOT_LEADER_OR_FOLLOWER (there is no replica here), KAFKA_STORAGE_ERROR.
+/// Any replica answers, not only the leader. Errors, for each partition: INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION,
+/// NOT_LEADER_OR_FOLLOWER (this broker has no replica), KAFKA_STORAGE_ERROR.
 /// </remarks>
 internal sealed class DescribeProducersHandler(HostedTopics topics, ClusterView cluster)
     : IApiHandler<DescribeProducersRequest, DescribeProducersResponse>

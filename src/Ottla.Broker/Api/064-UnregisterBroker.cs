@@ -7,8 +7,7 @@ namespace Ottla.Broker.Api;
 
 /// <summary>UnregisterBroker (key 64), version 0: forgets a broker that will not come back. The controller decides.</summary>
 /// <remarks>
-/// A broker that runs loses its leaderships and registers again when it starts the next time. Errors: BROKER_ID_NOT_REGISTERED,
-/// NOT_CONTROLLER.
+/// A running broker loses its leaderships, and registers again at its next start. Errors: BROKER_ID_NOT_REGISTERED, NOT_CONTROLLER.
 /// </remarks>
 internal sealed class UnregisterBrokerHandler(IController controller) : IApiHandler<UnregisterBrokerRequest, UnregisterBrokerResponse>
 {

@@ -10,8 +10,8 @@ namespace Ottla.Broker.Api;
 /// and pattern (v2).
 /// </summary>
 /// <remarks>
-/// State filters that are no states are named in the response. A pattern is RE2's, and matches the whole id. Errors:
-/// INVALID_REGULAR_EXPRESSION for a pattern that is none, COORDINATOR_LOAD_IN_PROGRESS while any of the ids here are loaded,
+/// The response names the unknown states of the filter. A pattern has RE2's syntax, and matches the whole id. Errors:
+/// INVALID_REGULAR_EXPRESSION for a malformed pattern, COORDINATOR_LOAD_IN_PROGRESS while this broker loads any of its partitions,
 /// COORDINATOR_NOT_AVAILABLE.
 /// </remarks>
 internal sealed class ListTransactionsHandler(CoordinatorHost<TransactionCommand> transactions)

@@ -9,7 +9,8 @@ using Ottla.StateMachines.Groups;
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// ConsumerGroupHeartbeat (key 68), versions 0 to 1: everything that a member of a consumer group has to say and to hear (KIP-848).
+/// ConsumerGroupHeartbeat (key 68), versions 0 to 1: a member of a consumer group joins, reports, learns its assignment, and leaves
+/// (KIP-848).
 /// </summary>
 /// <remarks>
 /// UNSUPPORTED_VERSION where group.version is 0 or group.coordinator.rebalance.protocols has no "consumer". Other errors: INVALID_REQUEST,

@@ -20,7 +20,7 @@ namespace Ottla.Broker.Api;
 internal sealed class ConsumerGroupDescribeHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster, Func<BrokerConfig> config)
     : IApiHandler<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>
 {
-    /// <summary>About what it takes to describe a group of some hundred members.</summary>
+    /// <summary>About how long it takes to describe a group of a few hundred members.</summary>
     private const int MicrosecondsPerGroup = 100;
 
     /// <inheritdoc/>

@@ -6,7 +6,7 @@ using Ottla.StateMachines.Controller;
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// ControllerRegistration (key 70), version 0: a controller tells its endpoints and the features that it supports (KIP-919).
+/// ControllerRegistration (key 70), version 0: a controller tells the active one its endpoints and its supported features (KIP-919).
 /// </summary>
 /// <remarks>Errors: UNSUPPORTED_VERSION (the metadata version is too old), NOT_CONTROLLER.</remarks>
 internal sealed class ControllerRegistrationHandler(IController controller)

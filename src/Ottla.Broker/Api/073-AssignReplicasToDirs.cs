@@ -5,7 +5,9 @@ using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>AssignReplicasToDirs (key 73), version 0: a broker tells in which log directories its replicas are (KIP-858).</summary>
+/// <summary>
+/// AssignReplicasToDirs (key 73), version 0: a broker tells the controller in which log directories its replicas are (KIP-858).
+/// </summary>
 /// <remarks>
 /// Errors: STALE_BROKER_EPOCH, UNSUPPORTED_VERSION (the metadata version is too old), NOT_CONTROLLER. Per partition: UNKNOWN_TOPIC_ID,
 /// UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER (the sender is no replica).

@@ -23,7 +23,7 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
     : IApiHandler<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>
 {
     /// <inheritdoc/>
-    /// <remarks>The names of all topics are sorted for each page of them.</remarks>
+    /// <remarks>Each page of all topics sorts the names of all topics.</remarks>
     public int EstimateMicroseconds(RequestContext context, DescribeTopicPartitionsRequest request) =>
         Math.Min(config().MaxRequestPartitionSizeLimit, request.ResponsePartitionLimit)
             + (request.Topics.Length > 0 ? request.Topics.Length : cluster.Image.Topics.ById.Count);

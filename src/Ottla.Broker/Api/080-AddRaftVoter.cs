@@ -8,10 +8,10 @@ namespace Ottla.Broker.Api;
 
 /// <summary>AddRaftVoter (key 80), versions 0 and 1: makes a controller a voter of the metadata quorum (KIP-853).</summary>
 /// <remarks>
-/// INCONSISTENT_CLUSTER_ID; from the machine NOT_LEADER_OR_FOLLOWER, BROKER_NOT_AVAILABLE, INVALID_REQUEST (no directory id, no endpoint of
-/// the quorum's listener, a node that does not support kraft.version), UNSUPPORTED_VERSION (kraft.version 0), DUPLICATE_VOTER, and
-/// REQUEST_TIMED_OUT: another change is under way, the node does not answer ApiVersions, or has not caught up with the log. Version 1 says
-/// whether to answer once the change is committed, or when it is appended.
+/// Errors: INCONSISTENT_CLUSTER_ID; from the Raft machine NOT_LEADER_OR_FOLLOWER, BROKER_NOT_AVAILABLE, INVALID_REQUEST (no directory id,
+/// no endpoint of the quorum's listener, a node that does not support kraft.version), UNSUPPORTED_VERSION (kraft.version 0),
+/// DUPLICATE_VOTER, and REQUEST_TIMED_OUT: another change is under way, the node does not answer ApiVersions, or has not caught up with the
+/// log. In version 1 the client says whether the answer comes when the change is committed, or when it is appended.
 /// </remarks>
 internal sealed class AddRaftVoterHandler(RaftHost raft, RaftMessageConverter converter)
     : IApiHandler<AddRaftVoterRequest, AddRaftVoterResponse>

@@ -8,9 +8,9 @@ namespace Ottla.Broker.Api;
 
 /// <summary>RemoveRaftVoter (key 81), version 0: makes a voter of the metadata quorum an observer (KIP-853).</summary>
 /// <remarks>
-/// INCONSISTENT_CLUSTER_ID; from the machine NOT_LEADER_OR_FOLLOWER, BROKER_NOT_AVAILABLE, INVALID_REQUEST (no directory id),
+/// Errors: INCONSISTENT_CLUSTER_ID; from the Raft machine NOT_LEADER_OR_FOLLOWER, BROKER_NOT_AVAILABLE, INVALID_REQUEST (no directory id),
 /// UNSUPPORTED_VERSION (kraft.version 0), VOTER_NOT_FOUND (also for the last voter), and REQUEST_TIMED_OUT: another change is under way.
-/// The answer waits until the change is committed.
+/// The answer comes when the change is committed.
 /// </remarks>
 internal sealed class RemoveRaftVoterHandler(RaftHost raft, RaftMessageConverter converter)
     : IApiHandler<RemoveRaftVoterRequest, RemoveRaftVoterResponse>

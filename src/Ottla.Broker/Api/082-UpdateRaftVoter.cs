@@ -9,9 +9,9 @@ namespace Ottla.Broker.Api;
 
 /// <summary>UpdateRaftVoter (key 82), version 0: a voter tells the leader its endpoints and its range of kraft.version (KIP-853).</summary>
 /// <remarks>
-/// INCONSISTENT_CLUSTER_ID; from the machine FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER, BROKER_NOT_AVAILABLE,
-/// INVALID_REQUEST, VOTER_NOT_FOUND, and REQUEST_TIMED_OUT: another change is under way, or the node does not answer ApiVersions at its new
-/// endpoint. Every answer names the leader, with its endpoint on the listener that the request came in on.
+/// Errors: INCONSISTENT_CLUSTER_ID; from the Raft machine FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER,
+/// BROKER_NOT_AVAILABLE, INVALID_REQUEST, VOTER_NOT_FOUND, and REQUEST_TIMED_OUT: another change is under way, or the node does not answer
+/// ApiVersions at its new endpoint. Every answer names the leader, with its endpoint on the listener that the request came in on.
 /// </remarks>
 internal sealed class UpdateRaftVoterHandler(RaftHost raft, RaftMessageConverter converter)
     : IApiHandler<UpdateRaftVoterRequest, UpdateRaftVoterResponse>

@@ -4,11 +4,11 @@ using static Ottla.Protocol.AclOperation;
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// The operations that a client may do on a resource, as bits (KIP-430). Without an authorizer: all that the resource has.
+/// The operations that a client may do on a resource, as bits (KIP-430). There is no authorizer, so a client may do all of them.
 /// </summary>
 internal static class AuthorizedOperations
 {
-    /// <summary>Not asked for.</summary>
+    /// <summary>The client did not ask for the operations.</summary>
     public const int NotRequested = int.MinValue;
 
     /// <summary>All operations of a topic.</summary>

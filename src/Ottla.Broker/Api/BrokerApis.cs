@@ -56,8 +56,8 @@ internal sealed record BrokerServices
 internal static class BrokerApis
 {
     /// <summary>
-    /// A batch of a producer's largest default (<c>max.request.size</c>) and what goes around it: its records are not decoded, and others
-    /// wait for the disk anyway.
+    /// A batch as large as a producer sends by default (<c>max.request.size</c>), and the rest of the request. Its records are not decoded,
+    /// and other connections wait for the disk anyway.
     /// </summary>
     private const int ProduceBodyBytesOnLoopMax = 1_100_000;
 
@@ -176,14 +176,13 @@ internal static class BrokerApis
         where TResponse : class, IResponseMessage<TResponse> =>
         new(new ForwardingHandler<TRequest, TResponse>(broker.Forwarder)) { HandlerType = handler, IsForwarded = true };
 
-    /// <summary>An API of which the broker does a part itself, and forwards the rest.</summary>
+    /// <summary>An API that the broker handles in part, and forwards in part.</summary>
     private static PlainApiEntry<TRequest, TResponse> Shared<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
         where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
         where TResponse : class, IResponseMessage<TResponse> => new(handler) { IsAlwaysHeavy = true, IsForwarded = true };
 
     /// <summary>
-    /// An API whose work does not follow from the size of its request: the controller decides, files are deleted, or all there is is
-    /// listed.
+    /// An API whose work the size of its request does not tell: the controller decides, files are deleted, or the answer lists everything.
     /// </summary>
     private static PlainApiEntry<TRequest, TResponse> HeavyEntry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
         where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>

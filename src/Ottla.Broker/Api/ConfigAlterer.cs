@@ -10,8 +10,8 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// Changes configs for clients, behind both of the APIs for it. The broker that receives a request checks what only it can
-/// know, its own configuration and its loggers; the controller decides on the rest. Has no state; used by any thread.
+/// Changes configs for AlterConfigs and IncrementalAlterConfigs. The broker that receives a request checks its own configuration and its
+/// loggers, which only it knows; the controller decides on the rest. Has no state; used by any thread.
 /// </summary>
 internal sealed class ConfigAlterer(Forwarder forwarder, Func<BrokerConfig> config, LoggerLevels loggers) : IConfigAlterer
 {
@@ -49,7 +49,7 @@ internal sealed class ConfigAlterer(Forwarder forwarder, Func<BrokerConfig> conf
         }
     }
 
-    /// <summary>Has the active controller make changes, in a request of the kind that the client sent.</summary>
+    /// <summary>Forwards changes to the active controller, in a request of the kind that the client sent.</summary>
     private async ValueTask<IReadOnlyList<ApiError>> ForwardAsync(RequestContext context, List<ConfigChange> changes, bool validateOnly)
     {
         try
@@ -100,7 +100,7 @@ internal sealed class ConfigAlterer(Forwarder forwarder, Func<BrokerConfig> conf
         })],
     };
 
-    /// <summary>Why this broker refuses a change; null when the controller is to decide.</summary>
+    /// <summary>Why this broker refuses a change; null when the controller decides.</summary>
     private ApiError? Refusal(ConfigChange change)
     {
         if (MalformedReason(change) is { } malformed)
@@ -159,7 +159,7 @@ internal sealed class ConfigAlterer(Forwarder forwarder, Func<BrokerConfig> conf
         return updated;
     }
 
-    /// <summary>Why a change cannot be understood; null when it can.</summary>
+    /// <summary>Why a change is malformed; null when it is not.</summary>
     internal static string? MalformedReason(ConfigChange change)
     {
         var names = change.Alterations.Select(alteration => alteration.Name).ToHashSet(StringComparer.Ordinal);
@@ -171,12 +171,12 @@ internal sealed class ConfigAlterer(Forwarder forwarder, Func<BrokerConfig> conf
         return withoutValue.Count > 0 ? $"Null value not supported for : {string.Join(", ", withoutValue)}" : null;
     }
 
-    /// <summary>A broker may be named "00"; its configs are stored under its id, or nobody would find them.</summary>
+    /// <summary>A client may name broker 0 "00". Its configs are stored under its id, where the broker looks for them.</summary>
     private static ConfigChange Normalize(ConfigChange change) => change.Resource is { Type: ConfigResourceType.Broker, Name.Length: > 0 }
         ? change with { Resource = ConfigResource.Broker(int.Parse(change.Resource.Name, CultureInfo.InvariantCulture)) }
         : change;
 
-    /// <summary>What a client is told of a value that is invalid.</summary>
+    /// <summary>The error for an invalid value.</summary>
     internal static ApiError ToError(ConfigException e) =>
         new(e.Kind == ConfigErrorKind.InvalidRequest ? ErrorCode.InvalidRequest : ErrorCode.InvalidConfig, e.Message);
 }

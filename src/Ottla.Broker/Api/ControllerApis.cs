@@ -97,7 +97,7 @@ public static class ControllerApis
         where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
         where TResponse : class, IResponseMessage<TResponse> => new(handler);
 
-    /// <summary>An API whose work does not follow from the size of its request: the controller decides about all that is there.</summary>
+    /// <summary>An API whose work the size of its request does not tell: the controller decides about everything that exists.</summary>
     private static PlainApiEntry<TRequest, TResponse> HeavyEntry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
         where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
         where TResponse : class, IResponseMessage<TResponse> => new(handler) { IsAlwaysHeavy = true };

@@ -6,20 +6,20 @@ using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>Makes the changes that both APIs for configs ask for.</summary>
+/// <summary>Makes the changes that AlterConfigs and IncrementalAlterConfigs ask for.</summary>
 internal interface IConfigAlterer
 {
     /// <summary>Makes the changes, each as a whole or not at all.</summary>
-    /// <param name="context">The request's.</param>
+    /// <param name="context">The context of the request.</param>
     /// <param name="changes">One for each resource of the request.</param>
-    /// <param name="validateOnly">Whether they are only checked.</param>
-    /// <returns>An answer for each, in their order.</returns>
+    /// <param name="validateOnly">Whether to check the changes only.</param>
+    /// <returns>An answer for each change, in their order.</returns>
     ValueTask<IReadOnlyList<ApiError>> AlterAsync(RequestContext context, IReadOnlyList<ConfigChange> changes, bool validateOnly);
 }
 
 /// <summary>
-/// Changes configs on a controller's listener: the levels of this node's loggers at once, everything else as the controller decides. Has no
-/// state; used by any thread.
+/// Changes configs for clients of a controller's listener: sets the levels of this node's loggers itself, and leaves all else to the
+/// controller. Has no state; used by any thread.
 /// </summary>
 internal sealed class ControllerConfigAlterer(IController controller, LoggerLevels loggers) : IConfigAlterer
 {

@@ -17,8 +17,8 @@ internal static class DelegationTokens
     public const string UserType = "User";
 
     /// <summary>
-    /// DELEGATION_TOKEN_REQUEST_NOT_ALLOWED over a connection whose user is not known, else DELEGATION_TOKEN_AUTH_DISABLED: this broker
-    /// keeps no tokens.
+    /// DELEGATION_TOKEN_REQUEST_NOT_ALLOWED on a connection without an authenticated user, otherwise DELEGATION_TOKEN_AUTH_DISABLED: this
+    /// broker keeps no tokens.
     /// </summary>
     public static ErrorCode RefusalOf(RequestContext context, BrokerConfig config)
     {

@@ -15,7 +15,7 @@ internal static class Forwarding
     /// </summary>
     private const uint MetadataOffsetTag = 10_000;
 
-    /// <summary>What a controller takes from a broker in the name of a client.</summary>
+    /// <summary>The APIs that a broker may forward for a client.</summary>
     private static readonly FrozenSet<ApiKey> Forwardable = FrozenSet.Create(
         ApiKey.CreateTopics, ApiKey.DeleteTopics, ApiKey.CreatePartitions,
         ApiKey.AlterConfigs, ApiKey.IncrementalAlterConfigs,
@@ -26,7 +26,7 @@ internal static class Forwarding
         ApiKey.DescribeQuorum, ApiKey.UpdateFeatures, ApiKey.AllocateProducerIds,
         ApiKey.UnregisterBroker, ApiKey.UnregisterController, ApiKey.AddRaftVoter, ApiKey.RemoveRaftVoter);
 
-    /// <summary>These answer without a change that a broker could wait for.</summary>
+    /// <summary>The APIs that change no metadata, so that a broker has nothing to wait for.</summary>
     private static readonly FrozenSet<ApiKey> Unchanging = FrozenSet.Create(
         ApiKey.ListPartitionReassignments, ApiKey.DescribeQuorum, ApiKey.AddRaftVoter, ApiKey.RemoveRaftVoter);
 

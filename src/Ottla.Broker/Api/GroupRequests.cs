@@ -14,11 +14,11 @@ internal static class GroupRequests
 {
     private const string ConsumerProtocol = "consumer";
 
-    /// <summary>Who sends a request, as groups show their members.</summary>
+    /// <summary>Describes the sender of a request, as DescribeGroups shows a member.</summary>
     public static RequestOrigin OriginOf(RequestContext context) =>
         new(context.ClientId ?? "", "/" + JavaText(context.Connection.ClientAddress), context.ApiVersion);
 
-    /// <summary>Whether the consumer protocol (KIP-848) may be spoken: by the cluster's features and the broker's configuration.</summary>
+    /// <summary>Whether the cluster's features and the broker's configuration allow the consumer protocol (KIP-848).</summary>
     public static bool IsConsumerProtocolEnabled(ClusterView cluster, BrokerConfig config) =>
         cluster.Image.Features.LevelOf(Feature.GroupVersion) >= 1
         && config.GroupCoordinatorRebalanceProtocols.Contains(ConsumerProtocol, StringComparer.OrdinalIgnoreCase);

@@ -13,7 +13,7 @@ namespace Ottla.Broker.Api;
 /// <param name="ListenerName">The first of <c>controller.listener.names</c>.</param>
 public sealed record RaftServices(RaftHost Raft, string ClusterId, string ListenerName);
 
-/// <summary>The APIs of the metadata quorum, which controllers serve: between its nodes, and for who changes its voters.</summary>
+/// <summary>The APIs of the metadata quorum, which controllers serve to its nodes, and to tools that change its voters.</summary>
 internal static class RaftApis
 {
     /// <summary>Their entries in the table of a controller's listeners.</summary>
@@ -34,10 +34,10 @@ internal static class RaftApis
         ];
     }
 
-    /// <summary>Has the machine answer. When the metadata log is closed already, the answer is made by <paramref name="closed"/>.</summary>
+    /// <summary>Asks the Raft machine. When the metadata log is closed already, <paramref name="closed"/> makes the answer.</summary>
     /// <param name="raft">The metadata log.</param>
     /// <param name="call">The request.</param>
-    /// <param name="closed">Makes the answer with an error; it names the leader that was known last.</param>
+    /// <param name="closed">Makes the answer of an error; it names the last known leader.</param>
     public static async ValueTask<TReply> AskAsync<TReply>(
         this RaftHost raft, RaftRequest call, Func<ErrorCode, QuorumLeader, TReply> closed)
         where TReply : RaftResponse
@@ -53,7 +53,7 @@ internal static class RaftApis
         }
     }
 
-    /// <summary>The failure of a request that is meant for another cluster.</summary>
+    /// <summary>The error of a request for another cluster.</summary>
     public static ApiException OtherCluster(string? id) =>
-        new(ErrorCode.InconsistentClusterId, $"The cluster id {id} is not that of this cluster.");
+        new(ErrorCode.InconsistentClusterId, $"The request is for the cluster {id}, and this is another one.");
 }

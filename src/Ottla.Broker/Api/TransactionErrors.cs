@@ -2,10 +2,10 @@ using Ottla.Protocol;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>Errors of transactions, as older clients know them.</summary>
+/// <summary>Errors of transactions for older clients.</summary>
 internal static class TransactionErrors
 {
-    /// <summary>The error for a client of a version: before PRODUCER_FENCED it was INVALID_PRODUCER_EPOCH.</summary>
+    /// <summary>The error for a version of an API: versions that do not know PRODUCER_FENCED have INVALID_PRODUCER_EPOCH instead.</summary>
     public static ErrorCode ForVersion(ErrorCode error, short version, short firstVersionWithProducerFenced) =>
         error == ErrorCode.ProducerFenced && version < firstVersionWithProducerFenced ? ErrorCode.InvalidProducerEpoch : error;
 }
