@@ -67,13 +67,11 @@ internal sealed class Lz4Codec(Lz4Blocks blocks) : ICompressionCodec
     private sealed class Decoder(Lz4Codec codec) : CompressionDecoder
     {
         private readonly XxHash32 _contentHash = new();
+        private readonly ExpandedBlock _block = new();
         private Lz4FrameHeader _header;
         private ReadOnlyMemory<byte> _input;
         private ulong _contentBytes;
         private bool _isFrameEnded;
-        private byte[] _block = [];
-        private int _blockStart;
-        private int _blockEnd;
 
         public static CorruptRecordException Broken(string reason) => Corrupt("lz4", reason);
 
@@ -84,28 +82,25 @@ internal sealed class Lz4Codec(Lz4Blocks blocks) : ICompressionCodec
             _contentHash.Reset();
             _contentBytes = 0;
             _isFrameEnded = false;
-            _blockStart = _blockEnd = 0;
+            _block.SetLength(0);
         }
 
         public override int Read(Span<byte> destination)
         {
-            while (_blockStart == _blockEnd && !_isFrameEnded)
+            while (_block.IsEmpty && !_isFrameEnded)
             {
                 var expanded = ReadBlock(destination);
                 if (expanded > 0)
                     return expanded;
             }
 
-            var count = Math.Min(destination.Length, _blockEnd - _blockStart);
-            _block.AsSpan(_blockStart, count).CopyTo(destination);
-            _blockStart += count;
-            return count;
+            return _block.Read(destination);
         }
 
         protected override void Release()
         {
             _input = default;
-            Reserve(0);
+            _block.Release();
             codec._decoders.TryReturn(this);
         }
 
@@ -133,15 +128,12 @@ internal sealed class Lz4Codec(Lz4Blocks blocks) : ICompressionCodec
             // A block's length is believed only as far as its compressed bytes can bear out.
             var expandedMax = isPlain ? block.Length : (int)Math.Min(_header.BlockBytesMax, Lz4Blocks.ExpandBound(block.Length));
             var isDirect = destination.Length >= expandedMax;
-            if (!isDirect)
-                Reserve(expandedMax);
-            var output = isDirect ? destination[..expandedMax] : _block.AsSpan(0, expandedMax);
+            var output = isDirect ? destination[..expandedMax] : _block.Reserve(expandedMax);
             var expanded = isPlain ? Copy(block, output) : codec.ExpandBlock(block, output);
             if (_header.HasContentChecksum)
                 _contentHash.Append(output[..expanded]);
             _contentBytes += (uint)expanded;
-            _blockStart = 0;
-            _blockEnd = isDirect ? 0 : expanded;
+            _block.SetLength(isDirect ? 0 : expanded);
             return isDirect ? expanded : 0;
         }
 
@@ -168,15 +160,6 @@ internal sealed class Lz4Codec(Lz4Blocks blocks) : ICompressionCodec
             var taken = _input.Span[..count];
             _input = _input[count..];
             return taken;
-        }
-
-        private void Reserve(int length)
-        {
-            if (length > 0 && length <= _block.Length)
-                return;
-            if (_block.Length > 0)
-                ArrayPool<byte>.Shared.Return(_block);
-            _block = length == 0 ? [] : ArrayPool<byte>.Shared.Rent(length);
         }
     }
 

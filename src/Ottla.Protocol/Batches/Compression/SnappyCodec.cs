@@ -55,39 +55,33 @@ internal sealed class SnappyCodec : ICompressionCodec
     /// </summary>
     private sealed class Decoder : CompressionDecoder
     {
+        private readonly ExpandedBlock _block = new();
         private ReadOnlyMemory<byte> _input;
         private bool _isFramed;
-        private byte[] _block = [];
-        private int _blockStart;
-        private int _blockEnd;
 
         public void Start(ReadOnlyMemory<byte> input)
         {
             _input = input;
             _isFramed = StartsWithHeader(input.Span);
-            _blockStart = 0;
-            _blockEnd = 0;
+            _block.SetLength(0);
         }
 
         public override int Read(Span<byte> destination)
         {
-            while (_blockStart == _blockEnd)
+            while (_block.IsEmpty)
             {
                 if (_input.IsEmpty)
                     return 0;
                 ExpandNextBlock();
             }
 
-            var count = Math.Min(destination.Length, _blockEnd - _blockStart);
-            _block.AsSpan(_blockStart, count).CopyTo(destination);
-            _blockStart += count;
-            return count;
+            return _block.Read(destination);
         }
 
         protected override void Release()
         {
             _input = default;
-            Reserve(0);
+            _block.Release();
             Decoders.TryReturn(this);
         }
 
@@ -98,10 +92,8 @@ internal sealed class SnappyCodec : ICompressionCodec
             var block = TakeBlock();
             if (!SnappyBlock.TryReadLength(block, out var length))
                 throw Corrupt("snappy", "the length of a block is invalid");
-            Reserve(length);
-            Expand(block, _block.AsSpan(0, length));
-            _blockStart = 0;
-            _blockEnd = length;
+            Expand(block, _block.Reserve(length));
+            _block.SetLength(length);
         }
 
         private static void Expand(ReadOnlySpan<byte> block, Span<byte> output)
@@ -143,15 +135,6 @@ internal sealed class SnappyCodec : ICompressionCodec
                 throw Corrupt("snappy", $"a block claims {length} bytes, but only {remaining.Length} remain");
             _input = _input[^(remaining.Length - length)..];
             return remaining[..length];
-        }
-
-        private void Reserve(int length)
-        {
-            if (length > 0 && length <= _block.Length)
-                return;
-            if (_block.Length > 0)
-                ArrayPool<byte>.Shared.Return(_block);
-            _block = length == 0 ? [] : ArrayPool<byte>.Shared.Rent(length);
         }
     }
 }
