@@ -12,27 +12,27 @@ using Ottla.Storage.Upkeep;
 namespace Ottla.Broker.Directories;
 
 /// <summary>
-/// Keeps the metadata right about the log directories of this broker: which have failed, which are cordoned, and which each replica is in
+/// Reports the log directories of this broker to the controller: which have failed, which are cordoned, and where each replica is
 /// (KIP-858).
 /// </summary>
 /// <remarks>
-/// Two loops, as long as the broker lives, each waked when something may be news. What has failed or is cordoned goes with the heartbeats;
-/// where replicas are is told in requests of its own, one at a time. What is to be told follows each time from the disk and the metadata: a
-/// replica that is gone is not told any more.
+/// Two loops, as long as the broker lives; each wakes when something may have changed. Failed and cordoned directories go with the
+/// heartbeats; the places of replicas go in AssignReplicasToDirs requests, one at a time. Each report is made anew from the disk and the
+/// metadata, so it leaves out replicas that are gone.
 /// </remarks>
 /// <param name="nodeId">This broker.</param>
 /// <param name="logs">The log directories.</param>
 /// <param name="lifecycle">Sends the heartbeats.</param>
 /// <param name="channel">The way to the active controller.</param>
 /// <param name="metadata">The metadata as this broker knows it.</param>
-/// <param name="storage">Says when the directories, or what is in them, have changed.</param>
-/// <param name="platform">The clock and the seed of the waits.</param>
-/// <param name="logger">Where refusals are logged.</param>
+/// <param name="storage">Signals changes of the directories and of the replicas in them.</param>
+/// <param name="platform">The clock, and the seed of the random back-off.</param>
+/// <param name="logger">The logger.</param>
 internal sealed partial class DirectoryReports(
     int nodeId, LogManager logs, BrokerLifecycle lifecycle, ControllerChannel channel, MetadataCache metadata, NodeStorage storage,
     NodePlatform platform, ILogger logger)
 {
-    /// <summary>Replicas that are told of at once, as in Kafka: what is left over follows.</summary>
+    /// <summary>How many replicas one request names, as in Kafka. The next request names the rest.</summary>
     private const int ReplicasPerRequestMax = 2_250;
 
     /// <summary>How long what was told may take to come back in the metadata.</summary>
@@ -40,12 +40,12 @@ internal sealed partial class DirectoryReports(
     private static readonly TimeSpan BackoffMin = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan BackoffMax = TimeSpan.FromSeconds(10);
 
-    /// <summary>The random part of the waits, by which brokers that failed together do not ask again together.</summary>
+    /// <summary>The random part of the back-off, so that brokers that failed together do not retry together.</summary>
     private const double BackoffJitter = 0.02;
 
-    private (int PlacementVersion, TopicsImage? Topics) _told = (-1, null);
+    private (int PlacementVersion, TopicsImage? Topics) _reported = (-1, null);
 
-    /// <summary>Has the heartbeats tell of directories that have failed or are cordoned, at once.</summary>
+    /// <summary>Gives failed and cordoned directories to the heartbeats, at each change.</summary>
     public Task ReportDirectoriesAsync(CancellationToken stopping) => WheneverSomethingChangesAsync(
         () =>
         {
@@ -56,13 +56,13 @@ internal sealed partial class DirectoryReports(
         },
         stopping);
 
-    /// <summary>Tells the controller of replicas that are elsewhere than it thinks.</summary>
+    /// <summary>Tells the controller where replicas are, whenever the metadata has some in another directory.</summary>
     public Task AssignReplicasAsync(CancellationToken stopping)
     {
         var backoff = new ExponentialBackoff(BackoffMin, BackoffMax, BackoffJitter, new Prng(platform.Seed));
-        return WheneverSomethingChangesAsync(TellAllAsync, stopping);
+        return WheneverSomethingChangesAsync(ReportAllAsync, stopping);
 
-        async Task TellAllAsync()
+        async Task ReportAllAsync()
         {
             var failures = 0;
             while (await AssignAsync(stopping) is { } isDone)
@@ -74,7 +74,7 @@ internal sealed partial class DirectoryReports(
         }
     }
 
-    /// <summary>Looks now, and after each change of the metadata, of the directories, and of what is in them.</summary>
+    /// <summary>Runs a look now, and after each change of the metadata, of the directories, and of the replicas in them.</summary>
     private async Task WheneverSomethingChangesAsync(Func<Task> look, CancellationToken stopping)
     {
         var news = new LoopSignal(platform.Time);
@@ -94,13 +94,13 @@ internal sealed partial class DirectoryReports(
         }
     }
 
-    /// <summary>Tells the controller in which directories replicas are that it takes to be elsewhere.</summary>
-    /// <returns>Whether it took note; null when there is nothing to tell.</returns>
+    /// <summary>Tells the controller where the replicas are that the metadata has in another directory.</summary>
+    /// <returns>Whether the controller accepted the report; null when there is nothing to report.</returns>
     private async Task<bool?> AssignAsync(CancellationToken stopping)
     {
         var current = metadata.Current;
         var placement = logs.PlacementVersion;
-        if (placement == _told.PlacementVersion && ReferenceEquals(current.Topics, _told.Topics))
+        if (placement == _reported.PlacementVersion && ReferenceEquals(current.Topics, _reported.Topics))
             return null;
         if (current.Features.MetadataVersion is not { SupportsDirectoryAssignment: true }
             || current.Cluster.Broker(nodeId) is not { } broker)
@@ -108,7 +108,7 @@ internal sealed partial class DirectoryReports(
         var replicas = Misplaced(current).Take(ReplicasPerRequestMax).ToList();
         if (replicas.Count == 0)
         {
-            _told = (placement, current.Topics);
+            _reported = (placement, current.Topics);
             return null;
         }
 
@@ -129,15 +129,16 @@ internal sealed partial class DirectoryReports(
     }
 
     /// <summary>
-    /// Waits for other topics in the metadata than those of a report, for a while: what was told is not told again before it could be seen.
+    /// Waits a while for metadata with other topics than those of a report, so that this broker does not repeat a report that the metadata
+    /// does not show yet.
     /// </summary>
-    private async Task<bool> SeeAsync(MetadataImage told, CancellationToken stopping)
+    private async Task<bool> SeeAsync(MetadataImage reported, CancellationToken stopping)
     {
         using var moment = new CancellationTokenSource(ReturnPatience, platform.Time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(moment.Token, stopping);
         try
         {
-            await metadata.WhenAsync(image => !ReferenceEquals(image.Topics, told.Topics), either.Token);
+            await metadata.WhenAsync(image => !ReferenceEquals(image.Topics, reported.Topics), either.Token);
         }
         catch (OperationCanceledException) when (!stopping.IsCancellationRequested)
         {
@@ -165,7 +166,7 @@ internal sealed partial class DirectoryReports(
         })],
         };
 
-    /// <summary>The replicas of which the metadata says another directory than they are in.</summary>
+    /// <summary>The replicas that are in another directory than the metadata says.</summary>
     private IEnumerable<(Uuid Directory, Uuid TopicId, int Partition)> Misplaced(MetadataImage current)
     {
         foreach (var log in logs.Logs)

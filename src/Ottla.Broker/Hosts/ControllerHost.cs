@@ -245,6 +245,6 @@ public sealed partial class ControllerHost : IController, ILeadershipFollower, I
         _lastOffset = lastOffset;
         _lastAppend = committed;
         _controller.Apply(records, lastOffset);
-        ControllerLog.Tell(_logger, records);
+        ControllerLog.LogAppended(_logger, records);
     }
 }

@@ -4,15 +4,15 @@ using Ottla.Protocol.Metadata;
 
 namespace Ottla.Broker.Hosts;
 
-/// <summary>Tells operators what the active controller decides about nodes and features. Stateless.</summary>
+/// <summary>Logs for operators what the active controller decides about nodes and features. Stateless.</summary>
 internal static partial class ControllerLog
 {
     private const sbyte Fenced = 1;
     private const sbyte Unfenced = -1;
     private const sbyte ShuttingDown = 1;
 
-    /// <summary>Tells of records that were appended.</summary>
-    public static void Tell(ILogger logger, IReadOnlyList<MetadataRecord> records)
+    /// <summary>Logs the changes of nodes and features in appended records.</summary>
+    public static void LogAppended(ILogger logger, IReadOnlyList<MetadataRecord> records)
     {
         foreach (var record in records)
         {

@@ -108,7 +108,7 @@ public sealed partial class BrokerLifecycle
     /// <summary>The replicas are ready: has the broker unfenced, and waits until the controller says so.</summary>
     public Task UnfenceAsync()
     {
-        Tell((machine, now) => machine.SetReadyToUnfence(now));
+        InformMachine((machine, now) => machine.SetReadyToUnfence(now));
         return _unfenced.Task;
     }
 
@@ -117,29 +117,29 @@ public sealed partial class BrokerLifecycle
     /// </summary>
     public async Task ShutDownAsync()
     {
-        Tell((machine, now) => machine.BeginControlledShutdown(now));
+        InformMachine((machine, now) => machine.BeginControlledShutdown(now));
         await _ended.Task;
         if (_machine.ShutdownProblem is { } problem)
             LogLeftAlone(problem, _locator.Describe());
     }
 
     /// <summary>A log directory has failed: the controller is told at once, and again with every heartbeat.</summary>
-    public void OnDirectoryFailure(Uuid directory) => Tell((machine, now) => machine.OnDirectoryFailure(directory, now));
+    public void OnDirectoryFailure(Uuid directory) => InformMachine((machine, now) => machine.OnDirectoryFailure(directory, now));
 
     /// <summary>Other log directories take no new replicas.</summary>
     public void SetCordonedDirectories(IReadOnlyCollection<Uuid> directories) =>
-        Tell((machine, now) => machine.SetCordonedDirectories(directories, now));
+        InformMachine((machine, now) => machine.SetCordonedDirectories(directories, now));
 
     /// <summary>This broker has taken over newer metadata.</summary>
     public void OnMetadata(MetadataImage image)
     {
         var needsDirectories = image.Features.MetadataVersion is { SupportsDirectoryAssignment: true };
-        Tell((machine, now) => machine.OnMetadata(image.Cluster.Broker(_nodeId), needsDirectories, now));
+        InformMachine((machine, now) => machine.OnMetadata(image.Cluster.Broker(_nodeId), needsDirectories, now));
     }
 
     private bool SupportsCordonedDirectories => _metadata.Current.Features.MetadataVersion is { SupportsCordonedLogDirs: true };
 
-    private void Tell(Action<BrokerLifecycleMachine, Instant> input)
+    private void InformMachine(Action<BrokerLifecycleMachine, Instant> input)
     {
         lock (_lock)
             input(_machine, Instant.Now(_time));
@@ -151,7 +151,7 @@ public sealed partial class BrokerLifecycle
         while (!stopping.IsCancellationRequested)
         {
             var current = _locator.Current;
-            Tell((machine, now) => machine.SetControllerKnown(current is not null, now)); // here only when it is another
+            InformMachine((machine, now) => machine.SetControllerKnown(current is not null, now)); // here only when it is another
             try
             {
                 await _locator.WaitForChangeAsync(current, stopping);
@@ -179,14 +179,14 @@ public sealed partial class BrokerLifecycle
             {
                 var answer = await _channel.SendAsync<BrokerHeartbeatRequest, BrokerHeartbeatResponse>(
                     (BrokerHeartbeatRequest)request, stopping);
-                Tell((machine, now) => machine.OnAnswer(answer, now));
+                InformMachine((machine, now) => machine.OnAnswer(answer, now));
                 LogHeartbeatAnswer((ErrorCode)answer.ErrorCode);
             }
         }
         catch (RequestFailedException e)
         {
             LogNotSent(request is BrokerRegistrationRequest ? "The registration" : "A heartbeat", _locator.Describe(), e.Message);
-            Tell((machine, now) => machine.OnFailure(now));
+            InformMachine((machine, now) => machine.OnFailure(now));
         }
         catch (OperationCanceledException)
         {
