@@ -35,7 +35,7 @@ internal sealed partial class DirectoryReports(
     /// <summary>How many replicas one request names, as in Kafka. The next request names the rest.</summary>
     private const int ReplicasPerRequestMax = 2_250;
 
-    /// <summary>How long what was told may take to come back in the metadata.</summary>
+    /// <summary>How long a report may take to show in the metadata.</summary>
     private static readonly TimeSpan ReturnPatience = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan BackoffMin = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan BackoffMax = TimeSpan.FromSeconds(10);

@@ -5,13 +5,13 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Directories;
 
-/// <summary>A format command that cannot be done; the message is for the user.</summary>
+/// <summary>A format command that fails; the message is for the user.</summary>
 public sealed class FormatterException(string message) : Exception(message);
 
-/// <summary>What a log directory's <c>meta.properties</c> says.</summary>
+/// <summary>The content of a log directory's <c>meta.properties</c>.</summary>
 public sealed record FormattedDirectory(string? ClusterId, int? NodeId, Uuid? DirectoryId = null);
 
-/// <summary>What a format command asks for.</summary>
+/// <summary>The arguments of a format command.</summary>
 public sealed record FormatRequest
 {
     public required string ClusterId { get; init; }
@@ -21,7 +21,7 @@ public sealed record FormatRequest
     /// <summary>The log directories.</summary>
     public required IReadOnlyList<string> LogDirs { get; init; }
 
-    /// <summary>The one that the metadata log is in.</summary>
+    /// <summary>The directory of the metadata log.</summary>
     public required string MetadataLogDir { get; init; }
 
     /// <summary>
@@ -44,7 +44,7 @@ public sealed record FormatRequest
     /// </summary>
     public IReadOnlyList<InitialController>? InitialControllers { get; init; }
 
-    /// <summary>Whether the voters are in the log: none are configured.</summary>
+    /// <summary>Whether the log has the voters, because the configuration has none.</summary>
     public bool HasDynamicQuorum { get; init; }
 
     /// <summary><c>--no-initial-controllers</c>: the voters are not known yet.</summary>
@@ -53,26 +53,28 @@ public sealed record FormatRequest
     /// <summary><c>--ignore-formatted</c>.</summary>
     public bool IgnoreFormatted { get; init; }
 
-    /// <summary>What this node supports: nothing else is finalized.</summary>
+    /// <summary>The features that this node supports, and so may finalize.</summary>
     public SupportedFeatures SupportedFeatures { get; init; } = SupportedFeatures.Latest;
 }
 
 /// <summary>A directory to format.</summary>
-/// <param name="Path">Where.</param>
-/// <param name="Kind">What it is called when it is announced.</param>
+/// <param name="Path">The path.</param>
+/// <param name="Kind">Its kind, for the announcement.</param>
 /// <param name="DirectoryId">The id for its <c>meta.properties</c>.</param>
-/// <param name="HoldsSnapshot">Whether the bootstrap snapshot goes there.</param>
+/// <param name="HoldsSnapshot">Whether it gets the bootstrap snapshot.</param>
 public sealed record DirectoryPlan(string Path, string Kind, Uuid DirectoryId, bool HoldsSnapshot);
 
-/// <summary>What is to be written: the directories' <c>meta.properties</c>, and the snapshot before the metadata log.</summary>
+/// <summary>
+/// What a format command writes: <c>meta.properties</c> in each directory, and the snapshot that begins the metadata log.
+/// </summary>
 /// <param name="ClusterId">The cluster's id.</param>
 /// <param name="NodeId">The node's id.</param>
 /// <param name="MetadataVersion">The cluster's first metadata.version.</param>
-/// <param name="KRaftVersion">Its first kraft.version.</param>
+/// <param name="KRaftVersion">The cluster's first kraft.version.</param>
 /// <param name="Records">The snapshot's records.</param>
 /// <param name="Voters">The snapshot's voters; null for none.</param>
-/// <param name="Directories">What is formatted, in the order of the paths.</param>
-/// <param name="Unreadable">Directories whose <c>meta.properties</c> cannot be read, with the reason: they are left as they are.</param>
+/// <param name="Directories">The directories to format, in the order of their paths.</param>
+/// <param name="Unreadable">Directories with an unreadable <c>meta.properties</c>, with the reason. They stay as they are.</param>
 public sealed record FormatPlan(
     string ClusterId,
     int NodeId,

@@ -7,14 +7,14 @@ namespace Ottla.Broker.Directories;
 
 /// <summary>A controller of a new dynamic quorum (KIP-853).</summary>
 /// <param name="Id">Its node id.</param>
-/// <param name="Host">Where its controller listener is reached.</param>
+/// <param name="Host">The host of its controller listener.</param>
 /// <param name="Port">The port of that listener.</param>
-/// <param name="DirectoryId">The id that the log directory with its metadata log gets.</param>
+/// <param name="DirectoryId">The id of the log directory for its metadata log.</param>
 public sealed record InitialController(int Id, string Host, int Port, Uuid DirectoryId)
 {
-    /// <summary>Reads <c>id@host:port:directoryId</c>, several separated by commas; an IPv6 host stands in brackets.</summary>
+    /// <summary>Reads a list of <c>id@host:port:directoryId</c>, separated by commas; an IPv6 host has brackets.</summary>
     /// <returns>The controllers by ascending id.</returns>
-    /// <exception cref="FormatterException">The text cannot be read, or names a node twice.</exception>
+    /// <exception cref="FormatterException">The text is malformed, or names a node twice.</exception>
     public static IReadOnlyList<InitialController> ParseList(string text)
     {
         var controllers = new SortedDictionary<int, InitialController>();

@@ -18,12 +18,12 @@ namespace Ottla.Broker.Directories;
 /// <param name="MetadataDirectoryId">That directory's id.</param>
 public sealed record StorageIdentity(string ClusterId, int NodeId, string MetadataDirectory, Uuid MetadataDirectoryId);
 
-/// <summary>Prepares the log directories of a node, and makes sure that they are its own.</summary>
+/// <summary>Prepares the log directories of a node, and verifies that they belong to it.</summary>
 public static class LogDirectories
 {
-    /// <summary>Whether no log directory is formatted yet, so that all may be formatted at a start for development.</summary>
+    /// <summary>Whether no log directory is formatted yet, so that a start without a configuration file may format them.</summary>
     /// <exception cref="NodeStartException">
-    /// There are logs in one: its <c>meta.properties</c> was lost, and it must not be made another node's.
+    /// A directory has logs and no <c>meta.properties</c>: that was lost, and formatting would give the logs to another node.
     /// </exception>
     public static bool AreUnformatted(BrokerConfig config, IFileSystem fileSystem)
     {
@@ -32,15 +32,14 @@ public static class LogDirectories
         if (Paths(config).FirstOrDefault(path => HasLogs(fileSystem, path)) is { } withLogs)
         {
             throw new NodeStartException(
-                $"{withLogs} has logs, but no {MetaProperties.Name}: it is not formatted again, for its logs would be lost. Bring the "
-                    + "file back, or write it anew with the "
-                + "cluster.id, the node.id and the directory.id that the node had; or use an empty directory.");
+                $"{withLogs} has logs, but no {MetaProperties.Name}. Formatting it would lose the logs. Restore the file, or write it "
+                    + "with the cluster.id, the node.id and the directory.id that the node had; or use an empty directory.");
         }
 
         return true;
     }
 
-    /// <summary>What formatting the directories for this configuration comes to, with all defaults.</summary>
+    /// <summary>The format command for this configuration, with all defaults.</summary>
     public static FormatRequest FormatRequestOf(BrokerConfig config, string clusterId) => new()
     {
         ClusterId = clusterId,
@@ -52,12 +51,12 @@ public static class LogDirectories
         SupportedFeatures = SupportedByThisVersion.Features,
     };
 
-    /// <summary>Writes what formatting comes to.</summary>
+    /// <summary>Formats log directories.</summary>
     /// <param name="plan">What to write.</param>
-    /// <param name="controllerListener">The listener that the addresses of the voters belong to.</param>
-    /// <param name="fileSystem">Where.</param>
+    /// <param name="controllerListener">The listener of the voters' addresses.</param>
+    /// <param name="fileSystem">The disk.</param>
     /// <param name="now">The timestamp of the snapshot.</param>
-    /// <param name="announce">Told of each directory before it is written.</param>
+    /// <param name="announce">Called with each directory before it is written.</param>
     /// <exception cref="IOException">The disk fails.</exception>
     public static void Format(
         FormatPlan plan, string controllerListener, IFileSystem fileSystem, Instant now, Action<DirectoryPlan>? announce = null)
@@ -74,21 +73,21 @@ public static class LogDirectories
         }
     }
 
-    /// <summary>What a directory's <c>meta.properties</c> says; null when it has none.</summary>
+    /// <summary>Reads a directory's <c>meta.properties</c>; null when it has none.</summary>
     public static FormattedDirectory? Existing(IFileSystem fileSystem, string path) =>
         MetaProperties.Read(fileSystem, path) is { } properties
             ? new FormattedDirectory(properties.ClusterId, properties.NodeId, properties.DirectoryId)
             : null;
 
-    /// <summary>How the logs are opened and looked after.</summary>
-    /// <param name="current">The configuration in force, asked again and again.</param>
+    /// <summary>The options for opening the logs, and for their upkeep.</summary>
+    /// <param name="current">Returns the configuration in force; called at each use.</param>
     /// <param name="platform">Disk, network, clock.</param>
-    /// <param name="onFailure">Told when a directory is taken offline.</param>
+    /// <param name="onFailure">Called when a directory goes offline.</param>
     public static LogManagerOptions Options(Func<BrokerConfig> current, NodePlatform platform, Action<LogDirectory, Exception> onFailure)
     {
         var config = current();
         var hashSecret = Uuid.NewRandom();
-        // A topic's own configuration is known only once the metadata is read, from these very directories.
+        // The configs of topics come from the metadata, which is read later, from these directories.
         var defaults = new TopicSettings(config.TopicDefaults, config).Log;
         return new LogManagerOptions
         {
@@ -127,8 +126,8 @@ public static class LogDirectories
     };
 
     /// <summary>
-    /// Makes sure that the log directories are this node's, before anything is written in them. A directory that cannot be read is left
-    /// out: it is taken offline when it is opened.
+    /// Verifies that the log directories belong to this node, before anything is written in them. Skips an unreadable directory: it goes
+    /// offline when it is opened.
     /// </summary>
     /// <exception cref="NodeStartException">
     /// A directory is missing or not formatted, belongs to another node or cluster, is a copy of another, or has a metadata log that does
@@ -150,18 +149,19 @@ public static class LogDirectories
         {
             if (properties!.NodeId is null)
                 throw new NodeStartException(
-                    $"{Path.Combine(path, MetaProperties.Name)} has no node.id: it is damaged, or no {MetaProperties.Name} at all. Bring "
-                    + "it back from a copy.");
+                    $"{Path.Combine(path, MetaProperties.Name)} has no node.id: it is damaged, or of another kind. Restore "
+                    + "it from a copy.");
             if (properties.NodeId != config.NodeId)
                 throw new NodeStartException(
                     $"node.id is {config.NodeId}, but {path} belongs to node {properties.NodeId}: set node.id={properties.NodeId}, or "
                     + "use another directory.");
             if (properties.ClusterId is null)
                 throw new NodeStartException(
-                    $"{Path.Combine(path, MetaProperties.Name)} has no cluster.id: it is damaged. Bring it back from a copy.");
+                    $"{Path.Combine(path, MetaProperties.Name)} has no cluster.id: it is damaged. Restore it from a copy.");
             clusterId ??= properties.ClusterId;
             if (properties.ClusterId != clusterId)
-                throw new NodeStartException($"{path} belongs to cluster {properties.ClusterId}, the others to {clusterId}.");
+                throw new NodeStartException(
+                    $"{path} belongs to cluster {properties.ClusterId}, the others to {clusterId}. Remove it from log.dirs.");
             if (path != MetadataPath(config) && fileSystem.DirectoryExists(Path.Combine(path, RaftBootstrap.Partition.ToString())))
                 throw new NodeStartException(
                     $"There is a metadata log in {path}, but metadata.log.dir is {MetadataPath(config)}: set it to the directory that "
@@ -172,7 +172,7 @@ public static class LogDirectories
                 throw new NodeStartException($"{path} has the directory.id {id}, which is reserved.");
             if (!ids.TryAdd(id, path))
                 throw new NodeStartException(
-                    $"{path} has the directory.id {id} of {ids[id]}: one of them is a copy of the other, and must not be used.");
+                    $"{path} has the directory.id {id} of {ids[id]}: one of them is a copy of the other. Remove the copy from log.dirs.");
         }
 
         if (config.ClusterId is { } wanted && clusterId is not null && wanted != clusterId)
@@ -180,12 +180,14 @@ public static class LogDirectories
                 $"CLUSTER_ID is {wanted}, but the log directories belong to cluster {clusterId}: unset it, or use other directories.");
     }
 
-    /// <summary>Reads who this node is from the <c>meta.properties</c> of directories that <see cref="Verify"/> accepted.</summary>
+    /// <summary>
+    /// Reads the identity of this node from the <c>meta.properties</c> of directories that <see cref="Verify"/> accepted.
+    /// </summary>
     /// <exception cref="NodeStartException">The directory of the metadata is offline.</exception>
     public static StorageIdentity Identify(BrokerConfig config, LogManager logs)
     {
         var online = logs.Directories.Where(directory => !directory.IsOffline && directory.Properties is not null).ToList();
-        // formatted before there were ids (KIP-858)
+        // a version without directory ids has formatted it (KIP-858)
         foreach (var directory in online.Where(directory => directory.Properties!.DirectoryId is null))
             directory.Format(directory.Properties! with { DirectoryId = Uuid.NewRandom(), Version = 1 });
 
@@ -198,8 +200,8 @@ public static class LogDirectories
     }
 
     /// <summary>
-    /// A node does not format a directory by itself when others are formatted: what is missing may be a disk that is not mounted, with
-    /// logs.
+    /// A node does not format a directory by itself when others are formatted: the disk of the unformatted one may just not be mounted, and
+    /// have logs.
     /// </summary>
     private static void RefuseUnformatted(Dictionary<string, MetaProperties?> readable)
     {
@@ -209,13 +211,13 @@ public static class LogDirectories
         throw new NodeStartException(unformatted.Count == readable.Count
             ? $"{string.Join(", ", unformatted)} is not formatted. Run 'ottla format --cluster-id ID' with the same configuration first."
             : $"No {MetaProperties.Name} found in {string.Join(", ", unformatted)}. If its disk is not mounted, or the file was lost, "
-                + "bring that back. If the directory is new, "
+                + "mount the disk or restore the file. If the directory is new, "
                 + "run 'ottla format --ignore-formatted --cluster-id ID' with the same configuration and the cluster.id of the other "
                     + "directories.");
     }
 
     /// <summary>Reads <c>meta.properties</c>; null when there is none.</summary>
-    /// <returns>False when it cannot be read.</returns>
+    /// <returns>False when the file is unreadable.</returns>
     private static bool TryRead(IFileSystem fileSystem, string path, out MetaProperties? properties)
     {
         try
@@ -230,7 +232,7 @@ public static class LogDirectories
         }
     }
 
-    /// <summary>Whether a directory has logs. A metadata log without a segment is what an interrupted formatting leaves.</summary>
+    /// <summary>Whether a directory has logs. Ignores a metadata log without a segment, which an interrupted formatting leaves.</summary>
     private static bool HasLogs(IFileSystem fileSystem, string path) =>
         fileSystem.DirectoryExists(path) && fileSystem.ListDirectories(path).Any(name =>
             LogFileNames.TryParseDirectory(name, out var partition)
@@ -245,7 +247,7 @@ public static class LogDirectories
     public static string MetadataPath(BrokerConfig config) => AbsolutePath(config.MetadataLogDir);
 
     /// <summary>
-    /// The one spelling of a path that directories are compared by, and shown with: without a separator at its end, as Java has it.
+    /// The spelling of a path for comparison and for messages: absolute, and without a separator at its end, as Java writes it.
     /// </summary>
     private static string AbsolutePath(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
 

@@ -44,7 +44,7 @@ public static class ScramCredentials
         };
 
     /// <summary>Reads an argument such as <c>SCRAM-SHA-256=[name=alice,password=secret,iterations=8192]</c>.</summary>
-    /// <exception cref="FormatterException">It cannot be read.</exception>
+    /// <exception cref="FormatterException">The argument is malformed.</exception>
     public static UserScramCredentialRecord Parse(string argument)
     {
         var text = argument.Trim();

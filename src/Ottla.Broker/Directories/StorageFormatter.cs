@@ -8,13 +8,13 @@ namespace Ottla.Broker.Directories;
 /// <summary>Computes what formatting a node's storage writes; writes nothing itself.</summary>
 public static class StorageFormatter
 {
-    /// <summary>Works out a format command.</summary>
+    /// <summary>Plans a format command.</summary>
     /// <param name="request">The command.</param>
     /// <param name="existing">
-    /// What a directory's <c>meta.properties</c> says; null when it has none. An exception of the disk or the format: it cannot be read.
+    /// Reads a directory's <c>meta.properties</c>; null when it has none. Throws when the file is unreadable.
     /// </param>
     /// <param name="newId">Makes ids for directories; null for random ones.</param>
-    /// <exception cref="FormatterException">It cannot be done.</exception>
+    /// <exception cref="FormatterException">The command is wrong, or does not fit the directories.</exception>
     public static FormatPlan Plan(FormatRequest request, Func<string, FormattedDirectory?> existing, Func<Uuid>? newId = null)
     {
         CheckRequest(request);
@@ -36,7 +36,7 @@ public static class StorageFormatter
             request.ClusterId, request.NodeId, version, kraftVersion, records, request.InitialControllers, directories, unreadable);
     }
 
-    /// <summary>The records that a cluster begins with when nobody formatted it with others.</summary>
+    /// <summary>The records of a new cluster for which nobody chose others.</summary>
     public static IReadOnlyList<MetadataRecord> DefaultBootstrap(SupportedFeatures supported)
     {
         var version = new MetadataVersion(supported[MetadataVersion.FeatureName].Max);
@@ -59,7 +59,7 @@ public static class StorageFormatter
         }
     }
 
-    /// <summary>Refuses a quorum that nobody could lead, as kafka-storage does.</summary>
+    /// <summary>Refuses a quorum without a possible leader, as kafka-storage does.</summary>
     private static void CheckQuorum(FormatRequest request)
     {
         if (!request.HasDynamicQuorum && request.InitialControllers is not null)
@@ -207,7 +207,7 @@ public static class StorageFormatter
         return [.. empty.Select(path => PlanOf(request, path, newId, taken))];
     }
 
-    /// <summary>What is formatted already has to be this node's: no node gets a directory of another.</summary>
+    /// <summary>Verifies that formatted directories belong to this node.</summary>
     private static void CheckFormatted(FormatRequest request, SortedDictionary<string, FormattedDirectory> formatted)
     {
         var ids = new Dictionary<Uuid, string>();

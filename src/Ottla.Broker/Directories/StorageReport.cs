@@ -4,16 +4,16 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Directories;
 
-/// <summary>What a look at a node's log directories finds, as kafka-storage info reports it. Immutable.</summary>
-/// <param name="Directories">The directories that are there, in the order of their paths.</param>
-/// <param name="Metadata">What the first formatted one says; null when none is formatted.</param>
-/// <param name="Problems">What keeps the node from starting with them, for the operator.</param>
+/// <summary>What kafka-storage info reports about a node's log directories. Immutable.</summary>
+/// <param name="Directories">The existing directories, in the order of their paths.</param>
+/// <param name="Metadata">The <c>meta.properties</c> of the first formatted directory; null when none is formatted.</param>
+/// <param name="Problems">The problems that keep the node from starting, for the operator.</param>
 public sealed record StorageReport(IReadOnlyList<string> Directories, MetaProperties? Metadata, IReadOnlyList<string> Problems)
 {
-    /// <summary>Looks at the log directories of a configuration.</summary>
+    /// <summary>Examines the log directories of a configuration.</summary>
     public static StorageReport Of(BrokerConfig config, IFileSystem fileSystem) => Of(LogDirectories.Paths(config), fileSystem);
 
-    /// <summary>Looks at log directories.</summary>
+    /// <summary>Examines log directories.</summary>
     public static StorageReport Of(IEnumerable<string> paths, IFileSystem fileSystem)
     {
         var found = new List<string>();

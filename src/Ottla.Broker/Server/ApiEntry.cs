@@ -7,7 +7,7 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>An API that this broker serves: its schema, its handler, and what is true of each of its requests.</summary>
+/// <summary>An API that a node serves: its schema, its handler, and the rules for all its requests.</summary>
 public abstract class ApiEntry
 {
     private protected ApiEntry(ApiKey key, Type handlerType, bool isHot)
@@ -21,23 +21,23 @@ public abstract class ApiEntry
     /// <summary>The API.</summary>
     public ApiKey Key => Schema.Key;
 
-    /// <summary>What the schemas say of it.</summary>
+    /// <summary>Its schema: the versions, and the listeners that serve it.</summary>
     public ApiSchema Schema { get; }
 
-    /// <summary>The class that serves it: of an API that is forwarded, the controller's.</summary>
+    /// <summary>The handler's class; for a forwarded API, that of the controller's handler.</summary>
     public Type HandlerType { get; init; }
 
-    /// <summary>Whether the active controller has the last word: a broker forwards requests to it.</summary>
+    /// <summary>Whether a broker forwards requests to the active controller.</summary>
     public bool IsForwarded { get; init; }
 
     /// <summary>The listeners that serve it, as the schema says.</summary>
     public ApiListeners Listeners =>
         (Schema.OnBroker ? ApiListeners.Broker : 0) | (Schema.OnController ? ApiListeners.Controller : 0);
 
-    /// <summary>What its requests must be allowed, and whether the request quota applies.</summary>
+    /// <summary>The operations that the sender of a request needs, and whether the request quota applies.</summary>
     public ApiRules Rules { get; }
 
-    /// <summary>What its requests added up to.</summary>
+    /// <summary>Counts its requests.</summary>
     public ApiMetrics Metrics { get; }
 
     /// <summary>The oldest version served.</summary>
@@ -47,15 +47,15 @@ public abstract class ApiEntry
     public short HighestVersion => Schema.HighestStableVersion;
 
     /// <summary>
-    /// Whether requests of one connection may wait at once: the next of this API starts as soon as the one before has done its first stage.
-    /// All others start when everything before them on their connection is answered, as a client of Kafka relies on.
+    /// Whether several requests of one connection may wait at once: the next request of this API starts when the previous one has done its
+    /// first stage. Requests of other APIs start when all earlier requests of their connection are answered, as Kafka's clients expect.
     /// </summary>
     public bool OverlapsItself { get; init; }
 
-    /// <summary>Whether every request leaves the network loop, because its work does not follow from its size.</summary>
+    /// <summary>Whether every request leaves the network loop, because its size does not tell how long it takes.</summary>
     public bool IsAlwaysHeavy { get; init; }
 
-    /// <summary>A request with a longer body is not even decoded on the network loop.</summary>
+    /// <summary>A request with a longer body leaves the network loop before it is decoded.</summary>
     public int BodyBytesOnLoopMax { get; init; } = 16 * 1024;
 
     /// <summary>Whether a version is served.</summary>
@@ -65,25 +65,25 @@ public abstract class ApiEntry
     public short RequestHeaderVersion(short version) => version >= Schema.LowestFlexibleVersion ? (short)2 : (short)1;
 
     /// <summary>
-    /// Decodes the request and starts its handler; the response takes the next place in <paramref name="queue"/>, now or later.
+    /// Decodes the request, reserves the next place in <paramref name="queue"/> for the response, and starts the handler.
     /// </summary>
-    /// <param name="context">The request's.</param>
+    /// <param name="context">The context of the request.</param>
     /// <param name="body">The request behind its header.</param>
     /// <param name="queue">The responses of its connection.</param>
-    /// <param name="heavy">Where it goes if it takes long.</param>
-    /// <returns>Completes when the first stage is over and <paramref name="body"/> is not used any more.</returns>
-    /// <exception cref="ProtocolException">The request is malformed; it takes no place.</exception>
+    /// <param name="heavy">Runs the request if it takes long.</param>
+    /// <returns>Completes when the first stage is done and no longer uses <paramref name="body"/>.</returns>
+    /// <exception cref="ProtocolException">The request is malformed, and has no place in the queue.</exception>
     internal abstract ValueTask Start(RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy);
 
-    /// <summary>Answers a request that came inside another one (Envelope).</summary>
-    /// <param name="context">The inner request's.</param>
+    /// <summary>Answers a request that came inside an Envelope.</summary>
+    /// <param name="context">The context of the inner request.</param>
     /// <param name="body">The inner request behind its header.</param>
-    /// <param name="onFailure">Told of an exception that is no error of Kafka's.</param>
+    /// <param name="onFailure">Receives an exception that has no Kafka error.</param>
     /// <returns>The response behind its header.</returns>
     /// <exception cref="ProtocolException">The request is malformed.</exception>
-    /// <exception cref="ApiException">NOT_CONTROLLER, which is for the sender of the outer request.</exception>
+    /// <exception cref="ApiException">NOT_CONTROLLER: an error of the Envelope, for the broker that sent it.</exception>
     internal virtual ValueTask<byte[]> AnswerInnerAsync(RequestContext context, Memory<byte> body, Action<Exception> onFailure) =>
-        throw new InvalidOperationException($"A request of {Key} is never inside another one.");
+        throw new InvalidOperationException($"{Key} requests do not come in an Envelope.");
 
     /// <summary>Encodes a response behind its header.</summary>
     internal void Encode(RequestContext context, IMessage response, short version, FrameBuffer frame)
@@ -95,7 +95,7 @@ public abstract class ApiEntry
         catch (ProtocolException e)
         {
             frame.Dispose();
-            // our bug, not the client's
+            // a bug of this broker, not of the client
             throw new InvalidOperationException($"The response to {Key} version {version} cannot be encoded.", e);
         }
     }
@@ -126,16 +126,16 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     internal override ValueTask Start(RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy) =>
         body.Length <= BodyBytesOnLoopMax ? StartDecoded(Decode(context, body, queue), heavy) : StartLarge(context, body, queue, heavy);
 
-    /// <summary>Decodes a request and takes the place of its response.</summary>
+    /// <summary>Decodes a request and reserves the place of its response.</summary>
     private protected abstract Exchange Decode(RequestContext context, Memory<byte> body, ResponseQueue queue);
 
-    /// <summary>Has a decoded request handled, here or where it holds up nobody.</summary>
+    /// <summary>Handles a decoded request: here, or on a thread for requests that take long.</summary>
     private protected abstract ValueTask StartDecoded(in Exchange exchange, HeavyRequests heavy);
 
     private ValueTask StartLarge(RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy) =>
         new(heavy.RunAsync(() => Handle(Decode(context, body, queue), isOnConnection: false)));
 
-    /// <summary>Calls the handler; what it throws at once is returned as what it would throw later.</summary>
+    /// <summary>Calls the handler. Returns an exception that it throws before its first await as a failed task.</summary>
     private protected abstract ValueTask<TResponse?> CallHandler(in Exchange exchange);
 
     /// <inheritdoc cref="IApiHandler{TRequest, TResponse}.ErrorFor"/>
@@ -150,7 +150,7 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     /// <summary>Has the handler do its first stage, and sees to the response.</summary>
     /// <param name="exchange">The request.</param>
     /// <param name="isOnConnection">
-    /// Whether the connection's own task calls, which sends what is ready when it has started everything that came in.
+    /// Whether the connection's own task calls. That task sends the ready responses itself, when it has started all requests that came in.
     /// </param>
     private protected void Handle(in Exchange exchange, bool isOnConnection)
     {
@@ -159,7 +159,7 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         {
             response = CallHandler(exchange);
         }
-        catch (Exception e) // a bug, a lost disk, or an error that the handler leaves to us
+        catch (Exception e) // a bug, a failed disk, or an error that the handler leaves to this class
         {
             response = ValueTask.FromException<TResponse?>(e);
         }
@@ -195,12 +195,14 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         }
     }
 
-    /// <summary>The response to a request whose handler threw: the error in the API's own shape, as Kafka's requests make it.</summary>
+    /// <summary>
+    /// Makes the response to a request whose handler threw, with the error where the API's schema has it, as Kafka's requests do.
+    /// </summary>
     private TResponse? Fail(in Exchange exchange, Exception exception)
     {
         var context = exchange.Context;
         if (exception is OperationCanceledException && context.Connection.Closing.IsCancellationRequested)
-            throw exception; // nobody is there to be answered
+            throw exception; // the client is gone
         var (error, message) = RequestFailure.ErrorOf(exception);
         if (error == ErrorCode.UnknownServerError)
             exchange.Slot.Queue.ReportFailure(context, exception);
@@ -250,11 +252,11 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         return frame;
     }
 
-    /// <summary>A request under way.</summary>
-    /// <param name="Context">What is known of it besides its body.</param>
-    /// <param name="Request">Its body.</param>
+    /// <summary>A request that is not answered yet.</summary>
+    /// <param name="Context">The request's context.</param>
+    /// <param name="Request">The body of the request.</param>
     /// <param name="Slot">The place of its response.</param>
-    /// <param name="Messages">The messages to give back when it is answered; null when they are garbage.</param>
+    /// <param name="Messages">The messages to give back when the request is answered; null when they are not reused.</param>
     private protected readonly record struct Exchange(
         RequestContext Context, TRequest Request, ResponseSlot Slot, MessageExchange? Messages);
 
@@ -293,7 +295,7 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     }
 }
 
-/// <summary>An API whose messages are made for each request.</summary>
+/// <summary>An API that makes new messages for each request.</summary>
 public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TResponse> handler)
     : ApiEntry<TRequest, TResponse>(handler.GetType(), isHot: false)
     where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
@@ -309,7 +311,7 @@ public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRe
     private protected override ValueTask StartDecoded(in Exchange exchange, HeavyRequests heavy)
     {
         if (IsAlwaysHeavy || handler.EstimateMicroseconds(exchange.Context, exchange.Request) > HeavyRequests.MicrosecondsOnLoopMax)
-            heavy.Queue(new HeavyWork(this, exchange)); // nothing of the body is used any more, and nothing overtakes it
+            heavy.Queue(new HeavyWork(this, exchange)); // the request no longer uses the body, and later requests wait for it
         else
             Handle(exchange, isOnConnection: true);
         return default;
@@ -349,7 +351,7 @@ public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRe
     }
 }
 
-/// <summary>An API of the hot path, whose messages are used again.</summary>
+/// <summary>An API of the hot path, which reuses its messages.</summary>
 public sealed class ReusingApiEntry<TRequest, TResponse>(IReusingApiHandler<TRequest, TResponse> handler)
     : ApiEntry<TRequest, TResponse>(handler.GetType(), isHot: true)
     where TRequest : class, IRequestMessage<TRequest>, IFailableRequest<TResponse>, IReusableMessage, new()
@@ -380,7 +382,7 @@ public sealed class ReusingApiEntry<TRequest, TResponse>(IReusingApiHandler<TReq
         (LateAnswer)(exchange.Messages!.LateAnswer ??= new LateAnswer());
 
     /// <summary>
-    /// The records of the request are windows of its frame: the connection waits until the first stage is done with them.
+    /// The records of the request point into its frame, so the connection waits until the first stage no longer uses them.
     /// </summary>
     private ValueTask StartHeavy(Exchange exchange, HeavyRequests heavy) =>
         new(heavy.RunAsync(() => Handle(exchange, isOnConnection: false)));

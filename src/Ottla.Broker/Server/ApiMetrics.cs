@@ -5,17 +5,19 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>What the requests of one API added up to since the start.</summary>
+/// <summary>The sums of the requests of one API since the start.</summary>
 /// <param name="RequestCount">The requests that were answered, or needed no answer.</param>
 /// <param name="TotalTime">The sum of the times from a request's arrival to its encoded response.</param>
-/// <param name="Errors">How often each error code stood in responses, NONE included: once for each thing that a response names.</param>
+/// <param name="Errors">
+/// How often each error code occurred in responses, NONE included. A response counts once for each of its parts that has an error code.
+/// </param>
 public sealed record ApiUsage(long RequestCount, TimeSpan TotalTime, IReadOnlyDictionary<ErrorCode, long> Errors);
 
 /// <summary>Counts the requests of one API. Any thread counts, without a lock and without garbage; lives as long as its entry.</summary>
-/// <param name="isHot">Whether many threads count at once, so that each gets numbers of its own.</param>
+/// <param name="isHot">Whether many threads count at once, so that each gets counters of its own.</param>
 public sealed class ApiMetrics(bool isHot)
 {
-    /// <summary>Beyond this many threads at once, some share their numbers.</summary>
+    /// <summary>With more threads than this, some share their counters.</summary>
     private const uint CellsMax = 16;
 
     private readonly Cell[] _cells =
@@ -23,7 +25,7 @@ public sealed class ApiMetrics(bool isHot)
 
     private readonly ErrorCounts _failures = new();
 
-    /// <summary>The sums. Those of requests that end meanwhile may be partly in them.</summary>
+    /// <summary>Reads the sums. A request that ends meanwhile may be in some of them only.</summary>
     public ApiUsage Read()
     {
         var (requests, successes, ticks) = (0L, 0L, 0L);
@@ -60,7 +62,9 @@ public sealed class ApiMetrics(bool isHot)
 
     private ref Cell Own() => ref _cells[Environment.CurrentManagedThreadId & (_cells.Length - 1)];
 
-    /// <summary>The numbers of the threads that share them. As long as two cache lines, so that others do not slow them down.</summary>
+    /// <summary>
+    /// The counters of one or a few threads. Two cache lines long, so that the counters of other threads do not slow them down.
+    /// </summary>
     [StructLayout(LayoutKind.Sequential, Size = 128)]
     private struct Cell
     {

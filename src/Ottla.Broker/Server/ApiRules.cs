@@ -20,47 +20,49 @@ public enum ApiListeners
     Controller = 2,
 }
 
-/// <summary>To which requests of an API the request quota (<c>request_percentage</c>) applies.</summary>
+/// <summary>The requests of an API that the request quota (<c>request_percentage</c>) applies to.</summary>
 /// <remarks>A request without a response (Produce with acks=0) is always exempt.</remarks>
 public enum RequestQuota
 {
-    /// <summary>To all.</summary>
+    /// <summary>All requests.</summary>
     All,
 
-    /// <summary>To those of clients. Followers and controllers are exempt.</summary>
+    /// <summary>Requests of clients. Followers and controllers are exempt.</summary>
     Clients,
 
-    /// <summary>To those that a broker answers. Those that a controller answers are exempt.</summary>
+    /// <summary>Requests that a broker answers. Those that a controller answers are exempt.</summary>
     OnBroker,
 
-    /// <summary>To none.</summary>
+    /// <summary>No requests.</summary>
     None,
 }
 
 /// <summary>An operation that access control entries must allow the sender of a request.</summary>
 /// <param name="Operation">The operation.</param>
-/// <param name="Resource">The kind of resource. For all but the cluster: each resource that the request names.</param>
+/// <param name="Resource">
+/// The kind of resource. Except for the cluster, the sender needs the operation on each resource that the request names.
+/// </param>
 public sealed record RequiredOperation(AclOperation Operation, ResourceType Resource)
 {
-    /// <summary>An operation that is enough instead of this one; null for none.</summary>
+    /// <summary>Another operation that is enough; null for none.</summary>
     public RequiredOperation? Or { get; init; }
 
     /// <summary>The requests, or the parts of them, that need the operation; null for all.</summary>
     public string? When { get; init; }
 
-    /// <summary>The listeners on which it is needed.</summary>
+    /// <summary>The listeners on which the sender needs it.</summary>
     public ApiListeners On { get; init; } = ApiListeners.Broker | ApiListeners.Controller;
 }
 
 /// <summary>
-/// What Kafka demands of the requests of an API: which operations the sender must be allowed, and whether the request quota applies.
+/// Kafka's rules for the requests of an API: the operations that the sender must be allowed, and whether the request quota applies.
 /// </summary>
 /// <remarks>
 /// Immutable data, for every API of the schemas. The checks are those of Kafka's KafkaApis and ControllerApis. A broker that forwards a
 /// request leaves its check to the controller.
 /// </remarks>
-/// <param name="Quota">To which requests the request quota applies.</param>
-/// <param name="Operations">All the operations that are needed; empty when everybody may send the request.</param>
+/// <param name="Quota">The requests that the request quota applies to.</param>
+/// <param name="Operations">The operations that the sender needs, all of them; empty when everybody may send the request.</param>
 public sealed record ApiRules(RequestQuota Quota, IReadOnlyList<RequiredOperation> Operations)
 {
     private static readonly FrozenDictionary<ApiKey, ApiRules> s_all = new Dictionary<ApiKey, ApiRules>

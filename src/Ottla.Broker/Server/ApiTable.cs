@@ -1,10 +1,12 @@
 namespace Ottla.Broker.Server;
 
 /// <summary>
-/// The one list of what a listener serves: requests are dispatched by it, ApiVersions and docs/protocol.md are written from it. Each entry
-/// has what is true of every request of its API: versions, listeners, required operations, quota, metrics, error response.
+/// The one list of the APIs that a listener serves. It dispatches requests, and ApiVersions and docs/protocol.md are made from it. Each
+/// entry has what all requests of its API share: versions, listeners, required operations, quota, metrics, error response.
 /// </summary>
-/// <remarks>An API that is not in the list is not offered, and a request for it closes the connection. Immutable once built.</remarks>
+/// <remarks>
+/// ApiVersions does not offer an API that is not in the list, and a request for it closes the connection. Immutable once built.
+/// </remarks>
 public sealed class ApiTable
 {
     private readonly ApiEntry?[] _byKey;

@@ -5,7 +5,7 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>Who a client is, as a broker tells the controller when it forwards a request (KIP-590). Immutable.</summary>
+/// <summary>The identity of a client, which a broker sends to the controller with a forwarded request (KIP-590). Immutable.</summary>
 /// <param name="Type">The kind of name: <c>User</c>.</param>
 /// <param name="Name">The name.</param>
 /// <param name="IsTokenAuthenticated">Whether the client logged in with a delegation token.</param>
@@ -16,7 +16,7 @@ public sealed record ClientPrincipal(string Type, string Name, bool IsTokenAuthe
     /// <summary>A client that has not logged in.</summary>
     public static readonly ClientPrincipal Anonymous = new("User", "ANONYMOUS", false);
 
-    /// <summary>The form in which it travels: as Kafka's default principals do.</summary>
+    /// <summary>Writes the principal as Kafka's default principal builder does.</summary>
     public byte[] Serialize()
     {
         var data = new DefaultPrincipalData { Type = Type, Name = Name, TokenAuthenticated = IsTokenAuthenticated };
@@ -26,7 +26,7 @@ public sealed record ClientPrincipal(string Type, string Name, bool IsTokenAuthe
     }
 
     /// <summary>Reads a principal.</summary>
-    /// <exception cref="ProtocolException">The bytes are none.</exception>
+    /// <exception cref="ProtocolException">The bytes are not a principal.</exception>
     public static ClientPrincipal Deserialize(byte[] bytes)
     {
         var reader = new WireReader(bytes);

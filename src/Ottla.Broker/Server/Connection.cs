@@ -54,7 +54,7 @@ internal sealed class Connection : IAsyncDisposable
     public ConnectionInfo Info => _info;
 
     /// <summary>
-    /// Whether no byte was received or sent for longer than <paramref name="idleMs"/>, and no reply is in the making. A client that does
+    /// Whether no byte was received or sent for longer than <paramref name="idleMs"/>, and no handler works on a reply. A client that does
     /// not read its replies is idle too. Called periodically: bytes since the last call count as moved now.
     /// </summary>
     public bool CheckIdle(Instant now, long idleMs)

@@ -26,13 +26,13 @@ public interface IApiHandler<in TRequest, TResponse>
     /// Estimates how long the work before the first await takes, in microseconds. Long requests leave the network loop
     /// (<see cref="HeavyRequests"/>).
     /// </summary>
-    /// <remarks>Called on the network loop: it looks at no more than it must. Large requests leave it anyway.</remarks>
+    /// <remarks>Runs on the network loop, so it must be quick. Large requests leave the loop anyway.</remarks>
     int EstimateMicroseconds(RequestContext context, TRequest request) => 0;
 }
 
 /// <summary>Serves an API of the hot path, like <see cref="IApiHandler{TRequest, TResponse}"/>, with messages that are reused.</summary>
 /// <remarks>
-/// Request and response are the connection's, used again once the response is encoded: no reference into them may be kept.
+/// Request and response belong to the connection, which reuses them when the response is encoded: a handler keeps no reference into them.
 /// </remarks>
 public interface IReusingApiHandler<in TRequest, TResponse>
     where TRequest : IRequestMessage<TRequest>, IReusableMessage
@@ -41,7 +41,7 @@ public interface IReusingApiHandler<in TRequest, TResponse>
     /// <summary>
     /// Answers a request: fills <paramref name="response"/>, which is empty, and returns it; null when the client wants no answer.
     /// </summary>
-    /// <exception cref="Exception">As of <see cref="IApiHandler{TRequest, TResponse}.HandleAsync"/>.</exception>
+    /// <exception cref="Exception">As for <see cref="IApiHandler{TRequest, TResponse}.HandleAsync"/>.</exception>
     ValueTask<TResponse?> HandleAsync(RequestContext context, TRequest request, TResponse response);
 
     /// <inheritdoc cref="IApiHandler{TRequest, TResponse}.EstimateMicroseconds"/>

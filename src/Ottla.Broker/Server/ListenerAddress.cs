@@ -3,20 +3,21 @@ using Ottla.Configuration;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>What the hosts in <c>listeners</c> and in connection limits mean as addresses.</summary>
+/// <summary>Resolves the hosts in <c>listeners</c> and in connection limits to addresses.</summary>
 internal static class ListenerAddress
 {
-    /// <summary>Where a listener listens.</summary>
+    /// <summary>The address that a listener listens on.</summary>
     /// <exception cref="NodeStartException">The host has no address.</exception>
     public static IPEndPoint Resolve(Listener listener)
     {
         if (listener.Host is null)
             return new IPEndPoint(IPAddress.IPv6Any, listener.Port); // with IPv4, as Kafka's wildcard
-        return new IPEndPoint(
-            Resolve(listener.Host) ?? throw new NodeStartException($"listeners: the host of {listener} is not known."), listener.Port);
+        var address = Resolve(listener.Host) ?? throw new NodeStartException(
+            $"listeners: the host of {listener} has no address. Correct the host, or the name service.");
+        return new IPEndPoint(address, listener.Port);
     }
 
-    /// <summary>The limits of <c>max.connections.per.ip.overrides</c>; hosts that have no address limit nobody.</summary>
+    /// <summary>The limits of <c>max.connections.per.ip.overrides</c> by address. Leaves out hosts without an address.</summary>
     public static Dictionary<IPAddress, int> ResolveAll(IReadOnlyDictionary<string, int> overrides)
     {
         var resolved = new Dictionary<IPAddress, int>();

@@ -2,7 +2,7 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>A request and its response, to be used again for the next of the same API on the same connection.</summary>
+/// <summary>A request and its response, which the connection reuses for later requests of the same API.</summary>
 internal abstract class MessageExchange
 {
     /// <summary>What waits for the response, once one had to be waited for.</summary>
@@ -33,13 +33,13 @@ internal sealed class MessageExchange<TRequest, TResponse> : MessageExchange
 /// </summary>
 internal sealed class MessageExchanges
 {
-    /// <summary>What a connection has under way at once only in bursts is not kept.</summary>
+    /// <summary>How many exchanges a connection keeps. Only bursts need more.</summary>
     private const int IdleMax = 8;
 
     private readonly Lock _lock = new();
     private readonly List<MessageExchange> _idle = [];
 
-    /// <summary>An exchange whose messages are as new.</summary>
+    /// <summary>An exchange with empty messages.</summary>
     public TExchange Rent<TExchange>()
         where TExchange : MessageExchange, new()
     {

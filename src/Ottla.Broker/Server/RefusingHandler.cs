@@ -3,7 +3,7 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>Answers every request of an API with an error: this version does not have what it is about. Stateless.</summary>
+/// <summary>Answers every request of an API with an error, because this version lacks its feature. Stateless.</summary>
 internal abstract class RefusingHandler<TRequest, TResponse> : IApiHandler<TRequest, TResponse>
     where TRequest : IRequestMessage<TRequest>
     where TResponse : class, IResponseMessage<TResponse>

@@ -3,7 +3,7 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Server;
 
-/// <summary>What a handler knows of a request besides its body.</summary>
+/// <summary>What a handler knows about a request besides the body.</summary>
 /// <param name="ApiKey">The API.</param>
 /// <param name="ApiVersion">The version of request and response.</param>
 /// <param name="CorrelationId">The client's number for the request, echoed in the response.</param>
@@ -16,24 +16,25 @@ public readonly record struct RequestContext(
     public long ArrivedAt { get; init; }
 }
 
-/// <summary>What is known of a connection.</summary>
+/// <summary>What a handler knows about a connection.</summary>
 /// <param name="ListenerName">The listener that accepted it.</param>
 /// <param name="ClientAddress">The client's address; none for a transport in memory.</param>
 /// <param name="End">
-/// Ends the connection once what is under way is answered, and logs the reason: how a client learns of a failure that asked for no answer.
+/// Ends the connection when all running requests are answered, and logs the reason. So a client that asked for no answer learns of a
+/// failure.
 /// </param>
-/// <param name="Draining">Cancelled when no more requests are taken: what waits for news answers at once with what there is.</param>
-/// <param name="Closing">Cancelled when the connection goes down: nobody waits for replies any more.</param>
+/// <param name="Draining">Cancelled when the connection reads no more requests: long polls then answer at once with what there is.</param>
+/// <param name="Closing">Cancelled when the connection closes: nobody waits for replies any more.</param>
 public sealed record ConnectionInfo(
     string ListenerName, IPAddress ClientAddress, Action<string> End, CancellationToken Draining, CancellationToken Closing)
 {
     /// <summary>
-    /// Completes once all transactional batches of this connection are appended (or refused) that had to wait for their coordinator.
-    /// Touched before a handler's first await only.
+    /// Completes when all transactional batches of this connection that wait for their coordinator are appended or refused. Handlers use it
+    /// before their first await only.
     /// </summary>
     public Task PendingAppends { get; set; } = Task.CompletedTask;
 
-    /// <summary>Who the client is.</summary>
+    /// <summary>The client's identity.</summary>
     public ClientPrincipal Principal { get; init; } = ClientPrincipal.Anonymous;
 
     /// <summary>

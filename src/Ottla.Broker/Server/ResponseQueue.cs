@@ -71,7 +71,7 @@ internal sealed class ResponseQueue(
             return _idleFrames.TryPop(out var frame) ? frame : new FrameBuffer(pool);
     }
 
-    /// <summary>Whether the next reply is still in the making: the client waits for this broker.</summary>
+    /// <summary>Whether a handler still works on the next reply, so that the client waits for this broker.</summary>
     public bool AwaitsHandler
     {
         get

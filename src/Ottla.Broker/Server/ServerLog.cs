@@ -20,7 +20,7 @@ internal static partial class ServerLog
     public static partial void ConnectionLost(ILogger logger, IPAddress client, string reason);
 
     [LoggerMessage(Level = LogLevel.Error, Message =
-        "{Api} request {CorrelationId} of {Client} failed unexpectedly and is answered with UNKNOWN_SERVER_ERROR")]
+        "{Api} request {CorrelationId} of {Client} failed unexpectedly; the client gets UNKNOWN_SERVER_ERROR")]
     public static partial void RequestFailed(ILogger logger, ApiKey api, int correlationId, IPAddress client, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Closing the connection of {Client} because of an unexpected failure: this is a bug")]

@@ -3,13 +3,13 @@ using Ottla.Configuration;
 namespace Ottla.Broker.Server;
 
 /// <summary>
-/// The bounds of a server as the configuration says now, made anew only when that changed. Used by every connection; thread-safe.
+/// Makes a server's limits from the configuration, again only when that has changed. Used by every connection; thread-safe.
 /// </summary>
 internal sealed class ServerSettingsSource(Func<BrokerConfig> config)
 {
     private volatile Tuple<BrokerConfig, ServerSettings>? _made;
 
-    /// <summary>The bounds in force.</summary>
+    /// <summary>The limits in force.</summary>
     public ServerSettings Current()
     {
         var current = config();

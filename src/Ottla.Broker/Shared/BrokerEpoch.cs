@@ -1,7 +1,7 @@
 namespace Ottla.Broker.Shared;
 
 /// <summary>
-/// The epoch of a broker's registration (KIP-631): which incarnation of it is meant. Lives as long as the node; thread-safe.
+/// The epoch of a broker's registration (KIP-631), which tells its incarnations apart. Lives as long as the node; thread-safe.
 /// </summary>
 public sealed class BrokerEpoch
 {

@@ -3,7 +3,7 @@ using Ottla.Network.Buffers;
 
 namespace Ottla.Broker.Shared;
 
-/// <summary>What all connections of a node share, whichever role serves them: buffers, and threads for expensive requests.</summary>
+/// <summary>What all connections of both roles of a node share: buffers, and threads for requests that take long.</summary>
 /// <remarks>Lives as long as the node; thread-safe.</remarks>
 internal sealed class ConnectionResources
 {
@@ -12,10 +12,10 @@ internal sealed class ConnectionResources
     /// <summary>Lends the buffers.</summary>
     public BufferPool Buffers { get; } = new();
 
-    /// <summary>Runs what takes long.</summary>
+    /// <summary>Runs requests that take long.</summary>
     public HeavyRequests HeavyRequests { get; }
 
-    /// <summary>Makes them; nothing is allocated yet.</summary>
+    /// <summary>Creates the resources, which allocate nothing yet.</summary>
     public static ConnectionResources Create(NodeStorage storage)
     {
         var heavyRequests = new HeavyRequests(() => Math.Min(storage.Config.NumIoThreads, Environment.ProcessorCount));

@@ -8,12 +8,12 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.Broker.Shared;
 
 /// <summary>
-/// The listeners of one role of a node. They are bound first, so that their ports are known and taken, and served when the role is ready.
+/// The listeners of one role of a node. The node binds them first, to learn and hold their ports, and serves them when the role is ready.
 /// </summary>
 /// <remarks>One per role; lives as long as the node.</remarks>
 internal sealed class NodeServer
 {
-    /// <summary>How long requests under way may take at a stop before their connections are cut.</summary>
+    /// <summary>How long running requests may take at a stop, before the node closes their connections.</summary>
     private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(10);
 
     private readonly BrokerServer _server;
@@ -24,15 +24,15 @@ internal sealed class NodeServer
         EndPoints = endPoints;
     }
 
-    /// <summary>Where it listens, with the ports that were taken, in the order of the listeners.</summary>
+    /// <summary>The addresses with the actual ports, in the order of the listeners.</summary>
     public IReadOnlyList<IPEndPoint> EndPoints { get; }
 
-    /// <summary>Binds listeners: clients may connect, and wait.</summary>
-    /// <param name="role">Whose they are, for the log: <c>broker</c>.</param>
+    /// <summary>Binds listeners. Clients may connect, and wait until <see cref="Serve"/>.</summary>
+    /// <param name="role">The role, for the log: <c>broker</c>.</param>
     /// <param name="storage">The node's configuration, network and clock.</param>
-    /// <param name="connections">What the connections of all roles share.</param>
+    /// <param name="connections">The resources that all connections share.</param>
     /// <param name="listeners">The listeners.</param>
-    /// <exception cref="NodeStartException">An address cannot be listened on.</exception>
+    /// <exception cref="NodeStartException">An address is in use, or not one of this machine.</exception>
     public static NodeServer Listen(string role, NodeStorage storage, ConnectionResources connections, IReadOnlyList<Listener> listeners)
     {
         var server = new BrokerServer(
@@ -40,14 +40,16 @@ internal sealed class NodeServer
             connections.HeavyRequests,
             storage.Platform.Time, storage.Loggers.CreateLogger(nameof(BrokerServer)));
         storage.Parts.Add($"closing the {role}'s server", () => server.DisposeAsync().AsTask());
-        storage.Parts.Add($"answering the {role}'s requests under way", () => server.StopAsync(DrainTimeout), () => Task.CompletedTask);
+        storage.Parts.Add($"answering the {role}'s running requests", () => server.StopAsync(DrainTimeout), () => Task.CompletedTask);
         return new NodeServer(server, [.. listeners.Select(listener => ListenOn(server, storage.Config, listener))]);
     }
 
-    /// <summary>Serves who connects.</summary>
+    /// <summary>Starts to serve connections.</summary>
     public void Serve(ApiTable apis) => _server.StartAccepting(apis);
 
-    /// <summary>The addresses to tell others: as configured, but for ports that were free to choose.</summary>
+    /// <summary>
+    /// The addresses for other nodes and clients: the configured ones, with the actual port where the configuration says 0.
+    /// </summary>
     /// <param name="advertised">The advertised listeners.</param>
     /// <param name="bound">The listeners that were bound.</param>
     public IEnumerable<Endpoint> Advertise(IEnumerable<Listener> advertised, IReadOnlyList<Listener> bound)
@@ -63,7 +65,7 @@ internal sealed class NodeServer
 
     private static IPEndPoint ListenOn(BrokerServer server, BrokerConfig config, Listener listener)
     {
-        // Left alone, the receive buffer grows with the sender; Kafka's default would pin it at 100 KiB, and cost a third more CPU
+        // By default the kernel lets the receive buffer grow. Kafka's default would fix it at 100 KiB, and cost a third more CPU
         // (docs/adr/0006).
         var receiveBytes = config.IsSet("socket.receive.buffer.bytes") ? config.SocketReceiveBufferBytes
             : SocketBufferSizes.OperatingSystemDefault;

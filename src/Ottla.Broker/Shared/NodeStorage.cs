@@ -9,7 +9,7 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Shared;
 
-/// <summary>What a node has before it knows its cluster: configuration, log directories, and the logs in them.</summary>
+/// <summary>What a node opens before it knows its cluster: configuration, log directories, and the logs in them.</summary>
 /// <remarks>Opened first and closed last. Lives as long as the node.</remarks>
 internal sealed partial class NodeStorage
 {
@@ -38,33 +38,33 @@ internal sealed partial class NodeStorage
     /// <inheritdoc cref="EffectiveConfig"/>
     public BrokerConfig Config => EffectiveConfig.Current;
 
-    /// <summary>Where both roles say that the node cannot go on.</summary>
+    /// <summary>Receives the reason why the node must stop, from both roles.</summary>
     public NodeFailure Failure { get; }
 
-    /// <summary>What is started, to be stopped in the opposite order.</summary>
+    /// <summary>The started parts. The node stops them in the opposite order.</summary>
     public StartedParts Parts { get; }
 
     /// <summary>The log directories and the logs of partitions in them.</summary>
     public LogManager Logs { get; }
 
-    /// <summary>Whose directories they are.</summary>
+    /// <summary>The node that the directories belong to.</summary>
     public StorageIdentity Identity { get; }
 
     /// <summary>
-    /// A log has changed its directory, or a directory has failed. Raised from anywhere, under locks too: who hears it only takes note.
+    /// A log has changed its directory, or a directory has failed. Raised by any thread, also under locks: a handler must not block.
     /// </summary>
     public event Action? PlacementChanged;
 
-    /// <summary>The epoch of the broker's registration, which a stop in order leaves in the log directories.</summary>
+    /// <summary>The epoch of the broker's registration, which a clean shutdown writes into the log directories.</summary>
     public required BrokerEpoch BrokerEpoch { get; init; }
 
     /// <summary>Opens the log directories with every log in them.</summary>
     /// <param name="config">The static configuration.</param>
-    /// <param name="mayFormat">Whether directories that are not formatted are formatted now.</param>
+    /// <param name="mayFormat">Whether to format unformatted directories.</param>
     /// <param name="platform">Disk, network, clock.</param>
-    /// <param name="failure">Told when the node cannot go on.</param>
-    /// <param name="parts">What is opened is added here.</param>
-    /// <param name="cancellation">Ends the opening of logs.</param>
+    /// <param name="failure">Receives the reason when the node must stop.</param>
+    /// <param name="parts">Receives what this method opens.</param>
+    /// <param name="cancellation">Cancels the opening of logs.</param>
     /// <exception cref="NodeStartException">The directories do not fit the configuration.</exception>
     /// <exception cref="IOException">A disk fails.</exception>
     public static NodeStorage Open(
@@ -109,9 +109,8 @@ internal sealed partial class NodeStorage
         if (!config.IsSingleNodeQuorum && config.ClusterId is null && config.QuorumVoters.Any(voter => voter.Id != config.NodeId))
         {
             throw new NodeStartException(
-                "The log directories are not formatted, and this node is to join others: run 'ottla format --cluster-id ID' with the "
-                    + "cluster.id that "
-                + "all of its nodes share.");
+                "The log directories are not formatted, and the configuration names other nodes: run 'ottla format --cluster-id ID' with "
+                    + "the cluster.id that all nodes of the cluster share.");
         }
 
         var clusterId = config.ClusterId ?? Uuid.NewRandom().ToString();

@@ -3,9 +3,7 @@ using Ottla.Broker.Peers;
 
 namespace Ottla.Broker.Shared;
 
-/// <summary>
-/// Says in the log for whom a node waits while no controller is active: no node waits in silence. Lives as long as the node.
-/// </summary>
+/// <summary>Logs which controllers a node waits for while none is active. Lives as long as the node.</summary>
 internal sealed partial class QuorumWatch(IControllerLocator locator, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);

@@ -10,7 +10,9 @@ using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Shared;
 
-/// <summary>What the controller and the broker of a node use together: its storage, the metadata log and what follows it.</summary>
+/// <summary>
+/// What the controller and the broker of a node share: the storage, the metadata log, and the loader that follows the log.
+/// </summary>
 /// <remarks>Lives as long as the node.</remarks>
 internal sealed class SharedNode
 {
@@ -56,7 +58,7 @@ internal sealed class SharedNode
     /// <summary>The node's storage.</summary>
     public NodeStorage Storage => _storage;
 
-    /// <summary>What all connections share.</summary>
+    /// <summary>The resources that all connections share.</summary>
     public ConnectionResources Connections { get; }
 
     /// <summary>Lends the buffers of all connections.</summary>
@@ -68,19 +70,19 @@ internal sealed class SharedNode
     /// <summary>The metadata log.</summary>
     public RaftHost Raft { get; }
 
-    /// <summary>Where this node's controller is reached; empty on a node that is none.</summary>
+    /// <summary>The endpoints of this node's controller; empty on a node without that role.</summary>
     public IReadOnlyList<RaftEndpoint> ControllerEndpoints { get; }
 
     /// <summary>The committed metadata.</summary>
     public MetadataCache Metadata { get; } = new();
 
-    /// <summary>Follows the metadata log, once both roles have registered what must follow it.</summary>
+    /// <summary>Follows the metadata log, when both roles have registered their publishers.</summary>
     public MetadataLoader Loader { get; }
 
     /// <summary>Opens the metadata log.</summary>
     /// <param name="storage">The node's storage.</param>
-    /// <param name="connections">What all connections share.</param>
-    /// <param name="controllerEndpoints">Where this node's controller is reached; empty on a node that is none.</param>
+    /// <param name="connections">The resources that all connections share.</param>
+    /// <param name="controllerEndpoints">The endpoints of this node's controller; empty on a node without that role.</param>
     /// <exception cref="NodeStartException">This node can never take part in the metadata log.</exception>
     /// <exception cref="IOException">The disk fails.</exception>
     public static async Task<SharedNode> OpenAsync(
@@ -95,10 +97,10 @@ internal sealed class SharedNode
         return shared;
     }
 
-    /// <summary>Has the background work end before what was added to the parts until now: it uses that.</summary>
+    /// <summary>Makes a stop end the background work before the parts added so far, because the work uses them.</summary>
     public void EndBackgroundWorkHere() => Parts.Add("ending the background work", StopBackgroundAsync);
 
-    /// <summary>Begins to follow the metadata log: from here on publishers and controller are called.</summary>
+    /// <summary>Begins to follow the metadata log: from now on the loader calls the publishers and the controller.</summary>
     public void FollowMetadata() =>
         Loader.Start(Raft, new SnapshotGenerator(Raft, SnapshotPolicy.From(Config), Time, Loggers.CreateLogger(nameof(SnapshotGenerator))));
 
@@ -106,7 +108,7 @@ internal sealed class SharedNode
     public Task WhenBroken => TaskWaiting.FirstOf(TaskWaiting.FirstOf(Failure.Reason, Loader.Failure), Raft.Completion);
 
     /// <summary>
-    /// Has the node fail when the metadata log or its loader does. Once the node is up: until then the start itself looks.
+    /// Stops the node when the metadata log or its loader fails. Called when the node is up: until then the start itself watches them.
     /// </summary>
     public void WatchMetadata()
     {

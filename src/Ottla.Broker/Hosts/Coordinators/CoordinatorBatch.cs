@@ -7,7 +7,7 @@ using Ottla.StateMachines.Coordinators;
 namespace Ottla.Broker.Hosts.Coordinators;
 
 /// <summary>
-/// The record batch that a coordinator's steps are gathered in until it is written. Owned by its shard's loop; lives as long as the shard.
+/// Collects the records of a coordinator's steps in a batch until it is written. Owned by its shard's loop; lives as long as the shard.
 /// </summary>
 /// <param name="baseSequence">The base sequence of batches without a producer.</param>
 internal sealed class CoordinatorBatch(int baseSequence) : IDisposable
@@ -16,13 +16,13 @@ internal sealed class CoordinatorBatch(int baseSequence) : IDisposable
     private WireBuffer _scratch = new();
     private RecordBatchBuilder? _builder;
 
-    /// <summary>How many records are to be written.</summary>
+    /// <summary>How many records the batch has.</summary>
     public int RecordCount => _builder?.RecordCount ?? 0;
 
-    /// <summary>Whether nothing is to be written.</summary>
+    /// <summary>Whether the batch has no records.</summary>
     public bool IsEmpty => RecordCount == 0;
 
-    /// <summary>Encodes a step's records, to be looked at by <see cref="HasRoom"/> and taken by <see cref="Add"/>.</summary>
+    /// <summary>Encodes a step's records, for <see cref="HasRoom"/> and <see cref="Add"/>.</summary>
     /// <param name="records">The records.</param>
     /// <param name="cachedBufferBytesMax">The largest buffer to use again.</param>
     /// <exception cref="ProtocolException">A record cannot be written.</exception>
@@ -42,7 +42,7 @@ internal sealed class CoordinatorBatch(int baseSequence) : IDisposable
         }
     }
 
-    /// <summary>Whether the encoded records fit in as well. Compression is not counted on.</summary>
+    /// <summary>Whether the batch has room for the encoded records, even if compression saves nothing.</summary>
     public bool HasRoom(int batchBytesMax)
     {
         long size = _builder is { RecordCount: > 0 } builder ? builder.UncompressedSizeInBytes : RecordBatchLayout.HeaderSizeBytes;
@@ -58,7 +58,7 @@ internal sealed class CoordinatorBatch(int baseSequence) : IDisposable
         return size <= batchBytesMax;
     }
 
-    /// <summary>Takes the encoded records in.</summary>
+    /// <summary>Adds the encoded records.</summary>
     public void Add(Instant now, CompressionType compression, ProducerIdAndEpoch transaction)
     {
         if (IsEmpty)
@@ -71,7 +71,7 @@ internal sealed class CoordinatorBatch(int baseSequence) : IDisposable
         }
     }
 
-    /// <summary>The batch as it is to be appended; empty afterwards.</summary>
+    /// <summary>The finished batch. This object is empty afterwards.</summary>
     /// <param name="cachedBufferBytesMax">The largest buffer to keep for the next batch.</param>
     public byte[] Take(int cachedBufferBytesMax)
     {
@@ -85,7 +85,7 @@ internal sealed class CoordinatorBatch(int baseSequence) : IDisposable
         }
     }
 
-    /// <summary>Forgets what is not written.</summary>
+    /// <summary>Drops the records that are not written.</summary>
     public void Clear(int cachedBufferBytesMax)
     {
         if (_builder?.UncompressedSizeInBytes > cachedBufferBytesMax)

@@ -2,7 +2,7 @@ using Ottla.Protocol;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
-/// <summary>What clients of a coordinator are told when its log refuses to be written: they know nothing of that log.</summary>
+/// <summary>Translates errors of a coordinator's log for its clients, which know nothing of that log.</summary>
 internal static class CoordinatorErrors
 {
     /// <summary>The error for a client.</summary>

@@ -91,7 +91,7 @@ public sealed partial class CoordinatorHost<TCommand>(
     public ValueTask<TReply> NotifyAsync<TReply>(int partition, ICoordinatorCommand<TCommand, TReply> command) =>
         _shards.TryGetValue(partition, out var shard) ? shard.NotifyAsync(command) : ValueTask.FromException<TReply>(NotHere());
 
-    /// <summary>Ends a transaction in a partition of the internal topic: writes the marker, and has the machine take it over.</summary>
+    /// <summary>Ends a transaction in a partition of the internal topic: writes the marker, and applies it to the machine.</summary>
     /// <param name="partition">The partition.</param>
     /// <param name="producer">The producer of the transaction.</param>
     /// <param name="coordinatorEpoch">The epoch of the transaction coordinator that decided.</param>
@@ -135,8 +135,8 @@ public sealed partial class CoordinatorHost<TCommand>(
             Stop(partition);
     }
 
-    /// <summary>Ends and begins what the metadata says of a partition.</summary>
-    /// <returns>Starts the load; null when there is nothing to load.</returns>
+    /// <summary>Stops and starts the coordinator of a partition as the metadata says.</summary>
+    /// <returns>An action that starts the load; null when there is nothing to load.</returns>
     private Action? Follow(in PartitionDelta change)
     {
         var index = change.Partition.Partition;

@@ -1,8 +1,6 @@
 namespace Ottla.Broker.Hosts.Coordinators;
 
-/// <summary>
-/// Which partition of an internal topic a key belongs to: clients do not choose, but every broker must say the same, and so must Kafka's.
-/// </summary>
+/// <summary>Maps a key to a partition of an internal topic. All brokers of a cluster, Kafka's too, must map alike.</summary>
 public static class CoordinatorKeys
 {
     /// <summary>The partition of <paramref name="key"/> among <paramref name="partitionCount"/>.</summary>
@@ -12,7 +10,7 @@ public static class CoordinatorKeys
         return (hash == int.MinValue ? 0 : Math.Abs(hash)) % partitionCount;
     }
 
-    /// <summary>What Java's String.hashCode gives: over UTF-16 code units, as C# has them.</summary>
+    /// <summary>Java's String.hashCode: over UTF-16 code units, as C# has them.</summary>
     private static int JavaHashCode(string text)
     {
         var hash = 0;

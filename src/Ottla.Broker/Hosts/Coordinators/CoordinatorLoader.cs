@@ -17,8 +17,8 @@ internal sealed partial class CoordinatorLoader(PartitionReplica replica, Coordi
 {
     /// <summary>Loads. Goes on elsewhere after each read: the log may be long.</summary>
     /// <returns>The end of the log, where the next record goes; null when the load was abandoned.</returns>
-    /// <exception cref="CorruptRecordException">A batch is not what was written.</exception>
-    /// <exception cref="ProtocolException">A record is not what its type says.</exception>
+    /// <exception cref="CorruptRecordException">A batch is damaged.</exception>
+    /// <exception cref="ProtocolException">A record is malformed.</exception>
     /// <exception cref="Ottla.Storage.Log.LogException">The log cannot be read.</exception>
     public async Task<long?> LoadAsync<TCommand>(ICoordinatorMachine<TCommand> machine, int bufferBytes)
     {

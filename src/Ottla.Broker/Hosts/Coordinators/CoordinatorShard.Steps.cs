@@ -12,16 +12,16 @@ namespace Ottla.Broker.Hosts.Coordinators;
 // committed.
 internal sealed partial class CoordinatorShard<TCommand>
 {
-    /// <summary>After this many steps of what is due, others get their turn.</summary>
+    /// <summary>After this many steps for deadlines, other work gets its turn.</summary>
     private const int DeadlineStepsMax = 1000;
 
-    /// <summary>How long what is due rests after its records could not be written.</summary>
+    /// <summary>How long deadlines wait after a failure to write their records.</summary>
     private const int DeadlineRetryBackoffMs = 500;
 
-    /// <summary>What is due and was not looked at for this long shows that the process stood still.</summary>
+    /// <summary>When deadlines were not checked for this long, the process stood still.</summary>
     private const int StallMsMin = 500;
 
-    /// <summary>How long what is due then rests, so that heartbeats that wait in the sockets are heard first.</summary>
+    /// <summary>How long deadlines then wait, so that heartbeats in the sockets' buffers come first.</summary>
     private const int StallGraceMs = 1000;
 
     /// <summary>The longest wait that a timer is set for.</summary>
@@ -124,8 +124,8 @@ internal sealed partial class CoordinatorShard<TCommand>
     }
 
     /// <summary>
-    /// Writes a transaction's records, in a batch of their own, and has the machine take them over afterwards: the log knows which
-    /// producers are fenced.
+    /// Writes a transaction's records in a batch of their own, and applies them to the machine afterwards: the log may refuse them, because
+    /// it knows which producers are fenced.
     /// </summary>
     /// <inheritdoc cref="TryAdd"/>
     private bool TryWriteAlone(Instant now, CoordinatorSettings settings, out ErrorCode refusal)
@@ -188,9 +188,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         return true;
     }
 
-    /// <summary>
-    /// Adds records to the batch and has the machine take them over; writes what is in the batch before, if they do not fit in as well.
-    /// </summary>
+    /// <summary>Adds records to the batch and applies them to the machine. Writes the batch first if it has no room for them.</summary>
     /// <param name="records">The records: all or none.</param>
     /// <param name="now">The time.</param>
     /// <param name="settings">The settings of the log.</param>
@@ -219,7 +217,7 @@ internal sealed partial class CoordinatorShard<TCommand>
         return true;
     }
 
-    /// <summary>Encodes records, and says why they cannot be written just now.</summary>
+    /// <summary>Encodes records. Returns the reason when they cannot be written now.</summary>
     private ErrorCode Encode(IReadOnlyList<CoordinatorRecord> records, CoordinatorSettings settings)
     {
         try
@@ -381,7 +379,7 @@ internal sealed partial class CoordinatorShard<TCommand>
 
     private void Answer(CoordinatorReply reply)
     {
-        if (_waiting.Remove(reply.To.Number, out var waiter)) // else its time was over before its answer came
+        if (_waiting.Remove(reply.To.Number, out var waiter)) // otherwise its time was over before the answer came
             reply.Deliver(waiter);
     }
 
@@ -439,7 +437,7 @@ internal sealed partial class CoordinatorShard<TCommand>
     }
 
     /// <summary>Drops the batch and the outputs of the machine.</summary>
-    /// <param name="unwritten">What those are told whose records were to be written.</param>
+    /// <param name="unwritten">The error for requests whose records are not written yet.</param>
     /// <param name="isEnd">
     /// Whether requests that wait for a commit fail too. Their records are in the log, but this node will not learn whether they are
     /// committed.

@@ -12,8 +12,8 @@ namespace Ottla.Broker.Hosts.Coordinators;
 /// </summary>
 internal static class GroupCoordinator
 {
-    /// <summary>Defines it.</summary>
-    /// <param name="seed">What the ids of members follow from: another one in every process.</param>
+    /// <summary>Defines the coordinator.</summary>
+    /// <param name="seed">The seed of member ids; different in every process.</param>
     public static CoordinatorDefinition<GroupCommand> Define(ulong seed)
     {
         var made = 0UL;
@@ -36,6 +36,8 @@ internal static class GroupCoordinator
         config.OffsetsLoadBufferSize,
         config.GroupCoordinatorCachedBufferMaxBytes);
 
-    /// <summary>No two machines may give the same ids: not those of other partitions, nor the one that is loaded after this.</summary>
+    /// <summary>
+    /// Gives each machine another seed, also the next one of the same partition, so that no two give the same member ids.
+    /// </summary>
     private static ulong Mix(ulong seed, ulong value) => new Prng(seed ^ value).NextUInt64();
 }

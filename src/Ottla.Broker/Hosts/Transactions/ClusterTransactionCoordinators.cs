@@ -9,14 +9,13 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.Broker.Hosts.Transactions;
 
 /// <summary>
-/// The transaction coordinators of the cluster, wherever they are: those of this broker are asked at once, the others by
-/// AddPartitionsToTxn.
+/// The transaction coordinators of the cluster. Calls those of this broker directly, and the others by AddPartitionsToTxn.
 /// </summary>
 /// <remarks>Used by all connections; lives as long as the broker.</remarks>
 /// <param name="nodeId">This broker.</param>
 /// <param name="local">The coordinators of this broker.</param>
-/// <param name="peers">The ways to other brokers.</param>
-/// <param name="image">The metadata: who leads the partitions of <c>__transaction_state</c>.</param>
+/// <param name="peers">The channels to other brokers.</param>
+/// <param name="image">The metadata, with the leaders of <c>__transaction_state</c>.</param>
 internal sealed class ClusterTransactionCoordinators(
     int nodeId, ITransactionCoordinators local, BrokerChannels peers, Func<MetadataImage> image)
     : ITransactionCoordinators
@@ -48,14 +47,14 @@ internal sealed class ClusterTransactionCoordinators(
             : AskAsync(coordinator, transactionalId, producer, partitions, verifyOnly: true);
     }
 
-    /// <exception cref="ApiException">COORDINATOR_NOT_AVAILABLE: there is none just now.</exception>
+    /// <exception cref="ApiException">COORDINATOR_NOT_AVAILABLE: there is no coordinator now.</exception>
     private int CoordinatorOf(string transactionalId)
     {
         var partitions = image().Topics.Find(TopicNames.TransactionState)?.Partitions ?? [];
         return !partitions.IsDefaultOrEmpty
             && partitions[CoordinatorKeys.PartitionOf(transactionalId, partitions.Length)].Leader is >= 0 and var leader
             ? leader
-            : throw new ApiException(ErrorCode.CoordinatorNotAvailable, "There is no transaction coordinator just now.");
+            : throw new ApiException(ErrorCode.CoordinatorNotAvailable, "There is no transaction coordinator now.");
     }
 
     private async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> AskAsync(
@@ -64,7 +63,7 @@ internal sealed class ClusterTransactionCoordinators(
     {
         if (peers.Find(coordinator) is not { } channel)
             throw new ApiException(
-                ErrorCode.CoordinatorNotAvailable, $"It is not known where broker {coordinator}, the transaction coordinator, listens.");
+                ErrorCode.CoordinatorNotAvailable, $"This broker has no address of the transaction coordinator, broker {coordinator}.");
         AddPartitionsToTxnResponse answer;
         try
         {
@@ -83,7 +82,7 @@ internal sealed class ClusterTransactionCoordinators(
 
         if (answer.ErrorCode != (short)ErrorCode.None)
             throw new ApiException(
-                Known((ErrorCode)answer.ErrorCode), $"The transaction coordinator, broker {coordinator}, refuses to be asked.");
+                Known((ErrorCode)answer.ErrorCode), $"The transaction coordinator, broker {coordinator}, refused the request.");
         var errors = answer.ResultsByTransaction.Where(result => result.TransactionalId == transactionalId)
             .SelectMany(result => result.TopicResults)
             .SelectMany(
@@ -94,7 +93,7 @@ internal sealed class ClusterTransactionCoordinators(
             partition => partition, partition => errors.GetValueOrDefault(partition, ErrorCode.UnknownServerError));
     }
 
-    /// <summary>A producer is not told that brokers do not trust each other.</summary>
+    /// <summary>Hides from producers that brokers do not trust each other.</summary>
     private static ErrorCode Known(ErrorCode error) => error == ErrorCode.ClusterAuthorizationFailed ? ErrorCode.InvalidTxnState : error;
 
     private static AddPartitionsToTxnRequest RequestOf(

@@ -25,7 +25,7 @@ public sealed partial class TransactionHost : ITransactionCoordinators
     /// <summary>Coordinators that follow the metadata once they are registered.</summary>
     /// <param name="nodeId">This node.</param>
     /// <param name="topics">The replicas of this node.</param>
-    /// <param name="markers">Has markers written.</param>
+    /// <param name="markers">Writes markers.</param>
     /// <param name="nextProducerId">Returns a producer id that was never used before.</param>
     /// <param name="config">The configuration in force.</param>
     /// <param name="background">Watches the tasks that carry out outputs.</param>

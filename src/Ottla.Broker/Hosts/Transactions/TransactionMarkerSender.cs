@@ -6,8 +6,8 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Hosts.Transactions;
 
-/// <summary>Has the markers of a transaction written wherever its partitions are led: here at once, elsewhere by WriteTxnMarkers.</summary>
-/// <remarks>Used by the transaction coordinators of this broker, which ask again for what failed; lives as long as the broker.</remarks>
+/// <summary>Writes the markers of a transaction: directly to partitions that this broker leads, by WriteTxnMarkers to the others.</summary>
+/// <remarks>Used by the transaction coordinators of this broker, which retry failed markers; lives as long as the broker.</remarks>
 public sealed class TransactionMarkerSender
 {
     private readonly int _nodeId;
@@ -16,9 +16,9 @@ public sealed class TransactionMarkerSender
     private readonly Func<MetadataImage> _image;
 
     /// <param name="nodeId">This broker.</param>
-    /// <param name="local">Writes to the partitions led here.</param>
-    /// <param name="channelTo">The way to another broker; null while it is not known where that listens.</param>
-    /// <param name="image">The metadata: who leads which partition.</param>
+    /// <param name="local">Writes to the partitions that this broker leads.</param>
+    /// <param name="channelTo">The channel to another broker; null while this broker has no address of it.</param>
+    /// <param name="image">The metadata, with the leaders of partitions.</param>
     public TransactionMarkerSender(int nodeId, TransactionMarkers local, Func<int, RequestChannel?> channelTo, Func<MetadataImage> image)
     {
         _nodeId = nodeId;
@@ -29,8 +29,8 @@ public sealed class TransactionMarkerSender
 
     /// <summary>Writes a marker to each of the partitions.</summary>
     /// <returns>
-    /// What came of each; NOT_LEADER_OR_FOLLOWER for one without a leader that can be reached, REQUEST_TIMED_OUT for one whose leader did
-    /// not answer.
+    /// The result for each partition: NOT_LEADER_OR_FOLLOWER when there is no leader with a known address, REQUEST_TIMED_OUT when the
+    /// leader did not answer.
     /// </returns>
     public async ValueTask<IReadOnlyDictionary<TopicPartition, ErrorCode>> WriteAsync(
         TransactionMarker marker, IReadOnlyCollection<TopicPartition> partitions)
@@ -40,7 +40,7 @@ public sealed class TransactionMarkerSender
         var sent = new List<Task<IReadOnlyDictionary<TopicPartition, ErrorCode>>>();
         foreach (var ofLeader in partitions.GroupBy(partition => image.Topics.Partition(partition)?.Leader ?? _nodeId))
         {
-            // A partition that is gone is looked for here, and not found.
+            // A deleted partition goes to this broker, which does not find it.
             sent.Add(ofLeader.Key == _nodeId ? _local.WriteAsync(marker, [.. ofLeader]).AsTask()
                 : SendAsync(ofLeader.Key, marker, [.. ofLeader]));
         }
@@ -66,7 +66,7 @@ public sealed class TransactionMarkerSender
         }
         catch (RequestFailedException)
         {
-            return All(ErrorCode.RequestTimedOut); // it may have been written; once more does no harm
+            return All(ErrorCode.RequestTimedOut); // the leader may have written it; a second marker does no harm
         }
 
         var errors = answer.Markers.Where(result => result.ProducerId == marker.Producer.Id)

@@ -128,7 +128,7 @@ public sealed class TransactionVerifier(ITransactionCoordinators coordinators, F
         }
     }
 
-    /// <summary>What clients of any version know.</summary>
+    /// <summary>Translates errors for clients of any version.</summary>
     private static ErrorCode Known(ErrorCode error, TransactionSupport support) => error switch
     {
         ErrorCode.ProducerFenced => ErrorCode.InvalidProducerEpoch,
