@@ -4,7 +4,9 @@ using Ottla.Protocol.Messages;
 namespace Ottla.Cli;
 
 /// <summary>The records that a cluster begins with, as kafka-storage prints them.</summary>
-/// <remarks>Unlike there, what proves a password is left out: it would end up in the logs of those who automate this.</remarks>
+/// <remarks>
+/// Unlike kafka-storage, it leaves out the secrets of SCRAM credentials: scripts that format nodes would write them into their logs.
+/// </remarks>
 internal static class BootstrapMetadataText
 {
     /// <summary>The text of a plan's records.</summary>

@@ -6,7 +6,7 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Cli;
 
-/// <summary>What kafka-features prints.</summary>
+/// <summary>Prints features as kafka-features does.</summary>
 internal static class FeaturesText
 {
     /// <summary>A line for each feature that the node supports, by name.</summary>
@@ -27,7 +27,7 @@ internal static class FeaturesText
         return text.ToString();
     }
 
-    /// <summary>The error of a change: of the whole, or before version 2 of one feature.</summary>
+    /// <summary>The error of a change: of the whole request or, before version 2, of one feature.</summary>
     public static (ErrorCode Error, string? Message) ErrorOf(UpdateFeaturesResponse answer)
     {
         if (answer.ErrorCode != (short)ErrorCode.None)

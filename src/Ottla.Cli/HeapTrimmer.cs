@@ -3,18 +3,19 @@ using Ottla.Broker;
 namespace Ottla.Cli;
 
 /// <summary>
-/// Gives memory back once there is rest after much was allocated or let go of: a start on many logs, topics with thousands of partitions,
-/// large frames. The runtime collects only when its budget is used up, which on a machine with large caches is after hundreds of megabytes,
-/// and an idle broker never comes to that. Owned by the command that started it, for the life of the process; works on a timer's thread.
+/// Gives memory back to the system when the process is idle after it has allocated or released much: at a start with many logs, for topics
+/// with thousands of partitions, for large frames. The runtime collects only when its budget is used up. On a machine with large caches
+/// that takes hundreds of megabytes, which an idle broker never allocates. Owned by the command that started it, for the life of the
+/// process; works on a timer's thread.
 /// </summary>
 internal sealed class HeapTrimmer : IDisposable
 {
-    /// <summary>Less than this since the last collection is not worth another one.</summary>
+    /// <summary>A collection is not worth its cost for less than this.</summary>
     public const long WorthwhileBytesMin = 16 * 1024 * 1024;
 
     /// <summary>
-    /// The process rests while it uses less than this share of one processor. What it allocates says nothing: the hot path allocates next
-    /// to nothing under full load, and a collection then would stop every client for as long as it takes.
+    /// The process is idle while it uses less than this share of one processor. Its allocations do not tell: the hot path allocates almost
+    /// nothing under full load, and a collection then would stop all clients meanwhile.
     /// </summary>
     public const double RestShare = 0.02;
 
@@ -29,10 +30,10 @@ internal sealed class HeapTrimmer : IDisposable
     private long _collectedAtAllocatedBytes;
     private long _collectedAtReleasedBytes;
 
-    /// <summary>Watches what the process does.</summary>
+    /// <summary>Watches a process.</summary>
     /// <param name="time">The clock.</param>
-    /// <param name="readings">What it goes by.</param>
-    /// <param name="collect">Collects, compacts, and gives back what is free.</param>
+    /// <param name="readings">The readings of the process.</param>
+    /// <param name="collect">Collects garbage, compacts the heap, and gives free memory back.</param>
     public HeapTrimmer(TimeProvider time, Readings readings, Action collect)
     {
         _time = time;
@@ -61,7 +62,7 @@ internal sealed class HeapTrimmer : IDisposable
         var isRest = IsRest();
         var allocated = _readings.AllocatedBytes();
         var released = _readings.ReleasedBytes();
-        // What was allocated may still be in use; what the buffer pool let go of is garbage, however long ago it was allocated.
+        // Allocated bytes may still be in use. Buffers that the pool has released are garbage, no matter when they were allocated.
         var isWorthwhile = released - _collectedAtReleasedBytes >= WorthwhileBytesMin
             || allocated - _collectedAtAllocatedBytes >= Math.Max(WorthwhileBytesMin, _readings.HeapBytes() / 2);
         if (!isRest || !isWorthwhile)
@@ -81,10 +82,12 @@ internal sealed class HeapTrimmer : IDisposable
         return used < elapsed * RestShare;
     }
 
-    /// <summary>What the trimmer goes by.</summary>
+    /// <summary>The readings that the trimmer decides by.</summary>
     /// <param name="ProcessorTime">Processor time that the process has used since it began.</param>
     /// <param name="AllocatedBytes">All bytes allocated since the process began.</param>
     /// <param name="HeapBytes">Bytes of the heap, garbage included.</param>
-    /// <param name="ReleasedBytes">All bytes of buffers that were left to the garbage collector since the process began.</param>
+    /// <param name="ReleasedBytes">
+    /// All bytes of buffers that the pool has released to the garbage collector since the process began.
+    /// </param>
     public sealed record Readings(Func<TimeSpan> ProcessorTime, Func<long> AllocatedBytes, Func<long> HeapBytes, Func<long> ReleasedBytes);
 }

@@ -37,8 +37,8 @@ internal sealed class RuntimeCounters : IDisposable
 
     /// <summary>Starts writing to the file that the environment names.</summary>
     /// <param name="time">The clock.</param>
-    /// <param name="warn">Told when the file cannot be written.</param>
-    /// <returns>Null when it names none.</returns>
+    /// <param name="warn">Receives a warning when the file cannot be written.</param>
+    /// <returns>The counters; null when the environment names no file.</returns>
     public static RuntimeCounters? StartFromEnvironment(TimeProvider time, Action<string> warn)
     {
         var path = Environment.GetEnvironmentVariable(FileVariable);

@@ -2,20 +2,22 @@ using System.Globalization;
 using System.Text;
 using Microsoft.Extensions.Logging;
 
-// A thread of its own, and its own lock to wait on: whoever reads standard error decides how long a write takes, and nothing else may wait
-// for that.
+// One of the few places that may start a thread: the reader of standard error decides how long a write takes, and nothing else may wait for
+// that.
 #pragma warning disable RS0030
 
 namespace Ottla.Cli;
 
-/// <summary>Logs to standard error, a line a message, in the form Kafka's own logs have. Used by every thread; lines do not mix.</summary>
+/// <summary>
+/// Logs to standard error, one line for each message, in the form of Kafka's own logs. Used by every thread; lines do not mix.
+/// </summary>
 /// <remarks>
-/// Who logs never waits: lines queue up, up to <see cref="QueuedCharsMax"/>, and one thread writes them. While nobody reads standard error
-/// the queue fills, later lines are dropped, and a line in their place says how many. Lives as long as its command.
+/// A thread that logs never waits: lines queue up, up to <see cref="QueuedCharsMax"/>, and one thread writes them. While nobody reads
+/// standard error, the queue fills and drops later lines; a line in their place says how many. Lives as long as its command.
 /// </remarks>
 internal sealed class StandardErrorLog : ILoggerFactory
 {
-    /// <summary>Characters that may wait to be written: some ten thousand lines.</summary>
+    /// <summary>How many characters may wait to be written: about ten thousand lines.</summary>
     public const int QueuedCharsMax = 1024 * 1024;
 
     /// <summary>How long the end of the process waits for the last lines to be read.</summary>
@@ -36,7 +38,7 @@ internal sealed class StandardErrorLog : ILoggerFactory
     {
     }
 
-    /// <summary>Logs to something else.</summary>
+    /// <summary>Logs to another output.</summary>
     internal StandardErrorLog(LogLevel minimum, TimeProvider time, TextWriter output)
     {
         _minimum = minimum;
@@ -51,7 +53,7 @@ internal sealed class StandardErrorLog : ILoggerFactory
     public void AddProvider(ILoggerProvider provider) =>
         throw new NotSupportedException("The log goes only to standard error; no other provider can be added.");
 
-    /// <summary>Waits for the lines that are queued to be written, but not for ever.</summary>
+    /// <summary>Waits until the queued lines are written, but not for ever.</summary>
     public void Dispose()
     {
         lock (_lock)
@@ -93,7 +95,7 @@ internal sealed class StandardErrorLog : ILoggerFactory
             }
             catch (IOException)
             {
-                // Standard error is gone or its disk is full: there is nowhere to say so, and later lines may fare better.
+                // Standard error is closed or its disk is full. There is no other place to report that, and later lines may succeed.
             }
         }
     }
@@ -115,7 +117,7 @@ internal sealed class StandardErrorLog : ILoggerFactory
             _written = lines;
             if (_droppedLines > 0)
             {
-                // Here is their place: since the first was dropped, none was queued.
+                // This is the place of the dropped lines: none was queued since the first of them.
                 var stamp = _time.GetLocalNow().ToString("yyyy-MM-dd HH:mm:ss,fff", CultureInfo.InvariantCulture);
                 lines.Append(CultureInfo.InvariantCulture,
                     $"[{stamp}] WARN {_droppedLines} lines of the log were dropped here, because standard error was not read ")

@@ -3,7 +3,7 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Cli;
 
-/// <summary>What kafka-storage info prints about a node's log directories.</summary>
+/// <summary>Prints a report about a node's log directories, as kafka-storage info does.</summary>
 internal static class StorageReportText
 {
     /// <summary>The lines of a report.</summary>

@@ -9,8 +9,9 @@ using Ottla.Requests;
 namespace Ottla.Cli.Admin;
 
 /// <summary>
-/// A command's connection to a cluster. It asks any broker, which passes on what is the controller's; or, given controllers, the active
-/// one of them. While that one is another by now, or does not answer, it looks for it anew and asks again, until the time is over.
+/// A command's connection to a cluster. It asks any broker, which forwards requests for the controller; or, if the user names controllers,
+/// the active one of them. When that does not answer or is active no more, the connection finds the active one anew and repeats the
+/// request, until the time is over.
 /// </summary>
 /// <remarks>Used by one command, one call at a time; lives as long as the command.</remarks>
 internal sealed class AdminConnection(AdminSettings settings, ITransport transport, Prng random, TimeProvider time, ILogger logger)
@@ -26,7 +27,7 @@ internal sealed class AdminConnection(AdminSettings settings, ITransport transpo
     private NodeAddress? _activeController;
 
     /// <summary>Asks the cluster for its id.</summary>
-    /// <exception cref="AdminException">It did not answer, or refused.</exception>
+    /// <exception cref="AdminException">The cluster did not answer, or refused.</exception>
     public async Task<string> ClusterIdAsync()
     {
         var request = new DescribeClusterRequest { EndpointType = settings.AreControllers ? ControllerEndpoints : (sbyte)1 };
@@ -35,9 +36,9 @@ internal sealed class AdminConnection(AdminSettings settings, ITransport transpo
         return response.ClusterId;
     }
 
-    /// <summary>Sends a request, again where that may help, and returns the answer, which has no error.</summary>
-    /// <param name="make">Makes the request, given the time that is left for it.</param>
-    /// <param name="errorOf">The error of an answer.</param>
+    /// <summary>Sends a request, repeats it after transient errors, and returns an answer without an error.</summary>
+    /// <param name="make">Makes the request; gets the time that is left for it.</param>
+    /// <param name="errorOf">Returns the error of an answer.</param>
     /// <exception cref="AdminException">The cluster did not answer in time, or with an error.</exception>
     public Task<TResponse> SendAsync<TRequest, TResponse>(Func<TimeSpan, TRequest> make, Func<TResponse, (ErrorCode, string?)> errorOf)
         where TRequest : IRequestMessage<TRequest>
@@ -96,14 +97,14 @@ internal sealed class AdminConnection(AdminSettings settings, ITransport transpo
         }
     }
 
-    /// <summary>Another server may know better, or be there.</summary>
+    /// <summary>Makes the next attempt ask another server.</summary>
     private void ForgetServer()
     {
         _activeController = null;
         _server = (_server + 1) % settings.Servers.Count;
     }
 
-    private const string MayBeDone = "(An earlier attempt broke off, and may have been carried out: look before you try again.)";
+    private const string MayBeDone = "(An earlier attempt lost its connection, and may have succeeded: check that before you try again.)";
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
@@ -125,8 +126,8 @@ internal sealed class AdminConnection(AdminSettings settings, ITransport transpo
         return settings.AreControllers ? To(_activeController = await FindActiveAsync(channel, timeout)) : channel;
     }
 
-    /// <summary>Asks a controller who the active one is (KIP-919).</summary>
-    /// <returns>The one asked while there is none: it says itself that it is not.</returns>
+    /// <summary>Asks a controller for the active one (KIP-919).</summary>
+    /// <returns>The active controller; the one asked while there is none, which then refuses requests itself.</returns>
     private static async Task<NodeAddress> FindActiveAsync(RequestChannel controller, TimeSpan timeout)
     {
         var answer = await controller.SendAsync<DescribeClusterRequest, DescribeClusterResponse>(

@@ -3,7 +3,7 @@ using Ottla.Protocol;
 
 namespace Ottla.Cli.Admin;
 
-/// <summary>A cluster could not be asked, or refused; the message is for the user.</summary>
+/// <summary>A cluster did not answer, or refused; the message is for the user.</summary>
 internal sealed class AdminException : Exception
 {
     /// <summary>The cluster did not answer.</summary>
@@ -23,7 +23,7 @@ internal sealed class AdminException : Exception
     /// <summary>The cluster's error; none when it did not answer.</summary>
     public ErrorCode Error { get; }
 
-    /// <summary>What the cluster said of it, or its name.</summary>
+    /// <summary>The cluster's message about the error, or the error's name.</summary>
     public string ClusterMessage { get; } = "";
 
     /// <summary>A code's name in Kafka: <c>VOTER_NOT_FOUND</c>.</summary>

@@ -3,10 +3,10 @@ using Ottla.Configuration;
 
 namespace Ottla.Cli.Admin;
 
-/// <summary>How a command reaches a cluster: whom it asks first, and for how long it tries. Immutable.</summary>
+/// <summary>How a command connects to a cluster: the addresses, and the time limits. Immutable.</summary>
 /// <param name="Servers">The addresses to ask first, in their order.</param>
 /// <param name="AreControllers">
-/// Whether those are controllers (<c>--bootstrap-controller</c>), of which only the active one answers all.
+/// Whether those are controllers (<c>--bootstrap-controller</c>). Only the active one answers all requests.
 /// </param>
 internal sealed record AdminSettings(IReadOnlyList<HostPort> Servers, bool AreControllers)
 {
@@ -22,11 +22,11 @@ internal sealed record AdminSettings(IReadOnlyList<HostPort> Servers, bool AreCo
     /// <summary><c>retry.backoff.ms</c>: the wait before another attempt.</summary>
     public TimeSpan RetryBackoff { get; private init; } = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Reads <c>host:port</c>, several separated by commas.</summary>
+    /// <summary>Reads a list of <c>host:port</c>, separated by commas.</summary>
     /// <param name="option">The option's name, for the message.</param>
     /// <param name="servers">Its value.</param>
     /// <param name="areControllers">See <see cref="AreControllers"/>.</param>
-    /// <exception cref="ConfigException">The value cannot be read.</exception>
+    /// <exception cref="ConfigException">The value is malformed.</exception>
     public static AdminSettings Of(string option, string servers, bool areControllers)
     {
         var addresses = new List<HostPort>();
@@ -42,8 +42,8 @@ internal sealed record AdminSettings(IReadOnlyList<HostPort> Servers, bool AreCo
             : throw new ConfigException($"{option}: no address given. Expected host:port, several separated by commas.");
     }
 
-    /// <summary>Adds what a file of client configs says (<c>--command-config</c>).</summary>
-    /// <exception cref="ConfigException">A value cannot be read, or asks for security that is not there yet.</exception>
+    /// <summary>Adds the configs of a file (<c>--command-config</c>).</summary>
+    /// <exception cref="ConfigException">A value is malformed, or asks for security that this version lacks.</exception>
     public AdminSettings With(IReadOnlyDictionary<string, string> file)
     {
         if (file.TryGetValue("security.protocol", out var protocol) && protocol != nameof(SecurityProtocol.PLAINTEXT))

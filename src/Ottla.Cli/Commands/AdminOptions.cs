@@ -7,8 +7,8 @@ using Ottla.Network.Transport;
 
 namespace Ottla.Cli.Commands;
 
-/// <summary>The command line options that say which cluster a command asks, and how. One instance per command.</summary>
-/// <param name="brokersOnly">Whether the command needs what only brokers answer.</param>
+/// <summary>The command line options for the connection to a cluster. One instance per command.</summary>
+/// <param name="brokersOnly">Whether only brokers can answer the command.</param>
 internal sealed class AdminOptions(bool brokersOnly = false)
 {
     private const string Server = "--bootstrap-server";
@@ -16,13 +16,13 @@ internal sealed class AdminOptions(bool brokersOnly = false)
 
     private readonly Option<string?> _server = new(Server, "-B")
     {
-        Description = "Ask one of these brokers; they pass on what is the controller's.",
+        Description = "Ask one of these brokers, which forward requests for the controller.",
         HelpName = "HOST:PORT,...",
     };
 
     private readonly Option<string?> _controller = new(Controller)
     {
-        Description = "Ask one of these controllers, at their controller listener: also when no broker runs.",
+        Description = "Ask one of these controllers at its controller listener; no broker needs to run.",
         HelpName = "HOST:PORT,...",
     };
 
@@ -53,14 +53,14 @@ internal sealed class AdminOptions(bool brokersOnly = false)
     /// <summary>The file of <c>--command-config</c>; null when there is none.</summary>
     public FileInfo? CommandConfig(ParseResult arguments) => arguments.GetValue(_commandConfig);
 
-    /// <summary>Runs a command's work on a connection, and turns what can go wrong into a message and an exit code.</summary>
+    /// <summary>Runs a command's work on a connection, and turns failures into a message and an exit code.</summary>
     public Task<int> RunAsync(ParseResult arguments, Func<AdminConnection, Task> work) => TryRunAsync(arguments, async connection =>
     {
         await work(connection);
         return true;
     });
 
-    /// <summary>Runs work that may fail in part; then it has said itself what.</summary>
+    /// <summary>Runs work that may fail in part: it returns false when it has printed the failures itself.</summary>
     public async Task<int> TryRunAsync(ParseResult arguments, Func<AdminConnection, Task<bool>> work)
     {
         using var log = new StandardErrorLog(LogLevel.Warning, TimeProvider.System);

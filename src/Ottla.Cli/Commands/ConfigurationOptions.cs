@@ -31,12 +31,13 @@ internal sealed class ConfigurationOptions
     }
 
     /// <summary>
-    /// Whether the node runs in development mode: no configuration file is named, so it may format its log directories by itself.
+    /// Whether the node runs in development mode: the command names no configuration file, so the node may format its log directories
+    /// itself.
     /// </summary>
     public bool IsDevMode(ParseResult arguments) => arguments.GetValue(_config) is null;
 
     /// <summary>Reads the configuration.</summary>
-    /// <exception cref="ConfigException">A value is not allowed, or a file or option cannot be read.</exception>
+    /// <exception cref="ConfigException">A value is not allowed, or a file or an option is unreadable.</exception>
     public BrokerConfig Load(ParseResult arguments)
     {
         var environment = Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
@@ -48,7 +49,7 @@ internal sealed class ConfigurationOptions
     }
 
     /// <summary>Reads a file of properties.</summary>
-    /// <exception cref="ConfigException">It cannot be read.</exception>
+    /// <exception cref="ConfigException">The file is unreadable.</exception>
     public static IReadOnlyDictionary<string, string> ReadFile(FileInfo file)
     {
         try

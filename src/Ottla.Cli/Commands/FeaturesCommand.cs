@@ -8,13 +8,13 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Cli.Commands;
 
-/// <summary><c>ottla features</c>: looks at the feature levels of a cluster and changes them, as kafka-features does.</summary>
+/// <summary><c>ottla features</c>: shows and changes the feature levels of a cluster, as kafka-features does.</summary>
 internal static class FeaturesCommand
 {
     private const int UpdateTimeoutMs = 60_000;
 
     public static Command Create() =>
-        new("features", "Look at the feature levels of a cluster, such as metadata.version, and change them (KIP-584).")
+        new("features", "Show and change the feature levels of a cluster, such as metadata.version (KIP-584).")
     {
         CreateDescribe(),
         CreateChange("upgrade", "Raise feature levels. Every node has to support them.", isDowngrade: false),
@@ -24,7 +24,7 @@ internal static class FeaturesCommand
     private static Command CreateDescribe()
     {
         var options = new AdminOptions();
-        var command = new Command("describe", "Print which levels the node that is asked supports, and which the cluster has.");
+        var command = new Command("describe", "Print the levels that the asked node supports, and those of the cluster.");
         options.AddTo(command);
         command.SetAction((arguments, _) => options.RunAsync(arguments, async connection =>
             Console.Write(FeaturesText.Describe(await AskAsync(connection)))));
@@ -42,7 +42,7 @@ internal static class FeaturesCommand
             Description = "metadata.version of this release, for example 4.4, and the levels that go with it.",
             HelpName = "VERSION",
         };
-        var dryRun = new Option<bool>("--dry-run") { Description = "Only ask whether it can be done." };
+        var dryRun = new Option<bool>("--dry-run") { Description = "Only check whether the change is possible." };
         var isUnsafe = new Option<bool>("--unsafe") { Description = "Also where metadata may be lost." };
         var command = new Command(name, description) { feature, release, dryRun };
         if (isDowngrade)
@@ -67,7 +67,7 @@ internal static class FeaturesCommand
         return command;
     }
 
-    /// <summary>What the node that is asked says of itself and the cluster.</summary>
+    /// <summary>Asks a node for its supported features and the levels of the cluster.</summary>
     private static Task<ApiVersionsResponse> AskAsync(AdminConnection connection) =>
         connection.SendAsync<ApiVersionsRequest, ApiVersionsResponse>(
             _ => new ApiVersionsRequest { ClientSoftwareName = "ottla", ClientSoftwareVersion = VersionCommand.Version },
@@ -89,7 +89,7 @@ internal static class FeaturesCommand
         return levels;
     }
 
-    /// <summary>The levels of a release, as far as the node that was asked has the features.</summary>
+    /// <summary>The levels of a release, for the features that the asked node has.</summary>
     private static SortedDictionary<string, short> LevelsOf(string release, ApiVersionsResponse cluster, bool keepsZero)
     {
         if (!MetadataVersion.TryParse(release, out var version))
@@ -139,7 +139,7 @@ internal static class FeaturesCommand
             Console.WriteLine($"{name} {(isDryRun ? "can be" : "was")} {verb}d to {level}.");
     }
 
-    /// <summary>What a change of a level may do, as UpdateFeatures numbers it.</summary>
+    /// <summary>The kinds of changes, as UpdateFeatures numbers them.</summary>
     private enum FeatureUpgradeType : sbyte
     {
         Upgrade = 1,

@@ -116,7 +116,7 @@ internal static class FormatCommand
         }
     }
 
-    /// <summary>What is allowed, and is mostly a mistake.</summary>
+    /// <summary>Warns of settings that are allowed, and mostly mistakes.</summary>
     private static IEnumerable<string> Warnings(BrokerConfig config, FormatRequest request)
     {
         if (request.InitialControllers is not { } controllers || !config.IsController)

@@ -11,12 +11,12 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Cli.Commands;
 
-/// <summary><c>ottla quorum</c>: looks at the quorum of controllers and changes it, as kafka-metadata-quorum does.</summary>
+/// <summary><c>ottla quorum</c>: shows and changes the quorum of controllers, as kafka-metadata-quorum does.</summary>
 internal static class QuorumCommand
 {
     private const string Topic = "__cluster_metadata";
 
-    public static Command Create() => new("quorum", "Look at the quorum of controllers, and change it (KIP-853).")
+    public static Command Create() => new("quorum", "Show and change the quorum of controllers (KIP-853).")
     {
         CreateStatus(), CreateReplication(), CreateAdd(), CreateRemove(),
     };
@@ -39,10 +39,13 @@ internal static class QuorumCommand
         var options = new AdminOptions();
         var humanReadable = new Option<bool>(
             "--human-readable")
-        { Description = "Print how long ago, instead of milliseconds since 1970." };
+        { Description = "Print times as milliseconds ago, not since 1970." };
         var command = new Command(
             "replication",
-            "Print how far each voter and observer has got, as kafka-metadata-quorum describe --replication does.") { humanReadable };
+            "Print how much of the log each voter and observer has, as kafka-metadata-quorum describe --replication does.")
+        {
+            humanReadable
+        };
         options.AddTo(command);
         command.SetAction((arguments, _) => options.RunAsync(arguments, async connection =>
         {
@@ -84,7 +87,7 @@ internal static class QuorumCommand
             Required = true,
             HelpName = "ID",
         };
-        var unregister = new Option<bool>("--unregister") { Description = "Also remove its registration, once it is no voter any more." };
+        var unregister = new Option<bool>("--unregister") { Description = "Also remove its registration, when it is no voter any more." };
         var dryRun = DryRun();
         var command = new Command("remove-controller", "Take a controller's vote away.") { id, directoryId, dryRun, unregister };
         options.AddTo(command);
@@ -94,7 +97,7 @@ internal static class QuorumCommand
         return command;
     }
 
-    private static Option<bool> DryRun() => new("--dry-run") { Description = "Print what would be done, and do nothing." };
+    private static Option<bool> DryRun() => new("--dry-run") { Description = "Print what the command would do, and change nothing." };
 
     private static async Task<(DescribeQuorumResponse.PartitionData Quorum, DescribeQuorumResponse.Node[] Nodes)> DescribeAsync(
         AdminConnection connection)
@@ -103,7 +106,7 @@ internal static class QuorumCommand
         var response = await connection.SendAsync<DescribeQuorumRequest, DescribeQuorumResponse>(_ => request, answer =>
             answer.ErrorCode != (short)ErrorCode.None ? ((ErrorCode)answer.ErrorCode, answer.ErrorMessage)
             : answer.Topics is [{ Partitions: [var partition] }] ? ((ErrorCode)partition.ErrorCode, partition.ErrorMessage)
-            : throw new AdminException($"The answer names {answer.Topics.Length} topics, where {Topic} alone was asked for."));
+            : throw new AdminException($"The answer names {answer.Topics.Length} topics instead of {Topic} alone."));
         return (response.Topics[0].Partitions[0], response.Nodes);
     }
 
@@ -146,7 +149,7 @@ internal static class QuorumCommand
                 + $"endpoints: {endpoints}");
     }
 
-    /// <summary>What <c>meta.properties</c> of the metadata directory says.</summary>
+    /// <summary>Reads <c>meta.properties</c> of the metadata directory.</summary>
     private static MetaProperties IdentityOf(BrokerConfig config)
     {
         var path = LogDirectories.MetadataPath(config);

@@ -5,17 +5,17 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Cli.Commands;
 
-/// <summary><c>ottla storage</c>: looks at a node's log directories.</summary>
+/// <summary><c>ottla storage</c>: shows a node's log directories.</summary>
 internal static class StorageCommand
 {
     public static Command Create()
     {
         var configuration = new ConfigurationOptions();
         var info = new Command(
-            "info", "Print which log directories there are, whose they are, and what is wrong with them, as kafka-storage info does.");
+            "info", "Print the log directories of a node, its ids in them, and their problems, as kafka-storage info does.");
         configuration.AddTo(info);
         info.SetAction(arguments => Info(configuration, arguments));
-        return new Command("storage", "Look at the log directories of a node.") { info };
+        return new Command("storage", "Show the log directories of a node.") { info };
     }
 
     private static int Info(ConfigurationOptions configuration, ParseResult arguments)

@@ -5,7 +5,7 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Cli.Quorum;
 
-/// <summary>What kafka-metadata-quorum prints of an answer to DescribeQuorum.</summary>
+/// <summary>Prints an answer to DescribeQuorum as kafka-metadata-quorum does.</summary>
 internal static class QuorumText
 {
     private const long Unknown = -1;
@@ -34,7 +34,7 @@ internal static class QuorumText
 
     /// <summary><c>describe --replication</c>.</summary>
     /// <param name="quorum">The answer.</param>
-    /// <param name="now">For <c>--human-readable</c>: what times are told from; null for times as they are.</param>
+    /// <param name="now">For <c>--human-readable</c>: the time that others are relative to; null for absolute times.</param>
     public static string Replication(DescribeQuorumResponse.PartitionData quorum, Instant? now)
     {
         var leader = LeaderOf(quorum);
@@ -60,7 +60,7 @@ internal static class QuorumText
             : $"{Number(Math.Max(0, instant.UnixMilliseconds - milliseconds))} ms ago";
     }
 
-    /// <summary>The leader; a voter that is being removed leads on as an observer until the removal is committed.</summary>
+    /// <summary>The leader. A leader that is removed from the voters leads on as an observer until the removal is committed.</summary>
     private static DescribeQuorumResponse.ReplicaState LeaderOf(DescribeQuorumResponse.PartitionData quorum) =>
         quorum.CurrentVoters.Concat(quorum.Observers).FirstOrDefault(replica => replica.ReplicaId == quorum.LeaderId)
         ?? throw new Admin.AdminException($"The leader, node {quorum.LeaderId}, is neither a voter nor an observer of its own quorum.");
@@ -85,12 +85,12 @@ internal static class QuorumText
         return text.Append('}').ToString();
     }
 
-    /// <summary><c>CONTROLLER://host:port</c>; an IPv6 address stands in brackets.</summary>
+    /// <summary><c>CONTROLLER://host:port</c>; an IPv6 address has brackets.</summary>
     public static string Endpoint(string listener, string host, int port) =>
         string.Create(
             CultureInfo.InvariantCulture, $"{listener}://{(host.Contains(':', StringComparison.Ordinal) ? $"[{host}]" : host)}:{port}");
 
-    /// <summary>Columns as wide as their widest cell, each with a tab behind it.</summary>
+    /// <summary>Lays out columns as wide as their widest cell, each with a tab behind it.</summary>
     private static string Table(string[][] rows)
     {
         var text = new StringBuilder();
