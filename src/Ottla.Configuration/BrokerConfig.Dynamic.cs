@@ -111,7 +111,7 @@ public sealed partial class BrokerConfig
         return kept;
     }
 
-    /// <summary>Why the values cannot be used together; null when they can.</summary>
+    /// <summary>Why the values contradict each other; null when they do not.</summary>
     private string? Refusal(List<DynamicValue> values)
     {
         try

@@ -10,8 +10,8 @@ public static class DevModeDefaults
     private const string ControllerListener = "CONTROLLER://127.0.0.1:9093";
 
     /// <summary>
-    /// Beside other listeners the controller takes any free port: several such nodes can run on a machine, and nobody else needs to know
-    /// it.
+    /// Beside other listeners the controller takes any free port, so that several such nodes can run on a machine. No other node connects
+    /// to it.
     /// </summary>
     private const string ControllerListenerBesideOthers = "CONTROLLER://127.0.0.1:0";
 

@@ -19,9 +19,9 @@ internal sealed class BatchChunkReader(IFile file, long position, long end, int 
     public long Position { get; private set; } = position;
 
     /// <summary>Reads the next whole batches.</summary>
-    /// <param name="chunk">One or more of them; valid until the next call.</param>
+    /// <param name="chunk">One or more batches; valid until the next call.</param>
     /// <returns>False at the end.</returns>
-    /// <exception cref="CorruptRecordException">What is there is no valid batch.</exception>
+    /// <exception cref="CorruptRecordException">There is no valid batch at the position.</exception>
     public bool TryRead(out Memory<byte> chunk)
     {
         chunk = default;
@@ -54,8 +54,8 @@ internal sealed class BatchChunkReader(IFile file, long position, long end, int 
     }
 
     /// <summary>
-    /// The bytes of the whole batches at the start of <paramref name="bytes"/>; <paramref name="wanted"/> is what the batch after
-    /// them needs.
+    /// The bytes of the whole batches at the start of <paramref name="bytes"/>; <paramref name="wanted"/> is the size of the batch behind
+    /// them.
     /// </summary>
     private int WholeBatches(ReadOnlySpan<byte> bytes, out int wanted)
     {

@@ -7,50 +7,49 @@ namespace Ottla.Storage.Compaction;
 
 /// <summary>The rules by which one compaction keeps or drops records.</summary>
 /// <param name="Map">The last offset of every key in the dirty part.</param>
-/// <param name="LastRecords">The last records of the producers that are known: their sequences must survive.</param>
-/// <param name="HighWatermark">The batch right before it stays, if empty.</param>
+/// <param name="LastRecords">The last record of each producer in the log's state, whose sequence must survive.</param>
+/// <param name="HighWatermark">Compaction keeps the batch right before it, even without records.</param>
 /// <param name="NowMs">The time of the cleaning.</param>
 /// <param name="DeleteRetentionMs"><c>delete.retention.ms</c>.</param>
-/// <param name="RecordSizeBytesMax">The most bytes that a record of a compressed batch is expanded to.</param>
+/// <param name="RecordSizeBytesMax">The largest size to which compaction expands a record of a compressed batch.</param>
 internal sealed record RetentionRules(
     KeyOffsetMap Map, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords, long HighWatermark, long NowMs, long DeleteRetentionMs,
     int RecordSizeBytesMax);
 
 /// <summary>
-/// Filters batches for compaction: writes each one unchanged, rebuilt from the records that stay, without records, or not at all.
+/// Filters batches for compaction: writes each one unchanged, rebuilt from the records that it keeps, without records, or not at all.
 /// </summary>
 /// <remarks>
-/// Offsets never change: a batch keeps its first and last offset, and with them its first and last sequence.
-/// Messages of magic 0 and 1 stay as they are; what must be rebuilt of them becomes a batch of today's format.
-/// A batch that expands past the limit stays as it is: its keys are unknown, and the compaction of the others goes on.
-/// Tombstones, and markers of transactions without records, get a delete horizon when first seen; they are dropped after it
-/// (KIP-534). Owned by one cleaning, which disposes it.
+/// Offsets never change: a batch keeps its first and last offset, and with them its first and last sequence. Messages of magic 0 and 1 stay
+/// as they are; if some of their records go, the others become a batch of magic 2. A batch that expands past the limit stays as it is: its
+/// keys are unknown, and the compaction of the others goes on. Tombstones, and markers of transactions without records, get a delete
+/// horizon when first seen; they are dropped after it (KIP-534). Owned by one cleaning, which disposes it.
 /// </remarks>
 internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning transactions) : IDisposable
 {
-    /// <summary>The most bytes that the records of one batch may expand to: a rebuilt batch is held whole.</summary>
+    /// <summary>The largest size to which the records of one batch may expand, because the rebuilt batch is held in memory.</summary>
     private const int ExpandedBytesMax = RecordReader.RecordSizeBytesMaxDefault;
 
     private readonly RecordBatchBuilder _builder = new(new RecordBatchOptions());
     private readonly List<bool> _stays = [];
     private long _firstOffset;
 
-    /// <summary>Records looked at.</summary>
+    /// <summary>How many records were read.</summary>
     public long RecordsRead { get; private set; }
 
-    /// <summary>Records that stayed.</summary>
+    /// <summary>How many records were kept.</summary>
     public long RecordsKept { get; private set; }
 
-    /// <summary>Records without a key, which have no place in a compacted log and are dropped.</summary>
+    /// <summary>How many records were dropped because they have no key.</summary>
     public long RecordsWithoutKey { get; private set; }
 
-    /// <summary>Batches that stayed as they were because their records expand to more than is allowed.</summary>
+    /// <summary>How many batches were kept unchanged because their records expand past the limit.</summary>
     public long BatchesNotExpanded { get; private set; }
 
-    /// <summary>Writes what is left of a batch to the end of <paramref name="output"/>.</summary>
-    /// <param name="bytes">The whole batch, its checksum verified.</param>
-    /// <param name="output">Where to.</param>
-    /// <param name="kept">An aborted transaction whose marker this is, and that is still to be indexed.</param>
+    /// <summary>Writes the rest of a batch to the end of <paramref name="output"/>.</summary>
+    /// <param name="bytes">The whole batch, with a verified checksum.</param>
+    /// <param name="output">The output.</param>
+    /// <param name="kept">The aborted transaction that this marker ends, if the new segment's index needs it.</param>
     public void Filter(ReadOnlyMemory<byte> bytes, PooledBufferWriter output, out AbortedTransaction? kept)
     {
         kept = null;
@@ -98,7 +97,7 @@ internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning t
             : batch.IsControl && batch.ProducerEpoch == last.ProducerEpoch;
     }
 
-    /// <summary>Notes for every record of the batch whether it stays.</summary>
+    /// <summary>Decides for every record of the batch whether to keep it.</summary>
     /// <returns>False when the batch cannot be expanded within bounds.</returns>
     private bool TryDecide(ReadOnlyMemory<byte> bytes, RecordBatchView batch, bool dropsRecords, out int count, out bool hasTombstones)
     {
@@ -154,7 +153,7 @@ internal sealed class BatchFilter(RetentionRules rules, TransactionsInCleaning t
 
     private void Rebuild(ReadOnlyMemory<byte> bytes, RecordBatchView batch, bool needsHorizon, PooledBufferWriter output)
     {
-        var baseOffset = batch.IsMessage ? _firstOffset : batch.BaseOffset; // a compressed message only says where it ends
+        var baseOffset = batch.IsMessage ? _firstOffset : batch.BaseOffset; // a compressed message has its last offset only
         _builder.Reset(RecordBatchOptions.Of(batch) with
         {
             BaseOffset = baseOffset,

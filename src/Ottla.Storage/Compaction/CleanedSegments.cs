@@ -5,10 +5,10 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Compaction;
 
-/// <summary>The segments, mostly one, that a group of segments is compacted into, in files named <c>.cleaned</c>.</summary>
+/// <summary>The new segments, mostly one, for a group of compacted segments, in files named <c>.cleaned</c>.</summary>
 /// <remarks>
-/// Owned by a compaction until the log takes them over. A second one is begun only where rebuilt batches have grown so much that
-/// file positions or offsets would not fit.
+/// Owned by a compaction until the log takes them over. It begins a second one only when rebuilt batches have grown so much that file
+/// positions or offsets would overflow.
 /// </remarks>
 internal sealed class CleanedSegments
 {
@@ -27,15 +27,15 @@ internal sealed class CleanedSegments
         Begin(baseOffset);
     }
 
-    /// <summary>When the segment that is being copied was last written: what the copy says of itself, too.</summary>
+    /// <summary>The last write of the segment that is copied, which becomes the last write of the copy.</summary>
     public long LastWriteMs { get; set; }
 
-    /// <summary>Where the files are.</summary>
+    /// <summary>The directory of the files.</summary>
     public string Directory => _directory;
 
     private LogSegment Current => _segments[^1];
 
-    /// <summary>Writes batches that stay.</summary>
+    /// <summary>Writes kept batches.</summary>
     /// <param name="batches">Whole batches; may be empty.</param>
     /// <param name="aborted">Aborted transactions whose markers are among them.</param>
     public void Append(ReadOnlySpan<byte> batches, IReadOnlyList<AbortedTransaction> aborted)

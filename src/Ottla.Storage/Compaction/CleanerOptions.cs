@@ -28,15 +28,13 @@ public sealed record CleanerOptions
     /// <summary><c>log.cleaner.backoff.ms</c>: how long to wait when no log is dirty enough.</summary>
     public long BackoffMs { get; init; } = 15_000;
 
-    /// <summary>What makes collisions of keys unpredictable; see <see cref="SipHash128"/>.</summary>
+    /// <summary>The secret that makes collisions of keys unpredictable; see <see cref="SipHash128"/>.</summary>
     public Uuid HashSecret { get; init; } = Uuid.NewRandom();
 
     /// <summary>Bytes of the buffer that a segment is read into.</summary>
     internal int ReadBufferBytes => IoBufferBytes / Math.Max(Threads, 1) / 2;
 
-    /// <summary>
-    /// A map for up to <paramref name="keysMax"/> keys: no larger than they need, and no larger than its share of the memory.
-    /// </summary>
+    /// <summary>A map for up to <paramref name="keysMax"/> keys: as large as they need, up to its share of the memory.</summary>
     internal KeyOffsetMap MapFor(long keysMax)
     {
         var affordable = DedupeBufferBytes / Math.Max(Threads, 1) / KeyOffsetMap.BytesPerSlot;

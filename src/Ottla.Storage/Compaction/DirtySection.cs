@@ -4,8 +4,8 @@ using Ottla.Storage.Producers;
 namespace Ottla.Storage.Compaction;
 
 /// <summary>The part of a log that compaction may work on.</summary>
-/// <param name="FirstDirtyOffset">Everything before it was compacted already.</param>
-/// <param name="EndOffset">Where the last segment that may be compacted ends.</param>
+/// <param name="FirstDirtyOffset">All before it is compacted.</param>
+/// <param name="EndOffset">The end of the last segment that may be compacted.</param>
 /// <param name="CleanBytes">Bytes of the segments that begin before the first dirty offset.</param>
 /// <param name="DirtyBytes">Bytes of the segments with dirty records that may be compacted.</param>
 /// <param name="IsOverdue"><c>max.compaction.lag.ms</c> has passed for the oldest dirty segment.</param>
@@ -18,10 +18,10 @@ internal sealed record DirtySection(long FirstDirtyOffset, long EndOffset, long 
     public bool IsDue(LogConfig config) => (IsOverdue && DirtyBytes > 0) || DirtyRatio > config.MinCleanableDirtyRatio;
 }
 
-/// <summary>A segment to be compacted, as it was when that began.</summary>
-/// <param name="Segment">The segment; only its log touches it.</param>
+/// <summary>A segment to compact, as it was at the start of the compaction.</summary>
+/// <param name="Segment">The segment; only its log uses it.</param>
 /// <param name="BaseOffset">The first offset it may have.</param>
-/// <param name="NextBaseOffset">Where the segment after it begins.</param>
+/// <param name="NextBaseOffset">The base offset of the next segment.</param>
 /// <param name="SizeBytes">Bytes of its batches.</param>
 /// <param name="IndexBytes">Bytes of the larger of its indexes.</param>
 /// <param name="LastWriteMs">When it was last written.</param>
@@ -29,10 +29,10 @@ internal sealed record SourceSegment(
     LogSegment Segment, long BaseOffset, long NextBaseOffset, long SizeBytes, long IndexBytes, long LastWriteMs);
 
 /// <summary>The state of a log that a compaction starts from.</summary>
-/// <param name="Generation">Tells whether segments were cut or removed since: then the compaction is void.</param>
+/// <param name="Generation">Changes when segments are cut or removed, which makes the compaction void.</param>
 /// <param name="Config">The topic's configuration.</param>
 /// <param name="Segments">The segments before the end of the dirty section, also clean ones.</param>
-/// <param name="LastRecords">Where the sequences of the producers stand.</param>
+/// <param name="LastRecords">The last record of each producer.</param>
 /// <param name="HighWatermark">The high watermark.</param>
 internal sealed record CleaningSource(
     int Generation, LogConfig Config, IReadOnlyList<SourceSegment> Segments, IReadOnlyDictionary<long, LastRecordOfProducer> LastRecords,

@@ -16,8 +16,8 @@ internal sealed class KeyOffsetMap
     private readonly Slot[] _slots;
 
     /// <param name="slots">The table's size.</param>
-    /// <param name="loadFactor">How full it may get: fuller takes more keys at once and makes every search longer.</param>
-    /// <param name="secret">What keeps collisions from being made on purpose.</param>
+    /// <param name="loadFactor">How full it may get: a fuller table holds more keys, and makes every search longer.</param>
+    /// <param name="secret">The secret that keeps clients from making collisions on purpose.</param>
     public KeyOffsetMap(int slots, double loadFactor, Uuid secret)
     {
         // One slot stays empty, so that every search ends.
@@ -26,16 +26,16 @@ internal sealed class KeyOffsetMap
         _hash = new SipHash128(secret);
     }
 
-    /// <summary>How many keys fit.</summary>
+    /// <summary>How many keys it can hold.</summary>
     public int CountMax { get; }
 
-    /// <summary>Keys in it.</summary>
+    /// <summary>How many keys it holds.</summary>
     public int Count { get; private set; }
 
-    /// <summary>No more keys are taken.</summary>
+    /// <summary>Whether it takes no more keys.</summary>
     public bool IsFull => Count >= CountMax;
 
-    /// <summary>Every record up to here was looked at; -1 before the first.</summary>
+    /// <summary>The map covers all records up to this offset; -1 before the first.</summary>
     public long LatestOffset { get; set; } = -1;
 
     /// <summary>

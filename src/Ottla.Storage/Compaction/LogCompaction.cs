@@ -7,13 +7,13 @@ using Ottla.Storage.Upkeep;
 namespace Ottla.Storage.Compaction;
 
 /// <summary>The result of one compaction of a log.</summary>
-/// <param name="Generation">The state of the log that it holds for.</param>
-/// <param name="EndOffset">Everything before it is clean now.</param>
+/// <param name="Generation">The generation of the log that was compacted.</param>
+/// <param name="EndOffset">All before it is compacted now.</param>
 /// <param name="MappedBytes">Bytes read to learn the keys of the dirty part.</param>
 /// <param name="ReadBytes">Bytes read to be copied.</param>
-/// <param name="WrittenBytes">Bytes that stayed.</param>
-/// <param name="RecordsRead">Records looked at.</param>
-/// <param name="RecordsKept">Records that stayed.</param>
+/// <param name="WrittenBytes">Bytes written to the new segments.</param>
+/// <param name="RecordsRead">Records read.</param>
+/// <param name="RecordsKept">Records kept.</param>
 /// <param name="RecordsWithoutKey">Records dropped because they have no key.</param>
 /// <param name="BatchesNotExpanded">Batches kept as they are because they cannot be expanded within bounds.</param>
 internal readonly record struct CompactionResult(
@@ -37,13 +37,13 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
     private int _recordSizeBytesMax;
 
     /// <summary>Compacts the log up to the end of the section, or as far as the map of keys reaches.</summary>
-    /// <exception cref="CleaningVoidException">The log was cut meanwhile; what was not finished is undone.</exception>
+    /// <exception cref="CleaningVoidException">The log was cut meanwhile. The segments that were not replaced yet stay.</exception>
     /// <exception cref="LogException">The log failed, or was closed.</exception>
-    /// <exception cref="IOException">The disk failed, or is full: the log is as it was.</exception>
+    /// <exception cref="IOException">The disk failed, or is full. The log did not change.</exception>
     /// <exception cref="CorruptRecordException">A batch in the log is not valid: it cannot be compacted.</exception>
     public async Task<CompactionResult> RunAsync(DirtySection section, CancellationToken cancellation)
     {
-        log.Flush(); // what replaces a record, and the marker that commits it, must be as durable as the record was
+        log.Flush(); // a record that replaces another, and its commit marker, must be as durable as the other was
         var source = log.BeginCleaning(section.EndOffset);
         _recordSizeBytesMax = Math.Min(source.Config.MaxDecompressedMessageBytes, RecordReader.RecordSizeBytesMaxDefault);
         var map = options.MapFor(section.EndOffset - section.FirstDirtyOffset);
@@ -87,11 +87,11 @@ internal sealed class LogCompaction(IFileSystem fileSystem, PartitionLog log, Cl
                 file.Release();
             }
 
-            map.LatestOffset = segment.NextBaseOffset - 1; // what is missing up to there was compacted away
+            map.LatestOffset = segment.NextBaseOffset - 1; // offsets without records were compacted away
         }
     }
 
-    /// <returns>False when the map is full: the offset before the key that did not fit is the last that was mapped.</returns>
+    /// <returns>False when the map is full. It covers the records before the key that had no room.</returns>
     private bool TryMapKeys(ReadOnlyMemory<byte> chunk, KeyOffsetMap map, long firstDirtyOffset, TransactionsInCleaning transactions)
     {
         for (; !chunk.IsEmpty; chunk = chunk[new RecordBatchView(chunk.Span).SizeInBytes..])

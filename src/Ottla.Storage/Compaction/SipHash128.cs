@@ -4,11 +4,10 @@ using Ottla.Kernel;
 
 namespace Ottla.Storage.Compaction;
 
-/// <summary>SipHash-2-4 with 128 bits of result: a keyed hash of record keys.</summary>
+/// <summary>SipHash-2-4 with a result of 128 bits: a keyed hash of record keys.</summary>
 /// <remarks>
-/// Two keys with the same hash would make compaction lose the earlier one's last record. With 128 bits that does not happen by chance;
-/// that nobody can make it happen needs a secret, which this has and MD5, Kafka's choice, has not. It is also several times as
-/// fast on short keys.
+/// Two keys with the same hash would make compaction lose the last record of one of them. With 128 bits that does not happen by chance. The
+/// secret keeps clients from making it happen; MD5, Kafka's choice, has none. SipHash is also several times as fast on short keys.
 /// </remarks>
 internal readonly struct SipHash128(Uuid secret)
 {

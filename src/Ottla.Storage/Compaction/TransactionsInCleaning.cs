@@ -22,7 +22,7 @@ internal sealed class TransactionsInCleaning
             _abortedAhead.Enqueue(transaction, transaction.FirstOffset);
     }
 
-    /// <summary>Whether the records of a batch are to be dropped because their transaction was aborted.</summary>
+    /// <summary>Whether compaction drops the records of a batch because their transaction was aborted.</summary>
     public bool IsAborted(RecordBatchView batch)
     {
         MeetTransactionsUpTo(batch.LastOffset);
@@ -40,7 +40,9 @@ internal sealed class TransactionsInCleaning
 
     /// <summary>Whether a marker may be dropped, because no record of its transaction is left before it.</summary>
     /// <param name="batch">The whole batch.</param>
-    /// <param name="kept">The aborted transaction that is still to be indexed, as its records were there until now.</param>
+    /// <param name="kept">
+    /// The aborted transaction that the new segment's index still needs, because its records were in the log until now.
+    /// </param>
     public bool IsMarkerOfNothing(RecordBatchView batch, out AbortedTransaction? kept)
     {
         kept = null;

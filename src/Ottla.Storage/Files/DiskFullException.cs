@@ -1,7 +1,7 @@
 namespace Ottla.Storage.Files;
 
-/// <summary>The volume, or a quota on it, is full; the disk itself works. The write may be there in part.</summary>
+/// <summary>The volume, or a quota on it, is full; the disk itself works. The write may be done in part.</summary>
 /// <param name="path">The file or directory that was written to.</param>
-/// <param name="innerException">The failure underneath, if any.</param>
+/// <param name="innerException">The cause, if any.</param>
 public sealed class DiskFullException(string path, Exception? innerException = null)
     : IOException($"The disk is full; {path} needs more space.", innerException);

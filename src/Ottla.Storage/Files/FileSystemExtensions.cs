@@ -1,7 +1,8 @@
 namespace Ottla.Storage.Files;
 
 /// <summary>
-/// Helpers for users of <see cref="IFileSystem"/>: read a small file whole, and replace one so that a crash leaves the old or the new.
+/// Helpers for users of <see cref="IFileSystem"/>: read a whole small file, and replace a file so that a crash leaves the old or the new
+/// one.
 /// </summary>
 public static class FileSystemExtensions
 {
@@ -9,9 +10,9 @@ public static class FileSystemExtensions
     public const string TemporarySuffix = ".tmp";
 
     /// <summary>Reads a whole file.</summary>
-    /// <param name="fileSystem">Where.</param>
-    /// <param name="path">Which.</param>
-    /// <param name="lengthMax">The most bytes that make sense for this kind of file.</param>
+    /// <param name="fileSystem">The disk.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="lengthMax">The largest size of this kind of file.</param>
     /// <exception cref="IOException">The file is missing, longer than <paramref name="lengthMax"/>, or could not be read.</exception>
     public static byte[] ReadAllBytes(this IFileSystem fileSystem, string path, int lengthMax) =>
         fileSystem.TryReadAllBytes(path, lengthMax) ?? throw new FileNotFoundException("The file is missing.", path);
@@ -20,7 +21,7 @@ public static class FileSystemExtensions
         new($"{path} has {length} bytes; the most for this file is {lengthMax}.");
 
     /// <summary>Fills <paramref name="destination"/> from <paramref name="position"/> on.</summary>
-    /// <exception cref="EndOfStreamException">The file ends before.</exception>
+    /// <exception cref="EndOfStreamException">The file is shorter.</exception>
     public static void ReadExactly(this IFile file, long position, Span<byte> destination)
     {
         var read = file.Read(position, destination);
@@ -29,7 +30,9 @@ public static class FileSystemExtensions
                 $"A read of {destination.Length} bytes at position {position} got only {read}: the file is too short.");
     }
 
-    /// <summary>Makes a directory and its missing parents so that they survive power loss. Nothing happens when it is there.</summary>
+    /// <summary>
+    /// Makes a directory and its missing parents so that they survive power loss. Does nothing when the directory exists.
+    /// </summary>
     public static void CreateDurableDirectory(this IFileSystem fileSystem, string path)
     {
         if (fileSystem.DirectoryExists(path))
@@ -58,7 +61,7 @@ public static class FileSystemExtensions
         }
         catch (DiskFullException)
         {
-            fileSystem.Delete(temporary); // what there is of it takes room
+            fileSystem.Delete(temporary); // the incomplete file takes space
             throw;
         }
 

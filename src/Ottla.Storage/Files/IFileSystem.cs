@@ -2,7 +2,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Ottla.Storage.Files;
 
-/// <summary>How <see cref="IFileSystem.Open"/> treats a file that is, or is not, there.</summary>
+/// <summary>How <see cref="IFileSystem.Open"/> treats existing and missing files.</summary>
 public enum FileOpenMode
 {
     /// <summary>Read an existing file; <see cref="FileNotFoundException"/> when it is missing.</summary>
@@ -11,7 +11,7 @@ public enum FileOpenMode
     /// <summary>Read and write an existing file; <see cref="FileNotFoundException"/> when it is missing.</summary>
     Existing,
 
-    /// <summary>Read and write; an empty file is made when there is none.</summary>
+    /// <summary>Read and write; a missing file is created, empty.</summary>
     OpenOrCreate,
 
     /// <summary>Read and write; an existing file loses its bytes.</summary>
@@ -20,7 +20,7 @@ public enum FileOpenMode
 
 /// <summary>Bytes of the volume that holds a directory.</summary>
 /// <param name="TotalBytes">The volume's size.</param>
-/// <param name="FreeBytes">What this process may still use.</param>
+/// <param name="FreeBytes">The bytes that this process may still use.</param>
 public readonly record struct DiskSpace(long TotalBytes, long FreeBytes);
 
 /// <summary>
@@ -34,15 +34,15 @@ public interface IFileSystem
     /// <summary>Opens a file.</summary>
     IFile Open(string path, FileOpenMode mode);
 
-    /// <summary>Whether a file (not a directory) of this name is there.</summary>
+    /// <summary>Whether a file (not a directory) of this name exists.</summary>
     bool FileExists(string path);
 
-    /// <summary>Whether a directory of this name is there.</summary>
+    /// <summary>Whether a directory of this name exists.</summary>
     bool DirectoryExists(string path);
 
-    /// <summary>Reads a whole file, which is small.</summary>
-    /// <param name="path">Which.</param>
-    /// <param name="lengthMax">The most bytes that make sense for this kind of file.</param>
+    /// <summary>Reads a whole small file.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="lengthMax">The largest size of this kind of file.</param>
     /// <returns>Null when there is no such file.</returns>
     /// <exception cref="IOException">The file is longer than <paramref name="lengthMax"/>, or could not be read.</exception>
     byte[]? TryReadAllBytes(string path, int lengthMax)
@@ -59,15 +59,15 @@ public interface IFileSystem
     }
 
     /// <summary>A file's logical length in bytes.</summary>
-    /// <exception cref="FileNotFoundException">It is missing.</exception>
+    /// <exception cref="FileNotFoundException">The file is missing.</exception>
     long GetLength(string path);
 
     /// <summary>When the file was last written, in milliseconds since the Unix epoch.</summary>
-    /// <exception cref="FileNotFoundException">It is missing.</exception>
+    /// <exception cref="FileNotFoundException">The file is missing.</exception>
     long GetLastWriteMs(string path);
 
-    /// <summary>Makes the file look as if it was last written then: a file that takes another's place also takes its age.</summary>
-    /// <exception cref="FileNotFoundException">It is missing.</exception>
+    /// <summary>Sets the time of the last write, so that a file that replaces another keeps its age.</summary>
+    /// <exception cref="FileNotFoundException">The file is missing.</exception>
     void SetLastWriteMs(string path, long lastWriteMs);
 
     /// <summary>Renames a file; an existing target is replaced in one step.</summary>
@@ -89,7 +89,7 @@ public interface IFileSystem
     /// <summary>Renames a directory; handles to files in it stay usable. The target must not exist.</summary>
     void RenameDirectory(string source, string target);
 
-    /// <summary>Removes a directory with all it holds.</summary>
+    /// <summary>Removes a directory with all its content.</summary>
     /// <returns>False when there was no such directory.</returns>
     bool DeleteDirectory(string path);
 
@@ -97,23 +97,25 @@ public interface IFileSystem
     void FlushDirectory(string path);
 
     /// <summary>
-    /// Makes all earlier writes on the volume of <paramref name="directory"/>, names and contents, survive power loss. For many
-    /// files that is cheaper than one flush each.
+    /// Makes all earlier writes on the volume of <paramref name="directory"/>, names and contents, survive power loss. For many files this
+    /// is cheaper than one flush each.
     /// </summary>
     void FlushVolume(string directory);
 
     /// <summary>Whether the platform has <see cref="FlushVolume"/>.</summary>
     bool CanFlushVolume { get; }
 
-    /// <summary>Takes an exclusive lock on a file, made when missing.</summary>
-    /// <returns>The lock, released by disposing it; null when somebody else holds it.</returns>
+    /// <summary>Takes an exclusive lock on a file, and creates a missing file.</summary>
+    /// <returns>The lock, which its disposal releases; null when another process or thread holds it.</returns>
     IDisposable? TryLock(string path);
 
     /// <summary>The size and free bytes of the volume that holds <paramref name="directory"/>.</summary>
     DiskSpace GetSpace(string directory);
 }
 
-/// <summary>An open file. Reads and writes name their position, so that readers and the one writer share it without a lock.</summary>
+/// <summary>
+/// An open file. Reads and writes have their own position, so that the readers and the one writer share the file without a lock.
+/// </summary>
 /// <remarks>Owned by its opener, who disposes it after the last use.</remarks>
 public interface IFile : IDisposable
 {
@@ -130,12 +132,12 @@ public interface IFile : IDisposable
     /// <summary>Writes all buffers one after another at <paramref name="position"/> (gather write).</summary>
     void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> sources);
 
-    /// <summary>Cuts or zero-extends the file. Blocks reserved past <paramref name="length"/> are given back.</summary>
+    /// <summary>Cuts the file, or extends it with zeros. Gives back blocks that are reserved past <paramref name="length"/>.</summary>
     void SetLength(long length);
 
     /// <summary>
-    /// Reserves blocks up to <paramref name="endPosition"/> without changing <see cref="Length"/>: a hint, never fails for want
-    /// of space or support.
+    /// Reserves blocks up to <paramref name="endPosition"/> without changing <see cref="Length"/>. This is a hint: it does not fail when
+    /// the disk lacks space or support.
     /// </summary>
     void Preallocate(long endPosition);
 

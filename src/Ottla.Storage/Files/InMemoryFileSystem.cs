@@ -22,12 +22,10 @@ public enum FileOperation
 }
 
 /// <summary>
-/// A disk in memory: deterministic, with failures on demand. Files live as long as it does, so that a log can be closed, or
-/// dropped as in a crash, and opened again.
+/// A disk in memory: deterministic, with failures on demand. Its files live as long as this object, so that a test can close a log, or drop
+/// it as a crash does, and open it again.
 /// </summary>
-/// <remarks>
-/// Thread-safe. As on a POSIX disk, a name and the file it names are two things: deleting or replacing a name leaves open handles usable.
-/// </remarks>
+/// <remarks>Thread-safe. As on a POSIX disk, open handles stay usable after their file's name is deleted or replaced.</remarks>
 public sealed class InMemoryFileSystem(TimeProvider? time = null) : IFileSystem
 {
     private readonly Lock _lock = new();
@@ -36,7 +34,7 @@ public sealed class InMemoryFileSystem(TimeProvider? time = null) : IFileSystem
     private readonly SortedSet<string> _directories = new(StringComparer.Ordinal);
     private readonly HashSet<string> _locks = new(StringComparer.Ordinal);
 
-    /// <summary>Asked before every operation; an exception it returns is thrown instead of doing it.</summary>
+    /// <summary>Called before every operation. If it returns an exception, the operation throws that and does nothing.</summary>
     public Func<FileOperation, string, IOException?>? Fault { get; set; }
 
     /// <summary>The result of <see cref="GetSpace"/>.</summary>
@@ -45,7 +43,7 @@ public sealed class InMemoryFileSystem(TimeProvider? time = null) : IFileSystem
     /// <summary>How often <see cref="IFile.Flush"/> was called, for tests of flush policies.</summary>
     public long FlushCount { get; internal set; }
 
-    /// <summary>A disk with the same files and no locks, as a restart after a crash of the process finds it.</summary>
+    /// <summary>A disk with the same files and no locks, as after a crash of the process.</summary>
     public InMemoryFileSystem Clone()
     {
         var copy = new InMemoryFileSystem(_time) { Space = Space };
@@ -268,7 +266,7 @@ public sealed class InMemoryFileSystem(TimeProvider? time = null) : IFileSystem
     }
 }
 
-/// <summary>The bytes of one file of <see cref="InMemoryFileSystem"/>, whatever names or handles lead to them. Thread-safe.</summary>
+/// <summary>The bytes of one file of <see cref="InMemoryFileSystem"/>, shared by its names and handles. Thread-safe.</summary>
 internal sealed class InMemoryNode
 {
     private readonly Lock _lock = new();

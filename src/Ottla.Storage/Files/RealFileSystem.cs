@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Ottla.Kernel;
 
-// The one home of File and Directory: everything else goes through IFileSystem.
+// The only place that uses File and Directory: everything else goes through IFileSystem.
 #pragma warning disable RS0030
 
 namespace Ottla.Storage.Files;
@@ -33,7 +33,7 @@ public sealed class RealFileSystem : IFileSystem
             return new RealFile(handle, access, path);
         try
         {
-            // ReadWrite | Delete: no advisory lock is wanted on data files, they are renamed and removed while open.
+            // ReadWrite | Delete: data files need no advisory lock, because they are renamed and removed while open.
             return new RealFile(File.OpenHandle(path, fileMode, access, FileShare.ReadWrite | FileShare.Delete), access, path);
         }
         catch (IOException failure) when (NativeFiles.IsDiskFull(failure))
@@ -182,7 +182,7 @@ public sealed class RealFileSystem : IFileSystem
         return new DiskSpace(drive.TotalSize, drive.AvailableFreeSpace);
     }
 
-    /// <summary>Tells a full disk from a broken one.</summary>
+    /// <summary>Throws <see cref="DiskFullException"/> for a full disk, so that callers can tell it from a broken one.</summary>
     private static void Try(string path, Action operation)
     {
         try
@@ -306,18 +306,18 @@ internal static partial class NativeFiles
         ? [unchecked((int)0x80070070), unchecked((int)0x80070027), unchecked((int)0x8007050F)]
         : OperatingSystem.IsLinux() ? [28, 122] : [28, 69];
 
-    /// <summary>Whether a failure says that there is no room.</summary>
+    /// <summary>Whether a failure means a full disk.</summary>
     public static bool IsDiskFull(IOException failure) => s_diskFull.Contains(failure.HResult);
 
     /// <summary>ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION, or EWOULDBLOCK of flock.</summary>
     private static readonly int[] s_inUse = OperatingSystem.IsWindows() ? [unchecked((int)0x80070020), unchecked((int)0x80070021)]
         : OperatingSystem.IsLinux() ? [11] : [35];
 
-    /// <summary>Whether a failure says that another process has the file.</summary>
+    /// <summary>Whether a failure means that another process has the file.</summary>
     public static bool IsInUse(IOException failure) => s_inUse.Contains(failure.HResult);
 
     /// <summary>Opens a file.</summary>
-    /// <returns>Null when that is not possible, or not here: .NET says why.</returns>
+    /// <returns>Null when the call fails, or the platform lacks it; the caller then uses .NET, which reports the error.</returns>
     public static SafeFileHandle? TryOpen(string path, FileOpenMode mode)
     {
         if (!OperatingSystem.IsLinux())

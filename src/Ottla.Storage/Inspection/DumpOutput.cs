@@ -8,42 +8,42 @@ namespace Ottla.Storage.Inspection;
 /// <summary>The output of a dump: one line for each batch, record or entry. Owned by one dump.</summary>
 internal abstract class DumpOutput
 {
-    /// <summary>A file begins.</summary>
+    /// <summary>Begins a file.</summary>
     public abstract void File(string path);
 
-    /// <summary>A line begins: <paramref name="kind"/> says of what.</summary>
+    /// <summary>Begins a line of a kind.</summary>
     public abstract void Begin(string kind);
 
     public abstract void Add(string name, long value);
 
     public abstract void Add(string name, bool value);
 
-    /// <summary>A number that may be missing.</summary>
+    /// <summary>Adds a number that may be missing.</summary>
     public abstract void Add(string name, long? value);
 
     public abstract void Add(string name, string value);
 
     public abstract void Add(string name, IReadOnlyList<string> values);
 
-    /// <summary>A timestamp in milliseconds since the epoch.</summary>
+    /// <summary>Adds a timestamp in milliseconds since the epoch.</summary>
     public abstract void Add(TimestampType type, long timestampMs);
 
-    /// <summary>Bytes that a client wrote.</summary>
+    /// <summary>Adds bytes that a client wrote.</summary>
     public abstract void AddBytes(string name, ReadOnlySpan<byte> bytes);
 
-    /// <summary>A decoded value.</summary>
-    /// <param name="name">The fact.</param>
-    /// <param name="json">Its JSON.</param>
-    /// <param name="separator">What the text form has between the name and the JSON.</param>
+    /// <summary>Adds a decoded value.</summary>
+    /// <param name="name">The name of the value.</param>
+    /// <param name="json">The JSON of the value.</param>
+    /// <param name="separator">The text between name and JSON in the text form.</param>
     public abstract void AddJson(string name, string json, string separator = ": ");
 
-    /// <summary>A sentence about the whole file. The JSON form has the facts alone.</summary>
+    /// <summary>Prints a sentence about the whole file. The JSON form has the facts only.</summary>
     public abstract void Summary(string kind, string sentence, params ReadOnlySpan<(string Name, long Value)> facts);
 
-    /// <summary>Something is wrong with the file.</summary>
+    /// <summary>Prints a problem of the file.</summary>
     public abstract void Problem(long? position, string problem);
 
-    /// <summary>The line is complete.</summary>
+    /// <summary>Ends the line.</summary>
     public abstract void End();
 }
 
@@ -187,7 +187,7 @@ internal sealed class JsonDumpOutput(TextWriter writer) : DumpOutput, IDisposabl
     }
 }
 
-/// <summary>What a line of a dump is of.</summary>
+/// <summary>The kinds of lines.</summary>
 internal static class DumpKinds
 {
     public const string Segment = "segment";

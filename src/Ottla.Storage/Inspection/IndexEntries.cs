@@ -3,19 +3,19 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Storage.Inspection;
 
-/// <summary>Reads the entries of index files as they are, without loading or repairing anything. Stateless.</summary>
+/// <summary>Reads the entries of index files, without loading or repairing the index. Stateless.</summary>
 internal static class IndexEntries
 {
     private const int EntriesPerRead = 4096;
 
-    /// <summary>Sees one entry.</summary>
+    /// <summary>Receives one entry.</summary>
     public delegate void Visit(int slot, ReadOnlySpan<byte> entry);
 
     /// <summary>
-    /// Hands out the entries in order, up to the first that is all zero behind another one: from there on the file is only
-    /// preallocated.
+    /// Calls <paramref name="visit"/> with the entries in order. Stops at an entry of zeros behind another entry: from there on the file is
+    /// only preallocated.
     /// </summary>
-    /// <returns>Where what is no entry starts: at zeros, or at a part of an entry; the file's length when there is neither.</returns>
+    /// <returns>The position of the zeros, or of an incomplete entry; the file's length when there is neither.</returns>
     /// <exception cref="IOException">The file could not be read.</exception>
     public static long Read(IFileSystem fileSystem, string path, int entryBytes, Visit visit)
     {

@@ -7,30 +7,30 @@ using Ottla.Storage.Producers;
 
 namespace Ottla.Storage.Inspection;
 
-/// <summary>What a dump shows.</summary>
+/// <summary>The options of a dump.</summary>
 public sealed record LogDumpOptions
 {
-    /// <summary>Also the records of batches; batches of the broker's own logs always come with them.</summary>
+    /// <summary>Whether to print the records of batches too. Batches of internal topics always have them.</summary>
     public bool Records { get; init; }
 
-    /// <summary>What the records mean; null: as the directory's name says.</summary>
+    /// <summary>How to decode the records; null to decide by the directory's name.</summary>
     public RecordDecoder? Decoder { get; init; }
 
-    /// <summary>Only offsets from here on.</summary>
+    /// <summary>The first offset to print.</summary>
     public long FromOffset { get; init; }
 
-    /// <summary>Only offsets up to here, inclusive.</summary>
+    /// <summary>The last offset to print.</summary>
     public long ToOffset { get; init; } = long.MaxValue;
 
-    /// <summary>One JSON object per line instead of text.</summary>
+    /// <summary>Whether to print one JSON object per line instead of text.</summary>
     public bool Json { get; init; }
 }
 
-/// <summary>Prints what is in the files of logs, as kafka-dump-log does. Never writes to them.</summary>
+/// <summary>Prints the content of the files of logs, as kafka-dump-log does. Never writes to them.</summary>
 /// <remarks>Owned by one command. Holds one batch, or one small file, at a time.</remarks>
 public sealed class LogDump : IDisposable
 {
-    /// <summary>Whether a name is that of a file that can be dumped.</summary>
+    /// <summary>Whether a file of this name can be dumped.</summary>
     public static bool CanDump(string fileName) =>
         fileName is LogFileNames.LeaderEpochCheckpoint or LogFileNames.PartitionMetadata or MetaProperties.Name or QuorumStateFile.FileName
             or OffsetCheckpointFile.RecoveryPoint or OffsetCheckpointFile.LogStartOffset or OffsetCheckpointFile.HighWatermark
@@ -55,14 +55,14 @@ public sealed class LogDump : IDisposable
     /// <summary>Dumps a file.</summary>
     /// <param name="path">Its absolute path.</param>
     /// <param name="shownAs">The path as the user named it.</param>
-    /// <returns>False when something in it is broken; what could be read was printed.</returns>
-    /// <exception cref="IOException">It could not be read.</exception>
-    /// <exception cref="ArgumentException">It is no file of a kind that is known.</exception>
+    /// <returns>False when a part of the file is corrupt. The rest is printed.</returns>
+    /// <exception cref="IOException">The file is unreadable.</exception>
+    /// <exception cref="ArgumentException">The file is of an unknown kind.</exception>
     public bool Dump(string path, string shownAs)
     {
         var name = Path.GetFileName(path);
         if (!CanDump(name))
-            throw new ArgumentException($"{shownAs} is not a log file: Kafka gives no file such a name.");
+            throw new ArgumentException($"{shownAs} is not a file of a log: Kafka has no files of such a name.");
         _isClean = true;
         _output.File(shownAs);
         try
@@ -134,7 +134,7 @@ public sealed class LogDump : IDisposable
     private void DumpBatch(SegmentScan scan, RecordDecoder decoder)
     {
         var batch = new RecordBatchView(scan.Batch.Span);
-        // A header that is not to be trusted is shown whatever offsets it claims.
+        // A damaged header is shown in any case: its offsets may be wrong.
         if (scan.Problem is null && !IsWanted(batch.BaseOffset, batch.LastOffset))
             return;
         _output.Begin(DumpKinds.Batch);

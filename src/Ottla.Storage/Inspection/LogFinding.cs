@@ -18,11 +18,11 @@ public enum FindingSeverity
 }
 
 /// <summary>A problem in the files of a log.</summary>
-/// <param name="Severity">How bad it is.</param>
+/// <param name="Severity">The severity.</param>
 /// <param name="File">The path of the file or directory.</param>
-/// <param name="Position">Where in the file, in bytes; null when it is about all of it.</param>
-/// <param name="Offset">The offset in the log that it is about, or null.</param>
-/// <param name="Problem">What is wrong.</param>
+/// <param name="Position">The position in the file, in bytes; null for the whole file.</param>
+/// <param name="Offset">The offset in the log, or null.</param>
+/// <param name="Problem">The problem, in words.</param>
 public sealed record LogFinding(FindingSeverity Severity, string File, long? Position, long? Offset, string Problem)
 {
     /// <summary>The finding as one line: <c>severity: file, position, offset: problem</c>.</summary>

@@ -13,7 +13,7 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
 {
     private readonly Dictionary<string, Uuid> _topicIds = new(StringComparer.Ordinal);
 
-    /// <summary>Checks a directory and all it holds.</summary>
+    /// <summary>Checks a directory with all its content.</summary>
     /// <param name="directory">The absolute path of a log directory or of a partition's.</param>
     public void Verify(string directory) => TryRead(directory, () => VerifyReadable(directory));
 
@@ -60,7 +60,7 @@ public sealed class LogVerifier(IFileSystem fileSystem, Action<LogFinding> repor
     private static bool TryParseLog(string name, out TopicPartition partition) =>
         LogFileNames.TryParseDirectory(name, out partition) || LogFileNames.TryParseFuture(name, out partition);
 
-    /// <summary>Reports a file that cannot be read, and goes on with the others.</summary>
+    /// <summary>Runs a check. Reports an unreadable file, and lets the caller go on with the others.</summary>
     private void TryRead(string path, Action check)
     {
         try

@@ -11,12 +11,15 @@ namespace Ottla.Storage.Inspection;
 /// <summary>
 /// Checks the directory of one partition: segments, producer state replayed from them, leader epochs, stray files. Lives for one directory.
 /// </summary>
-/// <param name="fileSystem">Where.</param>
+/// <param name="fileSystem">The disk.</param>
 /// <param name="directory">The partition's directory.</param>
-/// <param name="isCompacted">The cleaner has worked on it: offsets may be missing, and what producers did cannot be replayed.</param>
-/// <param name="unflushedFrom">After an unclean shutdown: the recovery point. What is wrong from there on the next start repairs.
-/// Else <see cref="long.MaxValue"/>.</param>
-/// <param name="report">Takes findings.</param>
+/// <param name="isCompacted">
+/// Whether the cleaner has compacted the log: then offsets may be missing, and the producers cannot be replayed.
+/// </param>
+/// <param name="unflushedFrom">
+/// After an unclean shutdown the recovery point: the next start repairs problems from there on. Otherwise <see cref="long.MaxValue"/>.
+/// </param>
+/// <param name="report">Receives the findings.</param>
 internal sealed class PartitionVerifier(
     IFileSystem fileSystem, string directory, bool isCompacted, long unflushedFrom, Action<LogFinding> report)
 {
@@ -143,7 +146,9 @@ internal sealed class PartitionVerifier(
         }
     }
 
-    /// <summary>Producer state follows from the log when it starts at offset 0, otherwise also from the snapshot at its start.</summary>
+    /// <summary>
+    /// Starts the replay of producer state: from nothing if the log starts at offset 0, otherwise from the snapshot at its start.
+    /// </summary>
     private void StartReplay()
     {
         _canReplay = !isCompacted;
@@ -292,7 +297,7 @@ internal sealed class PartitionVerifier(
                     $"the snapshot has producer {there.ProducerId} with {Describe(there)}, but the log implies {Describe(wanted)}");
         }
 
-        // A producer that is not there may have been idle too long; one with an open transaction never is.
+        // A missing producer may have expired, but not one with an open transaction.
         foreach (var active in _producers.ActiveProducers())
         {
             if (active.CurrentTransactionStartOffset >= 0 && producers.All(producer => producer.ProducerId != active.ProducerId))

@@ -1,9 +1,9 @@
 namespace Ottla.Storage.Inspection;
 
-/// <summary>What the records of a log mean.</summary>
+/// <summary>How to decode the records of a log.</summary>
 public enum RecordDecoder
 {
-    /// <summary>What clients wrote: bytes.</summary>
+    /// <summary>Bytes of clients.</summary>
     None,
 
     /// <summary>Records of <c>__cluster_metadata</c>.</summary>

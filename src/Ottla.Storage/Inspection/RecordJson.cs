@@ -12,10 +12,10 @@ using Ottla.Protocol.Wire;
 
 namespace Ottla.Storage.Inspection;
 
-/// <summary>Turns keys and values of the broker's own logs into the JSON that Kafka's tools print. Stateless.</summary>
+/// <summary>Turns keys and values of internal topics into the JSON that Kafka's tools print. Stateless.</summary>
 internal static class RecordJson
 {
-    /// <summary>Escapes no more than JSON needs: what is printed is read by people and parsers, not by browsers.</summary>
+    /// <summary>Escapes no more than JSON needs: people and parsers read the output, not browsers.</summary>
     public static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private const string ConsumerProtocolType = "consumer";
@@ -31,7 +31,7 @@ internal static class RecordJson
     };
 
     /// <summary>The value of a record of the metadata log.</summary>
-    /// <exception cref="ProtocolException">It is none.</exception>
+    /// <exception cref="ProtocolException">The bytes are not such a record.</exception>
     public static string OfMetadata(ReadOnlySpan<byte> value)
     {
         var record = MetadataRecordSerde.Decode(value);
@@ -45,7 +45,7 @@ internal static class RecordJson
     }
 
     /// <summary>The key of a coordinator's record.</summary>
-    /// <exception cref="ProtocolException">It is none.</exception>
+    /// <exception cref="ProtocolException">The bytes are not such a record.</exception>
     public static string OfKey(RecordDecoder decoder, ReadOnlySpan<byte> key)
     {
         var type = TypeOf(key);
@@ -66,7 +66,7 @@ internal static class RecordJson
     }
 
     /// <summary>The value of a coordinator's record that has the given key.</summary>
-    /// <exception cref="ProtocolException">It is none.</exception>
+    /// <exception cref="ProtocolException">The bytes are not such a record.</exception>
     public static string OfValue(RecordDecoder decoder, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
     {
         var type = TypeOf(key);
@@ -89,8 +89,8 @@ internal static class RecordJson
         });
     }
 
-    /// <summary>The value of a control record of the Raft log, and what Kafka calls it.</summary>
-    /// <exception cref="ProtocolException">It is none.</exception>
+    /// <summary>The value of a control record of the Raft log, and Kafka's name for it.</summary>
+    /// <exception cref="ProtocolException">The bytes are not such a record.</exception>
     public static (string Name, string Json) OfRaftControl(ControlRecordType type, ReadOnlySpan<byte> value)
     {
         var message = MetadataBatch.DecodeControl(type, value);
@@ -118,7 +118,7 @@ internal static class RecordJson
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    /// <summary>A classic group's members with what their consumers said and got, which to the broker is opaque.</summary>
+    /// <summary>Writes a classic group's members with decoded subscriptions and assignments, which brokers do not decode.</summary>
     private static void WriteWithConsumerProtocol(Utf8JsonWriter json, IJsonMessage message, short version)
     {
         using var document = JsonDocument.Parse(WriteBare(plain => message.WriteJson(plain, version)));
@@ -168,7 +168,7 @@ internal static class RecordJson
             return false;
         try
         {
-            // Members may speak a version that is not known yet: what is known of it comes first.
+            // A member may have a newer version, whose first fields are those of the newest known one.
             version = Math.Min(TypeOf(bytes), ConsumerProtocolSubscription.HighestVersion);
             var reader = new WireReader(bytes.AsMemory(sizeof(short)));
             message = name == "subscription"
@@ -178,7 +178,7 @@ internal static class RecordJson
         }
         catch (ProtocolException)
         {
-            return false; // a client's own format under the consumers' name: shown as bytes
+            return false; // another format under the consumers' name: printed as bytes
         }
     }
 }

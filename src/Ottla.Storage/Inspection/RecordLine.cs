@@ -4,7 +4,7 @@ using Ottla.Protocol.Batches;
 
 namespace Ottla.Storage.Inspection;
 
-/// <summary>The line of one record in a dump. Stateless.</summary>
+/// <summary>Prints the line of one record in a dump. Stateless.</summary>
 internal static class RecordLine
 {
     public static void Write(DumpOutput output, in RecordBatchView batch, in Record record, RecordDecoder decoder, Action<string> onProblem)
@@ -56,7 +56,7 @@ internal static class RecordLine
         }
 
         var (name, json) = RecordJson.OfRaftControl(type, record.Value);
-        // Kafka's tool has a colon behind this one and behind no other.
+        // Kafka's tool prints a colon here, and nowhere else.
         output.AddJson(name, json, type == ControlRecordType.LeaderChange ? ": " : " ");
     }
 

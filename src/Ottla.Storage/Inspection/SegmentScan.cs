@@ -11,10 +11,10 @@ namespace Ottla.Storage.Inspection;
 /// </summary>
 /// <remarks>Owned by one pass over the file, which disposes it. Holds one batch; its buffer is pooled.</remarks>
 /// <param name="file">The file.</param>
-/// <param name="indexedPositions">Where the offset index says that batches start, ascending; may be empty.</param>
+/// <param name="indexedPositions">The positions of batches in the offset index, ascending; may be empty.</param>
 internal sealed class SegmentScan(IFile file, IReadOnlyList<long> indexedPositions) : IDisposable
 {
-    /// <summary>The largest batch that is read: larger sizes are taken for damage.</summary>
+    /// <summary>The largest batch that is read. A larger size is damage.</summary>
     public const int BatchBytesMax = 256 * 1024 * 1024;
 
     private readonly long _end = file.Length;
@@ -22,13 +22,13 @@ internal sealed class SegmentScan(IFile file, IReadOnlyList<long> indexedPositio
     private byte[] _buffer = [];
     private long _nextPosition;
 
-    /// <summary>Where the current batch, or what cannot be read, starts.</summary>
+    /// <summary>The position of the current batch or problem.</summary>
     public long Position { get; private set; }
 
     /// <summary>The current batch; empty when there is a problem with its header.</summary>
     public ReadOnlyMemory<byte> Batch { get; private set; }
 
-    /// <summary>What is wrong at <see cref="Position"/>; null when the batch is whole and its checksum right.</summary>
+    /// <summary>The problem at <see cref="Position"/>; null when the batch is whole and its checksum is right.</summary>
     public string? Problem { get; private set; }
 
     /// <summary>Moves to the next batch or the next problem.</summary>

@@ -5,18 +5,17 @@ using Ottla.Storage.Log;
 namespace Ottla.Storage.Inspection;
 
 /// <summary>
-/// Checks the batches of one segment, and its offset and time index against them. Lives for one segment; memory: one batch and
-/// the indexes.
+/// Checks the batches of one segment, and its offset and time index against them. Lives for one segment; holds one batch and the indexes.
 /// </summary>
-/// <param name="fileSystem">Where.</param>
+/// <param name="fileSystem">The disk.</param>
 /// <param name="directory">The partition's directory.</param>
-/// <param name="baseOffset">The segment's.</param>
-/// <param name="mayHaveGaps">The log is compacted: offsets may be missing.</param>
-/// <param name="report">Takes findings.</param>
+/// <param name="baseOffset">The segment's base offset.</param>
+/// <param name="mayHaveGaps">Whether offsets may be missing, because the log is compacted.</param>
+/// <param name="report">Receives the findings.</param>
 internal sealed class SegmentVerifier(
     IFileSystem fileSystem, string directory, long baseOffset, bool mayHaveGaps, Action<LogFinding> report)
 {
-    /// <summary>Sees every batch that is whole.</summary>
+    /// <summary>Receives every whole batch.</summary>
     public delegate void ValidBatch(in RecordBatchView batch, long position);
 
     private readonly List<(long Offset, long Position)> _offsetEntries = [];
@@ -29,7 +28,7 @@ internal sealed class SegmentVerifier(
     /// <summary>The offset after the last batch.</summary>
     public long NextOffset { get; private set; }
 
-    /// <summary>All batches are whole, so that what follows from them can be compared.</summary>
+    /// <summary>Whether all batches are whole, so that the state that follows from them can be compared.</summary>
     public bool IsIntact { get; private set; } = true;
 
     public void Verify(ValidBatch onBatch)
@@ -83,7 +82,7 @@ internal sealed class SegmentVerifier(
             Bad(
                 position, batch.BaseOffset,
                 $"the batch begins at offset {batch.BaseOffset}, but the one before it ends at {NextOffset - 1}");
-        else if (!batch.IsMessage) // of which only its records tell where it begins
+        else if (!batch.IsMessage) // a message's header does not have its first offset
             CheckGap(batch.BaseOffset, position);
         if (batch.LastOffsetDelta < 0)
             Bad(position, batch.BaseOffset, $"the last offset of the batch is {-(long)batch.LastOffsetDelta} below its first");

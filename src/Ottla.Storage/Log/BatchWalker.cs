@@ -5,16 +5,15 @@ using Ottla.Storage.Files;
 namespace Ottla.Storage.Log;
 
 /// <summary>
-/// Walks the headers of the batches in a segment file, of whatever format they are, reading ahead in small chunks, so that many small
-/// batches cost few reads.
+/// Walks over the headers of the batches in a segment file, of any format. It reads ahead in small chunks, so that many small batches cost
+/// few reads.
 /// </summary>
 /// <remarks>
-/// Lives on the stack of one search. It trusts nothing: a size that does not fit ends the walk with a
-/// <see cref="CorruptRecordException"/>.
+/// Lives on the stack of one search. It checks every size: a wrong one ends the walk with a <see cref="CorruptRecordException"/>.
 /// </remarks>
 internal ref struct BatchWalker
 {
-    /// <summary>Good size of the buffer the caller lends.</summary>
+    /// <summary>A good size for the buffer that the caller lends.</summary>
     public const int BufferBytes = 2048;
 
     private readonly IFile _file;
@@ -26,7 +25,7 @@ internal ref struct BatchWalker
 
     /// <summary>Starts before the batch at <paramref name="position"/>.</summary>
     /// <param name="file">The segment file.</param>
-    /// <param name="position">Where a batch starts.</param>
+    /// <param name="position">The start of a batch.</param>
     /// <param name="end">The end of the valid bytes.</param>
     /// <param name="buffer">Scratch of at least a header's size.</param>
     public BatchWalker(IFile file, long position, long end, Span<byte> buffer)
@@ -38,18 +37,18 @@ internal ref struct BatchWalker
         Position = position;
     }
 
-    /// <summary>Where the current batch starts.</summary>
+    /// <summary>The position of the current batch.</summary>
     public long Position { get; private set; }
 
-    /// <summary>Where the batch after the current one starts.</summary>
+    /// <summary>The position of the next batch.</summary>
     public long NextPosition { get; private set; }
 
-    /// <summary>The header of the current batch; its records are not there.</summary>
+    /// <summary>The header of the current batch, without its records.</summary>
     public readonly RecordBatchView Batch => new(_header);
 
     /// <summary>Moves to the next batch.</summary>
     /// <returns>False at the end.</returns>
-    /// <exception cref="CorruptRecordException">What is there is no batch.</exception>
+    /// <exception cref="CorruptRecordException">There is no valid batch at the position.</exception>
     /// <exception cref="IOException">The file could not be read, or is shorter than it should be.</exception>
     public bool MoveNext()
     {
@@ -78,7 +77,7 @@ internal ref struct BatchWalker
     }
 
     /// <summary>As <see cref="MoveNext"/>, but ends the walk at the first invalid batch instead of throwing.</summary>
-    /// <returns>False at the end, or where no batch is.</returns>
+    /// <returns>False at the end, or where there is no valid batch.</returns>
     public bool MoveToWhole()
     {
         try

@@ -35,7 +35,7 @@ internal static class CheckpointText
     public static void Write(IFileSystem fileSystem, string path, int count, string lines) =>
         fileSystem.ReplaceFile(path, Content(count, lines));
 
-    /// <summary>As <see cref="Write"/>, but for what <see cref="FileSystemExtensions.PublishFile"/> does.</summary>
+    /// <summary>As <see cref="Write"/>, without the last step, which <see cref="FileSystemExtensions.PublishFile"/> does.</summary>
     public static void Stage(IFileSystem fileSystem, string path, int count, string lines) =>
         fileSystem.StageFile(path, Content(count, lines));
 

@@ -5,8 +5,8 @@ using Ottla.Storage.Files;
 namespace Ottla.Storage.Log;
 
 /// <summary>
-/// The file <c>.kafka_cleanshutdown</c>: the last process closed its logs in order. It carries the broker epoch (KIP-966), by
-/// which the controller knows that nothing was lost.
+/// The file <c>.kafka_cleanshutdown</c>, which a clean shutdown leaves. It has the broker epoch (KIP-966), which tells the controller that
+/// the broker lost no records.
 /// </summary>
 public static class CleanShutdownFile
 {
@@ -15,10 +15,10 @@ public static class CleanShutdownFile
 
     private const int LengthMaxBytes = 4096;
 
-    /// <summary>Whether the directory was closed in order.</summary>
+    /// <summary>Whether the directory was shut down cleanly.</summary>
     public static bool Exists(IFileSystem fileSystem, string logDirectory) => fileSystem.FileExists(Path.Combine(logDirectory, Name));
 
-    /// <summary>Reads the broker epoch; null when there is no file or it does not say.</summary>
+    /// <summary>Reads the broker epoch; null when there is no file, or none in it.</summary>
     public static long? ReadBrokerEpoch(IFileSystem fileSystem, string logDirectory)
     {
         var path = Path.Combine(logDirectory, Name);
@@ -39,7 +39,7 @@ public static class CleanShutdownFile
     }
 
     /// <summary>Writes the marker.</summary>
-    /// <param name="fileSystem">Where.</param>
+    /// <param name="fileSystem">The disk.</param>
     /// <param name="logDirectory">The log directory.</param>
     /// <param name="brokerEpoch">The epoch of the registration under which the broker ran, or -1.</param>
     public static void Write(IFileSystem fileSystem, string logDirectory, long brokerEpoch)
@@ -56,7 +56,7 @@ public static class CleanShutdownFile
         fileSystem.ReplaceFile(Path.Combine(logDirectory, Name), buffer.WrittenSpan);
     }
 
-    /// <summary>Removes the marker: from now on only an orderly close writes it again.</summary>
+    /// <summary>Removes the marker. The next clean shutdown writes it again.</summary>
     public static void Delete(IFileSystem fileSystem, string logDirectory)
     {
         if (fileSystem.Delete(Path.Combine(logDirectory, Name)))

@@ -4,8 +4,8 @@ using Ottla.Storage.Files;
 namespace Ottla.Storage.Log;
 
 /// <summary>
-/// The bytes of an index file (fixed-size entries): read whole at first use, appended to in memory, written back at flush, roll
-/// and close.
+/// The bytes of an index file (entries of a fixed size). It reads the file at first use, appends in memory, and writes the file at flush,
+/// roll and close.
 /// </summary>
 /// <remarks>
 /// Writing back late is safe: a crash loses only entries past the recovery point, which recovery rebuilds from the log.
@@ -27,7 +27,7 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
 
     public int Count => _length / entryBytes;
 
-    /// <summary>Bytes of its entries, without loading them.</summary>
+    /// <summary>The size of its entries in bytes, without loading them.</summary>
     public long LengthBytes => IsLoaded ? _length : FileLength(Path);
 
     public ReadOnlySpan<byte> Entries
@@ -39,8 +39,8 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
         }
     }
 
-    /// <summary>Reads the file. A partial entry at its end, and whatever the caller then rejects, is a corrupt index.</summary>
-    /// <returns>False when the file's length is no multiple of the entry size or more than any index has.</returns>
+    /// <summary>Reads the file.</summary>
+    /// <returns>False when the file is corrupt: its length is not a multiple of the entry size, or larger than that of any index.</returns>
     public bool TryLoad()
     {
         var path = Path;
@@ -55,7 +55,7 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
         return true;
     }
 
-    /// <summary>Reads only the last entry, without keeping anything.</summary>
+    /// <summary>Reads the last entry only, without loading the index.</summary>
     /// <returns>False when there is none.</returns>
     public bool TryReadLast(Span<byte> entry)
     {
@@ -79,7 +79,7 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
         return true;
     }
 
-    /// <summary>Forgets all entries, whatever the file holds.</summary>
+    /// <summary>Drops all entries, without reading the file.</summary>
     public void Reset()
     {
         IsLoaded = true;
@@ -113,7 +113,7 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
     }
 
     /// <summary>
-    /// Writes the entries to the file. On a full disk the next flush writes them; the recovery point does not pass them before.
+    /// Writes the entries to the file. On a full disk the next flush writes them, and the recovery point stays before them until then.
     /// </summary>
     public void TryWriteBack()
     {
@@ -140,12 +140,12 @@ internal sealed class IndexFile(IFileSystem fileSystem, SegmentNames names, stri
         }
         catch (DiskFullException)
         {
-            // Memory has the entries. The next load finds the old file and rebuilds it again.
+            // The entries stay in memory. The next load finds the old file and rebuilds it again.
         }
     }
 
     /// <summary>Writes the entries to the file; creates a missing file.</summary>
-    /// <param name="sync">Also fsync.</param>
+    /// <param name="sync">Whether to fsync the file.</param>
     public void WriteBack(bool sync)
     {
         if (!IsLoaded || (!_needsTruncate && _writtenLength == _length && !sync))

@@ -4,7 +4,7 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>Where a leader epoch starts in a log.</summary>
+/// <summary>The start of a leader epoch in a log.</summary>
 /// <param name="Epoch">The leader epoch.</param>
 /// <param name="StartOffset">The first offset written in it.</param>
 public readonly record struct EpochEntry(int Epoch, long StartOffset);
@@ -15,28 +15,28 @@ public readonly record struct EpochEntry(int Epoch, long StartOffset);
 /// </summary>
 /// <remarks>
 /// Epochs and start offsets both grow. The file may lack the latest: before the recovery point passes their first batch,
-/// <see cref="WriteBack"/> writes them, and until then recovery reads them from the batches. An epoch that has no batches yet
-/// costs no write at all. What the file must never do is claim an epoch for batches of another: whatever makes it wrong is
-/// written before a batch follows. The log's lock guards it; it lives as long as the log.
+/// <see cref="WriteBack"/> writes them, and until then recovery reads them from the batches. An epoch that has no batches yet costs no
+/// write at all. The file must never give batches of one epoch another epoch: a change that would make it wrong is written before the next
+/// batch. The log's lock guards it; it lives as long as the log.
 /// </remarks>
 internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
 {
     private readonly List<EpochEntry> _entries = [];
     private string _directory = directory;
 
-    /// <summary>The number of entries, from the first on, that are in the file.</summary>
+    /// <summary>How many entries, from the first on, the file has.</summary>
     private int _writtenCount;
 
     /// <summary>The file is wrong from this offset on; long.MaxValue when all of it is right.</summary>
     private long _wrongFrom = long.MaxValue;
 
-    /// <summary>The epoch of the last batch that <see cref="Recover"/> believed, or -1.</summary>
+    /// <summary>The epoch of the last batch that <see cref="Recover"/> accepted, or -1.</summary>
     private int _recoveredEpoch = -1;
 
-    /// <summary>How many batches say that <see cref="_recoveredEpoch"/> is the epoch; the file counts as one more.</summary>
+    /// <summary>How many batches have <see cref="_recoveredEpoch"/>; the file counts as one more.</summary>
     private int _witnesses;
 
-    /// <summary>What the file said when it was read.</summary>
+    /// <summary>The entries of the file when it was read.</summary>
     private readonly HashSet<EpochEntry> _claimed = [];
 
     /// <summary>Whether the new file is written under its temporary name.</summary>
@@ -50,7 +50,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     public int LatestEpoch => _entries.Count == 0 ? -1 : _entries[^1].Epoch;
 
     /// <summary>Reads the checkpoint; a missing file is an empty cache.</summary>
-    /// <exception cref="InvalidDataException">The file is not such a checkpoint: the cache is empty.</exception>
+    /// <exception cref="InvalidDataException">The file is not such a checkpoint; the cache is empty then.</exception>
     public void Load()
     {
         foreach (var entry in Read(fileSystem, Path).ToList())
@@ -59,7 +59,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         _claimed.UnionWith(_entries);
     }
 
-    /// <summary>Reads the lines of a checkpoint as they are; a missing file has none.</summary>
+    /// <summary>Reads the lines of a checkpoint; a missing file has none.</summary>
     /// <exception cref="InvalidDataException">The file is not such a checkpoint.</exception>
     public static IEnumerable<EpochEntry> Read(IFileSystem fileSystem, string path)
     {
@@ -75,8 +75,8 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     }
 
     /// <summary>
-    /// Notes that <paramref name="epoch"/> starts at <paramref name="startOffset"/>, where batches of it may follow later; epochs
-    /// that contradict it are dropped. Nothing happens when it is known.
+    /// Notes that <paramref name="epoch"/> starts at <paramref name="startOffset"/>, where its batches may follow later, and drops epochs
+    /// that contradict it. Does nothing when the epoch is known.
     /// </summary>
     public void Begin(int epoch, long startOffset)
     {
@@ -96,15 +96,15 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     }
 
     /// <summary>
-    /// Takes over the epoch of a batch that recovery found, in the order of the log: what the file claims for its offset or later ones is
-    /// dropped. <see cref="Save"/> writes it.
+    /// Notes the epoch of a batch that recovery found, in the order of the log, and drops the file's entries from its offset on that
+    /// contradict it. <see cref="Save"/> writes the file.
     /// </summary>
     /// <remarks>
-    /// Epochs lie outside the checksum of a batch: a bit may flip, and a torn write may lose the bytes of one and nothing else. One that is
-    /// damaged must not take the epochs of the others away. Where epochs go down, one batch is wrong: the one before, if it stands alone,
-    /// otherwise the one that is lower.
+    /// The checksum of a batch does not cover its epoch: a bit may flip, and a torn write may damage an epoch and nothing else. A damaged
+    /// epoch must not remove those of the other batches. Where epochs go down, one of the two batches is wrong: the earlier one if no other
+    /// has its epoch, otherwise the later one.
     /// </remarks>
-    /// <returns>False when it contradicts what is known.</returns>
+    /// <returns>False when the epoch contradicts the known ones.</returns>
     public bool Recover(int epoch, long baseOffset)
     {
         if (epoch < 0)
@@ -149,7 +149,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         return isConsistent;
     }
 
-    /// <summary>Forgets all epochs, for <see cref="Recover"/> to find them in all batches of the log.</summary>
+    /// <summary>Drops all epochs, so that <see cref="Recover"/> takes them from all batches of the log.</summary>
     public void BeginRecovery()
     {
         Keep(0);
@@ -157,7 +157,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         _witnesses = 0;
     }
 
-    /// <summary>Writes what <see cref="Recover"/> changed; a file that is missing, too.</summary>
+    /// <summary>Writes the file if <see cref="Recover"/> has changed something, or if it is missing.</summary>
     public void Save()
     {
         if (_wrongFrom != long.MaxValue || _writtenCount < _entries.Count || !fileSystem.FileExists(Path))
@@ -202,8 +202,8 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     }
 
     /// <summary>
-    /// Drops the epochs that start at <paramref name="endOffset"/> or after it. The file follows when batches do: to the next
-    /// load they say nothing either.
+    /// Drops the epochs that start at <paramref name="endOffset"/> or after it. The file changes with the next batch: until then a load
+    /// ignores its entries past the end of the log.
     /// </summary>
     public void TruncateFromEnd(long endOffset)
     {
@@ -212,7 +212,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
             Keep(first);
     }
 
-    /// <summary>Drops the epochs that end before <paramref name="startOffset"/>; the one it lies in then starts there.</summary>
+    /// <summary>Drops the epochs that end before <paramref name="startOffset"/>. The epoch of that offset starts there then.</summary>
     public void TruncateFromStart(long startOffset)
     {
         var covered = _entries.FindLastIndex(entry => entry.StartOffset <= startOffset);
@@ -224,7 +224,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         WriteAll();
     }
 
-    /// <summary>Forgets all epochs.</summary>
+    /// <summary>Drops all epochs.</summary>
     public void Clear()
     {
         if (_entries.Count == 0)
@@ -234,10 +234,10 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     }
 
     /// <summary>
-    /// Writes what the file lacks of the epochs that have batches before <paramref name="endOffset"/>, so that the recovery point
-    /// may go there.
+    /// Writes the epochs with batches before <paramref name="endOffset"/> that the file lacks, so that the recovery point may advance to
+    /// it.
     /// </summary>
-    /// <exception cref="DiskFullException">There is no room.</exception>
+    /// <exception cref="DiskFullException">The disk is full.</exception>
     public void WriteBack(long endOffset)
     {
         if (NeedsWrite(endOffset))
@@ -245,7 +245,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     }
 
     /// <summary>As <see cref="WriteBack"/>, in two steps with a flush of the volume after each.</summary>
-    /// <exception cref="DiskFullException">There is no room.</exception>
+    /// <exception cref="DiskFullException">The disk is full.</exception>
     public void Stage(long endOffset)
     {
         _isStaged = NeedsWrite(endOffset);
@@ -274,7 +274,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
     private bool NeedsWrite(long endOffset) =>
         _wrongFrom < endOffset || (_writtenCount < _entries.Count && _entries[_writtenCount].StartOffset < endOffset);
 
-    /// <summary>Writes the epochs to another directory, which is theirs from now on.</summary>
+    /// <summary>Writes the epochs to another directory, and uses that from now on.</summary>
     public void CopyTo(string directory)
     {
         MovedTo(directory);
@@ -322,7 +322,7 @@ internal sealed class LeaderEpochCache(IFileSystem fileSystem, string directory)
         }
         catch (DiskFullException)
         {
-            // The recovery point cannot pass this: Flush writes it first. Until then recovery reads the epochs from the batches.
+            // The recovery point stays before these epochs until Flush has written them. Until then recovery reads them from the batches.
         }
     }
 

@@ -42,7 +42,7 @@ public static class LogFileNames
             && long.TryParse(fileName.AsSpan(0, OffsetDigits), NumberStyles.None, CultureInfo.InvariantCulture, out offset);
     }
 
-    /// <summary>Reads <c>topic-partition</c>: the partition is what follows the last dash, in the digits that it is written with.</summary>
+    /// <summary>Reads <c>topic-partition</c>: the partition follows the last dash, in digits without leading zeros.</summary>
     public static bool TryParseDirectory(string directoryName, out TopicPartition partition)
     {
         partition = default;
@@ -69,8 +69,7 @@ public static class LogFileNames
     public static string StrayDirectory(TopicPartition partition, Uuid unique) => WithUnique(partition, unique, StrayDirectorySuffix);
 
     /// <summary>
-    /// A topic's name is so long that no directory could be named for a replica that is being moved: unlike others, that name is
-    /// not cut.
+    /// Whether a topic's name is too long for the directory of a replica that moves: unlike others, that name is not cut.
     /// </summary>
     public static bool IsTooLongToMove(TopicPartition partition) =>
         !FutureDirectory(partition, Uuid.Zero).StartsWith(partition.ToString() + ".", StringComparison.Ordinal);
@@ -79,7 +78,8 @@ public static class LogFileNames
     public static string FutureDirectory(TopicPartition partition, Uuid unique) => WithUnique(partition, unique, FutureDirectorySuffix);
 
     /// <summary>
-    /// What the directory of a log is renamed to when its copy takes over: by the copy's name, a start can tell that this was begun.
+    /// The new name of a log's directory when its copy replaces it. It contains the unique part of the copy's name, by which a start
+    /// recognises an interrupted replacement.
     /// </summary>
     /// <param name="futureName">The name of the copy's directory.</param>
     public static string ReplacedBy(string futureName) => string.Concat(

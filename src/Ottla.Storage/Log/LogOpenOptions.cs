@@ -31,8 +31,7 @@ public sealed record LogOpenOptions
     internal bool DefersFlush { get; init; }
 
     /// <summary>
-    /// Ends recovery between two segments with an <see cref="OperationCanceledException"/>; what is on the disk is then as after
-    /// a crash.
+    /// Ends recovery between two segments with an <see cref="OperationCanceledException"/>; the disk is then as after a crash.
     /// </summary>
     public CancellationToken Cancellation { get; init; }
 

@@ -14,7 +14,7 @@ namespace Ottla.Storage.Log;
 public readonly record struct LogAppendResult(
     long FirstOffset, long LastOffset, long LogAppendTimeMs, long LogStartOffset, bool IsDuplicate);
 
-/// <summary>What became of a truncation that a follower asked for.</summary>
+/// <summary>The result of a truncation that a follower asked for.</summary>
 public enum FollowerTruncation
 {
     /// <summary>The log ended before the offset already.</summary>
@@ -30,30 +30,30 @@ public enum FollowerTruncation
     TooLate,
 }
 
-/// <summary>How far a reader may read.</summary>
+/// <summary>The bound of a read.</summary>
 public enum ReadBound
 {
-    /// <summary>To the log's end: replicas.</summary>
+    /// <summary>The log's end, for replicas.</summary>
     LogEnd,
 
-    /// <summary>What is committed: READ_UNCOMMITTED consumers.</summary>
+    /// <summary>The high watermark, for READ_UNCOMMITTED consumers.</summary>
     HighWatermark,
 
-    /// <summary>
-    /// What is committed and not of an open transaction: READ_COMMITTED consumers, who also need the aborted transactions.
-    /// </summary>
+    /// <summary>The last stable offset, for READ_COMMITTED consumers, which also need the aborted transactions.</summary>
     LastStableOffset,
 }
 
 /// <summary>A read request.</summary>
-/// <param name="StartOffset">Where to start: within the batch that contains it, or the next, if compaction left a gap there. The log's
-/// end gives nothing.</param>
-/// <param name="Bound">How far it may read.</param>
-/// <param name="MaxBytes">How many bytes at most; batches are never cut.</param>
-/// <param name="MinOneBatch">Return the first batch even if it alone is more than <paramref name="MaxBytes"/>.</param>
+/// <param name="StartOffset">
+/// The first offset: the read starts with the batch that contains it, or with the next one if compaction left a gap. At the log's end it
+/// returns nothing.
+/// </param>
+/// <param name="Bound">The bound of the read.</param>
+/// <param name="MaxBytes">The largest size in bytes; batches are never cut.</param>
+/// <param name="MinOneBatch">Whether to return the first batch even if it is larger than <paramref name="MaxBytes"/>.</param>
 public readonly record struct LogReadRequest(long StartOffset, ReadBound Bound, int MaxBytes, bool MinOneBatch)
 {
-    /// <summary>No batch that has this offset or a later one is returned.</summary>
+    /// <summary>The read returns no batch with this offset or a later one.</summary>
     public long UpperBoundOffset { get; init; } = long.MaxValue;
 
     /// <summary>The epoch of the last record that the reader has; -1 when it does not say.</summary>
@@ -83,7 +83,7 @@ public readonly record struct LogReadResult(
     /// </summary>
     public long UpperBoundOffset { get; init; }
 
-    /// <summary>The bytes of the segment from the first batch to the bound, whatever the size that was asked for.</summary>
+    /// <summary>The bytes of the segment from the first batch to the bound, even if that is more than the asked size.</summary>
     public long AvailableBytes { get; init; }
 
     /// <summary>The bound lies in a later segment: the next read finds more.</summary>
@@ -92,7 +92,7 @@ public readonly record struct LogReadResult(
     /// <summary>For READ_COMMITTED: the aborted transactions that the slice has records of, and no later ones; null for others.</summary>
     public IReadOnlyList<AbortedTransaction>? AbortedTransactions { get; init; }
 
-    /// <summary>Where the reader's epoch ended, when that is before what it has read; nothing is read then.</summary>
+    /// <summary>The end of the reader's epoch, when the reader has read past it; the read returns nothing then.</summary>
     public EpochEndOffset? DivergingEpoch { get; init; }
 }
 
@@ -111,13 +111,13 @@ public readonly record struct TimestampOffset(long TimestampMs, long Offset, int
 
 /// <summary>The end of a leader epoch: an answer to OffsetForLeaderEpoch.</summary>
 /// <param name="Epoch">The largest epoch not after the asked one, or -1.</param>
-/// <param name="EndOffset">Where it ends, or -1.</param>
+/// <param name="EndOffset">The end of that epoch, or -1.</param>
 public readonly record struct EpochEndOffset(int Epoch, long EndOffset);
 
-/// <summary>The log refuses or fails an operation; the code goes to the client.</summary>
+/// <summary>A log refuses an operation, or fails; the code goes to the client.</summary>
 /// <param name="errorCode">Kafka's error.</param>
-/// <param name="message">What is wrong.</param>
-/// <param name="innerException">The failure underneath, if any.</param>
+/// <param name="message">The problem.</param>
+/// <param name="innerException">The cause, if any.</param>
 public sealed class LogException(ErrorCode errorCode, string message, Exception? innerException = null) : Exception(message, innerException)
 {
     /// <summary>Kafka's error.</summary>

@@ -11,11 +11,11 @@ internal sealed partial class LogSegment
     public delegate void RecoveredBatch(ReadOnlySpan<byte> batch);
 
     /// <summary>
-    /// Checks every batch, cuts the file at the first bad one, and rebuilds the indexes as appending would have made them;
-    /// <see cref="Flush"/> writes them.
+    /// Checks every batch, cuts the file at the first bad one, and rebuilds the indexes as the appends made them. <see cref="Flush"/>
+    /// writes them.
     /// </summary>
     /// <param name="config">The index interval.</param>
-    /// <param name="onBatch">Sees each valid batch in order; the transaction index is empty when it is first called.</param>
+    /// <param name="onBatch">Called with each valid batch in order; the transaction index is empty at the first call.</param>
     /// <returns>The bytes cut off.</returns>
     public long Recover(LogConfig config, RecoveredBatch onBatch)
     {
@@ -38,7 +38,7 @@ internal sealed partial class LogSegment
         return fileLength - end;
     }
 
-    /// <summary>Forgets what the files of its indexes say: the segment, the last one, has no batches.</summary>
+    /// <summary>Empties the indexes of the last segment, which has no batches.</summary>
     public void RecoverEmpty()
     {
         ResetIndexes();
@@ -65,8 +65,7 @@ internal sealed partial class LogSegment
     }
 
     /// <summary>
-    /// Makes the offset and time index anew from the batches, as far as these are whole; the transaction index and the log stay as they
-    /// are.
+    /// Rebuilds the offset and time index from the batches, up to the first damaged one. The transaction index and the log do not change.
     /// </summary>
     public void RebuildIndexes(LogConfig config)
     {
@@ -85,8 +84,8 @@ internal sealed partial class LogSegment
     }
 
     /// <summary>
-    /// Puts indexes that were made anew in the place of the old ones, where no recovery would look again: half of one would be
-    /// believed. The offset index comes last.
+    /// Replaces the old indexes by the rebuilt ones in one step each, because no recovery would find a half-written index here. The offset
+    /// index comes last.
     /// </summary>
     public void ReplaceIndexes()
     {
@@ -106,8 +105,8 @@ internal sealed partial class LogSegment
         _bytesSinceLastIndexEntry = 0;
     }
 
-    /// <summary>Hands out whole batches until the first that is not one.</summary>
-    /// <returns>Where the valid batches end.</returns>
+    /// <summary>Calls <paramref name="onBatch"/> with whole batches, up to the first damaged one.</summary>
+    /// <returns>The end of the valid batches.</returns>
     private long ScanBatches(long end, RecoveryCheck? check, Action<ReadOnlySpan<byte>, long> onBatch, long position = 0)
     {
         var file = _file.Open();
@@ -140,8 +139,8 @@ internal sealed partial class LogSegment
         }
     }
 
-    /// <summary>Hands out the whole batches in <paramref name="bytes"/>.</summary>
-    /// <returns>The bytes of them; <paramref name="wanted"/> is what the next batch needs, or 0 when there is no valid one.</returns>
+    /// <summary>Calls the given method with the whole batches in <paramref name="bytes"/>.</summary>
+    /// <returns>Their size in bytes; <paramref name="wanted"/> is the size of the next batch, or 0 when there is no valid one.</returns>
     private static long HandOutBatches(
         ReadOnlySpan<byte> bytes, long position, long end, RecoveryCheck? check, Action<ReadOnlySpan<byte>, long> onBatch, out int wanted)
     {
@@ -175,7 +174,7 @@ internal sealed partial class LogSegment
     }
 
     /// <summary>
-    /// Whether a batch is whole and can follow those before it. Its leader epoch decides nothing: it lies outside the checksum. Lives for
+    /// Checks that a batch is whole and can follow those before it. Ignores the leader epoch, which the checksum does not cover. Lives for
     /// one recovery of a segment.
     /// </summary>
     private sealed class RecoveryCheck(long segmentBaseOffset)

@@ -58,13 +58,13 @@ internal sealed partial class LogSegment
     /// <summary>Whether the segment has writes that are not flushed yet.</summary>
     public bool NeedsFlush => _needsFlush;
 
-    /// <summary>Makes the log file of a new segment; its indexes get files when it is rolled, or closed.</summary>
+    /// <summary>Makes the log file of a new segment. Its indexes get files when it is rolled or closed.</summary>
     /// <param name="fileSystem">The disk.</param>
     /// <param name="directory">The log's directory.</param>
     /// <param name="baseOffset">The first offset it may have.</param>
-    /// <param name="jitter">A random number that says by how much of <c>segment.jitter.ms</c> it is rolled earlier.</param>
-    /// <param name="nowMs">Its age begins now.</param>
-    /// <param name="nameSuffix">What its files' names have after the usual: those of a cleaned segment are not yet the log's.</param>
+    /// <param name="jitter">A random number for the part of <c>segment.jitter.ms</c> by which it is rolled earlier.</param>
+    /// <param name="nowMs">The time from which its age counts.</param>
+    /// <param name="nameSuffix">A suffix for the names of its files: files of a cleaned segment do not belong to the log yet.</param>
     public static LogSegment Create(
         IFileSystem fileSystem, string directory, long baseOffset, ulong jitter, long nowMs, string nameSuffix = "")
     {
@@ -102,7 +102,7 @@ internal sealed partial class LogSegment
     /// <summary>The time that retention uses: the greatest timestamp, or the file's last write when no record has one.</summary>
     public long RetentionTimestampMs => MaxTimestamp.TimestampMs >= 0 ? _maxTimestampMs : LastWriteMs;
 
-    /// <summary>When the log file was last written; compaction hands it on to the file that takes its place.</summary>
+    /// <summary>The last write of the log file, which compaction keeps for the file that replaces it.</summary>
     public long LastWriteMs
     {
         get => _fileSystem.GetLastWriteMs(_file.Path);
@@ -155,7 +155,7 @@ internal sealed partial class LogSegment
     /// <param name="bytes">Bytes to be appended.</param>
     /// <param name="maxTimestampMs">The greatest timestamp in them.</param>
     /// <param name="lastOffset">The last offset in them.</param>
-    /// <param name="nowMs">For records without timestamps.</param>
+    /// <param name="nowMs">The time, for records without timestamps.</param>
     public bool ShouldRoll(LogConfig config, int bytes, long maxTimestampMs, long lastOffset, long nowMs)
     {
         EnsureIndexes(config);
@@ -171,7 +171,7 @@ internal sealed partial class LogSegment
     public void OnBecomeInactive(LogConfig config)
     {
         if (!_wasWritten)
-            return; // as the last orderly close left it
+            return; // it is as the last clean shutdown left it
         EnsureIndexes(config);
         var max = MaxTimestamp;
         _timeIndex.MaybeAppend(max.TimestampMs, max.Offset);
@@ -182,10 +182,10 @@ internal sealed partial class LogSegment
         _wasWritten = false;
     }
 
-    /// <summary>Acquires the log file with what is needed to make it durable; the caller fsyncs it outside the lock.</summary>
-    /// <remarks>The indexes of the active segment are left out: it holds the recovery point, so recovery makes them anew.</remarks>
+    /// <summary>Acquires the log file for a flush; the caller fsyncs it outside the lock.</summary>
+    /// <remarks>Leaves out the indexes of the active segment: the recovery point lies in it, so recovery rebuilds them.</remarks>
     /// <param name="isActive">Whether it is the active segment.</param>
-    /// <param name="hasNewFile">A file was made since the last flush: the directory has to be flushed too.</param>
+    /// <param name="hasNewFile">Whether a file was made since the last flush, so that the directory must be flushed too.</param>
     public SharedFile BeginFlush(bool isActive, out bool hasNewFile)
     {
         if (!isActive)
@@ -199,7 +199,7 @@ internal sealed partial class LogSegment
         return _file.Acquire();
     }
 
-    /// <summary>Makes the segment durable as it is, indexes included; the names of new files are left to the caller.</summary>
+    /// <summary>Makes the segment durable, with its indexes. The caller flushes the directory for the names of new files.</summary>
     public void Flush()
     {
         var file = BeginFlush(isActive: false, out _);
@@ -213,7 +213,7 @@ internal sealed partial class LogSegment
         }
     }
 
-    /// <summary>Writes what <see cref="Flush"/> does, for a caller who flushes the volume afterwards.</summary>
+    /// <summary>Writes the same files as <see cref="Flush"/>, for a caller that flushes the volume afterwards.</summary>
     public void WriteUnflushed()
     {
         if (!_needsFlush)
@@ -226,13 +226,13 @@ internal sealed partial class LogSegment
     /// <summary>Notes that a flush begun by <see cref="BeginFlush"/> failed.</summary>
     public void UndoFlush() => _needsFlush = true;
 
-    /// <summary>Gives back what is reserved past the end.</summary>
+    /// <summary>Gives back the space that is reserved past the end.</summary>
     public void GiveBackReserve() => _file.GiveBackReserve();
 
-    /// <summary>Holds the file open for a reader, who releases it.</summary>
+    /// <summary>Holds the file open for a reader, which releases it.</summary>
     public SharedFile Acquire() => _file.Acquire();
 
-    /// <summary>Where a search for <paramref name="offset"/> starts.</summary>
+    /// <summary>The position at which a search for <paramref name="offset"/> starts.</summary>
     public long LookupPosition(long offset, LogConfig config)
     {
         EnsureIndexes(config);
@@ -262,7 +262,7 @@ internal sealed partial class LogSegment
         return _offsetIndex.LookupBoundary(position);
     }
 
-    /// <summary>Where a search for the first record not older than <paramref name="timestampMs"/> starts.</summary>
+    /// <summary>The position at which a search for the first record not older than <paramref name="timestampMs"/> starts.</summary>
     public long LookupTimestamp(long timestampMs, long startOffset, LogConfig config)
     {
         EnsureIndexes(config);
@@ -287,7 +287,7 @@ internal sealed partial class LogSegment
         }
         catch (CorruptRecordException) when (from > 0)
         {
-            RebuildIndexes(config); // its last entry led to where no batch starts
+            RebuildIndexes(config); // its last entry points to a position without a batch
             return ReadNextOffset(_offsetIndex.LookupPosition(_offsetIndex.LastOffset));
         }
     }
@@ -345,7 +345,7 @@ internal sealed partial class LogSegment
         _indexesAreValid = _offsetIndex.File.IsLoaded && _timeIndex.File.IsLoaded;
     }
 
-    /// <summary>Gives the handle back without writing anything; the next use opens the file again.</summary>
+    /// <summary>Closes the file without writing anything; the next use opens it again.</summary>
     public void Abandon() => _file.Close();
 
     /// <summary>Adds <c>.deleted</c> to all its files; readers keep theirs open.</summary>
@@ -358,7 +358,7 @@ internal sealed partial class LogSegment
     /// <summary>Renames all its files to end in another suffix, or in none.</summary>
     public void ChangeNameSuffix(string from, string to)
     {
-        // The log goes first: after a crash in between, indexes without a log are dropped at load, and what is missing is made anew.
+        // The log file comes first: after a crash in between, a load drops indexes without a log file and rebuilds missing ones.
         foreach (var kind in s_fileSuffixes)
         {
             var path = _names.PathOf(kind);
@@ -377,7 +377,7 @@ internal sealed partial class LogSegment
             _fileSystem.Delete(_names.PathOf(kind));
     }
 
-    /// <summary>The directory was renamed.</summary>
+    /// <summary>Notes the new name of the directory.</summary>
     public void MovedTo(string directory) => _names.Directory = directory;
 
     private void IndexBatch(in RecordBatchView batch, long position, int intervalBytes)
@@ -394,8 +394,8 @@ internal sealed partial class LogSegment
     }
 
     /// <summary>
-    /// By how much the segment is rolled earlier than <c>segment.ms</c> says. The configuration may be another one than when the
-    /// segment was made, or opened.
+    /// How much earlier than <c>segment.ms</c> the segment is rolled. The configuration may have changed since the segment was made or
+    /// opened.
     /// </summary>
     private long RollJitterMs(LogConfig config) =>
         Math.Min(config.SegmentJitterMs, config.SegmentMs) is var max and > 0 ? (long)(_jitter % (ulong)max) : 0;
@@ -414,7 +414,7 @@ internal sealed partial class LogSegment
     private void FindMaxTimestamp(long position, Span<byte> buffer)
     {
         var walker = new BatchWalker(_file.Open(), position, Size, buffer);
-        while (walker.MoveToWhole()) // retention asks: a damaged segment must not stop it
+        while (walker.MoveToWhole()) // retention calls this, and a damaged segment must not stop it
         {
             if (walker.Batch.MaxTimestamp > _maxTimestampMs)
                 (_maxTimestampMs, _offsetOfMaxTimestamp) = (walker.Batch.MaxTimestamp, walker.Batch.LastOffset);

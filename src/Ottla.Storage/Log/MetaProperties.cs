@@ -5,7 +5,7 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>The file <c>meta.properties</c> of a log directory: which cluster, node and directory it is.</summary>
+/// <summary>The file <c>meta.properties</c> of a log directory: the ids of its cluster, its node and the directory.</summary>
 public sealed record MetaProperties
 {
     /// <summary>The file's name in a log directory.</summary>
@@ -39,7 +39,7 @@ public sealed record MetaProperties
         }
         catch (Exception missing) when (missing is FileNotFoundException or DirectoryNotFoundException)
         {
-            return null; // not asked before: a file that may not be read looks as if it were missing
+            return null; // FileExists says false for a file that it may not read, so it is not asked before
         }
 
         var values = Parse(Encoding.Latin1.GetString(bytes));

@@ -18,7 +18,7 @@ public sealed class OffsetCheckpointFile(IFileSystem fileSystem, string logDirec
     /// <summary>High watermarks.</summary>
     public const string HighWatermark = "replication-offset-checkpoint";
 
-    /// <summary>Where the cleaner goes on.</summary>
+    /// <summary>The offsets from which the cleaner goes on.</summary>
     public const string Cleaner = "cleaner-offset-checkpoint";
 
     private readonly string _path = Path.Combine(logDirectory, name);

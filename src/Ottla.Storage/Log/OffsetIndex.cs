@@ -66,7 +66,9 @@ internal sealed class OffsetIndex(IFileSystem fileSystem, SegmentNames names, lo
         File.Append(entry);
     }
 
-    /// <summary>Where to start looking for <paramref name="offset"/>: the position of the last entry not after it, else 0.</summary>
+    /// <summary>
+    /// The position at which a search for <paramref name="offset"/> starts: that of the last entry not after it, otherwise 0.
+    /// </summary>
     public long LookupPosition(long offset)
     {
         var slot = LastSlotWhere(0, offset - baseOffset);

@@ -3,16 +3,18 @@ using Ottla.Storage.Files;
 
 namespace Ottla.Storage.Log;
 
-/// <summary>The <c>.log</c> file of a segment: opened at first use, its blocks reserved ahead in steps, closed when idle.</summary>
+/// <summary>
+/// The <c>.log</c> file of a segment. It is opened at first use, reserves blocks ahead in steps, and is closed when idle.
+/// </summary>
 /// <remarks>
-/// The log's lock guards it. What <see cref="Acquire"/> gives may be read without the lock. Lives as long as its segment.
+/// The log's lock guards it. A file from <see cref="Acquire"/> may be read without the lock. Lives as long as its segment.
 /// </remarks>
 internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, long length)
 {
-    /// <summary>A file smaller than this reserves nothing: ten thousand small partitions must not eat the disk.</summary>
+    /// <summary>A file smaller than this reserves nothing, so that ten thousand small partitions do not fill the disk.</summary>
     private const long PreallocationThresholdBytes = 64 * 1024;
 
-    /// <summary>The largest step. Steps double with the file, so at most as much is reserved as is used.</summary>
+    /// <summary>The largest step. Steps double with the file, so that it reserves at most as much as it uses.</summary>
     private const long PreallocationStepBytesMax = 32 * 1024 * 1024;
 
     private const int CopyBufferBytes = 256 * 1024;
@@ -29,7 +31,7 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
     /// <summary>Bytes of valid batches: the logical length.</summary>
     public long Length { get; private set; } = length;
 
-    /// <summary>Makes the file, empty.</summary>
+    /// <summary>Creates the empty file.</summary>
     public void Create()
     {
         fileSystem.Open(Path, FileOpenMode.CreateOrTruncate).Dispose();
@@ -54,11 +56,12 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
 
     /// <summary>Writes at the end.</summary>
     /// <param name="bytes">Whole batches.</param>
-    /// <param name="sizeMax">How far the segment may grow: nothing is reserved past it.</param>
-    /// <param name="reserveAll">Reserve up to <paramref name="sizeMax"/> at once (<c>preallocate</c>).</param>
-    /// <param name="reserveBytes">Keep at least about half of this reserved past the end, if the disk has space: appends to it
-    /// work on a full disk.</param>
-    /// <exception cref="DiskFullException">There is no room; the file is as it was.</exception>
+    /// <param name="sizeMax">The largest size of the segment: the file reserves nothing past it.</param>
+    /// <param name="reserveAll">Whether to reserve up to <paramref name="sizeMax"/> at once (<c>preallocate</c>).</param>
+    /// <param name="reserveBytes">
+    /// The size of the reserve past the end, of which at least half is kept if the disk has space, so that appends succeed on a full disk.
+    /// </param>
+    /// <exception cref="DiskFullException">The disk is full; the file did not change.</exception>
     public void Append(ReadOnlySpan<byte> bytes, long sizeMax, bool reserveAll, int reserveBytes)
     {
         var file = Open();
@@ -80,7 +83,7 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
         }
         catch (DiskFullException)
         {
-            Trim(); // with what was written of these bytes
+            Trim(); // removes the part of the bytes that was written
             throw;
         }
 
@@ -95,14 +98,16 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
         _isFromElsewhere = false;
     }
 
-    /// <summary>Cuts off everything past the end: what was reserved, and what is left of a write that failed.</summary>
+    /// <summary>Cuts off everything past the end: reserved space, and the rest of a failed write.</summary>
     private void Trim()
     {
         Open().SetLength(Length);
         _reservedEnd = 0;
     }
 
-    /// <summary>Cuts the file. Readers of it keep seeing the old bytes: the kept part then moves to a new file of the same name.</summary>
+    /// <summary>
+    /// Cuts the file. If it has readers, which must keep the old bytes, this copies the kept part to a new file of the same name.
+    /// </summary>
     public void TruncateTo(long length)
     {
         Invariant.Check(length <= Length, "a log is truncated to less than it has");
@@ -123,7 +128,7 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
         _usedSinceTick = false;
     }
 
-    /// <summary>Ends the segment's own hold; readers keep theirs.</summary>
+    /// <summary>Releases the segment's own hold; readers keep theirs.</summary>
     public void Close()
     {
         _shared?.Release();
@@ -132,7 +137,7 @@ internal sealed class SegmentFile(IFileSystem fileSystem, SegmentNames names, lo
 
     private void ReplaceByCopy(IFile old, long length)
     {
-        // ".cleaned" is what Kafka and we drop at the next start if this is interrupted.
+        // If this is interrupted, the next start removes the ".cleaned" file, as Kafka's does.
         var path = Path;
         var replacementPath = path + LogFileNames.CleanedSuffix;
         var replacement = fileSystem.Open(replacementPath, FileOpenMode.CreateOrTruncate);

@@ -9,7 +9,7 @@ internal sealed class SegmentNames(string directory, long baseOffset, string nam
     /// <summary>The log's directory.</summary>
     public string Directory { get; set; } = directory;
 
-    /// <summary>What the names have after the usual; empty for a segment that is in use.</summary>
+    /// <summary>A suffix of all names; empty for a segment that is in use.</summary>
     public string NameSuffix { get; set; } = nameSuffix;
 
     /// <summary>The path of the file with one of the suffixes in <see cref="LogFileNames"/>.</summary>

@@ -4,7 +4,7 @@ using Ottla.Storage.Files;
 namespace Ottla.Storage.Log;
 
 /// <summary>An open file with several holders: its segment and the readers of its bytes. The last holder closes it.</summary>
-/// <remarks>Thread-safe. Made with one hold, its owner's.</remarks>
+/// <remarks>Thread-safe. Begins with the hold of its owner.</remarks>
 internal sealed class SharedFile(IFile file)
 {
     private int _holders = 1;

@@ -44,8 +44,8 @@ internal sealed class TimeIndex(IFileSystem fileSystem, SegmentNames names, long
         return true;
     }
 
-    /// <summary>The last entry as the file has it, without loading the index; (-1, base offset) when there is none.</summary>
-    /// <returns>False when it cannot be an entry: of a file that is damaged, or longer than its entries.</returns>
+    /// <summary>Reads the last entry of the file, without loading the index; (-1, base offset) when there is none.</summary>
+    /// <returns>False when it cannot be an entry, because the file is damaged or longer than its entries.</returns>
     public bool TryReadLast(out (long TimestampMs, long Offset) last)
     {
         Span<byte> entry = stackalloc byte[EntryBytes];

@@ -4,7 +4,7 @@ using Ottla.Storage.Files;
 namespace Ottla.Storage.Log;
 
 /// <summary>A transaction that was aborted.</summary>
-/// <param name="ProducerId">Whose it was.</param>
+/// <param name="ProducerId">The producer.</param>
 /// <param name="FirstOffset">The offset of its first record in this partition.</param>
 /// <param name="LastOffset">The offset of its abort marker.</param>
 /// <param name="LastStableOffset">The last stable offset when the marker was written.</param>
@@ -33,8 +33,8 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
     public IReadOnlyList<AbortedTransaction> Entries => Load();
 
     /// <summary>
-    /// Adds an entry, to the file too: markers are rare, and recovery starts where the last flush was. On a full disk the next
-    /// flush writes it.
+    /// Adds an entry, and writes it to the file: markers are rare, and recovery starts at the last flush. On a full disk the next flush
+    /// writes it.
     /// </summary>
     public void Append(AbortedTransaction transaction)
     {
@@ -51,7 +51,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
     }
 
     /// <summary>
-    /// Reads the file, without keeping anything, and checks that it can be the index of a segment that starts at
+    /// Reads the file, without loading the index, and checks that it can be the index of a segment that starts at
     /// <paramref name="baseOffset"/>.
     /// </summary>
     /// <returns>False when it must be rebuilt.</returns>
@@ -73,8 +73,8 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
     }
 
     /// <summary>
-    /// Collects what overlaps [<paramref name="startOffset"/>, <paramref name="upperBound"/>), in a list that is made with the first
-    /// find.
+    /// Collects the transactions that overlap [<paramref name="startOffset"/>, <paramref name="upperBound"/>). Creates the list for the
+    /// first one.
     /// </summary>
     /// <returns>True when no later segment can have more.</returns>
     public bool Collect(long startOffset, long upperBound, ref List<AbortedTransaction>? destination)
@@ -99,14 +99,14 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
             Keep(count);
     }
 
-    /// <summary>Forgets all entries.</summary>
+    /// <summary>Drops all entries.</summary>
     public void Reset()
     {
         _entries = [];
         Keep(0);
     }
 
-    /// <summary>Writes the entries, for a caller who flushes the volume afterwards.</summary>
+    /// <summary>Writes the entries, for a caller that flushes the volume afterwards.</summary>
     public void WriteUnflushed()
     {
         if (_hasUnsynced)
@@ -114,7 +114,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
     }
 
     /// <summary>Makes the entries durable.</summary>
-    /// <returns>Whether the file may be a new one, so that the directory has to be flushed too.</returns>
+    /// <returns>Whether the file may be new, so that the directory must be flushed too.</returns>
     public bool Flush()
     {
         if (_hasUnsynced)
@@ -140,7 +140,7 @@ internal sealed class TransactionIndex(IFileSystem fileSystem, SegmentNames name
                 BinaryPrimitives.ReadInt64BigEndian(entry[18..]),
                 BinaryPrimitives.ReadInt64BigEndian(entry[26..]));
 
-    /// <summary>Writes the entries that the file does not have.</summary>
+    /// <summary>Writes the entries that the file lacks.</summary>
     private void WriteBack()
     {
         if (_writtenCount == _entries!.Count)

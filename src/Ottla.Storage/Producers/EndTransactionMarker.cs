@@ -5,19 +5,19 @@ using Ottla.Protocol.Wire;
 namespace Ottla.Storage.Producers;
 
 /// <summary>The content of a transaction marker.</summary>
-/// <param name="IsAbort">Aborted, else committed.</param>
+/// <param name="IsAbort">True for an abort, false for a commit.</param>
 /// <param name="CoordinatorEpoch">The epoch of the coordinator that wrote it.</param>
 internal readonly record struct EndTransactionMarker(bool IsAbort, int CoordinatorEpoch)
 {
     /// <summary>Reads a control batch of a producer.</summary>
-    /// <exception cref="CorruptRecordException">It is no transaction marker.</exception>
+    /// <exception cref="CorruptRecordException">The batch is not a transaction marker.</exception>
     public static EndTransactionMarker Read(in RecordBatchView batch) =>
         TryRead(batch, out var marker)
             ? marker
             : throw new CorruptRecordException(
                 ErrorCode.InvalidRecord, $"The control batch at offset {batch.BaseOffset} is not a transaction marker.");
 
-    /// <summary>Reads a control batch; false when it is none that ends a transaction.</summary>
+    /// <summary>Reads a control batch; false when it is not a transaction marker.</summary>
     public static bool TryRead(in RecordBatchView batch, out EndTransactionMarker marker)
     {
         marker = default;

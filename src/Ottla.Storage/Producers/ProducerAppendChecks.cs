@@ -9,8 +9,8 @@ namespace Ottla.Storage.Producers;
 /// current coordinator (KIP-98, KIP-360, KIP-890).
 /// </summary>
 /// <remarks>
-/// Checks the batches of one append in order, each against what the ones before it would leave behind, and changes nothing else:
-/// the state is updated only once the bytes are written. The log's lock guards it; its scratch lives as long as the log.
+/// Checks the batches of one append in order, each against the state after the ones before it. Changes no other state: that is updated when
+/// the bytes are written. The log's lock guards it; it lives as long as the log.
 /// </remarks>
 internal sealed class ProducerAppendChecks(ProducerStateManager producers)
 {
@@ -24,11 +24,12 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
 
     /// <summary>Checks the next batch of the append.</summary>
     /// <param name="batch">The batch, with its offsets.</param>
-    /// <param name="origin">Who sends it.</param>
-    /// <param name="transactionVersion">For markers: what the coordinator goes by.</param>
-    /// <param name="guard">For data of a transaction that is not open yet: what its verification began with; null when it needs
-    /// none.</param>
-    /// <exception cref="LogException">It must not be appended.</exception>
+    /// <param name="origin">The sender.</param>
+    /// <param name="transactionVersion">For markers: the transaction version of the producer.</param>
+    /// <param name="guard">
+    /// For data of a transaction that is not open yet: the guard from its verification; null when the data needs none.
+    /// </param>
+    /// <exception cref="LogException">The batch must not be appended.</exception>
     public void Check(in RecordBatchView batch, AppendOrigin origin, short transactionVersion, VerificationGuard? guard)
     {
         var slot = FindOrAdd(batch.ProducerId);
@@ -78,7 +79,7 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
                 ErrorCode.OutOfOrderSequenceNumber,
                 $"Producer {batch.ProducerId} (epoch {batch.ProducerEpoch}) began a transaction with sequence {batch.BaseSequence} "
                     + $"instead of {(verification.BumpsEpoch ? 0 : verification.LowestSequence)}.");
-        // Without state (all was deleted, or the producer is new) any sequence may come first.
+        // Without state (it was deleted, or the producer is new) the first batch may have any sequence.
         if (!pending.HadState)
             return;
         var first = batch.BaseSequence;
@@ -98,7 +99,7 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
         {
             var bumps = transactionVersion >= EpochBumpingTransactionVersion;
             var isStale = bumps ? epoch <= pending.Epoch : epoch < pending.Epoch;
-            // A coordinator that recovers writes its marker again: harmless once the transaction has ended.
+            // A coordinator writes its marker again when it recovers, which does no harm after the transaction.
             var isRetry = bumps && epoch == pending.Epoch && (pending.TransactionFirstOffset < 0 || epoch == short.MaxValue);
             if (isStale && !isRetry)
                 throw InvalidEpoch(batch, pending.Epoch);
@@ -145,7 +146,7 @@ internal sealed class ProducerAppendChecks(ProducerStateManager producers)
         return _pending.Count - 1;
     }
 
-    /// <summary>What a producer's state will be after the batches checked so far.</summary>
+    /// <summary>A producer's state after the batches checked so far.</summary>
     private struct Pending
     {
         public long ProducerId;

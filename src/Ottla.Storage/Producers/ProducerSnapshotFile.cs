@@ -38,10 +38,10 @@ internal static class ProducerSnapshotFile
     }
 
     /// <summary>Writes a snapshot.</summary>
-    /// <param name="fileSystem">Where.</param>
-    /// <param name="path">Which; an existing file is overwritten.</param>
-    /// <param name="producers">In the order in which they are written.</param>
-    /// <param name="sync">Also fsync.</param>
+    /// <param name="fileSystem">The disk.</param>
+    /// <param name="path">The file; an existing one is overwritten.</param>
+    /// <param name="producers">The producers, in the order of the file.</param>
+    /// <param name="sync">Whether to fsync the file.</param>
     public static void Write(IFileSystem fileSystem, string path, IReadOnlyCollection<ProducerState> producers, bool sync)
     {
         var bytes = new byte[HeaderBytes + producers.Count * EntryBytes];

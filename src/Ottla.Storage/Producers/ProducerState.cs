@@ -17,7 +17,7 @@ internal readonly record struct ProducerBatch(int LastSequence, long LastOffset,
 }
 
 /// <summary>The last record of a producer in a log. Compaction keeps its batch, which holds the producer's sequence.</summary>
-/// <param name="LastDataOffset">The offset of its last record, or -1 when only a marker is left of it.</param>
+/// <param name="LastDataOffset">The offset of its last record, or -1 when the log has only a marker of it.</param>
 /// <param name="ProducerEpoch">Its epoch.</param>
 internal readonly record struct LastRecordOfProducer(long LastDataOffset, short ProducerEpoch);
 
@@ -25,7 +25,7 @@ internal readonly record struct LastRecordOfProducer(long LastDataOffset, short 
 /// <remarks>The log's lock guards it. Lives until the producer is idle for <c>producer.id.expiration.ms</c>.</remarks>
 internal sealed class ProducerState(long producerId)
 {
-    /// <summary>How many batches an idempotent producer may have in flight, so how many retries must be recognised.</summary>
+    /// <summary>How many batches an idempotent producer may have in flight, and so how many retries a log must recognise.</summary>
     public const int BatchesMax = 5;
 
     private Ring _batches;
@@ -42,7 +42,7 @@ internal sealed class ProducerState(long producerId)
     /// <summary>The first offset of the open transaction, or -1.</summary>
     public long CurrentTransactionFirstOffset { get; set; } = -1;
 
-    /// <summary>Batches known: 0 to 5.</summary>
+    /// <summary>How many batches are kept: 0 to 5.</summary>
     public int BatchCount { get; private set; }
 
     /// <summary>The sequence of the last record, or -1.</summary>
@@ -111,7 +111,7 @@ internal sealed class ProducerState(long producerId)
 /// <param name="ProducerId">Its id.</param>
 /// <param name="ProducerEpoch">Its epoch.</param>
 /// <param name="LastSequence">The sequence of its last record, or -1.</param>
-/// <param name="LastTimestampMs">When it last wrote.</param>
+/// <param name="LastTimestampMs">The time of its last write.</param>
 /// <param name="CoordinatorEpoch">The transaction coordinator's epoch in its last marker, or -1.</param>
 /// <param name="CurrentTransactionStartOffset">The first offset of its open transaction, or -1.</param>
 public readonly record struct ActiveProducer(

@@ -5,7 +5,7 @@ namespace Ottla.Storage.Producers;
 
 internal sealed partial class ProducerStateManager
 {
-    /// <summary>A snapshot was made since <see cref="FlushSnapshots"/>: its name is durable only once the directory is flushed.</summary>
+    /// <summary>Whether a snapshot was made since <see cref="FlushSnapshots"/>. A flush of the directory makes its name durable.</summary>
     public bool HasNewSnapshots { get; private set; }
 
     /// <summary>Finds the snapshots on disk.</summary>
@@ -36,9 +36,10 @@ internal sealed partial class ProducerStateManager
     }
 
     /// <summary>Writes a snapshot of the state at <see cref="EndOffset"/>, unless the latest is as new.</summary>
-    /// <param name="sync">Fsync now; else <see cref="FlushSnapshots"/> does.</param>
-    /// <param name="isRequired">A full disk is an error; else it only makes the next start longer, which replays the log from an
-    /// older snapshot.</param>
+    /// <param name="sync">Whether to fsync now; otherwise <see cref="FlushSnapshots"/> does.</param>
+    /// <param name="isRequired">
+    /// Whether a full disk is an error. Otherwise the next start replays the log from an older snapshot, which takes longer.
+    /// </param>
     public void TakeSnapshot(bool sync, bool isRequired = false)
     {
         if (EndOffset <= _snapshotOffset)
@@ -63,7 +64,7 @@ internal sealed partial class ProducerStateManager
         HasNewSnapshots = true;
     }
 
-    /// <summary>Makes the snapshots durable that were written without; their names are left to the caller.</summary>
+    /// <summary>Makes the snapshots durable that were written without a flush. The caller flushes the directory.</summary>
     public void FlushSnapshots()
     {
         HasNewSnapshots = false;
@@ -85,11 +86,11 @@ internal sealed partial class ProducerStateManager
             fileSystem.Delete(SnapshotPath(offset));
     }
 
-    /// <summary>Deletes the snapshots after an offset: the log ends there, or is not known to be what they were taken of.</summary>
+    /// <summary>Deletes the snapshots after an offset, because the log ends there or may have changed since they were taken.</summary>
     /// <returns>Whether there were any.</returns>
     public bool DeleteSnapshotsAfter(long offset) => DeleteSnapshots(snapshot => snapshot > offset);
 
-    /// <summary>The directory was renamed.</summary>
+    /// <summary>Notes the new name of the directory.</summary>
     public void MovedTo(string directory)
     {
         _directory = directory;
@@ -103,7 +104,7 @@ internal sealed partial class ProducerStateManager
         return unwanted.Count > 0;
     }
 
-    /// <summary>Writes the state to another directory, with whose snapshots it goes on.</summary>
+    /// <summary>Writes the state to another directory, and uses the snapshots there from now on.</summary>
     public void CopyTo(string directory)
     {
         MovedTo(directory);

@@ -14,7 +14,7 @@ internal readonly record struct CompletedTransaction(long ProducerId, long First
 /// The producers of a log: their sequences for duplicate detection, their open transactions for the last stable offset, and the
 /// snapshots of both on disk.
 /// </summary>
-/// <remarks>The log's lock guards it; it lives as long as the log. Recovery uses short-lived ones of its own.</remarks>
+/// <remarks>The log's lock guards it; it lives as long as the log. Recovery makes its own for a short time.</remarks>
 internal sealed partial class ProducerStateManager(IFileSystem fileSystem, string directory, LogConfig config, ILogger logger)
 {
     private readonly Dictionary<long, ProducerState> _producers = [];
@@ -34,7 +34,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
     private long _snapshotOffset;
     private long _lastGuard;
 
-    /// <summary>The state covers the log up to here.</summary>
+    /// <summary>The state covers the log up to this offset.</summary>
     public long EndOffset { get; private set; }
 
     public int Count => _producers.Count;
@@ -44,7 +44,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
     /// <summary>The offset of the latest snapshot on disk, or null.</summary>
     public long? LatestSnapshotOffset => _snapshots.Count == 0 ? null : _snapshots.Max;
 
-    /// <summary>The first offset whose fate is not yet known by every replica, or null.</summary>
+    /// <summary>The first offset whose outcome some replica may not know yet, or null.</summary>
     public long? FirstUnstableOffset
     {
         get
@@ -84,7 +84,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
             producer.CurrentTransactionFirstOffset)),
     ];
 
-    /// <summary>Takes over a batch that is in the log.</summary>
+    /// <summary>Updates the state for a batch of the log.</summary>
     /// <returns>True when it ended a transaction; the caller indexes it and then calls <see cref="Complete"/>.</returns>
     public bool Apply(in RecordBatchView batch, out CompletedTransaction completed)
     {
@@ -108,8 +108,8 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
     }
 
     /// <summary>
-    /// The last stable offset that an aborted transaction is indexed with: the next open one's start, else what follows the
-    /// marker.
+    /// The last stable offset for the index entry of an aborted transaction: the start of the next open transaction, otherwise the offset
+    /// after the marker.
     /// </summary>
     public long LastStableOffsetAt(in CompletedTransaction completed)
     {
@@ -130,7 +130,9 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
         _unreplicatedTransactions[completed.FirstOffset] = completed.LastOffset;
     }
 
-    /// <summary>Markers below <paramref name="highWatermark"/> are on every replica.</summary>
+    /// <summary>
+    /// Forgets the transactions whose markers are below <paramref name="highWatermark"/>, because all replicas have these.
+    /// </summary>
     public void OnHighWatermark(long highWatermark)
     {
         for (var i = _unreplicatedTransactions.Count - 1; i >= 0; i--)
@@ -149,7 +151,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
 
     public void AdvanceTo(long endOffset) => EndOffset = endOffset;
 
-    /// <summary>Forgets producers that are idle for too long and have no open transaction.</summary>
+    /// <summary>Removes producers that are idle for too long and have no open transaction.</summary>
     public void RemoveExpired(Instant now, long expirationMs)
     {
         foreach (var (producerId, producer) in _producers)
@@ -194,7 +196,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
         EndOffset = logStartOffset;
     }
 
-    /// <summary>The log is empty and starts at <paramref name="offset"/>.</summary>
+    /// <summary>Clears the state for a log that is empty and starts at <paramref name="offset"/>.</summary>
     public void TruncateFullyAndStartAt(long offset)
     {
         Clear();
@@ -214,7 +216,7 @@ internal sealed partial class ProducerStateManager(IFileSystem fileSystem, strin
 
     private void EndVerification(in RecordBatchView batch)
     {
-        // If each transaction has its own epoch, a marker of this epoch ended the one before; the waiting transaction is the next.
+        // If each transaction has its own epoch, a marker of this epoch ended the previous transaction; the verification is for the next.
         if (_verifications.TryGetValue(batch.ProducerId, out var verification)
             && !(batch.IsControl && verification.BumpsEpoch && batch.ProducerEpoch == verification.Epoch))
             _verifications.Remove(batch.ProducerId);

@@ -3,20 +3,20 @@ using Ottla.Kernel;
 namespace Ottla.Storage.Producers;
 
 /// <summary>
-/// Says that a log knew of no open transaction of a producer when its coordinator was asked for one. An append that bears it
-/// counts only as long as nothing has begun or ended there since: an answer about a transaction that is over by now lets nothing
-/// in (KIP-890).
+/// Proves that a producer had no open transaction in a log when the verification began. The log accepts an append with it only if no
+/// transaction of the producer has begun or ended there since: so a late answer of the coordinator cannot let a batch into a later
+/// transaction (KIP-890).
 /// </summary>
-/// <param name="Number">Never given twice by a log; 0 for no guard.</param>
+/// <param name="Number">A number that a log gives once; 0 for no guard.</param>
 public readonly record struct VerificationGuard(long Number)
 {
-    /// <summary>No guard: enough while the transaction is open.</summary>
+    /// <summary>No guard. It is enough while the transaction is open.</summary>
     public static readonly VerificationGuard None;
 }
 
 /// <summary>A producer's transaction that waits for the coordinator's answer.</summary>
 /// <remarks>
-/// The log's lock guards it. Lives until the producer's transaction begins or ends here, at the longest for
+/// The log's lock guards it. Lives until the producer's transaction begins or ends in the log, at most for
 /// <c>producer.id.expiration.ms</c>.
 /// </remarks>
 internal sealed class TransactionVerification(VerificationGuard guard, Instant startedAt, int sequence, short epoch, bool bumpsEpoch)
@@ -31,12 +31,12 @@ internal sealed class TransactionVerification(VerificationGuard guard, Instant s
     public short Epoch { get; private set; } = epoch;
 
     /// <summary>
-    /// The lowest sequence that was to be appended. Higher ones stay out: the lower one comes again, and then must not be out of
-    /// order.
+    /// The lowest sequence that waits for the verification. The log refuses higher ones, so that the producer's retry of the lower one is
+    /// still in order.
     /// </summary>
     public int LowestSequence { get; private set; } = sequence;
 
-    /// <summary>Another batch wants in.</summary>
+    /// <summary>Notes another batch that waits.</summary>
     public void Note(int sequence, short epoch)
     {
         if (epoch > Epoch)

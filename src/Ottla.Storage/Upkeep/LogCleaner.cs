@@ -270,7 +270,7 @@ public sealed partial class LogCleaner
         }
         catch (Exception failure) when (log.IsClosed)
         {
-            LogVoid(_logger, log.Partition, failure.Message); // it is deleted: whatever is missing is missing for that
+            LogVoid(_logger, log.Partition, failure.Message); // the log is deleted, so its files may be missing
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {

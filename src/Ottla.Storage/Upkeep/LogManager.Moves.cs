@@ -24,7 +24,7 @@ public sealed partial class LogManager
     /// Starts the move of a log to another directory and cancels its move to any other. A log that does not exist yet is created
     /// there later, unless the process restarts first.
     /// </summary>
-    /// <param name="partition">Whose log.</param>
+    /// <param name="partition">The partition.</param>
     /// <param name="directoryPath">The log directory.</param>
     /// <exception cref="LogException">
     /// LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR (a directory is offline), INVALID_REPLICA_ASSIGNMENT (it is cordoned),
@@ -62,7 +62,7 @@ public sealed partial class LogManager
             if (entry.Log.TopicId is { } topicId)
                 copy.AssignTopicId(topicId);
             Mover.Add(new LogMove(entry.Log, copy, target));
-            entry.Log.AbortCleaning(); // what is copied already would be compacted for nothing
+            entry.Log.AbortCleaning(); // the copy replaces the log, so compacting it now would be for nothing
         }
     }
 

@@ -81,7 +81,7 @@ public sealed partial class LogManager : IDisposable
     /// <exception cref="LogDirectoryInUseException">Another process uses a directory.</exception>
     /// <exception cref="InvalidDataException">A partition has a log in two directories.</exception>
     /// <exception cref="IOException">Every directory failed.</exception>
-    /// <exception cref="OperationCanceledException">The start was cancelled; what is on the disk is as after a crash.</exception>
+    /// <exception cref="OperationCanceledException">The start was cancelled; the disk is as after a crash.</exception>
     public static LogManager Open(LogManagerOptions options, IFileSystem fileSystem, TimeProvider time, ILogger logger)
     {
         if (options.LogDirectories.Count == 0)
@@ -111,7 +111,7 @@ public sealed partial class LogManager : IDisposable
     public LogDirectory? FindDirectory(TopicPartition partition) => _logs.TryGetValue(partition, out var entry) ? entry.Directory : null;
 
     /// <summary>The log of a partition; creates an empty one if there is none.</summary>
-    /// <param name="partition">Whose.</param>
+    /// <param name="partition">The partition.</param>
     /// <param name="topicId">The topic's id, for <c>partition.metadata</c>.</param>
     /// <param name="directoryPath">
     /// The log directory for a new log. A directory named by <see cref="Move"/> wins; without either the directory with the
@@ -151,7 +151,7 @@ public sealed partial class LogManager : IDisposable
         return result;
     }
 
-    /// <summary>Drops everything of a follower's log, and writes the new recovery point at once.</summary>
+    /// <summary>Drops all records of a follower's log, and writes the new recovery point at once.</summary>
     /// <returns>False when the replica does not follow in this epoch any more: nothing was changed.</returns>
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR.</exception>
     public bool TryTruncateFullyAndStartAt(PartitionLog log, long offset, int leaderEpoch)
@@ -463,7 +463,7 @@ public sealed partial class LogManager : IDisposable
         foreach (var entry in _logs.Values)
         {
             if (entry.Directory == directory)
-                entry.Log.TakeOffline(failure); // nobody looks after its logs any more: they must not go on acknowledging
+                entry.Log.TakeOffline(failure); // the manager no longer flushes its logs, so they must not acknowledge writes
         }
 
         NotePlacement();

@@ -5,8 +5,8 @@ using Ottla.Kernel;
 namespace Ottla.Storage.Upkeep;
 
 /// <summary>
-/// Hashes partitions with a seed of the node, where .NET hashes strings with one of the process: so upkeep takes the logs in an order that
-/// follows from the seed, and a simulation repeats it. The seed is still one that makers of topics do not know.
+/// Hashes partitions with a seed of the node, where .NET hashes strings with a seed of the process. So upkeep visits logs in an order that
+/// follows from the seed, and a simulation can repeat it. Clients that name topics do not know the seed.
 /// </summary>
 /// <remarks>Immutable.</remarks>
 internal sealed class TopicPartitionComparer(ulong seed) : IEqualityComparer<TopicPartition>
