@@ -107,7 +107,9 @@ public sealed class Forwarder(ControllerChannel channel, MetadataCache metadata,
         failure.Kind is RequestFailureKind.TimedOut or RequestFailureKind.Closed ? ErrorCode.RequestTimedOut : ErrorCode.UnknownServerError,
         failure.Message);
 
-    /// <summary>The channel is closed because this node stops: the client asks another broker, and may find its request carried out.</summary>
+    /// <summary>
+    /// The channel is closed because this node stops: the client asks another broker, and may find its request carried out.
+    /// </summary>
     private static ApiException Stopping() =>
         new(ErrorCode.RequestTimedOut, "This broker is stopping, and no active controller answered before: ask another broker.");
 

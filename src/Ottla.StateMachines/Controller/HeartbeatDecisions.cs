@@ -62,7 +62,7 @@ internal sealed class HeartbeatDecisions(QuorumController controller)
             {
                 List<MetadataRecord> records = [];
                 AddFence(image, broker, records);
-                return new(records, Tell(silence), false);
+                return new(records, Describe(silence), false);
             }
 
             controller.Sessions.Expire(silence.BrokerId);
@@ -71,7 +71,7 @@ internal sealed class HeartbeatDecisions(QuorumController controller)
         return null;
     }
 
-    private static string Tell(BrokerSilence silence) => silence.HasEnded
+    private static string Describe(BrokerSilence silence) => silence.HasEnded
         ? $"The process of broker {silence.BrokerId} has ended: its connection is closed, and its listeners refuse new ones. It was fenced "
             + "until it starts again"
         : $"Nothing was heard from broker {silence.BrokerId} for {silence.Milliseconds} ms, so it was fenced until its heartbeats come "

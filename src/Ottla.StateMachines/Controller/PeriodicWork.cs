@@ -110,14 +110,15 @@ internal sealed class PeriodicWork
                     continue;
                 draft.TryAdd(draft.Begin(topic, topic.Partitions[index], index) with { Election = election });
                 if (draft.Records.Count >= ElectionsPerRunMax)
-                    return new(new(draft.Records, Tell(draft.Records.Count, how), false), true);
+                    return new(new(draft.Records, DescribeMoves(draft.Records.Count, how), false), true);
             }
         }
 
-        return new(new(draft.Records, Tell(draft.Records.Count, how), false), false);
+        return new(new(draft.Records, DescribeMoves(draft.Records.Count, how), false), false);
     }
 
-    private static string? Tell(int count, string how) => count == 0 ? null : $"The leadership of {count} partitions was moved {how}";
+    private static string? DescribeMoves(int count, string how) =>
+        count == 0 ? null : $"The leadership of {count} partitions was moved {how}";
 
     private readonly record struct Outcome(Decision<MetadataRecord, string?> Decision, bool HasMore);
 

@@ -2,7 +2,9 @@ using Ottla.Kernel;
 
 namespace Ottla.StateMachines.Replication;
 
-/// <summary>What a leader knows of one follower. Belongs to a <see cref="PartitionLeaderState"/>, and lives as long as the assignment.</summary>
+/// <summary>
+/// What a leader knows of one follower. Belongs to a <see cref="PartitionLeaderState"/>, and lives as long as the assignment.
+/// </summary>
 public sealed class FollowerProgress
 {
     /// <summary>An offset that is not known: the follower has not fetched from this leader.</summary>

@@ -5,7 +5,9 @@ namespace Ottla.StateMachines.Replication;
 
 /// <summary>A member of a proposed ISR.</summary>
 /// <param name="BrokerId">The broker.</param>
-/// <param name="BrokerEpoch">The epoch in which the leader knows it; -1 when it has not fetched yet, and the controller does not check it.</param>
+/// <param name="BrokerEpoch">
+/// The epoch in which the leader knows it; -1 when it has not fetched yet, and the controller does not check it.
+/// </param>
 public readonly record struct IsrMember(int BrokerId, long BrokerEpoch);
 
 /// <summary>A change of the ISR that a leader asks the controller for. Compared by reference: an answer belongs to one proposal.</summary>

@@ -194,7 +194,9 @@ public sealed class PartitionLeaderState
     /// The offset before which everything is committed: the least end of the maximal ISR, and of those that are caught up and may join. The
     /// latter could never join if the high watermark kept ahead of them.
     /// </summary>
-    /// <returns>The offset, -1 when a member of the ISR has not fetched yet, or the ISR is below its minimum: it does not move then.</returns>
+    /// <returns>
+    /// The offset, -1 when a member of the ISR has not fetched yet, or the ISR is below its minimum: it does not move then.
+    /// </returns>
     public long HighWatermark(in LeaderMoment moment)
     {
         if (Isr.Length < MinIsr(moment.MinInSyncReplicas))
@@ -244,7 +246,9 @@ public sealed class PartitionLeaderState
     private bool IsAboutToJoin(FollowerProgress follower, in LeaderMoment moment) =>
         follower.IsCaughtUp(moment.EndOffset, moment.Now, moment.LagMaxMs) && IsEligible(follower, moment.Cluster);
 
-    /// <summary>The controller refuses others: those that are fenced or leave, and those that have registered anew since they fetched.</summary>
+    /// <summary>
+    /// The controller refuses others: those that are fenced or leave, and those that have registered anew since they fetched.
+    /// </summary>
     private static bool IsEligible(FollowerProgress follower, ClusterImage cluster) =>
         follower.BrokerEpoch is { } epoch
         && cluster.Broker(follower.Id) is { IsActive: true } broker

@@ -98,7 +98,10 @@ public sealed class InterleavingSimulation : ISimulation
             });
         }
 
-        /// <summary>Does what a worker of the cleaner does: the workers of its own loop share one thread here, and do not interrupt each other.</summary>
+        /// <summary>
+        /// Does the work of one more worker of the cleaner. The workers of the cleaner's own loop share one actor here, and do not
+        /// interrupt each other.
+        /// </summary>
         private async Task CleanAsync(InterleavedNode node)
         {
             while (!node.Stopping.IsCancellationRequested)

@@ -13,7 +13,8 @@ public sealed class ClusterStartTests
     {
         await using var cluster = new TestCluster([1, 2, 3], [1, 2, 3]);
         var one = cluster.Nodes[first].StartAsync();
-        await Waiting.UntilAsync(() => cluster.Log.Logger.Warnings.Any(line => line.StartsWith("Waiting for an active controller", StringComparison.Ordinal)));
+        await Waiting.UntilAsync(() => cluster.Log.Logger.Warnings.Any(
+            line => line.StartsWith("Waiting for an active controller", StringComparison.Ordinal)));
         Assert.False(one.IsCompleted); // it waits for a majority
         await cluster.StartAsync([second, third]);
         await one.WaitAsync(TestCluster.Patience);

@@ -116,7 +116,8 @@ public sealed class ProtocolDocumentTests
                 entry is null ? "" : string.Join(", ", TestsOf(schema.Key).Select(Link)),
                 schema.Description,
             ];
-            text.Append("| ").Append(string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal)))).Append(" |\n");
+            text.Append("| ").Append(string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal))));
+            text.Append(" |\n");
         }
 
         return text.ToString();
@@ -148,7 +149,8 @@ public sealed class ProtocolDocumentTests
 
     /// <summary>The file that declares the handler.</summary>
     private static string HandlerOf(ApiEntry entry) => RepositoryFiles.Relative(
-        RepositoryFiles.Find("src/Ottla.Broker", "*.cs").Single(file => File.ReadAllText(file).Contains($"class {entry.HandlerType.Name}(", StringComparison.Ordinal)
+        RepositoryFiles.Find("src/Ottla.Broker", "*.cs").Single(file =>
+            File.ReadAllText(file).Contains($"class {entry.HandlerType.Name}(", StringComparison.Ordinal)
             || File.ReadAllText(file).Contains($"class {entry.HandlerType.Name} ", StringComparison.Ordinal)));
 
     /// <summary>The files whose tests call an API, or that call it for them.</summary>

@@ -113,7 +113,9 @@ public sealed class StorageFormatterTests
         AssertRefusedWith("Duplicate directory ID", request, _ => new FormattedDirectory("c", 1, new Uuid(4, 400)));
         AssertRefusedWith("Invalid reserved directory ID", request, _ => new FormattedDirectory("c", 1, Uuid.One));
         var voter = new InitialController(1, "h", 9093, new Uuid(4, 400));
-        AssertRefusedWith("belongs to another directory of this node", request with { HasDynamicQuorum = true, InitialControllers = [voter] },
+        AssertRefusedWith(
+            "belongs to another directory of this node",
+            request with { HasDynamicQuorum = true, InitialControllers = [voter] },
             path => path == "/b" ? new FormattedDirectory("c", 1, voter.DirectoryId) : null);
     }
 

@@ -150,7 +150,8 @@ public sealed class ControllerChannelTests : IAsyncDisposable
         var ids = Ids();
         var next = ids.NextAsync().AsTask();
         _clock.Advance(TimeSpan.FromSeconds(1));
-        Assert.Equal(ErrorCode.CoordinatorLoadInProgress, (await Assert.ThrowsAsync<ApiException>(() => next.WaitAsync(Patience))).Error.Code);
+        Assert.Equal(
+            ErrorCode.CoordinatorLoadInProgress, (await Assert.ThrowsAsync<ApiException>(() => next.WaitAsync(Patience))).Error.Code);
         _one.Allocate = _ => Task.FromResult(new AllocateProducerIdsResponse { ProducerIdStart = 7000, ProducerIdLen = 1000 });
         _locator.Current = _one.Address;
         Assert.Equal(7000, await ids.NextAsync().AsTask().WaitAsync(Patience));
@@ -174,7 +175,8 @@ public sealed class ControllerChannelTests : IAsyncDisposable
     }
 
     private Task<AllocateProducerIdsResponse> AllocateAsync(long brokerEpoch = 0) =>
-        _channel.SendAsync<AllocateProducerIdsRequest, AllocateProducerIdsResponse>(new AllocateProducerIdsRequest { BrokerEpoch = brokerEpoch });
+        _channel.SendAsync<AllocateProducerIdsRequest, AllocateProducerIdsResponse>(
+            new AllocateProducerIdsRequest { BrokerEpoch = brokerEpoch });
 
     private Task<CreateTopicsResponse?> ForwardAsync(List<string> ended)
     {

@@ -34,7 +34,13 @@ public sealed class ControllerConversationTests
                 });
                 Assert.Equal(0, created.Topics[0].ErrorCode);
                 var producer = await client.CallAsync<InitProducerIdRequest, InitProducerIdResponse>(
-                    new InitProducerIdRequest { TransactionalId = null, TransactionTimeoutMs = 60_000, ProducerId = -1, ProducerEpoch = -1 });
+                    new InitProducerIdRequest
+                    {
+                        TransactionalId = null,
+                        TransactionTimeoutMs = 60_000,
+                        ProducerId = -1,
+                        ProducerEpoch = -1,
+                    });
                 Assert.Equal(0, producer.ErrorCode);
             }
 
@@ -43,7 +49,8 @@ public sealed class ControllerConversationTests
         }
 
         var messages = recorder.Messages.Where(message => Apis.Contains(message.Api)).ToList();
-        Assert.Contains(messages, message => message.IsRequest && message.Api == ApiKey.BrokerHeartbeat && message.Read<BrokerHeartbeatRequest>().WantShutDown);
+        Assert.Contains(messages, message => message.IsRequest && message.Api == ApiKey.BrokerHeartbeat
+            && message.Read<BrokerHeartbeatRequest>().WantShutDown);
         var kafkas = RecordedMessages.Excerpt("controller-messages.jsonl.gz").ToLookup(message => message.IsRequest, MessageShape.Of);
         Assert.All(Apis, api => Assert.Contains(kafkas[true], shape => shape.StartsWith($"{api} ", StringComparison.Ordinal)));
         foreach (var message in messages)

@@ -31,7 +31,8 @@ internal sealed class FakeController : IAsyncDisposable
             [
                 new PlainApiEntry<ApiVersionsRequest, ApiVersionsResponse>(new ApiVersionsHandler(
                     () => table!, new ClusterView("c", () => MetadataImage.Empty), id, SupportedFeatures.Latest, () => 1)),
-                new PlainApiEntry<EnvelopeRequest, EnvelopeResponse>(new Handler<EnvelopeRequest, EnvelopeResponse>(request => Envelope(request))),
+                new PlainApiEntry<EnvelopeRequest, EnvelopeResponse>(
+                    new Handler<EnvelopeRequest, EnvelopeResponse>(request => Envelope(request))),
                 new PlainApiEntry<AllocateProducerIdsRequest, AllocateProducerIdsResponse>(
                     new Handler<AllocateProducerIdsRequest, AllocateProducerIdsResponse>(request => Allocate(request))),
                 new PlainApiEntry<AlterPartitionRequest, AlterPartitionResponse>(
@@ -43,9 +44,11 @@ internal sealed class FakeController : IAsyncDisposable
     /// <summary>Where it is reached.</summary>
     public ControllerAddress Address { get; }
 
-    public Func<EnvelopeRequest, Task<EnvelopeResponse>> Envelope { get; set; } = _ => throw new InvalidOperationException("no test asks for it");
+    public Func<EnvelopeRequest, Task<EnvelopeResponse>> Envelope { get; set; } =
+        _ => throw new InvalidOperationException("no test asks for it");
 
-    public Func<AllocateProducerIdsRequest, Task<AllocateProducerIdsResponse>> Allocate { get; set; } = _ => throw new InvalidOperationException("no test asks for it");
+    public Func<AllocateProducerIdsRequest, Task<AllocateProducerIdsResponse>> Allocate { get; set; } =
+        _ => throw new InvalidOperationException("no test asks for it");
 
     public Func<AlterPartitionRequest, Task<AlterPartitionResponse>> AlterPartition { get; set; } = _ => throw new InvalidOperationException("no test asks for it");
 
@@ -56,12 +59,20 @@ internal sealed class FakeController : IAsyncDisposable
     }
 
     /// <summary>A channel to whomever a locator names.</summary>
-    public static ControllerChannel ChannelOf(InMemoryTransport network, IControllerLocator locator, TimeProvider time, TimeSpan retryTimeout) => new(
+    public static ControllerChannel ChannelOf(
+        InMemoryTransport network, IControllerLocator locator, TimeProvider time, TimeSpan retryTimeout) => new(
         "test",
         locator,
         address => new RequestChannel(
             network, new BufferPool(), address,
-            new RequestChannelOptions { ClientId = "1", ReconnectBackoff = TimeSpan.Zero, ReconnectBackoffMax = TimeSpan.Zero, FailsWhileDisconnected = true, InFlightMax = 1 },
+            new RequestChannelOptions
+            {
+                ClientId = "1",
+                ReconnectBackoff = TimeSpan.Zero,
+                ReconnectBackoffMax = TimeSpan.Zero,
+                FailsWhileDisconnected = true,
+                InFlightMax = 1,
+            },
             new Prng(1), time, NullLogger.Instance),
         retryTimeout,
         time,
