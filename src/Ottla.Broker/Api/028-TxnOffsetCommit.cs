@@ -22,7 +22,7 @@ namespace Ottla.Broker.Api;
 /// STALE_MEMBER_EPOCH and GROUP_ID_NOT_FOUND), FENCED_INSTANCE_ID, INVALID_GROUP_ID, INVALID_PRODUCER_EPOCH; of the verification (KIP-890;
 /// up to version 4 the client must have added the group to the transaction, from version 5 on the broker adds it): INVALID_TXN_STATE,
 /// TRANSACTION_ABORTABLE (v4+), INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS; and those of <see cref="CoordinatorHost{TCommand}"/>,
-/// of which versions 0 and 1 do not know COORDINATOR_LOAD_IN_PROGRESS.
+/// where versions 0 and 1 have COORDINATOR_NOT_AVAILABLE for COORDINATOR_LOAD_IN_PROGRESS.
 /// </remarks>
 internal sealed class TxnOffsetCommitHandler(
     CoordinatorHost<GroupCommand> groups, ClusterView cluster, HostedTopics hosted, TransactionVerifier verifier)

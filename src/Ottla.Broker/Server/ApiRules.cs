@@ -79,7 +79,7 @@ public sealed record ApiRules(RequestQuota Quota, IReadOnlyList<RequiredOperatio
         [ApiKey.Metadata] = Needs(
             [
                 new(Describe, Topic),
-                new(Create, Cluster) { Or = new(Create, Topic), When = "topics that are to be created" },
+                new(Create, Cluster) { Or = new(Create, Topic), When = "topics that the broker creates" },
             ]),
         [ApiKey.OffsetCommit] = Needs([new(Read, Group), new(Read, Topic)]),
         [ApiKey.OffsetFetch] = Needs([new(Describe, Group), new(Describe, Topic)]),

@@ -111,7 +111,7 @@ internal static class SecurityConfigs
             "Difference allowed between the clocks of broker and identity provider."),
         Bool("sasl.oauthbearer.allow.unverified.audience", false, ReadOnly, Medium,
             "Whether tokens are accepted without an expected audience being set."),
-        List("sasl.oauthbearer.expected.audience", "", AnyList(), ReadOnly, High, "Audiences one of which a token must be for."),
+        List("sasl.oauthbearer.expected.audience", "", AnyList(), ReadOnly, High, "Audiences; a token must name one of them."),
         Bool("sasl.oauthbearer.allow.unverified.issuer", false, ReadOnly, Medium,
             "Whether tokens are accepted without an expected issuer being set."),
         Text("sasl.oauthbearer.expected.issuer", null, null, ReadOnly, High, "The issuer a token must come from."),

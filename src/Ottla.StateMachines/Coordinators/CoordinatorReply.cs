@@ -37,7 +37,7 @@ public abstract class CoordinatorReply(ReplyTo to)
     /// <summary>The error; none when there is a reply.</summary>
     public virtual ApiError Error => ApiError.None;
 
-    /// <summary>Gives the answer to who waits for it. The host calls it.</summary>
+    /// <summary>Gives the answer to its receiver. The host calls it.</summary>
     /// <param name="receiver">Waits for a reply of the type that the request's command has.</param>
     public abstract void Deliver(ReplyReceiver receiver);
 }
@@ -80,6 +80,6 @@ public abstract class ReplyReceiver
 /// <summary>Waits for a <typeparamref name="TReply"/>.</summary>
 public abstract class ReplyReceiver<TReply> : ReplyReceiver
 {
-    /// <summary>The reply is there.</summary>
+    /// <summary>Receives the reply.</summary>
     public abstract void Receive(TReply reply);
 }
