@@ -36,17 +36,25 @@ internal sealed class BrokerConnection
     /// <summary>Whether nothing went wrong yet.</summary>
     public bool IsOpen { get; private set; } = true;
 
-    public static async Task<BrokerConnection> OpenAsync(SimProcess process, IPEndPoint endpoint, string clientId, BrokerBug? bug = null)
+    /// <summary>Connects to a broker.</summary>
+    /// <exception cref="ConnectionLostException">Nobody listens there, or nobody answers in time.</exception>
+    public static async Task<BrokerConnection> OpenAsync(
+        SimProcess process, IPEndPoint endpoint, string clientId, TimeSpan timeout, BrokerBug? bug = null)
     {
+        using var patience = new CancellationTokenSource(timeout, process.Clock);
         try
         {
-            var connection = new BrokerConnection(process, await process.Transport.ConnectAsync(endpoint, default), clientId, bug);
+            var connection = new BrokerConnection(process, await process.Transport.ConnectAsync(endpoint, patience.Token), clientId, bug);
             process.Watch(connection.ReceiveAsync());
             return connection;
         }
         catch (SocketException e)
         {
             throw new ConnectionLostException(e.Message);
+        }
+        catch (OperationCanceledException)
+        {
+            throw new ConnectionLostException($"no connection to {endpoint} in {timeout}");
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Net;
 using Ottla.HistoryChecker.History;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -35,24 +36,82 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
     /// <summary>Goes on from elsewhere.</summary>
     public void Seek(TopicPartition partition, long offset) => _positions[partition] = offset;
 
-    /// <summary>Asks once for what comes next.</summary>
-    /// <exception cref="ConnectionLostException">There was no answer, or one that asks for a retry.</exception>
-    /// <exception cref="SimulationException">The broker says what it must not.</exception>
+    /// <summary>Asks once for what comes next: every leader, each for its partitions.</summary>
+    /// <exception cref="ConnectionLostException">No leader answers.</exception>
+    /// <exception cref="SimulationException">A broker says what it must not.</exception>
     public async Task<PollResult> PollAsync()
     {
-        var version = client.VersionOf(ApiKey.Fetch);
         var names = new Dictionary<Uuid, string>();
-        if (version >= FirstVersionWithTopicIds)
+        if (client.VersionOf(ApiKey.Fetch) >= FirstVersionWithTopicIds)
         {
             foreach (var topic in _positions.Keys.Select(partition => partition.Topic).Distinct())
                 names[await client.TopicIdAsync(topic)] = topic;
         }
 
+        var fetches = new List<Task<bool>>();
+        var records = new List<PolledRecord>();
+        ConnectionLostException? failure = null;
+        var (leaders, isAtEnd) = await GroupByLeaderAsync();
+        foreach (var led in leaders)
+            fetches.Add(FetchAsync(led, names, records));
+        var answers = 0;
+        foreach (var fetch in fetches)
+        {
+            try
+            {
+                isAtEnd &= await fetch;
+                answers++;
+            }
+            catch (ConnectionLostException e)
+            {
+                (isAtEnd, failure) = (false, e);
+            }
+        }
+
+        return answers > 0 ? new PollResult(records, isAtEnd) : throw failure ?? new ConnectionLostException("no partition has a leader");
+    }
+
+    /// <summary>The partitions by who leads them, and whether all have a leader.</summary>
+    private async Task<(IReadOnlyCollection<List<TopicPartition>> Leaders, bool AreComplete)> GroupByLeaderAsync()
+    {
+        var leaders = new Dictionary<IPEndPoint, List<TopicPartition>>();
+        var areComplete = true;
+        foreach (var partition in _positions.Keys.ToList())
+        {
+            try
+            {
+                var leader = await client.LocateAsync(Destination.LeaderOf(partition));
+                if (!leaders.TryGetValue(leader, out var led))
+                    leaders.Add(leader, led = []);
+                led.Add(partition);
+            }
+            catch (ConnectionLostException)
+            {
+                areComplete = false;
+            }
+        }
+
+        return (leaders.Values, areComplete);
+    }
+
+    /// <returns>Whether all were read to the end of what is stored, and nothing is open there.</returns>
+    private async Task<bool> FetchAsync(
+        IReadOnlyList<TopicPartition> partitions, IReadOnlyDictionary<Uuid, string> names, List<PolledRecord> records)
+    {
         var ids = names.ToDictionary(name => name.Value, name => name.Key);
-        var response = await client.CallAsync<FetchRequest, FetchResponse>(Request(ids));
+        FetchResponse response;
+        try
+        {
+            response = await client.CallAsync<FetchRequest, FetchResponse>(Request(partitions, ids), Destination.LeaderOf(partitions[0]));
+        }
+        catch (ConnectionLostException)
+        {
+            ForgetLeaders(partitions);
+            throw;
+        }
+
         if (response.ErrorCode != (short)ErrorCode.None)
             throw new ConnectionLostException($"Fetch: {(ErrorCode)response.ErrorCode}");
-        var records = new List<PolledRecord>();
         var isAtEnd = true;
         foreach (var topic in response.Responses)
         {
@@ -61,24 +120,34 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
                     new TopicPartition(names.GetValueOrDefault(topic.TopicId, topic.Topic), answer.PartitionIndex), answer, records);
         }
 
-        return new PollResult(records, isAtEnd);
+        return isAtEnd;
     }
 
-    private FetchRequest Request(Dictionary<string, Uuid> ids) => new()
+    private void ForgetLeaders(IReadOnlyList<TopicPartition> partitions)
+    {
+        foreach (var partition in partitions)
+            client.Forget(Destination.LeaderOf(partition));
+    }
+
+    private FetchRequest Request(IReadOnlyList<TopicPartition> partitions, Dictionary<string, Uuid> ids) => new()
     {
         MaxWaitMs = MaxWaitMs,
         MinBytes = 1,
         MaxBytes = BytesMax,
         IsolationLevel = (sbyte)(isReadCommitted ? 1 : 0),
-        Topics = [.. _positions.GroupBy(position => position.Key.Topic).Select(topic => new FetchRequest.FetchTopic
+        Topics = [.. partitions.GroupBy(partition => partition.Topic).Select(topic => new FetchRequest.FetchTopic
         {
             Topic = ids.Count == 0 ? topic.Key : "",
             TopicId = ids.GetValueOrDefault(topic.Key),
             Partitions = [
                 .. topic.Select(
-                    position =>
-                    new FetchRequest.FetchPartition { Partition = position.Key.Partition, FetchOffset = position.Value,
-                        PartitionMaxBytes = BytesMax })],
+                    partition => new FetchRequest.FetchPartition
+                    {
+                        Partition = partition.Partition,
+                        CurrentLeaderEpoch = client.LeaderEpochOf(partition),
+                        FetchOffset = _positions[partition],
+                        PartitionMaxBytes = BytesMax,
+                    })],
         })],
     };
 
@@ -86,7 +155,11 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
     private bool Take(TopicPartition partition, FetchResponse.PartitionData answer, List<PolledRecord> records)
     {
         if (SimClient.IsRetriable((ErrorCode)answer.ErrorCode))
-            throw new ConnectionLostException($"Fetch of {partition}: {(ErrorCode)answer.ErrorCode}");
+        {
+            client.Forget(Destination.LeaderOf(partition));
+            return false;
+        }
+
         if (answer.ErrorCode != (short)ErrorCode.None)
             throw new SimulationException($"Fetch of {partition} at {_positions[partition]} failed: {(ErrorCode)answer.ErrorCode}");
         var aborted = new AbortedProducers(answer.AbortedTransactions ?? []);

@@ -95,40 +95,26 @@ internal sealed class RecordSender
     {
         while (!_isClosed)
         {
+            if (_pending.Exists(batch => batch.Deadline < _client.Now))
+                Fail();
+            var changed = _changed.Task;
+            if (NextToSend() is not { } batch)
+            {
+                await changed;
+                continue;
+            }
+
             try
             {
-                if (_pending.Count > 0)
-                    await SendOverAsync(await _client.ConnectAsync());
+                var connection = await _client.ConnectAsync(Destination.LeaderOf(batch.Partition));
+                if (UsesTopicIds)
+                    await _client.TopicIdAsync(batch.Partition.Topic); // so that nothing is waited for between here and the wire
+                if (connection.IsOpen && NextToSend() == batch)
+                    _client.Process.Watch(TransmitAsync(connection, batch));
             }
             catch (ConnectionLostException)
             {
-                // Over the next one.
-            }
-
-            if (_pending.Count == 0)
-                await _changed.Task;
-            else
-                await _client.BackOffAsync();
-            if (_pending.Exists(batch => batch.Deadline < _client.Now))
-                Fail();
-        }
-    }
-
-    /// <summary>Sends what there is, for as long as the connection lasts.</summary>
-    private async Task SendOverAsync(BrokerConnection connection)
-    {
-        while (connection.IsOpen && !_isClosed && _pending.Count > 0)
-        {
-            var changed = _changed.Task;
-            if (NextToSend() is { } batch)
-            {
-                if (UsesTopicIds)
-                    await _client.TopicIdAsync(batch.Partition.Topic); // so that nothing is waited for between here and the wire
-                _client.Process.Watch(TransmitAsync(connection, batch));
-            }
-            else
-            {
-                await changed;
+                _client.Process.Watch(PutOffAsync(batch)); // others may have a leader that answers
             }
         }
     }
@@ -162,9 +148,11 @@ internal sealed class RecordSender
             var answer = response.Responses.Single().PartitionResponses.Single();
             _client.Process.Tell?.Invoke($"{batch}: {(ErrorCode)answer.ErrorCode} at {answer.BaseOffset} {answer.ErrorMessage}");
             batch.IsInFlight = false;
-            batch.IsBackingOff = !TryFinish(batch, (ErrorCode)answer.ErrorCode, answer.BaseOffset);
-            if (batch.IsBackingOff)
-                await _client.BackOffAsync();
+            if (TryFinish(batch, (ErrorCode)answer.ErrorCode, answer.BaseOffset))
+            {
+                Change();
+                return;
+            }
         }
         catch (ConnectionLostException e)
         {
@@ -172,7 +160,17 @@ internal sealed class RecordSender
             _client.Process.Tell?.Invoke($"{batch}: {e.Message}");
         }
 
-        batch.IsInFlight = batch.IsBackingOff = false;
+        _client.Forget(Destination.LeaderOf(batch.Partition));
+        await PutOffAsync(batch);
+    }
+
+    /// <summary>Lets a batch, and all behind it in its partition, wait a moment.</summary>
+    private async Task PutOffAsync(Batch batch)
+    {
+        batch.IsInFlight = false;
+        batch.IsBackingOff = true;
+        await _client.BackOffAsync();
+        batch.IsBackingOff = false;
         Change();
     }
 

@@ -8,10 +8,10 @@ using Ottla.Simulator.Worlds;
 namespace Ottla.Simulator.Clients;
 
 /// <summary>
-/// What every client has: one connection at a time to the one broker, versions of its own of every API, patience, and a clock to wait by.
+/// What every client has: a connection to each broker that it needs, versions of its own of every API, patience, and a clock to wait by.
 /// </summary>
 /// <remarks>Lives as long as its process, and is used by that alone.</remarks>
-internal sealed class SimClient
+internal sealed partial class SimClient
 {
     /// <summary>What FindCoordinator calls the kind of key that a group is.</summary>
     public const sbyte GroupKey = 0;
@@ -22,16 +22,17 @@ internal sealed class SimClient
     private const int BackoffMsMin = 20;
     private const int BackoffMsMax = 100;
 
-    private readonly IPEndPoint _broker;
+    private readonly IReadOnlyList<IPEndPoint> _bootstrap;
     private readonly Prng _random;
     private readonly ClientVersions _versions;
     private readonly Dictionary<string, Uuid> _topicIds = [];
-    private Task<BrokerConnection>? _connection;
+    private readonly Dictionary<IPEndPoint, Task<BrokerConnection>> _connections = [];
 
-    public SimClient(SimProcess process, IPEndPoint broker, ClientVersions versions, Prng random)
+    /// <summary>A client that knows some brokers: the one that there is, or several of a cluster.</summary>
+    public SimClient(SimProcess process, IReadOnlyList<IPEndPoint> bootstrap, ClientVersions versions, Prng random)
     {
         Process = process;
-        _broker = broker;
+        _bootstrap = bootstrap;
         _versions = versions;
         _random = random;
     }
@@ -52,30 +53,53 @@ internal sealed class SimClient
     /// <summary>Uses other versions from now on, as clients do that hear of another finalized feature.</summary>
     public void Rebind(params (ApiKey Key, short Lowest, short Highest)[] bounds) => _versions.Rebind(bounds);
 
-    /// <summary>The connection that is open, or a new one.</summary>
+    /// <summary>The connection that is open to whom a request is for, or a new one.</summary>
     /// <exception cref="ConnectionLostException">Nobody answers there.</exception>
-    public Task<BrokerConnection> ConnectAsync()
+    public async Task<BrokerConnection> ConnectAsync(Destination to = default)
     {
-        if (_connection is null or { IsFaulted: true } || (_connection.IsCompletedSuccessfully && !_connection.Result.IsOpen))
-            _connection = BrokerConnection.OpenAsync(Process, _broker, Process.Name, Bug);
-        return _connection;
+        var broker = await LocateAsync(to);
+        if (!_connections.TryGetValue(broker, out var connection)
+            || connection.IsFaulted || (connection.IsCompletedSuccessfully && !connection.Result.IsOpen))
+            _connections[broker] = connection = BrokerConnection.OpenAsync(Process, broker, Process.Name, RequestTimeout, Bug);
+        try
+        {
+            return await connection;
+        }
+        catch (ConnectionLostException)
+        {
+            Forget(to);
+            throw;
+        }
     }
 
     /// <summary>Asks once.</summary>
     /// <exception cref="ConnectionLostException">There is no answer, and there will be none.</exception>
-    public async Task<TResponse> CallAsync<TRequest, TResponse>(TRequest request)
+    public async Task<TResponse> CallAsync<TRequest, TResponse>(TRequest request, Destination to = default)
         where TRequest : IRequestMessage<TRequest>
-        where TResponse : IResponseMessage<TResponse> =>
-        await (await ConnectAsync()).CallAsync<TRequest, TResponse>(request, VersionOf(TRequest.ApiKey), RequestTimeout);
+        where TResponse : IResponseMessage<TResponse>
+    {
+        var connection = await ConnectAsync(to);
+        try
+        {
+            return await connection.CallAsync<TRequest, TResponse>(request, VersionOf(TRequest.ApiKey), RequestTimeout);
+        }
+        catch (ConnectionLostException)
+        {
+            Forget(to);
+            throw;
+        }
+    }
 
     /// <summary>Asks again and again, until there is an answer that does not ask for a retry.</summary>
     /// <param name="request">What to ask; may be asked more than once.</param>
     /// <param name="errorOf">Says what an answer says.</param>
     /// <param name="patience">How long to go on.</param>
     /// <param name="onUnanswered">Called whenever there is no answer.</param>
+    /// <param name="to">Whom to ask; who it is, is asked anew after each failure.</param>
     /// <returns>The last answer; null when there was none in time, and what was asked is in doubt.</returns>
     public async Task<TResponse?> CallUntilAnsweredAsync<TRequest, TResponse>(
-        TRequest request, Func<TResponse, ErrorCode> errorOf, TimeSpan patience, Action? onUnanswered = null)
+        TRequest request, Func<TResponse, ErrorCode> errorOf, TimeSpan patience, Action? onUnanswered = null,
+        Destination to = default)
         where TRequest : IRequestMessage<TRequest>
         where TResponse : class, IResponseMessage<TResponse>
     {
@@ -84,9 +108,10 @@ internal sealed class SimClient
         {
             try
             {
-                var response = await CallAsync<TRequest, TResponse>(request);
+                var response = await CallAsync<TRequest, TResponse>(request, to);
                 if (!IsRetriable(errorOf(response)))
                     return response;
+                Forget(to);
             }
             catch (ConnectionLostException)
             {
@@ -97,21 +122,6 @@ internal sealed class SimClient
         }
 
         return null;
-    }
-
-    /// <summary>Waits until the coordinator of a key is known: with one broker, until that is ready.</summary>
-    /// <exception cref="SimulationException">It never is.</exception>
-    public async Task FindCoordinatorAsync(string key, sbyte keyType)
-    {
-        const short firstVersionWithBatches = 4;
-        var patience = TimeSpan.FromMinutes(2);
-        var isBatch = VersionOf(ApiKey.FindCoordinator) >= firstVersionWithBatches;
-        var request = new FindCoordinatorRequest { Key = isBatch ? "" : key, KeyType = keyType, CoordinatorKeys = isBatch ? [key] : [] };
-        var response = await CallUntilAnsweredAsync<FindCoordinatorRequest, FindCoordinatorResponse>(request, ErrorOf, patience);
-        if (response is null || ErrorOf(response) != ErrorCode.None)
-            throw new SimulationException($"there is no coordinator of {key}: {(response is null ? null : ErrorOf(response))}");
-
-        ErrorCode ErrorOf(FindCoordinatorResponse answer) => (ErrorCode)(isBatch ? answer.Coordinators[0].ErrorCode : answer.ErrorCode);
     }
 
     /// <summary>The offset that a group has committed, once no transaction may change it; -1 when there is none.</summary>
@@ -132,7 +142,8 @@ internal sealed class SimClient
                 },
             ],
         };
-        var response = await CallUntilAnsweredAsync<OffsetFetchRequest, OffsetFetchResponse>(request, ErrorOf, patience);
+        var response = await CallUntilAnsweredAsync<OffsetFetchRequest, OffsetFetchResponse>(
+            request, ErrorOf, patience, to: Destination.CoordinatorOfGroup(group));
         if (response is null || ErrorOf(response) != ErrorCode.None)
             throw new SimulationException(
                 $"the offset of {group} in {partition} is not to be had: {(response is null ? null : ErrorOf(response))}");
@@ -161,7 +172,8 @@ internal sealed class SimClient
                 },
             ],
         };
-        var response = await CallUntilAnsweredAsync<ListOffsetsRequest, ListOffsetsResponse>(request, ErrorOf, patience);
+        var response = await CallUntilAnsweredAsync<ListOffsetsRequest, ListOffsetsResponse>(
+            request, ErrorOf, patience, to: Destination.LeaderOf(partition));
         if (response is null || ErrorOf(response) != ErrorCode.None)
             throw new SimulationException($"the end of {partition} is not to be had: {(response is null ? null : ErrorOf(response))}");
         return response.Topics[0].Partitions[0].Offset;
@@ -185,7 +197,11 @@ internal sealed class SimClient
             request, Math.Max(firstVersionWithIds, VersionOf(ApiKey.Metadata)), RequestTimeout);
         var found = response.Topics.Single();
         if (found.ErrorCode != (short)ErrorCode.None)
+        {
+            Forget(Destination.Any);
             throw new ConnectionLostException($"{topic}: {(ErrorCode)found.ErrorCode}");
+        }
+
         return _topicIds[topic] = found.TopicId;
     }
 
@@ -195,6 +211,6 @@ internal sealed class SimClient
         or ErrorCode.ConcurrentTransactions or ErrorCode.NotLeaderOrFollower or ErrorCode.LeaderNotAvailable
         or ErrorCode.UnknownTopicOrPartition or ErrorCode.UnknownTopicId
         or ErrorCode.RequestTimedOut or ErrorCode.NotEnoughReplicas or ErrorCode.NotEnoughReplicasAfterAppend or ErrorCode.NotController
-        or ErrorCode.UnstableOffsetCommit
-        or ErrorCode.UnknownLeaderEpoch or ErrorCode.BrokerNotAvailable;
+        or ErrorCode.UnstableOffsetCommit or ErrorCode.OffsetNotAvailable or ErrorCode.KafkaStorageError
+        or ErrorCode.FencedLeaderEpoch or ErrorCode.UnknownLeaderEpoch or ErrorCode.BrokerNotAvailable;
 }

@@ -32,6 +32,7 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan LongPatience = TimeSpan.FromMinutes(3);
 
+    private readonly Destination _coordinator = Destination.CoordinatorOfTransactions(transactionalId);
     private readonly HashSet<TopicPartition> _partitions = [];
     private readonly HashSet<string> _groups = [];
     private RecordSender? _sender;
@@ -103,7 +104,7 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
             ThrowIfFailed(
                 (ErrorCode?)(
                     await client.CallUntilAnsweredAsync<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(
-                        add, answer => (ErrorCode)answer.ErrorCode, Patience))?.ErrorCode);
+                        add, answer => (ErrorCode)answer.ErrorCode, Patience, to: _coordinator))?.ErrorCode);
         }
 
         _groups.Add(group);
@@ -122,7 +123,8 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
                             CommittedOffset = offset.Value })],
             })],
         };
-        var response = await client.CallUntilAnsweredAsync<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(commit, ErrorOf, Patience);
+        var response = await client.CallUntilAnsweredAsync<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(
+            commit, ErrorOf, Patience, to: Destination.CoordinatorOfGroup(group));
         ThrowIfFailed(response is null ? null : ErrorOf(response));
 
         static ErrorCode ErrorOf(TxnOffsetCommitResponse response) =>
@@ -147,7 +149,7 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
             };
         var unanswered = 0;
         var response = await client.CallUntilAnsweredAsync<EndTxnRequest, EndTxnResponse>(
-            request, answer => (ErrorCode)answer.ErrorCode, Patience, () => unanswered++);
+            request, answer => (ErrorCode)answer.ErrorCode, Patience, () => unanswered++, _coordinator);
         OnEndSent?.Invoke(request);
         client.Process.Tell?.Invoke(
             $"{transactionalId} {ProducerId}/{ProducerEpoch} {(isCommit ? "commits" : "aborts")}: {(ErrorCode?)response?.ErrorCode}");
@@ -181,7 +183,7 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
             ProducerEpoch = producerEpoch,
         };
         var response = await client.CallUntilAnsweredAsync<InitProducerIdRequest, InitProducerIdResponse>(
-            request, answer => (ErrorCode)answer.ErrorCode, LongPatience)
+            request, answer => (ErrorCode)answer.ErrorCode, LongPatience, to: _coordinator)
             ?? throw new SimulationException($"{transactionalId} was not initialized for {LongPatience}");
         client.Process.Tell?.Invoke(
             $"{transactionalId} is {response.ProducerId}/{response.ProducerEpoch}: {(ErrorCode)response.ErrorCode}");
@@ -207,7 +209,7 @@ internal sealed class TransactionalProducer(SimClient client, string transaction
                 new AddPartitionsToTxnRequest.AddPartitionsToTxnTopic { Name = partition.Topic, Partitions = [partition.Partition] }],
         };
         var response = await client.CallUntilAnsweredAsync<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(
-            request, ErrorOf, Patience);
+            request, ErrorOf, Patience, to: _coordinator);
         ThrowIfFailed(response is null ? null : ErrorOf(response));
 
         static ErrorCode ErrorOf(AddPartitionsToTxnResponse response) =>

@@ -44,7 +44,13 @@ public sealed class ClusterSimulation : ISimulation
         /// <summary>A topic that is created once the cluster is healed: it must answer again.</summary>
         private const string TopicAfterHealing = "after-healing";
 
-        private readonly SimCluster _cluster = new(world, conditions);
+        private readonly SimCluster _cluster = new(
+            world, conditions.Controllers, conditions.Brokers, new Dictionary<string, string>
+            {
+                ["metadata.log.max.record.bytes.between.snapshots"] = conditions.SnapshotBytes.ToString(CultureInfo.InvariantCulture),
+                ["metadata.max.retention.bytes"] = "20000", // old snapshots go, so that those who lag behind must fetch one
+            },
+            conditions.PowerLossPercent);
         private readonly Dictionary<string, Outcome> _topics = [];
         private bool _isOver;
         private int _lastTopic;
@@ -79,7 +85,7 @@ public sealed class ClusterSimulation : ISimulation
             }
 
             await chaos.RunAsync(director, Duration);
-            await UntilAsync(director, IsWhole);
+            await UntilAsync(director, () => _cluster.IsWhole);
             await CreateTopicAsync(director, TopicAfterHealing);
             await DemandFencingAsync(director);
             _isOver = true;
@@ -175,7 +181,7 @@ public sealed class ClusterSimulation : ISimulation
             var broker = brokers[world.Random.NextInt(brokers.Count)];
             var random = new Prng(world.Random.NextUInt64());
             return (broker, new SimClient(
-                process, broker.EndPoint, new ClientVersions(random, versions), random)
+                process, [broker.EndPoint], new ClientVersions(random, versions), random)
             { RequestTimeout = TimeSpan.FromSeconds(20) });
         }
 
@@ -198,7 +204,7 @@ public sealed class ClusterSimulation : ISimulation
                 () => _cluster.Nodes.Values.Any(
                     node => node.Serving is not null && Image(node).Cluster.Broker(victim) is { Fenced: true }));
             await _cluster.StartAllAsync();
-            await UntilAsync(director, IsWhole);
+            await UntilAsync(director, () => _cluster.IsWhole);
         }
 
         /// <summary>A client that created a topic can use it at once, where it asked, unless somebody has deleted it already.</summary>
@@ -208,12 +214,6 @@ public sealed class ClusterSimulation : ISimulation
                 && serving.Shared.Metadata.Current.Topics.Find(name) is null)
                 throw new SimulationException($"{broker.Name} answered that {name} is created, and does not know it");
         }
-
-        private bool IsWhole() =>
-            _cluster.Nodes.Values.All(node => node.Serving is not null)
-            && _cluster.Nodes.Values.Select(node => node.Serving!.Shared.Raft.KnownLeader.LeaderId).Distinct().ToList() is [>= 0]
-            && _cluster.Nodes.Values.All(
-                node => Image(node).Cluster.Brokers.Values.Count(broker => !broker.Fenced) == conditions.Brokers.Length);
 
         private bool AreAtTheSameOffset() =>
             _cluster.Nodes.Values.Select(node => Image(node).Provenance.LastOffset).Distinct().Count() == 1;

@@ -63,8 +63,8 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
         faults.SlowPerMille = random.NextChance(10) ? 50 : 0;
         faults.ErrorPerMille = random.NextChance(8) ? 3 : 0;
         faults.FailedDeletions = 0;
-        faults.CapacityBytes = random.NextChance(6) ? machine.Disk.UsedBytes + random.NextInt(20_000) : 1L << 40;
-        var mayFail = faults.ErrorPerMille > 0 || faults.CapacityBytes < 1L << 40;
+        faults.CapacityBytes = random.NextChance(6) ? machine.Disk.UsedBytes + random.NextInt(20_000) : SimDiskFaults.UnlimitedBytes;
+        var mayFail = faults.ErrorPerMille > 0 || faults.CapacityBytes < SimDiskFaults.UnlimitedBytes;
         var stops = random.NextChance(20);
         var losesPower = random.NextChance(80);
         if (!stops && random.NextChance(70))
@@ -87,7 +87,7 @@ public sealed class CrashSimulation(Action<SimDisk>? arrange = null) : ISimulati
         }
 
         faults.ErrorPerMille = 0;
-        faults.CapacityBytes = 1L << 40;
+        faults.CapacityBytes = SimDiskFaults.UnlimitedBytes;
         faults.OperationsUntilDeath = null;
         // Who starts only the process after a failed flush finds whole files in the cache, and cannot know: it takes a start of the
         // machine.

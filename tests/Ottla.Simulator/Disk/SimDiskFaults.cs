@@ -9,8 +9,11 @@ namespace Ottla.Simulator.Disk;
 /// <param name="random">Decides by chance; it is the disk's own, so that faults do not change what the workload does.</param>
 public sealed class SimDiskFaults(Prng random)
 {
+    /// <summary>The capacity of a disk that never becomes full.</summary>
+    public const long UnlimitedBytes = 1L << 40;
+
     /// <summary>Bytes that all files together may have.</summary>
-    public long CapacityBytes { get; set; } = 1L << 40;
+    public long CapacityBytes { get; set; } = UnlimitedBytes;
 
     /// <summary>How many operations in a thousand fail with an I/O error.</summary>
     public int ErrorPerMille { get; set; }

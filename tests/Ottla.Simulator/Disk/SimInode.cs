@@ -59,12 +59,22 @@ internal sealed class SimFileNode : SimInode
 
     public void Write(long position, ReadOnlySpan<byte> source)
     {
+        if (position < Cache.Length)
+            Rewrites++;
         Cache.Write(position, source);
         _unsynced.Add(new Change(position, source.ToArray(), 0));
     }
 
+    /// <summary>How often it was cut or written over: what was read of it before may not be there any more.</summary>
+    public int Rewrites { get; private set; }
+
+    /// <summary>Whether the platter has all that the process sees.</summary>
+    public bool IsSynced => _unsynced.Count == 0;
+
     public void SetLength(long length)
     {
+        if (length < Cache.Length)
+            Rewrites++;
         Cache.SetLength(length);
         _unsynced.Add(new Change(0, null, length));
     }

@@ -11,16 +11,13 @@ using Ottla.Simulator.Worlds;
 namespace Ottla.Simulator.Workloads;
 
 /// <summary>
-/// One run of a workload: a node, clients that live and die, and a history of what they did, which is checked in the end.
+/// One run of a workload: clients of a node or a cluster, which live and die, and a history of what they did, which is checked in the end.
 /// </summary>
 /// <param name="world">Where.</param>
-/// <param name="configs">What is configured otherwise than for development.</param>
-/// <param name="powerLossPercent">Of a hundred kills of the node, how many take the power of its host.</param>
-/// <param name="bug">A bug that the node is to have; null for none.</param>
-internal abstract class ClientSession(
-    World world, IReadOnlyDictionary<string, string> configs, int powerLossPercent = 0, BrokerBug? bug = null)
+/// <param name="bug">A bug that brokers are to have; null for none.</param>
+internal abstract class ClientSession(World world, BrokerBug? bug = null)
 {
-    protected static readonly TimeSpan LongPatience = TimeSpan.FromMinutes(5);
+    public static readonly TimeSpan LongPatience = TimeSpan.FromMinutes(5);
 
     private long _lastValue;
 
@@ -28,18 +25,24 @@ internal abstract class ClientSession(
 
     public IReadOnlyList<Operation> Operations => History.Operations;
 
-    protected HistoryRecorder History { get; } = new();
-
-    protected SimNode Node { get; } = new(world, IPAddress.Parse("10.0.0.1"), configs) { PowerLossPercent = powerLossPercent };
+    public HistoryRecorder History { get; } = new();
 
     /// <summary>Whether clients are to come to an end.</summary>
-    protected bool IsOver { get; set; }
+    public bool IsOver { get; set; }
+
+    /// <summary>The brokers that clients know from the beginning.</summary>
+    protected abstract IReadOnlyList<IPEndPoint> Bootstrap { get; }
+
+    /// <summary>How often brokers were started, all together.</summary>
+    protected abstract int BrokerStarts { get; }
+
+    /// <summary>Whether a record must not be told to have failed for this reason. Only what a client gave up waiting for may.</summary>
+    protected virtual bool IsBug(ErrorCode error) => error != ErrorCode.RequestTimedOut;
 
     /// <summary>Runs it, and has its history checked.</summary>
     /// <exception cref="SimulationException">An invariant does not hold.</exception>
     public void Run()
     {
-        bug?.Disk?.Invoke(Node.DiskFaults);
         world.Run(DirectAsync);
         var report = HistoryAnalysis.Check(Operations);
         world.Tell("checker", $"{report}");
@@ -51,24 +54,25 @@ internal abstract class ClientSession(
     protected abstract Task DirectAsync(SimProcess director);
 
     /// <summary>A value that nobody was given before.</summary>
-    protected long NextValue() => ++_lastValue;
+    public long NextValue() => ++_lastValue;
 
-    protected SimClient NewClient(SimProcess process, params (ApiKey Key, short Lowest, short Highest)[] versions) =>
-        new(process, Node.EndPoint, new ClientVersions(new Prng(world.Random.NextUInt64()), versions),
+    public SimClient NewClient(SimProcess process, params (ApiKey Key, short Lowest, short Highest)[] versions) =>
+        new(process, Bootstrap, new ClientVersions(new Prng(world.Random.NextUInt64()), versions),
             new Prng(world.Random.NextUInt64()))
         { Bug = bug };
 
-    protected static IEnumerable<TopicPartition> PartitionsOf(string topic, int count) =>
+    public static IEnumerable<TopicPartition> PartitionsOf(string topic, int count) =>
         Enumerable.Range(0, count).Select(partition => new TopicPartition(topic, partition));
 
-    protected static async Task CreateTopicAsync(SimClient client, string topic, int partitions)
+    public static async Task CreateTopicAsync(SimClient client, string topic, int partitions, short replicationFactor = 1)
     {
-        var request =
-            new CreateTopicsRequest
-            {
-                TimeoutMs = 1000,
-                Topics = [new CreateTopicsRequest.CreatableTopic { Name = topic, NumPartitions = partitions, ReplicationFactor = 1 }]
-            };
+        var creatable = new CreateTopicsRequest.CreatableTopic
+        {
+            Name = topic,
+            NumPartitions = partitions,
+            ReplicationFactor = replicationFactor,
+        };
+        var request = new CreateTopicsRequest { TimeoutMs = 1000, Topics = [creatable] };
         var response = await client.CallUntilAnsweredAsync<CreateTopicsRequest, CreateTopicsResponse>(
             request, answer => (ErrorCode)answer.Topics[0].ErrorCode, LongPatience);
         if ((ErrorCode?)response?.Topics[0].ErrorCode is not (ErrorCode.None or ErrorCode.TopicAlreadyExists))
@@ -81,7 +85,7 @@ internal abstract class ClientSession(
     /// <param name="killPercent">How many of a hundred are killed.</param>
     /// <param name="lifeMsMax">How long one lives that is killed, at most.</param>
     /// <param name="body">What each does, as a process of the history.</param>
-    protected async Task KeepRunningAsync(
+    public async Task KeepRunningAsync(
         SimProcess director, string name, int killPercent, int lifeMsMax, Func<SimProcess, long, Task> body)
     {
         while (!IsOver)
@@ -89,7 +93,7 @@ internal abstract class ClientSession(
     }
 
     /// <summary>One client, to its end or its death.</summary>
-    protected async Task RunClientAsync(SimProcess director, string name, int killPercent, int lifeMsMax, Func<SimProcess, long, Task> body)
+    public async Task RunClientAsync(SimProcess director, string name, int killPercent, int lifeMsMax, Func<SimProcess, long, Task> body)
     {
         var number = History.NextProcess();
         var process = world.NewProcess($"{name}#{number}");
@@ -111,7 +115,7 @@ internal abstract class ClientSession(
     }
 
     /// <summary>An idempotent producer's life: sends records of its own to partitions of a topic, several at a time.</summary>
-    protected async Task ProduceAsync(SimProcess process, long number, IReadOnlyList<TopicPartition> partitions, Func<bool> isOver)
+    public async Task ProduceAsync(SimProcess process, long number, IReadOnlyList<TopicPartition> partitions, Func<bool> isOver)
     {
         var client = NewClient(process);
         var request = new InitProducerIdRequest { TransactionalId = null };
@@ -138,13 +142,13 @@ internal abstract class ClientSession(
         var value = NextValue();
         var operation = new Operation { Process = number, Outcome = Outcome.Info, Steps = [new Send(partition.ToString(), value)] };
         var recorded = History.Begin(operation);
-        var starts = Node.Starts;
+        var starts = BrokerStarts;
         try
         {
             var offset = await sender.SendAsync(partition, value);
             History.End(recorded, operation with { Outcome = Outcome.Ok, Steps = [new Send(partition.ToString(), value, offset)] });
         }
-        catch (SendFailedException e) when (e.Error is ErrorCode.RequestTimedOut || IsForgotten(e, starts))
+        catch (SendFailedException e) when (!IsBug(e.Error) || IsForgotten(e, starts))
         {
             History.End(recorded, operation with { Outcome = e.IsInDoubt ? Outcome.Info : Outcome.Fail });
         }
@@ -159,10 +163,10 @@ internal abstract class ClientSession(
     /// batch that is repeated then, with others behind it, is taken for one out of order. Kafka's producer tells its application the same.
     /// </summary>
     private bool IsForgotten(SendFailedException e, int startsBefore) => e is { Error: ErrorCode.OutOfOrderSequenceNumber, IsInDoubt: true }
-        && Node.Starts > startsBefore;
+        && BrokerStarts > startsBefore;
 
     /// <summary>A consumer's life: reads partitions of its choice from their beginning.</summary>
-    protected async Task ConsumeAsync(SimProcess process, long number, IReadOnlyList<TopicPartition> partitions, bool isReadCommitted)
+    public async Task ConsumeAsync(SimProcess process, long number, IReadOnlyList<TopicPartition> partitions, bool isReadCommitted)
     {
         var receiver = new RecordReceiver(NewClient(process), partitions, isReadCommitted);
         History.Add(AssignOf(number, receiver));
@@ -174,7 +178,7 @@ internal abstract class ClientSession(
     }
 
     /// <summary>Says in the history where a consumer begins.</summary>
-    protected static Operation AssignOf(long number, RecordReceiver receiver) => new()
+    public static Operation AssignOf(long number, RecordReceiver receiver) => new()
     {
         Process = number,
         Outcome = Outcome.Ok,
@@ -184,7 +188,7 @@ internal abstract class ClientSession(
     /// <summary>Reads everything that is committed, once nothing is open any more.</summary>
     /// <returns>What there is.</returns>
     /// <exception cref="SimulationException">Something stays open.</exception>
-    protected async Task<List<PolledRecord>> ReadToEndAsync(SimProcess director, IReadOnlyList<TopicPartition> partitions)
+    public async Task<List<PolledRecord>> ReadToEndAsync(SimProcess director, IReadOnlyList<TopicPartition> partitions)
     {
         var number = History.NextProcess();
         var receiver = new RecordReceiver(NewClient(director), partitions, isReadCommitted: true);

@@ -34,7 +34,7 @@ public sealed class ProduceWorkload : ISimulation
         return session;
     }
 
-    private sealed class Session(World world) : ClientSession(world, new Dictionary<string, string>())
+    private sealed class Session(World world) : NodeSession(world, new Dictionary<string, string>())
     {
         protected override async Task DirectAsync(SimProcess director)
         {

@@ -30,13 +30,17 @@ public sealed record NetworkWeather
 /// </remarks>
 public sealed class SimNetwork
 {
+    /// <summary>For cuts: connections to all ports.</summary>
+    public const int AnyPort = 0;
+
     private const int FirstClientPort = 49_152;
 
     private readonly SimScheduler _scheduler;
     private readonly Prng _random;
     private readonly Dictionary<IPEndPoint, SimListener> _listeners = [];
     private readonly List<SimLink> _links = [];
-    private readonly HashSet<(IPAddress From, IPAddress To)> _cuts = [];
+    private readonly HashSet<(IPAddress From, IPAddress To, int Port)> _cuts = [];
+    private readonly Dictionary<(IPAddress From, IPAddress To), int> _slowLinks = [];
     private readonly List<Action> _held = [];
     private int _portsGiven;
 
@@ -61,20 +65,33 @@ public sealed class SimNetwork
     }
 
     /// <summary>Holds up everything that goes from one host to another, until <see cref="Heal"/>: no end of a connection is told.</summary>
-    public void Cut(IPAddress from, IPAddress to) => _cuts.Add((from, to));
+    /// <param name="from">Whose bytes do not get through.</param>
+    /// <param name="to">To whom.</param>
+    /// <param name="port">
+    /// Only connections to this port of either host, whichever way the bytes go; <see cref="AnyPort"/> for all connections.
+    /// </param>
+    public void Cut(IPAddress from, IPAddress to, int port = AnyPort) => _cuts.Add((from, to, port));
 
-    /// <summary>Ends all cuts: what was held up arrives.</summary>
+    /// <summary>Has everything that goes from one host to another take longer, until <see cref="Heal"/>.</summary>
+    /// <param name="from">Whose bytes are slow.</param>
+    /// <param name="to">To whom.</param>
+    /// <param name="delayMsMax">How much longer at most.</param>
+    public void Slow(IPAddress from, IPAddress to, int delayMsMax) => _slowLinks[(from, to)] = delayMsMax;
+
+    /// <summary>Ends all cuts and slow links: what was held up arrives.</summary>
     public void Heal()
     {
         _cuts.Clear();
+        _slowLinks.Clear();
         var held = _held.ToArray();
         _held.Clear();
         foreach (var arrive in held)
             arrive();
     }
 
-    /// <summary>Whether nothing gets from one host to another.</summary>
-    internal bool IsCut(IPAddress from, IPAddress to) => _cuts.Contains((from, to));
+    /// <summary>Whether nothing gets from one host to another over a connection to a port.</summary>
+    internal bool IsCut(IPAddress from, IPAddress to, int port) =>
+        _cuts.Count > 0 && (_cuts.Contains((from, to, AnyPort)) || _cuts.Contains((from, to, port)));
 
     /// <summary>Keeps something that arrives once the network is healed.</summary>
     internal void Hold(Action arrive) => _held.Add(arrive);
@@ -100,10 +117,12 @@ public sealed class SimNetwork
         return link.Client;
     }
 
-    /// <summary>How long the next bytes take.</summary>
-    internal TimeSpan NextDelay()
+    /// <summary>How long the next bytes from one host to another take.</summary>
+    internal TimeSpan NextDelay(IPAddress from, IPAddress to)
     {
         var weather = Weather;
+        if (_slowLinks.Count > 0 && _slowLinks.TryGetValue((from, to), out var slownessMs))
+            return TimeSpan.FromMicroseconds(_random.NextInt(weather.DelayUsMax, (slownessMs * 1_000) + weather.DelayUsMax));
         if (weather.StallsPerThousand > 0 && _random.NextInt(1000) < weather.StallsPerThousand)
             return TimeSpan.FromMilliseconds(_random.NextInt(1, weather.StallMsMax));
         return TimeSpan.FromMicroseconds(_random.NextInt(weather.DelayUsMax / 10, weather.DelayUsMax));

@@ -11,7 +11,8 @@ namespace Ottla.Simulator.Worlds;
 /// </summary>
 /// <remarks>
 /// A kill is that of a process: what was written stays written, flushed or not. Where its host loses power, its disk keeps what was
-/// flushed, and of the rest what chance leaves. Each start is a process of its own; the node is one.
+/// flushed, and of the rest what chance leaves. Each start is a process of its own; the node is one. While its disk fails
+/// (<see cref="FailDirectory"/>, <see cref="FillDisk"/>), its process may end by itself, as Kafka's does without a metadata log.
 /// </remarks>
 public sealed class SimNode
 {
@@ -24,7 +25,6 @@ public sealed class SimNode
     /// <summary>The cluster that its directories are formatted for.</summary>
     private const string ClusterId = "4L6g3nShT-eMCtK--X86sw";
 
-
     private readonly World _world;
     private readonly Dictionary<string, string> _configs;
     private readonly Prng _random;
@@ -33,6 +33,8 @@ public sealed class SimNode
     private BrokerNode? _node;
     private TaskCompletionSource _ended = new();
     private int _fileOperationsLeft = -1;
+    private string? _failedDirectory;
+    private bool _isDiskInTrouble;
 
     /// <summary>A node that was never started, on an empty disk.</summary>
     /// <param name="world">Where it lives.</param>
@@ -56,6 +58,9 @@ public sealed class SimNode
             _configs[name] = value;
     }
 
+    /// <summary>Its id in a cluster.</summary>
+    public int Id { get; init; }
+
     /// <summary>What it is called in what is told.</summary>
     public string Name { get; init; } = "node";
 
@@ -68,11 +73,20 @@ public sealed class SimNode
     /// <summary>Whether it was started and neither stopped nor killed.</summary>
     public bool IsRunning => _process is { IsAlive: true };
 
+    /// <summary>Its disk, as it is now.</summary>
+    internal SimDisk Disk => _disk;
+
+    /// <summary>Whether it runs and stands still.</summary>
+    public bool IsPaused => _process is { IsAlive: true, IsPaused: true };
+
     /// <summary>What goes wrong with its disk. A node that was killed, or lost power, goes on with the same.</summary>
     public SimDiskFaults DiskFaults => _disk.Faults;
 
     /// <summary>Of a hundred kills, how many take the power of the whole host.</summary>
     public int PowerLossPercent { get; init; }
+
+    /// <summary>Asked before it dies of a sudden whether it may, and whether its host may lose power; null: both, always.</summary>
+    internal IDeathGate? Gate { get; init; }
 
     /// <summary>How often it was started.</summary>
     public int Starts { get; private set; }
@@ -88,11 +102,14 @@ public sealed class SimNode
         var process = _world.NewProcess($"{Name}.{++Starts}", EndPoint.Address);
         _process = process;
         _node = null;
+        _isDiskInTrouble = DiskFaults.CapacityBytes < SimDiskFaults.UnlimitedBytes;
         _ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _disk.Faults.Fault = (_, _) =>
+        _failedDirectory = null; // as after another mount of it
+        _disk.Faults.Fault = (_, path) =>
         {
             CountFileOperation();
-            return null;
+            return _failedDirectory is { } failed && path.StartsWith(failed, StringComparison.Ordinal)
+                ? new IOException($"Input/output error : '{path}'") : null;
         };
         var platform = new NodePlatform(_disk, process.Transport, process.Clock, new SimLog(process.Tell), _random.NextUInt64());
         var started = process.Start(async () =>
@@ -104,10 +121,17 @@ public sealed class SimNode
         });
         _world.Tell(process.Name, $"starts");
         await FirstOf(started, _ended.Task);
-        if (process.IsAlive)
+        if (!process.IsAlive)
+            return;
+        try
         {
             await started;
             _world.Tell(process.Name, $"serves clients");
+        }
+        catch (Exception e) when (_isDiskInTrouble)
+        {
+            _world.Tell(process.Name, $"does not start: {e.Message}");
+            Die(losesPower: false);
         }
     }
 
@@ -126,23 +150,75 @@ public sealed class SimNode
         if (!process.IsAlive)
             return; // killed on the way
         await stopped;
+        _world.Tell(process.Name, $"is stopped");
         End(process);
     }
 
-    /// <summary>Kills it now: the process, or the whole host.</summary>
+    /// <summary>Kills it now: the process, or the whole host. Unless its gate says that it must not.</summary>
     public void Kill()
     {
         if (_process is not { IsAlive: true } process)
             return;
-        var losesPower = PowerLossPercent > 0 && _random.NextChance(PowerLossPercent);
-        _world.Tell(process.Name, $"{(losesPower ? "loses power" : "is killed")}");
-        End(process);
-        // the old one does nothing of what its code still tries on the way out
-        _disk = losesPower ? _disk.AfterPowerLoss() : _disk.AfterProcessDeath();
+        if (Gate?.MayDie(this) == false)
+        {
+            _world.Tell(process.Name, $"is not killed: too much would be lost");
+            return;
+        }
+
+        Die(losesPower: PowerLossPercent > 0 && _random.NextChance(PowerLossPercent) && Gate?.MayLosePower(this) != false);
+    }
+
+    /// <summary>Has it do nothing until <see cref="Resume"/>.</summary>
+    public void Pause()
+    {
+        if (_process is not { IsAlive: true, IsPaused: false } process)
+            return;
+        _world.Tell(process.Name, $"is paused");
+        process.Pause();
+    }
+
+    /// <summary>Has it go on.</summary>
+    public void Resume()
+    {
+        if (_process is not { IsAlive: true, IsPaused: true } process)
+            return;
+        _world.Tell(process.Name, $"goes on");
+        process.Resume();
+    }
+
+    /// <summary>From now on every operation in a directory fails, until the next start.</summary>
+    public void FailDirectory(string directory)
+    {
+        _world.Tell(Name, $"{directory} fails");
+        (_failedDirectory, _isDiskInTrouble) = (directory, true);
+    }
+
+    /// <summary>Leaves its disk this much room from now on.</summary>
+    public void FillDisk(long bytesLeft)
+    {
+        _world.Tell(Name, $"its disk is full but for {bytesLeft} bytes");
+        _isDiskInTrouble = true;
+        DiskFaults.CapacityBytes = _disk.UsedBytes + bytesLeft;
+    }
+
+    /// <summary>Ends the troubles of its disk. A directory that failed stays offline until the next start.</summary>
+    public void HealDisk()
+    {
+        _failedDirectory = null;
+        DiskFaults.CapacityBytes = SimDiskFaults.UnlimitedBytes;
     }
 
     /// <summary>Kills it before the file operation after so many.</summary>
     public void KillAfterFileOperations(int count) => _fileOperationsLeft = count;
+
+    private void Die(bool losesPower)
+    {
+        _world.Tell(_process!.Name, $"{(losesPower ? "loses power" : "is killed")}");
+        End(_process);
+        // the old one does nothing of what its code still tries on the way out
+        _disk = losesPower ? _disk.AfterPowerLoss() : _disk.AfterProcessDeath();
+        Gate?.OnDeath(this, losesPower);
+    }
 
     private void End(SimProcess process)
     {
@@ -157,14 +233,19 @@ public sealed class SimNode
         if (_fileOperationsLeft < 0 || _fileOperationsLeft-- > 0)
             return;
         Kill();
-        throw new PowerLossException(); // no I/O error: nobody lives to see the operation fail
+        if (!IsRunning)
+            throw new PowerLossException(); // no I/O error: nobody lives to see the operation fail
     }
 
     private async Task WatchAsync(SimProcess process, BrokerNode node)
     {
         var failure = await node.Failure;
-        if (process.IsAlive)
+        if (!process.IsAlive)
+            return;
+        if (!_isDiskInTrouble)
             _world.Fail(new SimulationException($"{process.Name} cannot go on: {failure}", failure));
+        _world.Tell(process.Name, $"cannot go on: {failure.Message}");
+        Die(losesPower: false);
     }
 
     private static Task FirstOf(Task one, Task other)

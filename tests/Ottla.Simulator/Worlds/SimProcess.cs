@@ -11,6 +11,9 @@ public sealed class SimProcess : SynchronizationContext
 {
     private readonly SimScheduler _scheduler;
 
+    /// <summary>The work of a paused process, in order; null while it runs.</summary>
+    private List<(SendOrPostCallback Callback, object? State)>? _held;
+
     internal SimProcess(SimScheduler scheduler, SimNetwork network, int number, string name, IPAddress address)
     {
         _scheduler = scheduler;
@@ -28,6 +31,9 @@ public sealed class SimProcess : SynchronizationContext
 
     /// <summary>Whether it was not killed.</summary>
     public bool IsAlive { get; private set; } = true;
+
+    /// <summary>Whether it stands still, as under SIGSTOP or a long collection of garbage.</summary>
+    public bool IsPaused => _held is not null;
 
     /// <summary>Its clock: the world's time, with timers that die with it.</summary>
     public TimeProvider Clock { get; }
@@ -47,7 +53,25 @@ public sealed class SimProcess : SynchronizationContext
         if (!IsAlive)
             return;
         IsAlive = false;
+        _held = null;
         Transport.Close();
+    }
+
+    /// <summary>Has it do nothing until <see cref="Resume"/>. Its host still accepts connections and receives bytes for it.</summary>
+    public void Pause()
+    {
+        if (IsAlive)
+            _held ??= [];
+    }
+
+    /// <summary>Has it go on: with all that came meanwhile, and with timers that are late.</summary>
+    public void Resume()
+    {
+        if (_held is not { } held)
+            return;
+        _held = null;
+        foreach (var (callback, state) in held)
+            _scheduler.Enqueue(this, callback, state);
     }
 
     /// <summary>Starts something in it.</summary>
@@ -101,6 +125,9 @@ public sealed class SimProcess : SynchronizationContext
 
     /// <inheritdoc/>
     public override SynchronizationContext CreateCopy() => this;
+
+    /// <summary>Keeps work for when it goes on.</summary>
+    internal void Hold(SendOrPostCallback callback, object? state) => _held!.Add((callback, state));
 
     internal void Run(SendOrPostCallback callback, object? state)
     {

@@ -83,6 +83,8 @@ public sealed class SimScheduler
             return; // nobody cares, not even when finalizers run
         if (Environment.CurrentManagedThreadId != _threadId)
             Interlocked.CompareExchange(ref _escape, new StackTrace(fNeedFileInfo: true).ToString(), null);
+        else if (process.IsPaused)
+            process.Hold(callback, state);
         else
             _ready.Add(new Work(process, callback, state));
     }
@@ -107,6 +109,12 @@ public sealed class SimScheduler
         _ready.RemoveAt(_ready.Count - 1);
         if (!work.Process.IsAlive)
             return;
+        if (work.Process.IsPaused)
+        {
+            work.Process.Hold(work.Callback, work.State);
+            return;
+        }
+
         Steps++;
         Trace((ulong)NowTicks);
         Trace((ulong)index);

@@ -4,10 +4,17 @@ using System.Net.Sockets;
 namespace Ottla.Simulator.Worlds;
 
 /// <summary>One direction of a simulated connection: what was sent, on its way or arrived.</summary>
-internal sealed class SimStream(SimNetwork network, IPAddress from, IPAddress to)
+/// <param name="network">What carries it.</param>
+/// <param name="from">The host that writes.</param>
+/// <param name="to">The host that reads.</param>
+/// <param name="port">The port that the connection was made to.</param>
+internal sealed class SimStream(SimNetwork network, IPAddress from, IPAddress to, int port)
 {
     private readonly Queue<Action> _underWay = new();
     private readonly Queue<ReadOnlyMemory<byte>> _arrived = new();
+
+    /// <summary>What is left of the piece that was read last.</summary>
+    private ReadOnlyMemory<byte> _rest;
     private long _lastArrivalTicks;
     private bool _isEnded;
     private bool _isClosedByReader;
@@ -67,6 +74,7 @@ internal sealed class SimStream(SimNetwork network, IPAddress from, IPAddress to
         if (_readerError == SocketError.Success)
             _readerError = error;
         _arrived.Clear();
+        _rest = default;
         Wake();
     }
 
@@ -78,7 +86,7 @@ internal sealed class SimStream(SimNetwork network, IPAddress from, IPAddress to
             cancellationToken.ThrowIfCancellationRequested();
             if (_readerError != SocketError.Success)
                 throw new SocketException((int)_readerError);
-            if (_arrived.Count > 0)
+            if (!_rest.IsEmpty || _arrived.Count > 0)
                 return Take(buffer);
             if (_isEnded)
                 return 0;
@@ -91,19 +99,12 @@ internal sealed class SimStream(SimNetwork network, IPAddress from, IPAddress to
     private int Take(Memory<byte> buffer)
     {
         var taken = 0;
-        while (taken < buffer.Length && _arrived.TryDequeue(out var piece))
+        while (taken < buffer.Length && (!_rest.IsEmpty || _arrived.TryDequeue(out _rest)))
         {
-            var count = Math.Min(piece.Length, buffer.Length - taken);
-            piece[..count].CopyTo(buffer[taken..]);
+            var count = Math.Min(_rest.Length, buffer.Length - taken);
+            _rest[..count].CopyTo(buffer[taken..]);
+            _rest = _rest[count..];
             taken += count;
-            if (count == piece.Length)
-                continue;
-            // The rest stays the first in the queue.
-            var later = _arrived.ToArray();
-            _arrived.Clear();
-            _arrived.Enqueue(piece[count..]);
-            foreach (var each in later)
-                _arrived.Enqueue(each);
         }
 
         return taken;
@@ -122,7 +123,7 @@ internal sealed class SimStream(SimNetwork network, IPAddress from, IPAddress to
     private void Carry(Action arrive)
     {
         // What is sent later does not arrive earlier. Timers that are due together fire in any order: each takes what is next.
-        var arrival = Math.Max(network.NowTicks + network.NextDelay().Ticks, _lastArrivalTicks);
+        var arrival = Math.Max(network.NowTicks + network.NextDelay(from, to).Ticks, _lastArrivalTicks);
         _lastArrivalTicks = arrival;
         _underWay.Enqueue(arrive);
         network.Carry(TimeSpan.FromTicks(arrival - network.NowTicks), DeliverNext);
@@ -130,7 +131,7 @@ internal sealed class SimStream(SimNetwork network, IPAddress from, IPAddress to
 
     private void DeliverNext()
     {
-        if (network.IsCut(from, to))
+        if (network.IsCut(from, to, port))
             network.Hold(DeliverNext);
         else
             _underWay.Dequeue()();

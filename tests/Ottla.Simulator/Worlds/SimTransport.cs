@@ -35,8 +35,8 @@ public sealed class SimTransport : ITransport
     public async ValueTask<ITransportConnection> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken)
     {
         var peer = (IPEndPoint)endpoint;
-        await Task.Delay(_network.NextDelay(), _process.Clock, cancellationToken);
-        while (_network.IsCut(_address, peer.Address) || _network.IsCut(peer.Address, _address))
+        await Task.Delay(_network.NextDelay(_address, peer.Address), _process.Clock, cancellationToken);
+        while (_network.IsCut(_address, peer.Address, peer.Port) || _network.IsCut(peer.Address, _address, peer.Port))
             // as TCP does: nobody says that the peer is out of reach
             await Task.Delay(ConnectRetryDelay, _process.Clock, cancellationToken);
         var connection = _network.Connect(_address, peer) ?? throw new SocketException((int)SocketError.ConnectionRefused);
@@ -131,8 +131,8 @@ internal sealed class SimLink
     public SimLink(SimNetwork network, IPEndPoint client, IPEndPoint server)
     {
         _network = network;
-        _toServer = new SimStream(network, client.Address, server.Address);
-        _toClient = new SimStream(network, server.Address, client.Address);
+        _toServer = new SimStream(network, client.Address, server.Address, server.Port);
+        _toClient = new SimStream(network, server.Address, client.Address, server.Port);
         Client = new SimConnection(this, _toClient, _toServer, client, server);
         Server = new SimConnection(this, _toServer, _toClient, server, client);
         _toServer.OnRefused = () => _toServer.FailWriter(SocketError.ConnectionReset);
