@@ -16,6 +16,7 @@ public static class SimulationCatalog
         new TransactionWorkload(),
         new Quorum.QuorumSimulation(),
         new Clusters.ClusterSimulation(),
+        new Replication.ReplicationSimulation(),
     ];
 
     /// <summary>The simulation called <paramref name="name"/>; null when there is none.</summary>

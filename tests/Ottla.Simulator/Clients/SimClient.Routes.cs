@@ -5,7 +5,9 @@ using Ottla.Protocol.Messages;
 
 namespace Ottla.Simulator.Clients;
 
-/// <summary>What a client knows of the cluster: who leads, who coordinates, where they listen. It learns that as Kafka's clients do.</summary>
+/// <summary>
+/// What a client knows of the cluster: who leads, who coordinates, where they listen. It learns that as Kafka's clients do.
+/// </summary>
 internal sealed partial class SimClient
 {
     /// <summary>Before it, a Metadata request creates the topics that it names.</summary>
@@ -83,7 +85,8 @@ internal sealed partial class SimClient
     {
         const short firstVersionWithBatches = 4;
         var isBatch = VersionOf(ApiKey.FindCoordinator) >= firstVersionWithBatches;
-        return (new FindCoordinatorRequest { Key = isBatch ? "" : key, KeyType = keyType, CoordinatorKeys = isBatch ? [key] : [] }, isBatch);
+        var request = new FindCoordinatorRequest { Key = isBatch ? "" : key, KeyType = keyType, CoordinatorKeys = isBatch ? [key] : [] };
+        return (request, isBatch);
     }
 
     private static ErrorCode ErrorOf(FindCoordinatorResponse answer, bool isBatch) =>

@@ -184,6 +184,22 @@ internal sealed partial class SimClient
     /// <summary>Waits a moment before something is tried again: longer than bytes usually travel.</summary>
     public Task BackOffAsync() => Process.Delay(TimeSpan.FromMilliseconds(_random.NextInt(BackoffMsMin, BackoffMsMax)));
 
+    /// <summary>Asks for the id of a topic until it is known, so that later nobody has to wait for it.</summary>
+    public async Task LearnTopicIdAsync(string topic)
+    {
+        while (!_topicIds.ContainsKey(topic))
+        {
+            try
+            {
+                await TopicIdAsync(topic);
+            }
+            catch (ConnectionLostException)
+            {
+                await BackOffAsync();
+            }
+        }
+    }
+
     /// <summary>The id of a topic that is there.</summary>
     /// <exception cref="ConnectionLostException">The broker does not say.</exception>
     public async Task<Uuid> TopicIdAsync(string topic)

@@ -7,7 +7,9 @@ using Ottla.StateMachines.Metadata;
 namespace Ottla.Simulator.Clusters;
 
 /// <summary>What must hold of the metadata on all nodes, looked at every few milliseconds of simulated time.</summary>
-internal sealed class ClusterInvariants(SimCluster cluster)
+/// <param name="cluster">Whose nodes.</param>
+/// <param name="minInSync"><c>min.insync.replicas</c> of all topics; null when it is not known.</param>
+internal sealed class ClusterInvariants(SimCluster cluster, int? minInSync = null)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250);
 
@@ -15,6 +17,7 @@ internal sealed class ClusterInvariants(SimCluster cluster)
     private readonly Dictionary<int, long> _brokerEpochs = [];
     private readonly Dictionary<Uuid, string> _topicIds = [];
     private readonly Dictionary<SimNode, MetadataImage> _checked = [];
+    private readonly PartitionMetadataInvariants _partitions = new(minInSync);
     private long _newestOffset = -1;
 
     /// <summary>Looks at all nodes, again and again, until the run is over.</summary>
@@ -56,9 +59,14 @@ internal sealed class ClusterInvariants(SimCluster cluster)
             // M6
             Demand(node, _topicIds.TryAdd(topic.Id, topic.Name)
                 || _topicIds[topic.Id] == topic.Name, $"the topic id {topic.Id} to be of one topic");
-            foreach (var partition in topic.Partitions)
-                Check(node, image, topic.Name, partition);
         }
+
+        if (_partitions.FindBroken(image) is { } broken)
+            throw new SimulationException($"{node.Name}, offset {image.Provenance.LastOffset}: {broken}");
+        // M7
+        Demand(
+            node, image.Provenance.LastOffset < node.Serving!.Shared.Raft.HighWatermark,
+            $"no metadata to be published that is not committed");
     }
 
     /// <summary>M1: equal offsets mean equal images, on every node, whatever it was told by log and what by snapshot.</summary>
@@ -83,19 +91,6 @@ internal sealed class ClusterInvariants(SimCluster cluster)
                 $"broker {broker.Id} to have no older epoch than before");
             _brokerEpochs[broker.Id] = broker.Epoch;
         }
-    }
-
-    /// <summary>M3, M5.</summary>
-    private static void Check(SimNode node, MetadataImage image, string topic, PartitionRegistration partition)
-    {
-        Demand(node, partition.Isr.All(partition.Replicas.Contains), $"the ISR of {topic} to be among its replicas");
-        Demand(node, partition.Leader < 0 || partition.Isr.Contains(partition.Leader), $"the leader of {topic} to be in its ISR");
-        Demand(node, partition.EligibleLeaderReplicas.All(replica => !partition.Isr.Contains(replica)),
-            $"no eligible leader of {topic} to be in its ISR");
-        Demand(
-            node,
-            partition.Leader < 0 || image.Cluster.Broker(partition.Leader) is { Fenced: false },
-            $"the leader {partition.Leader} of {topic} to be a broker that is not fenced");
     }
 
     private static string HashOf(MetadataImage image)

@@ -74,7 +74,11 @@ public sealed class ClusterSimulation : ISimulation
             var invariants = new ClusterInvariants(_cluster);
             var watch = invariants.WatchAsync(director, () => _isOver);
             director.Watch(watch);
-            var chaos = new ClusterChaos(world, _cluster);
+            var chaos = new ClusterChaos(world, _cluster,
+            [
+                ClusterFault.Stop, ClusterFault.Kill, ClusterFault.KillSoon, ClusterFault.KillAtFileOperation, ClusterFault.CutOff,
+                ClusterFault.Cut, ClusterFault.Reset,
+            ]);
             var creators = new List<Task>();
             for (var i = 0; i < Creators; i++)
             {

@@ -50,12 +50,23 @@ internal abstract class ClientSession(World world, BrokerBug? bug = null)
             throw new SimulationException(report.ToString());
     }
 
+    /// <summary>Called when a client is told that a record is stored, and where; null when the broker does not remember that.</summary>
+    public virtual void OnAcknowledged(TopicPartition partition, long? offset)
+    {
+    }
+
     /// <summary>What happens, from the first to the last.</summary>
     protected abstract Task DirectAsync(SimProcess director);
 
     /// <summary>A value that nobody was given before.</summary>
     public long NextValue() => ++_lastValue;
 
+    /// <summary>A client that uses any stable versions, but for those that are given, and gives up on an answer after a time.</summary>
+    public SimClient NewClient(SimProcess process, TimeSpan requestTimeout, params (ApiKey Key, short Lowest, short Highest)[] versions) =>
+        new(process, Bootstrap, new ClientVersions(new Prng(world.Random.NextUInt64()), versions), new Prng(world.Random.NextUInt64()))
+        { Bug = bug, RequestTimeout = requestTimeout };
+
+    /// <summary>A client that uses any stable versions, but for those that are given.</summary>
     public SimClient NewClient(SimProcess process, params (ApiKey Key, short Lowest, short Highest)[] versions) =>
         new(process, Bootstrap, new ClientVersions(new Prng(world.Random.NextUInt64()), versions),
             new Prng(world.Random.NextUInt64()))
@@ -64,13 +75,16 @@ internal abstract class ClientSession(World world, BrokerBug? bug = null)
     public static IEnumerable<TopicPartition> PartitionsOf(string topic, int count) =>
         Enumerable.Range(0, count).Select(partition => new TopicPartition(topic, partition));
 
-    public static async Task CreateTopicAsync(SimClient client, string topic, int partitions, short replicationFactor = 1)
+    public static async Task CreateTopicAsync(
+        SimClient client, string topic, int partitions, short replicationFactor = 1, int? segmentBytes = null)
     {
         var creatable = new CreateTopicsRequest.CreatableTopic
         {
             Name = topic,
             NumPartitions = partitions,
             ReplicationFactor = replicationFactor,
+            Configs = segmentBytes is { } bytes
+                ? [new CreateTopicsRequest.CreatableTopicConfig { Name = "internal.segment.bytes", Value = $"{bytes}" }] : [],
         };
         var request = new CreateTopicsRequest { TimeoutMs = 1000, Topics = [creatable] };
         var response = await client.CallUntilAnsweredAsync<CreateTopicsRequest, CreateTopicsResponse>(
@@ -85,10 +99,11 @@ internal abstract class ClientSession(World world, BrokerBug? bug = null)
     /// <param name="killPercent">How many of a hundred are killed.</param>
     /// <param name="lifeMsMax">How long one lives that is killed, at most.</param>
     /// <param name="body">What each does, as a process of the history.</param>
+    /// <param name="isOver">Says when it is enough; null for the end of all.</param>
     public async Task KeepRunningAsync(
-        SimProcess director, string name, int killPercent, int lifeMsMax, Func<SimProcess, long, Task> body)
+        SimProcess director, string name, int killPercent, int lifeMsMax, Func<SimProcess, long, Task> body, Func<bool>? isOver = null)
     {
-        while (!IsOver)
+        while (!(isOver?.Invoke() ?? IsOver))
             await RunClientAsync(director, name, killPercent, lifeMsMax, body);
     }
 
@@ -146,6 +161,7 @@ internal abstract class ClientSession(World world, BrokerBug? bug = null)
         try
         {
             var offset = await sender.SendAsync(partition, value);
+            OnAcknowledged(partition, offset);
             History.End(recorded, operation with { Outcome = Outcome.Ok, Steps = [new Send(partition.ToString(), value, offset)] });
         }
         catch (SendFailedException e) when (!IsBug(e.Error) || IsForgotten(e, starts))

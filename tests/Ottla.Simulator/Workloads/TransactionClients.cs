@@ -45,11 +45,11 @@ internal sealed class TransactionClients(ClientSession session, TransactionCondi
     ];
 
     /// <summary>Finalizes the first version and creates the topics.</summary>
-    public async Task PrepareAsync(SimProcess director, short replicationFactor = 1)
+    public async Task PrepareAsync(SimProcess director, short replicationFactor = 1, int? segmentBytes = null)
     {
         await FinalizeAsync(director, conditions.Versions.First);
         foreach (var (topic, partitions) in new[] { (Topic, Partitions), (Input, Pipes), (Output, Pipes) })
-            await ClientSession.CreateTopicAsync(session.NewClient(director), topic, partitions, replicationFactor);
+            await ClientSession.CreateTopicAsync(session.NewClient(director), topic, partitions, replicationFactor, segmentBytes);
     }
 
     /// <summary>Begins to run producers and loops.</summary>
@@ -274,11 +274,12 @@ internal sealed class TransactionClients(ClientSession session, TransactionCondi
         }
     }
 
-    private static async Task SendAsync(TransactionalProducer producer, TopicPartition partition, long value, List<Step> steps)
+    private async Task SendAsync(TransactionalProducer producer, TopicPartition partition, long value, List<Step> steps)
     {
         steps.Add(new Send(partition.ToString(), value));
         var index = steps.Count - 1;
         var offset = await producer.SendAsync(partition, value);
+        session.OnAcknowledged(partition, offset);
         steps[index] = new Send(partition.ToString(), value, offset);
     }
 

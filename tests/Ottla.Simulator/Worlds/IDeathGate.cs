@@ -11,6 +11,9 @@ internal interface IDeathGate
     /// <summary>Whether its host may lose power now, and with it what is not flushed; asked only when it may die.</summary>
     bool MayLosePower(SimNode node);
 
-    /// <summary>It died, just now.</summary>
+    /// <summary>It dies now.</summary>
     void OnDeath(SimNode node, bool losesPower);
+
+    /// <summary>It has stopped in order, and is about to be gone.</summary>
+    void OnEnd(SimNode node);
 }

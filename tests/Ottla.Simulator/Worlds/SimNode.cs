@@ -1,5 +1,6 @@
 using System.Net;
 using Ottla.Broker;
+using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Simulator.Disk;
@@ -32,9 +33,9 @@ public sealed class SimNode
     private SimProcess? _process;
     private BrokerNode? _node;
     private TaskCompletionSource _ended = new();
+    private Task? _stopping;
     private int _fileOperationsLeft = -1;
     private string? _failedDirectory;
-    private bool _isDiskInTrouble;
 
     /// <summary>A node that was never started, on an empty disk.</summary>
     /// <param name="world">Where it lives.</param>
@@ -67,6 +68,10 @@ public sealed class SimNode
     /// <summary>The node while it serves; null while it starts, and when it does not run.</summary>
     internal BrokerNode? Serving => IsRunning ? _node : null;
 
+    /// <summary>The replicas that it serves; none while it does not, and when it is no broker.</summary>
+    internal IEnumerable<PartitionReplica> Replicas =>
+        Serving is { } serving && _configs.GetValueOrDefault("process.roles") != "controller" ? serving.Topics.Replicas : [];
+
     /// <summary>Where it listens.</summary>
     public IPEndPoint EndPoint { get; }
 
@@ -85,6 +90,9 @@ public sealed class SimNode
     /// <summary>Of a hundred kills, how many take the power of the whole host.</summary>
     public int PowerLossPercent { get; init; }
 
+    /// <summary>Whether its disk fails, or has failed since it was started.</summary>
+    public bool IsDiskInTrouble { get; private set; }
+
     /// <summary>Asked before it dies of a sudden whether it may, and whether its host may lose power; null: both, always.</summary>
     internal IDeathGate? Gate { get; init; }
 
@@ -102,7 +110,7 @@ public sealed class SimNode
         var process = _world.NewProcess($"{Name}.{++Starts}", EndPoint.Address);
         _process = process;
         _node = null;
-        _isDiskInTrouble = DiskFaults.CapacityBytes < SimDiskFaults.UnlimitedBytes;
+        IsDiskInTrouble = DiskFaults.CapacityBytes < SimDiskFaults.UnlimitedBytes;
         _ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _failedDirectory = null; // as after another mount of it
         _disk.Faults.Fault = (_, path) =>
@@ -128,7 +136,7 @@ public sealed class SimNode
             await started;
             _world.Tell(process.Name, $"serves clients");
         }
-        catch (Exception e) when (_isDiskInTrouble)
+        catch (Exception e) when (IsDiskInTrouble)
         {
             _world.Tell(process.Name, $"does not start: {e.Message}");
             Die(losesPower: false);
@@ -136,7 +144,9 @@ public sealed class SimNode
     }
 
     /// <summary>Stops it in order.</summary>
-    public async Task StopAsync()
+    public Task StopAsync() => _stopping is { IsCompleted: false } ? _stopping : _stopping = StopOnceAsync();
+
+    private async Task StopOnceAsync()
     {
         if (_process is not { IsAlive: true } process)
             return; // it was killed before
@@ -151,6 +161,7 @@ public sealed class SimNode
             return; // killed on the way
         await stopped;
         _world.Tell(process.Name, $"is stopped");
+        Gate?.OnEnd(this);
         End(process);
     }
 
@@ -190,14 +201,14 @@ public sealed class SimNode
     public void FailDirectory(string directory)
     {
         _world.Tell(Name, $"{directory} fails");
-        (_failedDirectory, _isDiskInTrouble) = (directory, true);
+        (_failedDirectory, IsDiskInTrouble) = (directory, true);
     }
 
     /// <summary>Leaves its disk this much room from now on.</summary>
     public void FillDisk(long bytesLeft)
     {
         _world.Tell(Name, $"its disk is full but for {bytesLeft} bytes");
-        _isDiskInTrouble = true;
+        IsDiskInTrouble = true;
         DiskFaults.CapacityBytes = _disk.UsedBytes + bytesLeft;
     }
 
@@ -214,10 +225,10 @@ public sealed class SimNode
     private void Die(bool losesPower)
     {
         _world.Tell(_process!.Name, $"{(losesPower ? "loses power" : "is killed")}");
+        Gate?.OnDeath(this, losesPower);
         End(_process);
         // the old one does nothing of what its code still tries on the way out
         _disk = losesPower ? _disk.AfterPowerLoss() : _disk.AfterProcessDeath();
-        Gate?.OnDeath(this, losesPower);
     }
 
     private void End(SimProcess process)
@@ -242,7 +253,7 @@ public sealed class SimNode
         var failure = await node.Failure;
         if (!process.IsAlive)
             return;
-        if (!_isDiskInTrouble)
+        if (!IsDiskInTrouble)
             _world.Fail(new SimulationException($"{process.Name} cannot go on: {failure}", failure));
         _world.Tell(process.Name, $"cannot go on: {failure.Message}");
         Die(losesPower: false);

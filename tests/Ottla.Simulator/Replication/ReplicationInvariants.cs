@@ -1,0 +1,65 @@
+using Ottla.Kernel;
+using Ottla.Simulator.Clusters;
+using Ottla.Simulator.Worlds;
+
+namespace Ottla.Simulator.Replication;
+
+/// <summary>Looks at the whole cluster again and again, and checks what must hold of its replicas.</summary>
+internal sealed class ReplicationInvariants
+{
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(100);
+
+    private readonly ClusterLook _look;
+    private readonly Dictionary<TopicPartition, PartitionInvariants> _partitions = [];
+
+    public ReplicationInvariants(ClusterLook look, LossGate gate)
+    {
+        _look = look;
+        gate.OnEnding = NoteHighWatermarks;
+    }
+
+    /// <summary>Looks again and again, until the run is over.</summary>
+    public async Task WatchAsync(SimProcess director, Func<bool> isOver)
+    {
+        while (!isOver())
+        {
+            Check();
+            await director.Delay(Interval);
+        }
+    }
+
+    /// <summary>Looks once.</summary>
+    /// <returns>What there is; null before there is metadata.</returns>
+    /// <exception cref="SimulationException">Something does not hold.</exception>
+    public ClusterView? Check()
+    {
+        var view = _look.Take();
+        foreach (var partition in view?.Partitions ?? [])
+            Of(partition.Partition).Check(partition);
+        return view;
+    }
+
+    /// <summary>What is committed in each partition, as far as looks have seen it.</summary>
+    public IEnumerable<(TopicPartition Partition, IReadOnlyList<StoredBatch> Batches)> Histories =>
+        _partitions.Select(partition => (partition.Key, partition.Value.Committed.Batches));
+
+    /// <summary>A client was told that a record is stored on all that are in sync.</summary>
+    public void NoteAcknowledged(TopicPartition partition, long offset) => Of(partition).NoteCommitted(offset + 1);
+
+    /// <summary>What a leader takes for committed is committed, though it dies before the next look.</summary>
+    private void NoteHighWatermarks(SimNode node)
+    {
+        foreach (var replica in node.Replicas)
+        {
+            if (replica.Leadership.IsLeaderHere)
+                Of(replica.Partition).NoteCommitted(replica.Log.HighWatermark);
+        }
+    }
+
+    private PartitionInvariants Of(TopicPartition partition)
+    {
+        if (!_partitions.TryGetValue(partition, out var invariants))
+            _partitions.Add(partition, invariants = new PartitionInvariants(partition));
+        return invariants;
+    }
+}
