@@ -66,6 +66,10 @@ compile_drivers() {
     is_newer "$output/librdkafka-2.16-driver" "$source" ||
         gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$output/librdkafka-2.16-driver" -isystem "$new/include" "$source" -L "$new" -l:librdkafka.so.1 \
             -Wl,-rpath,"\$ORIGIN/$(basename "$new")" || fail "the driver does not compile with librdkafka $version"
+    source="$here/Clients/librdkafka/workload.c"
+    is_newer "$output/librdkafka-workload" "$source" ||
+        gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$output/librdkafka-workload" -isystem "$new/include" "$source" -L "$new" -l:librdkafka.so.1 \
+            -Wl,-rpath,"\$ORIGIN/$(basename "$new")" || fail "the workload does not compile with librdkafka $version"
     source="$here/Clients/kafka-go/driver.go"
     is_newer "$output/kafka-go-driver" "$source" ||
         GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o "$output/kafka-go-driver" "$source" || fail "the kafka-go driver does not compile"

@@ -1,0 +1,86 @@
+using System.Diagnostics;
+
+namespace Ottla.Chaos.Clients;
+
+/// <summary>
+/// A client as a process: it tells what it does in lines, and ends when its input does. One task reads the lines, and calls
+/// <see cref="OnLine"/> with each; what it collects is looked at when the process has ended, or under <see cref="Lock"/>.
+/// </summary>
+internal abstract class ClientProcess
+{
+    private readonly Process _process;
+    private readonly Task _reading;
+    private readonly StreamWriter _lines;
+    private readonly RunLog _log;
+
+    protected ClientProcess(ClientProgram program, string name, string folder, IReadOnlyList<string> arguments, RunLog log)
+    {
+        Program = program;
+        Name = name;
+        _log = log;
+        _lines = new StreamWriter(Path.Combine(folder, $"{name}.out"));
+        var errors = Path.Combine(folder, $"{name}.err");
+        var start = new ProcessStartInfo("/bin/sh", ["-c", "exec \"$@\" 2>\"$0\"", errors, .. program.Command, .. arguments])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+        };
+        start.Environment["LIBRDKAFKA_GROUP_PROTOCOL"] = program.GroupProtocol;
+        _process = Process.Start(start)!;
+        _reading = ReadAsync();
+    }
+
+    public ClientProgram Program { get; }
+
+    public string Name { get; }
+
+    public bool IsRunning => !_process.HasExited;
+
+    /// <summary>Guards what is collected, while the process runs.</summary>
+    protected Lock Lock { get; } = new();
+
+    /// <summary>What clients saw go wrong, each with its time.</summary>
+    public List<(TimeSpan At, string Text)> Errors { get; } = [];
+
+    /// <summary>Ends the input, and awaits the end of the process.</summary>
+    /// <returns>The exit code; null when it did not end in time and was killed.</returns>
+    public async Task<int?> StopAsync(TimeSpan limit)
+    {
+        _process.StandardInput.Close();
+        using var deadline = new CancellationTokenSource(limit);
+        try
+        {
+            await _process.WaitForExitAsync(deadline.Token);
+            await _reading;
+            return _process.ExitCode;
+        }
+        catch (OperationCanceledException)
+        {
+            _process.Kill();
+            await _reading;
+            return null;
+        }
+    }
+
+    /// <summary>Takes a line, split into words.</summary>
+    protected abstract void OnLine(string[] words, TimeSpan now);
+
+    /// <summary>Notes what went wrong.</summary>
+    protected void OnError(string[] words, TimeSpan now) => Errors.Add((now, string.Join(' ', words)));
+
+    /// <inheritdoc/>
+    public override string ToString() => Name;
+
+    private async Task ReadAsync()
+    {
+        while (await _process.StandardOutput.ReadLineAsync() is { } line)
+        {
+            var now = _log.Now;
+            await _lines.WriteLineAsync($"{now.TotalSeconds:0.000} {line}");
+            lock (Lock)
+                OnLine(line.Split(' '), now);
+        }
+
+        await _lines.DisposeAsync();
+    }
+}

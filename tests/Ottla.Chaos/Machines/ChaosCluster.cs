@@ -1,0 +1,157 @@
+using System.Globalization;
+using Ottla.Chaos.Network;
+
+namespace Ottla.Chaos.Machines;
+
+/// <summary>
+/// The machines of a run, and the network between them: made, formatted and started as an operator does. Lives as long as the run; disposing
+/// it kills what runs. Namespaces and mounts are this process's own, and go with it.
+/// </summary>
+internal sealed class ChaosCluster : IAsyncDisposable
+{
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
+
+    private readonly RunLog _log;
+
+    private ChaosCluster(IReadOnlyList<Machine> machines, RunLog log)
+    {
+        Machines = machines;
+        _log = log;
+        Admin = new ClusterAdmin(machines);
+    }
+
+    public IReadOnlyList<Machine> Machines { get; }
+
+    /// <summary>The machine of a number.</summary>
+    public Machine this[int id] => Machines[id - 1];
+
+    public PacketSwitch Network { get; } = new();
+
+    public ClusterAdmin Admin { get; }
+
+    /// <summary>What clients are given as bootstrap servers.</summary>
+    public string Bootstrap => string.Join(',', Machines.Select(
+        machine => string.Create(CultureInfo.InvariantCulture, $"{machine.Address}:{Machine.ClientPort}")));
+
+    /// <summary>Makes machines 1 and so on, formats and starts them.</summary>
+    public static async Task<ChaosCluster> StartAsync(
+        int count, string executable, string folder, IReadOnlyDictionary<string, string> configs, RunLog log)
+    {
+        var machines = Enumerable.Range(1, count).Select(id => new Machine(id, folder, executable, log)).ToList();
+        var cluster = new ChaosCluster(machines, log);
+        cluster.ConnectAll();
+        cluster.Format(executable, configs);
+        foreach (var machine in machines)
+            machine.Start();
+        await cluster.WaitUntilHealthyAsync(StartLimit, "all brokers serve");
+        return cluster;
+    }
+
+    /// <summary>Starts what does not run.</summary>
+    public void StartAll()
+    {
+        foreach (var machine in Machines.Where(machine => !machine.IsRunning))
+        {
+            _log.Write($"{machine} is started");
+            machine.Start();
+        }
+    }
+
+    /// <summary>Waits until every broker serves and every partition has a leader and all its replicas in sync.</summary>
+    /// <exception cref="UnhealthyException">It does not come to that in time.</exception>
+    public async Task WaitUntilHealthyAsync(TimeSpan limit, string why)
+    {
+        var started = _log.Now;
+        string? missing;
+        while ((missing = (await Admin.TryDescribeAsync()) is { } state ? state.FindMissing(Machines.Count) : "no broker answers") is not null)
+        {
+            if (_log.Now - started > limit)
+                throw new UnhealthyException($"Not within {limit.TotalSeconds} s: {why}: {missing}");
+            await Task.Delay(Pause);
+        }
+    }
+
+    /// <summary>Stops all nodes at once, as a cluster is stopped.</summary>
+    public Task StopAllAsync() => Task.WhenAll(Machines.Where(machine => machine.IsRunning).Select(machine => machine.StopAsync()));
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var machine in Machines)
+            await machine.KillAsync();
+        await Admin.DisposeAsync();
+        Network.Dispose();
+    }
+
+    /// <summary>Gives each machine a network namespace, and connects all with the clients' side, which is this process's own.</summary>
+    private void ConnectAll()
+    {
+        Directory.CreateDirectory("/run/netns");
+        Tool.Run("mount", "-t", "tmpfs", "tmpfs", "/run/netns");
+        Tool.Run("ip", "link", "set", "lo", "up");
+        foreach (var machine in Machines)
+        {
+            Tool.Run("ip", "netns", "add", machine.Name);
+            var device = TunDevice.Create(machine.Name);
+            Tool.Run("ip", "link", "set", device.Name, "netns", machine.Name);
+            Tool.Run("ip", "-n", machine.Name, "link", "set", "lo", "up");
+            BringUp(device, machine.Address, "-n", machine.Name);
+            Network.Connect(machine.Id, device);
+        }
+
+        var clients = TunDevice.Create("clients");
+        BringUp(clients, PacketSwitch.AddressOf(PacketSwitch.Clients));
+        Network.Connect(PacketSwitch.Clients, clients);
+    }
+
+    private static void BringUp(TunDevice device, string address, params string[] where)
+    {
+        var bytes = TunDevice.PacketBytesMax.ToString(CultureInfo.InvariantCulture);
+        Tool.Run("ip", [.. where, "address", "add", $"{address}/24", "dev", device.Name]);
+        Tool.Run("ip", [.. where, "link", "set", device.Name, "mtu", bytes, "up"]);
+    }
+
+    private void Format(string executable, IReadOnlyDictionary<string, string> configs)
+    {
+        string Random() => Tool.Run(executable, "random-uuid").Trim();
+        var clusterId = Random();
+        var voters = string.Join(',', Machines.Select(machine => string.Create(
+            CultureInfo.InvariantCulture, $"{machine.Id}@{machine.Address}:{Machine.ControllerPort}:{Random()}")));
+        foreach (var machine in Machines)
+        {
+            File.WriteAllLines(
+                machine.ConfigurationFile, ConfigurationOf(machine, configs).Select(each => $"{each.Key}={each.Value}"));
+            machine.RunCommand("format", "--cluster-id", clusterId, "--initial-controllers", voters);
+        }
+    }
+
+    private Dictionary<string, string> ConfigurationOf(Machine machine, IReadOnlyDictionary<string, string> configs)
+    {
+        string At(int port) => string.Create(CultureInfo.InvariantCulture, $"{machine.Address}:{port}");
+        var controllers = Machines.Select(each => $"{each.Address}:{Machine.ControllerPort}");
+        var all = new Dictionary<string, string>
+        {
+            ["process.roles"] = "broker,controller",
+            ["node.id"] = machine.Id.ToString(CultureInfo.InvariantCulture),
+            ["listeners"] =
+                $"PLAINTEXT://{At(Machine.ClientPort)},REPLICATION://{At(Machine.ReplicationPort)},CONTROLLER://{At(Machine.ControllerPort)}",
+            ["inter.broker.listener.name"] = "REPLICATION",
+            ["controller.listener.names"] = "CONTROLLER",
+            ["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,REPLICATION:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            ["controller.quorum.bootstrap.servers"] = string.Join(',', controllers),
+            ["log.dirs"] = string.Join(',', machine.Disks.Select(disk => disk.Directory)),
+            ["metadata.log.dir"] = machine.Disks[0].Directory,
+            ["log.segment.bytes"] = "4194304",
+            ["log.retention.ms"] = "-1",
+            ["offsets.topic.num.partitions"] = "5",
+            ["transaction.state.log.num.partitions"] = "5",
+            ["auto.create.topics.enable"] = "false",
+        };
+        foreach (var (name, value) in configs)
+            all[name] = value;
+        return all;
+    }
+}
+
+/// <summary>The cluster does not become whole.</summary>
+internal sealed class UnhealthyException(string message) : Exception(message);
