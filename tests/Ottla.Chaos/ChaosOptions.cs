@@ -12,6 +12,8 @@ internal sealed record ChaosOptions
           --seed N             what follows from it: which faults, when, where (1)
           --every N            seconds from the start of a fault to the start of the next (15)
           --faults LIST        kinds to choose from; 'none' for none (all that the machine allows); see tests/Ottla.Chaos/README.md
+          --scenario NAME      instead of random faults: one of the stories below
+          --no-copies          without copies in transactions
           --clients LIST       librdkafka, kafka-python, kafkajs (all that are installed)
           --nodes N            nodes that are controller and broker (3)
           --replication N      replicas of each partition (3, at most the nodes)
@@ -31,6 +33,12 @@ internal sealed record ChaosOptions
 
     /// <summary>The kinds of faults to choose from; null for all.</summary>
     public IReadOnlyList<string>? Faults { get; private init; }
+
+    /// <summary>The scenario to run; null for random faults.</summary>
+    public string? Scenario { get; private init; }
+
+    /// <summary>Whether records are copied in transactions too.</summary>
+    public bool HasCopies { get; private init; } = true;
 
     /// <summary>The clients to use; null for all that are there.</summary>
     public IReadOnlyList<string>? Clients { get; private init; }
@@ -60,9 +68,12 @@ internal sealed record ChaosOptions
         for (var i = 0; i < words.Count; i++)
         {
             var name = words[i];
-            if (name == "--keep-data")
+            if (name is "--keep-data" or "--no-copies")
             {
-                options = options with { KeepsData = true };
+                options = options with
+                {
+                    KeepsData = options.KeepsData || name == "--keep-data", HasCopies = options.HasCopies && name != "--no-copies",
+                };
                 continue;
             }
 
@@ -73,6 +84,7 @@ internal sealed record ChaosOptions
                 "--seed" => options with { Seed = (ulong)Number(name, value) },
                 "--every" => options with { EverySeconds = Number(name, value) },
                 "--faults" => options with { Faults = value == "none" ? [] : value.Split(',') },
+                "--scenario" => options with { Scenario = value },
                 "--clients" => options with { Clients = value.Split(',') },
                 "--nodes" => options with { Nodes = Number(name, value) },
                 "--replication" => options with { Replication = Number(name, value) },

@@ -1,13 +1,26 @@
 using System.Globalization;
 using Ottla.Chaos;
 using Ottla.Chaos.Machines;
+using Ottla.Chaos.Scenarios;
 
 const int clean = 0, found = 1, misused = 2, failed = 3;
 
 ChaosOptions options;
+Scenario scenario;
 try
 {
+    if (args.Contains("--help"))
+    {
+        Console.WriteLine(ChaosOptions.Usage);
+        foreach (var known in ScenarioCatalog.All)
+            Console.WriteLine($"  {known.Name,-18} {known.Description}");
+        return clean;
+    }
+
     options = ChaosOptions.Parse(args);
+    scenario = options.Scenario is not { } wanted ? new RandomFaults(options)
+        : ScenarioCatalog.All.FirstOrDefault(each => each.Name == wanted)
+        ?? throw new UsageException($"there is no scenario {wanted}: {string.Join(", ", ScenarioCatalog.All.Select(each => each.Name))}");
 }
 catch (UsageException e)
 {
@@ -16,14 +29,14 @@ catch (UsageException e)
     return misused;
 }
 
-var name = string.Create(CultureInfo.InvariantCulture, $"{options.Seed}-{DateTime.UtcNow:yyyyMMdd-HHmmss}");
+var name = string.Create(CultureInfo.InvariantCulture, $"{scenario.Name}-{options.Seed}-{DateTime.UtcNow:yyyyMMdd-HHmmss}");
 var folder = Directory.CreateDirectory(options.Folder ?? Path.GetFullPath(Path.Combine("artifacts", "chaos", name))).FullName;
 using var log = new RunLog(Path.Combine(folder, "run.log"));
-log.Write($"seed {options.Seed}, {options.Seconds} s; everything is kept in {folder}");
+log.Write($"{scenario.Name}: {scenario.Description} (seed {options.Seed}); everything is kept in {folder}");
 try
 {
     var executable = options.Executable ?? Path.GetFullPath("artifacts/bin/ottla");
-    var anomalies = await new ChaosRun(options, executable, folder, log).RunAsync();
+    var anomalies = await new ChaosRun(options, scenario, executable, folder, log).RunAsync();
     foreach (var anomaly in anomalies)
         log.Write($"ANOMALY: {anomaly}");
     log.Write(anomalies.Count == 0 ? "no anomalies" : $"{anomalies.Count} anomalies");

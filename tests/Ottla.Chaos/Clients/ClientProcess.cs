@@ -2,6 +2,14 @@ using System.Diagnostics;
 
 namespace Ottla.Chaos.Clients;
 
+/// <summary>Where clients work: the same for all of a topic.</summary>
+/// <param name="Folder">Where what they tell is kept.</param>
+/// <param name="Bootstrap">The servers.</param>
+/// <param name="Topic">The topic.</param>
+/// <param name="Partitions">How many partitions it has.</param>
+/// <param name="Log">The run's log.</param>
+internal sealed record ClientSetting(string Folder, string Bootstrap, string Topic, int Partitions, RunLog Log);
+
 /// <summary>
 /// A client as a process: it tells what it does in lines, and ends when its input does. One task reads the lines, and calls
 /// <see cref="OnLine"/> with each; what it collects is looked at when the process has ended, or under <see cref="Lock"/>.
@@ -56,10 +64,17 @@ internal abstract class ClientProcess
         }
         catch (OperationCanceledException)
         {
-            _process.Kill();
-            await _reading;
+            await KillAsync();
             return null;
         }
+    }
+
+    /// <summary>SIGKILL.</summary>
+    public async Task KillAsync()
+    {
+        _process.Kill();
+        await _process.WaitForExitAsync();
+        await _reading;
     }
 
     /// <summary>Takes a line, split into words.</summary>

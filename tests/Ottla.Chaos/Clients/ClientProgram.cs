@@ -29,6 +29,15 @@ internal sealed record ClientProgram(string Name, string Library, IReadOnlyList<
         _ => throw new UsageException($"there is no client {library}: {string.Join(", ", Libraries)}"),
     };
 
+    /// <summary>The drivers of the system tests that copy from a topic to another in transactions.</summary>
+    public static ClientProgram? CopierOf(string library) => library switch
+    {
+        "librdkafka" => new("librdkafka", library, [Path.GetFullPath("artifacts/clients/librdkafka-2.16-driver")], "classic"),
+        "kafkajs" => new("kafkajs", library,
+            [Path.GetFullPath($"{Clients}/node/node_modules/.bin/node"), Path.GetFullPath($"{Clients}/node/kafkajs.mjs")], "classic"),
+        _ => null,
+    };
+
     /// <summary>Why it cannot be used here; null when it can.</summary>
     public string? FindMissing()
     {

@@ -23,9 +23,17 @@ internal sealed class Reader : ClientProcess
     /// <summary>What it did, in order. Only after the end.</summary>
     public List<ReaderEvent> Events { get; } = [];
 
-    public static Reader Start(
-        ClientProgram program, string name, string group, string folder, string bootstrap, string topic, int partitions, RunLog log) =>
-        new(program, name, group, folder, ["read", bootstrap, topic, partitions.ToString(CultureInfo.InvariantCulture), group], log);
+    /// <summary>Starts one.</summary>
+    /// <param name="program">Its library.</param>
+    /// <param name="name">Its name in the run's folder.</param>
+    /// <param name="setting">Where it works.</param>
+    /// <param name="group">Its group, or <see cref="NoGroup"/>.</param>
+    public static Reader Start(ClientProgram program, string name, ClientSetting setting, string group) => new(
+        program, name, group, setting.Folder,
+        ["read", setting.Bootstrap, setting.Topic, setting.Partitions.ToString(CultureInfo.InvariantCulture), group], setting.Log);
+
+    /// <summary>How many records it has read.</summary>
+    public int Count { get; private set; }
 
     /// <summary>The highest offset of a partition that it has read; -1 when none.</summary>
     public long HighestOf(int partition)
@@ -42,6 +50,7 @@ internal sealed class Reader : ClientProcess
                 var polled = new ReaderEvent(ReaderEventKind.Poll, now, (int)Number(partition), Number(offset), Number(value));
                 _highest[polled.Partition] = Math.Max(polled.Offset, _highest.GetValueOrDefault(polled.Partition, -1));
                 Events.Add(polled);
+                Count++;
                 break;
             case ["commit", var partition, var offset]:
                 Events.Add(new ReaderEvent(ReaderEventKind.Commit, now, (int)Number(partition), Number(offset)));

@@ -18,21 +18,19 @@ internal sealed class Workload
     private static readonly TimeSpan CatchUpLimit = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    private readonly string _folder;
-    private readonly string _bootstrap;
-    private readonly ChaosOptions _options;
+    private readonly ClientSetting _setting;
+    private readonly WriterLoad _load;
     private readonly RunLog _log;
     private readonly List<Writer> _writers = [];
     private readonly List<Reader> _readers = [];
     private readonly HashSet<ClientProcess> _noted = [];
     private ClientProgram? _programAlone;
 
-    public Workload(ChaosOptions options, string folder, string bootstrap, RunLog log)
+    public Workload(ClientSetting setting, WriterLoad load)
     {
-        _options = options;
-        _folder = Directory.CreateDirectory(Path.Combine(folder, "clients")).FullName;
-        _bootstrap = bootstrap;
-        _log = log;
+        _setting = setting;
+        _load = load;
+        _log = setting.Log;
     }
 
     /// <summary>All writers there ever were.</summary>
@@ -96,7 +94,7 @@ internal sealed class Workload
             await Task.Delay(Pause);
         }
 
-        bool HasRead(Reader reader) => Enumerable.Range(0, _options.Partitions).Any(partition => reader.HighestOf(partition) >= 0);
+        bool HasRead(Reader reader) => Enumerable.Range(0, _setting.Partitions).Any(partition => reader.HighestOf(partition) >= 0);
     }
 
     /// <summary>Ends the writers; each waits for what is under way.</summary>
@@ -158,12 +156,9 @@ internal sealed class Workload
     private void StartWriter(ClientProgram program)
     {
         var number = _writers.Count + 1;
-        _writers.Add(Writer.Start(
-            program, $"writer-{number}-{program.Library}", _folder, _bootstrap, Topic, _options.Partitions, number * ValuesOfWriter,
-            _options.RecordsPerSecond, _log));
+        _writers.Add(Writer.Start(program, $"writer-{number}-{program.Library}", _setting, number * ValuesOfWriter, _load));
     }
 
     private void StartReader(ClientProgram program, string group) => _readers.Add(Reader.Start(
-        program, $"reader-{_readers.Count + 1}-{program.Name}{(group == Reader.NoGroup ? "-alone" : "")}", group, _folder, _bootstrap, Topic,
-        _options.Partitions, _log));
+        program, $"reader-{_readers.Count + 1}-{program.Name}{(group == Reader.NoGroup ? "-alone" : "")}", _setting, group));
 }

@@ -21,9 +21,19 @@ internal sealed class Writer : ClientProcess
     /// <summary>Everything it sent, in its order. Only after the end.</summary>
     public IEnumerable<Sent> AllSent => _sent.Values.OrderBy(sent => sent.Value);
 
-    public static Writer Start(
-        ClientProgram program, string name, string folder, string bootstrap, string topic, int partitions, long firstValue, int perSecond,
-        RunLog log) => new(program, name, folder, ["write", bootstrap, topic, Text(partitions), Text(firstValue), Text(perSecond)], log);
+    /// <summary>Starts one.</summary>
+    /// <param name="program">Its library.</param>
+    /// <param name="name">Its name in the run's folder.</param>
+    /// <param name="setting">Where it works.</param>
+    /// <param name="firstValue">The number of its first record.</param>
+    /// <param name="load">How much it sends.</param>
+    public static Writer Start(ClientProgram program, string name, ClientSetting setting, long firstValue, WriterLoad load) => new(
+        program, name, setting.Folder,
+        [
+            "write", setting.Bootstrap, setting.Topic, Text(setting.Partitions), Text(firstValue), Text(load.RecordsPerSecond),
+            Text(load.PaddingBytes),
+        ],
+        setting.Log);
 
     protected override void OnLine(string[] words, TimeSpan now)
     {
@@ -65,6 +75,11 @@ internal sealed class Writer : ClientProcess
 
     private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
 }
+
+/// <summary>How much a writer sends.</summary>
+/// <param name="RecordsPerSecond">How many records.</param>
+/// <param name="PaddingBytes">What each has behind its number.</param>
+internal sealed record WriterLoad(int RecordsPerSecond, int PaddingBytes);
 
 /// <summary>A record that a writer sent.</summary>
 /// <param name="Partition">Where to.</param>

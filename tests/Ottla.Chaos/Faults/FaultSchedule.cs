@@ -14,6 +14,9 @@ internal sealed class FaultSchedule
     /// <summary>Those that need a disk which can fail.</summary>
     public static readonly IReadOnlyList<string> KindsOfDisks = ["disk-full", "dir-fail", "power"];
 
+    /// <summary>Those that need a second replica.</summary>
+    public static readonly IReadOnlyList<string> KindsOfReplicas = ["dir-fail", "power", "reassign"];
+
     /// <summary>The part of the time between two faults for which one holds, in percent.</summary>
     private const int HoldPercentMin = 20;
     private const int HoldPercentMax = 70;

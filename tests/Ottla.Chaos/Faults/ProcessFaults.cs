@@ -46,6 +46,18 @@ internal sealed class Pause(int machine) : Fault("pause", $"node{machine} is pau
     }
 }
 
+/// <summary>SIGTERM, and a start when it is mended.</summary>
+internal sealed class Stop(int machine) : Fault("stop", $"node{machine} is stopped")
+{
+    public override Task InjectAsync(ChaosCluster cluster) => cluster[machine].StopAsync();
+
+    public override Task HealAsync(ChaosCluster cluster)
+    {
+        cluster[machine].Start();
+        return Task.CompletedTask;
+    }
+}
+
 /// <summary>SIGTERM and a new start: a controlled shutdown, which no client should notice.</summary>
 internal sealed class Restart(int machine) : Fault("restart", $"node{machine} is restarted")
 {

@@ -1,6 +1,6 @@
 using System.Globalization;
 using Ottla.Chaos.Clients;
-using Ottla.Chaos.Machines;
+using Ottla.Chaos.Scenarios;
 using Ottla.HistoryChecker;
 using Ottla.HistoryChecker.History;
 
@@ -11,37 +11,62 @@ internal static class Judge
 {
     /// <summary>
     /// Checks all that was sent and read together, then what each group alone has read, since a record that one group misses another may
-    /// have; then commits, replicas, clients and nodes.
+    /// have; then copies, commits, replicas, clients and nodes.
     /// </summary>
-    /// <param name="workload">What the clients did.</param>
-    /// <param name="cluster">The stopped nodes.</param>
-    /// <param name="partitions">How many the topic has.</param>
-    /// <param name="file">Where the history is kept.</param>
-    public static List<string> Find(Workload workload, ChaosCluster cluster, int partitions, string file)
+    /// <param name="stage">What happened.</param>
+    /// <param name="scenario">What was to happen.</param>
+    /// <param name="folder">Where histories are kept.</param>
+    public static List<string> Find(Stage stage, Scenario scenario, string folder)
     {
-        var sends = RunHistory.OfWriters(workload.Writers);
-        var reads = workload.Readers
-            .Select((reader, i) => (reader.Audience, Operation: RunHistory.OfReader(reader, workload.Writers.Count + i + 1, partitions)))
-            .ToList();
-        List<Operation> all = [.. sends, .. reads.Select(read => read.Operation)];
-        using (var output = new StreamWriter(file))
-            HistoryFile.Write(output, all);
         var anomalies = new List<string>();
-        Check("all clients", all);
-        foreach (var audience in reads.GroupBy(read => read.Audience))
-            Check(audience.Key, [.. sends, .. audience.Select(read => read.Operation)]);
-        anomalies.AddRange(CommitCheck.Find(workload.Readers));
-        anomalies.AddRange(ReplicaComparison.Find(cluster.Machines, partitions));
-        anomalies.AddRange(workload.Failures);
-        anomalies.AddRange(cluster.Machines.Where(machine => machine.UnexpectedEnds > 0).Select(machine => string.Create(
+        Check(stage.Workload, scenario, Path.Combine(folder, "history.jsonl"), anomalies);
+        if (stage.Copies is { } copies)
+            Check(copies, folder, anomalies);
+        anomalies.AddRange(CommitCheck.Find(stage.Workload.Readers));
+        anomalies.AddRange(ReplicaComparison.Find(stage.Cluster.Machines, scenario.Topic.Partitions));
+        anomalies.AddRange(stage.Workload.Failures);
+        anomalies.AddRange(stage.Cluster.Machines.Where(machine => machine.UnexpectedEnds > 0).Select(machine => string.Create(
             CultureInfo.InvariantCulture, $"{machine} has ended by itself, or not when it should, {machine.UnexpectedEnds} times")));
         return anomalies;
-
-        void Check(string whose, List<Operation> history)
-        {
-            var report = HistoryAnalysis.Check(history);
-            if (!report.IsClean)
-                anomalies.Add($"history of {whose}: {report}");
-        }
     }
+
+    private static void Check(Workload workload, Scenario scenario, string file, List<string> anomalies)
+    {
+        var sends = RunHistory.OfWriters(Workload.Topic, workload.Writers);
+        if (scenario.MayLose)
+            sends = [.. sends.Select(send => send with { Outcome = Outcome.Info, Steps = [.. send.Steps.Cast<Send>().Select(Forget)] })];
+        var reads = workload.Readers
+            .Select((reader, i) => (reader.Audience, Operation: RunHistory.OfReader(
+                Workload.Topic, reader, workload.Writers.Count + i + 1, scenario.Topic.Partitions))).ToList();
+        Check("all clients", [.. sends, .. reads.Select(read => read.Operation)], anomalies, file);
+        foreach (var audience in reads.GroupBy(read => read.Audience))
+            Check(audience.Key, [.. sends, .. audience.Select(read => read.Operation)], anomalies);
+    }
+
+    private static void Check(CopyWorkload copies, string folder, List<string> anomalies)
+    {
+        foreach (var library in copies.Copiers.Select(copier => copier.Program).DistinctBy(program => program.Library))
+        {
+            var to = CopyWorkload.ToTopic(library);
+            Check(to, RunHistory.OfCopies(copies, library.Library, to), anomalies, Path.Combine(folder, $"history-{to}.jsonl"));
+        }
+
+        anomalies.AddRange(copies.Failures);
+    }
+
+    private static void Check(string whose, List<Operation> history, List<string> anomalies, string? file = null)
+    {
+        if (file is not null)
+        {
+            using var output = new StreamWriter(file);
+            HistoryFile.Write(output, history);
+        }
+
+        var report = HistoryAnalysis.Check(history);
+        if (!report.IsClean)
+            anomalies.Add($"history of {whose}: {report}");
+    }
+
+    /// <summary>Where a record was stored says nothing when the log may have been cut there.</summary>
+    private static Step Forget(Send send) => send with { Offset = null };
 }

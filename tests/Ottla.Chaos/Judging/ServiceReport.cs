@@ -8,11 +8,10 @@ namespace Ottla.Chaos.Judging;
 /// <param name="Number">Of the fault.</param>
 /// <param name="What">The fault.</param>
 /// <param name="From">When it began.</param>
-/// <param name="HealedAt">When it was mended.</param>
 /// <param name="To">When the next one began.</param>
 /// <param name="LedByVictim">The partitions that its machine led at that moment.</param>
 internal sealed record FaultWindow(
-    int Number, string What, TimeSpan From, TimeSpan HealedAt, TimeSpan To, IReadOnlyList<int> LedByVictim);
+    int Number, string What, TimeSpan From, TimeSpan To, IReadOnlyList<int> LedByVictim);
 
 /// <summary>
 /// How well the cluster served: the longest time without an acknowledged record that a fault caused, over the partitions; how long it took

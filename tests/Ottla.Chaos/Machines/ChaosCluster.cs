@@ -3,6 +3,12 @@ using Ottla.Chaos.Network;
 
 namespace Ottla.Chaos.Machines;
 
+/// <summary>What a cluster is to be.</summary>
+/// <param name="Combined">Nodes that are controller and broker: 1 and so on.</param>
+/// <param name="BrokersAlone">Nodes behind them that are brokers only.</param>
+/// <param name="Configs">Configs of all nodes.</param>
+internal sealed record ClusterPlan(int Combined, int BrokersAlone, IReadOnlyDictionary<string, string> Configs);
+
 /// <summary>
 /// The machines of a run, and the network between them: made, formatted and started as an operator does. Lives as long as the run; disposing
 /// it kills what runs. Namespaces and mounts are this process's own, and go with it.
@@ -11,6 +17,9 @@ internal sealed class ChaosCluster : IAsyncDisposable
 {
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>Where <c>ip</c> keeps its names of namespaces: hidden from those of the machine outside, and of another run.</summary>
+    private const string Namespaces = "/run/netns";
 
     private readonly RunLog _log;
 
@@ -34,14 +43,14 @@ internal sealed class ChaosCluster : IAsyncDisposable
     public string Bootstrap => string.Join(',', Machines.Select(
         machine => string.Create(CultureInfo.InvariantCulture, $"{machine.Address}:{Machine.ClientPort}")));
 
-    /// <summary>Makes machines 1 and so on, formats and starts them.</summary>
-    public static async Task<ChaosCluster> StartAsync(
-        int count, string executable, string folder, IReadOnlyDictionary<string, string> configs, RunLog log)
+    /// <summary>Makes the machines, formats and starts them.</summary>
+    public static async Task<ChaosCluster> StartAsync(ClusterPlan plan, string executable, string folder, RunLog log)
     {
-        var machines = Enumerable.Range(1, count).Select(id => new Machine(id, folder, executable, log)).ToList();
+        var machines = Enumerable.Range(1, plan.Combined + plan.BrokersAlone)
+            .Select(id => new Machine(id, isController: id <= plan.Combined, folder, executable, log)).ToList();
         var cluster = new ChaosCluster(machines, log);
         cluster.ConnectAll();
-        cluster.Format(executable, configs);
+        cluster.Format(executable, plan.Configs);
         foreach (var machine in machines)
             machine.Start();
         await cluster.WaitUntilHealthyAsync(StartLimit, "all brokers serve");
@@ -58,17 +67,21 @@ internal sealed class ChaosCluster : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until every broker serves and every partition has a leader and all its replicas in sync.</summary>
+    /// <summary>Waits until every broker says that all serve, and that every partition has a leader and all its replicas in sync.</summary>
     /// <exception cref="UnhealthyException">It does not come to that in time.</exception>
     public async Task WaitUntilHealthyAsync(TimeSpan limit, string why)
     {
         var started = _log.Now;
-        string? missing;
-        while ((missing = (await Admin.TryDescribeAsync()) is { } state ? state.FindMissing(Machines.Count) : "no broker answers") is not null)
+        Admin.Avoided = 0;
+        foreach (var machine in Machines)
         {
-            if (_log.Now - started > limit)
-                throw new UnhealthyException($"Not within {limit.TotalSeconds} s: {why}: {missing}");
-            await Task.Delay(Pause);
+            string? missing;
+            while ((missing = (await Admin.TryDescribeAsync(machine)) is { } state ? state.FindMissing(Machines.Count) : "no answer") is not null)
+            {
+                if (_log.Now - started > limit)
+                    throw new UnhealthyException($"Not within {limit.TotalSeconds} s: {why}; {machine} says: {missing}");
+                await Task.Delay(Pause);
+            }
         }
     }
 
@@ -86,8 +99,8 @@ internal sealed class ChaosCluster : IAsyncDisposable
     /// <summary>Gives each machine a network namespace, and connects all with the clients' side, which is this process's own.</summary>
     private void ConnectAll()
     {
-        Directory.CreateDirectory("/run/netns");
-        Tool.Run("mount", "-t", "tmpfs", "tmpfs", "/run/netns");
+        Directory.CreateDirectory(Namespaces);
+        Tool.Run("mount", "-t", "tmpfs", "tmpfs", Namespaces);
         Tool.Run("ip", "link", "set", "lo", "up");
         foreach (var machine in Machines)
         {
@@ -115,26 +128,27 @@ internal sealed class ChaosCluster : IAsyncDisposable
     {
         string Random() => Tool.Run(executable, "random-uuid").Trim();
         var clusterId = Random();
-        var voters = string.Join(',', Machines.Select(machine => string.Create(
+        var voters = string.Join(',', Machines.Where(machine => machine.IsController).Select(machine => string.Create(
             CultureInfo.InvariantCulture, $"{machine.Id}@{machine.Address}:{Machine.ControllerPort}:{Random()}")));
         foreach (var machine in Machines)
         {
             File.WriteAllLines(
                 machine.ConfigurationFile, ConfigurationOf(machine, configs).Select(each => $"{each.Key}={each.Value}"));
-            machine.RunCommand("format", "--cluster-id", clusterId, "--initial-controllers", voters);
+            string[] quorum = machine.IsController ? ["--initial-controllers", voters] : [];
+            machine.RunCommand(["format", "--cluster-id", clusterId, .. quorum]);
         }
     }
 
     private Dictionary<string, string> ConfigurationOf(Machine machine, IReadOnlyDictionary<string, string> configs)
     {
         string At(int port) => string.Create(CultureInfo.InvariantCulture, $"{machine.Address}:{port}");
-        var controllers = Machines.Select(each => $"{each.Address}:{Machine.ControllerPort}");
+        var controllers = Machines.Where(each => each.IsController).Select(each => $"{each.Address}:{Machine.ControllerPort}");
         var all = new Dictionary<string, string>
         {
-            ["process.roles"] = "broker,controller",
+            ["process.roles"] = machine.IsController ? "broker,controller" : "broker",
             ["node.id"] = machine.Id.ToString(CultureInfo.InvariantCulture),
-            ["listeners"] =
-                $"PLAINTEXT://{At(Machine.ClientPort)},REPLICATION://{At(Machine.ReplicationPort)},CONTROLLER://{At(Machine.ControllerPort)}",
+            ["listeners"] = $"PLAINTEXT://{At(Machine.ClientPort)},REPLICATION://{At(Machine.ReplicationPort)}"
+                + (machine.IsController ? $",CONTROLLER://{At(Machine.ControllerPort)}" : ""),
             ["inter.broker.listener.name"] = "REPLICATION",
             ["controller.listener.names"] = "CONTROLLER",
             ["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,REPLICATION:PLAINTEXT,CONTROLLER:PLAINTEXT",

@@ -8,6 +8,19 @@ using Ottla.Requests;
 
 namespace Ottla.Chaos.Machines;
 
+/// <summary>Where a topic is to be.</summary>
+/// <param name="Partitions">How many partitions.</param>
+/// <param name="Replication">How many replicas of each.</param>
+/// <param name="Replicas">The replicas of each partition; null lets the controller choose.</param>
+internal sealed record TopicPlacement(int Partitions, int Replication, IReadOnlyList<int>? Replicas = null);
+
+/// <summary>What has configs.</summary>
+internal enum ConfigTarget
+{
+    Topic = 2,
+    Broker = 4,
+}
+
 /// <summary>Asks the cluster, and changes it, from the clients' side. Used by one task; lives as long as the run.</summary>
 internal sealed class ClusterAdmin(IReadOnlyList<Machine> machines) : IAsyncDisposable
 {
@@ -22,30 +35,44 @@ internal sealed class ClusterAdmin(IReadOnlyList<Machine> machines) : IAsyncDisp
     private readonly SocketTransport _transport = new(TimeProvider.System);
     private readonly Dictionary<int, RequestChannel> _channels = [];
 
+    /// <summary>A machine that is asked nothing, because it is cut off and knows what was; 0 for none.</summary>
+    public int Avoided { get; set; }
+
     /// <summary>What the first broker says that answers; null when none does.</summary>
     public async Task<ClusterState?> TryDescribeAsync()
     {
-        foreach (var machine in machines.Where(machine => machine.IsRunning))
+        foreach (var machine in machines.Where(machine => machine.IsRunning && machine.Id != Avoided))
         {
-            try
-            {
-                var answer = await ChannelTo(machine).SendAsync<MetadataRequest, MetadataResponse>(
-                    version => new MetadataRequest { Topics = null, AllowAutoTopicCreation = false }, AttemptLimit);
-                return new ClusterState(
-                    [.. answer.Brokers.Select(broker => broker.NodeId).Order()],
-                    [.. answer.Topics.SelectMany(topic => topic.Partitions.Select(partition => new PartitionPlace(
-                        topic.Name!, partition.PartitionIndex, partition.LeaderId, [.. partition.ReplicaNodes], [.. partition.IsrNodes])))]);
-            }
-            catch (RequestFailedException)
-            {
-                // Another one may answer.
-            }
+            if (await TryDescribeAsync(machine) is { } state)
+                return state;
         }
 
         return null;
     }
 
-    public async Task CreateTopicAsync(string name, int partitions, int replication, IReadOnlyDictionary<string, string> configs)
+    /// <summary>What a broker says of the cluster; null when it does not answer.</summary>
+    public async Task<ClusterState?> TryDescribeAsync(Machine machine)
+    {
+        try
+        {
+            var answer = await ChannelTo(machine).SendAsync<MetadataRequest, MetadataResponse>(
+                _ => new MetadataRequest { Topics = null, AllowAutoTopicCreation = false }, AttemptLimit);
+            return new ClusterState(
+                [.. answer.Brokers.Select(broker => broker.NodeId).Order()],
+                [.. answer.Topics.SelectMany(topic => topic.Partitions.Select(partition => new PartitionPlace(
+                    topic.Name!, partition.PartitionIndex, partition.LeaderId, [.. partition.ReplicaNodes], [.. partition.IsrNodes])))]);
+        }
+        catch (RequestFailedException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Creates a topic.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="placement">The replicas of each partition; or how many partitions of how many replicas.</param>
+    /// <param name="configs">Its configs.</param>
+    public async Task CreateTopicAsync(string name, TopicPlacement placement, IReadOnlyDictionary<string, string> configs)
     {
         var request = new CreateTopicsRequest
         {
@@ -55,8 +82,12 @@ internal sealed class ClusterAdmin(IReadOnlyList<Machine> machines) : IAsyncDisp
                 new CreateTopicsRequest.CreatableTopic
                 {
                     Name = name,
-                    NumPartitions = partitions,
-                    ReplicationFactor = (short)replication,
+                    NumPartitions = placement.Replicas is null ? placement.Partitions : -1,
+                    ReplicationFactor = (short)(placement.Replicas is null ? placement.Replication : -1),
+                    Assignments = placement.Replicas is not { } replicas
+                        ? []
+                        : [.. Enumerable.Range(0, placement.Partitions).Select(partition =>
+                            new CreateTopicsRequest.CreatableReplicaAssignment { PartitionIndex = partition, BrokerIds = [.. replicas] })],
                     Configs = [.. configs.Select(each =>
                         new CreateTopicsRequest.CreatableTopicConfig { Name = each.Key, Value = each.Value })],
                 },
@@ -64,6 +95,29 @@ internal sealed class ClusterAdmin(IReadOnlyList<Machine> machines) : IAsyncDisp
         };
         await AskAsync<CreateTopicsRequest, CreateTopicsResponse>($"create {name}", request, response =>
             (ErrorCode)response.Topics[0].ErrorCode is ErrorCode.TopicAlreadyExists ? 0 : (ErrorCode)response.Topics[0].ErrorCode);
+    }
+
+    /// <summary>Sets configs of a topic or of brokers.</summary>
+    public Task ConfigureAsync(ConfigTarget target, string name, IReadOnlyDictionary<string, string> configs)
+    {
+        const sbyte set = 0;
+        var request = new IncrementalAlterConfigsRequest
+        {
+            Resources =
+            [
+                new IncrementalAlterConfigsRequest.AlterConfigsResource
+                {
+                    ResourceType = (sbyte)target,
+                    ResourceName = name,
+                    Configs = [.. configs.Select(each => new IncrementalAlterConfigsRequest.AlterableConfig
+                    {
+                        Name = each.Key, ConfigOperation = set, Value = each.Value,
+                    })],
+                },
+            ],
+        };
+        return AskAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(
+            $"configure {target} {name}", request, response => (ErrorCode)response.Responses[0].ErrorCode);
     }
 
     /// <summary>Asks for other replicas of partitions; null cancels what is under way.</summary>

@@ -23,9 +23,10 @@ internal sealed class Machine
     private Process? _process;
     private bool _isEndExpected;
 
-    public Machine(int id, string folder, string executable, RunLog log)
+    public Machine(int id, bool isController, string folder, string executable, RunLog log)
     {
         Id = id;
+        IsController = isController;
         _executable = executable;
         _log = log;
         Folder = Directory.CreateDirectory(Path.Combine(folder, Name)).FullName;
@@ -33,6 +34,9 @@ internal sealed class Machine
     }
 
     public int Id { get; }
+
+    /// <summary>Whether it is a controller beside a broker.</summary>
+    public bool IsController { get; }
 
     public string Name => string.Create(CultureInfo.InvariantCulture, $"node{Id}");
 

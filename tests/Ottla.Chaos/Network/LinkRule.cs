@@ -19,7 +19,7 @@ internal sealed record LinkRule(int? From, int? To, int? Port = null, SlowLink? 
     public override string ToString()
     {
         var port = Port is { } number ? string.Create(CultureInfo.InvariantCulture, $" port {number}") : "";
-        return $"{NameOf(From)}>{NameOf(To)}{port}";
+        return $"{NameOf(From)}>{NameOf(To)}{port}{(Effect is null ? "" : " slow")}";
     }
 
     private static string NameOf(int? machine) => machine switch

@@ -14,7 +14,6 @@ from kafka.errors import KafkaError, NotEnoughReplicasError
 from kafka.structs import OffsetAndMetadata
 
 IN_FLIGHT_MAX = 200
-PADDING = "0" * 100
 COMMIT_EVERY_S = 0.2
 LATE_S = 1
 REQUEST_TIMEOUT_MS = 10000
@@ -42,7 +41,7 @@ def name_of(error):
     return type(error).__name__
 
 
-def write(bootstrap, topic, partitions, first_value, per_second):
+def write(bootstrap, topic, partitions, first_value, per_second, padding):
     producer = KafkaProducer(
         acks="all", linger_ms=2, retries=0, max_in_flight_requests_per_connection=1, request_timeout_ms=REQUEST_TIMEOUT_MS,
         **options(bootstrap))
@@ -72,7 +71,7 @@ def write(bootstrap, topic, partitions, first_value, per_second):
         count += 1
         tell("send", partition, value)
         try:
-            future = producer.send(topic, value=f"{value} {PADDING}".encode("ascii"), partition=partition)
+            future = producer.send(topic, value=f"{value} {'0' * int(padding)}".encode("ascii"), partition=partition)
         except KafkaError as error:  # no metadata: it was not even queued
             room.release()
             tell("fail", partition, value, name_of(error))

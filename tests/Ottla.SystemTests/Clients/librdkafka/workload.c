@@ -1,6 +1,6 @@
 /*
  * A writer and a reader of ./dev chaos on librdkafka's C interface. See ../../../Ottla.Chaos/README.md for the contract:
- *   workload write <bootstrap> <topic> <partitions> <first value> <records per second>
+ *   workload write <bootstrap> <topic> <partitions> <first value> <records per second> <bytes behind each number>
  *   workload read  <bootstrap> <topic> <partitions> <group, or - for all partitions without a group>
  * LIBRDKAFKA_GROUP_PROTOCOL=consumer makes the reader a member of the new protocol (KIP-848).
  */
@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FATAL = 3, IN_FLIGHT_MAX = 500, PADDING = 100, COMMIT_EVERY_MS = 200, POLL_MS = 50, FLUSH_MS = 200 };
+enum { FATAL = 3, IN_FLIGHT_MAX = 500, PADDING_MAX = 100000, COMMIT_EVERY_MS = 200, POLL_MS = 50, FLUSH_MS = 200 };
 
 static int is_fatal;
 
@@ -100,7 +100,7 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     in_flight--;
 }
 
-static void write_records(const char *bootstrap, const char *topic, int partitions, long long value, int per_second) {
+static void write_records(const char *bootstrap, const char *topic, int partitions, long long value, int per_second, int padding) {
     rd_kafka_conf_t *conf = new_configuration(bootstrap);
     set(conf, "acks", "all");
     set(conf, "enable.idempotence", "true");
@@ -111,6 +111,7 @@ static void write_records(const char *bootstrap, const char *topic, int partitio
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_t *client = create_client(RD_KAFKA_PRODUCER, conf);
+    static char payload[32 + PADDING_MAX];
     int64_t due = now_us(), interval = 1000000 / per_second;
     for (long long count = 0; !is_fatal && !is_stdin_at_end();) {
         int64_t wait = due - now_us();
@@ -122,8 +123,7 @@ static void write_records(const char *bootstrap, const char *topic, int partitio
         due = wait < -1000000 ? now_us() : due + interval;
         sent_t *sent = malloc(sizeof *sent);
         *sent = (sent_t){value + count, now_us()};
-        char payload[32 + PADDING];
-        int size = snprintf(payload, sizeof payload, "%lld %0*d", sent->value, PADDING, 0);
+        int size = snprintf(payload, sizeof payload, padding > 0 ? "%lld %0*d" : "%lld", sent->value, padding, 0);
         int partition = (int)(count++ % partitions);
         printf("send %d %lld\n", partition, sent->value);
         rd_kafka_resp_err_t error = rd_kafka_producev(client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
@@ -231,8 +231,9 @@ static void read_records(const char *bootstrap, const char *topic, int partition
         if (message != NULL && message->err) {
             printf("error %s %s\n", rd_kafka_err2name(message->err), rd_kafka_message_errstr(message));
         } else if (message != NULL) {
+            const char *end = memchr(message->payload, ' ', message->len);
             printf("poll %d %lld %.*s\n", message->partition, (long long)message->offset,
-                (int)strcspn(message->payload, " "), (const char *)message->payload);
+                end == NULL ? (int)message->len : (int)(end - (const char *)message->payload), (const char *)message->payload);
             rd_kafka_topic_partition_t *position = rd_kafka_topic_partition_list_find(positions, topic, message->partition);
             if (position == NULL)
                 position = rd_kafka_topic_partition_list_add(positions, topic, message->partition);
@@ -256,11 +257,11 @@ static void read_records(const char *bootstrap, const char *topic, int partition
 
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc == 7 && strcmp(argv[1], "write") == 0)
-        write_records(argv[2], argv[3], atoi(argv[4]), atoll(argv[5]), atoi(argv[6]));
+    if (argc == 8 && strcmp(argv[1], "write") == 0 && atoi(argv[7]) <= PADDING_MAX)
+        write_records(argv[2], argv[3], atoi(argv[4]), atoll(argv[5]), atoi(argv[6]), atoi(argv[7]));
     else if (argc == 6 && strcmp(argv[1], "read") == 0)
         read_records(argv[2], argv[3], atoi(argv[4]), argv[5]);
     else
-        die("usage: workload write <bootstrap> <topic> <partitions> <first value> <per second>, or read <bootstrap> <topic> <partitions> <group or ->");
+        die("usage: workload write <bootstrap> <topic> <partitions> <first value> <per second> <padding>, or read <bootstrap> <topic> <partitions> <group or ->");
     return 0;
 }

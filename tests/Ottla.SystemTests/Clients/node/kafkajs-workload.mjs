@@ -5,7 +5,6 @@ import { endOfInput } from './contract.mjs'
 const { Kafka, logLevel } = kafkajs
 
 const FATAL = 3
-const PADDING = '0'.repeat(100)
 const LATE_MS = 1000
 const TICK_MS = 20
 const RECORDS_PER_SEND_MAX = 100
@@ -28,7 +27,7 @@ const connect = bootstrap =>
     logCreator: () => ({ log }) => process.stderr.write(JSON.stringify(log) + '\n')
   })
 
-async function write(bootstrap, topic, partitions, firstValue, perSecond) {
+async function write(bootstrap, topic, partitions, firstValue, perSecond, padding) {
   const producer = connect(bootstrap).producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false, metadataMaxAge: 5000 })
   let isOver = false
   endOfInput().then(() => (isOver = true))
@@ -41,20 +40,20 @@ async function write(bootstrap, topic, partitions, firstValue, perSecond) {
       records.push({ partition: count % partitions, number: Number(firstValue) + count++ })
     }
     if (records.length > 0) {
-      await send(producer, topic, records)
+      await send(producer, topic, records, '0'.repeat(padding))
     }
     await sleep(TICK_MS)
   }
   await producer.disconnect()
 }
 
-async function send(producer, topic, records) {
+async function send(producer, topic, records, padding) {
   for (const { partition, number } of records) {
     tell('send', partition, number)
   }
   const sentUs = nowUs()
   try {
-    const messages = records.map(({ partition, number }) => ({ partition, value: `${number} ${PADDING}` }))
+    const messages = records.map(({ partition, number }) => ({ partition, value: `${number} ${padding}` }))
     const results = await producer.send({ topic, messages, acks: -1 })
     const ackedUs = nowUs()
     const next = new Map(results.map(({ partition, baseOffset }) => [partition, Number(baseOffset)]))
