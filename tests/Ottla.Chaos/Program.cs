@@ -4,6 +4,7 @@ using Ottla.Chaos.Machines;
 using Ottla.Chaos.Scenarios;
 
 const int clean = 0, found = 1, misused = 2, failed = 3;
+const int shownCharsMax = 1500;
 
 ChaosOptions options;
 Scenario scenario;
@@ -37,8 +38,9 @@ try
 {
     var executable = options.Executable ?? Path.GetFullPath("artifacts/bin/ottla");
     var anomalies = await new ChaosRun(options, scenario, executable, folder, log).RunAsync();
+    File.WriteAllLines(Path.Combine(folder, "anomalies.txt"), anomalies);
     foreach (var anomaly in anomalies)
-        log.Write($"ANOMALY: {anomaly}");
+        log.Write($"ANOMALY: {(anomaly.Length > shownCharsMax ? $"{anomaly[..shownCharsMax]}... (see anomalies.txt)" : anomaly)}");
     log.Write(anomalies.Count == 0 ? "no anomalies" : $"{anomalies.Count} anomalies");
     return anomalies.Count == 0 ? clean : found;
 }

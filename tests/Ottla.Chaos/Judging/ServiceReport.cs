@@ -69,7 +69,7 @@ internal sealed class ServiceReport
     private TimeSpan NextAfter(int partition, TimeSpan time) =>
         _acknowledged[partition].Where(sent => sent.AckedAt > time).Select(sent => sent.AckedAt - time).FirstOrDefault(TimeSpan.MaxValue);
 
-    /// <summary>The longest time between two records of a partition of which some lies in the window.</summary>
+    /// <summary>The longest time between two records of a partition whose middle lies in the window.</summary>
     private TimeSpan LongestGap(FaultWindow window)
     {
         var longest = TimeSpan.Zero;
@@ -78,7 +78,8 @@ internal sealed class ServiceReport
             for (var i = 1; i < partition.Count; i++)
             {
                 var (before, after) = (partition[i - 1].AckedAt, partition[i].AckedAt);
-                if (after > window.From && before < window.To && after - before > longest && before + (after - before) / 2 > window.From)
+                var middle = before + (after - before) / 2;
+                if (after - before > longest && middle >= window.From && middle < window.To)
                     longest = after - before;
             }
         }

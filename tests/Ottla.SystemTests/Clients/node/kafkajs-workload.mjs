@@ -76,7 +76,16 @@ async function read(bootstrap, topic, partitions, group) {
   if (group === '-') {
     throw new Error('kafkajs reads in groups only')
   }
-  const consumer = connect(bootstrap).consumer({
+  const kafka = connect(bootstrap)
+  const atEnd = endOfInput().then(() => true)
+  // A consumer ends inside with what it does not repeat, such as the generation of a group that its coordinator has lost: the next one begins.
+  while (!(await readUntilCrash(kafka, topic, group, atEnd))) {
+    tell('error', 'begins anew')
+  }
+}
+
+async function readUntilCrash(kafka, topic, group, atEnd) {
+  const consumer = kafka.consumer({
     groupId: group,
     sessionTimeout: 6000,
     heartbeatInterval: 500,
@@ -84,13 +93,13 @@ async function read(bootstrap, topic, partitions, group) {
     metadataMaxAge: 5000,
     readUncommitted: false
   })
-  // Whatever ends the consumer inside, it begins anew by itself or not at all.
-  consumer.on(consumer.events.CRASH, ({ payload }) => {
-    tell('error', 'crash', nameOf(payload.error))
-    if (!payload.restart) {
-      process.stdout.write('', () => process.exit(FATAL))
-    }
-  })
+  const crashed = new Promise(resolve =>
+    consumer.on(consumer.events.CRASH, ({ payload }) => {
+      tell('error', 'crash', nameOf(payload.error))
+      if (!payload.restart) {
+        resolve(false)
+      }
+    }))
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => tell('assign', ...(payload.memberAssignment[topic] ?? [])))
   consumer.on(consumer.events.REBALANCING, () => tell('error', 'rebalancing'))
   await consumer.connect()
@@ -117,8 +126,9 @@ async function read(bootstrap, topic, partitions, group) {
       await heartbeat()
     }
   })
-  await endOfInput()
+  const isOver = await Promise.race([atEnd, crashed])
   await consumer.disconnect()
+  return isOver
 }
 
 const commands = { write, read }

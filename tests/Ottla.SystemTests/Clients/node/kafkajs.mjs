@@ -37,7 +37,7 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
 const connect = bootstrap =>
   new Kafka({
     clientId: 'kafkajs-driver',
-    brokers: [bootstrap],
+    brokers: bootstrap.split(','),
     logLevel: logLevel.ERROR,
     logCreator: () => ({ log }) => process.stderr.write(JSON.stringify(log) + '\n')
   })
@@ -85,7 +85,7 @@ const connectCluster = async bootstrap => {
   const cluster = new Cluster({
     logger: connect(bootstrap).logger(),
     socketFactory: createSocketFactory(),
-    brokers: [bootstrap],
+    brokers: bootstrap.split(','),
     clientId: 'kafkajs-driver',
     connectionTimeout: CONNECT_TIMEOUT_MS,
     enforceRequestTimeout: true,
