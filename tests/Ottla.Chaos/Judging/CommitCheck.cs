@@ -8,11 +8,13 @@ namespace Ottla.Chaos.Judging;
 /// </summary>
 internal static class CommitCheck
 {
-    public static IEnumerable<string> Find(IEnumerable<Reader> readers)
+    /// <summary>Finds commits that were lost.</summary>
+    /// <param name="readers">Every member of every group, with what it did.</param>
+    public static IEnumerable<string> Find(IEnumerable<(string Group, string Name, IReadOnlyList<ReaderEvent> Events)> readers)
     {
-        foreach (var group in readers.Where(reader => reader.IsMember).GroupBy(reader => reader.Group))
+        foreach (var group in readers.GroupBy(reader => reader.Group))
         {
-            foreach (var partition in group.SelectMany(reader => reader.Events.Select(each => (Reader: reader, Event: each)))
+            foreach (var partition in group.SelectMany(reader => reader.Events.Select(each => (reader.Name, Event: each)))
                 .GroupBy(each => each.Event.Partition))
             {
                 foreach (var found in FindIn(group.Key, partition.Key, [.. partition.OrderBy(each => each.Event.At)]))
@@ -21,10 +23,10 @@ internal static class CommitCheck
         }
     }
 
-    private static IEnumerable<string> FindIn(string group, int partition, List<(Reader Reader, ReaderEvent Event)> events)
+    private static IEnumerable<string> FindIn(string group, int partition, List<(string Reader, ReaderEvent Event)> events)
     {
         var committed = 0L;
-        var due = new Dictionary<Reader, long>();
+        var due = new Dictionary<string, long>();
         foreach (var (reader, each) in events)
         {
             switch (each.Kind)

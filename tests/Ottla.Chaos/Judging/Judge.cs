@@ -22,7 +22,8 @@ internal static class Judge
         Check(stage.Workload, scenario, Path.Combine(folder, "history.jsonl"), anomalies);
         if (stage.Copies is { } copies)
             Check(copies, folder, anomalies);
-        anomalies.AddRange(CommitCheck.Find(stage.Workload.Readers));
+        anomalies.AddRange(CommitCheck.Find(stage.Workload.Readers.Where(reader => reader.IsMember)
+            .Select(reader => (reader.Group, reader.Name, (IReadOnlyList<ReaderEvent>)reader.Events))));
         anomalies.AddRange(ReplicaComparison.Find(stage.Cluster.Machines, scenario.Topic.Partitions));
         anomalies.AddRange(stage.Workload.Failures);
         anomalies.AddRange(stage.Cluster.Machines.Where(machine => machine.UnexpectedEnds > 0).Select(machine => string.Create(

@@ -29,7 +29,8 @@ internal static class ReplicaComparison
         }
     }
 
-    private static string? FindDifference(string one, string other)
+    /// <summary>How two directories of a partition differ; null when they do not.</summary>
+    internal static string? FindDifference(string one, string other)
     {
         using var first = new SegmentStream(one);
         using var second = new SegmentStream(other);
