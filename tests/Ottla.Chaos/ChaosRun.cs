@@ -50,13 +50,15 @@ internal sealed class ChaosRun(ChaosOptions options, Scenario scenario, string e
         var topicConfigs = new Dictionary<string, string>(scenario.TopicConfigs) { ["min.insync.replicas"] = Text(scenario.InSyncMin) };
         await cluster.Admin.CreateTopicAsync(Workload.Topic, scenario.Topic, topicConfigs);
         var setting = new ClientSetting(
-            Directory.CreateDirectory(Path.Combine(folder, "clients")).FullName, cluster.Bootstrap, Workload.Topic, scenario.Topic.Partitions, log);
+            Directory.CreateDirectory(Path.Combine(folder, "clients")).FullName, cluster.Bootstrap, Workload.Topic,
+            scenario.Topic.Partitions, log);
         var workload = new Workload(setting, scenario.Load ?? new WriterLoad(options.RecordsPerSecond, PaddingBytes));
         workload.Start(programs);
         CopyWorkload? copies = null;
         if (scenario.HasCopies && programs.FirstOrDefault(program => program.Library == "librdkafka") is { } numbers)
         {
-            var copiers = programs.Select(program => program.Library).Distinct().Select(ClientProgram.CopierOf).OfType<ClientProgram>().ToList();
+            var copiers = programs.Select(program => program.Library).Distinct()
+                .Select(ClientProgram.CopierOf).OfType<ClientProgram>().ToList();
             foreach (var topic in CopyWorkload.TopicsOf(copiers))
             {
                 await cluster.Admin.CreateTopicAsync(
@@ -116,7 +118,9 @@ internal sealed class ChaosRun(ChaosOptions options, Scenario scenario, string e
                 throw new UsageException($"{program.Name} cannot be used: {missing}");
         }
 
-        return programs.Count > 0 ? programs : throw new UsageException("no client is installed: run tests/Ottla.SystemTests/install-clients.sh");
+        return programs.Count > 0
+            ? programs
+            : throw new UsageException("no client is installed: run tests/Ottla.SystemTests/install-clients.sh");
     }
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);

@@ -67,7 +67,10 @@ internal sealed class Stage(ChaosCluster cluster, Workload workload, CopyWorkloa
     {
         PartitionPlace? place = null;
         await WaitAsync("a broker knows the partition", TimeSpan.FromSeconds(60), state =>
-            (place = state.Partitions.FirstOrDefault(each => each.Topic == Workload.Topic && each.Partition == partition)) is { Leader: > 0 });
+        {
+            place = state.Partitions.FirstOrDefault(each => each.Topic == Workload.Topic && each.Partition == partition);
+            return place is { Leader: > 0 };
+        });
         return place!;
     }
 

@@ -10,6 +10,8 @@ internal sealed record ClientProgram(string Name, string Library, IReadOnlyList<
     private const string Clients = "tests/Ottla.SystemTests/Clients";
     private const string Python = "/usr/bin/python3";
 
+    private static readonly string Node = Path.GetFullPath($"{Clients}/node/node_modules/.bin/node");
+
     public static readonly IReadOnlyList<string> Libraries = ["librdkafka", "kafka-python", "kafkajs"];
 
     /// <summary>All of a library; the first one is also its writer.</summary>
@@ -24,7 +26,7 @@ internal sealed record ClientProgram(string Name, string Library, IReadOnlyList<
         "kafkajs" =>
         [
             new("kafkajs", library,
-                [Path.GetFullPath($"{Clients}/node/node_modules/.bin/node"), Path.GetFullPath($"{Clients}/node/kafkajs-workload.mjs")], "classic"),
+                [Node, Path.GetFullPath($"{Clients}/node/kafkajs-workload.mjs")], "classic"),
         ],
         _ => throw new UsageException($"there is no client {library}: {string.Join(", ", Libraries)}"),
     };
@@ -32,9 +34,9 @@ internal sealed record ClientProgram(string Name, string Library, IReadOnlyList<
     /// <summary>The drivers of the system tests that copy from a topic to another in transactions.</summary>
     public static ClientProgram? CopierOf(string library) => library switch
     {
-        "librdkafka" => new("librdkafka", library, [Path.GetFullPath("artifacts/clients/librdkafka-2.16-driver")], "classic"),
-        "kafkajs" => new("kafkajs", library,
-            [Path.GetFullPath($"{Clients}/node/node_modules/.bin/node"), Path.GetFullPath($"{Clients}/node/kafkajs.mjs")], "classic"),
+        "librdkafka" =>
+            new("librdkafka", library, [Path.GetFullPath("artifacts/clients/librdkafka-2.16-driver")], "classic"),
+        "kafkajs" => new("kafkajs", library, [Node, Path.GetFullPath($"{Clients}/node/kafkajs.mjs")], "classic"),
         _ => null,
     };
 

@@ -101,7 +101,8 @@ internal sealed class CopyWorkload
     }
 
     /// <summary>
-    /// kafkajs commits offsets without the generation of its group, so that nobody can tell a member from one that was before: it copies alone.
+    /// kafkajs commits offsets without the generation of its group, so that nobody can tell a member from one that was before: it copies
+    /// alone.
     /// </summary>
     private static int CopiersOf(ClientProgram program) => program.Library == "kafkajs" ? 1 : 2;
 

@@ -4,7 +4,9 @@ using Ottla.Kernel;
 
 namespace Ottla.Chaos.Faults;
 
-/// <summary>Draws the faults of a run from its seed: the same options give the same schedule on every machine that allows its faults.</summary>
+/// <summary>
+/// Draws the faults of a run from its seed: the same options give the same schedule on every machine that allows its faults.
+/// </summary>
 internal sealed class FaultSchedule
 {
     /// <summary>What breaks by the names of <c>--faults</c>.</summary>

@@ -5,7 +5,9 @@ namespace Ottla.Chaos.Faults;
 
 /// <summary>Partitions move to other replicas under load, and back.</summary>
 internal sealed class Reassignment(IReadOnlyList<int> partitions, IReadOnlyList<int> there, IReadOnlyList<int> back)
-    : Fault("reassign", $"partitions {string.Join(", ", partitions)} move to [{string.Join(',', there)}], then to [{string.Join(',', back)}]")
+    : Fault(
+        "reassign",
+        $"partitions {string.Join(", ", partitions)} move to [{string.Join(',', there)}], then to [{string.Join(',', back)}]")
 {
     public override Task InjectAsync(ChaosCluster cluster) => MoveAsync(cluster, there);
 

@@ -52,7 +52,8 @@ internal static class ReplicaComparison
     private sealed class SegmentStream(string directory) : IDisposable
     {
         private readonly Queue<string> _files = new(
-            Directory.EnumerateFiles(directory).Where(file => file.EndsWith(LogSuffix, StringComparison.Ordinal)).Order(StringComparer.Ordinal));
+            Directory.EnumerateFiles(directory).Where(file => file.EndsWith(LogSuffix, StringComparison.Ordinal))
+                .Order(StringComparer.Ordinal));
 
         private FileStream? _open;
 

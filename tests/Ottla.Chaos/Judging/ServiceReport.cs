@@ -44,11 +44,16 @@ internal sealed class ServiceReport
             var failover = window.LedByVictim.Select(partition => NextAfter(partition, window.From)).ToList();
             failovers.AddRange(failover.Select(each => each.TotalSeconds));
             var records = _acknowledged.SelectMany(partition => partition)
-                .Where(sent => sent.AckedAt >= window.From && sent.AckedAt < window.To).Select(sent => (sent.AckedAt - sent.SentAt).TotalMilliseconds);
+                .Where(sent => sent.AckedAt >= window.From && sent.AckedAt < window.To)
+                .Select(sent => (sent.AckedAt - sent.SentAt).TotalMilliseconds);
             text.Append(CultureInfo.InvariantCulture, $"fault {window.Number,3} at {window.From.TotalSeconds,7:0.0} s: {window.What}; ");
             text.Append(CultureInfo.InvariantCulture, $"longest gap {LongestGap(window).TotalSeconds:0.00} s");
             if (failover.Count > 0)
-                text.Append(CultureInfo.InvariantCulture, $", next record after {failover.Min().TotalSeconds:0.00} to {failover.Max().TotalSeconds:0.00} s");
+            {
+                var (shortest, longest) = (failover.Min().TotalSeconds, failover.Max().TotalSeconds);
+                text.Append(CultureInfo.InvariantCulture, $", next record after {shortest:0.00} to {longest:0.00} s");
+            }
+
             text.Append(CultureInfo.InvariantCulture, $", latency {Percentiles(records)}");
             text.AppendLine(CultureInfo.InvariantCulture, $", {CountErrors(window)} records not acknowledged");
         }

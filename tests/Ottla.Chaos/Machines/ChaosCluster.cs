@@ -10,8 +10,8 @@ namespace Ottla.Chaos.Machines;
 internal sealed record ClusterPlan(int Combined, int BrokersAlone, IReadOnlyDictionary<string, string> Configs);
 
 /// <summary>
-/// The machines of a run, and the network between them: made, formatted and started as an operator does. Lives as long as the run; disposing
-/// it kills what runs. Namespaces and mounts are this process's own, and go with it.
+/// The machines of a run, and the network between them: made, formatted and started as an operator does. Lives as long as the run;
+/// disposing it kills what runs. Namespaces and mounts are this process's own, and go with it.
 /// </summary>
 internal sealed class ChaosCluster : IAsyncDisposable
 {
@@ -19,13 +19,17 @@ internal sealed class ChaosCluster : IAsyncDisposable
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
 
     /// <summary>Where <c>ip</c> keeps its names of namespaces: hidden from those of the machine outside, and of another run.</summary>
-    private const string Namespaces = "/run/netns";
+    internal const string Namespaces = "/run/netns";
+
+    /// <summary>What ./dev chaos sets when it has given this process namespaces of its own for network, mounts and processes.</summary>
+    private const string IsPrivateVariable = "OTTLA_CHAOS_PRIVATE";
 
     private readonly RunLog _log;
 
-    private ChaosCluster(IReadOnlyList<Machine> machines, RunLog log)
+    private ChaosCluster(IReadOnlyList<Machine> machines, INetwork network, RunLog log)
     {
         Machines = machines;
+        Network = network;
         _log = log;
         Admin = new ClusterAdmin(machines);
     }
@@ -35,7 +39,7 @@ internal sealed class ChaosCluster : IAsyncDisposable
     /// <summary>The machine of a number.</summary>
     public Machine this[int id] => Machines[id - 1];
 
-    public PacketSwitch Network { get; } = new();
+    public INetwork Network { get; }
 
     public ClusterAdmin Admin { get; }
 
@@ -46,10 +50,12 @@ internal sealed class ChaosCluster : IAsyncDisposable
     /// <summary>Makes the machines, formats and starts them.</summary>
     public static async Task<ChaosCluster> StartAsync(ClusterPlan plan, string executable, string folder, RunLog log)
     {
-        var machines = Enumerable.Range(1, plan.Combined + plan.BrokersAlone)
-            .Select(id => new Machine(id, isController: id <= plan.Combined, folder, executable, log)).ToList();
-        var cluster = new ChaosCluster(machines, log);
-        cluster.ConnectAll();
+        var isPrivate = Environment.GetEnvironmentVariable(IsPrivateVariable) is { Length: > 0 };
+        if (!isPrivate)
+            log.Write("without namespaces: the nodes are on loopback, behind proxies that do not know who connects");
+        var machines = Enumerable.Range(1, plan.Combined + plan.BrokersAlone).Select(id =>
+            new Machine(id, isController: id <= plan.Combined, folder, executable, log) { IsInNamespace = isPrivate }).ToList();
+        var cluster = new ChaosCluster(machines, isPrivate ? ConnectByPackets(machines) : ConnectByProxies(machines), log);
         cluster.Format(executable, plan.Configs);
         foreach (var machine in machines)
             machine.Start();
@@ -67,7 +73,9 @@ internal sealed class ChaosCluster : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until every broker says that all serve, and that every partition has a leader and all its replicas in sync.</summary>
+    /// <summary>
+    /// Waits until every broker says that all serve, and that every partition has a leader and all its replicas in sync.
+    /// </summary>
     /// <exception cref="UnhealthyException">It does not come to that in time.</exception>
     public async Task WaitUntilHealthyAsync(TimeSpan limit, string why)
     {
@@ -76,7 +84,7 @@ internal sealed class ChaosCluster : IAsyncDisposable
         foreach (var machine in Machines)
         {
             string? missing;
-            while ((missing = (await Admin.TryDescribeAsync(machine)) is { } state ? state.FindMissing(Machines.Count) : "no answer") is not null)
+            while ((missing = await FindMissingAsync(machine)) is not null)
             {
                 if (_log.Now - started > limit)
                     throw new UnhealthyException($"Not within {limit.TotalSeconds} s: {why}; {machine} says: {missing}");
@@ -84,6 +92,9 @@ internal sealed class ChaosCluster : IAsyncDisposable
             }
         }
     }
+
+    private async Task<string?> FindMissingAsync(Machine machine) =>
+        await Admin.TryDescribeAsync(machine) is { } state ? state.FindMissing(Machines.Count) : "no answer";
 
     /// <summary>Stops all nodes at once, as a cluster is stopped.</summary>
     public Task StopAllAsync() => Task.WhenAll(Machines.Where(machine => machine.IsRunning).Select(machine => machine.StopAsync()));
@@ -97,24 +108,38 @@ internal sealed class ChaosCluster : IAsyncDisposable
     }
 
     /// <summary>Gives each machine a network namespace, and connects all with the clients' side, which is this process's own.</summary>
-    private void ConnectAll()
+    private static PacketSwitch ConnectByPackets(IEnumerable<Machine> machines)
     {
+        var network = new PacketSwitch();
         Directory.CreateDirectory(Namespaces);
         Tool.Run("mount", "-t", "tmpfs", "tmpfs", Namespaces);
         Tool.Run("ip", "link", "set", "lo", "up");
-        foreach (var machine in Machines)
+        foreach (var machine in machines)
         {
             Tool.Run("ip", "netns", "add", machine.Name);
             var device = TunDevice.Create(machine.Name);
             Tool.Run("ip", "link", "set", device.Name, "netns", machine.Name);
             Tool.Run("ip", "-n", machine.Name, "link", "set", "lo", "up");
             BringUp(device, machine.Address, "-n", machine.Name);
-            Network.Connect(machine.Id, device);
+            network.Connect(machine.Id, device);
         }
 
         var clients = TunDevice.Create("clients");
         BringUp(clients, PacketSwitch.AddressOf(PacketSwitch.Clients));
-        Network.Connect(PacketSwitch.Clients, clients);
+        network.Connect(PacketSwitch.Clients, clients);
+        return network;
+    }
+
+    private static ProxyNetwork ConnectByProxies(IEnumerable<Machine> machines)
+    {
+        var network = new ProxyNetwork();
+        foreach (var machine in machines)
+        {
+            foreach (var port in machine.Ports)
+                network.Connect(machine.Id, port);
+        }
+
+        return network;
     }
 
     private static void BringUp(TunDevice device, string address, params string[] where)
@@ -141,14 +166,17 @@ internal sealed class ChaosCluster : IAsyncDisposable
 
     private Dictionary<string, string> ConfigurationOf(Machine machine, IReadOnlyDictionary<string, string> configs)
     {
-        string At(int port) => string.Create(CultureInfo.InvariantCulture, $"{machine.Address}:{port}");
+        string Listeners(string address) => string.Create(
+            CultureInfo.InvariantCulture,
+            $"PLAINTEXT://{address}:{Machine.ClientPort},REPLICATION://{address}:{Machine.ReplicationPort}")
+            + (machine.IsController ? string.Create(CultureInfo.InvariantCulture, $",CONTROLLER://{address}:{Machine.ControllerPort}") : "");
         var controllers = Machines.Where(each => each.IsController).Select(each => $"{each.Address}:{Machine.ControllerPort}");
         var all = new Dictionary<string, string>
         {
             ["process.roles"] = machine.IsController ? "broker,controller" : "broker",
             ["node.id"] = machine.Id.ToString(CultureInfo.InvariantCulture),
-            ["listeners"] = $"PLAINTEXT://{At(Machine.ClientPort)},REPLICATION://{At(Machine.ReplicationPort)}"
-                + (machine.IsController ? $",CONTROLLER://{At(Machine.ControllerPort)}" : ""),
+            ["listeners"] = Listeners(machine.BindAddress),
+            ["advertised.listeners"] = Listeners(machine.Address),
             ["inter.broker.listener.name"] = "REPLICATION",
             ["controller.listener.names"] = "CONTROLLER",
             ["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,REPLICATION:PLAINTEXT,CONTROLLER:PLAINTEXT",

@@ -39,7 +39,8 @@ internal sealed class Disk
         var mount = System.IO.Directory.CreateDirectory(Path.Combine(folder, name)).FullName;
         using (var file = File.Create(image))
             file.SetLength(Bytes);
-        var isReal = Tool.TryRun("mkfs.ext4", ["-q", "-F", "-m", "0", image], out _) && Tool.TryRun("mount", ["-o", "loop", image, mount], out _);
+        var isReal = Tool.TryRun("mkfs.ext4", ["-q", "-F", "-m", "0", image], out _)
+            && Tool.TryRun("mount", ["-o", "loop", image, mount], out _);
         if (!isReal)
             File.Delete(image);
         return new Disk(image, mount, isReal);

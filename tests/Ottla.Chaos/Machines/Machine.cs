@@ -40,7 +40,17 @@ internal sealed class Machine
 
     public string Name => string.Create(CultureInfo.InvariantCulture, $"node{Id}");
 
-    public string Address => PacketSwitch.AddressOf(Id);
+    /// <summary>Where the others and the clients reach it.</summary>
+    public string Address => IsInNamespace ? PacketSwitch.AddressOf(Id) : ProxyNetwork.ProxyAddressOf(Id);
+
+    /// <summary>Where it listens.</summary>
+    public string BindAddress => IsInNamespace ? Address : ProxyNetwork.NodeAddressOf(Id);
+
+    /// <summary>Whether it has a network namespace of its own; else it is on loopback, behind proxies.</summary>
+    public bool IsInNamespace { get; init; }
+
+    /// <summary>The ports that it listens on.</summary>
+    public IReadOnlyList<int> Ports => IsController ? [ClientPort, ReplicationPort, ControllerPort] : [ClientPort, ReplicationPort];
 
     /// <summary>Where its configuration, its log and its disks are.</summary>
     public string Folder { get; }
@@ -122,7 +132,9 @@ internal sealed class Machine
     {
         const string script = "exec \"$@\" >>\"$0\" 2>&1 </dev/null";
         string[] inside = ["/bin/sh", "-c", script, OutputFile, _executable, .. arguments];
-        return new ProcessStartInfo("nsenter", [$"--net=/run/netns/{Name}", "--", .. inside]);
+        return IsInNamespace
+            ? new ProcessStartInfo("nsenter", [$"--net={ChaosCluster.Namespaces}/{Name}", "--", .. inside])
+            : new ProcessStartInfo(inside[0], inside[1..]);
     }
 
     private void OnExit(Process process)

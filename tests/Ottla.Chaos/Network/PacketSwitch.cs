@@ -12,7 +12,7 @@ namespace Ottla.Chaos.Network;
 /// A thread for each machine reads its packets; another one delivers what is due from slow links. The rules are replaced whole by whoever
 /// makes faults. Lives as long as the run.
 /// </remarks>
-internal sealed class PacketSwitch : IDisposable
+internal sealed class PacketSwitch : INetwork
 {
     /// <summary>The number of the clients' side among the machines.</summary>
     public const int Clients = 100;
@@ -34,13 +34,12 @@ internal sealed class PacketSwitch : IDisposable
     private readonly SemaphoreSlim _wake = new(0);
     private LinkRule[] _rules = [];
     private int _heldBytes;
-    private volatile bool _isOver;
-
-    /// <summary>How many packets were delivered, and lost by rules.</summary>
-    public (long Delivered, long Lost) Counts => (Interlocked.Read(ref _delivered), Interlocked.Read(ref _lost));
-
     private long _delivered;
     private long _lost;
+    private volatile bool _isOver;
+
+    /// <inheritdoc/>
+    public (long Delivered, long Lost) Counts => (Interlocked.Read(ref _delivered), Interlocked.Read(ref _lost));
 
     public PacketSwitch() => Start("packets due", DeliverHeld);
 
@@ -53,12 +52,13 @@ internal sealed class PacketSwitch : IDisposable
         Start($"packets of {machine}", () => PassOn(machine, device));
     }
 
-    /// <summary>Adds rules; the first that matches a packet counts.</summary>
+    /// <inheritdoc/>
     public void Add(IEnumerable<LinkRule> rules) => Volatile.Write(ref _rules, [.. _rules, .. rules]);
 
-    /// <summary>Takes rules away.</summary>
+    /// <inheritdoc/>
     public void Remove(IReadOnlyCollection<LinkRule> rules) => Volatile.Write(ref _rules, [.. _rules.Except(rules)]);
 
+    /// <inheritdoc/>
     public void Dispose()
     {
         _isOver = true;

@@ -37,7 +37,8 @@ internal sealed class RoundTrips() : Scenario("round-trip", "a broker is cut off
 }
 
 /// <summary>The leader of a partition is killed fifty times: how long until a record is acknowledged by the next one?</summary>
-internal sealed class Failovers() : Scenario("failover", "the leader of a partition is killed, fifty times, and the time to the next record is taken")
+internal sealed class Failovers()
+    : Scenario("failover", "the leader of a partition is killed, fifty times, and the time to the next record is taken")
 {
     private const int Kills = 50;
     private const int Records = 50;
@@ -58,8 +59,8 @@ internal sealed class Failovers() : Scenario("failover", "the leader of a partit
 }
 
 /// <summary>
-/// Kafka's <c>transactions_test</c> and <c>group_mode_transactions_test</c>: copies in transactions by the members of a group, while brokers
-/// and copiers are restarted and killed.
+/// Kafka's <c>transactions_test</c> and <c>group_mode_transactions_test</c>: copies in transactions by the members of a group, while
+/// brokers and copiers are restarted and killed.
 /// </summary>
 internal sealed class BouncedCopies() : Scenario("transactions", "copies are exact while brokers and copiers are stopped and killed")
 {
@@ -96,6 +97,7 @@ internal static class ScenarioCatalog
     public static IReadOnlyList<Scenario> All { get; } =
     [
         new LeaderFailures(), new CutFollower(), new EligibleLeaders(), new FailingDirectories(), new BouncedReassignment(),
-        new ThrottledReassignment(), new UncleanElection(), new ControlledRestarts(), new RoundTrips(), new Failovers(), new BouncedCopies(),
+        new ThrottledReassignment(), new UncleanElection(), new ControlledRestarts(), new RoundTrips(), new Failovers(),
+        new BouncedCopies(),
     ];
 }

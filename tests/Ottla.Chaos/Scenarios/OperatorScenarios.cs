@@ -78,7 +78,8 @@ internal sealed class ThrottledReassignment() : Scenario("throttle", "a throttle
             each.Topic == Workload.Topic && each.Replicas.SequenceEqual([2, 3]) && each.InSync.Count == 2));
         var taken = stage.Log.Now - started;
         stage.Log.Write($"the reassignment took {taken.TotalSeconds:0.0} s, {estimate.TotalSeconds:0.0} s were due");
-        Stage.Demand(taken >= ShareMin * estimate, $"the reassignment takes {estimate.TotalSeconds:0.0} s; it took {taken.TotalSeconds:0.0} s");
+        Stage.Demand(
+            taken >= ShareMin * estimate, $"the reassignment takes {estimate.TotalSeconds:0.0} s; it took {taken.TotalSeconds:0.0} s");
     }
 }
 
@@ -124,7 +125,8 @@ internal sealed class UncleanElection() : Scenario("truncation", "a replica that
 }
 
 /// <summary>A rolling restart under load, again and again: no client may see an error.</summary>
-internal sealed class ControlledRestarts() : Scenario("rolling-restart", "every node is restarted in turn, three times; no client sees an error")
+internal sealed class ControlledRestarts()
+    : Scenario("rolling-restart", "every node is restarted in turn, three times; no client sees an error")
 {
     private const int Rounds = 3;
 

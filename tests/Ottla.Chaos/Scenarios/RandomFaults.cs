@@ -6,6 +6,8 @@ namespace Ottla.Chaos.Scenarios;
 /// <summary>The usual run: faults that follow from the seed.</summary>
 internal sealed class RandomFaults(ChaosOptions options) : Scenario("random", "faults that follow from the seed")
 {
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(200);
+
     public override int Nodes => options.Nodes;
 
     public override TopicPlacement Topic => new(options.Partitions, options.Replication);
@@ -64,7 +66,7 @@ internal sealed class RandomFaults(ChaosOptions options) : Scenario("random", "f
         {
             stage.WatchClients();
             var left = time - stage.Log.Now;
-            await Task.Delay(left < TimeSpan.FromMilliseconds(200) ? TimeSpan.FromMilliseconds(Math.Max(1, left.TotalMilliseconds)) : TimeSpan.FromMilliseconds(200));
+            await Task.Delay(left > Interval ? Interval : left > TimeSpan.Zero ? left : TimeSpan.Zero);
         }
     }
 }

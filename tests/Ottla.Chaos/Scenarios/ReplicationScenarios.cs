@@ -22,7 +22,8 @@ internal sealed class LeaderFailures() : Scenario("replication", "the leader end
                 var leader = (await stage.PlaceOfAsync(0)).Leader;
                 await stage.BreakAsync(isClean ? new Stop(leader) : new Kill(leader), async () =>
                 {
-                    await stage.WaitAsync($"node{leader} does not lead", Limit, state => state.Partitions.All(each => each.Leader != leader));
+                    await stage.WaitAsync(
+                        $"node{leader} does not lead", Limit, state => state.Partitions.All(each => each.Leader != leader));
                     await stage.ProgressAsync(Records, Limit);
                 });
                 await stage.HealthAsync();
@@ -54,7 +55,8 @@ internal sealed class CutFollower() : Scenario("replica-failure", "a follower is
         stage.Cluster.Admin.Avoided = follower; // it knows what was, and says so
         await stage.BreakAsync(new Cut(rules), async () =>
         {
-            await stage.WaitAsync("the in-sync replicas are the others", Limit, state => InSync(state).SetEquals(place.Replicas.Except([follower])));
+            await stage.WaitAsync(
+                "the in-sync replicas are the others", Limit, state => InSync(state).SetEquals(place.Replicas.Except([follower])));
             await stage.ProgressAsync(Records, Limit);
         });
         await stage.WaitAsync("all replicas are in sync", Limit, state => InSync(state).SetEquals(place.Replicas));
@@ -93,7 +95,8 @@ internal sealed class EligibleLeaders() : Scenario("eligible-leaders", "two repl
             await stage.WaitAsync("the partition has no leader", Limit, state => Place(state).Leader < 0);
             first.Start();
             second.Start();
-            await stage.WaitAsync("one of the two leads", Limit, state => Place(state).Leader is var leader && leader > 0 && leader != last.Id);
+            await stage.WaitAsync(
+                "one of the two leads", Limit, state => Place(state).Leader is var leader && leader > 0 && leader != last.Id);
             await stage.ProgressAsync(Records, Limit);
         });
 

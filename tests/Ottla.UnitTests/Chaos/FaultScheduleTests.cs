@@ -21,7 +21,9 @@ public sealed class FaultScheduleTests
     {
         var options = ChaosOptions.Parse(["--seconds", "3000", "--every", "10"]);
         var faults = FaultSchedule.Create(options, FaultSchedule.Kinds);
-        Assert.Equal(FaultSchedule.Kinds.Order(StringComparer.Ordinal), faults.Select(each => each.Fault.Kind).Distinct().Order(StringComparer.Ordinal));
+        Assert.Equal(
+            FaultSchedule.Kinds.Order(StringComparer.Ordinal),
+            faults.Select(each => each.Fault.Kind).Distinct().Order(StringComparer.Ordinal));
         Assert.All(faults, each => Assert.InRange(each.Hold, TimeSpan.Zero, TimeSpan.FromSeconds(7)));
         Assert.All(faults.Zip(faults.Skip(1)), pair => Assert.Equal(TimeSpan.FromSeconds(10), pair.Second.At - pair.First.At));
     }
