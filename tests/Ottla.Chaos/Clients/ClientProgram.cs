@@ -45,6 +45,8 @@ internal sealed record ClientProgram(string Name, string Library, IReadOnlyList<
     {
         if (!File.Exists(Command[0]))
             return $"there is no {Command[0]}";
-        return Library == "kafka-python" && !Machines.Tool.TryRun(Python, ["-c", "import kafka"], out _) ? "python3-kafka is missing" : null;
+        return Library == "kafka-python" && !Machines.Tool.TryRun(Python, ["-c", "import kafka"], out _)
+            ? "python3-kafka is missing"
+            : null;
     }
 }

@@ -52,8 +52,8 @@ internal static class RunHistory
     }
 
     /// <summary>
-    /// What a reader read of its topic, as one operation: within it nothing may be left out and nothing read again, except where a group gave it a
-    /// partition anew.
+    /// What a reader read of its topic, as one operation: within it nothing may be left out and nothing read again, except where a group
+    /// gave it a partition anew.
     /// </summary>
     public static Operation OfReader(string topic, Reader reader, int process, int partitions)
     {

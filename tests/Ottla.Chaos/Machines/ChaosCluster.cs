@@ -166,10 +166,11 @@ internal sealed class ChaosCluster : IAsyncDisposable
 
     private Dictionary<string, string> ConfigurationOf(Machine machine, IReadOnlyDictionary<string, string> configs)
     {
-        string Listeners(string address) => string.Create(
-            CultureInfo.InvariantCulture,
-            $"PLAINTEXT://{address}:{Machine.ClientPort},REPLICATION://{address}:{Machine.ReplicationPort}")
-            + (machine.IsController ? string.Create(CultureInfo.InvariantCulture, $",CONTROLLER://{address}:{Machine.ControllerPort}") : "");
+        string Listener(string name, string address, int port) =>
+            string.Create(CultureInfo.InvariantCulture, $"{name}://{address}:{port}");
+        string Listeners(string address) => Listener("PLAINTEXT", address, Machine.ClientPort)
+            + "," + Listener("REPLICATION", address, Machine.ReplicationPort)
+            + (machine.IsController ? "," + Listener("CONTROLLER", address, Machine.ControllerPort) : "");
         var controllers = Machines.Where(each => each.IsController).Select(each => $"{each.Address}:{Machine.ControllerPort}");
         var all = new Dictionary<string, string>
         {
