@@ -22,20 +22,10 @@ internal sealed class ChaosRun(ChaosOptions options, Scenario scenario, string e
         log.Write($"{cluster.Machines.Count} nodes serve");
         var stage = await StartClientsAsync(cluster, programs);
         var anomalies = new List<string>();
-        try
-        {
-            await scenario.RunAsync(stage);
-            stage.CloseWindow();
-            cluster.StartAll();
-            await stage.HealthAsync();
-            log.Write("all is well again");
-        }
-        catch (Exception e) when (e is ScenarioException or UnhealthyException)
-        {
-            anomalies.Add(e.Message);
-            log.Write($"ANOMALY: {e.Message}");
-            stage.CloseWindow();
-        }
+        await TryAsync(() => scenario.RunAsync(stage), anomalies);
+        stage.CloseWindow();
+        cluster.StartAll();
+        await TryAsync(stage.HealthAsync, anomalies);
 
         await FinishAsync(stage);
         anomalies.AddRange(Judge.Find(stage, scenario, folder));
@@ -43,6 +33,19 @@ internal sealed class ChaosRun(ChaosOptions options, Scenario scenario, string e
         foreach (var disk in cluster.Machines.SelectMany(machine => machine.Disks))
             disk.Dispose(options.KeepsData || anomalies.Count > 0);
         return anomalies;
+    }
+
+    private async Task TryAsync(Func<Task> step, List<string> anomalies)
+    {
+        try
+        {
+            await step();
+        }
+        catch (Exception e) when (e is ScenarioException or UnhealthyException)
+        {
+            anomalies.Add(e.Message);
+            log.Write($"ANOMALY: {e.Message}");
+        }
     }
 
     private async Task<Stage> StartClientsAsync(ChaosCluster cluster, List<ClientProgram> programs)
@@ -53,7 +56,7 @@ internal sealed class ChaosRun(ChaosOptions options, Scenario scenario, string e
             Directory.CreateDirectory(Path.Combine(folder, "clients")).FullName, cluster.Bootstrap, Workload.Topic,
             scenario.Topic.Partitions, log);
         var workload = new Workload(setting, scenario.Load ?? new WriterLoad(options.RecordsPerSecond, PaddingBytes));
-        workload.Start(programs);
+        workload.Start(programs, scenario.Writers, hasReaderAlone: !scenario.MayLose);
         CopyWorkload? copies = null;
         if (scenario.HasCopies && programs.FirstOrDefault(program => program.Library == "librdkafka") is { } numbers)
         {

@@ -43,8 +43,15 @@ internal sealed class Stage(ChaosCluster cluster, Workload workload, CopyWorkloa
         var window = new FaultWindow(number, fault.ToString(), Log.Now, TimeSpan.MaxValue, led);
         _windows.Add(window);
         await fault.InjectAsync(Cluster);
-        await meanwhile();
-        await fault.HealAsync(Cluster);
+        try
+        {
+            await meanwhile();
+        }
+        finally
+        {
+            await fault.HealAsync(Cluster); // what has not come true is found out about in a cluster that works
+        }
+
         Log.Write(string.Create(CultureInfo.InvariantCulture, $"fault {number} is mended"));
     }
 

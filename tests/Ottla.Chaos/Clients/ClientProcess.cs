@@ -19,13 +19,12 @@ internal abstract class ClientProcess
     private readonly Process _process;
     private readonly Task _reading;
     private readonly StreamWriter _lines;
-    private readonly RunLog _log;
 
     protected ClientProcess(ClientProgram program, string name, string folder, IReadOnlyList<string> arguments, RunLog log)
     {
         Program = program;
         Name = name;
-        _log = log;
+        Log = log;
         _lines = new StreamWriter(Path.Combine(folder, $"{name}.out"));
         var errors = Path.Combine(folder, $"{name}.err");
         var start = new ProcessStartInfo("/bin/sh", ["-c", "exec \"$@\" 2>\"$0\"", errors, .. program.Command, .. arguments])
@@ -43,6 +42,9 @@ internal abstract class ClientProcess
     public string Name { get; }
 
     public bool IsRunning => !_process.HasExited;
+
+    /// <summary>The run's log, and its clock.</summary>
+    protected RunLog Log { get; }
 
     /// <summary>Guards what is collected, while the process runs.</summary>
     protected Lock Lock { get; } = new();
@@ -90,7 +92,7 @@ internal abstract class ClientProcess
     {
         while (await _process.StandardOutput.ReadLineAsync() is { } line)
         {
-            var now = _log.Now;
+            var now = Log.Now;
             await _lines.WriteLineAsync($"{now.TotalSeconds:0.000} {line}");
             lock (Lock)
                 OnLine(line.Split(' '), now);

@@ -45,7 +45,11 @@ internal sealed class Workload
     /// <summary>How many records were acknowledged until now.</summary>
     public int Acknowledged => _writers.Sum(writer => writer.Acknowledged);
 
-    public void Start(IReadOnlyList<ClientProgram> programs)
+    /// <summary>Starts everything.</summary>
+    /// <param name="programs">What to start.</param>
+    /// <param name="writers">The libraries that write; null for all.</param>
+    /// <param name="hasReaderAlone">Whether one reader without a group reads from now on.</param>
+    public void Start(IReadOnlyList<ClientProgram> programs, IReadOnlyList<string>? writers, bool hasReaderAlone)
     {
         foreach (var program in programs)
         {
@@ -54,16 +58,23 @@ internal sealed class Workload
         }
 
         _programAlone = programs.FirstOrDefault(program => program.Library != "kafkajs");
-        StartReaderAlone();
+        if (hasReaderAlone)
+            StartReaderAlone();
         foreach (var program in programs.DistinctBy(program => program.Library))
-            StartWriter(program);
+        {
+            if (writers is null || writers.Contains(program.Library))
+                StartWriter(program);
+        }
     }
 
     /// <summary>Starts a reader of all partitions from their beginning.</summary>
-    public void StartReaderAlone()
+    /// <returns>It; null when no client here can do that.</returns>
+    public Reader? StartReaderAlone()
     {
-        if (_programAlone is { } program)
-            StartReader(program, Reader.NoGroup);
+        if (_programAlone is not { } program)
+            return null;
+        StartReader(program, Reader.NoGroup);
+        return _readers[^1];
     }
 
     /// <summary>Replaces clients that have ended.</summary>

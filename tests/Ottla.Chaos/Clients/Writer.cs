@@ -6,11 +6,12 @@ namespace Ottla.Chaos.Clients;
 /// <summary>A client that sends numbered records with acks=all to all partitions in turn.</summary>
 internal sealed class Writer : ClientProcess
 {
-    private readonly DateTime _startedAt;
     private readonly Dictionary<long, Sent> _sent = [];
 
     private Writer(ClientProgram program, string name, string folder, IReadOnlyList<string> arguments, RunLog log)
-        : base(program, name, folder, arguments, log) => _startedAt = log.StartedAt;
+        : base(program, name, folder, arguments, log)
+    {
+    }
 
     /// <summary>How many records were acknowledged until now.</summary>
     public int Acknowledged { get; private set; }
@@ -69,7 +70,7 @@ internal sealed class Writer : ClientProcess
 
     private void Update(string value, Func<Sent, Sent> change) => _sent[Number(value)] = change(_sent[Number(value)]);
 
-    private TimeSpan At(string microseconds) => DateTime.UnixEpoch.AddMicroseconds(Number(microseconds)) - _startedAt;
+    private TimeSpan At(string microseconds) => DateTime.UnixEpoch.AddMicroseconds(Number(microseconds)) - Log.StartedAt;
 
     private static long Number(string text) => long.Parse(text, CultureInfo.InvariantCulture);
 

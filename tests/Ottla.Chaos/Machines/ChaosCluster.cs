@@ -56,11 +56,19 @@ internal sealed class ChaosCluster : IAsyncDisposable
         var machines = Enumerable.Range(1, plan.Combined + plan.BrokersAlone).Select(id =>
             new Machine(id, isController: id <= plan.Combined, folder, executable, log) { IsInNamespace = isPrivate }).ToList();
         var cluster = new ChaosCluster(machines, isPrivate ? ConnectByPackets(machines) : ConnectByProxies(machines), log);
-        cluster.Format(executable, plan.Configs);
-        foreach (var machine in machines)
-            machine.Start();
-        await cluster.WaitUntilHealthyAsync(StartLimit, "all brokers serve");
-        return cluster;
+        try
+        {
+            cluster.Format(executable, plan.Configs);
+            foreach (var machine in machines)
+                machine.Start();
+            await cluster.WaitUntilHealthyAsync(StartLimit, "all brokers serve");
+            return cluster;
+        }
+        catch
+        {
+            await cluster.DisposeAsync();
+            throw;
+        }
     }
 
     /// <summary>Starts what does not run.</summary>

@@ -20,8 +20,7 @@ internal sealed class Machine
 
     private readonly string _executable;
     private readonly RunLog _log;
-    private Process? _process;
-    private bool _isEndExpected;
+    private Running? _running;
 
     public Machine(int id, bool isController, string folder, string executable, RunLog log)
     {
@@ -62,7 +61,7 @@ internal sealed class Machine
 
     public string OutputFile => Path.Combine(Folder, "node.log");
 
-    public bool IsRunning => _process is { HasExited: false };
+    public bool IsRunning => _running is { Process.HasExited: false };
 
     /// <summary>Whether the process may end by itself now, because its disk is full or fails.</summary>
     public bool MayEnd { get; set; }
@@ -75,12 +74,11 @@ internal sealed class Machine
     {
         if (IsRunning)
             return;
-        _isEndExpected = false;
         var start = Command("start", "--config", ConfigurationFile);
-        var process = new Process { StartInfo = start, EnableRaisingEvents = true };
-        process.Exited += (_, _) => OnExit(process);
-        process.Start();
-        _process = process;
+        var running = new Running(new Process { StartInfo = start, EnableRaisingEvents = true });
+        running.Process.Exited += (_, _) => OnExit(running);
+        running.Process.Start();
+        _running = running;
     }
 
     /// <summary>Runs a command of the executable on this machine, to its end.</summary>
@@ -95,7 +93,7 @@ internal sealed class Machine
     /// <summary>SIGKILL: the process is gone at once, what it wrote is there.</summary>
     public async Task KillAsync()
     {
-        _isEndExpected = true;
+        ExpectEnd();
         Signal(NativeMethods.SignalKill);
         await WaitForExitAsync();
     }
@@ -103,7 +101,7 @@ internal sealed class Machine
     /// <summary>SIGTERM, and awaits the end.</summary>
     public async Task StopAsync()
     {
-        _isEndExpected = true;
+        ExpectEnd();
         Signal(NativeMethods.SignalTerminate);
         await WaitForExitAsync();
     }
@@ -137,11 +135,17 @@ internal sealed class Machine
             : new ProcessStartInfo(inside[0], inside[1..]);
     }
 
-    private void OnExit(Process process)
+    private void ExpectEnd()
     {
-        var code = process.ExitCode;
-        if (_isEndExpected)
+        if (_running is { } running)
+            running.IsEndExpected = true;
+    }
+
+    private void OnExit(Running running)
+    {
+        if (running.IsEndExpected)
             return;
+        var code = running.Process.ExitCode;
         if (!MayEnd)
             UnexpectedEnds++;
         _log.Write($"{(MayEnd ? "" : "ANOMALY: ")}{Name} has ended by itself with code {code}; its last lines:\n{Tail()}");
@@ -151,7 +155,7 @@ internal sealed class Machine
 
     private void Signal(int signal)
     {
-        if (_process is not { HasExited: false } process)
+        if (_running is not { Process: { HasExited: false } process })
             return;
         if (NativeMethods.Kill(process.Id, signal) != 0 && !process.HasExited)
             throw new ToolException($"{Name} cannot be signalled: {Marshal.GetLastPInvokeErrorMessage()}");
@@ -159,7 +163,7 @@ internal sealed class Machine
 
     private async Task WaitForExitAsync()
     {
-        if (_process is not { } process)
+        if (_running is not { Process: var process })
             return;
         using var deadline = new CancellationTokenSource(StopLimit);
         try
@@ -173,5 +177,13 @@ internal sealed class Machine
             Signal(NativeMethods.SignalKill);
             await process.WaitForExitAsync(CancellationToken.None);
         }
+    }
+
+    /// <summary>A process, and whether somebody has made it end: told late of its end, one must not ask the next one.</summary>
+    private sealed class Running(Process process)
+    {
+        public Process Process { get; } = process;
+
+        public volatile bool IsEndExpected;
     }
 }

@@ -39,6 +39,9 @@ internal abstract class Scenario(string name, string description)
     /// <summary>Whether acknowledged records may be lost, as with an unclean election.</summary>
     public virtual bool MayLose => false;
 
+    /// <summary>The clients that write; null for all.</summary>
+    public virtual IReadOnlyList<string>? Writers => null;
+
     /// <summary>What each writer sends; null for what every run sends.</summary>
     public virtual WriterLoad? Load => null;
 
