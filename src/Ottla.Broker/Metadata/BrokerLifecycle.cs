@@ -172,7 +172,7 @@ public sealed partial class BrokerLifecycle
             {
                 var answer = await _channel.SendAsync<BrokerRegistrationRequest, BrokerRegistrationResponse>(
                     version => NodeIdentity.RegistrationFor(version, registration), stopping);
-                Tell((machine, now) => machine.OnAnswer(answer, now));
+                InformMachine((machine, now) => machine.OnAnswer(answer, now));
                 LogRegistrationAnswer((ErrorCode)answer.ErrorCode);
             }
             else

@@ -243,7 +243,7 @@ public sealed class PartitionLeaderState
     private bool WouldBeRemovedAgain(FollowerProgress follower, in LeaderMoment moment) =>
         Isr.Length < MinIsr(moment.MinInSyncReplicas) && !follower.IsCaughtUp(moment.EndOffset, moment.Now, moment.LagMaxMs);
 
-    private bool IsAboutToJoin(FollowerProgress follower, in LeaderMoment moment) =>
+    private static bool IsAboutToJoin(FollowerProgress follower, in LeaderMoment moment) =>
         follower.IsCaughtUp(moment.EndOffset, moment.Now, moment.LagMaxMs) && IsEligible(follower, moment.Cluster);
 
     /// <summary>

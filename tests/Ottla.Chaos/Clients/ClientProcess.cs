@@ -18,14 +18,12 @@ internal abstract class ClientProcess
 {
     private readonly Process _process;
     private readonly Task _reading;
-    private readonly StreamWriter _lines;
 
     protected ClientProcess(ClientProgram program, string name, string folder, IReadOnlyList<string> arguments, RunLog log)
     {
         Program = program;
         Name = name;
         Log = log;
-        _lines = new StreamWriter(Path.Combine(folder, $"{name}.out"));
         var errors = Path.Combine(folder, $"{name}.err");
         var start = new ProcessStartInfo("/bin/sh", ["-c", "exec \"$@\" 2>\"$0\"", errors, .. program.Command, .. arguments])
         {
@@ -34,7 +32,7 @@ internal abstract class ClientProcess
         };
         start.Environment["LIBRDKAFKA_GROUP_PROTOCOL"] = program.GroupProtocol;
         _process = Process.Start(start)!;
-        _reading = ReadAsync();
+        _reading = ReadAsync(Path.Combine(folder, $"{name}.out"));
     }
 
     public ClientProgram Program { get; }
@@ -88,16 +86,15 @@ internal abstract class ClientProcess
     /// <inheritdoc/>
     public override string ToString() => Name;
 
-    private async Task ReadAsync()
+    private async Task ReadAsync(string copy)
     {
+        await using var lines = new StreamWriter(copy);
         while (await _process.StandardOutput.ReadLineAsync() is { } line)
         {
             var now = Log.Now;
-            await _lines.WriteLineAsync($"{now.TotalSeconds:0.000} {line}");
+            await lines.WriteLineAsync($"{now.TotalSeconds:0.000} {line}");
             lock (Lock)
                 OnLine(line.Split(' '), now);
         }
-
-        await _lines.DisposeAsync();
     }
 }

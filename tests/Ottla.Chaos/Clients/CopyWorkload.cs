@@ -1,5 +1,3 @@
-using Ottla.Chaos.Machines;
-
 namespace Ottla.Chaos.Clients;
 
 /// <summary>
