@@ -58,10 +58,10 @@ public sealed partial class PartitionReplica
             moves = leader.OnFetch(fetch, _surroundings.Cluster);
             // In this order, as in Kafka: a follower that has reached the high watermark joins before it moves on.
             var hasProposed = Expand(leader);
-            conclusion = new Conclusion(hasProposed, moves.HasFlag(FollowerMoves.End) && Commit(leader));
+            conclusion = new Conclusion(hasProposed, (moves & FollowerMoves.End) != 0 && Commit(leader));
         }
 
-        Carry(conclusion, moves.HasFlag(FollowerMoves.LogStart) ? ReplicaChange.LogStart : ReplicaChange.None);
+        Carry(conclusion, (moves & FollowerMoves.LogStart) != 0 ? ReplicaChange.LogStart : ReplicaChange.None);
     }
 
     /// <summary>What is known of a follower: its end and start offset and when it was caught up. Null when there is no such follower.</summary>
