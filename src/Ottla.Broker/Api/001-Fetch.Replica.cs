@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using Ottla.Broker.Replicas.Followers;
 using Ottla.Broker.Server;
 using Ottla.Kernel;
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Api;

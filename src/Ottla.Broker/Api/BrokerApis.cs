@@ -10,7 +10,6 @@ using Ottla.Configuration;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Metadata;
-using Ottla.StateMachines.Raft;
 using Ottla.StateMachines.Transactions;
 using Ottla.Storage.Upkeep;
 

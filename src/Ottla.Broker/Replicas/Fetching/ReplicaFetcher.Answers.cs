@@ -7,6 +7,7 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Replicas.Fetching;
 
+#pragma warning disable CA1001 // StopAsync lets go of what it owns.
 /// <content>What answers of the leader do to the logs here.</content>
 internal sealed partial class ReplicaFetcher
 {
@@ -44,7 +45,7 @@ internal sealed partial class ReplicaFetcher
                         Append(partition!, data, now);
                         break;
                     case FetchVerdict.Truncate:
-                        Truncate(partition!, data.DivergingEpoch!, now);
+                        Truncate(partition!, data.DivergingEpoch!);
                         break;
                     case FetchVerdict.AskOffsets:
                         (outOfRange ??= []).Add(partition!);
@@ -108,7 +109,7 @@ internal sealed partial class ReplicaFetcher
     }
 
     /// <summary>Cuts a log where the leader's differs from it, and nothing else (P3): the rest of the answer is not for this log.</summary>
-    private void Truncate(FetcherPartition<PartitionReplica> partition, FetchResponse.EpochEndOffset leaderEnd, Instant now)
+    private void Truncate(FetcherPartition<PartitionReplica> partition, FetchResponse.EpochEndOffset leaderEnd)
     {
         var log = partition.Replica.Log;
         try

@@ -5,6 +5,7 @@ using Ottla.Storage.Log;
 
 namespace Ottla.Broker.Replicas.Followers;
 
+#pragma warning disable CA1001 // A slice that is not in use holds nothing.
 /// <summary>A partition that a follower fetches: what it asked for last, what it was told last, and what the last read found.</summary>
 /// <remarks>
 /// Belongs to a session, whose lock guards it; only <see cref="OnChange"/> comes from other threads. Lives until the follower forgets the

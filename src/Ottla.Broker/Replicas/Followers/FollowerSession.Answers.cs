@@ -7,6 +7,7 @@ using PartitionResponse = Ottla.Protocol.Messages.FetchResponse.PartitionData;
 
 namespace Ottla.Broker.Replicas.Followers;
 
+#pragma warning disable CA1001 // The end of a session lets go of its wait.
 /// <content>What is read for an answer, and how it is told. All of it under the lock of the session.</content>
 internal sealed partial class FollowerSession
 {
@@ -94,13 +95,13 @@ internal sealed partial class FollowerSession
     }
 
     /// <summary>Hands what was read over to the response, and notes what the follower will know.</summary>
-    private void Fill(in FollowerFetchTerms terms, in RequestContext context, FetchResponse response)
+    private void Fill(in RequestContext context, FetchResponse response)
     {
         try
         {
             response.SessionId = Id;
             CollectTold(isIncremental: _hasAnswered);
-            Fill(terms, context, response, CollectionsMarshal.AsSpan(_told));
+            Fill(context, response, CollectionsMarshal.AsSpan(_told));
         }
         catch
         {
@@ -147,8 +148,7 @@ internal sealed partial class FollowerSession
         }
     }
 
-    private void Fill(
-        in FollowerFetchTerms terms, in RequestContext context, FetchResponse response, ReadOnlySpan<FollowerPartition> told)
+    private void Fill(in RequestContext context, FetchResponse response, ReadOnlySpan<FollowerPartition> told)
     {
         foreach (var topic in response.TakeResponses(CountTopics(told)))
         {
@@ -156,12 +156,12 @@ internal sealed partial class FollowerSession
             topic.TopicId = told[0].TopicId;
             var answers = topic.TakePartitions(CountOfSameTopic(told));
             for (var i = 0; i < answers.Length; i++)
-                Fill(terms, context, answers[i], told[i]);
+                Fill(context, answers[i], told[i]);
             told = told[answers.Length..];
         }
     }
 
-    private void Fill(in FollowerFetchTerms terms, in RequestContext context, PartitionResponse answer, FollowerPartition partition)
+    private void Fill(in RequestContext context, PartitionResponse answer, FollowerPartition partition)
     {
         ref readonly var result = ref partition.Result;
         answer.PartitionIndex = partition.Index;

@@ -192,7 +192,7 @@ internal sealed partial class FollowerSession
             }
 
             _isWaitedFor = false;
-            Fill(terms, context, response);
+            Fill(context, response);
             return true;
         }
     }
