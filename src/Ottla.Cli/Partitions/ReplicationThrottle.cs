@@ -89,7 +89,7 @@ internal sealed class ReplicationThrottle(AdminConnection connection)
         await AlterTopicsAsync([.. state.Topics.Select(topic => Topic(topic, [Delete(LeaderReplicas), Delete(FollowerReplicas)]))]);
     }
 
-    private Task AlterBrokerAsync(BrokerState broker, IncrementalAlterConfigsRequest.AlterableConfig[] configs)
+    private Task<IncrementalAlterConfigsResponse> AlterBrokerAsync(BrokerState broker, IncrementalAlterConfigsRequest.AlterableConfig[] configs)
     {
         var request = new IncrementalAlterConfigsRequest
         {

@@ -96,7 +96,7 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
 
     /// <returns>Whether all were read to the end of what is stored, and nothing is open there.</returns>
     private async Task<bool> FetchAsync(
-        IReadOnlyList<TopicPartition> partitions, IReadOnlyDictionary<Uuid, string> names, List<PolledRecord> records)
+        List<TopicPartition> partitions, IReadOnlyDictionary<Uuid, string> names, List<PolledRecord> records)
     {
         var ids = names.ToDictionary(name => name.Value, name => name.Key);
         FetchResponse response;

@@ -1,5 +1,4 @@
 using Ottla.Kernel;
-using Ottla.Simulator.Clusters;
 using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Replication;

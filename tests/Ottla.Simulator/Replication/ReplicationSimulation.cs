@@ -1,5 +1,4 @@
 using System.Net;
-using Ottla.HistoryChecker.History;
 using Ottla.Kernel;
 using Ottla.Simulator.Clusters;
 using Ottla.Simulator.Workloads;
