@@ -51,7 +51,9 @@ public static class EffectiveConfigs
             "num.recovery.threads.per.data.dir", "replica.high.watermark.checkpoint.interval.ms", "request.timeout.ms",
 
             // Replication.
-            "replica.selector.class", "leader.replication.throttled.rate", "replication.quota.window.num",
+            "num.replica.fetchers", "replica.fetch.max.bytes", "replica.fetch.wait.max.ms", "replica.fetch.backoff.ms",
+            "replica.fetch.min.bytes", "replica.fetch.response.max.bytes", "replica.socket.timeout.ms", "replica.selector.class",
+            "leader.replication.throttled.rate", "follower.replication.throttled.rate", "replication.quota.window.num",
             "replication.quota.window.size.seconds",
 
             // Producers and transactions.
@@ -84,6 +86,7 @@ public static class EffectiveConfigs
             "min.insync.replicas", "compression.type", "compression.gzip.level", "compression.lz4.level", "compression.zstd.level",
             "preallocate", "message.timestamp.type", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms",
             "unclean.leader.election.enable", "internal.segment.bytes", "leader.replication.throttled.replicas",
+            "follower.replication.throttled.replicas",
         ],
         StringComparer.Ordinal);
 

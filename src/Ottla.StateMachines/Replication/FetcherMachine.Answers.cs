@@ -58,6 +58,10 @@ public sealed partial class FetcherMachine<TReplica>
             case ErrorCode.FencedLeaderEpoch:
                 Remove(partition);
                 return FetchVerdict.Fenced;
+            case ErrorCode.UnknownTopicId or ErrorCode.UnknownTopicOrPartition or ErrorCode.UnknownLeaderEpoch
+                or ErrorCode.NotLeaderOrFollower:
+                DelayBriefly(partition, now);
+                return FetchVerdict.Retry;
             default:
                 Delay(partition, now);
                 return FetchVerdict.Retry;
@@ -72,6 +76,7 @@ public sealed partial class FetcherMachine<TReplica>
     {
         if (partition.Stage == FetchStage.Gone)
             return;
+        partition.BriefDelays = 0;
         partition.Lag = Math.Max(0, leaderHighWatermark - position.EndOffset);
         if (position.EndOffset != partition.FetchOffset)
         {

@@ -33,8 +33,14 @@ public sealed partial class FetcherMachine<TReplica>(FetcherOptions options)
     /// <summary>What the next request looks at.</summary>
     private readonly List<FetcherPartition<TReplica>> _listed = [];
 
-    /// <summary>What waits after an error, in the order of the ends of the waits: all wait equally long.</summary>
-    private readonly Queue<FetcherPartition<TReplica>> _delayed = [];
+    /// <summary>The first delay after an error that passes when the leader's metadata catches up; doubles up to the back-off.</summary>
+    private const long FirstDelayMs = 20;
+
+    /// <summary>After as many doublings the delay is past every back-off that makes sense.</summary>
+    private const int DoublingsMax = 20;
+
+    /// <summary>What waits after an error, by the ends of the waits.</summary>
+    private readonly PriorityQueue<FetcherPartition<TReplica>, Instant> _delayed = new();
 
     private readonly List<FetcherPartition<TReplica>> _throttled = [];
 
@@ -49,10 +55,10 @@ public sealed partial class FetcherMachine<TReplica>(FetcherOptions options)
     {
         get
         {
-            while (_delayed.TryPeek(out var first))
+            while (_delayed.TryPeek(out var first, out var due))
             {
-                if (first.Stage == FetchStage.Delayed)
-                    return first.DelayedUntil;
+                if (first.Stage == FetchStage.Delayed && first.DelayedUntil == due)
+                    return due;
                 _delayed.Dequeue();
             }
 
@@ -140,11 +146,20 @@ public sealed partial class FetcherMachine<TReplica>(FetcherOptions options)
         _listed.Add(partition);
     }
 
-    private void Delay(FetcherPartition<TReplica> partition, Instant now)
+    private void Delay(FetcherPartition<TReplica> partition, Instant now) => Delay(partition, options.BackoffMs, now);
+
+    /// <summary>
+    /// Delays a partition whose leader may not have heard of it yet: a follower that learns of a topic or an election before its leader does
+    /// would otherwise hold up acks=all for the whole back-off.
+    /// </summary>
+    private void DelayBriefly(FetcherPartition<TReplica> partition, Instant now) =>
+        Delay(partition, Math.Min(FirstDelayMs << Math.Min(partition.BriefDelays++, DoublingsMax), options.BackoffMs), now);
+
+    private void Delay(FetcherPartition<TReplica> partition, long delayMs, Instant now)
     {
         partition.Stage = FetchStage.Delayed;
-        partition.DelayedUntil = now.AddMilliseconds(options.BackoffMs);
-        _delayed.Enqueue(partition);
+        partition.DelayedUntil = now.AddMilliseconds(delayMs);
+        _delayed.Enqueue(partition, partition.DelayedUntil);
         List(partition);
     }
 

@@ -80,6 +80,9 @@ public sealed class FetcherPartition<TReplica>
     /// <summary>When its delay ends.</summary>
     internal Instant DelayedUntil { get; set; }
 
+    /// <summary>How often in a row it was delayed because the leader did not know of it, or of its epoch.</summary>
+    internal int BriefDelays { get; set; }
+
     /// <summary>The last answer that named it.</summary>
     internal long AnsweredIn { get; set; }
 

@@ -134,15 +134,15 @@ public sealed class FetcherMachineTests
     }
 
     [Theory]
-    [InlineData(ErrorCode.UnknownLeaderEpoch)] // T18: not a replica there, or the leader's metadata lags
-    [InlineData(ErrorCode.NotLeaderOrFollower)]
-    [InlineData(ErrorCode.UnknownTopicOrPartition)]
-    [InlineData(ErrorCode.UnknownTopicId)]
-    [InlineData(ErrorCode.InconsistentTopicId)]
-    [InlineData(ErrorCode.KafkaStorageError)]
-    [InlineData(ErrorCode.CorruptMessage)]
-    [InlineData(ErrorCode.UnknownServerError)]
-    public void A_partition_with_an_error_waits_and_the_others_go_on(ErrorCode error)
+    [InlineData(ErrorCode.UnknownLeaderEpoch, 20)] // T18: not a replica there, or the leader's metadata lags
+    [InlineData(ErrorCode.NotLeaderOrFollower, 20)]
+    [InlineData(ErrorCode.UnknownTopicOrPartition, 20)]
+    [InlineData(ErrorCode.UnknownTopicId, 20)]
+    [InlineData(ErrorCode.InconsistentTopicId, 1000)]
+    [InlineData(ErrorCode.KafkaStorageError, 1000)]
+    [InlineData(ErrorCode.CorruptMessage, 1000)]
+    [InlineData(ErrorCode.UnknownServerError, 1000)]
+    public void A_partition_with_an_error_waits_and_the_others_go_on(ErrorCode error, int delayMs)
     {
         _bench.Follow(0);
         _bench.Follow(1);
@@ -154,12 +154,51 @@ public sealed class FetcherMachineTests
         Assert.Empty(without.Topics);
         Assert.Equal([0], Assert.Single(without.ForgottenTopicsData).Partitions);
         _bench.Answer(sessionId: 5);
-        Assert.Equal(_bench.Now.AddMilliseconds(1000), _bench.Machine.NextDeadline);
+        Assert.Equal(_bench.Now.AddMilliseconds(delayMs), _bench.Machine.NextDeadline);
 
-        _bench.Pass(1000);
+        _bench.Pass(delayMs);
         var with = _bench.Ask()!;
         Assert.Equal(0, Assert.Single(Assert.Single(with.Topics).Partitions).Partition);
         Assert.Null(_bench.Machine.NextDeadline);
+    }
+
+    [Fact]
+    public void A_leader_that_does_not_know_of_the_partition_is_asked_soon_and_then_less_and_less()
+    {
+        var partition = _bench.Follow(0);
+        _bench.Ask();
+        _bench.Answer(sessionId: 5, _bench.Data(0, ErrorCode.UnknownTopicId));
+        List<long> delays = [];
+        for (var i = 0; i < 8; i++)
+        {
+            Assert.Equal(FetchVerdict.Retry, _bench.Verdict(0));
+            delays.Add(_bench.Machine.NextDeadline!.Value.MillisecondsSince(_bench.Now));
+            _bench.Pass(delays[^1]);
+            _bench.Ask();
+            _bench.Answer(sessionId: 5, _bench.Data(0, i < 7 ? ErrorCode.UnknownTopicId : ErrorCode.None));
+        }
+
+        Assert.Equal([20L, 40, 80, 160, 320, 640, 1000, 1000], delays);
+        _bench.Machine.OnAppended(partition, new FetcherPosition(1, 0, 0), 1);
+        _bench.Ask();
+        _bench.Answer(sessionId: 5, _bench.Data(0, ErrorCode.NotLeaderOrFollower));
+        _bench.Verdict(0);
+        Assert.Equal(_bench.Now.AddMilliseconds(20), _bench.Machine.NextDeadline);
+    }
+
+    [Fact]
+    public void Delays_of_different_length_end_in_their_own_order()
+    {
+        _bench.Follow(0);
+        _bench.Follow(1);
+        _bench.Ask();
+        _bench.Answer(sessionId: 5, _bench.Data(0, ErrorCode.KafkaStorageError), _bench.Data(1, ErrorCode.UnknownTopicId));
+        _bench.Verdict(0);
+        _bench.Verdict(1);
+        Assert.Equal(_bench.Now.AddMilliseconds(20), _bench.Machine.NextDeadline);
+        _bench.Pass(20);
+        Assert.Equal(1, Assert.Single(Assert.Single(_bench.Ask()!.Topics).Partitions).Partition);
+        Assert.Equal(_bench.Now.AddMilliseconds(980), _bench.Machine.NextDeadline);
     }
 
     [Fact]

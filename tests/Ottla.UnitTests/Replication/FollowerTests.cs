@@ -429,6 +429,38 @@ public sealed class FollowerTests
     }
 
     [Fact]
+    public async Task A_follower_that_moves_to_another_directory_loses_nothing_of_what_it_fetches()
+    {
+        await using var bed = new FollowerBed(("log.dirs", "/a,/b"));
+        var side = await bed.FollowAsync();
+        List<byte> expected = [];
+        var offset = 0;
+        async Task ReplicateAsync()
+        {
+            var fetch = await side.ReceiveAsync<FetchRequest>();
+            var batch = Stored(offset++, 0);
+            expected.AddRange(batch);
+            await side.AnswerAsync(fetch, Answer(9, Data(0, offset, batch)));
+            await Waiting.UntilAsync(() => bed.Replica().Log.LogEndOffset == offset);
+        }
+
+        for (var i = 0; i < 5; i++)
+            await ReplicateAsync();
+        var log = bed.Replica().Log;
+        var source = Path.GetDirectoryName(log.Directory)!;
+        bed.Logs.Move(log.Partition, source == "/a" ? "/b" : "/a");
+        var move = bed.Logs.Mover.Moves[0];
+        log.CopyBatches(move.Copy, 1);
+        await ReplicateAsync();
+        log.CopyBatches(move.Copy, 1);
+        await ReplicateAsync();
+        Assert.True(bed.Logs.Finish(move));
+        await ReplicateAsync();
+        Assert.NotEqual(source, Path.GetDirectoryName(log.Directory));
+        Assert.Equal(expected, bed.BytesOf());
+    }
+
+    [Fact]
     public async Task A_full_disk_is_tried_again()
     {
         await using var bed = new FollowerBed();

@@ -172,8 +172,9 @@ internal sealed partial class ReplicaFetcher
 
     private void TellError(FetcherPartition<PartitionReplica> partition, ErrorCode error)
     {
-        // The first three are what elections and lagging metadata bring about.
-        if (error is ErrorCode.NotLeaderOrFollower or ErrorCode.UnknownLeaderEpoch or ErrorCode.FencedLeaderEpoch)
+        // Elections, topics that are made, and metadata that lags bring these about; they pass. Kafka's followers say so each time.
+        if (error is ErrorCode.NotLeaderOrFollower or ErrorCode.UnknownLeaderEpoch or ErrorCode.FencedLeaderEpoch
+            or ErrorCode.UnknownTopicId or ErrorCode.UnknownTopicOrPartition)
             LogExpectedError(_logger, LeaderId, partition.Replica.Partition, error);
         else
             LogUnexpectedError(_logger, LeaderId, partition.Replica.Partition, partition.FetchOffset, error, _host.Options.BackoffMs);
