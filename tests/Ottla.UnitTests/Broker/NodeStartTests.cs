@@ -1,6 +1,5 @@
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
-using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Metadata;
@@ -56,7 +55,7 @@ public sealed class NodeStartTests
         Assert.Equal(-1, new ClusterView("c", () => MetadataImage.Empty).NextBrokerForController());
     }
 
-    private static IReadOnlyDictionary<string, string> Snapshot(TestNode node) =>
+    private static System.Collections.Immutable.ImmutableSortedDictionary<string, string> Snapshot(TestNode node) =>
         LocalSnapshot.ReadConfigs(node.Disk, "/data").Of(ConfigResource.DefaultBroker);
 
     private static async Task<ErrorCode> AlterAsync(TestConnection client, string config, string value)

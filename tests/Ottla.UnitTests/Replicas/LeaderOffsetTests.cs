@@ -123,7 +123,7 @@ public sealed class LeaderOffsetTests : IDisposable
     }
 
     /// <summary>A follower says where its log starts; it has everything.</summary>
-    private Task FetchFromAsync(int id, long logStart)
+    private Task<FetchResponse> FetchFromAsync(int id, long logStart)
     {
         var at = At("t", 0, 3, 3);
         at.Partition.LogStartOffset = logStart;

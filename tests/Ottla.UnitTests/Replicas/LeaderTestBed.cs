@@ -185,6 +185,7 @@ internal sealed class LeaderTestBed : IIsrChanges, IReplicaFetchers, IDisposable
     };
 }
 
+#pragma warning disable CA1001 // Tokens without timers hold nothing.
 /// <summary>One fetcher of a follower, played by a test: it speaks in a session, and sends what it is told to.</summary>
 internal sealed class PlayedFollower(LeaderTestBed leader, int id = 2, short version = 18)
 {

@@ -1,6 +1,4 @@
-using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Replication;
 

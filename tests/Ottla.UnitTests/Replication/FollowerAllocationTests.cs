@@ -2,7 +2,6 @@ using Ottla.Kernel;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Replication;
 using Ottla.Storage.Log;
-using Ottla.UnitTests.Broker;
 using static Ottla.UnitTests.Replication.FollowerBed;
 
 namespace Ottla.UnitTests.Replication;

@@ -1,4 +1,3 @@
-using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker;
 using Ottla.Broker.Directories;
@@ -15,7 +14,6 @@ using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Replication;
 using Ottla.Storage.Files;
-using Ottla.Storage.Log;
 using Ottla.Storage.Upkeep;
 using Ottla.UnitTests.Broker;
 using Ottla.UnitTests.Requests;

@@ -3,11 +3,12 @@ using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
-using Ottla.UnitTests.Broker;
 using Ottla.UnitTests.Requests;
 using static Ottla.UnitTests.Replication.FollowerBed;
 
 namespace Ottla.UnitTests.Replication;
+
+#pragma warning disable IDE0060 // Steps of a test are extensions of its bed, whether they need it or not.
 
 /// <summary>What a follower does to its log, over the wire, against leaders that the test plays.</summary>
 public sealed class FollowerTests

@@ -7,7 +7,6 @@ using Ottla.Network.Transport;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
 using Ottla.Requests;
-using Ottla.UnitTests.Broker;
 using Ottla.UnitTests.Network;
 
 namespace Ottla.UnitTests.Requests;

@@ -1,7 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Cli.Admin;
 using Ottla.Cli.Partitions;
-using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
@@ -10,6 +9,8 @@ using Ottla.StateMachines.Metadata;
 using Ottla.UnitTests.Broker;
 
 namespace Ottla.UnitTests.Cli.Partitions;
+
+#pragma warning disable CA1001 // A StringWriter holds nothing.
 
 /// <summary><c>ottla partition</c> on whole nodes in memory.</summary>
 public sealed class PartitionCommandTests
