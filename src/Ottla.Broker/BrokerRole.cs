@@ -44,7 +44,8 @@ internal sealed class BrokerRole
     private readonly ReplicaManager _replicas;
 
     private BrokerRole(
-        SharedNode shared, NodeServer server, NodeChannels channels, BrokerLifecycle lifecycle, ReplicaManager replicas, HostedTopics topics,
+        SharedNode shared, NodeServer server, NodeChannels channels, BrokerLifecycle lifecycle, ReplicaManager replicas,
+        HostedTopics topics,
         ApiTable apis)
     {
         _shared = shared;

@@ -146,7 +146,7 @@ internal static class BrokerApis
             Forwarded<DescribeQuorumRequest, DescribeQuorumResponse>(typeof(DescribeQuorumHandler), broker),
             Forwarded<UpdateFeaturesRequest, UpdateFeaturesResponse>(typeof(UpdateFeaturesHandler), broker),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(
-                new DescribeClusterHandler(broker.Cluster, EndpointType.Broker, broker.Cluster.NextBrokerForController)),
+                new DescribeClusterHandler(broker.Cluster, EndpointType.Broker, () => broker.Cluster.NextBrokerForController())),
             HeavyEntry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics, broker.Cluster)),
             Forwarded<UnregisterBrokerRequest, UnregisterBrokerResponse>(typeof(UnregisterBrokerHandler), broker),
             Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler(broker.Transactions)),

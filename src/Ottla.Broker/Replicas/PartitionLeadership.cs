@@ -30,7 +30,8 @@ public sealed record PartitionLeadership(
     {
         var isLeaderHere = registration.Leader == nodeId;
         return new PartitionLeadership(
-            registration.Leader, registration.LeaderEpoch, registration.PartitionEpoch, registration.Replicas, registration.Isr, isLeaderHere)
+            registration.Leader, registration.LeaderEpoch, registration.PartitionEpoch, registration.Replicas, registration.Isr,
+            isLeaderHere)
         {
             LeadsSince = isLeaderHere && before is { IsLeaderHere: true } ? before.LeadsSince : registration.LeaderEpoch,
         };

@@ -64,7 +64,9 @@ public sealed partial class PartitionReplica
         Carry(conclusion, (moves & FollowerMoves.LogStart) != 0 ? ReplicaChange.LogStart : ReplicaChange.None);
     }
 
-    /// <summary>What is known of a follower: its end and start offset and when it was caught up. Null when there is no such follower.</summary>
+    /// <summary>
+    /// What is known of a follower: its end and start offset and when it was caught up. Null when there is no such follower.
+    /// </summary>
     public FollowerPosition? FindFollower(int replicaId)
     {
         using (_leaderLock.EnterScope())
@@ -249,7 +251,8 @@ public sealed partial class PartitionReplica
     {
         var logger = _surroundings.Logger;
         if (fate == ProposalFate.Committed)
-            LogIsr(logger, Partition, string.Join(',', leader.Isr), leader.PartitionEpoch, HasEnoughInSync(_leadership) ? "" : " (under min ISR)");
+            LogIsr(
+                logger, Partition, string.Join(',', leader.Isr), leader.PartitionEpoch, HasEnoughInSync(_leadership) ? "" : " (under min ISR)");
         else if (fate == ProposalFate.Retried)
             LogRetried(logger, Partition, proposal, answer.Error);
         else
@@ -274,7 +277,8 @@ public sealed partial class PartitionReplica
     private static partial void LogRefused(
         ILogger logger, TopicPartition partition, IsrProposal proposal, ErrorCode error, ProposalFate fate);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Partition}: the controller cannot take {Proposal}: {Error}. The broker asks again")]
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message = "{Partition}: the controller cannot take {Proposal}: {Error}. The broker asks again")]
     private static partial void LogRetried(ILogger logger, TopicPartition partition, IsrProposal proposal, ErrorCode error);
 }
 

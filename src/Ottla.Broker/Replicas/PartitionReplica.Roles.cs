@@ -54,7 +54,9 @@ public sealed partial class PartitionReplica
         Announce(ReplicaChange.Leadership);
     }
 
-    /// <summary>Begins the role that the metadata gives, or goes on in it. Under the lock, or before anybody else knows the replica.</summary>
+    /// <summary>
+    /// Begins the role that the metadata gives, or goes on in it. Under the lock, or before anybody else knows the replica.
+    /// </summary>
     private void TakeRole(PartitionRegistration registration, PartitionLeadership? before)
     {
         var leadership = PartitionLeadership.Of(registration, _surroundings.NodeId, before);
@@ -63,7 +65,8 @@ public sealed partial class PartitionReplica
             _leadership = leadership;
             _leader = null;
             if (leadership.LeaderEpoch != before?.LeaderEpoch || before.IsLeaderHere)
-                LogFollows(_surroundings.Logger, Partition, leadership.LeaderId, leadership.LeaderEpoch, Log.LogEndOffset, Log.HighWatermark);
+                LogFollows(
+                    _surroundings.Logger, Partition, leadership.LeaderId, leadership.LeaderEpoch, Log.LogEndOffset, Log.HighWatermark);
             Log.BeginFollowing(leadership.LeaderEpoch);
             return;
         }
@@ -93,20 +96,21 @@ public sealed partial class PartitionReplica
 
     [LoggerMessage(
         Level = LogLevel.Debug,
-        Message = "{Partition}: this broker leads in epoch {Epoch} from offset {Offset} on, with high watermark {HighWatermark}, ISR [{Isr}] "
-            + "of replicas [{Replicas}]")]
+        Message = "{Partition}: this broker leads in epoch {Epoch} from offset {Offset} on, with high watermark {HighWatermark}, "
+            + "ISR [{Isr}] of replicas [{Replicas}]")]
     private static partial void LogLeads(
         ILogger logger, TopicPartition partition, int epoch, long offset, long highWatermark, string isr, string replicas);
 
     [LoggerMessage(
         Level = LogLevel.Debug,
-        Message = "{Partition}: this broker follows {Leader} in epoch {Epoch}; its log ends at {Offset}, its high watermark is {HighWatermark}")]
+        Message = "{Partition}: this broker follows {Leader} in epoch {Epoch}; its log ends at {Offset}, "
+            + "its high watermark is {HighWatermark}")]
     private static partial void LogFollows(
         ILogger logger, TopicPartition partition, int leader, int epoch, long offset, long highWatermark);
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "{Partition}: this broker was elected although it was not in sync (unclean.leader.election.enable). The partition goes on "
-            + "from offset {Offset}; records that other replicas have from there on are lost")]
+        Message = "{Partition}: this broker was elected although it was not in sync (unclean.leader.election.enable). The "
+            + "partition goes on from offset {Offset}; records that other replicas have from there on are lost")]
     private static partial void LogUnclean(ILogger logger, TopicPartition partition, long offset);
 }

@@ -13,7 +13,9 @@ namespace Ottla.Broker.Replicas;
 /// <summary>
 /// Applies the metadata to the replicas of this broker: opens, leads, follows and deletes them, and updates their configuration.
 /// </summary>
-/// <remarks>Only the metadata publisher calls it, one call at a time; <see cref="BeginControlledShutdown"/> may be called by others.</remarks>
+/// <remarks>
+/// Only the metadata publisher calls it, one call at a time; <see cref="BeginControlledShutdown"/> may be called by others.
+/// </remarks>
 /// <param name="logs">The logs of this broker.</param>
 /// <param name="topics">The replicas of this broker, for others to find.</param>
 /// <param name="fetchers">Fetch for the replicas that follow.</param>

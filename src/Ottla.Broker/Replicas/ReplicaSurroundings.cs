@@ -28,7 +28,8 @@ public sealed class ReplicaSurroundings
     public required ILogger Logger { get; init; }
 
     /// <summary>
-    /// The brokers, as the metadata has them that the replicas are being told of. The metadata publisher sets it before it changes replicas.
+    /// The brokers, as the metadata has them that the replicas are being told of. The metadata publisher sets it before it changes
+    /// replicas.
     /// </summary>
     public ClusterImage Cluster
     {

@@ -89,7 +89,8 @@ internal sealed class ReplicationThrottle(AdminConnection connection)
         await AlterTopicsAsync([.. state.Topics.Select(topic => Topic(topic, [Delete(LeaderReplicas), Delete(FollowerReplicas)]))]);
     }
 
-    private Task<IncrementalAlterConfigsResponse> AlterBrokerAsync(BrokerState broker, IncrementalAlterConfigsRequest.AlterableConfig[] configs)
+    private Task<IncrementalAlterConfigsResponse> AlterBrokerAsync(
+        BrokerState broker, IncrementalAlterConfigsRequest.AlterableConfig[] configs)
     {
         var request = new IncrementalAlterConfigsRequest
         {

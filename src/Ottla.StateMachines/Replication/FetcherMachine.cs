@@ -149,8 +149,8 @@ public sealed partial class FetcherMachine<TReplica>(FetcherOptions options)
     private void Delay(FetcherPartition<TReplica> partition, Instant now) => Delay(partition, options.BackoffMs, now);
 
     /// <summary>
-    /// Delays a partition whose leader may not have heard of it yet: a follower that learns of a topic or an election before its leader does
-    /// would otherwise hold up acks=all for the whole back-off.
+    /// Delays a partition whose leader may not have heard of it yet: a follower that learns of a topic or an election before its leader
+    /// does would otherwise hold up acks=all for the whole back-off.
     /// </summary>
     private void DelayBriefly(FetcherPartition<TReplica> partition, Instant now) =>
         Delay(partition, Math.Min(FirstDelayMs << Math.Min(partition.BriefDelays++, DoublingsMax), options.BackoffMs), now);

@@ -67,7 +67,9 @@ public sealed class ClusterReplicationTests
         await topic.AssertKeptAsync();
     }
 
-    /// <summary>Leaders move before the process ends, so nobody waits for a session to end, and no client sees an error it cannot retry.</summary>
+    /// <summary>
+    /// Leaders move before the process ends, so nobody waits for a session to end, and no client sees an error it cannot retry.
+    /// </summary>
     [Fact]
     public async Task A_leader_that_stops_hands_over_first()
     {
@@ -148,7 +150,8 @@ public sealed class ClusterReplicationTests
 
         await Waiting.UntilAsync(() => topic.Registration is { IsReassigned: false, Replicas: [4, 2, 3] });
         await Waiting.UntilAsync(() => cluster.Nodes[1].Node.Topics.Find("t") is null);
-        Assert.DoesNotContain(cluster.Nodes[1].Disk.ListDirectories("/data"), directory => directory.EndsWith("/t-0", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            cluster.Nodes[1].Disk.ListDirectories("/data"), directory => directory.EndsWith("/t-0", StringComparison.Ordinal));
         await topic.ProduceAsync(10);
         await topic.AssertKeptAsync();
         await cluster.Nodes[1].StopAsync();

@@ -77,7 +77,8 @@ internal sealed class ReplicaBed : IIsrChanges, IReplicaObserver
         Replica.Append(batch ?? Ottla.UnitTests.Broker.Requests.Batch(), acksAll, allowZstd: true, Now);
 
     /// <summary>Appends with acks=all and waits for the commit.</summary>
-    public Task<ErrorCode> Commit(int timeoutMs = 30_000) => Wait(Append()).WaitAsync(Now.AddMilliseconds(timeoutMs), Clock, default).AsTask();
+    public Task<ErrorCode> Commit(int timeoutMs = 30_000) =>
+        Wait(Append()).WaitAsync(Now.AddMilliseconds(timeoutMs), Clock, default).AsTask();
 
     public CommitWait Wait(in AppendOutcome appended)
     {

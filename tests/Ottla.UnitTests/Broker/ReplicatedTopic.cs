@@ -23,18 +23,21 @@ internal sealed class ReplicatedTopic(TestCluster cluster, string name) : IAsync
     public static async Task<ReplicatedTopic> CreateAsync(
         TestCluster cluster, string name, int[] replicas, params (string Name, string? Value)[] configs)
     {
-        await using var client = await cluster.Nodes.Values.First(node => node.IsRunning && cluster.Brokers.Contains(node.Id)).ConnectAsync();
+        await using var client =
+            await cluster.Nodes.Values.First(node => node.IsRunning && cluster.Brokers.Contains(node.Id)).ConnectAsync();
         var created = await client.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(CreateTopics(new CreateTopicsRequest.CreatableTopic
         {
             Name = name,
             NumPartitions = -1,
             ReplicationFactor = -1,
             Assignments = [new() { PartitionIndex = 0, BrokerIds = replicas }],
-            Configs = [.. configs.Select(config => new CreateTopicsRequest.CreatableTopicConfig { Name = config.Name, Value = config.Value })],
+            Configs =
+                [.. configs.Select(config => new CreateTopicsRequest.CreatableTopicConfig { Name = config.Name, Value = config.Value })],
         }));
         AssertError(ErrorCode.None, created.Topics[0].ErrorCode, created.Topics[0].ErrorMessage);
         var topic = new ReplicatedTopic(cluster, name);
-        await Waiting.UntilAsync(() => cluster.Nodes.Values.Where(node => node.IsRunning).All(node => node.Image.Topics.Find(name) is not null));
+        await Waiting.UntilAsync(() =>
+            cluster.Nodes.Values.Where(node => node.IsRunning).All(node => node.Image.Topics.Find(name) is not null));
         return topic;
     }
 
@@ -113,7 +116,8 @@ internal sealed class ReplicatedTopic(TestCluster cluster, string name) : IAsync
     public Task UntilInSyncAsync(int count) => Waiting.UntilAsync(() => Registration.Isr.Length == count);
 
     /// <summary>Waits until another than <paramref name="former"/> leads.</summary>
-    public Task UntilLedByAnotherAsync(int former) => Waiting.UntilAsync(() => Registration.Leader is >= 0 and var leader && leader != former);
+    public Task UntilLedByAnotherAsync(int former) =>
+        Waiting.UntilAsync(() => Registration.Leader is >= 0 and var leader && leader != former);
 
     /// <summary>All that was acknowledged is below the high watermark of the leader, and on every node in sync the same bytes.</summary>
     public async Task AssertKeptAsync()

@@ -50,7 +50,8 @@ internal sealed class FakeController : IAsyncDisposable
     public Func<AllocateProducerIdsRequest, Task<AllocateProducerIdsResponse>> Allocate { get; set; } =
         _ => throw new InvalidOperationException("no test asks for it");
 
-    public Func<AlterPartitionRequest, Task<AlterPartitionResponse>> AlterPartition { get; set; } = _ => throw new InvalidOperationException("no test asks for it");
+    public Func<AlterPartitionRequest, Task<AlterPartitionResponse>> AlterPartition { get; set; } =
+        _ => throw new InvalidOperationException("no test asks for it");
 
     public async ValueTask DisposeAsync()
     {

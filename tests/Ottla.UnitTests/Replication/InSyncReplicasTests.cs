@@ -52,7 +52,7 @@ public sealed class InSyncReplicasTests
     public void A_version_without_broker_epochs_may_join()
     {
         var bed = new LeaderBed(isr: [1, 2]);
-        Assert.Equal([new IsrMember(1, 101), new(2, -1), new(3, -1)], bed.Fetch(3, brokerEpoch: -1)!.Isr.ToArray()); // 2 has not fetched at all
+        Assert.Equal([new IsrMember(1, 101), new(2, -1), new(3, -1)], bed.Fetch(3, brokerEpoch: -1)!.Isr.ToArray());
     }
 
     [Fact]

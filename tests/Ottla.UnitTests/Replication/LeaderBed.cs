@@ -37,13 +37,15 @@ internal sealed class LeaderBed
 
     public LeaderMoment Moment => new(End, HighWatermark, MinInSync, LagMaxMs, BrokerEpoch: 101, Cluster, Now);
 
-    public ClusterImage Cluster => new(_brokers.ToImmutableSortedDictionary(), ImmutableSortedDictionary<int, ControllerRegistration>.Empty);
+    public ClusterImage Cluster =>
+        new(_brokers.ToImmutableSortedDictionary(), ImmutableSortedDictionary<int, ControllerRegistration>.Empty);
 
     public static long EpochOf(int broker) => 100 + broker;
 
     public void Pass(int milliseconds) => Now = Now.AddMilliseconds(milliseconds);
 
-    public void SetBroker(int id, bool fenced = false, bool shuttingDown = false, long? epoch = null) => _brokers[id] = new BrokerRegistration
+    public void SetBroker(int id, bool fenced = false, bool shuttingDown = false, long? epoch = null) =>
+        _brokers[id] = new BrokerRegistration
     {
         Id = id,
         Epoch = epoch ?? EpochOf(id),
@@ -72,7 +74,8 @@ internal sealed class LeaderBed
     {
         State.OnFetch(
             new FollowerFetch(
-                follower, brokerEpoch ?? EpochOf(follower), leaderEpoch < 0 ? State.LeaderEpoch : leaderEpoch, offset ?? End, start, End, Now),
+                follower, brokerEpoch ?? EpochOf(follower), leaderEpoch < 0 ? State.LeaderEpoch : leaderEpoch, offset ?? End, start, End,
+                Now),
             Cluster);
         var proposal = State.ProposeExpansion(Moment);
         Advance();
