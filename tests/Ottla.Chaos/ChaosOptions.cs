@@ -72,7 +72,8 @@ internal sealed record ChaosOptions
             {
                 options = options with
                 {
-                    KeepsData = options.KeepsData || name == "--keep-data", HasCopies = options.HasCopies && name != "--no-copies",
+                    KeepsData = options.KeepsData || name == "--keep-data",
+                    HasCopies = options.HasCopies && name != "--no-copies",
                 };
                 continue;
             }

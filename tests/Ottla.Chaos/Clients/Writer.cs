@@ -47,7 +47,10 @@ internal sealed class Writer : ClientProcess
                 Acknowledged++;
                 Update(value, sent => sent with
                 {
-                    Outcome = Outcome.Ok, Offset = Number(offset), SentAt = At(sentUs), AckedAt = At(ackedUs),
+                    Outcome = Outcome.Ok,
+                    Offset = Number(offset),
+                    SentAt = At(sentUs),
+                    AckedAt = At(ackedUs),
                 });
                 break;
             case ["fail", _, var value, ..]:

@@ -30,7 +30,10 @@ internal static class RunHistory
             process++;
             history.Add(new Operation
             {
-                Process = process, Outcome = Outcome.Ok, Steps = [new Subscribe([CopyWorkload.From])], Note = copier.Name,
+                Process = process,
+                Outcome = Outcome.Ok,
+                Steps = [new Subscribe([CopyWorkload.From])],
+                Note = copier.Name,
             });
             history.AddRange(copier.Transactions.Select(transaction => new Operation
             {

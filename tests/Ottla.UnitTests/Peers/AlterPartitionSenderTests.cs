@@ -140,13 +140,13 @@ public sealed class AlterPartitionSenderTests : IAsyncDisposable
 
     private static AlterPartitionResponse Each(
         AlterPartitionRequest request, Func<AlterPartitionRequest.PartitionData, AlterPartitionResponse.PartitionData> answer) => new()
-    {
-        Topics = [.. request.Topics.Select(topic => new AlterPartitionResponse.TopicData
+        {
+            Topics = [.. request.Topics.Select(topic => new AlterPartitionResponse.TopicData
         {
             TopicId = topic.TopicId,
             Partitions = [.. topic.Partitions.Select(answer)],
         })],
-    };
+        };
 
     /// <summary>A replica of its own topic that proposes to add its follower to the ISR.</summary>
     private PartitionReplica Proposing(Uuid topicId)

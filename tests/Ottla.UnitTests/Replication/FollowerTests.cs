@@ -485,7 +485,10 @@ public sealed class FollowerTests
         await using var bed = new FollowerBed();
         bed.Publish(new ConfigRecord
         {
-            ResourceType = 2, ResourceName = "t", Name = "follower.replication.throttled.replicas", Value = "0:1,1:2",
+            ResourceType = 2,
+            ResourceName = "t",
+            Name = "follower.replication.throttled.replicas",
+            Value = "0:1,1:2",
         });
         bed.ThrottledRate = 1000;
         var side = await bed.FollowAsync(0, 1);

@@ -46,15 +46,15 @@ internal sealed class LeaderBed
 
     public void SetBroker(int id, bool fenced = false, bool shuttingDown = false, long? epoch = null) =>
         _brokers[id] = new BrokerRegistration
-    {
-        Id = id,
-        Epoch = epoch ?? EpochOf(id),
-        IncarnationId = new Uuid(1, (ulong)id),
-        Endpoints = [],
-        Features = ImmutableSortedDictionary<string, VersionRange>.Empty,
-        Fenced = fenced,
-        InControlledShutdown = shuttingDown,
-    };
+        {
+            Id = id,
+            Epoch = epoch ?? EpochOf(id),
+            IncarnationId = new Uuid(1, (ulong)id),
+            Endpoints = [],
+            Features = ImmutableSortedDictionary<string, VersionRange>.Empty,
+            Fenced = fenced,
+            InControlledShutdown = shuttingDown,
+        };
 
     public void RemoveBroker(int id) => _brokers.Remove(id);
 
