@@ -252,7 +252,8 @@ public sealed partial class PartitionReplica
         var logger = _surroundings.Logger;
         if (fate == ProposalFate.Committed)
             LogIsr(
-                logger, Partition, string.Join(',', leader.Isr), leader.PartitionEpoch, HasEnoughInSync(_leadership) ? "" : " (under min ISR)");
+                logger, Partition, string.Join(',', leader.Isr), leader.PartitionEpoch,
+                HasEnoughInSync(_leadership) ? "" : " (under min ISR)");
         else if (fate == ProposalFate.Retried)
             LogRetried(logger, Partition, proposal, answer.Error);
         else

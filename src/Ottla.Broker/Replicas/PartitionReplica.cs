@@ -10,7 +10,8 @@ namespace Ottla.Broker.Replicas;
 /// <summary>A replica on this broker: the log of the partition, its leader, and the requests that wait for its data.</summary>
 /// <remarks>
 /// All connections use it, and the followers of this broker. The log has its own lock, and the leader's state another, which is taken
-/// first; the metadata publisher replaces leadership and configuration as a whole. A partition without other replicas needs the log's lock only.
+/// first; the metadata publisher replaces leadership and configuration as a whole. A partition without other replicas needs the log's lock
+/// only.
 /// </remarks>
 public sealed partial class PartitionReplica
 {
