@@ -116,7 +116,8 @@ internal sealed class BrokerRole
 
         var followerSessions = new FollowerSessions(
             new FollowerReader(
-                topics, new LeaderHints(() => shared.Metadata.Current, topics), ThrottleOfLeaders(config, currentConfig, time)),
+                topics, new LeaderHints(() => shared.Metadata.Current, topics),
+                new LeaderThrottle(config.NodeId, CreateThrottle(shared, current => current.LeaderReplicationThrottledRate))),
             config.MaxIncrementalFetchSessionCacheSlots, new Prng(shared.Platform.Seed + 1), time);
         var apis = BrokerApis.CreateTable(new BrokerServices
         {
@@ -198,8 +199,6 @@ internal sealed class BrokerRole
     private static ReplicaFetchers CreateFetchers(SharedNode shared)
     {
         var config = shared.Config;
-        var quota = new ReplicationQuota(
-            config.ReplicationQuotaWindowNum, config.ReplicationQuotaWindowSizeSeconds);
         var host = new FetcherHost
         {
             BrokerId = config.NodeId,
@@ -208,7 +207,7 @@ internal sealed class BrokerRole
             Options = FetcherHost.OptionsOf(config),
             Connection = FetcherHost.ConnectionOf(config),
             Logs = shared.Logs,
-            Throttle = new ReplicationThrottle(quota, () => shared.Config.FollowerReplicationThrottledRate, shared.Time),
+            Throttle = CreateThrottle(shared, current => current.FollowerReplicationThrottledRate),
             Transport = shared.Platform.Transport,
             Buffers = shared.Buffers,
             Time = shared.Time,
@@ -218,12 +217,11 @@ internal sealed class BrokerRole
             host, () => shared.Config, shared.Background, shared.Loggers.CreateLogger(nameof(ReplicaFetchers)));
     }
 
-    private static LeaderThrottle ThrottleOfLeaders(BrokerConfig config, Func<BrokerConfig> currentConfig, TimeProvider time)
-    {
-        var quota = new ReplicationQuota(config.ReplicationQuotaWindowNum, config.ReplicationQuotaWindowSizeSeconds);
-        return new LeaderThrottle(
-            config.NodeId, new ReplicationThrottle(quota, () => currentConfig().LeaderReplicationThrottledRate, time));
-    }
+    /// <param name="shared">What it shares with the controller.</param>
+    /// <param name="rate">The limit in a configuration, in bytes per second.</param>
+    private static ReplicationThrottle CreateThrottle(SharedNode shared, Func<BrokerConfig, long> rate) => new(
+        new ReplicationQuota(shared.Config.ReplicationQuotaWindowNum, shared.Config.ReplicationQuotaWindowSizeSeconds),
+        () => rate(shared.Config), shared.Time);
 
     private static BrokerLifecycle CreateLifecycle(SharedNode shared, NodeChannels channels, NodeIdentity identity)
     {

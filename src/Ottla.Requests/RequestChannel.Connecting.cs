@@ -1,4 +1,3 @@
-using System.Security.Authentication;
 using Microsoft.Extensions.Logging;
 using Ottla.Network.Transport;
 using Ottla.Protocol;
@@ -78,9 +77,7 @@ public sealed partial class RequestChannel
         ChannelConnection? connection = null;
         try
         {
-            transport = await _transport.ConnectAsync(Address.EndPoint, setup.Token);
-            if (_options.Secure is { } secure)
-                transport = await secure(transport, setup.Token);
+            transport = await ConnectionSetup.ConnectAsync(_transport, Address, _options, setup.Token);
             connection = new ChannelConnection(transport, _buffers, _options);
             if (_options.Versions.Negotiates)
                 connection.Versions = await NegotiateAsync(connection, setup.Token);
@@ -89,11 +86,8 @@ public sealed partial class RequestChannel
         }
         catch (Exception e)
         {
-            var reason = e is OperationCanceledException && tooLong.IsCancellationRequested
-                ? $"it was not set up within {_options.ConnectTimeout.TotalMilliseconds} ms"
-                : e.Message;
-            OnNotConnected(
-                e is AuthenticationException ? RequestFailureKind.AuthenticationFailed : RequestFailureKind.Disconnected, reason, e);
+            var (kind, reason) = ConnectionSetup.Describe(e, tooLong.IsCancellationRequested, _options);
+            OnNotConnected(kind, reason, e);
         }
 
         if (connection is not null)

@@ -77,25 +77,16 @@ public sealed class RequestConnection : IAsyncDisposable
     {
         using var tooLong = new CancellationTokenSource(options.ConnectTimeout, time);
         using var setup = CancellationTokenSource.CreateLinkedTokenSource(tooLong.Token, cancellation);
-        ITransportConnection? connection = null;
         try
         {
-            connection = await transport.ConnectAsync(address.EndPoint, setup.Token);
-            if (options.Secure is { } secure)
-                connection = await secure(connection, setup.Token);
+            var connection = await ConnectionSetup.ConnectAsync(transport, address, options, setup.Token);
             return new RequestConnection(connection, buffers, address, options, budget, time);
         }
         catch (Exception e) when (e is AuthenticationException || ChannelConnection.IsConnectionFailure(e))
         {
-            if (connection is not null)
-                await connection.DisposeAsync();
             cancellation.ThrowIfCancellationRequested();
-            var reason = tooLong.IsCancellationRequested
-                ? $"it was not set up within {options.ConnectTimeout.TotalMilliseconds} ms"
-                : e.Message;
-            throw new RequestFailedException(
-                e is AuthenticationException ? RequestFailureKind.AuthenticationFailed : RequestFailureKind.Disconnected,
-                mayHaveBeenExecuted: false, $"No connection to {address}: {reason}", e);
+            var (kind, reason) = ConnectionSetup.Describe(e, tooLong.IsCancellationRequested, options);
+            throw new RequestFailedException(kind, mayHaveBeenExecuted: false, $"No connection to {address}: {reason}", e);
         }
     }
 

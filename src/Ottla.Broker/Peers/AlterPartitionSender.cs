@@ -81,7 +81,8 @@ internal sealed partial class AlterPartitionSender(
         AlterPartitionResponse response;
         try
         {
-            response = await channel.SendAsync<AlterPartitionRequest, AlterPartitionResponse>(ToRequest(asked), stopping);
+            response = await channel.SendAsync<AlterPartitionRequest, AlterPartitionResponse>(
+                version => ToRequest(asked, version), stopping);
         }
         catch (RequestFailedException e)
         {
@@ -115,32 +116,27 @@ internal sealed partial class AlterPartitionSender(
         return isDone;
     }
 
-    private AlterPartitionRequest ToRequest(List<Asked> asked)
+    private AlterPartitionRequest ToRequest(List<Asked> asked, short version) => new()
     {
-        var hasEpochs = channel.ControllerVersions?.RangeOf(ApiKey.AlterPartition) is not { Max: < FirstVersionWithBrokerEpochs };
-        return new AlterPartitionRequest
+        BrokerId = nodeId,
+        BrokerEpoch = brokerEpoch(),
+        Topics = [.. asked.GroupBy(each => each.Replica.TopicId).Select(topic => new AlterPartitionRequest.TopicData
         {
-            BrokerId = nodeId,
-            BrokerEpoch = brokerEpoch(),
-            Topics = [.. asked.GroupBy(each => each.Replica.TopicId).Select(topic => new AlterPartitionRequest.TopicData
-            {
-                TopicId = topic.Key,
-                Partitions = [.. topic.Select(each => ToRequest(each.Replica.Partition.Partition, each.Proposal, hasEpochs))],
-            })],
-        };
-    }
+            TopicId = topic.Key,
+            Partitions = [.. topic.Select(each => ToRequest(each.Replica.Partition.Partition, each.Proposal, version))],
+        })],
+    };
 
-    private static AlterPartitionRequest.PartitionData ToRequest(int partition, IsrProposal proposal, bool hasEpochs) => new()
+    private static AlterPartitionRequest.PartitionData ToRequest(int partition, IsrProposal proposal, short version) => new()
     {
         PartitionIndex = partition,
         LeaderEpoch = proposal.LeaderEpoch,
         PartitionEpoch = proposal.PartitionEpoch,
-        NewIsr = hasEpochs ? [] : [.. proposal.Isr.Select(member => member.BrokerId)],
-        NewIsrWithEpochs = !hasEpochs ? [] : [.. proposal.Isr.Select(member => new AlterPartitionRequest.BrokerState
-        {
-            BrokerId = member.BrokerId,
-            BrokerEpoch = member.BrokerEpoch,
-        })],
+        NewIsr = version >= FirstVersionWithBrokerEpochs ? [] : [.. proposal.Isr.Select(member => member.BrokerId)],
+        NewIsrWithEpochs = version < FirstVersionWithBrokerEpochs
+            ? []
+            : [.. proposal.Isr.Select(
+                member => new AlterPartitionRequest.BrokerState { BrokerId = member.BrokerId, BrokerEpoch = member.BrokerEpoch })],
         LeaderRecoveryState = (sbyte)LeaderRecoveryState.Recovered, // who leads has recovered: there is nothing to do for it
     };
 

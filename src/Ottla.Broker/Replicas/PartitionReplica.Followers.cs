@@ -148,7 +148,7 @@ public sealed partial class PartitionReplica
                 conclusion = Conclude(mayExpand: fate == ProposalFate.Committed);
             }
 
-            Tell(leader, proposal, answer, fate);
+            LogFate(leader, proposal, answer, fate);
         }
 
         // Who waits for a commit learns also that too few replicas are left.
@@ -247,7 +247,7 @@ public sealed partial class PartitionReplica
         }
     }
 
-    private void Tell(PartitionLeaderState leader, IsrProposal proposal, in IsrAnswer answer, ProposalFate fate)
+    private void LogFate(PartitionLeaderState leader, IsrProposal proposal, in IsrAnswer answer, ProposalFate fate)
     {
         var logger = _surroundings.Logger;
         if (fate == ProposalFate.Committed)
