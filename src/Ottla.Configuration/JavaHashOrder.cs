@@ -1,3 +1,5 @@
+using Ottla.Kernel;
+
 namespace Ottla.Configuration;
 
 /// <summary>The iteration order of Java's HashMap, which is the order of configs in Kafka's DescribeConfigs.</summary>
@@ -19,9 +21,7 @@ internal static class JavaHashOrder
 
     private static int Bucket(string key, int tableSize)
     {
-        var hash = 0;
-        foreach (var character in key)
-            hash = unchecked((31 * hash) + character);
+        var hash = JavaHashCode.Of(key);
         return (hash ^ (hash >>> 16)) & (tableSize - 1);
     }
 }

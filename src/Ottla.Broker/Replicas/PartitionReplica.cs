@@ -35,6 +35,9 @@ public sealed partial class PartitionReplica
     /// <summary>The topic's id.</summary>
     public Uuid TopicId { get; }
 
+    /// <summary>The topic's id and the partition's index.</summary>
+    public TopicIdPartition Id => new(TopicId, Partition.Partition);
+
     /// <summary>The topic's name and the partition's index.</summary>
     public TopicPartition Partition => Log.Partition;
 

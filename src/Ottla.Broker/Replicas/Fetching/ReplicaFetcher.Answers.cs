@@ -51,7 +51,7 @@ internal sealed partial class ReplicaFetcher
                         (outOfRange ??= []).Add(partition!);
                         break;
                     case FetchVerdict.Retry:
-                        TellError(partition!, (ErrorCode)data.ErrorCode);
+                        LogPartitionError(partition!, (ErrorCode)data.ErrorCode);
                         break;
                     case FetchVerdict.Fenced:
                         LogFenced(_logger, partition!.Replica.Partition, partition.LeaderEpoch, LeaderId);
@@ -170,7 +170,7 @@ internal sealed partial class ReplicaFetcher
             LogNotAppended(_logger, partition.Replica.Partition, partition.FetchOffset, LeaderId, failure.ErrorCode, failure.Message);
     }
 
-    private void TellError(FetcherPartition<PartitionReplica> partition, ErrorCode error)
+    private void LogPartitionError(FetcherPartition<PartitionReplica> partition, ErrorCode error)
     {
         // Elections, topics that are made, and metadata that lags bring these about; they pass. Kafka's followers say so each time.
         if (error is ErrorCode.NotLeaderOrFollower or ErrorCode.UnknownLeaderEpoch or ErrorCode.FencedLeaderEpoch

@@ -111,7 +111,7 @@ internal sealed partial class ReplicaFetcher
                 _machine.Retry(partition, Instant.Now(_host.Time));
         }
 
-        TellError(partition, error);
+        LogPartitionError(partition, error);
     }
 
     [LoggerMessage(

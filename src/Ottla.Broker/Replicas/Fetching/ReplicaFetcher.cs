@@ -33,7 +33,7 @@ internal sealed partial class ReplicaFetcher
     private Task? _running;
     private Instant _lookAtLogStarts;
     private volatile RequestConnection? _connection;
-    private string? _toldFailure;
+    private string? _loggedFailure;
 
     // Guarded by _lock.
     private readonly Lock _lock = new();
@@ -82,7 +82,7 @@ internal sealed partial class ReplicaFetcher
     {
         var isThrottled = replica.IsThrottledAsFollower(_host.BrokerId);
         lock (_lock)
-            _machine.Follow(IdOf(replica), replica, leaderEpoch, position, isThrottled);
+            _machine.Follow(replica.Id, replica, leaderEpoch, position, isThrottled);
     }
 
     /// <summary>Fetches a partition no more.</summary>
@@ -90,7 +90,7 @@ internal sealed partial class ReplicaFetcher
     {
         lock (_lock)
         {
-            if (_machine.Find(IdOf(replica)) is { } partition)
+            if (_machine.Find(replica.Id) is { } partition)
                 _machine.Stop(partition);
         }
     }
@@ -144,8 +144,6 @@ internal sealed partial class ReplicaFetcher
 
     /// <inheritdoc/>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"fetcher {Index} for broker {LeaderId}");
-
-    private static TopicIdPartition IdOf(PartitionReplica replica) => new(replica.TopicId, replica.Partition.Partition);
 
     private async Task RunAsync()
     {
@@ -208,7 +206,7 @@ internal sealed partial class ReplicaFetcher
         {
             var connection = _connection is { } open && open.Address == Address() ? open : await ConnectAsync();
             await connection.ExchangeAsync(_request, _response, version.ReplicaFetchVersion);
-            _toldFailure = null;
+            _loggedFailure = null;
             if (Digest() is { } outOfRange)
                 await ResolveOutOfRangeAsync(connection, outOfRange, version);
         }
@@ -218,7 +216,7 @@ internal sealed partial class ReplicaFetcher
             await DisconnectAsync();
             lock (_lock)
                 _machine.OnRequestFailed(Instant.Now(_host.Time));
-            TellFailure(e);
+            LogFailureOnce(e);
         }
     }
 
@@ -249,12 +247,12 @@ internal sealed partial class ReplicaFetcher
         await connection.DisposeAsync();
     }
 
-    /// <summary>Tells of a failure once, not every second while it lasts.</summary>
-    private void TellFailure(RequestFailedException e)
+    /// <summary>Logs a failure once, not every second while it lasts.</summary>
+    private void LogFailureOnce(RequestFailedException e)
     {
-        if (_stopped.IsCancellationRequested || _toldFailure == e.Message)
+        if (_stopped.IsCancellationRequested || _loggedFailure == e.Message)
             return;
-        _toldFailure = e.Message;
+        _loggedFailure = e.Message;
         LogRequestFailed(_logger, LeaderId, Index, e.Message, _host.Options.BackoffMs);
     }
 

@@ -57,7 +57,7 @@ internal sealed partial class ReplicaFetchers(
             foreach (var replica in partitions)
             {
                 _beginning.RemoveAll(each => ReferenceEquals(each.Replica, replica));
-                if (_byPartition.Remove(IdOf(replica), out var fetcher))
+                if (_byPartition.Remove(replica.Id, out var fetcher))
                     fetcher.Stop(replica);
             }
         }
@@ -107,21 +107,13 @@ internal sealed partial class ReplicaFetchers(
     }
 
     /// <summary>Which fetcher of a leader has a partition, as Kafka chooses it.</summary>
-    internal static int IndexOf(TopicPartition partition, int count)
-    {
-        var hash = 0;
-        foreach (var character in partition.Topic)
-            hash = unchecked((31 * hash) + character);
-        hash = unchecked((31 * hash) + partition.Partition);
-        return (hash == int.MinValue ? 0 : Math.Abs(hash)) % count;
-    }
-
-    private static TopicIdPartition IdOf(PartitionReplica replica) => new(replica.TopicId, replica.Partition.Partition);
+    internal static int IndexOf(TopicPartition partition, int count) =>
+        JavaHashCode.PlaceOf(JavaHashCode.Combine(JavaHashCode.Of(partition.Topic), partition.Partition), count);
 
     private void Follow(in FollowedPartition followed)
     {
         var replica = followed.Replica;
-        var id = IdOf(replica);
+        var id = replica.Id;
         var key = (followed.LeaderId, IndexOf(replica.Partition, _count));
         // The former fetcher lets go first; then the end is read (P4).
         if (_byPartition.TryGetValue(id, out var former) && (former.LeaderId, former.Index) != key)
