@@ -82,7 +82,7 @@ internal sealed class TestCluster : IAsyncDisposable
             await start;
     }
 
-    /// <summary>The id of the active controller, once all nodes that run agree on it.</summary>
+    /// <summary>The id of the active controller, once all nodes that run agree on it, and it runs: one that was killed is not it.</summary>
     public async Task<int> ActiveControllerAsync()
     {
         var active = -1;
@@ -90,7 +90,7 @@ internal sealed class TestCluster : IAsyncDisposable
         {
             var leaders = Nodes.Values.Where(node => node.IsRunning).Select(node => node.Node.Shared.Raft.KnownLeader).Distinct().ToList();
             var ids = leaders.Select(leader => (leader.LeaderId, leader.Epoch)).Distinct().ToList();
-            active = ids is [var only] ? only.LeaderId : -1;
+            active = ids is [var only] && Nodes.TryGetValue(only.LeaderId, out var leader) && leader.IsRunning ? only.LeaderId : -1;
             return active >= 0;
         });
         return active;
