@@ -151,7 +151,8 @@ public sealed partial class BrokerLifecycle
         while (!stopping.IsCancellationRequested)
         {
             var current = _locator.Current;
-            InformMachine((machine, now) => machine.SetControllerKnown(current is not null, now)); // here only when it is another
+            if (current is not null) // it is another than before
+                InformMachine((machine, now) => machine.OnNewController(now));
             try
             {
                 await _locator.WaitForChangeAsync(current, stopping);

@@ -31,7 +31,7 @@ public enum BrokerState
 /// <param name="DirectoryFailureTimeoutMs"><c>log.dir.failure.timeout.ms</c>.</param>
 /// <param name="ShutdownTimeoutMs">How long a controlled shutdown may take.</param>
 /// <param name="QuorumTimeoutMs">
-/// How long a controlled shutdown goes on while no controller is known: longer than an election takes.
+/// How long a controlled shutdown goes on while no active controller answers: longer than an election takes.
 /// </param>
 public sealed record BrokerLifecycleOptions(
     long HeartbeatIntervalMs, long RegistrationTimeoutMs, long DirectoryFailureTimeoutMs, long ShutdownTimeoutMs, long QuorumTimeoutMs);
@@ -58,7 +58,7 @@ public sealed class BrokerLifecycleMachine
     private Uuid[] _reportedDirectories = [];
     private Instant? _nextSend;
     private Instant? _shutdownDeadline;
-    private Instant? _withoutControllerSince;
+    private Instant? _unansweredSince;
     private bool _isRegistered;
     private bool _wasRegistered;
     private bool _isUnderWay;
@@ -113,7 +113,7 @@ public sealed class BrokerLifecycleMachine
                 next = Earlier(next, failedAt?.AddMilliseconds(_options.DirectoryFailureTimeoutMs));
             next = Earlier(next, _shutdownDeadline);
             return State == BrokerState.PendingControlledShutdown
-                ? Earlier(next, _withoutControllerSince?.AddMilliseconds(_options.QuorumTimeoutMs))
+                ? Earlier(next, _unansweredSince?.AddMilliseconds(_options.QuorumTimeoutMs))
                 : next;
         }
     }
@@ -140,8 +140,8 @@ public sealed class BrokerLifecycleMachine
 
         if (State != BrokerState.PendingControlledShutdown)
             return;
-        if (_withoutControllerSince is { } since && now >= since.AddMilliseconds(_options.QuorumTimeoutMs))
-            EndShutdown($"no controller has been active for {_options.QuorumTimeoutMs} ms");
+        if (_unansweredSince is { } since && now >= since.AddMilliseconds(_options.QuorumTimeoutMs))
+            EndShutdown($"no active controller has answered for {_options.QuorumTimeoutMs} ms");
         else if (now >= _shutdownDeadline)
             EndShutdown($"the controller did not let the broker go within {_options.ShutdownTimeoutMs} ms");
     }
@@ -157,6 +157,7 @@ public sealed class BrokerLifecycleMachine
             return null;
         _isUnderWay = true;
         _nextSend = null;
+        _unansweredSince ??= now;
         if (!_isRegistered)
             return _registration;
         _reportedDirectories = [.. _failedDirectories.Keys];
@@ -175,7 +176,7 @@ public sealed class BrokerLifecycleMachine
     /// <summary>The registration was answered.</summary>
     public void OnAnswer(BrokerRegistrationResponse answer, Instant now)
     {
-        LastError = (ErrorCode)answer.ErrorCode;
+        TakeError(answer.ErrorCode);
         if (LastError != ErrorCode.None)
         {
             OnFailure(now);
@@ -192,7 +193,7 @@ public sealed class BrokerLifecycleMachine
     /// <summary>A heartbeat was answered.</summary>
     public void OnAnswer(BrokerHeartbeatResponse answer, Instant now)
     {
-        LastError = (ErrorCode)answer.ErrorCode;
+        TakeError(answer.ErrorCode);
         if (LastError != ErrorCode.None)
         {
             OnFailure(now);
@@ -265,13 +266,8 @@ public sealed class BrokerLifecycleMachine
             SendAtOnce(now);
     }
 
-    /// <summary>Another active controller is known, or none any more.</summary>
-    public void SetControllerKnown(bool isKnown, Instant now)
-    {
-        if (isKnown)
-            SendAtOnce(now); // it need not wait for the next beat to hear of this broker
-        _withoutControllerSince = isKnown ? null : _withoutControllerSince ?? now;
-    }
+    /// <summary>Another controller is active: it need not wait for the next beat to hear of this broker.</summary>
+    public void OnNewController(Instant now) => SendAtOnce(now);
 
     /// <summary>The broker is to stop: its leaderships are moved first, if it has any.</summary>
     public void BeginControlledShutdown(Instant now)
@@ -286,8 +282,8 @@ public sealed class BrokerLifecycleMachine
 
         State = BrokerState.PendingControlledShutdown;
         _shutdownDeadline = now.AddMilliseconds(_options.ShutdownTimeoutMs);
-        if (_withoutControllerSince is not null)
-            _withoutControllerSince = now;
+        if (_unansweredSince is not null)
+            _unansweredSince = now;
         SendAtOnce(now);
     }
 
@@ -315,6 +311,14 @@ public sealed class BrokerLifecycleMachine
         }
 
         return _options.HeartbeatIntervalMs;
+    }
+
+    /// <summary>Keeps the error of an answer. An active controller sent it, unless it says that it is none.</summary>
+    private void TakeError(short code)
+    {
+        LastError = (ErrorCode)code;
+        if (LastError != ErrorCode.NotController)
+            _unansweredSince = null;
     }
 
     private void EndShutdown(string problem)

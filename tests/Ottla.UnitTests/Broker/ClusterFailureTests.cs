@@ -98,7 +98,7 @@ public sealed class ClusterFailureTests
         Assert.True(cluster.Clock.NowMs - stopsAt < 60_000);
         Assert.Contains(
             cluster.Log.Logger.Warnings, line => line.StartsWith(
-                "This broker stops without a controlled shutdown: no controller has been active", StringComparison.Ordinal));
+                "This broker stops without a controlled shutdown: no active controller has answered", StringComparison.Ordinal));
 
         await cluster.StartAsync([2, 3, 1]);
         await Task.WhenAll(cluster.Nodes.Values.Select(node => node.StopAsync()));
