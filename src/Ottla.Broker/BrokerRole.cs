@@ -9,11 +9,13 @@ using Ottla.Broker.Peers;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Replicas.Fetching;
 using Ottla.Broker.Replicas.Followers;
+using Ottla.Broker.Security;
 using Ottla.Broker.Server;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Requests;
+using Ottla.Requests.Security;
 using Ottla.StateMachines.Brokers;
 using Ottla.StateMachines.Replication;
 
@@ -78,7 +80,8 @@ internal sealed class BrokerRole
         var (config, loggers, time, parts) = (shared.Config, shared.Loggers, shared.Time, shared.Parts);
         Func<BrokerConfig> currentConfig = () => shared.Config;
         var topics = new HostedTopics();
-        var fetchers = CreateFetchers(shared);
+        var toBrokers = shared.Connections.Security.ToOthers(config.InterBrokerListenerName, ClientLogins.BrokerMechanism);
+        var fetchers = CreateFetchers(shared, toBrokers);
         var isrChanges = new AlterPartitionSender(
             config.NodeId, () => shared.BrokerEpoch.Value, channels.ToController("alter-partition", Timeout.InfiniteTimeSpan), time,
             loggers.CreateLogger(nameof(AlterPartitionSender)));
@@ -140,6 +143,7 @@ internal sealed class BrokerRole
             Quorum = () => shared.Raft.Quorum,
             Loggers = loggers,
             Time = time,
+            CheckSecurity = shared.Connections.Security.CheckChange,
         });
 
         var server = NodeServer.Listen("broker", shared.Storage, shared.Connections, config.BrokerListeners);
@@ -155,7 +159,8 @@ internal sealed class BrokerRole
             {
                 ClientId = clientId,
                 RequestTimeout = TimeSpan.FromMilliseconds(config.RequestTimeoutMs),
-                InFlightMax = 1
+                InFlightMax = 1,
+                Security = toBrokers,
             },
             config.InterBrokerListenerName,
             () => shared.Metadata.Current);
@@ -196,7 +201,7 @@ internal sealed class BrokerRole
         await _lifecycle.ShutDownAsync();
     }
 
-    private static ReplicaFetchers CreateFetchers(SharedNode shared)
+    private static ReplicaFetchers CreateFetchers(SharedNode shared, IConnectionSecurity? security)
     {
         var config = shared.Config;
         var host = new FetcherHost
@@ -205,7 +210,7 @@ internal sealed class BrokerRole
             BrokerEpoch = () => shared.BrokerEpoch.Value,
             Listener = config.InterBrokerListenerName,
             Options = FetcherHost.OptionsOf(config),
-            Connection = FetcherHost.ConnectionOf(config),
+            Connection = FetcherHost.ConnectionOf(config) with { Security = security },
             Logs = shared.Logs,
             Throttle = CreateThrottle(shared, current => current.FollowerReplicationThrottledRate),
             Transport = shared.Platform.Transport,

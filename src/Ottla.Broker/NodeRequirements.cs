@@ -23,17 +23,12 @@ internal static class NodeRequirements
                     + "leaders serve all consumers.");
         }
 
-        foreach (var listener in config.Listeners)
+        const string builder = "principal.builder.class";
+        if (config.Get(builder).AsString is { } principals && principals != ConfigRegistry.Broker[builder].DefaultText)
         {
-            if (listener.SecurityProtocol != SecurityProtocol.PLAINTEXT)
-                throw new ConfigException($"listeners: {listener} is {listener.SecurityProtocol}; this version serves PLAINTEXT only.");
-        }
-
-        foreach (var name in config.ControllerListenerNames)
-        {
-            if (config.ListenerSecurityProtocols.TryGetValue(name, out var protocol) && protocol != SecurityProtocol.PLAINTEXT)
-                throw new ConfigException(
-                    $"controller.listener.names: {name} is {protocol}; this version reaches controllers by PLAINTEXT only.");
+            throw new ConfigException(
+                $"{builder}: this version has no class {principals}. Remove it; ssl.principal.mapping.rules gives other names to "
+                    + "certificates.");
         }
     }
 }

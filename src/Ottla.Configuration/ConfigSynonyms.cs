@@ -69,6 +69,9 @@ public static class ConfigSynonyms
         ],
         StringComparer.Ordinal);
 
+    private const string TokenMechanism = "oauthbearer.";
+    private const string TokenConfigs = "sasl.oauthbearer.";
+
     private static readonly string[] s_mechanismConfigs =
     [
         "sasl.jaas.config", "sasl.login.callback.handler.class", "sasl.login.class", "sasl.server.callback.handler.class",
@@ -103,7 +106,8 @@ public static class ConfigSynonyms
 
     /// <summary>The config of a per-mechanism listener key such as <c>plain.sasl.jaas.config</c>; null for other keys.</summary>
     internal static string? MechanismConfig(string baseName) =>
-        Array.Find(s_mechanismConfigs, config => baseName.EndsWith(config, StringComparison.Ordinal));
+        Array.Find(s_mechanismConfigs, config => baseName.EndsWith(config, StringComparison.Ordinal))
+            ?? (baseName.StartsWith(TokenMechanism + TokenConfigs, StringComparison.Ordinal) ? baseName[TokenMechanism.Length..] : null);
 
     private static ConfigSynonymRule[] OfGroup(string name)
     {

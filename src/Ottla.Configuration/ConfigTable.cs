@@ -31,7 +31,8 @@ public sealed class ConfigTable
         All = all;
         Public = [.. all.Where(row => !row.IsInternal)];
         Described = JavaHashOrder.Of(
-            JavaHashOrder.Of(all.OrderBy(KafkaPart), row => row.Name)
+            // Kafka has none of our own configs, and their number would change the order.
+            JavaHashOrder.Of(all.Where(row => row.Section != ConfigSections.Own).OrderBy(KafkaPart), row => row.Name)
                 .Where(row => !row.IsInternal && row.UpdateMode != ConfigUpdateMode.DynamicOnly),
             row => row.Name);
         _byName = all.ToFrozenDictionary(row => row.Name, StringComparer.Ordinal);

@@ -31,6 +31,20 @@ public static class EffectiveConfigs
             "num.io.threads", "queued.max.requests", "message.max.bytes", "max.decompressed.message.bytes", "fetch.max.bytes",
             "max.incremental.fetch.session.cache.slots", "max.request.partition.size.limit", "broker.rack", "delete.topic.enable",
 
+            // TLS and SASL.
+            "connection.failed.authentication.delay.ms", "connections.max.reauth.ms", "sasl.server.max.receive.size",
+            "sasl.enabled.mechanisms", "sasl.jaas.config", "sasl.server.callback.handler.class",
+            "sasl.mechanism.inter.broker.protocol", "sasl.mechanism.controller.protocol", "sasl.oauthbearer.jwks.endpoint.url",
+            "sasl.oauthbearer.jwks.endpoint.refresh.ms", "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms",
+            "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", "sasl.oauthbearer.expected.audience",
+            "sasl.oauthbearer.expected.issuer", "sasl.oauthbearer.allow.unverified.audience",
+            "sasl.oauthbearer.allow.unverified.issuer", "sasl.oauthbearer.scope.claim.name", "sasl.oauthbearer.sub.claim.name",
+            "sasl.oauthbearer.clock.skew.seconds", "ssl.client.auth", "ssl.principal.mapping.rules", "ssl.enabled.protocols",
+            "ssl.cipher.suites", "ssl.keystore.type", "ssl.keystore.location", "ssl.keystore.password", "ssl.key.password",
+            "ssl.keystore.key", "ssl.keystore.certificate.chain", "ssl.truststore.type", "ssl.truststore.location",
+            "ssl.truststore.password", "ssl.truststore.certificates", "ssl.endpoint.identification.algorithm", "ssl.allow.dn.changes",
+            "ssl.allow.san.changes", "ottla.login.timeout.ms", "ottla.login.connections.per.ip.max",
+
             // Controllers.
             "broker.session.timeout.ms", "metadata.max.idle.interval.ms", "auto.leader.rebalance.enable",
             "leader.imbalance.check.interval.seconds", "unclean.leader.election.enable", "unclean.leader.election.interval.ms",

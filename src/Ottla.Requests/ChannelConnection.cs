@@ -4,6 +4,7 @@ using Ottla.Network.Framing;
 using Ottla.Network.Transport;
 using Ottla.Protocol;
 using Ottla.Protocol.Wire;
+using Ottla.Requests.Security;
 
 namespace Ottla.Requests;
 
@@ -24,9 +25,11 @@ internal sealed class ChannelConnection : IAsyncDisposable
     private int _lastCorrelationId = -1;
     private string? _brokenBecause;
 
-    public ChannelConnection(ITransportConnection transport, BufferPool buffers, RequestChannelOptions options)
+    public ChannelConnection(SecuredConnection secured, BufferPool buffers, RequestChannelOptions options, TimeProvider time)
     {
+        var transport = secured.Connection;
         _transport = transport;
+        RenewAt = secured.RenewAt(time);
         _options = options;
         _reader = new FrameReader(transport, buffers, options.AnswerBytesMax);
         _sender = new FrameSender(transport, buffers);
@@ -38,6 +41,12 @@ internal sealed class ChannelConnection : IAsyncDisposable
 
     /// <summary>Whether a task sends what waits. Guarded by the channel's lock.</summary>
     public bool IsSending { get; set; }
+
+    /// <summary>When another connection should take its place, as a timestamp of the clock; null for never.</summary>
+    public long? RenewAt { get; }
+
+    /// <summary>Whether the channel ended it because its session ends soon. Guarded by the channel's lock.</summary>
+    public bool IsRetired { get; set; }
 
     /// <summary>Bytes received so far.</summary>
     public long ReceivedBytes => _reader.ReceivedBytes;

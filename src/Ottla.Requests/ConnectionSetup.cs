@@ -1,5 +1,6 @@
 using System.Security.Authentication;
 using Ottla.Network.Transport;
+using Ottla.Requests.Security;
 
 namespace Ottla.Requests;
 
@@ -9,15 +10,15 @@ internal static class ConnectionSetup
     /// <summary>Connects and secures the connection.</summary>
     /// <exception cref="AuthenticationException">The peer or this node is refused.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public static async ValueTask<ITransportConnection> ConnectAsync(
+    public static async ValueTask<SecuredConnection> ConnectAsync(
         ITransport transport, NodeAddress address, RequestChannelOptions options, CancellationToken cancellation)
     {
         var connection = await transport.ConnectAsync(address.EndPoint, cancellation);
-        if (options.Secure is not { } secure)
-            return connection;
+        if (options.Security is not { } security)
+            return new SecuredConnection(connection, null);
         try
         {
-            return await secure(connection, cancellation);
+            return await security.SecureAsync(connection, address, cancellation);
         }
         catch
         {

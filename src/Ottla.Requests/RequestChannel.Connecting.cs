@@ -77,8 +77,9 @@ public sealed partial class RequestChannel
         ChannelConnection? connection = null;
         try
         {
-            transport = await ConnectionSetup.ConnectAsync(_transport, Address, _options, setup.Token);
-            connection = new ChannelConnection(transport, _buffers, _options);
+            var secured = await ConnectionSetup.ConnectAsync(_transport, Address, _options, setup.Token);
+            transport = secured.Connection;
+            connection = new ChannelConnection(secured, _buffers, _options, _time);
             if (_options.Versions.Negotiates)
                 connection.Versions = await NegotiateAsync(connection, setup.Token);
             if (TryUse(connection))
@@ -167,6 +168,8 @@ public sealed partial class RequestChannel
         {
             if (_isClosed)
                 return;
+            if (connection.IsRetired)
+                return; // nothing was in flight, and what waits goes over the next connection
             _connection = null;
             NoteFailure(ended.Reason);
         }

@@ -237,6 +237,9 @@ public sealed partial class RequestChannel : IAsyncDisposable
                 return;
             }
         }
+
+        if (connection.IsRetired)
+            connection.Break("its session ends soon"); // the next connection follows at once, if something waits
     }
 
     /// <summary>Takes the next request in flight. When there is none, the caller has ended to be the sender.</summary>
@@ -244,6 +247,13 @@ public sealed partial class RequestChannel : IAsyncDisposable
     {
         lock (_lock)
         {
+            if (RetireIfOver(connection))
+            {
+                request = null!;
+                correlationId = 0;
+                return false;
+            }
+
             while (connection == _connection && connection.InFlightCount < _options.InFlightMax && _waiting.TryDequeue(out request!))
             {
                 if (request.IsOver)
@@ -267,6 +277,22 @@ public sealed partial class RequestChannel : IAsyncDisposable
             correlationId = 0;
             return false;
         }
+    }
+
+    /// <summary>
+    /// Sends nothing more over a connection whose session ends soon, and retires it once nothing is in flight. Called under the lock by the
+    /// sender, who has ended to be it when this returns true.
+    /// </summary>
+    private bool RetireIfOver(ChannelConnection connection)
+    {
+        if (connection != _connection || connection.RenewAt is not { } renewAt || _time.GetTimestamp() < renewAt)
+            return false;
+        connection.IsSending = false;
+        if (connection.InFlightCount > 0)
+            return true;
+        connection.IsRetired = true;
+        _connection = null;
+        return true;
     }
 
     /// <summary>Gives a connection up: nothing more is sent over it. Its receiving task sees to the rest.</summary>

@@ -1,4 +1,4 @@
-using Ottla.Network.Transport;
+using Ottla.Requests.Security;
 
 namespace Ottla.Requests;
 
@@ -57,9 +57,6 @@ public sealed record RequestChannelOptions
     /// <summary>Its version.</summary>
     public string SoftwareVersion { get; init; } = typeof(RequestChannel).Assembly.GetName().Version?.ToString(3) ?? "0";
 
-    /// <summary>
-    /// The place where TLS and SASL enter: takes a new connection and returns the one to use. Null sends in clear text. It throws
-    /// <see cref="System.Security.Authentication.AuthenticationException"/> when the peer or this node is refused.
-    /// </summary>
-    public Func<ITransportConnection, CancellationToken, ValueTask<ITransportConnection>>? Secure { get; init; }
+    /// <summary>TLS and login of new connections; null sends in clear text.</summary>
+    public IConnectionSecurity? Security { get; init; }
 }

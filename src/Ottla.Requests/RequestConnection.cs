@@ -6,6 +6,7 @@ using Ottla.Network.Transport;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
+using Ottla.Requests.Security;
 
 namespace Ottla.Requests;
 
@@ -27,6 +28,7 @@ public sealed class RequestConnection : IAsyncDisposable
     private readonly RequestHeader _header = new();
     private readonly TimeProvider _time;
     private readonly ITimer _timer;
+    private readonly long? _renewAt;
     private int _correlationId = -1;
     private string? _brokenBecause;
 
@@ -39,10 +41,12 @@ public sealed class RequestConnection : IAsyncDisposable
     private long _receivedBefore;
 
     private RequestConnection(
-        ITransportConnection transport, BufferPool buffers, NodeAddress address, RequestChannelOptions options, MemoryBudget? budget,
+        SecuredConnection secured, BufferPool buffers, NodeAddress address, RequestChannelOptions options, MemoryBudget? budget,
         TimeProvider time)
     {
+        var transport = secured.Connection;
         _transport = transport;
+        _renewAt = secured.RenewAt(time);
         _options = options;
         _time = time;
         Address = address;
@@ -55,6 +59,9 @@ public sealed class RequestConnection : IAsyncDisposable
 
     /// <summary>The peer.</summary>
     public NodeAddress Address { get; }
+
+    /// <summary>Whether its session ends soon, so that another connection should take its place.</summary>
+    public bool IsSessionOver => _renewAt is { } renewAt && _time.GetTimestamp() >= renewAt;
 
     /// <summary>Bytes received so far. Any thread may read it.</summary>
     public long ReceivedBytes => _reader.ReceivedBytes;

@@ -56,10 +56,13 @@ internal sealed partial class ApiVersionsHandler(
         ApiKeys = [.. apis.Entries.Where(api => api.Key == ApiKey.ApiVersions).Select(Offer)],
     };
 
+    /// <summary>Whether the client's name and version are well-formed.</summary>
+    public static bool NamesSoftware(short version, ApiVersionsRequest request) => version < FirstVersionWithClientSoftware
+        || (SoftwareNamePattern().IsMatch(request.ClientSoftwareName) && SoftwareNamePattern().IsMatch(request.ClientSoftwareVersion));
+
     private ErrorCode Check(short version, ApiVersionsRequest request)
     {
-        if (version >= FirstVersionWithClientSoftware
-            && !(SoftwareNamePattern().IsMatch(request.ClientSoftwareName) && SoftwareNamePattern().IsMatch(request.ClientSoftwareVersion)))
+        if (!NamesSoftware(version, request))
             return ErrorCode.InvalidRequest;
         if (version < FirstVersionWithClusterCheck)
             return ErrorCode.None;

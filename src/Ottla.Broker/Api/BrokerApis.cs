@@ -49,6 +49,9 @@ internal sealed record BrokerServices
     public required LeveledLoggers Loggers { get; init; }
 
     public required TimeProvider Time { get; init; }
+
+    /// <summary>Refuses a configuration to which the TLS and the logins of this node cannot change.</summary>
+    public required Action<BrokerConfig> CheckSecurity { get; init; }
 }
 
 /// <summary>The one list of the APIs that a broker serves: to add an API, write its handler and name it here.</summary>
@@ -71,7 +74,8 @@ internal static class BrokerApis
         var racks = broker.Config().ReplicaSelectorClass == RackAwareReplicas.KafkaClass
             ? new RackAwareReplicas(() => broker.Cluster.Image) : null;
         Func<int> fetchBytesMax = () => broker.Config().FetchMaxBytes;
-        var configs = new ConfigAlterer(broker.Forwarder, broker.Config, new LoggerLevels(broker.Config().NodeId, broker.Loggers));
+        var configs = new ConfigAlterer(
+            broker.Forwarder, broker.Config, broker.CheckSecurity, new LoggerLevels(broker.Config().NodeId, broker.Loggers));
         ApiTable? table = null;
         table = new ApiTable(ApiListeners.Broker,
         [

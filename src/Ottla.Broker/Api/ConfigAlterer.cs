@@ -13,7 +13,8 @@ namespace Ottla.Broker.Api;
 /// Changes configs for AlterConfigs and IncrementalAlterConfigs. The broker that receives a request checks its own configuration and its
 /// loggers, which only it knows; the controller decides on the rest. Has no state; used by any thread.
 /// </summary>
-internal sealed class ConfigAlterer(Forwarder forwarder, Func<BrokerConfig> config, LoggerLevels loggers) : IConfigAlterer
+internal sealed class ConfigAlterer(
+    Forwarder forwarder, Func<BrokerConfig> config, Action<BrokerConfig> checkSecurity, LoggerLevels loggers) : IConfigAlterer
 {
     /// <inheritdoc/>
     public async ValueTask<IReadOnlyList<ApiError>> AlterAsync(
@@ -133,8 +134,8 @@ internal sealed class ConfigAlterer(Forwarder forwarder, Func<BrokerConfig> conf
         {
             var inForce = isPerBroker ? current.DynamicPerBroker : current.DynamicClusterDefaults;
             var updated = Apply(change, inForce);
-            DynamicBrokerRules.Validate(
-                current, isPerBroker ? current.DynamicClusterDefaults : updated, isPerBroker ? updated : current.DynamicPerBroker);
+            checkSecurity(DynamicBrokerRules.Validate(
+                current, isPerBroker ? current.DynamicClusterDefaults : updated, isPerBroker ? updated : current.DynamicPerBroker));
             return null;
         }
         catch (ConfigException e)

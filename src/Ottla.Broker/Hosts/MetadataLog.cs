@@ -1,9 +1,9 @@
 using Ottla.Broker.Directories;
 using Ottla.Broker.Peers;
+using Ottla.Broker.Security;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
 using Ottla.Kernel;
-using Ottla.Network.Buffers;
 using Ottla.StateMachines.Raft;
 
 namespace Ottla.Broker.Hosts;
@@ -12,7 +12,7 @@ namespace Ottla.Broker.Hosts;
 internal static class MetadataLog
 {
     /// <summary>Makes the way of the metadata quorum to other nodes; nothing is connected yet.</summary>
-    public static RaftNetwork CreateNetwork(NodeStorage storage, BufferPool buffers)
+    public static RaftNetwork CreateNetwork(NodeStorage storage, ConnectionResources connections)
     {
         var (config, platform) = (storage.Config, storage.Platform);
         var options = new RaftNetworkOptions
@@ -22,9 +22,11 @@ internal static class MetadataLog
             ListenerName = config.ControllerListenerNames[0],
             RequestTimeout = TimeSpan.FromMilliseconds(config.ControllerQuorumRequestTimeoutMs),
             DetectsProcessEnd = config.QuorumElectionOnProcessEndEnable,
+            Security = connections.Security.ToOthers(config.ControllerListenerNames[0], ClientLogins.ControllerMechanism),
             Seed = platform.Seed,
         };
-        return new RaftNetwork(platform.Transport, buffers, options, platform.Time, platform.Loggers.CreateLogger(nameof(RaftNetwork)));
+        return new RaftNetwork(
+            platform.Transport, connections.Buffers, options, platform.Time, platform.Loggers.CreateLogger(nameof(RaftNetwork)));
     }
 
     /// <summary>Opens it. A single voter leads when this completes; others look for a leader from now on.</summary>

@@ -126,7 +126,8 @@ public sealed partial class ControllerChannel : IAsyncDisposable
                     return response;
                 LogNotController(_purpose, controller);
             }
-            catch (RequestFailedException e) when (e.Kind is RequestFailureKind.Disconnected or RequestFailureKind.TimedOut)
+            catch (RequestFailedException e) when (e.Kind is RequestFailureKind.Disconnected or RequestFailureKind.TimedOut
+                or RequestFailureKind.AuthenticationFailed) // credentials may be on their way
             {
                 LogLost(_purpose, controller, e.Message);
             }

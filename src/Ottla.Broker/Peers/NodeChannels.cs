@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Hosts;
+using Ottla.Broker.Security;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
 using Ottla.Kernel;
@@ -17,6 +18,7 @@ internal sealed class NodeChannels : IAsyncDisposable
     private readonly NodePlatform _platform;
     private readonly BufferPool _buffers;
     private readonly Func<BrokerConfig> _config;
+    private readonly NodeSecurity _security;
     private readonly ILogger _logger;
     private readonly ILogger _controllerLogger;
     private readonly Lock _lock = new();
@@ -27,6 +29,7 @@ internal sealed class NodeChannels : IAsyncDisposable
     {
         _platform = shared.Platform;
         _buffers = shared.Buffers;
+        _security = shared.Connections.Security;
         _config = () => shared.Config;
         _logger = shared.Loggers.CreateLogger(nameof(RequestChannel));
         _controllerLogger = shared.Loggers.CreateLogger(nameof(ControllerChannel));
@@ -63,6 +66,7 @@ internal sealed class NodeChannels : IAsyncDisposable
             ReconnectBackoffMax = TimeSpan.Zero,
             FailsWhileDisconnected = true, // a controller that is gone is not waited for
             InFlightMax = 1,
+            Security = _security.ToOthers(config.ControllerListenerNames[0], ClientLogins.ControllerMechanism),
         };
         return Keep(
             new ControllerChannel(purpose, Locator, address => Connect(address, options), retryTimeout, _platform.Time, _controllerLogger));

@@ -6,6 +6,7 @@ using Ottla.Network.Transport;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Requests;
+using Ottla.Requests.Security;
 using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Raft;
 
@@ -29,8 +30,8 @@ public sealed record RaftNetworkOptions
     /// <summary><c>socket.connection.setup.timeout.ms</c>.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Where TLS and SASL enter; null for clear text.</summary>
-    public Func<ITransportConnection, CancellationToken, ValueTask<ITransportConnection>>? Secure { get; init; }
+    /// <summary>TLS and login of new connections; null for clear text.</summary>
+    public IConnectionSecurity? Security { get; init; }
 
     /// <summary>
     /// <c>ottla.quorum.election.on.process.end.enable</c>: whether the quorum is told at once when the process of a node ends.
@@ -97,7 +98,7 @@ public sealed partial class RaftNetwork : IRaftTransport, IAsyncDisposable
             FailsWhileDisconnected = true,
             InFlightMax = 1,
             WaitingMax = WaitingMax,
-            Secure = options.Secure,
+            Security = options.Security,
         };
     }
 

@@ -85,6 +85,10 @@ public abstract class ApiEntry
     internal virtual ValueTask<byte[]> AnswerInnerAsync(RequestContext context, Memory<byte> body, Action<Exception> onFailure) =>
         throw new InvalidOperationException($"{Key} requests do not come in an Envelope.");
 
+    /// <summary>Answers a request with an error, without its handler.</summary>
+    /// <exception cref="ProtocolException">The request is malformed, and has no place in the queue.</exception>
+    internal abstract void Refuse(in RequestContext context, Memory<byte> body, ResponseQueue queue, ErrorCode error, string? message);
+
     /// <summary>Encodes a response behind its header.</summary>
     internal void Encode(RequestContext context, IMessage response, short version, FrameBuffer frame)
     {
@@ -125,6 +129,15 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     /// <inheritdoc/>
     internal override ValueTask Start(RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy) =>
         body.Length <= BodyBytesOnLoopMax ? StartDecoded(Decode(context, body, queue), heavy) : StartLarge(context, body, queue, heavy);
+
+    /// <inheritdoc/>
+    internal override void Refuse(in RequestContext context, Memory<byte> body, ResponseQueue queue, ErrorCode error, string? message)
+    {
+        var exchange = Decode(context, body, queue);
+        Complete(exchange, WantsResponse(exchange.Request)
+            ? exchange.Request.ToErrorResponse(context.ApiVersion, (short)error, message)
+            : null);
+    }
 
     /// <summary>Decodes a request and reserves the place of its response.</summary>
     private protected abstract Exchange Decode(RequestContext context, Memory<byte> body, ResponseQueue queue);

@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using Ottla.Broker.Security;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Transport;
@@ -24,6 +25,7 @@ public sealed class BrokerServer : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly LimitedLogger _clientLog;
+    private readonly NodeSecurity? _security;
     private readonly ConnectionRates _rates = new();
     private readonly long _startedAt;
     private readonly ConnectionRegistry _connections = new();
@@ -42,7 +44,16 @@ public sealed class BrokerServer : IAsyncDisposable
     /// <param name="logger">The log.</param>
     public BrokerServer(
         ITransport transport, Func<ServerSettings> settings, BufferPool pool, HeavyRequests heavy, TimeProvider time, ILogger logger)
+        : this(transport, settings, pool, heavy, time, logger, null)
     {
+    }
+
+    /// <summary>Creates a server with TLS and logins.</summary>
+    internal BrokerServer(
+        ITransport transport, Func<ServerSettings> settings, BufferPool pool, HeavyRequests heavy, TimeProvider time, ILogger logger,
+        NodeSecurity? security)
+    {
+        _security = security;
         _transport = transport;
         _settings = settings;
         _pool = pool;
@@ -125,7 +136,12 @@ public sealed class BrokerServer : IAsyncDisposable
                 await _connections.WaitUntilBelowAsync(_settings().ConnectionsMax, _stopping.Token);
                 var accepted = await listening.AcceptAsync(_stopping.Token);
                 await KeepToRateAsync(accepted, listener);
-                _ = ServeAsync(new Connection(accepted, listener, apis, _heavy, _settings(), _pool, _time, _clientLog));
+                _ = ServeAsync(new Connection(
+                    accepted, listener, apis, _heavy, _settings(), _pool, _time, _clientLog, _security?.Of(listener),
+                    _security is null ? null : _security.Handshakes.Queue)
+                {
+                    OnLoggedIn = _connections.NoteLogin,
+                });
             }
         }
         catch (Exception) when (_stopping.IsCancellationRequested)
@@ -160,11 +176,18 @@ public sealed class BrokerServer : IAsyncDisposable
     private async Task ServeAsync(Connection connection)
     {
         var limit = _settings().ConnectionsMaxOf(connection.Info.ClientAddress);
-        if (!_connections.TryAdd(connection, limit))
+        if (!_connections.TryAdd(connection, limit, out var oldestLogin))
         {
             ServerLog.TooManyConnectionsOfClient(_clientLog, connection.Info.ClientAddress, limit);
             await connection.DisposeAsync();
             return;
+        }
+
+        if (oldestLogin is not null)
+        {
+            ServerLog.TooManyLogins(
+                _clientLog, oldestLogin.Info.ClientAddress, oldestLogin.Info.ListenerName, connection.LoginsPerAddressMax!.Value);
+            oldestLogin.Abort();
         }
 
         try

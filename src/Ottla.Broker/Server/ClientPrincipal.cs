@@ -11,10 +11,13 @@ namespace Ottla.Broker.Server;
 /// <param name="IsTokenAuthenticated">Whether the client logged in with a delegation token.</param>
 public sealed record ClientPrincipal(string Type, string Name, bool IsTokenAuthenticated)
 {
+    /// <summary>The type of every user.</summary>
+    public const string UserType = "User";
+
     private const short Version = 0;
 
     /// <summary>A client that has not logged in.</summary>
-    public static readonly ClientPrincipal Anonymous = new("User", "ANONYMOUS", false);
+    public static readonly ClientPrincipal Anonymous = new(UserType, "ANONYMOUS", false);
 
     /// <summary>Writes the principal as Kafka's default principal builder does.</summary>
     public byte[] Serialize()

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using Microsoft.Extensions.Logging;
+using Ottla.Broker.Security;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Framing;
@@ -29,15 +31,19 @@ internal sealed class Connection : IAsyncDisposable
     private readonly CancellationTokenSource _closing = new();
     private readonly CancellationTokenSource _stopReading = new();
     private readonly ConnectionInfo _info;
+    private readonly ConnectionLogin? _login;
+    private readonly int _requestBytesMax;
     private readonly RequestHeader _header = new();
     private long _lastActiveMs;
     private long _movedBytes;
 
     public Connection(
-        ITransportConnection transport, string listenerName, ApiTable apis, HeavyRequests heavy, ServerSettings settings, BufferPool pool,
-        TimeProvider time, ILogger logger)
+        ITransportConnection accepted, string listenerName, ApiTable apis, HeavyRequests heavy, ServerSettings settings, BufferPool pool,
+        TimeProvider time, ILogger logger, ListenerSecurity? security = null, Action<IThreadPoolWorkItem>? handshakes = null)
     {
+        var (transport, tls) = ConnectionLogin.Wrap(accepted, security, pool);
         _transport = transport;
+        _requestBytesMax = settings.RequestBytesMax;
         _apis = apis;
         _heavy = heavy;
         _time = time;
@@ -47,11 +53,25 @@ internal sealed class Connection : IAsyncDisposable
             new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, OnRequestFailure, time, _closing.Token);
         _info = new ConnectionInfo(
             listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, End, _stopReading.Token, _closing.Token);
+        if (security is { IsNeeded: true })
+        {
+            _login = new ConnectionLogin(security, handshakes, tls, _info, apis, _responses, time, logger);
+            _reader.FrameBytesMax = _login.BytesMax;
+        }
+
         Touch();
     }
 
     /// <summary>The client.</summary>
     public ConnectionInfo Info => _info;
+
+    /// <summary>
+    /// How many connections like this one an address may have that are not logged in; null when there is nothing to prove.
+    /// </summary>
+    public int? LoginsPerAddressMax => _login?.PerAddressMax;
+
+    /// <summary>Called once when the client has proved who it is.</summary>
+    public Action<Connection>? OnLoggedIn { get; set; }
 
     /// <summary>
     /// Whether no byte was received or sent for longer than <paramref name="idleMs"/>, and no handler works on a reply. A client that does
@@ -68,13 +88,32 @@ internal sealed class Connection : IAsyncDisposable
     /// <summary>Serves the client until either side ends the connection.</summary>
     public async Task RunAsync()
     {
+        ITimer? deadline = null;
         try
         {
+            if (_login is not null)
+            {
+                deadline = _time.CreateTimer(_ => OnLoginTimeout(), null, _login.Timeout, Timeout.InfiniteTimeSpan);
+                await _login.HandshakeAsync();
+                NoteLogin(ref deadline);
+            }
+
             while (!_stopReading.IsCancellationRequested && await _reader.ReceiveAsync(_stopReading.Token))
             {
                 Touch();
                 while (!_stopReading.IsCancellationRequested && _reader.TryReadFrame(out var frame))
                 {
+                    if (_login is not null && _login.Intercepts(frame.Span))
+                    {
+                        await _responses.WaitToStartAsync(overlaps: false);
+                        var outcome = await _login.TakeAsync(frame);
+                        NoteLogin(ref deadline);
+                        if (outcome == LoginOutcome.End)
+                            _stopReading.Cancel();
+                        if (outcome != LoginOutcome.Serve)
+                            continue;
+                    }
+
                     var api = Identify(frame.Span);
                     if (!_responses.MayStart(api.OverlapsItself))
                     {
@@ -98,9 +137,15 @@ internal sealed class Connection : IAsyncDisposable
         {
             await DrainQuietlyAsync();
         }
+        catch (AuthenticationException e)
+        {
+            ServerLog.HandshakeFailed(_logger, _info.ClientAddress, _info.ListenerName, e.Message);
+        }
         catch (Exception e) when (e is ProtocolException or InvalidFrameException)
         {
             ServerLog.MalformedRequest(_logger, _info.ClientAddress, _info.ListenerName, e.Message);
+            if (e is InvalidFrameException && _login is { IsComplete: false })
+                await DelayQuietlyAsync(_login);
             await DrainQuietlyAsync(); // requests before the malformed frame still get their replies
         }
         catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
@@ -111,10 +156,21 @@ internal sealed class Connection : IAsyncDisposable
         {
             ServerLog.ConnectionFailed(_logger, _info.ClientAddress, e);
         }
+        finally
+        {
+            deadline?.Dispose();
+        }
     }
 
-    /// <summary>Reads no more requests. Running requests are answered, then <see cref="RunAsync"/> ends.</summary>
-    public void StopReading() => _stopReading.Cancel();
+    /// <summary>
+    /// Reads no more requests. Running requests are answered, then <see cref="RunAsync"/> ends. A login under way is broken off.
+    /// </summary>
+    public void StopReading()
+    {
+        _stopReading.Cancel();
+        if (_login is { IsComplete: false })
+            Abort();
+    }
 
     /// <summary>Closes the connection at once.</summary>
     public void Abort()
@@ -137,6 +193,24 @@ internal sealed class Connection : IAsyncDisposable
     {
         ServerLog.Ended(_logger, _info.ClientAddress, _info.ListenerName, reason);
         StopReading();
+    }
+
+    /// <summary>Lets a client that has proved who it is have longer frames and more time.</summary>
+    private void NoteLogin(ref ITimer? deadline)
+    {
+        if (deadline is null || !_login!.IsComplete)
+            return;
+        deadline.Dispose();
+        deadline = null;
+        _reader.FrameBytesMax = _requestBytesMax;
+        OnLoggedIn?.Invoke(this);
+    }
+
+    private void OnLoginTimeout()
+    {
+        ServerLog.LoginBroken(
+            _logger, _info.ClientAddress, _info.ListenerName, $"it did not log in within {_login!.Timeout.TotalMilliseconds} ms");
+        Abort();
     }
 
     /// <exception cref="ProtocolException">This listener does not serve the API or the version.</exception>
@@ -196,6 +270,18 @@ internal sealed class Connection : IAsyncDisposable
         catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
         {
             ServerLog.ConnectionLost(_logger, _info.ClientAddress, e.Message);
+        }
+    }
+
+    private static async ValueTask DelayQuietlyAsync(ConnectionLogin login)
+    {
+        try
+        {
+            await login.DelayAsync();
+        }
+        catch (OperationCanceledException)
+        {
+            // The connection is closed already.
         }
     }
 

@@ -34,8 +34,8 @@ public sealed record ConnectionInfo(
     /// </summary>
     public Task PendingAppends { get; set; } = Task.CompletedTask;
 
-    /// <summary>The client's identity.</summary>
-    public ClientPrincipal Principal { get; init; } = ClientPrincipal.Anonymous;
+    /// <summary>The client's identity. Only the login of the connection sets it, before requests are served.</summary>
+    public ClientPrincipal Principal { get; set; } = ClientPrincipal.Anonymous;
 
     /// <summary>
     /// Whether a broker forwards the client's requests: the connection is the broker's, the address and the principal are the client's.

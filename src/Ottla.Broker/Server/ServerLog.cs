@@ -19,6 +19,21 @@ internal static partial class ServerLog
     [LoggerMessage(Level = LogLevel.Debug, Message = "Lost the connection of {Client}: {Reason}")]
     public static partial void ConnectionLost(ILogger logger, IPAddress client, string reason);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Login of {Client} on {Listener} by {Mechanism} failed: {Reason}")]
+    public static partial void LoginFailed(ILogger logger, IPAddress client, string listener, string mechanism, string reason);
+
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message = "Closing the connection of {Client} on {Listener}, which is not logged in: {Reason}")]
+    public static partial void LoginBroken(ILogger logger, IPAddress client, string listener, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message =
+        "Closing the oldest connection of {Client} on {Listener} that is not logged in: {Limit} of them are all that "
+            + "ottla.login.connections.per.ip.max allows")]
+    public static partial void TooManyLogins(ILogger logger, IPAddress client, string listener, int limit);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "TLS handshake of {Client} on {Listener} failed: {Reason}")]
+    public static partial void HandshakeFailed(ILogger logger, IPAddress client, string listener, string reason);
+
     [LoggerMessage(Level = LogLevel.Error, Message =
         "{Api} request {CorrelationId} of {Client} failed unexpectedly; the client gets UNKNOWN_SERVER_ERROR")]
     public static partial void RequestFailed(ILogger logger, ApiKey api, int correlationId, IPAddress client, Exception exception);

@@ -38,7 +38,7 @@ internal sealed class NodeServer
         var server = new BrokerServer(
             storage.Platform.Transport, new ServerSettingsSource(() => storage.Config).Current, connections.Buffers,
             connections.HeavyRequests,
-            storage.Platform.Time, storage.Loggers.CreateLogger(nameof(BrokerServer)));
+            storage.Platform.Time, storage.Loggers.CreateLogger(nameof(BrokerServer)), connections.Security);
         storage.Parts.Add($"closing the {role}'s server", () => server.DisposeAsync().AsTask());
         storage.Parts.Add($"answering the {role}'s running requests", () => server.StopAsync(DrainTimeout), () => Task.CompletedTask);
         return new NodeServer(server, [.. listeners.Select(listener => ListenOn(server, storage.Config, listener))]);

@@ -22,6 +22,7 @@ internal sealed class SharedNode
     {
         _storage = storage;
         Connections = connections;
+        connections.Security.Follow(() => Metadata.Current);
         Raft = raft;
         ControllerEndpoints = controllerEndpoints;
         Background = new BackgroundWork(Failure.Report, Loggers.CreateLogger(nameof(BackgroundWork)));
@@ -88,7 +89,7 @@ internal sealed class SharedNode
     public static async Task<SharedNode> OpenAsync(
         NodeStorage storage, ConnectionResources connections, IReadOnlyList<RaftEndpoint> controllerEndpoints)
     {
-        var network = MetadataLog.CreateNetwork(storage, connections.Buffers);
+        var network = MetadataLog.CreateNetwork(storage, connections);
         storage.Parts.Add("closing the connections of the metadata quorum", () => network.DisposeAsync().AsTask());
         var raft = await MetadataLog.OpenAsync(storage, controllerEndpoints, network);
         storage.Parts.Add("closing the metadata log", () => raft.DisposeAsync().AsTask());

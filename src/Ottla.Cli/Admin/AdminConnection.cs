@@ -148,7 +148,8 @@ internal sealed class AdminConnection(AdminSettings settings, ITransport transpo
             {
                 ClientId = settings.ClientId,
                 RequestTimeout = settings.RequestTimeout,
-                FailsWhileDisconnected = true
+                FailsWhileDisconnected = true,
+                Security = settings.Security,
             };
         return _channels[address] = new RequestChannel(transport, _buffers, address, options, random, time, logger);
     }

@@ -1,5 +1,9 @@
 using System.Globalization;
+using Microsoft.Extensions.Logging;
+using Ottla.Broker.Security;
 using Ottla.Configuration;
+using Ottla.Requests.Security;
+using Ottla.Storage.Files;
 
 namespace Ottla.Cli.Admin;
 
@@ -22,6 +26,9 @@ internal sealed record AdminSettings(IReadOnlyList<HostPort> Servers, bool AreCo
     /// <summary><c>retry.backoff.ms</c>: the wait before another attempt.</summary>
     public TimeSpan RetryBackoff { get; private init; } = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>TLS and login; null for clear text without a login.</summary>
+    public IConnectionSecurity? Security { get; private init; }
+
     /// <summary>Reads a list of <c>host:port</c>, separated by commas.</summary>
     /// <param name="option">The option's name, for the message.</param>
     /// <param name="servers">Its value.</param>
@@ -43,22 +50,18 @@ internal sealed record AdminSettings(IReadOnlyList<HostPort> Servers, bool AreCo
     }
 
     /// <summary>Adds the configs of a file (<c>--command-config</c>).</summary>
-    /// <exception cref="ConfigException">A value is malformed, or asks for security that this version lacks.</exception>
-    public AdminSettings With(IReadOnlyDictionary<string, string> file)
+    /// <param name="file">The configs.</param>
+    /// <param name="logger">The log.</param>
+    /// <exception cref="ConfigException">A value is malformed, or a file that it names cannot be used.</exception>
+    public AdminSettings With(IReadOnlyDictionary<string, string> file, ILogger logger)
     {
-        if (file.TryGetValue("security.protocol", out var protocol) && protocol != nameof(SecurityProtocol.PLAINTEXT))
-        {
-            throw new ConfigException(
-                $"security.protocol={protocol}: this version connects over PLAINTEXT only, without TLS and login. Use a PLAINTEXT "
-                    + "listener.");
-        }
-
         return this with
         {
             ClientId = file.GetValueOrDefault("client.id") ?? ClientId,
             RequestTimeout = Milliseconds(file, "request.timeout.ms", RequestTimeout),
             CallTimeout = Milliseconds(file, "default.api.timeout.ms", CallTimeout),
             RetryBackoff = Milliseconds(file, "retry.backoff.ms", RetryBackoff),
+            Security = ClientProperties.SecurityOf(file, new RealFileSystem(), TimeProvider.System, logger),
         };
     }
 

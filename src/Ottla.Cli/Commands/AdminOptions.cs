@@ -29,7 +29,8 @@ internal sealed class AdminOptions(bool brokersOnly = false)
     private readonly Option<FileInfo?> _commandConfig = new("--command-config")
     {
         Description =
-            "Read configs of the connection from this file: client.id, request.timeout.ms, default.api.timeout.ms, retry.backoff.ms.",
+            "Read configs of the connection from this file, as for Kafka's clients: security.protocol, sasl.mechanism, sasl.jaas.config, "
+            + "ssl.truststore.location and the other ssl configs; client.id, request.timeout.ms, default.api.timeout.ms, retry.backoff.ms.",
         HelpName = "FILE",
     };
 
@@ -66,8 +67,8 @@ internal sealed class AdminOptions(bool brokersOnly = false)
         using var log = new StandardErrorLog(LogLevel.Warning, TimeProvider.System);
         try
         {
-            var settings = Settings(arguments);
             var logger = log.CreateLogger("Ottla");
+            var settings = Settings(arguments, logger);
             var random = new Prng(unchecked((ulong)TimeProvider.System.GetTimestamp()));
             await using var connection = new AdminConnection(
                 settings, Transports.ForThisMachine(1, TimeProvider.System, logger), random, TimeProvider.System, logger);
@@ -85,11 +86,11 @@ internal sealed class AdminOptions(bool brokersOnly = false)
         }
     }
 
-    private AdminSettings Settings(ParseResult arguments)
+    private AdminSettings Settings(ParseResult arguments, ILogger logger)
     {
         var settings = arguments.GetValue(_server) is { } servers
             ? AdminSettings.Of(Server, servers, areControllers: false)
             : AdminSettings.Of(Controller, arguments.GetValue(_controller)!, areControllers: true);
-        return CommandConfig(arguments) is { } file ? settings.With(ConfigurationOptions.ReadFile(file)) : settings;
+        return CommandConfig(arguments) is { } file ? settings.With(ConfigurationOptions.ReadFile(file), logger) : settings;
     }
 }

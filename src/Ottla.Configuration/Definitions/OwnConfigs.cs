@@ -1,4 +1,5 @@
 using static Ottla.Configuration.ConfigRow;
+using static Ottla.Configuration.ConfigValidator;
 
 namespace Ottla.Configuration.Definitions;
 
@@ -14,5 +15,9 @@ internal static class OwnConfigs
             "Whether voters hold an election as soon as the leader's process has ended, or wait for controller.quorum.fetch.timeout.ms."),
         Internal(ConfigType.Boolean, "ottla.broker.fencing.on.process.end.enable", "true", null,
             "Whether the controller fences a broker as soon as its process has ended, or waits for broker.session.timeout.ms."),
+        Internal(ConfigType.Int, "ottla.login.timeout.ms", "30000", AtLeast(1),
+            "How long a client may take for the TLS handshake and the login together, before its connection is closed."),
+        Internal(ConfigType.Int, "ottla.login.connections.per.ip.max", "1000", AtLeast(1),
+            "Most connections of one address that are not logged in yet; one more closes the oldest of them."),
     ];
 }

@@ -42,7 +42,7 @@ public sealed class FrameReader : IDisposable
     private readonly ITransportConnection _connection;
     private readonly BufferPool _pool;
     private readonly MemoryBudget? _budget;
-    private readonly int _frameBytesMax;
+    private int _frameBytesMax;
     private readonly int _provenBytesMax;
 
     private PooledBuffer _slab;
@@ -76,8 +76,14 @@ public sealed class FrameReader : IDisposable
         _budget = budget;
         _provenBytes = Math.Max(expectedBytes, UnprovenFrameBytesMax);
         _provenBytesMax = Math.Max(expectedBytes, ProvenFrameBytesMax);
-        // No array can be longer, whatever the configuration says.
-        _frameBytesMax = Math.Min(frameBytesMax, Array.MaxLength);
+        FrameBytesMax = frameBytesMax;
+    }
+
+    /// <summary>The longest frame allowed, in bytes. A change applies to the frames behind those that were returned.</summary>
+    public int FrameBytesMax
+    {
+        get => _frameBytesMax;
+        set => _frameBytesMax = Math.Min(value, Array.MaxLength); // no array can be longer, whatever the configuration says
     }
 
     /// <summary>Whether the stream ended inside a frame. Valid after <see cref="ReceiveAsync"/> returned false.</summary>

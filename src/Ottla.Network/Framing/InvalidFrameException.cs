@@ -8,7 +8,9 @@ public sealed class InvalidFrameException : IOException
     /// <summary>Describes the announced length and the limit, both in bytes.</summary>
     public InvalidFrameException(int announcedBytes, int frameBytesMax)
         : base(
-            $"Invalid frame: the peer announced {announcedBytes} bytes, and the limit is {frameBytesMax} bytes (socket.request.max.bytes)")
+            $"Invalid frame: the peer announced {announcedBytes} bytes, and the limit is {frameBytesMax} bytes (socket.request.max.bytes, "
+                + $"or "
+                + "sasl.server.max.receive.size before the login)")
     {
         AnnouncedBytes = announcedBytes;
         FrameBytesMax = frameBytesMax;

@@ -12,6 +12,9 @@ namespace Ottla.SystemTests.Harness;
 /// </summary>
 public sealed class BrokerProcess : IAsyncDisposable
 {
+    /// <summary>What stands for the broker's port in the settings of a test.</summary>
+    public const string PortPlaceholder = "{port}";
+
     private const int OutputBytesMax = 32 * 1024;
 
     /// <summary>How long a broker may take from its start to its first answer, and from SIGTERM to its end.</summary>
@@ -100,7 +103,7 @@ public sealed class BrokerProcess : IAsyncDisposable
             ["log.retention.ms"] = "-1",
         };
         foreach (var (key, value) in settings)
-            all[key] = value;
+            all[key] = value.Replace(PortPlaceholder, port.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
         return ["start", .. all.SelectMany(setting => new[] { "--set", $"{setting.Key}={setting.Value}" })];
     }
 

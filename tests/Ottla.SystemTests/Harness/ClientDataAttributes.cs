@@ -29,6 +29,19 @@ public static class Categories
     public const string Process = "Process";
 }
 
+/// <summary>A theory with a client. Skipped at discovery, with the reason, where the client is not installed.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class ClientTheoryAttribute : TheoryAttribute
+{
+    public ClientTheoryAttribute(string client)
+    {
+        Client = client;
+        Skip = Requirements.SkipReason(ClientCatalog.Get(client));
+    }
+
+    public string Client { get; }
+}
+
 /// <summary>One theory row for the client. Skipped at discovery, with the reason, where the client is not installed.</summary>
 [AttributeUsage(AttributeTargets.Method, AllowMultiple = true)]
 public sealed class ClientDataAttribute : DataAttribute

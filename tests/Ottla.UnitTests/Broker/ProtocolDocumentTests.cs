@@ -40,6 +40,7 @@ public sealed class ProtocolDocumentTests
         Quorum = null!,
         Loggers = new LeveledLoggers(NullLoggerFactory.Instance, LogLevel.None),
         Time = TimeProvider.System,
+        CheckSecurity = _ => { },
     });
 
     /// <summary>The table as a controller makes it.</summary>

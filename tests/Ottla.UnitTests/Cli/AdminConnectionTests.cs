@@ -134,15 +134,19 @@ public sealed class AdminConnectionTests : IAsyncLifetime
             ["request.timeout.ms"] = "3000",
             ["retry.backoff.ms"] = "10",
             ["security.protocol"] = "PLAINTEXT",
-        });
+        }, NullLogger.Instance);
         Assert.Equal([new HostPort("a", 1), new HostPort("::1", 2)], settings.Servers);
         Assert.Equal(
             ("me", 5000, 3000, 10), (settings.ClientId, Ms(settings.CallTimeout), Ms(settings.RequestTimeout), Ms(settings.RetryBackoff)));
-        AssertRefused("PLAINTEXT only", () => settings.With(new Dictionary<string, string> { ["security.protocol"] = "SASL_SSL" }));
-        AssertRefused("retry.backoff.ms", () => settings.With(new Dictionary<string, string> { ["retry.backoff.ms"] = "soon" }));
+        Assert.Null(settings.Security);
+        AssertRefused("PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL", () => With("security.protocol", "TLS"));
+        AssertRefused("it is GSSAPI when it is not set", () => With("security.protocol", "SASL_SSL"));
+        AssertRefused("retry.backoff.ms", () => With("retry.backoff.ms", "soon"));
         AssertRefused("cannot read 'nowhere'", () => AdminSettings.Of("--bootstrap-server", "nowhere", areControllers: false));
         AssertRefused("no address", () => AdminSettings.Of("--bootstrap-server", ",", areControllers: false));
 
+        AdminSettings With(string name, string value) =>
+            settings.With(new Dictionary<string, string> { [name] = value }, NullLogger.Instance);
         static int Ms(TimeSpan time) => (int)time.TotalMilliseconds;
         static void AssertRefused(string reason, Func<object> code) =>
             Assert.Contains(reason, Assert.Throws<ConfigException>(code).Message, StringComparison.Ordinal);

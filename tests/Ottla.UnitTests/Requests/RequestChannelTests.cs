@@ -4,6 +4,7 @@ using Ottla.Network.Transport;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Requests;
+using Ottla.Requests.Security;
 using Ottla.UnitTests.Broker;
 using Ottla.UnitTests.Network;
 
@@ -362,10 +363,37 @@ public sealed class RequestChannelTests : IAsyncLifetime
         var channel = Channel(new()
         {
             ClientId = "me",
-            Secure = (_, _) => throw new System.Security.Authentication.AuthenticationException("wrong password"),
+            Security = new Refusing(),
         });
         var failure = await AssertFails(Ask(channel), RequestFailureKind.AuthenticationFailed, mayHaveBeenExecuted: false);
         Assert.Contains("wrong password", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Before_a_session_ends_another_connection_takes_its_place(bool failsWhileDisconnected)
+    {
+        var channel = Channel(new()
+        {
+            ClientId = "me",
+            FailsWhileDisconnected = failsWhileDisconnected,
+            Security = new Lasting(TimeSpan.FromSeconds(10)),
+        });
+        var asking = Ask(channel);
+        var first = await _peer.AcceptAsync(Heartbeats);
+        await AnswerNext(first);
+        await asking;
+        _time.AdvanceMs(8499);
+        asking = Ask(channel);
+        await AnswerNext(first);
+        await asking;
+        _time.AdvanceMs(1);
+        asking = Ask(channel);
+        Assert.Null(await first.ReceiveFrameAsync());
+        await AnswerNext(await _peer.AcceptAsync(Heartbeats));
+        await asking;
+        Assert.Empty(_logger.Warnings);
     }
 
     [Fact]
@@ -489,5 +517,19 @@ public sealed class RequestChannelTests : IAsyncLifetime
                 _fifth.SetResult();
             return inner.ConnectAsync(endpoint, cancellationToken);
         }
+    }
+
+    private sealed class Refusing : IConnectionSecurity
+    {
+        public ValueTask<SecuredConnection> SecureAsync(
+            ITransportConnection connection, NodeAddress address, CancellationToken cancellation) =>
+            throw new System.Security.Authentication.AuthenticationException("wrong password");
+    }
+
+    private sealed class Lasting(TimeSpan lifetime) : IConnectionSecurity
+    {
+        public ValueTask<SecuredConnection> SecureAsync(
+            ITransportConnection connection, NodeAddress address, CancellationToken cancellation) =>
+            ValueTask.FromResult(new SecuredConnection(connection, lifetime));
     }
 }

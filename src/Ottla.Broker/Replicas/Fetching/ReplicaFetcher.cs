@@ -204,7 +204,7 @@ internal sealed partial class ReplicaFetcher
     {
         try
         {
-            var connection = _connection is { } open && open.Address == Address() ? open : await ConnectAsync();
+            var connection = _connection is { IsSessionOver: false } open && open.Address == Address() ? open : await ConnectAsync();
             await connection.ExchangeAsync(_request, _response, version.ReplicaFetchVersion);
             _loggedFailure = null;
             if (Digest() is { } outOfRange)

@@ -1,0 +1,78 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Text;
+using Ottla.Kernel;
+using Ottla.Protocol.Sasl;
+using Ottla.StateMachines.Metadata;
+using Ottla.StateMachines.Security;
+
+namespace Ottla.Broker.Security;
+
+/// <summary>The users and the delegation tokens of the metadata, as SCRAM needs them. Thread-safe; lives as long as the node.</summary>
+/// <param name="image">The metadata as it is now.</param>
+/// <param name="tokenSecret"><c>delegation.token.secret.key</c>; null for no tokens.</param>
+internal sealed class MetadataCredentials(Func<MetadataImage> image, string? tokenSecret) : IScramCredentials
+{
+    /// <summary>Credentials of tokens that are kept, since each takes a millisecond to make.</summary>
+    private const int TokenCredentialsMax = 10_000;
+
+    private const string UserType = "User:";
+    private const string SaltAlphabet = "0123456789abcdefghijklmnopqrstuvwxyz";
+
+    /// <summary>As long as the salts that Kafka's tools and this software make.</summary>
+    private const int SaltLength = 26;
+
+    // With a key that all nodes share, all of them make the same salt up for a name.
+    private readonly byte[] _fakeKey = tokenSecret is null
+        ? RandomNumberGenerator.GetBytes(32)
+        : HMACSHA256.HashData(Encoding.UTF8.GetBytes(tokenSecret), "salts of unknown users"u8);
+
+    private readonly ConcurrentDictionary<(string TokenId, sbyte Mechanism), ScramCredential> _tokenCredentials = new();
+
+    /// <inheritdoc/>
+    public ScramEntry Find(ScramMechanism mechanism, string name, bool isToken, Instant now)
+    {
+        var current = image();
+        if (!isToken)
+        {
+            return current.Scram.ByUser.TryGetValue(new ScramKey(name, mechanism.Number), out var credential)
+                ? new ScramEntry(credential, new SaslIdentity(name, IsTokenAuthenticated: false, ExpiresAt: null))
+                : new ScramEntry(MakeUp(mechanism, name), Identity: null);
+        }
+
+        if (tokenSecret is null || !current.DelegationTokens.ById.TryGetValue(name, out var token)
+            || token.ExpirationTimestampMs <= now.UnixMilliseconds || !token.Owner.StartsWith(UserType, StringComparison.Ordinal))
+            return new ScramEntry(MakeUp(mechanism, name), Identity: null);
+        return new ScramEntry(
+            CredentialOf(token, mechanism),
+            new SaslIdentity(token.Owner[UserType.Length..], IsTokenAuthenticated: true, new Instant(token.ExpirationTimestampMs)));
+    }
+
+    /// <summary>The password of a token: its HMAC in base64 (KIP-48).</summary>
+    private ScramCredential CredentialOf(DelegationToken token, ScramMechanism mechanism)
+    {
+        var key = (token.TokenId, mechanism.Number);
+        if (_tokenCredentials.TryGetValue(key, out var known))
+            return known;
+        var hmac = HMACSHA512.HashData(Encoding.UTF8.GetBytes(tokenSecret!), Encoding.UTF8.GetBytes(token.TokenId));
+        var salt = RandomNumberGenerator.GetBytes(SaltLength);
+        var salted = mechanism.SaltedPassword(Convert.ToBase64String(hmac), salt, ScramMechanism.IterationsMin);
+        var made = new ScramCredential(
+            [.. salt], [.. mechanism.Hash(mechanism.ClientKey(salted))], [.. mechanism.ServerKey(salted)], ScramMechanism.IterationsMin);
+        if (_tokenCredentials.Count >= TokenCredentialsMax)
+            _tokenCredentials.Clear();
+        _tokenCredentials[key] = made;
+        return made;
+    }
+
+    /// <summary>What a client gets to see for a name that does not exist: always the same salt, as if there were a user.</summary>
+    private ScramCredential MakeUp(ScramMechanism mechanism, string name)
+    {
+        var bytes = HMACSHA512.HashData(_fakeKey, Encoding.UTF8.GetBytes($"{mechanism.Name} {name}"));
+        var salt = new byte[SaltLength];
+        for (var i = 0; i < salt.Length; i++)
+            salt[i] = (byte)SaltAlphabet[bytes[i] % SaltAlphabet.Length];
+        var keys = mechanism.Hmac(_fakeKey, salt);
+        return new ScramCredential([.. salt], [.. keys], [.. keys], ScramMechanism.IterationsMin);
+    }
+}

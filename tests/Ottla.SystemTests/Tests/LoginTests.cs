@@ -1,0 +1,312 @@
+using System.Globalization;
+using System.Net;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using Ottla.SystemTests.Harness;
+
+namespace Ottla.SystemTests.Tests;
+
+/// <summary>Real clients log in, over TLS and without, at one broker; and are refused when they should be.</summary>
+[Trait(Categories.Trait, Categories.Clients)]
+public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<LoginTests.SecureBroker>
+{
+    private const string Kcat = "/usr/bin/kcat";
+    private const string Python = "/usr/bin/python3";
+
+    private const string PythonScript = """
+        import sys, json
+        from kafka import KafkaProducer, KafkaConsumer
+        from kafka.oauth.abstract import AbstractTokenProvider
+        options = json.loads(sys.argv[1])
+        topic = options.pop("topic")
+        if options.get("sasl_mechanism") == "OAUTHBEARER":
+            token = options.pop("token")
+            class Provider(AbstractTokenProvider):
+                def token(self):
+                    return token
+            options["sasl_oauth_token_provider"] = Provider()
+        producer = KafkaProducer(acks="all", **options)
+        producer.send(topic, b"hello").get(timeout=30)
+        producer.close()
+        consumer = KafkaConsumer(topic, auto_offset_reset="earliest", consumer_timeout_ms=20000, **options)
+        print(next(consumer).value.decode())
+        """;
+
+    public static TheoryData<string, string> Mechanisms()
+    {
+        var all = new TheoryData<string, string>();
+        foreach (var protocol in new[] { "SASL_PLAINTEXT", "SASL_SSL" })
+        {
+            foreach (var mechanism in new[] { "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER" })
+                all.Add(protocol, mechanism);
+        }
+
+        return all;
+    }
+
+    [ClientTheory("kcat")]
+    [MemberData(nameof(Mechanisms))]
+    public async Task Kcat_logs_in_and_gets_back_what_it_sent(string protocol, string mechanism)
+    {
+        var topic = BrokerFixture.NewTopicName("login");
+        string[] options = ["-b", secure.Address(protocol), .. LibrdkafkaOptions(protocol, mechanism, secure.CaFile)];
+        (await ClientTool.RunAsync(Kcat, ["-P", "-t", topic, "-p", "0", .. options], "hello\n"u8.ToArray())).OrFail();
+        var read = (
+            await ClientTool.RunAsync(Kcat, ["-C", "-t", topic, "-p", "0", "-o", "beginning", "-e", "-q", .. options], default)).OrFail();
+        Assert.Equal("hello\n", Encoding.UTF8.GetString(read.Output));
+    }
+
+    [ClientTheory("kafka-python")]
+    [MemberData(nameof(Mechanisms))]
+    public async Task Kafka_python_logs_in_and_gets_back_what_it_sent(string protocol, string mechanism)
+    {
+        var tls = protocol == "SASL_SSL" ? $",\"ssl_cafile\":\"{secure.CaFile}\"" : "";
+        var login = mechanism == "OAUTHBEARER"
+            ? $",\"token\":\"{SecureBroker.UnsecuredToken("alice")}\""
+            : ",\"sasl_plain_username\":\"alice\",\"sasl_plain_password\":\"alice-secret\"";
+        var result = await RunPythonAsync(secure.Address(protocol), protocol, mechanism, login + tls);
+        Assert.Equal("hello\n", Encoding.UTF8.GetString(result.OrFail().Output));
+    }
+
+    [ClientTheory("kafka-python")]
+    [InlineData("good", null)]
+    [InlineData("expired", "it has expired")]
+    [InlineData("forged", "its signature is wrong")]
+    [InlineData("foreign", "it is not of the expected issuer")]
+    [InlineData("unsigned", "it is not signed")]
+    public async Task A_token_is_judged_by_its_signature_and_its_claims(string kind, string? reason)
+    {
+        var result = await RunPythonAsync(
+            secure.Address("TOKENS"), "SASL_PLAINTEXT", "OAUTHBEARER", $",\"token\":\"{secure.SignedToken(kind)}\"");
+        if (reason is null)
+        {
+            Assert.Equal("hello\n", Encoding.UTF8.GetString(result.OrFail().Output));
+            return;
+        }
+
+        Assert.NotEqual(0, result.ExitCode);
+        Assert.Contains($"the token is refused: {reason}", secure.Output, StringComparison.Ordinal);
+    }
+
+    [ClientTheory("kcat")]
+    [InlineData("PLAIN")]
+    [InlineData("SCRAM-SHA-256")]
+    [InlineData("SCRAM-SHA-512")]
+    public async Task A_wrong_password_is_refused_and_the_log_says_why(string mechanism)
+    {
+        var output = await RefusedAsync(
+            "SASL_SSL", [.. LibrdkafkaOptions("SASL_SSL", mechanism, secure.CaFile), "-X", "sasl.password=nope"]);
+        Assert.Contains("uthentication fail", output, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains($"by {mechanism} failed: user 'alice': ", secure.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("nope", secure.Output, StringComparison.Ordinal);
+    }
+
+    [ClientFact("kcat")]
+    public async Task A_client_that_trusts_another_authority_does_not_connect()
+    {
+        var output = await RefusedAsync("SASL_SSL", LibrdkafkaOptions("SASL_SSL", "PLAIN", secure.OtherCaFile));
+        Assert.Contains("certificate verify failed", output, StringComparison.OrdinalIgnoreCase);
+    }
+
+    [ClientTheory("kcat")]
+    [InlineData("alice", null)]
+    [InlineData("expired", "is refused")]
+    [InlineData("stranger", "no trusted certificate vouches for it")]
+    [InlineData(null, "has shown no certificate")]
+    public async Task A_client_certificate_is_checked(string? certificate, string? reason)
+    {
+        string[] key = certificate is null ? [] : [
+            "-X", $"ssl.certificate.location={secure.FileOf(certificate)}", "-X", $"ssl.key.location={secure.FileOf(certificate)}"];
+        string[] options = ["-X", "security.protocol=SSL", "-X", $"ssl.ca.location={secure.CaFile}", .. key];
+        if (reason is null)
+        {
+            (await ClientTool.RunAsync(Kcat, ["-L", "-b", secure.Address("SSL"), .. options], default)).OrFail();
+            return;
+        }
+
+        await RefusedAsync("SSL", options);
+        await Until.TrueAsync(reason, TimeSpan.FromSeconds(20), () => secure.Output.Contains(reason, StringComparison.Ordinal));
+    }
+
+    private static Task<ToolResult> RunPythonAsync(string address, string protocol, string mechanism, string more)
+    {
+        var topic = BrokerFixture.NewTopicName("login");
+        var options = $"{{\"topic\":\"{topic}\",\"bootstrap_servers\":\"{address}\",\"security_protocol\":\"{protocol}\","
+            + $"\"sasl_mechanism\":\"{mechanism}\"{more}}}";
+        return ClientTool.RunAsync(Python, ["-c", PythonScript, options], default);
+    }
+
+    private async Task<string> RefusedAsync(string protocol, string[] options)
+    {
+        var result = await ClientTool.RunAsync(Kcat, ["-L", "-m", "5", "-b", secure.Address(protocol), .. options], default);
+        Assert.NotEqual(0, result.ExitCode);
+        return result.Error;
+    }
+
+    private static string[] LibrdkafkaOptions(string protocol, string mechanism, string caFile)
+    {
+        string[] tls = protocol == "SASL_SSL" ? ["-X", $"ssl.ca.location={caFile}"] : [];
+        string[] login = mechanism == "OAUTHBEARER"
+            ? ["-X", "enable.sasl.oauthbearer.unsecure.jwt=true", "-X", "sasl.oauthbearer.config=principal=alice"]
+            : ["-X", "sasl.username=alice", "-X", "sasl.password=alice-secret"];
+        return ["-X", $"security.protocol={protocol}", "-X", $"sasl.mechanism={mechanism}", .. tls, .. login];
+    }
+
+    /// <summary>A broker with listeners of all protocols, and the certificates of its clients. Owned by the test class.</summary>
+    public sealed class SecureBroker : IAsyncLifetime
+    {
+        private readonly string _directory = Directory.CreateTempSubdirectory("ottla-certificates-").FullName;
+        private readonly Dictionary<string, int> _ports = new()
+        {
+            ["SASL_PLAINTEXT"] = BrokerProcess.FindFreePort(),
+            ["SASL_SSL"] = BrokerProcess.FindFreePort(),
+            ["SSL"] = BrokerProcess.FindFreePort(),
+            ["TOKENS"] = BrokerProcess.FindFreePort(),
+        };
+
+        private readonly RSA _tokenKey = RSA.Create(2048);
+
+        private BrokerProcess? _broker;
+
+        public string CaFile => FileOf("ca");
+
+        public string OtherCaFile => FileOf("other-ca");
+
+        public string Output => _broker!.Output;
+
+        public string FileOf(string name) => Path.Combine(_directory, $"{name}.pem");
+
+        public string Address(string protocol) => string.Create(CultureInfo.InvariantCulture, $"localhost:{_ports[protocol]}");
+
+        /// <summary>A token that nobody signed.</summary>
+        public static string UnsecuredToken(string subject)
+        {
+            var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+            return $"{Encode("{\"alg\":\"none\"}")}.{Encode($"{{\"sub\":\"{subject}\",\"iat\":{now},\"exp\":{now + 600}}}")}.";
+        }
+
+        /// <summary>A token for the listener TOKENS.</summary>
+        /// <param name="kind">What is wrong with it; <c>good</c> when nothing is.</param>
+        public string SignedToken(string kind)
+        {
+            using var stranger = RSA.Create(2048);
+            var end = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + (kind == "expired" ? -600 : 600);
+            var issuer = kind == "foreign" ? "https://evil.test" : "https://issuer.test";
+            var header = kind == "unsigned" ? "{\"alg\":\"none\"}" : "{\"alg\":\"RS256\",\"kid\":\"k1\"}";
+            var claims = $"{{\"sub\":\"alice\",\"iss\":\"{issuer}\",\"aud\":\"kafka\",\"iat\":{end - 1200},\"exp\":{end}}}";
+            var signed = $"{Encode(header)}.{Encode(claims)}";
+            var key = kind == "forged" ? stranger : _tokenKey;
+            var signature = kind == "unsigned" ? []
+                : key.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+            return $"{signed}.{Encode(signature)}";
+        }
+
+        public async Task InitializeAsync()
+        {
+            using var ca = Authority("CN=System test CA", "ca");
+            using var other = Authority("CN=Another CA", "other-ca");
+            Issue(ca, "server", "CN=localhost");
+            Issue(ca, "alice", "CN=alice");
+            Issue(ca, "expired", "CN=alice", isExpired: true);
+            Issue(other, "stranger", "CN=mallory");
+            WriteKeySet();
+            var data = Directory.CreateTempSubdirectory("ottla-system-test-").FullName;
+            await FormatAsync(data);
+            _broker = await BrokerProcess.StartAsync(Settings(), data);
+        }
+
+        public async Task DisposeAsync()
+        {
+            if (_broker is not null)
+                await _broker.DisposeAsync();
+            Directory.Delete(_directory, recursive: true);
+            _tokenKey.Dispose();
+        }
+
+        private Dictionary<string, string> Settings()
+        {
+            const string plain = "org.apache.kafka.common.security.plain.PlainLoginModule required user_alice=\"alice-secret\";";
+            const string unsecured =
+                "org.apache.kafka.common.security.oauthbearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler";
+            var own = string.Join(
+                ',', _ports.Select(port => string.Create(CultureInfo.InvariantCulture, $"{port.Key}://127.0.0.1:{port.Value}")));
+            var settings = new Dictionary<string, string>
+            {
+                ["listeners"] = $"PLAINTEXT://127.0.0.1:{BrokerProcess.PortPlaceholder},{own}",
+                ["advertised.listeners"] = $"PLAINTEXT://localhost:{BrokerProcess.PortPlaceholder},"
+                    + own.Replace("127.0.0.1", "localhost", StringComparison.Ordinal),
+                ["listener.security.protocol.map"] =
+                    "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,TOKENS:SASL_PLAINTEXT,"
+                    + "CONTROLLER:PLAINTEXT",
+                ["sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+                ["listener.name.ssl.ssl.client.auth"] = "required",
+                ["listener.name.tokens.sasl.enabled.mechanisms"] = "OAUTHBEARER",
+                ["listener.name.tokens.sasl.oauthbearer.jwks.endpoint.url"] = $"file:{Path.Combine(_directory, "jwks.json")}",
+                ["listener.name.tokens.sasl.oauthbearer.expected.audience"] = "kafka",
+                ["listener.name.tokens.sasl.oauthbearer.expected.issuer"] = "https://issuer.test",
+            };
+            foreach (var listener in new[] { "sasl_plaintext", "sasl_ssl" })
+            {
+                settings[$"listener.name.{listener}.plain.sasl.jaas.config"] = plain;
+                settings[$"listener.name.{listener}.oauthbearer.sasl.server.callback.handler.class"] = unsecured;
+            }
+
+            foreach (var listener in new[] { "ssl", "sasl_ssl" })
+            {
+                settings[$"listener.name.{listener}.ssl.keystore.type"] = "PEM";
+                settings[$"listener.name.{listener}.ssl.keystore.location"] = FileOf("server");
+                settings[$"listener.name.{listener}.ssl.truststore.type"] = "PEM";
+                settings[$"listener.name.{listener}.ssl.truststore.location"] = CaFile;
+            }
+
+            return settings;
+        }
+
+        private static async Task FormatAsync(string data)
+        {
+            string[] credentials = [.. new[] { "256", "512" }.SelectMany(
+                bits => new[] { "--add-scram", $"SCRAM-SHA-{bits}=[name=alice,password=alice-secret]" })];
+            (await ClientTool.RunAsync(
+                RepositoryPaths.BrokerExecutable,
+                ["format", "--cluster-id", "MkU3OEVBNTcwNTJENDM2Qg", "--set", $"log.dirs={data}", .. credentials])).OrFail();
+        }
+
+        private void WriteKeySet()
+        {
+            var key = _tokenKey.ExportParameters(includePrivateParameters: false);
+            File.WriteAllText(
+                Path.Combine(_directory, "jwks.json"),
+                $"{{\"keys\":[{{\"kty\":\"RSA\",\"kid\":\"k1\",\"n\":\"{Encode(key.Modulus!)}\",\"e\":\"{Encode(key.Exponent!)}\"}}]}}");
+        }
+
+        private static string Encode(string text) => Encode(Encoding.ASCII.GetBytes(text));
+
+        private static string Encode(byte[] bytes) => Convert.ToBase64String(bytes).TrimEnd('=').Replace('+', '-').Replace('/', '_');
+
+        private X509Certificate2 Authority(string subject, string name)
+        {
+            using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+            var request = new CertificateRequest(subject, key, HashAlgorithmName.SHA256);
+            request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
+            var now = DateTimeOffset.UtcNow;
+            var certificate = request.CreateSelfSigned(now.AddDays(-100), now.AddDays(100));
+            File.WriteAllText(FileOf(name), certificate.ExportCertificatePem());
+            return certificate;
+        }
+
+        private void Issue(X509Certificate2 authority, string name, string subject, bool isExpired = false)
+        {
+            using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+            var request = new CertificateRequest(subject, key, HashAlgorithmName.SHA256);
+            var names = new SubjectAlternativeNameBuilder();
+            names.AddDnsName("localhost");
+            names.AddIpAddress(IPAddress.Loopback);
+            request.CertificateExtensions.Add(names.Build());
+            var now = DateTimeOffset.UtcNow;
+            using var certificate = request.Create(
+                authority, now.AddDays(-90), now.AddDays(isExpired ? -1 : 90), RandomNumberGenerator.GetBytes(8));
+            File.WriteAllText(FileOf(name), $"{key.ExportPkcs8PrivateKeyPem()}\n{certificate.ExportCertificatePem()}\n");
+        }
+    }
+}
