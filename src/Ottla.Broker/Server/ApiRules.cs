@@ -219,7 +219,8 @@ public sealed record ApiRules(RequestQuota Quota, IReadOnlyList<RequiredOperatio
     }.ToFrozenDictionary();
 
     /// <summary>The rules of an API.</summary>
-    public static ApiRules Of(ApiKey key) => s_all[key];
+    public static ApiRules Of(ApiKey key) => s_all.TryGetValue(key, out var rules) ? rules
+        : throw new InvalidOperationException($"{key} has no entry in {nameof(ApiRules)}.");
 
     private static ApiRules Needs(RequiredOperation[] operations) => new(RequestQuota.All, operations);
 

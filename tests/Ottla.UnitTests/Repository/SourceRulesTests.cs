@@ -131,6 +131,19 @@ public sealed partial class SourceRulesTests
     }
 
     [Fact]
+    public void Paths_in_documents_lead_somewhere()
+    {
+        foreach (var file in RepositoryFiles.Find(".", "*.md"))
+        {
+            foreach (Match path in PathInCode().Matches(WithoutCode(File.ReadAllText(file))))
+            {
+                var full = RepositoryFiles.Path(path.Groups["path"].Value);
+                Assert.True(File.Exists(full) || Directory.Exists(full), $"{RepositoryFiles.Relative(file)}: {path.Value} is not there");
+            }
+        }
+    }
+
+    [Fact]
     public void Sources_end_with_a_newline_and_have_no_tabs()
     {
         foreach (var file in new[] { "src", "tests", "tools" }.SelectMany(directory => RepositoryFiles.Find(directory, "*.cs")))
@@ -159,6 +172,10 @@ public sealed partial class SourceRulesTests
 
     [GeneratedRegex(@"\[[^\]]*\]\((?<target>[^)\s]+)[^)]*\)")]
     private static partial Regex Link();
+
+    /// <summary>A path from the root, except <c>NNN-Xyz.cs</c>, which stands for many.</summary>
+    [GeneratedRegex(@"`(?<path>(src|tests|tools|docs|schemas)/(?!\S*NNN)[\w./-]+)`")]
+    private static partial Regex PathInCode();
 
     [GeneratedRegex(@"```.*?```", RegexOptions.Singleline)]
     private static partial Regex Code();
