@@ -29,11 +29,18 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     /// <summary>The client id that may write to the brokers' own topics, as in Kafka.</summary>
     private const string InternalTopicWriter = "__admin_client";
 
+    /// <summary>How many <see cref="CommitAnswers"/> are kept for later requests: more requests rarely wait at once.</summary>
+    private const int IdleMax = 1024;
+
     private const short AcksAll = -1;
     private const short FirstVersionWithZstd = 7;
     private const short FirstVersionWithAbortable = 11;
     private const short FirstVersionThatAddsPartitions = 12;
     private const short FirstVersionWithTopicIds = 13;
+
+    private readonly Lock _idleLock = new();
+    private readonly Stack<CommitAnswers> _idle = new();
+    private readonly TimeProvider _time = time;
 
     /// <inheritdoc/>
     /// <remarks>Validation decompresses compressed batches.</remarks>
@@ -78,7 +85,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         CopyRecords(request);
         var appended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         context.Connection.PendingAppends = appended.Task;
-        List<Waiting>? waiting;
+        CommitAnswers? waiting;
         try
         {
             var verdicts = await verification;
@@ -197,10 +204,10 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     /// The verification of each partition, in the request's order; null for a producer without a transactional id.
     /// </param>
     /// <returns>The appends that must be committed before the response is sent; null when there are none.</returns>
-    private List<Waiting>? Append(RequestContext context, ProduceRequest request, ProduceResponse response, TransactionVerdict[]? verdicts)
+    private CommitAnswers? Append(RequestContext context, ProduceRequest request, ProduceResponse response, TransactionVerdict[]? verdicts)
     {
         var isValidAcks = request.Acks is 0 or 1 or AcksAll;
-        List<Waiting>? waiting = null;
+        CommitAnswers? waiting = null;
         var place = 0;
         var topicAnswers = response.TakeResponses(request.TopicData.Length);
         for (var i = 0; i < topicAnswers.Length; i++)
@@ -221,7 +228,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                         leaders.ErrorForMissing(context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, data.Index))
                     : verdicts?[place].Error is { IsFailure: true } refusal ? AppendOutcome.Failed(refusal.Code, refusal.Message)
                     : replica.Append(
-                        data.Records.Memory, request.Acks == AcksAll, context.ApiVersion >= FirstVersionWithZstd, Instant.Now(time),
+                        data.Records.Memory, request.Acks == AcksAll, context.ApiVersion >= FirstVersionWithZstd, Instant.Now(_time),
                         verdicts?[place].Guard);
                 Fill(answers[j], data.Index, outcome);
                 if (outcome.ErrorCode == ErrorCode.NotLeaderOrFollower
@@ -229,7 +236,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                     answers[j].CurrentLeader = AddHint(response, leader, context.ApiVersion);
                 if (outcome.ErrorCode == ErrorCode.None && request.Acks == AcksAll
                     && CommitWait.For(replica!, outcome) is var commit && commit.Look() != ErrorCode.None)
-                    (waiting ??= []).Add(new Waiting(commit, answers[j]));
+                    (waiting ??= RentCommitAnswers()).Add(commit, answers[j]);
             }
         }
 
@@ -238,7 +245,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
 
     /// <summary>Refuses every partition of a request, with one error.</summary>
     /// <returns>Null: the response waits for no append.</returns>
-    private static List<Waiting>? Refuse(ProduceRequest request, ProduceResponse response, AppendOutcome outcome)
+    private static CommitAnswers? Refuse(ProduceRequest request, ProduceResponse response, AppendOutcome outcome)
     {
         foreach (var (answer, topic) in response.TakeResponses(request.TopicData.Length).Zip(request.TopicData))
         {
@@ -252,7 +259,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     }
 
     private ValueTask<ProduceResponse?> Finish(
-        RequestContext context, ProduceRequest request, ProduceResponse response, List<Waiting>? waiting)
+        RequestContext context, ProduceRequest request, ProduceResponse response, CommitAnswers? waiting)
     {
         if (request.Acks == 0)
         {
@@ -261,7 +268,7 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         }
 
         return waiting is null ? ValueTask.FromResult<ProduceResponse?>(response)
-            : WaitForCommitAsync(context, response, waiting, request.TimeoutMs);
+            : waiting.WaitAsync(response, Instant.Now(_time).AddMilliseconds(request.TimeoutMs), context.Connection.Closing);
     }
 
     /// <summary>A producer that wants no answer learns of a failure by losing its connection: it asks for the metadata again.</summary>
@@ -280,20 +287,6 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
                 return;
             }
         }
-    }
-
-    /// <summary>Stage two: waits until all in-sync replicas have the records.</summary>
-    private async ValueTask<ProduceResponse?> WaitForCommitAsync(
-        RequestContext context, ProduceResponse response, List<Waiting> waiting, int timeoutMs)
-    {
-        var deadline = Instant.Now(time).AddMilliseconds(timeoutMs);
-        foreach (var (commit, answer) in waiting)
-        {
-            // As in Kafka, an error says nothing about where the records are: they may still be committed.
-            answer.ErrorCode = (short)await commit.WaitAsync(deadline, time, context.Connection.Closing);
-        }
-
-        return response;
     }
 
     private static void Fill(PartitionResponse answer, int index, in AppendOutcome outcome)
@@ -324,5 +317,50 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
         return new ProduceResponse.LeaderIdAndEpoch { LeaderId = leader.LeaderId, LeaderEpoch = leader.LeaderEpoch };
     }
 
-    private readonly record struct Waiting(CommitWait Commit, PartitionResponse Answer);
+    private CommitAnswers RentCommitAnswers()
+    {
+        lock (_idleLock)
+            return _idle.TryPop(out var answers) ? answers : new CommitAnswers(this);
+    }
+
+    /// <summary>Stage two: waits until all in-sync replicas have what a request appended, and then fills its answers.</summary>
+    private sealed class CommitAnswers(ProduceHandler handler) : CommitWaiter<ProduceResponse?>
+    {
+        /// <summary>One that has had more partitions is not kept.</summary>
+        private const int KeptPartitionsMax = 256;
+
+        private readonly List<PartitionResponse> _answers = [];
+        private ProduceResponse? _response;
+
+        protected override ProduceResponse? Result => _response;
+
+        public void Add(in CommitWait commit, PartitionResponse answer)
+        {
+            Add(commit);
+            _answers.Add(answer);
+        }
+
+        public ValueTask<ProduceResponse?> WaitAsync(ProduceResponse response, Instant deadline, CancellationToken closing)
+        {
+            _response = response;
+            return WaitAsync(deadline, handler._time, closing);
+        }
+
+        // As in Kafka, an error says nothing about where the records are: they may still be committed.
+        protected override void OnOutcome(int index, ErrorCode outcome) => _answers[index].ErrorCode = (short)outcome;
+
+        protected override void OnTaken()
+        {
+            Clear();
+            _answers.Clear();
+            _response = null;
+            if (Capacity > KeptPartitionsMax)
+                return;
+            lock (handler._idleLock)
+            {
+                if (handler._idle.Count < IdleMax)
+                    handler._idle.Push(this);
+            }
+        }
+    }
 }

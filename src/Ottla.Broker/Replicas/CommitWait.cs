@@ -10,7 +10,7 @@ namespace Ottla.Broker.Replicas;
 /// <param name="Replica">Their partition.</param>
 /// <param name="Offset">The offset after the last record.</param>
 /// <param name="LeaderEpoch">The epoch in which they were appended.</param>
-public readonly record struct CommitWait(PartitionReplica Replica, long Offset, int LeaderEpoch) : IWatched
+public readonly record struct CommitWait(PartitionReplica Replica, long Offset, int LeaderEpoch)
 {
     /// <summary>The records of an append; of the original one, if this was a producer's retry.</summary>
     public static CommitWait For(PartitionReplica replica, in AppendOutcome appended) =>
@@ -39,26 +39,31 @@ public readonly record struct CommitWait(PartitionReplica Replica, long Offset, 
     /// <param name="deadline">When the wait ends at the latest.</param>
     /// <param name="time">The clock.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <returns>What <see cref="Look"/> says; REQUEST_TIMED_OUT after the deadline.</returns>
+    /// <returns>What <see cref="Look"/> says; REQUEST_TIMED_OUT after the deadline. To be awaited once.</returns>
     /// <exception cref="OperationCanceledException">The connection is closed.</exception>
-    public async ValueTask<ErrorCode> WaitAsync(Instant deadline, TimeProvider time, CancellationToken cancellationToken)
+    public ValueTask<ErrorCode> WaitAsync(Instant deadline, TimeProvider time, CancellationToken cancellationToken) =>
+        Look() is { } outcome
+            ? ValueTask.FromResult(outcome)
+            : new SingleCommitWaiter().WaitAsync(this, deadline, time, cancellationToken);
+
+    /// <summary>Waits for one commit, and is used once.</summary>
+    private sealed class SingleCommitWaiter : CommitWaiter<ErrorCode>
     {
-        while (true)
+        private ErrorCode _outcome;
+
+        protected override ErrorCode Result => _outcome;
+
+        public ValueTask<ErrorCode> WaitAsync(in CommitWait commit, Instant deadline, TimeProvider time, CancellationToken closing)
         {
-            if (Look() is { } result)
-                return result;
-            var remainingMs = deadline.MillisecondsSince(Instant.Now(time));
-            if (remainingMs <= 0)
-                return ErrorCode.RequestTimedOut;
-            // Checked after the waiter is registered, so that no commit is missed.
-            await new DataWaiter(time).WaitAsync(
-                this, TimeSpan.FromMilliseconds(Math.Min(remainingMs, int.MaxValue)), cancellationToken);
+            Add(commit);
+            return WaitAsync(deadline, time, closing);
+        }
+
+        protected override void OnOutcome(int index, ErrorCode outcome) => _outcome = outcome;
+
+        protected override void OnTaken()
+        {
+            // It is garbage now.
         }
     }
-
-    void IWatched.Add(DataWaiter waiter) => Replica.AddWaiter(waiter);
-
-    void IWatched.Remove(DataWaiter waiter) => Replica.RemoveWaiter(waiter);
-
-    bool IWatched.HasNews() => Look() is not null;
 }

@@ -182,7 +182,7 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, RackA
                 if (read.Replica is not { } replica)
                     continue;
                 if (replica.Log.OffsetOf(bound) != read.BoundOffset || replica.Log.IsOffline
-                    || !ReferenceEquals(replica.Leadership, read.Leadership))
+                    || !replica.Leadership.IsSameToReaders(read.Leadership!))
                     return true;
             }
 

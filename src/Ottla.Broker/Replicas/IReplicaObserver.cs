@@ -16,7 +16,7 @@ public enum ReplicaChange
     /// <summary>The log start offset moved.</summary>
     LogStart = 4,
 
-    /// <summary>The leader, its epoch or the in-sync replicas changed, or the replica is retired.</summary>
+    /// <summary>The leader or its epoch changed, or the replica is retired.</summary>
     Leadership = 8,
 }
 

@@ -23,8 +23,17 @@ public sealed record PartitionLeadership(
     /// <summary>How many replicas may be in sync: also one that the controller was asked to add.</summary>
     public int MaximalIsrCount { get; init; } = InSyncReplicas.Count;
 
+    /// <summary>Whether the replica is no more: its log was deleted, or its disk failed.</summary>
+    public bool IsRetired { get; init; }
+
     /// <summary>Whether this broker leads, and has done so since <paramref name="epoch"/> at least.</summary>
     public bool HasLedSince(int epoch) => IsLeaderHere && LeadsSince <= epoch;
+
+    /// <summary>
+    /// Whether those who read or fetch here see no difference: the same broker leads in the same epoch. Another ISR is nothing to them.
+    /// </summary>
+    public bool IsSameToReaders(PartitionLeadership other) =>
+        LeaderEpoch == other.LeaderEpoch && LeaderId == other.LeaderId && IsLeaderHere == other.IsLeaderHere && IsRetired == other.IsRetired;
 
     internal static PartitionLeadership Of(PartitionRegistration registration, int nodeId, PartitionLeadership? before)
     {

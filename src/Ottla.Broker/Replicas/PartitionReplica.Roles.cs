@@ -25,19 +25,24 @@ public sealed partial class PartitionReplica
     /// <exception cref="LogException">KAFKA_STORAGE_ERROR: the replica cannot lead.</exception>
     public bool Update(PartitionRegistration registration)
     {
-        bool isNewEpoch;
+        PartitionLeadership before;
         Conclusion conclusion;
         using (_leaderLock.EnterScope())
         {
-            var before = _leadership;
+            before = _leadership;
             if (registration.PartitionEpoch < before.PartitionEpoch)
                 return false;
-            isNewEpoch = registration.LeaderEpoch != before.LeaderEpoch || registration.Leader != before.LeaderId;
+            var highWatermark = Log.HighWatermark;
             TakeRole(registration, before);
             conclusion = Conclude(mayExpand: true);
+            if (Log.HighWatermark != highWatermark)
+                conclusion = conclusion with { HasMoved = true }; // who leads alone has committed everything
         }
 
-        Carry(conclusion, ReplicaChange.Leadership); // waiting fetches must learn of the new leader
+        // Waiting fetches must learn of the new leader, but not of each change of the ISR; DeleteRecords waits for all replicas.
+        var isNewEpoch = !_leadership.IsSameToReaders(before);
+        Carry(conclusion, isNewEpoch ? ReplicaChange.Leadership
+            : before.Replicas.SequenceEqual(registration.Replicas) ? ReplicaChange.None : ReplicaChange.LogStart);
         return isNewEpoch;
     }
 
@@ -46,7 +51,7 @@ public sealed partial class PartitionReplica
     {
         using (_leaderLock.EnterScope())
         {
-            _leadership = _leadership with { IsLeaderHere = false };
+            _leadership = _leadership with { IsLeaderHere = false, IsRetired = true };
             _leader = null;
             Log.BeginFollowing(_leadership.LeaderEpoch); // nothing is appended any more, as nobody fetches
         }

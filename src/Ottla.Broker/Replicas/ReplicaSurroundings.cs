@@ -8,6 +8,7 @@ namespace Ottla.Broker.Replicas;
 public sealed class ReplicaSurroundings
 {
     private volatile ClusterImage _cluster = ClusterImage.Empty;
+    private CommitDeadlines? _commitDeadlines;
 
     /// <summary>This broker.</summary>
     public required int NodeId { get; init; }
@@ -23,6 +24,10 @@ public sealed class ReplicaSurroundings
 
     /// <summary>The clock.</summary>
     public required TimeProvider Time { get; init; }
+
+    /// <summary>The deadlines of requests that wait for a commit.</summary>
+    public CommitDeadlines CommitDeadlines =>
+        _commitDeadlines ?? Interlocked.CompareExchange(ref _commitDeadlines, new CommitDeadlines(Time), null) ?? _commitDeadlines!;
 
     /// <summary>Where it is told how leaders and ISRs change.</summary>
     public required ILogger Logger { get; init; }

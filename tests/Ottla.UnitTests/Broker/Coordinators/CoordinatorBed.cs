@@ -26,7 +26,7 @@ internal sealed class CoordinatorBed : IDisposable
     private int _partitionEpoch;
     private PartitionRegistration? _registration;
 
-    public CoordinatorBed(IReadOnlyDictionary<string, string>? topicConfigs = null, CoordinatorSettings? settings = null)
+    public CoordinatorBed(IReadOnlyDictionary<string, string>? topicConfigs = null, CoordinatorSettings? settings = null, bool outlivesLeaderEpoch = false)
     {
         _topicConfigs = topicConfigs ?? new Dictionary<string, string>();
         Disk = new InMemoryFileSystem(Clock);
@@ -37,6 +37,7 @@ internal sealed class CoordinatorBed : IDisposable
         {
             Name = "notes",
             TopicName = Topic,
+            OutlivesLeaderEpoch = outlivesLeaderEpoch,
             Serde = CoordinatorRecordSerde.Groups,
             CreateMachine = _ =>
             {
@@ -123,8 +124,8 @@ internal sealed class CoordinatorBed : IDisposable
         Apply(record);
     }
 
-    /// <summary>Has those who wait for the partition look again, as a change of its metadata does.</summary>
-    public void WakeWaiters() => _topics.Find(TopicId)!.Find(0)!.Update(_registration!);
+    /// <summary>Has those who wait for the partition look again, as a change of its configuration does.</summary>
+    public void WakeWaiters() => _topics.Find(TopicId)!.Find(0)!.Update(TopicSettings);
 
     /// <summary>Waits until requests are decided.</summary>
     public async Task LoadedAsync()
