@@ -21,7 +21,8 @@ internal static class ReuseEmitter
             code.Line();
             code.Line($"/// <summary>Makes <see cref=\"{field.Name}\"/> an array of elements that are as new, and belong to this object "
                 + "until its <see cref=\"Reset\"/>.</summary>");
-            code.Line($"public {field.TypeName}[] {TakeMethod(field)}(int length) => {field.Name} = {PartsOf(field)}.Take(length);");
+            var bound = IsPartOf(message, owner) ? ", ReusablePartsLimits.Many" : "";
+            code.Line($"public {field.TypeName}[] {TakeMethod(field)}(int length) => {field.Name} = {PartsOf(field)}.Take(length{bound});");
             code.Line();
         }
 
@@ -49,6 +50,10 @@ internal static class ReuseEmitter
         if (!message.FlexibleVersions.IsEmpty)
             code.Line("UnknownTaggedFields = null;");
     }
+
+    /// <summary>Whether a struct is the element of an array of the message, as a topic is.</summary>
+    private static bool IsPartOf(Message message, Struct owner) =>
+        message.Body.Fields.Exists(field => HasParts(message, field) && field.TypeName == owner.Name);
 
     private static string KeptOf(Field field) => $"_kept{field.Name}";
 
