@@ -33,6 +33,9 @@ internal sealed partial class LogSegment
     private bool _wasWritten;
     private TransactionIndex? _transactions;
 
+    /// <summary>Null until something was appended, and while the segment is idle.</summary>
+    private RecentBatches? _recent;
+
     public LogSegment(
         IFileSystem fileSystem, string directory, long baseOffset, long length, ulong jitter, long nowMs, string nameSuffix = "")
     {
@@ -137,6 +140,7 @@ internal sealed partial class LogSegment
         _needsFlush = true;
         _wasWritten = true;
         _file.Append(batches, config.SegmentBytes, config.Preallocate, config.ReserveBytes);
+        _recent ??= new RecentBatches();
         while (!batches.IsEmpty)
         {
             var batch = new RecordBatchView(batches);
@@ -144,6 +148,7 @@ internal sealed partial class LogSegment
                 _firstBatchTimestampMs = batch.MaxTimestamp;
             IndexBatch(batch, position, config.IndexIntervalBytes);
             var size = batch.SizeInBytes;
+            _recent.Add(new BatchPlace(batch.BaseOffset, batch.LastOffset, position, position + size));
             position += size;
             _bytesSinceLastIndexEntry += size;
             batches = batches[size..];
@@ -231,6 +236,9 @@ internal sealed partial class LogSegment
 
     /// <summary>Holds the file open for a reader, which releases it.</summary>
     public SharedFile Acquire() => _file.Acquire();
+
+    /// <summary>Where the batch with <paramref name="offset"/> is, if it is one of the last; null otherwise.</summary>
+    public BatchPlace? FindRecent(long offset) => _recent?.Find(offset);
 
     /// <summary>The position at which a search for <paramref name="offset"/> starts.</summary>
     public long LookupPosition(long offset, LogConfig config)
@@ -325,6 +333,7 @@ internal sealed partial class LogSegment
         var dropped = Size - end;
         if (dropped > 0)
             _file.TruncateTo(end);
+        _recent?.Clear();
         _needsFlush = true;
         _wasWritten = true;
         _bytesSinceLastIndexEntry = 0;
@@ -338,6 +347,8 @@ internal sealed partial class LogSegment
     public void ReleaseIdle(bool isActive)
     {
         _file.CloseIfIdle();
+        if (_recent?.TakeWasUsed() == false)
+            _recent = null;
         if (isActive || _needsFlush)
             return;
         _offsetIndex.File.ReleaseIfIdle();

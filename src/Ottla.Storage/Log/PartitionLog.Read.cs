@@ -191,20 +191,24 @@ public sealed partial class PartitionLog
                 $"The fetch asks for {request.MaxBytes} bytes of {Partition}; the size must not be negative.");
         var segment = _segments[index];
         var nextBaseOffset = index + 1 < _segments.Count ? _segments[index + 1].BaseOffset : long.MaxValue;
-        var searchFrom = segment.LookupPosition(startOffset, _config);
+        var first = segment.FindRecent(startOffset);
+        var searchFrom = first?.Position ?? segment.LookupPosition(startOffset, _config);
         var isBounded = bound < Math.Min(nextBaseOffset, _logEndOffset);
+        var end = isBounded ? segment.FindRecent(bound)?.Position ?? -1 : segment.Size;
         plan = new ReadPlan
         {
             Segment = segment,
+            First = first,
+            End = end,
             SearchFrom = searchFrom,
-            EndSearchFrom = isBounded ? segment.LookupPosition(bound, _config) : -1,
+            EndSearchFrom = end < 0 ? segment.LookupPosition(bound, _config) : -1,
             SizeSearchFrom = segment.LookupBoundary(searchFrom + request.MaxBytes, _config),
             Bound = bound,
             NextBaseOffset = nextBaseOffset,
             Length = segment.Size,
         };
-        var end = isBounded ? segment.LookupPositionFrom(bound, _config) : segment.Size;
-        return result with { AvailableBytes = end - searchFrom, HasMoreInLaterSegments = bound > nextBaseOffset };
+        var endAtMost = end < 0 ? segment.LookupPositionFrom(bound, _config) : end;
+        return result with { AvailableBytes = endAtMost - searchFrom, HasMoreInLaterSegments = bound > nextBaseOffset };
     }
 
     /// <summary>Finds a reader that has truncated records: returns the end of its epoch if the reader is past it (KIP-595).</summary>
@@ -228,14 +232,19 @@ public sealed partial class PartitionLog
         {
             Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
             var file = plan.File!.File;
-            isPastSegment = !TryFind(
-                file, plan.SearchFrom, plan.Length, request.StartOffset, buffer, out var start, out var firstEnd, out var firstLastOffset);
+            isPastSegment = false;
+            long start, firstEnd, firstLastOffset;
+            if (plan.First is { } first)
+                (start, firstEnd, firstLastOffset) = (first.Position, first.EndPosition, first.LastOffset);
+            else
+                isPastSegment = !TryFind(
+                    file, plan.SearchFrom, plan.Length, request.StartOffset, buffer, out start, out firstEnd, out firstLastOffset);
             if (isPastSegment || firstLastOffset >= plan.Bound)
                 return (null, upperBound, 0);
-            var end = plan.Length;
-            if (plan.EndSearchFrom >= 0 && TryFind(file, Math.Max(plan.EndSearchFrom, start), plan.Length, plan.Bound, buffer,
-                out var boundary, out _, out _))
-                end = boundary;
+            var end = plan.End;
+            if (end < 0)
+                end = TryFind(file, Math.Max(plan.EndSearchFrom, start), plan.Length, plan.Bound, buffer, out var boundary, out _, out _)
+                    ? boundary : plan.Length;
             var availableBytes = end - start;
             if (availableBytes > request.MaxBytes)
                 end = FindLastBoundary(file, Math.Max(plan.SizeSearchFrom, start), end, start + request.MaxBytes, buffer, ref upperBound);
@@ -416,10 +425,16 @@ public sealed partial class PartitionLog
         /// <summary>The valid bytes of the segment.</summary>
         public long Length;
 
+        /// <summary>The first batch; null when it is to be looked for.</summary>
+        public BatchPlace? First;
+
+        /// <summary>Where the batches below the bound end; -1 when that is to be looked for.</summary>
+        public long End;
+
         /// <summary>Where to look for the first batch.</summary>
         public long SearchFrom;
 
-        /// <summary>Where to look for the bound; -1 when the whole segment is below it.</summary>
+        /// <summary>Where to look for the bound, if it is to be looked for.</summary>
         public long EndSearchFrom;
 
         /// <summary>A batch boundary that surely is within the wanted size.</summary>
