@@ -115,7 +115,7 @@ internal sealed class BrokerRole
             loggers.CreateLogger(nameof(TransactionHost)));
         shared.Loader.Register(groups); // after the replicas: they read and write their logs
         shared.Loader.Register(transactions.Coordinators);
-        parts.Add("ending the transaction coordinators", transactions.Coordinators.Close);
+        parts.Add("ending the transaction coordinators", transactions.Dispose);
 
         var followerSessions = new FollowerSessions(
             new FollowerReader(
@@ -204,6 +204,7 @@ internal sealed class BrokerRole
     private static ReplicaFetchers CreateFetchers(SharedNode shared, IConnectionSecurity? security)
     {
         var config = shared.Config;
+        var logger = shared.Loggers.CreateLogger(nameof(ReplicaFetcher));
         var host = new FetcherHost
         {
             BrokerId = config.NodeId,
@@ -216,7 +217,8 @@ internal sealed class BrokerRole
             Transport = shared.Platform.Transport,
             Buffers = shared.Buffers,
             Time = shared.Time,
-            Logger = shared.Loggers.CreateLogger(nameof(ReplicaFetcher)),
+            Logger = logger,
+            RetryLogger = new LimitedLogger(logger, shared.Time),
         };
         return new ReplicaFetchers(
             host, () => shared.Config, shared.Background, shared.Loggers.CreateLogger(nameof(ReplicaFetchers)));

@@ -67,6 +67,7 @@ public static class EffectiveConfigs
             // Replication.
             "num.replica.fetchers", "replica.fetch.max.bytes", "replica.fetch.wait.max.ms", "replica.fetch.backoff.ms",
             "replica.fetch.min.bytes", "replica.fetch.response.max.bytes", "replica.socket.timeout.ms", "replica.selector.class",
+            "replica.socket.receive.buffer.bytes",
             "leader.replication.throttled.rate", "follower.replication.throttled.rate", "replication.quota.window.num",
             "replication.quota.window.size.seconds",
 

@@ -13,7 +13,7 @@ internal static class ConnectionSetup
     public static async ValueTask<SecuredConnection> ConnectAsync(
         ITransport transport, NodeAddress address, RequestChannelOptions options, CancellationToken cancellation)
     {
-        var connection = await transport.ConnectAsync(address.EndPoint, cancellation);
+        var connection = await transport.ConnectAsync(address.EndPoint, options.BufferSizes, cancellation);
         if (options.Security is not { } security)
             return new SecuredConnection(connection, null);
         try

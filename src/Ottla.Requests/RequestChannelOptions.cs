@@ -51,6 +51,9 @@ public sealed record RequestChannelOptions
     /// </summary>
     public int ExpectedAnswerBytes { get; init; }
 
+    /// <summary>The buffers of the socket.</summary>
+    public SocketBufferSizes BufferSizes { get; init; } = SocketBufferSizes.OperatingSystemDefaults;
+
     /// <summary>The name of this software in ApiVersions (KIP-511).</summary>
     public string SoftwareName { get; init; } = "ottla";
 

@@ -3,9 +3,9 @@ using Microsoft.Extensions.Logging;
 namespace Ottla.Broker.Server;
 
 /// <summary>
-/// A logger for messages that clients can trigger at will. It writes <see cref="LinesPerWindow"/> lines of each kind per
-/// <see cref="Window"/>, and then how many it left out, so that one client can neither flood the log nor hide other messages. Thread-safe;
-/// lives as long as its server.
+/// A logger for messages that clients, or a failure that lasts, can trigger at will. It writes <see cref="LinesPerWindow"/> lines of each
+/// kind per <see cref="Window"/>, and then how many it left out, so that one cause can neither flood the log nor hide other messages.
+/// Thread-safe; lives as long as its owner.
 /// </summary>
 /// <remarks>A kind is a message of <see cref="LoggerMessageAttribute"/>, so there are few. Lines for developers pass.</remarks>
 internal sealed partial class LimitedLogger(ILogger logger, TimeProvider time) : ILogger, IDisposable

@@ -23,6 +23,13 @@ public interface ITransport
     /// <param name="cancellationToken">Cancels the attempt; nothing else limits how long it takes.</param>
     /// <exception cref="SocketException">The peer cannot be reached.</exception>
     ValueTask<ITransportConnection> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken);
+
+    /// <inheritdoc cref="ConnectAsync(EndPoint, CancellationToken)"/>
+    /// <param name="endpoint">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/> that the transport resolves.</param>
+    /// <param name="sizes">The buffer sizes of the socket. Transports without sockets have none.</param>
+    /// <param name="cancellationToken">Cancels the attempt; nothing else limits how long it takes.</param>
+    ValueTask<ITransportConnection> ConnectAsync(EndPoint endpoint, SocketBufferSizes sizes, CancellationToken cancellationToken) =>
+        ConnectAsync(endpoint, cancellationToken);
 }
 
 /// <summary>
@@ -88,7 +95,10 @@ public interface ITransportConnection : IAsyncDisposable
     void Abort();
 }
 
-/// <summary>Socket buffers as configured by <c>socket.send.buffer.bytes</c> and <c>socket.receive.buffer.bytes</c>.</summary>
+/// <summary>
+/// Socket buffers as configured by <c>socket.send.buffer.bytes</c>, <c>socket.receive.buffer.bytes</c> and
+/// <c>replica.socket.receive.buffer.bytes</c>.
+/// </summary>
 /// <param name="SendBytes">SO_SNDBUF in bytes; -1 keeps the default of the operating system.</param>
 /// <param name="ReceiveBytes">SO_RCVBUF in bytes; -1 keeps the default of the operating system.</param>
 public readonly record struct SocketBufferSizes(int SendBytes, int ReceiveBytes)
@@ -98,4 +108,13 @@ public readonly record struct SocketBufferSizes(int SendBytes, int ReceiveBytes)
 
     /// <summary>Both sizes at the default of the operating system.</summary>
     public static SocketBufferSizes OperatingSystemDefaults => new(OperatingSystemDefault, OperatingSystemDefault);
+
+    /// <summary>Gives a socket these sizes: before it connects, because TCP agrees then on what a window can be.</summary>
+    internal void ApplyTo(Socket socket)
+    {
+        if (SendBytes != OperatingSystemDefault)
+            socket.SendBufferSize = SendBytes;
+        if (ReceiveBytes != OperatingSystemDefault)
+            socket.ReceiveBufferSize = ReceiveBytes;
+    }
 }

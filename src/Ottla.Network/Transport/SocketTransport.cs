@@ -24,12 +24,18 @@ public sealed class SocketTransport(TimeProvider time, ILogger? logger = null) :
     }
 
     /// <inheritdoc/>
-    public async ValueTask<ITransportConnection> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken)
+    public ValueTask<ITransportConnection> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken) =>
+        ConnectAsync(endpoint, SocketBufferSizes.OperatingSystemDefaults, cancellationToken);
+
+    /// <inheritdoc/>
+    public async ValueTask<ITransportConnection> ConnectAsync(
+        EndPoint endpoint, SocketBufferSizes sizes, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(endpoint);
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
         {
+            sizes.ApplyTo(socket);
             await socket.ConnectAsync(endpoint, cancellationToken);
             return new SocketConnection(socket);
         }

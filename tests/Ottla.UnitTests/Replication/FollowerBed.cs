@@ -3,6 +3,7 @@ using Ottla.Broker;
 using Ottla.Broker.Directories;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Replicas.Fetching;
+using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
@@ -64,6 +65,7 @@ internal sealed class FollowerBed : IAsyncDisposable
             Buffers = Buffers,
             Time = Clock,
             Logger = Log.Logger,
+            RetryLogger = new LimitedLogger(Log.Logger, Clock),
         };
         _fetchers = new ReplicaFetchers(Host, () => Config, _background, Log.Logger);
         _replicas = new ReplicaManager(

@@ -43,6 +43,12 @@ public sealed record CoordinatorDefinition<TCommand>
     public int BaseSequence { get; init; } = RecordBatchLayout.NoSequence;
 
     /// <summary>
+    /// Whether a machine goes on when the same broker begins another leader epoch. As in Kafka, coordinators of groups do: nobody else has
+    /// written to the log, and their members need not notice. Coordinators of transactions begin anew, as their epoch is in the markers.
+    /// </summary>
+    public bool OutlivesLeaderEpoch { get; init; }
+
+    /// <summary>
     /// Carries out an output of a machine after its records are committed. The loop of the partition calls it: it starts the work and
     /// returns.
     /// </summary>

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Replicas;
+using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Protocol;
 using Ottla.StateMachines.Coordinators;
@@ -18,8 +19,10 @@ namespace Ottla.Broker.Hosts.Coordinators;
 /// <typeparam name="TCommand">The base of the machines' commands.</typeparam>
 public sealed partial class CoordinatorHost<TCommand>(
     CoordinatorDefinition<TCommand> definition, int nodeId, HostedTopics topics, Func<BrokerConfig> config, TimeProvider time,
-    ILogger logger) : IMetadataPublisher
+    ILogger logger) : IMetadataPublisher, IDisposable
 {
+    /// <summary>A full disk fails every write, and each failure has a line.</summary>
+    private readonly LimitedLogger _logger = new(logger, time);
     private readonly ConcurrentDictionary<int, CoordinatorShard<TCommand>> _shards = new();
     private volatile int _partitionCount;
     private volatile bool _isClosed;
@@ -133,7 +136,10 @@ public sealed partial class CoordinatorHost<TCommand>(
         _isClosed = true;
         foreach (var partition in Partitions)
             Stop(partition);
+        _logger.Dispose();
     }
+
+    void IDisposable.Dispose() => Close();
 
     /// <summary>Stops and starts the coordinator of a partition as the metadata says.</summary>
     /// <returns>An action that starts the load; null when there is nothing to load.</returns>
@@ -142,14 +148,15 @@ public sealed partial class CoordinatorHost<TCommand>(
         var index = change.Partition.Partition;
         var known = _shards.GetValueOrDefault(index);
         var isLedHere = change.New is { } partition && partition.Leader == nodeId;
-        if (known is not null && isLedHere && known.TopicId == change.TopicId && known.LeaderEpoch == change.New!.LeaderEpoch)
+        if (known is not null && isLedHere && known.TopicId == change.TopicId
+            && (known.LeaderEpoch == change.New!.LeaderEpoch || known.OutlivesLeaderEpoch(topics.Find(change.TopicId)?.Find(index))))
             return null;
         if (known is not null && (isLedHere || known.TopicId == change.TopicId))
             Stop(index);
         if (!isLedHere || _isClosed || topics.Find(change.TopicId)?.Find(index) is not { } replica)
             return null;
         var shard = new CoordinatorShard<TCommand>(
-            definition, new CoordinatorPartition(index, change.New!.LeaderEpoch), replica, config, time, logger);
+            definition, new CoordinatorPartition(index, change.New!.LeaderEpoch), replica, config, time, _logger);
         _shards[index] = shard;
         var predecessor = known?.Ended ?? Task.CompletedTask;
         return () => shard.Start(predecessor);

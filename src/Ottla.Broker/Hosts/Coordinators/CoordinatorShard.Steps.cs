@@ -172,7 +172,8 @@ internal sealed partial class CoordinatorShard<TCommand>
     }
 
     private AppendOutcome Append(CoordinatorBatch batch, Instant now) =>
-        _replica.AppendAsCoordinator(batch.Take(Settings.CachedBufferBytesMax), _partition.LeaderEpoch, transactionVersion: 0, now, _guard);
+        _replica.AppendAsCoordinator(
+            batch.Take(Settings.CachedBufferBytesMax), EpochIn(_replica.Leadership), transactionVersion: 0, now, _guard);
 
     private bool TryAddOneByOne(Instant now, CoordinatorSettings settings, out ErrorCode refusal)
     {
@@ -230,7 +231,7 @@ internal sealed partial class CoordinatorShard<TCommand>
             return ErrorCode.UnknownServerError;
         }
 
-        return CoordinatorErrors.OfAppend(_replica.CheckCoordinatorAppend(_partition.LeaderEpoch).ErrorCode);
+        return CoordinatorErrors.OfAppend(_replica.CheckCoordinatorAppend(EpochIn(_replica.Leadership)).ErrorCode);
     }
 
     private void FailStep(ErrorCode error, ReplyTo? replyTo)
@@ -296,7 +297,7 @@ internal sealed partial class CoordinatorShard<TCommand>
             return;
         var type = isCommit ? ControlRecordType.Commit : ControlRecordType.Abort;
         var marker = ControlBatches.BuildEndTransactionMarker(type, coordinatorEpoch, producer.Id, producer.Epoch, now.UnixMilliseconds);
-        var outcome = _replica.AppendAsCoordinator(marker, _partition.LeaderEpoch, transactionVersion, now);
+        var outcome = _replica.AppendAsCoordinator(marker, EpochIn(_replica.Leadership), transactionVersion, now);
         if (outcome.ErrorCode != ErrorCode.None)
         {
             Answer(new FailedReply(replyTo, new ApiError(outcome.ErrorCode, outcome.ErrorMessage)));

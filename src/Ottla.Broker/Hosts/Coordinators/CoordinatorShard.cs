@@ -39,6 +39,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     private Queue<Action> _taken = new();
     private bool _isDraining;
     private volatile bool _isClosing;
+    private volatile bool _hasFailed;
 
     // The fields below belong to the task that runs the loop.
     private ICoordinatorMachine<TCommand>? _machine;
@@ -70,8 +71,15 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     /// <summary>The id of the topic. A new topic of the same name has another id.</summary>
     public Uuid TopicId => _replica.TopicId;
 
-    /// <summary>The leader epoch of this coordinator.</summary>
+    /// <summary>The leader epoch in which this coordinator began.</summary>
     public int LeaderEpoch => _partition.LeaderEpoch;
+
+    /// <summary>
+    /// Whether it goes on in a later leader epoch: this broker has led without a pause, and the coordinator works or is being loaded.
+    /// </summary>
+    public bool OutlivesLeaderEpoch(PartitionReplica? replica) =>
+        _definition.OutlivesLeaderEpoch && !_hasFailed && ReferenceEquals(replica, _replica)
+        && _replica.Leadership.HasLedSince(_partition.LeaderEpoch);
 
     /// <summary>Completes when the coordinator is closed and no longer uses the log.</summary>
     public Task Ended => _ended.Task;
@@ -193,7 +201,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         catch (Exception e) // another bug: if the loop ended, no request would get an answer
         {
             LogGivenUp(_replica.Partition, e);
-            (_machine, _isLoading, _isBroken) = (null, false, true);
+            (_machine, _isLoading, _isBroken, _hasFailed) = (null, false, true, true);
             _loadNumber++;
             foreach (var waiter in _waiting.Values)
                 waiter.Fail(new ApiError(ErrorCode.NotCoordinator));
@@ -202,6 +210,10 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
             _outputs.Clear();
         }
     }
+
+    /// <summary>The leader epoch that it writes in while a leadership is in force.</summary>
+    private int EpochIn(PartitionLeadership leadership) =>
+        _definition.OutlivesLeaderEpoch && leadership.HasLedSince(_partition.LeaderEpoch) ? leadership.LeaderEpoch : _partition.LeaderEpoch;
 
     /// <summary>Starts to load the log. Only one load runs at a time: a running one is abandoned first.</summary>
     private void BeginLoad(Task predecessor)
@@ -234,7 +246,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         bool MayGoOn() => !_isClosing
             && number == Volatile.Read(ref _loadNumber)
             && _replica.Leadership is { IsLeaderHere: true } leadership
-            && leadership.LeaderEpoch == _partition.LeaderEpoch;
+            && leadership.LeaderEpoch == EpochIn(leadership);
     }
 
     private void EndLoad(int number, ICoordinatorMachine<TCommand>? machine, long? end)
@@ -242,6 +254,7 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         if (number != _loadNumber)
             return; // a newer load has started
         _isLoading = false;
+        _hasFailed = machine is null || end is null;
         if (machine is null || end is null || _isClosing)
         {
             Abandon(ErrorCode.NotCoordinator, isEnd: true);

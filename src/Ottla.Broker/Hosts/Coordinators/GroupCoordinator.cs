@@ -22,6 +22,7 @@ internal static class GroupCoordinator
             Name = "group coordinator",
             TopicName = TopicNames.ConsumerOffsets,
             BaseSequence = 0,
+            OutlivesLeaderEpoch = true,
             Serde = CoordinatorRecordSerde.Groups,
             CreateMachine = partition => new GroupMachine(
                 new Prng(Mix(Mix(Mix(seed, (ulong)partition.Partition), (ulong)partition.LeaderEpoch), Interlocked.Increment(ref made)))),

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Replicas;
+using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -15,12 +16,12 @@ namespace Ottla.Broker.Hosts.Transactions;
 /// their outputs.
 /// </summary>
 /// <remarks>Lives as long as the node; all connections use it.</remarks>
-public sealed partial class TransactionHost : ITransactionCoordinators
+public sealed partial class TransactionHost : ITransactionCoordinators, IDisposable
 {
     private readonly TransactionMarkerSender _markers;
     private readonly Func<ValueTask<long>> _nextProducerId;
     private readonly BackgroundWork _background;
-    private readonly ILogger _logger;
+    private readonly LimitedLogger _logger; // markers that cannot be written are tried again all the time
 
     /// <summary>Coordinators that follow the metadata once they are registered.</summary>
     /// <param name="nodeId">This node.</param>
@@ -44,7 +45,7 @@ public sealed partial class TransactionHost : ITransactionCoordinators
         _markers = markers;
         _nextProducerId = nextProducerId;
         _background = background;
-        _logger = logger;
+        _logger = new LimitedLogger(logger, time);
         var definition = new CoordinatorDefinition<TransactionCommand>
         {
             Name = "transaction coordinator",
@@ -59,6 +60,13 @@ public sealed partial class TransactionHost : ITransactionCoordinators
 
     /// <summary>The machines: commands go here.</summary>
     public CoordinatorHost<TransactionCommand> Coordinators { get; }
+
+    /// <summary>Stops all coordinators.</summary>
+    public void Dispose()
+    {
+        Coordinators.Close();
+        _logger.Dispose();
+    }
 
     /// <inheritdoc/>
     public async ValueTask AddPartitionsAsync(

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Network.Buffers;
 using Ottla.Network.Transport;
@@ -62,6 +63,11 @@ internal sealed class FetcherHost
     /// <summary>The log for people.</summary>
     public required ILogger Logger { get; init; }
 
+    /// <summary>
+    /// The same for what each partition tries again and again, as on a full disk. Owned by <see cref="ReplicaFetchers"/>.
+    /// </summary>
+    public required LimitedLogger RetryLogger { get; init; }
+
     /// <summary>Bounds the memory of answers.</summary>
     public MemoryBudget Budget { get; } = new(AnswerBytesMax);
 
@@ -80,6 +86,10 @@ internal sealed class FetcherHost
         ConnectTimeout = TimeSpan.FromMilliseconds(config.ReplicaSocketTimeoutMs),
         RequestTimeout = TimeSpan.FromMilliseconds(config.RequestTimeoutMs),
         AnswerBytesMax = int.MaxValue, // the first batch comes whole, however long it is
+        // As with socket.receive.buffer.bytes (docs/adr/0006): Kafka's default would switch off the kernel's own tuning.
+        BufferSizes = config.IsSet("replica.socket.receive.buffer.bytes") && config.ReplicaSocketReceiveBufferBytes > 0
+            ? SocketBufferSizes.OperatingSystemDefaults with { ReceiveBytes = config.ReplicaSocketReceiveBufferBytes }
+            : SocketBufferSizes.OperatingSystemDefaults,
         ExpectedAnswerBytes = (int)Math.Min(config.ReplicaFetchResponseMaxBytes + 1024L * 1024, int.MaxValue),
     };
 }

@@ -167,7 +167,8 @@ internal sealed partial class ReplicaFetcher
         if (isLost)
             LogLost(_logger, partition.Replica.Partition, LeaderId, failure.Message);
         else
-            LogNotAppended(_logger, partition.Replica.Partition, partition.FetchOffset, LeaderId, failure.ErrorCode, failure.Message);
+            LogNotAppended(
+                _host.RetryLogger, partition.Replica.Partition, partition.FetchOffset, LeaderId, failure.ErrorCode, failure.Message);
     }
 
     private void LogPartitionError(FetcherPartition<PartitionReplica> partition, ErrorCode error)
@@ -177,7 +178,8 @@ internal sealed partial class ReplicaFetcher
             or ErrorCode.UnknownTopicId or ErrorCode.UnknownTopicOrPartition)
             LogExpectedError(_logger, LeaderId, partition.Replica.Partition, error);
         else
-            LogUnexpectedError(_logger, LeaderId, partition.Replica.Partition, partition.FetchOffset, error, _host.Options.BackoffMs);
+            LogUnexpectedError(
+                _host.RetryLogger, LeaderId, partition.Replica.Partition, partition.FetchOffset, error, _host.Options.BackoffMs);
     }
 
     [LoggerMessage(

@@ -104,6 +104,7 @@ internal sealed partial class ReplicaFetchers(
         }
 
         await Task.WhenAll(ending);
+        host.RetryLogger.Dispose();
     }
 
     /// <summary>Which fetcher of a leader has a partition, as Kafka chooses it.</summary>

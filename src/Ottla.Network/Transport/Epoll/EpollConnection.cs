@@ -51,7 +51,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
 
     /// <summary>Opens a connection.</summary>
     public static async ValueTask<ITransportConnection> ConnectAsync(
-        IPEndPoint endpoint, EpollLoop loop, CancellationToken cancellationToken)
+        IPEndPoint endpoint, SocketBufferSizes sizes, EpollLoop loop, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var connection = new EpollConnection(
@@ -59,6 +59,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         { RemoteEndPoint = endpoint };
         try
         {
+            sizes.ApplyTo(connection._socket);
             await connection._sending.ConnectAsync(endpoint, cancellationToken);
             connection.LocalEndPoint = LinuxSockets.LocalEndPointOf(connection._handle, endpoint);
             return connection;

@@ -26,11 +26,16 @@ public sealed class EpollTransport(int loops, TimeProvider time, ILogger? logger
     }
 
     /// <inheritdoc/>
-    public async ValueTask<ITransportConnection> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken)
+    public ValueTask<ITransportConnection> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken) =>
+        ConnectAsync(endpoint, SocketBufferSizes.OperatingSystemDefaults, cancellationToken);
+
+    /// <inheritdoc/>
+    public async ValueTask<ITransportConnection> ConnectAsync(
+        EndPoint endpoint, SocketBufferSizes sizes, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(endpoint);
         if (endpoint is IPEndPoint address)
-            return await EpollConnection.ConnectAsync(address, NextLoop(), cancellationToken);
+            return await EpollConnection.ConnectAsync(address, sizes, NextLoop(), cancellationToken);
         var name = endpoint as DnsEndPoint ?? throw new ArgumentException(
             $"Cannot connect to an address of type {endpoint.GetType().Name}: give an IP endpoint or a DNS endpoint.", nameof(endpoint));
         SocketException? last = null;
@@ -38,7 +43,7 @@ public sealed class EpollTransport(int loops, TimeProvider time, ILogger? logger
         {
             try
             {
-                return await EpollConnection.ConnectAsync(new IPEndPoint(candidate, name.Port), NextLoop(), cancellationToken);
+                return await EpollConnection.ConnectAsync(new IPEndPoint(candidate, name.Port), sizes, NextLoop(), cancellationToken);
             }
             catch (SocketException e)
             {

@@ -34,6 +34,38 @@ public sealed class CoordinatorHostTests
         Assert.Equal("a,c", await bed.ReadAsync());
     }
 
+    /// <summary>As Kafka's coordinators of groups: their members need not notice.</summary>
+    [Fact]
+    public async Task A_machine_may_go_on_in_the_next_epoch_of_the_same_leader()
+    {
+        using var bed = new CoordinatorBed(outlivesLeaderEpoch: true);
+        await bed.LeadAsync(epoch: 1);
+        await bed.WriteAsync("a");
+        var machine = bed.Machine;
+        var waiting = bed.SubmitAsync(new NoteAt(bed.Now.AddMilliseconds(1000)));
+        bed.Elect(CoordinatorBed.NodeId, epoch: 2);
+        Assert.Equal(1, await bed.WriteAsync("b")); // in the new epoch
+        Assert.Same(machine, bed.Machine);
+        Assert.False(machine.IsUnloaded);
+        Assert.Equal(2, bed.Log.FollowerPosition().LatestEpoch);
+        bed.Clock.AdvanceMs(1000);
+        await waiting;
+
+        // After another leader it begins anew, and so it does after a failure.
+        bed.Elect(leader: 5, epoch: 3);
+        await bed.LeadAsync(epoch: 4);
+        Assert.NotSame(machine, bed.Machine);
+        Assert.True(machine.IsUnloaded);
+        Assert.Equal(machine.Notes, bed.Machine.Notes);
+        bed.BeforeLoad = _ => throw new InvalidOperationException("a bug");
+        bed.Elect(leader: 5, epoch: 5);
+        bed.Elect(CoordinatorBed.NodeId, epoch: 6);
+        Assert.Equal(ErrorCode.NotCoordinator, await UntilLoadedOrFailed(bed));
+        bed.BeforeLoad = _ => { };
+        await bed.LeadAsync(epoch: 7);
+        Assert.Equal(machine.Notes, bed.Machine.Notes);
+    }
+
     [Fact]
     public async Task Only_the_coordinator_answers()
     {
