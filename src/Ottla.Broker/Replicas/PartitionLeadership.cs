@@ -33,7 +33,8 @@ public sealed record PartitionLeadership(
     /// Whether those who read or fetch here see no difference: the same broker leads in the same epoch. Another ISR is nothing to them.
     /// </summary>
     public bool IsSameToReaders(PartitionLeadership other) =>
-        LeaderEpoch == other.LeaderEpoch && LeaderId == other.LeaderId && IsLeaderHere == other.IsLeaderHere && IsRetired == other.IsRetired;
+        LeaderEpoch == other.LeaderEpoch && LeaderId == other.LeaderId
+        && IsLeaderHere == other.IsLeaderHere && IsRetired == other.IsRetired;
 
     internal static PartitionLeadership Of(PartitionRegistration registration, int nodeId, PartitionLeadership? before)
     {

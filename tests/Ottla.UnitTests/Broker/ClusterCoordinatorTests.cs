@@ -37,7 +37,8 @@ public sealed class ClusterCoordinatorTests
         {
             classic = await client.JoinAndSyncAsync("g");
             consumer = await HeartbeatAsync(client, memberEpoch: 0, "t");
-            Assert.Equal(ErrorCode.None, await client.CommitAsync("g", "t", 1, memberId: classic.MemberId, generationId: classic.GenerationId));
+            Assert.Equal(
+                ErrorCode.None, await client.CommitAsync("g", "t", 1, memberId: classic.MemberId, generationId: classic.GenerationId));
             Assert.Equal(ErrorCode.None, await client.CommitAsync("c", "t", 2, memberId: "m", generationId: consumer.MemberEpoch));
         }
 

@@ -35,7 +35,8 @@ public sealed class SocketBufferTests
     {
         Assert.Equal(SocketBufferSizes.OperatingSystemDefaults, SizesOf());
         Assert.Equal(
-            SocketBufferSizes.OperatingSystemDefaults with { ReceiveBytes = 65_536 }, SizesOf(("replica.socket.receive.buffer.bytes", "65536")));
+            SocketBufferSizes.OperatingSystemDefaults with { ReceiveBytes = 65_536 },
+            SizesOf(("replica.socket.receive.buffer.bytes", "65536")));
         Assert.Equal(SocketBufferSizes.OperatingSystemDefaults, SizesOf(("replica.socket.receive.buffer.bytes", "-1")));
 
         static SocketBufferSizes SizesOf(params (string Name, string Value)[] configs) => FetcherHost.ConnectionOf(

@@ -9,8 +9,8 @@ using Ottla.StateMachines.Replication;
 namespace Ottla.UnitTests.Replication;
 
 /// <summary>
-/// What followers of a cluster of Apache Kafka 4.4.0 asked their leaders for (tests/golden/cluster): after the same answers ours ask for the
-/// same, byte for byte.
+/// What followers of a cluster of Apache Kafka 4.4.0 asked their leaders for (tests/golden/cluster): after the same answers ours ask for
+/// the same, byte for byte.
 /// </summary>
 public sealed class RecordedFollowerTests
 {
@@ -70,7 +70,10 @@ public sealed class RecordedFollowerTests
         Accept(machine, new FetchResponse
         {
             SessionId = first.SessionId,
-            Responses = [new() { TopicId = new Uuid(9, 9), Partitions = [new() { PartitionIndex = 1, HighWatermark = 17, LogStartOffset = 0 }] }],
+            Responses =
+            [
+                new() { TopicId = new Uuid(9, 9), Partitions = [new() { PartitionIndex = 1, HighWatermark = 17, LogStartOffset = 0 }] },
+            ],
         });
         IdleUntil(machine, exchanges[0]);
         FollowAsNamed(machine, first);

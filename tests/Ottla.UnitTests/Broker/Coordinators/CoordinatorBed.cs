@@ -26,7 +26,8 @@ internal sealed class CoordinatorBed : IDisposable
     private int _partitionEpoch;
     private PartitionRegistration? _registration;
 
-    public CoordinatorBed(IReadOnlyDictionary<string, string>? topicConfigs = null, CoordinatorSettings? settings = null, bool outlivesLeaderEpoch = false)
+    public CoordinatorBed(
+        IReadOnlyDictionary<string, string>? topicConfigs = null, CoordinatorSettings? settings = null, bool outlivesLeaderEpoch = false)
     {
         _topicConfigs = topicConfigs ?? new Dictionary<string, string>();
         Disk = new InMemoryFileSystem(Clock);
