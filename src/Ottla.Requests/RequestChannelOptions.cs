@@ -1,3 +1,4 @@
+using Ottla.Network.Transport;
 using Ottla.Requests.Security;
 
 namespace Ottla.Requests;
