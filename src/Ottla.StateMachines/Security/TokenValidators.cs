@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Ottla.Configuration.Security;
@@ -163,8 +164,8 @@ public sealed class UnsecuredTokenValidator(JaasLogin? login) : ITokenValidator
     private readonly string _scopeClaim = login?.Option("unsecuredValidatorScopeClaimName") ?? "scope";
     private readonly string[] _requiredScopes = login?.Option("unsecuredValidatorRequiredScope")?.Split(
         ' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
-    private readonly long _skewMs = long.TryParse(login?.Option("unsecuredValidatorAllowableClockSkewMs"), out var skew) && skew >= 0 ? skew
-        : 0;
+    private readonly long _skewMs = long.TryParse(
+        login?.Option("unsecuredValidatorAllowableClockSkewMs"), NumberStyles.None, CultureInfo.InvariantCulture, out var skew) ? skew : 0;
 
     /// <inheritdoc/>
     public TokenVerdict Validate(string token, Instant now)

@@ -165,7 +165,7 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
             ["TOKENS"] = BrokerProcess.FindFreePort(),
         };
 
-        private readonly RSA _tokenKey = RSA.Create(2048);
+        private RSAParameters _tokenKey;
 
         private BrokerProcess? _broker;
 
@@ -190,13 +190,14 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
         /// <param name="kind">What is wrong with it; <c>good</c> when nothing is.</param>
         public string SignedToken(string kind)
         {
-            using var stranger = RSA.Create(2048);
+            using var key = RSA.Create(2048);
+            if (kind != "forged")
+                key.ImportParameters(_tokenKey);
             var end = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + (kind == "expired" ? -600 : 600);
             var issuer = kind == "foreign" ? "https://evil.test" : "https://issuer.test";
             var header = kind == "unsigned" ? "{\"alg\":\"none\"}" : "{\"alg\":\"RS256\",\"kid\":\"k1\"}";
             var claims = $"{{\"sub\":\"alice\",\"iss\":\"{issuer}\",\"aud\":\"kafka\",\"iat\":{end - 1200},\"exp\":{end}}}";
             var signed = $"{Encode(header)}.{Encode(claims)}";
-            var key = kind == "forged" ? stranger : _tokenKey;
             var signature = kind == "unsigned" ? []
                 : key.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
             return $"{signed}.{Encode(signature)}";
@@ -221,7 +222,6 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
             if (_broker is not null)
                 await _broker.DisposeAsync();
             Directory.Delete(_directory, recursive: true);
-            _tokenKey.Dispose();
         }
 
         private Dictionary<string, string> Settings()
@@ -274,10 +274,12 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
 
         private void WriteKeySet()
         {
-            var key = _tokenKey.ExportParameters(includePrivateParameters: false);
+            using (var key = RSA.Create(2048))
+                _tokenKey = key.ExportParameters(includePrivateParameters: true);
             File.WriteAllText(
                 Path.Combine(_directory, "jwks.json"),
-                $"{{\"keys\":[{{\"kty\":\"RSA\",\"kid\":\"k1\",\"n\":\"{Encode(key.Modulus!)}\",\"e\":\"{Encode(key.Exponent!)}\"}}]}}");
+                $"{{\"keys\":[{{\"kty\":\"RSA\",\"kid\":\"k1\",\"n\":\"{Encode(_tokenKey.Modulus!)}\","
+                    + $"\"e\":\"{Encode(_tokenKey.Exponent!)}\"}}]}}");
         }
 
         private static string Encode(string text) => Encode(Encoding.ASCII.GetBytes(text));

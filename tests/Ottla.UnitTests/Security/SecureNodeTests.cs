@@ -1,7 +1,5 @@
-using System.Net;
 using System.Security.Authentication;
 using System.Text;
-using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker.Security;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
