@@ -63,8 +63,9 @@ public sealed class ScramServer(ScramMechanism mechanism, IScramCredentials cred
     private SaslStep Verify(ScramClientFinal final)
     {
         var (first, challenge, entry) = (_first!, _challenge!, _entry!);
-        // Kafka's server did not compare the nonce (CVE-2024-56128).
-        if (final.Nonce != challenge.Nonce)
+        // Kafka's server did not compare the nonce (CVE-2024-56128). librdkafka before 2.6.1 says its own part twice: that is the whole
+        // nonce all the same, and the proof covers it.
+        if (final.Nonce != challenge.Nonce && final.Nonce != first.Nonce + challenge.Nonce)
             return SaslStep.Refuse($"user {LogName.Of(first.UserName)}: the nonce of the last message is not that of this login");
         var signed = Encoding.ASCII.GetBytes($"{first.Bare},{challenge.Text},{final.WithoutProof}");
         var storedKey = entry.Credential.StoredKey.AsSpan();

@@ -51,6 +51,20 @@ public sealed class LoginLessonsTests
         Assert.Contains("nonce", step.Failure!.LogReason, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_client_may_say_its_nonce_twice_as_librdkafka_did_before_2_6_1()
+    {
+        var server = new ScramServer(ScramMechanism.Sha256, Users(("alice", "secret")), "server");
+        var first = ScramClientFirst.Create("alice", "client", isToken: false);
+        var challenge = ScramServerFirst.Parse(server.Evaluate(first.ToBytes(), s_now).Response);
+        var (mechanism, nonce) = (ScramMechanism.Sha256, "client" + challenge.Nonce);
+        var clientKey = mechanism.ClientKey(mechanism.SaltedPassword("secret", challenge.Salt, challenge.Iterations));
+        var withoutProof = ScramClientFinal.TextWithoutProof(nonce);
+        var signed = Encoding.ASCII.GetBytes($"{first.Bare},{challenge.Text},{withoutProof}");
+        var proof = mechanism.Combine(clientKey, mechanism.Hmac(mechanism.Hash(clientKey), signed));
+        Assert.Equal("alice", server.Evaluate(new ScramClientFinal(nonce, proof, withoutProof).ToBytes(), s_now).Identity?.Name);
+    }
+
     [Theory]
     [InlineData("com.sun.security.auth.module.JndiLoginModule required user.provider.url=\"ldap://evil\";")]
     [InlineData("com.sun.security.auth.module.LdapLoginModule required userProvider=\"ldap://evil\";")]
