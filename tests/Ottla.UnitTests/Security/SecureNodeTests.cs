@@ -1,6 +1,5 @@
 using System.Security.Authentication;
 using System.Text;
-using Ottla.Broker.Security;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Security;

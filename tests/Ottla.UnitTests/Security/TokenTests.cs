@@ -2,7 +2,6 @@ using System.Buffers.Text;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
-using Ottla.Configuration;
 using Ottla.Configuration.Security;
 using Ottla.Kernel;
 using Ottla.Protocol.Sasl;
