@@ -52,6 +52,9 @@ public sealed class BrokerNode : IAsyncDisposable
     /// <summary>What is served on every listener of the broker.</summary>
     internal ApiTable Apis => Broker.Apis;
 
+    /// <summary>What is served on every listener of the controller; null on a node that is none.</summary>
+    internal ApiTable? ControllerApis => _controller?.Apis;
+
     /// <summary>The replicas of this node.</summary>
     internal HostedTopics Topics => Broker.Topics;
 
@@ -81,7 +84,8 @@ public sealed class BrokerNode : IAsyncDisposable
         {
             var storage = NodeStorage.Open(config, mayFormat, platform with { Loggers = loggers }, new NodeFailure(), parts, cancellation);
             var connections = ConnectionResources.Create(storage);
-            var controllerServer = config.IsController ? NodeServer.Listen("controller", storage, connections, config.ControllerListeners)
+            var controllerServer = config.IsController
+                ? NodeServer.Listen("controller", storage, connections, config.ControllerListeners, quotas: null)
                 : null;
             var shared = await SharedNode.OpenAsync(storage, connections, ControllerRole.EndpointsOf(config, controllerServer));
             var controller = controllerServer is null ? null : ControllerRole.Create(shared, controllerServer);

@@ -142,11 +142,13 @@ internal sealed class BrokerRole
             SupportedFeatures = SupportedByThisVersion.Features,
             Quorum = () => shared.Raft.Quorum,
             Loggers = loggers,
+            Authorizer = shared.Authorizer,
+            Quotas = shared.Quotas,
             Time = time,
             CheckSecurity = shared.Connections.Security.CheckChange,
         });
 
-        var server = NodeServer.Listen("broker", shared.Storage, shared.Connections, config.BrokerListeners);
+        var server = NodeServer.Listen("broker", shared.Storage, shared.Connections, config.BrokerListeners, shared.Quotas);
         // before the server: members wait for others to join, and must not be waited for
         parts.Add("sending away who waits for a group", groups.Close);
         var identity = NodeIdentities.OfBroker(

@@ -3,6 +3,7 @@ using Ottla.Broker.Api;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Peers;
+using Ottla.Broker.Server;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
 using Ottla.Requests;
@@ -39,6 +40,9 @@ internal sealed class ControllerRole
 
     /// <summary>Where it listens, with the ports that were taken.</summary>
     public IReadOnlyList<IPEndPoint> EndPoints => _server.EndPoints;
+
+    /// <summary>What is served on its listeners; null until it serves.</summary>
+    public ApiTable? Apis { get; private set; }
 
     /// <summary>Where other nodes reach this controller.</summary>
     /// <param name="config">The static configuration.</param>
@@ -86,7 +90,7 @@ internal sealed class ControllerRole
     /// <summary>Answers who asks, and has the active controller register this one.</summary>
     public void Serve(NodeChannels channels)
     {
-        _server.Serve(ControllerApis.CreateTable(new ControllerServices
+        Apis = ControllerApis.CreateTable(new ControllerServices
         {
             Config = () => _shared.Config,
             Cluster = new ClusterView(_shared.Identity.ClusterId, () => _shared.Metadata.Current),
@@ -96,7 +100,10 @@ internal sealed class ControllerRole
             DescribeQuorum = _shared.Raft.DescribeAsync,
             Raft = new RaftServices(_shared.Raft, _shared.Identity.ClusterId, _shared.Config.ControllerListenerNames[0]),
             Loggers = _shared.Loggers,
-        }));
+            Authorizer = _shared.Authorizer,
+            Quotas = _shared.Quotas,
+        });
+        _server.Serve(Apis);
         var config = _shared.Config;
         var endpoints = _server.Advertise(config.AdvertisedControllerListeners, config.ControllerListeners);
         var registrar = new ControllerRegistrar(

@@ -1,5 +1,6 @@
 using Ottla.Broker.Replicas;
 using Ottla.Configuration;
+using Ottla.StateMachines.Authorization;
 
 namespace Ottla.Broker;
 
@@ -9,13 +10,7 @@ internal static class NodeRequirements
     /// <exception cref="ConfigException">The configuration asks for something that is not there yet.</exception>
     public static void Check(BrokerConfig config)
     {
-        if (config.Get("authorizer.class.name").AsString is { Length: > 0 } authorizer)
-        {
-            throw new ConfigException(
-                $"authorizer.class.name: this version enforces no ACLs, so {authorizer} would protect nothing. Remove it to run without "
-                    + "an authorizer.");
-        }
-
+        _ = AuthorizerSettings.From(config);
         if (config.ReplicaSelectorClass is { Length: > 0 } selector && selector != RackAwareReplicas.KafkaClass)
         {
             throw new ConfigException(

@@ -154,6 +154,9 @@ public sealed partial class BrokerConfig
     /// <summary><c>metrics.sample.window.ms</c>: Length of a metric's sample.</summary>
     public long MetricsSampleWindowMs { get; private set; }
 
+    /// <summary><c>delegation.token.secret.key</c>: The key that signs delegation tokens; null for no tokens. Never log it.</summary>
+    public string? DelegationTokenSecretKey { get; private set; }
+
     /// <summary><c>delegation.token.max.lifetime.ms</c>: Longest life of a delegation token, renewals included.</summary>
     public long DelegationTokenMaxLifetimeMs { get; private set; }
 
@@ -209,6 +212,7 @@ public sealed partial class BrokerConfig
         ControllerQuotaWindowSizeSeconds = Int("controller.quota.window.size.seconds");
         MetricsNumSamples = Int("metrics.num.samples");
         MetricsSampleWindowMs = Long("metrics.sample.window.ms");
+        DelegationTokenSecretKey = _values["delegation.token.secret.key"].Secret;
         DelegationTokenMaxLifetimeMs = Long("delegation.token.max.lifetime.ms");
         DelegationTokenExpiryTimeMs = Long("delegation.token.expiry.time.ms");
         DelegationTokenExpiryCheckIntervalMs = Long("delegation.token.expiry.check.interval.ms");

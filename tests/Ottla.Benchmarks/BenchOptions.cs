@@ -3,6 +3,7 @@ using Ottla.Benchmarks.Churn;
 using Ottla.Benchmarks.Compaction;
 using Ottla.Benchmarks.Metadata;
 using Ottla.Benchmarks.Scenarios;
+using Ottla.Benchmarks.Security;
 
 namespace Ottla.Benchmarks;
 
@@ -21,6 +22,7 @@ internal sealed record BenchOptions
                bench show [FILE...]    print stored results, all when none is named
                {CompactionBench.Usage}
                {MetadataBench.Usage}
+               {AuthorizationBench.Usage}
                bench coordinators [OPTIONS]    heartbeats of many groups, offset commits beside the floor's appends, transactions
                bench neighbours [OPTIONS]      ordinary clients beside one that asks for expensive things
                bench restart [OPTIONS]         start on 10,000 partitions, after a stop and after a kill

@@ -7,6 +7,7 @@ using Ottla.Benchmarks.Metadata;
 using Ottla.Benchmarks.Neighbours;
 using Ottla.Benchmarks.Reports;
 using Ottla.Benchmarks.Restart;
+using Ottla.Benchmarks.Security;
 
 try
 {
@@ -25,6 +26,7 @@ try
         ["neighbours", .. var rest] =>
             BenchOptions.Parse(rest) is { } options ? new NeighbourBench(options).Execute() : Fail(BenchOptions.Usage),
         ["metadata", .. var rest] => MetadataBench.Run(rest),
+        ["authorization"] => AuthorizationBench.Run(),
         ["compaction", .. var rest] => await CompactionBench.RunAsync(rest),
         _ => Fail(BenchOptions.Usage),
     };

@@ -77,6 +77,8 @@ internal static class MessageEmitter
     private static string Interfaces(Schema schema, Message message) => (schema.Kind, message.Side) switch
     {
         ("api", "request") => $"IRequestMessage<{message.Name}>, IFailableRequest<{schema.Name}Response>",
+        ("api", _) when message.Body.Fields.Any(field => field.Name == "ThrottleTimeMs") =>
+            $"IResponseMessage<{message.Name}>, IThrottledMessage",
         ("api", _) => $"IResponseMessage<{message.Name}>",
         _ when schema.Key is not null => $"IRecordMessage<{message.Name}>",
         _ => $"IMessage<{message.Name}>, IJsonMessage",

@@ -20,10 +20,11 @@ namespace Ottla.Broker.Api;
 /// validation and of the log. The first batch of a transaction waits until the transaction's coordinator has verified it (KIP-890): up to
 /// version 11 the client must have added the partition to the transaction, from version 12 on the broker adds it. Errors of that:
 /// INVALID_TXN_STATE, TRANSACTION_ABORTABLE (v11+), INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS (v12+),
-/// NOT_ENOUGH_REPLICAS (ask again). A request with transactional batches and without a transactional id fails as a whole:
-/// TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
+/// NOT_ENOUGH_REPLICAS (ask again). A request with transactional batches fails as a whole without a transactional id, or one that the
+/// client may not use: TRANSACTIONAL_ID_AUTHORIZATION_FAILED. A topic that the client may not write to: TOPIC_AUTHORIZATION_FAILED.
 /// </remarks>
-internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, TransactionVerifier verifier, TimeProvider time)
+internal sealed class ProduceHandler(
+    HostedTopics topics, LeaderHints leaders, TransactionVerifier verifier, Authorizer authorizer, TimeProvider time)
     : IReusingApiHandler<ProduceRequest, ProduceResponse>
 {
     /// <summary>The client id that may write to the brokers' own topics, as in Kafka.</summary>
@@ -62,11 +63,17 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
     public ValueTask<ProduceResponse?> HandleAsync(RequestContext context, ProduceRequest request, ProduceResponse response)
     {
         // Stage one, in request order: everything that is appended is appended before the first await.
-        if (request.TransactionalId is not null)
-            return AppendVerifiedAsync(context, request, response, request.TransactionalId);
+        if (request.TransactionalId is { } id)
+        {
+            // Without transactional batches nobody uses the id.
+            return !authorizer.IsEnabled || !HasTransactionalBatch(request)
+                || authorizer.Allows(context, AclOperation.Write, ResourceType.TransactionalId, id)
+                ? AppendVerifiedAsync(context, request, response, id)
+                : Finish(context, request, response, RefuseTransactional(request, response, null));
+        }
+
         var waiting = HasTransactionalBatch(request)
-            ? Refuse(request, response, AppendOutcome.Failed(
-                ErrorCode.TransactionalIdAuthorizationFailed, "A transactional batch came without a transactional id."))
+            ? RefuseTransactional(request, response, "A transactional batch came without a transactional id.")
             : Append(context, request, response, verdicts: null);
         return Finish(context, request, response, waiting);
     }
@@ -116,7 +123,8 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
             {
                 place++;
                 if (!TryReadTransaction(data.Records.Memory.Span, out var writer, out var sequence)
-                    || hosted?.Find(data.Index) is not { } replica || IsForbidden(context, hosted))
+                    || hosted?.Find(data.Index) is not { } replica || IsForbidden(context, hosted)
+                    || !authorizer.Sees(context, AclOperation.Write, ResourceType.Topic, hosted.Name))
                     continue;
                 if (producer != ProducerIdAndEpoch.None && producer != writer)
                 {
@@ -217,11 +225,13 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
             topicAnswers[i].TopicId = topic.TopicId;
             var answers = topicAnswers[i].TakePartitionResponses(topic.PartitionData.Length);
             var hosted = Find(context, topic);
+            var isAllowed = MayWrite(context, topic, hosted);
             for (var j = 0; j < answers.Length; j++, place++)
             {
                 var data = topic.PartitionData[j];
                 var replica = hosted?.Find(data.Index);
-                var outcome = !isValidAcks ? AppendOutcome.Failed(ErrorCode.InvalidRequiredAcks)
+                var outcome = !isAllowed ? AppendOutcome.Failed(ErrorCode.TopicAuthorizationFailed)
+                    : !isValidAcks ? AppendOutcome.Failed(ErrorCode.InvalidRequiredAcks)
                     : hosted is not null && IsForbidden(context, hosted)
                         ? AppendOutcome.Failed(ErrorCode.InvalidTopicException, $"Cannot append to internal topic {hosted.Name}")
                     : replica is null ? AppendOutcome.Failed(
@@ -242,6 +252,19 @@ internal sealed class ProduceHandler(HostedTopics topics, LeaderHints leaders, T
 
         return waiting;
     }
+
+    /// <summary>Whether the client may write to a topic. One without a name does not exist, and gets the error of that.</summary>
+    private bool MayWrite(in RequestContext context, ProduceRequest.TopicProduceData topic, HostedTopic? hosted)
+    {
+        if (!authorizer.IsEnabled)
+            return true;
+        var name = hosted?.Name
+            ?? (context.ApiVersion >= FirstVersionWithTopicIds ? leaders.NameOf(topic.TopicId) : topic.Name);
+        return name is null || authorizer.Allows(context, AclOperation.Write, ResourceType.Topic, name);
+    }
+
+    private static CommitAnswers? RefuseTransactional(ProduceRequest request, ProduceResponse response, string? reason) =>
+        Refuse(request, response, AppendOutcome.Failed(ErrorCode.TransactionalIdAuthorizationFailed, reason));
 
     /// <summary>Refuses every partition of a request, with one error.</summary>
     /// <returns>Null: the response waits for no append.</returns>

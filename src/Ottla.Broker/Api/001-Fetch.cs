@@ -11,20 +11,20 @@ namespace Ottla.Broker.Api;
 
 /// <summary>Fetch (key 1), versions 4 to 18: reads whole record batches of the partitions that have a replica here.</summary>
 /// <remarks>
-/// For consumers; fetches with a replica id are of followers (<see cref="ReplicaFetchHandler"/>).
-/// Answers as soon as min_bytes are there or anything is wrong, else after max_wait_ms. The first batch found is returned whatever its
-/// size, so that a consumer gets on; after that max_bytes and partition_max_bytes hold. READ_COMMITTED reads up to the last stable offset,
-/// and is told of aborted transactions. Incremental sessions (v7+) leave out what has no news. From version 13 on topics are named by id.
-/// From version 11 on followers serve consumers too, and a leader sends those that name their rack to a replica there (KIP-392,
-/// replica.selector.class); before, only leaders serve. last_fetched_epoch (v12+) answers with the diverging epoch. Errors:
-/// OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER (with the leader, v16+), FENCED_LEADER_EPOCH,
-/// UNKNOWN_LEADER_EPOCH, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR, UNKNOWN_SERVER_ERROR (a negative size), INCONSISTENT_TOPIC_ID (the topic
-/// was made anew since the session began); of the session: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH,
+/// For consumers; fetches with a replica id are of followers (<see cref="ReplicaFetchHandler"/>), which need CLUSTER_ACTION. Answers as
+/// soon as min_bytes are there or anything is wrong, else after max_wait_ms. The first batch found is returned whatever its size, so that a
+/// consumer gets on; after that max_bytes and partition_max_bytes hold. READ_COMMITTED reads up to the last stable offset, and is told of
+/// aborted transactions. Incremental sessions (v7+) leave out what has no news. From version 13 on topics are named by id. From version 11
+/// on followers serve consumers too, and a leader sends those that name their rack to a replica there (KIP-392, replica.selector.class);
+/// before, only leaders serve. last_fetched_epoch (v12+) answers with the diverging epoch. Errors: OFFSET_OUT_OF_RANGE,
+/// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER (with the leader, v16+), FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
+/// CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR, UNKNOWN_SERVER_ERROR (a negative size), INCONSISTENT_TOPIC_ID (the topic was made anew since the
+/// session began), TOPIC_AUTHORIZATION_FAILED; of the session: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH,
 /// FETCH_SESSION_TOPIC_ID_ERROR.
 /// </remarks>
 internal sealed class FetchHandler(
-    FetchPlanner planner, FetchSessions sessions, ReplicaFetchHandler followers, LeaderHints leaders, Func<int> fetchBytesMax,
-    TimeProvider time)
+    FetchPlanner planner, FetchSessions sessions, ReplicaFetchHandler followers, LeaderHints leaders, Authorizer authorizer,
+    ClientQuotas quotas, Func<int> fetchBytesMax, TimeProvider time)
     : IReusingApiHandler<FetchRequest, FetchResponse>
 {
     private const short FirstVersionWithTopicIds = 13;
@@ -42,7 +42,12 @@ internal sealed class FetchHandler(
     public ValueTask<FetchResponse?> HandleAsync(RequestContext context, FetchRequest request, FetchResponse response)
     {
         if (ReplicaFetchHandler.IsFromReplica(context, request))
-            return followers.HandleAsync(context, request, response);
+        {
+            return authorizer.AllowsOnCluster(context, AclOperation.ClusterAction)
+                ? followers.HandleAsync(context, request, response)
+                : ValueTask.FromResult<FetchResponse?>(Refuse(request, response));
+        }
+
         var now = Instant.Now(time);
         var terms = TermsOf(context, request);
         var fetch = sessions.Begin(request, terms.UsesTopicIds, now);
@@ -52,6 +57,8 @@ internal sealed class FetchHandler(
             return ValueTask.FromResult<FetchResponse?>(response);
         }
 
+        if (authorizer.IsEnabled)
+            Authorize(context, fetch.Partitions, terms.UsesTopicIds);
         var reads = new PartitionRead[fetch.Partitions.Count];
         var mayWait = request.MaxWaitMs > 0;
         return planner.TryRead(terms, fetch.Partitions, reads, mayWait) || !mayWait
@@ -67,9 +74,44 @@ internal sealed class FetchHandler(
                 context.Connection.Closing);
     }
 
+    /// <summary>Notes which partitions the client may read. A topic that does not exist has the error of that.</summary>
+    private void Authorize(in RequestContext context, List<FetchedPartition> partitions, bool usesTopicIds)
+    {
+        FetchedPartition? before = null;
+        foreach (var partition in partitions)
+        {
+            if (before is not null && partition.IsOfSameTopic(before))
+            {
+                partition.IsForbidden = before.IsForbidden;
+                continue;
+            }
+
+            var name = usesTopicIds ? partition.KnownName ?? leaders.NameOf(partition.TopicId) : partition.Topic;
+            partition.IsForbidden = name is not null && !authorizer.Allows(context, AclOperation.Read, ResourceType.Topic, name);
+            before = partition;
+        }
+    }
+
+    /// <summary>The answer to a follower that is none.</summary>
+    private static FetchResponse Refuse(FetchRequest request, FetchResponse response)
+    {
+        foreach (var (answer, topic) in response.TakeResponses(request.Topics.Length).Zip(request.Topics))
+        {
+            answer.Topic = topic.Topic;
+            answer.TopicId = topic.TopicId;
+            foreach (var (partition, asked) in answer.TakePartitions(topic.Partitions.Length).Zip(topic.Partitions))
+            {
+                var known = new FetchedPartition { Topic = topic.Topic, TopicId = topic.TopicId, Position = FetchPosition.Of(asked) };
+                Fill(partition, new PartitionRead(known, null, null, ErrorCode.TopicAuthorizationFailed));
+            }
+        }
+
+        return response;
+    }
+
     private FetchTerms TermsOf(RequestContext context, FetchRequest request)
     {
-        var maxBytes = Math.Min(request.MaxBytes, fetchBytesMax());
+        var maxBytes = Math.Min(Math.Min(request.MaxBytes, fetchBytesMax()), quotas.FetchBytesMax(context));
         return new FetchTerms(
             request.IsolationLevel == ReadCommitted ? ReadBound.LastStableOffset : ReadBound.HighWatermark,
             UsesTopicIds: context.ApiVersion >= FirstVersionWithTopicIds,

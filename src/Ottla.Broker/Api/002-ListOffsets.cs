@@ -11,14 +11,16 @@ namespace Ottla.Broker.Api;
 
 /// <summary>ListOffsets (key 2), versions 1 to 11: offsets by timestamp, or by one of the sentinels below.</summary>
 /// <remarks>
-/// Consumers are told of what is committed, replicas (replica_id) of the log's end; -2 asks any replica, all others the leader only.
-/// A partition that is asked for twice is answered once. READ_COMMITTED bounds latest and timestamps by the last stable offset. Nothing
-/// found is offset -1 without an error. Nothing is tiered here: the earliest local offset is the log start, the latest tiered offset is -1.
-/// Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, INVALID_REQUEST for a partition
-/// asked twice, UNSUPPORTED_VERSION for a sentinel that its version does not have, KAFKA_STORAGE_ERROR; OFFSET_NOT_AVAILABLE
-/// (LEADER_NOT_AVAILABLE before version 5) to consumers, while a new leader does not know yet what was committed before it (KIP-207).
+/// Consumers are told of what is committed, replicas (replica_id) of the log's end; -2 asks any replica, all others the leader only. A
+/// partition that is asked for twice is answered once. READ_COMMITTED bounds latest and timestamps by the last stable offset. Nothing found
+/// is offset -1 without an error. Nothing is tiered here: the earliest local offset is the log start, the latest tiered offset is -1.
+/// Errors: TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
+/// INVALID_REQUEST for a partition asked twice, UNSUPPORTED_VERSION for a sentinel that its version does not have, KAFKA_STORAGE_ERROR;
+/// OFFSET_NOT_AVAILABLE (LEADER_NOT_AVAILABLE before version 5) to consumers, while a new leader does not know yet what was committed
+/// before it (KIP-207).
 /// </remarks>
-internal sealed class ListOffsetsHandler(HostedTopics topics, LeaderHints leaders) : IApiHandler<ListOffsetsRequest, ListOffsetsResponse>
+internal sealed class ListOffsetsHandler(HostedTopics topics, LeaderHints leaders, Authorizer authorizer)
+    : IApiHandler<ListOffsetsRequest, ListOffsetsResponse>
 {
     private const short FirstVersionWithLeaderEpoch = 4;
     private const short FirstVersionWithNotAvailable = 5;
@@ -49,9 +51,11 @@ internal sealed class ListOffsetsHandler(HostedTopics topics, LeaderHints leader
             Topics = [.. asked.Select(topic => new TopicResponse
             {
                 Name = topic.Key,
-                Partitions = [.. topic.Select(same => same.Count() > 1
-                    ? Failed(same.First(), ErrorCode.InvalidRequest)
-                    : Answer(topic.Key, same.First(), request, context.ApiVersion))],
+                Partitions = authorizer.Allows(context, AclOperation.Describe, ResourceType.Topic, topic.Key)
+                    ? [.. topic.Select(same => same.Count() > 1
+                        ? Failed(same.First(), ErrorCode.InvalidRequest)
+                        : Answer(topic.Key, same.First(), request, context.ApiVersion))]
+                    : [.. topic.Select(same => Failed(same.First(), ErrorCode.TopicAuthorizationFailed))],
             })],
         };
         return ValueTask.FromResult<ListOffsetsResponse?>(response);

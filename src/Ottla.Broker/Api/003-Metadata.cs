@@ -3,6 +3,7 @@ using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Authorization;
 using Ottla.StateMachines.Metadata;
 using PartitionResponse = Ottla.Protocol.Messages.MetadataResponse.MetadataResponsePartition;
 using TopicResponse = Ottla.Protocol.Messages.MetadataResponse.MetadataResponseTopic;
@@ -17,10 +18,12 @@ namespace Ottla.Broker.Api;
 /// No topics named: all of them (v0: an empty list; later: null). Topics can be named by id from version 12 on: as soon as one id is not
 /// zero, ids count and names are ignored. The controller id is any live broker: clients send admin requests there. A missing topic is
 /// UNKNOWN_TOPIC_OR_PARTITION, also when the broker begins to create it because the client and auto.create.topics.enable allow it: the
-/// client asks again. Errors per topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION, and INVALID_REQUEST for all
-/// topics of a request that uses ids before version 12. Errors per partition: LEADER_NOT_AVAILABLE, LISTENER_NOT_FOUND.
+/// client asks again. All topics are those that the client may describe. Errors per topic: TOPIC_AUTHORIZATION_FAILED,
+/// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION, and INVALID_REQUEST for all topics of a request that uses ids
+/// before version 12. Errors per partition: LEADER_NOT_AVAILABLE, LISTENER_NOT_FOUND.
 /// </remarks>
-internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation autoCreation) : IApiHandler<MetadataRequest, MetadataResponse>
+internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation autoCreation, Authorizer authorizer)
+    : IApiHandler<MetadataRequest, MetadataResponse>
 {
     private const short FirstVersionWithTopicIdsInRequest = 12;
     private const short FirstVersionWithListenerNotFound = 6;
@@ -81,11 +84,14 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
             Topics = [.. FindTopics(context, image, request, out missing)],
         };
         if (request.IncludeClusterAuthorizedOperations && version is >= FirstVersionWithOperations and <= LastVersionWithClusterOperations)
-            response.ClusterAuthorizedOperations = AuthorizedOperations.Cluster;
+            response.ClusterAuthorizedOperations = AuthorizedOperations.OfCluster(authorizer, context);
         if (request.IncludeTopicAuthorizedOperations && version >= FirstVersionWithOperations)
         {
-            foreach (var topic in response.Topics.Where(topic => topic.Name is not null))
-                topic.TopicAuthorizedOperations = AuthorizedOperations.Topic;
+            foreach (var topic in response.Topics)
+            {
+                if (topic.Name is { } name && topic.ErrorCode != (short)ErrorCode.TopicAuthorizationFailed)
+                    topic.TopicAuthorizedOperations = authorizer.Operations(context, ResourceType.Topic, name, AuthorizedOperations.Topic);
+            }
         }
 
         return response;
@@ -96,19 +102,26 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
     /// <param name="image">The metadata.</param>
     /// <param name="request">The request.</param>
     /// <param name="missing">Receives the names of missing topics that could be created.</param>
-    private static List<TopicResponse> FindTopics(
+    private List<TopicResponse> FindTopics(
         RequestContext context, MetadataImage image, MetadataRequest request, out List<string> missing)
     {
         missing = [];
         if (request.Topics is null || (context.ApiVersion == 0 && request.Topics.Length == 0))
-            return [.. image.Topics.ByName.Values.Select(topic => Describe(context, image, topic))];
+        {
+            return
+            [
+                .. image.Topics.ByName.Values.Where(topic => authorizer.SeesTopic(context, topic.Name))
+                    .Select(topic => Describe(context, image, topic)),
+            ];
+        }
+
         var found = new List<TopicResponse>(request.Topics.Length);
         var ids = request.Topics.Select(topic => topic.TopicId).Where(id => id != Uuid.Zero).Distinct().ToList();
         if (ids.Count > 0)
         {
-            found.AddRange(ids.Select(id => image.Topics.Find(id) is { } topic
-                ? Describe(context, image, topic)
-                : Failed(ErrorCode.UnknownTopicId, null, id)));
+            found.AddRange(ids.Select(id => image.Topics.Find(id) is not { } topic ? Failed(ErrorCode.UnknownTopicId, null, id)
+                : MayDescribe(context, topic.Name) ? Describe(context, image, topic)
+                : Failed(ErrorCode.TopicAuthorizationFailed, null, id)));
             return found;
         }
 
@@ -118,9 +131,18 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
             {
                 found.Add(Failed(ErrorCode.UnknownTopicId, null, Uuid.Zero)); // neither a name nor an id
             }
+            else if (!MayDescribe(context, name))
+            {
+                // Whether it exists is not told.
+                found.Add(new TopicResponse { ErrorCode = (short)ErrorCode.TopicAuthorizationFailed, Name = name });
+            }
             else if (image.Topics.Find(name) is { } topic)
             {
                 found.Add(Describe(context, image, topic));
+            }
+            else if (request.AllowAutoTopicCreation && autoCreation.IsEnabled && !MayCreate(context, name))
+            {
+                found.Add(Failed(ErrorCode.TopicAuthorizationFailed, name, Uuid.Zero));
             }
             else if (TopicNames.ReasonInvalid(name) is not null)
             {
@@ -135,6 +157,13 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
 
         return found;
     }
+
+    private bool MayDescribe(in RequestContext context, string name) =>
+        authorizer.Allows(context, AclOperation.Describe, ResourceType.Topic, name);
+
+    private bool MayCreate(in RequestContext context, string name) =>
+        authorizer.Sees(context, AclOperation.Create, ResourceType.Cluster, AclBinding.ClusterName)
+        || authorizer.Allows(context, AclOperation.Create, ResourceType.Topic, name);
 
     /// <summary>Clients of version 0 are not told of offline replicas: they see the others only.</summary>
     private static void LeaveOutUnreachable(

@@ -16,10 +16,10 @@ namespace Ottla.Broker.Api;
 /// Version 10 names topics by id. In versions 2 to 4 the client may say how long the broker keeps the offsets. Topics and partitions that
 /// do not exist fail alone; an error of the group is the error of every other partition. Errors per partition: UNKNOWN_TOPIC_OR_PARTITION,
 /// UNKNOWN_TOPIC_ID (v10), OFFSET_METADATA_TOO_LARGE, UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID, REBALANCE_IN_PROGRESS,
-/// STALE_MEMBER_EPOCH, GROUP_ID_NOT_FOUND (v9+), UNSUPPORTED_VERSION (a member of the consumer protocol, below v9), and those of
-/// <see cref="CoordinatorHost{TCommand}"/>.
+/// GROUP_AUTHORIZATION_FAILED, TOPIC_AUTHORIZATION_FAILED, STALE_MEMBER_EPOCH, GROUP_ID_NOT_FOUND (v9+), UNSUPPORTED_VERSION (a member of
+/// the consumer protocol, below v9), and those of <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
-internal sealed class OffsetCommitHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster)
+internal sealed class OffsetCommitHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster, Authorizer authorizer)
     : IApiHandler<OffsetCommitRequest, OffsetCommitResponse>
 {
     private const short FirstVersionWithTopicIds = 10;
@@ -37,8 +37,10 @@ internal sealed class OffsetCommitHandler(CoordinatorHost<GroupCommand> groups, 
 
     public async ValueTask<OffsetCommitResponse?> HandleAsync(RequestContext context, OffsetCommitRequest request)
     {
+        authorizer.Require(context, AclOperation.Read, ResourceType.Group, request.GroupId);
         var partitions = new OffsetPartitions<TopicRequest, PartitionRequest, TopicResponse>(
-            Messages, cluster.Image, byId: context.ApiVersion >= FirstVersionWithTopicIds, request.Topics);
+            Messages, cluster.Image, byId: context.ApiVersion >= FirstVersionWithTopicIds, request.Topics,
+            name => authorizer.Allows(context, AclOperation.Read, ResourceType.Topic, name));
         request.Topics = partitions.Known;
         IReadOnlyList<ErrorCode> errors = [];
         if (partitions.KnownCount > 0)

@@ -19,9 +19,9 @@ namespace Ottla.Broker.Api;
 /// names the member, version 10 names topics by id: an answer with all offsets then leaves out deleted topics. A partition without a
 /// committed offset has the offset -1. Errors per group (v1: of each partition): UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, and those of
 /// <see cref="CoordinatorHost{TCommand}"/>, but with NOT_COORDINATOR instead of COORDINATOR_NOT_AVAILABLE, on which old consumers do not
-/// retry. Per partition: UNSTABLE_OFFSET_COMMIT, UNKNOWN_TOPIC_ID (v10).
+/// retry, and GROUP_AUTHORIZATION_FAILED. Per partition: TOPIC_AUTHORIZATION_FAILED, UNSTABLE_OFFSET_COMMIT, UNKNOWN_TOPIC_ID (v10).
 /// </remarks>
-internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster)
+internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster, Authorizer authorizer)
     : IApiHandler<OffsetFetchRequest, OffsetFetchResponse>
 {
     private const short FirstVersionWithGroupError = 2;
@@ -47,14 +47,17 @@ internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, C
     /// <exception cref="ApiException">The coordinator gives no offsets of the group.</exception>
     private async ValueTask<GroupResponse> FetchOfAsync(RequestContext context, GroupRequest group, bool requireStable)
     {
+        authorizer.Require(context, AclOperation.Describe, ResourceType.Group, group.GroupId);
         var usesIds = context.ApiVersion >= FirstVersionWithTopicIds;
-        var unknown = new List<TopicRequest>();
-        var asked = group.Topics is null || !usesIds ? group : WithNames(group, unknown);
+        var refused = new List<TopicResponse>();
+        var asked = group.Topics is null || (!usesIds && !authorizer.IsEnabled) ? group : Split(context, group, usesIds, refused);
         var response = await groups.SubmitAsync(group.GroupId, new OffsetFetchCommand(asked, requireStable));
+        if (group.Topics is null && authorizer.IsEnabled)
+            response.Topics = [.. response.Topics.Where(topic => authorizer.SeesTopic(context, topic.Name))];
         if (group.Topics is null && usesIds)
             response.Topics = [.. response.Topics.Where(HasId)];
-        else if (unknown.Count > 0)
-            response.Topics = [.. response.Topics, .. unknown.Select(topic => Failed(topic, ErrorCode.UnknownTopicId))];
+        else if (refused.Count > 0)
+            response.Topics = [.. response.Topics, .. refused];
         return response;
     }
 
@@ -67,16 +70,21 @@ internal sealed class OffsetFetchHandler(CoordinatorHost<GroupCommand> groups, C
             : new GroupResponse { GroupId = group.GroupId, Topics = [.. group.Topics!.Select(topic => Failed(topic, error))] };
     }
 
-    /// <summary>Replaces the ids of the group's topics by names, and puts topics with unknown ids aside.</summary>
-    private GroupRequest WithNames(GroupRequest group, List<TopicRequest> unknown)
+    /// <summary>
+    /// Replaces the ids of the group's topics by names, and puts topics aside that have unknown ids or that the client may not see.
+    /// </summary>
+    private GroupRequest Split(in RequestContext context, GroupRequest group, bool usesIds, List<TopicResponse> refused)
     {
         var topics = new List<TopicRequest>();
         foreach (var topic in group.Topics!)
         {
-            if (cluster.Image.Topics.Find(topic.TopicId) is { } found)
-                topics.Add(new TopicRequest { Name = found.Name, TopicId = found.Id, PartitionIndexes = topic.PartitionIndexes });
+            var name = usesIds ? cluster.Image.Topics.Find(topic.TopicId)?.Name : topic.Name;
+            if (name is null)
+                refused.Add(Failed(topic, ErrorCode.UnknownTopicId));
+            else if (!authorizer.Allows(context, AclOperation.Describe, ResourceType.Topic, name))
+                refused.Add(Failed(topic, ErrorCode.TopicAuthorizationFailed));
             else
-                unknown.Add(topic);
+                topics.Add(new TopicRequest { Name = name, TopicId = topic.TopicId, PartitionIndexes = topic.PartitionIndexes });
         }
 
         return new GroupRequest

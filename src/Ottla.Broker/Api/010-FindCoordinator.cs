@@ -15,10 +15,11 @@ namespace Ottla.Broker.Api;
 /// <remarks>
 /// The key hashes to a partition of an internal topic, whose leader is the coordinator; the first request creates the topic. From version 4
 /// on a request has many keys. Errors: INVALID_REQUEST (an unknown key type, or a malformed key of a share partition),
-/// COORDINATOR_NOT_AVAILABLE: the partition has no leader, or the topic cannot be created. Share partitions have no coordinator yet:
-/// COORDINATOR_NOT_AVAILABLE as well.
+/// GROUP_AUTHORIZATION_FAILED, TRANSACTIONAL_ID_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED (of the whole request, for share
+/// partitions), COORDINATOR_NOT_AVAILABLE: the partition has no leader, or the topic cannot be created. Share partitions have no
+/// coordinator yet: COORDINATOR_NOT_AVAILABLE as well.
 /// </remarks>
-internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreation topics)
+internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreation topics, Authorizer authorizer)
     : IApiHandler<FindCoordinatorRequest, FindCoordinatorResponse>
 {
     private const sbyte GroupKey = 0;
@@ -47,6 +48,8 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
             {
                 (short)ErrorCode.None => NoErrorText,
                 (short)ErrorCode.InvalidRequest => InvalidRequestText,
+                (short)ErrorCode.GroupAuthorizationFailed => Authorizer.TextOf(ResourceType.Group),
+                (short)ErrorCode.TransactionalIdAuthorizationFailed => Authorizer.TextOf(ResourceType.TransactionalId),
                 _ => NotAvailableText,
             },
             NodeId = answer.NodeId,
@@ -59,6 +62,17 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
     {
         if (keyType is not (GroupKey or TransactionKey or ShareKey))
             return Failed(key, ErrorCode.InvalidRequest, InvalidRequestText); // the only error with a message in new versions
+        if (keyType != ShareKey)
+        {
+            var type = keyType == GroupKey ? ResourceType.Group : ResourceType.TransactionalId;
+            if (!authorizer.Allows(context, AclOperation.Describe, type, key))
+                return Failed(key, Authorizer.ErrorOf(type));
+        }
+        else if (context.ApiVersion >= FirstVersionWithShareKeys)
+        {
+            authorizer.RequireOnCluster(context, AclOperation.ClusterAction);
+        }
+
         if (!IsValid(context, keyType, key))
             return Failed(key, ErrorCode.InvalidRequest);
         if (InternalTopicOf(keyType) is not { } name)

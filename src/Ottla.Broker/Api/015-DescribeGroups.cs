@@ -11,9 +11,9 @@ namespace Ottla.Broker.Api;
 /// <summary>DescribeGroups (key 15), versions 0 to 6: the state and the members of classic groups.</summary>
 /// <remarks>
 /// A group that does not exist, or is of another kind, has the state Dead: GROUP_ID_NOT_FOUND from version 6 on, no error before. Other
-/// errors per group: those of <see cref="CoordinatorHost{TCommand}"/>.
+/// errors per group: GROUP_AUTHORIZATION_FAILED, and those of <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
-internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups)
+internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups, Authorizer authorizer)
     : IApiHandler<DescribeGroupsRequest, DescribeGroupsResponse>
 {
     private const short FirstVersionWithOperations = 3;
@@ -28,7 +28,7 @@ internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups
 
     public async ValueTask<DescribeGroupsResponse?> HandleAsync(RequestContext context, DescribeGroupsRequest request)
     {
-        var described = await request.Groups.Distinct(StringComparer.Ordinal).Select(DescribeAsync).InOrderAsync();
+        var described = await request.Groups.Distinct(StringComparer.Ordinal).Select(id => DescribeAsync(context, id)).InOrderAsync();
         foreach (var group in described)
         {
             if (group.ErrorCode == (short)ErrorCode.GroupIdNotFound)
@@ -40,13 +40,21 @@ internal sealed class DescribeGroupsHandler(CoordinatorHost<GroupCommand> groups
 
             if (request.IncludeAuthorizedOperations && context.ApiVersion >= FirstVersionWithOperations
                 && group.ErrorCode == (short)ErrorCode.None)
-                group.AuthorizedOperations = AuthorizedOperations.Group;
+            {
+                group.AuthorizedOperations =
+                    authorizer.Operations(context, ResourceType.Group, group.GroupId, AuthorizedOperations.Group);
+            }
         }
 
         return new DescribeGroupsResponse { Groups = described };
     }
 
-    private Task<DescribedGroup> DescribeAsync(string groupId) =>
-        groups.SubmitAsync(groupId, new DescribeGroupCommand(groupId)).OrFailed(
+    private Task<DescribedGroup> DescribeAsync(in RequestContext context, string groupId)
+    {
+        var described = authorizer.Allows(context, AclOperation.Describe, ResourceType.Group, groupId)
+            ? groups.SubmitAsync(groupId, new DescribeGroupCommand(groupId))
+            : ValueTask.FromException<DescribedGroup>(Authorizer.Refusal(ResourceType.Group));
+        return described.OrFailed(
             error => new DescribedGroup { GroupId = groupId, ErrorCode = (short)error.Code, ErrorMessage = error.Message });
+    }
 }

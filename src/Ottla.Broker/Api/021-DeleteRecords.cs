@@ -13,11 +13,11 @@ namespace Ottla.Broker.Api;
 /// </summary>
 /// <remarks>
 /// Waits up to timeout_ms until the replicas on live brokers have followed, and answers with the low watermark: the least of their log
-/// start offsets. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER (also when the leader changes meanwhile),
-/// OFFSET_OUT_OF_RANGE beyond the high watermark, POLICY_VIOLATION where records are only compacted, INVALID_TOPIC_EXCEPTION for internal
-/// topics, KAFKA_STORAGE_ERROR, REQUEST_TIMED_OUT (the records are deleted here, and the others follow).
+/// start offsets. Errors: TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER (also when the leader changes
+/// meanwhile), OFFSET_OUT_OF_RANGE beyond the high watermark, POLICY_VIOLATION where records are only compacted, INVALID_TOPIC_EXCEPTION
+/// for internal topics, KAFKA_STORAGE_ERROR, REQUEST_TIMED_OUT (the records are deleted here, and the others follow).
 /// </remarks>
-internal sealed class DeleteRecordsHandler(HostedTopics topics, LeaderHints leaders, TimeProvider time)
+internal sealed class DeleteRecordsHandler(HostedTopics topics, LeaderHints leaders, Authorizer authorizer, TimeProvider time)
     : IApiHandler<DeleteRecordsRequest, DeleteRecordsResponse>
 {
     public async ValueTask<DeleteRecordsResponse?> HandleAsync(RequestContext context, DeleteRecordsRequest request)
@@ -29,8 +29,9 @@ internal sealed class DeleteRecordsHandler(HostedTopics topics, LeaderHints lead
             Topics = [.. request.Topics.Select(topic => new TopicResponse
             {
                 Name = topic.Name,
-                Partitions = [.. topic.Partitions.Select(
-                    partition => Delete(topic.Name, partition.PartitionIndex, partition.Offset, open))],
+                Partitions = authorizer.Allows(context, AclOperation.Delete, ResourceType.Topic, topic.Name)
+                    ? [.. topic.Partitions.Select(partition => Delete(topic.Name, partition.PartitionIndex, partition.Offset, open))]
+                    : [.. topic.Partitions.Select(partition => Refused(partition.PartitionIndex))],
             })],
         };
         foreach (var (partition, wait) in open)
@@ -44,6 +45,9 @@ internal sealed class DeleteRecordsHandler(HostedTopics topics, LeaderHints lead
 
         return response;
     }
+
+    private static PartitionResponse Refused(int partition) =>
+        new() { PartitionIndex = partition, LowWatermark = -1, ErrorCode = (short)ErrorCode.TopicAuthorizationFailed };
 
     /// <summary>Deletes the records here.</summary>
     /// <param name="topic">The topic.</param>

@@ -16,11 +16,13 @@ namespace Ottla.Broker.Api;
 /// </summary>
 /// <remarks>
 /// The coordinator adds all partitions that the request names, or none. Errors, for each partition: UNKNOWN_TOPIC_OR_PARTITION,
-/// TOPIC_AUTHORIZATION_FAILED (an internal topic, before version 4; OPERATION_NOT_ATTEMPTED for the others), INVALID_REQUEST,
-/// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS, TRANSACTION_ABORTABLE
-/// (verify only), NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.
+/// TRANSACTIONAL_ID_AUTHORIZATION_FAILED, TOPIC_AUTHORIZATION_FAILED (also an internal topic; both before version 4;
+/// OPERATION_NOT_ATTEMPTED for the others), INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2
+/// INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS, TRANSACTION_ABORTABLE (verify only), NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS,
+/// COORDINATOR_NOT_AVAILABLE.
 /// </remarks>
-internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionCommand> transactions, ClusterView cluster)
+internal sealed class AddPartitionsToTxnHandler(
+    CoordinatorHost<TransactionCommand> transactions, ClusterView cluster, Authorizer authorizer)
     : IApiHandler<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>
 {
     private const short FirstVersionWithProducerFenced = 2;
@@ -32,7 +34,7 @@ internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionComma
         {
             return new AddPartitionsToTxnResponse
             {
-                ResultsByTopicV3AndBelow = await AnswerAsync(context.ApiVersion, new Transaction
+                ResultsByTopicV3AndBelow = await AnswerAsync(context, new Transaction
                 {
                     TransactionalId = request.V3AndBelowTransactionalId,
                     ProducerId = request.V3AndBelowProducerId,
@@ -42,32 +44,40 @@ internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionComma
             };
         }
 
+        authorizer.RequireOnCluster(context, AclOperation.ClusterAction);
         var results = new AddPartitionsToTxnResponse.AddPartitionsToTxnResult[request.Transactions.Length];
         for (var i = 0; i < results.Length; i++)
         {
             results[i] = new AddPartitionsToTxnResponse.AddPartitionsToTxnResult
             {
                 TransactionalId = request.Transactions[i].TransactionalId,
-                TopicResults = await AnswerAsync(context.ApiVersion, request.Transactions[i]),
+                TopicResults = await AnswerAsync(context, request.Transactions[i]),
             };
         }
 
         return new AddPartitionsToTxnResponse { ResultsByTransaction = results };
     }
 
-    private Task<TopicResult[]> AnswerAsync(short version, Transaction transaction) => AddAsync(version, transaction).OrFailed(
-        error => Results(transaction, _ => TransactionErrors.ForVersion(error.Code, version, FirstVersionWithProducerFenced)));
+    private Task<TopicResult[]> AnswerAsync(RequestContext context, Transaction transaction) => AddAsync(context, transaction).OrFailed(
+        error => Results(transaction, _ => TransactionErrors.ForVersion(error.Code, context.ApiVersion, FirstVersionWithProducerFenced)));
 
     /// <summary>Adds the partitions, or asks whether the transaction has them.</summary>
     /// <exception cref="ApiException">No partition was added.</exception>
-    private async ValueTask<TopicResult[]> AddAsync(short version, Transaction transaction)
+    private async ValueTask<TopicResult[]> AddAsync(RequestContext context, Transaction transaction)
     {
+        var version = context.ApiVersion;
+        if (version < FirstVersionOfBrokers)
+            authorizer.Require(context, AclOperation.Write, ResourceType.TransactionalId, transaction.TransactionalId);
         var partitions = transaction.Topics.SelectMany(topic => topic.Partitions.Select(index => new TopicPartition(topic.Name, index)))
             .ToHashSet();
-        var refused = partitions.Where(partition => Check(version, partition) != ErrorCode.None).ToHashSet();
-        if (refused.Count > 0)
+        var errorOf = partitions.ToDictionary(partition => partition, partition => Check(context, partition));
+        if (errorOf.Values.Any(error => error != ErrorCode.None))
+        {
             return Results(
-                transaction, partition => refused.Contains(partition) ? Check(version, partition) : ErrorCode.OperationNotAttempted);
+                transaction,
+                partition => errorOf[partition] is not ErrorCode.None and var error ? error : ErrorCode.OperationNotAttempted);
+        }
+
         var producer = new ProducerIdAndEpoch(transaction.ProducerId, transaction.ProducerEpoch);
         if (transaction.VerifyOnly)
         {
@@ -86,8 +96,11 @@ internal sealed class AddPartitionsToTxnHandler(CoordinatorHost<TransactionComma
     /// <summary>
     /// Whether a transaction may have a partition. Only brokers may add internal topics: clients do that by AddOffsetsToTxn.
     /// </summary>
-    private ErrorCode Check(short version, TopicPartition partition) =>
-        version < FirstVersionOfBrokers && TopicNames.IsInternal(partition.Topic) ? ErrorCode.TopicAuthorizationFailed
+    private ErrorCode Check(in RequestContext context, TopicPartition partition) =>
+        context.ApiVersion < FirstVersionOfBrokers
+            && (TopicNames.IsInternal(partition.Topic)
+                || !authorizer.Allows(context, AclOperation.Write, ResourceType.Topic, partition.Topic))
+            ? ErrorCode.TopicAuthorizationFailed
         : cluster.Image.Topics.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition
         : ErrorCode.None;
 

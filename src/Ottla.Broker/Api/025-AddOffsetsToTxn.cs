@@ -14,17 +14,20 @@ namespace Ottla.Broker.Api;
 /// before TxnOffsetCommit.
 /// </summary>
 /// <remarks>
-/// Errors as AddPartitionsToTxn: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH),
-/// CONCURRENT_TRANSACTIONS, those of coordinators.
+/// Errors as AddPartitionsToTxn: TRANSACTIONAL_ID_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, INVALID_REQUEST,
+/// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS, those of coordinators.
 /// </remarks>
 internal sealed class AddOffsetsToTxnHandler(
-    CoordinatorHost<TransactionCommand> transactions, CoordinatorHost<GroupCommand> groups, Func<BrokerConfig> config)
+    CoordinatorHost<TransactionCommand> transactions, CoordinatorHost<GroupCommand> groups, Func<BrokerConfig> config,
+    Authorizer authorizer)
     : IApiHandler<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>
 {
     private const short FirstVersionWithProducerFenced = 2;
 
     public async ValueTask<AddOffsetsToTxnResponse?> HandleAsync(RequestContext context, AddOffsetsToTxnRequest request)
     {
+        authorizer.Require(context, AclOperation.Write, ResourceType.TransactionalId, request.TransactionalId);
+        authorizer.Require(context, AclOperation.Read, ResourceType.Group, request.GroupId);
         var index = groups.PartitionOf(request.GroupId)
             ?? CoordinatorKeys.PartitionOf(request.GroupId, config().OffsetsTopicNumPartitions);
         var producer = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);

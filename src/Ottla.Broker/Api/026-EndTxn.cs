@@ -11,17 +11,19 @@ namespace Ottla.Broker.Api;
 /// id and epoch for the next transaction.
 /// </summary>
 /// <remarks>
-/// The answer comes when the outcome is committed. The coordinator writes the markers afterwards. Errors: INVALID_REQUEST,
-/// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2 INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS while the previous
-/// transaction completes, INVALID_TXN_STATE, those of coordinators.
+/// The answer comes when the outcome is committed. The coordinator writes the markers afterwards. Errors:
+/// TRANSACTIONAL_ID_AUTHORIZATION_FAILED, INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (before version 2
+/// INVALID_PRODUCER_EPOCH), CONCURRENT_TRANSACTIONS while the previous transaction completes, INVALID_TXN_STATE, those of coordinators.
 /// </remarks>
-internal sealed class EndTxnHandler(CoordinatorHost<TransactionCommand> transactions) : IApiHandler<EndTxnRequest, EndTxnResponse>
+internal sealed class EndTxnHandler(CoordinatorHost<TransactionCommand> transactions, Authorizer authorizer)
+    : IApiHandler<EndTxnRequest, EndTxnResponse>
 {
     private const short FirstVersionWithProducerFenced = 2;
     private const short FirstVersionThatBumpsEpoch = 5;
 
     public async ValueTask<EndTxnResponse?> HandleAsync(RequestContext context, EndTxnRequest request)
     {
+        authorizer.Require(context, AclOperation.Write, ResourceType.TransactionalId, request.TransactionalId);
         var producer = new ProducerIdAndEpoch(request.ProducerId, request.ProducerEpoch);
         var clientTransactionVersion =
             context.ApiVersion >= FirstVersionThatBumpsEpoch ? TransactionMetadata.EpochBumpingVersion : (short)0;

@@ -25,7 +25,7 @@ namespace Ottla.Broker.Api;
 /// where versions 0 and 1 have COORDINATOR_NOT_AVAILABLE for COORDINATOR_LOAD_IN_PROGRESS.
 /// </remarks>
 internal sealed class TxnOffsetCommitHandler(
-    CoordinatorHost<GroupCommand> groups, ClusterView cluster, HostedTopics hosted, TransactionVerifier verifier)
+    CoordinatorHost<GroupCommand> groups, ClusterView cluster, HostedTopics hosted, TransactionVerifier verifier, Authorizer authorizer)
         : IApiHandler<TxnOffsetCommitRequest, TxnOffsetCommitResponse>
 {
     private const short FirstVersionWithLoadInProgress = 2;
@@ -46,8 +46,11 @@ internal sealed class TxnOffsetCommitHandler(
 
     public async ValueTask<TxnOffsetCommitResponse?> HandleAsync(RequestContext context, TxnOffsetCommitRequest request)
     {
+        authorizer.Require(context, AclOperation.Write, ResourceType.TransactionalId, request.TransactionalId);
+        authorizer.Require(context, AclOperation.Read, ResourceType.Group, request.GroupId);
         var partitions = new OffsetPartitions<TopicRequest, PartitionRequest, TopicResponse>(
-            Messages, cluster.Image, byId: context.ApiVersion >= FirstVersionWithTopicIds, request.Topics);
+            Messages, cluster.Image, byId: context.ApiVersion >= FirstVersionWithTopicIds, request.Topics,
+            name => authorizer.Allows(context, AclOperation.Read, ResourceType.Topic, name));
         request.Topics = partitions.Known;
         IReadOnlyList<ErrorCode> errors = [];
         if (partitions.KnownCount > 0)

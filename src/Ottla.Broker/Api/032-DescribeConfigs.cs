@@ -4,6 +4,7 @@ using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Authorization;
 using Ottla.StateMachines.Metadata;
 using ResourceRequest = Ottla.Protocol.Messages.DescribeConfigsRequest.DescribeConfigsResource;
 using ResourceResponse = Ottla.Protocol.Messages.DescribeConfigsResponse.DescribeConfigsResult;
@@ -16,10 +17,11 @@ namespace Ottla.Broker.Api;
 /// </summary>
 /// <remarks>
 /// A resource that the request names more than once has one answer, where Kafka repeats it: a request of 73 KB would ask for 700 MB. The
-/// answer never has passwords. Errors per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker,
-/// or an unknown resource type), INVALID_CONFIG.
+/// answer never has passwords. Errors per resource: TOPIC_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED,
+/// UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker, or an unknown resource type), INVALID_CONFIG.
 /// </remarks>
-internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerConfig> config, LeveledLoggers loggers)
+internal sealed class DescribeConfigsHandler(
+    ClusterView cluster, Func<BrokerConfig> config, LeveledLoggers loggers, Authorizer authorizer)
     : IApiHandler<DescribeConfigsRequest, DescribeConfigsResponse>
 {
     /// <summary>About how long it takes to collect and encode all configs of a resource.</summary>
@@ -37,8 +39,22 @@ internal sealed class DescribeConfigsHandler(ClusterView cluster, Func<BrokerCon
         var results = Array.Find(request.Resources, resource => !IsKnown(resource)) is { } unknown
             ? resources.Select(resource =>
                     Refuse(resource, ErrorCode.InvalidRequest, $"Unexpected resource type UNKNOWN for resource {unknown.ResourceName}"))
-            : resources.Select(resource => Describe(image, resource, request));
+            : resources.Select(resource => Refusal(context, resource) ?? Describe(image, resource, request));
         return ValueTask.FromResult<DescribeConfigsResponse?>(new DescribeConfigsResponse { Results = [.. results] });
+    }
+
+    /// <summary>Refuses a resource that the client may not see the configs of; null when it may.</summary>
+    private ResourceResponse? Refusal(in RequestContext context, ResourceRequest resource)
+    {
+        var (type, name) = (ConfigResourceType)resource.ResourceType switch
+        {
+            ConfigResourceType.Topic => (ResourceType.Topic, resource.ResourceName),
+            ConfigResourceType.Group => (ResourceType.Group, resource.ResourceName),
+            _ => (ResourceType.Cluster, AclBinding.ClusterName),
+        };
+        return authorizer.Allows(context, AclOperation.DescribeConfigs, type, name)
+            ? null
+            : Refuse(resource, Authorizer.ErrorOf(type), Authorizer.TextOf(type));
     }
 
     private static bool IsKnown(ResourceRequest resource) =>

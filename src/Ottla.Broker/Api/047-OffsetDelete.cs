@@ -17,7 +17,7 @@ namespace Ottla.Broker.Api;
 /// Errors: INVALID_GROUP_ID, GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP (a classic group whose members do not say what they consume), and those of
 /// <see cref="CoordinatorHost{TCommand}"/>. Per partition: UNKNOWN_TOPIC_OR_PARTITION, GROUP_SUBSCRIBED_TO_TOPIC.
 /// </remarks>
-internal sealed class OffsetDeleteHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster)
+internal sealed class OffsetDeleteHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster, Authorizer authorizer)
     : IApiHandler<OffsetDeleteRequest, OffsetDeleteResponse>
 {
     private static readonly OffsetMessages<TopicRequest, PartitionRequest, TopicResponse> Messages = new(
@@ -32,10 +32,12 @@ internal sealed class OffsetDeleteHandler(CoordinatorHost<GroupCommand> groups, 
 
     public async ValueTask<OffsetDeleteResponse?> HandleAsync(RequestContext context, OffsetDeleteRequest request)
     {
+        authorizer.Require(context, AclOperation.Delete, ResourceType.Group, request.GroupId);
         if (request.GroupId.Length == 0)
             throw new ApiException(ErrorCode.InvalidGroupId);
         var partitions = new OffsetPartitions<TopicRequest, PartitionRequest, TopicResponse>(
-            Messages, cluster.Image, byId: false, request.Topics);
+            Messages, cluster.Image, byId: false, request.Topics,
+            name => authorizer.Allows(context, AclOperation.Read, ResourceType.Topic, name));
         request.Topics = partitions.Known;
         var errors = await groups.SubmitAsync(request.GroupId, new OffsetDeleteCommand(request));
         return new OffsetDeleteResponse { Topics = partitions.Answer(errors) };

@@ -1,31 +1,20 @@
+using Ottla.Broker.Hosts;
 using Ottla.Broker.Server;
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using UserResult = Ottla.Protocol.Messages.AlterUserScramCredentialsResponse.AlterUserScramCredentialsResult;
+using Ottla.StateMachines.Controller;
 
 namespace Ottla.Broker.Api;
 
-/// <summary>AlterUserScramCredentials (key 51), version 0: sets and deletes SCRAM credentials (KIP-554).</summary>
+/// <summary>AlterUserScramCredentials (key 51), version 0: sets and deletes SCRAM credentials (KIP-554). The controller decides.</summary>
 /// <remarks>
-/// Errors per user: UNSUPPORTED_VERSION, always: this version has no logins, and so stores no secrets. It offers the API all the same,
-/// because clients guess the version of a broker from its APIs.
+/// Neither a salted password nor a key is ever logged or answered. Errors per user: RESOURCE_NOT_FOUND (nothing to delete),
+/// DUPLICATE_RESOURCE (named twice, also with another mechanism), UNACCEPTABLE_CREDENTIAL (no name, too few or too many iterations, an
+/// empty salted password), UNSUPPORTED_SASL_MECHANISM, UNSUPPORTED_VERSION (metadata.version is too low); for all of them: NOT_CONTROLLER.
 /// </remarks>
-internal sealed class AlterUserScramCredentialsHandler : IApiHandler<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>
+internal sealed class AlterUserScramCredentialsHandler(IController controller)
+    : IApiHandler<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>
 {
-    public ValueTask<AlterUserScramCredentialsResponse?> HandleAsync(RequestContext context, AlterUserScramCredentialsRequest request) =>
-        ValueTask.FromResult<AlterUserScramCredentialsResponse?>(new AlterUserScramCredentialsResponse
-        {
-            Results =
-            [
-                .. request.Deletions.Select(deletion => deletion.Name)
-                    .Concat(request.Upsertions.Select(upsertion => upsertion.Name))
-                    .Distinct(StringComparer.Ordinal)
-                    .Select(user => new UserResult
-                    {
-                        User = user,
-                        ErrorCode = (short)ErrorCode.UnsupportedVersion,
-                        ErrorMessage = "This broker does not support SASL logins.",
-                    }),
-            ],
-        });
+    public async ValueTask<AlterUserScramCredentialsResponse?> HandleAsync(
+        RequestContext context, AlterUserScramCredentialsRequest request) =>
+        await controller.SubmitAsync(new AlterUserScramCredentialsCommand(request));
 }

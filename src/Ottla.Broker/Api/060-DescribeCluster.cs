@@ -26,7 +26,7 @@ public enum EndpointType : sbyte
 /// for the other kind of nodes, UNSUPPORTED_ENDPOINT_TYPE for other types (both INVALID_REQUEST in version 0), UNSUPPORTED_VERSION from a
 /// controller whose metadata.version has no registrations of controllers.
 /// </remarks>
-internal sealed class DescribeClusterHandler(ClusterView cluster, EndpointType type, Func<int> controllerId)
+internal sealed class DescribeClusterHandler(ClusterView cluster, EndpointType type, Func<int> controllerId, Authorizer authorizer)
     : IApiHandler<DescribeClusterRequest, DescribeClusterResponse>
 {
     private const short FirstVersionWithTypes = 1;
@@ -48,7 +48,7 @@ internal sealed class DescribeClusterHandler(ClusterView cluster, EndpointType t
             Brokers = nodes,
         };
         if (request.IncludeClusterAuthorizedOperations)
-            response.ClusterAuthorizedOperations = AuthorizedOperations.Cluster;
+            response.ClusterAuthorizedOperations = AuthorizedOperations.OfCluster(authorizer, context);
         return ValueTask.FromResult<DescribeClusterResponse?>(response);
     }
 

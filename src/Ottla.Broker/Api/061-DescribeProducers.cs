@@ -10,10 +10,10 @@ namespace Ottla.Broker.Api;
 
 /// <summary>DescribeProducers (key 61), version 0: the producers that partitions keep state of, and their open transactions.</summary>
 /// <remarks>
-/// Any replica answers, not only the leader. Errors, for each partition: INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION,
-/// NOT_LEADER_OR_FOLLOWER (this broker has no replica), KAFKA_STORAGE_ERROR.
+/// Any replica answers, not only the leader. Errors, for each partition: INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED,
+/// UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER (this broker has no replica), KAFKA_STORAGE_ERROR.
 /// </remarks>
-internal sealed class DescribeProducersHandler(HostedTopics topics, ClusterView cluster)
+internal sealed class DescribeProducersHandler(HostedTopics topics, ClusterView cluster, Authorizer authorizer)
     : IApiHandler<DescribeProducersRequest, DescribeProducersResponse>
 {
     public ValueTask<DescribeProducersResponse?> HandleAsync(RequestContext context, DescribeProducersRequest request)
@@ -23,16 +23,18 @@ internal sealed class DescribeProducersHandler(HostedTopics topics, ClusterView 
             Topics = [.. request.Topics.Select(topic => new TopicResponse
             {
                 Name = topic.Name,
-                Partitions = [.. topic.PartitionIndexes.Distinct().Select(partition => Answer(topic.Name, partition))],
+                Partitions = [.. topic.PartitionIndexes.Distinct().Select(partition => Answer(context, topic.Name, partition))],
             })],
         };
         return ValueTask.FromResult<DescribeProducersResponse?>(response);
     }
 
-    private PartitionResponse Answer(string topic, int partition)
+    private PartitionResponse Answer(in RequestContext context, string topic, int partition)
     {
         if (TopicNames.ReasonInvalid(topic) is { } reason)
             return Failed(partition, ErrorCode.InvalidTopicException, reason);
+        if (!authorizer.Allows(context, AclOperation.Read, ResourceType.Topic, topic))
+            return Failed(partition, ErrorCode.TopicAuthorizationFailed, Authorizer.TextOf(ResourceType.Topic));
         if (cluster.Image.Topics.Find(topic) is not { } known)
             return Failed(partition, ErrorCode.UnknownTopicOrPartition, "This server does not host this topic-partition.");
         if (topics.Find(topic)?.Find(partition) is not { } replica)

@@ -1,5 +1,6 @@
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Server;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Transactions;
 
@@ -10,11 +11,11 @@ namespace Ottla.Broker.Api;
 /// and pattern (v2).
 /// </summary>
 /// <remarks>
-/// The response names the unknown states of the filter. A pattern has RE2's syntax, and matches the whole id. Errors:
-/// INVALID_REGULAR_EXPRESSION for a malformed pattern, COORDINATOR_LOAD_IN_PROGRESS while this broker loads any of its partitions,
-/// COORDINATOR_NOT_AVAILABLE.
+/// Ids that the client may not describe are left out. The response names the unknown states of the filter. A pattern has RE2's syntax, and
+/// matches the whole id. Errors: INVALID_REGULAR_EXPRESSION for a malformed pattern, COORDINATOR_LOAD_IN_PROGRESS while this broker loads
+/// any of its partitions, COORDINATOR_NOT_AVAILABLE.
 /// </remarks>
-internal sealed class ListTransactionsHandler(CoordinatorHost<TransactionCommand> transactions)
+internal sealed class ListTransactionsHandler(CoordinatorHost<TransactionCommand> transactions, Authorizer authorizer)
     : IApiHandler<ListTransactionsRequest, ListTransactionsResponse>
 {
     private static readonly Dictionary<string, TransactionState> States =
@@ -33,7 +34,11 @@ internal sealed class ListTransactionsHandler(CoordinatorHost<TransactionCommand
         return new ListTransactionsResponse
         {
             UnknownStateFilters = [.. request.StateFilters.Where(state => !States.ContainsKey(state)).Distinct()],
-            TransactionStates = [.. listed.SelectMany(each => each)],
+            TransactionStates =
+            [
+                .. listed.SelectMany(each => each).Where(
+                    listed => authorizer.Sees(context, AclOperation.Describe, ResourceType.TransactionalId, listed.TransactionalId)),
+            ],
         };
     }
 }

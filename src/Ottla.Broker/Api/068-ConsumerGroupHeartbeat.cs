@@ -13,19 +13,32 @@ namespace Ottla.Broker.Api;
 /// (KIP-848).
 /// </summary>
 /// <remarks>
-/// UNSUPPORTED_VERSION where group.version is 0 or group.coordinator.rebalance.protocols has no "consumer". Other errors: INVALID_REQUEST,
+/// UNSUPPORTED_VERSION where group.version is 0 or group.coordinator.rebalance.protocols has no "consumer". Other errors:
+/// GROUP_AUTHORIZATION_FAILED, TOPIC_AUTHORIZATION_FAILED (of any topic that the member names), INVALID_REQUEST,
 /// UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID, UNSUPPORTED_ASSIGNOR, INVALID_REGULAR_EXPRESSION,
 /// GROUP_MAX_SIZE_REACHED, GROUP_ID_NOT_FOUND, and those of
 /// <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
-internal sealed class ConsumerGroupHeartbeatHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster, Func<BrokerConfig> config)
+internal sealed class ConsumerGroupHeartbeatHandler(
+    CoordinatorHost<GroupCommand> groups, ClusterView cluster, Func<BrokerConfig> config, Authorizer authorizer)
     : IApiHandler<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>
 {
     public async ValueTask<ConsumerGroupHeartbeatResponse?> HandleAsync(RequestContext context, ConsumerGroupHeartbeatRequest request)
     {
         if (!GroupRequests.IsConsumerProtocolEnabled(cluster, config()))
             return new ConsumerGroupHeartbeatResponse { ErrorCode = (short)ErrorCode.UnsupportedVersion };
-        var command = new ConsumerGroupHeartbeatCommand(GroupRequests.OriginOf(context), request);
+        authorizer.Require(context, AclOperation.Read, ResourceType.Group, request.GroupId);
+        if (!SeesAll(context, request.SubscribedTopicNames))
+            return new ConsumerGroupHeartbeatResponse { ErrorCode = (short)ErrorCode.TopicAuthorizationFailed };
+        var command = new ConsumerGroupHeartbeatCommand(GroupRequests.OriginOf(context), request)
+        {
+            MayDescribe = authorizer.IsEnabled
+                ? topic => authorizer.Sees(context, AclOperation.Describe, ResourceType.Topic, topic)
+                : null,
+        };
         return await groups.SubmitAsync(request.GroupId, command);
     }
+
+    private bool SeesAll(RequestContext context, string[]? topics) =>
+        topics is null || Array.TrueForAll(topics, topic => authorizer.Allows(context, AclOperation.Describe, ResourceType.Topic, topic));
 }

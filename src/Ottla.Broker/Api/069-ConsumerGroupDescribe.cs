@@ -15,11 +15,15 @@ namespace Ottla.Broker.Api;
 /// </summary>
 /// <remarks>
 /// Errors per group: UNSUPPORTED_VERSION where group.version is 0 or group.coordinator.rebalance.protocols has no "consumer",
+/// GROUP_AUTHORIZATION_FAILED, TOPIC_AUTHORIZATION_FAILED (a member has a topic that the client may not see; then nothing else is told),
 /// INVALID_GROUP_ID, GROUP_ID_NOT_FOUND (also when it is of another kind), and those of <see cref="CoordinatorHost{TCommand}"/>.
 /// </remarks>
-internal sealed class ConsumerGroupDescribeHandler(CoordinatorHost<GroupCommand> groups, ClusterView cluster, Func<BrokerConfig> config)
+internal sealed class ConsumerGroupDescribeHandler(
+    CoordinatorHost<GroupCommand> groups, ClusterView cluster, Func<BrokerConfig> config, Authorizer authorizer)
     : IApiHandler<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>
 {
+    private const string UnseenTopic = "The group has described topic(s) that the client is not authorized to describe.";
+
     /// <summary>About how long it takes to describe a group of a few hundred members.</summary>
     private const int MicrosecondsPerGroup = 100;
 
@@ -29,25 +33,36 @@ internal sealed class ConsumerGroupDescribeHandler(CoordinatorHost<GroupCommand>
 
     public async ValueTask<ConsumerGroupDescribeResponse?> HandleAsync(RequestContext context, ConsumerGroupDescribeRequest request)
     {
-        var described = await request.GroupIds.Distinct(StringComparer.Ordinal).Select(DescribeAsync).InOrderAsync();
+        var described = await request.GroupIds.Distinct(StringComparer.Ordinal).Select(id => DescribeAsync(context, id)).InOrderAsync();
         if (request.IncludeAuthorizedOperations)
         {
             foreach (var group in described.Where(group => group.ErrorCode == (short)ErrorCode.None))
-                group.AuthorizedOperations = AuthorizedOperations.Group;
+            {
+                group.AuthorizedOperations =
+                    authorizer.Operations(context, ResourceType.Group, group.GroupId, AuthorizedOperations.Group);
+            }
         }
 
         return new ConsumerGroupDescribeResponse { Groups = described };
     }
 
-    private Task<DescribedGroup> DescribeAsync(string groupId) => SubmitAsync(groupId).OrFailed(
+    private Task<DescribedGroup> DescribeAsync(RequestContext context, string groupId) => SubmitAsync(context, groupId).OrFailed(
         error => new DescribedGroup { GroupId = groupId, ErrorCode = (short)error.Code, ErrorMessage = error.Message });
 
-    private async ValueTask<DescribedGroup> SubmitAsync(string groupId)
+    private async ValueTask<DescribedGroup> SubmitAsync(RequestContext context, string groupId)
     {
         if (!GroupRequests.IsConsumerProtocolEnabled(cluster, config()))
             throw new ApiException(ErrorCode.UnsupportedVersion);
+        authorizer.Require(context, AclOperation.Describe, ResourceType.Group, groupId);
         if (groupId.Length == 0)
             throw new ApiException(ErrorCode.InvalidGroupId);
-        return await groups.SubmitAsync(groupId, new ConsumerGroupDescribeCommand(groupId));
+        var described = await groups.SubmitAsync(groupId, new ConsumerGroupDescribeCommand(groupId));
+        if (authorizer.IsEnabled && TopicsOf(described).Any(topic => !authorizer.SeesTopic(context, topic)))
+            throw new ApiException(ErrorCode.TopicAuthorizationFailed, UnseenTopic);
+        return described;
     }
+
+    private static IEnumerable<string> TopicsOf(DescribedGroup group) => group.Members
+        .SelectMany(member => member.Assignment.TopicPartitions.Concat(member.TargetAssignment.TopicPartitions))
+        .Select(assigned => assigned.TopicName).Distinct(StringComparer.Ordinal);
 }

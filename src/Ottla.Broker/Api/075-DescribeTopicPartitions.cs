@@ -16,10 +16,10 @@ namespace Ottla.Broker.Api;
 /// <remarks>
 /// No topics named: all. A page has at most response_partition_limit partitions, and never more than max.request.partition.size.limit; the
 /// cursor says where the next begins. Errors: INVALID_REQUEST for all topics when the cursor points at a topic that is not asked for, or
-/// before partition 0; per topic UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION. Partitions have no errors: without a leader that the
-/// client reaches, the leader is -1.
+/// before partition 0; per topic TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION. Partitions have no
+/// errors: without a leader that the client reaches, the leader is -1.
 /// </remarks>
-internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<BrokerConfig> config)
+internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<BrokerConfig> config, Authorizer authorizer)
     : IApiHandler<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>
 {
     /// <inheritdoc/>
@@ -45,12 +45,24 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
         var image = cluster.Image;
         var names = (isAll ? image.Topics.ByName.Keys : request.Topics.Select(topic => topic.Name).Distinct())
             .Where(name => request.Cursor is null || string.CompareOrdinal(name, request.Cursor.TopicName) >= 0)
-            .Order(StringComparer.Ordinal);
+            .Order(StringComparer.Ordinal).ToList();
+        var unseen = authorizer.IsEnabled ? names.Where(name => !MayDescribe(context, name, isAll)).ToHashSet(StringComparer.Ordinal) : [];
+        names.RemoveAll(unseen.Contains);
         var room = Math.Max(Math.Min(config().MaxRequestPartitionSizeLimit, request.ResponsePartitionLimit), 1);
-        return ValueTask.FromResult<DescribeTopicPartitionsResponse?>(Page(context, image, names, request.Cursor, room));
+        var page = Page(context, image, names, request.Cursor, room);
+        if (!isAll && unseen.Count > 0)
+            page.Topics = [.. page.Topics, .. unseen.Select(Unseen)];
+        return ValueTask.FromResult<DescribeTopicPartitionsResponse?>(page);
     }
 
-    private static DescribeTopicPartitionsResponse Page(
+    private bool MayDescribe(in RequestContext context, string name, bool isAll) => isAll
+        ? authorizer.Sees(context, AclOperation.Describe, ResourceType.Topic, name)
+        : authorizer.Allows(context, AclOperation.Describe, ResourceType.Topic, name);
+
+    /// <summary>A topic that the client may not see: whether it exists is not told.</summary>
+    private static TopicResponse Unseen(string name) => new() { Name = name, ErrorCode = (short)ErrorCode.TopicAuthorizationFailed };
+
+    private DescribeTopicPartitionsResponse Page(
         RequestContext context, MetadataImage image, IEnumerable<string> names, DescribeTopicPartitionsRequest.CursorData? cursor, int room)
     {
         var response = new DescribeTopicPartitionsResponse();
@@ -65,9 +77,10 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
 
             if (image.Topics.Find(name) is not { } topic)
             {
-                topics.Add(Failed(name, TopicNames.ReasonInvalid(name) is null
-                    ? ErrorCode.UnknownTopicOrPartition
-                    : ErrorCode.InvalidTopicException));
+                var missing = Failed(
+                    name, TopicNames.ReasonInvalid(name) is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.InvalidTopicException);
+                missing.TopicAuthorizedOperations = OperationsOn(context, name);
+                topics.Add(missing);
                 continue;
             }
 
@@ -87,6 +100,9 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
         return response;
     }
 
+    private int OperationsOn(in RequestContext context, string name) =>
+        authorizer.Operations(context, ResourceType.Topic, name, AuthorizedOperations.Topic);
+
     private static TopicResponse Failed(string name, ErrorCode error) =>
         new()
         {
@@ -96,12 +112,12 @@ internal sealed class DescribeTopicPartitionsHandler(ClusterView cluster, Func<B
             TopicAuthorizedOperations = AuthorizedOperations.Topic
         };
 
-    private static TopicResponse Describe(RequestContext context, MetadataImage image, TopicImage topic, int first, int last) => new()
+    private TopicResponse Describe(RequestContext context, MetadataImage image, TopicImage topic, int first, int last) => new()
     {
         Name = topic.Name,
         TopicId = topic.Id,
         IsInternal = TopicNames.IsInternal(topic.Name),
-        TopicAuthorizedOperations = AuthorizedOperations.Topic,
+        TopicAuthorizedOperations = OperationsOn(context, topic.Name),
         Partitions =
         [
             .. Enumerable.Range(first, last - first).Select(index =>

@@ -1,10 +1,12 @@
+using Ottla.Broker.Server;
 using Ottla.Protocol;
+using Ottla.StateMachines.Authorization;
 using static Ottla.Protocol.AclOperation;
 
 namespace Ottla.Broker.Api;
 
 /// <summary>
-/// The operations that a client may do on a resource, as bits (KIP-430). There is no authorizer, so a client may do all of them.
+/// The operations that a kind of resource knows, as bits (KIP-430). A client is told of those that it may do.
 /// </summary>
 internal static class AuthorizedOperations
 {
@@ -20,6 +22,14 @@ internal static class AuthorizedOperations
     /// <summary>All operations of the cluster.</summary>
     public static readonly int Cluster =
         BitsOf(Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite);
+
+    private static readonly int s_describe = BitsOf(Describe);
+
+    /// <summary>The operations that a client may do on the cluster: none without the right to describe it.</summary>
+    public static int OfCluster(Authorizer authorizer, in RequestContext context) =>
+        authorizer.Operations(context, ResourceType.Cluster, AclBinding.ClusterName, Cluster) is var allowed && (allowed & s_describe) != 0
+            ? allowed
+            : 0;
 
     private static int BitsOf(params ReadOnlySpan<AclOperation> operations)
     {

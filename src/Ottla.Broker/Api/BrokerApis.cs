@@ -48,6 +48,10 @@ internal sealed record BrokerServices
 
     public required LeveledLoggers Loggers { get; init; }
 
+    public required Authorizer Authorizer { get; init; }
+
+    public required ClientQuotas Quotas { get; init; }
+
     public required TimeProvider Time { get; init; }
 
     /// <summary>Refuses a configuration to which the TLS and the logins of this node cannot change.</summary>
@@ -73,32 +77,36 @@ internal static class BrokerApis
         var leaders = new LeaderHints(() => broker.Cluster.Image, broker.Topics);
         var racks = broker.Config().ReplicaSelectorClass == RackAwareReplicas.KafkaClass
             ? new RackAwareReplicas(() => broker.Cluster.Image) : null;
+        var authorizer = broker.Authorizer;
+        var tokens = new DelegationTokens(broker.Config, authorizer);
+        var tokenKey = DelegationTokenKey.From(broker.Config().DelegationTokenSecretKey);
         Func<int> fetchBytesMax = () => broker.Config().FetchMaxBytes;
-        var configs = new ConfigAlterer(
-            broker.Forwarder, broker.Config, broker.CheckSecurity, new LoggerLevels(broker.Config().NodeId, broker.Loggers));
+        var loggers = new LoggerLevels(broker.Config().NodeId, broker.Loggers);
+        var configs = new ConfigAlterer(broker.Forwarder, broker.Config, broker.CheckSecurity, loggers, authorizer);
         ApiTable? table = null;
         table = new ApiTable(ApiListeners.Broker,
         [
             ReusingEntry<ProduceRequest, ProduceResponse>(
-                new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, broker.Time),
+                new ProduceHandler(broker.Topics, leaders, broker.TransactionVerifier, authorizer, broker.Time),
                 ProduceBodyBytesOnLoopMax,
                 overlapsItself: true),
             ReusingEntry<FetchRequest, FetchResponse>(
                 new FetchHandler(
                     new FetchPlanner(broker.Topics, leaders, racks, broker.Time), broker.FetchSessions,
-                    new ReplicaFetchHandler(broker.FollowerSessions, fetchBytesMax, broker.Time), leaders, fetchBytesMax, broker.Time),
+                    new ReplicaFetchHandler(broker.FollowerSessions, fetchBytesMax, broker.Time), leaders, authorizer,
+                    broker.Quotas, fetchBytesMax, broker.Time),
                 FetchBodyBytesOnLoopMax),
-            Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics, leaders)),
-            Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, topicCreation)),
-            Entry<OffsetCommitRequest, OffsetCommitResponse>(new OffsetCommitHandler(broker.Groups, broker.Cluster)),
-            Entry<OffsetFetchRequest, OffsetFetchResponse>(new OffsetFetchHandler(broker.Groups, broker.Cluster)),
-            Entry<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorHandler(broker.Cluster, topicCreation)),
-            Entry<JoinGroupRequest, JoinGroupResponse>(new JoinGroupHandler(broker.Groups)),
-            Entry<HeartbeatRequest, HeartbeatResponse>(new HeartbeatHandler(broker.Groups)),
-            Entry<LeaveGroupRequest, LeaveGroupResponse>(new LeaveGroupHandler(broker.Groups)),
-            Entry<SyncGroupRequest, SyncGroupResponse>(new SyncGroupHandler(broker.Groups)),
-            Entry<DescribeGroupsRequest, DescribeGroupsResponse>(new DescribeGroupsHandler(broker.Groups)),
-            HeavyEntry<ListGroupsRequest, ListGroupsResponse>(new ListGroupsHandler(broker.Groups)),
+            Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics, leaders, authorizer)),
+            Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, topicCreation, authorizer)),
+            Entry<OffsetCommitRequest, OffsetCommitResponse>(new OffsetCommitHandler(broker.Groups, broker.Cluster, authorizer)),
+            Entry<OffsetFetchRequest, OffsetFetchResponse>(new OffsetFetchHandler(broker.Groups, broker.Cluster, authorizer)),
+            Entry<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorHandler(broker.Cluster, topicCreation, authorizer)),
+            Entry<JoinGroupRequest, JoinGroupResponse>(new JoinGroupHandler(broker.Groups, authorizer)),
+            Entry<HeartbeatRequest, HeartbeatResponse>(new HeartbeatHandler(broker.Groups, authorizer)),
+            Entry<LeaveGroupRequest, LeaveGroupResponse>(new LeaveGroupHandler(broker.Groups, authorizer)),
+            Entry<SyncGroupRequest, SyncGroupResponse>(new SyncGroupHandler(broker.Groups, authorizer)),
+            Entry<DescribeGroupsRequest, DescribeGroupsResponse>(new DescribeGroupsHandler(broker.Groups, authorizer)),
+            HeavyEntry<ListGroupsRequest, ListGroupsResponse>(new ListGroupsHandler(broker.Groups, authorizer)),
             Entry<SaslHandshakeRequest, SaslHandshakeResponse>(new SaslHandshakeHandler()),
             Entry<ApiVersionsRequest, ApiVersionsResponse>(
                 new ApiVersionsHandler(
@@ -106,22 +114,25 @@ internal static class BrokerApis
                     key => broker.Forwarder.ControllerVersionsOf(key))),
             Forwarded<CreateTopicsRequest, CreateTopicsResponse>(typeof(CreateTopicsHandler), broker),
             Forwarded<DeleteTopicsRequest, DeleteTopicsResponse>(typeof(DeleteTopicsHandler), broker),
-            HeavyEntry<DeleteRecordsRequest, DeleteRecordsResponse>(new DeleteRecordsHandler(broker.Topics, leaders, broker.Time)),
-            Entry<InitProducerIdRequest, InitProducerIdResponse>(new InitProducerIdHandler(broker.ProducerIds, broker.Transactions)),
-            Entry<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(new OffsetForLeaderEpochHandler(broker.Topics, leaders)),
+            HeavyEntry<DeleteRecordsRequest, DeleteRecordsResponse>(
+                new DeleteRecordsHandler(broker.Topics, leaders, authorizer, broker.Time)),
+            Entry<InitProducerIdRequest, InitProducerIdResponse>(
+                new InitProducerIdHandler(broker.ProducerIds, broker.Transactions, authorizer)),
+            Entry<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(
+                new OffsetForLeaderEpochHandler(broker.Topics, leaders, authorizer)),
             Entry<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(
-                new AddPartitionsToTxnHandler(broker.Transactions, broker.Cluster)),
+                new AddPartitionsToTxnHandler(broker.Transactions, broker.Cluster, authorizer)),
             Entry<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(
-                new AddOffsetsToTxnHandler(broker.Transactions, broker.Groups, broker.Config)),
-            Entry<EndTxnRequest, EndTxnResponse>(new EndTxnHandler(broker.Transactions)),
+                new AddOffsetsToTxnHandler(broker.Transactions, broker.Groups, broker.Config, authorizer)),
+            Entry<EndTxnRequest, EndTxnResponse>(new EndTxnHandler(broker.Transactions, authorizer)),
             Entry<WriteTxnMarkersRequest, WriteTxnMarkersResponse>(new WriteTxnMarkersHandler(broker.TransactionMarkers)),
             Entry<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(
-                new TxnOffsetCommitHandler(broker.Groups, broker.Cluster, broker.Topics, broker.TransactionVerifier)),
-            Entry<DescribeAclsRequest, DescribeAclsResponse>(new DescribeAclsHandler()),
-            Entry<CreateAclsRequest, CreateAclsResponse>(new CreateAclsHandler()),
-            Entry<DeleteAclsRequest, DeleteAclsResponse>(new DeleteAclsHandler()),
+                new TxnOffsetCommitHandler(broker.Groups, broker.Cluster, broker.Topics, broker.TransactionVerifier, authorizer)),
+            Entry<DescribeAclsRequest, DescribeAclsResponse>(new DescribeAclsHandler(authorizer)),
+            Forwarded<CreateAclsRequest, CreateAclsResponse>(typeof(CreateAclsHandler), broker),
+            Forwarded<DeleteAclsRequest, DeleteAclsResponse>(typeof(DeleteAclsHandler), broker),
             Entry<DescribeConfigsRequest, DescribeConfigsResponse>(
-                new DescribeConfigsHandler(broker.Cluster, broker.Config, broker.Loggers)),
+                new DescribeConfigsHandler(broker.Cluster, broker.Config, broker.Loggers, authorizer)),
             Shared<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(configs)),
             HeavyEntry<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(
                 new AlterReplicaLogDirsHandler(broker.Logs, broker.Cluster)),
@@ -130,42 +141,53 @@ internal static class BrokerApis
                     broker.Logs, () => broker.Cluster.Image.Features.MetadataVersion?.SupportsCordonedLogDirs ?? false)),
             Entry<SaslAuthenticateRequest, SaslAuthenticateResponse>(new SaslAuthenticateHandler()),
             Forwarded<CreatePartitionsRequest, CreatePartitionsResponse>(typeof(CreatePartitionsHandler), broker),
-            Entry<CreateDelegationTokenRequest, CreateDelegationTokenResponse>(new CreateDelegationTokenHandler(broker.Config)),
-            Entry<RenewDelegationTokenRequest, RenewDelegationTokenResponse>(new RenewDelegationTokenHandler(broker.Config)),
-            Entry<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>(new ExpireDelegationTokenHandler(broker.Config)),
-            Entry<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>(new DescribeDelegationTokenHandler(broker.Config)),
-            HeavyEntry<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsHandler(broker.Groups)),
+            Shared<CreateDelegationTokenRequest, CreateDelegationTokenResponse>(
+                new CreateDelegationTokenHandler(tokens, (context, request) =>
+                    broker.Forwarder.ForwardAsync<CreateDelegationTokenRequest, CreateDelegationTokenResponse>(context, request))),
+            Shared<RenewDelegationTokenRequest, RenewDelegationTokenResponse>(
+                new RenewDelegationTokenHandler(tokens, (context, request) =>
+                    broker.Forwarder.ForwardAsync<RenewDelegationTokenRequest, RenewDelegationTokenResponse>(context, request))),
+            Shared<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>(
+                new ExpireDelegationTokenHandler(tokens, (context, request) =>
+                    broker.Forwarder.ForwardAsync<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>(context, request))),
+            HeavyEntry<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>(
+                new DescribeDelegationTokenHandler(broker.Cluster, tokens, () => tokenKey)),
+            HeavyEntry<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsHandler(broker.Groups, authorizer)),
             Forwarded<ElectLeadersRequest, ElectLeadersResponse>(typeof(ElectLeadersHandler), broker),
             Shared<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(configs)),
             Forwarded<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(
                 typeof(AlterPartitionReassignmentsHandler), broker),
             Forwarded<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(
                 typeof(ListPartitionReassignmentsHandler), broker),
-            Entry<OffsetDeleteRequest, OffsetDeleteResponse>(new OffsetDeleteHandler(broker.Groups, broker.Cluster)),
+            Entry<OffsetDeleteRequest, OffsetDeleteResponse>(new OffsetDeleteHandler(broker.Groups, broker.Cluster, authorizer)),
             Entry<DescribeClientQuotasRequest, DescribeClientQuotasResponse>(new DescribeClientQuotasHandler(broker.Cluster)),
-            Entry<AlterClientQuotasRequest, AlterClientQuotasResponse>(new AlterClientQuotasHandler()),
+            Forwarded<AlterClientQuotasRequest, AlterClientQuotasResponse>(typeof(AlterClientQuotasHandler), broker),
             Entry<DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse>(
                 new DescribeUserScramCredentialsHandler(broker.Cluster)),
-            Entry<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(new AlterUserScramCredentialsHandler()),
+            Forwarded<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(
+                typeof(AlterUserScramCredentialsHandler), broker),
             Forwarded<DescribeQuorumRequest, DescribeQuorumResponse>(typeof(DescribeQuorumHandler), broker),
             Forwarded<UpdateFeaturesRequest, UpdateFeaturesResponse>(typeof(UpdateFeaturesHandler), broker),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(
-                new DescribeClusterHandler(broker.Cluster, EndpointType.Broker, () => broker.Cluster.NextBrokerForController())),
-            HeavyEntry<DescribeProducersRequest, DescribeProducersResponse>(new DescribeProducersHandler(broker.Topics, broker.Cluster)),
+                new DescribeClusterHandler(
+                    broker.Cluster, EndpointType.Broker, () => broker.Cluster.NextBrokerForController(), authorizer)),
+            HeavyEntry<DescribeProducersRequest, DescribeProducersResponse>(
+                new DescribeProducersHandler(broker.Topics, broker.Cluster, authorizer)),
             Forwarded<UnregisterBrokerRequest, UnregisterBrokerResponse>(typeof(UnregisterBrokerHandler), broker),
-            Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(new DescribeTransactionsHandler(broker.Transactions)),
-            HeavyEntry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler(broker.Transactions)),
+            Entry<DescribeTransactionsRequest, DescribeTransactionsResponse>(
+                new DescribeTransactionsHandler(broker.Transactions, authorizer)),
+            HeavyEntry<ListTransactionsRequest, ListTransactionsResponse>(new ListTransactionsHandler(broker.Transactions, authorizer)),
             Entry<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
-                new ConsumerGroupHeartbeatHandler(broker.Groups, broker.Cluster, broker.Config)),
+                new ConsumerGroupHeartbeatHandler(broker.Groups, broker.Cluster, broker.Config, authorizer)),
             Entry<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(
-                new ConsumerGroupDescribeHandler(broker.Groups, broker.Cluster, broker.Config)),
+                new ConsumerGroupDescribeHandler(broker.Groups, broker.Cluster, broker.Config, authorizer)),
             Entry<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesHandler(broker.Cluster)),
             Entry<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(
-                new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config)),
+                new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config, authorizer)),
             Forwarded<AddRaftVoterRequest, AddRaftVoterResponse>(typeof(AddRaftVoterHandler), broker),
             Forwarded<RemoveRaftVoterRequest, RemoveRaftVoterResponse>(typeof(RemoveRaftVoterHandler), broker),
             Forwarded<UnregisterControllerRequest, UnregisterControllerResponse>(typeof(UnregisterControllerHandler), broker),
-        ]);
+        ], authorizer);
         return table;
     }
 

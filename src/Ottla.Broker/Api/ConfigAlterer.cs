@@ -14,7 +14,8 @@ namespace Ottla.Broker.Api;
 /// loggers, which only it knows; the controller decides on the rest. Has no state; used by any thread.
 /// </summary>
 internal sealed class ConfigAlterer(
-    Forwarder forwarder, Func<BrokerConfig> config, Action<BrokerConfig> checkSecurity, LoggerLevels loggers) : IConfigAlterer
+    Forwarder forwarder, Func<BrokerConfig> config, Action<BrokerConfig> checkSecurity, LoggerLevels loggers, Authorizer authorizer)
+    : IConfigAlterer
 {
     /// <inheritdoc/>
     public async ValueTask<IReadOnlyList<ApiError>> AlterAsync(
@@ -29,7 +30,7 @@ internal sealed class ConfigAlterer(
             if (repeated.Contains(changes[i].Resource))
                 answers[i] = new ApiError(ErrorCode.InvalidRequest, "Each resource must appear at most once.");
             else if (changes[i].Resource.Type == ConfigResourceType.BrokerLogger && !changes[i].ReplacesAll)
-                answers[i] = loggers.Alter(changes[i], validateOnly);
+                answers[i] = AlterLoggers(changes[i]);
             else if (Refusal(changes[i]) is { } refusal)
                 answers[i] = refusal;
             else
@@ -42,6 +43,10 @@ internal sealed class ConfigAlterer(
         for (var i = 0; i < places.Count; i++)
             answers[places[i]] = decided[i];
         return answers;
+
+        ApiError AlterLoggers(ConfigChange change) => authorizer.AllowsOnCluster(context, AclOperation.AlterConfigs)
+            ? loggers.Alter(change, validateOnly)
+            : new ApiError(ErrorCode.ClusterAuthorizationFailed, Authorizer.TextOf(ResourceType.Cluster));
 
         void Forward(int place)
         {

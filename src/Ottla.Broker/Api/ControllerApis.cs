@@ -26,6 +26,10 @@ public sealed record ControllerServices
 
     public required LeveledLoggers Loggers { get; init; }
 
+    public required Authorizer Authorizer { get; init; }
+
+    public required ClientQuotas Quotas { get; init; }
+
     /// <summary>The metadata quorum; null leaves its APIs out.</summary>
     public RaftServices? Raft { get; init; }
 }
@@ -39,7 +43,10 @@ public static class ControllerApis
     public static ApiTable CreateTable(ControllerServices services)
     {
         var controller = services.Controller;
-        var configs = new ControllerConfigAlterer(controller, new LoggerLevels(services.Config().NodeId, services.Loggers));
+        var authorizer = services.Authorizer;
+        var tokens = new DelegationTokens(services.Config, authorizer);
+        var tokenKey = DelegationTokenKey.From(services.Config().DelegationTokenSecretKey);
+        var configs = new ControllerConfigAlterer(controller, new LoggerLevels(services.Config().NodeId, services.Loggers), authorizer);
         ApiTable? table = null;
         table = new ApiTable(
             ApiListeners.Controller,
@@ -49,30 +56,36 @@ public static class ControllerApis
                 new ApiVersionsHandler(
                     () => table!, services.Cluster, services.Config().NodeId, services.SupportedFeatures, () =>
                     services.Quorum().KRaftVersion)),
-            HeavyEntry<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsHandler(controller)),
-            HeavyEntry<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsHandler(controller)),
-            Entry<DescribeAclsRequest, DescribeAclsResponse>(new DescribeAclsHandler()),
-            Entry<CreateAclsRequest, CreateAclsResponse>(new CreateAclsHandler()),
-            Entry<DeleteAclsRequest, DeleteAclsResponse>(new DeleteAclsHandler()),
+            HeavyEntry<CreateTopicsRequest, CreateTopicsResponse>(new CreateTopicsHandler(controller, authorizer, services.Quotas)),
+            HeavyEntry<DeleteTopicsRequest, DeleteTopicsResponse>(new DeleteTopicsHandler(controller, authorizer, services.Quotas)),
+            Entry<DescribeAclsRequest, DescribeAclsResponse>(new DescribeAclsHandler(authorizer)),
+            HeavyEntry<CreateAclsRequest, CreateAclsResponse>(new CreateAclsHandler(controller, authorizer)),
+            HeavyEntry<DeleteAclsRequest, DeleteAclsResponse>(new DeleteAclsHandler(controller, authorizer)),
             Entry<DescribeConfigsRequest, DescribeConfigsResponse>(
-                new DescribeConfigsHandler(services.Cluster, services.Config, services.Loggers)),
+                new DescribeConfigsHandler(services.Cluster, services.Config, services.Loggers, authorizer)),
             HeavyEntry<AlterConfigsRequest, AlterConfigsResponse>(new AlterConfigsHandler(configs)),
             Entry<SaslAuthenticateRequest, SaslAuthenticateResponse>(new SaslAuthenticateHandler()),
-            HeavyEntry<CreatePartitionsRequest, CreatePartitionsResponse>(new CreatePartitionsHandler(controller)),
-            Entry<CreateDelegationTokenRequest, CreateDelegationTokenResponse>(new CreateDelegationTokenHandler(services.Config)),
-            Entry<RenewDelegationTokenRequest, RenewDelegationTokenResponse>(new RenewDelegationTokenHandler(services.Config)),
-            Entry<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>(new ExpireDelegationTokenHandler(services.Config)),
-            Entry<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>(new DescribeDelegationTokenHandler(services.Config)),
+            HeavyEntry<CreatePartitionsRequest, CreatePartitionsResponse>(
+                new CreatePartitionsHandler(controller, authorizer, services.Quotas)),
+            HeavyEntry<CreateDelegationTokenRequest, CreateDelegationTokenResponse>(
+                new CreateDelegationTokenHandler(tokens, CreateDelegationTokenHandler.By(controller, () => tokenKey))),
+            HeavyEntry<RenewDelegationTokenRequest, RenewDelegationTokenResponse>(
+                new RenewDelegationTokenHandler(tokens, RenewDelegationTokenHandler.By(controller))),
+            HeavyEntry<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>(
+                new ExpireDelegationTokenHandler(tokens, ExpireDelegationTokenHandler.By(controller))),
+            HeavyEntry<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>(
+                new DescribeDelegationTokenHandler(services.Cluster, tokens, () => tokenKey)),
             HeavyEntry<ElectLeadersRequest, ElectLeadersResponse>(new ElectLeadersHandler(controller)),
             HeavyEntry<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(configs)),
             HeavyEntry<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(
                 new AlterPartitionReassignmentsHandler(controller)),
             HeavyEntry<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(
                 new ListPartitionReassignmentsHandler(controller)),
-            Entry<AlterClientQuotasRequest, AlterClientQuotasResponse>(new AlterClientQuotasHandler()),
+            HeavyEntry<AlterClientQuotasRequest, AlterClientQuotasResponse>(new AlterClientQuotasHandler(controller)),
             Entry<DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse>(
                 new DescribeUserScramCredentialsHandler(services.Cluster)),
-            Entry<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(new AlterUserScramCredentialsHandler()),
+            HeavyEntry<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(
+                new AlterUserScramCredentialsHandler(controller)),
             Entry<DescribeQuorumRequest, DescribeQuorumResponse>(new DescribeQuorumHandler(services.DescribeQuorum)),
             HeavyEntry<AlterPartitionRequest, AlterPartitionResponse>(new AlterPartitionHandler(controller)),
             HeavyEntry<UpdateFeaturesRequest, UpdateFeaturesResponse>(
@@ -80,7 +93,7 @@ public static class ControllerApis
             HeavyEntry<EnvelopeRequest, EnvelopeResponse>(
                 new EnvelopeHandler(() => table!, controller, services.Loggers.CreateLogger(nameof(EnvelopeHandler)))),
             Entry<DescribeClusterRequest, DescribeClusterResponse>(
-                new DescribeClusterHandler(services.Cluster, EndpointType.Controller, () => services.Quorum().LeaderId)),
+                new DescribeClusterHandler(services.Cluster, EndpointType.Controller, () => services.Quorum().LeaderId, authorizer)),
             HeavyEntry<BrokerRegistrationRequest, BrokerRegistrationResponse>(new BrokerRegistrationHandler(controller)),
             Entry<BrokerHeartbeatRequest, BrokerHeartbeatResponse>(new BrokerHeartbeatHandler(controller)),
             HeavyEntry<UnregisterBrokerRequest, UnregisterBrokerResponse>(new UnregisterBrokerHandler(controller)),
@@ -89,7 +102,7 @@ public static class ControllerApis
             HeavyEntry<AssignReplicasToDirsRequest, AssignReplicasToDirsResponse>(new AssignReplicasToDirsHandler(controller)),
             HeavyEntry<UnregisterControllerRequest, UnregisterControllerResponse>(new UnregisterControllerHandler(controller)),
             .. services.Raft is { } raft ? RaftApis.Entries(raft) : [],
-        ]);
+        ], authorizer);
         return table;
     }
 

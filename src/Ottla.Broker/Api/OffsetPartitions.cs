@@ -19,8 +19,8 @@ internal sealed record OffsetMessages<TTopic, TPartition, TAnswer>(
     Func<TTopic, (int Index, short ErrorCode)[], TAnswer> Answer);
 
 /// <summary>
-/// The partitions of a request about a group's committed offsets: this broker answers for those that do not exist, the group's coordinator
-/// for the others. Lives for one request.
+/// The partitions of a request about a group's committed offsets: this broker answers for those that do not exist or that the client may
+/// not read, the group's coordinator for the others. Lives for one request.
 /// </summary>
 internal sealed class OffsetPartitions<TTopic, TPartition, TAnswer>
 {
@@ -35,7 +35,10 @@ internal sealed class OffsetPartitions<TTopic, TPartition, TAnswer>
     /// <param name="image">The metadata.</param>
     /// <param name="byId">Whether the request names topics by id.</param>
     /// <param name="topics">The topics of the request.</param>
-    public OffsetPartitions(OffsetMessages<TTopic, TPartition, TAnswer> messages, MetadataImage image, bool byId, TTopic[] topics)
+    /// <param name="isAllowed">Whether the client may read a topic.</param>
+    public OffsetPartitions(
+        OffsetMessages<TTopic, TPartition, TAnswer> messages, MetadataImage image, bool byId, TTopic[] topics,
+        Func<string, bool> isAllowed)
     {
         _messages = messages;
         _topics = topics;
@@ -44,7 +47,10 @@ internal sealed class OffsetPartitions<TTopic, TPartition, TAnswer>
         {
             var (name, id, partitions) = messages.Read(topic);
             var found = byId ? image.Topics.Find(id) : image.Topics.Find(name);
-            var kept = KeepKnown(found, partitions, byId);
+            var isUnknownId = byId && found is null;
+            var kept = isUnknownId || isAllowed(found?.Name ?? name)
+                ? KeepKnown(found, partitions, isUnknownId ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition)
+                : KeepKnown(null, partitions, ErrorCode.TopicAuthorizationFailed);
             if (kept.Length > 0)
                 known.Add(messages.Keep(found!, kept));
         }
@@ -72,9 +78,8 @@ internal sealed class OffsetPartitions<TTopic, TPartition, TAnswer>
             topic, [.. _messages.Read(topic).Partitions.Select(partition => (_messages.IndexOf(partition), (short)errors.Dequeue()))]))];
     }
 
-    private TPartition[] KeepKnown(TopicImage? topic, TPartition[] partitions, bool byId)
+    private TPartition[] KeepKnown(TopicImage? topic, TPartition[] partitions, ErrorCode missing)
     {
-        var missing = topic is null && byId ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition;
         var kept = new List<TPartition>(partitions.Length);
         foreach (var partition in partitions)
         {

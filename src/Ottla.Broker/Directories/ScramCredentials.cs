@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Ottla.Protocol.Messages;
+using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Directories;
 
@@ -10,10 +11,10 @@ namespace Ottla.Broker.Directories;
 public static class ScramCredentials
 {
     /// <summary>The least iterations that Kafka accepts, and the default.</summary>
-    public const int IterationsMin = 4096;
+    public const int IterationsMin = ScramKeys.IterationsMin;
 
     /// <summary>The most iterations that Kafka accepts: a login must not become a denial of service.</summary>
-    public const int IterationsMax = 16384;
+    public const int IterationsMax = ScramKeys.IterationsMax;
 
     private const int SaltLength = 26;
 
@@ -38,8 +39,8 @@ public static class ScramCredentials
             Name = user,
             Mechanism = mechanism,
             Salt = salt,
-            StoredKey = Hash(mechanism, Hmac(mechanism, saltedPassword, "Client Key")),
-            ServerKey = Hmac(mechanism, saltedPassword, "Server Key"),
+            StoredKey = ScramKeys.StoredKey(mechanism, saltedPassword),
+            ServerKey = ScramKeys.ServerKey(mechanism, saltedPassword),
             Iterations = iterations,
         };
 
@@ -123,12 +124,4 @@ public static class ScramCredentials
     }
 
     private static HashAlgorithmName HashOf(sbyte mechanism) => mechanism == 1 ? HashAlgorithmName.SHA256 : HashAlgorithmName.SHA512;
-
-    private static byte[] Hash(sbyte mechanism, byte[] data) => mechanism == 1 ? SHA256.HashData(data) : SHA512.HashData(data);
-
-    private static byte[] Hmac(sbyte mechanism, byte[] key, string text)
-    {
-        var data = Encoding.ASCII.GetBytes(text);
-        return mechanism == 1 ? HMACSHA256.HashData(key, data) : HMACSHA512.HashData(key, data);
-    }
 }

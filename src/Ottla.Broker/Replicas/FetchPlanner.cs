@@ -131,6 +131,8 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, RackA
         in FetchTerms terms, FetchedPartition partition, int maxBytes, bool minOneBatch, bool isMeasure, out long availableBytes)
     {
         availableBytes = 0;
+        if (partition.IsForbidden)
+            return new PartitionRead(partition, null, null, ErrorCode.TopicAuthorizationFailed);
         var position = partition.Position;
         var replica = (terms.UsesTopicIds ? topics.Find(partition.TopicId) : topics.Find(partition.Topic))?.Find(position.Partition);
         var leadership = replica?.Leadership; // taken before the read: a later change ends the wait

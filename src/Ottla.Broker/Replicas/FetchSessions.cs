@@ -30,6 +30,9 @@ public sealed class FetchedPartition
     /// </summary>
     public string? KnownName { get; set; }
 
+    /// <summary>Whether the client may not read it, as of its last fetch.</summary>
+    public bool IsForbidden { get; set; }
+
     /// <summary>What the client last asked for.</summary>
     public required FetchPosition Position { get; set; }
 

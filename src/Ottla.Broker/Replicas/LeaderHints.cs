@@ -26,6 +26,9 @@ public sealed class LeaderHints(Func<MetadataImage> image, HostedTopics hosted)
         return image().Topics.Find(name)?.Partition(partition) is null ? ErrorCode.UnknownTopicOrPartition : ErrorCode.InconsistentTopicId;
     }
 
+    /// <summary>The name of a topic; null when no topic has the id.</summary>
+    public string? NameOf(Uuid topicId) => image().Topics.Find(topicId)?.Name;
+
     /// <summary>Why a partition, called by its name, is not found here.</summary>
     public ErrorCode ErrorForMissing(string topic, int partition) => ErrorForMissing(usesTopicIds: false, topic, Uuid.Zero, partition);
 

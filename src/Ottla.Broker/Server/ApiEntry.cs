@@ -4,12 +4,16 @@ using Ottla.Network.Framing;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
+using Ottla.StateMachines.Authorization;
 
 namespace Ottla.Broker.Server;
 
 /// <summary>An API that a node serves: its schema, its handler, and the rules for all its requests.</summary>
 public abstract class ApiEntry
 {
+    private RequiredOperation? _neededOnCluster;
+    private Authorizer _authorizer = Authorizer.None;
+
     private protected ApiEntry(ApiKey key, Type handlerType, bool isHot)
     {
         Schema = ApiSchemas.All.Single(schema => schema.Key == key);
@@ -88,6 +92,31 @@ public abstract class ApiEntry
     /// <summary>Answers a request with an error, without its handler.</summary>
     /// <exception cref="ProtocolException">The request is malformed, and has no place in the queue.</exception>
     internal abstract void Refuse(in RequestContext context, Memory<byte> body, ResponseQueue queue, ErrorCode error, string? message);
+
+    /// <summary>
+    /// Has the entry check, before its handler, the operation on the cluster that all its requests need. What depends on the request is
+    /// checked by the handler.
+    /// </summary>
+    /// <param name="listener">The kind of listener that serves it.</param>
+    /// <param name="authorizer">Says what senders may do.</param>
+    internal void Guard(ApiListeners listener, Authorizer authorizer)
+    {
+        _authorizer = authorizer;
+
+        // The controller checks what a broker forwards.
+        _neededOnCluster = IsForwarded || !authorizer.IsEnabled ? null : Rules.NeededOnCluster(listener);
+    }
+
+    /// <exception cref="ApiException">CLUSTER_AUTHORIZATION_FAILED.</exception>
+    private protected void CheckCluster(in RequestContext context)
+    {
+        if (_neededOnCluster is not { } needed)
+            return;
+        if (needed.Or is { } alternative
+            && _authorizer.Sees(context, alternative.Operation, ResourceType.Cluster, AclBinding.ClusterName))
+            return;
+        _authorizer.RequireOnCluster(context, needed.Operation);
+    }
 
     /// <summary>Encodes a response behind its header.</summary>
     internal void Encode(RequestContext context, IMessage response, short version, FrameBuffer frame)
@@ -168,8 +197,11 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     private protected void Handle(in Exchange exchange, bool isOnConnection)
     {
         ValueTask<TResponse?> response;
+        var queue = exchange.Slot.Queue;
+        var startedAt = queue.Quotas is { AreOnRequests: true } ? queue.Now : 0;
         try
         {
+            CheckCluster(exchange.Context);
             response = CallHandler(exchange);
         }
         catch (Exception e) // a bug, a failed disk, or an error that the handler leaves to this class
@@ -177,6 +209,18 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
             response = ValueTask.FromException<TResponse?>(e);
         }
 
+        if (startedAt == 0)
+        {
+            Proceed(exchange, response, isOnConnection);
+            return;
+        }
+
+        var timed = exchange.Context with { HandlerTime = queue.TimeSince(startedAt) };
+        Proceed(exchange with { Context = timed }, response, isOnConnection);
+    }
+
+    private void Proceed(in Exchange exchange, ValueTask<TResponse?> response, bool isOnConnection)
+    {
         if (isOnConnection && response.IsCompletedSuccessfully)
             Complete(exchange, response.Result);
         else
@@ -231,18 +275,38 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         Invariant.Check(!slot.IsComplete, "a request is answered once");
         if (response is null)
         {
+            if (slot.Queue.Quotas is { AreOnRequests: true } quotas)
+                slot.Queue.Mute(QuotaEnforcement.Record(quotas, exchange.Context, this, exchange.Request, null, 0));
             Metrics.CountUnanswered(slot.Queue.TimeSince(exchange.Context));
             slot.CompleteWithoutResponse();
         }
         else
         {
             var frame = EncodeOrFail(exchange, ref response);
+            if (IsForwarded || slot.Queue.Quotas is { AreOnRequests: true })
+                frame = Throttle(exchange, response, frame);
             Metrics.Count(response, exchange.Context.ApiVersion, slot.Queue.TimeSince(exchange.Context));
             slot.Complete(frame);
         }
 
         if (exchange.Messages is { } messages)
             slot.Queue.Exchanges.Return(messages);
+    }
+
+    /// <summary>Counts the request against its client's quotas. If it is above them, the client is told so and held back.</summary>
+    /// <returns>The frame to send.</returns>
+    private FrameBuffer Throttle(in Exchange exchange, TResponse response, FrameBuffer frame)
+    {
+        var queue = exchange.Slot.Queue;
+        if (queue.Quotas is not { } quotas)
+            return frame;
+        var throttleMs = QuotaEnforcement.Record(quotas, exchange.Context, this, exchange.Request, response, frame.TotalLength);
+        if (throttleMs <= 0)
+            return frame;
+        queue.Mute(throttleMs);
+        frame.Dispose();
+        QuotaEnforcement.Throttle(exchange.Request, response, throttleMs);
+        return EncodeOrFail(exchange, ref response);
     }
 
     /// <summary>Encodes a response, or the error that replaces it when it cannot be encoded.</summary>
@@ -341,9 +405,10 @@ public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRe
         TResponse? response;
         try
         {
+            CheckCluster(context);
             response = await handler.HandleAsync(context, request);
         }
-        catch (Exception e) when (e is not ApiException { Error.Code: ErrorCode.NotController })
+        catch (Exception e) when (e is not (ApiException { Error.Code: ErrorCode.NotController } or ProtocolException))
         {
             var (error, message) = RequestFailure.ErrorOf(e);
             if (error == ErrorCode.UnknownServerError)

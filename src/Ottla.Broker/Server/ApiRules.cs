@@ -59,7 +59,8 @@ public sealed record RequiredOperation(AclOperation Operation, ResourceType Reso
 /// </summary>
 /// <remarks>
 /// Immutable data, for every API of the schemas. The checks are those of Kafka's KafkaApis and ControllerApis. A broker that forwards a
-/// request leaves its check to the controller.
+/// request leaves its check to the controller. What every request needs on the cluster is checked by <see cref="ApiEntry"/>, the rest by
+/// the handlers; all ask the <see cref="Authorizer"/>.
 /// </remarks>
 /// <param name="Quota">The requests that the request quota applies to.</param>
 /// <param name="Operations">The operations that the sender needs, all of them; empty when everybody may send the request.</param>
@@ -217,6 +218,21 @@ public sealed record ApiRules(RequestQuota Quota, IReadOnlyList<RequiredOperatio
         [ApiKey.StreamsGroupTopologyDescriptionUpdate] = Needs([new(Read, Group)]),
         [ApiKey.UnregisterController] = Needs([new(Alter, Cluster)]),
     }.ToFrozenDictionary();
+
+    /// <summary>
+    /// The operation on the cluster that every request needs on a kind of listener, whatever it says; null for none. An alternative is on
+    /// the cluster too.
+    /// </summary>
+    public RequiredOperation? NeededOnCluster(ApiListeners listener) => Operations.FirstOrDefault(
+        needed => needed.Resource == Cluster && needed.When is null && needed.On.HasFlag(listener)
+            && needed.Or is null or { Resource: Cluster });
+
+    /// <summary>Whether the rules name an operation on a kind of resource, be it as an alternative or for some requests only.</summary>
+    public bool Declares(AclOperation operation, ResourceType resource) => Operations.Any(
+        needed => IsFor(needed, operation, resource) || (needed.Or is { } other && IsFor(other, operation, resource)));
+
+    private static bool IsFor(RequiredOperation needed, AclOperation operation, ResourceType resource) =>
+        needed.Operation == operation && needed.Resource == resource;
 
     /// <summary>The rules of an API.</summary>
     public static ApiRules Of(ApiKey key) => s_all.TryGetValue(key, out var rules) ? rules

@@ -13,7 +13,10 @@ public sealed class ApiTable
 
     /// <summary>Makes the table of a kind of listener.</summary>
     /// <exception cref="ArgumentException">An API is listed twice, or Kafka does not serve it on such a listener.</exception>
-    public ApiTable(ApiListeners listener, IEnumerable<ApiEntry> entries)
+    /// <param name="listener">The kind of listener.</param>
+    /// <param name="entries">The APIs.</param>
+    /// <param name="authorizer">Says what the senders of requests may do; null allows everything.</param>
+    public ApiTable(ApiListeners listener, IEnumerable<ApiEntry> entries, Authorizer? authorizer = null)
     {
         Listener = listener;
         Entries = [.. entries.OrderBy(entry => entry.Key)];
@@ -24,6 +27,7 @@ public sealed class ApiTable
                 throw new ArgumentException($"{entry.Key} is listed twice.", nameof(entries));
             if (!entry.Listeners.HasFlag(listener))
                 throw new ArgumentException($"{entry.Key} is not an API of {listener} listeners.", nameof(entries));
+            entry.Guard(listener, authorizer ?? Authorizer.None);
             _byKey[(int)entry.Key] = entry;
         }
     }

@@ -135,6 +135,13 @@ public sealed class BrokerServer : IAsyncDisposable
             {
                 await _connections.WaitUntilBelowAsync(_settings().ConnectionsMax, _stopping.Token);
                 var accepted = await listening.AcceptAsync(_stopping.Token);
+                var settings = _settings();
+                if (settings.Quotas?.RecordConnection(accepted.RemoteEndPoint?.Address ?? IPAddress.None) is > 0 and var waitMs)
+                {
+                    _ = RefuseLaterAsync(accepted, waitMs);
+                    continue;
+                }
+
                 await KeepToRateAsync(accepted, listener);
                 _ = ServeAsync(new Connection(
                     accepted, listener, apis, _heavy, _settings(), _pool, _time, _clientLog, _security?.Of(listener),
@@ -170,6 +177,27 @@ public sealed class BrokerServer : IAsyncDisposable
         {
             await accepted.DisposeAsync();
             throw;
+        }
+    }
+
+    /// <summary>
+    /// Closes the connection of an address that makes too many, after a while: a client that is refused at once tries again at once.
+    /// </summary>
+    private async Task RefuseLaterAsync(ITransportConnection accepted, long waitMs)
+    {
+        try
+        {
+            ServerLog.ConnectionsTooFast(_clientLog, accepted.RemoteEndPoint?.Address ?? IPAddress.None);
+            await Task.Delay(TimeSpan.FromMilliseconds(waitMs), _time, _stopping.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // The server is stopping: it is closed all the same.
+        }
+        finally
+        {
+            accepted.Abort();
+            await accepted.DisposeAsync();
         }
     }
 

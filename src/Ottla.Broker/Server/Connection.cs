@@ -50,7 +50,10 @@ internal sealed class Connection : IAsyncDisposable
         _logger = logger;
         _reader = new FrameReader(transport, pool, settings.RequestBytesMax);
         _responses = new ResponseQueue(
-            new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, OnRequestFailure, time, _closing.Token);
+            new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, OnRequestFailure, time, _closing.Token)
+        {
+            Quotas = settings.Quotas,
+        };
         _info = new ConnectionInfo(
             listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, End, _stopReading.Token, _closing.Token);
         if (security is { IsNeeded: true })
@@ -122,6 +125,8 @@ internal sealed class Connection : IAsyncDisposable
                             break;
                     }
 
+                    if (_responses.MutedFor is { Ticks: > 0 } mutedFor)
+                        await WaitMutedAsync(mutedFor);
                     var started = Start(api, frame);
                     if (!started.IsCompletedSuccessfully)
                         await FinishStartAsync(started);
@@ -235,6 +240,7 @@ internal sealed class Connection : IAsyncDisposable
         var context = new RequestContext(api.Key, version, _header.CorrelationId, _header.ClientId, _info)
         {
             ArrivedAt = _time.GetTimestamp(),
+            SizeBytes = frame.Length,
         };
         if (api.Supports(version))
             return api.Start(context, frame[reader.Position..], _responses, _heavy);
@@ -246,6 +252,14 @@ internal sealed class Connection : IAsyncDisposable
         api.Metrics.Count(response, version: 0, _responses.TimeSince(context));
         _responses.Open(overlaps: false).Complete(answer);
         return default;
+    }
+
+    /// <summary>Sends the earlier replies, and starts no request while the client is held back.</summary>
+    /// <exception cref="OperationCanceledException">The connection reads no more.</exception>
+    private async Task WaitMutedAsync(TimeSpan mutedFor)
+    {
+        await _responses.FlushAsync();
+        await Task.Delay(mutedFor, _time, _stopReading.Token);
     }
 
     /// <summary>Sends the earlier replies before a request that takes long.</summary>

@@ -1,3 +1,5 @@
+using Ottla.StateMachines.Quotas;
+
 namespace Ottla.Broker.Server;
 
 /// <summary>How many connections may be accepted per second.</summary>

@@ -14,6 +14,12 @@ public readonly record struct RequestContext(
 {
     /// <summary>When the server began to look at the request: a timestamp of the server's clock.</summary>
     public long ArrivedAt { get; init; }
+
+    /// <summary>The bytes of the request, without its length.</summary>
+    public int SizeBytes { get; init; }
+
+    /// <summary>How long the handler worked before it waited for anything; noted only where a quota counts it.</summary>
+    internal TimeSpan HandlerTime { get; init; }
 }
 
 /// <summary>What a handler knows about a connection.</summary>
@@ -41,4 +47,10 @@ public sealed record ConnectionInfo(
     /// Whether a broker forwards the client's requests: the connection is the broker's, the address and the principal are the client's.
     /// </summary>
     public bool IsForwarded { get; init; }
+
+    /// <summary>What the principal may do, as it was last asked; see <see cref="Authorizer"/>.</summary>
+    internal ConnectionAccess? Access { get; set; }
+
+    /// <summary>The quotas of the principal and the client id, as they were last looked up; see <see cref="ClientQuotas"/>.</summary>
+    internal ClientQuotas.ConnectionQuotas? Quotas { get; set; }
 }

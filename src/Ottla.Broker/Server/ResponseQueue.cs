@@ -41,8 +41,22 @@ internal sealed class ResponseQueue(
     private int _unansweredCount;
     private int _unansweredAloneCount;
     private bool? _startWanted;
+    private long _mutedUntil;
     private bool _isSending;
     private bool _hasFailed;
+
+    /// <summary>What clients may use; null for no quotas.</summary>
+    public ClientQuotas? Quotas { get; init; }
+
+    /// <summary>How long the connection reads no more requests, because its client is above a quota; zero for not at all.</summary>
+    public TimeSpan MutedFor
+    {
+        get
+        {
+            var until = Volatile.Read(ref _mutedUntil);
+            return until == 0 || time.GetElapsedTime(time.GetTimestamp(), until) is not { Ticks: > 0 } rest ? TimeSpan.Zero : rest;
+        }
+    }
 
     /// <summary>The messages of the hot path that this connection reuses.</summary>
     public MessageExchanges Exchanges { get; } = new();
@@ -124,6 +138,24 @@ internal sealed class ResponseQueue(
 
         _startWaiter.Wake(wakesInline);
     }
+
+    /// <summary>Has the connection read no more requests for a while. Answers that are there already are sent.</summary>
+    public void Mute(int milliseconds)
+    {
+        var until = time.GetTimestamp() + (long)(milliseconds / 1000.0 * time.TimestampFrequency);
+        long known;
+        do
+        {
+            known = Volatile.Read(ref _mutedUntil);
+        }
+        while (until > known && Interlocked.CompareExchange(ref _mutedUntil, until, known) != known);
+    }
+
+    /// <summary>The time since a handler was called, from a timestamp of <see cref="Now"/>.</summary>
+    public TimeSpan TimeSince(long timestamp) => time.GetElapsedTime(timestamp);
+
+    /// <summary>A timestamp.</summary>
+    public long Now => time.GetTimestamp();
 
     /// <summary>The time since a request arrived.</summary>
     public TimeSpan TimeSince(in RequestContext context) => time.GetElapsedTime(context.ArrivedAt);

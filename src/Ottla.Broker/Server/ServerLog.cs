@@ -46,6 +46,11 @@ internal static partial class ServerLog
             Message = "Refusing a connection of {Client}: its address has all {Limit} connections that max.connections.per.ip allows")]
     public static partial void TooManyConnectionsOfClient(ILogger logger, IPAddress client, int limit);
 
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+            Message = "Refusing a connection of {Client}: its address connects more often than its quota connection_creation_rate allows")]
+    public static partial void ConnectionsTooFast(ILogger logger, IPAddress client);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "The listener {Listener} failed and accepts no more connections; restart the node")]
     public static partial void ListenerFailed(ILogger logger, string listener, Exception exception);
 }

@@ -22,6 +22,9 @@ public sealed record ServerSettings(
     /// <summary>How many connections may be accepted per second.</summary>
     public ConnectionRateLimits ConnectionRates { get; init; } = ConnectionRateLimits.None;
 
+    /// <summary>What clients may use; null on listeners without quotas, as those of controllers.</summary>
+    public ClientQuotas? Quotas { get; init; }
+
     /// <summary>How many connections an address may have.</summary>
     public int ConnectionsMaxOf(IPAddress address) =>
         ConnectionsPerIpOverrides.TryGetValue(address, out var limit) ? limit : ConnectionsPerIpMax;

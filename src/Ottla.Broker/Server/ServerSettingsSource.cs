@@ -5,7 +5,7 @@ namespace Ottla.Broker.Server;
 /// <summary>
 /// Makes a server's limits from the configuration, again only when that has changed. Used by every connection; thread-safe.
 /// </summary>
-internal sealed class ServerSettingsSource(Func<BrokerConfig> config)
+internal sealed class ServerSettingsSource(Func<BrokerConfig> config, ClientQuotas? quotas)
 {
     private volatile Tuple<BrokerConfig, ServerSettings>? _made;
 
@@ -23,6 +23,7 @@ internal sealed class ServerSettingsSource(Func<BrokerConfig> config)
             ListenerAddress.ResolveAll(current.MaxConnectionsPerIpOverrides),
             current.ConnectionsMaxIdleMs)
         {
+            Quotas = quotas,
             ConnectionRates = new ConnectionRateLimits(
                 current.MaxConnectionCreationRate,
                 current.BrokerListeners.ToDictionary(

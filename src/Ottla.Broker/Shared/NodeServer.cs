@@ -32,11 +32,13 @@ internal sealed class NodeServer
     /// <param name="storage">The node's configuration, network and clock.</param>
     /// <param name="connections">The resources that all connections share.</param>
     /// <param name="listeners">The listeners.</param>
+    /// <param name="quotas">What clients may use; null for no quotas.</param>
     /// <exception cref="NodeStartException">An address is in use, or not one of this machine.</exception>
-    public static NodeServer Listen(string role, NodeStorage storage, ConnectionResources connections, IReadOnlyList<Listener> listeners)
+    public static NodeServer Listen(
+        string role, NodeStorage storage, ConnectionResources connections, IReadOnlyList<Listener> listeners, ClientQuotas? quotas)
     {
         var server = new BrokerServer(
-            storage.Platform.Transport, new ServerSettingsSource(() => storage.Config).Current, connections.Buffers,
+            storage.Platform.Transport, new ServerSettingsSource(() => storage.Config, quotas).Current, connections.Buffers,
             connections.HeavyRequests,
             storage.Platform.Time, storage.Loggers.CreateLogger(nameof(BrokerServer)), connections.Security);
         storage.Parts.Add($"closing the {role}'s server", () => server.DisposeAsync().AsTask());

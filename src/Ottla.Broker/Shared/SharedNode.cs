@@ -5,6 +5,7 @@ using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
+using Ottla.StateMachines.Authorization;
 using Ottla.StateMachines.Raft;
 using Ottla.Storage.Upkeep;
 
@@ -28,6 +29,16 @@ internal sealed class SharedNode
         Background = new BackgroundWork(Failure.Report, Loggers.CreateLogger(nameof(BackgroundWork)));
         Loader = new MetadataLoader(Metadata, Loggers.CreateLogger(nameof(MetadataLoader)));
         Loader.Register(storage.EffectiveConfig);
+        Quotas = new ClientQuotas(
+            Config.QuotaWindowNum, Config.QuotaWindowSizeSeconds * 1000L, Config.ControllerQuotaWindowNum,
+            Config.ControllerQuotaWindowSizeSeconds * 1000L, Time);
+        Loader.Register(Quotas);
+        Authorizer = Authorizer.Create(AuthorizerSettings.From(Config), Loggers.CreateLogger(nameof(Authorizer)), Time);
+        if (Authorizer.IsEnabled)
+        {
+            Parts.Add("ending the authorizer's log", Authorizer.Dispose);
+            Loader.Register(Authorizer);
+        }
     }
 
     /// <inheritdoc cref="NodeStorage.Platform"/>
@@ -79,6 +90,12 @@ internal sealed class SharedNode
 
     /// <summary>Follows the metadata log, when both roles have registered their publishers.</summary>
     public MetadataLoader Loader { get; }
+
+    /// <summary>What clients may use, and have used here.</summary>
+    public ClientQuotas Quotas { get; }
+
+    /// <summary>Says what the senders of requests may do, on the listeners of both roles.</summary>
+    public Authorizer Authorizer { get; }
 
     /// <summary>Opens the metadata log.</summary>
     /// <param name="storage">The node's storage.</param>

@@ -91,6 +91,13 @@ public interface IRecordMessage : IJsonMessage
 public interface IRecordMessage<TSelf> : IRecordMessage, IMessage<TSelf>
     where TSelf : IRecordMessage<TSelf>;
 
+/// <summary>A response that tells its client how long the broker holds it back because of a quota.</summary>
+public interface IThrottledMessage
+{
+    /// <summary>For how long, in milliseconds; 0 for not at all. Older versions of some responses leave it out.</summary>
+    int ThrottleTimeMs { get; set; }
+}
+
 /// <summary>An object that is reset and filled again instead of allocated anew.</summary>
 public interface IReusable
 {

@@ -26,15 +26,29 @@ public abstract record ControllerCommand<TReply>
 /// <param name="Request">The request.</param>
 public sealed record CreateTopicsCommand(CreateTopicsRequest Request) : ControllerCommand<CreateTopicsResponse>
 {
+    /// <summary>Takes permits for partitions from the client's quota, if it has one; false refuses the topic.</summary>
+    public Func<int, bool>? TryTake { get; init; }
+
     internal override Decision<MetadataRecord, CreateTopicsResponse> Decide(QuorumController controller, in ControllerState state) =>
         controller.Topics.Create(this, state);
 }
+
+/// <summary>What a client may do with topics, by their names. The controller asks when it has found the names of ids.</summary>
+/// <param name="Describes">Whether it may know of a topic.</param>
+/// <param name="Deletes">Whether it may delete a topic.</param>
+public sealed record TopicDeletionAccess(Func<string, bool> Describes, Func<string, bool> Deletes);
 
 /// <summary>DeleteTopics (KIP-4, KIP-516). Fails per topic.</summary>
 /// <param name="Request">The request.</param>
 /// <param name="Version">The version of the request: it determines the error when deletion is disabled.</param>
 public sealed record DeleteTopicsCommand(DeleteTopicsRequest Request, short Version) : ControllerCommand<DeleteTopicsResponse>
 {
+    /// <inheritdoc cref="CreateTopicsCommand.TryTake"/>
+    public Func<int, bool>? TryTake { get; init; }
+
+    /// <summary>The topics that the client may delete; null for all.</summary>
+    public TopicDeletionAccess? Access { get; init; }
+
     internal override Decision<MetadataRecord, DeleteTopicsResponse> Decide(QuorumController controller, in ControllerState state) =>
         controller.Topics.Delete(this, state);
 }
@@ -43,6 +57,9 @@ public sealed record DeleteTopicsCommand(DeleteTopicsRequest Request, short Vers
 /// <param name="Request">The request.</param>
 public sealed record CreatePartitionsCommand(CreatePartitionsRequest Request) : ControllerCommand<CreatePartitionsResponse>
 {
+    /// <inheritdoc cref="CreateTopicsCommand.TryTake"/>
+    public Func<int, bool>? TryTake { get; init; }
+
     internal override Decision<MetadataRecord, CreatePartitionsResponse> Decide(QuorumController controller, in ControllerState state) =>
         controller.Topics.CreatePartitions(this, state);
 }

@@ -4,7 +4,10 @@ using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Controller;
 
-/// <summary>What the active controller does by itself: it looks for silent brokers, writes no-op records, and elects leaders.</summary>
+/// <summary>
+/// What the active controller does by itself: it looks for silent brokers, writes no-op records, elects leaders, and removes delegation
+/// tokens that have ended.
+/// </summary>
 /// <remarks>
 /// The loop of the active controller owns it. Each duty is due a while after it was done. One that may have more to do is due again almost
 /// at once, so that commands come in between.
@@ -32,6 +35,8 @@ internal sealed class PeriodicWork
         if (config.AutoLeaderRebalanceEnable)
             Add(config.LeaderImbalanceCheckIntervalSeconds * 1000L, ElectPreferredLeaders);
         Add(config.UncleanLeaderElectionIntervalMs, ElectUncleanLeaders);
+        if (controller.Tokens.IsEnabled)
+            Add(config.DelegationTokenExpiryCheckIntervalMs, RemoveEndedTokens);
     }
 
     private delegate Outcome Work(in ControllerState state);
@@ -86,6 +91,13 @@ internal sealed class PeriodicWork
 
     private static Outcome WriteNoOp(in ControllerState state) =>
         new(new([new MetadataRecord(new Protocol.Messages.NoOpRecord(), 0)], null, false), false);
+
+    private static Outcome RemoveEndedTokens(in ControllerState state)
+    {
+        var (records, hasMore) = TokenDecisions.Sweep(state);
+        var told = records.Count == 0 ? null : $"{records.Count} delegation tokens have ended and were removed";
+        return new(new(records, told, false), hasMore);
+    }
 
     private Outcome ElectPreferredLeaders(in ControllerState state) => Elect(
         state, "back to their preferred replicas", Election.Preferred, (partition, _) => partition.Leader != partition.PreferredLeader);

@@ -41,6 +41,7 @@ public sealed class QuorumController
         Brokers = new BrokerDecisions(this);
         Heartbeats = new HeartbeatDecisions(this);
         Features = new FeatureDecisions(this);
+        Tokens = new TokenDecisions(this);
         Sessions = new BrokerSessions(settings.Config.BrokerSessionTimeoutMs);
         _work = new PeriodicWork(this);
     }
@@ -63,6 +64,8 @@ public sealed class QuorumController
     internal HeartbeatDecisions Heartbeats { get; }
 
     internal FeatureDecisions Features { get; }
+
+    internal TokenDecisions Tokens { get; }
 
     internal BrokerSessions Sessions { get; }
 

@@ -26,12 +26,30 @@ internal sealed partial class TopicDecisions
         List<MetadataRecord> records = [];
         foreach (var topic in chosen)
         {
+            if (command.TryTake?.Invoke(topic.Partitions.Length) == false)
+            {
+                results.Add(Result(topic.Name, topic.Id, ErrorCode.ThrottlingQuotaExceeded));
+                continue;
+            }
+
             records.Add(new MetadataRecord(new RemoveTopicRecord { TopicId = topic.Id }, 0));
             results.Add(Result(topic.Name, topic.Id, ErrorCode.None));
         }
 
+        // In no order that tells which topics exist.
+        if (command.Access is not null)
+            Shuffle(results);
         QuorumController.CheckSize(records);
         return new(records, new DeleteTopicsResponse { Responses = [.. results] }, true);
+    }
+
+    private void Shuffle(List<DeleteTopicsResponse.DeletableTopicResult> results)
+    {
+        for (var i = results.Count - 1; i > 0; i--)
+        {
+            var other = controller.Random.NextInt(i + 1);
+            (results[i], results[other]) = (results[other], results[i]);
+        }
     }
 
     private static DeleteTopicsResponse.DeletableTopicResult Result(string? name, Uuid id, ErrorCode error, string? message = null) =>
@@ -62,16 +80,22 @@ internal sealed partial class TopicDecisions
                 results.Add(Result(null, group.Key, ErrorCode.InvalidRequest, "Duplicate topic id."));
             else if (topics.Find(group.Key) is not { } topic)
                 results.Add(Result(null, group.Key, ErrorCode.UnknownTopicId, "This server does not host this topic ID."));
+            else if (command.Access is { } access && !access.Deletes(topic.Name))
+                results.Add(Refused(access.Describes(topic.Name) ? topic.Name : null, topic.Id));
             else
                 chosen.Add(topic.Id, topic);
         }
 
         foreach (var group in names.GroupBy(name => name, StringComparer.Ordinal))
-            ChooseByName(topics, group.Key, group.Count() > 1, chosen, results);
+            ChooseByName(command, topics, group.Key, group.Count() > 1, chosen, results);
         return [.. chosen.Values];
     }
 
+    private static DeleteTopicsResponse.DeletableTopicResult Refused(string? name, Uuid id) =>
+        Result(name, id, ErrorCode.TopicAuthorizationFailed, "Topic authorization failed.");
+
     private static void ChooseByName(
+        DeleteTopicsCommand command,
         TopicsImage topics,
         string name,
         bool isRepeated,
@@ -80,8 +104,12 @@ internal sealed partial class TopicDecisions
     {
         if (isRepeated)
             results.Add(Result(name, Uuid.Zero, ErrorCode.InvalidRequest, "Duplicate topic name."));
+        else if (command.Access?.Describes(name) == false)
+            results.Add(Refused(name, Uuid.Zero));
         else if (topics.Find(name) is not { } topic)
             results.Add(Result(name, Uuid.Zero, ErrorCode.UnknownTopicOrPartition, "This server does not host this topic-partition."));
+        else if (command.Access?.Deletes(name) == false)
+            results.Add(Refused(name, Uuid.Zero));
         else if (chosen.Remove(topic.Id))
             results.Add(
                 Result(name, topic.Id, ErrorCode.InvalidRequest, "The provided topic name maps to an ID that was already supplied."));

@@ -31,7 +31,7 @@ internal sealed partial class TopicDecisions(QuorumController controller)
             try
             {
                 CheckName(image, topic.Name, ref collisions);
-                results.Add(Create(image, topic, records, ref defaults));
+                results.Add(Create(command, image, topic, records, ref defaults));
             }
             catch (ApiException e)
             {
@@ -61,7 +61,9 @@ internal sealed partial class TopicDecisions(QuorumController controller)
             {
                 try
                 {
-                    records.AddRange(Grow(image, group.Single()));
+                    var grown = Grow(image, group.Single());
+                    CheckQuota(command.TryTake, grown.Count);
+                    records.AddRange(grown);
                 }
                 catch (ApiException e)
                 {
@@ -142,11 +144,13 @@ internal sealed partial class TopicDecisions(QuorumController controller)
             throw new ApiException(ErrorCode.PolicyViolation, "Excessively large number of partitions per request.");
     }
 
+    /// <param name="command">The command.</param>
     /// <param name="image">The metadata.</param>
     /// <param name="topic">The topic to create.</param>
     /// <param name="records">The list to add its records to.</param>
     /// <param name="defaults">The configs of a topic that sets none, computed once for all topics of the request.</param>
     private CreateTopicsResponse.CreatableTopicResult Create(
+        CreateTopicsCommand command,
         MetadataImage image,
         CreateTopicsRequest.CreatableTopic topic,
         List<MetadataRecord> records,
@@ -154,6 +158,7 @@ internal sealed partial class TopicDecisions(QuorumController controller)
     {
         var configRecords = ConfigsOf(image, topic);
         var partitions = topic.Assignments.Length > 0 ? Assigned(image, topic) : Placed(image, topic);
+        CheckQuota(command.TryTake, partitions.Count);
         var id = NewTopicId(image);
         var result = new CreateTopicsResponse.CreatableTopicResult
         {
@@ -169,6 +174,12 @@ internal sealed partial class TopicDecisions(QuorumController controller)
         records.AddRange(configRecords);
         AddPartitions(image, id, 0, partitions, records);
         return result;
+    }
+
+    private static void CheckQuota(Func<int, bool>? tryTake, int partitions)
+    {
+        if (tryTake?.Invoke(partitions) == false)
+            throw new ApiException(ErrorCode.ThrottlingQuotaExceeded);
     }
 
     private static void AddPartitions(

@@ -37,7 +37,14 @@ public sealed record LeaveGroupCommand(RequestOrigin Origin, LeaveGroupRequest R
 
 /// <summary>ConsumerGroupHeartbeat (KIP-848).</summary>
 public sealed record ConsumerGroupHeartbeatCommand(RequestOrigin Origin, ConsumerGroupHeartbeatRequest Request)
-    : GroupCommand<ConsumerGroupHeartbeatResponse>;
+    : GroupCommand<ConsumerGroupHeartbeatResponse>
+{
+    /// <summary>
+    /// Whether the sender may describe a topic; null when it may describe all. Regular expressions match no others while its heartbeat is
+    /// the one that has them looked up.
+    /// </summary>
+    public Func<string, bool>? MayDescribe { get; init; }
+}
 
 /// <summary>ConsumerGroupDescribe of one group.</summary>
 public sealed record ConsumerGroupDescribeCommand(string GroupId) : GroupCommand<ConsumerGroupDescribeResponse.DescribedGroup>;

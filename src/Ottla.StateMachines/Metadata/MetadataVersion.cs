@@ -83,6 +83,9 @@ public readonly record struct MetadataVersion(short Level) : IComparable<Metadat
     /// <summary>Log directories can be cordoned (KIP-1066).</summary>
     public bool SupportsCordonedLogDirs => this >= V4_3_IV0;
 
+    /// <summary>The hosts of access control entries can be networks (KIP-1276).</summary>
+    public bool SupportsNetworksInAcls => this >= V4_4_IV1;
+
     /// <summary>Controllers can be unregistered (KIP-1312).</summary>
     public bool SupportsControllerUnregistration => this >= V4_4_IV2;
 

@@ -77,7 +77,8 @@ internal sealed class InterleavedNode : IDisposable
         var followers = new FollowerSessions(new FollowerReader(Topics, leaders, throttle), 1, new Prng(seed), clock);
         _fetch = new FetchHandler(
             new FetchPlanner(Topics, leaders, racks: null, clock), new FetchSessions(1, new Prng(seed)),
-            new ReplicaFetchHandler(followers, () => int.MaxValue, clock), leaders, () => int.MaxValue, clock);
+            new ReplicaFetchHandler(followers, () => int.MaxValue, clock), leaders, Authorizer.None,
+            new ClientQuotas(11, 1000, 11, 1000, clock), () => int.MaxValue, clock);
     }
 
     public InterleavedClock Clock { get; }

@@ -25,15 +25,19 @@ public sealed class OneNodeApiTests
             Assert.Equal((54, "No Authorizer is configured on the broker", 0),
                 (described.ErrorCode, described.ErrorMessage, described.Resources.Length));
             var created = await client.CallAsync<CreateAclsRequest,
-                CreateAclsResponse>(new CreateAclsRequest { Creations = [new() { ResourceName = "a" }, new() { ResourceName = "b" }] },
+                CreateAclsResponse>(new CreateAclsRequest { Creations = [Entry("a"), Entry("b")] },
                     version);
             Assert.Equal([(54, "No Authorizer is configured."), (54, "No Authorizer is configured.")],
                 created.Results.Select(each => ((int)each.ErrorCode, each.ErrorMessage!)));
             var deleted = await client.CallAsync<DeleteAclsRequest,
-                DeleteAclsResponse>(new DeleteAclsRequest { Filters = [new()] }, version);
+                DeleteAclsResponse>(
+                    new DeleteAclsRequest { Filters = [new() { ResourceTypeFilter = 1, Operation = 1, PermissionType = 1 }] }, version);
             Assert.Equal((54, (string?)"No Authorizer is configured."),
                 deleted.FilterResults.Select(each => (each.ErrorCode, each.ErrorMessage)).Single());
         }
+
+        static CreateAclsRequest.AclCreation Entry(string topic) =>
+            new() { ResourceType = 2, ResourceName = topic, Principal = "User:a", Host = "*", Operation = 3, PermissionType = 3 };
     }
 
     [Fact]
@@ -139,7 +143,7 @@ public sealed class OneNodeApiTests
     }
 
     [Fact]
-    public async Task Quotas_and_credentials_are_not_taken()
+    public async Task Quotas_and_credentials_are_stored()
     {
         await using var node = await TestNode.StartAsync();
         await using var client = await node.ConnectAsync();
@@ -148,27 +152,30 @@ public sealed class OneNodeApiTests
             var request = new AlterClientQuotasRequest
             {
                 Entries = [new() { Entity = [new() { EntityType = "user", EntityName = null }],
-                    Ops = [new() { Key = "producer_byte_rate", Value = 1 }] }],
+                    Ops = [new() { Key = "producer_byte_rate", Value = 1e9 }] }],
             };
             var entry = Assert.Single((await client.CallAsync<AlterClientQuotasRequest,
                 AlterClientQuotasResponse>(request, version)).Entries);
             var part = Assert.Single(entry.Entity);
-            Assert.Equal((ErrorCode.UnsupportedVersion, "user", null), ((ErrorCode)entry.ErrorCode, part.EntityType, part.EntityName));
+            Assert.Equal((ErrorCode.None, "user", null), ((ErrorCode)entry.ErrorCode, part.EntityType, part.EntityName));
         }
 
+        var stored = await client.CallAsync<DescribeClientQuotasRequest, DescribeClientQuotasResponse>(new() { Components = [] });
+        Assert.Equal(("producer_byte_rate", 1e9), (stored.Entries![0].Values[0].Key, stored.Entries[0].Values[0].Value));
         var secrets = new AlterUserScramCredentialsRequest
         {
             Deletions = [new() { Name = "alice", Mechanism = 1 }],
             Upsertions = [new() { Name = "bob", Mechanism = 1, Iterations = 4096, Salt = [1], SaltedPassword = [2] },
-                new() { Name = "bob", Mechanism = 2 }],
+                new() { Name = "carol", Mechanism = 2, Iterations = 4096, Salt = [1], SaltedPassword = [2] }, new() { Name = "carol" }],
         };
         var results = (await client.CallAsync<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>(secrets)).Results;
         Assert.Equal(
-            [("alice", ErrorCode.UnsupportedVersion), ("bob", ErrorCode.UnsupportedVersion)],
+            [("alice", ErrorCode.ResourceNotFound), ("bob", ErrorCode.None), ("carol", ErrorCode.DuplicateResource)],
             results.Select(result => (result.User, (ErrorCode)result.ErrorCode)));
-        var described = new DescribeUserScramCredentialsRequest { Users = null };
-        Assert.Empty((await client.CallAsync<DescribeUserScramCredentialsRequest,
-            DescribeUserScramCredentialsResponse>(described)).Results);
+        var described = (await client.CallAsync<DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse>(
+            new() { Users = null })).Results;
+        var credential = Assert.Single(Assert.Single(described).CredentialInfos);
+        Assert.Equal(("bob", (sbyte)1, 4096), (described[0].User, credential.Mechanism, credential.Iterations));
     }
 
     /// <summary>Libraries guess a broker's version from the APIs that it has, one key after the other.</summary>

@@ -39,6 +39,8 @@ public sealed class ProtocolDocumentTests
         SupportedFeatures = SupportedFeatures.Latest,
         Quorum = null!,
         Loggers = new LeveledLoggers(NullLoggerFactory.Instance, LogLevel.None),
+        Authorizer = Authorizer.None,
+        Quotas = new ClientQuotas(11, 1000, 11, 1000, TimeProvider.System),
         Time = TimeProvider.System,
         CheckSecurity = _ => { },
     });
@@ -54,6 +56,8 @@ public sealed class ProtocolDocumentTests
         DescribeQuorum = null!,
         Raft = new RaftServices(null!, "", "CONTROLLER"),
         Loggers = new LeveledLoggers(NullLoggerFactory.Instance, LogLevel.None),
+        Authorizer = Authorizer.None,
+        Quotas = new ClientQuotas(11, 1000, 11, 1000, TimeProvider.System),
     });
 
     [Fact]

@@ -112,12 +112,18 @@ public sealed class StartRefusalTests
     }
 
     [Fact]
-    public async Task An_authorizer_is_refused_since_none_is_enforced()
+    public async Task An_authorizer_must_be_Kafkas_and_its_configs_valid()
     {
-        var refused = await Assert.ThrowsAsync<ConfigException>(
-            () => StartAsync(("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")));
-        Assert.StartsWith("authorizer.class.name: this version enforces no ACLs", refused.Message);
-        await using var node = await StartAsync(("authorizer.class.name", ""));
+        const string Name = "authorizer.class.name";
+        const string Standard = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+        var other = await Assert.ThrowsAsync<ConfigException>(() => StartAsync((Name, "com.example.Own")));
+        Assert.StartsWith("authorizer.class.name: this version has no class com.example.Own", other.Message);
+        var users = await Assert.ThrowsAsync<ConfigException>(() => StartAsync((Name, Standard), ("super.users", "User:a;b")));
+        Assert.StartsWith("super.users: 'b' is no principal", users.Message);
+        var everyone = await Assert.ThrowsAsync<ConfigException>(
+            () => StartAsync((Name, Standard), ("allow.everyone.if.no.acl.found", "yes")));
+        Assert.StartsWith("allow.everyone.if.no.acl.found: 'yes' is neither", everyone.Message);
+        await using var node = await StartAsync((Name, Standard), ("super.users", "User:ANONYMOUS"));
     }
 
     private void Format(bool standalone)

@@ -49,6 +49,8 @@ public sealed class ControllerApisTests : IAsyncDisposable
             DescribeQuorum = () =>
                 Task.FromResult(new QuorumInfo(RaftRole.Leader, 1, 1, _log.HighWatermark, 1, VoterSet.Empty, [], [])),
             Loggers = new LeveledLoggers(NullLoggerFactory.Instance, LogLevel.Trace),
+            Authorizer = Authorizer.None,
+            Quotas = new ClientQuotas(11, 1000, 11, 1000, TimeProvider.System),
         });
         _loader.Register(_host);
         _loader.Start(
@@ -164,7 +166,8 @@ public sealed class ControllerApisTests : IAsyncDisposable
             Listeners = [new() { Name = "CONTROLLER", Host = "here", Port = 9093 }],
         }));
         await _cache.WaitForOffset(_log.EndOffset - 1).WaitAsync(TimeSpan.FromMinutes(1));
-        var handler = new DescribeClusterHandler(new ClusterView("c", () => _cache.Current), EndpointType.Controller, () => 1);
+        var cluster = new ClusterView("c", () => _cache.Current);
+        var handler = new DescribeClusterHandler(cluster, EndpointType.Controller, () => 1, Authorizer.None);
         var context = new RequestContext(ApiKey.DescribeCluster, 2, 1, ClientId, _broker);
         var response = (await handler.HandleAsync(context, new DescribeClusterRequest { EndpointType = 2 }))!;
         Assert.Equal(

@@ -34,7 +34,8 @@ public sealed class CommitWaitAllocationTests
         using var leader = new LeaderTestBed();
         leader.Create("t", partitions, ("min.insync.replicas", "2"));
         var script = new Script(leader, inFlight, partitions);
-        var produce = new ProduceHandler(leader.Topics, leader.Leaders, verifier: null!, leader.Clock); // no transactions
+        var produce = new ProduceHandler(
+            leader.Topics, leader.Leaders, verifier: null!, Authorizer.None, leader.Clock); // no transactions
         var apis = new ApiTable(
             ApiListeners.Broker, [new ReusingApiEntry<ProduceRequest, ProduceResponse>(produce) { OverlapsItself = true }]);
         var settings = new ServerSettings(1 << 20, 100, 100, 100, new Dictionary<IPAddress, int>(), -1);

@@ -46,7 +46,8 @@ public sealed class FollowerFetchAllocationTests
         var script = new Script(leader, load, partitions);
         var planner = new FetchPlanner(leader.Topics, leader.Leaders, racks: null, leader.Clock);
         var fetch = new FetchHandler(
-            planner, new FetchSessions(1, new Prng(1)), leader.Handler, leader.Leaders, static () => int.MaxValue, leader.Clock);
+            planner, new FetchSessions(1, new Prng(1)), leader.Handler, leader.Leaders, Authorizer.None,
+            new ClientQuotas(11, 1000, 11, 1000, TimeProvider.System), static () => int.MaxValue, leader.Clock);
         var apis = new ApiTable(ApiListeners.Broker, [new ReusingApiEntry<FetchRequest, FetchResponse>(fetch)]);
         var settings = new ServerSettings(1 << 20, 100, 100, 100, new Dictionary<IPAddress, int>(), -1);
         using var heavy = new HeavyRequests(static () => 1);

@@ -133,7 +133,7 @@ public sealed class LeaderOffsetTests : IDisposable
     private async Task<(ErrorCode Error, long Offset, int LeaderEpoch)> ListAsync(
         int replicaId, long timestamp, short version = 11)
     {
-        var handler = new ListOffsetsHandler(_leader.Topics, _leader.Leaders);
+        var handler = new ListOffsetsHandler(_leader.Topics, _leader.Leaders, Authorizer.None);
         var context = new RequestContext(ApiKey.ListOffsets, version, 1, "test", s_connection);
         var response = await handler.HandleAsync(context, new ListOffsetsRequest
         {
@@ -150,7 +150,7 @@ public sealed class LeaderOffsetTests : IDisposable
 
     private async Task<(ErrorCode Error, long LowWatermark)> DeleteAsync(long offset, int timeoutMs)
     {
-        var handler = new DeleteRecordsHandler(_leader.Topics, _leader.Leaders, _leader.Clock);
+        var handler = new DeleteRecordsHandler(_leader.Topics, _leader.Leaders, Authorizer.None, _leader.Clock);
         var context = new RequestContext(ApiKey.DeleteRecords, 2, 1, "test", s_connection);
         var response = await handler.HandleAsync(context, new DeleteRecordsRequest
         {

@@ -99,7 +99,7 @@ public sealed class RackAwareFetchTests : IDisposable
         var racks = hasSelector ? new RackAwareReplicas(() => _bed.Image) : null;
         var handler = new FetchHandler(
             new FetchPlanner(_bed.Topics, _bed.Leaders, racks, _bed.Clock), new FetchSessions(1, new Prng(1)), _bed.Handler, _bed.Leaders,
-            static () => int.MaxValue, _bed.Clock);
+            Authorizer.None, new ClientQuotas(11, 1000, 11, 1000, TimeProvider.System), static () => int.MaxValue, _bed.Clock);
         var request = Fetch("t", _bed.IdOf("t"), offset, version);
         (request.ReplicaId, request.SessionEpoch, request.RackId) = (-1, -1, rack);
         var connection = new ConnectionInfo("PLAINTEXT", IPAddress.None, _ => { }, default, default);

@@ -130,6 +130,7 @@ public sealed class ConsumerDecisions(GroupContext context)
     /// <param name="owned">The partitions that the member owns; null when the request does not say.</param>
     /// <param name="now">The time.</param>
     /// <param name="effects">Receives the records.</param>
+    /// <param name="mayDescribe">Whether the member's client may describe a topic; null for all.</param>
     /// <returns>The member with its new assignment.</returns>
     /// <exception cref="ApiException">INVALID_REGULAR_EXPRESSION, FENCED_MEMBER_EPOCH.</exception>
     public ConsumerGroupMember Update(
@@ -138,8 +139,9 @@ public sealed class ConsumerDecisions(GroupContext context)
         ConsumerGroupMember member,
         IReadOnlySet<TopicIdPartition>? owned,
         Instant now,
-        CoordinatorEffects effects) =>
-        new MemberUpdate(context, Assignors, group, admitted, member, now, effects).Run(owned, _lastTopicsVersion);
+        CoordinatorEffects effects,
+        Func<string, bool>? mayDescribe = null) =>
+        new MemberUpdate(context, Assignors, group, admitted, member, now, effects).Run(owned, _lastTopicsVersion, mayDescribe);
 
     /// <summary>Removes members from a group, which may convert it to a classic one.</summary>
     public void Remove(ConsumerGroup group, IReadOnlyCollection<ConsumerGroupMember> leaving, Instant now, CoordinatorEffects effects)
@@ -243,7 +245,7 @@ public sealed class ConsumerDecisions(GroupContext context)
         var owned = request.TopicPartitions?
             .SelectMany(topic => topic.Partitions, (topic, partition) => new TopicIdPartition(topic.TopicId, partition)).ToHashSet();
         var admitted = MemberAdmission.Admit(group, memberId, request.InstanceId, request.MemberEpoch, owned, effects);
-        var member = Update(group, admitted, WithReportedMetadata(admitted.Member, command), owned, now, effects);
+        var member = Update(group, admitted, WithReportedMetadata(admitted.Member, command), owned, now, effects, command.MayDescribe);
         if (effects.Records.Count == 0)
             ScheduleSession(group.GroupId, memberId, now);
         else

@@ -58,16 +58,18 @@ internal sealed class MemberUpdate
     /// <summary>Computes all changes and writes their records.</summary>
     /// <param name="owned">The partitions that the member owns; null when the request does not say.</param>
     /// <param name="lastTopicsVersion">The offset of the newest metadata image that changed topics.</param>
+    /// <param name="mayDescribe">Whether the member's client may describe a topic; null for all.</param>
     /// <returns>The member after the step.</returns>
     /// <exception cref="ApiException">INVALID_REGULAR_EXPRESSION, FENCED_MEMBER_EPOCH.</exception>
-    public ConsumerGroupMember Run(IReadOnlySet<TopicIdPartition>? owned, long lastTopicsVersion)
+    public ConsumerGroupMember Run(
+        IReadOnlySet<TopicIdPartition>? owned, long lastTopicsVersion, Func<string, bool>? mayDescribe)
     {
         if (!_after.HasSameMetadata(_before))
             _effects.Write(ConsumerGroupRecords.Member(_group.GroupId, _after));
         var subscriptionChanged = !_after.SubscribesToSame(_before);
         _epochGrows = !_after.SubscribesToSameNames(_before) || PreferredAssignorChanges();
         ReplaceRegex();
-        RefreshRegexes(lastTopicsVersion);
+        RefreshRegexes(lastTopicsVersion, mayDescribe);
         var groupEpoch = UpdateEpoch();
         var (targetEpoch, target) = UpdateTarget(groupEpoch);
         if (subscriptionChanged || !_after.IsReconciledTo(targetEpoch))
@@ -114,7 +116,7 @@ internal sealed class MemberUpdate
     /// Requests a look-up of the group's regular expressions when one is new, when topics changed, or when the last look-up is old. The
     /// result arrives as a step of its own.
     /// </summary>
-    private void RefreshRegexes(long lastTopicsVersion)
+    private void RefreshRegexes(long lastTopicsVersion, Func<string, bool>? mayDescribe)
     {
         if (_group.SubscribedRegularExpressions.Count == 0 && _after.SubscribedTopicRegex.Length == 0)
             return;
@@ -131,7 +133,7 @@ internal sealed class MemberUpdate
             || regexes.Any(regex => !_resolved.ContainsKey(regex));
         if (!isDue || regexes.Length == 0)
             return;
-        var output = new ResolveExpressionsOutput(_group.GroupId, regexes, _context.Image);
+        var output = new ResolveExpressionsOutput(_group.GroupId, regexes, _context.Image) { MayDescribe = mayDescribe };
         _effects.WhenTaken(taken =>
         {
             // The records of this step may create the group.

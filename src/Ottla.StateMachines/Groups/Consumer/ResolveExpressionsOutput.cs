@@ -14,6 +14,9 @@ namespace Ottla.StateMachines.Groups.Consumer;
 /// <param name="Image">The metadata with the topics.</param>
 public sealed record ResolveExpressionsOutput(string GroupId, IReadOnlyList<string> Expressions, MetadataImage Image) : CoordinatorOutput
 {
+    /// <inheritdoc cref="ConsumerGroupHeartbeatCommand.MayDescribe"/>
+    public Func<string, bool>? MayDescribe { get; init; }
+
     /// <summary>The topics that each regular expression matches. Pure; any thread may call it.</summary>
     public IReadOnlyDictionary<string, ImmutableSortedSet<string>> Resolve() =>
         Expressions.ToDictionary(expression => expression, Resolve, StringComparer.Ordinal);
@@ -21,6 +24,7 @@ public sealed record ResolveExpressionsOutput(string GroupId, IReadOnlyList<stri
     private ImmutableSortedSet<string> Resolve(string expression)
     {
         var pattern = TopicPattern.Parse(expression);
-        return GroupSubscription.NoTopics.Union(Image.Topics.ByName.Keys.Where(pattern.Matches));
+        return GroupSubscription.NoTopics.Union(Image.Topics.ByName.Keys.Where(
+            topic => pattern.Matches(topic) && MayDescribe?.Invoke(topic) != false));
     }
 }

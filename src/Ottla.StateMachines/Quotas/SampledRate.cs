@@ -1,11 +1,11 @@
-namespace Ottla.Broker.Server;
+namespace Ottla.StateMachines.Quotas;
 
 /// <summary>A rate per second over a sliding window of samples, as Kafka's quotas measure it. Not thread-safe.</summary>
 /// <remarks>
 /// All samples except the current one count in full, even those before the first value. So a rate starts low, and a first burst of as many
 /// values as the whole window allows passes at once.
 /// </remarks>
-internal sealed class SampledRate
+public sealed class SampledRate
 {
     private readonly Queue<Sample> _samples = new();
     private Sample? _last;
