@@ -1,7 +1,9 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Peers;
 using Ottla.Broker.Replicas;
+using Ottla.Broker.Replicas.Fetching;
 using Ottla.Broker.Server;
 using Ottla.Broker.Shared;
 using Ottla.Configuration;
@@ -57,6 +59,12 @@ public sealed class BrokerNode : IAsyncDisposable
 
     /// <summary>The replicas of this node.</summary>
     internal HostedTopics Topics => Broker.Topics;
+
+    /// <summary>What its replicas fetch, and from whom.</summary>
+    internal IReadOnlyList<FollowedPartition> Followed => Broker.Fetchers.Followed;
+
+    /// <summary>The coordinators on this node.</summary>
+    internal IReadOnlyList<CoordinatorStatus> Coordinators => Broker.Coordinators;
 
     /// <summary>What both roles use.</summary>
     internal SharedNode Shared => _shared;

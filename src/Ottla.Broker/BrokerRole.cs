@@ -44,11 +44,11 @@ internal sealed class BrokerRole
     private readonly NodeChannels _channels;
     private readonly BrokerLifecycle _lifecycle;
     private readonly ReplicaManager _replicas;
+    private readonly Func<IReadOnlyList<CoordinatorStatus>> _coordinators;
 
     private BrokerRole(
         SharedNode shared, NodeServer server, NodeChannels channels, BrokerLifecycle lifecycle, ReplicaManager replicas,
-        HostedTopics topics,
-        ApiTable apis)
+        HostedTopics topics, ReplicaFetchers fetchers, Func<IReadOnlyList<CoordinatorStatus>> coordinators, ApiTable apis)
     {
         _shared = shared;
         _server = server;
@@ -56,6 +56,8 @@ internal sealed class BrokerRole
         _lifecycle = lifecycle;
         _replicas = replicas;
         Topics = topics;
+        Fetchers = fetchers;
+        _coordinators = coordinators;
         Apis = apis;
     }
 
@@ -67,6 +69,12 @@ internal sealed class BrokerRole
 
     /// <summary>The replicas of this broker.</summary>
     public HostedTopics Topics { get; }
+
+    /// <summary>What fetches for the replicas that follow.</summary>
+    public ReplicaFetchers Fetchers { get; }
+
+    /// <summary>The coordinators on this broker.</summary>
+    public IReadOnlyList<CoordinatorStatus> Coordinators => _coordinators();
 
     /// <summary>
     /// Makes the broker, has it follow the metadata once the loader starts, and binds its listeners: a port that is taken leaves no trace
@@ -153,7 +161,9 @@ internal sealed class BrokerRole
         parts.Add("sending away who waits for a group", groups.Close);
         var identity = NodeIdentities.OfBroker(
             config, shared.Identity, server.Advertise(config.AdvertisedListeners, config.BrokerListeners), shared.Logs);
-        return new BrokerRole(shared, server, channels, CreateLifecycle(shared, channels, identity), replicas, topics, apis);
+        return new BrokerRole(
+            shared, server, channels, CreateLifecycle(shared, channels, identity), replicas, topics, fetchers,
+            () => [.. groups.Statuses, .. transactions.Coordinators.Statuses], apis);
 
         BrokerChannels ToBrokers(string clientId) => new(
             channels,

@@ -28,6 +28,16 @@ public sealed partial class PartitionReplica
         }
     }
 
+    /// <summary>The change of the ISR that is not settled yet, whether it is to be sent or waits for the metadata; null for none.</summary>
+    internal IsrProposal? PendingProposal
+    {
+        get
+        {
+            using (_leaderLock.EnterScope())
+                return _leader?.Proposal;
+        }
+    }
+
     private Instant Now => Instant.Now(_surroundings.Time);
 
     /// <summary>Whether a follower may fetch here, in the order of Kafka's checks.</summary>

@@ -9,7 +9,7 @@ namespace Ottla.Storage.Log;
 /// <summary>The result of loading a log's directory.</summary>
 internal sealed record LoadedLog(
     List<LogSegment> Segments, LeaderEpochCache Epochs, ProducerStateManager Producers, long LogStartOffset, long LogEndOffset,
-    long RecoveryPoint, bool IsUnflushed = false);
+    long RecoveryPoint, bool IsUnflushed = false, long? UnflushedGap = null);
 
 /// <summary>
 /// Loads the files of a log and repairs them: finishes interrupted swaps of segments, and after a crash cuts off half-written batches.
@@ -21,6 +21,7 @@ internal sealed partial class LogLoader(
     private readonly List<LogSegment> _segments = [];
     private readonly LeaderEpochCache _epochs = new(fileSystem, directory);
     private bool _isDirectoryChanged;
+    private long? _unflushedGap;
     private bool _isEpochContradicted;
     private IReadOnlyList<string>? _names;
 
@@ -103,7 +104,7 @@ internal sealed partial class LogLoader(
             segment.Abandon(); // closes the file: ten thousand idle logs must not cost a descriptor each
         return new LoadedLog(
             _segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint,
-            IsUnflushed: _isDirectoryChanged && options.DefersFlush);
+            IsUnflushed: _isDirectoryChanged && options.DefersFlush, _unflushedGap);
     }
 
     private static void Replay(
@@ -303,20 +304,22 @@ internal sealed partial class LogLoader(
             var dropped = Recover(segment, takesEpochs: true, isFlushed: false);
             if (dropped > 0)
                 ReportCut(segment, dropped);
-            if (i + 1 == _segments.Count || (dropped == 0 && !IsHole(segment, _segments[i + 1])))
+            if (i + 1 == _segments.Count)
                 continue;
+            var hasGap = _segments[i + 1].BaseOffset > segment.ReadNextOffset(config);
+            if (dropped == 0 && (!hasGap || options.MayHaveGaps))
+            {
+                if (hasGap)
+                    _unflushedGap ??= segment.ReadNextOffset(config);
+                continue;
+            }
+
             LogDropped(logger, _segments.Count - i - 1, directory, _segments[i + 1].BaseOffset);
             foreach (var later in _segments.Skip(i + 1))
                 Remove(later);
             _segments.RemoveRange(i + 1, _segments.Count - i - 1);
         }
     }
-
-    /// <summary>
-    /// Whether offsets are missing between two segments of a log that never has gaps. In other logs compaction may have removed them.
-    /// </summary>
-    private bool IsHole(LogSegment segment, LogSegment following) => !options.MayHaveGaps
-        && following.BaseOffset > segment.ReadNextOffset(config);
 
     /// <summary>
     /// Recovers a segment before the recovery point. Its index is removed first, so that a crash in between makes the next start

@@ -21,7 +21,7 @@ public sealed record LogOpenOptions
 
     /// <summary>
     /// Whether offsets may be missing between segments, because compaction removed records. When false, the segments after a gap
-    /// are deleted.
+    /// are deleted; when true, a gap in what was not flushed is told by <see cref="PartitionLog.UnflushedGap"/>.
     /// </summary>
     public bool MayHaveGaps { get; init; } = true;
 

@@ -7,7 +7,10 @@ namespace Ottla.Storage.Log;
 
 public sealed partial class PartitionLog
 {
+    private const long NoGap = -1;
+
     private readonly List<(LogSegment Segment, Instant DeleteAt)> _deletedSegments = [];
+    private long _unflushedGap;
 
     /// <summary>
     /// Whether removed segments have files that wait for <see cref="UnlinkDeletedSegments"/>. Takes no lock: a segment removed
@@ -111,6 +114,7 @@ public sealed partial class PartitionLog
             }
 
             LogTruncation(_logger, Directory, offset, _logEndOffset);
+            ForgetGap(offset);
             RemoveSegmentsFrom(FloorSegment(offset) + 1, offset, now);
             Volatile.Write(ref _sizeInBytes, _sizeInBytes - Active.TruncateTo(offset, _config));
             Active.Flush(); // what is written next must not survive a power loss together with what it replaces
@@ -129,6 +133,12 @@ public sealed partial class PartitionLog
         {
             throw Fail(failure);
         }
+    }
+
+    private void ForgetGap(long endOffset)
+    {
+        if (_unflushedGap >= endOffset)
+            Volatile.Write(ref _unflushedGap, NoGap);
     }
 
     /// <summary>
@@ -279,6 +289,7 @@ public sealed partial class PartitionLog
     private void StartAt(long offset, Instant now)
     {
         LogTruncation(_logger, Directory, offset, _logEndOffset);
+        ForgetGap(0);
         WriteTopicId();
         RemoveSegmentsFrom(0, offset, now);
         _epochs.Clear();

@@ -68,6 +68,7 @@ public sealed partial class PartitionLog
         _logEndOffset = loaded.LogEndOffset;
         _lastBatchEndOffset = loaded.LogEndOffset;
         _recoveryPoint = loaded.RecoveryPoint;
+        _unflushedGap = loaded.UnflushedGap ?? NoGap;
         _highWatermark = Math.Clamp(options.HighWatermark, _logStartOffset, _logEndOffset);
         _lastFlushMs = Instant.Now(time).UnixMilliseconds;
         _isRecoveryUnflushed = loaded.IsUnflushed;
@@ -114,6 +115,12 @@ public sealed partial class PartitionLog
 
     /// <summary>Everything before it is flushed.</summary>
     public long RecoveryPoint => Volatile.Read(ref _recoveryPoint);
+
+    /// <summary>
+    /// After a power loss, the first offset that is missing between segments that were not flushed; null when none is. Compaction leaves
+    /// gaps too, but so does a file whose bytes are lost while those of a later one are not: a follower fetches anew from there.
+    /// </summary>
+    public long? UnflushedGap => Volatile.Read(ref _unflushedGap) is var offset and not NoGap ? offset : null;
 
     /// <summary>Bytes of all segments.</summary>
     public long SizeInBytes => Volatile.Read(ref _sizeInBytes);

@@ -162,6 +162,7 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
 
         if (answer.ErrorCode != (short)ErrorCode.None)
             throw new SimulationException($"Fetch of {partition} at {_positions[partition]} failed: {(ErrorCode)answer.ErrorCode}");
+        var bound = isReadCommitted ? answer.LastStableOffset : answer.HighWatermark;
         var aborted = new AbortedProducers(answer.AbortedTransactions ?? []);
         for (var rest = answer.Records.Memory; RecordBatchView.TryReadSize(rest.Span, out var sizeInBytes, out _)
             && sizeInBytes <= rest.Length; rest = rest[sizeInBytes..])
@@ -170,6 +171,9 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
             var view = new RecordBatchView(batch.Span);
             if (!view.IsCrcValid)
                 throw new SimulationException($"{partition} has a batch at {view.BaseOffset} whose checksum is wrong");
+            if (view.NextOffset > bound)
+                throw new SimulationException(
+                    $"{partition} is given out up to {view.NextOffset}, and may be read up to {bound} by the same answer");
             if (view.NextOffset <= _positions[partition])
                 continue;
             if (!(isReadCommitted && aborted.IsAborted(view, batch)) && !view.IsControl)

@@ -120,7 +120,7 @@ internal sealed class ClusterChaos(World world, SimCluster cluster, IReadOnlyLis
                 Slow(node, Any());
                 break;
             case ClusterFault.FailDirectory when MayHaveTrouble(node):
-                node.FailDirectory(Directories[_random.NextInt(Directories.Count)]);
+                node.FailDirectory(Directories[_random.NextInt(Directories.Count)], isOnce: _random.NextChance(50));
                 _tasks.Add(Watched(director, ReplaceAsync(director, node)));
                 break;
             case ClusterFault.FillDisk when MayHaveTrouble(node):

@@ -103,6 +103,8 @@ public sealed partial class SimDisk
         foreach (var (name, child) in ((SimDirectory)node).DurableNames)
         {
             var left = Find(child, found);
+            if (left is SimFileNode leftFile)
+                leftFile.Directory = directory;
             directory.Names[name] = left;
             directory.DurableNames[name] = left;
         }

@@ -28,6 +28,13 @@ public sealed partial class SimDisk
         }
     }
 
+    /// <summary>A directory; null when there is none.</summary>
+    internal SimDirectory? PeekDirectory(string path)
+    {
+        lock (_lock)
+            return TryFind(path) as SimDirectory;
+    }
+
     /// <summary>A file; null when there is none.</summary>
     internal SimFileNode? PeekFile(string path)
     {

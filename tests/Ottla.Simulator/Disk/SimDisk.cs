@@ -84,7 +84,7 @@ public sealed partial class SimDisk : IFileSystem
             {
                 if (mode is FileOpenMode.ReadExisting or FileOpenMode.Existing)
                     throw new FileNotFoundException("The file is missing.", path);
-                node = new SimFileNode(new InMemoryNode { LastWriteMs = NowMs });
+                node = new SimFileNode(new InMemoryNode { LastWriteMs = NowMs }) { Directory = directory };
                 ChangeName(new NameChange(directory, name, node, null));
             }
 

@@ -14,6 +14,9 @@ internal sealed class SimDirectory : SimInode
     public SortedDictionary<string, SimInode> Names { get; } = new(StringComparer.Ordinal);
 
     public SortedDictionary<string, SimInode> DurableNames { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Grows with every change of a name in it, or of a file's bytes: who looks again need not read all anew.</summary>
+    public long Version { get; set; }
 }
 
 /// <summary>A creation, removal or rename that is not yet on the platter.</summary>
@@ -25,6 +28,7 @@ internal sealed record NameChange(SimDirectory Directory, string Name, SimInode?
 {
     public void Apply(SortedDictionary<string, SimInode> names)
     {
+        Directory.Version++;
         if (OldName is not null)
             names.Remove(OldName);
         if (Node is null)
@@ -54,6 +58,9 @@ internal sealed class SimFileNode : SimInode
 
     public InMemoryNode Cache { get; }
 
+    /// <summary>Where it lies.</summary>
+    public SimDirectory? Directory { get; set; }
+
     /// <summary>Has no name any more: its bytes take no space once it is closed.</summary>
     public bool IsUnlinked { get; set; }
 
@@ -61,6 +68,7 @@ internal sealed class SimFileNode : SimInode
     {
         if (position < Cache.Length)
             Rewrites++;
+        Touch();
         Cache.Write(position, source);
         _unsynced.Add(new Change(position, source.ToArray(), 0));
     }
@@ -75,8 +83,15 @@ internal sealed class SimFileNode : SimInode
     {
         if (length < Cache.Length)
             Rewrites++;
+        Touch();
         Cache.SetLength(length);
         _unsynced.Add(new Change(0, null, length));
+    }
+
+    private void Touch()
+    {
+        if (Directory is not null)
+            Directory.Version++;
     }
 
     public void Flush()

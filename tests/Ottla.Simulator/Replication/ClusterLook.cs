@@ -37,7 +37,7 @@ internal sealed class ClusterLook(SimCluster cluster, LossGate gate, IReadOnlyLi
                 var partition = new TopicPartition(topic.Name, i);
                 partitions.Add(new PartitionView(
                     partition, topic.Partitions[i], Math.Min(minInSync, topic.Partitions[i].Replicas.Length),
-                    replicas.GetValueOrDefault(partition) ?? []));
+                    replicas.GetValueOrDefault(partition) ?? [], image.Cluster));
             }
         }
 
@@ -55,7 +55,8 @@ internal sealed class ClusterLook(SimCluster cluster, LossGate gate, IReadOnlyLi
             if (!_scans.TryGetValue((node.Id, partition), out var scan))
                 _scans.Add((node.Id, partition), scan = new ReplicaScan(node.Name, partition, _book));
             var changedFrom = scan.Update(node.Disk, Path.Combine(directory, name));
-            var view = new ReplicaView(node.Id, scan.Batches, changedFrom, gate.HasLostRecords(node.Id), Live(node, partition, scan));
+            var view = new ReplicaView(
+                node.Id, scan.Batches, changedFrom, scan.Dropped, gate.HasLostRecords(node.Id), Live(node, partition, scan));
             if (!replicas.TryGetValue(partition, out var known))
                 replicas.Add(partition, known = []);
             known.Add(view);
@@ -69,6 +70,7 @@ internal sealed class ClusterLook(SimCluster cluster, LossGate gate, IReadOnlyLi
         var (leadership, log) = (replica.Leadership, replica.Log);
         return new LiveReplica(
             node.Starts, leadership.IsLeaderHere, leadership.LeaderEpoch, leadership.PartitionEpoch, leadership.InSyncReplicas,
-            log.LogStartOffset, log.LogEndOffset, log.HighWatermark, log.LastStableOffset, log.LeaderEpochs, scan.IsTorn);
+            replica.PendingProposal, log.LogStartOffset,
+            log.LogEndOffset, log.HighWatermark, log.LastStableOffset, log.LeaderEpochs, scan.IsTorn);
     }
 }

@@ -1,5 +1,6 @@
 using Ottla.Kernel;
 using Ottla.StateMachines.Metadata;
+using Ottla.StateMachines.Replication;
 using Ottla.Storage.Log;
 
 namespace Ottla.Simulator.Replication;
@@ -14,8 +15,9 @@ internal sealed record ClusterView(MetadataImage Image, IReadOnlyList<PartitionV
 /// <param name="Registration">The metadata.</param>
 /// <param name="MinInSync">How many replicas must be in sync for a record to be committed.</param>
 /// <param name="Replicas">Every log that there is of it, whether its node runs or not.</param>
+/// <param name="Brokers">The brokers, as the same metadata has them.</param>
 internal sealed record PartitionView(
-    TopicPartition Partition, PartitionRegistration Registration, int MinInSync, IReadOnlyList<ReplicaView> Replicas)
+    TopicPartition Partition, PartitionRegistration Registration, int MinInSync, IReadOnlyList<ReplicaView> Replicas, ClusterImage Brokers)
 {
     /// <inheritdoc/>
     public override string ToString() => $"Metadata: leader {Registration.Leader} in epoch {Registration.LeaderEpoch}, partition epoch "
@@ -37,13 +39,35 @@ internal sealed record PartitionView(
 /// <param name="NodeId">Whose.</param>
 /// <param name="Batches">What lies in its log, running or not.</param>
 /// <param name="ChangedFrom">From which batch on it is not as at the last look.</param>
+/// <param name="Dropped">What was in its log at the last look, and is not any more.</param>
 /// <param name="HasLostRecords">
 /// Whether its host lost power with what was not flushed, and the controller does not know that yet: it may lack anything.
 /// </param>
 /// <param name="Live">What its node knows; null when it does not serve it.</param>
 internal sealed record ReplicaView(
-    int NodeId, IReadOnlyList<StoredBatch> Batches, int ChangedFrom, bool HasLostRecords, LiveReplica? Live)
+    int NodeId, IReadOnlyList<StoredBatch> Batches, int ChangedFrom, IReadOnlyList<StoredBatch> Dropped, bool HasLostRecords,
+    LiveReplica? Live)
 {
+    /// <summary>Whether its log has a batch.</summary>
+    public bool Has(StoredBatch batch) => PlaceOf(batch.BaseOffset) is var place && place < Batches.Count
+        && ReferenceEquals(Batches[place], batch);
+
+    /// <summary>The place of the batch that begins at an offset, or of the first behind it.</summary>
+    public int PlaceOf(long offset)
+    {
+        var (low, high) = (0, Batches.Count);
+        while (low < high)
+        {
+            var middle = (low + high) / 2;
+            if (Batches[middle].BaseOffset < offset)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+
+        return low;
+    }
+
     /// <inheritdoc/>
     public override string ToString() => $"node {NodeId} (log end {(Batches.Count == 0 ? 0 : Batches[^1].NextOffset)}, "
         + $"{(Live is null ? "not live" : Live)}{(HasLostRecords ? ", lost power" : "")})";
@@ -55,6 +79,7 @@ internal sealed record ReplicaView(
 /// <param name="LeaderEpoch">In which epoch.</param>
 /// <param name="PartitionEpoch">Which state of the metadata it goes by.</param>
 /// <param name="InSync">Who is in sync, by that state.</param>
+/// <param name="Proposal">The change of the ISR that it asks the controller for; null for none.</param>
 /// <param name="LogStart">Its first offset.</param>
 /// <param name="End">The offset of its next record.</param>
 /// <param name="HighWatermark">Up to where it takes records for committed.</param>
@@ -62,10 +87,14 @@ internal sealed record ReplicaView(
 /// <param name="Epochs">Its leader epochs.</param>
 /// <param name="IsTorn">Whether its files have bytes that are no batch.</param>
 internal sealed record LiveReplica(
-    int Start, bool IsLeader, int LeaderEpoch, int PartitionEpoch, IReadOnlyList<int> InSync, long LogStart, long End, long HighWatermark,
-    long LastStable, IReadOnlyList<EpochEntry> Epochs, bool IsTorn)
+    int Start, bool IsLeader, int LeaderEpoch, int PartitionEpoch, IReadOnlyList<int> InSync, IsrProposal? Proposal, long LogStart,
+    long End, long HighWatermark, long LastStable, IReadOnlyList<EpochEntry> Epochs, bool IsTorn)
 {
+    /// <summary>Whether a replica is in sync, or may be once the controller has answered.</summary>
+    public bool MayBeInSync(int replica) => InSync.Contains(replica) || Proposal?.Added == replica;
+
     /// <inheritdoc/>
     public override string ToString() => $"{(IsLeader ? "leader" : "follower")} in epoch {LeaderEpoch}, partition epoch {PartitionEpoch}, "
-        + $"ISR {string.Join(',', InSync)}, start {LogStart}, last stable {LastStable}, high watermark {HighWatermark}, end {End}";
+        + $"ISR {string.Join(',', InSync)}{(Proposal is null ? "" : $" (asks for {Proposal})")}, "
+        + $"start {LogStart}, last stable {LastStable}, high watermark {HighWatermark}, end {End}";
 }

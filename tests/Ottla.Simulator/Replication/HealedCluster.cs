@@ -1,3 +1,4 @@
+using Ottla.Protocol;
 using Ottla.Simulator.Clusters;
 using Ottla.Simulator.Worlds;
 
@@ -51,14 +52,58 @@ internal static class HealedCluster
         {
             foreach (var replica in partition.Replicas)
             {
-                if (replica.Live is not { } live || live.HighWatermark != live.End
-                    || live.LastStable != live.End
-                    || !replica.Batches.SequenceEqual(partition.Replicas[0].Batches))
-                    return $"the replicas of {partition.Partition} are not the same: {string.Join("; ", partition.Replicas)}";
+                if (replica.Live is not { } live || live.HighWatermark != live.End || live.LastStable != live.End)
+                    return $"not all of {partition.Partition} is committed: {string.Join("; ", partition.Replicas)}";
+                if (FindDifference(partition.Replicas[0], replica) is { } difference)
+                    return $"the replicas of {partition.Partition} are not the same, {difference}: {string.Join("; ", partition.Replicas)}";
             }
         }
 
         return null;
+    }
+
+    private static string? FindDifference(ReplicaView one, ReplicaView other)
+    {
+        var common = one.Batches.Zip(other.Batches).TakeWhile(pair => ReferenceEquals(pair.First, pair.Second)).Count();
+        return common == one.Batches.Count && common == other.Batches.Count ? null
+            : $"node {one.NodeId} has {Text(one)} where node {other.NodeId} has {Text(other)}";
+
+        string Text(ReplicaView replica) => common < replica.Batches.Count ? $"{replica.Batches[common]}" : "nothing";
+    }
+
+    /// <summary>
+    /// E3: nothing is under way. No leader asks for another ISR, no broker is being shut down, every replica has a directory, every
+    /// coordinator has loaded its log.
+    /// </summary>
+    /// <returns>What is not so; null when all is well.</returns>
+    public static string? FindPending(SimCluster cluster, ClusterView? view)
+    {
+        foreach (var partition in view?.Partitions ?? [])
+        {
+            if (partition.Replicas.FirstOrDefault(replica => replica.Live?.Proposal is not null) is { } asking)
+                return $"the leader of {partition.Partition} waits for the controller: {asking}";
+            var registration = partition.Registration;
+            for (var i = 0; i < registration.Replicas.Length; i++)
+            {
+                if (partition.Brokers.Broker(registration.Replicas[i])?.LogDirs.Contains(registration.Directories[i]) != true)
+                    return $"{partition.Partition} has no directory on broker {registration.Replicas[i]}: {registration.Directories[i]}";
+            }
+
+            if (TopicNames.IsInternal(partition.Partition.Topic) && FindUnready(cluster, partition) is { } unready)
+                return unready;
+        }
+
+        return view?.Image.Cluster.Brokers.Values.FirstOrDefault(broker => broker.InControlledShutdown) is { } leaving
+            ? $"broker {leaving.Id} is being shut down" : null;
+    }
+
+    private static string? FindUnready(SimCluster cluster, PartitionView partition)
+    {
+        var (topic, index) = (partition.Partition.Topic, partition.Partition.Partition);
+        var coordinators = cluster.Nodes[partition.Registration.Leader].Serving?.Coordinators ?? [];
+        return coordinators.Any(each => each.Topic == topic && each.Partition == index
+                && each.LeaderEpoch <= partition.Registration.LeaderEpoch && each.IsLoaded)
+            ? null : $"{partition.Partition} has no coordinator that is ready on its leader {partition.Registration.Leader}";
     }
 
     private static string Describe(SimNode node)

@@ -8,7 +8,7 @@ namespace Ottla.Simulator.Replication;
 /// What must hold of a partition and its replicas at every look, given all looks before: pure checks over what the look found.
 /// </summary>
 /// <remarks>The rows are those of the simulator's invariants P. One for each partition; lives as long as a run.</remarks>
-internal sealed class PartitionInvariants(TopicPartition partition)
+internal sealed partial class PartitionInvariants(TopicPartition partition)
 {
     private readonly Dictionary<int, ReplicaMatch> _matches = [];
     private readonly Dictionary<(int Node, int Start, int LeaderEpoch), LeaderMark> _marks = [];
@@ -37,6 +37,8 @@ internal sealed class PartitionInvariants(TopicPartition partition)
         }
 
         CheckOneLeaderPerEpoch(view);
+        CheckTruncations(view);
+        CheckInSync(view);
         Extend(view);
         foreach (var replica in view.Replicas)
         {
@@ -59,7 +61,9 @@ internal sealed class PartitionInvariants(TopicPartition partition)
         Demand(view, !live.IsTorn, $"the log of node {replica.NodeId} to end with a batch");
         Demand(view, live.LogStart <= live.HighWatermark, $"node {replica.NodeId} to have no high watermark below its log start");
         Demand(view, live.HighWatermark <= live.End, $"node {replica.NodeId} to have no high watermark above its end");
-        for (var i = Math.Max(1, Math.Min(replica.ChangedFrom, replica.Batches.Count)); i < replica.Batches.Count; i++)
+        // What a node that starts finds on its disk has not changed, and was not looked at.
+        var isKnown = _standings.TryGetValue(replica.NodeId, out var standing) && standing.Start == live.Start;
+        for (var i = isKnown ? Math.Max(1, Math.Min(replica.ChangedFrom, replica.Batches.Count)) : 1; i < replica.Batches.Count; i++)
         {
             var (before, batch) = (replica.Batches[i - 1], replica.Batches[i]);
             Demand(view, batch.BaseOffset == before.NextOffset, $"node {replica.NodeId} to have {batch} right behind {before}");
@@ -152,11 +156,8 @@ internal sealed class PartitionInvariants(TopicPartition partition)
         Demand(
             view, match.End >= Committed.End, $"node {replica.NodeId}, which takes records for committed up to {end}, to have those "
                 + $"that are, up to {Committed.End}: it has them up to {match.End}");
-        foreach (var batch in replica.Batches)
-        {
-            if (batch.BaseOffset >= Committed.End && batch.NextOffset <= end)
-                Committed.Add(batch);
-        }
+        for (var i = replica.PlaceOf(Committed.End); i < replica.Batches.Count && replica.Batches[i].NextOffset <= end; i++)
+            Committed.Add(replica.Batches[i]);
     }
 
     /// <summary>P1, P3: nothing else than what is committed lies below any replica's high watermark.</summary>

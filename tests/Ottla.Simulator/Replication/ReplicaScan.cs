@@ -15,8 +15,14 @@ internal sealed class ReplicaScan(string node, TopicPartition partition, BatchBo
     private readonly List<Segment> _segments = [];
     private readonly List<StoredBatch> _batches = [];
 
+    /// <summary>What it has read, and in which version.</summary>
+    private (SimDirectory? Directory, long Version) _seen;
+
     /// <summary>The batches, up to the first that is not whole.</summary>
     public IReadOnlyList<StoredBatch> Batches => _batches;
+
+    /// <summary>What was in it at the look before, and is not any more.</summary>
+    public IReadOnlyList<StoredBatch> Dropped { get; private set; } = [];
 
     /// <summary>Whether there are bytes behind the last whole batch of a segment.</summary>
     public bool IsTorn => _segments.Exists(segment => segment.Position < segment.File.Cache.Length);
@@ -28,15 +34,25 @@ internal sealed class ReplicaScan(string node, TopicPartition partition, BatchBo
     /// <returns>From which batch on it is not as before.</returns>
     public int Update(SimDisk disk, string directory)
     {
+        var seen = (disk.PeekDirectory(directory), disk.PeekDirectory(directory)?.Version ?? -1);
+        if (seen == _seen)
+        {
+            Dropped = [];
+            return _batches.Count;
+        }
+
+        _seen = seen;
         var files = disk.PeekFiles(directory, LogFileNames.LogSuffix);
         var kept = 0;
         while (kept < _segments.Count && kept < files.Count && _segments[kept].IsStill(files[kept].File)
             && (kept == _segments.Count - 1 || !_segments[kept].HasGrown))
             kept++;
         var changedFrom = _batches.Count;
+        List<StoredBatch> reread = [];
         if (kept < _segments.Count)
         {
             changedFrom = _segments[kept].FirstBatch;
+            reread.AddRange(_batches[changedFrom..]);
             _batches.RemoveRange(changedFrom, _batches.Count - changedFrom);
             _segments.RemoveRange(kept, _segments.Count - kept);
         }
@@ -49,6 +65,7 @@ internal sealed class ReplicaScan(string node, TopicPartition partition, BatchBo
             Read(_segments[kept]);
         }
 
+        Dropped = reread.Count == 0 ? [] : [.. reread.Except(_batches[changedFrom..])];
         return changedFrom;
     }
 

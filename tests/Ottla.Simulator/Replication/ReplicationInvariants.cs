@@ -9,11 +9,14 @@ internal sealed class ReplicationInvariants
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(100);
 
     private readonly ClusterLook _look;
+    private readonly NodeInvariants _nodes;
     private readonly Dictionary<TopicPartition, PartitionInvariants> _partitions = [];
+    private bool _isCheckDue;
 
-    public ReplicationInvariants(ClusterLook look, LossGate gate)
+    public ReplicationInvariants(ClusterLook look, NodeInvariants nodes, LossGate gate)
     {
         _look = look;
+        _nodes = nodes;
         gate.OnEnding = NoteHighWatermarks;
     }
 
@@ -27,6 +30,21 @@ internal sealed class ReplicationInvariants
         }
     }
 
+    /// <summary>Looks as soon as what goes on now is done: before anything else can hide what it has left.</summary>
+    public void CheckSoon(SimProcess director)
+    {
+        if (_isCheckDue)
+            return;
+        _isCheckDue = true;
+        director.Post(
+            _ =>
+            {
+                _isCheckDue = false;
+                Check();
+            },
+            null);
+    }
+
     /// <summary>Looks once.</summary>
     /// <returns>What there is; null before there is metadata.</returns>
     /// <exception cref="SimulationException">Something does not hold.</exception>
@@ -35,6 +53,7 @@ internal sealed class ReplicationInvariants
         var view = _look.Take();
         foreach (var partition in view?.Partitions ?? [])
             Of(partition.Partition).Check(partition);
+        _nodes.Check();
         return view;
     }
 
@@ -44,6 +63,9 @@ internal sealed class ReplicationInvariants
 
     /// <summary>A client was told that a record is stored on all that are in sync.</summary>
     public void NoteAcknowledged(TopicPartition partition, long offset) => Of(partition).NoteCommitted(offset + 1);
+
+    /// <summary>A client has read all that is committed up to an offset (P7).</summary>
+    public void NoteRead(TopicPartition partition, long end) => Of(partition).NoteCommitted(end);
 
     /// <summary>What a leader takes for committed is committed, though it dies before the next look.</summary>
     private void NoteHighWatermarks(SimNode node)

@@ -1,5 +1,6 @@
 using System.Net;
 using Ottla.Kernel;
+using Ottla.Protocol.Messages;
 using Ottla.Simulator.Clusters;
 using Ottla.Simulator.Workloads;
 using Ottla.Simulator.Worlds;
@@ -66,7 +67,8 @@ public sealed class ReplicationSimulation : ISimulation
             _cluster = new SimCluster(
                 world, conditions.Controllers, conditions.Brokers, conditions.Configs, conditions.PowerLossPercent, gate);
             _invariants = new ReplicationInvariants(
-                new ClusterLook(_cluster, gate, conditions.Directories, conditions.MinInSync), gate);
+                new ClusterLook(_cluster, gate, conditions.Directories, conditions.MinInSync),
+                new NodeInvariants(_cluster, conditions.Directories), gate);
             _metadata = new ClusterInvariants(_cluster, conditions.MinInSync);
             Bootstrap = [.. _cluster.Brokers.Select(broker => broker.EndPoint)];
         }
@@ -81,18 +83,24 @@ public sealed class ReplicationSimulation : ISimulation
                 _invariants.NoteAcknowledged(partition, stored);
         }
 
+        public override void OnRead(TopicPartition partition, long end) => _invariants.NoteRead(partition, end);
+
         protected override async Task DirectAsync(SimProcess director)
         {
             World.Tell(director.Name, $"{_conditions}");
             var watches = new[] { _invariants.WatchAsync(director, () => _isChecked), _metadata.WatchAsync(director, () => _isChecked) };
             foreach (var watch in watches)
                 director.Watch(watch);
+            foreach (var broker in _cluster.Brokers)
+                broker.OnLogCut = () => _invariants.CheckSoon(director);
             await _cluster.StartAllAsync();
             if (_conditions.Work == ClientWork.Transactions)
                 await RunTransactionsAsync(director);
             else
                 await RunProducersAsync(director);
             await HealedCluster.AwaitAsync(director, RecoveryTime, () => HealedCluster.FindDifference(_invariants.Check()));
+            await new RestingCluster(World, _cluster, _conditions, _invariants.Check).AwaitAsync(director);
+            await CheckCoordinatorsAsync(director);
             _metadata.Check();
             if (TransactionInvariants.FindBroken(_invariants.Histories) is { } broken)
                 throw new SimulationException(broken);
@@ -149,6 +157,41 @@ public sealed class ReplicationSimulation : ISimulation
             TransactionClients.CheckPiped(await ReadToEndAsync(director, transactions.AllPartitions));
         }
 
+        /// <summary>Has every coordinator load its log anew: what they answer must be the same before and after.</summary>
+        private async Task CheckCoordinatorsAsync(SimProcess director)
+        {
+            var answers = new CoordinatorAnswers(
+                NewClient(director, (ApiKey.OffsetFetch, 8, 9), (ApiKey.FindCoordinator, 1, 6)),
+                _conditions.Work switch
+                {
+                    ClientWork.Groups => GroupClients.CommittedBy(Topic, Partitions),
+                    ClientWork.Transactions => TransactionClients.Committed,
+                    _ => [],
+                },
+                _conditions.Work == ClientWork.Transactions ? TransactionClients.TransactionalIds(Producers) : []);
+            if (answers.IsEmpty)
+                return;
+            var before = await answers.AskAsync();
+            foreach (var node in _cluster.Brokers)
+            {
+                await node.StopAsync();
+                await node.StartAsync();
+                await HealedCluster.AwaitAsync(
+                    director, RecoveryTime, () => HealedCluster.FindWhatIsMissing(_cluster, _invariants.Check()));
+            }
+
+            await HealedCluster.AwaitAsync(director, RecoveryTime, FindUnhealed);
+            var after = await answers.AskAsync();
+            if (before.Zip(after).FirstOrDefault(answer => answer.First != answer.Second) is { First: not null } changed)
+                throw new SimulationException($"a coordinator said that {changed.First}; from its log it says that {changed.Second}");
+        }
+
+        private string? FindUnhealed()
+        {
+            var view = _invariants.Check();
+            return HealedCluster.FindWhatIsMissing(_cluster, view) ?? HealedCluster.FindPending(_cluster, view);
+        }
+
         private List<Task> StartConsumers(SimProcess director, IReadOnlyList<TopicPartition> partitions) =>
             [.. Enumerable.Range(0, Consumers).Select(i => KeepRunningAsync(
                 director, $"consumer.{i}", ClientKillPercent, ClientLifeMsMax, (process, number) =>
@@ -165,8 +208,7 @@ public sealed class ReplicationSimulation : ISimulation
             };
             await chaos.RunAsync(director, Duration);
             World.Tell(director.Name, $"nothing goes wrong any more");
-            await HealedCluster.AwaitAsync(
-                director, RecoveryTime, () => HealedCluster.FindWhatIsMissing(_cluster, _invariants.Check()));
+            await HealedCluster.AwaitAsync(director, RecoveryTime, FindUnhealed);
             World.Tell(director.Name, $"the cluster is whole");
         }
     }

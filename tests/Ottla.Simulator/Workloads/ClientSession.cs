@@ -55,6 +55,18 @@ internal abstract class ClientSession(World world, BrokerBug? bug = null)
     {
     }
 
+    /// <summary>Called when a client stands behind all that it has read of a partition.</summary>
+    public virtual void OnRead(TopicPartition partition, long end)
+    {
+    }
+
+    /// <summary>Tells of all that a client has read.</summary>
+    public void OnRead(RecordReceiver receiver)
+    {
+        foreach (var (partition, end) in receiver.Positions)
+            OnRead(partition, end);
+    }
+
     /// <summary>What happens, from the first to the last.</summary>
     protected abstract Task DirectAsync(SimProcess director);
 
@@ -228,6 +240,7 @@ internal abstract class ClientSession(World world, BrokerBug? bug = null)
         try
         {
             var result = await receiver.PollAsync();
+            OnRead(receiver);
             if (result.Records.Count > 0)
                 History.Add(new Operation { Process = number, Outcome = Outcome.Ok, Steps = [new Poll(result.Records)] });
             return result;

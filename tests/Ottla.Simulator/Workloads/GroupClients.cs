@@ -30,6 +30,10 @@ internal sealed class GroupClients(ClientSession session, string topic, int part
     private readonly Dictionary<string, HashSet<long>> _consumed = Groups.ToDictionary(group => group, _ => new HashSet<long>());
     private readonly List<Task> _clients = [];
 
+    /// <summary>What the groups may have committed.</summary>
+    public static IReadOnlyList<(string Group, TopicPartition Partition)> CommittedBy(string topic, int partitions) =>
+        [.. Groups.SelectMany(group => ClientSession.PartitionsOf(topic, partitions).Select(partition => (group, partition)))];
+
     /// <summary>Begins to run members of both groups.</summary>
     public void Start(SimProcess director)
     {
@@ -160,6 +164,7 @@ internal sealed class GroupClients(ClientSession session, string topic, int part
         try
         {
             var result = await receiver.PollAsync();
+            session.OnRead(receiver);
             if (result.Records.Count == 0)
                 return;
             session.History.Add(new Operation { Process = number, Outcome = Outcome.Ok, Steps = [new Poll(result.Records)] });

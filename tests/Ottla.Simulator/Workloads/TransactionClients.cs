@@ -44,6 +44,14 @@ internal sealed class TransactionClients(ClientSession session, TransactionCondi
         .. ClientSession.PartitionsOf(Output, Pipes),
     ];
 
+    /// <summary>What the group of the loops may have committed.</summary>
+    public static IReadOnlyList<(string Group, TopicPartition Partition)> Committed =>
+        [.. ClientSession.PartitionsOf(Input, Pipes).Select(partition => (Group, partition))];
+
+    /// <summary>The transactional ids of so many producers, and of the loops.</summary>
+    public static IReadOnlyList<string> TransactionalIds(int producers) =>
+        [.. Enumerable.Range(0, producers).Select(NameOfProducer), .. Enumerable.Range(0, Pipes).Select(NameOfPipe)];
+
     /// <summary>Finalizes the first version and creates the topics.</summary>
     public async Task PrepareAsync(SimProcess director, short replicationFactor = 1, int? segmentBytes = null)
     {
@@ -56,16 +64,20 @@ internal sealed class TransactionClients(ClientSession session, TransactionCondi
     public void Start(SimProcess director, int producers)
     {
         for (var i = 0; i < producers; i++)
-            _clients.Add(KeepRunningWithZombiesAsync(director, $"transactor.{i}", TransactAsync));
+            _clients.Add(KeepRunningWithZombiesAsync(director, NameOfProducer(i), TransactAsync));
         for (var i = 0; i < Pipes; i++)
         {
             var pipe = i;
             _clients.Add(KeepRunningWithZombiesAsync(
-                director, $"pipe.{i}", (process, number, id) => PipeAsync(process, number, id, pipe)));
+                director, NameOfPipe(i), (process, number, id) => PipeAsync(process, number, id, pipe)));
         }
 
         _feeder = KeepFeedingAsync(director);
     }
+
+    private static string NameOfProducer(int number) => string.Create(CultureInfo.InvariantCulture, $"transactor.{number}");
+
+    private static string NameOfPipe(int number) => string.Create(CultureInfo.InvariantCulture, $"pipe.{number}");
 
     /// <summary>Feeds no more, and waits until the loops have piped all that they were fed.</summary>
     public async Task DrainAsync(SimProcess director)
@@ -284,11 +296,12 @@ internal sealed class TransactionClients(ClientSession session, TransactionCondi
     }
 
     /// <returns>What there is; nothing, too, when there is no answer.</returns>
-    private static async Task<IReadOnlyList<PolledRecord>> PollAsync(RecordReceiver receiver, List<Step> steps)
+    private async Task<IReadOnlyList<PolledRecord>> PollAsync(RecordReceiver receiver, List<Step> steps)
     {
         try
         {
             var result = await receiver.PollAsync();
+            session.OnRead(receiver);
             if (result.Records.Count > 0)
                 steps.Add(new Poll(result.Records));
             return result.Records;

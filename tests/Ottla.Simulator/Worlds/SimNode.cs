@@ -4,6 +4,8 @@ using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Simulator.Disk;
+using Ottla.Storage.Files;
+using Ottla.Storage.Log;
 
 namespace Ottla.Simulator.Worlds;
 
@@ -36,6 +38,7 @@ public sealed class SimNode
     private Task? _stopping;
     private int _fileOperationsLeft = -1;
     private string? _failedDirectory;
+    private bool _failsOnce;
 
     /// <summary>A node that was never started, on an empty disk.</summary>
     /// <param name="world">Where it lives.</param>
@@ -78,6 +81,9 @@ public sealed class SimNode
     /// <summary>Whether it was started and neither stopped nor killed.</summary>
     public bool IsRunning => _process is { IsAlive: true };
 
+    /// <summary>Whether it is being stopped in order.</summary>
+    public bool IsStopping => _stopping is { IsCompleted: false };
+
     /// <summary>Its disk, as it is now.</summary>
     internal SimDisk Disk => _disk;
 
@@ -96,6 +102,9 @@ public sealed class SimNode
     /// <summary>Asked before it dies of a sudden whether it may, and whether its host may lose power; null: both, always.</summary>
     internal IDeathGate? Gate { get; init; }
 
+    /// <summary>Called when it is about to cut a segment of a log, or to delete one.</summary>
+    internal Action? OnLogCut { get; set; }
+
     /// <summary>How often it was started.</summary>
     public int Starts { get; private set; }
 
@@ -113,11 +122,23 @@ public sealed class SimNode
         IsDiskInTrouble = DiskFaults.CapacityBytes < SimDiskFaults.UnlimitedBytes;
         _ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _failedDirectory = null; // as after another mount of it
-        _disk.Faults.Fault = (_, path) =>
+        _disk.Faults.Fault = (operation, path) =>
         {
-            CountFileOperation();
-            return _failedDirectory is { } failed && path.StartsWith(failed, StringComparison.Ordinal)
-                ? new IOException($"Input/output error : '{path}'") : null;
+            if (SynchronizationContext.Current is SimProcess) // not while directories are closed side by side, which is in no order
+                CountFileOperation();
+            if (operation is FileOperation.SetLength or FileOperation.Rename
+                && path.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal) && SynchronizationContext.Current is SimProcess)
+                OnLogCut?.Invoke();
+            if (_failedDirectory is not { } failed || !path.StartsWith(failed, StringComparison.Ordinal))
+                return null;
+            if (_failsOnce)
+            {
+                if (operation is not (FileOperation.Write or FileOperation.Flush))
+                    return null;
+                _failedDirectory = null;
+            }
+
+            return new IOException($"Input/output error : '{path}'");
         };
         var platform = new NodePlatform(_disk, process.Transport, process.Clock, new SimLog(process.Tell), _random.NextUInt64());
         var started = process.Start(async () =>
@@ -197,11 +218,14 @@ public sealed class SimNode
         process.Resume();
     }
 
-    /// <summary>From now on every operation in a directory fails, until the next start.</summary>
-    public void FailDirectory(string directory)
+    /// <summary>
+    /// From now on every operation in a directory fails, until the next start; or only the next write or flush, which is no better for who
+    /// must not go on with the directory.
+    /// </summary>
+    public void FailDirectory(string directory, bool isOnce = false)
     {
-        _world.Tell(Name, $"{directory} fails");
-        (_failedDirectory, IsDiskInTrouble) = (directory, true);
+        _world.Tell(Name, $"{directory} fails{(isOnce ? " once" : "")}");
+        (_failedDirectory, _failsOnce, IsDiskInTrouble) = (directory, isOnce, true);
     }
 
     /// <summary>Leaves its disk this much room from now on.</summary>

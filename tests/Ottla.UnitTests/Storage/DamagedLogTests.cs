@@ -34,6 +34,32 @@ public sealed class DamagedLogTests
         var recovered = Open(crashed, new LogOpenOptions { MayHaveGaps = mayHaveGaps });
         Assert.Equal(expected.Where(record => record.Offset < from || (mayHaveGaps && record.Offset >= to)), recovered.ReadAll());
         Assert.Equal(mayHaveGaps ? 40 : from, recovered.LogEndOffset);
+        Assert.Equal(mayHaveGaps ? from : null, recovered.UnflushedGap);
+    }
+
+    /// <summary>A follower cannot keep a gap that a power loss left: its leader has what is missing.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void AFollowersTruncationEndsAGap(bool isEmptied)
+    {
+        using var disk = TestDisk.Create(real: false);
+        var log = Open(disk);
+        Fill(log, 40);
+        var files = Files(disk, ".log");
+        _ = LogFileNames.TryParseOffset(files[1], out var from);
+        using var crashed = disk.Crash();
+        if (isEmptied)
+            crashed.Write(crashed.At("t-0", files[1]), []);
+        else
+            crashed.FileSystem.Delete(crashed.At("t-0", files[1]));
+        var recovered = Open(crashed, new LogOpenOptions());
+        Assert.Equal(from, recovered.UnflushedGap);
+        recovered.BeginFollowing(leaderEpoch: 1);
+        Assert.Equal(FollowerTruncation.Truncated, recovered.TruncateAsFollower(from, leaderEpoch: 1));
+        Assert.Null(recovered.UnflushedGap);
+        Assert.Equal(from, recovered.LogEndOffset);
+        Assert.Equal(from, recovered.ReadAll().Count);
     }
 
     [Theory]

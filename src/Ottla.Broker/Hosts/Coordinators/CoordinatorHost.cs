@@ -36,6 +36,11 @@ public sealed partial class CoordinatorHost<TCommand>(
     /// <summary>The partitions whose coordinator is here, or is being loaded here.</summary>
     public IReadOnlyCollection<int> Partitions => [.. _shards.Keys.Order()];
 
+    /// <summary>The partitions whose coordinator is here, with its leader epoch, and whether it has loaded its log.</summary>
+    internal IReadOnlyList<CoordinatorStatus> Statuses =>
+        [.. _shards.OrderBy(shard => shard.Key).Select(shard => new CoordinatorStatus(
+            definition.TopicName, shard.Key, shard.Value.LeaderEpoch, shard.Value.IsLoaded))];
+
     /// <summary>The partition that a key (a group id, a transactional id) belongs to; null while there is no internal topic.</summary>
     public int? PartitionOf(string key) => _partitionCount is var count and > 0 ? CoordinatorKeys.PartitionOf(key, count) : null;
 
@@ -173,3 +178,10 @@ public sealed partial class CoordinatorHost<TCommand>(
     [LoggerMessage(Level = LogLevel.Information, Message = "This node begins to be the {Name} of {Count} partitions of {Topic}")]
     private partial void LogBegins(string name, int count, string topic);
 }
+
+/// <summary>The coordinator of a partition, as it stands on a node.</summary>
+/// <param name="Topic">The internal topic.</param>
+/// <param name="Partition">The partition's index.</param>
+/// <param name="LeaderEpoch">The leader epoch in which it began.</param>
+/// <param name="IsLoaded">Whether it has loaded the log, and serves requests.</param>
+internal readonly record struct CoordinatorStatus(string Topic, int Partition, int LeaderEpoch, bool IsLoaded);

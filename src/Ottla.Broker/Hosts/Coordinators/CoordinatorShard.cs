@@ -81,6 +81,9 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
         _definition.OutlivesLeaderEpoch && !_hasFailed && ReferenceEquals(replica, _replica)
         && _replica.Leadership.HasLedSince(_partition.LeaderEpoch);
 
+    /// <summary>Whether the log is loaded, and requests are served. Slightly old.</summary>
+    public bool IsLoaded => Volatile.Read(ref _machine) is not null;
+
     /// <summary>Completes when the coordinator is closed and no longer uses the log.</summary>
     public Task Ended => _ended.Task;
 

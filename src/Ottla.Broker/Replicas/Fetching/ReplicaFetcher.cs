@@ -95,6 +95,22 @@ internal sealed partial class ReplicaFetcher
         }
     }
 
+    /// <summary>What it fetches.</summary>
+    public List<FollowedPartition> Followed
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return
+                [
+                    .. _machine.Partitions.Select(
+                        partition => new FollowedPartition(partition.Replica, LeaderId, partition.LeaderEpoch)),
+                ];
+            }
+        }
+    }
+
     /// <summary>Takes everything away from it.</summary>
     /// <returns>The replicas and the leader epochs in which they were fetched.</returns>
     public List<FollowedPartition> TakeAll()

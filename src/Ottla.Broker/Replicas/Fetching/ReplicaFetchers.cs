@@ -39,6 +39,16 @@ internal sealed partial class ReplicaFetchers(
         }
     }
 
+    /// <summary>What is fetched by any of the fetchers.</summary>
+    public IReadOnlyList<FollowedPartition> Followed
+    {
+        get
+        {
+            lock (_closeLock)
+                return [.. _fetchers.Values.SelectMany(fetcher => fetcher.Followed)];
+        }
+    }
+
     /// <inheritdoc/>
     public void Follow(IReadOnlyList<FollowedPartition> partitions)
     {
@@ -137,17 +147,24 @@ internal sealed partial class ReplicaFetchers(
     }
 
     /// <summary>
-    /// Reads where the log stands. A log without leader epochs cannot tell where it diverges: it goes back to its high watermark, as in
-    /// Kafka.
+    /// Reads where the log stands. A log that lost a file with the power, and not what came after it, goes back to that gap: the leader has
+    /// what is missing. A log without leader epochs cannot tell where it diverges: it goes back to its high watermark, as in Kafka.
     /// </summary>
     private bool TryPrepare(in FollowedPartition followed, out FetcherPosition position)
     {
         var replica = followed.Replica;
         position = replica.PositionAsFollower();
-        if (position.LatestEpoch >= 0 || replica.Log.HighWatermark >= position.EndOffset)
-            return true;
         try
         {
+            if (replica.Log.UnflushedGap is { } gap)
+            {
+                LogGap(replica.Partition, gap, position.EndOffset);
+                replica.TruncateTo(host.Logs, gap, followed.LeaderEpoch, position.EndOffset);
+                position = replica.PositionAsFollower();
+            }
+
+            if (position.LatestEpoch >= 0 || replica.Log.HighWatermark >= position.EndOffset)
+                return true;
             LogWithoutEpochs(replica.Partition, position.EndOffset, replica.Log.HighWatermark);
             replica.TruncateTo(host.Logs, replica.Log.HighWatermark, followed.LeaderEpoch, position.EndOffset);
             position = replica.PositionAsFollower();
@@ -198,6 +215,10 @@ internal sealed partial class ReplicaFetchers(
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Partition} has no leader epochs: it is truncated from its end {EndOffset} to its "
         + "high watermark {HighWatermark} before it follows")]
     private partial void LogWithoutEpochs(TopicPartition partition, long endOffset, long highWatermark);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Partition} lacks records from offset {Gap} on: this host lost power before a file "
+        + "was flushed. It is truncated from its end {EndOffset} to {Gap}, and fetches the rest from its leader again")]
+    private partial void LogGap(TopicPartition partition, long gap, long endOffset);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Partition} cannot follow its leader: {Reason}")]
     private partial void LogNotPrepared(TopicPartition partition, string reason);
