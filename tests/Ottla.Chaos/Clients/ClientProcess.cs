@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Globalization;
+using System.Text;
 
 namespace Ottla.Chaos.Clients;
 
@@ -16,6 +18,8 @@ internal sealed record ClientSetting(string Folder, string Bootstrap, string Top
 /// </summary>
 internal abstract class ClientProcess
 {
+    private const int BufferChars = 4096;
+
     private readonly Process _process;
     private readonly Task _reading;
 
@@ -86,15 +90,30 @@ internal abstract class ClientProcess
     /// <inheritdoc/>
     public override string ToString() => Name;
 
+    /// <summary>Takes whole lines only: a client that is killed may have begun one more.</summary>
     private async Task ReadAsync(string copy)
     {
         await using var lines = new StreamWriter(copy);
-        while (await _process.StandardOutput.ReadLineAsync() is { } line)
+        var line = new StringBuilder();
+        var buffer = new char[BufferChars];
+        int count;
+        while ((count = await _process.StandardOutput.ReadAsync(buffer)) > 0)
         {
             var now = Log.Now;
-            await lines.WriteLineAsync($"{now.TotalSeconds:0.000} {line}");
-            lock (Lock)
-                OnLine(line.Split(' '), now);
+            foreach (var character in buffer.AsSpan(0, count))
+            {
+                if (character != '\n')
+                {
+                    line.Append(character);
+                    continue;
+                }
+
+                var text = line.ToString();
+                line.Clear();
+                lines.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{now.TotalSeconds:0.000} {text}"));
+                lock (Lock)
+                    OnLine(text.Split(' '), now);
+            }
         }
     }
 }
