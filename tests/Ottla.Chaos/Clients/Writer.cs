@@ -48,7 +48,7 @@ internal sealed class Writer : ClientProcess
                 Update(value, sent => sent with
                 {
                     Outcome = Outcome.Ok,
-                    Offset = Number(offset),
+                    Offset = Number(offset) is >= 0 and var known ? known : null,
                     SentAt = At(sentUs),
                     AckedAt = At(ackedUs),
                 });
@@ -89,7 +89,7 @@ internal sealed record WriterLoad(int RecordsPerSecond, int PaddingBytes);
 /// <param name="Partition">Where to.</param>
 /// <param name="Value">Its number.</param>
 /// <param name="Outcome">What became of it, as far as the writer knows.</param>
-/// <param name="Offset">Where it is, if acknowledged.</param>
+/// <param name="Offset">Where it is, if acknowledged; null also when the client was not told, since it sent the record twice.</param>
 /// <param name="SentAt">When it was given to the client, if acknowledged; from the beginning of the run.</param>
 /// <param name="AckedAt">When it was acknowledged.</param>
 internal sealed record Sent(

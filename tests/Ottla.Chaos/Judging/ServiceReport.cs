@@ -26,7 +26,7 @@ internal sealed class ServiceReport
     public ServiceReport(Workload workload, int partitions, IReadOnlyList<FaultWindow> windows)
     {
         _acknowledged = [.. Enumerable.Range(0, partitions).Select(_ => new List<Sent>())];
-        foreach (var sent in workload.Writers.SelectMany(writer => writer.AllSent).Where(sent => sent.Offset is not null))
+        foreach (var sent in workload.Writers.SelectMany(writer => writer.AllSent).Where(sent => sent.Outcome == Outcome.Ok))
             _acknowledged[sent.Partition].Add(sent);
         foreach (var partition in _acknowledged)
             partition.Sort((a, b) => a.AckedAt.CompareTo(b.AckedAt));

@@ -360,6 +360,32 @@ static int must_abort(const char *what, rd_kafka_error_t *error) {
     return 1;
 }
 
+/* Whether partitions were taken or given since the batch was begun: what it has of them is read again, by whoever has them now. */
+static int is_rebalanced;
+
+static void on_transform_rebalance(
+    rd_kafka_t *consumer, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *partitions, void *opaque) {
+    (void)opaque;
+    is_rebalanced = 1;
+    int is_given = what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    if (strcmp(rd_kafka_rebalance_protocol(consumer), "COOPERATIVE") == 0) {
+        rd_kafka_error_t *failure =
+            is_given ? rd_kafka_incremental_assign(consumer, partitions) : rd_kafka_incremental_unassign(consumer, partitions);
+        if (failure)
+            die("rebalance: %s", rd_kafka_error_string(failure));
+    } else {
+        rd_kafka_resp_err_t error = rd_kafka_assign(consumer, is_given ? partitions : NULL);
+        if (error)
+            die("rebalance: %s", rd_kafka_err2str(error));
+    }
+}
+
+static int drop_batch(rd_kafka_message_t **batch, int count) {
+    for (int i = 0; i < count; i++)
+        rd_kafka_message_destroy(batch[i]);
+    return 0;
+}
+
 /* Goes back to what the group has committed: the aborted transaction did not happen. */
 static void rewind_to_committed(rd_kafka_t *consumer) {
     rd_kafka_topic_partition_list_t *partitions;
@@ -400,6 +426,7 @@ static void transform(const char *bootstrap, const char *group_id, const char *t
         set(conf, "session.timeout.ms", "6000");
     }
     set(conf, "reconnect.backoff.max.ms", "200");
+    rd_kafka_conf_set_rebalance_cb(conf, on_transform_rebalance);
     rd_kafka_t *consumer = create_client(RD_KAFKA_CONSUMER, bootstrap, conf);
     rd_kafka_poll_set_consumer(consumer);
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
@@ -413,6 +440,9 @@ static void transform(const char *bootstrap, const char *group_id, const char *t
         int count = 0;
         rd_kafka_message_t *message;
         while (count < TRANSFORM_BATCH_MAX && (message = rd_kafka_consumer_poll(consumer, TRANSFORM_POLL_MS)) != NULL) {
+            if (is_rebalanced)
+                count = drop_batch(batch, count); /* the message came after it */
+            is_rebalanced = 0;
             if (message->err == RD_KAFKA_RESP_ERR__FATAL)
                 die("consume: %s", rd_kafka_message_errstr(message));
             if (message->err)
@@ -420,6 +450,9 @@ static void transform(const char *bootstrap, const char *group_id, const char *t
             else
                 batch[count++] = message;
         }
+        if (is_rebalanced)
+            count = drop_batch(batch, count);
+        is_rebalanced = 0;
         if (count == 0)
             continue;
         printf("{\"event\":\"transaction\",\"records\":[");
