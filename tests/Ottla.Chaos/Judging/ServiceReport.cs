@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Ottla.Chaos.Clients;
+using Ottla.HistoryChecker.History;
 
 namespace Ottla.Chaos.Judging;
 
