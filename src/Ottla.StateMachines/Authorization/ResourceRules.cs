@@ -1,4 +1,3 @@
-using Ottla.Protocol;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Authorization;
