@@ -56,7 +56,7 @@ internal static class ClientLogins
     {
         if (login?.Option("unsecuredLoginStringClaim_sub") is { } subject)
             return UnsecuredToken(subject, login.Option("unsecuredLoginLifetimeSeconds"), time.GetUtcNow());
-        if (!Uri.TryCreate(tokenUrl, UriKind.Absolute, out var url) || !url.IsFile)
+        if (!Uri.TryCreate(OAuthBearerSettings.Normalize(tokenUrl ?? ""), UriKind.Absolute, out var url) || !url.IsFile)
         {
             throw new ConfigException(
                 $"{TokenUrl} must begin with file: for this side's own login by OAUTHBEARER: this version reads its token from a file, "

@@ -80,6 +80,12 @@ public sealed record OAuthBearerSettings(
     /// <summary><c>sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms</c>.</summary>
     public long RetryBackoffMsMax { get; private init; }
 
+    /// <summary>Writes <c>file:/path</c>, which Java takes, with the slashes that .NET wants.</summary>
+    public static string Normalize(string url) =>
+        url.StartsWith("file:/", StringComparison.Ordinal) && !url.StartsWith("file://", StringComparison.Ordinal)
+            ? $"file://{url["file:".Length..]}"
+            : url;
+
     /// <exception cref="ConfigException">A value is malformed, or a check would be left out that nobody asked to leave out.</exception>
     internal static OAuthBearerSettings Of(Func<string, ConfigValue> get, string listener)
     {
@@ -88,7 +94,7 @@ public sealed record OAuthBearerSettings(
         if (get(urlName).AsString is { Length: > 0 } text)
         {
             // A key set that somebody on the way can change lets anybody in, so only this machine may be asked without TLS.
-            if (!Uri.TryCreate(text, UriKind.Absolute, out url)
+            if (!Uri.TryCreate(Normalize(text), UriKind.Absolute, out url)
                 || !(url.Scheme is "https" or "file" || url is { Scheme: "http", IsLoopback: true }))
                 throw new ConfigException($"{urlName} of the listener {listener}: {text} is not a URL that begins with https: or file:.");
         }
