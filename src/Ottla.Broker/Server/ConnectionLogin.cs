@@ -205,7 +205,8 @@ internal sealed class ConnectionLogin(
         var reader = new WireReader(frame);
         _header.ReadAgain(ref reader, api.RequestHeaderVersion(version));
         var context = new RequestContext(
-            api.Key, version, _header.CorrelationId, _header.ClientId, info) { ArrivedAt = time.GetTimestamp() };
+            api.Key, version, _header.CorrelationId, _header.ClientId, info)
+        { ArrivedAt = time.GetTimestamp() };
         return (context, frame[reader.Position..]);
     }
 

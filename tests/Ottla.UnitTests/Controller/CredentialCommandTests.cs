@@ -5,7 +5,6 @@ using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
 using Ottla.StateMachines.Controller;
-using Ottla.StateMachines.Metadata;
 
 namespace Ottla.UnitTests.Controller;
 

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Ottla.Kernel;
-using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;

@@ -148,12 +148,12 @@ public sealed class AclMatrixTests(ITestOutputHelper output)
             if (words[0] == "group")
                 await node.CommitAsync(words[1], $"{words[1][..3]}-a");
             else
-                await node.CreateTopicAsync(words[1], 1, IdOfDeletedTopic(row, node));
+                await node.CreateTopicAsync(words[1], 1, IdOfDeletedTopic(row));
         }
     }
 
     /// <summary>The recorded id of the topic that a request deletes by its id: the one that is not known yet.</summary>
-    private static Guid? IdOfDeletedTopic(RecordedRow row, SecuredNode node)
+    private static Guid? IdOfDeletedTopic(RecordedRow row)
     {
         if (row.Key != ApiKey.DeleteTopics || row.Version < 6)
             return null;

@@ -2,7 +2,6 @@ using System.Collections;
 using System.Globalization;
 using System.Reflection;
 using Ottla.Kernel;
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 
 namespace Ottla.UnitTests.Security;

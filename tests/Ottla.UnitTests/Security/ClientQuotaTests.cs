@@ -3,7 +3,6 @@ using System.Net;
 using System.Text.Json;
 using Ottla.Broker.Server;
 using Ottla.Kernel;
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Quotas;

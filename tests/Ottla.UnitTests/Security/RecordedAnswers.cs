@@ -2,7 +2,6 @@ using System.IO.Compression;
 using System.Reflection;
 using System.Text.Json;
 using Ottla.Protocol.Messages;
-using Ottla.Protocol.Wire;
 using Ottla.Simulator.Clients;
 
 namespace Ottla.UnitTests.Security;

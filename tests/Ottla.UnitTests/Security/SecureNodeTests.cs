@@ -219,10 +219,10 @@ public sealed class SecureNodeTests : IDisposable
     {
         var response = await client.CallAsync<IncrementalAlterConfigsRequest,
             IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsRequest
-        {
-            Resources = [new() { ResourceType = 4, ResourceName = "0", Configs =
+            {
+                Resources = [new() { ResourceType = 4, ResourceName = "0", Configs =
                 [new() { Name = "listener.name.sasl_ssl.ssl.keystore.location", ConfigOperation = 0, Value = location }] }],
-        });
+            });
         return (ErrorCode)response.Responses[0].ErrorCode;
     }
 

@@ -172,13 +172,13 @@ public sealed class TlsTests : IDisposable
 
     private TlsSettings Server(
         X509Certificate2? certificate = null, bool asks = false, bool requires = false, string[]? protocols = null) => new()
-    {
-        Key = new CertifiedKey(certificate ?? _authority.Issue("CN=server"), []),
-        Trusted = CertificateStores.ReadPemCertificates("trust", _authority.CertificatePem),
-        Protocols = TlsSettings.ProtocolsOf(protocols ?? ["TLSv1.2", "TLSv1.3"]),
-        AsksForCertificate = asks,
-        RequiresCertificate = requires,
-    };
+        {
+            Key = new CertifiedKey(certificate ?? _authority.Issue("CN=server"), []),
+            Trusted = CertificateStores.ReadPemCertificates("trust", _authority.CertificatePem),
+            Protocols = TlsSettings.ProtocolsOf(protocols ?? ["TLSv1.2", "TLSv1.3"]),
+            AsksForCertificate = asks,
+            RequiresCertificate = requires,
+        };
 
     private TlsSettings Client(X509Certificate2? certificate = null, string[]? protocols = null, bool checksHostName = true) => new()
     {
