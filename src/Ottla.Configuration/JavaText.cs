@@ -44,11 +44,13 @@ internal static class JavaText
 
         if (!double.IsFinite(value))
             return double.IsNaN(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
-        var scientific = value.ToString("E16", CultureInfo.InvariantCulture);
-        var shortest = value.ToString("R", CultureInfo.InvariantCulture);
-        var exponent =
-            int.Parse(scientific.AsSpan(scientific.IndexOf('E') + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
-        var digits = string.Concat(shortest.Split('E')[0].Where(char.IsAsciiDigit)).Trim('0');
+        // The exponent goes with the shortest digits: those of 1E-77 are 1, though its exact value begins with 9.99E-78.
+        var shortest = value.ToString("R", CultureInfo.InvariantCulture).TrimStart('-').Split('E');
+        var point = shortest[0].IndexOf('.') is >= 0 and var at ? at : shortest[0].Length;
+        var all = shortest[0].Replace(".", "", StringComparison.Ordinal);
+        var exponent = point - 1 - all.AsSpan().IndexOfAnyExcept('0')
+            + (shortest.Length > 1 ? int.Parse(shortest[1], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture) : 0);
+        var digits = all.Trim('0');
         var sign = value < 0 ? "-" : "";
         var fraction = digits.Length > 1 ? digits[1..] : "0";
         return $"{sign}{digits[0]}.{fraction}E{exponent.ToString(CultureInfo.InvariantCulture)}";

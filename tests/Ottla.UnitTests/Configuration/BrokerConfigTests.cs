@@ -186,7 +186,6 @@ public sealed class BrokerConfigTests
         var config = ConfigTestData.Broker(
             ("no.such.thing", "1"),
             ("kafka.metrics.polling.interval.secs", "11"),
-            ("delegation.token.secret.key", "s3cret"),
             ("telemetry.max.bytes", "1048576"),
             ("leader.replication.throttled.rate", "5"),
             ("super.users", "User:admin"),
@@ -196,7 +195,6 @@ public sealed class BrokerConfigTests
             ("unstable.api.versions.enable", "false"));
         Assert.Equal(
             [
-                "Configuration 'delegation.token.secret.key' is not supported yet. Its value '[hidden]' is ignored.",
                 "Configuration 'kafka.metrics.polling.interval.secs' is not supported yet. Its value '11' is ignored.",
                 "Configuration 'leader.replication.throttled.rate' can only be set dynamically. Its value in the static configuration is "
                     + "ignored.",

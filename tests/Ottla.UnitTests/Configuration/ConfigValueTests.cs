@@ -126,6 +126,17 @@ public sealed class ConfigValueTests
     [InlineData("client_id=(", false)]
     public void ClientMatch(string text, bool allowed) => AssertAllowed(allowed, ConfigRegistry.ClientMetrics["match"], text);
 
+    /// <summary>The texts of Java's <c>Double.toString</c>.</summary>
+    [Theory]
+    [InlineData(1e-77, "1.0E-77")] // its exact value is a little less
+    [InlineData(-1e-5, "-1.0E-5")]
+    [InlineData(0.00012, "1.2E-4")]
+    [InlineData(12345678, "1.2345678E7")]
+    [InlineData(1e7, "1.0E7")]
+    [InlineData(1.5e300, "1.5E300")]
+    [InlineData(0.5, "0.5")]
+    public void DoublesAreWrittenAsByJava(double value, string text) => Assert.Equal(text, JavaText.FormatDouble(value));
+
     [Fact]
     public void DoublesReadBackAsThemselves() =>
         Gen.Double.Where(double.IsFinite).Sample(

@@ -41,11 +41,18 @@ public sealed class PartitionCommandTests
         Assert.All(none.Moves, move => Assert.Equal([2], move.From.AsEnumerable()));
         Assert.Equal(2, none.Moves.Length);
 
-        // What is under way already counts as where it goes.
+        // What is under way already counts as where it goes; it stays under way, since the broker that it goes to is stopped.
+        await cluster.Nodes[3].StopAsync();
+        await Waiting.UntilAsync(() => cluster.Nodes[1].Image.Cluster.Broker(3) is { Fenced: true });
         await new Reassigner(admin).AlterAsync([(new TopicPartition("a", 0), [3])]);
         var rest = await planner.PlanAsync(Options());
-        Assert.Equal(["1 partitions are being moved already: they count as where they go, and the plan leaves them alone."], planner.Notes);
-        Assert.Equal(3, Assert.Single(rest.Moves).To[0]);
+        Assert.Equal(
+            [
+                "Broker 3 is fenced: its replicas stay, and it gets none. --remove-broker 3 moves them away.",
+                "1 partitions are being moved already: they count as where they go, and the plan leaves them alone.",
+            ],
+            planner.Notes);
+        Assert.Empty(rest.Moves); // broker 1 has three others, broker 2 has two
     }
 
     [Fact]
