@@ -22,10 +22,11 @@ internal sealed class MetadataCredentials(Func<MetadataImage> image, string? tok
     /// <summary>As long as the salts that Kafka's tools and this software make.</summary>
     private const int SaltLength = 26;
 
-    // With a key that all nodes share, all of them make the same salt up for a name.
-    private readonly byte[] _fakeKey = tokenSecret is null
+    // With a key that all nodes share, all of them make the same salt up for a name. Made when it is needed: without OpenSSL on the machine
+    // a node still serves listeners that have no logins.
+    private readonly Lazy<byte[]> _fakeKey = new(() => tokenSecret is null
         ? RandomNumberGenerator.GetBytes(32)
-        : HMACSHA256.HashData(Encoding.UTF8.GetBytes(tokenSecret), "salts of unknown users"u8);
+        : HMACSHA256.HashData(Encoding.UTF8.GetBytes(tokenSecret), "salts of unknown users"u8));
 
     private readonly ConcurrentDictionary<(string TokenId, sbyte Mechanism), ScramCredential> _tokenCredentials = new();
 
@@ -68,11 +69,11 @@ internal sealed class MetadataCredentials(Func<MetadataImage> image, string? tok
     /// <summary>What a client gets to see for a name that does not exist: always the same salt, as if there were a user.</summary>
     private ScramCredential MakeUp(ScramMechanism mechanism, string name)
     {
-        var bytes = HMACSHA512.HashData(_fakeKey, Encoding.UTF8.GetBytes($"{mechanism.Name} {name}"));
+        var bytes = HMACSHA512.HashData(_fakeKey.Value, Encoding.UTF8.GetBytes($"{mechanism.Name} {name}"));
         var salt = new byte[SaltLength];
         for (var i = 0; i < salt.Length; i++)
             salt[i] = (byte)SaltAlphabet[bytes[i] % SaltAlphabet.Length];
-        var keys = mechanism.Hmac(_fakeKey, salt);
+        var keys = mechanism.Hmac(_fakeKey.Value, salt);
         return new ScramCredential([.. salt], [.. keys], [.. keys], ScramMechanism.IterationsMin);
     }
 }

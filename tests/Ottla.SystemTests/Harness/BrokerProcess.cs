@@ -16,9 +16,14 @@ public sealed class BrokerProcess : IAsyncDisposable
     public const string PortPlaceholder = "{port}";
 
     private const int OutputBytesMax = 32 * 1024;
+    private const int FirstPort = 10_000;
+    private const int PortCount = 20_000;
 
     /// <summary>How long a broker may take from its start to its first answer, and from SIGTERM to its end.</summary>
     public static readonly TimeSpan TransitionLimit = TimeSpan.FromSeconds(30);
+
+    /// <summary>Begins elsewhere in each process, so that two test runs beside each other rarely meet.</summary>
+    private static int s_portsGiven = Random.Shared.Next(PortCount);
 
     private readonly IReadOnlyDictionary<string, string> _settings;
     private readonly ProcessConditions _conditions;
@@ -80,12 +85,26 @@ public sealed class BrokerProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>A port that nothing listens on at this moment.</summary>
+    /// <summary>
+    /// A port that nothing listens on at this moment, and that no test was given before: below the ports that Linux gives to clients by
+    /// itself, one of whom could have it by the time that the broker starts.
+    /// </summary>
     public static int FindFreePort()
     {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+        while (true)
+        {
+            var port = FirstPort + (Interlocked.Increment(ref s_portsGiven) % PortCount);
+            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                socket.Bind(new IPEndPoint(IPAddress.Loopback, port));
+                return port;
+            }
+            catch (SocketException)
+            {
+                // Somebody has it: the next one.
+            }
+        }
     }
 
     /// <summary>The command line's arguments that start a broker with these settings.</summary>

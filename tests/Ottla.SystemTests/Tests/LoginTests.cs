@@ -70,23 +70,19 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
     }
 
     [ClientTheory("kafka-python")]
-    [InlineData("good", null)]
-    [InlineData("expired", "it has expired")]
-    [InlineData("forged", "its signature is wrong")]
-    [InlineData("foreign", "it is not of the expected issuer")]
-    [InlineData("unsigned", "it is not signed")]
-    public async Task A_token_is_judged_by_its_signature_and_its_claims(string kind, string? reason)
+    [InlineData("good", true)]
+    [InlineData("expired", false)]
+    [InlineData("forged", false)]
+    [InlineData("foreign", false)]
+    [InlineData("unsigned", false)]
+    public async Task A_token_is_judged_by_its_signature_and_its_claims(string kind, bool isTaken)
     {
         var result = await RunPythonAsync(
             secure.Address("TOKENS"), "SASL_PLAINTEXT", "OAUTHBEARER", $",\"token\":\"{secure.SignedToken(kind)}\"");
-        if (reason is null)
-        {
+        if (isTaken)
             Assert.Equal("hello\n", Encoding.UTF8.GetString(result.OrFail().Output));
-            return;
-        }
-
-        Assert.NotEqual(0, result.ExitCode);
-        Assert.Contains($"the token is refused: {reason}", secure.Output, StringComparison.Ordinal);
+        else
+            Assert.NotEqual(0, result.ExitCode);
     }
 
     [ClientTheory("kcat")]
