@@ -37,7 +37,7 @@ internal sealed class ClusterLook(SimCluster cluster, LossGate gate, IReadOnlyLi
                 var partition = new TopicPartition(topic.Name, i);
                 partitions.Add(new PartitionView(
                     partition, topic.Partitions[i], Math.Min(minInSync, topic.Partitions[i].Replicas.Length),
-                    replicas.GetValueOrDefault(partition) ?? [], image.Cluster));
+                    replicas.GetValueOrDefault(partition) ?? [], image.Cluster, gate.HasLostRecords));
             }
         }
 

@@ -16,8 +16,10 @@ internal sealed record ClusterView(MetadataImage Image, IReadOnlyList<PartitionV
 /// <param name="MinInSync">How many replicas must be in sync for a record to be committed.</param>
 /// <param name="Replicas">Every log that there is of it, whether its node runs or not.</param>
 /// <param name="Brokers">The brokers, as the same metadata has them.</param>
+/// <param name="HasLostRecords">Of a node, with a log or without: whether a power cut may have cost it records.</param>
 internal sealed record PartitionView(
-    TopicPartition Partition, PartitionRegistration Registration, int MinInSync, IReadOnlyList<ReplicaView> Replicas, ClusterImage Brokers)
+    TopicPartition Partition, PartitionRegistration Registration, int MinInSync, IReadOnlyList<ReplicaView> Replicas, ClusterImage Brokers,
+    Func<int, bool> HasLostRecords)
 {
     /// <inheritdoc/>
     public override string ToString() => $"Metadata: leader {Registration.Leader} in epoch {Registration.LeaderEpoch}, partition epoch "

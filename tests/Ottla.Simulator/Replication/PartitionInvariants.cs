@@ -198,7 +198,8 @@ internal sealed partial class PartitionInvariants(TopicPartition partition)
         foreach (var member in view.Registration.Isr.Concat(view.Registration.EligibleLeaderReplicas))
         {
             var replica = view.Replicas.FirstOrDefault(replica => replica.NodeId == member);
-            if (replica is { HasLostRecords: true } || (replica is null && Committed.End == 0))
+            // A power cut may also cost a new log as a whole.
+            if (view.HasLostRecords(member) || (replica is null && Committed.End == 0))
                 continue;
             Demand(
                 view, replica is not null && MatchOf(replica).End >= Committed.End,
