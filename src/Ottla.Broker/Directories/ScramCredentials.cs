@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Metadata;
+using Ottla.Protocol.Sasl;
 
 namespace Ottla.Broker.Directories;
 
@@ -10,39 +10,11 @@ namespace Ottla.Broker.Directories;
 /// </summary>
 public static class ScramCredentials
 {
-    /// <summary>The least iterations that Kafka accepts, and the default.</summary>
-    public const int IterationsMin = ScramKeys.IterationsMin;
+    /// <summary>The length of a salt, as of those that Kafka's tools make.</summary>
+    internal const int SaltLength = 26;
 
-    /// <summary>The most iterations that Kafka accepts: a login must not become a denial of service.</summary>
-    public const int IterationsMax = ScramKeys.IterationsMax;
-
-    private const int SaltLength = 26;
-
-    /// <summary>The number of a mechanism; null when it is not one of SCRAM's.</summary>
-    public static sbyte? MechanismOf(string name) => name switch
-    {
-        "SCRAM-SHA-256" => 1,
-        "SCRAM-SHA-512" => 2,
-        _ => null,
-    };
-
-    /// <summary>The salted password: PBKDF2 of the password.</summary>
-    public static byte[] SaltedPassword(sbyte mechanism, string password, ReadOnlySpan<byte> salt, int iterations) =>
-        Rfc2898DeriveBytes.Pbkdf2(
-            Encoding.UTF8.GetBytes(password), salt, iterations, HashOf(mechanism), mechanism == 1 ? SHA256.HashSizeInBytes
-            : SHA512.HashSizeInBytes);
-
-    /// <summary>The record of a credential.</summary>
-    public static UserScramCredentialRecord Create(string user, sbyte mechanism, byte[] salt, byte[] saltedPassword, int iterations) =>
-        new()
-        {
-            Name = user,
-            Mechanism = mechanism,
-            Salt = salt,
-            StoredKey = ScramKeys.StoredKey(mechanism, saltedPassword),
-            ServerKey = ScramKeys.ServerKey(mechanism, saltedPassword),
-            Iterations = iterations,
-        };
+    /// <summary>The characters of a salt.</summary>
+    internal const string SaltAlphabet = "0123456789abcdefghijklmnopqrstuvwxyz";
 
     /// <summary>Reads an argument such as <c>SCRAM-SHA-256=[name=alice,password=secret,iterations=8192]</c>.</summary>
     /// <exception cref="FormatterException">The argument is malformed.</exception>
@@ -53,17 +25,17 @@ public static class ScramCredentials
         if (equals < 0)
             throw new FormatterException($"Failed to find equals sign in SCRAM argument '{text}'");
         var mechanismName = text[..equals];
-        var mechanism = MechanismOf(mechanismName)
+        var mechanism = ScramMechanism.Find(mechanismName)
             ?? throw new FormatterException($"The add-scram mechanism {mechanismName} is not supported.");
         var config = text[(equals + 1)..];
         if (!config.StartsWith('['))
             throw new FormatterException("Expected configuration string to start with [");
         if (!config.EndsWith(']'))
             throw new FormatterException("Expected configuration string to end with ]");
-        return Parse(mechanism, mechanismName, Components(config[1..^1]));
+        return Parse(mechanism, Components(config[1..^1]));
     }
 
-    private static UserScramCredentialRecord Parse(sbyte mechanism, string mechanismName, SortedDictionary<string, string> components)
+    private static UserScramCredentialRecord Parse(ScramMechanism mechanism, SortedDictionary<string, string> components)
     {
         var name = Take("name") ?? throw new FormatterException("You must supply 'name' to add-scram");
         var saltText = Take("salt");
@@ -77,21 +49,31 @@ public static class ScramCredentials
         if (components.Count > 0)
             throw new FormatterException($"Unknown SCRAM configurations: {string.Join(", ", components.Keys)}");
 
-        var iterations = IterationsMin;
+        var iterations = ScramMechanism.IterationsMin;
         if (iterationsText is not null
             && !int.TryParse(
                 iterationsText, System.Globalization.NumberStyles.AllowLeadingSign, System.Globalization.CultureInfo.InvariantCulture,
                 out iterations))
             throw new FormatterException($"Failed to parse iterations count: {iterationsText}");
-        if (iterations < IterationsMin)
-            throw new FormatterException($"The 'iterations' value must be >= {IterationsMin} for add-scram using {mechanismName}");
-        if (iterations > IterationsMax)
-            throw new FormatterException($"The 'iterations' value must be <= {IterationsMax} for add-scram using {mechanismName}");
+        if (iterations < ScramMechanism.IterationsMin)
+            throw new FormatterException(
+                $"The 'iterations' value must be >= {ScramMechanism.IterationsMin} for add-scram using {mechanism}");
+        if (iterations > ScramMechanism.IterationsMax)
+            throw new FormatterException(
+                $"The 'iterations' value must be <= {ScramMechanism.IterationsMax} for add-scram using {mechanism}");
         var salt = saltText is null
-            ? Encoding.ASCII.GetBytes(RandomNumberGenerator.GetString("0123456789abcdefghijklmnopqrstuvwxyz", SaltLength))
+            ? Encoding.ASCII.GetBytes(RandomNumberGenerator.GetString(SaltAlphabet, SaltLength))
             : Decode(saltText, "salt");
-        var salted = password is null ? Decode(saltedText!, "saltedPassword") : SaltedPassword(mechanism, password, salt, iterations);
-        return Create(name, mechanism, salt, salted, iterations);
+        var salted = password is null ? Decode(saltedText!, "saltedPassword") : mechanism.SaltedPassword(password, salt, iterations);
+        return new UserScramCredentialRecord
+        {
+            Name = name,
+            Mechanism = mechanism.Number,
+            Salt = salt,
+            StoredKey = mechanism.StoredKey(salted),
+            ServerKey = mechanism.ServerKey(salted),
+            Iterations = iterations,
+        };
 
         string? Take(string key) => components.Remove(key, out var value) ? value : null;
     }
@@ -122,6 +104,4 @@ public static class ScramCredentials
             throw new FormatterException($"Failed to decode given {what}.");
         }
     }
-
-    private static HashAlgorithmName HashOf(sbyte mechanism) => mechanism == 1 ? HashAlgorithmName.SHA256 : HashAlgorithmName.SHA512;
 }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
+using Ottla.Broker.Directories;
 using Ottla.Kernel;
 using Ottla.Protocol.Sasl;
 using Ottla.StateMachines.Metadata;
@@ -17,10 +18,6 @@ internal sealed class MetadataCredentials(Func<MetadataImage> image, string? tok
     private const int TokenCredentialsMax = 10_000;
 
     private const string UserType = "User:";
-    private const string SaltAlphabet = "0123456789abcdefghijklmnopqrstuvwxyz";
-
-    /// <summary>As long as the salts that Kafka's tools and this software make.</summary>
-    private const int SaltLength = 26;
 
     // With a key that all nodes share, all of them make the same salt up for a name. Made when it is needed: without OpenSSL on the machine
     // a node still serves listeners that have no logins.
@@ -28,6 +25,7 @@ internal sealed class MetadataCredentials(Func<MetadataImage> image, string? tok
         ? RandomNumberGenerator.GetBytes(32)
         : HMACSHA256.HashData(Encoding.UTF8.GetBytes(tokenSecret), "salts of unknown users"u8));
 
+    private readonly DelegationTokenKey? _tokenKey = DelegationTokenKey.From(tokenSecret);
     private readonly ConcurrentDictionary<(string TokenId, sbyte Mechanism), ScramCredential> _tokenCredentials = new();
 
     /// <inheritdoc/>
@@ -41,25 +39,25 @@ internal sealed class MetadataCredentials(Func<MetadataImage> image, string? tok
                 : new ScramEntry(MakeUp(mechanism, name), Identity: null);
         }
 
-        if (tokenSecret is null || !current.DelegationTokens.ById.TryGetValue(name, out var token)
+        if (_tokenKey is null || !current.DelegationTokens.ById.TryGetValue(name, out var token)
             || token.ExpirationTimestampMs <= now.UnixMilliseconds || !token.Owner.StartsWith(UserType, StringComparison.Ordinal))
             return new ScramEntry(MakeUp(mechanism, name), Identity: null);
         return new ScramEntry(
-            CredentialOf(token, mechanism),
+            CredentialOf(_tokenKey, token, mechanism),
             new SaslIdentity(token.Owner[UserType.Length..], IsTokenAuthenticated: true, new Instant(token.ExpirationTimestampMs)));
     }
 
     /// <summary>The password of a token: its HMAC in base64 (KIP-48).</summary>
-    private ScramCredential CredentialOf(DelegationToken token, ScramMechanism mechanism)
+    private ScramCredential CredentialOf(DelegationTokenKey tokenKey, DelegationToken token, ScramMechanism mechanism)
     {
         var key = (token.TokenId, mechanism.Number);
         if (_tokenCredentials.TryGetValue(key, out var known))
             return known;
-        var hmac = HMACSHA512.HashData(Encoding.UTF8.GetBytes(tokenSecret!), Encoding.UTF8.GetBytes(token.TokenId));
-        var salt = RandomNumberGenerator.GetBytes(SaltLength);
-        var salted = mechanism.SaltedPassword(Convert.ToBase64String(hmac), salt, ScramMechanism.IterationsMin);
+        var password = Convert.ToBase64String(tokenKey.HmacOf(token.TokenId));
+        var salt = RandomNumberGenerator.GetBytes(ScramCredentials.SaltLength);
+        var salted = mechanism.SaltedPassword(password, salt, ScramMechanism.IterationsMin);
         var made = new ScramCredential(
-            [.. salt], [.. mechanism.Hash(mechanism.ClientKey(salted))], [.. mechanism.ServerKey(salted)], ScramMechanism.IterationsMin);
+            [.. salt], [.. mechanism.StoredKey(salted)], [.. mechanism.ServerKey(salted)], ScramMechanism.IterationsMin);
         if (_tokenCredentials.Count >= TokenCredentialsMax)
             _tokenCredentials.Clear();
         _tokenCredentials[key] = made;
@@ -70,9 +68,9 @@ internal sealed class MetadataCredentials(Func<MetadataImage> image, string? tok
     private ScramCredential MakeUp(ScramMechanism mechanism, string name)
     {
         var bytes = HMACSHA512.HashData(_fakeKey.Value, Encoding.UTF8.GetBytes($"{mechanism.Name} {name}"));
-        var salt = new byte[SaltLength];
+        var salt = new byte[ScramCredentials.SaltLength];
         for (var i = 0; i < salt.Length; i++)
-            salt[i] = (byte)SaltAlphabet[bytes[i] % SaltAlphabet.Length];
+            salt[i] = (byte)ScramCredentials.SaltAlphabet[bytes[i] % ScramCredentials.SaltAlphabet.Length];
         var keys = mechanism.Hmac(_fakeKey.Value, salt);
         return new ScramCredential([.. salt], [.. keys], [.. keys], ScramMechanism.IterationsMin);
     }

@@ -6,7 +6,7 @@ namespace Ottla.Protocol.Sasl;
 /// <summary>One of SCRAM's mechanisms (RFC 5802, RFC 7677) with its functions. Immutable; there is one object for each.</summary>
 public sealed class ScramMechanism
 {
-    /// <summary>The fewest iterations of a password's hash, as in Kafka.</summary>
+    /// <summary>The fewest iterations of a password's hash, and the default, as in Kafka.</summary>
     public const int IterationsMin = 4096;
 
     /// <summary>The most, as in Kafka: a login must not become a denial of service.</summary>
@@ -40,6 +40,9 @@ public sealed class ScramMechanism
     /// <summary>The mechanism of a name; null when the name is not one of SCRAM's.</summary>
     public static ScramMechanism? Find(string name) => name == Sha256.Name ? Sha256 : name == Sha512.Name ? Sha512 : null;
 
+    /// <summary>The mechanism of a number; null when the number is not one of SCRAM's.</summary>
+    public static ScramMechanism? Find(sbyte number) => number == Sha256.Number ? Sha256 : number == Sha512.Number ? Sha512 : null;
+
     /// <summary>The hash of a message.</summary>
     public byte[] Hash(ReadOnlySpan<byte> message) => CryptographicOperations.HashData(_hash, message);
 
@@ -52,6 +55,11 @@ public sealed class ScramMechanism
 
     /// <summary>The key that a client proves to have.</summary>
     public byte[] ClientKey(ReadOnlySpan<byte> saltedPassword) => Hmac(saltedPassword, "Client Key"u8);
+
+    /// <summary>
+    /// What a server keeps of a password: with it the server can check a client's proof, and nobody can log in.
+    /// </summary>
+    public byte[] StoredKey(ReadOnlySpan<byte> saltedPassword) => Hash(ClientKey(saltedPassword));
 
     /// <summary>The key that a server proves to have.</summary>
     public byte[] ServerKey(ReadOnlySpan<byte> saltedPassword) => Hmac(saltedPassword, "Server Key"u8);

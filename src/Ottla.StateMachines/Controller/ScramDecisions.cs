@@ -1,6 +1,7 @@
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Metadata;
+using Ottla.Protocol.Sasl;
 using Ottla.StateMachines.Metadata;
 using UserResult = Ottla.Protocol.Messages.AlterUserScramCredentialsResponse.AlterUserScramCredentialsResult;
 
@@ -62,8 +63,8 @@ internal static class ScramDecisions
     {
         if (CheckUser(upsertion.Name, upsertion.Mechanism) is { IsFailure: true } error)
             return error;
-        return upsertion.Iterations < ScramKeys.IterationsMin ? new ApiError(ErrorCode.UnacceptableCredential, "Too few iterations")
-            : upsertion.Iterations > ScramKeys.IterationsMax ? new ApiError(ErrorCode.UnacceptableCredential, "Too many iterations")
+        return upsertion.Iterations < ScramMechanism.IterationsMin ? new ApiError(ErrorCode.UnacceptableCredential, "Too few iterations")
+            : upsertion.Iterations > ScramMechanism.IterationsMax ? new ApiError(ErrorCode.UnacceptableCredential, "Too many iterations")
             : upsertion.SaltedPassword.Length == 0
                 ? new ApiError(ErrorCode.UnacceptableCredential, "The salted password must not be empty")
             : ApiError.None;
@@ -71,22 +72,26 @@ internal static class ScramDecisions
 
     private static ApiError CheckUser(string name, sbyte mechanism) =>
         name.Length == 0 ? new ApiError(ErrorCode.UnacceptableCredential, "Username must not be empty")
-        : mechanism is not (ScramKeys.Sha256 or ScramKeys.Sha512)
+        : ScramMechanism.Find(mechanism) is null
             ? new ApiError(ErrorCode.UnsupportedSaslMechanism, "Unknown SCRAM mechanism")
         : ApiError.None;
 
     private static MetadataRecord Remove(AlterUserScramCredentialsRequest.ScramCredentialDeletion deletion) =>
         new(new RemoveUserScramCredentialRecord { Name = deletion.Name, Mechanism = deletion.Mechanism }, 0);
 
-    private static MetadataRecord Set(AlterUserScramCredentialsRequest.ScramCredentialUpsertion upsertion) => new(
-        new UserScramCredentialRecord
-        {
-            Name = upsertion.Name,
-            Mechanism = upsertion.Mechanism,
-            Salt = upsertion.Salt,
-            StoredKey = ScramKeys.StoredKey(upsertion.Mechanism, upsertion.SaltedPassword),
-            ServerKey = ScramKeys.ServerKey(upsertion.Mechanism, upsertion.SaltedPassword),
-            Iterations = upsertion.Iterations,
-        },
-        0);
+    private static MetadataRecord Set(AlterUserScramCredentialsRequest.ScramCredentialUpsertion upsertion)
+    {
+        var mechanism = ScramMechanism.Find(upsertion.Mechanism)!;
+        return new(
+            new UserScramCredentialRecord
+            {
+                Name = upsertion.Name,
+                Mechanism = upsertion.Mechanism,
+                Salt = upsertion.Salt,
+                StoredKey = mechanism.StoredKey(upsertion.SaltedPassword),
+                ServerKey = mechanism.ServerKey(upsertion.SaltedPassword),
+                Iterations = upsertion.Iterations,
+            },
+            0);
+    }
 }
