@@ -16,10 +16,11 @@ internal sealed class RenewDelegationTokenHandler(
     DelegationTokens tokens, CarryOut<RenewDelegationTokenRequest, RenewDelegationTokenResponse> carryOut)
     : IApiHandler<RenewDelegationTokenRequest, RenewDelegationTokenResponse>
 {
-    public ValueTask<RenewDelegationTokenResponse?> HandleAsync(RequestContext context, RenewDelegationTokenRequest request) =>
-        tokens.AllowsRequests(context)
-            ? carryOut(context, request)
-            : throw new ApiException(ErrorCode.DelegationTokenRequestNotAllowed);
+    public ValueTask<RenewDelegationTokenResponse?> HandleAsync(RequestContext context, RenewDelegationTokenRequest request)
+    {
+        tokens.DemandAllowed(context);
+        return carryOut(context, request);
+    }
 
     /// <summary>Has this node's controller renew a token.</summary>
     public static CarryOut<RenewDelegationTokenRequest, RenewDelegationTokenResponse> By(IController controller) =>

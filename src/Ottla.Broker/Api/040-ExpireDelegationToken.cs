@@ -14,10 +14,11 @@ internal sealed class ExpireDelegationTokenHandler(
     DelegationTokens tokens, CarryOut<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse> carryOut)
     : IApiHandler<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>
 {
-    public ValueTask<ExpireDelegationTokenResponse?> HandleAsync(RequestContext context, ExpireDelegationTokenRequest request) =>
-        tokens.AllowsRequests(context)
-            ? carryOut(context, request)
-            : throw new ApiException(ErrorCode.DelegationTokenRequestNotAllowed);
+    public ValueTask<ExpireDelegationTokenResponse?> HandleAsync(RequestContext context, ExpireDelegationTokenRequest request)
+    {
+        tokens.DemandAllowed(context);
+        return carryOut(context, request);
+    }
 
     /// <summary>Has this node's controller end a token.</summary>
     public static CarryOut<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse> By(IController controller) =>

@@ -20,8 +20,7 @@ internal sealed class DescribeDelegationTokenHandler(ClusterView cluster, Delega
 
     public ValueTask<DescribeDelegationTokenResponse?> HandleAsync(RequestContext context, DescribeDelegationTokenRequest request)
     {
-        if (!tokens.AllowsRequests(context))
-            throw new ApiException(ErrorCode.DelegationTokenRequestNotAllowed);
+        tokens.DemandAllowed(context);
         var made = key() ?? throw new ApiException(ErrorCode.DelegationTokenAuthDisabled);
         var owners = request.Owners?.Select(owner => $"{owner.PrincipalType}:{owner.PrincipalName}").ToHashSet(StringComparer.Ordinal);
         var self = DelegationTokens.NameOf(context.Connection.Principal);

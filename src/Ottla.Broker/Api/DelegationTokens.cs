@@ -23,7 +23,7 @@ internal sealed class DelegationTokens(Func<BrokerConfig> config, Authorizer aut
     /// Whether tokens may be asked for on a connection. A client must have logged in with a secret of its own: not with a token, and not on
     /// a listener without logins. A broker that forwards a request has checked its listener.
     /// </summary>
-    public bool AllowsRequests(in RequestContext context)
+    private bool AllowsRequests(in RequestContext context)
     {
         var connection = context.Connection;
         if (connection.Principal.IsTokenAuthenticated)
@@ -36,6 +36,14 @@ internal sealed class DelegationTokens(Func<BrokerConfig> config, Authorizer aut
             SecurityProtocol.SSL => connection.Principal != ClientPrincipal.Anonymous,
             _ => false,
         };
+    }
+
+    /// <summary>Refuses a request on a connection on which tokens may not be asked for.</summary>
+    /// <exception cref="ApiException">DELEGATION_TOKEN_REQUEST_NOT_ALLOWED.</exception>
+    public void DemandAllowed(in RequestContext context)
+    {
+        if (!AllowsRequests(context))
+            throw new ApiException(ErrorCode.DelegationTokenRequestNotAllowed);
     }
 
     /// <summary>Why a client may not have a token made; NONE when it may.</summary>
