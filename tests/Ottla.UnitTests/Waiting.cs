@@ -7,10 +7,13 @@ internal static class Waiting
     public static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
 
     /// <summary>Waits until a condition holds.</summary>
-    public static async Task UntilAsync(Func<bool> condition)
+    public static Task UntilAsync(Func<bool> condition) => UntilAsync(() => Task.FromResult(condition()));
+
+    /// <summary>Asks again until a condition holds.</summary>
+    public static async Task UntilAsync(Func<Task<bool>> condition)
     {
         using var timeout = new CancellationTokenSource(Patience);
-        while (!condition())
+        while (!await condition())
         {
             timeout.Token.ThrowIfCancellationRequested();
             await Task.Delay(1, CancellationToken.None); // the others need the processor

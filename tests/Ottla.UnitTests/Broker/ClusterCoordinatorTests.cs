@@ -152,17 +152,16 @@ public sealed class ClusterCoordinatorTests
     /// <param name="not">The former coordinator, which is gone.</param>
     private static async Task<int> CoordinatorAsync(TestCluster cluster, sbyte type, string key, int not = -1)
     {
-        using var patience = new CancellationTokenSource(Waiting.Patience);
-        while (true)
+        var coordinator = -1;
+        await Waiting.UntilAsync(async () =>
         {
-            patience.Token.ThrowIfCancellationRequested();
             await using var client = await cluster.Nodes.Values.First(node => node.IsRunning && node.Id != not).ConnectAsync();
             var found = Assert.Single((await client.CallAsync<FindCoordinatorRequest, FindCoordinatorResponse>(
                 new FindCoordinatorRequest { CoordinatorKeys = [key], KeyType = type })).Coordinators);
-            if (found.ErrorCode == 0 && found.NodeId != not && await AnswersAsync(cluster, found.NodeId, type, key))
-                return found.NodeId;
-            await Task.Delay(1, CancellationToken.None);
-        }
+            coordinator = found.NodeId;
+            return found.ErrorCode == 0 && found.NodeId != not && await AnswersAsync(cluster, found.NodeId, type, key);
+        });
+        return coordinator;
     }
 
     private static async Task<bool> AnswersAsync(TestCluster cluster, int node, sbyte type, string key)
@@ -177,16 +176,11 @@ public sealed class ClusterCoordinatorTests
     /// <summary>Asks again while a client would: until the answer is none of what passes.</summary>
     private static async Task UntilAsync(Func<Task<ErrorCode>> call)
     {
-        using var patience = new CancellationTokenSource(Waiting.Patience);
-        ErrorCode error;
-        while ((error = await call()) is ErrorCode.NotLeaderOrFollower or ErrorCode.NotCoordinator or ErrorCode.CoordinatorNotAvailable
-            or ErrorCode.CoordinatorLoadInProgress or ErrorCode.ConcurrentTransactions or ErrorCode.NotEnoughReplicas
-            or ErrorCode.NotEnoughReplicasAfterAppend or ErrorCode.UnknownTopicOrPartition or ErrorCode.RequestTimedOut)
-        {
-            patience.Token.ThrowIfCancellationRequested();
-            await Task.Delay(1, CancellationToken.None);
-        }
-
+        var error = ErrorCode.None;
+        await Waiting.UntilAsync(async () => (error = await call()) is not (ErrorCode.NotLeaderOrFollower or ErrorCode.NotCoordinator
+            or ErrorCode.CoordinatorNotAvailable or ErrorCode.CoordinatorLoadInProgress or ErrorCode.ConcurrentTransactions
+            or ErrorCode.NotEnoughReplicas or ErrorCode.NotEnoughReplicasAfterAppend or ErrorCode.UnknownTopicOrPartition
+            or ErrorCode.RequestTimedOut));
         Assert.Equal(ErrorCode.None, error);
     }
 

@@ -1,13 +1,10 @@
 using System.Buffers.Binary;
 using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Win32.SafeHandles;
 using Ottla.Broker.Api;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
-using Ottla.Kernel;
 using Ottla.Network.Buffers;
-using Ottla.Network.Transport;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
 using Ottla.StateMachines.Replication;
@@ -55,15 +52,13 @@ public sealed class CommitWaitAllocationTests
     /// A producer and two followers. In each round the producer sends its requests, which wait; then both followers fetch past them. The
     /// broker's side runs through on the thread of the test, which counts what it allocates.
     /// </summary>
-    private sealed class Script : HandlerThread, ITransportConnection
+    private sealed class Script : ScriptedClient
     {
         private readonly LeaderTestBed _leader;
         private readonly int _inFlight;
         private readonly PartitionReplica[] _replicas;
         private readonly byte[] _frame;
-        private readonly Queue<IThreadPoolWorkItem> _deferred = new();
         private readonly long[] _bytes = new long[CountedRounds];
-        private int _thread;
         private int _round;
         private long _before;
 
@@ -91,30 +86,7 @@ public sealed class CommitWaitAllocationTests
             }
         }
 
-        public IPEndPoint? RemoteEndPoint => null;
-
-        public IPEndPoint? LocalEndPoint => null;
-
-        public bool CanSendFile => false;
-
-        public long SentBytes => 0;
-
-        public async Task RunAsync(Connection connection)
-        {
-            _thread = Environment.CurrentManagedThreadId;
-            SynchronizationContext.SetSynchronizationContext(null); // the test runner's would take continuations elsewhere
-            Enter(this);
-            try
-            {
-                await connection.RunAsync();
-            }
-            finally
-            {
-                Enter(null);
-            }
-        }
-
-        public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+        public override ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
         {
             if (buffer.IsEmpty)
                 return ValueTask.FromResult(0);
@@ -135,27 +107,11 @@ public sealed class CommitWaitAllocationTests
             return ValueTask.FromResult(_inFlight * (4 + _frame.Length));
         }
 
-        public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+        public override ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
         {
             for (var rest = bytes.Span; !rest.IsEmpty; rest = rest[(4 + BinaryPrimitives.ReadInt32BigEndian(rest))..])
                 Answers++;
             return ValueTask.CompletedTask;
-        }
-
-        public ValueTask SendFileAsync(
-            ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
-            throw new NotSupportedException();
-
-        public void Abort()
-        {
-        }
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
-
-        public override void Defer(IThreadPoolWorkItem work) => _deferred.Enqueue(work);
-
-        protected override void OnAboutToBlock()
-        {
         }
 
         /// <summary>The requests wait; the followers fetch, and the answers leave.</summary>
@@ -169,9 +125,8 @@ public sealed class CommitWaitAllocationTests
                 Fetch(replica, 3);
             }
 
-            while (_deferred.TryDequeue(out var work))
-                work.Execute();
-            if (_thread != Environment.CurrentManagedThreadId)
+            RunDeferred();
+            if (!IsOnOwnThread)
                 throw new InvalidOperationException("A request went on elsewhere: what it allocates is not counted.");
             if (_round > WarmUpRounds)
                 _bytes[_round - WarmUpRounds - 1] = GC.GetAllocatedBytesForCurrentThread() - _before;

@@ -1,13 +1,11 @@
 using System.Buffers.Binary;
 using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Win32.SafeHandles;
 using Ottla.Broker.Api;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
-using Ottla.Network.Transport;
 using Ottla.Protocol.Messages;
 using Ottla.UnitTests.Broker;
 using static Ottla.UnitTests.Replicas.PlayedFollower;
@@ -62,7 +60,7 @@ public sealed class FollowerFetchAllocationTests
     /// A follower whose requests are there already. The broker's side runs through on the thread of the test, which counts what it
     /// allocates; what appends allocate is not counted.
     /// </summary>
-    private sealed class Script : HandlerThread, ITransportConnection
+    private sealed class Script : ScriptedClient
     {
         /// <summary>Stands in the request where an offset goes.</summary>
         private static readonly byte[] s_offset = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -72,11 +70,9 @@ public sealed class FollowerFetchAllocationTests
         private readonly int _partitions;
         private readonly byte[] _first;
         private readonly byte[] _next;
-        private readonly Queue<IThreadPoolWorkItem> _deferred = new();
         private readonly long[] _bytes = new long[CountedRequests];
         private readonly byte[] _sent = new byte[1 << 16];
         private int _epochAt;
-        private int _thread;
         private int _sentBytes;
         private int _sentCount;
         private int _answers = -1;
@@ -118,30 +114,7 @@ public sealed class FollowerFetchAllocationTests
             }
         }
 
-        public IPEndPoint? RemoteEndPoint => null;
-
-        public IPEndPoint? LocalEndPoint => null;
-
-        public bool CanSendFile => false;
-
-        public long SentBytes => 0;
-
-        public async Task RunAsync(Connection connection)
-        {
-            _thread = Environment.CurrentManagedThreadId;
-            SynchronizationContext.SetSynchronizationContext(null); // the test runner's would take continuations elsewhere
-            Enter(this);
-            try
-            {
-                await connection.RunAsync();
-            }
-            finally
-            {
-                Enter(null);
-            }
-        }
-
-        public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+        public override ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
         {
             if (buffer.IsEmpty)
                 return ValueTask.FromResult(0);
@@ -152,11 +125,10 @@ public sealed class FollowerFetchAllocationTests
                 if (_load == Load.RecordsAfterWait)
                     AppendToAll();
                 _before = GC.GetAllocatedBytesForCurrentThread();
-                while (_deferred.TryDequeue(out var work))
-                    work.Execute();
+                RunDeferred();
             }
 
-            if (_sentCount < _requested || _thread != Environment.CurrentManagedThreadId)
+            if (_sentCount < _requested || !IsOnOwnThread)
                 throw new InvalidOperationException("A request went on elsewhere: what it allocates is not counted.");
             if (_requested > 0)
                 OnAnswered();
@@ -165,28 +137,12 @@ public sealed class FollowerFetchAllocationTests
             return ValueTask.FromResult(Request(buffer.Span));
         }
 
-        public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+        public override ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
         {
             bytes.CopyTo(_sent);
             _sentBytes = bytes.Length;
             _sentCount++;
             return ValueTask.CompletedTask;
-        }
-
-        public ValueTask SendFileAsync(
-            ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken) =>
-            throw new NotSupportedException();
-
-        public void Abort()
-        {
-        }
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
-
-        public override void Defer(IThreadPoolWorkItem work) => _deferred.Enqueue(work);
-
-        protected override void OnAboutToBlock()
-        {
         }
 
         private void OnAnswered()
