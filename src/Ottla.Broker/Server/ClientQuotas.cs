@@ -38,14 +38,7 @@ public sealed class ClientQuotas(int samples, long sampleMs, int mutationSamples
     internal int UseCount => _uses.Count;
 
     /// <summary>Whether the bytes or the time of requests may have a quota.</summary>
-    internal bool AreOnRequests
-    {
-        get
-        {
-            var tables = _tables;
-            return tables.Has(QuotaKind.Produce) || tables.Has(QuotaKind.Fetch) || tables.Has(QuotaKind.Request);
-        }
-    }
+    internal bool AreOnRequests => _tables.AreOnRequests;
 
     /// <inheritdoc/>
     public void Publish(MetadataDelta delta)

@@ -62,7 +62,7 @@ internal sealed class Connection : IAsyncDisposable
             _reader.FrameBytesMax = _login.BytesMax;
         }
 
-        Touch();
+        _lastActiveMs = Instant.Now(time).UnixMilliseconds;
     }
 
     /// <summary>The client.</summary>
@@ -84,8 +84,8 @@ internal sealed class Connection : IAsyncDisposable
     {
         var movedBytes = _reader.ReceivedBytes + _transport.SentBytes;
         if (Interlocked.Exchange(ref _movedBytes, movedBytes) != movedBytes)
-            Volatile.Write(ref _lastActiveMs, now.UnixMilliseconds);
-        return now.UnixMilliseconds - Volatile.Read(ref _lastActiveMs) > idleMs && !_responses.AwaitsHandler;
+            _lastActiveMs = now.UnixMilliseconds;
+        return now.UnixMilliseconds - _lastActiveMs > idleMs && !_responses.AwaitsHandler;
     }
 
     /// <summary>Serves the client until either side ends the connection.</summary>
@@ -103,7 +103,6 @@ internal sealed class Connection : IAsyncDisposable
 
             while (!_stopReading.IsCancellationRequested && await _reader.ReceiveAsync(_stopReading.Token))
             {
-                Touch();
                 while (!_stopReading.IsCancellationRequested && _reader.TryReadFrame(out var frame))
                 {
                     if (_login is not null && _login.Intercepts(frame.Span))
@@ -310,6 +309,4 @@ internal sealed class Connection : IAsyncDisposable
 
     private void OnRequestFailure(RequestContext context, Exception exception) =>
         ServerLog.RequestFailed(_logger, context.ApiKey, context.CorrelationId, _info.ClientAddress, exception);
-
-    private void Touch() => Volatile.Write(ref _lastActiveMs, Instant.Now(_time).UnixMilliseconds);
 }

@@ -15,13 +15,32 @@ internal sealed class ConfigurationOptions
         HelpName = "FILE",
     };
 
-    private readonly Option<string[]> _set = new("--set", "-s")
+    private readonly Argument<FileInfo?> _file = new("file")
+    {
+        Description = "The same as --config FILE, as kafka-server-start takes it.",
+        HelpName = "FILE",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    private readonly Option<string[]> _set = new("--set", "-s", "--override")
     {
         Description =
             "Set one config; may be repeated. It overrides environment variables (KAFKA_LOG_DIRS sets log.dirs), which override the file.",
         HelpName = "key=value",
         AllowMultipleArgumentsPerToken = false,
     };
+
+    /// <summary>Adds the options to a command that may also name the file without an option, as Kafka's start script does.</summary>
+    public void AddWithFileTo(Command command)
+    {
+        AddTo(command);
+        command.Arguments.Add(_file);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(_file) is not null && result.GetValue(_config) is not null)
+                result.AddError("Name the configuration file once: as FILE or by --config.");
+        });
+    }
 
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
@@ -34,7 +53,7 @@ internal sealed class ConfigurationOptions
     /// Whether the node runs in development mode: the command names no configuration file, so the node may format its log directories
     /// itself.
     /// </summary>
-    public bool IsDevMode(ParseResult arguments) => arguments.GetValue(_config) is null;
+    public bool IsDevMode(ParseResult arguments) => FileOf(arguments) is null;
 
     /// <summary>Reads the configuration.</summary>
     /// <exception cref="ConfigException">A value is not allowed, or a file or an option is unreadable.</exception>
@@ -43,7 +62,7 @@ internal sealed class ConfigurationOptions
         var environment = Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
             .Select(entry => KeyValuePair.Create((string)entry.Key, (string?)entry.Value ?? ""));
         var overrides = (arguments.GetValue(_set) ?? []).Select(Split).ToList();
-        return arguments.GetValue(_config) is { } file
+        return FileOf(arguments) is { } file
             ? BrokerConfig.Load(ReadFile(file), environment, overrides)
             : BrokerConfig.LoadDevMode(environment, overrides);
     }
@@ -62,6 +81,8 @@ internal sealed class ConfigurationOptions
             throw new ConfigException($"Cannot read the configuration file {file.FullName}: {e.Message}");
         }
     }
+
+    private FileInfo? FileOf(ParseResult arguments) => arguments.GetValue(_config) ?? arguments.GetValue(_file);
 
     private static KeyValuePair<string, string> Split(string assignment)
     {

@@ -23,8 +23,8 @@ internal static partial class StartCommand
         var command = new Command(
             "start",
             "Run a broker in the foreground. It logs to standard error; SIGTERM, SIGINT or SIGHUP stops it in order."
-            + " Without --config it formats ./data if needed and listens on 127.0.0.1:9092.");
-        configuration.AddTo(command);
+            + " Without a configuration file it formats ./data if needed and listens on 127.0.0.1:9092.");
+        configuration.AddWithFileTo(command);
         command.Options.Add(verbose);
         command.SetAction(arguments => RunAsync(arguments, configuration, arguments.GetValue(verbose)));
         return command;

@@ -34,7 +34,7 @@ public sealed class FrameSender
 
     private readonly ITransportConnection _connection;
     private readonly BufferPool _pool;
-    private readonly FrameBuffer[] _single = new FrameBuffer[1];
+    private readonly List<FrameBuffer> _single = [null!];
 
     private PooledBuffer _staging;
     private int _staged;
@@ -53,17 +53,20 @@ public sealed class FrameSender
         _pool = pool;
     }
 
-    /// <inheritdoc cref="SendAsync(IReadOnlyList{FrameBuffer}, CancellationToken)"/>
+    /// <summary>Sends a frame with its length prefix. The sender owns the frame and disposes it, also when sending fails.</summary>
+    /// <inheritdoc cref="SendAsync(List{FrameBuffer}, CancellationToken)"/>
     public ValueTask SendAsync(FrameBuffer frame, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(frame);
-        Invariant.Check(!_isSending, "a connection runs one send at a time");
+        Begin();
+        if (frame.SliceCount == 0)
+            return SendBytesAsync(frame, cancellationToken);
         _single[0] = frame;
-        return SendAsync(_single, cancellationToken);
+        return SendAllAsync(_single, cancellationToken);
     }
 
     /// <summary>
-    /// Sends the frames in order, each with its length prefix. It owns the frames and disposes them, also when sending fails.
+    /// Sends the frames in order, each with its length prefix. The sender owns the frames and disposes them, also when sending fails.
     /// </summary>
     /// <param name="ready">The frames. The caller may reuse the list when this completes.</param>
     /// <param name="cancellationToken">
@@ -73,18 +76,71 @@ public sealed class FrameSender
     /// The connection failed, or a slice could not be read or was too short. The connection is aborted.
     /// </exception>
     /// <exception cref="System.Net.Sockets.SocketException">The connection failed; it is aborted.</exception>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    public async ValueTask SendAsync(IReadOnlyList<FrameBuffer> ready, CancellationToken cancellationToken)
+    public ValueTask SendAsync(List<FrameBuffer> ready, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(ready);
+        Begin();
+        return ready is [{ SliceCount: 0 } frame] ? SendBytesAsync(frame, cancellationToken) : SendAllAsync(ready, cancellationToken);
+    }
+
+    private void Begin()
+    {
         Invariant.Check(!_isSending, "a connection runs one send at a time");
         _isSending = true;
+    }
+
+    /// <summary>Sends a frame without slices, as nearly all responses are, from where it is. Usually it is sent when this returns.</summary>
+    private ValueTask SendBytesAsync(FrameBuffer frame, CancellationToken cancellationToken)
+    {
+        ValueTask sending;
+        try
+        {
+            sending = _connection.SendAsync(frame.Seal(), cancellationToken);
+        }
+        catch (Exception e)
+        {
+            sending = ValueTask.FromException(e);
+        }
+
+        if (!sending.IsCompletedSuccessfully)
+            return FinishAsync(frame, sending);
+        sending.GetAwaiter().GetResult();
+        End(frame);
+        return ValueTask.CompletedTask;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask FinishAsync(FrameBuffer frame, ValueTask sending)
+    {
+        try
+        {
+            await sending;
+        }
+        catch
+        {
+            _connection.Abort();
+            throw;
+        }
+        finally
+        {
+            End(frame);
+        }
+    }
+
+    private void End(FrameBuffer frame)
+    {
+        frame.Dispose();
+        _isSending = false;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask SendAllAsync(List<FrameBuffer> ready, CancellationToken cancellationToken)
+    {
         try
         {
             _stagingBytes = StagingBytesFor(ready);
-            for (var i = 0; i < ready.Count; i++)
+            foreach (var frame in ready)
             {
-                var frame = ready[i];
                 var bytes = frame.Seal();
                 var begin = 0;
                 for (var j = 0; j < frame.SliceCount; j++)
@@ -110,13 +166,13 @@ public sealed class FrameSender
             _run = default;
             _staged = 0;
             _staging.Dispose();
-            for (var i = 0; i < ready.Count; i++)
-                ready[i].Dispose();
+            foreach (var frame in ready)
+                frame.Dispose();
             _isSending = false;
         }
     }
 
-    private static int StagingBytesFor(IReadOnlyList<FrameBuffer> ready)
+    private static int StagingBytesFor(List<FrameBuffer> ready)
     {
         long bytes = 0;
         for (var i = 0; i < ready.Count && bytes < StagingBytesMax; i++)

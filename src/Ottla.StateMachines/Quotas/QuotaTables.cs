@@ -58,6 +58,7 @@ public sealed class QuotaTables
         ArgumentNullException.ThrowIfNull(image);
         Image = image;
         _byKind = [.. s_keys.Select(key => TableOf(image, key))];
+        AreOnRequests = Has(QuotaKind.Produce) || Has(QuotaKind.Fetch) || Has(QuotaKind.Request);
         var addresses = image.ByEntity
             .Where(entry => entry.Key.Parts.ContainsKey(Ip) && entry.Value.ContainsKey(ConnectionCreationRate)).ToList();
         foreach (var (entity, quotas) in addresses.Where(entry => entry.Key.Parts[Ip] is null))
@@ -75,6 +76,9 @@ public sealed class QuotaTables
 
     /// <summary>Whether any client has a quota of a kind.</summary>
     public bool Has(QuotaKind kind) => _byKind[(int)kind] is not null;
+
+    /// <summary>Whether any client has a quota on what it sends, receives or makes the node work.</summary>
+    public bool AreOnRequests { get; }
 
     /// <summary>Whether any address has a quota.</summary>
     public bool HasOfAddresses => _byAddress is not null || _defaultOfAddresses is not null;

@@ -52,7 +52,7 @@ public sealed class ClusterNode
         if (_process is not null)
             throw new InvalidOperationException($"Node {Id} runs already.");
         _output = new OutputTail(OutputBytesMax);
-        _process = Process.Start(new ProcessStartInfo(RepositoryPaths.BrokerExecutable, ["start", "--config", ConfigurationFile])
+        _process = Process.Start(new ProcessStartInfo(RepositoryPaths.BrokerExecutable, ["start", ConfigurationFile])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

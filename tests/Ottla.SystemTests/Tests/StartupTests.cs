@@ -78,6 +78,14 @@ public sealed partial class StartupTests
         Assert.Contains(arguments[^1], result.Error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task TheConfigurationFileIsNamedOnce()
+    {
+        var result = await RunAsync("start", "one.properties", "--config", "other.properties");
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("Name the configuration file once", result.Error, StringComparison.Ordinal);
+    }
+
     /// <summary>The message names the config, the value that it got, and what it would take.</summary>
     [Theory]
     [InlineData("num.network.threads", "many", "")]

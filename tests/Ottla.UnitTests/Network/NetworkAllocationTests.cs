@@ -30,7 +30,7 @@ public sealed class NetworkAllocationTests
         var sender = new FrameSender(server, pool);
         var request = Frames.Prefixed(new byte[frameBytes], new byte[frameBytes]);
         var response = new byte[1024 * 1024];
-        FrameBuffer[] frames = [new(pool), new(pool)];
+        List<FrameBuffer> frames = [new(pool), new(pool)];
         var slice = new EndlessSlice();
         for (var i = 0; i < Rounds; i++)
             Round();
