@@ -1,6 +1,5 @@
 using System.Buffers;
 using Ottla.Protocol.Batches.Compression;
-using Ottla.Protocol.Wire;
 
 namespace Ottla.Protocol.Batches;
 
@@ -35,11 +34,8 @@ public sealed class RecordBatchBuilder : IDisposable
 
     /// <summary>Uncompressed bytes of a record, with its length prefix.</summary>
     public static int SizeOf(
-        int offsetDelta, long timestampDelta, NullableBytes key, NullableBytes value, ReadOnlySpan<RecordHeader> headers)
-    {
-        var body = BodySizeOf(offsetDelta, timestampDelta, key, value, Varint.SizeOf(headers.Length) + SizeOf(headers));
-        return Varint.SizeOf(body) + body;
-    }
+        int offsetDelta, long timestampDelta, NullableBytes key, NullableBytes value, ReadOnlySpan<RecordHeader> headers) =>
+        RecordWriter.SizeOf(RecordWriter.BodySizeOf(offsetDelta, timestampDelta, key, value, headers));
 
     /// <summary>Removes the records and starts the next batch.</summary>
     public void Reset(RecordBatchOptions options)
@@ -68,12 +64,12 @@ public sealed class RecordBatchBuilder : IDisposable
         long offset, long timestamp, NullableBytes key, NullableBytes value, ReadOnlySpan<RecordHeader> headers = default)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(timestamp, RecordBatchLayout.NoTimestamp);
-        var headersBytes = SizeOf(headers);
+        var headersBytes = RecordWriter.SizeOf(headers);
         var target = BeginRecord(offset, timestamp, key, value, headers.Length, headersBytes);
         foreach (var header in headers)
         {
-            WriteField(ref target, new NullableBytes(header.Key.Span));
-            WriteField(ref target, NullableBytes.From(header.Value));
+            RecordWriter.WriteField(ref target, new NullableBytes(header.Key.Span));
+            RecordWriter.WriteField(ref target, NullableBytes.From(header.Value));
         }
     }
 
@@ -128,29 +124,6 @@ public sealed class RecordBatchBuilder : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _records.Dispose();
 
-    private static int BodySizeOf(int offsetDelta, long timestampDelta, NullableBytes key, NullableBytes value, int headersBytes)
-    {
-        const int attributesBytes = 1;
-        return checked(
-            attributesBytes + Varint.SizeOf(timestampDelta) + Varint.SizeOf(
-                offsetDelta) + key.FieldSizeBytes + value.FieldSizeBytes + headersBytes);
-    }
-
-    private static int SizeOf(ReadOnlySpan<RecordHeader> headers)
-    {
-        var size = 0;
-        foreach (var header in headers)
-            size = checked(size + new NullableBytes(header.Key.Span).FieldSizeBytes + NullableBytes.From(header.Value).FieldSizeBytes);
-        return size;
-    }
-
-    private static void WriteField(ref Span<byte> target, NullableBytes field)
-    {
-        var lengthBytes = Varint.Write(target, field.HasValue ? field.Span.Length : -1);
-        field.Span.CopyTo(target[lengthBytes..]);
-        target = target[(lengthBytes + field.Span.Length)..];
-    }
-
     /// <summary>Writes a record up to the count of its headers, and returns the exact space for the headers.</summary>
     private Span<byte> BeginRecord(long offset, long timestamp, NullableBytes key, NullableBytes value, int headerCount, int headersBytes)
     {
@@ -159,18 +132,10 @@ public sealed class RecordBatchBuilder : IDisposable
         if (RecordCount == 0 && _options.DeleteHorizonMs is null)
             _baseTimestamp = timestamp;
         var timestampDelta = unchecked(timestamp - _baseTimestamp);
-        var bodyBytes = BodySizeOf(offsetDelta, timestampDelta, key, value, Varint.SizeOf(headerCount) + headersBytes);
-
-        var size = Varint.SizeOf(bodyBytes) + bodyBytes;
-        var target = _records.GetSpan(size)[..size];
-        target = target[Varint.Write(target, bodyBytes)..];
-        target[0] = 0; // attributes: none are defined
-        target = target[1..];
-        target = target[Varint.Write(target, timestampDelta)..];
-        target = target[Varint.Write(target, offsetDelta)..];
-        WriteField(ref target, key);
-        WriteField(ref target, value);
-        target = target[Varint.Write(target, headerCount)..];
+        var bodyBytes = RecordWriter.BodySizeOf(offsetDelta, timestampDelta, key, value, headerCount, headersBytes);
+        var size = RecordWriter.SizeOf(bodyBytes);
+        var target = RecordWriter.WriteBeginning(
+            _records.GetSpan(size)[..size], bodyBytes, offsetDelta, timestampDelta, key, value, headerCount);
 
         _records.Advance(size);
         _lastOffsetDelta = offsetDelta;

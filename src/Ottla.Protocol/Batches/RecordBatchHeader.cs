@@ -20,7 +20,13 @@ public static class RecordBatchHeader
     }
 
     /// <summary>Writes the header and checksum of <paramref name="batch"/>, whose records are in place.</summary>
-    internal static void Write(
+    /// <param name="batch">The whole batch.</param>
+    /// <param name="options">The header.</param>
+    /// <param name="lastOffsetDelta">The offset of the last record relative to the first.</param>
+    /// <param name="baseTimestamp">What the records' timestamps are relative to, in milliseconds since the epoch.</param>
+    /// <param name="maxTimestamp">The largest timestamp.</param>
+    /// <param name="recordCount">Records.</param>
+    public static void Write(
         Span<byte> batch, in RecordBatchOptions options, int lastOffsetDelta, long baseTimestamp, long maxTimestamp, int recordCount)
     {
         BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchLayout.BaseOffsetOffset..], options.BaseOffset);
