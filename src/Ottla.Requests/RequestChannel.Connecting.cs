@@ -169,7 +169,7 @@ public sealed partial class RequestChannel
             if (_isClosed)
                 return;
             if (connection.IsRetired)
-                return; // nothing was in flight, and what waits goes over the next connection
+                return; // nothing was in flight, and what waits goes over the next connection: it was not used, or its session ends
             _connection = null;
             NoteFailure(ended.Reason);
         }

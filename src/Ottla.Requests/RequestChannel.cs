@@ -37,6 +37,7 @@ public sealed partial class RequestChannel : IAsyncDisposable
     private TimeSpan _retryAfter;
     private string _lastFailure = "it is still under way";
     private long _timerDueAt = long.MaxValue;
+    private long _usedAt;
 
     /// <summary>Makes a channel; it connects when something is sent.</summary>
     /// <param name="transport">The network.</param>
@@ -76,6 +77,26 @@ public sealed partial class RequestChannel : IAsyncDisposable
         {
             lock (_lock)
                 return _connection?.Versions;
+        }
+    }
+
+    /// <summary>Whether there is a connection that requests go over.</summary>
+    public bool IsConnected
+    {
+        get
+        {
+            lock (_lock)
+                return _connection is not null;
+        }
+    }
+
+    /// <summary>Requests that have no answer yet, sent or not.</summary>
+    public int PendingCount
+    {
+        get
+        {
+            lock (_lock)
+                return _waiting.Count + (_connection?.InFlightCount ?? 0);
         }
     }
 
@@ -147,6 +168,24 @@ public sealed partial class RequestChannel : IAsyncDisposable
             return await pending.Answer;
     }
 
+    /// <summary>Closes the connection if nothing is under way and nothing was sent for a time; the next request makes another.</summary>
+    /// <param name="idle">The time.</param>
+    public void CloseIfIdle(TimeSpan idle)
+    {
+        ChannelConnection? connection;
+        lock (_lock)
+        {
+            connection = _connection;
+            if (connection is null || connection.IsSending || connection.InFlightCount > 0 || _waiting.Count > 0
+                || _time.GetElapsedTime(_usedAt) < idle)
+                return;
+            connection.IsRetired = true;
+            _connection = null;
+        }
+
+        connection.Break("it was not used");
+    }
+
     /// <summary>Closes the connection and fails what waits for an answer.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -186,6 +225,7 @@ public sealed partial class RequestChannel : IAsyncDisposable
             if (_options.FailsWhileDisconnected && _connection is null && BackoffLeft() > TimeSpan.Zero)
                 throw NotSent(RequestFailureKind.Disconnected, _lastFailure);
             _waiting.Enqueue(request);
+            _usedAt = _time.GetTimestamp();
             SetTimer(DeadlineOf(request));
         }
     }

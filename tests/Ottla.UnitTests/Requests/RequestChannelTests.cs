@@ -154,6 +154,30 @@ public sealed class RequestChannelTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_connection_that_is_not_used_is_closed_and_made_again_at_need()
+    {
+        var channel = Channel();
+        var first = Ask(channel);
+        var side = await AcceptAsync();
+        var sent = await side.ReceiveAsync<BrokerHeartbeatRequest>();
+        Assert.Equal((true, 1), (channel.IsConnected, channel.PendingCount));
+        channel.CloseIfIdle(TimeSpan.Zero); // a request is under way
+        await side.AnswerAsync(sent, new BrokerHeartbeatResponse());
+        await first;
+        _time.AdvanceMs(999);
+        channel.CloseIfIdle(TimeSpan.FromSeconds(1));
+        Assert.True(channel.IsConnected);
+        _time.AdvanceMs(1);
+        await Waiting.UntilAsync(() => channel.PendingCount == 0);
+        channel.CloseIfIdle(TimeSpan.FromSeconds(1));
+        Assert.Equal((false, false), (channel.IsConnected, channel.IsBackingOff));
+        Assert.Null(await side.ReceiveFrameAsync());
+        var second = Ask(channel);
+        await AnswerNext(await AcceptAsync());
+        await second;
+    }
+
+    [Fact]
     public async Task More_than_may_wait_are_refused()
     {
         var channel = Channel(new() { ClientId = "me", InFlightMax = 1, WaitingMax = 2 });

@@ -1,0 +1,37 @@
+using Ottla.Client.Calls;
+using Ottla.Protocol;
+
+namespace Ottla.Client;
+
+/// <summary>The cluster answered with an error, or an operation of the client failed.</summary>
+/// <remarks>
+/// What the client can mend by itself (another leader, a broken connection) it retries until its time is over, and does not throw.
+/// Wrong arguments and options throw <see cref="ArgumentException"/>, a closed client <see cref="ObjectDisposedException"/>.
+/// </remarks>
+public class KafkaException : Exception
+{
+    /// <summary>Makes an exception.</summary>
+    /// <param name="errorCode">The error.</param>
+    /// <param name="message">What failed and why; null for the error's name alone.</param>
+    /// <param name="innerException">The cause.</param>
+    public KafkaException(ErrorCode errorCode, string? message = null, Exception? innerException = null)
+        : base(TextOf(errorCode, message), innerException) => ErrorCode = errorCode;
+
+    /// <summary>
+    /// The error, as the cluster said it. <see cref="ErrorCode.NetworkException"/> when there was no connection, and
+    /// <see cref="ErrorCode.UnknownServerError"/> when the client has no better code.
+    /// </summary>
+    public ErrorCode ErrorCode { get; }
+
+    /// <summary>Whether the same operation may succeed when it is tried again.</summary>
+    public bool IsRetriable => ErrorKinds.IsRetriable(ErrorCode);
+
+    private static string TextOf(ErrorCode errorCode, string? message) =>
+        string.IsNullOrEmpty(message) ? ErrorKinds.NameOf(errorCode) : $"{message} ({ErrorKinds.NameOf(errorCode)})";
+}
+
+/// <summary>An operation did not end in time; the message says what it last waited for. It may have been executed.</summary>
+/// <param name="message">What was waited for, how long, and the last failure.</param>
+/// <param name="innerException">The last failure.</param>
+public sealed class KafkaTimeoutException(string message, Exception? innerException = null)
+    : KafkaException(ErrorCode.RequestTimedOut, message, innerException);
