@@ -40,6 +40,10 @@ public sealed class QuorumHistory
     /// <summary>The voters at the end of a log that ends at <paramref name="endOffset"/>.</summary>
     public VoterSet VotersAt(long endOffset) => At(_voters, endOffset);
 
+    /// <summary>Whether a replica is a voter at <paramref name="endOffset"/>, or by any record from there on.</summary>
+    public bool IsVoterFrom(long endOffset, ReplicaKey replica) =>
+        Array.Exists(_voters[IndexAt(_voters, endOffset)..], entry => entry.Voters.Contains(replica));
+
     /// <summary>The <c>kraft.version</c> at the end of a log that ends at <paramref name="endOffset"/>.</summary>
     public short KRaftVersionAt(long endOffset) => At(_versions, endOffset);
 
@@ -65,14 +69,13 @@ public sealed class QuorumHistory
     }
 
     private static (long, T)[] Truncate<T>((long Offset, T Value)[] entries, long endOffset) =>
-        entries[..(Math.Max(0, Array.FindLastIndex(entries, entry => entry.Offset < endOffset)) + 1)];
+        entries[..(IndexAt(entries, endOffset) + 1)];
 
-    private static T At<T>((long Offset, T Value)[] entries, long endOffset) =>
-        entries[Math.Max(0, Array.FindLastIndex(entries, entry => entry.Offset < endOffset))].Value;
+    private static T At<T>((long Offset, T Value)[] entries, long endOffset) => entries[IndexAt(entries, endOffset)].Value;
 
-    private static (long, T)[] Trim<T>((long Offset, T Value)[] entries, long startOffset)
-    {
-        var first = Math.Max(0, Array.FindLastIndex(entries, entry => entry.Offset < startOffset));
-        return entries[first..];
-    }
+    private static (long, T)[] Trim<T>((long Offset, T Value)[] entries, long startOffset) => entries[IndexAt(entries, startOffset)..];
+
+    /// <summary>The entry that is in force at the end of a log.</summary>
+    private static int IndexAt<T>((long Offset, T Value)[] entries, long endOffset) =>
+        Math.Max(0, Array.FindLastIndex(entries, entry => entry.Offset < endOffset));
 }

@@ -28,8 +28,9 @@ public sealed partial class RaftMachine
     /// <summary>Becomes unattached; the leader may be given when the replica knows its id, but no endpoint.</summary>
     private void BecomeUnattached(int epoch, int leaderId = -1)
     {
-        // A running election timeout continues, so that news of other epochs cannot postpone an election for ever.
-        var hasTimeout = Role is RaftRole.Unattached or RaftRole.Candidate or RaftRole.Prospective or RaftRole.Resigned;
+        // A running election timeout continues, so that news of other epochs cannot postpone an election for ever. So does the turn of
+        // a follower whose leader has ended: the one before it may have a shorter log, and lose.
+        var hasTimeout = Role is RaftRole.Unattached or RaftRole.Candidate or RaftRole.Prospective or RaftRole.Resigned || HasLeaderEnded;
         var keepsDeadline = _isStarted && epoch > Epoch && hasTimeout;
         var deadline = keepsDeadline ? _deadline : _now.AddMilliseconds(RandomElectionTimeoutMs);
         if (epoch > Epoch)
@@ -43,13 +44,13 @@ public sealed partial class RaftMachine
     private void BecomeProspective()
     {
         Enter(RaftRole.Prospective, Epoch, LeaderId, Voted, _now.AddMilliseconds(RandomElectionTimeoutMs));
-        _granted.Add(_options.Local.Id);
+        VoteForSelf();
     }
 
     private void BecomeCandidate()
     {
         Enter(RaftRole.Candidate, Epoch + 1, -1, _options.Local, _now.AddMilliseconds(RandomElectionTimeoutMs));
-        _granted.Add(_options.Local.Id);
+        VoteForSelf();
         Note($"Stands for election in epoch {Epoch} of the quorum");
     }
 
@@ -57,7 +58,13 @@ public sealed partial class RaftMachine
     private void BecomeCandidateAgain()
     {
         Enter(RaftRole.Candidate, Epoch, -1, _options.Local, _now.AddMilliseconds(RandomElectionTimeoutMs));
-        _granted.Add(_options.Local.Id);
+        VoteForSelf();
+    }
+
+    private void VoteForSelf()
+    {
+        if (IsVoter)
+            _granted.Add(_options.Local.Id);
     }
 
     private void BecomeFollower(int epoch, int leaderId, IReadOnlyList<RaftEndpoint> endpoints)
@@ -80,8 +87,8 @@ public sealed partial class RaftMachine
         // As in Kafka (KIP-853), the first leader of a dynamic quorum writes the voters, and so does a leader whose own entry changed.
         var writesVoters = history.KRaftVersion > 0
             && (history.VotersOffset == QuorumHistory.BeforeLog
-                || (_options.Endpoints.Count > 0 && history.Voters.Find(_options.Local.Id)!.DiffersFrom(Self)));
-        var voters = _options.Endpoints.Count > 0 ? history.Voters.With(Self) : history.Voters;
+                || (_options.Endpoints.Count > 0 && IsVoter && history.Voters.Find(_options.Local.Id)!.DiffersFrom(Self)));
+        var voters = _options.Endpoints.Count > 0 && IsVoter ? history.Voters.With(Self) : history.Voters;
         _effects.Log.Add(new RaftLogEffect.AppendEpochStart(
             _log.EndOffset,
             Epoch,
@@ -126,7 +133,7 @@ public sealed partial class RaftMachine
     {
         if (_isShuttingDown)
             return false;
-        if (IsVoter)
+        if (MayStand)
         {
             if (IsTimeUp || IsOnlyVoter)
             {
@@ -143,14 +150,14 @@ public sealed partial class RaftMachine
 
     private bool DriveProspective()
     {
-        if (_granted.Count >= History.Voters.Majority && IsVoter)
+        if (_granted.Count >= History.Voters.Majority && MayStand)
         {
             BecomeCandidate();
             return true;
         }
 
         var isRejected = IsRejected;
-        if (isRejected || IsTimeUp || !IsVoter)
+        if (isRejected || IsTimeUp || !MayStand)
         {
             // The known leader may still be alive: wait for it once more.
             if (LeaderId >= 0 && LeaderId != _options.Local.Id && LeaderEndpoints is { Count: > 0 } endpoints)
@@ -173,13 +180,13 @@ public sealed partial class RaftMachine
 
     private bool DriveCandidate()
     {
-        if (_granted.Count >= History.Voters.Majority && IsVoter)
+        if (_granted.Count >= History.Voters.Majority && MayStand)
         {
             BecomeLeader();
             return true;
         }
 
-        if (IsTimeUp || !IsVoter)
+        if (IsTimeUp || !MayStand)
         {
             BecomeProspective();
             return true;
@@ -224,7 +231,7 @@ public sealed partial class RaftMachine
     {
         if (_isShuttingDown)
             return false;
-        if (IsVoter)
+        if (MayStand)
         {
             if (IsTimeUp)
             {

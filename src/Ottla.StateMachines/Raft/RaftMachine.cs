@@ -99,6 +99,13 @@ public sealed partial class RaftMachine
     /// <summary>Whether this replica is a voter: its node and its directory are in the latest voter set of its log.</summary>
     public bool IsVoter => _options.CanBecomeVoter && History.Voters.Contains(_options.Local);
 
+    /// <summary>
+    /// Whether this replica may stand for election: it is a voter, or was one before records of its log that may not be committed. Only it
+    /// may have these records, and then nobody else can win: the others need the vote of this replica, whose log is longer. Its own vote
+    /// does not count where it is no voter.
+    /// </summary>
+    private bool MayStand => _options.CanBecomeVoter && History.IsVoterFrom(HighWatermark, _options.Local);
+
     private bool IsOnlyVoter => IsVoter && History.Voters.Voters.Count == 1;
 
     private IEnumerable<Voter> OtherVoters => History.Voters.Voters.Where(voter => !voter.Key.Names(_options.Local));
@@ -183,7 +190,7 @@ public sealed partial class RaftMachine
             // Also after it stood in this epoch and lost: a candidate with a record of its own epoch would be refused as invalid.
             BecomeFollower(Epoch, LeaderId, endpoints);
         }
-        else if (LeaderId < 0 && Voted?.Names(_options.Local) == true && IsVoter && _log.End.Epoch < Epoch)
+        else if (LeaderId < 0 && Voted?.Names(_options.Local) == true && MayStand && _log.End.Epoch < Epoch)
         {
             BecomeCandidateAgain();
         }

@@ -49,7 +49,7 @@ internal sealed class QuorumInvariants(QuorumWorld world)
         if (saved.LeaderId >= 0)
             NoteLeader(node, saved.Epoch, saved.LeaderId);
         if (machine.Role is RaftRole.Prospective or RaftRole.Candidate)
-            Demand(IsMember(node), node, "to be a voter by its own log, as it stands for election"); // Q10
+            Demand(MayStand(node), node, "to be a voter by its own log, as it stands for election"); // Q10
         if (machine.Role == RaftRole.Leader)
             NoteLeading(node);
     }
@@ -167,6 +167,10 @@ internal sealed class QuorumInvariants(QuorumWorld world)
     }
 
     private static bool IsMember(SimulatedReplica node) => node.IsController && node.Disk.History().Voters.Contains(node.Disk.Key);
+
+    /// <summary>Whether a node may stand for election: it is a voter, or was one before records that may not be committed.</summary>
+    private static bool MayStand(SimulatedReplica node) =>
+        node.IsController && node.Disk.History().IsVoterFrom(node.Machine!.HighWatermark, node.Disk.Key);
 
     private static bool SameVoters(VoterSet one, VoterSet other) =>
         one.Voters.Count == other.Voters.Count && one.Voters.Zip(other.Voters).All(pair => !pair.First.DiffersFrom(pair.Second));

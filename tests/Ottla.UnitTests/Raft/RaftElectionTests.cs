@@ -82,6 +82,24 @@ public sealed class RaftElectionTests
         Assert.DoesNotContain(node.Sends, send => send.Request is VoteCall);
     }
 
+    /// <summary>
+    /// Node 2 needs the vote of node 1, whose log is longer. So node 1 has to stand, though the end of its log makes it no voter.
+    /// </summary>
+    [Fact]
+    public void A_voter_whose_removal_is_not_committed_stands_without_a_vote_of_its_own()
+    {
+        var history = Dynamic(1, 2).WithVoters(5, new VoterSet([VoterOf(2)]));
+        var node = new MachineUnderTest(Options(1), ElectionState.None, Log((1, 0), (0, 7)), history);
+        node.Advance(5000);
+        Assert.Equal(RaftRole.Prospective, node.Machine.Role);
+        node.Elect();
+        Assert.Equal(RaftRole.Leader, node.Machine.Role);
+        Assert.False(node.Machine.IsVoter);
+        node.FetchFrom(2, node.Machine.Log.EndOffset, node.Machine.Epoch);
+        Assert.Equal(RaftRole.Resigned, node.Machine.Role); // the removal is committed
+        Assert.Equal(Key(2), Assert.Single(node.Machine.History.Voters.Voters).Key);
+    }
+
     [Fact]
     public void A_pre_vote_is_refused_while_the_leader_answers_and_changes_nothing()
     {
@@ -213,6 +231,17 @@ public sealed class RaftElectionTests
         }
 
         Assert.Equal((RaftRole.Prospective, 2), (node.Machine.Role, node.Machine.Epoch));
+    }
+
+    [Fact]
+    public void A_follower_whose_leader_has_ended_keeps_its_turn_when_the_one_before_has_a_shorter_log_and_loses()
+    {
+        var node = new MachineUnderTest(Options(1), new ElectionState(2, 2, null), Log((2, 0), (0, 7)), Static(1, 2, 3));
+        node.Step(new RaftEvent.ProcessEnded(2));
+        Assert.False(node.Ask<VoteReply>(new VoteCall(3, Key(3), Key(1), new LogPosition(5, 2), IsPreVote: false)).IsGranted);
+        Assert.Equal((RaftRole.Unattached, 3), (node.Machine.Role, node.Machine.Epoch));
+        node.Advance(100);
+        Assert.Equal((RaftRole.Prospective, 3), (node.Machine.Role, node.Machine.Epoch));
     }
 
     [Fact]
