@@ -118,19 +118,22 @@ internal sealed unsafe class EpollLoop
     /// </summary>
     public void EndTurn(IEpollTurn next) => _turns.Enqueue(next);
 
-    /// <summary>Waits for events and handles them, as long as <paramref name="thread"/> owns the loop.</summary>
+    /// <summary>
+    /// Waits for events and handles them, as long as <paramref name="thread"/> owns the loop. What they wake comes after them: a follower's
+    /// waiting fetch then gets the batches of several producers in one answer.
+    /// </summary>
     public void Serve(EpollThread thread)
     {
         while (ReferenceEquals(thread.Loop, this))
         {
-            if (_deferred.TryDequeue(out var work))
-            {
-                work.Execute();
-            }
-            else if (_next < _count)
+            if (_next < _count && _deferred.Count <= DeferredMax / 2)
             {
                 var index = _next++;
                 Find(_events.Data(index))?.OnEvents(_events.Interest(index));
+            }
+            else if (_deferred.TryDequeue(out var work))
+            {
+                work.Execute();
             }
             else if (_turnsLeft > 0)
             {
