@@ -1,7 +1,6 @@
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Groups;
 
 namespace Ottla.Simulator.Clients;
 

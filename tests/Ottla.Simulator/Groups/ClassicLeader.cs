@@ -1,6 +1,6 @@
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Groups;

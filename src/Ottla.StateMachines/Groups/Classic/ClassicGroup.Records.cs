@@ -1,4 +1,5 @@
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Coordinators;
 

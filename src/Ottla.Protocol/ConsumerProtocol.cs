@@ -1,8 +1,7 @@
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
 
-namespace Ottla.StateMachines.Groups;
+namespace Ottla.Protocol;
 
 /// <summary>
 /// The embedded protocol of classic consumers: the content of the bytes that the coordinator passes on between members, after a version.
