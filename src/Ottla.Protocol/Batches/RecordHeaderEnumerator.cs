@@ -21,7 +21,8 @@ public ref struct RecordHeaderEnumerator
     private readonly ReadOnlySpan<byte> _headers;
     private int _position;
 
-    internal RecordHeaderEnumerator(ReadOnlySpan<byte> headers) => _headers = headers;
+    /// <summary>Starts before the first header of a record that was checked.</summary>
+    public RecordHeaderEnumerator(ReadOnlySpan<byte> headers) => _headers = headers;
 
     /// <summary>The current header.</summary>
     public RecordHeaderView Current { get; private set; }

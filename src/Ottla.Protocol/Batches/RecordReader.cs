@@ -227,7 +227,7 @@ public ref struct RecordReader : IDisposable
     private static int SizeOfRecord(int bodySize) => (int)Math.Min(int.MaxValue, (long)bodySize + Varint.SizeOf(bodySize));
 
     /// <summary>Checks a record and finds its fields.</summary>
-    private static void Walk(ReadOnlySpan<byte> body, out RecordFields fields)
+    internal static void Walk(ReadOnlySpan<byte> body, out RecordFields fields)
     {
         fields = default;
         if (body.IsEmpty)
@@ -310,7 +310,7 @@ public ref struct RecordReader : IDisposable
     /// <summary>
     /// The fields of a record except its contents, and the positions of the contents. It is filled field by field and never copied.
     /// </summary>
-    private struct RecordFields
+    internal struct RecordFields
     {
         public long TimestampDelta;
         public int OffsetDelta;

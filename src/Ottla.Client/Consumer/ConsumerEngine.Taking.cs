@@ -1,0 +1,253 @@
+using Ottla.Client.Consumers.Fetching;
+using Ottla.Client.Consumers.Membership;
+using Ottla.Kernel;
+using Ottla.Protocol.Batches;
+
+namespace Ottla.Client.Consumers;
+
+/// <summary>A record as it was fetched, for the application.</summary>
+/// <param name="Partition">Where it comes from.</param>
+/// <param name="Offset">Its offset.</param>
+/// <param name="LeaderEpoch">The epoch of the leader that wrote it.</param>
+/// <param name="TimestampMs">Its timestamp.</param>
+/// <param name="TimestampType">Whose it is.</param>
+/// <param name="Key">Its key.</param>
+/// <param name="HasKey">Whether it has one.</param>
+/// <param name="Value">Its value.</param>
+/// <param name="HasValue">Whether it has one.</param>
+/// <param name="Headers">Its headers.</param>
+internal readonly record struct TakenRecord(
+    ConsumedPartition Partition, long Offset, int LeaderEpoch, long TimestampMs, TimestampType TimestampType, ReadOnlyMemory<byte> Key,
+    bool HasKey, ReadOnlyMemory<byte> Value, bool HasValue, ConsumedHeaders Headers);
+
+/// <summary>What the application does: it takes records, and is called back in between.</summary>
+internal sealed partial class ConsumerEngine
+{
+    // Guarded by _lock.
+    private readonly Queue<ConsumedPartition> _ready = new();
+    private ConsumedPartition? _current;
+    private ConsumedPartition? _taken;
+    private CommitOffset _takenNext;
+    private long _takenAt;
+    private bool _hasTaken;
+    private bool _isWaiting;
+    private bool _isUnchosen;
+
+    /// <summary>Takes the next record if one is at hand, and nothing is more urgent. What was taken before counts as processed.</summary>
+    /// <param name="record">The record.</param>
+    /// <param name="only">The partition to take from; null for any.</param>
+    /// <exception cref="UnreadableRecordException">The record cannot be read.</exception>
+    /// <exception cref="ObjectDisposedException">The consumer is closed.</exception>
+    public bool TryTake(out TakenRecord record, ConsumedPartition? only = null)
+    {
+        lock (_lock)
+        {
+            ThrowIfClosed();
+            record = default;
+            if (only is null)
+                StoreTaken();
+            if (_failure is not null || _callback is not null || _membership is { WaitsForPoll: true })
+                return false;
+            return only is null ? TryTakeNext(out record) : _current == only && TryTakeFrom(only, out record);
+        }
+    }
+
+    /// <summary>Waits until a record may be at hand; calls the application back meanwhile.</summary>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <param name="callbacks">Ends a call back, too.</param>
+    /// <exception cref="KafkaException">Something failed that the application has to know.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    /// <exception cref="ObjectDisposedException">The consumer is closed.</exception>
+    public async ValueTask WaitAsync(CancellationToken cancellation, CancellationToken callbacks)
+    {
+        BeginPoll();
+        try
+        {
+            while (true)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                Task waiting;
+                MembershipAction? callback = null;
+                lock (_lock)
+                {
+                    ThrowIfClosed();
+                    ThrowFailure();
+                    if (_callback is not null && !_isCalledBack)
+                    {
+                        callback = _callback;
+                        _isCalledBack = true;
+                    }
+                    else if (_callback is null && HasReady())
+                    {
+                        return;
+                    }
+
+                    waiting = (_waiter ??= NewWaiter()).Task;
+                    if (callback is null)
+                        Wake();
+                }
+
+                if (callback is null)
+                    await waiting.UntilCanceled(cancellation);
+                else
+                    await CallBackAsync(callback, callbacks);
+            }
+        }
+        finally
+        {
+            EndPoll();
+        }
+    }
+
+    /// <summary>The record cannot be deserialized: the position goes back to it.</summary>
+    public void PutBack(in TakenRecord record)
+    {
+        lock (_lock)
+        {
+            if (!record.Partition.IsGone)
+                record.Partition.Seek(record.Offset, -1);
+            if (_taken == record.Partition)
+                _taken = null;
+            Wake();
+        }
+    }
+
+    private static TaskCompletionSource NewWaiter() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private void BeginPoll()
+    {
+        lock (_lock)
+        {
+            ThrowIfClosed();
+            if (_isWaiting)
+                throw new InvalidOperationException("Another call waits for records of this consumer. One at a time may.");
+            if (_membership is null && _partitions.Count == 0 && !_isManual)
+                throw new InvalidOperationException("The consumer has no topics: subscribe to some, or assign partitions, before.");
+            _isWaiting = true;
+            StoreTaken();
+            _membership?.OnPollBegun(Instant.Now(_time));
+        }
+    }
+
+    private void EndPoll()
+    {
+        lock (_lock)
+        {
+            _isWaiting = false;
+            _hasTaken = false;
+            _membership?.OnPollEnded(Instant.Now(_time));
+            _signal.Set(); // the time in which the application has to come back begins
+        }
+    }
+
+    private void ThrowFailure()
+    {
+        if (_failure is { } failure)
+        {
+            _failure = null;
+            throw failure;
+        }
+
+        if (!_isUnchosen)
+            return;
+        var unchosen = _partitions.Values.FirstOrDefault(partition => partition.Need == PositionNeed.Choice);
+        if (unchosen is null)
+            _isUnchosen = false;
+        else
+            throw unchosen.Refusal!;
+    }
+
+    /// <summary>Counts the record that was taken last as processed. Called under the lock.</summary>
+    private void StoreTaken()
+    {
+        if (_taken is not { } taken)
+            return;
+        _taken = null;
+        if (!_options.EnableAutoCommit || taken.IsGone)
+            return;
+        taken.Stored = _takenNext;
+        if (_autoCommitAt is null)
+            _signal.Set(); // the time until the next commit begins
+    }
+
+    private bool HasReady()
+    {
+        if (_current is { IsGone: false, HasRecords: true })
+            return true;
+        while (_ready.TryPeek(out var next))
+        {
+            if (next is { IsGone: false, HasRecords: true })
+                return true;
+            _ready.Dequeue();
+            next.IsQueued = false; // it comes back with its next records, or when it is resumed
+        }
+
+        return false;
+    }
+
+    private bool TryTakeNext(out TakenRecord record)
+    {
+        while (HasReady())
+        {
+            if (_current is { IsGone: false, HasRecords: true } current)
+            {
+                if (TryTakeFrom(current, out record))
+                    return true;
+                _current = null;
+                EnqueueReady(current); // others' turn comes first
+            }
+            else
+            {
+                _current = _ready.Dequeue();
+                _current.IsQueued = false;
+            }
+        }
+
+        record = default;
+        return false;
+    }
+
+    private bool TryTakeFrom(ConsumedPartition partition, out TakenRecord record)
+    {
+        record = default;
+        if (partition.IsGone || !partition.HasRecords)
+            return false;
+        bool isThere;
+        FetchedRecords source;
+        try
+        {
+            isThere = partition.TryTake(out source);
+        }
+        catch (CorruptRecordException e)
+        {
+            throw new UnreadableRecordException(
+                e.ErrorCode, partition.Partition, partition.Position,
+                $"A record of {partition.Partition} at or after offset {partition.Position} cannot be read: {e.Message}", e);
+        }
+
+        if (!isThere)
+        {
+            _signal.Set(); // there is room for more
+            return false;
+        }
+
+        var read = source.Current;
+        record = new TakenRecord(
+            partition, read.Offset, source.CurrentEpoch, read.Timestamp, source.TimestampType, read.Key, read.HasKey, read.Value,
+            read.HasValue, new ConsumedHeaders(read.RawHeaders, read.HeaderCount));
+        _taken = partition;
+        _takenNext = new CommitOffset(read.Offset + 1, source.CurrentEpoch);
+        _takenAt = _time.GetTimestamp();
+        _hasTaken = true;
+        return true;
+    }
+
+    /// <summary>Puts a partition into the queue of those with records. Called under the lock.</summary>
+    private void EnqueueReady(ConsumedPartition partition)
+    {
+        if (partition.IsQueued || partition.IsGone || !partition.HasRecords)
+            return;
+        partition.IsQueued = true;
+        _ready.Enqueue(partition);
+    }
+}

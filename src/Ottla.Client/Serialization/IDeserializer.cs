@@ -1,0 +1,16 @@
+namespace Ottla.Client;
+
+/// <summary>Makes keys or values of bytes. Thread-safe; it does not wait.</summary>
+/// <typeparam name="T">The type of keys or values. Null is not deserialized: it becomes the default of the type.</typeparam>
+public interface IDeserializer<out T>
+{
+    /// <summary>Makes a value of bytes.</summary>
+    /// <param name="data">The bytes. They do not change, and may be kept; that keeps the rest of their batch, too.</param>
+    /// <param name="context">Where they come from.</param>
+    T Deserialize(ReadOnlyMemory<byte> data, SerializationContext context);
+}
+
+/// <summary>What is serialized for whom.</summary>
+/// <param name="Topic">The topic of the record.</param>
+/// <param name="IsKey">Whether it is the record's key; otherwise its value.</param>
+public readonly record struct SerializationContext(string Topic, bool IsKey);
