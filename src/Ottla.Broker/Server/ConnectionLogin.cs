@@ -136,7 +136,7 @@ internal sealed class ConnectionLogin(
     {
         var (context, body) = Open(api, frame, version);
         var answer = OnMessage(ReadMessage(body, version), now);
-        if (answer.LogReason is not null)
+        if (answer.HasFailed)
             await DelayAsync();
         Answer(api, context, new SaslAuthenticateResponse
         {
@@ -145,14 +145,14 @@ internal sealed class ConnectionLogin(
             AuthBytes = answer.Response,
             SessionLifetimeMs = answer.SessionLifetimeMs,
         });
-        return answer.LogReason is null ? LoginOutcome.Answered : LoginOutcome.End;
+        return answer.HasFailed ? LoginOutcome.End : LoginOutcome.Answered;
     }
 
     /// <summary>A message as clients before KIP-152 send it: the frame is the message, and so is the answer.</summary>
     private async ValueTask<LoginOutcome> TakeRawAsync(Memory<byte> frame, Instant now)
     {
         var answer = OnMessage(frame.Span, now);
-        if (answer.LogReason is not null)
+        if (answer.HasFailed)
         {
             await DelayAsync();
             return LoginOutcome.End;

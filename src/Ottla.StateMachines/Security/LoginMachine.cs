@@ -51,9 +51,13 @@ public enum LoginMove
 /// <param name="Response">The mechanism's answer.</param>
 /// <param name="SessionLifetimeMs">How long the session lasts; 0 when it has no end, or the login goes on.</param>
 /// <param name="Identity">Who logged in with this message; null otherwise.</param>
-/// <param name="LogReason">Why the login failed; null when it did not. The connection is closed then.</param>
+/// <param name="LogReason">Why the login failed, or is going to, for the log; null when there is nothing to log.</param>
 public readonly record struct LoginAnswer(
-    ErrorCode Error, string? ErrorMessage, byte[] Response, long SessionLifetimeMs, SaslIdentity? Identity, string? LogReason);
+    ErrorCode Error, string? ErrorMessage, byte[] Response, long SessionLifetimeMs, SaslIdentity? Identity, string? LogReason)
+{
+    /// <summary>Whether the login failed: the connection is closed after the answer.</summary>
+    public bool HasFailed => Error != ErrorCode.None;
+}
 
 /// <summary>
 /// The login of one connection, from its first request to its end: which requests are served when, and what they are answered (KIP-43,
@@ -162,7 +166,7 @@ public sealed class LoginMachine(ISaslMechanisms mechanisms)
         if (step.Failure is { } failure)
             return Fail(failure.ClientMessage ?? NeutralMessage, failure.LogReason);
         if (step.Identity is not { } identity)
-            return new LoginAnswer(ErrorCode.None, null, step.Response, 0, null, null);
+            return new LoginAnswer(ErrorCode.None, null, step.Response, 0, null, step.ComingFailure);
         if (_identity is { } before && before.Name != identity.Name)
         {
             return Fail(
@@ -211,7 +215,7 @@ public sealed class LoginMachine(ISaslMechanisms mechanisms)
         return lifetimeMs ?? 0;
     }
 
-    private LoginAnswer Fail(string clientMessage, string logReason)
+    private LoginAnswer Fail(string clientMessage, string? logReason)
     {
         _phase = Phase.Ended;
         _server = null;

@@ -25,21 +25,24 @@ public interface ITokenValidator
 }
 
 /// <summary>OAUTHBEARER (RFC 7628, KIP-255).</summary>
-/// <remarks>A refused token gets a JSON text; the client answers it with one byte, and only then the login fails.</remarks>
+/// <remarks>
+/// A refused token gets a JSON text; the client answers it with one byte, and only then the login fails. Some clients close the connection
+/// instead, so the reason goes to the log when the token is judged.
+/// </remarks>
 public sealed class OAuthBearerServer(ITokenValidator tokens) : SaslServer
 {
     private const string InvalidToken = "{\"status\":\"invalid_token\"}";
 
-    private string? _refusal;
+    private bool _isRefused;
 
     /// <inheritdoc/>
     public override SaslStep Evaluate(ReadOnlySpan<byte> message, Instant now)
     {
-        if (_refusal is not null)
+        if (_isRefused)
         {
             return message.SequenceEqual(OAuthBearerClientFirst.EndOfExchange)
-                ? SaslStep.Refuse(InvalidToken, _refusal)
-                : SaslStep.Refuse($"{_refusal}; and the client's last message is malformed");
+                ? SaslStep.RefuseAsAnnounced(InvalidToken)
+                : SaslStep.Refuse("the token is refused, and the client's last message is malformed");
         }
 
         OAuthBearerClientFirst first;
@@ -55,8 +58,8 @@ public sealed class OAuthBearerServer(ITokenValidator tokens) : SaslServer
         var verdict = tokens.Validate(first.Token, now);
         if (verdict.PrincipalName is not { } name)
         {
-            _refusal = $"the token is refused: {verdict.Refusal}";
-            return SaslStep.Continue(Encoding.ASCII.GetBytes(InvalidToken));
+            _isRefused = true;
+            return SaslStep.AskToConfirm(Encoding.ASCII.GetBytes(InvalidToken), $"the token is refused: {verdict.Refusal}");
         }
 
         // The authorization id of another user would let a client act as that user (CVE-2017-12610).

@@ -10,8 +10,8 @@ public sealed record SaslIdentity(string Name, bool IsTokenAuthenticated, Instan
 
 /// <summary>Why a login failed.</summary>
 /// <param name="ClientMessage">What the client is told; null for the one text that says nothing about users.</param>
-/// <param name="LogReason">What the log says. It has no secret.</param>
-public sealed record SaslFailure(string? ClientMessage, string LogReason);
+/// <param name="LogReason">What the log says. It has no secret. Null when an earlier step said it.</param>
+public sealed record SaslFailure(string? ClientMessage, string? LogReason);
 
 /// <summary>What a mechanism makes of a client's message: an answer, and perhaps the end of the login.</summary>
 /// <param name="Response">The answer's bytes.</param>
@@ -19,8 +19,16 @@ public sealed record SaslFailure(string? ClientMessage, string LogReason);
 /// <param name="Failure">Why it failed; null when it did not.</param>
 public readonly record struct SaslStep(byte[] Response, SaslIdentity? Identity, SaslFailure? Failure)
 {
+    /// <summary>
+    /// Why the login is going to fail, for the log, when the client first has to confirm it: it may leave without. Null otherwise.
+    /// </summary>
+    public string? ComingFailure { get; private init; }
+
     /// <summary>The client has to say more.</summary>
     public static SaslStep Continue(byte[] response) => new(response, null, null);
+
+    /// <summary>The client is refused, and has to confirm that before it is told.</summary>
+    public static SaslStep AskToConfirm(byte[] response, string logReason) => new(response, null, null) { ComingFailure = logReason };
 
     /// <summary>The client is who it says.</summary>
     public static SaslStep Success(byte[] response, SaslIdentity identity) => new(response, identity, null);
@@ -30,6 +38,9 @@ public readonly record struct SaslStep(byte[] Response, SaslIdentity? Identity, 
 
     /// <summary>The login failed, and the client is told why.</summary>
     public static SaslStep Refuse(string clientMessage, string logReason) => new([], null, new SaslFailure(clientMessage, logReason));
+
+    /// <summary>The client has confirmed a failure, whose reason the log has: it is told now.</summary>
+    public static SaslStep RefuseAsAnnounced(string clientMessage) => new([], null, new SaslFailure(clientMessage, LogReason: null));
 }
 
 /// <summary>The server's side of one login by one mechanism. Pure: no socket, no clock. Used for one login.</summary>

@@ -123,7 +123,17 @@ public sealed class TokenTests : IDisposable
         var first = server.Evaluate(new OAuthBearerClientFirst("", "a.b.c").ToBytes(), new Instant(Now * 1000));
         Assert.Equal("{\"status\":\"invalid_token\"}", Encoding.ASCII.GetString(first.Response));
         Assert.Null(first.Failure);
-        Assert.Equal("{\"status\":\"invalid_token\"}", server.Evaluate([1], new Instant(Now * 1000)).Failure!.ClientMessage);
+        var last = server.Evaluate([1], new Instant(Now * 1000));
+        Assert.Equal("{\"status\":\"invalid_token\"}", last.Failure!.ClientMessage);
+    }
+
+    [Fact]
+    public void Why_a_token_is_refused_is_logged_once_and_also_when_the_client_says_no_more()
+    {
+        var server = new OAuthBearerServer(Validator());
+        var first = server.Evaluate(new OAuthBearerClientFirst("", "a.b.c").ToBytes(), new Instant(Now * 1000));
+        Assert.Equal("the token is refused: it is malformed", first.ComingFailure);
+        Assert.Null(server.Evaluate([1], new Instant(Now * 1000)).Failure!.LogReason);
     }
 
     [Theory]
