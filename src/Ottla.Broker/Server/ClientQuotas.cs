@@ -30,6 +30,7 @@ public sealed class ClientQuotas(int samples, long sampleMs, int mutationSamples
     private readonly long _startedAt = time.GetTimestamp();
     private volatile QuotaTables _tables = QuotaTables.Empty;
     private int _sweepAt = UsesBeforeSweep;
+    private int _sweepAddressesAt = UsesBeforeSweep;
 
     /// <inheritdoc/>
     public string Name => "client quotas";
@@ -79,8 +80,7 @@ public sealed class ClientQuotas(int samples, long sampleMs, int mutationSamples
         var tables = _tables;
         if (!tables.HasOfAddresses || tables.FindOfAddress(TextOf(address)) is not { } limit)
             return 0;
-        if (_addresses.Count >= UsesBeforeSweep)
-            Forget(_addresses);
+        ForgetAbove(ref _sweepAddressesAt, _addresses);
         var use = _addresses.GetOrAdd(address, _ => new QuotaUse(QuotaKind.Request, samples, sampleMs));
         var waitMs = use.Record(1, limit, NowMs());
         if (waitMs > 0)
@@ -96,7 +96,8 @@ public sealed class ClientQuotas(int samples, long sampleMs, int mutationSamples
         var clientId = context.ClientId ?? "";
         var tables = _tables;
         if (connection.Quotas is { } known && ReferenceEquals(known.Tables, tables)
-            && ReferenceEquals(known.Principal, connection.Principal) && known.ClientId == clientId)
+            && ReferenceEquals(known.Principal, connection.Principal) && known.ClientId == clientId
+            && known[kind] is not { Use.IsForgotten: true })
             return known[kind];
         var user = connection.Principal.Name;
         connection.Quotas = known = new ConnectionQuotas(
@@ -113,12 +114,7 @@ public sealed class ClientQuotas(int samples, long sampleMs, int mutationSamples
     {
         if (_uses.TryGetValue((kind, share), out var known))
             return known;
-        if (_uses.Count >= Volatile.Read(ref _sweepAt))
-        {
-            Forget(_uses);
-            Volatile.Write(ref _sweepAt, Math.Max(UsesBeforeSweep, 2 * _uses.Count)); // so that a flood of ids does not sweep each time
-        }
-
+        ForgetAbove(ref _sweepAt, _uses);
         return _uses.GetOrAdd((kind, share), static (key, quotas) => quotas.NewUse(key.Kind), this);
     }
 
@@ -126,15 +122,20 @@ public sealed class ClientQuotas(int samples, long sampleMs, int mutationSamples
         ? new QuotaUse(kind, mutationSamples, mutationSampleMs)
         : new QuotaUse(kind, samples, sampleMs);
 
-    private void Forget<TKey>(ConcurrentDictionary<TKey, QuotaUse> uses)
+    /// <summary>Removes what counts no more, when there are as many uses as a limit says.</summary>
+    private void ForgetAbove<TKey>(ref int limit, ConcurrentDictionary<TKey, QuotaUse> uses)
         where TKey : notnull
     {
+        if (uses.Count < Volatile.Read(ref limit))
+            return;
         var now = NowMs();
         foreach (var (key, use) in uses)
         {
-            if (use.IsForgotten(now))
+            if (use.TryForget(now))
                 uses.TryRemove(key, out _);
         }
+
+        Volatile.Write(ref limit, Math.Max(UsesBeforeSweep, 2 * uses.Count)); // so that a flood of ids does not sweep each time
     }
 
     private long NowMs() => (long)time.GetElapsedTime(_startedAt).TotalMilliseconds;

@@ -4,8 +4,8 @@ namespace Ottla.StateMachines.Quotas;
 /// What those who share a quota have used lately: a rate, or the credit of a token bucket. Any thread may use it; it is locked briefly.
 /// </summary>
 /// <remarks>
-/// It keeps no limit: a quota that changes bounds what was used before the change too. It need not be kept longer than
-/// <see cref="IsForgotten"/> says: a new one is the same then.
+/// It keeps no limit: a quota that changes bounds what was used before the change too. Once nothing counts any more it may be forgotten
+/// (<see cref="TryForget"/>): a new one takes its place, and whoever still has it looks for that.
 /// </remarks>
 /// <param name="kind">The kind of the quota.</param>
 /// <param name="samples">How many samples a rate has: <c>quota.window.num</c>.</param>
@@ -16,6 +16,10 @@ public sealed class QuotaUse(QuotaKind kind, int samples, long sampleMs)
     private readonly SampledRate _rate = new();
     private double _credit = double.PositiveInfinity;
     private long _lastMs;
+    private volatile bool _isForgotten;
+
+    /// <summary>Whether another one has taken its place.</summary>
+    public bool IsForgotten => _isForgotten;
 
     /// <summary>Counts what is used, also beyond the limit.</summary>
     /// <returns>How long the client must wait until the rate is at the limit again, in milliseconds.</returns>
@@ -64,13 +68,14 @@ public sealed class QuotaUse(QuotaKind kind, int samples, long sampleMs)
         }
     }
 
-    /// <summary>Whether nothing that was used counts any more.</summary>
-    public bool IsForgotten(long nowMs)
+    /// <summary>Forgets what was used, if none of it counts any more.</summary>
+    public bool TryForget(long nowMs)
     {
         lock (_lock)
         {
             // A bucket that is below zero needs its time; the limit is not known here, so it is given an hour as in Kafka.
-            return nowMs - _lastMs > (kind == QuotaKind.ControllerMutation ? 3_600_000 : (samples + 1) * sampleMs);
+            _isForgotten = nowMs - _lastMs > (kind == QuotaKind.ControllerMutation ? 3_600_000 : (samples + 1) * sampleMs);
+            return _isForgotten;
         }
     }
 

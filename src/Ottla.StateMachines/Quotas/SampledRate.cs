@@ -3,7 +3,7 @@ namespace Ottla.StateMachines.Quotas;
 /// <summary>A rate per second over a sliding window of samples, as Kafka's quotas measure it. Not thread-safe.</summary>
 /// <remarks>
 /// All samples except the current one count in full, even those before the first value. So a rate starts low, and a first burst of as many
-/// values as the whole window allows passes at once.
+/// values as the whole window allows passes at once. A sample that began before the window counts as long as its last value is in it.
 /// </remarks>
 public sealed class SampledRate
 {
@@ -26,6 +26,7 @@ public sealed class SampledRate
         if (_last is null || nowMs - _last.StartMs >= sampleMs)
             _samples.Enqueue(_last = new Sample(nowMs));
         _last.Value += value;
+        _last.LastMs = nowMs;
         _sum += value;
     }
 
@@ -53,18 +54,22 @@ public sealed class SampledRate
 
     private void Purge(long nowMs)
     {
-        while (_samples.TryPeek(out var oldest) && nowMs - oldest.StartMs >= _count * _sampleMs)
+        while (_samples.TryPeek(out var oldest) && nowMs - oldest.LastMs >= _count * _sampleMs)
         {
             _sum -= oldest.Value;
             _samples.Dequeue();
-            if (_samples.Count == 0)
-                _last = null;
+            if (_samples.Count > 0)
+                continue;
+            _last = null;
+            _sum = 0; // without what rounding has left of fractions
         }
     }
 
     private sealed class Sample(long startMs)
     {
-        public long StartMs => startMs;
+        public long StartMs { get; } = startMs;
+
+        public long LastMs { get; set; } = startMs;
 
         public double Value { get; set; }
     }

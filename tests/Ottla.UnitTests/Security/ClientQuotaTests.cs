@@ -182,6 +182,37 @@ public sealed class ClientQuotaTests
         Assert.InRange(quotas.UseCount, 1, 2_000);
     }
 
+    [Fact]
+    public void Connections_of_one_client_share_their_quota_also_after_it_was_forgotten()
+    {
+        var clock = new TestClock();
+        var quotas = new ClientQuotas(11, 1_000, 11, 1_000, clock);
+        quotas.Publish(DeltaOf(("client-id", null, "producer_byte_rate", 1_000)));
+        var (first, second) = (NewConnection(), NewConnection());
+        Assert.Equal(0, Record("shared", first, 1));
+        clock.AdvanceMs(13_000);
+        for (var i = 0; i < 1_000; i++)
+            Record($"other-{i}", NewConnection(), 1);
+        Assert.Equal(0, Record("shared", second, 10_000));
+        Assert.Equal(1_000, Record("shared", first, 1_000));
+
+        int Record(string clientId, ConnectionInfo connection, double bytes) =>
+            quotas.Record(new RequestContext(ApiKey.Produce, 9, 1, clientId, connection), QuotaKind.Produce, bytes);
+    }
+
+    /// <summary>As in Kafka: what came late in a sample counts until it has left the window itself.</summary>
+    [Fact]
+    public void A_sample_counts_until_its_last_value_leaves_the_window()
+    {
+        var rate = new SampledRate();
+        rate.Record(1, 0, samples: 11, sampleMs: 1_000);
+        rate.Record(20_000, 900, samples: 11, sampleMs: 1_000);
+        Assert.Equal(8_501, rate.WaitMs(1_000, 11_500, int.MaxValue));
+        Assert.Equal(0, rate.WaitMs(1_000, 11_900, int.MaxValue));
+    }
+
+    private static ConnectionInfo NewConnection() => new("PLAINTEXT", IPAddress.Loopback, _ => { }, default, default);
+
     private static MetadataDelta DeltaOf((string Type, string? Name, string Key, double Value) quota) =>
         MetadataImage.Empty.ApplyWithDelta(
             [new(new ClientQuotaRecord
