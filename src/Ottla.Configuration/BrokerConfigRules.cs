@@ -136,6 +136,22 @@ internal static class BrokerConfigRules
                 "sasl.mechanism.inter.broker.protocol must be included in sasl.enabled.mechanisms when SASL is used for inter-broker "
                 + "communication");
         }
+
+        CheckEarlyListeners(config);
+    }
+
+    private static void CheckEarlyListeners(BrokerConfig config)
+    {
+        var names = config.Listeners.Select(listener => listener.Name).Concat(config.ControllerListenerNames).ToList();
+        if (config.Get("early.start.listeners") is not { IsNull: false } early)
+            return;
+        foreach (var name in early.AsList.Where(name => name.Length > 0))
+        {
+            Require(
+                names.Contains(name, StringComparer.OrdinalIgnoreCase),
+                $"early.start.listeners contains listener {name.ToUpperInvariant()}, but this is not contained in listeners or "
+                    + ControllerNames);
+        }
     }
 
     private static void CheckControllerListeners(BrokerConfig config)

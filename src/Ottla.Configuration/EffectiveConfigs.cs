@@ -24,7 +24,7 @@ public static class EffectiveConfigs
 
             // Listeners, connections, requests.
             "listeners", "advertised.listeners", "listener.security.protocol.map", "inter.broker.listener.name",
-            "authorizer.class.name", "delegation.token.secret.key", "delegation.token.max.lifetime.ms",
+            "authorizer.class.name", "early.start.listeners", "delegation.token.secret.key", "delegation.token.max.lifetime.ms",
             "delegation.token.expiry.time.ms", "delegation.token.expiry.check.interval.ms",
             "controller.quota.window.num", "controller.quota.window.size.seconds",
             "security.inter.broker.protocol", "socket.send.buffer.bytes", "socket.receive.buffer.bytes", "socket.request.max.bytes",

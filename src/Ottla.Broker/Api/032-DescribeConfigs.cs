@@ -17,8 +17,9 @@ namespace Ottla.Broker.Api;
 /// </summary>
 /// <remarks>
 /// A resource that the request names more than once has one answer, where Kafka repeats it: a request of 73 KB would ask for 700 MB. The
-/// answer never has passwords. Errors per resource: TOPIC_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED,
-/// UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker, or an unknown resource type), INVALID_CONFIG.
+/// answer never has passwords. As in Kafka, what the client may not see stands behind what it may. Errors per resource:
+/// TOPIC_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION,
+/// INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker, or an unknown resource type), INVALID_CONFIG.
 /// </remarks>
 internal sealed class DescribeConfigsHandler(
     ClusterView cluster, Func<BrokerConfig> config, LeveledLoggers loggers, Authorizer authorizer)
@@ -36,11 +37,19 @@ internal sealed class DescribeConfigsHandler(
         var image = cluster.Image;
         var resources = request.Resources.DistinctBy(
             resource => (resource.ResourceType, resource.ResourceName, string.Join('\n', resource.ConfigurationKeys ?? [])));
-        var results = Array.Find(request.Resources, resource => !IsKnown(resource)) is { } unknown
-            ? resources.Select(resource =>
-                    Refuse(resource, ErrorCode.InvalidRequest, $"Unexpected resource type UNKNOWN for resource {unknown.ResourceName}"))
-            : resources.Select(resource => Refusal(context, resource) ?? Describe(image, resource, request));
-        return ValueTask.FromResult<DescribeConfigsResponse?>(new DescribeConfigsResponse { Results = [.. results] });
+        if (Array.Find(request.Resources, resource => !IsKnown(resource)) is { } unknown)
+        {
+            return Answer(resources.Select(resource =>
+                Refuse(resource, ErrorCode.InvalidRequest, $"Unexpected resource type UNKNOWN for resource {unknown.ResourceName}")));
+        }
+
+        var judged = resources.Select(resource => (Resource: resource, Refusal: Refusal(context, resource))).ToLookup(
+            each => each.Refusal is null);
+        return Answer(
+            judged[true].Select(each => Describe(image, each.Resource, request)).Concat(judged[false].Select(each => each.Refusal!)));
+
+        static ValueTask<DescribeConfigsResponse?> Answer(IEnumerable<ResourceResponse> results) =>
+            ValueTask.FromResult<DescribeConfigsResponse?>(new DescribeConfigsResponse { Results = [.. results] });
     }
 
     /// <summary>Refuses a resource that the client may not see the configs of; null when it may.</summary>

@@ -53,7 +53,7 @@ internal static class SocketConfigs
         Text("authorizer.class.name", "", ConfigRules.NonNull, ReadOnly, Low,
             "The authorizer that decides who may do what; empty for none."),
         List("early.start.listeners", null, AnyList(allowNull: true), ReadOnly, High,
-            "Listeners opened before the authorizer is ready; the controller's when not set."),
+            "Listeners that may open before the authorizer is ready: here those of controllers always are, and those of brokers never."),
         Text("broker.rack", null, null, ReadOnly, Medium,
             "The rack, zone or room this broker is in, for spreading replicas and for fetching from the nearest."),
         Bool("controlled.shutdown.enable", true, ReadOnly, Medium, "Whether the broker hands its leaderships over before it stops."),

@@ -77,6 +77,9 @@ public sealed class BrokerConfigTests
     [InlineData(
         "listeners", "PLAINTEXT://h:9092",
             "controller.listener.names must contain at least one value appearing in the 'listeners' configuration")]
+    [InlineData(
+        "early.start.listeners", "CONTROLLER,other",
+            "early.start.listeners contains listener OTHER, but this is not contained in listeners or controller.listener.names")]
     [InlineData("listeners", "CONTROLLER://h:9093", "There must be at least one broker advertised listener.")]
     [InlineData("listeners", "PLAINTEXT:9092,CONTROLLER://h:9093", "Unable to parse it to a broker endpoint")]
     [InlineData("listeners", "PLAINTEXT://h:65536,CONTROLLER://h:9093", "Unable to parse it to a broker endpoint")]
