@@ -32,7 +32,7 @@ public static class ClientProperties
         if (protocol is SecurityProtocol.SSL or SecurityProtocol.SASL_SSL)
         {
             var settings = SslSettings.Of(properties);
-            var source = new TlsSource("of the other side", files, time, logger);
+            var source = new TlsSource("of the other side", isBetweenNodes: false, files, time, logger);
             source.Current(settings);
             tls = () => source.Current(settings);
         }

@@ -1,5 +1,6 @@
 using Ottla.Configuration;
 using Ottla.Configuration.Security;
+using Ottla.Network.Buffers;
 using Ottla.Network.Security;
 using Ottla.StateMachines.Security;
 
@@ -18,6 +19,7 @@ internal sealed class ListenerSecurity
     public ListenerSecurity(BrokerConfig config, string listener, SecurityProtocol protocol, NodeSecurity node)
     {
         LoginBytesMax = config.SaslServerMaxReceiveSize;
+        LoginFrames = node.LoginFrames;
         FailureDelay = TimeSpan.FromMilliseconds(config.ConnectionFailedAuthenticationDelayMs);
         LoginTimeout = TimeSpan.FromMilliseconds(config.Get(listener, "ottla.login.timeout.ms").AsInt);
         LoginsPerAddressMax = config.Get(listener, "ottla.login.connections.per.ip.max").AsInt;
@@ -45,6 +47,9 @@ internal sealed class ListenerSecurity
 
     /// <summary><c>sasl.server.max.receive.size</c>: the longest frame before the login is complete.</summary>
     public int LoginBytesMax { get; }
+
+    /// <inheritdoc cref="NodeSecurity.LoginFrames"/>
+    public MemoryBudget LoginFrames { get; }
 
     /// <summary><c>connection.failed.authentication.delay.ms</c>.</summary>
     public TimeSpan FailureDelay { get; }

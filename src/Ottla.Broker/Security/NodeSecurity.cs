@@ -19,6 +19,11 @@ namespace Ottla.Broker.Security;
 /// <remarks>Made first, so that a mistake in the configuration stops the start. Thread-safe; lives as long as the node.</remarks>
 internal sealed class NodeSecurity : IAsyncDisposable
 {
+    /// <summary>
+    /// What all frames together may take that are longer than a slab and come before a login: nobody but a hostile client sends many.
+    /// </summary>
+    private const long LoginFrameBytesMax = 64 * 1024 * 1024;
+
     private readonly Func<BrokerConfig> _config;
     private readonly NodePlatform _platform;
     private readonly ILogger _logger;
@@ -43,6 +48,9 @@ internal sealed class NodeSecurity : IAsyncDisposable
 
     /// <summary>Runs the arithmetic of TLS handshakes.</summary>
     public HeavyRequests Handshakes { get; }
+
+    /// <summary>Bounds the memory of long frames before logins.</summary>
+    public MemoryBudget LoginFrames { get; } = new(LoginFrameBytesMax);
 
     /// <summary>The users and delegation tokens of the metadata.</summary>
     public IScramCredentials Credentials { get; }
@@ -102,6 +110,9 @@ internal sealed class NodeSecurity : IAsyncDisposable
                 if (listener.SecurityProtocol is SecurityProtocol.SASL_PLAINTEXT or SecurityProtocol.SASL_SSL)
                     _ = new ServerMechanisms(updated, listener.Name, Credentials, KeysOf);
             }
+
+            CheckLogin(updated, updated.InterBrokerListenerName, ClientLogins.BrokerMechanism);
+            CheckLogin(updated, updated.ControllerListenerNames[0], ClientLogins.ControllerMechanism);
         }
         catch (ConfigException e)
         {
@@ -159,7 +170,11 @@ internal sealed class NodeSecurity : IAsyncDisposable
         lock (_lock)
         {
             if (!_tls.TryGetValue(listener, out var source))
-                _tls[listener] = source = new TlsSource(listener, _platform.FileSystem, _platform.Time, _logger);
+            {
+                var isBetweenBrokers = _config() is { IsBroker: true } config && config.InterBrokerListenerName == listener;
+                _tls[listener] = source = new TlsSource(listener, isBetweenBrokers, _platform.FileSystem, _platform.Time, _logger);
+            }
+
             return source;
         }
     }
@@ -189,6 +204,13 @@ internal sealed class NodeSecurity : IAsyncDisposable
         foreach (var source in keys)
             await source.DisposeAsync();
         Handshakes.Dispose();
+    }
+
+    /// <summary>A node without credentials of its own would lose the others when its sessions end.</summary>
+    private void CheckLogin(BrokerConfig updated, string listener, string mechanismConfig)
+    {
+        if (updated.ListenerSecurityProtocols.GetValueOrDefault(listener) is SecurityProtocol.SASL_PLAINTEXT or SecurityProtocol.SASL_SSL)
+            ClientLogins.Begin(updated, listener, mechanismConfig, _platform.FileSystem, _platform.Time);
     }
 
     private void Prepare(BrokerConfig config)

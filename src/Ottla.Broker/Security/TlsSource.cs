@@ -16,7 +16,13 @@ namespace Ottla.Broker.Security;
 /// <remarks>
 /// Any thread may use it. Lives as long as the node. It looks at the files only when a connection begins, and not each time.
 /// </remarks>
-internal sealed partial class TlsSource(string listener, IFileSystem files, TimeProvider time, ILogger logger)
+/// <param name="listener">The listener's name.</param>
+/// <param name="isBetweenNodes">Whether other nodes have the same certificates, and must go on to speak with this one.</param>
+/// <param name="files">The disks.</param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">The log.</param>
+internal sealed partial class TlsSource(
+    string listener, bool isBetweenNodes, IFileSystem files, TimeProvider time, ILogger logger)
 {
     /// <summary>How often files are looked at.</summary>
     private static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(5);
@@ -77,9 +83,12 @@ internal sealed partial class TlsSource(string listener, IFileSystem files, Time
                 return;
             }
 
+            var hasNewKey = updated.Key?.Leaf.Thumbprint != _current!.Key?.Leaf.Thumbprint;
             (_current, _fingerprint) = (updated, fingerprint);
-            if (updated.Key is { } key)
+            if (hasNewKey && updated.Key is { } key)
                 LogRenewed(logger, listener, key.Leaf.Subject, key.Leaf.NotAfter);
+            else
+                LogChanged(logger, listener, updated.Trusted?.Count ?? 0);
         }
         catch (ConfigException e)
         {
@@ -164,7 +173,7 @@ internal sealed partial class TlsSource(string listener, IFileSystem files, Time
     /// Why a certificate cannot take the place of another while the node runs; null when it can. As in Kafka, another name is more likely a
     /// mistake than a wish, and clients that compare names would lose the node.
     /// </summary>
-    private static string? Difference(TlsSettings current, TlsSettings updated, SslSettings settings)
+    private string? Difference(TlsSettings current, TlsSettings updated, SslSettings settings)
     {
         if (current.Key is null != updated.Key is null)
             return "A key store cannot be added to a running listener, or taken from it: restart the node.";
@@ -180,10 +189,20 @@ internal sealed partial class TlsSource(string listener, IFileSystem files, Time
 
         var (oldNames, newNames) = (AlternativeNames(before), AlternativeNames(after));
         return oldNames.IsSubsetOf(newNames) || settings.AllowsNameChanges
-            ? null
+            ? Rift(current, updated)
             : $"Keystore SubjectAltNames do not match: existing={string.Join(", ", oldNames)}, new={string.Join(", ", newNames)}. Set "
                 + "ssl.allow.san.changes=true in the static configuration to allow that, or restart the node.";
     }
+
+    /// <summary>
+    /// Why nodes that have the new certificates already could not speak with those that have the old ones; null when they can, or when
+    /// the old ones are of no use any more.
+    /// </summary>
+    private string? Rift(TlsSettings current, TlsSettings updated) =>
+        isBetweenNodes && current.RefusalBetween(current) is null && current.RefusalBetween(updated) is { } refusal
+            ? "Nodes with the new certificates and nodes with the old ones would refuse each other: have all nodes trust both authorities "
+                + $"first, then give them new certificates, then take the old authority away. {refusal}"
+            : null;
 
     private static SortedSet<string> AlternativeNames(X509Certificate2 certificate)
     {
@@ -200,6 +219,10 @@ internal sealed partial class TlsSource(string listener, IFileSystem files, Time
     [LoggerMessage(Level = LogLevel.Information, Message =
         "New connections of the listener {Listener} use the new certificate of {Subject}, which is valid until {NotAfter}")]
     private static partial void LogRenewed(ILogger logger, string listener, string subject, DateTime notAfter);
+
+    [LoggerMessage(Level = LogLevel.Information, Message =
+        "New connections of the listener {Listener} use its changed TLS settings: the same certificate, and {Count} trusted ones")]
+    private static partial void LogChanged(ILogger logger, string listener, int count);
 
     [LoggerMessage(Level = LogLevel.Error, Message =
         "The listener {Listener} goes on with its old certificates, because the new ones cannot be used: {Reason}")]

@@ -60,6 +60,7 @@ internal sealed class Connection : IAsyncDisposable
         {
             _login = new ConnectionLogin(security, handshakes, tls, _info, apis, _responses, time, logger);
             _reader.FrameBytesMax = _login.BytesMax;
+            _reader.Budget = security.LoginFrames;
         }
 
         _lastActiveMs = Instant.Now(time).UnixMilliseconds;
@@ -207,6 +208,7 @@ internal sealed class Connection : IAsyncDisposable
         deadline.Dispose();
         deadline = null;
         _reader.FrameBytesMax = _requestBytesMax;
+        _reader.Budget = null;
         OnLoggedIn?.Invoke(this);
     }
 

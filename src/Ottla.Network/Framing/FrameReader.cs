@@ -41,7 +41,7 @@ public sealed class FrameReader : IDisposable
 
     private readonly ITransportConnection _connection;
     private readonly BufferPool _pool;
-    private readonly MemoryBudget? _budget;
+    private MemoryBudget? _takenFrom;
     private int _frameBytesMax;
     private readonly int _provenBytesMax;
 
@@ -73,7 +73,7 @@ public sealed class FrameReader : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(frameBytesMax);
         _connection = connection;
         _pool = pool;
-        _budget = budget;
+        Budget = budget;
         _provenBytes = Math.Max(expectedBytes, UnprovenFrameBytesMax);
         _provenBytesMax = Math.Max(expectedBytes, ProvenFrameBytesMax);
         FrameBytesMax = frameBytesMax;
@@ -85,6 +85,12 @@ public sealed class FrameReader : IDisposable
         get => _frameBytesMax;
         set => _frameBytesMax = Math.Min(value, Array.MaxLength); // no array can be longer, whatever the configuration says
     }
+
+    /// <summary>
+    /// Bounds the memory of large frames together with other connections'; null for no common bound. A change applies to the frames behind
+    /// the one that is being received.
+    /// </summary>
+    public MemoryBudget? Budget { get; set; }
 
     /// <summary>Whether the stream ended inside a frame. Valid after <see cref="ReceiveAsync"/> returned false.</summary>
     public bool EndedInsideFrame { get; private set; }
@@ -111,8 +117,8 @@ public sealed class FrameReader : IDisposable
             if (largeBytes > 0)
             {
                 // It holds only a slab while it waits for its turn.
-                if (_budget is not null)
-                    await TakeAsync(largeBytes);
+                if (Budget is { } budget)
+                    await TakeAsync(budget, largeBytes);
                 BeginLarge(largeBytes);
             }
 
@@ -214,9 +220,10 @@ public sealed class FrameReader : IDisposable
             && BinaryPrimitives.TryReadInt32BigEndian(_slab.Span.Slice(_slabStart, PrefixBytes), out length);
     }
 
-    private async ValueTask TakeAsync(int bytes)
+    private async ValueTask TakeAsync(MemoryBudget budget, int bytes)
     {
-        await _budget!.TakeAsync(bytes);
+        await budget.TakeAsync(bytes);
+        _takenFrom = budget;
         _takenBytes = bytes;
     }
 
@@ -287,7 +294,7 @@ public sealed class FrameReader : IDisposable
         _large.Dispose();
         _isLargeHandedOut = false;
         if (_takenBytes > 0)
-            _budget!.Return(_takenBytes);
+            _takenFrom!.Return(_takenBytes);
         _takenBytes = 0;
     }
 

@@ -86,6 +86,21 @@ public sealed class TlsSettings
 #pragma warning restore CA1416
     }
 
+    /// <summary>
+    /// Why nodes with these settings and nodes with others refuse each other, in either direction; null when they do not, or when one of
+    /// them has no key.
+    /// </summary>
+    public string? RefusalBetween(TlsSettings other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        return RefusalOfServer(other) ?? other.RefusalOfServer(this) ?? RefusalOfClient(other) ?? other.RefusalOfClient(this);
+    }
+
+    private string? RefusalOfServer(TlsSettings server) => server.Key is { } key ? Refusal(key.Leaf, key.Chain, isClient: false) : null;
+
+    private string? RefusalOfClient(TlsSettings client) =>
+        AsksForCertificate && client.Key is { } key ? Refusal(key.Leaf, key.Chain, isClient: true) : null;
+
     /// <summary>Why a peer's certificate is refused; null when it is good.</summary>
     /// <param name="certificate">The peer's certificate.</param>
     /// <param name="sent">What else the peer sent.</param>

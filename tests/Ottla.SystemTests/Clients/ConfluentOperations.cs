@@ -26,7 +26,9 @@ internal static class ConfluentOperations
             EnableIdempotence = true,
             CompressionType = Enum.Parse<CompressionType>(codec, ignoreCase: true),
         };
-        using var producer = new ProducerBuilder<byte[]?, byte[]?>(config).SetLogHandler((_, _) => { }).Build();
+        ConfluentLogin.AddTo(config);
+        using var producer = new ProducerBuilder<byte[]?, byte[]?>(config).SetLogHandler((_, _) => { })
+            .SetOAuthBearerTokenRefreshHandler((client, _) => ConfluentLogin.SetToken(client)).Build();
         var failures = new List<string>();
         using var unreported = new CountdownEvent(records.Count);
         foreach (var record in records)
@@ -77,18 +79,31 @@ internal static class ConfluentOperations
         return answers;
     }
 
-    private static IAdminClient BuildAdmin(string bootstrap) =>
-        new AdminClientBuilder(new AdminClientConfig { BootstrapServers = bootstrap }).SetLogHandler((_, _) => { }).Build();
+    private static IAdminClient BuildAdmin(string bootstrap)
+    {
+        var config = new AdminClientConfig { BootstrapServers = bootstrap };
+        ConfluentLogin.AddTo(config);
+        return new AdminClientBuilder(config).SetLogHandler((_, _) => { })
+            .SetOAuthBearerTokenRefreshHandler((client, _) => ConfluentLogin.SetToken(client)).Build();
+    }
 
-    private static IConsumer<byte[]?, byte[]?> BuildConsumer(string bootstrap) =>
-        new ConsumerBuilder<byte[]?, byte[]?>(new ConsumerConfig
+    private static IConsumer<byte[]?, byte[]?> BuildConsumer(string bootstrap)
+    {
+        var config = new ConsumerConfig
         {
             BootstrapServers = bootstrap,
             GroupId = "unused",
             EnableAutoCommit = false,
             AutoOffsetReset = AutoOffsetReset.Error,
             CheckCrcs = true,
-        }).SetLogHandler((_, _) => { }).Build();
+        };
+        ConfluentLogin.AddTo(config);
+        var consumer = new ConsumerBuilder<byte[]?, byte[]?>(config).SetLogHandler((_, _) => { })
+            .SetOAuthBearerTokenRefreshHandler((client, _) => ConfluentLogin.SetToken(client)).Build();
+        if (ClientLogin.OfThisProcess?.Token is not null)
+            ConfluentLogin.SetToken(consumer); // it asks for one while it polls only, and offsets are asked for before
+        return consumer;
+    }
 
     public static List<ConsumedRecord> Consume(string bootstrap, string topic)
     {

@@ -36,6 +36,20 @@ public sealed class DriverClient(string name, string program, params string[] ar
     /// <summary>Variables of the driver's environment.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>The same client, which logs in.</summary>
+    public DriverClient WithLogin(ClientLogin login)
+    {
+        ArgumentNullException.ThrowIfNull(login);
+        return new DriverClient(name, program, arguments)
+        {
+            Check = Check,
+            DeclaredCodecs = DeclaredCodecs,
+            DeclaredLimits = DeclaredLimits,
+            DeclaredMissingOperations = DeclaredMissingOperations,
+            Environment = new Dictionary<string, string>(Environment) { [ClientLogin.Variable] = login.ToJson() },
+        };
+    }
+
     /// <summary>Checks the machine; see <see cref="Requirements"/>.</summary>
     public required Func<string?> Check { get; init; }
 

@@ -109,3 +109,26 @@ public sealed class ClientFactAttribute : FactAttribute
 
     public IReadOnlyList<string> Clients { get; }
 }
+
+/// <summary>
+/// Theory rows (client, protocol, mechanism) for each way to log in. Skipped like <see cref="ClientDataAttribute"/>.
+/// </summary>
+[AttributeUsage(AttributeTargets.Method, AllowMultiple = true)]
+public sealed class ClientLoginsAttribute : DataAttribute
+{
+    private static readonly string[] s_mechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
+
+    public ClientLoginsAttribute(string client)
+    {
+        Client = client;
+        Skip = Requirements.SkipReason(ClientCatalog.Get(client));
+    }
+
+    public string Client { get; }
+
+    /// <inheritdoc/>
+    public override IEnumerable<object[]> GetData(MethodInfo testMethod) =>
+        from protocol in new[] { "SASL_PLAINTEXT", "SASL_SSL" }
+        from mechanism in s_mechanisms
+        select new object[] { Client, protocol, mechanism };
+}

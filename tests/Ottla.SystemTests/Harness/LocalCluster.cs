@@ -34,18 +34,25 @@ public sealed class LocalCluster : IAsyncDisposable
     private string Folder { get; } = Directory.CreateTempSubdirectory("ottla-system-test-").FullName;
 
     /// <summary>Nodes that are controllers and brokers, 1 and so on.</summary>
-    public static Task<LocalCluster> FormatCombinedAsync(int count, IReadOnlyDictionary<string, string>? settings = null) =>
-        FormatAsync(Enumerable.Range(1, count).Select(id => (id, true, true)), settings);
+    /// <param name="count">How many.</param>
+    /// <param name="settings">Configs of all nodes.</param>
+    /// <param name="settingsOf">More configs of a node.</param>
+    /// <param name="formatOptions">More arguments of <c>ottla format</c>.</param>
+    public static Task<LocalCluster> FormatCombinedAsync(
+        int count, IReadOnlyDictionary<string, string>? settings = null,
+        Func<ClusterNode, IReadOnlyDictionary<string, string>>? settingsOf = null, params string[] formatOptions) =>
+        FormatAsync(Enumerable.Range(1, count).Select(id => (id, true, true)), settings, settingsOf, formatOptions);
 
     /// <summary>Brokers 1 and so on, and controllers 101 and so on.</summary>
     public static Task<LocalCluster> FormatSeparateAsync(
-        int controllers, int brokers, IReadOnlyDictionary<string, string>? settings = null) =>
+        int controllers, int brokers, IReadOnlyDictionary<string, string>? settings = null,
+        Func<ClusterNode, IReadOnlyDictionary<string, string>>? settingsOf = null, params string[] formatOptions) =>
         FormatAsync(
             [
                 .. Enumerable.Range(101, controllers).Select(id => (id, IsBroker: false, IsController: true)),
                 .. Enumerable.Range(1, brokers).Select(id => (id, IsBroker: true, IsController: false)),
             ],
-            settings);
+            settings, settingsOf, formatOptions);
 
     /// <summary>Nodes on directories that are there already.</summary>
     /// <param name="nodes">Id, ports, and the folder whose <c>data</c> it is.</param>
@@ -153,12 +160,14 @@ public sealed class LocalCluster : IAsyncDisposable
     }
 
     private static async Task<LocalCluster> FormatAsync(
-        IEnumerable<(int Id, bool IsBroker, bool IsController)> nodes, IReadOnlyDictionary<string, string>? settings)
+        IEnumerable<(int Id, bool IsBroker, bool IsController)> nodes, IReadOnlyDictionary<string, string>? settings,
+        Func<ClusterNode, IReadOnlyDictionary<string, string>>? settingsOf, string[] formatOptions)
     {
         var cluster = new LocalCluster();
         foreach (var (id, isBroker, isController) in nodes)
             cluster._nodes.Add(cluster.NewNode(id, isBroker, isController));
-        cluster.WriteConfigurations(settings ?? new Dictionary<string, string>());
+        foreach (var node in cluster._nodes)
+            cluster.WriteConfiguration(node, settings ?? new Dictionary<string, string>(), settingsOf?.Invoke(node));
         var clusterId = await RandomUuidAsync();
         var voters = new List<string>();
         foreach (var node in cluster.Controllers)
@@ -170,7 +179,7 @@ public sealed class LocalCluster : IAsyncDisposable
         foreach (var node in cluster.Nodes)
         {
             string[] quorum = node.ControllerPort is null ? [] : ["--initial-controllers", string.Join(',', voters)];
-            (await node.RunAsync(["format", "--cluster-id", clusterId, .. quorum])).OrFail();
+            (await node.RunAsync(["format", "--cluster-id", clusterId, .. quorum, .. formatOptions])).OrFail();
         }
 
         return cluster;
@@ -191,7 +200,8 @@ public sealed class LocalCluster : IAsyncDisposable
             WriteConfiguration(node, settings);
     }
 
-    private void WriteConfiguration(ClusterNode node, IReadOnlyDictionary<string, string> settings)
+    private void WriteConfiguration(
+        ClusterNode node, IReadOnlyDictionary<string, string> settings, IReadOnlyDictionary<string, string>? ofNode = null)
     {
         var listeners = new List<string>();
         var roles = new List<string>();
@@ -222,7 +232,7 @@ public sealed class LocalCluster : IAsyncDisposable
             ["group.initial.rebalance.delay.ms"] = "0",
             ["log.retention.ms"] = "-1",
         };
-        foreach (var (name, value) in settings)
+        foreach (var (name, value) in settings.Concat(ofNode ?? new Dictionary<string, string>()))
             all[name] = value;
         File.WriteAllLines(node.ConfigurationFile, all.Select(each => $"{each.Key}={each.Value}"));
     }

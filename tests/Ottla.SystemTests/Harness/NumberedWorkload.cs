@@ -9,7 +9,15 @@ namespace Ottla.SystemTests.Harness;
 /// Numbers the records of each partition from 0 and produces them, idempotently and with acks=all, until stopped. One task produces; the
 /// client's polling thread reports deliveries. Any record that fails for good ends the test.
 /// </summary>
-public sealed class NumberedWorkload(string bootstrap, string topic, int partitions, int valueBytes = sizeof(long)) : IDisposable
+/// <param name="bootstrap">The cluster.</param>
+/// <param name="topic">The topic.</param>
+/// <param name="partitions">Its partitions.</param>
+/// <param name="valueBytes">The length of a value.</param>
+/// <param name="roundsPerSecond">How many records each partition gets per second; null for as many as go.</param>
+/// <param name="settings">More configs of the client, such as its login.</param>
+public sealed class NumberedWorkload(
+    string bootstrap, string topic, int partitions, int valueBytes = sizeof(long), int? roundsPerSecond = null,
+    IReadOnlyDictionary<string, string>? settings = null) : IDisposable
 {
     // Few enough that a restart finds the producer with work in flight, and not with minutes of it.
     private const int UnacknowledgedMax = 2000;
@@ -67,6 +75,9 @@ public sealed class NumberedWorkload(string bootstrap, string topic, int partiti
             ReconnectBackoffMaxMs = 100,
             RetryBackoffMs = 20,
         };
+        foreach (var (name, value) in settings ?? new Dictionary<string, string>())
+            config.Set(name, value);
+        using var rounds = roundsPerSecond is { } rate ? new PeriodicTimer(TimeSpan.FromSeconds(1.0 / rate)) : null;
         using var producer = new ProducerBuilder<Null, byte[]>(config)
             .SetErrorHandler((_, error) => _failure ??= error.IsFatal ? error.Reason : null)
             .SetLogHandler((_, _) => { })
@@ -80,6 +91,9 @@ public sealed class NumberedWorkload(string bootstrap, string topic, int partiti
                 BinaryPrimitives.WriteInt64LittleEndian(value, number);
                 producer.Produce(new TopicPartition(topic, partition), new Message<Null, byte[]> { Value = value }, OnDelivery);
             }
+
+            if (rounds is not null)
+                await rounds.WaitForNextTickAsync();
         }
 
         // Every record gives its room back. (Flush would report deliveries on this thread too, beside the polling thread.)

@@ -1,8 +1,7 @@
 using System.Globalization;
-using System.Net;
 using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using Ottla.SystemTests.Clients;
 using Ottla.SystemTests.Harness;
 
 namespace Ottla.SystemTests.Tests;
@@ -95,6 +94,46 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
         });
     }
 
+    [Theory]
+    [ClientLogins("kafkajs")]
+    [ClientLogins("platformatic")]
+    [ClientLogins("confluent-dotnet-2.16")]
+    public async Task A_client_logs_in_and_gets_back_what_it_sent(string client, string protocol, string mechanism)
+    {
+        var driver = ((DriverClient)ClientCatalog.Get(client)).WithLogin(LoginOf(protocol, mechanism));
+        var topic = BrokerFixture.NewTopicName("login");
+        var records = RecordSets.Varied(driver.Limits);
+        await driver.CreateTopicAsync(secure.Address(protocol), topic, RecordSets.VariedPartitions);
+        await driver.ProduceAsync(secure.Address(protocol), topic, "none", records);
+        RecordSets.AssertRead(records, await driver.ConsumeAsync(secure.Address(protocol), topic), driver.Limits);
+    }
+
+    [Theory]
+    [ClientData("kafkajs")]
+    [ClientData("platformatic")]
+    [ClientData("confluent-dotnet-2.16")]
+    public async Task A_client_with_a_wrong_password_or_without_trust_is_refused(string client)
+    {
+        var driver = (DriverClient)ClientCatalog.Get(client);
+        foreach (var mechanism in new[] { "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512" })
+            await RefusedAsync("SASL_PLAINTEXT", LoginOf("SASL_PLAINTEXT", mechanism) with { Password = "nope" });
+        await RefusedAsync("SASL_SSL", LoginOf("SASL_SSL", "PLAIN") with { CaFile = secure.OtherCaFile });
+        await RefusedAsync("EXPIRED", LoginOf("SASL_SSL", "PLAIN"));
+
+        async Task RefusedAsync(string listener, ClientLogin login)
+        {
+            var topic = BrokerFixture.NewTopicName("refused");
+            var refused = await driver.WithLogin(login).RunAsync(default, "create-topic", secure.Address(listener), topic, "1");
+            Assert.NotEqual(0, refused.ExitCode);
+            var listed = (await ClientTool.RunAsync(Kcat, ["-L", "-b", secure.ClearAddress], default)).OrFail();
+            Assert.DoesNotContain(topic, Encoding.UTF8.GetString(listed.Output), StringComparison.Ordinal);
+        }
+    }
+
+    private ClientLogin LoginOf(string protocol, string mechanism) => new(
+        protocol, mechanism, "alice", mechanism == "OAUTHBEARER" ? null : "alice-secret",
+        mechanism == "OAUTHBEARER" ? SecureBroker.UnsecuredToken("alice") : null, secure.CaFile);
+
     [ClientTheory("kcat")]
     [InlineData("PLAIN")]
     [InlineData("SCRAM-SHA-256")]
@@ -160,15 +199,16 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
     }
 
     /// <summary>A broker with listeners of all protocols, and the certificates of its clients. Owned by the test class.</summary>
-    public sealed class SecureBroker : IAsyncLifetime
+    public sealed class SecureBroker : IAsyncLifetime, IDisposable
     {
-        private readonly string _directory = Directory.CreateTempSubdirectory("ottla-certificates-").FullName;
+        private readonly CertificateFolder _certificates = new();
         private readonly Dictionary<string, int> _ports = new()
         {
             ["SASL_PLAINTEXT"] = BrokerProcess.FindFreePort(),
             ["SASL_SSL"] = BrokerProcess.FindFreePort(),
             ["SSL"] = BrokerProcess.FindFreePort(),
             ["TOKENS"] = BrokerProcess.FindFreePort(),
+            ["EXPIRED"] = BrokerProcess.FindFreePort(),
         };
 
         private RSAParameters _tokenKey;
@@ -181,7 +221,10 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
 
         public string Output => _broker!.Output;
 
-        public string FileOf(string name) => Path.Combine(_directory, $"{name}.pem");
+        /// <summary>The listener without TLS and logins.</summary>
+        public string ClearAddress => string.Create(CultureInfo.InvariantCulture, $"localhost:{_broker!.Port}");
+
+        public string FileOf(string name) => _certificates.FileOf(name);
 
         public string Address(string protocol) => string.Create(CultureInfo.InvariantCulture, $"localhost:{_ports[protocol]}");
 
@@ -211,12 +254,13 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
 
         public async Task InitializeAsync()
         {
-            using var ca = Authority("CN=System test CA", "ca");
-            using var other = Authority("CN=Another CA", "other-ca");
-            Issue(ca, "server", "CN=localhost");
-            Issue(ca, "alice", "CN=alice");
-            Issue(ca, "expired", "CN=alice", isExpired: true);
-            Issue(other, "stranger", "CN=mallory");
+            _certificates.AddAuthority("ca");
+            _certificates.AddAuthority("other-ca");
+            _certificates.Issue("ca", "server", "CN=localhost");
+            _certificates.Issue("ca", "alice", "CN=alice");
+            _certificates.Issue("ca", "expired", "CN=alice", isExpired: true);
+            _certificates.Issue("other-ca", "stranger", "CN=mallory");
+            _certificates.Issue("ca", "expired-server", "CN=localhost", isExpired: true);
             WriteKeySet();
             var data = Directory.CreateTempSubdirectory("ottla-system-test-").FullName;
             await FormatAsync(data);
@@ -227,8 +271,9 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
         {
             if (_broker is not null)
                 await _broker.DisposeAsync();
-            Directory.Delete(_directory, recursive: true);
         }
+
+        public void Dispose() => _certificates.Dispose();
 
         private Dictionary<string, string> Settings()
         {
@@ -244,24 +289,25 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
                     + own.Replace("127.0.0.1", "localhost", StringComparison.Ordinal),
                 ["listener.security.protocol.map"] =
                     "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,TOKENS:SASL_PLAINTEXT,"
-                    + "CONTROLLER:PLAINTEXT",
+                    + "EXPIRED:SASL_SSL,CONTROLLER:PLAINTEXT",
                 ["sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
                 ["listener.name.ssl.ssl.client.auth"] = "required",
                 ["listener.name.tokens.sasl.enabled.mechanisms"] = "OAUTHBEARER",
-                ["listener.name.tokens.sasl.oauthbearer.jwks.endpoint.url"] = $"file:{Path.Combine(_directory, "jwks.json")}",
+                ["listener.name.tokens.sasl.oauthbearer.jwks.endpoint.url"] = $"file:{Path.Combine(_certificates.Path, "jwks.json")}",
                 ["listener.name.tokens.sasl.oauthbearer.expected.audience"] = "kafka",
                 ["listener.name.tokens.sasl.oauthbearer.expected.issuer"] = "https://issuer.test",
             };
-            foreach (var listener in new[] { "sasl_plaintext", "sasl_ssl" })
+            foreach (var listener in new[] { "sasl_plaintext", "sasl_ssl", "expired" })
             {
                 settings[$"listener.name.{listener}.plain.sasl.jaas.config"] = plain;
                 settings[$"listener.name.{listener}.oauthbearer.sasl.server.callback.handler.class"] = unsecured;
             }
 
-            foreach (var listener in new[] { "ssl", "sasl_ssl" })
+            foreach (var listener in new[] { "ssl", "sasl_ssl", "expired" })
             {
                 settings[$"listener.name.{listener}.ssl.keystore.type"] = "PEM";
-                settings[$"listener.name.{listener}.ssl.keystore.location"] = FileOf("server");
+                settings[$"listener.name.{listener}.ssl.keystore.location"] =
+                    FileOf(listener == "expired" ? "expired-server" : "server");
                 settings[$"listener.name.{listener}.ssl.truststore.type"] = "PEM";
                 settings[$"listener.name.{listener}.ssl.truststore.location"] = CaFile;
             }
@@ -283,7 +329,7 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
             using (var key = RSA.Create(2048))
                 _tokenKey = key.ExportParameters(includePrivateParameters: true);
             File.WriteAllText(
-                Path.Combine(_directory, "jwks.json"),
+                Path.Combine(_certificates.Path, "jwks.json"),
                 $"{{\"keys\":[{{\"kty\":\"RSA\",\"kid\":\"k1\",\"n\":\"{Encode(_tokenKey.Modulus!)}\","
                     + $"\"e\":\"{Encode(_tokenKey.Exponent!)}\"}}]}}");
         }
@@ -291,30 +337,5 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
         private static string Encode(string text) => Encode(Encoding.ASCII.GetBytes(text));
 
         private static string Encode(byte[] bytes) => Convert.ToBase64String(bytes).TrimEnd('=').Replace('+', '-').Replace('/', '_');
-
-        private X509Certificate2 Authority(string subject, string name)
-        {
-            using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-            var request = new CertificateRequest(subject, key, HashAlgorithmName.SHA256);
-            request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
-            var now = DateTimeOffset.UtcNow;
-            var certificate = request.CreateSelfSigned(now.AddDays(-100), now.AddDays(100));
-            File.WriteAllText(FileOf(name), certificate.ExportCertificatePem());
-            return certificate;
-        }
-
-        private void Issue(X509Certificate2 authority, string name, string subject, bool isExpired = false)
-        {
-            using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-            var request = new CertificateRequest(subject, key, HashAlgorithmName.SHA256);
-            var names = new SubjectAlternativeNameBuilder();
-            names.AddDnsName("localhost");
-            names.AddIpAddress(IPAddress.Loopback);
-            request.CertificateExtensions.Add(names.Build());
-            var now = DateTimeOffset.UtcNow;
-            using var certificate = request.Create(
-                authority, now.AddDays(-90), now.AddDays(isExpired ? -1 : 90), RandomNumberGenerator.GetBytes(8));
-            File.WriteAllText(FileOf(name), $"{key.ExportPkcs8PrivateKeyPem()}\n{certificate.ExportCertificatePem()}\n");
-        }
     }
 }

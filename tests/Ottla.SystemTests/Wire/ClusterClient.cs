@@ -10,8 +10,9 @@ public sealed record Creation(int? Error, Guid TopicId);
 
 /// <summary>What a broker says of the cluster.</summary>
 /// <param name="Brokers">Ids and ports of the brokers that are not fenced.</param>
-/// <param name="Topics">Id and leader of the first partition, by name.</param>
-public sealed record ClusterMetadata(IReadOnlyDictionary<int, int> Brokers, IReadOnlyList<(string Name, Guid Id, int Leader)> Topics);
+/// <param name="Topics">Id, and of the first partition the leader and the number of replicas in sync, by name.</param>
+public sealed record ClusterMetadata(
+    IReadOnlyDictionary<int, int> Brokers, IReadOnlyList<(string Name, Guid Id, int Leader, int InSync)> Topics);
 
 /// <summary>The requests of the cluster tests, by hand. Each opens a connection of its own unless given one.</summary>
 public static class ClusterClient
@@ -119,31 +120,34 @@ public static class ClusterClient
     public static bool IsNoAnswer(Exception exception) =>
         exception is SocketException or IOException or TimeoutException or OperationCanceledException;
 
-    private static (string Name, Guid Id, int Leader) ReadTopic(WireReader reader)
+    private static (string Name, Guid Id, int Leader, int InSync) ReadTopic(WireReader reader)
     {
         reader.Int16(); // error
         var name = reader.CompactString()!;
         var id = ReadUuid(reader);
         reader.Int8(); // internal
-        var leaders = reader.CompactArray(partition =>
+        var partitions = reader.CompactArray(partition =>
         {
             partition.Int16(); // error
             partition.Int32(); // index
             var leader = partition.Int32();
             partition.Int32(); // epoch
-            SkipIds(partition);
-            SkipIds(partition);
-            SkipIds(partition);
-            return leader;
+            SkipIds(partition); // replicas
+            var inSync = SkipIds(partition);
+            SkipIds(partition); // offline
+            return (leader, inSync);
         });
         reader.Int32(); // operations
-        return (name, id, leaders[0]);
+        return (name, id, partitions[0].leader, partitions[0].inSync);
     }
 
-    private static void SkipIds(WireReader reader)
+    /// <returns>How many there were.</returns>
+    private static int SkipIds(WireReader reader)
     {
-        for (var count = reader.CompactLength(); count > 0; count--)
+        var count = reader.CompactLength();
+        for (var i = 0; i < count; i++)
             reader.Int32();
+        return count;
     }
 
     private static Guid ReadUuid(WireReader reader) => new(reader.Bytes(16), bigEndian: true);

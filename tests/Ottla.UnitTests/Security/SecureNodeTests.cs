@@ -74,6 +74,35 @@ public sealed class SecureNodeTests : IDisposable
             await connection.DisposeAsync();
     }
 
+    /// <summary>CVE-2022-34917: before its login nobody makes the node allocate at will, nor do many together.</summary>
+    [Fact]
+    public async Task CVE_2022_34917_long_frames_before_logins_share_a_bound()
+    {
+        const int connections = 300;
+        const int frameBytes = 512 * 1024;
+        await using var node = await TestNode.StartAsync(
+            ("listeners", "SASL_PLAINTEXT://127.0.0.1:9092,INTERNAL://127.0.0.1:9095,CONTROLLER://127.0.0.1:9093"),
+            ("advertised.listeners", "SASL_PLAINTEXT://localhost:9092,INTERNAL://localhost:9095"),
+            ("listener.security.protocol.map", "SASL_PLAINTEXT:SASL_PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+            ("inter.broker.listener.name", "INTERNAL"),
+            ("socket.listen.backlog.size", "1000"),
+            ("sasl.enabled.mechanisms", "PLAIN"),
+            ("listener.name.sasl_plaintext.plain.sasl.jaas.config", $"{Plain} required user_alice=\"secret\";"));
+        var budget = node.Node.Shared.Connections.Security.LoginFrames;
+        List<TestConnection> hostile = [];
+        for (var i = 0; i < connections; i++)
+        {
+            hostile.Add(await node.ConnectAsync());
+            await hostile[i].SendRawAsync([0, 8, 0, 0, 0, 17, 0, 1]); // a SaslHandshake of 512 KiB
+        }
+
+        await Waiting.UntilAsync(() => budget.TakenBytes >= 64 * 1024 * 1024 - frameBytes);
+        Assert.InRange(budget.TakenBytes, 0, 64 * 1024 * 1024);
+        foreach (var connection in hostile)
+            await connection.DisposeAsync();
+        await Waiting.UntilAsync(() => budget.TakenBytes == 0);
+    }
+
     [Fact]
     public async Task A_new_certificate_file_is_used_without_losing_connections()
     {

@@ -82,6 +82,27 @@ public sealed class TlsTests : IDisposable
         await using var pair = await ConnectAsync(elsewhere, Client(checksHostName: false));
     }
 
+    /// <summary>The steps by which an authority is replaced, and what goes wrong when one is left out.</summary>
+    [Fact]
+    public void Nodes_with_new_certificates_must_go_on_to_speak_with_those_that_have_the_old_ones()
+    {
+        var (old, trustsBoth) = (Node(_authority, _authority), Node(_authority, _authority, _stranger));
+        var (renewed, rid) = (Node(_stranger, _authority, _stranger), Node(_stranger, _stranger));
+        Assert.Null(old.RefusalBetween(trustsBoth));
+        Assert.Null(trustsBoth.RefusalBetween(renewed));
+        Assert.Null(renewed.RefusalBetween(rid));
+        Assert.NotNull(old.RefusalBetween(renewed));
+        Assert.NotNull(trustsBoth.RefusalBetween(rid));
+        Assert.NotNull(old.RefusalBetween(rid));
+
+        static TlsSettings Node(TestAuthority issuer, params TestAuthority[] trusted) => new()
+        {
+            Key = new CertifiedKey(issuer.Issue("CN=node"), []),
+            Trusted = CertificateStores.ReadPemCertificates("trust", string.Join('\n', trusted.Select(each => each.CertificatePem))),
+            Protocols = SslProtocols.Tls13,
+        };
+    }
+
     [Theory]
     [InlineData("TLSv1.2")]
     [InlineData("TLSv1.3")]

@@ -1,8 +1,13 @@
 // What the JavaScript drivers share: the contract of ../../README.md in JSON lines.
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 
 export const TIMEOUT_MS = 30000
+
+// How to log in, as the tests say: protocol, mechanism, username and password or token, and the file of the authority. Undefined for no login.
+export const login = process.env.CLIENT_LOGIN ? JSON.parse(process.env.CLIENT_LOGIN) : undefined
+export const authorities = login?.protocol === 'SASL_SSL' ? [readFileSync(login.ca)] : undefined
 
 export const encode = bytes => (bytes === null || bytes === undefined ? null : Buffer.from(bytes).toString('base64'))
 export const decode = text => (text === null ? null : Buffer.from(text, 'base64'))

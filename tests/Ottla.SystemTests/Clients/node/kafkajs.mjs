@@ -8,13 +8,15 @@ import createSocketFactory from 'kafkajs/src/network/socketFactory.js'
 import isolationLevels from 'kafkajs/src/protocol/isolationLevel.js'
 import snappy from 'kafkajs-snappy'
 import lz4 from 'lz4-napi'
-import { decode, endOfInput, main, printEvent, printRecord, readLines, runAdmin, TIMEOUT_MS } from './contract.mjs'
+import { authorities, decode, endOfInput, login, main, printEvent, printRecord, readLines, runAdmin, TIMEOUT_MS } from './contract.mjs'
 
 const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs
 
 const CONNECT_TIMEOUT_MS = 5000
 const METADATA_AGE_MS_MAX = 300000
 const FETCH_WAIT_MS_MAX = 100
+const LOGIN_TIMEOUT_MS = 10000
+const LOGIN_AGAIN_MS = 10000
 const PARTITION_BYTES_MAX = 1048576
 
 const CODECS = {
@@ -34,8 +36,15 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   decompress: async buffer => zstdDecompressSync(buffer)
 })
 
+const sasl = login && {
+  mechanism: login.mechanism.toLowerCase(),
+  ...(login.token ? { oauthBearerProvider: async () => ({ value: login.token }) } : { username: login.username, password: login.password })
+}
+const security = { ssl: authorities && { ca: authorities }, sasl }
+
 const connect = bootstrap =>
   new Kafka({
+    ...security,
     clientId: 'kafkajs-driver',
     brokers: bootstrap.split(','),
     logLevel: logLevel.ERROR,
@@ -86,8 +95,11 @@ const connectCluster = async bootstrap => {
     logger: connect(bootstrap).logger(),
     socketFactory: createSocketFactory(),
     brokers: bootstrap.split(','),
+    ...security,
     clientId: 'kafkajs-driver',
     connectionTimeout: CONNECT_TIMEOUT_MS,
+    authenticationTimeout: LOGIN_TIMEOUT_MS,
+    reauthenticationThreshold: LOGIN_AGAIN_MS,
     enforceRequestTimeout: true,
     metadataMaxAge: METADATA_AGE_MS_MAX,
     allowAutoTopicCreation: false

@@ -4,13 +4,21 @@ import {
   Admin, ConfigResourceTypes, Consumer, IncrementalAlterConfigOperationTypes, ListOffsetTimestamps, MessagesStreamFallbackModes, MessagesStreamModes,
   Producer, UserError
 } from '@platformatic/kafka'
-import { decode, endOfInput, main, printEvent, printRecord, readLines, runAdmin } from './contract.mjs'
+import { authorities, decode, endOfInput, login, main, printEvent, printRecord, readLines, runAdmin } from './contract.mjs'
 
 const FETCH_WAIT_MS_MAX = 100
 const PARTITION_BYTES_MAX = 1048576
 const UNKNOWN_TOPIC_OR_PARTITION = 3
 
-const options = bootstrap => ({ clientId: 'platformatic-driver', bootstrapBrokers: [bootstrap], autocreateTopics: false, strict: true })
+const security = {
+  ...(authorities && { tls: { ca: authorities } }),
+  ...(login && {
+    sasl: login.token ? { mechanism: login.mechanism, token: login.token }
+      : { mechanism: login.mechanism, username: login.username, password: login.password }
+  })
+}
+
+const options = bootstrap => ({ clientId: 'platformatic-driver', bootstrapBrokers: [bootstrap], autocreateTopics: false, strict: true, ...security })
 
 async function withAdmin(bootstrap, action) {
   const admin = new Admin(options(bootstrap))
