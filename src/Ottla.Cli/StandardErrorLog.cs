@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using Microsoft.Extensions.Logging;
@@ -13,7 +14,8 @@ namespace Ottla.Cli;
 /// </summary>
 /// <remarks>
 /// A thread that logs never waits: lines queue up, up to <see cref="QueuedCharsMax"/>, and one thread writes them. While nobody reads
-/// standard error, the queue fills and drops later lines; a line in their place says how many. Lives as long as its command.
+/// standard error, the queue fills and drops later lines; a line in their place says how many. Lives as long as its command. Messages have
+/// names that clients have chosen: control characters, with which they could write lines of their own, become question marks.
 /// </remarks>
 internal sealed class StandardErrorLog : ILoggerFactory
 {
@@ -22,6 +24,10 @@ internal sealed class StandardErrorLog : ILoggerFactory
 
     /// <summary>How long the end of the process waits for the last lines to be read.</summary>
     private static readonly TimeSpan LastLinesTimeout = TimeSpan.FromSeconds(2);
+
+    /// <summary>Control characters but for the tab, and what else ends a line for some readers.</summary>
+    private static readonly SearchValues<char> s_lineBreakers = SearchValues.Create(
+        [.. Enumerable.Range(0, 0xA0).Select(code => (char)code).Where(c => char.IsControl(c) && c != '\t'), '\u2028', '\u2029']);
 
     private readonly LogLevel _minimum;
     private readonly TimeProvider _time;
@@ -68,7 +74,7 @@ internal sealed class StandardErrorLog : ILoggerFactory
     private void Write(LogLevel level, string category, string message, Exception? exception)
     {
         var stamp = _time.GetLocalNow().ToString("yyyy-MM-dd HH:mm:ss,fff", CultureInfo.InvariantCulture);
-        var line = $"[{stamp}] {Name(level)} {message} ({category}){Environment.NewLine}";
+        var line = $"[{stamp}] {Name(level)} {OnOneLine(message)} ({category}){Environment.NewLine}";
         if (exception is not null)
             line += exception + Environment.NewLine;
         lock (_lock)
@@ -82,6 +88,13 @@ internal sealed class StandardErrorLog : ILoggerFactory
             _queue.Append(line);
             Monitor.PulseAll(_lock);
         }
+    }
+
+    private static string OnOneLine(string message)
+    {
+        if (!message.AsSpan().ContainsAny(s_lineBreakers))
+            return message;
+        return string.Create(message.Length, message, static (line, text) => text.AsSpan().ReplaceAny(line, s_lineBreakers, '?'));
     }
 
     private void WriteLines()

@@ -118,6 +118,9 @@ public static class DynamicConfigRules
         var definition = Definition(key);
         if (!isListenerKey && definition is { UpdateMode: ConfigUpdateMode.ReadOnly })
             throw BrokerRefused($"Cannot update these configs dynamically: [{key}]");
+        // Who may change configs must not make this node ask any URL, or take tokens of another issuer (CVE-2025-27817).
+        if (isListenerKey && definition?.Name.StartsWith("sasl.oauthbearer.", StringComparison.Ordinal) == true)
+            throw BrokerRefused($"Cannot update these configs dynamically: [{key}]");
         if (!isListenerKey && s_perListenerOnly.Contains(key))
             throw BrokerRefused($"These security configs can be dynamically updated only per-listener using the listener prefix: [{key}]");
         var needsBroker = isListenerKey

@@ -31,6 +31,23 @@ public sealed class StandardErrorLogTests
         Assert.Equal("System.InvalidOperationException: why", lines[2]);
     }
 
+    /// <summary>CVE-2021-44228 and its kin: what clients say is neither a template nor a line of its own.</summary>
+    [Fact]
+    public void CVE_2021_44228_a_name_of_a_client_stays_a_part_of_its_line()
+    {
+        var output = new Output(isRead: true);
+        using (var log = new StandardErrorLog(LogLevel.Information, new FakeTimeProvider(), output))
+        {
+            log.CreateLogger("Server").Log(
+                LogLevel.Warning, default, "group ${jndi:ldap://evil}\r\n[2026-01-01 00:00:00,000] FATAL {0} \u001b[2J\u2028\u0085é\t!",
+                null, (state, _) => state);
+        }
+
+        Assert.EndsWith(
+            "WARN group ${jndi:ldap://evil}??[2026-01-01 00:00:00,000] FATAL {0} ?[2J??é\t! (Server)" + Environment.NewLine, output.Text,
+            StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task WhoLogsNeverWaitsForWhoReads()
     {

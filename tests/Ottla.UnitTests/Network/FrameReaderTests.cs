@@ -113,7 +113,7 @@ public sealed class FrameReaderTests
     [Theory]
     [InlineData(100 * 1024 * 1024)]
     [InlineData(2_147_000_000)]
-    public async Task ALyingLengthCostsOnlyWhatArrives(int announced)
+    public async Task CVE_2022_34917_ALyingLengthCostsOnlyWhatArrives(int announced)
     {
         var (client, server) = await Frames.ConnectAsync(new InMemoryTransport());
         using var reader = new FrameReader(server, _pool, int.MaxValue);

@@ -56,7 +56,7 @@ public sealed class WireTests
     }
 
     [Fact]
-    public void Lengths_that_lie_allocate_nothing()
+    public void CVE_2026_111108_lengths_that_lie_allocate_nothing()
     {
         var fixedLength = Write((ref WireWriter writer) => writer.WriteInt32(HugeLength));
         var compactLength = Write((ref WireWriter writer) => writer.WriteUnsignedVarint(HugeLength));
@@ -89,7 +89,7 @@ public sealed class WireTests
     [Theory]
     [InlineData(WireReader.ArrayElementsMax, true)]
     [InlineData(WireReader.ArrayElementsMax + 1, false)]
-    public void Arrays_have_at_most_a_million_elements(int length, bool isAllowed)
+    public void CVE_2026_111108_arrays_have_at_most_a_million_elements(int length, bool isAllowed)
     {
         foreach (var flexible in new[] { false, true })
         {
@@ -111,7 +111,7 @@ public sealed class WireTests
     [Theory]
     [InlineData(WireReader.TaggedFieldsMax, true)]
     [InlineData(WireReader.TaggedFieldsMax + 1, false)]
-    public void Structs_have_at_most_ten_thousand_tagged_fields(int count, bool isAllowed)
+    public void CVE_2026_111115_structs_have_at_most_ten_thousand_tagged_fields(int count, bool isAllowed)
     {
         var header =
             new RequestHeader { UnknownTaggedFields = [.. Enumerable.Range(0, count).Select(tag => new RawTaggedField((uint)tag, []))] };

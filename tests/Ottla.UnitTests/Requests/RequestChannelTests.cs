@@ -297,7 +297,7 @@ public sealed class RequestChannelTests : IAsyncLifetime
     [InlineData("empty")]
     [InlineData("huge")]
     [InlineData("negative")]
-    public async Task Garbage_closes_the_connection_and_fails_its_requests(string garbage)
+    public async Task CVE_2026_10142_garbage_closes_the_connection_and_fails_its_requests(string garbage)
     {
         var channel = Channel(new() { ClientId = "me", AnswerBytesMax = 1 << 20 });
         var asking = Ask(channel);

@@ -105,6 +105,33 @@ public sealed class LoginLessonsTests
         }
     }
 
+    [Theory]
+    [InlineData("http://issuer.example/keys")]
+    [InlineData("ftp://issuer.example/keys")]
+    [InlineData("jar:file:/tmp/keys.jar!/keys")]
+    [InlineData("keys.json")]
+    public async Task CVE_2025_27817_keys_of_tokens_come_over_HTTPS_or_from_a_file(string url)
+    {
+        var refused = await Assert.ThrowsAsync<ConfigException>(() => TestNode.StartAsync(
+            ("listeners", "SASL_PLAINTEXT://127.0.0.1:9092,PLAINTEXT://127.0.0.1:9095,CONTROLLER://127.0.0.1:9093"),
+            ("advertised.listeners", "PLAINTEXT://localhost:9095"),
+            ("listener.security.protocol.map", "SASL_PLAINTEXT:SASL_PLAINTEXT,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+            ("sasl.enabled.mechanisms", "OAUTHBEARER"), ("sasl.oauthbearer.jwks.endpoint.url", url)));
+        Assert.Contains("is not a URL that begins with https: or file:", refused.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>rpk took a misplaced field and spoke clear text.</summary>
+    [Fact]
+    public async Task CVE_2023_30450_a_listener_whose_certificate_is_misspelt_does_not_start_without_TLS()
+    {
+        var refused = await Assert.ThrowsAsync<ConfigException>(() => TestNode.StartAsync(
+            ("listeners", "SSL://127.0.0.1:9092,PLAINTEXT://127.0.0.1:9095,CONTROLLER://127.0.0.1:9093"),
+            ("advertised.listeners", "PLAINTEXT://localhost:9095"),
+            ("listener.security.protocol.map", "SSL:SSL,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+            ("ssl.keystore.type", "PEM"), ("listener.name.ssl.keystore.location", "/certs/server.pem")));
+        Assert.Contains("The listener SSL is SSL and has no certificate", refused.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_secret_is_in_no_text()
     {
