@@ -158,7 +158,9 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, RackA
         }
         catch (LogException e)
         {
-            return new PartitionRead(partition, replica, leadership, e.ErrorCode);
+            // A client that names no leader epoch takes a follower that lags for the leader. It would reset its position (Kafka lets it).
+            var takesForLeader = e.ErrorCode == ErrorCode.OffsetOutOfRange && position.CurrentLeaderEpoch < 0 && !leadership!.IsLeaderHere;
+            return new PartitionRead(partition, replica, leadership, takesForLeader ? ErrorCode.NotLeaderOrFollower : e.ErrorCode);
         }
     }
 

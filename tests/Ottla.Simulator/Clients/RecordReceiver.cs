@@ -161,7 +161,7 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
         }
 
         if (answer.ErrorCode != (short)ErrorCode.None)
-            throw new SimulationException($"Fetch of {partition} at {_positions[partition]} failed: {(ErrorCode)answer.ErrorCode}");
+            throw new SimulationException($"Fetch of {partition} at {_positions[partition]} failed: {(ErrorCode)answer.ErrorCode}, as leader epoch {client.LeaderEpochOf(partition)} was known");
         var bound = isReadCommitted ? answer.LastStableOffset : answer.HighWatermark;
         var aborted = new AbortedProducers(answer.AbortedTransactions ?? []);
         for (var rest = answer.Records.Memory; RecordBatchView.TryReadSize(rest.Span, out var sizeInBytes, out _)

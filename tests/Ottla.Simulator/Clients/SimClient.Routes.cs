@@ -13,7 +13,11 @@ internal sealed partial class SimClient
     /// <summary>Before it, a Metadata request creates the topics that it names.</summary>
     private const short FirstMetadataVersionThatCreatesNothing = 4;
 
+    /// <summary>The leader epoch in a version that has none.</summary>
+    private const int NoEpoch = -1;
+
     private readonly Dictionary<TopicPartition, (IPEndPoint EndPoint, int Epoch)> _leaders = [];
+    private readonly Dictionary<TopicPartition, int> _leaderEpochs = [];
     private readonly Dictionary<(string Key, sbyte Type), IPEndPoint> _coordinators = [];
     private IPEndPoint? _anyBroker;
 
@@ -117,13 +121,22 @@ internal sealed partial class SimClient
         }
 
         var brokers = response.Brokers.ToDictionary(broker => broker.NodeId, broker => EndPointOf(broker.Host, broker.Port));
+        var isBehind = false;
         foreach (var partition in response.Topics.Single().Partitions)
         {
+            var key = new TopicPartition(topic, partition.PartitionIndex);
+            if (partition.LeaderEpoch < _leaderEpochs.GetValueOrDefault(key, NoEpoch))
+            {
+                isBehind = true; // Kafka's clients do not go back to an earlier leader either (KIP-320)
+                continue;
+            }
+
+            _leaderEpochs[key] = partition.LeaderEpoch;
             if (brokers.TryGetValue(partition.LeaderId, out var leader))
-                _leaders[new TopicPartition(topic, partition.PartitionIndex)] = (leader, partition.LeaderEpoch);
+                _leaders[key] = (leader, partition.LeaderEpoch);
         }
 
-        if (_leaders.Keys.All(known => known.Topic != topic))
+        if (isBehind || _leaders.Keys.All(known => known.Topic != topic))
             Forget(Destination.Any); // it may lag behind: ask another
     }
 

@@ -74,8 +74,14 @@ internal sealed class ClusterChaos(World world, SimCluster cluster, IReadOnlyLis
             node.HealDisk();
         }
 
-        foreach (var task in _tasks.ToList())
-            await task; // stops and starts under way
+        while (_tasks.Exists(task => !task.IsCompleted)) // stops and starts under way
+        {
+            foreach (var node in cluster.Nodes.Values.Where(node => !node.IsRunning).ToList())
+                Revive(director, node); // a start may wait for a node that has just been stopped
+            await director.Delay(TimeSpan.FromMilliseconds(100));
+        }
+
+        await Task.WhenAll(_tasks);
         await cluster.StartAllAsync();
         foreach (var node in cluster.Nodes.Values.Where(node => node.IsDiskInTrouble).ToList())
         {

@@ -78,6 +78,16 @@ public sealed class RackAwareFetchTests : IDisposable
         Assert.Equal(ErrorCode.None, (ErrorCode)(await FetchAsync(offset: 0, "", version: 11)).ErrorCode);
     }
 
+    /// <summary>OFFSET_OUT_OF_RANGE would make a client that takes this follower for the leader reset its position.</summary>
+    [Fact]
+    public async Task A_follower_sends_a_client_that_knows_no_epoch_to_the_leader_when_it_lacks_the_offset()
+    {
+        await CreateAsync();
+        _bed.Change("t", 0, change => change.Leader = 2);
+        Assert.Equal(ErrorCode.NotLeaderOrFollower, (ErrorCode)(await FetchAsync(offset: 9, "rack1")).ErrorCode);
+        Assert.Equal(ErrorCode.OffsetOutOfRange, (ErrorCode)(await FetchAsync(offset: 9, "rack1", leaderEpoch: LeaderTestBed.LeaderEpoch + 1)).ErrorCode);
+    }
+
     [Fact]
     public async Task Without_a_selector_leaders_serve_all_racks()
     {
@@ -94,7 +104,8 @@ public sealed class RackAwareFetchTests : IDisposable
         await _bed.FollowAsync(At("t", 0, 2, 3));
     }
 
-    private async Task<FetchResponse.PartitionData> FetchAsync(long offset, string rack, short version = 17, bool hasSelector = true)
+    private async Task<FetchResponse.PartitionData> FetchAsync(
+        long offset, string rack, short version = 17, bool hasSelector = true, int leaderEpoch = -1)
     {
         var racks = hasSelector ? new RackAwareReplicas(() => _bed.Image) : null;
         var handler = new FetchHandler(
@@ -102,6 +113,7 @@ public sealed class RackAwareFetchTests : IDisposable
             Authorizer.None, new ClientQuotas(11, 1000, 11, 1000, TimeProvider.System), static () => int.MaxValue, _bed.Clock);
         var request = Fetch("t", _bed.IdOf("t"), offset, version);
         (request.ReplicaId, request.SessionEpoch, request.RackId) = (-1, -1, rack);
+        request.Topics[0].Partitions[0].CurrentLeaderEpoch = leaderEpoch;
         var connection = new ConnectionInfo("PLAINTEXT", IPAddress.None, _ => { }, default, default);
         var context = new RequestContext(ApiKey.Fetch, version, 1, "test", connection);
         var answer = await handler.HandleAsync(context, request, new FetchResponse());
