@@ -60,6 +60,23 @@ public sealed class OttlaClient : IAsyncDisposable
     /// <summary>The options that the client was made with.</summary>
     public OttlaClientOptions Options { get; }
 
+    /// <summary>Opens a producer.</summary>
+    /// <typeparam name="TKey">The type of keys; null is no key, so for a value type take its nullable form.</typeparam>
+    /// <typeparam name="TValue">The type of values; null is a tombstone.</typeparam>
+    /// <param name="options">How it behaves; null for the defaults.</param>
+    /// <param name="keySerializer">Writes keys; null for that of the type (<see cref="Serializers.For{T}"/>).</param>
+    /// <param name="valueSerializer">Writes values; null for that of the type.</param>
+    /// <exception cref="ArgumentException">An option is wrong, or a type has no serializer of its own.</exception>
+    /// <exception cref="ObjectDisposedException">The client is closed.</exception>
+    public Producer<TKey, TValue> CreateProducer<TKey, TValue>(
+        ProducerOptions? options = null, ISerializer<TKey>? keySerializer = null, ISerializer<TValue>? valueSerializer = null)
+    {
+        var producer = new Producer<TKey, TValue>(
+            this, options ?? new ProducerOptions(), keySerializer ?? Serializers.For<TKey>(), valueSerializer ?? Serializers.For<TValue>());
+        Add(producer);
+        return producer;
+    }
+
     /// <summary>The connections, in groups by user and purpose.</summary>
     internal ClusterConnections Connections { get; }
 

@@ -89,7 +89,7 @@ public sealed class FrameSender
         _isSending = true;
     }
 
-    /// <summary>Sends a frame without slices, as nearly all responses are, from where it is. Usually it is sent when this returns.</summary>
+    /// <summary>Sends a frame without slices, as nearly all are, from where it is. Usually it is sent when this returns.</summary>
     private ValueTask SendBytesAsync(FrameBuffer frame, CancellationToken cancellationToken)
     {
         ValueTask sending;

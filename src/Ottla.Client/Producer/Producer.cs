@@ -1,0 +1,101 @@
+using Ottla.Client.Producing;
+using Ottla.Kernel;
+using Ottla.Protocol.Batches;
+
+namespace Ottla.Client;
+
+/// <inheritdoc cref="IProducer{TKey, TValue}"/>
+/// <remarks>
+/// Opened by <see cref="OttlaClient.CreateProducer{TKey, TValue}"/>. Disposing it sends what was enqueued, as long as
+/// <see cref="ProducerOptions.CloseTimeout"/> lets it.
+/// </remarks>
+public sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
+{
+    private readonly OttlaClient _client;
+    private readonly ProducerCore _core;
+    private readonly ISerializer<TKey> _keys;
+    private readonly ISerializer<TValue> _values;
+
+    internal Producer(OttlaClient client, ProducerOptions options, ISerializer<TKey> keys, ISerializer<TValue> values)
+    {
+        options.Validate(client.Options);
+        _client = client;
+        _keys = keys;
+        _values = values;
+        _core = new ProducerCore(client, options);
+    }
+
+    /// <inheritdoc/>
+    public async Task<RecordMetadata> ProduceAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellation = default)
+    {
+        var outcome = new TaskCompletionSource<RecordMetadata>(TaskCreationOptions.RunContinuationsAsynchronously);
+        await AppendAsync(record, new RecordCallback(outcome), cancellation);
+        return await outcome.Task.UntilCanceled(cancellation);
+    }
+
+    /// <summary>Sends a record without headers, with the time of now, and waits until the cluster has it.</summary>
+    /// <inheritdoc cref="ProduceAsync(ProducerRecord{TKey, TValue}, CancellationToken)" path="/exception"/>
+    public Task<RecordMetadata> ProduceAsync(string topic, TKey? key, TValue? value, CancellationToken cancellation = default) =>
+        ProduceAsync(new ProducerRecord<TKey, TValue>(topic, key, value), cancellation);
+
+    /// <inheritdoc/>
+    public ValueTask EnqueueAsync(
+        ProducerRecord<TKey, TValue> record, Action<DeliveryResult>? onDelivery = null, CancellationToken cancellation = default) =>
+        AppendAsync(record, new RecordCallback(onDelivery), cancellation);
+
+    /// <inheritdoc/>
+    public bool TryEnqueue(ProducerRecord<TKey, TValue> record, Action<DeliveryResult>? onDelivery = null)
+    {
+        using var scratch = RecordScratch.Take();
+        return TryAppend(record, scratch, new RecordCallback(onDelivery), TimestampOf(record));
+    }
+
+    /// <inheritdoc/>
+    public Task FlushAsync(CancellationToken cancellation = default) => _core.FlushAsync(cancellation);
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _core.DisposeAsync();
+        _client.Remove(this);
+    }
+
+    private long TimestampOf(in ProducerRecord<TKey, TValue> record) => record.Timestamp?.ToUnixTimeMilliseconds() ?? _core.NowMs;
+
+    private ValueTask AppendAsync(in ProducerRecord<TKey, TValue> record, RecordCallback callback, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        using var scratch = RecordScratch.Take();
+        var timestamp = TimestampOf(record);
+        if (TryAppend(record, scratch, callback, timestamp))
+            return ValueTask.CompletedTask;
+        // The scratch is used again by the next record: what waits has bytes of its own.
+        return new ValueTask(_core.AppendAsync(
+            record.Topic, record.Partition, timestamp, CopyOf(scratch.Key), CopyOf(scratch.Value), record.Headers, callback, cancellation));
+    }
+
+    private bool TryAppend(in ProducerRecord<TKey, TValue> record, RecordScratch scratch, RecordCallback callback, long timestamp)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(record.Topic);
+        scratch.Key = Serialize(_keys, record.Key, record.Topic, isKey: true, scratch.KeyBytes);
+        scratch.Value = Serialize(_values, record.Value, record.Topic, isKey: false, scratch.ValueBytes);
+        return _core.TryAppend(
+            record.Topic, record.Partition, timestamp, NullableBytes.From(scratch.Key), NullableBytes.From(scratch.Value),
+            record.Headers.Span, callback);
+    }
+
+    private static ReadOnlyMemory<byte>? Serialize<T>(
+        ISerializer<T> serializer, T? value, string topic, bool isKey, PooledBufferWriter output)
+    {
+        if (value is null)
+            return null;
+        if (serializer is IBytesView<T> bytes)
+            return bytes.View(value);
+        output.Clear();
+        serializer.Serialize(value, output, new SerializationContext(topic, isKey));
+        return output.WrittenMemory;
+    }
+
+    private static ReadOnlyMemory<byte>? CopyOf(ReadOnlyMemory<byte>? bytes) =>
+        bytes is { } some ? some.ToArray() : (ReadOnlyMemory<byte>?)null;
+}

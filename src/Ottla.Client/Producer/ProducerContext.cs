@@ -1,0 +1,13 @@
+using Microsoft.Extensions.Logging;
+using Ottla.Network.Buffers;
+
+namespace Ottla.Client.Producing;
+
+/// <summary>What the parts of one producer share.</summary>
+/// <param name="Options">The producer's options.</param>
+/// <param name="Memory">The memory of the client's producers.</param>
+/// <param name="Buffers">Where batches come from.</param>
+/// <param name="Time">The clock.</param>
+/// <param name="Logger">The log.</param>
+internal sealed record ProducerContext(
+    ProducerOptions Options, MemoryLimit Memory, BufferPool Buffers, TimeProvider Time, ILogger Logger);

@@ -1,0 +1,150 @@
+using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Protocol.Messages;
+using Ottla.Protocol.Wire;
+using Ottla.Requests;
+
+namespace Ottla.Client.Producing;
+
+/// <summary>Requests: putting them together and sending them.</summary>
+internal sealed partial class ProducerSender
+{
+    private const short FirstProduceVersionWithTopicIds = 13;
+    private readonly ProducerIdentity _identity;
+
+    /// <summary>Whether batches of the partition may be written now: the producer's id is known.</summary>
+    private bool MayWrite(PartitionQueue queue)
+    {
+        if (!_context.Options.IsSequenced)
+            return true;
+        if (_identity.Current is not { } producer)
+        {
+            RequestProducerId();
+            return false;
+        }
+
+        return !queue.Sequences.IsOther(producer) || queue.Sequences.IsEmpty; // takes over another id when nothing is under way
+    }
+
+    /// <summary>Puts a batch into its leader's next request; the request is sent first if the batch does not fit.</summary>
+    private void Plan(SenderNode node, PartitionQueue queue, ProducerBatch batch, bool isRetry)
+    {
+        batch.Seal();
+        if (node.Planned.Count > 0 && node.PlannedBytes + batch.Wire.Length > _context.Options.RequestBytesMax)
+            Send(node);
+        if (isRetry)
+            queue.Sequences.Resend(batch);
+        else
+            queue.Sequences.Send(batch, _context.Options.IsSequenced ? _identity.Current : null);
+        batch.RetryAt = null;
+        batch.Stamp(isTransactional: _context.Options.TransactionalId is not null);
+        node.Add(batch);
+    }
+
+    /// <summary>Sends the requests that are put together.</summary>
+    private void SendPlanned()
+    {
+        foreach (var node in _nodes.Values)
+        {
+            if (node.Planned.Count > 0)
+                Send(node);
+        }
+    }
+
+    private void Send(SenderNode node)
+    {
+        _hasSent = true;
+        var image = _client.Metadata.Current;
+        var exchange = new ProduceExchange(
+            node, node.Address,
+            [.. node.TakePlanned().GroupBy(batch => batch.Queue.Topic.Name)
+                .Select(group => new ProducedTopic(group.Key, image.Topic(group.Key)?.Id ?? Uuid.Zero, [.. group]))]);
+        node.Begin(exchange);
+        _ = SendAsync(exchange);
+    }
+
+    private async Task SendAsync(ProduceExchange exchange)
+    {
+        ProduceResponse? answer = null;
+        RequestFailedException? failure = null;
+        try
+        {
+            var hasIds = exchange.Topics.All(topic => topic.Id != Uuid.Zero);
+            answer = await _connections.To(exchange.Address).SendAsync<ProduceRequest, ProduceResponse>(
+                version => RequestOf(exchange.Topics, version),
+                versionMax: hasIds ? short.MaxValue : (short)(FirstProduceVersionWithTopicIds - 1));
+        }
+        catch (RequestFailedException e)
+        {
+            failure = e;
+        }
+        catch (Exception e)
+        {
+            failure = new RequestFailedException(RequestFailureKind.Closed, mayHaveBeenExecuted: true, e.Message, e);
+        }
+
+        Post(() =>
+        {
+            (exchange.Answer, exchange.Failure) = (answer, failure);
+            while (exchange.Node.TryTakeOver(out var over))
+                OnEnded(over);
+        });
+    }
+
+    private ProduceRequest RequestOf(ProducedTopic[] topics, short version)
+    {
+        var hasIds = version >= FirstProduceVersionWithTopicIds;
+        return new ProduceRequest
+        {
+            TransactionalId = _context.Options.TransactionalId,
+            Acks = (short)_context.Options.Acks,
+            TimeoutMs = (int)_client.Options.RequestTimeout.TotalMilliseconds,
+            TopicData = [.. topics.Select(topic => new ProduceRequest.TopicProduceData
+            {
+                Name = hasIds ? "" : topic.Name,
+                TopicId = hasIds ? topic.Id : Uuid.Zero,
+                PartitionData = [.. topic.Batches.Select(batch => new ProduceRequest.PartitionProduceData
+                {
+                    Index = batch.Queue.Partition,
+                    Records = new Records(batch.Wire),
+                })],
+            })],
+        };
+    }
+
+    private void RequestProducerId()
+    {
+        if (_identity.IsAsking)
+            return;
+        _identity.IsAsking = true;
+        _ = AskAsync();
+
+        async Task AskAsync()
+        {
+            ProducerIdAndEpoch? producer = null;
+            KafkaException? failure = null;
+            try
+            {
+                producer = await _identity.AskAsync();
+            }
+            catch (KafkaException e)
+            {
+                failure = e;
+            }
+            catch (ObjectDisposedException e)
+            {
+                failure = new FatalProducerException(ErrorCode.NetworkException, "The client was closed", e);
+            }
+
+            Post(() =>
+            {
+                _identity.IsAsking = false;
+                if (producer is not null)
+                    _identity.Current = producer;
+                else if (failure is not KafkaTimeoutException)
+                    BecomeFatal(failure as FatalProducerException
+                        ?? new FatalProducerException(failure!.ErrorCode, "The cluster gives this producer no id", failure));
+            });
+        }
+    }
+}
