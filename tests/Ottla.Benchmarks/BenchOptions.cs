@@ -23,6 +23,8 @@ internal sealed record BenchOptions
                {CompactionBench.Usage}
                {MetadataBench.Usage}
                {AuthorizationBench.Usage}
+               {TlsBench.Usage}
+               {HostileBench.Usage}
                bench coordinators [OPTIONS]    heartbeats of many groups, offset commits beside the floor's appends, transactions
                bench neighbours [OPTIONS]      ordinary clients beside one that asks for expensive things
                bench restart [OPTIONS]         start on 10,000 partitions, after a stop and after a kill

@@ -27,6 +27,10 @@ try
             BenchOptions.Parse(rest) is { } options ? new NeighbourBench(options).Execute() : Fail(BenchOptions.Usage),
         ["metadata", .. var rest] => MetadataBench.Run(rest),
         ["authorization"] => AuthorizationBench.Run(),
+        ["tls", .. var rest] => BenchOptions.Parse(rest) is { } options ? new TlsBench(options).Execute() : Fail(BenchOptions.Usage),
+        ["tls-floor", var port, var file] when int.TryParse(port, out var number) => TlsFloor.Run(number, file),
+        ["hostile", .. var rest] => HostileBench.Run(rest) ?? Fail(BenchOptions.Usage),
+        ["attack", .. var rest] => Attack.Run(rest),
         ["compaction", .. var rest] => await CompactionBench.RunAsync(rest),
         _ => Fail(BenchOptions.Usage),
     };

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
+using System.Net.Security;
 using Ottla.Benchmarks.Scenarios;
 
 namespace Ottla.Benchmarks.Load;
@@ -11,12 +12,13 @@ internal static class FetchLoad
     private const int MaxWaitMs = 500;
     private const int EmptyFetchesMax = 20;
 
-    public static LoadOutcome Run(FetchScenario scenario, string host, int port, string topic)
+    public static LoadOutcome Run(
+        FetchScenario scenario, string host, int port, string topic, SslClientAuthenticationOptions? tls = null)
     {
         var bytes = (long)(scenario.Megabytes * BytesPerMegabyte / scenario.Connections);
         return Worker.RunAll(scenario.Connections, worker =>
         {
-            using var connection = new LoadConnection(host, port);
+            using var connection = new LoadConnection(host, port, tls: tls);
             Fetch(connection, new FetchCursor(topic, worker.Index % ScenarioCatalog.Partitions, scenario.MaxBytes, MaxWaitMs), bytes,
                 worker);
         });

@@ -1,7 +1,9 @@
 using System.Buffers.Binary;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Numerics;
+using System.Security.Authentication;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
 
@@ -15,11 +17,16 @@ internal sealed class LoadConnection : IDisposable
     private const int TimeoutMs = 30_000;
 
     private readonly Socket _socket;
+    private readonly SslStream? _tls;
     private byte[] _buffer;
     private int _consumed;
     private int _received;
 
-    public LoadConnection(string host, int port, int bufferBytes = InitialBufferBytes)
+    /// <param name="host">The host.</param>
+    /// <param name="port">The port.</param>
+    /// <param name="bufferBytes">The buffer's size at first.</param>
+    /// <param name="tls">How to speak TLS; null for clear text.</param>
+    public LoadConnection(string host, int port, int bufferBytes = InitialBufferBytes, SslClientAuthenticationOptions? tls = null)
     {
         _buffer = new byte[bufferBytes];
         _socket = new Socket(
@@ -29,10 +36,16 @@ internal sealed class LoadConnection : IDisposable
         try
         {
             _socket.Connect(Resolve(host), port);
+            if (tls is null)
+                return;
+            _tls = new SslStream(new NetworkStream(_socket, ownsSocket: false));
+            _tls.AuthenticateAsClient(tls);
         }
-        catch
+        catch (Exception e)
         {
             _socket.Dispose();
+            if (e is AuthenticationException or IOException)
+                throw new BenchException($"No TLS: {e.Message}", e);
             throw;
         }
     }
@@ -44,6 +57,12 @@ internal sealed class LoadConnection : IDisposable
 
     public void Send(ReadOnlySpan<byte> frame)
     {
+        if (_tls is not null)
+        {
+            _tls.Write(frame);
+            return;
+        }
+
         while (frame.Length > 0)
             frame = frame[_socket.Send(frame)..];
     }
@@ -81,7 +100,11 @@ internal sealed class LoadConnection : IDisposable
         return TResponse.Read(ref reader, version);
     }
 
-    public void Dispose() => _socket.Dispose();
+    public void Dispose()
+    {
+        _tls?.Dispose();
+        _socket.Dispose();
+    }
 
     private static IPAddress Resolve(string host) =>
         IPAddress.TryParse(host, out var address) ? address : Dns.GetHostAddresses(host, AddressFamily.InterNetwork)[0];
@@ -107,12 +130,12 @@ internal sealed class LoadConnection : IDisposable
 
         try
         {
-            var count = _socket.Receive(_buffer.AsSpan(_received));
+            var count = _tls is null ? _socket.Receive(_buffer.AsSpan(_received)) : _tls.Read(_buffer.AsSpan(_received));
             if (count == 0)
                 throw new BenchException("The target closed the connection.");
             _received += count;
         }
-        catch (SocketException e)
+        catch (Exception e) when (e is SocketException or IOException)
         {
             throw new BenchException($"No response: {e.Message}", e);
         }

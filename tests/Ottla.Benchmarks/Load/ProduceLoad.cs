@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net.Security;
 using Ottla.Benchmarks.Scenarios;
 
 namespace Ottla.Benchmarks.Load;
@@ -8,7 +9,8 @@ internal static class ProduceLoad
 {
     private const double BytesPerMegabyte = 1e6;
 
-    public static LoadOutcome Run(ProduceScenario scenario, string host, int port, string topic)
+    public static LoadOutcome Run(
+        ProduceScenario scenario, string host, int port, string topic, SslClientAuthenticationOptions? tls = null)
     {
         if (scenario.Acks == 0)
             throw new BenchException("A produce without acknowledgement has nothing to wait for.");
@@ -20,7 +22,7 @@ internal static class ProduceLoad
         return Worker.RunAll(scenario.Connections, worker =>
         {
             worker.LatencyTicks = new long[requests];
-            using var connection = new LoadConnection(host, port);
+            using var connection = new LoadConnection(host, port, tls: tls);
             Produce(connection, frames[worker.Index], firstFrame: worker.Index, scenario.InFlight, worker.LatencyTicks);
             worker.Requests = requests;
             worker.Bytes = (long)requests * batch.Length;

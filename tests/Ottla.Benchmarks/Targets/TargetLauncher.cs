@@ -26,14 +26,17 @@ internal sealed class TargetLauncher
     public string Name { get; }
 
     /// <summary>Starts <c>ottla start</c> with a directory and a port of its own.</summary>
-    public static TargetLauncher ForBroker(BenchOptions options, string workDirectory)
+    /// <param name="options">What to measure.</param>
+    /// <param name="workDirectory">Where the directory is made.</param>
+    /// <param name="moreListeners">Listeners beside PLAINTEXT, with a comma before each; their protocols are among the configs.</param>
+    public static TargetLauncher ForBroker(BenchOptions options, string workDirectory, string moreListeners = "")
     {
         if (!File.Exists(options.Executable))
             throw new BenchException($"There is no {options.Executable}: ./dev publish makes it.");
         return new TargetLauncher(ResultTable.BrokerName, workDirectory, options.Executable, (port, directory) =>
         [
             "start",
-            "--set", $"listeners=PLAINTEXT://127.0.0.1:{port}",
+            "--set", $"listeners=PLAINTEXT://127.0.0.1:{port}{moreListeners}",
             "--set", $"log.dirs={directory}",
             "--set", "log.segment.delete.delay.ms=1000", // deleted topics make room before the next run
             .. options.Settings.SelectMany(setting => new[] { "--set", setting }),
@@ -43,11 +46,17 @@ internal sealed class TargetLauncher
     /// <summary>Starts this same tool as the floor.</summary>
     public static TargetLauncher ForFloor(string workDirectory)
     {
-        var process = Environment.ProcessPath ?? throw new BenchException("The tool does not know its own path.");
-        var isHosted = Path.GetFileNameWithoutExtension(process) == "dotnet";
-        string[] prefix = isHosted ? [Path.Combine(AppContext.BaseDirectory, "bench.dll")] : [];
+        var (process, prefix) = OwnCommand();
         return new TargetLauncher(ResultTable.FloorName, workDirectory, process, (port, directory) =>
             [.. prefix, "floor", port.ToString(CultureInfo.InvariantCulture), directory]);
+    }
+
+    /// <summary>How to start this same tool again.</summary>
+    public static (string Program, string[] Arguments) OwnCommand()
+    {
+        var process = Environment.ProcessPath ?? throw new BenchException("The tool does not know its own path.");
+        var isHosted = Path.GetFileNameWithoutExtension(process) == "dotnet";
+        return (process, isHosted ? [Path.Combine(AppContext.BaseDirectory, "bench.dll")] : []);
     }
 
     /// <summary>Starts a process and waits for its first answer.</summary>
