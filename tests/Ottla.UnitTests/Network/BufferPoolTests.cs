@@ -85,7 +85,7 @@ public sealed class BufferPoolTests
     }
 
     [Fact]
-    public async Task ManyTasksNeverShareABuffer()
+    public async Task KAFKA_19012_ManyTasksNeverShareABuffer()
     {
         var pool = new BufferPool(retainedBytesMax: 64 * 1024);
         await Task.WhenAll(Enumerable.Range(0, 8).Select(worker => Task.Run(() =>

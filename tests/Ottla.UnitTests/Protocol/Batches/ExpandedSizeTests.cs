@@ -23,7 +23,7 @@ public sealed class ExpandedSizeTests
 
     [Theory]
     [MemberData(nameof(Codecs))]
-    public void Small_data_that_expands_to_much_is_seen(CompressionType codec)
+    public void CVE_2023_34455_small_data_that_expands_to_much_is_seen(CompressionType codec)
     {
         const int valueBytes = 8 * 1024 * 1024;
         using var builder = new RecordBatchBuilder(new RecordBatchOptions { Compression = codec });

@@ -13,7 +13,7 @@ public sealed class RecordBatchValidatorTests
 
     [Theory]
     [MemberData(nameof(Codecs))]
-    public void A_compressed_record_may_not_expand_beyond_its_bound_and_a_plain_one_may(CompressionType compression)
+    public void CVE_2023_34455_a_compressed_record_may_not_expand_beyond_its_bound_and_a_plain_one_may(CompressionType compression)
     {
         const int valueBytes = 100_000;
         byte[] Batch()
