@@ -36,6 +36,9 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
         client.Add(this);
     }
 
+    /// <summary>What is behind it.</summary>
+    internal ConsumerEngine Engine => _engine;
+
     /// <inheritdoc/>
     public IReadOnlyCollection<TopicPartition> Assignment => _engine.Assignment;
 

@@ -186,7 +186,7 @@ public sealed class ConsumerGroupTests
         await using var bed = await ConsumerBed.StartAsync();
         await bed.WriteNumbersAsync(0, 2);
         var listener = new NotingListener();
-        var slow = bed.Open("g", protocol, options => options with { MaxPollInterval = TimeSpan.FromSeconds(60) });
+        var slow = bed.Open("g", protocol, options => options with { MaxPollInterval = TimeSpan.FromSeconds(8) });
         slow.Subscribe(["t"], listener);
         await bed.RunAsync(slow.ConsumeOneAsync(TimeSpan.FromMinutes(1)).AsTask());
 
