@@ -1,5 +1,6 @@
 using Ottla.Protocol.Batches;
 using Ottla.Storage.Files;
+using Ottla.Storage.Producers;
 
 namespace Ottla.Storage.Log;
 
@@ -275,6 +276,20 @@ internal sealed partial class LogSegment
     {
         EnsureIndexes(config);
         return _offsetIndex.LookupPosition(Math.Max(_timeIndex.LookupOffset(timestampMs), startOffset));
+    }
+
+    /// <summary>Collects the batches of a producer's epoch from a batch boundary on.</summary>
+    public void CollectBatches(long position, long producerId, short producerEpoch, List<ProducerBatch> batches)
+    {
+        Span<byte> buffer = stackalloc byte[BatchWalker.BufferBytes];
+        var walker = new BatchWalker(_file.Open(), position, Size, buffer);
+        while (walker.MoveNext())
+        {
+            var batch = walker.Batch;
+            if (batch is { Magic: RecordBatchLayout.CurrentMagic, IsControl: false }
+                && batch.ProducerId == producerId && batch.ProducerEpoch == producerEpoch)
+                batches.Add(new ProducerBatch(batch.LastSequence, batch.LastOffset, batch.LastOffsetDelta, batch.MaxTimestamp));
+        }
     }
 
     /// <summary>The offset after the last batch, found by scanning from the last index entry on.</summary>

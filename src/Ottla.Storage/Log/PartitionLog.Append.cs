@@ -137,7 +137,7 @@ public sealed partial class PartitionLog
             if (batch.HasProducerId)
             {
                 if (origin == AppendOrigin.Client && !batch.IsControl && _producers.Find(batch.ProducerId) is { } producer
-                    && producer.TryFindDuplicate(batch.ProducerEpoch, batch.BaseSequence, batch.LastSequence, out duplicate))
+                    && IsRetry(producer, batch, out duplicate))
                     return true;
                 _checks.Check(batch, origin, transactionVersion, _config.VerifyTransactions ? guard : null);
             }

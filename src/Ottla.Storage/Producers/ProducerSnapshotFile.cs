@@ -73,6 +73,7 @@ internal static class ProducerSnapshotFile
         producer.SetEpoch(epoch);
         if (batch.LastOffset >= 0)
             producer.AddBatch(epoch, batch);
+        producer.LacksBatches = batch.LastOffset >= 0;
         producer.LastTimestampMs = batch.TimestampMs;
         producer.CoordinatorEpoch = BinaryPrimitives.ReadInt32BigEndian(entry[34..]);
         producer.CurrentTransactionFirstOffset = BinaryPrimitives.ReadInt64BigEndian(entry[38..]);

@@ -42,6 +42,11 @@ internal sealed class ProducerState(long producerId)
     /// <summary>The first offset of the open transaction, or -1.</summary>
     public long CurrentTransactionFirstOffset { get; set; } = -1;
 
+    /// <summary>
+    /// Whether the log may have recent batches of this epoch that are not kept here: a snapshot has only the last one of each producer.
+    /// </summary>
+    public bool LacksBatches { get; set; }
+
     /// <summary>How many batches are kept: 0 to 5.</summary>
     public int BatchCount { get; private set; }
 
@@ -64,6 +69,7 @@ internal sealed class ProducerState(long producerId)
         ProducerEpoch = epoch;
         BatchCount = 0;
         _start = 0;
+        LacksBatches = false;
     }
 
     public void AddBatch(short epoch, ProducerBatch batch)
@@ -75,10 +81,26 @@ internal sealed class ProducerState(long producerId)
             BatchCount--;
         }
 
+        LacksBatches &= BatchCount < BatchesMax - 1;
+
         _batches[(_start + BatchCount) % BatchesMax] = batch;
         BatchCount++;
         LastTimestampMs = batch.TimestampMs;
     }
+
+    /// <summary>Takes over the batches of the log that come before those that are kept.</summary>
+    public void AddEarlierBatches(IEnumerable<ProducerBatch> batches)
+    {
+        ProducerBatch[] kept = [.. Enumerable.Range(0, BatchCount).Select(BatchAt)];
+        ProducerBatch[] all = [.. batches.Where(batch => batch.LastOffset < kept[0].FirstOffset), .. kept];
+        (BatchCount, _start, LacksBatches) = (0, 0, false);
+        foreach (var batch in all.TakeLast(BatchesMax))
+            AddBatch(ProducerEpoch, batch);
+    }
+
+    /// <summary>Whether a batch that begins with a sequence would follow the last one, and so is no retry.</summary>
+    public bool IsNext(short epoch, int firstSequence) =>
+        epoch != ProducerEpoch || BatchCount == 0 || firstSequence == (LastSequence == int.MaxValue ? 0 : LastSequence + 1);
 
     /// <summary>Finds the batch with exactly these sequences among the last five of this epoch.</summary>
     public bool TryFindDuplicate(short epoch, int firstSequence, int lastSequence, out ProducerBatch duplicate)

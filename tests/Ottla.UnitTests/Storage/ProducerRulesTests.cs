@@ -181,7 +181,9 @@ public sealed class ProducerRulesTests : IDisposable
         Assert.Equal(before.OrderBy(producer => producer.ProducerId), log.ActiveProducers().OrderBy(producer => producer.ProducerId));
         Assert.Equal(aborted, log.CollectAbortedTransactions(0, long.MaxValue));
         Assert.Equal(10, log.LastStableOffset);
-        Assert.True(log.Append(TestLog.Idempotent(7, 1, 9)).IsDuplicate);
+        Assert.All(Enumerable.Range(5, 5), i => Assert.Equal(
+            (true, (long)i), (log.Append(TestLog.Idempotent(7, 1, i)) is var retry && retry.IsDuplicate, retry.FirstOffset)));
+        Assert.Equal(ErrorCode.OutOfOrderSequenceNumber, ErrorOf(() => log.Append(TestLog.Idempotent(7, 1, 4))));
         Assert.Equal(ErrorCode.OutOfOrderSequenceNumber, ErrorOf(() => log.Append(TestLog.Idempotent(7, 1, 12))));
         log.Append(Marker(8, 2, ControlRecordType.Commit), AppendOrigin.Coordinator);
         Assert.Equal(14, log.LastStableOffset);
