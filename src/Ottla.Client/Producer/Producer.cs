@@ -53,6 +53,22 @@ public sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
     /// <inheritdoc/>
     public Task FlushAsync(CancellationToken cancellation = default) => _core.FlushAsync(cancellation);
 
+    /// <summary>
+    /// Begins a transaction. The first one asks the cluster for the producer's id, which fences older producers of the same name.
+    /// </summary>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <returns>The transaction: what is sent until it is committed or aborted belongs to it.</returns>
+    /// <exception cref="InvalidOperationException">The producer has no transactional id, or a transaction is open.</exception>
+    /// <exception cref="FatalProducerException">The producer has to be closed.</exception>
+    /// <exception cref="KafkaTimeoutException">The time was over; the call may be repeated.</exception>
+    public async Task<ProducerTransaction> BeginTransactionAsync(CancellationToken cancellation = default)
+    {
+        var transactions = _core.Transactions
+            ?? throw new InvalidOperationException($"Transactions need {nameof(ProducerOptions.TransactionalId)}.");
+        await transactions.BeginAsync(cancellation);
+        return new ProducerTransaction(transactions);
+    }
+
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {

@@ -32,8 +32,17 @@ internal sealed partial class ProducerCore : IAsyncDisposable
         _accumulator = new RecordAccumulator(_context, client.NewRandom, signal.Set);
         _connections = client.Connections.OpenGroup(channel => channel with { InFlightMax = options.InFlightMax });
         _interest = client.Metadata.OpenInterest();
-        _sender = new ProducerSender(client, _context, _accumulator, _connections, signal);
+        Transactions = options.TransactionalId is null ? null : new TransactionManager(client, options);
+        _sender = new ProducerSender(client, _context, _accumulator, _connections, signal, Transactions);
+        if (Transactions is null)
+            return;
+        Transactions.FlushAsync = FlushOpenAsync;
+        Transactions.Wake = signal.Set;
+        Transactions.Fail = _sender.Fail;
     }
+
+    /// <summary>The transactions; null without a transactional id.</summary>
+    public TransactionManager? Transactions { get; }
 
     /// <summary>The time, in milliseconds since the epoch.</summary>
     public long NowMs => _context.Time.GetUtcNow().ToUnixTimeMilliseconds();
@@ -180,6 +189,7 @@ internal sealed partial class ProducerCore : IAsyncDisposable
         ObjectDisposedException.ThrowIf(_isClosed != 0, typeof(Producer<,>));
         if (_sender.Fatal is { } fatal)
             throw new FatalProducerException(fatal.ErrorCode, "The producer cannot go on", fatal);
+        Transactions?.ThrowIfNotOpen();
     }
 
     [LoggerMessage(

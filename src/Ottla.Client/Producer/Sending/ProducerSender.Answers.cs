@@ -69,7 +69,7 @@ internal sealed partial class ProducerSender
         var isSequenced = batch.Sequence >= 0;
         var isNext = batch.Queue.Sequences.IsNext(batch);
         var verdict = ProduceVerdicts.Decide(
-            error, batch.RecordCount, isSequenced, _context.Options.TransactionalId is not null, isNext, partition.LogStartOffset);
+            error, batch.RecordCount, isSequenced, _transactions is not null, isNext, partition.LogStartOffset);
         switch (verdict)
         {
             case ProduceVerdict.Written or ProduceVerdict.WrittenBefore:
@@ -162,12 +162,14 @@ internal sealed partial class ProducerSender
     private void Fail(ProducerBatch batch, KafkaException failure, bool wasRefused)
     {
         batch.Queue.Sequences.Fail(batch, wasRefused);
+        _transactions?.OnRecordsFailed(failure);
         Finish(batch, failure, mayBeRead: !wasRefused);
     }
 
     private void GiveUp(ProducerBatch batch, bool wasRefused, bool mayBeRead)
     {
         batch.Queue.Sequences.Fail(batch, wasRefused);
+        _transactions?.OnRecordsFailed(batch.LastFailure!);
         Finish(batch, batch.LastFailure!, mayBeRead);
     }
 
@@ -199,7 +201,12 @@ internal sealed partial class ProducerSender
         }
     }
 
-    private void Expire(ProducerBatch batch) => Finish(batch, TimedOut(batch), mayBeRead: false);
+    private void Expire(ProducerBatch batch)
+    {
+        var failure = TimedOut(batch);
+        _transactions?.OnRecordsFailed(failure);
+        Finish(batch, failure, mayBeRead: false);
+    }
 
     private bool IsExpired(Instant createdAt, Instant now, ref Instant? due)
     {
@@ -223,6 +230,15 @@ internal sealed partial class ProducerSender
     private bool TryRenew(PartitionQueue queue)
     {
         var known = queue.Sequences.Producer;
+        if (_transactions is not null)
+        {
+            // The coordinator has the epoch: it comes with the next transaction.
+            if (_transactions.Producer is not { } next || !queue.Sequences.IsOther(next))
+                return false;
+            queue.Sequences.Renew(next);
+            return true;
+        }
+
         if (known is { } current && current.Epoch < short.MaxValue && current.Id == _identity.Current?.Id)
         {
             queue.Sequences.Renew(current with { Epoch = (short)(current.Epoch + 1) });
@@ -255,7 +271,12 @@ internal sealed partial class ProducerSender
         foreach (var queue in _active)
         {
             foreach (var batch in queue.Sequences.TakeWaiting())
+            {
+                _transactions?.OnRecordsFailed(error);
+                queue.Sequences.RequestRenewal();
                 Finish(batch, error, mayBeRead: true);
+            }
+
             while (queue.Take() is { } batch)
                 Finish(batch, error, mayBeRead: false);
         }

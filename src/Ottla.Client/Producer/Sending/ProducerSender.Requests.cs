@@ -12,12 +12,17 @@ internal sealed partial class ProducerSender
     private const short FirstProduceVersionWithTopicIds = 13;
     private readonly ProducerIdentity _identity;
 
+    /// <summary>The producer's id and epoch; null while they are not known.</summary>
+    private ProducerIdAndEpoch? Identity => _transactions is null ? _identity.Current : _transactions.Producer;
+
     /// <summary>Whether batches of the partition may be written now: the producer's id is known.</summary>
     private bool MayWrite(PartitionQueue queue)
     {
         if (!_context.Options.IsSequenced)
             return true;
-        if (_identity.Current is not { } producer)
+        if (_transactions is not null && !_transactions.MayWrite(queue.Id))
+            return false;
+        if (Identity is not { } producer)
         {
             RequestProducerId();
             return false;
@@ -35,9 +40,9 @@ internal sealed partial class ProducerSender
         if (isRetry)
             queue.Sequences.Resend(batch);
         else
-            queue.Sequences.Send(batch, _context.Options.IsSequenced ? _identity.Current : null);
+            queue.Sequences.Send(batch, _context.Options.IsSequenced ? Identity : null);
         batch.RetryAt = null;
-        batch.Stamp(isTransactional: _context.Options.TransactionalId is not null);
+        batch.Stamp(isTransactional: _transactions is not null);
         node.Add(batch);
     }
 
@@ -70,9 +75,10 @@ internal sealed partial class ProducerSender
         try
         {
             var hasIds = exchange.Topics.All(topic => topic.Id != Uuid.Zero);
+            var versionMax = hasIds ? short.MaxValue : (short)(FirstProduceVersionWithTopicIds - 1);
             answer = await _connections.To(exchange.Address).SendAsync<ProduceRequest, ProduceResponse>(
                 version => RequestOf(exchange.Topics, version),
-                versionMax: hasIds ? short.MaxValue : (short)(FirstProduceVersionWithTopicIds - 1));
+                versionMax: Math.Min(versionMax, _transactions?.ProduceVersionMax ?? short.MaxValue));
         }
         catch (RequestFailedException e)
         {

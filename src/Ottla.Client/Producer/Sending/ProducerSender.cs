@@ -17,6 +17,7 @@ namespace Ottla.Client.Producing;
 internal sealed partial class ProducerSender
 {
     private readonly OttlaClient _client;
+    private readonly TransactionManager? _transactions;
     private readonly ProducerContext _context;
     private readonly RecordAccumulator _accumulator;
     private readonly ConnectionGroup _connections;
@@ -46,9 +47,12 @@ internal sealed partial class ProducerSender
     /// <param name="accumulator">Where the batches are.</param>
     /// <param name="connections">The producer's connections.</param>
     /// <param name="signal">Is set when there is something to send; the sender disposes it.</param>
+    /// <param name="transactions">The transactions; null without.</param>
     public ProducerSender(
-        OttlaClient client, ProducerContext context, RecordAccumulator accumulator, ConnectionGroup connections, SenderSignal signal)
+        OttlaClient client, ProducerContext context, RecordAccumulator accumulator, ConnectionGroup connections, SenderSignal signal,
+        TransactionManager? transactions)
     {
+        _transactions = transactions;
         _client = client;
         _context = context;
         _accumulator = accumulator;
@@ -63,6 +67,9 @@ internal sealed partial class ProducerSender
 
     /// <summary>Why the producer cannot go on; null while it can. Any thread may read it.</summary>
     public FatalProducerException? Fatal => _fatal;
+
+    /// <summary>Ends the producer. Any thread may call it.</summary>
+    public void Fail(FatalProducerException error) => Post(() => BecomeFatal(error));
 
     /// <summary>Starts the loop, once. Any thread may call it.</summary>
     public void EnsureStarted()
@@ -144,6 +151,9 @@ internal sealed partial class ProducerSender
             FailAll(fatal);
             return null;
         }
+
+        if (_transactions?.Discards is { } discarded)
+            FailAll(discarded); // what is under way ends by itself
 
         Instant? due;
         do
