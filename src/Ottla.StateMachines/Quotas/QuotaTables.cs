@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Net;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Quotas;
@@ -63,8 +64,13 @@ public sealed class QuotaTables
             .Where(entry => entry.Key.Parts.ContainsKey(Ip) && entry.Value.ContainsKey(ConnectionCreationRate)).ToList();
         foreach (var (entity, quotas) in addresses.Where(entry => entry.Key.Parts[Ip] is null))
             _defaultOfAddresses = quotas[ConnectionCreationRate];
-        var named = addresses.Where(entry => entry.Key.Parts[Ip] is not null)
-            .ToDictionary(entry => entry.Key.Parts[Ip]!, entry => entry.Value[ConnectionCreationRate], StringComparer.Ordinal);
+        var named = new Dictionary<string, double>(StringComparer.Ordinal);
+        foreach (var (entity, quotas) in addresses)
+        {
+            if (entity.Parts[Ip] is { } address)
+                named[Canonical(address)] = quotas[ConnectionCreationRate];
+        }
+
         _byAddress = named.Count == 0 ? null : named.ToFrozenDictionary(StringComparer.Ordinal);
     }
 
@@ -126,6 +132,14 @@ public sealed class QuotaTables
         }
 
         return table.Count == 0 ? null : table.ToFrozenDictionary();
+    }
+
+    /// <summary>An address as those of clients are written: there are several ways to write one.</summary>
+    private static string Canonical(string address)
+    {
+        if (!IPAddress.TryParse(address, out var parsed))
+            return address;
+        return (parsed.IsIPv4MappedToIPv6 ? parsed.MapToIPv4() : parsed).ToString();
     }
 
     private static string? PartOf(ClientQuotaEntity entity, string type) =>

@@ -211,6 +211,18 @@ public sealed class ClientQuotaTests
         Assert.Equal(0, rate.WaitMs(1_000, 11_900, int.MaxValue));
     }
 
+    [Theory]
+    [InlineData("0:0:0:0:0:0:0:1", "::1")]
+    [InlineData("2001:DB8::00ff", "2001:db8::ff")]
+    [InlineData("::ffff:10.1.2.3", "10.1.2.3")]
+    [InlineData("10.1.2.3", "10.1.2.3")]
+    public void The_quota_of_an_address_counts_however_it_is_written(string set, string client)
+    {
+        var tables = new QuotaTables(DeltaOf(("ip", set, QuotaTables.ConnectionCreationRate, 7)).New.ClientQuotas);
+        Assert.Equal(7, tables.FindOfAddress(client));
+        Assert.Null(tables.FindOfAddress("10.9.9.9"));
+    }
+
     private static ConnectionInfo NewConnection() => new("PLAINTEXT", IPAddress.Loopback, _ => { }, default, default);
 
     private static MetadataDelta DeltaOf((string Type, string? Name, string Key, double Value) quota) =>
