@@ -161,7 +161,12 @@ internal sealed class RecordReceiver(SimClient client, IReadOnlyList<TopicPartit
         }
 
         if (answer.ErrorCode != (short)ErrorCode.None)
-            throw new SimulationException($"Fetch of {partition} at {_positions[partition]} failed: {(ErrorCode)answer.ErrorCode}, as leader epoch {client.LeaderEpochOf(partition)} was known");
+        {
+            throw new SimulationException(
+                $"Fetch of {partition} at {_positions[partition]} failed in leader epoch {client.LeaderEpochOf(partition)}: "
+                + (ErrorCode)answer.ErrorCode);
+        }
+
         var bound = isReadCommitted ? answer.LastStableOffset : answer.HighWatermark;
         var aborted = new AbortedProducers(answer.AbortedTransactions ?? []);
         for (var rest = answer.Records.Memory; RecordBatchView.TryReadSize(rest.Span, out var sizeInBytes, out _)
