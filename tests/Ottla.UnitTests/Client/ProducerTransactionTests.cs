@@ -2,7 +2,6 @@ using Ottla.Client;
 using Ottla.Client.Producing;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
-using Ottla.UnitTests.Broker;
 
 namespace Ottla.UnitTests.Client;
 
@@ -29,6 +28,34 @@ public sealed class ProducerTransactionTests
         Assert.True(b.LogEndOffset is 4 or 6); // what was enqueued in the aborted one was sent, or given up
         var aborted = a.CollectAbortedTransactions(0, 6);
         Assert.Equal(2, Assert.Single(aborted).FirstOffset);
+    }
+
+    [Fact]
+    public async Task Commits_and_aborts_by_the_protocol_of_older_clusters()
+    {
+        await using var bed = await ClientBed.StartAsync("a");
+        await using (var connection = await bed.Node.ConnectAsync())
+        {
+            var updated = await bed.RunAsync(connection.CallAsync<UpdateFeaturesRequest, UpdateFeaturesResponse>(new UpdateFeaturesRequest
+            {
+                FeatureUpdates = [new() { Feature = "transaction.version", MaxVersionLevel = 1, UpgradeType = 2 }],
+            }));
+            Assert.Equal((short)0, updated.ErrorCode);
+        }
+
+        await using var producer = bed.Client.CreateProducer<string, string>(Transactional);
+        for (var i = 0; i < 3; i++)
+        {
+            var transaction = await bed.RunAsync(producer.BeginTransactionAsync());
+            await bed.RunAsync(producer.ProduceAsync("a", "k", $"{i}"));
+            var group = new ConsumerGroupMetadata("g", -1, "", null);
+            await bed.RunAsync(transaction.SendOffsetsAsync([new PartitionOffset("a", 0, i)], group));
+            await bed.RunAsync(i == 1 ? transaction.AbortAsync() : transaction.CommitAsync());
+        }
+
+        var log = bed.Node.Replica("a").Log;
+        await bed.RunAsync(Waiting.UntilAsync(() => log.LastStableOffset == 6));
+        Assert.Equal(2, Assert.Single(log.CollectAbortedTransactions(0, 6)).FirstOffset);
     }
 
     [Fact]
