@@ -77,6 +77,15 @@ public sealed class OttlaClient : IAsyncDisposable
         return producer;
     }
 
+    /// <summary>Opens what administers the cluster: topics, configs, groups, transactions, security, placement.</summary>
+    /// <exception cref="ObjectDisposedException">The client is closed.</exception>
+    public IAdmin CreateAdmin()
+    {
+        lock (_lock)
+            ObjectDisposedException.ThrowIf(_isClosed, this);
+        return new Admin(this);
+    }
+
     /// <summary>The connections, in groups by user and purpose.</summary>
     internal ClusterConnections Connections { get; }
 

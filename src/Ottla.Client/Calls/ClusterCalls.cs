@@ -96,6 +96,9 @@ internal sealed class ClusterCalls
             },
             makeRequest, errorOf, options, cancellation);
 
+    /// <summary>The node that has least to do, for a request that any node can answer.</summary>
+    public NodeAddress AnyNodeAddress() => AnyNode(CallOptions.Default).Address;
+
     private ConnectionGroup ConnectionsOf(CallOptions options) => options.Connections ?? _connections.Shared;
 
     private RequestChannel AnyNode(CallOptions options)

@@ -35,6 +35,14 @@ internal sealed class ClientBed : IAsyncDisposable
         return new ClientBed(node, new OttlaClient(change is null ? options : change(options)));
     }
 
+    /// <summary>As <see cref="StartAsync(string[])"/>, with other configs of the node and no topic.</summary>
+    public static async Task<ClientBed> StartConfiguredAsync(params (string Name, string Value)[] configs)
+    {
+        var node = await TestNode.StartAsync([.. TransactionCalls.FewPartitions, .. configs]);
+        node.Network.NameHost("localhost", IPAddress.Loopback);
+        return new ClientBed(node, new OttlaClient(OptionsFor(node)));
+    }
+
     public static OttlaClientOptions OptionsFor(TestNode node) => new()
     {
         BootstrapServers = node.Node.EndPoints[0].ToString(),
