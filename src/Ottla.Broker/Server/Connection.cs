@@ -125,8 +125,8 @@ internal sealed class Connection : IAsyncDisposable
                             break;
                     }
 
-                    if (_responses.MutedFor is { Ticks: > 0 } mutedFor)
-                        await WaitMutedAsync(mutedFor);
+                    if (_responses.MutedFor > TimeSpan.Zero)
+                        await WaitMutedAsync();
                     var started = Start(api, frame);
                     if (!started.IsCompletedSuccessfully)
                         await FinishStartAsync(started);
@@ -257,10 +257,11 @@ internal sealed class Connection : IAsyncDisposable
 
     /// <summary>Sends the earlier replies, and starts no request while the client is held back.</summary>
     /// <exception cref="OperationCanceledException">The connection reads no more.</exception>
-    private async Task WaitMutedAsync(TimeSpan mutedFor)
+    private async Task WaitMutedAsync()
     {
         await _responses.FlushAsync();
-        await Task.Delay(mutedFor, _time, _stopReading.Token);
+        while (_responses.MutedFor is { Ticks: > 0 } rest)
+            await Task.Delay(rest, _time, _stopReading.Token);
     }
 
     /// <summary>Sends the earlier replies before a request that takes long.</summary>

@@ -1,4 +1,3 @@
-using System.Text;
 using Ottla.Protocol;
 
 namespace Ottla.Client.Calls;
@@ -26,19 +25,4 @@ internal static class ErrorKinds
 
     /// <summary>Whether the coordinator has to be looked up anew.</summary>
     public static bool InvalidatesCoordinator(ErrorCode error) => error is ErrorCode.CoordinatorNotAvailable or ErrorCode.NotCoordinator;
-
-    /// <summary>A code's name in Kafka: <c>NOT_COORDINATOR</c>.</summary>
-    public static string NameOf(ErrorCode error)
-    {
-        var name = error.ToString();
-        var text = new StringBuilder(name.Length + 8);
-        foreach (var letter in name)
-        {
-            if (char.IsUpper(letter) && text.Length > 0)
-                text.Append('_');
-            text.Append(char.ToUpperInvariant(letter));
-        }
-
-        return text.ToString();
-    }
 }

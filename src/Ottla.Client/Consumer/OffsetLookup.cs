@@ -184,7 +184,7 @@ internal sealed class OffsetLookup(OttlaClient client, IsolationLevel isolation)
         {
             if (error == ErrorCode.TopicAuthorizationFailed)
                 throw new KafkaException(error, $"Topic {partition.Topic} may not be read");
-            failure = $"{partition}: {ErrorKinds.NameOf(error)}";
+            failure = $"{partition}: {error.ToKafkaName()}";
         }
 
         if (failure is not null)

@@ -27,7 +27,7 @@ public class KafkaException : Exception
     public bool IsRetriable => ErrorKinds.IsRetriable(ErrorCode);
 
     private static string TextOf(ErrorCode errorCode, string? message) =>
-        string.IsNullOrEmpty(message) ? ErrorKinds.NameOf(errorCode) : $"{message} ({ErrorKinds.NameOf(errorCode)})";
+        string.IsNullOrEmpty(message) ? errorCode.ToKafkaName() : $"{message} ({errorCode.ToKafkaName()})";
 }
 
 /// <summary>An operation did not end in time; the message says what it last waited for. It may have been executed.</summary>

@@ -182,7 +182,7 @@ internal sealed partial class ProducerCore : IAsyncDisposable
     }
 
     private string? ReasonOf(string topic) =>
-        _client.Metadata.Current.Topic(topic) is { } known ? $"it is {ErrorKinds.NameOf(known.Error)}" : _client.Metadata.LastFailure;
+        _client.Metadata.Current.Topic(topic) is { } known ? $"it is {known.Error.ToKafkaName()}" : _client.Metadata.LastFailure;
 
     private void ThrowIfUnusable()
     {

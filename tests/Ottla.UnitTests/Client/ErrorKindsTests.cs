@@ -14,7 +14,7 @@ public sealed class ErrorKindsTests
         foreach (var cells in lines)
         {
             var error = (ErrorCode)short.Parse(cells[0]);
-            Assert.Equal(cells[1], ErrorKinds.NameOf(error));
+            Assert.Equal(cells[1], error.ToKafkaName());
             var kinds = cells[3].Split(' ');
             Assert.True(kinds.Contains("RetriableException") == ErrorKinds.IsRetriable(error), cells[1]);
             Assert.True(kinds.Contains("InvalidMetadataException") == ErrorKinds.InvalidatesMetadata(error), cells[1]);

@@ -62,7 +62,7 @@ public sealed class ClientQuotaTests
         var waiting = client.ReceiveAsync<ApiVersionsResponse>();
         await other.AssertAliveAsync();
         Assert.False(waiting.IsCompleted);
-        node.Clock.AdvanceMs(answer.ThrottleTimeMs + 1);
+        await node.Clock.AdvanceUntilAsync(waiting, answer.ThrottleTimeMs + 1);
         Assert.Equal(0, (await waiting).ErrorCode);
         await SetAsync(client, "client-id", "test", "producer_byte_rate", null);
         Assert.Equal(0, (await client.CallAsync<ProduceRequest, ProduceResponse>(Produce("t", Uuid.Zero, Batch(), 9), 9)).ThrottleTimeMs);
@@ -87,7 +87,7 @@ public sealed class ClientQuotaTests
         await client.AssertAliveAsync();
         Assert.False(third.IsCompleted);
         node.Clock.SkipMs(20_000); // before the connection goes on: the window is empty then
-        node.Clock.AdvanceMs(second.ThrottleTimeMs);
+        await node.Clock.AdvanceUntilAsync(third, second.ThrottleTimeMs);
         Assert.Equal(1, Batches(await third));
 
         static int Batches(FetchResponse fetched) =>

@@ -212,7 +212,7 @@ internal sealed class ItemRun<TKey, TValue, TRequest, TResponse>(
                 continue;
             }
 
-            _lastFailures[item] = new ApiError(result.Error, result.Message ?? ErrorKinds.NameOf(result.Error));
+            _lastFailures[item] = new ApiError(result.Error, result.Message ?? result.Error.ToKafkaName());
             route.OnFailure(item, result.Error);
         }
     }

@@ -165,7 +165,7 @@ internal sealed partial class ClassicMembership
         }
 
         WaitBeforeRetry(now);
-        Rejoin($"the coordinator answered {ErrorKinds.NameOf(error)}");
+        Rejoin($"the coordinator answered {error.ToKafkaName()}");
     }
 
     private void OnJoinRefused(Instant now, ErrorCode error, string memberId)
@@ -214,7 +214,7 @@ internal sealed partial class ClassicMembership
                 return;
         }
 
-        Rejoin($"SyncGroup was answered {ErrorKinds.NameOf(error)}");
+        Rejoin($"SyncGroup was answered {error.ToKafkaName()}");
     }
 
     private void LoseCoordinator() => _isCoordinatorKnown = false;

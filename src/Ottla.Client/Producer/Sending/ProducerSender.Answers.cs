@@ -84,7 +84,7 @@ internal sealed partial class ProducerSender
                 Retry(batch, ExceptionOf(error, partition.ErrorMessage), hasMoved ? null : now);
                 break;
             case ProduceVerdict.RetryInNextEpoch:
-                LogSequenceLost(_logger, batch.Queue.Id, batch.Sequence, ErrorKinds.NameOf(error));
+                LogSequenceLost(_logger, batch.Queue.Id, batch.Sequence, error.ToKafkaName());
                 batch.Queue.Sequences.RequestRenewal();
                 Retry(batch, ExceptionOf(error, partition.ErrorMessage), now);
                 break;
