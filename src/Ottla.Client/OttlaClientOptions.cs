@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Ottla.Kernel;
 using Ottla.Network.Transport;
 using Ottla.Requests;
 
@@ -86,6 +87,12 @@ public sealed record OttlaClientOptions
 
     /// <summary>Where random numbers begin; null for another start each time.</summary>
     internal ulong? Seed { get; init; }
+
+    /// <summary>The waits between attempts: <see cref="RetryBackoff"/> to <see cref="RetryBackoffMax"/>, partly random.</summary>
+    /// <param name="random">The random part; the waits are its only user from now on.</param>
+    /// <param name="isConstant">Whether they do not grow.</param>
+    internal ExponentialBackoff NewRetryBackoff(Prng random, bool isConstant = false) =>
+        new(RetryBackoff, isConstant ? RetryBackoff : RetryBackoffMax, jitter: 0.2, random);
 
     /// <summary>The bootstrap servers, with negative ids: -1, -2, and so on.</summary>
     /// <exception cref="ArgumentException">One cannot be read, or there is none.</exception>

@@ -172,9 +172,7 @@ internal sealed class ClusterCalls
                     _metadata.RequestUpdate();
                 }
 
-                backoff ??= new ExponentialBackoff(
-                    _options.RetryBackoff, options.HasConstantBackoff ? _options.RetryBackoff : _options.RetryBackoffMax, jitter: 0.2,
-                    _newRandom());
+                backoff ??= _options.NewRetryBackoff(_newRandom(), options.HasConstantBackoff);
                 await Task.Delay(backoff.DelayAfter(failures), _time, deadline.Token);
             }
         }

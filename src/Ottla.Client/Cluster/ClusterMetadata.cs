@@ -56,7 +56,7 @@ internal sealed partial class ClusterMetadata : IAsyncDisposable
         _time = options.TimeProvider;
         _logger = logger;
         _random = random;
-        _backoff = new ExponentialBackoff(options.RetryBackoff, options.RetryBackoffMax, jitter: 0.2, random);
+        _backoff = options.NewRetryBackoff(random);
         _signal = new LoopSignal(_time);
         _closed = _closing.Token;
     }

@@ -32,7 +32,7 @@ internal sealed class OffsetLookup(OttlaClient client, IsolationLevel isolation)
         using var interest = client.Metadata.OpenInterest();
         interest.Set(timestamps.Keys.Select(partition => partition.Topic));
         using var deadline = new CallDeadline(timeout, client.Options.TimeProvider, cancellation);
-        var backoff = new ExponentialBackoff(client.Options.RetryBackoff, client.Options.RetryBackoffMax, jitter: 0.2, client.NewRandom());
+        var backoff = client.Options.NewRetryBackoff(client.NewRandom());
         var found = new Dictionary<TopicPartition, TimestampedOffset>();
         string? lastFailure = null;
         try

@@ -113,8 +113,7 @@ internal sealed class ItemRun<TKey, TValue, TRequest, TResponse>(
                 await AskAsync([.. items.Where(item => !_results.ContainsKey(item))]);
                 if (_results.Count == items.Count)
                     return _results;
-                backoff ??= new ExponentialBackoff(
-                    client.Options.RetryBackoff, client.Options.RetryBackoffMax, jitter: 0.2, client.NewRandom());
+                backoff ??= client.Options.NewRetryBackoff(client.NewRandom());
                 await Task.Delay(backoff.DelayAfter(failures), client.Options.TimeProvider, deadline.Token);
             }
         }

@@ -60,7 +60,7 @@ internal sealed partial class ProducerSender
         _time = context.Time;
         _logger = context.Logger;
         _signal = signal;
-        _backoff = new ExponentialBackoff(client.Options.RetryBackoff, client.Options.RetryBackoffMax, jitter: 0.2, client.NewRandom());
+        _backoff = client.Options.NewRetryBackoff(client.NewRandom());
         _identity = new ProducerIdentity(client, context.Options);
         _client.Metadata.Changed += OnMetadataChanged;
     }
