@@ -47,14 +47,50 @@ public sealed class ClusterTests(ITestOutputHelper output)
         await AssertToolsAgreeAsync(cluster);
     }
 
-    /// <summary>The brokers first, which wait for controllers; then the controllers one after another.</summary>
-    [Fact]
-    public async Task NodesMayStartInAnyOrder()
+    /// <summary>
+    /// The nodes start one after another in an order that the seed draws. Each that comes before there is a majority says that it waits,
+    /// before the next one is started. Then as many controllers are killed as the quorum can do without, the active one among them.
+    /// </summary>
+    /// <param name="controllers">How many controllers.</param>
+    /// <param name="brokers">How many brokers beside them; 0 when the controllers are brokers too.</param>
+    /// <param name="seed">Draws the order, and who is killed.</param>
+    [Theory]
+    [InlineData(3, 0, 7)]
+    [InlineData(3, 3, 2)]
+    [InlineData(5, 2, 3)]
+    [InlineData(5, 2, 4)]
+    public async Task NodesStartInAnyOrderAndServeWithoutAMinority(int controllers, int brokers, int seed)
     {
-        await using var cluster = await LocalCluster.FormatSeparateAsync(controllers: 3, brokers: 1);
-        foreach (var node in cluster.Brokers.Concat(cluster.Controllers.Reverse()))
+        await using var cluster = brokers == 0
+            ? await LocalCluster.FormatCombinedAsync(controllers)
+            : await LocalCluster.FormatSeparateAsync(controllers, brokers);
+        var random = new Random(seed);
+        var order = cluster.Nodes.ToArray();
+        random.Shuffle(order);
+        output.WriteLine($"order: {string.Join(", ", order.Select(node => node.Id))}");
+        var missing = controllers / 2 + 1;
+        foreach (var node in order)
+        {
             node.Start();
+            missing -= node.ControllerPort is null ? 0 : 1;
+            if (missing > 0)
+                await cluster.WaitAsync($"{node} says that it waits", Limit, () =>
+                    Task.FromResult(node.Output.Contains("Waiting for an active controller", StringComparison.Ordinal)));
+        }
+
         await cluster.WaitUntilAllServeAsync();
+        await AssertTopicsAppearEverywhereAsync(cluster);
+        await AssertToolsAgreeAsync(cluster);
+
+        var active = await cluster.ActiveControllerAsync();
+        var others = cluster.Controllers.Where(node => node != active).ToArray();
+        random.Shuffle(others);
+        ClusterNode[] killed = [active, .. others.Take((controllers - 1) / 2 - 1)];
+        output.WriteLine($"killed: {string.Join(", ", killed.Select(node => node.Id))}");
+        await Task.WhenAll(killed.Select(node => node.KillAsync()));
+        await cluster.ActiveControllerAsync();
+        await AssertTopicsAppearEverywhereAsync(cluster);
+        await AssertToolsAgreeAsync(cluster);
     }
 
     /// <summary>Each node in turn ends in order and comes back, while topics can be created all the time.</summary>
@@ -124,18 +160,19 @@ public sealed class ClusterTests(ITestOutputHelper output)
         return name;
     }
 
-    /// <summary>A topic that one broker was asked for can be used there at once, and soon everywhere.</summary>
+    /// <summary>A topic that one running broker was asked for can be used there at once, and soon everywhere.</summary>
     private static async Task AssertTopicsAppearEverywhereAsync(LocalCluster cluster)
     {
-        foreach (var broker in cluster.Brokers)
+        var brokers = cluster.Brokers.Where(node => node.IsRunning).ToList();
+        foreach (var broker in brokers)
         {
-            var name = string.Create(CultureInfo.InvariantCulture, $"asked-at-{broker.Id}");
+            var name = BrokerFixture.NewTopicName(string.Create(CultureInfo.InvariantCulture, $"asked-at-{broker.Id}"));
             await using var connection = await RawConnection.OpenAsync(broker.BrokerPort!.Value);
             var creation = await ClusterClient.CreateTopicAsync(connection, name, 8000);
             Assert.Equal(0, creation.Error);
             Assert.Contains(
                 (await ClusterClient.MetadataAsync(connection)).Topics, topic => topic.Name == name && topic.Id == creation.TopicId);
-            foreach (var other in cluster.Brokers)
+            foreach (var other in brokers)
             {
                 await cluster.WaitAsync($"{other} knows {name}", Limit, async () =>
                     (await ClusterClient.TryMetadataAsync(other.BrokerPort!.Value))?.Topics.Any(
@@ -144,12 +181,12 @@ public sealed class ClusterTests(ITestOutputHelper output)
         }
     }
 
-    /// <summary>Every node, asked by the tool, names the same leader and voters.</summary>
+    /// <summary>Every running node, asked by the tool, names the same leader, and all controllers as voters.</summary>
     private static async Task AssertToolsAgreeAsync(LocalCluster cluster)
     {
         var active = await cluster.ActiveControllerAsync();
         var statuses = new List<string>();
-        foreach (var node in cluster.Nodes)
+        foreach (var node in cluster.Nodes.Where(node => node.IsRunning))
         {
             string[] server = node.BrokerPort is { } port
                 ? ["--bootstrap-server", $"127.0.0.1:{port}"]

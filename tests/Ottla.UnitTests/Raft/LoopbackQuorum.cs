@@ -17,6 +17,12 @@ internal sealed class LoopbackQuorum : IAsyncDisposable
     private const string Root = "/data";
     private readonly Dictionary<int, Node> _nodes = [];
 
+    /// <summary>Which requests are lost on their way; null for none.</summary>
+    public Func<RaftRequest, bool>? Loses { get; set; }
+
+    /// <summary>What arrives instead of an answer to a node; null for the answer itself.</summary>
+    public Func<int, RaftResponse, RaftResponse>? Alters { get; set; }
+
     public FakeTimeProvider Clock { get; } = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
 
     public Node this[int id] => _nodes[id];
@@ -114,6 +120,9 @@ internal sealed class LoopbackQuorum : IAsyncDisposable
 
         public LeaderAndEpoch LeaderTold { get; private set; }
 
+        /// <summary>The high watermark when it was last told that it leads; -1 if it never was.</summary>
+        public long LedFrom { get; private set; } = -1;
+
         public int Snapshots { get; private set; }
 
         public bool HasCaughtUp { get; private set; }
@@ -169,11 +178,16 @@ internal sealed class LoopbackQuorum : IAsyncDisposable
 
         public void HandleCaughtUp() => HasCaughtUp = true;
 
-        public void HandleLeaderChange(LeaderAndEpoch leader) => LeaderTold = leader;
+        public void HandleLeaderChange(LeaderAndEpoch leader)
+        {
+            if (leader.LeaderId == id)
+                LedFrom = _attached!.HighWatermark;
+            LeaderTold = leader;
+        }
 
         private async Task SendAsync(long correlationId, RaftNode to, RaftRequest request)
         {
-            if (IsCut || quorum.Find(to) is not { IsCut: false } node)
+            if (IsCut || quorum.Find(to) is not { IsCut: false } node || quorum.Loses?.Invoke(request) == true)
             {
                 _attached!.ReceiveFailure(correlationId);
                 return;
@@ -183,7 +197,7 @@ internal sealed class LoopbackQuorum : IAsyncDisposable
             {
                 var response = await node.Host.HandleAsync(request);
                 if (!IsCut && !node.IsCut)
-                    _attached!.Receive(correlationId, response);
+                    _attached!.Receive(correlationId, quorum.Alters?.Invoke(id, response) ?? response);
                 else
                     _attached!.ReceiveFailure(correlationId);
             }

@@ -237,6 +237,26 @@ public sealed class RaftFollowingTests
     }
 
     [Fact]
+    public void A_download_that_takes_longer_than_the_fetch_timeout_goes_on()
+    {
+        const int pieces = 10;
+        var id = new LogPosition(100, 3);
+        var node = new MachineUnderTest(Options(1), new ElectionState(3, 2, null), EmptyLog(), Dynamic(1, 2, 3));
+        node.Answer(node.LastSend<FetchCall>(), new FetchReply(ErrorCode.None, 2, 3, 120) { Snapshot = id });
+        for (var i = 0; i < pieces; i++)
+        {
+            node.Advance(Options(1).FetchTimeoutMs / 2);
+            node.Answer(
+                node.LastSend<FetchSnapshotCall>(),
+                new FetchSnapshotReply(ErrorCode.None, 2, 3, id, i) { Size = pieces, Bytes = new byte[1] });
+        }
+
+        Assert.Equal((RaftRole.Follower, 3), (node.Machine.Role, node.Machine.Epoch));
+        Assert.Equal(pieces, node.LogEffects.OfType<RaftLogEffect.WriteSnapshot>().Count());
+        Assert.DoesNotContain(node.Sends, send => send.Request is VoteCall);
+    }
+
+    [Fact]
     public void A_voter_without_a_leader_looks_for_one()
     {
         var node = new MachineUnderTest(

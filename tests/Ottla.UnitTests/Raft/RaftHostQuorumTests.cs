@@ -1,5 +1,6 @@
 using Ottla.Broker.Hosts;
 using Ottla.Protocol;
+using Ottla.Protocol.Batches;
 using Ottla.StateMachines.Raft;
 using Ottla.Storage.Files;
 
@@ -35,6 +36,46 @@ public sealed class RaftHostQuorumTests
         first.IsCut = false;
         await quorum.UntilAsync(() => quorum.Nodes.All(node => node.Topics == "a,b"), "all have what was committed, and nothing else");
         Assert.Equal(second.Id, first.LeaderTold.LeaderId);
+    }
+
+    /// <summary>KAFKA-15345: an empty log had nothing that a new leader had to wait for.</summary>
+    [Fact]
+    public async Task A_leader_is_told_of_once_it_has_committed_in_its_epoch()
+    {
+        await using var quorum = LoopbackQuorum.Start(1, 2, 3);
+        quorum.Loses = request => request is FetchCall;
+        await quorum.UntilAsync(() => quorum.Nodes.Any(node => node.Host.Quorum.Role == RaftRole.Leader), "an election");
+        quorum.Loses = null;
+        await quorum.UntilLeaderAsync();
+        Assert.InRange(quorum.Leader.LedFrom, 1, long.MaxValue);
+    }
+
+    /// <summary>KAFKA-18723: a leader that had lost its epoch sent what another had written in its log meanwhile.</summary>
+    [Fact]
+    public async Task Batches_of_a_later_epoch_are_not_appended()
+    {
+        await using var quorum = LoopbackQuorum.Start(1, 2, 3);
+        await quorum.UntilLeaderAsync();
+        await quorum.UntilAsync(() => quorum.Nodes.All(node => node.HasCaughtUp), "all follow");
+        var leader = quorum.Leader;
+        var follower = quorum.Nodes.First(node => node != leader);
+        var altered = 0;
+        quorum.Alters = (node, response) =>
+        {
+            if (node != follower.Id || response is not FetchReply { Records.Length: > 0 } fetch)
+                return response;
+            var records = fetch.Records.ToArray();
+            RecordBatchEditor.SetPartitionLeaderEpoch(records, fetch.Epoch + 1);
+            Interlocked.Increment(ref altered);
+            return fetch with { Records = records };
+        };
+        var end = follower.Host.EndOffset;
+        var append = leader.AppendAsync("a");
+        await quorum.UntilAsync(
+            () => append.IsCompleted && (Volatile.Read(ref altered) > 1 || follower.Host.EndOffset > end), "it is fetched again");
+        Assert.Equal(end, follower.Host.EndOffset);
+        quorum.Alters = null;
+        await quorum.UntilAsync(() => follower.Topics == "a", "it follows again");
     }
 
     [Fact]

@@ -232,6 +232,48 @@ public sealed class RaftHostTests
     }
 
     [Fact]
+    public async Task LogWithoutTheSnapshotBeforeIt_IsNotOpened()
+    {
+        var disk = Format();
+        var options = Options() with { RetentionBytesMax = 0, SegmentBytes = 200 };
+        await using (var host = RaftHost.Open(disk, options, _clock, NullLogger.Instance))
+        {
+            for (var i = 0; i < 10; i++)
+                await host.Append(1, [Topic($"t{i}")]).Committed;
+            host.WriteSnapshot(new OffsetAndEpoch(10, 1), 5, [Topic("from-snapshot")]);
+            await host.Append(1, [Topic("behind the snapshot")]).Committed;
+        }
+
+        disk.Delete(LogDirectory + "/00000000000000000010-0000000001.checkpoint");
+        var refusal = Assert.Throws<InvalidDataException>(() => RaftHost.Open(disk, options, _clock, NullLogger.Instance));
+        Assert.Contains("has no whole snapshot", refusal.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>A snapshot that was fetched just before a crash, which the log could not give way to any more.</summary>
+    [Fact]
+    public async Task SnapshotBeyondTheLog_TakesItsPlace()
+    {
+        var (ahead, behind) = (Format(), Format());
+        await using (var host = Open(ahead))
+        {
+            for (var i = 0; i < 10; i++)
+                await host.Append(1, [Topic($"t{i}")]).Committed;
+            host.WriteSnapshot(new OffsetAndEpoch(13, 1), 5, [Topic("from-snapshot")]);
+        }
+
+        await using (var host = Open(behind))
+            await host.Append(1, [Topic("superfluous")]).Committed;
+        const string snapshot = LogDirectory + "/00000000000000000013-0000000001.checkpoint";
+        using (var file = behind.Open(snapshot, FileOpenMode.CreateOrTruncate))
+            file.Write(0, ahead.ReadAllBytes(snapshot, int.MaxValue));
+        await using var again = Open(behind);
+        var listener = new Listener();
+        again.Register(listener);
+        await listener.UntilLeader(2);
+        Assert.Equal("snapshot 13-1 [from-snapshot]; 13-13 e2 []; leader 1 e2", listener.Told);
+    }
+
+    [Fact]
     public async Task FailingListener_EndsTheHost()
     {
         var host = Open(Format());

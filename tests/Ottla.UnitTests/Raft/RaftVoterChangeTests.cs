@@ -135,6 +135,26 @@ public sealed class RaftVoterChangeTests
     }
 
     [Fact]
+    public void A_voter_that_was_replaced_counts_no_more_though_its_former_disk_fetches_on()
+    {
+        var node = Leader(Dynamic(1, 2, 3));
+        var replaced = new ReplicaKey(3, new Uuid(9, 9));
+        node.FetchFrom(3, 3, 1);
+        node.FetchFrom(2, 3, 1);
+        node.Ask(new RemoveVoterCall(Key(3)));
+        node.FetchFrom(2, 4, 1);
+        node.Ask(node.FetchOf(replaced, 4, 1));
+        node.Ask(Add(3) with { Voter = replaced });
+        node.Step(new RaftEvent.Probed(node.Probes[^1].ProbeId, (0, 1)));
+        Assert.Equal([Key(1), Key(2), replaced], node.Machine.History.Voters.Voters.Select(voter => voter.Key));
+        node.FetchFrom(3, 5, 1);
+        node.AppendRecord();
+        Assert.Equal(4, node.Machine.HighWatermark);
+        node.Ask(node.FetchOf(replaced, 6, 1));
+        Assert.Equal(6, node.Machine.HighWatermark);
+    }
+
+    [Fact]
     public void A_change_that_is_truncated_is_undone()
     {
         var three = new VoterSet([VoterOf(1), VoterOf(2), VoterOf(3)]);
