@@ -215,6 +215,11 @@ internal sealed class QuorumInvariants(QuorumWorld world)
         if (machine.Log.EndOffset != machine.EpochStartOffset)
             return;
         world.NoteElected(node);
+        // Q1: it has the votes of its own epoch, and of its own voters.
+        var voters = machine.History.Voters;
+        Demand(
+            voters.Voters.Count(voter => HasVotedFor(node, voter.Key)) >= voters.Majority, node,
+            "to lead with the votes of a majority in its epoch");
         // Q4: it has just been elected, and must have all that was ever committed.
         Demand(machine.Log.EndOffset >= _committedEnd, node, $"to have everything up to {_committedEnd} as it leads");
         var log = node.Disk.Log.ToDictionary(batch => batch.BaseOffset);
@@ -223,6 +228,10 @@ internal sealed class QuorumInvariants(QuorumWorld world)
                 log.GetValueOrDefault(batch.BaseOffset) == batch, node,
                 $"to have {batch} as it leads, not {log.GetValueOrDefault(batch.BaseOffset)}");
     }
+
+    private bool HasVotedFor(SimulatedReplica leader, ReplicaKey voter) =>
+        voter.Names(leader.Disk.Key)
+        || _votes.Any(vote => vote.Key.Epoch == leader.Machine!.Epoch && voter.Names(vote.Key.Voter) && vote.Value.Id == leader.Id);
 
     /// <summary>Q6: what a leader commits is flushed by a majority of the voters in force.</summary>
     private void DemandMajority(SimulatedReplica node, long highWatermark)
