@@ -12,7 +12,8 @@ public sealed class ScheduledLock
     /// <summary>Waits for the lock and takes it; the result gives it back.</summary>
     public Lock.Scope EnterScope()
     {
-        LockScheduler.Current?.BeforeEnter(_lock);
+        if (LockScheduler.IsAnywhere)
+            LockScheduler.Current?.BeforeEnter(_lock);
         return _lock.EnterScope();
     }
 
@@ -20,7 +21,8 @@ public sealed class ScheduledLock
     /// <returns>Whether it was taken.</returns>
     public bool TryEnter()
     {
-        LockScheduler.Current?.BeforeTryEnter();
+        if (LockScheduler.IsAnywhere)
+            LockScheduler.Current?.BeforeTryEnter();
         return _lock.TryEnter();
     }
 
@@ -38,8 +40,15 @@ public abstract class LockScheduler
     public static LockScheduler? Current
     {
         get => t_current;
-        set => t_current = value;
+        set
+        {
+            IsAnywhere = true;
+            t_current = value;
+        }
     }
+
+    /// <summary>Whether this process has ever simulated. Quicker to read than <see cref="Current"/>.</summary>
+    public static bool IsAnywhere { get; private set; }
 
     /// <summary>This thread wants a lock. Returns when it can take it at once.</summary>
     public abstract void BeforeEnter(Lock wanted);

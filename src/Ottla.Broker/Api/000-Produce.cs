@@ -216,6 +216,7 @@ internal sealed class ProduceHandler(
     {
         var isValidAcks = request.Acks is 0 or 1 or AcksAll;
         CommitAnswers? waiting = null;
+        var now = Instant.Now(_time);
         var place = 0;
         var topicAnswers = response.TakeResponses(request.TopicData.Length);
         for (var i = 0; i < topicAnswers.Length; i++)
@@ -238,7 +239,7 @@ internal sealed class ProduceHandler(
                         leaders.ErrorForMissing(context.ApiVersion >= FirstVersionWithTopicIds, topic.Name, topic.TopicId, data.Index))
                     : verdicts?[place].Error is { IsFailure: true } refusal ? AppendOutcome.Failed(refusal.Code, refusal.Message)
                     : replica.Append(
-                        data.Records.Memory, request.Acks == AcksAll, context.ApiVersion >= FirstVersionWithZstd, Instant.Now(_time),
+                        data.Records.Memory, request.Acks == AcksAll, context.ApiVersion >= FirstVersionWithZstd, now,
                         verdicts?[place].Guard);
                 Fill(answers[j], data.Index, outcome);
                 if (outcome.ErrorCode == ErrorCode.NotLeaderOrFollower
@@ -320,11 +321,17 @@ internal sealed class ProduceHandler(
         answer.LogAppendTimeMs = outcome.Result.LogAppendTimeMs;
         answer.LogStartOffset = outcome.LogStartOffset;
         answer.ErrorMessage = outcome.ErrorMessage;
-        var errors = answer.TakeRecordErrors(outcome.RecordErrors.Count);
+        if (outcome.RecordErrors is { } recordErrors)
+            FillRecordErrors(answer, recordErrors);
+    }
+
+    private static void FillRecordErrors(PartitionResponse answer, IReadOnlyList<RecordError> recordErrors)
+    {
+        var errors = answer.TakeRecordErrors(recordErrors.Count);
         for (var i = 0; i < errors.Length; i++)
         {
-            errors[i].BatchIndex = outcome.RecordErrors[i].BatchIndex;
-            errors[i].BatchIndexErrorMessage = outcome.RecordErrors[i].Message;
+            errors[i].BatchIndex = recordErrors[i].BatchIndex;
+            errors[i].BatchIndexErrorMessage = recordErrors[i].Message;
         }
     }
 

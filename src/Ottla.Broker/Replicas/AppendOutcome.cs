@@ -8,23 +8,23 @@ namespace Ottla.Broker.Replicas;
 /// <param name="ErrorCode">Kafka's error.</param>
 /// <param name="Result">Where the records are; meaningless after an error.</param>
 /// <param name="ErrorMessage">What is wrong.</param>
-/// <param name="RecordErrors">Which records are wrong, by their index in the batch.</param>
+/// <param name="RecordErrors">Which records are wrong, by their index in the batch; null when that is not known, or none is.</param>
 public readonly record struct AppendOutcome(
-    ErrorCode ErrorCode, LogAppendResult Result, string? ErrorMessage, IReadOnlyList<RecordError> RecordErrors)
+    ErrorCode ErrorCode, LogAppendResult Result, string? ErrorMessage, IReadOnlyList<RecordError>? RecordErrors)
 {
     /// <summary>The leader epoch of the append; -1 after an error.</summary>
     public int LeaderEpoch { get; init; } = -1;
 
     /// <summary>The records are in the log.</summary>
     public static AppendOutcome Appended(LogAppendResult result, int leaderEpoch) =>
-        new(ErrorCode.None, result, null, []) { LeaderEpoch = leaderEpoch };
+        new(ErrorCode.None, result, null, null) { LeaderEpoch = leaderEpoch };
 
     /// <summary>The log's start offset; -1 for errors that do not report it.</summary>
     public long LogStartOffset { get; init; } = Result.LogStartOffset;
 
     /// <summary>Nothing was appended.</summary>
     public static AppendOutcome Failed(ErrorCode errorCode, string? message = null, IReadOnlyList<RecordError>? recordErrors = null) =>
-        new(errorCode, new LogAppendResult(-1, -1, -1, -1, IsDuplicate: false), message, recordErrors ?? []);
+        new(errorCode, new LogAppendResult(-1, -1, -1, -1, IsDuplicate: false), message, recordErrors);
 }
 
 /// <summary>The result of a DeleteRecords request for one partition.</summary>

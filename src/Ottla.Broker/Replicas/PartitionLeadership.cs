@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Broker.Replicas;
@@ -12,7 +13,7 @@ namespace Ottla.Broker.Replicas;
 /// <param name="InSyncReplicas">Who has everything that is committed.</param>
 /// <param name="IsLeaderHere">Whether this broker leads.</param>
 public sealed record PartitionLeadership(
-    int LeaderId, int LeaderEpoch, int PartitionEpoch, IReadOnlyList<int> Replicas, IReadOnlyList<int> InSyncReplicas, bool IsLeaderHere)
+    int LeaderId, int LeaderEpoch, int PartitionEpoch, ImmutableArray<int> Replicas, ImmutableArray<int> InSyncReplicas, bool IsLeaderHere)
 {
     /// <summary>
     /// The epoch in which this broker began to lead: it has led since, maybe through several epochs. Records that it appended from then on
@@ -21,7 +22,7 @@ public sealed record PartitionLeadership(
     public int LeadsSince { get; init; } = LeaderEpoch;
 
     /// <summary>How many replicas may be in sync: also one that the controller was asked to add.</summary>
-    public int MaximalIsrCount { get; init; } = InSyncReplicas.Count;
+    public int MaximalIsrCount { get; init; } = InSyncReplicas.Length;
 
     /// <summary>Whether the replica is no more: its log was deleted, or its disk failed.</summary>
     public bool IsRetired { get; init; }

@@ -194,13 +194,13 @@ public sealed partial class PartitionReplica
     /// How many in-sync replicas a write needs: <c>min.insync.replicas</c>, or the number of replicas if that is lower, as in Kafka. It
     /// applies to producers with acks=all, to coordinators and to the high watermark.
     /// </summary>
-    internal int MinInSync(PartitionLeadership leadership) => Math.Min(_settings.Topic.MinInsyncReplicas, leadership.Replicas.Count);
+    internal int MinInSync(PartitionLeadership leadership) => Math.Min(_settings.Topic.MinInsyncReplicas, leadership.Replicas.Length);
 
-    private bool HasEnoughInSync(PartitionLeadership leadership) => leadership.InSyncReplicas.Count >= MinInSync(leadership);
+    private bool HasEnoughInSync(PartitionLeadership leadership) => leadership.InSyncReplicas.Length >= MinInSync(leadership);
 
     private AppendOutcome NotEnoughInSync(PartitionLeadership leadership) => AppendOutcome.Failed(
         ErrorCode.NotEnoughReplicas,
-        $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Count}, "
+        $"The size of the current ISR of {Partition} is {leadership.InSyncReplicas.Length}, "
             + $"less than the min.insync.replicas of {MinInSync(leadership)}.") with
     { LogStartOffset = Log.LogStartOffset };
 }

@@ -77,7 +77,7 @@ public abstract class ApiEntry
     /// <param name="heavy">Runs the request if it takes long.</param>
     /// <returns>Completes when the first stage is done and no longer uses <paramref name="body"/>.</returns>
     /// <exception cref="ProtocolException">The request is malformed, and has no place in the queue.</exception>
-    internal abstract ValueTask Start(RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy);
+    internal abstract ValueTask Start(in RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy);
 
     /// <summary>Answers a request that came inside an Envelope.</summary>
     /// <param name="context">The context of the inner request.</param>
@@ -119,7 +119,7 @@ public abstract class ApiEntry
     }
 
     /// <summary>Encodes a response behind its header.</summary>
-    internal void Encode(RequestContext context, IMessage response, short version, FrameBuffer frame)
+    internal void Encode(in RequestContext context, IMessage response, short version, FrameBuffer frame)
     {
         try
         {
@@ -133,7 +133,7 @@ public abstract class ApiEntry
         }
     }
 
-    private protected void WriteResponse(RequestContext context, IMessage response, short version, IFrameOutput output)
+    private protected void WriteResponse(in RequestContext context, IMessage response, short version, IFrameOutput output)
     {
         var writer = new WireWriter(output);
         writer.WriteInt32(context.CorrelationId);
@@ -156,7 +156,7 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     }
 
     /// <inheritdoc/>
-    internal override ValueTask Start(RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy) =>
+    internal override ValueTask Start(in RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy) =>
         body.Length <= BodyBytesOnLoopMax ? StartDecoded(Decode(context, body, queue), heavy) : StartLarge(context, body, queue, heavy);
 
     /// <inheritdoc/>
@@ -169,16 +169,16 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     }
 
     /// <summary>Decodes a request and reserves the place of its response.</summary>
-    private protected abstract Exchange Decode(RequestContext context, Memory<byte> body, ResponseQueue queue);
+    private protected abstract Exchange<TRequest, TResponse> Decode(in RequestContext context, Memory<byte> body, ResponseQueue queue);
 
     /// <summary>Handles a decoded request: here, or on a thread for requests that take long.</summary>
-    private protected abstract ValueTask StartDecoded(in Exchange exchange, HeavyRequests heavy);
+    private protected abstract ValueTask StartDecoded(Exchange<TRequest, TResponse> exchange, HeavyRequests heavy);
 
     private ValueTask StartLarge(RequestContext context, Memory<byte> body, ResponseQueue queue, HeavyRequests heavy) =>
         new(heavy.RunAsync(() => Handle(Decode(context, body, queue), isOnConnection: false)));
 
     /// <summary>Calls the handler. Returns an exception that it throws before its first await as a failed task.</summary>
-    private protected abstract ValueTask<TResponse?> CallHandler(in Exchange exchange);
+    private protected abstract ValueTask<TResponse?> CallHandler(Exchange<TRequest, TResponse> exchange);
 
     /// <inheritdoc cref="IApiHandler{TRequest, TResponse}.ErrorFor"/>
     private protected virtual ErrorCode ErrorFor(short version, ErrorCode error) => error;
@@ -186,49 +186,55 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     /// <summary>Whether a client waits for the response.</summary>
     private protected virtual bool WantsResponse(TRequest request) => true;
 
-    /// <summary>What waits for a response that is not there yet.</summary>
-    private protected virtual LateAnswer LateAnswerOf(in Exchange exchange) => new();
-
     /// <summary>Has the handler do its first stage, and sees to the response.</summary>
     /// <param name="exchange">The request.</param>
     /// <param name="isOnConnection">
     /// Whether the connection's own task calls. That task sends the ready responses itself, when it has started all requests that came in.
     /// </param>
-    private protected void Handle(in Exchange exchange, bool isOnConnection)
+    private protected void Handle(Exchange<TRequest, TResponse> exchange, bool isOnConnection)
     {
         ValueTask<TResponse?> response;
-        var queue = exchange.Slot.Queue;
-        var startedAt = queue.Quotas is { AreOnRequests: true } ? queue.Now : 0;
         try
         {
-            CheckCluster(exchange.Context);
-            response = CallHandler(exchange);
+            if (exchange.Slot.Queue.Quotas is { AreOnRequests: true })
+            {
+                response = CallTimed(exchange);
+            }
+            else
+            {
+                CheckCluster(exchange.Context);
+                response = CallHandler(exchange);
+            }
         }
         catch (Exception e) // a bug, a failed disk, or an error that the handler leaves to this class
         {
             response = ValueTask.FromException<TResponse?>(e);
         }
 
-        if (startedAt == 0)
-        {
-            Proceed(exchange, response, isOnConnection);
-            return;
-        }
-
-        var timed = exchange.Context with { HandlerTime = queue.TimeSince(startedAt) };
-        Proceed(exchange with { Context = timed }, response, isOnConnection);
-    }
-
-    private void Proceed(in Exchange exchange, ValueTask<TResponse?> response, bool isOnConnection)
-    {
         if (isOnConnection && response.IsCompletedSuccessfully)
             Complete(exchange, response.Result);
         else
-            LateAnswerOf(exchange).Start(this, exchange, response, wakesInline: isOnConnection);
+            exchange.Await(this, response, wakesInline: isOnConnection);
+    }
+
+    /// <summary>Calls the handler, and notes how long it works before it waits for anything: a quota counts it.</summary>
+    private ValueTask<TResponse?> CallTimed(Exchange<TRequest, TResponse> exchange)
+    {
+        var queue = exchange.Slot.Queue;
+        var startedAt = queue.Now;
+        try
+        {
+            CheckCluster(exchange.Context);
+            return CallHandler(exchange);
+        }
+        finally
+        {
+            exchange.Context = exchange.Context with { HandlerTime = queue.TimeSince(startedAt) };
+        }
     }
 
     /// <summary>Sees to a response that came later, on whatever thread completed it.</summary>
-    private void FinishLate(in Exchange exchange, ValueTaskAwaiter<TResponse?> response, bool wakesInline)
+    internal void FinishLate(Exchange<TRequest, TResponse> exchange, ValueTaskAwaiter<TResponse?> response, bool wakesInline)
     {
         var queue = exchange.Slot.Queue;
         try
@@ -255,7 +261,7 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     /// <summary>
     /// Makes the response to a request whose handler threw, with the error where the API's schema has it, as Kafka's requests do.
     /// </summary>
-    private TResponse? Fail(in Exchange exchange, Exception exception)
+    private TResponse? Fail(Exchange<TRequest, TResponse> exchange, Exception exception)
     {
         var context = exchange.Context;
         if (exception is OperationCanceledException && context.Connection.Closing.IsCancellationRequested)
@@ -269,106 +275,63 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         return null;
     }
 
-    private void Complete(in Exchange exchange, TResponse? response)
+    private void Complete(Exchange<TRequest, TResponse> exchange, TResponse? response)
     {
         var slot = exchange.Slot;
+        var queue = slot.Queue;
         Invariant.Check(!slot.IsComplete, "a request is answered once");
         if (response is null)
         {
-            if (slot.Queue.Quotas is { AreOnRequests: true } quotas)
-                slot.Queue.Mute(QuotaEnforcement.Record(quotas, exchange.Context, this, exchange.Request, null, 0));
-            Metrics.CountUnanswered(slot.Queue.TimeSince(exchange.Context));
+            if (queue.Quotas is { AreOnRequests: true } quotas)
+                queue.Mute(QuotaEnforcement.Record(quotas, exchange.Context, this, exchange.Request, null, 0));
+            Metrics.CountUnanswered(queue.TimeSince(exchange.Context));
             slot.CompleteWithoutResponse();
         }
         else
         {
-            var frame = EncodeOrFail(exchange, ref response);
-            if (IsForwarded || slot.Queue.Quotas is { AreOnRequests: true })
-                frame = Throttle(exchange, response, frame);
-            Metrics.Count(response, exchange.Context.ApiVersion, slot.Queue.TimeSince(exchange.Context));
-            slot.Complete(frame);
+            response = EncodeOrFail(exchange, response);
+            if (IsForwarded || queue.Quotas is { AreOnRequests: true })
+                response = Throttle(exchange, response);
+            Metrics.Count(response, exchange.Context.ApiVersion, queue.TimeSince(exchange.Context));
+            slot.Complete();
         }
 
-        if (exchange.Messages is { } messages)
-            slot.Queue.Exchanges.Return(messages);
+        queue.Exchanges.Return(exchange);
     }
 
     /// <summary>Counts the request against its client's quotas. If it is above them, the client is told so and held back.</summary>
-    /// <returns>The frame to send.</returns>
-    private FrameBuffer Throttle(in Exchange exchange, TResponse response, FrameBuffer frame)
+    /// <returns>What was encoded.</returns>
+    private TResponse Throttle(Exchange<TRequest, TResponse> exchange, TResponse response)
     {
-        var queue = exchange.Slot.Queue;
+        var (queue, frame) = (exchange.Slot.Queue, exchange.Slot.Frame);
         if (queue.Quotas is not { } quotas)
-            return frame;
+            return response;
         var throttleMs = QuotaEnforcement.Record(quotas, exchange.Context, this, exchange.Request, response, frame.TotalLength);
         if (throttleMs <= 0)
-            return frame;
+            return response;
         queue.Mute(throttleMs);
         frame.Dispose();
         QuotaEnforcement.Throttle(exchange.Request, response, throttleMs);
-        return EncodeOrFail(exchange, ref response);
+        return EncodeOrFail(exchange, response);
     }
 
-    /// <summary>Encodes a response, or the error that replaces it when it cannot be encoded.</summary>
-    private FrameBuffer EncodeOrFail(in Exchange exchange, ref TResponse response)
+    /// <summary>Encodes a response into its slot, or the error that replaces it when it cannot be encoded.</summary>
+    /// <returns>What was encoded.</returns>
+    private TResponse EncodeOrFail(Exchange<TRequest, TResponse> exchange, TResponse response)
     {
-        var frame = exchange.Slot.Queue.RentFrame();
         try
         {
-            Encode(exchange.Context, response, exchange.Context.ApiVersion, frame);
-            return frame;
+            Encode(exchange.Context, response, exchange.Context.ApiVersion, exchange.Slot.Frame);
+            return response;
         }
         catch (InvalidOperationException e)
         {
             exchange.Slot.Queue.ReportFailure(exchange.Context, e);
         }
 
-        frame = exchange.Slot.Queue.RentFrame();
         response = exchange.Request.ToErrorResponse(exchange.Context.ApiVersion, (short)ErrorCode.UnknownServerError, null);
-        Encode(exchange.Context, response, exchange.Context.ApiVersion, frame);
-        return frame;
-    }
-
-    /// <summary>A request that is not answered yet.</summary>
-    /// <param name="Context">The request's context.</param>
-    /// <param name="Request">The body of the request.</param>
-    /// <param name="Slot">The place of its response.</param>
-    /// <param name="Messages">The messages to give back when the request is answered; null when they are not reused.</param>
-    private protected readonly record struct Exchange(
-        RequestContext Context, TRequest Request, ResponseSlot Slot, MessageExchange? Messages);
-
-    /// <summary>
-    /// The response that a request waits for: what an async method would hold, in an object that the next request uses again.
-    /// </summary>
-    private protected sealed class LateAnswer
-    {
-        private readonly Action _finish;
-        private ApiEntry<TRequest, TResponse>? _entry;
-        private Exchange _exchange;
-        private ValueTaskAwaiter<TResponse?> _response;
-        private bool _wakesInline;
-
-        public LateAnswer() => _finish = Finish;
-
-        public void Start(ApiEntry<TRequest, TResponse> entry, in Exchange exchange, ValueTask<TResponse?> response, bool wakesInline)
-        {
-            _entry = entry;
-            _exchange = exchange;
-            _response = response.GetAwaiter();
-            _wakesInline = wakesInline;
-            if (_response.IsCompleted)
-                Finish();
-            else
-                _response.UnsafeOnCompleted(_finish);
-        }
-
-        private void Finish()
-        {
-            // Before the answer is complete: then the next request may use this object.
-            var (entry, exchange, response, wakesInline) = (_entry!, _exchange, _response, _wakesInline);
-            (_entry, _exchange, _response) = (null, default, default);
-            entry.FinishLate(exchange, response, wakesInline);
-        }
+        Encode(exchange.Context, response, exchange.Context.ApiVersion, exchange.Slot.Frame);
+        return response;
     }
 }
 
@@ -378,14 +341,18 @@ public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRe
     where TRequest : IRequestMessage<TRequest>, IFailableRequest<TResponse>
     where TResponse : class, IResponseMessage<TResponse>
 {
-    private protected override Exchange Decode(RequestContext context, Memory<byte> body, ResponseQueue queue)
+    private protected override Exchange<TRequest, TResponse> Decode(in RequestContext context, Memory<byte> body, ResponseQueue queue)
     {
         var reader = new WireReader(body);
         var request = TRequest.Read(ref reader, context.ApiVersion);
-        return new Exchange(context, request, queue.Open(OverlapsItself), null);
+        var exchange = queue.Exchanges.Rent<Exchange<TRequest, TResponse>>();
+        exchange.Context = context;
+        exchange.Request = request;
+        exchange.Slot = queue.Open(OverlapsItself);
+        return exchange;
     }
 
-    private protected override ValueTask StartDecoded(in Exchange exchange, HeavyRequests heavy)
+    private protected override ValueTask StartDecoded(Exchange<TRequest, TResponse> exchange, HeavyRequests heavy)
     {
         if (IsAlwaysHeavy || handler.EstimateMicroseconds(exchange.Context, exchange.Request) > HeavyRequests.MicrosecondsOnLoopMax)
             heavy.Queue(new HeavyWork(this, exchange)); // the request no longer uses the body, and later requests wait for it
@@ -394,7 +361,7 @@ public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRe
         return default;
     }
 
-    private protected override ValueTask<TResponse?> CallHandler(in Exchange exchange) =>
+    private protected override ValueTask<TResponse?> CallHandler(Exchange<TRequest, TResponse> exchange) =>
         handler.HandleAsync(exchange.Context, exchange.Request);
 
     /// <inheritdoc/>
@@ -423,7 +390,7 @@ public sealed class PlainApiEntry<TRequest, TResponse>(IApiHandler<TRequest, TRe
 
     private protected override ErrorCode ErrorFor(short version, ErrorCode error) => handler.ErrorFor(version, error);
 
-    private sealed class HeavyWork(PlainApiEntry<TRequest, TResponse> entry, Exchange exchange) : IThreadPoolWorkItem
+    private sealed class HeavyWork(PlainApiEntry<TRequest, TResponse> entry, Exchange<TRequest, TResponse> exchange) : IThreadPoolWorkItem
     {
         public void Execute() => entry.Handle(exchange, isOnConnection: false);
     }
@@ -435,15 +402,17 @@ public sealed class ReusingApiEntry<TRequest, TResponse>(IReusingApiHandler<TReq
     where TRequest : class, IRequestMessage<TRequest>, IFailableRequest<TResponse>, IReusableMessage, new()
     where TResponse : class, IResponseMessage<TResponse>, IReusableMessage, new()
 {
-    private protected override Exchange Decode(RequestContext context, Memory<byte> body, ResponseQueue queue)
+    private protected override Exchange<TRequest, TResponse> Decode(in RequestContext context, Memory<byte> body, ResponseQueue queue)
     {
-        var messages = queue.Exchanges.Rent<MessageExchange<TRequest, TResponse>>();
+        var exchange = queue.Exchanges.Rent<ReusedExchange<TRequest, TResponse>>();
         var reader = new WireReader(body);
-        messages.Request.ReadAgain(ref reader, context.ApiVersion);
-        return new Exchange(context, messages.Request, queue.Open(OverlapsItself), messages);
+        exchange.Request.ReadAgain(ref reader, context.ApiVersion);
+        exchange.Context = context;
+        exchange.Slot = queue.Open(OverlapsItself);
+        return exchange;
     }
 
-    private protected override ValueTask StartDecoded(in Exchange exchange, HeavyRequests heavy)
+    private protected override ValueTask StartDecoded(Exchange<TRequest, TResponse> exchange, HeavyRequests heavy)
     {
         if (handler.EstimateMicroseconds(exchange.Context, exchange.Request) > HeavyRequests.MicrosecondsOnLoopMax)
             return StartHeavy(exchange, heavy);
@@ -451,17 +420,14 @@ public sealed class ReusingApiEntry<TRequest, TResponse>(IReusingApiHandler<TReq
         return default;
     }
 
-    private protected override ValueTask<TResponse?> CallHandler(in Exchange exchange) =>
-        handler.HandleAsync(exchange.Context, exchange.Request, ((MessageExchange<TRequest, TResponse>)exchange.Messages!).Response);
+    private protected override ValueTask<TResponse?> CallHandler(Exchange<TRequest, TResponse> exchange) =>
+        handler.HandleAsync(exchange.Context, exchange.Request, ((ReusedExchange<TRequest, TResponse>)exchange).Response);
 
     private protected override bool WantsResponse(TRequest request) => handler.WantsResponse(request);
-
-    private protected override LateAnswer LateAnswerOf(in Exchange exchange) =>
-        (LateAnswer)(exchange.Messages!.LateAnswer ??= new LateAnswer());
 
     /// <summary>
     /// The records of the request point into its frame, so the connection waits until the first stage no longer uses them.
     /// </summary>
-    private ValueTask StartHeavy(Exchange exchange, HeavyRequests heavy) =>
+    private ValueTask StartHeavy(Exchange<TRequest, TResponse> exchange, HeavyRequests heavy) =>
         new(heavy.RunAsync(() => Handle(exchange, isOnConnection: false)));
 }

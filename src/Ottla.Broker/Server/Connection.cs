@@ -36,6 +36,7 @@ internal sealed class Connection : IAsyncDisposable
     private readonly RequestHeader _header = new();
     private long _lastActiveMs;
     private long _movedBytes;
+    private long _arrivedAt;
 
     public Connection(
         ITransportConnection accepted, string listenerName, ApiTable apis, HeavyRequests heavy, ServerSettings settings, BufferPool pool,
@@ -104,6 +105,7 @@ internal sealed class Connection : IAsyncDisposable
 
             while (!_stopReading.IsCancellationRequested && await _reader.ReceiveAsync(_stopReading.Token))
             {
+                _arrivedAt = _responses.Now;
                 while (!_stopReading.IsCancellationRequested && _reader.TryReadFrame(out var frame))
                 {
                     if (_login is not null && _login.Intercepts(frame.Span))
@@ -123,9 +125,10 @@ internal sealed class Connection : IAsyncDisposable
                         await _responses.WaitToStartAsync(api.OverlapsItself);
                         if (_stopReading.IsCancellationRequested)
                             break;
+                        _arrivedAt = _responses.Now;
                     }
 
-                    if (_responses.MutedFor > TimeSpan.Zero)
+                    if (_responses.IsMuted)
                         await WaitMutedAsync();
                     var started = Start(api, frame);
                     if (!started.IsCompletedSuccessfully)
@@ -240,7 +243,7 @@ internal sealed class Connection : IAsyncDisposable
         _header.ReadAgain(ref reader, api.RequestHeaderVersion(version));
         var context = new RequestContext(api.Key, version, _header.CorrelationId, _header.ClientId, _info)
         {
-            ArrivedAt = _time.GetTimestamp(),
+            ArrivedAt = _arrivedAt,
             SizeBytes = frame.Length,
         };
         if (api.Supports(version))
@@ -248,10 +251,10 @@ internal sealed class Connection : IAsyncDisposable
 
         // The client is newer than this broker. Version 0 of the reply, which every client can read, has our versions (KIP-511).
         var response = Api.ApiVersionsHandler.UnsupportedVersion(_apis);
-        var answer = _responses.RentFrame();
-        api.Encode(context, response, version: 0, answer);
+        var slot = _responses.Open(overlaps: false);
+        api.Encode(context, response, version: 0, slot.Frame);
         api.Metrics.Count(response, version: 0, _responses.TimeSince(context));
-        _responses.Open(overlaps: false).Complete(answer);
+        slot.Complete();
         return default;
     }
 
@@ -262,6 +265,7 @@ internal sealed class Connection : IAsyncDisposable
         await _responses.FlushAsync();
         while (_responses.MutedFor is { Ticks: > 0 } rest)
             await Task.Delay(rest, _time, _stopReading.Token);
+        _arrivedAt = _responses.Now;
     }
 
     /// <summary>Sends the earlier replies before a request that takes long.</summary>

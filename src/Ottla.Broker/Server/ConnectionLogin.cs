@@ -159,9 +159,8 @@ internal sealed class ConnectionLogin(
         }
 
         var slot = responses.Open(overlaps: false);
-        var reply = responses.RentFrame();
-        reply.Write(answer.Response);
-        slot.Complete(reply);
+        slot.Frame.Write(answer.Response);
+        slot.Complete();
         return LoginOutcome.Answered;
     }
 
@@ -214,10 +213,9 @@ internal sealed class ConnectionLogin(
         where TResponse : class, IResponseMessage<TResponse>
     {
         var slot = responses.Open(overlaps: false);
-        var frame = responses.RentFrame();
-        api.Encode(context, response, context.ApiVersion, frame);
+        api.Encode(context, response, context.ApiVersion, slot.Frame);
         api.Metrics.Count(response, context.ApiVersion, responses.TimeSince(context));
-        slot.Complete(frame);
+        slot.Complete();
     }
 
     /// <summary>Puts TLS around a new connection of a listener that has it.</summary>

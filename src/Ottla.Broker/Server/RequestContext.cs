@@ -12,7 +12,9 @@ namespace Ottla.Broker.Server;
 public readonly record struct RequestContext(
     ApiKey ApiKey, short ApiVersion, int CorrelationId, string? ClientId, ConnectionInfo Connection)
 {
-    /// <summary>When the server began to look at the request: a timestamp of the server's clock.</summary>
+    /// <summary>
+    /// When the server received the request, or began to look at it if it waited for its turn: a timestamp of the server's clock.
+    /// </summary>
     public long ArrivedAt { get; init; }
 
     /// <summary>The bytes of the request, without its length.</summary>

@@ -19,7 +19,7 @@ internal sealed class ResponseQueue(
     TimeProvider time,
     CancellationToken closing)
 {
-    /// <summary>How many frames and slots are kept for reuse. Only bursts need more.</summary>
+    /// <summary>How many slots are kept for reuse. Only bursts need more.</summary>
     private const int ReuseMax = 16;
 
     /// <summary>
@@ -32,10 +32,11 @@ internal sealed class ResponseQueue(
     private readonly Lock _lock = new();
     private readonly Queue<ResponseSlot> _slots = new();
     private readonly Stack<ResponseSlot> _idleSlots = new();
-    private readonly Stack<FrameBuffer> _idleFrames = new();
     private readonly List<FrameBuffer> _sending = [];
+    private readonly List<ResponseSlot> _sendingSlots = [];
     private readonly StartWaiter _startWaiter = new();
     private TaskCompletionSource? _roomWanted;
+    private int _unsentCount;
     private long _unsentBytes;
     private long _sendingBytes;
     private int _unansweredCount;
@@ -48,6 +49,9 @@ internal sealed class ResponseQueue(
     /// <summary>What clients may use; null for no quotas.</summary>
     public ClientQuotas? Quotas { get; init; }
 
+    /// <summary>Whether the connection was told to read no more requests for a while, and that may not be over.</summary>
+    public bool IsMuted => Volatile.Read(ref _mutedUntil) != 0;
+
     /// <summary>How long the connection reads no more requests, because its client is above a quota; zero for not at all.</summary>
     public TimeSpan MutedFor
     {
@@ -58,8 +62,8 @@ internal sealed class ResponseQueue(
         }
     }
 
-    /// <summary>The messages of the hot path that this connection reuses.</summary>
-    public MessageExchanges Exchanges { get; } = new();
+    /// <summary>The objects that this connection's requests use again.</summary>
+    public Exchanges Exchanges { get; } = new();
 
     /// <summary>Reserves the next place in the order of replies.</summary>
     /// <param name="overlaps">Whether later requests of the same API may start before it is answered.</param>
@@ -68,21 +72,15 @@ internal sealed class ResponseQueue(
         lock (_lock)
         {
             if (!_idleSlots.TryPop(out var slot))
-                slot = new ResponseSlot(this);
+                slot = new ResponseSlot(this, new FrameBuffer(pool));
             slot.Overlaps = overlaps;
+            _unsentCount++;
             _unansweredCount++;
             if (!overlaps)
                 _unansweredAloneCount++;
             _slots.Enqueue(slot);
             return slot;
         }
-    }
-
-    /// <summary>An empty frame to encode a reply into.</summary>
-    public FrameBuffer RentFrame()
-    {
-        lock (_lock)
-            return _idleFrames.TryPop(out var frame) ? frame : new FrameBuffer(pool);
     }
 
     /// <summary>Whether a handler still works on the next reply, so that the client waits for this broker.</summary>
@@ -100,11 +98,12 @@ internal sealed class ResponseQueue(
     /// be sent.
     /// </summary>
     /// <param name="overlaps">Whether it overlaps with earlier requests of the same API.</param>
-    public bool MayStart(bool overlaps)
-    {
-        lock (_lock)
-            return HasRoomFor(inFlightMax, UnsentBytesMax) && HasTurn(overlaps);
-    }
+    /// <remarks>
+    /// Only the connection's task calls it, so without the lock. Other threads answer and send: what they do meanwhile lets more start.
+    /// </remarks>
+    public bool MayStart(bool overlaps) =>
+        Volatile.Read(ref overlaps ? ref _unansweredAloneCount : ref _unansweredCount) == 0
+        && Volatile.Read(ref _unsentCount) < inFlightMax && Volatile.Read(ref _unsentBytes) < UnsentBytesMax;
 
     /// <summary>
     /// Sends the replies that are ready, and waits until the next request may start or the connection fails. One call at a time.
@@ -234,7 +233,11 @@ internal sealed class ResponseQueue(
         {
             _hasFailed = true;
             while (_slots.TryDequeue(out var slot))
-                slot.TakeFrame()?.Dispose();
+            {
+                if (slot.IsComplete)
+                    slot.Frame.Dispose();
+            }
+
             waiter = _roomWanted;
             _roomWanted = null;
         }
@@ -243,18 +246,18 @@ internal sealed class ResponseQueue(
         WakeForFailure();
     }
 
-    internal void Complete(ResponseSlot slot, FrameBuffer? frame)
+    internal void Complete(ResponseSlot slot)
     {
         lock (_lock)
         {
-            slot.MarkComplete(frame);
+            slot.MarkComplete();
             _unansweredCount--;
             if (!slot.Overlaps)
                 _unansweredAloneCount--;
             if (_hasFailed)
-                slot.TakeFrame()?.Dispose();
+                slot.Frame.Dispose();
             else
-                _unsentBytes += frame?.Length ?? 0;
+                _unsentBytes += slot.Frame.Length;
         }
     }
 
@@ -282,27 +285,25 @@ internal sealed class ResponseQueue(
         {
             if (_isSending != isContinuing)
                 return false;
-            foreach (var sent in _sending)
-            {
-                if (_idleFrames.Count < ReuseMax)
-                    _idleFrames.Push(sent); // the sender has emptied it
-            }
-
+            foreach (var sent in _sendingSlots)
+                Recycle(sent); // the sender has emptied its frame
+            _sendingSlots.Clear();
             _sending.Clear();
             _unsentBytes -= _sendingBytes;
             _sendingBytes = 0;
             while (!_hasFailed && _slots.TryPeek(out var slot) && slot.IsComplete)
             {
                 _slots.Dequeue();
-                if (slot.TakeFrame() is { } frame)
+                if (slot.HasReply)
                 {
-                    _sending.Add(frame);
-                    _sendingBytes += frame.Length;
+                    _sendingSlots.Add(slot);
+                    _sending.Add(slot.Frame);
+                    _sendingBytes += slot.Frame.Length;
                 }
-
-                slot.Reset();
-                if (_idleSlots.Count < ReuseMax)
-                    _idleSlots.Push(slot);
+                else
+                {
+                    Recycle(slot);
+                }
             }
 
             _isSending = hasReady = _sending.Count > 0;
@@ -314,7 +315,16 @@ internal sealed class ResponseQueue(
         return hasReady;
     }
 
-    private bool HasRoomFor(int requests, long bytes) => _slots.Count + _sending.Count < requests && _unsentBytes < bytes;
+    /// <summary>Called under the lock.</summary>
+    private void Recycle(ResponseSlot slot)
+    {
+        _unsentCount--;
+        slot.Reset();
+        if (_idleSlots.Count < ReuseMax)
+            _idleSlots.Push(slot);
+    }
+
+    private bool HasRoomFor(int requests, long bytes) => _unsentCount < requests && _unsentBytes < bytes;
 
     private async ValueTask WaitUntilBelowAsync(int requests, long bytes)
     {
@@ -336,38 +346,40 @@ internal sealed class ResponseQueue(
     }
 }
 
-/// <summary>The place of one reply in its connection's order. Reused for a later request once the reply is complete.</summary>
-internal sealed class ResponseSlot(ResponseQueue queue)
+/// <summary>The place of one reply in its connection's order. Reused for a later request once the reply is sent.</summary>
+internal sealed class ResponseSlot(ResponseQueue queue, FrameBuffer frame)
 {
-    private FrameBuffer? _frame;
-
     public ResponseQueue Queue => queue;
 
+    /// <summary>The reply. It is written by who answers, before that completes the slot.</summary>
+    public FrameBuffer Frame => frame;
+
+    /// <summary>Whether the request is answered, or needs no answer.</summary>
     public bool IsComplete { get; private set; }
+
+    /// <summary>Whether there is something to send.</summary>
+    public bool HasReply { get; private set; }
 
     /// <summary>Whether later requests of the same API may start before it is complete.</summary>
     public bool Overlaps { get; set; }
 
-    public void Complete(FrameBuffer frame) => queue.Complete(this, frame);
+    /// <summary>The reply is in the frame.</summary>
+    public void Complete()
+    {
+        HasReply = true;
+        queue.Complete(this);
+    }
 
     /// <summary>The client wanted no reply (acks=0).</summary>
-    public void CompleteWithoutResponse() => queue.Complete(this, null);
+    public void CompleteWithoutResponse() => queue.Complete(this);
 
-    internal void MarkComplete(FrameBuffer? frame)
+    internal void MarkComplete()
     {
         Invariant.Check(!IsComplete, "a reply completes once");
-        _frame = frame;
         IsComplete = true;
     }
 
-    internal FrameBuffer? TakeFrame()
-    {
-        var frame = _frame;
-        _frame = null;
-        return frame;
-    }
-
-    internal void Reset() => IsComplete = false;
+    internal void Reset() => (IsComplete, HasReply) = (false, false);
 }
 
 /// <summary>Lets the connection's task wait for the turn of its next request. One wait at a time; reused.</summary>

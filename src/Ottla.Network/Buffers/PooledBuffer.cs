@@ -19,6 +19,9 @@ public struct PooledBuffer : IDisposable
     /// <summary>Whether this value holds no buffer: it never did, or it was disposed.</summary>
     public readonly bool IsEmpty => _array is null;
 
+    /// <summary>The whole buffer; empty when this value holds none.</summary>
+    internal readonly byte[] Array => _array ?? [];
+
     /// <summary>Bytes of the buffer; at least as many as were asked for.</summary>
     public readonly int Length => _array?.Length ?? 0;
 

@@ -16,17 +16,22 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
     /// <summary>Bytes of the length prefix. They are reserved at the start of the memory, so that a frame is sent without a copy.</summary>
     internal const int PrefixBytes = sizeof(int);
 
-    /// <summary>Initial size of the memory, in bytes: most responses fit.</summary>
-    private const int InitialBytes = 1024;
+    /// <summary>
+    /// The size of the memory that the frame keeps, in bytes: most responses fit, so that they cost the pool nothing, and a connection that
+    /// is idle holds little.
+    /// </summary>
+    private const int OwnBytes = 256;
 
     private readonly BufferPool _pool;
-    private PooledBuffer _memory;
+    private byte[]? _own;
+    private PooledBuffer _rented;
+    private byte[] _memory = [];
     private int _end = PrefixBytes;
     private SliceAt[] _slices = [];
     private int _sliceCount;
     private long _sliceBytes;
 
-    /// <summary>Makes an empty frame. It rents memory from <paramref name="pool"/> at the first write.</summary>
+    /// <summary>Makes an empty frame. It rents memory from <paramref name="pool"/> when it grows.</summary>
     public FrameBuffer(BufferPool pool)
     {
         ArgumentNullException.ThrowIfNull(pool);
@@ -43,7 +48,7 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
     public int SliceCount => _sliceCount;
 
     /// <summary>The buffered bytes written so far, to read or patch. Valid until the next write.</summary>
-    public Span<byte> Written => _memory.IsEmpty ? default : _memory.Span[PrefixBytes.._end];
+    public Span<byte> Written => _memory.Length == 0 ? default : _memory.AsSpan(PrefixBytes, _end - PrefixBytes);
 
     /// <summary>
     /// Space for at least <paramref name="sizeHint"/> more bytes (at least one). <see cref="Advance"/> then counts the bytes written.
@@ -51,14 +56,14 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
     public Span<byte> GetSpan(int sizeHint = 0)
     {
         Reserve(Math.Max(sizeHint, 1));
-        return _memory.Span[_end..];
+        return _memory.AsSpan(_end);
     }
 
     /// <inheritdoc cref="GetSpan"/>
     public Memory<byte> GetMemory(int sizeHint = 0)
     {
         Reserve(Math.Max(sizeHint, 1));
-        return _memory.Memory[_end..];
+        return _memory.AsMemory(_end);
     }
 
     /// <summary>Counts <paramref name="count"/> bytes of the last <see cref="GetSpan"/> or <see cref="GetMemory"/> as written.</summary>
@@ -95,7 +100,7 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
             return default;
         Reserve(count);
         var start = PrefixBytes + position;
-        var memory = _memory.Span;
+        var memory = _memory.AsSpan();
         memory[start.._end].CopyTo(memory[(start + count)..]);
         _end += count;
         for (var i = _sliceCount - 1; i >= 0 && _slices[i].Position >= position; i--)
@@ -128,7 +133,8 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
     /// <summary>Releases the slices and the memory. The frame is empty afterwards.</summary>
     public void Dispose()
     {
-        _memory.Dispose();
+        _memory = [];
+        _rented.Dispose();
         _end = PrefixBytes;
         _sliceBytes = 0;
         while (_sliceCount > 0)
@@ -144,8 +150,8 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
     internal ReadOnlyMemory<byte> Seal()
     {
         Reserve(0);
-        BinaryPrimitives.WriteInt32BigEndian(_memory.Span, TotalLength);
-        return _memory.Memory[.._end];
+        BinaryPrimitives.WriteInt32BigEndian(_memory, TotalLength);
+        return _memory.AsMemory(0, _end);
     }
 
     /// <summary>The slice at <paramref name="index"/>, and how many buffered bytes precede it, the prefix included.</summary>
@@ -154,16 +160,23 @@ public sealed class FrameBuffer : IFrameOutput, IDisposable
     private void Reserve(int count)
     {
         var needed = (long)_end + count;
-        if (!_memory.IsEmpty && needed <= _memory.Length)
+        if (needed <= _memory.Length)
             return;
+        if (needed <= OwnBytes)
+        {
+            _memory = _own ??= new byte[OwnBytes];
+            return;
+        }
+
         if (needed + _sliceBytes - PrefixBytes > int.MaxValue || needed > Array.MaxLength)
             throw new InvalidOperationException(
                 $"Cannot write {count} more bytes to a frame of {TotalLength} bytes: the frame would be too long.");
-        var grown = _pool.Rent((int)Math.Min(Math.Max(Math.Max(needed, InitialBytes), 2L * _memory.Length), Array.MaxLength));
-        if (!_memory.IsEmpty)
-            _memory.Span[.._end].CopyTo(grown.Span);
-        _memory.Dispose();
-        _memory = grown;
+        var grown = _pool.Rent((int)Math.Min(Math.Max(needed, 2L * _memory.Length), Array.MaxLength));
+        if (_memory.Length > 0)
+            _memory.AsSpan(0, _end).CopyTo(grown.Span);
+        _rented.Dispose();
+        _rented = grown;
+        _memory = grown.Array;
     }
 
     private struct SliceAt

@@ -20,13 +20,21 @@ public readonly ref struct RecordBatchView
     /// <exception cref="CorruptRecordException">The span is shorter than a header.</exception>
     public RecordBatchView(ReadOnlySpan<byte> batch)
     {
-        _isMessage = batch.Length >= RecordBatchLayout.SizeAndMagicBytes
-            && batch[RecordBatchLayout.MagicOffset] < RecordBatchLayout.CurrentMagic;
-        if (batch.Length < (_isMessage ? RecordBatchLayout.SizeBytesMin(batch[RecordBatchLayout.MagicOffset])
-            : RecordBatchLayout.HeaderSizeBytes))
-            throw new CorruptRecordException(
-                ErrorCode.CorruptMessage, $"Record batch is corrupt: it has {batch.Length} bytes, fewer than its header");
         _batch = batch;
+        if (batch.Length < RecordBatchLayout.HeaderSizeBytes || batch[RecordBatchLayout.MagicOffset] < RecordBatchLayout.CurrentMagic)
+            _isMessage = RequireMessage(batch);
+    }
+
+    /// <summary>Checks the length of what is no batch of the current format.</summary>
+    /// <returns>True: it is a message.</returns>
+    private static bool RequireMessage(ReadOnlySpan<byte> batch)
+    {
+        var isMessage = batch.Length >= RecordBatchLayout.SizeAndMagicBytes
+            && batch[RecordBatchLayout.MagicOffset] < RecordBatchLayout.CurrentMagic;
+        return isMessage && batch.Length >= RecordBatchLayout.SizeBytesMin(batch[RecordBatchLayout.MagicOffset])
+            ? true
+            : throw new CorruptRecordException(
+                ErrorCode.CorruptMessage, $"Record batch is corrupt: it has {batch.Length} bytes, fewer than its header");
     }
 
     /// <summary>

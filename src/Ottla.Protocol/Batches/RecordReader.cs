@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Ottla.Protocol.Batches.Compression;
 using Ottla.Protocol.Wire;
 
@@ -229,25 +230,36 @@ public ref struct RecordReader : IDisposable
     /// <summary>Checks a record and finds its fields.</summary>
     internal static void Walk(ReadOnlySpan<byte> body, out RecordFields fields)
     {
-        fields = default;
-        if (body.IsEmpty)
-            throw Malformed();
+        // Locals, so that the loop over a batch's records keeps them in registers. The attributes, at 0, are not looked at.
         var position = 1;
-        if (!Varint.TryReadInt64(body, ref position, out fields.TimestampDelta) ||
-            !Varint.TryReadInt32(body, ref position, out fields.OffsetDelta) ||
-            !TryWalkField(body, ref position, out fields.KeyStart, out fields.KeySizeBytes) ||
-            !TryWalkField(body, ref position, out fields.ValueStart, out fields.ValueSizeBytes) ||
-            !Varint.TryReadInt32(body, ref position, out fields.HeaderCount))
+        if (body.IsEmpty ||
+            !Varint.TryReadInt64(body, ref position, out var timestampDelta) ||
+            !Varint.TryReadInt32(body, ref position, out var offsetDelta) ||
+            !TryWalkField(body, ref position, out var keyStart, out var keySizeBytes) ||
+            !TryWalkField(body, ref position, out var valueStart, out var valueSizeBytes) ||
+            !Varint.TryReadInt32(body, ref position, out var headerCount))
             throw Malformed();
-        if (fields.HeaderCount < 0 || fields.HeaderCount > body.Length - position)
-            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Found invalid number of record headers {fields.HeaderCount}");
-
+        fields.TimestampDelta = timestampDelta;
+        fields.OffsetDelta = offsetDelta;
+        fields.KeyStart = keyStart;
+        fields.KeySizeBytes = keySizeBytes;
+        fields.ValueStart = valueStart;
+        fields.ValueSizeBytes = valueSizeBytes;
+        fields.HeaderCount = headerCount;
         fields.HeadersStart = position;
-        for (var i = 0; i < fields.HeaderCount; i++)
-            RecordHeaderEnumerator.Read(body, ref position);
+        if (headerCount != 0)
+            WalkHeaders(body, headerCount, ref position);
         if (position != body.Length)
             throw new CorruptRecordException(ErrorCode.InvalidRecord,
                 $"Invalid record size: expected to read {body.Length} bytes in record payload, but instead read {position}");
+    }
+
+    private static void WalkHeaders(ReadOnlySpan<byte> body, int count, ref int position)
+    {
+        if (count < 0 || count > body.Length - position)
+            throw new CorruptRecordException(ErrorCode.InvalidRecord, $"Found invalid number of record headers {count}");
+        for (var i = 0; i < count; i++)
+            RecordHeaderEnumerator.Read(body, ref position);
     }
 
     /// <summary>Checks a record that is larger than the window, without holding it.</summary>
@@ -289,14 +301,15 @@ public ref struct RecordReader : IDisposable
         return true;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool TryWalkField(ReadOnlySpan<byte> body, ref int position, out int start, out int sizeBytes)
     {
-        var ok = Varint.TryReadInt32(body, ref position, out sizeBytes) && sizeBytes <= body.Length - position;
+        var isThere = Varint.TryReadInt32(body, ref position, out sizeBytes) && sizeBytes <= body.Length - position;
         start = position;
         sizeBytes = Math.Max(sizeBytes, -1);
-        if (ok)
+        if (isThere)
             position += Math.Max(sizeBytes, 0);
-        return ok;
+        return isThere;
     }
 
     private static CorruptRecordException Truncated() =>

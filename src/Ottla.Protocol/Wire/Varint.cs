@@ -27,11 +27,23 @@ public static class Varint
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryReadUnsigned(ReadOnlySpan<byte> source, ref int position, out uint value)
     {
-        // Most lengths, counts and deltas take one byte.
-        if ((uint)position < (uint)source.Length && source[position] < 0x80)
+        // Most lengths, counts and deltas take one byte or two.
+        var at = position;
+        if ((uint)at < (uint)source.Length)
         {
-            value = source[position++];
-            return true;
+            value = source[at];
+            if (value < 0x80)
+            {
+                position = at + 1;
+                return true;
+            }
+
+            if ((uint)(at + 1) < (uint)source.Length && source[at + 1] < 0x80)
+            {
+                value = (value & 0x7F) | ((uint)source[at + 1] << 7);
+                position = at + 2;
+                return true;
+            }
         }
 
         return TryReadLongerUnsigned(source, ref position, out value);
@@ -65,7 +77,20 @@ public static class Varint
 
     /// <summary>Reads a zigzag 64-bit value at <paramref name="position"/> and moves past it.</summary>
     /// <returns>False when it does not end within <paramref name="source"/> or within 10 bytes, or is wider than 64 bits.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryReadInt64(ReadOnlySpan<byte> source, ref int position, out long value)
+    {
+        if ((uint)position < (uint)source.Length && source[position] is < 0x80 and var raw)
+        {
+            value = (raw >> 1) ^ -(long)(raw & 1);
+            position++;
+            return true;
+        }
+
+        return TryReadLongerInt64(source, ref position, out value);
+    }
+
+    private static bool TryReadLongerInt64(ReadOnlySpan<byte> source, ref int position, out long value)
     {
         var raw = 0UL;
         value = 0;

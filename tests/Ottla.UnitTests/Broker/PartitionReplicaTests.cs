@@ -196,7 +196,7 @@ public sealed class PartitionReplicaTests
         Assert.Equal(ErrorCode.NotEnoughReplicas, bed.Append().ErrorCode); // proposed only
         Assert.Equal(ProposalFate.Committed, bed.Grant());
         Assert.Equal(ErrorCode.None, bed.Append().ErrorCode);
-        Assert.Equal([1, 2, 3], bed.Replica.Leadership.InSyncReplicas);
+        Assert.Equal([1, 2, 3], bed.Replica.Leadership.InSyncReplicas.ToArray());
     }
 
     [Fact]
@@ -250,7 +250,7 @@ public sealed class PartitionReplicaTests
         bed.Publish(leader: 2, leaderEpoch: 2);
         Assert.Null(bed.Replica.OpenProposal);
         Assert.Equal(ProposalFate.Settled, bed.Replica.OnAnswer(proposal, new IsrAnswer(ErrorCode.None, 1, 2, [1, 2, 3])));
-        Assert.Equal([1, 2], bed.Replica.Leadership.InSyncReplicas);
+        Assert.Equal([1, 2], bed.Replica.Leadership.InSyncReplicas.ToArray());
     }
 
     [Fact]
@@ -261,7 +261,7 @@ public sealed class PartitionReplicaTests
         bed.Fetch(3);
         bed.Grant();
         Assert.False(bed.Replica.Update(before));
-        Assert.Equal([1, 2, 3], bed.Replica.Leadership.InSyncReplicas);
+        Assert.Equal([1, 2, 3], bed.Replica.Leadership.InSyncReplicas.ToArray());
     }
 
     [Fact]

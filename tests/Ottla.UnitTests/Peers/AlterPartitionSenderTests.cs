@@ -46,7 +46,7 @@ public sealed class AlterPartitionSenderTests : IAsyncDisposable
         Answer(Grant);
         var replica = Proposing(new Uuid(7, 1));
         _sender.Request(replica);
-        await Waiting.UntilAsync(() => replica.Leadership.InSyncReplicas.Count == 2);
+        await Waiting.UntilAsync(() => replica.Leadership.InSyncReplicas.Length == 2);
         var request = Assert.Single(_requests);
         Assert.Equal((1, 101), (request.BrokerId, request.BrokerEpoch));
         var asked = Assert.Single(Assert.Single(request.Topics).Partitions);
@@ -67,7 +67,7 @@ public sealed class AlterPartitionSenderTests : IAsyncDisposable
             _sender.Request(replica);
         Assert.Equal(1, Count());
         first.SetResult();
-        await Waiting.UntilAsync(() => replicas.All(replica => replica.Leadership.InSyncReplicas.Count == 2));
+        await Waiting.UntilAsync(() => replicas.All(replica => replica.Leadership.InSyncReplicas.Length == 2));
         Assert.Equal([1, 3], _requests.Select(request => request.Topics.Length));
     }
 
@@ -78,7 +78,7 @@ public sealed class AlterPartitionSenderTests : IAsyncDisposable
         Answer(request => refusals-- > 0 ? new AlterPartitionResponse { ErrorCode = (short)ErrorCode.StaleBrokerEpoch } : Grant(request));
         var replica = Proposing(new Uuid(7, 1));
         await RequestAndWaitTwiceAsync(replica);
-        await Waiting.UntilAsync(() => replica.Leadership.InSyncReplicas.Count == 2);
+        await Waiting.UntilAsync(() => replica.Leadership.InSyncReplicas.Length == 2);
         Assert.Equal(3, Count());
     }
 
@@ -94,7 +94,7 @@ public sealed class AlterPartitionSenderTests : IAsyncDisposable
         });
         var replica = Proposing(new Uuid(7, 1));
         await RequestAndWaitTwiceAsync(replica);
-        await Waiting.UntilAsync(() => replica.Leadership.InSyncReplicas.Count == 2);
+        await Waiting.UntilAsync(() => replica.Leadership.InSyncReplicas.Length == 2);
         Assert.Equal(3, Count());
     }
 
@@ -109,7 +109,7 @@ public sealed class AlterPartitionSenderTests : IAsyncDisposable
         var next = Proposing(new Uuid(7, 2));
         _sender.Request(refused); // nothing is open
         _sender.Request(next);
-        await Waiting.UntilAsync(() => next.Leadership.InSyncReplicas.Count == 2);
+        await Waiting.UntilAsync(() => next.Leadership.InSyncReplicas.Length == 2);
         Assert.Equal([new Uuid(7, 2)], _requests[^1].Topics.Select(topic => topic.TopicId));
     }
 
