@@ -17,6 +17,7 @@ public static class SimulationCatalog
         new Quorum.QuorumSimulation(),
         new Clusters.ClusterSimulation(),
         new Replication.ReplicationSimulation(),
+        new Library.ClientSimulation(),
     ];
 
     /// <summary>The simulation called <paramref name="name"/>; null when there is none.</summary>

@@ -168,7 +168,11 @@ internal sealed partial class ConsumerEngine
     private Instant? AdvanceGroup(Instant now)
     {
         if (_membership is not { } membership)
+        {
+            _isGroupDue = false;
             return null;
+        }
+
         if (_hasTaken && !_isWaiting)
         {
             _hasTaken = false;
@@ -177,6 +181,9 @@ internal sealed partial class ConsumerEngine
 
         _actions.Clear();
         membership.Advance(now, _actions);
+        if (_isGroupDue)
+            WakeApplication();
+        _isGroupDue = false;
         foreach (var action in _actions)
             Carry(membership, action);
         _wasMember |= membership.Identity.MemberId.Length > 0;

@@ -31,6 +31,9 @@ internal sealed partial class ConsumerEngine
     private long _takenAt;
     private bool _hasTaken;
     private bool _isWaiting;
+
+    /// <summary>The group has waited for this poll: it comes first, and then the records that are at hand.</summary>
+    private bool _isGroupDue;
     private bool _isUnchosen;
 
     /// <summary>Takes the next record if one is at hand, and nothing is more urgent. What was taken before counts as processed.</summary>
@@ -77,7 +80,7 @@ internal sealed partial class ConsumerEngine
                         callback = _callback;
                         _isCalledBack = true;
                     }
-                    else if (_callback is null && HasReady())
+                    else if (_callback is null && !_isGroupDue && HasReady())
                     {
                         return;
                     }
@@ -125,6 +128,7 @@ internal sealed partial class ConsumerEngine
                 throw new InvalidOperationException("The consumer has no topics: subscribe to some, or assign partitions, before.");
             _isWaiting = true;
             StoreTaken();
+            _isGroupDue = _membership is { WaitsForPoll: true };
             _membership?.OnPollBegun(Instant.Now(_time));
         }
     }

@@ -18,6 +18,12 @@ internal sealed partial class ProducerCore : IAsyncDisposable
     private readonly ConnectionGroup _connections;
     private readonly MetadataInterest _interest;
     private readonly CancellationTokenSource _closing = new();
+    private readonly Lock _lock = new();
+
+    /// <summary>
+    /// Records that wait for metadata or memory: each ends when its record is in a batch, or is given up. Guarded by the lock.
+    /// </summary>
+    private readonly HashSet<Task> _waiting = [];
     private int _isClosed;
 
     /// <param name="client">The client.</param>
@@ -68,7 +74,15 @@ internal sealed partial class ProducerCore : IAsyncDisposable
 
         _sender.EnsureStarted();
         var takenBytes = 0L;
-        return _accumulator.Append(queues, partition, timestamp, key, value, headers, callback, ref takenBytes) == 0;
+        try
+        {
+            return _accumulator.Append(queues, partition, timestamp, key, value, headers, callback, ref takenBytes) == 0;
+        }
+        catch (KafkaException e)
+        {
+            Transactions?.OnRecordRefused(Transactions.Number, e);
+            throw;
+        }
     }
 
     /// <summary>Appends a record, and waits as long as <see cref="ProducerOptions.MaxBlock"/> for what it takes.</summary>
@@ -85,8 +99,40 @@ internal sealed partial class ProducerCore : IAsyncDisposable
         string topic, int? partition, long timestamp, ReadOnlyMemory<byte>? key, ReadOnlyMemory<byte>? value,
         ReadOnlyMemory<RecordHeader> headers, RecordCallback callback, CancellationToken cancellation)
     {
+        ThrowIfUnusable();
+        var (transaction, aborted) = Transactions?.Open() ?? (null, CancellationToken.None);
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_lock)
+            _waiting.Add(ended.Task);
+        try
+        {
+            await AppendInTurnAsync(topic, partition, timestamp, key, value, headers, callback, transaction, aborted, cancellation);
+        }
+        catch (OperationCanceledException) when (aborted.IsCancellationRequested && !cancellation.IsCancellationRequested)
+        {
+            ThrowIfUnusable(transaction);
+            throw;
+        }
+        catch (KafkaException e)
+        {
+            Transactions?.OnRecordRefused(transaction!.Value, e);
+            throw;
+        }
+        finally
+        {
+            lock (_lock)
+                _waiting.Remove(ended.Task);
+            ended.SetResult();
+        }
+    }
+
+    private async Task AppendInTurnAsync(
+        string topic, int? partition, long timestamp, ReadOnlyMemory<byte>? key, ReadOnlyMemory<byte>? value,
+        ReadOnlyMemory<RecordHeader> headers, RecordCallback callback, long? transaction, CancellationToken aborted,
+        CancellationToken cancellation)
+    {
         using var deadline = new CallDeadline(_options.MaxBlock, _context.Time, cancellation);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, _closing.Token);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, _closing.Token, aborted);
         var entry = _accumulator.Entry(topic);
         var isTurn = false;
         var takenBytes = 0L;
@@ -98,7 +144,7 @@ internal sealed partial class ProducerCore : IAsyncDisposable
             var queues = entry.Queues ?? _accumulator.Update(entry, await _client.Metadata.TopicAsync(topic, either.Token));
             while (true)
             {
-                ThrowIfUnusable();
+                ThrowIfUnusable(transaction);
                 _sender.EnsureStarted();
                 var missingBytes = _accumulator.Append(
                     queues, partition, timestamp, NullableBytes.From(key), NullableBytes.From(value), headers.Span, callback,
@@ -164,14 +210,20 @@ internal sealed partial class ProducerCore : IAsyncDisposable
         await _sender.StopAsync(new KafkaException(ErrorCode.NetworkException, "The producer was closed before the record was written"));
         _interest.Dispose();
         await _connections.DisposeAsync();
+        Transactions?.Dispose();
         _closing.Dispose();
     }
 
     private async Task FlushOpenAsync(CancellationToken cancellation)
     {
+        Task[] waiting;
+        lock (_lock)
+            waiting = [.. _waiting];
         _sender.BeginFlush();
         try
         {
+            foreach (var record in waiting)
+                await record.UntilCanceled(cancellation);
             foreach (var batch in _accumulator.Incomplete())
                 await batch.DoneAsync().UntilCanceled(cancellation);
         }
@@ -184,12 +236,13 @@ internal sealed partial class ProducerCore : IAsyncDisposable
     private string? ReasonOf(string topic) =>
         _client.Metadata.Current.Topic(topic) is { } known ? $"it is {known.Error.ToKafkaName()}" : _client.Metadata.LastFailure;
 
-    private void ThrowIfUnusable()
+    /// <param name="transaction">The transaction that a record was given to; null for the open one.</param>
+    private void ThrowIfUnusable(long? transaction = null)
     {
         ObjectDisposedException.ThrowIf(_isClosed != 0, typeof(Producer<,>));
         if (_sender.Fatal is { } fatal)
             throw new FatalProducerException(fatal.ErrorCode, "The producer cannot go on", fatal);
-        Transactions?.ThrowIfNotOpen();
+        Transactions?.ThrowIfNotOpen(transaction);
     }
 
     [LoggerMessage(

@@ -19,6 +19,7 @@ public sealed class SimProcess : SynchronizationContext
         _scheduler = scheduler;
         Number = number;
         Name = name;
+        Address = address;
         Clock = new SimClock(scheduler, this);
         Transport = new SimTransport(network, this, address);
     }
@@ -28,6 +29,9 @@ public sealed class SimProcess : SynchronizationContext
 
     /// <summary>For whoever reads what happened.</summary>
     public string Name { get; }
+
+    /// <summary>Its host.</summary>
+    public IPAddress Address { get; }
 
     /// <summary>Whether it was not killed.</summary>
     public bool IsAlive { get; private set; } = true;

@@ -33,8 +33,11 @@ public sealed class PartitionSequencesTests
     }
 
     [Fact]
-    public void No_more_than_five_are_under_way()
+    public void No_more_than_five_are_under_way_and_the_first_one_alone()
     {
+        var first = Send();
+        Assert.False(_sequences.MaySendNew); // a leader that knows nothing of the producer would take the second one without the first
+        _sequences.Succeed(first);
         for (var i = 0; i < 5; i++)
         {
             Assert.True(_sequences.MaySendNew);
@@ -79,6 +82,7 @@ public sealed class PartitionSequencesTests
         Assert.Same(second, _sequences.NextRetry());
         Assert.Equal((Producer with { Epoch = 1 }, 0), (second.Producer, second.Sequence));
         _sequences.Resend(second);
+        Assert.False(_sequences.MaySendNew); // the leader has to take the new epoch first
         _sequences.Succeed(second);
         Assert.Equal(3, Send().Sequence);
     }

@@ -59,6 +59,42 @@ public sealed class ProducerTransactionTests
     }
 
     [Fact]
+    public async Task Committing_waits_for_records_that_wait_for_metadata()
+    {
+        await using var bed = await ClientBed.StartAsync("a");
+        await using var producer = bed.Client.CreateProducer<string, string>(Transactional);
+        var transaction = await bed.RunAsync(producer.BeginTransactionAsync());
+        var sent = producer.ProduceAsync("a", "k", "v"); // nothing is known of the topic yet
+        await bed.RunAsync(transaction.CommitAsync());
+        Assert.Equal(0, (await bed.RunAsync(sent)).Offset);
+        await bed.RunAsync(Waiting.UntilAsync(() => bed.Node.Replica("a").Log.LastStableOffset == 2));
+        Assert.Empty(bed.Node.Replica("a").Log.CollectAbortedTransactions(0, 2));
+    }
+
+    [Fact]
+    public async Task A_record_whose_topic_is_not_there_fails_its_transaction_and_no_other()
+    {
+        await using var bed = await ClientBed.StartAsync("a");
+        await using var producer = bed.Client.CreateProducer<string, string>(Transactional with { MaxBlock = TimeSpan.FromSeconds(5) });
+        var transaction = await bed.RunAsync(producer.BeginTransactionAsync());
+        var sent = producer.ProduceAsync("none", "k", "v");
+        await Assert.ThrowsAsync<AbortableTransactionException>(() => bed.RunAsync(transaction.CommitAsync(), stepMs: 10));
+        await Assert.ThrowsAsync<KafkaTimeoutException>(() => sent);
+        await bed.RunAsync(transaction.AbortAsync());
+
+        transaction = await bed.RunAsync(producer.BeginTransactionAsync());
+        sent = producer.ProduceAsync("none", "k", "v");
+        var started = bed.Node.Clock.NowMs;
+        await bed.RunAsync(transaction.AbortAsync());
+        await Assert.ThrowsAsync<AbortableTransactionException>(() => sent);
+        Assert.InRange(bed.Node.Clock.NowMs - started, 0, 4_000); // it does not wait for the topic
+
+        transaction = await bed.RunAsync(producer.BeginTransactionAsync());
+        await bed.RunAsync(producer.ProduceAsync("a", "k", "v"));
+        await bed.RunAsync(transaction.CommitAsync());
+    }
+
+    [Fact]
     public async Task Disposing_aborts_what_was_not_committed()
     {
         await using var bed = await ClientBed.StartAsync("a");

@@ -165,6 +165,7 @@ internal sealed partial class ConsumerMembership
                 WaitBeforeRetry(now);
                 break;
             case ErrorCode.UnreleasedInstanceId when MayStillBeReleased(now):
+                SayAllAgain();
                 WaitBeforeRetry(now); // a member that had just this instance id, perhaps this one, has not been given up yet
                 break;
             case ErrorCode.TopicAuthorizationFailed:

@@ -83,6 +83,9 @@ internal sealed partial class ProducerBatch
     /// <summary>Whether a request with it is under way.</summary>
     public bool IsInFlight { get; set; }
 
+    /// <summary>Whether an attempt that failed may have written it all the same.</summary>
+    public bool MayBeWritten { get; set; }
+
     /// <summary>The last failure of an attempt, for the message of a time-out.</summary>
     public KafkaException? LastFailure { get; set; }
 
@@ -251,6 +254,7 @@ internal sealed partial class ProducerBatch
                 BaseTimestamp = baseTimestamp,
                 MaxTimestamp = maxTimestamp,
                 LastFailure = LastFailure,
+                MayBeWritten = MayBeWritten,
                 _isSealed = true,
                 _compressed = _context.Buffers.Rent(built.Length),
                 _compressedLength = built.Length,

@@ -12,7 +12,8 @@ namespace Ottla.Client.Producing;
 /// answers one that it has already with success. So a batch keeps its sequence for every attempt. When a batch fails, those behind it fail
 /// too (OUT_OF_ORDER_SEQUENCE_NUMBER); they are sent again in their order, one at a time until the partition has caught up. When a sequence
 /// is lost for good, the rest begins anew with sequence 0 of the next epoch, once nothing is under way: the epoch counts for each partition
-/// apart, because a leader compares it with nothing else. Without idempotence nothing tells a leader what is in order: then one batch is
+/// apart, because a leader compares it with nothing else. A leader that knows nothing of a producer takes any sequence for its first one:
+/// so the first batch of an id and epoch is under way alone. Without idempotence nothing tells a leader what is in order: then one batch is
 /// under way at a time.
 /// </remarks>
 /// <param name="inFlightMax">The most batches under way.</param>
@@ -25,6 +26,9 @@ internal sealed class PartitionSequences(int inFlightMax, bool isSequenced)
     private readonly int _inFlightMax = isSequenced ? inFlightMax : 1;
     private int _inFlight;
     private int _next;
+
+    /// <summary>Whether the leader knows the producer's id and epoch by a batch.</summary>
+    private bool _isKnown;
 
     /// <summary>The producer's id and epoch at this partition; null before the first batch.</summary>
     public ProducerIdAndEpoch? Producer { get; private set; }
@@ -51,7 +55,7 @@ internal sealed class PartitionSequences(int inFlightMax, bool isSequenced)
         HasRetries && !NeedsRenewal && !_unresolved[0].IsInFlight && (_inFlight == 0 || isSequenced) ? _unresolved[0] : null;
 
     /// <summary>Whether a new batch may be sent now.</summary>
-    public bool MaySendNew => !HasRetries && !NeedsRenewal && _inFlight < _inFlightMax;
+    public bool MaySendNew => !HasRetries && !NeedsRenewal && _inFlight < (_isKnown ? _inFlightMax : 1);
 
     /// <summary>Takes a new batch in flight and stamps it.</summary>
     /// <param name="batch">The batch.</param>
@@ -61,7 +65,7 @@ internal sealed class PartitionSequences(int inFlightMax, bool isSequenced)
         if (producer is { } current && IsOther(current))
         {
             Invariant.Check(_unresolved.Count == 0, "a partition takes over another producer id when nothing is under way");
-            (Producer, _next) = (current, 0);
+            (Producer, _next, _isKnown) = (current, 0, false);
         }
 
         if (producer is not null)
@@ -100,6 +104,7 @@ internal sealed class PartitionSequences(int inFlightMax, bool isSequenced)
     {
         Land(batch);
         _unresolved.Remove(batch);
+        _isKnown |= batch.Producer == Producer;
     }
 
     /// <summary>Takes note that a batch was given up.</summary>
@@ -140,6 +145,7 @@ internal sealed class PartitionSequences(int inFlightMax, bool isSequenced)
         Invariant.Check(_inFlight == 0, "nothing is under way when a partition begins anew");
         Producer = producer;
         NeedsRenewal = false;
+        _isKnown = false;
         _next = 0;
         foreach (var batch in _unresolved)
         {

@@ -55,6 +55,7 @@ internal sealed partial class ProducerSender
         var exception = new KafkaException(error, failure.Message, failure);
         foreach (var batch in exchange.Topics.SelectMany(topic => topic.Batches))
         {
+            batch.MayBeWritten |= failure.MayHaveBeenExecuted;
             if (ErrorKinds.IsRetriable(error))
                 Retry(batch, exception, now);
             else
@@ -69,7 +70,7 @@ internal sealed partial class ProducerSender
         var isSequenced = batch.Sequence >= 0;
         var isNext = batch.Queue.Sequences.IsNext(batch);
         var verdict = ProduceVerdicts.Decide(
-            error, batch.RecordCount, isSequenced, _transactions is not null, isNext, partition.LogStartOffset);
+            error, batch.RecordCount, isSequenced, _transactions is not null, isNext, batch.MayBeWritten, partition.LogStartOffset);
         switch (verdict)
         {
             case ProduceVerdict.Written or ProduceVerdict.WrittenBefore:
@@ -78,6 +79,7 @@ internal sealed partial class ProducerSender
                 Finish(batch, null, mayBeRead: false, baseOffset, partition.LogAppendTimeMs);
                 break;
             case ProduceVerdict.Retry:
+                batch.MayBeWritten |= ProduceVerdicts.MayBeWritten(error);
                 var hasMoved = LearnLeader(batch, partition, endpoints);
                 if (ErrorKinds.InvalidatesMetadata(error) && !hasMoved)
                     _client.Metadata.RequestUpdate();
@@ -93,6 +95,10 @@ internal sealed partial class ProducerSender
                 break;
             case ProduceVerdict.Fail:
                 FailRecords(batch, error, partition);
+                break;
+            case ProduceVerdict.FailInDoubt:
+                LogInDoubt(_logger, batch.Queue.Id, batch.Sequence, error.ToKafkaName());
+                Fail(batch, ExceptionOf(error, "The record may be written or not: its leader has forgotten"), wasRefused: false);
                 break;
             case ProduceVerdict.FailProducer:
                 FailRecords(batch, error, partition);
@@ -285,6 +291,10 @@ internal sealed partial class ProducerSender
     }
 
     private static KafkaException ExceptionOf(ErrorCode error, string? message) => new(error, message ?? "The record was not written");
+
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "{Partition} does not know any more whether it has the batch with sequence {Sequence} ({Error}): its records fail")]
+    private static partial void LogInDoubt(ILogger logger, TopicPartition partition, int sequence, string error);
 
     [LoggerMessage(Level = LogLevel.Warning,
         Message = "{Partition} misses what is before sequence {Sequence} ({Error}): the producer goes on with the next epoch")]

@@ -9,7 +9,7 @@ namespace Ottla.Client.Producing;
 /// Thread-safe. Calls of the user run one after the other; the sender's loop asks it whether it may write, and tells it of failures. From
 /// <c>transaction.version</c> 2 on (KIP-890) partitions join with their first batch, and each end of a transaction brings the next epoch.
 /// </remarks>
-internal sealed partial class TransactionManager
+internal sealed partial class TransactionManager : IDisposable
 {
     private const short LastProduceBeforeVersion2 = 11;
     private const short LastTxnOffsetCommitBeforeVersion2 = 4;
@@ -32,6 +32,8 @@ internal sealed partial class TransactionManager
     private bool _isVersion2;
     private bool _hasBegun;
     private bool _needsNextEpoch;
+    private long _number;
+    private CancellationTokenSource _aborted = new();
 
     /// <param name="client">The client.</param>
     /// <param name="options">The producer's options, with a transactional id.</param>
@@ -95,16 +97,41 @@ internal sealed partial class TransactionManager
         }
     }
 
+    /// <summary>The producer is closed.</summary>
+    public void Dispose() => _aborted.Dispose();
+
+    /// <summary>Counts the transactions that were begun.</summary>
+    public long Number
+    {
+        get
+        {
+            lock (_lock)
+                return _number;
+        }
+    }
+
+    /// <summary>The open transaction's number, and what is cancelled when it is aborted.</summary>
+    public (long? Number, CancellationToken Aborted) Open()
+    {
+        lock (_lock)
+            return (_number, _aborted.Token);
+    }
+
     /// <summary>Checks that records can be sent.</summary>
+    /// <param name="number">
+    /// The transaction that the record was given to, which may be about to be committed; null for the open one.
+    /// </param>
     /// <exception cref="InvalidOperationException">No transaction is open.</exception>
     /// <exception cref="AbortableTransactionException">The open one has to be aborted.</exception>
     /// <exception cref="FatalProducerException">The producer has to be closed.</exception>
-    public void ThrowIfNotOpen()
+    public void ThrowIfNotOpen(long? number = null)
     {
         lock (_lock)
         {
             ThrowIfFatal();
-            if (_state != TransactionState.Open)
+            if (number is { } given && (given != _number || _state is TransactionState.Aborting or TransactionState.None))
+                throw new AbortableTransactionException(ErrorCode.OperationNotAttempted, "The transaction of the record was aborted");
+            if (number is null && _state != TransactionState.Open)
                 throw new InvalidOperationException("A transactional producer sends in transactions: call BeginTransactionAsync first.");
             if (_abortable is { } cause)
                 throw new AbortableTransactionException(cause.ErrorCode, "The transaction has to be aborted", cause);
@@ -140,6 +167,18 @@ internal sealed partial class TransactionManager
         }
     }
 
+    /// <summary>Takes note that a record could not even be put into a batch: the transaction has to be aborted.</summary>
+    /// <param name="number">The transaction that it was given to.</param>
+    /// <param name="error">Why.</param>
+    public void OnRecordRefused(long number, KafkaException error)
+    {
+        lock (_lock)
+        {
+            if (number == _number && _state is TransactionState.Open or TransactionState.Committing)
+                _abortable ??= new AbortableTransactionException(error.ErrorCode, "A record was not written", error);
+        }
+    }
+
     /// <summary>Begins a transaction; the first one asks the coordinator for the producer's id, which fences older producers.</summary>
     /// <exception cref="FatalProducerException">The producer has to be closed.</exception>
     /// <exception cref="KafkaException">The coordinator refuses.</exception>
@@ -163,6 +202,13 @@ internal sealed partial class TransactionManager
             {
                 _joined.Clear();
                 _hasBegun = false;
+                _number++;
+                if (_aborted.IsCancellationRequested)
+                {
+                    _aborted.Dispose();
+                    _aborted = new CancellationTokenSource();
+                }
+
                 _state = TransactionState.Open;
             }
         }
@@ -217,6 +263,7 @@ internal sealed partial class TransactionManager
             }
 
             Wake();
+            _aborted.Cancel(); // records that wait for metadata or memory do so in vain
             await FlushAsync(cancellation); // nothing new is sent: it waits for what is under way
             await EndAsync(isCommit: false, cancellation);
         }

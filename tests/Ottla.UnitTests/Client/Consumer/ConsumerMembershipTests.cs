@@ -172,6 +172,7 @@ public sealed class ConsumerMembershipTests
         for (var waited = 0L; waited < 40_000; waited += 1_600)
         {
             Assert.Equal("ConsumerGroupHeartbeat(me, 0)", bed.Step(1_600));
+            Assert.Equal((300_000, "t"), (bed.Heartbeat.RebalanceTimeoutMs, Assert.Single(bed.Heartbeat.SubscribedTopicNames!)));
             Assert.Equal("", bed.Answer(MembershipBed.Refused(ErrorCode.UnreleasedInstanceId)));
         }
 
