@@ -26,6 +26,7 @@ public sealed class OttlaClient : IAsyncDisposable
     private readonly Lock _lock = new();
     private readonly Prng _seeds;
     private readonly ITimer _upkeep;
+    private readonly BufferPool _buffers;
 
     // Guarded by _lock.
     private readonly List<IAsyncDisposable> _opened = [];
@@ -42,8 +43,10 @@ public sealed class OttlaClient : IAsyncDisposable
         var loggers = options.LoggerFactory ?? NullLoggerFactory.Instance;
         _seeds = new Prng(options.Seed ?? Uuid.NewRandom().Low);
         Memory = new MemoryLimit(options.MemoryLimitBytes);
+        // What producers may hold is kept for their next batches, or each would be new memory. What nobody needs is given back in time.
+        _buffers = new BufferPool(options.MemoryLimitBytes + BufferPool.RetainedBytesMaxDefault);
         Connections = new ClusterConnections(
-            options, options.Transport ?? Sockets.Value, new BufferPool(), NewRandom, loggers.CreateLogger<ClusterConnections>());
+            options, options.Transport ?? Sockets.Value, _buffers, NewRandom, loggers.CreateLogger<ClusterConnections>());
         Metadata = new ClusterMetadata(options, Connections, NewRandom(), loggers.CreateLogger<ClusterMetadata>());
         Calls = new ClusterCalls(options, Connections, Metadata, NewRandom);
         _upkeep = options.TimeProvider.CreateTimer(
@@ -67,10 +70,12 @@ public sealed class OttlaClient : IAsyncDisposable
     /// <param name="keySerializer">Writes keys; null for that of the type (<see cref="Serializers.For{T}"/>).</param>
     /// <param name="valueSerializer">Writes values; null for that of the type.</param>
     /// <exception cref="ArgumentException">An option is wrong, or a type has no serializer of its own.</exception>
+    /// <exception cref="InvalidOperationException">The client knows controllers only.</exception>
     /// <exception cref="ObjectDisposedException">The client is closed.</exception>
     public Producer<TKey, TValue> CreateProducer<TKey, TValue>(
         ProducerOptions? options = null, ISerializer<TKey>? keySerializer = null, ISerializer<TValue>? valueSerializer = null)
     {
+        ThrowIfControllersOnly();
         var producer = new Producer<TKey, TValue>(
             this, options ?? new ProducerOptions(), keySerializer ?? Serializers.For<TKey>(), valueSerializer ?? Serializers.For<TValue>());
         Add(producer);
@@ -81,9 +86,9 @@ public sealed class OttlaClient : IAsyncDisposable
     /// <exception cref="ObjectDisposedException">The client is closed.</exception>
     public IAdmin CreateAdmin()
     {
-        lock (_lock)
-            ObjectDisposedException.ThrowIf(_isClosed, this);
-        return new Admin(this);
+        var admin = new Admin(this);
+        Add(admin);
+        return admin;
     }
 
     /// <summary>The connections, in groups by user and purpose.</summary>
@@ -108,7 +113,15 @@ public sealed class OttlaClient : IAsyncDisposable
             return new Prng(_seeds.NextUInt64());
     }
 
-    /// <summary>Takes note of a producer or consumer that was opened: the client closes it if its user does not.</summary>
+    /// <summary>Controllers have no records.</summary>
+    internal void ThrowIfControllersOnly()
+    {
+        if (Options.UsesControllers)
+            throw new InvalidOperationException(
+                $"With {nameof(OttlaClientOptions.BootstrapControllers)} a client administers only: producers and consumers need brokers.");
+    }
+
+    /// <summary>Takes note of a producer, consumer or admin that was opened: the client closes it if its user does not.</summary>
     /// <exception cref="ObjectDisposedException">The client is closed.</exception>
     internal void Add(IAsyncDisposable opened)
     {
@@ -147,5 +160,9 @@ public sealed class OttlaClient : IAsyncDisposable
         await Connections.DisposeAsync();
     }
 
-    private async Task CloseUnusedAsync() => await Connections.CloseUnusedAsync(Metadata.Current);
+    private async Task CloseUnusedAsync()
+    {
+        _buffers.Trim();
+        await Connections.CloseUnusedAsync(Metadata.Current);
+    }
 }

@@ -19,7 +19,16 @@ public enum MetadataRecovery
 public sealed record OttlaClientOptions
 {
     /// <summary>Some nodes of the cluster: <c>host:port</c>, separated by commas (<c>bootstrap.servers</c>).</summary>
-    public required string BootstrapServers { get; init; }
+    public string BootstrapServers { get; init; } = "";
+
+    /// <summary>
+    /// Some controllers of the cluster, instead of <see cref="BootstrapServers"/> (<c>bootstrap.controllers</c>, KIP-919): for
+    /// administration while no broker can be reached. Calls that need a broker are refused then.
+    /// </summary>
+    public string BootstrapControllers { get; init; } = "";
+
+    /// <summary>Whether the client speaks to controllers.</summary>
+    internal bool UsesControllers => BootstrapControllers.Length > 0;
 
     /// <summary>The name of this client in requests, for logs, quotas and metrics of the cluster (<c>client.id</c>).</summary>
     public string ClientId { get; init; } = "ottla-client";
@@ -99,7 +108,10 @@ public sealed record OttlaClientOptions
     internal IReadOnlyList<NodeAddress> ParseBootstrapServers()
     {
         var nodes = new List<NodeAddress>();
-        foreach (var server in BootstrapServers.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        var (servers, name) = UsesControllers
+            ? (BootstrapControllers, nameof(BootstrapControllers))
+            : (BootstrapServers, nameof(BootstrapServers));
+        foreach (var server in servers.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
             var colon = server.LastIndexOf(':');
             var host = colon > 0 ? server[..colon] : "";
@@ -110,7 +122,7 @@ public sealed record OttlaClientOptions
             if (host.Length == 0 || !ushort.TryParse(server.AsSpan(colon + 1), out var port) || port == 0)
             {
                 throw new ArgumentException(
-                    $"{nameof(BootstrapServers)}: cannot read '{server}'. Expected host:port, several separated by commas; an IPv6 address "
+                    $"{name}: cannot read '{server}'. Expected host:port, several separated by commas; an IPv6 address "
                         + "in brackets.");
             }
 
@@ -119,7 +131,7 @@ public sealed record OttlaClientOptions
 
         return nodes.Count > 0
             ? nodes
-            : throw new ArgumentException($"{nameof(BootstrapServers)} names no server. Expected host:port, several separated by commas.");
+            : throw new ArgumentException($"{name} names no server. Expected host:port, several separated by commas.");
     }
 
     /// <summary>Checks the options.</summary>
@@ -129,6 +141,9 @@ public sealed record OttlaClientOptions
         ArgumentNullException.ThrowIfNull(BootstrapServers);
         ArgumentNullException.ThrowIfNull(ClientId);
         ArgumentNullException.ThrowIfNull(TimeProvider);
+        ArgumentNullException.ThrowIfNull(BootstrapControllers);
+        if (BootstrapServers.Length > 0 && UsesControllers)
+            throw new ArgumentException($"Set {nameof(BootstrapServers)} or {nameof(BootstrapControllers)}, and not both.");
         ParseBootstrapServers();
         Positive(RequestTimeout, nameof(RequestTimeout));
         Positive(ApiTimeout, nameof(ApiTimeout));

@@ -17,6 +17,7 @@ internal sealed class ChannelConnection : IAsyncDisposable
 {
     private readonly Lock _lock = new();
     private readonly ITransportConnection _transport;
+    private readonly BufferPool _buffers;
     private readonly FrameReader _reader;
     private readonly FrameSender _sender;
     private readonly FrameBuffer _frame;
@@ -31,7 +32,8 @@ internal sealed class ChannelConnection : IAsyncDisposable
         _transport = transport;
         RenewAt = secured.RenewAt(time);
         _options = options;
-        _reader = new FrameReader(transport, buffers, options.AnswerBytesMax);
+        _reader = new FrameReader(transport, buffers, options.AnswerBytesMax, options.ExpectedAnswerBytes);
+        _buffers = buffers;
         _sender = new FrameSender(transport, buffers);
         _frame = new FrameBuffer(buffers);
     }
@@ -95,6 +97,11 @@ internal sealed class ChannelConnection : IAsyncDisposable
         }
 
         await _sender.SendAsync(_frame, cancellation);
+        if (!request.IsOneWay)
+            return;
+        lock (_lock)
+            _inFlight.Remove(correlationId);
+        request.CompleteUnanswered();
     }
 
     /// <summary>Sends a request and receives its answer, before <see cref="ReceiveAsync"/> has begun.</summary>
@@ -187,6 +194,16 @@ internal sealed class ChannelConnection : IAsyncDisposable
         _reader.Dispose();
     }
 
+    /// <summary>The memory of a frame for who keeps it: the frame's own if it is large, otherwise a copy.</summary>
+    private PooledBuffer DetachFrame(Memory<byte> frame)
+    {
+        if (_reader.TryDetachFrame(out var owner))
+            return owner;
+        owner = _buffers.Rent(frame.Length);
+        frame.CopyTo(owner.Memory);
+        return owner;
+    }
+
     private void Answer(Memory<byte> frame)
     {
         var reader = new WireReader(frame);
@@ -198,6 +215,8 @@ internal sealed class ChannelConnection : IAsyncDisposable
                 throw new MalformedMessageException($"It answers request {correlationId}, which was not asked.");
         }
 
+        if (request.WantsFrame)
+            frame = request.KeepFrame(DetachFrame(frame))[..frame.Length];
         request.Complete(frame, reader.Position); // when it throws, the request is still in flight and fails with the connection
         lock (_lock)
             _inFlight.Remove(correlationId);

@@ -1,3 +1,4 @@
+using Ottla.Network.Buffers;
 using Ottla.Network.Framing;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
@@ -37,6 +38,19 @@ internal abstract class PendingRequest(ApiKey key, short versionMax, long starte
     /// <exception cref="ProtocolException">The request does not fit the version.</exception>
     public abstract void Encode(FrameBuffer frame, int correlationId, string? clientId);
 
+    /// <summary>Whether the peer does not answer it, so that it is over once it was sent.</summary>
+    public abstract bool IsOneWay { get; }
+
+    /// <summary>Completes a call that is not answered.</summary>
+    public abstract void CompleteUnanswered();
+
+    /// <summary>Whether the caller takes the memory of the answer over, and still waits for it.</summary>
+    public abstract bool WantsFrame { get; }
+
+    /// <summary>Takes over the memory of the answer, before <see cref="Complete"/>.</summary>
+    /// <returns>The memory.</returns>
+    public abstract Memory<byte> KeepFrame(PooledBuffer frame);
+
     /// <summary>Decodes the answer, all of it, and completes the call.</summary>
     /// <exception cref="ProtocolException">The frame is not the answer. The call is not completed.</exception>
     public abstract void Complete(Memory<byte> frame, int position);
@@ -58,16 +72,33 @@ internal abstract class PendingRequest(ApiKey key, short versionMax, long starte
 
 /// <inheritdoc/>
 internal sealed class PendingRequest<TRequest, TResponse>(
-    Func<short, TRequest> makeRequest, short versionMax, long startedAt, TimeSpan timeout)
+    Func<short, TRequest> makeRequest, short versionMax, long startedAt, TimeSpan timeout, bool keepsFrame = false,
+    bool isOneWay = false)
     : PendingRequest(TRequest.ApiKey, versionMax, startedAt, timeout)
     where TRequest : IRequestMessage<TRequest>
     where TResponse : IResponseMessage<TResponse>
 {
+    private PooledBuffer _frame;
     private readonly TaskCompletionSource<TResponse> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public Task<TResponse> Answer => _answer.Task;
 
     public override bool IsOver => _answer.Task.IsCompleted;
+
+    public override bool IsOneWay => isOneWay;
+
+    public override void CompleteUnanswered() => _answer.TrySetResult(default!);
+
+    public override bool WantsFrame => keepsFrame && !IsOver;
+
+    /// <summary>The memory of the answer, once there is one; the caller disposes it.</summary>
+    public PooledBuffer Frame => _frame;
+
+    public override Memory<byte> KeepFrame(PooledBuffer frame)
+    {
+        _frame = frame;
+        return frame.Memory;
+    }
 
     public override void Encode(FrameBuffer frame, int correlationId, string? clientId)
     {
@@ -88,7 +119,7 @@ internal sealed class PendingRequest<TRequest, TResponse>(
     {
         if (IsOver)
             return; // a late answer, which nobody waits for
-        if (HasRecords(Key))
+        if (_frame.IsEmpty && HasRecords(Key))
             frame = frame.ToArray(); // records are a window of the frame, and the connection uses its memory again
         var reader = new WireReader(frame[position..]);
         // An ApiVersions answer always has the old header, whatever its version (KIP-511).
@@ -97,10 +128,15 @@ internal sealed class PendingRequest<TRequest, TResponse>(
         var response = TResponse.Read(ref reader, AnswerVersion(frame.Span[position..]));
         if (reader.Remaining > 0)
             throw new MalformedMessageException($"{reader.Remaining} bytes follow the answer to {Key} version {Version}.");
-        _answer.TrySetResult(response);
+        if (!_answer.TrySetResult(response))
+            _frame.Dispose(); // cancelled just now
     }
 
-    public override void Fail(RequestFailedException failure) => _answer.TrySetException(failure);
+    public override void Fail(RequestFailedException failure)
+    {
+        if (_answer.TrySetException(failure))
+            _frame.Dispose(); // of an answer that could not be read
+    }
 
     public void Cancel(CancellationToken token) => _answer.TrySetCanceled(token);
 

@@ -12,6 +12,7 @@ public sealed partial class RequestChannel
     private static readonly TimeSpan FailureLogInterval = TimeSpan.FromSeconds(30);
 
     private long? _failureLoggedAt;
+    private int _connectionsMade;
 
     /// <summary>How long until the next attempt is due. Called under the lock.</summary>
     private TimeSpan BackoffLeft() => _failures == 0 ? TimeSpan.Zero : _retryAfter - _time.GetElapsedTime(_failedAt);
@@ -105,6 +106,7 @@ public sealed partial class RequestChannel
             if (_isClosed)
                 return false;
             _connection = connection;
+            _connectionsMade++;
             _failures = 0;
             _failureLoggedAt = null;
         }

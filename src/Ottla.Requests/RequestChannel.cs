@@ -90,6 +90,9 @@ public sealed partial class RequestChannel : IAsyncDisposable
         }
     }
 
+    /// <summary>How many connections were made so far: who sees another number than before knows that one has ended.</summary>
+    public int ConnectionsMade => Volatile.Read(ref _connectionsMade);
+
     /// <summary>Requests that have no answer yet, sent or not.</summary>
     public int PendingCount
     {
@@ -158,14 +161,66 @@ public sealed partial class RequestChannel : IAsyncDisposable
         where TRequest : IRequestMessage<TRequest>
         where TResponse : IResponseMessage<TResponse>
     {
-        cancellation.ThrowIfCancellationRequested();
-        var pending = new PendingRequest<TRequest, TResponse>(
-            makeRequest, versionMax, _time.GetTimestamp(), timeout ?? _options.RequestTimeout);
-        Enqueue(pending);
-        Advance();
+        var pending = NewPending<TRequest, TResponse>(makeRequest, timeout, versionMax, keepsFrame: false, cancellation);
         using (cancellation.UnsafeRegister(
             static (pending, token) => ((PendingRequest<TRequest, TResponse>)pending!).Cancel(token), pending))
             return await pending.Answer;
+    }
+
+    /// <summary>
+    /// As <see cref="SendAsync{TRequest, TResponse}(Func{short, TRequest}, TimeSpan?, short, CancellationToken)"/>, for an answer with
+    /// records: they are windows of memory that the caller takes over, and are not copied when the answer is large.
+    /// </summary>
+    /// <param name="makeRequest">Makes the request for the version that was chosen; it does not wait.</param>
+    /// <param name="timeout">How long it may take; null for <see cref="RequestChannelOptions.RequestTimeout"/>.</param>
+    /// <param name="versionMax">The newest version to send it in.</param>
+    /// <param name="cancellation">Ends the wait; what was sent is not taken back, and its answer is dropped.</param>
+    /// <returns>The answer, and its memory: when the caller disposes that, the records are gone.</returns>
+    /// <exception cref="RequestFailedException">
+    /// There is no answer; it says why, and whether the request may have been executed.
+    /// </exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public async Task<(TResponse Answer, PooledBuffer Memory)> SendForRecordsAsync<TRequest, TResponse>(
+        Func<short, TRequest> makeRequest, TimeSpan? timeout, short versionMax, CancellationToken cancellation)
+        where TRequest : IRequestMessage<TRequest>
+        where TResponse : IResponseMessage<TResponse>
+    {
+        var pending = NewPending<TRequest, TResponse>(makeRequest, timeout, versionMax, keepsFrame: true, cancellation);
+        using (cancellation.UnsafeRegister(
+            static (pending, token) => ((PendingRequest<TRequest, TResponse>)pending!).Cancel(token), pending))
+        {
+            var answer = await pending.Answer;
+            return (answer, pending.Frame);
+        }
+    }
+
+    /// <summary>Sends a request that the peer does not answer, as Produce with acks=0.</summary>
+    /// <param name="makeRequest">Makes the request for the version that was chosen; it does not wait.</param>
+    /// <param name="versionMax">The newest version to send it in.</param>
+    /// <returns>A task that ends when the bytes are with the operating system; nothing says whether the peer has them.</returns>
+    /// <exception cref="RequestFailedException">It was not sent.</exception>
+    public Task SendUnansweredAsync<TRequest, TResponse>(Func<short, TRequest> makeRequest, short versionMax)
+        where TRequest : IRequestMessage<TRequest>
+        where TResponse : IResponseMessage<TResponse>
+    {
+        var pending = new PendingRequest<TRequest, TResponse>(
+            makeRequest, versionMax, _time.GetTimestamp(), _options.RequestTimeout, keepsFrame: false, isOneWay: true);
+        Enqueue(pending);
+        Advance();
+        return pending.Answer;
+    }
+
+    private PendingRequest<TRequest, TResponse> NewPending<TRequest, TResponse>(
+        Func<short, TRequest> makeRequest, TimeSpan? timeout, short versionMax, bool keepsFrame, CancellationToken cancellation)
+        where TRequest : IRequestMessage<TRequest>
+        where TResponse : IResponseMessage<TResponse>
+    {
+        cancellation.ThrowIfCancellationRequested();
+        var pending = new PendingRequest<TRequest, TResponse>(
+            makeRequest, versionMax, _time.GetTimestamp(), timeout ?? _options.RequestTimeout, keepsFrame);
+        Enqueue(pending);
+        Advance();
+        return pending;
     }
 
     /// <summary>Closes the connection if nothing is under way and nothing was sent for a time; the next request makes another.</summary>

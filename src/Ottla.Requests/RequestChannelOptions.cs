@@ -48,7 +48,7 @@ public sealed record RequestChannelOptions
 
     /// <summary>
     /// The length of answers that this side asks for, in bytes: memory for one as long is taken when its length is known, and not as it
-    /// arrives. Only <see cref="RequestConnection"/> uses it.
+    /// arrives.
     /// </summary>
     public int ExpectedAnswerBytes { get; init; }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Ottla.Benchmarks.Churn;
+using Ottla.Benchmarks.Clients;
 using Ottla.Benchmarks.Compaction;
 using Ottla.Benchmarks.Metadata;
 using Ottla.Benchmarks.Scenarios;
@@ -29,6 +30,7 @@ internal sealed record BenchOptions
                bench neighbours [OPTIONS]      ordinary clients beside one that asks for expensive things
                bench restart [OPTIONS]         start on 10,000 partitions, after a stop and after a kill
                {ChurnBench.Usage}
+               {ClientBench.Usage}
                bench group-storm [OPTIONS]     200 members come and go for two minutes, under each group protocol; checks who owns what
                bench floor PORT DIR    be the floor (`run` starts it by itself)
 

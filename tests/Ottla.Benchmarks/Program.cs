@@ -1,5 +1,6 @@
 using Ottla.Benchmarks;
 using Ottla.Benchmarks.Churn;
+using Ottla.Benchmarks.Clients;
 using Ottla.Benchmarks.Compaction;
 using Ottla.Benchmarks.Coordinators;
 using Ottla.Benchmarks.Floor;
@@ -31,6 +32,7 @@ try
         ["tls-floor", var port, var file] when int.TryParse(port, out var number) => TlsFloor.Run(number, file),
         ["hostile", .. var rest] => HostileBench.Run(rest) ?? Fail(BenchOptions.Usage),
         ["attack", .. var rest] => Attack.Run(rest),
+        ["client", .. var rest] => ClientBench.Run(rest) ?? Fail(BenchOptions.Usage),
         ["compaction", .. var rest] => await CompactionBench.RunAsync(rest),
         _ => Fail(BenchOptions.Usage),
     };

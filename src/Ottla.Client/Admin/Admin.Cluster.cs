@@ -9,6 +9,7 @@ namespace Ottla.Client;
 public sealed partial class Admin
 {
     private const sbyte BrokerEndpoints = 1;
+    private const sbyte ControllerEndpoints = 2;
     private const string MetadataTopic = "__cluster_metadata";
 
     private static readonly CallOptions UnregisterRetry = new() { IsRetriable = error => error == ErrorCode.RequestTimedOut };
@@ -20,7 +21,7 @@ public sealed partial class Admin
         var answer = await Calls.ToAnyNodeAsync<DescribeClusterRequest, DescribeClusterResponse>(
             _ => new DescribeClusterRequest
             {
-                EndpointType = BrokerEndpoints,
+                EndpointType = _client.Options.UsesControllers ? ControllerEndpoints : BrokerEndpoints,
                 IncludeFencedBrokers = includeFencedBrokers,
                 IncludeClusterAuthorizedOperations = includeAuthorizedOperations,
             },
@@ -55,7 +56,7 @@ public sealed partial class Admin
         ArgumentNullException.ThrowIfNull(updates);
         if (updates.Count == 0)
             throw new ArgumentException("Name at least one feature.", nameof(updates));
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<string, Done, UpdateFeaturesRequest, UpdateFeaturesResponse>
             {
                 IsRetriable = error => error == ErrorCode.NotController,

@@ -14,7 +14,7 @@ public sealed partial class Admin
     {
         ArgumentNullException.ThrowIfNull(resources);
         ConfigResource[] all = [.. resources];
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<ConfigResource, IReadOnlyList<ConfigEntry>, DescribeConfigsRequest, DescribeConfigsResponse>
             {
                 IsRetriable = AdminErrors.Never,
@@ -48,7 +48,7 @@ public sealed partial class Admin
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(changes);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<ConfigResource, Done, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>
             {
                 IsRetriable = AdminErrors.OfController,

@@ -55,7 +55,7 @@ public sealed partial class Admin
         IEnumerable<Uuid> topicIds, bool includeAuthorizedOperations = false, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(topicIds);
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<Uuid, TopicDescription, MetadataRequest, MetadataResponse>
             {
                 IsRetriable = AdminErrors.Never,
@@ -130,7 +130,7 @@ public sealed partial class Admin
     }
 
     private async Task<AdminResults<string, TopicDescription>> DescribeByMetadataAsync(
-        string[] names, bool includeAuthorizedOperations, CancellationToken cancellation) => Results(await _items.RunAsync(
+        string[] names, bool includeAuthorizedOperations, CancellationToken cancellation) => Results(await Items.RunAsync(
             new ItemCall<string, TopicDescription, MetadataRequest, MetadataResponse>
             {
                 IsRetriable = AdminErrors.Never,

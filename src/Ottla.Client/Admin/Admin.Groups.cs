@@ -27,7 +27,7 @@ public sealed partial class Admin
         IEnumerable<string> groupIds, bool includeAuthorizedOperations = false, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(groupIds);
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<string, ClassicGroupDescription, DescribeGroupsRequest, DescribeGroupsResponse>
             {
                 IsRetriable = AdminErrors.OfCoordinator,
@@ -50,7 +50,7 @@ public sealed partial class Admin
         IEnumerable<string> groupIds, bool includeAuthorizedOperations = false, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(groupIds);
-        var results = await _items.RunAsync(
+        var results = await Items.RunAsync(
             new ItemCall<string, ConsumerGroupDescription, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>
             {
                 IsRetriable = AdminErrors.OfCoordinator,
@@ -85,7 +85,7 @@ public sealed partial class Admin
         IEnumerable<string> groupIds, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(groupIds);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<string, Done, DeleteGroupsRequest, DeleteGroupsResponse>
             {
                 IsRetriable = AdminErrors.OfCoordinator,
@@ -111,7 +111,7 @@ public sealed partial class Admin
             members = [.. group.Members.Select(member => new GroupMemberIdentity(member.MemberId, member.GroupInstanceId))];
         }
 
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<GroupMemberIdentity, Done, LeaveGroupRequest, LeaveGroupResponse>
             {
                 IsRetriable = AdminErrors.OfCoordinator,
@@ -150,7 +150,7 @@ public sealed partial class Admin
         where TResponse : IResponseMessage<TResponse>
     {
         var cluster = await DescribeClusterAsync(cancellation: cancellation);
-        return await _items.RunAsync(
+        return await Items.RunAsync(
             call, cluster.Brokers.Select(broker => broker.Id), new NodeRoute<int>(_client, id => id, othersToController: false),
             cancellation);
     }

@@ -17,7 +17,7 @@ public sealed partial class Admin
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(groups);
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<string, AdminResults<TopicPartition, CommitOffset?>, OffsetFetchRequest, OffsetFetchResponse>
             {
                 IsRetriable = error => AdminErrors.OfCoordinator(error) || error == ErrorCode.UnstableOffsetCommit,
@@ -41,7 +41,7 @@ public sealed partial class Admin
         ArgumentNullException.ThrowIfNull(groupId);
         ArgumentNullException.ThrowIfNull(offsets);
         var byPartition = offsets.ToDictionary(offset => offset.Partition, offset => offset.Offset);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<TopicPartition, Done, OffsetCommitRequest, OffsetCommitResponse>
             {
                 IsRetriable = error => AdminErrors.OfCoordinator(error) || error == ErrorCode.RebalanceInProgress,
@@ -79,7 +79,7 @@ public sealed partial class Admin
     {
         ArgumentNullException.ThrowIfNull(groupId);
         ArgumentNullException.ThrowIfNull(partitions);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<TopicPartition, Done, OffsetDeleteRequest, OffsetDeleteResponse>
             {
                 IsRetriable = AdminErrors.OfCoordinator,

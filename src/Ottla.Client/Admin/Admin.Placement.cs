@@ -13,7 +13,7 @@ public sealed partial class Admin
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(reassignments);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<TopicPartition, Done, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>
             {
                 IsRetriable = AdminErrors.OfController,
@@ -109,7 +109,7 @@ public sealed partial class Admin
         IEnumerable<int> brokerIds, IReadOnlyCollection<TopicPartition>? partitions = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(brokerIds);
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<int, IReadOnlyDictionary<string, LogDirDescription>, DescribeLogDirsRequest, DescribeLogDirsResponse>
             {
                 IsRetriable = AdminErrors.Never,
@@ -124,7 +124,7 @@ public sealed partial class Admin
         IEnumerable<PartitionReplica> replicas, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(replicas);
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<PartitionReplica, ReplicaLogDir, DescribeLogDirsRequest, DescribeLogDirsResponse>
             {
                 IsRetriable = AdminErrors.Never,
@@ -144,7 +144,7 @@ public sealed partial class Admin
         IReadOnlyDictionary<PartitionReplica, string> directories, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(directories);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<PartitionReplica, Done, AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>
             {
                 IsRetriable = AdminErrors.Never,

@@ -32,7 +32,7 @@ public sealed partial class Admin
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(changes);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<ClientQuotaEntity, Done, AlterClientQuotasRequest, AlterClientQuotasResponse>
             {
                 IsRetriable = AdminErrors.OfController,

@@ -15,7 +15,7 @@ public sealed partial class Admin
     public async Task<AdminResults<AclBinding>> CreateAclsAsync(IEnumerable<AclBinding> acls, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(acls);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<AclBinding, Done, CreateAclsRequest, CreateAclsResponse>
             {
                 IsRetriable = AdminErrors.OfController,
@@ -70,7 +70,7 @@ public sealed partial class Admin
         IEnumerable<AclFilter> filters, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(filters);
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<AclFilter, AdminResults<AclBinding>, DeleteAclsRequest, DeleteAclsResponse>
             {
                 IsRetriable = AdminErrors.OfController,
@@ -122,7 +122,7 @@ public sealed partial class Admin
             new AlterUserScramCredentialsRequest.ScramCredentialDeletion { Name = deletion.User, Mechanism = (sbyte)deletion.Mechanism })
             .ToLookup(deletion => deletion.Name);
         var upsertions = all.OfType<ScramUpsertion>().Select(ToRequest).ToLookup(upsertion => upsertion.Name);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<string, Done, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse>
             {
                 IsRetriable = AdminErrors.OfController,

@@ -22,7 +22,7 @@ public sealed partial class Admin
                 nameof(topics));
         }
 
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<string, CreatedTopic, CreateTopicsRequest, CreateTopicsResponse>
             {
                 IsRetriable = AdminErrors.OfController,
@@ -45,7 +45,7 @@ public sealed partial class Admin
     public async Task<AdminResults<string>> DeleteTopicsAsync(IEnumerable<string> topics, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(topics);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<string, Done, DeleteTopicsRequest, DeleteTopicsResponse>
             {
                 IsRetriable = AdminErrors.OfController,
@@ -69,7 +69,7 @@ public sealed partial class Admin
     public async Task<AdminResults<Uuid>> DeleteTopicsAsync(IEnumerable<Uuid> topicIds, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(topicIds);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<Uuid, Done, DeleteTopicsRequest, DeleteTopicsResponse>
             {
                 IsRetriable = AdminErrors.OfController,
@@ -108,7 +108,7 @@ public sealed partial class Admin
         IReadOnlyDictionary<string, NewPartitions> partitions, bool validateOnly = false, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(partitions);
-        return Outcomes(await _items.RunAsync(
+        return Outcomes(await Items.RunAsync(
             new ItemCall<string, Done, CreatePartitionsRequest, CreatePartitionsResponse>
             {
                 IsRetriable = AdminErrors.OfController,
@@ -139,7 +139,7 @@ public sealed partial class Admin
         IReadOnlyDictionary<TopicPartition, long> offsets, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(offsets);
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<TopicPartition, long, DeleteRecordsRequest, DeleteRecordsResponse>
             {
                 IsRetriable = ErrorKinds.IsRetriable,
@@ -177,7 +177,7 @@ public sealed partial class Admin
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(offsets);
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<TopicPartition, TimestampedOffset, ListOffsetsRequest, ListOffsetsResponse>
             {
                 IsRetriable = ErrorKinds.IsRetriable,

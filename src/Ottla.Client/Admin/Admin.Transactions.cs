@@ -16,7 +16,7 @@ public sealed partial class Admin
         TopicPartition[] all = [.. partitions];
         IItemRoute<TopicPartition> route = brokerId is { } id
             ? new NodeRoute<TopicPartition>(_client, _ => id, othersToController: false) : new LeaderRoute(_client, all);
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<TopicPartition, IReadOnlyList<ProducerDescription>, DescribeProducersRequest, DescribeProducersResponse>
             {
                 IsRetriable = error => error == ErrorCode.UnknownTopicOrPartition
@@ -82,7 +82,7 @@ public sealed partial class Admin
         IEnumerable<string> transactionalIds, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(transactionalIds);
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<string, TransactionDescription, DescribeTransactionsRequest, DescribeTransactionsResponse>
             {
                 IsRetriable = AdminErrors.OfCoordinator,
@@ -101,7 +101,7 @@ public sealed partial class Admin
     {
         ArgumentNullException.ThrowIfNull(transaction);
         var partition = transaction.Partition;
-        var results = await _items.RunAsync(
+        var results = await Items.RunAsync(
             new ItemCall<TopicPartition, Done, WriteTxnMarkersRequest, WriteTxnMarkersResponse>
             {
                 IsRetriable = error => error is ErrorCode.UnknownTopicOrPartition or ErrorCode.NotLeaderOrFollower
@@ -143,7 +143,7 @@ public sealed partial class Admin
         IEnumerable<string> transactionalIds, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(transactionalIds);
-        return Results(await _items.RunAsync(
+        return Results(await Items.RunAsync(
             new ItemCall<string, FencedProducer, InitProducerIdRequest, InitProducerIdResponse>
             {
                 IsOneByOne = true,

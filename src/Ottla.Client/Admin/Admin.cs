@@ -4,13 +4,14 @@ using Ottla.Protocol;
 
 namespace Ottla.Client;
 
-/// <summary>Administers a cluster: see <see cref="IAdmin"/>. Stateless; the client owns what it works with.</summary>
+/// <summary>Administers a cluster: see <see cref="IAdmin"/>. The client owns what it works with.</summary>
 public sealed partial class Admin : IAdmin
 {
     private const int NotAsked = int.MinValue; // the mark for authorized operations that were not asked for
 
     private readonly OttlaClient _client;
     private readonly ItemCalls _items;
+    private bool _isClosed;
 
     /// <summary>See <see cref="OttlaClient.CreateAdmin"/>.</summary>
     internal Admin(OttlaClient client)
@@ -19,7 +20,33 @@ public sealed partial class Admin : IAdmin
         _items = new ItemCalls(client);
     }
 
-    private ClusterCalls Calls => _client.Calls;
+    private ClusterCalls Calls
+    {
+        get
+        {
+            ThrowIfClosed();
+            return _client.Calls;
+        }
+    }
+
+    private ItemCalls Items
+    {
+        get
+        {
+            ThrowIfClosed();
+            return _items;
+        }
+    }
+
+    /// <summary>Ends it: further calls throw, and those under way go on to their end. It takes no time.</summary>
+    public ValueTask DisposeAsync()
+    {
+        Volatile.Write(ref _isClosed, true);
+        _client.Remove(this);
+        return ValueTask.CompletedTask;
+    }
+
+    private void ThrowIfClosed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _isClosed), this);
 
     private int RequestTimeoutMs => (int)_client.Options.RequestTimeout.TotalMilliseconds;
 

@@ -6,8 +6,9 @@ namespace Ottla.Client;
 /// <summary>Administers a cluster. Made by <see cref="OttlaClient.CreateAdmin"/>, with whose connections it works.</summary>
 /// <remarks>
 /// <para>
-/// Thread-safe; there is nothing to dispose. The calls are those of Kafka's Java client. A call goes to the node that can answer it: any
-/// broker, the one that the metadata names as controller (which forwards changes to the active controller), leaders, coordinators, or the
+/// Thread-safe. Disposed like producers and consumers, by its user or with the client; calls under way go on to their end. The calls are
+/// those of Kafka's Java client. A call goes to the node that can answer it: any broker, the
+/// one that the metadata names as controller (which forwards changes to the active controller), leaders, coordinators, or the
 /// broker that is named.
 /// </para>
 /// <para>
@@ -22,7 +23,7 @@ namespace Ottla.Client;
 /// the second attempt may say that it is made already (<see cref="ErrorCode.TopicAlreadyExists"/>).
 /// </para>
 /// </remarks>
-public partial interface IAdmin
+public partial interface IAdmin : IAsyncDisposable
 {
     /// <summary>Creates topics (CreateTopics).</summary>
     /// <param name="topics">The topics.</param>

@@ -85,6 +85,9 @@ internal sealed class ClusterImage
     /// <summary>Where a node listens; null when it is not part of the cluster.</summary>
     public NodeAddress? AddressOf(int nodeId) => Nodes.GetValueOrDefault(nodeId)?.Address;
 
+    /// <summary>The rack of a node; null when it has none, or is not part of the cluster.</summary>
+    public string? RackOf(int nodeId) => Nodes.GetValueOrDefault(nodeId)?.Rack;
+
     /// <summary>The image after an answer.</summary>
     /// <param name="answer">The answer. It replaces nodes and the topics that it names.</param>
     /// <param name="kept">The topics besides those of the answer that stay; the others are forgotten.</param>

@@ -59,8 +59,10 @@ internal sealed partial class ClusterMetadata
         try
         {
             var channel = _connections.Shared.ToLeastLoaded(NodesToAsk(), _random.NextInt(int.MaxValue));
-            var answer = await channel.SendAsync<MetadataRequest, MetadataResponse>(
-                version => RequestOf(wantsAll ? null : topics, version), cancellation: _closed);
+            var answer = _options.UsesControllers
+                ? await DescribeControllersAsync(channel)
+                : await channel.SendAsync<MetadataRequest, MetadataResponse>(
+                    version => RequestOf(wantsAll ? null : topics, version), cancellation: _closed);
             if ((ErrorCode)answer.ErrorCode != ErrorCode.RebootstrapRequired)
             {
                 Take(answer, topics, wantsAll, number);
@@ -82,6 +84,38 @@ internal sealed partial class ClusterMetadata
         }
 
         Fail(failure);
+    }
+
+    /// <summary>What a controller says of the controllers (KIP-919), in the form in which brokers speak of themselves.</summary>
+    private async Task<MetadataResponse> DescribeControllersAsync(RequestChannel channel)
+    {
+        const sbyte controllerEndpoints = 2;
+        var answer = await channel.SendAsync<DescribeClusterRequest, DescribeClusterResponse>(
+            new DescribeClusterRequest { EndpointType = controllerEndpoints }, cancellation: _closed);
+        var error = (ErrorCode)answer.ErrorCode;
+        if (error != ErrorCode.None && error != ErrorCode.RebootstrapRequired)
+        {
+            throw new RequestFailedException(
+                error is ErrorCode.MismatchedEndpointType or ErrorCode.UnsupportedEndpointType or ErrorCode.UnsupportedVersion
+                    ? RequestFailureKind.UnsupportedVersion
+                    : RequestFailureKind.Disconnected,
+                mayHaveBeenExecuted: true,
+                $"{channel.Address} does not describe the controllers: {error.ToKafkaName()} {answer.ErrorMessage}");
+        }
+
+        return new MetadataResponse
+        {
+            ErrorCode = answer.ErrorCode,
+            ClusterId = answer.ClusterId,
+            ControllerId = answer.ControllerId,
+            Brokers = [.. answer.Brokers.Select(node => new MetadataResponse.MetadataResponseBroker
+            {
+                NodeId = node.BrokerId,
+                Host = node.Host,
+                Port = node.Port,
+                Rack = node.Rack,
+            })],
+        };
     }
 
     private IReadOnlyList<NodeAddress> NodesToAsk()

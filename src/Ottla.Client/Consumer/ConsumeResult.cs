@@ -57,6 +57,9 @@ public readonly struct ConsumeResult<TKey, TValue>
     /// <summary>The headers.</summary>
     public ConsumedHeaders Headers { get; internal init; }
 
+    /// <summary>A hash of the key's bytes, where records are processed by key; 0 otherwise, and without a key.</summary>
+    internal int KeyHash { get; init; }
+
     /// <summary>The offset to commit when this record and all before it are processed.</summary>
     public PartitionOffset Next => new(TopicPartition, new CommitOffset(Offset + 1, LeaderEpoch));
 

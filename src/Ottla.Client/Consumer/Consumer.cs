@@ -1,6 +1,6 @@
-using System.Runtime.CompilerServices;
 using Ottla.Client.Consumers;
 using Ottla.Client.Consumers.Fetching;
+using Ottla.Client.Consumers.Processing;
 using Ottla.Kernel;
 using Ottla.Protocol;
 
@@ -15,6 +15,11 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
     private readonly IDeserializer<TKey> _keys;
     private readonly IDeserializer<TValue> _values;
 
+    private bool _hashesKeys;
+
+    /// <summary>Where a batch is gathered before its size is known.</summary>
+    private readonly List<ConsumeResult<TKey, TValue>> _batch = [];
+
     /// <summary>Opens a consumer, which connects on first use.</summary>
     /// <param name="client">The client; it closes the consumer when it is closed.</param>
     /// <param name="options">How it reads.</param>
@@ -28,11 +33,12 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
         ArgumentNullException.ThrowIfNull(client);
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
+        client.ThrowIfControllersOnly();
         _keys = keyDeserializer ?? Deserializers.For<TKey>();
         _values = valueDeserializer ?? Deserializers.For<TValue>();
         _client = client;
         _options = options;
-        _engine = new ConsumerEngine(client, options);
+        _engine = new ConsumerEngine(client, options, keepsBytes: _keys.KeepsBytes || _values.KeepsBytes);
         client.Add(this);
     }
 
@@ -73,31 +79,28 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
     public Task UnsubscribeAsync(CancellationToken cancellation = default) => _engine.UnsubscribeAsync(cancellation);
 
     /// <inheritdoc/>
-    public async IAsyncEnumerable<ConsumeResult<TKey, TValue>> ConsumeAsync(
-        [EnumeratorCancellation] CancellationToken cancellation = default)
-    {
-        while (true)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            if (_engine.TryTake(out var taken))
-                yield return ToResult(taken);
-            else
-                await _engine.WaitAsync(cancellation, cancellation);
-        }
-    }
+    public IAsyncEnumerable<ConsumeResult<TKey, TValue>> ConsumeAsync(CancellationToken cancellation = default) =>
+        new RecordStream<ConsumeResult<TKey, TValue>>(_engine, TryTakeRecord, cancellation);
 
     /// <inheritdoc/>
-    public async IAsyncEnumerable<ConsumeBatch<TKey, TValue>> ConsumeBatchesAsync(
-        [EnumeratorCancellation] CancellationToken cancellation = default)
+    public IAsyncEnumerable<ConsumeBatch<TKey, TValue>> ConsumeBatchesAsync(CancellationToken cancellation = default) =>
+        new RecordStream<ConsumeBatch<TKey, TValue>>(_engine, TryTakeBatch, cancellation);
+
+    /// <inheritdoc/>
+    public IAsyncEnumerable<RawBatch> ConsumeRawBatchesAsync(CancellationToken cancellation = default) =>
+        new RecordStream<RawBatch>(_engine, _engine.TryTakeRaw, cancellation);
+
+    /// <inheritdoc/>
+    public async Task ProcessAsync(
+        Func<ConsumeResult<TKey, TValue>, CancellationToken, ValueTask> handler, ProcessingOptions? options = null,
+        CancellationToken cancellation = default)
     {
-        while (true)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            if (TakeBatch() is { } batch)
-                yield return batch;
-            else
-                await _engine.WaitAsync(cancellation, cancellation);
-        }
+        ArgumentNullException.ThrowIfNull(handler);
+        options ??= new ProcessingOptions();
+        options.Validate();
+        _hashesKeys = options.Order == ProcessingOrder.Key;
+        await new RecordProcessor<TKey, TValue>(
+            _engine, TryTakeRecord, handler, options, _client.Options.TimeProvider, cancellation).RunAsync();
     }
 
     /// <inheritdoc/>
@@ -243,17 +246,34 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
         return found.ToDictionary(each => each.Key, each => each.Value.Offset);
     }
 
-    private ConsumeBatch<TKey, TValue>? TakeBatch()
+    private bool TryTakeRecord(out ConsumeResult<TKey, TValue> result)
     {
         if (!_engine.TryTake(out var taken))
-            return null;
-        var records = new List<ConsumeResult<TKey, TValue>> { ToResult(taken) };
+        {
+            result = default;
+            return false;
+        }
+
+        result = ToResult(taken);
+        return true;
+    }
+
+    private bool TryTakeBatch(out ConsumeBatch<TKey, TValue> batch)
+    {
+        batch = null!;
+        if (!_engine.TryTake(out var taken))
+            return false;
+        var records = _batch;
+        records.Clear();
+        records.Add(ToResult(taken));
         var partition = taken.Partition;
         while (records.Count < _options.MaxBatchRecords && TryTakeMore(partition, records))
         {
         }
 
-        return new ConsumeBatch<TKey, TValue>(partition.Partition, records);
+        batch = new ConsumeBatch<TKey, TValue>(partition.Partition, records.ToArray());
+        records.Clear();
+        return true;
     }
 
     /// <summary>A record that cannot be read ends the batch before it; it is met again as the first of the next.</summary>
@@ -286,6 +306,7 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
                 Value = taken.HasValue
                     ? _values.Deserialize(taken.Value, new SerializationContext(partition.Topic, IsKey: false)) : default,
                 Headers = taken.Headers,
+                KeyHash = _hashesKeys && taken.HasKey ? Producing.KeyHash.Murmur2(taken.Key.Span) : 0,
             };
         }
         catch (Exception e)

@@ -175,10 +175,12 @@ internal sealed partial class ConsumerEngine
     {
         IMembershipMachine? membership;
         IRebalanceListener? listener;
+        IAssignmentGuard? guard;
         lock (_lock)
         {
             membership = _membership;
             listener = _listener;
+            guard = _guard;
             if (action is MembershipAction.Assign assign)
                 SetAssignment(assign.All);
         }
@@ -192,13 +194,17 @@ internal sealed partial class ConsumerEngine
                     await listener.OnAssignedAsync(assigned.Added, deadline.Token);
                     break;
                 case MembershipAction.Revoke revoke:
+                    if (guard is not null)
+                        await guard.OnRevokingAsync(revoke.Partitions, deadline.Token);
                     if (_options.EnableAutoCommit)
                         await CommitStoredAsync(revoke.Partitions, deadline.Token);
                     if (listener is not null)
                         await listener.OnRevokedAsync(revoke.Partitions, deadline.Token);
                     break;
-                case MembershipAction.Lose lose when listener is not null:
-                    await listener.OnLostAsync(lose.Partitions, deadline.Token);
+                case MembershipAction.Lose lose:
+                    guard?.OnLost(lose.Partitions);
+                    if (listener is not null)
+                        await listener.OnLostAsync(lose.Partitions, deadline.Token);
                     break;
             }
         }

@@ -118,13 +118,15 @@ internal sealed partial class ConsumerEngine
     private async Task FetchAsync(NodeAddress address, FetchNode node, List<Asked> asked)
     {
         FetchResponse? answer = null;
+        FetchedFrame? frame = null;
         RequestFailedException? failure = null;
         var hasIds = asked.TrueForAll(each => each.Position.TopicId != Uuid.Zero);
         try
         {
-            answer = await _fetchConnections.To(address).SendAsync<FetchRequest, FetchResponse>(
+            (answer, var memory) = await _fetchConnections.To(address).SendForRecordsAsync<FetchRequest, FetchResponse>(
                 version => NewFetch(node, asked, version > LastVersionWithNames),
                 _client.Options.RequestTimeout + _options.FetchMaxWait, hasIds ? short.MaxValue : LastVersionWithNames, _closed);
+            frame = new FetchedFrame(memory, isPooled: !_keepsBytes);
         }
         catch (RequestFailedException e)
         {
@@ -138,9 +140,10 @@ internal sealed partial class ConsumerEngine
                     each.Partition.IsFetched = false;
                 node.IsAsked = false;
                 if (answer is not null)
-                    OnFetched(address, node, asked, answer);
+                    OnFetched(address, node, asked, answer, frame!);
                 else if (failure is not null)
                     OnFetchFailed(address, node, asked, failure);
+                frame?.Release();
             }
         }
     }
@@ -178,7 +181,7 @@ internal sealed partial class ConsumerEngine
         node.NotBefore = Instant.Now(_time).AddMilliseconds(delayMs);
     }
 
-    private void OnFetched(NodeAddress address, FetchNode node, List<Asked> asked, FetchResponse answer)
+    private void OnFetched(NodeAddress address, FetchNode node, List<Asked> asked, FetchResponse answer, FetchedFrame frame)
     {
         var error = (ErrorCode)answer.ErrorCode;
         if (error != ErrorCode.None)
@@ -203,7 +206,7 @@ internal sealed partial class ConsumerEngine
                     || !byName.TryGetValue(name, out var each) || each.Partition.IsGone
                     || each.Partition.PositionVersion != each.PositionVersion)
                     continue; // it was taken away, or its position was changed meanwhile
-                OnFetched(address, each, part, answer);
+                OnFetched(address, each, part, answer, frame);
                 EnqueueReady(each.Partition);
                 hasRecords |= each.Partition.HasRecords;
             }
@@ -214,7 +217,8 @@ internal sealed partial class ConsumerEngine
             WakeApplication();
     }
 
-    private void OnFetched(NodeAddress address, Asked asked, FetchResponse.PartitionData part, FetchResponse answer)
+    private void OnFetched(
+        NodeAddress address, Asked asked, FetchResponse.PartitionData part, FetchResponse answer, FetchedFrame frame)
     {
         var partition = asked.Partition;
         if (part.ErrorCode != (short)ErrorCode.None)
@@ -241,7 +245,7 @@ internal sealed partial class ConsumerEngine
         var aborted = _options.IsolationLevel == IsolationLevel.ReadCommitted ? part.AbortedTransactions ?? [] : null;
         try
         {
-            partition.Add(new FetchedRecords(part.Records.Memory, partition.FetchOffset, aborted, _options.CheckCrcs));
+            partition.Add(new FetchedRecords(part.Records.Memory, partition.FetchOffset, aborted, _options.CheckCrcs, frame));
         }
         catch (CorruptRecordException e)
         {

@@ -180,7 +180,7 @@ internal sealed partial class ConsumerEngine
         }
 
         _actions.Clear();
-        membership.Advance(now, _actions);
+        var lookAgain = AdvanceMember(membership, now, _actions);
         if (_isGroupDue)
             WakeApplication();
         _isGroupDue = false;
@@ -189,7 +189,10 @@ internal sealed partial class ConsumerEngine
         _wasMember |= membership.Identity.MemberId.Length > 0;
         if (membership.IsOver || membership.WaitsForPoll)
             WakeApplication();
-        return membership == _membership ? membership.NextDeadline : now;
+        if (membership != _membership)
+            return now;
+        Consider(ref lookAgain, membership.NextDeadline);
+        return lookAgain;
     }
 
     private void Carry(IMembershipMachine membership, MembershipAction action)

@@ -26,7 +26,9 @@ internal sealed partial class ConsumerEngine
     // Guarded by _lock.
     private readonly Queue<ConsumedPartition> _ready = new();
     private ConsumedPartition? _current;
+    private readonly RecordCursor _rawCursor = new();
     private ConsumedPartition? _taken;
+    private FetchedFrame? _takenFrame;
     private CommitOffset _takenNext;
     private long _takenAt;
     private bool _hasTaken;
@@ -52,6 +54,32 @@ internal sealed partial class ConsumerEngine
             if (_failure is not null || _callback is not null || _membership is { WaitsForPoll: true })
                 return false;
             return only is null ? TryTakeNext(out record) : _current == only && TryTakeFrom(only, out record);
+        }
+    }
+
+    /// <summary>
+    /// Takes the next batch as it is, if one is at hand and nothing is more urgent. What was taken before counts as processed.
+    /// </summary>
+    /// <param name="batch">The batch, whose memory is valid until the next call that takes something.</param>
+    /// <exception cref="UnreadableRecordException">The batch cannot be read.</exception>
+    /// <exception cref="ObjectDisposedException">The consumer is closed.</exception>
+    public bool TryTakeRaw(out RawBatch batch)
+    {
+        batch = null!;
+        lock (_lock)
+        {
+            ThrowIfClosed();
+            StoreTaken();
+            if (_failure is not null || _callback is not null || _membership is { WaitsForPoll: true })
+                return false;
+            while (TryChoose())
+            {
+                if (TryTakeRawFrom(_current!, out batch))
+                    return true;
+                EndTurn();
+            }
+
+            return false;
         }
     }
 
@@ -129,6 +157,8 @@ internal sealed partial class ConsumerEngine
             _isWaiting = true;
             StoreTaken();
             _isGroupDue = _membership is { WaitsForPoll: true };
+            _takenFrame?.Release(); // the application has come back
+            _takenFrame = null;
             _membership?.OnPollBegun(Instant.Now(_time));
         }
     }
@@ -167,7 +197,7 @@ internal sealed partial class ConsumerEngine
         if (_taken is not { } taken)
             return;
         _taken = null;
-        if (!_options.EnableAutoCommit || taken.IsGone)
+        if (!_options.EnableAutoCommit || taken.IsGone || _guard is not null)
             return;
         taken.Stored = _takenNext;
         if (_autoCommitAt is null)
@@ -191,24 +221,35 @@ internal sealed partial class ConsumerEngine
 
     private bool TryTakeNext(out TakenRecord record)
     {
-        while (HasReady())
+        while (TryChoose())
         {
-            if (_current is { IsGone: false, HasRecords: true } current)
-            {
-                if (TryTakeFrom(current, out record))
-                    return true;
-                _current = null;
-                EnqueueReady(current); // others' turn comes first
-            }
-            else
-            {
-                _current = _ready.Dequeue();
-                _current.IsQueued = false;
-            }
+            if (TryTakeFrom(_current!, out record))
+                return true;
+            EndTurn();
         }
 
         record = default;
         return false;
+    }
+
+    /// <summary>Sees to it that the current partition has records; false when none has.</summary>
+    private bool TryChoose()
+    {
+        if (_current is { IsGone: false, HasRecords: true })
+            return true;
+        if (!HasReady())
+            return false;
+        _current = _ready.Dequeue();
+        _current.IsQueued = false;
+        return true;
+    }
+
+    /// <summary>The current partition has come to the end of an answer: others' turn comes first.</summary>
+    private void EndTurn()
+    {
+        var current = _current!;
+        _current = null;
+        EnqueueReady(current);
     }
 
     private bool TryTakeFrom(ConsumedPartition partition, out TakenRecord record)
@@ -224,9 +265,7 @@ internal sealed partial class ConsumerEngine
         }
         catch (CorruptRecordException e)
         {
-            throw new UnreadableRecordException(
-                e.ErrorCode, partition.Partition, partition.Position,
-                $"A record of {partition.Partition} at or after offset {partition.Position} cannot be read: {e.Message}", e);
+            throw Unreadable(partition, e);
         }
 
         if (!isThere)
@@ -238,13 +277,54 @@ internal sealed partial class ConsumerEngine
         var read = source.Current;
         record = new TakenRecord(
             partition, read.Offset, source.CurrentEpoch, read.Timestamp, source.TimestampType, read.Key, read.HasKey, read.Value,
-            read.HasValue, new ConsumedHeaders(read.RawHeaders, read.HeaderCount));
-        _taken = partition;
-        _takenNext = new CommitOffset(read.Offset + 1, source.CurrentEpoch);
-        _takenAt = _time.GetTimestamp();
-        _hasTaken = true;
+            read.HasValue, HeadersOf(read));
+        NoteTaken(partition, source, new CommitOffset(read.Offset + 1, source.CurrentEpoch));
         return true;
     }
+
+    private bool TryTakeRawFrom(ConsumedPartition partition, out RawBatch batch)
+    {
+        batch = null!;
+        try
+        {
+            if (!partition.TryTakeBatch(out var source, out var bytes, out var firstOffset))
+            {
+                _signal.Set(); // there is room for more
+                return false;
+            }
+
+            batch = new RawBatch(partition.Partition, bytes, firstOffset, _rawCursor);
+            NoteTaken(partition, source, batch.Next.Offset);
+            return true;
+        }
+        catch (CorruptRecordException e)
+        {
+            throw Unreadable(partition, e);
+        }
+    }
+
+    private void NoteTaken(ConsumedPartition partition, FetchedRecords source, CommitOffset next)
+    {
+        _taken = partition;
+        _takenNext = next;
+        _takenAt = _time.GetTimestamp();
+        _hasTaken = true;
+        if (_takenFrame == source.Frame)
+            return;
+        // The application reads it outside of the lock, also when the partition is taken away meanwhile.
+        _takenFrame?.Release();
+        _takenFrame = source.Frame;
+        _takenFrame?.AddUser();
+    }
+
+    /// <summary>The headers, which the application may keep.</summary>
+    private ConsumedHeaders HeadersOf(RecordCursor record) =>
+        record.HeaderCount == 0 ? default
+        : new ConsumedHeaders(_keepsBytes ? record.RawHeaders : record.RawHeaders.ToArray(), record.HeaderCount);
+
+    private static UnreadableRecordException Unreadable(ConsumedPartition partition, CorruptRecordException e) => new(
+        e.ErrorCode, partition.Partition, partition.Position,
+        $"A record of {partition.Partition} at or after offset {partition.Position} cannot be read: {e.Message}", e);
 
     /// <summary>Puts a partition into the queue of those with records. Called under the lock.</summary>
     private void EnqueueReady(ConsumedPartition partition)

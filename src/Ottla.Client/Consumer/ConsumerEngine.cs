@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Ottla.Client.Cluster;
 using Ottla.Client.Consumers.Fetching;
 using Ottla.Kernel;
+using Ottla.Network.Buffers;
 using Ottla.Protocol;
 using Ottla.Requests;
 
@@ -27,6 +28,7 @@ internal sealed partial class ConsumerEngine : IAsyncDisposable
     private readonly CancellationTokenSource _closing = new();
     private readonly CancellationToken _closed;
     private readonly int _retryBackoffMs;
+    private readonly bool _keepsBytes;
 
     // Guarded by _lock.
     private readonly Dictionary<TopicPartition, ConsumedPartition> _partitions = [];
@@ -40,8 +42,12 @@ internal sealed partial class ConsumerEngine : IAsyncDisposable
     private bool _isClosing;
 
     /// <summary>Makes an engine; it does nothing until something is subscribed to or assigned.</summary>
-    public ConsumerEngine(OttlaClient client, ConsumerOptions options)
+    /// <param name="client">The client.</param>
+    /// <param name="options">How the consumer reads.</param>
+    /// <param name="keepsBytes">Whether the application may keep windows of what was fetched.</param>
+    public ConsumerEngine(OttlaClient client, ConsumerOptions options, bool keepsBytes = true)
     {
+        _keepsBytes = keepsBytes;
         _client = client;
         _options = options;
         _time = client.Options.TimeProvider;
@@ -54,6 +60,7 @@ internal sealed partial class ConsumerEngine : IAsyncDisposable
         _fetchConnections = client.Connections.OpenGroup(channel => channel with
         {
             AnswerBytesMax = (int)Math.Min(int.MaxValue, Math.Max(channel.AnswerBytesMax, 2L * options.FetchMaxBytes)),
+            ExpectedAnswerBytes = Math.Min(options.FetchMaxBytes, BufferPool.PooledBytesMax),
         });
         _groupConnections = client.Connections.OpenGroup();
         _client.Metadata.Changed += OnMetadataChanged;

@@ -65,6 +65,29 @@ public interface IConsumer<TKey, TValue> : IAsyncDisposable
     /// <inheritdoc cref="ConsumeAsync"/>
     IAsyncEnumerable<ConsumeBatch<TKey, TValue>> ConsumeBatchesAsync(CancellationToken cancellation = default);
 
+    /// <summary>
+    /// Reads batches as they are stored, without deserializing anything. A batch is valid until the next one is asked for; it counts as
+    /// processed then. With a position inside a batch, the batch has earlier records, which <see cref="RawBatch.TryRead"/> leaves out.
+    /// </summary>
+    /// <inheritdoc cref="ConsumeAsync"/>
+    IAsyncEnumerable<RawBatch> ConsumeRawBatchesAsync(CancellationToken cancellation = default);
+
+    /// <summary>
+    /// Processes records side by side until the token is cancelled or a handler throws. With automatic commits, a partition is committed up
+    /// to its first record that is not processed. Before a partition is given up, what is processed of it ends.
+    /// </summary>
+    /// <param name="handler">
+    /// Processes a record; called on the thread pool. Its token is cancelled when the record's partition is lost, and others may process
+    /// the record again. One that takes longer than <see cref="ConsumerOptions.MaxPollInterval"/> loses the consumer its partitions.
+    /// </param>
+    /// <param name="options">The order and the bounds; null for the defaults.</param>
+    /// <param name="cancellation">Ends it: nothing more is begun, and what runs is waited for.</param>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    /// <exception cref="Exception">A handler has thrown it: its record, and those behind it, were not committed.</exception>
+    Task ProcessAsync(
+        Func<ConsumeResult<TKey, TValue>, CancellationToken, ValueTask> handler, ProcessingOptions? options = null,
+        CancellationToken cancellation = default);
+
     /// <summary>Reads one record.</summary>
     /// <param name="timeout">How long to wait for it. Calling the listener back is not interrupted by it.</param>
     /// <param name="cancellation">Ends the wait.</param>

@@ -20,6 +20,16 @@ public interface IProducer<TKey, TValue> : IAsyncDisposable
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     Task<RecordMetadata> ProduceAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellation = default);
 
+    /// <summary>Sends records in their order and waits until all have an outcome.</summary>
+    /// <param name="records">The records. They are not one unit: some may be written and others not; for all or nothing there are
+    /// transactions.</param>
+    /// <param name="cancellation">As for one record; those that are in a batch by then are sent all the same.</param>
+    /// <returns>The outcome of each, good or bad, in the order of the records.</returns>
+    /// <exception cref="FatalProducerException">The producer has to be closed.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    Task<IReadOnlyList<DeliveryResult>> ProduceAsync(
+        IReadOnlyCollection<ProducerRecord<TKey, TValue>> records, CancellationToken cancellation = default);
+
     /// <summary>
     /// Puts a record into the batch that is sent next, and waits for nothing but room in memory and, the first time, for the topic's
     /// metadata.

@@ -26,17 +26,61 @@ public sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
     }
 
     /// <inheritdoc/>
-    public async Task<RecordMetadata> ProduceAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellation = default)
+    public Task<RecordMetadata> ProduceAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellation = default)
     {
         var outcome = new TaskCompletionSource<RecordMetadata>(TaskCreationOptions.RunContinuationsAsynchronously);
-        await AppendAsync(record, new RecordCallback(outcome), cancellation);
-        return await outcome.Task.UntilCanceled(cancellation);
+        ValueTask appending;
+        try
+        {
+            appending = AppendAsync(record, new RecordCallback(outcome), cancellation);
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            return Task.FromCanceled<RecordMetadata>(cancellation);
+        }
+        catch (Exception e)
+        {
+            return Task.FromException<RecordMetadata>(e);
+        }
+
+        return appending.IsCompletedSuccessfully && !cancellation.CanBeCanceled
+            ? outcome.Task
+            : AwaitOutcomeAsync(appending, outcome.Task, cancellation);
     }
 
     /// <summary>Sends a record without headers, with the time of now, and waits until the cluster has it.</summary>
     /// <inheritdoc cref="ProduceAsync(ProducerRecord{TKey, TValue}, CancellationToken)" path="/exception"/>
     public Task<RecordMetadata> ProduceAsync(string topic, TKey? key, TValue? value, CancellationToken cancellation = default) =>
         ProduceAsync(new ProducerRecord<TKey, TValue>(topic, key, value), cancellation);
+
+    /// <inheritdoc/>
+    public async Task<IReadOnlyList<DeliveryResult>> ProduceAsync(
+        IReadOnlyCollection<ProducerRecord<TKey, TValue>> records, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(records);
+        if (records.Count == 0)
+            return [];
+        var outcomes = new DeliveryOutcomes(records.Count);
+        var slot = 0;
+        foreach (var record in records)
+        {
+            try
+            {
+                await AppendAsync(record, new RecordCallback(outcomes, slot), cancellation);
+            }
+            catch (KafkaException e) when (e is not FatalProducerException)
+            {
+                outcomes.Set(slot, new DeliveryResult(
+                    new RecordMetadata(
+                        record.Topic, record.Partition ?? -1, -1, record.Timestamp ?? _client.Options.TimeProvider.GetUtcNow()),
+                    e)); // this one was not taken
+            }
+
+            slot++;
+        }
+
+        return await outcomes.All.UntilCanceled(cancellation);
+    }
 
     /// <inheritdoc/>
     public ValueTask EnqueueAsync(
@@ -74,6 +118,13 @@ public sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
     {
         await _core.DisposeAsync();
         _client.Remove(this);
+    }
+
+    private static async Task<RecordMetadata> AwaitOutcomeAsync(
+        ValueTask appending, Task<RecordMetadata> outcome, CancellationToken cancellation)
+    {
+        await appending;
+        return await outcome.UntilCanceled(cancellation);
     }
 
     private long TimestampOf(in ProducerRecord<TKey, TValue> record) => record.Timestamp?.ToUnixTimeMilliseconds() ?? _core.NowMs;

@@ -9,5 +9,6 @@ namespace Ottla.Client.Producing;
 /// <param name="Buffers">Where batches come from.</param>
 /// <param name="Time">The clock.</param>
 /// <param name="Logger">The log.</param>
+/// <param name="Rack">The rack whose leaders are preferred; null for none.</param>
 internal sealed record ProducerContext(
-    ProducerOptions Options, MemoryLimit Memory, BufferPool Buffers, TimeProvider Time, ILogger Logger);
+    ProducerOptions Options, MemoryLimit Memory, BufferPool Buffers, TimeProvider Time, ILogger Logger, string? Rack = null);

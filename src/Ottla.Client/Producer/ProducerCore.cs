@@ -33,7 +33,8 @@ internal sealed partial class ProducerCore : IAsyncDisposable
         _client = client;
         _options = options;
         _context = new ProducerContext(
-            options, client.Memory, client.Connections.Buffers, client.Options.TimeProvider, client.LoggerFor<ProducerSender>());
+            options, client.Memory, client.Connections.Buffers, client.Options.TimeProvider, client.LoggerFor<ProducerSender>(),
+            options.RackAwarePartitioning ? client.Options.ClientRack : null);
         var signal = new SenderSignal(client.Options.TimeProvider);
         _accumulator = new RecordAccumulator(_context, client.NewRandom, signal.Set);
         _connections = client.Connections.OpenGroup(channel => channel with { InFlightMax = options.InFlightMax });
@@ -69,7 +70,7 @@ internal sealed partial class ProducerCore : IAsyncDisposable
             _interest.Add(topic);
             if (_client.Metadata.Current.Topic(topic) is not { Error: ErrorCode.None, Partitions.Length: > 0 } known)
                 return false;
-            queues = _accumulator.Update(entry, known);
+            queues = _accumulator.Update(entry, known, _client.Metadata.Current.RackOf);
         }
 
         _sender.EnsureStarted();
@@ -141,7 +142,8 @@ internal sealed partial class ProducerCore : IAsyncDisposable
             _interest.Add(topic);
             await entry.BeginAsync(either.Token);
             isTurn = true;
-            var queues = entry.Queues ?? _accumulator.Update(entry, await _client.Metadata.TopicAsync(topic, either.Token));
+            var queues = entry.Queues ?? _accumulator.Update(
+                entry, await _client.Metadata.TopicAsync(topic, either.Token), _client.Metadata.Current.RackOf);
             while (true)
             {
                 ThrowIfUnusable(transaction);

@@ -9,6 +9,12 @@ public enum Acks
     /// <summary>All in-sync replicas.</summary>
     All = -1,
 
+    /// <summary>
+    /// Nobody: a record counts as written once it was sent, and nobody learns where it is, or that it is lost. Not for topics that need
+    /// their records.
+    /// </summary>
+    None = 0,
+
     /// <summary>The partition's leader. Records may be lost with it.</summary>
     Leader = 1,
 }
@@ -79,6 +85,12 @@ public sealed record ProducerOptions
     /// <summary>Whether records without a key go more often to partitions with short queues (KIP-794).</summary>
     public bool AdaptivePartitioning { get; init; } = true;
 
+    /// <summary>
+    /// Whether records without a key go to partitions whose leader is in this client's rack
+    /// (<see cref="OttlaClientOptions.ClientRack"/>), as long as there are any (<c>partitioner.rack.aware</c>, KIP-1123).
+    /// </summary>
+    public bool RackAwarePartitioning { get; init; }
+
     /// <summary>How long closing may take for what is not sent yet.</summary>
     public TimeSpan CloseTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
@@ -117,6 +129,8 @@ public sealed record ProducerOptions
                     + $"together ({Linger + client.RequestTimeout}).");
         }
 
+        if (RackAwarePartitioning && client.ClientRack is null)
+            throw new ArgumentException($"{nameof(RackAwarePartitioning)} needs {nameof(OttlaClientOptions.ClientRack)}.");
         if (!Enum.IsDefined(KeyPartitioner))
             throw new ArgumentException($"{nameof(KeyPartitioner)} has no value {KeyPartitioner}.");
         if (!CompressionCodecs.IsKnown(Compression))

@@ -14,7 +14,7 @@ public static class Deserializers
 
     /// <summary>Bytes as they came, without a copy.</summary>
     public static IDeserializer<ReadOnlyMemory<byte>> Memory { get; } =
-        new FunctionDeserializer<ReadOnlyMemory<byte>>(static (data, _) => data);
+        new FunctionDeserializer<ReadOnlyMemory<byte>>(static (data, _) => data, keepsBytes: true);
 
     /// <summary>Nothing: the bytes are not looked at.</summary>
     public static IDeserializer<Ignored> Ignore { get; } = new FunctionDeserializer<Ignored>(static (_, _) => default);
@@ -94,14 +94,19 @@ public static class Deserializers
 
     private delegate T SpanReader<out T>(ReadOnlySpan<byte> data);
 
-    private sealed class FunctionDeserializer<T>(Func<ReadOnlyMemory<byte>, SerializationContext, T> read) : IDeserializer<T>
+    private sealed class FunctionDeserializer<T>(
+        Func<ReadOnlyMemory<byte>, SerializationContext, T> read, bool keepsBytes = false) : IDeserializer<T>
     {
+        public bool KeepsBytes => keepsBytes;
+
         public T Deserialize(ReadOnlyMemory<byte> data, SerializationContext context) => read(data, context);
     }
 
     private sealed class NullableDeserializer<T>(IDeserializer<T> inner) : IDeserializer<T?>
         where T : struct
     {
+        public bool KeepsBytes => inner.KeepsBytes;
+
         public T? Deserialize(ReadOnlyMemory<byte> data, SerializationContext context) => inner.Deserialize(data, context);
     }
 }

@@ -175,6 +175,23 @@ public sealed class FrameReader : IDisposable
     }
 
     /// <summary>
+    /// Gives the memory of the frame that was returned last to the caller, if the frame has memory of its own because it is large.
+    /// </summary>
+    /// <param name="owner">The memory, which begins with the frame; the caller disposes it.</param>
+    /// <returns>False for a small frame, which shares its memory with others.</returns>
+    public bool TryDetachFrame(out PooledBuffer owner)
+    {
+        owner = default;
+        if (!_isLargeHandedOut)
+            return false;
+        _provenBytes = Math.Clamp(_largeBytes, _provenBytes, _provenBytesMax);
+        owner = _large;
+        _large = default;
+        ReleaseLarge();
+        return true;
+    }
+
+    /// <summary>
     /// Invalidates the frames returned so far and releases memory that is no longer needed. Call it before waiting for something else.
     /// </summary>
     public void ReleaseProcessed()

@@ -41,9 +41,8 @@ public sealed class PartitionerTests
     [Fact]
     public void Records_without_keys_go_where_the_Java_client_puts_them()
     {
-        // The other nine are of partitioner.rack.aware, which this client does not have.
-        var lines = Lines("sticky").Where(line => !line.TryGetProperty("rackAware", out _)).ToList();
-        Assert.Equal(28, lines.Count);
+        var lines = Lines("sticky").ToList();
+        Assert.Equal(37, lines.Count);
         foreach (var line in lines)
             CheckSticky(line);
     }
@@ -51,17 +50,33 @@ public sealed class PartitionerTests
     [Fact]
     public void Loads_are_those_of_the_Java_client()
     {
-        var lines = Lines("load").Where(line => !line.TryGetProperty("rackAware", out _)).ToList();
+        var lines = Lines("load").ToList();
         Assert.True(lines.Count >= 20, $"{lines.Count} tables");
         foreach (var line in lines)
         {
             var length = line.GetProperty("length").GetInt32();
             var all = Ints(line, "queueSizes");
-            var loads = PartitionLoads.Of(all.AsSpan(0, length), Ints(line, "partitionIds").AsSpan(0, length), length == all.Length);
+            var ids = Ints(line, "partitionIds");
+            var (lengths, candidates) = (all[..length], ids[..length]);
+            var cluster = Enumerable.Range(0, line.GetProperty("clusterPartitions").GetInt32()).ToArray();
+            if (line.TryGetProperty("rackAware", out _))
+            {
+                var near = line.GetProperty("leaderRacks").EnumerateArray().Take(length)
+                    .Select(each => each.GetString() == line.GetProperty("rack").GetString()).ToArray();
+                if (near.Contains(true))
+                {
+                    lengths = [.. lengths.Where((_, place) => near[place])];
+                    candidates = [.. candidates.Where((_, place) => near[place])];
+                }
+
+                cluster = [.. cluster.Where(partition => partition % 2 == 0)]; // the rack of the partition's leader there
+            }
+
+            var loads = PartitionLoads.Of(lengths, candidates, length == all.Length && all.Distinct().Count() == 1);
             var chosen = Ints(line, "chosen");
             for (var random = 0; random < chosen.Length; random++)
             {
-                var partition = loads?.Choose(random) ?? random % line.GetProperty("clusterPartitions").GetInt32();
+                var partition = loads?.Choose(random) ?? cluster[random % cluster.Length];
                 Assert.True(chosen[random] == partition, $"{line}: random {random} chose {partition}");
             }
         }
@@ -74,13 +89,18 @@ public sealed class PartitionerTests
         var randoms = Ints(line, "random");
         var used = 0;
         var options = new ProducerOptions { BatchBytes = line.GetProperty("batchSize").GetInt32(), RequestBytesMax = 1 << 30 };
-        var context = new ProducerContext(options, new MemoryLimit(long.MaxValue), new BufferPool(), new TestClock(), NullLogger.Instance);
+        var rack = line.TryGetProperty("rackAware", out var isRackAware) && isRackAware.GetBoolean()
+            ? line.GetProperty("rack").GetString() : null;
+        var leaderRacks = line.TryGetProperty("leaderRackOfPartitionModulo2", out var racks)
+            ? racks.EnumerateArray().Select(each => each.GetString()).ToArray() : [null, null];
+        var context = new ProducerContext(
+            options, new MemoryLimit(long.MaxValue), new BufferPool(), new TestClock(), NullLogger.Instance, rack);
         var image = new TopicImage(
             "t", Uuid.Zero, false,
             [.. Enumerable.Range(0, partitions).Select(index =>
-                new PartitionImage(index, withoutLeader.Contains(index) ? -1 : 1, 0, [], [], [], ErrorCode.None))],
+                new PartitionImage(index, withoutLeader.Contains(index) ? -1 : index % 2, 0, [], [], [], ErrorCode.None))],
             ErrorCode.None);
-        var topic = new TopicQueues(context, image, () => randoms[used++ % randoms.Length]);
+        var topic = new TopicQueues(context, image, () => randoms[used++ % randoms.Length], leader => leaderRacks[leader]);
         var sizes = Ints(line, "valueSizes");
         var chosen = Ints(line, "chosen");
         var newBatch = Ints(line, "newBatch");

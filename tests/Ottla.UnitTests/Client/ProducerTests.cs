@@ -48,6 +48,42 @@ public sealed class ProducerTests
     }
 
     [Fact]
+    public async Task Sends_a_list_and_says_what_became_of_each()
+    {
+        await using var bed = await ClientBed.StartAsync("a");
+        await using var producer = bed.Client.CreateProducer<string, byte[]>();
+        var tooLong = new byte[new ProducerOptions().RequestBytesMax];
+        ProducerRecord<string, byte[]>[] records = [new("a", "0", [0]), new("a", "1", tooLong), new("a", "2", [2])];
+        var outcomes = await bed.RunAsync(producer.ProduceAsync(records));
+        Assert.Equal([0, -1, 1], outcomes.Select(outcome => outcome.Metadata.Offset));
+        Assert.Equal([null, ErrorCode.MessageTooLarge, null], outcomes.Select(outcome => outcome.Error?.ErrorCode));
+        Assert.Empty(await producer.ProduceAsync([]));
+    }
+
+    [Fact]
+    public async Task Sends_without_waiting_for_answers()
+    {
+        await using var bed = await ClientBed.StartAsync("a");
+        await using var producer = bed.Client.CreateProducer<string, string>(
+            new ProducerOptions { Acks = Acks.None, Idempotence = false });
+        for (var i = 0; i < 100; i++)
+        {
+            var sent = await bed.RunAsync(producer.ProduceAsync("a", null, $"{i}"));
+            Assert.Equal(("a", 0, -1L), (sent.Topic, sent.Partition, sent.Offset));
+        }
+
+        // Another request of the node is answered after all of these: they come over one connection.
+        await bed.Node.Clock.AdvanceUntilAsync(UntilWrittenAsync(), 1);
+        Assert.Equal(Enumerable.Range(0, 100).Select(i => $"={i}"), Records(bed.Node, "a"));
+
+        async Task UntilWrittenAsync()
+        {
+            while (Records(bed.Node, "a").Count < 100)
+                await Task.Yield();
+        }
+    }
+
+    [Fact]
     public async Task Enqueues_many_records_into_few_batches_in_order()
     {
         await using var bed = await ClientBed.StartAsync("a");

@@ -1,4 +1,5 @@
 using Ottla.Kernel;
+using Ottla.Protocol.Batches;
 
 namespace Ottla.Client.Consumers.Fetching;
 
@@ -71,6 +72,9 @@ internal sealed class ConsumedPartition(TopicPartition partition)
     /// <summary>Whether the application has paused it.</summary>
     public bool IsPaused { get; set; }
 
+    /// <summary>Whether it rests because enough of its records are being processed.</summary>
+    public bool IsHeld { get; set; }
+
     /// <summary>Whether a fetch of it is under way.</summary>
     public bool IsFetched { get; set; }
 
@@ -105,7 +109,7 @@ internal sealed class ConsumedPartition(TopicPartition partition)
     public int BufferedCount => _fetched.Count;
 
     /// <summary>Whether records may be at hand.</summary>
-    public bool HasRecords => _fetched.Count > 0 && !IsPaused && Need == PositionNeed.Nothing;
+    public bool HasRecords => _fetched.Count > 0 && !IsPaused && !IsHeld && Need == PositionNeed.Nothing;
 
     /// <summary>Sets the position anew, and drops what waits.</summary>
     public void Seek(long offset, int leaderEpoch)
@@ -146,7 +150,7 @@ internal sealed class ConsumedPartition(TopicPartition partition)
     /// <summary>Takes the next record of the oldest answer for the application, and moves the position behind it.</summary>
     /// <param name="source">Where the record is, until the next call.</param>
     /// <returns>False when that answer has no more.</returns>
-    /// <exception cref="Ottla.Protocol.Batches.CorruptRecordException">
+    /// <exception cref="CorruptRecordException">
     /// The next batch cannot be read. The position stays before it.
     /// </exception>
     public bool TryTake(out FetchedRecords source)
@@ -161,6 +165,33 @@ internal sealed class ConsumedPartition(TopicPartition partition)
         }
 
         // Markers and aborted records are passed over, and count as read.
+        if (source.NextOffset > Position)
+            (Position, PositionEpoch) = (source.NextOffset, source.LastEpoch);
+        Drop();
+        return false;
+    }
+
+    /// <summary>Takes the next batch of the oldest answer for the application, and moves the position behind it.</summary>
+    /// <param name="source">Where the batch is from.</param>
+    /// <param name="batch">The batch.</param>
+    /// <param name="firstOffset">The position before: earlier records of the batch do not count.</param>
+    /// <returns>False when that answer has no more.</returns>
+    /// <exception cref="CorruptRecordException">The next batch cannot be read. The position stays before it.</exception>
+    public bool TryTakeBatch(out FetchedRecords source, out ReadOnlyMemory<byte> batch, out long firstOffset)
+    {
+        firstOffset = Position;
+        batch = default;
+        if (!_fetched.TryPeek(out source!))
+            return false;
+        while (source.TryTakeBatch(out batch))
+        {
+            var view = new RecordBatchView(batch.Span);
+            if (view.NextOffset <= Position)
+                continue; // all of it was read already
+            (Position, PositionEpoch) = (view.NextOffset, view.PartitionLeaderEpoch);
+            return true;
+        }
+
         if (source.NextOffset > Position)
             (Position, PositionEpoch) = (source.NextOffset, source.LastEpoch);
         Drop();

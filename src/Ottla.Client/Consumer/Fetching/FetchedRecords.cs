@@ -28,9 +28,11 @@ internal sealed class FetchedRecords : IDisposable
     /// <param name="fetchOffset">What was asked for: earlier records of the first batch are left out.</param>
     /// <param name="aborted">The aborted transactions of these records, to leave them out; null to leave nothing out.</param>
     /// <param name="checksCrcs">Whether checksums are compared.</param>
+    /// <param name="frame">What the bytes are in, which is used until this is disposed; null for memory of their own.</param>
     /// <exception cref="CorruptRecordException">No batch is whole.</exception>
     public FetchedRecords(
-        ReadOnlyMemory<byte> bytes, long fetchOffset, FetchResponse.AbortedTransaction[]? aborted, bool checksCrcs)
+        ReadOnlyMemory<byte> bytes, long fetchOffset, FetchResponse.AbortedTransaction[]? aborted, bool checksCrcs,
+        FetchedFrame? frame = null)
     {
         _firstOffset = fetchOffset;
         _checksCrcs = checksCrcs;
@@ -48,12 +50,17 @@ internal sealed class FetchedRecords : IDisposable
             throw new CorruptRecordException(
                 ErrorCode.CorruptMessage, $"the {bytes.Length} bytes fetched from offset {fetchOffset} contain no whole batch");
         _bytes = bytes[..end];
+        Frame = frame;
+        frame?.AddUser();
         if (aborted is null)
             return;
         _abortedProducers = [];
         _aborted = new Queue<(long, long)>(
             aborted.OrderBy(each => each.FirstOffset).Select(each => (each.ProducerId, each.FirstOffset)));
     }
+
+    /// <summary>What the bytes are in; null for memory of their own.</summary>
+    public FetchedFrame? Frame { get; }
 
     /// <summary>The bytes that are held.</summary>
     public int SizeBytes => _bytes.Length;
@@ -94,8 +101,43 @@ internal sealed class FetchedRecords : IDisposable
         }
     }
 
+    /// <summary>Takes the next batch for the application as it is; one of which records were read already is the next, too.</summary>
+    /// <param name="batch">The batch.</param>
+    /// <returns>False after the last one.</returns>
+    /// <exception cref="CorruptRecordException">The batch cannot be read. Another call throws it again.</exception>
+    public bool TryTakeBatch(out ReadOnlyMemory<byte> batch)
+    {
+        batch = default;
+        if (_failure is not null)
+            throw new CorruptRecordException(_failure.ErrorCode, _failure.Message, _failure);
+        try
+        {
+            while (!_isOpen)
+            {
+                if (_position == _bytes.Length)
+                    return false;
+                OpenBatch();
+            }
+        }
+        catch (CorruptRecordException e)
+        {
+            _failure = e;
+            throw;
+        }
+
+        var size = new RecordBatchView(_bytes.Span[_position..]).SizeInBytes;
+        batch = _bytes.Slice(_position, size);
+        _isOpen = false;
+        _position += size;
+        return true;
+    }
+
     /// <inheritdoc/>
-    public void Dispose() => _cursor.Dispose();
+    public void Dispose()
+    {
+        _cursor.Dispose();
+        Frame?.Release();
+    }
 
     private bool TryReadNext(long position)
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Microsoft.Extensions.Logging;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
@@ -18,6 +19,7 @@ namespace Ottla.Client.Producing;
 internal sealed partial class ProducerBatch
 {
     private const int FirstBufferBytes = 4096;
+    private const int FirstCallbacks = 16;
 
     /// <summary>
     /// The room that a batch has behind a first record that is larger than batches should be: what the Java client reserves for such a
@@ -32,6 +34,7 @@ internal sealed partial class ProducerBatch
     private int _compressedLength;
     private RecordCallback[] _callbacks = [];
     private int _callbackCount;
+    private bool _arePooled = true;
     private int _bytesMax;
     private TaskCompletionSource? _done;
     private bool _isDone;
@@ -157,7 +160,7 @@ internal sealed partial class ProducerBatch
         if (!callback.IsEmpty)
         {
             if (_callbackCount == _callbacks.Length)
-                Array.Resize(ref _callbacks, Math.Max(4, 2 * _callbackCount));
+                GrowCallbacks();
             _callbacks[_callbackCount++] = callback with { Index = RecordCount, Timestamp = timestamp };
         }
 
@@ -240,8 +243,7 @@ internal sealed partial class ProducerBatch
 
         parts[0].MemoryBytes = MemoryBytes;
         MemoryBytes = 0;
-        _callbacks = [];
-        _callbackCount = 0;
+        ReleaseCallbacks();
         return parts;
 
         void EndPart()
@@ -264,6 +266,7 @@ internal sealed partial class ProducerBatch
             part._callbacks = [.. _callbacks.Take(_callbackCount).Where(each => each.Index >= first && each.Index < end)
                 .Select(each => each with { Index = each.Index - first })];
             part._callbackCount = part._callbacks.Length;
+            part._arePooled = false;
             parts.Add(part);
             first = end;
             builder.Reset(options);
@@ -299,8 +302,7 @@ internal sealed partial class ProducerBatch
 
         for (var i = 0; i < _callbackCount; i++)
             Tell(_callbacks[i], baseOffset, logAppendTimeMs, errorOf);
-        _callbacks = [];
-        _callbackCount = 0;
+        ReleaseCallbacks();
         done?.SetResult();
         return true;
     }
@@ -321,6 +323,24 @@ internal sealed partial class ProducerBatch
         _compressed = default;
         _context.Memory.Return(MemoryBytes);
         MemoryBytes = 0;
+    }
+
+    private void GrowCallbacks()
+    {
+        var grown = ArrayPool<RecordCallback>.Shared.Rent(Math.Max(FirstCallbacks, 2 * _callbackCount));
+        _callbacks.AsSpan(0, _callbackCount).CopyTo(grown);
+        var count = _callbackCount;
+        ReleaseCallbacks();
+        (_callbacks, _callbackCount) = (grown, count);
+    }
+
+    private void ReleaseCallbacks()
+    {
+        if (_arePooled && _callbacks.Length > 0)
+            ArrayPool<RecordCallback>.Shared.Return(_callbacks, clearArray: true);
+        _callbacks = [];
+        _callbackCount = 0;
+        _arePooled = true;
     }
 
     private void Tell(RecordCallback callback, long baseOffset, long logAppendTimeMs, Func<int, KafkaException>? errorOf)

@@ -48,18 +48,21 @@ internal sealed class RecordAccumulator
         _topics.TryGetValue(topic, out var entry) ? entry : _topics.GetOrAdd(topic, _ => new TopicEntry());
 
     /// <summary>Takes over what the metadata says of a topic that has partitions.</summary>
-    public TopicQueues Update(TopicEntry entry, TopicImage topic)
+    /// <param name="entry">What the producer has of it.</param>
+    /// <param name="topic">The topic.</param>
+    /// <param name="rackOf">The rack of a node.</param>
+    public TopicQueues Update(TopicEntry entry, TopicImage topic, Func<int, string?> rackOf)
     {
         lock (entry)
         {
             if (entry.Queues is { } known)
             {
-                known.Update(topic);
+                known.Update(topic, rackOf);
                 return known;
             }
 
             var random = _newRandom();
-            return entry.Queues = new TopicQueues(_context, topic, () => random.NextInt(int.MaxValue));
+            return entry.Queues = new TopicQueues(_context, topic, () => random.NextInt(int.MaxValue), rackOf);
         }
     }
 

@@ -16,6 +16,14 @@ internal readonly record struct RecordCallback
     /// <summary>A handler; null for nobody.</summary>
     public RecordCallback(Action<DeliveryResult>? handler) => _target = handler;
 
+    /// <summary>One of many records whose outcomes are waited for together.</summary>
+    /// <param name="outcomes">The outcomes.</param>
+    /// <param name="slot">Which of them.</param>
+    public RecordCallback(DeliveryOutcomes outcomes, int slot) => (_target, Slot) = (outcomes, slot);
+
+    /// <summary>Which of the outcomes that are waited for together.</summary>
+    public int Slot { get; }
+
     /// <summary>The record's place in its batch.</summary>
     public int Index { get; init; }
 
@@ -38,6 +46,10 @@ internal readonly record struct RecordCallback
         else if (_target is Action<DeliveryResult> handler)
         {
             handler(new DeliveryResult(metadata, error));
+        }
+        else if (_target is DeliveryOutcomes outcomes)
+        {
+            outcomes.Set(Slot, new DeliveryResult(metadata, error));
         }
     }
 }

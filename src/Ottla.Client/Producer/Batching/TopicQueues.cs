@@ -11,17 +11,19 @@ internal sealed class TopicQueues
 
     private volatile PartitionQueue[] _queues;
     private volatile int[] _available = [];
+    private volatile int[] _preferred = [];
 
     /// <param name="context">The producer.</param>
     /// <param name="topic">The topic, which has partitions.</param>
     /// <param name="nextRandom">Returns a random number that is not negative; called under this topic's lock.</param>
-    public TopicQueues(ProducerContext context, TopicImage topic, Func<int> nextRandom)
+    /// <param name="rackOf">The rack of a node; null for unknown racks.</param>
+    public TopicQueues(ProducerContext context, TopicImage topic, Func<int> nextRandom, Func<int, string?>? rackOf = null)
     {
         Context = context;
         Name = topic.Name;
         _keyless = new KeylessPartitioner(context.Options.BatchBytes, nextRandom);
         _queues = [];
-        Update(topic);
+        Update(topic, rackOf);
     }
 
     /// <summary>The producer.</summary>
@@ -34,7 +36,9 @@ internal sealed class TopicQueues
     public IReadOnlyList<PartitionQueue> Queues => _queues;
 
     /// <summary>Takes over what the metadata says now: more partitions, other leaders.</summary>
-    public void Update(TopicImage topic)
+    /// <param name="topic">The topic.</param>
+    /// <param name="rackOf">The rack of a node; null for unknown racks.</param>
+    public void Update(TopicImage topic, Func<int, string?>? rackOf = null)
     {
         if (topic.Partitions.Length == 0)
             return; // an error: what is known stays
@@ -51,16 +55,23 @@ internal sealed class TopicQueues
                 ];
             }
 
-            _available = [.. topic.Partitions.Where(partition => partition.LeaderId >= 0).Select(partition => partition.Index)];
+            var led = topic.Partitions.Where(partition => partition.LeaderId >= 0).ToList();
+            _available = [.. led.Select(partition => partition.Index)];
+            _preferred = Context.Rack is { } rack && rackOf is not null
+                ? [.. led.Where(partition => rackOf(partition.LeaderId) == rack).Select(partition => partition.Index)]
+                : [];
         }
     }
+
+    /// <summary>The partitions to choose between: those of this client's rack if there are any, otherwise all that have a leader.</summary>
+    private int[] Candidates => _preferred is { Length: > 0 } near ? near : _available;
 
     /// <summary>Sets how often each partition is to be chosen for records without a key, by the batches that wait.</summary>
     public void UpdateLoads()
     {
         if (!Context.Options.AdaptivePartitioning)
             return;
-        var available = _available;
+        var available = Candidates;
         var queues = _queues;
         var lengths = new int[available.Length];
         for (var i = 0; i < lengths.Length; i++)
@@ -105,14 +116,14 @@ internal sealed class TopicQueues
         lock (_lock)
         {
             var queues = _queues;
-            queue = queues[_keyless.Current(queues.Length, _available)];
+            queue = queues[_keyless.Current(queues.Length, Candidates)];
             var hasClosed = false;
             var outcome = queue.Append(timestamp, key, value, headers, callback, mayBeginBatch: false, ref takenBytes, out appended);
             if (outcome == AppendOutcome.NeedsBatch)
             {
                 hasClosed = appended.HasClosedBatch;
                 if (_keyless.OnBatchClosed())
-                    queue = queues[_keyless.Current(queues.Length, _available)];
+                    queue = queues[_keyless.Current(queues.Length, Candidates)];
                 outcome = queue.Append(timestamp, key, value, headers, callback, mayBeginBatch: true, ref takenBytes, out appended);
                 appended.HasClosedBatch |= hasClosed;
             }

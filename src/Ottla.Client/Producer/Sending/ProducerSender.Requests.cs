@@ -76,9 +76,19 @@ internal sealed partial class ProducerSender
         {
             var hasIds = exchange.Topics.All(topic => topic.Id != Uuid.Zero);
             var versionMax = hasIds ? short.MaxValue : (short)(FirstProduceVersionWithTopicIds - 1);
-            answer = await _connections.To(exchange.Address).SendAsync<ProduceRequest, ProduceResponse>(
-                version => RequestOf(exchange.Topics, version),
-                versionMax: Math.Min(versionMax, _transactions?.ProduceVersionMax ?? short.MaxValue));
+            var channel = _connections.To(exchange.Address);
+            if (_context.Options.Acks == Acks.None)
+            {
+                await channel.SendUnansweredAsync<ProduceRequest, ProduceResponse>(
+                    version => RequestOf(exchange.Topics, version), versionMax);
+                answer = AssumedAnswer(exchange, channel);
+            }
+            else
+            {
+                answer = await channel.SendAsync<ProduceRequest, ProduceResponse>(
+                    version => RequestOf(exchange.Topics, version),
+                    versionMax: Math.Min(versionMax, _transactions?.ProduceVersionMax ?? short.MaxValue));
+            }
         }
         catch (RequestFailedException e)
         {
@@ -95,6 +105,32 @@ internal sealed partial class ProducerSender
             while (exchange.Node.TryTakeOver(out var over))
                 OnEnded(over);
         });
+    }
+
+    /// <summary>
+    /// What stands for the answer that a leader does not give with acks=0. One that refuses records closes the connection instead: then the
+    /// metadata is asked for anew.
+    /// </summary>
+    private ProduceResponse AssumedAnswer(ProduceExchange exchange, RequestChannel channel)
+    {
+        var made = channel.ConnectionsMade;
+        if (exchange.Node.ConnectionsMade is { } before && before != made)
+            _client.Metadata.RequestUpdate();
+        exchange.Node.ConnectionsMade = made;
+        return new ProduceResponse
+        {
+            Responses = [.. exchange.Topics.Select(topic => new ProduceResponse.TopicProduceResponse
+            {
+                Name = topic.Name,
+                PartitionResponses = [.. topic.Batches.Select(batch => new ProduceResponse.PartitionProduceResponse
+                {
+                    Index = batch.Queue.Partition,
+                    BaseOffset = -1,
+                    LogAppendTimeMs = -1,
+                    LogStartOffset = -1,
+                })],
+            })],
+        };
     }
 
     private ProduceRequest RequestOf(ProducedTopic[] topics, short version)

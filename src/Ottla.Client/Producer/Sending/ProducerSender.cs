@@ -257,8 +257,9 @@ internal sealed partial class ProducerSender
     {
         foreach (var topic in _accumulator.Topics)
         {
-            if (after.Topic(topic.Name) is { } image && !ReferenceEquals(image, before.Topic(topic.Name)))
-                topic.Update(image);
+            if (after.Topic(topic.Name) is { } image
+                && (!ReferenceEquals(image, before.Topic(topic.Name)) || _context.Rack is not null))
+                topic.Update(image, after.RackOf);
         }
 
         _signal.Set();

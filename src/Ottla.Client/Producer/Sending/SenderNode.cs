@@ -20,6 +20,9 @@ internal sealed class SenderNode
     /// <summary>Until when it wants no more requests, because of a quota; null for none.</summary>
     public Instant? BlockedUntil { get; set; }
 
+    /// <summary>The connections that were made when the last request without an answer was sent; null before. Any thread.</summary>
+    public int? ConnectionsMade { get; set; }
+
     /// <summary>The batches of the next request, each of another partition.</summary>
     public List<ProducerBatch> Planned { get; private set; } = [];
 

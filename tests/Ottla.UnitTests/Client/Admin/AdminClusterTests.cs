@@ -10,6 +10,36 @@ public sealed class AdminClusterTests
     private const int NodeId = 0;
 
     [Fact]
+    public async Task Administers_by_way_of_a_controller()
+    {
+        await using var bed = await ClientBed.StartAsync();
+        var options = ClientBed.OptionsFor(bed.Node) with
+        {
+            BootstrapServers = "",
+            BootstrapControllers = bed.Node.Node.ControllerEndPoints[0].ToString(),
+        };
+        var client = new OttlaClient(options);
+        await using var admin = client.CreateAdmin();
+        var cluster = await bed.RunAsync(admin.DescribeClusterAsync());
+        Assert.Equal(bed.Node.Node.ControllerEndPoints[0].Port, Assert.Single(cluster.Brokers).Port);
+        var quorum = await bed.RunAsync(admin.DescribeMetadataQuorumAsync());
+        Assert.Equal(cluster.ControllerId, quorum.LeaderId);
+        Assert.Throws<InvalidOperationException>(() => client.CreateProducer<string, string>());
+        Assert.Throws<InvalidOperationException>(() => client.CreateConsumer<string, string>());
+        await bed.RunAsync(client.DisposeAsync().AsTask());
+    }
+
+    [Fact]
+    public async Task Ends_with_its_client_or_before()
+    {
+        await using var bed = await ClientBed.StartAsync();
+        var admin = bed.Client.CreateAdmin();
+        await admin.DisposeAsync();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => admin.ListTopicsAsync());
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => admin.DeleteTopicsAsync(["a"]));
+    }
+
+    [Fact]
     public async Task Describes_the_cluster()
     {
         await using var bed = await ClientBed.StartAsync();

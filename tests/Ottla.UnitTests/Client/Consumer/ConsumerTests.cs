@@ -86,6 +86,61 @@ public sealed class ConsumerTests
     }
 
     [Fact]
+    public async Task Reads_batches_as_they_are_stored()
+    {
+        await using var bed = await ConsumerBed.StartAsync();
+        await bed.WriteAsync(["a", "b", "c"]);
+        await bed.WriteAsync(["d"], options: new RecordBatchOptions { Compression = CompressionType.Lz4 });
+        var consumer = new Consumer<Ignored, Ignored>(bed.Bed.Client, new ConsumerOptions { OffsetReset = OffsetReset.Earliest });
+        consumer.Assign([Partition()]);
+        var first = await bed.RunAsync(consumer.ConsumeOneAsync(TimeSpan.FromSeconds(5)).AsTask()); // the batch begins in the middle
+        Assert.Equal(0, first!.Value.Offset);
+        await using var enumerator = consumer.ConsumeRawBatchesAsync().GetAsyncEnumerator();
+        Assert.True(await bed.RunAsync(enumerator.MoveNextAsync().AsTask()));
+        Assert.Equal("1:b 2:c", Describe(enumerator.Current));
+        Assert.Equal((1L, 2L, 3L), (enumerator.Current.FirstOffset, enumerator.Current.LastOffset, enumerator.Current.Next.Offset.Offset));
+        Assert.Equal(3, new RecordBatchView(enumerator.Current.Bytes.Span).RecordCount);
+        Assert.True(await bed.RunAsync(enumerator.MoveNextAsync().AsTask()));
+        Assert.Equal("3:d", Describe(enumerator.Current));
+        Assert.Equal(4, consumer.Position(Partition()));
+
+        static string Describe(RawBatch batch)
+        {
+            var records = new List<string>();
+            while (batch.TryRead(out var record))
+            {
+                Assert.True(record.Headers.TryGetLast("h", out var header));
+                Assert.True(header.SequenceEqual(record.Value.Span));
+                records.Add($"{record.Offset}:{Encoding.UTF8.GetString(record.Value.Span)}");
+            }
+
+            return string.Join(' ', records);
+        }
+    }
+
+    [Fact]
+    public async Task Uses_the_memory_of_its_answers_again_where_nobody_keeps_it()
+    {
+        await using var bed = await ConsumerBed.StartAsync();
+        var text = new string('x', 50_000);
+        await bed.WriteAsync([text, text]); // an answer that has memory of its own
+        await bed.WriteAsync(["last"]);
+        var before = bed.Bed.Client.Connections.Buffers.RentedBytes;
+        var consumer = bed.Open();
+        consumer.Assign([Partition()]);
+        var records = await bed.ReadAsync(consumer, 3);
+        Assert.Equal([text, text, "last"], records.Select(record => record.Value));
+        foreach (var record in records)
+        {
+            Assert.True(record.Headers.TryGetLast("h", out var header)); // headers are copied
+            Assert.Equal(record.Value, Encoding.UTF8.GetString(header));
+        }
+
+        await bed.RunAsync(consumer.CloseAsync());
+        Assert.Equal(before, bed.Bed.Client.Connections.Buffers.RentedBytes);
+    }
+
+    [Fact]
     public async Task Begins_at_the_end_unless_told_otherwise()
     {
         await using var bed = await ConsumerBed.StartAsync();
