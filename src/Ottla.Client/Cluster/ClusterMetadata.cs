@@ -247,6 +247,6 @@ internal sealed partial class ClusterMetadata : IAsyncDisposable
         progress.SetResult();
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Beginning anew with the bootstrap servers: {Reason}")]
+    [LoggerMessage(EventId = 101, Level = LogLevel.Information, Message = "Beginning anew with the bootstrap servers: {Reason}")]
     private static partial void LogRebootstrap(ILogger logger, string reason);
 }

@@ -263,7 +263,7 @@ internal sealed partial class ConsumerEngine
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 123, Level = LogLevel.Warning,
         Message = "The consumer was closed after {TimeoutMs} ms, before its group had answered: its partitions stay with it until its "
             + "session ends")]
     private static partial void LogCloseTimedOut(ILogger logger, long timeoutMs);

@@ -304,7 +304,7 @@ internal sealed partial class ConsumerEngine
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 120, Level = LogLevel.Warning,
         Message = "Group {Group}: the offsets of processed records are not committed, so these may be processed again: {Reason}")]
     private static partial void LogNotCommitted(ILogger logger, string group, string reason);
 }

@@ -119,6 +119,7 @@ internal sealed partial class ConsumerEngine
     {
         FetchResponse? answer = null;
         FetchedFrame? frame = null;
+        var startedAt = _time.GetTimestamp();
         RequestFailedException? failure = null;
         var hasIds = asked.TrueForAll(each => each.Position.TopicId != Uuid.Zero);
         try
@@ -134,6 +135,12 @@ internal sealed partial class ConsumerEngine
         }
         finally
         {
+            if (ClientTelemetry.TimesOperations)
+            {
+                ClientTelemetry.NoteOperation(
+                    "poll", address.Host, address.Port, _time.GetElapsedTime(startedAt), failure?.Kind.ToString());
+            }
+
             lock (_lock)
             {
                 foreach (var each in asked)

@@ -366,10 +366,10 @@ internal sealed partial class ConsumerEngine
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Information,
+    [LoggerMessage(EventId = 121, Level = LogLevel.Information,
         Message = "Group {Group} is joined by the classic protocol, since the cluster does not take the newer one for it: {Reason}")]
     private static partial void LogFallback(ILogger logger, string group, string reason);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The coordinator of group {Group} cannot be found: {Reason}")]
+    [LoggerMessage(EventId = 122, Level = LogLevel.Warning, Message = "The coordinator of group {Group} cannot be found: {Reason}")]
     private static partial void LogNoCoordinator(ILogger logger, string group, string reason);
 }

@@ -92,6 +92,7 @@ internal sealed partial class ConsumerEngine
         membership.OnPollEnded(since);
         membership.Advance(now, actions);
         membership.OnPollBegun(now); // it is told of the loss while it waits
+        membership.Advance(now, actions);
         return null;
     }
 }

@@ -294,7 +294,7 @@ internal sealed partial class ConsumerEngine
             }
 
             batch = new RawBatch(partition.Partition, bytes, firstOffset, _rawCursor);
-            NoteTaken(partition, source, batch.Next.Offset);
+            NoteTaken(partition, source, batch.Next.Offset, Math.Max(1, new RecordBatchView(bytes.Span).RecordCount));
             return true;
         }
         catch (CorruptRecordException e)
@@ -303,12 +303,14 @@ internal sealed partial class ConsumerEngine
         }
     }
 
-    private void NoteTaken(ConsumedPartition partition, FetchedRecords source, CommitOffset next)
+    private void NoteTaken(ConsumedPartition partition, FetchedRecords source, CommitOffset next, int records = 1)
     {
         _taken = partition;
         _takenNext = next;
         _takenAt = _time.GetTimestamp();
         _hasTaken = true;
+        if (ClientTelemetry.CountsConsumed)
+            ClientTelemetry.CountConsumed(partition.Partition, _options.GroupId, records);
         if (_takenFrame == source.Frame)
             return;
         // The application reads it outside of the lock, also when the partition is taken away meanwhile.

@@ -1,5 +1,6 @@
 using Ottla.Client.Producing;
 using Ottla.Kernel;
+using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 
 namespace Ottla.Client;
@@ -132,6 +133,40 @@ public sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
     private ValueTask AppendAsync(in ProducerRecord<TKey, TValue> record, RecordCallback callback, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
+        return ClientTelemetry.IsTraced
+            ? AppendTracedAsync(record, callback, cancellation)
+            : AppendUntracedAsync(record, callback, cancellation);
+    }
+
+    /// <summary>The activity ends with the outcome of the record, and at once when there will be none.</summary>
+    private async ValueTask AppendTracedAsync(
+        ProducerRecord<TKey, TValue> record, RecordCallback callback, CancellationToken cancellation)
+    {
+        var headers = record.Headers;
+        var activity = ClientTelemetry.StartSending(record.Topic, ref headers);
+        record = record with { Headers = headers };
+        if (activity is not null)
+            callback = new RecordCallback(new TracedDelivery(activity, callback));
+        try
+        {
+            await AppendUntracedAsync(record, callback, cancellation);
+        }
+        catch (Exception e)
+        {
+            if (activity is not null)
+            {
+                ClientTelemetry.EndSending(
+                    activity, new RecordMetadata(record.Topic, record.Partition ?? -1, -1, default),
+                    e as KafkaException ?? new KafkaException(ErrorCode.UnknownServerError, e.Message, e));
+            }
+
+            throw;
+        }
+    }
+
+    private ValueTask AppendUntracedAsync(
+        in ProducerRecord<TKey, TValue> record, RecordCallback callback, CancellationToken cancellation)
+    {
         using var scratch = RecordScratch.Take();
         var timestamp = TimestampOf(record);
         if (TryAppend(record, scratch, callback, timestamp))

@@ -248,6 +248,7 @@ internal sealed partial class ProducerCore : IAsyncDisposable
     }
 
     [LoggerMessage(
-        Level = LogLevel.Warning, Message = "{Batches} batches were not written within the {TimeoutMs} ms that closing may take")]
+        EventId = 113, Level = LogLevel.Warning,
+        Message = "{Batches} batches were not written within the {TimeoutMs} ms that closing may take")]
     private static partial void LogNotFlushed(ILogger logger, int batches, long timeoutMs);
 }

@@ -22,6 +22,11 @@ public sealed partial class ProjectRulesTests
                 "Ottla.Requests",
         ],
         ["Ottla.Client"] = ["Ottla.Kernel", "Ottla.Protocol", "Ottla.Network", "Ottla.Requests"],
+        ["Ottla.Extensions.Hosting"] = ["Ottla.Client"],
+        ["Ottla.SchemaRegistry"] = ["Ottla.Client"],
+        ["Ottla.SchemaRegistry.Avro"] = ["Ottla.Client", "Ottla.SchemaRegistry"],
+        ["Ottla.SchemaRegistry.Json"] = ["Ottla.Client", "Ottla.SchemaRegistry"],
+        ["Ottla.SchemaRegistry.Protobuf"] = ["Ottla.Client", "Ottla.SchemaRegistry"],
         ["Ottla.Testing"] = ["Ottla.Broker"],
         ["Ottla.Cli"] = ["Ottla.Broker", "Ottla.Client", "Ottla.Requests"],
     };

@@ -23,6 +23,7 @@ internal sealed class RecordProcessor<TKey, TValue> : IAssignmentGuard
     private readonly Func<ConsumeResult<TKey, TValue>, CancellationToken, ValueTask> _handler;
     private readonly ProcessingOptions _options;
     private readonly TimeProvider _time;
+    private readonly string? _group;
     private readonly SemaphoreSlim _free;
     private readonly CancellationTokenSource _ending;
 
@@ -40,17 +41,19 @@ internal sealed class RecordProcessor<TKey, TValue> : IAssignmentGuard
     /// <param name="handler">Processes a record.</param>
     /// <param name="options">How.</param>
     /// <param name="time">The clock.</param>
+    /// <param name="group">The consumer's group; null for none.</param>
     /// <param name="cancellation">Ends it.</param>
     public RecordProcessor(
         ConsumerEngine engine, TryTake<ConsumeResult<TKey, TValue>> tryTake,
         Func<ConsumeResult<TKey, TValue>, CancellationToken, ValueTask> handler, ProcessingOptions options, TimeProvider time,
-        CancellationToken cancellation)
+        string? group, CancellationToken cancellation)
     {
         _engine = engine;
         _tryTake = tryTake;
         _handler = handler;
         _options = options;
         _time = time;
+        _group = group;
         _free = new SemaphoreSlim(options.ParallelismMax);
         _ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
     }
@@ -194,6 +197,8 @@ internal sealed class RecordProcessor<TKey, TValue> : IAssignmentGuard
         PartitionWork<TKey, TValue> work, WorkItem<TKey, TValue> item, LinkedListNode<WorkItem<TKey, TValue>> running)
     {
         Exception? failure = null;
+        var startedAt = _time.GetTimestamp();
+        using var activity = ClientTelemetry.StartProcessing(item.Result, _group);
         try
         {
             await _handler(item.Result, work.Lost.Token);
@@ -201,8 +206,10 @@ internal sealed class RecordProcessor<TKey, TValue> : IAssignmentGuard
         catch (Exception e)
         {
             failure = e;
+            activity?.SetTag("error.type", e.GetType().FullName).SetStatus(System.Diagnostics.ActivityStatusCode.Error, e.Message);
         }
 
+        ClientTelemetry.NoteProcessing(work.Partition, _group, _time.GetElapsedTime(startedAt), failure);
         TaskCompletionSource? idle = null;
         var isRoomAgain = false;
         lock (_lock)

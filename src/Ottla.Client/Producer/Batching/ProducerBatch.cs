@@ -300,6 +300,7 @@ internal sealed partial class ProducerBatch
             done = _done;
         }
 
+        ClientTelemetry.CountSent(Queue.Id, RecordCount, errorOf?.Invoke(0).ErrorCode ?? ErrorCode.None);
         for (var i = 0; i < _callbackCount; i++)
             Tell(_callbacks[i], baseOffset, logAppendTimeMs, errorOf);
         ReleaseCallbacks();
@@ -360,6 +361,6 @@ internal sealed partial class ProducerBatch
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "A delivery handler of a record for {Topic}-{Partition} has thrown")]
+    [LoggerMessage(EventId = 112, Level = LogLevel.Error, Message = "A delivery handler of a record for {Topic}-{Partition} has thrown")]
     private static partial void LogHandlerFailed(ILogger logger, string topic, int partition, Exception exception);
 }

@@ -21,6 +21,9 @@ internal readonly record struct RecordCallback
     /// <param name="slot">Which of them.</param>
     public RecordCallback(DeliveryOutcomes outcomes, int slot) => (_target, Slot) = (outcomes, slot);
 
+    /// <summary>Who wants to know, and the activity that ends with the outcome.</summary>
+    public RecordCallback(TracedDelivery traced) => _target = traced;
+
     /// <summary>Which of the outcomes that are waited for together.</summary>
     public int Slot { get; }
 
@@ -50,6 +53,10 @@ internal readonly record struct RecordCallback
         else if (_target is DeliveryOutcomes outcomes)
         {
             outcomes.Set(Slot, new DeliveryResult(metadata, error));
+        }
+        else if (_target is TracedDelivery traced)
+        {
+            traced.Tell(metadata, error);
         }
     }
 }

@@ -292,11 +292,11 @@ internal sealed partial class ProducerSender
 
     private static KafkaException ExceptionOf(ErrorCode error, string? message) => new(error, message ?? "The record was not written");
 
-    [LoggerMessage(Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 114, Level = LogLevel.Warning,
         Message = "{Partition} does not know any more whether it has the batch with sequence {Sequence} ({Error}): its records fail")]
     private static partial void LogInDoubt(ILogger logger, TopicPartition partition, int sequence, string error);
 
-    [LoggerMessage(Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 111, Level = LogLevel.Warning,
         Message = "{Partition} misses what is before sequence {Sequence} ({Error}): the producer goes on with the next epoch")]
     private static partial void LogSequenceLost(ILogger logger, TopicPartition partition, int sequence, string error);
 }

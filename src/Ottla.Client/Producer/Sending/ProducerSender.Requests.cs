@@ -72,6 +72,7 @@ internal sealed partial class ProducerSender
     {
         ProduceResponse? answer = null;
         RequestFailedException? failure = null;
+        var startedAt = _time.GetTimestamp();
         try
         {
             var hasIds = exchange.Topics.All(topic => topic.Id != Uuid.Zero);
@@ -97,6 +98,12 @@ internal sealed partial class ProducerSender
         catch (Exception e)
         {
             failure = new RequestFailedException(RequestFailureKind.Closed, mayHaveBeenExecuted: true, e.Message, e);
+        }
+
+        if (ClientTelemetry.TimesOperations)
+        {
+            ClientTelemetry.NoteOperation(
+                "send", exchange.Address.Host, exchange.Address.Port, _time.GetElapsedTime(startedAt), failure?.Kind.ToString());
         }
 
         Post(() =>

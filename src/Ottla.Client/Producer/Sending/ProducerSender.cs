@@ -277,6 +277,6 @@ internal sealed partial class ProducerSender
 
     private static Instant? Earlier(Instant? one, Instant other) => one is { } known && known < other ? known : other;
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The producer cannot go on")]
+    [LoggerMessage(EventId = 110, Level = LogLevel.Error, Message = "The producer cannot go on")]
     private static partial void LogFailed(ILogger logger, Exception exception);
 }

@@ -146,7 +146,7 @@ public sealed class ProcessingTests
         await using var bed = await ConsumerBed.StartAsync();
         await bed.WriteNumbersAsync(0, 1);
         var listener = new NotingListener();
-        var consumer = bed.Open("g", change: options => options with { MaxPollInterval = TimeSpan.FromSeconds(20) });
+        var consumer = bed.Open("g", change: options => options with { MaxPollInterval = TimeSpan.FromSeconds(4) });
         consumer.Subscribe(["t"], listener);
         using var stop = new CancellationTokenSource();
         var runs = 0;
@@ -163,7 +163,7 @@ public sealed class ProcessingTests
                 await Task.Delay(Timeout.Infinite, lost); // told when the partition is lost
             },
             cancellation: stop.Token);
-        await bed.RunAsync(again.Task, stepMs: 100); // the group gives the record to this consumer again
+        await bed.RunAsync(again.Task); // the group gives the record to this consumer again
         Assert.Contains("lost t-0", listener.Notes);
         await stop.CancelAsync();
         await bed.RunAsync(Assert.ThrowsAnyAsync<OperationCanceledException>(() => processing));
