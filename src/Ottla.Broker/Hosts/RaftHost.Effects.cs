@@ -40,7 +40,8 @@ public sealed partial class RaftHost
             Volatile.Write(ref _highWatermark, _machine.HighWatermark);
         }
 
-        if (leaderChanged)
+        // A leader that resigns stays the leader of its epoch: who waits need not wait for the next one.
+        if (leaderChanged || _machine.Role != RaftRole.Leader)
             FailAppends(_machine.Role == RaftRole.Leader ? _machine.Epoch : null);
         Publish();
     }

@@ -240,13 +240,16 @@ public sealed partial class RaftHost
         _timer.Change(TimeSpan.FromMilliseconds(dueMs), Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>Fails the appends that this node can no longer commit: all but those of <paramref name="epoch"/>.</summary>
+    /// <summary>
+    /// Fails the appends that this node can no longer commit: all but those of <paramref name="epoch"/>, and those that are committed and
+    /// only wait to be delivered.
+    /// </summary>
     private void FailAppends(int? epoch)
     {
         for (var count = _uncommitted.Count; count > 0; count--)
         {
             var append = _uncommitted.Dequeue();
-            if (append.Batch.Epoch == epoch)
+            if (append.Batch.Epoch == epoch || append.Batch.LastOffset < _machine.HighWatermark)
                 _uncommitted.Enqueue(append);
             else
                 append.Committed.TrySetException(LostLeadership(append.Batch.Epoch));

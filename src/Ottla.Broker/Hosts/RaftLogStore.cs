@@ -313,6 +313,7 @@ internal sealed partial class RaftLogStore
                 continue;
             }
 
+            RefuseDamage(id, HistoryOf(id, snapshot).Voters);
             // It was fetched from a leader just before the crash: the log before it is superfluous, and may be of another leader.
             if (id.Offset > _log.LogEndOffset || (EpochBefore(id.Offset) is >= 0 and var epoch && epoch != id.Epoch))
                 _log.TruncateFullyAndStartAt(id.Offset);
@@ -328,6 +329,26 @@ internal sealed partial class RaftLogStore
         if (_log.LogStartOffset > 0)
             throw new InvalidDataException($"{_directory} has no whole snapshot, and its log begins at {_log.LogStartOffset}.");
         return QuorumHistory.Begin(_options.StaticVoters);
+    }
+
+    /// <summary>
+    /// A voter has flushed all of its log before it writes or fetches a snapshot. If what was cut off lies before the end of one, no power
+    /// loss has torn it: what this voter had acknowledged after the snapshot may be lost with it, and it must not vote by what is left.
+    /// </summary>
+    private void RefuseDamage(LogPosition snapshot, VoterSet voters)
+    {
+        if (!_log.WasCut || snapshot.Offset <= _log.LogEndOffset || !_options.Raft.CanBecomeVoter)
+            return;
+        if (voters.Voters.Count == 1 && voters.Contains(_options.Raft.Local))
+        {
+            LogLoss(_logger, _directory, _log.LogEndOffset, snapshot.Offset);
+            return; // nobody else has it
+        }
+
+        throw new InvalidDataException(
+            $"The metadata log in {_directory} is damaged at offset {_log.LogEndOffset}, before the end of its snapshot, "
+            + $"{snapshot.Offset}. What this controller had acknowledged after the snapshot may be lost, so it must not vote any more. "
+            + "The other voters have it: remove this controller from the voters, format its metadata directory anew, and add it again");
     }
 
     private QuorumHistory HistoryOf(LogPosition id, MetadataSnapshot snapshot)
@@ -372,6 +393,12 @@ internal sealed partial class RaftLogStore
         Message = "{Path} is missing, though the metadata log has records of epoch {Epoch}. The node goes on from that epoch and does "
             + "not know whom it voted for")]
     private static partial void LogElectionLost(ILogger logger, string path, int epoch);
+
+    [LoggerMessage(
+        Level = LogLevel.Error,
+        Message = "The metadata log in {Directory} is damaged at offset {EndOffset}: changes of metadata after its snapshot, which ends at "
+            + "{SnapshotOffset}, are lost. This node is the only voter, so nobody else has them")]
+    private static partial void LogLoss(ILogger logger, string directory, long endOffset, long snapshotOffset);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The metadata snapshot {Offset}-{Epoch} is incomplete; using an older one")]
     private static partial void LogBadSnapshot(ILogger logger, long offset, int epoch, Exception exception);

@@ -9,7 +9,7 @@ namespace Ottla.Storage.Log;
 /// <summary>The result of loading a log's directory.</summary>
 internal sealed record LoadedLog(
     List<LogSegment> Segments, LeaderEpochCache Epochs, ProducerStateManager Producers, long LogStartOffset, long LogEndOffset,
-    long RecoveryPoint, bool IsUnflushed = false, long? UnflushedGap = null);
+    long RecoveryPoint, bool IsUnflushed = false, long? UnflushedGap = null, bool WasCut = false);
 
 /// <summary>
 /// Loads the files of a log and repairs them: finishes interrupted swaps of segments, and after a crash cuts off half-written batches.
@@ -22,6 +22,7 @@ internal sealed partial class LogLoader(
     private readonly LeaderEpochCache _epochs = new(fileSystem, directory);
     private bool _isDirectoryChanged;
     private long? _unflushedGap;
+    private bool _wasCut;
     private bool _isEpochContradicted;
     private IReadOnlyList<string>? _names;
 
@@ -104,7 +105,7 @@ internal sealed partial class LogLoader(
             segment.Abandon(); // closes the file: ten thousand idle logs must not cost a descriptor each
         return new LoadedLog(
             _segments, _epochs, producers, logStartOffset, logEndOffset, recoveryPoint,
-            IsUnflushed: _isDirectoryChanged && options.DefersFlush, _unflushedGap);
+            IsUnflushed: _isDirectoryChanged && options.DefersFlush, _unflushedGap, _wasCut);
     }
 
     private static void Replay(
@@ -314,6 +315,7 @@ internal sealed partial class LogLoader(
                 continue;
             }
 
+            _wasCut = true;
             LogDropped(logger, _segments.Count - i - 1, directory, _segments[i + 1].BaseOffset);
             foreach (var later in _segments.Skip(i + 1))
                 Remove(later);
@@ -335,8 +337,11 @@ internal sealed partial class LogLoader(
     }
 
     /// <summary>Logs how much was cut off a segment.</summary>
-    private void ReportCut(LogSegment segment, long dropped) =>
+    private void ReportCut(LogSegment segment, long dropped)
+    {
+        _wasCut = true;
         LogTruncated(logger, dropped, segment.LogPath, segment.Size, segment.ReadNextOffset(config));
+    }
 
     /// <summary>Logs an error when the log lost records that the checkpoints know of.</summary>
     private void ReportLoss(long logEndOffset)

@@ -72,6 +72,7 @@ public sealed partial class PartitionLog
         _highWatermark = Math.Clamp(options.HighWatermark, _logStartOffset, _logEndOffset);
         _lastFlushMs = Instant.Now(time).UnixMilliseconds;
         _isRecoveryUnflushed = loaded.IsUnflushed;
+        WasCut = loaded.WasCut;
         Partition = partition;
         Directory = directory;
         _producers.OnHighWatermark(_highWatermark);
@@ -121,6 +122,11 @@ public sealed partial class PartitionLog
     /// gaps too, but so does a file whose bytes are lost while those of a later one are not: a follower fetches anew from there.
     /// </summary>
     public long? UnflushedGap => Volatile.Read(ref _unflushedGap) is var offset and not NoGap ? offset : null;
+
+    /// <summary>
+    /// Whether the recovery at the open cut something off that was no valid batch: what a power loss tore, or damage.
+    /// </summary>
+    public bool WasCut { get; }
 
     /// <summary>Bytes of all segments.</summary>
     public long SizeInBytes => Volatile.Read(ref _sizeInBytes);

@@ -61,7 +61,6 @@ internal sealed class LoopbackQuorum : IAsyncDisposable
         }
 
         var node = new Node(this, id, disk);
-        _nodes[id] = node;
         node.Open(new RaftHostOptions
         {
             LogDirectory = Root,
@@ -75,6 +74,7 @@ internal sealed class LoopbackQuorum : IAsyncDisposable
                 FetchSnapshotBytesMax = 64,
             },
         });
+        _nodes[id] = node;
         return node;
     }
 
@@ -88,6 +88,14 @@ internal sealed class LoopbackQuorum : IAsyncDisposable
             Clock.Advance(TimeSpan.FromMilliseconds(2));
             await Task.Delay(1);
         }
+    }
+
+    /// <summary>Has the leader append a topic, and waits until every node has it.</summary>
+    public async Task AppendAsync(string topic)
+    {
+        var append = Leader.AppendAsync(topic);
+        await UntilAsync(() => append.IsCompleted && Nodes.All(node => node.Topics.EndsWith(topic, StringComparison.Ordinal)), topic);
+        await append;
     }
 
     public Task UntilLeaderAsync() => UntilAsync(() => Nodes.Count(node => node.Leads) == 1, "one leader");

@@ -50,6 +50,21 @@ public sealed class RaftHostQuorumTests
         Assert.InRange(quorum.Leader.LedFrom, 1, long.MaxValue);
     }
 
+    /// <summary>KAFKA-10677: who waits for a leader that has resigned was kept until the next election.</summary>
+    [Fact]
+    public async Task Appends_fail_as_soon_as_their_leader_resigns()
+    {
+        await using var quorum = LoopbackQuorum.Start(1, 2, 3);
+        await quorum.UntilLeaderAsync();
+        var leader = quorum.Leader;
+        leader.IsCut = true;
+        var lost = leader.AppendAsync("lost");
+        await quorum.UntilAsync(() => leader.Host.Quorum.Role == RaftRole.Resigned, "the leader resigns");
+        Assert.True(lost.IsCompleted);
+        Assert.Equal(ErrorCode.NotController, (await Assert.ThrowsAsync<MetadataLogException>(() => lost)).ErrorCode);
+        leader.IsCut = false;
+    }
+
     /// <summary>KAFKA-18723: a leader that had lost its epoch sent what another had written in its log meanwhile.</summary>
     [Fact]
     public async Task Batches_of_a_later_epoch_are_not_appended()
@@ -130,6 +145,26 @@ public sealed class RaftHostQuorumTests
             Assert.Equal(["Flush", "Rename"], operations.Take(2));
     }
 
+    /// <summary>A voter that comes back with less than it has acknowledged could help to elect a leader without it.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_voter_whose_log_is_damaged_before_its_snapshot_does_not_start_unless_it_is_alone(bool isAlone)
+    {
+        var disk = await DamagedAsync(isAlone ? [1] : [1, 2]);
+        await using var quorum = new LoopbackQuorum();
+        if (isAlone)
+        {
+            quorum.StartNode(1, disk);
+            await quorum.UntilLeaderAsync();
+            Assert.Equal(("from-snapshot", 1), (quorum[1].Topics, quorum[1].Snapshots));
+            return;
+        }
+
+        var refusal = Assert.Throws<InvalidDataException>(() => quorum.StartNode(1, disk));
+        Assert.Contains("damaged at offset", refusal.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Voters_come_and_go_while_the_controller_writes()
     {
@@ -173,6 +208,28 @@ public sealed class RaftHostQuorumTests
             await quorum[1].AppendAsync($"t{i}");
         await quorum.UntilAsync(() => broker.Topics == quorum[1].Topics, "the broker has everything");
         Assert.Equal(0, flushes);
+    }
+
+    /// <summary>The disk of a voter with two topics, a snapshot, a topic behind it, and a flipped bit in the first topic.</summary>
+    private static async Task<InMemoryFileSystem> DamagedAsync(int[] voters)
+    {
+        await using var quorum = LoopbackQuorum.Start(voters);
+        await quorum.UntilLeaderAsync();
+        var log = "/data/__cluster_metadata-0/00000000000000000000.log";
+        var length = quorum[1].Disk.GetLength(log);
+        foreach (var topic in (string[])["a", "b"])
+            await quorum.AppendAsync(topic);
+        var leader = quorum.Leader.Host;
+        quorum[1].Host.WriteSnapshot(
+            new OffsetAndEpoch(leader.HighWatermark, leader.Leader.Epoch), 5, [RaftHostTopics.Topic("from-snapshot")]);
+        await quorum.AppendAsync("c");
+        var disk = quorum[1].Disk.Clone();
+        using var file = disk.Open(log, FileOpenMode.Existing);
+        var last = new byte[1];
+        file.ReadExactly(length + 70, last);
+        last[0] ^= 1;
+        file.Write(length + 70, last);
+        return disk;
     }
 
     [Fact]
