@@ -42,8 +42,9 @@ internal sealed class NodeSecurity : IAsyncDisposable
         _logger = logger;
         _buffers = buffers;
         Credentials = new MetadataCredentials(() => _image(), config().Get("delegation.token.secret.key").Secret);
-        // Handshakes have threads of their own: neither a network loop nor the requests of those who are logged in wait for them.
-        Handshakes = new HeavyRequests(() => Math.Max(1, Environment.ProcessorCount / 2));
+        // Handshakes have threads of their own, which the processor serves last: neither a network loop nor the requests of those who are
+        // logged in wait for them.
+        Handshakes = new HeavyRequests(() => Math.Max(1, Environment.ProcessorCount / 2), isUrgent: false);
     }
 
     /// <summary>Runs the arithmetic of TLS handshakes.</summary>

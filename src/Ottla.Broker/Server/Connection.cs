@@ -102,6 +102,10 @@ internal sealed class Connection : IAsyncDisposable
                 await _login.HandshakeAsync();
                 NoteLogin(ref deadline);
             }
+            else
+            {
+                _transport.Admit();
+            }
 
             while (!_stopReading.IsCancellationRequested && await _reader.ReceiveAsync(_stopReading.Token))
             {
@@ -212,6 +216,7 @@ internal sealed class Connection : IAsyncDisposable
         deadline = null;
         _reader.FrameBytesMax = _requestBytesMax;
         _reader.Budget = null;
+        _transport.Admit();
         OnLoggedIn?.Invoke(this);
     }
 

@@ -1,6 +1,8 @@
 // One of the few places that may start threads: this work would block a network loop, or take all threads of the small thread pool.
 #pragma warning disable RS0030
 
+using Ottla.Kernel;
+
 namespace Ottla.Broker.Server;
 
 /// <summary>
@@ -25,6 +27,7 @@ public sealed class HeavyRequests : IDisposable
     private readonly object _gate = new();
     private readonly Queue<IThreadPoolWorkItem> _queue = new();
     private readonly Func<int> _threadsMax;
+    private readonly bool _isUrgent;
     private int _threadCount;
     private int _idleCount;
     private bool _isClosed;
@@ -34,7 +37,12 @@ public sealed class HeavyRequests : IDisposable
     /// How many requests run at once: <c>num.io.threads</c>, or the number of processors if that is lower, because these requests compute
     /// and gain nothing from more threads. Read at each use.
     /// </param>
-    public HeavyRequests(Func<int> threadsMax) => _threadsMax = threadsMax;
+    /// <param name="isUrgent">Whether its threads compete with all others for the processors, or give way to them.</param>
+    public HeavyRequests(Func<int> threadsMax, bool isUrgent = true)
+    {
+        _threadsMax = threadsMax;
+        _isUrgent = isUrgent;
+    }
 
     /// <summary>Runs <paramref name="work"/>, which must not throw, as soon as there is a thread for it.</summary>
     public void Queue(IThreadPoolWorkItem work)
@@ -80,6 +88,8 @@ public sealed class HeavyRequests : IDisposable
 
     private void Run()
     {
+        if (!_isUrgent)
+            ThreadPriorities.GiveWay();
         while (TryTake(out var work))
             work.Execute();
     }

@@ -149,6 +149,9 @@ public sealed class TlsConnection : ITransportConnection
         throw new NotSupportedException("TLS encrypts what it sends, so it cannot send a range of a file.");
 
     /// <inheritdoc/>
+    public void Admit() => _inner.Admit();
+
+    /// <inheritdoc/>
     public void Abort() => _inner.Abort();
 
     /// <inheritdoc/>

@@ -91,6 +91,16 @@ public interface ITransportConnection : IAsyncDisposable
     /// </summary>
     long SentBytes { get; }
 
+    /// <summary>
+    /// Says that the peer has proved who it is, or need not. Until then a transport may serve connections from elsewhere only after all
+    /// those that were admitted, so that strangers slow nobody down.
+    /// </summary>
+    /// <exception cref="SocketException">The operating system cannot watch more connections.</exception>
+    void Admit()
+    {
+        // Most transports make no difference.
+    }
+
     /// <summary>Breaks the connection off at once (TCP: a reset). Pending operations of both sides fail. Idempotent.</summary>
     void Abort();
 }

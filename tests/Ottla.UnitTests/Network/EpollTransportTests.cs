@@ -1,7 +1,9 @@
+using System.Collections.Concurrent;
 using System.Net.Sockets;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Framing;
+using Ottla.Network.Transport;
 using Ottla.Network.Transport.Epoll;
 
 namespace Ottla.UnitTests.Network;
@@ -114,6 +116,51 @@ public sealed class EpollTransportTests() : SocketTransportTests(Transport)
             }
 
             return rounds;
+        }
+    }
+
+    [Fact]
+    public async Task WhoIsAdmittedWaitsForFewOfThoseWhoAreNot()
+    {
+        var transport = new EpollTransport(loops: 1, TimeProvider.System);
+        var order = new ConcurrentQueue<string>();
+        using var release = new SemaphoreSlim(0);
+        var holding = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var (blocker, blocked) = await Frames.ConnectAsync(transport);
+        var (client, admitted) = await Frames.ConnectAsync(transport);
+        var strangers = new List<(ITransportConnection Client, ITransportConnection Server)>();
+        for (var i = 0; i < 10; i++)
+            strangers.Add(await Frames.ConnectAsync(transport));
+        blocked.Admit();
+        admitted.Admit();
+        var holds = HoldAsync();
+        Task[] served = [.. strangers.Select(stranger => NoteAsync(stranger.Server, "stranger")), NoteAsync(admitted, "admitted")];
+        await blocker.SendAsync(new byte[1], default);
+        await holding.Task.WaitAsync(Frames.Patience);
+
+        foreach (var stranger in strangers)
+            await stranger.Client.SendAsync(new byte[1], default);
+        await client.SendAsync(new byte[1], default);
+        release.Release();
+
+        await Task.WhenAll([.. served, holds]).WaitAsync(Frames.Patience);
+        Assert.Equal(11, order.Count);
+        Assert.InRange(order.ToList().IndexOf("admitted"), 0, 2); // a round that has begun ends with two of the others
+        foreach (var connection in strangers.SelectMany(stranger => new[] { stranger.Client, stranger.Server })
+            .Concat([blocker, blocked, client, admitted]))
+            await connection.DisposeAsync();
+
+        async Task HoldAsync()
+        {
+            await blocked.ReceiveAsync(new byte[1], default).ConfigureAwait(false);
+            holding.SetResult();
+            release.Wait();
+        }
+
+        async Task NoteAsync(ITransportConnection server, string name)
+        {
+            await server.ReceiveAsync(new byte[1], default).ConfigureAwait(false);
+            order.Enqueue(name);
         }
     }
 

@@ -17,9 +17,10 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
     private readonly Receiving _receiving;
     private readonly Sending _sending;
     private volatile bool _peerEnded;
+    private int _isAdmitted;
     private int _isClosed;
 
-    private EpollConnection(Socket socket, EpollLoop loop)
+    private EpollConnection(Socket socket, EpollLoop loop, bool atEntrance)
     {
         _socket = socket;
         _loop = loop;
@@ -27,7 +28,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         _receiving = new Receiving(this);
         _sending = new Sending(this);
         socket.Blocking = false;
-        loop.Add(_handle, this);
+        loop.Add(_handle, this, atEntrance);
     }
 
     public long Token { get; set; }
@@ -40,10 +41,24 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
 
     public long SentBytes => _sending.SentBytes;
 
+    public void Admit()
+    {
+        if (Interlocked.Exchange(ref _isAdmitted, 1) != 0)
+            return;
+        try
+        {
+            _loop.Admit(_handle, this);
+        }
+        catch (ObjectDisposedException)
+        {
+            // It was closed meanwhile.
+        }
+    }
+
     private bool IsClosed => Volatile.Read(ref _isClosed) != 0;
 
     /// <summary>Makes a connection from an accepted socket.</summary>
-    public static EpollConnection Serve(Socket accepted, EpollLoop loop) => new(accepted, loop)
+    public static EpollConnection Serve(Socket accepted, EpollLoop loop) => new(accepted, loop, atEntrance: true)
     {
         RemoteEndPoint = SocketConnection.EndPointOf(accepted, static socket => socket.RemoteEndPoint),
         LocalEndPoint = SocketConnection.EndPointOf(accepted, static socket => socket.LocalEndPoint),
@@ -55,8 +70,8 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
     {
         cancellationToken.ThrowIfCancellationRequested();
         var connection = new EpollConnection(
-            new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }, loop)
-        { RemoteEndPoint = endpoint };
+            new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }, loop, atEntrance: false)
+        { RemoteEndPoint = endpoint, _isAdmitted = 1 };
         try
         {
             sizes.ApplyTo(connection._socket);

@@ -23,10 +23,21 @@ internal interface IEpollTurn
 /// An epoll descriptor and the connections that it watches. One <see cref="EpollThread"/> at a time serves and owns it. It lives as long as
 /// the process.
 /// </summary>
+/// <remarks>
+/// A second epoll descriptor, the entrance, watches who is not known yet: listeners, and connections before their login. It is watched by
+/// the first, and each round serves a few of its events after all others. So a flood of strangers delays those who are known by as much as
+/// these few cost, however many there are.
+/// </remarks>
 internal sealed unsafe class EpollLoop
 {
     /// <summary>Events per call: enough to share the call's cost, few enough that the last one is handled soon.</summary>
     private const int EventsMax = 64;
+
+    /// <summary>Events of the entrance per round. A login costs more than most requests.</summary>
+    private const int EntranceEventsMax = 2;
+
+    /// <summary>Identifies the entrance among the events. No handler has this token: generations begin with 1.</summary>
+    private const long EntranceToken = 0;
 
     /// <summary>
     /// The most work items to defer on this loop. More go to the thread pool, so that waking a thousand waiters uses all processors.
@@ -34,7 +45,9 @@ internal sealed unsafe class EpollLoop
     private const int DeferredMax = 32;
 
     private readonly int _epoll;
+    private readonly int _entrance;
     private readonly EpollEvents _events = new(EventsMax);
+    private readonly EpollEvents _entranceEvents = new(EntranceEventsMax);
     private readonly Queue<IThreadPoolWorkItem> _deferred = new();
     private readonly Queue<IEpollTurn> _turns = new();
     private readonly Lock _handlersLock = new();
@@ -45,13 +58,22 @@ internal sealed unsafe class EpollLoop
     private int _next;
     private int _count;
     private int _turnsLeft;
+    private bool _isEntranceReady;
+    private int _entranceNext;
+    private int _entranceCount;
 
     public EpollLoop(int index)
     {
         Index = index;
-        _epoll = LinuxSockets.CreateEpoll(LinuxSockets.CloseOnExec);
-        if (_epoll < 0)
-            throw new InvalidOperationException($"epoll_create1: {Marshal.GetLastPInvokeErrorMessage()}");
+        _epoll = Create();
+        _entrance = Create();
+        var interest = new EpollEvents(1);
+        interest.Interest(0) = LinuxSockets.EventIn; // not edge-triggered: it is told again until the entrance is empty
+        interest.SetData(0, EntranceToken);
+        var result = LinuxSockets.ControlEpoll(_epoll, LinuxSockets.ControlAdd, _entrance, interest.Pointer);
+        interest.Free();
+        if (result != 0)
+            throw new InvalidOperationException($"epoll_ctl: {Marshal.GetLastPInvokeErrorMessage()}");
     }
 
     /// <summary>The index of this loop in its transport.</summary>
@@ -68,26 +90,34 @@ internal sealed unsafe class EpollLoop
     }
 
     /// <summary>Watches a descriptor: every change is reported to <paramref name="handler"/>. Any thread may call it.</summary>
+    /// <param name="descriptor">The descriptor.</param>
+    /// <param name="handler">Who is told.</param>
+    /// <param name="atEntrance">Whether those who are known come before it, until <see cref="Admit"/>.</param>
     /// <exception cref="System.Net.Sockets.SocketException">The kernel cannot watch more descriptors.</exception>
-    public void Add(SafeHandle descriptor, IEpollHandler handler)
+    public void Add(SafeHandle descriptor, IEpollHandler handler, bool atEntrance)
     {
         AddHandler(handler);
-        var interest = new EpollEvents(1);
         try
         {
-            interest.Interest(0) =
-                LinuxSockets.EventIn | LinuxSockets.EventOut | LinuxSockets.EventPeerClosed | LinuxSockets.EventEdgeTriggered;
-            interest.SetData(0, handler.Token);
-            if (LinuxSockets.ControlEpoll(_epoll, LinuxSockets.ControlAdd, descriptor, interest.Pointer) == 0)
-                return;
-            var error = LinuxSockets.LastError;
-            Remove(handler);
-            throw LinuxSockets.ExceptionOf(error);
+            Watch(atEntrance ? _entrance : _epoll, descriptor, handler);
         }
-        finally
+        catch
         {
-            interest.Free();
+            Remove(handler);
+            throw;
         }
+    }
+
+    /// <summary>Has a descriptor leave the entrance. Any thread may call it.</summary>
+    /// <exception cref="System.Net.Sockets.SocketException">
+    /// The kernel cannot watch more descriptors: this one is watched no more.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The descriptor is closed.</exception>
+    public void Admit(SafeHandle descriptor, IEpollHandler handler)
+    {
+        if (LinuxSockets.ControlEpoll(_entrance, LinuxSockets.ControlDelete, descriptor, null) != 0)
+            throw LinuxSockets.ExceptionOf(LinuxSockets.LastError);
+        Watch(_epoll, descriptor, handler); // reports at once what is there already
     }
 
     /// <summary>
@@ -129,7 +159,11 @@ internal sealed unsafe class EpollLoop
             if (_next < _count && _deferred.Count <= DeferredMax / 2)
             {
                 var index = _next++;
-                Find(_events.Data(index))?.OnEvents(_events.Interest(index));
+                var token = _events.Data(index);
+                if (token == EntranceToken)
+                    _isEntranceReady = true;
+                else
+                    Find(token)?.OnEvents(_events.Interest(index));
             }
             else if (_deferred.TryDequeue(out var work))
             {
@@ -140,14 +174,54 @@ internal sealed unsafe class EpollLoop
                 _turnsLeft--;
                 _turns.Dequeue().Begin();
             }
+            else if (_entranceNext < _entranceCount)
+            {
+                var index = _entranceNext++;
+                Find(_entranceEvents.Data(index))?.OnEvents(_entranceEvents.Interest(index));
+            }
+            else if (_isEntranceReady)
+            {
+                _isEntranceReady = false;
+                _entranceNext = 0;
+                _entranceCount = Wait(_entrance, _entranceEvents, EntranceEventsMax, timeoutMs: 0);
+            }
             else
             {
                 _next = 0;
                 _turnsLeft = _turns.Count;
-                _count = LinuxSockets.Wait(_epoll, _events.Pointer, EventsMax, timeoutMs: _turnsLeft > 0 ? 0 : -1);
-                if (_count < 0 && LinuxSockets.LastError != LinuxSockets.Interrupted)
-                    throw new InvalidOperationException($"epoll_wait: {Marshal.GetLastPInvokeErrorMessage()}");
+                _count = Wait(_epoll, _events, EventsMax, timeoutMs: _turnsLeft > 0 ? 0 : -1);
             }
+        }
+    }
+
+    private static int Create()
+    {
+        var epoll = LinuxSockets.CreateEpoll(LinuxSockets.CloseOnExec);
+        return epoll >= 0 ? epoll : throw new InvalidOperationException($"epoll_create1: {Marshal.GetLastPInvokeErrorMessage()}");
+    }
+
+    private static int Wait(int epoll, EpollEvents events, int eventsMax, int timeoutMs)
+    {
+        var count = LinuxSockets.Wait(epoll, events.Pointer, eventsMax, timeoutMs);
+        if (count < 0 && LinuxSockets.LastError != LinuxSockets.Interrupted)
+            throw new InvalidOperationException($"epoll_wait: {Marshal.GetLastPInvokeErrorMessage()}");
+        return count;
+    }
+
+    private static void Watch(int epoll, SafeHandle descriptor, IEpollHandler handler)
+    {
+        var interest = new EpollEvents(1);
+        try
+        {
+            interest.Interest(0) =
+                LinuxSockets.EventIn | LinuxSockets.EventOut | LinuxSockets.EventPeerClosed | LinuxSockets.EventEdgeTriggered;
+            interest.SetData(0, handler.Token);
+            if (LinuxSockets.ControlEpoll(epoll, LinuxSockets.ControlAdd, descriptor, interest.Pointer) != 0)
+                throw LinuxSockets.ExceptionOf(LinuxSockets.LastError);
+        }
+        finally
+        {
+            interest.Free();
         }
     }
 

@@ -20,6 +20,7 @@ internal static partial class LinuxSockets
     public const uint EventEdgeTriggered = 1u << 31;
 
     public const int ControlAdd = 1;
+    public const int ControlDelete = 2;
     public const int CloseOnExec = 0x80000;
 
     public const int MessagePeek = 0x2;
