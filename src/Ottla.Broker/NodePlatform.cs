@@ -12,7 +12,11 @@ namespace Ottla.Broker;
 /// <param name="Time">The clock.</param>
 /// <param name="Loggers">The log.</param>
 /// <param name="Seed">The seed of all random choices of the node.</param>
-public sealed record NodePlatform(IFileSystem FileSystem, ITransport Transport, TimeProvider Time, ILoggerFactory Loggers, ulong Seed);
+public sealed record NodePlatform(IFileSystem FileSystem, ITransport Transport, TimeProvider Time, ILoggerFactory Loggers, ulong Seed)
+{
+    /// <summary>How many log directories are opened or closed at a time; a simulation has one thread only.</summary>
+    public int DirectoriesAtOnceMax { get; init; } = int.MaxValue;
+}
 
 /// <summary>A node cannot start; the message says why, and what to do.</summary>
 public sealed class NodeStartException(string message) : Exception(message);

@@ -97,6 +97,7 @@ public static class LogDirectories
             OpensLogs = config.IsBroker,
             ConfigFor = _ => defaults,
             RecoveryParallelism = config.NumRecoveryThreadsPerDataDir,
+            DirectoriesAtOnceMax = platform.DirectoriesAtOnceMax,
             RetentionCheckIntervalMs = config.LogRetentionCheckIntervalMs,
             InitialTaskDelayMs = config.LogInitialTaskDelayMs,
             TimedFlushCheckIntervalMs = config.IsSet("log.flush.scheduler.interval.ms") ? config.LogFlushSchedulerIntervalMs

@@ -38,6 +38,25 @@ public sealed partial class PartitionReplica
         }
     }
 
+    /// <summary>The followers that have fetched from this leader, each with the broker epoch of its last fetch, or -1.</summary>
+    internal IReadOnlyList<(int ReplicaId, long BrokerEpoch)> FetchedBy
+    {
+        get
+        {
+            using (_leaderLock.EnterScope())
+            {
+                var fetched = new List<(int, long)>();
+                foreach (var follower in _leader is { } leader ? leader.Followers : [])
+                {
+                    if (follower.BrokerEpoch is { } epoch)
+                        fetched.Add((follower.Id, epoch));
+                }
+
+                return fetched;
+            }
+        }
+    }
+
     private Instant Now => Instant.Now(_surroundings.Time);
 
     /// <summary>Whether a follower may fetch here, in the order of Kafka's checks.</summary>

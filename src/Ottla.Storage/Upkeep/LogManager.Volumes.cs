@@ -40,6 +40,8 @@ public sealed partial class LogManager
         }
     }
 
+    private int DirectoriesAtOnce(int count) => Math.Min(count, _options.DirectoriesAtOnceMax);
+
     /// <summary>When many logs need recovery, none of them flushes on its own.</summary>
     private void DeferFlushes(List<(LogDirectory Directory, TopicPartition Partition, LogOpenOptions Options)> partitions)
     {

@@ -192,7 +192,7 @@ public sealed partial class LogManager : IDisposable
                 foreach (var move in Mover.Moves)
                     TryClose(move.Target, move.Copy.Close);
                 var directories = entries.GroupBy(entry => entry.Directory).ToList();
-                ForEach(directories, directories.Count, directory =>
+                ForEach(directories, DirectoriesAtOnce(directories.Count), directory =>
                 {
                     if (!CloseLogs(directory.Key, [.. directory], parallelism ?? _options.RecoveryParallelism))
                         unclean[directory.Key] = true;
@@ -518,13 +518,13 @@ public sealed partial class LogManager : IDisposable
             LogDiskFull(_logger, directory.Path);
     }
 
-    /// <summary>Works on all directories in parallel, because their disks are independent.</summary>
-    private static void ForEach<T>(IEnumerable<T> items, Func<T, LogDirectory> directoryOf, int parallelismOfDirectory, Action<T> work,
+    /// <summary>Works on all directories in parallel, because their disks are independent; unless that is not wanted.</summary>
+    private void ForEach<T>(IEnumerable<T> items, Func<T, LogDirectory> directoryOf, int parallelismOfDirectory, Action<T> work,
         CancellationToken cancellation = default)
     {
         var directories = items.GroupBy(directoryOf).ToList();
-        ForEach(directories, directories.Count, directory => ForEach([.. directory], parallelismOfDirectory, work, cancellation),
-            cancellation);
+        ForEach(directories, DirectoriesAtOnce(directories.Count),
+            directory => ForEach([.. directory], parallelismOfDirectory, work, cancellation), cancellation);
     }
 
     private static void ForEach<T>(List<T> items, int parallelism, Action<T> work, CancellationToken cancellation = default)

@@ -29,10 +29,13 @@ public sealed record LogManagerOptions
     public Func<TopicPartition, LogConfig> ConfigFor { get; init; } = _ => LogConfig.Default;
 
     /// <summary>
-    /// <c>num.recovery.threads.per.data.dir</c>: how many logs of a directory are opened or closed at a time. With 1 and a single
-    /// directory the work stays on the caller's thread.
+    /// <c>num.recovery.threads.per.data.dir</c>: how many logs of a directory are opened or closed at a time. With 1, and one directory at
+    /// a time, the work stays on the caller's thread.
     /// </summary>
     public int RecoveryParallelism { get; init; } = 2;
+
+    /// <summary>How many directories are worked on at a time when logs are opened or closed.</summary>
+    public int DirectoriesAtOnceMax { get; init; } = int.MaxValue;
 
     /// <summary><c>log.retention.check.interval.ms</c>.</summary>
     public long RetentionCheckIntervalMs { get; init; } = 300_000;

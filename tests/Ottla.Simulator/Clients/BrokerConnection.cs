@@ -36,6 +36,9 @@ internal sealed class BrokerConnection
     /// <summary>Whether nothing went wrong yet.</summary>
     public bool IsOpen { get; private set; } = true;
 
+    /// <inheritdoc/>
+    public override string ToString() => $"{_transport.RemoteEndPoint}";
+
     /// <summary>Connects to a broker.</summary>
     /// <exception cref="ConnectionLostException">Nobody listens there, or nobody answers in time.</exception>
     public static async Task<BrokerConnection> OpenAsync(

@@ -14,6 +14,11 @@ internal sealed class ModernMember : GroupMember
     /// <summary>Whether the coordinator has to hear what this member owns.</summary>
     private bool _hasNews = true;
 
+    /// <summary>
+    /// Whether an answer was lost: it may have had an assignment, which the coordinator repeats only for a request with all fields.
+    /// </summary>
+    private bool _lacksAnswer;
+
     public ModernMember(SimClient client, string group, string topic, Uuid id)
         : base(client, group, topic) => MemberId = id.ToString();
 
@@ -22,22 +27,22 @@ internal sealed class ModernMember : GroupMember
     public override async Task<bool> ParticipateAsync(Func<Task> commitAsync)
     {
         var topicId = await Client.TopicIdAsync(Topic);
-        var isJoining = _epoch == 0;
         var request = new ConsumerGroupHeartbeatRequest
         {
             GroupId = Group,
             MemberId = MemberId,
             MemberEpoch = _epoch,
-            RebalanceTimeoutMs = isJoining ? RebalanceTimeoutMs : -1,
-            SubscribedTopicNames = isJoining ? [Topic] : null,
-            TopicPartitions = isJoining ? [] : _hasNews ? OwnedOf(topicId) : null,
+            RebalanceTimeoutMs = -1,
+            TopicPartitions = _hasNews ? OwnedOf(topicId) : null,
         };
+        if (_epoch == 0 || _lacksAnswer)
+            Complete();
         var response = await Client.CallUntilAnsweredAsync<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
-            request, answer => (ErrorCode)answer.ErrorCode, Patience, to: Coordinator);
+            request, answer => (ErrorCode)answer.ErrorCode, Patience, onUnanswered: Complete, to: Coordinator);
+        _lacksAnswer = response is null;
         switch ((ErrorCode?)response?.ErrorCode)
         {
             case null:
-                _hasNews = true;
                 return false;
             case ErrorCode.None:
                 break;
@@ -68,6 +73,13 @@ internal sealed class ModernMember : GroupMember
         _epoch = response.MemberEpoch;
         (Owned, _hasNews) = (assigned, true);
         return true;
+
+        void Complete()
+        {
+            request.RebalanceTimeoutMs = RebalanceTimeoutMs;
+            request.SubscribedTopicNames = [Topic];
+            request.TopicPartitions = OwnedOf(topicId);
+        }
     }
 
     public override async Task LeaveAsync()

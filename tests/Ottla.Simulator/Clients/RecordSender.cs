@@ -140,7 +140,8 @@ internal sealed class RecordSender
     {
         batch.IsInFlight = true;
         batch.Attempts++;
-        _client.Process.Tell?.Invoke($"{batch} is sent");
+        var epoch = _client.LeaderEpochOf(batch.Partition);
+        _client.Process.Tell?.Invoke($"{batch} is sent to {connection}, leader of epoch {epoch}");
         try
         {
             var response = await connection.CallAsync<ProduceRequest, ProduceResponse>(

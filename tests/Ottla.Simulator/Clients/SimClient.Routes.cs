@@ -10,10 +10,13 @@ namespace Ottla.Simulator.Clients;
 /// </summary>
 internal sealed partial class SimClient
 {
-    /// <summary>Before it, a Metadata request creates the topics that it names.</summary>
-    private const short FirstMetadataVersionThatCreatesNothing = 4;
+    /// <summary>
+    /// The first version with leader epochs. Without them a client goes back to a leader that was replaced and does not know that yet, and
+    /// is told by it that its next record is out of order, or that what it has read is out of range: nobody can help such a client.
+    /// </summary>
+    private const short FirstMetadataVersionWithEpochs = 7;
 
-    /// <summary>The leader epoch in a version that has none.</summary>
+    /// <summary>The leader epoch of a partition that the client has not heard of.</summary>
     private const int NoEpoch = -1;
 
     private readonly Dictionary<TopicPartition, (IPEndPoint EndPoint, int Epoch)> _leaders = [];
@@ -108,7 +111,7 @@ internal sealed partial class SimClient
     private async Task LearnLeadersAsync(string topic)
     {
         var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = topic }] };
-        var version = Math.Max(FirstMetadataVersionThatCreatesNothing, VersionOf(ApiKey.Metadata));
+        var version = Math.Max(FirstMetadataVersionWithEpochs, VersionOf(ApiKey.Metadata));
         MetadataResponse response;
         try
         {

@@ -33,10 +33,15 @@ public sealed class ClusterSimulation : ISimulation
         "whole nodes in roles: topics are created at any broker; kills, power loss, cuts one way and both, resets, delays";
 
     /// <inheritdoc/>
-    public void Run(ulong seed, TextWriter? log = null)
+    public void Run(ulong seed, TextWriter? log = null) => RunWorld(seed, log);
+
+    /// <summary>Runs one seed.</summary>
+    /// <returns>The world, in which all is over.</returns>
+    public static World RunWorld(ulong seed, TextWriter? log = null)
     {
         var world = new World(seed, log);
         new Session(world, ClusterConditions.Draw(world.Random)).Run();
+        return world;
     }
 
     private sealed class Session(World world, ClusterConditions conditions)

@@ -59,8 +59,6 @@ public sealed class ClientSimulation : ISimulation
 
         protected override IReadOnlyList<IPEndPoint> Bootstrap { get; }
 
-        protected override int BrokerStarts => _cluster.Brokers.Sum(broker => broker.Starts);
-
         protected override async Task DirectAsync(SimProcess director)
         {
             World.Tell(director.Name, $"{Conditions}");

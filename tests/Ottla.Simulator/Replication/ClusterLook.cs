@@ -44,6 +44,12 @@ internal sealed class ClusterLook(SimCluster cluster, LossGate gate, IReadOnlyLi
         return new ClusterView(image, partitions);
     }
 
+    /// <summary>
+    /// The highest offset below which any node, at this moment, takes everything for committed and every transaction for ended.
+    /// </summary>
+    public long LastStableOf(TopicPartition partition) => cluster.Brokers
+        .Max(node => node.Serving?.Topics.Find(partition.Topic)?.Find(partition.Partition)?.Log.LastStableOffset ?? 0);
+
     private void Look(SimNode node, string directory, MetadataImage image, Dictionary<TopicPartition, List<ReplicaView>> replicas)
     {
         foreach (var name in node.Disk.PeekNames(directory))
@@ -70,7 +76,7 @@ internal sealed class ClusterLook(SimCluster cluster, LossGate gate, IReadOnlyLi
         var (leadership, log) = (replica.Leadership, replica.Log);
         return new LiveReplica(
             node.Starts, leadership.IsLeaderHere, leadership.LeaderEpoch, leadership.PartitionEpoch, leadership.InSyncReplicas,
-            replica.PendingProposal, log.LogStartOffset,
-            log.LogEndOffset, log.HighWatermark, log.LastStableOffset, log.LeaderEpochs, scan.IsTorn);
+            replica.PendingProposal, replica.FetchedBy, log.LogStartOffset, log.LogEndOffset, log.HighWatermark,
+            log.LastStableOffset, log.LeaderEpochs, scan.IsTorn, log.UnflushedGap);
     }
 }

@@ -82,15 +82,18 @@ internal sealed record ReplicaView(
 /// <param name="PartitionEpoch">Which state of the metadata it goes by.</param>
 /// <param name="InSync">Who is in sync, by that state.</param>
 /// <param name="Proposal">The change of the ISR that it asks the controller for; null for none.</param>
+/// <param name="FetchedBy">Who has fetched from it as from the leader, and with which broker epoch.</param>
 /// <param name="LogStart">Its first offset.</param>
 /// <param name="End">The offset of its next record.</param>
 /// <param name="HighWatermark">Up to where it takes records for committed.</param>
 /// <param name="LastStable">Up to where no transaction is open.</param>
 /// <param name="Epochs">Its leader epochs.</param>
 /// <param name="IsTorn">Whether its files have bytes that are no batch.</param>
+/// <param name="Gap">Where a power loss left a gap in its log, which is cut there once there is a leader; null for none.</param>
 internal sealed record LiveReplica(
-    int Start, bool IsLeader, int LeaderEpoch, int PartitionEpoch, IReadOnlyList<int> InSync, IsrProposal? Proposal, long LogStart,
-    long End, long HighWatermark, long LastStable, IReadOnlyList<EpochEntry> Epochs, bool IsTorn)
+    int Start, bool IsLeader, int LeaderEpoch, int PartitionEpoch, IReadOnlyList<int> InSync, IsrProposal? Proposal,
+    IReadOnlyList<(int ReplicaId, long BrokerEpoch)> FetchedBy, long LogStart, long End, long HighWatermark, long LastStable,
+    IReadOnlyList<EpochEntry> Epochs, bool IsTorn, long? Gap)
 {
     /// <summary>Whether a replica is in sync, or may be once the controller has answered.</summary>
     public bool MayBeInSync(int replica) => InSync.Contains(replica) || Proposal?.Added == replica;

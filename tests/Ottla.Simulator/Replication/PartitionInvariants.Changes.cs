@@ -33,6 +33,23 @@ internal sealed partial class PartitionInvariants
     }
 
     /// <summary>
+    /// P10: who is in sync has fetched in its present registration: what the process before it had may be lost.
+    /// </summary>
+    private void CheckEpochsOfInSync(PartitionView view, ReplicaView leader, LiveReplica live)
+    {
+        foreach (var (member, epoch) in live.FetchedBy)
+        {
+            if (epoch >= 0 && view.Registration.Isr.Contains(member))
+            {
+                var registered = view.Brokers.Broker(member)?.Epoch;
+                Demand(
+                    view, registered == epoch,
+                    $"member {member} of the ISR to fetch from {leader.NodeId} in its broker epoch {registered}, not in {epoch}");
+            }
+        }
+    }
+
+    /// <summary>
     /// P2: nobody is in sync by the metadata whom the leader does not count, and who knows the same metadata knows the same ISR.
     /// </summary>
     private void CheckInSync(PartitionView view)
@@ -50,6 +67,7 @@ internal sealed partial class PartitionInvariants
             Demand(
                 view, live.InSync.Count == registration.Isr.Length && live.InSync.All(member => registration.Isr.Contains(member)),
                 $"leader {leader.NodeId} to know the ISR of partition epoch {live.PartitionEpoch}");
+            CheckEpochsOfInSync(view, leader, live);
         }
     }
 }

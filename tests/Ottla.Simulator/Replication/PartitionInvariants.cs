@@ -17,6 +17,9 @@ internal sealed partial class PartitionInvariants(TopicPartition partition)
     /// <summary>An offset below which all is committed, though no look has seen it yet.</summary>
     private long _acknowledgedEnd;
 
+    /// <summary>The highest last stable offset that any replica ever had.</summary>
+    private long _lastStable;
+
     /// <summary>What is committed.</summary>
     public CommittedHistory Committed { get; } = new();
 
@@ -26,14 +29,29 @@ internal sealed partial class PartitionInvariants(TopicPartition partition)
     /// </summary>
     public void NoteCommitted(long end) => _acknowledgedEnd = Math.Max(_acknowledgedEnd, end);
 
+    /// <summary>A replica takes everything below an offset for committed, and the transactions there for ended.</summary>
+    public void NoteStable(long lastStable) => _lastStable = Math.Max(_lastStable, lastStable);
+
+    /// <summary>P7: a consumer was given nothing that no replica has taken for committed.</summary>
+    /// <exception cref="SimulationException">It was.</exception>
+    public void NoteRead(long end)
+    {
+        if (end > _lastStable)
+            throw new SimulationException(
+                $"{partition}: a consumer has read up to {end}, and the last stable offset never was above {_lastStable}");
+        NoteCommitted(end);
+    }
+
     /// <summary>Checks one look.</summary>
     /// <exception cref="SimulationException">Something does not hold.</exception>
     public void Check(PartitionView view)
     {
         foreach (var replica in view.Replicas)
         {
-            if (replica.Live is not null)
-                CheckLog(view, replica, replica.Live);
+            if (replica.Live is null)
+                continue;
+            NoteStable(replica.Live.LastStable);
+            CheckLog(view, replica, replica.Live);
         }
 
         CheckOneLeaderPerEpoch(view);
@@ -55,7 +73,10 @@ internal sealed partial class PartitionInvariants(TopicPartition partition)
     /// <summary>How far a replica has the committed history; for reports.</summary>
     public long MatchedEnd(int node) => _matches.TryGetValue(node, out var match) ? match.End : 0;
 
-    /// <summary>P3 (bounds), P4, and that a log has no gaps and no older epoch behind a newer one.</summary>
+    /// <summary>
+    /// P3 (bounds), P4, and that a log has no older epoch behind a newer one and no gaps, but for one that the node knows of while there is
+    /// no leader.
+    /// </summary>
     private void CheckLog(PartitionView view, ReplicaView replica, LiveReplica live)
     {
         Demand(view, !live.IsTorn, $"the log of node {replica.NodeId} to end with a batch");
@@ -66,12 +87,16 @@ internal sealed partial class PartitionInvariants(TopicPartition partition)
         for (var i = isKnown ? Math.Max(1, Math.Min(replica.ChangedFrom, replica.Batches.Count)) : 1; i < replica.Batches.Count; i++)
         {
             var (before, batch) = (replica.Batches[i - 1], replica.Batches[i]);
-            Demand(view, batch.BaseOffset == before.NextOffset, $"node {replica.NodeId} to have {batch} right behind {before}");
+            Demand(
+                view, batch.BaseOffset == before.NextOffset || (before.NextOffset == live.Gap && !live.IsLeader),
+                $"node {replica.NodeId} to have {batch} right behind {before}");
             Demand(view, batch.LeaderEpoch >= before.LeaderEpoch, $"node {replica.NodeId} to have {batch} not behind the newer {before}");
         }
 
         if (replica.Batches.Count > 0)
-            Demand(view, replica.Batches[^1].NextOffset == live.End, $"node {replica.NodeId} to have its end behind {replica.Batches[^1]}");
+            Demand(
+                view, replica.Batches[^1].NextOffset is var end && (end == live.End || (end == live.Gap && !live.IsLeader)),
+                $"node {replica.NodeId} to have its end behind {replica.Batches[^1]}");
         CheckEpochs(view, replica, live);
     }
 

@@ -65,13 +65,19 @@ internal sealed class ReplicationInvariants
     public void NoteAcknowledged(TopicPartition partition, long offset) => Of(partition).NoteCommitted(offset + 1);
 
     /// <summary>A client has read all that is committed up to an offset (P7).</summary>
-    public void NoteRead(TopicPartition partition, long end) => Of(partition).NoteCommitted(end);
+    /// <exception cref="SimulationException">No replica takes that for committed.</exception>
+    public void NoteRead(TopicPartition partition, long end)
+    {
+        Of(partition).NoteStable(_look.LastStableOf(partition));
+        Of(partition).NoteRead(end);
+    }
 
     /// <summary>What a leader takes for committed is committed, though it dies before the next look.</summary>
     private void NoteHighWatermarks(SimNode node)
     {
         foreach (var replica in node.Replicas)
         {
+            Of(replica.Partition).NoteStable(replica.Log.LastStableOffset);
             if (replica.Leadership.IsLeaderHere)
                 Of(replica.Partition).NoteCommitted(replica.Log.HighWatermark);
         }

@@ -29,13 +29,18 @@ public sealed class ReplicationSimulation : ISimulation
             + "listener, slow links, failing and full disks, rolling restarts";
 
     /// <inheritdoc/>
-    public void Run(ulong seed, TextWriter? log = null)
+    public void Run(ulong seed, TextWriter? log = null) => RunWorld(seed, log);
+
+    /// <summary>Runs one seed.</summary>
+    /// <returns>The world, in which all is over.</returns>
+    public static World RunWorld(ulong seed, TextWriter? log = null)
     {
         var world = new World(seed, log);
         var conditions = ReplicationConditions.Draw(world.Random);
         try
         {
             new Session(world, conditions).Run();
+            return world;
         }
         catch (SimulationException e)
         {
@@ -74,8 +79,6 @@ public sealed class ReplicationSimulation : ISimulation
         }
 
         protected override IReadOnlyList<IPEndPoint> Bootstrap { get; }
-
-        protected override int BrokerStarts => _cluster.Brokers.Sum(broker => broker.Starts);
 
         public override void OnAcknowledged(TopicPartition partition, long? offset)
         {

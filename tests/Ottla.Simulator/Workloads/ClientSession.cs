@@ -33,9 +33,6 @@ internal abstract class ClientSession(World world, BrokerBug? bug = null)
     /// <summary>The brokers that clients know from the beginning.</summary>
     protected abstract IReadOnlyList<IPEndPoint> Bootstrap { get; }
 
-    /// <summary>How often brokers were started, all together.</summary>
-    protected abstract int BrokerStarts { get; }
-
     /// <summary>Whether a record must not be told to have failed for this reason. Only what a client gave up waiting for may.</summary>
     protected virtual bool IsBug(ErrorCode error) => error != ErrorCode.RequestTimedOut;
 
@@ -169,14 +166,13 @@ internal abstract class ClientSession(World world, BrokerBug? bug = null)
         var value = NextValue();
         var operation = new Operation { Process = number, Outcome = Outcome.Info, Steps = [new Send(partition.ToString(), value)] };
         var recorded = History.Begin(operation);
-        var starts = BrokerStarts;
         try
         {
             var offset = await sender.SendAsync(partition, value);
             OnAcknowledged(partition, offset);
             History.End(recorded, operation with { Outcome = Outcome.Ok, Steps = [new Send(partition.ToString(), value, offset)] });
         }
-        catch (SendFailedException e) when (!IsBug(e.Error) || IsForgotten(e, starts))
+        catch (SendFailedException e) when (!IsBug(e.Error))
         {
             History.End(recorded, operation with { Outcome = e.IsInDoubt ? Outcome.Info : Outcome.Fail });
         }
@@ -185,13 +181,6 @@ internal abstract class ClientSession(World world, BrokerBug? bug = null)
             world.Fail(new SimulationException($"{process.Name} sent {value} to {partition}: {e.Error}"));
         }
     }
-
-    /// <summary>
-    /// A broker that starts knows only the last of each producer's batches, as Kafka does: its snapshot's format has no room for more. A
-    /// batch that is repeated then, with others behind it, is taken for one out of order. Kafka's producer tells its application the same.
-    /// </summary>
-    private bool IsForgotten(SendFailedException e, int startsBefore) => e is { Error: ErrorCode.OutOfOrderSequenceNumber, IsInDoubt: true }
-        && BrokerStarts > startsBefore;
 
     /// <summary>A consumer's life: reads partitions of its choice from their beginning.</summary>
     public async Task ConsumeAsync(SimProcess process, long number, IReadOnlyList<TopicPartition> partitions, bool isReadCommitted)

@@ -25,7 +25,4 @@ internal abstract class NodeSession : ClientSession
 
     /// <inheritdoc/>
     protected override IReadOnlyList<IPEndPoint> Bootstrap { get; }
-
-    /// <inheritdoc/>
-    protected override int BrokerStarts => Node.Starts;
 }

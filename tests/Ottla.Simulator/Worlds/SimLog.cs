@@ -2,7 +2,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Ottla.Simulator.Worlds;
 
-/// <summary>Takes what a node logs: nothing, unless somebody looks.</summary>
+/// <summary>Takes what a node logs, and drops it unless somebody looks.</summary>
+/// <remarks>The node must not know whether somebody does: its log has timers, and with them the run would be another.</remarks>
 /// <param name="tell">Gets each line; null for nobody.</param>
 internal sealed class SimLog(Action<FormattableString>? tell) : ILoggerFactory
 {
@@ -22,13 +23,13 @@ internal sealed class SimLog(Action<FormattableString>? tell) : ILoggerFactory
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => tell is not null && logLevel >= LogLevel.Information;
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
 
         public void Log<TState>(
             LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(logLevel))
-                tell!($"{category}: {formatter(state, exception)} {exception}");
+                tell?.Invoke($"{category}: {formatter(state, exception)} {exception}");
         }
     }
 }

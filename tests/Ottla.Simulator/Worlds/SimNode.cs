@@ -124,10 +124,11 @@ public sealed class SimNode
         _failedDirectory = null; // as after another mount of it
         _disk.Faults.Fault = (operation, path) =>
         {
-            if (SynchronizationContext.Current is SimProcess) // not while directories are closed side by side, which is in no order
-                CountFileOperation();
+            if (SynchronizationContext.Current is not SimProcess)
+                _world.Fail(new SimulationException($"{Name} works on {path} on another thread, and would in another order the next time"));
+            CountFileOperation();
             if (operation is FileOperation.SetLength or FileOperation.Rename
-                && path.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal) && SynchronizationContext.Current is SimProcess)
+                && path.EndsWith(LogFileNames.LogSuffix, StringComparison.Ordinal))
                 OnLogCut?.Invoke();
             if (_failedDirectory is not { } failed || !path.StartsWith(failed, StringComparison.Ordinal))
                 return null;
@@ -140,7 +141,10 @@ public sealed class SimNode
 
             return new IOException($"Input/output error : '{path}'");
         };
-        var platform = new NodePlatform(_disk, process.Transport, process.Clock, new SimLog(process.Tell), _random.NextUInt64());
+        var platform = new NodePlatform(_disk, process.Transport, process.Clock, new SimLog(process.Tell), _random.NextUInt64())
+        {
+            DirectoriesAtOnceMax = 1,
+        };
         var started = process.Start(async () =>
         {
             var node = await BrokerNode.StartAsync(

@@ -72,6 +72,7 @@ public sealed class World
         if (main.Exception?.InnerException is { } failure)
             throw failure as SimulationException
             ?? new SimulationException($"at {Describe(Scheduler.NowTicks)}, step {Scheduler.Steps}: {failure.Message}", failure);
+        Tell(process.Name, $"is done; the hash of all that was run is {Scheduler.TraceHash:x16}");
     }
 
     /// <summary>Something happened that must not: the run ends.</summary>

@@ -12,6 +12,15 @@ public sealed class ClusterSimulationTests
             new ClusterSimulation().Run(seed);
     }
 
+    [Fact]
+    public void The_same_seed_goes_the_same_way_whether_somebody_looks_or_not()
+    {
+        var silent = ClusterSimulation.RunWorld(3).Scheduler;
+        var told = ClusterSimulation.RunWorld(3, new StringWriter()).Scheduler;
+        Assert.Equal(silent.Steps, told.Steps);
+        Assert.Equal(silent.TraceHash, told.TraceHash);
+    }
+
     /// <summary>A client of a broker that stops without a controller was once told UNKNOWN_SERVER_ERROR.</summary>
     [Theory]
     [InlineData(700010)]
