@@ -91,7 +91,7 @@ internal sealed class OffsetLookup(OttlaClient client, IsolationLevel isolation)
                 {
                     var partition = new TopicPartition(topic.Name, each.PartitionIndex);
                     var error = (ErrorCode)each.ErrorCode;
-                    if (error == ErrorCode.UnsupportedForMessageFormat)
+                    if (error == ErrorCode.UnsupportedForMessageFormat && timestamps.GetValueOrDefault(partition, Latest) >= 0)
                         (error, each.Offset) = (ErrorCode.None, -1); // the log is too old to know timestamps
                     if (error == ErrorCode.None && timestamps.ContainsKey(partition))
                         onFound(partition, new TimestampedOffset(each.Offset, each.Timestamp, each.LeaderEpoch));

@@ -9,6 +9,9 @@ namespace Ottla.Simulator.Library;
 /// <summary>What a seed draws at its start, for clients of the library.</summary>
 internal sealed record LibraryConditions
 {
+    /// <summary>A batch has to fit a segment; what the clients send while a partition cannot be written is one batch.</summary>
+    private const int SegmentBytesMin = 20_000;
+
     /// <summary>The cluster and what goes wrong in it.</summary>
     public required ReplicationConditions Cluster { get; init; }
 
@@ -64,6 +67,7 @@ internal sealed record LibraryConditions
             Brokers = [1, 2, 3],
             ReplicationFactor = 3,
             MinInSync = 2,
+            SegmentBytes = Math.Max(drawn.SegmentBytes, SegmentBytesMin),
             PowerLossPercent = random.NextChance(50) ? 60 : 0,
             Configs = new Dictionary<string, string>(drawn.Configs)
             {

@@ -120,7 +120,7 @@ internal sealed partial class TransactionManager
                     throw new InvalidOperationException("No transaction is open.");
                 if (offsets.Length == 0)
                     return;
-                _hasBegun = true;
+                _hasBegun |= _isVersion2;
             }
 
             await JoinGroupAsync(group.GroupId, cancellation);
@@ -152,9 +152,13 @@ internal sealed partial class TransactionManager
                     GroupId = groupId,
                 },
                 answer => new ApiError((ErrorCode)answer.ErrorCode), Steady, cancellation);
+            lock (_lock)
+                _hasBegun = true;
         }
         catch (KafkaException e)
         {
+            if (e is KafkaTimeoutException)
+                OnJoinTimedOut();
             throw Note(ApiKey.AddOffsetsToTxn, e);
         }
     }
@@ -245,11 +249,14 @@ internal sealed partial class TransactionManager
                     CoordinatorType.Transaction, _id, _ => RequestOf(partitions, producer), ErrorOf,
                     Steady with { VersionMax = LastAddPartitionsOfClients }, CancellationToken.None);
                 lock (_lock)
+                {
                     _joined.UnionWith(partitions);
+                    _hasBegun = true;
+                }
             }
             catch (KafkaTimeoutException)
             {
-                // What waits for it asks again, until its own time is over.
+                OnJoinTimedOut(); // what waits for it asks again, until its own time is over
             }
             catch (KafkaException e)
             {
@@ -262,6 +269,16 @@ internal sealed partial class TransactionManager
 
             Wake();
         }
+    }
+
+    /// <summary>
+    /// The coordinator may have a transaction open of which this producer does not know: the next epoch, which the next transaction asks
+    /// for, ends it.
+    /// </summary>
+    private void OnJoinTimedOut()
+    {
+        lock (_lock)
+            _needsNextEpoch = true;
     }
 
     private AddPartitionsToTxnRequest RequestOf(TopicPartition[] partitions, ProducerIdAndEpoch producer) => new()
@@ -283,7 +300,9 @@ internal sealed partial class TransactionManager
         var errors = answer.ResultsByTopicV3AndBelow.SelectMany(topic => topic.ResultsByPartition)
             .Select(result => (ErrorCode)result.PartitionErrorCode).Where(error => error != ErrorCode.None).ToList();
         var others = errors.Where(error => error != ErrorCode.OperationNotAttempted).ToList();
-        return new ApiError(others.Find(error => !ErrorKinds.IsRetriable(error)) is var final && final != ErrorCode.None ? final
-            : others.FirstOrDefault());
+        if (others.Count == 0)
+            return new ApiError(errors.FirstOrDefault());
+        var final = others.Find(error => !ErrorKinds.IsRetriable(error));
+        return new ApiError(final != ErrorCode.None ? final : others[0]);
     }
 }

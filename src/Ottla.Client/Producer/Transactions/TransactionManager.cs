@@ -147,9 +147,11 @@ internal sealed partial class TransactionManager : IDisposable
         {
             if (_producer is null || _state is not (TransactionState.Open or TransactionState.Committing) || _abortable is not null)
                 return false;
-            _hasBegun = true;
             if (_isVersion2 || _joined.Contains(partition))
+            {
+                _hasBegun = true;
                 return true;
+            }
         }
 
         RequestJoin(partition);
