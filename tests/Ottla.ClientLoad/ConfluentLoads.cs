@@ -141,6 +141,8 @@ internal sealed class ConfluentConsumeLoad : ILoad
             AutoOffsetReset = AutoOffsetReset.Earliest,
             IsolationLevel = IsolationLevel.ReadUncommitted,
             CheckCrcs = true, // as the other client
+            QueuedMinMessages = 1_000_000, // by default it rests for a second with 100,000 records at hand
+            FetchQueueBackoffMs = 10,
         }).Build();
         _consumer.Subscribe(arguments.Topic);
     }
