@@ -69,6 +69,25 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
     }
 
     [ClientTheory("kafka-python")]
+    [InlineData("TRUSTEDKEYS", true)]
+    [InlineData("FOREIGNKEYS", false)]
+    public async Task The_keys_of_an_issuer_come_over_https_from_who_is_trusted(string listener, bool isTrusted)
+    {
+        if (!isTrusted)
+        {
+            await Until.TrueAsync("the log says that the keys cannot be read", TimeSpan.FromSeconds(60), () => Task.FromResult(
+                secure.Output.Contains($"Cannot read the keys for tokens from {secure.ForeignKeysUrl}", StringComparison.Ordinal)));
+        }
+
+        var token = $",\"token\":\"{secure.SignedToken("good")}\"";
+        var result = await RunPythonAsync(secure.Address(listener), "SASL_PLAINTEXT", "OAUTHBEARER", token);
+        if (isTrusted)
+            Assert.Equal("hello\n", Encoding.UTF8.GetString(result.OrFail().Output));
+        else
+            Assert.NotEqual(0, result.ExitCode);
+    }
+
+    [ClientTheory("kafka-python")]
     [InlineData("good", null)]
     [InlineData("expired", "it has expired")]
     [InlineData("forged", "its signature is wrong")]
@@ -208,12 +227,16 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
             ["SASL_SSL"] = BrokerProcess.FindFreePort(),
             ["SSL"] = BrokerProcess.FindFreePort(),
             ["TOKENS"] = BrokerProcess.FindFreePort(),
+            ["TRUSTEDKEYS"] = BrokerProcess.FindFreePort(),
+            ["FOREIGNKEYS"] = BrokerProcess.FindFreePort(),
             ["EXPIRED"] = BrokerProcess.FindFreePort(),
         };
 
         private RSAParameters _tokenKey;
 
         private BrokerProcess? _broker;
+        private KeyServer? _trustedKeys;
+        private KeyServer? _foreignKeys;
 
         public string CaFile => FileOf("ca");
 
@@ -223,6 +246,9 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
 
         /// <summary>The listener without TLS and logins.</summary>
         public string ClearAddress => string.Create(CultureInfo.InvariantCulture, $"localhost:{_broker!.Port}");
+
+        /// <summary>Where a server that the broker does not trust has the keys.</summary>
+        public string ForeignKeysUrl => _foreignKeys!.Url;
 
         public string FileOf(string name) => _certificates.FileOf(name);
 
@@ -261,16 +287,23 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
             _certificates.Issue("ca", "expired", "CN=alice", isExpired: true);
             _certificates.Issue("other-ca", "stranger", "CN=mallory");
             _certificates.Issue("ca", "expired-server", "CN=localhost", isExpired: true);
-            WriteKeySet();
+            var keys = WriteKeySet();
+            _trustedKeys = new KeyServer(FileOf("server"), keys);
+            _foreignKeys = new KeyServer(FileOf("stranger"), keys);
             var data = Directory.CreateTempSubdirectory("ottla-system-test-").FullName;
             await FormatAsync(data);
-            _broker = await BrokerProcess.StartAsync(Settings(), data);
+            _broker = await BrokerProcess.StartAsync(Settings(), data, new ProcessConditions(AuthoritiesFile: CaFile));
         }
 
         public async Task DisposeAsync()
         {
             if (_broker is not null)
                 await _broker.DisposeAsync();
+            foreach (var server in new[] { _trustedKeys, _foreignKeys })
+            {
+                if (server is not null)
+                    await server.DisposeAsync();
+            }
         }
 
         public void Dispose() => _certificates.Dispose();
@@ -289,14 +322,23 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
                     + own.Replace("127.0.0.1", "localhost", StringComparison.Ordinal),
                 ["listener.security.protocol.map"] =
                     "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,TOKENS:SASL_PLAINTEXT,"
+                    + "TRUSTEDKEYS:SASL_PLAINTEXT,FOREIGNKEYS:SASL_PLAINTEXT,"
                     + "EXPIRED:SASL_SSL,CONTROLLER:PLAINTEXT",
                 ["sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
                 ["listener.name.ssl.ssl.client.auth"] = "required",
-                ["listener.name.tokens.sasl.enabled.mechanisms"] = "OAUTHBEARER",
-                ["listener.name.tokens.sasl.oauthbearer.jwks.endpoint.url"] = $"file:{Path.Combine(_certificates.Path, "jwks.json")}",
-                ["listener.name.tokens.sasl.oauthbearer.expected.audience"] = "kafka",
-                ["listener.name.tokens.sasl.oauthbearer.expected.issuer"] = "https://issuer.test",
             };
+            foreach (var (listener, url) in new[]
+            {
+                ("tokens", $"file:{Path.Combine(_certificates.Path, "jwks.json")}"),
+                ("trustedkeys", _trustedKeys!.Url), ("foreignkeys", _foreignKeys!.Url),
+            })
+            {
+                settings[$"listener.name.{listener}.sasl.enabled.mechanisms"] = "OAUTHBEARER";
+                settings[$"listener.name.{listener}.sasl.oauthbearer.jwks.endpoint.url"] = url;
+                settings[$"listener.name.{listener}.sasl.oauthbearer.expected.audience"] = "kafka";
+                settings[$"listener.name.{listener}.sasl.oauthbearer.expected.issuer"] = "https://issuer.test";
+            }
+
             foreach (var listener in new[] { "sasl_plaintext", "sasl_ssl", "expired" })
             {
                 settings[$"listener.name.{listener}.plain.sasl.jaas.config"] = plain;
@@ -324,14 +366,14 @@ public sealed class LoginTests(LoginTests.SecureBroker secure) : IClassFixture<L
                 ["format", "--cluster-id", "MkU3OEVBNTcwNTJENDM2Qg", "--set", $"log.dirs={data}", .. credentials])).OrFail();
         }
 
-        private void WriteKeySet()
+        private string WriteKeySet()
         {
             using (var key = RSA.Create(2048))
                 _tokenKey = key.ExportParameters(includePrivateParameters: true);
-            File.WriteAllText(
-                Path.Combine(_certificates.Path, "jwks.json"),
-                $"{{\"keys\":[{{\"kty\":\"RSA\",\"kid\":\"k1\",\"n\":\"{Encode(_tokenKey.Modulus!)}\","
-                    + $"\"e\":\"{Encode(_tokenKey.Exponent!)}\"}}]}}");
+            var keys = $"{{\"keys\":[{{\"kty\":\"RSA\",\"kid\":\"k1\",\"n\":\"{Encode(_tokenKey.Modulus!)}\","
+                + $"\"e\":\"{Encode(_tokenKey.Exponent!)}\"}}]}}";
+            File.WriteAllText(Path.Combine(_certificates.Path, "jwks.json"), keys);
+            return keys;
         }
 
         private static string Encode(string text) => Encode(Encoding.ASCII.GetBytes(text));
