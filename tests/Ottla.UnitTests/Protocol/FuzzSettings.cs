@@ -18,6 +18,9 @@ internal static class FuzzSettings
     /// <summary>Random messages made of every version of every message.</summary>
     public static int MessagesPerVersion { get; } = 6 * Factor();
 
+    /// <summary>Connections that send mutated frames before their login: four each, unless the node closes them before.</summary>
+    public static int HostileConnections { get; } = 400 * Factor();
+
     private static int Factor() =>
         Environment.GetEnvironmentVariable(FactorVariable) is { Length: > 0 } text
         ? int.Parse(text, NumberStyles.None, CultureInfo.InvariantCulture) : 1;

@@ -10,6 +10,7 @@ using Ottla.Requests;
 using Ottla.Requests.Security;
 using Ottla.Storage.Files;
 using Ottla.UnitTests.Broker;
+using Ottla.UnitTests.Protocol;
 
 namespace Ottla.UnitTests.Security;
 
@@ -139,7 +140,6 @@ public sealed class SecureNodeTests : IDisposable
     [Fact]
     public async Task Garbage_before_the_login_harms_nobody()
     {
-        const int connections = 400;
         var random = new Prng(17);
         using var log = new WarningLoggers();
         await using var node = await TestNode.StartAsync(
@@ -152,8 +152,14 @@ public sealed class SecureNodeTests : IDisposable
             ("socket.listen.backlog.size", "1000"),
             ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-256"),
             ("listener.name.sasl_plaintext.plain.sasl.jaas.config", $"{Plain} required user_alice=\"secret\";"));
-        for (var i = 0; i < connections; i++)
+        for (var i = 0; i < FuzzSettings.HostileConnections; i++)
         {
+            if (i % 100 == 0)
+            {
+                await using var polite = await node.ConnectAsync(); // served after all before it, so that the backlog is empty
+                await polite.AssertAliveAsync();
+            }
+
             await using var hostile = await node.ConnectAsync();
             foreach (var frame in Frames(random.NextInt(2) == 0 ? "PLAIN" : "SCRAM-SHA-256"))
             {
