@@ -79,7 +79,7 @@ internal abstract class LibrarySession(World world, LibraryConditions conditions
         using (var over = new CancellationTokenSource())
         {
             var late = Task.Delay(bound + Grace, process.Clock, over.Token);
-            await Task.WhenAny(call, late);
+            await Task.WhenAny(InContextAsync(call), late);
             if (!call.IsCompleted)
             {
                 await process.Delay(Grace); // a process that stood still does both at once
@@ -92,4 +92,8 @@ internal abstract class LibrarySession(World world, LibraryConditions conditions
 
         await call;
     }
+
+    /// <summary>Ends with a call, in the process: a call may end on any thread, and what only combines tasks would go on there.</summary>
+    public static async Task InContextAsync(Task call) =>
+        await call.ConfigureAwait(ConfigureAwaitOptions.ContinueOnCapturedContext | ConfigureAwaitOptions.SuppressThrowing);
 }

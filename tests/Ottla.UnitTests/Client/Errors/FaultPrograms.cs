@@ -2,6 +2,7 @@ using System.Globalization;
 using Ottla.Client;
 using Ottla.Kernel;
 using Ottla.Protocol;
+using Ottla.Simulator.Library;
 
 namespace Ottla.UnitTests.Client.Errors;
 
@@ -138,7 +139,7 @@ internal static class FaultPrograms
 
     private static async Task EndsAsync(ClientRun run, Task call)
     {
-        await Task.WhenAny(call, run.Process.Delay(s_bound));
+        await Task.WhenAny(LibrarySession.InContextAsync(call), run.Process.Delay(s_bound));
         Assert.True(call.IsCompleted, "a call does not end");
         await call;
     }
