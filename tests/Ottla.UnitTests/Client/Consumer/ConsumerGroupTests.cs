@@ -107,6 +107,8 @@ public sealed class ConsumerGroupTests
         more.AddRange(step);
         Assert.Equal(["13", "23", "3", "33"], more.Select(record => record.Value!).Order(StringComparer.Ordinal));
 
+        // A record counts as processed when the next one is asked for.
+        Assert.Null(await bed.RunAsync(second.ConsumeOneAsync(TimeSpan.FromMilliseconds(20)).AsTask()));
         await bed.RunAsync(second.CloseAsync());
         Assert.Empty(await bed.PollUntilAsync(() => first.Assignment.Count == 4, first));
 
