@@ -30,7 +30,8 @@ public sealed class KeyServer : IAsyncDisposable
     }
 
     /// <summary>Where the document is.</summary>
-    public string Url => string.Create(CultureInfo.InvariantCulture, $"https://localhost:{((IPEndPoint)_listener.LocalEndpoint).Port}/keys");
+    public string Url =>
+        string.Create(CultureInfo.InvariantCulture, $"https://localhost:{((IPEndPoint)_listener.LocalEndpoint).Port}/keys");
 
     public async ValueTask DisposeAsync()
     {
@@ -69,7 +70,8 @@ public sealed class KeyServer : IAsyncDisposable
                 // The request's lines say nothing that matters here.
             }
 
-            var head = $"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {_document.Length}\r\nConnection: close\r\n\r\n";
+            var head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                + $"Content-Length: {_document.Length}\r\n\r\n";
             await stream.WriteAsync(Encoding.ASCII.GetBytes(head), _closing.Token);
             await stream.WriteAsync(_document, _closing.Token);
         }
