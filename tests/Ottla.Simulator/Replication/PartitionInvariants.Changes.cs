@@ -33,7 +33,8 @@ internal sealed partial class PartitionInvariants
     }
 
     /// <summary>
-    /// P10: who is in sync has fetched in its present registration: what the process before it had may be lost.
+    /// P10: who is in sync has fetched in its present registration, or in a newer one that no node has published yet: what the process
+    /// before it had may be lost.
     /// </summary>
     private void CheckEpochsOfInSync(PartitionView view, ReplicaView leader, LiveReplica live)
     {
@@ -43,7 +44,7 @@ internal sealed partial class PartitionInvariants
             {
                 var registered = view.Brokers.Broker(member)?.Epoch;
                 Demand(
-                    view, registered == epoch,
+                    view, registered <= epoch,
                     $"member {member} of the ISR to fetch from {leader.NodeId} in its broker epoch {registered}, not in {epoch}");
             }
         }
