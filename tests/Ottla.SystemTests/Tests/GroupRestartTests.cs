@@ -46,8 +46,8 @@ public sealed class GroupRestartTests(ITestOutputHelper output)
             await scene.AllCommittedAsync();
         }
 
-        // librdkafka 2.16 with KIP-848: about once in ten runs a member that is cut off while it asks for versions says nothing any more, and
-        // the other one takes over. What is demanded of both holds all the same: everything is read, and committed.
+        // librdkafka 2.16 with KIP-848: about once in ten runs a member that is cut off while it asks for versions says nothing any more.
+        // The other one takes over, and what is demanded of both holds all the same: everything is read, and committed.
         if (!client.EndsWith("2.16-kip848", StringComparison.Ordinal))
             await scene.SharedAmongAsync(first, second);
         await scene.ReadAsync(GroupScene.PartitionCount * scene.Produced, first, second);
