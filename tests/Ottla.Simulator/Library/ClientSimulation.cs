@@ -3,6 +3,7 @@ using Ottla.Client;
 using Ottla.Protocol;
 using Ottla.Simulator.Clusters;
 using Ottla.Simulator.Replication;
+using Ottla.Simulator.Workloads;
 using Ottla.Simulator.Worlds;
 
 namespace Ottla.Simulator.Library;
@@ -104,7 +105,7 @@ public sealed class ClientSimulation : ISimulation
             await transactions.EndAsync();
             foreach (var consumer in consumers)
                 await consumer;
-            LibraryTransactions.CheckPiped(await ReadToEndAsync(director, transactions.AllPartitions));
+            TransactionClients.CheckPiped(await ReadToEndAsync(director, transactions.AllPartitions));
         }
 
         private async Task CreateTopicsAsync(SimProcess director, params (string Name, int Partitions)[] topics)

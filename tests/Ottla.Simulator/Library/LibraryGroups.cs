@@ -3,7 +3,6 @@ using Ottla.Client;
 using Ottla.HistoryChecker.History;
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.Protocol.Messages;
 using Ottla.Simulator.Workloads;
 using Ottla.Simulator.Worlds;
 
@@ -46,25 +45,8 @@ internal sealed class LibraryGroups(LibrarySession session, string topic, int pa
 
     /// <summary>Waits until both groups have committed the end of every partition.</summary>
     /// <exception cref="SimulationException">They do not come to it.</exception>
-    public async Task DrainAsync(SimProcess director)
-    {
-        var client = session.NewClient(director, (ApiKey.OffsetFetch, 8, 9));
-        var deadline = director.Clock.GetUtcNow() + ClientSession.LongPatience;
-        foreach (var (group, _) in Groups)
-        {
-            foreach (var partition in ClientSession.PartitionsOf(topic, partitions))
-            {
-                while (await client.CommittedOffsetAsync(group, partition) is var committed
-                    && committed < await client.EndOffsetAsync(partition))
-                {
-                    if (director.Clock.GetUtcNow() > deadline)
-                        throw new SimulationException(
-                            string.Create(CultureInfo.InvariantCulture, $"the group {group} stays at {committed} of {partition}"));
-                    await director.Delay(TimeSpan.FromMilliseconds(100));
-                }
-            }
-        }
-    }
+    public Task DrainAsync(SimProcess director) =>
+        GroupProgress.DrainAsync(session, director, Groups.Select(group => group.Name), [.. ClientSession.PartitionsOf(topic, partitions)]);
 
     /// <summary>Waits for the end of all members, which the session has declared.</summary>
     public async Task EndAsync()
@@ -75,14 +57,7 @@ internal sealed class LibraryGroups(LibrarySession session, string topic, int pa
 
     /// <summary>Whether both groups have read all that there is.</summary>
     /// <exception cref="SimulationException">One has not.</exception>
-    public void CheckConsumed(IReadOnlyList<PolledRecord> records)
-    {
-        foreach (var (group, consumed) in _consumed)
-        {
-            if (records.FirstOrDefault(record => !consumed.Contains(record.Value)) is { Partition: not null } missed)
-                throw new SimulationException($"the group {group} has committed the end, and never read {missed}");
-        }
-    }
+    public void CheckConsumed(IReadOnlyList<PolledRecord> records) => GroupProgress.CheckConsumed(_consumed, records);
 
     /// <summary>A member's life: until it leaves, or all is over.</summary>
     private async Task ConsumeAsync(SimProcess process, string group, GroupProtocol protocol, string? instanceId)

@@ -17,9 +17,9 @@ internal sealed class LibraryTransactions(LibrarySession session)
 {
     private const string Topic = "t";
     private const int Partitions = 3;
-    private const string Input = "in";
-    private const string Output = "out";
-    private const int Pipes = 2;
+    private const string Input = TransactionClients.Input;
+    private const string Output = TransactionClients.Output;
+    private const int Pipes = TransactionClients.Pipes;
     private const string Group = "pipes";
     private const int StallMsMax = 20_000;
     private static readonly TimeSpan TransactionTimeout = TimeSpan.FromSeconds(8);
@@ -76,21 +76,6 @@ internal sealed class LibraryTransactions(LibrarySession session)
     {
         foreach (var client in _clients)
             await client;
-    }
-
-    /// <summary>What went into a pipe came out of it, in the same order; the checker sees whether anything came out twice.</summary>
-    public static void CheckPiped(List<PolledRecord> records)
-    {
-        for (var pipe = 0; pipe < Pipes; pipe++)
-        {
-            var (input, output) = (Values(new TopicPartition(Input, pipe)), Values(new TopicPartition(Output, pipe)));
-            if (!input.SequenceEqual(output))
-                throw new SimulationException(
-                    $"into pipe {pipe} went {string.Join(' ', input)}{Environment.NewLine}out of it came {string.Join(' ', output)}");
-        }
-
-        List<long> Values(TopicPartition partition) =>
-            [.. records.Where(record => record.Partition == partition.ToString()).Select(record => record.Value)];
     }
 
     private static string Name(string kind, int number) => string.Create(CultureInfo.InvariantCulture, $"{kind}.{number}");

@@ -49,25 +49,8 @@ internal sealed class GroupClients(ClientSession session, string topic, int part
 
     /// <summary>Waits until both groups have committed the end of every partition.</summary>
     /// <exception cref="SimulationException">They do not come to it.</exception>
-    public async Task DrainAsync(SimProcess director)
-    {
-        var client = session.NewClient(director, (ApiKey.OffsetFetch, 8, 9));
-        var deadline = director.Clock.GetUtcNow() + ClientSession.LongPatience;
-        foreach (var group in Groups)
-        {
-            foreach (var partition in ClientSession.PartitionsOf(topic, partitions))
-            {
-                while (await client.CommittedOffsetAsync(group, partition) is var committed
-                    && committed < await client.EndOffsetAsync(partition))
-                {
-                    if (director.Clock.GetUtcNow() > deadline)
-                        throw new SimulationException(
-                            string.Create(CultureInfo.InvariantCulture, $"the group {group} stays at {committed} of {partition}"));
-                    await director.Delay(TimeSpan.FromMilliseconds(100));
-                }
-            }
-        }
-    }
+    public Task DrainAsync(SimProcess director) =>
+        GroupProgress.DrainAsync(session, director, Groups, [.. ClientSession.PartitionsOf(topic, partitions)]);
 
     /// <summary>Waits for the end of all members, which the session has declared.</summary>
     public async Task EndAsync()
@@ -78,14 +61,7 @@ internal sealed class GroupClients(ClientSession session, string topic, int part
 
     /// <summary>Whether both groups have read all that there is.</summary>
     /// <exception cref="SimulationException">One has not.</exception>
-    public void CheckConsumed(IReadOnlyList<PolledRecord> records)
-    {
-        foreach (var (group, consumed) in _consumed)
-        {
-            if (records.FirstOrDefault(record => !consumed.Contains(record.Value)) is { Partition: not null } missed)
-                throw new SimulationException($"the group {group} has committed the end, and never read {missed}");
-        }
-    }
+    public void CheckConsumed(IReadOnlyList<PolledRecord> records) => GroupProgress.CheckConsumed(_consumed, records);
 
     /// <summary>A member's life, until it loses an answer, or leaves, or all is over.</summary>
     private async Task ConsumeAsync(SimProcess process, long number, string group)

@@ -21,9 +21,9 @@ internal sealed class TransactionClients(ClientSession session, TransactionCondi
 
     private const string Topic = "t";
     private const int Partitions = 3;
-    private const string Input = "in";
-    private const string Output = "out";
-    private const int Pipes = 2;
+    public const string Input = "in";
+    public const string Output = "out";
+    public const int Pipes = 2;
     private const string Group = "pipes";
     private const int RepeatedEndsPercent = 50;
     private const int RepeatedAfterMsMax = 2_000;
