@@ -172,10 +172,10 @@ internal sealed partial class ProducerSender
         Finish(batch, failure, mayBeRead: !wasRefused);
     }
 
+    /// <summary>Lets go of a batch whose records have failed already, now that its request has ended.</summary>
     private void GiveUp(ProducerBatch batch, bool wasRefused, bool mayBeRead)
     {
         batch.Queue.Sequences.Fail(batch, wasRefused);
-        _transactions?.OnRecordsFailed(batch.LastFailure!);
         Finish(batch, batch.LastFailure!, mayBeRead);
     }
 
@@ -196,9 +196,13 @@ internal sealed partial class ProducerSender
         for (var i = 0; i < unresolved.Count && IsExpired(unresolved[i].CreatedAt, now, ref due); i++)
         {
             var batch = unresolved[i];
+            if (batch.IsDone)
+                continue; // it was failed in an earlier round, and its request has not ended yet
             if (batch.IsInFlight)
             {
-                batch.Complete(-1, -1, _ => TimedOut(batch));
+                var failure = TimedOut(batch);
+                _transactions?.OnRecordsFailed(failure); // first: who waits for the outcome must not commit
+                batch.Complete(-1, -1, _ => failure);
                 continue;
             }
 
