@@ -13,7 +13,11 @@ try
         { Client: "confluent", Load: not ("consume-batches" or "consume-raw") } => new ConfluentProduceLoad(arguments),
         _ => throw new FormatException($"There is no load {arguments.Load} of {arguments.Client}."),
     };
-    await load.RunAsync(arguments.WarmUpRecords);
+    var warmUpSeconds = arguments.IsRead ? 0 : LoadArguments.WarmUpSecondsMin; // what is read was written before
+    var warmUp = Stopwatch.StartNew();
+    do
+        await load.RunAsync(arguments.WarmUpRecords);
+    while (warmUp.Elapsed.TotalSeconds < warmUpSeconds);
     var process = Process.GetCurrentProcess();
     var cpuBefore = process.TotalProcessorTime;
     var allocatedBefore = GC.GetTotalAllocatedBytes(precise: true);
@@ -26,7 +30,7 @@ try
         CultureInfo.InvariantCulture,
         $"seconds={elapsed.TotalSeconds:0.000000} cpu={(process.TotalProcessorTime - cpuBefore).TotalSeconds:0.000} "
             + $"allocated={GC.GetTotalAllocatedBytes(precise: true) - allocatedBefore} "
-            + $"collections={GC.CollectionCount(0) - collectionsBefore} resident={process.WorkingSet64}"));
+            + $"collections={GC.CollectionCount(0) - collectionsBefore} peak={process.PeakWorkingSet64}"));
     return 0;
 }
 catch (FormatException e)

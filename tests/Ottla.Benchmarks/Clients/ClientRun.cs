@@ -8,8 +8,8 @@ namespace Ottla.Benchmarks.Clients;
 /// <param name="CpuSeconds">Processor time of the process.</param>
 /// <param name="AllocatedBytes">Bytes that its runtime allocated; what native code allocates is not in it.</param>
 /// <param name="Collections">Garbage collections.</param>
-/// <param name="ResidentBytes">Resident memory at the end.</param>
-internal sealed record ClientRun(double Seconds, double CpuSeconds, long AllocatedBytes, int Collections, long ResidentBytes)
+/// <param name="PeakBytes">The most resident memory.</param>
+internal sealed record ClientRun(double Seconds, double CpuSeconds, long AllocatedBytes, int Collections, long PeakBytes)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
 
@@ -43,6 +43,6 @@ internal sealed record ClientRun(double Seconds, double CpuSeconds, long Allocat
             .Where(part => part.Length == 2)
             .ToDictionary(part => part[0], part => double.Parse(part[1], CultureInfo.InvariantCulture));
         return new ClientRun(
-            values["seconds"], values["cpu"], (long)values["allocated"], (int)values["collections"], (long)values["resident"]);
+            values["seconds"], values["cpu"], (long)values["allocated"], (int)values["collections"], (long)values["peak"]);
     }
 }
