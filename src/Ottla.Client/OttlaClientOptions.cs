@@ -85,6 +85,11 @@ public sealed record OttlaClientOptions
     /// </summary>
     public long MemoryLimitBytes { get; init; } = 64 * 1024 * 1024;
 
+    /// <summary>
+    /// Whether producers and consumers push their metrics to the cluster, if that wants them (<c>enable.metrics.push</c>, KIP-714).
+    /// </summary>
+    public bool EnableMetricsPush { get; init; } = true;
+
     /// <summary>Where the client logs; null for nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 

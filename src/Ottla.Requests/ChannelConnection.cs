@@ -15,6 +15,8 @@ namespace Ottla.Requests;
 /// </remarks>
 internal sealed class ChannelConnection : IAsyncDisposable
 {
+    private const int PrefixBytes = sizeof(int);
+
     private readonly Lock _lock = new();
     private readonly ITransportConnection _transport;
     private readonly BufferPool _buffers;
@@ -22,12 +24,17 @@ internal sealed class ChannelConnection : IAsyncDisposable
     private readonly FrameSender _sender;
     private readonly FrameBuffer _frame;
     private readonly RequestChannelOptions _options;
+    private readonly NodeAddress _address;
+    private readonly TimeProvider _time;
     private readonly Dictionary<int, PendingRequest> _inFlight = [];
     private int _lastCorrelationId = -1;
     private string? _brokenBecause;
 
-    public ChannelConnection(SecuredConnection secured, BufferPool buffers, RequestChannelOptions options, TimeProvider time)
+    public ChannelConnection(
+        SecuredConnection secured, NodeAddress address, BufferPool buffers, RequestChannelOptions options, TimeProvider time)
     {
+        _address = address;
+        _time = time;
         var transport = secured.Connection;
         _transport = transport;
         RenewAt = secured.RenewAt(time);
@@ -94,6 +101,12 @@ internal sealed class ChannelConnection : IAsyncDisposable
             lock (_lock)
                 _inFlight.Remove(correlationId);
             throw;
+        }
+
+        if (_options.Observer is { } observer)
+        {
+            request.SentAt = _time.GetTimestamp();
+            observer.OnSent(_address, PrefixBytes + _frame.TotalLength);
         }
 
         await _sender.SendAsync(_frame, cancellation);
@@ -215,6 +228,7 @@ internal sealed class ChannelConnection : IAsyncDisposable
                 throw new MalformedMessageException($"It answers request {correlationId}, which was not asked.");
         }
 
+        _options.Observer?.OnAnswered(_address, PrefixBytes + frame.Length, _time.GetElapsedTime(request.SentAt));
         if (request.WantsFrame)
             frame = request.KeepFrame(DetachFrame(frame))[..frame.Length];
         request.Complete(frame, reader.Position); // when it throws, the request is still in flight and fails with the connection

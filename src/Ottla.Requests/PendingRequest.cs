@@ -25,6 +25,9 @@ internal abstract class PendingRequest(ApiKey key, short versionMax, long starte
     /// <summary>The bytes that its connection had received when it was sent, or when its time began anew.</summary>
     public long ReceivedBefore { get; set; }
 
+    /// <summary>When it was sent, as a timestamp of the clock.</summary>
+    public long SentAt { get; set; }
+
     /// <summary>The version it is sent in.</summary>
     public short Version { get; set; }
 

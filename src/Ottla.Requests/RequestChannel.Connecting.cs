@@ -28,6 +28,7 @@ public sealed partial class RequestChannel
                     continue;
                 await using (connection)
                     OnEnded(connection, await connection.ReceiveAsync(Advance));
+                _options.Observer?.OnDisconnected(Address);
             }
         }
         finally
@@ -80,7 +81,7 @@ public sealed partial class RequestChannel
         {
             var secured = await ConnectionSetup.ConnectAsync(_transport, Address, _options, setup.Token);
             transport = secured.Connection;
-            connection = new ChannelConnection(secured, _buffers, _options, _time);
+            connection = new ChannelConnection(secured, Address, _buffers, _options, _time);
             if (_options.Versions.Negotiates)
                 connection.Versions = await NegotiateAsync(connection, setup.Token);
             if (TryUse(connection))
@@ -112,6 +113,7 @@ public sealed partial class RequestChannel
         }
 
         LogConnected(_logger, Address);
+        _options.Observer?.OnConnected(Address);
         Advance();
         return true;
     }

@@ -63,4 +63,7 @@ public sealed record RequestChannelOptions
 
     /// <summary>TLS and login of new connections; null sends in clear text.</summary>
     public IConnectionSecurity? Security { get; init; }
+
+    /// <summary>Who learns what goes over the connections; null for nobody.</summary>
+    public IChannelObserver? Observer { get; init; }
 }

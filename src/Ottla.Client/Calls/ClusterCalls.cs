@@ -99,6 +99,9 @@ internal sealed class ClusterCalls
     /// <summary>The node that has least to do, for a request that any node can answer.</summary>
     public NodeAddress AnyNodeAddress() => AnyNode(CallOptions.Default).Address;
 
+    /// <summary>The channel to the node that has least to do; it connects when something is sent.</summary>
+    public RequestChannel AnyNode() => AnyNode(CallOptions.Default);
+
     private ConnectionGroup ConnectionsOf(CallOptions options) => options.Connections ?? _connections.Shared;
 
     private RequestChannel AnyNode(CallOptions options)

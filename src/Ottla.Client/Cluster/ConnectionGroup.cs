@@ -61,6 +61,31 @@ internal sealed class ConnectionGroup : IAsyncDisposable
         return best!;
     }
 
+    /// <summary>A connected node for which something is true; null when there is none. Nothing is connected for it.</summary>
+    public RequestChannel? FindConnected(Func<RequestChannel, bool> isWanted)
+    {
+        lock (_lock)
+        {
+            foreach (var channel in _channels.Values)
+            {
+                if (channel.IsConnected && isWanted(channel))
+                    return channel;
+            }
+
+            return null;
+        }
+    }
+
+    /// <summary>The requests of all connections that have no answer yet.</summary>
+    public int PendingCount
+    {
+        get
+        {
+            lock (_lock)
+                return _channels.Values.Sum(static channel => channel.PendingCount);
+        }
+    }
+
     /// <summary>Closes what was not used for a time, and drops what leads to nodes that are no more.</summary>
     /// <param name="idle">The time.</param>
     /// <param name="isCurrent">Whether a node is still where the channel leads; null when that is not known.</param>

@@ -1,5 +1,4 @@
 using Ottla.Client.Consumers;
-using Ottla.Client.Consumers.Fetching;
 using Ottla.Client.Consumers.Processing;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -17,8 +16,8 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
 
     private bool _hashesKeys;
 
-    /// <summary>Where a batch is gathered before its size is known.</summary>
-    private readonly List<ConsumeResult<TKey, TValue>> _batch = [];
+    /// <summary>Where a batch is gathered before its size is known. Of whoever asks for one, and empty in between.</summary>
+    private TakenRecord[] _batch = [];
 
     /// <summary>Opens a consumer, which connects on first use.</summary>
     /// <param name="client">The client; it closes the consumer when it is closed.</param>
@@ -261,38 +260,33 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
     private bool TryTakeBatch(out ConsumeBatch<TKey, TValue> batch)
     {
         batch = null!;
-        if (!_engine.TryTake(out var taken))
+        var count = _engine.TakeMany(ref _batch, _options.MaxBatchRecords);
+        if (count == 0)
             return false;
-        var records = _batch;
-        records.Clear();
-        records.Add(ToResult(taken));
-        var partition = taken.Partition;
-        while (records.Count < _options.MaxBatchRecords && TryTakeMore(partition, records))
+        var partition = _batch[0].Partition.Partition;
+        var records = new ConsumeResult<TKey, TValue>[count];
+        var done = 0;
+        try
         {
+            for (; done < count; done++)
+                records[done] = ToResult(_batch[done], done);
+        }
+        catch (UnreadableRecordException) when (done > 0)
+        {
+            Array.Resize(ref records, done); // it is met again as the first of the next batch
+        }
+        finally
+        {
+            _batch.AsSpan(0, count).Clear(); // or memory of the answer would be kept
         }
 
-        batch = new ConsumeBatch<TKey, TValue>(partition.Partition, records.ToArray());
-        records.Clear();
+        batch = new ConsumeBatch<TKey, TValue>(partition, records);
         return true;
     }
 
-    /// <summary>A record that cannot be read ends the batch before it; it is met again as the first of the next.</summary>
-    private bool TryTakeMore(ConsumedPartition partition, List<ConsumeResult<TKey, TValue>> records)
-    {
-        try
-        {
-            if (!_engine.TryTake(out var taken, partition))
-                return false;
-            records.Add(ToResult(taken));
-            return true;
-        }
-        catch (UnreadableRecordException)
-        {
-            return false;
-        }
-    }
-
-    private ConsumeResult<TKey, TValue> ToResult(in TakenRecord taken)
+    /// <param name="taken">The record.</param>
+    /// <param name="place">Its place in the batch, if it is one of a batch.</param>
+    private ConsumeResult<TKey, TValue> ToResult(in TakenRecord taken, int place = 0)
     {
         var partition = taken.Partition.Partition;
         try
@@ -311,7 +305,7 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
         }
         catch (Exception e)
         {
-            _engine.PutBack(taken);
+            _engine.PutBack(taken, place == 0 ? null : new CommitOffset(_batch[place - 1].Offset + 1, _batch[place - 1].LeaderEpoch));
             throw new UnreadableRecordException(
                 ErrorCode.InvalidRecord, partition, taken.Offset,
                 $"The record at offset {taken.Offset} of {partition} cannot be deserialized: {e.Message}", e);

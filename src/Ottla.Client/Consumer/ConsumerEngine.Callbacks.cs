@@ -82,6 +82,8 @@ internal sealed partial class ConsumerEngine
         }
 
         _client.Metadata.Changed -= OnMetadataChanged;
+        if (_reporter is not null)
+            await _reporter.DisposeAsync();
         _closing.Cancel();
         await _fetchConnections.DisposeAsync();
         await _groupConnections.DisposeAsync();
@@ -176,6 +178,7 @@ internal sealed partial class ConsumerEngine
         IMembershipMachine? membership;
         IRebalanceListener? listener;
         IAssignmentGuard? guard;
+        _metrics?.OnCallback(Instant.Now(_time), action);
         lock (_lock)
         {
             membership = _membership;
@@ -213,9 +216,15 @@ internal sealed partial class ConsumerEngine
             lock (_lock)
             {
                 if (action is MembershipAction.Assign assigned)
+                {
                     EndCallback(assigned.All);
+                    _metrics?.OnAssigned(Instant.Now(_time));
+                }
                 else
+                {
                     Remove(action is MembershipAction.Revoke revoke ? revoke.Partitions : ((MembershipAction.Lose)action).Partitions);
+                }
+
                 WantTopics();
                 _callback = null;
                 _isCalledBack = false;
@@ -255,6 +264,7 @@ internal sealed partial class ConsumerEngine
         {
             if (!_partitions.Remove(partition, out var removed))
                 continue;
+            TellTaken(removed);
             removed.Remove();
             if (_current == removed)
                 _current = null;

@@ -61,9 +61,11 @@ internal sealed partial class ConsumerEngine
         };
         try
         {
+            var beganAt = _time.GetTimestamp();
             await _client.Calls.ToCoordinatorAsync<OffsetCommitRequest, OffsetCommitResponse>(
                 CoordinatorType.Group, group, _ => NewCommit(sentAs = MemberOrThrow(group), offsets, byId), FirstError, options,
                 cancellation);
+            _metrics?.OnCommitted(_time.GetElapsedTime(beganAt));
         }
         catch (KafkaException e) when (e is not KafkaTimeoutException)
         {

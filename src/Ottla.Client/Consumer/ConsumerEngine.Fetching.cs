@@ -15,6 +15,11 @@ internal sealed partial class ConsumerEngine
     /// <summary>The most answers of a partition that wait for the application.</summary>
     private const int BufferedAnswersMax = 8;
 
+    /// <summary>
+    /// How many answers of full size are asked for ahead of the application: so many that it still has some when a node answers late.
+    /// </summary>
+    private const int FullAnswersAhead = 4;
+
     private const short LastVersionWithNames = 12;
 
     // Guarded by _lock, but for a session: that belongs to the fetch that is under way.
@@ -49,7 +54,8 @@ internal sealed partial class ConsumerEngine
         {
             buffered += partition.BufferedBytes;
             if (partition is not { Need: PositionNeed.Nothing, IsPaused: false, IsFetched: false }
-                || partition.BufferedBytes >= _options.MaxPartitionFetchBytes || partition.BufferedCount >= BufferedAnswersMax)
+                || partition.BufferedBytes >= (FullAnswersAhead - 1L) * _options.MaxPartitionFetchBytes
+                || partition.BufferedCount >= BufferedAnswersMax)
                 continue;
             if (partition.RetryAt > now)
             {
@@ -128,6 +134,7 @@ internal sealed partial class ConsumerEngine
                 version => NewFetch(node, asked, version > LastVersionWithNames),
                 _client.Options.RequestTimeout + _options.FetchMaxWait, hasIds ? short.MaxValue : LastVersionWithNames, _closed);
             frame = new FetchedFrame(memory, isPooled: !_keepsBytes);
+            MeasureFetch(_time.GetElapsedTime(startedAt), answer);
         }
         catch (RequestFailedException e)
         {

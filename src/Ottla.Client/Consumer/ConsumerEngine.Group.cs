@@ -176,7 +176,7 @@ internal sealed partial class ConsumerEngine
         if (_hasTaken && !_isWaiting)
         {
             _hasTaken = false;
-            membership.OnPollEnded(now.AddMilliseconds(-(long)_time.GetElapsedTime(_takenAt).TotalMilliseconds));
+            membership.OnPollEnded(now); // it was a little earlier, after the last look: heartbeats see to it that these come often
         }
 
         _actions.Clear();
@@ -272,7 +272,10 @@ internal sealed partial class ConsumerEngine
         {
             var node = await _client.Calls.Coordinators.FindAsync(
                 CoordinatorType.Group, _options.GroupId!, new CallOptions { HasConstantBackoff = true }, _closed);
+            _metrics?.OnMemberRequest(Instant.Now(_time), send.Request);
+            var sentAt = _time.GetTimestamp();
             answer = await ExchangeAsync(_groupConnections.To(node), send);
+            _metrics?.OnMemberAnswer(send.Request, _time.GetElapsedTime(sentAt));
         }
         catch (RequestFailedException e)
         {

@@ -30,7 +30,8 @@ internal sealed partial class ConsumerEngine
     private ConsumedPartition? _taken;
     private FetchedFrame? _takenFrame;
     private CommitOffset _takenNext;
-    private long _takenAt;
+
+    /// <summary>Whether something was taken since the loop has looked: the clock is not read for each record.</summary>
     private bool _hasTaken;
     private bool _isWaiting;
 
@@ -40,20 +41,55 @@ internal sealed partial class ConsumerEngine
 
     /// <summary>Takes the next record if one is at hand, and nothing is more urgent. What was taken before counts as processed.</summary>
     /// <param name="record">The record.</param>
-    /// <param name="only">The partition to take from; null for any.</param>
     /// <exception cref="UnreadableRecordException">The record cannot be read.</exception>
     /// <exception cref="ObjectDisposedException">The consumer is closed.</exception>
-    public bool TryTake(out TakenRecord record, ConsumedPartition? only = null)
+    public bool TryTake(out TakenRecord record)
     {
         lock (_lock)
         {
-            ThrowIfClosed();
+            if (MayTake())
+                return TryTakeNext(out record);
             record = default;
-            if (only is null)
-                StoreTaken();
-            if (_failure is not null || _callback is not null || _membership is { WaitsForPoll: true })
-                return false;
-            return only is null ? TryTakeNext(out record) : _current == only && TryTakeFrom(only, out record);
+            return false;
+        }
+    }
+
+    /// <summary>As <see cref="TryTake"/>, with what is at hand of the same partition and the same answer.</summary>
+    /// <param name="records">Receives the records; it grows.</param>
+    /// <param name="max">The most records.</param>
+    /// <returns>How many there are. A record that cannot be read ends them, and is met again as the first of the next ones.</returns>
+    /// <exception cref="UnreadableRecordException">The first one cannot be read.</exception>
+    /// <exception cref="ObjectDisposedException">The consumer is closed.</exception>
+    public int TakeMany(ref TakenRecord[] records, int max)
+    {
+        const int firstSize = 64;
+        lock (_lock)
+        {
+            if (!MayTake())
+                return 0;
+            if (records.Length == 0)
+                records = new TakenRecord[Math.Min(firstSize, max)];
+            if (!TryTakeNext(out records[0]))
+                return 0;
+            var partition = records[0].Partition;
+            var count = 1;
+            try
+            {
+                while (count < max)
+                {
+                    if (count == records.Length)
+                        Array.Resize(ref records, (int)Math.Min(max, 2L * count));
+                    if (!TryTakeFrom(partition, out records[count]))
+                        break;
+                    count++;
+                }
+            }
+            catch (UnreadableRecordException)
+            {
+                // Those before it come first.
+            }
+
+            return count;
         }
     }
 
@@ -68,9 +104,7 @@ internal sealed partial class ConsumerEngine
         batch = null!;
         lock (_lock)
         {
-            ThrowIfClosed();
-            StoreTaken();
-            if (_failure is not null || _callback is not null || _membership is { WaitsForPoll: true })
+            if (!MayTake())
                 return false;
             while (TryChoose())
             {
@@ -131,16 +165,31 @@ internal sealed partial class ConsumerEngine
     }
 
     /// <summary>The record cannot be deserialized: the position goes back to it.</summary>
-    public void PutBack(in TakenRecord record)
+    /// <param name="record">The record.</param>
+    /// <param name="before">The offset behind the record that was taken before it and is handed out; null for none.</param>
+    public void PutBack(in TakenRecord record, CommitOffset? before = null)
     {
         lock (_lock)
         {
             if (!record.Partition.IsGone)
                 record.Partition.Seek(record.Offset, -1);
-            if (_taken == record.Partition)
+            if (_taken == record.Partition && before is { } next)
+                _takenNext = next;
+            else if (_taken == record.Partition)
                 _taken = null;
             Wake();
         }
+    }
+
+    /// <summary>
+    /// Counts what was taken before as processed, and says whether something more may be taken: nothing is more urgent. Called under the
+    /// lock.
+    /// </summary>
+    private bool MayTake()
+    {
+        ThrowIfClosed();
+        StoreTaken();
+        return _failure is null && _callback is null && _membership is not { WaitsForPoll: true };
     }
 
     private static TaskCompletionSource NewWaiter() => new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -161,6 +210,9 @@ internal sealed partial class ConsumerEngine
             _takenFrame = null;
             _membership?.OnPollBegun(Instant.Now(_time));
         }
+
+        _metrics?.OnPollBegun();
+        _reporter?.EnsureStarted();
     }
 
     private void EndPoll()
@@ -172,6 +224,8 @@ internal sealed partial class ConsumerEngine
             _membership?.OnPollEnded(Instant.Now(_time));
             _signal.Set(); // the time in which the application has to come back begins
         }
+
+        _metrics?.OnPollEnded();
     }
 
     private void ThrowFailure()
@@ -249,6 +303,7 @@ internal sealed partial class ConsumerEngine
     {
         var current = _current!;
         _current = null;
+        TellTaken(current);
         EnqueueReady(current);
     }
 
@@ -278,7 +333,7 @@ internal sealed partial class ConsumerEngine
         record = new TakenRecord(
             partition, read.Offset, source.CurrentEpoch, read.Timestamp, source.TimestampType, read.Key, read.HasKey, read.Value,
             read.HasValue, HeadersOf(read));
-        NoteTaken(partition, source, new CommitOffset(read.Offset + 1, source.CurrentEpoch));
+        NoteTaken(partition, source, new CommitOffset(read.Offset + 1, source.CurrentEpoch), read.Key.Length + read.Value.Length);
         return true;
     }
 
@@ -294,7 +349,7 @@ internal sealed partial class ConsumerEngine
             }
 
             batch = new RawBatch(partition.Partition, bytes, firstOffset, _rawCursor);
-            NoteTaken(partition, source, batch.Next.Offset, Math.Max(1, new RecordBatchView(bytes.Span).RecordCount));
+            NoteTaken(partition, source, batch.Next.Offset, bytes.Length, Math.Max(1, new RecordBatchView(bytes.Span).RecordCount));
             return true;
         }
         catch (CorruptRecordException e)
@@ -303,11 +358,12 @@ internal sealed partial class ConsumerEngine
         }
     }
 
-    private void NoteTaken(ConsumedPartition partition, FetchedRecords source, CommitOffset next, int records = 1)
+    private void NoteTaken(ConsumedPartition partition, FetchedRecords source, CommitOffset next, int bytes, int records = 1)
     {
+        partition.TakenRecords += records;
+        partition.TakenBytes += bytes;
         _taken = partition;
         _takenNext = next;
-        _takenAt = _time.GetTimestamp();
         _hasTaken = true;
         if (ClientTelemetry.CountsConsumed)
             ClientTelemetry.CountConsumed(partition.Partition, _options.GroupId, records);

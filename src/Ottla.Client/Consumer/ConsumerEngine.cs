@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Client.Cluster;
 using Ottla.Client.Consumers.Fetching;
+using Ottla.Client.Push;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Protocol;
@@ -29,6 +30,8 @@ internal sealed partial class ConsumerEngine : IAsyncDisposable
     private readonly CancellationToken _closed;
     private readonly int _retryBackoffMs;
     private readonly bool _keepsBytes;
+    private readonly ConsumerMetrics? _metrics;
+    private readonly TelemetryReporter? _reporter;
 
     // Guarded by _lock.
     private readonly Dictionary<TopicPartition, ConsumedPartition> _partitions = [];
@@ -56,13 +59,20 @@ internal sealed partial class ConsumerEngine : IAsyncDisposable
         _signal = new LoopSignal(_time);
         _closed = _closing.Token;
         _interest = client.Metadata.OpenInterest();
+        if (TelemetryReporter.IsOn(client))
+        {
+            _metrics = new ConsumerMetrics(_time, options.GroupId is not null) { Collecting = MeasureNow };
+            _reporter = new TelemetryReporter(client, _metrics, Labels);
+        }
+
         // A node answers the requests of one connection in their order, and holds fetches and joins back.
         _fetchConnections = client.Connections.OpenGroup(channel => channel with
         {
             AnswerBytesMax = (int)Math.Min(int.MaxValue, Math.Max(channel.AnswerBytesMax, 2L * options.FetchMaxBytes)),
             ExpectedAnswerBytes = Math.Min(options.FetchMaxBytes, BufferPool.PooledBytesMax),
+            Observer = _metrics,
         });
-        _groupConnections = client.Connections.OpenGroup();
+        _groupConnections = client.Connections.OpenGroup(channel => channel with { Observer = _metrics });
         _client.Metadata.Changed += OnMetadataChanged;
     }
 

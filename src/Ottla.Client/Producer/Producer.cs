@@ -110,8 +110,10 @@ public sealed class Producer<TKey, TValue> : IProducer<TKey, TValue>
     {
         var transactions = _core.Transactions
             ?? throw new InvalidOperationException($"Transactions need {nameof(ProducerOptions.TransactionalId)}.");
+        var beganAt = _core.Timestamp;
         await transactions.BeginAsync(cancellation);
-        return new ProducerTransaction(transactions);
+        _core.Metrics?.BeginTime.Add(_core.NsSince(beganAt));
+        return new ProducerTransaction(transactions, _core);
     }
 
     /// <inheritdoc/>

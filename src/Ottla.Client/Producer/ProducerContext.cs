@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Ottla.Client.Push;
 using Ottla.Network.Buffers;
 
 namespace Ottla.Client.Producing;
@@ -10,5 +11,7 @@ namespace Ottla.Client.Producing;
 /// <param name="Time">The clock.</param>
 /// <param name="Logger">The log.</param>
 /// <param name="Rack">The rack whose leaders are preferred; null for none.</param>
+/// <param name="Metrics">What is measured for the cluster; null when nothing is pushed.</param>
 internal sealed record ProducerContext(
-    ProducerOptions Options, MemoryLimit Memory, BufferPool Buffers, TimeProvider Time, ILogger Logger, string? Rack = null);
+    ProducerOptions Options, MemoryLimit Memory, BufferPool Buffers, TimeProvider Time, ILogger Logger, string? Rack = null,
+    ProducerMetrics? Metrics = null);

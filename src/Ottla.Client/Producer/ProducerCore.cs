@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Ottla.Client.Calls;
 using Ottla.Client.Cluster;
+using Ottla.Client.Push;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Batches;
@@ -17,6 +18,8 @@ internal sealed partial class ProducerCore : IAsyncDisposable
     private readonly ProducerSender _sender;
     private readonly ConnectionGroup _connections;
     private readonly MetadataInterest _interest;
+    private readonly ProducerMetrics? _metrics;
+    private readonly TelemetryReporter? _reporter;
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _lock = new();
 
@@ -32,15 +35,24 @@ internal sealed partial class ProducerCore : IAsyncDisposable
     {
         _client = client;
         _options = options;
+        if (TelemetryReporter.IsOn(client))
+        {
+            _metrics = new ProducerMetrics(client, () => _connections!.PendingCount);
+            _reporter = new TelemetryReporter(client, _metrics, Labels);
+        }
+
         _context = new ProducerContext(
             options, client.Memory, client.Connections.Buffers, client.Options.TimeProvider, client.LoggerFor<ProducerSender>(),
-            options.RackAwarePartitioning ? client.Options.ClientRack : null);
+            options.RackAwarePartitioning ? client.Options.ClientRack : null, _metrics);
         var signal = new SenderSignal(client.Options.TimeProvider);
         _accumulator = new RecordAccumulator(_context, client.NewRandom, signal.Set);
-        _connections = client.Connections.OpenGroup(channel => channel with { InFlightMax = options.InFlightMax });
+        _connections = client.Connections.OpenGroup(channel => channel with { InFlightMax = options.InFlightMax, Observer = _metrics });
         _interest = client.Metadata.OpenInterest();
         Transactions = options.TransactionalId is null ? null : new TransactionManager(client, options);
-        _sender = new ProducerSender(client, _context, _accumulator, _connections, signal, Transactions);
+        _sender = new ProducerSender(client, _context, _accumulator, _connections, signal, Transactions)
+        {
+            OnStarted = _reporter is null ? null : _reporter.EnsureStarted,
+        };
         if (Transactions is null)
             return;
         Transactions.FlushAsync = FlushOpenAsync;
@@ -50,6 +62,9 @@ internal sealed partial class ProducerCore : IAsyncDisposable
 
     /// <summary>The transactions; null without a transactional id.</summary>
     public TransactionManager? Transactions { get; }
+
+    /// <summary>What is measured for the cluster; null when nothing is pushed.</summary>
+    public ProducerMetrics? Metrics => _metrics;
 
     /// <summary>The time, in milliseconds since the epoch.</summary>
     public long NowMs => _context.Time.GetUtcNow().ToUnixTimeMilliseconds();
@@ -188,7 +203,19 @@ internal sealed partial class ProducerCore : IAsyncDisposable
     public async Task FlushAsync(CancellationToken cancellation)
     {
         ObjectDisposedException.ThrowIf(_isClosed != 0, typeof(Producer<,>));
+        var beganAt = Timestamp;
         await FlushOpenAsync(cancellation);
+        _metrics?.FlushTime.Add(NsSince(beganAt));
+    }
+
+    /// <summary>A timestamp of the clock, for <see cref="NsSince"/>.</summary>
+    public long Timestamp => _context.Time.GetTimestamp();
+
+    /// <summary>The ns since a timestamp of the clock.</summary>
+    public long NsSince(long timestamp)
+    {
+        const int nsPerTick = 100;
+        return _context.Time.GetElapsedTime(timestamp).Ticks * nsPerTick;
     }
 
     /// <summary>Sends what it can within <see cref="ProducerOptions.CloseTimeout"/>, and closes.</summary>
@@ -210,6 +237,8 @@ internal sealed partial class ProducerCore : IAsyncDisposable
         }
 
         await _sender.StopAsync(new KafkaException(ErrorCode.NetworkException, "The producer was closed before the record was written"));
+        if (_reporter is not null)
+            await _reporter.DisposeAsync();
         _interest.Dispose();
         await _connections.DisposeAsync();
         Transactions?.Dispose();
@@ -233,6 +262,14 @@ internal sealed partial class ProducerCore : IAsyncDisposable
         {
             _sender.EndFlush();
         }
+    }
+
+    private IEnumerable<MetricLabel> Labels()
+    {
+        if (_options.TransactionalId is { } id)
+            yield return new MetricLabel("transactional_id", id);
+        if (_client.Options.ClientRack is { } rack)
+            yield return new MetricLabel("client_rack", rack);
     }
 
     private string? ReasonOf(string topic) =>

@@ -41,6 +41,7 @@ internal static partial class KnownProperties
         ("metadata.recovery.rebootstrap.trigger.ms", (t, v) => t.Client = t.Client with { RebootstrapTrigger = v.Milliseconds }),
         ("connections.max.idle.ms", (t, v) => t.Client = t.Client with { ConnectionsMaxIdle = v.Milliseconds }),
         ("allow.auto.create.topics", (t, v) => t.Client = t.Client with { AllowAutoCreateTopics = v.Bool }),
+        ("enable.metrics.push", (t, v) => t.Client = t.Client with { EnableMetricsPush = v.Bool }),
         ("buffer.memory", (t, v) => t.Client = t.Client with { MemoryLimitBytes = v.Long }),
         ("queue.buffering.max.kbytes", (t, v) => t.Client = t.Client with { MemoryLimitBytes = v.Long * 1024 }),
         ("queue.buffering.max.messages", (t, v) => t.Ignore(v.Name, "memory is bounded by bytes (MemoryLimitBytes), not by records")),

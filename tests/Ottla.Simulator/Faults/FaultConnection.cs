@@ -110,6 +110,13 @@ internal sealed class FaultConnection : ITransportConnection
         return frame;
     }
 
+    private static byte[] WithLength(byte[] frame)
+    {
+        var length = new byte[LengthBytes];
+        BinaryPrimitives.WriteInt32BigEndian(length, frame.Length);
+        return [.. length, .. frame];
+    }
+
     private async Task SendFrameAsync(byte[] frame, CancellationToken cancellationToken)
     {
         var request = frame.AsSpan(LengthBytes);
@@ -126,6 +133,12 @@ internal sealed class FaultConnection : ITransportConnection
                 return;
             case RequestFault.Refuse refuse:
                 exchange.Answer = ErrorAnswers.Refuse(frame.AsSpan(LengthBytes), refuse);
+                exchange.IsDelivered = true;
+                _exchanges.Enqueue(exchange);
+                Pulse();
+                return;
+            case RequestFault.Answer answer:
+                exchange.Answer = WithLength(answer.Make(frame[LengthBytes..]));
                 exchange.IsDelivered = true;
                 _exchanges.Enqueue(exchange);
                 Pulse();
@@ -167,8 +180,12 @@ internal sealed class FaultConnection : ITransportConnection
         var exchange = _exchanges.FirstOrDefault(each => each.Answer is null && each.Fault is not RequestFault.Drop);
         if (exchange is null)
             return;
-        exchange.Answer = exchange.Fault is RequestFault.RefuseAfter refuse
-            ? ErrorAnswers.Change(exchange.Key, exchange.Version, frame.AsMemory(LengthBytes), refuse) : frame;
+        exchange.Answer = exchange.Fault switch
+        {
+            RequestFault.RefuseAfter refuse => ErrorAnswers.Change(exchange.Key, exchange.Version, frame.AsMemory(LengthBytes), refuse),
+            RequestFault.AnswerAfter answer => WithLength(answer.Make(frame[LengthBytes..])),
+            _ => frame,
+        };
         switch (exchange.Fault)
         {
             case RequestFault.CutAfter:

@@ -46,6 +46,14 @@ public abstract record RequestFault
     /// <summary>It is lost, and with it all later answers of the connection.</summary>
     public sealed record Drop : RequestFault;
 
+    /// <summary>It is answered by the test, and no broker sees it.</summary>
+    /// <param name="Make">Makes the answer out of the request, both frames without their length.</param>
+    public sealed record Answer(Func<byte[], byte[]> Make) : RequestFault;
+
+    /// <summary>A broker carries it out, and the test changes its answer.</summary>
+    /// <param name="Make">Makes another answer out of the broker's, both frames without their length.</param>
+    public sealed record AnswerAfter(Func<byte[], byte[]> Make) : RequestFault;
+
     /// <summary>Its answer, and all later ones of the connection, come late.</summary>
     public sealed record Delay(TimeSpan Time) : RequestFault;
 }

@@ -102,6 +102,12 @@ internal sealed class ConsumedPartition(TopicPartition partition)
     /// <summary>What is to be committed next; null when there is nothing new.</summary>
     public CommitOffset? Stored { get; set; }
 
+    /// <summary>Records that the application has taken, until they are counted.</summary>
+    public long TakenRecords { get; set; }
+
+    /// <summary>The bytes of their keys and values; for batches that were taken as they are, those of the batches.</summary>
+    public long TakenBytes { get; set; }
+
     /// <summary>The bytes that wait for the application.</summary>
     public int BufferedBytes { get; private set; }
 

@@ -301,6 +301,8 @@ internal sealed partial class ProducerBatch
         }
 
         ClientTelemetry.CountSent(Queue.Id, RecordCount, errorOf?.Invoke(0).ErrorCode ?? ErrorCode.None);
+        if (errorOf is not null)
+            _context.Metrics?.OnFailed(this);
         for (var i = 0; i < _callbackCount; i++)
             Tell(_callbacks[i], baseOffset, logAppendTimeMs, errorOf);
         ReleaseCallbacks();

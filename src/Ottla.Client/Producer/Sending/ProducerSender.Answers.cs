@@ -20,6 +20,7 @@ internal sealed partial class ProducerSender
             return;
         }
 
+        _context.Metrics?.OnThrottled(answer.ThrottleTimeMs);
         if (answer.ThrottleTimeMs > 0)
             exchange.Node.BlockedUntil = now.AddMilliseconds(answer.ThrottleTimeMs);
         foreach (var topic in answer.Responses)
@@ -131,6 +132,7 @@ internal sealed partial class ProducerSender
             return;
         }
 
+        _context.Metrics?.OnRetry(batch);
         batch.RetryAt = now?.AddMilliseconds((long)_backoff.DelayAfter(batch.Attempts).TotalMilliseconds);
         batch.Queue.Sequences.Requeue(batch);
     }
@@ -143,6 +145,7 @@ internal sealed partial class ProducerSender
             return;
         }
 
+        _context.Metrics?.OnSplit();
         var parts = batch.Split();
         batch.Queue.Sequences.Split(batch, parts);
         foreach (var part in parts)

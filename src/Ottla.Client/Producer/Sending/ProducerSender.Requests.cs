@@ -64,6 +64,7 @@ internal sealed partial class ProducerSender
             node, node.Address,
             [.. node.TakePlanned().GroupBy(batch => batch.Queue.Topic.Name)
                 .Select(group => new ProducedTopic(group.Key, image.Topic(group.Key)?.Id ?? Uuid.Zero, [.. group]))]);
+        _context.Metrics?.OnSending(exchange.Topics, Instant.Now(_time));
         node.Begin(exchange);
         _ = SendAsync(exchange);
     }

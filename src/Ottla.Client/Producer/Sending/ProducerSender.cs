@@ -68,6 +68,9 @@ internal sealed partial class ProducerSender
     /// <summary>Why the producer cannot go on; null while it can. Any thread may read it.</summary>
     public FatalProducerException? Fatal => _fatal;
 
+    /// <summary>Called when the loop starts; null for nothing.</summary>
+    public Action? OnStarted { get; init; }
+
     /// <summary>Ends the producer. Any thread may call it.</summary>
     public void Fail(FatalProducerException error) => Post(() => BecomeFatal(error));
 
@@ -114,6 +117,7 @@ internal sealed partial class ProducerSender
 
     private async Task RunAsync()
     {
+        OnStarted?.Invoke();
         while (!_isStopping)
         {
             Instant? due;

@@ -13,9 +13,14 @@ namespace Ottla.Client;
 public sealed class ProducerTransaction : IAsyncDisposable
 {
     private readonly TransactionManager _manager;
+    private readonly ProducerCore _core;
     private bool _isOver;
 
-    internal ProducerTransaction(TransactionManager manager) => _manager = manager;
+    internal ProducerTransaction(TransactionManager manager, ProducerCore core)
+    {
+        _manager = manager;
+        _core = core;
+    }
 
     /// <summary>Commits offsets of a group with the transaction.</summary>
     /// <param name="offsets">By partition, where the group goes on.</param>
@@ -26,13 +31,15 @@ public sealed class ProducerTransaction : IAsyncDisposable
     /// <exception cref="AbortableTransactionException">The transaction has to be aborted.</exception>
     /// <exception cref="FatalProducerException">The producer has to be closed.</exception>
     /// <exception cref="KafkaTimeoutException">The time was over; the transaction has to be aborted.</exception>
-    public Task SendOffsetsAsync(
+    public async Task SendOffsetsAsync(
         IEnumerable<PartitionOffset> offsets, ConsumerGroupMetadata group, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(offsets);
         ArgumentNullException.ThrowIfNull(group);
         ThrowIfOver();
-        return _manager.SendOffsetsAsync([.. offsets], group, cancellation);
+        var beganAt = _core.Timestamp;
+        await _manager.SendOffsetsAsync([.. offsets], group, cancellation);
+        _core.Metrics?.SendOffsetsTime.Add(_core.NsSince(beganAt));
     }
 
     /// <summary>Waits until all that was sent is written, and commits.</summary>
@@ -43,7 +50,9 @@ public sealed class ProducerTransaction : IAsyncDisposable
     public async Task CommitAsync(CancellationToken cancellation = default)
     {
         ThrowIfOver();
+        var beganAt = _core.Timestamp;
         await _manager.CommitAsync(cancellation);
+        _core.Metrics?.CommitTime.Add(_core.NsSince(beganAt));
         _isOver = true;
     }
 
@@ -56,7 +65,9 @@ public sealed class ProducerTransaction : IAsyncDisposable
     public async Task AbortAsync(CancellationToken cancellation = default)
     {
         ThrowIfOver();
+        var beganAt = _core.Timestamp;
         await _manager.AbortAsync(cancellation);
+        _core.Metrics?.AbortTime.Add(_core.NsSince(beganAt));
         _isOver = true;
     }
 
