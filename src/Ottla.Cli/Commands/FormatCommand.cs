@@ -86,32 +86,43 @@ internal static class FormatCommand
         try
         {
             var (config, request) = read();
-            var disk = new RealFileSystem();
-            var plan = StorageFormatter.Plan(request, path => LogDirectories.Existing(disk, path));
-            foreach (var (path, reason) in plan.Unreadable)
-                Console.WriteLine($"I/O error trying to read log directory {path}. Ignoring... ({reason})");
-            if (plan.Directories.Count == 0)
-            {
-                Console.WriteLine("All of the log directories are already formatted.");
-                return ExitCode.Success;
-            }
-
-            foreach (var warning in Warnings(config, request))
-                Console.Error.WriteLine($"WARNING: {warning}");
-            Console.WriteLine($"Bootstrap metadata: {BootstrapMetadataText.Of(plan)}");
-            var listener = config.ControllerListenerNames.Count > 0 ? config.ControllerListenerNames[0] : "CONTROLLER";
-            LogDirectories.Format(plan, listener, disk, Instant.Now(TimeProvider.System), directory =>
-                Console.WriteLine($"Formatting {directory.Kind} {directory.Path} with metadata.version {plan.MetadataVersion}."));
-            return ExitCode.Success;
+            return Format(config, request, Console.Out, Console.Error);
         }
         catch (Exception e) when (e is ConfigException or FormatterException)
         {
             Console.Error.WriteLine(e.Message);
             return ExitCode.Usage;
         }
+    }
+
+    /// <summary>Formats, and says what it does.</summary>
+    /// <returns>The exit code.</returns>
+    /// <exception cref="FormatterException">The request cannot be carried out; nothing is written.</exception>
+    internal static int Format(BrokerConfig config, FormatRequest request, TextWriter output, TextWriter error)
+    {
+        try
+        {
+            var disk = new RealFileSystem();
+            var plan = StorageFormatter.Plan(request, path => LogDirectories.Existing(disk, path));
+            foreach (var (path, reason) in plan.Unreadable)
+                output.WriteLine($"I/O error trying to read log directory {path}. Ignoring... ({reason})");
+            if (plan.Directories.Count == 0)
+            {
+                output.WriteLine("All of the log directories are already formatted.");
+                return ExitCode.Success;
+            }
+
+            foreach (var warning in Warnings(config, request))
+                error.WriteLine($"WARNING: {warning}");
+            output.WriteLine($"Bootstrap metadata: {BootstrapMetadataText.Of(plan)}");
+            var listener = config.ControllerListenerNames.Count > 0 ? config.ControllerListenerNames[0] : "CONTROLLER";
+            LogDirectories.Format(plan, listener, disk, Instant.Now(TimeProvider.System), directory =>
+                output.WriteLine($"Formatting {directory.Kind} {directory.Path} with metadata.version {plan.MetadataVersion}."));
+            return ExitCode.Success;
+        }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException)
         {
-            Console.Error.WriteLine($"The log directories are not all formatted: {e.Message}");
+            error.WriteLine($"The log directories are not all formatted: {e.Message}");
             return ExitCode.Failure;
         }
     }
@@ -138,7 +149,9 @@ internal static class FormatCommand
         }
     }
 
-    private static InitialController Self(BrokerConfig config)
+    /// <summary>This node as the only voter.</summary>
+    /// <exception cref="FormatterException">It is no controller.</exception>
+    internal static InitialController Self(BrokerConfig config)
     {
         if (!config.IsController)
             throw new FormatterException(

@@ -14,6 +14,7 @@ internal static class RootCommandFactory
         FeaturesCommand.Create(),
         PartitionCommand.Create(),
         LogCommand.Create(),
+        GenerateCommand.Create(),
         RandomUuidCommand.Create(),
         VersionCommand.Create(),
     };

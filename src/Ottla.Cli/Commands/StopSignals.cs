@@ -18,6 +18,9 @@ internal sealed class StopSignals : IDisposable
 
     public Task Requested => _requested.Task;
 
+    /// <summary>The exit code of a process that a signal ended, as shells see it: 143 for SIGTERM; null while there was none.</summary>
+    public int? ExitCode { get; private set; }
+
     /// <summary>Cancelled at the first signal.</summary>
     public CancellationToken Token => _cancellation.Token;
 
@@ -30,6 +33,13 @@ internal sealed class StopSignals : IDisposable
 
     private void OnSignal(PosixSignalContext context)
     {
+        const int shellBase = 128;
+        ExitCode ??= shellBase + context.Signal switch
+        {
+            PosixSignal.SIGHUP => 1,
+            PosixSignal.SIGINT => 2,
+            _ => 15,
+        };
         context.Cancel = true; // The command ends in order first, then the process by itself.
         _requested.TrySetResult();
         _cancellation.Cancel();

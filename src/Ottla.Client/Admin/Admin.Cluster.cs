@@ -39,15 +39,33 @@ public sealed partial class Admin
     public async Task<FeatureMetadata> DescribeFeaturesAsync(CancellationToken cancellation = default)
     {
         var answer = await Calls.ToAnyNodeAsync<ApiVersionsRequest, ApiVersionsResponse>(
-            _ => new ApiVersionsRequest { ClientSoftwareName = "ottla", ClientSoftwareVersion = "1" },
-            answer => ErrorOf(answer.ErrorCode), AdminErrors.NoRetry, cancellation);
-        return new FeatureMetadata(
-            answer.FinalizedFeatures.ToDictionary(
-                feature => feature.Name, feature => new FeatureRange(feature.MinVersionLevel, feature.MaxVersionLevel)),
-            answer.FinalizedFeaturesEpoch >= 0 ? answer.FinalizedFeaturesEpoch : null,
-            answer.SupportedFeatures.ToDictionary(
-                feature => feature.Name, feature => new FeatureRange(feature.MinVersion, feature.MaxVersion)));
+            _ => VersionsRequest(), answer => ErrorOf(answer.ErrorCode), AdminErrors.NoRetry, cancellation);
+        return ToFeatures(answer);
     }
+
+    /// <inheritdoc/>
+    public async Task<FeatureMetadata> DescribeFeaturesAsync(int nodeId, CancellationToken cancellation = default) =>
+        ToFeatures(await AskVersionsAsync(nodeId, cancellation));
+
+    /// <inheritdoc/>
+    public async Task<IReadOnlyList<ApiVersion>> ListApiVersionsAsync(int nodeId, CancellationToken cancellation = default) =>
+    [
+        .. (await AskVersionsAsync(nodeId, cancellation)).ApiKeys.Select(
+            each => new ApiVersion(each.ApiKey, each.MinVersion, each.MaxVersion)),
+    ];
+
+    private Task<ApiVersionsResponse> AskVersionsAsync(int nodeId, CancellationToken cancellation) =>
+        Calls.ToNodeAsync<ApiVersionsRequest, ApiVersionsResponse>(
+            nodeId, _ => VersionsRequest(), answer => ErrorOf(answer.ErrorCode), AdminErrors.NoRetry, cancellation);
+
+    private static ApiVersionsRequest VersionsRequest() => new() { ClientSoftwareName = "ottla", ClientSoftwareVersion = "1" };
+
+    private static FeatureMetadata ToFeatures(ApiVersionsResponse answer) => new(
+        answer.FinalizedFeatures.ToDictionary(
+            feature => feature.Name, feature => new FeatureRange(feature.MinVersionLevel, feature.MaxVersionLevel)),
+        answer.FinalizedFeaturesEpoch >= 0 ? answer.FinalizedFeaturesEpoch : null,
+        answer.SupportedFeatures.ToDictionary(
+            feature => feature.Name, feature => new FeatureRange(feature.MinVersion, feature.MaxVersion)));
 
     /// <inheritdoc/>
     public async Task<AdminResults<string>> UpdateFeaturesAsync(

@@ -77,6 +77,16 @@ public sealed partial class Admin
                 results[groupId] = ToConsumerGroup(group);
         }
 
+        foreach (var (groupId, group) in results.ToList().Where(each => each.Value.IsSuccess))
+        {
+            if (_client.Calls.Coordinators.Known(CoordinatorType.Group, groupId) is not { } node)
+                continue;
+            results[groupId] = new AdminResult<ConsumerGroupDescription>(group.Value with
+            {
+                Coordinator = new BrokerDescription(node.Id, node.Host, node.Port, Rack: null, IsFenced: false),
+            });
+        }
+
         return Results(results);
     }
 

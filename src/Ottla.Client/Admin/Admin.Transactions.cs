@@ -90,7 +90,10 @@ public sealed partial class Admin
                 Read = (answer, answers) =>
                 {
                     foreach (var each in answer.TransactionStates)
-                        answers.Take(each.TransactionalId, each.ErrorCode, null, () => ToDescription(each));
+                        answers.Take(each.TransactionalId, each.ErrorCode, null, () => ToDescription(each) with
+                        {
+                            CoordinatorId = _client.Calls.Coordinators.Known(CoordinatorType.Transaction, each.TransactionalId)?.Id,
+                        });
                 },
             },
             transactionalIds, new CoordinatorRoute(_client, CoordinatorType.Transaction), cancellation));

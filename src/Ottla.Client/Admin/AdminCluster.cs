@@ -19,6 +19,12 @@ public sealed record ClusterDescription(
 /// <param name="IsFenced">Whether it has fallen silent; shown when fenced brokers are asked for (KIP-1073).</param>
 public sealed record BrokerDescription(int Id, string Host, int Port, string? Rack, bool IsFenced);
 
+/// <summary>The versions that a node has of an API (KIP-35).</summary>
+/// <param name="ApiKey">The API, by its number.</param>
+/// <param name="Minimum">The oldest version.</param>
+/// <param name="Maximum">The newest version.</param>
+public readonly record struct ApiVersion(short ApiKey, short Minimum, short Maximum);
+
 /// <summary>A range of levels of a feature.</summary>
 /// <param name="Minimum">The lowest.</param>
 /// <param name="Maximum">The highest.</param>

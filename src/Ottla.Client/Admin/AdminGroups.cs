@@ -44,7 +44,11 @@ public sealed record ClassicMemberDescription(
 /// <param name="AuthorizedOperations">What the caller may do with it; null when that was not asked for.</param>
 public sealed record ConsumerGroupDescription(
     string GroupId, GroupProtocol Protocol, string State, int? GroupEpoch, int? AssignmentEpoch, string Assignor,
-    IReadOnlyList<ConsumerMemberDescription> Members, IReadOnlySet<AclOperation>? AuthorizedOperations);
+    IReadOnlyList<ConsumerMemberDescription> Members, IReadOnlySet<AclOperation>? AuthorizedOperations)
+{
+    /// <summary>The broker that coordinates it; null when it has just moved.</summary>
+    public BrokerDescription? Coordinator { get; init; }
+}
 
 /// <summary>A member of a group of consumers.</summary>
 /// <param name="MemberId">Its id.</param>

@@ -46,7 +46,11 @@ public sealed record ListedTransaction(string TransactionalId, long ProducerId, 
 /// <param name="Partitions">The partitions of the open one.</param>
 public sealed record TransactionDescription(
     string TransactionalId, string State, long ProducerId, short ProducerEpoch, TimeSpan Timeout, DateTimeOffset? StartedAt,
-    IReadOnlyList<TopicPartition> Partitions);
+    IReadOnlyList<TopicPartition> Partitions)
+{
+    /// <summary>The node of its coordinator; null when it has just moved.</summary>
+    public int? CoordinatorId { get; init; }
+}
 
 /// <summary>A transaction that hangs in a partition, because its coordinator does not know it any more (KIP-664).</summary>
 /// <param name="Partition">The partition.</param>

@@ -103,6 +103,18 @@ public partial interface IAdmin : IAsyncDisposable
     /// <exception cref="KafkaException">The cluster refuses, or does not answer in time.</exception>
     Task<FeatureMetadata> DescribeFeaturesAsync(CancellationToken cancellation = default);
 
+    /// <summary>Tells which features a node has (ApiVersions 3, KIP-584).</summary>
+    /// <param name="nodeId">The node.</param>
+    /// <param name="cancellation">Ends the call.</param>
+    /// <exception cref="KafkaException">The node refuses, or does not answer in time.</exception>
+    Task<FeatureMetadata> DescribeFeaturesAsync(int nodeId, CancellationToken cancellation = default);
+
+    /// <summary>Tells which versions of the APIs a node has (ApiVersions, KIP-35).</summary>
+    /// <param name="nodeId">The node.</param>
+    /// <param name="cancellation">Ends the call.</param>
+    /// <exception cref="KafkaException">The node refuses, or does not answer in time.</exception>
+    Task<IReadOnlyList<ApiVersion>> ListApiVersionsAsync(int nodeId, CancellationToken cancellation = default);
+
     /// <summary>Changes the levels of features (UpdateFeatures): all, or with an error none of them.</summary>
     /// <param name="updates">The levels by feature.</param>
     /// <param name="validateOnly">Whether it is only checked whether they could be changed.</param>

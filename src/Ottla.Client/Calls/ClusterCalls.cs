@@ -150,7 +150,10 @@ internal sealed class ClusterCalls
                     var error = errorOf(answer);
                     if (!error.IsFailure)
                         return answer;
-                    var failure = new KafkaException(error.Code, error.Message ?? $"{TRequest.ApiKey} failed at {channel.Address}");
+                    var failure = new KafkaException(error.Code, error.Message ?? $"{TRequest.ApiKey} failed at {channel.Address}")
+                    {
+                        Detail = error.Message,
+                    };
                     if (!isRetriable(error.Code))
                         throw failure;
                     last = failure;

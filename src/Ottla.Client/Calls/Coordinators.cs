@@ -46,6 +46,13 @@ internal sealed class Coordinators(ClusterCalls calls)
         return found[key].Node ?? throw new KafkaException(found[key].Error.Code, found[key].Error.Message);
     }
 
+    /// <summary>Where a coordinator was last; null when nobody has asked, or it has moved.</summary>
+    public NodeAddress? Known(CoordinatorType type, string key)
+    {
+        lock (_lock)
+            return _known.GetValueOrDefault((type, key));
+    }
+
     /// <summary>The coordinators of many keys, in one request where the cluster can answer it (KIP-699).</summary>
     /// <returns>By key: the node, or an error that a new attempt does not mend.</returns>
     /// <exception cref="KafkaException">The cluster refuses to say, or does not know in time.</exception>

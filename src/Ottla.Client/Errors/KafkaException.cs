@@ -15,13 +15,16 @@ public class KafkaException : Exception
     /// <param name="message">What failed and why; null for the error's name alone.</param>
     /// <param name="innerException">The cause.</param>
     public KafkaException(ErrorCode errorCode, string? message = null, Exception? innerException = null)
-        : base(TextOf(errorCode, message), innerException) => ErrorCode = errorCode;
+        : base(TextOf(errorCode, message), innerException) => (ErrorCode, Detail) = (errorCode, message);
 
     /// <summary>
     /// The error, as the cluster said it. <see cref="ErrorCode.NetworkException"/> when there was no connection, and
     /// <see cref="ErrorCode.UnknownServerError"/> when the client has no better code.
     /// </summary>
     public ErrorCode ErrorCode { get; }
+
+    /// <summary>What the cluster, or the client, says about the error, without its name; null when it says nothing more.</summary>
+    public string? Detail { get; internal init; }
 
     /// <summary>Whether the same operation may succeed when it is tried again.</summary>
     public bool IsRetriable => ErrorKinds.IsRetriable(ErrorCode);
