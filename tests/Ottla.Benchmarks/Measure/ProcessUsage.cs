@@ -18,6 +18,13 @@ internal static class ProcessUsage
     /// <exception cref="BenchException">There is no such process.</exception>
     public static long ResidentBytes(int processId) => ParseResidentBytes(Read(processId, "status"));
 
+    /// <summary>The most resident bytes since <see cref="ResetPeak"/>, or ever.</summary>
+    /// <exception cref="BenchException">There is no such process.</exception>
+    public static long PeakResidentBytes(int processId) => ParseBytes(Read(processId, "status"), "VmHWM:");
+
+    /// <summary>Has the kernel forget the most resident bytes so far.</summary>
+    public static void ResetPeak(int processId) => File.WriteAllText($"/proc/{processId}/clear_refs", "5");
+
     /// <summary>
     /// User and system ticks out of the text of /proc/PID/stat. The process's name may hold anything, even blanks and parentheses.
     /// </summary>
@@ -29,9 +36,10 @@ internal static class ProcessUsage
     }
 
     /// <summary>VmRSS out of the text of /proc/PID/status.</summary>
-    internal static long ParseResidentBytes(string status)
+    internal static long ParseResidentBytes(string status) => ParseBytes(status, "VmRSS:");
+
+    private static long ParseBytes(string status, string label)
     {
-        const string label = "VmRSS:";
         foreach (var line in status.Split('\n'))
         {
             if (line.StartsWith(label, StringComparison.Ordinal))

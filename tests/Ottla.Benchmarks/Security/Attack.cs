@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Security;
@@ -13,7 +14,7 @@ namespace Ottla.Benchmarks.Security;
 
 /// <summary>
 /// What hostile clients do to a broker, in a process of its own: many connections from many addresses. It lives for as long as it is told,
-/// and prints how often it did its worst.
+/// at no more than the rate that it is told, and prints how often it did its worst.
 /// </summary>
 internal sealed class Attack : IDisposable
 {
@@ -36,30 +37,40 @@ internal sealed class Attack : IDisposable
     private readonly int _loginPort;
     private readonly int _tlsPort;
     private readonly int _connections;
+    private readonly double _ratePerSecond;
     private readonly CancellationTokenSource _end;
+    private readonly long _startedAt = Stopwatch.GetTimestamp();
+    private long _begun;
     private long _count;
 
-    private Attack(int clearPort, int loginPort, int tlsPort, int connections, double seconds)
+    private Attack(HostilePorts ports, int connections, double seconds, double ratePerSecond)
     {
-        (_clearPort, _loginPort, _tlsPort, _connections) = (clearPort, loginPort, tlsPort, connections);
+        (_clearPort, _loginPort, _tlsPort) = ports;
+        (_connections, _ratePerSecond) = (connections, ratePerSecond);
         _end = new CancellationTokenSource(TimeSpan.FromSeconds(seconds));
     }
 
     /// <summary>The arguments of such a process.</summary>
-    public static string[] ArgumentsOf(string kind, int clearPort, int loginPort, int tlsPort, int connections, double seconds) =>
+    /// <param name="kind">One of <see cref="Kinds"/>.</param>
+    /// <param name="ports">Whom it attacks.</param>
+    /// <param name="connections">How many connections are held open, where that is what hurts.</param>
+    /// <param name="seconds">How long it lives.</param>
+    /// <param name="ratePerSecond">How often it does at most what it does again and again; 0: as often as it can.</param>
+    public static string[] ArgumentsOf(string kind, HostilePorts ports, int connections, double seconds, double ratePerSecond) =>
     [
-        "attack", kind, .. new[] { clearPort, loginPort, tlsPort, connections }.Select(each => each.ToString(CultureInfo.InvariantCulture)),
-        seconds.ToString(CultureInfo.InvariantCulture),
+        "attack", kind,
+        .. new[] { ports.Clear, ports.Login, ports.Tls, connections, seconds, ratePerSecond }
+            .Select(each => each.ToString(CultureInfo.InvariantCulture)),
     ];
 
     /// <summary>Attacks as <see cref="ArgumentsOf"/> says.</summary>
     public static int Run(IReadOnlyList<string> arguments)
     {
-        if (arguments.Count != 6)
-            throw new BenchException("attack: six arguments are expected; `bench hostile` starts it by itself.");
+        if (arguments.Count != 7)
+            throw new BenchException("attack: seven arguments are expected; `bench hostile` starts it by itself.");
         var numbers = arguments.Skip(1).Take(4).Select(each => int.Parse(each, CultureInfo.InvariantCulture)).ToArray();
-        using var attack = new Attack(
-            numbers[0], numbers[1], numbers[2], numbers[3], double.Parse(arguments[5], CultureInfo.InvariantCulture));
+        var rates = arguments.Skip(5).Select(each => double.Parse(each, CultureInfo.InvariantCulture)).ToArray();
+        using var attack = new Attack(new HostilePorts(numbers[0], numbers[1], numbers[2]), numbers[3], rates[0], rates[1]);
         attack.RunAsync(arguments[0]).GetAwaiter().GetResult();
         Console.WriteLine(attack._count.ToString(CultureInfo.InvariantCulture));
         return 0;
@@ -69,17 +80,17 @@ internal sealed class Attack : IDisposable
 
     private Task RunAsync(string kind) => kind switch
     {
-        "half-open" => HoldAsync(_connections, OpenHalfAsync),
+        "half-open" => HoldAsync(_connections, OpenHalfAsync, isCounted: true),
         "wrong-passwords" => RepeatAsync(GuessAsync),
         "tls-handshakes" => RepeatAsync(ShakeHandsAsync),
         "api-versions" => RepeatAsync(FloodAsync),
-        "oversize" => Task.WhenAll(HoldAsync(_connections / 10, SendAllButOneByteAsync), RepeatAsync(SendTooMuchAsync)),
+        "oversize" => Task.WhenAll(HoldAsync(_connections / 10, SendAllButOneByteAsync, isCounted: false), RepeatAsync(SendTooMuchAsync)),
         "fuzz" => RepeatAsync(FuzzAsync),
         _ => throw new BenchException($"attack {kind}: there are {string.Join(", ", Kinds)}."),
     };
 
     /// <summary>Keeps connections open, and opens others for those that the broker has closed.</summary>
-    private async Task HoldAsync(int connections, Func<int, Task<Socket?>> open)
+    private async Task HoldAsync(int connections, Func<int, Task<Socket?>> open, bool isCounted)
     {
         var held = new Socket?[connections];
         try
@@ -91,7 +102,7 @@ internal sealed class Attack : IDisposable
                     if (held[i] is { } socket && !IsClosed(socket))
                         continue;
                     held[i]?.Dispose();
-                    if ((held[i] = await open(i)) is not null)
+                    if ((held[i] = await open(i)) is not null && isCounted)
                         _count++;
                 }
 
@@ -117,6 +128,7 @@ internal sealed class Attack : IDisposable
         {
             try
             {
+                await KeepToRateAsync();
                 await action(loop, random);
                 Interlocked.Increment(ref _count);
             }
@@ -127,6 +139,17 @@ internal sealed class Attack : IDisposable
             }
         }
     }));
+
+    /// <summary>Waits until it is time for one more.</summary>
+    private async Task KeepToRateAsync()
+    {
+        if (_ratePerSecond <= 0)
+            return;
+        var dueSeconds = Interlocked.Increment(ref _begun) / _ratePerSecond;
+        var waitMs = (int)((dueSeconds - Stopwatch.GetElapsedTime(_startedAt).TotalSeconds) * 1000);
+        if (waitMs > 0)
+            await Task.Delay(waitMs, _end.Token);
+    }
 
     /// <summary>A connection that has said nothing, or begun a login, or begun a TLS handshake.</summary>
     private async Task<Socket?> OpenHalfAsync(int index)
