@@ -13,7 +13,8 @@ namespace Ottla.Broker.Api;
 /// The response header is always version 0. A request of an unknown version gets an answer in version 0, with UNSUPPORTED_VERSION and our
 /// own range (see <see cref="UnsupportedVersion"/>). Version 3+: the client's name and version must be well-formed, else INVALID_REQUEST.
 /// Version 5: a client that takes this node for one of another cluster, or for another node, gets REBOOTSTRAP_REQUIRED (KIP-1242). Answers
-/// below version 4 leave out features with minimum 0: older clients cannot read them.
+/// below version 4 leave out features with minimum 0: older clients cannot read them. What an answer is made of is kept for the next one:
+/// this is what anybody may ask before a login, as often as it can.
 /// </remarks>
 /// <param name="apis">The APIs of this listener.</param>
 /// <param name="cluster">The cluster.</param>
@@ -38,12 +39,17 @@ internal sealed partial class ApiVersionsHandler(
     /// </summary>
     private const short OldestProduceOffered = 0;
 
+    private readonly ApiVersionsResponse.SupportedFeatureKey[] _supported = FeaturesOf(supportedFeatures, minimum: 0);
+    private readonly ApiVersionsResponse.SupportedFeatureKey[] _supportedAboveZero = FeaturesOf(supportedFeatures, minimum: 1);
+    private ApiVersionsResponse.ApiVersion[] _offered = [];
+    private FinalizedFeatures? _finalized;
+
     public ValueTask<ApiVersionsResponse?> HandleAsync(RequestContext context, ApiVersionsRequest request)
     {
         var error = Check(context.ApiVersion, request);
         var response = new ApiVersionsResponse { ErrorCode = (short)error };
         if (error is ErrorCode.None or ErrorCode.RebootstrapRequired)
-            response.ApiKeys = [.. apis().Entries.Select(OfferToClient).OfType<ApiVersionsResponse.ApiVersion>()];
+            response.ApiKeys = OfferToClient();
         if (error == ErrorCode.None)
             AddFeatures(response, context.ApiVersion);
         return ValueTask.FromResult<ApiVersionsResponse?>(response);
@@ -53,7 +59,7 @@ internal sealed partial class ApiVersionsHandler(
     public static ApiVersionsResponse UnsupportedVersion(ApiTable apis) => new()
     {
         ErrorCode = (short)ErrorCode.UnsupportedVersion,
-        ApiKeys = [.. apis.Entries.Where(api => api.Key == ApiKey.ApiVersions).Select(Offer)],
+        ApiKeys = [.. apis.Entries.Where(api => api.Key == ApiKey.ApiVersions).Select(api => Offer(api, RangeOf(api)))],
     };
 
     /// <summary>Whether the client's name and version are well-formed.</summary>
@@ -73,50 +79,99 @@ internal sealed partial class ApiVersionsHandler(
     }
 
     /// <summary>
-    /// The versions of an API that a client may use: of a forwarded API only those that the active controller serves too. Null when there
-    /// are none.
+    /// The versions of the APIs that a client may use: of a forwarded API only those that the active controller serves too, and the API not
+    /// at all when there are none. The last answer is given again as long as it holds.
     /// </summary>
-    private ApiVersionsResponse.ApiVersion? OfferToClient(ApiEntry api)
+    private ApiVersionsResponse.ApiVersion[] OfferToClient()
     {
-        var offer = Offer(api);
-        if (!api.IsForwarded || controllerVersions?.Invoke(api.Key) is not { } range)
-            return offer;
-        offer.MinVersion = Math.Max(offer.MinVersion, range.Min);
-        offer.MaxVersion = Math.Min(offer.MaxVersion, range.Max);
-        return offer.MinVersion <= offer.MaxVersion ? offer : null;
+        var known = Volatile.Read(ref _offered);
+        var entries = apis().Entries;
+        var count = 0;
+        for (var i = 0; i < entries.Count; i++)
+        {
+            var api = entries[i];
+            var range = RangeForClient(api);
+            if (range.Min > range.Max)
+                continue;
+            if (count == known.Length || known[count].ApiKey != (short)api.Key || known[count].MinVersion != range.Min
+                || known[count].MaxVersion != range.Max)
+                return Keep([.. entries.Select(OfferToClient).Where(each => each.MinVersion <= each.MaxVersion)]);
+            count++;
+        }
+
+        return count == known.Length ? known : Keep(known[..count]);
     }
 
-    private static ApiVersionsResponse.ApiVersion Offer(ApiEntry api) => new()
+    private ApiVersionsResponse.ApiVersion[] Keep(ApiVersionsResponse.ApiVersion[] offered)
     {
-        ApiKey = (short)api.Key,
-        MinVersion = api.Key == ApiKey.Produce ? OldestProduceOffered : api.LowestVersion,
-        MaxVersion = api.HighestVersion,
-    };
+        Volatile.Write(ref _offered, offered);
+        return offered;
+    }
+
+    private ApiVersionRange RangeForClient(ApiEntry api)
+    {
+        var range = RangeOf(api);
+        return api.IsForwarded && controllerVersions?.Invoke(api.Key) is { } served
+            ? new ApiVersionRange(Math.Max(range.Min, served.Min), Math.Min(range.Max, served.Max)) : range;
+    }
+
+    private ApiVersionsResponse.ApiVersion OfferToClient(ApiEntry api) => Offer(api, RangeForClient(api));
+
+    private static ApiVersionRange RangeOf(ApiEntry api) =>
+        new(api.Key == ApiKey.Produce ? OldestProduceOffered : api.LowestVersion, api.HighestVersion);
+
+    private static ApiVersionsResponse.ApiVersion Offer(ApiEntry api, ApiVersionRange range) =>
+        new() { ApiKey = (short)api.Key, MinVersion = range.Min, MaxVersion = range.Max };
+
+    private static ApiVersionsResponse.SupportedFeatureKey[] FeaturesOf(SupportedFeatures features, short minimum) =>
+    [
+        .. features.Ranges
+            .Where(feature => feature.Value.Min >= minimum)
+            .Select(feature => new ApiVersionsResponse.SupportedFeatureKey
+            {
+                Name = feature.Key,
+                MinVersion = feature.Value.Min,
+                MaxVersion = feature.Value.Max,
+            }),
+    ];
 
     private void AddFeatures(ApiVersionsResponse response, short version)
     {
-        response.SupportedFeatures =
-        [
-            .. supportedFeatures.Ranges
-                .Where(feature => version >= FirstVersionWithMinimumZero || feature.Value.Min > 0)
-                .Select(feature =>
-                    new ApiVersionsResponse.SupportedFeatureKey { Name = feature.Key, MinVersion = feature.Value.Min,
-                        MaxVersion = feature.Value.Max }),
-        ];
+        response.SupportedFeatures = version >= FirstVersionWithMinimumZero ? _supported : _supportedAboveZero;
         var image = cluster.Image;
         if (image.Features.MetadataVersion is not { } metadataVersion)
             return;
-        var finalized = new SortedDictionary<string, short>(StringComparer.Ordinal) { ["metadata.version"] = metadataVersion.Level };
-        foreach (var (name, level) in image.Features.Levels)
-            finalized[name] = Math.Min(level, supportedFeatures[name].Max); // a newer broker may have written the log
-        if (kraftVersion() is > 0 and var kraft)
-            finalized[Feature.KRaftVersion] = kraft;
-        response.FinalizedFeatures =
-            [.. finalized.Where(feature => feature.Value > 0).Select(
-                feature => new ApiVersionsResponse.FinalizedFeatureKey { Name = feature.Key, MinVersionLevel = feature.Value,
-                    MaxVersionLevel = feature.Value })];
+        var kraft = kraftVersion();
+        var known = Volatile.Read(ref _finalized);
+        if (known is null || !ReferenceEquals(known.Of, image.Features) || known.KRaftVersion != kraft)
+        {
+            known = new FinalizedFeatures(image.Features, kraft, Finalize(image.Features, metadataVersion.Level, kraft));
+            Volatile.Write(ref _finalized, known);
+        }
+
+        response.FinalizedFeatures = known.Keys;
         response.FinalizedFeaturesEpoch = image.Provenance.LastOffset;
     }
+
+    private ApiVersionsResponse.FinalizedFeatureKey[] Finalize(FeaturesImage features, short metadataLevel, short kraft)
+    {
+        var finalized = new SortedDictionary<string, short>(StringComparer.Ordinal) { ["metadata.version"] = metadataLevel };
+        foreach (var (name, level) in features.Levels)
+            finalized[name] = Math.Min(level, supportedFeatures[name].Max); // a newer broker may have written the log
+        if (kraft > 0)
+            finalized[Feature.KRaftVersion] = kraft;
+        return
+        [
+            .. finalized.Where(feature => feature.Value > 0).Select(feature => new ApiVersionsResponse.FinalizedFeatureKey
+            {
+                Name = feature.Key,
+                MinVersionLevel = feature.Value,
+                MaxVersionLevel = feature.Value,
+            }),
+        ];
+    }
+
+    private sealed record FinalizedFeatures(FeaturesImage Of, short KRaftVersion, ApiVersionsResponse.FinalizedFeatureKey[] Keys);
 
     [GeneratedRegex(@"\A[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?\z")]
     private static partial Regex SoftwareNamePattern();

@@ -21,6 +21,12 @@ namespace Ottla.Broker.Server;
 /// </remarks>
 internal sealed class Connection : IAsyncDisposable
 {
+    /// <summary>
+    /// How long a connection may be served before the others of its network loop get their turn: a client that sends many small requests at
+    /// once holds nobody up for longer.
+    /// </summary>
+    private static readonly TimeSpan s_turnMax = TimeSpan.FromMicroseconds(200);
+
     private readonly ITransportConnection _transport;
     private readonly ApiTable _apis;
     private readonly HeavyRequests _heavy;
@@ -37,6 +43,7 @@ internal sealed class Connection : IAsyncDisposable
     private long _lastActiveMs;
     private long _movedBytes;
     private long _arrivedAt;
+    private long _turnBeganAt;
 
     public Connection(
         ITransportConnection accepted, string listenerName, ApiTable apis, HeavyRequests heavy, ServerSettings settings, BufferPool pool,
@@ -110,8 +117,11 @@ internal sealed class Connection : IAsyncDisposable
             while (!_stopReading.IsCancellationRequested && await _reader.ReceiveAsync(_stopReading.Token))
             {
                 _arrivedAt = _responses.Now;
+                _turnBeganAt = 0;
                 while (!_stopReading.IsCancellationRequested && _reader.TryReadFrame(out var frame))
                 {
+                    if (IsTurnOver())
+                        await YieldAsync();
                     if (_login is not null && _login.Intercepts(frame.Span))
                     {
                         await _responses.WaitToStartAsync(overlaps: false);
@@ -261,6 +271,23 @@ internal sealed class Connection : IAsyncDisposable
         api.Metrics.Count(response, version: 0, _responses.TimeSince(context));
         slot.Complete();
         return default;
+    }
+
+    /// <summary>Whether this connection has been served for long. Asked before each request; the first of a turn costs no look at the clock.</summary>
+    private bool IsTurnOver()
+    {
+        if (_turnBeganAt != 0)
+            return _time.GetElapsedTime(_turnBeganAt) > s_turnMax;
+        _turnBeganAt = _arrivedAt;
+        return false;
+    }
+
+    /// <summary>Sends the earlier replies, and lets the others of the network loop have their turn.</summary>
+    private async ValueTask YieldAsync()
+    {
+        await _responses.FlushAsync();
+        await _transport.YieldAsync();
+        _turnBeganAt = _responses.Now;
     }
 
     /// <summary>Sends the earlier replies, and starts no request while the client is held back.</summary>

@@ -135,7 +135,7 @@ internal sealed class ConnectionLogin(
     private async ValueTask<LoginOutcome> AuthenticateAsync(ApiEntry api, Memory<byte> frame, short version, Instant now)
     {
         var (context, body) = Open(api, frame, version);
-        var answer = OnMessage(ReadMessage(body, version), now);
+        var answer = OnMessage(ReadMessage(body, version).Span, now);
         if (answer.HasFailed)
             await DelayAsync();
         Answer(api, context, new SaslAuthenticateResponse
@@ -178,10 +178,17 @@ internal sealed class ConnectionLogin(
         return answer;
     }
 
-    private static byte[] ReadMessage(Memory<byte> body, short version)
+    /// <summary>
+    /// The mechanism's message in a SaslAuthenticate request, as a window of the frame: a stranger's long message costs no memory of its own.
+    /// </summary>
+    private static ReadOnlyMemory<byte> ReadMessage(Memory<byte> body, short version)
     {
+        var isFlexible = version >= SaslAuthenticateRequest.LowestFlexibleVersion;
         var reader = new WireReader(body);
-        return SaslAuthenticateRequest.Read(ref reader, version).AuthBytes;
+        var message = reader.ReadRecords(isFlexible, nameof(SaslAuthenticateRequest.AuthBytes)).Memory; // bytes, which records are too
+        if (isFlexible)
+            reader.SkipTaggedFields();
+        return message;
     }
 
     /// <summary>Whether an ApiVersions request gets what it asks for: one that is refused may be followed by a better one.</summary>

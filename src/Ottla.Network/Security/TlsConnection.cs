@@ -19,7 +19,8 @@ public sealed class TlsConnection : ITransportConnection
     private readonly ITransportConnection _inner;
     private readonly TlsSettings _settings;
     private readonly TransportStream _stream;
-    private readonly SslStream _tls;
+    private SslStream? _tls;
+    private bool _awaitsVerdict;
     private string? _refusal;
 
     /// <summary>Makes the TLS of a connection, before its handshake.</summary>
@@ -31,8 +32,9 @@ public sealed class TlsConnection : ITransportConnection
         _inner = inner;
         _settings = settings;
         _stream = new TransportStream(inner, pool);
-        _tls = new SslStream(_stream, leaveInnerStreamOpen: true);
     }
+
+    private SslStream Tls => _tls ?? throw new InvalidOperationException("The handshake has not begun.");
 
     /// <inheritdoc/>
     public IPEndPoint? RemoteEndPoint => _inner.RemoteEndPoint;
@@ -47,7 +49,7 @@ public sealed class TlsConnection : ITransportConnection
     public long SentBytes => _inner.SentBytes;
 
     /// <summary>The peer's certificate, which belongs to the connection; null when it has shown none.</summary>
-    public X509Certificate2? PeerCertificate => _tls.RemoteCertificate as X509Certificate2;
+    public X509Certificate2? PeerCertificate => _tls?.RemoteCertificate as X509Certificate2;
 
     /// <summary>The subject of the peer's certificate in RFC 2253's form; null when it has shown none.</summary>
     public string? PeerSubject { get; private set; }
@@ -59,6 +61,8 @@ public sealed class TlsConnection : ITransportConnection
     /// <exception cref="IOException">The connection failed.</exception>
     public async ValueTask AcceptAsync(Action<IThreadPoolWorkItem>? scheduler, CancellationToken cancellationToken)
     {
+        _stream.Scheduler = scheduler;
+        await _stream.ReceiveFirstRecordAsync(cancellationToken);
         var options = new SslServerAuthenticationOptions
         {
             ServerCertificateContext = _settings.Context,
@@ -71,7 +75,7 @@ public sealed class TlsConnection : ITransportConnection
             // A resumed session would let a client in whose certificate is not trusted any more.
             AllowTlsResume = !_settings.AsksForCertificate,
         };
-        _stream.Scheduler = scheduler;
+        _tls = new SslStream(_stream, leaveInnerStreamOpen: true);
         try
         {
             await _tls.AuthenticateAsServerAsync(options, cancellationToken);
@@ -110,6 +114,7 @@ public sealed class TlsConnection : ITransportConnection
             RemoteCertificateValidationCallback = (_, certificate, chain, errors) => IsServerGood(certificate, chain, errors, host),
             AllowRenegotiation = false,
         };
+        _tls = new SslStream(_stream, leaveInnerStreamOpen: true);
         try
         {
             await _tls.AuthenticateAsClientAsync(options, cancellationToken);
@@ -120,11 +125,15 @@ public sealed class TlsConnection : ITransportConnection
         }
 
         PeerSubject = SubjectOfPeer();
+        _awaitsVerdict = true;
     }
 
     /// <inheritdoc/>
+    /// <exception cref="AuthenticationException">
+    /// The server refuses this side: with TLS 1.3 a client has ended its handshake before the server looks at its certificate.
+    /// </exception>
     public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) =>
-        _tls.ReadAsync(buffer, cancellationToken);
+        _awaitsVerdict ? ReceiveFirstAsync(buffer, cancellationToken) : Tls.ReadAsync(buffer, cancellationToken);
 
     /// <inheritdoc/>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
@@ -133,7 +142,7 @@ public sealed class TlsConnection : ITransportConnection
         try
         {
             _stream.BeginCollecting();
-            await _tls.WriteAsync(bytes, cancellationToken);
+            await Tls.WriteAsync(bytes, cancellationToken);
             await _stream.SendCollectedAsync(cancellationToken);
         }
         catch
@@ -152,6 +161,9 @@ public sealed class TlsConnection : ITransportConnection
     public void Admit() => _inner.Admit();
 
     /// <inheritdoc/>
+    public ValueTask YieldAsync() => _inner.YieldAsync();
+
+    /// <inheritdoc/>
     public void Abort() => _inner.Abort();
 
     /// <inheritdoc/>
@@ -160,7 +172,7 @@ public sealed class TlsConnection : ITransportConnection
         try
         {
             // The end of the stream, so that the peer knows that nothing is cut off. Nobody waits for a peer that does not read.
-            if (_tls.IsAuthenticated && !_tls.ShutdownAsync().IsCompleted)
+            if (_tls is { IsAuthenticated: true } && !_tls.ShutdownAsync().IsCompleted)
                 _inner.Abort();
         }
         catch (Exception e) when (
@@ -171,8 +183,23 @@ public sealed class TlsConnection : ITransportConnection
         }
 
         await _inner.DisposeAsync();
-        await _tls.DisposeAsync();
+        if (_tls is not null)
+            await _tls.DisposeAsync();
         await _stream.DisposeAsync();
+    }
+
+    private async ValueTask<int> ReceiveFirstAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var received = await Tls.ReadAsync(buffer, cancellationToken);
+            _awaitsVerdict &= received == 0;
+            return received;
+        }
+        catch (IOException e) when (e.InnerException is not (null or IOException or System.Net.Sockets.SocketException))
+        {
+            throw new AuthenticationException($"the server refuses this side's certificate, or that it has none: {Innermost(e)}", e);
+        }
     }
 
     private bool IsClientGood(X509Certificate? certificate, X509Chain? chain)

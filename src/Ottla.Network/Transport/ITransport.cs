@@ -101,6 +101,12 @@ public interface ITransportConnection : IAsyncDisposable
         // Most transports make no difference.
     }
 
+    /// <summary>
+    /// Lets the other connections that the same thread serves have their turn, if there are any. For the task that receives, between what it
+    /// does about one receive.
+    /// </summary>
+    ValueTask YieldAsync() => ValueTask.CompletedTask; // most transports have no turns
+
     /// <summary>Breaks the connection off at once (TCP: a reset). Pending operations of both sides fail. Idempotent.</summary>
     void Abort();
 }

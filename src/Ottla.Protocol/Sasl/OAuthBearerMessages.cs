@@ -10,18 +10,23 @@ public sealed record OAuthBearerClientFirst(string AuthorizationId, string Token
     /// <summary>What a client answers to a server that refuses its token.</summary>
     public static ReadOnlySpan<byte> EndOfExchange => [Separator];
 
+    /// <summary>The longest token that is read, in bytes. HTTP servers, which take tokens too, have lower bounds.</summary>
+    public const int TokenBytesMax = 32 * 1024;
+
     private const byte Separator = 1;
+
+    private const int AuthorizationIdBytesMax = 32 * 1024;
 
     /// <summary>The message as bytes.</summary>
     public byte[] ToBytes() => Encoding.UTF8.GetBytes(
         $"n,{(AuthorizationId.Length == 0 ? "" : $"a={AuthorizationId}")},\u0001auth=Bearer {Token}\u0001\u0001");
 
     /// <summary>Reads the message that a client sent.</summary>
-    /// <exception cref="SaslFormatException">It is malformed, or asks for channel binding.</exception>
+    /// <exception cref="SaslFormatException">It is malformed, too long, or asks for channel binding.</exception>
     public static OAuthBearerClientFirst Parse(ReadOnlySpan<byte> message)
     {
         var first = message.IndexOf(Separator);
-        if (first < 0 || !Ascii.IsValid(message) || message.Length < first + 2 || message[^1] != Separator)
+        if (first is < 0 or > AuthorizationIdBytesMax || message.Length < first + 2 || message[^1] != Separator || !Ascii.IsValid(message))
             throw Malformed();
         var authorizationId = ParseHeader(Encoding.ASCII.GetString(message[..first]));
         string? token = null;
@@ -35,7 +40,7 @@ public sealed record OAuthBearerClientFirst(string AuthorizationId, string Token
             if (equals < 1 || equals == pair.Length - 1 || !IsValid(pair[..equals], pair[(equals + 1)..]))
                 throw Malformed();
             if (pair[..equals].SequenceEqual("auth"u8))
-                token = token is null ? ParseToken(Encoding.ASCII.GetString(pair[(equals + 1)..])) : throw Malformed();
+                token = token is null ? ParseToken(pair[(equals + 1)..]) : throw Malformed();
             rest = rest[(end + 1)..];
         }
 
@@ -72,19 +77,22 @@ public sealed record OAuthBearerClientFirst(string AuthorizationId, string Token
         return true;
     }
 
-    private static string ParseToken(string value)
+    private static string ParseToken(ReadOnlySpan<byte> value)
     {
-        const string scheme = "bearer ";
-        if (!value.StartsWith(scheme, StringComparison.OrdinalIgnoreCase))
+        var scheme = "bearer "u8;
+        if (value.Length < scheme.Length || !Ascii.EqualsIgnoreCase(value[..scheme.Length], scheme))
             throw Malformed();
-        var token = value[scheme.Length..].TrimStart(' ');
-        foreach (var letter in token.AsSpan().TrimEnd('='))
+        var token = value[scheme.Length..].TrimStart((byte)' ');
+        if (token.Length > TokenBytesMax)
+            throw new SaslFormatException($"The token is longer than {TokenBytesMax} bytes.");
+        foreach (var letter in token.TrimEnd((byte)'='))
         {
-            if (!char.IsAsciiLetterOrDigit(letter) && letter is not ('-' or '_' or '~' or '+' or '/' or '.'))
+            if (!char.IsAsciiLetterOrDigit((char)letter)
+                && letter is not ((byte)'-' or (byte)'_' or (byte)'~' or (byte)'+' or (byte)'/' or (byte)'.'))
                 throw Malformed();
         }
 
-        return token.Length > 0 ? token : throw Malformed();
+        return token.Length > 0 ? Encoding.ASCII.GetString(token) : throw Malformed();
     }
 
     private static SaslFormatException Malformed() => new("The client's first OAUTHBEARER message is malformed.");

@@ -21,18 +21,20 @@ public sealed class PlainUsers
     {
         _key = key;
         _nobody = new byte[HMACSHA256.HashSizeInBytes];
-        _hashes = passwords.ToFrozenDictionary(user => user.Key, user => HashOf(user.Value), StringComparer.Ordinal);
+        _hashes = passwords.ToFrozenDictionary(user => user.Key, user => HashOf(Encoding.UTF8.GetBytes(user.Value)), StringComparer.Ordinal);
     }
 
     /// <summary>Whether the user exists and this is the password.</summary>
-    public bool Verify(string user, string password)
+    /// <param name="user">The user.</param>
+    /// <param name="password">The password in UTF-8.</param>
+    public bool Verify(string user, ReadOnlySpan<byte> password)
     {
         var isKnown = _hashes.TryGetValue(user, out var expected);
         var isEqual = CryptographicOperations.FixedTimeEquals(HashOf(password), expected ?? _nobody);
         return isKnown & isEqual;
     }
 
-    private byte[] HashOf(string password) => HMACSHA256.HashData(_key, Encoding.UTF8.GetBytes(password));
+    private byte[] HashOf(ReadOnlySpan<byte> password) => HMACSHA256.HashData(_key, password);
 }
 
 /// <summary>PLAIN (RFC 4616): user and password in one message.</summary>
@@ -40,27 +42,48 @@ public sealed class PlainServer(PlainUsers users) : SaslServer
 {
     private const int PartsMax = 4;
 
+    /// <summary>More bytes of a name are not looked at: such a user does not exist.</summary>
+    private const int NameBytesMax = 16 * 1024;
+
     /// <inheritdoc/>
     public override SaslStep Evaluate(ReadOnlySpan<byte> message, Instant now)
     {
-        var parts = Encoding.UTF8.GetString(message).Split('\0', PartsMax);
-        if (parts.Length != 3)
+        Span<Range> parts = stackalloc Range[PartsMax];
+        var count = Split(message, parts);
+        if (count != 3)
         {
-            var malformed = $"Invalid SASL/PLAIN response: expected 3 tokens, got {parts.Length}";
+            var malformed = $"Invalid SASL/PLAIN response: expected 3 tokens, got {count}";
             return SaslStep.Refuse(malformed, malformed);
         }
 
-        var (authorizationId, user, password) = (parts[0], parts[1], parts[2]);
-        if (user.Length == 0)
+        var authorizationId = message[parts[0]];
+        var name = message[parts[1]];
+        var password = message[parts[2]];
+        if (name.IsEmpty)
             return SaslStep.Refuse("Authentication failed: username not specified", "the client named no user");
-        if (password.Length == 0)
+        if (password.IsEmpty)
             return SaslStep.Refuse("Authentication failed: password not specified", "the client sent no password");
-        if (!users.Verify(user, password))
+        var user = Encoding.UTF8.GetString(name[..Math.Min(name.Length, NameBytesMax)]);
+        if (name.Length > NameBytesMax || !users.Verify(user, password))
             return SaslStep.Refuse(
                 "Authentication failed: Invalid username or password", $"user {LogName.Of(user)}: unknown, or wrong password");
         // The authorization id of another user would let a client act as that user (CVE-2017-12610).
-        if (authorizationId.Length > 0 && authorizationId != user)
+        if (!authorizationId.IsEmpty && !authorizationId.SequenceEqual(name))
             return SaslStep.Refuse(ForeignAuthorizationId, $"user {LogName.Of(user)} wants to act as another user");
         return SaslStep.Success([], new SaslIdentity(user, IsTokenAuthenticated: false, ExpiresAt: null));
+    }
+
+    /// <summary>Splits at the zero bytes; the last part has the rest.</summary>
+    private static int Split(ReadOnlySpan<byte> message, Span<Range> parts)
+    {
+        var (count, start) = (0, 0);
+        while (count < parts.Length - 1 && message[start..].IndexOf((byte)0) is >= 0 and var length)
+        {
+            parts[count++] = start..(start + length);
+            start += length + 1;
+        }
+
+        parts[count++] = start..message.Length;
+        return count;
     }
 }

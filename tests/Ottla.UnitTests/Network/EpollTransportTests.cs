@@ -120,6 +120,36 @@ public sealed class EpollTransportTests() : SocketTransportTests(Transport)
     }
 
     [Fact]
+    public async Task WhoYieldsLeavesTheOthersTheirTurn()
+    {
+        const int roundsMax = 10_000;
+        var transport = new EpollTransport(loops: 1, TimeProvider.System);
+        var (busyClient, busyServer) = await Frames.ConnectAsync(transport);
+        var (client, server) = await Frames.ConnectAsync(transport);
+        await busyServer.YieldAsync(); // elsewhere than on the loop it is nothing
+        var received = ReceiveAsync();
+        var busy = WorkAsync();
+        await busyClient.SendAsync(new byte[] { 1 }, default);
+        Assert.InRange(await busy.WaitAsync(Frames.Patience), 1, roundsMax - 1);
+        Assert.Equal(1, await received.WaitAsync(Frames.Patience));
+        foreach (var connection in new[] { busyClient, busyServer, client, server })
+            await connection.DisposeAsync();
+
+        async Task<int> ReceiveAsync() => await server.ReceiveAsync(new byte[1], default).ConfigureAwait(false);
+
+        // On the loop's thread, which nothing else takes away.
+        async Task<int> WorkAsync()
+        {
+            await busyServer.ReceiveAsync(new byte[1], default).ConfigureAwait(false);
+            await client.SendAsync(new byte[] { 2 }, default).ConfigureAwait(false);
+            var rounds = 0;
+            for (; rounds < roundsMax && !received.IsCompleted; rounds++)
+                await busyServer.YieldAsync().ConfigureAwait(false);
+            return rounds;
+        }
+    }
+
+    [Fact]
     public async Task WhoIsAdmittedWaitsForFewOfThoseWhoAreNot()
     {
         var transport = new EpollTransport(loops: 1, TimeProvider.System);

@@ -11,11 +11,12 @@ using Ottla.Requests.Security;
 using Ottla.Storage.Files;
 using Ottla.UnitTests.Broker;
 using Ottla.UnitTests.Protocol;
+using Xunit.Abstractions;
 
 namespace Ottla.UnitTests.Security;
 
 /// <summary>Whole nodes whose clients need TLS, a login, or both.</summary>
-public sealed class SecureNodeTests : IDisposable
+public sealed class SecureNodeTests(ITestOutputHelper output) : IDisposable
 {
     private const string Plain = "org.apache.kafka.common.security.plain.PlainLoginModule";
     private const string KeyFile = "/certs/server.pem";
@@ -152,8 +153,11 @@ public sealed class SecureNodeTests : IDisposable
             ("socket.listen.backlog.size", "1000"),
             ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-256"),
             ("listener.name.sasl_plaintext.plain.sasl.jaas.config", $"{Plain} required user_alice=\"secret\";"));
+        var (sent, heapBytes) = (0L, 0L);
         for (var i = 0; i < FuzzSettings.HostileConnections; i++)
         {
+            if (i == FuzzSettings.HostileConnections / 10)
+                heapBytes = GC.GetTotalMemory(forceFullCollection: true);
             if (i % 100 == 0)
             {
                 await using var polite = await node.ConnectAsync(); // served after all before it, so that the backlog is empty
@@ -168,6 +172,7 @@ public sealed class SecureNodeTests : IDisposable
                 try
                 {
                     await hostile.SendFrameAsync(frame[..(frame.Length - (random.NextInt(3) == 0 ? random.NextInt(frame.Length) : 0))]);
+                    sent++;
                 }
                 catch (Exception e) when (e is IOException or System.Net.Sockets.SocketException)
                 {
@@ -176,6 +181,11 @@ public sealed class SecureNodeTests : IDisposable
             }
         }
 
+        await using (var last = await node.ConnectAsync())
+            await last.AssertAliveAsync(); // all before it are served
+        var grown = GC.GetTotalMemory(forceFullCollection: true) - heapBytes;
+        output.WriteLine($"{sent} frames of {FuzzSettings.HostileConnections} connections; the heap of this process has grown by {grown} bytes since a tenth of them");
+        Assert.Equal(0, node.Node.Shared.Connections.Security.LoginFrames.TakenBytes);
         var connection = await node.Network.ConnectAsync(node.Node.EndPoints[0], default);
         var security = new ClientSecurity(null, () => new PlainClient("alice", "secret"), "test", new BufferPool());
         await using var client = new TestConnection(

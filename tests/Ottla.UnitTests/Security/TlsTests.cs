@@ -57,6 +57,50 @@ public sealed class TlsTests : IDisposable
     }
 
     [Fact]
+    public async Task A_handshake_may_come_byte_by_byte()
+    {
+        var (client, server) = await RawPairAsync();
+        await using var pair = new Pair(new TlsConnection(client, Client(), _pool), new TlsConnection(server, Server(), _pool));
+        var (asking, hello) = await RawPairAsync();
+        var handshake = new TlsConnection(asking, Client(), _pool);
+        var failing = handshake.ConnectAsync("localhost", default).AsTask();
+        var bytes = new byte[4096];
+        var length = await hello.ReceiveAsync(bytes, default);
+        var accepting = pair.Server.AcceptAsync(null, default).AsTask();
+        for (var i = 0; i < length; i++)
+        {
+            await client.SendAsync(bytes.AsMemory(i, 1), default);
+            Assert.False(accepting.IsCompleted);
+            Assert.InRange(_pool.RentedBytes, 0, 2 * BufferPool.BufferBytesMin); // no more than the bytes that came
+        }
+
+        var answer = new byte[1];
+        Assert.Equal(1, await client.ReceiveAsync(answer, default));
+        Assert.Equal(22, answer[0]); // the server's hello
+        await hello.DisposeAsync();
+        await Assert.ThrowsAnyAsync<Exception>(() => failing);
+        await handshake.DisposeAsync();
+        client.Abort();
+        await Assert.ThrowsAnyAsync<Exception>(() => accepting);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(75)]
+    public async Task A_client_that_leaves_within_its_first_record_is_no_error_of_TLS(int bytes)
+    {
+        var (client, server) = await RawPairAsync();
+        await using var tls = new TlsConnection(server, Server(), _pool);
+        var accepting = tls.AcceptAsync(null, default).AsTask();
+        byte[] half = [22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, .. new byte[64]];
+        if (bytes > 0)
+            await client.SendAsync(half.AsMemory(0, bytes), default);
+        await client.DisposeAsync();
+        await Assert.ThrowsAsync<EndOfStreamException>(() => accepting);
+    }
+
+    [Fact]
     public async Task The_end_of_the_stream_arrives()
     {
         await using var pair = await ConnectAsync(Server(), Client());

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Threading.Tasks.Sources;
 using Microsoft.Win32.SafeHandles;
 using Ottla.Kernel;
 
@@ -16,6 +17,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
     private readonly EpollLoop _loop;
     private readonly Receiving _receiving;
     private readonly Sending _sending;
+    private Yielding? _yielding;
     private volatile bool _peerEnded;
     private int _isAdmitted;
     private int _isClosed;
@@ -101,6 +103,9 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         return _sending.StartAsync(header, source, position, length, cancellationToken);
     }
 
+    public ValueTask YieldAsync() => HandlerThread.Current is EpollThread thread && thread.Loop == _loop
+        ? (_yielding ??= new Yielding(_loop)).StartAsync() : ValueTask.CompletedTask;
+
     public void OnEvents(uint events)
     {
         const uint ended = LinuxSockets.EventPeerClosed | LinuxSockets.EventHangUp | LinuxSockets.EventError;
@@ -145,6 +150,28 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
     /// <summary>Converts a kernel error to an exception. If the socket was closed during the call, this side aborted it.</summary>
     private SocketException ExceptionOf(int error) =>
         IsClosed ? new SocketException((int)SocketError.OperationAborted) : LinuxSockets.ExceptionOf(error);
+
+    /// <summary>A wait until the others of the loop have had their turn.</summary>
+    private sealed class Yielding(EpollLoop loop) : IEpollTurn, IValueTaskSource
+    {
+        private ManualResetValueTaskSourceCore<bool> _completion;
+
+        public ValueTask StartAsync()
+        {
+            _completion.Reset();
+            loop.EndTurn(this);
+            return new ValueTask(this, _completion.Version);
+        }
+
+        public void Begin() => _completion.SetResult(true);
+
+        public void GetResult(short token) => _completion.GetResult(token);
+
+        public ValueTaskSourceStatus GetStatus(short token) => _completion.GetStatus(token);
+
+        public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+            _completion.OnCompleted(continuation, state, token, flags);
+    }
 
     /// <summary>The receiving direction.</summary>
     private sealed class Receiving(EpollConnection connection) : EpollOperation<int>, IEpollTurn
