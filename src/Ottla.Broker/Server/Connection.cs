@@ -273,7 +273,9 @@ internal sealed class Connection : IAsyncDisposable
         return default;
     }
 
-    /// <summary>Whether this connection has been served for long. Asked before each request; the first of a turn costs no look at the clock.</summary>
+    /// <summary>
+    /// Whether this connection has been served for long. Asked before each request; the first of a turn costs no look at the clock.
+    /// </summary>
     private bool IsTurnOver()
     {
         if (_turnBeganAt != 0)

@@ -179,7 +179,8 @@ internal sealed class ConnectionLogin(
     }
 
     /// <summary>
-    /// The mechanism's message in a SaslAuthenticate request, as a window of the frame: a stranger's long message costs no memory of its own.
+    /// The mechanism's message in a SaslAuthenticate request, as a window of the frame: a stranger's long message costs no memory of its
+    /// own.
     /// </summary>
     private static ReadOnlyMemory<byte> ReadMessage(Memory<byte> body, short version)
     {

@@ -102,8 +102,8 @@ public interface ITransportConnection : IAsyncDisposable
     }
 
     /// <summary>
-    /// Lets the other connections that the same thread serves have their turn, if there are any. For the task that receives, between what it
-    /// does about one receive.
+    /// Lets the other connections that the same thread serves have their turn, if there are any. For the task that receives, when what it
+    /// has received takes long.
     /// </summary>
     ValueTask YieldAsync() => ValueTask.CompletedTask; // most transports have no turns
 

@@ -21,7 +21,8 @@ public sealed class PlainUsers
     {
         _key = key;
         _nobody = new byte[HMACSHA256.HashSizeInBytes];
-        _hashes = passwords.ToFrozenDictionary(user => user.Key, user => HashOf(Encoding.UTF8.GetBytes(user.Value)), StringComparer.Ordinal);
+        _hashes = passwords.ToFrozenDictionary(
+            user => user.Key, user => HashOf(Encoding.UTF8.GetBytes(user.Value)), StringComparer.Ordinal);
     }
 
     /// <summary>Whether the user exists and this is the password.</summary>

@@ -152,7 +152,8 @@ internal sealed class HostileBench(BenchOptions options, HostilePlan plan)
         {
             _findings.Add(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{name}: p99 is {latency.P99Ms:0.00} ms, beside nobody {alone.P99Ms:0.00}, beside an attack elsewhere {floor.P99Ms:0.00}"));
+                $"{name}: p99 is {latency.P99Ms:0.00} ms, beside nobody {alone.P99Ms:0.00}, "
+                    + $"beside an attack elsewhere {floor.P99Ms:0.00}"));
         }
     }
 

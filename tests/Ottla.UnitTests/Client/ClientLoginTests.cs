@@ -100,7 +100,8 @@ public sealed class ClientLoginTests
             "foreign" => bed.ForeignCertificate(),
             _ => null,
         });
-        var failed = await Assert.ThrowsAsync<KafkaTimeoutException>(() => bed.RunAsync(client.CreateAdmin().ListTopicsAsync(), stepMs: 20));
+        var admin = client.CreateAdmin();
+        var failed = await Assert.ThrowsAsync<KafkaTimeoutException>(() => bed.RunAsync(admin.ListTopicsAsync(), stepMs: 20));
         Assert.True(failed.IsRetriable);
         Assert.Contains(bed.Log.Logger.Warnings, line => line.Contains(reason, StringComparison.Ordinal));
     }

@@ -184,7 +184,9 @@ public sealed class SecureNodeTests(ITestOutputHelper output) : IDisposable
         await using (var last = await node.ConnectAsync())
             await last.AssertAliveAsync(); // all before it are served
         var grown = GC.GetTotalMemory(forceFullCollection: true) - heapBytes;
-        output.WriteLine($"{sent} frames of {FuzzSettings.HostileConnections} connections; the heap of this process has grown by {grown} bytes since a tenth of them");
+        output.WriteLine(
+            $"{sent} frames of {FuzzSettings.HostileConnections} connections; "
+                + $"the heap of this process has grown by {grown} bytes since a tenth of them");
         Assert.Equal(0, node.Node.Shared.Connections.Security.LoginFrames.TakenBytes);
         var connection = await node.Network.ConnectAsync(node.Node.EndPoints[0], default);
         var security = new ClientSecurity(null, () => new PlainClient("alice", "secret"), "test", new BufferPool());
