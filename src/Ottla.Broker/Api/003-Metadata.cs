@@ -22,7 +22,7 @@ namespace Ottla.Broker.Api;
 /// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION, and INVALID_REQUEST for all topics of a request that uses ids
 /// before version 12. Errors per partition: LEADER_NOT_AVAILABLE, LISTENER_NOT_FOUND.
 /// </remarks>
-internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation autoCreation, Authorizer authorizer)
+internal sealed class MetadataHandler(int brokerId, ClusterView cluster, TopicAutoCreation autoCreation, Authorizer authorizer)
     : IApiHandler<MetadataRequest, MetadataResponse>
 {
     private const short FirstVersionWithTopicIdsInRequest = 12;
@@ -73,7 +73,7 @@ internal sealed class MetadataHandler(ClusterView cluster, TopicAutoCreation aut
     private MetadataResponse Respond(RequestContext context, MetadataImage image, MetadataRequest request, out List<string> missing)
     {
         var version = context.ApiVersion;
-        var brokers = ClusterView.ActiveBrokers(image, context.Connection.ListenerName);
+        var brokers = ClusterView.BrokersToName(image, context.Connection.ListenerName, brokerId);
         var response = new MetadataResponse
         {
             Brokers = [.. brokers.Select(

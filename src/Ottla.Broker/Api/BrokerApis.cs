@@ -97,7 +97,8 @@ internal static class BrokerApis
                     broker.Quotas, fetchBytesMax, broker.Time),
                 FetchBodyBytesOnLoopMax),
             Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics, leaders, authorizer)),
-            Entry<MetadataRequest, MetadataResponse>(new MetadataHandler(broker.Cluster, topicCreation, authorizer)),
+            Entry<MetadataRequest, MetadataResponse>(
+                new MetadataHandler(broker.Config().NodeId, broker.Cluster, topicCreation, authorizer)),
             Entry<OffsetCommitRequest, OffsetCommitResponse>(new OffsetCommitHandler(broker.Groups, broker.Cluster, authorizer)),
             Entry<OffsetFetchRequest, OffsetFetchResponse>(new OffsetFetchHandler(broker.Groups, broker.Cluster, authorizer)),
             Entry<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorHandler(broker.Cluster, topicCreation, authorizer)),

@@ -33,6 +33,18 @@ public sealed class ClusterView(string clusterId, Func<MetadataImage> image)
     public static IReadOnlyList<BrokerAddress> ActiveBrokers(MetadataImage current, string listener) =>
         [.. Brokers(current, listener).Where(broker => !broker.IsFenced)];
 
+    /// <summary>
+    /// The same for an answer from one of them. When it is the last one, and fenced since it shuts down, it names itself all the same: an
+    /// answer without brokers has librdkafka (since 2.10) forget all that it knows, also its bootstrap servers, and it never comes back.
+    /// </summary>
+    /// <param name="current">The metadata.</param>
+    /// <param name="listener">The listener.</param>
+    /// <param name="answering">The id of the broker that answers.</param>
+    public static IReadOnlyList<BrokerAddress> BrokersToName(MetadataImage current, string listener, int answering) =>
+        ActiveBrokers(current, listener) is { Count: > 0 } active
+            ? active
+            : [.. Brokers(current, listener).Where(broker => broker.Id == answering)];
+
     /// <summary>All registered brokers with a listener, by id.</summary>
     public static IEnumerable<BrokerAddress> Brokers(MetadataImage current, string listener) =>
         from broker in current.Cluster.Brokers.Values

@@ -46,10 +46,10 @@ public sealed class GroupRestartTests(ITestOutputHelper output)
             await scene.AllCommittedAsync();
         }
 
-        // librdkafka 2.16 with KIP-848: about once in ten runs a member that is cut off while it asks for versions says nothing any more.
-        // The other one takes over, and what is demanded of both holds all the same: everything is read, and committed.
-        if (!client.EndsWith("2.16-kip848", StringComparison.Ordinal))
-            await scene.SharedAmongAsync(first, second);
+        // librdkafka 2.16 does not survive a Metadata answer that names no broker: rd_kafka_metadata_decommission_unavailable_brokers
+        // (rdkafka_metadata.c, since 2.10) takes it at its word, destroys the handles of all brokers and of the bootstrap servers too, and
+        // nothing makes new ones. So a broker that shuts down last names itself, and the members come back.
+        await scene.SharedAmongAsync(first, second);
         await scene.ReadAsync(GroupScene.PartitionCount * scene.Produced, first, second);
     }
 
