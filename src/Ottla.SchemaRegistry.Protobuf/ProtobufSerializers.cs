@@ -35,7 +35,7 @@ public sealed class ProtobufSerializer<T> : ISerializer<T>
     /// <exception cref="SchemaRegistryException">The registry refuses, or does not answer.</exception>
     public async Task PrepareAsync(SerializationContext context, CancellationToken cancellation = default)
     {
-        _ids ??= NewIds(await Task.Run(() => Register(_descriptor.File, []), cancellation));
+        _ids ??= NewIds(await RegisterAsync(_descriptor.File, [], cancellation));
         await _ids.PrepareAsync(context, cancellation);
     }
 
@@ -52,24 +52,27 @@ public sealed class ProtobufSerializer<T> : ISerializer<T>
         if (_ids is { } known)
             return known;
         lock (_lock)
-            return _ids ??= NewIds(Register(_descriptor.File, []));
+            return _ids ??= NewIds(RegisterAsync(_descriptor.File, [], CancellationToken.None).GetAwaiter().GetResult());
     }
 
     private SchemaIds NewIds(IReadOnlyList<SchemaReference> references) =>
         new(_registry, SchemaOf(_descriptor.File, references), _descriptor.FullName, _options);
 
     /// <summary>Registers what a file imports, the deepest first.</summary>
-    private List<SchemaReference> Register(FileDescriptor file, Dictionary<string, SchemaReference> done)
+    private async Task<List<SchemaReference>> RegisterAsync(
+        FileDescriptor file, Dictionary<string, SchemaReference> done, CancellationToken cancellation)
     {
         var references = new List<SchemaReference>();
         foreach (var imported in file.Dependencies.Where(each => !each.Name.StartsWith("google/protobuf/", StringComparison.Ordinal)))
         {
             if (!done.TryGetValue(imported.Name, out var reference))
             {
-                var schema = SchemaOf(imported, Register(imported, done));
-                _registry.IdOf(imported.Name, schema, _options.AutoRegister);
-                done[imported.Name] = reference = new SchemaReference(
-                    imported.Name, imported.Name, _registry.VersionAsync(imported.Name).GetAwaiter().GetResult().Version);
+                var schema = SchemaOf(imported, await RegisterAsync(imported, done, cancellation));
+                await (_options.AutoRegister
+                    ? _registry.RegisterAsync(imported.Name, schema, cancellation)
+                    : _registry.LookUpAsync(imported.Name, schema, cancellation));
+                var version = await _registry.VersionAsync(imported.Name, cancellation: cancellation);
+                done[imported.Name] = reference = new SchemaReference(imported.Name, imported.Name, version.Version);
             }
 
             references.Add(reference);

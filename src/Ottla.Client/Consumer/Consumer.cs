@@ -99,7 +99,7 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
         options.Validate();
         _hashesKeys = options.Order == ProcessingOrder.Key;
         await new RecordProcessor<TKey, TValue>(
-            _engine, TryTakeRecord, handler, options, _client.Options.TimeProvider, _options.GroupId, cancellation).RunAsync();
+            _engine, TryTakeRecord, handler, options, _client.Options, _options.GroupId, cancellation).RunAsync();
     }
 
     /// <inheritdoc/>

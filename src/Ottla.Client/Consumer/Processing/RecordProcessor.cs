@@ -22,6 +22,7 @@ internal sealed class RecordProcessor<TKey, TValue> : IAssignmentGuard
     private readonly TryTake<ConsumeResult<TKey, TValue>> _tryTake;
     private readonly Func<ConsumeResult<TKey, TValue>, CancellationToken, ValueTask> _handler;
     private readonly ProcessingOptions _options;
+    private readonly OttlaClientOptions _client;
     private readonly TimeProvider _time;
     private readonly string? _group;
     private readonly SemaphoreSlim _free;
@@ -40,19 +41,20 @@ internal sealed class RecordProcessor<TKey, TValue> : IAssignmentGuard
     /// <param name="tryTake">Takes a record.</param>
     /// <param name="handler">Processes a record.</param>
     /// <param name="options">How.</param>
-    /// <param name="time">The clock.</param>
+    /// <param name="client">The client's options.</param>
     /// <param name="group">The consumer's group; null for none.</param>
     /// <param name="cancellation">Ends it.</param>
     public RecordProcessor(
         ConsumerEngine engine, TryTake<ConsumeResult<TKey, TValue>> tryTake,
-        Func<ConsumeResult<TKey, TValue>, CancellationToken, ValueTask> handler, ProcessingOptions options, TimeProvider time,
+        Func<ConsumeResult<TKey, TValue>, CancellationToken, ValueTask> handler, ProcessingOptions options, OttlaClientOptions client,
         string? group, CancellationToken cancellation)
     {
         _engine = engine;
         _tryTake = tryTake;
         _handler = handler;
         _options = options;
-        _time = time;
+        _client = client;
+        _time = client.TimeProvider;
         _group = group;
         _free = new SemaphoreSlim(options.ParallelismMax);
         _ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -148,11 +150,12 @@ internal sealed class RecordProcessor<TKey, TValue> : IAssignmentGuard
         if (isFull)
             _engine.SetHeld(work.Partition, isHeld: true);
         if (isFirst)
-            _ = Task.Run(() => RunLaneAsync(work, lane), CancellationToken.None);
+            _ = Detached.Start(_client, () => RunLaneAsync(work, lane));
     }
 
     private async Task RunLaneAsync(PartitionWork<TKey, TValue> work, int lane)
     {
+        await Task.Yield(); // so that handlers run beside each other, and beside the loop
         while (true)
         {
             await _free.WaitAsync(CancellationToken.None);
