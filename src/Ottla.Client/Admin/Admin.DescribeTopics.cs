@@ -58,7 +58,7 @@ public sealed partial class Admin
         return Results(await Items.RunAsync(
             new ItemCall<Uuid, TopicDescription, MetadataRequest, MetadataResponse>
             {
-                IsRetriable = AdminErrors.Never,
+                IsRetriable = error => error == ErrorCode.LeaderNotAvailable,
                 Request = (version, ids, _) => version >= FirstMetadataWithIds
                     ? new MetadataRequest
                     {

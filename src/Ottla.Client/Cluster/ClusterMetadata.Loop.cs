@@ -52,6 +52,7 @@ internal sealed partial class ClusterMetadata
             _wantedUpdate = number;
             _isUrgent = false;
             wantsAll = _interests.Aggregate(false, (all, interest) => interest.AddTo(topics) | all);
+            (_asked, _asksForAll) = (topics, wantsAll);
         }
 
         _attemptedAt = Instant.Now(_time);
@@ -161,6 +162,8 @@ internal sealed partial class ClusterMetadata
         _waitMs = _repeats > 0 ? (long)_backoff.DelayAfter(_repeats).TotalMilliseconds : 0;
         Pulse();
         Changed?.Invoke(before, after);
+        if (answer.Topics.Any(topic => (ErrorCode)topic.ErrorCode is ErrorCode.LeaderNotAvailable or ErrorCode.ListenerNotFound))
+            RequestUpdate(); // it passes, and nobody may ask again
     }
 
     private void Refuse(RequestFailedException cause)

@@ -33,6 +33,8 @@ internal sealed partial class ClusterMetadata : IAsyncDisposable
     private long _wantedUpdate;
     private long _startedUpdate;
     private long _completedUpdate;
+    private HashSet<string> _asked = [];
+    private bool _asksForAll;
     private bool _isUrgent;
     private KafkaException? _refusal;
     private string _lastFailure = "the cluster has not answered yet";
@@ -180,8 +182,27 @@ internal sealed partial class ClusterMetadata : IAsyncDisposable
                 return topic;
             if (isFresh && topic is { Error: ErrorCode.InvalidTopicException or ErrorCode.TopicAuthorizationFailed })
                 throw new KafkaException(topic.Error, $"Topic {name} cannot be used");
-            await WaitForUpdateAsync(RequestUpdate(isUrgent: topic is null), cancellation);
+            await WaitForUpdateAsync(RequestUpdateOf(name), cancellation);
         }
+    }
+
+    /// <summary>
+    /// Has the metadata of a topic asked for anew, unless nothing is known of it and a request is under way that asks for it. Does not
+    /// wait.
+    /// </summary>
+    /// <param name="topic">The topic; the caller has it in an interest.</param>
+    /// <returns>The number of the update, for <see cref="WaitForUpdateAsync"/>.</returns>
+    public long RequestUpdateOf(string topic)
+    {
+        bool isUnknown;
+        lock (_lock)
+        {
+            isUnknown = _image.Topic(topic) is null;
+            if (isUnknown && _startedUpdate > _completedUpdate && _refusal is null && (_asksForAll || _asked.Contains(topic)))
+                return _startedUpdate;
+        }
+
+        return RequestUpdate(isUrgent: isUnknown);
     }
 
     /// <summary>Takes over who leads a partition, as a node said in the answer to a request (KIP-951).</summary>

@@ -17,7 +17,7 @@ internal sealed partial class ConsumerEngine
 
     // Guarded by _lock.
     private Instant? _autoCommitAt;
-    private bool _isAutoCommitting;
+    private CancellationTokenSource? _autoCommit;
 
     /// <summary>The positions of all partitions that have one.</summary>
     public List<PartitionOffset> Positions()
@@ -43,6 +43,15 @@ internal sealed partial class ConsumerEngine
     /// <exception cref="CommitFailedException">The member is not the group's any more.</exception>
     /// <exception cref="KafkaException">It failed; the code says why.</exception>
     public async Task CommitAsync(IReadOnlyCollection<PartitionOffset> offsets, TimeSpan timeout, CancellationToken cancellation)
+    {
+        CancellationTokenSource? older;
+        lock (_lock)
+            older = _autoCommit;
+        older?.Cancel(); // another attempt of it would come after this one, and take the group back
+        await SendCommitAsync(offsets, timeout, cancellation);
+    }
+
+    private async Task SendCommitAsync(IReadOnlyCollection<PartitionOffset> offsets, TimeSpan timeout, CancellationToken cancellation)
     {
         ObjectDisposedException.ThrowIf(_closed.IsCancellationRequested, typeof(ConsumerEngine));
         if (_options.GroupId is not { } group)
@@ -250,7 +259,7 @@ internal sealed partial class ConsumerEngine
     /// <returns>When the next one is due.</returns>
     private Instant? StartAutoCommit(Instant now)
     {
-        if (!_options.EnableAutoCommit || _options.GroupId is null || _isAutoCommitting || _isClosing)
+        if (!_options.EnableAutoCommit || _options.GroupId is null || _autoCommit is not null || _isClosing)
             return null;
         if (_partitions.Values.All(partition => partition.Stored is null))
         {
@@ -262,20 +271,27 @@ internal sealed partial class ConsumerEngine
         if (_autoCommitAt > now)
             return _autoCommitAt;
         _autoCommitAt = null;
-        _isAutoCommitting = true;
-        Start(async () =>
-        {
-            try
-            {
-                await CommitStoredAsync(null, _closed);
-            }
-            finally
-            {
-                lock (_lock)
-                    _isAutoCommitting = false;
-            }
-        });
+        var autoCommit = _autoCommit = new CancellationTokenSource(); // without a timer it holds nothing, and is never disposed
+        Start(() => AutoCommitAsync(autoCommit));
         return null;
+    }
+
+    private async Task AutoCommitAsync(CancellationTokenSource end)
+    {
+        using var closing = _closed.UnsafeRegister(static end => ((CancellationTokenSource)end!).Cancel(), end);
+        try
+        {
+            await TryCommitAsync(StoredOffsets(null), SendCommitAsync, end.Token);
+        }
+        catch (OperationCanceledException) when (end.IsCancellationRequested)
+        {
+            // A newer commit has taken its place, or the consumer is closed.
+        }
+        finally
+        {
+            lock (_lock)
+                _autoCommit = null;
+        }
     }
 
     /// <summary>Commits what is processed, as far as that succeeds: what fails comes with the next commit.</summary>
@@ -283,26 +299,38 @@ internal sealed partial class ConsumerEngine
     /// <param name="cancellation">Ends the call.</param>
     private async Task CommitStoredAsync(IReadOnlyList<TopicPartition>? partitions, CancellationToken cancellation)
     {
-        List<PartitionOffset> offsets;
+        try
+        {
+            await TryCommitAsync(StoredOffsets(partitions), CommitAsync, cancellation);
+        }
+        catch (OperationCanceledException) when (!_closed.IsCancellationRequested)
+        {
+            LogNotCommitted(_logger, _options.GroupId!, "there was no time left");
+        }
+    }
+
+    private List<PartitionOffset> StoredOffsets(IReadOnlyList<TopicPartition>? partitions)
+    {
         lock (_lock)
         {
-            offsets = [.. _partitions.Values.Where(each => each.Stored is not null && partitions?.Contains(each.Partition) != false)
+            return [.. _partitions.Values.Where(each => each.Stored is not null && partitions?.Contains(each.Partition) != false)
                 .Select(each => new PartitionOffset(each.Partition, each.Stored!.Value))];
         }
+    }
 
+    private async Task TryCommitAsync(
+        List<PartitionOffset> offsets, Func<IReadOnlyCollection<PartitionOffset>, TimeSpan, CancellationToken, Task> commitAsync,
+        CancellationToken cancellation)
+    {
         if (offsets.Count == 0 || _options.GroupId is null)
             return;
         try
         {
-            await CommitAsync(offsets, _client.Options.ApiTimeout, cancellation);
+            await commitAsync(offsets, _client.Options.ApiTimeout, cancellation);
         }
         catch (KafkaException e)
         {
             LogNotCommitted(_logger, _options.GroupId, e.Message);
-        }
-        catch (OperationCanceledException) when (!_closed.IsCancellationRequested)
-        {
-            LogNotCommitted(_logger, _options.GroupId, "there was no time left");
         }
     }
 

@@ -65,7 +65,7 @@ internal sealed partial class ConsumerEngine
 
             if (NodeFor(partition, image, now) is not { } node)
             {
-                _client.Metadata.RequestUpdate();
+                _client.Metadata.RequestUpdateOf(partition.Partition.Topic);
                 partition.RetryAt = now.AddMilliseconds(_retryBackoffMs);
                 Consider(ref deadline, partition.RetryAt);
                 continue;

@@ -44,8 +44,12 @@ internal sealed class OffsetLookup(OttlaClient client, IsolationLevel isolation)
                     return found;
                 if (failures > 1)
                     await Task.Delay(backoff.DelayAfter(failures - 1), client.Options.TimeProvider, deadline.Token);
-                if (left.Keys.Any(partition => client.Metadata.Current.LeaderOf(partition) is null))
-                    await client.Metadata.RefreshAsync(deadline.Token);
+                if (left.Keys.Where(partition => client.Metadata.Current.LeaderOf(partition) is null).ToList() is { Count: > 0 } leaderless)
+                {
+                    var update = leaderless.Select(partition => partition.Topic).Distinct().Max(client.Metadata.RequestUpdateOf);
+                    await client.Metadata.WaitForUpdateAsync(update, deadline.Token);
+                }
+
                 lastFailure = await FindAsync(left, (partition, offset) => found[partition] = offset, deadline.Token);
             }
         }
@@ -152,13 +156,14 @@ internal sealed class OffsetLookup(OttlaClient client, IsolationLevel isolation)
     {
         var image = client.Metadata.Current;
         string? failure = null;
+        var leaderless = new List<TopicPartition>();
         var asked = new List<Task<List<(TopicPartition Partition, ErrorCode Error)>>>();
         foreach (var leader in partitions.GroupBy(image.LeaderOf))
         {
             if (leader.Key is { } node)
                 asked.Add(askAsync(client.Connections.Shared.To(node), [.. leader], image));
             else
-                failure = $"{leader.First()} has no known leader";
+                leaderless.AddRange(leader);
         }
 
         var refused = new List<(TopicPartition Partition, ErrorCode Error)>();
@@ -189,6 +194,8 @@ internal sealed class OffsetLookup(OttlaClient client, IsolationLevel isolation)
 
         if (failure is not null)
             client.Metadata.RequestUpdate();
-        return failure;
+        foreach (var topic in leaderless.Select(partition => partition.Topic).Distinct())
+            client.Metadata.RequestUpdateOf(topic);
+        return failure ?? (leaderless.Count > 0 ? $"{leaderless[0]} has no known leader" : null);
     }
 }

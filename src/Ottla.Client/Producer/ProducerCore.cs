@@ -84,7 +84,11 @@ internal sealed partial class ProducerCore : IAsyncDisposable
         {
             _interest.Add(topic);
             if (_client.Metadata.Current.Topic(topic) is not { Error: ErrorCode.None, Partitions.Length: > 0 } known)
+            {
+                _client.Metadata.RequestUpdateOf(topic);
                 return false;
+            }
+
             queues = _accumulator.Update(entry, known, _client.Metadata.Current.RackOf);
         }
 

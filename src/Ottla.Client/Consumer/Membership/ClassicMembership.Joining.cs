@@ -235,6 +235,14 @@ internal sealed partial class ClassicMembership
         _mustAccept = _revoking.Count == 0;
         _mustRelease = !_mustAccept;
         _phase = _mustRelease ? Phase.Releasing : Phase.Accepting;
+        RejoinIfTopicsChanged(); // while the answer was waited for
+    }
+
+    /// <summary>A leader assigns anew when what it has assigned is not what there is.</summary>
+    private void RejoinIfTopicsChanged()
+    {
+        if (_assignedTopics is { } assigned && !IsAsAssigned(assigned))
+            Rejoin("the topics of the group changed");
     }
 
     private bool IsAsAssigned(Dictionary<string, AssignorTopic?> assigned)

@@ -163,8 +163,8 @@ internal sealed partial class ClassicMembership : IMembershipMachine
     public void OnTopics(TopicKnowledge topics)
     {
         _topics = topics;
-        if (_assignedTopics is { } assigned && _phase is Phase.Stable or Phase.Accepting or Phase.Releasing && !IsAsAssigned(assigned))
-            Rejoin("the topics of the group changed");
+        if (_phase is Phase.Stable or Phase.Accepting or Phase.Releasing)
+            RejoinIfTopicsChanged();
     }
 
     /// <inheritdoc/>

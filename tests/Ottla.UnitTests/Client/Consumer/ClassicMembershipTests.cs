@@ -91,6 +91,19 @@ public sealed class ClassicMembershipTests
     }
 
     [Fact]
+    public void The_leader_has_all_join_again_when_partitions_are_added_while_it_waits_for_its_assignment()
+    {
+        var bed = MembershipBed.Classic();
+        bed.Poll();
+        bed.FoundCoordinator();
+        Assert.Equal("learn t", bed.Answer(MembershipBed.Joined()));
+        Assert.Equal("SyncGroup(m1, 5)", bed.KnowTopics());
+        Assert.Equal("", bed.KnowTopics(4));
+        bed.Answer(MembershipBed.Synced(0, 1, 2));
+        Assert.Equal("revoke t-0,t-1,t-2", bed.CalledBack());
+    }
+
+    [Fact]
     public void A_changed_subscription_has_the_member_join_again()
     {
         var bed = MembershipBed.Classic().JoinClassic();
