@@ -26,19 +26,8 @@ public sealed class ClientSimulation : ISimulation
             + "stand still or are cut off";
 
     /// <inheritdoc/>
-    public void Run(ulong seed, TextWriter? log = null)
-    {
-        var world = new World(seed, log);
-        var conditions = LibraryConditions.Draw(world.Random);
-        try
-        {
-            new Session(world, conditions).Run();
-        }
-        catch (SimulationException e)
-        {
-            throw new SimulationException($"{e.Message}{Environment.NewLine}({conditions})", e);
-        }
-    }
+    public void Run(ulong seed, TextWriter? log = null) =>
+        ClientSession.RunSeed(seed, log, LibraryConditions.Draw, (world, conditions) => new Session(world, conditions));
 
     private sealed class Session : LibrarySession
     {

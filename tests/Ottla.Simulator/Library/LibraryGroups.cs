@@ -131,78 +131,63 @@ internal sealed class LibraryGroups(LibrarySession session, string topic, int pa
             _committed[(group, partition)] = offset;
     }
 
-    /// <summary>What one member reads: each partition, as long as it has it, is a process of the history.</summary>
+    /// <summary>What one member reads, beside what its group has committed.</summary>
     private sealed class Readings(
         LibrarySession session, SimProcess process, string group, Dictionary<(string Group, TopicPartition Partition), long> committed,
-        bool hasLateRequests) : IRebalanceListener
+        bool hasLateRequests) : MemberReadings(session.History, process.Name)
     {
-        private readonly Dictionary<TopicPartition, long> _readers = [];
         private readonly Dictionary<TopicPartition, long> _atLeast = [];
 
-        public ValueTask OnAssignedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellation)
+        public override ValueTask OnAssignedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellation)
         {
             process.Tell?.Invoke($"is assigned {string.Join(' ', partitions)}");
             foreach (var partition in partitions)
             {
-                var number = session.History.NextProcess();
-                if (!_readers.TryAdd(partition, number))
-                    throw new SimulationException($"{process.Name} was given {partition}, and has it already");
                 if (committed.TryGetValue((group, partition), out var offset) && !hasLateRequests)
                     _atLeast[partition] = offset;
-                session.History.Add(new Operation
-                {
-                    Process = number,
-                    Outcome = Outcome.Ok,
-                    Steps = [new Assign([new AssignedPartition(partition.ToString())])],
-                });
             }
 
-            return ValueTask.CompletedTask;
+            return base.OnAssignedAsync(partitions, cancellation);
         }
 
-        public ValueTask OnRevokedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellation) =>
-            Remove("revoked", partitions);
+        public override ValueTask OnRevokedAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellation)
+        {
+            Forget("revoked", partitions);
+            return base.OnRevokedAsync(partitions, cancellation);
+        }
 
-        public ValueTask OnLostAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellation) =>
-            Remove("lost", partitions);
+        public override ValueTask OnLostAsync(IReadOnlyList<TopicPartition> partitions, CancellationToken cancellation)
+        {
+            Forget("lost", partitions);
+            return base.OnLostAsync(partitions, cancellation);
+        }
 
         /// <summary>Records came: only of what was given, and not from before what was committed.</summary>
         public void Take(IReadOnlyList<ConsumeResult<byte[], long>> records)
         {
             foreach (var record in records)
             {
-                // What was taken before the member was called back, in the same poll, is of a partition that it may not have any more.
-                if (!_readers.TryGetValue(record.TopicPartition, out var number))
-                    continue;
-                if (_atLeast.Remove(record.TopicPartition, out var atLeast) && record.Offset < atLeast)
+                if (Take(record) && _atLeast.Remove(record.TopicPartition, out var atLeast) && record.Offset < atLeast)
                 {
                     session.World.Fail(new SimulationException(
                         $"{process.Name} reads {record.TopicPartition} from {record.Offset}; the group has committed {atLeast}"));
                 }
-
-                session.History.Add(new Operation { Process = number, Outcome = Outcome.Ok, Steps = [LibraryReaders.ToPoll([record])] });
             }
         }
 
         /// <summary>The consumer is closed: nothing may be left.</summary>
         public void End()
         {
-            if (_readers.Count > 0)
+            if (Partitions.Count > 0)
                 session.World.Fail(new SimulationException(
-                    $"{process.Name} is closed, and was not told of the end of {string.Join(' ', _readers.Keys)}"));
+                    $"{process.Name} is closed, and was not told of the end of {string.Join(' ', Partitions)}"));
         }
 
-        private ValueTask Remove(string how, IReadOnlyList<TopicPartition> partitions)
+        private void Forget(string how, IReadOnlyList<TopicPartition> partitions)
         {
             process.Tell?.Invoke($"{how} {string.Join(' ', partitions)}");
             foreach (var partition in partitions)
-            {
-                if (!_readers.Remove(partition))
-                    throw new SimulationException($"{process.Name} was to give {partition} up, and does not have it");
                 _atLeast.Remove(partition);
-            }
-
-            return ValueTask.CompletedTask;
         }
     }
 }

@@ -33,20 +33,8 @@ public sealed class ReplicationSimulation : ISimulation
 
     /// <summary>Runs one seed.</summary>
     /// <returns>The world, in which all is over.</returns>
-    public static World RunWorld(ulong seed, TextWriter? log = null)
-    {
-        var world = new World(seed, log);
-        var conditions = ReplicationConditions.Draw(world.Random);
-        try
-        {
-            new Session(world, conditions).Run();
-            return world;
-        }
-        catch (SimulationException e)
-        {
-            throw new SimulationException($"{e.Message}{Environment.NewLine}({conditions})", e);
-        }
-    }
+    public static World RunWorld(ulong seed, TextWriter? log = null) =>
+        ClientSession.RunSeed(seed, log, ReplicationConditions.Draw, (world, conditions) => new Session(world, conditions));
 
     private sealed class Session : ClientSession
     {

@@ -36,6 +36,29 @@ internal abstract class ClientSession(World world, BrokerBug? bug = null)
     /// <summary>Whether a record must not be told to have failed for this reason. Only what a client gave up waiting for may.</summary>
     protected virtual bool IsBug(ErrorCode error) => error != ErrorCode.RequestTimedOut;
 
+    /// <summary>Runs the session of a seed. Its failure says what the seed has drawn.</summary>
+    /// <param name="seed">Everything random follows from it.</param>
+    /// <param name="log">Where to tell what happens; null for silence.</param>
+    /// <param name="draw">Draws the conditions.</param>
+    /// <param name="create">Makes the session.</param>
+    /// <returns>The world, in which all is over.</returns>
+    /// <exception cref="SimulationException">An invariant does not hold.</exception>
+    public static World RunSeed<TConditions>(
+        ulong seed, TextWriter? log, Func<Prng, TConditions> draw, Func<World, TConditions, ClientSession> create)
+    {
+        var world = new World(seed, log);
+        var conditions = draw(world.Random);
+        try
+        {
+            create(world, conditions).Run();
+            return world;
+        }
+        catch (SimulationException e)
+        {
+            throw new SimulationException($"{e.Message}{Environment.NewLine}({conditions})", e);
+        }
+    }
+
     /// <summary>Runs it, and has its history checked.</summary>
     /// <exception cref="SimulationException">An invariant does not hold.</exception>
     public void Run()
