@@ -17,17 +17,7 @@ public sealed partial class TelemetryTests
     {
         const string topic = "traced-records";
         await using var bed = await ClientBed.StartAsync(topic);
-        var ended = new ConcurrentQueue<Activity>();
-        using var listener = new ActivityListener
-        {
-            ShouldListenTo = source => source.Name == ClientTelemetry.Name,
-            Sample = (ref ActivityCreationOptions<ActivityContext> options) =>
-                options.Name.EndsWith(topic, StringComparison.Ordinal)
-                    ? ActivitySamplingResult.AllDataAndRecorded
-                    : ActivitySamplingResult.None,
-            ActivityStopped = ended.Enqueue,
-        };
-        ActivitySource.AddActivityListener(listener);
+        using var listener = Listen(topic, out var ended);
         await using var producer = bed.Client.CreateProducer<string, string>();
         await bed.RunAsync(producer.ProduceAsync(topic, "k", "v"));
         var send = Assert.Single(ended, activity => activity.OperationName == $"send {topic}");
@@ -65,17 +55,7 @@ public sealed partial class TelemetryTests
     {
         const string topic = "traced-failures";
         await using var bed = await ClientBed.StartAsync(topic);
-        var ended = new ConcurrentQueue<Activity>();
-        using var listener = new ActivityListener
-        {
-            ShouldListenTo = source => source.Name == ClientTelemetry.Name,
-            Sample = (ref ActivityCreationOptions<ActivityContext> options) =>
-                options.Name.EndsWith(topic, StringComparison.Ordinal)
-                    ? ActivitySamplingResult.AllDataAndRecorded
-                    : ActivitySamplingResult.None,
-            ActivityStopped = ended.Enqueue,
-        };
-        ActivitySource.AddActivityListener(listener);
+        using var listener = Listen(topic, out var ended);
         await using var producer = bed.Client.CreateProducer<string, byte[]>();
         await Assert.ThrowsAsync<KafkaException>(
             () => bed.RunAsync(producer.ProduceAsync(topic, "k", new byte[new ProducerOptions().RequestBytesMax])));
@@ -138,6 +118,23 @@ public sealed partial class TelemetryTests
         }
 
         Assert.NotEmpty(ids);
+    }
+
+    /// <summary>Notes the activities of a topic as they end.</summary>
+    private static ActivityListener Listen(string topic, out ConcurrentQueue<Activity> ended)
+    {
+        var noted = ended = new ConcurrentQueue<Activity>();
+        var listener = new ActivityListener
+        {
+            ShouldListenTo = source => source.Name == ClientTelemetry.Name,
+            Sample = (ref ActivityCreationOptions<ActivityContext> options) =>
+                options.Name.EndsWith(topic, StringComparison.Ordinal)
+                    ? ActivitySamplingResult.AllDataAndRecorded
+                    : ActivitySamplingResult.None,
+            ActivityStopped = noted.Enqueue,
+        };
+        ActivitySource.AddActivityListener(listener);
+        return listener;
     }
 
     private static string? Tag(ReadOnlySpan<KeyValuePair<string, object?>> tags, string name)

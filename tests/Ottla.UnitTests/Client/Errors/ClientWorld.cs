@@ -17,7 +17,7 @@ internal sealed class ClientWorld
     {
         _world = world;
         var ids = Enumerable.Range(1, nodes).ToArray();
-        Cluster = new SimCluster(world, ids, ids, new Dictionary<string, string>
+        Cluster = new SimCluster(world, ids, ids, configs.Concat(new Dictionary<string, string>
         {
             ["offsets.topic.num.partitions"] = "1",
             ["offsets.topic.replication.factor"] = $"{nodes}",
@@ -31,7 +31,7 @@ internal sealed class ClientWorld
             ["group.consumer.heartbeat.interval.ms"] = "300",
             ["group.consumer.min.session.timeout.ms"] = "2000",
             ["group.consumer.session.timeout.ms"] = "2000",
-        }.Concat(configs).ToDictionary());
+        }).DistinctBy(config => config.Key).ToDictionary());
     }
 
     /// <summary>The nodes.</summary>

@@ -18,6 +18,8 @@ internal static class ConsumerSituations
         .. Common("consumer-classic", GroupProtocol.Classic),
         .. Common("consumer-consumer", GroupProtocol.Consumer),
         new("consumer-classic", "join, first", ApiKey.JoinGroup, ErrorLevel.All, false, probe => ReadAsync(probe, GroupProtocol.Classic)),
+        new("consumer-classic", "join, with member id", ApiKey.JoinGroup, ErrorLevel.All, false,
+            probe => ReadAsync(probe, GroupProtocol.Classic, skipped: 1)),
         new("consumer-classic", "sync", ApiKey.SyncGroup, ErrorLevel.All, false, probe => ReadAsync(probe, GroupProtocol.Classic)),
         new("consumer-classic", "heartbeat in a stable group", ApiKey.Heartbeat, ErrorLevel.All, false,
             probe => StayAsync(probe, GroupProtocol.Classic)),
@@ -50,6 +52,9 @@ internal static class ConsumerSituations
         new(group, "reset by ListOffsets", ApiKey.ListOffsets, ErrorLevel.Items, true, probe => ReadAsync(probe, protocol)),
         new(group, "fetch, partition error", ApiKey.Fetch, ErrorLevel.Items, true, probe => ReadAsync(probe, protocol)),
         new(group, "fetch, top error", ApiKey.Fetch, ErrorLevel.Top, false, probe => ReadAsync(probe, protocol)),
+        new(group, "fetch, partition error with a session", ApiKey.Fetch, ErrorLevel.Items, true, probe => ReadOnAsync(probe, protocol)),
+        new(group, "fetch, top error with a session", ApiKey.Fetch, ErrorLevel.Top, false, probe => ReadOnAsync(probe, protocol)),
+        new(group, "auto commit", ApiKey.OffsetCommit, ErrorLevel.All, false, probe => StayAsync(probe, protocol, autoCommits: true)),
         new(group, "commitSync", ApiKey.OffsetCommit, ErrorLevel.All, false, probe => CommitAsync(probe, protocol)),
         new(group, "endOffsets", ApiKey.ListOffsets, ErrorLevel.Items, true,
             probe => AskAsync(probe, protocol, consumer => consumer.EndOffsetsAsync([s_partition]))),
@@ -59,13 +64,15 @@ internal static class ConsumerSituations
     ];
 
     private static Consumer<string, string> NewConsumer(
-        ErrorProbe probe, GroupProtocol protocol, bool isStatic = false, string? group = "g") => new(probe.Client, new ConsumerOptions
+        ErrorProbe probe, GroupProtocol protocol, bool isStatic = false, string? group = "g", bool autoCommits = false) =>
+        new(probe.Client, new ConsumerOptions
         {
             GroupId = group is null ? null : $"{group}{probe.Number}",
             GroupInstanceId = isStatic ? "i" : null,
             GroupProtocol = protocol,
             OffsetReset = OffsetReset.Earliest,
-            EnableAutoCommit = false,
+            EnableAutoCommit = autoCommits,
+            AutoCommitInterval = TimeSpan.FromMilliseconds(WatchedMs / 5),
             SessionTimeout = TimeSpan.FromSeconds(3),
             HeartbeatInterval = TimeSpan.FromMilliseconds(200),
             CloseTimeout = TimeSpan.FromSeconds(2),
@@ -86,11 +93,11 @@ internal static class ConsumerSituations
         }
     }
 
-    private static async Task<string> ReadAsync(ErrorProbe probe, GroupProtocol protocol, bool isStatic = false)
+    private static async Task<string> ReadAsync(ErrorProbe probe, GroupProtocol protocol, bool isStatic = false, int skipped = 0)
     {
         var consumer = NewConsumer(probe, protocol, isStatic);
         consumer.Subscribe([Topic]);
-        probe.Arm();
+        probe.Arm(skipped);
         var failure = await ReadOneAsync(probe, consumer);
         Assert.True(probe.WasRefused);
         if (failure is null)
@@ -99,13 +106,40 @@ internal static class ConsumerSituations
         return "throws";
     }
 
-    private static async Task<string> StayAsync(ErrorProbe probe, GroupProtocol protocol, bool isStatic = false)
+    /// <summary>Reads what there is, and then what comes later.</summary>
+    private static async Task<string> ReadOnAsync(ErrorProbe probe, GroupProtocol protocol)
     {
-        var consumer = NewConsumer(probe, protocol, isStatic);
+        var consumer = NewConsumer(probe, protocol);
+        consumer.Subscribe([Topic]);
+        Assert.Null(await ReadOneAsync(probe, consumer));
+        await WatchAsync(probe, consumer, WatchedMs);
+        await using var other = probe.NewClient();
+        await using var producer = other.CreateProducer<string, string>();
+        probe.Arm();
+        KafkaException? failure = null;
+        for (var i = 0; i < 2 && failure is null; i++) // the first record may be the answer to a fetch that is under way
+        {
+            await producer.ProduceAsync(Topic, "k", "later");
+            failure = await ReadOneAsync(probe, consumer);
+            await WatchAsync(probe, consumer, 1); // it asks for the next one
+        }
+
+        Assert.True(probe.WasRefused);
+        if (failure is null)
+            return probe.RetriesOrEnds();
+        Assert.Null(await ReadOneAsync(probe, consumer));
+        return "throws";
+    }
+
+    private static async Task<string> StayAsync(
+        ErrorProbe probe, GroupProtocol protocol, bool isStatic = false, bool autoCommits = false)
+    {
+        var consumer = NewConsumer(probe, protocol, isStatic, autoCommits: autoCommits);
         var listener = new NotingListener();
         consumer.Subscribe([Topic], listener);
         Assert.Null(await ReadOneAsync(probe, consumer));
-        await WatchAsync(probe, consumer, WatchedMs / 2);
+        if (!autoCommits)
+            await WatchAsync(probe, consumer, WatchedMs / 2);
         listener.Notes.Clear();
         probe.Arm();
         var failure = await WatchAsync(probe, consumer, WatchedMs);

@@ -27,6 +27,7 @@ internal sealed class ErrorProbe(ClientRun run, ErrorSituation situation, ErrorC
 {
     private SeenRequest? _refused;
     private bool _isArmed;
+    private int _skipped;
 
     public OttlaClient Client => run.Client;
 
@@ -38,10 +39,14 @@ internal sealed class ErrorProbe(ClientRun run, ErrorSituation situation, ErrorC
 
     public Task DelayAsync(int milliseconds) => run.Process.Delay(TimeSpan.FromMilliseconds(milliseconds));
 
+    /// <summary>Another client of the same cluster, whose requests nobody refuses.</summary>
+    public OttlaClient NewClient() => new(run.Client.Options with { Transport = run.Process.Transport });
+
     /// <summary>From now on, the first request of the API is answered with the error.</summary>
-    public void Arm()
+    /// <param name="skipped">How many of them come before it, and are answered as they should be.</param>
+    public void Arm(int skipped = 0)
     {
-        _isArmed = true;
+        (_isArmed, _skipped) = (true, skipped);
         run.Faults.Decide = Decide;
     }
 
@@ -57,7 +62,7 @@ internal sealed class ErrorProbe(ClientRun run, ErrorSituation situation, ErrorC
 
     private RequestFault? Decide(SeenRequest request)
     {
-        if (!_isArmed || _refused is not null || request.Key != situation.Api)
+        if (!_isArmed || _refused is not null || request.Key != situation.Api || _skipped-- > 0)
             return null;
         _refused = request;
         return situation.IsAfter

@@ -19,6 +19,8 @@ internal static class ProducerSituations
 
     public static IEnumerable<ErrorSituation> All =>
     [
+        new("producer", "first connection", ApiKey.ApiVersions, ErrorLevel.All, false, SendAsync),
+        new("producer", "first metadata, top error", ApiKey.Metadata, ErrorLevel.Top, true, SendAsync),
         new("producer", "first metadata, topic error", ApiKey.Metadata, ErrorLevel.Items, true, SendAsync),
         new("producer", "idempotent, no transaction", ApiKey.InitProducerId, ErrorLevel.All, false, SendAsync),
         new("producer", "idempotent, first batch", ApiKey.Produce, ErrorLevel.All, false, SendAsync),
