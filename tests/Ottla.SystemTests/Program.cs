@@ -5,6 +5,7 @@ using Ottla.SystemTests.Clients;
 return args switch
 {
     ["group", var bootstrap, var group, var topic, var instance] => ConfluentGroupMember.Run(bootstrap, group, topic, instance),
+    ["ottla-group", var bootstrap, var group, var topic] => await OttlaGroupMember.RunAsync(bootstrap, group, topic),
     ["copy", var port, var group, var topic, var toTopic, var id, .. var partitions] => await TransactionalCopier.RunAsync(
         int.Parse(port, CultureInfo.InvariantCulture), group, topic, toTopic, id,
             [.. partitions.Select(partition => int.Parse(partition, CultureInfo.InvariantCulture))]),

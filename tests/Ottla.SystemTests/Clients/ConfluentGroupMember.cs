@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Confluent.Kafka;
 
 namespace Ottla.SystemTests.Clients;
@@ -11,7 +10,7 @@ internal static class ConfluentGroupMember
     public static int Run(string bootstrap, string group, string topic, string instance)
     {
         using var leaving = new CancellationTokenSource();
-        new Thread(() => LeaveAtEndOfInput(leaving)) { IsBackground = true }.Start();
+        MemberInput.CancelAtEnd(leaving);
         var config = new ConsumerConfig
         {
             BootstrapServers = bootstrap,
@@ -49,16 +48,16 @@ internal static class ConfluentGroupMember
 
     /// <summary>All partitions of the member: with the new protocol it is told of the changes only.</summary>
     private static void ReportAssigned(IEnumerable<TopicPartition> partitions) =>
-        Report(new GroupEvent { Event = GroupEvent.Assigned, Partitions = [.. partitions.Select(one => one.Partition.Value)] });
+        new GroupEvent { Event = GroupEvent.Assigned, Partitions = [.. partitions.Select(one => one.Partition.Value)] }.Tell();
 
     private static void ReadOne(IConsumer<Ignore, Ignore> consumer, CancellationToken leaving)
     {
         try
         {
             var result = consumer.Consume(leaving);
-            Report(new GroupEvent { Event = GroupEvent.Record, Partition = result.Partition.Value, Offset = result.Offset.Value });
+            new GroupEvent { Event = GroupEvent.Record, Partition = result.Partition.Value, Offset = result.Offset.Value }.Tell();
             consumer.Commit(result);
-            Report(new GroupEvent { Event = GroupEvent.Committed, Partition = result.Partition.Value, Offset = result.Offset.Value + 1 });
+            new GroupEvent { Event = GroupEvent.Committed, Partition = result.Partition.Value, Offset = result.Offset.Value + 1 }.Tell();
         }
         catch (OperationCanceledException)
         {
@@ -70,15 +69,4 @@ internal static class ConfluentGroupMember
             Console.Error.WriteLine(refused.Error);
         }
     }
-
-    private static void LeaveAtEndOfInput(CancellationTokenSource leaving)
-    {
-        while (Console.In.Read() >= 0)
-        {
-        }
-
-        leaving.Cancel();
-    }
-
-    private static void Report(GroupEvent what) => Console.Out.WriteLine(JsonSerializer.Serialize(what));
 }

@@ -41,6 +41,9 @@ public sealed record GroupEvent
     public override string ToString() => Event == Transaction ? $"{Event} of {Records.Count}" : Event == Assigned
         ? $"{Event} {string.Join(',', Partitions)}" : $"{Event} {Partition}@{Offset}";
 
+    /// <summary>Writes it to the standard output, as a driver does.</summary>
+    public void Tell() => Console.Out.WriteLine(JsonSerializer.Serialize(this));
+
     /// <summary>Reads a line of a driver; null when it is something else, such as a client's log in JSON.</summary>
     public static GroupEvent? ParseJson(string line) =>
         line.StartsWith("{\"event\":", StringComparison.Ordinal) ? JsonSerializer.Deserialize<GroupEvent>(line) : null;

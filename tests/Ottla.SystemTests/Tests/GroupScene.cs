@@ -59,12 +59,20 @@ internal sealed class GroupScene : IAsyncDisposable
         Produced += perPartition;
     }
 
-    public GroupMember Join(string? instance = null)
+    public GroupMember Join(string? instance = null) =>
+        Join((bootstrap, group, topic) => _client.GroupMemberCommand(bootstrap, group, topic, instance));
+
+    /// <summary>Starts a member of any client.</summary>
+    /// <param name="command">Makes its command line of the cluster, the group and the topic.</param>
+    public GroupMember Join(Func<string, string, string, MemberCommand> command)
     {
-        var member = GroupMember.Start(_client.GroupMemberCommand(_bootstrap, Group, Topic, instance));
+        var member = GroupMember.Start(command(_bootstrap, Group, Topic));
         _members.Add(member);
         return member;
     }
+
+    /// <summary>All members that there were.</summary>
+    public IReadOnlyList<GroupMember> Members => _members;
 
     /// <summary>The partitions are shared out among these members, each to one of them, and evenly.</summary>
     public Task SharedAmongAsync(params GroupMember[] members) => HoldsAsync($"{members.Length} members share all partitions", () =>

@@ -1,6 +1,7 @@
 """The driver for kafka-python. See ../../README.md for the contract.
 
 KAFKA_PYTHON_API_VERSION ("1.0.0", "2.4.0") pins the request versions; without it the client asks the broker.
+KAFKA_PYTHON_ASSIGNORS ("range,roundrobin") are the assignors of a group's member; without it the client's own.
 """
 import base64
 import json
@@ -11,10 +12,13 @@ import sys
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.errors import KafkaError, for_code
 from kafka.structs import OffsetAndMetadata
 
 TIMEOUT_S = 30
+ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor}
 
 
 def options(bootstrap):
@@ -98,8 +102,9 @@ class TellsAssignments(ConsumerRebalanceListener):
 def group(bootstrap, group_id, topic, instance):
     if instance != "-":
         raise ValueError("kafka-python has no static members")
+    assignors = [ASSIGNORS[name] for name in os.environ.get("KAFKA_PYTHON_ASSIGNORS", "range,roundrobin").split(",")]
     consumer = KafkaConsumer(
-        group_id=group_id, auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=6000,
+        partition_assignment_strategy=assignors, group_id=group_id, auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=6000,
         heartbeat_interval_ms=500, reconnect_backoff_max_ms=200, **options(bootstrap))
     consumer.subscribe([topic], listener=TellsAssignments())
     while not (select.select([sys.stdin], [], [], 0)[0] and not os.read(sys.stdin.fileno(), 64)):

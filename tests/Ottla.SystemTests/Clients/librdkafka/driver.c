@@ -287,15 +287,24 @@ static void print_assignment(rd_kafka_t *client) {
     rd_kafka_topic_partition_list_destroy(assignment);
 }
 
+/* Takes partitions, or gives them up, as the group's protocol wants it: all at once, or some of them. */
+static void take_or_give(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *partitions) {
+    int is_given = what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    if (strcmp(rd_kafka_rebalance_protocol(client), "COOPERATIVE") == 0) {
+        rd_kafka_error_t *failure =
+            is_given ? rd_kafka_incremental_assign(client, partitions) : rd_kafka_incremental_unassign(client, partitions);
+        if (failure)
+            die("rebalance: %s", rd_kafka_error_string(failure));
+    } else {
+        rd_kafka_resp_err_t error = rd_kafka_assign(client, is_given ? partitions : NULL);
+        if (error)
+            die("rebalance: %s", rd_kafka_err2str(error));
+    }
+}
+
 static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *partitions, void *opaque) {
     (void)opaque;
-    rd_kafka_error_t *failure;
-    if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-        failure = rd_kafka_incremental_assign(client, partitions);
-    else
-        failure = rd_kafka_incremental_unassign(client, partitions);
-    if (failure)
-        die("rebalance: %s", rd_kafka_error_string(failure));
+    take_or_give(client, what, partitions);
     print_assignment(client);
 }
 
@@ -315,11 +324,15 @@ static void group(const char *bootstrap, const char *group_id, const char *topic
     set(conf, "enable.auto.commit", "false");
     set(conf, "auto.offset.reset", "earliest");
     if (!set_consumer_protocol(conf)) {
-        set(conf, "partition.assignment.strategy", "cooperative-sticky");
+        const char *assignors = getenv("LIBRDKAFKA_ASSIGNORS");
+        set(conf, "partition.assignment.strategy", assignors == NULL ? "cooperative-sticky" : assignors);
         set(conf, "session.timeout.ms", "6000");
         set(conf, "heartbeat.interval.ms", "500");
     }
     set(conf, "reconnect.backoff.max.ms", "200");
+    const char *debug = getenv("LIBRDKAFKA_DEBUG"); /* for whoever looks into a failure: cgrp,broker,protocol */
+    if (debug != NULL)
+        set(conf, "debug", debug);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_t *client = create_client(RD_KAFKA_CONSUMER, bootstrap, conf);
     rd_kafka_poll_set_consumer(client);
@@ -340,6 +353,8 @@ static void group(const char *bootstrap, const char *group_id, const char *topic
                 fprintf(stderr, "commit: %s\n", rd_kafka_err2str(error));
             else
                 printf("{\"event\":\"committed\",\"partition\":%d,\"offset\":%lld}\n", message->partition, (long long)message->offset + 1);
+        } else {
+            fprintf(stderr, "consume: %s\n", rd_kafka_message_errstr(message));
         }
         rd_kafka_message_destroy(message);
     }
@@ -367,17 +382,7 @@ static void on_transform_rebalance(
     rd_kafka_t *consumer, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *partitions, void *opaque) {
     (void)opaque;
     is_rebalanced = 1;
-    int is_given = what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    if (strcmp(rd_kafka_rebalance_protocol(consumer), "COOPERATIVE") == 0) {
-        rd_kafka_error_t *failure =
-            is_given ? rd_kafka_incremental_assign(consumer, partitions) : rd_kafka_incremental_unassign(consumer, partitions);
-        if (failure)
-            die("rebalance: %s", rd_kafka_error_string(failure));
-    } else {
-        rd_kafka_resp_err_t error = rd_kafka_assign(consumer, is_given ? partitions : NULL);
-        if (error)
-            die("rebalance: %s", rd_kafka_err2str(error));
-    }
+    take_or_give(consumer, what, partitions);
 }
 
 static int drop_batch(rd_kafka_message_t **batch, int count) {
