@@ -45,7 +45,7 @@ internal sealed class PartitionQueue
     /// <summary>Topic and partition.</summary>
     public TopicPartition Id => new(Topic.Name, Partition);
 
-    /// <summary>The size of the last batch, in bytes: the next one will probably be as long. Any thread may read it.</summary>
+    /// <summary>The bytes that the next batch will probably have: as the last one, or half of what that was to have.</summary>
     public int ExpectedBatchBytes { get; private set; }
 
     /// <summary>What was sent and has no outcome, and what may be sent next. Owned by the sender's loop.</summary>
@@ -159,7 +159,8 @@ internal sealed class PartitionQueue
     /// <summary>Called under the lock.</summary>
     private void CloseOpen()
     {
-        ExpectedBatchBytes = _open!.Length;
+        // The last batch of a flush says little about the next one, which would begin too small and be copied as it grows.
+        ExpectedBatchBytes = Math.Max(_open!.Length, ExpectedBatchBytes / 2);
         _closed.Enqueue(_open);
         _open = null;
     }
