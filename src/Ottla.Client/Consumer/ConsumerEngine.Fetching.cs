@@ -20,10 +20,14 @@ internal sealed partial class ConsumerEngine
     /// </summary>
     private const int FullAnswersAhead = 4;
 
+    /// <summary>How long a node waits for records, in ms, while partitions of it are left out that the application may soon need.</summary>
+    private const int ShortWaitMs = 10;
+
     private const short LastVersionWithNames = 12;
 
     // Guarded by _lock, but for a session: that belongs to the fetch that is under way.
     private readonly Dictionary<int, FetchNode> _nodes = [];
+    private long _answersUsedUp;
 
     /// <summary>A node that is fetched from.</summary>
     private sealed class FetchNode
@@ -35,6 +39,15 @@ internal sealed partial class ConsumerEngine
         public Instant NotBefore { get; set; } = new(long.MinValue);
 
         public int Failures { get; set; }
+
+        /// <summary>Whether partitions are left out, since enough of their records wait for the application.</summary>
+        public bool HasLeftOut { get; set; }
+
+        /// <summary>How long the node was to wait when partitions were left out the last time, in ms.</summary>
+        public int WaitMs { get; set; }
+
+        /// <summary>The answers that the application had used up by then.</summary>
+        public long UsedUp { get; set; }
     }
 
     /// <summary>What was asked of a partition.</summary>
@@ -50,13 +63,21 @@ internal sealed partial class ConsumerEngine
         var image = _client.Metadata.Current;
         var byNode = new Dictionary<NodeAddress, List<ConsumedPartition>>();
         var buffered = 0L;
+        foreach (var node in _nodes.Values)
+            node.HasLeftOut = false;
         foreach (var partition in _partitions.Values)
         {
             buffered += partition.BufferedBytes;
-            if (partition is not { Need: PositionNeed.Nothing, IsPaused: false, IsFetched: false }
-                || partition.BufferedBytes >= (FullAnswersAhead - 1L) * _options.MaxPartitionFetchBytes
-                || partition.BufferedCount >= BufferedAnswersMax)
+            if (partition is not { Need: PositionNeed.Nothing, IsPaused: false, IsFetched: false })
                 continue;
+            if (partition.BufferedBytes >= (FullAnswersAhead - 1L) * _options.MaxPartitionFetchBytes
+                || partition.BufferedCount >= BufferedAnswersMax)
+            {
+                if (NodeFor(partition, image, now) is { } from && _nodes.TryGetValue(from.Id, out var full))
+                    full.HasLeftOut = true;
+                continue;
+            }
+
             if (partition.RetryAt > now)
             {
                 Consider(ref deadline, partition.RetryAt);
@@ -118,10 +139,26 @@ internal sealed partial class ConsumerEngine
                 image.Partition(partition.Partition)?.LeaderEpoch ?? -1, _options.MaxPartitionFetchBytes)));
         }
 
-        Start(() => FetchAsync(address, node, asked));
+        var waitMs = WaitFor(node);
+        Start(() => FetchAsync(address, node, asked, waitMs));
     }
 
-    private async Task FetchAsync(NodeAddress address, FetchNode node, List<Asked> asked)
+    /// <summary>
+    /// How long a node is to wait for records, in ms. It answers one request at a time: while it waits for those of some partitions, the
+    /// application may use up those of the partitions that are left out. So it waits shortly then, and longer from time to time while the
+    /// application uses up nothing.
+    /// </summary>
+    private int WaitFor(FetchNode node)
+    {
+        var longMs = (int)_options.FetchMaxWait.TotalMilliseconds;
+        if (!node.HasLeftOut)
+            return longMs;
+        node.WaitMs = node.UsedUp == _answersUsedUp ? 2 * Math.Max(node.WaitMs, 1) : ShortWaitMs;
+        node.UsedUp = _answersUsedUp;
+        return node.WaitMs = Math.Min(node.WaitMs, longMs);
+    }
+
+    private async Task FetchAsync(NodeAddress address, FetchNode node, List<Asked> asked, int waitMs)
     {
         FetchResponse? answer = null;
         FetchedFrame? frame = null;
@@ -131,7 +168,7 @@ internal sealed partial class ConsumerEngine
         try
         {
             (answer, var memory) = await _fetchConnections.To(address).SendForRecordsAsync<FetchRequest, FetchResponse>(
-                version => NewFetch(node, asked, version > LastVersionWithNames),
+                version => NewFetch(node, asked, waitMs, version > LastVersionWithNames),
                 _client.Options.RequestTimeout + _options.FetchMaxWait, hasIds ? short.MaxValue : LastVersionWithNames, _closed);
             frame = new FetchedFrame(memory, isPooled: !_keepsBytes);
             MeasureFetch(_time.GetElapsedTime(startedAt), answer);
@@ -162,10 +199,10 @@ internal sealed partial class ConsumerEngine
         }
     }
 
-    private FetchRequest NewFetch(FetchNode node, List<Asked> asked, bool usesIds)
+    private FetchRequest NewFetch(FetchNode node, List<Asked> asked, int waitMs, bool usesIds)
     {
         var request = node.Session.Build([.. asked.Select(each => (each.Partition.Partition, each.Position))], usesIds);
-        request.MaxWaitMs = (int)_options.FetchMaxWait.TotalMilliseconds;
+        request.MaxWaitMs = waitMs;
         request.MinBytes = _options.FetchMinBytes;
         request.MaxBytes = _options.FetchMaxBytes;
         request.IsolationLevel = (sbyte)_options.IsolationLevel;

@@ -325,6 +325,7 @@ internal sealed partial class ConsumerEngine
 
         if (!isThere)
         {
+            _answersUsedUp++;
             _signal.Set(); // there is room for more
             return false;
         }
@@ -344,6 +345,7 @@ internal sealed partial class ConsumerEngine
         {
             if (!partition.TryTakeBatch(out var source, out var bytes, out var firstOffset))
             {
+                _answersUsedUp++;
                 _signal.Set(); // there is room for more
                 return false;
             }
