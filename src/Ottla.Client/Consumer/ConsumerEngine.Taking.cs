@@ -80,7 +80,11 @@ internal sealed partial class ConsumerEngine
                     if (count == records.Length)
                         Array.Resize(ref records, (int)Math.Min(max, 2L * count));
                     if (!TryTakeFrom(partition, out records[count]))
+                    {
+                        EndTurn();
                         break;
+                    }
+
                     count++;
                 }
             }

@@ -46,6 +46,26 @@ public sealed class FetchWaitTests
         Assert.InRange(asked, 1, (int)(seconds / new ConsumerOptions().FetchMaxWait.TotalSeconds) + 1);
     }
 
+    [Fact]
+    public void Batches_come_from_every_partition_in_turn()
+    {
+        Run(async (run, consumer) =>
+        {
+            await using (var producer = run.Client.CreateProducer<string, string>())
+                await producer.ProduceAsync(new ProducerRecord<string, string>(Topic, null, "other") { Partition = 0 });
+            await using var batches = consumer.ConsumeBatchesAsync().GetAsyncEnumerator();
+            var before = 0;
+            for (var isOther = false; !isOther; before++)
+            {
+                Assert.True(await batches.MoveNextAsync());
+                isOther = batches.Current.TopicPartition.Partition == 0;
+                await run.Process.Delay(TimeSpan.FromMilliseconds(20)); // there are always more of the first partition
+            }
+
+            Assert.InRange(before, 1, Records / 4);
+        });
+    }
+
     /// <summary>Runs a consumer of a partition without records and one with many, of which an answer has one or two.</summary>
     private static void Run(Func<ClientRun, Consumer<string, string>, Task> body) => ClientWorld.Run(1, (world, _) => world.WithClientAsync(
         async run =>
