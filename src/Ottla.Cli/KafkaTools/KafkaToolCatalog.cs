@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using Ottla.Cli.KafkaTools.Cluster;
 using Ottla.Cli.KafkaTools.Configs;
 using Ottla.Cli.KafkaTools.Groups;
+using Ottla.Cli.KafkaTools.Perf;
 using Ottla.Cli.KafkaTools.Placement;
 using Ottla.Cli.KafkaTools.Records;
 using Ottla.Cli.KafkaTools.Security;
@@ -37,5 +38,15 @@ internal static class KafkaToolCatalog
         ["kafka-acls"] = AclsTool.RunAsync,
         ["kafka-delegation-tokens"] = DelegationTokensTool.RunAsync,
         ["kafka-leader-election"] = LeaderElectionTool.RunAsync,
+        ["kafka-reassign-partitions"] = ReassignPartitionsTool.RunAsync,
+        ["kafka-client-metrics"] = ClientMetricsTool.RunAsync,
+        ["kafka-producer-perf-test"] = ProducerPerfTool.RunAsync,
+        ["kafka-consumer-perf-test"] = ConsumerPerfTool.RunAsync,
+        ["kafka-verifiable-producer"] = VerifiableProducerTool.RunAsync,
+        ["kafka-verifiable-consumer"] = VerifiableConsumerTool.RunAsync,
+        ["kafka-e2e-latency"] = EndToEndLatencyTool.RunAsync,
+        ["kafka-share-groups"] = OtherGroupsTool.RunShareAsync,
+        ["kafka-streams-groups"] = OtherGroupsTool.RunStreamsAsync,
+        ["kafka-console-share-consumer"] = ConsoleShareConsumerTool.RunAsync,
     }.ToFrozenDictionary();
 }

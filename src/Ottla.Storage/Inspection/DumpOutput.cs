@@ -194,6 +194,7 @@ internal static class DumpKinds
     public const string Snapshot = "snapshot";
     public const string Batch = "batch";
     public const string Record = "record";
+    public const string Contents = "contents";
     public const string OffsetIndexEntry = "offsetIndexEntry";
     public const string TimeIndexEntry = "timeIndexEntry";
     public const string AbortedTransaction = "abortedTransaction";

@@ -13,6 +13,18 @@ public sealed record LogDumpOptions
     /// <summary>Whether to print the records of batches too. Batches of internal topics always have them.</summary>
     public bool Records { get; init; }
 
+    /// <summary>Whether the lines of records show what is in them, and not only their metadata.</summary>
+    public bool Contents { get; init; } = true;
+
+    /// <summary>Whether the lines of records show their metadata. Those of control records are empty without.</summary>
+    public bool RecordMetadata { get; init; } = true;
+
+    /// <summary>Whether states of transactions have their names, as since Kafka 4.4, and not their numbers.</summary>
+    public bool StateNames { get; init; }
+
+    /// <summary>How far a file of batches is read, in bytes; a batch that reaches further is not shown.</summary>
+    public long BytesMax { get; init; } = long.MaxValue;
+
     /// <summary>How to decode the records; null to decide by the directory's name.</summary>
     public RecordDecoder? Decoder { get; init; }
 
@@ -122,7 +134,7 @@ public sealed class LogDump : IDisposable
 
         using var file = _fileSystem.Open(path, FileOpenMode.ReadExisting);
         using var scan = new SegmentScan(file, indexed);
-        while (scan.MoveNext())
+        while (scan.MoveNext() && scan.Position + scan.Batch.Length <= _options.BytesMax)
         {
             if (!scan.Batch.IsEmpty)
                 DumpBatch(scan, decoder);
@@ -179,7 +191,7 @@ public sealed class LogDump : IDisposable
             while (reader.TryRead(out var record))
             {
                 if (IsWanted(record.Offset, record.Offset))
-                    RecordLine.Write(_output, batch, record, decoder, problem => Problem(scan.Position, problem));
+                    RecordLine.Write(_output, _options, batch, record, decoder, problem => Problem(scan.Position, problem));
             }
         }
         catch (CorruptRecordException failure)

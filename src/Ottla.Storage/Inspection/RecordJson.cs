@@ -20,6 +20,10 @@ internal static class RecordJson
 
     private const string ConsumerProtocolType = "consumer";
 
+    /// <summary>The states of a transaction by their numbers in the log.</summary>
+    private static readonly string[] TransactionStates =
+        ["Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort", "Dead", "PrepareEpochFence"];
+
     /// <summary>The decoder of a topic's records.</summary>
     public static RecordDecoder DecoderOf(string topic) => topic switch
     {
@@ -66,8 +70,12 @@ internal static class RecordJson
     }
 
     /// <summary>The value of a coordinator's record that has the given key.</summary>
+    /// <param name="decoder">The kind of records.</param>
+    /// <param name="key">The key.</param>
+    /// <param name="value">The value.</param>
+    /// <param name="namesStates">Whether states of transactions have their names, and not their numbers.</param>
     /// <exception cref="ProtocolException">The bytes are not such a record.</exception>
-    public static string OfValue(RecordDecoder decoder, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
+    public static string OfValue(RecordDecoder decoder, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, bool namesStates)
     {
         var type = TypeOf(key);
         var version = TypeOf(value);
@@ -84,6 +92,9 @@ internal static class RecordJson
             json.WritePropertyName("data");
             if (message is GroupMetadataValue { ProtocolType: ConsumerProtocolType })
                 WriteWithConsumerProtocol(json, message, version);
+            else if (namesStates && message is TransactionLogValue { TransactionStatus: var status }
+                && (uint)status < TransactionStates.Length)
+                WriteWithState(json, message, version, TransactionStates[status]);
             else
                 message.WriteJson(json, version);
         });
@@ -135,6 +146,21 @@ internal static class RecordJson
             foreach (var member in property.Value.EnumerateArray())
                 WriteMember(json, member);
             json.WriteEndArray();
+        }
+
+        json.WriteEndObject();
+    }
+
+    private static void WriteWithState(Utf8JsonWriter json, IJsonMessage message, short version, string state)
+    {
+        using var document = JsonDocument.Parse(WriteBare(plain => message.WriteJson(plain, version)));
+        json.WriteStartObject();
+        foreach (var property in document.RootElement.EnumerateObject())
+        {
+            if (property.NameEquals("transactionStatus"))
+                json.WriteString(property.Name, state);
+            else
+                property.WriteTo(json);
         }
 
         json.WriteEndObject();

@@ -7,22 +7,18 @@ namespace Ottla.Storage.Inspection;
 /// <summary>Prints the line of one record in a dump. Stateless.</summary>
 internal static class RecordLine
 {
-    public static void Write(DumpOutput output, in RecordBatchView batch, in Record record, RecordDecoder decoder, Action<string> onProblem)
+    public static void Write(
+        DumpOutput output, LogDumpOptions options, in RecordBatchView batch, in Record record, RecordDecoder decoder,
+        Action<string> onProblem)
     {
         string? problem = null;
-        output.Begin(DumpKinds.Record);
-        output.Add("offset", record.Offset);
-        output.Add(batch.TimestampType, record.Timestamp);
-        output.Add("keySize", record.KeySizeBytes);
-        output.Add("valueSize", record.ValueSizeBytes);
-        output.Add("sequence", record.Sequence);
-        output.Add("headerKeys", HeaderKeys(record));
+        output.Begin(options.RecordMetadata || !batch.IsControl ? DumpKinds.Record : DumpKinds.Contents);
         try
         {
-            if (batch.IsControl)
-                WriteControl(output, record);
-            else
-                WriteContents(output, record, decoder);
+            if (options.RecordMetadata)
+                WriteMetadata(output, batch, record);
+            if (!batch.IsControl && options.Contents)
+                WriteContents(output, options, record, decoder);
         }
         catch (ProtocolException failure)
         {
@@ -32,6 +28,18 @@ internal static class RecordLine
         output.End();
         if (problem is not null)
             onProblem(problem);
+    }
+
+    private static void WriteMetadata(DumpOutput output, in RecordBatchView batch, in Record record)
+    {
+        output.Add("offset", record.Offset);
+        output.Add(batch.TimestampType, record.Timestamp);
+        output.Add("keySize", record.KeySizeBytes);
+        output.Add("valueSize", record.ValueSizeBytes);
+        output.Add("sequence", record.Sequence);
+        output.Add("headerKeys", HeaderKeys(record));
+        if (batch.IsControl)
+            WriteControl(output, record);
     }
 
     private static List<string> HeaderKeys(in Record record)
@@ -60,7 +68,7 @@ internal static class RecordLine
         output.AddJson(name, json, type == ControlRecordType.LeaderChange ? ": " : " ");
     }
 
-    private static void WriteContents(DumpOutput output, in Record record, RecordDecoder decoder)
+    private static void WriteContents(DumpOutput output, LogDumpOptions options, in Record record, RecordDecoder decoder)
     {
         switch (decoder)
         {
@@ -78,7 +86,7 @@ internal static class RecordLine
                 if (record.ValueSizeBytes < 0)
                     output.Add("payload", "<DELETE>");
                 else
-                    output.AddJson("payload", RecordJson.OfValue(decoder, record.Key, record.Value));
+                    output.AddJson("payload", RecordJson.OfValue(decoder, record.Key, record.Value, options.StateNames));
                 break;
         }
     }

@@ -42,9 +42,10 @@ public static partial class GoldenText
     {
         var wanted = Lines(golden);
         var given = Lines(text);
-        if (wanted.Count > 0 && CutMark().IsMatch(wanted[^1]))
+        var cut = wanted.FindLastIndex(line => line.Length > 0);
+        if (cut >= 0 && CutMark().IsMatch(wanted[cut]))
         {
-            wanted.RemoveAt(wanted.Count - 1);
+            wanted.RemoveRange(cut, wanted.Count - cut);
             given = given[..Math.Min(given.Count, wanted.Count)];
         }
 
@@ -83,7 +84,7 @@ public static partial class GoldenText
                 pattern.Append(Regex.Escape(path.Text));
                 at += path.Mask.Length;
             }
-            else if (line[at] == '#' && !(at + 1 < line.Length && char.IsLetter(line[at + 1])))
+            else if (line[at] == '#' && !(at + 1 < line.Length && char.IsAsciiLetterUpper(line[at + 1])))
             {
                 pattern.Append(@"-?[\d.,:E+-]+");
                 for (at++; at < line.Length && line[at] == ' '; at++)

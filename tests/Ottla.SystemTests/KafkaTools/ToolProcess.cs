@@ -50,8 +50,12 @@ public sealed class ToolProcess : IDisposable
         return tool;
     }
 
-    /// <summary>Sends SIGTERM.</summary>
-    public void Terminate() => Signals.Terminate(_process.Id);
+    /// <summary>Sends SIGTERM, unless it has ended already.</summary>
+    public void Terminate()
+    {
+        if (!_process.HasExited)
+            Signals.Terminate(_process.Id);
+    }
 
     /// <summary>Awaits the end.</summary>
     /// <returns>What it wrote, and its exit code; -1 when it did not end in time.</returns>

@@ -89,9 +89,12 @@ public sealed class ToolWalk : IDisposable
         return words[0].StartsWith("kafka-", StringComparison.Ordinal) ? words : null;
     }
 
-    private string Ported(string text) => _node is null ? text : text
-        .Replace(":9092", $":{_node.Port}", StringComparison.Ordinal).Replace(
-            ":9093", $":{_node.ControllerPort}", StringComparison.Ordinal);
+    private string Ported(string text)
+    {
+        var placed = text.Replace("WORKDIR", _folder, StringComparison.Ordinal);
+        return _node is null ? placed : placed.Replace(":9092", $":{_node.Port}", StringComparison.Ordinal)
+            .Replace(":9093", $":{_node.ControllerPort}", StringComparison.Ordinal);
+    }
 
     private string Unported(string text) => _node is null ? text : text
         .Replace(_node.Port.ToString(CultureInfo.InvariantCulture), "9092", StringComparison.Ordinal)

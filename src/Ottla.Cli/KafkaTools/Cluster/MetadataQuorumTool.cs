@@ -62,7 +62,7 @@ internal static class MetadataQuorumTool
             var identity = MetaProperties.Read(new RealFileSystem(), path);
             if (identity?.DirectoryId is null)
                 throw new ToolException($"Unable to read meta.properties from {path}: run this on the controller's machine, after "
-                    + $"formatting.");
+                    + "formatting.");
             return (config, identity, [.. config.AdvertisedControllerListeners.Select(
                 each => new RaftVoterEndpoint(each.Name, each.Host ?? "localhost", each.Port))]);
         }
@@ -132,8 +132,7 @@ internal static class MetadataQuorumTool
         {
             throw new ToolException(
                 $"Failed to parse --controller-directory-id: Input string `{text}` decoded as {text.Length * 6 / 8} bytes, which is not "
-                    + $"equal "
-                    + "to the expected 16 bytes of a base64-encoded UUID");
+                    + "equal to the expected 16 bytes of a base64-encoded UUID");
         }
 
         if (!options.Has("dry-run"))

@@ -20,8 +20,7 @@ internal static class LeaderElectionTool
     {
         var options = JoptTool.Parse(
             context, "This tool attempts to elect a new leader for a set of topic partitions. The type of elections supported are "
-                + "preferred "
-                + "replicas and unclean replicas.");
+                + "preferred replicas and unclean replicas.");
         var type = Check(options);
         var partitions = options.Value("path-to-json-file") is { } file ? ReadPartitions(file)
             : options.Value("topic") is { } topic ? [new TopicPartition(topic, options.Int("partition")!.Value)] : null;

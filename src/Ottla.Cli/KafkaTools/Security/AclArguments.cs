@@ -98,8 +98,8 @@ internal static class AclArguments
         if (resources.Count == 0)
         {
             throw new UsageException(
-                "You must provide at least one resource: --topic <topic> or --cluster or --group <group> or --delegation-token <Delegation "
-                    + "Token ID>");
+                "You must provide at least one resource: --topic <topic> or --cluster or --group <group> or --delegation-token "
+                    + "<Delegation Token ID>");
         }
 
         var wanted = new Dictionary<AclResource, List<AclOperation>>();

@@ -7,6 +7,10 @@ namespace Ottla.Cli.KafkaTools.Storage;
 /// <summary>kafka-dump-log: prints the files of logs. It needs no running broker.</summary>
 internal static class DumpLogTool
 {
+    private const string StringDecoder = "org.apache.kafka.tools.api.StringDecoder";
+
+    private static readonly string[] DecoderOptions = ["key-decoder-class", "value-decoder-class"];
+
     private static readonly (string Option, RecordDecoder Decoder)[] Decoders =
     [
         ("offsets-decoder", RecordDecoder.Offsets), ("transaction-log-decoder", RecordDecoder.Transactions),
@@ -17,9 +21,7 @@ internal static class DumpLogTool
     public static Task<int> RunAsync(ToolContext context)
     {
         var options = JoptTool.Parse(
-            context, "This tool helps to parse a log file and dump its contents to the console, useful for debugging a seemingly corrupt "
-                + "log "
-                + "segment.");
+            context, "This tool prints the contents of the files of logs, to find out what is wrong with a segment that seems corrupt.");
         options.Require("files");
         return Task.FromResult(Dump(context, options));
     }
@@ -29,6 +31,10 @@ internal static class DumpLogTool
         var decoder = Decoders.FirstOrDefault(each => options.Has(each.Option));
         var dump = new LogDump(new RealFileSystem(), context.Output, new LogDumpOptions
         {
+            Contents = options.Has("print-data-log") || decoder.Option is not null,
+            RecordMetadata = !options.Has("skip-record-metadata"),
+            StateNames = true,
+            BytesMax = options.Long("max-bytes") ?? long.MaxValue,
             Records = options.Has("print-data-log") || options.Has("deep-iteration") || decoder.Option is not null,
             Decoder = decoder.Option is null ? RecordDecoder.None : decoder.Decoder,
         });
@@ -55,6 +61,12 @@ internal static class DumpLogTool
             return true;
         }
 
+        if (suffix == ".log" && UnknownDecoder(options) is { } unknown)
+        {
+            context.Output.WriteLine($"Dumping {file}");
+            throw new JavaException("java.lang.RuntimeException", $"There is no decoder {unknown} here, only {StringDecoder}.");
+        }
+
         if (suffix is ".index" or ".timeindex" && (options.Has("index-sanity-check") || options.Has("verify-index-only")))
             return CheckIndex(context, options, file);
         try
@@ -70,6 +82,10 @@ internal static class DumpLogTool
             return false;
         }
     }
+
+    /// <summary>The class of keys or values that is not there; null when all are.</summary>
+    private static string? UnknownDecoder(ParsedOptions options) =>
+        DecoderOptions.Select(options.Value).FirstOrDefault(name => name is not (null or "" or StringDecoder));
 
     /// <summary>Reads an index and shows no entries.</summary>
     private static bool CheckIndex(ToolContext context, ParsedOptions options, string file)

@@ -20,8 +20,8 @@ internal static class JavaErrorTable
             "The requested offset is not within the range of offsets maintained by the server."),
         [ErrorCode.CorruptMessage] = (
             "CorruptRecordException",
-            "This message has failed its CRC checksum, exceeds the valid size, has a null key for a compacted topic, "
-                + "or is otherwise corrupt."),
+            "This message has failed its CRC checksum, exceeds the valid size, has a null key for a compacted topic, or is otherwise "
+                + "corrupt."),
         [ErrorCode.UnknownTopicOrPartition] = ("UnknownTopicOrPartitionException", "This server does not host this topic-partition."),
         [ErrorCode.InvalidFetchSize] = ("InvalidFetchSizeException", "The requested fetch size is invalid."),
         [ErrorCode.LeaderNotAvailable] = (
@@ -30,8 +30,8 @@ internal static class JavaErrorTable
         [ErrorCode.NotLeaderOrFollower] = (
             "NotLeaderOrFollowerException",
             "For requests intended only for the leader, this error indicates that the broker is not the current "
-                + "leader. For requests intended for any replica, this error indicates that the broker is not a replica of "
-                + "the topic partition."),
+                + "leader. For requests intended for any replica, this error indicates that the broker is not a replica of the topic "
+                + "partition."),
         [ErrorCode.RequestTimedOut] = ("TimeoutException", "The request timed out."),
         [ErrorCode.BrokerNotAvailable] = ("BrokerNotAvailableException", "The broker is not available."),
         [ErrorCode.ReplicaNotAvailable] = (
@@ -104,12 +104,11 @@ internal static class JavaErrorTable
                 + "transaction.max.timeout.ms)."),
         [ErrorCode.ConcurrentTransactions] = (
             "ConcurrentTransactionsException",
-            "The producer attempted to update a transaction while another concurrent operation on the same "
-                + "transaction was ongoing."),
+            "The producer attempted to update a transaction while another concurrent operation on the same transaction was ongoing."),
         [ErrorCode.TransactionCoordinatorFenced] = (
             "TransactionCoordinatorFencedException",
-            "Indicates that the transaction coordinator sending a WriteTxnMarker is no longer the current coordinator "
-                + "for a given producer."),
+            "Indicates that the transaction coordinator sending a WriteTxnMarker is no longer the current coordinator for a given "
+                + "producer."),
         [ErrorCode.TransactionalIdAuthorizationFailed] = (
             "TransactionalIdAuthorizationException",
             "Transactional Id authorization failed."),
@@ -135,8 +134,7 @@ internal static class JavaErrorTable
             "Specified Principal is not valid Owner/Renewer."),
         [ErrorCode.DelegationTokenRequestNotAllowed] = (
             "UnsupportedByAuthenticationException",
-            "Delegation Token requests are not allowed on PLAINTEXT/1-way SSL channels and on delegation token "
-                + "authenticated channels."),
+            "Delegation Token requests are not allowed on PLAINTEXT/1-way SSL channels and on delegation token authenticated channels."),
         [ErrorCode.DelegationTokenAuthorizationFailed] = (
             "DelegationTokenAuthorizationException",
             "Delegation Token authorization failed."),
@@ -148,8 +146,7 @@ internal static class JavaErrorTable
         [ErrorCode.InvalidFetchSessionEpoch] = ("InvalidFetchSessionEpochException", "The fetch session epoch is invalid."),
         [ErrorCode.ListenerNotFound] = (
             "ListenerNotFoundException",
-            "There is no listener on the leader broker that matches the listener on which metadata request was "
-                + "processed."),
+            "There is no listener on the leader broker that matches the listener on which metadata request was processed."),
         [ErrorCode.TopicDeletionDisabled] = ("TopicDeletionDisabledException", "Topic deletion is disabled."),
         [ErrorCode.FencedLeaderEpoch] = (
             "FencedLeaderEpochException",
@@ -197,8 +194,7 @@ internal static class JavaErrorTable
             "Requested credential would not meet criteria for acceptability."),
         [ErrorCode.InconsistentVoterSet] = (
             "InconsistentVoterSetException",
-            "Indicates that the either the sender or recipient of a voter-only request is not one of the expected "
-                + "voters."),
+            "Indicates that the either the sender or recipient of a voter-only request is not one of the expected voters."),
         [ErrorCode.InvalidUpdateVersion] = ("InvalidUpdateVersionException", "The given update version was invalid."),
         [ErrorCode.FeatureUpdateFailed] = (
             "FeatureUpdateFailedException",
@@ -231,8 +227,7 @@ internal static class JavaErrorTable
             "The requested offset is moved to tiered storage."),
         [ErrorCode.FencedMemberEpoch] = (
             "FencedMemberEpochException",
-            "The member epoch is fenced by the group coordinator. The member must abandon all its partitions and "
-                + "rejoin."),
+            "The member epoch is fenced by the group coordinator. The member must abandon all its partitions and rejoin."),
         [ErrorCode.UnreleasedInstanceId] = (
             "UnreleasedInstanceIdException",
             "The instance ID is still used by another member in the consumer group. That member must leave first."),

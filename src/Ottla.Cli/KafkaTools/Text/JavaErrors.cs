@@ -47,6 +47,6 @@ internal static class JavaErrors
         var now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
         return JavaException.Kafka(
             "TimeoutException", $"Call(callName={call}, deadlineMs={now}, tries=1, nextAllowedTryMs={now}) timed out at {now} after 1 "
-                + $"attempt(s)");
+                + "attempt(s)");
     }
 }

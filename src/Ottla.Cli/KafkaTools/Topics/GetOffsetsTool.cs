@@ -89,8 +89,7 @@ internal static partial class GetOffsetsTool
             OffsetSpec.ForTimestamp(DateTimeOffset.FromUnixTimeMilliseconds(timestamp)),
         _ => throw new ToolException(
             $"Malformed time argument {text}. Please use -1 or latest / -2 or earliest / -3 or max-timestamp / -4 or earliest-local / -5 "
-                + $"or "
-                + "latest-tiered / -6 or earliest-pending-upload, or a specified long format timestamp"),
+                + "or latest-tiered / -6 or earliest-pending-upload, or a specified long format timestamp"),
     };
 
     private static Func<int, bool> SetOf(string? text)

@@ -51,8 +51,7 @@ internal static class TopicsOptions
         {
             throw new UsageException(
                 "Option combination \"[[bootstrap-server], [config]]\" can't be used with option \"[alter]\" (To alter topic "
-                    + "configurations, "
-                    + "the kafka-configs tool can be used.)");
+                    + "configurations, the kafka-configs tool can be used.)");
         }
 
         options.Require("partitions");

@@ -166,8 +166,7 @@ internal sealed class TransactionsTool
         {
             throw new ToolException(
                 "The transaction to abort must be identified either with --start-offset (for brokers on 3.0 or above) or with "
-                    + "--producer-id, "
-                    + "--producer-epoch, and --coordinator-epoch (for older brokers)");
+                    + "--producer-id, --producer-epoch, and --coordinator-epoch (for older brokers)");
         }
 
         try
