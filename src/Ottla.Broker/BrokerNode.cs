@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Monitoring;
 using Ottla.Broker.Peers;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Replicas.Fetching;
@@ -34,6 +35,8 @@ public sealed class BrokerNode : IAsyncDisposable
         _parts = parts;
         _controller = controller;
         _broker = broker;
+        shared.Metrics.Add(new RequestMetrics(() => Tables, shared.Time));
+        shared.Metrics.Add(new ConnectionMetrics(() => [.. broker?.Connections ?? [], .. controller?.Connections ?? []]));
     }
 
     /// <summary>
@@ -50,6 +53,27 @@ public sealed class BrokerNode : IAsyncDisposable
 
     /// <summary>Bytes of connections' buffers that were left to the garbage collector since the node began.</summary>
     public long ReleasedBufferBytes => _shared.Buffers.ReleasedBytes;
+
+    /// <summary>What the node tells of itself.</summary>
+    public MetricRegistry Metrics => _shared.Metrics;
+
+    /// <summary>Why the node does not serve its role as it should; empty when it does.</summary>
+    public IReadOnlyList<string> Complaints
+    {
+        get
+        {
+            var complaints = new List<string>();
+            if (Failure.IsCompleted)
+                complaints.Add("the node has failed and stops");
+            if (_shared.Raft.KnownLeader.LeaderId < 0)
+                complaints.Add("no active controller is known");
+            if (_broker is not null && _shared.Metadata.Current.Cluster.Broker(_shared.Identity.NodeId) is not { Fenced: false })
+                complaints.Add("the broker is fenced: the active controller does not hear of it");
+            foreach (var directory in _shared.Logs.Directories.Where(directory => directory.IsOffline))
+                complaints.Add($"log directory {directory.Path} has failed");
+            return complaints;
+        }
+    }
 
     /// <summary>What is served on every listener of the broker.</summary>
     internal ApiTable Apis => Broker.Apis;
@@ -68,6 +92,8 @@ public sealed class BrokerNode : IAsyncDisposable
 
     /// <summary>What both roles use.</summary>
     internal SharedNode Shared => _shared;
+
+    private IEnumerable<ApiTable> Tables => new[] { _broker?.Apis, _controller?.Apis }.OfType<ApiTable>();
 
     private BrokerRole Broker => _broker ?? throw new InvalidOperationException("This node is no broker.");
 

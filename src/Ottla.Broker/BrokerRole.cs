@@ -5,6 +5,7 @@ using Ottla.Broker.Hosts;
 using Ottla.Broker.Hosts.Coordinators;
 using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Metadata;
+using Ottla.Broker.Monitoring;
 using Ottla.Broker.Peers;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Replicas.Fetching;
@@ -64,6 +65,9 @@ internal sealed class BrokerRole
     /// <summary>Where it listens for clients, with the ports that were taken.</summary>
     public IReadOnlyList<IPEndPoint> EndPoints => _server.EndPoints;
 
+    /// <summary>Counts the connections of its listeners.</summary>
+    public IReadOnlyList<ListenerCounters> Connections => _server.Counters;
+
     /// <summary>What is served on every listener.</summary>
     public ApiTable Apis { get; }
 
@@ -107,6 +111,9 @@ internal sealed class BrokerRole
         shared.Loader.Register(fetchers); // after the replicas: they say what is followed
         parts.Add("ending the fetchers of followers", fetchers.CloseAsync);
         shared.Background.StartLoop("asking the controller for changes of ISRs", isrChanges.RunAsync);
+        shared.Metrics.Add(new TopicMetrics(topics));
+        shared.Metrics.Add(
+            new ReplicaMetrics(topics, surroundings.IsrCounters, fetchers, shared.Logs, () => shared.Metadata.Current));
 
         var forwarder = new Forwarder(channels.ToController("forwarding", ForwardingTimeout), shared.Metadata, currentConfig, time);
         var producerIds = new ProducerIds(
@@ -121,6 +128,8 @@ internal sealed class BrokerRole
         var transactions = new TransactionHost(
             config.NodeId, topics, markerSender, producerIds.NextAsync, currentConfig, shared.Background, time,
             loggers.CreateLogger(nameof(TransactionHost)));
+        shared.Metrics.Add(new GroupMetrics(
+            groups, partition => topics.Find(partition.Topic)?.Find(partition.Partition)?.Log.HighWatermark));
         shared.Loader.Register(groups); // after the replicas: they read and write their logs
         shared.Loader.Register(transactions.Coordinators);
         parts.Add("ending the transaction coordinators", transactions.Dispose);

@@ -2,6 +2,7 @@ using System.Net;
 using Ottla.Broker.Api;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
+using Ottla.Broker.Monitoring;
 using Ottla.Broker.Peers;
 using Ottla.Broker.Server;
 using Ottla.Broker.Shared;
@@ -41,6 +42,9 @@ internal sealed class ControllerRole
     /// <summary>Where it listens, with the ports that were taken.</summary>
     public IReadOnlyList<IPEndPoint> EndPoints => _server.EndPoints;
 
+    /// <summary>Counts the connections of its listeners.</summary>
+    public IReadOnlyList<ListenerCounters> Connections => _server.Counters;
+
     /// <summary>What is served on its listeners; null until it serves.</summary>
     public ApiTable? Apis { get; private set; }
 
@@ -73,6 +77,9 @@ internal sealed class ControllerRole
         };
         shared.Parts.Add("ending the controller's timer", host.Dispose);
         shared.Loader.Register(host);
+        var metrics = new ControllerMetrics(host, () => shared.Metadata.Current);
+        shared.Loader.Register(metrics);
+        shared.Metrics.Add(metrics);
         return new ControllerRole(shared, server, host);
 
         Task<bool> HasProcessEndedAsync(BrokerRegistration broker, CancellationToken cancellation) => processes.HasEndedAsync(

@@ -24,6 +24,14 @@ public sealed partial class BrokerConfig
     /// <summary><c>max.connection.creation.rate</c>: Most connections accepted per second; listeners may have their own limit.</summary>
     public int MaxConnectionCreationRate { get; private set; }
 
+    /// <summary>The name of <c>ottla.monitoring.listener</c>.</summary>
+    public const string MonitoringListenerName = "ottla.monitoring.listener";
+
+    /// <summary>
+    /// <c>ottla.monitoring.listener</c>: Where the node answers HTTP requests for its metrics and its health; null for nowhere.
+    /// </summary>
+    public HostPort? MonitoringListener { get; private set; }
+
     /// <summary><c>connections.max.idle.ms</c>: How long a connection may be idle before it is closed.</summary>
     public long ConnectionsMaxIdleMs { get; private set; }
 
@@ -176,6 +184,7 @@ public sealed partial class BrokerConfig
         MaxConnections = Int("max.connections");
         MaxConnectionCreationRate = Int("max.connection.creation.rate");
         ConnectionsMaxIdleMs = Long("connections.max.idle.ms");
+        MonitoringListener = ReadHostPort(MonitoringListenerName);
         ConnectionFailedAuthenticationDelayMs = Int("connection.failed.authentication.delay.ms");
         ConnectionsMaxReauthMs = Long("connections.max.reauth.ms");
         SaslServerMaxReceiveSize = Int("sasl.server.max.receive.size");
@@ -216,5 +225,15 @@ public sealed partial class BrokerConfig
         DelegationTokenMaxLifetimeMs = Long("delegation.token.max.lifetime.ms");
         DelegationTokenExpiryTimeMs = Long("delegation.token.expiry.time.ms");
         DelegationTokenExpiryCheckIntervalMs = Long("delegation.token.expiry.check.interval.ms");
+    }
+
+    private HostPort? ReadHostPort(string name)
+    {
+        var text = Text(name);
+        if (string.IsNullOrEmpty(text))
+            return null;
+        return HostPort.TryParse(text, out var address)
+            ? address
+            : throw new ConfigException(name, text, "it should be host:port, such as 127.0.0.1:9404 or [::1]:9404, or nothing");
     }
 }

@@ -46,7 +46,7 @@ public static class EffectiveConfigs
             "ssl.cipher.suites", "ssl.keystore.type", "ssl.keystore.location", "ssl.keystore.password", "ssl.key.password",
             "ssl.keystore.key", "ssl.keystore.certificate.chain", "ssl.truststore.type", "ssl.truststore.location",
             "ssl.truststore.password", "ssl.truststore.certificates", "ssl.endpoint.identification.algorithm", "ssl.allow.dn.changes",
-            "ssl.allow.san.changes", "ottla.login.timeout.ms", "ottla.login.connections.per.ip.max",
+            "ssl.allow.san.changes", "ottla.login.timeout.ms", "ottla.login.connections.per.ip.max", "ottla.monitoring.listener",
 
             // Controllers.
             "broker.session.timeout.ms", "metadata.max.idle.interval.ms", "auto.leader.rebalance.enable",

@@ -39,6 +39,9 @@ internal sealed class FetchHandler(
             ? followers.EstimateMicroseconds(context, request)
             : sessions.PartitionCountOf(request.SessionId);
 
+    /// <inheritdoc/>
+    public bool IsOfFollower(RequestContext context, FetchRequest request) => ReplicaFetchHandler.IsFromReplica(context, request);
+
     public ValueTask<FetchResponse?> HandleAsync(RequestContext context, FetchRequest request, FetchResponse response)
     {
         if (ReplicaFetchHandler.IsFromReplica(context, request))
@@ -158,6 +161,7 @@ internal sealed class FetchHandler(
             for (var i = 0; i < answers.Length; i++)
             {
                 Fill(answers[i], told[i]);
+                told[i].Replica?.Traffic.CountFetch(told[i].Error, told[i].Bytes);
                 AddHint(context, response, told[i], answers[i]);
             }
 

@@ -9,12 +9,26 @@ public sealed class HostedTopics
     private readonly ConcurrentDictionary<string, HostedTopic> _byName = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<Uuid, HostedTopic> _byId = new();
     private readonly ConcurrentDictionary<TopicPartition, Uuid> _offline = new();
+    private TrafficTotals _trafficOfRemoved;
 
     /// <summary>The topics that this broker has replicas of.</summary>
     public IEnumerable<HostedTopic> Topics => _byId.Values;
 
     /// <summary>The replicas of this broker.</summary>
     public IEnumerable<PartitionReplica> Replicas => _byId.Values.SelectMany(topic => topic.Replicas);
+
+    /// <summary>How many replicas have a log that cannot be used.</summary>
+    internal int OfflineCount => _offline.Count;
+
+    /// <summary>What went in and out of the topics that this broker has no replica of any more.</summary>
+    internal TrafficTotals TrafficOfRemoved
+    {
+        get
+        {
+            lock (_byName)
+                return _trafficOfRemoved;
+        }
+    }
 
     /// <summary>The topic of a name; null when this broker has no replica of it.</summary>
     public HostedTopic? Find(string name) => _byName.GetValueOrDefault(name);
@@ -55,6 +69,7 @@ public sealed class HostedTopics
         if (Find(replica.TopicId) is not { } topic)
             return;
         topic.Set(replica.Partition.Partition, null);
+        topic.Keep(replica.Traffic.Totals);
         if (!topic.Replicas.Any())
             Remove(topic);
     }
@@ -64,14 +79,21 @@ public sealed class HostedTopics
     {
         // A new topic may have the same name by now: the name is removed only if it still belongs to this id.
         _byName.TryRemove(new KeyValuePair<string, HostedTopic>(topic.Name, topic));
-        _byId.TryRemove(topic.Id, out _);
+        if (!_byId.TryRemove(topic.Id, out _))
+            return;
+        lock (_byName)
+            _trafficOfRemoved += topic.Traffic;
     }
 }
 
 /// <summary>A topic that this broker has replicas of.</summary>
 public sealed class HostedTopic(Uuid id, string name)
 {
+    private readonly Lock _lock = new();
     private volatile PartitionReplica?[] _replicas = [];
+
+    // Guarded by _lock.
+    private TrafficTotals _trafficOfRemoved;
 
     /// <summary>The topic's id.</summary>
     public Uuid Id => id;
@@ -81,6 +103,27 @@ public sealed class HostedTopic(Uuid id, string name)
 
     /// <summary>The replicas of this broker.</summary>
     public IEnumerable<PartitionReplica> Replicas => _replicas.OfType<PartitionReplica>();
+
+    /// <summary>What went in and out of the topic here, also of replicas that are not here any more.</summary>
+    internal TrafficTotals Traffic
+    {
+        get
+        {
+            TrafficTotals sum;
+            lock (_lock)
+                sum = _trafficOfRemoved;
+            foreach (var replica in Replicas)
+                sum += replica.Traffic.Totals;
+            return sum;
+        }
+    }
+
+    /// <summary>Keeps what was counted at a replica that is no more: a sum must not shrink.</summary>
+    internal void Keep(in TrafficTotals traffic)
+    {
+        lock (_lock)
+            _trafficOfRemoved += traffic;
+    }
 
     /// <summary>The replica of a partition; null when it is not here.</summary>
     public PartitionReplica? Find(int partition)

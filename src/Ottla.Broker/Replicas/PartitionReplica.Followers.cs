@@ -170,6 +170,7 @@ public sealed partial class PartitionReplica
             if (_leader is not { } leader)
                 return ProposalFate.Settled;
             fate = leader.OnAnswer(proposal, answer);
+            _surroundings.IsrCounters.CountFate(fate);
             if (fate is ProposalFate.Committed or ProposalFate.Withdrawn)
             {
                 ShowIsr();

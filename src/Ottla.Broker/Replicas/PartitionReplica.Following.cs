@@ -43,6 +43,7 @@ public sealed partial class PartitionReplica
         position = PositionOf(progress.Position);
         if (!isTaken)
             return progress.IsFollowing ? FollowerOutcome.Moved : FollowerOutcome.NotFollowing;
+        Traffic.CountFetched(fetched.Records.Length);
         var change = (progress.HasAppended ? ReplicaChange.Appended : ReplicaChange.None)
             | (progress.HasMovedHighWatermark ? ReplicaChange.HighWatermark : ReplicaChange.None)
             | (progress.HasMovedLogStart ? ReplicaChange.LogStart : ReplicaChange.None);

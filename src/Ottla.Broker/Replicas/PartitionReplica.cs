@@ -44,6 +44,9 @@ public sealed partial class PartitionReplica
     /// <summary>The records.</summary>
     public PartitionLog Log { get; }
 
+    /// <summary>What went in and out here.</summary>
+    internal PartitionTraffic Traffic { get; } = new();
+
     /// <summary>The topic's effective configuration.</summary>
     public TopicSettings Settings => _settings;
 
@@ -85,15 +88,14 @@ public sealed partial class PartitionReplica
         Memory<byte> records, bool needsInSyncReplicas, bool allowZstd, Instant now, VerificationGuard? guard = null)
     {
         var leadership = _leadership;
-        if (Log.IsOffline)
-            return AppendOutcome.Failed(ErrorCode.KafkaStorageError);
-        if (!leadership.IsLeaderHere)
-            return AppendOutcome.Failed(ErrorCode.NotLeaderOrFollower);
-        if (needsInSyncReplicas && !HasEnoughInSync(leadership))
-            return NotEnoughInSync(leadership);
-        return Append(
-            records, _settings.ClientRules with { Partition = Partition, ZstdAllowed = allowZstd }, leadership.LeaderEpoch,
-            transactionVersion: 0, guard, now);
+        var outcome = Log.IsOffline ? AppendOutcome.Failed(ErrorCode.KafkaStorageError)
+            : !leadership.IsLeaderHere ? AppendOutcome.Failed(ErrorCode.NotLeaderOrFollower)
+            : needsInSyncReplicas && !HasEnoughInSync(leadership) ? NotEnoughInSync(leadership)
+            : Append(
+                records, _settings.ClientRules with { Partition = Partition, ZstdAllowed = allowZstd }, leadership.LeaderEpoch,
+                transactionVersion: 0, guard, now);
+        Traffic.CountProduce(outcome, records.Length);
+        return outcome;
     }
 
     /// <summary>

@@ -60,6 +60,8 @@ public sealed partial class ReplicaManager(
         var settings = (Topic: "", Of: (TopicSettings?)null);
         List<PartitionReplica> unfollowed = [];
         List<FollowedPartition> followed = [];
+        foreach (var change in changes.Leaders)
+            surroundings.IsrCounters.CountChange(change.Old, change.New!);
         foreach (var change in changes.Leaders.Concat(changes.Followers))
         {
             if (settings.Topic != change.Partition.Topic)

@@ -29,6 +29,9 @@ public sealed class ReplicaSurroundings
     public CommitDeadlines CommitDeadlines =>
         _commitDeadlines ?? Interlocked.CompareExchange(ref _commitDeadlines, new CommitDeadlines(Time), null) ?? _commitDeadlines!;
 
+    /// <summary>Counts how ISRs change.</summary>
+    internal IsrCounters IsrCounters { get; } = new();
+
     /// <summary>Where it is told how leaders and ISRs change.</summary>
     public required ILogger Logger { get; init; }
 

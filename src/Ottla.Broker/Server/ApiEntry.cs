@@ -20,6 +20,7 @@ public abstract class ApiEntry
         HandlerType = handlerType;
         Rules = ApiRules.Of(key);
         Metrics = new ApiMetrics(isHot);
+        FollowerMetrics = key == ApiKey.Fetch ? new ApiMetrics(isHot) : null;
     }
 
     /// <summary>The API.</summary>
@@ -41,8 +42,11 @@ public abstract class ApiEntry
     /// <summary>The operations that the sender of a request needs, and whether the request quota applies.</summary>
     public ApiRules Rules { get; }
 
-    /// <summary>Counts its requests.</summary>
+    /// <summary>Counts its requests; for Fetch those of consumers.</summary>
     public ApiMetrics Metrics { get; }
+
+    /// <summary>Counts the Fetch requests of followers; null for all other APIs.</summary>
+    public ApiMetrics? FollowerMetrics { get; }
 
     /// <summary>The oldest version served.</summary>
     public short LowestVersion => Schema.LowestVersion;
@@ -186,6 +190,9 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
     /// <summary>Whether a client waits for the response.</summary>
     private protected virtual bool WantsResponse(TRequest request) => true;
 
+    /// <inheritdoc cref="IReusingApiHandler{TRequest, TResponse}.IsOfFollower"/>
+    private protected virtual bool IsOfFollower(in RequestContext context, TRequest request) => true;
+
     /// <summary>Has the handler do its first stage, and sees to the response.</summary>
     /// <param name="exchange">The request.</param>
     /// <param name="isOnConnection">
@@ -216,6 +223,9 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         else
             exchange.Await(this, response, wakesInline: isOnConnection);
     }
+
+    private ApiMetrics MetricsOf(Exchange<TRequest, TResponse> exchange) =>
+        FollowerMetrics is { } followers && IsOfFollower(exchange.Context, exchange.Request) ? followers : Metrics;
 
     /// <summary>Calls the handler, and notes how long it works before it waits for anything: a quota counts it.</summary>
     private ValueTask<TResponse?> CallTimed(Exchange<TRequest, TResponse> exchange)
@@ -284,7 +294,7 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         {
             if (queue.Quotas is { AreOnRequests: true } quotas)
                 queue.Mute(QuotaEnforcement.Record(quotas, exchange.Context, this, exchange.Request, null, 0));
-            Metrics.CountUnanswered(queue.TimeSince(exchange.Context));
+            MetricsOf(exchange).CountUnanswered(queue.TimeSince(exchange.Context), queue.TimeWaited(exchange));
             slot.CompleteWithoutResponse();
         }
         else
@@ -292,7 +302,8 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
             response = EncodeOrFail(exchange, response);
             if (IsForwarded || queue.Quotas is { AreOnRequests: true })
                 response = Throttle(exchange, response);
-            Metrics.Count(response, exchange.Context.ApiVersion, queue.TimeSince(exchange.Context));
+            MetricsOf(exchange).Count(
+                response, exchange.Context.ApiVersion, queue.TimeSince(exchange.Context), queue.TimeWaited(exchange));
             slot.Complete();
         }
 
@@ -424,6 +435,8 @@ public sealed class ReusingApiEntry<TRequest, TResponse>(IReusingApiHandler<TReq
         handler.HandleAsync(exchange.Context, exchange.Request, ((ReusedExchange<TRequest, TResponse>)exchange).Response);
 
     private protected override bool WantsResponse(TRequest request) => handler.WantsResponse(request);
+
+    private protected override bool IsOfFollower(in RequestContext context, TRequest request) => handler.IsOfFollower(context, request);
 
     /// <summary>
     /// The records of the request point into its frame, so the connection waits until the first stage no longer uses them.

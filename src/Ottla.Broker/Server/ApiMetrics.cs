@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
+using Ottla.Broker.Monitoring;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 
@@ -14,53 +15,87 @@ namespace Ottla.Broker.Server;
 public sealed record ApiUsage(long RequestCount, TimeSpan TotalTime, IReadOnlyDictionary<ErrorCode, long> Errors);
 
 /// <summary>Counts the requests of one API. Any thread counts, without a lock and without garbage; lives as long as its entry.</summary>
-/// <param name="isHot">Whether many threads count at once, so that each gets counters of its own.</param>
-public sealed class ApiMetrics(bool isHot)
+public sealed class ApiMetrics
 {
     /// <summary>With more threads than this, some share their counters.</summary>
     private const uint CellsMax = 16;
 
-    private readonly Cell[] _cells =
-        new Cell[isHot ? Math.Min(CellsMax, BitOperations.RoundUpToPowerOf2((uint)Environment.ProcessorCount)) : 1];
-
+    private readonly Cell[] _cells;
     private readonly ErrorCounts _failures = new();
+
+    /// <summary>Requests that were answered without a wait. They worked all the time.</summary>
+    private readonly TimeHistogram _atOnce;
+    private readonly TimeHistogram _waitedTotal;
+    private readonly TimeHistogram _waitedWork;
+    private readonly TimeHistogram _waits;
+
+    /// <param name="isHot">Whether many threads count at once, so that each gets counters of its own.</param>
+    public ApiMetrics(bool isHot)
+    {
+        var cellCount = isHot ? (int)Math.Min(CellsMax, BitOperations.RoundUpToPowerOf2((uint)Environment.ProcessorCount)) : 1;
+        _cells = new Cell[cellCount];
+        (_atOnce, _waitedTotal, _waitedWork, _waits) = (new(cellCount), new(cellCount), new(cellCount), new(cellCount));
+    }
 
     /// <summary>Reads the sums. A request that ends meanwhile may be in some of them only.</summary>
     public ApiUsage Read()
     {
-        var (requests, successes, ticks) = (0L, 0L, 0L);
+        var successes = 0L;
         foreach (ref var cell in _cells.AsSpan())
-        {
-            requests += Interlocked.Read(ref cell.Requests);
             successes += Interlocked.Read(ref cell.Successes);
-            ticks += Interlocked.Read(ref cell.Ticks);
-        }
-
+        var total = new TimeHistogram.TimeCounts();
+        AddTimesTo(total, work: null, waits: null);
         var errors = _failures.NonZero.ToDictionary();
         if (successes > 0)
             errors.Add(ErrorCode.None, successes);
-        return new ApiUsage(requests, TimeSpan.FromTicks(ticks), errors);
+        return new ApiUsage(total.Count, total.Sum, errors);
+    }
+
+    /// <summary>Adds the times of all requests to the counters of a reader.</summary>
+    /// <param name="total">From the arrival to the encoded response.</param>
+    /// <param name="work">The part in which the broker worked, or the request waited for its turn; null when nobody asks.</param>
+    /// <param name="waits">The part in which it waited: for data, for other replicas, for other nodes; null when nobody asks.</param>
+    internal void AddTimesTo(TimeHistogram.TimeCounts total, TimeHistogram.TimeCounts? work, TimeHistogram.TimeCounts? waits)
+    {
+        _atOnce.AddTo(total);
+        _waitedTotal.AddTo(total);
+        if (work is null || waits is null)
+            return;
+        var atOnce = new TimeHistogram.TimeCounts();
+        _atOnce.AddTo(atOnce);
+        waits.AddZeros(atOnce.Count);
+        _waits.AddTo(waits);
+        _atOnce.AddTo(work);
+        _waitedWork.AddTo(work);
     }
 
     /// <summary>Counts an answered request.</summary>
-    internal void Count<TResponse>(TResponse response, short version, TimeSpan time)
+    /// <param name="response">The response.</param>
+    /// <param name="version">Its version.</param>
+    /// <param name="time">The time from the request's arrival.</param>
+    /// <param name="waited">The part of it in which the request waited.</param>
+    internal void Count<TResponse>(TResponse response, short version, TimeSpan time, TimeSpan waited = default)
         where TResponse : class, IResponseMessage<TResponse>
     {
         var tally = new ErrorTally(_failures);
         response.CountErrors(version, ref tally);
-        Interlocked.Add(ref Own().Successes, tally.SuccessCount);
-        CountUnanswered(time);
+        Interlocked.Add(ref _cells[Environment.CurrentManagedThreadId & (_cells.Length - 1)].Successes, tally.SuccessCount);
+        CountUnanswered(time, waited);
     }
 
     /// <summary>Counts a request that wanted no answer.</summary>
-    internal void CountUnanswered(TimeSpan time)
+    internal void CountUnanswered(TimeSpan time, TimeSpan waited = default)
     {
-        ref var cell = ref Own();
-        Interlocked.Increment(ref cell.Requests);
-        Interlocked.Add(ref cell.Ticks, time.Ticks);
-    }
+        if (waited.Ticks <= 0)
+        {
+            _atOnce.Record(time);
+            return;
+        }
 
-    private ref Cell Own() => ref _cells[Environment.CurrentManagedThreadId & (_cells.Length - 1)];
+        _waitedTotal.Record(time);
+        _waitedWork.Record(time - waited);
+        _waits.Record(waited);
+    }
 
     /// <summary>
     /// The counters of one or a few threads. Two cache lines long, so that the counters of other threads do not slow them down.
@@ -68,8 +103,6 @@ public sealed class ApiMetrics(bool isHot)
     [StructLayout(LayoutKind.Sequential, Size = 128)]
     private struct Cell
     {
-        public long Requests;
         public long Successes;
-        public long Ticks;
     }
 }

@@ -31,6 +31,7 @@ public sealed class BrokerServer : IAsyncDisposable
     private readonly ConnectionRegistry _connections = new();
     private readonly CancellationTokenSource _stopping = new();
     private readonly List<ITransportListener> _listeners = [];
+    private readonly List<ListenerCounters> _counters = [];
     private readonly List<Func<ApiTable, Task>> _pendingLoops = [];
     private readonly List<Task> _acceptLoops = [];
     private ITimer? _idleSweep;
@@ -64,6 +65,9 @@ public sealed class BrokerServer : IAsyncDisposable
         _startedAt = time.GetTimestamp();
     }
 
+    /// <summary>The counters of the listeners; complete once all were begun.</summary>
+    internal IReadOnlyList<ListenerCounters> Counters => _counters;
+
     /// <summary>Starts to listen. Connections wait in the backlog until <see cref="StartAccepting"/>.</summary>
     /// <returns>The address, with the actual port.</returns>
     /// <exception cref="System.Net.Sockets.SocketException">The address is in use, or not an address of this machine.</exception>
@@ -71,7 +75,9 @@ public sealed class BrokerServer : IAsyncDisposable
     {
         var listening = _transport.Listen(listener.EndPoint, backlog, bufferSizes);
         _listeners.Add(listening);
-        _pendingLoops.Add(apis => AcceptLoopAsync(listening, listener.Name, apis));
+        var counters = new ListenerCounters(listener.Name);
+        _counters.Add(counters);
+        _pendingLoops.Add(apis => AcceptLoopAsync(listening, counters, apis));
         return listening.LocalEndPoint;
     }
 
@@ -126,8 +132,9 @@ public sealed class BrokerServer : IAsyncDisposable
         _clientLog.Dispose();
     }
 
-    private async Task AcceptLoopAsync(ITransportListener listening, string listener, ApiTable apis)
+    private async Task AcceptLoopAsync(ITransportListener listening, ListenerCounters counters, ApiTable apis)
     {
+        var listener = counters.Listener;
         ServerLog.Listening(_logger, listener, listening.LocalEndPoint);
         try
         {
@@ -135,10 +142,11 @@ public sealed class BrokerServer : IAsyncDisposable
             {
                 await _connections.WaitUntilBelowAsync(_settings().ConnectionsMax, _stopping.Token);
                 var accepted = await listening.AcceptAsync(_stopping.Token);
+                counters.CountOpened();
                 var settings = _settings();
                 if (settings.Quotas?.RecordConnection(accepted.RemoteEndPoint?.Address ?? IPAddress.None) is > 0 and var waitMs)
                 {
-                    _ = RefuseLaterAsync(accepted, waitMs);
+                    _ = RefuseLaterAsync(accepted, counters, waitMs);
                     continue;
                 }
 
@@ -147,8 +155,12 @@ public sealed class BrokerServer : IAsyncDisposable
                     accepted, listener, apis, _heavy, _settings(), _pool, _time, _clientLog, _security?.Of(listener),
                     _security is null ? null : _security.Handshakes.Queue)
                 {
-                    OnLoggedIn = _connections.NoteLogin,
-                });
+                    OnLoggedIn = connection =>
+                    {
+                        counters.CountLogin();
+                        _connections.NoteLogin(connection);
+                    },
+                }, counters);
             }
         }
         catch (Exception) when (_stopping.IsCancellationRequested)
@@ -176,14 +188,14 @@ public sealed class BrokerServer : IAsyncDisposable
         catch (OperationCanceledException)
         {
             await accepted.DisposeAsync();
-            throw;
+            throw; // the server stops: nobody counts any more
         }
     }
 
     /// <summary>
     /// Closes the connection of an address that makes too many, after a while: a client that is refused at once tries again at once.
     /// </summary>
-    private async Task RefuseLaterAsync(ITransportConnection accepted, long waitMs)
+    private async Task RefuseLaterAsync(ITransportConnection accepted, ListenerCounters counters, long waitMs)
     {
         try
         {
@@ -198,16 +210,18 @@ public sealed class BrokerServer : IAsyncDisposable
         {
             accepted.Abort();
             await accepted.DisposeAsync();
+            counters.CountClosed(isLoginMissing: false);
         }
     }
 
-    private async Task ServeAsync(Connection connection)
+    private async Task ServeAsync(Connection connection, ListenerCounters counters)
     {
         var limit = _settings().ConnectionsMaxOf(connection.Info.ClientAddress);
         if (!_connections.TryAdd(connection, limit, out var oldestLogin))
         {
             ServerLog.TooManyConnectionsOfClient(_clientLog, connection.Info.ClientAddress, limit);
             await connection.DisposeAsync();
+            counters.CountClosed(isLoginMissing: false);
             return;
         }
 
@@ -226,6 +240,7 @@ public sealed class BrokerServer : IAsyncDisposable
         {
             await connection.DisposeAsync();
             _connections.Remove(connection);
+            counters.CountClosed(connection.IsLoginMissing);
         }
     }
 

@@ -82,6 +82,9 @@ internal sealed class Connection : IAsyncDisposable
     /// </summary>
     public int? LoginsPerAddressMax => _login?.PerAddressMax;
 
+    /// <summary>Whether the client should have proved who it is, and has not.</summary>
+    public bool IsLoginMissing => _login is { IsComplete: false };
+
     /// <summary>Called once when the client has proved who it is.</summary>
     public Action<Connection>? OnLoggedIn { get; set; }
 

@@ -13,11 +13,15 @@ internal abstract class Exchange
     /// <summary>The place of its response.</summary>
     public ResponseSlot Slot { get; set; } = null!;
 
+    /// <summary>When the handler began to wait, as a timestamp of <see cref="ResponseQueue.Now"/>; 0 when it did not wait.</summary>
+    public long WaitsSince { get; protected set; }
+
     /// <summary>Forgets the request.</summary>
     public virtual void Reset()
     {
         Context = default;
         Slot = null!;
+        WaitsSince = 0;
     }
 }
 
@@ -44,9 +48,13 @@ internal class Exchange<TRequest, TResponse> : Exchange
         _response = response.GetAwaiter();
         _wakesInline = wakesInline;
         if (_response.IsCompleted)
+        {
             Finish();
-        else
-            _response.UnsafeOnCompleted(_finish ??= Finish);
+            return;
+        }
+
+        WaitsSince = Slot.Queue.Now;
+        _response.UnsafeOnCompleted(_finish ??= Finish);
     }
 
     public override void Reset()

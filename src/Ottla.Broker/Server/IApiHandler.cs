@@ -49,4 +49,7 @@ public interface IReusingApiHandler<in TRequest, TResponse>
 
     /// <summary>Whether the client waits for a response. If it does not, a failure closes the connection.</summary>
     bool WantsResponse(TRequest request) => true;
+
+    /// <summary>Whether a Fetch request is of a follower: those are counted by themselves.</summary>
+    bool IsOfFollower(RequestContext context, TRequest request) => false;
 }

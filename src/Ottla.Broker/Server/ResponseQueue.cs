@@ -153,6 +153,9 @@ internal sealed class ResponseQueue(
     /// <summary>The time since a handler was called, from a timestamp of <see cref="Now"/>.</summary>
     public TimeSpan TimeSince(long timestamp) => time.GetElapsedTime(timestamp);
 
+    /// <summary>How long a request's handler has waited for something else; zero when it did not.</summary>
+    public TimeSpan TimeWaited(Exchange exchange) => exchange.WaitsSince == 0 ? TimeSpan.Zero : time.GetElapsedTime(exchange.WaitsSince);
+
     /// <summary>A timestamp.</summary>
     public long Now => time.GetTimestamp();
 

@@ -27,6 +27,9 @@ internal sealed class NodeServer
     /// <summary>The addresses with the actual ports, in the order of the listeners.</summary>
     public IReadOnlyList<IPEndPoint> EndPoints { get; }
 
+    /// <summary>Counts the connections of each listener.</summary>
+    public IReadOnlyList<ListenerCounters> Counters => _server.Counters;
+
     /// <summary>Binds listeners. Clients may connect, and wait until <see cref="Serve"/>.</summary>
     /// <param name="role">The role, for the log: <c>broker</c>.</param>
     /// <param name="storage">The node's configuration, network and clock.</param>

@@ -1,6 +1,7 @@
 using Ottla.Broker.Directories;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
+using Ottla.Broker.Monitoring;
 using Ottla.Broker.Server;
 using Ottla.Configuration;
 using Ottla.Kernel;
@@ -29,6 +30,7 @@ internal sealed class SharedNode
         Background = new BackgroundWork(Failure.Report, Loggers.CreateLogger(nameof(BackgroundWork)));
         Loader = new MetadataLoader(Metadata, Loggers.CreateLogger(nameof(MetadataLoader)));
         Loader.Register(storage.EffectiveConfig);
+        Metrics.Add(new QuorumMetrics(raft, Metadata));
         Quotas = new ClientQuotas(
             Config.QuotaWindowNum, Config.QuotaWindowSizeSeconds * 1000L, Config.ControllerQuotaWindowNum,
             Config.ControllerQuotaWindowSizeSeconds * 1000L, Time);
@@ -84,6 +86,9 @@ internal sealed class SharedNode
 
     /// <summary>The endpoints of this node's controller; empty on a node without that role.</summary>
     public IReadOnlyList<RaftEndpoint> ControllerEndpoints { get; }
+
+    /// <summary>What both roles tell of themselves.</summary>
+    public MetricRegistry Metrics { get; } = new();
 
     /// <summary>The committed metadata.</summary>
     public MetadataCache Metadata { get; } = new();

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Ottla.Broker;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Server;
+using Ottla.Cli.Monitoring;
 using Ottla.Configuration;
 using Ottla.Network.Transport;
 using Ottla.Protocol;
@@ -43,9 +44,12 @@ internal static partial class StartCommand
                 LogWarning(logger, warning);
             DescriptorLimit.Raise();
             using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System, warning => LogWarning(logger, warning));
+            await using var monitoring =
+                MonitoringServer.Start(config, TimeProvider.System, loggers.CreateLogger(nameof(MonitoringServer)));
             var platform = new NodePlatform(new RealFileSystem(),
                 Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, loggers, NewSeed());
             await using var node = await BrokerNode.StartAsync(config, mayFormat: configuration.IsDevMode(arguments), platform, stop.Token);
+            monitoring?.Serve(node);
             using var heapTrimmer = HeapTrimmer.Start(node, TimeProvider.System);
             LogStarted(logger, VersionCommand.Version, config.NodeId);
             await Task.WhenAny(stop.Requested, node.Failure);

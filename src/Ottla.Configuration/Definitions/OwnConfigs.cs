@@ -19,5 +19,7 @@ internal static class OwnConfigs
             "How long a client may take for the TLS handshake and the login together, before its connection is closed."),
         Internal(ConfigType.Int, "ottla.login.connections.per.ip.max", "1000", AtLeast(1),
             "Most connections of one address that are not logged in yet; one more closes the oldest of them."),
+        Internal(ConfigType.String, "ottla.monitoring.listener", "127.0.0.1:9404", null,
+            "Where the node answers HTTP requests for its metrics and its health: host:port, or nothing to answer none."),
     ];
 }

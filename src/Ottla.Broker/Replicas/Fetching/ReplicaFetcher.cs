@@ -95,6 +95,16 @@ internal sealed partial class ReplicaFetcher
         }
     }
 
+    /// <inheritdoc cref="ReplicaFetchers.MaxLag"/>
+    public long MaxLag
+    {
+        get
+        {
+            lock (_lock)
+                return _machine.Partitions.Select(partition => partition.Lag ?? 0).DefaultIfEmpty().Max();
+        }
+    }
+
     /// <summary>What it fetches.</summary>
     public List<FollowedPartition> Followed
     {

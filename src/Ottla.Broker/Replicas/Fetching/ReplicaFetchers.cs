@@ -49,6 +49,16 @@ internal sealed partial class ReplicaFetchers(
         }
     }
 
+    /// <summary>Records that the replica furthest behind must fetch still, as far as it knows what its leader has.</summary>
+    public long MaxLag
+    {
+        get
+        {
+            lock (_closeLock)
+                return _fetchers.Values.Select(fetcher => fetcher.MaxLag).DefaultIfEmpty().Max();
+        }
+    }
+
     /// <inheritdoc/>
     public void Follow(IReadOnlyList<FollowedPartition> partitions)
     {

@@ -47,8 +47,10 @@ internal sealed class FollowerReader(HostedTopics topics, LeaderHints leaders, L
     /// <summary>Records of a partition are on their way to a follower.</summary>
     public void Sent(FollowerPartition partition)
     {
-        if (partition.Replica is { } replica)
-            throttle.Record(replica, partition.SentBytes);
+        if (partition.Replica is not { } replica)
+            return;
+        throttle.Record(replica, partition.SentBytes);
+        replica.Traffic.CountSent(partition.SentBytes);
     }
 
     /// <summary>Who leads a partition that this broker does not lead; null when nobody knows. Followers know the addresses.</summary>

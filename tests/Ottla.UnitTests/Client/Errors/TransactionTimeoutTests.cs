@@ -1,5 +1,4 @@
 using Ottla.Client;
-using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Simulator.Faults;

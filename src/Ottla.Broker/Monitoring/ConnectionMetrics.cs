@@ -1,0 +1,37 @@
+using Ottla.Broker.Server;
+
+namespace Ottla.Broker.Monitoring;
+
+/// <summary>The connections of a node, by listener: Kafka's socket-server-metrics.</summary>
+/// <param name="listeners">The listeners.</param>
+internal sealed class ConnectionMetrics(Func<IEnumerable<ListenerCounters>> listeners) : MetricSource
+{
+    private static readonly (MetricFamily Family, Func<ListenerCounters, long> Value)[] Rows =
+    [
+        (MetricFamily.Gauge(NameOf("connection_count"), "Open connections.", "listener"), each => each.Opened - each.Closed),
+        (Counter("connection_creation_total", "Connections that were accepted."), each => each.Opened),
+        (Counter("connection_close_total", "Connections that have ended."), each => each.Closed),
+        (Counter("successful_authentication_total", "Clients that have proved who they are."), each => each.LoggedIn),
+        (Counter("failed_authentication_total", "Connections that ended before the client had proved who it is."),
+            each => each.NotLoggedIn),
+    ];
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<MetricFamily> Families { get; } = [.. Rows.Select(row => row.Family)];
+
+    /// <inheritdoc/>
+    protected override void Collect(IMetricOutput output, bool isDetailed)
+    {
+        List<ListenerCounters> all = [.. listeners()];
+        foreach (var (family, value) in Rows)
+        {
+            output.Begin(family);
+            foreach (var each in all)
+                output.Add(value(each), each.Listener);
+        }
+    }
+
+    private static string NameOf(string what) => $"kafka_server_socket_server_metrics_{what}";
+
+    private static MetricFamily Counter(string what, string help) => MetricFamily.Counter(NameOf(what), help, "listener");
+}

@@ -1,0 +1,83 @@
+#pragma warning disable RS0030 // This file is about the process, not about the broker's data: the simulator never runs it.
+
+using System.Diagnostics;
+using Ottla.Broker.Monitoring;
+
+namespace Ottla.Cli.Monitoring;
+
+/// <summary>The process and the runtime, under the names of Prometheus' clients.</summary>
+internal sealed class ProcessMetrics : MetricSource
+{
+    private static readonly MetricFamily Processor =
+        MetricFamily.Counter("process_cpu_seconds_total", "Seconds of processor time, of the user and of the system.");
+    private static readonly MetricFamily Resident = MetricFamily.Gauge("process_resident_memory_bytes", "Bytes of memory in use.");
+    private static readonly MetricFamily Started =
+        MetricFamily.Gauge("process_start_time_seconds", "When the process began, in seconds since 1970.");
+    private static readonly MetricFamily Descriptors = MetricFamily.Gauge("process_open_fds", "Open files and sockets.");
+    private static readonly MetricFamily DescriptorsMax = MetricFamily.Gauge("process_max_fds", "Most files and sockets that may be open.");
+    private static readonly MetricFamily Allocated =
+        MetricFamily.Counter("dotnet_gc_allocated_bytes_total", "Bytes that were allocated on the heap.");
+    private static readonly MetricFamily Heap = MetricFamily.Gauge("dotnet_gc_heap_bytes", "Bytes on the heap, as far as is known.");
+    private static readonly MetricFamily Collections =
+        MetricFamily.Counter("dotnet_gc_collections_total", "Garbage collections, each counted in its generation only.", "generation");
+    private static readonly MetricFamily Paused =
+        MetricFamily.Counter("dotnet_gc_pause_seconds_total", "Seconds in which collections stood everything still.");
+    private static readonly MetricFamily PoolQueue =
+        MetricFamily.Gauge("dotnet_threadpool_queue_length", "Work that waits for a thread of the pool.");
+    private static readonly MetricFamily PoolThreads = MetricFamily.Gauge("dotnet_threadpool_threads", "Threads of the pool.");
+
+    private static readonly double StartSeconds = GetStartSeconds();
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<MetricFamily> Families { get; } =
+    [
+        Processor, Resident, Started, Descriptors, DescriptorsMax, Allocated, Heap, Collections, Paused, PoolQueue, PoolThreads,
+    ];
+
+    /// <inheritdoc/>
+    protected override void Collect(IMetricOutput output, bool isDetailed)
+    {
+        Give(Processor, Environment.CpuUsage.TotalTime.TotalSeconds);
+        Give(Resident, Environment.WorkingSet);
+        Give(Started, StartSeconds);
+        if (OperatingSystem.IsLinux())
+        {
+            Give(Descriptors, Directory.EnumerateFileSystemEntries("/proc/self/fd").Count());
+            Give(DescriptorsMax, ReadDescriptorsMax());
+        }
+
+        Give(Allocated, GC.GetTotalAllocatedBytes());
+        Give(Heap, GC.GetTotalMemory(forceFullCollection: false));
+        output.Begin(Collections);
+        for (var generation = 0; generation <= GC.MaxGeneration; generation++)
+        {
+            var later = generation < GC.MaxGeneration ? GC.CollectionCount(generation + 1) : 0;
+            output.Add(GC.CollectionCount(generation) - later, generation.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        }
+
+        Give(Paused, GC.GetTotalPauseDuration().TotalSeconds);
+        Give(PoolQueue, ThreadPool.PendingWorkItemCount);
+        Give(PoolThreads, ThreadPool.ThreadCount);
+
+        void Give(MetricFamily family, double value)
+        {
+            output.Begin(family);
+            output.Add(value);
+        }
+    }
+
+    private static double GetStartSeconds()
+    {
+        using var process = Process.GetCurrentProcess();
+        return new DateTimeOffset(process.StartTime.ToUniversalTime()).ToUnixTimeMilliseconds() / 1000.0;
+    }
+
+    /// <summary>The soft limit, as the kernel tells it; infinite when there is none.</summary>
+    private static double ReadDescriptorsMax()
+    {
+        const string name = "Max open files";
+        var line = File.ReadLines("/proc/self/limits").FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal));
+        var soft = line?[name.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault();
+        return double.TryParse(soft, out var limit) ? limit : double.PositiveInfinity;
+    }
+}

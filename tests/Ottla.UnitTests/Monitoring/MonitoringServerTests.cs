@@ -1,0 +1,100 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Microsoft.Extensions.Logging.Abstractions;
+using Ottla.Broker;
+using Ottla.Cli.Monitoring;
+using Ottla.Configuration;
+using Ottla.UnitTests.Broker;
+
+namespace Ottla.UnitTests.Monitoring;
+
+/// <summary>Metrics and health over HTTP, on a port of this machine.</summary>
+public sealed class MonitoringServerTests
+{
+    [Fact]
+    public async Task Health_and_metrics_are_answered_when_the_node_is_there()
+    {
+        await using var server = Start("127.0.0.1:0")!;
+        using var client = new HttpClient { BaseAddress = new Uri($"http://{server.EndPoint}") };
+        Assert.Equal((HttpStatusCode.OK, "ok\n"), await GetAsync(client, "/healthz"));
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "the node starts\n"), await GetAsync(client, "/readyz"));
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await GetAsync(client, "/metrics")).Status);
+
+        var (node, _, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        server.Serve(node.Node);
+        Assert.Equal((HttpStatusCode.OK, "ok\n"), await GetAsync(client, "/readyz"));
+        var (status, text) = await GetAsync(client, "/metrics");
+        Assert.Equal(HttpStatusCode.OK, status);
+        Assert.Contains("kafka_server_replicamanager_leadercount 1\n", text, StringComparison.Ordinal);
+        Assert.Contains("process_cpu_seconds_total ", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("kafka_log_log_logendoffset", text, StringComparison.Ordinal);
+        var (_, detailed) = await GetAsync(client, "/metrics/detailed");
+        Assert.Contains("kafka_log_log_logendoffset{topic=\"t\",partition=\"0\"} 0\n", detailed, StringComparison.Ordinal);
+        using var response = await client.GetAsync(new Uri("/metrics", UriKind.Relative));
+        Assert.Equal("text/plain; version=0.0.4; charset=utf-8", response.Content.Headers.ContentType!.ToString());
+    }
+
+    [Theory]
+    [InlineData("GET /nothing HTTP/1.1\r\n\r\n", "HTTP/1.1 404 ")]
+    [InlineData("POST /metrics HTTP/1.1\r\n\r\n", "HTTP/1.1 405 ")]
+    [InlineData("\0\0\0\u0012 no HTTP\r\n\r\n", "HTTP/1.1 400 ")]
+    public async Task What_is_not_to_be_had_is_refused(string request, string answer)
+    {
+        await using var server = Start("127.0.0.1:0")!;
+        Assert.StartsWith(answer, await SendAsync(server, Encoding.Latin1.GetBytes(request)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_request_without_end_is_refused()
+    {
+        await using var server = Start("127.0.0.1:0")!;
+        var endless = new byte[HttpRequestHead.BytesMax];
+        endless.AsSpan().Fill((byte)'a');
+        Assert.StartsWith("HTTP/1.1 431 ", await SendAsync(server, endless), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_address_that_is_taken_is_an_error_when_it_was_configured()
+    {
+        Assert.Null(Start(""));
+        await using var server = Start("127.0.0.1:0")!;
+        var error = Assert.Throws<NodeStartException>(() => Start(server.EndPoint.ToString()));
+        Assert.Contains("ottla.monitoring.listener", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("9404")]
+    [InlineData("host:port")]
+    [InlineData("127.0.0.1:70000")]
+    public void An_address_that_is_none_is_refused_by_name(string text)
+    {
+        var error = Assert.Throws<ConfigException>(() => Config(text));
+        Assert.Contains("ottla.monitoring.listener", error.Message, StringComparison.Ordinal);
+        Assert.Contains(text, error.Message, StringComparison.Ordinal);
+    }
+
+    private static MonitoringServer? Start(string address) =>
+        MonitoringServer.Start(Config(address), TimeProvider.System, NullLogger.Instance);
+
+    private static BrokerConfig Config(string address) =>
+        BrokerConfig.LoadDevMode(overrides: [new(BrokerConfig.MonitoringListenerName, address)]);
+
+    private static async Task<(HttpStatusCode Status, string Text)> GetAsync(HttpClient client, string path)
+    {
+        using var response = await client.GetAsync(new Uri(path, UriKind.Relative));
+        return (response.StatusCode, await response.Content.ReadAsStringAsync());
+    }
+
+    /// <summary>Sends bytes, and reads what comes until the server closes or the first answer is there.</summary>
+    private static async Task<string> SendAsync(MonitoringServer server, byte[] bytes)
+    {
+        using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(server.EndPoint);
+        await socket.SendAsync(bytes);
+        var buffer = new byte[1024];
+        var count = await socket.ReceiveAsync(buffer);
+        return Encoding.Latin1.GetString(buffer, 0, count);
+    }
+}
