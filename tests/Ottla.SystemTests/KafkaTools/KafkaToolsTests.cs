@@ -41,10 +41,10 @@ public sealed class KafkaToolsTests(ITestOutputHelper output)
         var counts = new Dictionary<Likeness, int>();
         foreach (var row in ToolRow.Read(section))
         {
-            if (await walk.RunAsync(row) is not { } result)
+            var expected = listed.GetValueOrDefault($"{row.Section}/{row.Id}", Likeness.Same);
+            if (await walk.RunAsync(row, expected == Likeness.Same) is not { } result)
                 continue;
             counts[result.Likeness] = counts.GetValueOrDefault(result.Likeness) + 1;
-            var expected = listed.GetValueOrDefault($"{row.Section}/{row.Id}", Likeness.Same);
             if (result.Likeness != Likeness.Same)
                 reports.Add(result.Report);
             if (result.Likeness != expected)

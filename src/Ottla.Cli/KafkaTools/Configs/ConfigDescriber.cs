@@ -1,5 +1,7 @@
+using System.Numerics;
 using Ottla.Cli.KafkaTools.Text;
 using Ottla.Client;
+using Ottla.Kernel;
 using Ottla.Protocol;
 
 namespace Ottla.Cli.KafkaTools.Configs;
@@ -104,10 +106,13 @@ internal sealed class ConfigDescriber(TextWriter output, ToolClient client, Conf
             "describeClientQuotas", admin => admin.DescribeClientQuotasAsync(QuotaEntities.FilterOf(entities), strict: true));
         foreach (var (entity, values) in quotas.OrderBy(each => QuotaEntities.TextOf(each.Key), StringComparer.Ordinal))
         {
-            var text = JavaHashOrder.Of(values.Keys).Select(name => $"{name}={JavaNumbers.Of(values[name])}");
+            var text = JavaHashOrder.Of(values.Keys, JavaHashCode.Of, CapacityOf(values.Count)).Select(name => $"{name}={JavaNumbers.Of(values[name])}");
             output.WriteLine($"Quota configs for {QuotaEntities.TextOf(entity)} are {string.Join(", ", text)}");
         }
     }
+
+    /// <summary>How large Kafka's client makes the map of so many quotas.</summary>
+    private static int CapacityOf(int count) => (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(count, 1));
 
     private async Task DescribeCredentialsAsync()
     {

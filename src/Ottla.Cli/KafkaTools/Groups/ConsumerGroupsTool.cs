@@ -97,7 +97,7 @@ internal sealed class ConsumerGroupsTool
         var groupWidth = groups.Select(group => group.GroupId.Length).Append(WidthMin).Max() + margin;
         Line("GROUP", "TYPE", "STATE");
         foreach (var group in groups)
-            Line(group.GroupId, group.Type.Length > 0 ? group.Type : "Unknown", group.State.Length > 0 ? group.State : "Unknown");
+            Line(group.GroupId, GroupsTool.NameOf(group.Type), group.State.Length > 0 ? group.State : "Unknown");
 
         void Line(string group, string type, string state)
         {
@@ -166,7 +166,7 @@ internal sealed class ConsumerGroupsTool
         foreach (var group in failed)
         {
             _context.Output.WriteLine(
-                $"* Group '{group}' could not be deleted due to: {JavaErrors.Of(results[group], "deleteConsumerGroups").Text}");
+                $"* Group '{group}' could not be deleted due to: {JavaErrors.Of(results[group].Error, message: null).Text}");
         }
 
         if (done.Count > 0)

@@ -53,14 +53,17 @@ internal static class GroupsTool
         return options.Has("share") ? Is(group, "share") : !options.Has("streams") || Is(group, "streams");
     }
 
+    /// <summary>Kafka's name of a type of groups.</summary>
+    public static string NameOf(string type) => type.Length > 0 ? char.ToUpperInvariant(type[0]) + type[1..] : "Unknown";
+
     private static bool Is(ListedGroup group, string type) => string.Equals(group.Type, type, StringComparison.OrdinalIgnoreCase);
 
     private static void Print(TextWriter output, List<ListedGroup> groups)
     {
-        var width = groups.SelectMany(group => new[] { group.GroupId, group.Type, group.ProtocolType })
+        var width = groups.SelectMany(group => new[] { group.GroupId, NameOf(group.Type), group.ProtocolType })
             .Select(cell => cell.Length).Append(WidthMin).Max();
         output.WriteLine(ColumnText.Line(("GROUP", width), ("TYPE", width), ("PROTOCOL", width)));
         foreach (var group in groups)
-            output.WriteLine(ColumnText.Line((group.GroupId, width), (group.Type, width), (group.ProtocolType, width)) + " ");
+            output.WriteLine(ColumnText.Line((group.GroupId, width), (NameOf(group.Type), width), (group.ProtocolType, width)) + " ");
     }
 }

@@ -98,7 +98,7 @@ internal sealed class VerifiableConsumerTool : IRebalanceListener
             {
                 var records = batch.Records.Take((int)Math.Min(left, batch.Records.Count)).ToList();
                 left -= records.Count;
-                Report(batch.TopicPartition, records);
+                Report(batch.TopicPartition, records, batch.Records.Count);
                 if (!_options.Has("enable-autocommit"))
                     await CommitAsync(consumer, records[^1].Next);
                 if (left == 0)
@@ -111,7 +111,7 @@ internal sealed class VerifiableConsumerTool : IRebalanceListener
         }
     }
 
-    private void Report(TopicPartition partition, List<ConsumeResult<byte[], byte[]>> records)
+    private void Report(TopicPartition partition, List<ConsumeResult<byte[], byte[]>> records, int polled)
     {
         if (_options.Has("verbose"))
         {
@@ -126,7 +126,7 @@ internal sealed class VerifiableConsumerTool : IRebalanceListener
 
         _events.Write(
             "records_consumed",
-            $"\"count\":{records.Count},\"partitions\":[{{\"topic\":{VerifiableJson.Quote(partition.Topic)},"
+            $"\"count\":{polled},\"partitions\":[{{\"topic\":{VerifiableJson.Quote(partition.Topic)},"
                 + $"\"partition\":{partition.Partition},\"count\":{records.Count},\"minOffset\":{records[0].Offset},"
                 + $"\"maxOffset\":{records[^1].Offset}}}]");
 
