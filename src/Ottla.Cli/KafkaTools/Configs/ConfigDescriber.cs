@@ -106,7 +106,8 @@ internal sealed class ConfigDescriber(TextWriter output, ToolClient client, Conf
             "describeClientQuotas", admin => admin.DescribeClientQuotasAsync(QuotaEntities.FilterOf(entities), strict: true));
         foreach (var (entity, values) in quotas.OrderBy(each => QuotaEntities.TextOf(each.Key), StringComparer.Ordinal))
         {
-            var text = JavaHashOrder.Of(values.Keys, JavaHashCode.Of, CapacityOf(values.Count)).Select(name => $"{name}={JavaNumbers.Of(values[name])}");
+            var text = JavaHashOrder.Of(values.Keys, JavaHashCode.Of, CapacityOf(values.Count)).Select(
+                name => $"{name}={JavaNumbers.Of(values[name])}");
             output.WriteLine($"Quota configs for {QuotaEntities.TextOf(entity)} are {string.Join(", ", text)}");
         }
     }
