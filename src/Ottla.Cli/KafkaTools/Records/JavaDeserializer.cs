@@ -13,21 +13,22 @@ internal static class JavaDeserializer
     /// <param name="class">The name of the Java class.</param>
     public static Func<byte[], string>? Find(string @class) => !@class.StartsWith(Package, StringComparison.Ordinal) ? null
         : @class[Package.Length..] switch
-    {
-        "StringDeserializer" => Encoding.UTF8.GetString,
-        "BytesDeserializer" => Escape,
-        "LongDeserializer" => bytes => Text(BinaryPrimitives.ReadInt64BigEndian(Sized(bytes, sizeof(long), "LongDeserializer is not 8"))),
-        "IntegerDeserializer" => bytes =>
-            Text(BinaryPrimitives.ReadInt32BigEndian(Sized(bytes, sizeof(int), "IntegerDeserializer is not 4"))),
-        "ShortDeserializer" => bytes =>
-            Text(BinaryPrimitives.ReadInt16BigEndian(Sized(bytes, sizeof(short), "ShortDeserializer is not 2"))),
-        "DoubleDeserializer" => bytes =>
-            KafkaTools.Text.JavaNumbers.Of(
-                BinaryPrimitives.ReadDoubleBigEndian(Sized(bytes, sizeof(double), "DoubleDeserializer is not 8"))),
-        "BooleanDeserializer" => bytes => Sized(bytes, 1, "BooleanDeserializer is not 1")[0] == 0 ? "false" : "true",
-        "UUIDDeserializer" => Encoding.UTF8.GetString,
-        _ => null,
-    };
+        {
+            "StringDeserializer" => Encoding.UTF8.GetString,
+            "BytesDeserializer" => Escape,
+            "LongDeserializer" => bytes => Text(
+                BinaryPrimitives.ReadInt64BigEndian(Sized(bytes, sizeof(long), "LongDeserializer is not 8"))),
+            "IntegerDeserializer" => bytes =>
+                Text(BinaryPrimitives.ReadInt32BigEndian(Sized(bytes, sizeof(int), "IntegerDeserializer is not 4"))),
+            "ShortDeserializer" => bytes =>
+                Text(BinaryPrimitives.ReadInt16BigEndian(Sized(bytes, sizeof(short), "ShortDeserializer is not 2"))),
+            "DoubleDeserializer" => bytes =>
+                KafkaTools.Text.JavaNumbers.Of(
+                    BinaryPrimitives.ReadDoubleBigEndian(Sized(bytes, sizeof(double), "DoubleDeserializer is not 8"))),
+            "BooleanDeserializer" => bytes => Sized(bytes, 1, "BooleanDeserializer is not 1")[0] == 0 ? "false" : "true",
+            "UUIDDeserializer" => Encoding.UTF8.GetString,
+            _ => null,
+        };
 
     private static byte[] Sized(byte[] bytes, int size, string what) => bytes.Length == size
         ? bytes : throw JavaException.Kafka("SerializationException", $"Size of data received by {what}");

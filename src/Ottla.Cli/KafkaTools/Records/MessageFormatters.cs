@@ -19,7 +19,8 @@ internal static class MessageFormatters
     public static Formatter? Find(string @class, IReadOnlyDictionary<string, string> properties) => @class switch
     {
         Package + "DefaultMessageFormatter" or Package + "LoggingMessageFormatter" => new RecordFormatter(properties).Write,
-        Package + "NoOpMessageFormatter" => static (in _, _) => { },
+        Package + "NoOpMessageFormatter" => static (in _, _) => { }
+        ,
         _ => null,
     };
 }
