@@ -43,14 +43,15 @@ internal sealed class LossGate(Func<SimCluster> cluster) : IDeathGate
     public bool MayDie(SimNode node)
     {
         LookAtMetadata();
-        return _deaths.Values.All(death => !death.LostPower) || OthersHaveAll(node);
+        return _deaths.Values.All(death => !death.LostPower) || (!HasUnpublishedMetadata() && OthersHaveAll(node));
     }
 
     /// <inheritdoc/>
     public bool MayLosePower(SimNode node)
     {
         LookAtMetadata();
-        return cluster().Nodes.Values.All(other => other == node || !other.IsDiskInTrouble) && OthersHaveAll(node);
+        return _deaths.All(death => death.Key == node.Id || !death.Value.LostPower)
+            && cluster().Nodes.Values.All(other => other == node || !other.IsDiskInTrouble) && OthersHaveAll(node);
     }
 
     /// <inheritdoc/>
@@ -92,6 +93,12 @@ internal sealed class LossGate(Func<SimCluster> cluster) : IDeathGate
 
         return true;
     }
+
+    /// <summary>
+    /// Whether a node has metadata that nobody has published. It may be committed yet, and say that who seems to be in sync is not.
+    /// </summary>
+    private bool HasUnpublishedMetadata() => cluster().Nodes.Values.Any(
+        each => each.Serving is { } node && node.Shared.Raft.EndOffset > (Image?.Provenance.LastOffset ?? -1) + 1);
 
     private bool IsSafe(int member) => !_deaths.ContainsKey(member) && cluster().Nodes[member].IsRunning;
 

@@ -24,6 +24,8 @@ public static partial class GoldenText
     [
         ("<uuid-base64-22-chars>", "[A-Za-z0-9_-]{22}"),
         ("########-####-####-####-############", "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
+        // before the mask of a number, with which it begins as well
+        ("console-consumer-########-####-####-####-############", "console-consumer-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
         ("####-##-##T##:##:##.###Z", @"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"),
         ("####-##-## ##:##:##,###", @"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"),
         ("#############", @"\d{13}"),

@@ -41,14 +41,14 @@ public sealed class KafkaToolsTests(ITestOutputHelper output)
         var counts = new Dictionary<Likeness, int>();
         foreach (var row in ToolRow.Read(section))
         {
-            var expected = listed.GetValueOrDefault($"{row.Section}/{row.Id}", Likeness.Same);
-            if (await walk.RunAsync(row, expected == Likeness.Same) is not { } result)
+            var expected = listed.GetValueOrDefault($"{row.Section}/{row.Id}", [Likeness.Same]);
+            if (await walk.RunAsync(row, expected is [Likeness.Same]) is not { } result)
                 continue;
             counts[result.Likeness] = counts.GetValueOrDefault(result.Likeness) + 1;
             if (result.Likeness != Likeness.Same)
                 reports.Add(result.Report);
-            if (result.Likeness != expected)
-                wrong.Add($"{row.Id}: {result.Likeness}, and listed as {expected}\n{result.Report}");
+            if (!expected.Contains(result.Likeness))
+                wrong.Add($"{row.Id}: {result.Likeness}, and listed as {expected[0]}\n{result.Report}");
             if (row.Id == only)
                 break;
         }

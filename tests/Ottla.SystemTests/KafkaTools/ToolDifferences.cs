@@ -8,17 +8,29 @@ namespace Ottla.SystemTests.KafkaTools;
 public static class ToolDifferences
 {
     /// <summary>Reads the list.</summary>
-    /// <returns>By the row's section and id, <c>order</c> where only the order of lines differs, or <c>text</c>.</returns>
-    public static IReadOnlyDictionary<string, Likeness> Read()
+    /// <returns>
+    /// By the row's section and id, what is found: for <c>order</c> that only the order of lines differs, for <c>text</c> that more does,
+    /// for <c>varies</c> anything, because it is another from run to run.
+    /// </returns>
+    public static IReadOnlyDictionary<string, IReadOnlyList<Likeness>> Read()
     {
-        var listed = new Dictionary<string, Likeness>();
+        var listed = new Dictionary<string, IReadOnlyList<Likeness>>();
         foreach (var line in File.ReadLines(Path.Combine(RepositoryPaths.Root, "tests", "golden", "kafka-tools-differences.tsv")))
         {
             if (line.StartsWith('#') || line.Length == 0)
                 continue;
-            if (line.Split('\t') is not [var id, var kind and ("order" or "text"), { Length: > 0 }])
-                throw new InvalidDataException($"A row is a section and an id, 'order' or 'text', and a reason, separated by tabs: {line}");
-            listed.Add(id, kind == "order" ? Likeness.OtherOrder : Likeness.Different);
+            if (line.Split('\t') is not [var id, var kind and ("order" or "text" or "varies"), { Length: > 0 }])
+            {
+                throw new InvalidDataException(
+                    $"A row is a section and an id, 'order', 'text' or 'varies', and a reason, separated by tabs: {line}");
+            }
+
+            listed.Add(id, kind switch
+            {
+                "order" => [Likeness.OtherOrder],
+                "text" => [Likeness.Different],
+                _ => [Likeness.Same, Likeness.OtherOrder, Likeness.Different],
+            });
         }
 
         return listed;

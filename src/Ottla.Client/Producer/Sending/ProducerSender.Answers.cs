@@ -206,11 +206,14 @@ internal sealed partial class ProducerSender
                 var failure = TimedOut(batch);
                 _transactions?.OnRecordsFailed(failure); // first: who waits for the outcome must not commit
                 batch.Complete(-1, -1, _ => failure);
-                continue;
+            }
+            else
+            {
+                Fail(batch, TimedOut(batch), wasRefused: false);
+                i--;
             }
 
-            Fail(batch, TimedOut(batch), wasRefused: false);
-            i--;
+            _signal.Set(); // a transaction gives the rest up
         }
     }
 

@@ -188,12 +188,8 @@ internal sealed partial class ProducerSender
     {
         var sequences = queue.Sequences;
         ExpireUnresolved(queue, now, ref due);
-        if (sequences.NeedsRenewal && sequences.InFlightCount == 0 && !TryRenew(queue))
-            return true;
         var retry = sequences.NextRetry();
         var head = retry is null ? queue.Head() : null;
-        if (retry is null && head is null)
-            return !sequences.IsEmpty || !queue.TryDeactivate();
         if (head is { } waiting && IsExpired(waiting.CreatedAt, now, ref due))
         {
             Expire(queue.Take()!);
@@ -201,6 +197,10 @@ internal sealed partial class ProducerSender
             return true;
         }
 
+        if (sequences.NeedsRenewal && sequences.InFlightCount == 0 && !TryRenew(queue))
+            return true;
+        if (retry is null && head is null)
+            return !sequences.IsEmpty || !queue.TryDeactivate();
         if (_client.Metadata.Current.LeaderOf(queue.Id) is not { } leader)
         {
             _client.Metadata.RequestUpdate(); // it asks with pauses, and wakes this loop when it knows more

@@ -41,4 +41,25 @@ public sealed class TransactionTimeoutTests
                 await producer.DisposeAsync();
             },
             options => options with { ApiTimeout = TimeSpan.FromSeconds(20) }));
+
+    [Fact]
+    public void Records_behind_one_that_has_failed_fail_with_it() =>
+        ClientWorld.Run(1, (world, _) => world.WithClientAsync(async run =>
+        {
+            await using var admin = run.Client.CreateAdmin();
+            await admin.CreateTopicsAsync([new NewTopic("t") { Partitions = 1 }]);
+            var producer = run.Client.CreateProducer<string, string>(Impatient with { BatchBytes = 1 });
+            var transaction = await producer.BeginTransactionAsync();
+            run.Faults.Decide = request => request.Key == ApiKey.Produce ? new RequestFault.Cut() : null;
+            var first = producer.ProduceAsync("t", "k", "1");
+            await run.Process.Delay(TimeSpan.FromSeconds(1));
+            var second = producer.ProduceAsync("t", "k", "2"); // waits behind the first one, which is tried again and again
+            await Assert.ThrowsAsync<KafkaTimeoutException>(() => first);
+            var failedAt = run.Process.Clock.GetUtcNow();
+            await Assert.ThrowsAnyAsync<KafkaException>(() => second);
+            Assert.True(run.Process.Clock.GetUtcNow() - failedAt < Impatient.DeliveryTimeout / 2, "it did not wait for anything else");
+            run.Faults.Decide = null;
+            await transaction.AbortAsync();
+            await producer.DisposeAsync();
+        }));
 }
