@@ -33,7 +33,7 @@ internal sealed partial class MonitoringServer : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stopping = new();
     private readonly SemaphoreSlim _room = new(ConnectionsMax, ConnectionsMax);
-    private readonly ProcessMetrics _process = new();
+    private readonly ProcessMetrics _process;
     private readonly Task _accepting;
     private volatile BrokerNode? _node;
 
@@ -41,6 +41,7 @@ internal sealed partial class MonitoringServer : IAsyncDisposable
     {
         _listener = listener;
         _time = time;
+        _process = new ProcessMetrics(time);
         _logger = logger;
         EndPoint = (IPEndPoint)listener.LocalEndpoint;
         _accepting = AcceptAsync();

@@ -1,18 +1,25 @@
 #pragma warning disable RS0030 // This file is about the process, not about the broker's data: the simulator never runs it.
 
-using System.Diagnostics;
+using System.Globalization;
 using Ottla.Broker.Monitoring;
 
 namespace Ottla.Cli.Monitoring;
 
-/// <summary>The process and the runtime, under the names of Prometheus' clients.</summary>
-internal sealed class ProcessMetrics : MetricSource
+/// <summary>
+/// The process and the runtime, under the names of Prometheus' clients. What the system does not tell, as in a root without /proc, is left
+/// out.
+/// </summary>
+/// <param name="time">The clock.</param>
+internal sealed class ProcessMetrics(TimeProvider time) : MetricSource
 {
+    private const string OpenFiles = "/proc/self/fd";
+    private const string Limits = "/proc/self/limits";
+
     private static readonly MetricFamily Processor =
         MetricFamily.Counter("process_cpu_seconds_total", "Seconds of processor time, of the user and of the system.");
     private static readonly MetricFamily Resident = MetricFamily.Gauge("process_resident_memory_bytes", "Bytes of memory in use.");
     private static readonly MetricFamily Started =
-        MetricFamily.Gauge("process_start_time_seconds", "When the process began, in seconds since 1970.");
+        MetricFamily.Gauge("process_start_time_seconds", "When this part of the process began, in seconds since 1970.");
     private static readonly MetricFamily Descriptors = MetricFamily.Gauge("process_open_fds", "Open files and sockets.");
     private static readonly MetricFamily DescriptorsMax = MetricFamily.Gauge("process_max_fds", "Most files and sockets that may be open.");
     private static readonly MetricFamily Allocated =
@@ -26,7 +33,7 @@ internal sealed class ProcessMetrics : MetricSource
         MetricFamily.Gauge("dotnet_threadpool_queue_length", "Work that waits for a thread of the pool.");
     private static readonly MetricFamily PoolThreads = MetricFamily.Gauge("dotnet_threadpool_threads", "Threads of the pool.");
 
-    private static readonly double StartSeconds = GetStartSeconds();
+    private readonly double _startSeconds = time.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
 
     /// <inheritdoc/>
     public override IReadOnlyList<MetricFamily> Families { get; } =
@@ -39,12 +46,11 @@ internal sealed class ProcessMetrics : MetricSource
     {
         Give(Processor, Environment.CpuUsage.TotalTime.TotalSeconds);
         Give(Resident, Environment.WorkingSet);
-        Give(Started, StartSeconds);
-        if (OperatingSystem.IsLinux())
-        {
-            Give(Descriptors, Directory.EnumerateFileSystemEntries("/proc/self/fd").Count());
+        Give(Started, _startSeconds);
+        if (Directory.Exists(OpenFiles))
+            Give(Descriptors, Directory.EnumerateFileSystemEntries(OpenFiles).Count());
+        if (File.Exists(Limits))
             Give(DescriptorsMax, ReadDescriptorsMax());
-        }
 
         Give(Allocated, GC.GetTotalAllocatedBytes());
         Give(Heap, GC.GetTotalMemory(forceFullCollection: false));
@@ -52,7 +58,7 @@ internal sealed class ProcessMetrics : MetricSource
         for (var generation = 0; generation <= GC.MaxGeneration; generation++)
         {
             var later = generation < GC.MaxGeneration ? GC.CollectionCount(generation + 1) : 0;
-            output.Add(GC.CollectionCount(generation) - later, generation.ToString(System.Globalization.CultureInfo.InvariantCulture));
+            output.Add(GC.CollectionCount(generation) - later, generation.ToString(CultureInfo.InvariantCulture));
         }
 
         Give(Paused, GC.GetTotalPauseDuration().TotalSeconds);
@@ -66,18 +72,12 @@ internal sealed class ProcessMetrics : MetricSource
         }
     }
 
-    private static double GetStartSeconds()
-    {
-        using var process = Process.GetCurrentProcess();
-        return new DateTimeOffset(process.StartTime.ToUniversalTime()).ToUnixTimeMilliseconds() / 1000.0;
-    }
-
     /// <summary>The soft limit, as the kernel tells it; infinite when there is none.</summary>
     private static double ReadDescriptorsMax()
     {
         const string name = "Max open files";
-        var line = File.ReadLines("/proc/self/limits").FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal));
+        var line = File.ReadLines(Limits).FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal));
         var soft = line?[name.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault();
-        return double.TryParse(soft, out var limit) ? limit : double.PositiveInfinity;
+        return double.TryParse(soft, CultureInfo.InvariantCulture, out var limit) ? limit : double.PositiveInfinity;
     }
 }

@@ -17,7 +17,7 @@ public sealed class MetricsDocumentTests
     public async Task The_table_has_every_metric_of_a_node()
     {
         await using var node = await TestNode.StartAsync();
-        node.Node.Metrics.Add(new ProcessMetrics());
+        node.Node.Metrics.Add(new ProcessMetrics(TimeProvider.System));
         var document = File.ReadAllText(Document);
         var at = document.IndexOf(Begin, StringComparison.Ordinal);
         Assert.True(at >= 0, "docs/metrics.md has lost its marker");
