@@ -24,6 +24,7 @@ internal sealed class ControllerLocator(
     {
         while (true)
         {
+            cancellation.ThrowIfCancellationRequested(); // FirstOf below is over at once when the wait for a change was cancelled
             var leader = raft.KnownLeader;
             var current = AddressOf(leader);
             if (current != seen)
