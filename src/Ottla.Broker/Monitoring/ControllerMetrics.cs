@@ -82,25 +82,19 @@ internal sealed class ControllerMetrics(ControllerHost host, Func<MetadataImage>
         }
 
         var brokers = image.Cluster.Brokers.Values;
-        Give(Active, host.IsActive ? 1 : 0);
-        Give(ActiveBrokers, brokers.Count(broker => broker.IsActive));
-        Give(FencedBrokers, brokers.Count(broker => broker.Fenced));
-        Give(ShuttingDown, brokers.Count(broker => broker is { Fenced: false, InControlledShutdown: true }));
-        Give(Topics, image.Topics.ById.Count);
-        Give(Partitions, partitions);
-        Give(Offline, offline);
-        Give(Imbalance, imbalance);
-        Give(NewActive, Interlocked.Read(ref _activeChanges));
-        Give(LastCommitted, host.CommittedOffset);
-        Give(Elections, Interlocked.Read(ref _elections));
-        Give(Unclean, Interlocked.Read(ref _uncleanElections));
-        Give(FromEligible, Interlocked.Read(ref _eligibleElections));
-
-        void Give(MetricFamily family, double value)
-        {
-            output.Begin(family);
-            output.Add(value);
-        }
+        Give(output, Active, host.IsActive ? 1 : 0);
+        Give(output, ActiveBrokers, brokers.Count(broker => broker.IsActive));
+        Give(output, FencedBrokers, brokers.Count(broker => broker.Fenced));
+        Give(output, ShuttingDown, brokers.Count(broker => broker is { Fenced: false, InControlledShutdown: true }));
+        Give(output, Topics, image.Topics.ById.Count);
+        Give(output, Partitions, partitions);
+        Give(output, Offline, offline);
+        Give(output, Imbalance, imbalance);
+        Give(output, NewActive, Interlocked.Read(ref _activeChanges));
+        Give(output, LastCommitted, host.CommittedOffset);
+        Give(output, Elections, Interlocked.Read(ref _elections));
+        Give(output, Unclean, Interlocked.Read(ref _uncleanElections));
+        Give(output, FromEligible, Interlocked.Read(ref _eligibleElections));
     }
 
     private void CountElection(PartitionRegistration? before, PartitionRegistration? after)

@@ -44,4 +44,11 @@ public abstract class MetricSource : IMetricSource
 
     /// <inheritdoc cref="CollectAsync"/>
     protected abstract void Collect(IMetricOutput output, bool isDetailed);
+
+    /// <summary>Gives a family that has one sample, without labels.</summary>
+    protected static void Give(IMetricOutput output, MetricFamily family, double value)
+    {
+        output.Begin(family);
+        output.Add(value);
+    }
 }

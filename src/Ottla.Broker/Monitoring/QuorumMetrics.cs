@@ -31,19 +31,13 @@ internal sealed class QuorumMetrics(RaftHost raft, MetadataCache metadata) : Met
         var quorum = raft.Quorum;
         output.Begin(State);
         output.Add(1, NameOf(quorum.Role));
-        Give(Leader, quorum.LeaderId);
-        Give(Epoch, quorum.Epoch);
-        Give(Voters, quorum.VoterSet.Voters.Count);
-        Give(HighWatermark, raft.HighWatermark);
-        Give(LogEnd, raft.EndOffset);
-        Give(Snapshot, raft.LatestSnapshot?.Offset ?? 0);
-        Give(Lag, Math.Max(raft.HighWatermark - 1 - metadata.PublishedOffset, 0));
-
-        void Give(MetricFamily family, double value)
-        {
-            output.Begin(family);
-            output.Add(value);
-        }
+        Give(output, Leader, quorum.LeaderId);
+        Give(output, Epoch, quorum.Epoch);
+        Give(output, Voters, quorum.VoterSet.Voters.Count);
+        Give(output, HighWatermark, raft.HighWatermark);
+        Give(output, LogEnd, raft.EndOffset);
+        Give(output, Snapshot, raft.LatestSnapshot?.Offset ?? 0);
+        Give(output, Lag, Math.Max(raft.HighWatermark - 1 - metadata.PublishedOffset, 0));
     }
 
     /// <summary>The role, as Kafka calls it: <c>leader</c>, <c>follower</c>.</summary>

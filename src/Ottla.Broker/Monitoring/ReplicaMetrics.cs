@@ -141,12 +141,6 @@ internal sealed class ReplicaMetrics(
     private static bool IsReassigned(MetadataImage image, PartitionReplica replica) =>
         image.Topics.Find(replica.TopicId)?.Partition(replica.Partition.Partition) is { IsReassigned: true };
 
-    private static void Give(IMetricOutput output, MetricFamily family, double value)
-    {
-        output.Begin(family);
-        output.Add(value);
-    }
-
     private static MetricFamily OfManager(string what, string help) => MetricFamily.Gauge($"kafka_server_replicamanager_{what}", help);
 
     private static MetricFamily OfPartition(string name, string help) =>

@@ -44,16 +44,16 @@ internal sealed class ProcessMetrics(TimeProvider time) : MetricSource
     /// <inheritdoc/>
     protected override void Collect(IMetricOutput output, bool isDetailed)
     {
-        Give(Processor, Environment.CpuUsage.TotalTime.TotalSeconds);
-        Give(Resident, Environment.WorkingSet);
-        Give(Started, _startSeconds);
+        Give(output, Processor, Environment.CpuUsage.TotalTime.TotalSeconds);
+        Give(output, Resident, Environment.WorkingSet);
+        Give(output, Started, _startSeconds);
         if (Directory.Exists(OpenFiles))
-            Give(Descriptors, Directory.EnumerateFileSystemEntries(OpenFiles).Count());
+            Give(output, Descriptors, Directory.EnumerateFileSystemEntries(OpenFiles).Count());
         if (File.Exists(Limits))
-            Give(DescriptorsMax, ReadDescriptorsMax());
+            Give(output, DescriptorsMax, ReadDescriptorsMax());
 
-        Give(Allocated, GC.GetTotalAllocatedBytes());
-        Give(Heap, GC.GetTotalMemory(forceFullCollection: false));
+        Give(output, Allocated, GC.GetTotalAllocatedBytes());
+        Give(output, Heap, GC.GetTotalMemory(forceFullCollection: false));
         output.Begin(Collections);
         for (var generation = 0; generation <= GC.MaxGeneration; generation++)
         {
@@ -61,15 +61,9 @@ internal sealed class ProcessMetrics(TimeProvider time) : MetricSource
             output.Add(GC.CollectionCount(generation) - later, generation.ToString(CultureInfo.InvariantCulture));
         }
 
-        Give(Paused, GC.GetTotalPauseDuration().TotalSeconds);
-        Give(PoolQueue, ThreadPool.PendingWorkItemCount);
-        Give(PoolThreads, ThreadPool.ThreadCount);
-
-        void Give(MetricFamily family, double value)
-        {
-            output.Begin(family);
-            output.Add(value);
-        }
+        Give(output, Paused, GC.GetTotalPauseDuration().TotalSeconds);
+        Give(output, PoolQueue, ThreadPool.PendingWorkItemCount);
+        Give(output, PoolThreads, ThreadPool.ThreadCount);
     }
 
     /// <summary>The soft limit, as the kernel tells it; infinite when there is none.</summary>
