@@ -75,7 +75,7 @@ internal sealed class RequestMetrics(Func<IEnumerable<ApiTable>> tables, TimePro
         foreach (var counters in each.Counters)
         {
             counters.AddTimesTo(total, local, remote);
-            foreach (var (error, count) in counters.Read().Errors)
+            foreach (var (error, count) in counters.ReadErrors())
                 errors[error] = errors.GetValueOrDefault(error) + count;
         }
 

@@ -106,6 +106,13 @@ public sealed class TimeHistogram(int cellCount = 1)
         /// <summary>Their sum.</summary>
         public TimeSpan Sum => TimeSpan.FromTicks(Values[SumIndex]);
 
+        /// <summary>Adds what others have counted.</summary>
+        public void Add(TimeCounts other)
+        {
+            for (var i = 0; i < Values.Length; i++)
+                Values[i] += other.Values[i];
+        }
+
         /// <summary>Adds times of zero: of those who did not wait.</summary>
         public void AddZeros(long count) => Values[0] += count;
 

@@ -40,33 +40,38 @@ public sealed class ApiMetrics
     /// <summary>Reads the sums. A request that ends meanwhile may be in some of them only.</summary>
     public ApiUsage Read()
     {
+        var total = new TimeHistogram.TimeCounts();
+        _atOnce.AddTo(total);
+        _waitedTotal.AddTo(total);
+        return new ApiUsage(total.Count, total.Sum, ReadErrors());
+    }
+
+    /// <inheritdoc cref="ApiUsage.Errors"/>
+    internal IReadOnlyDictionary<ErrorCode, long> ReadErrors()
+    {
         var successes = 0L;
         foreach (ref var cell in _cells.AsSpan())
             successes += Interlocked.Read(ref cell.Successes);
-        var total = new TimeHistogram.TimeCounts();
-        AddTimesTo(total, work: null, waits: null);
         var errors = _failures.NonZero.ToDictionary();
         if (successes > 0)
             errors.Add(ErrorCode.None, successes);
-        return new ApiUsage(total.Count, total.Sum, errors);
+        return errors;
     }
 
     /// <summary>Adds the times of all requests to the counters of a reader.</summary>
     /// <param name="total">From the arrival to the encoded response.</param>
-    /// <param name="work">The part in which the broker worked, or the request waited for its turn; null when nobody asks.</param>
-    /// <param name="waits">The part in which it waited: for data, for other replicas, for other nodes; null when nobody asks.</param>
-    internal void AddTimesTo(TimeHistogram.TimeCounts total, TimeHistogram.TimeCounts? work, TimeHistogram.TimeCounts? waits)
+    /// <param name="work">The part in which the broker worked, or the request waited for its turn.</param>
+    /// <param name="waits">The part in which it waited: for data, for other replicas, for other nodes.</param>
+    internal void AddTimesTo(TimeHistogram.TimeCounts total, TimeHistogram.TimeCounts work, TimeHistogram.TimeCounts waits)
     {
-        _atOnce.AddTo(total);
-        _waitedTotal.AddTo(total);
-        if (work is null || waits is null)
-            return;
         var atOnce = new TimeHistogram.TimeCounts();
         _atOnce.AddTo(atOnce);
+        total.Add(atOnce);
+        _waitedTotal.AddTo(total);
+        work.Add(atOnce);
+        _waitedWork.AddTo(work);
         waits.AddZeros(atOnce.Count);
         _waits.AddTo(waits);
-        _atOnce.AddTo(work);
-        _waitedWork.AddTo(work);
     }
 
     /// <summary>Counts an answered request.</summary>
