@@ -1,3 +1,5 @@
+using Ottla.Kernel;
+
 namespace Ottla.Configuration;
 
 /// <summary>A source of a config's value, for DescribeConfigs.</summary>
@@ -87,7 +89,7 @@ public static class ConfigDescription
     {
         var entries = new List<ConfigEntry>();
         var described = ConfigRegistry.Broker.Described.Select(definition => definition.Name).ToHashSet(StringComparer.Ordinal);
-        foreach (var name in JavaHashOrder.Of(broker.OriginalNames.Where(name => !described.Contains(name)), name => name))
+        foreach (var name in JavaHashOrder.Of(broker.OriginalNames.Where(name => !described.Contains(name))))
         {
             if (IsSelected(name, names))
                 entries.Add(BrokerEntry(broker, name, broker.Original(name), _ => true));
@@ -105,7 +107,7 @@ public static class ConfigDescription
     /// <summary>Lists the cluster-wide defaults of brokers: only the configs that are set.</summary>
     public static IReadOnlyList<ConfigEntry> BrokerDefaults(BrokerConfig broker, IReadOnlyCollection<string>? names = null) =>
     [
-        .. JavaHashOrder.Of(broker.DynamicClusterDefaults, pair => pair.Key)
+        .. JavaHashOrder.Of(broker.DynamicClusterDefaults, pair => JavaHashCode.Of(pair.Key))
             .Where(pair => IsSelected(pair.Key, names))
             .Select(pair => BrokerEntry(
                 broker, pair.Key, pair.Value, synonym => synonym.Source == ConfigSource.DynamicDefaultBroker)),

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using Ottla.Kernel;
 
 namespace Ottla.Configuration;
 
@@ -30,11 +31,11 @@ public sealed class ConfigTable
 
         All = all;
         Public = [.. all.Where(row => !row.IsInternal)];
-        Described = JavaHashOrder.Of(
+        Described = [.. JavaHashOrder.Of(
             // Kafka has none of our own configs, and their number would change the order.
-            JavaHashOrder.Of(all.Where(row => row.Section != ConfigSections.Own).OrderBy(KafkaPart), row => row.Name)
+            JavaHashOrder.Of(all.Where(row => row.Section != ConfigSections.Own).OrderBy(KafkaPart), HashOf)
                 .Where(row => !row.IsInternal && row.UpdateMode != ConfigUpdateMode.DynamicOnly),
-            row => row.Name);
+            HashOf)];
         _byName = all.ToFrozenDictionary(row => row.Name, StringComparer.Ordinal);
     }
 
@@ -64,4 +65,6 @@ public sealed class ConfigTable
         row.Name.StartsWith("controller.quorum.", StringComparison.Ordinal)
             ? s_kafkaParts.IndexOf(ConfigSections.Quotas)
             : s_kafkaParts.IndexOf(row.Section);
+
+    private static int HashOf(ConfigDefinition row) => JavaHashCode.Of(row.Name);
 }

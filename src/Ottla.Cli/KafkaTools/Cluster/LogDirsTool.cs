@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Ottla.Cli.KafkaTools.Text;
 using Ottla.Client;
+using Ottla.Kernel;
 using Ottla.Protocol;
 
 namespace Ottla.Cli.KafkaTools.Cluster;

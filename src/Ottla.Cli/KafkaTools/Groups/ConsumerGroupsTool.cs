@@ -1,6 +1,7 @@
 using Ottla.Cli.KafkaTools.Options;
 using Ottla.Cli.KafkaTools.Text;
 using Ottla.Client;
+using Ottla.Kernel;
 
 namespace Ottla.Cli.KafkaTools.Groups;
 

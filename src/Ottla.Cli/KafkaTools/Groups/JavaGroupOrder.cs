@@ -1,5 +1,5 @@
-using Ottla.Cli.KafkaTools.Text;
 using Ottla.Client;
+using Ottla.Kernel;
 
 namespace Ottla.Cli.KafkaTools.Groups;
 

@@ -1,4 +1,4 @@
-using Ottla.Cli.KafkaTools.Text;
+using Ottla.Kernel;
 
 namespace Ottla.UnitTests.Cli.KafkaTools;
 

@@ -1,9 +1,9 @@
-using Ottla.Kernel;
+namespace Ottla.Kernel;
 
-namespace Ottla.Cli.KafkaTools.Text;
-
-/// <summary>The order in which Java's HashMap gives its keys back: that of some lists of Kafka's tools.</summary>
-internal static class JavaHashOrder
+/// <summary>
+/// The order in which Java's HashMap gives its keys back: that of configs in Kafka's DescribeConfigs, and of some lists of its tools.
+/// </summary>
+public static class JavaHashOrder
 {
     private const int CapacityMin = 16;
 
