@@ -16,6 +16,7 @@ namespace Ottla.Simulator.Replication;
 internal sealed class LossGate(Func<SimCluster> cluster) : IDeathGate
 {
     private readonly Dictionary<int, Death> _deaths = [];
+    private readonly HashSet<int> _everLostPower = [];
 
     /// <summary>Called with a node that is about to be gone, however that comes: what only it knows goes with it.</summary>
     public Action<SimNode>? OnEnding { get; set; }
@@ -43,7 +44,8 @@ internal sealed class LossGate(Func<SimCluster> cluster) : IDeathGate
     public bool MayDie(SimNode node)
     {
         LookAtMetadata();
-        return _deaths.Values.All(death => !death.LostPower) || (!HasUnpublishedMetadata() && OthersHaveAll(node));
+        return IsNotLastBeforeALossyLeader(node)
+            && (_deaths.Values.All(death => !death.LostPower) || (!HasUnpublishedMetadata() && OthersHaveAll(node)));
     }
 
     /// <inheritdoc/>
@@ -59,6 +61,8 @@ internal sealed class LossGate(Func<SimCluster> cluster) : IDeathGate
     {
         OnEnd(node);
         var lostBefore = HasLostRecords(node.Id);
+        if (losesPower)
+            _everLostPower.Add(node.Id);
         _deaths[node.Id] = new Death(losesPower || lostBefore, Image?.Cluster.Broker(node.Id)?.Epoch ?? -1);
     }
 
@@ -68,6 +72,16 @@ internal sealed class LossGate(Func<SimCluster> cluster) : IDeathGate
         LookAtMetadata();
         OnEnding?.Invoke(node);
     }
+
+    /// <summary>
+    /// Whether no partition without a leader has a node as the only one to elect, with a last known leader that has ever lost power.
+    /// </summary>
+    private bool IsNotLastBeforeALossyLeader(SimNode node) =>
+        Image is not { } image || image.Topics.ById.Values.SelectMany(topic => topic.Partitions).All(partition =>
+            partition.Leader >= 0
+            || !partition.LastKnownElr.Any(_everLostPower.Contains)
+            || !partition.Isr.Concat(partition.EligibleLeaderReplicas).Contains(node.Id)
+            || partition.Isr.Concat(partition.EligibleLeaderReplicas).Any(member => member != node.Id && IsSafe(member)));
 
     /// <summary>Whether for all that a node may be needed for, somebody else is in sync or eligible who has not died since.</summary>
     private bool OthersHaveAll(SimNode node)
