@@ -95,7 +95,8 @@ public sealed partial class PartitionReplica
         LogLeads(
             _surroundings.Logger, Partition, registration.LeaderEpoch, endOffset, Log.HighWatermark, string.Join(',', registration.Isr),
             string.Join(',', registration.Replicas));
-        if (registration.LeaderRecoveryState == LeaderRecoveryState.Recovering)
+        // A single replica recovers after each kill of its broker, and nobody else has records that could be lost.
+        if (registration.LeaderRecoveryState == LeaderRecoveryState.Recovering && registration.Replicas.Length > 1)
             LogUnclean(_surroundings.Logger, Partition, endOffset);
     }
 
@@ -115,7 +116,8 @@ public sealed partial class PartitionReplica
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "{Partition}: this broker was elected although it was not in sync (unclean.leader.election.enable). The "
-            + "partition goes on from offset {Offset}; records that other replicas have from there on are lost")]
+        Message = "{Partition}: this broker was elected although it was not known to be in sync: unclean elections are allowed, or it "
+            + "led last and nobody else was left. The partition goes on from offset {Offset}; records that other replicas have from there on "
+            + "are lost")]
     private static partial void LogUnclean(ILogger logger, TopicPartition partition, long offset);
 }

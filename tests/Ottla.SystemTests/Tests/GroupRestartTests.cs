@@ -35,7 +35,7 @@ public sealed class GroupRestartTests(ITestOutputHelper output)
             if (round % 2 == 0)
                 await broker.KillAsync();
             else
-                await broker.TerminateAsync();
+                Assert.Equal(0, await broker.TerminateAsync());
             var acknowledged = AcknowledgedBy(first, second);
             await broker.StartAgainAsync();
             var committed = scene.Committed();
