@@ -150,31 +150,40 @@ async function group(bootstrap, groupId, topic, instance) {
   if (instance !== '-') {
     throw new Error('kafkajs has no static members')
   }
-  const consumer = connect(bootstrap).consumer({
-    groupId,
-    sessionTimeout: 6000,
-    heartbeatInterval: 500,
-    maxWaitTimeInMs: FETCH_WAIT_MS_MAX,
-    retry: { initialRetryTime: 100, maxRetryTime: 500, retries: 1000 }
-  })
-  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => printEvent({ event: 'assigned', partitions: payload.memberAssignment[topic] ?? [] }))
-  await consumer.connect()
-  await consumer.subscribe({ topic, fromBeginning: true })
-  await consumer.run({
-    autoCommit: false,
-    eachBatchAutoResolve: true,
-    eachBatch: async ({ batch, heartbeat }) => {
-      for (const message of batch.messages) {
-        printEvent({ event: 'record', partition: batch.partition, offset: Number(message.offset) })
-      }
-      const next = Number(batch.lastOffset()) + 1
-      await consumer.commitOffsets([{ topic, partition: batch.partition, offset: String(next) }])
-      printEvent({ event: 'committed', partition: batch.partition, offset: next })
-      await heartbeat()
-    }
-  })
+  let consumer = null
+  await begin()
   await endOfInput()
   await consumer.disconnect()
+
+  // kafkajs gives up for good where a broker goes while its coordinator is looked for (KafkaJSGroupCoordinatorNotFound is no error that it
+  // retries): then, as its users do, begin again.
+  async function begin() {
+    const member = connect(bootstrap).consumer({
+      groupId,
+      sessionTimeout: 6000,
+      heartbeatInterval: 500,
+      maxWaitTimeInMs: FETCH_WAIT_MS_MAX,
+      retry: { initialRetryTime: 100, maxRetryTime: 500, retries: 1000 }
+    })
+    consumer = member
+    member.on(member.events.GROUP_JOIN, ({ payload }) => printEvent({ event: 'assigned', partitions: payload.memberAssignment[topic] ?? [] }))
+    member.on(member.events.CRASH, ({ payload }) => payload.restart || begin())
+    await member.connect()
+    await member.subscribe({ topic, fromBeginning: true })
+    await member.run({
+      autoCommit: false,
+      eachBatchAutoResolve: true,
+      eachBatch: async ({ batch, heartbeat }) => {
+        for (const message of batch.messages) {
+          printEvent({ event: 'record', partition: batch.partition, offset: Number(message.offset) })
+        }
+        const next = Number(batch.lastOffset()) + 1
+        await member.commitOffsets([{ topic, partition: batch.partition, offset: String(next) }])
+        printEvent({ event: 'committed', partition: batch.partition, offset: next })
+        await heartbeat()
+      }
+    })
+  }
 }
 
 // Copies records exactly once, until the end of the input. Any failure ends the process: whoever started it starts another, which goes on where
