@@ -117,7 +117,7 @@ public sealed partial class PartitionReplica
     [LoggerMessage(
         Level = LogLevel.Warning,
         Message = "{Partition}: this broker was elected although it was not known to be in sync: unclean elections are allowed, or it "
-            + "led last and nobody else was left. The partition goes on from offset {Offset}; records that other replicas have from there on "
-            + "are lost")]
+            + "led last and nobody else was left. The partition goes on from offset {Offset}; records that other replicas have from there "
+            + "on are lost")]
     private static partial void LogUnclean(ILogger logger, TopicPartition partition, long offset);
 }

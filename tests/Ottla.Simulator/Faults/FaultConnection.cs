@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using Microsoft.Win32.SafeHandles;
 using Ottla.Network.Transport;
 using Ottla.Protocol.Messages;
+using Ottla.Testing;
 
 namespace Ottla.Simulator.Faults;
 
@@ -132,7 +133,7 @@ internal sealed class FaultConnection : ITransportConnection
                 _exchanges.Enqueue(exchange);
                 return;
             case RequestFault.Refuse refuse:
-                exchange.Answer = ErrorAnswers.Refuse(frame.AsSpan(LengthBytes), refuse);
+                exchange.Answer = ErrorResponses.Refuse(frame.AsSpan(LengthBytes), refuse.Error, refuse.Level);
                 exchange.IsDelivered = true;
                 _exchanges.Enqueue(exchange);
                 Pulse();
@@ -182,7 +183,8 @@ internal sealed class FaultConnection : ITransportConnection
             return;
         exchange.Answer = exchange.Fault switch
         {
-            RequestFault.RefuseAfter refuse => ErrorAnswers.Change(exchange.Key, exchange.Version, frame.AsMemory(LengthBytes), refuse),
+            RequestFault.RefuseAfter refuse => ErrorResponses.Change(
+                exchange.Key, exchange.Version, frame.AsMemory(LengthBytes), refuse.Error, refuse.Level),
             RequestFault.AnswerAfter answer => WithLength(answer.Make(frame[LengthBytes..])),
             _ => frame,
         };

@@ -1,20 +1,8 @@
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.Testing;
 
 namespace Ottla.Simulator.Faults;
-
-/// <summary>Which error codes of an answer are set.</summary>
-public enum ErrorLevel
-{
-    /// <summary>Every one.</summary>
-    All,
-
-    /// <summary>That of the answer itself.</summary>
-    Top,
-
-    /// <summary>Those of the things that the answer names.</summary>
-    Items,
-}
 
 /// <summary>A request that a client sends.</summary>
 /// <param name="Key">The API.</param>

@@ -5,6 +5,7 @@ using Ottla.Configuration;
 using Ottla.Network.Transport;
 using Ottla.StateMachines.Metadata;
 using Ottla.Storage.Files;
+using Ottla.Testing;
 using Ottla.UnitTests.Peers;
 
 namespace Ottla.UnitTests.Broker;

@@ -27,7 +27,7 @@ public sealed partial class ProjectRulesTests
         ["Ottla.SchemaRegistry.Avro"] = ["Ottla.Client", "Ottla.SchemaRegistry"],
         ["Ottla.SchemaRegistry.Json"] = ["Ottla.Client", "Ottla.SchemaRegistry"],
         ["Ottla.SchemaRegistry.Protobuf"] = ["Ottla.Client", "Ottla.SchemaRegistry"],
-        ["Ottla.Testing"] = ["Ottla.Broker"],
+        ["Ottla.Testing"] = ["Ottla.Broker", "Ottla.Client"],
         ["Ottla.Cli"] = ["Ottla.Broker", "Ottla.Client", "Ottla.Requests"],
     };
 

@@ -1,6 +1,7 @@
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.Protocol;
 using Ottla.Simulator.Faults;
+using Ottla.Testing;
 
 namespace Ottla.UnitTests.Client.Behaviours;
 

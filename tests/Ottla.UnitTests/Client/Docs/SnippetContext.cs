@@ -32,6 +32,12 @@ internal sealed partial class SnippetContext(
 
 internal sealed record Order(string Id);
 
+/// <summary>What a user of Ottla.Testing tests.</summary>
+internal static class Application
+{
+    public static Task RunAsync(string bootstrapServers) => Task.FromResult(bootstrapServers);
+}
+
 [JsonSerializable(typeof(Order))]
 internal sealed partial class MyContext : JsonSerializerContext;
 

@@ -2,6 +2,7 @@ using Ottla.Client;
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
 using Ottla.Simulator.Faults;
+using Ottla.Testing;
 using Ottla.UnitTests.Client.Consumer;
 
 namespace Ottla.UnitTests.Client.Errors;

@@ -1,7 +1,8 @@
 using Ottla.Client;
-using Ottla.Protocol;
 using Ottla.Protocol.Messages;
+using Ottla.Protocol;
 using Ottla.Simulator.Faults;
+using Ottla.Testing;
 
 namespace Ottla.UnitTests.Client.Errors;
 

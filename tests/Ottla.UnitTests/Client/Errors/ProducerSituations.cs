@@ -1,6 +1,7 @@
 using Ottla.Client;
 using Ottla.Protocol.Messages;
 using Ottla.Simulator.Faults;
+using Ottla.Testing;
 
 namespace Ottla.UnitTests.Client.Errors;
 

@@ -3,7 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Ottla.Network.Transport;
 
-namespace Ottla.UnitTests.Broker;
+namespace Ottla.Testing;
 
 /// <summary>The network as one process has it, until that process dies: then its connections break and nobody reaches it.</summary>
 internal sealed class HostTransport(ITransport network) : ITransport
