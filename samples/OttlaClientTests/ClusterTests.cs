@@ -4,7 +4,7 @@ using Ottla.Testing;
 namespace Ottla.Samples.OttlaClientTests;
 
 /// <summary>An application on three brokers, which come and go.</summary>
-public sealed class ClusterTests
+public sealed class ClusterTests : IAsyncDisposable
 {
     private OttlaTestBroker _cluster = null!;
     private OttlaClient _client = null!;
@@ -16,8 +16,8 @@ public sealed class ClusterTests
         _client = new OttlaClient(_cluster.BootstrapServers);
     }
 
-    [OneTimeTearDown]
-    public async Task StopAsync()
+    /// <summary>NUnit calls it after the last test.</summary>
+    public async ValueTask DisposeAsync()
     {
         await _client.DisposeAsync();
         await _cluster.DisposeAsync();

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Net.Sockets;
 using System.Threading.Channels;
 using Ottla.Kernel;
 using Ottla.Network.Transport;

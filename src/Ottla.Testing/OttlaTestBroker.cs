@@ -259,7 +259,8 @@ public sealed class OttlaTestBroker : IAsyncDisposable
         foreach (var mechanism in new[] { ScramType.Sha256, ScramType.Sha512 })
         {
             (await Admin.AlterUserScramCredentialsAsync(
-                [.. _options.Users.Select(user => new ScramUpsertion(user.Key, mechanism, user.Value))])).ThrowIfFailed();
+                [.. _options.Users.Select(user => new ScramUpsertion(user.Key, mechanism, user.Value))], cancellation))
+                .ThrowIfFailed();
         }
     }
 

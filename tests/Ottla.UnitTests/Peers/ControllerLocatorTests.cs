@@ -4,7 +4,6 @@ using Ottla.Broker.Directories;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Peers;
-using Ottla.Broker.Server;
 using Ottla.Kernel;
 using Ottla.StateMachines.Controller;
 using Ottla.StateMachines.Metadata;

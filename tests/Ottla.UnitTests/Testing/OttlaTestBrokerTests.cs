@@ -16,7 +16,8 @@ public sealed class OttlaTestBrokerTests
         await using (var client = new OttlaClient(new OttlaClientOptions { BootstrapServers = broker.BootstrapServers, ClientId = "shop" }))
         await using (var producer = client.CreateProducer<string?, string>())
             await producer.ProduceAsync(topic.Name, "key", "value");
-        var failure = await Assert.ThrowsAsync<TopicAssertionException>(() => topic.ShouldHaveCountAsync(2, TimeSpan.FromMilliseconds(200)));
+        var failure = await Assert.ThrowsAsync<TopicAssertionException>(
+            () => topic.ShouldHaveCountAsync(2, TimeSpan.FromMilliseconds(200)));
         Assert.Contains("The topic orders does not have 2 records", failure.Message, StringComparison.Ordinal);
         Assert.Contains("0@0 key: value", failure.Message, StringComparison.Ordinal);
         Assert.Contains("(shop) Produce v", failure.Message, StringComparison.Ordinal);

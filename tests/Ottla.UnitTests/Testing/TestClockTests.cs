@@ -9,7 +9,8 @@ public sealed class TestClockTests
         using var clock = new Ottla.Testing.TestClock();
         var fired = new List<TimeSpan>();
         var began = clock.GetUtcNow();
-        using var every = clock.CreateTimer(_ => fired.Add(clock.GetUtcNow() - began), null, TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(1));
+        using var every = clock.CreateTimer(
+            _ => fired.Add(clock.GetUtcNow() - began), null, TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(1));
         using var never = clock.CreateTimer(_ => fired.Add(default), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         await clock.AdvanceAsync(TimeSpan.FromMinutes(10.5));
         Assert.Equal(Enumerable.Range(1, 10), fired.Select(each => (int)each.TotalMinutes));

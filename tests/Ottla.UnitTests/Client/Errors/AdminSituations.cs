@@ -1,7 +1,6 @@
 using Ottla.Client;
 using Ottla.Kernel;
 using Ottla.Protocol.Messages;
-using Ottla.Simulator.Faults;
 using Ottla.Testing;
 
 namespace Ottla.UnitTests.Client.Errors;

@@ -1,6 +1,5 @@
 using Ottla.Client;
 using Ottla.Protocol.Messages;
-using Ottla.Simulator.Faults;
 using Ottla.Testing;
 
 namespace Ottla.UnitTests.Client.Errors;
