@@ -10,9 +10,9 @@ internal sealed class ToolClient : IAsyncDisposable
 {
     private readonly StandardErrorLog _log;
 
-    private ToolClient(ClientProperties properties)
+    private ToolClient(ClientProperties properties, LogLevel level)
     {
-        _log = new StandardErrorLog(LogLevel.Warning, TimeProvider.System);
+        _log = new StandardErrorLog(level, TimeProvider.System);
         Properties = properties;
         Client = new OttlaClient(properties.Client with { LoggerFactory = _log });
         Admin = Client.CreateAdmin();
@@ -29,12 +29,13 @@ internal sealed class ToolClient : IAsyncDisposable
 
     /// <summary>Makes a client. It connects on first use.</summary>
     /// <param name="properties">Kafka's names and values.</param>
+    /// <param name="level">What is logged to standard error: this level and worse.</param>
     /// <exception cref="JavaException">A value is malformed.</exception>
-    public static ToolClient Open(IEnumerable<KeyValuePair<string, string>> properties)
+    public static ToolClient Open(IEnumerable<KeyValuePair<string, string>> properties, LogLevel level = LogLevel.Warning)
     {
         try
         {
-            return new ToolClient(ClientProperties.Read(properties));
+            return new ToolClient(ClientProperties.Read(properties), level);
         }
         catch (ArgumentException e)
         {

@@ -11,6 +11,9 @@ namespace Ottla.Cli.KafkaTools;
 internal sealed record ToolContext(
     string Tool, IReadOnlyList<string> Arguments, Stream Bytes, TextWriter Output, TextWriter Error)
 {
+    /// <summary>Properties of the client that the caller has already; options count before them.</summary>
+    public IReadOnlyDictionary<string, string> Properties { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Writes a line to standard error as Kafka's tools log.</summary>
     /// <param name="level">WARN or ERROR.</param>
     /// <param name="message">The message.</param>

@@ -38,21 +38,20 @@ internal sealed class FeaturesTool
 
         await using var client = ToolClient.Open(
             main.Value("bootstrap-server"), main.Value("bootstrap-controller"), main.Value("command-config"));
-        var tool = new FeaturesTool(context, options, client);
-        switch (parsed.Command)
-        {
-            case "describe":
-                await tool.DescribeAsync();
-                break;
-            case "disable":
-                await tool.DisableAsync();
-                break;
-            default:
-                await tool.ChangeAsync(parsed.Command!, isDowngrade: parsed.Command == "downgrade");
-                break;
-        }
-
+        await RunAsync(context, parsed.Command!, options, client);
         return 0;
+    }
+
+    /// <summary>Runs <c>describe</c> or a command that changes levels.</summary>
+    public static Task RunAsync(ToolContext context, string command, ParsedOptions options, ToolClient client)
+    {
+        var tool = new FeaturesTool(context, options, client);
+        return command switch
+        {
+            "describe" => tool.DescribeAsync(),
+            "disable" => tool.DisableAsync(),
+            _ => tool.ChangeAsync(command, isDowngrade: command == "downgrade"),
+        };
     }
 
     private async Task DescribeAsync()
@@ -85,8 +84,13 @@ internal sealed class FeaturesTool
         {
             if (_options.Has("metadata") || _options.Has("feature"))
                 throw new ToolException("Can not specify `release-version` with other feature flags.");
+            // A cluster without a feature has no level of it to change.
+            var supported = (await _client.CallAsync("describeFeatures", admin => admin.DescribeFeaturesAsync())).Supported;
             foreach (var (name, level) in LevelsOf(FeatureText.VersionOf(release), keepsZero: isDowngrade))
-                levels[name] = level;
+            {
+                if (supported.ContainsKey(name))
+                    levels[name] = level;
+            }
         }
 
         if (_options.Value("metadata") is { } metadata)

@@ -13,7 +13,12 @@ internal sealed class OffsetResetter(ToolContext context, ParsedOptions options,
 {
     private const string LogClass = "org.apache.kafka.tools.GroupOffsetsResetter";
 
-    private readonly GroupOffsets _offsets = new(client);
+    private readonly OffsetPlanner _planner = new(
+        client,
+        (partition, offset, why, moved) => context.Log(
+            "WARN", $"New offset ({offset}) is {why} offset for topic partition {partition}. Value will be set to {moved}.", LogClass),
+        partition => context.Output.WriteLine(
+            $"\nWarn: Partition {partition.Partition} from topic {partition.Topic} is empty. Falling back to latest known offset."));
 
     /// <summary>Plans the new offsets of groups, sets them with <c>--execute</c>, and prints them.</summary>
     public async Task RunAsync(IReadOnlyList<string> groupIds)
@@ -59,21 +64,21 @@ internal sealed class OffsetResetter(ToolContext context, ParsedOptions options,
         var partitions = await PartitionsAsync(groupId);
         await CheckAsync(partitions);
         if (options.Has("to-offset"))
-            return await WithinLogAsync(partitions.ToDictionary(partition => partition, _ => options.Long("to-offset")!.Value));
+            return await _planner.WithinLogAsync(partitions.ToDictionary(partition => partition, _ => options.Long("to-offset")!.Value));
         if (options.Has("to-earliest"))
-            return await LookUpAsync(partitions, OffsetSpec.Earliest);
+            return await _planner.AtAsync(partitions, OffsetSpec.Earliest);
         if (options.Has("to-latest"))
-            return await LookUpAsync(partitions, OffsetSpec.Latest);
+            return await _planner.AtAsync(partitions, OffsetSpec.Latest);
         if (options.Has("shift-by"))
-            return await ShiftAsync(groupId, partitions, options.Long("shift-by")!.Value);
+            return await _planner.ShiftedAsync(groupId, partitions, options.Long("shift-by")!.Value);
         if (options.Value("to-datetime") is { } time)
-            return await AtTimeAsync(partitions, ParseTime(time));
+            return await _planner.AtTimeAsync(partitions, ParseTime(time));
         if (options.Value("by-duration") is { } duration)
-            return await AtTimeAsync(partitions, TimeProvider.System.GetUtcNow() - ParseDuration(duration));
+            return await _planner.AtTimeAsync(partitions, TimeProvider.System.GetUtcNow() - ParseDuration(duration));
         if (options.Value("from-file") is { } file)
             return await FromFileAsync(groupId, file);
         if (options.Has("to-current"))
-            return await CurrentAsync(groupId, partitions);
+            return await _planner.CurrentAsync(groupId, partitions);
         throw new UsageException(
             $"Option '[reset-offsets]' requires one of the following scenarios: {ConsumerGroupsOptions.ScenarioNames}");
     }
@@ -81,7 +86,7 @@ internal sealed class OffsetResetter(ToolContext context, ParsedOptions options,
     private async Task<IReadOnlyList<TopicPartition>> PartitionsAsync(string groupId)
     {
         if (options.Has("all-topics"))
-            return [.. (await _offsets.CommittedAsync(groupId)).Keys];
+            return [.. (await _planner.CommittedAsync(groupId)).Keys];
         if (!options.Has("topic"))
         {
             return options.Has("from-file")
@@ -126,62 +131,6 @@ internal sealed class OffsetResetter(ToolContext context, ParsedOptions options,
         }
     }
 
-    private async Task<IReadOnlyDictionary<TopicPartition,
-        long>> LookUpAsync(IReadOnlyCollection<TopicPartition> partitions, OffsetSpec spec) =>
-        (await _offsets.LookUpAsync(partitions, spec)).ToDictionary(each => each.Key, each => each.Value.Offset);
-
-    /// <summary>Moves offsets into the log where they lie outside, and says so.</summary>
-    private async Task<IReadOnlyDictionary<TopicPartition, long>> WithinLogAsync(IReadOnlyDictionary<TopicPartition, long> wanted)
-    {
-        var starts = await LookUpAsync([.. wanted.Keys], OffsetSpec.Earliest);
-        var ends = await LookUpAsync([.. wanted.Keys], OffsetSpec.Latest);
-        return wanted.ToDictionary(each => each.Key, each =>
-        {
-            var (partition, offset) = each;
-            if (offset > ends[partition])
-                return Moved("higher than latest", ends[partition]);
-            return offset < starts[partition] ? Moved("lower than earliest", starts[partition]) : offset;
-
-            long Moved(string why, long to)
-            {
-                context.Log(
-                    "WARN", $"New offset ({offset}) is {why} offset for topic partition {partition}. Value will be set to {to}.", LogClass);
-                return to;
-            }
-        });
-    }
-
-    private async Task<IReadOnlyDictionary<TopicPartition, long>> ShiftAsync(
-        string groupId, IReadOnlyList<TopicPartition> partitions, long shift)
-    {
-        var committed = await _offsets.CommittedAsync(groupId);
-        return await WithinLogAsync(partitions.ToDictionary(partition => partition, partition =>
-            committed.TryGetValue(partition, out var offset) ? offset.Offset + shift : throw JavaException.IllegalArgument(
-                $"Cannot shift offset for partition {partition} since there is no current committed offset")));
-    }
-
-    private async Task<IReadOnlyDictionary<TopicPartition, long>> AtTimeAsync(IReadOnlyList<TopicPartition> partitions, DateTimeOffset time)
-    {
-        var found = await LookUpAsync(partitions, OffsetSpec.ForTimestamp(time));
-        var none = found.Where(each => each.Value < 0).Select(each => each.Key).ToList();
-        foreach (var partition in none)
-        {
-            context.Output.WriteLine(
-                $"\nWarn: Partition {partition.Partition} from topic {partition.Topic} is empty. Falling back to latest known offset.");
-        }
-
-        var ends = await LookUpAsync(none, OffsetSpec.Latest);
-        return found.ToDictionary(each => each.Key, each => each.Value < 0 ? ends[each.Key] : each.Value);
-    }
-
-    private async Task<IReadOnlyDictionary<TopicPartition, long>> CurrentAsync(string groupId, IReadOnlyList<TopicPartition> partitions)
-    {
-        var committed = await _offsets.CommittedAsync(groupId);
-        var ends = await LookUpAsync([.. partitions.Where(partition => !committed.ContainsKey(partition))], OffsetSpec.Latest);
-        return partitions.Distinct().ToDictionary(
-            partition => partition, partition => committed.TryGetValue(partition, out var offset) ? offset.Offset : ends[partition]);
-    }
-
     private async Task<IReadOnlyDictionary<TopicPartition, long>> FromFileAsync(string groupId, string path)
     {
         string text;
@@ -196,7 +145,7 @@ internal sealed class OffsetResetter(ToolContext context, ParsedOptions options,
 
         var plan = OffsetCsv.Parse(text, options.Values("group"));
         if (plan.TryGetValue(groupId, out var offsets))
-            return await WithinLogAsync(offsets);
+            return await _planner.WithinLogAsync(offsets);
         context.Output.WriteLine($"\nError: No reset plan for group {groupId} found.");
         return new Dictionary<TopicPartition, long>();
     }

@@ -28,7 +28,7 @@ internal sealed class ConsumerPerfTool : IRebalanceListener
     public static async Task<int> RunAsync(ToolContext context)
     {
         var options = Parse(context);
-        await using var client = ToolClient.Open(Properties(options));
+        await using var client = ToolClient.Open(Properties(context, options));
         await using var consumer = client.Client.CreateConsumer<byte[], byte[]>(client.Properties.Consumer);
         try
         {
@@ -79,10 +79,10 @@ internal sealed class ConsumerPerfTool : IRebalanceListener
         }
     }
 
-    private static Dictionary<string, string> Properties(ParsedOptions options)
+    private static Dictionary<string, string> Properties(ToolContext context, ParsedOptions options)
     {
         var file = options.Value("command-config") ?? options.Value("consumer.config");
-        var properties = file is null ? [] : ToolClient.ReadFile(file).ToDictionary();
+        var properties = (file is null ? context.Properties : ToolClient.ReadFile(file)).ToDictionary();
         foreach (var (name, value) in JoptTool.KeyValues(options.Values("command-property")))
             properties[name] = value;
         properties["bootstrap.servers"] = options.Value("bootstrap-server")!;

@@ -27,7 +27,7 @@ internal sealed class EndToEndLatencyTool
     public static async Task<int> RunAsync(ToolContext context)
     {
         var options = Parse(context with { Arguments = Named(context) });
-        await using var client = ToolClient.Open(Properties(options));
+        await using var client = ToolClient.Open(Properties(context, options));
         var tool = new EndToEndLatencyTool(context.Output, options);
         try
         {
@@ -91,9 +91,9 @@ internal sealed class EndToEndLatencyTool
         return options;
     }
 
-    private static Dictionary<string, string> Properties(ParsedOptions options)
+    private static Dictionary<string, string> Properties(ToolContext context, ParsedOptions options)
     {
-        var properties = options.Value("command-config") is { } file ? ToolClient.ReadFile(file).ToDictionary() : [];
+        var properties = (options.Value("command-config") is { } file ? ToolClient.ReadFile(file) : context.Properties).ToDictionary();
         properties["bootstrap.servers"] = options.Value("bootstrap-server")!;
         properties["group.id"] = $"test-group-{TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds()}";
         properties["enable.auto.commit"] = "false";

@@ -38,10 +38,10 @@ internal static class ProducerPerfOptions
     }
 
     /// <summary>The properties of the producer.</summary>
-    public static Dictionary<string, string> Properties(ParsedOptions options)
+    public static Dictionary<string, string> Properties(ToolContext context, ParsedOptions options)
     {
         var file = options.Value("command-config") ?? options.Value("producer.config");
-        var properties = file is null ? [] : ToolClient.ReadFile(file).ToDictionary();
+        var properties = (file is null ? context.Properties : ToolClient.ReadFile(file)).ToDictionary();
         foreach (var (name, value) in JoptTool.KeyValues([.. options.Values("producer-props"), .. options.Values("command-property")]))
             properties[name] = value;
         if (options.Value("bootstrap-server") is { } servers)

@@ -36,7 +36,7 @@ internal sealed class ProducerPerfTool
     {
         var options = ProducerPerfOptions.Parse(context);
         var payloads = options.Value("payload-file") is { } file ? ReadPayloads(context.Output, file, options) : [];
-        await using var client = ToolClient.Open(ProducerPerfOptions.Properties(options));
+        await using var client = ToolClient.Open(ProducerPerfOptions.Properties(context, options));
         await using var producer = client.Client.CreateProducer<byte[], byte[]>(client.Properties.Producer);
         var warmup = options.Long("warmup-records") ?? 0;
         if (warmup > 0)

@@ -1,4 +1,3 @@
-using Ottla.Cli.KafkaTools.Options;
 using Ottla.Cli.KafkaTools.Text;
 using Ottla.Client;
 using Ottla.Kernel;
@@ -7,40 +6,25 @@ using Ottla.Protocol;
 namespace Ottla.Cli.KafkaTools.Transactions;
 
 /// <summary>Finds transactions that are open in a partition, and whose coordinator does not know of them (KIP-664).</summary>
-internal sealed class HangingTransactions(ToolContext context, ParsedOptions options, ToolClient client)
+/// <param name="client">The cluster.</param>
+internal sealed class HangingTransactions(ToolClient client)
 {
-    private const int TimeoutMinutesDefault = 15;
-
-    /// <summary>Finds and prints them.</summary>
-    public async Task FindAsync()
+    /// <summary>Finds them.</summary>
+    /// <param name="topic">In which topic; null for all.</param>
+    /// <param name="index">In which partition of it; null for all.</param>
+    /// <param name="broker">On which broker; null for leaders.</param>
+    /// <param name="age">Only those that are older.</param>
+    public async Task<IReadOnlyList<(TopicPartition Partition, ProducerDescription Producer)>> FindAsync(
+        string? topic, int? index, int? broker, TimeSpan age)
     {
-        var topic = options.Value("topic");
-        var broker = options.Int("broker-id");
-        if (topic is null && broker is null)
-            throw new ToolException("The `find-hanging` command requires either --topic or --broker-id to limit the scope of the search");
-        if (options.Has("partition") && topic is null)
-            throw new ToolException("The --partition argument requires --topic to be provided");
-        var age = TimeSpan.FromMinutes(options.Int("max-transaction-timeout") ?? TimeoutMinutesDefault);
-        var open = await OpenAsync(await PartitionsAsync(topic, broker), broker, age);
-        var hanging = open.Count == 0 ? [] : await HangingAsync(open);
-        var now = TimeProvider.System.GetUtcNow();
-        context.Output.Write(TabTable.Of(
-            ["Topic", "Partition", "ProducerId", "ProducerEpoch", "CoordinatorEpoch", "StartOffset", "LastTimestamp", "Duration(min)"],
-            [
-                .. hanging.Select(each => new[]
-                {
-                    each.Partition.Topic, $"{each.Partition.Partition}", $"{each.Producer.ProducerId}", $"{each.Producer.ProducerEpoch}",
-                    $"{each.Producer.CoordinatorEpoch}", $"{each.Producer.CurrentTransactionStartOffset}",
-                    $"{each.Producer.LastTimestamp?.ToUnixTimeMilliseconds() ?? -1}",
-                    $"{(long)((now - each.Producer.LastTimestamp) ?? TimeSpan.Zero).TotalMinutes}",
-                }),
-            ]));
+        var open = await OpenAsync(await PartitionsAsync(topic, index, broker), broker, age);
+        return open.Count == 0 ? [] : await HangingAsync(open);
     }
 
-    private async Task<IReadOnlyList<TopicPartition>> PartitionsAsync(string? topic, int? broker)
+    private async Task<IReadOnlyList<TopicPartition>> PartitionsAsync(string? topic, int? index, int? broker)
     {
-        if (topic is not null && options.Int("partition") is { } index)
-            return [new TopicPartition(topic, index)];
+        if (topic is not null && index is not null)
+            return [new TopicPartition(topic, index.Value)];
         var topics = topic is not null ? [topic]
             : (await client.CallAsync("listTopics", admin => admin.ListTopicsAsync(includeInternal: true))).Select(
                 each => each.Name).ToList();

@@ -39,7 +39,7 @@ internal sealed class TransactionsTool
             "describe" => tool.DescribeAsync(),
             "describe-producers" => tool.DescribeProducersAsync(),
             "abort" => tool.AbortAsync(),
-            "find-hanging" => new HangingTransactions(context, parsed.Sub, client).FindAsync(),
+            "find-hanging" => tool.FindHangingAsync(),
             _ => tool.TerminateAsync(),
         });
         return 0;
@@ -143,6 +143,32 @@ internal sealed class TransactionsTool
                     $"{producer.ProducerId}", $"{producer.ProducerEpoch}", $"{producer.CoordinatorEpoch}", $"{producer.LastSequence}",
                     $"{producer.LastTimestamp?.ToUnixTimeMilliseconds() ?? -1}", producer.CurrentTransactionStartOffset is { } at ? $"{at}"
                         : "None",
+                }),
+            ]));
+    }
+
+    private async Task FindHangingAsync()
+    {
+        const int timeoutMinutesDefault = 15;
+        var topic = _options.Value("topic");
+        var broker = _options.Int("broker-id");
+        if (topic is null && broker is null)
+            throw new ToolException("The `find-hanging` command requires either --topic or --broker-id to limit the scope of the search");
+        if (_options.Has("partition") && topic is null)
+            throw new ToolException("The --partition argument requires --topic to be provided");
+        var hanging = await new HangingTransactions(_client).FindAsync(
+            topic, _options.Int("partition"), broker,
+            TimeSpan.FromMinutes(_options.Int("max-transaction-timeout") ?? timeoutMinutesDefault));
+        var now = TimeProvider.System.GetUtcNow();
+        _context.Output.Write(TabTable.Of(
+            ["Topic", "Partition", "ProducerId", "ProducerEpoch", "CoordinatorEpoch", "StartOffset", "LastTimestamp", "Duration(min)"],
+            [
+                .. hanging.Select(each => new[]
+                {
+                    each.Partition.Topic, $"{each.Partition.Partition}", $"{each.Producer.ProducerId}", $"{each.Producer.ProducerEpoch}",
+                    $"{each.Producer.CoordinatorEpoch}", $"{each.Producer.CurrentTransactionStartOffset}",
+                    $"{each.Producer.LastTimestamp?.ToUnixTimeMilliseconds() ?? -1}",
+                    $"{(long)((now - each.Producer.LastTimestamp) ?? TimeSpan.Zero).TotalMinutes}",
                 }),
             ]));
     }
