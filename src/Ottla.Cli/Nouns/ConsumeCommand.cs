@@ -66,7 +66,7 @@ internal static class ConsumeCommand
             if (groupId is not null)
             {
                 consumer.Subscribe(topics);
-                await reader.RunAsync(null, idle, context.Stopped);
+                await reader.RunAsync([], follows: true, idle, context.Stopped);
                 return;
             }
 
@@ -76,9 +76,9 @@ internal static class ConsumeCommand
             var starts = await StartsAsync(context, consumer, partitions);
             foreach (var (partition, offset) in starts)
                 consumer.Seek(partition, offset);
-            var ends = context.Value(Follow) ? null : await consumer.EndOffsetsAsync(partitions, context.Stopped);
+            var ends = await consumer.EndOffsetsAsync(partitions, context.Stopped);
             await reader.RunAsync(
-                ends?.Where(end => starts[end.Key] < end.Value).ToDictionary(), idle, context.Stopped);
+                ends.Where(end => starts[end.Key] < end.Value).ToDictionary(), context.Value(Follow), idle, context.Stopped);
         }
         finally
         {

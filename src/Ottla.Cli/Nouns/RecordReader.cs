@@ -17,20 +17,21 @@ internal sealed class RecordReader(
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(20);
 
     /// <summary>Reads.</summary>
-    /// <param name="ends">The ends of the partitions that have records to read; null to go on for ever.</param>
-    /// <param name="idle">Ends it when nothing came for so long; null for never.</param>
+    /// <param name="ends">The ends of the partitions that have records to read.</param>
+    /// <param name="follows">Whether it goes on behind the ends.</param>
+    /// <param name="idle">Ends it when nothing came for so long behind the ends; null for never.</param>
     /// <param name="stopped">Ends it.</param>
-    public async Task RunAsync(Dictionary<TopicPartition, long>? ends, TimeSpan? idle, CancellationToken stopped)
+    public async Task RunAsync(Dictionary<TopicPartition, long> ends, bool follows, TimeSpan? idle, CancellationToken stopped)
     {
         using var cancellation = CancellationTokenSource.CreateLinkedTokenSource(stopped);
         await using var batches = consumer.ConsumeRawBatchesAsync(cancellation.Token).GetAsyncEnumerator(CancellationToken.None);
-        while (!printer.IsDone && ends is not { Count: 0 })
+        while (!printer.IsDone && (follows || ends.Count > 0))
         {
             var moving = batches.MoveNextAsync().AsTask(); // of what is at hand a task that is there already
             if (!moving.IsCompleted)
             {
                 await output.FlushAsync(CancellationToken.None);
-                if (!await ArrivesAsync(moving, ends, idle))
+                if (!await ArrivesAsync(moving, ends, follows, idle))
                 {
                     await cancellation.CancelAndAwaitAsync(moving);
                     return;
@@ -47,7 +48,7 @@ internal sealed class RecordReader(
                 return;
             }
 
-            Take(batches.Current, ends);
+            Take(batches.Current, ends, follows);
         }
 
         // A batch counts as processed when the next one is asked for, which nobody does any more.
@@ -55,33 +56,37 @@ internal sealed class RecordReader(
             consumer.StoreOffset(next);
     }
 
-    private void Take(RawBatch batch, Dictionary<TopicPartition, long>? ends)
+    private void Take(RawBatch batch, Dictionary<TopicPartition, long> ends, bool follows)
     {
-        var end = ends is null ? long.MaxValue : ends.GetValueOrDefault(batch.TopicPartition, -1);
-        printer.Print(batch, end);
+        var end = ends.GetValueOrDefault(batch.TopicPartition, -1);
+        printer.Print(batch, follows ? long.MaxValue : end);
         if (batch.Next.Offset.Offset >= end)
-            ends?.Remove(batch.TopicPartition);
+            ends.Remove(batch.TopicPartition);
     }
 
     /// <summary>Waits for a batch.</summary>
     /// <returns>Whether it came; false when there is none to wait for any more.</returns>
-    private async Task<bool> ArrivesAsync(Task arriving, Dictionary<TopicPartition, long>? ends, TimeSpan? idle)
+    private async Task<bool> ArrivesAsync(Task arriving, Dictionary<TopicPartition, long> ends, bool follows, TimeSpan? idle)
     {
+        if (follows && idle is null)
+            return true; // it is awaited, however long it takes
         var since = time.GetTimestamp();
         while (!arriving.IsCompleted)
         {
-            if (ends is null && idle is null)
-                return true; // it is awaited, however long it takes
             await Task.WhenAny(arriving, Task.Delay(LookInterval, time));
             if (arriving.IsCompleted)
                 break;
-            foreach (var (partition, end) in ends ?? [])
+            foreach (var (partition, end) in ends)
             {
                 if (consumer.Position(partition) >= end)
-                    ends!.Remove(partition);
+                    ends.Remove(partition);
             }
 
-            if (ends is { Count: 0 } || (idle is { } limit && time.GetElapsedTime(since) >= limit))
+            if (ends.Count == 0 && !follows)
+                return false;
+            if (ends.Count > 0 || consumer.Assignment.Count == 0 || consumer.Assignment.Any(each => consumer.Position(each) is null))
+                since = time.GetTimestamp(); // it has not got so far that nothing could come
+            else if (idle is { } limit && time.GetElapsedTime(since) >= limit)
                 return false;
         }
 
