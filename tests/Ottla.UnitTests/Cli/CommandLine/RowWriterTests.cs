@@ -31,10 +31,11 @@ public sealed class RowWriterTests
         "a b\t7\t1,2\t2023-11-14T22:13:20.123Z\tyes\t0.5\nü\"\t-\t\t-\tno\t12\n", Print(RowFormat.Tsv, null));
 
     [Theory]
-    [InlineData(RowFormat.Text, "SHARE  TOPIC\n0.5    a\tb\n12     ü\"\n")]
-    [InlineData(RowFormat.Json, "{\"share\":0.5,\"topic\":\"a\\tb\"}\n{\"share\":12,\"topic\":\"ü\\\"\"}\n")]
-    [InlineData(RowFormat.Tsv, "0.5\ta b\n12\tü\"\n")]
-    internal void Columns_are_chosen(RowFormat format, string expected) => Assert.Equal(expected, Print(format, "share, TOPIC"));
+    [InlineData("text", "SHARE  TOPIC\n0.5    a\tb\n12     ü\"\n")]
+    [InlineData("json", "{\"share\":0.5,\"topic\":\"a\\tb\"}\n{\"share\":12,\"topic\":\"ü\\\"\"}\n")]
+    [InlineData("tsv", "0.5\ta b\n12\tü\"\n")]
+    public void Columns_are_chosen(string format, string expected) =>
+        Assert.Equal(expected, Print(RowFormats.Of(format), "share, TOPIC"));
 
     [Fact]
     public void An_unknown_column_is_said() =>
