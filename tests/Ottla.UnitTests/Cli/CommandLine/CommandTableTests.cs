@@ -61,7 +61,7 @@ public sealed class CommandTableTests
     }
 
     [Theory]
-    [InlineData("topic create", "Required argument missing")]
+    [InlineData("topic create", "TOPIC")]
     [InlineData("topic list --format xml", "xml")]
     [InlineData("topic list -B a:1 --controller b:2", "cannot be given together")]
     [InlineData("group reset g", "--to")]
