@@ -133,6 +133,8 @@ public static class DynamicConfigRules
             {
                 StaticConfigNames.Parse(definition, key, value);
                 CheckClass(definition, key, value);
+                if (definition.Name == "sasl.jaas.config") // also where no listener looks at it (CVE-2025-27819)
+                    Security.JaasLogin.Parse(key, value, mechanism: null);
             }
         }
         catch (ConfigException e)

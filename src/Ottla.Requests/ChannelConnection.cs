@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Security.Authentication;
 using Ottla.Network.Buffers;
 using Ottla.Network.Framing;
 using Ottla.Network.Transport;
@@ -162,6 +163,10 @@ internal sealed class ChannelConnection : IAsyncDisposable
         catch (Exception e) when (IsConnectionFailure(e))
         {
             return (RequestFailureKind.Disconnected, e.Message, e);
+        }
+        catch (AuthenticationException e) // with TLS 1.3 a server may refuse this side when it has begun to ask
+        {
+            return (RequestFailureKind.AuthenticationFailed, e.Message, e);
         }
         catch (Exception e)
         {

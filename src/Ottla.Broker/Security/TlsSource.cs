@@ -217,7 +217,8 @@ internal sealed partial class TlsSource(
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message =
-        "New connections of the listener {Listener} use the new certificate of {Subject}, which is valid until {NotAfter}")]
+        "New connections of the listener {Listener} use the new certificate of {Subject}, which is valid until "
+            + "{NotAfter:yyyy-MM-dd HH:mm:ss}")]
     private static partial void LogRenewed(ILogger logger, string listener, string subject, DateTime notAfter);
 
     [LoggerMessage(Level = LogLevel.Information, Message =

@@ -12,6 +12,10 @@ public class AdminResult
     /// <summary>An item that failed.</summary>
     internal AdminResult(ErrorCode error, string? message) => (Error, Message) = (error, message);
 
+    /// <summary>An item that was not asked for, because its node could not be.</summary>
+    internal AdminResult(KafkaException failure) => (Error, Message, IsTlsFailure) =
+        (failure.ErrorCode, failure.Detail, failure is SslAuthenticationException);
+
     /// <summary>The error; <see cref="ErrorCode.None"/> when the item is done.</summary>
     public ErrorCode Error { get; }
 
@@ -25,11 +29,17 @@ public class AdminResult
     /// <exception cref="KafkaException">It failed; <see cref="KafkaTimeoutException"/> when the time was over.</exception>
     public void ThrowIfFailed()
     {
-        if (Error == ErrorCode.RequestTimedOut)
-            throw new KafkaTimeoutException(Message ?? "The cluster did not do it in time");
-        if (Error != ErrorCode.None)
-            throw new KafkaException(Error, Message);
+        if (!IsSuccess)
+            throw ToException(Message);
     }
+
+    /// <summary>Whether <see cref="ThrowIfFailed"/> throws <see cref="SslAuthenticationException"/>.</summary>
+    internal bool IsTlsFailure { get; }
+
+    /// <summary>The exception of an item that failed.</summary>
+    internal KafkaException ToException(string? message) => Error == ErrorCode.RequestTimedOut
+        ? new KafkaTimeoutException(message ?? "The cluster did not do it in time")
+        : IsTlsFailure ? new SslAuthenticationException(message!) : new KafkaException(Error, message);
 }
 
 /// <summary>What one item of an admin call was answered with: a value, or an error.</summary>
@@ -44,6 +54,10 @@ public sealed class AdminResult<T> : AdminResult
     /// <summary>An item that failed.</summary>
     internal AdminResult(ErrorCode error, string? message)
         : base(error, message) => _value = default!;
+
+    /// <inheritdoc/>
+    internal AdminResult(KafkaException failure)
+        : base(failure) => _value = default!;
 
     /// <summary>The value.</summary>
     /// <exception cref="KafkaException">The item failed.</exception>
@@ -133,7 +147,6 @@ internal static class AdminFailures
             return;
         var (key, first) = failed[0];
         var others = failed.Count == 1 ? "" : $" (and {failed.Count - 1} more of {results.Count} failed)";
-        var message = $"{key}: {first.Message ?? "failed"}{others}";
-        throw first.Error == ErrorCode.RequestTimedOut ? new KafkaTimeoutException(message) : new KafkaException(first.Error, message);
+        throw first.ToException($"{key}: {first.Message ?? "failed"}{others}");
     }
 }

@@ -12,7 +12,8 @@ namespace Ottla.Client.Calls;
 /// error of an answer, and return an answer without an error. They throw:
 /// <see cref="KafkaTimeoutException"/> when the time is over; <see cref="KafkaException"/> for an error of the answer that another attempt
 /// does not mend (with the code), when no common version exists (<see cref="ErrorCode.UnsupportedVersion"/>), or the login failed
-/// (<see cref="ErrorCode.SaslAuthenticationFailed"/>); <see cref="OperationCanceledException"/> when the caller's token was cancelled.
+/// (<see cref="ErrorCode.SaslAuthenticationFailed"/>); <see cref="SslAuthenticationException"/> when TLS failed;
+/// <see cref="OperationCanceledException"/> when the caller's token was cancelled.
 /// Errors of single items of an answer are the caller's: its function returns <see cref="ApiError.None"/> for them.
 /// </remarks>
 internal sealed class ClusterCalls
@@ -161,13 +162,9 @@ internal sealed class ClusterCalls
                     if (ErrorKinds.InvalidatesMetadata(error.Code) || error.Code == ErrorCode.NotController)
                         _metadata.RequestUpdate();
                 }
-                catch (RequestFailedException e) when (e.Kind == RequestFailureKind.AuthenticationFailed)
+                catch (RequestFailedException e) when (e.IsRefusal())
                 {
-                    throw new KafkaException(ErrorCode.SaslAuthenticationFailed, e.Message, e);
-                }
-                catch (RequestFailedException e) when (e.Kind == RequestFailureKind.UnsupportedVersion)
-                {
-                    throw new KafkaException(ErrorCode.UnsupportedVersion, e.Message, e);
+                    throw e.ToKafkaException();
                 }
                 catch (RequestFailedException e)
                 {

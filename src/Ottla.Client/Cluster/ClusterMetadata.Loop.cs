@@ -1,3 +1,4 @@
+using Ottla.Client.Calls;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
@@ -76,7 +77,7 @@ internal sealed partial class ClusterMetadata
         catch (RequestFailedException e) when (!_closed.IsCancellationRequested)
         {
             failure = e.Message;
-            if (e.Kind is RequestFailureKind.AuthenticationFailed or RequestFailureKind.UnsupportedVersion)
+            if (e.IsRefusal())
                 Refuse(e);
         }
         catch (ObjectDisposedException) when (_closed.IsCancellationRequested)
@@ -168,11 +169,8 @@ internal sealed partial class ClusterMetadata
 
     private void Refuse(RequestFailedException cause)
     {
-        var error = cause.Kind == RequestFailureKind.AuthenticationFailed
-            ? ErrorCode.SaslAuthenticationFailed
-            : ErrorCode.UnsupportedVersion;
         lock (_lock)
-            _refusal = new KafkaException(error, cause.Message, cause);
+            _refusal = cause;
         Pulse();
     }
 

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Ottla.Client.Calls;
 using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Requests;
@@ -36,7 +37,7 @@ internal sealed partial class ClusterMetadata : IAsyncDisposable
     private HashSet<string> _asked = [];
     private bool _asksForAll;
     private bool _isUrgent;
-    private KafkaException? _refusal;
+    private RequestFailedException? _refusal;
     private string _lastFailure = "the cluster has not answered yet";
 
     // Owned by the loop.
@@ -129,7 +130,7 @@ internal sealed partial class ClusterMetadata : IAsyncDisposable
                 if (_completedUpdate >= number)
                     return _image;
                 if (_refusal is { } refusal && _startedUpdate >= number)
-                    throw new KafkaException(refusal.ErrorCode, refusal.InnerException?.Message, refusal.InnerException);
+                    throw refusal.ToKafkaException();
                 progress = _progress.Task;
             }
 

@@ -212,11 +212,8 @@ internal sealed partial class ConsumerEngine
 
     private void OnFetchFailed(NodeAddress address, FetchNode node, List<Asked> asked, RequestFailedException failure)
     {
-        if (failure.Kind is RequestFailureKind.UnsupportedVersion or RequestFailureKind.AuthenticationFailed)
-        {
-            Fail(ToKafkaException(failure));
-        }
-
+        if (failure.IsRefusal())
+            Fail(failure.ToKafkaException());
         node.Session.Restart();
         Delay(node);
         foreach (var each in asked.Where(each => each.Partition.PreferredReplica == address.Id))

@@ -279,7 +279,7 @@ internal sealed partial class ConsumerEngine
         }
         catch (RequestFailedException e)
         {
-            failure = ToKafkaException(e);
+            failure = e.ToKafkaException();
         }
         catch (KafkaException e)
         {

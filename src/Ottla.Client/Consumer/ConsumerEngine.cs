@@ -4,7 +4,6 @@ using Ottla.Client.Consumers.Fetching;
 using Ottla.Client.Push;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
-using Ottla.Protocol;
 using Ottla.Requests;
 
 namespace Ottla.Client.Consumers;
@@ -189,14 +188,6 @@ internal sealed partial class ConsumerEngine : IAsyncDisposable
     }
 
     private void ThrowIfClosed() => ObjectDisposedException.ThrowIf(_isClosing, typeof(ConsumerEngine));
-
-    /// <summary>What a request without an answer means.</summary>
-    private static KafkaException ToKafkaException(RequestFailedException e) => new(e.Kind switch
-    {
-        RequestFailureKind.UnsupportedVersion => ErrorCode.UnsupportedVersion,
-        RequestFailureKind.AuthenticationFailed => ErrorCode.SaslAuthenticationFailed,
-        _ => ErrorCode.NetworkException,
-    }, e.Message, e);
 
     private void OnMetadataChanged(ClusterImage before, ClusterImage after)
     {

@@ -173,15 +173,11 @@ internal sealed class OffsetLookup(OttlaClient client, IsolationLevel isolation)
             {
                 refused.AddRange((await each).Where(outcome => outcome.Error != ErrorCode.None));
             }
-            catch (RequestFailedException e) when (e.Kind is not (RequestFailureKind.UnsupportedVersion
-                or RequestFailureKind.AuthenticationFailed))
-            {
-                failure = e.Message;
-            }
             catch (RequestFailedException e)
             {
-                throw new KafkaException(e.Kind == RequestFailureKind.UnsupportedVersion ? ErrorCode.UnsupportedVersion
-                    : ErrorCode.SaslAuthenticationFailed, e.Message, e);
+                if (e.IsRefusal())
+                    throw e.ToKafkaException();
+                failure = e.Message;
             }
         }
 

@@ -38,3 +38,14 @@ public class KafkaException : Exception
 /// <param name="innerException">The last failure.</param>
 public sealed class KafkaTimeoutException(string message, Exception? innerException = null)
     : KafkaException(ErrorCode.RequestTimedOut, message, innerException);
+
+/// <summary>
+/// TLS failed, so that nothing was sent: this client does not believe the node's certificate, or the node does not take the client's.
+/// Trying again does not help. A login that fails is a <see cref="KafkaException"/> with
+/// <see cref="Ottla.Protocol.ErrorCode.SaslAuthenticationFailed"/>.
+/// </summary>
+/// <remarks>Kafka has no code for it, so <see cref="KafkaException.ErrorCode"/> is <see cref="ErrorCode.UnknownServerError"/>.</remarks>
+/// <param name="message">Who was refused, and why.</param>
+/// <param name="innerException">The cause.</param>
+public sealed class SslAuthenticationException(string message, Exception? innerException = null)
+    : KafkaException(ErrorCode.UnknownServerError, message, innerException);

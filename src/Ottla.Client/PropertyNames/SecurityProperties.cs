@@ -7,6 +7,13 @@ namespace Ottla.Client.PropertyNames;
 /// <summary>The properties of TLS and logins, which make sense together only.</summary>
 internal sealed partial class SecurityProperties
 {
+    /// <summary>What a line for Java may name; nothing is loaded by it.</summary>
+    private static readonly string[] s_loginModules =
+    [
+        "org.apache.kafka.common.security.plain.PlainLoginModule",
+        "org.apache.kafka.common.security.scram.ScramLoginModule",
+    ];
+
     private readonly Dictionary<string, string> _values = [];
 
     /// <summary>Takes a value.</summary>
@@ -47,6 +54,8 @@ internal sealed partial class SecurityProperties
     {
         var mechanism = (Value("sasl.mechanism", "sasl.mechanisms") ?? "GSSAPI").Trim().ToUpperInvariant();
         var jaas = Value("sasl.jaas.config") ?? "";
+        if (jaas.Length > 0 && !s_loginModules.Contains(jaas.TrimStart().Split([' ', '\t', '\r', '\n', ';'], 2)[0]))
+            throw new ArgumentException("sasl.jaas.config: the login module must be Kafka's PlainLoginModule or ScramLoginModule.");
         var user = Value("sasl.username") ?? JaasOption(jaas, "username");
         var password = Value("sasl.password") ?? JaasOption(jaas, "password");
         if (mechanism is not ("PLAIN" or "SCRAM-SHA-256" or "SCRAM-SHA-512"))

@@ -53,9 +53,9 @@ public sealed class JaasLogin
     /// <summary>Reads the value of a <c>sasl.jaas.config</c>.</summary>
     /// <param name="key">The config's name, for errors.</param>
     /// <param name="text">Its value.</param>
-    /// <param name="mechanism">The mechanism that it is for.</param>
+    /// <param name="mechanism">The mechanism that it is for; null when any will do.</param>
     /// <exception cref="ConfigException">It is malformed, or names a module that does not go with the mechanism.</exception>
-    public static JaasLogin Parse(string key, string text, string mechanism)
+    public static JaasLogin Parse(string key, string text, string? mechanism)
     {
         var tokens = new Tokenizer(key, text);
         var className = tokens.Next() is { IsWord: true } first ? first.Text : throw Malformed(key, "it names no login module");
@@ -65,8 +65,7 @@ public sealed class JaasLogin
             throw Malformed(key, $"the login module {className} is unknown; use one of {known}");
         }
 
-        var needed = ModuleOf(mechanism);
-        if (module != needed)
+        if (mechanism is not null && ModuleOf(mechanism) is var needed && module != needed)
             throw Malformed(key, $"{module} does not go with {mechanism}; use {needed}");
         if (tokens.Next() is not { IsWord: true } flag
             || flag.Text.ToUpperInvariant() is not ("REQUIRED" or "REQUISITE" or "SUFFICIENT" or "OPTIONAL"))

@@ -72,7 +72,7 @@ public sealed record OAuthBearerSettings(
     Uri? JwksUrl, IReadOnlyList<string> Audiences, string? Issuer, string ScopeClaim, string SubjectClaim, int ClockSkewSeconds)
 {
     /// <summary><c>sasl.oauthbearer.jwks.endpoint.refresh.ms</c>.</summary>
-    public long RefreshMs { get; private init; }
+    public long RefreshMs { get; internal init; }
 
     /// <summary><c>sasl.oauthbearer.jwks.endpoint.retry.backoff.ms</c>.</summary>
     public long RetryBackoffMs { get; private init; }

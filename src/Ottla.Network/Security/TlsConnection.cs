@@ -1,7 +1,9 @@
 using System.Net;
 using System.Net.Security;
+using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.Win32.SafeHandles;
 using Ottla.Network.Buffers;
@@ -57,7 +59,7 @@ public sealed class TlsConnection : ITransportConnection
     /// <summary>The server's side of the handshake.</summary>
     /// <param name="scheduler">Runs the arithmetic away from the network loop; null to stay there.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
-    /// <exception cref="AuthenticationException">The client does not speak TLS, has nothing in common, or is refused.</exception>
+    /// <exception cref="TlsException">The client does not speak TLS, has nothing in common, or is refused.</exception>
     /// <exception cref="IOException">The connection failed.</exception>
     public async ValueTask AcceptAsync(Action<IThreadPoolWorkItem>? scheduler, CancellationToken cancellationToken)
     {
@@ -83,11 +85,11 @@ public sealed class TlsConnection : ITransportConnection
         catch (Exception e) when (e is AuthenticationException or IOException && _stream.IsNotTls)
         {
             await _inner.SendAsync(s_notTlsAlert, cancellationToken);
-            throw new AuthenticationException("the client does not speak TLS: its first bytes are no handshake", e);
+            throw new TlsException("the client does not speak TLS: its first bytes are no handshake", e);
         }
         catch (AuthenticationException e)
         {
-            throw new AuthenticationException(_refusal ?? Innermost(e), e);
+            throw new TlsException(_refusal ?? Innermost(e), e);
         }
         finally
         {
@@ -100,7 +102,7 @@ public sealed class TlsConnection : ITransportConnection
     /// <summary>The client's side of the handshake.</summary>
     /// <param name="host">The host that the server must be, as it was asked for.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
-    /// <exception cref="AuthenticationException">The server is refused, or refuses this side.</exception>
+    /// <exception cref="TlsException">The server is refused, or refuses this side.</exception>
     /// <exception cref="IOException">The connection failed.</exception>
     public async ValueTask ConnectAsync(string host, CancellationToken cancellationToken)
     {
@@ -121,7 +123,7 @@ public sealed class TlsConnection : ITransportConnection
         }
         catch (AuthenticationException e)
         {
-            throw new AuthenticationException(_refusal ?? Innermost(e), e);
+            throw new TlsException(_refusal ?? Innermost(e), e);
         }
 
         PeerSubject = SubjectOfPeer();
@@ -129,13 +131,14 @@ public sealed class TlsConnection : ITransportConnection
     }
 
     /// <inheritdoc/>
-    /// <exception cref="AuthenticationException">
+    /// <exception cref="TlsException">
     /// The server refuses this side: with TLS 1.3 a client has ended its handshake before the server looks at its certificate.
     /// </exception>
     public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) =>
         _awaitsVerdict ? ReceiveFirstAsync(buffer, cancellationToken) : Tls.ReadAsync(buffer, cancellationToken);
 
     /// <inheritdoc/>
+    /// <exception cref="TlsException">As <see cref="ReceiveAsync"/>.</exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
@@ -145,9 +148,22 @@ public sealed class TlsConnection : ITransportConnection
             await Tls.WriteAsync(bytes, cancellationToken);
             await _stream.SendCollectedAsync(cancellationToken);
         }
-        catch
+        catch (Exception e)
         {
-            Abort();
+            try
+            {
+                if (_awaitsVerdict && e is (IOException or SocketException))
+                    await ReceiveFirstAsync(new byte[1], cancellationToken); // the reason may have arrived before the end
+            }
+            catch (Exception later) when (later is IOException or SocketException or NotSupportedException)
+            {
+                // There is none, or another task reads: it gets it.
+            }
+            finally
+            {
+                Abort();
+            }
+
             throw;
         }
     }
@@ -176,8 +192,8 @@ public sealed class TlsConnection : ITransportConnection
                 _inner.Abort();
         }
         catch (Exception e) when (
-            e is IOException or System.Net.Sockets.SocketException or ObjectDisposedException or InvalidOperationException
-            or NotSupportedException)
+            e is IOException or SocketException or ObjectDisposedException or InvalidOperationException or NotSupportedException
+            or CryptographicException) // OpenSSL says no more after an alert
         {
             // The connection is broken already.
         }
@@ -196,9 +212,9 @@ public sealed class TlsConnection : ITransportConnection
             _awaitsVerdict &= received == 0;
             return received;
         }
-        catch (IOException e) when (e.InnerException is not (null or IOException or System.Net.Sockets.SocketException))
+        catch (IOException e) when (e.InnerException is not (null or IOException or SocketException))
         {
-            throw new AuthenticationException($"the server refuses this side's certificate, or that it has none: {Innermost(e)}", e);
+            throw new TlsException($"the server refuses this side's certificate, or that it has none: {Innermost(e)}", e);
         }
     }
 

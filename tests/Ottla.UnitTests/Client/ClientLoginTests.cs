@@ -1,5 +1,12 @@
+using System.Net;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
 using Ottla.Client;
+using Ottla.Network.Security;
+using Ottla.Network.Transport;
 using Ottla.Protocol;
+using Ottla.UnitTests.Broker;
+using Ottla.UnitTests.Security;
 
 namespace Ottla.UnitTests.Client;
 
@@ -46,9 +53,9 @@ public sealed class ClientLoginTests
     [InlineData("an unknown user by SCRAM-SHA-256", "invalid credentials")]
     [InlineData("an expired token", "invalid_token")]
     [InlineData("an expired delegation token", "invalid credentials")]
-    [InlineData("trust in another authority", "the certificate of the server")]
-    [InlineData("an expired certificate of the node", "the certificate of the server")]
-    public async Task A_client_that_is_refused_learns_it_at_once(string reason, string message)
+    [InlineData("trust in another authority", "the certificate of the server", true)]
+    [InlineData("an expired certificate of the node", "the certificate of the server", true)]
+    public async Task A_client_that_is_refused_learns_it_at_once(string reason, string message, bool isTls = false)
     {
         await using var bed = await SecureClientBed.StartAsync();
         await bed.CreateTopicAsync(Topic);
@@ -76,11 +83,59 @@ public sealed class ClientLoginTests
 
         async Task RefusedAsync(Func<Task> call)
         {
-            var refused = await Assert.ThrowsAsync<KafkaException>(() => bed.RunAsync(call()));
-            Assert.True(refused.ErrorCode == ErrorCode.SaslAuthenticationFailed, refused.ToString());
+            var refused = await Assert.ThrowsAnyAsync<KafkaException>(() => bed.RunAsync(call()));
+            Assert.True(isTls ? refused is SslAuthenticationException : refused.ErrorCode == ErrorCode.SaslAuthenticationFailed,
+                refused.ToString());
             Assert.Contains(message, refused.Message, StringComparison.Ordinal);
             Assert.False(refused.IsRetriable);
         }
+    }
+
+    /// <summary>A server that says so with an alert, as Kafka does: nobody tries again until the time is over.</summary>
+    [Theory]
+    [InlineData(SslProtocols.Tls12)]
+    [InlineData(SslProtocols.Tls13)]
+    public async Task A_client_whose_certificate_is_refused_with_an_alert_learns_it_at_once(SslProtocols protocol)
+    {
+        using var authority = new TestAuthority();
+        var (network, clock) = (new InMemoryTransport(), new TestClock());
+        await using var server = new AlertingServer(network, new IPEndPoint(IPAddress.Loopback, 9092), new TlsSettings
+        {
+            Key = new CertifiedKey(authority.Issue("CN=server"), []),
+            Protocols = protocol,
+            AsksForCertificate = true,
+            RequiresCertificate = true,
+        });
+        var client = new OttlaClient(new OttlaClientOptions
+        {
+            BootstrapServers = "127.0.0.1:9092",
+            TimeProvider = clock,
+            Transport = network,
+            Seed = 42,
+            Security = new ClientSecurityOptions
+            {
+                TrustedCertificates = [X509Certificate2.CreateFromPem(authority.CertificatePem)],
+                ClientCertificate = authority.Issue("CN=alice"),
+            },
+        });
+        var before = clock.NowMs;
+        var producer = client.CreateProducer<string, string>();
+        var consumer = new Consumer<string, string>(client, new ConsumerOptions { GroupId = "g" });
+        consumer.Subscribe([Topic]);
+        foreach (var call in new Func<Task>[]
+        {
+            () => client.CreateAdmin().ListTopicsAsync(), () => producer.ProduceAsync(Topic, "k", "v"),
+            () => consumer.ConsumeOneAsync(TimeSpan.FromMinutes(10)).AsTask(),
+        })
+        {
+            var refused = await Assert.ThrowsAsync<SslAuthenticationException>(() => clock.AdvanceUntilAsync(call(), stepMs: 1));
+            Assert.False(refused.IsRetriable);
+        }
+
+        Assert.InRange(clock.NowMs - before, 0, 10_000);
+        Assert.InRange(server.Refused, 1, 20);
+        foreach (var each in new IAsyncDisposable[] { consumer, producer, client })
+            await clock.AdvanceUntilAsync(each.DisposeAsync().AsTask(), stepMs: 100);
     }
 
     /// <summary>

@@ -11,6 +11,9 @@ internal sealed class CollectedMetrics : IMetricOutput
     /// <summary>The families that came.</summary>
     public List<MetricFamily> Families { get; } = [];
 
+    /// <summary>How many series came.</summary>
+    public int SeriesCount => _values.Count;
+
     /// <summary>Collects what a node tells.</summary>
     public static async Task<CollectedMetrics> OfAsync(MetricRegistry registry, bool isDetailed = true)
     {

@@ -36,6 +36,34 @@ public sealed class MonitoringServerTests
         Assert.Equal("text/plain; version=0.0.4; charset=utf-8", response.Content.Headers.ContentType!.ToString());
     }
 
+    /// <summary>Redpanda's admin API answered anybody who could reach the machine.</summary>
+    [Fact]
+    public void CVE_2026_82266_HTTP_is_answered_to_this_machine_only_unless_told_otherwise()
+    {
+        var own = BrokerConfig.LoadDevMode().MonitoringListener!;
+        var fromFile = BrokerConfig.Load([
+            new("process.roles", "broker,controller"), new("node.id", "1"), new("controller.quorum.voters", "1@node:9093"),
+            new("controller.listener.names", "CONTROLLER"), new("listeners", "PLAINTEXT://0.0.0.0:9092,CONTROLLER://0.0.0.0:9093"),
+            new("advertised.listeners", "PLAINTEXT://node:9092")]).MonitoringListener!;
+        Assert.All([own, fromFile], listener => Assert.True(IPAddress.IsLoopback(IPAddress.Parse(listener.Host))));
+    }
+
+    /// <summary>Redpanda Connect ran what was sent to it.</summary>
+    [Theory]
+    [InlineData("POST")]
+    [InlineData("PUT")]
+    [InlineData("PATCH")]
+    [InlineData("DELETE")]
+    public async Task CVE_2026_123270_nothing_is_taken_over_HTTP(string method)
+    {
+        await using var server = Start("127.0.0.1:0")!;
+        foreach (var path in new[] { "/", "/metrics", "/streams/x", "/connectors", "/v1/config" })
+        {
+            var request = $"{method} {path} HTTP/1.1\r\nContent-Length: 2\r\n\r\n{{}}";
+            Assert.StartsWith("HTTP/1.1 405 ", await SendAsync(server, Encoding.Latin1.GetBytes(request)), StringComparison.Ordinal);
+        }
+    }
+
     [Theory]
     [InlineData("GET /nothing HTTP/1.1\r\n\r\n", "HTTP/1.1 404 ")]
     [InlineData("POST /metrics HTTP/1.1\r\n\r\n", "HTTP/1.1 405 ")]

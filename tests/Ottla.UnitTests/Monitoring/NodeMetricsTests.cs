@@ -32,6 +32,34 @@ public sealed partial class NodeMetricsTests
         Assert.Equal(5, metrics["kafka_log_log_logendoffset", "t", "0"]);
     }
 
+    /// <summary>A series for each name would let any client fill the memory of the node and of who collects its metrics.</summary>
+    [Fact]
+    public async Task Names_that_clients_choose_make_no_series()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await AskAsync(0);
+        var before = (await CollectedMetrics.OfAsync(node.Node.Metrics)).SeriesCount;
+        for (var i = 1; i <= 100; i++)
+            await AskAsync(i);
+        Assert.Equal(before, (await CollectedMetrics.OfAsync(node.Node.Metrics)).SeriesCount);
+
+        async Task AskAsync(int number)
+        {
+            var name = $"{new string('x', 30_000)}{number}";
+            await using var other = await node.ConnectAsync();
+            var versions = new ApiVersionsRequest { ClientSoftwareName = $"a{number}", ClientSoftwareVersion = "1" };
+            await other.SendFrameAsync(TestConnection.Encode(ApiKey.ApiVersions, 3, 1, versions, name));
+            Assert.NotNull(await other.ReceiveFrameAsync());
+            var group = new DescribeGroupsRequest { Groups = [name] };
+            await other.SendFrameAsync(TestConnection.Encode(ApiKey.DescribeGroups, 5, 2, group, name));
+            Assert.NotNull(await other.ReceiveFrameAsync());
+            var topics = new MetadataRequest { Topics = [new() { Name = $"unknown-{number}" }], AllowAutoTopicCreation = false };
+            await other.SendFrameAsync(TestConnection.Encode(ApiKey.Metadata, 12, 3, topics, name));
+            Assert.NotNull(await other.ReceiveFrameAsync());
+        }
+    }
+
     [Fact]
     public async Task A_topic_that_is_deleted_stays_in_the_sum_of_all()
     {

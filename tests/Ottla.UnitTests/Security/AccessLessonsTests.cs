@@ -43,7 +43,7 @@ public sealed class AccessLessonsTests
         Assert.Equal(ErrorCode.None, await ProduceAsync(alice, transactionalId: null, Batch()));
     }
 
-    /// <summary>And CVE-2023-24619: a secret is never answered, whoever asks, nor is it told in an error.</summary>
+    /// <summary>A secret is never answered, whoever asks, nor is it told in an error.</summary>
     [Fact]
     public async Task CVE_2019_12399_secrets_of_the_configuration_are_never_answered()
     {
@@ -63,6 +63,21 @@ public sealed class AccessLessonsTests
         var refused = await AlterAsync(admin, "0", login, $"com.sun.security.auth.module.JndiLoginModule required password=\"{Secret}\"");
         var unknown = await AlterAsync(admin, "7", login, $"nonsense {Secret}");
         Assert.DoesNotContain(Secret, $"{refused.Message}{unknown.Message}", StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("com.sun.security.auth.module.JndiLoginModule required user.provider.url=\"ldap://evil\";")]
+    [InlineData("com.sun.security.auth.module.LdapLoginModule required userProvider=\"ldap://evil\";")]
+    public async Task CVE_2025_27819_who_may_change_configs_names_no_login_module(string login)
+    {
+        await using var node = await StartAsync();
+        await using var admin = await node.ClientAsync("admin");
+        string[] prefixes = ["", "listener.name.plaintext.", "listener.name.plaintext.plain.", "listener.name.new.scram-sha-256."];
+        foreach (var prefix in prefixes)
+        {
+            foreach (var broker in new[] { "0", "" })
+                Assert.NotEqual(ErrorCode.None, (await AlterAsync(admin, broker, prefix + "sasl.jaas.config", login)).Code);
+        }
     }
 
     [Fact]
@@ -109,6 +124,65 @@ public sealed class AccessLessonsTests
         Assert.Empty((await mallory.CallAsync<ListTransactionsRequest, ListTransactionsResponse>(new())).TransactionStates);
     }
 
+    /// <summary>Who may not see topics does not learn by any error which ones there are.</summary>
+    [Fact]
+    public async Task A_topic_that_may_not_be_seen_answers_as_one_that_is_not_there()
+    {
+        await using var node = await StartAsync();
+        await using var mallory = await node.ClientAsync("mallory");
+        Dictionary<string, Func<string, Task<object>>> asks = new()
+        {
+            ["Metadata"] = async topic => (await mallory.CallAsync<MetadataRequest, MetadataResponse>(
+                new() { Topics = [new() { Name = topic }] })).Topics.Select(each => (each.ErrorCode, each.TopicId, each.Partitions.Length)),
+            ["DescribeTopicPartitions"] = async topic =>
+                (await mallory.CallAsync<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(
+                    new() { Topics = [new() { Name = topic }], ResponsePartitionLimit = 9 }))
+                .Topics.Select(each => (each.ErrorCode, each.TopicId)),
+            ["Fetch"] = async topic => await FetchAsync(mallory, -1, topic),
+            ["Produce"] = async topic => await ProduceAsync(mallory, null, Batch(), topic),
+            ["ListOffsets"] = async topic => (await mallory.CallAsync<ListOffsetsRequest, ListOffsetsResponse>(
+                new() { ReplicaId = -1, Topics = [new() { Name = topic, Partitions = [new() { Timestamp = -1 }] }] }))
+                .Topics.SelectMany(each => each.Partitions.Select(partition => partition.ErrorCode)),
+            ["OffsetForLeaderEpoch"] = async topic => (await mallory.CallAsync<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(
+                new() { ReplicaId = -1, Topics = [new() { Topic = topic, Partitions = [new()] }] }))
+                .Topics.SelectMany(each => each.Partitions.Select(partition => partition.ErrorCode)),
+            ["DescribeProducers"] = async topic => (await mallory.CallAsync<DescribeProducersRequest, DescribeProducersResponse>(
+                new() { Topics = [new() { Name = topic, PartitionIndexes = [0] }] }))
+                .Topics.SelectMany(each => each.Partitions.Select(partition => (partition.ErrorCode, partition.ErrorMessage))),
+            ["CreateTopics"] = async topic => (await mallory.CallAsync<CreateTopicsRequest, CreateTopicsResponse>(
+                new() { Topics = [new() { Name = topic, NumPartitions = 1, ReplicationFactor = 1 }], TimeoutMs = 5_000 }))
+                .Topics.Select(each => (each.ErrorCode, each.ErrorMessage)),
+            ["DeleteTopics"] = async topic => (await mallory.CallAsync<DeleteTopicsRequest, DeleteTopicsResponse>(
+                new() { Topics = [new() { Name = topic }], TimeoutMs = 5_000 }))
+                .Responses.Select(each => (each.ErrorCode, each.ErrorMessage)),
+            ["DeleteRecords"] = async topic => (await mallory.CallAsync<DeleteRecordsRequest, DeleteRecordsResponse>(
+                new() { Topics = [new() { Name = topic, Partitions = [new()] }], TimeoutMs = 5_000 }))
+                .Topics.SelectMany(each => each.Partitions.Select(partition => partition.ErrorCode)),
+            ["CreatePartitions"] = async topic => (await mallory.CallAsync<CreatePartitionsRequest, CreatePartitionsResponse>(
+                new() { Topics = [new() { Name = topic, Count = 2 }], TimeoutMs = 5_000 }))
+                .Results.Select(each => (each.ErrorCode, each.ErrorMessage)),
+            ["DescribeConfigs"] = async topic => (await mallory.CallAsync<DescribeConfigsRequest, DescribeConfigsResponse>(
+                new() { Resources = [new() { ResourceType = 2, ResourceName = topic, ConfigurationKeys = null }] }))
+                .Results.Select(each => (each.ErrorCode, each.ErrorMessage, each.Configs.Length)),
+            ["AlterConfigs"] = async topic => (await mallory.CallAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(
+                new()
+                {
+                    Resources =
+                        [new() { ResourceType = 2, ResourceName = topic, Configs = [new() { Name = "retention.ms", Value = "1" }] }],
+                }))
+                .Responses.Select(each => (each.ErrorCode, each.ErrorMessage)),
+        };
+        foreach (var (api, ask) in asks)
+        {
+            var (there, missing) = (Assert.Single(Each(await ask("t"))), Assert.Single(Each(await ask("x"))));
+            Assert.True(there.Equals(missing), $"{api}: {there} of a topic that is there, and {missing} of one that is not");
+            Assert.Contains("29", $"{(there is ErrorCode code ? (int)code : there)}", StringComparison.Ordinal);
+        }
+
+        static IEnumerable<object> Each(object answer) =>
+            answer is System.Collections.IEnumerable several ? several.Cast<object>() : [answer];
+    }
+
     /// <summary>As in Kafka, what may be seen is answered first.</summary>
     [Fact]
     public async Task Configs_that_may_not_be_seen_stand_behind_those_that_may()
@@ -132,20 +206,21 @@ public sealed class AccessLessonsTests
             described.Results.Select(result => (result.ResourceName, (int)result.ErrorCode)));
     }
 
-    private static async Task<ErrorCode> FetchAsync(PrincipalClient client, int replicaId)
+    private static async Task<ErrorCode> FetchAsync(PrincipalClient client, int replicaId, string topic = "t")
     {
         var fetched = await client.CallAsync<FetchRequest, FetchResponse>(
             new()
             {
                 ReplicaId = replicaId,
                 MaxBytes = 1000,
-                Topics = [new() { Topic = "t", Partitions = [new() { Partition = 0, PartitionMaxBytes = 1000 }] }],
+                Topics = [new() { Topic = topic, Partitions = [new() { Partition = 0, PartitionMaxBytes = 1000 }] }],
             },
             FetchVersion);
         return (ErrorCode)fetched.Responses[0].Partitions[0].ErrorCode;
     }
 
-    private static async Task<ErrorCode> ProduceAsync(PrincipalClient client, string? transactionalId, byte[] batch)
+    private static async Task<ErrorCode> ProduceAsync(
+        PrincipalClient client, string? transactionalId, byte[] batch, string topic = "t")
     {
         var produced = await client.CallAsync<ProduceRequest, ProduceResponse>(
             new()
@@ -153,7 +228,7 @@ public sealed class AccessLessonsTests
                 TransactionalId = transactionalId,
                 Acks = -1,
                 TimeoutMs = 1000,
-                TopicData = [new() { Name = "t", PartitionData = [new() { Index = 0, Records = new Records(batch) }] }],
+                TopicData = [new() { Name = topic, PartitionData = [new() { Index = 0, Records = new Records(batch) }] }],
             },
             ProduceVersion);
         return (ErrorCode)produced.Responses[0].PartitionResponses[0].ErrorCode;

@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker.Security;
 using Ottla.Configuration;
 using Ottla.Configuration.Security;
@@ -7,6 +8,7 @@ using Ottla.Protocol.Sasl;
 using Ottla.Requests.Security;
 using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Security;
+using Ottla.Storage.Files;
 using Ottla.UnitTests.Broker;
 
 namespace Ottla.UnitTests.Security;
@@ -67,10 +69,34 @@ public sealed class LoginLessonsTests
 
     [Theory]
     [InlineData("com.sun.security.auth.module.JndiLoginModule required user.provider.url=\"ldap://evil\";")]
-    [InlineData("com.sun.security.auth.module.LdapLoginModule required userProvider=\"ldap://evil\";")]
-    public void CVE_2023_25194_a_login_module_is_no_class_to_load(string text) =>
-        Assert.Contains("is unknown", Assert.Throws<ConfigException>(() => JaasLogin.Parse("sasl.jaas.config", text, "PLAIN")).Message,
-            StringComparison.Ordinal);
+    [InlineData("com.sun.security.auth.module.KeyStoreLoginModule required keyStoreURL=\"http://evil\";")]
+    public void CVE_2023_25194_a_login_module_is_no_class_to_load(string text) => AssertIsNoLogin(text);
+
+    /// <summary>In the properties of clients, which are as often not written by who runs the program.</summary>
+    [Theory]
+    [InlineData("com.sun.security.auth.module.LdapLoginModule required userProvider=\"ldap://evil\" username=\"u\" password=\"p\";")]
+    [InlineData("\n com.sun.security.auth.module.JndiLoginModule\nrequired username=u password=p;")]
+    public void CVE_2025_27818_clients_and_commands_load_no_login_module(string text)
+    {
+        AssertIsNoLogin(text);
+        foreach (var mechanism in new[] { "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512" })
+        {
+            var properties = new Dictionary<string, string>
+            {
+                ["security.protocol"] = "SASL_PLAINTEXT",
+                ["sasl.mechanism"] = mechanism,
+                ["sasl.jaas.config"] = text,
+            };
+            Assert.Throws<ConfigException>(() => ClientProperties.SecurityOf(
+                properties, new InMemoryFileSystem(TimeProvider.System), TimeProvider.System, NullLogger.Instance));
+            var refused = Assert.Throws<ArgumentException>(() => Ottla.Client.ClientProperties.Read(properties));
+            Assert.Contains("sasl.jaas.config", refused.Message, StringComparison.Ordinal);
+        }
+    }
+
+    private static void AssertIsNoLogin(string text) => Assert.Contains(
+        "is unknown", Assert.Throws<ConfigException>(() => JaasLogin.Parse("sasl.jaas.config", text, "PLAIN")).Message,
+        StringComparison.Ordinal);
 
     [Fact]
     public async Task CVE_2026_110985_without_keys_a_node_that_takes_tokens_does_not_start()

@@ -179,6 +179,29 @@ public sealed class TlsTests : IDisposable
         Assert.Contains("is refused", (await RefusedClientAsync(
             Client(certificate: _authority.Issue("CN=alice", isExpired: true)))).Message, StringComparison.Ordinal);
 
+    /// <summary>With TLS 1.3 the refusal comes when the client has ended its handshake, with TLS 1.2 during it.</summary>
+    [Theory]
+    [InlineData("TLSv1.2")]
+    [InlineData("TLSv1.3")]
+    public async Task A_client_learns_from_the_alert_that_it_is_refused(string protocol)
+    {
+        var network = new InMemoryTransport();
+        await using var server = new AlertingServer(
+            network, new IPEndPoint(IPAddress.Loopback, 1), Server(asks: true, requires: true, protocols: [protocol]));
+        await using var tls = new TlsConnection(
+            await network.ConnectAsync(server.EndPoint, default), Client(certificate: _stranger.Issue("CN=mallory")), _pool);
+        if (protocol == "TLSv1.3")
+        {
+            await tls.ConnectAsync("localhost", default);
+            var refusal = await Assert.ThrowsAsync<TlsException>(() => tls.ReceiveAsync(new byte[1], default).AsTask());
+            Assert.Contains("the server refuses this side's certificate", refusal.Message, StringComparison.Ordinal);
+        }
+        else
+        {
+            await Assert.ThrowsAsync<TlsException>(() => tls.ConnectAsync("localhost", default).AsTask());
+        }
+    }
+
     [Fact]
     public async Task Who_does_not_speak_TLS_gets_the_alert_of_Java()
     {
@@ -187,7 +210,7 @@ public sealed class TlsTests : IDisposable
         var accepting = tls.AcceptAsync(null, default).AsTask();
         await client.SendAsync(Convert.FromHexString("0000000a0012000000000001ffff"), default);
         Assert.Contains(
-            "does not speak TLS", (await Assert.ThrowsAsync<AuthenticationException>(() => accepting)).Message, StringComparison.Ordinal);
+            "does not speak TLS", (await Assert.ThrowsAsync<TlsException>(() => accepting)).Message, StringComparison.Ordinal);
         var alert = new byte[7];
         Assert.Equal(7, await client.ReceiveAsync(alert, default));
         Assert.Equal("15030300020250", Convert.ToHexStringLower(alert));
@@ -274,18 +297,18 @@ public sealed class TlsTests : IDisposable
         return pair;
     }
 
-    private async Task<AuthenticationException> RefusedAsync(TlsSettings serving, TlsSettings asking) =>
-        await Assert.ThrowsAsync<AuthenticationException>(() => ConnectAsync(serving, asking));
+    private async Task<TlsException> RefusedAsync(TlsSettings serving, TlsSettings asking) =>
+        await Assert.ThrowsAsync<TlsException>(() => ConnectAsync(serving, asking));
 
     /// <summary>In TLS 1.3 a client has finished its handshake when the server refuses it.</summary>
-    private async Task<AuthenticationException> RefusedClientAsync(TlsSettings asking)
+    private async Task<TlsException> RefusedClientAsync(TlsSettings asking)
     {
         var (client, server) = await RawPairAsync();
         await using var ours = new TlsConnection(server, Server(asks: true, requires: true), _pool);
         await using var theirs = new TlsConnection(client, asking, _pool);
         var accepting = ours.AcceptAsync(null, default).AsTask();
         var connecting = theirs.ConnectAsync("localhost", default).AsTask();
-        var refusal = await Assert.ThrowsAsync<AuthenticationException>(() => accepting);
+        var refusal = await Assert.ThrowsAsync<TlsException>(() => accepting);
         await ours.DisposeAsync();
         await connecting.ContinueWith(_ => { }, TaskScheduler.Default);
         return refusal;

@@ -26,6 +26,7 @@ internal static class JavaErrors
     /// <param name="call">The call's name in Kafka's admin client.</param>
     public static JavaException Of(KafkaException failure, string call) => failure is KafkaTimeoutException
         ? TimedOut(failure.Message, call)
+        : failure is SslAuthenticationException ? JavaException.Kafka("SslAuthenticationException", failure.Detail!)
         : Of(failure.ErrorCode, failure.Detail);
 
     /// <summary>Throws if the item failed.</summary>

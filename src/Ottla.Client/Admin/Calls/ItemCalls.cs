@@ -81,6 +81,13 @@ internal sealed class ItemAnswers<TKey, TValue>(IReadOnlyList<TKey> asked)
             Fail(item, error, message);
     }
 
+    /// <summary>Takes a failure of all items.</summary>
+    public void FailAll(KafkaException failure)
+    {
+        foreach (var item in Asked)
+            Results[item] = new AdminResult<TValue>(failure);
+    }
+
     /// <summary>Takes an item: its error if there is one, otherwise the value.</summary>
     public void Take(TKey item, short error, string? message, Func<TValue> value)
     {
@@ -174,13 +181,9 @@ internal sealed class ItemRun<TKey, TValue, TRequest, TResponse>(
             foreach (var item in asked.Where(item => !answers.Results.ContainsKey(item)))
                 answers.Fail(item, ErrorCode.UnknownServerError, $"The answer of {node} does not name {item}");
         }
-        catch (RequestFailedException e) when (e.Kind == RequestFailureKind.UnsupportedVersion)
+        catch (RequestFailedException e) when (e.IsRefusal())
         {
-            answers.FailAll(ErrorCode.UnsupportedVersion, e.Message);
-        }
-        catch (RequestFailedException e) when (e.Kind == RequestFailureKind.AuthenticationFailed)
-        {
-            answers.FailAll(ErrorCode.SaslAuthenticationFailed, e.Message);
+            answers.FailAll(e.ToKafkaException());
         }
         catch (RequestFailedException e)
         {

@@ -46,18 +46,11 @@ internal sealed partial class ProducerSender
     {
         var failure = exchange.Failure!;
         _client.Metadata.RequestUpdate();
-        var error = failure.Kind switch
-        {
-            RequestFailureKind.UnsupportedVersion => ErrorCode.UnsupportedVersion,
-            RequestFailureKind.AuthenticationFailed => ErrorCode.SaslAuthenticationFailed,
-            RequestFailureKind.TimedOut => ErrorCode.RequestTimedOut,
-            _ => ErrorCode.NetworkException,
-        };
-        var exception = new KafkaException(error, failure.Message, failure);
+        var exception = failure.ToKafkaException();
         foreach (var batch in exchange.Topics.SelectMany(topic => topic.Batches))
         {
             batch.MayBeWritten |= failure.MayHaveBeenExecuted;
-            if (ErrorKinds.IsRetriable(error))
+            if (exception.IsRetriable)
                 Retry(batch, exception, now);
             else
                 Fail(batch, exception, wasRefused: true);

@@ -32,6 +32,22 @@ public sealed class RecordBatchValidatorTests
             AssertRefused(Batch(), bounded, ErrorCode.InvalidRecord);
     }
 
+    /// <summary>A record that claims headers by the billion is refused for what it is, and costs no memory.</summary>
+    [Fact]
+    public void More_headers_than_there_are_bytes_are_refused_without_making_room_for_them()
+    {
+        var batch = TestBatches.Build(new RecordBatchOptions(), 1);
+        byte[] claim = [0xFE, 0xFF, 0xFF, 0xFF, 0x0F]; // int.MaxValue as a zigzag varint
+        var body = batch[62..^1]; // without the record's length, and its count of headers, which is zero
+        byte[] forged = [.. batch[..61], (byte)((body.Length + claim.Length) * 2), .. body, .. claim];
+        System.Buffers.Binary.BinaryPrimitives.WriteInt32BigEndian(forged.AsSpan(8), forged.Length - 12);
+        RecordBatchEditor.UpdateCrc(forged);
+        AssertRefused(forged, Rules, ErrorCode.InvalidRecord);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        AssertRefused(forged, Rules, ErrorCode.InvalidRecord);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 64 * 1024);
+    }
+
     [Theory]
     [MemberData(nameof(Codecs))]
     public void Valid_batches_stay_in_place_and_untouched(CompressionType compression)
