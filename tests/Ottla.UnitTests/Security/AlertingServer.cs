@@ -58,10 +58,15 @@ internal sealed class AlertingServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Changes the last byte of all that comes after the first record, which is the client's hello.</summary>
+    /// <summary>
+    /// Changes what comes after the first record, which is the client's hello: the first encrypted record of TLS 1.3, behind which the
+    /// client's first request may stand already, or the last byte.
+    /// </summary>
     private sealed class Changing(ITransportConnection inner) : ITransportConnection
     {
         private const int RecordHeaderBytes = 5;
+
+        private static readonly byte[] s_encrypted = [23, 3, 3];
 
         private readonly List<byte> _begin = [];
 
@@ -76,10 +81,11 @@ internal sealed class AlertingServer : IAsyncDisposable
         public async ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
         {
             var count = await inner.ReceiveAsync(buffer, cancellationToken);
-            if (_begin.Count >= RecordHeaderBytes && _begin.Count >= RecordHeaderBytes + (_begin[3] << 8 | _begin[4]))
+            if (_begin.Count >= RecordHeaderBytes && _begin.Count >= RecordHeaderBytes + ((_begin[3] << 8) | _begin[4]))
             {
+                var record = buffer.Span[..count].IndexOf(s_encrypted);
                 if (count > 0)
-                    buffer.Span[count - 1] ^= 1;
+                    buffer.Span[record >= 0 && record + RecordHeaderBytes < count ? record + RecordHeaderBytes : count - 1] ^= 1;
             }
             else
             {

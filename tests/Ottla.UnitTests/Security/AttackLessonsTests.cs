@@ -10,7 +10,6 @@ using Ottla.Broker.Server;
 using Ottla.Configuration.Security;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
-using Ottla.Protocol;
 using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Sasl;
