@@ -33,8 +33,15 @@ internal sealed class RecordReader(
                 await output.FlushAsync(CancellationToken.None);
                 if (!await ArrivesAsync(moving, ends, follows, idle))
                 {
-                    await cancellation.CancelAndAwaitAsync(moving);
-                    return;
+                    cancellation.Cancel();
+                    if (await CameAsync(moving, cancellation.Token)) // in the last moment
+                    {
+                        Take(batches.Current, ends, follows);
+                        if (isMember && printer.Unfinished is null)
+                            consumer.StoreOffset(batches.Current.Next);
+                    }
+
+                    break;
                 }
             }
 
@@ -76,15 +83,11 @@ internal sealed class RecordReader(
             await Task.WhenAny(arriving, Task.Delay(LookInterval, time));
             if (arriving.IsCompleted)
                 break;
-            foreach (var (partition, end) in ends)
-            {
-                if (consumer.Position(partition) >= end)
-                    ends.Remove(partition);
-            }
-
-            if (ends.Count == 0 && !follows)
+            // The batch that moved a position to the end may be on its way still: its partition counts until it is taken.
+            var isAtEnd = ends.All(each => consumer.Position(each.Key) >= each.Value);
+            if (isAtEnd && !follows)
                 return false;
-            if (ends.Count > 0 || consumer.Assignment.Count == 0 || consumer.Assignment.Any(each => consumer.Position(each) is null))
+            if (!isAtEnd || consumer.Assignment.Count == 0 || consumer.Assignment.Any(each => consumer.Position(each) is null))
                 since = time.GetTimestamp(); // it has not got so far that nothing could come
             else if (idle is { } limit && time.GetElapsedTime(since) >= limit)
                 return false;
@@ -92,22 +95,17 @@ internal sealed class RecordReader(
 
         return true;
     }
-}
 
-/// <summary>Ends what somebody waits for.</summary>
-internal static class CancellationExtensions
-{
-    /// <summary>Cancels, and waits until what was cancelled has ended.</summary>
-    public static async Task CancelAndAwaitAsync(this CancellationTokenSource cancellation, Task task)
+    /// <summary>Whether a batch came although nobody wanted to wait for it any more.</summary>
+    private static async Task<bool> CameAsync(Task<bool> moving, CancellationToken cancelled)
     {
-        cancellation.Cancel();
         try
         {
-            await task;
+            return await moving;
         }
-        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        catch (OperationCanceledException) when (cancelled.IsCancellationRequested)
         {
-            // as it should
+            return false;
         }
     }
 }

@@ -88,7 +88,7 @@ public sealed class CommandLineTests(BrokerFixture fixture) : IClassFixture<Brok
         Assert.Equal("cleanup.policy\tdelete,compact\n", await RunAsync(
             ["config", "get", "topic", topic, "cleanup.policy", "--format", "tsv", "--columns", "config,value"]));
         await RunAsync(["topic", "add-partitions", topic, "--total", "3"]);
-        await RunAsync(["produce", topic, "-p", "0"], "a\nb\n");
+        await RunAsync(["produce", topic, "-p", "0", "--key", "k"], "a\nb\n");
         await RunAsync(["topic", "trim", $"{topic}:0", "--before", "1", "--yes"]);
         Assert.Equal(
             $"{topic}\t0\t1\t2\t1\n{topic}\t1\t0\t0\t0\n{topic}\t2\t0\t0\t0\n", await RunAsync(["offsets", topic, "--format", "tsv"]));
