@@ -1,5 +1,4 @@
 using Confluent.Kafka;
-using Ottla.ConfluentDriver;
 
 namespace Ottla.ClientLoad;
 
@@ -19,7 +18,6 @@ internal sealed class ConfluentProduceLoad : ILoad
 
     public ConfluentProduceLoad(LoadArguments arguments)
     {
-        NativeClient.Load();
         _arguments = arguments;
         var value = new byte[arguments.RecordBytes];
         new Random(1).NextBytes(value);
@@ -132,7 +130,6 @@ internal sealed class ConfluentConsumeLoad : ILoad
 
     public ConfluentConsumeLoad(LoadArguments arguments)
     {
-        NativeClient.Load();
         _recordBytes = arguments.RecordBytes;
         _consumer = new ConsumerBuilder<Ignore, byte[]>(new ConsumerConfig
         {

@@ -8,13 +8,13 @@ namespace Ottla.ClientLoad;
 /// <param name="Bootstrap">The broker.</param>
 /// <param name="Topic">The topic, which exists.</param>
 /// <param name="RecordBytes">The bytes of a record's value; it has no key.</param>
-/// <param name="WarmUpRecords">Records before the clock starts; those that are sent are sent again until the time is over, too.</param>
+/// <param name="WarmUpRecords">Records before the clock starts, again and again until the time is over, too; none for no warm-up.</param>
 /// <param name="Records">Records that are measured.</param>
 internal sealed record LoadArguments(
     string Client, string Load, string Bootstrap, string Topic, int RecordBytes, long WarmUpRecords, long Records)
 {
-    /// <summary>The least time, in seconds, that a load which sends runs before the clock starts: hot code is compiled late.</summary>
-    public const double WarmUpSecondsMin = 5;
+    /// <summary>The least time, in seconds, that a load runs before the clock starts: hot code is compiled late.</summary>
+    public double WarmUpSecondsMin => WarmUpRecords > 0 ? 5 : 0;
 
     /// <summary>Whether records are read.</summary>
     public bool IsRead => Load.StartsWith("consume", StringComparison.Ordinal);

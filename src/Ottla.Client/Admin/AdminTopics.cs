@@ -91,5 +91,13 @@ public readonly record struct OffsetSpec
     internal long Timestamp { get; }
 
     /// <summary>The first record that is not older than a time.</summary>
-    public static OffsetSpec ForTimestamp(DateTimeOffset time) => new(time.ToUnixTimeMilliseconds());
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// The time is before 1970: records have no such timestamps, and negative ones mean something else in the protocol.
+    /// </exception>
+    public static OffsetSpec ForTimestamp(DateTimeOffset time)
+    {
+        var timestamp = time.ToUnixTimeMilliseconds();
+        return timestamp >= 0 ? new OffsetSpec(timestamp)
+            : throw new ArgumentOutOfRangeException(nameof(time), time, "The time is before 1970, and no record has such a timestamp.");
+    }
 }

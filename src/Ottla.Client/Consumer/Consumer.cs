@@ -87,7 +87,7 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
 
     /// <inheritdoc/>
     public IAsyncEnumerable<RawBatch> ConsumeRawBatchesAsync(CancellationToken cancellation = default) =>
-        new RecordStream<RawBatch>(_engine, _engine.TryTakeRaw, cancellation);
+        new RecordStream<RawBatch>(_engine, TryTakeRawBatch, cancellation);
 
     /// <inheritdoc/>
     public async Task ProcessAsync(
@@ -107,8 +107,8 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(timeout, TimeSpan.Zero);
         cancellation.ThrowIfCancellationRequested();
-        if (_engine.TryTake(out var taken))
-            return ToResult(taken);
+        if (TryTakeRecord(out var record))
+            return record;
         using var over = new CancellationTokenSource(timeout, _client.Options.TimeProvider);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(over.Token, cancellation);
         try
@@ -117,14 +117,14 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
             {
                 await _engine.WaitAsync(either.Token, cancellation);
             }
-            while (!_engine.TryTake(out taken));
+            while (!TryTakeRecord(out record));
         }
         catch (OperationCanceledException) when (over.IsCancellationRequested && !cancellation.IsCancellationRequested)
         {
             return null;
         }
 
-        return ToResult(taken);
+        return record;
     }
 
     /// <inheritdoc/>
@@ -254,8 +254,27 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
         }
 
         result = ToResult(taken);
+        NoteReceived(result);
         return true;
     }
+
+    private bool TryTakeRawBatch(out RawBatch batch)
+    {
+        if (!_engine.TryTakeRaw(out batch))
+            return false;
+        if (ClientTelemetry.IsTraced)
+            ClientTelemetry.NoteReceived<TKey, TValue>(batch.TopicPartition, _options.GroupId, [], batch.RecordCount, Times());
+        return true;
+    }
+
+    private void NoteReceived(in ConsumeResult<TKey, TValue> record)
+    {
+        if (ClientTelemetry.IsTraced)
+            ClientTelemetry.NoteReceived<TKey, TValue>(record.TopicPartition, _options.GroupId, new(in record), batchCount: null, Times());
+    }
+
+    /// <summary>When the call began that is given records now, and when it ends.</summary>
+    private (DateTimeOffset Begin, DateTimeOffset End) Times() => (_engine.TakeBeginning(), _engine.UtcNow);
 
     private bool TryTakeBatch(out ConsumeBatch<TKey, TValue> batch)
     {
@@ -281,6 +300,8 @@ public sealed class Consumer<TKey, TValue> : IConsumer<TKey, TValue>
         }
 
         batch = new ConsumeBatch<TKey, TValue>(partition, records);
+        if (ClientTelemetry.IsTraced)
+            ClientTelemetry.NoteReceived<TKey, TValue>(partition, _options.GroupId, records, records.Length, Times());
         return true;
     }
 

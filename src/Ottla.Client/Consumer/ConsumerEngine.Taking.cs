@@ -39,6 +39,23 @@ internal sealed partial class ConsumerEngine
     private bool _isGroupDue;
     private bool _isUnchosen;
 
+    /// <summary>When the call began that has waited for what comes next; null when it did not wait, or nobody listens to traces.</summary>
+    private DateTimeOffset? _waitedSince;
+
+    /// <summary>When the call began that is given something now. For traces.</summary>
+    public DateTimeOffset TakeBeginning()
+    {
+        lock (_lock)
+        {
+            var since = _waitedSince ?? _time.GetUtcNow();
+            _waitedSince = null;
+            return since;
+        }
+    }
+
+    /// <summary>The time. For traces.</summary>
+    public DateTimeOffset UtcNow => _time.GetUtcNow();
+
     /// <summary>Takes the next record if one is at hand, and nothing is more urgent. What was taken before counts as processed.</summary>
     /// <param name="record">The record.</param>
     /// <exception cref="UnreadableRecordException">The record cannot be read.</exception>
@@ -129,6 +146,7 @@ internal sealed partial class ConsumerEngine
     /// <exception cref="ObjectDisposedException">The consumer is closed.</exception>
     public async ValueTask WaitAsync(CancellationToken cancellation, CancellationToken callbacks)
     {
+        DateTimeOffset? begunAt = ClientTelemetry.IsTraced ? _time.GetUtcNow() : null;
         BeginPoll();
         try
         {
@@ -148,6 +166,7 @@ internal sealed partial class ConsumerEngine
                     }
                     else if (_callback is null && !_isGroupDue && HasReady())
                     {
+                        _waitedSince = begunAt;
                         return;
                     }
 
@@ -355,7 +374,7 @@ internal sealed partial class ConsumerEngine
             }
 
             batch = new RawBatch(partition.Partition, bytes, firstOffset, _rawCursor);
-            NoteTaken(partition, source, batch.Next.Offset, bytes.Length, Math.Max(1, new RecordBatchView(bytes.Span).RecordCount));
+            NoteTaken(partition, source, batch.Next.Offset, bytes.Length, batch.RecordCount);
             return true;
         }
         catch (CorruptRecordException e)

@@ -22,6 +22,7 @@ public sealed class RawBatch
         Bytes = bytes;
         LastOffset = view.LastOffset;
         LeaderEpoch = view.PartitionLeaderEpoch;
+        RecordCount = Math.Max(1, view.RecordCount);
         _firstOffset = Math.Max(firstOffset, view.BaseOffset);
         _cursor = cursor;
     }
@@ -40,6 +41,9 @@ public sealed class RawBatch
 
     /// <summary>The epoch of the leader that wrote it; -1 for unknown.</summary>
     public int LeaderEpoch { get; }
+
+    /// <summary>How many records it says to have; 1 for a message of an older format.</summary>
+    internal int RecordCount { get; }
 
     /// <summary>The offset to commit when all of it is processed.</summary>
     public PartitionOffset Next => new(TopicPartition, new CommitOffset(LastOffset + 1, LeaderEpoch));

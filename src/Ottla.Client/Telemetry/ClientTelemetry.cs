@@ -71,6 +71,37 @@ public static class ClientTelemetry
         return activity;
     }
 
+    /// <summary>Notes that the application was given records, with links to who has sent them.</summary>
+    /// <param name="partition">The partition.</param>
+    /// <param name="group">The consumer's group; null for none.</param>
+    /// <param name="records">The records; none where they are not decoded.</param>
+    /// <param name="batchCount">How many there are, if they are given as a batch; null for a single one.</param>
+    /// <param name="time">When the call began, and when it ends.</param>
+    internal static void NoteReceived<TKey, TValue>(
+        TopicPartition partition, string? group, ReadOnlySpan<ConsumeResult<TKey, TValue>> records, int? batchCount,
+        (DateTimeOffset Begin, DateTimeOffset End) time)
+    {
+        var links = new List<ActivityLink>();
+        foreach (ref readonly var record in records)
+        {
+            if (record.Headers.Count > 0 && TryExtract(record.Headers, out var sender))
+                links.Add(new ActivityLink(sender));
+        }
+
+        using var activity = Source.StartActivity(
+            $"poll {partition.Topic}", ActivityKind.Client, parentContext: default, tags: null, links, time.Begin);
+        if (activity is null)
+            return;
+        Describe(activity, "poll", "receive", partition.Topic, partition.Partition);
+        if (group is not null)
+            activity.SetTag("messaging.consumer.group.name", group);
+        if (batchCount is { } count)
+            activity.SetTag("messaging.batch.message_count", count);
+        else if (records.Length > 0)
+            activity.SetTag("messaging.kafka.offset", records[0].Offset);
+        activity.SetEndTime(time.End.UtcDateTime);
+    }
+
     /// <summary>The context of who has sent a record, out of its headers (W3C Trace Context).</summary>
     /// <returns>False when there is none that can be read.</returns>
     public static bool TryExtract(in ConsumedHeaders headers, out ActivityContext sender)

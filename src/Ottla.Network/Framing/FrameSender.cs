@@ -200,14 +200,17 @@ public sealed class FrameSender
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask FlushAndHoldAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
-        await FlushAsync(cancellationToken);
+        await FlushAsync(cancellationToken, isMoreToCome: true);
         _run = bytes;
     }
 
-    private ValueTask AddSliceAsync(IFileSlice slice, CancellationToken cancellationToken) =>
-        slice.Length >= SendFileThresholdBytes && _connection.CanSendFile && slice.Source is { } source
-            ? SendFileAsync(source, slice.SourcePosition, slice.Length, cancellationToken)
-            : CopySliceAsync(slice, cancellationToken);
+    private ValueTask AddSliceAsync(IFileSlice slice, CancellationToken cancellationToken) => slice switch
+    {
+        MemorySlice { Length: >= RunBytesCopiedMax } run => AddBytesAsync(run.Memory, cancellationToken),
+        { Length: >= SendFileThresholdBytes, Source: { } source } when _connection.CanSendFile =>
+            SendFileAsync(source, slice.SourcePosition, slice.Length, cancellationToken),
+        _ => CopySliceAsync(slice, cancellationToken),
+    };
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask SendFileAsync(SafeFileHandle source, long position, int length, CancellationToken cancellationToken)
@@ -253,8 +256,10 @@ public sealed class FrameSender
     /// <returns>False when the run must be sent from where it is.</returns>
     private bool TryStageRun()
     {
+        if (_run.Length >= RunBytesCopiedMax)
+            return false;
         RentStaging();
-        if (_run.Length >= RunBytesCopiedMax || _run.Length > _staging.Length - _staged)
+        if (_run.Length > _staging.Length - _staged)
             return false;
         _run.Span.CopyTo(_staging.Span[_staged..]);
         _staged += _run.Length;
@@ -272,12 +277,12 @@ public sealed class FrameSender
     private ReadOnlyMemory<byte> Pending => _staged > 0 ? _staging.Memory[.._staged] : _run;
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask FlushAsync(CancellationToken cancellationToken)
+    private async ValueTask FlushAsync(CancellationToken cancellationToken, bool isMoreToCome = false)
     {
         var pending = Pending;
         if (pending.IsEmpty)
             return;
-        await _connection.SendAsync(pending, cancellationToken);
+        await (isMoreToCome ? _connection.SendWithMoreAsync(pending, cancellationToken) : _connection.SendAsync(pending, cancellationToken));
         _run = default;
         _staged = 0;
     }

@@ -71,6 +71,12 @@ public interface ITransportConnection : IAsyncDisposable
     /// <summary>Sends all of <paramref name="bytes"/>. The caller may reuse the memory when this completes.</summary>
     ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// As <see cref="SendAsync"/>, when more follows at once: a transport may keep what fills no packet until then, so that the peer is not
+    /// woken for a few bytes.
+    /// </summary>
+    ValueTask SendWithMoreAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) => SendAsync(bytes, cancellationToken);
+
     /// <summary>Sends <paramref name="header"/>, then a range of a file without copying the file's bytes to user space.</summary>
     /// <param name="header">Bytes to send first; may be empty.</param>
     /// <param name="source">The file. Its own position is neither used nor moved.</param>

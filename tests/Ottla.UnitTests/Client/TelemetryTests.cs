@@ -51,6 +51,42 @@ public sealed partial class TelemetryTests
     }
 
     [Fact]
+    public async Task Records_that_are_read_are_linked_to_their_senders()
+    {
+        const string topic = "linked-records";
+        await using var bed = await ClientBed.StartAsync(topic);
+        using var listener = Listen(topic, out var ended);
+        await using var producer = bed.Client.CreateProducer<string, string>();
+        for (var i = 0; i < 3; i++)
+            await bed.RunAsync(producer.ProduceAsync(topic, null, "v"));
+        var senders = ended.Select(send => send.Context.SpanId).ToList();
+
+        await using var consumer = bed.Client.CreateConsumer<string, string>(new ConsumerOptions { OffsetReset = OffsetReset.Earliest });
+        consumer.Assign([new(topic, 0)]);
+        Assert.NotNull(await bed.RunAsync(consumer.ConsumeOneAsync(TimeSpan.FromMinutes(1)).AsTask()));
+        var one = Assert.Single(ended, activity => activity.OperationName == $"poll {topic}");
+        Assert.Equal((ActivityKind.Client, "receive"), (one.Kind, one.GetTagItem("messaging.operation.type")));
+        Assert.Equal((0L, null), (one.GetTagItem("messaging.kafka.offset"), one.GetTagItem("messaging.batch.message_count")));
+        Assert.Equal(senders[..1], one.Links.Select(link => link.Context.SpanId));
+        Assert.True(one.Duration >= TimeSpan.Zero);
+
+        ended.Clear();
+        await using var batches = consumer.ConsumeBatchesAsync().GetAsyncEnumerator();
+        var linked = new List<ActivitySpanId>();
+        while (linked.Count < 2)
+        {
+            Assert.True(await bed.RunAsync(batches.MoveNextAsync().AsTask()));
+            var poll = Assert.Single(ended);
+            Assert.Equal(batches.Current.Records.Count, poll.GetTagItem("messaging.batch.message_count"));
+            linked.AddRange(poll.Links.Select(link => link.Context.SpanId));
+            ended.Clear();
+        }
+
+        Assert.Equal(senders[1..], linked);
+        Assert.Null(Activity.Current);
+    }
+
+    [Fact]
     public async Task A_record_that_fails_ends_its_activity_with_the_error()
     {
         const string topic = "traced-failures";

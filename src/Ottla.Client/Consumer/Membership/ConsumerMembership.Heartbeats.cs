@@ -13,6 +13,15 @@ internal sealed partial class ConsumerMembership
 
     private bool _mustTellFirst;
 
+    /// <summary>Whether a static member has asked to join and heard nothing: the coordinator may have it already.</summary>
+    private bool _mayHaveJoined;
+
+    /// <summary>Whether a static member has to give up its instance id, which it may own itself, before it joins.</summary>
+    private bool _mustRelease;
+
+    /// <summary>Whether the request under way does that.</summary>
+    private bool _isReleasing;
+
     /// <inheritdoc/>
     public void OnAnswer(Instant now, int attempt, IMessage answer)
     {
@@ -24,6 +33,10 @@ internal sealed partial class ConsumerMembership
         {
             _phase = Phase.Over; // whatever it says: who leaves does not come back to ask again
             _epoch = NoEpoch;
+        }
+        else if (_isReleasing)
+        {
+            OnReleased(now, error);
         }
         else if (error == ErrorCode.None)
         {
@@ -53,6 +66,8 @@ internal sealed partial class ConsumerMembership
             return;
         }
 
+        _mayHaveJoined |= _phase == Phase.Joining && !_isReleasing && _settings.InstanceId is not null;
+        _isReleasing = false;
         _isCoordinatorKnown = false;
         SayAllAgain();
         WaitBeforeRetry(now);
@@ -75,19 +90,21 @@ internal sealed partial class ConsumerMembership
             MemberId = _memberId,
             MemberEpoch = _phase switch
             {
+                Phase.Joining when _mustRelease => LeaveForNowEpoch,
                 Phase.Joining => JoinEpoch,
                 Phase.Leaving => _settings.InstanceId is null ? LeaveEpoch : LeaveForNowEpoch,
                 _ => _epoch,
             },
             InstanceId = _settings.InstanceId,
         };
-        if (_phase == Phase.Joining)
+        _isReleasing = _phase == Phase.Joining && _mustRelease;
+        if (_phase == Phase.Joining && !_isReleasing)
         {
             request.RackId = _settings.Rack;
             request.TopicPartitions = [];
         }
 
-        if (_phase != Phase.Leaving)
+        if (_phase != Phase.Leaving && !_isReleasing)
             SayChanges(request);
         _isRequestUnderWay = true;
         _attempt = ++_lastAttempt;
@@ -128,6 +145,7 @@ internal sealed partial class ConsumerMembership
     {
         _failures = 0;
         _unreleasedSince = null;
+        _mayHaveJoined = false;
         _epoch = answer.MemberEpoch;
         _intervalMs = Math.Max(answer.HeartbeatIntervalMs, 1);
         var hasNews = _mustAcknowledge || _sentSubscription is null || !_sentSubscription.Equals(_subscription);
@@ -145,6 +163,21 @@ internal sealed partial class ConsumerMembership
         _target = [.. assignment.TopicPartitions.SelectMany(
             topic => topic.Partitions, (topic, partition) => new TopicIdPartition(topic.TopicId, partition))];
         _hasAsked = false;
+    }
+
+    /// <summary>
+    /// The coordinator has answered the release of the instance id: whatever it says, the member asks to join again. It says
+    /// FENCED_INSTANCE_ID when another member has it, which is waited for.
+    /// </summary>
+    private void OnReleased(Instant now, ErrorCode error)
+    {
+        _isReleasing = _mustRelease = _mayHaveJoined = false;
+        if (ErrorKinds.InvalidatesCoordinator(error))
+            _isCoordinatorKnown = false;
+        if (error == ErrorCode.None)
+            _heartbeatAt = now;
+        else
+            WaitBeforeRetry(now);
     }
 
     private void OnRefused(Instant now, ErrorCode error, string? message)
@@ -166,7 +199,11 @@ internal sealed partial class ConsumerMembership
                 break;
             case ErrorCode.UnreleasedInstanceId when MayStillBeReleased(now):
                 SayAllAgain();
-                WaitBeforeRetry(now); // a member that had just this instance id, perhaps this one, has not been given up yet
+                _mustRelease = _mayHaveJoined; // the coordinator takes an instance id as owned also when its owner joins once more
+                if (_mustRelease)
+                    _heartbeatAt = now;
+                else
+                    WaitBeforeRetry(now); // a member that had just this instance id has not been given up yet
                 break;
             case ErrorCode.TopicAuthorizationFailed:
                 _failure = Refusal(error, message); // an administrator may allow it any time: the member stays
@@ -215,6 +252,7 @@ internal sealed partial class ConsumerMembership
         _target = [];
         _attempt = 0;
         _isRequestUnderWay = false;
+        _isReleasing = _mustRelease = false;
     }
 
     /// <summary>The application has not polled for too long: others get its partitions. It joins again when it polls.</summary>

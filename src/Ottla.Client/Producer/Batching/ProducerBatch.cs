@@ -89,6 +89,12 @@ internal sealed partial class ProducerBatch
     /// <summary>Whether an attempt that failed may have written it all the same.</summary>
     public bool MayBeWritten { get; set; }
 
+    /// <summary>
+    /// Whether a connection may still read its memory: a request with it has ended without an answer. Then the memory is left to the
+    /// garbage collector, since another batch in it would be sent in this one's place.
+    /// </summary>
+    public bool MayBeRead { get; set; }
+
     /// <summary>The last failure of an attempt, for the message of a time-out.</summary>
     public KafkaException? LastFailure { get; set; }
 
@@ -311,12 +317,9 @@ internal sealed partial class ProducerBatch
     }
 
     /// <summary>Gives the memory back.</summary>
-    /// <param name="mayBeRead">
-    /// Whether a connection may still read it: the request was given up and not answered. Then the memory is left to the garbage collector.
-    /// </param>
-    public void Release(bool mayBeRead)
+    public void Release()
     {
-        if (!mayBeRead)
+        if (!MayBeRead)
         {
             _records.Dispose();
             _compressed.Dispose();

@@ -50,6 +50,7 @@ internal sealed partial class ProducerSender
         foreach (var batch in exchange.Topics.SelectMany(topic => topic.Batches))
         {
             batch.MayBeWritten |= failure.MayHaveBeenExecuted;
+            batch.MayBeRead = true;
             if (exception.IsRetriable)
                 Retry(batch, exception, now);
             else
@@ -70,7 +71,7 @@ internal sealed partial class ProducerSender
             case ProduceVerdict.Written or ProduceVerdict.WrittenBefore:
                 batch.Queue.Sequences.Succeed(batch);
                 var baseOffset = verdict == ProduceVerdict.Written ? partition.BaseOffset : -1;
-                Finish(batch, null, mayBeRead: false, baseOffset, partition.LogAppendTimeMs);
+                Finish(batch, null, baseOffset, partition.LogAppendTimeMs);
                 break;
             case ProduceVerdict.Retry:
                 batch.MayBeWritten |= ProduceVerdicts.MayBeWritten(error);
@@ -121,7 +122,7 @@ internal sealed partial class ProducerSender
         batch.LastFailure = failure;
         if (batch.IsDone)
         {
-            GiveUp(batch, wasRefused: false, mayBeRead: true); // its time was over while it was under way
+            GiveUp(batch, wasRefused: false); // its time was over while it was under way
             return;
         }
 
@@ -134,7 +135,7 @@ internal sealed partial class ProducerSender
     {
         if (batch.IsDone)
         {
-            GiveUp(batch, wasRefused: true, mayBeRead: false);
+            GiveUp(batch, wasRefused: true);
             return;
         }
 
@@ -144,7 +145,7 @@ internal sealed partial class ProducerSender
         foreach (var part in parts)
             _accumulator.Add(part);
         _accumulator.Remove(batch);
-        batch.Release(mayBeRead: false);
+        batch.Release();
     }
 
     private void FailRecords(ProducerBatch batch, ErrorCode error, ProduceResponse.PartitionProduceResponse partition)
@@ -165,20 +166,20 @@ internal sealed partial class ProducerSender
     {
         batch.Queue.Sequences.Fail(batch, wasRefused);
         _transactions?.OnRecordsFailed(failure);
-        Finish(batch, failure, mayBeRead: !wasRefused);
+        Finish(batch, failure);
     }
 
     /// <summary>Lets go of a batch whose records have failed already, now that its request has ended.</summary>
-    private void GiveUp(ProducerBatch batch, bool wasRefused, bool mayBeRead)
+    private void GiveUp(ProducerBatch batch, bool wasRefused)
     {
         batch.Queue.Sequences.Fail(batch, wasRefused);
-        Finish(batch, batch.LastFailure!, mayBeRead);
+        Finish(batch, batch.LastFailure!);
     }
 
     /// <summary>Tells the outcome, if it was not told, and lets go of the batch.</summary>
-    private void Finish(ProducerBatch batch, KafkaException? error, bool mayBeRead, long baseOffset = -1, long logAppendTimeMs = -1)
+    private void Finish(ProducerBatch batch, KafkaException? error, long baseOffset = -1, long logAppendTimeMs = -1)
     {
-        batch.Release(mayBeRead); // who hears of the outcome finds the room
+        batch.Release(); // who hears of the outcome finds the room
         batch.Complete(baseOffset, logAppendTimeMs, error is null ? null : _ => error);
         _accumulator.Remove(batch);
     }
@@ -214,7 +215,7 @@ internal sealed partial class ProducerSender
     {
         var failure = TimedOut(batch);
         _transactions?.OnRecordsFailed(failure);
-        Finish(batch, failure, mayBeRead: false);
+        Finish(batch, failure);
     }
 
     private bool IsExpired(Instant createdAt, Instant now, ref Instant? due)
@@ -283,11 +284,11 @@ internal sealed partial class ProducerSender
             {
                 _transactions?.OnRecordsFailed(error);
                 queue.Sequences.RequestRenewal();
-                Finish(batch, error, mayBeRead: true);
+                Finish(batch, error);
             }
 
             while (queue.Take() is { } batch)
-                Finish(batch, error, mayBeRead: false);
+                Finish(batch, error);
         }
 
         _active.RemoveAll(queue => queue.Sequences.IsEmpty && queue.TryDeactivate());

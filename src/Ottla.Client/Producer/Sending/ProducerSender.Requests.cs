@@ -1,4 +1,5 @@
 using Ottla.Kernel;
+using Ottla.Network.Framing;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Protocol.Wire;
@@ -11,6 +12,12 @@ internal sealed partial class ProducerSender
 {
     private const short FirstProduceVersionWithTopicIds = 13;
     private readonly ProducerIdentity _identity;
+
+    /// <summary>
+    /// The most bytes of a request with several batches. Without sequences a partition has one batch under way: so half of the partitions
+    /// are, while the leader deals with the other half.
+    /// </summary>
+    private readonly int _requestBytesMax;
 
     /// <summary>The producer's id and epoch; null while they are not known.</summary>
     private ProducerIdAndEpoch? Identity => _transactions is null ? _identity.Current : _transactions.Producer;
@@ -35,7 +42,7 @@ internal sealed partial class ProducerSender
     private void Plan(SenderNode node, PartitionQueue queue, ProducerBatch batch, bool isRetry)
     {
         batch.Seal();
-        if (node.Planned.Count > 0 && node.PlannedBytes + batch.Wire.Length > _context.Options.RequestBytesMax)
+        if (node.Planned.Count > 0 && node.PlannedBytes + batch.Wire.Length > _requestBytesMax)
             Send(node);
         if (isRetry)
             queue.Sequences.Resend(batch);
@@ -156,7 +163,7 @@ internal sealed partial class ProducerSender
                 PartitionData = [.. topic.Batches.Select(batch => new ProduceRequest.PartitionProduceData
                 {
                     Index = batch.Queue.Partition,
-                    Records = new Records(batch.Wire),
+                    Records = new Records(new MemorySlice(batch.Wire)),
                 })],
             })],
         };

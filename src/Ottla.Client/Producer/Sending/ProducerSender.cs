@@ -62,6 +62,7 @@ internal sealed partial class ProducerSender
         _signal = signal;
         _backoff = client.Options.NewRetryBackoff(client.NewRandom());
         _identity = new ProducerIdentity(client, context.Options);
+        _requestBytesMax = context.Options.IsSequenced ? context.Options.RequestBytesMax : context.Options.RequestBytesMax / 2;
         _client.Metadata.Changed += OnMetadataChanged;
     }
 
@@ -112,7 +113,10 @@ internal sealed partial class ProducerSender
             await loop;
         _signal.Dispose();
         foreach (var batch in _accumulator.Incomplete())
-            Finish(batch, error, mayBeRead: batch.IsInFlight);
+        {
+            batch.MayBeRead |= batch.IsInFlight;
+            Finish(batch, error);
+        }
     }
 
     private async Task RunAsync()
@@ -188,7 +192,8 @@ internal sealed partial class ProducerSender
     {
         var sequences = queue.Sequences;
         ExpireUnresolved(queue, now, ref due);
-        var retry = sequences.NextRetry();
+        var waitsForRenewal = sequences.NeedsRenewal && sequences.InFlightCount == 0 && !TryRenew(queue);
+        var retry = sequences.NextRetry(); // after the renewal, since nothing else may wake this loop for what has waited for it
         var head = retry is null ? queue.Head() : null;
         if (head is { } waiting && IsExpired(waiting.CreatedAt, now, ref due))
         {
@@ -197,7 +202,7 @@ internal sealed partial class ProducerSender
             return true;
         }
 
-        if (sequences.NeedsRenewal && sequences.InFlightCount == 0 && !TryRenew(queue))
+        if (waitsForRenewal)
             return true;
         if (retry is null && head is null)
             return !sequences.IsEmpty || !queue.TryDeactivate();

@@ -92,7 +92,10 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         _receiving.StartAsync(buffer, cancellationToken);
 
     public ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
-        _sending.StartAsync(bytes, null, 0, 0, cancellationToken);
+        _sending.StartAsync(bytes, null, 0, 0, isMoreToCome: false, cancellationToken);
+
+    public ValueTask SendWithMoreAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
+        _sending.StartAsync(bytes, null, 0, 0, isMoreToCome: true, cancellationToken);
 
     public ValueTask SendFileAsync(
         ReadOnlyMemory<byte> header, SafeFileHandle source, long position, int length, CancellationToken cancellationToken)
@@ -100,7 +103,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         ArgumentNullException.ThrowIfNull(source);
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
-        return _sending.StartAsync(header, source, position, length, cancellationToken);
+        return _sending.StartAsync(header, source, position, length, isMoreToCome: false, cancellationToken);
     }
 
     public ValueTask YieldAsync() => HandlerThread.Current is EpollThread thread && thread.Loop == _loop
@@ -269,6 +272,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         private SafeFileHandle? _file;
         private long _filePosition;
         private int _fileLength;
+        private bool _isMoreToCome;
         private bool _isConnecting;
         private long _sentBytes;
 
@@ -276,7 +280,8 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         public long SentBytes => Volatile.Read(ref _sentBytes);
 
         public ValueTask StartAsync(
-            ReadOnlyMemory<byte> bytes, SafeFileHandle? file, long filePosition, int fileLength, CancellationToken cancellationToken)
+            ReadOnlyMemory<byte> bytes, SafeFileHandle? file, long filePosition, int fileLength, bool isMoreToCome,
+            CancellationToken cancellationToken)
         {
             cancellationToken.ThrowIfCancellationRequested();
             connection.ThrowIfClosed();
@@ -284,6 +289,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
             _file = file;
             _filePosition = filePosition;
             _fileLength = fileLength;
+            _isMoreToCome = isMoreToCome;
             if (!TryRun(out _))
                 return new ValueTask(this, Wait(cancellationToken));
             OnCompleted();
@@ -345,8 +351,8 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
             while (!_bytes.IsEmpty)
             {
                 nint count;
-                // With this flag the header shares a packet with the file's first bytes.
-                var flags = LinuxSockets.MessageNoSignal | (_file is null ? 0 : LinuxSockets.MessageMore);
+                // With this flag the header shares a packet with the first bytes of what follows.
+                var flags = LinuxSockets.MessageNoSignal | (_file is null && !_isMoreToCome ? 0 : LinuxSockets.MessageMore);
                 fixed (byte* bytes = _bytes.Span)
                     count = LinuxSockets.Send(connection._handle, bytes, _bytes.Length, flags);
                 if (count >= 0)

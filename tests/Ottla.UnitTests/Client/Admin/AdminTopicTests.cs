@@ -139,6 +139,7 @@ public sealed class AdminTopicTests
         Assert.Equal(0, await OffsetAsync(OffsetSpec.Earliest));
         Assert.Equal(0, await OffsetAsync(OffsetSpec.ForTimestamp(DateTimeOffset.UnixEpoch)));
         Assert.Equal(-1, await OffsetAsync(OffsetSpec.ForTimestamp(DateTimeOffset.UnixEpoch.AddYears(200))));
+        Assert.Throws<ArgumentOutOfRangeException>(() => OffsetSpec.ForTimestamp(DateTimeOffset.UnixEpoch.AddMilliseconds(-1)));
         Assert.True(await OffsetAsync(OffsetSpec.MaxTimestamp) >= 0);
         var deleted = await bed.RunAsync(admin.DeleteRecordsAsync(new Dictionary<TopicPartition, long> { [partition] = 3 }));
         Assert.Equal(3, deleted[partition].Value);

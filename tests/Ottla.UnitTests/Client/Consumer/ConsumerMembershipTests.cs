@@ -216,4 +216,38 @@ public sealed class ConsumerMembershipTests
         bed.Machine.OnAnswer(bed.Now, old, MembershipBed.Beaten(9, 0, 1, 2));
         Assert.Equal(-1, bed.Machine.Identity.GenerationOrEpoch);
     }
+
+    [Fact]
+    public void A_static_member_whose_first_answer_was_lost_releases_its_instance_id_and_joins()
+    {
+        var bed = JoinTwice();
+        Assert.Equal("ConsumerGroupHeartbeat(me, -2)", bed.Answer(MembershipBed.Refused(ErrorCode.UnreleasedInstanceId)));
+        Assert.Equal((null, null), (bed.Heartbeat.SubscribedTopicNames, bed.Heartbeat.TopicPartitions));
+        Assert.Equal("ConsumerGroupHeartbeat(me, 0)", bed.Answer(MembershipBed.Beaten(-2)));
+        Assert.Equal(["t"], bed.Heartbeat.SubscribedTopicNames!);
+        Assert.Equal("assign t-0 added t-0", bed.Answer(MembershipBed.Beaten(1, 0)));
+    }
+
+    [Fact]
+    public void A_static_member_waits_for_another_one_that_has_its_instance_id()
+    {
+        var bed = JoinTwice();
+        bed.Answer(MembershipBed.Refused(ErrorCode.UnreleasedInstanceId));
+        Assert.Equal("", bed.Answer(MembershipBed.Refused(ErrorCode.FencedInstanceId)));
+        Assert.Equal("ConsumerGroupHeartbeat(me, 0)", bed.Step(1_000));
+        Assert.Equal("", bed.Answer(MembershipBed.Refused(ErrorCode.UnreleasedInstanceId)));
+        Assert.Equal("ConsumerGroupHeartbeat(me, 0)", bed.Step(1_000));
+    }
+
+    /// <summary>A static member whose first request to join is not answered, and which asks again.</summary>
+    private static MembershipBed JoinTwice()
+    {
+        var bed = MembershipBed.Newer(instanceId: "i");
+        bed.Poll();
+        Assert.Equal("ConsumerGroupHeartbeat(me, 0)", bed.FoundCoordinator());
+        Assert.Equal("find", bed.Break());
+        Assert.Equal("", bed.FoundCoordinator());
+        Assert.Equal("ConsumerGroupHeartbeat(me, 0)", bed.Step(100));
+        return bed;
+    }
 }

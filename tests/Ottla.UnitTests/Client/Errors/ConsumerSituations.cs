@@ -56,6 +56,7 @@ internal static class ConsumerSituations
         new(group, "fetch, top error with a session", ApiKey.Fetch, ErrorLevel.Top, false, probe => ReadOnAsync(probe, protocol)),
         new(group, "auto commit", ApiKey.OffsetCommit, ErrorLevel.All, false, probe => StayAsync(probe, protocol, autoCommits: true)),
         new(group, "commitSync", ApiKey.OffsetCommit, ErrorLevel.All, false, probe => CommitAsync(probe, protocol)),
+        new(group, "commitAsync", ApiKey.OffsetCommit, ErrorLevel.All, false, probe => CommitUnawaitedAsync(probe, protocol)),
         new(group, "endOffsets", ApiKey.ListOffsets, ErrorLevel.Items, true,
             probe => AskAsync(probe, protocol, consumer => consumer.EndOffsetsAsync([s_partition]))),
         new(group, "committed()", ApiKey.OffsetFetch, ErrorLevel.All, false,
@@ -191,6 +192,21 @@ internal static class ConsumerSituations
         Assert.True(probe.WasRefused);
         await WatchAsync(probe, consumer, WatchedMs);
         return Outcome(probe, failure, listener);
+    }
+
+    /// <summary>Commits and reads on meanwhile.</summary>
+    private static async Task<string> CommitUnawaitedAsync(ErrorProbe probe, GroupProtocol protocol)
+    {
+        var consumer = NewConsumer(probe, protocol);
+        var listener = new NotingListener();
+        consumer.Subscribe([Topic], listener);
+        Assert.Null(await ReadOneAsync(probe, consumer));
+        await WatchAsync(probe, consumer, WatchedMs / 2);
+        probe.Arm();
+        var committing = ClientRun.TryAsync(consumer.CommitAsync());
+        await WatchAsync(probe, consumer, WatchedMs);
+        Assert.True(probe.WasRefused);
+        return Outcome(probe, await committing, listener);
     }
 
     private static async Task<string> AskAsync(ErrorProbe probe, GroupProtocol protocol, Func<Consumer<string, string>, Task> askAsync)
