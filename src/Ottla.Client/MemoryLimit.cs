@@ -3,10 +3,18 @@ using Ottla.Kernel;
 namespace Ottla.Client;
 
 /// <summary>The bound on the memory that the producers of a client hold. Thread-safe.</summary>
-/// <remarks>Who finds no room waits in turn. One that wants more than the whole limit gets it when nobody else holds anything.</remarks>
+/// <remarks>
+/// Who finds no room waits in turn, until there is a little more room than for one batch: a thread that is woken for each batch that was
+/// written costs more than the records in it. One that wants more than the whole limit gets it when nobody else holds anything.
+/// </remarks>
 /// <param name="bytesMax">The bound, in bytes.</param>
 internal sealed class MemoryLimit(long bytesMax)
 {
+    private const int SlackShare = 32;
+    private const long SlackBytesMax = 2 * 1024 * 1024;
+
+    /// <summary>What is free besides when who waits is let on.</summary>
+    private readonly long _slackBytes = Math.Min(bytesMax / SlackShare, SlackBytesMax);
     private readonly Lock _lock = new();
     private readonly LinkedList<(long Bytes, TaskCompletionSource Granted)> _waiting = [];
     private long _takenBytes;
@@ -79,13 +87,15 @@ internal sealed class MemoryLimit(long bytesMax)
 
     private void GrantWhatFits()
     {
+        var isGranting = false;
         while (true)
         {
             TaskCompletionSource granted;
             lock (_lock)
             {
-                if (_waiting.First is not { } first || !Fits(first.Value.Bytes))
+                if (_waiting.First is not { } first || !Fits(first.Value.Bytes + (isGranting ? 0 : _slackBytes)))
                     return;
+                isGranting = true;
                 _waiting.RemoveFirst();
                 _takenBytes += first.Value.Bytes;
                 granted = first.Value.Granted;

@@ -21,6 +21,7 @@ internal enum AppendOutcome
 internal sealed class PartitionQueue
 {
     private readonly Lock _lock = new();
+    private bool _waitsForAnswer;
 
     // Guarded by _lock.
     private readonly Queue<ProducerBatch> _closed = new();
@@ -50,6 +51,16 @@ internal sealed class PartitionQueue
 
     /// <summary>What was sent and has no outcome, and what may be sent next. Owned by the sender's loop.</summary>
     public PartitionSequences Sequences { get; }
+
+    /// <summary>
+    /// Whether the sender can send nothing more of it before an answer comes, with which it looks again: it need not be woken for a batch
+    /// that is full. The sender's loop clears it before it looks for batches, and sets it when it has found that out.
+    /// </summary>
+    public bool WaitsForAnswer
+    {
+        get => Volatile.Read(ref _waitsForAnswer);
+        set => Volatile.Write(ref _waitsForAnswer, value);
+    }
 
     /// <summary>Batches that wait to be sent.</summary>
     public int Count
@@ -84,7 +95,7 @@ internal sealed class PartitionQueue
                 if (!_open.Fits(recordBytes))
                 {
                     CloseOpen();
-                    appended.HasClosedBatch = true;
+                    appended.HasClosedBatch = !WaitsForAnswer;
                 }
             }
 
@@ -113,7 +124,7 @@ internal sealed class PartitionQueue
             if (batch.IsFull)
             {
                 CloseOpen();
-                appended.HasClosedBatch = true;
+                appended.HasClosedBatch = !WaitsForAnswer;
             }
 
             appended.HasBecomeActive = !_isActive;

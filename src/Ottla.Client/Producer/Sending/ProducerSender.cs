@@ -191,6 +191,7 @@ internal sealed partial class ProducerSender
     private bool Consider(PartitionQueue queue, Instant now, ref Instant? due)
     {
         var sequences = queue.Sequences;
+        queue.WaitsForAnswer = false;
         ExpireUnresolved(queue, now, ref due);
         var waitsForRenewal = sequences.NeedsRenewal && sequences.InFlightCount == 0 && !TryRenew(queue);
         var retry = sequences.NextRetry(); // after the renewal, since nothing else may wake this loop for what has waited for it
@@ -213,8 +214,12 @@ internal sealed partial class ProducerSender
         }
 
         var node = NodeOf(leader);
-        if (node.InFlight >= _context.Options.InFlightMax)
+        if (node.InFlight >= _context.Options.InFlightMax || sequences.IsFullyInFlight)
+        {
+            queue.WaitsForAnswer = true;
             return true;
+        }
+
         if (node.BlockedUntil is { } until && until > now)
         {
             due = Earlier(due, until);
