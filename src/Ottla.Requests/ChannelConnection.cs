@@ -85,7 +85,7 @@ internal sealed class ChannelConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>Encodes and sends a registered request. One call at a time.</summary>
+    /// <summary>Encodes and sends a registered request, which fails alone when its caller does not make it. One call at a time.</summary>
     /// <exception cref="ProtocolException">
     /// The request does not fit its version. It is not in flight any more, and nothing was sent.
     /// </exception>
@@ -95,13 +95,16 @@ internal sealed class ChannelConnection : IAsyncDisposable
         {
             request.Encode(_frame, correlationId, _options.ClientId);
         }
-        catch (ProtocolException)
+        catch (Exception e)
         {
             _frame.Dispose();
             request.WasSent = false;
             lock (_lock)
                 _inFlight.Remove(correlationId);
-            throw;
+            if (e is ProtocolException)
+                throw;
+            request.FailUnmade(e); // the others of the connection go on
+            return;
         }
 
         if (_options.Observer is { } observer)

@@ -61,6 +61,9 @@ internal abstract class PendingRequest(ApiKey key, short versionMax, long starte
     /// <summary>Ends the call without an answer.</summary>
     public abstract void Fail(RequestFailedException failure);
 
+    /// <summary>Ends the call with what its caller has thrown instead of making the request.</summary>
+    public abstract void FailUnmade(Exception failure);
+
     /// <summary>Reads past the tagged fields of a response header.</summary>
     internal static void SkipTaggedFields(ref WireReader reader)
     {
@@ -140,6 +143,8 @@ internal sealed class PendingRequest<TRequest, TResponse>(
         if (_answer.TrySetException(failure))
             _frame.Dispose(); // of an answer that could not be read
     }
+
+    public override void FailUnmade(Exception failure) => _answer.TrySetException(failure);
 
     public void Cancel(CancellationToken token) => _answer.TrySetCanceled(token);
 
