@@ -282,7 +282,9 @@ public sealed class FrameSender
         var pending = Pending;
         if (pending.IsEmpty)
             return;
-        await (isMoreToCome ? _connection.SendWithMoreAsync(pending, cancellationToken) : _connection.SendAsync(pending, cancellationToken));
+        await (isMoreToCome
+            ? _connection.SendWithMoreAsync(pending, cancellationToken)
+            : _connection.SendAsync(pending, cancellationToken));
         _run = default;
         _staged = 0;
     }

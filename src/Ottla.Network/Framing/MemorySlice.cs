@@ -4,8 +4,8 @@ using Ottla.Kernel;
 namespace Ottla.Network.Framing;
 
 /// <summary>
-/// Bytes in memory that a frame does not copy: the <see cref="FrameSender"/> sends them from where they are when they are many. Who makes it
-/// keeps them as they are until the frame was sent, or the connection has ended.
+/// Bytes in memory that a frame does not copy: the <see cref="FrameSender"/> sends them from where they are when they are many. Who makes
+/// it keeps them as they are until the frame was sent, or the connection has ended.
 /// </summary>
 /// <param name="memory">The bytes; at least one.</param>
 public sealed class MemorySlice(ReadOnlyMemory<byte> memory) : IFileSlice

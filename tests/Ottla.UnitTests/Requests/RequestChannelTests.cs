@@ -113,7 +113,8 @@ public sealed class RequestChannelTests : IAsyncLifetime
     public async Task A_request_that_its_caller_does_not_make_fails_alone()
     {
         var channel = Channel();
-        var unmade = channel.SendAsync<BrokerHeartbeatRequest, BrokerHeartbeatResponse>(_ => throw new InvalidOperationException("not now"));
+        var unmade = channel.SendAsync<BrokerHeartbeatRequest, BrokerHeartbeatResponse>(
+            _ => throw new InvalidOperationException("not now"));
         var asking = Ask(channel);
         var side = await _peer.AcceptAsync((ApiKey.BrokerHeartbeat, 0, 0));
         Assert.Equal("not now", (await Assert.ThrowsAsync<InvalidOperationException>(() => unmade)).Message);

@@ -57,7 +57,9 @@ internal sealed class PartitionSequences(int inFlightMax, bool isSequenced)
     /// <summary>Whether a new batch may be sent now.</summary>
     public bool MaySendNew => !HasRetries && !NeedsRenewal && _inFlight < (_isKnown ? _inFlightMax : 1);
 
-    /// <summary>Whether as many batches are under way as may be, and none waits to be sent again: nothing is sent before an answer.</summary>
+    /// <summary>
+    /// Whether as many batches are under way as may be, and none waits to be sent again: nothing is sent before an answer.
+    /// </summary>
     public bool IsFullyInFlight => !HasRetries && _inFlight >= (_isKnown ? _inFlightMax : 1);
 
     /// <summary>Takes a new batch in flight and stamps it.</summary>
