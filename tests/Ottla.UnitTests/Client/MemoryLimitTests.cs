@@ -39,6 +39,23 @@ public sealed class MemoryLimitTests
     }
 
     [Fact]
+    public async Task Who_waits_is_let_on_when_there_is_room_for_more_than_one()
+    {
+        const int megabyte = 1024 * 1024;
+        var memory = new MemoryLimit(64 * megabyte);
+        Assert.True(memory.TryTake(64 * megabyte));
+        var first = memory.TakeAsync(megabyte, default);
+        var second = memory.TakeAsync(megabyte, default);
+        memory.Return(megabyte);
+        memory.Return(megabyte);
+        Assert.False(first.IsCompleted || second.IsCompleted);
+        memory.Return(megabyte);
+        await first;
+        await second;
+        Assert.True(memory.TryTake(megabyte)); // nobody waits, and all may be used
+    }
+
+    [Fact]
     public void More_than_the_limit_is_given_to_who_is_alone()
     {
         var memory = new MemoryLimit(10);

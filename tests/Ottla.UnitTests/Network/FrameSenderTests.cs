@@ -65,6 +65,24 @@ public sealed class FrameSenderTests
         Assert.All(slices, slice => Assert.Equal(1, slice.Disposals));
     }
 
+    [Theory]
+    [InlineData(100_000, "send 7; send 100000; send 2")]
+    [InlineData(1_000, "send 1009")]
+    public async Task LargeMemoryIsSentFromWhereItIsAndSmallMemoryTravelsBesideItsHeader(int length, string calls)
+    {
+        var memory = Frames.Random(1, length);
+        var frame = new FrameBuffer(_pool);
+        frame.Write([1, 2, 3]);
+        frame.AppendSlice(new MemorySlice(memory));
+        frame.Write([4, 5]);
+        var connection = new FakeConnection(canSendFile: true);
+        await new FrameSender(connection, _pool).SendAsync(frame, default);
+        Assert.Equal(calls, string.Join("; ", connection.Calls));
+        byte[] body = [1, 2, 3, .. memory, 4, 5];
+        Assert.Equal(Frames.Prefixed(body), connection.Sent.ToArray());
+        Assert.Equal(0, _pool.RentedBytes);
+    }
+
     [Fact]
     public async Task LargeSlicesOfFilesGoBySendFileWithWhatPrecedesThem()
     {
