@@ -36,7 +36,9 @@ public sealed class BrokerNode : IAsyncDisposable
         _controller = controller;
         _broker = broker;
         shared.Metrics.Add(new RequestMetrics(() => Tables, shared.Time));
-        shared.Metrics.Add(new ConnectionMetrics(() => [.. broker?.Connections ?? [], .. controller?.Connections ?? []]));
+        shared.Metrics.Add(new ConnectionMetrics(
+            () => [.. broker?.Connections ?? [], .. controller?.Connections ?? []],
+            () => shared.Connections.Security.CertificateExpiries));
     }
 
     /// <summary>

@@ -13,6 +13,7 @@ using Ottla.Broker.Replicas.Followers;
 using Ottla.Broker.Security;
 using Ottla.Broker.Server;
 using Ottla.Broker.Shared;
+using Ottla.Broker.Telemetry;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Requests;
@@ -129,7 +130,8 @@ internal sealed class BrokerRole
             config.NodeId, topics, markerSender, producerIds.NextAsync, currentConfig, shared.Background, time,
             loggers.CreateLogger(nameof(TransactionHost)));
         shared.Metrics.Add(new GroupMetrics(
-            groups, partition => topics.Find(partition.Topic)?.Find(partition.Partition)?.Log.HighWatermark));
+            groups, new LogEnds(topics, ToBrokers($"broker-{config.NodeId}-metrics").Find, () => shared.Metadata.Current, time)));
+        shared.Metrics.Add(new TransactionMetrics(transactions.Coordinators, time));
         shared.Loader.Register(groups); // after the replicas: they read and write their logs
         shared.Loader.Register(transactions.Coordinators);
         parts.Add("ending the transaction coordinators", transactions.Dispose);
@@ -139,6 +141,10 @@ internal sealed class BrokerRole
                 topics, new LeaderHints(() => shared.Metadata.Current, topics),
                 new LeaderThrottle(config.NodeId, CreateThrottle(shared, current => current.LeaderReplicationThrottledRate))),
             config.MaxIncrementalFetchSessionCacheSlots, new Prng(shared.Platform.Seed + 1), time);
+        var telemetry = new ClientTelemetry(
+            config.NodeId, config.TelemetryMaxBytes, shared.Platform.ClientMetrics, time, loggers.CreateLogger(nameof(ClientTelemetry)));
+        shared.Loader.Register(telemetry);
+        shared.Metrics.Add(new ClientTelemetryMetrics(telemetry));
         var apis = BrokerApis.CreateTable(new BrokerServices
         {
             Config = currentConfig,
@@ -162,6 +168,7 @@ internal sealed class BrokerRole
             Authorizer = shared.Authorizer,
             Quotas = shared.Quotas,
             Time = time,
+            Telemetry = telemetry,
             CheckSecurity = shared.Connections.Security.CheckChange,
         });
 

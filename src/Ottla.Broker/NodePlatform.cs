@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Ottla.Broker.Telemetry;
 using Ottla.Network.Transport;
 using Ottla.Storage.Files;
 
@@ -16,6 +17,9 @@ public sealed record NodePlatform(IFileSystem FileSystem, ITransport Transport, 
 {
     /// <summary>How many log directories are opened or closed at a time; a simulation has one thread only.</summary>
     public int DirectoriesAtOnceMax { get; init; } = int.MaxValue;
+
+    /// <summary>Takes what clients push (KIP-714); null when nothing does, and clients are not offered to push.</summary>
+    public IClientMetricsSink? ClientMetrics { get; init; }
 }
 
 /// <summary>A node cannot start; the message says why, and what to do.</summary>

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Globalization;
 using System.Text;
 using Microsoft.Extensions.Logging;
@@ -14,8 +13,7 @@ namespace Ottla.Cli;
 /// </summary>
 /// <remarks>
 /// A thread that logs never waits: lines queue up, up to <see cref="QueuedCharsMax"/>, and one thread writes them. While nobody reads
-/// standard error, the queue fills and drops later lines; a line in their place says how many. Lives as long as its command. Messages have
-/// names that clients have chosen: control characters, with which they could write lines of their own, become question marks.
+/// standard error, the queue fills and drops later lines; a line in their place says how many. Lives as long as its command.
 /// </remarks>
 internal sealed class StandardErrorLog : ILoggerFactory
 {
@@ -25,11 +23,8 @@ internal sealed class StandardErrorLog : ILoggerFactory
     /// <summary>How long the end of the process waits for the last lines to be read.</summary>
     private static readonly TimeSpan LastLinesTimeout = TimeSpan.FromSeconds(2);
 
-    /// <summary>Control characters but for the tab, and what else ends a line for some readers.</summary>
-    private static readonly SearchValues<char> s_lineBreakers = SearchValues.Create(
-        [.. Enumerable.Range(0, 0xA0).Select(code => (char)code).Where(c => char.IsControl(c) && c != '\t'), '\u2028', '\u2029']);
-
     private readonly LogLevel _minimum;
+    private readonly LogFormat _format;
     private readonly TimeProvider _time;
     private readonly TextWriter _output;
     private readonly object _lock = new();
@@ -37,21 +32,33 @@ internal sealed class StandardErrorLog : ILoggerFactory
     private StringBuilder _queue = new();
     private StringBuilder _written = new();
     private long _droppedLines;
+    private long _droppedLinesTotal;
     private bool _isClosed;
 
-    public StandardErrorLog(LogLevel minimum, TimeProvider time)
-        : this(minimum, time, new StreamWriter(Console.OpenStandardError(), bufferSize: 4096) { AutoFlush = true })
+    public StandardErrorLog(LogLevel minimum, TimeProvider time, LogFormat format = LogFormat.Text)
+        : this(minimum, time, new StreamWriter(Console.OpenStandardError(), bufferSize: 4096) { AutoFlush = true }, format)
     {
     }
 
     /// <summary>Logs to another output.</summary>
-    internal StandardErrorLog(LogLevel minimum, TimeProvider time, TextWriter output)
+    internal StandardErrorLog(LogLevel minimum, TimeProvider time, TextWriter output, LogFormat format = LogFormat.Text)
     {
         _minimum = minimum;
+        _format = format;
         _time = time;
         _output = output;
         _writer = new Thread(WriteLines) { IsBackground = true, Name = "ottla-log" };
         _writer.UnsafeStart();
+    }
+
+    /// <summary>How many lines were dropped so far, because standard error was not read.</summary>
+    public long DroppedLines
+    {
+        get
+        {
+            lock (_lock)
+                return _droppedLinesTotal;
+        }
     }
 
     public ILogger CreateLogger(string categoryName) => new Logger(this, categoryName[(categoryName.LastIndexOf('.') + 1)..]);
@@ -71,30 +78,23 @@ internal sealed class StandardErrorLog : ILoggerFactory
         _writer.Join(LastLinesTimeout);
     }
 
-    private void Write(LogLevel level, string category, string message, Exception? exception)
+    private void Write<TState>(LogLevel level, string category, string message, TState state, Exception? exception)
     {
-        var stamp = _time.GetLocalNow().ToString("yyyy-MM-dd HH:mm:ss,fff", CultureInfo.InvariantCulture);
-        var line = $"[{stamp}] {Name(level)} {OnOneLine(message)} ({category}){Environment.NewLine}";
-        if (exception is not null)
-            line += exception + Environment.NewLine;
+        var line = _format == LogFormat.Json
+            ? LogLines.Json(_time.GetUtcNow(), level, category, message, state, exception)
+            : LogLines.Text(_time.GetLocalNow(), level, category, message, exception);
         lock (_lock)
         {
             if (_isClosed || _droppedLines > 0 || _queue.Length + line.Length > QueuedCharsMax)
             {
                 _droppedLines++;
+                _droppedLinesTotal++;
                 return;
             }
 
             _queue.Append(line);
             Monitor.PulseAll(_lock);
         }
-    }
-
-    private static string OnOneLine(string message)
-    {
-        if (!message.AsSpan().ContainsAny(s_lineBreakers))
-            return message;
-        return string.Create(message.Length, message, static (line, text) => text.AsSpan().ReplaceAny(line, s_lineBreakers, '?'));
     }
 
     private void WriteLines()
@@ -131,26 +131,17 @@ internal sealed class StandardErrorLog : ILoggerFactory
             if (_droppedLines > 0)
             {
                 // This is the place of the dropped lines: none was queued since the first of them.
-                var stamp = _time.GetLocalNow().ToString("yyyy-MM-dd HH:mm:ss,fff", CultureInfo.InvariantCulture);
-                lines.Append(CultureInfo.InvariantCulture,
-                    $"[{stamp}] WARN {_droppedLines} lines of the log were dropped here, because standard error was not read ")
-                    .Append(CultureInfo.InvariantCulture, $"({nameof(StandardErrorLog)}){Environment.NewLine}");
+                var message = string.Create(
+                    CultureInfo.InvariantCulture, $"{_droppedLines} lines of the log were dropped here, because standard error was not read");
+                lines.Append(_format == LogFormat.Json
+                    ? LogLines.Json(_time.GetUtcNow(), LogLevel.Warning, nameof(StandardErrorLog), message, 0, null)
+                    : LogLines.Text(_time.GetLocalNow(), LogLevel.Warning, nameof(StandardErrorLog), message, null));
                 _droppedLines = 0;
             }
 
             return lines;
         }
     }
-
-    private static string Name(LogLevel level) => level switch
-    {
-        LogLevel.Trace => "TRACE",
-        LogLevel.Debug => "DEBUG",
-        LogLevel.Information => "INFO",
-        LogLevel.Warning => "WARN",
-        LogLevel.Error => "ERROR",
-        _ => "FATAL",
-    };
 
     private sealed class Logger(StandardErrorLog log, string category) : ILogger
     {
@@ -163,7 +154,7 @@ internal sealed class StandardErrorLog : ILoggerFactory
             LogLevel level, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(level))
-                log.Write(level, category, formatter(state, exception), exception);
+                log.Write(level, category, formatter(state, exception), state, exception);
         }
     }
 }

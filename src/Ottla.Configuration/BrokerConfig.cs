@@ -25,6 +25,7 @@ public sealed partial class BrokerConfig
         Warnings = warnings;
         _values = ParseAll();
         ReadNetwork();
+        ReadMonitoring();
         ReadLog();
         ReadReplication();
         ReadGroups();

@@ -33,6 +33,7 @@ public static class EffectiveConfigs
             "max.connections.per.ip", "max.connections.per.ip.overrides", "connections.max.idle.ms", "num.network.threads",
             "num.io.threads", "queued.max.requests", "message.max.bytes", "max.decompressed.message.bytes", "fetch.max.bytes",
             "max.incremental.fetch.session.cache.slots", "max.request.partition.size.limit", "broker.rack", "delete.topic.enable",
+            "telemetry.max.bytes",
 
             // TLS and SASL.
             "connection.failed.authentication.delay.ms", "connections.max.reauth.ms", "sasl.server.max.receive.size",
@@ -47,6 +48,7 @@ public static class EffectiveConfigs
             "ssl.keystore.key", "ssl.keystore.certificate.chain", "ssl.truststore.type", "ssl.truststore.location",
             "ssl.truststore.password", "ssl.truststore.certificates", "ssl.endpoint.identification.algorithm", "ssl.allow.dn.changes",
             "ssl.allow.san.changes", "ottla.login.timeout.ms", "ottla.login.connections.per.ip.max", "ottla.monitoring.listener",
+            "ottla.otlp.endpoint", "ottla.otlp.headers", "ottla.otlp.interval.ms",
 
             // Controllers.
             "broker.session.timeout.ms", "metadata.max.idle.interval.ms", "auto.leader.rebalance.enable",
@@ -111,7 +113,8 @@ public static class EffectiveConfigs
     private static readonly FrozenSet<string> s_group = FrozenSet.ToFrozenSet(
         ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms", "consumer.assignment.interval.ms"], StringComparer.Ordinal);
 
-    private static readonly FrozenSet<string> s_clientMetrics = FrozenSet<string>.Empty;
+    private static readonly FrozenSet<string> s_clientMetrics =
+        FrozenSet.ToFrozenSet(["metrics", "interval.ms", "match"], StringComparer.Ordinal);
 
     /// <summary>Whether Ottla supports a config.</summary>
     public static bool Contains(ConfigResourceType scope, string name) => Names(scope).Contains(name);

@@ -6,7 +6,7 @@ set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
 output="$here/../../artifacts/clients"
-packages="kcat gcc libc6-dev librdkafka-dev python3-kafka python3-lz4 python3-snappy python3-zstandard golang-go golang-github-segmentio-kafka-go-dev nodejs npm"
+packages="kcat gcc libc6-dev librdkafka-dev python3-kafka python3-lz4 python3-snappy python3-zstandard golang-go golang-github-segmentio-kafka-go-dev nodejs npm prometheus"
 failures=0
 
 fail() {

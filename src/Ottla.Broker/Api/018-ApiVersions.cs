@@ -33,6 +33,9 @@ internal sealed partial class ApiVersionsHandler(
     private const short FirstVersionWithMinimumZero = 4;
     private const short FirstVersionWithClusterCheck = 5;
 
+    /// <summary>A connection keeps no longer names.</summary>
+    private const int SoftwareNameCharsMax = 256;
+
     /// <summary>
     /// The oldest version of Produce that this node offers: librdkafka before 2.8 compresses only for brokers that offer it (KAFKA-18659).
     /// A request of this version is refused all the same.
@@ -47,6 +50,8 @@ internal sealed partial class ApiVersionsHandler(
     public ValueTask<ApiVersionsResponse?> HandleAsync(RequestContext context, ApiVersionsRequest request)
     {
         var error = Check(context.ApiVersion, request);
+        if (error == ErrorCode.None && context.ApiVersion >= FirstVersionWithClientSoftware)
+            NoteSoftware(context.Connection, request);
         var response = new ApiVersionsResponse { ErrorCode = (short)error };
         if (error is ErrorCode.None or ErrorCode.RebootstrapRequired)
             response.ApiKeys = OfferToClient();
@@ -65,6 +70,11 @@ internal sealed partial class ApiVersionsHandler(
     /// <summary>Whether the client's name and version are well-formed.</summary>
     public static bool NamesSoftware(short version, ApiVersionsRequest request) => version < FirstVersionWithClientSoftware
         || (SoftwareNamePattern().IsMatch(request.ClientSoftwareName) && SoftwareNamePattern().IsMatch(request.ClientSoftwareVersion));
+
+    /// <summary>Notes what the client's library is, which does not change over a connection: clients that ask again cost nothing.</summary>
+    private static void NoteSoftware(ConnectionInfo connection, ApiVersionsRequest request) => connection.Software ??=
+        request.ClientSoftwareName.Length > SoftwareNameCharsMax || request.ClientSoftwareVersion.Length > SoftwareNameCharsMax ? null
+            : new ClientSoftware(request.ClientSoftwareName, request.ClientSoftwareVersion);
 
     private ErrorCode Check(short version, ApiVersionsRequest request)
     {
@@ -111,6 +121,8 @@ internal sealed partial class ApiVersionsHandler(
     private ApiVersionRange RangeForClient(ApiEntry api)
     {
         var range = RangeOf(api);
+        if (!api.IsOffered)
+            return new ApiVersionRange(Min: short.MaxValue, Max: -1);
         return api.IsForwarded && controllerVersions?.Invoke(api.Key) is { } served
             ? new ApiVersionRange(Math.Max(range.Min, served.Min), Math.Min(range.Max, served.Max)) : range;
     }

@@ -6,6 +6,7 @@ using Ottla.Broker.Peers;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Replicas.Followers;
 using Ottla.Broker.Server;
+using Ottla.Broker.Telemetry;
 using Ottla.Configuration;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups;
@@ -51,6 +52,8 @@ internal sealed record BrokerServices
     public required Authorizer Authorizer { get; init; }
 
     public required ClientQuotas Quotas { get; init; }
+
+    public required ClientTelemetry Telemetry { get; init; }
 
     public required TimeProvider Time { get; init; }
 
@@ -182,6 +185,13 @@ internal static class BrokerApis
                 new ConsumerGroupHeartbeatHandler(broker.Groups, broker.Cluster, broker.Config, authorizer)),
             Entry<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>(
                 new ConsumerGroupDescribeHandler(broker.Groups, broker.Cluster, broker.Config, authorizer)),
+            new PlainApiEntry<GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse>(
+                new GetTelemetrySubscriptionsHandler(broker.Telemetry)) { IsAlwaysHeavy = true, IsOffered = broker.Telemetry.IsOffered },
+            new PlainApiEntry<PushTelemetryRequest, PushTelemetryResponse>(new PushTelemetryHandler(broker.Telemetry))
+            {
+                IsAlwaysHeavy = true,
+                IsOffered = broker.Telemetry.IsOffered,
+            },
             Entry<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesHandler(broker.Cluster)),
             Entry<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(
                 new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config, authorizer)),

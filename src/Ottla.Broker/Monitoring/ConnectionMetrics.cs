@@ -4,7 +4,9 @@ namespace Ottla.Broker.Monitoring;
 
 /// <summary>The connections of a node, by listener: Kafka's socket-server-metrics.</summary>
 /// <param name="listeners">The listeners.</param>
-internal sealed class ConnectionMetrics(Func<IEnumerable<ListenerCounters>> listeners) : MetricSource
+/// <param name="expiries">When their certificates expire, in UTC.</param>
+internal sealed class ConnectionMetrics(
+    Func<IEnumerable<ListenerCounters>> listeners, Func<IEnumerable<(string Listener, DateTime Expiry)>> expiries) : MetricSource
 {
     private static readonly (MetricFamily Family, Func<ListenerCounters, long> Value)[] Rows =
     [
@@ -16,8 +18,11 @@ internal sealed class ConnectionMetrics(Func<IEnumerable<ListenerCounters>> list
             each => each.NotLoggedIn),
     ];
 
+    private static readonly MetricFamily Expiry = MetricFamily.Gauge(
+        "ottla_tls_certificate_expiry_timestamp_seconds", "When the certificate of a listener expires, in seconds since 1970.", "listener");
+
     /// <inheritdoc/>
-    public override IReadOnlyList<MetricFamily> Families { get; } = [.. Rows.Select(row => row.Family)];
+    public override IReadOnlyList<MetricFamily> Families { get; } = [.. Rows.Select(row => row.Family), Expiry];
 
     /// <inheritdoc/>
     protected override void Collect(IMetricOutput output, bool isDetailed)
@@ -29,6 +34,10 @@ internal sealed class ConnectionMetrics(Func<IEnumerable<ListenerCounters>> list
             foreach (var each in all)
                 output.Add(value(each), each.Listener);
         }
+
+        output.Begin(Expiry);
+        foreach (var (listener, expiry) in expiries())
+            output.Add((expiry - DateTime.UnixEpoch).TotalSeconds, listener);
     }
 
     private static string NameOf(string what) => $"kafka_server_socket_server_metrics_{what}";

@@ -12,12 +12,12 @@ namespace Ottla.Broker.Monitoring;
 /// Kafka's users run for it.
 /// </summary>
 /// <remarks>
-/// The lag is that of partitions that have a replica on this broker: where it has none, it does not know where they end, and the partition
-/// is counted as unknown.
+/// Partitions without a replica on this broker are asked of their leaders (<see cref="LogEnds"/>). One that no leader has told of lately is
+/// counted as unknown.
 /// </remarks>
 /// <param name="groups">The coordinators.</param>
-/// <param name="endOf">Where a partition ends for consumers; null when it has no replica here.</param>
-internal sealed class GroupMetrics(CoordinatorHost<GroupCommand> groups, Func<TopicPartition, long?> endOf) : IMetricSource
+/// <param name="ends">Where partitions end for consumers.</param>
+internal sealed class GroupMetrics(CoordinatorHost<GroupCommand> groups, LogEnds ends) : IMetricSource
 {
     private static readonly MetricFamily Count = MetricFamily.Gauge(
         "kafka_server_group_coordinator_metrics_group_count", "Groups whose coordinator is this broker, by the type of the group.",
@@ -32,7 +32,7 @@ internal sealed class GroupMetrics(CoordinatorHost<GroupCommand> groups, Func<To
     private static readonly MetricFamily LagSum = MetricFamily.Gauge(
         "kafka_consumergroup_lag_sum", "Records that a group has not read yet, by its committed offsets.", "consumergroup", "topic");
     private static readonly MetricFamily Unknown = MetricFamily.Gauge(
-        "kafka_consumergroup_lag_unknown_partitions", "Partitions whose lag this broker does not know: it has no replica of them.",
+        "kafka_consumergroup_lag_unknown_partitions", "Partitions whose lag is not known: this broker has no replica of them, and their leader has not told lately.",
         "consumergroup", "topic");
     private static readonly MetricFamily Offset = MetricFamily.Gauge(
         "kafka_consumergroup_current_offset", "The committed offset of a group.", "consumergroup", "topic", "partition") with
@@ -63,6 +63,7 @@ internal sealed class GroupMetrics(CoordinatorHost<GroupCommand> groups, Func<To
 
         foreach (var group in listed)
             await ReadAsync(group.GroupId, read);
+        _ = ends.AskForNextAsync();
         GiveCounts(output, listed);
         GiveProgress(output, read, isDetailed);
     }
@@ -77,7 +78,7 @@ internal sealed class GroupMetrics(CoordinatorHost<GroupCommand> groups, Func<To
             {
                 foreach (var partition in topic.Partitions.Where(each => each.CommittedOffset >= 0))
                 {
-                    var end = endOf(new TopicPartition(topic.Name, partition.PartitionIndex));
+                    var end = ends.Of(new TopicPartition(topic.Name, partition.PartitionIndex));
                     read.Add(new PartitionProgress(groupId, topic.Name, partition.PartitionIndex, partition.CommittedOffset, end));
                 }
             }

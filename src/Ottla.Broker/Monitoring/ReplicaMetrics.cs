@@ -2,6 +2,7 @@ using System.Globalization;
 using Ottla.Broker.Replicas;
 using Ottla.Broker.Replicas.Fetching;
 using Ottla.StateMachines.Metadata;
+using Ottla.Storage.Files;
 using Ottla.Storage.Upkeep;
 
 namespace Ottla.Broker.Monitoring;
@@ -39,6 +40,12 @@ internal sealed class ReplicaMetrics(
         MetricFamily.Gauge("kafka_log_logmanager_offlinelogdirectorycount", "Log directories that have failed.");
     private static readonly MetricFamily OfflineDirectory =
         MetricFamily.Gauge("kafka_log_logmanager_logdirectoryoffline", "Whether a log directory has failed.", "logDirectory");
+    private static readonly MetricFamily FreeBytes =
+        MetricFamily.Gauge("ottla_log_directory_free_bytes", "Bytes that are free on the disk of a log directory.", "logDirectory");
+    private static readonly MetricFamily SizeBytes =
+        MetricFamily.Gauge("ottla_log_directory_size_bytes", "Bytes that the disk of a log directory has.", "logDirectory");
+    private static readonly MetricFamily Uncleanable = MetricFamily.Gauge(
+        "kafka_log_logcleanermanager_uncleanable_partitions_count", "Partitions that the cleaner gave up, because their log is damaged.");
 
     private static readonly MetricFamily PartitionReplicas =
         OfPartition("kafka_cluster_partition_replicascount", "Replicas of the partition.");
@@ -62,7 +69,7 @@ internal sealed class ReplicaMetrics(
     public override IReadOnlyList<MetricFamily> Families { get; } =
     [
         Partitions, Leaders, Offline, UnderReplicated, UnderMinIsr, AtMinIsr, Reassigning, Shrinks, Expansions, FailedUpdates, MaxLag,
-        OfflineDirectories, OfflineDirectory, PartitionReplicas, PartitionIsr, PartitionUnderReplicated, PartitionUnderMinIsr,
+        OfflineDirectories, OfflineDirectory, FreeBytes, SizeBytes, Uncleanable, PartitionReplicas, PartitionIsr, PartitionUnderReplicated, PartitionUnderMinIsr,
         PartitionAtMinIsr, LogSize, LogStart, LogEnd, LogSegments,
     ];
 
@@ -112,6 +119,27 @@ internal sealed class ReplicaMetrics(
         output.Begin(OfflineDirectory);
         foreach (var directory in directories)
             output.Add(directory.IsOffline ? 1 : 0, directory.Path);
+        var spaces = directories.Where(directory => !directory.IsOffline).Select(SpaceOf).OfType<(string Path, DiskSpace Space)>().ToList();
+        output.Begin(FreeBytes);
+        foreach (var (path, space) in spaces)
+            output.Add(space.FreeBytes, path);
+        output.Begin(SizeBytes);
+        foreach (var (path, space) in spaces)
+            output.Add(space.TotalBytes, path);
+        Give(output, Uncleanable, logs.Cleaner.Uncleanable.Count);
+    }
+
+    /// <summary>The disk of a directory; null when the system does not tell.</summary>
+    private static (string Path, DiskSpace Space)? SpaceOf(LogDirectory directory)
+    {
+        try
+        {
+            return (directory.Path, directory.Space);
+        }
+        catch (IOException)
+        {
+            return null;
+        }
     }
 
     private void CollectPartitions(IMetricOutput output)

@@ -26,10 +26,17 @@ internal sealed class RequestMetrics(Func<IEnumerable<ApiTable>> tables, TimePro
         "kafka_network_requestmetrics_remotetimems",
         "Milliseconds in which a request waited for records, for other replicas or for other nodes.", "request");
 
+    private static readonly MetricFamily ThrottleTime = MetricFamily.Summary(
+        "kafka_network_requestmetrics_throttletimems", "Milliseconds for which a client was held back by a quota; 0 for most.", "request");
+    private static readonly MetricFamily SendTime = MetricFamily.Summary(
+        "kafka_network_requestmetrics_responsesendtimems",
+        "Milliseconds from an encoded response until the system had taken all of it, behind the responses before it.", "request");
+
     private readonly Dictionary<string, Row> _rows = new(StringComparer.Ordinal);
 
     /// <inheritdoc/>
-    public override IReadOnlyList<MetricFamily> Families { get; } = [Requests, Errors, TotalTime, LocalTime, RemoteTime];
+    public override IReadOnlyList<MetricFamily> Families { get; } =
+        [Requests, Errors, TotalTime, LocalTime, RemoteTime, ThrottleTime, SendTime];
 
     /// <inheritdoc/>
     protected override void Collect(IMetricOutput output, bool isDetailed)
@@ -44,6 +51,8 @@ internal sealed class RequestMetrics(Func<IEnumerable<ApiTable>> tables, TimePro
         Give(TotalTime, each => output.Add(each.Total, each.Request));
         Give(LocalTime, each => output.Add(each.Local, each.Request));
         Give(RemoteTime, each => output.Add(each.Remote, each.Request));
+        Give(ThrottleTime, each => output.Add(each.Throttle, each.Request));
+        Give(SendTime, each => output.Add(each.Send, each.Request));
 
         void Give(MetricFamily family, Action<Reading> give)
         {
@@ -71,10 +80,12 @@ internal sealed class RequestMetrics(Func<IEnumerable<ApiTable>> tables, TimePro
     private Reading? Read((string Request, IReadOnlyList<ApiMetrics> Counters) each)
     {
         var (total, local, remote) = (new TimeHistogram.TimeCounts(), new TimeHistogram.TimeCounts(), new TimeHistogram.TimeCounts());
+        var (throttles, sends) = (new TimeHistogram.TimeCounts(), new TimeHistogram.TimeCounts());
         var errors = new SortedDictionary<ErrorCode, long>();
         foreach (var counters in each.Counters)
         {
             counters.AddTimesTo(total, local, remote);
+            counters.AddTimesTo(throttles, sends);
             foreach (var (error, count) in counters.ReadErrors())
                 errors[error] = errors.GetValueOrDefault(error) + count;
         }
@@ -82,12 +93,16 @@ internal sealed class RequestMetrics(Func<IEnumerable<ApiTable>> tables, TimePro
         if (total.Count == 0)
             return null;
         if (!_rows.TryGetValue(each.Request, out var row))
-            _rows[each.Request] = row = new Row(new TimeWindow(time), new TimeWindow(time), new TimeWindow(time));
-        return new Reading(each.Request, errors, row.Total.Read(total), row.Local.Read(local), row.Remote.Read(remote));
+            _rows[each.Request] = row = new Row(new(time), new(time), new(time), new(time), new(time));
+        throttles.AddZeros(Math.Max(total.Count - throttles.Count, 0)); // those that were not held back
+        return new Reading(
+            each.Request, errors, row.Total.Read(total), row.Local.Read(local), row.Remote.Read(remote), row.Throttle.Read(throttles),
+            row.Send.Read(sends));
     }
 
-    private sealed record Row(TimeWindow Total, TimeWindow Local, TimeWindow Remote);
+    private sealed record Row(TimeWindow Total, TimeWindow Local, TimeWindow Remote, TimeWindow Throttle, TimeWindow Send);
 
     private sealed record Reading(
-        string Request, IReadOnlyDictionary<ErrorCode, long> Errors, TimeSummary Total, TimeSummary Local, TimeSummary Remote);
+        string Request, IReadOnlyDictionary<ErrorCode, long> Errors, TimeSummary Total, TimeSummary Local, TimeSummary Remote,
+        TimeSummary Throttle, TimeSummary Send);
 }

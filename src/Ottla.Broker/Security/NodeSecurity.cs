@@ -165,6 +165,25 @@ internal sealed class NodeSecurity : IAsyncDisposable
         }
     }
 
+    /// <summary>When the certificates of the listeners expire, in UTC.</summary>
+    public IReadOnlyList<(string Listener, DateTime Expiry)> CertificateExpiries
+    {
+        get
+        {
+            KeyValuePair<string, TlsSource>[] sources;
+            lock (_lock)
+                sources = [.. _tls];
+            var expiries = new List<(string, DateTime)>();
+            foreach (var (listener, source) in sources)
+            {
+                if (source.CertificateExpiry is { } expiry)
+                    expiries.Add((listener, expiry));
+            }
+
+            return expiries;
+        }
+    }
+
     /// <summary>The TLS of a listener.</summary>
     internal TlsSource TlsOf(string listener)
     {

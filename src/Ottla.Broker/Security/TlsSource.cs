@@ -34,6 +34,16 @@ internal sealed partial class TlsSource(
     private byte[] _refusedFingerprint = [];
     private long _checkedAt;
 
+    /// <summary>When the certificate expires that new connections begin with; null while there is none.</summary>
+    public DateTime? CertificateExpiry
+    {
+        get
+        {
+            lock (_lock)
+                return _current?.Key?.Leaf.NotAfter.ToUniversalTime();
+        }
+    }
+
     /// <summary>The TLS for a new connection.</summary>
     /// <param name="settings">The listener's configuration. The same object means that nothing has changed.</param>
     /// <exception cref="ConfigException">The first time: the configuration or a file cannot be used.</exception>

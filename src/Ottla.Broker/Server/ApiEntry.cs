@@ -35,6 +35,9 @@ public abstract class ApiEntry
     /// <summary>Whether a broker forwards requests to the active controller.</summary>
     public bool IsForwarded { get; init; }
 
+    /// <summary>Whether ApiVersions lists it. What it does not list is served all the same, as in Kafka.</summary>
+    public bool IsOffered { get; init; } = true;
+
     /// <summary>The listeners that serve it, as the schema says.</summary>
     public ApiListeners Listeners =>
         (Schema.OnBroker ? ApiListeners.Broker : 0) | (Schema.OnController ? ApiListeners.Controller : 0);
@@ -304,7 +307,7 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
                 response = Throttle(exchange, response);
             MetricsOf(exchange).Count(
                 response, exchange.Context.ApiVersion, queue.TimeSince(exchange.Context), queue.TimeWaited(exchange));
-            slot.Complete();
+            slot.Complete(MetricsOf(exchange));
         }
 
         queue.Exchanges.Return(exchange);
@@ -321,6 +324,7 @@ public abstract class ApiEntry<TRequest, TResponse> : ApiEntry
         if (throttleMs <= 0)
             return response;
         queue.Mute(throttleMs);
+        MetricsOf(exchange).CountThrottled(TimeSpan.FromMilliseconds(throttleMs));
         frame.Dispose();
         QuotaEnforcement.Throttle(exchange.Request, response, throttleMs);
         return EncodeOrFail(exchange, response);

@@ -29,12 +29,17 @@ public sealed class ApiMetrics
     private readonly TimeHistogram _waitedWork;
     private readonly TimeHistogram _waits;
 
+    /// <summary>Requests whose client was held back, and those whose answers were sent.</summary>
+    private readonly TimeHistogram _throttles;
+    private readonly TimeHistogram _sends;
+
     /// <param name="isHot">Whether many threads count at once, so that each gets counters of its own.</param>
     public ApiMetrics(bool isHot)
     {
         var cellCount = isHot ? (int)Math.Min(CellsMax, BitOperations.RoundUpToPowerOf2((uint)Environment.ProcessorCount)) : 1;
         _cells = new Cell[cellCount];
         (_atOnce, _waitedTotal, _waitedWork, _waits) = (new(cellCount), new(cellCount), new(cellCount), new(cellCount));
+        (_throttles, _sends) = (new(), new(cellCount));
     }
 
     /// <summary>Reads the sums. A request that ends meanwhile may be in some of them only.</summary>
@@ -73,6 +78,21 @@ public sealed class ApiMetrics
         waits.AddZeros(atOnce.Count);
         _waits.AddTo(waits);
     }
+
+    /// <summary>Adds how long clients were held back, and how long answers took on their way out, to the counters of a reader.</summary>
+    /// <param name="throttles">For how long clients were held back; zero for most.</param>
+    /// <param name="sends">From an encoded response until the system had taken it, behind those before it.</param>
+    internal void AddTimesTo(TimeHistogram.TimeCounts throttles, TimeHistogram.TimeCounts sends)
+    {
+        _throttles.AddTo(throttles);
+        _sends.AddTo(sends);
+    }
+
+    /// <summary>Counts a request whose client is held back.</summary>
+    internal void CountThrottled(TimeSpan time) => _throttles.Record(time);
+
+    /// <summary>Counts a response that was sent.</summary>
+    internal void CountSent(TimeSpan time) => _sends.Record(time);
 
     /// <summary>Counts an answered request.</summary>
     /// <param name="response">The response.</param>

@@ -63,7 +63,10 @@ internal sealed class Connection : IAsyncDisposable
             Quotas = settings.Quotas,
         };
         _info = new ConnectionInfo(
-            listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, End, _stopReading.Token, _closing.Token);
+            listenerName, transport.RemoteEndPoint?.Address ?? System.Net.IPAddress.None, End, _stopReading.Token, _closing.Token)
+        {
+            ClientPort = transport.RemoteEndPoint?.Port ?? 0,
+        };
         if (security is { IsNeeded: true })
         {
             _login = new ConnectionLogin(security, handshakes, tls, _info, apis, _responses, time, logger);

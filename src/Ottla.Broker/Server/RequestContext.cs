@@ -1,4 +1,5 @@
 using System.Net;
+using Ottla.Kernel;
 using Ottla.Protocol.Messages;
 
 namespace Ottla.Broker.Server;
@@ -50,9 +51,23 @@ public sealed record ConnectionInfo(
     /// </summary>
     public bool IsForwarded { get; init; }
 
+    /// <summary>The client's port; 0 for a transport in memory.</summary>
+    public int ClientPort { get; init; }
+
+    /// <summary>The client's library, once it has named it (KIP-511).</summary>
+    public ClientSoftware? Software { get; set; }
+
+    /// <summary>The client that has asked over this connection which metrics to push; zero for none. Its owner guards it.</summary>
+    internal Uuid TelemetryInstance { get; set; }
+
     /// <summary>What the principal may do, as it was last asked; see <see cref="Authorizer"/>.</summary>
     internal ConnectionAccess? Access { get; set; }
 
     /// <summary>The quotas of the principal and the client id, as they were last looked up; see <see cref="ClientQuotas"/>.</summary>
     internal ClientQuotas.ConnectionQuotas? Quotas { get; set; }
 }
+
+/// <summary>The library of a client.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Version">Its version.</param>
+public sealed record ClientSoftware(string Name, string Version);

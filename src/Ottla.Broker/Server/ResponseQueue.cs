@@ -159,6 +159,9 @@ internal sealed class ResponseQueue(
     /// <summary>A timestamp.</summary>
     public long Now => time.GetTimestamp();
 
+    /// <summary>The time between two timestamps.</summary>
+    public TimeSpan Between(long earlier, long later) => time.GetElapsedTime(earlier, later);
+
     /// <summary>The time since a request arrived.</summary>
     public TimeSpan TimeSince(in RequestContext context) => time.GetElapsedTime(context.ArrivedAt);
 
@@ -187,7 +190,16 @@ internal sealed class ResponseQueue(
                 throw;
             }
         }
-        while (TryTakeReady(isContinuing: true));
+        while (TryTakeMore());
+    }
+
+    /// <summary>Counts what was sent, and collects what became ready meanwhile. Only the thread that sends calls it.</summary>
+    private bool TryTakeMore()
+    {
+        var now = Now;
+        foreach (var sent in _sendingSlots)
+            sent.CountSent(now);
+        return TryTakeReady(isContinuing: true);
     }
 
     /// <summary>Like <see cref="FlushAsync"/>, for a reply that another thread completed.</summary>
@@ -352,6 +364,9 @@ internal sealed class ResponseQueue(
 /// <summary>The place of one reply in its connection's order. Reused for a later request once the reply is sent.</summary>
 internal sealed class ResponseSlot(ResponseQueue queue, FrameBuffer frame)
 {
+    private ApiMetrics? _metrics;
+    private long _completedAt;
+
     public ResponseQueue Queue => queue;
 
     /// <summary>The reply. It is written by who answers, before that completes the slot.</summary>
@@ -367,9 +382,12 @@ internal sealed class ResponseSlot(ResponseQueue queue, FrameBuffer frame)
     public bool Overlaps { get; set; }
 
     /// <summary>The reply is in the frame.</summary>
-    public void Complete()
+    /// <param name="metrics">Counts how long it takes until it is sent; null to count nothing.</param>
+    public void Complete(ApiMetrics? metrics = null)
     {
         HasReply = true;
+        _metrics = metrics;
+        _completedAt = metrics is null ? 0 : queue.Now;
         queue.Complete(this);
     }
 
@@ -381,6 +399,9 @@ internal sealed class ResponseSlot(ResponseQueue queue, FrameBuffer frame)
         Invariant.Check(!IsComplete, "a reply completes once");
         IsComplete = true;
     }
+
+    /// <summary>The reply was sent.</summary>
+    internal void CountSent(long now) => _metrics?.CountSent(queue.Between(_completedAt, now));
 
     internal void Reset() => (IsComplete, HasReply) = (false, false);
 }

@@ -6,7 +6,13 @@ namespace Ottla.Cli.Commands;
 /// <summary><c>ottla generate</c>: makes files around the executable.</summary>
 internal static class GenerateCommand
 {
-    public static Command Create() => new("generate", "Make files around the executable.") { CreateKafkaTools() };
+    public static Command Create()
+    {
+        var command = new Command("generate", "Make files around the executable.") { CreateKafkaTools() };
+        foreach (var each in GenerateOperations.Create())
+            command.Subcommands.Add(each);
+        return command;
+    }
 
     private static Command CreateKafkaTools()
     {

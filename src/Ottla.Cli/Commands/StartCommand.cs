@@ -3,8 +3,10 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Ottla.Broker;
 using Ottla.Broker.Hosts;
+using Ottla.Broker.Monitoring;
 using Ottla.Broker.Server;
 using Ottla.Cli.Monitoring;
+using Ottla.Cli.Monitoring.Otlp;
 using Ottla.Configuration;
 using Ottla.Network.Transport;
 using Ottla.Protocol;
@@ -21,19 +23,29 @@ internal static partial class StartCommand
     {
         var configuration = new ConfigurationOptions();
         var verbose = new Option<bool>("--verbose", "-v") { Description = "Also log debug messages." };
+        var format = new Option<string>("--log-format")
+        {
+            Description = "What the lines of the log are: text, as Kafka's, or json, an object on each.",
+            DefaultValueFactory = _ => "text",
+            HelpName = "text|json",
+        };
+        format.AcceptOnlyFromAmong("text", "json");
         var command = new Command(
             "start",
             "Run a broker in the foreground. It logs to standard error; SIGTERM, SIGINT or SIGHUP stops it in order."
             + " Without a configuration file it formats ./data if needed and listens on 127.0.0.1:9092.");
         configuration.AddWithFileTo(command);
         command.Options.Add(verbose);
-        command.SetAction(arguments => RunAsync(arguments, configuration, arguments.GetValue(verbose)));
+        command.Options.Add(format);
+        command.SetAction(arguments => RunAsync(
+            arguments, configuration, arguments.GetValue(verbose),
+            arguments.GetValue(format) == "json" ? LogFormat.Json : LogFormat.Text));
         return command;
     }
 
-    private static async Task<int> RunAsync(ParseResult arguments, ConfigurationOptions configuration, bool verbose)
+    private static async Task<int> RunAsync(ParseResult arguments, ConfigurationOptions configuration, bool verbose, LogFormat format)
     {
-        using var log = new StandardErrorLog(LogLevel.Trace, TimeProvider.System);
+        using var log = new StandardErrorLog(LogLevel.Trace, TimeProvider.System, format);
         using var loggers = new LeveledLoggers(log, verbose ? LogLevel.Debug : LogLevel.Information);
         var logger = loggers.CreateLogger("Ottla");
         using var stop = new StopSignals();
@@ -46,10 +58,17 @@ internal static partial class StartCommand
             using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System, warning => LogWarning(logger, warning));
             await using var monitoring =
                 MonitoringServer.Start(config, TimeProvider.System, loggers.CreateLogger(nameof(MonitoringServer)));
+            await using var otlp = OtlpExporter.Start(config, TimeProvider.System, loggers.CreateLogger(nameof(OtlpExporter)));
             var platform = new NodePlatform(new RealFileSystem(),
-                Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, loggers, NewSeed());
+                Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, loggers, NewSeed())
+            {
+                ClientMetrics = otlp,
+            };
             await using var node = await BrokerNode.StartAsync(config, mayFormat: configuration.IsDevMode(arguments), platform, stop.Token);
+            node.Metrics.Add(new ProcessMetrics(TimeProvider.System, () => log.DroppedLines));
+            otlp?.Serve(node);
             monitoring?.Serve(node);
+            using var meter = new MeterBridge(node.Metrics, TimeProvider.System);
             using var heapTrimmer = HeapTrimmer.Start(node, TimeProvider.System);
             LogStarted(logger, VersionCommand.Version, config.NodeId);
             await Task.WhenAny(stop.Requested, node.Failure);

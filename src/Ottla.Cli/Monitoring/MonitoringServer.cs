@@ -33,7 +33,6 @@ internal sealed partial class MonitoringServer : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stopping = new();
     private readonly SemaphoreSlim _room = new(ConnectionsMax, ConnectionsMax);
-    private readonly ProcessMetrics _process;
     private readonly Task _accepting;
     private volatile BrokerNode? _node;
 
@@ -41,7 +40,6 @@ internal sealed partial class MonitoringServer : IAsyncDisposable
     {
         _listener = listener;
         _time = time;
-        _process = new ProcessMetrics(time);
         _logger = logger;
         EndPoint = (IPEndPoint)listener.LocalEndpoint;
         _accepting = AcceptAsync();
@@ -80,11 +78,7 @@ internal sealed partial class MonitoringServer : IAsyncDisposable
     }
 
     /// <summary>The node has started, and can be asked.</summary>
-    public void Serve(BrokerNode node)
-    {
-        node.Metrics.Add(_process);
-        _node = node;
-    }
+    public void Serve(BrokerNode node) => _node = node;
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

@@ -10,7 +10,8 @@ namespace Ottla.Cli.Monitoring;
 /// out.
 /// </summary>
 /// <param name="time">The clock.</param>
-internal sealed class ProcessMetrics(TimeProvider time) : MetricSource
+/// <param name="droppedLines">How many lines of the log were dropped so far.</param>
+internal sealed class ProcessMetrics(TimeProvider time, Func<long> droppedLines) : MetricSource
 {
     private const string OpenFiles = "/proc/self/fd";
     private const string Limits = "/proc/self/limits";
@@ -33,12 +34,16 @@ internal sealed class ProcessMetrics(TimeProvider time) : MetricSource
         MetricFamily.Gauge("dotnet_threadpool_queue_length", "Work that waits for a thread of the pool.");
     private static readonly MetricFamily PoolThreads = MetricFamily.Gauge("dotnet_threadpool_threads", "Threads of the pool.");
 
+    private static readonly MetricFamily DroppedLines = MetricFamily.Counter(
+        "ottla_log_dropped_lines_total", "Lines of the log that were dropped, because nobody read standard error.");
+
     private readonly double _startSeconds = time.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
 
     /// <inheritdoc/>
     public override IReadOnlyList<MetricFamily> Families { get; } =
     [
         Processor, Resident, Started, Descriptors, DescriptorsMax, Allocated, Heap, Collections, Paused, PoolQueue, PoolThreads,
+        DroppedLines,
     ];
 
     /// <inheritdoc/>
@@ -64,6 +69,7 @@ internal sealed class ProcessMetrics(TimeProvider time) : MetricSource
         Give(output, Paused, GC.GetTotalPauseDuration().TotalSeconds);
         Give(output, PoolQueue, ThreadPool.PendingWorkItemCount);
         Give(output, PoolThreads, ThreadPool.ThreadCount);
+        Give(output, DroppedLines, droppedLines());
     }
 
     /// <summary>The soft limit, as the kernel tells it; infinite when there is none.</summary>

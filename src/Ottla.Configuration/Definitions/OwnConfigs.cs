@@ -21,5 +21,12 @@ internal static class OwnConfigs
             "Most connections of one address that are not logged in yet; one more closes the oldest of them."),
         Internal(ConfigType.String, "ottla.monitoring.listener", "127.0.0.1:9404", null,
             "Where the node answers HTTP requests for its metrics and its health: host:port, or nothing to answer none."),
+        Internal(ConfigType.String, "ottla.otlp.endpoint", "", null,
+            "The OpenTelemetry collector that metrics are pushed to, by OTLP over HTTP: a URL such as http://collector:4318, or nothing to "
+                + "push none. Where it is set, clients may push their metrics to this broker (KIP-714), which hands them on."),
+        Internal(ConfigType.Password, "ottla.otlp.headers", null, null,
+            "Headers of the requests to the collector: name=value, or several of them with commas between."),
+        Internal(ConfigType.Int, "ottla.otlp.interval.ms", "60000", AtLeast(100),
+            "The time between two pushes of the node's own metrics. Those of clients are handed on as they come."),
     ];
 }

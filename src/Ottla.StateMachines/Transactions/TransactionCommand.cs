@@ -62,6 +62,14 @@ public sealed record ListTransactionsCommand(
     IReadOnlySet<TransactionState>? States, IReadOnlySet<long> ProducerIds, long DurationMs, TransactionalIdPattern? Pattern)
         : TransactionCommand<IReadOnlyList<ListTransactionsResponse.TransactionStateData>>;
 
+/// <summary>Counts the ids of one partition, for the metrics.</summary>
+public sealed record CountTransactionsCommand : TransactionCommand<TransactionCounts>;
+
+/// <summary>The transactional ids of a coordinator.</summary>
+/// <param name="ByState">How many there are in each state that occurs.</param>
+/// <param name="OldestStart">When the oldest transaction began that is open, or whose markers are not all written; null for none.</param>
+public sealed record TransactionCounts(IReadOnlyDictionary<TransactionState, int> ByState, Instant? OldestStart);
+
 /// <summary>The results of a <see cref="WriteMarkersOutput"/>. The reply is the output's producer.</summary>
 /// <param name="Markers">The markers that were to be written.</param>
 /// <param name="Results">The result for each partition.</param>

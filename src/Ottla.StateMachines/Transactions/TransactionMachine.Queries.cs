@@ -47,6 +47,22 @@ public sealed partial class TransactionMachine
         }),
     ];
 
+    private TransactionCounts Count()
+    {
+        var byState = new Dictionary<TransactionState, int>();
+        Instant? oldest = null;
+        foreach (var transaction in Transactions)
+        {
+            byState[transaction.State] = byState.GetValueOrDefault(transaction.State) + 1;
+            if (transaction.State != TransactionState.Ongoing && !transaction.State.IsCompleting())
+                continue;
+            var start = new Instant(transaction.StartMs);
+            oldest = oldest is null || start < oldest.Value ? start : oldest;
+        }
+
+        return new TransactionCounts(byState, oldest);
+    }
+
     private static bool IsListed(TransactionMetadata transaction, ListTransactionsCommand filter, Instant now) =>
         filter.States?.Contains(transaction.State) != false
         && (filter.ProducerIds.Count == 0 || filter.ProducerIds.Contains(transaction.ProducerId))

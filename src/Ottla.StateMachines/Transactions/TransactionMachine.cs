@@ -89,6 +89,9 @@ public sealed partial class TransactionMachine(int coordinatorEpoch) : ICoordina
             case ListTransactionsCommand list:
                 effects.Reply(replyTo.For(list), List(list, now));
                 break;
+            case CountTransactionsCommand count:
+                effects.Reply(replyTo.For(count), Count());
+                break;
             default:
                 throw new InvalidOperationException($"{command.GetType().Name} is not a transaction command.");
         }

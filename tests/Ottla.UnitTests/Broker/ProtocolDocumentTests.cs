@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker.Api;
 using Ottla.Broker.Server;
+using Ottla.Broker.Telemetry;
 using Ottla.Configuration;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Metadata;
@@ -42,6 +43,7 @@ public sealed class ProtocolDocumentTests
         Authorizer = Authorizer.None,
         Quotas = new ClientQuotas(11, 1000, 11, 1000, TimeProvider.System),
         Time = TimeProvider.System,
+        Telemetry = new ClientTelemetry(0, 1, null, TimeProvider.System, NullLogger.Instance),
         CheckSecurity = _ => { },
     });
 

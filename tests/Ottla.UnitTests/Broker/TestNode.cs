@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker;
 using Ottla.Broker.Replicas;
+using Ottla.Broker.Telemetry;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Network.Transport;
@@ -38,8 +39,14 @@ internal sealed class TestNode : IAsyncDisposable
 
     public BrokerNode Node => _node!;
 
+    private IClientMetricsSink? ClientMetrics { get; init; }
+
     /// <summary>Starts a node on an empty disk, configured as for development but for <paramref name="configs"/>.</summary>
     public static Task<TestNode> StartAsync(params (string Name, string Value)[] configs) => StartOnAsync(null, configs);
+
+    /// <summary>As <see cref="StartAsync(ValueTuple{string, string}[])"/>, and clients may push their metrics.</summary>
+    public static Task<TestNode> StartAsync(IClientMetricsSink clientMetrics, params (string Name, string Value)[] configs) =>
+        StartOnAsync(null, null, configs, clientMetrics);
 
     /// <summary>As <see cref="StartAsync(ValueTuple{string, string}[])"/>, and logs.</summary>
     public static Task<TestNode> StartAsync(ILoggerFactory loggers, params (string Name, string Value)[] configs) =>
@@ -50,7 +57,7 @@ internal sealed class TestNode : IAsyncDisposable
         StartOnAsync(disk, null, configs);
 
     private static async Task<TestNode> StartOnAsync(InMemoryFileSystem? disk, ILoggerFactory? loggers,
-        (string Name, string Value)[] configs)
+        (string Name, string Value)[] configs, IClientMetricsSink? clientMetrics = null)
     {
         var all = new Dictionary<string, string>
         {
@@ -59,7 +66,7 @@ internal sealed class TestNode : IAsyncDisposable
         };
         foreach (var (name, value) in configs)
             all[name] = value;
-        var node = new TestNode(all, loggers);
+        var node = new TestNode(all, loggers) { ClientMetrics = clientMetrics };
         node.Disk = disk ?? new InMemoryFileSystem(node.Clock);
         await node.RunUpAsync();
         return node;
@@ -134,7 +141,7 @@ internal sealed class TestNode : IAsyncDisposable
 
     private async Task RunUpAsync()
     {
-        var platform = new NodePlatform(Disk, Network, Clock, _loggers, Seed);
+        var platform = new NodePlatform(Disk, Network, Clock, _loggers, Seed) { ClientMetrics = ClientMetrics };
         _node = await BrokerNode.StartAsync(BrokerConfig.LoadDevMode([], _configs), mayFormat: true, platform).WaitAsync(Patience);
     }
 }

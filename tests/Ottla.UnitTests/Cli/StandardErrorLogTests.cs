@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;
@@ -49,6 +50,35 @@ public sealed class StandardErrorLogTests
     }
 
     [Fact]
+    public void LinesAreObjectsWhenJsonIsAskedFor()
+    {
+        var output = new Output(isRead: true);
+        using (var log = new StandardErrorLog(LogLevel.Information, new FakeTimeProvider(), output, LogFormat.Json))
+        {
+            var logger = log.CreateLogger("Ottla.Broker.Something");
+            KeyValuePair<string, object?>[] values = [new("Name", "a\"b\n\u2028"), new("Count", 3), new("{OriginalFormat}", "{Name}")];
+            logger.Log(LogLevel.Warning, default, values, null, (_, _) => "one\ntwo");
+            logger.Log(LogLevel.Error, default, "plain", new InvalidOperationException("why"), (state, _) => state);
+        }
+
+        var lines = output.Text.Split(Environment.NewLine, StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(2, lines.Length);
+        using var first = JsonDocument.Parse(lines[0]);
+        var root = first.RootElement;
+        Assert.Equal(
+            ("2000-01-01T00:00:00.000Z", "WARN", "Something", "one\ntwo"),
+            (Text(root, "timestamp"), Text(root, "level"), Text(root, "logger"), Text(root, "message")));
+        Assert.Equal("a\"b\n\u2028", Text(root.GetProperty("values"), "Name"));
+        Assert.Equal(3, root.GetProperty("values").GetProperty("Count").GetInt32());
+        Assert.Equal(2, root.GetProperty("values").EnumerateObject().Count());
+        using var second = JsonDocument.Parse(lines[1]);
+        Assert.Equal("System.InvalidOperationException: why", Text(second.RootElement, "exception"));
+        Assert.False(second.RootElement.TryGetProperty("values", out _));
+
+        static string? Text(JsonElement element, string name) => element.GetProperty(name).GetString();
+    }
+
+    [Fact]
     public async Task WhoLogsNeverWaitsForWhoReads()
     {
         var output = new Output(isRead: false);
@@ -71,6 +101,7 @@ public sealed class StandardErrorLogTests
         var dropped = int.Parse(
             Regex.Match(text[^2], @"WARN (\d+) lines of the log were dropped here").Groups[1].Value, CultureInfo.InvariantCulture);
         Assert.Equal(lines, text.Length - 2 + dropped);
+        Assert.Equal(dropped, log.DroppedLines);
         for (var i = 0; i < text.Length - 2; i++)
             Assert.Contains($"WARN {i} (Test)", text[i], StringComparison.Ordinal);
         Assert.InRange(output.Text.Length, 1, 3 * StandardErrorLog.QueuedCharsMax);

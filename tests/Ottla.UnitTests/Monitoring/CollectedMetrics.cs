@@ -6,6 +6,7 @@ namespace Ottla.UnitTests.Monitoring;
 internal sealed class CollectedMetrics : IMetricOutput
 {
     private readonly Dictionary<string, double> _values = [];
+    private readonly Dictionary<string, double> _sums = [];
     private MetricFamily _family = null!;
 
     /// <summary>The families that came.</summary>
@@ -25,6 +26,9 @@ internal sealed class CollectedMetrics : IMetricOutput
     /// <summary>The value of a series, which must be there; of a summary, its count.</summary>
     public double this[string name, params string[] labels] => _values[KeyOf(name, labels)];
 
+    /// <summary>The sum of a summary, in milliseconds.</summary>
+    public double SumOf(string name, params string[] labels) => _sums[KeyOf(name, labels)];
+
     /// <summary>Whether a series is there.</summary>
     public bool Has(string name, params string[] labels) => _values.ContainsKey(KeyOf(name, labels));
 
@@ -41,7 +45,11 @@ internal sealed class CollectedMetrics : IMetricOutput
         _values.Add(KeyOf(_family.Name, labels.ToArray()), value);
     }
 
-    public void Add(in TimeSummary summary, params ReadOnlySpan<string> labels) => Add(summary.Count, labels);
+    public void Add(in TimeSummary summary, params ReadOnlySpan<string> labels)
+    {
+        Add(summary.Count, labels);
+        _sums.Add(KeyOf(_family.Name, labels.ToArray()), summary.SumMs);
+    }
 
     private static string KeyOf(string name, string[] labels) => $"{name}({string.Join(',', labels)})";
 }

@@ -1,6 +1,9 @@
 using System.Text;
+using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker.Monitoring;
 using Ottla.Cli.Monitoring;
+using Ottla.Cli.Monitoring.Otlp;
+using Ottla.Configuration;
 using Ottla.UnitTests.Broker;
 using Ottla.UnitTests.Repository;
 
@@ -17,7 +20,10 @@ public sealed class MetricsDocumentTests
     public async Task The_table_has_every_metric_of_a_node()
     {
         await using var node = await TestNode.StartAsync();
-        node.Node.Metrics.Add(new ProcessMetrics(TimeProvider.System));
+        node.Node.Metrics.Add(new ProcessMetrics(TimeProvider.System, () => 0));
+        var config = BrokerConfig.LoadDevMode(overrides: [new(BrokerConfig.OtlpEndpointName, "http://127.0.0.1:4318")]);
+        await using var exporter = OtlpExporter.Start(config, TimeProvider.System, NullLogger.Instance)!;
+        node.Node.Metrics.Add(exporter);
         var document = File.ReadAllText(Document);
         var at = document.IndexOf(Begin, StringComparison.Ordinal);
         Assert.True(at >= 0, "docs/metrics.md has lost its marker");

@@ -23,6 +23,7 @@ public sealed class MonitoringServerTests
 
         var (node, _, _) = await TestNode.StartWithTopicAsync("t");
         await using var _1 = node;
+        node.Node.Metrics.Add(new ProcessMetrics(TimeProvider.System, () => 0));
         server.Serve(node.Node);
         Assert.Equal((HttpStatusCode.OK, "ok\n"), await GetAsync(client, "/readyz"));
         var (status, text) = await GetAsync(client, "/metrics");

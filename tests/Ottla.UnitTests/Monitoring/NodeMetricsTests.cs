@@ -104,6 +104,87 @@ public sealed partial class NodeMetricsTests
     }
 
     [Fact]
+    public async Task The_lag_on_partitions_of_other_brokers_is_asked_of_them_between_scrapes()
+    {
+        await using var cluster = await TestCluster.StartCombinedAsync(("offsets.topic.num.partitions", "1"));
+        await using var client = await cluster.Nodes[1].ConnectAsync();
+        await client.CreateTopicAsync("t", partitions: 3); // one on each broker
+        await client.FindCoordinatorAsync("g");
+        var coordinator = 0;
+        await Waiting.UntilAsync(() =>
+        {
+            coordinator = cluster.Brokers.FirstOrDefault(id => cluster.Nodes[id].Node.Coordinators.Count > 0);
+            return coordinator > 0 && Enumerable.Range(0, 3).All(partition => LeaderOf(partition) > 0);
+        });
+        for (var partition = 0; partition < 3; partition++)
+        {
+            await using var leader = await cluster.Nodes[LeaderOf(partition)].ConnectAsync();
+            AssertError(ErrorCode.None, (await leader.ProduceAsync("t", Batch(partition + 2), partition: partition)).ErrorCode);
+        }
+
+        await using var committer = await cluster.Nodes[coordinator].ConnectAsync();
+        for (var partition = 0; partition < 3; partition++)
+        {
+            var index = partition;
+            await Waiting.UntilAsync(async () => await committer.CommitAsync("g", "t", 1, partition: index) == ErrorCode.None);
+        }
+
+        var metrics = cluster.Nodes[coordinator].Node.Metrics;
+        await Waiting.UntilAsync(async () =>
+            (await CollectedMetrics.OfAsync(metrics))["kafka_consumergroup_lag_unknown_partitions", "g", "t"] == 0);
+        var collected = await CollectedMetrics.OfAsync(metrics);
+        Assert.Equal([1, 2, 3], Enumerable.Range(0, 3).Select(partition => (int)collected["kafka_consumergroup_lag", "g", "t", $"{partition}"]));
+        Assert.Equal(6, collected["kafka_consumergroup_lag_sum", "g", "t"]);
+
+        int LeaderOf(int partition) => cluster.Brokers.FirstOrDefault(
+            id => cluster.Nodes[id].Node.Topics.Find("t")?.Find(partition)?.Leadership.IsLeaderHere == true);
+    }
+
+    [Fact]
+    public async Task The_oldest_open_transaction_is_told_with_its_age()
+    {
+        await using var node = await TestNode.StartAsync(TransactionCalls.FewPartitions);
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t");
+        await client.FindTransactionCoordinatorAsync();
+        const string oldest = "kafka_server_transaction_coordinator_metrics_active_transaction_total_time_max";
+        const string ids = "kafka_server_transaction_coordinator_metrics_transactional_id_count";
+        var producer = await client.BeginAsync();
+        Assert.Equal(0, (await CollectedMetrics.OfAsync(node.Node.Metrics))[oldest]);
+        AssertError(ErrorCode.None, await client.AddPartitionAsync(producer, "t"));
+        node.Clock.AdvanceMs(1234);
+        var metrics = await CollectedMetrics.OfAsync(node.Node.Metrics);
+        Assert.Equal((1234, 1), (metrics[oldest], metrics[ids, "Ongoing"]));
+    }
+
+    [Fact]
+    public async Task Times_of_throttling_and_sending_and_disks_are_told()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await client.CallAsync<AlterClientQuotasRequest, AlterClientQuotasResponse>(new AlterClientQuotasRequest
+        {
+            Entries =
+            [
+                new AlterClientQuotasRequest.EntryData
+                {
+                    Entity = [new AlterClientQuotasRequest.EntityData { EntityType = "client-id", EntityName = null }],
+                    Ops = [new AlterClientQuotasRequest.OpData { Key = "producer_byte_rate", Value = 1 }],
+                },
+            ],
+        });
+        await Waiting.UntilAsync(() => node.Node.Shared.Quotas.AreOnRequests);
+        await client.ProduceAsync("t", Batch(100));
+        var metrics = await CollectedMetrics.OfAsync(node.Node.Metrics);
+        Assert.Equal(1, metrics["kafka_network_requestmetrics_throttletimems", "Produce"]);
+        Assert.True(metrics.SumOf("kafka_network_requestmetrics_throttletimems", "Produce") > 0);
+        await Waiting.UntilAsync(async () =>
+            (await CollectedMetrics.OfAsync(node.Node.Metrics))["kafka_network_requestmetrics_responsesendtimems", "Produce"] == 1);
+        Assert.True(metrics["ottla_log_directory_free_bytes", "/data"] <= metrics["ottla_log_directory_size_bytes", "/data"]);
+        Assert.Equal(0, metrics["kafka_log_logcleanermanager_uncleanable_partitions_count"]);
+    }
+
+    [Fact]
     public async Task Families_have_names_of_Prometheus_and_are_all_named_beforehand()
     {
         var (node, _, _) = await TestNode.StartWithTopicAsync("t");

@@ -56,7 +56,7 @@ internal static class OtlpMetricsReader
             label => Encoding.UTF8.GetString(label.Single(each => each.Number == 1).Field.Bytes),
             label => Encoding.UTF8.GetString(Fields(label.Single(each => each.Number == 2).Field.Bytes).Single().Field.Bytes));
 
-    private static List<(int Number, Field Field)> Fields(byte[] bytes)
+    internal static List<(int Number, Field Field)> Fields(byte[] bytes)
     {
         var fields = new List<(int, Field)>();
         for (var at = 0; at < bytes.Length;)
@@ -96,5 +96,5 @@ internal static class OtlpMetricsReader
         }
     }
 
-    private sealed record Field(byte[] Bytes, ulong Value);
+    internal sealed record Field(byte[] Bytes, ulong Value);
 }
