@@ -39,7 +39,7 @@ internal sealed class LogEnds(
     private static readonly TimeSpan AskTimeout = TimeSpan.FromSeconds(5);
 
     private readonly HashSet<TopicPartition> _wanted = [];
-    private ConcurrentDictionary<TopicPartition, (long End, long At)> _heard = new();
+    private volatile ConcurrentDictionary<TopicPartition, (long End, long At)> _heard = new();
     private long _askedAt;
     private Task _asking = Task.CompletedTask;
 

@@ -28,6 +28,7 @@ public sealed class MeterBridge : IDisposable
     private volatile Collection _last = new();
     private long _collectedAt;
     private int _isCollecting;
+    private Task _collecting = Task.CompletedTask;
 
     /// <summary>Makes the instruments.</summary>
     /// <param name="registry">The metrics.</param>
@@ -71,7 +72,9 @@ public sealed class MeterBridge : IDisposable
     {
         var collectedAt = Volatile.Read(ref _collectedAt);
         if ((collectedAt == 0 || _time.GetElapsedTime(collectedAt) >= FreshFor) && Interlocked.Exchange(ref _isCollecting, 1) == 0)
-            _ = CollectAsync();
+            _collecting = CollectAsync();
+        if (_collecting.IsFaulted)
+            _collecting.GetAwaiter().GetResult(); // whoever listens learns of it
         return _last.Of(name);
     }
 

@@ -78,7 +78,8 @@ internal sealed partial class ClientTelemetry(
         var client = ClientOf(context);
         lock (_lock)
         {
-            Note(context.Connection, push.Instance);
+            if (!TelemetryIntake.IsReserved(push.Instance))
+                Note(context.Connection, push.Instance);
             _intake.Push(push, client, Instant.Now(time));
         }
 

@@ -58,7 +58,8 @@ internal static partial class StartCommand
             using var counters = RuntimeCounters.StartFromEnvironment(TimeProvider.System, warning => LogWarning(logger, warning));
             await using var monitoring =
                 MonitoringServer.Start(config, TimeProvider.System, loggers.CreateLogger(nameof(MonitoringServer)));
-            await using var otlp = OtlpExporter.Start(config, TimeProvider.System, loggers.CreateLogger(nameof(OtlpExporter)));
+            await using var otlp = OtlpExporter.Start(
+                config, VersionCommand.Version, TimeProvider.System, loggers.CreateLogger(nameof(OtlpExporter)));
             var platform = new NodePlatform(new RealFileSystem(),
                 Transports.ForThisMachine(config.NumNetworkThreads, TimeProvider.System, logger), TimeProvider.System, loggers, NewSeed())
             {

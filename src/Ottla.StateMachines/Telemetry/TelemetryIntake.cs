@@ -54,6 +54,9 @@ public sealed class TelemetryIntake(int bytesMax)
     /// <summary>Takes over other subscriptions: what is known of a client counts no more from its next request on.</summary>
     public void Change(TelemetrySubscriptions subscriptions) => _subscriptions = subscriptions;
 
+    /// <summary>Whether no client has this id.</summary>
+    public static bool IsReserved(Uuid instance) => instance == Uuid.Zero || instance == Uuid.One;
+
     /// <summary>Whether a client is known.</summary>
     public bool Knows(Uuid instance) => _byId.ContainsKey(instance);
 
@@ -78,7 +81,7 @@ public sealed class TelemetryIntake(int bytesMax)
     /// </exception>
     public void Push(in TelemetryPush push, TelemetryClient client, Instant now)
     {
-        if (push.Instance == Uuid.Zero || push.Instance == Uuid.One)
+        if (IsReserved(push.Instance))
             throw new ApiException(ErrorCode.InvalidRequest, "Invalid client instance id");
         var instance = Find(push.Instance, client, now);
         instance.LastError = Check(push, instance, now);

@@ -22,7 +22,7 @@ public sealed class MetricsDocumentTests
         await using var node = await TestNode.StartAsync();
         node.Node.Metrics.Add(new ProcessMetrics(TimeProvider.System, () => 0));
         var config = BrokerConfig.LoadDevMode(overrides: [new(BrokerConfig.OtlpEndpointName, "http://127.0.0.1:4318")]);
-        await using var exporter = OtlpExporter.Start(config, TimeProvider.System, NullLogger.Instance)!;
+        await using var exporter = OtlpExporter.Start(config, "1", TimeProvider.System, NullLogger.Instance)!;
         node.Node.Metrics.Add(exporter);
         var document = File.ReadAllText(Document);
         var at = document.IndexOf(Begin, StringComparison.Ordinal);

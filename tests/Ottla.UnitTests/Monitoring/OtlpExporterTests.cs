@@ -140,7 +140,7 @@ public sealed class OtlpExporterTests
                 new("ottla.otlp.endpoint", url), new("ottla.otlp.interval.ms", "1000"),
                 .. configs.Select(each => KeyValuePair.Create(each.Name, each.Value)),
             ]),
-        clock, NullLogger.Instance);
+        "1", clock, NullLogger.Instance);
 
     private static byte[] JavaPush(string client)
     {

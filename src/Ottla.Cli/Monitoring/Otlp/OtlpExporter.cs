@@ -6,7 +6,6 @@ using Microsoft.Extensions.Logging;
 using Ottla.Broker;
 using Ottla.Broker.Monitoring;
 using Ottla.Broker.Telemetry;
-using Ottla.Cli.Commands;
 using Ottla.Configuration;
 using Ottla.Kernel;
 using Ottla.Requests;
@@ -43,6 +42,7 @@ internal sealed partial class OtlpExporter : MetricSource, IClientMetricsSink, I
 
     private readonly Uri _endpoint;
     private readonly BrokerConfig _config;
+    private readonly string _version;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly HttpClient _http;
@@ -56,9 +56,10 @@ internal sealed partial class OtlpExporter : MetricSource, IClientMetricsSink, I
     private long _refusedPushes;
     private volatile bool _isFailing;
 
-    private OtlpExporter(BrokerConfig config, Uri endpoint, TimeProvider time, ILogger logger)
+    private OtlpExporter(BrokerConfig config, Uri endpoint, string version, TimeProvider time, ILogger logger)
     {
         _config = config;
+        _version = version;
         _endpoint = endpoint;
         _time = time;
         _logger = logger;
@@ -79,9 +80,13 @@ internal sealed partial class OtlpExporter : MetricSource, IClientMetricsSink, I
     public override IReadOnlyList<MetricFamily> Families { get; } = [Requests, QueuedBytes, DroppedPushes];
 
     /// <summary>Begins, where <c>ottla.otlp.endpoint</c> names a collector.</summary>
+    /// <param name="config">The configuration.</param>
+    /// <param name="version">The version of Ottla.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">The log.</param>
     /// <returns>Null where it names none.</returns>
-    public static OtlpExporter? Start(BrokerConfig config, TimeProvider time, ILogger logger) =>
-        config.OtlpEndpoint is { } endpoint ? new OtlpExporter(config, endpoint, time, logger) : null;
+    public static OtlpExporter? Start(BrokerConfig config, string version, TimeProvider time, ILogger logger) =>
+        config.OtlpEndpoint is { } endpoint ? new OtlpExporter(config, endpoint, version, time, logger) : null;
 
     /// <summary>The node has started: its metrics are pushed from now on.</summary>
     public void Serve(BrokerNode node)
@@ -120,7 +125,7 @@ internal sealed partial class OtlpExporter : MetricSource, IClientMetricsSink, I
         KeyValuePair<string, string>[] resource =
         [
             new("service.name", "ottla"),
-            new("service.version", VersionCommand.Version),
+            new("service.version", _version),
             new("service.instance.id", _config.NodeId.ToString(CultureInfo.InvariantCulture)),
             new("host.name", Environment.MachineName),
         ];
