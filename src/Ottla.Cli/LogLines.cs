@@ -40,7 +40,9 @@ internal static class LogLines
         return exception is null ? line : line + exception + Environment.NewLine;
     }
 
-    /// <summary>An object with the time in UTC, the level in Kafka's words, the logger, the message, and the values in it by their names.</summary>
+    /// <summary>
+    /// An object with the time in UTC, the level in Kafka's words, the logger, the message, and the values in it by their names.
+    /// </summary>
     public static string Json<TState>(
         DateTimeOffset at, LogLevel level, string category, string message, TState state, Exception? exception)
     {

@@ -132,7 +132,8 @@ internal sealed class StandardErrorLog : ILoggerFactory
             {
                 // This is the place of the dropped lines: none was queued since the first of them.
                 var message = string.Create(
-                    CultureInfo.InvariantCulture, $"{_droppedLines} lines of the log were dropped here, because standard error was not read");
+                    CultureInfo.InvariantCulture,
+                    $"{_droppedLines} lines of the log were dropped here, because standard error was not read");
                 lines.Append(_format == LogFormat.Json
                     ? LogLines.Json(_time.GetUtcNow(), LogLevel.Warning, nameof(StandardErrorLog), message, 0, null)
                     : LogLines.Text(_time.GetLocalNow(), LogLevel.Warning, nameof(StandardErrorLog), message, null));

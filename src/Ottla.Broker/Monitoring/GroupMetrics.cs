@@ -32,7 +32,8 @@ internal sealed class GroupMetrics(CoordinatorHost<GroupCommand> groups, LogEnds
     private static readonly MetricFamily LagSum = MetricFamily.Gauge(
         "kafka_consumergroup_lag_sum", "Records that a group has not read yet, by its committed offsets.", "consumergroup", "topic");
     private static readonly MetricFamily Unknown = MetricFamily.Gauge(
-        "kafka_consumergroup_lag_unknown_partitions", "Partitions whose lag is not known: this broker has no replica of them, and their leader has not told lately.",
+        "kafka_consumergroup_lag_unknown_partitions",
+        "Partitions whose lag is not known: this broker has no replica of them, and their leader has not told lately.",
         "consumergroup", "topic");
     private static readonly MetricFamily Offset = MetricFamily.Gauge(
         "kafka_consumergroup_current_offset", "The committed offset of a group.", "consumergroup", "topic", "partition") with

@@ -69,7 +69,8 @@ internal sealed class ReplicaMetrics(
     public override IReadOnlyList<MetricFamily> Families { get; } =
     [
         Partitions, Leaders, Offline, UnderReplicated, UnderMinIsr, AtMinIsr, Reassigning, Shrinks, Expansions, FailedUpdates, MaxLag,
-        OfflineDirectories, OfflineDirectory, FreeBytes, SizeBytes, Uncleanable, PartitionReplicas, PartitionIsr, PartitionUnderReplicated, PartitionUnderMinIsr,
+        OfflineDirectories, OfflineDirectory, FreeBytes, SizeBytes, Uncleanable,
+        PartitionReplicas, PartitionIsr, PartitionUnderReplicated, PartitionUnderMinIsr,
         PartitionAtMinIsr, LogSize, LogStart, LogEnd, LogSegments,
     ];
 

@@ -12,8 +12,8 @@ using Ottla.StateMachines.Telemetry;
 namespace Ottla.Broker.Telemetry;
 
 /// <summary>
-/// Takes the metrics that clients push (KIP-714) and hands them on. Hosts a <see cref="TelemetryIntake"/> under a lock; any thread calls it.
-/// A metadata publisher: subscriptions are configs of the cluster. Lives as long as the broker.
+/// Takes the metrics that clients push (KIP-714) and hands them on. Hosts a <see cref="TelemetryIntake"/> under a lock; any thread calls
+/// it. A metadata publisher: subscriptions are configs of the cluster. Lives as long as the broker.
 /// </summary>
 internal sealed partial class ClientTelemetry(
     int nodeId, int bytesMax, IClientMetricsSink? sink, TimeProvider time, ILogger logger) : IMetadataPublisher

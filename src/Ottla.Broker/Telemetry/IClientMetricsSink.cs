@@ -5,8 +5,8 @@ public interface IClientMetricsSink
 {
     /// <summary>Takes metrics. Called on any thread; must not wait.</summary>
     /// <param name="resourceMetrics">
-    /// OpenTelemetry's <c>MetricsData</c>, decompressed, with the labels of the client in each resource. The message has the same bytes as an
-    /// <c>ExportMetricsServiceRequest</c>, and several behind one another are one of them all.
+    /// OpenTelemetry's <c>MetricsData</c>, decompressed, with the labels of the client in each resource. The message has the same bytes as
+    /// an <c>ExportMetricsServiceRequest</c>, and several behind one another are one of them all.
     /// </param>
     void Take(byte[] resourceMetrics);
 }

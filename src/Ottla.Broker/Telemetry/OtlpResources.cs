@@ -4,8 +4,8 @@ using System.Text;
 namespace Ottla.Broker.Telemetry;
 
 /// <summary>
-/// Adds labels to the resources of OpenTelemetry's <c>MetricsData</c>. The rest of the message is copied as it is: only the outer fields are
-/// looked at, and a message whose outer fields cannot be read is refused.
+/// Adds labels to the resources of OpenTelemetry's <c>MetricsData</c>. The rest of the message is copied as it is: only the outer fields
+/// are looked at, and a message whose outer fields cannot be read is refused.
 /// </summary>
 internal static class OtlpResources
 {
@@ -14,7 +14,9 @@ internal static class OtlpResources
     /// <summary>The most bytes of a field's number and length together.</summary>
     private const int LengthBytesMax = 10;
 
-    /// <summary>The number of <c>MetricsData.resource_metrics</c>, <c>ResourceMetrics.resource</c> and <c>Resource.attributes</c>.</summary>
+    /// <summary>
+    /// The number of <c>MetricsData.resource_metrics</c>, <c>ResourceMetrics.resource</c> and <c>Resource.attributes</c>.
+    /// </summary>
     private const int FirstField = 1;
 
     /// <summary>Copies a message, with labels added to each resource.</summary>

@@ -12,7 +12,8 @@ internal sealed record Alert(
     string Name, bool IsCritical, string For, string Expression, string Summary, string Meaning, string Action);
 
 /// <summary>
-/// The alerts that <c>ottla generate prometheus-rules</c> writes, and that docs/monitoring.md explains. A test asks a real Prometheus whether
+/// The alerts that <c>ottla generate prometheus-rules</c> writes, and that docs/monitoring.md explains. A test asks a real Prometheus
+/// whether
 /// it has every series that they name.
 /// </summary>
 internal static class Alerts
@@ -30,7 +31,8 @@ internal static class Alerts
         new("KafkaNoActiveController", true, "1m",
             "sum(kafka_controller_kafkacontroller_activecontrollercount{$job}) != 1",
             "{{ $value }} active controllers instead of one",
-            "Without an active controller no topic can be created, no leader elected, and no ISR changed: what works goes on until something "
+            "Without an active controller no topic can be created, no leader elected, and no ISR changed: what works goes on until "
+                + "something "
                 + "fails. Two for longer than a moment are the view of nodes that do not hear each other.",
             "More than half of the controllers must run and reach each other: `ottla quorum status --bootstrap-controller HOST:9093` asks "
                 + "one of them. Start those that are down. If more than half of their disks are lost, see "
@@ -39,7 +41,8 @@ internal static class Alerts
             "max(kafka_controller_kafkacontroller_offlinepartitionscount{$job}) > 0",
             "{{ $value }} partitions have no leader",
             "Nobody can write to these partitions or read from them.",
-            "`kafka-topics --describe --unavailable-partitions` names them and the brokers of their replicas. Start these brokers: one that "
+            "`kafka-topics --describe --unavailable-partitions` names them and the brokers of their replicas. Start these brokers: one "
+                + "that "
                 + "was in sync when the leader was lost leads again at once. Only if all of those are lost for good, an unclean election "
                 + "(`kafka-leader-election --election-type unclean`) makes the partition available, without the newest records."),
         new("KafkaUnderMinIsrPartitions", true, "1m",
@@ -74,14 +77,16 @@ internal static class Alerts
             "sum by (instance) (kafka_server_replicamanager_underreplicatedpartitions{$job}) > 0",
             "{{ $value }} partitions that {{ $labels.instance }} leads lack replicas",
             "A replica is not in sync: its broker is down, slow, or just comes back. Nothing is lost; there is less to lose now.",
-            "Look for brokers that are down or fenced. If all run, `kafka-topics --describe --under-replicated-partitions` shows which broker "
+            "Look for brokers that are down or fenced. If all run, `kafka-topics --describe --under-replicated-partitions` shows which "
+                + "broker "
                 + "is missing in the ISRs: look at its disk (`KafkaDiskFull`), its log, and "
                 + "`kafka_server_replicafetchermanager_maxlag`, which falls when it catches up. After a restart, wait."),
         new("KafkaBrokerFenced", false, "2m",
             "max(kafka_controller_kafkacontroller_fencedbrokercount{$job}) > 0",
             "{{ $value }} brokers are fenced",
             "The active controller has not heard from a registered broker: it leads nothing, and clients are not sent to it.",
-            "If it was taken away for good, `kafka-cluster unregister --id ID`. If it should run, its `/readyz` and its log say why it does "
+            "If it was taken away for good, `kafka-cluster unregister --id ID`. If it should run, its `/readyz` and its log say why it "
+                + "does "
                 + "not reach the controller."),
         new("KafkaMetadataLag", false, "2m",
             "kafka_server_metadataloader_lag{$job} > 1000",
@@ -94,7 +99,8 @@ internal static class Alerts
             "A replica on {{ $labels.instance }} is {{ $value }} records behind",
             "It takes that replica long to catch up; until then it is not in sync and cannot lead.",
             "After a restart or a move this is normal, and falls. If it does not: is replication throttled "
-                + "(`leader.replication.throttled.rate`), the disk or the network at its limit? `num.replica.fetchers` lets more partitions "
+                + "(`leader.replication.throttled.rate`), the disk or the network at its limit? `num.replica.fetchers` lets more "
+                + "partitions "
                 + "be fetched at a time."),
         new("KafkaControllerChanges", false, "0m",
             "max(increase(kafka_controller_kafkacontroller_newactivecontrollerscount{$job}[30m])) > 3",
@@ -107,27 +113,31 @@ internal static class Alerts
             "Writes on {{ $labels.instance }} fail",
             "Producers get errors that the broker is the cause of. They try again, until `delivery.timeout.ms`.",
             "`sum by (error) (rate(kafka_network_requestmetrics_errors_total{request=\"Produce\"}[5m]))` says which ones. "
-                + "NOT_ENOUGH_REPLICAS: see KafkaUnderMinIsrPartitions. KAFKA_STORAGE_ERROR: see KafkaLogDirectoryOffline and KafkaDiskFull. "
+                + "NOT_ENOUGH_REPLICAS: see KafkaUnderMinIsrPartitions. KAFKA_STORAGE_ERROR: see KafkaLogDirectoryOffline and "
+                + "KafkaDiskFull. "
                 + "MESSAGE_TOO_LARGE and INVALID_RECORD are the producer's fault."),
         new("KafkaSlowProduce", false, "5m",
             "kafka_network_requestmetrics_totaltimems{$job,request=\"Produce\",quantile=\"0.99\"} > 1000",
             "One of a hundred writes on {{ $labels.instance }} takes {{ $value }} ms or longer",
             "Producers wait, and their buffers fill up.",
             "If `kafka_network_requestmetrics_remotetimems` is as high, acks=all waits for followers: find the slow one "
-                + "(KafkaUnderReplicatedPartitions, KafkaReplicaLag). If `kafka_network_requestmetrics_localtimems` is, this broker's disk or "
+                + "(KafkaUnderReplicatedPartitions, KafkaReplicaLag). If `kafka_network_requestmetrics_localtimems` is, this broker's "
+                + "disk or "
                 + "processor is at its limit."),
         new("KafkaGroupLag", false, "10m",
             "sum by (consumergroup, topic) (kafka_consumergroup_lag_sum{$job}) > 1000 and "
                 + "sum by (consumergroup, topic) (delta(kafka_consumergroup_lag_sum{$job}[10m])) > 0",
             "{{ $labels.consumergroup }} is {{ $value }} records behind on {{ $labels.topic }}, and the lag grows",
             "The group reads more slowly than is written. What is older than the topic's retention will be lost to it.",
-            "`kafka-consumer-groups --describe --group GROUP` shows whether it has members, and on which partitions the lag is. No members: "
+            "`kafka-consumer-groups --describe --group GROUP` shows whether it has members, and on which partitions the lag is. No "
+                + "members: "
                 + "start the application. One partition only: a record that it cannot process, or a key that has too many records. All of "
                 + "them: start more members, up to the number of partitions. `retention.ms` of the topic says how long there is."),
         new("KafkaHangingTransaction", false, "1m",
             "kafka_server_transaction_coordinator_metrics_active_transaction_total_time_max{$job} > 900000",
             "A transaction has been open for {{ $value }} ms",
-            "Consumers with `isolation.level=read_committed` read nothing behind its first record, and compaction does not clean behind it.",
+            "Consumers with `isolation.level=read_committed` read nothing behind its first record, and compaction does not clean behind "
+                + "it.",
             "`kafka-transactions list --running-longer-than-ms 900000` names it, and `describe` its partitions. The coordinator aborts it "
                 + "after the producer's `transaction.timeout.ms`. If there is no coordinator for it any more, "
                 + "`kafka-transactions find-hanging --broker-id ID` finds it and `abort` ends it."),
@@ -141,13 +151,15 @@ internal static class Alerts
             "sum by (instance, listener) (rate(kafka_server_socket_server_metrics_failed_authentication_total{$job}[5m])) > 1",
             "{{ $value | humanize }} logins per second fail on {{ $labels.listener }} of {{ $labels.instance }}",
             "A client has a wrong or expired secret, speaks without TLS, or somebody guesses.",
-            "The log names addresses and reasons. A client with a wrong secret is repaired; an attacker is kept away by the firewall and by "
+            "The log names addresses and reasons. A client with a wrong secret is repaired; an attacker is kept away by the firewall "
+                + "and by "
                 + "`max.connections.per.ip`."),
         new("KafkaUncleanablePartitions", false, "10m",
             "kafka_log_logcleanermanager_uncleanable_partitions_count{$job} > 0",
             "{{ $labels.instance }} cannot compact {{ $value }} partitions",
             "Their logs grow without end, also those of `__consumer_offsets`, which then take long to load.",
-            "The log says why. Mostly a segment is damaged: if the partition has other replicas in sync, delete its directory while the node "
+            "The log says why. Mostly a segment is damaged: if the partition has other replicas in sync, delete its directory while the "
+                + "node "
                 + "is stopped; it is copied anew."),
         new("KafkaFileDescriptors", false, "5m",
             "process_open_fds{$job} / process_max_fds{$job} > 0.85",

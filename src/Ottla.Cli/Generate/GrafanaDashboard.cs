@@ -44,7 +44,8 @@ internal static class GrafanaDashboard
         ]),
         ("Traffic",
         [
-            new("Records in", "cps", (Rate("kafka_server_brokertopicmetrics_messagesin_total{$job,topic=\"\"}", "instance"), "{{instance}}")),
+            new("Records in", "cps",
+                (Rate("kafka_server_brokertopicmetrics_messagesin_total{$job,topic=\"\"}", "instance"), "{{instance}}")),
             new("Bytes in", "Bps", (Rate("kafka_server_brokertopicmetrics_bytesin_total{$job,topic=\"\"}", "instance"), "{{instance}}")),
             new("Bytes out", "Bps", (Rate("kafka_server_brokertopicmetrics_bytesout_total{$job,topic=\"\"}", "instance"), "{{instance}}")),
             new("Bytes in, largest topics", "Bps",

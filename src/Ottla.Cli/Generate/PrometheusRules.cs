@@ -19,9 +19,11 @@ internal static class PrometheusRules
             text.Append(CultureInfo.InvariantCulture, $"      - alert: {alert.Name}\n");
             text.Append(CultureInfo.InvariantCulture, $"        expr: {Quoted(For(alert.Expression, job))}\n");
             text.Append(CultureInfo.InvariantCulture, $"        for: {alert.For}\n");
-            text.Append(CultureInfo.InvariantCulture, $"        labels:\n          severity: {(alert.IsCritical ? "critical" : "warning")}\n");
+            var severity = alert.IsCritical ? "critical" : "warning";
+            text.Append(CultureInfo.InvariantCulture, $"        labels:\n          severity: {severity}\n");
             text.Append(CultureInfo.InvariantCulture, $"        annotations:\n          summary: {Quoted(alert.Summary)}\n");
-            text.Append(CultureInfo.InvariantCulture, $"          description: {Quoted(alert.Meaning)}\n          action: {Quoted(alert.Action)}\n");
+            text.Append(CultureInfo.InvariantCulture, $"          description: {Quoted(alert.Meaning)}\n");
+            text.Append(CultureInfo.InvariantCulture, $"          action: {Quoted(alert.Action)}\n");
         }
 
         return text.ToString();

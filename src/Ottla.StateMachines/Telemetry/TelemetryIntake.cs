@@ -155,7 +155,9 @@ public sealed class TelemetryIntake(int bytesMax)
         return node.Value;
     }
 
-    /// <summary>Forgets clients that were silent for long. One that waits behind a client with a longer interval is forgotten with it.</summary>
+    /// <summary>
+    /// Forgets clients that were silent for long. One that waits behind a client with a longer interval is forgotten with it.
+    /// </summary>
     private void ForgetSilent(Instant now)
     {
         while (_instances.First is { Value: var oldest }

@@ -45,7 +45,9 @@ public sealed class TelemetrySubscriptions
 
     /// <summary>Reads the subscriptions.</summary>
     /// <param name="configs">The configs of the cluster.</param>
-    /// <param name="onInvalid">Hears of a subscription that cannot be read, as another program may have written it: it selects nobody.</param>
+    /// <param name="onInvalid">
+    /// Hears of a subscription that cannot be read, as another program may have written it: it selects nobody.
+    /// </param>
     public static TelemetrySubscriptions From(ConfigsImage configs, Action<string, string> onInvalid)
     {
         var subscriptions = ImmutableArray.CreateBuilder<Subscription>();

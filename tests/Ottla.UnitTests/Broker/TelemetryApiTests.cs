@@ -134,7 +134,7 @@ public sealed class TelemetryApiTests
             ("match", SetValue, "client_software_name=ottla.*,client_id=pusher"));
         var client = new OttlaClient(ClientBed.OptionsFor(node) with { ClientId = "pusher" });
         var producer = client.CreateProducer<string, string>();
-        await node.Clock.AdvanceUntilAsync(producer.ProduceAsync("t", null, "v"));
+        await node.Clock.AdvanceUntilAsync(producer.ProduceAsync("t", null, "v"), stepMs: 1);
         await node.Clock.AdvanceUntilAsync(Waiting.UntilAsync(() => !sink.Taken.IsEmpty), stepMs: 100);
         var taken = OtlpMetricsReader.Read(sink.Taken.First());
         var total = Assert.Single(taken, each => each.Name.EndsWith("producer.record.send.total", StringComparison.Ordinal));

@@ -6,7 +6,7 @@ namespace Ottla.UnitTests.Configuration;
 public sealed class ConfigRegistryTests
 {
     /// <summary>Configs that only Ottla has. Kafka's are counted without them.</summary>
-    private const int OwnConfigs = 5;
+    private const int OwnConfigs = 8;
 
     [Fact]
     public void HasEveryPublicConfigOfKafka()

@@ -109,7 +109,8 @@ public sealed partial class GeneratedFilesTests
 
     private static IEnumerable<string> Expressions() =>
         Alerts.All.Select(alert => alert.Expression)
-            .Concat(GrafanaDashboard.Rows.SelectMany(row => row.Panels).SelectMany(panel => panel.Queries).Select(query => query.Expression))
+            .Concat(
+                GrafanaDashboard.Rows.SelectMany(row => row.Panels).SelectMany(panel => panel.Queries).Select(query => query.Expression))
             .Select(expression => expression.Replace("$job", "job=\"j\"", StringComparison.Ordinal));
 
     private static string Explanations()
@@ -119,7 +120,9 @@ public sealed partial class GeneratedFilesTests
         {
             text.Append($"\n### {alert.Name}\n\n{(alert.IsCritical ? "Critical" : "Warning")}, ");
             text.Append(alert.For == "0m" ? "at once" : $"after {alert.For}");
-            text.Append($": `{alert.Expression.Replace("{$job}", "", StringComparison.Ordinal).Replace("$job,", "", StringComparison.Ordinal)}`\n\n");
+            var expression = alert.Expression.Replace("{$job}", "", StringComparison.Ordinal)
+                .Replace("$job,", "", StringComparison.Ordinal);
+            text.Append($": `{expression}`\n\n");
             text.Append($"{alert.Meaning}\n\n**Do this:** {alert.Action}\n");
         }
 

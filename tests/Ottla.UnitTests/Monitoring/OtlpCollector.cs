@@ -83,7 +83,8 @@ internal sealed class OtlpCollector : IAsyncDisposable
     private static double Double(List<(int Number, OtlpMetricsReader.Field Field)> fields, int number) =>
         BitConverter.UInt64BitsToDouble(fields.Single(field => field.Number == number).Field.Value);
 
-    private static IEnumerable<byte[]> Inside(IEnumerable<byte[]> messages, int number) => messages.SelectMany(each => Inside(each, number));
+    private static IEnumerable<byte[]> Inside(IEnumerable<byte[]> messages, int number) =>
+        messages.SelectMany(each => Inside(each, number));
 
     private static IEnumerable<byte[]> Inside(byte[] message, int number) =>
         OtlpMetricsReader.Fields(message).Where(field => field.Number == number).Select(field => field.Field.Bytes);

@@ -1,4 +1,5 @@
 using Ottla.Broker.Telemetry;
+using Ottla.Kernel;
 using Ottla.UnitTests.Client.Push;
 using Ottla.UnitTests.Repository;
 
@@ -16,7 +17,8 @@ public sealed class OtlpResourcesTests
         var before = OtlpMetricsReader.Read(pushed);
         var after = OtlpMetricsReader.Read(OtlpResources.WithLabels(pushed, Labels));
         Assert.NotEmpty(before);
-        Assert.Equal(before.Select(each => (each.Name, each.Value, each.TimeNs)), after.Select(each => (each.Name, each.Value, each.TimeNs)));
+        Assert.Equal(
+            before.Select(each => (each.Name, each.Value, each.TimeNs)), after.Select(each => (each.Name, each.Value, each.TimeNs)));
         foreach (var (old, changed) in before.Zip(after))
         {
             Assert.Equal(("app", "1"), (changed.Resource["client_id"], changed.Resource["broker_id"]));
@@ -35,25 +37,37 @@ public sealed class OtlpResourcesTests
     public void What_is_cut_off_or_garbage_is_refused_or_copied_and_never_anything_else()
     {
         var pushed = JavaPush();
+        var whole = 0;
         for (var length = 1; length < pushed.Length; length++)
-            Assert.Throws<InvalidDataException>(() => OtlpResources.WithLabels(pushed.AsSpan(0, length), Labels));
-        var random = new Kernel.Prng(17);
+        {
+            if (!IsRefused(pushed.AsSpan(0, length)))
+                Assert.Equal(++whole, OtlpMetricsReader.Fields(pushed[..length]).Count); // it ends between two resources
+        }
+
+        Assert.Equal(OtlpMetricsReader.Fields(pushed).Count - 1, whole);
+        var random = new Prng(17);
         var garbage = new byte[64];
         var refused = 0;
         for (var i = 0; i < 2000; i++)
         {
             random.NextBytes(garbage);
-            try
-            {
-                OtlpResources.WithLabels(garbage, Labels);
-            }
-            catch (InvalidDataException)
-            {
-                refused++;
-            }
+            refused += IsRefused(garbage) ? 1 : 0;
         }
 
         Assert.InRange(refused, 1900, 2000);
+    }
+
+    private static bool IsRefused(ReadOnlySpan<byte> message)
+    {
+        try
+        {
+            OtlpResources.WithLabels(message, Labels);
+            return false;
+        }
+        catch (InvalidDataException)
+        {
+            return true;
+        }
     }
 
     private static byte[] JavaPush()

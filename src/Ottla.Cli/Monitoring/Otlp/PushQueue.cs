@@ -3,8 +3,8 @@ using Ottla.Kernel;
 namespace Ottla.Cli.Monitoring.Otlp;
 
 /// <summary>
-/// Metrics of clients that wait to be handed on. Any thread adds, one task takes. When there is no room, the oldest ones go: the newest tell
-/// more.
+/// Metrics of clients that wait to be handed on. Any thread adds, one task takes. When there is no room, the oldest ones go: the newest
+/// tell more.
 /// </summary>
 /// <param name="bytesMax">The most bytes that wait.</param>
 internal sealed class PushQueue(int bytesMax)
