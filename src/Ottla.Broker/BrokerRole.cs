@@ -3,6 +3,7 @@ using Ottla.Broker.Api;
 using Ottla.Broker.Directories;
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Hosts.Share;
 using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Monitoring;
@@ -129,12 +130,16 @@ internal sealed class BrokerRole
         var transactions = new TransactionHost(
             config.NodeId, topics, markerSender, producerIds.NextAsync, currentConfig, shared.Background, time,
             loggers.CreateLogger(nameof(TransactionHost)));
+        var shares = new ShareCoordinatorHost(
+            config.NodeId, topics, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(ShareCoordinatorHost)));
         shared.Metrics.Add(new GroupMetrics(
             groups, new LogEnds(topics, ToBrokers($"broker-{config.NodeId}-metrics").Find, () => shared.Metadata.Current, time)));
         shared.Metrics.Add(new TransactionMetrics(transactions.Coordinators, time));
         shared.Loader.Register(groups); // after the replicas: they read and write their logs
         shared.Loader.Register(transactions.Coordinators);
+        shared.Loader.Register(shares.Coordinators);
         parts.Add("ending the transaction coordinators", transactions.Dispose);
+        parts.Add("ending the share coordinators", shares.Dispose);
 
         var followerSessions = new FollowerSessions(
             new FollowerReader(
@@ -155,6 +160,7 @@ internal sealed class BrokerRole
             ProducerIds = producerIds,
             Groups = groups,
             Transactions = transactions.Coordinators,
+            ShareCoordinators = shares.Coordinators,
             TransactionVerifier = new TransactionVerifier(
                 new ClusterTransactionCoordinators(
                     config.NodeId, transactions, ToBrokers($"AddPartitionsManager-client-{config.NodeId}"), () => shared.Metadata.Current),
@@ -179,7 +185,7 @@ internal sealed class BrokerRole
             config, shared.Identity, server.Advertise(config.AdvertisedListeners, config.BrokerListeners), shared.Logs);
         return new BrokerRole(
             shared, server, channels, CreateLifecycle(shared, channels, identity), replicas, topics, fetchers,
-            () => [.. groups.Statuses, .. transactions.Coordinators.Statuses], apis);
+            () => [.. groups.Statuses, .. transactions.Coordinators.Statuses, .. shares.Coordinators.Statuses], apis);
 
         BrokerChannels ToBrokers(string clientId) => new(
             channels,

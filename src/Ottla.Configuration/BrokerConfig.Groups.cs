@@ -171,6 +171,20 @@ public sealed partial class BrokerConfig
     /// <summary><c>share.coordinator.load.buffer.size</c>: Bytes read at once when share state is loaded.</summary>
     public int ShareCoordinatorLoadBufferSize { get; private set; }
 
+    /// <summary><c>share.coordinator.state.topic.compression.codec</c>: Codec id of the share state topic's batches.</summary>
+    public int ShareCoordinatorStateTopicCompressionCodec { get; private set; }
+
+    /// <summary><c>share.coordinator.cached.buffer.max.bytes</c>: Largest write buffer the share coordinator keeps for reuse.</summary>
+    public int ShareCoordinatorCachedBufferMaxBytes { get; private set; }
+
+    /// <summary>
+    /// <c>share.coordinator.cold.partition.snapshot.interval.ms</c>: From which age on the last snapshot of a share partition is renewed.
+    /// </summary>
+    public int ShareCoordinatorColdPartitionSnapshotIntervalMs { get; private set; }
+
+    /// <summary><c>share.coordinator.state.topic.prune.interval.ms</c>: Time between prunings of the share state topic.</summary>
+    public int ShareCoordinatorStateTopicPruneIntervalMs { get; private set; }
+
     private void ReadGroups()
     {
         GroupCoordinatorRebalanceProtocols = List("group.coordinator.rebalance.protocols");
@@ -223,5 +237,9 @@ public sealed partial class BrokerConfig
         ShareCoordinatorWriteTimeoutMs = Int("share.coordinator.write.timeout.ms");
         ShareCoordinatorAppendLingerMs = Int("share.coordinator.append.linger.ms");
         ShareCoordinatorLoadBufferSize = Int("share.coordinator.load.buffer.size");
+        ShareCoordinatorStateTopicCompressionCodec = Int("share.coordinator.state.topic.compression.codec");
+        ShareCoordinatorCachedBufferMaxBytes = Int("share.coordinator.cached.buffer.max.bytes");
+        ShareCoordinatorColdPartitionSnapshotIntervalMs = Int("share.coordinator.cold.partition.snapshot.interval.ms");
+        ShareCoordinatorStateTopicPruneIntervalMs = Int("share.coordinator.state.topic.prune.interval.ms");
     }
 }

@@ -94,6 +94,14 @@ public static class EffectiveConfigs
             "group.consumer.max.heartbeat.interval.ms", "group.consumer.max.size", "group.consumer.assignment.interval.ms",
             "group.consumer.min.assignment.interval.ms", "group.consumer.max.assignment.interval.ms",
             "group.consumer.regex.refresh.interval.ms", "group.consumer.assignors", "group.consumer.migration.policy",
+
+            // The share coordinator.
+            "share.coordinator.state.topic.num.partitions", "share.coordinator.state.topic.replication.factor",
+            "share.coordinator.state.topic.min.isr", "share.coordinator.state.topic.segment.bytes",
+            "share.coordinator.state.topic.compression.codec", "share.coordinator.snapshot.update.records.per.snapshot",
+            "share.coordinator.write.timeout.ms", "share.coordinator.append.linger.ms", "share.coordinator.load.buffer.size",
+            "share.coordinator.cached.buffer.max.bytes", "share.coordinator.state.topic.prune.interval.ms",
+            "share.coordinator.cold.partition.snapshot.interval.ms",
         ],
         StringComparer.Ordinal);
 

@@ -16,8 +16,7 @@ namespace Ottla.Broker.Api;
 /// The key hashes to a partition of an internal topic, whose leader is the coordinator; the first request creates the topic. From version 4
 /// on a request has many keys. Errors: INVALID_REQUEST (an unknown key type, or a malformed key of a share partition),
 /// GROUP_AUTHORIZATION_FAILED, TRANSACTIONAL_ID_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED (of the whole request, for share
-/// partitions), COORDINATOR_NOT_AVAILABLE: the partition has no leader, or the topic cannot be created. Share partitions have no
-/// coordinator yet: COORDINATOR_NOT_AVAILABLE as well.
+/// partitions), COORDINATOR_NOT_AVAILABLE: the partition has no leader, or the topic cannot be created.
 /// </remarks>
 internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreation topics, Authorizer authorizer)
     : IApiHandler<FindCoordinatorRequest, FindCoordinatorResponse>
@@ -75,8 +74,7 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
 
         if (!IsValid(context, keyType, key))
             return Failed(key, ErrorCode.InvalidRequest);
-        if (InternalTopicOf(keyType) is not { } name)
-            return Failed(key, ErrorCode.CoordinatorNotAvailable);
+        var name = InternalTopicOf(keyType);
         if (cluster.Image.Topics.Find(name) is null)
             await topics.CreateInternalAsync([name]); // a failure shows below: the partition has no leader
         var image = cluster.Image;
@@ -90,12 +88,12 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
             : new Coordinator { Key = key, NodeId = broker.Id, Host = broker.Host, Port = broker.Port };
     }
 
-    /// <summary>The topic that keys of a type hash to; null where there is no coordinator yet.</summary>
-    private static string? InternalTopicOf(sbyte keyType) => keyType switch
+    /// <summary>The topic that keys of a type hash to.</summary>
+    private static string InternalTopicOf(sbyte keyType) => keyType switch
     {
         GroupKey => TopicNames.ConsumerOffsets,
         TransactionKey => TopicNames.TransactionState,
-        _ => null,
+        _ => TopicNames.ShareGroupState,
     };
 
     private static bool IsValid(RequestContext context, sbyte keyType, string key) => keyType switch
@@ -104,10 +102,10 @@ internal sealed class FindCoordinatorHandler(ClusterView cluster, TopicAutoCreat
         _ => context.ApiVersion >= FirstVersionWithShareKeys && IsShareKey(key),
     };
 
-    /// <summary>"group:topic id:partition".</summary>
+    /// <summary>"group:topic id:partition"; the group may have colons too.</summary>
     private static bool IsShareKey(string key) =>
-        key.Split(':') is [{ Length: > 0 }, var topicId, var partition] && Uuid.TryParse(topicId, out _)
-        && int.TryParse(partition, out var index) && index >= 0;
+        key.Split(':') is [.., var topicId, var partition] && key.Length > topicId.Length + partition.Length + 2
+        && Uuid.TryParse(topicId, out _) && int.TryParse(partition, out var index) && index >= 0;
 
     private static Coordinator Failed(string key, ErrorCode error, string message = "") =>
         new() { Key = key, NodeId = -1, Port = -1, ErrorCode = (short)error, ErrorMessage = message };

@@ -11,6 +11,7 @@ using Ottla.Configuration;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Metadata;
+using Ottla.StateMachines.Share.Coordinator;
 using Ottla.StateMachines.Transactions;
 using Ottla.Storage.Upkeep;
 
@@ -34,6 +35,8 @@ internal sealed record BrokerServices
     public required CoordinatorHost<GroupCommand> Groups { get; init; }
 
     public required CoordinatorHost<TransactionCommand> Transactions { get; init; }
+
+    public required CoordinatorHost<ShareCoordinatorCommand> ShareCoordinators { get; init; }
 
     public required TransactionVerifier TransactionVerifier { get; init; }
 
@@ -197,6 +200,13 @@ internal static class BrokerApis
                 new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config, authorizer)),
             Forwarded<AddRaftVoterRequest, AddRaftVoterResponse>(typeof(AddRaftVoterHandler), broker),
             Forwarded<RemoveRaftVoterRequest, RemoveRaftVoterResponse>(typeof(RemoveRaftVoterHandler), broker),
+            Entry<InitializeShareGroupStateRequest, InitializeShareGroupStateResponse>(
+                new InitializeShareGroupStateHandler(broker.ShareCoordinators)),
+            Entry<ReadShareGroupStateRequest, ReadShareGroupStateResponse>(new ReadShareGroupStateHandler(broker.ShareCoordinators)),
+            Entry<WriteShareGroupStateRequest, WriteShareGroupStateResponse>(new WriteShareGroupStateHandler(broker.ShareCoordinators)),
+            Entry<DeleteShareGroupStateRequest, DeleteShareGroupStateResponse>(new DeleteShareGroupStateHandler(broker.ShareCoordinators)),
+            Entry<ReadShareGroupStateSummaryRequest, ReadShareGroupStateSummaryResponse>(
+                new ReadShareGroupStateSummaryHandler(broker.ShareCoordinators)),
             Forwarded<UnregisterControllerRequest, UnregisterControllerResponse>(typeof(UnregisterControllerHandler), broker),
         ], authorizer);
         return table;

@@ -110,6 +110,11 @@ public sealed partial class TopicAutoCreation(Forwarder forwarder, Func<BrokerCo
                 ("cleanup.policy", "compact"), ("compression.type", "uncompressed"),
                     ("segment.bytes", Text(broker.TransactionStateLogSegmentBytes)),
                 ("min.insync.replicas", Text(broker.TransactionStateLogMinIsr)), ("unclean.leader.election.enable", "false")),
+            TopicNames.ShareGroupState => Topic(
+                name, broker.ShareCoordinatorStateTopicNumPartitions, broker.ShareCoordinatorStateTopicReplicationFactor,
+                ("cleanup.policy", "delete"), ("compression.type", "producer"), ("retention.ms", "-1"),
+                    ("segment.bytes", Text(broker.ShareCoordinatorStateTopicSegmentBytes)),
+                ("min.insync.replicas", Text(broker.ShareCoordinatorStateTopicMinIsr))),
             _ => Topic(name, partitions: -1, replicationFactor: -1),
         };
     }

@@ -24,8 +24,10 @@ public sealed class GroupApiTests
                 continue;
             AssertError(ErrorCode.None, (await FindAsync(1, "transactional id")).ErrorCode);
             AssertError(
-                version >= 6 ? ErrorCode.CoordinatorNotAvailable : ErrorCode.InvalidRequest,
-                (await FindAsync(2, $"group:{new Uuid(1, 2)}:0")).ErrorCode);
+                version >= 6 ? ErrorCode.None : ErrorCode.InvalidRequest, (await FindAsync(2, $"group:{new Uuid(1, 2)}:0")).ErrorCode);
+            AssertError(
+                version >= 6 ? ErrorCode.None : ErrorCode.InvalidRequest, (await FindAsync(2, $"a:b:{new Uuid(1, 2)}:0")).ErrorCode);
+            AssertError(ErrorCode.InvalidRequest, (await FindAsync(2, $":{new Uuid(1, 2)}:0")).ErrorCode);
             AssertError(ErrorCode.InvalidRequest, (await FindAsync(2, "group:0")).ErrorCode);
             AssertError(ErrorCode.InvalidRequest, (await FindAsync(3, "group")).ErrorCode);
             foreach (var unknown in (sbyte[])[3, 9, -1])

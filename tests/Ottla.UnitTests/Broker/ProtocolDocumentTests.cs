@@ -33,6 +33,7 @@ public sealed class ProtocolDocumentTests
         ProducerIds = null!,
         Groups = null!,
         Transactions = null!,
+        ShareCoordinators = null!,
         TransactionVerifier = null!,
         TransactionMarkers = null!,
         FetchSessions = null!,

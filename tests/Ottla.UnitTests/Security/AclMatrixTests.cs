@@ -24,8 +24,7 @@ public sealed class AclMatrixTests(ITestOutputHelper output)
     private static readonly HashSet<ApiKey> Unserved =
     [
         ApiKey.GetTelemetrySubscriptions, ApiKey.PushTelemetry, ApiKey.ShareGroupHeartbeat, ApiKey.ShareGroupDescribe, ApiKey.ShareFetch,
-        ApiKey.ShareAcknowledge, ApiKey.InitializeShareGroupState, ApiKey.ReadShareGroupState, ApiKey.WriteShareGroupState,
-        ApiKey.DeleteShareGroupState, ApiKey.ReadShareGroupStateSummary, ApiKey.StreamsGroupHeartbeat, ApiKey.StreamsGroupDescribe,
+        ApiKey.ShareAcknowledge, ApiKey.StreamsGroupHeartbeat, ApiKey.StreamsGroupDescribe,
         ApiKey.DescribeShareGroupOffsets, ApiKey.AlterShareGroupOffsets, ApiKey.DeleteShareGroupOffsets,
         ApiKey.StreamsGroupTopologyDescriptionUpdate,
     ];

@@ -21,6 +21,9 @@ public sealed class CoordinatorRecordSerde(RecordMessageReader readKey, RecordMe
     /// <summary>The records of <c>__transaction_state</c>.</summary>
     public static CoordinatorRecordSerde Transactions { get; } = new(TransactionRecords.ReadKey, TransactionRecords.ReadValue);
 
+    /// <summary>The records of <c>__share_group_state</c>.</summary>
+    public static CoordinatorRecordSerde Shares { get; } = new(ShareRecords.ReadKey, ShareRecords.ReadValue);
+
     /// <summary>Appends the bytes of a key.</summary>
     /// <exception cref="ProtocolException">A field cannot be written.</exception>
     public static void EncodeKey(IRecordMessage key, WireBuffer output) => Encode(key.RecordKey, key, KeyVersion, output);
