@@ -4,7 +4,6 @@ using Ottla.Client.Consumers.Fetching;
 using Ottla.Client.Push;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
-using Ottla.Requests;
 
 namespace Ottla.Client.Consumers;
 
