@@ -68,7 +68,7 @@ public sealed class MeterBridge : IDisposable
 
     private static string SumOf(string name) => $"{name}_sum";
 
-    private IEnumerable<Measurement<double>> Observe(string name)
+    private List<Measurement<double>> Observe(string name)
     {
         var collectedAt = Volatile.Read(ref _collectedAt);
         if ((collectedAt == 0 || _time.GetElapsedTime(collectedAt) >= FreshFor) && Interlocked.Exchange(ref _isCollecting, 1) == 0)
@@ -100,7 +100,7 @@ public sealed class MeterBridge : IDisposable
         private MetricFamily _family = null!;
         private int _samples;
 
-        public IReadOnlyList<Measurement<double>> Of(string name) => _byName.TryGetValue(name, out var samples) ? samples : [];
+        public List<Measurement<double>> Of(string name) => _byName.TryGetValue(name, out var samples) ? samples : [];
 
         public void Begin(MetricFamily family)
         {
