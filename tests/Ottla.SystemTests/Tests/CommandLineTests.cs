@@ -31,7 +31,7 @@ public sealed class CommandLineTests(BrokerFixture fixture) : IClassFixture<Brok
         Assert.Equal("third\n", await RunAsync(["consume", topic, "-p", $"{partition}", "--from", "1", "--grep", "^t"]));
         Assert.Equal("a=first\n", await RunAsync(["consume", topic, "-p", $"{partition}", "-n", "1", "--print", "%k=%v\\n"]));
         Assert.Equal("", await RunAsync(["consume", topic, "--from", "end"]));
-        Assert.Equal(4, Lines(await RunAsync(["consume", topic, "--from", "-1h"])).Length);
+        Assert.Equal(4, (await RunAsync(["consume", topic, "--from", "-1h"])).Count(c => c == '\n')); // a tombstone is an empty line
 
         // What JSON says is what another topic gets.
         var copy = BrokerFixture.NewTopicName("copy");
