@@ -23,8 +23,8 @@ public sealed class AclMatrixTests(ITestOutputHelper output)
     /// <summary>APIs of the recording that this version does not serve, so that it closes the connection as for any unknown API.</summary>
     private static readonly HashSet<ApiKey> Unserved =
     [
-        ApiKey.GetTelemetrySubscriptions, ApiKey.PushTelemetry, ApiKey.ShareGroupHeartbeat, ApiKey.ShareGroupDescribe, ApiKey.ShareFetch,
-        ApiKey.ShareAcknowledge, ApiKey.StreamsGroupHeartbeat, ApiKey.StreamsGroupDescribe,
+        ApiKey.ShareGroupHeartbeat, ApiKey.ShareGroupDescribe, ApiKey.ShareFetch, ApiKey.ShareAcknowledge, ApiKey.StreamsGroupHeartbeat,
+        ApiKey.StreamsGroupDescribe,
         ApiKey.DescribeShareGroupOffsets, ApiKey.AlterShareGroupOffsets, ApiKey.DeleteShareGroupOffsets,
         ApiKey.StreamsGroupTopologyDescriptionUpdate,
     ];
