@@ -79,11 +79,13 @@ internal static class CommonOptions
     public static DateTimeOffset Time(string text, string option, DateTimeOffset now)
     {
         if (text.StartsWith('-'))
-            return now - ConnectionOptions.Duration(text[1..], option);
+            return ConnectionOptions.Duration(text[1..], option) is var ago && ago > now - DateTimeOffset.UnixEpoch
+                ? DateTimeOffset.UnixEpoch : now - ago;
         if (text.StartsWith('@') && long.TryParse(text.AsSpan(1), NumberStyles.None, CultureInfo.InvariantCulture, out var ms)
             && ms <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds())
             return DateTimeOffset.FromUnixTimeMilliseconds(ms);
-        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time) ? time
+        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time)
+            ? time < DateTimeOffset.UnixEpoch ? DateTimeOffset.UnixEpoch : time // no record is older
             : throw new ConfigException(
                 $"{option}: cannot read '{text}'. Expected a time (2026-01-31T12:00:00Z), how long ago (-2h), or milliseconds since 1970 "
                     + "(@1700000000000).");

@@ -53,7 +53,7 @@ internal sealed class OffsetPlanner(
     /// <summary>The first records that are not older than a time; the end where there are none.</summary>
     public async Task<IReadOnlyDictionary<TopicPartition, long>> AtTimeAsync(IReadOnlyList<TopicPartition> partitions, DateTimeOffset time)
     {
-        var found = await AtAsync(partitions, OffsetSpec.ForTimestamp(time));
+        var found = await AtAsync(partitions, OffsetSpec.ForTimestamp(time < DateTimeOffset.UnixEpoch ? DateTimeOffset.UnixEpoch : time));
         var none = found.Where(each => each.Value < 0).Select(each => each.Key).ToList();
         foreach (var partition in none)
             onNothingSoLate(partition);

@@ -41,8 +41,10 @@ internal static partial class GetOffsetsTool
         var partitions = await PartitionsAsync(client, filters, includesInternal: !options.Has("exclude-internal-topics"));
         if (partitions.Count == 0)
             throw new ToolException("Could not match any topic-partitions with the specified filters");
+        if (spec is not { } asked)
+            return;
         var offsets = await client.CallAsync(
-            "listOffsets", admin => admin.ListOffsetsAsync(partitions.ToDictionary(partition => partition, _ => spec)));
+            "listOffsets", admin => admin.ListOffsetsAsync(partitions.ToDictionary(partition => partition, _ => asked)));
         foreach (var partition in partitions.OrderBy(partition => $"{partition.Topic}-{partition.Partition}", StringComparer.Ordinal))
         {
             var offset = offsets[partition];
@@ -77,7 +79,8 @@ internal static partial class GetOffsetsTool
         return partitions;
     }
 
-    private static OffsetSpec SpecOf(string text) => text switch
+    /// <summary>What to ask for; null for a time before 1970, at which Kafka finds nothing.</summary>
+    private static OffsetSpec? SpecOf(string text) => text switch
     {
         "latest" or "-1" => OffsetSpec.Latest,
         "earliest" or "-2" => OffsetSpec.Earliest,
@@ -86,7 +89,7 @@ internal static partial class GetOffsetsTool
         "latest-tiered" or "-5" => OffsetSpec.LatestTiered,
         "earliest-pending-upload" or "-6" => OffsetSpec.EarliestPendingUpload,
         _ when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var timestamp) =>
-            OffsetSpec.ForTimestamp(DateTimeOffset.FromUnixTimeMilliseconds(timestamp)),
+            timestamp < 0 ? null : OffsetSpec.ForTimestamp(DateTimeOffset.FromUnixTimeMilliseconds(timestamp)),
         _ => throw new ToolException(
             $"Malformed time argument {text}. Please use -1 or latest / -2 or earliest / -3 or max-timestamp / -4 or earliest-local / -5 "
                 + "or latest-tiered / -6 or earliest-pending-upload, or a specified long format timestamp"),
