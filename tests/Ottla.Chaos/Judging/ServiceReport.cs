@@ -56,7 +56,7 @@ internal sealed class ServiceReport
             }
 
             text.Append(CultureInfo.InvariantCulture, $", latency {Percentiles(records)}");
-            text.AppendLine(CultureInfo.InvariantCulture, $", {CountErrors(window)} records not acknowledged");
+            text.AppendLine(CultureInfo.InvariantCulture, $", {CountErrors(window)} errors told by clients");
         }
 
         text.AppendLine(CultureInfo.InvariantCulture, $"latency of all: {Percentiles(_acknowledged.SelectMany(partition => partition)
