@@ -34,7 +34,8 @@ internal sealed class Bundle : IDisposable
         using var content = new MemoryStream(Encoding.UTF8.GetBytes(_redaction.Clean(text)));
         _archive.WriteEntry(new PaxTarEntry(TarEntryType.RegularFile, Folder + name)
         {
-            DataStream = content, ModificationTime = _now,
+            DataStream = content,
+            ModificationTime = _now,
         });
         Names.Add(name);
     }

@@ -14,7 +14,8 @@ internal static class AclNoun
 
     private static readonly Argument<string> Who = new("principal")
     {
-        Description = "Whom it is about: alice, User:alice, or '*' for everybody.", HelpName = "PRINCIPAL",
+        Description = "Whom it is about: alice, User:alice, or '*' for everybody.",
+        HelpName = "PRINCIPAL",
     };
 
     private static readonly Option<string[]> Operations = CommonOptions.Texts(
@@ -167,7 +168,8 @@ internal static class AclNoun
                        Operation = operation,
                    },
             ];
-        });
+        }
+        );
     }
 
     private static IEnumerable<(ResourceType Type, string Name, AclPatternType Pattern)> Patterns(CommandContext context)

@@ -55,12 +55,20 @@ internal static class BenchNoun
     }
 
     private static Option<int> Count(int standard) =>
-        new("--records", "-n") { Description = $"How many records. Default: {standard}.", DefaultValueFactory = _ => standard,
-            HelpName = "N" };
+        new("--records", "-n")
+        {
+            Description = $"How many records. Default: {standard}.",
+            DefaultValueFactory = _ => standard,
+            HelpName = "N"
+        };
 
     private static Option<int> Size(int standard) =>
-        new("--size") { Description = $"The bytes of a record. Default: {standard}.", DefaultValueFactory = _ => standard,
-            HelpName = "BYTES" };
+        new("--size")
+        {
+            Description = $"The bytes of a record. Default: {standard}.",
+            DefaultValueFactory = _ => standard,
+            HelpName = "BYTES"
+        };
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 

@@ -22,7 +22,8 @@ internal static class ConfigNoun
         type.AcceptOnlyFromAmong(Types);
         return (type, new Argument<string>("name")
         {
-            Description = "The topic, the id of the broker, or the group; 'default' for what holds for all brokers.", HelpName = "NAME",
+            Description = "The topic, the id of the broker, or the group; 'default' for what holds for all brokers.",
+            HelpName = "NAME",
         });
     }
 
@@ -47,7 +48,9 @@ internal static class ConfigNoun
         var (type, name) = Resource();
         var names = new Argument<string[]>("config")
         {
-            Description = "The configs; without them those that are set.", HelpName = "CONFIG", Arity = ArgumentArity.ZeroOrMore,
+            Description = "The configs; without them those that are set.",
+            HelpName = "CONFIG",
+            Arity = ArgumentArity.ZeroOrMore,
         };
         var all = CommonOptions.Flag("--all", "Also those that have their defaults.", "-a");
         var explain = CommonOptions.Flag("--explain", "Also what each config means, and where its value comes from.");

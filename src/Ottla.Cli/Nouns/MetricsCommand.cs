@@ -14,7 +14,9 @@ internal static class MetricsCommand
     {
         var names = new Argument<string[]>("name")
         {
-            Description = "Only metrics whose name contains this.", HelpName = "NAME", Arity = ArgumentArity.ZeroOrMore,
+            Description = "Only metrics whose name contains this.",
+            HelpName = "NAME",
+            Arity = ArgumentArity.ZeroOrMore,
         };
         var address = CommonOptions.Text("--address", $"The node's monitoring listener. Default: {DefaultAddress}.", "HOST:PORT", "-a");
         var detailed = CommonOptions.Flag("--detailed", "Also series of each partition.");

@@ -97,7 +97,9 @@ internal static class QuorumNoun
             new Option<int>("--controller-id", "-i") { Description = "The node id of the controller.", Required = true, HelpName = "ID" };
         var directoryId = new Option<string>("--controller-directory-id", "-d")
         {
-            Description = "The id of its metadata directory: 'ottla quorum status' prints it.", Required = true, HelpName = "ID",
+            Description = "The id of its metadata directory: 'ottla quorum status' prints it.",
+            Required = true,
+            HelpName = "ID",
         };
         var unregister = CommonOptions.Flag("--unregister", "Also remove its registration, when it is no voter any more.");
         return new ClusterCommand(

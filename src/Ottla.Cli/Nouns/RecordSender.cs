@@ -103,7 +103,9 @@ internal sealed class RecordSender
         return _producer.EnqueueAsync(
             new ProducerRecord<ByteSlice, ByteSlice>(_topic, key is null ? null : _key, value is null ? null : _value)
             {
-                Partition = partition, Timestamp = timestamp, Headers = headers,
+                Partition = partition,
+                Timestamp = timestamp,
+                Headers = headers,
             }, _onDelivery, _context.Stopped);
     }
 

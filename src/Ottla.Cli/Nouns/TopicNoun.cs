@@ -202,8 +202,12 @@ internal static class TopicNoun
     private static ClusterCommand CreateAddPartitions()
     {
         var topics = CommonOptions.Topics(mayBeNone: false);
-        var total = new Option<int>("--total", "-t") { Description = "How many partitions there are to be in all.", HelpName = "N",
-            Required = true };
+        var total = new Option<int>("--total", "-t")
+        {
+            Description = "How many partitions there are to be in all.",
+            HelpName = "N",
+            Required = true
+        };
         return new ClusterCommand(
             "add-partitions", "Add partitions to topics. Keys go to other partitions afterwards.", "topic add-partitions orders --total 12",
             async context =>

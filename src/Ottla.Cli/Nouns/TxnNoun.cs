@@ -112,8 +112,12 @@ internal static class TxnNoun
     private static ClusterCommand CreateAbort()
     {
         var partition = new Argument<string>("partition") { Description = "The partition, as orders:0.", HelpName = "TOPIC:PARTITION" };
-        var start = new Option<long>("--start-offset") { Description = "Where it begins: 'txn hanging' prints it.", HelpName = "OFFSET",
-            Required = true };
+        var start = new Option<long>("--start-offset")
+        {
+            Description = "Where it begins: 'txn hanging' prints it.",
+            HelpName = "OFFSET",
+            Required = true
+        };
         return new ClusterCommand(
             "abort", "Abort a transaction that hangs in a partition.", "txn abort orders:0 --start-offset 1234 --yes", async context =>
             {

@@ -17,8 +17,12 @@ internal static class UserNoun
 
     private static ClusterCommand CreateList()
     {
-        var users = new Argument<string[]>("user") { Description = "The users; all without it.", HelpName = "USER",
-            Arity = ArgumentArity.ZeroOrMore };
+        var users = new Argument<string[]>("user")
+        {
+            Description = "The users; all without it.",
+            HelpName = "USER",
+            Arity = ArgumentArity.ZeroOrMore
+        };
         return new ClusterCommand("list", "List users and the mechanisms that they log in by.", "user list", async context =>
         {
             var names = context.Value(users)!;

@@ -19,7 +19,8 @@ public sealed class QuotaLevelsTests
         var rates = TopCommand.Rates(
             new Dictionary<Ottla.Kernel.TopicPartition, long> { [new("a", 0)] = 10, [new("a", 1)] = 5, [new("b", 0)] = 100 },
             new Dictionary<Ottla.Kernel.TopicPartition,
-                long> { [new("a", 0)] = 30, [new("a", 1)] = 5, [new("b", 0)] = 0, [new("c", 0)] = 9 },
+                long>
+            { [new("a", 0)] = 30, [new("a", 1)] = 5, [new("b", 0)] = 0, [new("c", 0)] = 9 },
             seconds: 2);
         Assert.Equal([("a", 10.0), ("b", 0.0), ("c", 0.0)], rates);
     }
