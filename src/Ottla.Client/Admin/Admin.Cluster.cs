@@ -103,7 +103,7 @@ public sealed partial class Admin
     /// <inheritdoc/>
     public async Task<QuorumDescription> DescribeMetadataQuorumAsync(CancellationToken cancellation = default)
     {
-        var answer = await Calls.ToAnyNodeAsync<DescribeQuorumRequest, DescribeQuorumResponse>(
+        var answer = await ToQuorumLeaderAsync<DescribeQuorumRequest, DescribeQuorumResponse>(
             _ => new DescribeQuorumRequest
             {
                 Topics = [new() { TopicName = MetadataTopic, Partitions = [new() { PartitionIndex = 0 }] }],
@@ -125,7 +125,7 @@ public sealed partial class Admin
         ArgumentNullException.ThrowIfNull(endpoints);
         if (endpoints.FirstOrDefault(endpoint => endpoint.Port is < 0 or > ushort.MaxValue) is { } wrong)
             throw new ArgumentException($"{wrong.Port} is no port.", nameof(endpoints));
-        return Calls.ToAnyNodeAsync<AddRaftVoterRequest, AddRaftVoterResponse>(
+        return ToQuorumLeaderAsync<AddRaftVoterRequest, AddRaftVoterResponse>(
             _ => new AddRaftVoterRequest
             {
                 ClusterId = clusterId,
@@ -144,7 +144,7 @@ public sealed partial class Admin
 
     /// <inheritdoc/>
     public Task RemoveRaftVoterAsync(int voterId, Uuid directoryId, string? clusterId = null, CancellationToken cancellation = default) =>
-        Calls.ToAnyNodeAsync<RemoveRaftVoterRequest, RemoveRaftVoterResponse>(
+        ToQuorumLeaderAsync<RemoveRaftVoterRequest, RemoveRaftVoterResponse>(
             _ => new RemoveRaftVoterRequest { ClusterId = clusterId, VoterId = voterId, VoterDirectoryId = directoryId },
             answer => ErrorOf(answer.ErrorCode, answer.ErrorMessage), AdminErrors.ControllerRetry, cancellation);
 
@@ -159,6 +159,15 @@ public sealed partial class Admin
         Calls.ToAnyNodeAsync<UnregisterControllerRequest, UnregisterControllerResponse>(
             _ => new UnregisterControllerRequest { ControllerId = controllerId },
             answer => ErrorOf(answer.ErrorCode, answer.ErrorMessage), UnregisterRetry, cancellation);
+
+    /// <summary>Asks the leader of the quorum of controllers. A broker finds it by itself; a controller that does not lead refuses.</summary>
+    private Task<TResponse> ToQuorumLeaderAsync<TRequest, TResponse>(
+        Func<short, TRequest> makeRequest, Func<TResponse, ApiError> errorOf, CallOptions options, CancellationToken cancellation)
+        where TRequest : IRequestMessage<TRequest>
+        where TResponse : IResponseMessage<TResponse> =>
+        _client.Options.UsesControllers
+            ? Calls.ToControllerAsync(makeRequest, errorOf, options, cancellation)
+            : Calls.ToAnyNodeAsync(makeRequest, errorOf, options, cancellation);
 
     private static UpdateFeaturesRequest.FeatureUpdateKey ToRequest(string feature, FeatureUpdate update, short version) => new()
     {
