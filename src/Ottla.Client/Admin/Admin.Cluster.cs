@@ -160,7 +160,7 @@ public sealed partial class Admin
             _ => new UnregisterControllerRequest { ControllerId = controllerId },
             answer => ErrorOf(answer.ErrorCode, answer.ErrorMessage), UnregisterRetry, cancellation);
 
-    /// <summary>Asks the leader of the quorum of controllers. A broker finds it by itself; a controller that does not lead refuses.</summary>
+    /// <summary>Asks the leader of the quorum of controllers. A broker finds it by itself; another controller refuses.</summary>
     private Task<TResponse> ToQuorumLeaderAsync<TRequest, TResponse>(
         Func<short, TRequest> makeRequest, Func<TResponse, ApiError> errorOf, CallOptions options, CancellationToken cancellation)
         where TRequest : IRequestMessage<TRequest>
