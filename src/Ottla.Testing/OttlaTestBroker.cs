@@ -143,8 +143,9 @@ public sealed class OttlaTestBroker : IAsyncDisposable
             return;
         }
 
-        var replicas = (await DescribeAsync(topic))[partition].Replicas;
-        var leader = to ?? replicas[1];
+        var before = (await DescribeAsync(topic))[partition];
+        var replicas = before.Replicas;
+        var leader = to ?? replicas.First(id => id != before.LeaderId);
         if (!replicas.Contains(leader))
             throw new ArgumentException($"Node {leader} has no replica of {topic}-{partition}.", nameof(to));
         var key = new TopicPartition(topic, partition);
