@@ -3,8 +3,9 @@ using Ottla.Kernel;
 
 namespace Ottla.Cli.Nouns;
 
-/// <summary>Reads batches until an end that was there at the beginning, a number of records, a pause, or a signal. Used by one
-/// command.</summary>
+/// <summary>
+/// Reads batches until an end that was there at the beginning, a number of records, a pause, or a signal. Used by one command.
+/// </summary>
 /// <param name="consumer">The consumer, with its partitions or its subscription.</param>
 /// <param name="printer">Prints what is read.</param>
 /// <param name="output">Is flushed when nothing is at hand.</param>
