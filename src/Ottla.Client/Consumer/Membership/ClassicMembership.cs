@@ -162,7 +162,8 @@ internal sealed partial class ClassicMembership : IMembershipMachine
     /// <inheritdoc/>
     public void OnTopics(TopicKnowledge topics)
     {
-        _topics = topics;
+        // The news of the same update may come once more, as no answer to a question: that does not take the answer back.
+        _topics = topics with { IsFresh = topics.IsFresh || _topics.IsFresh };
         if (_phase is Phase.Stable or Phase.Accepting or Phase.Releasing)
             RejoinIfTopicsChanged();
     }

@@ -39,6 +39,36 @@ public sealed class ClassicMembershipTests
         Assert.Equal("assign t-1 added t-1", bed.Answer(MembershipBed.Synced(1)));
     }
 
+    /// <summary>The metadata tells all consumers of each update, and those who wait for it, in any order.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_leader_assigns_in_whatever_order_it_hears_of_its_topics(bool hearsBefore)
+    {
+        var bed = MembershipBed.Classic();
+        bed.Poll();
+        bed.FoundCoordinator();
+        bed.Answer(MembershipBed.Joined());
+        if (hearsBefore)
+            bed.HearOfTopics();
+        bed.Machine.OnTopics(MembershipBed.Topics(3, isFresh: true));
+        if (!hearsBefore)
+            bed.HearOfTopics();
+        Assert.Equal("SyncGroup(m1, 5)", bed.Step());
+    }
+
+    [Fact]
+    public void The_leader_of_the_next_generation_asks_for_its_topics_anew()
+    {
+        var bed = MembershipBed.Classic().JoinClassic();
+        bed.Step(3_000);
+        bed.Answer(new HeartbeatResponse { ErrorCode = (short)ErrorCode.RebalanceInProgress });
+        bed.CalledBack();
+        Assert.Equal("learn t", bed.Answer(MembershipBed.Joined(6)));
+        bed.HearOfTopics();
+        Assert.Equal("", bed.Step());
+    }
+
     [Fact]
     public void An_eager_member_gives_everything_up_before_it_joins_again()
     {

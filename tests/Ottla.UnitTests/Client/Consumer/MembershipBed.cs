@@ -17,7 +17,7 @@ internal sealed class MembershipBed
     private MembershipBed(IMembershipMachine machine)
     {
         Machine = machine;
-        machine.OnTopics(Topics(3, isFresh: false));
+        HearOfTopics();
     }
 
     public IMembershipMachine Machine { get; }
@@ -87,6 +87,10 @@ internal sealed class MembershipBed
         return Step();
     }
 
+    /// <summary>Topics have changed, or were asked for by somebody else.</summary>
+    public void HearOfTopics(int partitions = 3) => Machine.OnTopics(Topics(partitions, isFresh: false));
+
+    /// <summary>The topics that the machine asked for are known.</summary>
     public string KnowTopics(int partitions = 3)
     {
         Machine.OnTopics(Topics(partitions, isFresh: true));
@@ -159,7 +163,7 @@ internal sealed class MembershipBed
 
     private static MembershipSettings Settings(string? instanceId) => new() { GroupId = "g", InstanceId = instanceId };
 
-    private static TopicKnowledge Topics(int partitions, bool isFresh) => new(
+    public static TopicKnowledge Topics(int partitions, bool isFresh) => new(
         new Dictionary<string, AssignorTopic> { ["t"] = new AssignorTopic(partitions) }, new Dictionary<Uuid, string> { [TopicId] = "t" },
         isFresh);
 
