@@ -26,6 +26,7 @@ public sealed class BrokerServer : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly LimitedLogger _clientLog;
     private readonly NodeSecurity? _security;
+    private readonly Action<IThreadPoolWorkItem>? _handshakes;
     private readonly ConnectionRates _rates = new();
     private readonly long _startedAt;
     private readonly ConnectionRegistry _connections = new();
@@ -55,6 +56,7 @@ public sealed class BrokerServer : IAsyncDisposable
         NodeSecurity? security)
     {
         _security = security;
+        _handshakes = security is null ? null : security.Handshakes.Queue;
         _transport = transport;
         _settings = settings;
         _pool = pool;
@@ -153,7 +155,7 @@ public sealed class BrokerServer : IAsyncDisposable
                 await KeepToRateAsync(accepted, listener);
                 _ = ServeAsync(new Connection(
                     accepted, listener, apis, _heavy, _settings(), _pool, _time, _clientLog, _security?.Of(listener),
-                    _security is null ? null : _security.Handshakes.Queue)
+                    _handshakes)
                 {
                     OnLoggedIn = connection =>
                     {

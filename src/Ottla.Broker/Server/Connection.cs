@@ -19,7 +19,7 @@ namespace Ottla.Broker.Server;
 /// handler's first await runs on this connection's own task, or elsewhere while that waits. A malformed frame ends this connection and no
 /// other.
 /// </remarks>
-internal sealed class Connection : IAsyncDisposable
+internal sealed class Connection : IAsyncDisposable, IResponseFailures
 {
     /// <summary>
     /// How long a connection may be served before the others of its network loop get their turn: a client that sends many small requests at
@@ -58,7 +58,7 @@ internal sealed class Connection : IAsyncDisposable
         _logger = logger;
         _reader = new FrameReader(transport, pool, settings.RequestBytesMax);
         _responses = new ResponseQueue(
-            new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, OnSendFailure, OnRequestFailure, time, _closing.Token)
+            new FrameSender(transport, pool), pool, settings.InFlightRequestsMax, this, time, _closing.Token)
         {
             Quotas = settings.Quotas,
         };
@@ -111,7 +111,8 @@ internal sealed class Connection : IAsyncDisposable
         {
             if (_login is not null)
             {
-                deadline = _time.CreateTimer(_ => OnLoginTimeout(), null, _login.Timeout, Timeout.InfiniteTimeSpan);
+                deadline = _time.CreateTimer(
+                    static connection => ((Connection)connection!).OnLoginTimeout(), this, _login.Timeout, Timeout.InfiniteTimeSpan);
                 await _login.HandshakeAsync();
                 NoteLogin(ref deadline);
             }
@@ -345,7 +346,7 @@ internal sealed class Connection : IAsyncDisposable
         }
     }
 
-    private void OnSendFailure(Exception exception)
+    public void OnSendFailure(Exception exception)
     {
         if (exception is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
             ServerLog.ConnectionLost(_logger, _info.ClientAddress, exception.Message);
@@ -354,6 +355,6 @@ internal sealed class Connection : IAsyncDisposable
         Abort();
     }
 
-    private void OnRequestFailure(RequestContext context, Exception exception) =>
+    public void OnRequestFailure(RequestContext context, Exception exception) =>
         ServerLog.RequestFailed(_logger, context.ApiKey, context.CorrelationId, _info.ClientAddress, exception);
 }

@@ -5,6 +5,16 @@ using Ottla.Network.Framing;
 
 namespace Ottla.Broker.Server;
 
+/// <summary>What a connection is told of by the queue of its replies. Any thread may call it.</summary>
+internal interface IResponseFailures
+{
+    /// <summary>Replies cannot be sent any more.</summary>
+    void OnSendFailure(Exception exception);
+
+    /// <summary>A handler failed, and the client gets an error of Kafka's or none.</summary>
+    void OnRequestFailure(RequestContext context, Exception exception);
+}
+
 /// <summary>The replies of one connection, which leave in the order of the requests.</summary>
 /// <remarks>
 /// The connection's task adds requests; any thread completes replies. A thread that finds the queue idle sends all replies that are ready,
@@ -14,8 +24,7 @@ internal sealed class ResponseQueue(
     FrameSender sender,
     BufferPool pool,
     int inFlightMax,
-    Action<Exception> onFailure,
-    Action<RequestContext, Exception> onRequestFailure,
+    IResponseFailures failures,
     TimeProvider time,
     CancellationToken closing)
 {
@@ -34,7 +43,7 @@ internal sealed class ResponseQueue(
     private readonly Stack<ResponseSlot> _idleSlots = new();
     private readonly List<FrameBuffer> _sending = [];
     private readonly List<ResponseSlot> _sendingSlots = [];
-    private readonly StartWaiter _startWaiter = new();
+    private StartWaiter? _startWaiter;
     private TaskCompletionSource? _roomWanted;
     private int _unsentCount;
     private long _unsentBytes;
@@ -117,7 +126,7 @@ internal sealed class ResponseQueue(
             if (_hasFailed || HasTurn(overlaps))
                 return;
             _startWanted = overlaps;
-            turn = _startWaiter.WaitAsync();
+            turn = (_startWaiter ??= new StartWaiter()).WaitAsync();
         }
 
         await turn;
@@ -135,7 +144,7 @@ internal sealed class ResponseQueue(
             _startWanted = null;
         }
 
-        _startWaiter.Wake(wakesInline);
+        _startWaiter!.Wake(wakesInline);
     }
 
     /// <summary>Has the connection read no more requests for a while. Answers that are there already are sent.</summary>
@@ -166,7 +175,7 @@ internal sealed class ResponseQueue(
     public TimeSpan TimeSince(in RequestContext context) => time.GetElapsedTime(context.ArrivedAt);
 
     /// <summary>Logs a request that failed with an unexpected exception.</summary>
-    public void ReportFailure(RequestContext context, Exception exception) => onRequestFailure(context, exception);
+    public void ReportFailure(RequestContext context, Exception exception) => failures.OnRequestFailure(context, exception);
 
     /// <summary>Waits until all requests are answered.</summary>
     public ValueTask DrainAsync() => WaitUntilBelowAsync(1, UnsentBytesMax);
@@ -235,7 +244,7 @@ internal sealed class ResponseQueue(
             _roomWanted = null;
         }
 
-        onFailure(exception);
+        failures.OnSendFailure(exception);
         waiter?.TrySetResult();
         WakeForFailure();
     }
@@ -288,7 +297,7 @@ internal sealed class ResponseQueue(
             _startWanted = null;
         }
 
-        _startWaiter.Wake(inline: false);
+        _startWaiter!.Wake(inline: false);
     }
 
     /// <summary>Collects the ready replies at the head of the queue. The caller sends them; no other thread sends meanwhile.</summary>

@@ -34,8 +34,8 @@ public sealed class FrameSender
 
     private readonly ITransportConnection _connection;
     private readonly BufferPool _pool;
-    private readonly List<FrameBuffer> _single = [null!];
 
+    private List<FrameBuffer>? _single;
     private PooledBuffer _staging;
     private int _staged;
     private int _stagingBytes;
@@ -61,6 +61,7 @@ public sealed class FrameSender
         Begin();
         if (frame.SliceCount == 0)
             return SendBytesAsync(frame, cancellationToken);
+        _single ??= [null!];
         _single[0] = frame;
         return SendAllAsync(_single, cancellationToken);
     }

@@ -15,7 +15,7 @@ namespace Ottla.UnitTests.Security;
 /// A client that is logged in as a principal: its requests go through a node's table as those of a connection do. Used by one test, one
 /// request at a time.
 /// </summary>
-internal sealed class PrincipalClient : IAsyncDisposable
+internal sealed class PrincipalClient : IAsyncDisposable, IResponseFailures
 {
     private readonly ApiTable _apis;
     private readonly ConnectionInfo _info;
@@ -35,8 +35,7 @@ internal sealed class PrincipalClient : IAsyncDisposable
         _client = client;
         var pool = new BufferPool();
         _responses = new ResponseQueue(
-            new FrameSender(server, pool), pool, 100, e => _ended.TrySetResult(e.Message), (_, e) => Failures.Add(e), TimeProvider.System,
-            _closing.Token)
+            new FrameSender(server, pool), pool, 100, this, TimeProvider.System, _closing.Token)
         {
             Quotas = quotas,
         };
@@ -48,6 +47,10 @@ internal sealed class PrincipalClient : IAsyncDisposable
 
     /// <summary>What failed in the broker without an error of Kafka's.</summary>
     public List<Exception> Failures { get; } = [];
+
+    void IResponseFailures.OnSendFailure(Exception exception) => _ended.TrySetResult(exception.Message);
+
+    void IResponseFailures.OnRequestFailure(RequestContext context, Exception exception) => Failures.Add(exception);
 
     /// <summary>Whether the broker has closed the connection.</summary>
     public bool IsClosed => _ended.Task.IsCompleted;

@@ -29,7 +29,7 @@ internal sealed class EpollConnection : ITransportConnection, IEpollHandler
         _handle = socket.SafeHandle;
         _receiving = new Receiving(this);
         _sending = new Sending(this);
-        socket.Blocking = false;
+        LinuxSockets.SetNonBlocking(_handle);
         loop.Add(_handle, this, atEntrance);
     }
 

@@ -49,6 +49,21 @@ internal static partial class LinuxSockets
         _ => SocketError.SocketError,
     }));
 
+    /// <summary>
+    /// Has calls on a socket return instead of waiting. The runtime's own property (<c>Socket.Blocking</c>) would give every socket the
+    /// queues of its event loop, which a socket of ours does not use.
+    /// </summary>
+    /// <exception cref="SocketException">The kernel refuses.</exception>
+    public static void SetNonBlocking(SafeHandle socket)
+    {
+        const int getFlags = 3; // F_GETFL
+        const int setFlags = 4; // F_SETFL
+        const int nonBlocking = 0x800; // O_NONBLOCK
+        var flags = ControlFile(socket, getFlags, 0);
+        if (flags < 0 || ControlFile(socket, setFlags, flags | nonBlocking) < 0)
+            throw ExceptionOf(LastError);
+    }
+
     /// <summary>The local address of a connected socket.</summary>
     public static unsafe IPEndPoint? LocalEndPointOf(SafeHandle socket, IPEndPoint remote)
     {
@@ -113,6 +128,9 @@ internal static partial class LinuxSockets
 
     [LibraryImport("libc", EntryPoint = "connect", SetLastError = true)]
     public static unsafe partial int Connect(SafeHandle socket, byte* address, int addressBytes);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int ControlFile(SafeHandle descriptor, int command, int argument);
 
     [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
     private static unsafe partial int GetLimit(int resource, ulong* limits);
